@@ -1,0 +1,36 @@
+"""skhalfway: which of your classifiers fall together, how far, and why."""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from skhalfway.attacks import AdversarialGenerator
+    from skhalfway.transfer import TransferMatrix, TransferMatrixDisplay, TransferScorer
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "AdversarialGenerator": "skhalfway.attacks",
+    "TransferMatrix": "skhalfway.transfer",
+    "TransferMatrixDisplay": "skhalfway.transfer",
+    "TransferScorer": "skhalfway.transfer",
+}
+
+__all__ = [
+    "AdversarialGenerator",
+    "TransferMatrix",
+    "TransferMatrixDisplay",
+    "TransferScorer",
+    "__version__",
+]
+
+
+def __getattr__(name: str) -> Any:
+    # Nothing heavy is imported before it is used (PEP 562).
+    if name in _HOME:
+        return getattr(import_module(_HOME[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__

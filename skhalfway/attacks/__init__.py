@@ -1,0 +1,5 @@
+"""How adversarial inputs are made."""
+
+from skhalfway.attacks._generator import AdversarialGenerator
+
+__all__ = ["AdversarialGenerator"]

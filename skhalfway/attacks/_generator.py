@@ -1,0 +1,525 @@
+"""AdversarialGenerator: adversarial inputs as a scikit-learn transformer."""
+
+from __future__ import annotations
+
+from copy import copy
+from numbers import Integral, Real
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted
+
+from skhalfway._inputs import check_labels, container_of, read_samples
+from skhalfway.models import Model, as_model
+from skhalfway.models._model import counts_as_fitted, fit_clone
+
+if TYPE_CHECKING:
+    from skhalfway.attacks._gradient import GradientAttack
+
+NORMS = (np.inf, 2, 1)
+GRADIENT_ATTACKS = ("fgsm", "pgd", "mifgsm")
+
+
+class AdversarialGenerator(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
+    """Change inputs, within a budget, so that a source classifier errs.
+
+    The transformer fits a source classifier and replaces samples by
+    adversarial ones: points no further than ``eps`` from them, in the norm
+    ``norm``, that the source classifies differently where the attack succeeds.
+
+    Parameters
+    ----------
+    estimator : object, default=None
+        The source. A classifier is cloned and fitted by :meth:`fit`. None is
+        ``LogisticRegression(max_iter=1000)``. A ``FrozenEstimator`` of a fitted classifier,
+        a ``torch.nn.Module`` and an ART classifier count as fitted and are
+        used as they are, with no need to call :meth:`fit`.
+    attack : {"auto", "fgsm", "pgd", "mifgsm"} or ART attack, default="auto"
+        - ``"fgsm"``: one step along the gradient [1]_.
+        - ``"pgd"``: projected gradient steps [2]_.
+        - ``"mifgsm"``: gradient steps with momentum [3]_.
+        - a class or an instance of an evasion attack of ART. A class gets
+          this object's ``eps``, ``norm``, ``max_iter``, ``step_size`` and
+          ``batch_size`` as far as it takes them. An instance keeps its own;
+          its ``eps`` and ``norm`` must be the same as this object's. What an
+          attack returns outside the budget (many of ART's look for the
+          smallest change, whatever its size) is brought back into it by the
+          shortest way.
+        - ``"auto"``: ``"pgd"`` for a source with a gradient, else ART's
+          HopSkipJump, which asks for predictions only.
+    eps : float, default=0.1
+        Budget: largest norm of a change, in input units.
+    norm : {np.inf, 2, 1}, default=np.inf
+        Norm in which the budget counts.
+    max_iter : int, default=40
+        Number of steps. ``"fgsm"`` takes one.
+    step_size : float, default=None
+        Length of a step, in input units. None is ``2.5 * eps / max_iter`` for
+        ``"pgd"`` and ``eps / max_iter`` for ``"mifgsm"``.
+    n_restarts : int, default=1
+        Number of attacks on each sample; the one with the largest margin is
+        kept. All but the first start at random. Gradient attacks only.
+    random_start : bool, default=False
+        Whether the first attack also starts at a random point of the ball
+        rather than at the sample. Gradient attacks only.
+    clip_values : tuple of (min, max), default=None
+        Range of valid data: two numbers, or two arrays of the shape of a
+        sample. Data outside is an error. None: no clipping.
+    attack_params : dict, default=None
+        Further parameters of the attack: ``{"decay": 1.0}`` for ``"mifgsm"``;
+        for an ART class any of its own, which go before this object's.
+        Under ``"auto"`` they are HopSkipJump's, for black boxes.
+    batch_size : int, default=256
+        Samples attacked at once. Results do not depend on it, but for
+        rounding.
+    device : str or torch.device, default=None
+        Where gradients are computed. None is where the source's weights lie;
+        elsewhere a copy of them is used.
+    random_state : int, RandomState instance or None, default=None
+        For random starts and ART's attacks. Pass an int for the same output
+        across calls.
+
+    Attributes
+    ----------
+    estimator_ : object
+        The fitted source.
+    classes_ : ndarray of shape (n_classes,)
+        Its labels.
+    n_features_in_ : int
+        Number of features seen during :meth:`fit`.
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
+        Names of features seen during :meth:`fit`, where they are strings.
+
+    n_iter_ : int
+        Number of steps that the attack is allowed.
+
+    See Also
+    --------
+    skhalfway.TransferScorer : How many of these fool other models.
+
+    References
+    ----------
+    .. [1] Goodfellow, Shlens & Szegedy, "Explaining and harnessing adversarial
+       examples", ICLR 2015, section 4.
+    .. [2] Madry et al., "Towards deep learning models resistant to adversarial
+       attacks", ICLR 2018, section 2.1.
+    .. [3] Dong et al., "Boosting adversarial attacks with momentum", CVPR
+       2018, Algorithm 1.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.svm import SVC
+    >>> from skhalfway import AdversarialGenerator
+    >>> X, y = load_iris(return_X_y=True)
+    >>> generator = AdversarialGenerator(SVC(), eps=0.5).fit(X, y)
+    >>> X_adv = generator.transform(X)
+    >>> bool(abs(X_adv - X).max() <= 0.5)
+    True
+    >>> round(generator.estimator_.score(X, y), 2), round(generator.estimator_.score(X_adv, y), 2)
+    (0.97, 0.63)
+    """
+
+    def __init__(
+        self,
+        estimator: Any = None,
+        *,
+        attack: Any = "auto",
+        eps: float = 0.1,
+        norm: float = np.inf,
+        max_iter: int = 40,
+        step_size: float | None = None,
+        n_restarts: int = 1,
+        random_start: bool = False,
+        clip_values: tuple[ArrayLike, ArrayLike] | None = None,
+        attack_params: dict[str, Any] | None = None,
+        batch_size: int = 256,
+        device: Any = None,
+        random_state: Any = None,
+    ) -> None:
+        self.estimator = estimator
+        self.attack = attack
+        self.eps = eps
+        self.norm = norm
+        self.max_iter = max_iter
+        self.step_size = step_size
+        self.n_restarts = n_restarts
+        self.random_start = random_start
+        self.clip_values = clip_values
+        self.attack_params = attack_params
+        self.batch_size = batch_size
+        self.device = device
+        self.random_state = random_state
+
+    def fit(self, X: Any, y: Any = None, **fit_params: Any) -> AdversarialGenerator:
+        """Fit a clone of the source, unless it counts as fitted.
+
+        Parameters
+        ----------
+        X : {array-like, DataFrame, Tensor} of shape (n_samples, n_features)
+            Training samples; images may have more axes.
+        y : array-like of shape (n_samples,), default=None
+            Labels. None only where the source counts as fitted.
+        **fit_params : dict
+            Passed to the source's ``fit``.
+
+        Returns
+        -------
+        self : AdversarialGenerator
+            The fitted transformer.
+
+        Raises
+        ------
+        ValueError
+            If a parameter or the data is invalid.
+        TypeError
+            If the source is not a classifier, or X is sparse.
+        """
+        self._check_params()
+        array = read_samples(self, X, reset=True)
+        self._bounds(array)
+        source = self.estimator
+        if source is None:
+            from sklearn.linear_model import LogisticRegression
+
+            source = LogisticRegression(max_iter=1000)
+        if y is None and not counts_as_fitted(source):
+            raise ValueError(
+                "This AdversarialGenerator estimator requires y to be passed, but the target y is None"
+            )
+        if not counts_as_fitted(source):
+            if not hasattr(source, "fit"):
+                as_model(source)  # says what a source must be
+            source = fit_clone(source, X if hasattr(X, "columns") else array, y, **fit_params)
+        model = as_model(source)
+        self.classes_ = self._classes(model, array)
+        self.estimator_ = source
+        self.n_iter_ = 1 if self.attack == "fgsm" else self.max_iter
+        return self
+
+    def transform(self, X: Any) -> Any:
+        """Attack the source's own predictions.
+
+        Parameters
+        ----------
+        X : {array-like, DataFrame, Tensor} of shape (n_samples, n_features)
+            Samples to change.
+
+        Returns
+        -------
+        X_adv : same type, shape and float type as X
+            Adversarial samples; integers become float64.
+
+        Raises
+        ------
+        NotFittedError
+            If the source needs :meth:`fit`.
+        ValueError
+            If the data is invalid or outside ``clip_values``.
+        """
+        return self.generate(X)
+
+    def generate(self, X: Any, y: Any = None, target: Any = None) -> Any:
+        """Attack given labels, or move towards target labels.
+
+        Parameters
+        ----------
+        X : {array-like, DataFrame, Tensor} of shape (n_samples, n_features)
+            Samples to change.
+        y : array-like of shape (n_samples,), default=None
+            Labels to leave, the true ones usually. None: the source's own
+            predictions.
+        target : label or array-like of shape (n_samples,), default=None
+            Labels to reach, instead of ``y``.
+
+        Returns
+        -------
+        X_adv : same type, shape and float type as X
+            Adversarial samples; integers become float64.
+
+        Raises
+        ------
+        NotFittedError
+            If the source needs :meth:`fit`.
+        ValueError
+            If the data is invalid or outside ``clip_values``, a label is
+            unknown, or both ``y`` and ``target`` are given.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_iris
+        >>> from skhalfway import AdversarialGenerator
+        >>> X, y = load_iris(return_X_y=True, as_frame=True)
+        >>> generator = AdversarialGenerator(eps=2.0, norm=2).fit(X, y)
+        >>> X_adv = generator.generate(X, target=0)
+        >>> generator.estimator_.predict(X_adv)[::15]
+        array([0, 0, 0, 0, 0, 0, 0, 1, 1, 1])
+        """
+        check_is_fitted(self)
+        self._check_params()
+        if y is not None and target is not None:
+            raise ValueError("generate takes y (labels to leave) or target (labels to reach), not both")
+        fitted = hasattr(self, "estimator_")
+        model = as_model(self.estimator_ if fitted else self.estimator)
+        array = read_samples(self if fitted else _reader(model), X, reset=not fitted and model.n_features_in_ is None)
+        bounds = self._bounds(array)
+        classes = self._classes(model, array)
+        if target is not None:
+            wanted = np.full(len(array), target) if np.ndim(target) == 0 else target
+            labels = check_labels(wanted, classes, len(array), name="target")
+        elif y is not None:
+            labels = check_labels(y, classes, len(array))
+        else:
+            labels = model.predict(array)
+        X_adv = self._attack(model, array, labels, len(classes), bounds, targeted=target is not None)
+        return container_of(X)(X_adv)
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "estimator_") or counts_as_fitted(self.estimator)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.target_tags.required = not counts_as_fitted(self.estimator)
+        assert tags.transformer_tags is not None
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
+        return tags
+
+    def _classes(self, model: Model, X: NDArray[Any]) -> NDArray[Any]:
+        classes = np.arange(model.n_outputs(X)) if model.classes_ is None else model.classes_
+        if len(classes) < 2:
+            raise ValueError(
+                f"the source knows one class, {classes.tolist()}; there must be at least 2 to be fooled"
+            )
+        return classes
+
+    def _check_params(self) -> None:
+        """Raise for what no data could make right."""
+        for name in ("max_iter", "n_restarts", "batch_size"):
+            value = getattr(self, name)
+            if not isinstance(value, Integral) or isinstance(value, bool) or int(value) < 1:
+                raise ValueError(f"{name} must be an integer >= 1, got {value!r}")
+        for name in ("eps", "step_size"):
+            value = getattr(self, name)
+            if name == "step_size" and value is None:
+                continue
+            if not isinstance(value, Real) or isinstance(value, bool) or not 0 < float(value) < np.inf:
+                raise ValueError(f"{name} must be a finite number > 0, got {value!r}")
+        if not isinstance(self.norm, Real) or self.norm not in NORMS:
+            raise ValueError(f"norm must be np.inf, 2 or 1, got {self.norm!r}")
+        if self.attack_params is not None and not isinstance(self.attack_params, dict):
+            raise TypeError(f"attack_params must be a dict or None, got {self.attack_params!r}")
+        if not isinstance(self.attack, str):
+            self._check_art_attack()
+        elif self.attack in GRADIENT_ATTACKS:
+            self._gradient_attack(self.attack)
+        elif self.attack == "auto":
+            if self.attack_params:
+                self._check_art_params(_black_box_attack())
+        else:
+            raise ValueError(
+                f"unknown attack {self.attack!r}; give 'auto', {', '.join(map(repr, GRADIENT_ATTACKS))}, "
+                "or a class or an instance of an ART evasion attack"
+            )
+
+    def _check_art_attack(self) -> None:
+        from skhalfway.attacks._art import EvasionAttack
+
+        class_ = self.attack if isinstance(self.attack, type) else type(self.attack)
+        if not issubclass(class_, EvasionAttack):
+            raise TypeError(
+                "attack must be a string, or a class or an instance of an ART evasion attack, "
+                f"got {self.attack!r}"
+            )
+        if class_ is self.attack:
+            self._check_art_params(class_)
+            return
+        if self.attack_params:
+            raise ValueError("an instance of an attack has its parameters; attack_params must be None")
+        for name in ("eps", "norm"):
+            theirs, ours = getattr(self.attack, name, None), getattr(self, name)
+            theirs = np.inf if theirs == "inf" else theirs
+            if isinstance(theirs, Real) and theirs != ours:
+                raise ValueError(
+                    f"the attack has {name}={theirs} but the generator {name}={ours}; give both the same"
+                )
+
+    def _check_art_params(self, class_: Any) -> None:
+        unknown = sorted(set(self.attack_params or {}) - set(class_.attack_params))
+        if unknown:
+            raise ValueError(
+                f"attack_params {unknown} are not parameters of ART's {class_.__name__}, "
+                f"which takes {class_.attack_params}"
+            )
+
+    def _gradient_attack(self, name: str) -> GradientAttack:
+        from skhalfway.attacks._gradient import ATTACKS
+
+        allowed = ["decay"] if name == "mifgsm" else []
+        # under "auto" they belong to the black-box attack
+        params = self.attack_params if self.attack_params and self.attack != "auto" else {}
+        unknown = sorted(set(params) - set(allowed))
+        if unknown:
+            raise ValueError(f"attack_params {unknown} are unknown to attack={name!r}, which takes {allowed}")
+        return ATTACKS[name](self.eps, self.max_iter, self.step_size, **params)
+
+    def _bounds(self, X: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]] | None:
+        """Lower and upper bounds that broadcast against a sample; X is checked to be between."""
+        if self.clip_values is None:
+            return None
+        try:
+            low, high = (np.asarray(bound, dtype=float) for bound in self.clip_values)
+            np.broadcast_shapes(low.shape, high.shape, X.shape[1:])
+        except (TypeError, ValueError):
+            raise ValueError(
+                "clip_values must be None or a pair (min, max) of numbers, or of arrays of the shape of "
+                f"a sample, {X.shape[1:]}; got {self.clip_values!r}"
+            ) from None
+        if not (low < high).all():
+            raise ValueError(f"clip_values must have min < max, got {self.clip_values!r}")
+        if (X < low).any() or (X > high).any():
+            raise ValueError(
+                f"data outside clip_values={self.clip_values}: X has min {X.min()} and max {X.max()}; "
+                f"scale X or pass clip_values that hold it"
+            )
+        return low, high
+
+    def _attack(
+        self,
+        model: Model,
+        X: NDArray[Any],
+        labels: NDArray[np.intp],
+        n_classes: int,
+        bounds: tuple[NDArray[Any], NDArray[Any]] | None,
+        *,
+        targeted: bool = False,
+    ) -> NDArray[Any]:
+        """Adversarial samples for checked input, in X's shape and float type."""
+        rng = check_random_state(self.random_state)
+        if not isinstance(self.attack, str):
+            return self._run_art(self.attack, model, X, labels, n_classes, bounds, targeted, rng)
+        if self.attack != "auto" or model.has_gradient:
+            name = "pgd" if self.attack == "auto" else self.attack
+            attack = self._gradient_attack(name)
+            return self._run_gradient(attack, model, X, labels, n_classes, bounds, targeted, rng)
+        if self.norm == 1:
+            raise ValueError(
+                f"{type(model.estimator).__name__} is a black box, which attack='auto' attacks in "
+                f"norm np.inf or 2, got 1 ({model.why_black_box})"
+            )
+        return self._run_art(_black_box_attack(), model, X, labels, n_classes, bounds, targeted, rng)
+
+    def _run_gradient(
+        self,
+        attack: GradientAttack,
+        model: Model,
+        X: NDArray[Any],
+        labels: NDArray[np.intp],
+        n_classes: int,
+        bounds: tuple[NDArray[Any], NDArray[Any]] | None,
+        targeted: bool,
+        rng: np.random.RandomState,
+    ) -> NDArray[Any]:
+        import torch
+
+        from skhalfway.attacks._norms import BALLS, keep_budget, random_in_ball
+        from skhalfway.models._torch import device_of, dtype_of
+
+        module = model.module
+        if module is None:
+            raise TypeError(
+                f"attack={self.attack!r} needs gradients, but {model.why_black_box}; "
+                "attack='auto' attacks black boxes too"
+            )
+        device = device_of(module) if self.device is None else torch.device(self.device)
+        model = model.on(device)
+        place: dict[str, Any] = {"dtype": dtype_of(module), "device": device}
+        low, high = (None, None) if bounds is None else (torch.tensor(b, **place) for b in bounds)
+        X_adv = np.empty_like(X)
+        best = np.full(len(X), -np.inf)
+        with model.evaluating():
+            for restart in range(self.n_restarts):
+                at_random = self.random_start or restart > 0
+                # drawn at once, so that they do not depend on the batches
+                start = random_in_ball(rng, X.shape, self.eps, self.norm) if at_random else None
+                for begin in range(0, len(X), self.batch_size):
+                    batch = slice(begin, begin + self.batch_size)
+                    x0 = torch.tensor(X[batch], **place)
+                    ball = BALLS[self.norm](x0, self.eps, low, high)
+                    x = x0.clone()
+                    if start is not None:
+                        x += torch.from_numpy(start[batch]).to(**place)
+                        ball.confine(x)
+                    label = torch.from_numpy(labels[batch]).to(device)
+                    own = torch.nn.functional.one_hot(label, n_classes).bool()
+                    x, margins = attack.run(model, x, own, ball, targeted=targeted)
+                    end, margin = x.cpu().numpy(), margins.cpu().numpy()
+                    if not np.isfinite(end).all():
+                        raise ValueError(
+                            f"{type(model.estimator).__name__} has gradients that are not finite; "
+                            "look for overflow in its outputs"
+                        )
+                    better = margin > best[batch]
+                    best[batch][better] = margin[better]
+                    X_adv[batch][better] = keep_budget(
+                        X[batch][better], end[better], self.eps, self.norm, bounds
+                    )
+        return X_adv
+
+    def _run_art(
+        self,
+        attack: Any,
+        model: Model,
+        X: NDArray[Any],
+        labels: NDArray[np.intp],
+        n_classes: int,
+        bounds: tuple[NDArray[Any], NDArray[Any]] | None,
+        targeted: bool,
+        rng: np.random.RandomState,
+    ) -> NDArray[Any]:
+        from skhalfway.attacks import _art
+        from skhalfway.attacks._gradient import pgd
+        from skhalfway.attacks._norms import keep_budget
+
+        if self.n_restarts != 1 or self.random_start:
+            raise ValueError(
+                "n_restarts and random_start are for gradient attacks; for ART's give its own parameters "
+                f"in attack_params (source: {type(model.estimator).__name__})"
+            )
+        settings = {
+            "eps": self.eps,
+            "norm": self.norm,
+            "max_iter": self.max_iter,
+            "eps_step": pgd(self.eps, self.max_iter, self.step_size).step_size,
+            "batch_size": self.batch_size,
+        }
+        X_adv = _art.run(
+            attack,
+            model,
+            X,
+            labels,
+            n_classes=n_classes,
+            targeted=targeted,
+            bounds=bounds,
+            settings=settings,
+            attack_params=self.attack_params or {},
+            seed=rng.randint(np.iinfo(np.int32).max),
+        )
+        return keep_budget(X, X_adv, self.eps, self.norm, bounds)
+
+
+def _black_box_attack() -> Any:
+    from art.attacks.evasion import HopSkipJump
+
+    return HopSkipJump
+
+
+def _reader(model: Model) -> BaseEstimator:
+    """An object that has a fitted source's width and column names, to compare data with."""
+    reader = AdversarialGenerator()
+    for name in ("n_features_in_", "feature_names_in_"):
+        if hasattr(model.estimator, name):
+            setattr(reader, name, copy(getattr(model.estimator, name)))
+    return reader

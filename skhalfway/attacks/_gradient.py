@@ -1,0 +1,105 @@
+"""The gradient attacks: one loop, and a few lines for each attack."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+
+if TYPE_CHECKING:
+    from skhalfway.attacks._norms import Ball
+    from skhalfway.models import Model
+
+
+@dataclass(frozen=True)
+class GradientAttack:
+    """Projected steps along the gradient of the loss.
+
+    Attributes
+    ----------
+    n_steps : int
+        Number of gradients.
+    step_size : float
+        Length of a step, in input units.
+    decay : float, default=0.0
+        Share of the accumulated gradient that is kept at each step.
+    """
+
+    n_steps: int
+    step_size: float
+    decay: float = 0.0
+
+    def run(
+        self, model: Model, x: torch.Tensor, own: torch.Tensor, ball: Ball, *, targeted: bool
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Attack from the start points ``x``, whose memory is used for the result.
+
+        The loss is cross-entropy, away from the labels or (``targeted``)
+        towards them. Its gradient at the logits is taken up to a positive
+        factor per sample, which no step below depends on:
+        cross-entropy is softplus(m) with the margin
+        m = logsumexp(other logits) - own logit, so the gradient of m has its
+        direction, and it does not vanish where a confident source saturates.
+
+        Parameters
+        ----------
+        model : Model
+            Differentiable source, in evaluation mode.
+        x : Tensor of shape (n_samples, ...)
+            Start points.
+        own : bool Tensor of shape (n_samples, n_classes)
+            True at each sample's label.
+        ball : Ball
+            Budget and bounds.
+        targeted : bool
+            Whether the labels are where to go rather than where to leave.
+
+        Returns
+        -------
+        x : Tensor of shape (n_samples, ...)
+            End points.
+        margins : Tensor of shape (n_samples,)
+            The largest other logit minus the label's own (its negative where
+            ``targeted``) at the end points: positive where the attack won.
+        """
+        size = -self.step_size if targeted else self.step_size
+        momentum: torch.Tensor | None = None
+        for _ in range(self.n_steps):
+            x.requires_grad_()
+            logits = model.logits(x)
+            slope = logits.detach().masked_fill(own, -torch.inf).softmax(dim=1).masked_fill_(own, -1.0)
+            (gradient,) = torch.autograd.grad(logits, x, slope)
+            x = x.detach()
+            if self.decay:
+                shape = (-1, *[1] * (x.ndim - 1))
+                total = gradient.flatten(1).abs().sum(dim=1).reshape(shape)
+                gradient.div_(total.clamp_min_(torch.finfo(x.dtype).tiny))
+                momentum = gradient if momentum is None else momentum.mul_(self.decay).add_(gradient)
+                gradient = momentum.clone()
+            ball.ascend(x, gradient, size)
+            ball.confine(x)
+        with torch.no_grad():
+            logits = model.logits(x)
+            margins = logits.masked_fill(own, -torch.inf).amax(dim=1) - logits[own]
+        return x, -margins if targeted else margins
+
+
+def fgsm(eps: float, max_iter: int, step_size: float | None) -> GradientAttack:
+    """Fast gradient (sign) method: one step of length eps (Goodfellow et al. 2015, section 4)."""
+    if step_size is not None:
+        raise ValueError(f"attack='fgsm' takes one step of length eps; step_size must be None, got {step_size}")
+    return GradientAttack(n_steps=1, step_size=eps)
+
+
+def pgd(eps: float, max_iter: int, step_size: float | None) -> GradientAttack:
+    """Projected gradient descent (Madry et al. 2018, section 2.1); its steps add up to 2.5 eps."""
+    return GradientAttack(max_iter, 2.5 * eps / max_iter if step_size is None else step_size)
+
+
+def mifgsm(eps: float, max_iter: int, step_size: float | None, decay: float = 1.0) -> GradientAttack:
+    """Momentum iterative method (Dong et al. 2018, Algorithm 1); its steps add up to eps."""
+    return GradientAttack(max_iter, eps / max_iter if step_size is None else step_size, decay)
+
+
+ATTACKS = {"fgsm": fgsm, "pgd": pgd, "mifgsm": mifgsm}

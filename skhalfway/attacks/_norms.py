@@ -1,0 +1,159 @@
+"""Norm balls: steps, projections, random points, and the last word on the budget.
+
+Everything here works on a whole batch; a "row" is one sample, flattened.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from skhalfway._inputs import round_towards
+
+
+def lengths(delta: torch.Tensor, norm: float) -> torch.Tensor:
+    """Norm of each row, shaped to broadcast against ``delta``."""
+    shape = (-1, *[1] * (delta.ndim - 1))
+    return torch.linalg.vector_norm(delta.flatten(1), norm, dim=1).reshape(shape)
+
+
+@dataclass
+class Ball:
+    """All points within ``eps`` of the rows of ``x0`` and between ``low`` and ``high``.
+
+    ``low`` and ``high`` are tensors that broadcast against ``x0``, or None.
+    A subclass stands for a norm.
+    """
+
+    x0: torch.Tensor
+    eps: float
+    low: torch.Tensor | None
+    high: torch.Tensor | None
+
+    def ascend(self, x: torch.Tensor, gradient: torch.Tensor, size: float) -> None:
+        """Move ``x`` in place by the step of length ``size`` along which the gradient rises most."""
+        raise NotImplementedError
+
+    def confine(self, x: torch.Tensor) -> None:
+        """Bring ``x`` back into the ball, in place, by the shortest way; then between the bounds."""
+        raise NotImplementedError
+
+    def _clip(self, x: torch.Tensor) -> None:
+        # x0 lies between the bounds, so this never lengthens x - x0
+        if self.low is not None:
+            torch.clamp(x, self.low, self.high, out=x)
+
+
+@dataclass
+class LinfBall(Ball):
+    def __post_init__(self) -> None:
+        low, high = self.x0 - self.eps, self.x0 + self.eps
+        self.low = low if self.low is None else torch.maximum(low, self.low)
+        self.high = high if self.high is None else torch.minimum(high, self.high)
+
+    def ascend(self, x: torch.Tensor, gradient: torch.Tensor, size: float) -> None:
+        x.add_(gradient.sign_(), alpha=size)
+
+    def confine(self, x: torch.Tensor) -> None:
+        self._clip(x)
+
+
+class L2Ball(Ball):
+    def ascend(self, x: torch.Tensor, gradient: torch.Tensor, size: float) -> None:
+        scale = lengths(gradient, 2).clamp_min_(torch.finfo(x.dtype).tiny)
+        x.addcdiv_(gradient, scale, value=size)
+
+    def confine(self, x: torch.Tensor) -> None:
+        delta = x - self.x0
+        shrink = (self.eps / lengths(delta, 2).clamp_min_(self.eps)).expand_as(x)
+        torch.addcmul(self.x0, delta, shrink, out=x)
+        self._clip(x)
+
+
+class L1Ball(Ball):
+    def ascend(self, x: torch.Tensor, gradient: torch.Tensor, size: float) -> None:
+        # The steepest point of the l1 ball is a corner: all on the feature with
+        # the largest gradient. Where clipping leaves it no room, the rest goes
+        # to the next one, so the step is the best within ball *and* bounds.
+        rising = gradient if size > 0 else -gradient
+        if self.low is None or self.high is None:
+            room = torch.full_like(x, torch.inf)
+        else:
+            room = torch.where(rising > 0, self.high - x, x - self.low)
+        order = rising.abs().flatten(1).argsort(dim=1, descending=True)
+        room = room.flatten(1).gather(1, order)
+        left = abs(size) - room.cumsum(1).roll(1, dims=1)
+        left[:, 0] = abs(size)
+        step = torch.minimum(room, left.clamp_min_(0.0))
+        step = torch.zeros_like(step).scatter_(1, order, step).reshape(x.shape)
+        x.add_(step * rising.sign())
+
+    def confine(self, x: torch.Tensor) -> None:
+        delta = (x - self.x0).flatten(1)
+        magnitude = delta.abs()
+        # Duchi et al. 2008, Figure 1: soft threshold at theta
+        ranked = magnitude.sort(dim=1, descending=True).values
+        excess = ranked.cumsum(1) - self.eps
+        rank = torch.arange(1, ranked.shape[1] + 1, dtype=x.dtype, device=x.device)
+        n_kept = (ranked * rank > excess).sum(dim=1, keepdim=True).clamp_min_(1)
+        theta = (excess.gather(1, n_kept - 1) / n_kept).clamp_min_(0.0)
+        delta = delta.sign() * (magnitude - theta).clamp_min_(0.0)
+        torch.add(self.x0, delta.reshape(x.shape), out=x)
+        self._clip(x)
+
+
+BALLS: dict[float, type[Ball]] = {np.inf: LinfBall, 2: L2Ball, 1: L1Ball}
+
+
+def random_in_ball(
+    rng: np.random.RandomState, shape: tuple[int, ...], eps: float, norm: float
+) -> NDArray[np.float64]:
+    """Points drawn evenly from the ball of radius ``eps`` around 0, one per row."""
+    n, d = shape[0], int(np.prod(shape[1:]))
+    if norm == np.inf:
+        return rng.uniform(-eps, eps, size=shape)
+    if norm == 2:
+        direction = rng.standard_normal((n, d))
+    else:
+        direction = rng.laplace(size=(n, d))
+    radius = eps * rng.uniform(size=(n, 1)) ** (1 / d)
+    direction *= radius / np.linalg.norm(direction, norm, axis=1, keepdims=True)
+    return direction.reshape(shape)
+
+
+def random_signs(
+    rng: np.random.RandomState, shape: tuple[int, ...], eps: float, norm: float
+) -> NDArray[np.float64]:
+    """Random signs, scaled to lie on the sphere of radius ``eps``: noise without knowledge."""
+    d = int(np.prod(shape[1:]))
+    return rng.choice([-1.0, 1.0], size=shape) * (eps / d ** (1 / norm))
+
+
+def keep_budget(
+    X: NDArray[Any],
+    X_adv: NDArray[Any],
+    eps: float,
+    norm: float,
+    bounds: tuple[NDArray[Any], NDArray[Any]] | None,
+) -> NDArray[Any]:
+    """``X_adv`` in X's float type, exactly within ``eps`` of X and between the bounds.
+
+    Everything the package gives out passes here: attacks compute in the float
+    type of their source, whose rounding may overstep. "Exactly" is meant as a
+    user checks it: the norm of ``X_adv - X``, in X's own type, is at most eps.
+    """
+    if norm != np.inf:
+        # room for the rounding of the sum in the norm
+        eps *= 1 - 8 * float(np.finfo(X.dtype).eps)
+    x0 = torch.from_numpy(X.astype(float))
+    x = torch.from_numpy(X_adv.astype(float, copy=True))
+    low, high = (None, None) if bounds is None else (torch.from_numpy(b.astype(float)) for b in bounds)
+    BALLS[norm](x0, eps, low, high).confine(x)
+    result = round_towards(x.numpy(), x0.numpy(), X.dtype)
+    while norm == np.inf and (over := np.abs(result - X).astype(float) > eps).any():
+        result[over] = np.nextafter(result[over], X[over])
+    return result

@@ -1,0 +1,10 @@
+"""How any classifier is seen: class indices for arrays, logits with a gradient.
+
+:func:`as_model` is the one way in; :func:`register_module` teaches it a new
+type of estimator.
+"""
+
+from skhalfway.models._model import Model, as_model
+from skhalfway.models._registry import NotDifferentiableError, register_module, to_module
+
+__all__ = ["Model", "NotDifferentiableError", "as_model", "register_module", "to_module"]

@@ -1,0 +1,416 @@
+"""How any classifier is seen: :class:`Model`, made by :func:`as_model`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
+from copy import copy, deepcopy
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import clone, is_clusterer, is_regressor
+from sklearn.exceptions import NotFittedError
+from sklearn.frozen import FrozenEstimator
+from sklearn.utils.validation import check_is_fitted
+
+from skhalfway._inputs import positions
+from skhalfway.models._registry import NotDifferentiableError, to_module
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+_PREDICTION_BATCH = 1024
+
+
+def _is_instance(obj: Any, package: str, name: str) -> bool:
+    """``isinstance`` without importing the package: no instance exists before it is."""
+    module = sys.modules.get(package)
+    return module is not None and isinstance(obj, getattr(module, name))
+
+
+def is_torch_module(estimator: Any) -> bool:
+    return _is_instance(estimator, "torch.nn", "Module")
+
+
+def is_art_classifier(estimator: Any) -> bool:
+    return _is_instance(estimator, "art.estimators.classification.classifier", "ClassifierMixin")
+
+
+def is_skorch_net(estimator: Any) -> bool:
+    return _is_instance(estimator, "skorch", "NeuralNet")
+
+
+def counts_as_fitted(estimator: Any) -> bool:
+    """Whether ``fit`` leaves the object as it is, rather than fitting a clone."""
+    return (
+        isinstance(estimator, (Model, FrozenEstimator))
+        or is_torch_module(estimator)
+        or is_art_classifier(estimator)
+    )
+
+
+def fit_clone(estimator: Any, X: Any, y: Any, **fit_params: Any) -> Any:
+    """A fitted clone; the object itself where it :func:`counts_as_fitted`."""
+    if counts_as_fitted(estimator):
+        return estimator
+    return clone(estimator).fit(X, y, **fit_params)
+
+
+class Model:
+    """A fitted classifier, seen as class indices and, where there is one, a gradient.
+
+    Made by :func:`as_model`; never fits, changes or copies the estimator.
+
+    Attributes
+    ----------
+    estimator : object
+        The classifier itself.
+    classes_ : ndarray of shape (n_classes,) or None
+        Labels in the order of the class indices. None for a torch module
+        that does not say: its labels are then its column numbers.
+    n_features_in_ : int or None
+        Width of the input, where the estimator says.
+
+    See Also
+    --------
+    as_model : Makes a Model.
+    """
+
+    def __init__(self, estimator: Any, classes: NDArray[Any] | None) -> None:
+        self.estimator = estimator
+        self.classes_ = classes
+        self.n_features_in_: int | None = getattr(estimator, "n_features_in_", None)
+
+    def __repr__(self) -> str:
+        kind = "differentiable" if self.has_gradient else "black box"
+        return f"<{type(self).__name__} of {type(self.estimator).__name__}: {kind}>"
+
+    def predict(self, X: ArrayLike) -> NDArray[np.intp]:
+        """Predict the class index of each sample.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, ...)
+            Samples, in the units that the estimator takes.
+
+        Returns
+        -------
+        indices : ndarray of shape (n_samples,)
+            Positions in ``classes_``.
+
+        Raises
+        ------
+        ValueError
+            If the width is wrong, or a prediction is not in ``classes_``.
+        """
+        return self._indices(self.estimator.predict(self._arrange(X)))
+
+    def scores(self, X: ArrayLike) -> NDArray[np.float64]:
+        """Probabilities where the estimator gives them, else 1 for the predicted class.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, ...)
+            Samples.
+
+        Returns
+        -------
+        scores : ndarray of shape (n_samples, n_classes)
+            For attacks that ask for scores; the largest is the prediction
+            wherever the estimator itself keeps to that.
+        """
+        if hasattr(self.estimator, "predict_proba"):
+            return np.asarray(self.estimator.predict_proba(self._arrange(X)), dtype=float)
+        return np.eye(self.n_outputs(X))[self.predict(X)]
+
+    def n_outputs(self, X: ArrayLike) -> int:
+        """Count the classes; a torch module that does not say is asked with ``X``'s first row."""
+        assert self.classes_ is not None
+        return len(self.classes_)
+
+    @property
+    def has_gradient(self) -> bool:
+        """Whether :attr:`module` is there."""
+        return self.module is not None
+
+    @cached_property
+    def _conversion(self) -> tuple[nn.Module | None, str]:
+        try:
+            return to_module(self.estimator), ""
+        except NotDifferentiableError as error:
+            return None, str(error)
+
+    @property
+    def module(self) -> nn.Module | None:
+        """Differentiable torch module with the estimator's logits, or None."""
+        return self._conversion[0]
+
+    @property
+    def why_black_box(self) -> str:
+        """Why there is no gradient; empty where there is one."""
+        return self._conversion[1]
+
+    def logits(self, x: torch.Tensor) -> torch.Tensor:
+        """Differentiable logits of a batch.
+
+        Parameters
+        ----------
+        x : Tensor of shape (n_samples, ...)
+            Of the module's own float type and device.
+
+        Returns
+        -------
+        logits : Tensor of shape (n_samples, n_classes)
+            A single column z, the logit of the second class, becomes (0, z).
+
+        Raises
+        ------
+        NotDifferentiableError
+            If the classifier is a black box.
+        """
+        if self.module is None:
+            raise NotDifferentiableError(self.why_black_box)
+        z = self.module(self._flat(x))
+        if z.ndim == 2 and z.shape[1] > 1:
+            return z
+        z = z.reshape(-1, 1)
+        return z * z.new_tensor([0.0, 1.0])
+
+    def on(self, device: torch.device) -> Model:
+        """Return a Model whose module lies on ``device``: this one, or one with a copy of it."""
+        from skhalfway.models._torch import device_of
+
+        module = self.module
+        if module is None or device_of(module) == device:
+            return self
+        moved = copy(self)
+        moved.__dict__["_conversion"] = deepcopy(module).to(device), ""
+        return moved
+
+    def evaluating(self) -> AbstractContextManager[None]:
+        """Context in which torch parts are in evaluation mode; flags are restored after it."""
+        parts = tuple(self._torch_parts())
+        if not parts:
+            return nullcontext()
+        from skhalfway.models._torch import evaluation_mode
+
+        return evaluation_mode(*parts)
+
+    def _torch_parts(self) -> Iterator[nn.Module]:
+        if self.module is not None:
+            yield self.module
+
+    def _flat(self, x: Any) -> Any:
+        # scikit-learn's estimators take rows; images are laid out as such
+        return x if x.ndim == 2 else x.reshape(len(x), -1)
+
+    def _arrange(self, X: Any) -> Any:
+        """X as the estimator wants it: rows, under the column names it was fitted with."""
+        if hasattr(X, "columns"):
+            return X
+        X = self._flat(np.asarray(X))
+        if self.n_features_in_ is not None and X.shape[1] != self.n_features_in_:
+            raise ValueError(
+                f"X has {X.shape[1]} features, but {type(self.estimator).__name__} is expecting "
+                f"{self.n_features_in_} features as input"
+            )
+        names = getattr(self.estimator, "feature_names_in_", None)
+        if names is None:
+            return X
+        import pandas as pd
+
+        return pd.DataFrame(X, columns=names)
+
+    def _indices(self, predictions: Any) -> NDArray[np.intp]:
+        assert self.classes_ is not None
+        predictions = np.asarray(predictions)
+        indices = positions(predictions, self.classes_)
+        if (indices < 0).any():
+            raise ValueError(
+                f"{type(self.estimator).__name__} predicts {predictions[indices < 0][:3].tolist()}, "
+                f"not among its classes_ {self.classes_.tolist()}"
+            )
+        return indices
+
+
+class _TorchModel(Model):
+    def predict(self, X: ArrayLike) -> NDArray[np.intp]:
+        return self.scores(X).argmax(axis=1)
+
+    def scores(self, X: ArrayLike) -> NDArray[np.float64]:
+        import torch
+
+        from skhalfway.models._torch import device_of, dtype_of
+
+        module = self.module
+        assert module is not None
+        place: dict[str, Any] = {"dtype": dtype_of(module), "device": device_of(module)}
+        X = np.asarray(X)
+        batches = range(0, len(X), _PREDICTION_BATCH)
+        with self.evaluating(), torch.no_grad():
+            rows = (torch.tensor(X[i : i + _PREDICTION_BATCH], **place) for i in batches)
+            scores = torch.cat([self.logits(x).double().cpu() for x in rows]).numpy()
+        if self.classes_ is not None and scores.shape[1] != len(self.classes_):
+            raise ValueError(
+                f"{type(self.estimator).__name__} has {scores.shape[1]} outputs for "
+                f"{len(self.classes_)} classes {self.classes_}"
+            )
+        return scores
+
+    def n_outputs(self, X: ArrayLike) -> int:
+        return self.scores(np.asarray(X)[:1]).shape[1]
+
+    def _flat(self, x: Any) -> Any:
+        return x
+
+
+class _SkorchModel(_TorchModel):
+    def predict(self, X: ArrayLike) -> NDArray[np.intp]:
+        return np.asarray(self.estimator.predict(self._cast(X))).astype(np.intp)
+
+    def scores(self, X: ArrayLike) -> NDArray[np.float64]:
+        return np.asarray(self.estimator.predict_proba(self._cast(X)), dtype=float)
+
+    def _cast(self, X: ArrayLike) -> NDArray[Any]:
+        from skhalfway.models._torch import dtype_of
+
+        # skorch hands arrays to the module as they are, and float64 is refused there
+        return np.asarray(X).astype(str(dtype_of(self.estimator.module_)).removeprefix("torch."))
+
+class _ArtModel(_TorchModel):
+    def predict(self, X: ArrayLike) -> NDArray[np.intp]:
+        return self.scores(X).argmax(axis=1)
+
+    def scores(self, X: ArrayLike) -> NDArray[np.float64]:
+        with self.evaluating():
+            scores = self.estimator.predict(np.asarray(X, dtype=np.float32))
+        scores = np.asarray(scores, dtype=float)
+        if scores.ndim != 2 or scores.shape[1] != self.n_outputs(X):
+            raise ValueError(
+                f"{type(self.estimator).__name__} gives scores of shape {scores.shape} for "
+                f"{self.n_outputs(X)} classes; one column per class is needed"
+            )
+        return scores
+
+    def n_outputs(self, X: ArrayLike) -> int:
+        return self.estimator.nb_classes
+
+    def _torch_parts(self) -> Iterator[nn.Module]:
+        yield from super()._torch_parts()
+        if is_torch_module(getattr(self.estimator, "model", None)):
+            # ART puts a wrapper of its own around the module and switches its mode
+            yield self.estimator._model
+
+
+def as_model(estimator: Any, *, classes: ArrayLike | None = None) -> Model:
+    """See a fitted classifier as a :class:`Model`.
+
+    Parameters
+    ----------
+    estimator : object
+        A fitted scikit-learn classifier or anything with ``predict`` and
+        ``classes_``; a skorch classifier; a ``torch.nn.Module`` that returns
+        logits; an ART classifier. A Model is returned unchanged.
+    classes : array-like of shape (n_classes,), default=None
+        Labels of a torch module's or ART classifier's outputs, in their
+        order, where the object has no ``classes_`` of its own. By default a
+        module's labels are its column numbers.
+
+    Returns
+    -------
+    model : Model
+        With ``has_gradient`` true where a converter exists (see
+        :func:`register_module`), a black box otherwise.
+
+    Raises
+    ------
+    TypeError
+        If the object is not a classifier: a class instead of an instance, a
+        regressor, no ``predict``, no ``classes_``.
+    NotFittedError
+        If it is not fitted.
+    ValueError
+        If it predicts several outputs, or a skorch net has integer labels
+        other than 0, 1, ..., n_classes - 1.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.svm import SVC
+    >>> from skhalfway.models import as_model
+    >>> X, y = load_iris(return_X_y=True)
+    >>> model = as_model(SVC().fit(X, y))
+    >>> model
+    <Model of SVC: differentiable>
+    >>> model.predict(X[[0, 50, 100]])
+    array([0, 1, 2])
+    """
+    if isinstance(estimator, Model):
+        return estimator
+    given = None if classes is None else np.asarray(classes)
+    if is_torch_module(estimator):
+        return _TorchModel(estimator, _own_classes(estimator, given))
+    if is_art_classifier(estimator):
+        own = _own_classes(estimator, given)
+        return _ArtModel(estimator, np.arange(estimator.nb_classes) if own is None else own)
+
+    name = type(estimator).__name__
+    if isinstance(estimator, type):
+        raise TypeError(f"a fitted classifier is needed, got the class {estimator.__name__}; make one and fit it")
+    if not hasattr(estimator, "predict") and not hasattr(estimator, "fit"):
+        raise TypeError(
+            f"a fitted classifier with predict and classes_, a torch module or an ART classifier "
+            f"is needed, got {estimator!r}"
+        )
+    if _has_tags(estimator) and (is_regressor(estimator) or is_clusterer(estimator)):
+        raise TypeError(f"a classifier is needed, got the {_kind(estimator)} {name}")
+    _check_fitted(estimator)
+    if not hasattr(estimator, "predict"):
+        raise TypeError(f"a classifier is needed, but {name} has no predict")
+    own = getattr(estimator, "classes_", None)
+    if own is None:
+        raise TypeError(f"a classifier is needed, but {name} has no classes_")
+    if isinstance(own, list) and own and np.ndim(own[0]) > 0:
+        raise ValueError(f"{name} predicts {len(own)} outputs; only single-output classifiers are supported")
+    own = np.asarray(own)
+    if not is_skorch_net(estimator):
+        return Model(estimator, own)
+    if own.dtype.kind in "iu" and not np.array_equal(own, np.arange(len(own))):
+        raise ValueError(
+            f"{name} was trained on the labels {own}, but skorch predicts column numbers; "
+            "encode labels as 0, 1, ... with sklearn.preprocessing.LabelEncoder and train again"
+        )
+    return _SkorchModel(estimator, own)
+
+
+def _own_classes(estimator: Any, given: NDArray[Any] | None) -> NDArray[Any] | None:
+    own = getattr(estimator, "classes_", None)
+    return given if own is None else np.asarray(own)
+
+
+def _has_tags(estimator: Any) -> bool:
+    return hasattr(estimator, "__sklearn_tags__")
+
+
+def _kind(estimator: Any) -> str:
+    return "regressor" if is_regressor(estimator) else "clusterer"
+
+
+def _check_fitted(estimator: Any) -> None:
+    """Raise NotFittedError for what scikit-learn or skorch can tell is not fitted."""
+    if is_skorch_net(estimator):
+        fitted = getattr(estimator, "initialized_", False)
+    elif _has_tags(estimator) and hasattr(estimator, "fit"):
+        try:
+            check_is_fitted(estimator)
+            fitted = True
+        except NotFittedError:
+            fitted = False
+    else:
+        fitted = True
+    if not fitted:
+        raise NotFittedError(f"this {type(estimator).__name__} is not fitted; call its fit first")

@@ -1,0 +1,116 @@
+"""torch modules and skorch nets, which are differentiable as they are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import chain
+from typing import Any
+
+import torch
+from torch import nn
+
+from skhalfway.models._registry import register_module
+
+
+def dtype_of(module: nn.Module) -> torch.dtype:
+    """Float type that a module computes in: that of its first weight, else float32."""
+    for weight in chain(module.parameters(), module.buffers()):
+        if weight.is_floating_point():
+            return weight.dtype
+    return torch.float32
+
+
+def device_of(module: nn.Module) -> torch.device:
+    """Device of a module's first weight, else the CPU."""
+    for weight in chain(module.parameters(), module.buffers()):
+        return weight.device
+    return torch.device("cpu")
+
+
+@contextmanager
+def evaluation_mode(*modules: nn.Module) -> Iterator[None]:
+    """Dropout off and batch statistics fixed inside; every flag as it was afterwards."""
+    training = [part for module in modules for part in module.modules() if part.training]
+    for part in training:
+        part.training = False
+    try:
+        yield
+    finally:
+        for part in training:
+            part.training = True
+
+
+class Cast(nn.Module):
+    def __init__(self, dtype: torch.dtype) -> None:
+        super().__init__()
+        self.dtype = dtype
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x.to(self.dtype)
+
+
+def in_sequence(modules: list[nn.Module]) -> nn.Module:
+    """Modules one after another, with a cast wherever the next computes in another type."""
+    sequence: list[nn.Module] = []
+    for module in modules:
+        if sequence and dtype_of(module) != dtype_of(sequence[0]):
+            sequence.append(Cast(dtype_of(module)))
+        sequence.append(module)
+    return sequence[0] if len(sequence) == 1 else nn.Sequential(*sequence)
+
+
+class FirstOutput(nn.Module):
+    """A skorch net's module: where it returns a tuple, skorch predicts from the first item."""
+
+    def __init__(self, module: nn.Module) -> None:
+        super().__init__()
+        self.module = module
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        output = self.module(x)
+        return output[0] if isinstance(output, tuple) else output
+
+
+class LogOf(nn.Module):
+    """Logits of a module whose outputs, after ``nonlinearity``, are probabilities."""
+
+    def __init__(self, module: nn.Module, nonlinearity: Any) -> None:
+        super().__init__()
+        self.module, self.nonlinearity = module, nonlinearity
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        probability = self.nonlinearity(self.module(x))
+        if probability.ndim == 1 or probability.shape[1] == 1:
+            return torch.special.logit(probability, eps=torch.finfo(probability.dtype).tiny)
+        return probability.clamp_min(torch.finfo(probability.dtype).tiny).log()
+
+
+class Shift(nn.Module):
+    """Logit moved so that 0 is where the binary net's probability threshold lies."""
+
+    def __init__(self, module: nn.Module, threshold: float) -> None:
+        super().__init__()
+        self.module = module
+        self.by = float(torch.logit(torch.tensor(threshold, dtype=torch.float64)))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        logits = self.module(x)
+        if logits.ndim == 2 and logits.shape[1] == 2:
+            return torch.stack([logits[:, 0], logits[:, 1] - self.by], dim=1)
+        return logits - self.by
+
+
+@register_module(nn.Module)
+def torch_module(module: nn.Module) -> nn.Module:
+    return module
+
+
+@register_module("skorch.classifier.NeuralNetClassifier", "skorch.classifier.NeuralNetBinaryClassifier")
+def skorch_net(net: Any) -> nn.Module:
+    logit_losses = (nn.CrossEntropyLoss, nn.BCEWithLogitsLoss)
+    module: nn.Module = FirstOutput(net.module_)
+    if net.predict_nonlinearity != "auto" or not isinstance(net.criterion_, logit_losses):
+        module = LogOf(module, net._get_predict_nonlinearity())
+    threshold = getattr(net, "threshold", 0.5)
+    return module if threshold == 0.5 else Shift(module, threshold)

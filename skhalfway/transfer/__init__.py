@@ -1,0 +1,7 @@
+"""Where adversarial inputs work: counts, rates and intervals over pairs of models."""
+
+from skhalfway.transfer._display import TransferMatrixDisplay
+from skhalfway.transfer._matrix import ConfidenceInterval, TransferMatrix
+from skhalfway.transfer._scorer import TransferScorer
+
+__all__ = ["ConfidenceInterval", "TransferMatrix", "TransferMatrixDisplay", "TransferScorer"]

@@ -1,0 +1,185 @@
+"""TransferMatrixDisplay: the matrix as a heat map."""
+
+from __future__ import annotations
+
+from textwrap import fill
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from skhalfway.transfer._matrix import CONDITIONS, TransferMatrix, short
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+
+class TransferMatrixDisplay:
+    """Heat map of a :class:`~skhalfway.TransferMatrix`.
+
+    Use :meth:`from_estimator` or :meth:`from_matrix` to make one.
+
+    Parameters
+    ----------
+    matrix : TransferMatrix
+        What to draw.
+
+    Attributes
+    ----------
+    ax_ : matplotlib Axes
+        Axes with the heat map.
+    figure_ : matplotlib Figure
+        Figure that holds them.
+    im_ : matplotlib AxesImage
+        The heat map itself.
+    text_ : ndarray of shape (n_models, n_models) or None
+        The values written in the cells.
+
+    See Also
+    --------
+    skhalfway.TransferMatrix : The counts and rates.
+
+    Examples
+    --------
+    >>> import matplotlib
+    >>> matplotlib.use("agg")
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from sklearn.svm import SVC
+    >>> from skhalfway import TransferMatrixDisplay, TransferScorer
+    >>> X, y = load_iris(return_X_y=True)
+    >>> models = [LogisticRegression(max_iter=1000).fit(X, y), SVC().fit(X, y)]
+    >>> scorer = TransferScorer().fit(models)
+    >>> display = TransferMatrixDisplay.from_estimator(scorer, X, y)
+    >>> [label.get_text() for label in display.ax_.get_xticklabels()]
+    ['logisticregression', 'svc']
+    """
+
+    def __init__(self, matrix: TransferMatrix) -> None:
+        self.matrix = matrix
+
+    @classmethod
+    def from_estimator(cls, estimator: Any, X: Any, y: Any = None, **kwargs: Any) -> TransferMatrixDisplay:
+        """Attack and draw.
+
+        Parameters
+        ----------
+        estimator : TransferScorer
+            Fitted scorer.
+        X : array-like of shape (n_samples, n_features)
+            Samples to attack.
+        y : array-like of shape (n_samples,), default=None
+            True labels; see :meth:`skhalfway.TransferScorer.transfer`.
+        **kwargs : dict
+            Passed to :meth:`plot`.
+
+        Returns
+        -------
+        display : TransferMatrixDisplay
+            With the axes it drew on.
+        """
+        return cls.from_matrix(estimator.transfer(X, y), **kwargs)
+
+    @classmethod
+    def from_matrix(cls, matrix: TransferMatrix, **kwargs: Any) -> TransferMatrixDisplay:
+        """Draw a matrix that was already computed.
+
+        Parameters
+        ----------
+        matrix : TransferMatrix
+            What to draw.
+        **kwargs : dict
+            Passed to :meth:`plot`.
+
+        Returns
+        -------
+        display : TransferMatrixDisplay
+            With the axes it drew on.
+        """
+        if not isinstance(matrix, TransferMatrix):
+            raise TypeError(f"from_matrix needs a TransferMatrix, got {type(matrix).__name__}")
+        return cls(matrix).plot(**kwargs)
+
+    def plot(
+        self,
+        ax: Axes | None = None,
+        *,
+        include_values: bool = True,
+        include_intervals: bool = False,
+        level: float = 0.95,
+        cmap: Any = "YlOrRd",
+        colorbar: bool = True,
+        im_kw: dict[str, Any] | None = None,
+        text_kw: dict[str, Any] | None = None,
+    ) -> TransferMatrixDisplay:
+        """Draw the heat map.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+            Axes to draw on. None makes a figure whose size grows with the
+            number of models.
+        include_values : bool, default=True
+            Whether to write the rates into the cells.
+        include_intervals : bool, default=False
+            Whether to write their intervals below them.
+        level : float, default=0.95
+            Confidence level of the intervals.
+        cmap : str or matplotlib Colormap, default="YlOrRd"
+            Colours from rate 0 to rate 1.
+        colorbar : bool, default=True
+            Whether to add a colour bar.
+        im_kw : dict, default=None
+            Passed to ``ax.imshow``.
+        text_kw : dict, default=None
+            Passed to ``ax.text``.
+
+        Returns
+        -------
+        display : TransferMatrixDisplay
+            This object, with ``ax_``, ``figure_``, ``im_`` and ``text_``.
+        """
+        import matplotlib.pyplot as plt
+        from matplotlib.patches import Rectangle
+
+        matrix, n = self.matrix, len(self.matrix.names)
+        cell = (0.85 if include_intervals else 0.62) if include_values else 0.35
+        if ax is None:
+            side = min(max(cell * n, 2.4), 20)
+            _, ax = plt.subplots(figsize=(side + 2.2, side + 1.4), layout="constrained")
+        figure = ax.figure
+        rates = matrix.rates
+        self.im_ = ax.imshow(rates, **({"cmap": cmap, "vmin": 0, "vmax": 1} | (im_kw or {})))
+        self.text_ = None
+        if include_values:
+            low, high = matrix.confidence_interval(level)
+            # cells are what the axes leave for each model, at whatever size
+            points = ax.get_window_extent().width / figure.dpi * 72 / n
+            size = min(10.0, points / (4.2 if include_intervals else 2.6))
+            self.text_ = np.empty((n, n), dtype=object)
+            for (i, j), rate in np.ndenumerate(rates):
+                text = short(rate)
+                if include_intervals:
+                    text += f"\n{short(low[i, j])} {short(high[i, j])}"
+                red, green, blue, _ = self.im_.to_rgba(np.nan_to_num(rates))[i, j]
+                dark = 0.299 * red + 0.587 * green + 0.114 * blue < 0.5
+                style: dict[str, Any] = {"ha": "center", "va": "center", "fontsize": size, "color": "w" if dark else "k"}
+                style.update(text_kw or {})
+                self.text_[i, j] = ax.text(j, i, text, **style)
+        for i in range(n):
+            # what a model does to itself is success, not transfer
+            ax.add_patch(Rectangle((i - 0.5, i - 0.5), 1, 1, fill=False, ec="0.35", lw=1.2, ls=":"))
+        ax.set(
+            xticks=range(n),
+            yticks=range(n),
+            yticklabels=matrix.names,
+            xlabel="target",
+            ylabel="source",
+            title=f"mean transfer rate {matrix.mean_rate:.3f}",
+        )
+        ax.set_xticks(range(n), matrix.names, rotation=45, ha="right", rotation_mode="anchor")
+        if colorbar:
+            label = "rate" if matrix.condition == "all" else f"rate among {CONDITIONS[matrix.condition]}"
+            bar = figure.colorbar(self.im_, ax=ax, fraction=0.046, pad=0.03)
+            bar.set_label(fill(label, 48), fontsize=8)
+        self.ax_, self.figure_ = ax, figure
+        return self

@@ -1,0 +1,352 @@
+"""TransferMatrix: the counts of one transfer experiment, and the rates they give."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from html import escape
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import norm as normal
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from skhalfway.transfer._display import TransferMatrixDisplay
+
+CONDITIONS = {
+    "both_correct": "samples that source and target both classify correctly",
+    "source_fooled": "samples that source and target both classify correctly and that fool the source",
+    "all": "all samples",
+}
+
+
+class ConfidenceInterval(NamedTuple):
+    """Lower and upper ends, each an array like the rates or a number."""
+
+    low: Any
+    high: Any
+
+
+def wilson_interval(count: Any, total: Any, level: float = 0.95) -> ConfidenceInterval:
+    """Wilson's score interval of a proportion; nan where ``total`` is 0.
+
+    Wilson, "Probable inference, the law of succession, and statistical
+    inference", JASA 22, 1927.
+    """
+    if not 0 < level < 1:
+        raise ValueError(f"level must be between 0 and 1, got {level!r}")
+    z = normal.ppf((1 + level) / 2)
+    count, total = np.asarray(count, dtype=float), np.asarray(total, dtype=float)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        rate = count / total
+        centre = (rate + z**2 / (2 * total)) / (1 + z**2 / total)
+        half = z / (1 + z**2 / total) * np.sqrt(rate * (1 - rate) / total + z**2 / (4 * total**2))
+    # the ends of a certain outcome are exactly 0 and 1; rounding must not move them
+    low = np.where(count == 0, np.where(total == 0, np.nan, 0.0), centre - half)
+    high = np.where(count == total, np.where(total == 0, np.nan, 1.0), centre + half)
+    return ConfidenceInterval(low, high)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class TransferMatrix:
+    """Counts of adversarial samples made on each source and tried on each target.
+
+    Row i, column j is about samples attacked on model i (the source) and
+    given to model j (the target). The diagonal is the source itself. Made by
+    :meth:`skhalfway.TransferScorer.transfer`; arrays are read-only.
+
+    Parameters
+    ----------
+    names : tuple of str
+        Names of the n_models models.
+    eligible : ndarray of shape (n_models, n_models)
+        Samples that count: the denominator of every rate of the pair.
+    fooled : ndarray of shape (n_models, n_models)
+        Of those, the adversarial samples that the target misclassifies.
+    same_mistake : ndarray of shape (n_models, n_models)
+        Of the fooled, those that source and target give the same label.
+    noise_fooled : ndarray of shape (n_models, n_models)
+        Of the eligible, those that the target misclassifies after random-sign
+        noise of the same norm in place of the attack: the control.
+    source_eligible, source_fooled : ndarray of shape (n_models,)
+        Samples that a source classifies correctly, and of those the ones that
+        its own adversarial samples fool, whatever the condition.
+    condition : {"both_correct", "source_fooled", "all"}, default="both_correct"
+        Which samples are eligible.
+    standard_error : float, default=nan
+        Of :attr:`mean_rate`, over samples.
+
+    See Also
+    --------
+    skhalfway.TransferScorer : Makes it.
+    skhalfway.TransferMatrixDisplay : Draws it.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skhalfway import TransferMatrix
+    >>> matrix = TransferMatrix(
+    ...     ("net", "tree"),
+    ...     eligible=np.array([[100, 80], [80, 90]]),
+    ...     fooled=np.array([[95, 20], [4, 81]]),
+    ...     same_mistake=np.array([[95, 15], [1, 81]]),
+    ...     noise_fooled=np.array([[1, 2], [1, 3]]),
+    ...     source_eligible=np.array([100, 90]),
+    ...     source_fooled=np.array([95, 81]),
+    ... )
+    >>> matrix.rates
+    array([[0.95, 0.25],
+           [0.05, 0.9 ]])
+    >>> matrix
+    TransferMatrix: 2 models, mean transfer rate 0.150
+    rate [95 % interval] at which samples made on the source (row) fool the target (column)
+    source       net            tree
+    net    (.95 [.89 .98])  .25 [.17 .35]
+    tree    .05 [.02 .12]  (.90 [.82 .95])
+    """
+
+    names: tuple[str, ...]
+    eligible: NDArray[np.int64]
+    fooled: NDArray[np.int64]
+    same_mistake: NDArray[np.int64]
+    noise_fooled: NDArray[np.int64]
+    source_eligible: NDArray[np.int64]
+    source_fooled: NDArray[np.int64]
+    condition: str = "both_correct"
+    standard_error: float = np.nan
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "names", tuple(self.names))
+        n = len(self.names)
+        if self.condition not in CONDITIONS:
+            raise ValueError(f"condition must be one of {list(CONDITIONS)}, got {self.condition!r}")
+        for field in fields(self)[1:7]:
+            counts = np.array(getattr(self, field.name))
+            shape = (n,) if field.name.startswith("source") else (n, n)
+            if counts.shape != shape or counts.dtype.kind not in "iu" or (counts < 0).any():
+                raise ValueError(
+                    f"{field.name} must hold counts >= 0 of shape {shape} for {n} names, "
+                    f"got {counts.dtype} of shape {counts.shape}"
+                )
+            counts.setflags(write=False)
+            object.__setattr__(self, field.name, counts)
+        for part, whole in (
+            ("fooled", "eligible"),
+            ("same_mistake", "fooled"),
+            ("noise_fooled", "eligible"),
+            ("source_fooled", "source_eligible"),
+        ):
+            if (getattr(self, part) > getattr(self, whole)).any():
+                raise ValueError(f"{part} cannot be larger than {whole}, of which it is a part")
+
+    @property
+    def different_mistake(self) -> NDArray[np.int64]:
+        """Of the fooled, those that source and target do not give the same label."""
+        return self.fooled - self.same_mistake
+
+    @property
+    def rates(self) -> NDArray[np.float64]:
+        """Transfer rates, ``fooled / eligible``; nan where nothing is eligible."""
+        return _ratio(self.fooled, self.eligible)
+
+    @property
+    def noise(self) -> NDArray[np.float64]:
+        """Rates of the control, ``noise_fooled / eligible``."""
+        return _ratio(self.noise_fooled, self.eligible)
+
+    @property
+    def source_success(self) -> NDArray[np.float64]:
+        """Share of correctly classified samples that fool their own source."""
+        return _ratio(self.source_fooled, self.source_eligible)
+
+    @property
+    def mean_rate(self) -> float:
+        """Mean transfer rate over ordered pairs of two models with eligible samples."""
+        pairs = self.rates[self._transfers]
+        return float(pairs.mean()) if len(pairs) else np.nan
+
+    @property
+    def _transfers(self) -> NDArray[np.bool_]:
+        return ~np.eye(len(self.names), dtype=bool) & (self.eligible > 0)
+
+    def confidence_interval(self, level: float = 0.95, *, of: str = "rates") -> ConfidenceInterval:
+        """Intervals for the rates.
+
+        Parameters
+        ----------
+        level : float, default=0.95
+            Confidence level, between 0 and 1.
+        of : {"rates", "noise", "source_success", "mean_rate"}, default="rates"
+            Wilson intervals of these rates over samples; for the mean rate a
+            normal interval that allows for samples shared by pairs.
+
+        Returns
+        -------
+        interval : ConfidenceInterval
+            ``low`` and ``high``, shaped like the attribute.
+
+        Raises
+        ------
+        ValueError
+            If ``level`` or ``of`` is out of range.
+        """
+        counts = {
+            "rates": (self.fooled, self.eligible),
+            "noise": (self.noise_fooled, self.eligible),
+            "source_success": (self.source_fooled, self.source_eligible),
+        }
+        if of in counts:
+            return wilson_interval(*counts[of], level)
+        if of != "mean_rate":
+            raise ValueError(f"of must be one of {[*counts, 'mean_rate']}, got {of!r}")
+        if not 0 < level < 1:
+            raise ValueError(f"level must be between 0 and 1, got {level!r}")
+        half = normal.ppf((1 + level) / 2) * self.standard_error
+        low, high = np.clip([self.mean_rate - half, self.mean_rate + half], 0, 1)
+        return ConfidenceInterval(float(low), float(high))
+
+    def to_frame(self, value: str | None = None) -> pd.DataFrame:
+        """Return the matrix as a pandas DataFrame.
+
+        Parameters
+        ----------
+        value : str, default=None
+            Name of one matrix ("rates", "eligible", "fooled", "noise"...) for
+            a square table, sources in rows and targets in columns. None: one
+            row per ordered pair, the diagonal included, with all of them.
+
+        Returns
+        -------
+        frame : pandas.DataFrame
+            Square, or indexed by (source, target).
+
+        Raises
+        ------
+        ValueError
+            If ``value`` is not the name of a matrix.
+        """
+        import pandas as pd
+
+        counts = ("eligible", "fooled", "same_mistake", "different_mistake")
+        if value is not None:
+            allowed = (*counts, "noise_fooled", "rates", "noise")
+            if value not in allowed:
+                raise ValueError(f"value must be None or one of {list(allowed)}, got {value!r}")
+            return pd.DataFrame(
+                getattr(self, value),
+                index=pd.Index(self.names, name="source"),
+                columns=pd.Index(self.names, name="target"),
+            )
+        interval = self.confidence_interval()
+        columns = {name: getattr(self, name) for name in counts}
+        columns |= {"rate": self.rates, "low": interval.low, "high": interval.high, "noise": self.noise}
+        pairs = pd.MultiIndex.from_product([self.names, self.names], names=["source", "target"])
+        return pd.DataFrame({name: matrix.ravel() for name, matrix in columns.items()}, index=pairs)
+
+    def describe(self) -> str:
+        """Say in a sentence what each column, a target, has suffered.
+
+        Returns
+        -------
+        text : str
+            A line for each model.
+        """
+        width = max(map(len, self.names), default=0)
+        return "\n".join(f"{name:<{width}}  {self._sentence(j)}" for j, name in enumerate(self.names))
+
+    def _sentence(self, j: int) -> str:
+        others = np.flatnonzero(self._transfers[:, j])
+        if not len(others):
+            return "has no sample that counts with any other model."
+        rates, noise = self.rates[others, j], self.noise[others, j].mean()
+        worst = others[rates.argmax()]
+        return (
+            f"is fooled by {rates.mean():.0%} of the samples made on the other {len(others)} models, "
+            f"most by those made on {self.names[worst]} ({rates.max():.0%}); "
+            f"by noise of the same size, {noise:.0%}."
+        )
+
+    def plot(self, **kwargs: Any) -> TransferMatrixDisplay:
+        """Draw the matrix as a heat map.
+
+        Parameters
+        ----------
+        **kwargs : dict
+            Passed to :meth:`skhalfway.TransferMatrixDisplay.plot`.
+
+        Returns
+        -------
+        display : TransferMatrixDisplay
+            With the axes it drew on.
+        """
+        from skhalfway.transfer._display import TransferMatrixDisplay
+
+        return TransferMatrixDisplay.from_matrix(self, **kwargs)
+
+    def _title(self) -> str:
+        mean = f"{self.mean_rate:.3f}"
+        if np.isfinite(self.standard_error):
+            interval = self.confidence_interval(of="mean_rate")
+            mean += f" [{interval.low:.3f} {interval.high:.3f}]"
+        return f"{len(self.names)} models, mean transfer rate {mean}"
+
+    def _cells(self) -> list[list[str]]:
+        interval = self.confidence_interval()
+        texts: list[list[str]] = []
+        for i, row in enumerate(self.rates):
+            texts.append([])
+            for j, rate in enumerate(row):
+                text = f"{short(rate)} [{short(interval.low[i, j])} {short(interval.high[i, j])}]"
+                texts[-1].append(f"({text})" if i == j else text)
+        return texts
+
+    def __repr__(self) -> str:
+        lines = [
+            f"TransferMatrix: {self._title()}",
+            "rate [95 % interval] at which samples made on the source (row) fool the target (column)",
+        ]
+        table = [["source", *self.names]]
+        table += [[name, *row] for name, row in zip(self.names, self._cells(), strict=True)]
+        widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+        for row in table:
+            cells = [f"{row[0]:<{widths[0]}}"]
+            cells += [f"{cell:^{width}}" for cell, width in zip(row[1:], widths[1:], strict=True)]
+            lines.append(" ".join(cells).rstrip())
+        return "\n".join(lines)
+
+    def _repr_html_(self) -> str:
+        heads = "".join(f"<th>{escape(name)}</th>" for name in self.names)
+        rows = []
+        interval = self.confidence_interval()
+        for i, name in enumerate(self.names):
+            cells = []
+            for j, rate in enumerate(self.rates[i]):
+                ink = "#fff" if rate > 0.6 else "#000"
+                edge = ";outline:1px dashed #888" if i == j else ""
+                shade = 0 if np.isnan(rate) else rate
+                cells.append(
+                    f'<td style="background:rgba(165,15,21,{shade:.2f});color:{ink};text-align:center{edge}" '
+                    f'title="{self.fooled[i, j]} of {self.eligible[i, j]}; noise {short(self.noise[i, j])}">'
+                    f"{short(rate)}<br><small>{short(interval.low[i, j])}&ndash;"
+                    f"{short(interval.high[i, j])}</small></td>"
+                )
+            rows.append(f"<tr><th>{escape(name)}</th>{''.join(cells)}</tr>")
+        return (
+            f"<table><caption>{escape(self._title())}; source in rows, target in columns, "
+            f"{escape(CONDITIONS[self.condition])}</caption>"
+            f"<tr><th></th>{heads}</tr>{''.join(rows)}</table>"
+        )
+
+
+def _ratio(part: NDArray[np.int64], whole: NDArray[np.int64]) -> NDArray[np.float64]:
+    return np.divide(part, whole, out=np.full(np.shape(part), np.nan), where=whole > 0)
+
+
+def short(rate: float) -> str:
+    """Write a rate with two decimals and no leading zero, as ``.25`` or ``1.0``."""
+    if np.isnan(rate):
+        return " - "
+    text = f"{rate:.2f}"
+    return "1.0" if text == "1.00" else text.removeprefix("0")

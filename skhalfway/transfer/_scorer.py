@@ -1,0 +1,629 @@
+"""TransferScorer: which models fall to adversarial samples made on others."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from numbers import Integral
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import clone
+from sklearn.exceptions import NotFittedError, UndefinedMetricWarning
+from sklearn.utils import check_random_state
+from sklearn.utils.metaestimators import _BaseComposition
+from sklearn.utils.parallel import Parallel, delayed
+from sklearn.utils.validation import check_is_fitted
+
+from skhalfway._inputs import check_labels, read_samples
+from skhalfway.attacks import AdversarialGenerator
+from skhalfway.models import Model, as_model
+from skhalfway.models._model import counts_as_fitted, fit_clone
+from skhalfway.transfer._matrix import CONDITIONS, TransferMatrix
+
+
+class TransferScorer(_BaseComposition):
+    """Measure how often adversarial samples made on one model fool the others.
+
+    Each model in turn is the source that the generator attacks; each model is
+    a target of every source's samples. All counts are in the
+    :class:`~skhalfway.TransferMatrix` that :meth:`transfer` returns;
+    :meth:`score` is its mean rate over ordered pairs of two models.
+
+    The parameter ``estimators`` decides what :meth:`fit` takes.
+
+    Parameters
+    ----------
+    generator : AdversarialGenerator, default=None
+        The attack; its ``estimator`` must be None, since every model is
+        attacked. None is ``AdversarialGenerator()``.
+    estimators : list of (str, estimator), default=None
+        None: :meth:`fit` takes fitted models. A list: :meth:`fit` takes data
+        and fits clones of these, which are searchable as ``name__parameter``;
+        a ``FrozenEstimator`` stays as it is.
+    condition : {"both_correct", "source_fooled", "all"}, default="both_correct"
+        Samples that count for a pair: those that source and target both
+        classify correctly; of these, those that fool the source; or all
+        samples, as Papernot et al. count [1]_.
+    n_jobs : int, default=None
+        Number of threads, over models to fit and sources to attack. None is 1
+        unless in a ``joblib.parallel_config`` context.
+    random_state : int, RandomState instance or None, default=None
+        For the noise control, and for the generator where its own
+        ``random_state`` is None. Pass an int for the same output across calls.
+    verbose : int, default=0
+        Above 0, show progress bars.
+
+    Attributes
+    ----------
+    models_ : dict of str to object
+        The fitted models by name, as given or as fitted.
+    classes_ : ndarray of shape (n_classes,) or None
+        Labels that all models share; None where only torch modules were given,
+        whose labels are their column numbers.
+    n_features_in_ : int
+        Width of the data. Only where data or a model says.
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
+        Column names, where :meth:`fit` got a DataFrame or models that were
+        fitted with one.
+
+    See Also
+    --------
+    skhalfway.AdversarialGenerator : Makes the samples.
+    skhalfway.TransferMatrix : The result.
+
+    Notes
+    -----
+    To scikit-learn this is no classifier, so ``GridSearchCV`` and
+    ``cross_val_score`` do not stratify by default: where classes come in
+    order, pass ``cv=StratifiedKFold()``.
+
+    References
+    ----------
+    .. [1] Papernot, McDaniel & Goodfellow, "Transferability in machine
+       learning: from phenomena to black-box attacks using adversarial
+       samples", arXiv 1605.07277, 2016.
+
+    Examples
+    --------
+    Fitted models:
+
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from sklearn.svm import SVC
+    >>> from skhalfway import AdversarialGenerator, TransferScorer
+    >>> X, y = load_iris(return_X_y=True)
+    >>> models = {"lr": LogisticRegression(max_iter=1000).fit(X, y), "svm": SVC().fit(X, y)}
+    >>> scorer = TransferScorer(AdversarialGenerator(eps=0.5), random_state=0).fit(models)
+    >>> scorer.transfer(X, y)
+    TransferMatrix: 2 models, mean transfer rate 0.417 [0.340 0.494]
+    rate [95 % interval] at which samples made on the source (row) fool the target (column)
+    source       lr              svm
+    lr     (.46 [.38 .54])  .38 [.30 .46]
+    svm     .46 [.38 .54]  (.38 [.31 .46])
+
+    Fitted with the data, and searched:
+
+    >>> from sklearn.model_selection import GridSearchCV, StratifiedKFold
+    >>> estimators = [("lr", LogisticRegression(max_iter=1000)), ("svm", SVC())]
+    >>> scorer = TransferScorer(estimators=estimators)
+    >>> grid = {"generator": [AdversarialGenerator()], "generator__eps": [0.3, 0.6], "svm__C": [1, 10]}
+    >>> search = GridSearchCV(scorer, grid, cv=StratifiedKFold(3)).fit(X, y)
+    >>> search.best_params_["generator__eps"]
+    0.6
+    """
+
+    def __init__(
+        self,
+        generator: AdversarialGenerator | None = None,
+        *,
+        estimators: list[tuple[str, Any]] | None = None,
+        condition: str = "both_correct",
+        n_jobs: int | None = None,
+        random_state: Any = None,
+        verbose: int = 0,
+    ) -> None:
+        self.generator = generator
+        self.estimators = estimators
+        self.condition = condition
+        self.n_jobs = n_jobs
+        self.random_state = random_state
+        self.verbose = verbose
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """Get parameters, those of the generator and of ``estimators`` included.
+
+        Parameters
+        ----------
+        deep : bool, default=True
+            Whether to include them.
+
+        Returns
+        -------
+        params : dict
+            Values by name.
+        """
+        return self._get_params("estimators", deep=deep)
+
+    def set_params(self, **params: Any) -> TransferScorer:
+        """Set parameters, as ``generator__eps`` or ``svm__C`` too.
+
+        Parameters
+        ----------
+        **params : dict
+            Values by name.
+
+        Returns
+        -------
+        self : TransferScorer
+            This object.
+        """
+        self._set_params("estimators", **params)
+        return self
+
+    def fit(self, X: Any, y: Any = None) -> TransferScorer:
+        """Take fitted models, or fit clones of ``estimators`` on data.
+
+        Parameters
+        ----------
+        X : models, or array-like of shape (n_samples, n_features)
+            With ``estimators=None``, the fitted models: a mapping of names to
+            models, a sequence of (name, model), or a sequence of models, which
+            are named after their types. They are stored unchanged. Else the
+            training samples.
+        y : array-like of shape (n_samples,), default=None
+            Training labels. None with ``estimators=None``.
+
+        Returns
+        -------
+        self : TransferScorer
+            The fitted scorer.
+
+        Raises
+        ------
+        ValueError
+            If there are fewer than two models, or models that differ in
+            classes or in width; if a parameter or the data is invalid.
+        TypeError
+            If an object is not a classifier.
+        NotFittedError
+            If a model is not fitted.
+        """
+        self._check_params()
+        if self.estimators is None:
+            if y is not None:
+                raise ValueError(
+                    "with estimators=None fit takes fitted models and no y; "
+                    "to fit on data pass estimators=[(name, estimator), ...]"
+                )
+            models = _named_models(X)
+        else:
+            self._check_estimators()
+            if y is None:
+                raise ValueError(
+                    "This TransferScorer estimator requires y to be passed, but the target y is None"
+                )
+            array = read_samples(self, X, reset=True)
+            data = X if hasattr(X, "columns") else array
+            names = [name for name, _ in self.estimators]
+            fits = (delayed(fit_clone)(estimator, data, y) for _, estimator in self.estimators)
+            models = dict(zip(names, self._parallel(fits, len(names), "fit"), strict=True))
+        seen = {name: _named(name, as_model, model) for name, model in models.items()}
+        classes = _common_classes(seen)
+        if self.estimators is None:
+            self._take_width(seen)
+        self.classes_ = classes
+        self.models_ = models
+        return self
+
+    def score(self, X: Any, y: Any = None) -> float:
+        """Mean transfer rate over ordered pairs of two models.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Samples to attack.
+        y : array-like of shape (n_samples,), default=None
+            True labels; see :meth:`transfer`.
+
+        Returns
+        -------
+        rate : float
+            Between 0 and 1; nan, with a warning, where no pair has a sample
+            that counts.
+        """
+        rate = self.transfer(X, y).mean_rate
+        if np.isnan(rate):
+            warnings.warn(
+                "no pair of models has a sample that counts, so the mean transfer rate is nan",
+                UndefinedMetricWarning,
+                stacklevel=2,
+            )
+        return rate
+
+    def transfer(self, X: Any, y: Any = None) -> TransferMatrix:
+        """Attack every model and try the samples on all.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Samples to attack.
+        y : array-like of shape (n_samples,), default=None
+            True labels. None: the label of a sample is the source's own
+            prediction, so a model is right where it agrees with the source on
+            the clean sample.
+
+        Returns
+        -------
+        matrix : TransferMatrix
+            Counts, rates, intervals and the noise control.
+
+        Raises
+        ------
+        NotFittedError
+            If :meth:`fit` was not called.
+        ValueError
+            If the data is invalid, or outside the generator's ``clip_values``.
+        RuntimeError
+            If a model raises while it predicts or is attacked; its name is in
+            the message.
+        """
+        models, array, classes, bounds = self._start(X)
+        truth = None if y is None else check_labels(y, classes, len(array))
+        rng = check_random_state(self.random_state)
+        noisy = self._noisy(array, rng, bounds)
+        generators = self._generators(len(models), rng)
+        with ExitStack() as stack:
+            # outside the threads, which share the models
+            for model in models.values():
+                stack.enter_context(model.evaluating())
+            clean = _predictions(models, array)
+            control = _predictions(models, noisy)
+            labels = clean if truth is None else np.broadcast_to(truth, clean.shape)
+            jobs = (
+                delayed(_attack_and_try)(
+                    name, models, generator, array, label, len(classes), bounds, _needed(self, own, label)
+                )
+                for name, generator, label, own in zip(models, generators, labels, clean, strict=True)
+            )
+            adversarial = np.stack(list(self._parallel(jobs, len(models), "attack")))
+        return _count(tuple(models), labels, clean, control, adversarial, self.condition)
+
+    def robust_accuracy(self, estimator: Any, X: Any, y: Any) -> float:
+        """Accuracy of a classifier under all the models' adversarial samples.
+
+        A sample counts as right only if ``estimator`` classifies it correctly
+        as it is and as attacked on each of the models: the worst case, as
+        robust accuracy is counted for ensembles of attacks. Has the signature
+        that ``scoring=`` takes. ``estimator`` itself, where it is one of the
+        models, is not among the sources.
+
+        Parameters
+        ----------
+        estimator : object
+            Fitted classifier to judge.
+        X : array-like of shape (n_samples, n_features)
+            Samples.
+        y : array-like of shape (n_samples,)
+            True labels.
+
+        Returns
+        -------
+        accuracy : float
+            Share of samples that stay right.
+
+        Raises
+        ------
+        NotFittedError
+            If :meth:`fit` was not called.
+        ValueError
+            If the data is invalid, or the classes are not those of the models.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_iris
+        >>> from sklearn.linear_model import LogisticRegression
+        >>> from sklearn.model_selection import cross_val_score
+        >>> from sklearn.svm import SVC
+        >>> from skhalfway import TransferScorer
+        >>> X, y = load_iris(return_X_y=True)
+        >>> models = [LogisticRegression(max_iter=1000).fit(X, y), SVC().fit(X, y)]
+        >>> scorer = TransferScorer().fit(models)
+        >>> scores = cross_val_score(SVC(), X, y, scoring=scorer.robust_accuracy)
+        >>> round(float(scores.mean()), 2)
+        0.92
+        """
+        models, array, classes, bounds = self._start(X)
+        truth = check_labels(y, classes, len(array))
+        judged = as_model(estimator, classes=self.classes_)
+        _common_classes({"the models": _Labelled(self.classes_), type(estimator).__name__: judged})
+        generators = self._generators(len(models), check_random_state(self.random_state))
+        right = judged.predict(array) == truth
+        with ExitStack() as stack:
+            for model in models.values():
+                stack.enter_context(model.evaluating())
+            pairs = zip(models.items(), generators, strict=True)
+            sources = [(name, model, g) for (name, model), g in pairs if model.estimator is not estimator]
+            jobs = (
+                delayed(_named)(name, generator._attack, model, array, truth, len(classes), bounds)
+                for name, model, generator in sources
+            )
+            for X_adv in self._parallel(jobs, len(sources), "attack"):
+                right &= judged.predict(X_adv) == truth
+        return float(right.mean())
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "models_")
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.target_tags.required = self.estimators is not None
+        return tags
+
+    def _check_params(self) -> None:
+        if self.condition not in CONDITIONS:
+            raise ValueError(f"condition must be one of {list(CONDITIONS)}, got {self.condition!r}")
+        if not isinstance(self.verbose, Integral):
+            raise ValueError(f"verbose must be an integer, got {self.verbose!r}")
+        if self.generator is None:
+            return
+        if not isinstance(self.generator, AdversarialGenerator):
+            raise TypeError(f"generator must be an AdversarialGenerator or None, got {self.generator!r}")
+        if self.generator.estimator is not None:
+            raise ValueError(
+                "generator.estimator must be None, since every model is attacked in turn; "
+                f"got {self.generator.estimator!r}"
+            )
+        self.generator._check_params()
+
+    def _check_estimators(self) -> None:
+        estimators = self.estimators
+        if not isinstance(estimators, (list, tuple)) or not all(_is_pair(item) for item in estimators):
+            raise TypeError(f"estimators must be a list of (name, estimator), got {estimators!r}")
+        _check_number(len(estimators))
+        names = [name for name, _ in estimators]
+        self._validate_names(names)
+        for name, estimator in estimators:
+            fits = hasattr(estimator, "fit") or counts_as_fitted(estimator)
+            if isinstance(estimator, type) or not fits:
+                _named(name, as_model, estimator)  # says what a model must be
+
+    def _take_width(self, models: Mapping[str, Model]) -> None:
+        """Keep the width and the column names that the models agree on."""
+        widths = {name: model.n_features_in_ for name, model in models.items() if model.n_features_in_}
+        if len(set(widths.values())) > 1:
+            raise ValueError(f"the models take different numbers of features: {widths}")
+        for attribute in ("n_features_in_", "feature_names_in_"):
+            self.__dict__.pop(attribute, None)
+        if not widths:
+            return
+        self.n_features_in_ = next(iter(widths.values()))
+        lists = {
+            name: list(model.estimator.feature_names_in_)
+            for name, model in models.items()
+            if hasattr(model.estimator, "feature_names_in_")
+        }
+        if not lists:
+            return
+        (first, names), *others = lists.items()
+        for other, theirs in others:
+            if theirs != names:
+                raise ValueError(
+                    f"the models were fitted with different columns: {first!r} with {names}, "
+                    f"{other!r} with {theirs}"
+                )
+        self.feature_names_in_ = np.asarray(names, dtype=object)
+
+    def _start(
+        self, X: Any
+    ) -> tuple[dict[str, Model], NDArray[Any], NDArray[Any], tuple[NDArray[Any], NDArray[Any]] | None]:
+        """Models, samples, classes and bounds, checked."""
+        check_is_fitted(self)
+        self._check_params()
+        models = {name: as_model(model, classes=self.classes_) for name, model in self.models_.items()}
+        array = read_samples(self, X, reset=False)
+        bounds = self._generator._bounds(array)
+        classes = self.classes_
+        if classes is None:
+            widths = {name: _named(name, model.n_outputs, array) for name, model in models.items()}
+            if len(set(widths.values())) > 1:
+                raise ValueError(f"the models have different numbers of outputs: {widths}")
+            classes = np.arange(next(iter(widths.values())))
+        return models, array, classes, bounds
+
+    @property
+    def _generator(self) -> AdversarialGenerator:
+        return AdversarialGenerator() if self.generator is None else self.generator
+
+    def _generators(self, n: int, rng: np.random.RandomState) -> list[AdversarialGenerator]:
+        """One generator for each source, seeded where only this object is."""
+        generators = [clone(self._generator) for _ in range(n)]
+        if self.random_state is not None and self._generator.random_state is None:
+            for generator in generators:
+                generator.random_state = int(rng.randint(np.iinfo(np.int32).max))
+        return generators
+
+    def _noisy(
+        self, X: NDArray[Any], rng: np.random.RandomState, bounds: tuple[NDArray[Any], NDArray[Any]] | None
+    ) -> NDArray[Any]:
+        from skhalfway.attacks._norms import keep_budget, random_signs
+
+        eps, norm = self._generator.eps, self._generator.norm
+        return keep_budget(X, X + random_signs(rng, X.shape, eps, norm), eps, norm, bounds)
+
+    def _parallel(self, jobs: Iterable[Any], n: int, what: str) -> Iterator[Any]:
+        results = Parallel(n_jobs=self.n_jobs, prefer="threads", return_as="generator")(jobs)
+        if not self.verbose:
+            return results
+        from tqdm.auto import tqdm
+
+        return iter(tqdm(results, total=n, desc=what, unit="model"))
+
+
+class _Labelled:
+    """Stands for a set of models that share classes."""
+
+    def __init__(self, classes: NDArray[Any] | None) -> None:
+        self.classes_ = classes
+
+
+def _is_pair(item: Any) -> bool:
+    return isinstance(item, (tuple, list)) and len(item) == 2 and isinstance(item[0], str)
+
+
+def _check_number(n: int) -> None:
+    if n < 2:
+        raise ValueError(f"transfer is between models: at least 2 are needed, got {n}")
+
+
+def _named_models(models: Any) -> dict[str, Any]:
+    """Names and fitted models, of whatever form :meth:`TransferScorer.fit` takes."""
+    wanted = (
+        "with estimators=None fit takes fitted models: a mapping of names to models, a sequence of "
+        "(name, model), or a sequence of models"
+    )
+    if isinstance(models, Mapping):
+        pairs = list(models.items())
+        if not all(isinstance(name, str) for name, _ in pairs):
+            raise TypeError(f"{wanted}; names must be strings, got {list(models)}")
+    elif not isinstance(models, (list, tuple)):
+        raise TypeError(f"{wanted}; got {type(models).__name__}. To fit on data pass estimators=[...]")
+    elif all(_is_pair(item) for item in models):
+        pairs = [(name, model) for name, model in models]
+    else:
+        pairs = _named_after_types(models)
+    _check_number(len(pairs))
+    names = [name for name, _ in pairs]
+    if len(set(names)) < len(names):
+        raise ValueError(f"names must be unique, got {names}")
+    return dict(pairs)
+
+
+def _named_after_types(models: Iterable[Any]) -> list[tuple[str, Any]]:
+    """Lower-case type names, numbered where they repeat, as ``make_pipeline`` does."""
+    from sklearn.pipeline import _name_estimators
+
+    return _name_estimators(list(models))
+
+
+@contextmanager
+def _naming(name: str) -> Iterator[None]:
+    """Put the model's name before the message of what is raised inside."""
+    try:
+        yield
+    except NotFittedError as error:
+        raise NotFittedError(f"model {name!r}: {error}") from error
+    except (TypeError, ValueError) as error:
+        kind = TypeError if isinstance(error, TypeError) else ValueError
+        raise kind(f"model {name!r}: {error}") from error
+    except Exception as error:
+        raise RuntimeError(f"model {name!r} raised {type(error).__name__}: {error}") from error
+
+
+def _named(name: str, function: Any, *args: Any) -> Any:
+    with _naming(name):
+        return function(*args)
+
+
+def _common_classes(models: Mapping[str, Any]) -> NDArray[Any] | None:
+    known = {name: model.classes_ for name, model in models.items() if model.classes_ is not None}
+    if not known:
+        return None
+    (first, classes), *others = known.items()
+    for name, theirs in others:
+        if not np.array_equal(classes, theirs):
+            raise ValueError(
+                "the models must have the same classes_, in the same order: "
+                f"{first!r} has {classes.tolist()}, {name!r} has {theirs.tolist()}"
+            )
+    if len(classes) < 2:
+        raise ValueError(f"the models know one class, {classes.tolist()}; at least 2 are needed")
+    return classes
+
+
+def _predictions(models: Mapping[str, Model], X: NDArray[Any]) -> NDArray[np.intp]:
+    """Class indices, of shape (n_models, n_samples)."""
+    return np.stack([_named(name, model.predict, X) for name, model in models.items()])
+
+
+def _needed(scorer: TransferScorer, own: NDArray[np.intp], labels: NDArray[np.intp]) -> NDArray[np.bool_]:
+    """Samples that can count for a source: only these are attacked."""
+    return np.ones(len(labels), dtype=bool) if scorer.condition == "all" else own == labels
+
+
+def _attack_and_try(
+    name: str,
+    models: Mapping[str, Model],
+    generator: AdversarialGenerator,
+    X: NDArray[Any],
+    labels: NDArray[np.intp],
+    n_classes: int,
+    bounds: tuple[NDArray[Any], NDArray[Any]] | None,
+    needed: NDArray[np.bool_],
+) -> NDArray[np.intp]:
+    """What every model predicts for the samples attacked on one; -1 where none was made."""
+    predictions = np.full((len(models), len(X)), -1, dtype=np.intp)
+    if needed.any():
+        X_adv = _named(name, generator._attack, models[name], X[needed], labels[needed], n_classes, bounds)
+        predictions[:, needed] = _predictions(models, X_adv)
+    return predictions
+
+
+def _count(
+    names: tuple[str, ...],
+    labels: NDArray[np.intp],
+    clean: NDArray[np.intp],
+    control: NDArray[np.intp],
+    adversarial: NDArray[np.intp],
+    condition: str,
+) -> TransferMatrix:
+    """Count over samples: the one place where transfer is counted.
+
+    ``labels`` (n_models, n_samples) are those that each source's attack
+    leaves; ``adversarial`` (n_models, n_models, n_samples) what target j says
+    of the samples made on source i. A source's samples may be -1 where they
+    cannot count.
+    """
+    n = len(names)
+    own = np.arange(n)
+    correct = clean[None] == labels[:, None]  # (source, target, sample)
+    correct_source = correct[own, own]
+    source_fooled = adversarial[own, own] != labels
+    if condition == "all":
+        eligible = np.ones_like(correct)
+    else:
+        eligible = correct & correct_source[:, None]
+        if condition == "source_fooled":
+            eligible &= source_fooled[:, None]
+    fooled = eligible & (adversarial != labels[:, None])
+    same = fooled & (adversarial == adversarial[own, own][:, None])
+    noise_fooled = eligible & (control[None] != labels[:, None])
+    return TransferMatrix(
+        names,
+        eligible=eligible.sum(axis=2),
+        fooled=fooled.sum(axis=2),
+        same_mistake=same.sum(axis=2),
+        noise_fooled=noise_fooled.sum(axis=2),
+        source_eligible=correct_source.sum(axis=1),
+        source_fooled=(correct_source & source_fooled).sum(axis=1),
+        condition=condition,
+        standard_error=_standard_error(eligible, fooled),
+    )
+
+
+def _standard_error(eligible: NDArray[np.bool_], fooled: NDArray[np.bool_]) -> float:
+    """Standard error of the mean rate over ordered pairs, linearised over samples.
+
+    The mean is a sum of ratios over the same samples; each sample's influence
+    on it (Jackknife's, to first order) is squared and summed.
+    """
+    total = eligible.sum(axis=2)
+    pairs = ~np.eye(len(total), dtype=bool) & (total > 0)
+    if not pairs.any():
+        return np.nan
+    rate = fooled.sum(axis=2)[pairs] / total[pairs]
+    residual = fooled[pairs] - rate[:, None] * eligible[pairs]
+    influence = (residual / total[pairs][:, None]).sum(axis=0) / pairs.sum()
+    return float(np.sqrt((influence**2).sum()))
