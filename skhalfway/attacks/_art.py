@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager
+from inspect import signature
 from threading import RLock
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,7 @@ from art.estimators.classification import (
     SklearnClassifier,
 )
 from numpy.typing import NDArray
+from sklearn.frozen import FrozenEstimator
 
 from skhalfway.models._torch import dtype_of
 
@@ -57,6 +59,22 @@ class _Float32(torch.nn.Module):
 
 _DECISION_BASED = (BoundaryAttack, HopSkipJump)
 
+# Attacks without a parameter "targeted" whose generate takes labels to reach, not to leave.
+_Y_IS_TARGET = {
+    "DecisionTreeAttack",
+    "GRAPHITEBlackbox",
+    "GRAPHITEWhiteboxPyTorch",
+    "LowProFool",
+    "SaliencyMapMethod",
+    "TargetedUniversalPerturbation",
+}
+
+
+def parameter_names(class_: Any) -> list[str]:
+    """Parameters of an attack: what it declares (inherited ones too) and its constructor takes."""
+    taken = signature(class_.__init__).parameters
+    return [name for name in class_.attack_params if name in taken]
+
 
 def _wrappers(
     model: Model, X: NDArray[Any], n_classes: int, clip_values: tuple[Any, Any], *, decisions: bool
@@ -82,33 +100,39 @@ def _wrappers(
         return np.eye(n_classes)[model.predict(x)] if decisions else model.scores(x)
 
     yield BlackBoxClassifierNeuralNetwork(predict, shape, n_classes, clip_values=clip_values)
-    if type(model.estimator).__module__.startswith("sklearn."):
-        yield SklearnClassifier(model.estimator, clip_values=clip_values)
+    classifier = model.estimator
+    while isinstance(classifier, FrozenEstimator):
+        classifier = classifier.estimator
+    if type(classifier).__module__.startswith("sklearn."):
+        yield SklearnClassifier(classifier, clip_values=clip_values)
 
 
 def _start_points(
     model: Model,
-    X: NDArray[Any],
+    X: NDArray[np.float32],
     labels: NDArray[np.intp],
     clip_values: tuple[Any, Any],
     *,
+    dtype: Any,
     targeted: bool,
     n_draws: int = 100,
-) -> tuple[NDArray[Any], NDArray[np.bool_]]:
-    """Points where a decision-based attack may begin, and whether one was found.
+) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """Points where a decision-based attack may begin, and which samples to attack from them.
 
     The nearest other sample of X that lies where the attack wants to be, else
-    a random point. ART draws its own one row at a time and without a seed.
+    a random point. ART draws its own one row at a time and without a seed. Not
+    attacked are samples with no such point, and those that are there already.
     """
-    spare = np.random.uniform(*clip_values, size=(n_draws, *X.shape[1:])).astype(X.dtype)
+    spare = np.random.uniform(*clip_values, size=(n_draws, *X.shape[1:])).astype(np.float32)
     pool = np.concatenate([X, spare])
-    predicted = model.predict(pool)
-    flat = torch.from_numpy(pool.reshape(len(pool), -1).astype(np.float32))
+    predicted = model.predict(pool.astype(dtype))
+    flat = torch.from_numpy(pool.reshape(len(pool), -1))
     distance = torch.cdist(flat[: len(X)], flat).numpy()
-    own, there = labels[:, None], predicted[None, :]
-    distance[(there != own) if targeted else (there == own)] = np.inf
+    goal = (predicted == labels[:, None]) == targeted
+    distance[~goal] = np.inf
     nearest = distance.argmin(axis=1)
-    return pool[nearest], np.isfinite(distance[np.arange(len(X)), nearest])
+    index = np.arange(len(X))
+    return pool[nearest], np.isfinite(distance[index, nearest]) & ~goal[index, index]
 
 
 def _as_art_bound(bound: Any) -> float | NDArray[np.float32]:
@@ -135,8 +159,12 @@ def run(
     its own settings.
     """
     eps = settings["eps"]
-    # Without bounds ART still needs a range: one that no point of the ball leaves.
-    low, high = (X.min() - eps, X.max() + eps) if bounds is None else bounds
+    # Without bounds ART still needs a finite range: one that no point of the ball leaves.
+    low, high = X.min() - eps, X.max() + eps
+    if bounds is not None:
+        low, high = (np.where(np.isfinite(b), b, free) for b, free in zip(bounds, (low, high), strict=True))
+    if np.ndim(low) or np.ndim(high):
+        low, high = (np.broadcast_to(bound, X.shape[1:]) for bound in (low, high))
     clip_values = _as_art_bound(low), _as_art_bound(high)
     class_: Any = attack if isinstance(attack, type) else type(attack)
     refused = []
@@ -150,25 +178,28 @@ def run(
             f"ART's {class_.__name__} cannot attack {type(model.estimator).__name__}: it needs "
             f"{class_._estimator_requirements}, and the source was offered as {', '.join(refused)}"
         )
-    names = class_.attack_params
+    names = parameter_names(class_)
     if isinstance(attack, type):
         params = {k: v for k, v in settings.items() if k in names} | {"verbose": False, "targeted": targeted}
         params = {k: v for k, v in params.items() if k in names} | attack_params
     else:
         params = {name: getattr(attack, name) for name in names if hasattr(attack, name)}
         params["targeted"] = targeted
-        params = {k: v for k, v in params.items() if k in names}
-    if targeted and "targeted" not in names:
+        # an instance's summary_writer is None by default, which the constructor refuses
+        params = {k: v for k, v in params.items() if k in names and k != "summary_writer"}
+    y_is_target = class_.__name__ in _Y_IS_TARGET
+    if targeted and "targeted" not in names and not y_is_target:
         raise ValueError(f"ART's {class_.__name__} has no targeted form; call generate without target")
     own = not isinstance(attack, type) and attack.estimator is estimator
+    own = own and getattr(attack, "targeted", targeted) == targeted
     with global_randomness(seed), model.evaluating():
         bound: EvasionAttack = attack if own else class_(estimator, **params)
         X32, one_hot = X.astype(np.float32), np.eye(n_classes, dtype=np.float32)[labels]
         if not decisions:
-            return bound.generate(X32.copy(), y=one_hot)
-        start, found = _start_points(model, X, labels, clip_values, targeted=targeted)
-        if found.any():
-            X32[found] = bound.generate(
-                X32[found], y=one_hot[found], x_adv_init=start[found].astype(np.float32)
+            return bound.generate(X32.copy(), y=None if y_is_target and not targeted else one_hot)
+        start, attackable = _start_points(model, X32, labels, clip_values, dtype=X.dtype, targeted=targeted)
+        if attackable.any():
+            X32[attackable] = bound.generate(
+                X32[attackable], y=one_hot[attackable], x_adv_init=start[attackable]
             )
         return X32

@@ -347,11 +347,14 @@ class AdversarialGenerator(OneToOneFeatureMixin, TransformerMixin, BaseEstimator
                 )
 
     def _check_art_params(self, class_: Any) -> None:
-        unknown = sorted(set(self.attack_params or {}) - set(class_.attack_params))
+        from skhalfway.attacks._art import parameter_names
+
+        allowed = parameter_names(class_)
+        unknown = sorted(set(self.attack_params or {}) - set(allowed))
         if unknown:
             raise ValueError(
                 f"attack_params {unknown} are not parameters of ART's {class_.__name__}, "
-                f"which takes {class_.attack_params}"
+                f"which takes {allowed}"
             )
 
     def _gradient_attack(self, name: str) -> GradientAttack:
@@ -424,6 +427,7 @@ class AdversarialGenerator(OneToOneFeatureMixin, TransformerMixin, BaseEstimator
     ) -> NDArray[Any]:
         import torch
 
+        from skhalfway.attacks._gradient import margins
         from skhalfway.attacks._norms import BALLS, keep_budget, random_in_ball
         from skhalfway.models._torch import device_of, dtype_of
 
@@ -437,7 +441,7 @@ class AdversarialGenerator(OneToOneFeatureMixin, TransformerMixin, BaseEstimator
         model = model.on(device)
         place: dict[str, Any] = {"dtype": dtype_of(module), "device": device}
         low, high = (None, None) if bounds is None else (torch.tensor(b, **place) for b in bounds)
-        X_adv = np.empty_like(X)
+        X_adv = X.copy()
         best = np.full(len(X), -np.inf)
         with model.evaluating():
             for restart in range(self.n_restarts):
@@ -454,18 +458,21 @@ class AdversarialGenerator(OneToOneFeatureMixin, TransformerMixin, BaseEstimator
                         ball.confine(x)
                     label = torch.from_numpy(labels[batch]).to(device)
                     own = torch.nn.functional.one_hot(label, n_classes).bool()
-                    x, margins = attack.run(model, x, own, ball, targeted=targeted)
-                    end, margin = x.cpu().numpy(), margins.cpu().numpy()
+                    x = attack.run(model, x, own, ball, targeted=targeted)
+                    end = x.cpu().numpy()
                     if not np.isfinite(end).all():
                         raise ValueError(
                             f"{type(model.estimator).__name__} has gradients that are not finite; "
                             "look for overflow in its outputs"
                         )
+                    kept = keep_budget(X[batch], end, self.eps, self.norm, bounds)
+                    if self.n_restarts == 1:
+                        X_adv[batch] = kept
+                        continue
+                    margin = margins(model, x, own, targeted=targeted).cpu().numpy()
                     better = margin > best[batch]
                     best[batch][better] = margin[better]
-                    X_adv[batch][better] = keep_budget(
-                        X[batch][better], end[better], self.eps, self.norm, bounds
-                    )
+                    X_adv[batch][better] = kept[better]
         return X_adv
 
     def _run_art(
@@ -507,6 +514,8 @@ class AdversarialGenerator(OneToOneFeatureMixin, TransformerMixin, BaseEstimator
             attack_params=self.attack_params or {},
             seed=rng.randint(np.iinfo(np.int32).max),
         )
+        # ART computes in float32: what it left alone stays as it was
+        X_adv = np.where(X_adv == X.astype(np.float32), X, X_adv)
         return keep_budget(X, X_adv, self.eps, self.norm, bounds)
 
 

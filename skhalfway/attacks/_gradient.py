@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import isfinite
+from numbers import Real
 from typing import TYPE_CHECKING
 
 import torch
@@ -32,7 +34,7 @@ class GradientAttack:
 
     def run(
         self, model: Model, x: torch.Tensor, own: torch.Tensor, ball: Ball, *, targeted: bool
-    ) -> tuple[torch.Tensor, torch.Tensor]:
+    ) -> torch.Tensor:
         """Attack from the start points ``x``, whose memory is used for the result.
 
         The loss is cross-entropy, away from the labels or (``targeted``)
@@ -59,9 +61,6 @@ class GradientAttack:
         -------
         x : Tensor of shape (n_samples, ...)
             End points.
-        margins : Tensor of shape (n_samples,)
-            The largest other logit minus the label's own (its negative where
-            ``targeted``) at the end points: positive where the attack won.
         """
         size = -self.step_size if targeted else self.step_size
         momentum: torch.Tensor | None = None
@@ -79,10 +78,15 @@ class GradientAttack:
                 gradient = momentum.clone()
             ball.ascend(x, gradient, size)
             ball.confine(x)
-        with torch.no_grad():
-            logits = model.logits(x)
-            margins = logits.masked_fill(own, -torch.inf).amax(dim=1) - logits[own]
-        return x, -margins if targeted else margins
+        return x
+
+
+def margins(model: Model, x: torch.Tensor, own: torch.Tensor, *, targeted: bool) -> torch.Tensor:
+    """Largest other logit minus the label's own, or its negative: positive where an attack won."""
+    with torch.no_grad():
+        logits = model.logits(x)
+        margin = logits.masked_fill(own, -torch.inf).amax(dim=1) - logits[own]
+    return -margin if targeted else margin
 
 
 def fgsm(eps: float, max_iter: int, step_size: float | None) -> GradientAttack:
@@ -99,6 +103,8 @@ def pgd(eps: float, max_iter: int, step_size: float | None) -> GradientAttack:
 
 def mifgsm(eps: float, max_iter: int, step_size: float | None, decay: float = 1.0) -> GradientAttack:
     """Momentum iterative method (Dong et al. 2018, Algorithm 1); its steps add up to eps."""
+    if not isinstance(decay, Real) or not isfinite(decay) or decay < 0:
+        raise ValueError(f"attack_params['decay'] must be a finite number >= 0, got {decay!r}")
     return GradientAttack(max_iter, eps / max_iter if step_size is None else step_size, decay)
 
 

@@ -146,14 +146,48 @@ def keep_budget(
     type of their source, whose rounding may overstep. "Exactly" is meant as a
     user checks it: the norm of ``X_adv - X``, in X's own type, is at most eps.
     """
-    if norm != np.inf:
-        # room for the rounding of the sum in the norm
-        eps *= 1 - 8 * float(np.finfo(X.dtype).eps)
-    x0 = torch.from_numpy(X.astype(float))
-    x = torch.from_numpy(X_adv.astype(float, copy=True))
-    low, high = (None, None) if bounds is None else (torch.from_numpy(b.astype(float)) for b in bounds)
-    BALLS[norm](x0, eps, low, high).confine(x)
-    result = round_towards(x.numpy(), x0.numpy(), X.dtype)
-    while norm == np.inf and (over := np.abs(result - X).astype(float) > eps).any():
-        result[over] = np.nextafter(result[over], X[over])
+    if norm == np.inf:
+        result = X_adv.astype(X.dtype)
+        np.maximum(result, spare := X - X.dtype.type(eps), out=result)
+        np.minimum(result, np.add(X, X.dtype.type(eps), out=spare), out=result)
+    else:
+        # a little less than eps leaves room for the rounding of the sum in the norm
+        within = eps * (1 - 8 * float(np.finfo(X.dtype).eps))
+        x0, x = torch.from_numpy(X.astype(float)), torch.from_numpy(X_adv.astype(float))
+        BALLS[norm](x0, within, None, None).confine(x)
+        result = round_towards(x.numpy(), x0.numpy(), X.dtype)
+    if bounds is not None:
+        np.clip(result, *_rounded_inwards(bounds, X.dtype), out=result)
+    if norm == np.inf:
+        largest = X.dtype.type(eps)
+        largest = np.nextafter(largest, X.dtype.type(0)) if float(largest) > eps else largest
+        while (over := np.abs(np.subtract(result, X, out=spare), out=spare) > largest).any():
+            _shorten(result, X, over, eps)
+    else:
+        rows = len(X), int(np.prod(X.shape[1:]))
+        while (over := np.linalg.norm((result - X).reshape(rows).astype(float), norm, axis=1) > eps).any():
+            _shorten(result, X, over, eps)
     return result
+
+
+def _rounded_inwards(
+    bounds: tuple[NDArray[Any], NDArray[Any]], dtype: np.dtype[Any]
+) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Bounds in the float type ``dtype``, none wider than it was."""
+    with np.errstate(over="ignore"):
+        low, high = (bound.astype(dtype) for bound in bounds)
+    low = np.where(low < bounds[0], np.nextafter(low, dtype.type(np.inf)), low)
+    high = np.where(high > bounds[1], np.nextafter(high, dtype.type(-np.inf)), high)
+    return low, high
+
+
+def _shorten(result: NDArray[Any], X: NDArray[Any], where: NDArray[np.bool_], eps: float) -> None:
+    """Bring values nearer to X by the last digit of eps or by their own, the coarser one.
+
+    Their own alone would take for ever where a value lies so near 0 that its last digit is no part of
+    its distance.
+    """
+    far, near = result[where], X[where]
+    digit = np.minimum(np.spacing(X.dtype.type(eps)), np.abs(far - near))
+    shorter = far - np.copysign(digit, far - near), np.nextafter(far, near)
+    result[where] = np.where(far > near, np.minimum(*shorter), np.maximum(*shorter))

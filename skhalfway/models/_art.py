@@ -23,7 +23,8 @@ class _ClassGradient(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor, None]:  # type: ignore[override]
         (x,) = ctx.saved_tensors
-        jacobian = ctx.classifier.class_gradient(x.cpu().numpy())  # (n, n_classes, *shape)
+        with torch.enable_grad():  # off in here, and ART's torch classifiers need it
+            jacobian = ctx.classifier.class_gradient(x.detach().cpu().numpy())  # (n, n_classes, *shape)
         return torch.einsum("nc,nc...->n...", grad, torch.from_numpy(jacobian).to(x)), None
 
 

@@ -21,7 +21,8 @@ def tensor(array: Any) -> torch.Tensor:
 
 def dense_layer(weight: Any, bias: Any) -> nn.Linear:
     """Linear layer with frozen float64 ``weight`` (n_out, n_in) and ``bias`` (n_out,)."""
-    weight = tensor(weight)
+    # RidgeClassifier's is a vector where there are two classes
+    weight = torch.atleast_2d(tensor(weight))
     n_out, n_in = weight.shape
     layer = nn.Linear(n_in, n_out, device="meta")
     layer.weight = nn.Parameter(weight, requires_grad=False)

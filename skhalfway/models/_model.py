@@ -14,6 +14,8 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import clone, is_clusterer, is_regressor
 from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
+from sklearn.model_selection._search import BaseSearchCV
+from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
 from skhalfway._inputs import positions
@@ -210,7 +212,8 @@ class Model:
 
     def _arrange(self, X: Any) -> Any:
         """X as the estimator wants it: rows, under the column names it was fitted with."""
-        if hasattr(X, "columns"):
+        names = getattr(self.estimator, "feature_names_in_", None)
+        if names is not None and hasattr(X, "columns"):
             return X
         X = self._flat(np.asarray(X))
         if self.n_features_in_ is not None and X.shape[1] != self.n_features_in_:
@@ -218,7 +221,6 @@ class Model:
                 f"X has {X.shape[1]} features, but {type(self.estimator).__name__} is expecting "
                 f"{self.n_features_in_} features as input"
             )
-        names = getattr(self.estimator, "feature_names_in_", None)
         if names is None:
             return X
         import pandas as pd
@@ -228,6 +230,13 @@ class Model:
     def _indices(self, predictions: Any) -> NDArray[np.intp]:
         assert self.classes_ is not None
         predictions = np.asarray(predictions)
+        if predictions.ndim == 2 and predictions.shape[1] == 1:
+            predictions = predictions[:, 0]
+        if predictions.ndim != 1:
+            raise ValueError(
+                f"{type(self.estimator).__name__} predicts several outputs (shape {predictions.shape}); "
+                "only single-output classifiers are supported"
+            )
         indices = positions(predictions, self.classes_)
         if (indices < 0).any():
             raise ValueError(
@@ -268,18 +277,26 @@ class _TorchModel(Model):
         return x
 
 
-class _SkorchModel(_TorchModel):
+class _SkorchModel(Model):
+    """A skorch net, or an estimator that ends in one."""
+
+    def __init__(self, estimator: Any, classes: NDArray[Any] | None, net: Any) -> None:
+        super().__init__(estimator, classes)
+        self._net = net
+
     def predict(self, X: ArrayLike) -> NDArray[np.intp]:
-        return np.asarray(self.estimator.predict(self._cast(X))).astype(np.intp)
+        return np.asarray(self.estimator.predict(self._arrange(X))).astype(np.intp)
 
-    def scores(self, X: ArrayLike) -> NDArray[np.float64]:
-        return np.asarray(self.estimator.predict_proba(self._cast(X)), dtype=float)
+    def _flat(self, x: Any) -> Any:
+        # a net alone takes images as they are; what knows its width takes rows
+        return x if self.n_features_in_ is None else super()._flat(x)
 
-    def _cast(self, X: ArrayLike) -> NDArray[Any]:
+    def _arrange(self, X: Any) -> Any:
         from skhalfway.models._torch import dtype_of
 
         # skorch hands arrays to the module as they are, and float64 is refused there
-        return np.asarray(X).astype(str(dtype_of(self.estimator.module_)).removeprefix("torch."))
+        return super()._arrange(X).astype(str(dtype_of(self._net.module_)).removeprefix("torch."))
+
 
 class _ArtModel(_TorchModel):
     def predict(self, X: ArrayLike) -> NDArray[np.intp]:
@@ -356,6 +373,10 @@ def as_model(estimator: Any, *, classes: ArrayLike | None = None) -> Model:
         return _TorchModel(estimator, _own_classes(estimator, given))
     if is_art_classifier(estimator):
         own = _own_classes(estimator, given)
+        if own is not None and len(own) != estimator.nb_classes:
+            raise ValueError(
+                f"{type(estimator).__name__} has {estimator.nb_classes} outputs for {len(own)} classes {own}"
+            )
         return _ArtModel(estimator, np.arange(estimator.nb_classes) if own is None else own)
 
     name = type(estimator).__name__
@@ -377,14 +398,29 @@ def as_model(estimator: Any, *, classes: ArrayLike | None = None) -> Model:
     if isinstance(own, list) and own and np.ndim(own[0]) > 0:
         raise ValueError(f"{name} predicts {len(own)} outputs; only single-output classifiers are supported")
     own = np.asarray(own)
-    if not is_skorch_net(estimator):
+    net = _skorch_net(estimator)
+    if net is None:
         return Model(estimator, own)
     if own.dtype.kind in "iu" and not np.array_equal(own, np.arange(len(own))):
         raise ValueError(
             f"{name} was trained on the labels {own}, but skorch predicts column numbers; "
             "encode labels as 0, 1, ... with sklearn.preprocessing.LabelEncoder and train again"
         )
-    return _SkorchModel(estimator, own)
+    return _SkorchModel(estimator, own, net)
+
+
+def _skorch_net(estimator: Any) -> Any:
+    """The skorch net that an estimator is or ends in; None where there is none."""
+    while not is_skorch_net(estimator):
+        if isinstance(estimator, Pipeline):
+            estimator = estimator.steps[-1][1]
+        elif isinstance(estimator, FrozenEstimator):
+            estimator = estimator.estimator
+        elif isinstance(estimator, BaseSearchCV):
+            estimator = estimator.best_estimator_
+        else:
+            return None
+    return estimator
 
 
 def _own_classes(estimator: Any, given: NDArray[Any] | None) -> NDArray[Any] | None:

@@ -13,12 +13,17 @@ from torch import nn
 from skhalfway.models._registry import register_module
 
 
-def dtype_of(module: nn.Module) -> torch.dtype:
-    """Float type that a module computes in: that of its first weight, else float32."""
+def _weight_dtype(module: nn.Module) -> torch.dtype | None:
+    """Float type of a module's first weight; None where it has none, and takes any type."""
     for weight in chain(module.parameters(), module.buffers()):
         if weight.is_floating_point():
             return weight.dtype
-    return torch.float32
+    return None
+
+
+def dtype_of(module: nn.Module) -> torch.dtype:
+    """Float type that a module computes in: that of its first weight, else float32."""
+    return _weight_dtype(module) or torch.float32
 
 
 def device_of(module: nn.Module) -> torch.device:
@@ -53,9 +58,13 @@ class Cast(nn.Module):
 def in_sequence(modules: list[nn.Module]) -> nn.Module:
     """Modules one after another, with a cast wherever the next computes in another type."""
     sequence: list[nn.Module] = []
+    current: torch.dtype | None = None
     for module in modules:
-        if sequence and dtype_of(module) != dtype_of(sequence[0]):
-            sequence.append(Cast(dtype_of(module)))
+        dtype = _weight_dtype(module)
+        if dtype is not None:
+            if current not in (None, dtype):
+                sequence.append(Cast(dtype))
+            current = dtype
         sequence.append(module)
     return sequence[0] if len(sequence) == 1 else nn.Sequential(*sequence)
 
@@ -108,9 +117,15 @@ def torch_module(module: nn.Module) -> nn.Module:
 
 @register_module("skorch.classifier.NeuralNetClassifier", "skorch.classifier.NeuralNetBinaryClassifier")
 def skorch_net(net: Any) -> nn.Module:
+    from skorch.utils import _identity
+
     logit_losses = (nn.CrossEntropyLoss, nn.BCEWithLogitsLoss)
     module: nn.Module = FirstOutput(net.module_)
-    if net.predict_nonlinearity != "auto" or not isinstance(net.criterion_, logit_losses):
-        module = LogOf(module, net._get_predict_nonlinearity())
+    nonlinearity = net._get_predict_nonlinearity()
+    by_loss = net.predict_nonlinearity == "auto" and isinstance(net.criterion_, logit_losses)
+    # NLLLoss takes probabilities in skorch; scores for other losses may be negative, so have no log
+    unchanged = nonlinearity is _identity and not isinstance(net.criterion_, nn.NLLLoss)
+    if not by_loss and not unchanged:
+        module = LogOf(module, nonlinearity)
     threshold = getattr(net, "threshold", 0.5)
     return module if threshold == 0.5 else Shift(module, threshold)

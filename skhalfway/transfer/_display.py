@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from skhalfway.transfer._matrix import CONDITIONS, TransferMatrix, short
+from skhalfway.transfer._matrix import TransferMatrix, short
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -144,8 +143,8 @@ class TransferMatrixDisplay:
         matrix, n = self.matrix, len(self.matrix.names)
         cell = (0.85 if include_intervals else 0.62) if include_values else 0.35
         if ax is None:
-            side = min(max(cell * n, 2.4), 20)
-            _, ax = plt.subplots(figsize=(side + 2.2, side + 1.4), layout="constrained")
+            side = min(max(cell * n, 2.8), 20)
+            _, ax = plt.subplots(figsize=(side + 2.2, side + 1.4), layout="compressed")
         figure = ax.figure
         rates = matrix.rates
         self.im_ = ax.imshow(rates, **({"cmap": cmap, "vmin": 0, "vmax": 1} | (im_kw or {})))
@@ -159,7 +158,7 @@ class TransferMatrixDisplay:
             for (i, j), rate in np.ndenumerate(rates):
                 text = short(rate)
                 if include_intervals:
-                    text += f"\n{short(low[i, j])} {short(high[i, j])}"
+                    text += f"\n{short(low[i, j])}\u2013{short(high[i, j])}"
                 red, green, blue, _ = self.im_.to_rgba(np.nan_to_num(rates))[i, j]
                 dark = 0.299 * red + 0.587 * green + 0.114 * blue < 0.5
                 style: dict[str, Any] = {"ha": "center", "va": "center", "fontsize": size, "color": "w" if dark else "k"}
@@ -167,19 +166,20 @@ class TransferMatrixDisplay:
                 self.text_[i, j] = ax.text(j, i, text, **style)
         for i in range(n):
             # what a model does to itself is success, not transfer
-            ax.add_patch(Rectangle((i - 0.5, i - 0.5), 1, 1, fill=False, ec="0.35", lw=1.2, ls=":"))
+            ax.add_patch(Rectangle((i - 0.47, i - 0.47), 0.94, 0.94, fill=False, ec="k", lw=1))
         ax.set(
             xticks=range(n),
             yticks=range(n),
             yticklabels=matrix.names,
             xlabel="target",
             ylabel="source",
-            title=f"mean transfer rate {matrix.mean_rate:.3f}",
         )
+        title = f"mean transfer rate {matrix.mean_rate:.3f}"
+        if matrix.condition != "both_correct":
+            title += f', condition="{matrix.condition}"'
+        ax.set_title(title + "\n(framed: sources on themselves)", fontsize=10)
         ax.set_xticks(range(n), matrix.names, rotation=45, ha="right", rotation_mode="anchor")
         if colorbar:
-            label = "rate" if matrix.condition == "all" else f"rate among {CONDITIONS[matrix.condition]}"
-            bar = figure.colorbar(self.im_, ax=ax, fraction=0.046, pad=0.03)
-            bar.set_label(fill(label, 48), fontsize=8)
+            figure.colorbar(self.im_, ax=ax, fraction=0.046, pad=0.03, label="transfer rate")
         self.ax_, self.figure_ = ax, figure
         return self

@@ -1,0 +1,140 @@
+"""``python -m skhalfway demo``: train eight classifiers and show which fall together."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+LEGEND = """\
+Row: the source, the model that is attacked. Column: the target, the model that the samples are tried on.
+Cell: share of the samples, right on both models before, that fool the target [95 % interval].
+In brackets, the diagonal: how often the attack fools the model it was made on."""
+
+
+def untrained_models(seed: int = 0) -> dict[str, Any]:
+    """Eight classifiers of eight kinds for 8 x 8 digits, scikit-learn, skorch and torch."""
+    import torch
+    from sklearn.ensemble import RandomForestClassifier
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.neighbors import KNeighborsClassifier
+    from sklearn.neural_network import MLPClassifier
+    from sklearn.svm import SVC, LinearSVC
+    from skorch import NeuralNetClassifier
+    from torch import nn
+
+    torch.manual_seed(seed)
+    net = NeuralNetClassifier(
+        nn.Sequential(nn.Linear(64, 128), nn.ReLU(), nn.Linear(128, 64), nn.ReLU(), nn.Linear(64, 10)),
+        criterion=nn.CrossEntropyLoss,
+        optimizer=torch.optim.Adam,
+        lr=1e-3,
+        max_epochs=40,
+        batch_size=64,
+        verbose=0,
+    )
+    cnn = nn.Sequential(
+        nn.Unflatten(1, (1, 8, 8)),
+        nn.Conv2d(1, 16, 3, padding=1),
+        nn.ReLU(),
+        nn.Conv2d(16, 32, 3, padding=1),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.Flatten(),
+        nn.Linear(512, 10),
+    )
+    return {
+        "logistic": LogisticRegression(max_iter=1000),
+        "linear svm": LinearSVC(random_state=seed),
+        "rbf svm": SVC(),
+        "mlp": MLPClassifier((100,), max_iter=500, random_state=seed),
+        "skorch net": net,
+        "torch cnn": cnn,
+        "forest": RandomForestClassifier(50, random_state=seed),
+        "5-nn": KNeighborsClassifier(),
+    }
+
+
+def train(model: Any, X: NDArray[Any], y: NDArray[Any], *, n_epochs: int = 40, seed: int = 0) -> Any:
+    """Fit a scikit-learn or skorch classifier; train a torch module with Adam."""
+    import torch
+
+    if not isinstance(model, torch.nn.Module):
+        # skorch nets take float32 only
+        return model.fit(X if type(model).__module__.startswith("sklearn.") else X.astype(np.float32), y)
+    inputs, labels = torch.tensor(X, dtype=torch.float32), torch.tensor(y)
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
+    generator = torch.Generator().manual_seed(seed)
+    for _ in range(n_epochs):
+        for batch in torch.randperm(len(inputs), generator=generator).split(64):
+            optimizer.zero_grad()
+            torch.nn.functional.cross_entropy(model(inputs[batch]), labels[batch]).backward()
+            optimizer.step()
+    return model.eval()
+
+
+def demo(output: Path, *, eps: float = 0.15, n_samples: int = 100, seed: int = 0) -> None:
+    """Train, attack, print and draw; ``output`` is where the heat map goes."""
+    import matplotlib
+
+    matplotlib.use("agg")
+    from sklearn.datasets import load_digits
+    from sklearn.model_selection import train_test_split
+    from tqdm.auto import tqdm
+
+    from skhalfway import AdversarialGenerator, TransferScorer
+
+    start = time.perf_counter()
+    X, y = load_digits(return_X_y=True)
+    X_train, X_test, y_train, y_test = train_test_split(
+        X / 16, y, train_size=1000, test_size=n_samples, stratify=y, random_state=seed
+    )
+    models = untrained_models(seed)
+    for name in (bar := tqdm(models, desc="train", unit="model")):
+        bar.set_postfix_str(name)
+        train(models[name], X_train, y_train, seed=seed)
+
+    generator = AdversarialGenerator(
+        eps=eps,
+        clip_values=(0, 1),
+        # forest and neighbours have no gradient: a short black-box attack
+        attack_params={"max_iter": 8, "init_eval": 20, "max_eval": 100},
+    )
+    scorer = TransferScorer(generator, n_jobs=2, random_state=seed, verbose=1).fit(models)
+    matrix = scorer.transfer(X_test, y_test)
+
+    low, high = matrix.confidence_interval(of="mean_rate")
+    print(f"\n{n_samples} test images of load_digits, pixels in [0, 1], each pixel changed by at most {eps}")
+    print(f"\n{LEGEND}\n\n{matrix}\n\nWhat each column means:\n{matrix.describe()}")
+    print(f"\nMean transfer rate over the {len(models) * (len(models) - 1)} pairs of two models: ", end="")
+    print(f"{matrix.mean_rate:.3f} [{low:.3f} {high:.3f}]")
+    matrix.plot(include_intervals=True).figure_.savefig(output, dpi=150)
+    print(f"Heat map: {output}")
+    print(f"Took {time.perf_counter() - start:.0f} s")
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line.
+
+    Parameters
+    ----------
+    arguments : sequence of str, default=None
+        None: those of the process.
+    """
+    parser = argparse.ArgumentParser(prog="python -m skhalfway", description="Which models fall together?")
+    commands = parser.add_subparsers(dest="command", required=True)
+    command = commands.add_parser("demo", help="train eight classifiers on digits and show their matrix")
+    command.add_argument("--output", type=Path, default=Path("transfer_matrix.png"), help="heat map (PNG)")
+    command.add_argument("--eps", type=float, default=0.15, help="budget per pixel, pixels in [0, 1]")
+    command.add_argument("--samples", type=int, default=100, help="number of test images to attack")
+    options = parser.parse_args(arguments)
+    demo(options.output, eps=options.eps, n_samples=options.samples)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,132 @@
+"""TransferMatrix: rates and intervals against closed forms and scipy, and what it shows."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.stats import binomtest
+
+from skhalfway import TransferMatrix
+from skhalfway.transfer._matrix import wilson_interval
+
+COUNTS = {
+    "eligible": np.array([[10, 8, 0], [8, 9, 5], [0, 5, 7]]),
+    "fooled": np.array([[9, 2, 0], [4, 9, 5], [0, 1, 7]]),
+    "same_mistake": np.array([[9, 1, 0], [4, 9, 2], [0, 0, 7]]),
+    "noise_fooled": np.array([[0, 1, 0], [0, 1, 0], [0, 1, 1]]),
+    "source_eligible": np.array([10, 9, 7]),
+    "source_fooled": np.array([9, 9, 7]),
+}
+
+
+@pytest.fixture
+def matrix():
+    return TransferMatrix(("a", "b", "c"), **COUNTS, standard_error=0.05)
+
+
+@given(total=st.integers(1, 500), share=st.floats(0, 1), level=st.sampled_from([0.5, 0.9, 0.95, 0.99]))
+def test_wilson_interval_is_scipys(total, share, level):
+    count = round(share * total)
+    low, high = wilson_interval(count, total, level)
+    expected = binomtest(count, total).proportion_ci(level, method="wilson")
+    np.testing.assert_allclose([low, high], [expected.low, expected.high], atol=1e-12)
+
+
+def test_rates_are_counts_over_eligible(matrix):
+    expected = [[0.9, 0.25, np.nan], [0.5, 1.0, 1.0], [np.nan, 0.2, 1.0]]
+    np.testing.assert_array_equal(matrix.rates, expected)
+    np.testing.assert_array_equal(matrix.different_mistake, COUNTS["fooled"] - COUNTS["same_mistake"])
+    np.testing.assert_allclose(matrix.noise[0], [0, 1 / 8, np.nan])
+    np.testing.assert_allclose(matrix.source_success, [0.9, 1, 1])
+    assert matrix.mean_rate == pytest.approx(np.mean([0.25, 0.5, 1.0, 0.2]))
+
+
+def test_intervals_of_everything(matrix):
+    for of, rates in (("rates", matrix.rates), ("noise", matrix.noise), ("source_success", matrix.source_success)):
+        low, high = matrix.confidence_interval(of=of)
+        assert low.shape == rates.shape
+        known = np.isfinite(rates)
+        assert ((low <= rates) & (rates <= high))[known].all()
+        assert np.isnan(low[~known]).all() and np.isnan(high[~known]).all()
+    narrow, wide = (matrix.confidence_interval(level, of="mean_rate") for level in (0.5, 0.95))
+    assert wide.low < narrow.low < matrix.mean_rate < narrow.high < wide.high
+    assert wide.high - matrix.mean_rate == pytest.approx(1.959964 * 0.05, rel=1e-6)
+
+
+def test_is_immutable(matrix):
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        matrix.names = ("x", "y", "z")
+    with pytest.raises(ValueError, match="read-only"):
+        matrix.fooled[0, 1] = 3
+    given_counts = COUNTS["fooled"].copy()
+    other = TransferMatrix(("a", "b", "c"), **(COUNTS | {"fooled": given_counts}))
+    given_counts[0, 1] = 0
+    assert other.fooled[0, 1] == 2
+
+
+def test_to_frame(matrix):
+    frame = matrix.to_frame()
+    assert frame.index.names == ["source", "target"]
+    assert len(frame) == 9
+    assert frame.loc[("a", "b"), "rate"] == 0.25
+    assert frame.loc[("a", "b"), ["eligible", "fooled", "same_mistake", "different_mistake"]].tolist() == [8, 2, 1, 1]
+    assert frame.loc[("a", "b"), "low"] < 0.25 < frame.loc[("a", "b"), "high"]
+    square = matrix.to_frame("noise_fooled")
+    assert square.loc["b", "a"] == 0 and square.loc["a", "b"] == 1
+    assert (square.index.name, square.columns.name) == ("source", "target")
+
+
+def test_repr_and_html_show_every_rate(matrix):
+    text, html = repr(matrix), matrix._repr_html_()
+    for shown in ("3 models", ".25 [", "(.90 [", " - "):
+        assert shown in text
+    assert "mean transfer rate 0.487 [0.390 0.585]" in text
+    assert html.count("<td") == 9 and html.count("2 of 8") == 1
+    evil = TransferMatrix(("<b>", "b", "c"), **COUNTS)
+    assert "<b>" not in evil._repr_html_() and "&lt;b&gt;" in evil._repr_html_()
+
+
+def test_describe_has_a_sentence_per_column(matrix):
+    lines = matrix.describe().splitlines()
+    assert len(lines) == 3
+    assert lines[0] == (
+        "a  is fooled by 50% of the samples made on the other 1 models, most by those made on b (50%); "
+        "by noise of the same size, 0%."
+    )
+    lonely = TransferMatrix(("a", "b"), *[np.zeros((2, 2), int)] * 4, *[np.zeros(2, int)] * 2)
+    assert "has no sample that counts" in lonely.describe()
+    assert np.isnan(lonely.mean_rate)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"fooled": COUNTS["eligible"] + 1}, "fooled cannot be larger than eligible"),
+        ({"same_mistake": COUNTS["eligible"]}, "same_mistake cannot be larger than fooled"),
+        ({"eligible": COUNTS["eligible"][:2]}, r"eligible must hold counts >= 0 of shape \(3, 3\)"),
+        ({"eligible": COUNTS["eligible"] * 1.0}, "got float64"),
+        ({"fooled": -COUNTS["fooled"]}, "fooled must hold counts >= 0"),
+        ({"condition": "some"}, "condition must be one of .* got 'some'"),
+    ],
+)
+def test_impossible_counts_are_refused(change, message):
+    with pytest.raises(ValueError, match=message):
+        TransferMatrix(("a", "b", "c"), **(COUNTS | change))
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda m: m.confidence_interval(1.0), "level must be between 0 and 1, got 1.0"),
+        (lambda m: m.confidence_interval(0, of="mean_rate"), "level must be between 0 and 1, got 0"),
+        (lambda m: m.confidence_interval(of="fooled"), "of must be one of"),
+        (lambda m: m.to_frame("names"), "value must be None or one of"),
+    ],
+)
+def test_bad_arguments(matrix, call, message):
+    with pytest.raises(ValueError, match=message):
+        call(matrix)
