@@ -14,6 +14,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -216,13 +217,12 @@ def bench_svc(n_rounds: int) -> str:
         )
         truth = labels[1200:]
         if len(svc.classes_) == 2:
-            bare: Attack = lambda a=attacked, s=svc, t=truth: bare_numpy_loop(s, a, np.where(t == 1, 1, -1))
+            bare = partial(bare_numpy_loop, svc, attacked, np.where(truth == 1, 1, -1))
         else:
-            weights = _pairwise_weights(svc)
-            bare = lambda a=attacked, s=svc, t=truth, w=weights: bare_numpy_votes_loop(s, w, a, t)
+            bare = partial(bare_numpy_votes_loop, svc, _pairwise_weights(svc), attacked, truth)
         attacks: dict[str, Attack] = {
             "bare loop": bare,
-            "skhalfway": lambda g=generator, a=attacked, t=truth: g.generate(a, t),
+            "skhalfway": partial(generator.generate, attacked, truth),
         }
         share = same_pixels({key: attack() for key, attack in attacks.items()})
         measured = ratios(attacks, "bare loop", n_rounds)
@@ -267,9 +267,12 @@ from torch import nn
 from run import bare_torch_loop, AdversarialGenerator, EPS, STEP_SIZE, N_STEPS
 torch.manual_seed(0)
 X, y = np.random.RandomState(0).rand(2048, 3, 32, 32).astype(np.float32), np.zeros(2048, dtype=int)
-module = nn.Sequential(nn.Conv2d(3, 16, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(16, 10))
+pool = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())
+module = nn.Sequential(nn.Conv2d(3, 16, 3), nn.ReLU(), pool, nn.Linear(16, 10))
 x, labels = torch.from_numpy(X), torch.from_numpy(y)
-generator = AdversarialGenerator(module, attack="pgd", eps=EPS, step_size=STEP_SIZE, max_iter=3, clip_values=(0, 1))
+generator = AdversarialGenerator(
+    module, attack="pgd", eps=EPS, step_size=STEP_SIZE, max_iter=3, clip_values=(0, 1)
+)
 generator.generate(X[:2], y[:2]); bare_torch_loop(module, x[:2], labels[:2])
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 if {bare}:
@@ -285,7 +288,9 @@ def bench_memory(n_rounds: int) -> str:
     for _ in range(n_rounds):
         for bare, kilobytes in peaks.items():
             script = _MEMORY.format(folder=str(README.parent), bare=bare)
-            output = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True)
+            output = subprocess.run(
+                [sys.executable, "-c", script], check=True, capture_output=True, text=True
+            )
             kilobytes.append(float(output.stdout) / 1024)
     bare, ours = statistics.median(peaks[True]), statistics.median(peaks[False])
     row = {

@@ -25,7 +25,9 @@ from skhalfway import AdversarialGenerator, TransferScorer
 
 X, y = load_digits(return_X_y=True)
 X_theirs, X_ours, y_theirs, y_ours = train_test_split(X / 16, y, test_size=0.5, stratify=y, random_state=0)
-X_ours, X_test, y_ours, y_test = train_test_split(X_ours, y_ours, test_size=0.33, stratify=y_ours, random_state=0)
+X_ours, X_test, y_ours, y_test = train_test_split(
+    X_ours, y_ours, test_size=0.33, stratify=y_ours, random_state=0
+)
 surrogates = [
     LogisticRegression(max_iter=1000).fit(X_theirs, y_theirs),
     MLPClassifier(max_iter=500, random_state=0).fit(X_theirs, y_theirs),

@@ -27,6 +27,8 @@ def read_samples(estimator: Any, X: Any, *, reset: bool) -> NDArray[Any]:
     keeps.
     """
     if _is_tensor(X):
+        if str(X.dtype) == "torch.bfloat16":
+            raise TypeError("X is a tensor of bfloat16, which numpy has not; convert it with X.float()")
         X = X.detach().cpu().numpy()
     # The first axis of an image holds channels: only rows have a width to compare.
     if not reset and getattr(X, "ndim", 2) > 2:

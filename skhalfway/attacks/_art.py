@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from inspect import signature
 from threading import RLock
 from typing import TYPE_CHECKING, Any
@@ -20,6 +20,7 @@ from art.estimators.classification import (
 )
 from numpy.typing import NDArray
 from sklearn.frozen import FrozenEstimator
+from threadpoolctl import threadpool_limits
 
 from skhalfway.models._torch import dtype_of
 
@@ -82,7 +83,8 @@ def _wrappers(
     """The ART estimators that can stand for a source, the most able first."""
     from skhalfway.models._model import is_art_classifier
 
-    if is_art_classifier(model.estimator):
+    # decision-based attacks hand on float64, which a module of float32 refuses: ours below casts
+    if is_art_classifier(model.estimator) and not decisions:
         yield model.estimator
     shape = X.shape[1:]
     if model.has_gradient:
@@ -192,7 +194,9 @@ def run(
         raise ValueError(f"ART's {class_.__name__} has no targeted form; call generate without target")
     own = not isinstance(attack, type) and attack.estimator is estimator
     own = own and getattr(attack, "targeted", targeted) == targeted
-    with global_randomness(seed), model.evaluating():
+    # a pool of threads costs more than it gives where rows are asked for one at a time
+    threads = threadpool_limits(1) if decisions else nullcontext()
+    with global_randomness(seed), model.evaluating(), threads:
         bound: EvasionAttack = attack if own else class_(estimator, **params)
         X32, one_hot = X.astype(np.float32), np.eye(n_classes, dtype=np.float32)[labels]
         if not decisions:

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
+from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin, clone
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from skhalfway._inputs import check_labels, container_of, read_samples
 from skhalfway.models import Model, as_model
-from skhalfway.models._model import counts_as_fitted, fit_clone
+from skhalfway.models._model import check_kind, counts_as_fitted, fit_clone, is_art_classifier
 
 if TYPE_CHECKING:
     from skhalfway.attacks._gradient import GradientAttack
@@ -35,8 +35,9 @@ class AdversarialGenerator(OneToOneFeatureMixin, TransformerMixin, BaseEstimator
     estimator : object, default=None
         The source. A classifier is cloned and fitted by :meth:`fit`. None is
         ``LogisticRegression(max_iter=1000)``. A ``FrozenEstimator`` of a fitted classifier,
-        a ``torch.nn.Module`` and an ART classifier count as fitted and are
-        used as they are, with no need to call :meth:`fit`.
+        a ``torch.nn.Module``, an ART classifier and an object without a
+        ``fit`` count as fitted and are used as they are, with no need to
+        call :meth:`fit`.
     attack : {"auto", "fgsm", "pgd", "mifgsm"} or ART attack, default="auto"
         - ``"fgsm"``: one step along the gradient [1]_.
         - ``"pgd"``: projected gradient steps [2]_.
@@ -186,14 +187,12 @@ class AdversarialGenerator(OneToOneFeatureMixin, TransformerMixin, BaseEstimator
             from sklearn.linear_model import LogisticRegression
 
             source = LogisticRegression(max_iter=1000)
+        check_kind(source)
         if y is None and not counts_as_fitted(source):
             raise ValueError(
                 "This AdversarialGenerator estimator requires y to be passed, but the target y is None"
             )
-        if not counts_as_fitted(source):
-            if not hasattr(source, "fit"):
-                as_model(source)  # says what a source must be
-            source = fit_clone(source, X if hasattr(X, "columns") else array, y, **fit_params)
+        source = fit_clone(source, X if hasattr(X, "columns") else array, y, **fit_params)
         model = as_model(source)
         self.classes_ = self._classes(model, array)
         self.estimator_ = source
@@ -264,7 +263,9 @@ class AdversarialGenerator(OneToOneFeatureMixin, TransformerMixin, BaseEstimator
             raise ValueError("generate takes y (labels to leave) or target (labels to reach), not both")
         fitted = hasattr(self, "estimator_")
         model = as_model(self.estimator_ if fitted else self.estimator)
-        array = read_samples(self if fitted else _reader(model), X, reset=not fitted and model.n_features_in_ is None)
+        array = read_samples(
+            self if fitted else _reader(model), X, reset=not fitted and model.n_features_in_ is None
+        )
         bounds = self._bounds(array)
         classes = self._classes(model, array)
         if target is not None:
@@ -276,6 +277,16 @@ class AdversarialGenerator(OneToOneFeatureMixin, TransformerMixin, BaseEstimator
             labels = model.predict(array)
         X_adv = self._attack(model, array, labels, len(classes), bounds, targeted=target is not None)
         return container_of(X)(X_adv)
+
+    def __sklearn_clone__(self) -> AdversarialGenerator:
+        if not is_art_classifier(self.estimator):
+            return super().__sklearn_clone__()
+        # ART's classifiers have a get_params of their own, which clone takes for scikit-learn's
+        bare = copy(self)
+        bare.estimator = None
+        twin = clone(bare)
+        twin.estimator = self.estimator
+        return twin
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "estimator_") or counts_as_fitted(self.estimator)
@@ -307,7 +318,7 @@ class AdversarialGenerator(OneToOneFeatureMixin, TransformerMixin, BaseEstimator
                 continue
             if not isinstance(value, Real) or isinstance(value, bool) or not 0 < float(value) < np.inf:
                 raise ValueError(f"{name} must be a finite number > 0, got {value!r}")
-        if not isinstance(self.norm, Real) or self.norm not in NORMS:
+        if not isinstance(self.norm, Real) or isinstance(self.norm, bool) or self.norm not in NORMS:
             raise ValueError(f"norm must be np.inf, 2 or 1, got {self.norm!r}")
         if self.attack_params is not None and not isinstance(self.attack_params, dict):
             raise TypeError(f"attack_params must be a dict or None, got {self.attack_params!r}")
@@ -325,7 +336,7 @@ class AdversarialGenerator(OneToOneFeatureMixin, TransformerMixin, BaseEstimator
             )
 
     def _check_art_attack(self) -> None:
-        from skhalfway.attacks._art import EvasionAttack
+        from art.attacks import EvasionAttack
 
         class_ = self.attack if isinstance(self.attack, type) else type(self.attack)
         if not issubclass(class_, EvasionAttack):
@@ -374,12 +385,14 @@ class AdversarialGenerator(OneToOneFeatureMixin, TransformerMixin, BaseEstimator
             return None
         try:
             low, high = (np.asarray(bound, dtype=float) for bound in self.clip_values)
-            np.broadcast_shapes(low.shape, high.shape, X.shape[1:])
+            fits = np.broadcast_shapes(low.shape, high.shape, X.shape[1:]) == X.shape[1:]
         except (TypeError, ValueError):
+            fits = False
+        if not fits:
             raise ValueError(
                 "clip_values must be None or a pair (min, max) of numbers, or of arrays of the shape of "
                 f"a sample, {X.shape[1:]}; got {self.clip_values!r}"
-            ) from None
+            )
         if not (low < high).all():
             raise ValueError(f"clip_values must have min < max, got {self.clip_values!r}")
         if (X < low).any() or (X > high).any():

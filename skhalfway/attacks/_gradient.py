@@ -92,7 +92,9 @@ def margins(model: Model, x: torch.Tensor, own: torch.Tensor, *, targeted: bool)
 def fgsm(eps: float, max_iter: int, step_size: float | None) -> GradientAttack:
     """Fast gradient (sign) method: one step of length eps (Goodfellow et al. 2015, section 4)."""
     if step_size is not None:
-        raise ValueError(f"attack='fgsm' takes one step of length eps; step_size must be None, got {step_size}")
+        raise ValueError(
+            f"attack='fgsm' takes one step of length eps; step_size must be None, got {step_size}"
+        )
     return GradientAttack(n_steps=1, step_size=eps)
 
 

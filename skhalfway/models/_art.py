@@ -21,7 +21,7 @@ class _ClassGradient(torch.autograd.Function):
         return torch.from_numpy(classifier.predict(x.detach().cpu().numpy())).to(x)
 
     @staticmethod
-    def backward(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor, None]:  # type: ignore[override]
+    def backward(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor, None]:
         (x,) = ctx.saved_tensors
         with torch.enable_grad():  # off in here, and ART's torch classifiers need it
             jacobian = ctx.classifier.class_gradient(x.detach().cpu().numpy())  # (n, n_classes, *shape)

@@ -52,13 +52,18 @@ def counts_as_fitted(estimator: Any) -> bool:
         isinstance(estimator, (Model, FrozenEstimator))
         or is_torch_module(estimator)
         or is_art_classifier(estimator)
+        or (hasattr(estimator, "predict") and not hasattr(estimator, "fit"))
     )
 
 
 def fit_clone(estimator: Any, X: Any, y: Any, **fit_params: Any) -> Any:
     """A fitted clone; the object itself where it :func:`counts_as_fitted`."""
+    check_kind(estimator)
     if counts_as_fitted(estimator):
         return estimator
+    net = _skorch_net(estimator)
+    if net is not None:
+        X = X.astype(_net_dtype(net))
     return clone(estimator).fit(X, y, **fit_params)
 
 
@@ -292,10 +297,7 @@ class _SkorchModel(Model):
         return x if self.n_features_in_ is None else super()._flat(x)
 
     def _arrange(self, X: Any) -> Any:
-        from skhalfway.models._torch import dtype_of
-
-        # skorch hands arrays to the module as they are, and float64 is refused there
-        return super()._arrange(X).astype(str(dtype_of(self._net.module_)).removeprefix("torch."))
+        return super()._arrange(X).astype(_net_dtype(self._net))
 
 
 class _ArtModel(_TorchModel):
@@ -334,8 +336,9 @@ def as_model(estimator: Any, *, classes: ArrayLike | None = None) -> Model:
         logits; an ART classifier. A Model is returned unchanged.
     classes : array-like of shape (n_classes,), default=None
         Labels of a torch module's or ART classifier's outputs, in their
-        order, where the object has no ``classes_`` of its own. By default a
-        module's labels are its column numbers.
+        order, where the object has no ``classes_`` of its own (which must be
+        the same where it has). By default a module's labels are its column
+        numbers.
 
     Returns
     -------
@@ -351,8 +354,9 @@ def as_model(estimator: Any, *, classes: ArrayLike | None = None) -> Model:
     NotFittedError
         If it is not fitted.
     ValueError
-        If it predicts several outputs, or a skorch net has integer labels
-        other than 0, 1, ..., n_classes - 1.
+        If it predicts several outputs, has other classes than those asked
+        for, or is a skorch net with integer labels other than 0, 1, ...,
+        n_classes - 1.
 
     Examples
     --------
@@ -380,15 +384,7 @@ def as_model(estimator: Any, *, classes: ArrayLike | None = None) -> Model:
         return _ArtModel(estimator, np.arange(estimator.nb_classes) if own is None else own)
 
     name = type(estimator).__name__
-    if isinstance(estimator, type):
-        raise TypeError(f"a fitted classifier is needed, got the class {estimator.__name__}; make one and fit it")
-    if not hasattr(estimator, "predict") and not hasattr(estimator, "fit"):
-        raise TypeError(
-            f"a fitted classifier with predict and classes_, a torch module or an ART classifier "
-            f"is needed, got {estimator!r}"
-        )
-    if _has_tags(estimator) and (is_regressor(estimator) or is_clusterer(estimator)):
-        raise TypeError(f"a classifier is needed, got the {_kind(estimator)} {name}")
+    check_kind(estimator)
     _check_fitted(estimator)
     if not hasattr(estimator, "predict"):
         raise TypeError(f"a classifier is needed, but {name} has no predict")
@@ -397,7 +393,8 @@ def as_model(estimator: Any, *, classes: ArrayLike | None = None) -> Model:
         raise TypeError(f"a classifier is needed, but {name} has no classes_")
     if isinstance(own, list) and own and np.ndim(own[0]) > 0:
         raise ValueError(f"{name} predicts {len(own)} outputs; only single-output classifiers are supported")
-    own = np.asarray(own)
+    own = _own_classes(estimator, given)
+    assert own is not None
     net = _skorch_net(estimator)
     if net is None:
         return Model(estimator, own)
@@ -409,6 +406,14 @@ def as_model(estimator: Any, *, classes: ArrayLike | None = None) -> Model:
     return _SkorchModel(estimator, own, net)
 
 
+def _net_dtype(net: Any) -> str:
+    """Float type of a skorch net's module, which refuses any other; float32 where it is yet to be made."""
+    from skhalfway.models._torch import dtype_of
+
+    module = getattr(net, "module_", net.module)
+    return str(dtype_of(module)).removeprefix("torch.") if is_torch_module(module) else "float32"
+
+
 def _skorch_net(estimator: Any) -> Any:
     """The skorch net that an estimator is or ends in; None where there is none."""
     while not is_skorch_net(estimator):
@@ -417,18 +422,46 @@ def _skorch_net(estimator: Any) -> Any:
         elif isinstance(estimator, FrozenEstimator):
             estimator = estimator.estimator
         elif isinstance(estimator, BaseSearchCV):
-            estimator = estimator.best_estimator_
+            estimator = getattr(estimator, "best_estimator_", estimator.estimator)
         else:
             return None
     return estimator
 
 
+def check_kind(estimator: Any) -> None:
+    """Raise TypeError for what is no classifier, fitted or not."""
+    if is_torch_module(estimator) or is_art_classifier(estimator) or isinstance(estimator, Model):
+        return
+    name = type(estimator).__name__
+    if isinstance(estimator, type):
+        raise TypeError(
+            f"a fitted classifier is needed, got the class {estimator.__name__}; make one and fit it"
+        )
+    if not hasattr(estimator, "predict") and not hasattr(estimator, "fit"):
+        raise TypeError(
+            f"a fitted classifier with predict and classes_, a torch module or an ART classifier "
+            f"is needed, got {estimator!r}"
+        )
+    if _has_tags(estimator) and (is_regressor(estimator) or is_clusterer(estimator)):
+        raise TypeError(f"a classifier is needed, got the {_kind(estimator)} {name}")
+
+
 def _own_classes(estimator: Any, given: NDArray[Any] | None) -> NDArray[Any] | None:
+    """The estimator's own labels, else those given; both must be the same."""
     own = getattr(estimator, "classes_", None)
-    return given if own is None else np.asarray(own)
+    if own is None:
+        return given
+    if given is not None and not np.array_equal(own, given):
+        raise ValueError(
+            f"{type(estimator).__name__} has classes_ {np.asarray(own).tolist()}, "
+            f"not the classes {given.tolist()} asked for"
+        )
+    return np.asarray(own)
 
 
 def _has_tags(estimator: Any) -> bool:
+    while isinstance(estimator, FrozenEstimator):  # passes on what is inside
+        estimator = estimator.estimator
     return hasattr(estimator, "__sklearn_tags__")
 
 

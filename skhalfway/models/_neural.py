@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from typing import Any
 
 from sklearn.neural_network import MLPClassifier
 from torch import nn

@@ -145,7 +145,8 @@ class TransferMatrixDisplay:
         if ax is None:
             side = min(max(cell * n, 2.8), 20)
             _, ax = plt.subplots(figsize=(side + 2.2, side + 1.4), layout="compressed")
-        figure = ax.figure
+        figure = ax.get_figure(root=True)
+        assert figure is not None
         rates = matrix.rates
         self.im_ = ax.imshow(rates, **({"cmap": cmap, "vmin": 0, "vmax": 1} | (im_kw or {})))
         self.text_ = None
@@ -161,7 +162,12 @@ class TransferMatrixDisplay:
                     text += f"\n{short(low[i, j])}\u2013{short(high[i, j])}"
                 red, green, blue, _ = self.im_.to_rgba(np.nan_to_num(rates))[i, j]
                 dark = 0.299 * red + 0.587 * green + 0.114 * blue < 0.5
-                style: dict[str, Any] = {"ha": "center", "va": "center", "fontsize": size, "color": "w" if dark else "k"}
+                style: dict[str, Any] = {
+                    "ha": "center",
+                    "va": "center",
+                    "fontsize": size,
+                    "color": "w" if dark else "k",
+                }
                 style.update(text_kw or {})
                 self.text_[i, j] = ax.text(j, i, text, **style)
         for i in range(n):

@@ -20,7 +20,7 @@ from sklearn.utils.validation import check_is_fitted
 from skhalfway._inputs import check_labels, read_samples
 from skhalfway.attacks import AdversarialGenerator
 from skhalfway.models import Model, as_model
-from skhalfway.models._model import counts_as_fitted, fit_clone
+from skhalfway.models._model import check_kind, fit_clone
 from skhalfway.transfer._matrix import CONDITIONS, TransferMatrix
 
 
@@ -337,8 +337,7 @@ class TransferScorer(_BaseComposition):
         """
         models, array, classes, bounds = self._start(X)
         truth = check_labels(y, classes, len(array))
-        judged = as_model(estimator, classes=self.classes_)
-        _common_classes({"the models": _Labelled(self.classes_), type(estimator).__name__: judged})
+        judged = as_model(estimator, classes=classes)
         generators = self._generators(len(models), check_random_state(self.random_state))
         right = judged.predict(array) == truth
         with ExitStack() as stack:
@@ -386,9 +385,7 @@ class TransferScorer(_BaseComposition):
         names = [name for name, _ in estimators]
         self._validate_names(names)
         for name, estimator in estimators:
-            fits = hasattr(estimator, "fit") or counts_as_fitted(estimator)
-            if isinstance(estimator, type) or not fits:
-                _named(name, as_model, estimator)  # says what a model must be
+            _named(name, check_kind, estimator)
 
     def _take_width(self, models: Mapping[str, Model]) -> None:
         """Keep the width and the column names that the models agree on."""
@@ -460,13 +457,6 @@ class TransferScorer(_BaseComposition):
         from tqdm.auto import tqdm
 
         return iter(tqdm(results, total=n, desc=what, unit="model"))
-
-
-class _Labelled:
-    """Stands for a set of models that share classes."""
-
-    def __init__(self, classes: NDArray[Any] | None) -> None:
-        self.classes_ = classes
 
 
 def _is_pair(item: Any) -> bool:

@@ -104,8 +104,14 @@ def test_generator_in_searches(iris):
 
 def test_a_search_is_a_model(iris):
     X, y = iris
-    search = GridSearchCV(MLPClassifier((8,), max_iter=3000, random_state=0), {"alpha": [0.1, 1]}, cv=2).fit(X, y)
-    matrix = TransferScorer(AdversarialGenerator(eps=0.6)).fit({"search": search, "svm": SVC().fit(X, y)}).transfer(X)
+    search = GridSearchCV(MLPClassifier((8,), max_iter=3000, random_state=0), {"alpha": [0.1, 1]}, cv=2).fit(
+        X, y
+    )
+    matrix = (
+        TransferScorer(AdversarialGenerator(eps=0.6))
+        .fit({"search": search, "svm": SVC().fit(X, y)})
+        .transfer(X)
+    )
     assert (matrix.rates > 0.1).all()
 
 

@@ -85,9 +85,11 @@ def test_transfer_by_hand():
     y = np.array([0, 0, 1, 1, 1])
     source = LogisticRegression(C=1e6).fit(X - 0.0, y)
     source.coef_[:], source.intercept_[:] = 1.0, 0.0
-    scorer = TransferScorer(AdversarialGenerator(attack="fgsm", eps=0.12)).fit({"line": source, "shifted": Sign(-0.1)})
+    scorer = TransferScorer(AdversarialGenerator(attack="fgsm", eps=0.12)).fit(
+        {"line": source, "shifted": Sign(-0.1)}
+    )
     # the black box cannot be attacked with FGSM, so only the first row is asked for
-    models, array, classes, bounds = scorer._start(X)
+    models, array, _, bounds = scorer._start(X)
     X_adv = scorer._generator._attack(models["line"], array, y, 2, bounds)
     np.testing.assert_allclose(X_adv.ravel(), [-0.38, 0.07, -0.07, 0.03, 0.38])
     clean = np.stack([models[name].predict(array) for name in ("line", "shifted")])

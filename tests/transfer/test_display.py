@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import matplotlib
 
 matplotlib.use("agg")
@@ -24,7 +26,9 @@ def matrix_of(n):
     eligible = rng.randint(20, 90, (n, n))
     fooled = (eligible * rng.rand(n, n)).astype(int)
     names = tuple(f"model number {i}" for i in range(n))
-    return TransferMatrix(names, eligible, fooled, fooled // 2, fooled // 9, np.diag(eligible), np.diag(fooled))
+    return TransferMatrix(
+        names, eligible, fooled, fooled // 2, fooled // 9, np.diag(eligible), np.diag(fooled)
+    )
 
 
 def overlaps(a, b):
@@ -48,7 +52,7 @@ def test_readable(n, include_intervals):
     for box in boxes:
         assert box.x0 >= -1 and box.y0 >= -1
         assert box.x1 <= figure.bbox.x1 + 1 and box.y1 <= figure.bbox.y1 + 1
-    for a, b in zip(boxes[:n], boxes[1:n], strict=False):
+    for a, b in pairwise(boxes[:n]):
         assert not overlaps(a, b)
 
 

@@ -37,8 +37,16 @@ MODELS = [
     ({"a": LR, "b": SVC()}, NotFittedError, "model 'b': this SVC is not fitted"),
     ({"a": LR, "b": THREE}, ValueError, r"same classes_.*'a' has \[0, 1\], 'b' has \[0, 1, 2\]"),
     ({"a": LR, "b": NARROW}, ValueError, r"different numbers of features: \{'a': 3, 'b': 2\}"),
-    ({"a": LR, "b": LinearRegression().fit(X, Y)}, TypeError, "model 'b': a classifier is needed, got the regressor"),
-    ({"a": LR, "b": KMeans(2, n_init=1).fit(X)}, TypeError, "model 'b': a classifier is needed, got the clusterer"),
+    (
+        {"a": LR, "b": LinearRegression().fit(X, Y)},
+        TypeError,
+        "model 'b': a classifier is needed, got the regressor",
+    ),
+    (
+        {"a": LR, "b": KMeans(2, n_init=1).fit(X)},
+        TypeError,
+        "model 'b': a classifier is needed, got the clusterer",
+    ),
     ({"a": LR, "b": "svm"}, TypeError, "model 'b': a fitted classifier with predict .* got 'svm'"),
     ({"a": LR, "b": object()}, TypeError, "model 'b': a fitted classifier with predict"),
     ({"a": LR, "b": SVC}, TypeError, "model 'b': a fitted classifier is needed, got the class SVC"),
@@ -61,7 +69,11 @@ ESTIMATORS = [
     ([LR, SVM], TypeError, r"list of \(name, estimator\)"),
     ({"a": LR, "b": SVM}, TypeError, r"list of \(name, estimator\)"),
     ([("a", LR), ("b", "svm")], TypeError, "model 'b': a fitted classifier with predict"),
-    ([("a", LR), ("b", LinearRegression())], TypeError, "model 'b': a classifier is needed, got the regressor"),
+    (
+        [("a", LR), ("b", LinearRegression())],
+        TypeError,
+        "model 'b': a classifier is needed, got the regressor",
+    ),
     ([("generator", LR), ("b", SVM)], ValueError, "conflict with constructor arguments"),
 ]
 
@@ -167,6 +179,14 @@ class BlackBox:
 
     def predict(self, X):
         return (X[:, 0] > 0.5).astype(int)
+
+
+def test_robust_accuracy_of_another_classifier():
+    scorer = TransferScorer().fit([LR, SVM])
+    with pytest.raises(ValueError, match=r"has classes_ \[0, 1, 2\], not the classes \[0, 1\] asked for"):
+        scorer.robust_accuracy(THREE, X, Y)
+    with pytest.raises(NotFittedError, match="this SVC is not fitted"):
+        scorer.robust_accuracy(SVC(), X, Y)
 
 
 def test_a_failed_fit_loses_nothing():

@@ -46,7 +46,11 @@ def test_rates_are_counts_over_eligible(matrix):
 
 
 def test_intervals_of_everything(matrix):
-    for of, rates in (("rates", matrix.rates), ("noise", matrix.noise), ("source_success", matrix.source_success)):
+    for of, rates in (
+        ("rates", matrix.rates),
+        ("noise", matrix.noise),
+        ("source_success", matrix.source_success),
+    ):
         low, high = matrix.confidence_interval(of=of)
         assert low.shape == rates.shape
         known = np.isfinite(rates)
@@ -73,7 +77,12 @@ def test_to_frame(matrix):
     assert frame.index.names == ["source", "target"]
     assert len(frame) == 9
     assert frame.loc[("a", "b"), "rate"] == 0.25
-    assert frame.loc[("a", "b"), ["eligible", "fooled", "same_mistake", "different_mistake"]].tolist() == [8, 2, 1, 1]
+    assert frame.loc[("a", "b"), ["eligible", "fooled", "same_mistake", "different_mistake"]].tolist() == [
+        8,
+        2,
+        1,
+        1,
+    ]
     assert frame.loc[("a", "b"), "low"] < 0.25 < frame.loc[("a", "b"), "high"]
     square = matrix.to_frame("noise_fooled")
     assert square.loc["b", "a"] == 0 and square.loc["a", "b"] == 1

@@ -10,6 +10,8 @@ from sklearn.base import clone
 from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 from sklearn.tree import DecisionTreeClassifier
 
@@ -110,12 +112,47 @@ def test_a_module_takes_the_classes_of_the_others(iris, linear_module):
     X, y = iris
     labels = np.array(["setosa", "versicolor", "virginica"])[y]
     lr = LogisticRegression(max_iter=1000).fit(X, labels)
-    scorer = TransferScorer(AdversarialGenerator(eps=0.4), random_state=0).fit({"lr": lr, "module": linear_module})
+    scorer = TransferScorer(AdversarialGenerator(eps=0.4), random_state=0).fit(
+        {"lr": lr, "module": linear_module}
+    )
     by_name = scorer.transfer(X, labels)
     by_number = TransferScorer(AdversarialGenerator(eps=0.4), random_state=0).fit(
         {"lr": LogisticRegression(max_iter=1000).fit(X, y), "module": linear_module}
     )
     assert same(by_name, by_number.transfer(X, y))
+
+
+def test_a_net_among_estimators_is_fitted_on_data_of_its_type(iris):
+    from skorch import NeuralNetClassifier
+
+    X, y = iris
+    torch.manual_seed(0)
+    net = NeuralNetClassifier(
+        torch.nn.Linear(4, 3), criterion=torch.nn.CrossEntropyLoss, lr=0.1, max_epochs=60, verbose=0
+    )
+    estimators = [("net", net), ("piped", make_pipeline(StandardScaler(), net)), ("svm", SVC())]
+    scorer = TransferScorer(AdversarialGenerator(eps=0.6), estimators=estimators).fit(X, y)
+    assert X.dtype == float
+    assert (scorer.transfer(X, y).source_eligible > 90).all()
+
+
+def test_models_without_fit(iris):
+    """A deployed model, say: all that there is of it is its predictions."""
+
+    class Deployed:
+        classes_ = np.arange(3)
+
+        def predict(self, X):
+            return np.digitize(X[:, 3], [0.8, 1.7])
+
+    X, y = iris
+    generator = AdversarialGenerator(eps=0.6, attack_params=SHORT, random_state=0)
+    estimators = [("deployed", Deployed()), ("frozen", FrozenEstimator(Deployed())), ("svm", SVC())]
+    matrix = TransferScorer(generator, estimators=estimators).fit(X, y).transfer(X[::10], y[::10])
+    assert (matrix.source_fooled > 0).all()
+    np.testing.assert_array_equal(matrix.fooled[0], matrix.fooled[1])
+    attack = clone(generator).set_params(estimator=Deployed())
+    assert (Deployed().predict(attack.transform(X[::10])) != Deployed().predict(X[::10])).any()
 
 
 def test_only_modules(iris, linear_module):
@@ -158,7 +195,9 @@ def test_images_for_networks_and_row_models():
     y = (X.mean(axis=(1, 2, 3)) > 0.5).astype(int)
     rows = LogisticRegression(C=100).fit(X.reshape(40, -1), y)
     torch.manual_seed(0)
-    cnn = torch.nn.Sequential(torch.nn.Conv2d(1, 3, 2), torch.nn.ReLU(), torch.nn.Flatten(), torch.nn.Linear(27, 2))
+    cnn = torch.nn.Sequential(
+        torch.nn.Conv2d(1, 3, 2), torch.nn.ReLU(), torch.nn.Flatten(), torch.nn.Linear(27, 2)
+    )
     matrix = TransferScorer(AdversarialGenerator(eps=0.2)).fit({"rows": rows, "cnn": cnn}).transfer(X, y)
     assert matrix.source_eligible[0] >= 35
     assert matrix.fooled[0, 0] > 0
@@ -175,7 +214,10 @@ def test_frozen_estimators_are_not_refitted(iris):
 
 def test_no_pair_with_a_sample_that_counts(iris):
     X, y = iris
-    models = [LogisticRegression(max_iter=1000).fit(X, y), LogisticRegression(max_iter=1000).fit(X, (y + 1) % 3)]
+    models = [
+        LogisticRegression(max_iter=1000).fit(X, y),
+        LogisticRegression(max_iter=1000).fit(X, (y + 1) % 3),
+    ]
     scorer = TransferScorer().fit(models)
     with pytest.warns(UndefinedMetricWarning, match="no pair of models"):
         assert np.isnan(scorer.score(X[:40], y[:40]))

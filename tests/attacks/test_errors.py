@@ -1,0 +1,254 @@
+"""Bad input: the type of the error, what was given, what is allowed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from art.attacks.evasion import FastGradientMethod, HopSkipJump
+from scipy.sparse import csr_array
+from sklearn.cluster import KMeans
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.exceptions import NotFittedError
+from sklearn.frozen import FrozenEstimator
+from sklearn.linear_model import LinearRegression, LogisticRegression
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.preprocessing import StandardScaler
+
+from skhalfway import AdversarialGenerator
+
+X = np.random.RandomState(0).uniform(size=(30, 4))
+Y = (X[:, 0] > 0.5).astype(int)
+
+SOURCES: dict[str, Callable[[], Any]] = {
+    "linear": lambda: FrozenEstimator(LogisticRegression().fit(X, Y)),
+    "named": lambda: FrozenEstimator(LogisticRegression().fit(pd.DataFrame(X, columns=list("abcd")), Y)),
+    "forest": lambda: FrozenEstimator(RandomForestClassifier(5, random_state=0).fit(X, Y)),
+    "unfitted": LogisticRegression,
+}
+
+
+@dataclass(frozen=True)
+class Bad:
+    """Parameters that no data could make right: fit and transform both say so."""
+
+    params: dict[str, Any]
+    message: str
+    error: type[Exception] = ValueError
+
+    def __str__(self) -> str:
+        return "-".join(f"{name}={getattr(value, '__name__', value)}" for name, value in self.params.items())
+
+
+BAD_PARAMETERS = [
+    *(
+        Bad({"eps": eps}, f"eps must be a finite number > 0, got {eps!r}")
+        for eps in (0, -0.1, np.nan, np.inf, "0.1", True, None)
+    ),
+    *(
+        Bad({"step_size": size}, f"step_size must be a finite number > 0, got {size!r}")
+        for size in (0, -1, np.nan, "1")
+    ),
+    *(
+        Bad({name: value}, f"{name} must be an integer >= 1, got {value!r}")
+        for name in ("max_iter", "n_restarts", "batch_size")
+        for value in (0, -1, 1.5, "3", True, None)
+    ),
+    *(
+        Bad({"norm": norm}, f"norm must be np.inf, 2 or 1, got {norm!r}")
+        for norm in (0, 3, "inf", None, True, -np.inf)
+    ),
+    Bad({"attack": "deepfool"}, "unknown attack 'deepfool'; give 'auto', 'fgsm', 'pgd', 'mifgsm'"),
+    Bad({"attack": 3}, "attack must be a string, or a class or an instance .* ART .* got 3", TypeError),
+    Bad({"attack": dict}, "attack must be a string, or a class or an instance .* ART", TypeError),
+    Bad({"attack": "fgsm", "step_size": 0.1}, "step of length eps; step_size must be None, got 0.1"),
+    Bad({"attack_params": [1]}, r"attack_params must be a dict or None, got \[1\]", TypeError),
+    Bad({"attack": "pgd", "attack_params": {"decay": 1}}, r"\['decay'\] are unknown to attack='pgd'"),
+    Bad({"attack": "mifgsm", "attack_params": {"mu": 1}}, r"\['mu'\] are unknown .* takes \['decay'\]"),
+    *(
+        Bad(
+            {"attack": "mifgsm", "attack_params": {"decay": decay}},
+            f"decay.* finite number >= 0, got {decay!r}",
+        )
+        for decay in ("a", -1, np.nan)
+    ),
+    Bad({"attack_params": {"iters": 1}}, r"\['iters'\] are not parameters of ART's HopSkipJump, which takes"),
+    Bad(
+        {"attack": FastGradientMethod, "attack_params": {"foo": 1}}, r"\['foo'\] .* FastGradientMethod.*'eps'"
+    ),
+    Bad({"attack": HopSkipJump, "attack_params": {"curr_iter": 1}}, r"\['curr_iter'\] .* HopSkipJump"),
+    *(
+        Bad({"clip_values": clip}, r"clip_values must be None or a pair \(min, max\)")
+        for clip in (1, (0,), (0, 1, 2), "ab", (0, "b"), (np.zeros(3), 1), (0, np.ones((4, 4))))
+    ),
+    *(
+        Bad({"clip_values": clip}, "clip_values must have min < max, got")
+        for clip in ((1, 0), (1, 1), (np.nan, 1), (np.zeros(4), np.r_[1.0, 1, 1, 0]))
+    ),
+    Bad(
+        {"clip_values": (0.4, 9)},
+        r"data outside clip_values=\(0.4, 9\): X has min 0\.\d+ and max 0\.\d+; scale X",
+    ),
+    Bad({"clip_values": (np.zeros(4), np.r_[2, 2, 2, 0.3])}, "data outside clip_values"),
+]
+
+
+@pytest.mark.parametrize("bad", BAD_PARAMETERS, ids=str)
+def test_bad_parameters(bad: Bad) -> None:
+    generator = AdversarialGenerator(SOURCES["linear"](), **bad.params)
+    for call in (generator.transform, generator.fit):
+        with pytest.raises(bad.error, match=bad.message):
+            call(X)
+    with pytest.raises(bad.error, match=bad.message):
+        AdversarialGenerator(LogisticRegression(), **bad.params).fit(X, Y)
+
+
+@dataclass(frozen=True)
+class Call:
+    """A call of ``generate`` that must fail."""
+
+    id: str
+    message: str
+    X: Any = field(default_factory=X.copy)
+    source: str = "linear"
+    error: type[Exception] = ValueError
+    params: dict[str, Any] = field(default_factory=dict)
+    labels: dict[str, Any] = field(default_factory=dict)
+
+
+def with_value(value: float) -> Any:
+    broken = X.copy()
+    broken[3, 1] = value
+    return broken
+
+
+def frame(columns: list[str]) -> pd.DataFrame:
+    return pd.DataFrame(X, columns=columns)
+
+
+CALLS = [
+    Call("nan", "Input X contains NaN", X=with_value(np.nan)),
+    Call("inf", "Input X contains infinity", X=with_value(np.inf)),
+    Call("nan-tensor", "Input X contains NaN", X=torch.from_numpy(with_value(np.nan))),
+    Call("nan-image", "Input X contains NaN", X=with_value(np.nan).reshape(-1, 1, 2, 2)),
+    Call("empty", r"Found array with 0 sample\(s\)", X=X[:0]),
+    Call("no-features", r"0 feature\(s\)", X=X[:, :0]),
+    Call("too-wide", "X has 5 features, but .* is expecting 4 features", X=np.ones((3, 5))),
+    Call("too-narrow", "X has 3 features, but .* is expecting 4 features", X=X[:, :3]),
+    Call("wide-image", "X has 8 features, but .* is expecting 4 features", X=np.ones((3, 2, 2, 2))),
+    Call("1-d", "Expected 2D array, got 1D array", X=X[0]),
+    Call("sparse", "Sparse data was passed", X=csr_array(X), error=TypeError),
+    Call("text", "could not convert string to float", X=[["a"] * 4]),
+    Call("other-names", "feature names should match", X=frame(list("abcx")), source="named"),
+    Call(
+        "names-in-another-order",
+        "Feature names must be in the same order",
+        X=frame(list("badc")),
+        source="named",
+    ),
+    Call("unfitted", "not fitted", source="unfitted", error=NotFittedError),
+    Call(
+        "unknown-y", r"y holds labels that are not among the classes \[0, 1\]: \[7\]", labels={"y": [7] * 30}
+    ),
+    Call("y-of-other-type", r"not among the classes \[0, 1\]: \['a'\]", labels={"y": ["a"] * 30}),
+    Call(
+        "short-y", r"y must hold one label per sample, shape \(30,\); got shape \(2,\)", labels={"y": [0, 1]}
+    ),
+    Call("one-hot-y", r"shape \(30,\); got shape \(30, 2\)", labels={"y": np.eye(2)[Y]}),
+    Call("unknown-target", r"target holds labels that are not among .*: \[7\]", labels={"target": 7}),
+    Call("text-target", r"target holds labels that are not among .*: \['a'\]", labels={"target": "a"}),
+    Call("short-target", r"target must hold one label per sample", labels={"target": [0, 1]}),
+    Call("y-and-target", "y .* or target .* not both", labels={"y": Y, "target": 1 - Y}),
+    *(
+        Call(
+            f"{attack}-on-a-black-box",
+            f"attack='{attack}' needs gradients, but RandomForestClassifier has no gradient .* attack='auto'",
+            source="forest",
+            params={"attack": attack},
+            error=TypeError,
+        )
+        for attack in ("fgsm", "pgd", "mifgsm")
+    ),
+    Call("black-box-in-l1", "black box, .* norm np.inf or 2, got 1", source="forest", params={"norm": 1}),
+    *(
+        Call(
+            f"{name}-with-art",
+            "n_restarts and random_start are for gradient attacks",
+            source=source,
+            params=params,
+        )
+        for name, source, params in (
+            ("restarts", "linear", {"attack": FastGradientMethod, "n_restarts": 2}),
+            ("random-start", "linear", {"attack": FastGradientMethod, "random_start": True}),
+            ("restarts-of-a-black-box", "forest", {"n_restarts": 2}),
+        )
+    ),
+    Call("bad-seed", "cannot be used to seed", params={"random_state": "a"}),
+]
+
+
+@pytest.mark.parametrize("call", CALLS, ids=[call.id for call in CALLS])
+def test_bad_calls(call: Call) -> None:
+    generator = AdversarialGenerator(SOURCES[call.source](), **call.params)
+    with pytest.raises(call.error, match=call.message):
+        generator.generate(call.X, **call.labels)
+
+
+@pytest.mark.parametrize(
+    "call", [c for c in CALLS if not c.labels and c.source == "linear"], ids=lambda c: c.id
+)
+def test_bad_data_after_fit(call: Call) -> None:
+    generator = AdversarialGenerator(LogisticRegression(), **call.params).fit(X, Y)
+    with pytest.raises(call.error, match=call.message):
+        generator.transform(call.X)
+
+
+SOURCE_ERRORS = [
+    (LinearRegression(), TypeError, "a classifier is needed, got the regressor LinearRegression"),
+    (KMeans(2, n_init=1), TypeError, "a classifier is needed, got the clusterer KMeans"),
+    (StandardScaler(), TypeError, "StandardScaler has no predict"),
+    (
+        object(),
+        TypeError,
+        "a fitted classifier with predict and classes_, a torch module or .* is needed, got",
+    ),
+    (
+        LogisticRegression,
+        TypeError,
+        "a fitted classifier is needed, got the class LogisticRegression; make one and fit it",
+    ),
+    (FrozenEstimator(LogisticRegression()), NotFittedError, "not fitted"),
+]
+
+
+@pytest.mark.parametrize(
+    ("source", "error", "message"), SOURCE_ERRORS, ids=[str(s[2])[:25] for s in SOURCE_ERRORS]
+)
+def test_bad_sources(source: Any, error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
+        AdversarialGenerator(source).fit(X, Y)
+
+
+@pytest.mark.parametrize("source", [None, LogisticRegression(), KNeighborsClassifier()], ids=str)
+def test_fit_needs_y(source: Any) -> None:
+    with pytest.raises(ValueError, match="requires y to be passed"):
+        AdversarialGenerator(source).fit(X)
+
+
+def test_one_class_cannot_be_fooled() -> None:
+    with pytest.raises(ValueError, match=r"knows one class, \[5\]; there must be at least 2"):
+        AdversarialGenerator(KNeighborsClassifier()).fit(X, np.full(30, 5))
+
+
+def test_overflowing_gradients_are_reported() -> None:
+    class Steep(torch.nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return torch.stack([x.sum(dim=1), -(x.sum(dim=1) * 1e4).exp()], dim=1)
+
+    with pytest.raises(ValueError, match="Steep has gradients that are not finite"):
+        AdversarialGenerator(Steep(), norm=2).generate(X, np.zeros(30, dtype=int))

@@ -1,0 +1,182 @@
+"""Norm balls against closed forms, brute force and scipy."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.optimize import brentq, linprog
+
+from skhalfway.attacks._norms import BALLS, keep_budget, lengths, random_in_ball, random_signs
+
+NORMS = [np.inf, 2, 1]
+SHAPES = [(5, 7), (4, 2, 3, 3)]
+
+
+def rows(seed: int, shape: tuple[int, ...], scale: float = 1.0) -> torch.Tensor:
+    return scale * torch.from_numpy(np.random.RandomState(seed).standard_normal(shape))
+
+
+def projected(delta: np.ndarray, eps: float, norm: float) -> np.ndarray:
+    """Nearest point of the ball to one row, by textbook formulas and a root finder."""
+    if np.linalg.norm(delta, norm) <= eps:
+        return delta
+    if norm == np.inf:
+        return np.clip(delta, -eps, eps)
+    if norm == 2:
+        return delta * eps / np.linalg.norm(delta)
+
+    def shrunk(theta: float) -> np.ndarray:
+        return np.sign(delta) * np.maximum(np.abs(delta) - theta, 0)
+
+    theta = brentq(lambda theta: np.abs(shrunk(theta)).sum() - eps, 0, np.abs(delta).max(), xtol=1e-15)
+    return shrunk(theta)
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+@pytest.mark.parametrize("norm", NORMS)
+@pytest.mark.parametrize("eps", [0.1, 1.0, 20.0])
+def test_confine_is_the_projection(norm: float, eps: float, shape: tuple[int, ...]) -> None:
+    x0, far = rows(0, shape), rows(1, shape, 2.0)
+    x = x0 + far
+    BALLS[norm](x0, eps, None, None).confine(x)
+    expected = [projected(delta, eps, norm) for delta in far.flatten(1).numpy()]
+    np.testing.assert_allclose((x - x0).flatten(1), expected, atol=1e-12)
+
+
+@pytest.mark.parametrize("norm", NORMS)
+def test_confine_ties_and_zeros(norm: float) -> None:
+    x0 = torch.zeros(3, 4, dtype=torch.float64)
+    x = torch.tensor([[2.0, -2.0, 2.0, -2.0], [0.0, 0.0, 0.0, 0.0], [0.0, 0.0, 5.0, 0.0]], dtype=x0.dtype)
+    BALLS[norm](x0, 1.0, None, None).confine(x)
+    corner = {np.inf: 1.0, 2: 0.5, 1: 0.25}[norm]
+    np.testing.assert_allclose(x[0], [corner, -corner, corner, -corner])
+    assert x[1:].tolist() == [[0, 0, 0, 0], [0, 0, 1, 0]]
+
+
+@pytest.mark.parametrize("norm", NORMS)
+def test_confine_keeps_bounds_given_per_feature(norm: float) -> None:
+    x0 = torch.rand(6, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    low, high = torch.zeros(5, dtype=x0.dtype), torch.linspace(1, 2, 5, dtype=x0.dtype)
+    x = x0 + rows(2, (6, 5), 3.0)
+    BALLS[norm](x0, 0.7, low, high).confine(x)
+    assert (x >= low).all()
+    assert (x <= high).all()
+    assert (lengths(x - x0, norm) <= 0.7 + 1e-12).all()
+    assert (lengths(x - x0, norm) > 0.1).all()
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+@pytest.mark.parametrize(("norm", "dual"), [(np.inf, 1), (2, 2), (1, np.inf)])
+@pytest.mark.parametrize("size", [0.3, -0.3])
+def test_ascend_is_the_steepest_step(norm: float, dual: float, size: float, shape: tuple[int, ...]) -> None:
+    x0, gradient = rows(3, shape), rows(4, shape)
+    x = x0.clone()
+    BALLS[norm](x0, 9.0, None, None).ascend(x, gradient.clone(), size)
+    step = (x - x0).flatten(1)
+    np.testing.assert_allclose(lengths(step, norm), np.full((shape[0], 1), 0.3))
+    # Hoelder's inequality is an equality: no step of this length rises more
+    rise = (step * gradient.flatten(1)).sum(dim=1, keepdim=True)
+    np.testing.assert_allclose(rise, size * lengths(gradient.flatten(1), dual))
+
+
+@pytest.mark.parametrize("size", [0.4, 1.5, -1.5])
+def test_l1_ascend_within_bounds_is_the_linear_programme_optimum(size: float) -> None:
+    d = 6
+    x0 = torch.from_numpy(np.random.RandomState(5).uniform(size=(20, d)))
+    x0[:3, :2], x0[3:6, 2:4] = 0.0, 1.0  # no room at all on one side
+    gradient = rows(6, (20, d))
+    x = x0.clone()
+    low, high = torch.zeros(()), torch.ones(())
+    BALLS[1](x0, 9.0, low.double(), high.double()).ascend(x, gradient.clone(), size)
+    step = x - x0
+    assert (lengths(step, 1) <= abs(size) + 1e-12).all()
+    assert x.min() >= -1e-15
+    assert x.max() <= 1 + 1e-15
+    for start, slope, moved in zip(x0.numpy(), np.sign(size) * gradient.numpy(), step.numpy(), strict=True):
+        # step = up - down with both >= 0
+        best = linprog(
+            np.r_[-slope, slope],
+            A_ub=np.ones((1, 2 * d)),
+            b_ub=[abs(size)],
+            bounds=[*((0, 1 - s) for s in start), *((0, s) for s in start)],
+        )
+        np.testing.assert_allclose(slope @ moved, -best.fun, atol=1e-9)
+
+
+@pytest.mark.parametrize("norm", NORMS)
+def test_ascend_stays_where_the_gradient_is_zero(norm: float) -> None:
+    x0 = rows(7, (3, 4))
+    x = x0.clone()
+    BALLS[norm](x0, 1.0, None, None).ascend(x, torch.zeros_like(x), 0.5)
+    assert torch.equal(x, x0)
+
+
+@pytest.mark.parametrize("norm", NORMS)
+def test_random_in_ball_is_uniform(norm: float) -> None:
+    n, d, eps = 20_000, 3, 2.0
+    points = random_in_ball(np.random.RandomState(0), (n, 1, d), eps, norm).reshape(n, d)
+    radius = np.linalg.norm(points, norm, axis=1) / eps
+    assert radius.max() <= 1
+    # P(radius <= r) = r^d, whatever the norm; tolerances are 4 standard errors
+    np.testing.assert_allclose(radius.mean(), d / (d + 1), atol=4 * radius.std() / n**0.5)
+    np.testing.assert_allclose((radius <= 0.5).mean(), 0.5**d, atol=4 * (0.5**d / n) ** 0.5)
+    assert (np.abs(points.mean(axis=0)) < 4 * points.std() / n**0.5).all()
+    # E x_1^2 for a point drawn evenly from the unit ball of each norm
+    second = {np.inf: 1 / 3, 2: 1 / (d + 2), 1: 2 / ((d + 1) * (d + 2))}[norm]
+    squares = (points[:, 0] / eps) ** 2
+    np.testing.assert_allclose(squares.mean(), second, atol=4 * squares.std() / n**0.5)
+
+
+@pytest.mark.parametrize("norm", NORMS)
+def test_random_signs_lie_on_the_sphere(norm: float) -> None:
+    noise = random_signs(np.random.RandomState(0), (500, 2, 5), 0.3, norm).reshape(500, 10)
+    np.testing.assert_allclose(np.linalg.norm(noise, norm, axis=1), 0.3)
+    assert len(np.unique(np.abs(noise))) == 1
+    assert 0.45 < (noise > 0).mean() < 0.55
+    assert len(np.unique(noise, axis=0)) > 350  # independent: 500 draws of 1024 patterns
+
+
+@pytest.mark.parametrize("level", [8, 77, 128])
+def test_keep_budget_where_eps_is_a_pixel_value(level: int) -> None:
+    # X - eps is 1e-9 away from 0 here, where floats are so dense that single ulps lead nowhere
+    X = (np.arange(256, dtype=np.float32) / np.float32(255)).reshape(1, -1)
+    eps, bounds = level / 255, (np.asarray(0.0), np.asarray(1.0))
+    for direction in (-1, 1):
+        X_adv = keep_budget(X, X + direction, eps, np.inf, bounds)
+        assert np.abs(X_adv - X).astype(float).max() <= eps
+        np.testing.assert_allclose(X_adv, np.clip(X.astype(float) + direction * eps, 0, 1), atol=1e-7)
+
+
+FLOATS = {np.float64: 1e-15, np.float32: 1e-6, np.float16: 1e-2}
+
+
+@settings(max_examples=300, deadline=None, derandomize=True)
+@given(
+    dtype=st.sampled_from(list(FLOATS)),
+    norm=st.sampled_from(NORMS),
+    eps=st.floats(1e-2, 1e2),
+    offset=st.sampled_from([0.0, 0.3, -7.0, 1e4]),
+    reach=st.floats(0, 3),
+    clip=st.booleans(),
+    seed=st.integers(0, 2**16),
+)
+def test_keep_budget_holds_as_a_user_checks_it(
+    dtype: type, norm: float, eps: float, offset: float, reach: float, clip: bool, seed: int
+) -> None:
+    rng = np.random.RandomState(seed)
+    X = (offset + rng.standard_normal((4, 12))).astype(dtype)
+    wanted = X.astype(float) + reach * random_in_ball(rng, X.shape, eps, norm)
+    bounds = (X.min(axis=0).astype(float), np.asarray(X.max() + 1, dtype=float)) if clip else None
+    X_adv = keep_budget(X, wanted, eps, norm, bounds)
+    assert X_adv.dtype == dtype
+    assert (np.linalg.norm(X_adv - X, norm, axis=1) <= eps).all()
+    if bounds is not None:
+        assert (X_adv >= bounds[0]).all()
+        assert (X_adv <= bounds[1]).all()
+    elif reach <= 1:
+        # what was within the budget stays, but for rounding
+        slack = FLOATS[dtype] * (eps + np.abs(X).max())
+        np.testing.assert_allclose(X_adv.astype(float), wanted, rtol=0, atol=slack)

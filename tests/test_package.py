@@ -1,0 +1,58 @@
+"""The package itself: what importing it costs, what it exports, and its command line."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import matplotlib.image
+import pytest
+
+import skhalfway
+from skhalfway.__main__ import main
+
+HEAVY = {"art", "foolbox", "matplotlib", "pandas", "skorch", "torch"}
+
+
+@pytest.mark.parametrize(
+    "statement", ["import skhalfway", "import skhalfway.models", "from skhalfway import *"]
+)
+def test_heavy_libraries_are_imported_when_used(statement):
+    script = f"{statement}\nimport sys\nprint(*(name for name in {HEAVY} if name in sys.modules))"
+    output = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True).stdout
+    # scikit-learn may import pandas or torch itself one day: that is not ours to mend
+    bare = subprocess.run(
+        [sys.executable, "-c", script.replace(statement, "import sklearn.svm, sklearn.ensemble")],
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout
+    assert set(output.split()) <= set(bare.split())
+
+
+def test_public_names():
+    assert set(dir(skhalfway)) == set(skhalfway.__all__)
+    for name in skhalfway.__all__:
+        assert getattr(skhalfway, name) is not None
+    with pytest.raises(AttributeError, match="no attribute 'TransferScore'"):
+        skhalfway.TransferScore  # noqa: B018
+
+
+def test_demo(tmp_path, capsys):
+    picture = tmp_path / "matrix.png"
+    main(["demo", "--output", str(picture), "--samples", "10"])
+    shown = capsys.readouterr()
+    names = ["logistic", "linear svm", "rbf svm", "mlp", "skorch net", "torch cnn", "forest", "5-nn"]
+    for name in names:
+        # a row of the matrix and a sentence about the column
+        assert sum(line.startswith(name) for line in shown.out.splitlines()) >= 2
+    assert "Mean transfer rate over the 56 pairs of two models: 0." in shown.out
+    assert "train: 100%" in shown.err and "attack: 100%" in shown.err
+    assert min(matplotlib.image.imread(picture).shape[:2]) > 500
+
+
+@pytest.mark.parametrize("arguments", [[], ["dance"], ["demo", "--eps", "much"]])
+def test_command_line_errors(arguments, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        main(arguments)
+    assert "usage: python -m skhalfway" in capsys.readouterr().err
