@@ -267,7 +267,7 @@ class AdversarialGenerator(OneToOneFeatureMixin, TransformerMixin, BaseEstimator
             self if fitted else _reader(model), X, reset=not fitted and model.n_features_in_ is None
         )
         bounds = self._bounds(array)
-        classes = self._classes(model, array)
+        classes = self.classes_ if fitted else self._classes(model, array)
         if target is not None:
             wanted = np.full(len(array), target) if np.ndim(target) == 0 else target
             labels = check_labels(wanted, classes, len(array), name="target")

@@ -22,7 +22,7 @@ class KernelMachine(nn.Module):
     """
 
     support: torch.Tensor
-    half_length: torch.Tensor
+    shift: torch.Tensor
     weight: torch.Tensor
     bias: torch.Tensor
 
@@ -32,7 +32,7 @@ class KernelMachine(nn.Module):
         self.kernel = estimator.kernel
         support = tensor(estimator.support_vectors_)
         self.register_buffer("support", support.T.contiguous())
-        self.register_buffer("half_length", -self.gamma * support.square().sum(dim=1))
+        self.register_buffer("shift", -self.gamma * support.square().sum(dim=1))
         self.register_buffer("weight", tensor(_pairwise_weights(estimator)))
         self.register_buffer("bias", tensor(estimator.intercept_))
 
@@ -46,9 +46,9 @@ class KernelMachine(nn.Module):
         return torch.tanh(self.gamma * (x @ self.support) + self.coef0)
 
     def rbf(self, x: torch.Tensor) -> torch.Tensor:
-        # -gamma ||x - s||^2 expanded, so that the work is one matrix product
-        cross = torch.addmm(self.half_length, x, self.support, alpha=2 * self.gamma)
-        return torch.exp(cross - self.gamma * x.square().sum(dim=1, keepdim=True))
+        # -gamma ||x - s||^2 expanded, so that the work is one matrix product, in one piece of memory
+        kernel = torch.addmm(self.shift, x, self.support, alpha=2 * self.gamma)
+        return kernel.sub_(self.gamma * x.square().sum(dim=1, keepdim=True)).exp_()
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return torch.addmm(self.bias, getattr(self, self.kernel)(x), self.weight)
