@@ -314,10 +314,10 @@ PAGE = """# Benchmarks
 
     tox run -e bench
 
-makes this page. Numbers after the first are ratios to it: below 1 is faster. Contestants take turns of a tenth of
-a second or more in every round, in random order, and a ratio is the median over rounds of that within a round
-(Python {python}, torch {torch}, {cores} cores; glibc's allocator set not to give memory back between steps, see
-`tox.ini`: its page faults came to twice the work, for this contestant or that one).
+makes this page. Numbers after the first are ratios to it: below 1 is faster. Contestants take turns of a
+tenth of a second or more in every round, in random order, and a ratio is the median over rounds of that
+within a round (Python {python}, torch {torch}, {cores} cores; glibc's allocator set not to give memory back
+between steps, see `tox.ini`: its page faults came to twice the work, for this contestant or that one).
 
 ## Gradient attacks: PGD-40 on digits, L-inf, eps {eps}, through the public API of each library
 

@@ -22,9 +22,12 @@ from numpy.typing import NDArray
 from sklearn.frozen import FrozenEstimator
 from threadpoolctl import threadpool_limits
 
+from skhalfway.attacks._norms import keep_budget
+from skhalfway.models._kinds import is_art_classifier
 from skhalfway.models._torch import dtype_of
 
 if TYPE_CHECKING:
+    from skhalfway.attacks._problem import Problem
     from skhalfway.models import Model
 
 # ART draws from the global generators, which belong to one thread at a time.
@@ -81,8 +84,6 @@ def _wrappers(
     model: Model, X: NDArray[Any], n_classes: int, clip_values: tuple[Any, Any], *, decisions: bool
 ) -> Iterator[Any]:
     """The ART estimators that can stand for a source, the most able first."""
-    from skhalfway.models._model import is_art_classifier
-
     # decision-based attacks hand on float64, which a module of float32 refuses: ours below casts
     if is_art_classifier(model.estimator) and not decisions:
         yield model.estimator
@@ -143,13 +144,8 @@ def _as_art_bound(bound: Any) -> float | NDArray[np.float32]:
 
 def run(
     attack: Any,
-    model: Model,
-    X: NDArray[Any],
-    labels: NDArray[np.intp],
+    problem: Problem,
     *,
-    n_classes: int,
-    targeted: bool,
-    bounds: tuple[NDArray[Any], NDArray[Any]] | None,
     settings: dict[str, Any],
     attack_params: dict[str, Any],
     seed: int,
@@ -160,7 +156,8 @@ def run(
     as the class takes them; ``attack_params`` go before them. An instance keeps
     its own settings.
     """
-    eps = settings["eps"]
+    model, X, labels, targeted = problem.model, problem.X, problem.labels, problem.targeted
+    n_classes, bounds, eps = problem.n_classes, problem.bounds, problem.eps
     # Without bounds ART still needs a finite range: one that no point of the ball leaves.
     low, high = X.min() - eps, X.max() + eps
     if bounds is not None:
@@ -199,11 +196,12 @@ def run(
     with global_randomness(seed), model.evaluating(), threads:
         bound: EvasionAttack = attack if own else class_(estimator, **params)
         X32, one_hot = X.astype(np.float32), np.eye(n_classes, dtype=np.float32)[labels]
-        if not decisions:
-            return bound.generate(X32.copy(), y=None if y_is_target and not targeted else one_hot)
-        start, attackable = _start_points(model, X32, labels, clip_values, dtype=X.dtype, targeted=targeted)
-        if attackable.any():
-            X32[attackable] = bound.generate(
-                X32[attackable], y=one_hot[attackable], x_adv_init=start[attackable]
-            )
-        return X32
+        X_adv = X32.copy()
+        if decisions:
+            start, rows = _start_points(model, X32, labels, clip_values, dtype=X.dtype, targeted=targeted)
+            if rows.any():
+                X_adv[rows] = bound.generate(X32[rows], y=one_hot[rows], x_adv_init=start[rows])
+        else:
+            X_adv = bound.generate(X_adv, y=None if y_is_target and not targeted else one_hot)
+    # ART computes in float32: what it left alone stays as it was
+    return keep_budget(X, np.where(X_adv == X32, X, X_adv), eps, problem.norm, bounds)

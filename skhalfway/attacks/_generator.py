@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from copy import copy
-from numbers import Integral, Real
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -13,14 +12,11 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from skhalfway._inputs import check_labels, container_of, read_samples
+from skhalfway.attacks._parameters import black_box_attack, check_parameters, gradient_attack
+from skhalfway.attacks._problem import Bounds, Problem, read_bounds
 from skhalfway.models import Model, as_model
-from skhalfway.models._model import check_kind, counts_as_fitted, fit_clone, is_art_classifier
-
-if TYPE_CHECKING:
-    from skhalfway.attacks._gradient import GradientAttack
-
-NORMS = (np.inf, 2, 1)
-GRADIENT_ATTACKS = ("fgsm", "pgd", "mifgsm")
+from skhalfway.models._as_model import check_kind, counts_as_fitted, fit_clone
+from skhalfway.models._kinds import is_art_classifier
 
 
 class AdversarialGenerator(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
@@ -308,99 +304,10 @@ class AdversarialGenerator(OneToOneFeatureMixin, TransformerMixin, BaseEstimator
 
     def _check_params(self) -> None:
         """Raise for what no data could make right."""
-        for name in ("max_iter", "n_restarts", "batch_size"):
-            value = getattr(self, name)
-            if not isinstance(value, Integral) or isinstance(value, bool) or int(value) < 1:
-                raise ValueError(f"{name} must be an integer >= 1, got {value!r}")
-        for name in ("eps", "step_size"):
-            value = getattr(self, name)
-            if name == "step_size" and value is None:
-                continue
-            if not isinstance(value, Real) or isinstance(value, bool) or not 0 < float(value) < np.inf:
-                raise ValueError(f"{name} must be a finite number > 0, got {value!r}")
-        if not isinstance(self.norm, Real) or isinstance(self.norm, bool) or self.norm not in NORMS:
-            raise ValueError(f"norm must be np.inf, 2 or 1, got {self.norm!r}")
-        if self.attack_params is not None and not isinstance(self.attack_params, dict):
-            raise TypeError(f"attack_params must be a dict or None, got {self.attack_params!r}")
-        if not isinstance(self.attack, str):
-            self._check_art_attack()
-        elif self.attack in GRADIENT_ATTACKS:
-            self._gradient_attack(self.attack)
-        elif self.attack == "auto":
-            if self.attack_params:
-                self._check_art_params(_black_box_attack())
-        else:
-            raise ValueError(
-                f"unknown attack {self.attack!r}; give 'auto', {', '.join(map(repr, GRADIENT_ATTACKS))}, "
-                "or a class or an instance of an ART evasion attack"
-            )
+        check_parameters(self)
 
-    def _check_art_attack(self) -> None:
-        from art.attacks import EvasionAttack
-
-        class_ = self.attack if isinstance(self.attack, type) else type(self.attack)
-        if not issubclass(class_, EvasionAttack):
-            raise TypeError(
-                "attack must be a string, or a class or an instance of an ART evasion attack, "
-                f"got {self.attack!r}"
-            )
-        if class_ is self.attack:
-            self._check_art_params(class_)
-            return
-        if self.attack_params:
-            raise ValueError("an instance of an attack has its parameters; attack_params must be None")
-        for name in ("eps", "norm"):
-            theirs, ours = getattr(self.attack, name, None), getattr(self, name)
-            theirs = np.inf if theirs == "inf" else theirs
-            if isinstance(theirs, Real) and theirs != ours:
-                raise ValueError(
-                    f"the attack has {name}={theirs} but the generator {name}={ours}; give both the same"
-                )
-
-    def _check_art_params(self, class_: Any) -> None:
-        from skhalfway.attacks._art import parameter_names
-
-        allowed = parameter_names(class_)
-        unknown = sorted(set(self.attack_params or {}) - set(allowed))
-        if unknown:
-            raise ValueError(
-                f"attack_params {unknown} are not parameters of ART's {class_.__name__}, "
-                f"which takes {allowed}"
-            )
-
-    def _gradient_attack(self, name: str) -> GradientAttack:
-        from skhalfway.attacks._gradient import ATTACKS
-
-        allowed = ["decay"] if name == "mifgsm" else []
-        # under "auto" they belong to the black-box attack
-        params = self.attack_params if self.attack_params and self.attack != "auto" else {}
-        unknown = sorted(set(params) - set(allowed))
-        if unknown:
-            raise ValueError(f"attack_params {unknown} are unknown to attack={name!r}, which takes {allowed}")
-        return ATTACKS[name](self.eps, self.max_iter, self.step_size, **params)
-
-    def _bounds(self, X: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]] | None:
-        """Lower and upper bounds that broadcast against a sample; X is checked to be between."""
-        if self.clip_values is None:
-            return None
-        try:
-            low, high = (np.asarray(bound, dtype=float) for bound in self.clip_values)
-            fits = np.broadcast_shapes(low.shape, high.shape, X.shape[1:]) == X.shape[1:]
-        except (TypeError, ValueError):
-            fits = False
-        if not fits:
-            raise ValueError(
-                "clip_values must be None or a pair (min, max) of numbers, or of arrays of the shape of "
-                f"a sample, {X.shape[1:]}; got {self.clip_values!r}"
-            )
-        if not (low < high).all():
-            raise ValueError(f"clip_values must have min < max, got {self.clip_values!r}")
-        if (X < low).any() or (X > high).any():
-            raise ValueError(
-                f"data outside clip_values={self.clip_values}: X has min {X.min()} and max {X.max()}; "
-                f"scale X or pass clip_values that hold it"
-            )
-        return low, high
+    def _bounds(self, X: NDArray[Any]) -> Bounds | None:
+        return read_bounds(self.clip_values, X)
 
     def _attack(
         self,
@@ -408,105 +315,51 @@ class AdversarialGenerator(OneToOneFeatureMixin, TransformerMixin, BaseEstimator
         X: NDArray[Any],
         labels: NDArray[np.intp],
         n_classes: int,
-        bounds: tuple[NDArray[Any], NDArray[Any]] | None,
+        bounds: Bounds | None,
         *,
         targeted: bool = False,
     ) -> NDArray[Any]:
         """Adversarial samples for checked input, in X's shape and float type."""
+        problem = Problem(model, X, labels, n_classes, self.eps, self.norm, bounds, targeted)
         rng = check_random_state(self.random_state)
+        name = type(model.estimator).__name__
         if not isinstance(self.attack, str):
-            return self._run_art(self.attack, model, X, labels, n_classes, bounds, targeted, rng)
-        if self.attack != "auto" or model.has_gradient:
-            name = "pgd" if self.attack == "auto" else self.attack
-            attack = self._gradient_attack(name)
-            return self._run_gradient(attack, model, X, labels, n_classes, bounds, targeted, rng)
-        if self.norm == 1:
-            raise ValueError(
-                f"{type(model.estimator).__name__} is a black box, which attack='auto' attacks in "
-                f"norm np.inf or 2, got 1 ({model.why_black_box})"
-            )
-        return self._run_art(_black_box_attack(), model, X, labels, n_classes, bounds, targeted, rng)
-
-    def _run_gradient(
-        self,
-        attack: GradientAttack,
-        model: Model,
-        X: NDArray[Any],
-        labels: NDArray[np.intp],
-        n_classes: int,
-        bounds: tuple[NDArray[Any], NDArray[Any]] | None,
-        targeted: bool,
-        rng: np.random.RandomState,
-    ) -> NDArray[Any]:
-        import torch
-
-        from skhalfway.attacks._gradient import margins
-        from skhalfway.attacks._norms import BALLS, keep_budget, random_in_ball
-        from skhalfway.models._torch import device_of, dtype_of
-
-        module = model.module
-        if module is None:
+            return self._run_art(self.attack, problem, rng)
+        if model.has_gradient:
+            return self._run_gradient("pgd" if self.attack == "auto" else self.attack, problem, rng)
+        if self.attack != "auto":
             raise TypeError(
                 f"attack={self.attack!r} needs gradients, but {model.why_black_box}; "
                 "attack='auto' attacks black boxes too"
             )
-        device = device_of(module) if self.device is None else torch.device(self.device)
-        model = model.on(device)
-        place: dict[str, Any] = {"dtype": dtype_of(module), "device": device}
-        low, high = (None, None) if bounds is None else (torch.tensor(b, **place) for b in bounds)
-        X_adv = X.copy()
-        best = np.full(len(X), -np.inf)
-        with model.evaluating():
-            for restart in range(self.n_restarts):
-                at_random = self.random_start or restart > 0
-                # drawn at once, so that they do not depend on the batches
-                start = random_in_ball(rng, X.shape, self.eps, self.norm) if at_random else None
-                for begin in range(0, len(X), self.batch_size):
-                    batch = slice(begin, begin + self.batch_size)
-                    x0 = torch.tensor(X[batch], **place)
-                    ball = BALLS[self.norm](x0, self.eps, low, high)
-                    x = x0.clone()
-                    if start is not None:
-                        x += torch.from_numpy(start[batch]).to(**place)
-                        ball.confine(x)
-                    label = torch.from_numpy(labels[batch]).to(device)
-                    own = torch.nn.functional.one_hot(label, n_classes).bool()
-                    x = attack.run(model, x, own, ball, targeted=targeted)
-                    end = x.cpu().numpy()
-                    if not np.isfinite(end).all():
-                        raise ValueError(
-                            f"{type(model.estimator).__name__} has gradients that are not finite; "
-                            "look for overflow in its outputs"
-                        )
-                    kept = keep_budget(X[batch], end, self.eps, self.norm, bounds)
-                    if self.n_restarts == 1:
-                        X_adv[batch] = kept
-                        continue
-                    margin = margins(model, x, own, targeted=targeted).cpu().numpy()
-                    better = margin > best[batch]
-                    best[batch][better] = margin[better]
-                    X_adv[batch][better] = kept[better]
-        return X_adv
+        if self.norm == 1:
+            raise ValueError(
+                f"{name} is a black box, which attack='auto' attacks in norm np.inf or 2, got 1 "
+                f"({model.why_black_box})"
+            )
+        return self._run_art(black_box_attack(), problem, rng)
 
-    def _run_art(
-        self,
-        attack: Any,
-        model: Model,
-        X: NDArray[Any],
-        labels: NDArray[np.intp],
-        n_classes: int,
-        bounds: tuple[NDArray[Any], NDArray[Any]] | None,
-        targeted: bool,
-        rng: np.random.RandomState,
-    ) -> NDArray[Any]:
+    def _run_gradient(self, name: str, problem: Problem, rng: np.random.RandomState) -> NDArray[Any]:
+        from skhalfway.attacks._gradient import run_in_batches
+
+        return run_in_batches(
+            gradient_attack(self, name),
+            problem,
+            n_restarts=self.n_restarts,
+            random_start=self.random_start,
+            batch_size=self.batch_size,
+            device=self.device,
+            rng=rng,
+        )
+
+    def _run_art(self, attack: Any, problem: Problem, rng: np.random.RandomState) -> NDArray[Any]:
         from skhalfway.attacks import _art
         from skhalfway.attacks._gradient import pgd
-        from skhalfway.attacks._norms import keep_budget
 
         if self.n_restarts != 1 or self.random_start:
             raise ValueError(
                 "n_restarts and random_start are for gradient attacks; for ART's give its own parameters "
-                f"in attack_params (source: {type(model.estimator).__name__})"
+                f"in attack_params (source: {type(problem.model.estimator).__name__})"
             )
         settings = {
             "eps": self.eps,
@@ -515,27 +368,8 @@ class AdversarialGenerator(OneToOneFeatureMixin, TransformerMixin, BaseEstimator
             "eps_step": pgd(self.eps, self.max_iter, self.step_size).step_size,
             "batch_size": self.batch_size,
         }
-        X_adv = _art.run(
-            attack,
-            model,
-            X,
-            labels,
-            n_classes=n_classes,
-            targeted=targeted,
-            bounds=bounds,
-            settings=settings,
-            attack_params=self.attack_params or {},
-            seed=rng.randint(np.iinfo(np.int32).max),
-        )
-        # ART computes in float32: what it left alone stays as it was
-        X_adv = np.where(X_adv == X.astype(np.float32), X, X_adv)
-        return keep_budget(X, X_adv, self.eps, self.norm, bounds)
-
-
-def _black_box_attack() -> Any:
-    from art.attacks.evasion import HopSkipJump
-
-    return HopSkipJump
+        seed = rng.randint(np.iinfo(np.int32).max)
+        return _art.run(attack, problem, settings=settings, attack_params=self.attack_params or {}, seed=seed)
 
 
 def _reader(model: Model) -> BaseEstimator:

@@ -5,12 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import isfinite
 from numbers import Real
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
+
+from skhalfway.attacks._norms import BALLS, keep_budget, random_in_ball
+from skhalfway.models._torch import device_of, dtype_of
 
 if TYPE_CHECKING:
     from skhalfway.attacks._norms import Ball
+    from skhalfway.attacks._problem import Problem
     from skhalfway.models import Model
 
 
@@ -87,6 +93,58 @@ def margins(model: Model, x: torch.Tensor, own: torch.Tensor, *, targeted: bool)
         logits = model.logits(x)
         margin = logits.masked_fill(own, -torch.inf).amax(dim=1) - logits[own]
     return -margin if targeted else margin
+
+
+def run_in_batches(
+    attack: GradientAttack,
+    problem: Problem,
+    *,
+    n_restarts: int,
+    random_start: bool,
+    batch_size: int,
+    device: Any,
+    rng: np.random.RandomState,
+) -> NDArray[Any]:
+    """Run an attack on all samples, some at a time; of several restarts keep the largest margin."""
+    X, eps, norm, bounds = problem.X, problem.eps, problem.norm, problem.bounds
+    module = problem.model.module
+    assert module is not None
+    device = device_of(module) if device is None else torch.device(device)
+    model = problem.model.on(device)
+    place: dict[str, Any] = {"dtype": dtype_of(module), "device": device}
+    low, high = (None, None) if bounds is None else (torch.tensor(b, **place) for b in bounds)
+    X_adv, best = X.copy(), np.full(len(X), -np.inf)
+    with model.evaluating():
+        for restart in range(n_restarts):
+            at_random = random_start or restart > 0
+            # drawn at once, so that they do not depend on the batches
+            start = random_in_ball(rng, X.shape, eps, norm) if at_random else None
+            for begin in range(0, len(X), batch_size):
+                batch = slice(begin, begin + batch_size)
+                x0 = torch.tensor(X[batch], **place)
+                ball = BALLS[norm](x0, eps, low, high)
+                x = x0.clone()
+                if start is not None:
+                    x += torch.from_numpy(start[batch]).to(**place)
+                    ball.confine(x)
+                label = torch.from_numpy(problem.labels[batch]).to(device)
+                own = torch.nn.functional.one_hot(label, problem.n_classes).bool()
+                x = attack.run(model, x, own, ball, targeted=problem.targeted)
+                end = x.cpu().numpy()
+                if not np.isfinite(end).all():
+                    raise ValueError(
+                        f"{type(model.estimator).__name__} has gradients that are not finite; "
+                        "look for overflow in its outputs"
+                    )
+                kept = keep_budget(X[batch], end, eps, norm, bounds)
+                if n_restarts == 1:
+                    X_adv[batch] = kept
+                    continue
+                margin = margins(model, x, own, targeted=problem.targeted).cpu().numpy()
+                better = margin > best[batch]
+                best[batch][better] = margin[better]
+                X_adv[batch][better] = kept[better]
+    return X_adv
 
 
 def fgsm(eps: float, max_iter: int, step_size: float | None) -> GradientAttack:

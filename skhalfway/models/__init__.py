@@ -4,7 +4,8 @@
 type of estimator.
 """
 
-from skhalfway.models._model import Model, as_model
+from skhalfway.models._as_model import as_model
+from skhalfway.models._model import Model
 from skhalfway.models._registry import NotDifferentiableError, register_module, to_module
 
 __all__ = ["Model", "NotDifferentiableError", "as_model", "register_module", "to_module"]

@@ -1,8 +1,7 @@
-"""How any classifier is seen: :class:`Model`, made by :func:`as_model`."""
+"""How any classifier is seen: :class:`Model`, and its forms for torch, skorch and ART."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
 from copy import copy, deepcopy
@@ -11,14 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.base import clone, is_clusterer, is_regressor
-from sklearn.exceptions import NotFittedError
-from sklearn.frozen import FrozenEstimator
-from sklearn.model_selection._search import BaseSearchCV
-from sklearn.pipeline import Pipeline
-from sklearn.utils.validation import check_is_fitted
 
 from skhalfway._inputs import positions
+from skhalfway.models._kinds import is_torch_module, net_dtype
 from skhalfway.models._registry import NotDifferentiableError, to_module
 
 if TYPE_CHECKING:
@@ -26,45 +20,6 @@ if TYPE_CHECKING:
     from torch import nn
 
 _PREDICTION_BATCH = 1024
-
-
-def _is_instance(obj: Any, package: str, name: str) -> bool:
-    """``isinstance`` without importing the package: no instance exists before it is."""
-    module = sys.modules.get(package)
-    return module is not None and isinstance(obj, getattr(module, name))
-
-
-def is_torch_module(estimator: Any) -> bool:
-    return _is_instance(estimator, "torch.nn", "Module")
-
-
-def is_art_classifier(estimator: Any) -> bool:
-    return _is_instance(estimator, "art.estimators.classification.classifier", "ClassifierMixin")
-
-
-def is_skorch_net(estimator: Any) -> bool:
-    return _is_instance(estimator, "skorch", "NeuralNet")
-
-
-def counts_as_fitted(estimator: Any) -> bool:
-    """Whether ``fit`` leaves the object as it is, rather than fitting a clone."""
-    return (
-        isinstance(estimator, (Model, FrozenEstimator))
-        or is_torch_module(estimator)
-        or is_art_classifier(estimator)
-        or (hasattr(estimator, "predict") and not hasattr(estimator, "fit"))
-    )
-
-
-def fit_clone(estimator: Any, X: Any, y: Any, **fit_params: Any) -> Any:
-    """A fitted clone; the object itself where it :func:`counts_as_fitted`."""
-    check_kind(estimator)
-    if counts_as_fitted(estimator):
-        return estimator
-    net = _skorch_net(estimator)
-    if net is not None:
-        X = X.astype(_net_dtype(net))
-    return clone(estimator).fit(X, y, **fit_params)
 
 
 class Model:
@@ -251,7 +206,7 @@ class Model:
         return indices
 
 
-class _TorchModel(Model):
+class TorchModel(Model):
     def predict(self, X: ArrayLike) -> NDArray[np.intp]:
         return self.scores(X).argmax(axis=1)
 
@@ -282,7 +237,7 @@ class _TorchModel(Model):
         return x
 
 
-class _SkorchModel(Model):
+class SkorchModel(Model):
     """A skorch net, or an estimator that ends in one."""
 
     def __init__(self, estimator: Any, classes: NDArray[Any] | None, net: Any) -> None:
@@ -297,10 +252,10 @@ class _SkorchModel(Model):
         return x if self.n_features_in_ is None else super()._flat(x)
 
     def _arrange(self, X: Any) -> Any:
-        return super()._arrange(X).astype(_net_dtype(self._net))
+        return super()._arrange(X).astype(net_dtype(self._net))
 
 
-class _ArtModel(_TorchModel):
+class ArtModel(TorchModel):
     def predict(self, X: ArrayLike) -> NDArray[np.intp]:
         return self.scores(X).argmax(axis=1)
 
@@ -323,163 +278,3 @@ class _ArtModel(_TorchModel):
         if is_torch_module(getattr(self.estimator, "model", None)):
             # ART puts a wrapper of its own around the module and switches its mode
             yield self.estimator._model
-
-
-def as_model(estimator: Any, *, classes: ArrayLike | None = None) -> Model:
-    """See a fitted classifier as a :class:`Model`.
-
-    Parameters
-    ----------
-    estimator : object
-        A fitted scikit-learn classifier or anything with ``predict`` and
-        ``classes_``; a skorch classifier; a ``torch.nn.Module`` that returns
-        logits; an ART classifier. A Model is returned unchanged.
-    classes : array-like of shape (n_classes,), default=None
-        Labels of a torch module's or ART classifier's outputs, in their
-        order, where the object has no ``classes_`` of its own (which must be
-        the same where it has). By default a module's labels are its column
-        numbers.
-
-    Returns
-    -------
-    model : Model
-        With ``has_gradient`` true where a converter exists (see
-        :func:`register_module`), a black box otherwise.
-
-    Raises
-    ------
-    TypeError
-        If the object is not a classifier: a class instead of an instance, a
-        regressor, no ``predict``, no ``classes_``.
-    NotFittedError
-        If it is not fitted.
-    ValueError
-        If it predicts several outputs, has other classes than those asked
-        for, or is a skorch net with integer labels other than 0, 1, ...,
-        n_classes - 1.
-
-    Examples
-    --------
-    >>> from sklearn.datasets import load_iris
-    >>> from sklearn.svm import SVC
-    >>> from skhalfway.models import as_model
-    >>> X, y = load_iris(return_X_y=True)
-    >>> model = as_model(SVC().fit(X, y))
-    >>> model
-    <Model of SVC: differentiable>
-    >>> model.predict(X[[0, 50, 100]])
-    array([0, 1, 2])
-    """
-    if isinstance(estimator, Model):
-        return estimator
-    given = None if classes is None else np.asarray(classes)
-    if is_torch_module(estimator):
-        return _TorchModel(estimator, _own_classes(estimator, given))
-    if is_art_classifier(estimator):
-        own = _own_classes(estimator, given)
-        if own is not None and len(own) != estimator.nb_classes:
-            raise ValueError(
-                f"{type(estimator).__name__} has {estimator.nb_classes} outputs for {len(own)} classes {own}"
-            )
-        return _ArtModel(estimator, np.arange(estimator.nb_classes) if own is None else own)
-
-    name = type(estimator).__name__
-    check_kind(estimator)
-    _check_fitted(estimator)
-    if not hasattr(estimator, "predict"):
-        raise TypeError(f"a classifier is needed, but {name} has no predict")
-    own = getattr(estimator, "classes_", None)
-    if own is None:
-        raise TypeError(f"a classifier is needed, but {name} has no classes_")
-    if isinstance(own, list) and own and np.ndim(own[0]) > 0:
-        raise ValueError(f"{name} predicts {len(own)} outputs; only single-output classifiers are supported")
-    own = _own_classes(estimator, given)
-    assert own is not None
-    net = _skorch_net(estimator)
-    if net is None:
-        return Model(estimator, own)
-    if own.dtype.kind in "iu" and not np.array_equal(own, np.arange(len(own))):
-        raise ValueError(
-            f"{name} was trained on the labels {own}, but skorch predicts column numbers; "
-            "encode labels as 0, 1, ... with sklearn.preprocessing.LabelEncoder and train again"
-        )
-    return _SkorchModel(estimator, own, net)
-
-
-def _net_dtype(net: Any) -> str:
-    """Float type of a skorch net's module, which refuses any other; float32 where it is yet to be made."""
-    from skhalfway.models._torch import dtype_of
-
-    module = getattr(net, "module_", net.module)
-    return str(dtype_of(module)).removeprefix("torch.") if is_torch_module(module) else "float32"
-
-
-def _skorch_net(estimator: Any) -> Any:
-    """The skorch net that an estimator is or ends in; None where there is none."""
-    while not is_skorch_net(estimator):
-        if isinstance(estimator, Pipeline):
-            estimator = estimator.steps[-1][1]
-        elif isinstance(estimator, FrozenEstimator):
-            estimator = estimator.estimator
-        elif isinstance(estimator, BaseSearchCV):
-            estimator = getattr(estimator, "best_estimator_", estimator.estimator)
-        else:
-            return None
-    return estimator
-
-
-def check_kind(estimator: Any) -> None:
-    """Raise TypeError for what is no classifier, fitted or not."""
-    if is_torch_module(estimator) or is_art_classifier(estimator) or isinstance(estimator, Model):
-        return
-    name = type(estimator).__name__
-    if isinstance(estimator, type):
-        raise TypeError(
-            f"a fitted classifier is needed, got the class {estimator.__name__}; make one and fit it"
-        )
-    if not hasattr(estimator, "predict") and not hasattr(estimator, "fit"):
-        raise TypeError(
-            f"a fitted classifier with predict and classes_, a torch module or an ART classifier "
-            f"is needed, got {estimator!r}"
-        )
-    if _has_tags(estimator) and (is_regressor(estimator) or is_clusterer(estimator)):
-        raise TypeError(f"a classifier is needed, got the {_kind(estimator)} {name}")
-
-
-def _own_classes(estimator: Any, given: NDArray[Any] | None) -> NDArray[Any] | None:
-    """The estimator's own labels, else those given; both must be the same."""
-    own = getattr(estimator, "classes_", None)
-    if own is None:
-        return given
-    if given is not None and not np.array_equal(own, given):
-        raise ValueError(
-            f"{type(estimator).__name__} has classes_ {np.asarray(own).tolist()}, "
-            f"not the classes {given.tolist()} asked for"
-        )
-    return np.asarray(own)
-
-
-def _has_tags(estimator: Any) -> bool:
-    while isinstance(estimator, FrozenEstimator):  # passes on what is inside
-        estimator = estimator.estimator
-    return hasattr(estimator, "__sklearn_tags__")
-
-
-def _kind(estimator: Any) -> str:
-    return "regressor" if is_regressor(estimator) else "clusterer"
-
-
-def _check_fitted(estimator: Any) -> None:
-    """Raise NotFittedError for what scikit-learn or skorch can tell is not fitted."""
-    if is_skorch_net(estimator):
-        fitted = getattr(estimator, "initialized_", False)
-    elif _has_tags(estimator) and hasattr(estimator, "fit"):
-        try:
-            check_is_fitted(estimator)
-            fitted = True
-        except NotFittedError:
-            fitted = False
-    else:
-        fitted = True
-    if not fitted:
-        raise NotFittedError(f"this {type(estimator).__name__} is not fitted; call its fit first")

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from numbers import Integral
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import clone
-from sklearn.exceptions import NotFittedError, UndefinedMetricWarning
+from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.utils import check_random_state
 from sklearn.utils.metaestimators import _BaseComposition
 from sklearn.utils.parallel import Parallel, delayed
@@ -19,9 +19,19 @@ from sklearn.utils.validation import check_is_fitted
 
 from skhalfway._inputs import check_labels, read_samples
 from skhalfway.attacks import AdversarialGenerator
+from skhalfway.attacks._problem import Bounds
 from skhalfway.models import Model, as_model
-from skhalfway.models._model import check_kind, fit_clone
+from skhalfway.models._as_model import check_kind, fit_clone
+from skhalfway.transfer._counting import count
 from skhalfway.transfer._matrix import CONDITIONS, TransferMatrix
+from skhalfway.transfer._models import (
+    check_number,
+    common_classes,
+    is_pair,
+    named,
+    named_models,
+    predictions,
+)
 
 
 class TransferScorer(_BaseComposition):
@@ -198,7 +208,7 @@ class TransferScorer(_BaseComposition):
                     "with estimators=None fit takes fitted models and no y; "
                     "to fit on data pass estimators=[(name, estimator), ...]"
                 )
-            models = _named_models(X)
+            models = named_models(X)
         else:
             self._check_estimators()
             if y is None:
@@ -210,8 +220,8 @@ class TransferScorer(_BaseComposition):
             names = [name for name, _ in self.estimators]
             fits = (delayed(fit_clone)(estimator, data, y) for _, estimator in self.estimators)
             models = dict(zip(names, self._parallel(fits, len(names), "fit"), strict=True))
-        seen = {name: _named(name, as_model, model) for name, model in models.items()}
-        classes = _common_classes(seen)
+        seen = {name: named(name, as_model, model) for name, model in models.items()}
+        classes = common_classes(seen)
         if self.estimators is None:
             self._take_width(seen)
         self.classes_ = classes
@@ -279,8 +289,8 @@ class TransferScorer(_BaseComposition):
             # outside the threads, which share the models
             for model in models.values():
                 stack.enter_context(model.evaluating())
-            clean = _predictions(models, array)
-            control = _predictions(models, noisy)
+            clean = predictions(models, array)
+            control = predictions(models, noisy)
             labels = clean if truth is None else np.broadcast_to(truth, clean.shape)
             jobs = (
                 delayed(_attack_and_try)(
@@ -289,7 +299,7 @@ class TransferScorer(_BaseComposition):
                 for name, generator, label, own in zip(models, generators, labels, clean, strict=True)
             )
             adversarial = np.stack(list(self._parallel(jobs, len(models), "attack")))
-        return _count(tuple(models), labels, clean, control, adversarial, self.condition)
+        return count(tuple(models), labels, clean, control, adversarial, self.condition)
 
     def robust_accuracy(self, estimator: Any, X: Any, y: Any) -> float:
         """Accuracy of a classifier under all the models' adversarial samples.
@@ -346,7 +356,7 @@ class TransferScorer(_BaseComposition):
             pairs = zip(models.items(), generators, strict=True)
             sources = [(name, model, g) for (name, model), g in pairs if model.estimator is not estimator]
             jobs = (
-                delayed(_named)(name, generator._attack, model, array, truth, len(classes), bounds)
+                delayed(named)(name, generator._attack, model, array, truth, len(classes), bounds)
                 for name, model, generator in sources
             )
             for X_adv in self._parallel(jobs, len(sources), "attack"):
@@ -379,13 +389,13 @@ class TransferScorer(_BaseComposition):
 
     def _check_estimators(self) -> None:
         estimators = self.estimators
-        if not isinstance(estimators, (list, tuple)) or not all(_is_pair(item) for item in estimators):
+        if not isinstance(estimators, (list, tuple)) or not all(is_pair(item) for item in estimators):
             raise TypeError(f"estimators must be a list of (name, estimator), got {estimators!r}")
-        _check_number(len(estimators))
+        check_number(len(estimators))
         names = [name for name, _ in estimators]
         self._validate_names(names)
         for name, estimator in estimators:
-            _named(name, check_kind, estimator)
+            named(name, check_kind, estimator)
 
     def _take_width(self, models: Mapping[str, Model]) -> None:
         """Keep the width and the column names that the models agree on."""
@@ -413,9 +423,7 @@ class TransferScorer(_BaseComposition):
                 )
         self.feature_names_in_ = np.asarray(names, dtype=object)
 
-    def _start(
-        self, X: Any
-    ) -> tuple[dict[str, Model], NDArray[Any], NDArray[Any], tuple[NDArray[Any], NDArray[Any]] | None]:
+    def _start(self, X: Any) -> tuple[dict[str, Model], NDArray[Any], NDArray[Any], Bounds | None]:
         """Models, samples, classes and bounds, checked."""
         check_is_fitted(self)
         self._check_params()
@@ -424,7 +432,7 @@ class TransferScorer(_BaseComposition):
         bounds = self._generator._bounds(array)
         classes = self.classes_
         if classes is None:
-            widths = {name: _named(name, model.n_outputs, array) for name, model in models.items()}
+            widths = {name: named(name, model.n_outputs, array) for name, model in models.items()}
             if len(set(widths.values())) > 1:
                 raise ValueError(f"the models have different numbers of outputs: {widths}")
             classes = np.arange(next(iter(widths.values())))
@@ -442,9 +450,7 @@ class TransferScorer(_BaseComposition):
                 generator.random_state = int(rng.randint(np.iinfo(np.int32).max))
         return generators
 
-    def _noisy(
-        self, X: NDArray[Any], rng: np.random.RandomState, bounds: tuple[NDArray[Any], NDArray[Any]] | None
-    ) -> NDArray[Any]:
+    def _noisy(self, X: NDArray[Any], rng: np.random.RandomState, bounds: Bounds | None) -> NDArray[Any]:
         from skhalfway.attacks._norms import keep_budget, random_signs
 
         eps, norm = self._generator.eps, self._generator.norm
@@ -459,85 +465,6 @@ class TransferScorer(_BaseComposition):
         return iter(tqdm(results, total=n, desc=what, unit="model"))
 
 
-def _is_pair(item: Any) -> bool:
-    return isinstance(item, (tuple, list)) and len(item) == 2 and isinstance(item[0], str)
-
-
-def _check_number(n: int) -> None:
-    if n < 2:
-        raise ValueError(f"transfer is between models: at least 2 are needed, got {n}")
-
-
-def _named_models(models: Any) -> dict[str, Any]:
-    """Names and fitted models, of whatever form :meth:`TransferScorer.fit` takes."""
-    wanted = (
-        "with estimators=None fit takes fitted models: a mapping of names to models, a sequence of "
-        "(name, model), or a sequence of models"
-    )
-    if isinstance(models, Mapping):
-        pairs = list(models.items())
-        if not all(isinstance(name, str) for name, _ in pairs):
-            raise TypeError(f"{wanted}; names must be strings, got {list(models)}")
-    elif not isinstance(models, (list, tuple)):
-        raise TypeError(f"{wanted}; got {type(models).__name__}. To fit on data pass estimators=[...]")
-    elif all(_is_pair(item) for item in models):
-        pairs = [(name, model) for name, model in models]
-    else:
-        pairs = _named_after_types(models)
-    _check_number(len(pairs))
-    names = [name for name, _ in pairs]
-    if len(set(names)) < len(names):
-        raise ValueError(f"names must be unique, got {names}")
-    return dict(pairs)
-
-
-def _named_after_types(models: Iterable[Any]) -> list[tuple[str, Any]]:
-    """Lower-case type names, numbered where they repeat, as ``make_pipeline`` does."""
-    from sklearn.pipeline import _name_estimators
-
-    return _name_estimators(list(models))
-
-
-@contextmanager
-def _naming(name: str) -> Iterator[None]:
-    """Put the model's name before the message of what is raised inside."""
-    try:
-        yield
-    except NotFittedError as error:
-        raise NotFittedError(f"model {name!r}: {error}") from error
-    except (TypeError, ValueError) as error:
-        kind = TypeError if isinstance(error, TypeError) else ValueError
-        raise kind(f"model {name!r}: {error}") from error
-    except Exception as error:
-        raise RuntimeError(f"model {name!r} raised {type(error).__name__}: {error}") from error
-
-
-def _named(name: str, function: Any, *args: Any) -> Any:
-    with _naming(name):
-        return function(*args)
-
-
-def _common_classes(models: Mapping[str, Any]) -> NDArray[Any] | None:
-    known = {name: model.classes_ for name, model in models.items() if model.classes_ is not None}
-    if not known:
-        return None
-    (first, classes), *others = known.items()
-    for name, theirs in others:
-        if not np.array_equal(classes, theirs):
-            raise ValueError(
-                "the models must have the same classes_, in the same order: "
-                f"{first!r} has {classes.tolist()}, {name!r} has {theirs.tolist()}"
-            )
-    if len(classes) < 2:
-        raise ValueError(f"the models know one class, {classes.tolist()}; at least 2 are needed")
-    return classes
-
-
-def _predictions(models: Mapping[str, Model], X: NDArray[Any]) -> NDArray[np.intp]:
-    """Class indices, of shape (n_models, n_samples)."""
-    return np.stack([_named(name, model.predict, X) for name, model in models.items()])
-
-
 def _needed(scorer: TransferScorer, own: NDArray[np.intp], labels: NDArray[np.intp]) -> NDArray[np.bool_]:
     """Samples that can count for a source: only these are attacked."""
     return np.ones(len(labels), dtype=bool) if scorer.condition == "all" else own == labels
@@ -550,70 +477,12 @@ def _attack_and_try(
     X: NDArray[Any],
     labels: NDArray[np.intp],
     n_classes: int,
-    bounds: tuple[NDArray[Any], NDArray[Any]] | None,
+    bounds: Bounds | None,
     needed: NDArray[np.bool_],
 ) -> NDArray[np.intp]:
     """What every model predicts for the samples attacked on one; -1 where none was made."""
-    predictions = np.full((len(models), len(X)), -1, dtype=np.intp)
+    predicted = np.full((len(models), len(X)), -1, dtype=np.intp)
     if needed.any():
-        X_adv = _named(name, generator._attack, models[name], X[needed], labels[needed], n_classes, bounds)
-        predictions[:, needed] = _predictions(models, X_adv)
-    return predictions
-
-
-def _count(
-    names: tuple[str, ...],
-    labels: NDArray[np.intp],
-    clean: NDArray[np.intp],
-    control: NDArray[np.intp],
-    adversarial: NDArray[np.intp],
-    condition: str,
-) -> TransferMatrix:
-    """Count over samples: the one place where transfer is counted.
-
-    ``labels`` (n_models, n_samples) are those that each source's attack
-    leaves; ``adversarial`` (n_models, n_models, n_samples) what target j says
-    of the samples made on source i. A source's samples may be -1 where they
-    cannot count.
-    """
-    n = len(names)
-    own = np.arange(n)
-    correct = clean[None] == labels[:, None]  # (source, target, sample)
-    correct_source = correct[own, own]
-    source_fooled = adversarial[own, own] != labels
-    if condition == "all":
-        eligible = np.ones_like(correct)
-    else:
-        eligible = correct & correct_source[:, None]
-        if condition == "source_fooled":
-            eligible &= source_fooled[:, None]
-    fooled = eligible & (adversarial != labels[:, None])
-    same = fooled & (adversarial == adversarial[own, own][:, None])
-    noise_fooled = eligible & (control[None] != labels[:, None])
-    return TransferMatrix(
-        names,
-        eligible=eligible.sum(axis=2),
-        fooled=fooled.sum(axis=2),
-        same_mistake=same.sum(axis=2),
-        noise_fooled=noise_fooled.sum(axis=2),
-        source_eligible=correct_source.sum(axis=1),
-        source_fooled=(correct_source & source_fooled).sum(axis=1),
-        condition=condition,
-        standard_error=_standard_error(eligible, fooled),
-    )
-
-
-def _standard_error(eligible: NDArray[np.bool_], fooled: NDArray[np.bool_]) -> float:
-    """Standard error of the mean rate over ordered pairs, linearised over samples.
-
-    The mean is a sum of ratios over the same samples; each sample's influence
-    on it (Jackknife's, to first order) is squared and summed.
-    """
-    total = eligible.sum(axis=2)
-    pairs = ~np.eye(len(total), dtype=bool) & (total > 0)
-    if not pairs.any():
-        return np.nan
-    rate = fooled.sum(axis=2)[pairs] / total[pairs]
-    residual = fooled[pairs] - rate[:, None] * eligible[pairs]
-    influence = (residual / total[pairs][:, None]).sum(axis=0) / pairs.sum()
-    return float(np.sqrt((influence**2).sum()))
+        X_adv = named(name, generator._attack, models[name], X[needed], labels[needed], n_classes, bounds)
+        predicted[:, needed] = predictions(models, X_adv)
+    return predicted

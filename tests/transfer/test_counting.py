@@ -8,7 +8,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.linear_model import LogisticRegression
 
 from skhalfway import AdversarialGenerator, TransferScorer
-from skhalfway.transfer._scorer import _count
+from skhalfway.transfer._counting import count
 
 CONDITIONS = ("both_correct", "source_fooled", "all")
 
@@ -43,7 +43,7 @@ def test_count_is_the_slow_count(condition, with_y):
     clean, control = rng.randint(3, size=(2, n, n_samples))
     adversarial = rng.randint(3, size=(n, n, n_samples))
     labels = np.broadcast_to(rng.randint(3, size=n_samples), clean.shape) if with_y else clean
-    matrix = _count(tuple("abcd"), labels, clean, control, adversarial, condition)
+    matrix = count(tuple("abcd"), labels, clean, control, adversarial, condition)
     for name, expected in slow_count(labels, clean, control, adversarial, condition).items():
         np.testing.assert_array_equal(getattr(matrix, name), expected, err_msg=name)
     right = clean == labels
@@ -62,7 +62,7 @@ def test_standard_error_of_the_mean_is_that_of_fresh_samples():
         labels = np.zeros((n, n_samples), int)
         clean = (rng.uniform(size=(n, n_samples)) < 0.1).astype(int)
         adversarial = (rng.uniform(size=(n, n, n_samples)) < hardness).astype(int)
-        matrix = _count(tuple("abc"), labels, clean, clean, adversarial, "both_correct")
+        matrix = count(tuple("abc"), labels, clean, clean, adversarial, "both_correct")
         means.append(matrix.mean_rate)
         errors.append(matrix.standard_error)
     assert np.mean(errors) == pytest.approx(np.std(means), rel=0.12)
@@ -95,7 +95,7 @@ def test_transfer_by_hand():
     clean = np.stack([models[name].predict(array) for name in ("line", "shifted")])
     np.testing.assert_array_equal(clean, [[0, 0, 1, 1, 1], [0, 1, 1, 1, 1]])
     adversarial = np.stack([np.stack([models[name].predict(X_adv) for name in ("line", "shifted")])] * 2)
-    matrix = _count(("line", "shifted"), np.stack([y, y]), clean, clean, adversarial, "both_correct")
+    matrix = count(("line", "shifted"), np.stack([y, y]), clean, clean, adversarial, "both_correct")
     assert matrix.eligible[0].tolist() == [5, 4]
     assert matrix.fooled[0].tolist() == [2, 0]
 

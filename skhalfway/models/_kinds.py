@@ -1,0 +1,50 @@
+"""What an object is, told without importing the library that would have made it."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from sklearn.frozen import FrozenEstimator
+from sklearn.model_selection._search import BaseSearchCV
+from sklearn.pipeline import Pipeline
+
+
+def _is_instance(obj: Any, package: str, name: str) -> bool:
+    """``isinstance`` without importing the package: no instance exists before it is."""
+    module = sys.modules.get(package)
+    return module is not None and isinstance(obj, getattr(module, name))
+
+
+def is_torch_module(estimator: Any) -> bool:
+    return _is_instance(estimator, "torch.nn", "Module")
+
+
+def is_art_classifier(estimator: Any) -> bool:
+    return _is_instance(estimator, "art.estimators.classification.classifier", "ClassifierMixin")
+
+
+def is_skorch_net(estimator: Any) -> bool:
+    return _is_instance(estimator, "skorch", "NeuralNet")
+
+
+def inner_skorch_net(estimator: Any) -> Any:
+    """The skorch net that an estimator is or ends in; None where there is none."""
+    while not is_skorch_net(estimator):
+        if isinstance(estimator, Pipeline):
+            estimator = estimator.steps[-1][1]
+        elif isinstance(estimator, FrozenEstimator):
+            estimator = estimator.estimator
+        elif isinstance(estimator, BaseSearchCV):
+            estimator = getattr(estimator, "best_estimator_", estimator.estimator)
+        else:
+            return None
+    return estimator
+
+
+def net_dtype(net: Any) -> str:
+    """Float type of a skorch net's module, which refuses any other; float32 where it is yet to be made."""
+    from skhalfway.models._torch import dtype_of
+
+    module = getattr(net, "module_", net.module)
+    return str(dtype_of(module)).removeprefix("torch.") if is_torch_module(module) else "float32"
