@@ -324,7 +324,7 @@ between steps, see `tox.ini`: its page faults came to twice the work, for this c
 {gradient}
 
 *Same pixels*: the smallest share of pixels, over the four libraries, within 1e-5 of the bare loop's. What is
-left are pixels whose gradient is zero to float32 rounding, where each library's sign is its own.
+left are pixels where float32 rounding decided the sign of a gradient, at some step.
 Aims: at most 1.05 of the bare loop, faster than ART and foolbox, not slower than torchattacks.
 
 ## RBF SVC: PGD-40 against its gradient written out in numpy

@@ -256,9 +256,6 @@ class SkorchModel(Model):
 
 
 class ArtModel(TorchModel):
-    def predict(self, X: ArrayLike) -> NDArray[np.intp]:
-        return self.scores(X).argmax(axis=1)
-
     def scores(self, X: ArrayLike) -> NDArray[np.float64]:
         with self.evaluating():
             scores = self.estimator.predict(np.asarray(X, dtype=np.float32))

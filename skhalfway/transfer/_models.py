@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -52,11 +51,10 @@ def _named_after_types(models: Iterable[Any]) -> list[tuple[str, Any]]:
     return _name_estimators(list(models))
 
 
-@contextmanager
-def _naming(name: str) -> Iterator[None]:
-    """Put the model's name before the message of what is raised inside."""
+def named(name: str, function: Any, *args: Any) -> Any:
+    """Call the function; put the model's name before the message of what it raises."""
     try:
-        yield
+        return function(*args)
     except NotFittedError as error:
         raise NotFittedError(f"model {name!r}: {error}") from error
     except (TypeError, ValueError) as error:
@@ -64,11 +62,6 @@ def _naming(name: str) -> Iterator[None]:
         raise kind(f"model {name!r}: {error}") from error
     except Exception as error:
         raise RuntimeError(f"model {name!r} raised {type(error).__name__}: {error}") from error
-
-
-def named(name: str, function: Any, *args: Any) -> Any:
-    with _naming(name):
-        return function(*args)
 
 
 def common_classes(models: Mapping[str, Any]) -> NDArray[Any] | None:

@@ -218,7 +218,7 @@ class TransferScorer(_BaseComposition):
             array = read_samples(self, X, reset=True)
             data = X if hasattr(X, "columns") else array
             names = [name for name, _ in self.estimators]
-            fits = (delayed(fit_clone)(estimator, data, y) for _, estimator in self.estimators)
+            fits = (delayed(named)(name, fit_clone, model, data, y) for name, model in self.estimators)
             models = dict(zip(names, self._parallel(fits, len(names), "fit"), strict=True))
         seen = {name: named(name, as_model, model) for name, model in models.items()}
         classes = common_classes(seen)
