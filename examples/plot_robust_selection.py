@@ -2,9 +2,8 @@
 Choose a model that resists attacks made on others
 ==================================================
 
-The most accurate model of a search need not be the one that holds when
-samples are attacked on somebody else's models. Both can be scored in one
-search.
+Two models can be equally accurate and yet fare differently when samples are
+attacked on somebody else's models. Both can be scored in one search.
 """
 
 # %%
@@ -60,8 +59,10 @@ print(f"accuracy         {search.best_estimator_.score(X_test, y_test):.3f}")
 print(f"robust accuracy  {judge.robust_accuracy(search.best_estimator_, X_test, y_test):.3f}")
 
 # %%
-# How the two scores move with the kernel's width:
+# How the two scores move with the kernel's width: where accuracy hardly changes,
+# robust accuracy still tells the models apart.
 
 ax = results[["mean_test_accuracy", "mean_test_robust"]].plot(logx=True, marker="o", figsize=(5, 3.4))
+ax.figure.set_layout_engine("constrained")
 ax.set(xlabel="gamma of the RBF SVM", ylabel="share of samples", ylim=(0, 1.03))
 ax.legend(["accuracy", "robust accuracy"])

@@ -77,19 +77,25 @@ matrix.to_frame()[["eligible", "fooled", "same_mistake", "different_mistake", "n
 # What a sample looks like
 # ------------------------
 #
-# The same digit, attacked on each of the models. Titles say what each source
-# takes it for.
+# One digit, attacked on each of the models: of all test digits the one that
+# fools most sources. Titles say what each source takes it for.
 
 import matplotlib.pyplot as plt
+import numpy as np
 from sklearn.frozen import FrozenEstimator
 
-figure, axes = plt.subplots(1, 6, figsize=(9, 1.9), layout="constrained")
-images = {"clean": X_test[:1]}
+attacked = {}
 for name, model in models.items():
     attack = AdversarialGenerator(FrozenEstimator(model), eps=0.1, clip_values=(0, 1))
-    images[name] = attack.generate(X_test[:1], y_test[:1])
-for ax, (name, image) in zip(axes, images.items(), strict=True):
+    attacked[name] = attack.generate(X_test, y_test)
+n_fooled = np.sum([models[name].predict(X_adv) != y_test for name, X_adv in attacked.items()], axis=0)
+chosen = n_fooled.argmax()
+
+figure, axes = plt.subplots(1, 6, figsize=(9, 1.9), layout="constrained")
+images = {f"clean: {y_test[chosen]}": X_test[chosen]}
+for name, X_adv in attacked.items():
+    images[f"{name}: {models[name].predict(X_adv)[chosen]}"] = X_adv[chosen]
+for ax, (title, image) in zip(axes, images.items(), strict=True):
     ax.imshow(image.reshape(8, 8), cmap="gray_r", vmin=0, vmax=1)
-    label = y_test[0] if name == "clean" else models[name].predict(image)[0]
-    ax.set_title(f"{name}: {label}", fontsize=10)
+    ax.set_title(title, fontsize=10)
     ax.set_axis_off()
