@@ -145,8 +145,7 @@ class TransferMatrixDisplay:
         if ax is None:
             side = min(max(cell * n, 2.8), 20)
             _, ax = plt.subplots(figsize=(side + 2.2, side + 1.4), layout="compressed")
-        figure = ax.get_figure(root=True)
-        assert figure is not None
+        figure: Any = ax.figure
         rates = matrix.rates
         self.im_ = ax.imshow(rates, **({"cmap": cmap, "vmin": 0, "vmax": 1} | (im_kw or {})))
         self.text_ = None
