@@ -97,6 +97,14 @@ class AdversarialGenerator(OneToOneFeatureMixin, TransformerMixin, BaseEstimator
     --------
     skhalfway.TransferScorer : How many of these fool other models.
 
+    Notes
+    -----
+    The gradient attacks raise cross-entropy. They follow the gradient of its
+    margin, which has the same direction and does not vanish where a confident
+    source saturates, and end at the last step, as in the papers. In L1 a step
+    goes to the feature with the largest gradient and, where ``clip_values``
+    leave that one no room, to the next.
+
     References
     ----------
     .. [1] Goodfellow, Shlens & Szegedy, "Explaining and harnessing adversarial
