@@ -30,6 +30,7 @@ from torch import nn
 from tqdm.auto import tqdm
 
 from skhalfway import AdversarialGenerator
+from skhalfway.__main__ import untrained_models
 
 EPS, STEP_SIZE, N_STEPS = 0.1, 0.01, 40
 README = Path(__file__).with_name("README.md")
@@ -137,22 +138,8 @@ def same_pixels(results: Mapping[str, NDArray[Any]]) -> float:
 
 def bench_gradient_attacks(n_rounds: int) -> str:
     X, y = digits()
-    torch.manual_seed(0)
-    modules = {
-        "MLP 64-128-64-10": nn.Sequential(
-            nn.Linear(64, 128), nn.ReLU(), nn.Linear(128, 64), nn.ReLU(), nn.Linear(64, 10)
-        ),
-        "CNN 16-32": nn.Sequential(
-            nn.Unflatten(1, (1, 8, 8)),
-            nn.Conv2d(1, 16, 3, padding=1),
-            nn.ReLU(),
-            nn.Conv2d(16, 32, 3, padding=1),
-            nn.ReLU(),
-            nn.MaxPool2d(2),
-            nn.Flatten(),
-            nn.Linear(512, 10),
-        ),
-    }
+    models = untrained_models()
+    modules = {"MLP 64-128-64-10": models["skorch net"].module, "CNN 16-32": models["torch cnn"]}
     rows = []
     for name, module in modules.items():
         trained(module, X[:1200], y[:1200])
