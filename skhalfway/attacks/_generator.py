@@ -183,9 +183,9 @@ class AdversarialGenerator(OneToOneFeatureMixin, TransformerMixin, BaseEstimator
         TypeError
             If the source is not a classifier, or X is sparse.
         """
-        self._check_params()
+        check_parameters(self)
         array = read_samples(self, X, reset=True)
-        self._bounds(array)
+        read_bounds(self.clip_values, array)
         source = self.estimator
         if source is None:
             from sklearn.linear_model import LogisticRegression
@@ -262,7 +262,7 @@ class AdversarialGenerator(OneToOneFeatureMixin, TransformerMixin, BaseEstimator
         array([0, 0, 0, 0, 0, 0, 0, 1, 1, 1])
         """
         check_is_fitted(self)
-        self._check_params()
+        check_parameters(self)
         if y is not None and target is not None:
             raise ValueError("generate takes y (labels to leave) or target (labels to reach), not both")
         fitted = hasattr(self, "estimator_")
@@ -270,7 +270,7 @@ class AdversarialGenerator(OneToOneFeatureMixin, TransformerMixin, BaseEstimator
         array = read_samples(
             self if fitted else _reader(model), X, reset=not fitted and model.n_features_in_ is None
         )
-        bounds = self._bounds(array)
+        bounds = read_bounds(self.clip_values, array)
         classes = self.classes_ if fitted else self._classes(model, array)
         if target is not None:
             wanted = np.full(len(array), target) if np.ndim(target) == 0 else target
@@ -310,13 +310,6 @@ class AdversarialGenerator(OneToOneFeatureMixin, TransformerMixin, BaseEstimator
             )
         return classes
 
-    def _check_params(self) -> None:
-        """Raise for what no data could make right."""
-        check_parameters(self)
-
-    def _bounds(self, X: NDArray[Any]) -> Bounds | None:
-        return read_bounds(self.clip_values, X)
-
     def _attack(
         self,
         model: Model,
@@ -330,7 +323,6 @@ class AdversarialGenerator(OneToOneFeatureMixin, TransformerMixin, BaseEstimator
         """Adversarial samples for checked input, in X's shape and float type."""
         problem = Problem(model, X, labels, n_classes, self.eps, self.norm, bounds, targeted)
         rng = check_random_state(self.random_state)
-        name = type(model.estimator).__name__
         if not isinstance(self.attack, str):
             return self._run_art(self.attack, problem, rng)
         if model.has_gradient:
@@ -342,8 +334,8 @@ class AdversarialGenerator(OneToOneFeatureMixin, TransformerMixin, BaseEstimator
             )
         if self.norm == 1:
             raise ValueError(
-                f"{name} is a black box, which attack='auto' attacks in norm np.inf or 2, got 1 "
-                f"({model.why_black_box})"
+                f"{type(model.estimator).__name__} is a black box, which attack='auto' attacks in "
+                f"norm np.inf or 2, got 1 ({model.why_black_box})"
             )
         return self._run_art(black_box_attack(), problem, rng)
 

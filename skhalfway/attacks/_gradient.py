@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from skhalfway.attacks._norms import BALLS, keep_budget, random_in_ball
+from skhalfway.attacks._norms import BALLS, keep_budget, lengths, random_in_ball
 from skhalfway.models._torch import device_of, dtype_of
 
 if TYPE_CHECKING:
@@ -77,9 +77,7 @@ class GradientAttack:
             (gradient,) = torch.autograd.grad(logits, x, slope)
             x = x.detach()
             if self.decay:
-                shape = (-1, *[1] * (x.ndim - 1))
-                total = gradient.flatten(1).abs().sum(dim=1).reshape(shape)
-                gradient.div_(total.clamp_min_(torch.finfo(x.dtype).tiny))
+                gradient.div_(lengths(gradient, 1).clamp_min_(torch.finfo(x.dtype).tiny))
                 momentum = gradient if momentum is None else momentum.mul_(self.decay).add_(gradient)
                 gradient = momentum.clone()
             ball.ascend(x, gradient, size)

@@ -19,7 +19,8 @@ from sklearn.utils.validation import check_is_fitted
 
 from skhalfway._inputs import check_labels, read_samples
 from skhalfway.attacks import AdversarialGenerator
-from skhalfway.attacks._problem import Bounds
+from skhalfway.attacks._parameters import check_parameters
+from skhalfway.attacks._problem import Bounds, read_bounds
 from skhalfway.models import Model, as_model
 from skhalfway.models._as_model import check_kind, fit_clone
 from skhalfway.transfer._counting import count
@@ -385,7 +386,7 @@ class TransferScorer(_BaseComposition):
                 "generator.estimator must be None, since every model is attacked in turn; "
                 f"got {self.generator.estimator!r}"
             )
-        self.generator._check_params()
+        check_parameters(self.generator)
 
     def _check_estimators(self) -> None:
         estimators = self.estimators
@@ -429,7 +430,7 @@ class TransferScorer(_BaseComposition):
         self._check_params()
         models = {name: as_model(model, classes=self.classes_) for name, model in self.models_.items()}
         array = read_samples(self, X, reset=False)
-        bounds = self._generator._bounds(array)
+        bounds = read_bounds(self._generator.clip_values, array)
         classes = self.classes_
         if classes is None:
             widths = {name: named(name, model.n_outputs, array) for name, model in models.items()}

@@ -145,13 +145,14 @@ def test_bad_arguments(types, message):
     [
         "import skhalfway",
         "import skhalfway.models",
+        "from skhalfway import *",
         "from sklearn.dummy import DummyClassifier; from skhalfway.models import as_model;"
         "as_model(DummyClassifier().fit([[0], [1]], [0, 1])).predict([[0]])",
     ],
-    ids=["skhalfway", "skhalfway.models", "predict"],
+    ids=["skhalfway", "skhalfway.models", "public names", "predict"],
 )
 def test_nothing_heavy_is_imported_before_it_is_used(program):
-    heavy = "{'torch', 'skorch', 'art', 'matplotlib', 'pandas'}"
+    heavy = "{'torch', 'skorch', 'art', 'foolbox', 'matplotlib', 'pandas'}"
     # scikit-learn 1.9 imports pandas itself
     before = "import sys, sklearn.ensemble, sklearn.pipeline; before = set(sys.modules)"
     program = f"{before}; {program}; print(sorted({heavy} & (set(sys.modules) - before)))"
