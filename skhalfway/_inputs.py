@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from hashlib import blake2b
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -12,6 +14,24 @@ from sklearn.utils import check_array
 from sklearn.utils.validation import validate_data
 
 FLOATS = [np.float64, np.float32, np.float16]
+
+
+def category_codes(values: Iterable[Any]) -> NDArray[np.float64]:
+    """A number for each category, the same in every array, process and session.
+
+    A number (and a bool) is its own, a missing value is nan, anything else gets 52 bits of its text's hash:
+    exact in float64, the same to whoever encoded the column and to the encoder that must know it again.
+    """
+    return np.fromiter((_category_code(value) for value in values), dtype=float)
+
+
+def _category_code(value: Any) -> float:
+    # pandas' NA compares to nothing
+    if value is None or type(value).__name__ == "NAType" or value != value:
+        return float("nan")
+    if isinstance(value, (bool, np.bool_, Real)):
+        return float(value)
+    return float(int.from_bytes(blake2b(str(value).encode(), digest_size=8).digest(), "big") >> 12)
 
 
 def _is_tensor(X: Any) -> bool:
@@ -30,10 +50,86 @@ def read_samples(estimator: Any, X: Any, *, reset: bool) -> NDArray[Any]:
         if str(X.dtype) == "torch.bfloat16":
             raise TypeError("X is a tensor of bfloat16, which numpy has not; convert it with X.float()")
         X = X.detach().cpu().numpy()
+    frame = Frame.of(X)
+    if frame is not None:
+        X = frame.numbers(X)
+    # whether a missing value is an error is the source's to say, as it is asked to predict
+    checks: dict[str, Any] = {"dtype": FLOATS, "allow_nd": True, "ensure_all_finite": "allow-nan"}
     # The first axis of an image holds channels: only rows have a width to compare.
     if not reset and getattr(X, "ndim", 2) > 2:
-        return check_array(X, dtype=FLOATS, allow_nd=True, estimator=estimator, input_name="X")
-    return validate_data(estimator, X, dtype=FLOATS, allow_nd=True, reset=reset)
+        return check_array(X, **checks, estimator=estimator, input_name="X")
+    return validate_data(estimator, X, **checks, reset=reset)
+
+
+class Frame:
+    """A DataFrame's columns that hold categories: texts, bools, pandas' own. Inside, codes stand for them.
+
+    Attributes
+    ----------
+    categories : bool ndarray of shape (n_columns,)
+        Which columns.
+    names : Index of shape (n_categories,)
+        Their names.
+    """
+
+    def __init__(self, X: Any, categories: NDArray[np.bool_]) -> None:
+        self.categories = categories
+        self._columns = X.columns
+        self.names = X.columns[categories]
+        self._codes = {int(i): _coded(X.iloc[:, i]) for i in np.flatnonzero(categories)}
+
+    @staticmethod
+    def of(X: Any) -> Frame | None:
+        """The frame of a DataFrame that holds categories; None for any other X."""
+        if not (hasattr(X, "columns") and hasattr(X, "iloc")):
+            return None
+        categories = np.array([_holds_categories(X.iloc[:, i]) for i in range(X.shape[1])], dtype=bool)
+        return Frame(X, categories) if categories.any() else None
+
+    def numbers(self, X: Any) -> Any:
+        """The DataFrame with codes for categories."""
+        numbers = X.copy()
+        for i, (codes, place, _) in self._codes.items():
+            numbers.isetitem(i, codes[place])
+        return numbers
+
+    def restore(self, array: NDArray[Any]) -> Any:
+        """A DataFrame of any of the rows, changed or not where they are numbers."""
+        import pandas as pd
+
+        columns = []
+        for i in range(array.shape[1]):
+            if i not in self._codes:
+                columns.append(pd.Series(array[:, i]))
+                continue
+            codes, _, values = self._codes[i]
+            columns.append(values.iloc[np.searchsorted(codes, array[:, i])].reset_index(drop=True))
+        frame = pd.concat(columns, axis=1)
+        frame.columns = self._columns
+        return frame
+
+
+def _holds_categories(column: Any) -> bool:
+    from pandas.api.types import infer_dtype, is_bool_dtype, is_datetime64_any_dtype, is_numeric_dtype
+
+    if is_datetime64_any_dtype(column.dtype) or getattr(column.dtype, "kind", "") == "m":
+        raise TypeError(f"column {column.name!r} holds times; turn them into numbers")
+    if is_bool_dtype(column.dtype):
+        return True
+    if column.dtype != object:
+        return not is_numeric_dtype(column.dtype)
+    return infer_dtype(column, skipna=True) in ("string", "boolean", "mixed", "mixed-integer", "categorical")
+
+
+def _coded(column: Any) -> tuple[NDArray[np.float64], NDArray[np.intp], Any]:
+    """Codes in ascending order (a missing value last), the place of each row among them, a value of each."""
+    import pandas as pd
+
+    place, seen = pd.factorize(column, use_na_sentinel=False)
+    codes, first, rank = np.unique(category_codes(seen), return_index=True, return_inverse=True)
+    rows = pd.Series(place).drop_duplicates()
+    values = column.iloc[rows.index[np.argsort(rows.to_numpy())]]
+    return codes, rank[place], values.iloc[first]
 
 
 def container_of(X: Any) -> Callable[[NDArray[Any]], Any]:
@@ -48,12 +144,16 @@ def container_of(X: Any) -> Callable[[NDArray[Any]], Any]:
     if hasattr(X, "columns") and hasattr(X, "iloc"):
         import pandas as pd
 
+        frame_of_X = Frame.of(X)
+
+        def column(i: int, values: NDArray[Any], dtype: Any) -> Any:
+            if frame_of_X is not None and frame_of_X.categories[i]:
+                return X.iloc[:, i]  # never changes
+            rounded = round_towards(values, np.asarray(X.iloc[:, i], dtype=float), dtype)
+            return pd.Series(rounded, index=X.index)
+
         def frame(array: NDArray[Any]) -> Any:
-            columns = [
-                round_towards(array[:, i], np.asarray(X.iloc[:, i], dtype=float), dtype)
-                for i, dtype in enumerate(X.dtypes)
-            ]
-            restored = pd.concat([pd.Series(c, index=X.index) for c in columns], axis=1)
+            restored = pd.concat([column(i, array[:, i], dtype) for i, dtype in enumerate(X.dtypes)], axis=1)
             restored.columns = X.columns
             return restored
 

@@ -1,36 +1,78 @@
-"""Estimators that hold other estimators: pipelines, searches, frozen ones."""
+"""Estimators that answer as another one inside them: pipelines, searches, frozen ones, thresholds."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+from scipy.special import logit
 from sklearn.frozen import FrozenEstimator
+from sklearn.model_selection import FixedThresholdClassifier, TunedThresholdClassifierCV
 from sklearn.model_selection._search import BaseSearchCV
 from sklearn.pipeline import Pipeline
+from sklearn.semi_supervised import SelfTrainingClassifier
 from torch import nn
 
-from skhalfway.models._registry import NotDifferentiableError, register_module, to_module
+from skhalfway.models._registry import to_module
+from skhalfway.models._responses import (
+    Decision,
+    decision,
+    log_probability,
+    naming,
+    register_delegate,
+)
 from skhalfway.models._torch import in_sequence
+from skhalfway.models._transformers import Affine, to_transform
+
+Respond = Callable[[Any], nn.Module]
 
 
-@register_module(Pipeline)
-def pipeline(estimator: Pipeline) -> nn.Module:
+@register_delegate(Pipeline)
+def pipeline(estimator: Pipeline, respond: Respond) -> nn.Module:
     modules: list[nn.Module] = []
-    for name, step in estimator.steps:
+    last = len(estimator.steps) - 1
+    for i, (name, step) in enumerate(estimator.steps):
         if step is None or step == "passthrough":
             continue
-        try:
-            modules.append(to_module(step))
-        except NotDifferentiableError as error:
-            raise NotDifferentiableError(f"step {name!r} of the Pipeline: {error}") from None
+        with naming(f"step {name!r} of the Pipeline"):
+            modules.append((respond if i == last else to_transform)(step))
     return in_sequence(modules)
 
 
-@register_module(FrozenEstimator)
-def frozen(estimator: FrozenEstimator) -> nn.Module:
-    return to_module(estimator.estimator)
+@register_delegate(FrozenEstimator)
+def frozen(estimator: FrozenEstimator, respond: Respond) -> nn.Module:
+    return respond(estimator.estimator)
 
 
-@register_module(BaseSearchCV)
-def search(estimator: Any) -> nn.Module:
-    return to_module(estimator.best_estimator_)
+@register_delegate(BaseSearchCV)
+def search(estimator: Any, respond: Respond) -> nn.Module:
+    return respond(estimator.best_estimator_)
+
+
+@register_delegate(SelfTrainingClassifier)
+def self_training(estimator: SelfTrainingClassifier, respond: Respond) -> nn.Module:
+    with naming("the estimator of the SelfTrainingClassifier"):
+        return respond(estimator.estimator_)
+
+
+@register_delegate(FixedThresholdClassifier, TunedThresholdClassifierCV)
+def threshold(estimator: Any, respond: Respond) -> nn.Module:
+    inner = estimator.estimator_
+    with naming(f"the estimator of the {type(estimator).__name__}"):
+        if respond is not to_module:
+            # the threshold moves predictions only
+            return respond(inner)
+        method = estimator.response_method
+        by_probability = method == "predict_proba" or (method == "auto" and hasattr(inner, "predict_proba"))
+        score = in_sequence([log_probability(inner), Decision()]) if by_probability else decision(inner)
+    if isinstance(estimator, TunedThresholdClassifierCV):
+        limit, positive = estimator.best_threshold_, estimator._curve_scorer._get_pos_label()
+    else:
+        limit, positive = estimator.threshold, estimator.pos_label
+        limit = (0.5 if by_probability else 0.0) if limit == "auto" else limit
+    if by_probability:
+        # log-odds; a threshold of 0 or 1, which no score lies beyond, is as good as this far away
+        limit = logit(np.clip(limit, 1e-16, 1 - 1e-16))
+    second_is_positive = positive is None or positive == estimator.classes_[1]
+    return in_sequence([score, Affine(limit if second_is_positive else -limit)])

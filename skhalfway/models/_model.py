@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from skhalfway._inputs import positions
+from skhalfway._inputs import Frame, positions
 from skhalfway.models._kinds import is_torch_module, net_dtype
 from skhalfway.models._registry import NotDifferentiableError, to_module
 
@@ -46,6 +46,7 @@ class Model:
         self.estimator = estimator
         self.classes_ = classes
         self.n_features_in_: int | None = getattr(estimator, "n_features_in_", None)
+        self._frame: Frame | None = None
 
     def __repr__(self) -> str:
         kind = "differentiable" if self.has_gradient else "black box"
@@ -72,7 +73,7 @@ class Model:
         return self._indices(self.estimator.predict(self._arrange(X)))
 
     def scores(self, X: ArrayLike) -> NDArray[np.float64]:
-        """Probabilities where the estimator gives them, else 1 for the predicted class.
+        """Probabilities where the estimator gives them, else decision values, else 1 for the prediction.
 
         Parameters
         ----------
@@ -87,7 +88,14 @@ class Model:
         """
         if hasattr(self.estimator, "predict_proba"):
             return np.asarray(self.estimator.predict_proba(self._arrange(X)), dtype=float)
-        return np.eye(self.n_outputs(X))[self.predict(X)]
+        n_classes = self.n_outputs(X)
+        if hasattr(self.estimator, "decision_function") and not _decides_by_pairs(self.estimator):
+            values = np.asarray(self.estimator.decision_function(self._arrange(X)), dtype=float)
+            if values.ndim == 1 and n_classes == 2:
+                return np.stack([-values, values], axis=1)
+            if values.ndim == 2 and values.shape[1] == n_classes:
+                return values
+        return np.eye(n_classes)[self.predict(X)]
 
     def n_outputs(self, X: ArrayLike) -> int:
         """Count the classes; a torch module that does not say is asked with ``X``'s first row."""
@@ -142,6 +150,14 @@ class Model:
         z = z.reshape(-1, 1)
         return z * z.new_tensor([0.0, 1.0])
 
+    def reading(self, frame: Frame | None) -> Model:
+        """Return a Model that takes the codes of a DataFrame's categories: this one, where there are none."""
+        if frame is None:
+            return self
+        reader = copy(self)
+        reader._frame = frame
+        return reader
+
     def on(self, device: torch.device) -> Model:
         """Return a Model whose module lies on ``device``: this one, or one with a copy of it."""
         from skhalfway.models._torch import device_of
@@ -176,6 +192,8 @@ class Model:
         if names is not None and hasattr(X, "columns"):
             return X
         X = self._flat(np.asarray(X))
+        if self._frame is not None:
+            return self._frame.restore(X)
         if self.n_features_in_ is not None and X.shape[1] != self.n_features_in_:
             raise ValueError(
                 f"X has {X.shape[1]} features, but {type(self.estimator).__name__} is expecting "
@@ -206,6 +224,13 @@ class Model:
         return indices
 
 
+def _decides_by_pairs(estimator: Any) -> bool:
+    """Whether decision values belong to pairs of classes: of three classes there are as many pairs."""
+    while hasattr(estimator, "steps"):
+        estimator = estimator.steps[-1][1]
+    return getattr(estimator, "decision_function_shape", "ovr") == "ovo"
+
+
 class TorchModel(Model):
     def predict(self, X: ArrayLike) -> NDArray[np.intp]:
         return self.scores(X).argmax(axis=1)
@@ -223,6 +248,8 @@ class TorchModel(Model):
         with self.evaluating(), torch.no_grad():
             rows = (torch.tensor(X[i : i + _PREDICTION_BATCH], **place) for i in batches)
             scores = torch.cat([self.logits(x).double().cpu() for x in rows]).numpy()
+        if np.isnan(scores).any():
+            raise ValueError(f"{type(self.estimator).__name__} gives scores that are nan; look for nan in X")
         if self.classes_ is not None and scores.shape[1] != len(self.classes_):
             raise ValueError(
                 f"{type(self.estimator).__name__} has {scores.shape[1]} outputs for "
@@ -232,6 +259,14 @@ class TorchModel(Model):
 
     def n_outputs(self, X: ArrayLike) -> int:
         return self.scores(np.asarray(X)[:1]).shape[1]
+
+    def reading(self, frame: Frame | None) -> Model:
+        if frame is not None:
+            raise TypeError(
+                f"{type(self.estimator).__name__} takes numbers, but X has columns of categories: "
+                f"{list(frame.names)}; encode them"
+            )
+        return self
 
     def _flat(self, x: Any) -> Any:
         return x
@@ -252,7 +287,8 @@ class SkorchModel(Model):
         return x if self.n_features_in_ is None else super()._flat(x)
 
     def _arrange(self, X: Any) -> Any:
-        return super()._arrange(X).astype(net_dtype(self._net))
+        X = super()._arrange(X)
+        return X if self._frame is not None else X.astype(net_dtype(self._net))
 
 
 class ArtModel(TorchModel):

@@ -15,7 +15,31 @@ _CONVERTERS: dict[type | str, Callable[[Any], nn.Module]] = {}
 
 # One file per family of estimators. They import torch, so they load when the
 # first gradient is asked for.
-_FAMILIES = ("_art", "_linear", "_meta", "_neural", "_svm", "_torch", "_transformers")
+_FAMILIES = (
+    "_art",
+    "_bayes",
+    "_calibration",
+    "_compose",
+    "_constant",
+    "_distributions",
+    "_encoders",
+    "_ensembles",
+    "_expansions",
+    "_functions",
+    "_gaussian_process",
+    "_kernels",
+    "_linear",
+    "_meta",
+    "_missing",
+    "_multiclass",
+    "_neighbors",
+    "_neural",
+    "_steps",
+    "_svm",
+    "_torch",
+    "_transformers",
+    "_trees",
+)
 
 
 class NotDifferentiableError(TypeError):

@@ -1,11 +1,27 @@
-"""Scalers, PCA and Normalizer as differentiable modules."""
+"""Scalers, linear projections and norms as differentiable modules."""
 
 from __future__ import annotations
 
+from functools import singledispatch
 from typing import Any
 
+import numpy as np
 import torch
-from sklearn.decomposition import PCA, IncrementalPCA
+from sklearn.base import ClassifierMixin
+from sklearn.cluster import FeatureAgglomeration
+from sklearn.cross_decomposition import CCA, PLSSVD, PLSCanonical, PLSRegression
+from sklearn.decomposition import (
+    PCA,
+    FactorAnalysis,
+    FastICA,
+    IncrementalPCA,
+    MiniBatchSparsePCA,
+    SparsePCA,
+    TruncatedSVD,
+)
+from sklearn.feature_extraction.text import TfidfTransformer
+from sklearn.neighbors import NeighborhoodComponentsAnalysis
+from sklearn.neural_network import BernoulliRBM
 from sklearn.preprocessing import (
     MaxAbsScaler,
     MinMaxScaler,
@@ -13,10 +29,37 @@ from sklearn.preprocessing import (
     RobustScaler,
     StandardScaler,
 )
+from sklearn.random_projection import GaussianRandomProjection, SparseRandomProjection
 from torch import nn
 
 from skhalfway.models._linear import dense_layer, tensor
-from skhalfway.models._registry import register_module
+from skhalfway.models._registry import NotDifferentiableError, register_module, to_module
+
+
+@singledispatch
+def to_transform(estimator: Any) -> nn.Module:
+    """Module of ``estimator.transform``, where :func:`to_module` may give that of its predictions.
+
+    For estimators that use another one inside them in the one way or in the other.
+    """
+    if isinstance(estimator, str) and estimator == "passthrough":
+        return nn.Identity()
+    if isinstance(estimator, ClassifierMixin):
+        raise NotDifferentiableError(f"transform of {type(estimator).__name__} has no gradient here")
+    return to_module(estimator)
+
+
+class Select(nn.Module):
+    """Some of the features, in the order given."""
+
+    features: torch.Tensor
+
+    def __init__(self, features: Any) -> None:
+        super().__init__()
+        self.register_buffer("features", torch.as_tensor(np.asarray(features), dtype=torch.long))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x[:, self.features]
 
 
 class Affine(nn.Module):
@@ -94,3 +137,66 @@ def pca(estimator: PCA) -> nn.Module:
 @register_module(Normalizer)
 def normalizer(estimator: Normalizer) -> nn.Module:
     return UnitLength({"l1": 1.0, "l2": 2.0, "max": float("inf")}[estimator.norm])
+
+
+@register_module(
+    TruncatedSVD, GaussianRandomProjection, SparseRandomProjection, NeighborhoodComponentsAnalysis
+)
+def projection(estimator: Any) -> nn.Module:
+    return dense_layer(estimator.components_, 0.0)
+
+
+@register_module(FastICA)
+def fast_ica(estimator: FastICA) -> nn.Module:
+    weight = estimator.components_
+    return dense_layer(weight, -weight @ estimator.mean_ if estimator.whiten else 0.0)
+
+
+@register_module(FactorAnalysis)
+def factor_analysis(estimator: FactorAnalysis) -> nn.Module:
+    """Barber, Bayesian Reasoning and Machine Learning, eq. (21.2.33): the mean of the latent variables."""
+    weighted = estimator.components_ / estimator.noise_variance_
+    precision = np.eye(len(weighted)) + weighted @ estimator.components_.T
+    weight = np.linalg.solve(precision, weighted)
+    return dense_layer(weight, -weight @ estimator.mean_)
+
+
+@register_module(SparsePCA, MiniBatchSparsePCA)
+def sparse_pca(estimator: SparsePCA) -> nn.Module:
+    """Ridge regression of a sample on the components."""
+    components = estimator.components_
+    gram = components @ components.T + estimator.ridge_alpha * np.eye(len(components))
+    weight = np.linalg.solve(gram, components)
+    return dense_layer(weight, -weight @ estimator.mean_)
+
+
+@register_module(CCA, PLSCanonical, PLSRegression, PLSSVD)
+def partial_least_squares(estimator: Any) -> nn.Module:
+    axes = estimator.x_weights_ if isinstance(estimator, PLSSVD) else estimator.x_rotations_
+    weight = (axes / estimator._x_std[:, None]).T
+    return dense_layer(weight, -weight @ estimator._x_mean)
+
+
+@register_module(FeatureAgglomeration)
+def feature_agglomeration(estimator: FeatureAgglomeration) -> nn.Module:
+    if estimator.pooling_func is not np.mean:
+        raise NotDifferentiableError(
+            "FeatureAgglomeration has a gradient here with pooling_func=np.mean, "
+            f"not with {estimator.pooling_func!r}"
+        )
+    member = np.eye(estimator.n_clusters_)[estimator.labels_].T
+    return dense_layer(member / member.sum(axis=1, keepdims=True), 0.0)
+
+
+@register_module(BernoulliRBM)
+def restricted_boltzmann_machine(estimator: BernoulliRBM) -> nn.Module:
+    hidden = dense_layer(estimator.components_, estimator.intercept_hidden_)
+    return nn.Sequential(hidden, nn.Sigmoid())
+
+
+@register_module(TfidfTransformer)
+def tfidf(estimator: TfidfTransformer) -> nn.Module:
+    if estimator.sublinear_tf:
+        raise NotDifferentiableError("TfidfTransformer(sublinear_tf=True) jumps at a count of 0")
+    weighted = Affine(scale=1 / estimator.idf_) if estimator.use_idf else nn.Identity()
+    return weighted if estimator.norm is None else nn.Sequential(weighted, normalizer(estimator))

@@ -1,4 +1,4 @@
-"""Data sets, fitted estimators and the two measurements that the tests of ``models`` share."""
+"""Data sets, fitted estimators and the measurements that the tests of ``models`` share."""
 
 import warnings
 from functools import cache
@@ -13,6 +13,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.preprocessing import scale
 
 from skhalfway.models import Model, as_model, to_module
+from skhalfway.models._responses import decision, log_probability
 
 
 @cache
@@ -68,6 +69,23 @@ def _check_gradient(part, X):
         np.testing.assert_allclose(gradient.T.numpy(), rise.numpy(), rtol=1e-4, atol=1e-5)
 
 
+def _agreement(estimator, X):
+    model = as_model(estimator)
+    return (_logits(model, X).argmax(axis=1) == model.predict(X)).mean()
+
+
+def _check_responses(estimator, X, atol=1e-5):
+    """Compare what a meta-estimator would ask with what the estimator answers."""
+    assert as_model(estimator).has_gradient
+    for name, respond in {"predict_proba": log_probability, "decision_function": decision}.items():
+        if not hasattr(estimator, name):
+            continue
+        own = getattr(estimator, name)(X)
+        ours = respond(estimator)(torch.from_numpy(X)).detach()
+        ours = ours.exp() if name == "predict_proba" else ours
+        np.testing.assert_allclose(ours.numpy().reshape(own.shape), own, atol=atol, err_msg=name)
+
+
 @pytest.fixture(scope="session")
 def load():
     """``load(name)`` gives the X and y of "breast" (2 classes), "iris" (3) or "digits" (10)."""
@@ -96,3 +114,15 @@ def check_logits():
 def check_gradient():
     """``check_gradient(model_or_transformer, X)`` fails where a float64 gradient is wrong."""
     return _check_gradient
+
+
+@pytest.fixture(scope="session")
+def agreement():
+    """``agreement(estimator, X)`` is the share of X whose largest logit is its prediction."""
+    return _agreement
+
+
+@pytest.fixture(scope="session")
+def check_responses():
+    """``check_responses(estimator, X)`` fails where its probabilities or decisions, as modules, are off."""
+    return _check_responses

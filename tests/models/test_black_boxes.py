@@ -3,11 +3,12 @@
 import numpy as np
 import pytest
 import torch
+from sklearn.base import BaseEstimator, ClassifierMixin, clone
+from sklearn.dummy import DummyClassifier
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.frozen import FrozenEstimator
-from sklearn.naive_bayes import GaussianNB
-from sklearn.neighbors import KNeighborsClassifier
-from sklearn.tree import DecisionTreeClassifier
+from sklearn.multioutput import ClassifierChain, MultiOutputClassifier
+from sklearn.naive_bayes import CategoricalNB, GaussianNB
 
 from skhalfway.models import NotDifferentiableError, as_model, to_module
 
@@ -36,11 +37,32 @@ class Constant:
         return [self.prediction] * len(X)
 
 
+class Service(ClassifierMixin, BaseEstimator):
+    """A type that nobody registered: it answers as another classifier does, and shows no more of it."""
+
+    def __init__(self, estimator=None):
+        self.estimator = estimator
+
+    def fit(self, X, y):
+        self.estimator_ = clone(self.estimator).fit(X, y)
+        self.classes_, self.n_features_in_ = self.estimator_.classes_, X.shape[1]
+        return self
+
+    def predict(self, X):
+        return self.estimator_.predict(X)
+
+    def predict_proba(self, X):
+        return self.estimator_.predict_proba(X)
+
+
+UNKNOWN = "Service has no gradient here; skhalfway.models.register_module adds one"
 BOXES = {
-    "forest": RandomForestClassifier(5, random_state=0),
-    "tree": DecisionTreeClassifier(random_state=0),
-    "neighbours": KNeighborsClassifier(3),
-    "naive Bayes": GaussianNB(),
+    "forest": (Service(RandomForestClassifier(5, random_state=0)), UNKNOWN),
+    "naive Bayes": (Service(GaussianNB(var_smoothing=1e-2)), UNKNOWN),
+    "dummy": (
+        DummyClassifier(),
+        "DummyClassifier does not look at its input: its gradient is zero everywhere",
+    ),
 }
 
 
@@ -49,9 +71,9 @@ BOXES = {
 @pytest.mark.parametrize("name", BOXES)
 def test_estimators_without_a_gradient(name, data, frozen, load, fit):
     X, _ = load(data)
-    classifier = fit(BOXES[name], data)
+    box, reason = BOXES[name]
+    classifier = fit(box, data)
     model = as_model(FrozenEstimator(classifier) if frozen else classifier)
-    reason = f"{type(classifier).__name__} has no gradient here; skhalfway.models.register_module adds one"
     assert not model.has_gradient
     assert model.module is None
     assert model.why_black_box == reason
@@ -101,3 +123,26 @@ def test_unknown_predictions_raise(prediction, classes):
 @pytest.mark.parametrize(("prediction", "classes"), [(1.0, [0, 1]), (True, [False, True]), (1, [-3, 1])])
 def test_equal_predictions_of_another_type_are_known(prediction, classes):
     assert as_model(Constant(prediction, classes)).predict(np.zeros((2, 2))).tolist() == [1, 1]
+
+
+X, Y = np.random.default_rng(0).integers(3, size=(2, 40, 4))
+Y = Y[:, :2]
+# what cannot be differentiated, and its own reason
+REFUSED = {
+    "categories": (
+        CategoricalNB().fit(X, Y[:, 0]),
+        "CategoricalNB counts categories: its input is the number of",
+    ),
+    "outputs": (
+        MultiOutputClassifier(GaussianNB()).fit(X, Y),
+        "MultiOutputClassifier predicts several outputs, and has no single class",
+    ),
+    "chain": (ClassifierChain(GaussianNB()).fit(X, Y > 1), "ClassifierChain predicts several outputs"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_refused(case):
+    classifier, reason = REFUSED[case]
+    with pytest.raises(NotDifferentiableError, match=reason):
+        to_module(classifier)

@@ -1,0 +1,239 @@
+"""Kernels between samples, what approximates them, and distances to centres."""
+
+from __future__ import annotations
+
+from functools import reduce
+from typing import Any
+
+import numpy as np
+import torch
+from sklearn.cluster import Birch, BisectingKMeans, KMeans, MiniBatchKMeans
+from sklearn.decomposition import KernelPCA
+from sklearn.kernel_approximation import (
+    AdditiveChi2Sampler,
+    Nystroem,
+    PolynomialCountSketch,
+    RBFSampler,
+    SkewedChi2Sampler,
+)
+from sklearn.preprocessing import KernelCenterer
+from torch import nn
+
+from skhalfway.models._linear import dense_layer, tensor
+from skhalfway.models._registry import NotDifferentiableError, register_module
+
+
+class Kernel(nn.Module):
+    """Kernel matrix (n_samples, n_points) by scikit-learn's pairwise kernels, with their default parameters.
+
+    Names and formulas are those of ``sklearn.metrics.pairwise.pairwise_kernels``.
+    """
+
+    points: torch.Tensor
+    shift: torch.Tensor
+
+    def __init__(
+        self, name: str, points: Any, gamma: float | None = None, degree: float = 3, coef0: float = 1
+    ) -> None:
+        super().__init__()
+        points = tensor(points)
+        if gamma is None:
+            gamma = 1.0 if name == "chi2" else 1 / points.shape[1]
+        self.name = {"polynomial": "poly"}.get(name, name)
+        self.gamma, self.degree, self.coef0 = gamma, degree, coef0
+        if name == "cosine":
+            points = torch.nn.functional.normalize(points)
+        self.register_buffer("points", points)
+        self.register_buffer("shift", -gamma * points.square().sum(dim=1))
+
+    def linear(self, x: torch.Tensor) -> torch.Tensor:
+        return x @ self.points.T
+
+    def poly(self, x: torch.Tensor) -> torch.Tensor:
+        return (self.gamma * (x @ self.points.T) + self.coef0).pow(self.degree)
+
+    def sigmoid(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.tanh(self.gamma * (x @ self.points.T) + self.coef0)
+
+    def rbf(self, x: torch.Tensor) -> torch.Tensor:
+        # -gamma ||x - p||^2 expanded, so that the work is one matrix product, in one piece of memory
+        kernel = torch.addmm(self.shift, x, self.points.T, alpha=2 * self.gamma)
+        return kernel.sub_(self.gamma * x.square().sum(dim=1, keepdim=True)).exp_()
+
+    def laplacian(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.exp(-self.gamma * torch.cdist(x, self.points, p=1))
+
+    def cosine(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.nn.functional.normalize(x) @ self.points.T
+
+    def additive_chi2(self, x: torch.Tensor) -> torch.Tensor:
+        total = x[:, None] + self.points
+        # 0 / 0 is 0 here
+        total = torch.where(total == 0, 1.0, total)
+        return -((x[:, None] - self.points).square() / total).sum(dim=2)
+
+    def chi2(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.exp(self.gamma * self.additive_chi2(x))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return getattr(self, self.name)(x)
+
+
+# pairwise_kernels drops those that a kernel does not have
+_PARAMETERS = ("gamma", "degree", "coef0")
+_KERNELS = (
+    *("additive_chi2", "chi2", "cosine", "laplacian", "linear"),
+    *("poly", "polynomial", "rbf", "sigmoid"),
+)
+
+
+def _kernel(estimator: Any, points: Any, parameters: dict[str, Any]) -> Kernel:
+    if callable(estimator.kernel) or estimator.kernel not in _KERNELS:
+        raise NotDifferentiableError(
+            f"{type(estimator).__name__} with kernel={estimator.kernel!r} has no gradient here; "
+            f"the kernels {', '.join(_KERNELS)} have"
+        )
+    return Kernel(estimator.kernel, points, **parameters)
+
+
+@register_module(Nystroem)
+def nystroem(estimator: Nystroem) -> nn.Module:
+    given = {name: getattr(estimator, name) for name in _PARAMETERS}
+    parameters = (estimator.kernel_params or {}) | {k: v for k, v in given.items() if v is not None}
+    parameters = {name: value for name, value in parameters.items() if name in _PARAMETERS}
+    return nn.Sequential(
+        _kernel(estimator, estimator.components_, parameters), dense_layer(estimator.normalization_, 0.0)
+    )
+
+
+@register_module(KernelPCA)
+def kernel_pca(estimator: KernelPCA) -> nn.Module:
+    parameters = {"gamma": estimator.gamma_, "degree": estimator.degree, "coef0": estimator.coef0}
+    kernel = _kernel(estimator, estimator.X_fit_, parameters)
+    values, vectors = estimator.eigenvalues_, estimator.eigenvectors_
+    # components of no variance stay zero
+    weight = np.divide(vectors, np.sqrt(values), out=np.zeros_like(vectors), where=values != 0).T
+    centre, offset = _centring(estimator._centerer)
+    return nn.Sequential(kernel, dense_layer(weight @ centre, weight @ offset))
+
+
+def _centring(centerer: KernelCenterer) -> tuple[np.ndarray, np.ndarray]:
+    """Matrix and offset of the centring, an affine map of a kernel's row."""
+    n = len(centerer.K_fit_rows_)
+    return np.eye(n) - 1 / n, centerer.K_fit_all_ - centerer.K_fit_rows_
+
+
+@register_module(KernelCenterer)
+def kernel_centerer(centerer: KernelCenterer) -> nn.Module:
+    return dense_layer(*_centring(centerer))
+
+
+class Waves(nn.Module):
+    """Random Fourier features: ``scale * cos(x)``."""
+
+    def __init__(self, scale: float) -> None:
+        super().__init__()
+        self.scale = scale
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.scale * torch.cos(x)
+
+
+class LogFrom(nn.Module):
+    def __init__(self, start: float) -> None:
+        super().__init__()
+        self.start = start
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.log(x + self.start)
+
+
+@register_module(RBFSampler)
+def rbf_sampler(sampler: RBFSampler) -> nn.Module:
+    projection = dense_layer(sampler.random_weights_.T, sampler.random_offset_)
+    return nn.Sequential(projection, Waves((2 / sampler.n_components) ** 0.5))
+
+
+@register_module(SkewedChi2Sampler)
+def skewed_chi2_sampler(sampler: SkewedChi2Sampler) -> nn.Module:
+    return nn.Sequential(LogFrom(sampler.skewedness), rbf_sampler(sampler))
+
+
+class AdditiveChi2(nn.Module):
+    """Vedaldi and Zisserman, Efficient Additive Kernels via Explicit Feature Maps (2011), eq. (16).
+
+    At 0, where the slope is infinite, the gradient is 0.
+    """
+
+    def __init__(self, n_steps: int, interval: float) -> None:
+        super().__init__()
+        self.n_steps, self.interval = n_steps, interval
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        positive = x > 0
+        root = torch.where(positive, x, 1.0).sqrt() * positive * self.interval**0.5
+        angle = self.interval * torch.where(positive, x, 1.0).log()
+        features = [root]
+        for j in range(1, self.n_steps):
+            height = (2 / np.cosh(np.pi * j * self.interval)) ** 0.5
+            features += [height * root * torch.cos(j * angle), height * root * torch.sin(j * angle)]
+        return torch.cat(features, dim=1)
+
+
+@register_module(AdditiveChi2Sampler)
+def additive_chi2_sampler(sampler: AdditiveChi2Sampler) -> nn.Module:
+    interval = sampler.sample_interval
+    # scikit-learn's choice, from figure 2c of the same article
+    return AdditiveChi2(
+        sampler.sample_steps, {1: 0.8, 2: 0.5, 3: 0.4}[sampler.sample_steps] if interval is None else interval
+    )
+
+
+class Convolve(nn.Module):
+    """Circular convolution of the ``degree`` parts that a row consists of."""
+
+    def __init__(self, degree: int) -> None:
+        super().__init__()
+        self.degree = degree
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        sketches = x.unflatten(1, (self.degree, -1))
+        spectrum = reduce(torch.mul, torch.fft.rfft(sketches).unbind(dim=1))
+        return torch.fft.irfft(spectrum, n=sketches.shape[2])
+
+
+@register_module(PolynomialCountSketch)
+def polynomial_count_sketch(sketch: PolynomialCountSketch) -> nn.Module:
+    """Count sketches are linear; their convolution sketches the polynomial kernel (Pham and Pagh, 2013)."""
+    n_features = sketch.n_features_in_
+    weight = np.zeros((sketch.degree, sketch.n_components, sketch.indexHash_.shape[1]))
+    np.put_along_axis(weight, sketch.indexHash_[:, None], sketch.bitHash_[:, None], axis=1)
+    weight = weight.reshape(-1, weight.shape[2])
+    # with coef0, a last feature that is constant
+    offset = sketch.coef0**0.5 * weight[:, n_features:].sum(axis=1)
+    return nn.Sequential(
+        dense_layer(sketch.gamma**0.5 * weight[:, :n_features], offset), Convolve(sketch.degree)
+    )
+
+
+class Distances(nn.Module):
+    """Euclidean distances (n_samples, n_centres)."""
+
+    centres: torch.Tensor
+
+    def __init__(self, centres: Any) -> None:
+        super().__init__()
+        self.register_buffer("centres", tensor(centres))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.cdist(x, self.centres)
+
+
+@register_module(KMeans, MiniBatchKMeans, BisectingKMeans)
+def k_means(estimator: KMeans) -> nn.Module:
+    return Distances(estimator.cluster_centers_)
+
+
+@register_module(Birch)
+def birch(estimator: Birch) -> nn.Module:
+    return Distances(estimator.subcluster_centers_)

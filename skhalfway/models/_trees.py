@@ -1,0 +1,240 @@
+"""Decision trees, forests and boosted trees, made differentiable by soft splits."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sklearn.dummy import DummyClassifier
+from sklearn.ensemble import (
+    ExtraTreesClassifier,
+    GradientBoostingClassifier,
+    HistGradientBoostingClassifier,
+    RandomForestClassifier,
+)
+from sklearn.tree import DecisionTreeClassifier
+from torch import nn
+from torch.nn.functional import logsigmoid
+from torch.utils.checkpoint import checkpoint
+
+from skhalfway.models._linear import tensor
+from skhalfway.models._registry import register_module
+from skhalfway.models._responses import branch, log_probability, naming
+from skhalfway.models._tree_parsers import TreeEnsemble, boosted_trees, join, tree_ensemble
+
+# log-odds of a split that is not soft: by category, of a missing value, very far from the threshold
+_CERTAIN = 1e4
+# nodes times samples, computed at once (a cache holds them), and kept for the gradient (24 bytes each)
+_AT_ONCE, _KEPT = 2**21, 2**24
+
+
+class SoftTrees(nn.Module):
+    """Logits of a :class:`TreeEnsemble` in which each sample goes both ways at each split.
+
+    A sample x goes left with probability ``sigmoid((t - x[f]) / (temperature * scale[f]))``: t is the
+    split's threshold and scale[f] the standard deviation of the thresholds that the ensemble has on the
+    feature f (where it has one only, the median of the other features' scales). It reaches a leaf with
+    the product of the probabilities on the path. Logits are the expected sum of the leaves' scores, or
+    the log of their expected mean probabilities, for which logarithms are added: classes that are all but
+    impossible keep finite logits and a gradient. A missing value or a category goes to the side that was
+    learned for it, and has no gradient.
+
+    Scale and temperature are our choice (``benchmarks/soft_trees.md``). ``temperature`` may be set at any
+    time: the lower, the nearer to the ensemble's own predictions; the higher, the more of the adversarial
+    samples fool other models.
+
+    For a gradient some 24 bytes are kept for each node and sample, for 16 million of them at most: larger
+    batches are computed twice, in parts.
+    """
+
+    parent: torch.Tensor
+    side: torch.Tensor
+    value: torch.Tensor
+    baseline: torch.Tensor
+
+    def __init__(self, ensemble: TreeEnsemble, temperature: float = 0.1) -> None:
+        super().__init__()
+        self.temperature = temperature
+        self.probabilities = ensemble.probabilities
+        self.splits, number, n_splits = soft_splits(ensemble)
+        parents, sides, leaves = _paths(ensemble, number, n_splits)
+        value = ensemble.value[leaves]
+        if self.probabilities:
+            # a class without a leaf must have a logit
+            value[0, ~value.any(axis=0)] = np.finfo(float).tiny
+            # one term for each leaf and class in it, class by class
+            owner, term = np.nonzero(value.T)
+            self.n_terms = np.bincount(owner).tolist()
+            value = np.log(value[term, owner])[:, None] - np.log(len(ensemble.roots))
+            parents[-1], sides[-1] = parents[-1][term], sides[-1][term]
+        self.sizes = [len(parent) for parent in parents]
+        self.register_buffer("parent", torch.from_numpy(np.concatenate(parents)))
+        self.register_buffer("side", torch.from_numpy(np.concatenate(sides)))
+        self.register_buffer("value", tensor(value))
+        self.register_buffer("baseline", tensor(ensemble.baseline))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        parts = x.split(max(1, _AT_ONCE // len(self.side)))
+        if torch.is_grad_enabled() and len(x) * len(self.side) > _KEPT:
+            return torch.cat([checkpoint(self._logits, part, use_reentrant=False) for part in parts])
+        return torch.cat([self._logits(part) for part in parts])
+
+    def _logits(self, x: torch.Tensor) -> torch.Tensor:
+        # a row for each node: samples lie side by side in memory
+        steps = self.splits(x, self.temperature).index_select(0, self.side).split(self.sizes)
+        levels = [x.new_zeros(1, len(x))]
+        for parent, step in zip(self.parent.split(self.sizes), steps, strict=True):
+            above = levels[-1] if len(levels) < len(self.sizes) else torch.cat(levels)
+            levels.append(above.index_select(0, parent).add_(step))
+        reached = levels[-1]
+        if not self.probabilities:
+            return reached.exp().T @ self.value + self.baseline
+        return torch.stack(
+            [term.logsumexp(0) for term in reached.add_(self.value).split(self.n_terms)], dim=1
+        )
+
+
+def _paths(
+    ensemble: TreeEnsemble, number: NDArray[np.intp], n_splits: int
+) -> tuple[list[NDArray[np.intp]], list[NDArray[np.intp]], NDArray[np.intp]]:
+    """Parent and side of the splits at each depth and, last, of the leaves; and which nodes are the leaves.
+
+    A parent is its position in the depth above (0 is what is above the roots) but, for a leaf, its
+    position in all of them. A side is a row of what ``SoftSplits`` gives.
+    """
+    position, side = np.zeros((2, len(number)), dtype=np.intp)
+    side[ensemble.roots] = 2 * n_splits
+    parents, sides, leaves, start, n_above = [], [], [], 0, 1
+    for nodes in ensemble.levels():
+        inner = ensemble.feature[nodes] >= 0
+        leaves.append(nodes[~inner])
+        nodes = nodes[inner]
+        parents.append(position[nodes] - start)
+        sides.append(side[nodes])
+        start, n_above = n_above, n_above + len(nodes)
+        for child, first in ((ensemble.left, 0), (ensemble.right, n_splits)):
+            position[child[nodes]] = start + np.arange(len(nodes))
+            side[child[nodes]] = first + number[nodes]
+    last = np.concatenate(leaves)
+    return [*parents, position[last]], [*sides, side[last]], last
+
+
+class SoftSplits(nn.Module):
+    """Log-probabilities of going left at each split, of going right at each, and a row of zeros."""
+
+    feature: torch.Tensor
+    threshold: torch.Tensor
+    scale: torch.Tensor
+    of_missing: torch.Tensor
+
+    def __init__(
+        self, ensemble: TreeEnsemble, splits: NDArray[np.float64], by_category: list[Categories]
+    ) -> None:
+        super().__init__()
+        self.missing = ensemble.missing
+        feature, threshold, missing_left = splits.T
+        scale = _spread(feature, threshold)
+        # where thresholds are values of the data, half of a soft split's samples would take the wrong side
+        edge = threshold + (-1e-3 if ensemble.strict else 1e-3) * scale
+        self.register_buffer("feature", torch.from_numpy(feature.astype(np.int64)))
+        self.register_buffer("threshold", tensor(edge)[:, None])
+        self.register_buffer("scale", tensor(scale)[:, None])
+        self.register_buffer("of_missing", tensor(np.where(missing_left, _CERTAIN, -_CERTAIN))[:, None])
+        self.by_category = nn.ModuleList(by_category)
+
+    def forward(self, x: torch.Tensor, temperature: float) -> torch.Tensor:
+        if self.missing == self.missing:
+            x = x.masked_fill(x == self.missing, torch.nan)
+        odds = (self.threshold - x.T.index_select(0, self.feature)) / (temperature * self.scale)
+        if x.isnan().any():
+            odds = torch.where(odds.isnan(), self.of_missing, odds)
+        odds = torch.cat([odds.clamp(-_CERTAIN, _CERTAIN), *(part(x) for part in self.by_category)])
+        left = logsigmoid(odds)
+        # logsigmoid(-o) = logsigmoid(o) - o
+        return torch.cat([left, left - odds, odds.new_zeros(1, len(x))])
+
+
+class Categories(nn.Module):
+    """Log-odds of going left at each split by one column's categories, (n_splits, n_samples)."""
+
+    known: torch.Tensor
+    odds: torch.Tensor
+
+    def __init__(self, column: int, known: Any, goes_left: Any) -> None:
+        super().__init__()
+        self.column = column
+        self.register_buffer("known", tensor(known))
+        self.register_buffer("odds", tensor(np.where(goes_left, _CERTAIN, -_CERTAIN)).T.contiguous())
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        match = x[:, self.column, None] == self.known
+        match = torch.cat([match, ~match.any(dim=1, keepdim=True)], dim=1)
+        return (match.to(self.odds.dtype) @ self.odds).T
+
+
+def soft_splits(ensemble: TreeEnsemble) -> tuple[SoftSplits, NDArray[np.intp], int]:
+    """The distinct splits of an ensemble, the number of each node's, and how many there are."""
+    number = np.full(len(ensemble.feature), -1)
+    numeric = (ensemble.feature >= 0) & (ensemble.category_row < 0)
+    splits = np.stack([ensemble.feature, ensemble.threshold, ensemble.missing_left], axis=1)[numeric]
+    # trees share many
+    splits, place = np.unique(splits, axis=0, return_inverse=True)
+    number[numeric] = place.reshape(-1)
+    by_category, n_splits = [], len(splits)
+    for column, known in ensemble.categories.items():
+        nodes = np.flatnonzero((ensemble.feature == column) & (ensemble.category_row >= 0))
+        number[nodes] = n_splits + np.arange(len(nodes))
+        n_splits += len(nodes)
+        goes_left = ensemble.goes_left[ensemble.category_row[nodes], : len(known) + 1]
+        by_category.append(Categories(column, known, goes_left))
+    return SoftSplits(ensemble, splits, by_category), number, n_splits
+
+
+def _spread(feature: NDArray[Any], threshold: NDArray[Any]) -> NDArray[np.float64]:
+    """Standard deviation of the distinct thresholds on each one's feature; the median one's, if that is 0."""
+    spread = np.zeros(len(feature))
+    finite = np.isfinite(threshold)
+    for f in np.unique(feature[finite]):
+        here = feature == f
+        spread[here] = np.unique(threshold[here & finite]).std()
+    positive = spread[spread > 0]
+    return np.where(spread > 0, spread, np.median(positive) if len(positive) else 1.0)
+
+
+@register_module(
+    DecisionTreeClassifier,
+    RandomForestClassifier,
+    ExtraTreesClassifier,
+    HistGradientBoostingClassifier,
+    "xgboost.sklearn.XGBClassifier",
+    "lightgbm.sklearn.LGBMClassifier",
+    "catboost.core.CatBoostClassifier",
+)
+def soft_trees(estimator: Any) -> nn.Module:
+    return SoftTrees(tree_ensemble(estimator))
+
+
+class BoostedFrom(nn.Module):
+    """Raw scores of trees that were boosted from an estimator: they add to a link of its probabilities."""
+
+    def __init__(self, init: nn.Module, trees: nn.Module, factor: float) -> None:
+        super().__init__()
+        self.init, self.trees, self.factor = init, trees, factor
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        eps = torch.finfo(torch.float64).eps
+        log = self.init(x).clamp(np.log(eps), np.log1p(-eps))
+        link = log[:, 1:] - log[:, :1] if log.shape[1] == 2 else log - log.mean(dim=1, keepdim=True)
+        return self.factor * link + self.trees(x)
+
+
+@register_module(GradientBoostingClassifier)
+def gradient_boosting(estimator: GradientBoostingClassifier) -> nn.Module:
+    if estimator.init_ == "zero" or isinstance(estimator.init_, DummyClassifier):
+        return soft_trees(estimator)
+    with naming("the init of the GradientBoostingClassifier"):
+        init = branch(log_probability(estimator.init_))
+    trees = SoftTrees(join(boosted_trees(estimator), dtype=np.float32))
+    return BoostedFrom(init, trees, 0.5 if estimator.loss == "exponential" else 1.0)
