@@ -331,6 +331,9 @@ Aim: at most 1.2.
 {memory}
 
 Aim: at most 1.3.
+
+Black-box attacks have a page of their own, [black_box.md](black_box.md), and so have the votes of an SVC,
+[svc_votes.md](svc_votes.md).
 """
 
 

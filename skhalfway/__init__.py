@@ -4,13 +4,22 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from skhalfway.attacks import AdversarialGenerator
-    from skhalfway.transfer import TransferMatrix, TransferMatrixDisplay, TransferScorer
+    from skhalfway.attacks import AdversarialGenerator, Constraints
+    from skhalfway.transfer import (
+        TransferCurve,
+        TransferCurveDisplay,
+        TransferMatrix,
+        TransferMatrixDisplay,
+        TransferScorer,
+    )
 
 __version__ = "0.1.0"
 
 _HOME = {
     "AdversarialGenerator": "skhalfway.attacks",
+    "Constraints": "skhalfway.attacks",
+    "TransferCurve": "skhalfway.transfer",
+    "TransferCurveDisplay": "skhalfway.transfer",
     "TransferMatrix": "skhalfway.transfer",
     "TransferMatrixDisplay": "skhalfway.transfer",
     "TransferScorer": "skhalfway.transfer",
@@ -18,6 +27,9 @@ _HOME = {
 
 __all__ = [
     "AdversarialGenerator",
+    "Constraints",
+    "TransferCurve",
+    "TransferCurveDisplay",
     "TransferMatrix",
     "TransferMatrixDisplay",
     "TransferScorer",

@@ -100,12 +100,7 @@ def demo(output: Path, *, eps: float = 0.15, n_samples: int = 100, seed: int = 0
         bar.set_postfix_str(name)
         train(models[name], X_train, y_train, seed=seed)
 
-    generator = AdversarialGenerator(
-        eps=eps,
-        clip_values=(0, 1),
-        # forest and neighbours have no gradient: a short black-box attack, so their rows are weak
-        attack_params={"max_iter": 6, "init_eval": 20, "max_eval": 100},
-    )
+    generator = AdversarialGenerator(eps=eps, clip_values=(0, 1))
     scorer = TransferScorer(generator, n_jobs=2, random_state=seed, verbose=1).fit(models)
     matrix = scorer.transfer(X_test, y_test)
 

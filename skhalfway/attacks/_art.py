@@ -22,12 +22,14 @@ from numpy.typing import NDArray
 from sklearn.frozen import FrozenEstimator
 from threadpoolctl import threadpool_limits
 
-from skhalfway.attacks._norms import keep_budget
+from skhalfway.attacks._problem import Outcome
+from skhalfway.attacks._queries import Queries, begin
 from skhalfway.models._kinds import is_art_classifier
 from skhalfway.models._torch import dtype_of
 
 if TYPE_CHECKING:
     from skhalfway.attacks._problem import Problem
+    from skhalfway.attacks._region import Region
     from skhalfway.models import Model
 
 # ART draws from the global generators, which belong to one thread at a time.
@@ -50,15 +52,17 @@ def global_randomness(seed: int) -> Iterator[None]:
 
 
 class _Float32(torch.nn.Module):
-    """A Model's logits for ART, which computes in float32."""
+    """A Model's logits for ART, which computes in float32, in the region's coordinates."""
 
-    def __init__(self, model: Model) -> None:
+    def __init__(self, model: Model, region: Region) -> None:
         super().__init__()
         assert model.module is not None
         self.source, self.dtype = model, dtype_of(model.module)
+        self.unit = None if region.unit is None else torch.tensor(region.unit, dtype=self.dtype)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.source.logits(x.to(self.dtype)).float()
+        x = x.to(self.dtype)
+        return self.source.logits(x if self.unit is None else x * self.unit).float()
 
 
 _DECISION_BASED = (BoundaryAttack, HopSkipJump)
@@ -81,16 +85,17 @@ def parameter_names(class_: Any) -> list[str]:
 
 
 def _wrappers(
-    model: Model, X: NDArray[Any], n_classes: int, clip_values: tuple[Any, Any], *, decisions: bool
+    model: Model, region: Region, n_classes: int, clip_values: tuple[Any, Any], *, decisions: bool
 ) -> Iterator[Any]:
     """The ART estimators that can stand for a source, the most able first."""
     # decision-based attacks hand on float64, which a module of float32 refuses: ours below casts
-    if is_art_classifier(model.estimator) and not decisions:
+    own = region.unit is None
+    if is_art_classifier(model.estimator) and not decisions and own:
         yield model.estimator
-    shape = X.shape[1:]
+    shape = region.X.shape[1:]
     if model.has_gradient:
         yield PyTorchClassifier(
-            _Float32(model),
+            _Float32(model, region),
             loss=torch.nn.CrossEntropyLoss(),
             input_shape=shape,
             nb_classes=n_classes,
@@ -99,43 +104,15 @@ def _wrappers(
         )
 
     def predict(x: NDArray[Any]) -> NDArray[np.float64]:
-        x = x.astype(X.dtype)
+        x = region.to_input(x).astype(region.X.dtype)
         return np.eye(n_classes)[model.predict(x)] if decisions else model.scores(x)
 
     yield BlackBoxClassifierNeuralNetwork(predict, shape, n_classes, clip_values=clip_values)
     classifier = model.estimator
     while isinstance(classifier, FrozenEstimator):
         classifier = classifier.estimator
-    if type(classifier).__module__.startswith("sklearn."):
+    if own and type(classifier).__module__.startswith("sklearn."):
         yield SklearnClassifier(classifier, clip_values=clip_values)
-
-
-def _start_points(
-    model: Model,
-    X: NDArray[np.float32],
-    labels: NDArray[np.intp],
-    clip_values: tuple[Any, Any],
-    *,
-    dtype: Any,
-    targeted: bool,
-    n_draws: int = 100,
-) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    """Points where a decision-based attack may begin, and which samples to attack from them.
-
-    The nearest other sample of X that lies where the attack wants to be, else
-    a random point. ART draws its own one row at a time and without a seed. Not
-    attacked are samples with no such point, and those that are there already.
-    """
-    spare = np.random.uniform(*clip_values, size=(n_draws, *X.shape[1:])).astype(np.float32)
-    pool = np.concatenate([X, spare])
-    predicted = model.predict(pool.astype(dtype))
-    flat = torch.from_numpy(pool.reshape(len(pool), -1))
-    distance = torch.cdist(flat[: len(X)], flat).numpy()
-    goal = (predicted == labels[:, None]) == targeted
-    distance[~goal] = np.inf
-    nearest = distance.argmin(axis=1)
-    index = np.arange(len(X))
-    return pool[nearest], np.isfinite(distance[index, nearest]) & ~goal[index, index]
 
 
 def _as_art_bound(bound: Any) -> float | NDArray[np.float32]:
@@ -149,26 +126,33 @@ def run(
     settings: dict[str, Any],
     attack_params: dict[str, Any],
     seed: int,
-) -> NDArray[Any]:
+) -> Outcome:
     """Run an ART attack, given as a class or an instance, on a Model.
 
     ``settings`` are the generator's own (eps, norm, max_iter...), passed as far
     as the class takes them; ``attack_params`` go before them. An instance keeps
     its own settings.
     """
-    model, X, labels, targeted = problem.model, problem.X, problem.labels, problem.targeted
-    n_classes, bounds, eps = problem.n_classes, problem.bounds, problem.eps
+    model, region, labels, targeted = problem.model, problem.region, problem.labels, problem.targeted
+    n_classes, X = problem.n_classes, region.start()
+    if region.carried is not None:
+        raise ValueError(
+            "attacks of ART take numbers only, but X holds categories or missing values; "
+            f"encode them, or give one of skhalfway's own attacks, not {attack!r}"
+        )
     # Without bounds ART still needs a finite range: one that no point of the ball leaves.
-    low, high = X.min() - eps, X.max() + eps
-    if bounds is not None:
+    low, high = X.min() - region.eps, X.max() + region.eps
+    if (bounds := region.bounds()) is not None:
         low, high = (np.where(np.isfinite(b), b, free) for b, free in zip(bounds, (low, high), strict=True))
+        if low.shape == X.shape:  # a range for all samples: each one's own is kept to at the end
+            low, high = low.min(axis=0), high.max(axis=0)
     if np.ndim(low) or np.ndim(high):
         low, high = (np.broadcast_to(bound, X.shape[1:]) for bound in (low, high))
     clip_values = _as_art_bound(low), _as_art_bound(high)
     class_: Any = attack if isinstance(attack, type) else type(attack)
     refused = []
     decisions = issubclass(class_, _DECISION_BASED)
-    for estimator in _wrappers(model, X, n_classes, clip_values, decisions=decisions):
+    for estimator in _wrappers(model, region, n_classes, clip_values, decisions=decisions):
         if class_.is_estimator_valid(estimator, class_._estimator_requirements):
             break
         refused.append(type(estimator).__name__)
@@ -198,10 +182,14 @@ def run(
         X32, one_hot = X.astype(np.float32), np.eye(n_classes, dtype=np.float32)[labels]
         X_adv = X32.copy()
         if decisions:
-            start, rows = _start_points(model, X32, labels, clip_values, dtype=X.dtype, targeted=targeted)
+            # ART draws its own start one row at a time and without a seed
+            queries = Queries(problem, np.iinfo(np.int32).max)
+            begin(queries, np.random.RandomState(seed))
+            rows = np.isfinite(queries.distances) & (queries.distances > 0)
             if rows.any():
-                X_adv[rows] = bound.generate(X32[rows], y=one_hot[rows], x_adv_init=start[rows])
+                start = queries.nearest[rows].reshape(X32[rows].shape).astype(np.float32)
+                X_adv[rows] = bound.generate(X32[rows], y=one_hot[rows], x_adv_init=start)
         else:
             X_adv = bound.generate(X_adv, y=None if y_is_target and not targeted else one_hot)
     # ART computes in float32: what it left alone stays as it was
-    return keep_budget(X, np.where(X_adv == X32, X, X_adv), eps, problem.norm, bounds)
+    return Outcome(region.keep(np.where(X_adv == X32, X, X_adv)))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from copy import copy
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -11,12 +11,17 @@ from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin, 
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from skhalfway._inputs import check_labels, container_of, read_samples
-from skhalfway.attacks._parameters import black_box_attack, check_parameters, gradient_attack
-from skhalfway.attacks._problem import Bounds, Problem, read_bounds
+from skhalfway._inputs import Frame, check_labels, container_of, read_samples
+from skhalfway.attacks._budget import spread_of, spread_seen
+from skhalfway.attacks._constraints import Constraints, Header
+from skhalfway.attacks._parameters import KINDS, automatic, check_parameters, make_attack
+from skhalfway.attacks._problem import Outcome, Problem, read_region
 from skhalfway.models import Model, as_model
 from skhalfway.models._as_model import check_kind, counts_as_fitted, fit_clone
 from skhalfway.models._kinds import is_art_classifier
+
+if TYPE_CHECKING:
+    from skhalfway.attacks._region import Region
 
 
 class AdversarialGenerator(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
@@ -34,41 +39,58 @@ class AdversarialGenerator(OneToOneFeatureMixin, TransformerMixin, BaseEstimator
         a ``torch.nn.Module``, an ART classifier and an object without a
         ``fit`` count as fitted and are used as they are, with no need to
         call :meth:`fit`.
-    attack : {"auto", "fgsm", "pgd", "mifgsm"} or ART attack, default="auto"
-        - ``"fgsm"``: one step along the gradient [1]_.
-        - ``"pgd"``: projected gradient steps [2]_.
-        - ``"mifgsm"``: gradient steps with momentum [3]_.
-        - a class or an instance of an evasion attack of ART. A class gets
+    attack : str or ART attack, default="auto"
+        - ``"auto"``: ``"pgd"`` for a source with a gradient, exact or smoothed,
+          else ``"hopskipjump"`` (``"surrogate"`` in L1).
+        - By gradient: ``"fgsm"``, one step [1]_; ``"pgd"``, projected steps
+          [2]_; ``"mifgsm"``, steps with momentum [3]_.
+        - For the nearest sample that fools: ``"deepfool"`` [4]_ and ``"fmn"``
+          [5]_ by gradient; ``"tree"`` for trees (exact) and ensembles of trees.
+        - Without a gradient: ``"hopskipjump"`` asks for predictions [6]_,
+          ``"square"`` for scores [7]_; ``"surrogate"`` distils the source into a
+          network and attacks that [8]_.
+        - A class or an instance of an evasion attack of ART. A class gets
           this object's ``eps``, ``norm``, ``max_iter``, ``step_size`` and
           ``batch_size`` as far as it takes them. An instance keeps its own;
           its ``eps`` and ``norm`` must be the same as this object's. What an
           attack returns outside the budget (many of ART's look for the
           smallest change, whatever its size) is brought back into it by the
           shortest way.
-        - ``"auto"``: ``"pgd"`` for a source with a gradient, else ART's
-          HopSkipJump, which asks for predictions only.
-    eps : float, default=0.1
-        Budget: largest norm of a change, in input units.
+    eps : float, array-like of shape (n_features,) or mapping, default=0.1
+        Budget: largest norm of a change. One number; or one for each feature,
+        as an array or by column name, 0 where nothing may change: the change
+        is then divided by these and its norm is at most 1. ``np.inf`` is
+        allowed for attacks that look for the nearest sample.
+    eps_unit : {"input", "std", "range"}, default="input"
+        What ``eps`` counts in: the units of the data, or each feature's
+        standard deviation or range in the training data (needs :meth:`fit`).
     norm : {np.inf, 2, 1}, default=np.inf
         Norm in which the budget counts.
+    constraints : Constraints, default=None
+        What else a valid sample keeps to: immutable, integer, one-hot and
+        monotone columns, a projection. See :class:`~skhalfway.Constraints`.
     max_iter : int, default=40
-        Number of steps. ``"fgsm"`` takes one.
+        Number of steps of attacks by gradient. ``"fgsm"`` takes one.
+    max_queries : int, default=1000
+        Most predictions that an attack without a gradient asks for one sample.
     step_size : float, default=None
-        Length of a step, in input units. None is ``2.5 * eps / max_iter`` for
-        ``"pgd"`` and ``eps / max_iter`` for ``"mifgsm"``.
+        Length of a step, in the units of ``eps`` (a fraction of it, where it
+        is per feature). None is ``2.5 * eps / max_iter`` for ``"pgd"`` and
+        ``eps / max_iter`` for ``"mifgsm"``.
     n_restarts : int, default=1
         Number of attacks on each sample; the one with the largest margin is
-        kept. All but the first start at random. Gradient attacks only.
+        kept. All but the first start at random. For ``"fgsm"``, ``"pgd"``,
+        ``"mifgsm"`` and ``"surrogate"``.
     random_start : bool, default=False
-        Whether the first attack also starts at a random point of the ball
-        rather than at the sample. Gradient attacks only.
+        Whether the first of these also starts at a random point of the ball
+        rather than at the sample.
     clip_values : tuple of (min, max), default=None
         Range of valid data: two numbers, or two arrays of the shape of a
         sample. Data outside is an error. None: no clipping.
     attack_params : dict, default=None
-        Further parameters of the attack: ``{"decay": 1.0}`` for ``"mifgsm"``;
-        for an ART class any of its own, which go before this object's.
-        Under ``"auto"`` they are HopSkipJump's, for black boxes.
+        Further parameters of the attack, such as ``{"decay": 1.0}`` for
+        ``"mifgsm"``; for an ART class any of its own, which go before this
+        object's. None under ``"auto"``.
     batch_size : int, default=256
         Samples attacked at once. Results do not depend on it, but for
         rounding.
@@ -76,8 +98,8 @@ class AdversarialGenerator(OneToOneFeatureMixin, TransformerMixin, BaseEstimator
         Where gradients are computed. None is where the source's weights lie;
         elsewhere a copy of them is used.
     random_state : int, RandomState instance or None, default=None
-        For random starts and ART's attacks. Pass an int for the same output
-        across calls.
+        For whatever an attack draws. Pass an int for the same output across
+        calls.
 
     Attributes
     ----------
@@ -92,10 +114,19 @@ class AdversarialGenerator(OneToOneFeatureMixin, TransformerMixin, BaseEstimator
 
     n_iter_ : int
         Number of steps that the attack is allowed.
+    n_queries_ : ndarray of shape (n_samples,) or None
+        Predictions that the last :meth:`generate` asked of the source for each
+        sample; None after attacks by gradient.
+    distances_ : ndarray of shape (n_samples,) or None
+        Norm of the smallest change found by the last :meth:`generate` that
+        fools the source, in the units of ``eps`` and however large: inf where
+        none was found, 0 where none is needed. None after attacks that do not
+        look for it.
 
     See Also
     --------
     skhalfway.TransferScorer : How many of these fool other models.
+    skhalfway.Constraints : What a valid sample keeps to.
 
     Notes
     -----
@@ -105,6 +136,13 @@ class AdversarialGenerator(OneToOneFeatureMixin, TransformerMixin, BaseEstimator
     goes to the feature with the largest gradient and, where ``clip_values``
     leave that one no room, to the next.
 
+    :meth:`transform` leaves no trace in this object, as scikit-learn asks;
+    :meth:`generate` reports what it took and found in ``n_queries_`` and
+    ``distances_``.
+
+    Columns of a DataFrame that hold categories, and missing values, stay as
+    they are.
+
     References
     ----------
     .. [1] Goodfellow, Shlens & Szegedy, "Explaining and harnessing adversarial
@@ -113,6 +151,16 @@ class AdversarialGenerator(OneToOneFeatureMixin, TransformerMixin, BaseEstimator
        attacks", ICLR 2018, section 2.1.
     .. [3] Dong et al., "Boosting adversarial attacks with momentum", CVPR
        2018, Algorithm 1.
+    .. [4] Moosavi-Dezfooli, Fawzi & Frossard, "DeepFool: a simple and accurate
+       method to fool deep neural networks", CVPR 2016, Algorithm 2.
+    .. [5] Pintor et al., "Fast minimum-norm adversarial attacks through
+       adaptive norm constraints", NeurIPS 2021, Algorithm 1.
+    .. [6] Chen, Jordan & Wainwright, "HopSkipJumpAttack: a query-efficient
+       decision-based attack", IEEE S&P 2020, Algorithm 2.
+    .. [7] Andriushchenko et al., "Square attack: a query-efficient black-box
+       adversarial attack via random search", ECCV 2020, Algorithms 1 to 3.
+    .. [8] Papernot et al., "Practical black-box attacks against machine
+       learning", ASIACCS 2017, Algorithm 1.
 
     Examples
     --------
@@ -133,9 +181,12 @@ class AdversarialGenerator(OneToOneFeatureMixin, TransformerMixin, BaseEstimator
         estimator: Any = None,
         *,
         attack: Any = "auto",
-        eps: float = 0.1,
+        eps: Any = 0.1,
+        eps_unit: str = "input",
         norm: float = np.inf,
+        constraints: Constraints | None = None,
         max_iter: int = 40,
+        max_queries: int = 1000,
         step_size: float | None = None,
         n_restarts: int = 1,
         random_start: bool = False,
@@ -148,8 +199,11 @@ class AdversarialGenerator(OneToOneFeatureMixin, TransformerMixin, BaseEstimator
         self.estimator = estimator
         self.attack = attack
         self.eps = eps
+        self.eps_unit = eps_unit
         self.norm = norm
+        self.constraints = constraints
         self.max_iter = max_iter
+        self.max_queries = max_queries
         self.step_size = step_size
         self.n_restarts = n_restarts
         self.random_start = random_start
@@ -185,7 +239,8 @@ class AdversarialGenerator(OneToOneFeatureMixin, TransformerMixin, BaseEstimator
         """
         check_parameters(self)
         array = read_samples(self, X, reset=True)
-        read_bounds(self.clip_values, array)
+        spread = spread_of(array, self.eps_unit)
+        self._region(array, self, Frame.of(X), spread)
         source = self.estimator
         if source is None:
             from sklearn.linear_model import LogisticRegression
@@ -200,6 +255,7 @@ class AdversarialGenerator(OneToOneFeatureMixin, TransformerMixin, BaseEstimator
         model = as_model(source)
         self.classes_ = self._classes(model, array)
         self.estimator_ = source
+        self._spread = self.eps_unit, spread
         self.n_iter_ = 1 if self.attack == "fgsm" else self.max_iter
         return self
 
@@ -223,7 +279,7 @@ class AdversarialGenerator(OneToOneFeatureMixin, TransformerMixin, BaseEstimator
         ValueError
             If the data is invalid or outside ``clip_values``.
         """
-        return self.generate(X)
+        return self._generate(X)[1]
 
     def generate(self, X: Any, y: Any = None, target: Any = None) -> Any:
         """Attack given labels, or move towards target labels.
@@ -248,8 +304,9 @@ class AdversarialGenerator(OneToOneFeatureMixin, TransformerMixin, BaseEstimator
         NotFittedError
             If the source needs :meth:`fit`.
         ValueError
-            If the data is invalid or outside ``clip_values``, a label is
-            unknown, or both ``y`` and ``target`` are given.
+            If the data is invalid, outside ``clip_values`` or breaks its own
+            constraints, a label is unknown, or both ``y`` and ``target`` are
+            given.
 
         Examples
         --------
@@ -261,17 +318,24 @@ class AdversarialGenerator(OneToOneFeatureMixin, TransformerMixin, BaseEstimator
         >>> generator.estimator_.predict(X_adv)[::15]
         array([0, 0, 0, 0, 0, 0, 0, 1, 1, 1])
         """
+        outcome, X_adv = self._generate(X, y, target)
+        self.n_queries_, self.distances_ = outcome.n_queries, outcome.distances
+        return X_adv
+
+    def _generate(self, X: Any, y: Any = None, target: Any = None) -> tuple[Outcome, Any]:
         check_is_fitted(self)
         check_parameters(self)
         if y is not None and target is not None:
             raise ValueError("generate takes y (labels to leave) or target (labels to reach), not both")
         fitted = hasattr(self, "estimator_")
-        model = as_model(self.estimator_ if fitted else self.estimator)
-        array = read_samples(
-            self if fitted else _reader(model), X, reset=not fitted and model.n_features_in_ is None
-        )
-        bounds = read_bounds(self.clip_values, array)
+        frame = Frame.of(X)
+        model = as_model(self.estimator_ if fitted else self.estimator).reading(frame)
+        reader = self if fitted else _reader(model)
+        array = read_samples(reader, X, reset=not fitted and model.n_features_in_ is None)
+        region = self._region(array, reader, frame, spread_seen(self, self.eps_unit))
         classes = self.classes_ if fitted else self._classes(model, array)
+        if np.isnan(array).any():
+            model.predict(array)  # whether missing values are an error is the source's to say
         if target is not None:
             wanted = np.full(len(array), target) if np.ndim(target) == 0 else target
             labels = check_labels(wanted, classes, len(array), name="target")
@@ -279,8 +343,30 @@ class AdversarialGenerator(OneToOneFeatureMixin, TransformerMixin, BaseEstimator
             labels = check_labels(y, classes, len(array))
         else:
             labels = model.predict(array)
-        X_adv = self._attack(model, array, labels, len(classes), bounds, targeted=target is not None)
-        return container_of(X)(X_adv)
+        outcome = self._attack(model, region, labels, len(classes), targeted=target is not None)
+        return outcome, container_of(X)(outcome.X_adv)
+
+    def set_params(self, **params: Any) -> AdversarialGenerator:
+        """Set parameters, fields of ``constraints`` included.
+
+        Parameters
+        ----------
+        **params : dict
+            Values by name; ``constraints__immutable`` makes new constraints, with
+            that field changed.
+
+        Returns
+        -------
+        self : AdversarialGenerator
+            This object.
+        """
+        prefix = "constraints__"
+        fields = {name: value for name, value in params.items() if name.startswith(prefix)}
+        super().set_params(**{name: value for name, value in params.items() if name not in fields})
+        if fields:
+            changes = {name.removeprefix(prefix): value for name, value in fields.items()}
+            self.constraints = (self.constraints or Constraints()).replaced(**changes)
+        return self
 
     def __sklearn_clone__(self) -> AdversarialGenerator:
         if not is_art_classifier(self.estimator):
@@ -310,66 +396,59 @@ class AdversarialGenerator(OneToOneFeatureMixin, TransformerMixin, BaseEstimator
             )
         return classes
 
+    def _region(
+        self, X: NDArray[Any], header: Any, frame: Frame | None, spread: NDArray[np.float64] | None
+    ) -> Region:
+        """Where each sample may go."""
+        names = getattr(header, "feature_names_in_", None)
+        return read_region(
+            X,
+            eps=self.eps,
+            norm=self.norm,
+            clip_values=self.clip_values,
+            constraints=self.constraints,
+            spread=spread,
+            header=Header(int(np.prod(X.shape[1:])), None if names is None else list(names)),
+            categories=None if frame is None else frame.categories,
+        )
+
     def _attack(
         self,
         model: Model,
-        X: NDArray[Any],
+        region: Region,
         labels: NDArray[np.intp],
         n_classes: int,
-        bounds: Bounds | None,
         *,
         targeted: bool = False,
-    ) -> NDArray[Any]:
+    ) -> Outcome:
         """Adversarial samples for checked input, in X's shape and float type."""
-        problem = Problem(model, X, labels, n_classes, self.eps, self.norm, bounds, targeted)
+        problem = Problem(model, region, labels, n_classes, targeted)
         rng = check_random_state(self.random_state)
         if not isinstance(self.attack, str):
-            return self._run_art(self.attack, problem, rng)
-        if model.has_gradient:
-            return self._run_gradient("pgd" if self.attack == "auto" else self.attack, problem, rng)
-        if self.attack != "auto":
+            return self._run_art(problem, rng)
+        name = automatic(model, self.norm) if self.attack == "auto" else self.attack
+        if KINDS[name].gradient and not model.has_gradient:
             raise TypeError(
-                f"attack={self.attack!r} needs gradients, but {model.why_black_box}; "
+                f"attack={name!r} needs gradients, but {model.why_black_box}; "
                 "attack='auto' attacks black boxes too"
             )
-        if self.norm == 1:
-            raise ValueError(
-                f"{type(model.estimator).__name__} is a black box, which attack='auto' attacks in "
-                f"norm np.inf or 2, got 1 ({model.why_black_box})"
-            )
-        return self._run_art(black_box_attack(), problem, rng)
+        return make_attack(self, name).run(problem, rng)
 
-    def _run_gradient(self, name: str, problem: Problem, rng: np.random.RandomState) -> NDArray[Any]:
-        from skhalfway.attacks._gradient import run_in_batches
-
-        return run_in_batches(
-            gradient_attack(self, name),
-            problem,
-            n_restarts=self.n_restarts,
-            random_start=self.random_start,
-            batch_size=self.batch_size,
-            device=self.device,
-            rng=rng,
-        )
-
-    def _run_art(self, attack: Any, problem: Problem, rng: np.random.RandomState) -> NDArray[Any]:
+    def _run_art(self, problem: Problem, rng: np.random.RandomState) -> Outcome:
         from skhalfway.attacks import _art
-        from skhalfway.attacks._gradient import pgd
 
-        if self.n_restarts != 1 or self.random_start:
-            raise ValueError(
-                "n_restarts and random_start are for gradient attacks; for ART's give its own parameters "
-                f"in attack_params (source: {type(problem.model.estimator).__name__})"
-            )
+        eps = problem.region.eps
         settings = {
-            "eps": self.eps,
+            "eps": eps,
             "norm": self.norm,
             "max_iter": self.max_iter,
-            "eps_step": pgd(self.eps, self.max_iter, self.step_size).step_size,
+            "eps_step": 2.5 * eps / self.max_iter if self.step_size is None else self.step_size,
             "batch_size": self.batch_size,
         }
         seed = rng.randint(np.iinfo(np.int32).max)
-        return _art.run(attack, problem, settings=settings, attack_params=self.attack_params or {}, seed=seed)
+        return _art.run(
+            self.attack, problem, settings=settings, attack_params=self.attack_params or {}, seed=seed
+        )
 
 
 def _reader(model: Model) -> BaseEstimator:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from math import isfinite
 from numbers import Real
@@ -11,13 +12,104 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from skhalfway.attacks._norms import BALLS, keep_budget, lengths, random_in_ball
+from skhalfway.attacks._norms import lengths, random_in_ball
+from skhalfway.attacks._problem import Outcome
 from skhalfway.models._torch import device_of, dtype_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from skhalfway.attacks._norms import Ball
-    from skhalfway.attacks._problem import Problem
+    from skhalfway.attacks._problem import Problem, Settings
     from skhalfway.models import Model
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Some samples of a problem, as tensors.
+
+    Attributes
+    ----------
+    rows : slice
+        Which samples.
+    ball : Ball
+        Budget and bounds.
+    own : bool Tensor of shape (n_samples, n_classes)
+        True at each sample's label.
+    logits : callable
+        Differentiable logits of a tensor of the region's coordinates.
+    targeted : bool
+        Whether the labels are where to go rather than where to leave.
+    place : dict
+        Float type and device of the tensors.
+    """
+
+    rows: slice
+    ball: Ball
+    own: torch.Tensor
+    logits: Callable[[torch.Tensor], torch.Tensor]
+    targeted: bool
+    place: dict[str, Any]
+
+    def slope(self, logits: torch.Tensor) -> torch.Tensor:
+        """Gradient of the margin m = logsumexp(other logits) - own logit at the logits.
+
+        Cross-entropy is softplus(m), so this has the direction of its gradient, and it does not vanish
+        where a confident source saturates.
+        """
+        return logits.detach().masked_fill(self.own, -torch.inf).softmax(dim=1).masked_fill_(self.own, -1.0)
+
+    def margins(self, x: torch.Tensor) -> torch.Tensor:
+        """Largest other logit minus the label's own, or its negative: positive where an attack won."""
+        with torch.no_grad():
+            logits = self.logits(x)
+            margin = logits.masked_fill(self.own, -torch.inf).amax(dim=1) - logits[self.own]
+        return -margin if self.targeted else margin
+
+
+def batches(problem: Problem, model: Model, settings: Settings) -> Iterator[Batch]:
+    """The samples of a problem, some at a time."""
+    assert model.module is not None
+    region = problem.region
+    place: dict[str, Any] = {"dtype": dtype_of(model.module), "device": device_of(model.module)}
+    for begin in range(0, len(region), settings.batch_size):
+        rows = slice(begin, begin + settings.batch_size)
+        view = region.view(rows, place)
+        label = torch.from_numpy(problem.labels[rows]).to(place["device"])
+        yield Batch(
+            rows,
+            region.ball(rows, place),
+            torch.nn.functional.one_hot(label, problem.n_classes).bool(),
+            model.logits if view is None else _Viewed(model, view),
+            problem.targeted,
+            place,
+        )
+
+
+@dataclass(frozen=True)
+class _Viewed:
+    model: Model
+    view: Callable[[torch.Tensor], torch.Tensor]
+
+    def __call__(self, x: torch.Tensor) -> torch.Tensor:
+        return self.model.logits(self.view(x))
+
+
+def on_device(model: Model, device: Any) -> Model:
+    """The source where the settings want it."""
+    assert model.module is not None
+    return model if device is None else model.on(torch.device(device))
+
+
+def as_array(model: Model, x: torch.Tensor) -> NDArray[Any]:
+    """End points as an array; gradients that are not finite have no end."""
+    end = x.cpu().numpy()
+    if not np.isfinite(end).all():
+        raise ValueError(
+            f"{type(model.estimator).__name__} has gradients that are not finite; "
+            "look for overflow in its outputs"
+        )
+    return end
 
 
 @dataclass(frozen=True)
@@ -26,56 +118,32 @@ class GradientAttack:
 
     Attributes
     ----------
+    settings : Settings
+        The generator's.
     n_steps : int
         Number of gradients.
-    step_size : float
-        Length of a step, in input units.
+    reach : float
+        Sum of the lengths of all steps, as a multiple of the budget, where the settings name no step size.
     decay : float, default=0.0
         Share of the accumulated gradient that is kept at each step.
     """
 
+    settings: Settings
     n_steps: int
-    step_size: float
+    reach: float
     decay: float = 0.0
 
-    def run(
-        self, model: Model, x: torch.Tensor, own: torch.Tensor, ball: Ball, *, targeted: bool
-    ) -> torch.Tensor:
-        """Attack from the start points ``x``, whose memory is used for the result.
-
-        The loss is cross-entropy, away from the labels or (``targeted``)
-        towards them. Its gradient at the logits is taken up to a positive
-        factor per sample, which no step below depends on:
-        cross-entropy is softplus(m) with the margin
-        m = logsumexp(other logits) - own logit, so the gradient of m has its
-        direction, and it does not vanish where a confident source saturates.
-
-        Parameters
-        ----------
-        model : Model
-            Differentiable source, in evaluation mode.
-        x : Tensor of shape (n_samples, ...)
-            Start points.
-        own : bool Tensor of shape (n_samples, n_classes)
-            True at each sample's label.
-        ball : Ball
-            Budget and bounds.
-        targeted : bool
-            Whether the labels are where to go rather than where to leave.
-
-        Returns
-        -------
-        x : Tensor of shape (n_samples, ...)
-            End points.
-        """
-        size = -self.step_size if targeted else self.step_size
-        momentum: torch.Tensor | None = None
+    def climb(self, batch: Batch, x: torch.Tensor, size: float) -> torch.Tensor:
+        """Raise the loss (or lower it, ``targeted``) from the points ``x``, whose memory the result uses."""
+        ball, momentum = batch.ball, None
+        size = -size if batch.targeted else size
         for _ in range(self.n_steps):
             x.requires_grad_()
-            logits = model.logits(x)
-            slope = logits.detach().masked_fill(own, -torch.inf).softmax(dim=1).masked_fill_(own, -1.0)
-            (gradient,) = torch.autograd.grad(logits, x, slope)
+            logits = batch.logits(x)
+            (gradient,) = torch.autograd.grad(logits, x, batch.slope(logits))
             x = x.detach()
+            if ball.free is not None:
+                gradient.mul_(ball.free)
             if self.decay:
                 gradient.div_(lengths(gradient, 1).clamp_min_(torch.finfo(x.dtype).tiny))
                 momentum = gradient if momentum is None else momentum.mul_(self.decay).add_(gradient)
@@ -84,86 +152,50 @@ class GradientAttack:
             ball.confine(x)
         return x
 
-
-def margins(model: Model, x: torch.Tensor, own: torch.Tensor, *, targeted: bool) -> torch.Tensor:
-    """Largest other logit minus the label's own, or its negative: positive where an attack won."""
-    with torch.no_grad():
-        logits = model.logits(x)
-        margin = logits.masked_fill(own, -torch.inf).amax(dim=1) - logits[own]
-    return -margin if targeted else margin
-
-
-def run_in_batches(
-    attack: GradientAttack,
-    problem: Problem,
-    *,
-    n_restarts: int,
-    random_start: bool,
-    batch_size: int,
-    device: Any,
-    rng: np.random.RandomState,
-) -> NDArray[Any]:
-    """Run an attack on all samples, some at a time; of several restarts keep the largest margin."""
-    X, eps, norm, bounds = problem.X, problem.eps, problem.norm, problem.bounds
-    module = problem.model.module
-    assert module is not None
-    device = device_of(module) if device is None else torch.device(device)
-    model = problem.model.on(device)
-    place: dict[str, Any] = {"dtype": dtype_of(module), "device": device}
-    low, high = (None, None) if bounds is None else (torch.tensor(b, **place) for b in bounds)
-    X_adv, best = X.copy(), np.full(len(X), -np.inf)
-    with model.evaluating():
-        for restart in range(n_restarts):
-            at_random = random_start or restart > 0
-            # drawn at once, so that they do not depend on the batches
-            start = random_in_ball(rng, X.shape, eps, norm) if at_random else None
-            for begin in range(0, len(X), batch_size):
-                batch = slice(begin, begin + batch_size)
-                x0 = torch.tensor(X[batch], **place)
-                ball = BALLS[norm](x0, eps, low, high)
-                x = x0.clone()
-                if start is not None:
-                    x += torch.from_numpy(start[batch]).to(**place)
-                    ball.confine(x)
-                label = torch.from_numpy(problem.labels[batch]).to(device)
-                own = torch.nn.functional.one_hot(label, problem.n_classes).bool()
-                x = attack.run(model, x, own, ball, targeted=problem.targeted)
-                end = x.cpu().numpy()
-                if not np.isfinite(end).all():
-                    raise ValueError(
-                        f"{type(model.estimator).__name__} has gradients that are not finite; "
-                        "look for overflow in its outputs"
-                    )
-                kept = keep_budget(X[batch], end, eps, norm, bounds)
-                if n_restarts == 1:
-                    X_adv[batch] = kept
-                    continue
-                margin = margins(model, x, own, targeted=problem.targeted).cpu().numpy()
-                better = margin > best[batch]
-                best[batch][better] = margin[better]
-                X_adv[batch][better] = kept[better]
-    return X_adv
+    def run(self, problem: Problem, rng: np.random.RandomState) -> Outcome:
+        """Attack all samples; of several restarts keep the largest margin."""
+        region, settings = problem.region, self.settings
+        size = self.reach * region.eps / self.n_steps if settings.step_size is None else settings.step_size
+        model = on_device(problem.model, settings.device)
+        X_adv, best = region.X.copy(), np.full(len(region), -np.inf)
+        with model.evaluating():
+            for restart in range(settings.n_restarts):
+                at_random = settings.random_start or restart > 0
+                # drawn at once, so that they do not depend on the batches
+                start = random_in_ball(rng, region.X.shape, region.eps, region.norm) if at_random else None
+                for batch in batches(problem, model, settings):
+                    x = batch.ball.x0.clone()
+                    if start is not None:
+                        x += torch.from_numpy(start[batch.rows]).to(**batch.place)
+                        batch.ball.confine(x)
+                    x = self.climb(batch, x, size)
+                    kept = region.keep(as_array(model, x), batch.rows)
+                    if settings.n_restarts == 1:
+                        X_adv[batch.rows] = kept
+                        continue
+                    margin = batch.margins(x).cpu().numpy()
+                    better = margin > best[batch.rows]
+                    best[batch.rows][better] = margin[better]
+                    X_adv[batch.rows][better] = kept[better]
+        return Outcome(X_adv)
 
 
-def fgsm(eps: float, max_iter: int, step_size: float | None) -> GradientAttack:
+def fgsm(settings: Settings) -> GradientAttack:
     """Fast gradient (sign) method: one step of length eps (Goodfellow et al. 2015, section 4)."""
-    if step_size is not None:
+    if settings.step_size is not None:
         raise ValueError(
-            f"attack='fgsm' takes one step of length eps; step_size must be None, got {step_size}"
+            f"attack='fgsm' takes one step of length eps; step_size must be None, got {settings.step_size}"
         )
-    return GradientAttack(n_steps=1, step_size=eps)
+    return GradientAttack(settings, n_steps=1, reach=1.0)
 
 
-def pgd(eps: float, max_iter: int, step_size: float | None) -> GradientAttack:
+def pgd(settings: Settings) -> GradientAttack:
     """Projected gradient descent (Madry et al. 2018, section 2.1); its steps add up to 2.5 eps."""
-    return GradientAttack(max_iter, 2.5 * eps / max_iter if step_size is None else step_size)
+    return GradientAttack(settings, settings.max_iter, reach=2.5)
 
 
-def mifgsm(eps: float, max_iter: int, step_size: float | None, decay: float = 1.0) -> GradientAttack:
+def mifgsm(settings: Settings, decay: float = 1.0) -> GradientAttack:
     """Momentum iterative method (Dong et al. 2018, Algorithm 1); its steps add up to eps."""
     if not isinstance(decay, Real) or not isfinite(decay) or decay < 0:
         raise ValueError(f"attack_params['decay'] must be a finite number >= 0, got {decay!r}")
-    return GradientAttack(max_iter, eps / max_iter if step_size is None else step_size, decay)
-
-
-ATTACKS = {"fgsm": fgsm, "pgd": pgd, "mifgsm": mifgsm}
+    return GradientAttack(settings, settings.max_iter, 1.0, decay)

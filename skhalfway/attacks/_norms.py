@@ -25,14 +25,15 @@ def lengths(delta: torch.Tensor, norm: float) -> torch.Tensor:
 class Ball:
     """All points within ``eps`` of the rows of ``x0`` and between ``low`` and ``high``.
 
-    ``low`` and ``high`` are tensors that broadcast against ``x0``, or None.
-    A subclass stands for a norm.
+    ``low`` and ``high`` are tensors that broadcast against ``x0``, or None; ``free`` is 0 where a value
+    never changes, 1 elsewhere. A subclass stands for a norm.
     """
 
     x0: torch.Tensor
     eps: float
     low: torch.Tensor | None
     high: torch.Tensor | None
+    free: torch.Tensor | None = None
 
     def ascend(self, x: torch.Tensor, gradient: torch.Tensor, size: float) -> None:
         """Move ``x`` in place by the step of length ``size`` along which the gradient rises most."""
@@ -126,11 +127,11 @@ def random_in_ball(
 
 
 def random_signs(
-    rng: np.random.RandomState, shape: tuple[int, ...], eps: float, norm: float
+    rng: np.random.RandomState, shape: tuple[int, ...], eps: float, norm: float, movable: NDArray[np.bool_]
 ) -> NDArray[np.float64]:
     """Random signs, scaled to lie on the sphere of radius ``eps``: noise without knowledge."""
-    d = int(np.prod(shape[1:]))
-    return rng.choice([-1.0, 1.0], size=shape) * (eps / d ** (1 / norm))
+    n_movable = movable.reshape(len(movable), -1).sum(axis=1).clip(1).reshape(-1, *[1] * (len(shape) - 1))
+    return rng.choice([-1.0, 1.0], size=shape) * movable * (eps / n_movable ** (1 / norm))
 
 
 def keep_budget(
@@ -139,34 +140,45 @@ def keep_budget(
     eps: float,
     norm: float,
     bounds: tuple[NDArray[Any], NDArray[Any]] | None,
+    unit: NDArray[Any] | None = None,
 ) -> NDArray[Any]:
     """``X_adv`` in X's float type, exactly within ``eps`` of X and between the bounds.
 
-    Everything the package gives out passes here: attacks compute in the float
-    type of their source, whose rounding may overstep. "Exactly" is meant as a
-    user checks it: the norm of ``X_adv - X``, in X's own type, is at most eps.
+    "Exactly" is meant as a user checks it: the norm of ``X_adv - X``, in X's own type and divided by
+    ``unit``, is at most eps.
     """
-    if norm == np.inf:
+    # a little less than eps leaves room for the rounding of products and of the sum in the norm
+    within = eps * (1 - 8 * float(np.finfo(X.dtype).eps))
+    if eps == np.inf:
         result = X_adv.astype(X.dtype)
-        np.maximum(result, spare := X - X.dtype.type(eps), out=result)
-        np.minimum(result, np.add(X, X.dtype.type(eps), out=spare), out=result)
+    elif norm == np.inf:
+        reach = X.dtype.type(eps) if unit is None else (within * unit).astype(X.dtype)
+        result = X_adv.astype(X.dtype)
+        np.maximum(result, spare := X - reach, out=result)
+        np.minimum(result, np.add(X, reach, out=spare), out=result)
     else:
-        # a little less than eps leaves room for the rounding of the sum in the norm
-        within = eps * (1 - 8 * float(np.finfo(X.dtype).eps))
-        x0, x = torch.from_numpy(X.astype(float)), torch.from_numpy(X_adv.astype(float))
-        BALLS[norm](x0, within, None, None).confine(x)
-        result = round_towards(x.numpy(), x0.numpy(), X.dtype)
+        one: Any = 1.0 if unit is None else unit
+        x0 = X.astype(float)
+        change = torch.from_numpy((X_adv - x0) / one)
+        BALLS[norm](torch.zeros_like(change), within, None, None).confine(change)
+        result = round_towards(x0 + change.numpy() * one, x0, X.dtype)
     if bounds is not None:
         np.clip(result, *_rounded_inwards(bounds, X.dtype), out=result)
+    if eps == np.inf:
+        return result
     if norm == np.inf:
-        largest = X.dtype.type(eps)
-        largest = np.nextafter(largest, X.dtype.type(0)) if float(largest) > eps else largest
+        largest = reach if unit is not None or float(reach) <= eps else np.nextafter(reach, X.dtype.type(0))
         while (over := np.abs(np.subtract(result, X, out=spare), out=spare) > largest).any():
-            _shorten(result, X, over, eps)
+            _shorten(result, X, over, reach)
     else:
         rows = len(X), int(np.prod(X.shape[1:]))
-        while (over := np.linalg.norm((result - X).reshape(rows).astype(float), norm, axis=1) > eps).any():
-            _shorten(result, X, over, eps)
+        digit = (eps * one * np.ones(X.shape[1:])).astype(X.dtype)
+        while True:
+            change = (result - X).astype(float) / one
+            over = np.linalg.norm(change.reshape(rows), norm, axis=1) > eps
+            if not over.any():
+                break
+            _shorten(result, X, over.reshape(-1, *[1] * (X.ndim - 1)) & (result != X), digit)
     return result
 
 
@@ -181,13 +193,13 @@ def _rounded_inwards(
     return low, high
 
 
-def _shorten(result: NDArray[Any], X: NDArray[Any], where: NDArray[np.bool_], eps: float) -> None:
-    """Bring values nearer to X by the last digit of eps or by their own, the coarser one.
+def _shorten(result: NDArray[Any], X: NDArray[Any], where: NDArray[np.bool_], reach: NDArray[Any]) -> None:
+    """Bring values nearer to X by the last digit of the budget or by their own, the coarser one.
 
     Their own alone would take for ever where a value lies so near 0 that its last digit is no part of
     its distance.
     """
     far, near = result[where], X[where]
-    digit = np.minimum(np.spacing(X.dtype.type(eps)), np.abs(far - near))
+    digit = np.minimum(np.spacing(np.broadcast_to(reach, X.shape)[where]), np.abs(far - near))
     shorter = far - np.copysign(digit, far - near), np.nextafter(far, near)
     result[where] = np.where(far > near, np.minimum(*shorter), np.maximum(*shorter))

@@ -2,49 +2,137 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from importlib import import_module
 from inspect import signature
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from skhalfway.attacks._budget import EPS_UNITS, check_eps
+from skhalfway.attacks._constraints import Constraints
+from skhalfway.attacks._problem import Attack, Settings
+
 if TYPE_CHECKING:
     from skhalfway.attacks._generator import AdversarialGenerator
-    from skhalfway.attacks._gradient import GradientAttack
+    from skhalfway.models import Model
 
 NORMS = (np.inf, 2, 1)
-GRADIENT_ATTACKS = ("fgsm", "pgd", "mifgsm")
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What an attack is for. Its function, of the attack's name, is in ``module``.
+
+    Attributes
+    ----------
+    module : str
+        Private module of this package.
+    norms : tuple
+        Norms that it knows.
+    gradient : bool
+        Whether it needs the source's gradient.
+    restarts : bool
+        Whether it knows random starts.
+    nearest : bool
+        Whether it looks for the nearest adversarial sample, so that a budget may be infinite.
+    """
+
+    module: str
+    norms: tuple[float, ...] = NORMS
+    gradient: bool = False
+    restarts: bool = False
+    nearest: bool = False
+
+
+KINDS = {
+    "fgsm": Kind("_gradient", gradient=True, restarts=True),
+    "pgd": Kind("_gradient", gradient=True, restarts=True),
+    "mifgsm": Kind("_gradient", gradient=True, restarts=True),
+    "deepfool": Kind("_minimum", norms=(np.inf, 2), gradient=True, nearest=True),
+    "fmn": Kind("_minimum", gradient=True, nearest=True),
+    "hopskipjump": Kind("_hopskipjump", norms=(np.inf, 2), nearest=True),
+    "square": Kind("_square", norms=(np.inf, 2)),
+    "surrogate": Kind("_surrogate", restarts=True),
+    "tree": Kind("_tree", nearest=True),
+}
 
 
 def check_parameters(generator: AdversarialGenerator) -> None:
     """Raise for what no data could make right."""
-    for name in ("max_iter", "n_restarts", "batch_size"):
+    for name in ("max_iter", "max_queries", "n_restarts", "batch_size"):
         value = getattr(generator, name)
         if not isinstance(value, Integral) or isinstance(value, bool) or int(value) < 1:
             raise ValueError(f"{name} must be an integer >= 1, got {value!r}")
-    for name in ("eps", "step_size"):
-        value = getattr(generator, name)
-        if name == "step_size" and value is None:
-            continue
-        if not isinstance(value, Real) or isinstance(value, bool) or not 0 < float(value) < np.inf:
-            raise ValueError(f"{name} must be a finite number > 0, got {value!r}")
+    size = generator.step_size
+    if size is not None and (
+        not isinstance(size, Real) or isinstance(size, bool) or not 0 < float(size) < np.inf
+    ):
+        raise ValueError(f"step_size must be a finite number > 0, got {size!r}")
     norm = generator.norm
     if not isinstance(norm, Real) or isinstance(norm, bool) or norm not in NORMS:
         raise ValueError(f"norm must be np.inf, 2 or 1, got {norm!r}")
+    if generator.eps_unit not in EPS_UNITS:
+        raise ValueError(f"eps_unit must be one of {list(EPS_UNITS)}, got {generator.eps_unit!r}")
+    if generator.constraints is not None and not isinstance(generator.constraints, Constraints):
+        raise TypeError(f"constraints must be a Constraints or None, got {generator.constraints!r}")
     if generator.attack_params is not None and not isinstance(generator.attack_params, dict):
         raise TypeError(f"attack_params must be a dict or None, got {generator.attack_params!r}")
+    kind = KINDS.get(generator.attack) if isinstance(generator.attack, str) else None
+    check_eps(generator.eps, infinite=kind is not None and kind.nearest)
     if not isinstance(generator.attack, str):
         _check_art_attack(generator)
-    elif generator.attack in GRADIENT_ATTACKS:
-        gradient_attack(generator, generator.attack)
-    elif generator.attack == "auto":
-        if generator.attack_params:
-            _check_art_params(generator, black_box_attack())
-    else:
+    elif kind is not None:
+        make_attack(generator, generator.attack)
+    elif generator.attack != "auto":
         raise ValueError(
-            f"unknown attack {generator.attack!r}; give 'auto', {', '.join(map(repr, GRADIENT_ATTACKS))}, "
+            f"unknown attack {generator.attack!r}; give 'auto', {', '.join(map(repr, KINDS))}, "
             "or a class or an instance of an ART evasion attack"
         )
+    elif generator.attack_params:
+        raise ValueError(
+            "attack='auto' chooses an attack for each source, so attack_params must be None; name the attack"
+        )
+
+
+def make_attack(generator: AdversarialGenerator, name: str) -> Attack:
+    """Make the attack of that name, with the generator's settings."""
+    kind = KINDS[name]
+    if generator.norm not in kind.norms:
+        allowed = " or ".join("np.inf" if norm == np.inf else str(norm) for norm in kind.norms)
+        raise ValueError(f"attack={name!r} knows norm {allowed}, got {generator.norm!r}")
+    if not kind.restarts and (generator.n_restarts != 1 or generator.random_start):
+        raise ValueError(
+            f"attack={name!r} knows no n_restarts and random_start; "
+            f"{', '.join(repr(other) for other, kind in KINDS.items() if kind.restarts)} do"
+        )
+    make = getattr(import_module(f"skhalfway.attacks.{kind.module}"), name)
+    params = generator.attack_params or {}
+    allowed_params = list(signature(make).parameters)[1:]
+    unknown = sorted(set(params) - set(allowed_params))
+    if unknown:
+        raise ValueError(
+            f"attack_params {unknown} are unknown to attack={name!r}, which takes {allowed_params}"
+        )
+    settings = Settings(
+        max_iter=int(generator.max_iter),
+        max_queries=int(generator.max_queries),
+        step_size=None if generator.step_size is None else float(generator.step_size),
+        n_restarts=int(generator.n_restarts),
+        random_start=bool(generator.random_start),
+        batch_size=int(generator.batch_size),
+        device=generator.device,
+    )
+    attack: Attack = make(settings, **params)
+    return attack
+
+
+def automatic(model: Model, norm: float) -> str:
+    """The attack under ``"auto"`` for a source."""
+    if model.has_gradient:
+        return "pgd"
+    return "hopskipjump" if norm in KINDS["hopskipjump"].norms else "surrogate"
 
 
 def _check_art_attack(generator: AdversarialGenerator) -> None:
@@ -56,6 +144,11 @@ def _check_art_attack(generator: AdversarialGenerator) -> None:
             "attack must be a string, or a class or an instance of an ART evasion attack, "
             f"got {generator.attack!r}"
         )
+    if generator.n_restarts != 1 or generator.random_start:
+        raise ValueError(
+            f"n_restarts and random_start are for gradient attacks; for ART's {class_.__name__} give its own "
+            "parameters in attack_params"
+        )
     if class_ is generator.attack:
         _check_art_params(generator, class_)
         return
@@ -64,7 +157,7 @@ def _check_art_attack(generator: AdversarialGenerator) -> None:
     for name in ("eps", "norm"):
         theirs, ours = getattr(generator.attack, name, None), getattr(generator, name)
         theirs = np.inf if theirs == "inf" else theirs
-        if isinstance(theirs, Real) and theirs != ours:
+        if isinstance(theirs, Real) and (not isinstance(ours, Real) or theirs != ours):
             raise ValueError(
                 f"the attack has {name}={theirs} but the generator {name}={ours}; give both the same"
             )
@@ -79,24 +172,3 @@ def _check_art_params(generator: AdversarialGenerator, class_: Any) -> None:
         raise ValueError(
             f"attack_params {unknown} are not parameters of ART's {class_.__name__}, which takes {allowed}"
         )
-
-
-def gradient_attack(generator: AdversarialGenerator, name: str) -> GradientAttack:
-    """Make the gradient attack of that name, with the generator's settings."""
-    from skhalfway.attacks._gradient import ATTACKS
-
-    make = ATTACKS[name]
-    allowed = list(signature(make).parameters)[3:]
-    # under "auto" they belong to the black-box attack
-    params = generator.attack_params if generator.attack_params and generator.attack != "auto" else {}
-    unknown = sorted(set(params) - set(allowed))
-    if unknown:
-        raise ValueError(f"attack_params {unknown} are unknown to attack={name!r}, which takes {allowed}")
-    return make(generator.eps, generator.max_iter, generator.step_size, **params)
-
-
-def black_box_attack() -> Any:
-    """ART's attack under ``"auto"`` where a source has no gradient."""
-    from art.attacks.evasion import HopSkipJump
-
-    return HopSkipJump

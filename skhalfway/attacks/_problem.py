@@ -1,17 +1,34 @@
-"""What an attack is asked: which source, which samples, which budget."""
+"""What an attack is asked, and what it answers."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from skhalfway.attacks._budget import read_budget
+from skhalfway.attacks._constraints import Constraints, Header, Rules, read_constraints
+
 if TYPE_CHECKING:
+    from skhalfway.attacks._region import Region, Rows
     from skhalfway.models import Model
 
-Bounds = tuple[NDArray[Any], NDArray[Any]]
+EVERY_ROW = slice(None)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The generator's parameters that say how an attack works, not what it may do."""
+
+    max_iter: int = 40
+    max_queries: int = 1000
+    step_size: float | None = None
+    n_restarts: int = 1
+    random_start: bool = False
+    batch_size: int = 256
+    device: Any = None
 
 
 @dataclass(frozen=True)
@@ -22,33 +39,143 @@ class Problem:
     ----------
     model : Model
         The source.
-    X : ndarray of shape (n_samples, ...)
-        Samples, of a float type.
+    region : Region
+        The samples, and where each may go.
     labels : ndarray of shape (n_samples,)
         Class indices to leave or, where ``targeted``, to reach.
     n_classes : int
         Number of the source's classes.
-    eps : float
-        Budget, in input units.
-    norm : {np.inf, 2, 1}
-        Norm of the budget.
-    bounds : tuple of two ndarrays, or None
-        Smallest and largest valid data, to broadcast against a sample.
     targeted : bool, default=False
         What ``labels`` are for.
     """
 
     model: Model
-    X: NDArray[Any]
+    region: Region
     labels: NDArray[np.intp]
     n_classes: int
-    eps: float
-    norm: float
-    bounds: Bounds | None
     targeted: bool = False
 
+    def won(self, predicted: NDArray[np.intp], rows: Rows = EVERY_ROW) -> NDArray[np.bool_]:
+        """Where predictions are what the attack wants."""
+        return (predicted == self.labels[rows]) == self.targeted
 
-def read_bounds(clip_values: Any, X: NDArray[Any]) -> Bounds | None:
+
+@dataclass(frozen=True)
+class Outcome:
+    """What an attack found.
+
+    Attributes
+    ----------
+    X_adv : ndarray of shape (n_samples, ...)
+        Valid samples within the budget, of X's float type.
+    n_queries : ndarray of shape (n_samples,) or None
+        Predictions asked of the source for each sample, by attacks that ask.
+    distances : ndarray of shape (n_samples,) or None
+        Norm of the smallest change found that wins, in the budget's units; inf where none was found. By
+        attacks that look for it.
+    at_any_budget : bool
+        Whether a smaller budget would have led to the same distances.
+    """
+
+    X_adv: NDArray[Any]
+    n_queries: NDArray[np.intp] | None = None
+    distances: NDArray[np.float64] | None = None
+    at_any_budget: bool = False
+
+
+class Attack(Protocol):
+    """An attack with its settings."""
+
+    def run(self, problem: Problem, rng: np.random.RandomState) -> Outcome:
+        """Attack all samples."""
+
+
+def read_region(
+    X: NDArray[Any],
+    *,
+    eps: Any,
+    norm: float,
+    clip_values: Any,
+    constraints: Constraints | None,
+    spread: NDArray[np.float64] | None,
+    header: Header,
+    categories: NDArray[np.bool_] | None,
+) -> Region:
+    """Where each sample may go; data and parameters are checked against each other.
+
+    ``categories`` (n_features,) is true where a column holds no numbers, or None.
+    """
+    from skhalfway.attacks._region import Region
+
+    shape, flat = X.shape[1:], (len(X), -1)
+    budget, unit = read_budget(eps, spread, header, shape)
+    carried = np.isnan(X)
+    if categories is not None:
+        carried |= categories
+    nothing_carried = not carried.any()
+    bounds = read_bounds(clip_values, X, carried)
+    if nothing_carried and unit is None and constraints is None:
+        return Region(
+            X,
+            budget,
+            norm,
+            low=None if bounds is None else bounds[0],
+            high=None if bounds is None else bounds[1],
+        )
+    text = np.zeros(header.n_columns, dtype=bool) if categories is None else categories
+    rules = read_constraints(constraints or Constraints(), header, text)
+    _check_data(X.reshape(flat), carried.reshape(flat), rules, header)
+    x = np.where(carried, 0.0, X.astype(float))
+    low, high = (np.array(np.broadcast_to(b, X.shape)) for b in (bounds or (-np.inf, np.inf)))
+    fixed = carried.copy()
+    fixed.reshape(flat)[:, rules.immutable] = True
+    if unit is not None:
+        fixed |= unit == 0
+        unit = np.where(unit == 0, 1.0, unit)
+    for group in rules.one_hot:
+        low.reshape(flat)[:, group] = low.reshape(flat)[:, group].clip(0)
+        high.reshape(flat)[:, group] = high.reshape(flat)[:, group].clip(max=1)
+    low[fixed], high[fixed] = x[fixed], x[fixed]
+    low.reshape(flat)[:, rules.increasing] = x.reshape(flat)[:, rules.increasing]
+    high.reshape(flat)[:, rules.decreasing] = x.reshape(flat)[:, rules.decreasing]
+    if len(X) and fixed.all():
+        names = ", ".join(header.name(column) for column in range(min(header.n_columns, 5)))
+        raise ValueError(
+            f"no column may change: {names}{', ...' if header.n_columns > 5 else ''} are immutable, have no "
+            "budget, or hold categories or missing values"
+        )
+    return Region(
+        X,
+        budget,
+        norm,
+        unit,
+        low,
+        high,
+        ~fixed if fixed.any() else None,
+        None if nothing_carried else carried,
+        rules if rules.discrete else None,
+    )
+
+
+def _check_data(X: NDArray[Any], carried: NDArray[np.bool_], rules: Rules, header: Header) -> None:
+    """Raise where the data itself breaks its constraints, naming the column."""
+    for column in rules.integer:
+        values = X[~carried[:, column], column]
+        if (values % 1 != 0).any():
+            raise ValueError(
+                f"{header.name(column)} is in constraints.integer, but holds {values[values % 1 != 0][0]}"
+            )
+    for group in rules.one_hot:
+        if not (np.isin(X[:, group], (0, 1)).all() and (X[:, group].sum(axis=1) == 1).all()):
+            names = ", ".join(header.name(column) for column in group)
+            raise ValueError(
+                f"{names} are a group of constraints.one_hot, but not every row has one 1 and 0 elsewhere"
+            )
+
+
+def read_bounds(
+    clip_values: Any, X: NDArray[Any], carried: NDArray[np.bool_]
+) -> tuple[NDArray[Any], NDArray[Any]] | None:
     """Lower and upper bounds that broadcast against a sample; X is checked to be between."""
     if clip_values is None:
         return None
@@ -64,9 +191,9 @@ def read_bounds(clip_values: Any, X: NDArray[Any]) -> Bounds | None:
         )
     if not (low < high).all():
         raise ValueError(f"clip_values must have min < max, got {clip_values!r}")
-    if (X < low).any() or (X > high).any():
+    if (((X < low) | (X > high)) & ~carried).any():
         raise ValueError(
-            f"data outside clip_values={clip_values}: X has min {X.min()} and max {X.max()}; "
-            f"scale X or pass clip_values that hold it"
+            f"data outside clip_values={clip_values}: X has min {X[~carried].min()} and max "
+            f"{X[~carried].max()}; scale X or pass clip_values that hold it"
         )
     return low, high

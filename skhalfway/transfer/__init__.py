@@ -1,7 +1,16 @@
 """Where adversarial inputs work: counts, rates and intervals over pairs of models."""
 
+from skhalfway.transfer._curve import TransferCurve
+from skhalfway.transfer._curve_display import TransferCurveDisplay
 from skhalfway.transfer._display import TransferMatrixDisplay
 from skhalfway.transfer._matrix import ConfidenceInterval, TransferMatrix
 from skhalfway.transfer._scorer import TransferScorer
 
-__all__ = ["ConfidenceInterval", "TransferMatrix", "TransferMatrixDisplay", "TransferScorer"]
+__all__ = [
+    "ConfidenceInterval",
+    "TransferCurve",
+    "TransferCurveDisplay",
+    "TransferMatrix",
+    "TransferMatrixDisplay",
+    "TransferScorer",
+]

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from numbers import Integral
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,10 +17,10 @@ from sklearn.utils.metaestimators import _BaseComposition
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import check_is_fitted
 
-from skhalfway._inputs import check_labels, read_samples
+from skhalfway._inputs import Frame, check_labels, read_samples
 from skhalfway.attacks import AdversarialGenerator
+from skhalfway.attacks._budget import spread_of, spread_seen
 from skhalfway.attacks._parameters import check_parameters
-from skhalfway.attacks._problem import Bounds, read_bounds
 from skhalfway.models import Model, as_model
 from skhalfway.models._as_model import check_kind, fit_clone
 from skhalfway.transfer._counting import count
@@ -31,8 +31,11 @@ from skhalfway.transfer._models import (
     is_pair,
     named,
     named_models,
-    predictions,
 )
+
+if TYPE_CHECKING:
+    from skhalfway.attacks._region import Region
+    from skhalfway.transfer._curve import TransferCurve
 
 
 class TransferScorer(_BaseComposition):
@@ -217,6 +220,8 @@ class TransferScorer(_BaseComposition):
                     "This TransferScorer estimator requires y to be passed, but the target y is None"
                 )
             array = read_samples(self, X, reset=True)
+            unit = self._generator.eps_unit
+            self._spread = unit, spread_of(array, unit)
             data = X if hasattr(X, "columns") else array
             names = [name for name, _ in self.estimators]
             fits = (delayed(named)(name, fit_clone, model, data, y) for name, model in self.estimators)
@@ -281,26 +286,51 @@ class TransferScorer(_BaseComposition):
             If a model raises while it predicts or is attacked; its name is in
             the message.
         """
-        models, array, classes, bounds = self._start(X)
-        truth = None if y is None else check_labels(y, classes, len(array))
-        rng = check_random_state(self.random_state)
-        noisy = self._noisy(array, rng, bounds)
-        generators = self._generators(len(models), rng)
-        with ExitStack() as stack:
-            # outside the threads, which share the models
-            for model in models.values():
-                stack.enter_context(model.evaluating())
-            clean = predictions(models, array)
-            control = predictions(models, noisy)
-            labels = clean if truth is None else np.broadcast_to(truth, clean.shape)
-            jobs = (
-                delayed(_attack_and_try)(
-                    name, models, generator, array, label, len(classes), bounds, _needed(self, own, label)
-                )
-                for name, generator, label, own in zip(models, generators, labels, clean, strict=True)
-            )
-            adversarial = np.stack(list(self._parallel(jobs, len(models), "attack")))
+        from skhalfway.transfer._measure import try_all
+
+        models, region, classes = self._start(X)
+        labels, clean, (control,), (adversarial,) = try_all(self, models, [region], y, classes)
         return count(tuple(models), labels, clean, control, adversarial, self.condition)
+
+    def transfer_curve(self, X: Any, y: Any = None, *, eps: Sequence[float]) -> TransferCurve:
+        """Transfer at growing budgets, with all that they share done once.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Samples to attack.
+        y : array-like of shape (n_samples,), default=None
+            True labels; see :meth:`transfer`.
+        eps : sequence of float
+            Increasing budgets > 0, instead of the generator's and in its
+            ``eps_unit``; multiples of its ``eps`` where that has a number for
+            each feature.
+
+        Returns
+        -------
+        curve : TransferCurve
+            At each budget what :meth:`transfer` gives there, and at 0.
+
+        Raises
+        ------
+        ValueError
+            If ``eps`` is not such a sequence; else as :meth:`transfer`.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_iris
+        >>> from sklearn.linear_model import LogisticRegression
+        >>> from sklearn.svm import SVC
+        >>> from skhalfway import TransferScorer
+        >>> X, y = load_iris(return_X_y=True)
+        >>> models = [LogisticRegression(max_iter=1000).fit(X, y), SVC().fit(X, y)]
+        >>> curve = TransferScorer().fit(models).transfer_curve(X, y, eps=[0.25, 0.5, 1.0])
+        >>> curve.mean_rates.round(2)
+        array([0.  , 0.16, 0.42, 0.96])
+        """
+        from skhalfway.transfer._measure import measure
+
+        return measure(self, X, y, eps)
 
     def robust_accuracy(self, estimator: Any, X: Any, y: Any) -> float:
         """Accuracy of a classifier under all the models' adversarial samples.
@@ -346,9 +376,10 @@ class TransferScorer(_BaseComposition):
         >>> round(float(scores.mean()), 2)
         0.92
         """
-        models, array, classes, bounds = self._start(X)
+        models, region, classes = self._start(X)
+        array = region.X
         truth = check_labels(y, classes, len(array))
-        judged = as_model(estimator, classes=classes)
+        judged = as_model(estimator, classes=classes).reading(Frame.of(X))
         generators = self._generators(len(models), check_random_state(self.random_state))
         right = judged.predict(array) == truth
         with ExitStack() as stack:
@@ -357,11 +388,11 @@ class TransferScorer(_BaseComposition):
             pairs = zip(models.items(), generators, strict=True)
             sources = [(name, model, g) for (name, model), g in pairs if model.estimator is not estimator]
             jobs = (
-                delayed(named)(name, generator._attack, model, array, truth, len(classes), bounds)
+                delayed(named)(name, generator._attack, model, region, truth, len(classes))
                 for name, model, generator in sources
             )
-            for X_adv in self._parallel(jobs, len(sources), "attack"):
-                right &= judged.predict(X_adv) == truth
+            for outcome in self._parallel(jobs, len(sources), "attack"):
+                right &= judged.predict(outcome.X_adv) == truth
         return float(right.mean())
 
     def __sklearn_is_fitted__(self) -> bool:
@@ -387,6 +418,10 @@ class TransferScorer(_BaseComposition):
                 f"got {self.generator.estimator!r}"
             )
         check_parameters(self.generator)
+        if np.ndim(self.generator.eps) == 0 and self.generator.eps == np.inf:
+            raise ValueError(
+                "transfer is measured within a budget, so the generator's eps must be finite, got inf"
+            )
 
     def _check_estimators(self) -> None:
         estimators = self.estimators
@@ -424,20 +459,27 @@ class TransferScorer(_BaseComposition):
                 )
         self.feature_names_in_ = np.asarray(names, dtype=object)
 
-    def _start(self, X: Any) -> tuple[dict[str, Model], NDArray[Any], NDArray[Any], Bounds | None]:
-        """Models, samples, classes and bounds, checked."""
+    def _start(self, X: Any) -> tuple[dict[str, Model], Region, NDArray[Any]]:
+        """Models, samples and where they may go, and classes, checked."""
         check_is_fitted(self)
         self._check_params()
-        models = {name: as_model(model, classes=self.classes_) for name, model in self.models_.items()}
+        frame = Frame.of(X)
+        models = {
+            name: named(name, as_model(model, classes=self.classes_).reading, frame)
+            for name, model in self.models_.items()
+        }
         array = read_samples(self, X, reset=False)
-        bounds = read_bounds(self._generator.clip_values, array)
+        unit = self._generator.eps_unit
+        # with models handed in, there is no other data to measure the spread on
+        spread = spread_of(array, unit) if self.estimators is None else spread_seen(self, unit)
+        region = self._generator._region(array, self, frame, spread)
         classes = self.classes_
         if classes is None:
             widths = {name: named(name, model.n_outputs, array) for name, model in models.items()}
             if len(set(widths.values())) > 1:
                 raise ValueError(f"the models have different numbers of outputs: {widths}")
             classes = np.arange(next(iter(widths.values())))
-        return models, array, classes, bounds
+        return models, region, classes
 
     @property
     def _generator(self) -> AdversarialGenerator:
@@ -451,12 +493,6 @@ class TransferScorer(_BaseComposition):
                 generator.random_state = int(rng.randint(np.iinfo(np.int32).max))
         return generators
 
-    def _noisy(self, X: NDArray[Any], rng: np.random.RandomState, bounds: Bounds | None) -> NDArray[Any]:
-        from skhalfway.attacks._norms import keep_budget, random_signs
-
-        eps, norm = self._generator.eps, self._generator.norm
-        return keep_budget(X, X + random_signs(rng, X.shape, eps, norm), eps, norm, bounds)
-
     def _parallel(self, jobs: Iterable[Any], n: int, what: str) -> Iterator[Any]:
         results = Parallel(n_jobs=self.n_jobs, prefer="threads", return_as="generator")(jobs)
         if not self.verbose:
@@ -464,26 +500,3 @@ class TransferScorer(_BaseComposition):
         from tqdm.auto import tqdm
 
         return iter(tqdm(results, total=n, desc=what, unit="model"))
-
-
-def _needed(scorer: TransferScorer, own: NDArray[np.intp], labels: NDArray[np.intp]) -> NDArray[np.bool_]:
-    """Samples that can count for a source: only these are attacked."""
-    return np.ones(len(labels), dtype=bool) if scorer.condition == "all" else own == labels
-
-
-def _attack_and_try(
-    name: str,
-    models: Mapping[str, Model],
-    generator: AdversarialGenerator,
-    X: NDArray[Any],
-    labels: NDArray[np.intp],
-    n_classes: int,
-    bounds: Bounds | None,
-    needed: NDArray[np.bool_],
-) -> NDArray[np.intp]:
-    """What every model predicts for the samples attacked on one; -1 where none was made."""
-    predicted = np.full((len(models), len(X)), -1, dtype=np.intp)
-    if needed.any():
-        X_adv = named(name, generator._attack, models[name], X[needed], labels[needed], n_classes, bounds)
-        predicted[:, needed] = predictions(models, X_adv)
-    return predicted

@@ -65,6 +65,17 @@ def train(module: nn.Module, X: NDArray[np.float32], y: NDArray[np.intp], n_step
     return module
 
 
+class Opaque:
+    """A black box: the predictions of a classifier, and nothing else."""
+
+    def __init__(self, classifier: Any) -> None:
+        self._classifier = classifier
+        self.classes_ = classifier.classes_
+
+    def predict(self, X: NDArray[Any]) -> NDArray[Any]:
+        return self._classifier.predict(X)
+
+
 class Zoo:
     """Fitted sources by name, on digits scaled to [0, 1]."""
 
@@ -105,6 +116,8 @@ class Zoo:
                     train_split=None,
                 )
                 return FrozenEstimator(net.fit(X32, y))
+        if name == "opaque":
+            return Opaque(UNFITTED["forest"]().fit(X, y))
         return FrozenEstimator(UNFITTED[name]().fit(X, y))
 
 

@@ -13,7 +13,6 @@ import torch
 from art.attacks.evasion import FastGradientMethod, HopSkipJump
 from scipy.sparse import csr_array
 from sklearn.cluster import KMeans
-from sklearn.ensemble import RandomForestClassifier
 from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LinearRegression, LogisticRegression
@@ -25,10 +24,20 @@ from skhalfway import AdversarialGenerator
 X = np.random.RandomState(0).uniform(size=(30, 4))
 Y = (X[:, 0] > 0.5).astype(int)
 
+
+class Ruler:
+    """A black box: a rule, in predictions only."""
+
+    classes_ = np.array([0, 1])
+
+    def predict(self, X: Any) -> Any:
+        return (np.asarray(X)[:, 0] > 0.5).astype(int)
+
+
 SOURCES: dict[str, Callable[[], Any]] = {
     "linear": lambda: FrozenEstimator(LogisticRegression().fit(X, Y)),
     "named": lambda: FrozenEstimator(LogisticRegression().fit(pd.DataFrame(X, columns=list("abcd")), Y)),
-    "forest": lambda: FrozenEstimator(RandomForestClassifier(5, random_state=0).fit(X, Y)),
+    "black box": Ruler,
     "unfitted": LogisticRegression,
 }
 
@@ -48,7 +57,11 @@ class Bad:
 BAD_PARAMETERS = [
     *(
         Bad({"eps": eps}, f"eps must be a finite number > 0, got {eps!r}")
-        for eps in (0, -0.1, np.nan, np.inf, "0.1", True, None)
+        for eps in (0, -0.1, np.nan, np.inf)
+    ),
+    *(
+        Bad({"eps": eps}, f"eps must be a finite number > 0, or one number .* for each feature, got {eps!r}")
+        for eps in ("0.1", True, None)
     ),
     *(
         Bad({"step_size": size}, f"step_size must be a finite number > 0, got {size!r}")
@@ -56,14 +69,14 @@ BAD_PARAMETERS = [
     ),
     *(
         Bad({name: value}, f"{name} must be an integer >= 1, got {value!r}")
-        for name in ("max_iter", "n_restarts", "batch_size")
+        for name in ("max_iter", "max_queries", "n_restarts", "batch_size")
         for value in (0, -1, 1.5, "3", True, None)
     ),
     *(
         Bad({"norm": norm}, f"norm must be np.inf, 2 or 1, got {norm!r}")
         for norm in (0, 3, "inf", None, True, -np.inf)
     ),
-    Bad({"attack": "deepfool"}, "unknown attack 'deepfool'; give 'auto', 'fgsm', 'pgd', 'mifgsm'"),
+    Bad({"attack": "bim"}, "unknown attack 'bim'; give 'auto', 'fgsm', 'pgd', 'mifgsm', 'deepfool', 'fmn'"),
     Bad({"attack": 3}, "attack must be a string, or a class or an instance .* ART .* got 3", TypeError),
     Bad({"attack": dict}, "attack must be a string, or a class or an instance .* ART", TypeError),
     Bad({"attack": "fgsm", "step_size": 0.1}, "step of length eps; step_size must be None, got 0.1"),
@@ -77,7 +90,19 @@ BAD_PARAMETERS = [
         )
         for decay in ("a", -1, np.nan)
     ),
-    Bad({"attack_params": {"iters": 1}}, r"\['iters'\] are not parameters of ART's HopSkipJump, which takes"),
+    Bad({"attack_params": {"decay": 1}}, "attack_params must be None; name the attack"),
+    Bad({"attack": "square", "norm": 1}, "attack='square' knows norm np.inf or 2, got 1"),
+    Bad(
+        {"attack": "hopskipjump", "n_restarts": 2},
+        "'hopskipjump' knows no n_restarts and random_start; 'fgsm', ",
+    ),
+    Bad(
+        {"attack": "deepfool", "random_start": True}, "attack='deepfool' knows no n_restarts and random_start"
+    ),
+    *(
+        Bad({"attack": FastGradientMethod, **given}, "n_restarts and random_start are for gradient attacks")
+        for given in ({"n_restarts": 2}, {"random_start": True})
+    ),
     Bad(
         {"attack": FastGradientMethod, "attack_params": {"foo": 1}}, r"\['foo'\] .* FastGradientMethod.*'eps'"
     ),
@@ -167,26 +192,12 @@ CALLS = [
     *(
         Call(
             f"{attack}-on-a-black-box",
-            f"attack='{attack}' needs gradients, but RandomForestClassifier has no gradient .* attack='auto'",
-            source="forest",
+            f"attack='{attack}' needs gradients, but Ruler has no gradient .* attack='auto'",
+            source="black box",
             params={"attack": attack},
             error=TypeError,
         )
-        for attack in ("fgsm", "pgd", "mifgsm")
-    ),
-    Call("black-box-in-l1", "black box, .* norm np.inf or 2, got 1", source="forest", params={"norm": 1}),
-    *(
-        Call(
-            f"{name}-with-art",
-            "n_restarts and random_start are for gradient attacks",
-            source=source,
-            params=params,
-        )
-        for name, source, params in (
-            ("restarts", "linear", {"attack": FastGradientMethod, "n_restarts": 2}),
-            ("random-start", "linear", {"attack": FastGradientMethod, "random_start": True}),
-            ("restarts-of-a-black-box", "forest", {"n_restarts": 2}),
-        )
+        for attack in ("fgsm", "pgd", "mifgsm", "deepfool", "fmn")
     ),
     Call("bad-seed", "cannot be used to seed", params={"random_state": "a"}),
 ]

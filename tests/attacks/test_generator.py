@@ -48,11 +48,10 @@ def test_parameters_nest_and_clone() -> None:
     }
 
 
-@pytest.mark.parametrize("name", ["svc", "skorch", "cnn", "art", "forest"])
+@pytest.mark.parametrize("name", ["svc", "skorch", "cnn", "art", "forest", "opaque"])
 def test_clone_keeps_what_counts_as_fitted(zoo, name: str) -> None:
     case = zoo(name)
-    few = {"max_iter": 1, "max_eval": 10, "init_eval": 5} if name == "forest" else None
-    generator = AdversarialGenerator(case.source, attack_params=few, random_state=0)
+    generator = AdversarialGenerator(case.source, max_queries=50, random_state=0)
     X = case.X[:4]
     expected = generator.transform(X)
     for other in (clone(generator), deepcopy(generator), pickle.loads(pickle.dumps(generator))):

@@ -131,12 +131,17 @@ def test_random_in_ball_is_uniform(norm: float) -> None:
 
 
 @pytest.mark.parametrize("norm", NORMS)
-def test_random_signs_lie_on_the_sphere(norm: float) -> None:
-    noise = random_signs(np.random.RandomState(0), (500, 2, 5), 0.3, norm).reshape(500, 10)
+@pytest.mark.parametrize("n_movable", [10, 4])
+def test_random_signs_lie_on_the_sphere(norm: float, n_movable: int) -> None:
+    movable = np.broadcast_to((np.arange(10) < n_movable).reshape(2, 5), (500, 2, 5))
+    noise = random_signs(np.random.RandomState(0), (500, 2, 5), 0.3, norm, movable).reshape(500, 10)
     np.testing.assert_allclose(np.linalg.norm(noise, norm, axis=1), 0.3)
+    assert (noise[:, n_movable:] == 0).all()
+    noise = noise[:, :n_movable]
     assert len(np.unique(np.abs(noise))) == 1
     assert 0.45 < (noise > 0).mean() < 0.55
-    assert len(np.unique(noise, axis=0)) > 350  # independent: 500 draws of 1024 patterns
+    # independent: 500 draws of 1024 patterns, or of 16
+    assert len(np.unique(noise, axis=0)) > {10: 350, 4: 15}[n_movable]
 
 
 @pytest.mark.parametrize("level", [8, 77, 128])
@@ -161,22 +166,25 @@ FLOATS = {np.float64: 1e-15, np.float32: 1e-6, np.float16: 1e-2}
     offset=st.sampled_from([0.0, 0.3, -7.0, 1e4]),
     reach=st.floats(0, 3),
     clip=st.booleans(),
+    units=st.booleans(),
     seed=st.integers(0, 2**16),
 )
 def test_keep_budget_holds_as_a_user_checks_it(
-    dtype: type, norm: float, eps: float, offset: float, reach: float, clip: bool, seed: int
+    dtype: type, norm: float, eps: float, offset: float, reach: float, clip: bool, units: bool, seed: int
 ) -> None:
     rng = np.random.RandomState(seed)
     X = (offset + rng.standard_normal((4, 12))).astype(dtype)
-    wanted = X.astype(float) + reach * random_in_ball(rng, X.shape, eps, norm)
+    unit = 10 ** rng.uniform(-3, 1, size=12) if units else np.ones(12)
+    wanted = X.astype(float) + reach * random_in_ball(rng, X.shape, eps, norm) * unit
     bounds = (X.min(axis=0).astype(float), np.asarray(X.max() + 1, dtype=float)) if clip else None
-    X_adv = keep_budget(X, wanted, eps, norm, bounds)
+    X_adv = keep_budget(X, wanted, eps, norm, bounds, unit if units else None)
     assert X_adv.dtype == dtype
-    assert (np.linalg.norm(X_adv - X, norm, axis=1) <= eps).all()
+    change = (X_adv - X) / unit if units else X_adv - X
+    assert (np.linalg.norm(change, norm, axis=1) <= eps).all()
     if bounds is not None:
         assert (X_adv >= bounds[0]).all()
         assert (X_adv <= bounds[1]).all()
     elif reach <= 1:
         # what was within the budget stays, but for rounding
-        slack = FLOATS[dtype] * (eps + np.abs(X).max())
-        np.testing.assert_allclose(X_adv.astype(float), wanted, rtol=0, atol=slack)
+        slack = FLOATS[dtype] * (eps * unit + np.abs(X).max())
+        assert (np.abs(X_adv.astype(float) - wanted) <= slack).all()

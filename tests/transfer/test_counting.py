@@ -89,10 +89,10 @@ def test_transfer_by_hand():
         {"line": source, "shifted": Sign(-0.1)}
     )
     # the black box cannot be attacked with FGSM, so only the first row is asked for
-    models, array, _, bounds = scorer._start(X)
-    X_adv = scorer._generator._attack(models["line"], array, y, 2, bounds)
+    models, region, _ = scorer._start(X)
+    X_adv = scorer._generator._attack(models["line"], region, y, 2).X_adv
     np.testing.assert_allclose(X_adv.ravel(), [-0.38, 0.07, -0.07, 0.03, 0.38])
-    clean = np.stack([models[name].predict(array) for name in ("line", "shifted")])
+    clean = np.stack([models[name].predict(region.X) for name in ("line", "shifted")])
     np.testing.assert_array_equal(clean, [[0, 0, 1, 1, 1], [0, 1, 1, 1, 1]])
     adversarial = np.stack([np.stack([models[name].predict(X_adv) for name in ("line", "shifted")])] * 2)
     matrix = count(("line", "shifted"), np.stack([y, y]), clean, clean, adversarial, "both_correct")
@@ -134,5 +134,5 @@ def test_noise_is_weaker_than_the_attack_and_of_its_size(digits):
     scorer = TransferScorer(AdversarialGenerator(eps=0.1), random_state=0).fit(models)
     matrix = scorer.transfer(X[800:1000], y[800:1000])
     assert (matrix.noise + 0.2 < matrix.rates).all()
-    noisy = scorer._noisy(X[:50], np.random.RandomState(0), None)
+    noisy = scorer._start(X[:50])[1].noise(np.random.RandomState(0))
     np.testing.assert_allclose(np.abs(noisy - X[:50]), 0.1)

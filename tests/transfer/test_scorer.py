@@ -17,8 +17,6 @@ from sklearn.tree import DecisionTreeClassifier
 
 from skhalfway import AdversarialGenerator, TransferScorer
 
-SHORT = {"max_iter": 3, "init_eval": 10, "max_eval": 20}
-
 
 def same(a, b):
     return all(
@@ -70,7 +68,7 @@ def test_any_mix_of_families(iris, iris_models, linear_module):
     module = torch.nn.Sequential(linear_module, torch.nn.Dropout(0.5)).train()
     art = PyTorchClassifier(linear_module, torch.nn.CrossEntropyLoss(), (4,), 3, device_type="cpu")
     models = {**iris_models, "net": net, "module": module, "art": art}
-    generator = AdversarialGenerator(eps=0.5, attack_params=SHORT)
+    generator = AdversarialGenerator(eps=0.5)
     scorer = TransferScorer(generator, random_state=0).fit(models)
     rows = slice(None, None, 10)
     matrix = scorer.transfer(X[rows], y[rows])
@@ -87,7 +85,7 @@ def test_any_mix_of_families(iris, iris_models, linear_module):
 @pytest.mark.parametrize("setting", [{"n_jobs": 2}, {"verbose": 1}, {"n_jobs": -1, "verbose": 2}])
 def test_jobs_and_progress_do_not_change_results(iris, iris_models, setting, capsys):
     X, y = iris
-    generator = AdversarialGenerator(eps=0.4, attack_params=SHORT)
+    generator = AdversarialGenerator(eps=0.4)
     base = TransferScorer(generator, random_state=0).fit(iris_models)
     other = clone(base).set_params(**setting).fit(iris_models)
     rows = slice(None, None, 8)
@@ -146,7 +144,7 @@ def test_models_without_fit(iris):
             return np.digitize(X[:, 3], [0.8, 1.7])
 
     X, y = iris
-    generator = AdversarialGenerator(eps=0.6, attack_params=SHORT, random_state=0)
+    generator = AdversarialGenerator(eps=0.6, random_state=0)
     estimators = [("deployed", Deployed()), ("frozen", FrozenEstimator(Deployed())), ("svm", SVC())]
     matrix = TransferScorer(generator, estimators=estimators).fit(X, y).transfer(X[::10], y[::10])
     assert (matrix.source_fooled > 0).all()

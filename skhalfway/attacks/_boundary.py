@@ -1,0 +1,188 @@
+"""Where a model's decision changes: shortest ways to its boundaries, the nearest point found beyond."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from skhalfway.attacks._gradient import Batch, as_array
+from skhalfway.attacks._norms import BALLS
+from skhalfway.attacks._problem import Problem
+
+if TYPE_CHECKING:
+    from skhalfway.attacks._region import Rows
+    from skhalfway.models import Model
+
+_N_RIVALS = 10  # classes whose boundaries are compared, as in the code of DeepFool's authors
+_PRECISION = 2.0**-10  # of a distance along its way
+_MARGIN = 1e-4  # share by which a distance goes beyond, for what wins by a hair loses in another batch
+
+
+def shortest(w: torch.Tensor, rise: torch.Tensor, room: torch.Tensor, norm: float) -> torch.Tensor:
+    """The shortest r with ``w @ r = rise`` whose values go the way of w's, by no more than ``room``.
+
+    ``w`` and ``room`` are (n_samples, n_features), ``rise`` >= 0 is (n_samples, 1). Where no r rises so much,
+    the one that rises most. These are the projections onto a hyperplane in a box of Croce & Hein, "Minimally
+    distorted adversarial examples with a fast adaptive boundary attack", ICML 2020.
+    """
+    # slopes in multiples of the largest neither underflow nor overflow as they are squared and summed
+    scale = w.abs().amax(dim=1, keepdim=True).clamp_min(torch.finfo(w.dtype).tiny)
+    steep, rise = w.abs() / scale, (rise / scale).clamp_max(torch.finfo(w.dtype).max ** 0.25)
+    room = torch.where(steep > 0, room, 0.0)
+    # features in the order in which r fills their room; r grows at speeds u, and in L1 one after another
+    u = steep if norm == 2 else (steep > 0).to(w)
+    full_at = torch.where(steep > 0, room / u, 0.0)
+    order = (-steep if norm == 1 else full_at).argsort(dim=1)
+    gain = torch.where(steep > 0, steep * room, 0.0).gather(1, order)
+    left = (rise - gain.cumsum(1).roll(1, dims=1)).index_copy(1, order.new_zeros(1), rise)
+    speed = (steep * u).gather(1, order)
+    if norm != 1:
+        speed = speed.flip(1).cumsum(1).flip(1)
+    time = torch.where(speed > 0, left.clamp_min(0.0) / speed, 0.0)
+    if norm == 1:
+        r = torch.zeros_like(w).scatter(1, order, time)
+    else:
+        ends = full_at.gather(1, order)
+        in_time = (time <= ends) & (speed > 0)
+        first = in_time.to(torch.uint8).argmax(dim=1, keepdim=True)
+        r = torch.where(in_time.any(1, keepdim=True), time.gather(1, first), ends[:, -1:]) * u
+    return torch.minimum(r, room) * w.sign()
+
+
+class Nearest:
+    """The nearest inputs found that win, as the source itself judges."""
+
+    def __init__(self, problem: Problem) -> None:
+        self.problem = problem
+        self.z = np.array(problem.region.start(), dtype=float)
+        self.distances = np.full(len(problem.region), np.inf)
+
+    def offer(self, z: NDArray[Any], rows: Rows, *, anyway: bool = False) -> NDArray[np.bool_]:
+        """Keep the points that win and are nearer than the ones before, or ``anyway``; tell which win."""
+        region = self.problem.region
+        kept = region.keep(z, rows)
+        won = self.problem.won(self.problem.model.predict(kept), rows)
+        distances = region.distance(kept, rows)
+        before = self.distances[rows]
+        # until something wins, the latest point is the best direction known
+        better = np.where(won, (distances < before) | anyway, before == np.inf)
+        places = np.arange(len(region))[rows]
+        self.z[places[better]] = z[better]
+        self.distances[places[better & won]] = distances[better & won]
+        return won
+
+    def shorten(self, rows: Rows) -> None:
+        """Walk back from each point straight to its sample, as far as it wins, by bisection."""
+        found: NDArray[np.intp] = np.arange(len(self.z))[rows]
+        found = found[np.isfinite(self.distances[found])]
+        if not len(found):
+            return
+        start = self.problem.region.start(found)
+        way = self.z[found] - start
+        low, high = np.zeros((2, len(found), *[1] * (way.ndim - 1)))
+        high += 1
+        while (high - low > _PRECISION * high).any():
+            middle = (low + high) / 2
+            won = self.offer(start + middle * way, found).reshape(middle.shape)
+            low, high = np.where(won, low, middle), np.where(won, middle, high)
+        self.offer(start + (1 + _MARGIN) * high * way, found, anyway=True)
+
+
+class Field:
+    """A batch, with its samples laid out as rows of (n_samples, n_features): margins, slopes, room.
+
+    Margins are what has to rise: where they are positive the attack has won, as far as the logits tell.
+    """
+
+    def __init__(self, batch: Batch, model: Model, nearest: Nearest, norm: float) -> None:
+        ball = batch.ball
+        self.batch, self.model, self.nearest, self.norm = batch, model, nearest, norm
+        self.shape = ball.x0.shape
+        self.x0 = ball.x0.flatten(1)
+        # in L-inf the ball has folded its budget, here infinite, into the bounds
+        self.low, self.high = (self._flat(b, fill) for b, fill in ((ball.low, -np.inf), (ball.high, np.inf)))
+        self.free = None if ball.free is None else self._flat(ball.free, 1.0)
+
+    def _flat(self, values: torch.Tensor | None, fill: float) -> torch.Tensor:
+        if values is None:
+            return torch.full_like(self.x0, fill)
+        return values.expand(self.shape).flatten(1)
+
+    def logits(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Leaf tensor of the points, and the logits there."""
+        x = x.detach().requires_grad_()
+        return x, self.batch.logits(x.reshape(self.shape))
+
+    def margins(self, logits: torch.Tensor, rival: torch.Tensor | None = None) -> torch.Tensor:
+        """What has to rise: a rival's logit minus the label's own; the largest, where none is named."""
+        own = self.batch.own
+        others = logits.masked_fill(own, -torch.inf)
+        other = others.amax(dim=1) if rival is None else logits.gather(1, rival)[:, 0]
+        margin = other - logits[own]
+        return -margin if self.batch.targeted else margin
+
+    def slope(self, margins: torch.Tensor, x: torch.Tensor, *, again: bool = False) -> torch.Tensor:
+        (slope,) = torch.autograd.grad(margins.sum(), x, retain_graph=again)
+        return slope if self.free is None else slope * self.free
+
+    def climb(self, x: torch.Tensor, slope: torch.Tensor, rise: torch.Tensor) -> torch.Tensor:
+        """The shortest change of x that raises a margin of that slope so much, within the bounds."""
+        room = torch.where(slope > 0, self.high - x, x - self.low).clamp_min(0.0)
+        return shortest(slope, rise, room, self.norm)
+
+    def lengths(self, change: torch.Tensor, norm: float | None = None) -> torch.Tensor:
+        norm = self.norm if norm is None else norm
+        return torch.linalg.vector_norm(change, norm, dim=1, keepdim=True)
+
+    def project(self, x: torch.Tensor, radius: torch.Tensor) -> torch.Tensor:
+        """Bring x into balls of these radii, one for each sample, and between the bounds."""
+        each: Any = radius
+        BALLS[self.norm](self.x0, each, self.low, self.high).confine(x)
+        return x
+
+    def to_boundary(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Shortest change that crosses a boundary, were all of them flat, and the class behind it."""
+        x, logits = self.logits(x)
+        rivals = logits.masked_fill(self.batch.own, -torch.inf).argsort(dim=1, descending=True)
+        n_rivals = min(_N_RIVALS, logits.shape[1]) - 1
+        best, behind = torch.zeros_like(x), rivals[:, :1]
+        least = torch.full_like(x[:, :1], torch.inf)
+        for k in range(n_rivals):
+            rival = rivals[:, k : k + 1]
+            margins = self.margins(logits, rival)
+            slope = self.slope(margins, x, again=k + 1 < n_rivals)
+            rise = margins.detach().abs()[:, None]
+            change = self.climb(x.detach(), slope, rise)
+            length = self.lengths(change)
+            # a boundary beyond the bounds is the last to choose
+            length[(change * slope).sum(1, keepdim=True) < 0.999 * rise] = torch.finfo(x.dtype).max
+            nearer = length < least
+            least = torch.where(nearer, length, least)
+            best, behind = torch.where(nearer, change, best), torch.where(nearer, rival, behind)
+        return best, behind
+
+    def offer(self, x: torch.Tensor) -> torch.Tensor:
+        """Ask the source itself about points; true where they win."""
+        won = self.nearest.offer(as_array(self.model, x).reshape(self.shape), self.batch.rows)
+        return torch.from_numpy(won).to(x.device)[:, None]
+
+    def found(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """The nearest points that win, and their distances; the latest points where none does."""
+        z, distances = self.nearest.z[self.batch.rows], self.nearest.distances[self.batch.rows]
+        x, d = (torch.tensor(a, **self.batch.place) for a in (z, distances))
+        return x.flatten(1), d[:, None]
+
+    def flatten(self) -> None:
+        """Try the nearest point of the boundary's tangent at the nearest point found, and half the way."""
+        x, _ = self.found()
+        x, logits = self.logits(x)
+        margins = self.margins(logits)
+        slope, x = self.slope(margins, x), x.detach()
+        rise = -margins.detach()[:, None] - (slope * (self.x0 - x)).sum(1, keepdim=True)
+        # a little more, for it must win in the floats of the data
+        tangent = self.x0 + self.climb(self.x0, slope, (1.001 * rise).clamp_min(0.0))
+        for share in (1.0, 0.3, 0.1):
+            self.offer(x + share * (tangent - x))

@@ -1,0 +1,84 @@
+"""The budget: one number or one for each feature, in the units of the data or of its spread."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from numbers import Real
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.exceptions import NotFittedError
+
+from skhalfway.attacks._constraints import Header
+
+EPS_UNITS = ("input", "std", "range")
+
+
+def check_eps(eps: Any, *, infinite: bool) -> None:
+    """Raise for what no data could make a budget."""
+    if isinstance(eps, Real) and not isinstance(eps, bool):
+        if not 0 < float(eps) or (float(eps) == np.inf and not infinite) or eps != eps:
+            raise ValueError(f"eps must be a finite number > 0, got {eps!r}")
+        return
+    if isinstance(eps, Mapping) or hasattr(eps, "to_dict"):
+        for name, value in eps.items():
+            if not isinstance(value, Real) or isinstance(value, bool) or not 0 <= float(value) < np.inf:
+                raise ValueError(f"eps of column {name!r} must be a finite number >= 0, got {value!r}")
+        return
+    if not isinstance(eps, (list, tuple, np.ndarray)):
+        raise ValueError(f"eps must be a finite number > 0, or one number >= 0 for each feature, got {eps!r}")
+    array = np.asarray(eps)
+    if array.dtype.kind not in "iuf":
+        raise ValueError(f"eps must hold numbers, got {eps!r}")
+    for column, value in enumerate(array.ravel().tolist()):
+        if not 0 <= value < np.inf:
+            raise ValueError(f"eps of column {column} must be a finite number >= 0, got {value!r}")
+
+
+def spread_of(X: NDArray[Any], eps_unit: str) -> NDArray[np.float64] | None:
+    """Standard deviation or range of each feature, missing values left out; None for input units."""
+    if eps_unit == "input":
+        return None
+    X = X.astype(float)
+    if np.isnan(X).all(axis=0).any():  # a column of nothing has no spread
+        X = np.where(np.isnan(X).all(axis=0), 0.0, X)
+    return np.nanstd(X, axis=0) if eps_unit == "std" else np.nanmax(X, axis=0) - np.nanmin(X, axis=0)
+
+
+def spread_seen(fitted: Any, eps_unit: str) -> NDArray[np.float64] | None:
+    """The spread that an object's ``fit`` measured and kept in ``_spread``."""
+    if eps_unit == "input":
+        return None
+    unit, spread = getattr(fitted, "_spread", (None, None))
+    if unit != eps_unit:
+        raise NotFittedError(
+            f"eps_unit={eps_unit!r} is measured on training data; call fit with it before this method"
+        )
+    return spread
+
+
+def read_budget(
+    eps: Any, spread: NDArray[np.float64] | None, header: Header, shape: tuple[int, ...]
+) -> tuple[float, NDArray[np.float64] | None]:
+    """The budget as one number, and the input units that one unit of it is worth in each feature.
+
+    These are None where they are all 1, and 0 where a feature has no budget.
+    """
+    if isinstance(eps, Real):
+        return float(eps), spread
+    if isinstance(eps, Mapping) or hasattr(eps, "to_dict"):
+        each: NDArray[np.float64] = np.full(header.n_columns, np.nan)
+        each[header.positions(eps.keys(), "eps")] = list(eps.values() if isinstance(eps, Mapping) else eps)
+        for column in np.flatnonzero(np.isnan(each)).tolist():
+            raise ValueError(
+                f"eps gives no budget for {header.name(column)}; give 0 to columns that may not change"
+            )
+        each = each.reshape(shape)
+    else:
+        each = np.array(eps, dtype=float)
+        if each.shape != shape:
+            raise ValueError(
+                f"eps must be a number or have one for each feature, shape {shape}; got shape {each.shape}"
+            )
+    return 1.0, each if spread is None else each * spread

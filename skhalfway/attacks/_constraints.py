@@ -1,0 +1,237 @@
+"""Constraints: what a valid sample of real data looks like."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, fields, replace
+from numbers import Integral
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Columns = Sequence[str | int]
+
+
+@dataclass(frozen=True)
+class Constraints:
+    """What an adversarial sample must keep to, beside its budget.
+
+    Columns are named as in the DataFrame that the generator is given, or by
+    position (of a flattened image too). A constraint that no sample can keep,
+    or that the data itself breaks, is an error.
+
+    Parameters
+    ----------
+    immutable : column or sequence of columns, default=()
+        May not change.
+    integer : column or sequence of columns, default=()
+        Hold whole numbers.
+    one_hot : sequence of sequences of columns, default=()
+        Groups of columns of which exactly one is 1 and the others are 0. To
+        change the category costs the budget two changes of 1.
+    increasing : column or sequence of columns, default=()
+        May grow only: an age, a count of past events.
+    decreasing : column or sequence of columns, default=()
+        May shrink only.
+    projection : callable, default=None
+        ``projection(X_adv, X)`` returns valid samples near ``X_adv``, both of
+        shape (n_samples, n_features), row by row: for totals, ratios and
+        whatever else binds columns together. Where what it returns breaks the
+        budget or another constraint, shorter changes are tried; the last
+        resort is the sample itself.
+
+    See Also
+    --------
+    skhalfway.AdversarialGenerator : Takes this as ``constraints=``.
+
+    Notes
+    -----
+    The object is immutable, compares and hashes by value, and can be searched
+    over: ``constraints=[None, Constraints("age")]``, or by field as
+    ``constraints__immutable``. Columns of a DataFrame that hold categories
+    rather than numbers never change, with no need to say so: a category has no
+    distance that a budget could count.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.datasets import load_iris
+    >>> from skhalfway import AdversarialGenerator, Constraints
+    >>> X, y = load_iris(return_X_y=True, as_frame=True)
+    >>> constraints = Constraints(immutable="petal width (cm)", increasing=["petal length (cm)"])
+    >>> constraints
+    Constraints(immutable=('petal width (cm)',), increasing=('petal length (cm)',))
+    >>> X_adv = AdversarialGenerator(eps=1.0, constraints=constraints).fit(X, y).transform(X)
+    >>> change = X_adv - X
+    >>> float(change["petal width (cm)"].abs().max()), float(change["petal length (cm)"].min())
+    (0.0, 0.0)
+    """
+
+    immutable: Columns | str | int = ()
+    integer: Columns | str | int = ()
+    one_hot: Sequence[Columns] = ()
+    increasing: Columns | str | int = ()
+    decreasing: Columns | str | int = ()
+    projection: Callable[[NDArray[Any], NDArray[Any]], Any] | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("immutable", "integer", "increasing", "decreasing"):
+            object.__setattr__(self, name, _columns(name, getattr(self, name)))
+        if isinstance(self.one_hot, str) or not isinstance(self.one_hot, Iterable):
+            raise TypeError(f"one_hot must be a sequence of groups of columns, got {self.one_hot!r}")
+        groups = tuple(_columns("one_hot", group) for group in self.one_hot)
+        for group in groups:
+            if len(group) < 2:
+                raise ValueError(f"a one_hot group needs at least 2 columns, got {list(group)}")
+        object.__setattr__(self, "one_hot", groups)
+        if self.projection is not None and not callable(self.projection):
+            raise TypeError(f"projection must be a callable or None, got {self.projection!r}")
+
+    def __repr__(self) -> str:
+        given = {name: value for name, value in self.get_params().items() if value not in ((), None)}
+        return f"Constraints({', '.join(f'{name}={value!r}' for name, value in given.items())})"
+
+    def __sklearn_clone__(self) -> Constraints:
+        return self
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """Get the fields, so that scikit-learn's searches can name them.
+
+        Parameters
+        ----------
+        deep : bool, default=True
+            Has no effect.
+
+        Returns
+        -------
+        params : dict
+            Values by name.
+        """
+        return {f.name: getattr(self, f.name) for f in fields(self)}
+
+    def replaced(self, **params: Any) -> Constraints:
+        """Constraints with some fields changed; this object stays as it is.
+
+        Parameters
+        ----------
+        **params : dict
+            New values by name.
+
+        Returns
+        -------
+        constraints : Constraints
+            The others as here.
+
+        Examples
+        --------
+        >>> from skhalfway import Constraints
+        >>> Constraints(integer=[0]).replaced(immutable=[2])
+        Constraints(immutable=(2,), integer=(0,))
+        """
+        return replace(self, **params)
+
+
+def _columns(name: str, given: Any) -> tuple[str | int, ...]:
+    """A tuple of names and positions, of whatever was given."""
+    columns = (given,) if isinstance(given, (str, Integral)) else given
+    if not isinstance(columns, Iterable):
+        raise TypeError(f"{name} must be a column or a sequence of columns, got {given!r}")
+    columns = tuple(columns)
+    for column in columns:
+        if isinstance(column, (bool, np.bool_)) or not isinstance(column, (str, Integral)):
+            raise TypeError(f"{name} must hold names or positions of columns, got {column!r}")
+    return tuple(column if isinstance(column, str) else int(column) for column in columns)
+
+
+@dataclass(frozen=True)
+class Rules:
+    """Constraints of one table: columns as positions, checked."""
+
+    immutable: NDArray[np.intp]
+    integer: NDArray[np.intp]
+    one_hot: tuple[NDArray[np.intp], ...]
+    increasing: NDArray[np.intp]
+    decreasing: NDArray[np.intp]
+    projection: Callable[[NDArray[Any], NDArray[Any]], Any] | None
+
+    @property
+    def discrete(self) -> bool:
+        """Whether there is more to keep to than an interval for each column."""
+        return bool(len(self.integer) or self.one_hot or self.projection is not None)
+
+
+class Header:
+    """The columns of a table: what they are called, and where they are."""
+
+    def __init__(self, n_columns: int, names: Sequence[str] | None) -> None:
+        self.n_columns = n_columns
+        self.names = None if names is None else [str(name) for name in names]
+
+    def name(self, column: int) -> str:
+        """The column, as messages call it."""
+        return f"column {column}" if self.names is None else f"column {self.names[column]!r}"
+
+    def positions(self, columns: Iterable[str | int], where: str) -> NDArray[np.intp]:
+        """Positions of columns; an unknown one is an error that names it."""
+        return np.array([self._position(column, where) for column in columns], dtype=np.intp)
+
+    def _position(self, column: str | int, where: str) -> int:
+        if isinstance(column, str):
+            if self.names is None:
+                raise ValueError(
+                    f"{where} names the column {column!r}, but the data has no column names; "
+                    "pass a DataFrame, or positions"
+                )
+            if column not in self.names:
+                raise ValueError(f"{where} names an unknown column {column!r}; X has {self.names}")
+            return self.names.index(column)
+        if not 0 <= column < self.n_columns:
+            raise ValueError(
+                f"{where} names an unknown column {column}; X has the columns 0 to {self.n_columns - 1}"
+            )
+        return column
+
+
+def read_constraints(constraints: Constraints, header: Header, categories: NDArray[np.bool_]) -> Rules:
+    """Find the columns, and check that the constraints do not contradict each other.
+
+    ``categories`` (n_columns,) is true where a column holds no numbers.
+    """
+    found = {
+        name: header.positions(getattr(constraints, name), f"constraints.{name}")
+        for name in ("immutable", "integer", "increasing", "decreasing")
+    }
+    groups = tuple(header.positions(group, "constraints.one_hot") for group in constraints.one_hot)
+    owner: dict[int, int] = {}
+    for number, group in enumerate(groups):
+        for column in group:
+            if column in owner:
+                raise ValueError(
+                    f"{header.name(column)} is twice in constraints.one_hot, in the groups "
+                    f"{list(constraints.one_hot[owner[column]])} and {list(constraints.one_hot[number])}; "
+                    "groups may not overlap"
+                )
+            owner[column] = number
+    for column in np.intersect1d(found["increasing"], found["decreasing"]):
+        raise ValueError(f"{header.name(column)} is increasing and decreasing; make it immutable instead")
+    for name in ("integer", "increasing", "decreasing"):
+        for column in found[name]:
+            if categories[column]:
+                raise ValueError(
+                    f"{header.name(column)} is in constraints.{name}, but holds categories, "
+                    "which never change"
+                )
+            if column in owner:
+                raise ValueError(
+                    f"{header.name(column)} is in constraints.{name} and in a one_hot group; "
+                    "take it out of one"
+                )
+    for group in groups:
+        held = [column for column in group if column in found["immutable"] or categories[column]]
+        if held and len(held) < len(group):
+            raise ValueError(
+                f"{header.name(held[0])} is immutable, but the others of its one_hot group are not; "
+                "make all of the group immutable"
+            )
+    return Rules(one_hot=groups, projection=constraints.projection, **found)

@@ -1,0 +1,149 @@
+"""Minimum-distance attacks: how near to each sample the source errs, whatever the budget."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from math import cos, isfinite, pi
+from numbers import Real
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from skhalfway.attacks._boundary import Field, Nearest
+from skhalfway.attacks._gradient import batches, on_device
+from skhalfway.attacks._problem import Outcome, Problem
+
+if TYPE_CHECKING:
+    from skhalfway.attacks._problem import Settings
+
+DUAL = {np.inf: 1, 2: 2, 1: np.inf}
+_OUTWARDS = 0.05  # least step on, as a share of the way, where logits tell of a win that the source denies
+
+
+@dataclass(frozen=True)
+class MinimumAttack:
+    """Look for the nearest winning point; at last take the boundary as flat, and walk straight back.
+
+    The last tenth of the steps goes to the tangent, where Croce & Hein (ICML 2020) go with every step.
+    """
+
+    settings: Settings
+
+    def search(self, field: Field, n_steps: int) -> None:
+        """Offer points to the field."""
+        raise NotImplementedError
+
+    def run(self, problem: Problem, rng: np.random.RandomState) -> Outcome:
+        """Attack the samples that have not won as they are."""
+        region = problem.region
+        model = on_device(problem.model, self.settings.device)
+        X_adv, distances = region.X.copy(), np.zeros(len(region))
+        n_steps = self.settings.max_iter
+        n_last = max(n_steps // 10, int(n_steps > 1))
+        with model.evaluating():
+            left = np.flatnonzero(~problem.won(problem.model.predict(region.X)))
+            rest = replace(problem, region=region.take(left), labels=problem.labels[left])
+            nearest = Nearest(replace(rest, region=replace(rest.region, eps=np.inf)))
+            for batch in batches(nearest.problem, model, self.settings):
+                field = Field(batch, model, nearest, region.norm)
+                self.search(field, n_steps - n_last)
+                for _ in range(n_last):
+                    field.flatten()
+                nearest.shorten(batch.rows)
+        if len(left):
+            X_adv[left], distances[left] = rest.region.keep(nearest.z), nearest.distances
+        return Outcome(X_adv, distances=distances, at_any_budget=True)
+
+
+@dataclass(frozen=True)
+class FMN(MinimumAttack):
+    """Fast minimum-norm attack.
+
+    Pintor et al., NeurIPS 2021, Algorithm 1, with the ball's radius and the length of a step annealed by
+    half a cosine. What is ours: distances and steps within the bounds, so that neither falls short where
+    they bind; steps as long as the sample's own distance asks, so that no scale of the data is presumed, and
+    no shorter until something wins; for half of the steps the rival whose boundary seems nearest at the
+    start, then the most probable one.
+    """
+
+    # as in the paper: shares by which the radius changes, first and last
+    gamma: tuple[float, float] = (0.05, 0.001)
+    # length of a step, as a share of the distance that the first gradient tells: first, and last of that
+    pace: tuple[float, float] = (0.6, 0.01)
+
+    def search(self, field: Field, n_steps: int) -> None:
+        x, won = field.x0, torch.zeros_like(field.x0[:, :1], dtype=torch.bool)
+        rival = None if field.batch.targeted else field.to_boundary(x)[1]
+        radius = torch.full_like(x[:, :1], torch.inf)
+        step = None if self.settings.step_size is None else torch.full_like(radius, self.settings.step_size)
+        for k in range(n_steps):
+            if k == (n_steps + 1) // 2:
+                # what has found nothing starts anew, towards the most probable rival
+                rival, x = None, torch.where(field.found()[1] < torch.inf, x, field.x0)
+            left = (1 + cos(pi * k / n_steps)) / 2
+            gamma = self.gamma[1] + (self.gamma[0] - self.gamma[1]) * left
+            x, logits = field.logits(x)
+            margins = field.margins(logits, rival)
+            slope, x = field.slope(margins, x), x.detach()
+            boundary = field.lengths(field.climb(x, slope, margins.detach().abs()[:, None]))
+            step = self.pace[0] * boundary if step is None else step
+            _, nearest = field.found()
+            found, way = nearest < torch.inf, field.lengths(x - field.x0)
+            length = torch.where(found, step * (self.pace[1] + (1 - self.pace[1]) * left), step)
+            # a radius of 0 has no direction
+            outwards = (way + torch.maximum(boundary, _OUTWARDS * way)).clamp_min(torch.finfo(x.dtype).tiny)
+            radius = torch.where(
+                won,
+                torch.minimum(radius * (1 - gamma), nearest),
+                torch.where(found, radius * (1 + gamma), outwards),
+            )
+            x = x + field.climb(x, slope, length * field.lengths(slope, DUAL[field.norm]))
+            x = field.project(x, radius)
+            won = field.offer(x)
+
+
+@dataclass(frozen=True)
+class DeepFool(MinimumAttack):
+    """DeepFool: Moosavi-Dezfooli et al., CVPR 2016, Algorithm 2, and its extension to other norms."""
+
+    overshoot: float
+
+    def run(self, problem: Problem, rng: np.random.RandomState) -> Outcome:
+        if problem.targeted:
+            raise ValueError(
+                "attack='deepfool' looks for the nearest boundary, whatever class is behind it, so it knows "
+                "no target; attack='fmn' does"
+            )
+        return super().run(problem, rng)
+
+    def search(self, field: Field, n_steps: int) -> None:
+        x = field.x0
+        change, won = torch.zeros_like(x), torch.zeros_like(x[:, :1], dtype=torch.bool)
+        for _ in range(n_steps):
+            step = field.to_boundary(x)[0]
+            least = (
+                _OUTWARDS * field.lengths(change) / field.lengths(step).clamp_min(torch.finfo(x.dtype).tiny)
+            )
+            change = torch.where(won, change, change + step * least.clamp(1, 1 / _OUTWARDS))
+            x = torch.clamp(field.x0 + (1 + self.overshoot) * change, field.low, field.high)
+            won |= field.offer(x)
+            if won.all():
+                break
+
+
+def fmn(settings: Settings) -> FMN:
+    """Fast minimum-norm attack; its first step is step_size long where that is given."""
+    return FMN(settings)
+
+
+def deepfool(settings: Settings, overshoot: float = 0.02) -> DeepFool:
+    """DeepFool; ``overshoot`` is the share by which it steps beyond what should be the boundary."""
+    if not isinstance(overshoot, Real) or not isfinite(overshoot) or overshoot < 0:
+        raise ValueError(f"attack_params['overshoot'] must be a finite number >= 0, got {overshoot!r}")
+    if settings.step_size is not None:
+        raise ValueError(
+            f"attack='deepfool' steps as far as the boundary seems; step_size must be None, "
+            f"got {settings.step_size}"
+        )
+    return DeepFool(settings, overshoot)

@@ -1,0 +1,179 @@
+"""What black-box attacks share: predictions that are counted, and points to begin at."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.neighbors import NearestNeighbors
+
+from skhalfway.attacks._problem import Outcome
+
+if TYPE_CHECKING:
+    from skhalfway.attacks._problem import Problem
+
+_MAX_VALUES = 2**22  # held at once: 32 MiB of float64
+_N_NEIGHBORS = 4
+_N_ROUNDS, _N_DRAWS = 6, 16
+
+
+def blocks(n_rows: int, n_values: int) -> Iterator[slice]:
+    """Slices of as many rows, of ``n_values`` each, as are held at once."""
+    size = max(1, _MAX_VALUES // max(1, n_values))
+    return (slice(begin, begin + size) for begin in range(0, n_rows, size))
+
+
+class Queries:
+    """Predictions of valid inputs, counted for each sample, and the nearest input of each that wins.
+
+    Asks for the samples themselves first, which may have won already. Points are rows of the region's
+    coordinates, flat.
+
+    Attributes
+    ----------
+    max_queries : int
+        Predictions that may be asked for each sample.
+    x0 : ndarray of shape (n_samples, n_features)
+        The samples.
+    low, high : ndarray of shape (n_samples, n_features)
+        Their bounds; infinite where there are none.
+    predicted : ndarray of shape (n_samples,)
+        Class indices of the samples themselves.
+    n_asked : ndarray of shape (n_samples,)
+        Predictions asked for each sample.
+    distances : ndarray of shape (n_samples,)
+        Norm of the smallest change that wins; inf where none was found.
+    nearest : ndarray of shape (n_samples, n_features)
+        Where it leads, as it was asked for; the sample where none was found.
+    X_nearest : ndarray of shape (n_samples, ...)
+        The input there.
+    """
+
+    def __init__(self, problem: Problem, max_queries: int) -> None:
+        region = problem.region
+        self.problem, self.max_queries = problem, max_queries
+        flat = len(region), int(np.prod(region.X.shape[1:]))
+        self.x0: NDArray[np.float64] = region.start().reshape(flat).astype(float)
+        bounds = region.bounds() or (np.full(1, -np.inf), np.full(1, np.inf))
+        self.low, self.high = (np.broadcast_to(bound, region.X.shape).reshape(flat) for bound in bounds)
+        self.predicted = np.empty(len(region), dtype=np.intp)
+        for block in blocks(*flat):
+            self.predicted[block] = problem.model.predict(region.X[block])
+        self.n_asked = np.ones(len(region), dtype=np.intp)
+        self.distances = np.where(problem.won(self.predicted), 0.0, np.inf)
+        self.nearest, self.X_nearest = self.x0.copy(), region.X.copy()
+        self._goal = region.eps if np.isfinite(region.eps) else 0.0
+
+    def n_left(self, rows: NDArray[np.intp]) -> NDArray[np.intp]:
+        """How many more predictions may be asked for samples."""
+        return np.maximum(self.max_queries - self.n_asked[rows], 0)
+
+    def open(self, rows: NDArray[np.intp]) -> NDArray[np.bool_]:
+        """Which samples have not reached the goal and may ask once more.
+
+        The goal is to be within the budget; with an infinite one, there is always something nearer.
+        """
+        return (self.n_asked[rows] < self.max_queries) & (self.distances[rows] > self._goal)
+
+    def clip(self, points: NDArray[np.float64], rows: NDArray[np.intp]) -> NDArray[np.float64]:
+        """Points between the bounds of their samples."""
+        return np.clip(points, self.low[rows], self.high[rows])
+
+    def predict(self, points: NDArray[np.float64], rows: NDArray[np.intp]) -> NDArray[np.intp]:
+        """Class indices of the valid inputs nearest to points between the bounds; samples may repeat."""
+        model = self.problem.model
+        return np.concatenate([model.predict(X) for _, X in self._ask(points, rows, budget=False)])
+
+    def scores(self, points: NDArray[np.float64], rows: NDArray[np.intp]) -> NDArray[np.float64]:
+        """Scores of the valid inputs within the budget."""
+        model = self.problem.model
+        return np.concatenate([model.scores(X) for _, X in self._ask(points, rows, budget=True)])
+
+    def won(
+        self, points: NDArray[np.float64], rows: NDArray[np.intp], *, budget: bool = False
+    ) -> NDArray[np.bool_]:
+        """Whether valid inputs win, within the budget or not; the nearest are remembered."""
+        wins = np.empty(len(rows), dtype=bool)
+        for block, X in self._ask(points, rows, budget=budget):
+            of = rows[block]
+            wins[block] = won = self.problem.won(self.problem.model.predict(X), of)
+            if won.any():
+                self._remember(points[block][won], X[won], of[won])
+        return wins
+
+    def _ask(
+        self, points: NDArray[np.float64], rows: NDArray[np.intp], *, budget: bool
+    ) -> Iterator[tuple[slice, NDArray[Any]]]:
+        """The valid inputs to ask for, some at a time; counted."""
+        region = self.problem.region
+        self.n_asked += np.bincount(rows, minlength=len(self.n_asked))
+        for block in blocks(len(points), self.x0.shape[1]):
+            z = points[block].reshape(-1, *region.X.shape[1:])
+            yield block, region.keep(z, rows[block], budget=budget)
+
+    def _remember(self, points: NDArray[np.float64], X: NDArray[Any], rows: NDArray[np.intp]) -> None:
+        distance = self._distance(points, X, rows)
+        order = np.lexsort((distance, rows))
+        best = order[np.unique(rows[order], return_index=True)[1]]
+        best = best[distance[best] < self.distances[rows[best]]]
+        of = rows[best]
+        self.distances[of], self.nearest[of], self.X_nearest[of] = distance[best], points[best], X[best]
+
+    def _distance(
+        self, points: NDArray[np.float64], X: NDArray[Any], rows: NDArray[np.intp]
+    ) -> NDArray[np.float64]:
+        """Norm of changes that win: at most the budget wherever the region lets them pass as they are.
+
+        Within the rounding of X's float type the region has the last word.
+        """
+        region = self.problem.region
+        distance = region.distance(X, rows)
+        rounding = 16 * region.eps * float(np.finfo(region.X.dtype).eps)
+        edge = np.flatnonzero(np.abs(distance - region.eps) <= rounding)
+        if len(edge) and np.isfinite(region.eps):
+            kept = region.keep(points[edge].reshape(X[edge].shape), rows[edge])
+            passes = ((kept == X[edge]) | np.isnan(X[edge])).reshape(len(edge), -1).all(axis=1)
+            over = np.nextafter(region.eps, np.inf)
+            distance[edge] = np.where(
+                passes, np.minimum(distance[edge], region.eps), np.maximum(distance[edge], over)
+            )
+        return distance
+
+    def outcome(self) -> Outcome:
+        """The nearest inputs that win; those outside the budget are brought back into it."""
+        region, X_adv = self.problem.region, self.X_nearest.copy()
+        far = np.flatnonzero(self.distances > region.eps)
+        X_adv[far] = region.keep(self.nearest[far].reshape(X_adv[far].shape), far)
+        return Outcome(X_adv, self.n_asked, self.distances)
+
+
+def begin(queries: Queries, rng: np.random.RandomState) -> None:
+    """Ask, for each sample that has not won, for points where it may win, until one does.
+
+    First the nearest other samples of X that lie where the attack wants to be: each costs a query, as what is
+    valid for one sample need not be so for another. Then random points between the bounds or, where there are
+    none, around the sample, ever further.
+    """
+    problem, x0, index = queries.problem, queries.x0, np.arange(len(queries.x0))
+    for label in np.unique(problem.labels):
+        rows = index[(problem.labels == label) & (queries.distances > 0)]
+        pool = index[(queries.predicted == label) == problem.targeted]
+        if not (len(rows) and len(pool)):
+            continue
+        n_neighbors = min(_N_NEIGHBORS, len(pool))
+        search = NearestNeighbors(n_neighbors=n_neighbors, algorithm="brute", p=problem.region.norm)
+        for others in search.fit(x0[pool]).kneighbors(x0[rows], return_distance=False).T:
+            left = np.isinf(queries.distances[rows]) & queries.open(rows)
+            queries.won(queries.clip(x0[pool[others[left]]], rows[left]), rows[left])
+    spread = np.ptp(x0, axis=0) if len(x0) else np.ones(x0.shape[1])
+    spread[spread == 0] = 1.0
+    for k in range(_N_ROUNDS):
+        rows = index[np.isinf(queries.distances) & queries.open(index)]
+        for block in blocks(len(rows), _N_DRAWS * x0.shape[1]):
+            of = np.repeat(rows[block], np.minimum(_N_DRAWS, queries.n_left(rows[block])))
+            near, far = x0[of] - spread * 2**k, x0[of] + spread * 2**k
+            low, high = queries.low[of], queries.high[of]
+            drawn = rng.uniform(np.where(np.isfinite(low), low, near), np.where(np.isfinite(high), high, far))
+            queries.won(drawn, of)

@@ -1,0 +1,207 @@
+"""The region: where each sample may go. Budget, bounds and constraints meet here, and only here.
+
+Attacks work in coordinates ``z`` of their own, in which the budget is one number: ``z`` is the input, or the
+input divided by what a unit of the budget is worth in each feature. What they find passes
+:meth:`Region.keep`, which has the last word.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from skhalfway.attacks._constraints import Rules
+from skhalfway.attacks._discrete import to_valid
+from skhalfway.attacks._norms import BALLS, Ball, keep_budget, random_signs
+
+Rows = slice | NDArray[Any]
+EVERY_ROW = slice(None)
+
+
+@dataclass(frozen=True)
+class Region:
+    """Valid samples within the budget of each sample.
+
+    Attributes
+    ----------
+    X : ndarray of shape (n_samples, ...)
+        The samples, of a float type.
+    eps : float
+        Budget, in ``z``.
+    norm : {np.inf, 2, 1}
+        Norm in which it counts.
+    unit : ndarray of the shape of a sample, or None
+        Input units that one unit of ``z`` is worth.
+    low, high : ndarray or None
+        Smallest and largest valid data, to broadcast against X.
+    free : bool ndarray or None
+        False where a value never changes; broadcasts against X.
+    carried : bool ndarray of X's shape, or None
+        True where X holds no number (a category, a missing value): ``z`` is 0 there.
+    rules : Rules or None
+        What no interval says: whole numbers, one-hot groups, a projection.
+    """
+
+    X: NDArray[Any]
+    eps: float
+    norm: float
+    unit: NDArray[Any] | None = None
+    low: NDArray[Any] | None = None
+    high: NDArray[Any] | None = None
+    free: NDArray[np.bool_] | None = None
+    carried: NDArray[np.bool_] | None = None
+    rules: Rules | None = None
+
+    def __len__(self) -> int:
+        return len(self.X)
+
+    @property
+    def straight(self) -> bool:
+        """Whether ``z`` is the input itself, with nothing to round."""
+        return self.unit is None and self.carried is None and self.rules is None
+
+    def take(self, rows: Rows) -> Region:
+        """The region of some of the samples."""
+        own = {
+            name: value[rows]
+            for name in ("low", "high", "free", "carried")
+            if (value := getattr(self, name)) is not None and value.shape == self.X.shape
+        }
+        return replace(self, X=self.X[rows], **own)
+
+    def start(self, rows: Rows = EVERY_ROW) -> NDArray[Any]:
+        """The samples themselves, in ``z``."""
+        x = self._numbers(rows)
+        return x if self.unit is None else x / self.unit
+
+    def bounds(self, rows: Rows = EVERY_ROW) -> tuple[NDArray[Any], NDArray[Any]] | None:
+        """Bounds of the samples, in ``z``."""
+        bounds = self._bounds(rows)
+        return (
+            bounds if bounds is None or self.unit is None else (bounds[0] / self.unit, bounds[1] / self.unit)
+        )
+
+    def movable(self, rows: Rows = EVERY_ROW) -> NDArray[np.bool_]:
+        """Where the samples may change, of their shape."""
+        free = np.ones(1, dtype=bool) if self.free is None else self._of(self.free, rows)
+        return np.broadcast_to(free, self.X[rows].shape)
+
+    def to_z(self, X: NDArray[Any]) -> NDArray[Any]:
+        """Where inputs, one for each sample, are in ``z``."""
+        return replace(self, X=X).start()
+
+    def to_input(self, z: Any) -> Any:
+        """Inputs of ``z``: of any rows, where nothing is carried."""
+        return z if self.unit is None else z * self.unit
+
+    def ball(self, rows: Rows, place: dict[str, Any]) -> Ball:
+        """The budget and the bounds as tensors, for gradient attacks."""
+        bounds, free = self.bounds(rows), None if self.free is None else self._of(self.free, rows)
+        low, high = (None, None) if bounds is None else (torch.tensor(b, **place) for b in bounds)
+        x0 = torch.tensor(self.start(rows), **place)
+        return BALLS[self.norm](
+            x0, self.eps, low, high, None if free is None else torch.tensor(free, **place)
+        )
+
+    def view(self, rows: Rows, place: dict[str, Any]) -> Callable[[torch.Tensor], torch.Tensor] | None:
+        """What a model sees of ``z``, differentiably; None where that is ``z``.
+
+        Whole numbers and one-hot groups are seen as :meth:`keep` will round them, and the gradient passes
+        as if they were not (the straight-through estimator of Bengio et al., arXiv 1308.3432, section 4).
+        """
+        if self.straight:
+            return None
+        unit = torch.ones(1, **place) if self.unit is None else torch.tensor(self.unit, **place)
+        if self.rules is not None:
+
+            def keep(z: torch.Tensor) -> torch.Tensor:
+                return torch.tensor(self.keep(z.detach().cpu().numpy(), rows), **place)
+
+            return lambda z: _StraightThrough.apply(z, unit, keep)
+        if self.carried is None:
+            return lambda z: z * unit
+        carried, values = (
+            torch.tensor(self.carried[rows], device=place["device"]),
+            torch.tensor(self.X[rows], **place),
+        )
+        return lambda z: torch.where(carried, values, z * unit)
+
+    def keep(self, z: NDArray[Any], rows: Rows = EVERY_ROW, *, budget: bool = True) -> NDArray[Any]:
+        """The valid inputs nearest to ``z``, in X's float type, within the budget unless told otherwise.
+
+        Everything the package gives out passes here: attacks compute in the float type of their source, whose
+        rounding may overstep. The norm of the change, in X's own type and in the budget's units, is at most
+        eps as a user checks it. Rounding to whole numbers and categories prefers what ``z`` asks for most.
+        """
+        x = self._numbers(rows)
+        if self.unit is not None:
+            z = x + (z - x / self.unit) * self.unit
+        eps, bounds = self.eps if budget else np.inf, self._bounds(rows)
+        kept = keep_budget(x, z, eps, self.norm, bounds, self.unit)
+        if self.rules is not None and len(x):
+            flat = len(x), -1
+            low, high = (np.array(b) for b in ((-np.inf, np.inf) if bounds is None else bounds))
+            kept = to_valid(
+                kept.reshape(flat),
+                self.X[rows].reshape(flat),
+                None if self.carried is None else self.carried[rows].reshape(flat),
+                (np.broadcast_to(low, x.shape).reshape(flat), np.broadcast_to(high, x.shape).reshape(flat)),
+                self.movable(rows).reshape(flat),
+                eps,
+                self.norm,
+                None if self.unit is None else self.unit.ravel(),
+                self.rules,
+            ).reshape(x.shape)
+        if self.carried is not None:
+            kept = np.where(self.carried[rows], self.X[rows], kept)
+        return kept
+
+    def keep_found(self, z: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.float64]]:
+        """The valid inputs of what was found with no budget, brought back into it; and how far they were."""
+        found = self.keep(z, budget=False)
+        distances = self.distance(found)
+        # those well inside stay to the last digit, on which a split of a tree may depend
+        inside = distances < self.eps * (1 - 16 * float(np.finfo(self.X.dtype).eps))
+        return np.where(inside.reshape(-1, *[1] * (z.ndim - 1)), found, self.keep(z)), distances
+
+    def distance(self, X_adv: NDArray[Any], rows: Rows = EVERY_ROW) -> NDArray[np.float64]:
+        """Norm of each change, in the budget's units."""
+        change = np.subtract(X_adv, self.X[rows], dtype=float)
+        if self.carried is not None:
+            change = np.where(self.carried[rows], 0.0, change)
+        if self.unit is not None:
+            change /= self.unit
+        return np.linalg.norm(change.reshape(len(change), int(np.prod(change.shape[1:]))), self.norm, axis=1)
+
+    def noise(self, rng: np.random.RandomState) -> NDArray[Any]:
+        """The samples moved by random signs of the budget's size: what no knowledge does."""
+        signs = random_signs(rng, self.X.shape, self.eps, self.norm, self.movable())
+        return self.keep(self.start() + signs)
+
+    def _numbers(self, rows: Rows) -> NDArray[Any]:
+        x = self.X[rows]
+        return x if self.carried is None else np.where(self.carried[rows], x.dtype.type(0), x)
+
+    def _of(self, array: NDArray[Any], rows: Rows) -> NDArray[Any]:
+        return array[rows] if array.shape == self.X.shape else array
+
+    def _bounds(self, rows: Rows) -> tuple[NDArray[Any], NDArray[Any]] | None:
+        if self.low is None or self.high is None:
+            return None
+        return self._of(self.low, rows), self._of(self.high, rows)
+
+
+class _StraightThrough(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, z: torch.Tensor, unit: torch.Tensor, keep: Any) -> torch.Tensor:
+        ctx.save_for_backward(unit)
+        return keep(z)
+
+    @staticmethod
+    def backward(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor, None, None]:
+        return grad * ctx.saved_tensors[0], None, None

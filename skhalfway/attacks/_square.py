@@ -1,0 +1,224 @@
+"""The Square attack: random search within the budget, from scores alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from itertools import count
+from math import sqrt
+from numbers import Real
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from skhalfway.attacks._queries import Queries
+
+if TYPE_CHECKING:
+    from skhalfway.attacks._problem import Outcome, Problem, Settings
+
+Floats = NDArray[np.float64]
+Indices = NDArray[np.intp]
+
+# shares of the queries after which the share of features is halved: the authors' 10, 50, 200... of 10,000
+_HALVED_AT = (0.001, 0.005, 0.02, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8)
+_N_TILES = 5
+_TINY = float(np.finfo(float).tiny)
+
+
+def _signs(rng: np.random.RandomState, *shape: int) -> Floats:
+    return rng.choice([-1.0, 1.0], size=shape)
+
+
+def _unit(x: Floats) -> Floats:
+    """``x`` with the last axis of length 1, or 0."""
+    return x / np.maximum(np.linalg.norm(x, axis=-1, keepdims=True), _TINY)
+
+
+def bump(n_rows: int, n_columns: int) -> Floats:
+    """Sums of 1, 1/4, 1/9... that rise towards the middle, of length 1 (the paper's equation 2)."""
+    distance = np.maximum.outer(*(np.abs(np.arange(n) - n // 2) for n in (n_rows, n_columns)))
+    terms = 1.0 / np.arange(1, max(n_rows, n_columns) // 2 + 2) ** 2
+    heights = terms[::-1].cumsum()[::-1][distance]
+    return _unit(heights.ravel()).reshape(heights.shape)
+
+
+def _bumps(n: int, side: int, rng: np.random.RandomState) -> Floats:
+    """Squares with a bump upwards and one downwards, one above the other or side by side."""
+    pair = np.concatenate([bump(side // 2, side), -bump(side - side // 2, side)])
+    return np.where(rng.uniform(size=(n, 1, 1)) < 0.5, pair, pair.T)
+
+
+class _Squares:
+    """Parts of images (n_channels, height, width): squares, at the same place in each channel."""
+
+    def __init__(self, shape: tuple[int, ...], norm: float) -> None:
+        self.shape, self.norm, self.n_channels = shape, norm, shape[0]
+
+    def first(self, n: int, rng: np.random.RandomState) -> Floats:
+        """Change of the whole, (n, n_channels, n_pixels): vertical stripes in Linf, tiles of bumps in L2."""
+        c, h, w = self.shape
+        if self.norm == np.inf:
+            return np.repeat(_signs(rng, n, c, 1, w), h, axis=2).reshape(n, c, -1)
+        side = max(1, min(h, w) // _N_TILES)
+        down, right = h // side, w // side
+        tiles = _signs(rng, n, c, down, 1, right, 1) * _bumps(n, side, rng)[:, None, None, :, None]
+        change = np.zeros((n, c, h, w))
+        change[:, :, : down * side, : right * side] = tiles.reshape(n, c, down * side, right * side)
+        return change.reshape(n, c, -1)
+
+    def places(self, rows: Indices, share: float, rng: np.random.RandomState) -> Indices:
+        """Random pixels to change, (n_rows, n_changed)."""
+        _, h, w = self.shape
+        side = max(1, round(sqrt(share * h * w)))
+        if self.norm == 2:
+            side = max(3, side + (side + 1) % 2)
+        side = min(side, h, w)
+        top, left = (rng.randint(n - side + 1, size=(len(rows), 1, 1)) for n in (h, w))
+        step = np.arange(side)
+        return ((top + step[:, None]) * w + left + step).reshape(len(rows), -1)
+
+    def change(self, n: int, n_changed: int, rng: np.random.RandomState) -> Floats:
+        """How to change them, (n, n_channels, n_changed): all by one sign in Linf, by a bump in L2."""
+        sign = _signs(rng, n, self.n_channels, 1)
+        if self.norm == np.inf:
+            return np.repeat(sign, n_changed, axis=2)
+        return sign * _bumps(n, round(sqrt(n_changed)), rng).reshape(n, 1, -1)
+
+
+class _Subsets:
+    """Parts of rows, which have no squares: random features, each with a sign of its own."""
+
+    n_channels = 1
+
+    def __init__(self, movable: NDArray[np.bool_]) -> None:
+        self.movable, self.n_movable = movable, int(movable.sum(axis=1).max(initial=0))
+
+    def first(self, n: int, rng: np.random.RandomState) -> Floats:
+        return self.change(n, self.movable.shape[1], rng)
+
+    def places(self, rows: Indices, share: float, rng: np.random.RandomState) -> Indices:
+        size = max(1, round(share * self.n_movable))
+        drawn = rng.uniform(size=(len(rows), self.movable.shape[1])) + ~self.movable[rows]
+        return drawn.argpartition(size - 1, axis=1)[:, :size]
+
+    def change(self, n: int, n_changed: int, rng: np.random.RandomState) -> Floats:
+        return _signs(rng, n, 1, n_changed)
+
+
+@dataclass(frozen=True)
+class _Search:
+    """Where samples may go next, in channels: arrays (n_rows, n_channels, n_pixels)."""
+
+    queries: Queries
+    parts: _Squares | _Subsets
+    movable: NDArray[np.bool_]
+    rng: np.random.RandomState
+
+    def first(self, rows: Indices) -> Floats:
+        """Random points as far as the budget goes."""
+        region = self.queries.problem.region
+        change = self.parts.first(len(rows), self.rng).reshape(len(rows), -1) * self.movable[rows]
+        if region.norm == 2:
+            change = _unit(change)
+        return self.queries.clip(self.queries.x0[rows] + region.eps * change, rows)
+
+    def next(self, point: Floats, rows: Indices, share: float) -> Floats:
+        """Points with a random part of them changed."""
+        channels = len(rows), self.parts.n_channels, -1
+        x0 = self.queries.x0[rows]
+        move = self._linf if self.queries.problem.region.norm == np.inf else self._l2
+        moved = move((point - x0).reshape(channels), self.movable[rows].reshape(channels), rows, share)
+        asked = [self.queries.clip(x0 + change.reshape(x0.shape), rows) for change in moved]
+        # the second is there for where the first would change nothing
+        return np.where((asked[0] == point).all(axis=1, keepdims=True), asked[-1], asked[0])
+
+    def _linf(self, change: Floats, movable: NDArray[np.bool_], rows: Indices, share: float) -> list[Floats]:
+        """Algorithm 2: a part goes to one end of the budget or the other."""
+        places = self._part(rows, share)
+        to = self.queries.problem.region.eps * self.parts.change(len(rows), places.shape[2], self.rng)
+        return [_put(change, places, sign * to) for sign in (1, -1)]
+
+    def _l2(self, change: Floats, movable: NDArray[np.bool_], rows: Indices, share: float) -> list[Floats]:
+        """Algorithm 3: a part gets a bump, and for it what another part had of the budget."""
+        here, there = self._part(rows, share), self._part(rows, share)
+        unused = self.queries.problem.region.eps**2 - (change**2).sum(axis=(1, 2))
+        rest = _put(_put(change, here, 0.0), there, 0.0)
+        available = (change**2).sum(axis=2) - (rest**2).sum(axis=2)
+        available += np.maximum(unused, 0.0)[:, None] / self.parts.n_channels
+        bumps = _unit(self.parts.change(len(rows), here.shape[2], self.rng))
+        new = (bumps + _unit(np.take_along_axis(change, here, 2))) * np.take_along_axis(movable, here, 2)
+        return [_put(rest, here, _unit(new) * np.sqrt(np.maximum(available, 0.0))[:, :, None])]
+
+    def _part(self, rows: Indices, share: float) -> Indices:
+        places = self.parts.places(rows, share, self.rng)
+        return np.repeat(places[:, None], self.parts.n_channels, axis=1)
+
+
+def _put(array: Floats, places: Indices, values: Floats | float) -> Floats:
+    array = array.copy()
+    np.put_along_axis(array, places, values, 2)
+    return array
+
+
+@dataclass(frozen=True)
+class Square:
+    """Random changes of a part of each sample, of which those stay that bring the margin down.
+
+    Attributes
+    ----------
+    settings : Settings
+        The generator's.
+    p : float
+        Share of the features that change at first.
+    """
+
+    settings: Settings
+    p: float
+
+    def run(self, problem: Problem, rng: np.random.RandomState) -> Outcome:
+        """Attack all samples, one query of all of them at a time."""
+        region, budget = problem.region, self.settings.max_queries
+        shape, rows = region.X.shape[1:], np.arange(len(region))
+        with problem.model.evaluating():
+            queries = Queries(problem, budget)
+            movable = region.movable().reshape(queries.x0.shape)
+            parts = _Squares(shape, region.norm) if len(shape) == 3 else _Subsets(movable)
+            search = _Search(queries, parts, movable, rng)
+            point, least = queries.x0.copy(), np.full(len(region), np.inf)
+            for i in count():
+                # the last query is kept to see whether a win is one
+                rows = rows[queries.open(rows) & (queries.n_left(rows) >= 2)]
+                if not len(rows):
+                    break
+                share = self.p / 2 ** np.searchsorted(_HALVED_AT, i / budget)
+                asked = search.next(point[rows], rows, share) if i else search.first(rows)
+                scores = queries.scores(asked, rows)
+                margin = _margin(scores, problem.labels[rows], targeted=problem.targeted)
+                lower = margin <= least[rows]
+                point[rows[lower]], least[rows[lower]] = asked[lower], margin[lower]
+                wins = problem.won(scores.argmax(axis=1), rows)
+                queries.won(asked[wins], rows[wins], budget=True)
+            # those that found no win keep the lowest margin
+            lost = np.isinf(queries.distances)
+            queries.nearest[lost] = point[lost]
+        return replace(queries.outcome(), distances=None)
+
+
+def _margin(scores: Floats, labels: Indices, *, targeted: bool) -> Floats:
+    """Score of the label minus the largest other, or its negative: what an attack brings down."""
+    index, others = np.arange(len(scores)), scores.copy()
+    others[index, labels] = -np.inf
+    margin = scores[index, labels] - others.max(axis=1)
+    return -margin if targeted else margin
+
+
+def square(settings: Settings, p: float = 0.8) -> Square:
+    """Square attack (Andriushchenko et al. 2020, Algorithms 1 to 3) on images (n, n_channels, height, width).
+
+    Not in the paper: rows have no geometry, so random subsets of as many features stand for squares, each
+    feature with a sign of its own; a margin of scores for targets too, rather than cross-entropy; and a win
+    by scores is one when a prediction, the sample's last query, says so.
+    """
+    if not isinstance(p, Real) or isinstance(p, bool) or not 0 < p <= 1:
+        raise ValueError(f"attack_params['p'] must be a number in (0, 1], got {p!r}")
+    return Square(settings, float(p))

@@ -1,0 +1,190 @@
+"""Substitutes of black boxes: learn what the source answers, and attack that."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import isfinite
+from numbers import Integral, Real
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sklearn.base import clone
+from sklearn.neural_network import MLPClassifier
+from torch import nn
+
+from skhalfway.attacks._gradient import pgd
+from skhalfway.attacks._problem import Outcome, Problem
+from skhalfway.attacks._queries import Queries
+from skhalfway.attacks._region import Region
+from skhalfway.models import Model, as_model
+from skhalfway.models._torch import dtype_of
+
+if TYPE_CHECKING:
+    from skhalfway.attacks._problem import Settings
+
+_MAX_NEW = 1000  # inputs that one round may add
+_NEVER = -1e4  # logit of a class that the source was not seen to answer
+
+
+@dataclass(frozen=True)
+class _Scale:
+    """What is taken off points, and what they are divided by, before the substitute sees them.
+
+    Features that vary less than most are divided as most are: the budget is the same for all, and with their
+    own spread the substitute would see them above all.
+    """
+
+    centre: NDArray[np.float64]
+    width: NDArray[np.float64]
+
+    def __call__(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
+        return (points - self.centre) / self.width
+
+
+class _Logits(nn.Module):
+    """A substitute's logits in the source's classes, of which it may have seen some only."""
+
+    def __init__(self, model: Model, scale: _Scale, seen: NDArray[np.intp], n_classes: int) -> None:
+        super().__init__()
+        assert model.module is not None
+        self.model, self.module, self.n_classes = model, model.module, n_classes
+        dtype = dtype_of(model.module)
+        self.centre: torch.Tensor
+        self.width: torch.Tensor
+        self.register_buffer("centre", torch.tensor(scale.centre, dtype=dtype))
+        self.register_buffer("width", torch.tensor(scale.width, dtype=dtype))
+        self.seen: torch.Tensor
+        self.register_buffer("seen", torch.from_numpy(seen))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        logits = self.model.logits((x - self.centre) / self.width)
+        return logits.new_full((len(x), self.n_classes), _NEVER).index_copy(1, self.seen, logits)
+
+
+@dataclass(frozen=True)
+class Surrogate:
+    """A differentiable substitute, and PGD on it.
+
+    Attributes
+    ----------
+    settings : Settings
+        The generator's.
+    estimator : object or None
+        What becomes the substitute.
+    n_rounds : int
+        How often the source is asked.
+    step : float or None
+        How far new inputs are from those they come from, in each feature.
+    """
+
+    settings: Settings
+    estimator: Any
+    n_rounds: int
+    step: float | None
+
+    def run(self, problem: Problem, rng: np.random.RandomState) -> Outcome:
+        """Learn the source (Algorithm 1) and attack all samples at once.
+
+        Everything happens in the region's coordinates, where categories and missing values are 0: the
+        substitute knows nothing of them.
+        """
+        region, n = problem.region, len(problem.region)
+        queries = Queries(problem, self.settings.max_queries)
+        X_adv, left = region.X.copy(), np.flatnonzero(np.isinf(queries.distances))
+        if not len(left):
+            return Outcome(X_adv, queries.n_asked)
+        with problem.model.evaluating():
+            substitute = self._distil(queries, rng)
+        if substitute is not None:
+            movable = region.movable().reshape(queries.x0.shape)
+            flat = Region(
+                queries.x0, region.eps, region.norm, low=queries.low, high=queries.high, free=movable
+            )
+            task = Problem(substitute, flat, problem.labels, problem.n_classes, problem.targeted)
+            z = pgd(self.settings).run(task, rng).X_adv.reshape(region.X.shape)
+            X_adv[left] = region.keep(z[left], left)
+        share, rest = divmod(int(queries.n_asked.sum()), n)
+        return Outcome(X_adv, share + (np.arange(n) < rest))
+
+    def _distil(self, queries: Queries, rng: np.random.RandomState) -> Model | None:
+        """The substitute; None where the source gave one answer to all that was asked."""
+        region, (n, n_features) = queries.problem.region, queries.x0.shape
+        movable = region.movable().reshape(n, n_features)
+        reach = region.eps * movable.sum(axis=1).mean() ** (-1 / region.norm)
+        step = reach if self.step is None else self.step
+        spread = queries.x0.std(axis=0)
+        usual = np.median(spread[spread > 0]) if (spread > 0).any() else reach
+        scale = _Scale(queries.x0.mean(axis=0), np.maximum(spread, usual))
+        points, of, labels = queries.x0, np.arange(n), queries.predicted
+        substitute = self._fit(points, labels, scale, queries.problem.n_classes, rng)
+        for k in range(self.n_rounds):
+            n_left = self.settings.max_queries * n - int(queries.n_asked.sum())
+            parents = rng.permutation(len(points))[: min(n_left, _MAX_NEW)]
+            if not len(parents):
+                break
+            # the sign of the step alternates: the "periodic step size" of section 5.3
+            sign = (-1) ** k * self._signs(substitute, points[parents], labels[parents], rng)
+            new = queries.clip(points[parents] + step * sign * movable[of[parents]], of[parents])
+            points, of = np.concatenate([points, new]), np.concatenate([of, of[parents]])
+            labels = np.concatenate([labels, queries.predict(new, of[-len(new) :])])
+            substitute = self._fit(points, labels, scale, queries.problem.n_classes, rng)
+        return substitute
+
+    def _fit(
+        self,
+        points: NDArray[np.float64],
+        labels: NDArray[np.intp],
+        scale: _Scale,
+        n_classes: int,
+        rng: np.random.RandomState,
+    ) -> Model | None:
+        seen, answers = np.unique(labels, return_inverse=True)
+        if len(seen) < 2:
+            return None
+        # the loss stops to fall by as much as tol before max_iter is reached
+        net = MLPClassifier((64, 64), tol=1e-2, max_iter=2000, random_state=rng.randint(2**31 - 1))
+        estimator = net if self.estimator is None else clone(self.estimator)
+        model = as_model(estimator.fit(scale(points), answers))
+        if not model.has_gradient:
+            raise TypeError(f"attack_params['estimator'] must have a gradient, but {model.why_black_box}")
+        return as_model(_Logits(model, scale, seen, n_classes), classes=np.arange(n_classes))
+
+    @staticmethod
+    def _signs(
+        substitute: Model | None,
+        points: NDArray[np.float64],
+        labels: NDArray[np.intp],
+        rng: np.random.RandomState,
+    ) -> NDArray[np.float64]:
+        """Signs of the Jacobian's row of each label; random ones where there is no substitute yet."""
+        if substitute is None:
+            return rng.choice([-1.0, 1.0], size=points.shape)
+        assert substitute.module is not None
+        with substitute.evaluating():
+            x = torch.tensor(points, dtype=dtype_of(substitute.module), requires_grad=True)
+            of_labels = substitute.logits(x).gather(1, torch.from_numpy(labels)[:, None])
+            return torch.autograd.grad(of_labels.sum(), x)[0].sign().double().numpy()
+
+
+def surrogate(
+    settings: Settings, estimator: Any = None, n_rounds: int = 5, step: float | None = None
+) -> Surrogate:
+    """Jacobian-based data set augmentation (Papernot et al. 2017, Algorithm 1), then PGD on the substitute.
+
+    ``estimator`` is cloned and fitted on rows, scaled; None is an MLPClassifier. The source is asked for the
+    samples themselves, then in each round for as many new inputs as there are, up to 1000 and to
+    ``max_queries`` for each sample on average: all queries are shared, and each sample has its share.
+    ``step`` None is one of the budget's length. While the source gives one answer to all, new inputs are
+    random; where it never gives another, samples are returned as they are.
+    """
+    if not isinstance(n_rounds, Integral) or isinstance(n_rounds, bool) or n_rounds < 0:
+        raise ValueError(f"attack_params['n_rounds'] must be an integer >= 0, got {n_rounds!r}")
+    if step is not None and (
+        not isinstance(step, Real) or isinstance(step, bool) or not isfinite(step) or step <= 0
+    ):
+        raise ValueError(f"attack_params['step'] must be None or a finite number > 0, got {step!r}")
+    if estimator is not None and not hasattr(estimator, "fit"):
+        raise ValueError(f"attack_params['estimator'] must be None or a classifier, got {estimator!r}")
+    return Surrogate(settings, estimator, int(n_rounds), None if step is None else float(step))

@@ -1,0 +1,259 @@
+"""TransferCurveDisplay: transfer against the budget as lines."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from skhalfway.transfer._curve import UNITS, TransferCurve
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.lines import Line2D
+    from numpy.typing import NDArray
+
+_NORMS = {np.inf: r"$L_\infty$", 2: "$L_2$", 1: "$L_1$"}
+_GREY: dict[str, Any] = {"color": "0.45", "lw": 1.5, "zorder": 2}
+_BARS: dict[str, Any] = {"lw": 1.4, "marker": "o", "ms": 3.5, "elinewidth": 1, "capsize": 2, "zorder": 3}
+
+
+class TransferCurveDisplay:
+    """Lines of a :class:`~skhalfway.TransferCurve`.
+
+    Use :meth:`from_estimator` or :meth:`from_curve` to make one.
+
+    Parameters
+    ----------
+    curve : TransferCurve
+        What to draw.
+
+    Attributes
+    ----------
+    ax_ : matplotlib Axes
+        Axes with the lines.
+    figure_ : matplotlib Figure
+        Figure that holds them.
+    mean_ : matplotlib Line2D or None
+        Mean transfer rate over ordered pairs.
+    band_ : matplotlib PolyCollection or None
+        Its interval.
+    targets_ : dict of str to matplotlib Line2D
+        Mean transfer rate to each target from the others.
+    sources_ : dict of str to matplotlib ErrorbarContainer
+        Transfer rate from each source to the one target asked for.
+    noise_, source_ : matplotlib Line2D or None
+        Mean rate of the control, and mean success on the sources themselves.
+
+    See Also
+    --------
+    skhalfway.TransferCurve : The counts and rates.
+
+    Examples
+    --------
+    >>> import matplotlib
+    >>> matplotlib.use("agg")
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from sklearn.svm import SVC
+    >>> from skhalfway import TransferCurveDisplay, TransferScorer
+    >>> X, y = load_iris(return_X_y=True)
+    >>> models = [LogisticRegression(max_iter=1000).fit(X, y), SVC().fit(X, y)]
+    >>> scorer = TransferScorer().fit(models)
+    >>> display = TransferCurveDisplay.from_estimator(scorer, X, y, eps=[0.2, 0.5, 1.0])
+    >>> sorted(display.targets_)
+    ['logisticregression', 'svc']
+    """
+
+    def __init__(self, curve: TransferCurve) -> None:
+        self.curve = curve
+
+    @classmethod
+    def from_estimator(
+        cls, estimator: Any, X: Any, y: Any = None, *, eps: Sequence[float], **kwargs: Any
+    ) -> TransferCurveDisplay:
+        """Attack at every budget and draw.
+
+        Parameters
+        ----------
+        estimator : TransferScorer
+            Fitted scorer.
+        X : array-like of shape (n_samples, n_features)
+            Samples to attack.
+        y : array-like of shape (n_samples,), default=None
+            True labels; see :meth:`skhalfway.TransferScorer.transfer`.
+        eps : sequence of float
+            Budgets; see :meth:`skhalfway.TransferScorer.transfer_curve`.
+        **kwargs : dict
+            Passed to :meth:`plot`.
+
+        Returns
+        -------
+        display : TransferCurveDisplay
+            With the axes it drew on.
+        """
+        return cls.from_curve(estimator.transfer_curve(X, y, eps=eps), **kwargs)
+
+    @classmethod
+    def from_curve(cls, curve: TransferCurve, **kwargs: Any) -> TransferCurveDisplay:
+        """Draw a curve that was already computed.
+
+        Parameters
+        ----------
+        curve : TransferCurve
+            What to draw.
+        **kwargs : dict
+            Passed to :meth:`plot`.
+
+        Returns
+        -------
+        display : TransferCurveDisplay
+            With the axes it drew on.
+        """
+        if not isinstance(curve, TransferCurve):
+            raise TypeError(f"from_curve needs a TransferCurve, got {type(curve).__name__}")
+        return cls(curve).plot(**kwargs)
+
+    def plot(
+        self,
+        ax: Axes | None = None,
+        *,
+        target: str | None = None,
+        include_targets: bool = True,
+        include_controls: bool = True,
+        level: float = 0.95,
+        cmap: Any = None,
+        line_kw: dict[str, Any] | None = None,
+        band_kw: dict[str, Any] | None = None,
+        legend: bool = True,
+    ) -> TransferCurveDisplay:
+        """Draw the lines.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+            Axes to draw on. None makes a figure.
+        target : str, default=None
+            Name of a model: draw who threatens it, a line with its Wilson
+            intervals for each source, rather than the mean over pairs.
+        include_targets : bool, default=True
+            Whether to draw a thin line for each target.
+        include_controls : bool, default=True
+            Whether to draw the noise control, dashed, and the success on the
+            sources themselves, dotted.
+        level : float, default=0.95
+            Confidence level of the band around the mean.
+        cmap : str or matplotlib Colormap, default=None
+            Colours of the targets. None is ``"tab10"``, or ``"turbo"`` for
+            more than 10 models.
+        line_kw : dict, default=None
+            Passed to ``ax.plot`` for the mean.
+        band_kw : dict, default=None
+            Passed to ``ax.fill_between``.
+        legend : bool, default=True
+            Whether to add a legend, beside the axes.
+
+        Returns
+        -------
+        display : TransferCurveDisplay
+            This object, with ``ax_``, ``figure_``, ``mean_``, ``band_``,
+            ``targets_``, ``sources_``, ``noise_`` and ``source_``; those that
+            were not drawn are None or empty.
+
+        Raises
+        ------
+        ValueError
+            If ``target`` is not a model of the curve.
+        """
+        import matplotlib.pyplot as plt
+
+        curve, n = self.curve, len(self.curve.names)
+        if target is not None and target not in curve.names:
+            raise ValueError(f"target must be one of {list(curve.names)} or None, got {target!r}")
+        if ax is None:
+            # room for the legend's names
+            _, ax = plt.subplots(figsize=(7.0, max(4.2, 0.24 * (n + 5))), layout="constrained")
+        figure: Any = ax.figure
+        self.mean_: Line2D | None = None
+        self.band_: Any = None
+        self.noise_: Line2D | None = None
+        self.source_: Line2D | None = None
+        self.targets_: dict[str, Line2D] = {}
+        self.sources_: dict[str, Any] = {}
+        colours = plt.get_cmap(cmap or ("tab10" if n <= 10 else "turbo"))
+        places: Any = range(n) if colours.N < 100 else np.linspace(0.05, 0.95, n)
+        if target is not None:
+            self._draw_sources(ax, target, [colours(place) for place in places], level, include_controls)
+        else:
+            thick = {} if line_kw is None else line_kw
+            self._draw_mean(ax, level, thick, {} if band_kw is None else band_kw, include_controls)
+            if include_targets:
+                for name, rates, place in zip(curve.names, curve.target_rates.T, places, strict=True):
+                    (self.targets_[name],) = ax.plot(
+                        curve.eps,
+                        rates,
+                        lw=1.3,
+                        marker=".",
+                        color=colours(place),
+                        label=f"to {name}",
+                        zorder=3,
+                    )
+        ax.set(
+            xlabel=f"budget eps: {_NORMS[curve.norm]} norm, in {UNITS[curve.eps_unit]}",
+            ylabel="transfer rate" if target is None else f"transfer rate to {target}",
+            xlim=(0, curve.eps[-1] * 1.02),
+            ylim=(-0.02, 1.02),
+        )
+        if curve.condition != "both_correct":
+            ax.set_title(f'condition="{curve.condition}"', fontsize=10)
+        ax.grid(alpha=0.3)
+        ax.spines[["top", "right"]].set_visible(False)
+        if legend:
+            # beside the lines, which may run anywhere
+            drawn, _ = ax.get_legend_handles_labels()
+            # matplotlib puts containers, which intervals are, after lines
+            drawn.sort(key=lambda artist: artist is self.noise_)
+            ax.legend(handles=drawn, loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)
+        self.ax_, self.figure_ = ax, figure
+        return self
+
+    def _draw_mean(
+        self, ax: Axes, level: float, line_kw: dict[str, Any], band_kw: dict[str, Any], include_controls: bool
+    ) -> None:
+        curve = self.curve
+        low, high = curve.confidence_interval(level, of="mean_rate")
+        thick: dict[str, Any] = {"color": "k", "lw": 2.2, "marker": "o", "ms": 4.5, "zorder": 4}
+        (self.mean_,) = ax.plot(curve.eps, curve.mean_rates, label="mean over pairs", **thick | line_kw)
+        shade: dict[str, Any] = {"color": self.mean_.get_color(), "alpha": 0.16, "lw": 0, "zorder": 1}
+        self.band_ = ax.fill_between(
+            curve.eps, low, high, label=f"its {level:.0%} interval", **shade | band_kw
+        )
+        if include_controls:
+            (self.source_,) = ax.plot(
+                curve.eps, curve.mean_source_success, ls=":", label="on the sources themselves", **_GREY
+            )
+            self._draw_noise(ax, curve.mean_noise)
+
+    def _draw_sources(
+        self, ax: Axes, target: str, colours: list[Any], level: float, include_controls: bool
+    ) -> None:
+        curve = self.curve
+        place = curve.names.index(target)
+        low, high = (bound[:, :, place] for bound in curve.confidence_interval(level))
+        rates = curve.rates[:, :, place]
+        others = [i for i in range(len(curve.names)) if i != place]
+        # the greatest threat first, as in the legend
+        for i in sorted(others, key=lambda i: -rates[-1, i]):
+            reach = np.stack([rates[:, i] - low[:, i], high[:, i] - rates[:, i]]).clip(0)
+            name = curve.names[i]
+            # side by side, so that intervals can be told apart
+            shift = (others.index(i) - (len(others) - 1) / 2) * curve.eps[-1] / 250
+            self.sources_[name] = ax.errorbar(
+                curve.eps + shift, rates[:, i], reach, color=colours[i], label=f"from {name}", **_BARS
+            )
+        if include_controls:
+            self._draw_noise(ax, np.nanmean(curve.noise[:, others, place], axis=1))
+
+    def _draw_noise(self, ax: Axes, rates: NDArray[np.float64]) -> None:
+        (self.noise_,) = ax.plot(self.curve.eps, rates, ls="--", label="noise of that size", **_GREY)

@@ -1,0 +1,299 @@
+"""No output ever breaks a constraint: one checker, every attack of the package, drawn constraints."""
+
+from __future__ import annotations
+
+import pickle
+from dataclasses import FrozenInstanceError
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import Phase, given, settings
+from hypothesis import strategies as st
+from sklearn.base import clone
+from sklearn.datasets import make_classification
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.frozen import FrozenEstimator
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from skhalfway import AdversarialGenerator, Constraints, TransferScorer
+from skhalfway.attacks._parameters import KINDS
+
+REAL, WHOLE, GROUPS = ["r0", "r1", "r2"], ["i0", "i1"], (("a0", "a1", "a2"), ("b0", "b1"))
+PARTS = ["p0", "p1", "total"]
+COLUMNS = [*REAL, *WHOLE, *GROUPS[0], *GROUPS[1], *PARTS]
+
+
+def made(n: int = 80) -> tuple[pd.DataFrame, np.ndarray]:
+    """Real, whole and one-hot columns, and two parts beside their total."""
+    Z, y = make_classification(n, 9, n_informative=7, n_redundant=0, random_state=0)
+    frame = pd.DataFrame(Z[:, :3], columns=REAL)
+    for name, z in zip(WHOLE, Z.T[3:5], strict=True):
+        frame[name] = np.rint(2 * z)
+    for group, z in zip(GROUPS, Z.T[5:7], strict=True):
+        codes = pd.qcut(z, len(group), labels=False)
+        frame[list(group)] = np.eye(len(group))[codes]
+    frame[["p0", "p1"]] = Z[:, 7:9]
+    frame["total"] = frame["p0"] + frame["p1"]
+    return frame[COLUMNS], y
+
+
+X, Y = made()
+SOURCES = {
+    "linear": make_pipeline(StandardScaler(), LogisticRegression()).fit(X, Y),
+    "forest": RandomForestClassifier(10, max_depth=5, random_state=0).fit(X, Y),
+}
+
+
+def parts_make_the_total(X_adv: np.ndarray, X: np.ndarray) -> np.ndarray:
+    total = COLUMNS.index("total")
+    X_adv[:, total] = X_adv[:, total - 2] + X_adv[:, total - 1]
+    return X_adv
+
+
+def broken(X: pd.DataFrame, X_adv: pd.DataFrame, constraints: Constraints) -> list[str]:
+    """Names of the constraints that some row breaks."""
+    change = X_adv - X
+    checks = {
+        "immutable": (change[list(constraints.immutable)] == 0).all(axis=None),
+        "integer": (X_adv[list(constraints.integer)] % 1 == 0).all(axis=None),
+        "increasing": (change[list(constraints.increasing)] >= 0).all(axis=None),
+        "decreasing": (change[list(constraints.decreasing)] <= 0).all(axis=None),
+    }
+    for group in constraints.one_hot:
+        members = X_adv[list(group)]
+        valid = members.isin([0, 1]).all(axis=None) and (members.sum(axis=1) == 1).all()
+        checks[f"one_hot {group}"] = bool(valid)
+    if constraints.projection is not None:
+        moved = (change != 0).any(axis=1)
+        exact = X_adv["p0"] + X_adv["p1"] == X_adv["total"]
+        checks["projection"] = bool((exact | ~moved).all())
+    return [name for name, holds in checks.items() if not holds]
+
+
+def source_of(attack: str) -> Any:
+    return SOURCES["forest" if attack in ("tree", "square") else "linear"]
+
+
+EVERY = [(attack, norm) for attack, kind in KINDS.items() for norm in kind.norms]
+FULL = Constraints(
+    immutable=["r0"],
+    integer=WHOLE,
+    one_hot=GROUPS,
+    increasing=["r1"],
+    decreasing=["r2"],
+    projection=parts_make_the_total,
+)
+
+
+def subsets(items: list[str]) -> Any:
+    return st.lists(st.sampled_from(items), unique=True)
+
+
+@pytest.mark.parametrize(("attack", "norm"), EVERY)
+@settings(max_examples=12, deadline=None, derandomize=True, phases=[Phase.generate])
+@given(
+    immutable=subsets([*REAL, *WHOLE]),
+    integer=subsets(WHOLE),
+    one_hot=subsets(list(GROUPS)),
+    increasing=subsets(["r0", "p0"]),
+    decreasing=subsets(["r1", "p1"]),
+    projected=st.booleans(),
+    eps=st.sampled_from([0.1, 1.0, 2.5]),
+    unit=st.sampled_from(["input", "std"]),
+    seed=st.integers(0, 99),
+)
+def test_no_output_breaks_a_constraint(
+    attack: str, norm: float, eps: float, unit: str, seed: int, projected: bool, **columns: Any
+) -> None:
+    constraints = Constraints(**columns, projection=parts_make_the_total if projected else None)
+    generator = AdversarialGenerator(
+        FrozenEstimator(source_of(attack)),
+        attack=attack,
+        eps=eps,
+        eps_unit=unit,
+        norm=norm,
+        constraints=constraints,
+        max_iter=4,
+        max_queries=60,
+        random_state=seed,
+    ).fit(X)
+    some = X.sample(6, random_state=seed)
+    X_adv = generator.transform(some)
+    assert broken(some, X_adv, constraints) == []
+    scale = 1.0 if unit == "input" else X.to_numpy().std(axis=0)
+    assert (np.linalg.norm((X_adv - some) / scale, norm, axis=1) <= eps * (1 + 1e-12)).all()
+
+
+@pytest.mark.parametrize(("attack", "norm"), EVERY)
+def test_attacks_succeed_under_constraints(attack: str, norm: float) -> None:
+    source = source_of(attack)
+    generator = AdversarialGenerator(
+        FrozenEstimator(source),
+        attack=attack,
+        eps=3.0,
+        norm=norm,
+        constraints=FULL,
+        max_queries=400,
+        random_state=0,
+    )
+    X_adv = generator.generate(X, Y)
+    assert broken(X, X_adv, FULL) == []
+    assert source.score(X_adv, Y) < source.score(X, Y) - 0.1
+    whole = [*WHOLE, *GROUPS[0], *GROUPS[1]]
+    # not only the real columns are used; a surrogate knows nothing of the others' steps
+    assert attack == "surrogate" or (X_adv[whole] != X[whole]).any(axis=None)
+
+
+def test_one_hot_switches_where_that_is_the_best_that_the_budget_buys() -> None:
+    rng = np.random.RandomState(0)
+    group = np.eye(3)[rng.randint(3, size=60)]
+    data = np.hstack([group, rng.normal(size=(60, 1))])
+    model = LogisticRegression(C=100).fit(data, group[:, 0] == 1)
+    constraints = Constraints(one_hot=[(0, 1, 2)], immutable=[3])
+    for norm, enough in ((np.inf, 1.0), (2, 2**0.5), (1, 2.0)):
+        for eps, switched in ((enough * 0.99, False), (enough, True)):
+            generator = AdversarialGenerator(
+                FrozenEstimator(model), eps=eps, norm=norm, constraints=constraints
+            )
+            X_adv = generator.transform(data)
+            assert (X_adv[:, 0] != data[:, 0]).all() == switched
+            assert (X_adv[:, :3].sum(axis=1) == 1).all()
+
+
+@pytest.mark.parametrize("norm", [np.inf, 2, 1])
+def test_whole_numbers_move_as_far_as_the_budget_lets_them(norm: float) -> None:
+    model = LogisticRegression().fit([[-2.0], [-1], [1], [2]], [0, 0, 1, 1])
+    generator = AdversarialGenerator(
+        FrozenEstimator(model), eps=2.7, norm=norm, constraints=Constraints(integer=0)
+    )
+    assert generator.transform([[1.0], [-3.0]]).tolist() == [[-1.0], [-1.0]]
+
+
+def test_a_projection_that_breaks_the_budget_is_tried_with_shorter_changes() -> None:
+    model = LogisticRegression().fit([[-2.0, 0], [-1, 0], [1, 0], [2, 0]], [0, 0, 1, 1])
+
+    def twice(X_adv: np.ndarray, X: np.ndarray) -> np.ndarray:
+        return X + 2 * (X_adv - X)
+
+    generator = AdversarialGenerator(
+        FrozenEstimator(model), eps=1.0, constraints=Constraints(immutable=1, projection=twice)
+    )
+    np.testing.assert_allclose(generator.transform([[1.0, 5.0]]), [[0.0, 5.0]])
+
+    def elsewhere(X_adv: np.ndarray, X: np.ndarray) -> np.ndarray:
+        return X_adv + 10
+
+    generator.set_params(constraints__projection=elsewhere)
+    np.testing.assert_array_equal(generator.transform([[1.0, 5.0]]), [[1.0, 5.0]])
+
+
+def test_constraints_are_a_value() -> None:
+    constraints = Constraints(immutable="a", integer=[np.int64(2)], one_hot=[["b", "c"]])
+    same = Constraints(("a",), (2,), (("b", "c"),))
+    assert constraints == same
+    assert hash(constraints) == hash(same)
+    assert repr(constraints) == "Constraints(immutable=('a',), integer=(2,), one_hot=(('b', 'c'),))"
+    assert repr(Constraints()) == "Constraints()"
+    assert pickle.loads(pickle.dumps(constraints)) == constraints
+    assert clone(constraints, safe=False) is constraints
+    assert constraints.replaced(integer=()) == Constraints("a", one_hot=[("b", "c")])
+    with pytest.raises(FrozenInstanceError):
+        constraints.integer = ()  # type: ignore[misc]
+
+
+def test_constraints_can_be_searched_whole_and_by_field() -> None:
+    scorer = TransferScorer(
+        AdversarialGenerator(eps=1.0),
+        estimators=[("lr", LogisticRegression()), ("other", LogisticRegression(C=0.01))],
+    )
+    whole = {"generator__constraints": [Constraints(REAL), None]}
+    by_field = {"generator__constraints__immutable": [REAL, ()]}
+    for grid in (whole, by_field):
+        search = GridSearchCV(scorer, grid, cv=2).fit(X, Y)
+        tried = search.cv_results_["mean_test_score"]
+        assert tried[0] < tried[1]
+    assert search.best_estimator_.generator.constraints == Constraints()
+    generator = AdversarialGenerator(constraints=FULL)
+    assert clone(generator).constraints == FULL
+    assert generator.get_params()["constraints__integer"] == tuple(WHOLE)
+    generator.set_params(eps=2.0, constraints__integer="i0")
+    assert (generator.eps, generator.constraints) == (2.0, FULL.replaced(integer="i0"))
+    assert FULL.integer == tuple(WHOLE)
+
+
+NOT_CONSTRAINTS = [
+    ({"immutable": 1.5}, TypeError, "immutable must be a column or a sequence of columns, got 1.5"),
+    ({"integer": [0, None]}, TypeError, "integer must hold names or positions of columns, got None"),
+    ({"increasing": [True]}, TypeError, "increasing must hold names or positions of columns, got True"),
+    ({"one_hot": "ab"}, TypeError, "one_hot must be a sequence of groups of columns, got 'ab'"),
+    ({"one_hot": [["a"]]}, ValueError, r"a one_hot group needs at least 2 columns, got \['a'\]"),
+    ({"projection": 3}, TypeError, "projection must be a callable or None, got 3"),
+]
+
+
+@pytest.mark.parametrize(
+    ("fields", "error", "message"), NOT_CONSTRAINTS, ids=[m for *_, m in NOT_CONSTRAINTS]
+)
+def test_what_is_no_constraint(fields: dict[str, Any], error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
+        Constraints(**fields)
+
+
+CONTRADICTIONS = [
+    (Constraints("age"), "constraints.immutable names an unknown column 'age'; X has .*'r0'"),
+    (Constraints(integer=[13]), "constraints.integer names an unknown column 13; X has the columns 0 to 12"),
+    (Constraints(one_hot=[["a0", "a1"], ["a1", "a2"]]), "column 'a1' is twice in constraints.one_hot"),
+    (
+        Constraints(increasing="r0", decreasing="r0"),
+        "column 'r0' is increasing and decreasing; make it immutable",
+    ),
+    (
+        Constraints(integer="a0", one_hot=GROUPS[:1]),
+        "column 'a0' is in constraints.integer and in a one_hot group",
+    ),
+    (
+        Constraints(immutable="b0", one_hot=GROUPS),
+        "column 'b0' is immutable, but the others of its one_hot group",
+    ),
+    (Constraints(integer="r0"), "column 'r0' is in constraints.integer, but holds -?[0-9.]+"),
+    (
+        Constraints(one_hot=[["i0", "i1"]]),
+        "column 'i0', column 'i1' are a group of constraints.one_hot, but not",
+    ),
+    (Constraints(COLUMNS), r"no column may change: column 'r0', .*, \.\.\. are immutable, have no budget"),
+    (
+        Constraints(projection=lambda X_adv, X: X_adv[:, :2]),
+        r"constraints.projection must return numbers of the shape it got, \(80, 13\); .* of shape \(80, 2\)",
+    ),
+    (
+        Constraints(projection=lambda X_adv, X: X_adv.astype(str)),
+        "constraints.projection must return numbers",
+    ),
+]
+
+
+@pytest.mark.parametrize(("constraints", "message"), CONTRADICTIONS, ids=[m for _, m in CONTRADICTIONS])
+def test_contradictions_name_the_column(constraints: Constraints, message: str) -> None:
+    generator = AdversarialGenerator(FrozenEstimator(SOURCES["linear"]), constraints=constraints)
+    with pytest.raises(ValueError, match=message):
+        generator.transform(X)
+    if constraints.projection is None:
+        with pytest.raises(ValueError, match=message):
+            AdversarialGenerator(constraints=constraints).fit(X, Y)
+
+
+def test_names_need_a_frame() -> None:
+    generator = AdversarialGenerator(constraints=Constraints("age"))
+    with pytest.raises(ValueError, match="names the column 'age', but the data has no column names"):
+        generator.fit(X.to_numpy(), Y)
+
+
+@pytest.mark.parametrize("given", [["r0"], {"immutable": ["r0"]}, Constraints], ids=str)
+def test_constraints_must_be_constraints(given: Any) -> None:
+    with pytest.raises(TypeError, match="constraints must be a Constraints or None, got"):
+        AdversarialGenerator(constraints=given).fit(X, Y)
