@@ -11,13 +11,19 @@ import pytest
 
 EXAMPLES = sorted((Path(__file__).parents[1] / "examples").glob("plot_*.py"))
 
+RUN_AND_COUNT_FIGURES = """
+import runpy, sys
+import matplotlib.pyplot as plt
+runpy.run_path(sys.argv[1])
+print(len(plt.get_fignums()))
+"""
+
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)
 def test_example(example: Path) -> None:
-    count = "import matplotlib.pyplot as plt, runpy, sys; runpy.run_path(sys.argv[1]); print(len(plt.get_fignums()))"
     environment = os.environ | {"MPLBACKEND": "agg", "OMP_NUM_THREADS": "1"}
     run = subprocess.run(
-        [sys.executable, "-W", "error", "-c", count, str(example)],
+        [sys.executable, "-W", "error", "-c", RUN_AND_COUNT_FIGURES, str(example)],
         capture_output=True,
         text=True,
         env=environment,

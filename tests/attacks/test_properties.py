@@ -70,8 +70,8 @@ ART = [
     *(Row(source, "instance", norm) for source in ("logistic", "art") for norm in (np.inf, 2)),
 ]
 ROWS = [*GRADIENT, *ART, *MINIMUM, *SMOOTHED, *QUERIES, *TREES]
-# An instance keeps its own batches; ART draws starts in L1 batch by batch. Soft splits have gradients so small
-# that rounding, which a batch's size changes, decides their sign.
+# An instance keeps its own batches; ART draws starts in L1 batch by batch. Soft splits have gradients so
+# small that rounding, which a batch's size changes, decides their sign.
 NOT_BATCHED = [
     *(row for row in ART if row.attack == "instance" or row.norm == 1),
     Row("forest", "pgd", np.inf),

@@ -20,7 +20,7 @@ from sklearn.model_selection import train_test_split
 from sklearn.naive_bayes import GaussianNB
 from sklearn.utils import all_estimators
 
-from skhalfway import AdversarialGenerator
+from skhalfway import AdversarialGenerator, Constraints
 from skhalfway.models import NotDifferentiableError, as_model, to_module
 
 PAGE = Path(__file__).parents[2] / "doc" / "coverage.rst"
@@ -118,6 +118,8 @@ NO_TARGETS = {
     "ClassifierChain": "ClassifierChain predicts 2 outputs; only single-output classifiers are supported",
     "MultiOutputClassifier": "MultiOutputClassifier predicts 2 outputs; only single-output classifiers",
 }
+# no gradient, and yet a source; the others without have one answer to everything, or several to one
+BY_QUERIES = {"CategoricalNB"}
 CLASSIFIERS = dict(all_estimators("classifier"))
 each_classifier = pytest.mark.parametrize("name", CLASSIFIERS)
 
@@ -175,12 +177,24 @@ def not_a_source(classifier):
     return ""
 
 
+def by_queries(classifier, X, y, *, whole):
+    """Samples made with predictions alone, of whole numbers where the classifier takes no others."""
+    constraints = Constraints(integer=range(X.shape[1])) if whole else None
+    generator = AdversarialGenerator(
+        FrozenEstimator(classifier), eps=1, clip_values=(0, 1), constraints=constraints, random_state=0
+    )
+    X_adv = generator.generate(X, y)
+    assert np.isin(X_adv, (0, 1)).all() or not whole
+    return X_adv
+
+
 def page():
     """The manual's page."""
     rows = [("classifier", "target", "source", "gradient", "how, or why not")]
     for name in CLASSIFIERS:
         classifier, *_ = fitted(name)
-        target, source = ("no" if why(classifier) else "yes" for why in (not_a_target, not_a_source))
+        target = "no" if not_a_target(classifier) else "yes"
+        source = "yes" if not not_a_source(classifier) else "by queries" if name in BY_QUERIES else "no"
         how = CASES[name].how or not_a_source(classifier)
         rows.append((f"``{name}``", target, source, CASES[name].gradient, how))
     return HEADER + "".join(
@@ -195,7 +209,7 @@ Every classifier of scikit-learn
 ================================
 
 A *target* is a classifier that adversarial samples are tried on: predictions are enough. A *source* is one
-that they are made on, along its gradient; without a gradient, attacks that ask for predictions are left.
+that they are made on, along its gradient or, *by queries*, with attacks that ask for predictions.
 
 The gradient is *exact* where the logits are the classifier's own decisions or log-probabilities. It is
 *smoothed* where the classifier takes steps, which have no gradient: the logits are then those of a softened
@@ -260,6 +274,10 @@ def test_as_a_source(name):
     classifier, X, y = fitted(name)
     if CASES[name].gradient == "none":
         assert not_a_source(classifier)
+        if not not_a_target(classifier):
+            X_adv = by_queries(classifier, X, y, whole=name in BY_QUERIES)
+            fooled = classifier.score(X_adv, y) < classifier.score(X, y) - 0.1
+            assert fooled == (name in BY_QUERIES)
         return
     generator = AdversarialGenerator(
         FrozenEstimator(classifier), attack="pgd", eps=0.3, max_iter=15, clip_values=(0, 1)

@@ -370,6 +370,16 @@ def test_early_stopping(make, load):
     np.testing.assert_allclose(proba, early.predict_proba(X), atol=1e-6)
 
 
+def test_probability_threshold_of_catboost(load):
+    X, y = load("breast")
+    classifier = _catboost().fit(X, y)
+    half = classifier.predict(X)
+    classifier.set_probability_threshold(0.8)
+    own = classifier.predict(X)
+    assert (own != half).any()
+    np.testing.assert_array_equal(tree_ensemble(classifier).predict(X), own)
+
+
 def _fit(classifier, **fit_params):
     rng = np.random.default_rng(0)
     X = rng.integers(0, 4, size=(200, 3)).astype(float)
