@@ -92,8 +92,8 @@ class AdversarialGenerator(OneToOneFeatureMixin, TransformerMixin, BaseEstimator
         ``"mifgsm"``; for an ART class any of its own, which go before this
         object's. None under ``"auto"``.
     batch_size : int, default=256
-        Samples attacked at once. Results do not depend on it, but for
-        rounding.
+        Samples attacked at once by gradient. Results do not depend on it, but
+        for rounding. Attacks without a gradient ask for all samples at once.
     device : str or torch.device, default=None
         Where gradients are computed. None is where the source's weights lie;
         elsewhere a copy of them is used.
@@ -139,6 +139,9 @@ class AdversarialGenerator(OneToOneFeatureMixin, TransformerMixin, BaseEstimator
     :meth:`transform` leaves no trace in this object, as scikit-learn asks;
     :meth:`generate` reports what it took and found in ``n_queries_`` and
     ``distances_``.
+
+    ``"hopskipjump"`` starts from other samples of X, and ``"surrogate"`` learns
+    from all of them: what they give for one sample depends on the others.
 
     Columns of a DataFrame that hold categories, and missing values, stay as
     they are.

@@ -86,6 +86,10 @@ class Region:
             bounds if bounds is None or self.unit is None else (bounds[0] / self.unit, bounds[1] / self.unit)
         )
 
+    def limits(self, rows: Rows = EVERY_ROW) -> tuple[NDArray[Any], NDArray[Any]]:
+        """Bounds of the samples, in input units; infinite where there are none."""
+        return self._bounds(rows) or (np.array(-np.inf), np.array(np.inf))
+
     def movable(self, rows: Rows = EVERY_ROW) -> NDArray[np.bool_]:
         """Where the samples may change, of their shape."""
         free = np.ones(1, dtype=bool) if self.free is None else self._of(self.free, rows)
@@ -145,7 +149,7 @@ class Region:
         kept = keep_budget(x, z, eps, self.norm, bounds, self.unit)
         if self.rules is not None and len(x):
             flat = len(x), -1
-            low, high = (np.array(b) for b in ((-np.inf, np.inf) if bounds is None else bounds))
+            low, high = self.limits(rows)
             kept = to_valid(
                 kept.reshape(flat),
                 self.X[rows].reshape(flat),

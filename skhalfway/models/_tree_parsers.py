@@ -444,6 +444,10 @@ def _catboost(estimator: Any) -> TreeEnsemble:
             for tree in model["oblivious_trees"]
         ]
     trees = [Tree(**{**vars(tree), "value": scale * tree.value}) for tree in trees]
+    if trees[0].value.shape[1] == 1:
+        # predict asks for this probability of the second class
+        threshold = estimator.get_probability_threshold()
+        baseline = baseline - np.log(threshold / (1 - threshold))
     return join(trees, baseline=baseline, dtype=np.float32)
 
 

@@ -1,0 +1,65 @@
+"""Attack ``"tree"``: the nearest adversarial samples of trees, through their boxes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from numbers import Integral
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from skhalfway.attacks._problem import Outcome
+from skhalfway.attacks._trees import nearest_adversarial
+from skhalfway.models._tree_parsers import tree_ensemble
+
+if TYPE_CHECKING:
+    from skhalfway.attacks._problem import Problem, Settings
+
+
+@dataclass(frozen=True)
+class TreeAttack:
+    """The search, within what the region allows of each feature.
+
+    Attributes
+    ----------
+    n_starts : int
+        Searches of an ensemble that may fail to find anything nearer.
+    """
+
+    n_starts: int
+
+    def run(self, problem: Problem, rng: np.random.RandomState) -> Outcome:
+        """Attack all samples."""
+        region, model = problem.region, problem.model
+        shape, n = region.X.shape, len(region)
+        low, high = (np.broadcast_to(bound, shape) for bound in region.limits())
+        if region.carried is not None:
+            # a missing value has no place between bounds, and never moves
+            numbers = ~np.isnan(region.X)
+            own = region.carried & numbers
+            low, high = (np.where(own, region.X, b) for b in (low, high))
+            low, high = np.where(numbers, low, -np.inf), np.where(numbers, high, np.inf)
+        points, _ = nearest_adversarial(
+            tree_ensemble(model.estimator),
+            lambda X: model.predict(X.reshape(-1, *shape[1:])),
+            region.X.reshape(n, -1),
+            problem.labels,
+            region.norm,
+            low.reshape(n, -1),
+            high.reshape(n, -1),
+            unit=1.0 if region.unit is None else region.unit.ravel(),
+            targeted=problem.targeted,
+            rng=rng,
+            n_starts=self.n_starts,
+        )
+        z = region.to_z(points.reshape(shape))
+        won = problem.won(model.predict(region.keep(z, budget=False)))
+        X_adv, distances = region.keep_found(z)
+        return Outcome(X_adv, distances=np.where(won, distances, np.inf), at_any_budget=True)
+
+
+def tree(settings: Settings, n_starts: int = 10) -> TreeAttack:
+    """Nearest boxes of a tree, and a local search over those of an ensemble (see ``nearest_adversarial``)."""
+    if not isinstance(n_starts, Integral) or isinstance(n_starts, bool) or n_starts < 1:
+        raise ValueError(f"attack_params['n_starts'] must be an integer >= 1, got {n_starts!r}")
+    return TreeAttack(int(n_starts))

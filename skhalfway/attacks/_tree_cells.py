@@ -1,0 +1,104 @@
+"""The grid of cells on which decision trees are constant."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from skhalfway.models._tree_parsers import TreeEnsemble
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.intp]
+Bools = NDArray[np.bool_]
+
+
+class Cells:
+    """Each feature's line, cut at the thresholds that an ensemble has on it.
+
+    A value lies in cell j of its feature where j thresholds are smaller. The cells of all features, one
+    feature after another, are *slots*.
+
+    Attributes
+    ----------
+    first, last : int arrays of shape (n_features,)
+        Slots of each feature's cell 0 and of its last one.
+    feature : int array of shape (n_slots,)
+        Feature of each slot.
+    bottom, top : arrays of shape (n_slots,)
+        Smallest and largest value of each slot, in the coarser float type of the data's and the library's.
+    numeric : bool array of shape (n_nodes,)
+        Whether a node splits numbers.
+    rank : int array of shape (n_nodes,)
+        The last cell that goes left there.
+    reach : int array of shape (2, n_nodes)
+        The first and the last cell of its feature with which a node is reached.
+    """
+
+    def __init__(self, ensemble: TreeEnsemble, n_features: int, dtype: Any) -> None:
+        self.ensemble = ensemble
+        self.numeric = (ensemble.feature >= 0) & (ensemble.category_row < 0)
+        type_ = min(np.dtype(ensemble.dtype), np.dtype(dtype), key=lambda float_: float_.itemsize).type
+        up, down = type_(np.inf), type_(-np.inf)
+        # the largest numbers of the type that are not larger
+        with np.errstate(over="ignore"):
+            threshold = ensemble.threshold.astype(type_)
+        threshold = np.where(threshold > ensemble.threshold, np.nextafter(threshold, down), threshold)
+        self.rank = np.zeros(len(threshold), dtype=np.intp)
+        self._edges = []
+        for f in range(n_features):
+            here = self.numeric & (ensemble.feature == f)
+            edges, self.rank[here] = np.unique(threshold[here], return_inverse=True)
+            self._edges.append(edges)
+        n_cells = np.array([len(edges) + 1 for edges in self._edges])
+        self.first, self.last = np.cumsum(n_cells) - n_cells, np.cumsum(n_cells) - 1
+        self.feature = np.repeat(np.arange(n_features), n_cells)
+        bottom = np.concatenate([[down, *np.nextafter(edges, up)] for edges in self._edges])
+        top = np.concatenate([[*edges, up] for edges in self._edges])
+        # a number that stands for a missing value is none
+        self.bottom = np.where(bottom == ensemble.missing, np.nextafter(bottom, up), bottom).astype(float)
+        self.top = np.where(top == ensemble.missing, np.nextafter(top, down), top).astype(float)
+
+        self._parent = np.full(len(threshold), -1)
+        splits = np.flatnonzero(ensemble.feature >= 0)
+        for child in (ensemble.left, ensemble.right):
+            self._parent[child[splits]] = splits
+        self.reach = np.stack([np.zeros(len(threshold), dtype=np.intp), n_cells[ensemble.feature] - 1])
+        nodes = np.flatnonzero(self.numeric)
+        for i, above, left in self._ancestors(nodes):
+            same = ensemble.feature[nodes[i]] == ensemble.feature[above]
+            _narrow(self.reach, nodes[i[same]], self.rank[above[same]], left[same])
+
+    def of(self, x: NDArray[Any]) -> Ints:
+        """Cell of each value, shape (n_samples, n_features); -1 where it is missing."""
+        x = x.astype(self.ensemble.dtype)
+        cells = np.stack([np.searchsorted(edges, x[:, f]) for f, edges in enumerate(self._edges)], axis=1)
+        return np.where(np.isnan(x) | (x == self.ensemble.missing), -1, cells)
+
+    def boxes(self, leaves: Ints) -> Ints:
+        """First and last cells of each feature in leaves, shape (2, n_leaves, n_features)."""
+        shape = len(leaves), len(self.first)
+        boxes = np.stack([np.zeros(shape, dtype=np.intp), np.tile(self.last - self.first, (shape[0], 1))])
+        by_feature = boxes.reshape(2, -1)
+        for i, above, left in self._ancestors(leaves):
+            _narrow(by_feature, i * shape[1] + self.ensemble.feature[above], self.rank[above], left)
+        return boxes
+
+    def _ancestors(self, nodes: Ints) -> Iterator[tuple[Ints, Ints, Bools]]:
+        """For each height: positions in ``nodes``, their numeric ancestors there, whether left of these."""
+        i, below = np.arange(len(nodes)), nodes
+        while len(below):
+            above = self._parent[below]
+            i, below, above = (a[above >= 0] for a in (i, below, above))
+            use = self.numeric[above]
+            yield i[use], above[use], (self.ensemble.left[above] == below)[use]
+            below = above
+
+
+def _narrow(interval: Ints, where: Ints, rank: Ints, left: Bools) -> None:
+    """Keep of intervals (2, n) of cells what is on one side of splits."""
+    first, last = interval[:, where]
+    interval[0, where] = np.where(left, first, np.maximum(first, rank + 1))
+    interval[1, where] = np.where(left, np.minimum(last, rank), last)

@@ -1,0 +1,202 @@
+"""What changing a sample costs, and what changing one feature of it does, exactly, for decision trees."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from skhalfway.attacks._tree_cells import Bools, Cells, Floats, Ints
+
+# lines of a table of leaves: position of the row that can reach it, its tree, itself; by moving which
+# feature (-1: none), and from which cell of it to which
+_ROW, _TREE, _NODE, _MOVED, _FIRST, _LAST = range(6)
+
+
+class Moves(NamedTuple):
+    """Moves of one feature: position of the row, the feature, its new cell, the margin there."""
+
+    row: Ints
+    feature: Ints
+    cell: Ints
+    margin: Floats
+
+
+class TreeTask:
+    """Samples, what they must become, and what may be changed at which price.
+
+    The price of a change of a feature is its length in units of the norm, in L2 the square of it. That of
+    a sample is their sum; in L-inf, the largest.
+
+    Attributes
+    ----------
+    home : int array of shape (n_samples, n_features)
+        The samples' cells; -1 where a value is missing.
+    enough : float
+        Margin above which a point is adversarial.
+    """
+
+    def __init__(
+        self,
+        cells: Cells,
+        x: NDArray[Any],
+        labels: Ints,
+        norm: float,
+        low: Floats,
+        high: Floats,
+        unit: Floats,
+        targeted: bool,
+    ) -> None:
+        self.cells, self.x, self.labels, self.norm = cells, x, labels, norm
+        self.low, self.high, self.unit, self.targeted = low, high, unit, targeted
+        self.home = cells.of(x)
+        self._codes = cells.ensemble.codes(x)
+        # sums of whole numbers may tie, and the first class wins; of others XGBoost adds up 32 bits
+        exact = not (cells.ensemble.value[cells.ensemble.feature < 0] % 1).any()
+        self._tie, self.enough = (1e-9, 0.0) if exact else (0.0, 1e-5 if cells.ensemble.strict else 1e-9)
+
+    def value(self, row: Ints, feature: Ints, cell: Ints) -> Floats:
+        """The value in a cell that is nearest to a sample's."""
+        cells, x, home = self.cells, self.x[row, feature], self.home[row, feature]
+        slot = cells.first[feature] + cell
+        value = np.where(cell > home, cells.bottom[slot], np.where(cell < home, cells.top[slot], x))
+        return np.where(home < 0, x, value)
+
+    def price(self, row: Ints, feature: Ints, cell: Ints) -> Floats:
+        """Price of bringing a feature to a cell: infinite out of bounds, 0 where the value is missing."""
+        value, x = self.value(row, feature, cell), self.x[row, feature]
+        length = np.abs(value - x) / self.unit[feature]
+        fits = (value >= self.low[row, feature]) & (value <= self.high[row, feature])
+        price = np.where(fits, length**2 if self.norm == 2 else length, np.inf)
+        return np.where(self.home[row, feature] < 0, 0.0, price)
+
+    def prices(self, row: Ints, cells: Ints) -> Floats:
+        """Price of each feature of points, given by their cells (n_rows, n_features)."""
+        return self.price(row[:, None], np.arange(cells.shape[1]), cells)
+
+    def total(self, prices: Floats) -> Floats:
+        return prices.max(axis=-1) if self.norm == np.inf else prices.sum(axis=-1)
+
+    def rest(self, prices: Floats) -> Floats:
+        """Price of all features but each one."""
+        if self.norm != np.inf:
+            return np.maximum(prices.sum(axis=1, keepdims=True) - prices, 0.0)
+        top = np.sort(np.hstack([np.zeros((len(prices), 1)), prices]), axis=1)[:, -2:]
+        largest = prices.argmax(axis=1)[:, None] == np.arange(prices.shape[1])
+        return np.where(largest, top[:, :1], top[:, 1:])
+
+    def with_rest(self, rest: Floats, price: Floats) -> Floats:
+        return np.maximum(rest, price) if self.norm == np.inf else rest + price
+
+    def room(self, rest: Floats, limit: Floats) -> Floats:
+        """What each feature may cost for a point within a limit, all others staying."""
+        if self.norm == np.inf:
+            return np.where(rest <= limit[:, None], limit[:, None], -1.0)
+        return limit[:, None] - rest
+
+    def margin(self, row: Ints, scores: Floats) -> Floats:
+        """Largest other of scores (n_rows, n_outputs) minus the label's; its negative where targeted."""
+        if scores.shape[1] == 1:
+            scores = np.hstack([np.zeros_like(scores), scores])
+        scores = scores - self._tie * np.arange(scores.shape[1])
+        label = np.arange(len(row)), self.labels[row]
+        own = scores[label]
+        scores[label] = -np.inf
+        return own - scores.max(axis=1) if self.targeted else scores.max(axis=1) - own
+
+    def points(self, cells: Ints) -> NDArray[Any]:
+        """Points in cells that are nearest to the samples, in their float type."""
+        row, feature = np.arange(len(cells))[:, None], np.arange(cells.shape[1])
+        return self.value(row, feature, cells).astype(self.x.dtype)
+
+    def goes_left(self, row: Ints, node: Ints, cell: Ints) -> Bools:
+        """Side that samples take whose value at a node's feature lies in a cell."""
+        ensemble = self.cells.ensemble
+        left = np.where(cell < 0, ensemble.missing_left[node], cell <= self.cells.rank[node])
+        if not ensemble.categories:
+            return left
+        line, code = ensemble.category_row[node], self._codes[row, ensemble.feature[node]]
+        return np.where(line < 0, left, ensemble.goes_left[line, code])
+
+    def moves(self, row: Ints, cells: Ints, room: Floats) -> tuple[Floats, Moves]:
+        """Margins of points, and every move of one of their features that there is room for.
+
+        A point is given by its cells and reaches a leaf by moving one feature if the leaf's box excludes
+        it in that feature only. This changes the scores in an interval of the feature's cells. Among
+        cells with equal scores, between two ends of intervals, the one next to the sample is a move.
+        """
+        grid, ensemble = self.cells, self.cells.ensemble
+        leaves = self._within_one_move(row, cells, room)
+        aside = leaves[_MOVED] >= 0
+        i, tree, leaf = leaves[: _NODE + 1, ~aside]
+        stay = np.empty((len(row), len(ensemble.roots)), dtype=np.intp)
+        stay[i, tree] = leaf
+        scores = ensemble.value[stay].sum(axis=1) + ensemble.baseline
+
+        i, tree, leaf, feature, first, last = leaves[:, aside]
+        change = ensemble.value[leaf] - ensemble.value[stay[i, tree]]
+        # rows and slots on one line; a slot more in each row, where intervals of its last feature end
+        width = len(grid.feature) + 1
+        begin = i * width + grid.first[feature]
+        # features away from home have moves that change no score; and each row has one move at least
+        away, moved = np.nonzero(cells != self.home[row])
+        quiet = np.concatenate([away * width + grid.first[moved], np.arange(len(row)) * width])
+        place = np.concatenate([begin + first, begin + last + 1, quiet])
+        order = place.argsort(kind="stable")
+        change = np.concatenate([change, -change, np.zeros((len(quiet), change.shape[1]))])[order].cumsum(
+            axis=0
+        )
+        place = place[order]
+        distinct = np.append(place[1:] != place[:-1], True)
+        place, change = place[distinct], change[distinct]
+        end = np.append(place[1:], place[-1] + width) - 1
+        kept = place % width < width - 1
+        i, slot = np.divmod(place[kept], width)
+        feature = grid.feature[slot]
+        end = np.minimum(end[kept] - i * width, grid.last[feature])
+        home = self.home[row[i], feature]
+        cell = np.clip(home, slot - grid.first[feature], end - grid.first[feature])
+        margin = self.margin(row[i], scores[i] + change[kept])
+        margin[home < 0] = -np.inf
+        return self.margin(row, scores), Moves(i, feature, cell, margin)
+
+    def _within_one_move(self, row: Ints, cells: Ints, room: Floats) -> Ints:
+        """Table of the leaves that points reach as they are or by moving one feature (see ``_ROW``...)."""
+        grid, ensemble = self.cells, self.cells.ensemble
+        n_trees = len(ensemble.roots)
+        front = np.zeros((6, len(row) * n_trees), dtype=np.intp)
+        front[_ROW] = np.repeat(np.arange(len(row)), n_trees)
+        front[_TREE] = np.tile(np.arange(n_trees), len(row))
+        front[_NODE] = np.tile(ensemble.roots, len(row))
+        front[_MOVED] = -1
+        leaves = []
+        while front.size:
+            is_leaf = ensemble.feature[front[_NODE]] < 0
+            leaves.append(front[:, is_leaf])
+            front = front[:, ~is_leaf]
+            i, _, node, moved, first, last = front
+            feature, rank = ensemble.feature[node], grid.rank[node]
+            cell = cells[i, feature]
+            left = self.goes_left(row[i], node, cell)
+            free = moved == feature
+
+            ahead = front[:, ~free]
+            ahead[_NODE] = np.where(left, ensemble.left[node], ensemble.right[node])[~free]
+            able = (moved < 0) & (cell >= 0) & grid.numeric[node]
+            across, to_left, at = front[:, able], ~left[able], node[able]
+            across[_NODE] = np.where(to_left, ensemble.left[at], ensemble.right[at])
+            across[_MOVED] = feature[able]
+            across[_FIRST] = np.where(to_left, grid.reach[0, at], rank[able] + 1)
+            across[_LAST] = np.where(to_left, rank[able], grid.reach[1, at])
+            # a feature that has been moved may be on both sides
+            lower, upper = free & (first <= rank), free & (last > rank)
+            down, up = front[:, lower], front[:, upper]
+            down[_NODE], down[_LAST] = ensemble.left[node[lower]], np.minimum(last, rank)[lower]
+            up[_NODE], up[_FIRST] = ensemble.right[node[upper]], np.maximum(first, rank + 1)[upper]
+            aside = np.concatenate([across, down, up], axis=1)
+            i, feature = aside[_ROW], aside[_MOVED]
+            nearest = np.clip(self.home[row[i], feature], aside[_FIRST], aside[_LAST])
+            affordable = self.price(row[i], feature, nearest) <= room[i, feature]
+            front = np.concatenate([ahead, aside[:, affordable]], axis=1)
+        return np.concatenate(leaves, axis=1)

@@ -1,0 +1,224 @@
+"""The nearest adversarial points of decision trees: exact for one tree, a local search for many."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from skhalfway.attacks._tree_cells import Bools, Cells, Floats, Ints
+from skhalfway.attacks._tree_moves import TreeTask
+from skhalfway.models._tree_parsers import TreeEnsemble
+
+# trees times samples, and leaves times features times samples, that are looked at together
+_TREES_AT_ONCE, _BOXES_AT_ONCE = 2**15, 2**22
+# points that are drawn where the search from a sample finds nothing
+_N_DRAWN = 1000
+
+
+def nearest_adversarial(
+    ensemble: TreeEnsemble,
+    predict: Callable[[NDArray[Any]], NDArray[Any]],
+    x: NDArray[Any],
+    labels: Ints,
+    norm: float,
+    low: ArrayLike = -np.inf,
+    high: ArrayLike = np.inf,
+    *,
+    unit: ArrayLike = 1.0,
+    targeted: bool = False,
+    rng: np.random.RandomState,
+    n_starts: int = 10,
+) -> tuple[NDArray[Any], Bools]:
+    """Look for the points nearest to samples that trees classify differently.
+
+    For a single tree these are found: the nearest points of its leaves' boxes. For several, a local search
+    changes one feature at a time, knowing the exact scores at all places to which it can go. So it moves
+    one or more trees to another leaf, as Zhang, Zhang and Hsieh, An Efficient Adversarial Attack for Tree
+    Ensembles (2020), section 3, who move by leaves. From the sample on, the change that gains most margin
+    for its price is made until one is adversarial. Then the search starts again with less to spend than
+    that, from a random part of the best change and another random one (a large neighbourhood search; this
+    is our addition).
+
+    Parameters
+    ----------
+    ensemble : TreeEnsemble
+        The trees.
+    predict : callable
+        The classifier's own predictions, class indices of rows, which have the last word.
+    x : array of shape (n_samples, n_features)
+        Samples. Missing values and categories stay as they are.
+    labels : int array of shape (n_samples,)
+        Class indices to leave or, where ``targeted``, to reach.
+    norm : {np.inf, 2, 1}
+        Norm in which to be near.
+    low, high : array-like that broadcasts to x, default=-np.inf, np.inf
+        Bounds; x is within.
+    unit : array-like that broadcasts to (n_features,), default=1.0
+        What the norm divides the change of each feature by.
+    targeted : bool, default=False
+        What ``labels`` are for.
+    rng : RandomState
+        Makes all starts but the first.
+    n_starts : int, default=10
+        Searches that may fail to find anything nearer. A single tree needs none.
+
+    Returns
+    -------
+    x_adv : array of shape (n_samples, n_features)
+        Adversarial points in x's float type; x itself where it is one, or none was found.
+    found : bool array of shape (n_samples,)
+        Where ``predict`` is fooled.
+    """
+    x_adv = x.copy()
+    found = (predict(x) == labels) == targeted
+    low, high = (np.broadcast_to(np.asarray(bound, dtype=float), x.shape) for bound in (low, high))
+    unit = np.broadcast_to(np.asarray(unit, dtype=float), x.shape[1:])
+    cells = Cells(ensemble, x.shape[1], x.dtype)
+    left = np.flatnonzero(~found)
+    size = max(1, _TREES_AT_ONCE // len(ensemble.roots))
+    for begin in range(0, len(left), size):
+        rows = left[begin : begin + size]
+        task = TreeTask(cells, x[rows], labels[rows], norm, low[rows], high[rows], unit, targeted)
+        at = _nearest_boxes(task) if len(ensemble.roots) == 1 else _search(task, rng, n_starts, x)
+        points = task.points(at)
+        fooled = (predict(points) == labels[rows]) == targeted
+        x_adv[rows[fooled]], found[rows] = points[fooled], fooled
+    return x_adv, found
+
+
+def _nearest_boxes(task: TreeTask) -> Ints:
+    """Nearest cells in the boxes of leaves with an adversarial class; the sample's where there are none."""
+    ensemble = task.cells.ensemble
+    leaves = np.flatnonzero(ensemble.feature < 0)
+    boxes = task.cells.boxes(leaves)
+    features = np.arange(task.home.shape[1])
+    at = task.home.copy()
+    size = max(1, _BOXES_AT_ONCE // boxes[0].size)
+    for begin in range(0, len(at), size):
+        rows = np.arange(begin, min(begin + size, len(at)))
+        row, leaf = np.indices((len(rows), len(leaves))).reshape(2, -1)
+        margin = task.margin(rows[row], ensemble.value[leaves[leaf]] + ensemble.baseline)
+        near = np.clip(task.home[rows, None], *boxes)
+        price = task.total(task.price(rows[:, None, None], features, near))
+        price[(margin.reshape(price.shape) <= task.enough) | ~_is_open(task, rows)[:, leaves]] = np.inf
+        nearest = price.argmin(axis=1)
+        reached = np.isfinite(price[np.arange(len(rows)), nearest])
+        at[rows[reached]] = near[reached, nearest[reached]]
+    return at
+
+
+def _is_open(task: TreeTask, rows: Ints) -> Bools:
+    """Whether the missing values and the categories of samples let them into nodes."""
+    ensemble = task.cells.ensemble
+    is_open = np.ones((len(rows), len(ensemble.feature)), dtype=bool)
+    for nodes in ensemble.levels():
+        splits = nodes[ensemble.feature[nodes] >= 0]
+        home = task.home[rows[:, None], ensemble.feature[splits]]
+        left = task.goes_left(rows[:, None], splits, home)
+        free = task.cells.numeric[splits] & (home >= 0)
+        is_open[:, ensemble.left[splits]] = is_open[:, splits] & (free | left)
+        is_open[:, ensemble.right[splits]] = is_open[:, splits] & (free | ~left)
+    return is_open
+
+
+def _search(task: TreeTask, rng: np.random.RandomState, n_starts: int, pool: NDArray[Any]) -> Ints:
+    """Nearest adversarial cells that local searches find; the sample's where there are none."""
+    n = len(task.home)
+    at, best = task.home.copy(), task.home.copy()
+    # price of the best, and what the next may cost: not that of what is out of bounds
+    record, limit = np.full(n, np.inf), np.full(n, np.finfo(float).max)
+    n_failed = np.zeros(n, dtype=int)
+    better, sent = np.zeros((2, n), dtype=bool)
+    row = np.arange(n)
+    while len(row):
+        prices = task.prices(row, at[row])
+        spent, rest = task.total(prices), task.rest(prices)
+        margin, moves = task.moves(row, at[row], task.room(rest, limit[row]))
+        i, feature, cell, margin_there = moves
+        price = task.price(row[i], feature, cell)
+        total = task.with_rest(rest[i, feature], price)
+        within = total <= limit[row[i]]
+        crossing = _largest(i, np.where(within & (margin_there > task.enough), -total, -np.inf), len(row))
+        gain = margin_there - margin[i]
+        dearer = np.maximum(price - prices[i, feature], 1e-12)
+        step = _largest(i, np.where(within & (gain > 1e-8), gain / dearer, -np.inf), len(row))
+
+        across = (margin > task.enough) & (spent <= limit[row])
+        crosses = (crossing >= 0) & ~(across & (spent <= total[crossing]))
+        move = np.where(crosses, crossing, np.where(across, -1, step))
+        moved = move >= 0
+        at[row[moved], feature[move[moved]]] = cell[move[moved]]
+        won = crosses | across
+        record[row[won]] = np.where(crosses, total[crossing], spent)[won]
+        best[row[won]] = at[row[won]]
+        better[row[won]] = True
+        limit[row[won]] = np.nextafter(record[row[won]] * (1 - 1e-9), -np.inf)
+
+        stuck = row[~won & ~moved]
+        lost, stuck = stuck[np.isinf(record[stuck])], stuck[np.isfinite(record[stuck])]
+        n_failed[stuck] += ~better[stuck]
+        better[stuck] = False
+        finished = n_failed[stuck] >= n_starts
+        row = np.setdiff1d(row, np.concatenate([stuck[finished], lost[sent[lost]]]))
+        for one in lost[~sent[lost]]:
+            at[one] = _elsewhere(task, one, pool, rng)
+        sent[lost] = True
+        stuck = stuck[~finished]
+        limit[stuck] = np.nextafter(record[stuck] * (1 - rng.uniform(size=len(stuck)) ** 2 / 2), -np.inf)
+        at[stuck] = _another_start(task, stuck, best[stuck], limit[stuck], rng)
+    return best
+
+
+def _another_start(task: TreeTask, row: Ints, cells: Ints, limit: Floats, rng: np.random.RandomState) -> Ints:
+    """A random part of changes, for a random share of a limit; and in half of the rows another change."""
+    prices, order = task.prices(row, cells), rng.uniform(size=cells.shape)
+    share = rng.uniform(size=(len(row), 1))
+    if task.norm == np.inf:
+        kept = (prices <= limit[:, None]) & (order < share)
+    else:
+        ranked = order.argsort(axis=1)
+        paid = np.take_along_axis(prices, ranked, axis=1).cumsum(axis=1)
+        kept = np.empty(cells.shape, dtype=bool)
+        np.put_along_axis(kept, ranked, paid <= share * limit[:, None], axis=1)
+    part = np.where(kept, cells, task.home[row])
+
+    one = np.arange(len(row)), rng.randint(cells.shape[1], size=len(row))
+    room = task.room(task.rest(task.prices(row, part)), limit)[one].clip(0)
+    length = (np.sqrt(room) if task.norm == 2 else room) * task.unit[one[1]]
+    points = task.x[row].astype(float)
+    points[one] += length * rng.uniform(-1, 1, size=len(row))
+    more = part.copy()
+    more[one] = task.cells.of(points)[one]
+    fits = (task.total(task.prices(row, more)) <= limit) & (rng.uniform(size=len(row)) < 0.5)
+    return np.where(fits[:, None], more, part)
+
+
+def _elsewhere(task: TreeTask, row: int, pool: NDArray[Any], rng: np.random.RandomState) -> Ints:
+    """Cells of the nearest adversarial point of a pool and of random ones; the sample's if there is none."""
+    grid, ensemble = task.cells, task.cells.ensemble
+    slot = grid.first + (rng.uniform(size=(_N_DRAWN, len(grid.first))) * (grid.last - grid.first + 1)).astype(
+        int
+    )
+    drawn = np.where(np.isfinite(grid.top[slot]), grid.top[slot], grid.bottom[slot])
+    points = np.concatenate([pool, drawn.astype(pool.dtype)])
+    stays = (task.home[row] < 0) | np.isin(np.arange(pool.shape[1]), list(ensemble.categories))
+    points = np.where(stays | np.isnan(points), task.x[row], points.clip(task.low[row], task.high[row]))
+    points = points.astype(pool.dtype)
+    cells = np.where(stays, task.home[row], grid.of(points))
+    rows = np.full(len(points), row)
+    margin = task.margin(rows, ensemble.value[ensemble.leaves(points)].sum(axis=1) + ensemble.baseline)
+    price = task.total(task.prices(rows, cells))
+    price[margin <= task.enough] = np.inf
+    nearest = price.argmin()
+    return cells[nearest] if np.isfinite(price[nearest]) else task.home[row]
+
+
+def _largest(group: Ints, value: Floats, n_groups: int) -> Ints:
+    """Position of each group's largest value, -1 where that is -inf; groups are in order, none is empty."""
+    starts = np.searchsorted(group, np.arange(n_groups))
+    largest = np.maximum.reduceat(value, starts)
+    reached = np.flatnonzero(value == largest[group])
+    return np.where(np.isinf(largest), -1, reached[np.searchsorted(reached, starts)])
