@@ -18,7 +18,7 @@ from skhalfway.attacks._parameters import KINDS, automatic, check_parameters, ma
 from skhalfway.attacks._problem import Outcome, Problem, read_region
 from skhalfway.models import Model, as_model
 from skhalfway.models._as_model import check_kind, counts_as_fitted, fit_clone
-from skhalfway.models._kinds import is_art_classifier
+from skhalfway.models._kinds import column_names, is_art_classifier
 
 if TYPE_CHECKING:
     from skhalfway.attacks._region import Region
@@ -457,7 +457,8 @@ class AdversarialGenerator(OneToOneFeatureMixin, TransformerMixin, BaseEstimator
 def _reader(model: Model) -> BaseEstimator:
     """An object that has a fitted source's width and column names, to compare data with."""
     reader = AdversarialGenerator()
-    for name in ("n_features_in_", "feature_names_in_"):
-        if hasattr(model.estimator, name):
-            setattr(reader, name, copy(getattr(model.estimator, name)))
+    own = {"n_features_in_": model.n_features_in_, "feature_names_in_": column_names(model.estimator)}
+    for name, value in own.items():
+        if value is not None:
+            setattr(reader, name, copy(value))
     return reader

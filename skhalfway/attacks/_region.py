@@ -165,13 +165,17 @@ class Region:
             kept = np.where(self.carried[rows], self.X[rows], kept)
         return kept
 
-    def keep_found(self, z: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.float64]]:
-        """The valid inputs of what was found with no budget, brought back into it; and how far they were."""
-        found = self.keep(z, budget=False)
-        distances = self.distance(found)
-        # those well inside stay to the last digit, on which a split of a tree may depend
+    def keep_found(self, found: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any], NDArray[np.float64]]:
+        """Inputs between the bounds, found with no budget: made valid; brought back into the budget; how far.
+
+        Those well inside stay to the last digit, on which a split of a tree may depend.
+        """
+        z = self.to_z(found)
+        valid = found if self.rules is None else self.keep(z, budget=False)
+        distances = self.distance(valid)
         inside = distances < self.eps * (1 - 16 * float(np.finfo(self.X.dtype).eps))
-        return np.where(inside.reshape(-1, *[1] * (z.ndim - 1)), found, self.keep(z)), distances
+        inside = inside.reshape(-1, *[1] * (found.ndim - 1))
+        return valid, np.where(inside, valid, self.keep(z)), distances
 
     def distance(self, X_adv: NDArray[Any], rows: Rows = EVERY_ROW) -> NDArray[np.float64]:
         """Norm of each change, in the budget's units."""

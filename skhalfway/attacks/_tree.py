@@ -52,9 +52,8 @@ class TreeAttack:
             rng=rng,
             n_starts=self.n_starts,
         )
-        z = region.to_z(points.reshape(shape))
-        won = problem.won(model.predict(region.keep(z, budget=False)))
-        X_adv, distances = region.keep_found(z)
+        valid, X_adv, distances = region.keep_found(points.reshape(shape))
+        won = problem.won(model.predict(valid))
         return Outcome(X_adv, distances=np.where(won, distances, np.inf), at_any_budget=True)
 
 

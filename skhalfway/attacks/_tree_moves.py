@@ -189,6 +189,8 @@ class TreeTask:
             across[_MOVED] = feature[able]
             across[_FIRST] = np.where(to_left, grid.reach[0, at], rank[able] + 1)
             across[_LAST] = np.where(to_left, rank[able], grid.reach[1, at])
+            # CatBoost's trees have leaves that nothing reaches
+            across = across[:, across[_FIRST] <= across[_LAST]]
             # a feature that has been moved may be on both sides
             lower, upper = free & (first <= rank), free & (last > rank)
             down, up = front[:, lower], front[:, upper]

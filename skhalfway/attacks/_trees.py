@@ -94,6 +94,8 @@ def _nearest_boxes(task: TreeTask) -> Ints:
     ensemble = task.cells.ensemble
     leaves = np.flatnonzero(ensemble.feature < 0)
     boxes = task.cells.boxes(leaves)
+    possible = (boxes[0] <= boxes[1]).all(axis=1)
+    leaves, boxes = leaves[possible], boxes[:, possible]
     features = np.arange(task.home.shape[1])
     at = task.home.copy()
     size = max(1, _BOXES_AT_ONCE // boxes[0].size)
@@ -132,6 +134,7 @@ def _search(task: TreeTask, rng: np.random.RandomState, n_starts: int, pool: NDA
     record, limit = np.full(n, np.inf), np.full(n, np.finfo(float).max)
     n_failed = np.zeros(n, dtype=int)
     better, sent = np.zeros((2, n), dtype=bool)
+    height = np.full(n, -np.inf)
     row = np.arange(n)
     while len(row):
         prices = task.prices(row, at[row])
@@ -148,13 +151,16 @@ def _search(task: TreeTask, rng: np.random.RandomState, n_starts: int, pool: NDA
 
         across = (margin > task.enough) & (spent <= limit[row])
         crosses = (crossing >= 0) & ~(across & (spent <= total[crossing]))
-        move = np.where(crosses, crossing, np.where(across, -1, step))
+        # a step has to rise; where rounding made it seem so, the search is stuck
+        rises = margin > height[row]
+        height[row] = margin
+        move = np.where(crosses, crossing, np.where(across | ~rises, -1, step))
         moved = move >= 0
         at[row[moved], feature[move[moved]]] = cell[move[moved]]
         won = crosses | across
         record[row[won]] = np.where(crosses, total[crossing], spent)[won]
         best[row[won]] = at[row[won]]
-        better[row[won]] = True
+        better[row[won]], height[row[won]] = True, -np.inf
         limit[row[won]] = np.nextafter(record[row[won]] * (1 - 1e-9), -np.inf)
 
         stuck = row[~won & ~moved]
@@ -166,6 +172,7 @@ def _search(task: TreeTask, rng: np.random.RandomState, n_starts: int, pool: NDA
         for one in lost[~sent[lost]]:
             at[one] = _elsewhere(task, one, pool, rng)
         sent[lost] = True
+        height[lost], height[stuck] = -np.inf, -np.inf
         stuck = stuck[~finished]
         limit[stuck] = np.nextafter(record[stuck] * (1 - rng.uniform(size=len(stuck)) ** 2 / 2), -np.inf)
         at[stuck] = _another_start(task, stuck, best[stuck], limit[stuck], rng)

@@ -23,6 +23,7 @@ from skhalfway.attacks._budget import spread_of, spread_seen
 from skhalfway.attacks._parameters import check_parameters
 from skhalfway.models import Model, as_model
 from skhalfway.models._as_model import check_kind, fit_clone
+from skhalfway.models._kinds import column_names
 from skhalfway.transfer._counting import count
 from skhalfway.transfer._matrix import CONDITIONS, TransferMatrix
 from skhalfway.transfer._models import (
@@ -444,9 +445,9 @@ class TransferScorer(_BaseComposition):
             return
         self.n_features_in_ = next(iter(widths.values()))
         lists = {
-            name: list(model.estimator.feature_names_in_)
+            name: list(names)
             for name, model in models.items()
-            if hasattr(model.estimator, "feature_names_in_")
+            if (names := column_names(model.estimator)) is not None
         }
         if not lists:
             return
