@@ -180,9 +180,8 @@ PAGE = """# Black-box attacks
 {hopskipjump}
 
 Both begin at the nearest sample of another class, and ART is credited with the nearest adversarial input
-that it asked for, though it may return another. At equal queries most of our time is the forest's own: ART
-asks for more rows at once the more queries it may spend.
-Aim: at least 50 times faster at an equal or smaller distance.
+that it asked for, though it may return another. At equal queries most of our time is the forest's own.
+Aim: at least 50 times faster at an equal or smaller distance and equal queries.
 
 ## Square: share fooled, L-inf
 

@@ -54,9 +54,9 @@ pd.Series({name: model.score(X_test, y_test) for name, model in models.items()},
 # --------------------------
 #
 # The columns have units of their own, so the budget counts in standard deviations.
-# The ten "error" columns come from the device: immutable. And
+# Say that the ten "error" columns are out of the attacker's reach: immutable. And
 # the "worst" of a tumour's cells cannot be below their mean: a rule that binds columns,
-# given as a projection. It is handed arrays.
+# given as a projection, which is handed arrays.
 
 means = [name for name in X if name.startswith("mean")]
 mean = [X.columns.get_loc(name) for name in means]
