@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 _TINY = float(np.finfo(float).tiny)
 _TOLERANCE = 0.03  # of the binary search, as a share of the distance
-_N_HALVINGS = 10  # then the step is given up: at a corner of a tree none may win
+_N_HALVINGS = 6  # then the step is given up: at a corner of a tree none may win
 _SPARSE_SHARE = 4  # one query of so many is kept back to set features back
 
 

@@ -19,8 +19,7 @@ from torch import nn
 
 from skhalfway.models._linear import tensor
 from skhalfway.models._registry import NotDifferentiableError, register_module, to_module
-from skhalfway.models._torch import Cast, in_sequence
-from skhalfway.models._torch import _weight_dtype as weight_dtype
+from skhalfway.models._torch import Cast, in_sequence, weight_dtype
 
 Delegate = TypeVar("Delegate", bound=Callable[..., nn.Module])
 

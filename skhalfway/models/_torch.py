@@ -13,7 +13,7 @@ from torch import nn
 from skhalfway.models._registry import register_module
 
 
-def _weight_dtype(module: nn.Module) -> torch.dtype | None:
+def weight_dtype(module: nn.Module) -> torch.dtype | None:
     """Float type of a module's first weight; None where it has none, and takes any type."""
     for weight in chain(module.parameters(), module.buffers()):
         if weight.is_floating_point():
@@ -23,7 +23,7 @@ def _weight_dtype(module: nn.Module) -> torch.dtype | None:
 
 def dtype_of(module: nn.Module) -> torch.dtype:
     """Float type that a module computes in: that of its first weight, else float32."""
-    return _weight_dtype(module) or torch.float32
+    return weight_dtype(module) or torch.float32
 
 
 def device_of(module: nn.Module) -> torch.device:
@@ -60,7 +60,7 @@ def in_sequence(modules: list[nn.Module]) -> nn.Module:
     sequence: list[nn.Module] = []
     current: torch.dtype | None = None
     for module in modules:
-        dtype = _weight_dtype(module)
+        dtype = weight_dtype(module)
         if dtype is not None:
             if current not in (None, dtype):
                 sequence.append(Cast(dtype))
