@@ -235,6 +235,8 @@ ARGUMENTS = {np.clip: {"min": 0.2, "max": 2.0}, by_hand: {"factor": 3.0}, np.nan
     "function", [f for f in FUNCTIONS if f is not np.cbrt], ids=lambda f: getattr(f, "__name__", "")
 )
 def test_functions(function, validate, load, check_gradient):
+    if function is np.clip and np.lib.NumpyVersion(np.__version__) < "2.1.0":
+        pytest.skip("bounds had other names, which torch does not know")
     X = load("iris")[0]
     transformer = FunctionTransformer(function, kw_args=ARGUMENTS.get(function), validate=validate).fit(X)
     module = pickle.loads(pickle.dumps(to_module(transformer)))

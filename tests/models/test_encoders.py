@@ -30,7 +30,7 @@ FRAME = pd.DataFrame(
         "garden": rng.choice([True, False], 60),
         "size": pd.Categorical(rng.choice(["big", "small"], 60)),
         "age": rng.choice([0.5, 1.5, np.nan], 60),
-        "street": np.array(["High", "Mill", None], dtype=object)[rng.integers(0, 3, 60)],
+        "street": np.array(["High", "Mill", np.nan], dtype=object)[rng.integers(0, 3, 60)],
     }
 )
 NEW = pd.DataFrame(
@@ -38,9 +38,9 @@ NEW = pd.DataFrame(
         "town": ["Bath", "Rome", "Ely"],
         "rooms": [9, 2, 3],
         "garden": [True, False, True],
-        "size": ["big", "huge", None],
+        "size": ["big", "huge", np.nan],
         "age": [0.5, np.nan, 7.0],
-        "street": [None, "Mill", "Long"],
+        "street": [np.nan, "Mill", "Long"],
     }
 )
 TARGETS = {
