@@ -95,6 +95,9 @@ class TransferScorer(_BaseComposition):
     ``cross_val_score`` do not stratify by default: where classes come in
     order, pass ``cv=StratifiedKFold()``.
 
+    Where the generator's ``eps_unit`` is not ``"input"``, spread is that of the
+    training data; of the samples handed in, where fitted models were.
+
     References
     ----------
     .. [1] Papernot, McDaniel & Goodfellow, "Transferability in machine
