@@ -10,6 +10,7 @@ import numpy as np
 
 from skhalfway.attacks._problem import Outcome
 from skhalfway.attacks._trees import nearest_adversarial
+from skhalfway.models import NotDifferentiableError
 from skhalfway.models._tree_parsers import tree_ensemble
 
 if TYPE_CHECKING:
@@ -31,6 +32,13 @@ class TreeAttack:
     def run(self, problem: Problem, rng: np.random.RandomState) -> Outcome:
         """Attack all samples."""
         region, model = problem.region, problem.model
+        try:
+            ensemble = tree_ensemble(model.estimator)
+        except NotDifferentiableError as error:
+            raise TypeError(
+                f"attack='tree' needs a decision tree or an ensemble of them, but {error}; "
+                "attack='auto' attacks any source"
+            ) from None
         shape, n = region.X.shape, len(region)
         low, high = (np.broadcast_to(bound, shape) for bound in region.limits())
         if region.carried is not None:
@@ -40,7 +48,7 @@ class TreeAttack:
             low, high = (np.where(own, region.X, b) for b in (low, high))
             low, high = np.where(numbers, low, -np.inf), np.where(numbers, high, np.inf)
         points, _ = nearest_adversarial(
-            tree_ensemble(model.estimator),
+            ensemble,
             lambda X: model.predict(X.reshape(-1, *shape[1:])),
             region.X.reshape(n, -1),
             problem.labels,

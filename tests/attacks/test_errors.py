@@ -199,6 +199,12 @@ CALLS = [
         )
         for attack in ("fgsm", "pgd", "mifgsm", "deepfool", "fmn")
     ),
+    Call(
+        "tree-on-no-tree",
+        "attack='tree' needs a decision tree or an ensemble of them, but LogisticRegression is not made of",
+        params={"attack": "tree"},
+        error=TypeError,
+    ),
     Call("bad-seed", "cannot be used to seed", params={"random_state": "a"}),
 ]
 
