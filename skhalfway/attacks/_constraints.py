@@ -123,12 +123,20 @@ class Constraints:
         constraints : Constraints
             The others as here.
 
+        Raises
+        ------
+        ValueError
+            If there is no field of that name.
+
         Examples
         --------
         >>> from skhalfway import Constraints
         >>> Constraints(integer=[0]).replaced(immutable=[2])
         Constraints(immutable=(2,), integer=(0,))
         """
+        unknown = sorted(set(params) - set(self.get_params()))
+        if unknown:
+            raise ValueError(f"Constraints has no {unknown}; it has {list(self.get_params())}")
         return replace(self, **params)
 
 

@@ -224,6 +224,8 @@ def test_constraints_can_be_searched_whole_and_by_field() -> None:
     generator.set_params(eps=2.0, constraints__integer="i0")
     assert (generator.eps, generator.constraints) == (2.0, FULL.replaced(integer="i0"))
     assert FULL.integer == tuple(WHOLE)
+    with pytest.raises(ValueError, match=r"Constraints has no \['frozen'\]; it has \['immutable', "):
+        generator.set_params(constraints__frozen="i0")
 
 
 NOT_CONSTRAINTS = [
