@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable
+from functools import cached_property
 from hashlib import blake2b
 from numbers import Real
 from typing import Any
@@ -74,9 +75,13 @@ class Frame:
 
     def __init__(self, X: Any, categories: NDArray[np.bool_]) -> None:
         self.categories = categories
-        self._columns = X.columns
         self.names = X.columns[categories]
-        self._codes = {int(i): _coded(X.iloc[:, i]) for i in np.flatnonzero(categories)}
+        self._X = X
+
+    @cached_property
+    def _codes(self) -> dict[int, tuple[NDArray[np.float64], NDArray[np.intp], Any]]:
+        # not for those who ask only which columns hold categories
+        return {int(i): _coded(self._X.iloc[:, i]) for i in np.flatnonzero(self.categories)}
 
     @staticmethod
     def of(X: Any) -> Frame | None:
@@ -105,7 +110,7 @@ class Frame:
             codes, _, values = self._codes[i]
             columns.append(values.iloc[np.searchsorted(codes, array[:, i])].reset_index(drop=True))
         frame = pd.concat(columns, axis=1)
-        frame.columns = self._columns
+        frame.columns = self._X.columns
         return frame
 
 

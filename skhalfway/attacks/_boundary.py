@@ -116,14 +116,6 @@ class Field:
         x = x.detach().requires_grad_()
         return x, self.batch.logits(x.reshape(self.shape))
 
-    def margins(self, logits: torch.Tensor, rival: torch.Tensor | None = None) -> torch.Tensor:
-        """What has to rise: a rival's logit minus the label's own; the largest, where none is named."""
-        own = self.batch.own
-        others = logits.masked_fill(own, -torch.inf)
-        other = others.amax(dim=1) if rival is None else logits.gather(1, rival)[:, 0]
-        margin = other - logits[own]
-        return -margin if self.batch.targeted else margin
-
     def slope(self, margins: torch.Tensor, x: torch.Tensor, *, again: bool = False) -> torch.Tensor:
         (slope,) = torch.autograd.grad(margins.sum(), x, retain_graph=again)
         return slope if self.free is None else slope * self.free
@@ -152,7 +144,7 @@ class Field:
         least = torch.full_like(x[:, :1], torch.inf)
         for k in range(n_rivals):
             rival = rivals[:, k : k + 1]
-            margins = self.margins(logits, rival)
+            margins = self.batch.margins(logits, rival)
             slope = self.slope(margins, x, again=k + 1 < n_rivals)
             rise = margins.detach().abs()[:, None]
             change = self.climb(x.detach(), slope, rise)
@@ -176,10 +168,10 @@ class Field:
         return x.flatten(1), d[:, None]
 
     def flatten(self) -> None:
-        """Try the nearest point of the boundary's tangent at the nearest point found, and half the way."""
+        """Try the nearest point of the boundary's tangent at the nearest point found, and the way there."""
         x, _ = self.found()
         x, logits = self.logits(x)
-        margins = self.margins(logits)
+        margins = self.batch.margins(logits)
         slope, x = self.slope(margins, x), x.detach()
         rise = -margins.detach()[:, None] - (slope * (self.x0 - x)).sum(1, keepdim=True)
         # a little more, for it must win in the floats of the data

@@ -59,11 +59,14 @@ class Batch:
         """
         return logits.detach().masked_fill(self.own, -torch.inf).softmax(dim=1).masked_fill_(self.own, -1.0)
 
-    def margins(self, x: torch.Tensor) -> torch.Tensor:
-        """Largest other logit minus the label's own, or its negative: positive where an attack won."""
-        with torch.no_grad():
-            logits = self.logits(x)
-            margin = logits.masked_fill(self.own, -torch.inf).amax(dim=1) - logits[self.own]
+    def margins(self, logits: torch.Tensor, rival: torch.Tensor | None = None) -> torch.Tensor:
+        """What has to rise, and is positive where an attack won: another logit minus the label's own.
+
+        That of a rival (n_samples, 1), or the largest; the negative where the label is the target.
+        """
+        others = logits.masked_fill(self.own, -torch.inf)
+        other = others.amax(dim=1) if rival is None else logits.gather(1, rival)[:, 0]
+        margin = other - logits[self.own]
         return -margin if self.targeted else margin
 
 
@@ -173,7 +176,8 @@ class GradientAttack:
                     if settings.n_restarts == 1:
                         X_adv[batch.rows] = kept
                         continue
-                    margin = batch.margins(x).cpu().numpy()
+                    with torch.no_grad():
+                        margin = batch.margins(batch.logits(x)).cpu().numpy()
                     better = margin > best[batch.rows]
                     best[batch.rows][better] = margin[better]
                     X_adv[batch.rows][better] = kept[better]

@@ -84,7 +84,7 @@ class FMN(MinimumAttack):
             left = (1 + cos(pi * k / n_steps)) / 2
             gamma = self.gamma[1] + (self.gamma[0] - self.gamma[1]) * left
             x, logits = field.logits(x)
-            margins = field.margins(logits, rival)
+            margins = field.batch.margins(logits, rival)
             slope, x = field.slope(margins, x), x.detach()
             boundary = field.lengths(field.climb(x, slope, margins.detach().abs()[:, None]))
             step = self.pace[0] * boundary if step is None else step

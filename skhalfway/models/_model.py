@@ -144,11 +144,9 @@ class Model:
         """
         if self.module is None:
             raise NotDifferentiableError(self.why_black_box)
-        z = self.module(self._flat(x))
-        if z.ndim == 2 and z.shape[1] > 1:
-            return z
-        z = z.reshape(-1, 1)
-        return z * z.new_tensor([0.0, 1.0])
+        from skhalfway.models._torch import two_columns
+
+        return two_columns(self.module(self._flat(x)))
 
     def reading(self, frame: Frame | None) -> Model:
         """Return a Model that takes the codes of a DataFrame's categories: this one, where there are none."""

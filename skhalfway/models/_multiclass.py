@@ -29,10 +29,9 @@ from skhalfway.models._responses import (
     log_probability,
     naming,
     register_delegate,
-    two_columns,
 )
 from skhalfway.models._svm import KernelMachine, Votes
-from skhalfway.models._torch import in_sequence
+from skhalfway.models._torch import in_sequence, two_columns
 from skhalfway.models._transformers import Select
 
 

@@ -19,7 +19,7 @@ from torch import nn
 
 from skhalfway.models._linear import tensor
 from skhalfway.models._registry import NotDifferentiableError, register_module, to_module
-from skhalfway.models._torch import Cast, in_sequence, weight_dtype
+from skhalfway.models._torch import Cast, in_sequence, two_columns, weight_dtype
 
 Delegate = TypeVar("Delegate", bound=Callable[..., nn.Module])
 
@@ -35,11 +35,6 @@ def naming(part: str) -> Iterator[None]:
         yield
     except NotDifferentiableError as error:
         raise NotDifferentiableError(f"{part}: {error}") from None
-
-
-def two_columns(z: torch.Tensor) -> torch.Tensor:
-    """A column for each class: a single one, the logit z of the second class, becomes (0, z)."""
-    return z if z.ndim == 2 and z.shape[1] > 1 else z.reshape(-1, 1) * z.new_tensor([0.0, 1.0])
 
 
 def floored_log(probability: Any) -> NDArray[np.float64]:

@@ -21,6 +21,11 @@ def weight_dtype(module: nn.Module) -> torch.dtype | None:
     return None
 
 
+def two_columns(z: torch.Tensor) -> torch.Tensor:
+    """A column for each class: a single one, the logit z of the second class, becomes (0, z)."""
+    return z if z.ndim == 2 and z.shape[1] > 1 else z.reshape(-1, 1) * z.new_tensor([0.0, 1.0])
+
+
 def dtype_of(module: nn.Module) -> torch.dtype:
     """Float type that a module computes in: that of its first weight, else float32."""
     return weight_dtype(module) or torch.float32
