@@ -18,7 +18,8 @@ from skhalfway.attacks._parameters import KINDS, automatic, check_parameters, ma
 from skhalfway.attacks._problem import Outcome, Problem, read_region
 from skhalfway.models import Model, as_model
 from skhalfway.models._as_model import check_kind, counts_as_fitted, fit_clone
-from skhalfway.models._kinds import column_names, is_art_classifier
+from skhalfway.models._kinds import is_art_classifier
+from skhalfway.models._reader import reader_of
 
 if TYPE_CHECKING:
     from skhalfway.attacks._region import Region
@@ -333,7 +334,7 @@ class AdversarialGenerator(OneToOneFeatureMixin, TransformerMixin, BaseEstimator
         fitted = hasattr(self, "estimator_")
         frame = Frame.of(X)
         model = as_model(self.estimator_ if fitted else self.estimator).reading(frame)
-        reader = self if fitted else _reader(model)
+        reader = self if fitted else reader_of(model)
         array = read_samples(reader, X, reset=not fitted and model.n_features_in_ is None)
         region = self._region(array, reader, frame, spread_seen(self, self.eps_unit))
         classes = self.classes_ if fitted else self._classes(model, array)
@@ -452,13 +453,3 @@ class AdversarialGenerator(OneToOneFeatureMixin, TransformerMixin, BaseEstimator
         return _art.run(
             self.attack, problem, settings=settings, attack_params=self.attack_params or {}, seed=seed
         )
-
-
-def _reader(model: Model) -> BaseEstimator:
-    """An object that has a fitted source's width and column names, to compare data with."""
-    reader = AdversarialGenerator()
-    own = {"n_features_in_": model.n_features_in_, "feature_names_in_": column_names(model.estimator)}
-    for name, value in own.items():
-        if value is not None:
-            setattr(reader, name, copy(value))
-    return reader

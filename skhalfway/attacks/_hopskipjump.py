@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from skhalfway.attacks._queries import Queries, begin, blocks
+from skhalfway._blocks import blocks
+from skhalfway.attacks._queries import Queries, begin
 
 if TYPE_CHECKING:
     from skhalfway.attacks._problem import Outcome, Problem, Settings

@@ -9,20 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.neighbors import NearestNeighbors
 
+from skhalfway._blocks import blocks
 from skhalfway.attacks._problem import Outcome
 
 if TYPE_CHECKING:
     from skhalfway.attacks._problem import Problem
 
-_MAX_VALUES = 2**22  # held at once: 32 MiB of float64
 _N_NEIGHBORS = 4
 _N_ROUNDS, _N_DRAWS = 6, 16
-
-
-def blocks(n_rows: int, n_values: int) -> Iterator[slice]:
-    """Slices of as many rows, of ``n_values`` each, as are held at once."""
-    size = max(1, _MAX_VALUES // max(1, n_values))
-    return (slice(begin, begin + size) for begin in range(0, n_rows, size))
 
 
 class Queries:

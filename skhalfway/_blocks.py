@@ -1,0 +1,13 @@
+"""Work on many rows with bounded memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+_MAX_VALUES = 2**22  # held at once: 32 MiB of float64
+
+
+def blocks(n_rows: int, n_values: int) -> Iterator[slice]:
+    """Slices of as many rows, of ``n_values`` each, as are held at once."""
+    size = max(1, _MAX_VALUES // max(1, n_values))
+    return (slice(begin, begin + size) for begin in range(0, n_rows, size))

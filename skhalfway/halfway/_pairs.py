@@ -1,0 +1,154 @@
+"""Which samples are joined by a path."""
+
+from __future__ import annotations
+
+from numbers import Integral
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.neighbors import NearestNeighbors
+from sklearn.utils import check_array, check_consistent_length, check_random_state, column_or_1d
+from sklearn.utils.random import sample_without_replacement
+
+PAIRS = ("random", "nearest", "within")
+
+
+def check_pairs(pairs: Any, n_pairs: Any) -> None:
+    if pairs not in PAIRS:
+        raise ValueError(f"pairs must be one of {list(PAIRS)}, got {pairs!r}")
+    if not isinstance(n_pairs, Integral) or isinstance(n_pairs, bool) or n_pairs < 1:
+        raise ValueError(f"n_pairs must be an integer >= 1, got {n_pairs!r}")
+
+
+def sample_pairs(
+    X: Any, y: Any, *, pairs: str = "random", n_pairs: int = 500, random_state: Any = None
+) -> NDArray[np.intp]:
+    """Draw pairs of samples, none twice, to join by a path.
+
+    Parameters
+    ----------
+    X : array-like of shape (n_samples, n_features)
+        Samples; images may have more axes.
+    y : array-like of shape (n_samples,)
+        Labels, of any type.
+    pairs : {"random", "nearest", "within"}, default="random"
+        - ``"random"``: two samples of different classes.
+        - ``"nearest"``: a sample, and the sample of another class that is
+          nearest to it (Euclidean).
+        - ``"within"``: two samples of one class.
+    n_pairs : int, default=500
+        How many; not more than there are. A pair and its reverse are two,
+        save with ``"nearest"``, where there is one for each sample.
+    random_state : int, RandomState instance or None, default=None
+        Draws them. Pass an int for the same pairs across calls.
+
+    Returns
+    -------
+    indices : ndarray of shape (n_pairs, 2)
+        Row numbers of the samples where paths begin and end. Never two
+        samples that are the same point.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer such pairs, or fewer than two classes where two are
+        needed; if a parameter or the data is invalid.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from skhalfway.halfway import sample_pairs
+    >>> X, y = load_iris(return_X_y=True)
+    >>> indices = sample_pairs(X, y, n_pairs=4, random_state=0)
+    >>> y[indices]
+    array([[0, 1],
+           [1, 0],
+           [2, 1],
+           [0, 2]])
+    """
+    check_pairs(pairs, n_pairs)
+    X = check_array(X, allow_nd=True, input_name="X")
+    y = column_or_1d(y)
+    check_consistent_length(X, y)
+    flat = X.reshape(len(X), -1)
+    classes, labels = np.unique(y, return_inverse=True)
+    if pairs != "within" and len(classes) < 2:
+        raise ValueError(
+            f"pairs={pairs!r} needs samples of at least 2 classes, but y holds only {classes.tolist()}"
+        )
+    rng = check_random_state(random_state)
+    if pairs == "nearest":
+        first = np.arange(len(X))
+        found = np.column_stack([first, _nearest_other(flat, labels)])
+        found = found[(flat[found[:, 0]] != flat[found[:, 1]]).any(axis=1)]
+        _check_number(n_pairs, len(found), pairs)
+        return found[np.sort(rng.choice(len(found), n_pairs, replace=False))]
+    return _draw(flat, labels, pairs == "within", n_pairs, rng)
+
+
+def _check_number(n_pairs: int, n_possible: int, pairs: str) -> None:
+    if n_pairs > n_possible:
+        raise ValueError(
+            f"n_pairs={n_pairs}, but there are only {n_possible} pairs of two different points with "
+            f"pairs={pairs!r}; ask for fewer, or give more samples"
+        )
+
+
+def _draw(
+    X: NDArray[Any], labels: NDArray[np.intp], within: bool, n_pairs: int, rng: np.random.RandomState
+) -> NDArray[np.intp]:
+    """Distinct ordered pairs, each as likely as any other.
+
+    Ordered by their first sample, pairs have numbers, which are drawn; those of one point are drawn again.
+    """
+    n, counts = len(X), np.bincount(labels)
+    order = np.argsort(labels, kind="stable")
+    begins = np.cumsum(counts) - counts
+    partners = counts[labels] - 1 if within else n - counts[labels]
+    ends = np.cumsum(partners)
+    n_possible = int(ends[-1])
+    point = np.unique(X, axis=0, return_inverse=True)[1].ravel()
+
+    def pairs_of(numbers: NDArray[Any]) -> NDArray[np.intp]:
+        first = np.searchsorted(ends, numbers, side="right")
+        k = numbers - (ends - partners)[first]
+        if within:
+            own = np.empty(n, dtype=np.intp)
+            own[order] = np.arange(n)
+            rank = own[first] - begins[labels[first]]
+            second = order[begins[labels[first]] + k + (k >= rank)]
+        else:
+            second = order[np.where(k < begins[labels[first]], k, k + counts[labels[first]])]
+        return np.column_stack([first, second])
+
+    same_point = _n_pairs_of_one_point(point, labels, within)
+    name = "within" if within else "random"
+    _check_number(n_pairs, n_possible - same_point, name)
+    # few are rejected where few points are repeated; where many are, the draw grows
+    size = min(n_pairs + same_point, n_possible)
+    drawn = sample_without_replacement(n_possible, size, random_state=rng).astype(np.intp)
+    rng.shuffle(drawn)  # it comes in no random order, and some will be cut off
+    found = pairs_of(drawn)
+    return found[point[found[:, 0]] != point[found[:, 1]]][:n_pairs]
+
+
+def _n_pairs_of_one_point(point: NDArray[np.intp], labels: NDArray[np.intp], within: bool) -> int:
+    """How many ordered pairs are two samples at the same point."""
+    both = np.bincount(np.unique(np.column_stack([point, labels]), axis=0, return_inverse=True)[1].ravel())
+    in_one_class = int((both * (both - 1)).sum())
+    if within:
+        return in_one_class
+    each = np.bincount(point)
+    return int((each * (each - 1)).sum()) - in_one_class
+
+
+def _nearest_other(X: NDArray[Any], labels: NDArray[np.intp]) -> NDArray[np.intp]:
+    """For each sample, the row of the nearest sample of another class."""
+    nearest = np.empty(len(X), dtype=np.intp)
+    for label in np.unique(labels):
+        own = labels == label
+        others = np.flatnonzero(~own)
+        search = NearestNeighbors(n_neighbors=1).fit(X[others])
+        nearest[own] = others[search.kneighbors(X[own], return_distance=False)[:, 0]]
+    return nearest

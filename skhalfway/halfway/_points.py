@@ -1,0 +1,27 @@
+"""Points that a straight path can join."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from skhalfway._inputs import Frame, read_samples
+
+
+def read_points(reader: Any, X: Any, *, reset: bool, name: str = "X") -> NDArray[Any]:
+    """Check samples, and that each value is a number: between categories there is no halfway.
+
+    As :func:`skhalfway._inputs.read_samples`, whose ``reader`` and ``reset`` these are.
+    """
+    frame = Frame.of(X)
+    if frame is not None:
+        raise ValueError(
+            f"{name} has columns of categories, {list(frame.names)}, and no point lies halfway between two; "
+            "encode them as numbers, or leave them out"
+        )
+    points = read_samples(reader, X, reset=reset)
+    if np.isnan(points).any():
+        raise ValueError(f"{name} has missing values, through which no path leads; impute them")
+    return points
