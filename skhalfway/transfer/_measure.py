@@ -14,9 +14,9 @@ from sklearn.utils import check_random_state
 from sklearn.utils.parallel import delayed
 
 from skhalfway._inputs import check_labels
+from skhalfway.models._collection import named, predictions
 from skhalfway.transfer._counting import count
 from skhalfway.transfer._curve import TransferCurve
-from skhalfway.transfer._models import named, predictions
 
 if TYPE_CHECKING:
     from skhalfway.attacks import AdversarialGenerator

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from numbers import Integral
 from typing import TYPE_CHECKING, Any
@@ -13,8 +13,7 @@ from numpy.typing import NDArray
 from sklearn.base import clone
 from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.utils import check_random_state
-from sklearn.utils.metaestimators import _BaseComposition
-from sklearn.utils.parallel import Parallel, delayed
+from sklearn.utils.parallel import delayed
 from sklearn.utils.validation import check_is_fitted
 
 from skhalfway._inputs import Frame, check_labels, read_samples
@@ -22,24 +21,16 @@ from skhalfway.attacks import AdversarialGenerator
 from skhalfway.attacks._budget import spread_of, spread_seen
 from skhalfway.attacks._parameters import check_parameters
 from skhalfway.models import Model, as_model
-from skhalfway.models._as_model import check_kind, fit_clone
-from skhalfway.models._kinds import column_names
+from skhalfway.models._collection import ModelCollection, named
 from skhalfway.transfer._counting import count
 from skhalfway.transfer._matrix import CONDITIONS, TransferMatrix
-from skhalfway.transfer._models import (
-    check_number,
-    common_classes,
-    is_pair,
-    named,
-    named_models,
-)
 
 if TYPE_CHECKING:
     from skhalfway.attacks._region import Region
     from skhalfway.transfer._curve import TransferCurve
 
 
-class TransferScorer(_BaseComposition):
+class TransferScorer(ModelCollection):
     """Measure how often adversarial samples made on one model fool the others.
 
     Each model in turn is the source that the generator attacks; each model is
@@ -150,37 +141,6 @@ class TransferScorer(_BaseComposition):
         self.random_state = random_state
         self.verbose = verbose
 
-    def get_params(self, deep: bool = True) -> dict[str, Any]:
-        """Get parameters, those of the generator and of ``estimators`` included.
-
-        Parameters
-        ----------
-        deep : bool, default=True
-            Whether to include them.
-
-        Returns
-        -------
-        params : dict
-            Values by name.
-        """
-        return self._get_params("estimators", deep=deep)
-
-    def set_params(self, **params: Any) -> TransferScorer:
-        """Set parameters, as ``generator__eps`` or ``svm__C`` too.
-
-        Parameters
-        ----------
-        **params : dict
-            Values by name.
-
-        Returns
-        -------
-        self : TransferScorer
-            This object.
-        """
-        self._set_params("estimators", **params)
-        return self
-
     def fit(self, X: Any, y: Any = None) -> TransferScorer:
         """Take fitted models, or fit clones of ``estimators`` on data.
 
@@ -210,32 +170,10 @@ class TransferScorer(_BaseComposition):
             If a model is not fitted.
         """
         self._check_params()
-        if self.estimators is None:
-            if y is not None:
-                raise ValueError(
-                    "with estimators=None fit takes fitted models and no y; "
-                    "to fit on data pass estimators=[(name, estimator), ...]"
-                )
-            models = named_models(X)
-        else:
-            self._check_estimators()
-            if y is None:
-                raise ValueError(
-                    "This TransferScorer estimator requires y to be passed, but the target y is None"
-                )
-            array = read_samples(self, X, reset=True)
+        array = self._fit_models(X, y)
+        if array is not None:
             unit = self._generator.eps_unit
             self._spread = unit, spread_of(array, unit)
-            data = X if hasattr(X, "columns") else array
-            names = [name for name, _ in self.estimators]
-            fits = (delayed(named)(name, fit_clone, model, data, y) for name, model in self.estimators)
-            models = dict(zip(names, self._parallel(fits, len(names), "fit"), strict=True))
-        seen = {name: named(name, as_model, model) for name, model in models.items()}
-        classes = common_classes(seen)
-        if self.estimators is None:
-            self._take_width(seen)
-        self.classes_ = classes
-        self.models_ = models
         return self
 
     def score(self, X: Any, y: Any = None) -> float:
@@ -399,13 +337,8 @@ class TransferScorer(_BaseComposition):
                 right &= judged.predict(outcome.X_adv) == truth
         return float(right.mean())
 
-    def __sklearn_is_fitted__(self) -> bool:
-        return hasattr(self, "models_")
-
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.target_tags.required = self.estimators is not None
-        return tags
+    def _read(self, X: Any, *, reset: bool) -> NDArray[Any]:
+        return read_samples(self, X, reset=reset)
 
     def _check_params(self) -> None:
         if self.condition not in CONDITIONS:
@@ -427,63 +360,18 @@ class TransferScorer(_BaseComposition):
                 "transfer is measured within a budget, so the generator's eps must be finite, got inf"
             )
 
-    def _check_estimators(self) -> None:
-        estimators = self.estimators
-        if not isinstance(estimators, (list, tuple)) or not all(is_pair(item) for item in estimators):
-            raise TypeError(f"estimators must be a list of (name, estimator), got {estimators!r}")
-        check_number(len(estimators))
-        names = [name for name, _ in estimators]
-        self._validate_names(names)
-        for name, estimator in estimators:
-            named(name, check_kind, estimator)
-
-    def _take_width(self, models: Mapping[str, Model]) -> None:
-        """Keep the width and the column names that the models agree on."""
-        widths = {name: model.n_features_in_ for name, model in models.items() if model.n_features_in_}
-        if len(set(widths.values())) > 1:
-            raise ValueError(f"the models take different numbers of features: {widths}")
-        for attribute in ("n_features_in_", "feature_names_in_"):
-            self.__dict__.pop(attribute, None)
-        if not widths:
-            return
-        self.n_features_in_ = next(iter(widths.values()))
-        lists = {
-            name: list(names)
-            for name, model in models.items()
-            if (names := column_names(model.estimator)) is not None
-        }
-        if not lists:
-            return
-        (first, names), *others = lists.items()
-        for other, theirs in others:
-            if theirs != names:
-                raise ValueError(
-                    f"the models were fitted with different columns: {first!r} with {names}, "
-                    f"{other!r} with {theirs}"
-                )
-        self.feature_names_in_ = np.asarray(names, dtype=object)
-
     def _start(self, X: Any) -> tuple[dict[str, Model], Region, NDArray[Any]]:
         """Models, samples and where they may go, and classes, checked."""
         check_is_fitted(self)
         self._check_params()
         frame = Frame.of(X)
-        models = {
-            name: named(name, as_model(model, classes=self.classes_).reading, frame)
-            for name, model in self.models_.items()
-        }
-        array = read_samples(self, X, reset=False)
+        models = self._seen(frame)
+        array = self._read(X, reset=False)
         unit = self._generator.eps_unit
         # with models handed in, there is no other data to measure the spread on
         spread = spread_of(array, unit) if self.estimators is None else spread_seen(self, unit)
         region = self._generator._region(array, self, frame, spread)
-        classes = self.classes_
-        if classes is None:
-            widths = {name: named(name, model.n_outputs, array) for name, model in models.items()}
-            if len(set(widths.values())) > 1:
-                raise ValueError(f"the models have different numbers of outputs: {widths}")
-            classes = np.arange(next(iter(widths.values())))
-        return models, region, classes
+        return models, region, self._known_classes(models, array)
 
     @property
     def _generator(self) -> AdversarialGenerator:
@@ -496,11 +384,3 @@ class TransferScorer(_BaseComposition):
             for generator in generators:
                 generator.random_state = int(rng.randint(np.iinfo(np.int32).max))
         return generators
-
-    def _parallel(self, jobs: Iterable[Any], n: int, what: str) -> Iterator[Any]:
-        results = Parallel(n_jobs=self.n_jobs, prefer="threads", return_as="generator")(jobs)
-        if not self.verbose:
-            return results
-        from tqdm.auto import tqdm
-
-        return iter(tqdm(results, total=n, desc=what, unit="model"))

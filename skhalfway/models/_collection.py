@@ -1,0 +1,232 @@
+"""The models of one scorer: their names, what they share, and whose error it was."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.exceptions import NotFittedError
+from sklearn.utils.metaestimators import _BaseComposition
+from sklearn.utils.parallel import Parallel, delayed
+
+from skhalfway._inputs import Frame
+from skhalfway.models._as_model import as_model, check_kind, fit_clone
+from skhalfway.models._kinds import column_names
+from skhalfway.models._model import Model
+
+
+class ModelCollection(_BaseComposition):
+    """A scorer of several models, whose parameter ``estimators`` decides what ``fit`` takes.
+
+    Subclasses have the parameters ``estimators`` and ``n_jobs``.
+    """
+
+    estimators: list[tuple[str, Any]] | None
+    n_jobs: int | None
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """Get parameters, those of ``estimators`` included.
+
+        Parameters
+        ----------
+        deep : bool, default=True
+            Whether to include them.
+
+        Returns
+        -------
+        params : dict
+            Values by name.
+        """
+        return self._get_params("estimators", deep=deep)
+
+    def set_params(self, **params: Any) -> Any:
+        """Set parameters, those of ``estimators`` too: ``svm__C``.
+
+        Parameters
+        ----------
+        **params : dict
+            Values by name.
+
+        Returns
+        -------
+        self : object
+            This object.
+        """
+        self._set_params("estimators", **params)
+        return self
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "models_")
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.target_tags.required = self.estimators is not None
+        return tags
+
+    def _read(self, X: Any, *, reset: bool) -> NDArray[Any]:
+        """Check samples, against the width and the names that are kept on this object."""
+        raise NotImplementedError
+
+    def _fit_models(self, X: Any, y: Any) -> NDArray[Any] | None:
+        """Take models, or fit clones on data and return the data; keep what the models share."""
+        array = None
+        if self.estimators is None:
+            if y is not None:
+                raise ValueError(
+                    "with estimators=None fit takes fitted models and no y; "
+                    "to fit on data pass estimators=[(name, estimator), ...]"
+                )
+            models = named_models(X)
+        else:
+            self._check_estimators()
+            if y is None:
+                raise ValueError(
+                    f"This {type(self).__name__} estimator requires y to be passed, but the target y is None"
+                )
+            array = self._read(X, reset=True)
+            data = X if hasattr(X, "columns") else array
+            names = [name for name, _ in self.estimators]
+            fits = (delayed(named)(name, fit_clone, model, data, y) for name, model in self.estimators)
+            models = dict(zip(names, self._parallel(fits, len(names), "fit"), strict=True))
+        seen = {name: named(name, as_model, model) for name, model in models.items()}
+        classes = common_classes(seen)
+        if self.estimators is None:
+            self._take_width(seen)
+        self.classes_ = classes
+        self.models_ = models
+        return array
+
+    def _seen(self, frame: Frame | None) -> dict[str, Model]:
+        """The fitted models, as they read a DataFrame's categories."""
+        return {
+            name: named(name, as_model(model, classes=self.classes_).reading, frame)
+            for name, model in self.models_.items()
+        }
+
+    def _known_classes(self, models: Mapping[str, Model], X: NDArray[Any]) -> NDArray[Any]:
+        """Labels of the class indices; torch modules that do not say are asked about ``X``."""
+        if self.classes_ is not None:
+            return self.classes_
+        widths = {name: named(name, model.n_outputs, X) for name, model in models.items()}
+        if len(set(widths.values())) > 1:
+            raise ValueError(f"the models have different numbers of outputs: {widths}")
+        return np.arange(next(iter(widths.values())))
+
+    def _check_estimators(self) -> None:
+        estimators = self.estimators
+        if not isinstance(estimators, (list, tuple)) or not all(is_pair(item) for item in estimators):
+            raise TypeError(f"estimators must be a list of (name, estimator), got {estimators!r}")
+        check_number(len(estimators))
+        names = [name for name, _ in estimators]
+        self._validate_names(names)
+        for name, estimator in estimators:
+            named(name, check_kind, estimator)
+
+    def _take_width(self, models: Mapping[str, Model]) -> None:
+        """Keep the width and the column names that the models agree on."""
+        widths = {name: model.n_features_in_ for name, model in models.items() if model.n_features_in_}
+        if len(set(widths.values())) > 1:
+            raise ValueError(f"the models take different numbers of features: {widths}")
+        for attribute in ("n_features_in_", "feature_names_in_"):
+            self.__dict__.pop(attribute, None)
+        if not widths:
+            return
+        self.n_features_in_ = next(iter(widths.values()))
+        lists = {
+            name: list(names)
+            for name, model in models.items()
+            if (names := column_names(model.estimator)) is not None
+        }
+        if not lists:
+            return
+        (first, names), *others = lists.items()
+        for other, theirs in others:
+            if theirs != names:
+                raise ValueError(
+                    f"the models were fitted with different columns: {first!r} with {names}, "
+                    f"{other!r} with {theirs}"
+                )
+        self.feature_names_in_ = np.asarray(names, dtype=object)
+
+    def _parallel(self, jobs: Iterable[Any], n: int, what: str) -> Iterator[Any]:
+        results = Parallel(n_jobs=self.n_jobs, prefer="threads", return_as="generator")(jobs)
+        if not getattr(self, "verbose", 0):
+            return results
+        from tqdm.auto import tqdm
+
+        return iter(tqdm(results, total=n, desc=what, unit="model"))
+
+
+def is_pair(item: Any) -> bool:
+    return isinstance(item, (tuple, list)) and len(item) == 2 and isinstance(item[0], str)
+
+
+def check_number(n: int) -> None:
+    if n < 2:
+        raise ValueError(f"models are compared: at least 2 are needed, got {n}")
+
+
+def named_models(models: Any) -> dict[str, Any]:
+    """Names and fitted models, of whatever form a scorer's ``fit`` takes."""
+    wanted = (
+        "with estimators=None fit takes fitted models: a mapping of names to models, a sequence of "
+        "(name, model), or a sequence of models"
+    )
+    if isinstance(models, Mapping):
+        pairs = list(models.items())
+        if not all(isinstance(name, str) for name, _ in pairs):
+            raise TypeError(f"{wanted}; names must be strings, got {list(models)}")
+    elif not isinstance(models, (list, tuple)):
+        raise TypeError(f"{wanted}; got {type(models).__name__}. To fit on data pass estimators=[...]")
+    elif all(is_pair(item) for item in models):
+        pairs = [(name, model) for name, model in models]
+    else:
+        pairs = _named_after_types(models)
+    check_number(len(pairs))
+    names = [name for name, _ in pairs]
+    if len(set(names)) < len(names):
+        raise ValueError(f"names must be unique, got {names}")
+    return dict(pairs)
+
+
+def _named_after_types(models: Iterable[Any]) -> list[tuple[str, Any]]:
+    """Lower-case type names, numbered where they repeat, as ``make_pipeline`` does."""
+    from sklearn.pipeline import _name_estimators
+
+    return _name_estimators(list(models))
+
+
+def named(name: str, function: Any, *args: Any) -> Any:
+    """Call the function; put the model's name before the message of what it raises."""
+    try:
+        return function(*args)
+    except NotFittedError as error:
+        raise NotFittedError(f"model {name!r}: {error}") from error
+    except (TypeError, ValueError) as error:
+        kind = TypeError if isinstance(error, TypeError) else ValueError
+        raise kind(f"model {name!r}: {error}") from error
+    except Exception as error:
+        raise RuntimeError(f"model {name!r} raised {type(error).__name__}: {error}") from error
+
+
+def common_classes(models: Mapping[str, Any]) -> NDArray[Any] | None:
+    known = {name: model.classes_ for name, model in models.items() if model.classes_ is not None}
+    if not known:
+        return None
+    (first, classes), *others = known.items()
+    for name, theirs in others:
+        if not np.array_equal(classes, theirs):
+            raise ValueError(
+                "the models must have the same classes_, in the same order: "
+                f"{first!r} has {classes.tolist()}, {name!r} has {theirs.tolist()}"
+            )
+    if len(classes) < 2:
+        raise ValueError(f"the models know one class, {classes.tolist()}; at least 2 are needed")
+    return classes
+
+
+def predictions(models: Mapping[str, Model], X: NDArray[Any]) -> NDArray[np.intp]:
+    """Class indices, of shape (n_models, n_samples)."""
+    return np.stack([named(name, model.predict, X) for name, model in models.items()])
