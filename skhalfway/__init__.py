@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from skhalfway.attacks import AdversarialGenerator, Constraints
+    from skhalfway.halfway import HalfwayScorer
     from skhalfway.transfer import (
         TransferCurve,
         TransferCurveDisplay,
@@ -18,6 +19,7 @@ __version__ = "0.1.0"
 _HOME = {
     "AdversarialGenerator": "skhalfway.attacks",
     "Constraints": "skhalfway.attacks",
+    "HalfwayScorer": "skhalfway.halfway",
     "TransferCurve": "skhalfway.transfer",
     "TransferCurveDisplay": "skhalfway.transfer",
     "TransferMatrix": "skhalfway.transfer",
@@ -28,6 +30,7 @@ _HOME = {
 __all__ = [
     "AdversarialGenerator",
     "Constraints",
+    "HalfwayScorer",
     "TransferCurve",
     "TransferCurveDisplay",
     "TransferMatrix",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from math import ceil, log2
 from numbers import Real
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,7 @@ from sklearn.utils.parallel import Parallel, delayed
 from skhalfway._blocks import blocks
 from skhalfway.halfway._points import read_points
 from skhalfway.models import Model, as_model
+from skhalfway.models._collection import named
 from skhalfway.models._reader import reader_of
 
 if TYPE_CHECKING:
@@ -184,9 +186,16 @@ def check_ends(A: NDArray[Any], B: NDArray[Any]) -> None:
 
 
 def trace_all(
-    models: Sequence[Model], A: NDArray[Any], B: NDArray[Any], tol: float, *, n_jobs: int | None = None
+    models: Sequence[Model],
+    A: NDArray[Any],
+    B: NDArray[Any],
+    tol: float,
+    *,
+    names: Sequence[str] = (),
+    n_jobs: int | None = None,
 ) -> list[Trace]:
-    """Trace the same paths on every model, the models in parallel."""
+    """Trace the same paths on every model, the models in parallel; errors say its name, if given."""
+    jobs: list[Any] = [partial(named, name, _trace) for name in names] or [_trace] * len(models)
     parts = []
     for block in blocks(len(A), len(GRID) * int(np.prod(A.shape[1:]))):
         a, b = A[block], B[block]
@@ -195,7 +204,7 @@ def trace_all(
         points = points.reshape(-1, *a.shape[1:])
         parts.append(
             Parallel(n_jobs=n_jobs, prefer="threads")(
-                delayed(_trace)(model, a, b, points, tol) for model in models
+                delayed(job)(model, a, b, points, tol) for job, model in zip(jobs, models, strict=True)
             )
         )
     return [

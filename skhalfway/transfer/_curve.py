@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from skhalfway.transfer._matrix import ConfidenceInterval, TransferMatrix, short, wilson_interval
+from skhalfway._intervals import ConfidenceInterval, short, wilson_interval
+from skhalfway.transfer._matrix import TransferMatrix
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from skhalfway.transfer._matrix import TransferMatrix, short
+from skhalfway._plotting import cell_texts, heat_map, heat_map_axes
+from skhalfway.transfer._matrix import TransferMatrix
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -137,54 +136,30 @@ class TransferMatrixDisplay:
         display : TransferMatrixDisplay
             This object, with ``ax_``, ``figure_``, ``im_`` and ``text_``.
         """
-        import matplotlib.pyplot as plt
         from matplotlib.patches import Rectangle
 
         matrix, n = self.matrix, len(self.matrix.names)
-        cell = (0.85 if include_intervals else 0.62) if include_values else 0.35
         if ax is None:
-            side = min(max(cell * n, 2.8), 20)
-            _, ax = plt.subplots(figsize=(side + 2.2, side + 1.4), layout="compressed")
-        figure: Any = ax.figure
-        rates = matrix.rates
-        self.im_ = ax.imshow(rates, **({"cmap": cmap, "vmin": 0, "vmax": 1} | (im_kw or {})))
-        self.text_ = None
+            ax = heat_map_axes(n, include_values=include_values, include_intervals=include_intervals)
+        texts = None
         if include_values:
-            low, high = matrix.confidence_interval(level)
-            # cells are what the axes leave for each model, at whatever size
-            points = ax.get_window_extent().width / figure.dpi * 72 / n
-            size = min(10.0, points / (4.2 if include_intervals else 2.6))
-            self.text_ = np.empty((n, n), dtype=object)
-            for (i, j), rate in np.ndenumerate(rates):
-                text = short(rate)
-                if include_intervals:
-                    text += f"\n{short(low[i, j])}\u2013{short(high[i, j])}"
-                red, green, blue, _ = self.im_.to_rgba(np.nan_to_num(rates))[i, j]
-                dark = 0.299 * red + 0.587 * green + 0.114 * blue < 0.5
-                style: dict[str, Any] = {
-                    "ha": "center",
-                    "va": "center",
-                    "fontsize": size,
-                    "color": "w" if dark else "k",
-                }
-                style.update(text_kw or {})
-                self.text_[i, j] = ax.text(j, i, text, **style)
+            texts = cell_texts(matrix.rates, matrix.confidence_interval(level) if include_intervals else None)
+        self.im_, self.text_ = heat_map(
+            ax,
+            matrix.rates,
+            matrix.names,
+            texts=texts,
+            colorbar="transfer rate" if colorbar else None,
+            im_kw={"cmap": cmap, "vmin": 0, "vmax": 1} | (im_kw or {}),
+            text_kw=text_kw,
+        )
         for i in range(n):
             # what a model does to itself is success, not transfer
             ax.add_patch(Rectangle((i - 0.47, i - 0.47), 0.94, 0.94, fill=False, ec="k", lw=1))
-        ax.set(
-            xticks=range(n),
-            yticks=range(n),
-            yticklabels=matrix.names,
-            xlabel="target",
-            ylabel="source",
-        )
+        ax.set(xlabel="target", ylabel="source")
         title = f"mean transfer rate {matrix.mean_rate:.3f}"
         if matrix.condition != "both_correct":
             title += f', condition="{matrix.condition}"'
         ax.set_title(title + "\n(framed: sources on themselves)", fontsize=10)
-        ax.set_xticks(range(n), matrix.names, rotation=45, ha="right", rotation_mode="anchor")
-        if colorbar:
-            figure.colorbar(self.im_, ax=ax, fraction=0.046, pad=0.03, label="transfer rate")
-        self.ax_, self.figure_ = ax, figure
+        self.ax_, self.figure_ = ax, ax.figure
         return self

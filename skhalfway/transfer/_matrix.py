@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 from html import escape
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import norm as normal
+
+from skhalfway._intervals import ConfidenceInterval, check_level, short, wilson_interval
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -20,33 +22,6 @@ CONDITIONS = {
     "source_fooled": "samples that source and target both classify correctly and that fool the source",
     "all": "all samples",
 }
-
-
-class ConfidenceInterval(NamedTuple):
-    """Lower and upper ends, each an array like the rates or a number."""
-
-    low: Any
-    high: Any
-
-
-def wilson_interval(count: Any, total: Any, level: float = 0.95) -> ConfidenceInterval:
-    """Wilson's score interval of a proportion; nan where ``total`` is 0.
-
-    Wilson, "Probable inference, the law of succession, and statistical
-    inference", JASA 22, 1927.
-    """
-    if not 0 < level < 1:
-        raise ValueError(f"level must be between 0 and 1, got {level!r}")
-    z = normal.ppf((1 + level) / 2)
-    count, total = np.asarray(count, dtype=float), np.asarray(total, dtype=float)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        rate = count / total
-        centre = (rate + z**2 / (2 * total)) / (1 + z**2 / total)
-        half = z / (1 + z**2 / total) * np.sqrt(rate * (1 - rate) / total + z**2 / (4 * total**2))
-    # the ends of a certain outcome are exactly 0 and 1; rounding must not move them
-    low = np.where(count == 0, np.where(total == 0, np.nan, 0.0), centre - half)
-    high = np.where(count == total, np.where(total == 0, np.nan, 1.0), centre + half)
-    return ConfidenceInterval(low, high)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -201,8 +176,7 @@ class TransferMatrix:
             return wilson_interval(*counts[of], level)
         if of != "mean_rate":
             raise ValueError(f"of must be one of {[*counts, 'mean_rate']}, got {of!r}")
-        if not 0 < level < 1:
-            raise ValueError(f"level must be between 0 and 1, got {level!r}")
+        check_level(level)
         half = normal.ppf((1 + level) / 2) * self.standard_error
         low, high = np.clip([self.mean_rate - half, self.mean_rate + half], 0, 1)
         return ConfidenceInterval(float(low), float(high))
@@ -342,11 +316,3 @@ class TransferMatrix:
 
 def _ratio(part: NDArray[np.int64], whole: NDArray[np.int64]) -> NDArray[np.float64]:
     return np.divide(part, whole, out=np.full(np.shape(part), np.nan), where=whole > 0)
-
-
-def short(rate: float) -> str:
-    """Write a rate with two decimals and no leading zero, as ``.25`` or ``1.0``."""
-    if np.isnan(rate):
-        return " - "
-    text = f"{rate:.2f}"
-    return "1.0" if text == "1.00" else text.removeprefix("0")

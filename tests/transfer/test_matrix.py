@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scipy.stats import binomtest
 
 from skhalfway import TransferMatrix
-from skhalfway.transfer._matrix import wilson_interval
+from skhalfway._intervals import wilson_interval
 
 COUNTS = {
     "eligible": np.array([[10, 8, 0], [8, 9, 5], [0, 5, 7]]),

@@ -1,0 +1,62 @@
+"""Confidence intervals, and how figures are written."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import norm as normal
+
+
+class ConfidenceInterval(NamedTuple):
+    """Lower and upper ends, each an array like the rates or a number."""
+
+    low: Any
+    high: Any
+
+
+def wilson_interval(count: Any, total: Any, level: float = 0.95) -> ConfidenceInterval:
+    """Wilson's score interval of a proportion; nan where ``total`` is 0.
+
+    Wilson, "Probable inference, the law of succession, and statistical
+    inference", JASA 22, 1927.
+    """
+    check_level(level)
+    z = normal.ppf((1 + level) / 2)
+    count, total = np.asarray(count, dtype=float), np.asarray(total, dtype=float)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        rate = count / total
+        centre = (rate + z**2 / (2 * total)) / (1 + z**2 / total)
+        half = z / (1 + z**2 / total) * np.sqrt(rate * (1 - rate) / total + z**2 / (4 * total**2))
+    # the ends of a certain outcome are exactly 0 and 1; rounding must not move them
+    low = np.where(count == 0, np.where(total == 0, np.nan, 0.0), centre - half)
+    high = np.where(count == total, np.where(total == 0, np.nan, 1.0), centre + half)
+    return ConfidenceInterval(low, high)
+
+
+def percentile_interval(values: NDArray[np.float64], level: float = 0.95) -> ConfidenceInterval:
+    """The middle ``level`` of bootstrap replicates (axis 0), nan where all are.
+
+    Efron & Tibshirani, "An introduction to the bootstrap", 1993, section 13.3.
+    """
+    check_level(level)
+    tail = (1 - level) / 2
+    # nanquantile warns of what is nan throughout
+    known = ~np.isnan(values).all(axis=0)
+    low, high = (np.full(values.shape[1:], np.nan) for _ in range(2))
+    low[known], high[known] = np.nanquantile(values[:, known], [tail, 1 - tail], axis=0)
+    return ConfidenceInterval(low[()], high[()])
+
+
+def check_level(level: float) -> None:
+    if not 0 < level < 1:
+        raise ValueError(f"level must be between 0 and 1, got {level!r}")
+
+
+def short(rate: float) -> str:
+    """Write a rate with two decimals and no leading zero, as ``.25`` or ``1.0``."""
+    if np.isnan(rate):
+        return " - "
+    text = f"{rate:.2f}"
+    return "1.0" if text == "1.00" else text.removeprefix("0")

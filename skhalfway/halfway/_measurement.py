@@ -1,0 +1,333 @@
+"""HalfwayMeasurement: crossings of several models on the same paths, and what they say."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import rankdata
+
+from skhalfway._intervals import ConfidenceInterval, check_level, percentile_interval, short
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_N_BOOTSTRAPS = 1000
+_FIGURES = ("deviation", "agreement", "boundary_distance", "mean_agreement")
+
+
+def _ratio(part: NDArray[np.float64], whole: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.divide(part, whole, out=np.full(part.shape, np.nan), where=whole > 0)
+
+
+def deviation(
+    positions: NDArray[np.float64], counted: NDArray[np.bool_], weights: NDArray[np.float64] | None = None
+) -> NDArray[np.float64]:
+    """Mean distance of crossings from 1/2 over the pairs that count, (n_models,).
+
+    With weights (n_weightings, n_pairs), one such row for each.
+    """
+    if weights is None:
+        return deviation(positions, counted, np.ones((1, positions.shape[1])))[0]
+    away = np.where(counted, np.abs(positions - 0.5), 0.0)
+    return _ratio(weights @ away.T, weights @ counted.T.astype(float))
+
+
+def agreement(
+    positions: NDArray[np.float64], counted: NDArray[np.bool_], weights: NDArray[np.float64] | None = None
+) -> NDArray[np.float64]:
+    """Rank correlation (Spearman) of two models' crossings, over pairs that count for both.
+
+    Of shape (n_models, n_models); nan where crossings are all at one place, or fewer than 3 count. With
+    weights (n_weightings, n_pairs), one such matrix for each, of the ranks among all pairs.
+    """
+    if weights is None:
+        return agreement(positions, counted, np.ones((1, positions.shape[1])))[0]
+    n = len(positions)
+    found = np.empty((len(weights), n, n))
+    for i in range(n):
+        common = counted[i] & counted[i:]
+        own, others = (
+            rankdata(np.where(common, values, np.nan), axis=1, nan_policy="omit")
+            for values in (np.broadcast_to(positions[i], common.shape), positions[i:])
+        )
+        size = weights @ common.T.astype(float)
+        enough = size > 2
+        own, others = (_centred(ranks, common) for ranks in (own, others))
+        a, b, aa, bb, ab = (
+            _ratio(weights @ np.where(common, values, 0.0).T, size)
+            for values in (own, others, own**2, others**2, own * others)
+        )
+        spread = np.maximum(aa - a**2, 0.0) * np.maximum(bb - b**2, 0.0)
+        # ranks are of the order of the number of pairs: what is less than their rounding is none
+        spread = np.where(enough & (spread > 1e-9), spread, 0.0)
+        found[:, i, i:] = found[:, i:, i] = np.clip(_ratio(ab - a * b, np.sqrt(spread)), -1, 1)
+    return found
+
+
+def _centred(ranks: NDArray[np.float64], common: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Ranks less their mean (of n from 1 on), so that little is lost to rounding."""
+    return ranks - (common.sum(axis=1, keepdims=True) + 1) / 2
+
+
+def boundary_distance(
+    positions: NDArray[np.float64],
+    counted: NDArray[np.bool_],
+    lengths: NDArray[np.float64],
+    weights: NDArray[np.float64] | None = None,
+) -> NDArray[np.float64]:
+    """Mean distance of two models' crossings along the path, over pairs that count for both.
+
+    Of shape (n_models, n_models), in input units where ``lengths`` are.
+    """
+    if weights is None:
+        return boundary_distance(positions, counted, lengths, np.ones((1, positions.shape[1])))[0]
+    n = len(positions)
+    found = np.empty((len(weights), n, n))
+    for i in range(n):
+        common = counted[i] & counted[i:]
+        apart = np.where(common, np.abs(positions[i] - positions[i:]) * lengths, 0.0)
+        found[:, i, i:] = found[:, i:, i] = _ratio(weights @ apart.T, weights @ common.T.astype(float))
+    return found
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class HalfwayMeasurement:
+    """Where the answers of several models change on the same paths.
+
+    A pair of samples counts for a model that classifies both right, and for
+    two models if it counts for both. Made by
+    :meth:`skhalfway.HalfwayScorer.measure`; arrays are read-only.
+
+    These definitions are this package's own formalisation of the title of
+    [1]_, whose own are not public to us; the distance is that of Tramèr et al.
+    [2]_, taken along paths between samples.
+
+    Parameters
+    ----------
+    names : tuple of str
+        Names of the n_models models.
+    pairs : ndarray of shape (n_pairs, 2)
+        Row numbers of the samples where paths begin and end.
+    lengths : ndarray of shape (n_pairs,)
+        Euclidean lengths of the paths, in input units.
+    crossings : ndarray of shape (n_models, n_pairs)
+        First crossing of each model on each path, from 0 to 1; nan where its
+        answer never changes.
+    counted : bool ndarray of shape (n_models, n_pairs)
+        Whether the model classifies both samples right.
+
+    See Also
+    --------
+    skhalfway.HalfwayScorer : Makes it.
+
+    References
+    ----------
+    .. [1] BenShmuel, "Meet you halfway: explaining deep learning mysteries",
+       arXiv 2206.04463, 2022.
+    .. [2] Tramèr et al., "The space of transferable adversarial examples",
+       arXiv 1704.03453, 2017, section 4.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skhalfway.halfway import HalfwayMeasurement
+    >>> measurement = HalfwayMeasurement(
+    ...     ("a", "b"),
+    ...     pairs=np.array([[0, 4], [1, 5], [2, 6], [3, 7]]),
+    ...     lengths=np.ones(4),
+    ...     crossings=np.array([[0.4, 0.5, 0.6, 0.7], [0.3, 0.5, 0.9, np.nan]]),
+    ...     counted=np.array([[True, True, True, True], [True, True, True, False]]),
+    ... )
+    >>> measurement.deviation.round(3)
+    array([0.1, 0.2])
+    >>> measurement.agreement
+    array([[1., 1.],
+           [1., 1.]])
+    >>> measurement.boundary_distance.round(3)
+    array([[0.   , 0.133],
+           [0.133, 0.   ]])
+    """
+
+    names: tuple[str, ...]
+    pairs: NDArray[np.intp]
+    lengths: NDArray[np.float64]
+    crossings: NDArray[np.float64]
+    counted: NDArray[np.bool_]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "names", tuple(self.names))
+        n_models, n_pairs = len(self.names), len(self.pairs)
+        shapes = {
+            "pairs": (n_pairs, 2),
+            "lengths": (n_pairs,),
+            "crossings": (n_models, n_pairs),
+            "counted": (n_models, n_pairs),
+        }
+        for field in fields(self)[1:]:
+            values = np.array(getattr(self, field.name))
+            if values.shape != shapes[field.name]:
+                raise ValueError(
+                    f"{field.name} must have shape {shapes[field.name]} for {n_models} names and {n_pairs} "
+                    f"pairs, got {values.shape}"
+                )
+            values.setflags(write=False)
+            object.__setattr__(self, field.name, values)
+        if np.isnan(self.crossings[self.counted]).any():
+            raise ValueError("a pair counts for a model that never changes its answer on the path")
+
+    @property
+    def deviation(self) -> NDArray[np.float64]:
+        """Mean ``|crossing - 1/2|`` of each model, (n_models,); nan where no pair counts."""
+        return deviation(self.crossings, self.counted)
+
+    @property
+    def agreement(self) -> NDArray[np.float64]:
+        """Spearman's rank correlation of two models' crossings, (n_models, n_models)."""
+        return agreement(self.crossings, self.counted)
+
+    @property
+    def boundary_distance(self) -> NDArray[np.float64]:
+        """Mean distance of two models' crossings along the paths, in input units, (n_models, n_models)."""
+        return boundary_distance(self.crossings, self.counted, self.lengths)
+
+    @property
+    def mean_agreement(self) -> float:
+        """Mean agreement over pairs of two models; nan where none is known."""
+        return float(_mean_of_pairs(self.agreement[None])[0])
+
+    def confidence_interval(self, level: float = 0.95, *, of: str = "deviation") -> ConfidenceInterval:
+        """Bootstrap intervals over pairs of samples: 1,000 times, the same draws at every call.
+
+        Parameters
+        ----------
+        level : float, default=0.95
+            Confidence level, between 0 and 1.
+        of : {"deviation", "agreement", "boundary_distance", "mean_agreement"}, default="deviation"
+            Which figure. For agreement, ranks are those among all pairs.
+
+        Returns
+        -------
+        interval : ConfidenceInterval
+            ``low`` and ``high`` (percentiles of the replicates), shaped like
+            the attribute.
+
+        Raises
+        ------
+        ValueError
+            If ``level`` or ``of`` is out of range.
+        """
+        if of not in _FIGURES:
+            raise ValueError(f"of must be one of {list(_FIGURES)}, got {of!r}")
+        check_level(level)
+        n_pairs = len(self.pairs)
+        rng = np.random.RandomState(0)
+        weights = rng.multinomial(n_pairs, np.full(n_pairs, 1 / n_pairs), _N_BOOTSTRAPS).astype(float)
+        if of == "deviation":
+            values = deviation(self.crossings, self.counted, weights)
+        elif of == "boundary_distance":
+            values = boundary_distance(self.crossings, self.counted, self.lengths, weights)
+        else:
+            values = agreement(self.crossings, self.counted, weights)
+            if of == "mean_agreement":
+                values = _mean_of_pairs(values)
+        return percentile_interval(values, level)
+
+    def to_frame(self, *, of: str = "models") -> pd.DataFrame:
+        """Figures by model, or by pair of models.
+
+        Parameters
+        ----------
+        of : {"models", "pairs"}, default="models"
+            A row for each model: pairs of samples that count, median crossing,
+            deviation with its interval. Or for each two models: pairs that
+            count for both, agreement and boundary distance, with intervals.
+
+        Returns
+        -------
+        frame : DataFrame
+            Indexed by name, or by both names.
+        """
+        import pandas as pd
+
+        if of == "models":
+            low, high = self.confidence_interval()
+            columns = {
+                "counted": self.counted.sum(axis=1),
+                "median_crossing": self._medians(),
+                "deviation": self.deviation,
+                "low": low,
+                "high": high,
+            }
+            return pd.DataFrame(columns, index=pd.Index(self.names, name="model"))
+        if of != "pairs":
+            raise ValueError(f"of must be 'models' or 'pairs', got {of!r}")
+        i, j = np.triu_indices(len(self.names), 1)
+        columns = {"counted": (self.counted[i] & self.counted[j]).sum(axis=1)}
+        for name in ("agreement", "boundary_distance"):
+            low, high = self.confidence_interval(of=name)
+            columns |= {
+                name: getattr(self, name)[i, j],
+                f"{name}_low": low[i, j],
+                f"{name}_high": high[i, j],
+            }
+        names = np.array(self.names, dtype=object)
+        return pd.DataFrame(
+            columns, index=pd.MultiIndex.from_arrays([names[i], names[j]], names=["model", "other"])
+        )
+
+    def plot(self, kind: str = "crossings", **kwargs: Any) -> Any:
+        """Draw the crossings of each model, or the agreement of all.
+
+        Parameters
+        ----------
+        kind : {"crossings", "agreement"}, default="crossings"
+            Histograms of crossings, or a heat map of agreement.
+        **kwargs : dict
+            Passed to the display's ``plot``.
+
+        Returns
+        -------
+        display : CrossingsDisplay or AgreementDisplay
+            With the axes it drew on.
+        """
+        from skhalfway.halfway import AgreementDisplay, CrossingsDisplay
+
+        displays: dict[str, Any] = {"crossings": CrossingsDisplay, "agreement": AgreementDisplay}
+        if kind not in displays:
+            raise ValueError(f"kind must be one of {list(displays)}, got {kind!r}")
+        return displays[kind].from_measurement(self, **kwargs)
+
+    def _medians(self) -> NDArray[np.float64]:
+        rows = zip(self.crossings, self.counted, strict=True)
+        return np.array([np.median(row[own]) if own.any() else np.nan for row, own in rows])
+
+    def __repr__(self) -> str:
+        mean = f"{self.mean_agreement:.3f}"
+        if np.isfinite(self.mean_agreement):
+            low, high = self.confidence_interval(of="mean_agreement")
+            mean += f" [{low:.3f} {high:.3f}]"
+        low, high = self.confidence_interval()
+        table = [["model", "deviation [95 %]", "median crossing", "pairs that count"]]
+        rows = zip(
+            self.names, self.deviation, low, high, self._medians(), self.counted.sum(axis=1), strict=True
+        )
+        for name, value, lowest, highest, median, n in rows:
+            figure = f"{value:.3f} [{lowest:.3f} {highest:.3f}]"
+            table.append([name, figure, short(median), str(n)])
+        widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+        lines = [
+            "  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)) for row in table
+        ]
+        head = f"HalfwayMeasurement: {len(self.names)} models, {len(self.pairs)} pairs, mean agreement {mean}"
+        return "\n".join([head, *(line.rstrip() for line in lines)])
+
+
+def _mean_of_pairs(matrices: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Mean over pairs of two models with a known figure, (n_weightings,)."""
+    i, j = np.triu_indices(matrices.shape[1], 1)
+    upper = matrices[:, i, j]
+    known = ~np.isnan(upper)
+    return _ratio(np.where(known, upper, 0.0).sum(axis=1), known.sum(axis=1).astype(float))

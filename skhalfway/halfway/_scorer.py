@@ -1,0 +1,313 @@
+"""HalfwayScorer: how alike the boundaries of several models are, from predictions alone."""
+
+from __future__ import annotations
+
+import warnings
+from numbers import Real
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.exceptions import UndefinedMetricWarning
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted
+
+from skhalfway._inputs import check_labels
+from skhalfway.halfway._crossings import check_tol, trace_all
+from skhalfway.halfway._measurement import HalfwayMeasurement
+from skhalfway.halfway._pairs import check_pairs, sample_pairs
+from skhalfway.halfway._points import read_points
+from skhalfway.models import Model
+from skhalfway.models._collection import ModelCollection
+
+NORMS = (np.inf, 2)
+
+
+class HalfwayScorer(ModelCollection):
+    """Measure where the answers of models change on paths between samples.
+
+    On the straight path between two samples of different classes, a model's
+    answer changes somewhere: at its crossing. How far crossings are from
+    halfway, and how alike those of two models are, is told from predictions
+    alone: for trees, neighbours and black boxes as for networks, with no attack
+    and no gradient. :meth:`score` is the mean agreement of two models.
+
+    The parameter ``estimators`` decides what :meth:`fit` takes, as it does for
+    :class:`~skhalfway.TransferScorer`.
+
+    Parameters
+    ----------
+    estimators : list of (str, estimator), default=None
+        None: :meth:`fit` takes fitted models. A list: :meth:`fit` takes data
+        and fits clones of these, which are searchable as ``name__parameter``;
+        a ``FrozenEstimator`` stays as it is.
+    pairs : {"random", "nearest"}, default="random"
+        Samples that a path joins: any two of different classes, or a sample and
+        the nearest of another class.
+    n_pairs : int, default=500
+        How many paths.
+    tol : float, default=1e-3
+        Largest error of a crossing, as a share of its path.
+    n_jobs : int, default=None
+        Number of threads, over models. None is 1 unless in a
+        ``joblib.parallel_config`` context.
+    random_state : int, RandomState instance or None, default=None
+        Draws the pairs. Pass an int for the same output across calls.
+
+    Attributes
+    ----------
+    models_ : dict of str to object
+        The fitted models by name, as given or as fitted.
+    classes_ : ndarray of shape (n_classes,) or None
+        Labels that all models share; None where only torch modules were given,
+        whose labels are their column numbers.
+    n_features_in_ : int
+        Width of the data. Only where data or a model says.
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
+        Column names, where :meth:`fit` got a DataFrame or models that were
+        fitted with one.
+
+    See Also
+    --------
+    skhalfway.TransferScorer : Counts what attacks do.
+    skhalfway.halfway.crossings : The crossings of one classifier.
+    skhalfway.halfway.halfway_score : Judges one classifier.
+
+    Notes
+    -----
+    The framework of crossings is this package's own formalisation of the title
+    of [1]_; the definitions of that paper are not public to us. That agreement
+    ranks the sources of a target by transfer rate is a hypothesis: the
+    documentation says how far benchmarks bear it out.
+
+    References
+    ----------
+    .. [1] BenShmuel, "Meet you halfway: explaining deep learning mysteries",
+       arXiv 2206.04463, 2022.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from sklearn.svm import SVC
+    >>> from sklearn.tree import DecisionTreeClassifier
+    >>> from skhalfway import HalfwayScorer
+    >>> X, y = load_iris(return_X_y=True)
+    >>> models = {
+    ...     "lr": LogisticRegression(max_iter=1000).fit(X, y),
+    ...     "svm": SVC().fit(X, y),
+    ...     "tree": DecisionTreeClassifier(random_state=0).fit(X, y),
+    ... }
+    >>> scorer = HalfwayScorer(random_state=0).fit(models)
+    >>> scorer.measure(X, y)
+    XX
+    >>> scorer.predict_transfer(X, y, eps=0.5).round(2)
+    XX
+    """
+
+    def __init__(
+        self,
+        estimators: list[tuple[str, Any]] | None = None,
+        *,
+        pairs: str = "random",
+        n_pairs: int = 500,
+        tol: float = 1e-3,
+        n_jobs: int | None = None,
+        random_state: Any = None,
+    ) -> None:
+        self.estimators = estimators
+        self.pairs = pairs
+        self.n_pairs = n_pairs
+        self.tol = tol
+        self.n_jobs = n_jobs
+        self.random_state = random_state
+
+    def fit(self, X: Any, y: Any = None) -> HalfwayScorer:
+        """Take fitted models, or fit clones of ``estimators`` on data.
+
+        Parameters
+        ----------
+        X : models, or array-like of shape (n_samples, n_features)
+            With ``estimators=None``, the fitted models: a mapping of names to
+            models, a sequence of (name, model), or a sequence of models, which
+            are named after their types. They are stored unchanged. Else the
+            training samples.
+        y : array-like of shape (n_samples,), default=None
+            Training labels. None with ``estimators=None``.
+
+        Returns
+        -------
+        self : HalfwayScorer
+            The fitted scorer.
+
+        Raises
+        ------
+        ValueError
+            If there are fewer than two models, or models that differ in
+            classes or in width; if a parameter or the data is invalid.
+        TypeError
+            If an object is not a classifier.
+        NotFittedError
+            If a model is not fitted.
+        """
+        self._check_params()
+        self._fit_models(X, y)
+        return self
+
+    def measure(self, X: Any, y: Any) -> HalfwayMeasurement:
+        """Find the crossings of all models on the same paths.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Samples that paths join: the training data, to explain what was
+            learned from it.
+        y : array-like of shape (n_samples,)
+            True labels.
+
+        Returns
+        -------
+        measurement : HalfwayMeasurement
+            Crossings, deviation of each model, agreement and boundary distance
+            of each two, with intervals.
+
+        Raises
+        ------
+        NotFittedError
+            If :meth:`fit` was not called.
+        ValueError
+            If the data is invalid, holds categories or missing values, has one
+            class only, or fewer pairs than ``n_pairs``.
+        RuntimeError
+            If a model raises while it predicts; its name is in the message.
+
+        Warns
+        -----
+        UndefinedMetricWarning
+            If a model classifies both samples of no pair right, as one does
+            that never changes its answer; its figures are nan.
+        """
+        models, points, labels = self._start(X, y)
+        pairs = sample_pairs(
+            points,
+            labels,
+            pairs=self.pairs,
+            n_pairs=self.n_pairs,
+            random_state=check_random_state(self.random_state),
+        )
+        begin, end = points[pairs[:, 0]], points[pairs[:, 1]]
+        traces = trace_all(
+            list(models.values()), begin, end, self.tol, names=list(models), n_jobs=self.n_jobs
+        )
+        counted = np.stack([(trace.labels[:, [0, -1]] == labels[pairs]).all(axis=1) for trace in traces])
+        for name in np.array(list(models))[~counted.any(axis=1)]:
+            warnings.warn(
+                f"model {name!r} classifies both samples of no pair right, as one does that never changes "
+                "its answer; its figures are nan",
+                UndefinedMetricWarning,
+                stacklevel=2,
+            )
+        lengths = np.linalg.norm((end - begin).reshape(len(pairs), -1).astype(float), axis=1)
+        positions = np.stack([trace.position for trace in traces])
+        return HalfwayMeasurement(tuple(models), pairs, lengths, positions, counted)
+
+    def score(self, X: Any, y: Any) -> float:
+        """Mean agreement over pairs of two models.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Samples that paths join.
+        y : array-like of shape (n_samples,)
+            True labels.
+
+        Returns
+        -------
+        agreement : float
+            Between -1 and 1; nan, with a warning, where it is known for no
+            two models.
+        """
+        agreement = self.measure(X, y).mean_agreement
+        if np.isnan(agreement):
+            warnings.warn(
+                "no two models have crossings to compare, so the mean agreement is nan",
+                UndefinedMetricWarning,
+                stacklevel=2,
+            )
+        return agreement
+
+    def predict_transfer(self, X: Any, y: Any, *, eps: float, norm: float = np.inf) -> NDArray[np.float64]:
+        """Predict transfer rates, with no attack and no gradient.
+
+        Each model alone is asked about points on paths between samples; what
+        it answers tells where its boundary is near a sample, and which way.
+        Whether a change made for one model crosses the boundary of another is
+        then a matter of arithmetic.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Samples that would be attacked.
+        y : array-like of shape (n_samples,)
+            True labels.
+        eps : float
+            Budget of the attack, in input units.
+        norm : {np.inf, 2}, default=np.inf
+            Norm in which it counts.
+
+        Returns
+        -------
+        rates : ndarray of shape (n_models, n_models)
+            Predicted share of the samples that both models classify right and
+            that, attacked on the source (row), fool the target (column). Made
+            to rank pairs: of the rate itself it is a rough estimate.
+
+        Raises
+        ------
+        NotFittedError
+            If :meth:`fit` was not called.
+        ValueError
+            If ``eps`` or ``norm`` is out of range; else as :meth:`measure`.
+        """
+        if not isinstance(eps, Real) or isinstance(eps, bool) or not 0 < eps < np.inf:
+            raise ValueError(f"eps must be a finite number > 0, got {eps!r}")
+        if not isinstance(norm, Real) or isinstance(norm, bool) or norm not in NORMS:
+            raise ValueError(f"norm must be np.inf or 2, got {norm!r}")
+        from skhalfway.halfway._prediction import predict_rates
+
+        models, points, labels = self._start(X, y)
+        return predict_rates(
+            list(models.values()),
+            points,
+            labels,
+            eps=float(eps),
+            norm=float(norm),
+            random_state=check_random_state(self.random_state),
+            n_jobs=self.n_jobs,
+        )
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.target_tags.required = True
+        return tags
+
+    def _read(self, X: Any, *, reset: bool) -> NDArray[Any]:
+        return read_points(self, X, reset=reset)
+
+    def _check_params(self) -> None:
+        check_pairs(self.pairs, self.n_pairs)
+        if self.pairs == "within":
+            raise ValueError(
+                "pairs must be 'random' or 'nearest', got 'within': between two samples of one class no "
+                "answer needs to change"
+            )
+        check_tol(self.tol)
+
+    def _start(self, X: Any, y: Any) -> tuple[dict[str, Model], NDArray[Any], NDArray[np.intp]]:
+        """Models, points and class indices, checked."""
+        check_is_fitted(self)
+        self._check_params()
+        points = self._read(X, reset=False)
+        models = self._seen(None)
+        labels = check_labels(y, self._known_classes(models, points), len(points))
+        return models, points, labels
