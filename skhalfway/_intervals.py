@@ -44,9 +44,10 @@ def percentile_interval(values: NDArray[np.float64], level: float = 0.95) -> Con
     tail = (1 - level) / 2
     # nanquantile warns of what is nan throughout
     known = ~np.isnan(values).all(axis=0)
-    low, high = (np.full(values.shape[1:], np.nan) for _ in range(2))
-    low[known], high[known] = np.nanquantile(values[:, known], [tail, 1 - tail], axis=0)
-    return ConfidenceInterval(low[()], high[()])
+    ends = np.full((2, *values.shape[1:]), np.nan)
+    if known.any():
+        ends[:, known] = np.nanquantile(values[:, known], [tail, 1 - tail], axis=0)
+    return ConfidenceInterval(ends[0][()], ends[1][()])
 
 
 def check_level(level: float) -> None:

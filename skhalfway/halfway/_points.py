@@ -23,5 +23,5 @@ def read_points(reader: Any, X: Any, *, reset: bool, name: str = "X") -> NDArray
         )
     points = read_samples(reader, X, reset=reset)
     if np.isnan(points).any():
-        raise ValueError(f"{name} has missing values, through which no path leads; impute them")
+        raise ValueError(f"{name} contains NaN: through a missing value leads no path; impute it")
     return points

@@ -200,7 +200,7 @@ class HalfwayScorer(ModelCollection):
             list(models.values()), begin, end, self.tol, names=list(models), n_jobs=self.n_jobs
         )
         counted = np.stack([(trace.labels[:, [0, -1]] == labels[pairs]).all(axis=1) for trace in traces])
-        for name in np.array(list(models))[~counted.any(axis=1)]:
+        for name in (name for name, counts in zip(models, counted, strict=True) if not counts.any()):
             warnings.warn(
                 f"model {name!r} classifies both samples of no pair right, as one does that never changes "
                 "its answer; its figures are nan",

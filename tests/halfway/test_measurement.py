@@ -1,0 +1,136 @@
+"""What crossings say: deviation, agreement, boundary distance, and their intervals."""
+
+from __future__ import annotations
+
+import pickle
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.stats import bootstrap, spearmanr
+
+from skhalfway.halfway import HalfwayMeasurement
+
+
+def measurement(seed=0, n_models=4, n_pairs=60, counted=0.8):
+    rng = np.random.RandomState(seed)
+    shared = rng.uniform(size=n_pairs)
+    positions = np.clip(shared + 0.2 * rng.standard_normal((n_models, n_pairs)), 0.01, 0.99)
+    counts = rng.uniform(size=(n_models, n_pairs)) < counted
+    positions[~counts & (rng.uniform(size=counts.shape) < 0.5)] = np.nan
+    pairs = rng.permutation(2 * n_pairs).reshape(-1, 2)
+    names = [f"m{i}" for i in range(n_models)]
+    return HalfwayMeasurement(names, pairs, rng.uniform(1, 3, n_pairs), positions, counts)
+
+
+@settings(max_examples=25, deadline=None)
+@given(seed=st.integers(0, 10**6), ties=st.booleans())
+def test_figures_are_those_of_scipy_and_of_the_formulas(seed, ties):
+    m = measurement(seed)
+    if ties:
+        m = HalfwayMeasurement(m.names, m.pairs, m.lengths, np.round(m.crossings, 1), m.counted)
+    for i in range(4):
+        own = m.counted[i]
+        np.testing.assert_allclose(m.deviation[i], np.abs(m.crossings[i, own] - 0.5).mean())
+        for j in range(4):
+            both = own & m.counted[j]
+            a, b = m.crossings[i, both], m.crossings[j, both]
+            np.testing.assert_allclose(m.agreement[i, j], spearmanr(a, b)[0], atol=1e-9)
+            apart = np.abs(a - b) * m.lengths[both]
+            np.testing.assert_allclose(m.boundary_distance[i, j], apart.mean(), atol=1e-12)
+    np.testing.assert_array_equal(m.agreement, m.agreement.T)
+    np.testing.assert_allclose(m.mean_agreement, m.agreement[np.triu_indices(4, 1)].mean())
+
+
+def test_intervals_are_those_of_scipys_bootstrap():
+    m = measurement(n_models=2, n_pairs=300, counted=1.1)
+    low, high = m.confidence_interval()
+    for i in range(2):
+        expected = bootstrap(
+            (np.abs(m.crossings[i] - 0.5),), np.mean, method="percentile", random_state=0
+        ).confidence_interval
+        np.testing.assert_allclose([low[i], high[i]], expected, rtol=0.03)
+    low, high = m.confidence_interval(of="agreement")
+    theirs = bootstrap(
+        tuple(m.crossings),
+        lambda a, b: spearmanr(a, b)[0],
+        paired=True,
+        vectorized=False,
+        method="percentile",
+        n_resamples=999,
+        random_state=0,
+    ).confidence_interval
+    np.testing.assert_allclose([low[0, 1], high[0, 1]], theirs, atol=0.02)
+    narrow = m.confidence_interval(0.5, of="agreement")
+    assert low[0, 1] < narrow.low[0, 1] < m.agreement[0, 1] < narrow.high[0, 1] < high[0, 1]
+    mean = m.confidence_interval(of="mean_agreement")
+    np.testing.assert_allclose(mean, [low[0, 1], high[0, 1]])
+    again = m.confidence_interval(of="agreement")
+    np.testing.assert_array_equal(again.low, low)
+
+
+def test_what_is_not_known_is_nan():
+    halves, none = np.full(5, 0.5), np.zeros(5, dtype=bool)
+    positions = np.array([np.linspace(0.1, 0.9, 5), halves, np.linspace(0.2, 0.8, 5)])
+    counted = np.array([~none, ~none, none])
+    m = HalfwayMeasurement("abc", np.arange(10).reshape(5, 2), np.ones(5), positions, counted)
+    assert np.isfinite(m.deviation).tolist() == [True, True, False] and m.deviation[1] == 0
+    assert np.isnan(m.agreement[0, 1]) and np.isnan(m.agreement[0, 2]) and np.isnan(m.mean_agreement)
+    assert m.agreement[0, 0] == 1 and np.isfinite(m.boundary_distance[0, 1])
+    for of in ("deviation", "agreement", "boundary_distance", "mean_agreement"):
+        low, _ = m.confidence_interval(of=of)
+        np.testing.assert_array_equal(np.isnan(low), np.isnan(getattr(m, of)))
+    assert "mean agreement nan" in repr(m)
+
+
+def test_frames_and_text():
+    m = measurement()
+    models = m.to_frame()
+    assert (
+        models.index.tolist() == ["m0", "m1", "m2", "m3"]
+        and models.counted.tolist() == m.counted.sum(1).tolist()
+    )
+    np.testing.assert_array_equal(models.deviation, m.deviation)
+    assert ((models.low < models.deviation) & (models.deviation < models.high)).all()
+    pairs = m.to_frame(of="pairs")
+    assert len(pairs) == 6 and pairs.loc[("m1", "m3"), "agreement"] == m.agreement[1, 3]
+    lines = repr(m).splitlines()
+    assert lines[0].startswith("HalfwayMeasurement: 4 models, 60 pairs, mean agreement 0.")
+    assert len(lines) == 6 and lines[2].startswith("m0")
+
+
+def test_it_is_immutable_and_pickles():
+    m = measurement()
+    with pytest.raises(AttributeError):
+        m.names = ()
+    with pytest.raises(ValueError, match="read-only"):
+        m.crossings[0, 0] = 0
+    assert repr(pickle.loads(pickle.dumps(m))) == repr(m)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"names": ("a", "b")}, r"crossings must have shape \(2, 60\)"),
+        ({"lengths": np.ones(3)}, r"lengths must have shape \(60,\).*got \(3,\)"),
+        ({"crossings": np.full((4, 60), np.nan)}, "never changes its answer"),
+    ],
+)
+def test_constructor_errors(change, message):
+    with pytest.raises(ValueError, match=message):
+        HalfwayMeasurement(**(vars(measurement()) | change))
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda m: m.confidence_interval(1.0), "level must be between 0 and 1, got 1.0"),
+        (lambda m: m.confidence_interval(of="score"), r"of must be one of \['deviation', .*got 'score'"),
+        (lambda m: m.to_frame(of="x"), "of must be 'models' or 'pairs', got 'x'"),
+        (lambda m: m.plot("x"), r"kind must be one of \['crossings', 'agreement'\], got 'x'"),
+    ],
+)
+def test_errors(call, message):
+    with pytest.raises(ValueError, match=message):
+        call(measurement())
