@@ -1,4 +1,4 @@
-"""Confidence intervals, and how figures are written."""
+"""Confidence intervals."""
 
 from __future__ import annotations
 
@@ -53,11 +53,3 @@ def percentile_interval(values: NDArray[np.float64], level: float = 0.95) -> Con
 def check_level(level: float) -> None:
     if not 0 < level < 1:
         raise ValueError(f"level must be between 0 and 1, got {level!r}")
-
-
-def short(rate: float) -> str:
-    """Write a rate with two decimals and no leading zero, as ``.25`` or ``1.0``."""
-    if np.isnan(rate):
-        return " - "
-    text = f"{rate:.2f}"
-    return "1.0" if text == "1.00" else text.removeprefix("0")

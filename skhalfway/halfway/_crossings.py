@@ -195,6 +195,9 @@ def trace_all(
     n_jobs: int | None = None,
 ) -> list[Trace]:
     """Trace the same paths on every model, the models in parallel; errors say its name, if given."""
+    if not len(A):
+        nothing = np.empty((0, len(GRID)), dtype=np.intp)
+        return [Trace(np.empty(0), nothing, nothing[:, 0])] * len(models)
     jobs: list[Any] = [partial(named, name, _trace) for name in names] or [_trace] * len(models)
     parts = []
     for block in blocks(len(A), len(GRID) * int(np.prod(A.shape[1:]))):

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
-from skhalfway._intervals import ConfidenceInterval, check_level, percentile_interval, short
+from skhalfway._intervals import ConfidenceInterval, check_level, percentile_interval
+from skhalfway._text import short, table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -310,19 +311,14 @@ class HalfwayMeasurement:
             low, high = self.confidence_interval(of="mean_agreement")
             mean += f" [{low:.3f} {high:.3f}]"
         low, high = self.confidence_interval()
-        table = [["model", "deviation [95 %]", "median crossing", "pairs that count"]]
-        rows = zip(
+        rows = [["model", "deviation [95 %]", "median crossing", "pairs that count"]]
+        figures = zip(
             self.names, self.deviation, low, high, self._medians(), self.counted.sum(axis=1), strict=True
         )
-        for name, value, lowest, highest, median, n in rows:
-            figure = f"{value:.3f} [{lowest:.3f} {highest:.3f}]"
-            table.append([name, figure, short(median), str(n)])
-        widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-        lines = [
-            "  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)) for row in table
-        ]
+        for name, value, lowest, highest, median, n in figures:
+            rows.append([name, f"{value:.3f} [{lowest:.3f} {highest:.3f}]", short(median), str(n)])
         head = f"HalfwayMeasurement: {len(self.names)} models, {len(self.pairs)} pairs, mean agreement {mean}"
-        return "\n".join([head, *(line.rstrip() for line in lines)])
+        return table(head, rows)
 
 
 def _mean_of_pairs(matrices: NDArray[np.float64]) -> NDArray[np.float64]:

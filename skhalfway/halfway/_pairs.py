@@ -80,7 +80,7 @@ def sample_pairs(
     rng = check_random_state(random_state)
     if pairs == "nearest":
         first = np.arange(len(X))
-        found = np.column_stack([first, _nearest_other(flat, labels)])
+        found = np.column_stack([first, nearest_other(flat, labels)])
         found = found[(flat[found[:, 0]] != flat[found[:, 1]]).any(axis=1)]
         _check_number(n_pairs, len(found), pairs)
         return found[np.sort(rng.choice(len(found), n_pairs, replace=False))]
@@ -143,7 +143,7 @@ def _n_pairs_of_one_point(point: NDArray[np.intp], labels: NDArray[np.intp], wit
     return int((each * (each - 1)).sum()) - in_one_class
 
 
-def _nearest_other(X: NDArray[Any], labels: NDArray[np.intp]) -> NDArray[np.intp]:
+def nearest_other(X: NDArray[Any], labels: NDArray[np.intp]) -> NDArray[np.intp]:
     """For each sample, the row of the nearest sample of another class."""
     nearest = np.empty(len(X), dtype=np.intp)
     for label in np.unique(labels):

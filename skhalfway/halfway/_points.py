@@ -7,7 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from skhalfway._inputs import Frame, read_samples
+from skhalfway._inputs import Frame, check_labels, read_samples
+from skhalfway.models import Model, as_model
+from skhalfway.models._reader import reader_of
 
 
 def read_points(reader: Any, X: Any, *, reset: bool, name: str = "X") -> NDArray[Any]:
@@ -25,3 +27,12 @@ def read_points(reader: Any, X: Any, *, reset: bool, name: str = "X") -> NDArray
     if np.isnan(points).any():
         raise ValueError(f"{name} contains NaN: through a missing value leads no path; impute it")
     return points
+
+
+def read_labelled(estimator: Any, X: Any, y: Any) -> tuple[Model, NDArray[Any], NDArray[np.intp]]:
+    """A fitted classifier, samples and class indices, checked against each other."""
+    model = as_model(estimator)
+    reader = reader_of(model)
+    points = read_points(reader, X, reset=not hasattr(reader, "n_features_in_"))
+    classes = np.arange(model.n_outputs(points)) if model.classes_ is None else model.classes_
+    return model, points, check_labels(y, classes, len(points))

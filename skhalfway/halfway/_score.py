@@ -7,12 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from skhalfway._inputs import check_labels
 from skhalfway.halfway._crossings import Trace, check_tol, trace_all
 from skhalfway.halfway._pairs import check_pairs, sample_pairs
-from skhalfway.halfway._points import read_points
-from skhalfway.models import as_model
-from skhalfway.models._reader import reader_of
+from skhalfway.halfway._points import read_labelled
 
 
 def halfway_score(
@@ -91,11 +88,7 @@ def halfway_score(
     """
     check_pairs("random", n_pairs)
     check_tol(tol)
-    model = as_model(estimator)
-    reader = reader_of(model)
-    points = read_points(reader, X, reset=not hasattr(reader, "n_features_in_"))
-    classes = np.arange(model.n_outputs(points)) if model.classes_ is None else model.classes_
-    labels = check_labels(y, classes, len(points))
+    model, points, labels = read_labelled(estimator, X, y)
     pairs = sample_pairs(points, labels, n_pairs=n_pairs, random_state=random_state)
     (trace,) = trace_all([model], points[pairs[:, 0]], points[pairs[:, 1]], tol)
     return float(halfwayness(trace).mean())

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from skhalfway._intervals import ConfidenceInterval, short, wilson_interval
+from skhalfway._intervals import ConfidenceInterval, wilson_interval
+from skhalfway._text import short
 from skhalfway.transfer._matrix import TransferMatrix
 
 if TYPE_CHECKING:

@@ -161,5 +161,6 @@ class TransferMatrixDisplay:
         if matrix.condition != "both_correct":
             title += f', condition="{matrix.condition}"'
         ax.set_title(title + "\n(framed: sources on themselves)", fontsize=10)
-        self.ax_, self.figure_ = ax, ax.figure
+        figure: Any = ax.figure  # or a part of one, to matplotlib's types
+        self.ax_, self.figure_ = ax, figure
         return self

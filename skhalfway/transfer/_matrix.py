@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import norm as normal
 
-from skhalfway._intervals import ConfidenceInterval, check_level, short, wilson_interval
+from skhalfway._intervals import ConfidenceInterval, check_level, wilson_interval
+from skhalfway._text import short
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -1,0 +1,20 @@
+"""How results are written."""
+
+from __future__ import annotations
+
+import numpy as np
+
+
+def short(rate: float) -> str:
+    """Write a rate with two decimals and no leading zero, as ``.25`` or ``1.0``."""
+    if np.isnan(rate):
+        return " - "
+    text = f"{rate:.2f}"
+    return "1.0" if text == "1.00" else text.removeprefix("0")
+
+
+def table(head: str, rows: list[list[str]]) -> str:
+    """A line of text over columns that are aligned."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = ["  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)) for row in rows]
+    return "\n".join([head, *(line.rstrip() for line in lines)])

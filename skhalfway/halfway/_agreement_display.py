@@ -1,0 +1,183 @@
+"""AgreementDisplay: which models cross at the same places, as a heat map."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from skhalfway._plotting import cell_texts, figure_text, heat_map, heat_map_axes
+from skhalfway.halfway._measurement import HalfwayMeasurement
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+
+class AgreementDisplay:
+    """Heat map of the halfway agreement in a :class:`HalfwayMeasurement`.
+
+    Agreement is Spearman's rank correlation of the crossings of two models,
+    over pairs of samples that count for both. Use :meth:`from_estimator` or
+    :meth:`from_measurement` to make one.
+
+    Parameters
+    ----------
+    measurement : HalfwayMeasurement
+        What to draw.
+
+    Attributes
+    ----------
+    ax_ : matplotlib Axes
+        Axes with the heat map.
+    figure_ : matplotlib Figure
+        Figure that holds them.
+    im_ : matplotlib AxesImage
+        The heat map itself; the diagonal, 1 of itself, is left out.
+    text_ : ndarray of shape (n_models, n_models) or None
+        The values written in the cells.
+
+    See Also
+    --------
+    HalfwayMeasurement : The crossings, and what they say.
+    CrossingsDisplay : Where each model crosses.
+
+    Examples
+    --------
+    >>> import matplotlib
+    >>> matplotlib.use("agg")
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from sklearn.svm import SVC
+    >>> from skhalfway.halfway import AgreementDisplay, HalfwayScorer
+    >>> X, y = load_iris(return_X_y=True)
+    >>> models = [LogisticRegression(max_iter=1000).fit(X, y), SVC().fit(X, y)]
+    >>> scorer = HalfwayScorer(n_pairs=100, random_state=0).fit(models)
+    >>> display = AgreementDisplay.from_estimator(scorer, X, y)
+    >>> [label.get_text() for label in display.ax_.get_xticklabels()]
+    ['logisticregression', 'svc']
+    """
+
+    def __init__(self, measurement: HalfwayMeasurement) -> None:
+        self.measurement = measurement
+
+    @classmethod
+    def from_estimator(cls, estimator: Any, X: Any, y: Any, **kwargs: Any) -> AgreementDisplay:
+        """Measure and draw.
+
+        Parameters
+        ----------
+        estimator : HalfwayScorer
+            Fitted scorer.
+        X : array-like of shape (n_samples, n_features)
+            Samples to join by paths.
+        y : array-like of shape (n_samples,)
+            True labels.
+        **kwargs : dict
+            Passed to :meth:`plot`.
+
+        Returns
+        -------
+        display : AgreementDisplay
+            With the axes it drew on.
+        """
+        return cls.from_measurement(estimator.measure(X, y), **kwargs)
+
+    @classmethod
+    def from_measurement(cls, measurement: HalfwayMeasurement, **kwargs: Any) -> AgreementDisplay:
+        """Draw the agreement of crossings that were already measured.
+
+        Parameters
+        ----------
+        measurement : HalfwayMeasurement
+            What to draw.
+        **kwargs : dict
+            Passed to :meth:`plot`.
+
+        Returns
+        -------
+        display : AgreementDisplay
+            With the axes it drew on.
+
+        Raises
+        ------
+        TypeError
+            If it is not a measurement.
+        """
+        if not isinstance(measurement, HalfwayMeasurement):
+            raise TypeError(f"from_measurement needs a HalfwayMeasurement, got {type(measurement).__name__}")
+        return cls(measurement).plot(**kwargs)
+
+    def plot(
+        self,
+        ax: Axes | None = None,
+        *,
+        include_values: bool = True,
+        include_intervals: bool = False,
+        level: float = 0.95,
+        cmap: Any = "PuOr_r",
+        colorbar: bool = True,
+        im_kw: dict[str, Any] | None = None,
+        text_kw: dict[str, Any] | None = None,
+    ) -> AgreementDisplay:
+        """Draw the heat map.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+            Axes to draw on. None makes a figure whose size grows with the
+            number of models.
+        include_values : bool, default=True
+            Whether to write the agreement into the cells.
+        include_intervals : bool, default=False
+            Whether to write its intervals (bootstrap over pairs of samples)
+            below it, and that of the mean into the title.
+        level : float, default=0.95
+            Confidence level of the intervals.
+        cmap : str or matplotlib Colormap, default="PuOr_r"
+            Colours from -1 to 1.
+        colorbar : bool, default=True
+            Whether to add a colour bar.
+        im_kw : dict, default=None
+            Passed to ``ax.imshow``.
+        text_kw : dict, default=None
+            Passed to ``ax.text``.
+
+        Returns
+        -------
+        display : AgreementDisplay
+            This object, with ``ax_``, ``figure_``, ``im_`` and ``text_``.
+
+        Raises
+        ------
+        ValueError
+            If ``level`` is out of range.
+        """
+        measurement, n = self.measurement, len(self.measurement.names)
+        agreement = measurement.agreement
+        mean = f"mean agreement {figure_text(measurement.mean_agreement)}"
+        interval = None
+        if include_intervals:
+            interval = measurement.confidence_interval(level, of="agreement")
+            low, high = measurement.confidence_interval(level, of="mean_agreement")
+            mean += f" [{figure_text(low)} {figure_text(high)}]"
+        texts = cell_texts(agreement, interval) if include_values else None
+        # of a model with itself there is nothing to see
+        np.fill_diagonal(agreement, np.nan)
+        if texts is not None:
+            np.fill_diagonal(texts, "")
+        if ax is None:
+            ax = heat_map_axes(n, include_values=include_values, include_intervals=include_intervals)
+        self.im_, self.text_ = heat_map(
+            ax,
+            agreement,
+            measurement.names,
+            texts=texts,
+            colorbar="halfway agreement" if colorbar else None,
+            im_kw={"cmap": cmap, "vmin": -1, "vmax": 1} | (im_kw or {}),
+            text_kw=text_kw,
+        )
+        # what is not known is told from 0, which is nearly white
+        ax.set_facecolor("0.82")
+        ax.set_title(f"Do they change their answer at the same places?\n{mean}", fontsize=10)
+        self.ax_, self.figure_ = ax, ax.figure
+        return self

@@ -1,0 +1,137 @@
+"""Unit vectors to follow from samples: towards other data, up the loss, or anywhere."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.utils import check_array, check_consistent_length, check_random_state, column_or_1d
+
+from skhalfway._inputs import FLOATS
+from skhalfway.halfway._gradients import unit_gradient
+from skhalfway.halfway._pairs import nearest_other
+from skhalfway.halfway._points import read_labelled
+
+
+def legitimate_directions(X: Any, y: Any) -> NDArray[Any]:
+    """Unit vectors from samples to the nearest sample of another label.
+
+    The *legitimate* directions of Tramèr et al., arXiv 1704.03453: where the
+    data itself crosses over to another class.
+
+    Parameters
+    ----------
+    X : array-like of shape (n_samples, n_features)
+        Samples; images may have more axes.
+    y : array-like of shape (n_samples,)
+        Labels, of any type.
+
+    Returns
+    -------
+    directions : ndarray, shaped like X
+        Of length 1 in L2; zeros where the nearest is the same point.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer than two classes, or the data is invalid.
+
+    Examples
+    --------
+    >>> from skhalfway.halfway import legitimate_directions
+    >>> legitimate_directions([[0, 0], [0, 1], [3, 4]], ["a", "a", "b"]).round(2)
+    array([[ 0.6 ,  0.8 ],
+           [ 0.71,  0.71],
+           [-0.71, -0.71]])
+    """
+    points = check_array(X, dtype=FLOATS, allow_nd=True, input_name="X")
+    y = column_or_1d(y)
+    check_consistent_length(points, y)
+    classes, labels = np.unique(y, return_inverse=True)
+    if len(classes) < 2:
+        raise ValueError(f"samples of at least 2 classes are needed, but y holds only {classes.tolist()}")
+    nearest = nearest_other(points.reshape(len(points), -1), labels)
+    return _unit(points[nearest].astype(float) - points, points.dtype)
+
+
+def adversarial_directions(estimator: Any, X: Any, y: Any) -> NDArray[Any]:
+    """Unit vectors along which a classifier's cross-entropy rises most.
+
+    The *adversarial* directions of Tramèr et al., arXiv 1704.03453: one step
+    of the fast gradient method, in L2.
+
+    Parameters
+    ----------
+    estimator : object
+        Fitted classifier with a gradient.
+    X : array-like of shape (n_samples, n_features)
+        Samples; images may have more axes.
+    y : array-like of shape (n_samples,)
+        True labels.
+
+    Returns
+    -------
+    directions : ndarray, shaped like X
+        Of length 1 in L2; zeros where the gradient is zero.
+
+    Raises
+    ------
+    NotDifferentiableError
+        If the classifier is a black box; the message says why.
+    ValueError
+        If the data or a label is invalid.
+    TypeError
+        If the object is not a classifier.
+    NotFittedError
+        If it is not fitted.
+
+    Examples
+    --------
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from skhalfway.halfway import adversarial_directions
+    >>> X, y = [[-4, -3], [4, 3]], [0, 1]
+    >>> adversarial_directions(LogisticRegression().fit(X, y), X, y).round(2)
+    array([[ 0.8,  0.6],
+           [-0.8, -0.6]])
+    """
+    model, points, labels = read_labelled(estimator, X, y)
+    return unit_gradient(model, points, labels).astype(points.dtype)
+
+
+def random_directions(X: Any, *, random_state: Any = None) -> NDArray[Any]:
+    """Unit vectors of the shape of samples, each direction as likely as any other.
+
+    Parameters
+    ----------
+    X : array-like of shape (n_samples, n_features)
+        Samples; images may have more axes.
+    random_state : int, RandomState instance or None, default=None
+        Draws them. Pass an int for the same ones across calls.
+
+    Returns
+    -------
+    directions : ndarray, shaped like X
+        Of length 1 in L2.
+
+    Raises
+    ------
+    ValueError
+        If X is invalid.
+
+    Examples
+    --------
+    >>> from skhalfway.halfway import random_directions
+    >>> random_directions([[5.0, 0.0], [0.0, 0.0]], random_state=0).round(2)
+    array([[0.98, 0.22],
+           [0.4 , 0.92]])
+    """
+    points = check_array(X, dtype=FLOATS, allow_nd=True, input_name="X")
+    return _unit(check_random_state(random_state).standard_normal(points.shape), points.dtype)
+
+
+def _unit(vectors: NDArray[Any], dtype: Any) -> NDArray[Any]:
+    """Rows of length 1, or 0."""
+    length = np.linalg.norm(vectors.reshape(len(vectors), -1), axis=1)
+    length = np.where(length == 0, 1.0, length).reshape(-1, *[1] * (vectors.ndim - 1))
+    return (vectors / length).astype(dtype)

@@ -1,0 +1,349 @@
+"""Distances from samples to boundaries, and between the boundaries of two models, along directions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from numbers import Real
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.utils import check_array
+
+from skhalfway._inputs import FLOATS
+from skhalfway.halfway._crossings import check_tol, trace_all
+from skhalfway.halfway._directions import legitimate_directions, random_directions
+from skhalfway.halfway._gradients import unit_gradient
+from skhalfway.halfway._points import read_points
+from skhalfway.halfway._scorer import HalfwayScorer
+from skhalfway.models import Model, as_model
+from skhalfway.models._collection import named, predictions
+from skhalfway.models._reader import reader_of
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+DIRECTIONS = ("legitimate", "adversarial", "random")
+
+
+class Medians(NamedTuple):
+    """Medians over samples; inf where the label of half of them or more did not change."""
+
+    source: float
+    target: float
+    inter_boundary: float
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class InterBoundaryDistance:
+    """How far the boundaries of two models are, from samples and from each other, along directions.
+
+    Made by :func:`inter_boundary_distance`; arrays are read-only. Distances
+    are Euclidean, in input units, and inf where no label changed within
+    ``max_distance``.
+
+    Parameters
+    ----------
+    direction : {"legitimate", "adversarial", "random"}
+        Which directions.
+    max_distance : float
+        How far they were followed.
+    samples : ndarray of shape (n_counted,)
+        Row numbers of the samples that count: those that both models classify
+        right, and that have a direction.
+    source, target : ndarray of shape (n_counted,)
+        Minimum distances of the models.
+
+    See Also
+    --------
+    inter_boundary_distance : Makes it.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skhalfway.halfway import InterBoundaryDistance
+    >>> result = InterBoundaryDistance(
+    ...     "random", 5.0, np.arange(3), source=np.array([1.0, 2.0, np.inf]), target=np.array([1.5, 2.0, 4.0])
+    ... )
+    >>> result.inter_boundary
+    array([0.5, 0. , inf])
+    >>> result.medians
+    Medians(source=2.0, target=2.0, inter_boundary=0.5)
+    """
+
+    direction: str
+    max_distance: float
+    samples: NDArray[np.intp]
+    source: NDArray[np.float64]
+    target: NDArray[np.float64]
+
+    def __post_init__(self) -> None:
+        for name in ("samples", "source", "target"):
+            values = np.array(getattr(self, name))
+            if values.shape != (len(self.samples),):
+                raise ValueError(
+                    f"{name} must have one value for each of {len(self.samples)} samples, got {values.shape}"
+                )
+            values.setflags(write=False)
+            object.__setattr__(self, name, values)
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    @property
+    def inter_boundary(self) -> NDArray[np.float64]:
+        """Distances between the two boundaries, ``|source - target|``, (n_counted,).
+
+        inf where only one was met within ``max_distance``, nan where neither:
+        the boundaries may then be anywhere beyond.
+        """
+        either = np.isfinite(self.source) | np.isfinite(self.target)
+        apart = np.subtract(self.source, self.target, out=np.full(len(self), np.nan), where=either)
+        return np.abs(apart)
+
+    @property
+    def medians(self) -> Medians:
+        """Medians of the distances; of those between boundaries where one was met; nan where none counts."""
+        apart = self.inter_boundary
+        return Medians(*map(_median, (self.source, self.target, apart[~np.isnan(apart)])))
+
+    def to_frame(self) -> pd.DataFrame:
+        """Distances by sample.
+
+        Returns
+        -------
+        frame : DataFrame
+            Columns ``source``, ``target`` and ``inter_boundary``, indexed by
+            row number.
+        """
+        import pandas as pd
+
+        columns = {"source": self.source, "target": self.target, "inter_boundary": self.inter_boundary}
+        return pd.DataFrame(columns, index=pd.Index(self.samples, name="sample"))
+
+    def __repr__(self) -> str:
+        medians = self.medians
+        return (
+            f"InterBoundaryDistance: {len(self)} samples, {self.direction} directions\n"
+            f"median distance to the source's boundary {medians.source:.3g}, to the target's "
+            f"{medians.target:.3g}, between them {medians.inter_boundary:.3g}"
+        )
+
+
+def minimum_distance(
+    estimator: Any, X: Any, directions: Any, *, max_distance: float, tol: float = 1e-3
+) -> NDArray[np.float64]:
+    """Distance along unit directions at which a classifier's label first changes.
+
+    MD_d(f, x) = min {e > 0 : f(x + e d) != f(x)} of [1]_, searched for as
+    :func:`crossings` does, from predictions alone: a label that changes and
+    changes back within 1/16 of ``max_distance`` is not seen.
+
+    Parameters
+    ----------
+    estimator : object
+        Fitted classifier: of scikit-learn, skorch or ART, a torch module, or
+        anything with ``predict`` and ``classes_``.
+    X : array-like of shape (n_samples, n_features)
+        Samples; images may have more axes.
+    directions : array-like, shaped like X
+        A unit vector for each sample, in L2. A row of zeros leads nowhere.
+    max_distance : float
+        How far to follow them, in input units.
+    tol : float, default=1e-3
+        Largest error of a distance, as a share of ``max_distance``.
+
+    Returns
+    -------
+    distance : ndarray of shape (n_samples,)
+        In input units; inf where the label does not change within
+        ``max_distance``.
+
+    Raises
+    ------
+    ValueError
+        If directions are not of X's shape or not unit vectors, a parameter is
+        out of range, or the data is invalid, holds categories or missing
+        values, or does not fit the classifier.
+    TypeError
+        If the object is not a classifier.
+    NotFittedError
+        If it is not fitted.
+
+    See Also
+    --------
+    legitimate_directions, adversarial_directions, random_directions : Make
+        directions.
+    inter_boundary_distance : Compares two models.
+
+    References
+    ----------
+    .. [1] Tramèr et al., "The space of transferable adversarial examples",
+       arXiv 1704.03453, 2017.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.svm import SVC
+    >>> from skhalfway.halfway import legitimate_directions, minimum_distance
+    >>> X, y = load_iris(return_X_y=True)
+    >>> svm = SVC().fit(X, y)
+    >>> directions = legitimate_directions(X, y)
+    >>> minimum_distance(svm, X[:3], directions[:3], max_distance=5).round(2)
+    array([1.43, 1.26, 1.44])
+    """
+    check_tol(tol)
+    _check_distance(max_distance)
+    model = as_model(estimator)
+    reader = reader_of(model)
+    points = read_points(reader, X, reset=not hasattr(reader, "n_features_in_"))
+    directions = check_array(directions, dtype=FLOATS, allow_nd=True, input_name="directions")
+    if directions.shape != points.shape:
+        raise ValueError(f"directions must be shaped like X, {points.shape}, got {directions.shape}")
+    length = np.linalg.norm(directions.reshape(len(points), -1).astype(float), axis=1)
+    wrong = np.flatnonzero((length != 0) & (np.abs(length - 1) > np.sqrt(np.finfo(directions.dtype).eps)))
+    if len(wrong):
+        raise ValueError(
+            f"directions must have length 1, but {len(wrong)} of {len(points)} have not, first that of row "
+            f"{wrong[0]}, {length[wrong[0]]:.3g}; divide each by its length"
+        )
+    return _follow([model], points, directions, max_distance, tol)[0]
+
+
+def inter_boundary_distance(
+    source: Any,
+    target: Any,
+    X: Any,
+    y: Any,
+    *,
+    direction: str = "legitimate",
+    max_distance: float | None = None,
+    tol: float = 1e-4,
+    random_state: Any = None,
+) -> InterBoundaryDistance:
+    """Compare the boundaries of two models, along the same directions from the same samples.
+
+    ID_d(f, g, x) = ``|MD_d(f, x) - MD_d(g, x)|`` of [1]_, over the samples that
+    both models classify right. Where it is smaller than either minimum
+    distance, what crosses the one boundary mostly crosses the other. Along
+    legitimate and random directions predictions are enough.
+
+    Parameters
+    ----------
+    source, target : object
+        Fitted classifiers with the same classes. They are equals, except that
+        adversarial directions are the source's.
+    X : array-like of shape (n_samples, n_features)
+        Samples; images may have more axes.
+    y : array-like of shape (n_samples,)
+        True labels.
+    direction : {"legitimate", "adversarial", "random"}, default="legitimate"
+        From each sample
+
+        - ``"legitimate"``: to the nearest sample in X of another label;
+        - ``"adversarial"``: along the gradient of the source's cross-entropy;
+        - ``"random"``: anywhere, each direction as likely as any other.
+    max_distance : float, default=None
+        How far to follow them, in input units. None: the diagonal of the box
+        that holds X, as long as any path within the data's range.
+    tol : float, default=1e-4
+        Largest error of a minimum distance, as a share of ``max_distance``.
+        Finer than elsewhere, since what is compared is often small.
+    random_state : int, RandomState instance or None, default=None
+        Draws random directions. Pass an int for the same ones across calls.
+
+    Returns
+    -------
+    result : InterBoundaryDistance
+        Minimum distances of both models, and the distance between their
+        boundaries, for each sample that counts.
+
+    Raises
+    ------
+    ValueError
+        If a parameter is out of range; if the models differ in classes or in
+        width; if the data is invalid, or of one class; if y holds unknown
+        labels.
+    TypeError
+        If an object is not a classifier; if directions are adversarial and the
+        source is a black box: the message says why.
+    NotFittedError
+        If a model is not fitted.
+
+    Notes
+    -----
+    Samples without a direction do not count: where the gradient is zero, or
+    the nearest sample of another label is the same point.
+
+    References
+    ----------
+    .. [1] Tramèr et al., "The space of transferable adversarial examples",
+       arXiv 1704.03453, 2017.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.ensemble import RandomForestClassifier
+    >>> from sklearn.svm import SVC
+    >>> from skhalfway.halfway import inter_boundary_distance
+    >>> X, y = load_iris(return_X_y=True)
+    >>> svm = SVC().fit(X, y)
+    >>> forest = RandomForestClassifier(10, random_state=0).fit(X, y)
+    >>> inter_boundary_distance(svm, forest, X, y)
+    InterBoundaryDistance: 145 samples, legitimate directions
+    median distance to the source's boundary 1.14, to the target's 1.02, between them 0.123
+    """
+    if direction not in DIRECTIONS:
+        raise ValueError(f"direction must be one of {list(DIRECTIONS)}, got {direction!r}")
+    check_tol(tol)
+    if max_distance is not None:
+        _check_distance(max_distance)
+    models, points, labels = HalfwayScorer().fit({"source": source, "target": target})._start(X, y)
+    if max_distance is None:
+        max_distance = float(np.linalg.norm(np.ptp(points.astype(float), axis=0)))
+        if max_distance == 0:
+            raise ValueError(
+                "all samples are the same point, so their range says no distance; pass max_distance"
+            )
+    if direction == "legitimate":
+        along = legitimate_directions(points, labels)
+    elif direction == "random":
+        along = random_directions(points, random_state=random_state)
+    else:
+        along = named("source", unit_gradient, models["source"], points, labels)
+    right = (predictions(models, points) == labels).all(axis=0)
+    counted = np.flatnonzero(right & along.reshape(len(points), -1).any(axis=1))
+    found = _follow(
+        list(models.values()), points[counted], along[counted], max_distance, tol, names=list(models)
+    )
+    return InterBoundaryDistance(direction, float(max_distance), counted, *found)
+
+
+def _check_distance(max_distance: Any) -> None:
+    if (
+        not isinstance(max_distance, Real)
+        or isinstance(max_distance, bool)
+        or not 0 < float(max_distance) < np.inf
+    ):
+        raise ValueError(f"max_distance must be a finite number > 0, got {max_distance!r}")
+
+
+def _follow(
+    models: Sequence[Model],
+    X: NDArray[Any],
+    directions: NDArray[Any],
+    max_distance: float,
+    tol: float,
+    *,
+    names: Sequence[str] = (),
+) -> NDArray[np.float64]:
+    """Distances at which each model's label first changes, (n_models, n_samples)."""
+    ends = (X + max_distance * directions).astype(X.dtype)
+    positions = np.stack([trace.position for trace in trace_all(models, X, ends, tol, names=names)])
+    return np.where(np.isnan(positions), np.inf, max_distance * positions)
+
+
+def _median(values: NDArray[np.float64]) -> float:
+    return float(np.median(values)) if len(values) else np.nan

@@ -1,0 +1,284 @@
+"""Gradients of the loss at the input: their size, and how alike those of two models are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from numbers import Real
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import expit
+
+from skhalfway.halfway._points import read_labelled
+from skhalfway.halfway._scorer import HalfwayScorer
+from skhalfway.models import Model, NotDifferentiableError
+from skhalfway.models._collection import named
+
+if TYPE_CHECKING:
+    import torch
+
+_BATCH = 256
+# of perturbations, and the norm in which a gradient then counts
+_DUAL = {np.inf: 1, 2: 2, 1: np.inf}
+
+
+def loss_gradient(estimator: Any, X: Any, y: Any) -> NDArray[Any]:
+    """Gradient of a classifier's cross-entropy with respect to its input.
+
+    Where a confident classifier's loss saturates, the gradient's direction is
+    still exact: it is that of the margin, the logarithm of the sum of the
+    exponentials of all other logits minus the label's own, of which the
+    cross-entropy is the softplus.
+
+    Parameters
+    ----------
+    estimator : object
+        Fitted classifier with a gradient: of scikit-learn, skorch or ART, or a
+        torch module (see :func:`skhalfway.models.register_module`).
+    X : array-like of shape (n_samples, n_features)
+        Samples; images may have more axes.
+    y : array-like of shape (n_samples,)
+        Labels whose loss it is.
+
+    Returns
+    -------
+    gradient : ndarray, shaped like X
+        In one over input units; computed in the float type of the model.
+
+    Raises
+    ------
+    NotDifferentiableError
+        If the classifier is a black box; the message says why.
+    ValueError
+        If the data is invalid, holds categories or missing values, or does
+        not fit the classifier; if y holds unknown labels.
+    TypeError
+        If the object is not a classifier.
+    NotFittedError
+        If it is not fitted.
+
+    See Also
+    --------
+    gradient_size, gradient_alignment : What it says of a target, and of a
+        source.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from skhalfway.halfway import loss_gradient
+    >>> X, y = load_iris(return_X_y=True)
+    >>> lr = LogisticRegression(max_iter=1000).fit(X, y)
+    >>> loss_gradient(lr, X[:2], y[:2]).round(3)
+    array([[ 0.017, -0.024,  0.042,  0.003],
+           [ 0.027, -0.037,  0.066,  0.004]])
+    """
+    model, points, labels = read_labelled(estimator, X, y)
+    gradient, margin = margin_gradient(model, points, labels)
+    return gradient * _column(expit(margin).astype(gradient.dtype), gradient)
+
+
+def gradient_size(estimator: Any, X: Any, y: Any, *, norm: float = 2) -> NDArray[np.float64]:
+    """Size of a target's input gradients: how vulnerable it is to small perturbations.
+
+    To first order, a perturbation of norm eps raises the cross-entropy at a
+    sample by eps times this, at most [1]_: S = ``||grad loss(x, y)||``, in
+    the dual of the perturbation's norm.
+
+    Parameters
+    ----------
+    estimator : object
+        Fitted classifier with a gradient.
+    X : array-like of shape (n_samples, n_features)
+        Samples; images may have more axes.
+    y : array-like of shape (n_samples,)
+        True labels.
+    norm : {np.inf, 2, 1}, default=2
+        Norm of the perturbations: gradients are then measured in L1, L2, Linf.
+
+    Returns
+    -------
+    size : ndarray of shape (n_samples,)
+        In one over input units.
+
+    Raises
+    ------
+    NotDifferentiableError
+        If the classifier is a black box; the message says why.
+    ValueError
+        If ``norm``, the data or a label is invalid.
+    TypeError
+        If the object is not a classifier.
+    NotFittedError
+        If it is not fitted.
+
+    Notes
+    -----
+    That the paper measures this, in the dual norm, was checked against a
+    public summary of it, not against its text.
+
+    References
+    ----------
+    .. [1] Demontis et al., "Why do adversarial attacks transfer? Explaining
+       transferability of evasion and poisoning attacks", USENIX Security 2019,
+       arXiv 1809.02861.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from skhalfway.halfway import gradient_size
+    >>> X, y = load_iris(return_X_y=True)
+    >>> for C in (0.01, 1, 100):
+    ...     lr = LogisticRegression(C=C, max_iter=5000).fit(X, y)
+    ...     print(f"C={C}: {gradient_size(lr, X, y).max():.2f}")
+    C=0.01: 0.33
+    C=1: 2.75
+    C=100: 12.41
+    """
+    if not isinstance(norm, Real) or isinstance(norm, bool) or norm not in _DUAL:
+        raise ValueError(f"norm must be np.inf, 2 or 1, got {norm!r}")
+    gradient = loss_gradient(estimator, X, y)
+    return np.linalg.norm(_rows(gradient), _DUAL[float(norm)], axis=1)
+
+
+def gradient_alignment(source: Any, target: Any, X: Any, y: Any) -> NDArray[np.float64]:
+    """Cosine of the angle between the input gradients of two models.
+
+    The better the gradients of the loss are aligned, the more a step along the
+    source's raises the target's loss [1]_: R = <g_s, g_t> / (``||g_s|| ||g_t||``).
+
+    Parameters
+    ----------
+    source, target : object
+        Fitted classifiers with a gradient and the same classes.
+    X : array-like of shape (n_samples, n_features)
+        Samples; images may have more axes.
+    y : array-like of shape (n_samples,)
+        True labels.
+
+    Returns
+    -------
+    cosine : ndarray of shape (n_samples,)
+        Between -1 and 1; nan where a gradient is zero.
+
+    Raises
+    ------
+    TypeError
+        If an object is not a classifier, or is a black box; the message says
+        which, and why.
+    ValueError
+        If the models differ in classes or in width, the data is invalid, or y
+        holds unknown labels.
+    NotFittedError
+        If a model is not fitted.
+
+    Notes
+    -----
+    That the paper measures this was checked against a public summary of it,
+    not against its text.
+
+    References
+    ----------
+    .. [1] Demontis et al., "Why do adversarial attacks transfer? Explaining
+       transferability of evasion and poisoning attacks", USENIX Security 2019,
+       arXiv 1809.02861.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from sklearn.svm import SVC
+    >>> from skhalfway.halfway import gradient_alignment
+    >>> X, y = load_iris(return_X_y=True)
+    >>> lr, svm = LogisticRegression(max_iter=1000).fit(X, y), SVC().fit(X, y)
+    >>> gradient_alignment(lr, svm, X, y).mean().round(2)
+    np.float64(0.91)
+    """
+    models, points, labels = HalfwayScorer().fit({"source": source, "target": target})._start(X, y)
+    one, other = (named(name, unit_gradient, model, points, labels) for name, model in models.items())
+    cosine = (one * other).sum(axis=tuple(range(1, one.ndim)))
+    cosine[~(_rows(one).any(axis=1) & _rows(other).any(axis=1))] = np.nan
+    return cosine.clip(-1, 1)
+
+
+def unit_gradient(model: Model, points: NDArray[Any], labels: NDArray[np.intp]) -> NDArray[np.float64]:
+    """Direction in which the cross-entropy rises most, shaped like the points; 0 where it is flat."""
+    gradient = margin_gradient(model, points, labels)[0].astype(float)
+    # far from its data a kernel's gradient is so small that the squares of it are 0
+    for size in (np.inf, 2):
+        lengths = np.linalg.norm(_rows(gradient), size, axis=1)
+        gradient = gradient / _column(np.where(lengths == 0, 1.0, lengths), gradient)
+    return gradient
+
+
+def margin_gradient(
+    model: Model, points: NDArray[Any], labels: NDArray[np.intp]
+) -> tuple[NDArray[Any], NDArray[np.float64]]:
+    """Gradients of the margins, shaped like the points, and the margins (n_samples,)."""
+    import torch
+
+    gradients, margins = [], []
+    with model.evaluating():
+        for x, label in _batches(model, points, labels):
+            margin = _margin(model, x.requires_grad_(), label)
+            gradients.append(torch.autograd.grad(margin.sum(), x)[0].cpu().numpy())
+            margins.append(margin.detach().cpu().numpy())
+    gradient = np.concatenate(gradients)
+    if not np.isfinite(gradient).all():
+        raise ValueError(
+            f"{type(model.estimator).__name__} has gradients that are not finite; "
+            "look for overflow in its outputs"
+        )
+    return gradient, np.concatenate(margins)
+
+
+def cross_entropy(model: Model, points: NDArray[Any], labels: NDArray[np.intp]) -> NDArray[np.float64]:
+    """Cross-entropy at each sample."""
+    if model.has_gradient:
+        import torch
+
+        with model.evaluating(), torch.no_grad():
+            margins = [_margin(model, x, label).cpu() for x, label in _batches(model, points, labels)]
+        return np.logaddexp(0, torch.cat(margins).numpy())
+    if not hasattr(model.estimator, "predict_proba"):
+        raise TypeError(f"no loss without logits or predict_proba: {model.why_black_box}")
+    probability = model.scores(points)[np.arange(len(points)), labels]
+    return -np.log(probability.clip(np.finfo(float).eps))
+
+
+def _batches(
+    model: Model, points: NDArray[Any], labels: NDArray[np.intp]
+) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    """Points and labels as the model's module takes them, some at a time."""
+    if model.module is None:
+        raise NotDifferentiableError(model.why_black_box)
+    import torch
+
+    from skhalfway.models._torch import device_of, dtype_of
+
+    dtype, device = dtype_of(model.module), device_of(model.module)
+    for begin in range(0, len(points), _BATCH):
+        rows = slice(begin, begin + _BATCH)
+        yield (
+            torch.tensor(points[rows], dtype=dtype, device=device),
+            torch.tensor(labels[rows], device=device),
+        )
+
+
+def _margin(model: Model, x: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
+    """Logsumexp of the other logits minus the own, in float64; cross-entropy is its softplus."""
+    logits = model.logits(x).double()
+    own = logits.gather(1, label[:, None])
+    others = logits.scatter(1, label[:, None], -np.inf)
+    return others.logsumexp(dim=1) - own[:, 0]
+
+
+def _rows(values: NDArray[Any]) -> NDArray[Any]:
+    return values.reshape(len(values), -1)
+
+
+def _column(values: NDArray[Any], like: NDArray[Any]) -> NDArray[Any]:
+    """One value for each sample, shaped to broadcast against ``like``."""
+    return values.reshape(-1, *[1] * (like.ndim - 1))

@@ -1,0 +1,367 @@
+"""Decision regions of several models on the plane through three samples."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from functools import cached_property
+from numbers import Integral, Real
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.utils.parallel import Parallel, delayed
+
+from skhalfway._blocks import blocks
+from skhalfway._text import short, table
+from skhalfway.halfway._scorer import HalfwayScorer
+from skhalfway.models import Model
+from skhalfway.models._collection import named
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from skhalfway.halfway._regions_display import DecisionRegionsDisplay
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class DecisionRegions:
+    """What several models say on a grid of the plane through three samples.
+
+    Made by :func:`decision_regions`; arrays are read-only. Coordinates on the
+    plane are Euclidean distances in input units: the first sample is at
+    (0, 0), the second at (x, 0) with x > 0, the third at some (x, y), y > 0.
+
+    Parameters
+    ----------
+    names : tuple of str
+        Names of the n_models models.
+    classes : ndarray of shape (n_classes,)
+        Labels that the models know.
+    labels : ndarray of shape (n_models, resolution, resolution)
+        Label that model m gives the point (x[j], y[i]), in ``labels[m, i, j]``.
+    x, y : ndarray of shape (resolution,)
+        Coordinates of the grid.
+    samples : ndarray of shape (3, n_features)
+        The three samples; images have more axes.
+
+    See Also
+    --------
+    decision_regions : Makes it.
+    DecisionRegionsDisplay : Draws it.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skhalfway.halfway import DecisionRegions
+    >>> regions = DecisionRegions(
+    ...     ("left", "right"),
+    ...     classes=np.array([0, 1]),
+    ...     labels=np.array([[[0, 1, 1], [0, 1, 1]], [[0, 0, 1], [0, 0, 1]]]),
+    ...     x=np.array([0.0, 2.0, 4.0]),
+    ...     y=np.array([0.0, 3.0]),
+    ...     samples=np.array([[0.0, 0.0, 7.0], [4.0, 0.0, 7.0], [4.0, 3.0, 7.0]]),
+    ... )
+    >>> regions.points()[1]
+    array([[0., 3., 7.],
+           [2., 3., 7.],
+           [4., 3., 7.]])
+    >>> regions.agreement.round(2)
+    array([[1.  , 0.67],
+           [0.67, 1.  ]])
+    """
+
+    names: tuple[str, ...]
+    classes: NDArray[Any]
+    labels: NDArray[Any]
+    x: NDArray[np.float64]
+    y: NDArray[np.float64]
+    samples: NDArray[Any]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "names", tuple(self.names))
+        for field in fields(self)[1:]:
+            values = np.array(getattr(self, field.name))
+            values.setflags(write=False)
+            object.__setattr__(self, field.name, values)
+        shape = (len(self.names), len(self.y), len(self.x))
+        if self.labels.shape != shape or len(self.samples) != 3:
+            raise ValueError(
+                f"labels must have shape {shape} for {len(self.names)} names and this grid, and samples must "
+                f"be 3; got {self.labels.shape} and {len(self.samples)}"
+            )
+
+    @cached_property
+    def _plane(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        basis, anchors = (found[0] for found in gram_schmidt(self.samples.reshape(1, 3, -1)))
+        basis = basis.reshape(2, *self.samples.shape[1:])
+        for values in (basis, anchors):
+            values.setflags(write=False)
+        return basis, anchors
+
+    @property
+    def basis(self) -> NDArray[np.float64]:
+        """Two orthogonal unit vectors that span the plane, (2, n_features): one for each axis."""
+        return self._plane[0]
+
+    @property
+    def anchors(self) -> NDArray[np.float64]:
+        """Coordinates of the three samples on the plane, (3, 2)."""
+        return self._plane[1]
+
+    @property
+    def extent(self) -> tuple[float, float, float, float]:
+        """Left, right, bottom and top of the grid's cells, whose centres its points are."""
+        half_x, half_y = (self.x[1] - self.x[0]) / 2, (self.y[1] - self.y[0]) / 2
+        ends = self.x[0] - half_x, self.x[-1] + half_x, self.y[0] - half_y, self.y[-1] + half_y
+        return tuple(float(end) for end in ends)  # type: ignore[return-value]
+
+    @property
+    def agreement(self) -> NDArray[np.float64]:
+        """Share of the grid on which two models agree, (n_models, n_models)."""
+        flat = self.labels.reshape(len(self.names), -1)
+        return np.stack([(own == flat).mean(axis=1) for own in flat])
+
+    def points(self) -> NDArray[Any]:
+        """Inputs on the grid.
+
+        Returns
+        -------
+        points : ndarray of shape (resolution, resolution, n_features)
+            ``points()[i, j]`` is the input at (x[j], y[i]).
+        """
+        shares = grid_shares(self.anchors[None], self.x[None], self.y[None])[0]
+        return mix(shares, self.samples).reshape(len(self.y), len(self.x), *self.samples.shape[1:])
+
+    def to_plane(self, points: Any) -> NDArray[np.float64]:
+        """Coordinates of inputs on the plane, or of the points of it that are nearest to them.
+
+        Parameters
+        ----------
+        points : array-like of shape (n_points, n_features)
+            Inputs.
+
+        Returns
+        -------
+        coordinates : ndarray of shape (n_points, 2)
+            In input units.
+
+        Raises
+        ------
+        ValueError
+            If the points are not of the samples' shape.
+        """
+        points = np.asarray(points)
+        if points.ndim == 0 or points.shape[1:] != self.samples.shape[1:]:
+            raise ValueError(
+                f"points must have shape (n_points, {', '.join(map(str, self.samples.shape[1:]))}), "
+                f"got {points.shape}"
+            )
+        away = (points.astype(float) - self.samples[0]).reshape(len(points), -1)
+        return away @ self.basis.reshape(2, -1).T
+
+    def to_frame(self) -> pd.DataFrame:
+        """Labels by point of the grid.
+
+        Returns
+        -------
+        frame : DataFrame
+            A row for each point, indexed by (y, x); a column for each model.
+        """
+        import pandas as pd
+
+        at = pd.MultiIndex.from_product([self.y, self.x], names=["y", "x"])
+        return pd.DataFrame(dict(zip(self.names, self.labels.reshape(len(self.names), -1), strict=True)), at)
+
+    def plot(self, y: Any, crossings: Any = None, **kwargs: Any) -> DecisionRegionsDisplay:
+        """Draw the regions of each model, side by side.
+
+        Parameters
+        ----------
+        y : array-like of shape (3,)
+            True labels of the three samples.
+        crossings : array-like of shape (n_models, 3, 2), default=None
+            As :meth:`DecisionRegionsDisplay.from_regions` takes them.
+        **kwargs : dict
+            Passed to the display's ``plot``.
+
+        Returns
+        -------
+        display : DecisionRegionsDisplay
+            With the axes it drew on.
+        """
+        from skhalfway.halfway._regions_display import DecisionRegionsDisplay
+
+        return DecisionRegionsDisplay.from_regions(self, y, crossings, **kwargs)
+
+    def __repr__(self) -> str:
+        shares = (self.labels[..., None] == self.classes).mean(axis=(1, 2))
+        size = f"{len(self.x)} x {len(self.y)}"
+        rows = [["share of", *map(str, self.classes.tolist())]]
+        rows += [[name, *map(short, row)] for name, row in zip(self.names, shares, strict=True)]
+        return table(f"DecisionRegions: {len(self.names)} models on a grid of {size} points", rows)
+
+
+def decision_regions(
+    models: Any, X3: Any, *, resolution: int = 50, padding: float = 0.1, n_jobs: int | None = None
+) -> DecisionRegions:
+    """Ask models about a grid of the plane through three samples.
+
+    The plane's axes come from the three samples by Gram-Schmidt, and the grid
+    reaches over the rectangle around them, widened on each side by a share of
+    its width and height, as in [1]_ and its authors' code.
+
+    Parameters
+    ----------
+    models : mapping, or list of (str, model) or of models
+        Fitted classifiers, two or more, as :meth:`skhalfway.HalfwayScorer.fit`
+        takes them.
+    X3 : array-like of shape (3, n_features)
+        Three samples, not on a line; images may have more axes.
+    resolution : int, default=50
+        Points of the grid along each axis, at least 2.
+    padding : float, default=0.1
+        Share of the rectangle's width that is added on the left and on the
+        right, and of its height below and above; at least 0.
+    n_jobs : int, default=None
+        Number of threads, over models. None is 1 unless in a
+        ``joblib.parallel_config`` context.
+
+    Returns
+    -------
+    regions : DecisionRegions
+        Labels, the grid, and the samples' places on it.
+
+    Raises
+    ------
+    ValueError
+        If there are not three samples, or they lie on a line, or the data or a
+        parameter is invalid; if models differ in classes or in width.
+    TypeError
+        If an object is not a classifier.
+    NotFittedError
+        If a model is not fitted.
+    RuntimeError
+        If a model raises while it predicts; its name is in the message.
+
+    See Also
+    --------
+    reproducibility : How often models agree on many such planes.
+
+    References
+    ----------
+    .. [1] Somepalli et al., "Can neural nets learn the same model twice?
+       Investigating reproducibility and double descent from the decision
+       boundary perspective", CVPR 2022, arXiv 2203.08124, section 3.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from sklearn.tree import DecisionTreeClassifier
+    >>> from skhalfway.halfway import decision_regions
+    >>> X, y = load_iris(return_X_y=True)
+    >>> models = {
+    ...     "lr": LogisticRegression(max_iter=1000).fit(X, y),
+    ...     "tree": DecisionTreeClassifier(random_state=0).fit(X, y),
+    ... }
+    >>> regions = decision_regions(models, X[[0, 50, 100]])
+    >>> regions
+    DecisionRegions: 2 models on a grid of 50 x 50 points
+    share of  0    1    2
+    lr        .36  .37  .27
+    tree      .21  .52  .27
+    >>> regions.anchors.round(2)
+    array([[0.  , 0.  ],
+           [4.  , 0.  ],
+           [5.07, 1.51]])
+    """
+    check_grid(resolution, padding)
+    scorer = HalfwayScorer().fit(models)
+    samples = scorer._read(X3, reset=False)
+    if len(samples) != 3:
+        raise ValueError(f"a plane goes through 3 samples, X3 holds {len(samples)}")
+    flat = samples.reshape(1, 3, -1)
+    if on_a_line(flat)[0]:
+        raise ValueError("the 3 samples of X3 lie on a line, so through many planes; choose others")
+    seen = scorer._seen(None)
+    anchors = gram_schmidt(flat)[1]
+    x, y = axes(anchors, resolution, padding)
+    shares = grid_shares(anchors, x, y)[0]
+    labels = np.empty((len(seen), resolution**2), dtype=np.intp)
+    for part in blocks(len(shares), flat.shape[2]):
+        labels[:, part] = predict(seen, mix(shares[part], samples), n_jobs)
+    classes = scorer._known_classes(seen, samples)
+    return DecisionRegions(
+        tuple(seen), classes, classes[labels].reshape(-1, resolution, resolution), x[0], y[0], samples
+    )
+
+
+def check_grid(resolution: Any, padding: Any) -> None:
+    if not isinstance(resolution, Integral) or isinstance(resolution, bool) or resolution < 2:
+        raise ValueError(f"resolution must be an integer >= 2, got {resolution!r}")
+    if not isinstance(padding, Real) or isinstance(padding, bool) or not 0 <= float(padding) < np.inf:
+        raise ValueError(f"padding must be a finite number >= 0, got {padding!r}")
+
+
+def predict(models: dict[str, Model], points: NDArray[Any], n_jobs: int | None) -> NDArray[np.intp]:
+    jobs = (delayed(named)(name, model.predict, points) for name, model in models.items())
+    return np.stack(Parallel(n_jobs=n_jobs, prefer="threads")(jobs))
+
+
+def gram_schmidt(corners: NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Axes of the planes through (n_planes, 3, n_features), and the corners' own places (n_planes, 3, 2)."""
+    first = corners[:, 1].astype(float) - corners[:, 0]
+    second = corners[:, 2].astype(float) - corners[:, 0]
+    anchors = np.zeros((len(corners), 3, 2))
+    anchors[:, 1, 0] = np.linalg.norm(first, axis=1)
+    first /= _divisor(anchors[:, 1, 0])
+    # a second pass takes away what rounding left of the first axis
+    for _ in range(2):
+        along = (first * second).sum(axis=1)
+        anchors[:, 2, 0] += along
+        second -= along[:, None] * first
+    anchors[:, 2, 1] = np.linalg.norm(second, axis=1)
+    return np.stack([first, second / _divisor(anchors[:, 2, 1])], axis=1), anchors
+
+
+def _divisor(lengths: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Lengths as a column; 1 where there is nothing to divide."""
+    return np.where(lengths == 0, 1.0, lengths)[:, None]
+
+
+def on_a_line(corners: NDArray[Any]) -> NDArray[np.bool_]:
+    """Whether three samples (n_planes, 3, n_features) differ from points of a line by rounding only."""
+    at = gram_schmidt(corners)[1]
+    size = np.linalg.norm(corners.astype(float), axis=2).max(axis=1)
+    return np.minimum(at[:, 1, 0], at[:, 2, 1]) <= 16 * np.finfo(corners.dtype).eps * size
+
+
+def axes(anchors: NDArray[np.float64], resolution: int, padding: float) -> tuple[NDArray[np.float64], ...]:
+    """Grid coordinates x and y, each (n_planes, resolution), around anchors (n_planes, 3, 2)."""
+    low, high = anchors.min(axis=1), anchors.max(axis=1)
+    low, high = low - padding * (high - low), high + padding * (high - low)
+    axes = np.linspace(low, high, resolution, axis=1)
+    return axes[..., 0], axes[..., 1]
+
+
+def grid_shares(
+    anchors: NDArray[np.float64], x: NDArray[np.float64], y: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Shares of the three samples in the points of the grids, row by row, (n_planes, resolution**2, 3).
+
+    These barycentric coordinates make the points with no copy of the plane's axes, as wide as samples are.
+    """
+    width, shift, height = anchors[:, 1, :1], anchors[:, 2, :1], anchors[:, 2, 1:]
+    third = (y / height)[:, :, None]
+    second = (x / width)[:, None, :] - third * (shift / width)[:, :, None]
+    shares = np.broadcast_arrays(1 - second - third, second, third)
+    return np.stack(shares, axis=-1).reshape(len(x), -1, 3)
+
+
+def mix(shares: NDArray[np.float64], corners: NDArray[Any]) -> NDArray[Any]:
+    """Points of one plane, or of as many as there are, in the corners' float type."""
+    planes = corners.shape[: shares.ndim - 2]
+    points = shares @ corners.reshape(*planes, 3, -1)
+    return points.astype(corners.dtype, copy=False).reshape(
+        *shares.shape[:-1], *corners.shape[shares.ndim - 1 :]
+    )

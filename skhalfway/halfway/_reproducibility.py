@@ -1,0 +1,285 @@
+"""Reproducibility scores: how often models agree on planes through three samples."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from numbers import Integral
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.utils import check_consistent_length, check_random_state, column_or_1d
+
+from skhalfway._blocks import blocks
+from skhalfway._text import table
+from skhalfway.halfway._planes import (
+    axes,
+    check_grid,
+    gram_schmidt,
+    grid_shares,
+    mix,
+    on_a_line,
+    predict,
+)
+from skhalfway.halfway._scorer import HalfwayScorer
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+# draws of triplets: of 500, enough even where 9 of 10 are on a line
+_N_ROUNDS = 100
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Reproducibility:
+    """How often models agree on planes through three samples.
+
+    Made by :func:`reproducibility`; arrays are read-only.
+
+    Parameters
+    ----------
+    names : tuple of str
+        Names of the n_models models.
+    scores : ndarray of shape (n_models, n_models)
+        Reproducibility scores: mean share of a plane's grid on which two
+        models agree; 1 on the diagonal.
+    standard_errors : ndarray of shape (n_models, n_models)
+        Of the scores, over planes; nan for one plane.
+    n_planes : int
+        Number of planes.
+
+    See Also
+    --------
+    reproducibility : Makes it.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skhalfway.halfway import Reproducibility
+    >>> scores = np.array([[1.0, 0.9, 0.7], [0.9, 1.0, 0.6], [0.7, 0.6, 1.0]])
+    >>> result = Reproducibility(("a", "b", "c"), scores, np.full((3, 3), 0.01), n_planes=500)
+    >>> result.to_frame()
+                 score  standard_error
+    model other
+    a     b        0.9            0.01
+          c        0.7            0.01
+    b     c        0.6            0.01
+    """
+
+    names: tuple[str, ...]
+    scores: NDArray[np.float64]
+    standard_errors: NDArray[np.float64]
+    n_planes: int
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "names", tuple(self.names))
+        for name in ("scores", "standard_errors"):
+            values = np.array(getattr(self, name), dtype=float)
+            if values.shape != (len(self.names),) * 2:
+                raise ValueError(
+                    f"{name} must be square, one row for each of {len(self.names)} names; got {values.shape}"
+                )
+            values.setflags(write=False)
+            object.__setattr__(self, name, values)
+
+    @property
+    def mean_score(self) -> float:
+        """Mean score over pairs of two models."""
+        return float(self.scores[np.triu_indices(len(self.names), 1)].mean())
+
+    def to_frame(self, value: str | None = None) -> pd.DataFrame:
+        """Scores by pair of models.
+
+        Parameters
+        ----------
+        value : {"scores", "standard_errors"} or None, default=None
+            Which, for a square table. None: a row for each two models, with
+            both.
+
+        Returns
+        -------
+        frame : DataFrame
+            Square, or indexed by both names.
+
+        Raises
+        ------
+        ValueError
+            If ``value`` is neither.
+        """
+        import pandas as pd
+
+        names = pd.Index(self.names)
+        if value is not None:
+            if value not in ("scores", "standard_errors"):
+                raise ValueError(f"value must be None, 'scores' or 'standard_errors', got {value!r}")
+            return pd.DataFrame(
+                getattr(self, value), index=names.rename("model"), columns=names.rename("other")
+            )
+        i, j = np.triu_indices(len(self.names), 1)
+        columns = {"score": self.scores[i, j], "standard_error": self.standard_errors[i, j]}
+        pairs = pd.MultiIndex.from_arrays([names[i], names[j]], names=["model", "other"])
+        return pd.DataFrame(columns, index=pairs)
+
+    def __repr__(self) -> str:
+        rows = [["", *self.names]]
+        for name, row, errors in zip(self.names, self.scores, self.standard_errors, strict=True):
+            cells = [f"{score:.3f} +- {error:.3f}" for score, error in zip(row, errors, strict=True)]
+            rows.append([name, *cells])
+        head = f"Reproducibility: {len(self.names)} models, {self.n_planes} planes"
+        return table(f"{head}, mean score {self.mean_score:.3f}", rows)
+
+
+def reproducibility(
+    models: Any,
+    X: Any,
+    y: Any = None,
+    *,
+    n_planes: int = 500,
+    resolution: int = 50,
+    padding: float = 0.1,
+    n_jobs: int | None = None,
+    random_state: Any = None,
+) -> Reproducibility:
+    """Score how often models agree on planes through three samples.
+
+    The reproducibility score of two models is the share of the points on
+    which they agree, of grids (see :func:`decision_regions`) on planes
+    through triplets of samples drawn at random [1]_. For the reproducibility
+    of one kind of model give two that were trained alike, from different
+    random states.
+
+    Parameters
+    ----------
+    models : mapping, or list of (str, model) or of models
+        Fitted classifiers, two or more, as :meth:`skhalfway.HalfwayScorer.fit`
+        takes them.
+    X : array-like of shape (n_samples, n_features)
+        Samples; images may have more axes.
+    y : array-like of shape (n_samples,), default=None
+        Labels, of any type. With them, each triplet is of three classes, any
+        three as likely as any other: as the authors' code draws them, whose
+        classes are of one size. None: any three samples.
+    n_planes : int, default=500
+        Number of planes.
+    resolution : int, default=50
+        Points of a grid along each axis, at least 2: each model is asked for
+        ``n_planes * resolution**2`` predictions.
+    padding : float, default=0.1
+        How far a grid reaches beyond its three samples, as a share.
+    n_jobs : int, default=None
+        Number of threads, over models. None is 1 unless in a
+        ``joblib.parallel_config`` context.
+    random_state : int, RandomState instance or None, default=None
+        Draws the triplets. Pass an int for the same planes across calls.
+
+    Returns
+    -------
+    result : Reproducibility
+        Scores of all pairs of models, with standard errors over planes.
+
+    Raises
+    ------
+    ValueError
+        If X holds no three samples that are not on a line (of three classes,
+        where y is given), or the data or a parameter is invalid; if models
+        differ in classes or in width.
+    TypeError
+        If an object is not a classifier.
+    NotFittedError
+        If a model is not fitted.
+    RuntimeError
+        If a model raises while it predicts; its name is in the message.
+
+    References
+    ----------
+    .. [1] Somepalli et al., "Can neural nets learn the same model twice?
+       Investigating reproducibility and double descent from the decision
+       boundary perspective", CVPR 2022, arXiv 2203.08124, section 3.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from sklearn.svm import SVC
+    >>> from sklearn.tree import DecisionTreeClassifier
+    >>> from skhalfway.halfway import reproducibility
+    >>> X, y = load_iris(return_X_y=True)
+    >>> models = {
+    ...     "lr": LogisticRegression(max_iter=1000).fit(X, y),
+    ...     "svm": SVC().fit(X, y),
+    ...     "tree": DecisionTreeClassifier(random_state=0).fit(X, y),
+    ... }
+    >>> reproducibility(models, X, y, n_planes=40, resolution=20, random_state=0)
+    Reproducibility: 3 models, 40 planes, mean score 0.884
+          lr              svm             tree
+    lr    1.000 +- 0.000  0.964 +- 0.003  0.841 +- 0.012
+    svm   0.964 +- 0.003  1.000 +- 0.000  0.846 +- 0.010
+    tree  0.841 +- 0.012  0.846 +- 0.010  1.000 +- 0.000
+    """
+    check_grid(resolution, padding)
+    if not isinstance(n_planes, Integral) or isinstance(n_planes, bool) or n_planes < 1:
+        raise ValueError(f"n_planes must be an integer >= 1, got {n_planes!r}")
+    scorer = HalfwayScorer().fit(models)
+    samples = scorer._read(X, reset=False)
+    if len(samples) < 3:
+        raise ValueError(f"a plane goes through 3 samples, X holds {len(samples)}")
+    triplets = _draw(samples.reshape(len(samples), -1), y, n_planes, check_random_state(random_state))
+    seen = scorer._seen(None)
+    agreement = np.empty((n_planes, len(seen), len(seen)))
+    n_points, width = resolution**2, int(np.prod(samples.shape[1:]))
+    # several planes are asked about at once, or a part of one where samples are large
+    for block in blocks(n_planes, n_points * max(width, len(seen))):
+        corners = samples[triplets[block]]
+        anchors = gram_schmidt(corners.reshape(len(corners), 3, -1))[1]
+        shares = grid_shares(anchors, *axes(anchors, resolution, padding))
+        labels = np.empty((len(seen), len(corners), n_points), dtype=np.intp)
+        for part in blocks(n_points, len(corners) * width):
+            points = mix(shares[:, part], corners)
+            predicted = predict(seen, points.reshape(-1, *samples.shape[1:]), n_jobs)
+            labels[..., part] = predicted.reshape(len(seen), len(corners), -1)
+        for i, own in enumerate(labels):
+            agreement[block, i] = (own == labels).mean(axis=2).T
+    spread = agreement.std(axis=0, ddof=1) if n_planes > 1 else np.full(agreement.shape[1:], np.nan)
+    return Reproducibility(tuple(seen), agreement.mean(axis=0), spread / np.sqrt(n_planes), int(n_planes))
+
+
+def _draw(X: NDArray[Any], y: Any, n_planes: int, rng: np.random.RandomState) -> NDArray[np.intp]:
+    """Rows of three samples that span a plane, (n_planes, 3)."""
+    draw = partial(_draw_any, len(X)) if y is None else _drawer_by_class(X, y)
+    found = np.empty((0, 3), dtype=np.intp)
+    for _ in range(_N_ROUNDS):
+        drawn = draw(n_planes - len(found), rng)
+        line = [on_a_line(X[drawn[block]]) for block in blocks(len(drawn), 9 * X.shape[1])]
+        found = np.concatenate([found, drawn[~np.concatenate(line)]])
+        if len(found) == n_planes:
+            return found
+    raise ValueError(
+        f"of {_N_ROUNDS} times {n_planes} triplets drawn from X, only {len(found)} are not on a line: planes "
+        "need samples that differ in two features or more"
+    )
+
+
+def _draw_any(n_samples: int, n: int, rng: np.random.RandomState) -> NDArray[np.intp]:
+    """Triplets of samples; one that comes up twice makes a line, which is drawn again."""
+    return rng.randint(n_samples, size=(n, 3))
+
+
+def _drawer_by_class(X: NDArray[Any], y: Any) -> Callable[[int, np.random.RandomState], NDArray[np.intp]]:
+    """Draws triplets of three classes."""
+    y = column_or_1d(y)
+    check_consistent_length(X, y)
+    classes, labels, counts = np.unique(y, return_inverse=True, return_counts=True)
+    if len(classes) < 3:
+        raise ValueError(
+            f"y holds {len(classes)} classes, {classes.tolist()}, and triplets are of 3; leave y out to "
+            "draw any three samples"
+        )
+    order, begins = np.argsort(labels, kind="stable"), np.cumsum(counts) - counts
+
+    def draw(n: int, rng: np.random.RandomState) -> NDArray[np.intp]:
+        kinds = rng.uniform(size=(n, len(counts))).argsort(axis=1)[:, :3]
+        return order[begins[kinds] + rng.randint(counts[kinds])]
+
+    return draw

@@ -1,0 +1,514 @@
+"""Displays of the framework: they show what was measured, and are readable with 2 and with 20 models."""
+
+from __future__ import annotations
+
+from itertools import combinations
+
+import matplotlib
+
+matplotlib.use("agg")
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+from scipy.stats import rankdata
+from sklearn.datasets import load_iris
+from sklearn.linear_model import LogisticRegression
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.tree import DecisionTreeClassifier
+
+from skhalfway import TransferMatrix
+from skhalfway.halfway import (
+    AgreementDisplay,
+    CrossingsDisplay,
+    DecisionRegions,
+    DecisionRegionsDisplay,
+    HalfwayMeasurement,
+    HalfwayScorer,
+    PredictedTransferDisplay,
+    crossings,
+    decision_regions,
+)
+
+
+@pytest.fixture(autouse=True)
+def close_figures():
+    yield
+    plt.close("all")
+
+
+@pytest.fixture(scope="module")
+def iris():
+    return load_iris(return_X_y=True)
+
+
+@pytest.fixture(scope="module")
+def models(iris):
+    return {
+        "lr": LogisticRegression(max_iter=1000).fit(*iris),
+        "knn": KNeighborsClassifier(1).fit(*iris),
+        "tree": DecisionTreeClassifier(random_state=0).fit(*iris),
+    }
+
+
+def measurement_of(n, n_pairs=60):
+    rng = np.random.RandomState(n)
+    counted = rng.rand(n, n_pairs) < 0.8
+    shared = rng.beta(4, 4, n_pairs)
+    found = np.clip(shared + rng.uniform(0.02, 0.5, (n, 1)) * rng.randn(n, n_pairs), 0, 1)
+    names = tuple(f"model number {i}" for i in range(n))
+    pairs = np.arange(2 * n_pairs).reshape(n_pairs, 2)
+    return HalfwayMeasurement(names, pairs, np.ones(n_pairs), found, counted)
+
+
+def transfer_of(n):
+    rng = np.random.RandomState(n)
+    measured = rng.rand(n, n)
+    return np.clip(measured + 0.1 * rng.randn(n, n), 0, 1), measured, [f"model number {i}" for i in range(n)]
+
+
+def regions_of(n, width=40, height=20, classes=("setosa", "versicolor", "virginica")):
+    """Half-planes and a third class above, at places that differ by model."""
+    samples = np.array([[0.0, 0.0], [2.0, 0.0], [1.2, 1.0]])
+    x, y = np.linspace(-0.5, 2.5, width), np.linspace(-0.3, 1.3, height)
+    at = np.linspace(0.8, 1.2, n)[:, None, None]
+    index = np.where(y[:, None] > 0.5, 2, np.where(x < at, 0, 1))
+    return DecisionRegions(
+        tuple(f"model number {i}" for i in range(n)),
+        np.array(list(classes)),
+        np.array(list(classes))[index],
+        x,
+        y,
+        samples,
+    )
+
+
+def labels_of(display):
+    axes = [display.ax_] if hasattr(display, "ax_") else display.axes_
+    for ax in axes:
+        yield from [ax.title, ax.xaxis.label, ax.yaxis.label, *ax.texts]
+        for axis in (ax.xaxis, ax.yaxis):
+            low, high = axis.get_view_interval()
+            # ticks outside are not drawn
+            yield from [tick.label1 for tick in axis.get_major_ticks() if low <= tick.get_loc() <= high]
+        if ax.get_legend():
+            yield from ax.get_legend().get_texts()
+    for legend in display.figure_.legends:
+        yield from legend.get_texts()
+
+
+def overlaps(a, b):
+    return a.x0 < b.x1 - 1 and b.x0 < a.x1 - 1 and a.y0 < b.y1 - 1 and b.y0 < a.y1 - 1
+
+
+DRAW = {
+    "crossings": lambda n: CrossingsDisplay.from_measurement(measurement_of(n)),
+    "crossings alone": lambda n: CrossingsDisplay.from_measurement(measurement_of(n), include_values=False),
+    "agreement": lambda n: AgreementDisplay.from_measurement(measurement_of(n)),
+    "agreement with intervals": lambda n: AgreementDisplay.from_measurement(
+        measurement_of(n), include_intervals=True
+    ),
+    "prediction": lambda n: PredictedTransferDisplay(*transfer_of(n)).plot(),
+    "regions": lambda n: DecisionRegionsDisplay.from_regions(
+        regions_of(n), ["setosa", "versicolor", "virginica"], np.full((n, 3, 2), 0.5)
+    ),
+}
+
+
+@pytest.mark.parametrize("n", [2, 7, 20])
+@pytest.mark.parametrize("name", DRAW)
+def test_readable(name, n):
+    """What is written is inside the picture, not too small, and off what else is written."""
+    display = DRAW[name](n)
+    figure = display.figure_
+    figure.draw_without_rendering()
+    written = [text for text in labels_of(display) if text.get_text().strip() and text.get_visible()]
+    boxes = [text.get_window_extent() for text in written]
+    for text, box in zip(written, boxes, strict=True):
+        assert text.get_fontsize() >= 5
+        assert box.x0 >= -1 and box.y0 >= -1, text.get_text()
+        assert box.x1 <= figure.bbox.x1 + 1 and box.y1 <= figure.bbox.y1 + 1, text.get_text()
+    for (i, a), (j, b) in combinations(enumerate(boxes), 2):
+        # the box of slanted text is far larger than the text
+        if not (written[i].get_rotation() % 90 or written[j].get_rotation() % 90):
+            assert not overlaps(a, b), (written[i].get_text(), written[j].get_text())
+
+
+# --- crossings
+
+
+def test_crossings_say_what_the_measurement_says():
+    measurement = measurement_of(3)
+    display = measurement.plot(bins=10, level=0.9)
+    low, high = measurement.confidence_interval(0.9)
+    for i, (bar, mark) in enumerate(zip(display.bars_, display.medians_, strict=True)):
+        own = measurement.crossings[i, measurement.counted[i]]
+        counts = np.histogram(own, np.linspace(0, 1, 11))[0]
+        heights, edges, base = bar.get_data()
+        np.testing.assert_allclose((heights - base) / (heights - base).max(), counts / counts.max())
+        np.testing.assert_allclose(edges, np.linspace(0, 1, 11))
+        assert mark.get_xdata()[0] == np.median(own)
+        median, deviation, left_out = (text.get_text() for text in display.text_[i])
+        assert median == f"{np.median(own):.2f}".lstrip("0")
+        numbers = (measurement.deviation[i], low[i], high[i])
+        assert deviation == "{:.3f} [{:.3f} {:.3f}]".format(*numbers).replace("0.", ".")
+        assert left_out == f"{1 - measurement.counted[i].mean():.0%}"
+    assert display.halfway_.get_xdata() == [0.5, 0.5]
+    ticks = zip(display.ax_.get_yticks(), display.ax_.get_yticklabels(), strict=True)
+    rows = [name.get_text() for _, name in sorted(ticks, key=lambda tick: -tick[0])]
+    assert rows == list(measurement.names), "the first model is on top"
+
+
+def test_crossings_exactly_halfway_are_in_the_middle_bin(iris, models):
+    """Those of a nearest neighbour on the two samples themselves."""
+    X, y = iris
+    pair = np.array([0, 60])
+    knn = KNeighborsClassifier(1).fit(X[pair], y[pair])
+    found = crossings(knn, X[[0]], X[[60]]).position[None]
+    measurement = HalfwayMeasurement(("1-nn",), pair[None], np.ones(1), found, np.ones((1, 1), bool))
+    heights, edges, base = measurement.plot().bars_[0].get_data()
+    (full,) = np.flatnonzero(heights - base)
+    np.testing.assert_allclose(edges[full] + edges[full + 1], 1)
+
+
+def test_model_of_which_no_pair_counts():
+    measurement = measurement_of(2)
+    none = measurement.counted.copy()
+    none[1] = False
+    display = HalfwayMeasurement(
+        measurement.names, measurement.pairs, measurement.lengths, measurement.crossings, none
+    ).plot()
+    assert display.medians_[0] is not None and display.medians_[1] is None
+    assert [text.get_text() for text in display.text_[1]] == ["\u2013", "\u2013", "100%"]
+
+
+def test_crossings_options():
+    figure, ax = plt.subplots()
+    display = measurement_of(2).plot(
+        ax=ax,
+        include_values=False,
+        bar_kw={"fc": "w"},
+        line_kw={"color": "r"},
+        median_kw={"marker": "o"},
+    )
+    assert display.ax_ is ax and display.figure_ is figure and display.text_ is None
+    assert display.bars_[0].get_facecolor() == (1, 1, 1, 1)
+    assert display.halfway_.get_color() == "r" and display.medians_[0].get_marker() == "o"
+    assert measurement_of(2).plot(text_kw={"fontsize": 3}).text_[0, 0].get_fontsize() == 3
+
+
+# --- agreement
+
+
+def test_agreement_says_what_the_measurement_says():
+    measurement = measurement_of(4)
+    display = measurement.plot("agreement", include_intervals=True, level=0.9)
+    off = ~np.eye(4, dtype=bool)
+    np.testing.assert_array_equal(display.im_.get_array()[off], measurement.agreement[off])
+    assert np.ma.getmaskarray(display.im_.get_array())[~off].all()
+    assert display.im_.get_clim() == (-1, 1)
+    low, high = measurement.confidence_interval(0.9, of="agreement")
+    for i, j in np.argwhere(off):
+        value, interval = display.text_[i, j].get_text().replace("\u2212", "-").split("\n")
+        ends = interval.split(" to " if " to " in interval else "\u2013")
+        np.testing.assert_allclose(float(value), measurement.agreement[i, j], atol=0.0051)
+        np.testing.assert_allclose([float(end) for end in ends], [low[i, j], high[i, j]], atol=0.0051)
+    assert [text.get_text() for text in display.text_.diagonal()] == [""] * 4
+    assert f"{measurement.mean_agreement:.2f}".lstrip("0") in display.ax_.get_title()
+
+
+def test_negative_and_unknown_agreement_are_written():
+    found = np.array([[0.1, 0.2, 0.3, 0.4], [0.4, 0.3, 0.1, 0.2], [0.5, 0.5, 0.5, 0.5]])
+    measurement = HalfwayMeasurement(
+        ("up", "down", "flat"), np.arange(8).reshape(4, 2), np.ones(4), found, np.ones((3, 4), bool)
+    )
+    display = measurement.plot("agreement")
+    assert display.text_[0, 1].get_text() == "\u2212.80"
+    assert display.text_[0, 2].get_text().strip() == "-"
+
+
+def test_nothing_known_is_drawn():
+    nothing = HalfwayMeasurement(
+        ("a", "b"), [[0, 1], [2, 3]], np.ones(2), np.full((2, 2), np.nan), np.zeros((2, 2), bool)
+    )
+    display = nothing.plot("agreement", include_intervals=True)
+    assert np.ma.getmaskarray(display.im_.get_array()).all()
+    assert nothing.plot().medians_ == [None, None]
+    display = PredictedTransferDisplay(np.full((2, 2), np.nan), np.eye(2), ["a", "b"]).plot()
+    assert "0 pairs" in display.ax_.get_title() and np.isnan(display.rho_).all()
+
+
+def test_agreement_options():
+    figure, ax = plt.subplots()
+    display = measurement_of(3).plot(
+        "agreement", ax=ax, include_values=False, colorbar=False, cmap="viridis", im_kw={"vmin": 0}
+    )
+    assert display.ax_ is ax and display.figure_ is figure and len(figure.axes) == 1
+    assert display.text_ is None
+    assert display.im_.get_cmap().name == "viridis" and display.im_.get_clim() == (0, 1)
+
+
+def test_from_estimator(iris, models):
+    scorer = HalfwayScorer(n_pairs=50, random_state=0).fit(models)
+    expected = scorer.measure(*iris)
+    for display in (CrossingsDisplay, AgreementDisplay):
+        measured = display.from_estimator(scorer, *iris).measurement
+        np.testing.assert_array_equal(measured.crossings, expected.crossings)
+
+
+# --- predicted transfer
+
+
+def test_rank_correlations_are_spearmans():
+    """Against the definition: Pearson's correlation of ranks."""
+    predicted, measured, names = transfer_of(6)
+    measured[2, 3] = predicted[4, 1] = np.nan
+    display = PredictedTransferDisplay.from_matrices(predicted, measured, names=names)
+    known = ~np.eye(6, dtype=bool) & ~np.isnan(predicted + measured)
+
+    def rho(where):
+        return np.corrcoef(rankdata(predicted[where]), rankdata(measured[where]))[0, 1]
+
+    rows = [np.where(np.arange(6)[:, None] == i, known, False) for i in range(6)]
+    np.testing.assert_allclose(display.rho_.overall, rho(known))
+    np.testing.assert_allclose(display.rho_.within_source, np.mean([rho(row) for row in rows]))
+    columns = [np.where(np.arange(6) == j, known, False) for j in range(6)]
+    np.testing.assert_allclose(display.rho_.within_target, np.mean([rho(column) for column in columns]))
+    assert f"{known.sum()} pairs" in display.ax_.get_title()
+    assert f"{display.rho_.overall:.2f}".lstrip("0") in display.ax_.get_title()
+
+
+def test_rank_correlations_ignore_the_diagonal_and_know_their_limits():
+    predicted, measured, names = transfer_of(4)
+    rho = PredictedTransferDisplay.from_matrices(predicted, measured, names=names).rho_
+    np.fill_diagonal(predicted, 0.5)
+    assert PredictedTransferDisplay.from_matrices(predicted, measured, names=names).rho_ == rho
+    assert PredictedTransferDisplay.from_matrices(measured, measured, names=names).rho_ == (1, 1, 1)
+    constant = PredictedTransferDisplay.from_matrices(np.full((4, 4), 0.5), measured, names=names).rho_
+    assert np.isnan(constant).all()
+    predicted[:, 0] = 0.5
+    assert np.isfinite(PredictedTransferDisplay.from_matrices(predicted, measured, names=names).rho_).all()
+
+
+def test_marks_are_the_pairs():
+    predicted, measured, names = transfer_of(5)
+    display = PredictedTransferDisplay.from_matrices(predicted, measured, names=names)
+    styles = set()
+    for j, name in enumerate(names):
+        sources = np.arange(5) != j
+        np.testing.assert_array_equal(display.marks_[name].get_xdata(), predicted[sources, j])
+        np.testing.assert_array_equal(display.marks_[name].get_ydata(), measured[sources, j])
+        styles.add(display.marks_[name].get_marker())
+    assert len(styles) == 5, "targets are told apart without colours"
+
+
+@pytest.mark.parametrize(
+    ("scale", "identity", "drawn"), [(1, None, True), (3, None, False), (3, True, True), (1, False, False)]
+)
+def test_identity_line_is_for_rates(scale, identity, drawn):
+    predicted, measured, names = transfer_of(4)
+    display = PredictedTransferDisplay.from_matrices(
+        scale * predicted, measured, names=names, identity=identity, legend=False
+    )
+    assert (display.identity_ is not None) == drawn
+    assert ("rate" in display.ax_.get_xlabel()) == drawn
+    assert display.ax_.get_legend() is None
+
+
+def test_predicted_from_estimator(iris, models):
+    X, y = iris
+    counts = np.arange(9).reshape(3, 3)
+    measured = TransferMatrix(
+        tuple(models), counts + 9, counts, counts, counts, np.full(3, 20), np.full(3, 9)
+    )
+    scorer = HalfwayScorer(random_state=0).fit(models)
+    display = PredictedTransferDisplay.from_estimator(scorer, X, y, measured, eps=0.5)
+    np.testing.assert_array_equal(display.predicted, scorer.predict_transfer(X, y, eps=0.5))
+    np.testing.assert_array_equal(display.measured, measured.rates)
+    assert display.names == tuple(models)
+    others = HalfwayScorer().fit({"a": models["lr"], "b": models["knn"]})
+    with pytest.raises(ValueError, match=r"names are \['a', 'b'\], but measured is of \['lr', 'knn',"):
+        PredictedTransferDisplay.from_estimator(others, X, y, measured, eps=0.5)
+
+
+# --- decision regions
+
+
+def test_regions_show_labels_and_crossings(iris, models):
+    X, y = iris
+    three = [0, 50, 100]
+    display = DecisionRegionsDisplay.from_estimators(models, X[three], y[three], resolution=40)
+    regions = decision_regions(models, X[three], resolution=40, padding=0.35)
+    # a class has one colour in all pictures, and no two have the same
+    pictures = np.stack([image.get_array() for image in display.ims_])
+    for i, label in enumerate(regions.classes):
+        shades = np.unique(pictures[regions.labels == label], axis=0)
+        assert len(shades) == 1
+        np.testing.assert_allclose(display.legend_.get_patches()[i].get_facecolor()[:3], shades[0])
+    # crossings are points of the paths where the answer changes
+    for name, marks in zip(models, display.crossings_, strict=True):
+        found = np.array(marks.get_data()).T
+        share = np.array(
+            [
+                [crossings(models[name], X[[a]], X[[b]]).position[0] for a, b in ((i, j), (j, i))]
+                for i, j in ((0, 50), (50, 100), (100, 0))
+            ]
+        )
+        corners = regions.anchors
+        expected = [
+            [corners[i] + t * (corners[j] - corners[i]), corners[j] + back * (corners[i] - corners[j])]
+            for (i, j), (t, back) in zip(((0, 1), (1, 2), (2, 0)), share, strict=True)
+        ]
+        np.testing.assert_allclose(found, np.reshape(expected, (6, 2)), atol=1e-9)
+    halfway = np.array(display.halfway_[0].get_data()).T
+    np.testing.assert_allclose(halfway, (regions.anchors + np.roll(regions.anchors, -1, axis=0)) / 2)
+
+
+def test_labels_stand_in_their_regions():
+    regions = regions_of(3, 80, 60, "abc")
+    display = DecisionRegionsDisplay.from_regions(regions, list("abc"))
+    for m, texts in enumerate(display.text_):
+        assert {text.get_text() for text in texts} == set(regions.classes)
+        for text in texts:
+            j, i = (
+                np.abs(grid - at).argmin()
+                for grid, at in zip((regions.x, regions.y), text.get_position(), strict=True)
+            )
+            assert regions.labels[m, i, j] == text.get_text()
+    assert "first change" not in [text.get_text() for text in display.legend_.get_texts()]
+
+
+def test_picture_is_the_right_way_up():
+    regions = regions_of(2)
+    display = DecisionRegionsDisplay.from_regions(regions, ["setosa", "versicolor", "virginica"])
+    image = display.ims_[0]
+    assert image.get_extent() == list(regions.extent) and image.origin == "lower"
+    shade = image.get_array()[-1, 0]
+    virginica = display.legend_.get_patches()[2].get_facecolor()[:3]
+    np.testing.assert_allclose(shade, virginica)
+    square, *_ = display.samples_[0]
+    np.testing.assert_allclose(np.array(square.get_data()).T, regions.anchors)
+
+
+def test_one_region_only():
+    regions = regions_of(2)
+    same = np.full(regions.labels.shape, "setosa")
+    regions = DecisionRegions(regions.names, regions.classes, same, regions.x, regions.y, regions.samples)
+    display = DecisionRegionsDisplay.from_regions(regions, ["setosa"] * 3, np.full((2, 3, 2), np.nan))
+    assert [text.get_text() for text in display.text_[0]] == ["setosa"]
+    assert len(display.legend_.get_patches()) == 1
+
+
+def test_samples_as_pictures():
+    """Grey, and in colours, which come first as in torch."""
+    flat = np.random.RandomState(0).rand(3, 12)
+    x = y = np.linspace(0, 1, 5)
+    for samples, shape in ((flat, (3, 4)), (flat.reshape(3, 3, 2, 2), (3, 2, 2))):
+        regions = DecisionRegions(
+            ("a", "b"), np.arange(2), np.zeros((2, 5, 5), int), x, y, np.asarray(samples)
+        )
+        display = DecisionRegionsDisplay.from_regions(regions, [0, 1, 1], image_shape=shape)
+        for i, mark in enumerate(display.samples_[1][1:]):
+            picture = mark.offsetbox.get_children()[0].get_data()
+            expected = flat[i].reshape(shape)
+            np.testing.assert_array_equal(
+                picture, expected if len(shape) == 2 else expected.transpose(1, 2, 0)
+            )
+
+
+def test_regions_options():
+    figure, axes = plt.subplots(2, 1, layout="constrained")
+    display = DecisionRegionsDisplay.from_regions(
+        regions_of(2),
+        ["setosa", "versicolor", "virginica"],
+        axes=axes,
+        include_labels=False,
+        image_shape=(1, 2),
+        legend=False,
+        im_kw={"alpha": 0.5},
+        line_kw={"lw": 3},
+    )
+    assert display.figure_ is figure and list(display.axes_) == list(axes)
+    assert display.text_ == [[], []] and display.legend_ is None
+    assert display.ims_[0].get_alpha() == 0.5 and display.sides_[1][2].get_linewidth() == 3
+    assert display.plot(axes).legend_ is axes[-1].get_legend()
+
+
+# --- what is refused
+
+
+REGIONS = regions_of(2)
+NAMES = ["setosa", "versicolor", "virginica"]
+
+
+@pytest.mark.parametrize(
+    ("draw", "error", "message"),
+    [
+        (lambda: CrossingsDisplay.from_measurement("m"), TypeError, "needs a HalfwayMeasurement, got str"),
+        (lambda: AgreementDisplay.from_measurement("m"), TypeError, "needs a HalfwayMeasurement, got str"),
+        (lambda: measurement_of(2).plot(bins=0), ValueError, "bins must be an integer >= 1, got 0"),
+        (lambda: measurement_of(2).plot(bins=2.5), ValueError, "bins must be an integer >= 1, got 2.5"),
+        (lambda: measurement_of(2).plot(level=2), ValueError, "level must be between 0 and 1"),
+        (
+            lambda: measurement_of(2).plot("agreement", include_intervals=True, level=0),
+            ValueError,
+            "level must be between 0 and 1",
+        ),
+        (
+            lambda: PredictedTransferDisplay(np.eye(2), np.eye(2)),
+            ValueError,
+            "measured has no names; pass names",
+        ),
+        (
+            lambda: PredictedTransferDisplay(np.eye(3), np.eye(2), ["a", "b"]),
+            ValueError,
+            r"predicted must have shape \(2, 2\).*got \(3, 3\)",
+        ),
+        (
+            lambda: PredictedTransferDisplay(np.eye(2), 3 * np.eye(2), ["a", "b"]),
+            ValueError,
+            "rates between 0 and 1, got values from 0.0 to 3.0",
+        ),
+        (
+            lambda: PredictedTransferDisplay(np.full((2, 2), np.inf), np.eye(2), ["a", "b"]),
+            ValueError,
+            "predicted holds infinite values",
+        ),
+        (lambda: DecisionRegionsDisplay("r", NAMES), TypeError, "must be DecisionRegions, got str"),
+        (lambda: DecisionRegionsDisplay(REGIONS, NAMES[:2]), ValueError, r"one label per sample, .*\(3,\)"),
+        (
+            lambda: DecisionRegionsDisplay(REGIONS, ["setosa", "rose", "setosa"]),
+            ValueError,
+            r"labels that are not among the classes .*\['rose'\]",
+        ),
+        (
+            lambda: DecisionRegionsDisplay(REGIONS, NAMES, np.zeros((2, 3))),
+            ValueError,
+            r"crossings must have shape \(2, 3, 2\)",
+        ),
+        (
+            lambda: DecisionRegionsDisplay(REGIONS, NAMES, np.full((2, 3, 2), 1.5)),
+            ValueError,
+            "crossings must be between 0 and 1",
+        ),
+        (
+            lambda: DecisionRegionsDisplay.from_regions(REGIONS, NAMES, axes=[None]),
+            ValueError,
+            "axes must be 2, one for each model; got 1",
+        ),
+        (
+            lambda: DecisionRegionsDisplay.from_regions(REGIONS, NAMES, image_shape=(8, 8)),
+            ValueError,
+            r"image_shape=\(8, 8\) does not fit samples of shape \(2,\)",
+        ),
+        (
+            lambda: DecisionRegionsDisplay.from_regions(REGIONS, NAMES, image_shape=(2,)),
+            ValueError,
+            r"image_shape=\(2,\) does not fit",
+        ),
+    ],
+)
+def test_refused(draw, error, message):
+    with pytest.raises(error, match=message):
+        draw()
+    assert not plt.get_fignums(), "nothing is drawn before it is checked"
