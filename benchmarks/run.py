@@ -35,6 +35,13 @@ from skhalfway.__main__ import untrained_models
 EPS, STEP_SIZE, N_STEPS = 0.1, 0.01, 40
 README = Path(__file__).with_name("README.md")
 Attack = Callable[[], NDArray[Any]]
+# scripts with their arguments: each makes its page
+HALFWAY = (
+    ("generalisation.py", "--held-out"),
+    ("transfer_prediction.py", "--held-out"),
+    ("halfway_attack.py",),
+    ("halfway_speed.py",),
+)
 
 
 def ratios(contestants: Mapping[str, Callable[[], Any]], base: str, n_rounds: int) -> dict[str, float]:
@@ -334,14 +341,28 @@ Aim: at most 1.3.
 
 Black-box attacks have a page of their own, [black_box.md](black_box.md), and so have the soft splits of
 trees, [soft_trees.md](soft_trees.md), and the votes of an SVC, [svc_votes.md](svc_votes.md).
+
+## The halfway framework
+
+    tox run -e bench -- halfway
+
+tests its hypotheses, goes on where it was interrupted, and makes four pages: which measures tell how well a
+classifier generalises, [generalisation.md](generalisation.md); how well transfer is predicted without an
+attack, [transfer_prediction.md](transfer_prediction.md); the attack by crossings beside others,
+[halfway_attack.md](halfway_attack.md); and what crossings cost, [halfway_speed.md](halfway_speed.md).
 """
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("what", nargs="?", choices=["speed", "halfway"], default="speed", help="which pages")
     parser.add_argument("--rounds", type=int, default=31, help="rounds of the attack benchmarks")
     parser.add_argument("--output", type=Path, default=README, help="page to write")
     options = parser.parse_args()
+    if options.what == "halfway":
+        for script, *arguments in HALFWAY:
+            subprocess.run([sys.executable, str(README.with_name(script)), *arguments], check=True)
+        return
     page = PAGE.format(
         python=platform.python_version(),
         torch=torch.__version__.split("+")[0],

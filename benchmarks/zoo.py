@@ -1,8 +1,7 @@
 """Small data sets and zoos of models trained on them, for benchmarks that need many models.
 
-Networks come as Jiang et al. (2019, arXiv 1912.02178, section 2.2.1) need them: from each of several
-configurations every hyper-parameter is varied alone, all with one seed, so that there are groups of
-networks that differ in one hyper-parameter only.
+Networks come as Jiang et al. (2019, arXiv 1912.02178, section 2.2.1) need them: from several configurations
+each hyper-parameter is varied alone, all with one seed, so that there are groups that differ in one only.
 
     python benchmarks/zoo.py [data set ...]
 
@@ -19,6 +18,7 @@ import pickle
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -42,10 +42,10 @@ from sklearn.ensemble import (
     HistGradientBoostingClassifier,
     RandomForestClassifier,
 )
-from sklearn.linear_model import LogisticRegression, RidgeClassifier
+from sklearn.linear_model import LogisticRegression, Perceptron, RidgeClassifier
 from sklearn.model_selection import train_test_split
 from sklearn.naive_bayes import GaussianNB
-from sklearn.neighbors import KNeighborsClassifier, NearestCentroid
+from sklearn.neighbors import KNeighborsClassifier
 from sklearn.svm import SVC
 from sklearn.tree import DecisionTreeClassifier
 from torch import nn
@@ -56,14 +56,14 @@ from skhalfway.models import as_model
 DEVELOPMENT = ("digits", "gaussians")
 HELD_OUT = ("breast cancer", "wine", "diabetes", "patches")
 CACHE = Path(__file__).with_name(".cache")
-N_BASES = 5
+N_BASES = 6
 HYPER_PARAMETERS: dict[str, tuple[Any, ...]] = {
     "width": (32, 64, 256),
     "depth": (1, 2, 3),
-    "learning_rate": (3e-4, 1e-3, 5e-3),
-    "weight_decay": (0.0, 1e-2, 1e-1),
-    "epochs": (5, 20, 80),
-    "batch_size": (16, 64, 256),
+    "learning_rate": (1e-3, 3e-3, 1e-2),
+    "weight_decay": (0.0, 0.03, 0.3),
+    "epochs": (10, 40, 160),
+    "batch_size": (32, 64, 256),
     "label_noise": (0.0, 0.2, 0.4),
     "share": (0.25, 0.5, 1.0),
 }
@@ -84,8 +84,9 @@ class Data:
 
 @dataclass(frozen=True)
 class Entry:
-    """A trained model, what it was trained on (labels with their noise), and its errors."""
+    """A trained model, what it was trained on (labels with their noise), its errors; a name in the cache."""
 
+    key: str
     name: str
     family: str
     hyper: dict[str, Any]
@@ -109,8 +110,8 @@ def halves(
 def gaussians() -> Data:
     """Four classes in ten dimensions, each two Gaussians of its own covariance, all equally likely."""
     rng = np.random.RandomState(0)
-    means = 0.9 * rng.standard_normal((4, 2, 10))
-    factors = np.eye(10) + 0.25 * rng.standard_normal((4, 2, 10, 10))
+    means = 0.95 * rng.standard_normal((4, 2, 10))
+    factors = np.eye(10) + 0.15 * rng.standard_normal((4, 2, 10, 10))
     inverses, log_volumes = np.linalg.inv(factors), np.log(np.abs(np.linalg.det(factors)))
 
     def draw(n: int) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
@@ -130,7 +131,7 @@ def gaussians() -> Data:
 
 
 def patches() -> Data:
-    """Grey 8 x 8 patches of two photographs, none of which overlaps another: which photograph is it?"""
+    """Grey 8 x 8 patches of two photographs, none of which overlaps another; the class is the photograph."""
     rng, X = np.random.RandomState(0), []
     for photograph in load_sample_images().images:
         grey = photograph.mean(axis=2) / 255
@@ -165,13 +166,13 @@ def network(data: Data, family: str, width: int, depth: int) -> nn.Sequential:
     n_classes, layers = int(data.y_train.max()) + 1, list[nn.Module]()
     if family == "mlp":
         sizes = [data.X_train.shape[1], *[width] * depth]
-        for n_in, n_out in zip(sizes[:-1], sizes[1:], strict=True):
+        for n_in, n_out in pairwise(sizes):
             layers += [nn.Linear(n_in, n_out), nn.ReLU()]
         return nn.Sequential(*layers, nn.Linear(width, n_classes))
     assert data.shape is not None
     channels = [data.shape[0], *[width // 8] * depth]
     layers.append(nn.Unflatten(1, data.shape))
-    for i, (n_in, n_out) in enumerate(zip(channels[:-1], channels[1:], strict=True)):
+    for i, (n_in, n_out) in enumerate(pairwise(channels)):
         layers += [nn.Conv2d(n_in, n_out, 3, padding=1), nn.ReLU()]
         if i == 0:
             layers.append(nn.MaxPool2d(2))
@@ -219,11 +220,13 @@ def networks(data: Data) -> Iterator[tuple[str, dict[str, Any]]]:
     """Name and hyper-parameters of each network: N_BASES configurations, and each one's neighbours."""
     values = dict(HYPER_PARAMETERS)
     if len(data.X_train) < 400:  # as many steps as on more samples
-        values["epochs"] = tuple(4 * n for n in values["epochs"])
+        values["epochs"] = tuple(3 * n for n in values["epochs"])
     values["family"] = ("mlp",) if data.shape is None else ("mlp", "cnn")
     rng = np.random.RandomState(0)
     # every value as often as any other, up to one
-    drawn = {key: rng.permutation(np.resize(np.arange(len(options)), N_BASES)) for key, options in values.items()}
+    drawn = {
+        key: rng.permutation(np.resize(np.arange(len(options)), N_BASES)) for key, options in values.items()
+    }
     for i in range(N_BASES):
         base = {key: options[drawn[key][i]] for key, options in values.items()} | {"seed": i}
         yield f"network {i}", base
@@ -237,7 +240,7 @@ CLASSICAL: dict[str, Any] = {
     "1-NN": KNeighborsClassifier(1),
     "5-NN": KNeighborsClassifier(5),
     "25-NN": KNeighborsClassifier(25),
-    "nearest centroid": NearestCentroid(),
+    "perceptron": Perceptron(random_state=0),
     "tree": DecisionTreeClassifier(random_state=0),
     "tree, depth 4": DecisionTreeClassifier(max_depth=4, random_state=0),
     "bagged trees": BaggingClassifier(n_estimators=20, random_state=0),
@@ -277,11 +280,18 @@ FEWER = ("5-NN", "tree", "forest", "RBF SVC", "logistic", "LDA")
 
 def classical() -> Iterator[tuple[str, dict[str, Any]]]:
     """Name and hyper-parameters of each classical classifier: clean, of noisy labels, of fewer samples."""
-    parts = (CLASSICAL, "", 0.0, 1.0), (NOISY, ", label noise 0.3", 0.3, 1.0), (FEWER, ", share 0.25", 0.0, 0.25)
+    parts = (
+        (CLASSICAL, "", 0.0, 1.0),
+        (NOISY, ", label noise 0.3", 0.3, 1.0),
+        (FEWER, ", share 0.25", 0.0, 0.25),
+    )
     for techniques, suffix, label_noise, share in parts:
         for technique in techniques:
             hyper = {"technique": technique, "label_noise": label_noise, "share": share, "seed": 0}
             yield technique + suffix, hyper
+
+
+CODE = [inspect.getsource(f) for f in (train_network, train_classical, network, training_part)]
 
 
 def digest(*parts: Any) -> str:
@@ -307,10 +317,8 @@ def cached(path: Path, make: Any) -> Any:
 def zoo(name: str, *, quick: bool = False) -> list[Entry]:
     """Train or load the models of a data set; ``quick`` takes every eighth of them."""
     data = load(name)
-    functions = (train_network, train_classical, network, training_part)
-    code = [inspect.getsource(function) for function in functions]
     determined = digest(
-        data.X_train, data.y_train, *code, np.__version__, torch.__version__, sklearn.__version__
+        data.X_train, data.y_train, *CODE, np.__version__, torch.__version__, sklearn.__version__
     )
     planned = [*networks(data), *classical()][:: 8 if quick else 1]
     entries = []
@@ -323,7 +331,7 @@ def zoo(name: str, *, quick: bool = False) -> list[Entry]:
         train_error = float((seen.predict(X) != y).mean())
         test_error = float((seen.predict(data.X_test) != data.y_test).mean())
         family = hyper.get("family", "classical")
-        entries.append(Entry(title, family, hyper, model, X, y, train_error, test_error))
+        entries.append(Entry(key, title, family, hyper, model, X, y, train_error, test_error))
     return entries
 
 
@@ -336,7 +344,9 @@ def main() -> None:
             ("networks", [e for e in entries if e.family != "classical"]),
             ("classical", [e for e in entries if e.family == "classical"]),
         ):
-            train, test = (np.array([getattr(e, f"{part}_error") for e in chosen]) for part in ("train", "test"))
+            train, test = (
+                np.array([getattr(e, f"{part}_error") for e in chosen]) for part in ("train", "test")
+            )
             print(
                 f"{name}: {len(chosen)} {kind}, training error 0 in {np.mean(train == 0):.0%}, "
                 f"quartiles {np.quantile(train, (0.25, 0.5, 0.75)).round(3)}, "

@@ -1,0 +1,226 @@
+"""What benchmarks/generalisation.py rests on, against closed forms and scipy."""
+
+from __future__ import annotations
+
+import pickle
+from importlib import import_module
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from scipy.stats import kendalltau
+from sklearn.neighbors import KNeighborsClassifier
+from torch import nn
+
+BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
+
+
+@pytest.fixture(scope="module")
+def bench() -> Any:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(BENCHMARKS)
+        yield SimpleNamespace(**{name: import_module(name) for name in ("zoo", "measures", "generalisation")})
+
+
+def linear(*layers: Any, bias: bool = False) -> nn.Sequential:
+    """Linear layers of given weights, with ReLU in between."""
+    parts: list[nn.Module] = []
+    for weight in map(torch.tensor, layers):
+        layer = nn.Linear(weight.shape[1], weight.shape[0], bias=bias)
+        layer.weight = nn.Parameter(weight.float())
+        if bias:
+            layer.bias = nn.Parameter(torch.arange(1.0, 1 + len(weight)))
+        parts += [layer, nn.ReLU()]
+    return nn.Sequential(*parts[:-1]).eval()
+
+
+@pytest.fixture
+def entry(bench: Any) -> Any:
+    def make(model: Any, X: Any, y: Any) -> Any:
+        X, y = np.asarray(X, dtype=float), np.asarray(y)
+        error = float((bench.zoo.as_model(model).predict(X) != y).mean())
+        family = "mlp" if isinstance(model, nn.Module) else "classical"
+        return bench.zoo.Entry(
+            key="", name="", family=family, hyper={}, model=model,
+            X_train=X, y_train=y, train_error=error, test_error=0.0,
+        )  # fmt: skip
+
+    return make
+
+
+W1, W2 = [[3.0, 0.0], [0.0, -4.0]], [[1.0, 2.0], [0.0, 1.0]]
+
+
+@pytest.mark.parametrize(
+    ("measure", "expected"),
+    [
+        ("frobenius_product", -np.log(25 * 6)),
+        ("parameter_norm", -(25 + 6)),
+        # the second layer's singular values are those of [[1, 2], [0, 1]]: 1 + sqrt(2), squared
+        ("spectral_product", -np.log(16 * (1 + np.sqrt(2)) ** 2)),
+        ("n_parameters", -8),
+        # 9 in one unit, 16 in the other, through 1 and 4 to one output and 1 to the other
+        ("path_norm", -np.log(9 * 1 + 16 * 4 + 16 * 1)),
+    ],
+)
+def test_weights(bench: Any, entry: Any, measure: str, expected: float) -> None:
+    given = entry(linear(W1, W2), [[1, 0], [0, 1]], [0, 1])
+    assert getattr(bench.measures, measure)(given) == pytest.approx(expected)
+
+
+def test_biases_are_weights_of_a_one_on_paths(bench: Any, entry: Any) -> None:
+    given = entry(linear(W1, W2, bias=True), [[1, 0], [0, 1]], [0, 1])
+    before = [p.detach().clone() for p in given.model.parameters()]
+    hidden = np.array([9 + 1, 16 + 4])
+    expected = hidden @ [1, 4] + 1 + hidden @ [0, 1] + 4
+    assert bench.measures.path_norm(given) == pytest.approx(-np.log(expected))
+    assert all(torch.equal(a, b) for a, b in zip(before, given.model.parameters(), strict=True))
+
+
+def test_spectral_norm_of_a_convolution_is_of_its_reshaped_kernel(bench: Any) -> None:
+    conv = nn.Conv2d(2, 3, 3)
+    (weight,) = bench.measures.weights(nn.Sequential(conv))
+    expected = np.linalg.norm(conv.weight.detach().numpy().reshape(3, 18), 2)
+    assert torch.linalg.matrix_norm(weight, 2).item() == pytest.approx(expected, rel=1e-5)
+
+
+def test_margins_of_a_linear_classifier_are_distances(bench: Any, entry: Any) -> None:
+    rng = np.random.RandomState(0)
+    X, y, W = rng.standard_normal((50, 2)), rng.randint(2, size=50), np.array([[1.0, 2.0], [-2.0, 6.0]])
+    given, slope = entry(linear(W), X, y), W[1] - W[0]
+    margin = X @ slope * np.where(y == 1, 1, -1)
+    quantile = np.quantile(margin, 0.1)
+    assert bench.measures.output_margin(given) == pytest.approx(quantile, rel=1e-5)
+    assert bench.measures.gradient_margin(given) == pytest.approx(quantile / 5, rel=1e-5)
+    total = np.sqrt(X.var(axis=0).sum())
+    assert bench.measures.feature_margin(given) == pytest.approx(quantile / 5 / total, rel=1e-5)
+    spectral = np.linalg.norm(W, 2)
+    assert bench.measures.spectral_margin(given) == pytest.approx(quantile / spectral, rel=1e-5)
+    assert bench.measures.frobenius_margin(given) == pytest.approx(quantile / np.linalg.norm(W), rel=1e-5)
+
+
+def test_margin_of_a_classifier_that_never_saw_a_class(bench: Any, entry: Any) -> None:
+    given = entry(KNeighborsClassifier(1).fit([[0.0], [1.0]], [0, 2]), [[0.0], [1.0]], [0, 2])
+    assert bench.measures.output_margin(given) == 1
+
+
+def test_mixup_accuracy(bench: Any, entry: Any) -> None:
+    # the only midpoint of class 0 lies in class 1, that of class 1 in itself
+    X, y = [[-1.0], [1.0], [-0.1], [0.1]], [0, 0, 1, 1]
+    given = entry(KNeighborsClassifier(1).fit(X, y), X, y)
+    assert bench.measures.mixup_accuracy(given) == 0.5
+
+
+def test_davies_bouldin(bench: Any, entry: Any) -> None:
+    X, y = [[0.0, 0.0], [2.0, 0.0], [10.0, 0.0], [16.0, 0.0]], [0, 0, 1, 1]
+    # midpoints of class 0 are at 1, of class 1 at 13: with the boundary at 0 all of class 0 are lost
+    given = entry(linear([[0.0, 0.0], [1.0, 0.0]]), X, y)
+    assert bench.measures.davies_bouldin(given) == pytest.approx(-(1 + 3) / 12)
+    assert bench.measures.davies_bouldin_mixup(given) == pytest.approx(-(1 + 3) / 12 / 2)
+    dead = entry(linear([[0.0, 0.0]], [[1.0], [2.0]]), X, y)
+    assert bench.measures.davies_bouldin(dead) == -np.inf
+    assert bench.measures.feature_margin(dead) == -np.inf
+
+
+def test_flatness_is_the_noise_of_the_second_flip_in_ten(bench: Any, entry: Any) -> None:
+    given = entry(linear([[0.0], [1.0]]), np.ones((4, 1)), np.ones(4, dtype=int))
+    noise = torch.randn(10, 2, 1, generator=torch.Generator().manual_seed(0)).numpy()[:, :, 0]
+    slope = noise[:, 1] - noise[:, 0]  # the margin is 1 + sigma * slope
+    flips = np.sort(-1 / slope[slope < 0])
+    assert bench.measures.flatness(given) == pytest.approx(flips[1], abs=2 / 2**10)
+    large = entry(linear([[0.0], [4.0]]), np.ones((4, 1)), np.ones(4, dtype=int))
+    assert bench.measures.flatness(large) == pytest.approx(min(4 * flips[1], 2), abs=2 / 2**10)
+    found = [bench.measures.magnitude_flatness(one) for one in (given, large)]
+    assert found[0] == pytest.approx(found[1], abs=4 / 2**10)
+
+
+def test_deviation_of_a_boundary_in_the_middle_is_nothing(bench: Any, entry: Any) -> None:
+    X, y = np.repeat([[-1.0], [1.0]], 20, axis=0) + np.zeros((40, 2)), np.repeat([0, 1], 20)
+    given = entry(linear([[0.0, 0.0], [1.0, 0.0]]), X, y)
+    assert bench.measures.halfway_deviation(given) == pytest.approx(0, abs=1e-3)
+    wrong = entry(given.model, X, 1 - y)
+    assert np.isnan(bench.measures.halfway_deviation(wrong))
+
+
+def test_measures_of_a_network_of_each_family(bench: Any) -> None:
+    data = bench.zoo.load("digits")
+    base = {"width": 32, "depth": 2, "learning_rate": 0.01, "weight_decay": 0.0, "epochs": 40}
+    base |= {"batch_size": 64, "label_noise": 0.2, "share": 0.1, "seed": 1}
+    X, y = bench.zoo.training_part(data, 0.1, 0.2, 1)
+    for family in ("mlp", "cnn"):
+        hyper = base | {"family": family}
+        model = bench.zoo.train_network(data, hyper)
+        again = bench.zoo.train_network(data, hyper)
+        assert all(torch.equal(a, b) for a, b in zip(model.parameters(), again.parameters(), strict=True))
+        error = float((bench.zoo.as_model(model).predict(X) != y).mean())
+        given = bench.zoo.Entry("", "", family, hyper, model, X, y, error, 0.0)
+        values = {title: measure.function(given) for title, measure in bench.measures.MEASURES.items()}
+        assert all(np.isfinite(value) for value in values.values()), values
+        assert values["training accuracy"] > 0.3
+
+
+def test_parts_of_the_training_data_are_nested(bench: Any) -> None:
+    data = bench.zoo.load("gaussians")
+    X, clean = bench.zoo.training_part(data, 1.0, 0.0, 3)
+    noisy = {noise: bench.zoo.training_part(data, 1.0, noise, 3)[1] != clean for noise in (0.2, 0.4)}
+    assert (noisy[0.4] | ~noisy[0.2]).all()
+    for noise, turned in noisy.items():
+        assert turned.mean() == pytest.approx(noise, abs=0.05)
+    fewer, labels = bench.zoo.training_part(data, 0.25, 0.4, 3)
+    assert (fewer == X[:200]).all()
+    assert ((labels != clean[:200]) == noisy[0.4][:200]).all()
+    assert 0.05 < data.bayes_error < 0.1
+    with pytest.raises(ValueError, match="no data set 'mnist'; there are"):
+        bench.zoo.load("mnist")
+
+
+def test_networks_differ_from_their_base_in_one_hyper_parameter(bench: Any) -> None:
+    for name in ("digits", "wine"):
+        planned = list(bench.zoo.networks(bench.zoo.load(name)))
+        assert len({title for title, _ in planned}) == len(planned) >= 100
+        bases = {hyper["seed"]: hyper for title, hyper in planned if "," not in title}
+        for title, hyper in planned:
+            changed = [key for key, value in bases[hyper["seed"]].items() if hyper[key] != value]
+            assert len(changed) == ("," in title)
+
+
+def test_what_is_made_once_is_kept(bench: Any, tmp_path: Path) -> None:
+    path = tmp_path / "a" / "b.pkl"
+    assert bench.zoo.cached(path, lambda: [1]) == [1]
+    assert bench.zoo.cached(path, pytest.fail) == [1]
+    assert pickle.loads(path.read_bytes()) == [1]
+    assert [*path.parent.iterdir()] == [path]
+    assert bench.zoo.digest(np.arange(3), "a") != bench.zoo.digest(np.arange(3), "b")
+
+
+def test_tau_is_scipys(bench: Any) -> None:
+    rng = np.random.RandomState(0)
+    x, y = rng.randint(6, size=30).astype(float), rng.randint(6, size=30).astype(float)
+    counts = np.concatenate([np.ones((1, 30)), rng.multinomial(30, np.full(30, 1 / 30), size=5)])
+    expected = [kendalltau(*(np.repeat(v, row.astype(int)) for v in (x, y)))[0] for row in counts]
+    assert bench.generalisation.taus(x, y, counts) == pytest.approx(expected)
+    x[:3] = -np.inf
+    assert bench.generalisation.taus(x, y, counts[:1])[0] == pytest.approx(kendalltau(x, y)[0])
+    assert np.isnan(bench.generalisation.taus(np.zeros(30), y, counts)).all()
+
+
+def test_granulated_tau(bench: Any) -> None:
+    hypers: list[dict[str, object]] = [{"a": a, "b": b, "seed": 0} for b in (0, 1) for a in (0, 1, 2)]
+    a, b = (np.array([hyper[key] for hyper in hypers], dtype=float) for key in "ab")
+    # the goal follows b most of all, the measure only a, and where b is 1 with two turned
+    measure = np.array([0.0, 1, 2, 0, 2, 1])
+    found = bench.generalisation.granulated(measure, a + 10 * b, hypers)
+    # of the three pairs, one turned: 1/3; among b alone: a tie, right, wrong
+    assert found == {"a": pytest.approx((1 + 1 / 3) / 2), "b": pytest.approx((0 + 1 - 1) / 3)}
+
+
+def test_a_caches_name_follows_what_is_called(bench: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = {
+        name: bench.measures.code_of(getattr(bench.measures, name)) for name in ("flatness", "path_norm")
+    }
+    monkeypatch.setattr(bench.measures, "noise_borne", bench.measures.path_norm)
+    assert bench.measures.code_of(bench.measures.flatness) != before["flatness"]
+    assert bench.measures.code_of(bench.measures.path_norm) == before["path_norm"]
