@@ -40,8 +40,8 @@ makes this page. The crossings of {n_models} models on the same {n_pairs:,} pair
 {table}
 
 {asked:.1f} predictions are asked of a model for each pair (aim: at most 24). *Tracing* is the search for
-crossings; *measure* is `HalfwayScorer.measure`, which also checks the data, draws the pairs and counts. Aim: at
-most 1.2.
+crossings; *measure* is `HalfwayScorer.measure`, which also checks the data, draws the pairs and counts.
+Aim: at most 1.2.
 """
 
 

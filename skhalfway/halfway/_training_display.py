@@ -150,6 +150,7 @@ class TrainingHistoryDisplay:
             values = getattr(history, name)
             (self.lines_[name],) = ax.plot(history.epochs, values, label=label, color=hues[name], **style)
         ax.set_xscale("symlog", linthresh=1)
+        ax.xaxis.set_major_formatter("{x:g}")
         ax.set(xlabel="epoch", ylabel="share, correlation, or position", xlim=(0, history.epochs[-1] * 1.05))
         ax.set_ylim(min(-0.02, ax.get_ylim()[0]), 1.02)
         ax.grid(alpha=0.3)

@@ -1,0 +1,260 @@
+"""Autoencoder: a manifold learned by a small neural network."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from math import isfinite
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.utils import check_array, check_random_state
+from sklearn.utils.validation import check_is_fitted, validate_data
+from torch import nn
+
+
+class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+    """Find a curved manifold near the data: a small autoencoder, as a transformer.
+
+    An encoder and a decoder, mirror images of each other, are trained to give
+    back what they are given (mean squared error, Adam, a learning rate that
+    falls to 0 along a cosine). Inside, features are centred and divided by one
+    number for all, so that units do not matter and distances keep their
+    proportions. Without hidden layers it spans the space of ``PCA``; [1]_
+    shows that there is no other minimum.
+
+    Parameters
+    ----------
+    n_components : int, default=2
+        Dimensions of the manifold, at most the number of features.
+    hidden_layer_sizes : sequence of int, default=(64,)
+        Widths of the encoder's hidden layers, of SiLU units, which are smooth
+        so that the manifold has tangents; the decoder has them in reverse.
+    max_iter : int, default=200
+        Epochs.
+    batch_size : int, default=128
+        Samples that a step is taken on.
+    learning_rate : float, default=3e-3
+        Of the first step.
+    random_state : int, RandomState instance or None, default=None
+        For initial weights and the order of samples. torch's own randomness
+        is neither used nor changed.
+
+    Attributes
+    ----------
+    encoder_, decoder_ : torch.nn.Sequential
+        In float64, between scaled features and latents.
+    mean_ : ndarray of shape (n_features,)
+        Centre of the data.
+    scale_ : float
+        Root mean square distance of a feature from its centre.
+    loss_curve_ : list of float
+        Mean squared error of each epoch, as a share of the features' variance.
+    n_iter_ : int
+        Epochs trained.
+    n_features_in_ : int
+        Number of features.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Their names, where X has names that are all strings.
+
+    See Also
+    --------
+    manifold_parts : Parts of a perturbation along a manifold and across it.
+
+    References
+    ----------
+    .. [1] Baldi & Hornik, "Neural networks and principal component analysis:
+       learning from examples without local minima", Neural Networks 2, 1989.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skhalfway.halfway import Autoencoder
+    >>> t = np.linspace(0, np.pi, 200)
+    >>> half_circle = np.column_stack([np.cos(t), np.sin(t)])
+    >>> autoencoder = Autoencoder(1, max_iter=100, random_state=0).fit(half_circle)
+    >>> back = autoencoder.inverse_transform(autoencoder.transform(half_circle))
+    >>> bool(np.abs(back - half_circle).max() < 0.2)
+    True
+    """
+
+    def __init__(
+        self,
+        n_components: int = 2,
+        *,
+        hidden_layer_sizes: Sequence[int] = (64,),
+        max_iter: int = 200,
+        batch_size: int = 128,
+        learning_rate: float = 3e-3,
+        random_state: Any = None,
+    ) -> None:
+        self.n_components = n_components
+        self.hidden_layer_sizes = hidden_layer_sizes
+        self.max_iter = max_iter
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.random_state = random_state
+
+    def fit(self, X: Any, y: Any = None) -> Autoencoder:
+        """Train encoder and decoder.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Samples.
+        y : None
+            Ignored.
+
+        Returns
+        -------
+        self : Autoencoder
+            The fitted transformer.
+
+        Raises
+        ------
+        ValueError
+            If a parameter or the data is invalid.
+        """
+        self._check_parameters()
+        X = validate_data(self, X, dtype=[np.float64, np.float32]).astype(float)
+        n_features = X.shape[1]
+        if self.n_components > n_features:
+            raise ValueError(
+                f"n_components={self.n_components}, but X has n_features={n_features}; "
+                "a manifold has no more dimensions than the space it lies in"
+            )
+        self.mean_ = X.mean(axis=0)
+        x = X - self.mean_
+        self.scale_ = float(np.sqrt((x**2).mean())) or 1.0
+        data = torch.from_numpy(x / self.scale_)
+        seed = check_random_state(self.random_state).randint(2**31 - 1)
+        generator = torch.Generator().manual_seed(int(seed))
+        widths = [n_features, *self.hidden_layer_sizes, self.n_components]
+        self.encoder_, self.decoder_ = _layers(widths, generator), _layers(widths[::-1], generator)
+        self._train(data, generator)
+        self._n_features_out, self.n_iter_ = self.n_components, self.max_iter
+        return self
+
+    def _train(self, data: torch.Tensor, generator: torch.Generator) -> None:
+        weights = [*self.encoder_.parameters(), *self.decoder_.parameters()]
+        optimizer = torch.optim.Adam(weights, lr=self.learning_rate)
+        n_batches = -(-len(data) // self.batch_size)
+        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, self.max_iter * n_batches)
+        self.loss_curve_ = []
+        for _ in range(self.max_iter):
+            total = 0.0
+            for rows in torch.randperm(len(data), generator=generator).split(self.batch_size):
+                x = data[rows]
+                loss = nn.functional.mse_loss(self.decoder_(self.encoder_(x)), x)
+                gradients = torch.autograd.grad(loss, weights)
+                for weight, gradient in zip(weights, gradients, strict=True):
+                    weight.grad = gradient
+                optimizer.step()
+                schedule.step()
+                total += loss.item() * len(rows)
+            self.loss_curve_.append(total / len(data))
+        for weight in weights:
+            weight.grad = None
+            weight.requires_grad_(False)
+
+    def transform(self, X: Any) -> Any:
+        """Encode samples.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Samples.
+
+        Returns
+        -------
+        Z : ndarray of shape (n_samples, n_components)
+            Latents.
+        """
+        check_is_fitted(self)
+        X = validate_data(self, X, dtype=[np.float64, np.float32], reset=False)
+        scaled = torch.from_numpy((X.astype(float) - self.mean_) / self.scale_)
+        return self.encoder_(scaled).numpy().astype(X.dtype)
+
+    def inverse_transform(self, Z: Any) -> NDArray[Any]:
+        """Decode latents.
+
+        Parameters
+        ----------
+        Z : array-like of shape (n_samples, n_components)
+            Latents.
+
+        Returns
+        -------
+        X : ndarray of shape (n_samples, n_features)
+            Points of the manifold.
+        """
+        Z = self._latents(Z)
+        decoded = self.decoder_(torch.from_numpy(Z.astype(float))).numpy()
+        return (decoded * self.scale_ + self.mean_).astype(Z.dtype)
+
+    def jacobian(self, Z: Any) -> NDArray[np.float64]:
+        """Derivatives of the decoder.
+
+        Parameters
+        ----------
+        Z : array-like of shape (n_samples, n_components)
+            Latents.
+
+        Returns
+        -------
+        jacobian : ndarray of shape (n_samples, n_features, n_components)
+            Of :meth:`inverse_transform`: its columns span the manifold's
+            tangent space there.
+        """
+        values = torch.from_numpy(self._latents(Z).astype(float))
+        slopes = self.scale_ * torch.eye(self.n_components, dtype=torch.float64).expand(len(values), -1, -1)
+        for layer in self.decoder_:
+            # the chain rule; torch.func.jacfwd gives the same, many times slower
+            if isinstance(layer, nn.Linear):
+                slopes = layer.weight @ slopes
+            else:
+                s = values.sigmoid()
+                slopes = (s * (1 + values * (1 - s)))[:, :, None] * slopes
+            values = layer(values)
+        return slopes.numpy()
+
+    def _latents(self, Z: Any) -> NDArray[Any]:
+        check_is_fitted(self)
+        Z = check_array(Z, dtype=[np.float64, np.float32], input_name="Z")
+        if Z.shape[1] != self.n_components:
+            raise ValueError(f"Z must have n_components={self.n_components} columns, got {Z.shape[1]}")
+        return Z
+
+    def _check_parameters(self) -> None:
+        for name in ("n_components", "max_iter", "batch_size"):
+            value = getattr(self, name)
+            if not isinstance(value, Integral) or isinstance(value, bool) or value < 1:
+                raise ValueError(f"{name} must be an integer >= 1, got {value!r}")
+        sizes, rate = self.hidden_layer_sizes, self.learning_rate
+        if not isinstance(sizes, Sequence) or not all(
+            isinstance(width, Integral) and not isinstance(width, bool) and width >= 1 for width in sizes
+        ):
+            raise ValueError(f"hidden_layer_sizes must be a sequence of integers >= 1, got {sizes!r}")
+        if not isinstance(rate, Real) or isinstance(rate, bool) or not isfinite(rate) or rate <= 0:
+            raise ValueError(f"learning_rate must be a finite number > 0, got {rate!r}")
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
+        return tags
+
+
+def _layers(widths: list[int], generator: torch.Generator) -> nn.Sequential:
+    """Linear layers with SiLU between them, initialised as torch does, from ``generator`` alone."""
+    layers: list[nn.Module] = []
+    for n_in, n_out in pairwise(widths):
+        layer = nn.utils.skip_init(nn.Linear, n_in, n_out, dtype=torch.float64)
+        bound = n_in**-0.5
+        for weight in (layer.weight, layer.bias):
+            nn.init.uniform_(weight, -bound, bound, generator=generator)
+        layers += [layer, nn.SiLU()]
+    return nn.Sequential(*layers[:-1])

@@ -1,0 +1,94 @@
+"""What is recorded of a model while it is trained."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from numbers import Integral
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.utils import check_random_state
+
+from skhalfway.halfway._crossings import check_tol, trace_all
+from skhalfway.halfway._pairs import sample_pairs
+from skhalfway.models import Model
+
+
+class Recorder:
+    """The paths of a history, and what was seen on them so far.
+
+    ``labels`` are class indices of the training samples ``X``.
+    """
+
+    def __init__(
+        self,
+        X: NDArray[Any],
+        labels: NDArray[np.intp],
+        *,
+        every: int,
+        n_pairs: int,
+        tol: float,
+        random_state: Any,
+    ) -> None:
+        check_tol(tol)
+        check_count("every", every)
+        with undisturbed():
+            rng = check_random_state(random_state)
+            kinds = [
+                sample_pairs(X, labels, pairs=kind, n_pairs=n_pairs, random_state=rng)
+                for kind in ("random", "nearest")
+            ]
+        rows = np.concatenate(kinds)
+        self.every, self.tol, self.n_pairs = every, tol, n_pairs
+        self.ends = X[rows[:, 0]], X[rows[:, 1]]
+        self.labels, self.each_once = labels[rows], np.unique(rows, return_index=True)[1]
+        apart = np.subtract(*self.ends, dtype=float)[n_pairs:].reshape(n_pairs, -1)
+        self.lengths = np.linalg.norm(apart, axis=1)
+        self.epochs: list[float] = []
+        self._seen: list[tuple[Any, ...]] = []
+
+    def record(self, model: Model, epoch: float) -> None:
+        """Trace the paths on the model as it is now, and leave it and all randomness as they were."""
+        with undisturbed(), model.evaluating():
+            (trace,) = trace_all([model], *self.ends, self.tol)
+        right = trace.labels[:, [0, -1]] == self.labels
+        position = trace.position[self.n_pairs :]
+        distance = np.where(np.isnan(position), np.inf, position * self.lengths)
+        self.epochs.append(epoch)
+        self._seen.append(
+            (
+                trace.position[: self.n_pairs],
+                right[: self.n_pairs].all(axis=1),
+                distance,
+                right.ravel()[self.each_once].mean(),
+            )
+        )
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """What was recorded so far, as a :class:`TrainingHistory` takes it."""
+        names = ("crossings", "counted", "distances", "accuracy")
+        seen = map(np.stack, zip(*self._seen, strict=True))
+        return {"epochs": np.array(self.epochs, dtype=float)} | dict(zip(names, seen, strict=True))
+
+
+def check_count(name: str, value: Any) -> None:
+    if not isinstance(value, Integral) or isinstance(value, bool) or value < 1:
+        raise ValueError(f"{name} must be an integer >= 1, got {value!r}")
+
+
+@contextmanager
+def undisturbed() -> Iterator[None]:
+    """The global randomness of numpy, and of torch where it is in use, is afterwards as it was."""
+    state, torch = np.random.get_state(), sys.modules.get("torch")
+    try:
+        if torch is None:
+            yield
+        else:
+            devices = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else ()
+            with torch.random.fork_rng(devices=devices):
+                yield
+    finally:
+        np.random.set_state(state)

@@ -1,0 +1,86 @@
+"""Tangents of a manifold at samples, and projections on them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.decomposition import PCA, IncrementalPCA
+from sklearn.utils.validation import check_is_fitted
+
+from skhalfway._blocks import blocks
+
+# Directions along which a decoder moves less than this share of its most are taken for rounding.
+_RANK_TOL = 1e-6
+
+Projection = Callable[[NDArray[np.float64]], NDArray[np.float64]]
+
+
+def check_manifold(manifold: Any) -> None:
+    missing = [name for name in ("transform", "inverse_transform") if not hasattr(manifold, name)]
+    if missing or isinstance(manifold, type):
+        what = f"{type(manifold).__name__} has no {' and no '.join(missing)}" if missing else repr(manifold)
+        raise TypeError(f"a manifold is a fitted transformer with an inverse, but got {what}; try PCA")
+    check_is_fitted(manifold)
+
+
+def projections(manifold: Any, X: NDArray[Any]) -> Iterator[tuple[slice, Projection]]:
+    """Some rows at a time, and a function that projects changes of these on the manifold."""
+    n_features = getattr(manifold, "n_features_in_", X.shape[1])
+    if X.shape[1] != n_features:
+        raise ValueError(f"X has {X.shape[1]} features, but the manifold lies in a space of {n_features}")
+    if isinstance(manifold, (PCA, IncrementalPCA)):
+        # whitened or not, components are orthonormal; QR makes those of float32 so in float64
+        V = np.linalg.qr(manifold.components_.T.astype(float))[0]
+        yield slice(None), lambda change: change @ V @ V.T
+        return
+    names = getattr(manifold, "feature_names_in_", None)
+    n_latents = np.shape(manifold.transform(_table(X[:1], names)))[1]
+    # tangents, and for differences two points for each, of as many values as there are features
+    for rows in blocks(len(X), 3 * n_features * n_latents):
+        yield rows, partial(_along, _tangents(manifold, _table(X[rows], names)))
+
+
+def _along(basis: NDArray[np.float64], change: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.einsum("nfk,nk->nf", basis, np.einsum("nfk,nf->nk", basis, change))
+
+
+def _table(X: NDArray[Any], names: Any) -> Any:
+    """X as the manifold was fitted on it: under column names, where it had any."""
+    if names is None:
+        return X
+    import pandas as pd
+
+    return pd.DataFrame(X, columns=names)
+
+
+def _tangents(manifold: Any, X: Any) -> NDArray[np.float64]:
+    """Orthonormal tangents at samples, (n_samples, n_features, n_tangents); 0 for what is missing."""
+    Z = np.asarray(manifold.transform(X), dtype=float)
+    own = getattr(manifold, "jacobian", None)
+    jacobian = _differences(manifold, Z) if own is None else np.asarray(own(Z), dtype=float)
+    orthonormal, triangle = np.linalg.qr(jacobian)
+    # QR completes a basis with any directions where the Jacobian has not full rank: R tells which
+    left, stretch, _ = np.linalg.svd(triangle)
+    full = stretch > _RANK_TOL * stretch.max(axis=1, keepdims=True)
+    return orthonormal @ (left * full[:, None])
+
+
+def _differences(manifold: Any, Z: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Jacobian of ``inverse_transform`` by central differences."""
+    n, k = Z.shape
+    # the step at which errors of rounding and of curvature are of one size
+    step = np.cbrt(np.finfo(float).eps) * np.maximum(1.0, np.abs(Z))
+    steps = step[:, :, None] * np.eye(k)
+    ends = np.stack([Z[:, None] + steps, Z[:, None] - steps]).reshape(-1, k)
+    decoded = np.asarray(manifold.inverse_transform(ends))
+    if decoded.dtype != float:
+        raise ValueError(
+            f"inverse_transform of {type(manifold).__name__} returns {decoded.dtype}, too coarse to find "
+            "its derivatives from; fit it on float64, or give it a jacobian(Z)"
+        )
+    plus, minus = decoded.reshape(2, n, k, -1)
+    return np.swapaxes((plus - minus) / (2 * step[:, :, None]), 1, 2)

@@ -1,0 +1,288 @@
+"""TrainingHistory: how crossings move while a model learns; recorded from any estimator with partial_fit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator
+from sklearn.exceptions import NotFittedError
+from sklearn.utils import _safe_indexing, check_random_state, column_or_1d
+
+from skhalfway._inputs import check_labels
+from skhalfway.halfway._measurement import agreement, deviation
+from skhalfway.halfway._points import read_points
+from skhalfway.halfway._recorder import Recorder, check_count
+from skhalfway.models import Model, as_model
+from skhalfway.models._as_model import check_kind
+from skhalfway.models._kinds import inner_skorch_net
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from skhalfway.halfway._training_display import TrainingHistoryDisplay
+
+_N_LINES = 10  # that a history is told in
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class TrainingHistory:
+    """Where a model's answers change, on the same paths, while it is trained.
+
+    Made by :func:`halfway_history` and :class:`HalfwayCallback`; arrays are
+    read-only. Pairs of different classes are of two kinds, drawn once: random
+    ones, for the crossings, and samples with the nearest of another class, for
+    the distances. A random pair counts while the model classifies both right.
+
+    Crossings, deviation and agreement are this package's own formalisation of
+    the title of [1]_, whose definitions are not public to us. That a decision
+    boundary first comes close to the data and then bulges around the samples
+    ("clinging" and "dimpling") is the claim of [2]_, which these figures are
+    there to look at; the figures are ours.
+
+    Parameters
+    ----------
+    epochs : ndarray of shape (n_records,)
+        Epochs trained, increasing; a first batch is a part of one.
+    crossings : ndarray of shape (n_records, n_pairs)
+        First crossing on each path, from 0 to 1; nan where the answer never
+        changes.
+    counted : bool ndarray of shape (n_records, n_pairs)
+        Whether both samples are classified right.
+    distances : ndarray of shape (n_records, n_samples)
+        Euclidean distance from samples to the first crossing towards the
+        nearest sample of another class; inf where the answer never changes.
+    accuracy : ndarray of shape (n_records,)
+        On the samples of all pairs, each taken once.
+
+    See Also
+    --------
+    TrainingHistoryDisplay : Draws it.
+
+    References
+    ----------
+    .. [1] BenShmuel, "Meet you halfway: explaining deep learning mysteries",
+       arXiv 2206.04463, 2022.
+    .. [2] Shamir, Melamed & BenShmuel, "The dimpled manifold model of
+       adversarial examples in machine learning", arXiv 2106.10151, 2021.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skhalfway.halfway import TrainingHistory
+    >>> history = TrainingHistory(
+    ...     epochs=np.array([0, 1, 2]),
+    ...     crossings=np.array([[np.nan, 0.9, 0.1], [0.8, 0.7, 0.4], [0.6, 0.5, 0.4]]),
+    ...     counted=np.array([[False, True, False], [True, True, True], [True, True, True]]),
+    ...     distances=np.array([[np.inf, np.inf], [2.0, 3.0], [1.0, 2.0]]),
+    ...     accuracy=np.array([0.5, 1.0, 1.0]),
+    ... )
+    >>> history
+    TrainingHistory: 3 records of 3 pairs and 2 samples
+       epoch  accuracy  deviation  agreement  distance  crossed
+           0     0.500      0.400        nan       inf    0.000
+           1     1.000      0.200      1.000       2.5    1.000
+           2     1.000      0.067      1.000       1.5    1.000
+    """
+
+    epochs: NDArray[np.float64]
+    crossings: NDArray[np.float64]
+    counted: NDArray[np.bool_]
+    distances: NDArray[np.float64]
+    accuracy: NDArray[np.float64]
+
+    def __post_init__(self) -> None:
+        arrays = {field.name: np.array(getattr(self, field.name)) for field in fields(self)}
+        n = len(arrays["epochs"])
+        for name, array in arrays.items():
+            ndim = 1 if name in ("epochs", "accuracy") else 2
+            if array.ndim != ndim or len(array) != n or not n:
+                raise ValueError(f"{name} must have {ndim} axes and a row for each epoch, got {array.shape}")
+            array.setflags(write=False)
+            object.__setattr__(self, name, array)
+        if (np.diff(self.epochs) <= 0).any():
+            raise ValueError(f"epochs must increase, got {self.epochs.tolist()}")
+        if self.counted.shape != self.crossings.shape or np.isnan(self.crossings[self.counted]).any():
+            raise ValueError(
+                "counted must have the shape of crossings, and be true only where there is a crossing"
+            )
+
+    @property
+    def deviation(self) -> NDArray[np.float64]:
+        """Halfway deviation at each record: mean distance of crossings from 1/2 over pairs that count."""
+        return deviation(self.crossings, self.counted)
+
+    @property
+    def agreement(self) -> NDArray[np.float64]:
+        """Halfway agreement with the last record: rank correlation of crossings where both count."""
+        last = len(self.epochs) - 1
+        pairs = (np.array([i, last]) for i in range(last + 1))
+        return np.array([agreement(self.crossings[two], self.counted[two])[0, 1] for two in pairs])
+
+    @property
+    def boundary_distance(self) -> NDArray[np.float64]:
+        """Median of :attr:`distances` at each record; inf where fewer than half of the paths cross."""
+        return np.median(self.distances, axis=1)
+
+    @property
+    def crossed(self) -> NDArray[np.float64]:
+        """Share of the samples whose path towards another class has a crossing."""
+        return np.isfinite(self.distances).mean(axis=1)
+
+    def to_frame(self) -> pd.DataFrame:
+        """Everything by record.
+
+        Returns
+        -------
+        frame : DataFrame
+            Indexed by epoch, with columns accuracy, deviation, agreement,
+            boundary_distance and crossed.
+        """
+        import pandas as pd
+
+        names = ("accuracy", "deviation", "agreement", "boundary_distance", "crossed")
+        index = pd.Index(self.epochs, name="epoch")
+        return pd.DataFrame({name: getattr(self, name) for name in names}, index=index)
+
+    def plot(self, **kwargs: Any) -> TrainingHistoryDisplay:
+        """Draw the history.
+
+        Parameters
+        ----------
+        **kwargs : dict
+            Passed to :meth:`TrainingHistoryDisplay.plot`.
+
+        Returns
+        -------
+        display : TrainingHistoryDisplay
+            With the axes it drew on.
+        """
+        from skhalfway.halfway._training_display import TrainingHistoryDisplay
+
+        return TrainingHistoryDisplay.from_history(self, **kwargs)
+
+    def __repr__(self) -> str:
+        n, (n_pairs, n_samples) = len(self.epochs), (self.crossings.shape[1], self.distances.shape[1])
+        lines = [f"TrainingHistory: {n} records of {n_pairs} pairs and {n_samples} samples"]
+        lines.append("   epoch  accuracy  deviation  agreement  distance  crossed")
+        shown = np.unique(np.linspace(0, n - 1, min(n, _N_LINES)).round().astype(int))
+        for epoch, row in self.to_frame().iloc[shown].iterrows():
+            lines.append(
+                f"{epoch:>8.4g}  {row.accuracy:>8.3f}  {row.deviation:>9.3f}  {row.agreement:>9.3f}  "
+                f"{row.boundary_distance:>8.4g}  {row.crossed:>7.3f}"
+            )
+        return "\n".join(lines)
+
+
+def halfway_history(
+    estimator: Any,
+    X: Any,
+    y: Any,
+    *,
+    n_epochs: int,
+    batch_size: int = 32,
+    every: int = 1,
+    n_pairs: int = 500,
+    tol: float = 1e-3,
+    random_state: Any = None,
+) -> TrainingHistory:
+    """Train an estimator with ``partial_fit``, and record its crossings.
+
+    Parameters
+    ----------
+    estimator : object
+        Classifier with ``partial_fit``: ``MLPClassifier``, ``SGDClassifier``,
+        ``GaussianNB``... It is trained itself, no clone; a fitted one goes on
+        from where it is. For a skorch net, use :class:`HalfwayCallback`.
+    X : array-like of shape (n_samples, n_features)
+        Training samples.
+    y : array-like of shape (n_samples,)
+        Their labels.
+    n_epochs : int
+        How often all samples are gone through, each time in another order.
+    batch_size : int, default=32
+        Samples that are given to ``partial_fit`` at once.
+    every : int, default=1
+        Epochs between two records. The end is always recorded, and so is the
+        beginning: the estimator as it is given or, where it is not fitted and
+        so no classifier yet, after its first batch.
+    n_pairs : int, default=500
+        Random pairs, and nearest ones: as many of each; at most the number of
+        samples.
+    tol : float, default=1e-3
+        Largest error of a crossing; see :func:`crossings`.
+    random_state : int, RandomState instance or None, default=None
+        For the pairs and the order of samples. The estimator's own randomness
+        is neither used nor changed.
+
+    Returns
+    -------
+    history : TrainingHistory
+        Deviation, agreement with the final model, distance of the boundary and
+        accuracy over training.
+
+    Raises
+    ------
+    ValueError
+        If a parameter or the data is invalid, if there are fewer than two
+        classes, or labels that the fitted estimator does not know.
+    TypeError
+        If the estimator is no classifier, or has no ``partial_fit``.
+
+    See Also
+    --------
+    HalfwayCallback : The same for skorch.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.linear_model import SGDClassifier
+    >>> from skhalfway.halfway import halfway_history
+    >>> X, y = load_iris(return_X_y=True)
+    >>> net = SGDClassifier(random_state=0)
+    >>> history = halfway_history(net, X, y, n_epochs=5, n_pairs=100, random_state=0)
+    >>> history.epochs.round(2)
+    array([0.21, 1.  , 2.  , 3.  , 4.  , 5.  ])
+    >>> history.to_frame().columns.tolist()
+    ['accuracy', 'deviation', 'agreement', 'boundary_distance', 'crossed']
+    """
+    check_kind(estimator)
+    if not hasattr(estimator, "partial_fit") or inner_skorch_net(estimator) is not None:
+        name = type(estimator).__name__
+        hint = "which has no partial_fit" if not hasattr(estimator, "partial_fit") else "a skorch net"
+        raise TypeError(
+            f"halfway_history trains with partial_fit, but got {name}, {hint}; "
+            "skorch nets record with HalfwayCallback"
+        )
+    check_count("n_epochs", n_epochs)
+    check_count("batch_size", batch_size)
+    points = read_points(BaseEstimator(), X, reset=True)
+    y = column_or_1d(y)
+    model = _fitted(estimator)
+    classes = np.unique(y) if model is None else model.classes_
+    assert classes is not None
+    labels = check_labels(y, classes, len(points))
+    rng = check_random_state(random_state)
+    recorder = Recorder(points, labels, every=every, n_pairs=n_pairs, tol=tol, random_state=rng)
+    if model is not None:
+        recorder.record(model, 0)
+    for epoch in range(1, n_epochs + 1):
+        order = rng.permutation(len(y))
+        for begin in range(0, len(y), batch_size):
+            rows = order[begin : begin + batch_size]
+            estimator.partial_fit(_safe_indexing(X, rows), y[rows], classes=classes)
+            if not recorder.epochs and batch_size < len(y):
+                recorder.record(as_model(estimator), batch_size / len(y))
+        if epoch % every == 0 or epoch == n_epochs:
+            recorder.record(as_model(estimator), epoch)
+    return TrainingHistory(**recorder.arrays())
+
+
+def _fitted(estimator: Any) -> Model | None:
+    """The estimator as it is; None where it is yet to be fitted."""
+    try:
+        return as_model(estimator)
+    except NotFittedError:
+        return None
