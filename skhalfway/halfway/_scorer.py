@@ -100,9 +100,15 @@ class HalfwayScorer(ModelCollection):
     ... }
     >>> scorer = HalfwayScorer(random_state=0).fit(models)
     >>> scorer.measure(X, y)
-    XX
+    HalfwayMeasurement: 3 models, 500 pairs, mean agreement 0.843 [0.816 0.866]
+    model  deviation [95 %]     median crossing  pairs that count
+    lr     0.168 [0.156 0.179]  .42              477
+    svm    0.181 [0.169 0.192]  .41              481
+    tree   0.174 [0.163 0.186]  .42              500
     >>> scorer.predict_transfer(X, y, eps=0.5).round(2)
-    XX
+    array([[0.44, 0.36, 0.43],
+           [0.42, 0.4 , 0.5 ],
+           [0.34, 0.32, 0.6 ]])
     """
 
     def __init__(
