@@ -31,7 +31,7 @@ from numpy.typing import NDArray
 from run import table
 from scipy.stats import rankdata
 from tqdm.auto import tqdm
-from zoo import CACHE, DEVELOPMENT, HELD_OUT, Entry, load, zoo
+from zoo import CACHE, DEVELOPMENT, FRESH, HELD_OUT, RELABELLED, Entry, load, zoo
 
 Array = NDArray[np.float64]
 N_RESAMPLES = 2000
@@ -209,7 +209,7 @@ def hyper_table(judged: list[Judged]) -> str:
     return ragged(rows, last="Psi")
 
 
-def verdict(judged: list[Judged], against: str) -> str:
+def verdict(judged: list[Judged], against: str, ours: str = OURS) -> str:
     """Rank of ours among published measures, and its distance from the best of them."""
     rows, places, above, below, tested = [], [], 0, 0, 0
     for one in judged:
@@ -220,12 +220,12 @@ def verdict(judged: list[Judged], against: str) -> str:
             points = {title: float(values[0]) for title, values in found.items()}
             best = best_published(points)
             published = [value for title, value in points.items() if not MEASURES[title].ours]
-            places.append(1 + sum(value > points[OURS] for value in published))
-            apart = found[OURS] - found[best]
+            places.append(1 + sum(value > points[ours] for value in published))
+            apart = found[ours] - found[best]
             row = {
                 "data set": one.name,
                 "models": group,
-                OURS: f"{points[OURS]:.2f}",
+                ours: f"{points[ours]:.2f}",
                 "its place": f"{places[-1]} of {len(published) + 1}",
                 "best published": best,
                 "its tau": f"{points[best]:.2f}",
@@ -237,24 +237,37 @@ def verdict(judged: list[Judged], against: str) -> str:
                 row["difference"] = cell(apart)
             rows.append(row)
     text = (
-        f"No published measure is ahead of the {OURS} in {places.count(1)} of {len(places)} comparisons "
+        f"No published measure is ahead of the {ours} in {places.count(1)} of {len(places)} comparisons "
         f"(mean place {np.mean(places):.1f}). Against the best published one, which is chosen afterwards for "
         f"a row, the interval of the difference lies above 0 in {above} and below 0 in {below} of {tested}."
     )
     return f"{text}\n\n{table(rows)}"
 
 
-def part(title: str, judged: list[Judged]) -> str:
+def part(title: str, judged: list[Judged], ours: tuple[str, ...] = (OURS,)) -> str:
     sections = [f"## {title}", zoo_table(judged)]
     if OURS in judged[0].columns:
-        for against, title in (("error", "test error"), ("gap", "the generalisation gap")):
-            sections += [f"### Ours against the published measures: {title}", verdict(judged, against)]
+        for one in ours:
+            for against, what in (("error", "test error"), ("gap", "the generalisation gap")):
+                sections += [f"### The {one} against the published measures: {what}"]
+                sections += [verdict(judged, against, one)]
     else:
         sections.append("Published measures only: ours are computed here with `--held-out`.")
-    for one in judged:
-        sections += [f"### {one.name}", measure_table(one)]
+    for data in judged:
+        sections += [f"### {data.name}", measure_table(data)]
     sections += ["### Psi by hyper-parameter: ours, and the best published measure", hyper_table(judged)]
     return "\n\n".join(sections)
+
+
+HISTORY = """\
+In bold: ours, this project's own formalisation. **The halfway score is in its second version.** The first
+was chosen on digits and gaussians, computed once on breast cancer, wine, diabetes and patches, and failed
+there: it counts 0 for a pair of training samples that gets one answer, so on two classes with noisy labels
+it punishes the networks that see through the noise. The second was chosen on digits and gaussians again,
+the latter with its classes merged into two as well. It was settled before it was computed on any other
+data; but since the first look told where to look, iris, hastie and ringnorm are what is held out from *it*,
+and the other four say what it mends.
+"""
 
 
 NOT_TESTED = """\
@@ -280,15 +293,19 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="every eighth model: a trial of the program")
     parser.add_argument("--output", type=Path, default=PAGE)
     given = parser.parse_args()
-    development = [Judged(name, ours=True, quick=given.quick) for name in DEVELOPMENT]
-    held_out = [Judged(name, ours=given.held_out, quick=given.quick) for name in HELD_OUT]
+    development = [Judged(name, ours=True, quick=given.quick) for name in (*DEVELOPMENT, *RELABELLED)]
+    held_out, fresh = (
+        [Judged(name, ours=given.held_out, quick=given.quick) for name in names]
+        for names in (HELD_OUT, FRESH)
+    )
+    first = f"{OURS}, first version"
     sections = [
         "# Measures of generalisation",
         "    python benchmarks/generalisation.py --held-out",
         (__doc__ or "").strip(),
-        "In bold: ours, this project's own formalisation. They were developed with the development data sets "
-        "in sight, and are computed on those held out once they are settled.",
-        part("Held-out data sets", held_out),
+        HISTORY.strip(),
+        part("Held out from both versions", fresh, (OURS, first)),
+        part("Held out from the first version", held_out, (first, OURS)),
         part("Development data sets", development),
         NOT_TESTED,
     ]

@@ -251,14 +251,27 @@ def noise_borne(
 
 
 def n_pairs(entry: Entry) -> int:
-    """N_PAIRS, or as many ordered pairs as there are of different labels."""
+    """N_PAIRS, or as many ordered pairs as there are of different labels, and of one."""
     counts = np.bincount(entry.y_train)
-    return min(N_PAIRS, int(counts.sum() ** 2 - (counts**2).sum()))
+    apart, within = counts.sum() ** 2 - (counts**2).sum(), (counts * (counts - 1)).sum()
+    return int(min(N_PAIRS, apart, within))
 
 
 def halfway(entry: Entry) -> float:
     """halfway_score of skhalfway, with its defaults (of fewer pairs where there are not as many)."""
     return halfway_score(entry.model, entry.X_train, entry.y_train, n_pairs=n_pairs(entry))
+
+
+def halfway_first(entry: Entry) -> float:
+    """The first version of the halfway score: mean (1 - 2 |t - 1/2|)^2 / n over pairs of different labels.
+
+    A pair that gets one answer counts 0, which is wrong of a model that sees through noisy labels.
+    """
+    y = entry.y_train
+    pairs = sample_pairs(entry.X_train, y, n_pairs=n_pairs(entry), random_state=0)
+    found = crossings(entry.model, entry.X_train[pairs[:, 0]], entry.X_train[pairs[:, 1]])
+    counts = (1 - 2 * np.abs(found.position - 0.5)) ** 2 / np.maximum(found.n_changes, 1)
+    return float(np.where(found.start_class != found.end_class, counts, 0.0).mean())
 
 
 def halfway_deviation(entry: Entry) -> float:
@@ -304,6 +317,7 @@ MEASURES: dict[str, Measure] = {
     "Davies-Bouldin": Measure(davies_bouldin, "network"),
     "Davies-Bouldin x mixup": Measure(davies_bouldin_mixup, "network"),
     "halfway score": Measure(halfway, "predictions", ours=True),
+    "halfway score, first version": Measure(halfway_first, "predictions", ours=True),
     "halfway deviation": Measure(halfway_deviation, "predictions", ours=True),
 }
 OURS = "halfway score"

@@ -16,36 +16,57 @@ from skhalfway.halfway import crossings, halfway_score, sample_pairs
 
 def test_formula(iris, iris_models):
     X, y = iris
-    pairs = sample_pairs(X, y, n_pairs=500, random_state=0)
+    rng = np.random.RandomState(0)
+    pairs = sample_pairs(X, y, n_pairs=500, random_state=rng)
+    within = sample_pairs(X, y, pairs="within", n_pairs=500, random_state=rng)
+    middle = (X[within[:, 0]] + X[within[:, 1]]) / 2
     for model in iris_models.values():
         found = crossings(model, X[pairs[:, 0]], X[pairs[:, 1]])
-        expected = [
-            (1 - 2 * abs(t - 0.5)) ** 2 / n if start != end else 0.0
+        counts = [
+            (1 - 2 * abs(t - 0.5)) ** 2 / n
             for t, n, start, end in zip(
                 found.position, found.n_changes, found.start_class, found.end_class, strict=True
             )
+            if start != end
         ]
-        np.testing.assert_allclose(halfway_score(model, X, y), np.mean(expected))
+        kept = np.mean(model.predict(middle) == y[within[:, 0]])
+        np.testing.assert_allclose(halfway_score(model, X, y), np.mean(counts) * kept)
 
 
-def test_known_boundaries(rule):
-    X, y = np.array([[0.0], [1.0]]), np.array([0, 1])
-    for position, expected in [(0.5, 1.0), (0.25, 0.25), (0.75, 0.25), (0.125, 1 / 16)]:
-        model = rule(lambda X, position=position: X[:, 0] > position)
-        np.testing.assert_allclose(halfway_score(model, X, y, n_pairs=2, tol=1e-6), expected, atol=1e-5)
-    there_and_back = rule(lambda X: (X[:, 0] > 0.3) & (X[:, 0] < 0.6))
-    assert halfway_score(there_and_back, X, y, n_pairs=2) == 0
-    thrice = rule(lambda X: (X[:, 0] > 0.5) & ~((X[:, 0] > 0.7) & (X[:, 0] < 0.9)))
-    # from 0 it meets 1/2, from 1 it meets 0.9; three changes each
-    np.testing.assert_allclose(
-        halfway_score(thrice, X, y, n_pairs=2, tol=1e-6), (1 + 0.2**2) / 2 / 3, atol=1e-5
-    )
+# two samples of each class at the ends of a line
+X_LINE, Y_LINE = np.array([[0.0], [1e-6], [1.0], [1 + 1e-6]]), np.array(["a", "a", "b", "b"])
 
 
-def test_a_constant_is_worst_and_neighbours_of_two_points_best():
-    X, y = np.array([[0.0, 0], [1, 1]]), np.array(["a", "b"])
-    assert halfway_score(KNeighborsClassifier(1).fit(X, y), X, y, n_pairs=2) == pytest.approx(1, abs=5e-3)
-    assert halfway_score(DummyClassifier().fit(X, y), X, y, n_pairs=2) == 0
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        (lambda x: x > 0.5, 1.0),
+        (lambda x: x > 0.25, 0.25),
+        (lambda x: x > 0.875, 1 / 16),
+        (lambda x: (x > 0.3) & (x < 0.6), 0.0),
+        (lambda x: x < -1, 0.0),
+        # from 0 it is met at 1/2, from 1 at .9; three changes each
+        (lambda x: (x > 0.5) & ~((x > 0.7) & (x < 0.9)), (1 + 0.2**2) / 2 / 3),
+        # right way round on no sample, so halfway between two of a class too
+        (lambda x: x < 0.5, 0.0),
+    ],
+)
+def test_known_boundaries(rule, answer, expected):
+    model = rule(lambda X: answer(X[:, 0]), classes=("a", "b"))
+    found = halfway_score(model, X_LINE, Y_LINE, n_pairs=4, tol=1e-6)
+    np.testing.assert_allclose(found, expected, atol=1e-4)
+
+
+def test_halfway_between_two_of_a_class_counts(rule):
+    """The ends of class a at -1 and 1 surround b at 0: halfway between them lies the other class."""
+    X, y = np.array([[-1.0], [1], [-0.1], [0.1]]), np.array([0, 0, 1, 1])
+    ring = rule(lambda X: np.abs(X[:, 0]) < 0.5)
+    assert 0.2 < halfway_score(ring, X, y, n_pairs=4) < 0.5, "half of the pairs of one class keep their label"
+
+
+def test_neighbours_of_two_points_are_best_and_a_constant_worst():
+    assert halfway_score(KNeighborsClassifier(1).fit(X_LINE, Y_LINE), X_LINE, Y_LINE, n_pairs=4) > 0.99
+    assert halfway_score(DummyClassifier().fit(X_LINE, Y_LINE), X_LINE, Y_LINE, n_pairs=4) == 0
 
 
 def test_it_prefers_what_generalises_with_no_data_held_out():
@@ -74,6 +95,7 @@ def test_seeds(iris, iris_models):
     [
         ({"n_pairs": 0}, "n_pairs must be an integer >= 1"),
         ({"n_pairs": 10**7}, "there are only 15000 pairs"),
+        ({"n_pairs": 14900}, "pairs='within'"),
         ({"tol": -1}, "tol must be a number"),
         ({"y": np.zeros(150)}, "at least 2 classes"),
         ({"y": np.full(150, 5)}, "not among the classes"),
