@@ -288,6 +288,7 @@ class HalfwayScorer(ModelCollection):
             labels,
             eps=float(eps),
             norm=float(norm),
+            names=list(models),
             random_state=check_random_state(self.random_state),
             n_jobs=self.n_jobs,
         )
