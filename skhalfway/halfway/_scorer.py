@@ -106,9 +106,9 @@ class HalfwayScorer(ModelCollection):
     svm    0.181 [0.169 0.192]  .41              481
     tree   0.174 [0.163 0.186]  .42              500
     >>> scorer.predict_transfer(X, y, eps=0.5).round(2)
-    array([[0.44, 0.36, 0.43],
-           [0.42, 0.4 , 0.5 ],
-           [0.34, 0.32, 0.6 ]])
+    array([[0.51, 0.45, 0.53],
+           [0.48, 0.48, 0.58],
+           [0.34, 0.34, 0.76]])
     """
 
     def __init__(
