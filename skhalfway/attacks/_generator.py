@@ -47,9 +47,11 @@ class AdversarialGenerator(OneToOneFeatureMixin, TransformerMixin, BaseEstimator
           [2]_; ``"mifgsm"``, steps with momentum [3]_.
         - For the nearest sample that fools: ``"deepfool"`` [4]_ and ``"fmn"``
           [5]_ by gradient; ``"tree"`` for trees (exact) and ensembles of trees.
-        - Without a gradient: ``"hopskipjump"`` asks for predictions [6]_,
-          ``"square"`` for scores [7]_; ``"surrogate"`` distils the source into a
-          network and attacks that [8]_.
+        - Without a gradient: ``"hopskipjump"`` asks for predictions [6]_, and so
+          does ``"halfway"``, our own: it regresses the boundary on where the
+          source's answer changes between samples (see Notes); ``"square"`` asks
+          for scores [7]_; ``"surrogate"`` distils the source into a network and
+          attacks that [8]_.
         - A class or an instance of an evasion attack of ART. A class gets
           this object's ``eps``, ``norm``, ``max_iter``, ``step_size`` and
           ``batch_size`` as far as it takes them. An instance keeps its own;
@@ -143,6 +145,19 @@ class AdversarialGenerator(OneToOneFeatureMixin, TransformerMixin, BaseEstimator
 
     ``"hopskipjump"`` starts from other samples of X, and ``"surrogate"`` learns
     from all of them: what they give for one sample depends on the others.
+
+    ``"halfway"`` is this package's own, and no published attack: crossing
+    regression, of :mod:`skhalfway.halfway`, made into one. From a sample, a
+    boundary that is a plane of unit normal n at distance D is crossed in the
+    unit direction u at a distance r with 1 / r = <n, u> / D, so that regression
+    on u gives n / D; a prediction tells whether the crossing in its direction is
+    nearer or further. Segments lead to samples that the source puts in other
+    classes (in the target class), then to points around the nearest crossing so
+    far; each next step goes along n. The samples at the other ends, the
+    partners, are up to 2,000 training samples that :meth:`fit` keeps, asking
+    the source once for their labels, which ``n_queries_`` does not count.
+    Without a fit, and in :class:`~skhalfway.TransferScorer`, they are the other
+    samples of X.
 
     Columns of a DataFrame that hold categories, and missing values, stay as
     they are.
@@ -260,6 +275,12 @@ class AdversarialGenerator(OneToOneFeatureMixin, TransformerMixin, BaseEstimator
         self.classes_ = self._classes(model, array)
         self.estimator_ = source
         self._spread = self.eps_unit, spread
+        self._partners = None
+        if self.attack == "halfway":
+            from skhalfway.attacks._partners import keep_partners
+
+            rng = check_random_state(self.random_state)
+            self._partners = keep_partners(model.reading(Frame.of(X)), array, y, rng)
         self.n_iter_ = 1 if self.attack == "fgsm" else self.max_iter
         return self
 
@@ -426,7 +447,8 @@ class AdversarialGenerator(OneToOneFeatureMixin, TransformerMixin, BaseEstimator
         targeted: bool = False,
     ) -> Outcome:
         """Adversarial samples for checked input, in X's shape and float type."""
-        problem = Problem(model, region, labels, n_classes, targeted)
+        partners = getattr(self, "_partners", None)
+        problem = Problem(model, region, labels, n_classes, targeted, partners)
         rng = check_random_state(self.random_state)
         if not isinstance(self.attack, str):
             return self._run_art(problem, rng)

@@ -53,6 +53,7 @@ KINDS = {
     "deepfool": Kind("_minimum", norms=(np.inf, 2), gradient=True, nearest=True),
     "fmn": Kind("_minimum", gradient=True, nearest=True),
     "hopskipjump": Kind("_hopskipjump", norms=(np.inf, 2), nearest=True),
+    "halfway": Kind("_halfway", norms=(np.inf, 2), nearest=True),
     "square": Kind("_square", norms=(np.inf, 2)),
     "surrogate": Kind("_surrogate", restarts=True),
     "tree": Kind("_tree", nearest=True),

@@ -12,6 +12,7 @@ from skhalfway.attacks._budget import read_budget
 from skhalfway.attacks._constraints import Constraints, Header, Rules, read_constraints
 
 if TYPE_CHECKING:
+    from skhalfway.attacks._partners import Partners
     from skhalfway.attacks._region import Region, Rows
     from skhalfway.models import Model
 
@@ -47,6 +48,8 @@ class Problem:
         Number of the source's classes.
     targeted : bool, default=False
         What ``labels`` are for.
+    partners : Partners or None, default=None
+        Training samples that an attack may know.
     """
 
     model: Model
@@ -54,6 +57,7 @@ class Problem:
     labels: NDArray[np.intp]
     n_classes: int
     targeted: bool = False
+    partners: Partners | None = None
 
     def won(self, predicted: NDArray[np.intp], rows: Rows = EVERY_ROW) -> NDArray[np.bool_]:
         """Where predictions are what the attack wants."""

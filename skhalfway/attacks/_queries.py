@@ -143,16 +143,17 @@ class Queries:
         return Outcome(X_adv, self.n_asked, self.distances)
 
 
-def begin(queries: Queries, rng: np.random.RandomState) -> None:
-    """Ask, for each sample that has not won, for points where it may win, until one does.
+def begin(queries: Queries, rng: np.random.RandomState, samples: NDArray[np.intp] | None = None) -> None:
+    """Ask, for each sample (of some, or all) that has not won, for points where it may win, until one does.
 
     First the nearest other samples of X that lie where the attack wants to be: each costs a query, as what is
     valid for one sample need not be so for another. Then random points between the bounds or, where there are
     none, around the sample, ever further.
     """
     problem, x0, index = queries.problem, queries.x0, np.arange(len(queries.x0))
+    samples = index if samples is None else samples
     for label in np.unique(problem.labels):
-        rows = index[(problem.labels == label) & (queries.distances > 0)]
+        rows = samples[(problem.labels[samples] == label) & (queries.distances[samples] > 0)]
         pool = index[(queries.predicted == label) == problem.targeted]
         if not (len(rows) and len(pool)):
             continue
@@ -164,7 +165,7 @@ def begin(queries: Queries, rng: np.random.RandomState) -> None:
     spread = np.ptp(x0, axis=0) if len(x0) else np.ones(x0.shape[1])
     spread[spread == 0] = 1.0
     for k in range(_N_ROUNDS):
-        rows = index[np.isinf(queries.distances) & queries.open(index)]
+        rows = samples[np.isinf(queries.distances[samples]) & queries.open(samples)]
         for block in blocks(len(rows), _N_DRAWS * x0.shape[1]):
             of = np.repeat(rows[block], np.minimum(_N_DRAWS, queries.n_left(rows[block])))
             near, far = x0[of] - spread * 2**k, x0[of] + spread * 2**k

@@ -91,11 +91,16 @@ BAD_PARAMETERS = [
         for decay in ("a", -1, np.nan)
     ),
     Bad({"attack_params": {"decay": 1}}, "attack_params must be None; name the attack"),
-    Bad({"attack": "square", "norm": 1}, "attack='square' knows norm np.inf or 2, got 1"),
+    *(
+        Bad({"attack": attack, "norm": 1}, f"attack='{attack}' knows norm np.inf or 2, got 1")
+        for attack in ("halfway", "square")
+    ),
     Bad(
         {"attack": "hopskipjump", "n_restarts": 2},
         "'hopskipjump' knows no n_restarts and random_start; 'fgsm', ",
     ),
+    Bad({"attack": "halfway", "random_start": True}, "attack='halfway' knows no n_restarts and random_start"),
+    Bad({"attack": "halfway", "attack_params": {"k": 1}}, r"\['k'\] .* takes \['n_directions', 'radius', "),
     Bad(
         {"attack": "deepfool", "random_start": True}, "attack='deepfool' knows no n_restarts and random_start"
     ),

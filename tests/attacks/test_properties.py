@@ -52,6 +52,8 @@ QUERIES = [
         ("opaque", "auto"),
         ("forest", "hopskipjump"),
         ("cnn", "hopskipjump"),
+        ("forest", "halfway"),
+        ("cnn", "halfway"),
         ("forest", "square"),
         ("cnn", "square"),
         ("opaque", "surrogate"),

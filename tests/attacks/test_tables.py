@@ -158,10 +158,19 @@ def test_missing_values_stay_missing_and_the_rest_is_attacked() -> None:
         ).fit(holes, Y),
     }
     for model in models.values():
-        for attack, norm in (("pgd", np.inf), ("pgd", 2), ("pgd", 1), ("hopskipjump", 2), ("square", np.inf)):
+        for attack, norm in (
+            ("pgd", np.inf),
+            ("pgd", 2),
+            ("pgd", 1),
+            ("hopskipjump", 2),
+            ("halfway", 2),
+            ("square", np.inf),
+        ):
             generator = AdversarialGenerator(
                 FrozenEstimator(model), attack=attack, eps=1.0, norm=norm, max_queries=100, random_state=0
             )
+            if attack == "halfway":  # partners with holes of their own
+                generator.fit(holes, Y)
             made = generator.generate(holes, Y)
             pd.testing.assert_frame_equal(made[CATEGORIES], holes[CATEGORIES])
             assert (made[NUMBERS].isna() == holes[NUMBERS].isna()).all(axis=None)

@@ -1,0 +1,214 @@
+"""The halfway attack's own: partners, memory, the regression inside it, and what it is worth."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from sklearn.datasets import load_iris
+from sklearn.frozen import FrozenEstimator
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import pairwise_distances
+from sklearn.neighbors import KNeighborsClassifier
+
+import skhalfway._blocks
+from skhalfway import AdversarialGenerator, TransferScorer
+from skhalfway.attacks import _partners
+from skhalfway.attacks._halfway import _Crossings
+from skhalfway.attacks._partners import Partners, keep_partners, nearest_partners
+from skhalfway.attacks._problem import Problem
+from skhalfway.attacks._queries import Queries
+from skhalfway.attacks._region import Region
+from skhalfway.models import as_model
+
+X, Y = load_iris(return_X_y=True)
+
+
+class Counted:
+    """A classifier that counts what it is asked for."""
+
+    def __init__(self, source: Any) -> None:
+        self.source, self.classes_, self.n = source, source.classes_, 0
+
+    def predict(self, X: NDArray[Any]) -> NDArray[Any]:
+        self.n += len(X)
+        return self.source.predict(X)
+
+
+def generator(source: Any, **params: Any) -> AdversarialGenerator:
+    given = {"attack": "halfway", "eps": np.inf, "norm": 2, "max_queries": 60, "random_state": 0}
+    return AdversarialGenerator(source, **given | params)
+
+
+def queries(source: Any, X: NDArray[Any], norm: float = 2, **params: Any) -> Queries:
+    model = as_model(source)
+    labels = params.pop("labels", model.predict(X))
+    return Queries(Problem(model, Region(X, np.inf, norm), labels, 3, **params), 1000)
+
+
+def test_fit_asks_once_for_the_labels_of_partners_and_generate_only_for_samples() -> None:
+    box = Counted(KNeighborsClassifier().fit(X, Y))
+    fitted = generator(box).fit(X, Y)
+    assert box.n == len(X)
+    for _ in range(2):
+        box.n = 0
+        fitted.generate(X[::10], Y[::10])
+        assert fitted.n_queries_.sum() == box.n
+    box.n = 0
+    AdversarialGenerator(box, attack="hopskipjump").fit(X, Y)
+    assert box.n == 0
+
+
+def test_a_fit_for_another_attack_keeps_no_partners() -> None:
+    fitted = generator(LogisticRegression(max_iter=1000)).fit(X, Y)
+    assert len(fitted._partners.X) == len(X)
+    assert fitted.set_params(attack="hopskipjump").fit(X, Y)._partners is None
+
+
+def test_partners_are_bounded_and_of_all_classes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_partners, "_N_KEPT", 12)
+    rare = np.r_[np.arange(50), 60, 61, 110:150]
+    model = as_model(KNeighborsClassifier(1).fit(X, Y))
+    kept = keep_partners(model, X[rare], np.array(["a", "b", "c"])[Y[rare]], np.random.RandomState(0))
+    np.testing.assert_array_equal(np.bincount(kept.labels), [5, 2, 5])
+    np.testing.assert_array_equal(kept.labels, model.predict(kept.X))
+    assert len(keep_partners(model, X, None, np.random.RandomState(0)).X) == 12
+
+
+@pytest.mark.parametrize("norm", [2, np.inf])
+@pytest.mark.parametrize("targeted", [False, True])
+def test_partners_are_the_nearest_of_each_class_first(norm: float, targeted: bool) -> None:
+    source = KNeighborsClassifier(1).fit(X, Y)
+    some, labels = X[::15], (Y[::15] + 1) % 3 if targeted else Y[::15]
+    known = Partners(X, Y)
+    asked = queries(source, some, norm, labels=labels, targeted=targeted, partners=known)
+    points, numbers = nearest_partners(asked, 8)
+    np.testing.assert_array_equal(points, X)
+    apart = pairwise_distances(some, X, metric="euclidean" if norm == 2 else "chebyshev")
+    for i, row in enumerate(numbers):
+        assert (row >= 0).all()
+        assert ((Y[row] == labels[i]) == targeted).all()
+        classes = np.unique(Y[row])
+        by_class = {c: apart[i, row[Y[row] == c]] for c in classes}
+        assert len(classes) == (1 if targeted else 2)
+        for c, distances in by_class.items():
+            expected = np.sort(apart[i, c == Y])[: 8 // len(classes)]
+            np.testing.assert_allclose(distances, expected)
+        # each rank goes by distance
+        ranks = apart[i, row].reshape(-1, len(classes))
+        assert (np.diff(ranks, axis=1) >= 0).all()
+
+
+def test_fewer_partners_than_asked_for_are_marked() -> None:
+    source = KNeighborsClassifier(1).fit(X, Y)
+    known = Partners(X[[0, 1, 60]], Y[[0, 1, 60]])
+    numbers = nearest_partners(queries(source, X[[3, 70, 120]], partners=known), 4)[1]
+    assert [set(row) for row in numbers] == [{2, -1}, {0, 1, -1}, {0, 1, 2, -1}]
+    assert numbers[2, 0] == 2  # the nearer of two classes
+
+
+def test_without_a_fit_the_other_samples_serve() -> None:
+    source = KNeighborsClassifier(1).fit(X, Y)
+    alone, together = (queries(source, X[:n]) for n in (1, 100))
+    assert (nearest_partners(alone, 3)[1] == -1).all()
+    points, numbers = nearest_partners(together, 3)
+    assert (Y[numbers] != Y[:100, None]).all()
+    assert points is together.x0
+
+
+def test_partners_outside_the_bounds_are_brought_between_them() -> None:
+    """The data of a fit may be outside bounds that are set later."""
+    box = Counted(LogisticRegression(max_iter=1000).fit(X, Y))
+    fitted = generator(box).fit(X, Y).set_params(clip_values=(0.2, 6.5))
+    inside = X[((X >= 0.2) & (X <= 6.5)).all(axis=1)]
+    made = fitted.generate(inside, box.predict(inside))
+    assert 5 < len(inside) < len(X)
+    assert made.min() >= 0.2
+    assert made.max() <= 6.5
+
+
+@pytest.mark.parametrize("norm", [2, np.inf])
+def test_the_direction_is_the_normal_of_a_plane(norm: float) -> None:
+    """From answers around a point of the plane, in 20 dimensions."""
+    rng = np.random.RandomState(0)
+    normal = rng.normal(size=20)
+    normal /= np.linalg.norm(normal)
+    source = LogisticRegression()
+    source.classes_, source.coef_, source.intercept_ = np.array([0, 1]), normal[None], np.array([-1.0])
+    source.n_features_in_ = 20
+    samples = rng.normal(size=(6, 20)) * 0.1
+    samples -= (samples @ normal)[:, None] * normal
+    asked = queries(source, samples, norm)
+    walk = _Crossings(asked, rng, slice(0, 6))
+    rows = np.arange(6)
+    along = rng.normal(size=(6, 20)) * 0.15
+    walk.point = samples + along + (1 - along @ normal)[:, None] * normal
+    walk.look_around(rows, 250, 0.5)
+    direction = walk.direction(rows)
+    if norm == 2:
+        np.testing.assert_allclose(np.linalg.norm(direction, axis=1), 1)
+        assert (direction @ normal).min() > 0.97
+    else:
+        weight = np.abs(normal) / np.abs(normal).sum()
+        assert (np.equal(direction, np.sign(normal)) @ weight).min() > 0.95
+    # and the plane is where it is: x + v / ||v||^2 lies on it
+    v = walk.v
+    nearest = samples + v / (v**2).sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(nearest @ normal, 1, atol=0.1)
+
+
+def test_the_last_answers_are_remembered_each_with_its_sample(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("skhalfway.attacks._halfway._N_REMEMBERED", 4)
+    source = KNeighborsClassifier(1).fit(X, Y)
+    walk = _Crossings(queries(source, X), np.random.RandomState(0), slice(50, 60))
+    rows = np.array([52, 55, 52, 52, 55, 52, 52])
+    points = X[rows] + np.arange(7)[:, None] / 7
+    won = walk.won(points, rows)
+    np.testing.assert_array_equal(won, source.predict(points) != 1)
+    assert walk.n_remembered.tolist() == [0, 0, 5, 0, 0, 2, 0, 0, 0, 0]
+    for row, kept in ((2, [6, 2, 3, 5]), (5, [1, 4])):
+        n = len(kept)
+        np.testing.assert_allclose(walk.change[row, :n], np.tile(np.array(kept)[:, None] / 7, 4), atol=1e-12)
+        np.testing.assert_array_equal(walk.wins[row, :n], won[kept])
+    walk.start(np.array([52]), X[[0]])
+    assert walk.n_remembered.tolist() == [0, 0, 0, 0, 0, 2, 0, 0, 0, 0]
+
+
+def test_samples_are_attacked_as_many_at_once_as_can_be_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    source = FrozenEstimator(LogisticRegression(max_iter=1000).fit(X, Y))
+    right = np.flatnonzero(source.predict(X) == Y)[::12]
+    made = {}
+    for size in (2**22, 3 * 256 * 4):
+        monkeypatch.setattr(skhalfway._blocks, "_MAX_VALUES", size)
+        attack = generator(source, max_queries=1100).fit(X, Y)
+        attack.generate(X[right], Y[right])
+        assert (attack.n_queries_ == 1100).all()
+        made[size] = attack.distances_
+    at_once, in_parts = made.values()
+    # they draw other numbers, and end as near
+    assert abs(np.log(at_once / in_parts).mean()) < 0.05
+
+
+@pytest.mark.parametrize("norm", [2, np.inf])
+def test_it_comes_nearer_than_hopskipjump_with_few_queries(zoo, norm: float) -> None:
+    for name in ("forest", "mlp", "knn"):
+        case = zoo(name)
+        right = as_model(case.source).predict(case.X) == case.y
+        mean = {}
+        for attack in ("hopskipjump", "halfway"):
+            given = {"attack": attack, "norm": norm, "max_queries": 150, "clip_values": (0, 1)}
+            fitted = generator(case.source, **given).fit(zoo.X_train, zoo.y_train)
+            fitted.generate(case.X[right], case.y[right])
+            mean[attack] = fitted.distances_.mean()
+        assert mean["halfway"] < 0.97 * mean["hopskipjump"]
+
+
+def test_transfer_scorer_takes_it() -> None:
+    models = {"lr": LogisticRegression(max_iter=1000).fit(X, Y), "knn": KNeighborsClassifier().fit(X, Y)}
+    attack = AdversarialGenerator(attack="halfway", eps=0.6, max_queries=60)
+    matrix = TransferScorer(attack, random_state=0).fit(models).transfer(X, Y)
+    again = TransferScorer(attack, random_state=0).fit(models).transfer(X, Y)
+    np.testing.assert_array_equal(matrix.fooled, again.fooled)
+    assert matrix.source_success.min() > 0.2
