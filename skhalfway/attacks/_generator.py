@@ -147,7 +147,7 @@ class AdversarialGenerator(OneToOneFeatureMixin, TransformerMixin, BaseEstimator
     from all of them: what they give for one sample depends on the others.
 
     ``"halfway"`` is this package's own, and no published attack: crossing
-    regression, of :mod:`skhalfway.halfway`, made into one. From a sample, a
+    regression, of ``skhalfway.halfway``, made into one. From a sample, a
     boundary that is a plane of unit normal n at distance D is crossed in the
     unit direction u at a distance r with 1 / r = <n, u> / D, so that regression
     on u gives n / D; a prediction tells whether the crossing in its direction is

@@ -123,7 +123,7 @@ class TrainingHistory:
 
     @property
     def boundary_distance(self) -> NDArray[np.float64]:
-        """Median of :attr:`distances` at each record; inf where fewer than half of the paths cross."""
+        """Median of ``distances`` at each record; inf where fewer than half of the paths cross."""
         return np.median(self.distances, axis=1)
 
     @property
