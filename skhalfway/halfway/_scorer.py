@@ -245,10 +245,11 @@ class HalfwayScorer(ModelCollection):
     def predict_transfer(self, X: Any, y: Any, *, eps: float, norm: float = np.inf) -> NDArray[np.float64]:
         """Predict transfer rates, with no attack and no gradient.
 
-        Each model alone is asked about points on paths between samples; what
-        it answers tells where its boundary is near a sample, and which way.
-        Whether a change made for one model crosses the boundary of another is
-        then a matter of arithmetic.
+        Each model alone is asked how far its answer holds around each sample,
+        in 20 directions and 61 predictions; of that, regression tells how near
+        its boundary is and which way it faces. Whether a change made for one
+        model crosses the boundary of another is then a matter of arithmetic.
+        Our own method; ``pairs``, ``n_pairs`` and ``tol`` have no part in it.
 
         Parameters
         ----------
