@@ -1,0 +1,57 @@
+"""How far two boundaries agree."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from skhalfway.models import as_model
+from skhalfway.perturbation._binary import read_samples
+
+
+def agreement(f: Any, g: Any, Z: Any) -> float:
+    """Share of points that two boundaries, or classifiers, put on one side.
+
+    Parameters
+    ----------
+    f, g : array-like of shape (n_features,), or object
+        Direction of a linear boundary through the origin, or a fitted
+        classifier of two classes.
+    Z : array-like of shape (n_samples, n_features)
+        Points.
+
+    Returns
+    -------
+    share : float
+        Between 0 and 1.
+
+    Raises
+    ------
+    ValueError
+        If widths differ, or a classifier has not two classes.
+    TypeError
+        If an object is neither a direction nor a classifier.
+
+    Examples
+    --------
+    >>> from skhalfway.perturbation.theory import agreement
+    >>> agreement([1.0, 0.0], [1.0, 1.0], [[1, 0], [2, -1], [1, -2], [-1, 0]])
+    0.75
+    """
+    Z = read_samples(Z, name="Z")
+    return float((_positive_side(f, Z) == _positive_side(g, Z)).mean())
+
+
+def _positive_side(f: Any, Z: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Whether each point is on the side of the second class."""
+    if isinstance(f, (list, tuple, np.ndarray)):
+        direction = np.asarray(f, dtype=float)
+        if direction.shape != Z.shape[1:]:
+            raise ValueError(f"a direction has shape {direction.shape}, but Z has {Z.shape[1]} features")
+        return Z @ direction > 0
+    model = as_model(f)
+    if model.n_outputs(Z) != 2:
+        raise ValueError(f"{type(f).__name__} has {model.n_outputs(Z)} classes; a side needs two")
+    return model.predict(Z) == 1

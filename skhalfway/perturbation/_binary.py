@@ -1,0 +1,50 @@
+"""What the theory takes: samples, a slope, and labels of two classes as signs."""
+
+from __future__ import annotations
+
+from numbers import Real
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.utils import check_array
+
+
+def read_samples(X: Any, *, name: str = "X", n_features: int | None = None) -> NDArray[np.float64]:
+    """Samples as float64 rows."""
+    X = check_array(X, dtype=np.float64, input_name=name)
+    if n_features is not None and X.shape[1] != n_features:
+        raise ValueError(f"{name} has {X.shape[1]} features, the boundary has {n_features}")
+    return X
+
+
+def check_gamma(gamma: Any) -> None:
+    """A slope of 0 is a ReLU and 1 a linear network; the theory divides by gamma."""
+    if not isinstance(gamma, Real) or isinstance(gamma, bool) or not 0 < float(gamma) <= 1:
+        raise ValueError(f"gamma must be a number in (0, 1], got {gamma!r}")
+
+
+def check_positive(**values: Any) -> None:
+    """Finite numbers > 0, by name."""
+    for name, value in values.items():
+        if not isinstance(value, Real) or isinstance(value, bool) or not 0 < float(value) < np.inf:
+            raise ValueError(f"{name} must be a finite number > 0, got {value!r}")
+
+
+def signs(y: Any, n_samples: int | None = None, *, both: bool = True) -> NDArray[np.float64]:
+    """Labels as -1 and +1: the second of two classes, in their sorted order, is +1.
+
+    Labels that are -1 and +1 already may all be the same, unless ``both`` classes are asked for.
+    """
+    y = np.asarray(y)
+    if y.ndim != 1 or n_samples not in (None, len(y)):
+        raise ValueError(f"y must hold one label per sample, got shape {y.shape} for {n_samples} samples")
+    classes, indices = np.unique(y, return_inverse=True)
+    if not both and y.dtype.kind in "if" and np.isin(classes, (-1, 1)).all():
+        return y.astype(np.float64)
+    if len(classes) != 2:
+        raise ValueError(
+            f"y must hold two classes, got {len(classes)}: {classes[:5].tolist()}"
+            + ("" if both else "; give labels of one class as -1 or +1")
+        )
+    return np.where(indices == 1, 1.0, -1.0)

@@ -1,0 +1,255 @@
+"""Boundaries that a network with one hidden layer learns from samples, and from perturbations."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from numbers import Integral
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from skhalfway.perturbation._binary import check_gamma, check_positive, read_samples, signs
+from skhalfway.perturbation._multipliers import solve
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def boundary(X: Any, y: Any, *, gamma: float = 0.2) -> NDArray[np.float64]:
+    """Direction of the boundary that a network with one hidden layer learns.
+
+    A network f with leaky ReLU units and a frozen read-out, trained by gradient
+    flow on samples that meet :func:`orthogonality_condition`, ends at a linear
+    boundary [1]_: ``sign f(z) = sign <q, z>`` with
+    ``q = sum_n lambda_n y_n x_n``. The multipliers are solved for, see
+    :func:`multipliers`.
+
+    Parameters
+    ----------
+    X : array-like of shape (n_samples, n_features)
+        Training samples.
+    y : array-like of shape (n_samples,)
+        -1 and +1, or any two classes, of which the second in sorted order is +1.
+    gamma : float, default=0.2
+        Slope of the leaky ReLU, in (0, 1].
+
+    Returns
+    -------
+    q : ndarray of shape (n_features,)
+        Points to the side of class +1.
+
+    Raises
+    ------
+    ValueError
+        As :func:`multipliers`.
+
+    Warns
+    -----
+    OrthogonalityWarning
+        As :func:`multipliers`.
+
+    References
+    ----------
+    .. [1] Kumano, Kera & Yamasaki, "Theoretical understanding of learning from
+       adversarial perturbations", ICLR 2024, arXiv 2402.10470.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skhalfway.perturbation.theory import boundary
+    >>> boundary(np.diag([1.0, 2.0]), [-1, 1], gamma=1.0)
+    array([-1. ,  0.5])
+    """
+    check_gamma(gamma)
+    X = read_samples(X)
+    labels = signs(y, len(X))
+    return (solve(X, labels, gamma) * labels) @ X
+
+
+def _step(q: Any, eps: float, norm: float, n_changed: int | None) -> NDArray[np.float64]:
+    """The perturbation towards class +1."""
+    q = np.asarray(q, dtype=float)
+    if q.ndim != 1 or not np.isfinite(q).all() or not q.any():
+        raise ValueError(
+            f"q must be a finite direction other than 0, of shape (n_features,); got shape {q.shape}"
+        )
+    check_positive(eps=eps)
+    if norm not in (0, 2, np.inf):
+        raise ValueError(f"norm must be 0, 2 or np.inf, got {norm!r}")
+    if (norm == 0) != (n_changed is not None):
+        raise ValueError(
+            f"n_changed goes with norm=0 and with no other; got norm={norm!r}, n_changed={n_changed!r}"
+        )
+    if norm == 2:
+        return eps * q / np.linalg.norm(q)
+    step = eps * np.sign(q)
+    if n_changed is not None:
+        if not isinstance(n_changed, Integral) or not 1 <= n_changed <= len(q):
+            raise ValueError(f"n_changed must be an integer from 1 to n_features={len(q)}, got {n_changed!r}")
+        step[np.argsort(-np.abs(q), kind="stable")[n_changed:]] = 0.0
+    return step
+
+
+def geometry_perturbation(
+    q: Any, y: Any, *, eps: float, norm: float = 2, n_changed: int | None = None
+) -> NDArray[np.float64]:
+    """Perturbations towards a class, read off a linear boundary.
+
+    For the boundary ``<q, z> = 0`` and a wanted class y these are
+    ``eps * y * q / ||q||`` (``norm=2``), ``eps * y * sign(q)`` (``norm=np.inf``),
+    and the same on the ``n_changed`` largest ``|q_i|`` alone (``norm=0``). They
+    follow the geometry-inspired perturbations of [1]_; the formulas are our
+    derivation.
+
+    Parameters
+    ----------
+    q : array-like of shape (n_features,)
+        Direction of the boundary, as :func:`boundary` gives it.
+    y : array-like of shape (n_samples,)
+        Class wanted for each sample: -1 and +1, or any two classes, of which
+        the second in sorted order is +1.
+    eps : float
+        Length for ``norm=2``, else the change of a feature; in input units.
+    norm : {2, np.inf, 0}, default=2
+        Which of the three.
+    n_changed : int, default=None
+        With ``norm=0``, how many features change.
+
+    Returns
+    -------
+    perturbation : ndarray of shape (n_samples, n_features)
+        To be added to samples.
+
+    Raises
+    ------
+    ValueError
+        If a parameter is out of range, or y holds neither two classes nor signs.
+
+    References
+    ----------
+    .. [1] Kumano, Kera & Yamasaki, "Theoretical understanding of learning from
+       adversarial perturbations", ICLR 2024, arXiv 2402.10470.
+
+    Examples
+    --------
+    >>> from skhalfway.perturbation.theory import geometry_perturbation
+    >>> geometry_perturbation([3.0, -4.0], [1, -1], eps=1.0)
+    array([[ 0.6, -0.8],
+           [-0.6,  0.8]])
+    """
+    return signs(y, both=False)[:, None] * _step(q, eps, norm, n_changed)
+
+
+@dataclass(frozen=True, eq=False)
+class LearnedBoundary:
+    """Direction learned from perturbed samples, as a sum of two; made by :func:`learned_boundary`.
+
+    Attributes
+    ----------
+    base : ndarray of shape (n_features,)
+        What the mislabelled samples teach, ``sum_n lambda_n y_n x_n``.
+    perturbation : ndarray of shape (n_features,)
+        What the perturbations teach; for the L2 norm a multiple of the boundary
+        that they were made with.
+    multipliers : ndarray of shape (n_samples,)
+        lambda_n.
+    """
+
+    base: NDArray[np.float64]
+    perturbation: NDArray[np.float64]
+    multipliers: NDArray[np.float64]
+
+    def __post_init__(self) -> None:
+        for array in (self.base, self.perturbation, self.multipliers):
+            array.flags.writeable = False
+
+    @property
+    def direction(self) -> NDArray[np.float64]:
+        """The sum of the two."""
+        return self.base + self.perturbation
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row per feature, one column per term."""
+        import pandas as pd
+
+        return pd.DataFrame(
+            {"base": self.base, "perturbation": self.perturbation, "direction": self.direction}
+        ).rename_axis("feature")
+
+
+def learned_boundary(
+    X: Any,
+    y: Any,
+    q: Any,
+    *,
+    eps: float,
+    norm: float = 2,
+    n_changed: int | None = None,
+    gamma: float = 0.2,
+) -> LearnedBoundary:
+    """Boundary that a network learns from perturbed samples and the classes they are perturbed to.
+
+    Samples x_n are perturbed along the boundary q towards labels y_n, whatever
+    their own class, and a fresh network learns these. Its boundary is
+    ``sum_n lambda_n y_n x_n + (eps sum_n lambda_n / ||q||) q`` for L2, with
+    lambda the :func:`multipliers` of the perturbed samples. Where the second term
+    dominates, who learned from wrong labels agrees with who learned from right
+    ones. For the other norms, the second term is ``(sum_n lambda_n) delta``, with
+    delta the perturbation towards class +1. All of this is our derivation in the
+    setting of [1]_.
+
+    Parameters
+    ----------
+    X : array-like of shape (n_samples, n_features)
+        Samples that are perturbed: data, or noise.
+    y : array-like of shape (n_samples,)
+        Class that each is perturbed to, and is then taken for.
+    q : array-like of shape (n_features,)
+        Direction of the boundary that perturbations are made with.
+    eps, norm, n_changed
+        As for :func:`geometry_perturbation`.
+    gamma : float, default=0.2
+        Slope of the leaky ReLU of the network that learns, in (0, 1].
+
+    Returns
+    -------
+    learned : LearnedBoundary
+        Both terms, and their sum as ``direction``.
+
+    Raises
+    ------
+    ValueError
+        As :func:`multipliers` and :func:`geometry_perturbation`.
+
+    Warns
+    -----
+    OrthogonalityWarning
+        As :func:`multipliers`, of the perturbed samples.
+
+    References
+    ----------
+    .. [1] Kumano, Kera & Yamasaki, "Theoretical understanding of learning from
+       adversarial perturbations", ICLR 2024, arXiv 2402.10470.
+
+    Examples
+    --------
+    A boundary from four samples, learned again from three others that are
+    perturbed towards random classes:
+
+    >>> import numpy as np
+    >>> from skhalfway.perturbation.theory import agreement, boundary, learned_boundary
+    >>> samples = np.eye(8)
+    >>> q = boundary(samples[:4], [1, 1, -1, -1], gamma=1.0)
+    >>> learned = learned_boundary(samples[5:], [1, -1, -1], q, eps=0.1, gamma=1.0)
+    >>> agreement(q, learned.direction, samples[:4])
+    1.0
+    """
+    check_gamma(gamma)
+    X = read_samples(X)
+    labels = signs(y, len(X))
+    delta = _step(q, eps, norm, n_changed)
+    if len(delta) != X.shape[1]:
+        raise ValueError(f"X has {X.shape[1]} features, q has {len(delta)}")
+    weights = solve(X + labels[:, None] * delta, labels, gamma)
+    return LearnedBoundary((weights * labels) @ X, weights.sum() * delta, weights)

@@ -1,0 +1,121 @@
+"""How near to orthogonal samples must be for the theory to speak of them."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from skhalfway._blocks import blocks
+from skhalfway.perturbation._binary import check_gamma, read_samples
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+class OrthogonalityWarning(UserWarning):
+    """Samples are further from orthogonal than the theorem allows; the message says how far."""
+
+
+@dataclass(frozen=True)
+class OrthogonalityCondition:
+    """Both sides of ``gamma**3 * R_min**4 / (3 * N * R_max**2) >= p_max``.
+
+    Made by :func:`orthogonality_condition`.
+
+    Attributes
+    ----------
+    n_samples : int
+        N.
+    gamma : float
+        Slope of the leaky ReLU.
+    r_min, r_max : float
+        Length of the shortest and of the longest sample, in input units.
+    p_max : float
+        Largest absolute inner product of two samples: the right-hand side.
+    bound : float
+        The left-hand side: how large p_max may be.
+    """
+
+    n_samples: int
+    gamma: float
+    r_min: float
+    r_max: float
+    p_max: float
+    bound: float
+
+    @property
+    def holds(self) -> bool:
+        """Whether p_max is within the bound."""
+        return self.p_max <= self.bound
+
+    @property
+    def excess(self) -> float:
+        """p_max as a multiple of the bound: at most 1 where the condition holds."""
+        return self.p_max / self.bound if self.bound > 0 else np.inf
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row, with all figures as columns."""
+        import pandas as pd
+
+        return pd.DataFrame([asdict(self) | {"excess": self.excess, "holds": self.holds}])
+
+
+def orthogonality_condition(X: Any, gamma: float = 0.2) -> OrthogonalityCondition:
+    """Compare the samples' inner products with what the theory allows.
+
+    The theorem on networks with one hidden layer [1]_ takes training samples
+    that are nearly orthogonal: with R_min and R_max the smallest and the largest
+    length of a sample and p_max the largest absolute inner product of two, it
+    needs ``gamma**3 * R_min**4 / (3 * N * R_max**2) >= p_max``. It is a strong
+    condition: with the default gamma, as few as two samples of uniform noise
+    need some 500,000 features to meet it. Networks often have the boundary of
+    the theory on samples that do not.
+
+    Parameters
+    ----------
+    X : array-like of shape (n_samples, n_features)
+        Training samples.
+    gamma : float, default=0.2
+        Slope of the leaky ReLU, in (0, 1].
+
+    Returns
+    -------
+    condition : OrthogonalityCondition
+        Both sides, ``holds`` and ``excess``.
+
+    Raises
+    ------
+    ValueError
+        If the samples are invalid, fewer than two, or gamma is out of range.
+
+    References
+    ----------
+    .. [1] Kumano, Kera & Yamasaki, "Theoretical understanding of learning from
+       adversarial perturbations", ICLR 2024, arXiv 2402.10470.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skhalfway.perturbation.theory import orthogonality_condition
+    >>> orthogonality_condition(np.eye(4)).holds
+    True
+    >>> noise = np.random.RandomState(0).uniform(-1, 1, size=(4, 1000))
+    >>> condition = orthogonality_condition(noise, gamma=0.2)
+    >>> condition.holds, round(condition.p_max, 1), round(condition.bound, 2)
+    (False, 14.9, 0.2)
+    """
+    check_gamma(gamma)
+    X = read_samples(X)
+    if len(X) < 2:
+        raise ValueError(f"X must hold at least two samples, got {len(X)}")
+    squares = np.einsum("ij,ij->i", X, X)
+    p_max = 0.0
+    for rows in blocks(len(X), len(X)):
+        products = X[rows] @ X[rows.start :].T
+        np.fill_diagonal(products, 0.0)
+        p_max = max(p_max, float(np.abs(products, out=products).max()))
+    r2_min, r2_max = float(squares.min()), float(squares.max())
+    bound = gamma**3 * r2_min**2 / (3 * len(X) * r2_max) if r2_max > 0 else 0.0
+    return OrthogonalityCondition(len(X), float(gamma), r2_min**0.5, r2_max**0.5, p_max, bound)

@@ -1,0 +1,93 @@
+"""Full-batch gradient descent on the hidden layer of a network with a frozen read-out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import exp, log
+
+import torch
+from torch.nn.functional import leaky_relu, logsigmoid, softplus
+
+LOSSES = ("exponential", "logistic")
+_SUFFICIENT = 0.5  # share of the decrease that the gradient promises (Armijo)
+_FARTHEST = 1.0  # change of a margin in a step: beyond it, the gradient is that of another point
+_DIVERGED = 700.0  # logarithm of a loss that is no float any more
+_FAR = 15.0  # margin from which a logistic loss is its exponential to float precision
+
+
+@dataclass(frozen=True)
+class Descent:
+    """What training adds to the weights, as coefficients (n_hidden, n_samples) of the samples."""
+
+    coefficients: torch.Tensor
+    margin: float
+    losses: list[float]
+
+
+def descend(
+    x: torch.Tensor,
+    sign: torch.Tensor,
+    weights: torch.Tensor,
+    read_out: torch.Tensor,
+    *,
+    gamma: float,
+    loss: str,
+    margin: float,
+    max_iter: int,
+    learning_rate: float | None,
+) -> Descent:
+    """Train until all margins are as large as ``margin``; see OneHiddenLayerClassifier for the steps.
+
+    Weights move in the span of the samples, so their inner products are all that a step needs.
+    """
+    products = x @ x.T if x.shape[0] <= x.shape[1] else None
+    inputs = weights @ x.T
+    coefficients = torch.zeros_like(inputs)
+    spare = torch.empty_like(inputs)
+    one = x.new_ones(())
+    # one over the largest curvature of the logarithm of the loss, between kinks; and over what it is
+    # where all samples pull alike and none at another
+    safe = 1 / float(x.square().sum(dim=1).max())
+    step = safe * len(x)
+    margins = sign * (read_out @ leaky_relu(inputs, gamma))
+    log_loss, pull = _log_loss(margins, loss)
+    losses = [exp(log_loss)]
+    while margins.min() < margin and len(losses) <= max_iter:
+        change = torch.where(inputs > 0, one, one * gamma).mul_(pull * sign).mul_(read_out[:, None])
+        moved = change @ products if products is not None else (change @ x) @ x.T
+        if learning_rate is not None:
+            step = learning_rate * exp(log_loss)
+            inputs.add_(moved, alpha=step)
+            margins = sign * (read_out @ leaky_relu(inputs, gamma))
+            log_loss, pull = _log_loss(margins, loss)
+            if not log_loss < _DIVERGED:
+                raise ValueError(
+                    f"the loss diverges with learning_rate={learning_rate}; lower it, or pass None"
+                )
+        else:
+            promised = _SUFFICIENT * float(torch.dot(change.flatten(), moved.flatten()))
+            step *= 2
+            while True:
+                torch.add(inputs, moved, alpha=step, out=spare)
+                after = sign * (read_out @ leaky_relu(spare, gamma))
+                lower, pull = _log_loss(after, loss)
+                near = (after - margins).abs().max() <= _FARTHEST
+                # at a kink a loss may fall along no gradient; a safe step crosses it
+                if (near and lower <= log_loss - promised * step) or step <= safe:
+                    break
+                step = max(step / 2, safe)
+            inputs, spare, margins, log_loss = spare, inputs, after, lower
+        coefficients.add_(change, alpha=step)
+        losses.append(exp(log_loss))
+    return Descent(coefficients, float(margins.min()), losses)
+
+
+def _log_loss(margins: torch.Tensor, loss: str) -> tuple[float, torch.Tensor]:
+    """Logarithm of the mean loss, and minus its derivative by each margin; no large margin underflows."""
+    if loss == "exponential":
+        losses = slopes = -margins
+    else:
+        losses = torch.where(margins > _FAR, -margins, softplus(-margins).log())
+        slopes = logsigmoid(-margins)
+    total = torch.logsumexp(losses, 0)
+    return float(total) - log(len(margins)), torch.exp(slopes - total)

@@ -1,0 +1,150 @@
+"""GeometryGenerator: perturbations read off the boundary that a network learns, with no attack."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from sklearn.base import BaseEstimator
+from sklearn.utils.validation import check_is_fitted
+
+from skhalfway._blocks import blocks
+from skhalfway._inputs import Frame, check_labels, container_of, read_samples, round_towards
+
+
+class GeometryGenerator(BaseEstimator):
+    """Perturb along the boundary that a network with one hidden layer learns.
+
+    No source is attacked: the direction comes from the training samples in closed
+    form, see :func:`~skhalfway.perturbation.theory.boundary`, and is the same for
+    every sample but for its sign. For two classes, and as the ``generator`` of a
+    :class:`PerturbationLearner`.
+
+    Parameters
+    ----------
+    eps : float, default=0.1
+        Length of the perturbation for ``norm=2``, else the change of a feature;
+        in input units.
+    norm : {2, np.inf, 0}, default=2
+        Along the direction itself; its signs; its signs in the ``n_changed``
+        largest features alone.
+    n_changed : int, default=None
+        With ``norm=0``, how many features change.
+    gamma : float, default=0.2
+        Slope of the network's leaky ReLU, in (0, 1].
+
+    Attributes
+    ----------
+    boundary_ : ndarray of shape (n_features,)
+        The direction, to the side of the second class.
+    classes_ : ndarray of shape (2,)
+        The labels.
+    n_features_in_ : int
+        Number of features seen during :meth:`fit`.
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
+        Names of features seen during :meth:`fit`, where they are strings.
+
+    See Also
+    --------
+    skhalfway.AdversarialGenerator : Attacks a source.
+
+    Notes
+    -----
+    Formulas: :func:`~skhalfway.perturbation.theory.geometry_perturbation`, after
+    the geometry-inspired perturbations of [1]_. Nothing is clipped.
+
+    References
+    ----------
+    .. [1] Kumano, Kera & Yamasaki, "Theoretical understanding of learning from
+       adversarial perturbations", ICLR 2024.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skhalfway.perturbation import GeometryGenerator
+    >>> generator = GeometryGenerator(eps=0.5, gamma=1.0).fit(np.diag([1.0, 2.0, 2.0]), ["a", "b", "b"])
+    >>> generator.generate(np.zeros((2, 3)), target=["a", "b"]).round(2)
+    array([[ 0.41, -0.2 , -0.2 ],
+           [-0.41,  0.2 ,  0.2 ]])
+    """
+
+    def __init__(
+        self, *, eps: float = 0.1, norm: float = 2, n_changed: int | None = None, gamma: float = 0.2
+    ) -> None:
+        self.eps = eps
+        self.norm = norm
+        self.n_changed = n_changed
+        self.gamma = gamma
+
+    def fit(self, X: Any, y: Any) -> GeometryGenerator:
+        """Find the boundary.
+
+        Parameters
+        ----------
+        X : {array-like, DataFrame} of shape (n_samples, n_features)
+            Training samples.
+        y : array-like of shape (n_samples,)
+            Labels of two classes.
+
+        Returns
+        -------
+        self : GeometryGenerator
+            The fitted generator.
+
+        Raises
+        ------
+        ValueError
+            If a parameter or the data is invalid, or there are not two classes.
+
+        Warns
+        -----
+        OrthogonalityWarning
+            If the theory does not hold for X; it says by how much.
+        """
+        from skhalfway.perturbation.theory import boundary, geometry_perturbation
+
+        frame = Frame.of(X)
+        if frame is not None:
+            raise ValueError(
+                f"a boundary is for numbers, but X has columns of categories: {list(frame.names)}"
+            )
+        array = read_samples(self, X, reset=True)
+        y = np.asarray(y)
+        self.boundary_ = boundary(array, y, gamma=self.gamma)
+        self.classes_ = np.unique(y)
+        self._step = geometry_perturbation(
+            self.boundary_, [1], eps=self.eps, norm=self.norm, n_changed=self.n_changed
+        )
+        return self
+
+    def generate(self, X: Any, target: Any) -> Any:
+        """Move samples towards target labels.
+
+        Parameters
+        ----------
+        X : {array-like, DataFrame} of shape (n_samples, n_features)
+            Samples to change.
+        target : array-like of shape (n_samples,)
+            Labels to move to.
+
+        Returns
+        -------
+        X_adv : same type, shape and float type as X
+            Perturbed samples; integers become float64.
+
+        Raises
+        ------
+        NotFittedError
+            If :meth:`fit` was not called.
+        ValueError
+            If the data is invalid or a label is unknown.
+        """
+        check_is_fitted(self)
+        array = read_samples(self, X, reset=False)
+        labels = check_labels(target, self.classes_, len(array), name="target")
+        signs = np.where(labels == 1, 1.0, -1.0)
+        moved = np.empty_like(array)
+        for block in blocks(len(array), array.shape[1]):
+            begin = array[block].astype(float)
+            moved[block] = round_towards(begin + signs[block, None] * self._step, begin, array.dtype)
+        return container_of(X)(moved)

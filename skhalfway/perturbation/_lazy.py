@@ -1,0 +1,199 @@
+"""Wide networks with two layers that hardly move while they learn: what they learn, in closed form."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from skhalfway._blocks import blocks
+from skhalfway.perturbation._binary import check_gamma, read_samples, signs
+
+
+def lazy_kernel(X: Any, Z: Any, *, gamma: float = 0.2, bias: bool = True) -> NDArray[np.float64]:
+    """How often, and how strongly, a random hidden unit is active on two points at once.
+
+    ``Phi(x, z) = E[s(<v, x> + b) s(<v, z> + b)]`` with s the slope of the leaky
+    ReLU, 1 or gamma, each v_i ~ N(0, 1 / n_features) and b ~ N(0, 1). The
+    authors of [1]_ estimate it from random draws (their public code); in closed
+    form it is ``(1 + gamma**2) / 2 - (1 - gamma)**2 / 2 * theta / pi``, where
+    theta is the angle between ``(x, sqrt(n_features))`` and
+    ``(z, sqrt(n_features))`` [our derivation: two signs differ with probability
+    theta / pi].
+
+    Parameters
+    ----------
+    X : array-like of shape (n_samples, n_features)
+        Points.
+    Z : array-like of shape (n_points, n_features)
+        Other points.
+    gamma : float, default=0.2
+        Slope of the leaky ReLU, in (0, 1].
+    bias : bool, default=True
+        Whether hidden units have one. Without, theta is the angle between x and z.
+
+    Returns
+    -------
+    Phi : ndarray of shape (n_samples, n_points)
+        Between gamma and (1 + gamma**2) / 2.
+
+    Raises
+    ------
+    ValueError
+        If the data or gamma is invalid, or, without a bias, a point is 0.
+
+    References
+    ----------
+    .. [1] Kumano, Kera & Yamasaki, "Wide two-layer networks can learn from
+       adversarial perturbations", NeurIPS 2024, arXiv 2410.23677.
+
+    Examples
+    --------
+    >>> from skhalfway.perturbation.theory import lazy_kernel
+    >>> lazy_kernel([[1, 0]], [[2, 0], [0, 1], [-1, 0]], gamma=0.5, bias=False)
+    array([[0.625 , 0.5625, 0.5   ]])
+    """
+    check_gamma(gamma)
+    X = read_samples(X)
+    Z = read_samples(Z, name="Z", n_features=X.shape[1])
+    return _kernel(X @ Z.T, _squares(X), _squares(Z), X.shape[1], gamma, bias)
+
+
+def lazy_boundary(X: Any, y: Any, Z: Any, *, gamma: float = 0.2, bias: bool = True) -> NDArray[np.float64]:
+    """Decision values of a wide network trained on samples, up to a positive factor.
+
+    ``f(z) = mean_n y_n Phi(x_n, z) <x_n, z>``, with Phi the :func:`lazy_kernel`:
+    the change of the output of a wide network with two layers and a frozen
+    read-out, in the lazy regime and early in training, as the public code of [1]_
+    has it. Where biases are trained too, their own share
+    ``mean_n y_n Phi(x_n, z)`` is left out, as it is there: ``<x_n, z>`` is of the
+    order of n_features.
+
+    Trained on perturbed samples ``X + r``, or on perturbations ``r`` alone, with
+    the classes they were made for, the same network has these samples and classes
+    for X and y.
+
+    Parameters
+    ----------
+    X : array-like of shape (n_samples, n_features)
+        Training samples.
+    y : array-like of shape (n_samples,)
+        -1 and +1, or any two classes, of which the second in sorted order is +1.
+    Z : array-like of shape (n_points, n_features)
+        Points.
+    gamma : float, default=0.2
+        Slope of the leaky ReLU, in (0, 1].
+    bias : bool, default=True
+        Whether hidden units have one.
+
+    Returns
+    -------
+    f : ndarray of shape (n_points,)
+        Positive where the network says +1.
+
+    Raises
+    ------
+    ValueError
+        As :func:`lazy_kernel`, or if there are not two classes.
+
+    References
+    ----------
+    .. [1] Kumano, Kera & Yamasaki, "Wide two-layer networks can learn from
+       adversarial perturbations", NeurIPS 2024, arXiv 2410.23677.
+
+    Examples
+    --------
+    >>> from skhalfway.perturbation.theory import lazy_boundary
+    >>> lazy_boundary([[1, 0], [0, 1]], [1, -1], [[2, 0], [0, 2]], gamma=0.5, bias=False)
+    array([ 0.625, -0.625])
+    """
+    check_gamma(gamma)
+    X = read_samples(X)
+    labels = signs(y, len(X))
+    Z = read_samples(Z, name="Z", n_features=X.shape[1])
+    f = np.empty(len(Z))
+    for rows in blocks(len(Z), len(X)):
+        products = X @ Z[rows].T
+        phi = _kernel(products, _squares(X), _squares(Z[rows]), X.shape[1], gamma, bias)
+        f[rows] = labels @ (phi * products) / len(X)
+    return f
+
+
+def lazy_perturbation(
+    X: Any, y: Any, Z: Any, *, gamma: float = 0.2, bias: bool = True
+) -> NDArray[np.float64]:
+    """Direction of the adversarial perturbation of a wide network, at any point.
+
+    Up to a small residual, the perturbation of z is parallel to
+    ``sum_n y_n Phi(x_n, z) x_n`` [1]_: a sum of training samples, weighted by the
+    :func:`lazy_kernel`. This is also the gradient of :func:`lazy_boundary` where
+    Phi is held fixed.
+
+    Parameters
+    ----------
+    X, y, gamma, bias
+        As for :func:`lazy_boundary`.
+    Z : array-like of shape (n_points, n_features)
+        Points that are perturbed.
+
+    Returns
+    -------
+    directions : ndarray of shape (n_points, n_features)
+        Of length 1, towards class +1; times -1 they point to the other class.
+
+    Raises
+    ------
+    ValueError
+        As :func:`lazy_boundary`.
+
+    References
+    ----------
+    .. [1] Kumano, Kera & Yamasaki, "Wide two-layer networks can learn from
+       adversarial perturbations", NeurIPS 2024, arXiv 2410.23677.
+
+    Examples
+    --------
+    >>> from skhalfway.perturbation.theory import lazy_perturbation
+    >>> lazy_perturbation([[1, 0], [0, 1]], [1, -1], [[3, 3]]).round(3)
+    array([[ 0.707, -0.707]])
+    """
+    check_gamma(gamma)
+    X = read_samples(X)
+    labels = signs(y, len(X))
+    Z = read_samples(Z, name="Z", n_features=X.shape[1])
+    directions = np.empty_like(Z)
+    for rows in blocks(len(Z), len(X)):
+        phi = _kernel(X @ Z[rows].T, _squares(X), _squares(Z[rows]), X.shape[1], gamma, bias)
+        directions[rows] = (labels[:, None] * phi).T @ X
+    lengths = np.linalg.norm(directions, axis=1, keepdims=True)
+    if (lengths == 0).any():
+        raise ValueError(
+            "the weighted sum of samples is 0 at some point, so there is no direction; are X and y sound?"
+        )
+    directions /= lengths
+    return directions
+
+
+def _squares(X: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.einsum("ij,ij->i", X, X)
+
+
+def _kernel(
+    products: NDArray[np.float64],
+    x2: NDArray[np.float64],
+    z2: NDArray[np.float64],
+    n_features: int,
+    gamma: float,
+    bias: bool,
+) -> NDArray[np.float64]:
+    """Phi of inner products and squared lengths; a bias is one more feature, the same for all."""
+    one = n_features if bias else 0
+    if not bias and (not x2.all() or not z2.all()):
+        raise ValueError(
+            "a point is 0, where a unit without bias has no slope; leave it out or pass bias=True"
+        )
+    cosine = (products + one) / np.sqrt(np.outer(x2 + one, z2 + one))
+    # rounding may leave the interval
+    angle = np.arccos(np.clip(cosine, -1, 1))
+    return (1 + gamma**2) / 2 - (1 - gamma) ** 2 / 2 * angle / np.pi

@@ -1,0 +1,420 @@
+"""PerturbationLearner: a classifier that never sees a right label."""
+
+from __future__ import annotations
+
+from copy import copy
+from numbers import Integral
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator, ClassifierMixin, clone, is_classifier
+from sklearn.metrics import accuracy_score
+from sklearn.utils import check_random_state, get_tags
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.validation import check_is_fitted
+
+from skhalfway._inputs import Frame, read_samples
+from skhalfway.attacks import AdversarialGenerator
+from skhalfway.attacks._budget import spread_of
+from skhalfway.attacks._parameters import check_parameters
+from skhalfway.models import as_model
+from skhalfway.models._as_model import check_kind
+from skhalfway.models._kinds import inner_skorch_net, is_art_classifier, net_dtype
+from skhalfway.perturbation._geometry import GeometryGenerator
+from skhalfway.perturbation._protocol import (
+    draw_seed,
+    other_labels,
+    read_labels,
+    train,
+    trainable,
+    uniform_noise,
+)
+
+LABELS = ("random", "shift")
+BASES = ("data", "noise")
+
+
+def _learner_has(name: str) -> Any:
+    """Whether the learner, or what it is to be, has a method."""
+
+    def check(self: PerturbationLearner) -> bool:
+        getattr(self.learner_ if hasattr(self, "learner_") else trainable(self.estimator), name)
+        return True
+
+    return check
+
+
+class PerturbationLearner(ClassifierMixin, BaseEstimator):
+    """Learn from adversarial perturbations with wrong labels, and be right on clean data.
+
+    A source learns from the data. Adversarial samples are made that move
+    towards other classes on it, and take the labels of those classes, wrong
+    ones to a human eye. A fresh classifier, the learner, trains on these alone.
+    What it then knows of clean data it has from the perturbations: they carry
+    features of the classes [1]_ [2]_. This object predicts what the learner
+    does.
+
+    Parameters
+    ----------
+    estimator : object
+        Classifier whose clones are trained: as the learner and, unless
+        ``source`` is given, as the source. A ``FrozenEstimator`` of a fitted
+        classifier is the source as it is; the learner is a clone of what it
+        holds.
+    generator : AdversarialGenerator or GeometryGenerator, default=None
+        The attack, towards given labels; its ``estimator`` must be None. None
+        is ``AdversarialGenerator(attack="pgd", eps=0.5, eps_unit="std")``: a
+        change of at most half a standard deviation in each feature. It needs a
+        source with a gradient; ``attack="auto"`` and ``"surrogate"`` do not.
+        A :class:`GeometryGenerator` attacks nothing, and leaves to the source
+        only to say whether it is fooled.
+    labels : {"random", "shift"}, default="random"
+        Class to move a sample to: any but its own, each as likely (protocol R
+        of [1]_); or the next of ``classes_``, the first after the last (D).
+    base : {"data", "noise"}, default="data"
+        What is perturbed: the training samples, or uniform noise with random
+        targets among all classes (for ``labels="random"`` only). Noise fills
+        the generator's ``clip_values``, else the range of each feature in the
+        data.
+    perturbation_only : bool, default=False
+        Whether the learner trains on the perturbations themselves, perturbed
+        minus unperturbed, so that it never sees a sample's content.
+    source : object, default=None
+        Another classifier as the source: cloned and fitted, or used as it is
+        where it counts as fitted, as a ``FrozenEstimator``, a
+        ``torch.nn.Module`` or an ART classifier does.
+    n_noise : int, default=None
+        How many samples ``base="noise"`` draws. None is as many as there are
+        training samples.
+    random_state : int, RandomState instance or None, default=None
+        Draws labels and noise, and seeds every ``random_state`` of source and
+        learner, differently (for skorch, torch's own generator), and the
+        generator's where that is None. Pass an int for the same result across
+        calls.
+
+    Attributes
+    ----------
+    source_ : object
+        The fitted source.
+    learner_ : object
+        The classifier trained on the perturbed samples.
+    control_ : object
+        The classifier trained on the unperturbed samples with the same labels.
+        Only after :meth:`control_score`.
+    X_base_ : {ndarray, DataFrame} of shape (n_perturbed, n_features)
+        The unperturbed samples.
+    X_perturbed_ : {ndarray, DataFrame} of shape (n_perturbed, n_features)
+        The perturbed samples. The learner trains on these; on ``X_perturbed_ -
+        X_base_`` where ``perturbation_only``.
+    y_assigned_ : ndarray of shape (n_perturbed,)
+        Their targets, the learner's training labels.
+    fooling_rate_ : float
+        Share of the perturbed samples that the source gives their target.
+    n_fooled_ : int
+        How many these are.
+    classes_ : ndarray of shape (n_classes,)
+        The labels.
+    n_features_in_ : int
+        Number of features seen during :meth:`fit`.
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
+        Names of features seen during :meth:`fit`, where they are strings.
+
+    See Also
+    --------
+    skhalfway.AdversarialGenerator : Makes the perturbed samples.
+    GeometryGenerator : Makes them from the geometry of the data.
+
+    Notes
+    -----
+    :meth:`control_score` tells what labels and samples give away without the
+    perturbations. With ``base="data"`` every label is wrong, so a control that
+    learns anything falls below chance; so does a learner whose perturbations
+    are too small to outweigh what the samples show, most easily with
+    ``labels="shift"``, where a sample's own class tells its label.
+
+    The source need not be fooled for learning to work: on MNIST some 4% were
+    where 89% was learned [1]_.
+
+    ``perturbation_only`` and ``n_noise`` vary the protocols of the papers.
+
+    References
+    ----------
+    .. [1] Kumano, Kera & Yamasaki, "Theoretical understanding of learning from
+       adversarial perturbations", ICLR 2024.
+    .. [2] Ilyas et al., "Adversarial examples are not bugs, they are features",
+       NeurIPS 2019.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from sklearn.model_selection import train_test_split
+    >>> from skhalfway.perturbation import PerturbationLearner
+    >>> X, y = load_digits(return_X_y=True)
+    >>> X_train, X_test, y_train, y_test = train_test_split(X / 16, y, random_state=0)
+    >>> learner = PerturbationLearner(LogisticRegression(max_iter=1000), random_state=0)
+    >>> learner = learner.fit(X_train, y_train)
+    >>> bool((learner.y_assigned_ == y_train).any())  # no label is right
+    False
+    >>> round(learner.score(X_test, y_test), 1), round(learner.control_score(X_test, y_test), 1)
+    (0.9, 0.0)
+    """
+
+    def __init__(
+        self,
+        estimator: Any,
+        generator: AdversarialGenerator | GeometryGenerator | None = None,
+        *,
+        labels: str = "random",
+        base: str = "data",
+        perturbation_only: bool = False,
+        source: Any = None,
+        n_noise: int | None = None,
+        random_state: Any = None,
+    ) -> None:
+        self.estimator = estimator
+        self.generator = generator
+        self.labels = labels
+        self.base = base
+        self.perturbation_only = perturbation_only
+        self.source = source
+        self.n_noise = n_noise
+        self.random_state = random_state
+
+    def fit(self, X: Any, y: Any) -> PerturbationLearner:
+        """Train the source, perturb towards other classes, train the learner on that.
+
+        Parameters
+        ----------
+        X : {array-like, DataFrame, Tensor} of shape (n_samples, n_features)
+            Training samples; images may have more axes.
+        y : array-like of shape (n_samples,)
+            Labels. The learner never sees them.
+
+        Returns
+        -------
+        self : PerturbationLearner
+            The fitted classifier.
+
+        Raises
+        ------
+        ValueError
+            If a parameter or the data is invalid, there are fewer than two
+            classes, no sample moves to one of them, or the source has others.
+        TypeError
+            If the estimator or the source is no classifier, the estimator
+            cannot be trained, or the attack needs a gradient that the source
+            has not.
+        """
+        self._check_params()
+        if y is None:
+            raise ValueError(
+                "This PerturbationLearner estimator requires y to be passed, but the target y is None"
+            )
+        array = read_samples(self, X, reset=True)
+        data, frame = X if hasattr(X, "columns") else array, Frame.of(X)
+        if frame is not None and (self.base == "noise" or self.perturbation_only):
+            raise ValueError(
+                f"base='noise' and perturbation_only need numbers, but X has columns of categories: "
+                f"{list(frame.names)}; encode or leave them out"
+            )
+        self.classes_, truth = read_labels(y, array)
+        self._check_reach(data, array, frame)
+        # a stream of its own: noise must not repeat data that was drawn with the same seed
+        rng = np.random.RandomState(draw_seed(check_random_state(self.random_state)))
+        base, assigned = self._start(data, array, truth, rng)
+        if base is not data:
+            self._check_reach(base, array, frame)
+        labels, target = self.classes_[truth], self.classes_[assigned]
+        generator = clone(self._generator)
+        if isinstance(generator, GeometryGenerator):
+            generator.fit(data, labels)
+        source = self.estimator if self.source is None else self.source
+        self.source_ = train(source, data, labels, draw_seed(rng))
+        model = as_model(self.source_, classes=self.classes_)
+        if isinstance(generator, AdversarialGenerator):
+            if generator.random_state is None:
+                generator.random_state = draw_seed(rng)
+            generator.set_params(estimator=model).fit(data, labels)
+        perturbed = generator.generate(base, target=target)
+        answers = model.reading(frame).predict(read_samples(self, perturbed, reset=False))
+        self.n_fooled_ = int((answers == assigned).sum())
+        self.fooling_rate_ = self.n_fooled_ / len(assigned)
+        self.X_base_, self.X_perturbed_, self.y_assigned_ = base, perturbed, target
+        self._seed = draw_seed(rng)
+        seen = perturbed - base if self.perturbation_only else perturbed
+        self.learner_ = train(trainable(self.estimator), seen, target, self._seed)
+        self.__dict__.pop("control_", None)
+        return self
+
+    def predict(self, X: Any) -> NDArray[Any]:
+        """Predict the learner's labels.
+
+        Parameters
+        ----------
+        X : {array-like, DataFrame, Tensor} of shape (n_samples, n_features)
+            Samples.
+
+        Returns
+        -------
+        labels : ndarray of shape (n_samples,)
+            Of ``classes_``.
+        """
+        check_is_fitted(self)
+        return self.learner_.predict(self._arrange(X))
+
+    @available_if(_learner_has("predict_proba"))
+    def predict_proba(self, X: Any) -> NDArray[Any]:
+        """Predict the learner's probabilities.
+
+        Parameters
+        ----------
+        X : {array-like, DataFrame, Tensor} of shape (n_samples, n_features)
+            Samples.
+
+        Returns
+        -------
+        probabilities : ndarray of shape (n_samples, n_classes)
+            In the order of ``classes_``.
+        """
+        check_is_fitted(self)
+        return self.learner_.predict_proba(self._arrange(X))
+
+    @available_if(_learner_has("decision_function"))
+    def decision_function(self, X: Any) -> NDArray[Any]:
+        """Compute the learner's decision values.
+
+        Parameters
+        ----------
+        X : {array-like, DataFrame, Tensor} of shape (n_samples, n_features)
+            Samples.
+
+        Returns
+        -------
+        values : ndarray of shape (n_samples,) or (n_samples, n_classes)
+            As the learner gives them.
+        """
+        check_is_fitted(self)
+        return self.learner_.decision_function(self._arrange(X))
+
+    def control_score(self, X: Any, y: Any) -> float:
+        """Accuracy of the control, trained without the perturbations.
+
+        The control learns from the unperturbed samples, the learner's labels and
+        the learner's seed. It is trained at the first call and kept.
+
+        Parameters
+        ----------
+        X : {array-like, DataFrame, Tensor} of shape (n_samples, n_features)
+            Clean samples.
+        y : array-like of shape (n_samples,)
+            True labels.
+
+        Returns
+        -------
+        accuracy : float
+            Share of samples classified right, to compare with :meth:`score`.
+        """
+        check_is_fitted(self)
+        samples = self._arrange(X)
+        if not hasattr(self, "control_"):
+            self.control_ = train(trainable(self.estimator), self.X_base_, self.y_assigned_, self._seed)
+        return float(accuracy_score(y, self.control_.predict(samples)))
+
+    def __sklearn_clone__(self) -> PerturbationLearner:
+        if not is_art_classifier(self.source):
+            return super().__sklearn_clone__()
+        # ART's classifiers have a get_params of their own, which clone takes for scikit-learn's
+        bare = copy(self)
+        bare.source = None
+        twin = clone(bare)
+        twin.source = self.source
+        return twin
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "learner_")
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        assert tags.classifier_tags is not None
+        # no label that it learns from is right
+        tags.classifier_tags.poor_score = True
+        if hasattr(self.estimator, "__sklearn_tags__") and is_classifier(self.estimator):
+            tags.classifier_tags.multi_class = get_tags(self.estimator).classifier_tags.multi_class
+        return tags
+
+    @property
+    def _generator(self) -> AdversarialGenerator | GeometryGenerator:
+        if self.generator is None:
+            return AdversarialGenerator(attack="pgd", eps=0.5, eps_unit="std")
+        return self.generator
+
+    def _check_params(self) -> None:
+        for name, allowed in (("labels", LABELS), ("base", BASES)):
+            if getattr(self, name) not in allowed:
+                raise ValueError(f"{name} must be one of {list(allowed)}, got {getattr(self, name)!r}")
+        if not isinstance(self.perturbation_only, (bool, np.bool_)):
+            raise ValueError(f"perturbation_only must be True or False, got {self.perturbation_only!r}")
+        if self.base == "noise" and self.labels != "random":
+            raise ValueError(
+                f"labels={self.labels!r} follow from a sample's own, and base='noise' has none; "
+                "use labels='random'"
+            )
+        n = self.n_noise
+        if n is not None and (not isinstance(n, Integral) or isinstance(n, bool) or n < 1):
+            raise ValueError(f"n_noise must be None or an integer >= 1, got {n!r}")
+        if n is not None and self.base != "noise":
+            raise ValueError(f"n_noise={n!r} is for base='noise', got base={self.base!r}")
+        trainable(self.estimator)
+        if self.source is not None:
+            check_kind(self.source)
+        if isinstance(self._generator, GeometryGenerator):
+            return
+        if not isinstance(self._generator, AdversarialGenerator):
+            raise TypeError(
+                "generator must be an AdversarialGenerator, a GeometryGenerator or None, "
+                f"got {self.generator!r}"
+            )
+        if self._generator.estimator is not None:
+            raise ValueError(
+                "generator.estimator must be None, since the source is attacked; pass "
+                f"{self._generator.estimator!r} as source"
+            )
+        check_parameters(self._generator)
+
+    def _check_reach(self, samples: Any, array: NDArray[Any], frame: Frame | None) -> None:
+        """Raise for what the attack would refuse, before anything is trained."""
+        generator = self._generator
+        if isinstance(generator, AdversarialGenerator):
+            spread = spread_of(array, generator.eps_unit)
+            generator._region(read_samples(self, samples, reset=False), self, frame, spread)
+
+    def _start(
+        self, data: Any, array: NDArray[Any], truth: NDArray[np.intp], rng: np.random.RandomState
+    ) -> tuple[Any, NDArray[np.intp]]:
+        """What is perturbed, and the class index that each is to reach."""
+        n_classes = len(self.classes_)
+        if self.base == "data":
+            base, assigned = data, other_labels(truth, n_classes, self.labels, rng)
+        else:
+            n = len(array) if self.n_noise is None else int(self.n_noise)
+            base = uniform_noise(array, getattr(self._generator, "clip_values", None), n, rng)
+            if data is not array:
+                import pandas as pd
+
+                base = pd.DataFrame(base, columns=data.columns)
+            assigned = rng.randint(n_classes, size=n)
+        unused = np.setdiff1d(np.arange(n_classes), assigned)
+        if len(unused):
+            raise ValueError(
+                f"none of {len(assigned)} samples moves to {self.classes_[unused].tolist()}, which "
+                "then cannot be learned; use more samples or another random_state"
+            )
+        return base, assigned
+
+    def _arrange(self, X: Any) -> Any:
+        """Samples as the learner takes them."""
+        array = read_samples(self, X, reset=False)
+        samples, net = X if hasattr(X, "columns") else array, inner_skorch_net(self.learner_)
+        return samples if net is None else samples.astype(net_dtype(net))

@@ -1,0 +1,280 @@
+"""OneHiddenLayerClassifier: the network that the theory speaks of."""
+
+from __future__ import annotations
+
+import warnings
+from numbers import Integral
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils import check_random_state
+from sklearn.utils.multiclass import check_classification_targets, type_of_target
+from sklearn.utils.validation import check_is_fitted, validate_data
+from torch import nn
+
+from skhalfway._blocks import blocks
+from skhalfway.models import register_module
+from skhalfway.perturbation._binary import check_gamma, check_positive
+from skhalfway.perturbation._descent import LOSSES, descend
+
+_INITIAL_SIZE = 1e-3  # of a hidden unit's input, on the longest sample
+
+
+class OneHiddenLayerClassifier(ClassifierMixin, BaseEstimator):
+    """Classify in two by a network with one hidden layer and a frozen read-out.
+
+    ``f(x) = a . phi(W x)`` with a leaky ReLU phi, no bias, and ``a`` frozen at
+    ``1 / sqrt(n_hidden)`` for one half of the units and minus that for the other
+    [1]_. W starts near 0 and is trained by full-batch gradient descent until each
+    sample has the margin asked for; the further, the nearer to the limit that the
+    theory speaks of.
+
+    Parameters
+    ----------
+    n_hidden : int, default=1000
+        Hidden units; an even number.
+    gamma : float, default=0.2
+        Slope of the leaky ReLU, in (0, 1].
+    loss : {"exponential", "logistic"}, default="exponential"
+        Of a sample, by its margin.
+    margin : float, default=10.0
+        Training stops once ``y f(x)``, with y = -1 or +1, is as large for every
+        sample.
+    max_iter : int, default=1000
+        Steps after which training stops with a warning.
+    learning_rate : float, default=None
+        None: each step goes down the gradient of the *logarithm* of the mean
+        loss, as far as the loss falls by at least half of what the gradient
+        promises and no margin changes by more than 1, or by a step that is safe
+        between kinks. It has the path of gradient flow on the mean loss, with
+        steps that grow as the loss shrinks, and does not diverge. A number: a
+        constant step on the mean loss, the plain method.
+    device : str or torch.device, default=None
+        Where to train; None is the CPU.
+    random_state : int, RandomState instance or None, default=None
+        For the initial weights.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (2,)
+        Labels; f is positive for the second.
+    hidden_weights_ : ndarray of shape (n_hidden, n_features)
+        W.
+    output_weights_ : ndarray of shape (n_hidden,)
+        The frozen read-out a.
+    direction_ : ndarray of shape (n_features,)
+        ``a W``. Where the boundary is linear, as the theory says it is for
+        nearly orthogonal samples, this is its normal.
+    margin_ : float
+        Smallest margin of a training sample.
+    loss_curve_ : list of float
+        Mean loss before each step, and at the end.
+    n_iter_ : int
+        Steps taken.
+    n_features_in_ : int
+        Number of features.
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
+        Their names, where X has names that are all strings.
+
+    See Also
+    --------
+    boundary : What it learns, in closed form.
+
+    Notes
+    -----
+    Computes in X's own float type. Each change of W lies in the span of the
+    samples, so a step is taken on the coefficients: with fewer samples than
+    features by their inner products alone, and W itself is computed once, at the
+    end. Beyond X that takes n_samples squared (or n_hidden * n_features) numbers.
+    A larger ``margin`` brings the direction nearer to the limit, and takes about
+    as many more steps.
+
+    References
+    ----------
+    .. [1] Kumano, Kera & Yamasaki, "Theoretical understanding of learning from
+       adversarial perturbations", ICLR 2024, arXiv 2402.10470.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skhalfway.perturbation.theory import OneHiddenLayerClassifier, agreement, boundary
+    >>> X, y = np.eye(20), np.repeat([0, 1], 10)
+    >>> network = OneHiddenLayerClassifier(n_hidden=100, margin=50, random_state=0).fit(X, y)
+    >>> network.score(X, y)
+    1.0
+    >>> Z = np.random.RandomState(0).standard_normal((1000, 20))
+    >>> agreement(network, boundary(X, y, gamma=0.2), Z) > 0.97
+    True
+    """
+
+    def __init__(
+        self,
+        n_hidden: int = 1000,
+        gamma: float = 0.2,
+        loss: str = "exponential",
+        *,
+        margin: float = 10.0,
+        max_iter: int = 1000,
+        learning_rate: float | None = None,
+        device: Any = None,
+        random_state: Any = None,
+    ) -> None:
+        self.n_hidden = n_hidden
+        self.gamma = gamma
+        self.loss = loss
+        self.margin = margin
+        self.max_iter = max_iter
+        self.learning_rate = learning_rate
+        self.device = device
+        self.random_state = random_state
+
+    def fit(self, X: Any, y: Any) -> OneHiddenLayerClassifier:
+        """Train the hidden layer.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Samples.
+        y : array-like of shape (n_samples,)
+            Labels, of two classes.
+
+        Returns
+        -------
+        self : OneHiddenLayerClassifier
+            The fitted network.
+
+        Raises
+        ------
+        ValueError
+            If a parameter or the data is invalid, or y has not two classes.
+
+        Warns
+        -----
+        ConvergenceWarning
+            If some sample has not the margin asked for after ``max_iter`` steps.
+        """
+        self._check_parameters()
+        X, y = validate_data(self, X, y, dtype=[np.float64, np.float32])
+        check_classification_targets(y)
+        kind = type_of_target(y, input_name="y")
+        if kind != "binary":
+            raise ValueError(f"Only binary classification is supported. The type of the target is {kind}.")
+        self.classes_, indices = np.unique(y, return_inverse=True)
+        if len(self.classes_) < 2:
+            raise ValueError(f"y must hold two classes, got one class: {self.classes_.tolist()}")
+        if not X.any():
+            raise ValueError("X holds zeros only; there is nothing to learn")
+        seed = int(check_random_state(self.random_state).randint(2**31 - 1))
+        device = torch.device(self.device or "cpu")
+        x = torch.tensor(X, device=device)
+        sign = torch.tensor(2 * indices - 1, dtype=x.dtype, device=device)
+        weights = torch.randn(
+            (self.n_hidden, X.shape[1]), generator=torch.Generator().manual_seed(seed), dtype=x.dtype
+        ).to(device)
+        # near 0, where the theory starts, whatever the units of X
+        weights *= _INITIAL_SIZE / torch.linalg.vector_norm(x, dim=1).max()
+        read_out = torch.full((self.n_hidden,), self.n_hidden**-0.5, dtype=x.dtype, device=device)
+        read_out[self.n_hidden // 2 :] *= -1
+        descent = descend(
+            x,
+            sign,
+            weights,
+            read_out,
+            gamma=self.gamma,
+            loss=self.loss,
+            margin=self.margin,
+            max_iter=self.max_iter,
+            learning_rate=self.learning_rate,
+        )
+        self.margin_, self.loss_curve_, self.n_iter_ = descent.margin, descent.losses, len(descent.losses) - 1
+        if self.margin_ < self.margin:
+            warnings.warn(
+                f"the smallest margin is {self.margin_:.3g} after {self.n_iter_} steps, not {self.margin}; "
+                "raise max_iter, or the samples cannot be told apart by a network without bias",
+                ConvergenceWarning,
+                stacklevel=2,
+            )
+        weights.addmm_(descent.coefficients, x)
+        self.hidden_weights_, self.output_weights_ = weights.cpu().numpy(), read_out.cpu().numpy()
+        return self
+
+    def _check_parameters(self) -> None:
+        check_gamma(self.gamma)
+        for name, value in (("n_hidden", self.n_hidden), ("max_iter", self.max_iter)):
+            if not isinstance(value, Integral) or isinstance(value, bool) or value < 1:
+                raise ValueError(f"{name} must be an integer >= 1, got {value!r}")
+        if self.n_hidden % 2:
+            raise ValueError(
+                f"n_hidden must be even, half for each sign of the read-out; got {self.n_hidden}"
+            )
+        if self.loss not in LOSSES:
+            raise ValueError(f"loss must be one of {LOSSES}, got {self.loss!r}")
+        check_positive(margin=self.margin)
+        if self.learning_rate is not None:
+            check_positive(learning_rate=self.learning_rate)
+
+    @property
+    def direction_(self) -> NDArray[Any]:
+        """The output's weights by feature: ``a W``."""
+        check_is_fitted(self)
+        return self.output_weights_ @ self.hidden_weights_
+
+    def decision_function(self, X: Any) -> NDArray[Any]:
+        """Output of the network.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Samples.
+
+        Returns
+        -------
+        f : ndarray of shape (n_samples,)
+            Positive for ``classes_[1]``.
+        """
+        check_is_fitted(self)
+        X = validate_data(self, X, dtype=[np.float64, np.float32], reset=False)
+        f = np.empty(len(X), dtype=np.result_type(X, self.hidden_weights_))
+        for rows in blocks(len(X), self.n_hidden):
+            inputs = X[rows] @ self.hidden_weights_.T
+            f[rows] = np.where(inputs > 0, inputs, self.gamma * inputs) @ self.output_weights_
+        return f
+
+    def predict(self, X: Any) -> NDArray[Any]:
+        """Predict the label of each sample.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Samples.
+
+        Returns
+        -------
+        labels : ndarray of shape (n_samples,)
+            Of ``classes_``.
+        """
+        positive = self.decision_function(X) > 0
+        return self.classes_[positive.astype(int)]
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.classifier_tags.multi_class = False
+        return tags
+
+
+@register_module(OneHiddenLayerClassifier)
+def one_hidden_layer(estimator: OneHiddenLayerClassifier) -> nn.Module:
+    hidden, read_out = (
+        _layer(weights) for weights in (estimator.hidden_weights_, estimator.output_weights_[None])
+    )
+    return nn.Sequential(hidden, nn.LeakyReLU(estimator.gamma), read_out)
+
+
+def _layer(weights: NDArray[Any]) -> nn.Linear:
+    layer = nn.Linear(weights.shape[1], weights.shape[0], bias=False, device="meta")
+    layer.weight = nn.Parameter(torch.tensor(weights), requires_grad=False)
+    return layer

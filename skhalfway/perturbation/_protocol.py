@@ -1,0 +1,97 @@
+"""The steps of learning from perturbations: labels to move to, noise to start from, fresh training."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import clone
+from sklearn.frozen import FrozenEstimator
+from sklearn.utils import assert_all_finite, check_consistent_length, column_or_1d
+from sklearn.utils.multiclass import check_classification_targets
+
+from skhalfway._blocks import blocks
+from skhalfway._inputs import round_towards
+from skhalfway.halfway._recorder import undisturbed
+from skhalfway.models._as_model import check_kind, counts_as_fitted, fit_clone
+from skhalfway.models._kinds import inner_skorch_net
+
+_SEEDS = np.iinfo(np.int32).max
+
+
+def trainable(estimator: Any) -> Any:
+    """What is trained afresh: the estimator, or the one that is frozen in it."""
+    check_kind(estimator)
+    while isinstance(estimator, FrozenEstimator):
+        estimator = estimator.estimator
+    if counts_as_fitted(estimator):
+        raise TypeError(
+            f"estimator is trained on the perturbed samples, but {type(estimator).__name__} cannot be: it is "
+            "used as it is; pass it as source, and as estimator a classifier with fit (skorch makes one of a "
+            "torch module)"
+        )
+    return estimator
+
+
+def draw_seed(rng: np.random.RandomState) -> int:
+    return int(rng.randint(_SEEDS))
+
+
+def train(estimator: Any, X: Any, y: Any, seed: int) -> Any:
+    """A fitted clone, all of whose ``random_state`` follow from the seed; what counts as fitted, as it is."""
+    if counts_as_fitted(estimator):
+        return estimator
+    fresh, rng = clone(estimator), np.random.RandomState(seed)
+    names = sorted(n for n in fresh.get_params() if n == "random_state" or n.endswith("__random_state"))
+    fresh.set_params(**{name: draw_seed(rng) for name in names})
+    if inner_skorch_net(fresh) is None:
+        return fit_clone(fresh, X, y)
+    import torch
+
+    # skorch has no random_state: it draws from torch's own generator
+    with undisturbed():
+        torch.manual_seed(seed)
+        return fit_clone(fresh, X, y)
+
+
+def read_labels(y: Any, X: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.intp]]:
+    """The classes, and the index among them of each sample's label."""
+    y = column_or_1d(y, warn=True)
+    check_consistent_length(X, y)
+    assert_all_finite(y, input_name="y")
+    check_classification_targets(y)
+    classes, truth = np.unique(y, return_inverse=True)
+    if len(classes) < 2:
+        raise ValueError(
+            f"samples move from one class towards another, so y must hold at least 2 classes; got one class, "
+            f"{classes.tolist()}"
+        )
+    return classes, truth
+
+
+def other_labels(
+    truth: NDArray[np.intp], n_classes: int, labels: str, rng: np.random.RandomState
+) -> NDArray[np.intp]:
+    """Class indices that are not the true ones: any other, or the next."""
+    step = rng.randint(1, n_classes, size=len(truth)) if labels == "random" else 1
+    return (truth + step) % n_classes
+
+
+def uniform_noise(
+    X: NDArray[Any], clip_values: Any, n_samples: int, rng: np.random.RandomState
+) -> NDArray[Any]:
+    """Samples that are uniform in ``clip_values``, else in the range of each feature, in X's float type."""
+    low, high = (X.min(axis=0), X.max(axis=0)) if clip_values is None else clip_values
+    low, high = (np.broadcast_to(np.asarray(bound, dtype=float), X.shape[1:]) for bound in (low, high))
+    if not (np.isfinite(low).all() and np.isfinite(high).all()):
+        range_ = "X holds NaN" if clip_values is None else f"the generator has clip_values={clip_values}"
+        raise ValueError(
+            f"base='noise' is uniform in a finite range, but {range_}; give the generator finite clip_values"
+        )
+    noise = np.empty((n_samples, *X.shape[1:]), dtype=X.dtype)
+    for block in blocks(n_samples, low.size):
+        draw = rng.uniform(low, high, size=noise[block].shape).clip(low, high)
+        # towards the middle: in a shorter float type a draw next to a bound may round to beyond it
+        noise[block] = round_towards(draw, (low + high) / 2, X.dtype)
+    return noise

@@ -1,0 +1,357 @@
+"""AdversarialSampler: adversarial training as imbalanced-learn resamples, at fit time only."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from numbers import Real
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import clone
+from sklearn.pipeline import _name_estimators
+from sklearn.utils import _safe_indexing, check_random_state, column_or_1d
+from sklearn.utils.metaestimators import _BaseComposition
+
+from skhalfway._inputs import check_labels, container_of, read_samples
+from skhalfway.attacks import AdversarialGenerator
+from skhalfway.attacks._parameters import check_parameters
+from skhalfway.models import as_model
+from skhalfway.models._as_model import check_kind, counts_as_fitted
+from skhalfway.models._collection import is_pair, named
+from skhalfway.models._reader import reader_of
+from skhalfway.perturbation._protocol import draw_seed, read_labels
+
+
+class AdversarialSampler(_BaseComposition):
+    """Add adversarial samples, with their true labels, to training data.
+
+    Adversarial training with samplers' protocol: a step of imbalanced-learn's
+    ``Pipeline`` that acts when the pipeline is fitted, never when it predicts.
+    The samples are made on sources that stay as they are while the next step
+    learns: on one, or on an ensemble, as in ensemble adversarial training,
+    which adds samples transferred from other models so that they do not
+    depend on the one in training [1]_.
+
+    Parameters
+    ----------
+    generator : AdversarialGenerator, default=None
+        The attack; its ``estimator`` must be None, since ``sources`` are
+        attacked. None is ``AdversarialGenerator()``.
+    sources : object, list or mapping, default=None
+        What to attack: a classifier; a list of them or of (name, classifier);
+        a mapping of names to them. Each is cloned and fitted on the training
+        data, unless it counts as fitted as in
+        :class:`~skhalfway.AdversarialGenerator`: a ``FrozenEstimator`` of a
+        fitted classifier, a ``torch.nn.Module``, what has no ``fit``; an ART
+        classifier in :func:`~skhalfway.models.as_model`, which can be cloned.
+        None is the generator's own default, named ``"default"``. Of several
+        sources, each sample is attacked on one drawn at random.
+    ratio : float, default=1.0
+        Adversarial samples for each clean one, > 0. Below 1, of rows drawn at
+        random without replacement; above 1 rows repeat, on another source as
+        long as there is one.
+    keep_clean : bool, default=True
+        Whether the clean samples come first in the output, or are left out.
+    random_state : int, RandomState instance or None, default=None
+        For the rows and sources drawn, and for the generator where its own
+        ``random_state`` is None. Pass an int for the same output across calls.
+
+    Attributes
+    ----------
+    sources_ : dict of str to object
+        The fitted sources by name; sources given without one are named after
+        their types.
+    n_features_in_ : int
+        Number of features seen during :meth:`fit`.
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
+        Names of features seen during :meth:`fit`, where they are strings.
+    sample_indices_ : ndarray of shape (n_adversarial_,)
+        Row of X that each adversarial sample was made from, in the order of
+        the output: by source, then by row.
+    sample_sources_ : ndarray of shape (n_adversarial_,)
+        Name of the source that each was made on.
+    n_adversarial_ : int
+        Number of adversarial samples.
+
+    See Also
+    --------
+    skhalfway.AdversarialGenerator : Makes the samples.
+    skhalfway.TransferScorer : Shows what training on them changes.
+
+    Notes
+    -----
+    The attack leaves the true labels, whether or not the source knows them.
+    Samples that it cannot change for the worse are in the output all the same.
+
+    The sources are static: the model in training is never attacked itself, as
+    it is by training against its own worst case [2]_. Where it is one of the
+    sources, what is attacked is a clone, fitted on clean data.
+
+    References
+    ----------
+    .. [1] Tramer et al., "Ensemble adversarial training: attacks and
+       defenses", ICLR 2018.
+    .. [2] Madry et al., "Towards deep learning models resistant to adversarial
+       attacks", ICLR 2018.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from sklearn.svm import SVC
+    >>> from skhalfway import AdversarialGenerator
+    >>> from skhalfway.perturbation import AdversarialSampler
+    >>> X, y = load_iris(return_X_y=True)
+    >>> sampler = AdversarialSampler(
+    ...     AdversarialGenerator(eps=0.5),
+    ...     sources=[("lr", LogisticRegression(max_iter=1000)), ("svm", SVC())],
+    ...     ratio=0.5,
+    ...     random_state=0,
+    ... )
+    >>> X_res, y_res = sampler.fit_resample(X, y)
+    >>> X_res.shape, sampler.n_adversarial_, list(sampler.sources_)
+    ((225, 4), 75, ['lr', 'svm'])
+    >>> bool(abs(X_res[150:] - X[sampler.sample_indices_]).max() <= 0.5)
+    True
+    """
+
+    def __init__(
+        self,
+        generator: AdversarialGenerator | None = None,
+        *,
+        sources: Any = None,
+        ratio: float = 1.0,
+        keep_clean: bool = True,
+        random_state: Any = None,
+    ) -> None:
+        self.generator = generator
+        self.sources = sources
+        self.ratio = ratio
+        self.keep_clean = keep_clean
+        self.random_state = random_state
+
+    def fit(self, X: Any, y: Any = None) -> AdversarialSampler:
+        """Fit the sources, and make no samples: :meth:`fit_resample` does both.
+
+        Parameters
+        ----------
+        X : {array-like, DataFrame, Tensor} of shape (n_samples, n_features)
+            Training samples; images may have more axes.
+        y : array-like of shape (n_samples,)
+            Labels.
+
+        Returns
+        -------
+        self : AdversarialSampler
+            The sampler, with ``sources_``.
+
+        Raises
+        ------
+        ValueError, TypeError
+            As :meth:`fit_resample`.
+        """
+        self._fit(X, y, check_random_state(self.random_state))
+        return self
+
+    def fit_resample(self, X: Any, y: Any) -> tuple[Any, Any]:
+        """Fit the sources and add adversarial samples.
+
+        Parameters
+        ----------
+        X : {array-like, DataFrame, Tensor} of shape (n_samples, n_features)
+            Training samples; images may have more axes.
+        y : array-like of shape (n_samples,)
+            Labels.
+
+        Returns
+        -------
+        X_res : same type and float type as X, of shape (n_samples_new, n_features)
+            Clean samples, if they are kept, then adversarial ones; integers
+            become float64. A DataFrame gets a new index.
+        y_res : same type as y, of shape (n_samples_new,)
+            Their labels.
+
+        Raises
+        ------
+        ValueError
+            If a parameter or the data is invalid, y holds fewer than two
+            classes or one that a fitted source does not know, or ``ratio``
+            leaves no sample to make.
+        TypeError
+            If a source is not a classifier, or X is sparse.
+        NotFittedError
+            If a frozen source is not fitted.
+        RuntimeError
+            If a source raises while it is fitted or attacked; its name is in
+            the message.
+        """
+        rng = check_random_state(self.random_state)
+        array, labels, generators = self._fit(X, y, rng)
+        rows, source = self._draw(len(array), len(generators), rng)
+        samples = X if hasattr(X, "iloc") else array
+        parts = [samples] if self.keep_clean else []
+        for i, (name, generator) in enumerate(generators.items()):
+            chosen = rows[source == i]
+            if len(chosen):
+                clean = _safe_indexing(samples, chosen)
+                parts.append(named(name, generator.generate, clean, labels[chosen]))
+        self.sample_indices_ = rows
+        self.sample_sources_ = np.array(list(generators))[source]
+        self.n_adversarial_ = len(rows)
+        kept = np.concatenate([np.arange(len(array)), rows]) if self.keep_clean else rows
+        return _joined(parts, X), _labels_of(y, kept)
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """Get parameters, those of a list of named ``sources`` included.
+
+        Parameters
+        ----------
+        deep : bool, default=True
+            Whether to include them.
+
+        Returns
+        -------
+        params : dict
+            Values by name.
+        """
+        if _has_names(self.sources):
+            return self._get_params("sources", deep=deep)
+        return super().get_params(deep=deep)
+
+    def set_params(self, **params: Any) -> AdversarialSampler:
+        """Set parameters, those of a list of named ``sources`` too: ``svm__C``.
+
+        Parameters
+        ----------
+        **params : dict
+            Values by name.
+
+        Returns
+        -------
+        self : AdversarialSampler
+            This object.
+        """
+        if _has_names(params.get("sources", self.sources)):
+            self._set_params("sources", **params)
+        else:
+            super().set_params(**params)
+        return self
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "sources_")
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.target_tags.required = True
+        return tags
+
+    def _fit(
+        self, X: Any, y: Any, rng: np.random.RandomState
+    ) -> tuple[NDArray[Any], NDArray[Any], dict[str, AdversarialGenerator]]:
+        """The samples and labels, checked, and for each source a generator that is fitted on them."""
+        self._check_params()
+        sources = self._named_sources()
+        array = read_samples(self, X, reset=True)
+        if y is None:
+            raise ValueError(
+                "This AdversarialSampler estimator requires y to be passed, but the target y is None"
+            )
+        classes, truth = read_labels(column_or_1d(y), array)
+        labels = classes[truth]
+        if round(self.ratio * len(array)) < 1:
+            raise ValueError(
+                f"ratio={self.ratio!r} of {len(array)} samples leaves none to attack; give at least "
+                f"{1 / len(array):.3g}"
+            )
+        for name, source in sources.items():
+            if source is not None:
+                named(name, _check_source, source, X, array, labels)
+        generators = {}
+        for name, source in sources.items():
+            generator = AdversarialGenerator() if self.generator is None else clone(self.generator)
+            generator.estimator = source
+            if generator.random_state is None:
+                generator.random_state = draw_seed(rng)
+            generators[name] = named(name, generator.fit, X, labels)
+        self.sources_ = {name: generator.estimator_ for name, generator in generators.items()}
+        return array, labels, generators
+
+    def _check_params(self) -> None:
+        ratio = self.ratio
+        if not isinstance(ratio, Real) or isinstance(ratio, bool) or not 0 < float(ratio) < np.inf:
+            raise ValueError(f"ratio must be a finite number > 0, got {ratio!r}")
+        if not isinstance(self.keep_clean, (bool, np.bool_)):
+            raise ValueError(f"keep_clean must be True or False, got {self.keep_clean!r}")
+        if self.generator is None:
+            return
+        if not isinstance(self.generator, AdversarialGenerator):
+            raise TypeError(f"generator must be an AdversarialGenerator or None, got {self.generator!r}")
+        if self.generator.estimator is not None:
+            raise ValueError(
+                "generator.estimator must be None, since the sources are attacked; pass it as "
+                f"sources={self.generator.estimator!r}"
+            )
+        check_parameters(self.generator)
+
+    def _named_sources(self) -> dict[str, Any]:
+        """What to attack by name, of whatever form ``sources`` has; None is the generator's default."""
+        sources = self.sources
+        if sources is None:
+            return {"default": None}
+        if isinstance(sources, Mapping):
+            pairs = list(sources.items())
+        elif _has_names(sources):
+            pairs = list(sources)
+            self._validate_names([name for name, _ in pairs])
+        else:
+            pairs = _name_estimators(list(sources) if isinstance(sources, (list, tuple)) else [sources])
+        if not pairs:
+            raise ValueError("sources is empty; give at least one classifier, or None for the default one")
+        if not all(isinstance(name, str) for name, _ in pairs):
+            raise TypeError(f"names of sources must be strings, got {[name for name, _ in pairs]}")
+        return dict(pairs)
+
+    def _draw(
+        self, n_samples: int, n_sources: int, rng: np.random.RandomState
+    ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+        """The row and the source of each adversarial sample, sorted by source, then row."""
+        place = np.arange(round(self.ratio * n_samples))
+        copy, row = np.divmod(place, n_samples)
+        last = copy == len(place) // n_samples  # the copy of the data that is not a whole one
+        row[last] = rng.permutation(n_samples)[: np.count_nonzero(last)]
+        turns = rng.rand(n_samples, n_sources).argsort(axis=1)
+        source = turns[row, copy % n_sources]
+        order = np.lexsort((row, source))
+        return row[order], source[order]
+
+
+def _has_names(sources: Any) -> bool:
+    return isinstance(sources, (list, tuple)) and len(sources) > 0 and all(map(is_pair, sources))
+
+
+def _check_source(source: Any, X: Any, array: NDArray[Any], labels: NDArray[Any]) -> None:
+    """Raise for no classifier, and for a fitted one that was not made for this data."""
+    check_kind(source)
+    if not counts_as_fitted(source):
+        return
+    model = as_model(source)
+    read_samples(reader_of(model), X, reset=model.n_features_in_ is None)
+    classes = np.arange(model.n_outputs(array)) if model.classes_ is None else model.classes_
+    check_labels(labels, classes, len(array))
+
+
+def _joined(parts: list[Any], X: Any) -> Any:
+    """All rows, in X's container."""
+    if hasattr(X, "iloc"):
+        import pandas as pd
+
+        return pd.concat(parts, ignore_index=True)
+    joined = container_of(X)(np.concatenate(parts))
+    return joined.tolist() if isinstance(X, list) else joined
+
+
+def _labels_of(y: Any, rows: NDArray[np.intp]) -> Any:
+    """Labels of the rows, in y's container."""
+    labels = _safe_indexing(y, rows)
+    return labels.reset_index(drop=True) if hasattr(labels, "iloc") else labels
