@@ -314,7 +314,7 @@ class PerturbationLearner(ClassifierMixin, BaseEstimator):
         Returns
         -------
         accuracy : float
-            Share of samples classified right, to compare with :meth:`score`.
+            Share of samples classified right, to compare with ``score``.
         """
         check_is_fitted(self)
         samples = self._arrange(X)

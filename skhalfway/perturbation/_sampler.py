@@ -66,10 +66,10 @@ class AdversarialSampler(_BaseComposition):
         Number of features seen during :meth:`fit`.
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of features seen during :meth:`fit`, where they are strings.
-    sample_indices_ : ndarray of shape (n_adversarial_,)
+    sample_indices_ : ndarray of shape (`n_adversarial_`,)
         Row of X that each adversarial sample was made from, in the order of
         the output: by source, then by row.
-    sample_sources_ : ndarray of shape (n_adversarial_,)
+    sample_sources_ : ndarray of shape (`n_adversarial_`,)
         Name of the source that each was made on.
     n_adversarial_ : int
         Number of adversarial samples.
