@@ -350,6 +350,14 @@ tests its hypotheses, goes on where it was interrupted, and makes four pages: wh
 classifier generalises, [generalisation.md](generalisation.md); how well transfer is predicted without an
 attack, [transfer_prediction.md](transfer_prediction.md); the attack by crossings beside others,
 [halfway_attack.md](halfway_attack.md); and what crossings cost, [halfway_speed.md](halfway_speed.md).
+
+## Learning from perturbations
+
+    python benchmarks/perturbation_artificial.py
+
+compares what networks learn from moved noise with the figures of a paper,
+[perturbation_artificial.md](perturbation_artificial.md); it takes hours, and goes on where it was
+interrupted.
 """
 
 
