@@ -1,4 +1,4 @@
-"""Confidence intervals."""
+"""Rates, and confidence intervals."""
 
 from __future__ import annotations
 
@@ -14,6 +14,11 @@ class ConfidenceInterval(NamedTuple):
 
     low: Any
     high: Any
+
+
+def ratio(part: NDArray[Any], whole: NDArray[Any]) -> NDArray[np.float64]:
+    """``part / whole``; nan where the whole is 0."""
+    return np.divide(part, whole, out=np.full(np.shape(part), np.nan), where=whole > 0)
 
 
 def wilson_interval(count: Any, total: Any, level: float = 0.95) -> ConfidenceInterval:

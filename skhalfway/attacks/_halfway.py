@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from numbers import Integral
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,6 +11,7 @@ from numpy.typing import NDArray
 from scipy.special import expit
 
 from skhalfway._blocks import blocks
+from skhalfway._checks import check_integer
 from skhalfway.attacks._partners import nearest_partners
 from skhalfway.attacks._queries import Queries, begin
 from skhalfway.attacks._walk import Walk, check_walk
@@ -214,6 +214,5 @@ def halfway(
     partner, the last at the nearest of all. As with HopSkipJump, the last queries set features back in L2.
     """
     n_directions, radius, sparse = check_walk(n_directions, radius, sparse)
-    if not isinstance(n_partners, Integral) or isinstance(n_partners, bool) or n_partners < 1:
-        raise ValueError(f"attack_params['n_partners'] must be an integer >= 1, got {n_partners!r}")
+    check_integer("attack_params['n_partners']", n_partners)
     return Halfway(settings, n_directions, radius, sparse, int(n_partners))

@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from importlib import import_module
 from inspect import signature
-from numbers import Integral, Real
+from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from skhalfway._checks import check_integer
 from skhalfway.attacks._budget import EPS_UNITS, check_eps
 from skhalfway.attacks._constraints import Constraints
 from skhalfway.attacks._problem import Attack, Settings
@@ -64,8 +65,7 @@ def check_parameters(generator: AdversarialGenerator) -> None:
     """Raise for what no data could make right."""
     for name in ("max_iter", "max_queries", "n_restarts", "batch_size"):
         value = getattr(generator, name)
-        if not isinstance(value, Integral) or isinstance(value, bool) or int(value) < 1:
-            raise ValueError(f"{name} must be an integer >= 1, got {value!r}")
+        check_integer(name, value)
     size = generator.step_size
     if size is not None and (
         not isinstance(size, Real) or isinstance(size, bool) or not 0 < float(size) < np.inf

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import isfinite
-from numbers import Integral, Real
+from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from sklearn.base import clone
 from sklearn.neural_network import MLPClassifier
 from torch import nn
 
+from skhalfway._checks import check_integer
 from skhalfway.attacks._gradient import pgd
 from skhalfway.attacks._problem import Outcome, Problem
 from skhalfway.attacks._queries import Queries
@@ -179,8 +180,7 @@ def surrogate(
     ``step`` None is one of the budget's length. While the source gives one answer to all, new inputs are
     random; where it never gives another, samples are returned as they are.
     """
-    if not isinstance(n_rounds, Integral) or isinstance(n_rounds, bool) or n_rounds < 0:
-        raise ValueError(f"attack_params['n_rounds'] must be an integer >= 0, got {n_rounds!r}")
+    check_integer("attack_params['n_rounds']", n_rounds, 0)
     if step is not None and (
         not isinstance(step, Real) or isinstance(step, bool) or not isfinite(step) or step <= 0
     ):

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from numbers import Integral
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from skhalfway._checks import check_integer
 from skhalfway.attacks._problem import Outcome
 from skhalfway.attacks._trees import nearest_adversarial
 from skhalfway.models import NotDifferentiableError
@@ -67,6 +67,5 @@ class TreeAttack:
 
 def tree(settings: Settings, n_starts: int = 10) -> TreeAttack:
     """Nearest boxes of a tree, and a local search over those of an ensemble (see ``nearest_adversarial``)."""
-    if not isinstance(n_starts, Integral) or isinstance(n_starts, bool) or n_starts < 1:
-        raise ValueError(f"attack_params['n_starts'] must be an integer >= 1, got {n_starts!r}")
+    check_integer("attack_params['n_starts']", n_starts)
     return TreeAttack(int(n_starts))

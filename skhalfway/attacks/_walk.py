@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from math import ceil, isfinite, log2
-from numbers import Integral, Real
+from math import ceil, log2
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from skhalfway._checks import check_integer, check_positive
 from skhalfway.attacks._queries import Queries
 
 _TOLERANCE = 0.03  # of the binary search, as a share of the distance
@@ -98,10 +98,8 @@ class Walk:
 
 def check_walk(n_directions: Any, radius: Any, sparse: Any) -> tuple[int, float, bool]:
     """Raise for what no walk could do."""
-    if not isinstance(n_directions, Integral) or isinstance(n_directions, bool) or n_directions < 1:
-        raise ValueError(f"attack_params['n_directions'] must be an integer >= 1, got {n_directions!r}")
-    if not isinstance(radius, Real) or isinstance(radius, bool) or not isfinite(radius) or radius <= 0:
-        raise ValueError(f"attack_params['radius'] must be a finite number > 0, got {radius!r}")
+    check_integer("attack_params['n_directions']", n_directions)
+    check_positive("attack_params['radius']", radius)
     if not isinstance(sparse, (bool, np.bool_)):
         raise ValueError(f"attack_params['sparse'] must be True or False, got {sparse!r}")
     return int(n_directions), float(radius), bool(sparse)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
-from math import isfinite
-from numbers import Integral, Real
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -15,6 +14,8 @@ from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, Transfo
 from sklearn.utils import check_array, check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import nn
+
+from skhalfway._checks import check_integer, check_positive
 
 
 class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
@@ -232,15 +233,13 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
     def _check_parameters(self) -> None:
         for name in ("n_components", "max_iter", "batch_size"):
             value = getattr(self, name)
-            if not isinstance(value, Integral) or isinstance(value, bool) or value < 1:
-                raise ValueError(f"{name} must be an integer >= 1, got {value!r}")
+            check_integer(name, value)
         sizes, rate = self.hidden_layer_sizes, self.learning_rate
         if not isinstance(sizes, Sequence) or not all(
             isinstance(width, Integral) and not isinstance(width, bool) and width >= 1 for width in sizes
         ):
             raise ValueError(f"hidden_layer_sizes must be a sequence of integers >= 1, got {sizes!r}")
-        if not isinstance(rate, Real) or isinstance(rate, bool) or not isfinite(rate) or rate <= 0:
-            raise ValueError(f"learning_rate must be a finite number > 0, got {rate!r}")
+        check_positive("learning_rate", rate)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

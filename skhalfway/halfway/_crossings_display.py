@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from skhalfway._checks import check_integer
 from skhalfway._plotting import figure_text
 from skhalfway.halfway._measurement import HalfwayMeasurement
 
@@ -165,8 +165,7 @@ class CrossingsDisplay:
         """
         import matplotlib.pyplot as plt
 
-        if not isinstance(bins, Integral) or isinstance(bins, bool) or bins < 1:
-            raise ValueError(f"bins must be an integer >= 1, got {bins!r}")
+        check_integer("bins", bins)
         names, n = self.measurement.names, len(self.measurement.names)
         # what may raise comes before what is drawn
         columns = self._columns(level) if include_values else None
@@ -175,7 +174,7 @@ class CrossingsDisplay:
             _, ax = plt.subplots(figsize=size, layout="compressed")
         self.bars_: list[Any] = []
         self.medians_: list[Any] = []
-        line = {"color": "k", "lw": 1.2, "ls": (0, (4, 3)), "zorder": 3}
+        line: dict[str, Any] = {"color": "k", "lw": 1.2, "ls": (0, (4, 3)), "zorder": 3}
         self.halfway_ = ax.axvline(0.5, **line | (line_kw or {}))
         for i in range(n):
             self._draw_row(ax, i, n - 1 - i, int(bins), bar_kw or {}, median_kw or {})

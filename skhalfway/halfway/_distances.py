@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from numbers import Real
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils import check_array
 
+from skhalfway._checks import check_positive
 from skhalfway._inputs import FLOATS
 from skhalfway.halfway._crossings import check_tol, trace_all
 from skhalfway.halfway._directions import legitimate_directions, random_directions
@@ -195,7 +195,7 @@ def minimum_distance(
     array([1.43, 1.26, 1.44])
     """
     check_tol(tol)
-    _check_distance(max_distance)
+    check_positive("max_distance", max_distance)
     model = as_model(estimator)
     reader = reader_of(model)
     points = read_points(reader, X, reset=not hasattr(reader, "n_features_in_"))
@@ -299,7 +299,7 @@ def inter_boundary_distance(
         raise ValueError(f"direction must be one of {list(DIRECTIONS)}, got {direction!r}")
     check_tol(tol)
     if max_distance is not None:
-        _check_distance(max_distance)
+        check_positive("max_distance", max_distance)
     models, points, labels = HalfwayScorer().fit({"source": source, "target": target})._start(X, y)
     if max_distance is None:
         max_distance = float(np.linalg.norm(np.ptp(points.astype(float), axis=0)))
@@ -319,15 +319,6 @@ def inter_boundary_distance(
         list(models.values()), points[counted], along[counted], max_distance, tol, names=list(models)
     )
     return InterBoundaryDistance(direction, float(max_distance), counted, *found)
-
-
-def _check_distance(max_distance: Any) -> None:
-    if (
-        not isinstance(max_distance, Real)
-        or isinstance(max_distance, bool)
-        or not 0 < float(max_distance) < np.inf
-    ):
-        raise ValueError(f"max_distance must be a finite number > 0, got {max_distance!r}")
 
 
 def _follow(

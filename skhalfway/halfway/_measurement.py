@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
-from skhalfway._intervals import ConfidenceInterval, check_level, percentile_interval
+from skhalfway._intervals import ConfidenceInterval, check_level, percentile_interval, ratio
 from skhalfway._text import short, table
 
 if TYPE_CHECKING:
@@ -17,10 +17,6 @@ if TYPE_CHECKING:
 
 _N_BOOTSTRAPS = 1000
 _FIGURES = ("deviation", "agreement", "boundary_distance", "mean_agreement")
-
-
-def _ratio(part: NDArray[np.float64], whole: NDArray[np.float64]) -> NDArray[np.float64]:
-    return np.divide(part, whole, out=np.full(part.shape, np.nan), where=whole > 0)
 
 
 def deviation(
@@ -33,7 +29,7 @@ def deviation(
     if weights is None:
         return deviation(positions, counted, np.ones((1, positions.shape[1])))[0]
     away = np.where(counted, np.abs(positions - 0.5), 0.0)
-    return _ratio(weights @ away.T, weights @ counted.T.astype(float))
+    return ratio(weights @ away.T, weights @ counted.T.astype(float))
 
 
 def agreement(
@@ -58,13 +54,13 @@ def agreement(
         enough = size > 2
         own, others = (_centred(ranks, common) for ranks in (own, others))
         a, b, aa, bb, ab = (
-            _ratio(weights @ np.where(common, values, 0.0).T, size)
+            ratio(weights @ np.where(common, values, 0.0).T, size)
             for values in (own, others, own**2, others**2, own * others)
         )
         spread = np.maximum(aa - a**2, 0.0) * np.maximum(bb - b**2, 0.0)
         # ranks are of the order of the number of pairs: what is less than their rounding is none
         spread = np.where(enough & (spread > 1e-9), spread, 0.0)
-        found[:, i, i:] = found[:, i:, i] = np.clip(_ratio(ab - a * b, np.sqrt(spread)), -1, 1)
+        found[:, i, i:] = found[:, i:, i] = np.clip(ratio(ab - a * b, np.sqrt(spread)), -1, 1)
     return found
 
 
@@ -90,7 +86,7 @@ def boundary_distance(
     for i in range(n):
         common = counted[i] & counted[i:]
         apart = np.where(common, np.abs(positions[i] - positions[i:]) * lengths, 0.0)
-        found[:, i, i:] = found[:, i:, i] = _ratio(weights @ apart.T, weights @ common.T.astype(float))
+        found[:, i, i:] = found[:, i:, i] = ratio(weights @ apart.T, weights @ common.T.astype(float))
     return found
 
 
@@ -326,4 +322,4 @@ def _mean_of_pairs(matrices: NDArray[np.float64]) -> NDArray[np.float64]:
     i, j = np.triu_indices(matrices.shape[1], 1)
     upper = matrices[:, i, j]
     known = ~np.isnan(upper)
-    return _ratio(np.where(known, upper, 0.0).sum(axis=1), known.sum(axis=1).astype(float))
+    return ratio(np.where(known, upper, 0.0).sum(axis=1), known.sum(axis=1).astype(float))

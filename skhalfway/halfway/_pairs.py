@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -11,14 +10,15 @@ from sklearn.neighbors import NearestNeighbors
 from sklearn.utils import check_array, check_consistent_length, check_random_state, column_or_1d
 from sklearn.utils.random import sample_without_replacement
 
+from skhalfway._checks import check_integer
+
 PAIRS = ("random", "nearest", "within")
 
 
 def check_pairs(pairs: Any, n_pairs: Any) -> None:
     if pairs not in PAIRS:
         raise ValueError(f"pairs must be one of {list(PAIRS)}, got {pairs!r}")
-    if not isinstance(n_pairs, Integral) or isinstance(n_pairs, bool) or n_pairs < 1:
-        raise ValueError(f"n_pairs must be an integer >= 1, got {n_pairs!r}")
+    check_integer("n_pairs", n_pairs)
 
 
 def sample_pairs(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 from functools import cached_property
-from numbers import Integral, Real
+from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from sklearn.utils.parallel import Parallel, delayed
 
 from skhalfway._blocks import blocks
+from skhalfway._checks import check_integer
 from skhalfway._text import short, table
 from skhalfway.halfway._scorer import HalfwayScorer
 from skhalfway.models import Model
@@ -111,9 +112,9 @@ class DecisionRegions:
     @property
     def extent(self) -> tuple[float, float, float, float]:
         """Left, right, bottom and top of the grid's cells, whose centres its points are."""
-        half_x, half_y = (self.x[1] - self.x[0]) / 2, (self.y[1] - self.y[0]) / 2
-        ends = self.x[0] - half_x, self.x[-1] + half_x, self.y[0] - half_y, self.y[-1] + half_y
-        return tuple(float(end) for end in ends)  # type: ignore[return-value]
+        x, y = self.x.tolist(), self.y.tolist()
+        half_x, half_y = (x[1] - x[0]) / 2, (y[1] - y[0]) / 2
+        return x[0] - half_x, x[-1] + half_x, y[0] - half_y, y[-1] + half_y
 
     @property
     def agreement(self) -> NDArray[np.float64]:
@@ -297,8 +298,7 @@ def decision_regions(
 
 
 def check_grid(resolution: Any, padding: Any) -> None:
-    if not isinstance(resolution, Integral) or isinstance(resolution, bool) or resolution < 2:
-        raise ValueError(f"resolution must be an integer >= 2, got {resolution!r}")
+    check_integer("resolution", resolution, 2)
     if not isinstance(padding, Real) or isinstance(padding, bool) or not 0 <= float(padding) < np.inf:
         raise ValueError(f"padding must be a finite number >= 0, got {padding!r}")
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from numbers import Integral
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils import check_random_state
 
+from skhalfway._checks import check_integer
 from skhalfway.halfway._crossings import check_tol, trace_all
 from skhalfway.halfway._pairs import sample_pairs
 from skhalfway.models import Model
@@ -34,7 +34,7 @@ class Recorder:
         random_state: Any,
     ) -> None:
         check_tol(tol)
-        check_count("every", every)
+        check_integer("every", every)
         with undisturbed():
             rng = check_random_state(random_state)
             kinds = [
@@ -72,11 +72,6 @@ class Recorder:
         names = ("crossings", "counted", "distances", "accuracy")
         seen = map(np.stack, zip(*self._seen, strict=True))
         return {"epochs": np.array(self.epochs, dtype=float)} | dict(zip(names, seen, strict=True))
-
-
-def check_count(name: str, value: Any) -> None:
-    if not isinstance(value, Integral) or isinstance(value, bool) or value < 1:
-        raise ValueError(f"{name} must be an integer >= 1, got {value!r}")
 
 
 @contextmanager

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 from sklearn.utils import check_consistent_length, check_random_state, column_or_1d
 
 from skhalfway._blocks import blocks
+from skhalfway._checks import check_integer
 from skhalfway._text import table
 from skhalfway.halfway._planes import (
     axes,
@@ -219,8 +219,7 @@ def reproducibility(
     tree  0.841 +- 0.012  0.846 +- 0.010  1.000 +- 0.000
     """
     check_grid(resolution, padding)
-    if not isinstance(n_planes, Integral) or isinstance(n_planes, bool) or n_planes < 1:
-        raise ValueError(f"n_planes must be an integer >= 1, got {n_planes!r}")
+    check_integer("n_planes", n_planes)
     scorer = HalfwayScorer().fit(models)
     samples = scorer._read(X, reset=False)
     if len(samples) < 3:

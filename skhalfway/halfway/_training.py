@@ -11,10 +11,11 @@ from sklearn.base import BaseEstimator
 from sklearn.exceptions import NotFittedError
 from sklearn.utils import _safe_indexing, check_random_state, column_or_1d
 
+from skhalfway._checks import check_integer
 from skhalfway._inputs import check_labels
 from skhalfway.halfway._measurement import agreement, deviation
 from skhalfway.halfway._points import read_points
-from skhalfway.halfway._recorder import Recorder, check_count
+from skhalfway.halfway._recorder import Recorder
 from skhalfway.models import Model, as_model
 from skhalfway.models._as_model import check_kind
 from skhalfway.models._kinds import inner_skorch_net
@@ -256,8 +257,8 @@ def halfway_history(
             f"halfway_history trains with partial_fit, but got {name}, {hint}; "
             "skorch nets record with HalfwayCallback"
         )
-    check_count("n_epochs", n_epochs)
-    check_count("batch_size", batch_size)
+    check_integer("n_epochs", n_epochs)
+    check_integer("batch_size", batch_size)
     points = read_points(BaseEstimator(), X, reset=True)
     y = column_or_1d(y)
     model = _fitted(estimator)

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from numbers import Integral
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.base import BaseEstimator
 from sklearn.model_selection import StratifiedShuffleSplit
 from sklearn.utils import _safe_indexing, check_consistent_length, check_random_state, column_or_1d
 from sklearn.utils.parallel import Parallel, delayed
 
+from skhalfway._checks import check_integer
 from skhalfway._inputs import check_labels
 from skhalfway.halfway._gradients import cross_entropy
 from skhalfway.halfway._points import read_points
 from skhalfway.models import as_model
 from skhalfway.models._as_model import check_kind, counts_as_fitted, fit_clone
+from skhalfway.models._reader import reader_named
 
 
 def loss_variability(
@@ -104,15 +104,14 @@ def loss_variability(
     0.1
     1.6
     """
-    if not isinstance(n_fits, Integral) or isinstance(n_fits, bool) or n_fits < 2:
-        raise ValueError(f"n_fits must be an integer >= 2, got {n_fits!r}")
+    check_integer("n_fits", n_fits, 2)
     check_kind(estimator)
     if counts_as_fitted(estimator):
         raise TypeError(
             f"clones are fitted on parts of the training data, which a {type(estimator).__name__} cannot be; "
             "give a scikit-learn classifier, or a torch module in skorch.NeuralNetClassifier"
         )
-    reader = type(type(estimator).__name__, (BaseEstimator,), {})()
+    reader = reader_named(type(estimator).__name__)
     training = read_points(reader, X_train, reset=True, name="X_train")
     points = read_points(reader, X, reset=False)
     y_train = column_or_1d(y_train)

@@ -11,9 +11,14 @@ from skhalfway.models._kinds import column_names
 from skhalfway.models._model import Model
 
 
+def reader_named(name: str) -> Any:
+    """An object that ``read_samples`` keeps a width and column names on, and that its errors call so."""
+    return type(name, (BaseEstimator,), {})()
+
+
 def reader_of(model: Model) -> Any:
     """An object with a fitted classifier's width, column names and type name, for ``read_samples``."""
-    reader = type(type(model.estimator).__name__, (BaseEstimator,), {})()
+    reader = reader_named(type(model.estimator).__name__)
     own = {"n_features_in_": model.n_features_in_, "feature_names_in_": column_names(model.estimator)}
     for name, value in own.items():
         if value is not None:

@@ -24,13 +24,6 @@ def check_gamma(gamma: Any) -> None:
         raise ValueError(f"gamma must be a number in (0, 1], got {gamma!r}")
 
 
-def check_positive(**values: Any) -> None:
-    """Finite numbers > 0, by name."""
-    for name, value in values.items():
-        if not isinstance(value, Real) or isinstance(value, bool) or not 0 < float(value) < np.inf:
-            raise ValueError(f"{name} must be a finite number > 0, got {value!r}")
-
-
 def signs(y: Any, n_samples: int | None = None, *, both: bool = True) -> NDArray[np.float64]:
     """Labels as -1 and +1: the second of two classes, in their sorted order, is +1.
 

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from skhalfway.perturbation._binary import check_gamma, check_positive, read_samples, signs
+from skhalfway._checks import check_positive
+from skhalfway.perturbation._binary import check_gamma, read_samples, signs
 from skhalfway.perturbation._multipliers import solve
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ def _step(q: Any, eps: float, norm: float, n_changed: int | None) -> NDArray[np.
         raise ValueError(
             f"q must be a finite direction other than 0, of shape (n_features,); got shape {q.shape}"
         )
-    check_positive(eps=eps)
+    check_positive("eps", eps)
     if norm not in (0, 2, np.inf):
         raise ValueError(f"norm must be 0, 2 or np.inf, got {norm!r}")
     if (norm == 0) != (n_changed is not None):

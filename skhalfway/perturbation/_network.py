@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -17,8 +16,9 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import nn
 
 from skhalfway._blocks import blocks
+from skhalfway._checks import check_integer, check_positive
 from skhalfway.models import register_module
-from skhalfway.perturbation._binary import check_gamma, check_positive
+from skhalfway.perturbation._binary import check_gamma
 from skhalfway.perturbation._descent import LOSSES, descend
 
 _INITIAL_SIZE = 1e-3  # of a hidden unit's input, on the longest sample
@@ -205,17 +205,16 @@ class OneHiddenLayerClassifier(ClassifierMixin, BaseEstimator):
     def _check_parameters(self) -> None:
         check_gamma(self.gamma)
         for name, value in (("n_hidden", self.n_hidden), ("max_iter", self.max_iter)):
-            if not isinstance(value, Integral) or isinstance(value, bool) or value < 1:
-                raise ValueError(f"{name} must be an integer >= 1, got {value!r}")
+            check_integer(name, value)
         if self.n_hidden % 2:
             raise ValueError(
                 f"n_hidden must be even, half for each sign of the read-out; got {self.n_hidden}"
             )
         if self.loss not in LOSSES:
             raise ValueError(f"loss must be one of {LOSSES}, got {self.loss!r}")
-        check_positive(margin=self.margin)
+        check_positive("margin", self.margin)
         if self.learning_rate is not None:
-            check_positive(learning_rate=self.learning_rate)
+            check_positive("learning_rate", self.learning_rate)
 
     @property
     def direction_(self) -> NDArray[Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -13,6 +12,7 @@ from sklearn.pipeline import _name_estimators
 from sklearn.utils import _safe_indexing, check_random_state, column_or_1d
 from sklearn.utils.metaestimators import _BaseComposition
 
+from skhalfway._checks import check_positive
 from skhalfway._inputs import check_labels, container_of, read_samples
 from skhalfway.attacks import AdversarialGenerator
 from skhalfway.attacks._parameters import check_parameters
@@ -279,8 +279,7 @@ class AdversarialSampler(_BaseComposition):
 
     def _check_params(self) -> None:
         ratio = self.ratio
-        if not isinstance(ratio, Real) or isinstance(ratio, bool) or not 0 < float(ratio) < np.inf:
-            raise ValueError(f"ratio must be a finite number > 0, got {ratio!r}")
+        check_positive("ratio", ratio)
         if not isinstance(self.keep_clean, (bool, np.bool_)):
             raise ValueError(f"keep_clean must be True or False, got {self.keep_clean!r}")
         if self.generator is None:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import norm as normal
 
-from skhalfway._intervals import ConfidenceInterval, check_level, wilson_interval
+from skhalfway._intervals import ConfidenceInterval, check_level, ratio, wilson_interval
 from skhalfway._text import short
 
 if TYPE_CHECKING:
@@ -125,17 +125,17 @@ class TransferMatrix:
     @property
     def rates(self) -> NDArray[np.float64]:
         """Transfer rates, ``fooled / eligible``; nan where nothing is eligible."""
-        return _ratio(self.fooled, self.eligible)
+        return ratio(self.fooled, self.eligible)
 
     @property
     def noise(self) -> NDArray[np.float64]:
         """Rates of the control, ``noise_fooled / eligible``."""
-        return _ratio(self.noise_fooled, self.eligible)
+        return ratio(self.noise_fooled, self.eligible)
 
     @property
     def source_success(self) -> NDArray[np.float64]:
         """Share of correctly classified samples that fool their own source."""
-        return _ratio(self.source_fooled, self.source_eligible)
+        return ratio(self.source_fooled, self.source_eligible)
 
     @property
     def mean_rate(self) -> float:
@@ -313,7 +313,3 @@ class TransferMatrix:
             f"{escape(CONDITIONS[self.condition])}</caption>"
             f"<tr><th></th>{heads}</tr>{''.join(rows)}</table>"
         )
-
-
-def _ratio(part: NDArray[np.int64], whole: NDArray[np.int64]) -> NDArray[np.float64]:
-    return np.divide(part, whole, out=np.full(np.shape(part), np.nan), where=whole > 0)
