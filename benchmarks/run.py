@@ -35,13 +35,21 @@ from skhalfway.__main__ import untrained_models
 EPS, STEP_SIZE, N_STEPS = 0.1, 0.01, 40
 README = Path(__file__).with_name("README.md")
 Attack = Callable[[], NDArray[Any]]
-# scripts with their arguments: each makes its page
-HALFWAY = (
-    ("generalisation.py", "--held-out"),
-    ("transfer_prediction.py", "--held-out"),
-    ("halfway_attack.py",),
-    ("halfway_speed.py",),
-)
+# scripts with their arguments, by suite: each makes its page
+SUITES: dict[str, tuple[tuple[str, ...], ...]] = {
+    "halfway": (
+        ("generalisation.py", "--held-out"),
+        ("transfer_prediction.py", "--held-out"),
+        ("halfway_attack.py",),
+        ("halfway_speed.py",),
+    ),
+    "perturbation": (
+        ("perturbation_images.py",),
+        ("perturbation_transfer.py",),
+        ("perturbation_speed.py",),
+        ("perturbation_artificial.py",),
+    ),
+}
 
 
 def ratios(contestants: Mapping[str, Callable[[], Any]], base: str, n_rounds: int) -> dict[str, float]:
@@ -353,22 +361,25 @@ attack, [transfer_prediction.md](transfer_prediction.md); the attack by crossing
 
 ## Learning from perturbations
 
-    python benchmarks/perturbation_artificial.py
+    tox run -e bench -- perturbation
 
-compares what networks learn from moved noise with the figures of a paper,
-[perturbation_artificial.md](perturbation_artificial.md); it takes hours, and goes on where it was
-interrupted.
+compares what networks learn from perturbed digits, and what separates features from distillation,
+[perturbation_images.md](perturbation_images.md); whether what was learned transfers,
+[perturbation_transfer.md](perturbation_transfer.md); what the training costs,
+[perturbation_speed.md](perturbation_speed.md); and what is learned from moved noise with the figures of a
+paper, [perturbation_artificial.md](perturbation_artificial.md). The last takes hours; all go on where they
+were interrupted.
 """
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", nargs="?", choices=["speed", "halfway"], default="speed", help="which pages")
+    parser.add_argument("what", nargs="?", choices=["speed", *SUITES], default="speed", help="which pages")
     parser.add_argument("--rounds", type=int, default=31, help="rounds of the attack benchmarks")
     parser.add_argument("--output", type=Path, default=README, help="page to write")
     options = parser.parse_args()
-    if options.what == "halfway":
-        for script, *arguments in HALFWAY:
+    if options.what in SUITES:
+        for script, *arguments in SUITES[options.what]:
             subprocess.run([sys.executable, str(README.with_name(script)), *arguments], check=True)
         return
     page = PAGE.format(
