@@ -79,8 +79,9 @@ table = pd.DataFrame(rows).set_index("points of noise")
 table.round(2)
 
 # %%
-ax = table.plot(marker="o", logx=True, figsize=(6.4, 4), color=["C0", "C1", "0.6"])
-_ = ax.set(ylabel="accuracy on samples never seen", ylim=(0.4, 1.02))
+figure, ax = plt.subplots(figsize=(6.4, 4), layout="constrained")
+table.plot(ax=ax, marker="o", logx=True, color=["C0", "C1", "0.6"])
+ax.set(ylabel="accuracy on samples never seen", ylim=(0.4, 1.02))
 ax.spines[["top", "right"]].set_visible(False)
 
 # %%
