@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import norm as normal
+from scipy.stats import t as student
 
 
 class ConfidenceInterval(NamedTuple):
@@ -53,6 +54,18 @@ def percentile_interval(values: NDArray[np.float64], level: float = 0.95) -> Con
     if known.any():
         ends[:, known] = np.nanquantile(values[:, known], [tail, 1 - tail], axis=0)
     return ConfidenceInterval(ends[0][()], ends[1][()])
+
+
+def t_interval(values: NDArray[np.float64], level: float = 0.95) -> ConfidenceInterval:
+    """Student's interval of the mean over the last axis; nan where there is one value only."""
+    check_level(level)
+    n = values.shape[-1]
+    mean = values.mean(axis=-1)
+    if n < 2:
+        unknown = np.full(mean.shape, np.nan)[()]
+        return ConfidenceInterval(unknown, unknown)
+    reach = student.ppf((1 + level) / 2, n - 1) * values.std(axis=-1, ddof=1) / np.sqrt(n)
+    return ConfidenceInterval(mean - reach, mean + reach)
 
 
 def check_level(level: float) -> None:

@@ -12,6 +12,7 @@ from scipy.special import expit
 
 from skhalfway._blocks import blocks
 from skhalfway._checks import check_integer
+from skhalfway._vectors import unit_vectors
 from skhalfway.attacks._partners import nearest_partners
 from skhalfway.attacks._queries import Queries, begin
 from skhalfway.attacks._walk import Walk, check_walk
@@ -99,7 +100,7 @@ class _Crossings(Walk):
         self.v[own] = v / unit[:, None]
         if self.norm == np.inf:
             return np.sign(v)
-        return v / np.maximum(np.linalg.norm(v, axis=1, keepdims=True), _TINY)
+        return unit_vectors(v)
 
     def leap(self, rows: Indices, direction: Floats) -> NDArray[np.bool_]:
         """Go from the samples straight to where the plane comes nearest, where that wins."""

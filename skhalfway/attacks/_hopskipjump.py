@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skhalfway._blocks import blocks
+from skhalfway._vectors import unit_vectors
 from skhalfway.attacks._queries import Queries, begin
 from skhalfway.attacks._walk import Walk, check_walk
 
@@ -32,8 +33,7 @@ class _Walk(Walk):
         n_each = np.minimum(n_queries, self.queries.n_left(rows))
         for block in blocks(len(rows), n_queries * n_features):
             n, of = n_each[block], np.repeat(rows[block], n_each[block])
-            u = self.rng.standard_normal((len(of), n_features)) * self.movable[of]
-            u /= np.maximum(np.linalg.norm(u, axis=1, keepdims=True), _TINY)
+            u = unit_vectors(self.rng.standard_normal((len(of), n_features)) * self.movable[of])
             size = np.repeat(radius * self.distance(rows[block], 2), n)[:, None]
             asked = self.queries.clip(self.point[of] + size * u, of)
             u = (asked - self.point[of]) / np.maximum(size, _TINY)  # what the bounds left of it
@@ -44,7 +44,7 @@ class _Walk(Walk):
             estimate[block] = np.add.reduceat((sign - np.repeat(baseline, n))[:, None] * u, first, axis=0)
         if self.norm == np.inf:
             return np.sign(estimate)
-        return estimate / np.maximum(np.linalg.norm(estimate, axis=1, keepdims=True), _TINY)
+        return unit_vectors(estimate)
 
 
 @dataclass(frozen=True)

@@ -97,6 +97,19 @@ def check_parameters(generator: AdversarialGenerator) -> None:
         )
 
 
+def check_unattached(generator: Any, instead: str, allowed: str = "an AdversarialGenerator or None") -> None:
+    """Raise unless an object that has a generator may set what it attacks; ``instead`` says how users do."""
+    from skhalfway.attacks._generator import AdversarialGenerator
+
+    if generator is None:
+        return
+    if not isinstance(generator, AdversarialGenerator):
+        raise TypeError(f"generator must be {allowed}, got {generator!r}")
+    if generator.estimator is not None:
+        raise ValueError(f"generator.estimator must be None, got {generator.estimator!r}; {instead}")
+    check_parameters(generator)
+
+
 def make_attack(generator: AdversarialGenerator, name: str) -> Attack:
     """Make the attack of that name, with the generator's settings."""
     kind = KINDS[name]

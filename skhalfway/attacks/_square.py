@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from skhalfway._vectors import unit_vectors
 from skhalfway.attacks._queries import Queries
 
 if TYPE_CHECKING:
@@ -22,16 +23,10 @@ Indices = NDArray[np.intp]
 # shares of the queries after which the share of features is halved: the authors' 10, 50, 200... of 10,000
 _HALVED_AT = (0.001, 0.005, 0.02, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8)
 _N_TILES = 5
-_TINY = float(np.finfo(float).tiny)
 
 
 def _signs(rng: np.random.RandomState, *shape: int) -> Floats:
     return rng.choice([-1.0, 1.0], size=shape)
-
-
-def _unit(x: Floats) -> Floats:
-    """``x`` with the last axis of length 1, or 0."""
-    return x / np.maximum(np.linalg.norm(x, axis=-1, keepdims=True), _TINY)
 
 
 def bump(n_rows: int, n_columns: int) -> Floats:
@@ -39,7 +34,7 @@ def bump(n_rows: int, n_columns: int) -> Floats:
     distance = np.maximum.outer(*(np.abs(np.arange(n) - n // 2) for n in (n_rows, n_columns)))
     terms = 1.0 / np.arange(1, max(n_rows, n_columns) // 2 + 2) ** 2
     heights = terms[::-1].cumsum()[::-1][distance]
-    return _unit(heights.ravel()).reshape(heights.shape)
+    return unit_vectors(heights.ravel()).reshape(heights.shape)
 
 
 def _bumps(n: int, side: int, rng: np.random.RandomState) -> Floats:
@@ -119,7 +114,7 @@ class _Search:
         region = self.queries.problem.region
         change = self.parts.first(len(rows), self.rng).reshape(len(rows), -1) * self.movable[rows]
         if region.norm == 2:
-            change = _unit(change)
+            change = unit_vectors(change)
         return self.queries.clip(self.queries.x0[rows] + region.eps * change, rows)
 
     def next(self, point: Floats, rows: Indices, share: float) -> Floats:
@@ -145,9 +140,10 @@ class _Search:
         rest = _put(_put(change, here, 0.0), there, 0.0)
         available = (change**2).sum(axis=2) - (rest**2).sum(axis=2)
         available += np.maximum(unused, 0.0)[:, None] / self.parts.n_channels
-        bumps = _unit(self.parts.change(len(rows), here.shape[2], self.rng))
-        new = (bumps + _unit(np.take_along_axis(change, here, 2))) * np.take_along_axis(movable, here, 2)
-        return [_put(rest, here, _unit(new) * np.sqrt(np.maximum(available, 0.0))[:, :, None])]
+        bumps = unit_vectors(self.parts.change(len(rows), here.shape[2], self.rng))
+        new = bumps + unit_vectors(np.take_along_axis(change, here, 2))
+        new *= np.take_along_axis(movable, here, 2)
+        return [_put(rest, here, unit_vectors(new) * np.sqrt(np.maximum(available, 0.0))[:, :, None])]
 
     def _part(self, rows: Indices, share: float) -> Indices:
         places = self.parts.places(rows, share, self.rng)

@@ -10,8 +10,9 @@ from skorch.callbacks import Callback
 from skorch.utils import data_from_dataset
 
 from skhalfway._inputs import check_labels
+from skhalfway._randomness import undisturbed
 from skhalfway.halfway._points import read_points
-from skhalfway.halfway._recorder import Recorder, undisturbed
+from skhalfway.halfway._recorder import Recorder
 from skhalfway.halfway._training import TrainingHistory
 from skhalfway.models import Model, as_model
 

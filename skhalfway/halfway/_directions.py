@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from sklearn.utils import check_array, check_consistent_length, check_random_state, column_or_1d
 
 from skhalfway._inputs import FLOATS
+from skhalfway._vectors import unit_vectors
 from skhalfway.halfway._gradients import unit_gradient
 from skhalfway.halfway._pairs import nearest_other
 from skhalfway.halfway._points import read_labelled
@@ -131,7 +132,5 @@ def random_directions(X: Any, *, random_state: Any = None) -> NDArray[Any]:
 
 
 def _unit(vectors: NDArray[Any], dtype: Any) -> NDArray[Any]:
-    """Rows of length 1, or 0."""
-    length = np.linalg.norm(vectors.reshape(len(vectors), -1), axis=1)
-    length = np.where(length == 0, 1.0, length).reshape(-1, *[1] * (vectors.ndim - 1))
-    return (vectors / length).astype(dtype)
+    """Rows, whatever their shape, of length 1, or 0."""
+    return unit_vectors(vectors.reshape(len(vectors), -1)).reshape(vectors.shape).astype(dtype)

@@ -15,8 +15,7 @@ from skhalfway._inputs import FLOATS
 from skhalfway.halfway._crossings import check_tol, trace_all
 from skhalfway.halfway._directions import legitimate_directions, random_directions
 from skhalfway.halfway._gradients import unit_gradient
-from skhalfway.halfway._points import read_points
-from skhalfway.halfway._scorer import HalfwayScorer
+from skhalfway.halfway._points import read_points, read_several_labelled
 from skhalfway.models import Model, as_model
 from skhalfway.models._collection import named, predictions
 from skhalfway.models._reader import reader_of
@@ -300,7 +299,7 @@ def inter_boundary_distance(
     check_tol(tol)
     if max_distance is not None:
         check_positive("max_distance", max_distance)
-    models, points, labels = HalfwayScorer().fit({"source": source, "target": target})._start(X, y)
+    models, points, labels = read_several_labelled({"source": source, "target": target}, X, y)
     if max_distance is None:
         max_distance = float(np.linalg.norm(np.ptp(points.astype(float), axis=0)))
         if max_distance == 0:

@@ -10,8 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
 
-from skhalfway.halfway._points import read_labelled
-from skhalfway.halfway._scorer import HalfwayScorer
+from skhalfway.halfway._points import read_labelled, read_several_labelled
 from skhalfway.models import Model, NotDifferentiableError
 from skhalfway.models._collection import named
 
@@ -196,7 +195,7 @@ def gradient_alignment(source: Any, target: Any, X: Any, y: Any) -> NDArray[np.f
     >>> gradient_alignment(lr, svm, X, y).mean().round(2)
     np.float64(0.91)
     """
-    models, points, labels = HalfwayScorer().fit({"source": source, "target": target})._start(X, y)
+    models, points, labels = read_several_labelled({"source": source, "target": target}, X, y)
     one, other = (named(name, unit_gradient, model, points, labels) for name, model in models.items())
     cosine = (one * other).sum(axis=tuple(range(1, one.ndim)))
     cosine[~(_rows(one).any(axis=1) & _rows(other).any(axis=1))] = np.nan

@@ -14,7 +14,7 @@ from sklearn.utils.parallel import Parallel, delayed
 from skhalfway._blocks import blocks
 from skhalfway._checks import check_integer
 from skhalfway._text import short, table
-from skhalfway.halfway._scorer import HalfwayScorer
+from skhalfway.halfway._points import read_several
 from skhalfway.models import Model
 from skhalfway.models._collection import named
 
@@ -277,21 +277,18 @@ def decision_regions(
            [5.07, 1.51]])
     """
     check_grid(resolution, padding)
-    scorer = HalfwayScorer().fit(models)
-    samples = scorer._read(X3, reset=False)
+    seen, samples, classes = read_several(models, X3)
     if len(samples) != 3:
         raise ValueError(f"a plane goes through 3 samples, X3 holds {len(samples)}")
     flat = samples.reshape(1, 3, -1)
     if on_a_line(flat)[0]:
         raise ValueError("the 3 samples of X3 lie on a line, so through many planes; choose others")
-    seen = scorer._seen(None)
     anchors = gram_schmidt(flat)[1]
     x, y = axes(anchors, resolution, padding)
     shares = grid_shares(anchors, x, y)[0]
     labels = np.empty((len(seen), resolution**2), dtype=np.intp)
     for part in blocks(len(shares), flat.shape[2]):
         labels[:, part] = predict(seen, mix(shares[part], samples), n_jobs)
-    classes = scorer._known_classes(seen, samples)
     return DecisionRegions(
         tuple(seen), classes, classes[labels].reshape(-1, resolution, resolution), x[0], y[0], samples
     )

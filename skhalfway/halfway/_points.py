@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from skhalfway._inputs import Frame, check_labels, read_samples
 from skhalfway.models import Model, as_model
+from skhalfway.models._collection import ModelCollection
 from skhalfway.models._reader import reader_of
 
 
@@ -36,3 +37,29 @@ def read_labelled(estimator: Any, X: Any, y: Any) -> tuple[Model, NDArray[Any], 
     points = read_points(reader, X, reset=not hasattr(reader, "n_features_in_"))
     classes = np.arange(model.n_outputs(points)) if model.classes_ is None else model.classes_
     return model, points, check_labels(y, classes, len(points))
+
+
+class PathModels(ModelCollection):
+    """Several models, that are asked about points on paths."""
+
+    def __init__(self) -> None:
+        self.estimators = None
+        self.n_jobs = None
+
+    def _read(self, X: Any, *, reset: bool) -> NDArray[Any]:
+        return read_points(self, X, reset=reset)
+
+
+def read_several(models: Any, X: Any) -> tuple[dict[str, Model], NDArray[Any], NDArray[Any]]:
+    """Several fitted classifiers by name, points, and the labels of class indices, checked together."""
+    reader = PathModels()
+    reader._fit_models(models, None)
+    return reader._read_for_models(X)
+
+
+def read_several_labelled(
+    models: Any, X: Any, y: Any
+) -> tuple[dict[str, Model], NDArray[Any], NDArray[np.intp]]:
+    """As :func:`read_labelled`, of several fitted classifiers."""
+    seen, points, classes = read_several(models, X)
+    return seen, points, check_labels(y, classes, len(points))

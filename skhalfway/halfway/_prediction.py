@@ -21,6 +21,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.parallel import Parallel, delayed
 
 from skhalfway._blocks import blocks
+from skhalfway._vectors import unit_vectors
 from skhalfway.halfway._pairs import nearest_other
 from skhalfway.halfway._regression import crossing_normals
 from skhalfway.models import Model
@@ -97,7 +98,7 @@ def probabilities(normals: Array, nearness: Array, eps: float, norm: float) -> A
 
     ``normals`` v have shape (n_samples, n_models, n_features), ``nearness`` c (n_samples, n_models).
     """
-    moves = np.sign(normals) if norm == np.inf else _unit(normals)
+    moves = np.sign(normals) if norm == np.inf else unit_vectors(normals)
     lengths = np.linalg.norm(moves, axis=2)
     progress = moves @ normals.transpose(0, 2, 1) + lengths[:, :, None] * nearness[:, None]
     likely = np.zeros(progress.shape)
@@ -154,11 +155,8 @@ def towards_others(
         np.linalg.qr(rng.standard_normal((len(rows), n_features, min(n_features, N_DIRECTIONS - have))))[0]
         for have in range(0, N_DIRECTIONS, n_features)
     ]
-    return _unit(_unit(X[partners] - X[rows, None]) + np.concatenate(noise, axis=2).transpose(0, 2, 1))
-
-
-def _unit(vectors: Array) -> Array:
-    return vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), np.finfo(float).tiny)
+    others = unit_vectors(X[partners] - X[rows, None])
+    return unit_vectors(others + np.concatenate(noise, axis=2).transpose(0, 2, 1))
 
 
 def reach_of(X: Array, labels: NDArray[np.intp], budgets: Sequence[tuple[float, float]]) -> float:

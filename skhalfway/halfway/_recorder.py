@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -12,6 +9,7 @@ from numpy.typing import NDArray
 from sklearn.utils import check_random_state
 
 from skhalfway._checks import check_integer
+from skhalfway._randomness import undisturbed
 from skhalfway.halfway._crossings import check_tol, trace_all
 from skhalfway.halfway._pairs import sample_pairs
 from skhalfway.models import Model
@@ -72,18 +70,3 @@ class Recorder:
         names = ("crossings", "counted", "distances", "accuracy")
         seen = map(np.stack, zip(*self._seen, strict=True))
         return {"epochs": np.array(self.epochs, dtype=float)} | dict(zip(names, seen, strict=True))
-
-
-@contextmanager
-def undisturbed() -> Iterator[None]:
-    """The global randomness of numpy, and of torch where it is in use, is afterwards as it was."""
-    state, torch = np.random.get_state(), sys.modules.get("torch")
-    try:
-        if torch is None:
-            yield
-        else:
-            devices = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else ()
-            with torch.random.fork_rng(devices=devices):
-                yield
-    finally:
-        np.random.set_state(state)

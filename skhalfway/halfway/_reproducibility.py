@@ -23,7 +23,7 @@ from skhalfway.halfway._planes import (
     on_a_line,
     predict,
 )
-from skhalfway.halfway._scorer import HalfwayScorer
+from skhalfway.halfway._points import read_several
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -220,12 +220,10 @@ def reproducibility(
     """
     check_grid(resolution, padding)
     check_integer("n_planes", n_planes)
-    scorer = HalfwayScorer().fit(models)
-    samples = scorer._read(X, reset=False)
+    seen, samples, _ = read_several(models, X)
     if len(samples) < 3:
         raise ValueError(f"a plane goes through 3 samples, X holds {len(samples)}")
     triplets = _draw(samples.reshape(len(samples), -1), y, n_planes, check_random_state(random_state))
-    seen = scorer._seen(None)
     agreement = np.empty((n_planes, len(seen), len(seen)))
     n_points, width = resolution**2, int(np.prod(samples.shape[1:]))
     # several planes are asked about at once, or a part of one where samples are large

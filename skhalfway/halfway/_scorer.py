@@ -17,14 +17,13 @@ from skhalfway._inputs import check_labels
 from skhalfway.halfway._crossings import check_tol, trace_all
 from skhalfway.halfway._measurement import HalfwayMeasurement
 from skhalfway.halfway._pairs import check_pairs, sample_pairs
-from skhalfway.halfway._points import read_points
+from skhalfway.halfway._points import PathModels
 from skhalfway.models import Model
-from skhalfway.models._collection import ModelCollection
 
 NORMS = (np.inf, 2)
 
 
-class HalfwayScorer(ModelCollection):
+class HalfwayScorer(PathModels):
     """Measure where the answers of models change on paths between samples.
 
     On the straight path between two samples of different classes, a model's
@@ -299,9 +298,6 @@ class HalfwayScorer(ModelCollection):
         tags.target_tags.required = True
         return tags
 
-    def _read(self, X: Any, *, reset: bool) -> NDArray[Any]:
-        return read_points(self, X, reset=reset)
-
     def _check_params(self) -> None:
         check_pairs(self.pairs, self.n_pairs)
         if self.pairs == "within":
@@ -315,7 +311,5 @@ class HalfwayScorer(ModelCollection):
         """Models, points and class indices, checked."""
         check_is_fitted(self)
         self._check_params()
-        points = self._read(X, reset=False)
-        models = self._seen(None)
-        labels = check_labels(y, self._known_classes(models, points), len(points))
-        return models, points, labels
+        models, points, classes = self._read_for_models(X)
+        return models, points, check_labels(y, classes, len(points))

@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.exceptions import NotFittedError
 from sklearn.utils.metaestimators import _BaseComposition
-from sklearn.utils.parallel import Parallel, delayed
+from sklearn.utils.parallel import delayed
 
 from skhalfway._inputs import Frame
+from skhalfway._parallel import side_by_side
 from skhalfway.models._as_model import as_model, check_kind, fit_clone
 from skhalfway.models._kinds import column_names
 from skhalfway.models._model import Model
@@ -105,6 +106,12 @@ class ModelCollection(_BaseComposition):
             for name, model in self.models_.items()
         }
 
+    def _read_for_models(self, X: Any) -> tuple[dict[str, Model], NDArray[Any], NDArray[Any]]:
+        """The models as they read X, its samples, and the labels of class indices, checked together."""
+        array = self._read(X, reset=False)
+        models = self._seen(Frame.of(X))
+        return models, array, self._known_classes(models, array)
+
     def _known_classes(self, models: Mapping[str, Model], X: NDArray[Any]) -> NDArray[Any]:
         """Labels of the class indices; torch modules that do not say are asked about ``X``."""
         if self.classes_ is not None:
@@ -151,12 +158,10 @@ class ModelCollection(_BaseComposition):
         self.feature_names_in_ = np.asarray(names, dtype=object)
 
     def _parallel(self, jobs: Iterable[Any], n: int, what: str) -> Iterator[Any]:
-        results = Parallel(n_jobs=self.n_jobs, prefer="threads", return_as="generator")(jobs)
-        if not getattr(self, "verbose", 0):
-            return results
-        from tqdm.auto import tqdm
-
-        return iter(tqdm(results, total=n, desc=what, unit="model"))
+        verbose = getattr(self, "verbose", 0)
+        return side_by_side(
+            jobs, n, n_jobs=self.n_jobs, verbose=verbose, what=what, unit="model", prefer="threads"
+        )
 
 
 def is_pair(item: Any) -> bool:

@@ -15,18 +15,18 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from skhalfway._inputs import Frame, read_samples
+from skhalfway._randomness import draw_seed
 from skhalfway.attacks import AdversarialGenerator
 from skhalfway.attacks._budget import spread_of
-from skhalfway.attacks._parameters import check_parameters
+from skhalfway.attacks._parameters import check_unattached
 from skhalfway.models import as_model
 from skhalfway.models._as_model import check_kind
 from skhalfway.models._kinds import inner_skorch_net, is_art_classifier, net_dtype
+from skhalfway.models._training import train
 from skhalfway.perturbation._geometry import GeometryGenerator
 from skhalfway.perturbation._protocol import (
-    draw_seed,
     other_labels,
     read_labels,
-    train,
     trainable,
     uniform_noise,
 )
@@ -369,19 +369,12 @@ class PerturbationLearner(ClassifierMixin, BaseEstimator):
         trainable(self.estimator)
         if self.source is not None:
             check_kind(self.source)
-        if isinstance(self._generator, GeometryGenerator):
-            return
-        if not isinstance(self._generator, AdversarialGenerator):
-            raise TypeError(
-                "generator must be an AdversarialGenerator, a GeometryGenerator or None, "
-                f"got {self.generator!r}"
+        if not isinstance(self.generator, GeometryGenerator):
+            check_unattached(
+                self.generator,
+                "pass what is to be attacked as source",
+                allowed="an AdversarialGenerator, a GeometryGenerator or None",
             )
-        if self._generator.estimator is not None:
-            raise ValueError(
-                "generator.estimator must be None, since the source is attacked; pass "
-                f"{self._generator.estimator!r} as source"
-            )
-        check_parameters(self._generator)
 
     def _check_reach(self, samples: Any, array: NDArray[Any], frame: Frame | None) -> None:
         """Raise for what the attack would refuse, before anything is trained."""

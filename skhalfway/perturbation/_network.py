@@ -17,6 +17,7 @@ from torch import nn
 
 from skhalfway._blocks import blocks
 from skhalfway._checks import check_integer, check_positive
+from skhalfway._randomness import draw_seed
 from skhalfway.models import register_module
 from skhalfway.perturbation._binary import check_gamma
 from skhalfway.perturbation._descent import LOSSES, descend
@@ -87,11 +88,11 @@ class OneHiddenLayerClassifier(ClassifierMixin, BaseEstimator):
     Notes
     -----
     Computes in X's own float type. Each change of W lies in the span of the
-    samples, so a step is taken on the coefficients: with fewer samples than
-    features by their inner products alone, and W itself is computed once, at the
-    end. Beyond X that takes n_samples squared (or n_hidden * n_features) numbers.
-    A larger ``margin`` brings the direction nearer to the limit, and takes about
-    as many more steps.
+    samples: where these are no more than features, steps are taken on their
+    coefficients, by inner products alone, and W itself is computed once, at the
+    end. Beyond X and W that takes n_samples squared numbers; and always a few
+    times n_hidden * n_samples. A larger ``margin`` brings the direction nearer to
+    the limit, and takes about as many more steps.
 
     References
     ----------
@@ -168,17 +169,9 @@ class OneHiddenLayerClassifier(ClassifierMixin, BaseEstimator):
             raise ValueError(f"y must hold two classes, got one class: {self.classes_.tolist()}")
         if not X.any():
             raise ValueError("X holds zeros only; there is nothing to learn")
-        seed = int(check_random_state(self.random_state).randint(2**31 - 1))
-        device = torch.device(self.device or "cpu")
-        x = torch.tensor(X, device=device)
-        sign = torch.tensor(2 * indices - 1, dtype=x.dtype, device=device)
-        weights = torch.randn(
-            (self.n_hidden, X.shape[1]), generator=torch.Generator().manual_seed(seed), dtype=x.dtype
-        ).to(device)
-        # near 0, where the theory starts, whatever the units of X
-        weights *= _INITIAL_SIZE / torch.linalg.vector_norm(x, dim=1).max()
-        read_out = torch.full((self.n_hidden,), self.n_hidden**-0.5, dtype=x.dtype, device=device)
-        read_out[self.n_hidden // 2 :] *= -1
+        x = torch.tensor(X, device=torch.device(self.device or "cpu"))
+        sign = torch.tensor(2 * indices - 1, dtype=x.dtype, device=x.device)
+        weights, read_out = initial(self.n_hidden, x, self.random_state)
         descent = descend(
             x,
             sign,
@@ -198,7 +191,6 @@ class OneHiddenLayerClassifier(ClassifierMixin, BaseEstimator):
                 ConvergenceWarning,
                 stacklevel=2,
             )
-        weights.addmm_(descent.coefficients, x)
         self.hidden_weights_, self.output_weights_ = weights.cpu().numpy(), read_out.cpu().numpy()
         return self
 
@@ -263,6 +255,16 @@ class OneHiddenLayerClassifier(ClassifierMixin, BaseEstimator):
         tags = super().__sklearn_tags__()
         tags.classifier_tags.multi_class = False
         return tags
+
+
+def initial(n_hidden: int, x: torch.Tensor, random_state: Any) -> tuple[torch.Tensor, torch.Tensor]:
+    """Weights to start from, near 0, where the theory starts, whatever the units of x; and the read-out."""
+    random = torch.Generator().manual_seed(draw_seed(check_random_state(random_state)))
+    weights = torch.randn((n_hidden, x.shape[1]), generator=random, dtype=x.dtype).to(x.device)
+    weights *= _INITIAL_SIZE / torch.linalg.vector_norm(x, dim=1).max()
+    read_out = torch.full((n_hidden,), n_hidden**-0.5, dtype=x.dtype, device=x.device)
+    read_out[n_hidden // 2 :] *= -1
+    return weights, read_out
 
 
 @register_module(OneHiddenLayerClassifier)

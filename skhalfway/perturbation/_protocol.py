@@ -6,18 +6,13 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.base import clone
 from sklearn.frozen import FrozenEstimator
 from sklearn.utils import assert_all_finite, check_consistent_length, column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
 
 from skhalfway._blocks import blocks
 from skhalfway._inputs import round_towards
-from skhalfway.halfway._recorder import undisturbed
-from skhalfway.models._as_model import check_kind, counts_as_fitted, fit_clone
-from skhalfway.models._kinds import inner_skorch_net
-
-_SEEDS = np.iinfo(np.int32).max
+from skhalfway.models._as_model import check_kind, counts_as_fitted
 
 
 def trainable(estimator: Any) -> Any:
@@ -32,27 +27,6 @@ def trainable(estimator: Any) -> Any:
             "torch module)"
         )
     return estimator
-
-
-def draw_seed(rng: np.random.RandomState) -> int:
-    return int(rng.randint(_SEEDS))
-
-
-def train(estimator: Any, X: Any, y: Any, seed: int) -> Any:
-    """A fitted clone, all of whose ``random_state`` follow from the seed; what counts as fitted, as it is."""
-    if counts_as_fitted(estimator):
-        return estimator
-    fresh, rng = clone(estimator), np.random.RandomState(seed)
-    names = sorted(n for n in fresh.get_params() if n == "random_state" or n.endswith("__random_state"))
-    fresh.set_params(**{name: draw_seed(rng) for name in names})
-    if inner_skorch_net(fresh) is None:
-        return fit_clone(fresh, X, y)
-    import torch
-
-    # skorch has no random_state: it draws from torch's own generator
-    with undisturbed():
-        torch.manual_seed(seed)
-        return fit_clone(fresh, X, y)
 
 
 def read_labels(y: Any, X: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.intp]]:

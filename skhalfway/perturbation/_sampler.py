@@ -14,13 +14,14 @@ from sklearn.utils.metaestimators import _BaseComposition
 
 from skhalfway._checks import check_positive
 from skhalfway._inputs import check_labels, container_of, read_samples
+from skhalfway._randomness import draw_seed
 from skhalfway.attacks import AdversarialGenerator
-from skhalfway.attacks._parameters import check_parameters
+from skhalfway.attacks._parameters import check_unattached
 from skhalfway.models import as_model
 from skhalfway.models._as_model import check_kind, counts_as_fitted
 from skhalfway.models._collection import is_pair, named
 from skhalfway.models._reader import reader_of
-from skhalfway.perturbation._protocol import draw_seed, read_labels
+from skhalfway.perturbation._protocol import read_labels
 
 
 class AdversarialSampler(_BaseComposition):
@@ -282,16 +283,7 @@ class AdversarialSampler(_BaseComposition):
         check_positive("ratio", ratio)
         if not isinstance(self.keep_clean, (bool, np.bool_)):
             raise ValueError(f"keep_clean must be True or False, got {self.keep_clean!r}")
-        if self.generator is None:
-            return
-        if not isinstance(self.generator, AdversarialGenerator):
-            raise TypeError(f"generator must be an AdversarialGenerator or None, got {self.generator!r}")
-        if self.generator.estimator is not None:
-            raise ValueError(
-                "generator.estimator must be None, since the sources are attacked; pass it as "
-                f"sources={self.generator.estimator!r}"
-            )
-        check_parameters(self.generator)
+        check_unattached(self.generator, "pass what is to be attacked as sources")
 
     def _named_sources(self) -> dict[str, Any]:
         """What to attack by name, of whatever form ``sources`` has; None is the generator's default."""

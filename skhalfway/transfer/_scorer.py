@@ -19,7 +19,7 @@ from sklearn.utils.validation import check_is_fitted
 from skhalfway._inputs import Frame, check_labels, read_samples
 from skhalfway.attacks import AdversarialGenerator
 from skhalfway.attacks._budget import spread_of, spread_seen
-from skhalfway.attacks._parameters import check_parameters
+from skhalfway.attacks._parameters import check_unattached
 from skhalfway.models import Model, as_model
 from skhalfway.models._collection import ModelCollection, named
 from skhalfway.transfer._counting import count
@@ -345,17 +345,8 @@ class TransferScorer(ModelCollection):
             raise ValueError(f"condition must be one of {list(CONDITIONS)}, got {self.condition!r}")
         if not isinstance(self.verbose, Integral):
             raise ValueError(f"verbose must be an integer, got {self.verbose!r}")
-        if self.generator is None:
-            return
-        if not isinstance(self.generator, AdversarialGenerator):
-            raise TypeError(f"generator must be an AdversarialGenerator or None, got {self.generator!r}")
-        if self.generator.estimator is not None:
-            raise ValueError(
-                "generator.estimator must be None, since every model is attacked in turn; "
-                f"got {self.generator.estimator!r}"
-            )
-        check_parameters(self.generator)
-        if np.ndim(self.generator.eps) == 0 and self.generator.eps == np.inf:
+        check_unattached(self.generator, "every model is attacked in turn")
+        if np.ndim(self._generator.eps) == 0 and self._generator.eps == np.inf:
             raise ValueError(
                 "transfer is measured within a budget, so the generator's eps must be finite, got inf"
             )
@@ -364,14 +355,12 @@ class TransferScorer(ModelCollection):
         """Models, samples and where they may go, and classes, checked."""
         check_is_fitted(self)
         self._check_params()
-        frame = Frame.of(X)
-        models = self._seen(frame)
-        array = self._read(X, reset=False)
+        models, array, classes = self._read_for_models(X)
         unit = self._generator.eps_unit
         # with models handed in, there is no other data to measure the spread on
         spread = spread_of(array, unit) if self.estimators is None else spread_seen(self, unit)
-        region = self._generator._region(array, self, frame, spread)
-        return models, region, self._known_classes(models, array)
+        region = self._generator._region(array, self, Frame.of(X), spread)
+        return models, region, classes
 
     @property
     def _generator(self) -> AdversarialGenerator:

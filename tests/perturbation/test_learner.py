@@ -29,8 +29,8 @@ from torch import nn
 
 from skhalfway import AdversarialGenerator, Constraints
 from skhalfway.models import as_model
+from skhalfway.models._training import train
 from skhalfway.perturbation import PerturbationLearner
-from skhalfway.perturbation._protocol import train
 
 PROTOCOLS: list[dict[str, Any]] = [
     {},

@@ -423,7 +423,7 @@ ERRORS: list[tuple[dict[str, Any], Any, Any, type[Exception], str]] = [
         X,
         Y,
         ValueError,
-        r"generator.estimator must be None.* pass it as sources=SVC\(\)",
+        r"generator.estimator must be None, got SVC\(\); pass what is to be attacked as sources",
     ),
     ({"generator": AdversarialGenerator(eps=-1)}, X, Y, ValueError, "eps must be a finite number > 0"),
     ({"sources": []}, X, Y, ValueError, "sources is empty; give at least one classifier"),

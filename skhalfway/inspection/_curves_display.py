@@ -1,0 +1,118 @@
+"""CurvesDisplay: Curves as lines with bands."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from skhalfway._plotting import colours, markers
+from skhalfway.inspection._curves import Curves
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.lines import Line2D
+
+
+class CurvesDisplay:
+    """Lines of :class:`Curves`, with bands for their intervals.
+
+    What the functions of ``skhalfway.inspection`` return is drawn by their
+    ``plot``, or measured and drawn at once by the ``from_estimator`` of a
+    display of their own.
+
+    Parameters
+    ----------
+    curves : Curves
+        What to draw.
+
+    Attributes
+    ----------
+    ax_ : matplotlib Axes
+        Axes with the lines.
+    figure_ : matplotlib Figure
+        Figure that holds them.
+    lines_ : dict of str to matplotlib Line2D
+        Lines by the name of the figure.
+
+    Examples
+    --------
+    >>> import matplotlib
+    >>> matplotlib.use("agg")
+    >>> import numpy as np
+    >>> from skhalfway.inspection import Curves, CurvesDisplay
+    >>> curves = Curves(np.array([1, 2]), {"accuracy": np.array([[0.5, 0.7], [0.8, 0.8]])})
+    >>> sorted(CurvesDisplay(curves).plot().lines_)
+    ['accuracy']
+    """
+
+    def __init__(self, curves: Curves) -> None:
+        self.curves = curves
+
+    def plot(
+        self,
+        ax: Axes | None = None,
+        *,
+        names: list[str] | None = None,
+        include_intervals: bool = True,
+        level: float = 0.95,
+        line_kw: dict[str, Any] | None = None,
+        legend: bool = True,
+    ) -> Any:
+        """Draw the lines.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+            Axes to draw on. None makes a figure.
+        names : list of str, default=None
+            Figures to draw. None is all.
+        include_intervals : bool, default=True
+            Whether to shade the intervals, where figures were repeated.
+        level : float, default=0.95
+            Their confidence level.
+        line_kw : dict, default=None
+            Passed to ``ax.plot`` for each line.
+        legend : bool, default=True
+            Whether to add a legend, where there are several lines.
+
+        Returns
+        -------
+        display : CurvesDisplay
+            This object, with ``ax_``, ``figure_`` and ``lines_``.
+
+        Raises
+        ------
+        ValueError
+            If a name is unknown.
+        """
+        import matplotlib.pyplot as plt
+
+        curves = self.curves
+        chosen = list(curves.values) if names is None else list(names)
+        unknown = [name for name in chosen if name not in curves.values]
+        if unknown:
+            raise ValueError(f"names must be of {list(curves.values)}, got {unknown}")
+        if ax is None:
+            _, ax = plt.subplots(figsize=(6.4, 4.4), layout="constrained")
+        figure: Any = ax.figure
+        named = curves.x.dtype.kind in "OUS"
+        x = np.arange(len(curves.x)) if named else curves.x
+        if named:
+            ax.set_xticks(x, [str(name) for name in curves.x])
+        else:
+            ax.set_xscale(curves.x_scale)
+        ends = curves.interval(level)
+        self.lines_: dict[str, Line2D] = {}
+        for name, hue, marker in zip(chosen, colours(len(chosen)), markers(len(chosen)), strict=True):
+            style: dict[str, Any] = {"lw": 2.0, "marker": marker, "ms": 4.5, "color": hue, "label": name}
+            (self.lines_[name],) = ax.plot(x, curves.means[name], **style | (line_kw or {}))
+            if include_intervals and curves.n_repeats > 1:
+                ax.fill_between(x, *ends[name], color=self.lines_[name].get_color(), alpha=0.2, lw=0)
+        one = len(chosen) == 1
+        ax.set(xlabel=curves.x_label, ylabel=curves.y_label or (chosen[0] if one else ""))
+        ax.spines[["top", "right"]].set_visible(False)
+        if legend and not one:
+            ax.legend(frameon=False)
+        self.ax_, self.figure_ = ax, figure
+        return self

@@ -1,0 +1,40 @@
+"""The same measurement at several settings, with several seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.utils import check_random_state
+from sklearn.utils.parallel import delayed
+
+from skhalfway._checks import check_integer
+from skhalfway._parallel import side_by_side
+from skhalfway._randomness import draw_seed
+
+
+def repeated(
+    measure: Callable[[Any, int], Any],
+    settings: Sequence[Any],
+    *,
+    n_repeats: int,
+    random_state: Any,
+    n_jobs: int | None,
+    verbose: int,
+    what: str,
+) -> NDArray[np.float64]:
+    """``measure(setting, seed)`` of shape (n_settings, n_repeats, ...); all settings share the seeds.
+
+    In processes, since training a network draws from the process's own randomness: what is handed to them
+    must be picklable, functions of modules and not closures.
+    """
+    check_integer("n_repeats", n_repeats)
+    rng = check_random_state(random_state)
+    seeds = [draw_seed(rng) for _ in range(n_repeats)]
+    jobs = (delayed(measure)(setting, seed) for setting in settings for seed in seeds)
+    n = len(settings) * n_repeats
+    results = side_by_side(jobs, n, n_jobs=n_jobs, verbose=verbose, what=what, unit="run", prefer="processes")
+    found = np.array(list(results), dtype=float)
+    return found.reshape(len(settings), n_repeats, *found.shape[1:])
