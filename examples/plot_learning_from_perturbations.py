@@ -25,6 +25,7 @@ import pandas as pd
 from sklearn.base import clone
 from sklearn.datasets import load_digits
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection import train_test_split
 from sklearn.neural_network import MLPClassifier
 
@@ -42,8 +43,11 @@ protocols = {
     "noise": {"base": "noise"},
 }
 warnings.simplefilter("ignore", ConvergenceWarning)  # sixty epochs are enough here
+source = clone(network).set_params(random_state=0).fit(X_train, y_train)
 learners = {
-    name: PerturbationLearner(network, attack, **settings, random_state=0).fit(X_train, y_train)
+    name: PerturbationLearner(
+        network, attack, **settings, source=FrozenEstimator(source), random_state=0
+    ).fit(X_train, y_train)
     for name, settings in protocols.items()
 }
 table = pd.DataFrame(
@@ -82,14 +86,14 @@ figure.suptitle("Five moved digits and three pieces of moved noise, with the lab
 # Does what was learned transfer?
 # -------------------------------
 #
-# The learners know the source by its perturbations only. Do they fall with it?
-# Beside them stands a network that was trained on clean images from another
-# random start.
+# The learners know the source by its perturbations only; it is the same for all
+# three. Do they fall with it? Beside them stands a network that was trained on
+# clean images from another random start.
 
 from skhalfway import HalfwayScorer, TransferScorer
 
 models = {
-    "source": learners["random"].source_,
+    "source": source,
     "clean": clone(network).set_params(random_state=1).fit(X_train, y_train),
 } | {f"learner, {name}": one.learner_ for name, one in learners.items()}
 scorer = TransferScorer(AdversarialGenerator(eps=0.1, clip_values=(0, 1)), random_state=0).fit(models)
@@ -97,15 +101,20 @@ matrix = scorer.transfer(X_test[:150], y_test[:150])
 display = matrix.plot()
 
 # %%
-# In the row of the source: what is made on it fools the learner of its own
-# perturbations at least as often as it fools a network that saw the clean images
-# (.65 and .51; the intervals overlap). The way back is harder: samples made on
-# the learners fool source and clean network less.
+# In the row of the source: what is made on it fools the learner of random labels
+# more often than it fools a network that saw the clean images (.77 and .55), and
+# the other two about as often. The way back is harder: samples made on the
+# learners fool source and clean network less.
 #
 # On the paths between clean images, the learners change their answers elsewhere
 # than the source does: they have the features of the classes, and not its
-# boundary. The two networks that saw clean images agree nearly everywhere. It is
-# one run on one data set: a picture, no proof.
+# boundary. The two networks that saw clean images agree nearly everywhere.
+#
+# It is one run on one data set. Over ten seeds, two data sets, three kinds of
+# network and the three protocols (``benchmarks/perturbation_transfer.md``), a
+# source's samples fool its own learner more often than a clean network, and more
+# often than the learner of another source, in 118 of 120 runs each; a learner's
+# samples fool its source more often than a clean network's do in 1.
 
 agreement = HalfwayScorer(random_state=0).fit(models).measure(X_test, y_test)
 display = agreement.plot("agreement", include_intervals=True)

@@ -25,7 +25,7 @@ from threadpoolctl import threadpool_limits
 from skhalfway.attacks._problem import Outcome
 from skhalfway.attacks._queries import Queries, begin
 from skhalfway.models._kinds import is_art_classifier
-from skhalfway.models._torch import dtype_of
+from skhalfway.models._torch import device_of, dtype_of
 
 if TYPE_CHECKING:
     from skhalfway.attacks._problem import Problem
@@ -52,17 +52,19 @@ def global_randomness(seed: int) -> Iterator[None]:
 
 
 class _Float32(torch.nn.Module):
-    """A Model's logits for ART, which computes in float32, in the region's coordinates."""
+    """A Model's logits for ART, which computes in float32 on the CPU, in the region's coordinates."""
 
     def __init__(self, model: Model, region: Region) -> None:
         super().__init__()
         assert model.module is not None
-        self.source, self.dtype = model, dtype_of(model.module)
-        self.unit = None if region.unit is None else torch.tensor(region.unit, dtype=self.dtype)
+        self.source = model
+        self.place: Any = {"dtype": dtype_of(model.module), "device": device_of(model.module)}
+        self.unit = None if region.unit is None else torch.tensor(region.unit, **self.place)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        x = x.to(self.dtype)
-        return self.source.logits(x if self.unit is None else x * self.unit).float()
+        inputs = x.to(**self.place)
+        logits = self.source.logits(inputs if self.unit is None else inputs * self.unit)
+        return logits.to(x.device, torch.float32)
 
 
 _DECISION_BASED = (BoundaryAttack, HopSkipJump)

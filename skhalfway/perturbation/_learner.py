@@ -91,7 +91,7 @@ class PerturbationLearner(ClassifierMixin, BaseEstimator):
         Draws labels and noise, and seeds every ``random_state`` of source and
         learner, differently (for skorch, torch's own generator), and the
         generator's where that is None. Pass an int for the same result across
-        calls.
+        calls, and for the same source across protocols.
 
     Attributes
     ----------
@@ -223,6 +223,8 @@ class PerturbationLearner(ClassifierMixin, BaseEstimator):
         self._check_reach(data, array, frame)
         # a stream of its own: noise must not repeat data that was drawn with the same seed
         rng = np.random.RandomState(draw_seed(check_random_state(self.random_state)))
+        # before all else: protocols that share a random_state then share their source
+        source_seed = draw_seed(rng)
         base, assigned = self._start(data, array, truth, rng)
         if base is not data:
             self._check_reach(base, array, frame)
@@ -231,7 +233,7 @@ class PerturbationLearner(ClassifierMixin, BaseEstimator):
         if isinstance(generator, GeometryGenerator):
             generator.fit(data, labels)
         source = self.estimator if self.source is None else self.source
-        self.source_ = train(source, data, labels, draw_seed(rng))
+        self.source_ = train(source, data, labels, source_seed)
         model = as_model(self.source_, classes=self.classes_)
         if isinstance(generator, AdversarialGenerator):
             if generator.random_state is None:

@@ -14,7 +14,7 @@ from art.estimators.classification import PyTorchClassifier
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.compose import make_column_transformer
 from sklearn.datasets import load_iris
-from sklearn.exceptions import NotFittedError
+from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.model_selection import GridSearchCV
@@ -594,3 +594,15 @@ def test_a_source_of_other_classes(digits, spy) -> None:
 def test_samples_of_another_width(digits, fitted) -> None:
     with pytest.raises(ValueError, match="X has 63 features, but PerturbationLearner is expecting 64"):
         fitted({}).predict(digits.X_test[:, 1:])
+
+
+def test_protocols_of_one_random_state_share_their_source(digits: Any) -> None:
+    network = MLPClassifier((8,), max_iter=5)
+    with pytest.warns(ConvergenceWarning):
+        sources = [
+            PerturbationLearner(network, **protocol, random_state=0).fit(digits.X, digits.y).source_
+            for protocol in ({}, {"labels": "shift"}, {"base": "noise", "n_noise": 50})
+        ]
+    for other in sources[1:]:
+        for own, first in zip(other.coefs_, sources[0].coefs_, strict=True):
+            np.testing.assert_array_equal(own, first)
