@@ -1,0 +1,192 @@
+"""Whether two networks encode the same samples alike."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.metrics import adjusted_mutual_info_score
+
+from skhalfway._text import short, table
+from skhalfway.codes._codemap import CodeMap, fitted_map
+from skhalfway.codes._network import joined
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from skhalfway.codes._agreement_display import CodeAgreementDisplay
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class CodeAgreement:
+    """How alike the layers of two networks encode the same samples.
+
+    Made by :func:`code_agreement`; arrays are read-only.
+
+    Parameters
+    ----------
+    first : tuple of str
+        Layers of the first network.
+    second : tuple of str
+        Layers of the second.
+    information : ndarray of shape (n_first, n_second)
+        Adjusted mutual information of the codes: 0 by chance, 1 where one
+        layer's codes tell the other's and the reverse.
+    cka : ndarray of shape (n_first, n_second)
+        Linear centred kernel alignment of the activations, from 0 to 1; nan
+        where a layer gives the same for every sample.
+
+    See Also
+    --------
+    CodeAgreementDisplay : Draws it.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skhalfway.codes import CodeAgreement
+    >>> CodeAgreement(("a", "b"), ("c",), np.array([[0.2], [0.4]]), np.array([[0.5], [0.75]]))
+    CodeAgreement: adjusted mutual information of codes [linear CKA of activations]
+       c
+    a  .20 [.50]
+    b  .40 [.75]
+    """
+
+    first: tuple[str, ...]
+    second: tuple[str, ...]
+    information: NDArray[np.float64]
+    cka: NDArray[np.float64]
+
+    def __post_init__(self) -> None:
+        expected = len(self.first), len(self.second)
+        for name in ("information", "cka"):
+            array = np.array(getattr(self, name), dtype=float)
+            if array.shape != expected:
+                raise ValueError(f"{name} must have shape {expected}, got {array.shape}")
+            array.setflags(write=False)
+            object.__setattr__(self, name, array)
+
+    def to_frame(self) -> pd.DataFrame:
+        """A row for each pair of layers.
+
+        Returns
+        -------
+        frame : DataFrame
+            Indexed by (first, second), with columns information and cka.
+        """
+        import pandas as pd
+
+        index = pd.MultiIndex.from_product([self.first, self.second], names=["first", "second"])
+        return pd.DataFrame({"information": self.information.ravel(), "cka": self.cka.ravel()}, index=index)
+
+    def plot(self, **kwargs: Any) -> CodeAgreementDisplay:
+        """Draw both as matrices.
+
+        Parameters
+        ----------
+        **kwargs : dict
+            Passed to :meth:`CodeAgreementDisplay.plot`.
+
+        Returns
+        -------
+        display : CodeAgreementDisplay
+            With the axes it drew on.
+        """
+        from skhalfway.codes._agreement_display import CodeAgreementDisplay
+
+        return CodeAgreementDisplay(self).plot(**kwargs)
+
+    def __repr__(self) -> str:
+        head = "CodeAgreement: adjusted mutual information of codes [linear CKA of activations]"
+        rows = [["", *self.second]]
+        for name, information, cka in zip(self.first, self.information, self.cka, strict=True):
+            rows.append([name, *(f"{short(a)} [{short(b)}]" for a, b in zip(information, cka, strict=True))])
+        return table(head, rows)
+
+
+def code_agreement(first: CodeMap, second: CodeMap, X: Any) -> CodeAgreement:
+    """Compare how two networks encode the same samples, for each pair of their layers.
+
+    Parameters
+    ----------
+    first : CodeMap
+        Fitted, of one network.
+    second : CodeMap
+        Fitted, of the other.
+    X : {array-like, DataFrame, Tensor} of shape (n_samples, n_features)
+        Samples that both networks take. Pass some that were not trained on.
+
+    Returns
+    -------
+    agreement : CodeAgreement
+        Adjusted mutual information of codes, and, as a baseline, linear CKA of
+        activations [1]_.
+
+    Raises
+    ------
+    TypeError
+        If one is no CodeMap.
+    NotFittedError
+        If one is not fitted.
+    ValueError
+        If the data is invalid.
+
+    Notes
+    -----
+    For activations X and Y whose columns have mean 0, linear CKA is the squared
+    Frobenius norm of Y'X over the product of the Frobenius norms of X'X and
+    Y'Y [1]_. Activations are pooled as the CodeMap says, and not standardised.
+    All of them are held in memory, a layer with more features than there are
+    samples as a square matrix.
+
+    Codes that tell the class agree for this alone: two good networks agree at
+    their last layers.
+
+    References
+    ----------
+    .. [1] Kornblith et al., "Similarity of neural network representations
+       revisited", ICML 2019.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.neural_network import MLPClassifier
+    >>> from skhalfway.codes import CodeMap, code_agreement
+    >>> X, y = load_iris(return_X_y=True)
+    >>> nets = [MLPClassifier(10, solver="lbfgs", max_iter=500, random_state=i).fit(X, y) for i in range(2)]
+    >>> first, second = (CodeMap(net, shape=(4, 4), n_iter=2000, random_state=0).fit(X) for net in nets)
+    >>> agreement = code_agreement(first, second, X)
+    >>> agreement.information.shape
+    (2, 2)
+    >>> bool((code_agreement(first, first, X).cka.diagonal() > 0.999).all())
+    True
+    """
+    codes, features = [], []
+    for code_map in [fitted_map(first), fitted_map(second)]:
+        recorded = joined(code_map._activations(code_map._read(X, reset=False)))
+        codes.append([part.codes(recorded[name]) for name, part in code_map._layer_maps.items()])
+        features.append([_factor(activations) for activations in recorded.values()])
+    return CodeAgreement(
+        tuple(first.layers_),
+        tuple(second.layers_),
+        np.array([[adjusted_mutual_info_score(a, b) for b in codes[1]] for a in codes[0]]),
+        np.array([[_linear_cka(a, b) for b in features[1]] for a in features[0]]),
+    )
+
+
+def _factor(activations: NDArray[Any]) -> NDArray[np.float64]:
+    """Centred activations A; where these have more columns than rows, a square F with FF' = AA'."""
+    # what never varies is exactly 0, which rounding of the mean would spoil
+    varying = activations[:, np.ptp(activations, axis=0) > 0].astype(float)
+    centred = varying - varying.mean(axis=0)
+    if len(centred) >= centred.shape[1]:
+        return centred
+    triangle: Any = np.linalg.qr(centred.T, mode="r")
+    return triangle.T
+
+
+def _linear_cka(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
+    """Linear CKA of centred activations, which it sees through AA' and BB' alone."""
+    own = np.linalg.norm(a.T @ a) * np.linalg.norm(b.T @ b)
+    return float(np.linalg.norm(b.T @ a) ** 2 / own) if own > 0 else np.nan

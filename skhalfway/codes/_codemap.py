@@ -1,0 +1,462 @@
+"""CodeMap: what a network's layers encode, as codes on self-organising maps."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.exceptions import NotFittedError
+from sklearn.utils import assert_all_finite, check_consistent_length, check_random_state
+from sklearn.utils.validation import _check_feature_names_in, check_is_fitted, column_or_1d
+
+from skhalfway._checks import check_integer
+from skhalfway._inputs import Frame, read_samples
+from skhalfway._randomness import draw_seed
+from skhalfway._vectors import unit_vectors
+from skhalfway.codes._drift import Drift
+from skhalfway.codes._homogeneity import Homogeneity, contingency, resampled, shuffled
+from skhalfway.codes._maps import LayerMap, grid_distances
+from skhalfway.codes._network import POOLINGS, Activations, Network, check_network, joined
+from skhalfway.models import as_model
+from skhalfway.models._as_model import check_kind, counts_as_fitted, fit_clone
+from skhalfway.models._training import train
+
+_COARSE = 0.8  # of the variance within units: our choice
+
+
+class CoarseMapWarning(UserWarning):
+    """A map is too coarse for its codes to say much."""
+
+
+class CodeMap(TransformerMixin, BaseEstimator):
+    """Codes of a network's layers: the unit of a self-organising map that each activation is nearest to.
+
+    A self-organising map is fitted to what each layer gives for the training
+    samples. The code of a sample at a layer is the index of its best-matching
+    unit; units next to each other on the grid stand for activations that are
+    alike. :meth:`homogeneity` tells how far classes share codes, :meth:`drift`
+    how far perturbed samples move on the maps.
+
+    That maps of activations show shallow layers' codes as homogeneous and deep
+    layers' as diverse, and follow a perturbation through the layers, is the
+    claim of [1]_. Its layers, map size and measures are not public to us: all
+    that is measured here, and how, is this package's own.
+
+    Parameters
+    ----------
+    estimator : object
+        The network: a ``torch.nn.Module``, a skorch classifier or an
+        ``MLPClassifier``, or a ``Pipeline`` that ends in one. ``fit(X)`` takes
+        a fitted one as it is. ``fit(X, y)`` trains a clone, as scikit-learn's
+        meta-estimators do, whether the one given is fitted or not; but a
+        module and a ``FrozenEstimator`` are always taken as they are.
+    layers : "auto" or list of str, default="auto"
+        Names of layers. A torch module's are those of its ``named_modules``,
+        the ``module_``'s for skorch; an ``MLPClassifier`` of two hidden layers
+        has ``layer_0``, ``activation_1``, ``layer_1``, ``activation_2`` and
+        ``layer_2``. ``"auto"`` is, for each module with weights (of two axes or
+        more) that runs once for a sample, the first activation module after it
+        and before the next one with weights, else that module itself; and the
+        last module with weights.
+    shape : tuple of (int, int), default=(8, 8)
+        Rows and columns of each map; together at least 2 units, and no more
+        than there are samples.
+    n_iter : int, default=10000
+        Steps of training, each with one sample; at least one for each unit. No
+        more samples than steps are looked at: of more, as many are drawn.
+    pooling : {"mean", "max", "flatten"}, default="mean"
+        What becomes of an output with more than two axes, of which the second
+        holds channels and the others space: mean or maximum over space, or
+        every value a feature.
+    random_state : int, RandomState instance or None, default=None
+        Decides maps, intervals and controls; if not None, also every
+        ``random_state`` of a clone that is trained (for skorch, torch's own
+        generator). Pass an int for the same output across calls.
+
+    Attributes
+    ----------
+    estimator_ : object
+        The fitted network.
+    layers_ : list of str
+        Names of the layers, in the order in which they are listed or run.
+    maps_ : dict of str to MiniSom
+        The map of each layer. The position of a unit, in ``get_weights()``, is
+        in standard deviations from the mean of the layer's activations.
+    quantization_error_ : ndarray of shape (n_layers,)
+        Mean distance of the training samples from their best-matching unit, in
+        the same units.
+    unexplained_variance_ : ndarray of shape (n_layers,)
+        Share of the variance of the standardised activations that is within
+        units; nan where a layer gives the same for every sample.
+    topographic_error_ : ndarray of shape (n_layers,)
+        Share of the training samples whose two best-matching units are not
+        next to each other, at a side or a corner.
+    n_features_in_ : int
+        Number of features seen during :meth:`fit`.
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
+        Names of features seen during :meth:`fit`, where they are strings.
+
+    See Also
+    --------
+    code_agreement : Whether the codes of two networks agree.
+    HomogeneityDisplay : Draws homogeneity against depth.
+    CodeMapDisplay : Draws the maps.
+    DriftDisplay : Draws drift against depth.
+
+    Notes
+    -----
+    Each feature of a layer is standardised before its map is fitted, so that
+    no neuron counts more for being larger; one that never varies counts for
+    nothing. The neighbourhood is Gaussian; its radius falls from half the
+    map's longer side to 1, and the learning rate from 0.5 to 0, both linearly.
+
+    Activations are computed in batches, in evaluation mode, without gradients,
+    for all layers at once. Those of a batch are held in memory, in :meth:`fit`
+    those of at most ``n_iter`` samples.
+
+    On the digits of scikit-learn, with ``pooling="flatten"``, ``class_entropy``
+    fell from the first layer to the last in five of five small convolutional
+    networks. In perceptrons of three hidden layers it fell from the first
+    hidden layer to the last in five of five, and at the output was above the
+    first in two; in those of two hidden layers there was no such trend.
+
+    A map is too coarse to speak, by a choice of ours of which
+    ``CoarseMapWarning`` tells, where more than 80% of the variance of the
+    standardised activations stays within units, or where there are fewer codes
+    than classes.
+
+    References
+    ----------
+    .. [1] Lee & Vijayan, arXiv 2205.10952, 2022.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from sklearn.neural_network import MLPClassifier
+    >>> from skhalfway.codes import CodeMap
+    >>> X, y = load_digits(return_X_y=True)
+    >>> net = MLPClassifier((32, 32), solver="lbfgs", max_iter=50, tol=1e-2, random_state=0)
+    >>> codes = CodeMap(net, n_iter=2000, random_state=0).fit(X / 16, y)
+    >>> codes.layers_
+    ['activation_1', 'activation_2', 'layer_2']
+    >>> codes.transform(X / 16).shape
+    (1797, 3)
+    >>> entropy = codes.homogeneity(X / 16, y).values["class_entropy"]
+    >>> bool(entropy[0] > entropy[-1])
+    True
+    """
+
+    def __init__(
+        self,
+        estimator: Any,
+        *,
+        layers: Any = "auto",
+        shape: tuple[int, int] = (8, 8),
+        n_iter: int = 10_000,
+        pooling: str = "mean",
+        random_state: Any = None,
+    ) -> None:
+        self.estimator = estimator
+        self.layers = layers
+        self.shape = shape
+        self.n_iter = n_iter
+        self.pooling = pooling
+        self.random_state = random_state
+
+    def fit(self, X: Any, y: Any = None) -> CodeMap:
+        """Record activations, and fit a map for each layer.
+
+        Parameters
+        ----------
+        X : {array-like, DataFrame, Tensor} of shape (n_samples, n_features)
+            Samples; images may have more axes.
+        y : array-like of shape (n_samples,), default=None
+            Labels to train the network with. None: it is fitted.
+
+        Returns
+        -------
+        self : CodeMap
+            The fitted transformer.
+
+        Raises
+        ------
+        ValueError
+            If a parameter or the data is invalid, there are fewer samples or
+            steps than units, the network is not fitted and there is no ``y``,
+            it has no such layer or no named layer at all, a layer runs never or
+            several times, or activations are nan or inf.
+        TypeError
+            If the estimator is no network, or the output of a layer no tensor.
+
+        Warns
+        -----
+        CoarseMapWarning
+            If a map is too coarse: see Notes.
+        """
+        self._check_params()
+        array, rng = self._read(X, reset=True), check_random_state(self.random_state)
+        # parameters may be set again before the next fit
+        self._shape, self._pooling = (self.shape[0], self.shape[1]), self.pooling
+        n_units = self.shape[0] * self.shape[1]
+        if n_units > len(array):
+            raise ValueError(
+                f"shape={self.shape} has {n_units} units, more than n_samples={len(array)}; "
+                "use a smaller map or more samples"
+            )
+        if n_units > self.n_iter:
+            raise ValueError(f"shape={self.shape} has {n_units} units, more than n_iter={self.n_iter} steps")
+        self.estimator_ = self._trained(X if hasattr(X, "columns") else array, y, rng)
+        network = Network(self.estimator_)
+        self.layers_ = network.layers(self.layers, array)
+        if len(array) > self.n_iter:
+            array = array[rng.permutation(len(array))[: self.n_iter]]
+        recorded = joined(network.activations(array, self.layers_, self._pooling))
+        self._layer_maps = {
+            name: LayerMap(activations, self._shape, self.n_iter, draw_seed(rng))
+            for name, activations in recorded.items()
+        }
+        maps = self._layer_maps.values()
+        self.maps_ = {name: part.minisom for name, part in self._layer_maps.items()}
+        self.quantization_error_ = np.array([part.quantization_error for part in maps])
+        self.unexplained_variance_ = np.array([part.unexplained_variance for part in maps])
+        self.topographic_error_ = np.array([part.topographic_error for part in maps])
+        coarse = [name for name, part in self._layer_maps.items() if part.unexplained_variance > _COARSE]
+        if coarse:
+            warnings.warn(
+                f"more than {_COARSE:.0%} of the variance of layers {coarse} is within units of their maps, "
+                f"shape={self.shape}; use a larger shape",
+                CoarseMapWarning,
+                stacklevel=2,
+            )
+        return self
+
+    def transform(self, X: Any) -> NDArray[np.intp]:
+        """Find the codes of samples.
+
+        Parameters
+        ----------
+        X : {array-like, DataFrame, Tensor} of shape (n_samples, n_features)
+            Samples.
+
+        Returns
+        -------
+        codes : ndarray of shape (n_samples, n_layers)
+            Index of the best-matching unit: ``row * n_columns + column``.
+
+        Raises
+        ------
+        NotFittedError
+            If :meth:`fit` was not called.
+        ValueError
+            If the data is invalid, or activations are nan or inf.
+        """
+        check_is_fitted(self)
+        return self._codes(self._read(X, reset=False))
+
+    def homogeneity(self, X: Any, y: Any, *, n_bootstrap: int = 200, n_shuffles: int = 100) -> Homogeneity:
+        """Measure how far classes share codes, layer by layer.
+
+        Parameters
+        ----------
+        X : {array-like, DataFrame, Tensor} of shape (n_samples, n_features)
+            Samples.
+        y : array-like of shape (n_samples,)
+            Their classes.
+        n_bootstrap : int, default=200
+            Bootstrap samples for the intervals; at least 2.
+        n_shuffles : int, default=100
+            How often labels are shuffled for the control.
+
+        Returns
+        -------
+        homogeneity : Homogeneity
+            Measures, intervals and control of each layer.
+
+        Raises
+        ------
+        NotFittedError
+            If :meth:`fit` was not called.
+        ValueError
+            If the data or a parameter is invalid, or there is one class only.
+
+        Warns
+        -----
+        CoarseMapWarning
+            If a layer has fewer codes than there are classes.
+        """
+        check_is_fitted(self)
+        check_integer("n_bootstrap", n_bootstrap, 2)
+        check_integer("n_shuffles", n_shuffles)
+        y = column_or_1d(y)
+        check_consistent_length(X, y)
+        classes, labels = np.unique(y, return_inverse=True)
+        if len(classes) < 2:
+            raise ValueError(f"homogeneity compares classes, but y holds one only: {classes.tolist()}")
+        codes = self._codes(self._read(X, reset=False))
+        counts = contingency(codes, labels, self._shape[0] * self._shape[1])
+        n_codes = (counts.sum(axis=2) > 0).sum(axis=1)
+        few = [name for name, n in zip(self.layers_, n_codes, strict=True) if n < len(classes)]
+        if few:
+            warnings.warn(
+                f"{len(classes)} classes must share the codes of layers {few}, which are fewer; "
+                "use a larger shape",
+                CoarseMapWarning,
+                stacklevel=2,
+            )
+        rng = self._stream()
+        return Homogeneity(
+            layers=tuple(self.layers_),
+            classes=classes,
+            shape=self._shape,
+            counts=counts,
+            bootstrap=resampled(counts, n_bootstrap, rng),
+            shuffled=shuffled(counts, n_shuffles, rng),
+        )
+
+    def drift(self, X: Any, X_adv: Any) -> Drift:
+        """Measure how far perturbed samples move on the maps, layer by layer.
+
+        Parameters
+        ----------
+        X : {array-like, DataFrame, Tensor} of shape (n_samples, n_features)
+            Samples.
+        X_adv : same type and shape as X
+            The same samples, perturbed.
+
+        Returns
+        -------
+        drift : Drift
+            Codes changed and distances moved; and of the control: samples
+            moved, each in a random direction, as far (in L2) as by the
+            perturbation, with no regard to the range of valid data.
+
+        Raises
+        ------
+        NotFittedError
+            If :meth:`fit` was not called.
+        ValueError
+            If the data is invalid, or both are not of the same shape.
+        """
+        check_is_fitted(self)
+        clean, moved = (self._read(samples, reset=False) for samples in (X, X_adv))
+        if clean.shape != moved.shape:
+            raise ValueError(f"X and X_adv must have the same shape, got {clean.shape} and {moved.shape}")
+        change = (moved - clean).reshape(len(clean), -1).astype(float)
+        norms = np.linalg.norm(change, axis=1)
+        noise = norms[:, None] * unit_vectors(self._stream().standard_normal(change.shape))
+        before, after, by_noise = map(self._codes, (clean, moved, clean + noise.reshape(clean.shape)))
+        return Drift(
+            layers=tuple(self.layers_),
+            norms=norms,
+            distances=grid_distances(before, after, self._shape).T,
+            noise_distances=grid_distances(before, by_noise, self._shape).T,
+        )
+
+    def get_feature_names_out(self, input_features: Any = None) -> NDArray[Any]:
+        """Names of the columns of :meth:`transform`: the layers.
+
+        Parameters
+        ----------
+        input_features : array-like of str, default=None
+            The names seen in :meth:`fit`, if any are given.
+
+        Returns
+        -------
+        names : ndarray of shape (n_layers,)
+            Names.
+        """
+        check_is_fitted(self)
+        _check_feature_names_in(self, input_features, generate_names=False)
+        return np.array(self.layers_, dtype=object)
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "maps_")
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.target_tags.required = not counts_as_fitted(self.estimator)
+        assert tags.transformer_tags is not None
+        tags.transformer_tags.preserves_dtype = []
+        return tags
+
+    def _check_params(self) -> None:
+        check_kind(self.estimator)
+        check_network(self.estimator)
+        shape = self.shape
+        if not isinstance(shape, (tuple, list)) or len(shape) != 2:
+            raise ValueError(f"shape must be (n_rows, n_columns), got {shape!r}")
+        for side in shape:
+            check_integer("each side of shape", side)
+        if shape[0] * shape[1] < 2:
+            raise ValueError(f"a map needs at least 2 units, got shape={shape!r}")
+        check_integer("n_iter", self.n_iter)
+        if self.pooling not in POOLINGS:
+            raise ValueError(f"pooling must be one of {list(POOLINGS)}, got {self.pooling!r}")
+        layers = self.layers
+        if isinstance(layers, str) and layers == "auto":
+            return
+        if (
+            isinstance(layers, str)
+            or not isinstance(layers, (list, tuple))
+            or not layers
+            or not all(isinstance(name, str) for name in layers)
+            or len(set(layers)) < len(layers)
+        ):
+            raise ValueError(f'layers must be "auto" or a list of different names, got {layers!r}')
+
+    def _read(self, X: Any, *, reset: bool) -> NDArray[Any]:
+        frame = Frame.of(X)
+        if frame is not None:
+            raise TypeError(
+                f"a network takes numbers, but X has columns of categories: {list(frame.names)}; encode them"
+            )
+        array = read_samples(self, X, reset=reset)
+        assert_all_finite(array, input_name="X")
+        return array
+
+    def _trained(self, X: Any, y: Any, rng: np.random.RandomState) -> Any:
+        """The network, or a clone of it trained on labels."""
+        if counts_as_fitted(self.estimator):
+            return self.estimator
+        if y is None:
+            try:
+                as_model(self.estimator)
+            except NotFittedError as error:
+                raise ValueError(
+                    "This CodeMap estimator requires y to be passed, but the target y is None "
+                    "and the network is not fitted"
+                ) from error
+            return self.estimator
+        if self.random_state is None:
+            return fit_clone(self.estimator, X, y)
+        return train(self.estimator, X, y, draw_seed(rng))
+
+    def _codes(self, array: NDArray[Any]) -> NDArray[np.intp]:
+        maps = self._layer_maps.items()
+        return np.concatenate(
+            [
+                np.stack([part.codes(batch[name]) for name, part in maps], axis=1)
+                for batch in self._activations(array)
+            ]
+        )
+
+    def _activations(self, array: NDArray[Any]) -> Iterator[Activations]:
+        return Network(self.estimator_).activations(array, self.layers_, self._pooling)
+
+    def _stream(self) -> np.random.RandomState:
+        """A stream of its own: noise must not repeat data that was drawn with the same seed."""
+        return np.random.RandomState(draw_seed(check_random_state(self.random_state)))
+
+
+def fitted_map(code_map: Any) -> CodeMap:
+    """The CodeMap itself; TypeError for anything else, NotFittedError where it is not fitted."""
+    if not isinstance(code_map, CodeMap):
+        raise TypeError(
+            f"a fitted CodeMap is needed, got {type(code_map).__name__}; CodeMap(network).fit(X) makes one"
+        )
+    check_is_fitted(code_map)
+    return code_map

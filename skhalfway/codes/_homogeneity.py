@@ -1,0 +1,316 @@
+"""Homogeneity: how far classes share the codes of a layer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import entr
+from scipy.stats import norm as normal
+from scipy.stats import random_table
+from sklearn.metrics import adjusted_mutual_info_score
+
+from skhalfway._blocks import blocks
+from skhalfway._intervals import ConfidenceInterval, check_level, percentile_interval, ratio
+from skhalfway._text import short, table
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from skhalfway.codes._homogeneity_display import HomogeneityDisplay
+    from skhalfway.codes._map_display import CodeMapDisplay
+
+Measures = dict[str, NDArray[np.float64]]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Homogeneity:
+    """How far classes share the codes of each layer.
+
+    Made by :meth:`CodeMap.homogeneity`; arrays are read-only. The measures:
+
+    - ``shared``: share of the samples whose code several classes have;
+    - ``class_entropy``: conditional entropy of the class given the code, in
+      bits; 0 where a code tells the class;
+    - ``code_entropy``: conditional entropy of the code given the class, in
+      bits; 0 where each class has one code;
+    - ``n_codes``: number of codes that samples have;
+    - ``purity``: share of the commonest class in a code, mean over codes.
+
+    A layer is homogeneous where classes share codes: ``shared`` and
+    ``class_entropy`` are high, ``purity`` is low. These measures are this
+    package's own choice: those of Lee & Vijayan, arXiv 2205.10952, are not
+    public to us.
+
+    All of them depend on the number of samples: a code with one sample is
+    pure. So compare layers on the same samples, and with the control, the same
+    measures of shuffled labels.
+
+    Parameters
+    ----------
+    layers : tuple of str
+        Names of the layers, first to last.
+    classes : ndarray of shape (n_classes,)
+        The classes.
+    shape : tuple of (int, int)
+        Rows and columns of the maps.
+    counts : int ndarray of shape (n_layers, n_units, n_classes)
+        Samples by code and class.
+    bootstrap : dict of str to ndarray of shape (n_layers, n_bootstrap)
+        Measures of bootstrap samples.
+    shuffled : dict of str to ndarray of shape (n_layers, n_shuffles)
+        Measures with shuffled labels.
+
+    See Also
+    --------
+    HomogeneityDisplay : Draws them against depth.
+    CodeMapDisplay : Draws the maps.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.neural_network import MLPClassifier
+    >>> from skhalfway.codes import CodeMap
+    >>> X, y = load_iris(return_X_y=True)
+    >>> net = MLPClassifier((10, 10), solver="lbfgs", max_iter=500, random_state=0).fit(X, y)
+    >>> homogeneity = CodeMap(net, shape=(4, 4), n_iter=2000, random_state=0).fit(X).homogeneity(X, y)
+    >>> homogeneity.layers
+    ('activation_1', 'activation_2', 'layer_2')
+    >>> bool(homogeneity.values["n_codes"].max() <= 16)
+    True
+    """
+
+    layers: tuple[str, ...]
+    classes: NDArray[Any]
+    shape: tuple[int, int]
+    counts: NDArray[np.intp]
+    bootstrap: Mapping[str, NDArray[np.float64]]
+    shuffled: Mapping[str, NDArray[np.float64]]
+
+    def __post_init__(self) -> None:
+        expected = len(self.layers), self.shape[0] * self.shape[1], len(self.classes)
+        if self.counts.shape != expected:
+            raise ValueError(f"counts must have shape {expected}, got {self.counts.shape}")
+        for name in ("classes", "counts"):
+            object.__setattr__(self, name, _read_only(getattr(self, name)))
+        for name in ("bootstrap", "shuffled"):
+            drawn = {measure: _read_only(values) for measure, values in getattr(self, name).items()}
+            object.__setattr__(self, name, drawn)
+
+    @property
+    def values(self) -> Measures:
+        """The measures by name, each of shape (n_layers,)."""
+        return measures(self.counts)
+
+    @property
+    def adjusted_mutual_information(self) -> NDArray[np.float64]:
+        """Mutual information of class and code, adjusted for chance: 0 by chance, 1 at most; (n_layers,)."""
+        found = []
+        for counts in self.counts:
+            cells = np.repeat(np.arange(counts.size), counts.ravel())
+            found.append(adjusted_mutual_info_score(*np.unravel_index(cells, counts.shape)))
+        return np.array(found)
+
+    def interval(self, level: float = 0.95) -> dict[str, ConfidenceInterval]:
+        """Normal intervals of the measures, with standard errors by bootstrap over samples.
+
+        Percentiles of the bootstrap would be off: where a sample is drawn
+        twice, codes look purer and are fewer than they are. An end may lie
+        beyond what the measure can be. Where codes have few samples each the
+        intervals are short: of 300 samples on 60 units, in a simulation, those
+        of 95% held from 83% (``purity``) to 93% of the time.
+
+        Parameters
+        ----------
+        level : float, default=0.95
+            Confidence level.
+
+        Returns
+        -------
+        intervals : dict of str to ConfidenceInterval
+            Ends of shape (n_layers,), of the measure as it is expected for as
+            many samples.
+        """
+        check_level(level)
+        z = normal.ppf((1 + level) / 2)
+        found = {}
+        for name, value in self.values.items():
+            reach = z * self.bootstrap[name].std(axis=1, ddof=1)
+            found[name] = ConfidenceInterval(value - reach, value + reach)
+        return found
+
+    @property
+    def control(self) -> Measures:
+        """Means of the measures over shuffles of the labels, each of shape (n_layers,)."""
+        return {name: values.mean(axis=1) for name, values in self.shuffled.items()}
+
+    def control_interval(self, level: float = 0.95) -> dict[str, ConfidenceInterval]:
+        """Where the measures lie, with as much probability, when labels are shuffled.
+
+        Parameters
+        ----------
+        level : float, default=0.95
+            Share of the shuffles.
+
+        Returns
+        -------
+        intervals : dict of str to ConfidenceInterval
+            Ends of shape (n_layers,).
+        """
+        return {name: percentile_interval(values.T, level) for name, values in self.shuffled.items()}
+
+    def to_frame(self, level: float = 0.95) -> pd.DataFrame:
+        """Everything by layer.
+
+        Parameters
+        ----------
+        level : float, default=0.95
+            Confidence level of the intervals.
+
+        Returns
+        -------
+        frame : DataFrame
+            Indexed by layer, with columns (measure, "value"), (measure,
+            "low"), (measure, "high") and (measure, "control"), and
+            ("adjusted_mutual_information", "value").
+        """
+        import pandas as pd
+
+        columns: dict[tuple[str, str], NDArray[np.float64]] = {}
+        values, control = self.values, self.control
+        for name, ends in self.interval(level).items():
+            columns |= {(name, "value"): values[name], (name, "low"): ends.low, (name, "high"): ends.high}
+            columns[name, "control"] = control[name]
+        columns["adjusted_mutual_information", "value"] = self.adjusted_mutual_information
+        return pd.DataFrame(columns, index=pd.Index(self.layers, name="layer"))
+
+    def plot(self, **kwargs: Any) -> HomogeneityDisplay:
+        """Draw the measures against depth.
+
+        Parameters
+        ----------
+        **kwargs : dict
+            Passed to :meth:`HomogeneityDisplay.plot`.
+
+        Returns
+        -------
+        display : HomogeneityDisplay
+            With the axes it drew on.
+        """
+        from skhalfway.codes._homogeneity_display import HomogeneityDisplay
+
+        return HomogeneityDisplay(self).plot(**kwargs)
+
+    def plot_maps(self, **kwargs: Any) -> CodeMapDisplay:
+        """Draw the maps, coloured by class.
+
+        Parameters
+        ----------
+        **kwargs : dict
+            Passed to :meth:`CodeMapDisplay.plot`.
+
+        Returns
+        -------
+        display : CodeMapDisplay
+            With the axes it drew on.
+        """
+        from skhalfway.codes._map_display import CodeMapDisplay
+
+        return CodeMapDisplay(self).plot(**kwargs)
+
+    def __repr__(self) -> str:
+        n_samples, (n_rows, n_columns) = int(self.counts[0].sum()), self.shape
+        head = (
+            f"Homogeneity: {len(self.layers)} layers, {n_samples} samples of {len(self.classes)} classes, "
+            f"maps of {n_rows} x {n_columns} units; with shuffled labels in brackets"
+        )
+        values, control = self.values, self.control
+        rows = [["layer", *values, "AMI"]]
+        for i, (layer, information) in enumerate(
+            zip(self.layers, self.adjusted_mutual_information, strict=True)
+        ):
+            cells = [
+                f"{values[name][i]:.0f}"
+                if name == "n_codes"
+                else f"{short(values[name][i])} [{short(control[name][i])}]"
+                for name in values
+            ]
+            rows.append([layer, *cells, short(information)])
+        return table(head, rows)
+
+
+def _read_only(array: NDArray[Any]) -> NDArray[Any]:
+    copy = np.array(array)
+    copy.setflags(write=False)
+    return copy
+
+
+def contingency(codes: NDArray[np.intp], labels: NDArray[np.intp], n_units: int) -> NDArray[np.intp]:
+    """Samples by code and class, (n_layers, n_units, n_classes), of codes (n_samples, n_layers)."""
+    n_classes = labels.max() + 1
+    cells = codes * n_classes + labels[:, None]
+    return np.array(
+        [np.bincount(layer, minlength=n_units * n_classes).reshape(n_units, n_classes) for layer in cells.T]
+    )
+
+
+def measures(counts: NDArray[Any]) -> Measures:
+    """The measures of tables (..., n_units, n_classes)."""
+    unit, label, top = counts.sum(axis=-1), counts.sum(axis=-2), counts.max(axis=-1)
+    n, used = unit.sum(axis=-1), unit > 0
+    joint = _entropy(counts.reshape(*unit.shape[:-1], -1), n)
+    return {
+        "shared": np.where(top < unit, unit, 0).sum(axis=-1) / n,
+        # rounding must not make what is 0 negative
+        "class_entropy": np.maximum(joint - _entropy(unit, n), 0.0),
+        "code_entropy": np.maximum(joint - _entropy(label, n), 0.0),
+        "n_codes": used.sum(axis=-1).astype(float),
+        "purity": np.where(used, ratio(top, unit), 0.0).sum(axis=-1) / used.sum(axis=-1),
+    }
+
+
+def resampled(counts: NDArray[np.intp], n_bootstrap: int, rng: np.random.RandomState) -> Measures:
+    """Measures of bootstrap samples, (n_layers, n_bootstrap): samples of one cell are all alike."""
+
+    def draw(table: NDArray[np.intp], size: int) -> NDArray[np.intp]:
+        filled = np.flatnonzero(table)
+        drawn = np.zeros((size, table.size), dtype=np.intp)
+        drawn[:, filled] = rng.multinomial(table.sum(), table.ravel()[filled] / table.sum(), size=size)
+        return drawn.reshape(size, *table.shape)
+
+    return _drawn(counts, n_bootstrap, draw)
+
+
+def shuffled(counts: NDArray[np.intp], n_shuffles: int, rng: np.random.RandomState) -> Measures:
+    """Measures with shuffled labels, (n_layers, n_shuffles): tables of the same margins."""
+
+    def draw(table: NDArray[np.intp], size: int) -> NDArray[np.intp]:
+        used = table.sum(axis=1) > 0
+        if np.count_nonzero(used) == 1:
+            # there is one such table, of which scipy 1.17 makes negative counts
+            return np.broadcast_to(table, (size, *table.shape))
+        drawn = np.zeros((size, *table.shape), dtype=np.intp)
+        margins = table[used].sum(axis=1), table.sum(axis=0)
+        drawn[:, used] = random_table.rvs(*margins, size=size, random_state=rng)
+        return drawn
+
+    return _drawn(counts, n_shuffles, draw)
+
+
+def _drawn(counts: NDArray[np.intp], n_draws: int, draw: Any) -> Measures:
+    parts: list[list[Measures]] = []
+    for layer in counts:
+        sizes = (len(range(n_draws)[block]) for block in blocks(n_draws, layer.size))
+        parts.append([measures(draw(layer, size)) for size in sizes])
+    return {
+        name: np.array([np.concatenate([part[name] for part in layer]) for layer in parts])
+        for name in parts[0][0]
+    }
+
+
+def _entropy(counts: NDArray[Any], n: NDArray[Any]) -> NDArray[np.float64]:
+    """Entropy in bits over the last axis."""
+    return entr(counts / n[..., None]).sum(axis=-1) / np.log(2)

@@ -1,0 +1,156 @@
+"""HomogeneityDisplay: Homogeneity against depth."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from skhalfway._plotting import colours
+from skhalfway.codes._depth import name_layers, panels
+from skhalfway.codes._homogeneity import Homogeneity
+
+if TYPE_CHECKING:
+    from matplotlib.lines import Line2D
+
+_LABELS = {
+    "shared": "share of samples in\ncodes of several classes",
+    "class_entropy": "entropy of class given code\n(bits)",
+    "purity": "mean purity of codes",
+    "code_entropy": "entropy of code given class\n(bits)",
+    "n_codes": "codes used",
+}
+
+
+class HomogeneityDisplay:
+    """Lines of :class:`Homogeneity` against depth, a panel for each measure.
+
+    Use :meth:`from_estimator`, or :meth:`Homogeneity.plot`.
+
+    Parameters
+    ----------
+    homogeneity : Homogeneity
+        What to draw.
+
+    Attributes
+    ----------
+    axes_ : ndarray of matplotlib Axes
+        A panel for each measure.
+    figure_ : matplotlib Figure
+        Figure that holds them.
+    lines_ : dict of str to matplotlib Line2D
+        Lines by measure.
+    control_lines_ : dict of str to matplotlib Line2D
+        Lines of the control.
+
+    Examples
+    --------
+    >>> import matplotlib
+    >>> matplotlib.use("agg")
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.neural_network import MLPClassifier
+    >>> from skhalfway.codes import CodeMap, HomogeneityDisplay
+    >>> X, y = load_iris(return_X_y=True)
+    >>> net = MLPClassifier((10, 10), solver="lbfgs", max_iter=500, random_state=0).fit(X, y)
+    >>> code_map = CodeMap(net, shape=(4, 4), n_iter=2000, random_state=0).fit(X)
+    >>> display = HomogeneityDisplay.from_estimator(code_map, X, y)
+    >>> sorted(display.lines_)
+    ['class_entropy', 'code_entropy', 'n_codes', 'purity', 'shared']
+    """
+
+    def __init__(self, homogeneity: Homogeneity) -> None:
+        self.homogeneity = homogeneity
+
+    @classmethod
+    def from_estimator(
+        cls, estimator: Any, X: Any, y: Any, *, plot_kw: dict[str, Any] | None = None, **kwargs: Any
+    ) -> HomogeneityDisplay:
+        """Measure and draw.
+
+        Parameters
+        ----------
+        estimator : CodeMap
+            Fitted.
+        X : array-like of shape (n_samples, n_features)
+            Samples.
+        y : array-like of shape (n_samples,)
+            Their classes.
+        plot_kw : dict, default=None
+            Passed to :meth:`plot`.
+        **kwargs : dict
+            Passed to :meth:`CodeMap.homogeneity`.
+
+        Returns
+        -------
+        display : HomogeneityDisplay
+            With the axes it drew on.
+        """
+        from skhalfway.codes._codemap import fitted_map
+
+        return cls(fitted_map(estimator).homogeneity(X, y, **kwargs)).plot(**plot_kw or {})
+
+    def plot(
+        self,
+        axes: Any = None,
+        *,
+        names: Sequence[str] | None = None,
+        include_intervals: bool = True,
+        include_control: bool = True,
+        level: float = 0.95,
+        line_kw: dict[str, Any] | None = None,
+        legend: bool = True,
+    ) -> HomogeneityDisplay:
+        """Draw the lines.
+
+        Parameters
+        ----------
+        axes : sequence of matplotlib Axes, default=None
+            One for each measure. None makes a figure.
+        names : list of str, default=None
+            Measures to draw. None is all.
+        include_intervals : bool, default=True
+            Whether to shade the intervals.
+        include_control : bool, default=True
+            Whether to draw the control, dashed; for ``n_codes`` it is the same.
+        level : float, default=0.95
+            Confidence level.
+        line_kw : dict, default=None
+            Passed to ``ax.plot`` for each measure's line.
+        legend : bool, default=True
+            Whether to add a legend to the first panel that has a control.
+
+        Returns
+        -------
+        display : HomogeneityDisplay
+            This object, with ``axes_``, ``figure_``, ``lines_`` and
+            ``control_lines_``.
+
+        Raises
+        ------
+        ValueError
+            If a name is unknown, or there are not as many axes.
+        """
+        result = self.homogeneity
+        chosen = list(_LABELS) if names is None else list(names)
+        if not chosen or (unknown := [name for name in chosen if name not in _LABELS]):
+            raise ValueError(f"names must be of {list(_LABELS)}, got {unknown if chosen else chosen}")
+        self.axes_ = panels(axes, len(chosen), len(result.layers))
+        self.figure_ = self.axes_[0].figure
+        self.lines_: dict[str, Line2D] = {}
+        self.control_lines_: dict[str, Line2D] = {}
+        x, hue = range(len(result.layers)), colours(1)[0]
+        ends, control_ends = result.interval(level), result.control_interval(level)
+        for ax, name in zip(self.axes_, chosen, strict=True):
+            style: dict[str, Any] = {"lw": 2.0, "marker": "o", "ms": 4.5, "color": hue, "label": "codes"}
+            (self.lines_[name],) = ax.plot(x, result.values[name], **style | (line_kw or {}))
+            if include_intervals:
+                ax.fill_between(x, *ends[name], color=self.lines_[name].get_color(), alpha=0.2, lw=0)
+            if include_control and name != "n_codes":
+                (self.control_lines_[name],) = ax.plot(
+                    x, result.control[name], lw=1.5, ls="--", color="0.35", label="shuffled labels"
+                )
+                if include_intervals:
+                    ax.fill_between(x, *control_ends[name], color="0.35", alpha=0.2, lw=0)
+            name_layers(ax, result.layers, _LABELS[name])
+            if legend and name == next(iter(self.control_lines_), None):
+                ax.legend(frameon=False)
+        return self

@@ -1,0 +1,147 @@
+"""CodeMapDisplay: the maps of a network's layers, coloured by class."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from skhalfway._intervals import ratio
+from skhalfway._plotting import colours
+from skhalfway.codes._depth import panels
+from skhalfway.codes._homogeneity import Homogeneity
+
+if TYPE_CHECKING:
+    from matplotlib.image import AxesImage
+
+
+class CodeMapDisplay:
+    """Maps of a network's layers: each unit in the colour of its commonest class, the paler the less pure.
+
+    A unit of that class alone has the full colour; one where it is as rare as
+    it can be, with all classes alike, is white. A unit without samples is
+    crossed out.
+
+    Use :meth:`from_estimator`, or :meth:`Homogeneity.plot_maps`.
+
+    Parameters
+    ----------
+    homogeneity : Homogeneity
+        What to draw.
+
+    Attributes
+    ----------
+    axes_ : ndarray of matplotlib Axes
+        A panel for each layer.
+    figure_ : matplotlib Figure
+        Figure that holds them.
+    images_ : dict of str to matplotlib AxesImage
+        Maps by layer.
+
+    Examples
+    --------
+    >>> import matplotlib
+    >>> matplotlib.use("agg")
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.neural_network import MLPClassifier
+    >>> from skhalfway.codes import CodeMap, CodeMapDisplay
+    >>> X, y = load_iris(return_X_y=True)
+    >>> net = MLPClassifier((10, 10), solver="lbfgs", max_iter=500, random_state=0).fit(X, y)
+    >>> code_map = CodeMap(net, shape=(4, 4), n_iter=2000, random_state=0).fit(X)
+    >>> display = CodeMapDisplay.from_estimator(code_map, X, y)
+    >>> list(display.images_)
+    ['activation_1', 'activation_2', 'layer_2']
+    """
+
+    def __init__(self, homogeneity: Homogeneity) -> None:
+        self.homogeneity = homogeneity
+
+    @classmethod
+    def from_estimator(
+        cls, estimator: Any, X: Any, y: Any, *, plot_kw: dict[str, Any] | None = None, **kwargs: Any
+    ) -> CodeMapDisplay:
+        """Look samples up and draw.
+
+        Parameters
+        ----------
+        estimator : CodeMap
+            Fitted.
+        X : array-like of shape (n_samples, n_features)
+            Samples.
+        y : array-like of shape (n_samples,)
+            Their classes.
+        plot_kw : dict, default=None
+            Passed to :meth:`plot`.
+        **kwargs : dict
+            Passed to :meth:`CodeMap.homogeneity`.
+
+        Returns
+        -------
+        display : CodeMapDisplay
+            With the axes it drew on.
+        """
+        from skhalfway.codes._codemap import fitted_map
+
+        return cls(fitted_map(estimator).homogeneity(X, y, **kwargs)).plot(**plot_kw or {})
+
+    def plot(
+        self,
+        axes: Any = None,
+        *,
+        layers: Sequence[str] | None = None,
+        im_kw: dict[str, Any] | None = None,
+        legend: bool = True,
+    ) -> CodeMapDisplay:
+        """Draw the maps.
+
+        Parameters
+        ----------
+        axes : sequence of matplotlib Axes, default=None
+            One for each layer. None makes a figure.
+        layers : list of str, default=None
+            Layers to draw. None is all.
+        im_kw : dict, default=None
+            Passed to ``ax.imshow``.
+        legend : bool, default=True
+            Whether to add a legend of the classes, beside the maps.
+
+        Returns
+        -------
+        display : CodeMapDisplay
+            This object, with ``axes_``, ``figure_`` and ``images_``.
+
+        Raises
+        ------
+        ValueError
+            If a layer is unknown, or there are not as many axes.
+        """
+        from matplotlib.colors import to_rgb
+        from matplotlib.lines import Line2D
+        from matplotlib.patches import Patch
+
+        result = self.homogeneity
+        chosen = list(result.layers) if layers is None else list(layers)
+        if not chosen or (unknown := [name for name in chosen if name not in result.layers]):
+            raise ValueError(f"layers must be of {list(result.layers)}, got {unknown if chosen else chosen}")
+        self.axes_ = panels(axes, len(chosen), 0)
+        self.figure_ = self.axes_[0].figure
+        hues = np.array([to_rgb(hue) for hue in colours(len(result.classes))])
+        chance = 1 / len(result.classes)
+        self.images_: dict[str, AxesImage] = {}
+        for ax, name in zip(self.axes_, chosen, strict=True):
+            counts = result.counts[result.layers.index(name)]
+            purity = ratio(counts.max(axis=1), counts.sum(axis=1))[:, None]
+            strength = (purity - chance) / (1 - chance)
+            shades = 1 + np.nan_to_num(strength) * (hues[counts.argmax(axis=1)] - 1)
+            self.images_[name] = ax.imshow(shades.reshape(*result.shape, 3), **im_kw or {})
+            rows, columns = np.unravel_index(np.flatnonzero(np.isnan(purity)), result.shape)
+            ax.scatter(columns, rows, marker="x", color="0.6", s=30)
+            ax.set(xticks=[], yticks=[], title=name)
+        if legend:
+            handles: list[Any] = [
+                Patch(color=hue, label=str(label)) for hue, label in zip(hues, result.classes, strict=True)
+            ]
+            handles.append(Line2D([], [], ls="", marker="x", color="0.6", label="no sample"))
+            self.figure_.legend(handles=handles, loc="outside right center", frameon=False)
+        return self

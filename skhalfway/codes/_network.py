@@ -1,0 +1,206 @@
+"""A fitted network: the torch module inside an estimator, its layers, and what they compute."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import issparse
+from sklearn.frozen import FrozenEstimator
+from sklearn.model_selection._search import BaseSearchCV
+from sklearn.neural_network import MLPClassifier
+from sklearn.pipeline import Pipeline
+from sklearn.utils import _safe_indexing
+
+from skhalfway.models import Model, as_model, to_module
+from skhalfway.models._kinds import is_skorch_net, is_torch_module
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+POOLINGS = ("mean", "max", "flatten")
+_BATCH = 256
+
+Activations = dict[str, NDArray[Any]]
+
+
+class Network:
+    """The torch module that a fitted estimator is or ends in, and the way of samples into it.
+
+    Parameters
+    ----------
+    estimator : object
+        A torch module, skorch classifier or MLPClassifier; a Pipeline, search or FrozenEstimator of one.
+    """
+
+    def __init__(self, estimator: Any) -> None:
+        self._model = as_model(estimator)
+        *around, inner = check_network(estimator)
+        self._before = [step[:-1] for step in around if isinstance(step, Pipeline)]
+        self._module: nn.Module = inner.module_ if is_skorch_net(inner) else to_module(inner)
+        self._name = type(inner).__name__
+        self._parts = {name: part for name, part in self._module.named_modules() if name}
+        if not self._parts:
+            raise ValueError(
+                f"{self._name} has no named layers; make them attributes of a module, "
+                "or put them into a torch.nn.Sequential"
+            )
+
+    def layers(self, layers: Any, X: Any) -> list[str]:
+        """Names of the layers asked for; ``"auto"`` is told by how the first sample goes through."""
+        if isinstance(layers, str):
+            return self._automatic(X)
+        if missing := [name for name in layers if name not in self._parts]:
+            raise ValueError(f"{self._name} has no layers {missing}; {self._those_that_exist()}")
+        return list(layers)
+
+    def activations(self, X: Any, layers: Sequence[str], pooling: str) -> Iterator[Activations]:
+        """What layers give for a batch of samples, (n_batch, n_features) by name; batch after batch."""
+        import torch
+
+        found: Activations = {}
+        parts = {name: self._parts[name] for name in layers}
+
+        def note(name: str, output: Any) -> None:
+            if name in found:
+                raise ValueError(
+                    f"layer {name!r} runs several times for one sample; name layers that run once: "
+                    f"{self._those_that_exist()}"
+                )
+            found[name] = self._rows(name, output, n_samples, pooling)
+
+        for begin in range(0, len(X), _BATCH):
+            x = self._tensor(X, slice(begin, begin + _BATCH))
+            n_samples = len(x)
+            found.clear()
+            with self._evaluating(), torch.no_grad(), _hooked(parts, note):
+                self._module(x)
+            if idle := [name for name in layers if name not in found]:
+                raise ValueError(
+                    f"layers {idle} of {self._name} do not run when it is called; {self._those_that_exist()}"
+                )
+            yield {name: found[name] for name in parts}
+
+    def _automatic(self, X: Any) -> list[str]:
+        import torch
+
+        leaves = {name: part for name, part in self._parts.items() if not any(part.children())}
+        calls: list[str] = []
+        x = self._tensor(X, slice(0, 1))
+        with self._evaluating(), torch.no_grad(), _hooked(leaves, lambda name, _: calls.append(name)):
+            self._module(x)
+        once = [name for name in calls if Counter(calls)[name] == 1]
+        weighted = [i for i, name in enumerate(once) if _has_weights(leaves[name])]
+        if not weighted:
+            raise ValueError(
+                f"layers='auto' finds no layer with weights in {self._name} that runs once for a sample; "
+                f"name layers: {self._those_that_exist()}"
+            )
+        chosen = []
+        for begin, end in pairwise(weighted):
+            following = (name for name in once[begin:end] if _is_activation(leaves[name]))
+            chosen.append(next(following, once[begin]))
+        return [*chosen, once[weighted[-1]]]
+
+    def _tensor(self, X: Any, rows: slice) -> torch.Tensor:
+        """Some of the samples, as the module takes them."""
+        import torch
+
+        from skhalfway.models._torch import device_of, dtype_of
+
+        batch = self._model._arrange(_safe_indexing(X, rows))
+        for steps in self._before:
+            batch = steps.transform(batch)
+        array = batch.toarray() if issparse(batch) else np.asarray(batch)
+        return torch.tensor(array, dtype=dtype_of(self._module), device=device_of(self._module))
+
+    def _rows(self, name: str, output: Any, n_samples: int, pooling: str) -> NDArray[Any]:
+        """A layer's output as a row for each sample: a copy, since the next layer may work in place."""
+        import torch
+
+        if not isinstance(output, torch.Tensor):
+            raise TypeError(
+                f"layer {name!r} of {self._name} returns a {type(output).__name__}, not a tensor; "
+                f"name others: {self._those_that_exist()}"
+            )
+        if output.ndim == 0 or len(output) != n_samples:
+            raise ValueError(
+                f"layer {name!r} of {self._name} returns shape {tuple(output.shape)} for {n_samples} "
+                f"samples, which must be its first axis; name others: {self._those_that_exist()}"
+            )
+        values = output if output.dtype == torch.float64 else output.float()
+        if values.ndim > 2 and pooling != "flatten":
+            space = values.flatten(2)
+            values = space.mean(2) if pooling == "mean" else space.amax(2)
+        if not values.isfinite().all():
+            raise ValueError(
+                f"layer {name!r} of {self._name} gives activations that are nan or inf; "
+                "look at the scale of X and at the network's weights"
+            )
+        return values.reshape(n_samples, -1).cpu().numpy().copy()
+
+    def _evaluating(self) -> Any:
+        from skhalfway.models._torch import evaluation_mode
+
+        return evaluation_mode(self._module)
+
+    def _those_that_exist(self) -> str:
+        return f"it has {list(self._parts)}"
+
+
+def check_network(estimator: Any) -> list[Any]:
+    """An estimator, what is inside it, and so on to the network, fitted or not; else TypeError."""
+    chain = [estimator]
+    while True:
+        inner = chain[-1]
+        if isinstance(inner, (FrozenEstimator, Model)):
+            chain.append(inner.estimator)
+        elif isinstance(inner, BaseSearchCV):
+            chain.append(getattr(inner, "best_estimator_", inner.estimator))
+        elif isinstance(inner, Pipeline):
+            chain.append(inner.steps[-1][1])
+        elif is_skorch_net(inner) or is_torch_module(inner) or isinstance(inner, MLPClassifier):
+            return chain
+        else:
+            raise TypeError(
+                "a network with layers is needed: a torch module, a skorch classifier or an MLPClassifier, "
+                f"or a Pipeline that ends in one; got {type(inner).__name__}"
+            )
+
+
+def joined(batches: Iterable[Activations]) -> Activations:
+    """All samples' activations; a batch's are let go as they are joined."""
+    held = list(batches)
+    return {name: np.concatenate([batch.pop(name) for batch in held]) for name in list(held[0])}
+
+
+@contextmanager
+def _hooked(parts: Mapping[str, nn.Module], note: Callable[[str, Any], None]) -> Iterator[None]:
+    """``note(name, output)`` for each part that runs inside; the hooks are gone afterwards, come what may."""
+
+    def hook(name: str) -> Callable[..., None]:
+        return lambda _module, _inputs, output: note(name, output)
+
+    handles = []
+    try:
+        for name, part in parts.items():
+            handles.append(part.register_forward_hook(hook(name)))
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _has_weights(part: nn.Module) -> bool:
+    """Whether a layer multiplies by a matrix or kernel: what a normalisation scales by has one axis."""
+    return any(weight.ndim > 1 for weight in part.parameters(recurse=False))
+
+
+def _is_activation(part: nn.Module) -> bool:
+    return type(part).__module__ == "torch.nn.modules.activation"

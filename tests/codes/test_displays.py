@@ -1,0 +1,116 @@
+"""Displays of codes: they show what was measured."""
+
+from __future__ import annotations
+
+import matplotlib
+
+matplotlib.use("agg")
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+from matplotlib.colors import to_rgb
+
+from skhalfway.codes import (
+    CodeAgreement,
+    CodeAgreementDisplay,
+    CodeMapDisplay,
+    DriftDisplay,
+    Homogeneity,
+    HomogeneityDisplay,
+    code_agreement,
+)
+from skhalfway.codes._homogeneity import resampled, shuffled
+
+
+@pytest.fixture(autouse=True)
+def close_figures():
+    yield
+    plt.close("all")
+
+
+def homogeneity_of(counts, shape, classes):
+    rng = np.random.RandomState(0)
+    layers = tuple(f"layer {i}" for i in range(len(counts)))
+    return Homogeneity(layers, classes, shape, counts, resampled(counts, 20, rng), shuffled(counts, 20, rng))
+
+
+def test_homogeneity(digits, code_maps, tmp_path):
+    display = HomogeneityDisplay.from_estimator(
+        code_maps("mlp"), digits.X_test, digits.y_test, n_bootstrap=20, plot_kw={"level": 0.9}
+    )
+    result = display.homogeneity
+    assert result.bootstrap["purity"].shape == (3, 20)
+    assert len(display.axes_) == 5
+    for name, line in display.lines_.items():
+        assert line.get_ydata() == pytest.approx(result.values[name])
+        assert [label.get_text() for label in line.axes.get_xticklabels()] == list(result.layers)
+    assert set(display.control_lines_) == set(display.lines_) - {"n_codes"}
+    assert display.control_lines_["purity"].get_ydata() == pytest.approx(result.control["purity"])
+    display.figure_.savefig(tmp_path / "homogeneity.png")
+
+    _, (left, right) = plt.subplots(1, 2)
+    display = result.plot(
+        axes=[left, right], names=["purity", "n_codes"], include_control=False, include_intervals=False
+    )
+    assert list(display.lines_) == ["purity", "n_codes"]
+    assert display.lines_["purity"].axes is left and not display.control_lines_ and not left.collections
+    with pytest.raises(ValueError, match=r"names must be of .* got \['size'\]"):
+        result.plot(names=["size"])
+    with pytest.raises(ValueError, match="5 axes are needed, one for each panel, got 1"):
+        result.plot(axes=left)
+
+
+def test_maps(tmp_path):
+    counts = np.array([[[4, 0], [0, 4], [2, 2], [0, 0], [3, 1], [0, 5]]])
+    result = homogeneity_of(counts, (2, 3), np.array(["cat", "dog"]))
+    display = result.plot_maps()
+    shades = np.asarray(display.images_["layer 0"].get_array())
+    assert shades.shape == (2, 3, 3)
+    labels = [text.get_text() for text in display.figure_.legends[0].get_texts()]
+    assert labels == ["cat", "dog", "no sample"]
+    hues = [to_rgb(patch.get_facecolor()) for patch in display.figure_.legends[0].get_patches()]
+    assert shades[0, 0] == pytest.approx(hues[0]) and shades[0, 1] == pytest.approx(hues[1])
+    assert shades[0, 2] == pytest.approx(1)  # half and half
+    assert shades[1, 1] == pytest.approx((1 + np.array(hues[0])) / 2)  # half way from chance to pure
+    (crosses,) = display.axes_[0].collections
+    assert crosses.get_offsets().tolist() == [[0, 1]]
+    display.figure_.savefig(tmp_path / "maps.png")
+    with pytest.raises(ValueError, match=r"layers must be of \['layer 0'\], got \['layer 1'\]"):
+        result.plot_maps(layers=["layer 1"])
+
+
+def test_maps_from_estimator(digits, code_maps):
+    display = CodeMapDisplay.from_estimator(
+        code_maps("cnn"), digits.X_test, digits.y_test, plot_kw={"layers": ["9"]}
+    )
+    assert list(display.images_) == ["9"] and len(display.axes_) == 1
+
+
+def test_drift(digits, code_maps, tmp_path):
+    display = DriftDisplay.from_estimator(code_maps("mlp"), digits.X_test, digits.X_test + 0.2)
+    for name, line in display.lines_.items():
+        assert line.get_ydata() == pytest.approx(getattr(display.drift, name))
+    assert len(display.axes_) == 2 and len(display.axes_[0].collections) == 2
+    display.figure_.savefig(tmp_path / "drift.png")
+    plain = display.drift.plot(include_intervals=False, legend=False)
+    assert not plain.axes_[0].collections and plain.axes_[0].get_legend() is None
+
+
+@pytest.mark.parametrize("display", [HomogeneityDisplay, CodeMapDisplay, DriftDisplay])
+def test_a_network_is_no_map_of_it(digits, nets, display):
+    with pytest.raises(TypeError, match="a fitted CodeMap is needed, got MLPClassifier"):
+        display.from_estimator(nets("mlp"), digits.X, digits.X)
+
+
+def test_agreement(digits, code_maps, tmp_path):
+    display = CodeAgreementDisplay.from_estimators(code_maps("mlp"), code_maps("cnn"), digits.X_test)
+    found = code_agreement(code_maps("mlp"), code_maps("cnn"), digits.X_test)
+    assert np.asarray(display.images_["information"].get_array()) == pytest.approx(found.information)
+    assert np.asarray(display.images_["cka"].get_array()) == pytest.approx(found.cka)
+    assert [label.get_text() for label in display.axes_[0].get_yticklabels()] == list(found.first)
+    assert len(display.axes_[0].texts) == 9
+    display.figure_.savefig(tmp_path / "agreement.png")
+    # what is unknown is drawn and written as such
+    unknown = CodeAgreement(("a",), ("b",), np.array([[0.5]]), np.array([[np.nan]])).plot()
+    assert unknown.axes_[1].texts[0].get_text().strip() == "-"
