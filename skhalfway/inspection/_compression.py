@@ -1,0 +1,373 @@
+"""compression_curve: how much of a trained network can be taken away."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from numbers import Real
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.frozen import FrozenEstimator
+from sklearn.neural_network import MLPClassifier
+
+from skhalfway._checks import check_integer
+from skhalfway.inspection._compressed import fine_tune, matrices_of, prune, quantize
+from skhalfway.inspection._curves import Curves
+from skhalfway.inspection._curves_display import CurvesDisplay
+from skhalfway.inspection._labelled import (
+    answers_of,
+    check_net_labels,
+    check_repeats,
+    read_labelled,
+    read_test,
+)
+from skhalfway.inspection._repeats import repeated
+from skhalfway.inspection._weights import weights_of, with_weights
+from skhalfway.models._as_model import check_kind, counts_as_fitted
+from skhalfway.models._kinds import is_skorch_net, is_torch_module
+from skhalfway.models._training import train
+
+_FIGURES = ("accuracy", "agreement", "size")
+_LEVELS: dict[str, tuple[float, ...]] = {
+    "pruning": (1.0, 0.5, 0.3, 0.2, 0.1, 0.05, 0.02),
+    "quantization": (1, 2, 3, 4, 5, 6),
+}
+_LABELS = {"pruning": ("share of weights kept", "log"), "quantization": ("bits per weight", "linear")}
+_MAX_BITS = 16
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class CompressionCurve(Curves):
+    """What is left of a network's accuracy as it is compressed.
+
+    Made by :func:`compression_curve`. The figures in ``values`` are
+    ``"accuracy"`` on the test samples, ``"agreement"``, the share of test
+    samples that the network answers as it did before, and ``"size"``, what is
+    stored over what was stored before.
+
+    Parameters
+    ----------
+    x : ndarray of shape (n_points,)
+        Shares of the weights kept, or bits per weight.
+    values : dict of str to ndarray of shape (n_points, n_repeats)
+        Figures by name.
+    method : {"pruning", "quantization"}
+        What was done.
+
+    See Also
+    --------
+    CompressionCurveDisplay : Draws it.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skhalfway.inspection import CompressionCurve
+    >>> CompressionCurve(np.array([1.0, 0.1]), {"accuracy": np.array([[0.9], [0.5]])}, "pruning")
+    CompressionCurve: 2 points, 1 repeats
+    share of weights kept  accuracy
+    1                      .90
+    0.1                    .50
+    """
+
+    method: str
+
+    y_label: ClassVar[str] = "share"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.method not in _LABELS:
+            raise ValueError(f"method must be one of {list(_LABELS)}, got {self.method!r}")
+        for name, value in zip(("x_label", "x_scale"), _LABELS[self.method], strict=True):
+            object.__setattr__(self, name, value)
+
+    def plot(self, **kwargs: Any) -> CompressionCurveDisplay:
+        """Draw it.
+
+        Parameters
+        ----------
+        **kwargs : dict
+            Passed to :meth:`CompressionCurveDisplay.plot`.
+
+        Returns
+        -------
+        display : CompressionCurveDisplay
+            With the axes it drew on.
+        """
+        return CompressionCurveDisplay(self).plot(**kwargs)
+
+
+def compression_curve(
+    estimator: Any,
+    X: Any,
+    y: Any,
+    X_test: Any,
+    y_test: Any,
+    *,
+    method: str = "pruning",
+    levels: Sequence[float] | None = None,
+    scope: str = "layer",
+    codebook: str = "kmeans",
+    n_epochs: int = 0,
+    n_repeats: int | None = None,
+    random_state: Any = None,
+    n_jobs: int | None = None,
+    verbose: int = 0,
+) -> CompressionCurve:
+    """Prune or quantise a trained network, further and further, and score what is left.
+
+    Trained networks have far more weights, and far more different ones, than
+    their answers need [1]_. Each level starts from the network as it was
+    trained; matrices and convolution kernels are compressed, biases stay.
+
+    Parameters
+    ----------
+    estimator : skorch classifier, MLPClassifier or torch module
+        Trained on ``X``, ``y`` for each repeat; it is left as it is. What is
+        trained already, a ``FrozenEstimator`` of a network or a torch module,
+        is taken as it is.
+    X : array-like of shape (n_samples, ...)
+        Training samples, also of the fine-tuning.
+    y : array-like of shape (n_samples,)
+        Their labels.
+    X_test : array-like of shape (n_test, ...)
+        Samples to score with.
+    y_test : array-like of shape (n_test,)
+        Their labels.
+    method : {"pruning", "quantization"}, default="pruning"
+        - ``"pruning"``: weights of the smallest magnitude are set to 0.
+        - ``"quantization"``: the weights of each matrix share a few values.
+    levels : sequence, default=None
+        For pruning the shares of the weights that are kept, greater than 0 and
+        at most 1; by default from 1 to 0.02. For quantisation the bits for each
+        weight, integers from 1 to 16: b bits tell ``2 ** b`` values apart; by
+        default 1 to 6.
+    scope : {"layer", "global"}, default="layer"
+        Whether that share of each matrix is kept, or of all of them together.
+        Of no matter for quantisation.
+    codebook : {"kmeans", "uniform"}, default="kmeans"
+        How the shared values are found: by k-means for each matrix, begun with
+        evenly spaced values as in [1]_; or evenly spaced from the least to the
+        greatest weight, each weight taking the nearest. Of no matter for
+        pruning.
+    n_epochs : int, default=0
+        Epochs of fine-tuning after the compression, with the network's own
+        optimizer; 0 is none. Pruned weights stay 0, and weights that share a
+        value go on sharing it; where all weights are kept the network is only
+        trained longer. Our choice: after each step matrices are put back to the
+        nearest that the compression allows, so a shared value moves by the mean
+        of the steps that its weights would take.
+    n_repeats : int, default=None
+        How often the network is trained and compressed, each time with another
+        seed. None is 5, or 1 for what is trained already.
+    random_state : int, RandomState instance or None, default=None
+        Decides the seeds of training and fine-tuning.
+    n_jobs : int, default=None
+        Repeats at a time, in processes. None is 1 unless in a
+        ``joblib.parallel_config`` context; -1 is all cores.
+    verbose : int, default=0
+        Whether to show a progress bar.
+
+    Returns
+    -------
+    curve : CompressionCurve
+        Accuracy, agreement with the network before, and size.
+
+    Raises
+    ------
+    ValueError
+        If a parameter or the data is invalid, or repeats of what is trained
+        already would all be the same.
+    TypeError
+        If the estimator is no network, or cannot be fine-tuned.
+
+    See Also
+    --------
+    distill : The other way to a small network.
+
+    Notes
+    -----
+    The size after pruning is the share of parameters, biases included, that are
+    not set to 0; where those are is not counted. After quantisation it is the
+    number of bits stored over that before: for each weight of a matrix the
+    index of its value, the values themselves at full precision, and the biases.
+    It can exceed 1 where a matrix has fewer weights than there are values.
+
+    References
+    ----------
+    .. [1] Han, Mao & Dally, "Deep compression: compressing deep neural networks
+       with pruning, trained quantization and Huffman coding", ICLR 2016.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.neural_network import MLPClassifier
+    >>> from skhalfway.inspection import compression_curve
+    >>> X, y = load_iris(return_X_y=True)
+    >>> net = MLPClassifier((32,), learning_rate_init=0.02, max_iter=300)
+    >>> curve = compression_curve(net, X[::2], y[::2], X[1::2], y[1::2], levels=[1, 0.5, 0.1],
+    ...                           n_repeats=2, random_state=0)
+    >>> curve.means["agreement"][0], bool(curve.means["size"][1] < 0.6)
+    (np.float64(1.0), True)
+    """
+    fitted = _check_estimator(estimator, n_epochs)
+    levels = _check_options(method, levels, scope, codebook)
+    if n_repeats is None:
+        n_repeats = 1 if fitted else 5
+    if fitted:
+        check_integer("n_repeats", n_repeats)
+    else:
+        check_repeats(estimator, n_repeats)
+    if fitted and not n_epochs and n_repeats > 1:
+        raise ValueError(
+            f"{type(estimator).__name__} is trained already, so repeats would all be the same: n_repeats "
+            f"must be 1, got {n_repeats}; pass a network that is to be trained, or n_epochs > 0"
+        )
+    X, y = read_labelled(X, y)
+    classes = np.unique(y)
+    check_net_labels(estimator, classes)
+    X_test, y_test = read_test(X_test, y_test, X, classes)
+    shrink = partial(prune, scope=scope) if method == "pruning" else partial(quantize, codebook=codebook)
+    found = repeated(
+        partial(_measure, estimator, (X, y), (X_test, y_test), shrink, n_epochs),
+        [levels],
+        n_repeats=n_repeats,
+        random_state=random_state,
+        n_jobs=n_jobs,
+        verbose=verbose,
+        what=f"{method} curve",
+    )[0]
+    values = {name: found[..., i].T for i, name in enumerate(_FIGURES)}
+    return CompressionCurve(np.array(levels), values, method)
+
+
+def _check_estimator(estimator: Any, n_epochs: int) -> bool:
+    """Whether it is trained already; an error where it is no network, or cannot be fine-tuned."""
+    check_integer("n_epochs", n_epochs, least=0)
+    check_kind(estimator)
+    fitted = counts_as_fitted(estimator)
+    inner = estimator
+    while isinstance(inner, FrozenEstimator):
+        inner = inner.estimator
+    if fitted:
+        if not matrices_of(weights_of(estimator)):
+            raise ValueError(f"{type(inner).__name__} has no matrices to compress")
+    elif not (is_skorch_net(inner) or isinstance(inner, MLPClassifier)):
+        raise TypeError(
+            "a network with weights is needed: a skorch classifier, an MLPClassifier or a torch module; "
+            f"got {type(inner).__name__}"
+        )
+    if n_epochs and is_torch_module(inner):
+        raise TypeError(
+            f"n_epochs={n_epochs} needs a way to train: wrap {type(inner).__name__} in a skorch net"
+        )
+    if n_epochs and isinstance(inner, MLPClassifier) and (inner.solver == "lbfgs" or inner.early_stopping):
+        raise TypeError(
+            f"n_epochs={n_epochs} trains with partial_fit, which an MLPClassifier has only with "
+            f"solver='sgd' or 'adam' and early_stopping=False; got {inner.solver!r}, {inner.early_stopping}"
+        )
+    return fitted
+
+
+def _check_options(method: str, levels: Sequence[float] | None, scope: str, codebook: str) -> list[float]:
+    for name, value, allowed in (
+        ("method", method, list(_LEVELS)),
+        ("scope", scope, ["layer", "global"]),
+        ("codebook", codebook, ["kmeans", "uniform"]),
+    ):
+        if value not in allowed:
+            raise ValueError(f"{name} must be one of {allowed}, got {value!r}")
+    chosen = list(_LEVELS[method] if levels is None else levels)
+    if not chosen:
+        raise ValueError("levels must hold at least one level, got none")
+    for level in chosen:
+        if method == "quantization":
+            check_integer("a level of quantization", level)
+            if level > _MAX_BITS:
+                raise ValueError(f"a level of quantization must be at most {_MAX_BITS} bits, got {level!r}")
+        elif not isinstance(level, Real) or isinstance(level, bool) or not 0 < level <= 1:
+            raise ValueError(f"a level of pruning is a share of weights kept in (0, 1], got {level!r}")
+    return chosen
+
+
+def _measure(
+    estimator: Any,
+    data: tuple[Any, Any],
+    test: tuple[Any, Any],
+    shrink: Any,
+    n_epochs: int,
+    levels: list[float],
+    seed: int,
+) -> NDArray[np.float64]:
+    """Accuracy, agreement and size at each level, of a network that is trained with the seed."""
+    network = train(estimator, *data, seed)
+    X_test, y_test = test
+    weights = weights_of(network)
+    before = answers_of(network, X_test)
+    rows = []
+    for level in levels:
+        weights_left, projections, size = shrink(weights, level)
+        compressed = with_weights(network, weights_left)
+        if n_epochs:
+            fine_tune(compressed, *data, projections, n_epochs=n_epochs, seed=seed)
+        after = answers_of(compressed, X_test)
+        rows.append([(after == y_test).mean(), (after == before).mean(), size])
+    return np.array(rows)
+
+
+class CompressionCurveDisplay(CurvesDisplay):
+    """Lines of a :class:`CompressionCurve`.
+
+    Parameters
+    ----------
+    curves : CompressionCurve
+        What to draw.
+
+    See Also
+    --------
+    compression_curve : Measures it.
+
+    Examples
+    --------
+    >>> import matplotlib
+    >>> matplotlib.use("agg")
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.neural_network import MLPClassifier
+    >>> from skhalfway.inspection import CompressionCurveDisplay
+    >>> X, y = load_iris(return_X_y=True)
+    >>> net = MLPClassifier((32,), learning_rate_init=0.02, max_iter=300)
+    >>> display = CompressionCurveDisplay.from_estimator(
+    ...     net, X[::2], y[::2], X_test=X[1::2], y_test=y[1::2], n_repeats=2, random_state=0
+    ... )
+    >>> list(display.lines_)
+    ['accuracy', 'agreement', 'size']
+    """
+
+    @classmethod
+    def from_estimator(
+        cls, estimator: Any, X: Any, y: Any, *, plot_kw: dict[str, Any] | None = None, **kwargs: Any
+    ) -> CompressionCurveDisplay:
+        """Train, compress, score and draw.
+
+        Parameters
+        ----------
+        estimator : skorch classifier, MLPClassifier or torch module
+            Network to compress.
+        X : array-like of shape (n_samples, ...)
+            Training samples.
+        y : array-like of shape (n_samples,)
+            Their labels.
+        plot_kw : dict, default=None
+            Passed to ``plot``.
+        **kwargs : dict
+            Passed to :func:`compression_curve`, among them ``X_test`` and
+            ``y_test``.
+
+        Returns
+        -------
+        display : CompressionCurveDisplay
+            With the axes it drew on.
+        """
+        return cls(compression_curve(estimator, X, y, **kwargs)).plot(**plot_kw or {})

@@ -1,0 +1,339 @@
+"""distill: a small estimator taught by a large one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from numbers import Real
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator, clone
+from sklearn.utils import check_random_state
+from sklearn.utils.parallel import delayed
+from sklearn.utils.validation import has_fit_parameter
+
+from skhalfway._checks import check_positive
+from skhalfway._inputs import check_labels, read_samples
+from skhalfway._parallel import side_by_side
+from skhalfway._randomness import draw_seed
+from skhalfway.inspection._curves import Curves
+from skhalfway.inspection._labelled import answers_of, check_net_labels, check_repeats, read_test
+from skhalfway.inspection._named_display import NamedCurvesDisplay
+from skhalfway.inspection._soft_targets import (
+    check_skorch_student,
+    fit_skorch_student,
+    fit_weighted,
+    tempered,
+)
+from skhalfway.models import Model, as_model
+from skhalfway.models._as_model import check_kind, counts_as_fitted
+from skhalfway.models._kinds import inner_skorch_net
+from skhalfway.models._training import train
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Distillation(Curves):
+    """A teacher, students that it taught, and the same students without it.
+
+    Made by :func:`distill`. The figures in ``values`` are ``"accuracy"`` and
+    ``"agreement"``, the share of test samples that are answered as the teacher
+    does.
+
+    Parameters
+    ----------
+    x : ndarray of shape (n_points,)
+        ``"teacher"``, ``"distilled"`` and, where there were labels, ``"plain"``.
+    values : dict of str to ndarray of shape (n_points, n_repeats)
+        Figures by name.
+    students : tuple of estimators
+        The distilled students, one for each repeat.
+    plain_students : tuple of estimators
+        Those trained on the labels, from the same seeds; none without labels.
+
+    See Also
+    --------
+    DistillationDisplay : Draws it.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skhalfway.inspection import Distillation
+    >>> Distillation(np.array(["teacher"]), {"accuracy": np.array([[0.9]])}, (), ())
+    Distillation: 1 points, 1 repeats
+    classifier  accuracy
+    teacher     .90
+    """
+
+    students: tuple[Any, ...]
+    plain_students: tuple[Any, ...]
+
+    x_label: ClassVar[str] = "classifier"
+    y_label: ClassVar[str] = "share of test samples"
+
+    def plot(self, **kwargs: Any) -> DistillationDisplay:
+        """Draw it.
+
+        Parameters
+        ----------
+        **kwargs : dict
+            Passed to :meth:`DistillationDisplay.plot`.
+
+        Returns
+        -------
+        display : DistillationDisplay
+            With the axes it drew on.
+        """
+        return DistillationDisplay(self).plot(**kwargs)
+
+
+def distill(
+    teacher: Any,
+    student: Any,
+    X: Any,
+    y: Any,
+    X_test: Any,
+    y_test: Any,
+    *,
+    temperature: float = 4.0,
+    label_weight: float = 0.0,
+    targets: str = "soft",
+    n_repeats: int = 5,
+    random_state: Any = None,
+    n_jobs: int | None = None,
+    verbose: int = 0,
+) -> Distillation:
+    """Train a student on what a teacher answers, and compare it with one trained on the labels.
+
+    The teacher's probabilities tell more of a sample than its label does: which
+    other classes it resembles. At a temperature above 1 that is heard better
+    [1]_.
+
+    Parameters
+    ----------
+    teacher : object
+        A fitted classifier; anything that :func:`skhalfway.models.as_model`
+        takes.
+    student : object
+        An unfitted classifier, of which clones are trained. Soft targets need a
+        skorch net with ``criterion=torch.nn.CrossEntropyLoss`` (or a pipeline
+        that ends in one), or an estimator whose ``fit`` takes
+        ``sample_weight``.
+    X : array-like of shape (n_samples, ...)
+        Samples that the teacher explains; they need no labels.
+    y : array-like of shape (n_samples,) or None
+        Their labels, for the plain student and ``label_weight``. None trains
+        no plain student.
+    X_test : array-like of shape (n_test, ...)
+        Samples to score with.
+    y_test : array-like of shape (n_test,)
+        Their labels.
+    temperature : float, default=4
+        What logits are divided by. Where the teacher is not a torch network,
+        they are the logarithms of its probabilities.
+    label_weight : float, default=0
+        Weight of the true labels, from 0 to less than 1; see Notes.
+    targets : {"soft", "hard"}, default="soft"
+        Whether the student learns the probabilities, or only the labels that
+        the teacher gives: that any classifier can.
+    n_repeats : int, default=5
+        How many students are trained, each with another seed.
+    random_state : int, RandomState instance or None, default=None
+        Decides the seeds.
+    n_jobs : int, default=None
+        Repeats at a time, in processes. None is 1 unless in a
+        ``joblib.parallel_config`` context; -1 is all cores.
+    verbose : int, default=0
+        Whether to show a progress bar.
+
+    Returns
+    -------
+    distillation : Distillation
+        The students, their accuracy and their agreement with the teacher.
+
+    Raises
+    ------
+    ValueError
+        If a parameter or the data is invalid, or labels are unknown to the
+        teacher.
+    TypeError
+        If the student cannot learn soft targets, or the teacher gives none.
+    NotFittedError
+        If the teacher is not fitted.
+
+    See Also
+    --------
+    compression_curve : The other way to a small network.
+
+    Notes
+    -----
+    With the student's logits z, the teacher's tempered probabilities q, the
+    label y and w the ``label_weight``, a skorch student minimises ``(1 - w) *
+    T**2 * CE(z / T, q) + w * CE(z, y)``. The average of both and the factor of
+    the square of the temperature are those of [1]_, section 2. Its score on
+    validation data is left out: it would compare answers with probabilities.
+
+    Other students are our own choice: each sample is repeated for every class,
+    with the ``sample_weight`` ``(1 - w) * q + w * (y is that class)``. Their own
+    logits are not divided by the temperature, so their probabilities come out
+    tempered; the most probable class is the same.
+
+    References
+    ----------
+    .. [1] Hinton, Vinyals & Dean, "Distilling the knowledge in a neural
+       network", arXiv 1503.02531, 2015.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.ensemble import RandomForestClassifier
+    >>> from sklearn.tree import DecisionTreeClassifier
+    >>> from skhalfway.inspection import distill
+    >>> X, y = load_iris(return_X_y=True)
+    >>> forest = RandomForestClassifier(20, random_state=0).fit(X[::2], y[::2])
+    >>> tree = DecisionTreeClassifier(max_depth=2)
+    >>> result = distill(forest, tree, X[::2], y[::2], X[1::2], y[1::2], n_repeats=2, random_state=0)
+    >>> result.x.tolist(), len(result.students)
+    (['teacher', 'distilled', 'plain'], 2)
+    """
+    check_positive("temperature", temperature)
+    if not isinstance(label_weight, Real) or not 0 <= label_weight < 1:
+        raise ValueError(f"label_weight must be a number in [0, 1), got {label_weight!r}")
+    if targets not in ("soft", "hard"):
+        raise ValueError(f"targets must be 'soft' or 'hard', got {targets!r}")
+    if label_weight and (y is None or targets == "hard"):
+        lacking = "y, which is None" if y is None else "targets='soft'"
+        raise ValueError(f"label_weight={label_weight} needs {lacking}; pass label_weight=0")
+    check_repeats(student, n_repeats)
+    check_kind(student)
+    if counts_as_fitted(student):
+        raise TypeError(f"a student that can be trained is needed, but {type(student).__name__} is fitted")
+    model = as_model(teacher)
+    X = read_samples(BaseEstimator(), X, reset=True)
+    classes = np.arange(model.n_outputs(X)) if model.classes_ is None else model.classes_
+    indices = None if y is None else check_labels(y, classes, len(X))
+    check_net_labels(student, classes)
+    student = clone(student)
+    net = inner_skorch_net(student)
+    if net is not None:
+        net.set_params(classes=classes)  # it would take those it is shown for all there are
+    X_test, y_test = read_test(X_test, y_test, X, classes)
+    fit = _taught(student, model, X, indices, classes, targets, float(temperature), float(label_weight))
+    plain = None if indices is None else partial(train, student, X, classes[indices])
+    rng = check_random_state(random_state)
+    jobs = (delayed(_pair)(fit, plain, draw_seed(rng)) for _ in range(n_repeats))
+    pairs = side_by_side(
+        jobs, n_repeats, n_jobs=n_jobs, verbose=verbose, what="students", unit="student", prefer="processes"
+    )
+    students, plain_students = zip(*pairs, strict=True)
+    groups = {"teacher": [model] * n_repeats, "distilled": students}
+    if plain is None:
+        plain_students = ()
+    else:
+        groups["plain"] = plain_students
+    answers = np.array([[answers_of(each, X_test) for each in group] for group in groups.values()])
+    values = {
+        "accuracy": (answers == y_test).mean(axis=2),
+        "agreement": (answers == answers[0, 0]).mean(axis=2),
+    }
+    return Distillation(np.array(list(groups)), values, students, plain_students)
+
+
+def _taught(
+    student: Any,
+    model: Model,
+    X: NDArray[Any],
+    indices: NDArray[np.intp] | None,
+    classes: NDArray[Any],
+    targets: str,
+    temperature: float,
+    label_weight: float,
+) -> Callable[[int], Any]:
+    """What makes a distilled student of a seed."""
+    if targets == "hard":
+        return partial(train, student, X, answers_of(model, X))
+    name, net = type(student).__name__, inner_skorch_net(student)
+    if net is not None:
+        check_skorch_student(net)
+    elif not has_fit_parameter(student, "sample_weight"):
+        raise TypeError(
+            f"the student {name} cannot learn soft targets: its fit takes no sample_weight, and it is no "
+            "skorch net; pass targets='hard' for the labels that the teacher gives"
+        )
+    soft = tempered(model, X, temperature)
+    labels = np.zeros_like(soft) if indices is None else np.eye(len(classes))[indices]
+    if net is None:
+        weights = (1 - label_weight) * soft + label_weight * labels
+        return partial(fit_weighted, student, X, weights, classes=classes)
+    return partial(
+        fit_skorch_student,
+        student,
+        X,
+        np.stack([soft, labels], axis=1),
+        temperature=temperature,
+        label_weight=label_weight,
+    )
+
+
+def _pair(fit: Callable[[int], Any], plain: Callable[[int], Any] | None, seed: int) -> tuple[Any, Any]:
+    return fit(seed), None if plain is None else plain(seed)
+
+
+class DistillationDisplay(NamedCurvesDisplay):
+    """Points of a :class:`Distillation`, with intervals.
+
+    Parameters
+    ----------
+    curves : Distillation
+        What to draw.
+
+    See Also
+    --------
+    distill : Measures it.
+
+    Examples
+    --------
+    >>> import matplotlib
+    >>> matplotlib.use("agg")
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.ensemble import RandomForestClassifier
+    >>> from sklearn.tree import DecisionTreeClassifier
+    >>> from skhalfway.inspection import DistillationDisplay
+    >>> X, y = load_iris(return_X_y=True)
+    >>> forest = RandomForestClassifier(20, random_state=0).fit(X[::2], y[::2])
+    >>> display = DistillationDisplay.from_estimator(
+    ...     forest, X[::2], y[::2], student=DecisionTreeClassifier(max_depth=2), X_test=X[1::2],
+    ...     y_test=y[1::2], n_repeats=2, random_state=0
+    ... )
+    >>> sorted(display.lines_)
+    ['accuracy', 'agreement']
+    """
+
+    @classmethod
+    def from_estimator(
+        cls, teacher: Any, X: Any, y: Any, *, plot_kw: dict[str, Any] | None = None, **kwargs: Any
+    ) -> DistillationDisplay:
+        """Distil, score and draw.
+
+        Parameters
+        ----------
+        teacher : object
+            A fitted classifier.
+        X : array-like of shape (n_samples, ...)
+            Samples that the teacher explains.
+        y : array-like of shape (n_samples,) or None
+            Their labels.
+        plot_kw : dict, default=None
+            Passed to ``plot``.
+        **kwargs : dict
+            Passed to :func:`distill`, among them ``student``, ``X_test`` and
+            ``y_test``.
+
+        Returns
+        -------
+        display : DistillationDisplay
+            With the axes it drew on.
+        """
+        return cls(distill(teacher, X=X, y=y, **kwargs)).plot(**plot_kw or {})

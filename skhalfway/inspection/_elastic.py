@@ -1,0 +1,93 @@
+"""Elastic weights: a network held where earlier tasks need it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import Any
+
+import torch
+from numpy.typing import NDArray
+from torch import nn
+from torch.func import functional_call, jacrev, vmap
+
+from skhalfway._blocks import blocks
+from skhalfway.models import as_model
+from skhalfway.models._torch import device_of, dtype_of, evaluation_mode, two_columns
+
+
+def fisher_diagonal(module: nn.Module, X: NDArray[Any]) -> dict[str, torch.Tensor]:
+    """Diagonal of the Fisher information of each weight, on average over samples.
+
+    ``sum over classes c of p(c|x) (d log p(c|x) / d weight)**2``: the expectation over the module's own
+    answers is taken exactly, over all classes, and not from answers drawn or given.
+    """
+    weights = {name: weight.detach() for name, weight in _trained(module).items()}
+    x = torch.tensor(X, dtype=dtype_of(module), device=device_of(module))
+
+    def log_probabilities(weights: dict[str, torch.Tensor], sample: torch.Tensor) -> Any:
+        log_p = two_columns(functional_call(module, weights, (sample[None],))).log_softmax(dim=1)[0]
+        return log_p, log_p
+
+    derivatives = vmap(jacrev(log_probabilities, has_aux=True), in_dims=(None, 0))
+    totals = {name: torch.zeros_like(weight) for name, weight in weights.items()}
+    with evaluation_mode(module), torch.no_grad():
+        n_classes = two_columns(module(x[:1])).shape[1]
+        n_values = n_classes * sum(weight.numel() for weight in weights.values())
+        for block in blocks(len(x), n_values):
+            slopes, log_p = derivatives(weights, x[block])
+            for name, slope in slopes.items():
+                totals[name] += torch.einsum("bc,bc...->...", log_p.exp(), slope.square())
+    return {name: total / len(x) for name, total in totals.items()}
+
+
+def _trained(module: nn.Module) -> dict[str, nn.Parameter]:
+    return {name: weight for name, weight in module.named_parameters() if weight.requires_grad}
+
+
+class ElasticWeights:
+    """Pulls a skorch net's weights back to where they were after each task, the more the more it needs them.
+
+    The gradient of ``strength / 2 * F * (w - w_task)**2``, summed over weights and earlier tasks, with the
+    diagonal Fisher information F: the penalty of Kirkpatrick et al. (2017).
+    """
+
+    def __init__(self, strength: float) -> None:
+        self.strength = strength
+        self._stiffness: dict[str, torch.Tensor] = {}
+        self._moment: dict[str, torch.Tensor] = {}
+
+    def consolidate(self, net: Any, X: NDArray[Any]) -> None:
+        """Hold the net where it is now, as the task of these samples needs it."""
+        module = as_model(net).module
+        assert module is not None
+        weights = _trained(module)
+        if not all(weight.isfinite().all() for weight in weights.values()):
+            raise ValueError(
+                f"training came to weights that are not finite: with strength={self.strength} steps "
+                "overshoot the penalty of elastic weights; lower it, or the learning rate"
+            )
+        for name, fisher in fisher_diagonal(module, X).items():
+            self._stiffness[name] = self._stiffness.get(name, 0) + fisher
+            self._moment[name] = self._moment.get(name, 0) + fisher * weights[name].detach()
+
+    @contextmanager
+    def holding(self, net: Any) -> Iterator[None]:
+        """The pull is part of the gradients inside."""
+        if not self._stiffness:
+            yield
+            return
+        module = as_model(net).module
+        assert module is not None
+        weights = _trained(module).items()
+        hooks = [weight.register_hook(partial(self._pulled, name, weight)) for name, weight in weights]
+        try:
+            yield
+        finally:
+            for hook in hooks:
+                hook.remove()
+
+    def _pulled(self, name: str, weight: torch.Tensor, gradient: torch.Tensor) -> torch.Tensor:
+        pull = self._stiffness[name] * weight.detach() - self._moment[name]
+        return gradient + self.strength * pull

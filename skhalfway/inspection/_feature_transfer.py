@@ -1,0 +1,385 @@
+"""feature_transfer: the first layers of a network, copied into one for another task."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import is_classifier
+
+from skhalfway._randomness import draw_seed, undisturbed
+from skhalfway.inspection._curves import Curves
+from skhalfway.inspection._curves_display import CurvesDisplay
+from skhalfway.inspection._repeats import repeated
+from skhalfway.inspection._splits import Split, check_makes_module, read_split
+from skhalfway.models._kinds import is_skorch_net
+from skhalfway.models._training import seeded, seeded_clone, train
+
+_WAYS = {"AnB": ("A", True), "AnB+": ("A", False), "BnB": ("B", True), "BnB+": ("B", False)}
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class FeatureTransfer(Curves):
+    """How far features serve another task, made by :func:`feature_transfer`.
+
+    Arrays are read-only.
+
+    Parameters
+    ----------
+    x : ndarray of shape (n_layers,)
+        How many layers were copied: from 0 to all but the last.
+    values : dict of str to ndarray of shape (n_layers, n_repeats)
+        Test accuracy on task B. "AnB": layers copied from a network for task
+        A, and frozen; "AnB+": the same, and trained on; "BnB" and "BnB+":
+        copied from another network for task B itself.
+    layers : tuple of str
+        Names of the modules with the weights of each layer, the last included.
+
+    See Also
+    --------
+    FeatureTransferDisplay : Draws it.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skhalfway.inspection import FeatureTransfer
+    >>> FeatureTransfer(
+    ...     x=np.array([0, 1]),
+    ...     values={"AnB": np.array([[0.8], [0.9]]), "BnB": np.array([[0.8], [0.8]])},
+    ...     layers=("hidden", "output"),
+    ... )
+    FeatureTransfer: 2 points, 1 repeats
+    layers copied  AnB  BnB
+    0              .80  .80
+    1              .90  .80
+    """
+
+    layers: tuple[str, ...]
+
+    x_label = "layers copied"
+    y_label = "test accuracy on task B"
+
+    def plot(self, **kwargs: Any) -> FeatureTransferDisplay:
+        """Draw the curves.
+
+        Parameters
+        ----------
+        **kwargs : dict
+            Passed to :meth:`FeatureTransferDisplay.plot`.
+
+        Returns
+        -------
+        display : FeatureTransferDisplay
+            With the axes it drew on.
+        """
+        return FeatureTransferDisplay(self).plot(**kwargs)
+
+
+def feature_transfer(
+    estimator: Any,
+    X_a: Any,
+    y_a: Any,
+    X_b: Any,
+    y_b: Any,
+    X_test: Any,
+    y_test: Any,
+    *,
+    n_repeats: int = 3,
+    random_state: Any = None,
+    n_jobs: int | None = None,
+    verbose: int = 0,
+) -> FeatureTransfer:
+    """Copy the first layers of a network that was trained on task A, and train the rest on task B.
+
+    The protocol of Yosinski et al. [1]_: the first n layers of a network for
+    task A are copied, the layers above them are drawn afresh, and the whole is
+    trained on task B, with the copied layers frozen ("AnB") or not ("AnB+").
+    As a control the copied layers come from a network for task B ("BnB",
+    "BnB+", which they call selffer networks): what is lost there is lost by
+    splitting layers that were trained together, and not by the other task.
+    They found that frozen features serve another task the less the more layers
+    are copied, and that networks with copied layers, trained on, generalise
+    better than those that begin afresh.
+
+    Parameters
+    ----------
+    estimator : skorch classifier
+        Net to train; clones are. Its module must come as a class or a
+        function, and have outputs enough for either task.
+    X_a : array-like of shape (n_samples_a, ...)
+        Training samples of task A.
+    y_a : array-like of shape (n_samples_a,)
+        Their labels, of any kind: each task counts its own from 0.
+    X_b : array-like of shape (n_samples_b, ...)
+        Training samples of task B; where they are few, there is the most to
+        gain.
+    y_b : array-like of shape (n_samples_b,)
+        Their labels.
+    X_test : array-like of shape (n_test, ...)
+        Samples of task B that accuracy is measured on.
+    y_test : array-like of shape (n_test,)
+        Their labels.
+    n_repeats : int, default=3
+        How often to do it all, with other seeds.
+    random_state : int, RandomState instance or None, default=None
+        Decides all training.
+    n_jobs : int, default=None
+        Repeats side by side, in processes; each trains ``4 * n_layers - 1``
+        nets.
+    verbose : int, default=0
+        Whether to show a progress bar.
+
+    Returns
+    -------
+    transfer : FeatureTransfer
+        Test accuracy by the number of layers that were copied.
+
+    Raises
+    ------
+    ValueError
+        If data or parameters are invalid, if there are fewer than two classes
+        in a task, if the module is made already, has fewer than two layers,
+        fewer outputs than there are classes, or weights that it does not use.
+    TypeError
+        If the estimator is no skorch classifier.
+
+    Notes
+    -----
+    A layer is a module with a matrix or a kernel of its own, together with the
+    modules after it that have vectors only, such as batch normalisation;
+    layers are in the order in which they are run. The last is always drawn
+    afresh, since its outputs are the classes of one task. Running statistics
+    are copied with a layer, and follow the batches of task B even where its
+    weights are frozen. The layers that are drawn afresh are the same in all
+    nets of a repeat, and none of them those that a copied layer was trained
+    with; nets without copied layers are one and the same.
+
+    On scikit-learn's digits, from 0 to 4 to few samples of 5 to 9, frozen
+    convolutions serve the other task as well as its own, and a frozen dense
+    layer above them costs accuracy, which its control does not. A perceptron's
+    first layer is already special to its task. That copied layers, trained on,
+    are better than fresh ones is not beyond chance at this size.
+
+    References
+    ----------
+    .. [1] Yosinski, Clune, Bengio & Lipson, "How transferable are features in
+       deep neural networks?", NeurIPS 2014, arXiv 1411.1792.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.datasets import load_digits
+    >>> from skorch import NeuralNetClassifier
+    >>> from torch import nn
+    >>> from skhalfway.inspection import feature_transfer
+    >>> X, y = load_digits(return_X_y=True)
+    >>> X = (X / 16).astype(np.float32)
+    >>> net = NeuralNetClassifier(
+    ...     lambda: nn.Sequential(nn.Linear(64, 16), nn.ReLU(), nn.Linear(16, 5)),
+    ...     criterion=nn.CrossEntropyLoss, lr=0.5, max_epochs=2, verbose=0,
+    ... )
+    >>> a, b, test = np.flatnonzero(y < 5), *np.split(np.flatnonzero(y >= 5), [100])
+    >>> tasks = X[a], y[a], X[b], y[b], X[test], y[test]
+    >>> transfer = feature_transfer(net, *tasks, n_repeats=1, random_state=0)
+    >>> transfer.x, transfer.layers
+    (array([0, 1]), ('0', '2'))
+    """
+    if not (is_skorch_net(estimator) and is_classifier(estimator)):
+        raise TypeError(f"a skorch classifier is needed, got {type(estimator).__name__}")
+    check_makes_module(estimator)
+    task_a = read_split(estimator, X_a, y_a)
+    task_b = read_split(estimator, X_b, y_b, X_test, y_test, needs_test=True)
+    if task_a.X.shape[1:] != task_b.X.shape[1:]:
+        raise ValueError(
+            f"both tasks need samples of one shape, got {task_a.X.shape[1:]} and {task_b.X.shape[1:]}"
+        )
+    n_classes = max(len(np.unique(task.y)) for task in (task_a, task_b))
+    layers = _layers(estimator, task_b.X[:2], n_classes)
+    (found,) = repeated(
+        partial(_accuracies, estimator, list(layers.values())),
+        [(task_a, task_b)],
+        n_repeats=n_repeats,
+        random_state=random_state,
+        n_jobs=n_jobs,
+        verbose=verbose,
+        what="transfer",
+    )
+    values = {way: found[:, :, i].T for i, way in enumerate(_WAYS)}
+    return FeatureTransfer(np.arange(len(layers)), values, tuple(layers))
+
+
+class FeatureTransferDisplay(CurvesDisplay):
+    """Lines of a :class:`FeatureTransfer`.
+
+    Parameters
+    ----------
+    curves : FeatureTransfer
+        What to draw.
+
+    Attributes
+    ----------
+    ax_ : matplotlib Axes
+        Axes with the lines.
+    figure_ : matplotlib Figure
+        Figure that holds them.
+    lines_ : dict of str to matplotlib Line2D
+        Lines by the name of the figure.
+
+    Examples
+    --------
+    >>> import matplotlib
+    >>> matplotlib.use("agg")
+    >>> import numpy as np
+    >>> from skhalfway.inspection import FeatureTransfer, FeatureTransferDisplay
+    >>> transfer = FeatureTransfer(np.arange(2), {"AnB": np.array([[0.8], [0.9]])}, ("hidden", "output"))
+    >>> list(FeatureTransferDisplay(transfer).plot().lines_)
+    ['AnB']
+    """
+
+    @classmethod
+    def from_estimator(
+        cls,
+        estimator: Any,
+        X_a: Any,
+        y_a: Any,
+        X_b: Any,
+        y_b: Any,
+        X_test: Any,
+        y_test: Any,
+        *,
+        plot_kw: dict[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> FeatureTransferDisplay:
+        """Train, measure and draw.
+
+        Parameters
+        ----------
+        estimator : skorch classifier
+            Net to train; clones are.
+        X_a : array-like of shape (n_samples_a, ...)
+            Training samples of task A.
+        y_a : array-like of shape (n_samples_a,)
+            Their labels.
+        X_b : array-like of shape (n_samples_b, ...)
+            Training samples of task B.
+        y_b : array-like of shape (n_samples_b,)
+            Their labels.
+        X_test : array-like of shape (n_test, ...)
+            Test samples of task B.
+        y_test : array-like of shape (n_test,)
+            Their labels.
+        plot_kw : dict, default=None
+            Passed to :meth:`plot`.
+        **kwargs : dict
+            Passed to :func:`feature_transfer`.
+
+        Returns
+        -------
+        display : FeatureTransferDisplay
+            With the axes it drew on.
+        """
+        transfer = feature_transfer(estimator, X_a, y_a, X_b, y_b, X_test, y_test, **kwargs)
+        return cls(transfer).plot(**plot_kw or {})
+
+    def plot(self, ax: Any = None, **kwargs: Any) -> Any:
+        """Draw the lines.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+            Axes to draw on. None makes a figure.
+        **kwargs : dict
+            Passed to :meth:`CurvesDisplay.plot`.
+
+        Returns
+        -------
+        display : FeatureTransferDisplay
+            This object, with ``ax_``, ``figure_`` and ``lines_``.
+        """
+        super().plot(ax, **kwargs)
+        self.ax_.set_xticks(self.curves.x)  # there is no half a layer
+        return self
+
+
+def _layers(estimator: Any, X: NDArray[Any], n_classes: int) -> dict[str, list[str]]:
+    """Names of the layers, in the order they are run, each with the names of its weights and statistics."""
+    net = seeded_clone(estimator, 0)
+    run: list[str] = []
+    with undisturbed():
+        net.initialize()
+        module = net.module_
+        state = module.state_dict().keys()
+        own = {
+            name: [f"{name}.{part}".lstrip(".") for part in (*inner._parameters, *inner._buffers)]
+            for name, inner in module.named_modules()
+        }
+        own = {name: kept for name, keys in own.items() if (kept := [key for key in keys if key in state])}
+        for name in own:
+            module.get_submodule(name).register_forward_pre_hook(lambda *_, name=name: run.append(name))
+        n_outputs = net.predict_proba(X).shape[1]
+    if n_outputs < n_classes:
+        raise ValueError(f"the module has {n_outputs} outputs, too few for a task of {n_classes} classes")
+    unused = own.keys() - run
+    if unused:
+        raise ValueError(f"the net does not run these modules, whose weights belong to no layer: {unused}")
+    layers: dict[str, list[str]] = {}
+    before: list[str] = []
+    for name in dict.fromkeys(run):
+        parameters = module.get_submodule(name).parameters(recurse=False)
+        if any(weight.ndim > 1 for weight in parameters):
+            layers[name], before = before + own[name], []
+        else:
+            # vectors alone belong to the layer before them, or to the first
+            (layers[next(reversed(layers))] if layers else before).extend(own[name])
+    if len(layers) < 2:
+        raise ValueError(
+            f"a net of two layers or more is needed, since the last is never copied; found {list(layers)}"
+        )
+    return layers
+
+
+def _accuracies(
+    estimator: Any, layers: Sequence[list[str]], tasks: tuple[Split, Split], seed: int
+) -> NDArray[np.float64]:
+    """Test accuracies of shape (n_layers, 4): by the number of layers copied, in each way."""
+    rng = np.random.RandomState(seed)
+    task_a, task_b = tasks
+    givers = {
+        "A": train(estimator, task_a.X, task_a.y, draw_seed(rng)),
+        "B": train(estimator, task_b.X, task_b.y, draw_seed(rng)),
+    }
+    fresh = draw_seed(rng)
+    afresh = train(estimator, task_b.X, task_b.y, fresh)
+    found = [[_accuracy(afresh, task_b)] * len(_WAYS)]
+    for n in range(1, len(layers)):
+        copied = [name for layer in layers[:n] for name in layer]
+        nets = (
+            train_with_copies(estimator, task_b, givers[giver], copied, frozen, fresh)
+            for giver, frozen in _WAYS.values()
+        )
+        found.append([_accuracy(net, task_b) for net in nets])
+    return np.array(found)
+
+
+def train_with_copies(
+    estimator: Any, task: Split, giver: Any, copied: Sequence[str], frozen: bool, seed: int
+) -> Any:
+    """A net that begins with weights of another one, among its own."""
+    net = seeded_clone(estimator, seed)
+    with seeded(net, seed):
+        net.initialize()
+        given = giver.module_.state_dict()
+        net.module_.load_state_dict({name: given[name] for name in copied}, strict=False)
+        for name, weight in net.module_.named_parameters():
+            if frozen and name in copied:
+                weight.requires_grad_(False)  # optimisers pass over what has no gradient
+        return net.partial_fit(task.X, task.y)
+
+
+def _accuracy(net: Any, task: Split) -> float:
+    with undisturbed():  # a net draws even as it predicts
+        return float(np.mean(net.predict(task.X_test) == task.y_test))

@@ -1,0 +1,394 @@
+"""forgetting_curve: what is left of the first tasks after the last."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from numbers import Real
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from skhalfway._checks import check_integer, check_positive
+from skhalfway._intervals import ratio
+from skhalfway.inspection._curves import Curves
+from skhalfway.inspection._curves_display import CurvesDisplay
+from skhalfway.inspection._labelled import check_net_labels, check_repeats
+from skhalfway.inspection._repeats import repeated
+from skhalfway.inspection._tasks import Options, accuracies, chance_accuracy, read_tasks
+from skhalfway.models._as_model import check_kind, counts_as_fitted
+from skhalfway.models._kinds import is_skorch_net
+
+_REMEDIES = ("rehearsal", "ewc")
+
+
+class TaskCurve(Curves):
+    """Accuracy on one task, as one task after another is learned."""
+
+    x_label: ClassVar[str] = "tasks learned"
+    y_label: ClassVar[str] = "accuracy on the task"
+
+    def plot(self, **kwargs: Any) -> ForgettingCurveDisplay:
+        """Draw it.
+
+        Parameters
+        ----------
+        **kwargs : dict
+            Passed to :meth:`ForgettingCurveDisplay.plot`.
+
+        Returns
+        -------
+        display : ForgettingCurveDisplay
+            With the axes it drew on.
+        """
+        return ForgettingCurveDisplay(self).plot(**kwargs)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class ForgettingCurve(Curves):
+    """Accuracy on tasks that are learned one after another.
+
+    Made by :func:`forgetting_curve`. The figures in ``values`` are mean
+    accuracies over the tasks learned so far: ``"none"`` is without a remedy,
+    ``"joint"`` trained anew on all those tasks at once.
+
+    Parameters
+    ----------
+    x : ndarray of shape (n_tasks,)
+        How many tasks were learned: 1, 2, ...
+    values : dict of str to ndarray of shape (n_tasks, n_repeats)
+        Mean accuracies by remedy.
+    accuracy : dict of str to ndarray of shape (n_tasks, n_tasks, n_repeats)
+        By remedy, after how many tasks (first axis) and on which (second);
+        also on those yet to come.
+    chance : ndarray of shape (n_tasks,)
+        Expected accuracy on each task of labels drawn as often as the task's
+        training samples have them.
+
+    See Also
+    --------
+    ForgettingCurveDisplay : Draws it.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skhalfway.inspection import ForgettingCurve
+    >>> accuracy = {"none": [[[0.9], [0.0]], [[0.5], [0.9]]], "joint": [[[0.9], [0.0]], [[0.9], [0.9]]]}
+    >>> values = {"none": np.array([[0.9], [0.7]]), "joint": np.array([[0.9], [0.9]])}
+    >>> curve = ForgettingCurve(np.array([1, 2]), values, accuracy, np.array([0.5, 0.5]))
+    >>> curve.forgetting["none"][:, 0]
+    array([ 0. , -0.5])
+    """
+
+    accuracy: Mapping[str, NDArray[np.float64]]
+    chance: NDArray[np.float64]
+
+    x_label: ClassVar[str] = "tasks learned"
+    y_label: ClassVar[str] = "mean accuracy on the tasks learned"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        n = len(self.x)
+        accuracy = {name: np.array(value, dtype=float) for name, value in self.accuracy.items()}
+        chance = np.array(self.chance, dtype=float)
+        if list(accuracy) != list(self.values) or chance.shape != (n,):
+            raise ValueError(
+                f"accuracy needs the names of values, {list(self.values)}, and chance a value for each task"
+            )
+        for value in accuracy.values():
+            if value.shape != (n, n, self.n_repeats):
+                raise ValueError(f"accuracy must have shape {(n, n, self.n_repeats)}, got {value.shape}")
+            value.setflags(write=False)
+        chance.setflags(write=False)
+        object.__setattr__(self, "accuracy", accuracy)
+        object.__setattr__(self, "chance", chance)
+
+    @property
+    def forgetting(self) -> dict[str, NDArray[np.float64]]:
+        """Forgetting ratio after each task, of shape (n_tasks, n_repeats), by remedy.
+
+        ``(A - A_R) / (A_J - A_R) - 1``, averaged over the tasks learned so far:
+        A is the accuracy, A_R that of chance and A_J that of joint training on
+        these tasks. About -1 where accuracy is that of chance, 0 where it is
+        that of joint training, nan where joint training itself is no better
+        than chance on one of them (Serra et al., "Overcoming catastrophic
+        forgetting with hard attention to the task", 2018, equation 6).
+        """
+        learned = np.tri(len(self.x), dtype=bool)[:, :, None]
+        chance = self.chance[:, None]
+        above = self.accuracy["joint"] - chance
+
+        def mean_ratio(accuracy: NDArray[np.float64]) -> NDArray[np.float64]:
+            ratios = np.where(learned, ratio(accuracy - chance, above) - 1, 0)
+            return ratios.sum(axis=1) / self.x[:, None]
+
+        return {name: mean_ratio(accuracy) for name, accuracy in self.accuracy.items()}
+
+    def of_task(self, task: int) -> TaskCurve:
+        """Accuracy on one task after each.
+
+        Parameters
+        ----------
+        task : int
+            Which, from 0.
+
+        Returns
+        -------
+        curve : Curves
+            By remedy.
+
+        Raises
+        ------
+        ValueError
+            If there is no such task.
+        """
+        if task not in range(len(self.x)):
+            raise ValueError(f"task must be an integer from 0 to {len(self.x) - 1}, got {task!r}")
+        return TaskCurve(self.x, {name: value[:, task] for name, value in self.accuracy.items()})
+
+    def plot(self, **kwargs: Any) -> ForgettingCurveDisplay:
+        """Draw it.
+
+        Parameters
+        ----------
+        **kwargs : dict
+            Passed to :meth:`ForgettingCurveDisplay.plot`.
+
+        Returns
+        -------
+        display : ForgettingCurveDisplay
+            With the axes it drew on.
+        """
+        return ForgettingCurveDisplay(self).plot(**kwargs)
+
+
+def forgetting_curve(
+    estimator: Any,
+    tasks: Sequence[Sequence[Any]],
+    *,
+    remedy: str | Sequence[str] | None = None,
+    n_epochs: int = 10,
+    batch_size: int = 32,
+    memory: float = 0.1,
+    strength: float = 10.0,
+    n_repeats: int = 5,
+    random_state: Any = None,
+    n_jobs: int | None = None,
+    verbose: int = 0,
+) -> ForgettingCurve:
+    """Learn one task after another, and score all of them after each.
+
+    A network that learns a second task on the weights of the first forgets the
+    first, suddenly and almost wholly: catastrophic interference [1]_.
+
+    Parameters
+    ----------
+    estimator : object
+        An unfitted classifier with ``partial_fit``, of which clones are
+        trained: a skorch net, ``MLPClassifier``, ``SGDClassifier``...
+    tasks : sequence of (X_train, y_train, X_test, y_test)
+        At least two, in the order in which they are learned. They share one
+        output layer, with all labels that any of them has.
+    remedy : {"rehearsal", "ewc"} or list of them, default=None
+        What is done against forgetting, beside training without a remedy:
+
+        - ``"rehearsal"``: a random share of the training samples of each
+          earlier task is mixed with those of the next.
+        - ``"ewc"``: elastic weights, of skorch nets. A quadratic penalty
+          holds each weight where it was after each earlier task, the more, the
+          more the answers depended on it [2]_.
+    n_epochs : int, default=10
+        How often the samples of a task are gone through.
+    batch_size : int, default=32
+        Samples given to ``partial_fit`` at once. A skorch net has its own.
+    memory : float, default=0.1
+        Share of samples that is kept for the rehearsal, in (0, 1].
+    strength : float, default=10
+        Weight of the penalty of elastic weights, lambda in [2]_. The larger,
+        the less is forgotten, and the less is learned. Gradient descent fails
+        where steps overshoot the penalty, so it depends on the learning rate;
+        the default was found on permuted digits.
+    n_repeats : int, default=5
+        How often all is trained, each time with another seed.
+    random_state : int, RandomState instance or None, default=None
+        Decides the seeds.
+    n_jobs : int, default=None
+        Trainings at a time, in processes. None is 1 unless in a
+        ``joblib.parallel_config`` context; -1 is all cores.
+    verbose : int, default=0
+        Whether to show a progress bar.
+
+    Returns
+    -------
+    curve : ForgettingCurve
+        Accuracy on each task after each, without a remedy, with remedies, and
+        of joint training on all tasks so far; forgetting ratios.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer than two tasks, or a parameter or data is invalid.
+    TypeError
+        If the estimator has no ``partial_fit``, is fitted, or has no elastic
+        weights.
+
+    Notes
+    -----
+    Joint training starts anew after each task, on the samples of all tasks so
+    far; it is what the forgetting ratio is measured against.
+
+    The diagonal of the Fisher information that elastic weights need is taken
+    over the training samples of a task, and exactly over the network's own
+    answers: our choice. Penalties of earlier tasks add up. They are made for
+    tasks that share their labels, as permuted pixels do; where each task has
+    classes of its own, on digits the first is forgotten as without them.
+
+    References
+    ----------
+    .. [1] McCloskey & Cohen, "Catastrophic interference in connectionist
+       networks: the sequential learning problem", 1989.
+    .. [2] Kirkpatrick et al., "Overcoming catastrophic forgetting in neural
+       networks", PNAS 114, 2017.
+
+    Examples
+    --------
+    Tasks with other classes each:
+
+    >>> import numpy as np
+    >>> from sklearn.datasets import load_digits
+    >>> from sklearn.linear_model import SGDClassifier
+    >>> from skhalfway.inspection import forgetting_curve
+    >>> X, y = load_digits(return_X_y=True)
+    >>> train, test = np.arange(len(X)) % 2 == 0, np.arange(len(X)) % 2 == 1
+    >>> tasks = [(X[train & t], y[train & t], X[test & t], y[test & t]) for t in (y < 5, y >= 5)]
+    >>> curve = forgetting_curve(SGDClassifier(), tasks, remedy="rehearsal", n_epochs=1, batch_size=100,
+    ...                          n_repeats=2, random_state=0)
+    >>> after = curve.of_task(0).means
+    >>> bool(after["none"][1] < after["rehearsal"][1])
+    True
+
+    Tasks that are the same but for the order of pixels:
+
+    >>> orders = [np.random.RandomState(i).permutation(64) for i in range(3)]
+    >>> tasks = [(X[train][:, order], y[train], X[test][:, order], y[test]) for order in orders]
+    """
+    remedies = _check_estimator(estimator, remedy)
+    check_integer("n_epochs", n_epochs)
+    check_integer("batch_size", batch_size)
+    check_repeats(estimator, n_repeats)
+    if not isinstance(memory, Real) or isinstance(memory, bool) or not 0 < memory <= 1:
+        raise ValueError(f"memory must be a share in (0, 1], got {memory!r}")
+    check_positive("strength", strength)
+    read, classes = read_tasks(tasks)
+    check_net_labels(estimator, classes)
+    names = ["none", *remedies, "joint"]
+    options = Options(classes, n_epochs, batch_size, float(memory), float(strength))
+    found = repeated(
+        partial(accuracies, estimator, read, options),
+        names,
+        n_repeats=n_repeats,
+        random_state=random_state,
+        n_jobs=n_jobs,
+        verbose=verbose,
+        what="tasks",
+    )
+    accuracy = {name: np.moveaxis(runs, 0, -1) for name, runs in zip(names, found, strict=True)}
+    n = len(read)
+    values = {
+        name: np.stack([runs[i, : i + 1].mean(axis=0) for i in range(n)]) for name, runs in accuracy.items()
+    }
+    chance = np.array([chance_accuracy(task, classes) for task in read])
+    return ForgettingCurve(np.arange(1, n + 1), values, accuracy, chance)
+
+
+def _check_estimator(estimator: Any, remedy: str | Sequence[str] | None) -> list[str]:
+    """The remedies; an error where the estimator cannot learn one task after another with them."""
+    remedies = [] if remedy is None else [remedy] if isinstance(remedy, str) else list(remedy)
+    unknown = [name for name in remedies if name not in _REMEDIES]
+    if unknown or len(set(remedies)) < len(remedies):
+        raise ValueError(f"remedy must be None, or any of {list(_REMEDIES)}, each once; got {remedy!r}")
+    check_kind(estimator)
+    name = type(estimator).__name__
+    if counts_as_fitted(estimator):
+        raise TypeError(f"an unfitted classifier is needed, to learn all tasks; {name} is taken as fitted")
+    if not hasattr(estimator, "partial_fit"):
+        raise TypeError(f"one task after another is learned with partial_fit, which {name} has not")
+    if "ewc" in remedies and not is_skorch_net(estimator):
+        raise TypeError(
+            f"remedy='ewc' is for skorch nets, whose gradients it changes, got {name}; use 'rehearsal'"
+        )
+    return remedies
+
+
+class ForgettingCurveDisplay(CurvesDisplay):
+    """Lines of a :class:`ForgettingCurve`, or of one of its tasks.
+
+    Parameters
+    ----------
+    curves : ForgettingCurve or Curves
+        What to draw.
+
+    See Also
+    --------
+    forgetting_curve : Measures it.
+
+    Examples
+    --------
+    >>> import matplotlib
+    >>> matplotlib.use("agg")
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.linear_model import SGDClassifier
+    >>> from skhalfway.inspection import ForgettingCurveDisplay
+    >>> X, y = load_iris(return_X_y=True)
+    >>> tasks = [(X[y != i][::2], y[y != i][::2], X[y != i][1::2], y[y != i][1::2]) for i in range(3)]
+    >>> display = ForgettingCurveDisplay.from_estimator(
+    ...     SGDClassifier(), tasks, n_epochs=2, n_repeats=2, random_state=0
+    ... )
+    >>> list(display.lines_)
+    ['none', 'joint']
+    """
+
+    @classmethod
+    def from_estimator(
+        cls, estimator: Any, tasks: Any, *, plot_kw: dict[str, Any] | None = None, **kwargs: Any
+    ) -> ForgettingCurveDisplay:
+        """Learn the tasks, score and draw.
+
+        Parameters
+        ----------
+        estimator : object
+            An unfitted classifier with ``partial_fit``.
+        tasks : sequence of (X_train, y_train, X_test, y_test)
+            In the order in which they are learned.
+        plot_kw : dict, default=None
+            Passed to ``plot``.
+        **kwargs : dict
+            Passed to :func:`forgetting_curve`.
+
+        Returns
+        -------
+        display : ForgettingCurveDisplay
+            With the axes it drew on.
+        """
+        return cls(forgetting_curve(estimator, tasks, **kwargs)).plot(**plot_kw or {})
+
+    def plot(self, ax: Any = None, **kwargs: Any) -> Any:
+        """Draw the lines.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+            Axes to draw on. None makes a figure.
+        **kwargs : dict
+            Passed to :meth:`CurvesDisplay.plot`.
+
+        Returns
+        -------
+        display : ForgettingCurveDisplay
+            This object, with ``ax_``, ``figure_`` and ``lines_``.
+        """
+        super().plot(ax, **kwargs)
+        self.ax_.set_xticks(self.curves.x)  # there is no half a task
+        return self

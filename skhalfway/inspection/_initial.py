@@ -1,0 +1,83 @@
+"""Networks to be trained: what they are trained on, and the weights that they begin with."""
+
+from __future__ import annotations
+
+import warnings
+from copy import deepcopy
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import clone
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.neural_network import MLPClassifier
+from skorch.callbacks import Callback
+from skorch.classifier import NeuralNetBinaryClassifier, NeuralNetClassifier
+
+from skhalfway.inspection._losses import check_known
+from skhalfway.inspection._splits import check_makes_module, read_split
+from skhalfway.models._training import seeded_clone, train
+
+# less than rounding leaves of any weight that is drawn
+_NO_STEP = float(np.finfo(float).tiny)
+
+
+def read_trainable(
+    estimator: Any, X: Any, y: Any, X_test: Any, y_test: Any
+) -> dict[str, tuple[NDArray[Any], NDArray[Any]]]:
+    """Samples and labels to train a network on, named ``""``, and to test it with, ``"test "``; checked."""
+    split = read_split(estimator, X, y, X_test, y_test)
+    if isinstance(estimator, (NeuralNetClassifier, NeuralNetBinaryClassifier)):
+        check_makes_module(estimator)
+    elif not isinstance(estimator, MLPClassifier):
+        raise TypeError(
+            "a network to be trained is needed: a skorch classifier or an MLPClassifier; "
+            f"got {type(estimator).__name__}"
+        )
+    parts = {"": (split.X, split.y)}
+    check_known("X", split.X)
+    if split.X_test is not None and split.y_test is not None:
+        check_known("X_test", split.X_test)
+        parts["test "] = split.X_test, split.y_test
+    return parts
+
+
+def train_from_initial(estimator: Any, X: Any, y: Any, seed: int) -> tuple[Any, Any]:
+    """The network that a training begins with, and the one that ``train`` gives for the same seed."""
+    if isinstance(estimator, MLPClassifier):
+        return _initial_mlp(estimator, X, y, seed), train(estimator, X, y, seed)
+    recorded = clone(estimator)
+    # attributes, since skorch's set_params fails where callbacks are disabled
+    if recorded.callbacks == "disable":
+        recorded.callbacks, recorded.verbose = [], 0  # those that skorch adds are silent, and draw nothing
+    recorded.callbacks = [*(recorded.callbacks or []), _FirstState()]
+    trained = train(recorded, X, y, seed)
+    (first,) = (callback for _, callback in trained.callbacks_ if isinstance(callback, _FirstState))
+    initial = deepcopy(trained)
+    initial.module_.load_state_dict(first.state_)
+    return initial, trained
+
+
+class _FirstState(Callback):
+    """Keeps what a module holds before its first batch, whatever other callbacks did to it until then."""
+
+    def initialize(self) -> _FirstState:
+        self.state_: Any = None
+        return self
+
+    def on_batch_begin(self, net: Any, batch: Any = None, training: bool = False, **kwargs: Any) -> None:
+        if training and self.state_ is None:
+            self.state_ = {name: value.clone() for name, value in net.module_.state_dict().items()}
+
+
+def _initial_mlp(estimator: MLPClassifier, X: Any, y: Any, seed: int) -> MLPClassifier:
+    """The perceptron with the weights that its training draws before all else; no solver has a part in them.
+
+    One epoch, by a step so small that every weight is rounded back to itself.
+    """
+    still = {"solver": "sgd", "learning_rate": "constant", "learning_rate_init": _NO_STEP, "momentum": 0.0}
+    once = {"max_iter": 1, "early_stopping": False, "shuffle": False, "batch_size": "auto", "verbose": False}
+    initial = seeded_clone(estimator, seed).set_params(**still, **once)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # it is not to converge
+        return initial.fit(X, y)

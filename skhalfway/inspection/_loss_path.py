@@ -1,0 +1,347 @@
+"""loss_path: the loss on straight lines between sets of weights."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from skhalfway._checks import check_integer
+from skhalfway._intervals import t_interval
+from skhalfway._randomness import draw_seed
+from skhalfway._text import short, table
+from skhalfway.inspection._curves import Curves
+from skhalfway.inspection._curves_display import CurvesDisplay
+from skhalfway.inspection._initial import read_trainable, train_from_initial
+from skhalfway.inspection._losses import Loss
+from skhalfway.inspection._repeats import repeated
+from skhalfway.models._training import train
+
+Parts = dict[str, tuple[Any, Any]]
+
+_TRAINED, _BETWEEN = "from initialisation", "between solutions"
+_LABELS = {"loss": "mean cross-entropy", "accuracy": "accuracy"}
+
+
+class LossPath(Curves):
+    """Loss and accuracy on straight lines through the space of a network's weights.
+
+    Made by :func:`loss_path`; arrays are read-only. Figures are named after the
+    line they were measured on: ``"loss from initialisation"``, ``"accuracy from
+    initialisation"``, ``"loss between solutions"``, ``"accuracy between
+    solutions"``, and the same with ``"test "`` before them.
+
+    Parameters
+    ----------
+    x : ndarray of shape (n_positions,)
+        Positions on the line: 0 is its beginning, 1 its end.
+    values : dict of str to ndarray of shape (n_positions, n_repeats)
+        Figures by name.
+
+    See Also
+    --------
+    LossPathDisplay : Draws it.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skhalfway.inspection import LossPath
+    >>> loss = {"loss between solutions": np.array([[0.2], [0.9], [0.7], [0.1]])}
+    >>> path = LossPath(np.linspace(0, 1, 4), loss)
+    >>> path.barriers["loss between solutions"].round(2)
+    array([0.7])
+    >>> path
+    LossPath: 4 positions, 1 repeats
+                            steps that rise  barrier
+    loss between solutions  .33              .70
+    """
+
+    x_label = "position on the line"
+
+    @property
+    def rises(self) -> dict[str, NDArray[np.float64]]:
+        """Share of the steps from 0 to 1 at which a loss rises, each of shape (n_repeats,)."""
+        return {name: (np.diff(loss, axis=0) > 0).mean(axis=0) for name, loss in self._losses().items()}
+
+    @property
+    def barriers(self) -> dict[str, NDArray[np.float64]]:
+        """How far a loss goes, from 0 to 1, above the larger one of both ends; each of shape (n_repeats,)."""
+        return {
+            name: loss.max(axis=0) - np.maximum(loss[0], loss[-1]) for name, loss in self._losses().items()
+        }
+
+    def _losses(self) -> dict[str, NDArray[np.float64]]:
+        inside = (self.x >= 0) & (self.x <= 1)
+        return {name: value[inside] for name, value in self.values.items() if "loss" in name}
+
+    def plot(self, **kwargs: Any) -> LossPathDisplay:
+        """Draw the lines.
+
+        Parameters
+        ----------
+        **kwargs : dict
+            Passed to :meth:`LossPathDisplay.plot`.
+
+        Returns
+        -------
+        display : LossPathDisplay
+            With the axes it drew on.
+        """
+        return LossPathDisplay(self).plot(**kwargs)
+
+    def __repr__(self) -> str:
+        rows = [["", "steps that rise", "barrier"]]
+        for name in self._losses():
+            cells = []
+            for figure in (self.rises[name], self.barriers[name]):
+                low, high = t_interval(figure)
+                ends = f" ({short(low)} to {short(high)})" if self.n_repeats > 1 else ""
+                cells.append(short(figure.mean()) + ends)
+            rows.append([name, *cells])
+        return table(f"LossPath: {len(self.x)} positions, {self.n_repeats} repeats", rows)
+
+
+def loss_path(
+    estimator: Any,
+    X: Any,
+    y: Any,
+    *,
+    X_test: Any = None,
+    y_test: Any = None,
+    positions: Any = 21,
+    n_repeats: int = 3,
+    random_state: Any = None,
+    n_jobs: int | None = None,
+    verbose: int = 0,
+) -> LossPath:
+    """Measure the loss on the straight line from initialisation to solution, and between two solutions.
+
+    Weights at position t are ``(1 - t) a + t b``. From the weights that a
+    training begins with to those it ends with, the loss was found to fall almost
+    monotonically for networks of its time [1]_. It does not say that training
+    goes that way, and neither need it hold: on larger networks and data, the loss
+    stays high until close to the end [2]_. Between two solutions that began at
+    different weights, what is found on ``sklearn.datasets.load_digits`` is a
+    barrier: that a way down is straight does not make the loss convex.
+
+    The loss is the mean cross-entropy, without penalties, in evaluation mode.
+    Running statistics of batch normalisation are interpolated like weights, so
+    that both ends are the networks themselves.
+
+    Parameters
+    ----------
+    estimator : object, or tuple of two fitted networks
+        Skorch classifier, whose module is not made yet, or ``MLPClassifier``, of
+        which clones are trained. Or two fitted networks of one architecture
+        (torch modules too): then only the line between them is measured, once,
+        and nothing is trained.
+    X : array-like of shape (n_samples, ...)
+        Training samples.
+    y : array-like of shape (n_samples,)
+        Their labels.
+    X_test, y_test : array-like, default=None
+        Samples to measure the same on as well.
+    positions : int or array-like of shape (n_positions,), default=21
+        As many positions from 0 to 1; or the positions themselves, ascending,
+        with 0 and 1 among them. They may reach beyond.
+    n_repeats : int, default=3
+        Trainings, each with a seed of its own, and another one for the second
+        solution.
+    random_state : int, RandomState instance or None, default=None
+        Decides the seeds.
+    n_jobs : int, default=None
+        Processes; see joblib.
+    verbose : int, default=0
+        Whether to show a progress bar.
+
+    Returns
+    -------
+    path : LossPath
+        Loss and accuracy by position; ``rises`` and ``barriers`` sum it up.
+
+    Raises
+    ------
+    ValueError
+        If a parameter or the data is invalid, or two networks differ in the
+        shapes of their weights.
+    TypeError
+        If the estimator is no network.
+
+    See Also
+    --------
+    loss_surface : The loss in two random directions round one solution.
+
+    Notes
+    -----
+    That the initial weights are those the training began with is exact. A skorch
+    net keeps them at its first batch. ``MLPClassifier`` draws them before all
+    else: they are read from a clone of the same ``random_state``, fitted by a
+    step so small that rounding leaves every weight as it is.
+
+    References
+    ----------
+    .. [1] Goodfellow, Vinyals & Saxe, "Qualitatively characterizing neural
+       network optimization problems", ICLR 2015.
+    .. [2] Frankle, 'Revisiting "Qualitatively characterizing neural network
+       optimization problems"', arXiv 2012.06898, 2020.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.neural_network import MLPClassifier
+    >>> from skhalfway.inspection import loss_path
+    >>> X, y = load_iris(return_X_y=True)
+    >>> net = MLPClassifier((8,), solver="lbfgs", alpha=1, max_iter=1000)
+    >>> path = loss_path(net, X, y, n_repeats=2, random_state=0)
+    >>> path.x[[0, 10, 20]]
+    array([0. , 0.5, 1. ])
+    >>> path.rises["loss from initialisation"]
+    array([0., 0.])
+    """
+    t = _read_positions(positions)
+    if isinstance(estimator, tuple):
+        if len(estimator) != 2:
+            raise ValueError(f"a line lies between two networks, got {len(estimator)}")
+        if (X_test is None) != (y_test is None):
+            raise ValueError("X_test and y_test belong together: give both or neither")
+        given = {"": (X, y)} if X_test is None else {"": (X, y), "test ": (X_test, y_test)}
+        found = np.array(_along(*estimator, given, t))[:, :, None]
+        return LossPath(t, dict(zip(_names(_BETWEEN, given), found, strict=True)))
+    parts = read_trainable(estimator, X, y, X_test, y_test)
+    measure = partial(_lines, estimator=estimator, parts=parts, positions=t)
+    runs = repeated(
+        measure,
+        [None],
+        n_repeats=n_repeats,
+        random_state=random_state,
+        n_jobs=n_jobs,
+        verbose=verbose,
+        what="loss path",
+    )
+    names = _names(_TRAINED, parts) + _names(_BETWEEN, parts)
+    return LossPath(t, dict(zip(names, runs[0].transpose(1, 2, 0), strict=True)))
+
+
+def _names(line: str, parts: Parts) -> list[str]:
+    return [f"{part}{figure} {line}" for part in parts for figure in ("loss", "accuracy")]
+
+
+def _lines(_: None, seed: int, *, estimator: Any, parts: Parts, positions: Any) -> list[Any]:
+    """Figures of one training by position, in the order of their names."""
+    initial, trained = train_from_initial(estimator, *parts[""], seed)
+    other = train(estimator, *parts[""], draw_seed(np.random.RandomState(seed)))
+    return [*_along(initial, trained, parts, positions), *_along(trained, other, parts, positions)]
+
+
+def _along(begin: Any, end: Any, parts: Parts, positions: Any) -> list[Any]:
+    """Loss and accuracy between two networks, of each part, by position."""
+    found: list[Any] = []
+    for X, y in parts.values():
+        first, last = Loss(begin, X, y), Loss(end, X, y)
+        a, b = first.weights | first.statistics, last.weights | last.statistics
+        shapes = [{name: tuple(value.shape) for name, value in state.items()} for state in (a, b)]
+        if shapes[0] != shapes[1]:
+            raise ValueError(f"two networks of one architecture are needed, got weights of {shapes}")
+        states = ({name: (1 - t) * a[name] + t * b[name] for name in b} for t in positions)
+        found.extend(np.array([last.at(state) for state in states]).T)
+    return found
+
+
+def _read_positions(positions: Any) -> NDArray[np.float64]:
+    if np.ndim(positions) == 0:
+        check_integer("positions", positions, 2)
+        return np.linspace(0, 1, positions)
+    t = np.array(positions, dtype=float)
+    if t.ndim != 1 or not np.isfinite(t).all() or (np.diff(t) <= 0).any() or not np.isin([0, 1], t).all():
+        raise ValueError(f"positions must ascend and hold 0 and 1, got {positions!r}")
+    return t
+
+
+class LossPathDisplay(CurvesDisplay):
+    """Lines of a :class:`LossPath`.
+
+    Use :meth:`from_estimator`, or :meth:`LossPath.plot`, to make one.
+
+    Parameters
+    ----------
+    curves : LossPath
+        What to draw.
+
+    Attributes
+    ----------
+    ax_ : matplotlib Axes
+        Axes with the lines.
+    figure_ : matplotlib Figure
+        Figure that holds them.
+    lines_ : dict of str to matplotlib Line2D
+        Lines by the name of the figure.
+
+    Examples
+    --------
+    >>> import matplotlib
+    >>> matplotlib.use("agg")
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.neural_network import MLPClassifier
+    >>> from skhalfway.inspection import LossPathDisplay
+    >>> X, y = load_iris(return_X_y=True)
+    >>> net = MLPClassifier((8,), solver="lbfgs", alpha=1, max_iter=1000)
+    >>> display = LossPathDisplay.from_estimator(net, X, y, n_repeats=1, random_state=0)
+    >>> sorted(display.lines_)
+    ['loss between solutions', 'loss from initialisation']
+    """
+
+    @classmethod
+    def from_estimator(
+        cls, estimator: Any, X: Any, y: Any, *, plot_kw: dict[str, Any] | None = None, **kwargs: Any
+    ) -> LossPathDisplay:
+        """Train, measure and draw.
+
+        Parameters
+        ----------
+        estimator : object, or tuple of two fitted networks
+            Skorch classifier or ``MLPClassifier``.
+        X : array-like of shape (n_samples, ...)
+            Training samples.
+        y : array-like of shape (n_samples,)
+            Their labels.
+        plot_kw : dict, default=None
+            Passed to :meth:`plot`.
+        **kwargs : dict
+            Passed to :func:`loss_path`.
+
+        Returns
+        -------
+        display : LossPathDisplay
+            With the axes it drew on.
+        """
+        return cls(loss_path(estimator, X, y, **kwargs)).plot(**plot_kw or {})
+
+    def plot(self, ax: Any = None, *, names: list[str] | None = None, **kwargs: Any) -> LossPathDisplay:
+        """Draw the lines.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+            Axes to draw on. None makes a figure.
+        names : list of str, default=None
+            Figures to draw. None is every loss.
+        **kwargs : dict
+            Passed to :meth:`CurvesDisplay.plot`.
+
+        Returns
+        -------
+        display : LossPathDisplay
+            This object, with ``ax_``, ``figure_`` and ``lines_``.
+
+        Raises
+        ------
+        ValueError
+            If a name is unknown.
+        """
+        chosen = [name for name in self.curves.values if "loss" in name] if names is None else names
+        super().plot(ax, names=chosen, **kwargs)
+        kinds = {kind for kind in _LABELS for name in chosen if kind in name}
+        self.ax_.set_ylabel(" or ".join(_LABELS[kind] for kind in sorted(kinds, reverse=True)))
+        return self

@@ -1,0 +1,333 @@
+"""loss_surface: the loss round a network's weights, in two random directions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.utils import check_random_state
+from sklearn.utils.parallel import delayed
+
+from skhalfway._checks import check_integer, check_positive
+from skhalfway._parallel import side_by_side
+from skhalfway.inspection._losses import Loss, Tensors, filter_normalised
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+
+_LABELS = {"loss": "mean cross-entropy", "accuracy": "accuracy"}
+_N_LEVELS = 14
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class LossSurface:
+    """Loss and accuracy of a network, on a plane through its weights.
+
+    Made by :func:`loss_surface`; arrays are read-only.
+
+    Parameters
+    ----------
+    steps : ndarray of shape (n_points,)
+        Steps along either direction, in norms of the network's filters; 0 is
+        the network itself.
+    loss : ndarray of shape (n_points, n_points)
+        Mean cross-entropy; rows are steps along the first direction.
+    accuracy : ndarray of shape (n_points, n_points)
+        Share of samples that are classified right.
+
+    See Also
+    --------
+    LossSurfaceDisplay : Draws it.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skhalfway.inspection import LossSurface
+    >>> bowl = np.array([[1.0, 0.5, 1.0], [0.5, 0.0, 0.5], [1.0, 0.5, 1.0]])
+    >>> LossSurface(np.array([-1.0, 0.0, 1.0]), bowl, 1 - bowl)
+    LossSurface: 3 x 3 points, steps from -1 to 1, loss from 0 to 1
+    """
+
+    steps: NDArray[np.float64]
+    loss: NDArray[np.float64]
+    accuracy: NDArray[np.float64]
+
+    def __post_init__(self) -> None:
+        arrays = {field.name: np.array(getattr(self, field.name), dtype=float) for field in fields(self)}
+        n = len(arrays["steps"])
+        for name, array in arrays.items():
+            shape = (n,) if name == "steps" else (n, n)
+            if array.shape != shape:
+                raise ValueError(f"{name} must have shape {shape}, got {array.shape}")
+            array.setflags(write=False)
+            object.__setattr__(self, name, array)
+
+    def to_frame(self) -> pd.DataFrame:
+        """Everything, a row for each point.
+
+        Returns
+        -------
+        frame : DataFrame
+            Indexed by the steps along both directions, with columns loss and
+            accuracy.
+        """
+        import pandas as pd
+
+        index = pd.MultiIndex.from_product([self.steps, self.steps], names=["first", "second"])
+        return pd.DataFrame({name: getattr(self, name).ravel() for name in _LABELS}, index=index)
+
+    def plot(self, **kwargs: Any) -> LossSurfaceDisplay:
+        """Draw the surface.
+
+        Parameters
+        ----------
+        **kwargs : dict
+            Passed to :meth:`LossSurfaceDisplay.plot`.
+
+        Returns
+        -------
+        display : LossSurfaceDisplay
+            With the axes it drew on.
+        """
+        return LossSurfaceDisplay(self).plot(**kwargs)
+
+    def __repr__(self) -> str:
+        n, steps, loss = len(self.steps), self.steps, self.loss
+        return (
+            f"LossSurface: {n} x {n} points, steps from {steps[0]:g} to {steps[-1]:g}, "
+            f"loss from {loss.min():.3g} to {loss.max():.3g}"
+        )
+
+
+def loss_surface(
+    network: Any,
+    X: Any,
+    y: Any,
+    *,
+    n_points: int = 21,
+    span: float = 1.0,
+    random_state: Any = None,
+    n_jobs: int | None = None,
+    verbose: int = 0,
+) -> LossSurface:
+    """Measure the loss on a plane through a network's weights, spanned by two random directions.
+
+    Directions are Gaussian and filter-normalised [1]_: each filter has the norm of
+    the network's own, so that a network whose weights are large and one that says
+    the same with small ones look alike. A filter holds the weights of one output:
+    of one unit, or of one channel of a convolution. Biases and the weights of batch
+    normalisation stay as they are, as in the authors' code (``biasbn``), and so do
+    running statistics. Two directions are not made orthogonal; with as many weights
+    as networks have they nearly are.
+
+    The loss is the mean cross-entropy, without penalties, in evaluation mode.
+
+    Parameters
+    ----------
+    network : object
+        Fitted skorch classifier or ``MLPClassifier``, or a torch module that
+        returns logits.
+    X : array-like of shape (n_samples, ...)
+        Samples.
+    y : array-like of shape (n_samples,)
+        Their labels.
+    n_points : int, default=21
+        Steps along each direction; an odd number has the network itself in the
+        middle.
+    span : float, default=1.0
+        Largest step, to either side: 1 moves each filter by its own norm.
+    random_state : int, RandomState instance or None, default=None
+        For the directions.
+    n_jobs : int, default=None
+        Processes; see joblib.
+    verbose : int, default=0
+        Whether to show a progress bar.
+
+    Returns
+    -------
+    surface : LossSurface
+        Loss and accuracy at each point.
+
+    Raises
+    ------
+    ValueError
+        If a parameter or the data is invalid, or the network has no weights of
+        more than one axis.
+    TypeError
+        If the object is no network.
+    NotFittedError
+        If it is not fitted.
+
+    See Also
+    --------
+    loss_path : The loss on the line from initialisation to solution.
+    sharpness : How fast the loss rises, against the batch size.
+
+    References
+    ----------
+    .. [1] Li, Xu, Taylor, Studer & Goldstein, "Visualizing the loss landscape of
+       neural nets", NeurIPS 2018.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.neural_network import MLPClassifier
+    >>> from skhalfway.inspection import loss_surface
+    >>> X, y = load_iris(return_X_y=True)
+    >>> net = MLPClassifier((8,), solver="lbfgs", alpha=1, max_iter=1000, random_state=0).fit(X, y)
+    >>> surface = loss_surface(net, X, y, n_points=5, random_state=0)
+    >>> surface.steps
+    array([-1. , -0.5,  0. ,  0.5,  1. ])
+    >>> surface.loss.argmin() == 5 * 2 + 2  # in the middle
+    np.True_
+    """
+    check_integer("n_points", n_points, 2)
+    check_positive("span", span)
+    loss, rng = Loss(network, X, y), check_random_state(random_state)
+    first, second = (filter_normalised(loss.weights, rng) for _ in range(2))
+    steps = np.linspace(-span, span, n_points)
+    rows = (delayed(_row)(loss, first, second, step, steps) for step in steps)
+    done = side_by_side(
+        rows, n_points, n_jobs=n_jobs, verbose=verbose, what="loss surface", unit="row", prefer="processes"
+    )
+    found = np.array(list(done))
+    return LossSurface(steps, found[:, :, 0], found[:, :, 1])
+
+
+def _row(
+    loss: Loss, first: Tensors, second: Tensors, step: float, steps: NDArray[np.float64]
+) -> list[tuple[float, float]]:
+    """Loss and accuracy at one step along the first direction, and all along the second."""
+    return [loss.moved((step, first), (other, second)) for other in steps]
+
+
+class LossSurfaceDisplay:
+    """Contours of a :class:`LossSurface`.
+
+    Use :meth:`from_estimator`, or :meth:`LossSurface.plot`, to make one.
+
+    Parameters
+    ----------
+    surface : LossSurface
+        What to draw.
+
+    Attributes
+    ----------
+    ax_ : matplotlib Axes
+        Axes with the contours.
+    figure_ : matplotlib Figure
+        Figure that holds them.
+    contours_ : matplotlib QuadContourSet
+        Lines of equal loss or accuracy.
+    filled_ : matplotlib QuadContourSet
+        The colours between them.
+    colorbar_ : matplotlib Colorbar or None
+        What the colours mean.
+
+    See Also
+    --------
+    LossSurface : The figures.
+
+    Examples
+    --------
+    >>> import matplotlib
+    >>> matplotlib.use("agg")
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.neural_network import MLPClassifier
+    >>> from skhalfway.inspection import LossSurfaceDisplay
+    >>> X, y = load_iris(return_X_y=True)
+    >>> net = MLPClassifier((8,), solver="lbfgs", alpha=1, max_iter=1000, random_state=0).fit(X, y)
+    >>> display = LossSurfaceDisplay.from_estimator(net, X, y, n_points=5, random_state=0)
+    >>> display.ax_.get_xlabel()
+    'step along the first direction'
+    """
+
+    def __init__(self, surface: LossSurface) -> None:
+        self.surface = surface
+
+    @classmethod
+    def from_estimator(
+        cls, estimator: Any, X: Any, y: Any, *, plot_kw: dict[str, Any] | None = None, **kwargs: Any
+    ) -> LossSurfaceDisplay:
+        """Measure and draw.
+
+        Parameters
+        ----------
+        estimator : object
+            Fitted network.
+        X : array-like of shape (n_samples, ...)
+            Samples.
+        y : array-like of shape (n_samples,)
+            Their labels.
+        plot_kw : dict, default=None
+            Passed to :meth:`plot`.
+        **kwargs : dict
+            Passed to :func:`loss_surface`.
+
+        Returns
+        -------
+        display : LossSurfaceDisplay
+            With the axes it drew on.
+        """
+        return cls(loss_surface(estimator, X, y, **kwargs)).plot(**plot_kw or {})
+
+    def plot(
+        self,
+        ax: Axes | None = None,
+        *,
+        name: str = "loss",
+        levels: Any = None,
+        colorbar: bool = True,
+        contour_kw: dict[str, Any] | None = None,
+    ) -> LossSurfaceDisplay:
+        """Draw the contours, and a dot where the network is.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+            Axes to draw on. None makes a figure.
+        name : {"loss", "accuracy"}, default="loss"
+            What to draw.
+        levels : array-like, default=None
+            Where contours lie. None spaces them evenly. Surfaces that are to be
+            compared should share them.
+        colorbar : bool, default=True
+            Whether to add a colour bar.
+        contour_kw : dict, default=None
+            Passed to ``ax.contourf``.
+
+        Returns
+        -------
+        display : LossSurfaceDisplay
+            This object, with its attributes.
+
+        Raises
+        ------
+        ValueError
+            If the name is unknown.
+        """
+        import matplotlib.pyplot as plt
+
+        if name not in _LABELS:
+            raise ValueError(f"name must be one of {list(_LABELS)}, got {name!r}")
+        if ax is None:
+            _, ax = plt.subplots(figsize=(5.6, 4.6), layout="constrained")
+        figure: Any = ax.figure
+        # matplotlib has columns to the right
+        grid = (self.surface.steps, self.surface.steps, getattr(self.surface, name).T)
+        shades: dict[str, Any] = {"cmap": "viridis", "levels": _N_LEVELS}
+        if levels is not None:
+            shades |= {"levels": levels, "extend": "both"}
+        self.filled_ = ax.contourf(*grid, **shades | (contour_kw or {}))
+        self.contours_ = ax.contour(*grid, levels=self.filled_.levels, colors="k", linewidths=0.5, alpha=0.6)
+        ax.plot(0, 0, marker="o", ms=6, mfc="w", mec="k")
+        ax.set(
+            xlabel="step along the first direction", ylabel="step along the second direction", aspect="equal"
+        )
+        ax.locator_params(nbins=5)
+        self.colorbar_ = figure.colorbar(self.filled_, ax=ax, label=_LABELS[name]) if colorbar else None
+        self.ax_, self.figure_ = ax, figure
+        return self

@@ -1,0 +1,142 @@
+"""The loss of a network as a function of its weights: values, curvature, and directions to go in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from copy import deepcopy
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.sparse.linalg import LinearOperator, eigsh
+from sklearn.base import BaseEstimator
+from torch.func import functional_call
+from torch.nn.functional import cross_entropy
+
+from skhalfway._inputs import check_labels, read_samples
+from skhalfway._randomness import undisturbed
+from skhalfway.inspection._weights import weights_of
+from skhalfway.models import as_model
+from skhalfway.models._torch import device_of, dtype_of, two_columns
+
+Tensors = dict[str, torch.Tensor]
+
+_BATCH = 1024  # samples that go through the network at once
+_TOL = 1e-4  # relative, of an eigenvalue
+
+
+class Loss:
+    """Mean cross-entropy and accuracy of a network on samples, at its own weights and at any others.
+
+    In evaluation mode: no dropout, batch normalisation by its running statistics. Penalties are left out.
+
+    Attributes
+    ----------
+    weights : dict of str to Tensor
+        The network's own; the first axis of a matrix or kernel is its outputs.
+    statistics : dict of str to Tensor
+        Its buffers of floats, which batch normalisation keeps.
+    """
+
+    def __init__(self, network: Any, X: Any, y: Any) -> None:
+        weights_of(network)  # raises for what is no network
+        model = as_model(network)
+        X = read_samples(BaseEstimator(), X, reset=True)
+        check_known("X", X)
+        n_outputs = model.n_outputs(X)
+        labels = check_labels(y, np.arange(n_outputs) if model.classes_ is None else model.classes_, len(X))
+        with undisturbed():  # a DataLoader draws, whether it shuffles or not
+            model.predict(X[:1])  # raises where the width is wrong
+        if model.module is None:
+            raise TypeError(f"the network's logits are needed: {model.why_black_box}")
+        self._module = deepcopy(model.module).eval()
+        self.weights = detached(self._module.named_parameters())
+        self.statistics = {
+            name: value
+            for name, value in detached(self._module.named_buffers()).items()
+            if value.is_floating_point()
+        }
+        place: dict[str, Any] = {"device": device_of(self._module)}
+        x = torch.tensor(X, dtype=dtype_of(self._module), **place)
+        self._x = x.flatten(1) if model.n_features_in_ is not None else x
+        self._y = torch.tensor(labels, **place)
+
+    def at(self, state: Mapping[str, torch.Tensor]) -> tuple[float, float]:
+        """Mean cross-entropy and accuracy with this state; what is not in it, is the network's own."""
+        total = right = 0.0
+        with torch.no_grad():
+            for logits, y in self._logits(state):
+                total += cross_entropy(logits.double(), y, reduction="sum").item()
+                right += (logits.argmax(1) == y).sum().item()
+        return total / len(self._y), right / len(self._y)
+
+    def moved(self, *steps: tuple[float, Mapping[str, torch.Tensor]]) -> tuple[float, float]:
+        """Mean cross-entropy and accuracy, steps along directions away from the network's weights."""
+        weights = {
+            name: weight + sum(size * direction[name] for size, direction in steps)
+            for name, weight in self.weights.items()
+        }
+        return self.at(weights)
+
+    def curvature(self, rng: np.random.RandomState) -> float:
+        """Largest eigenvalue of the Hessian of the mean cross-entropy, by Lanczos' method of ARPACK.
+
+        The gradient of the gradient's product with a vector is the Hessian's: the matrix itself is never
+        made.
+        """
+        weights = {name: weight.clone().requires_grad_() for name, weight in self.weights.items()}
+        parts = list(weights.values())
+        sizes = [part.numel() for part in parts]
+        n = sum(sizes)
+        place: dict[str, Any] = {"dtype": parts[0].dtype, "device": parts[0].device}
+
+        def product(vector: NDArray[np.float64]) -> NDArray[np.float64]:
+            pieces = torch.as_tensor(vector.ravel(), **place).split(sizes)
+            total = np.zeros(n)
+            for logits, y in self._logits(weights):
+                loss = cross_entropy(logits, y, reduction="sum") / len(self._y)
+                gradient = torch.autograd.grad(loss, parts, create_graph=True, materialize_grads=True)
+                along = sum(
+                    (slope.flatten() * piece).sum() for slope, piece in zip(gradient, pieces, strict=True)
+                )
+                second = torch.autograd.grad(along, parts, materialize_grads=True)
+                total += torch.cat([part.flatten() for part in second]).double().cpu().numpy()
+            return total
+
+        hessian = LinearOperator((n, n), matvec=product, dtype=np.float64)
+        begin = rng.standard_normal(n)
+        return float(eigsh(hessian, k=1, which="LA", v0=begin, tol=_TOL, return_eigenvectors=False)[0])
+
+    def _logits(self, state: Mapping[str, torch.Tensor]) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        for x, y in zip(self._x.split(_BATCH), self._y.split(_BATCH), strict=True):
+            yield two_columns(functional_call(self._module, dict(state), (x,))), y
+
+
+def filter_normalised(weights: Mapping[str, torch.Tensor], rng: np.random.RandomState) -> Tensors:
+    """A random direction, each filter of which has the norm of the network's; 0 for weights of one axis.
+
+    Li et al., "Visualizing the loss landscape of neural nets", 2018: d_ij <- d_ij ||w_ij|| / ||d_ij|| for
+    filter j of layer i, and 0 for biases and batch normalisation, as their code has it (``biasbn``). A filter
+    is what belongs to one entry of the first axis: one output.
+    """
+    if all(weight.ndim < 2 for weight in weights.values()):
+        raise ValueError(f"the network has no weights of more than one axis, only {list(weights)}")
+    direction = {}
+    for name, weight in weights.items():
+        if weight.ndim < 2:
+            direction[name] = torch.zeros_like(weight)
+            continue
+        drawn = torch.as_tensor(rng.standard_normal(tuple(weight.shape)), device=weight.device).flatten(1)
+        norm = weight.flatten(1).double().norm(dim=1, keepdim=True)
+        direction[name] = (drawn * norm / drawn.norm(dim=1, keepdim=True)).reshape(weight.shape).to(weight)
+    return direction
+
+
+def check_known(name: str, X: NDArray[Any]) -> None:
+    if np.isnan(X).any():
+        raise ValueError(f"{name} holds values that are nan; fill or drop them")
+
+
+def detached(tensors: Iterator[tuple[str, torch.Tensor]]) -> Tensors:
+    return {name: tensor.detach().clone() for name, tensor in tensors}

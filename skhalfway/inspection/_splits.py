@@ -1,0 +1,102 @@
+"""Samples to train on and to score with, as an estimator that is yet to be trained takes them."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.utils import column_or_1d
+from sklearn.utils.multiclass import check_classification_targets
+
+from skhalfway._inputs import Frame, check_labels, read_samples
+from skhalfway.models._as_model import check_kind, counts_as_fitted
+from skhalfway.models._kinds import inner_skorch_net, net_dtype
+from skhalfway.models._reader import reader_named
+
+
+class Split(NamedTuple):
+    """Samples and labels; those to score with may not be there."""
+
+    X: NDArray[Any]
+    y: NDArray[Any]
+    X_test: NDArray[Any] | None
+    y_test: NDArray[Any] | None
+
+
+def read_split(
+    estimator: Any, X: Any, y: Any, X_test: Any = None, y_test: Any = None, *, needs_test: bool = False
+) -> Split:
+    """Samples and labels, checked; a skorch net gets its own float type, and labels 0, 1, ... for any."""
+    check_kind(estimator)
+    if counts_as_fitted(estimator):
+        raise TypeError(
+            f"an estimator to clone and train is needed, got {type(estimator).__name__}, which stays as it is"
+        )
+    if not hasattr(estimator, "predict"):
+        raise TypeError(f"a classifier is needed, but {type(estimator).__name__} has no predict")
+    if (X_test is None) != (y_test is None):
+        raise ValueError("X_test and y_test belong together: give both or neither")
+    if needs_test and X_test is None:
+        raise ValueError("X_test and y_test are needed, to compare networks on; got None")
+    net = inner_skorch_net(estimator)
+    reader = reader_named(type(estimator).__name__)
+    y = column_or_1d(y)
+    check_classification_targets(y)
+    classes = np.unique(y)
+    if len(classes) < 2:
+        raise ValueError(f"y must hold at least 2 classes, got {classes.tolist()}")
+
+    def read(samples: Any, labels: Any, suffix: str) -> tuple[NDArray[Any], NDArray[Any]]:
+        frame = Frame.of(samples)
+        if frame is not None:
+            raise ValueError(f"X{suffix} has columns of categories, {list(frame.names)}: encode them")
+        array = read_samples(reader, samples, reset=not suffix)
+        indices = check_labels(labels, classes, len(array), name=f"y{suffix}")
+        if net is None:
+            return array, classes[indices]
+        return array.astype(net_dtype(net)), indices.astype(_label_dtype(net))
+
+    X, y = read(X, y, "")
+    if X_test is None:
+        return Split(X, y, None, None)
+    X_test, y_test = read(X_test, y_test, "_test")
+    if X_test.shape[1:] != X.shape[1:]:
+        raise ValueError(f"X has samples of shape {X.shape[1:]}, X_test of shape {X_test.shape[1:]}")
+    return Split(X, y, X_test, y_test)
+
+
+def _label_dtype(net: Any) -> str:
+    from skorch.classifier import NeuralNetBinaryClassifier
+
+    # its loss takes numbers from 0 to 1, that of several classes takes column numbers
+    return net_dtype(net) if isinstance(net, NeuralNetBinaryClassifier) else "int64"
+
+
+def check_trains_on_all(estimator: Any) -> None:
+    """Raise ValueError where an estimator would hold samples back from training."""
+    net = inner_skorch_net(estimator)
+    if net is not None:
+        if net.train_split is not None:
+            raise ValueError(
+                "the net holds samples back from training, for validation; pass train_split=None to "
+                f"{type(net).__name__}, so that all of X is trained on"
+            )
+        return
+    for name, value in estimator.get_params().items():
+        if name.split("__")[-1] == "early_stopping" and value:
+            raise ValueError(
+                f"{name}={value!r} may hold samples back from training; pass {name}=False to "
+                f"{type(estimator).__name__}, so that all of X is trained on"
+            )
+
+
+def check_makes_module(net: Any) -> None:
+    """Raise ValueError where a skorch net has a module ready made, with weights that no seed decides."""
+    from torch import nn
+
+    if isinstance(net.module, nn.Module) and not net.get_params_for("module"):
+        raise ValueError(
+            "the net's module is made already, and its weights drawn; pass what makes it, a class or a "
+            f"function, to {type(net).__name__}, so that its weights can be drawn again"
+        )
