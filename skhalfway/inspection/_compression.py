@@ -83,21 +83,6 @@ class CompressionCurve(Curves):
         for name, value in zip(("x_label", "x_scale"), _LABELS[self.method], strict=True):
             object.__setattr__(self, name, value)
 
-    def plot(self, **kwargs: Any) -> CompressionCurveDisplay:
-        """Draw it.
-
-        Parameters
-        ----------
-        **kwargs : dict
-            Passed to :meth:`CompressionCurveDisplay.plot`.
-
-        Returns
-        -------
-        display : CompressionCurveDisplay
-            With the axes it drew on.
-        """
-        return CompressionCurveDisplay(self).plot(**kwargs)
-
 
 def compression_curve(
     estimator: Any,
@@ -317,7 +302,7 @@ def _measure(
     return np.array(rows)
 
 
-class CompressionCurveDisplay(CurvesDisplay):
+class CompressionCurveDisplay(CurvesDisplay, draws=[CompressionCurve], by=compression_curve):
     """Lines of a :class:`CompressionCurve`.
 
     Parameters
@@ -344,30 +329,3 @@ class CompressionCurveDisplay(CurvesDisplay):
     >>> list(display.lines_)
     ['accuracy', 'agreement', 'size']
     """
-
-    @classmethod
-    def from_estimator(
-        cls, estimator: Any, X: Any, y: Any, *, plot_kw: dict[str, Any] | None = None, **kwargs: Any
-    ) -> CompressionCurveDisplay:
-        """Train, compress, score and draw.
-
-        Parameters
-        ----------
-        estimator : skorch classifier, MLPClassifier or torch module
-            Network to compress.
-        X : array-like of shape (n_samples, ...)
-            Training samples.
-        y : array-like of shape (n_samples,)
-            Their labels.
-        plot_kw : dict, default=None
-            Passed to ``plot``.
-        **kwargs : dict
-            Passed to :func:`compression_curve`, among them ``X_test`` and
-            ``y_test``.
-
-        Returns
-        -------
-        display : CompressionCurveDisplay
-            With the axes it drew on.
-        """
-        return cls(compression_curve(estimator, X, y, **kwargs)).plot(**plot_kw or {})

@@ -15,8 +15,6 @@ from skhalfway._text import short, table
 if TYPE_CHECKING:
     import pandas as pd
 
-    from skhalfway.inspection._curves_display import CurvesDisplay
-
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Curves:
@@ -114,22 +112,22 @@ class Curves:
             columns |= {(name, "mean"): self.means[name], (name, "low"): ends.low, (name, "high"): ends.high}
         return pd.DataFrame(columns, index=pd.Index(self.x, name=self.x_label))
 
-    def plot(self, **kwargs: Any) -> CurvesDisplay:
+    def plot(self, **kwargs: Any) -> Any:
         """Draw the curves.
 
         Parameters
         ----------
         **kwargs : dict
-            Passed to :meth:`CurvesDisplay.plot`.
+            Passed to the ``plot`` of the display.
 
         Returns
         -------
         display : CurvesDisplay
-            With the axes it drew on.
+            The display of these curves, with the axes it drew on.
         """
         from skhalfway.inspection._curves_display import CurvesDisplay
 
-        return CurvesDisplay(self).plot(**kwargs)
+        return CurvesDisplay.of(self).plot(**kwargs)
 
     def __repr__(self) -> str:
         head = f"{type(self).__name__}: {len(self.x)} points, {self.n_repeats} repeats"

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -46,8 +47,61 @@ class CurvesDisplay:
     ['accuracy']
     """
 
+    _kinds: ClassVar[dict[type[Curves], type[CurvesDisplay]]] = {}  # other displays, of kinds of curves
+    _measure: ClassVar[Callable[..., Curves] | None] = None
+
     def __init__(self, curves: Curves) -> None:
         self.curves = curves
+
+    def __init_subclass__(
+        cls, draws: Sequence[type[Curves]] = (), by: Callable[..., Curves] | None = None
+    ) -> None:
+        """The display of some kinds of curves, and the function that measures them."""
+        cls._kinds.update(dict.fromkeys(draws, cls))
+        if by is not None:
+            cls._measure = staticmethod(by)
+
+    @classmethod
+    def of(cls, curves: Curves) -> CurvesDisplay:
+        """The display of such curves.
+
+        Parameters
+        ----------
+        curves : Curves
+            What to draw.
+
+        Returns
+        -------
+        display : CurvesDisplay
+            Of the class that is made for them.
+        """
+        return cls._kinds.get(type(curves), cls)(curves)
+
+    @classmethod
+    def from_estimator(cls, *args: Any, plot_kw: dict[str, Any] | None = None, **kwargs: Any) -> Any:
+        """Measure and draw.
+
+        Parameters
+        ----------
+        *args, **kwargs : tuple, dict
+            Estimator, data and options, as the function takes them that
+            measures what this display draws.
+        plot_kw : dict, default=None
+            Passed to :meth:`plot`.
+
+        Returns
+        -------
+        display : CurvesDisplay
+            With the axes it drew on.
+
+        Raises
+        ------
+        TypeError
+            If there is no such function, as for ``CurvesDisplay`` itself.
+        """
+        if cls._measure is None:
+            raise TypeError(f"{cls.__name__} draws curves that are there; use the display of a measurement")
+        return cls(cls._measure(*args, **kwargs)).plot(**plot_kw or {})
 
     def plot(
         self,

@@ -73,21 +73,6 @@ class Distillation(Curves):
     x_label: ClassVar[str] = "classifier"
     y_label: ClassVar[str] = "share of test samples"
 
-    def plot(self, **kwargs: Any) -> DistillationDisplay:
-        """Draw it.
-
-        Parameters
-        ----------
-        **kwargs : dict
-            Passed to :meth:`DistillationDisplay.plot`.
-
-        Returns
-        -------
-        display : DistillationDisplay
-            With the axes it drew on.
-        """
-        return DistillationDisplay(self).plot(**kwargs)
-
 
 def distill(
     teacher: Any,
@@ -281,7 +266,7 @@ def _pair(fit: Callable[[int], Any], plain: Callable[[int], Any] | None, seed: i
     return fit(seed), None if plain is None else plain(seed)
 
 
-class DistillationDisplay(NamedCurvesDisplay):
+class DistillationDisplay(NamedCurvesDisplay, draws=[Distillation], by=distill):
     """Points of a :class:`Distillation`, with intervals.
 
     Parameters
@@ -304,36 +289,9 @@ class DistillationDisplay(NamedCurvesDisplay):
     >>> X, y = load_iris(return_X_y=True)
     >>> forest = RandomForestClassifier(20, random_state=0).fit(X[::2], y[::2])
     >>> display = DistillationDisplay.from_estimator(
-    ...     forest, X[::2], y[::2], student=DecisionTreeClassifier(max_depth=2), X_test=X[1::2],
-    ...     y_test=y[1::2], n_repeats=2, random_state=0
+    ...     forest, DecisionTreeClassifier(max_depth=2), X[::2], y[::2], X[1::2], y[1::2], n_repeats=2,
+    ...     random_state=0
     ... )
     >>> sorted(display.lines_)
     ['accuracy', 'agreement']
     """
-
-    @classmethod
-    def from_estimator(
-        cls, teacher: Any, X: Any, y: Any, *, plot_kw: dict[str, Any] | None = None, **kwargs: Any
-    ) -> DistillationDisplay:
-        """Distil, score and draw.
-
-        Parameters
-        ----------
-        teacher : object
-            A fitted classifier.
-        X : array-like of shape (n_samples, ...)
-            Samples that the teacher explains.
-        y : array-like of shape (n_samples,) or None
-            Their labels.
-        plot_kw : dict, default=None
-            Passed to ``plot``.
-        **kwargs : dict
-            Passed to :func:`distill`, among them ``student``, ``X_test`` and
-            ``y_test``.
-
-        Returns
-        -------
-        display : DistillationDisplay
-            With the axes it drew on.
-        """
-        return cls(distill(teacher, X=X, y=y, **kwargs)).plot(**plot_kw or {})

@@ -63,21 +63,6 @@ class FeatureTransfer(Curves):
     x_label = "layers copied"
     y_label = "test accuracy on task B"
 
-    def plot(self, **kwargs: Any) -> FeatureTransferDisplay:
-        """Draw the curves.
-
-        Parameters
-        ----------
-        **kwargs : dict
-            Passed to :meth:`FeatureTransferDisplay.plot`.
-
-        Returns
-        -------
-        display : FeatureTransferDisplay
-            With the axes it drew on.
-        """
-        return FeatureTransferDisplay(self).plot(**kwargs)
-
 
 def feature_transfer(
     estimator: Any,
@@ -212,7 +197,7 @@ def feature_transfer(
     return FeatureTransfer(np.arange(len(layers)), values, tuple(layers))
 
 
-class FeatureTransferDisplay(CurvesDisplay):
+class FeatureTransferDisplay(CurvesDisplay, draws=[FeatureTransfer], by=feature_transfer):
     """Lines of a :class:`FeatureTransfer`.
 
     Parameters
@@ -239,51 +224,6 @@ class FeatureTransferDisplay(CurvesDisplay):
     >>> list(FeatureTransferDisplay(transfer).plot().lines_)
     ['AnB']
     """
-
-    @classmethod
-    def from_estimator(
-        cls,
-        estimator: Any,
-        X_a: Any,
-        y_a: Any,
-        X_b: Any,
-        y_b: Any,
-        X_test: Any,
-        y_test: Any,
-        *,
-        plot_kw: dict[str, Any] | None = None,
-        **kwargs: Any,
-    ) -> FeatureTransferDisplay:
-        """Train, measure and draw.
-
-        Parameters
-        ----------
-        estimator : skorch classifier
-            Net to train; clones are.
-        X_a : array-like of shape (n_samples_a, ...)
-            Training samples of task A.
-        y_a : array-like of shape (n_samples_a,)
-            Their labels.
-        X_b : array-like of shape (n_samples_b, ...)
-            Training samples of task B.
-        y_b : array-like of shape (n_samples_b,)
-            Their labels.
-        X_test : array-like of shape (n_test, ...)
-            Test samples of task B.
-        y_test : array-like of shape (n_test,)
-            Their labels.
-        plot_kw : dict, default=None
-            Passed to :meth:`plot`.
-        **kwargs : dict
-            Passed to :func:`feature_transfer`.
-
-        Returns
-        -------
-        display : FeatureTransferDisplay
-            With the axes it drew on.
-        """
-        transfer = feature_transfer(estimator, X_a, y_a, X_b, y_b, X_test, y_test, **kwargs)
-        return cls(transfer).plot(**plot_kw or {})
 
     def plot(self, ax: Any = None, **kwargs: Any) -> Any:
         """Draw the lines.

@@ -30,21 +30,6 @@ class TaskCurve(Curves):
     x_label: ClassVar[str] = "tasks learned"
     y_label: ClassVar[str] = "accuracy on the task"
 
-    def plot(self, **kwargs: Any) -> ForgettingCurveDisplay:
-        """Draw it.
-
-        Parameters
-        ----------
-        **kwargs : dict
-            Passed to :meth:`ForgettingCurveDisplay.plot`.
-
-        Returns
-        -------
-        display : ForgettingCurveDisplay
-            With the axes it drew on.
-        """
-        return ForgettingCurveDisplay(self).plot(**kwargs)
-
 
 @dataclass(frozen=True, eq=False, repr=False)
 class ForgettingCurve(Curves):
@@ -147,21 +132,6 @@ class ForgettingCurve(Curves):
         if task not in range(len(self.x)):
             raise ValueError(f"task must be an integer from 0 to {len(self.x) - 1}, got {task!r}")
         return TaskCurve(self.x, {name: value[:, task] for name, value in self.accuracy.items()})
-
-    def plot(self, **kwargs: Any) -> ForgettingCurveDisplay:
-        """Draw it.
-
-        Parameters
-        ----------
-        **kwargs : dict
-            Passed to :meth:`ForgettingCurveDisplay.plot`.
-
-        Returns
-        -------
-        display : ForgettingCurveDisplay
-            With the axes it drew on.
-        """
-        return ForgettingCurveDisplay(self).plot(**kwargs)
 
 
 def forgetting_curve(
@@ -322,7 +292,7 @@ def _check_estimator(estimator: Any, remedy: str | Sequence[str] | None) -> list
     return remedies
 
 
-class ForgettingCurveDisplay(CurvesDisplay):
+class ForgettingCurveDisplay(CurvesDisplay, draws=[TaskCurve, ForgettingCurve], by=forgetting_curve):
     """Lines of a :class:`ForgettingCurve`, or of one of its tasks.
 
     Parameters
@@ -349,30 +319,6 @@ class ForgettingCurveDisplay(CurvesDisplay):
     >>> list(display.lines_)
     ['none', 'joint']
     """
-
-    @classmethod
-    def from_estimator(
-        cls, estimator: Any, tasks: Any, *, plot_kw: dict[str, Any] | None = None, **kwargs: Any
-    ) -> ForgettingCurveDisplay:
-        """Learn the tasks, score and draw.
-
-        Parameters
-        ----------
-        estimator : object
-            An unfitted classifier with ``partial_fit``.
-        tasks : sequence of (X_train, y_train, X_test, y_test)
-            In the order in which they are learned.
-        plot_kw : dict, default=None
-            Passed to ``plot``.
-        **kwargs : dict
-            Passed to :func:`forgetting_curve`.
-
-        Returns
-        -------
-        display : ForgettingCurveDisplay
-            With the axes it drew on.
-        """
-        return cls(forgetting_curve(estimator, tasks, **kwargs)).plot(**plot_kw or {})
 
     def plot(self, ax: Any = None, **kwargs: Any) -> Any:
         """Draw the lines.

@@ -74,21 +74,6 @@ class InitializationInfluence(Curves):
         accuracy.setflags(write=False)
         object.__setattr__(self, "accuracy", accuracy)
 
-    def plot(self, **kwargs: Any) -> InitializationInfluenceDisplay:
-        """Draw it.
-
-        Parameters
-        ----------
-        **kwargs : dict
-            Passed to :meth:`InitializationInfluenceDisplay.plot`.
-
-        Returns
-        -------
-        display : InitializationInfluenceDisplay
-            With the axes it drew on.
-        """
-        return InitializationInfluenceDisplay(self).plot(**kwargs)
-
 
 def initialization_influence(
     estimator: Any,
@@ -230,7 +215,9 @@ def initialization_influence(
     return InitializationInfluence(np.array(_VARIED), values, accuracy[0])
 
 
-class InitializationInfluenceDisplay(NamedCurvesDisplay):
+class InitializationInfluenceDisplay(
+    NamedCurvesDisplay, draws=[InitializationInfluence], by=initialization_influence
+):
     """What chance decides, point by point, of an :class:`InitializationInfluence`.
 
     Parameters
@@ -263,33 +250,6 @@ class InitializationInfluenceDisplay(NamedCurvesDisplay):
     """
 
     _limits = (0, None)
-
-    @classmethod
-    def from_estimator(
-        cls, estimator: Any, X: Any, y: Any, *, plot_kw: dict[str, Any] | None = None, **kwargs: Any
-    ) -> InitializationInfluenceDisplay:
-        """Train, compare and draw.
-
-        Parameters
-        ----------
-        estimator : skorch classifier or MLPClassifier
-            Network to train; clones are.
-        X : array-like of shape (n_samples, ...)
-            Training samples.
-        y : array-like of shape (n_samples,)
-            Their labels.
-        plot_kw : dict, default=None
-            Passed to :meth:`plot`.
-        **kwargs : dict
-            Passed to :func:`initialization_influence`; ``X_test`` and
-            ``y_test`` are among them.
-
-        Returns
-        -------
-        display : InitializationInfluenceDisplay
-            With the axes it drew on.
-        """
-        return cls(initialization_influence(estimator, X, y, **kwargs)).plot(**plot_kw or {})
 
 
 @dataclass(frozen=True)

@@ -76,21 +76,6 @@ class LossPath(Curves):
         inside = (self.x >= 0) & (self.x <= 1)
         return {name: value[inside] for name, value in self.values.items() if "loss" in name}
 
-    def plot(self, **kwargs: Any) -> LossPathDisplay:
-        """Draw the lines.
-
-        Parameters
-        ----------
-        **kwargs : dict
-            Passed to :meth:`LossPathDisplay.plot`.
-
-        Returns
-        -------
-        display : LossPathDisplay
-            With the axes it drew on.
-        """
-        return LossPathDisplay(self).plot(**kwargs)
-
     def __repr__(self) -> str:
         rows = [["", "steps that rise", "barrier"]]
         for name in self._losses():
@@ -259,7 +244,7 @@ def _read_positions(positions: Any) -> NDArray[np.float64]:
     return t
 
 
-class LossPathDisplay(CurvesDisplay):
+class LossPathDisplay(CurvesDisplay, draws=[LossPath], by=loss_path):
     """Lines of a :class:`LossPath`.
 
     Use :meth:`from_estimator`, or :meth:`LossPath.plot`, to make one.
@@ -291,32 +276,6 @@ class LossPathDisplay(CurvesDisplay):
     >>> sorted(display.lines_)
     ['loss between solutions', 'loss from initialisation']
     """
-
-    @classmethod
-    def from_estimator(
-        cls, estimator: Any, X: Any, y: Any, *, plot_kw: dict[str, Any] | None = None, **kwargs: Any
-    ) -> LossPathDisplay:
-        """Train, measure and draw.
-
-        Parameters
-        ----------
-        estimator : object, or tuple of two fitted networks
-            Skorch classifier or ``MLPClassifier``.
-        X : array-like of shape (n_samples, ...)
-            Training samples.
-        y : array-like of shape (n_samples,)
-            Their labels.
-        plot_kw : dict, default=None
-            Passed to :meth:`plot`.
-        **kwargs : dict
-            Passed to :func:`loss_path`.
-
-        Returns
-        -------
-        display : LossPathDisplay
-            With the axes it drew on.
-        """
-        return cls(loss_path(estimator, X, y, **kwargs)).plot(**plot_kw or {})
 
     def plot(self, ax: Any = None, *, names: list[str] | None = None, **kwargs: Any) -> LossPathDisplay:
         """Draw the lines.

@@ -75,21 +75,6 @@ class MemorizationCurve(Curves):
     x_label = "training data"
     y_label = "accuracy"
 
-    def plot(self, **kwargs: Any) -> MemorizationCurveDisplay:
-        """Draw it.
-
-        Parameters
-        ----------
-        **kwargs : dict
-            Passed to :meth:`MemorizationCurveDisplay.plot`.
-
-        Returns
-        -------
-        display : MemorizationCurveDisplay
-            With the axes it drew on.
-        """
-        return MemorizationCurveDisplay(self).plot(**kwargs)
-
 
 def memorization_curve(
     estimator: Any,
@@ -229,7 +214,7 @@ def memorization_curve(
     return MemorizationCurve(np.array(names), values, learning, float(target))
 
 
-class MemorizationCurveDisplay(NamedCurvesDisplay):
+class MemorizationCurveDisplay(NamedCurvesDisplay, draws=[MemorizationCurve], by=memorization_curve):
     """Accuracies of a :class:`MemorizationCurve`, and epochs, hollow, with an axis on the right.
 
     Parameters
@@ -263,32 +248,6 @@ class MemorizationCurveDisplay(NamedCurvesDisplay):
 
     _limits = (-0.03, 1.03)
     _beside = ("epochs",)
-
-    @classmethod
-    def from_estimator(
-        cls, estimator: Any, X: Any, y: Any, *, plot_kw: dict[str, Any] | None = None, **kwargs: Any
-    ) -> MemorizationCurveDisplay:
-        """Train, measure and draw.
-
-        Parameters
-        ----------
-        estimator : object
-            Classifier to train; clones are.
-        X : array-like of shape (n_samples, ...)
-            Training samples.
-        y : array-like of shape (n_samples,)
-            Their labels.
-        plot_kw : dict, default=None
-            Passed to :meth:`plot`.
-        **kwargs : dict
-            Passed to :func:`memorization_curve`.
-
-        Returns
-        -------
-        display : MemorizationCurveDisplay
-            With the axes it drew on.
-        """
-        return cls(memorization_curve(estimator, X, y, **kwargs)).plot(**plot_kw or {})
 
 
 def _memorize(

@@ -58,21 +58,6 @@ class Sharpness(Curves):
     x_label = "batch size"
     x_scale = "log"
 
-    def plot(self, **kwargs: Any) -> SharpnessDisplay:
-        """Draw a measure of sharpness.
-
-        Parameters
-        ----------
-        **kwargs : dict
-            Passed to :meth:`SharpnessDisplay.plot`.
-
-        Returns
-        -------
-        display : SharpnessDisplay
-            With the axes it drew on.
-        """
-        return SharpnessDisplay(self).plot(**kwargs)
-
 
 def sharpness(
     estimator: Any,
@@ -251,7 +236,7 @@ def _read_sizes(batch_sizes: Any, n_samples: int) -> NDArray[np.int_]:
     return sizes
 
 
-class SharpnessDisplay(CurvesDisplay):
+class SharpnessDisplay(CurvesDisplay, draws=[Sharpness], by=sharpness):
     """Lines of :class:`Sharpness`.
 
     Use :meth:`from_estimator`, or :meth:`Sharpness.plot`, to make one.
@@ -288,32 +273,6 @@ class SharpnessDisplay(CurvesDisplay):
     >>> list(display.lines_)
     ['rise']
     """
-
-    @classmethod
-    def from_estimator(
-        cls, estimator: Any, X: Any, y: Any, *, plot_kw: dict[str, Any] | None = None, **kwargs: Any
-    ) -> SharpnessDisplay:
-        """Train, measure and draw.
-
-        Parameters
-        ----------
-        estimator : object
-            Skorch classifier or ``MLPClassifier``.
-        X : array-like of shape (n_samples, ...)
-            Training samples.
-        y : array-like of shape (n_samples,)
-            Their labels.
-        plot_kw : dict, default=None
-            Passed to :meth:`plot`.
-        **kwargs : dict
-            Passed to :func:`sharpness`.
-
-        Returns
-        -------
-        display : SharpnessDisplay
-            With the axes it drew on.
-        """
-        return cls(sharpness(estimator, X, y, **kwargs)).plot(**plot_kw or {})
 
     def plot(self, ax: Any = None, *, names: list[str] | None = None, **kwargs: Any) -> SharpnessDisplay:
         """Draw the lines.

@@ -23,12 +23,6 @@ from skhalfway.codes import (
 from skhalfway.codes._homogeneity import resampled, shuffled
 
 
-@pytest.fixture(autouse=True)
-def close_figures():
-    yield
-    plt.close("all")
-
-
 def homogeneity_of(counts, shape, classes):
     rng = np.random.RandomState(0)
     layers = tuple(f"layer {i}" for i in range(len(counts)))

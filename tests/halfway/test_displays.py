@@ -31,12 +31,6 @@ from skhalfway.halfway import (
 )
 
 
-@pytest.fixture(autouse=True)
-def close_figures():
-    yield
-    plt.close("all")
-
-
 @pytest.fixture(scope="module")
 def iris():
     return load_iris(return_X_y=True)

@@ -8,7 +8,6 @@ import matplotlib
 
 matplotlib.use("agg")
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
@@ -191,7 +190,6 @@ def test_regions_are_a_fixed_typed_result(models):
     assert repr(regions).splitlines()[0] == "DecisionRegions: 3 models on a grid of 10 x 10 points"
     display = regions.plot(NAMES, include_labels=False)
     assert display.regions is regions and len(display.axes_) == 3
-    plt.close(display.figure_)
     with pytest.raises(FrozenInstanceError):
         regions.names = ()
     for values in (regions.labels, regions.x, regions.samples, regions.anchors, regions.basis):

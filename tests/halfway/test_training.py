@@ -40,12 +40,6 @@ X, Y = load_iris(return_X_y=True)
 X32 = X.astype(np.float32)
 
 
-@pytest.fixture(autouse=True)
-def close_figures():
-    yield
-    plt.close("all")
-
-
 def skorch_net(*callbacks, **params):
     torch.manual_seed(0)
     # batch statistics and dropout behave in another way while training

@@ -9,7 +9,7 @@ import pytest
 from scipy import stats
 
 from skhalfway._intervals import t_interval
-from skhalfway.inspection import Curves
+from skhalfway.inspection import Curves, CurvesDisplay
 from skhalfway.inspection._repeats import repeated
 
 
@@ -94,3 +94,8 @@ def test_repeats_share_their_seeds(n_jobs: int | None) -> None:
     np.testing.assert_array_equal(found, repeated(drawn, [1, 2], random_state=0, **settings))
     with pytest.raises(ValueError, match="n_repeats must be an integer >= 1, got 0"):
         repeated(drawn, [1], random_state=0, **settings | {"n_repeats": 0})
+
+
+def test_curves_that_nothing_measures(curves: Curves) -> None:
+    with pytest.raises(TypeError, match="CurvesDisplay draws curves that are there"):
+        CurvesDisplay.from_estimator(None)

@@ -305,9 +305,9 @@ def test_skorch_needs_numbers_for_labels() -> None:
 def test_drawn(logistic: Any) -> None:
     display = DistillationDisplay.from_estimator(
         logistic,
+        DecisionTreeClassifier(max_depth=1),
         X[TRAIN],
         Y[TRAIN],
-        student=DecisionTreeClassifier(max_depth=1),
         X_test=X[TEST],
         y_test=Y[TEST],
         n_repeats=2,

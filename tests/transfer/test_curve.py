@@ -28,12 +28,6 @@ from skhalfway.transfer import _measure
 EPS = (0.1, 0.4, 1.2)
 
 
-@pytest.fixture(autouse=True)
-def close_figures():
-    yield
-    plt.close("all")
-
-
 @pytest.fixture(scope="module")
 def pair(iris_models):
     return {name: iris_models[name] for name in ("lr", "svm", "mlp")}

@@ -15,12 +15,6 @@ import pytest
 from skhalfway import TransferMatrix, TransferMatrixDisplay, TransferScorer
 
 
-@pytest.fixture(autouse=True)
-def close_figures():
-    yield
-    plt.close("all")
-
-
 def matrix_of(n):
     rng = np.random.RandomState(n)
     eligible = rng.randint(20, 90, (n, n))
