@@ -102,7 +102,7 @@ display = matrix.plot()
 
 # %%
 # In the row of the source: what is made on it fools the learner of random labels
-# more often than it fools a network that saw the clean images (.77 and .55), and
+# more often than it fools a network that saw the clean images (.76 and .55), and
 # the other two about as often. The way back is harder: samples made on the
 # learners fool source and clean network less.
 #
@@ -114,7 +114,7 @@ display = matrix.plot()
 # network and the three protocols (``benchmarks/perturbation_transfer.md``), a
 # source's samples fool its own learner more often than a clean network, and more
 # often than the learner of another source, in 118 of 120 runs each; a learner's
-# samples fool its source more often than a clean network's do in 1.
+# samples fool its source more often than a clean network's do in 2.
 
 agreement = HalfwayScorer(random_state=0).fit(models).measure(X_test, y_test)
 display = agreement.plot("agreement", include_intervals=True)
