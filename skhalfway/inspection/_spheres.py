@@ -1,0 +1,452 @@
+"""adversarial_spheres: test error, and how near it lies, on two spheres one inside the other."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.integrate import quad
+from scipy.special import betainc, betaincinv
+from sklearn.frozen import FrozenEstimator
+from sklearn.metrics import pairwise_distances_argmin_min
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import Normalizer
+
+from skhalfway._blocks import blocks
+from skhalfway._checks import check_integer, check_positive
+from skhalfway._plotting import colours, markers
+from skhalfway._randomness import draw_seed, undisturbed
+from skhalfway._vectors import unit_vectors
+from skhalfway.attacks import AdversarialGenerator
+from skhalfway.attacks._parameters import KINDS
+from skhalfway.inspection._curves import Curves
+from skhalfway.inspection._curves_display import CurvesDisplay
+from skhalfway.inspection._repeats import repeated
+from skhalfway.inspection._splits import read_split
+from skhalfway.models import Model, as_model
+from skhalfway.models._training import train
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.collections import PathCollection
+    from matplotlib.lines import Line2D
+
+_INNER, _OUTER = 0, 1
+_N_KNOWN = 100  # errors of the test that an attack is told of
+_N_CURVE = 100
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class AdversarialSpheres(Curves):
+    """Errors on two spheres, and how near they lie, by the number of training samples.
+
+    Made by :func:`adversarial_spheres`; arrays are read-only.
+
+    Parameters
+    ----------
+    x : ndarray of shape (n_sizes,)
+        Numbers of training samples.
+    values : dict of str to ndarray of shape (n_sizes, n_repeats)
+        "error", on fresh points of both spheres; "inner error", on those of the
+        inner one, of radius 1; "distance", the mean distance on it from a point
+        that is classified right to the nearest error that was found, nan where
+        none was; "bound", the largest that the mean distance can be with such an
+        inner error, nan where the test saw none.
+    n_features : int
+        Dimension of the space.
+
+    See Also
+    --------
+    AdversarialSpheresDisplay : Draws it.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skhalfway.inspection import AdversarialSpheres
+    >>> AdversarialSpheres(
+    ...     x=np.array([1000]),
+    ...     values={"distance": np.array([[0.1]]), "bound": np.array([[0.12]])},
+    ...     n_features=500,
+    ... )
+    AdversarialSpheres: 1 points, 1 repeats
+    training samples  distance  bound
+    1000              .10       .12
+    """
+
+    n_features: int
+
+    x_label = "training samples"
+    x_scale = "log"
+
+
+def adversarial_spheres(
+    estimator: Any,
+    *,
+    n_features: int = 500,
+    radius: float = 1.3,
+    n_train: Any = (1000, 2000, 4000),
+    n_test: int = 20_000,
+    n_attacked: int = 100,
+    attack: str = "auto",
+    max_iter: int = 40,
+    max_queries: int = 1000,
+    n_repeats: int = 3,
+    random_state: Any = None,
+    n_jobs: int | None = None,
+    verbose: int = 0,
+) -> AdversarialSpheres:
+    """Train a classifier to tell two concentric spheres apart, and see how near its errors are.
+
+    Two spheres of radius 1 and ``radius``, uniformly populated: nothing is
+    ambiguous, and the true boundary is a sphere between them. Gilmer et al. [1]_
+    showed that a classifier which errs on a small constant share of such a sphere
+    has an error within a distance of order 1 / sqrt(n_features) of its points, on
+    average, whatever the classifier, and that trained networks come near to the
+    theoretical optimum. Two random points are sqrt(2) apart.
+
+    The bound is that of isoperimetry: of all sets of a given share of a sphere, the
+    cap has the smallest neighbourhood at any distance, and so lies, on average,
+    furthest from other points. With ``I`` the regularised incomplete beta function,
+    the share of a cap of angle ``a <= pi / 2`` is
+    ``I(sin(a)**2; (n - 1) / 2, 1 / 2) / 2`` [2]_. The mean distance to it, from
+    points outside, is an integral of such shares, which is computed. Distances are
+    Euclidean; those of misclassified points, 0, are left out on both sides.
+
+    Errors are looked for on the sphere: the classifier is attacked after
+    ``sklearn.preprocessing.Normalizer``, so that all points in one direction from
+    the centre are one point of the sphere, by ``"fmn"`` of
+    :class:`~skhalfway.AdversarialGenerator` or, without a gradient, by
+    ``"hopskipjump"``. The point of the ray that is nearest to x lies sin(a) away,
+    its point on the sphere 2 sin(a / 2): the one grows with the other, up to a right
+    angle, so that the nearest error is the same. What is found is an upper bound of
+    the distance to the nearest error, and may lie above the bound where an attack
+    is weak.
+
+    Parameters
+    ----------
+    estimator : object
+        Classifier to train; clones are.
+    n_features : int, default=500
+        Dimension of the space.
+    radius : float, default=1.3
+        Radius of the outer sphere.
+    n_train : int or sequence of int, default=(1000, 2000, 4000)
+        Training samples, half of them on either sphere.
+    n_test : int, default=20000
+        Fresh points for the errors, half of them on either sphere.
+    n_attacked : int, default=100
+        How many points, of the inner sphere and classified right, are attacked. Of
+        the test's points: there are fewer where it has not so many.
+    attack : str, default="auto"
+        An attack of :class:`~skhalfway.AdversarialGenerator` that looks for the
+        nearest adversarial sample. ``"auto"`` as above.
+    max_iter : int, default=40
+        Its steps by gradient.
+    max_queries : int, default=1000
+        Most predictions that it asks for a point, without a gradient.
+    n_repeats : int, default=3
+        Trainings, each with data and a seed of its own.
+    random_state : int, RandomState instance or None, default=None
+        Decides all of them.
+    n_jobs : int, default=None
+        Trainings side by side, in processes.
+    verbose : int, default=0
+        Whether to show a progress bar.
+
+    Returns
+    -------
+    curves : AdversarialSpheres
+        Errors, distances and their bound by the number of training samples.
+
+    Raises
+    ------
+    ValueError
+        If a parameter is invalid.
+    TypeError
+        If the estimator is no classifier, or is frozen.
+
+    See Also
+    --------
+    skhalfway.AdversarialGenerator : What looks for the errors.
+
+    Notes
+    -----
+    In 100 to 500 dimensions the errors of multi-layer perceptrons, and of forests,
+    are nearer to all points than those of a cap: hardly so where they are many, by
+    40 % where training has left 2 %. Those of a linear classifier are a cap. As
+    errors become rare the distance grows slowly. Rates below 1 in ``n_test`` go
+    unseen; an attack may then find errors where the test saw none.
+
+    References
+    ----------
+    .. [1] Gilmer, Metz, Faghri, Schoenholz, Raghu, Wattenberg & Goodfellow,
+       "Adversarial spheres", arXiv 1801.02774, 2018.
+    .. [2] Li, "Concise formulas for the area and volume of a hyperspherical cap",
+       Asian Journal of Mathematics and Statistics 4, 2011.
+
+    Examples
+    --------
+    >>> from sklearn.naive_bayes import GaussianNB
+    >>> from skhalfway.inspection import adversarial_spheres
+    >>> curves = adversarial_spheres(
+    ...     GaussianNB(), n_features=100, n_train=[50, 200], n_attacked=50, n_repeats=1, random_state=0
+    ... )
+    >>> (curves.means["distance"] < curves.means["bound"]).all()
+    np.True_
+    """
+    check_integer("n_features", n_features, 2)
+    check_positive("radius", radius)
+    if radius <= 1:
+        raise ValueError(f"radius must be > 1, that of the inner sphere; got {radius!r}")
+    sizes = _read_sizes(n_train)
+    check_integer("n_test", n_test, 2)
+    check_integer("n_attacked", n_attacked)
+    spheres = _Spheres(n_features, float(radius))
+    read_split(estimator, *spheres.draw(2, np.random.RandomState(0)))  # raises for what cannot be trained
+    check_integer("max_iter", max_iter)
+    check_integer("max_queries", max_queries)
+    allowed = ["auto", *(name for name, kind in KINDS.items() if kind.nearest and 2 in kind.norms)]
+    if attack not in allowed:
+        raise ValueError(f"attack must be one of {allowed}, got {attack!r}")
+    measure = partial(
+        _measure,
+        estimator=estimator,
+        spheres=spheres,
+        n_test=int(n_test),
+        n_attacked=int(n_attacked),
+        attack=attack,
+        limits={"max_iter": max_iter, "max_queries": max_queries},
+    )
+    found = repeated(
+        measure,
+        sizes.tolist(),
+        n_repeats=n_repeats,
+        random_state=random_state,
+        n_jobs=n_jobs,
+        verbose=verbose,
+        what="adversarial spheres",
+    )
+    names = ("error", "inner error", "distance", "bound")
+    return AdversarialSpheres(sizes, {name: found[..., i] for i, name in enumerate(names)}, n_features)
+
+
+@dataclass(frozen=True)
+class _Spheres:
+    """Where points come from."""
+
+    n_features: int
+    radius: float
+
+    def draw(self, n: int, rng: np.random.RandomState) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+        """Points of the inner and of the outer sphere in turn, and which it is."""
+        y = np.arange(n) % 2
+        points = unit_vectors(rng.standard_normal((n, self.n_features)))
+        return points * np.where(y == _INNER, 1.0, self.radius)[:, None], y
+
+
+def _measure(
+    n_train: int,
+    seed: int,
+    *,
+    estimator: Any,
+    spheres: _Spheres,
+    n_test: int,
+    n_attacked: int,
+    attack: str,
+    limits: dict[str, Any],
+) -> list[float]:
+    """Figures of one training, in the order of their names."""
+    rng = np.random.RandomState(seed)
+    # one for each purpose: the same fresh points whatever the size of the training
+    training, drawing, testing, attacking = (draw_seed(rng) for _ in range(4))
+    split = read_split(estimator, *spheres.draw(n_train, np.random.RandomState(drawing)))
+    with undisturbed():  # a net draws even as it predicts
+        model = as_model(train(estimator, split.X, split.y, training))
+        rates, right, wrong = _test(model, spheres, n_test, n_attacked, np.random.RandomState(testing))
+        right, wrong = right.astype(split.X.dtype), wrong.astype(split.X.dtype)
+        name = ("fmn" if model.has_gradient else "hopskipjump") if attack == "auto" else attack
+        generator = AdversarialGenerator(attack=name, eps=np.inf, norm=2, random_state=attacking, **limits)
+        distance = _distances(generator, model, right, wrong).mean() if len(right) else np.inf
+    error, inner = rates
+    bound = cap_distance(inner, spheres.n_features) if 0 < inner < 1 else np.nan
+    return [error, inner, distance if np.isfinite(distance) else np.nan, bound]
+
+
+def _test(
+    model: Model, spheres: _Spheres, n_test: int, n_attacked: int, rng: np.random.RandomState
+) -> tuple[tuple[float, float], NDArray[np.float64], NDArray[np.float64]]:
+    """Error on both spheres and on the inner one; some of its points that are classified right, and wrong."""
+    errors, totals = np.zeros(2), np.zeros(2)
+    found: dict[bool, list[NDArray[np.float64]]] = {True: [], False: []}
+    limits = {True: n_attacked, False: _N_KNOWN}
+    for block in blocks(n_test, spheres.n_features):
+        X, y = spheres.draw(min(block.stop, n_test) - block.start, rng)
+        right = model.predict(X) == y
+        totals += np.bincount(y, minlength=2)
+        errors += np.bincount(y, weights=~right, minlength=2)
+        for which, points in found.items():
+            points.append(X[(y == _INNER) & (right == which)][: limits[which]])
+    of_right, of_wrong = (np.concatenate(found[which])[: limits[which]] for which in (True, False))
+    return (errors.sum() / totals.sum(), errors[_INNER] / totals[_INNER]), of_right, of_wrong
+
+
+def _distances(
+    generator: AdversarialGenerator, model: Model, right: NDArray[Any], wrong: NDArray[Any]
+) -> NDArray[np.float64]:
+    """Distances on the inner sphere from points to the nearest error found; inf where none was.
+
+    ``wrong`` are errors that are known: black-box attacks begin at other samples.
+    """
+    known = np.full(len(right), np.inf)
+    if len(wrong):
+        known = pairwise_distances_argmin_min(right, wrong)[1]
+    # points of a ray are one point of the sphere
+    source = make_pipeline(Normalizer(), FrozenEstimator(model.estimator)).fit(right)
+    generator.set_params(estimator=FrozenEstimator(source))
+    X = np.concatenate([right, wrong])
+    assert model.classes_ is not None
+    errors = generator.generate(X, y=np.full(len(X), model.classes_[_INNER]))[: len(right)]
+    assert generator.distances_ is not None
+    distances = np.linalg.norm(unit_vectors(errors.astype(float)) - right, axis=1)
+    return np.minimum(np.where(np.isfinite(generator.distances_[: len(right)]), distances, np.inf), known)
+
+
+def cap_distance(share: float, n_features: int) -> float:
+    """Mean Euclidean distance to a cap of that share of the unit sphere, from the points outside it.
+
+    A point at an angle t from the pole is 2 sin((t - a) / 2) from the cap of angle a; by parts, the mean is
+    the integral of cos((t - a) / 2) times the share of points with a larger angle.
+    """
+    a = _cap_angle(share, n_features)
+
+    def slope(t: float) -> float:
+        return np.cos((t - a) / 2) * (1 - _cap_share(t, n_features))
+
+    # in many dimensions nearly all points are near the equator
+    width = 10 / np.sqrt(n_features)
+    ends = np.unique(np.clip([a, np.pi / 2 - width, np.pi / 2, np.pi / 2 + width, np.pi], a, np.pi))
+    parts = [quad(slope, *part, epsabs=1e-12)[0] for part in pairwise(ends)]
+    return sum(parts) / (1 - share)
+
+
+def _cap_share(angle: float, n_features: int) -> float:
+    """Share of the sphere that a cap has: Li (2011)."""
+    half = betainc((n_features - 1) / 2, 0.5, np.sin(angle) ** 2) / 2
+    return half if angle <= np.pi / 2 else 1 - half
+
+
+def _cap_angle(share: float, n_features: int) -> float:
+    angle = np.arcsin(np.sqrt(betaincinv((n_features - 1) / 2, 0.5, 2 * min(share, 1 - share))))
+    return float(angle if share <= 0.5 else np.pi - angle)
+
+
+def _read_sizes(n_train: Any) -> NDArray[np.int_]:
+    sizes = np.atleast_1d(np.array(n_train))
+    if sizes.ndim != 1 or not len(sizes) or sizes.dtype.kind not in "iu" or (np.diff(sizes) <= 0).any():
+        raise ValueError(f"n_train must be an integer or ascending integers, got {n_train!r}")
+    if sizes[0] < 2:
+        raise ValueError(f"n_train must be at least 2, a sample of either sphere; got {n_train!r}")
+    return sizes
+
+
+class AdversarialSpheresDisplay(CurvesDisplay, draws=[AdversarialSpheres], by=adversarial_spheres):
+    """Distances to the nearest error against errors, and their bound, of :class:`AdversarialSpheres`.
+
+    Use :meth:`from_estimator`, or :meth:`AdversarialSpheres.plot`, to make one.
+
+    Parameters
+    ----------
+    curves : AdversarialSpheres
+        What to draw.
+
+    Attributes
+    ----------
+    ax_ : matplotlib Axes
+        Axes with the points.
+    figure_ : matplotlib Figure
+        Figure that holds them.
+    lines_ : dict of str to matplotlib Line2D
+        The bound.
+    points_ : dict of int to matplotlib PathCollection
+        A point for each training, by the number of training samples.
+
+    Examples
+    --------
+    >>> import matplotlib
+    >>> matplotlib.use("agg")
+    >>> from sklearn.naive_bayes import GaussianNB
+    >>> from skhalfway.inspection import AdversarialSpheresDisplay
+    >>> display = AdversarialSpheresDisplay.from_estimator(
+    ...     GaussianNB(), n_features=100, n_train=[50, 200], n_attacked=50, n_repeats=1, random_state=0
+    ... )
+    >>> list(display.points_)
+    [50, 200]
+    """
+
+    curves: AdversarialSpheres
+
+    def plot(  # type: ignore[override]
+        self,
+        ax: Axes | None = None,
+        *,
+        legend: bool = True,
+        point_kw: dict[str, Any] | None = None,
+        line_kw: dict[str, Any] | None = None,
+    ) -> AdversarialSpheresDisplay:
+        """Draw a point for each training, and the bound.
+
+        Trainings after which the test saw no error have no place on the axis, and
+        are not drawn.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+            Axes to draw on. None makes a figure.
+        legend : bool, default=True
+            Whether to add a legend.
+        point_kw : dict, default=None
+            Passed to ``ax.scatter`` for each number of training samples.
+        line_kw : dict, default=None
+            Passed to ``ax.plot`` for the bound.
+
+        Returns
+        -------
+        display : AdversarialSpheresDisplay
+            This object, with its attributes.
+        """
+        import matplotlib.pyplot as plt
+        from matplotlib.ticker import LogLocator
+
+        if ax is None:
+            _, ax = plt.subplots(figsize=(6.4, 4.4), layout="constrained")
+        error, distance = self.curves.values["inner error"], self.curves.values["distance"]
+        n = len(self.curves.x)
+        self.points_: dict[int, PathCollection] = {}
+        for i, (hue, marker) in enumerate(zip(colours(n), markers(n), strict=True)):
+            size = int(self.curves.x[i])
+            style: dict[str, Any] = {"color": hue, "marker": marker, "s": 36, "zorder": 3}
+            style |= {"label": f"{size:,} training samples"}
+            self.points_[size] = ax.scatter(error[i], distance[i], **style | (point_kw or {}))
+        seen = error[(error > 0) & (error < 1)]
+        self.lines_: dict[str, Line2D] = {}
+        if len(seen):
+            shares = np.geomspace(seen.min() / 2, min(seen.max() * 1.5, 0.5 + seen.max() / 2), _N_CURVE)
+            bound = [cap_distance(share, self.curves.n_features) for share in shares]
+            style = {"color": "0.3", "lw": 1.5, "label": "bound"}
+            (self.lines_["bound"],) = ax.plot(shares, bound, **style | (line_kw or {}))
+        ax.set_xscale("log")
+        ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        ax.xaxis.set_major_formatter("{x:g}")
+        ax.minorticks_off()
+        ax.set(xlabel="error on the inner sphere", ylabel="mean distance to the nearest error")
+        ax.set_ylim(bottom=0)
+        ax.spines[["top", "right"]].set_visible(False)
+        if legend:
+            ax.legend(frameon=False)
+        self.ax_: Any = ax
+        self.figure_: Any = ax.figure
+        return self
