@@ -150,10 +150,10 @@ def write(results: dict[tuple[str, float], list[dict[str, float]]]) -> None:
         (__doc__ or "").strip(),
         f"Default: {DEFAULT};\n"
         f"{N_HIDDEN} hidden units, gamma {GAMMA}, full-batch gradient descent until every margin is\n"
-        f"{MARGIN:g}, at most {MAX_ITER} steps (the paper's stopping rule is unknown). Points are moved along\n"
-        "sum y_n x_n, with all multipliers alike; *source* is the accuracy of that boundary on the samples,\n"
-        "*training* that of the learner on the moved points; *seconds* are those of its training. Paper: read\n"
-        "off its plots, +- .02. Means over seeds, with their standard deviation.",
+        f"{MARGIN:g}, at most {MAX_ITER} steps (the paper's stopping rule is unknown). Points are moved\n"
+        "along sum y_n x_n, with all multipliers alike; *source* is the accuracy of that boundary on the\n"
+        "samples, *training* that of the learner on the moved points; *seconds* are those of its training.\n"
+        "Paper: read off its plots, +- .02. Means over seeds, with their standard deviation.",
         f"{len(rows)} of {n_points} points are run; {sum(a <= 0.05 for a in apart)} of them are within .05\n"
         f"of the paper, the furthest is {max(apart, default=0):.3f} away.",
         table(rows),
