@@ -14,7 +14,7 @@ _MODULES = {
     "_loss_surface": ["loss_surface", "LossSurface", "LossSurfaceDisplay"],
     "_sharpness": ["sharpness", "Sharpness", "SharpnessDisplay"],
     "_memorization": ["memorization_curve", "MemorizationCurve", "MemorizationCurveDisplay"],
-    "_compression": ["compression_curve", "CompressionCurve", "CompressionCurveDisplay"],
+    "_compression": ["compress", "compression_curve", "CompressionCurve", "CompressionCurveDisplay"],
     "_distillation": ["distill", "Distillation", "DistillationDisplay"],
     "_initialization": [
         "initialization_influence",

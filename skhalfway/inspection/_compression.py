@@ -170,6 +170,7 @@ def compression_curve(
 
     See Also
     --------
+    compress : The network itself, at one level.
     distill : The other way to a small network.
 
     Notes
@@ -214,7 +215,7 @@ def compression_curve(
     classes = np.unique(y)
     check_net_labels(estimator, classes)
     X_test, y_test = read_test(X_test, y_test, X, classes)
-    shrink = partial(prune, scope=scope) if method == "pruning" else partial(quantize, codebook=codebook)
+    shrink = _shrinking(method, scope, codebook)
     found = repeated(
         partial(_measure, estimator, (X, y), (X_test, y_test), shrink, n_epochs),
         [levels],
@@ -226,6 +227,62 @@ def compression_curve(
     )[0]
     values = {name: found[..., i].T for i, name in enumerate(_FIGURES)}
     return CompressionCurve(np.array(levels), values, method)
+
+
+def compress(
+    network: Any, level: float, *, method: str = "pruning", scope: str = "layer", codebook: str = "kmeans"
+) -> Any:
+    """Prune or quantise a trained network.
+
+    Parameters
+    ----------
+    network : skorch classifier, MLPClassifier or torch module
+        A fitted network; it is left as it is.
+    level : float or int
+        For pruning the share of the weights that are kept; for quantisation the
+        bits for each weight.
+    method, scope, codebook : str
+        As for :func:`compression_curve`.
+
+    Returns
+    -------
+    compressed : object
+        A copy of the network, with fewer weights other than 0 or fewer different
+        ones.
+
+    Raises
+    ------
+    ValueError
+        If a parameter is invalid, or the network has no matrices.
+    TypeError
+        If it is no network.
+    NotFittedError
+        If it is not fitted.
+
+    See Also
+    --------
+    compression_curve : What is lost, level by level.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.neural_network import MLPClassifier
+    >>> from skhalfway.inspection import compress
+    >>> X, y = load_iris(return_X_y=True)
+    >>> net = MLPClassifier((32,), solver="lbfgs", alpha=1, max_iter=1000, random_state=0).fit(X, y)
+    >>> [int(np.count_nonzero(weights)) for weights in compress(net, 0.25).coefs_]
+    [32, 24]
+    """
+    (level,) = _check_options(method, [level], scope, codebook)
+    weights = weights_of(network)
+    if not matrices_of(weights):
+        raise ValueError(f"{type(network).__name__} has no matrices to compress")
+    return with_weights(network, _shrinking(method, scope, codebook)(weights, level)[0])
+
+
+def _shrinking(method: str, scope: str, codebook: str) -> Any:
+    return partial(prune, scope=scope) if method == "pruning" else partial(quantize, codebook=codebook)
 
 
 def _check_estimator(estimator: Any, n_epochs: int) -> bool:
@@ -304,6 +361,8 @@ def _measure(
 
 class CompressionCurveDisplay(CurvesDisplay, draws=[CompressionCurve], by=compression_curve):
     """Lines of a :class:`CompressionCurve`.
+
+    Use ``from_estimator`` (see :class:`CurvesDisplay`), or ``plot`` of the curves, to make one.
 
     Parameters
     ----------

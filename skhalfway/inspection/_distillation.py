@@ -269,6 +269,8 @@ def _pair(fit: Callable[[int], Any], plain: Callable[[int], Any] | None, seed: i
 class DistillationDisplay(NamedCurvesDisplay, draws=[Distillation], by=distill):
     """Points of a :class:`Distillation`, with intervals.
 
+    Use ``from_estimator`` (see :class:`CurvesDisplay`), or ``plot`` of the curves, to make one.
+
     Parameters
     ----------
     curves : Distillation

@@ -200,6 +200,8 @@ def feature_transfer(
 class FeatureTransferDisplay(CurvesDisplay, draws=[FeatureTransfer], by=feature_transfer):
     """Lines of a :class:`FeatureTransfer`.
 
+    Use ``from_estimator`` (see :class:`CurvesDisplay`), or ``plot`` of the curves, to make one.
+
     Parameters
     ----------
     curves : FeatureTransfer

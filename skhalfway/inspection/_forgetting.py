@@ -295,6 +295,8 @@ def _check_estimator(estimator: Any, remedy: str | Sequence[str] | None) -> list
 class ForgettingCurveDisplay(CurvesDisplay, draws=[TaskCurve, ForgettingCurve], by=forgetting_curve):
     """Lines of a :class:`ForgettingCurve`, or of one of its tasks.
 
+    Use ``from_estimator`` (see :class:`CurvesDisplay`), or ``plot`` of the curves, to make one.
+
     Parameters
     ----------
     curves : ForgettingCurve or Curves

@@ -220,6 +220,8 @@ class InitializationInfluenceDisplay(
 ):
     """What chance decides, point by point, of an :class:`InitializationInfluence`.
 
+    Use ``from_estimator`` (see :class:`CurvesDisplay`), or ``plot`` of the curves, to make one.
+
     Parameters
     ----------
     curves : InitializationInfluence

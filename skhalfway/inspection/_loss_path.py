@@ -247,7 +247,7 @@ def _read_positions(positions: Any) -> NDArray[np.float64]:
 class LossPathDisplay(CurvesDisplay, draws=[LossPath], by=loss_path):
     """Lines of a :class:`LossPath`.
 
-    Use :meth:`from_estimator`, or :meth:`LossPath.plot`, to make one.
+    Use ``from_estimator`` (see :class:`CurvesDisplay`), or ``plot`` of the curves, to make one.
 
     Parameters
     ----------

@@ -217,6 +217,8 @@ def memorization_curve(
 class MemorizationCurveDisplay(NamedCurvesDisplay, draws=[MemorizationCurve], by=memorization_curve):
     """Accuracies of a :class:`MemorizationCurve`, and epochs, hollow, with an axis on the right.
 
+    Use ``from_estimator`` (see :class:`CurvesDisplay`), or ``plot`` of the curves, to make one.
+
     Parameters
     ----------
     curves : MemorizationCurve

@@ -239,7 +239,7 @@ def _read_sizes(batch_sizes: Any, n_samples: int) -> NDArray[np.int_]:
 class SharpnessDisplay(CurvesDisplay, draws=[Sharpness], by=sharpness):
     """Lines of :class:`Sharpness`.
 
-    Use :meth:`from_estimator`, or :meth:`Sharpness.plot`, to make one.
+    Use ``from_estimator`` (see :class:`CurvesDisplay`), or ``plot`` of the curves, to make one.
 
     Parameters
     ----------

@@ -356,7 +356,7 @@ def _read_sizes(n_train: Any) -> NDArray[np.int_]:
 class AdversarialSpheresDisplay(CurvesDisplay, draws=[AdversarialSpheres], by=adversarial_spheres):
     """Distances to the nearest error against errors, and their bound, of :class:`AdversarialSpheres`.
 
-    Use :meth:`from_estimator`, or :meth:`AdversarialSpheres.plot`, to make one.
+    Use ``from_estimator`` (see :class:`CurvesDisplay`), or ``plot`` of the curves, to make one.
 
     Parameters
     ----------
@@ -399,8 +399,8 @@ class AdversarialSpheresDisplay(CurvesDisplay, draws=[AdversarialSpheres], by=ad
     ) -> AdversarialSpheresDisplay:
         """Draw a point for each training, and the bound.
 
-        Trainings after which the test saw no error have no place on the axis, and
-        are not drawn.
+        Trainings after which the test saw no error have no place on the axis, which
+        is logarithmic unless that goes for all.
 
         Parameters
         ----------
@@ -438,10 +438,10 @@ class AdversarialSpheresDisplay(CurvesDisplay, draws=[AdversarialSpheres], by=ad
             bound = [cap_distance(share, self.curves.n_features) for share in shares]
             style = {"color": "0.3", "lw": 1.5, "label": "bound"}
             (self.lines_["bound"],) = ax.plot(shares, bound, **style | (line_kw or {}))
-        ax.set_xscale("log")
-        ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-        ax.xaxis.set_major_formatter("{x:g}")
-        ax.minorticks_off()
+            ax.set_xscale("log")
+            ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            ax.xaxis.set_major_formatter("{x:g}")
+            ax.minorticks_off()
         ax.set(xlabel="error on the inner sphere", ylabel="mean distance to the nearest error")
         ax.set_ylim(bottom=0)
         ax.spines[["top", "right"]].set_visible(False)

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.neural_network import MLPClassifier
 
 from skhalfway._inputs import check_labels
 from skhalfway._randomness import draw_seed
@@ -123,6 +124,8 @@ def _learn(
         shuffled = order.permutation(len(y))
         for begin in range(0, len(y), options.batch_size):
             rows = shuffled[begin : begin + options.batch_size]
+            if isinstance(estimator, MLPClassifier):
+                estimator.set_params(batch_size=len(rows))  # it would warn of a larger one
             estimator.partial_fit(X[rows], y[rows], classes=options.classes)
 
 

@@ -15,7 +15,7 @@ from skorch import NeuralNetClassifier
 from torch import nn
 from torch.nn.utils import prune as torch_prune
 
-from skhalfway.inspection import CompressionCurve, CompressionCurveDisplay, compression_curve
+from skhalfway.inspection import CompressionCurve, CompressionCurveDisplay, compress, compression_curve
 from skhalfway.inspection._compressed import fine_tune, prune, quantize, shared_values
 from skhalfway.inspection._weights import weights_of, with_weights
 
@@ -335,3 +335,28 @@ def test_drawn(fitted_mlp: Any, digits: Any, method: str, label: str) -> None:
     assert display.curves.to_frame().index.name == display.ax_.get_xlabel()
     with pytest.raises(ValueError, match="method must be one of"):
         CompressionCurve(np.ones(1), {"accuracy": np.ones((1, 1))}, "huffman")
+
+
+@pytest.mark.parametrize(
+    ("level", "method"), [(0.3, "pruning"), (2, "quantization")], ids=["pruning", "quantization"]
+)
+def test_compress_gives_the_network_of_the_curve(trained: Any, digits: Any, level: Any, method: str) -> None:
+    before = weights_of(trained)
+    compressed = compress(trained, level, method=method)
+    data = digits.X, digits.y, digits.X_test, digits.y_test
+    curve = compression_curve(FrozenEstimator(trained), *data, method=method, levels=[level])
+    assert compressed.score(digits.X_test, digits.y_test) == curve.values["accuracy"][0, 0]
+    for name, weight in weights_of(compressed).items():
+        if weight.ndim > 1:
+            left = np.count_nonzero(weight) / weight.size if method == "pruning" else len(np.unique(weight))
+            assert left == pytest.approx(0.3, abs=0.01) if method == "pruning" else left == 4
+        np.testing.assert_array_equal(weights_of(trained)[name], before[name])
+
+
+def test_compress_refuses_what_the_curve_refuses(trained: Any) -> None:
+    with pytest.raises(ValueError, match=r"a share of weights kept in \(0, 1\], got 2"):
+        compress(trained, 2)
+    with pytest.raises(ValueError, match="BatchNorm1d has no matrices to compress"):
+        compress(nn.BatchNorm1d(2), 0.5)
+    with pytest.raises(TypeError, match="a network with weights is needed"):
+        compress(LogisticRegression(), 0.5)

@@ -331,3 +331,9 @@ def test_drawn() -> None:
     assert display.ax_.get_xticks().tolist() == [1, 2, 3]
     assert repr(display.curves).startswith("ForgettingCurve: 3 points, 2 repeats")
     assert list(display.curves.of_task(0).plot().lines_) == ["none", "rehearsal", "joint"]
+
+
+def test_a_perceptrons_own_batches_are_no_larger_than_those_it_gets() -> None:
+    tasks = [(X, Y, X, Y) for X, Y in [(np.eye(10), np.arange(10)), (-np.eye(10), np.arange(10))]]
+    curve = forgetting_curve(MLPClassifier((4,), batch_size=50), tasks, batch_size=4, n_epochs=1, n_repeats=1)
+    assert list(curve.accuracy) == ["none", "joint"]  # and no warning

@@ -323,4 +323,6 @@ def test_display_of_errors_that_no_test_saw() -> None:
     values = {"error": np.zeros((1, 1)), "inner error": np.zeros((1, 1))} | nothing
     display = AdversarialSpheres(np.array([10]), values, 50).plot()
     assert not display.lines_ and list(display.points_) == [10]
+    # a logarithmic axis would warn of it
+    assert display.ax_.get_xscale() == "linear"
     display.figure_.canvas.draw()
