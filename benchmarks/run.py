@@ -49,6 +49,7 @@ SUITES: dict[str, tuple[tuple[str, ...], ...]] = {
         ("perturbation_speed.py",),
         ("perturbation_artificial.py",),
     ),
+    "codes": (("codes.py",),),
 }
 
 
@@ -369,6 +370,13 @@ compares what networks learn from perturbed digits, and what separates features 
 [perturbation_speed.md](perturbation_speed.md); and what is learned from moved noise with the figures of a
 paper, [perturbation_artificial.md](perturbation_artificial.md). The last takes hours; all go on where they
 were interrupted.
+
+## What layers encode
+
+    tox run -e bench -- codes
+
+asks whether shallow layers are homogeneous and deep ones diverse, whether that goes with vulnerability, and
+whether networks whose codes agree fall together: [codes.md](codes.md).
 """
 
 

@@ -122,7 +122,9 @@ class CodeMap(TransformerMixin, BaseEstimator):
     fell from the first layer to the last in five of five small convolutional
     networks. In perceptrons of three hidden layers it fell from the first
     hidden layer to the last in five of five, and at the output was above the
-    first in two; in those of two hidden layers there was no such trend.
+    first in two; in those of two hidden layers there was no such trend. The
+    benchmark ``benchmarks/codes.py`` has more networks, and another data set where
+    nothing of the kind shows.
 
     A map is too coarse to speak, by a choice of ours of which
     ``CoarseMapWarning`` tells, where more than 80% of the variance of the
