@@ -493,7 +493,7 @@ def test_control_is_kept_until_the_next_fit(digits) -> None:
         (LinearSVC(), {"decision_function"}),
         (MLPClassifier(8, max_iter=5), {"predict_proba"}),
     ],
-    ids=str,
+    ids=["logistic regression", "linear svc", "mlp"],  # a set has no order to be named by
 )
 @pytest.mark.filterwarnings("ignore:.*Maximum iterations")
 def test_methods_are_the_learners(digits, estimator: Any, methods: set[str]) -> None:
