@@ -18,3 +18,8 @@ def table(head: str, rows: list[list[str]]) -> str:
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = ["  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)) for row in rows]
     return "\n".join([head, *(line.rstrip() for line in lines)])
+
+
+def counted(n: int, noun: str) -> str:
+    """Write a number of things, as ``1 repeat`` or ``3 repeats``."""
+    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"

@@ -66,7 +66,7 @@ class CompressionCurve(Curves):
     >>> import numpy as np
     >>> from skhalfway.inspection import CompressionCurve
     >>> CompressionCurve(np.array([1.0, 0.1]), {"accuracy": np.array([[0.9], [0.5]])}, "pruning")
-    CompressionCurve: 2 points, 1 repeats
+    CompressionCurve: 2 points, 1 repeat
     share of weights kept  accuracy
     1                      .90
     0.1                    .50

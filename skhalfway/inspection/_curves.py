@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skhalfway._intervals import ConfidenceInterval, t_interval
-from skhalfway._text import short, table
+from skhalfway._text import counted, short, table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -130,7 +130,7 @@ class Curves:
         return CurvesDisplay.of(self).plot(**kwargs)
 
     def __repr__(self) -> str:
-        head = f"{type(self).__name__}: {len(self.x)} points, {self.n_repeats} repeats"
+        head = f"{type(self).__name__}: {counted(len(self.x), 'point')}, {counted(self.n_repeats, 'repeat')}"
         means, ends = self.means, self.interval()
         rows = [[self.x_label, *self.values]]
         for i, x in enumerate(self.x):

@@ -62,7 +62,7 @@ class Distillation(Curves):
     >>> import numpy as np
     >>> from skhalfway.inspection import Distillation
     >>> Distillation(np.array(["teacher"]), {"accuracy": np.array([[0.9]])}, (), ())
-    Distillation: 1 points, 1 repeats
+    Distillation: 1 point, 1 repeat
     classifier  accuracy
     teacher     .90
     """

@@ -52,7 +52,7 @@ class FeatureTransfer(Curves):
     ...     values={"AnB": np.array([[0.8], [0.9]]), "BnB": np.array([[0.8], [0.8]])},
     ...     layers=("hidden", "output"),
     ... )
-    FeatureTransfer: 2 points, 1 repeats
+    FeatureTransfer: 2 points, 1 repeat
     layers copied  AnB  BnB
     0              .80  .80
     1              .90  .80

@@ -55,7 +55,7 @@ class InitializationInfluence(Curves):
     ...     values={"disagreement": np.array([[0.05], [0.02]])},
     ...     accuracy=np.array([0.9]),
     ... )
-    InitializationInfluence: 2 points, 1 repeats
+    InitializationInfluence: 2 points, 1 repeat
     what is varied  disagreement
     initialization  .05
     order           .02

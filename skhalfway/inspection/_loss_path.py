@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from skhalfway._checks import check_integer
 from skhalfway._intervals import t_interval
 from skhalfway._randomness import draw_seed
-from skhalfway._text import short, table
+from skhalfway._text import counted, short, table
 from skhalfway.inspection._curves import Curves
 from skhalfway.inspection._curves_display import CurvesDisplay
 from skhalfway.inspection._initial import read_trainable, train_from_initial
@@ -53,7 +53,7 @@ class LossPath(Curves):
     >>> path.barriers["loss between solutions"].round(2)
     array([0.7])
     >>> path
-    LossPath: 4 positions, 1 repeats
+    LossPath: 4 positions, 1 repeat
                             steps that rise  barrier
     loss between solutions  .33              .70
     """
@@ -85,7 +85,7 @@ class LossPath(Curves):
                 ends = f" ({short(low)} to {short(high)})" if self.n_repeats > 1 else ""
                 cells.append(short(figure.mean()) + ends)
             rows.append([name, *cells])
-        return table(f"LossPath: {len(self.x)} positions, {self.n_repeats} repeats", rows)
+        return table(f"LossPath: {len(self.x)} positions, {counted(self.n_repeats, 'repeat')}", rows)
 
 
 def loss_path(

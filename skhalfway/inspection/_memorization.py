@@ -63,7 +63,7 @@ class MemorizationCurve(Curves):
     ...     learning=None,
     ...     target=1.0,
     ... )
-    MemorizationCurve: 2 points, 1 repeats
+    MemorizationCurve: 2 points, 1 repeat
     training data  training accuracy  test accuracy
     true labels    1.0                .90
     random labels  1.0                .10

@@ -49,7 +49,7 @@ class Sharpness(Curves):
     >>> import numpy as np
     >>> from skhalfway.inspection import Sharpness
     >>> Sharpness(np.array([8, 64]), {"rise": np.array([[0.2], [0.4]])})
-    Sharpness: 2 points, 1 repeats
+    Sharpness: 2 points, 1 repeat
     batch size  rise
     8           .20
     64          .40

@@ -72,7 +72,7 @@ class AdversarialSpheres(Curves):
     ...     values={"distance": np.array([[0.1]]), "bound": np.array([[0.12]])},
     ...     n_features=500,
     ... )
-    AdversarialSpheres: 1 points, 1 repeats
+    AdversarialSpheres: 1 point, 1 repeat
     training samples  distance  bound
     1000              .10       .12
     """
