@@ -146,7 +146,8 @@ def test_a_seed_decides_and_nothing_is_changed(network: Any, few: Any) -> None:
     assert (one.values["output change"] != other.values["output change"]).all()
     same = initialization_influence(network, **few | texts, n_repeats=2, random_state=1, n_jobs=2)
     for name, value in one.values.items():
-        np.testing.assert_array_equal(value, same.values[name])
+        # processes have fewer threads, which add up in another order
+        np.testing.assert_allclose(value, same.values[name], atol=1e-3)
 
 
 @pytest.mark.parametrize(
