@@ -152,8 +152,9 @@ def write(results: dict[tuple[str, float], list[dict[str, float]]]) -> None:
         f"{N_HIDDEN} hidden units, gamma {GAMMA}, full-batch gradient descent until every margin is\n"
         f"{MARGIN:g}, at most {MAX_ITER} steps (the paper's stopping rule is unknown). Points are moved\n"
         "along sum y_n x_n, with all multipliers alike; *source* is the accuracy of that boundary on the\n"
-        "samples, *training* that of the learner on the moved points; *seconds* are those of its training.\n"
-        "Paper: read off its plots, +- .02. Means over seeds, with their standard deviation.",
+        "samples, *training* that of the learner on the moved points; *seconds* are those of its training,\n"
+        "on a machine that had other work too (perturbation_speed.md: on a quiet one). Paper: read off its\n"
+        "plots, +- .02. Means over seeds, with their standard deviation.",
         f"{len(rows)} of {n_points} points are run; {sum(a <= 0.05 for a in apart)} of them are within .05\n"
         f"of the paper, the furthest is {max(apart, default=0):.3f} away.",
         table(rows),
@@ -162,8 +163,8 @@ def write(results: dict[tuple[str, float], list[dict[str, float]]]) -> None:
         settings = "; ".join(f"{name}: {other}" for name, other in OTHER_NORMS.items())
         sections += [
             "## Other norms",
-            f"The same with perturbations of other norms ({settings}; the paper's figures for these are not\n"
-            "known to us).",
+            f"The same with perturbations of other norms: {settings}.\n"
+            "The paper's figures for these are not known to us.",
             table(others),
         ]
     PAGE.write_text("\n\n".join(sections) + "\n")
