@@ -142,11 +142,7 @@ class CurvesDisplay:
         """
         import matplotlib.pyplot as plt
 
-        curves = self.curves
-        chosen = list(curves.values) if names is None else list(names)
-        unknown = [name for name in chosen if name not in curves.values]
-        if unknown:
-            raise ValueError(f"names must be of {list(curves.values)}, got {unknown}")
+        curves, chosen = self.curves, self._chosen(names)
         if ax is None:
             _, ax = plt.subplots(figsize=(6.4, 4.4), layout="constrained")
         figure: Any = ax.figure
@@ -170,3 +166,11 @@ class CurvesDisplay:
             ax.legend(frameon=False)
         self.ax_, self.figure_ = ax, figure
         return self
+
+    def _chosen(self, names: list[str] | None) -> list[str]:
+        """The figures to draw; ValueError where one is unknown."""
+        known = list(self.curves.values)
+        unknown = [name for name in names or [] if name not in known]
+        if unknown:
+            raise ValueError(f"names must be of {known}, got {unknown}")
+        return known if names is None else list(names)

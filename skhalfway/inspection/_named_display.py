@@ -59,11 +59,7 @@ class NamedCurvesDisplay(CurvesDisplay):
         """
         import matplotlib.pyplot as plt
 
-        curves = self.curves
-        chosen = list(curves.values) if names is None else list(names)
-        unknown = [name for name in chosen if name not in curves.values]
-        if unknown:
-            raise ValueError(f"names must be of {list(curves.values)}, got {unknown}")
+        curves, chosen = self.curves, self._chosen(names)
         if ax is None:
             _, ax = plt.subplots(figsize=(6.8, 4.4), layout="constrained")
         beside = [name for name in chosen if name in self._beside]

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from sklearn.base import clone
 from sklearn.neural_network import MLPClassifier
 
-from skhalfway._checks import check_integer, check_positive
+from skhalfway._checks import ascending_integers, check_integer, check_positive
 from skhalfway.inspection._curves import Curves
 from skhalfway.inspection._curves_display import CurvesDisplay
 from skhalfway.inspection._initial import read_trainable
@@ -226,9 +226,7 @@ def rise(loss: Loss, size: float, n_directions: int, rng: np.random.RandomState)
 
 
 def _read_sizes(batch_sizes: Any, n_samples: int) -> NDArray[np.int_]:
-    sizes = np.array(batch_sizes)
-    if sizes.ndim != 1 or not len(sizes) or sizes.dtype.kind not in "iu" or (np.diff(sizes) <= 0).any():
-        raise ValueError(f"batch_sizes must be ascending integers, got {batch_sizes!r}")
+    sizes = ascending_integers("batch_sizes", batch_sizes)
     if sizes[0] < 1 or sizes[-1] > n_samples:
         raise ValueError(
             f"batch_sizes must be from 1 to {n_samples}, the number of samples; got {batch_sizes!r}"

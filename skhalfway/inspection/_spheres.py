@@ -17,7 +17,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import Normalizer
 
 from skhalfway._blocks import blocks
-from skhalfway._checks import check_integer, check_positive
+from skhalfway._checks import ascending_integers, check_integer, check_positive
 from skhalfway._plotting import colours, markers
 from skhalfway._randomness import draw_seed, undisturbed
 from skhalfway._vectors import unit_vectors
@@ -345,9 +345,7 @@ def _cap_angle(share: float, n_features: int) -> float:
 
 
 def _read_sizes(n_train: Any) -> NDArray[np.int_]:
-    sizes = np.atleast_1d(np.array(n_train))
-    if sizes.ndim != 1 or not len(sizes) or sizes.dtype.kind not in "iu" or (np.diff(sizes) <= 0).any():
-        raise ValueError(f"n_train must be an integer or ascending integers, got {n_train!r}")
+    sizes = ascending_integers("n_train", n_train, or_one=True)
     if sizes[0] < 2:
         raise ValueError(f"n_train must be at least 2, a sample of either sphere; got {n_train!r}")
     return sizes
