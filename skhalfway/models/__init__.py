@@ -7,5 +7,6 @@ type of estimator.
 from skhalfway.models._as_model import as_model
 from skhalfway.models._model import Model
 from skhalfway.models._registry import NotDifferentiableError, register_module, to_module
+from skhalfway.models._warnings import ModelWarning
 
-__all__ = ["Model", "NotDifferentiableError", "as_model", "register_module", "to_module"]
+__all__ = ["Model", "ModelWarning", "NotDifferentiableError", "as_model", "register_module", "to_module"]
