@@ -58,8 +58,11 @@ def read_samples(estimator: Any, X: Any, *, reset: bool) -> NDArray[Any]:
     checks: dict[str, Any] = {"dtype": FLOATS, "allow_nd": True, "ensure_all_finite": "allow-nan"}
     # The first axis of an image holds channels: only rows have a width to compare.
     if not reset and getattr(X, "ndim", 2) > 2:
-        return check_array(X, **checks, estimator=estimator, input_name="X")
-    return validate_data(estimator, X, **checks, reset=reset)
+        array = check_array(X, **checks, estimator=estimator, input_name="X")
+    else:
+        array = validate_data(estimator, X, **checks, reset=reset)
+    # torch takes no negative strides, such as those of X[::-1]
+    return np.ascontiguousarray(array)
 
 
 class Frame:
@@ -179,6 +182,11 @@ def round_towards(values: NDArray[Any], anchor: NDArray[Any], dtype: Any) -> NDA
 def positions(labels: Any, classes: NDArray[Any]) -> NDArray[np.intp]:
     """Index in ``classes`` of each label; -1 where it is not there."""
     labels = np.asarray(labels)
+    if labels.dtype == object:
+        labels = np.asarray(labels.tolist())
+    if labels.dtype == object or (labels.dtype.kind in "biuf") != (classes.dtype.kind in "biuf"):
+        # numbers and strings do not sort together
+        return np.full(labels.shape, -1, dtype=np.intp)
     order = np.argsort(classes)
     place = np.searchsorted(classes, labels, sorter=order)
     found = order[np.minimum(place, len(order) - 1)]

@@ -26,6 +26,7 @@ from skhalfway.attacks._problem import Outcome
 from skhalfway.attacks._queries import Queries, begin
 from skhalfway.models._kinds import is_art_classifier
 from skhalfway.models._torch import device_of, dtype_of
+from skhalfway.models._views import with_part
 
 if TYPE_CHECKING:
     from skhalfway.attacks._problem import Problem
@@ -93,7 +94,7 @@ def _wrappers(
     # decision-based attacks hand on float64, which a module of float32 refuses: ours below casts
     own = region.unit is None
     if is_art_classifier(model.estimator) and not decisions and own:
-        yield model.estimator
+        yield model._called
     shape = region.X.shape[1:]
     if model.has_gradient:
         yield PyTorchClassifier(
@@ -175,12 +176,15 @@ def run(
     y_is_target = class_.__name__ in _Y_IS_TARGET
     if targeted and "targeted" not in names and not y_is_target:
         raise ValueError(f"ART's {class_.__name__} has no targeted form; call generate without target")
-    own = not isinstance(attack, type) and attack.estimator is estimator
+    own = not isinstance(attack, type) and attack.estimator is model.estimator and estimator is model._called
     own = own and getattr(attack, "targeted", targeted) == targeted
     # a pool of threads costs more than it gives where rows are asked for one at a time
     threads = threadpool_limits(1) if decisions else nullcontext()
     with global_randomness(seed), model.evaluating(), threads:
-        bound: EvasionAttack = attack if own else class_(estimator, **params)
+        # an attack of its own would switch the user's classifier
+        bound: EvasionAttack = (
+            with_part(attack, attack.estimator, estimator) if own else class_(estimator, **params)
+        )
         X32, one_hot = X.astype(np.float32), np.eye(n_classes, dtype=np.float32)[labels]
         X_adv = X32.copy()
         if decisions:

@@ -12,6 +12,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from skhalfway._inputs import Frame, check_labels, container_of, read_samples
+from skhalfway._randomness import own_rng, undisturbed
 from skhalfway.attacks._budget import spread_of, spread_seen
 from skhalfway.attacks._constraints import Constraints, Header
 from skhalfway.attacks._parameters import KINDS, automatic, check_parameters, make_attack
@@ -350,6 +351,11 @@ class AdversarialGenerator(OneToOneFeatureMixin, TransformerMixin, BaseEstimator
     def _generate(self, X: Any, y: Any = None, target: Any = None) -> tuple[Outcome, Any]:
         check_is_fitted(self)
         check_parameters(self)
+        rng = own_rng(self.random_state)
+        with undisturbed():
+            return self._generate_with(rng, X, y, target)
+
+    def _generate_with(self, rng: np.random.RandomState, X: Any, y: Any, target: Any) -> tuple[Outcome, Any]:
         if y is not None and target is not None:
             raise ValueError("generate takes y (labels to leave) or target (labels to reach), not both")
         fitted = hasattr(self, "estimator_")
@@ -368,7 +374,7 @@ class AdversarialGenerator(OneToOneFeatureMixin, TransformerMixin, BaseEstimator
             labels = check_labels(y, classes, len(array))
         else:
             labels = model.predict(array)
-        outcome = self._attack(model, region, labels, len(classes), targeted=target is not None)
+        outcome = self._attack(model, region, labels, len(classes), targeted=target is not None, rng=rng)
         return outcome, container_of(X)(outcome.X_adv)
 
     def set_params(self, **params: Any) -> AdversarialGenerator:
@@ -445,11 +451,12 @@ class AdversarialGenerator(OneToOneFeatureMixin, TransformerMixin, BaseEstimator
         n_classes: int,
         *,
         targeted: bool = False,
+        rng: np.random.RandomState | None = None,
     ) -> Outcome:
         """Adversarial samples for checked input, in X's shape and float type."""
         partners = getattr(self, "_partners", None)
         problem = Problem(model, region, labels, n_classes, targeted, partners)
-        rng = check_random_state(self.random_state)
+        rng = own_rng(self.random_state) if rng is None else rng
         if not isinstance(self.attack, str):
             return self._run_art(problem, rng)
         name = automatic(model, self.norm) if self.attack == "auto" else self.attack

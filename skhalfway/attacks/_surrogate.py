@@ -150,7 +150,7 @@ class Surrogate:
         model = as_model(estimator.fit(scale(points), answers))
         if not model.has_gradient:
             raise TypeError(f"attack_params['estimator'] must have a gradient, but {model.why_black_box}")
-        return as_model(_Logits(model, scale, seen, n_classes), classes=np.arange(n_classes))
+        return as_model(_Logits(model, scale, seen, n_classes), classes=np.arange(n_classes), output="logits")
 
     @staticmethod
     def _signs(

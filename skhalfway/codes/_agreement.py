@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import adjusted_mutual_info_score
 
+from skhalfway._randomness import leaving_no_trace
 from skhalfway._text import short, table
 from skhalfway.codes._codemap import CodeMap, fitted_map
 from skhalfway.codes._network import joined
@@ -105,6 +106,7 @@ class CodeAgreement:
         return table(head, rows)
 
 
+@leaving_no_trace
 def code_agreement(first: CodeMap, second: CodeMap, X: Any) -> CodeAgreement:
     """Compare how two networks encode the same samples, for each pair of their layers.
 

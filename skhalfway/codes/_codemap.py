@@ -15,7 +15,7 @@ from sklearn.utils.validation import _check_feature_names_in, check_is_fitted, c
 
 from skhalfway._checks import check_integer
 from skhalfway._inputs import Frame, read_samples
-from skhalfway._randomness import draw_seed
+from skhalfway._randomness import draw_seed, leaving_no_trace
 from skhalfway._vectors import unit_vectors
 from skhalfway.codes._drift import Drift
 from skhalfway.codes._homogeneity import Homogeneity, contingency, resampled, shuffled
@@ -236,6 +236,7 @@ class CodeMap(TransformerMixin, BaseEstimator):
             )
         return self
 
+    @leaving_no_trace
     def transform(self, X: Any) -> NDArray[np.intp]:
         """Find the codes of samples.
 
@@ -259,6 +260,7 @@ class CodeMap(TransformerMixin, BaseEstimator):
         check_is_fitted(self)
         return self._codes(self._read(X, reset=False))
 
+    @leaving_no_trace
     def homogeneity(self, X: Any, y: Any, *, n_bootstrap: int = 200, n_shuffles: int = 100) -> Homogeneity:
         """Measure how far classes share codes, layer by layer.
 
@@ -319,6 +321,7 @@ class CodeMap(TransformerMixin, BaseEstimator):
             shuffled=shuffled(counts, n_shuffles, rng),
         )
 
+    @leaving_no_trace
     def drift(self, X: Any, X_adv: Any) -> Drift:
         """Measure how far perturbed samples move on the maps, layer by layer.
 

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from sklearn.utils import check_array, check_consistent_length, check_random_state, column_or_1d
 
 from skhalfway._inputs import FLOATS
+from skhalfway._randomness import leaving_no_trace
 from skhalfway._vectors import unit_vectors
 from skhalfway.halfway._gradients import unit_gradient
 from skhalfway.halfway._pairs import nearest_other
@@ -56,6 +57,7 @@ def legitimate_directions(X: Any, y: Any) -> NDArray[Any]:
     return _unit(points[nearest].astype(float) - points, points.dtype)
 
 
+@leaving_no_trace
 def adversarial_directions(estimator: Any, X: Any, y: Any) -> NDArray[Any]:
     """Unit vectors along which a classifier's cross-entropy rises most.
 

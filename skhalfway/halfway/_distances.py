@@ -12,6 +12,7 @@ from sklearn.utils import check_array
 
 from skhalfway._checks import check_positive
 from skhalfway._inputs import FLOATS
+from skhalfway._randomness import leaving_no_trace
 from skhalfway.halfway._crossings import check_tol, trace_all
 from skhalfway.halfway._directions import legitimate_directions, random_directions
 from skhalfway.halfway._gradients import unit_gradient
@@ -130,6 +131,7 @@ class InterBoundaryDistance:
         )
 
 
+@leaving_no_trace
 def minimum_distance(
     estimator: Any, X: Any, directions: Any, *, max_distance: float, tol: float = 1e-3
 ) -> NDArray[np.float64]:
@@ -211,6 +213,7 @@ def minimum_distance(
     return _follow([model], points, directions, max_distance, tol)[0]
 
 
+@leaving_no_trace
 def inter_boundary_distance(
     source: Any,
     target: Any,

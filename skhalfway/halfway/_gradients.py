@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
 
+from skhalfway._randomness import leaving_no_trace
 from skhalfway.halfway._points import read_labelled, read_several_labelled
 from skhalfway.models import Model, NotDifferentiableError
 from skhalfway.models._collection import named
@@ -22,6 +23,7 @@ _BATCH = 256
 _DUAL = {np.inf: 1, 2: 2, 1: np.inf}
 
 
+@leaving_no_trace
 def loss_gradient(estimator: Any, X: Any, y: Any) -> NDArray[Any]:
     """Gradient of a classifier's cross-entropy with respect to its input.
 
@@ -78,6 +80,7 @@ def loss_gradient(estimator: Any, X: Any, y: Any) -> NDArray[Any]:
     return gradient * _column(expit(margin).astype(gradient.dtype), gradient)
 
 
+@leaving_no_trace
 def gradient_size(estimator: Any, X: Any, y: Any, *, norm: float = 2) -> NDArray[np.float64]:
     """Size of a target's input gradients: how vulnerable it is to small perturbations.
 
@@ -142,6 +145,7 @@ def gradient_size(estimator: Any, X: Any, y: Any, *, norm: float = 2) -> NDArray
     return np.linalg.norm(_rows(gradient), _DUAL[float(norm)], axis=1)
 
 
+@leaving_no_trace
 def gradient_alignment(source: Any, target: Any, X: Any, y: Any) -> NDArray[np.float64]:
     """Cosine of the angle between the input gradients of two models.
 

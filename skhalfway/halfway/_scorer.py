@@ -14,6 +14,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from skhalfway._checks import check_positive
 from skhalfway._inputs import check_labels
+from skhalfway._randomness import leaving_no_trace
 from skhalfway.halfway._crossings import check_tol, trace_all
 from skhalfway.halfway._measurement import HalfwayMeasurement
 from skhalfway.halfway._pairs import check_pairs, sample_pairs
@@ -160,6 +161,7 @@ class HalfwayScorer(PathModels):
         self._fit_models(X, y)
         return self
 
+    @leaving_no_trace
     def measure(self, X: Any, y: Any) -> HalfwayMeasurement:
         """Find the crossings of all models on the same paths.
 
@@ -242,6 +244,7 @@ class HalfwayScorer(PathModels):
             )
         return agreement
 
+    @leaving_no_trace
     def predict_transfer(self, X: Any, y: Any, *, eps: float, norm: float = np.inf) -> NDArray[np.float64]:
         """Predict transfer rates, with no attack and no gradient.
 

@@ -8,10 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.model_selection import StratifiedShuffleSplit
 from sklearn.utils import _safe_indexing, check_consistent_length, check_random_state, column_or_1d
-from sklearn.utils.parallel import Parallel, delayed
+from sklearn.utils.parallel import delayed
 
 from skhalfway._checks import check_integer
 from skhalfway._inputs import check_labels
+from skhalfway._parallel import side_by_side
 from skhalfway.halfway._gradients import cross_entropy
 from skhalfway.halfway._points import read_points
 from skhalfway.models import as_model
@@ -128,4 +129,4 @@ def loss_variability(
         return cross_entropy(as_model(fitted, classes=classes), points, labels)
 
     jobs = (delayed(losses)(rows) for rows, _ in split.split(np.empty(len(y_train)), y_train))
-    return np.var(Parallel(n_jobs=n_jobs, prefer="threads")(jobs), axis=0)
+    return np.var(list(side_by_side(jobs, n_fits, n_jobs=n_jobs)), axis=0)

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import ExitStack
 from dataclasses import replace
 from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.utils import check_random_state
 from sklearn.utils.parallel import delayed
 
 from skhalfway._inputs import check_labels
+from skhalfway._randomness import own_rng, undisturbed
 from skhalfway.models._collection import named, predictions
 from skhalfway.transfer._counting import count
 from skhalfway.transfer._curve import TransferCurve
@@ -42,6 +41,14 @@ def read_budgets(eps: Any) -> list[float]:
 def measure(scorer: TransferScorer, X: Any, y: Any, eps: Any) -> TransferCurve:
     """What :meth:`TransferScorer.transfer_curve` gives."""
     budgets = read_budgets(eps)
+    rng = own_rng(scorer.random_state)
+    with undisturbed():
+        return _measure(scorer, X, y, budgets, rng)
+
+
+def _measure(
+    scorer: TransferScorer, X: Any, y: Any, budgets: list[float], rng: np.random.RandomState
+) -> TransferCurve:
     models, region, classes = scorer._start(X)
     generator = scorer._generator
     own_eps = None if isinstance(generator.attack, (str, type)) else getattr(generator.attack, "eps", None)
@@ -51,7 +58,7 @@ def measure(scorer: TransferScorer, X: Any, y: Any, eps: Any) -> TransferCurve:
             "give its class, and its parameters as attack_params"
         )
     regions = [replace(region, eps=budget) for budget in budgets]
-    labels, clean, control, adversarial = try_all(scorer, models, regions, y, classes)
+    labels, clean, control, adversarial = try_all(scorer, models, regions, y, classes, rng)
     # before any change
     control = np.concatenate([clean[None], control])
     adversarial = np.concatenate([np.broadcast_to(clean, (1, *adversarial.shape[1:])), adversarial])
@@ -75,6 +82,7 @@ def try_all(
     regions: list[Region],
     y: Any,
     classes: NDArray[Any],
+    rng: np.random.RandomState,
 ) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp], NDArray[np.intp]]:
     """Attack every model at every budget, and ask all models.
 
@@ -86,29 +94,22 @@ def try_all(
     """
     array = regions[0].X
     truth = None if y is None else check_labels(y, classes, len(array))
-    rng = check_random_state(scorer.random_state)
     state = rng.get_state()
     noisy = []
     for region in regions:
         rng.set_state(state)
         noisy.append(region.noise(rng))
     generators = scorer._generators(len(models), rng)
-    with ExitStack() as stack:
-        # outside the threads, which share the models
-        for model in models.values():
-            stack.enter_context(model.evaluating())
-        clean = predictions(models, array)
-        control = np.stack([predictions(models, noise) for noise in noisy])
-        labels = clean if truth is None else np.broadcast_to(truth, clean.shape)
-        # samples that can count for a source: only these are attacked
-        everything = scorer.condition == "all"
-        jobs = (
-            delayed(_attack_and_try)(
-                name, models, one, regions, label, len(classes), everything | (own == label)
-            )
-            for name, one, label, own in zip(models, generators, labels, clean, strict=True)
-        )
-        adversarial = np.stack(list(scorer._parallel(jobs, len(models), "attack")), axis=1)
+    clean = predictions(models, array)
+    control = np.stack([predictions(models, noise) for noise in noisy])
+    labels = clean if truth is None else np.broadcast_to(truth, clean.shape)
+    # samples that can count for a source: only these are attacked
+    everything = scorer.condition == "all"
+    jobs = (
+        delayed(_attack_and_try)(name, models, one, regions, label, len(classes), everything | (own == label))
+        for name, one, label, own in zip(models, generators, labels, clean, strict=True)
+    )
+    adversarial = np.stack(list(scorer._parallel(jobs, len(models), "attack")), axis=1)
     return labels, clean, control, adversarial
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from contextlib import ExitStack
 from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
@@ -12,15 +11,16 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import clone
 from sklearn.exceptions import UndefinedMetricWarning
-from sklearn.utils import check_random_state
 from sklearn.utils.parallel import delayed
 from sklearn.utils.validation import check_is_fitted
 
 from skhalfway._inputs import Frame, check_labels, read_samples
+from skhalfway._randomness import draw_seed, own_rng, undisturbed
 from skhalfway.attacks import AdversarialGenerator
 from skhalfway.attacks._budget import spread_of, spread_seen
 from skhalfway.attacks._parameters import check_unattached
-from skhalfway.models import Model, as_model
+from skhalfway.models import Model
+from skhalfway.models._as_model import seen_as
 from skhalfway.models._collection import ModelCollection, named
 from skhalfway.transfer._counting import count
 from skhalfway.transfer._matrix import CONDITIONS, TransferMatrix
@@ -230,8 +230,10 @@ class TransferScorer(ModelCollection):
         """
         from skhalfway.transfer._measure import try_all
 
-        models, region, classes = self._start(X)
-        labels, clean, (control,), (adversarial,) = try_all(self, models, [region], y, classes)
+        rng = own_rng(self.random_state)
+        with undisturbed():
+            models, region, classes = self._start(X)
+            labels, clean, (control,), (adversarial,) = try_all(self, models, [region], y, classes, rng)
         return count(tuple(models), labels, clean, control, adversarial, self.condition)
 
     def transfer_curve(self, X: Any, y: Any = None, *, eps: Sequence[float]) -> TransferCurve:
@@ -318,15 +320,14 @@ class TransferScorer(ModelCollection):
         >>> round(float(scores.mean()), 2)
         0.92
         """
-        models, region, classes = self._start(X)
-        array = region.X
-        truth = check_labels(y, classes, len(array))
-        judged = as_model(estimator, classes=classes).reading(Frame.of(X))
-        generators = self._generators(len(models), check_random_state(self.random_state))
-        right = judged.predict(array) == truth
-        with ExitStack() as stack:
-            for model in models.values():
-                stack.enter_context(model.evaluating())
+        rng = own_rng(self.random_state)
+        with undisturbed():
+            models, region, classes = self._start(X)
+            array = region.X
+            truth = check_labels(y, classes, len(array))
+            judged = seen_as(estimator, classes).reading(Frame.of(X))
+            generators = self._generators(len(models), rng)
+            right = judged.predict(array) == truth
             pairs = zip(models.items(), generators, strict=True)
             sources = [(name, model, g) for (name, model), g in pairs if model.estimator is not estimator]
             jobs = (
@@ -367,9 +368,9 @@ class TransferScorer(ModelCollection):
         return AdversarialGenerator() if self.generator is None else self.generator
 
     def _generators(self, n: int, rng: np.random.RandomState) -> list[AdversarialGenerator]:
-        """One generator for each source, seeded where only this object is."""
+        """One generator for each source, seeded where it has no seed of its own."""
         generators = [clone(self._generator) for _ in range(n)]
-        if self.random_state is not None and self._generator.random_state is None:
+        if self._generator.random_state is None:
             for generator in generators:
-                generator.random_state = int(rng.randint(np.iinfo(np.int32).max))
+                generator.random_state = draw_seed(rng)
         return generators
