@@ -82,6 +82,7 @@ class _Job:
         except BaseException as error:
             if isinstance(error, KeyboardInterrupt) or not crew.here:
                 raise
+            crew.stop()
             return _Failure(error)
         finally:
             _OF_THREAD.crew = outer
@@ -118,7 +119,6 @@ def _until_failure(results: Iterator[Any], crew: _Crew) -> Iterator[Any]:
     try:
         for result in results:
             if isinstance(result, _Failure):
-                crew.stop()
                 # those that were stopped may come before the one that failed
                 if failure is None or isinstance(failure, Stopped):
                     failure = result.error

@@ -35,6 +35,10 @@ _RESHAPES = {
 }
 
 
+class UnreadableError(ValueError):
+    """A module's output cannot be read as logits."""
+
+
 class BeforeProbability(TorchFunctionMode):
     """Notes what sigmoid and softmax are applied to, so that the logits before the last of them are known."""
 
@@ -95,7 +99,7 @@ def pick(output: Any, n_samples: int, n_classes: int | None, name: str) -> torch
             f"{name} returns {_told(output)}; a tensor of logits, shape (n_samples, n_classes), is needed"
         )
     told = ", ".join(f"{key}: {_told(part)}" for key, part in list(parts.items())[:5])
-    raise ValueError(
+    raise UnreadableError(
         f"{name} returns a {type(output).__name__} of {told} for {n_samples} samples, and "
         f"{'none' if not fits else 'more than one'} of these can be the logits; wrap the module in one "
         "that returns its logits alone, a tensor of shape (n_samples, n_classes)"
@@ -110,7 +114,7 @@ def as_columns(output: torch.Tensor, n_samples: int, name: str) -> torch.Tensor:
         return output
     width = _width(output, n_samples)
     if width is None:
-        raise ValueError(
+        raise UnreadableError(
             f"{name} returns shape {tuple(output.shape)} for {n_samples} samples; logits of shape "
             f"({n_samples}, n_classes), or ({n_samples},) for two classes, are needed. Wrap the module in "
             "one that returns these"

@@ -94,19 +94,21 @@ class TorchModel(Model):
         return x
 
     def _logits(self, x: torch.Tensor) -> torch.Tensor:
+        from skhalfway.models._outputs import UnreadableError
+
         if not self._looked:
             self._look(x)
         x = x.clone() if self._writes_input else x
         try:
             return self._in_batches(x)
-        except _REFUSALS:
-            if len(x) != 1:
+        except _REFUSALS as error:
+            if len(x) != 1 or isinstance(error, UnreadableError):
                 raise
             z = self._in_batches(x.repeat_interleave(2, dim=0))[:1]
         if not self._warned_of_one:
             self._warned_of_one = True
             warnings.warn(
-                f"{self._told} refuses a sample alone, which was given twice instead: its answers depend on the "
+                f"{self._told} refuses a sample alone, so it was given twice; its answers depend on the "
                 "other samples of the batch, as with batch statistics that are not tracked, and say little",
                 ModelWarning,
                 stacklevel=2,

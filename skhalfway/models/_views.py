@@ -212,7 +212,8 @@ def _net_view(net: Any) -> Any:
     twin.__dict__.update(net.__dict__)
     for name, value in net.__dict__.items():
         if isinstance(value, nn.Module) and name.endswith("_"):
-            twin.__dict__[name] = evaluation_view(value)
+            view = evaluation_view(value)
+            twin.__dict__[name] = view if is_view(view) else _SwitchedWhenCalled(value)
     if net.iterator_valid is torch.utils.data.DataLoader:
         # a loader draws a seed each time it is gone through, from the global generator by default
         twin.__dict__.setdefault("iterator_valid__generator", torch.Generator())
@@ -254,6 +255,18 @@ class _Switched:
 
 
 _SWITCHED = _Switched()
+
+
+class _SwitchedWhenCalled(nn.Module):
+    """A module that cannot be viewed, out of the reach of those who would switch it."""
+
+    def __init__(self, module: nn.Module) -> None:
+        super().__init__()
+        self.__dict__["module"] = module
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        with switched(self.__dict__["module"]):
+            return self.__dict__["module"](*args, **kwargs)
 
 
 @contextmanager
