@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 from sklearn.utils import check_array
 from sklearn.utils.validation import validate_data
 
+from skhalfway._text import shown
+
 FLOATS = [np.float64, np.float32, np.float16]
 
 
@@ -118,7 +120,7 @@ def _holds_categories(column: Any) -> bool:
     from pandas.api.types import infer_dtype, is_bool_dtype, is_datetime64_any_dtype, is_numeric_dtype
 
     if is_datetime64_any_dtype(column.dtype) or getattr(column.dtype, "kind", "") == "m":
-        raise TypeError(f"column {column.name!r} holds times; turn them into numbers")
+        raise TypeError(f"column {shown(column.name)} holds times; turn them into numbers")
     if is_bool_dtype(column.dtype):
         return True
     if column.dtype != object:
@@ -197,7 +199,7 @@ def check_labels(y: Any, classes: NDArray[Any], n_samples: int, *, name: str = "
     if indices is None or (indices < 0).any():
         strange = y if indices is None else y[indices < 0]
         raise ValueError(
-            f"{name} holds labels that are not among the classes {classes.tolist()}: "
-            f"{np.unique(strange)[:5].tolist()}"
+            f"{name} holds labels that are not among the classes {shown(classes)}: "
+            f"{shown(np.unique(strange)[:5])}"
         )
     return indices

@@ -16,6 +16,7 @@ from sklearn.utils import check_random_state, resample
 
 from skhalfway._blocks import blocks
 from skhalfway._randomness import draw_seed
+from skhalfway._text import shown
 
 LABELS = [str(label) for label in range(10)]
 
@@ -133,7 +134,7 @@ def load_images(
     (dtype('float32'), 0.0, 1.0)
     """
     if name not in NAMES:
-        raise ValueError(f"name must be one of {NAMES}, got {name!r}")
+        raise ValueError(f"name must be one of {NAMES}, got {shown(name)}")
     _check_size("train_size", train_size)
     _check_size("test_size", test_size)
     rng = check_random_state(random_state)
@@ -168,7 +169,7 @@ def _check_size(name: str, size: Any) -> None:
     whole = isinstance(size, Integral) and not isinstance(size, bool) and int(size) >= 1
     fraction = isinstance(size, Real) and not isinstance(size, Integral) and 0 < float(size) < 1
     if not (whole or fraction):
-        raise ValueError(f"{name} must be an integer >= 1, a fraction in (0, 1) or None, got {size!r}")
+        raise ValueError(f"{name} must be an integer >= 1, a fraction in (0, 1) or None, got {shown(size)}")
 
 
 def _read(
@@ -213,7 +214,7 @@ def _read(
     labels = np.char.strip(target.astype(str), "'\"")
     strange = np.setdiff1d(labels, LABELS)
     if len(strange):
-        raise unexpected(f"the labels {strange[:5].tolist()}", "0 to 9")
+        raise unexpected(f"the labels {shown(strange[:5])}", "0 to 9")
     return pixels, labels.astype(np.int64)
 
 
@@ -225,7 +226,7 @@ def _subset(
         return rows
     n_samples = int(size) if isinstance(size, Integral) else round(size * len(rows))
     if not 1 <= n_samples <= len(rows):
-        raise ValueError(f"{name}={size!r} asks for {n_samples} images, but there are {len(rows)}")
+        raise ValueError(f"{name}={shown(size)} asks for {n_samples} images, but there are {len(rows)}")
     return resample(rows, replace=False, n_samples=n_samples, random_state=seed, stratify=y[rows])
 
 

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from sklearn.frozen import FrozenEstimator
 from threadpoolctl import threadpool_limits
 
+from skhalfway._text import shown
 from skhalfway.attacks._problem import Outcome
 from skhalfway.attacks._queries import Queries, begin
 from skhalfway.models._kinds import is_art_classifier
@@ -140,7 +141,7 @@ def run(
     if region.carried is not None:
         raise ValueError(
             "attacks of ART take numbers only, but X holds categories or missing values; "
-            f"encode them, or give one of skhalfway's own attacks, not {attack!r}"
+            f"encode them, or give one of skhalfway's own attacks, not {shown(attack)}"
         )
     # Without bounds ART still needs a finite range: one that no point of the ball leaves.
     low, high = X.min() - region.eps, X.max() + region.eps

@@ -12,6 +12,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from skhalfway._inputs import Frame, check_labels, container_of, read_samples
+from skhalfway._text import shown
 from skhalfway.attacks._budget import spread_of, spread_seen
 from skhalfway.attacks._constraints import Constraints, Header
 from skhalfway.attacks._parameters import KINDS, automatic, check_parameters, make_attack
@@ -417,7 +418,7 @@ class AdversarialGenerator(OneToOneFeatureMixin, TransformerMixin, BaseEstimator
         classes = np.arange(model.n_outputs(X)) if model.classes_ is None else model.classes_
         if len(classes) < 2:
             raise ValueError(
-                f"the source knows one class, {classes.tolist()}; there must be at least 2 to be fooled"
+                f"the source knows one class, {shown(classes)}; there must be at least 2 to be fooled"
             )
         return classes
 

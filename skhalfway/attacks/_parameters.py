@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from skhalfway._checks import check_integer
+from skhalfway._text import shown
 from skhalfway.attacks._budget import EPS_UNITS, check_eps
 from skhalfway.attacks._constraints import Constraints
 from skhalfway.attacks._problem import Attack, Settings
@@ -70,16 +71,16 @@ def check_parameters(generator: AdversarialGenerator) -> None:
     if size is not None and (
         not isinstance(size, Real) or isinstance(size, bool) or not 0 < float(size) < np.inf
     ):
-        raise ValueError(f"step_size must be a finite number > 0, got {size!r}")
+        raise ValueError(f"step_size must be a finite number > 0, got {shown(size)}")
     norm = generator.norm
     if not isinstance(norm, Real) or isinstance(norm, bool) or norm not in NORMS:
-        raise ValueError(f"norm must be np.inf, 2 or 1, got {norm!r}")
+        raise ValueError(f"norm must be np.inf, 2 or 1, got {shown(norm)}")
     if generator.eps_unit not in EPS_UNITS:
-        raise ValueError(f"eps_unit must be one of {list(EPS_UNITS)}, got {generator.eps_unit!r}")
+        raise ValueError(f"eps_unit must be one of {list(EPS_UNITS)}, got {shown(generator.eps_unit)}")
     if generator.constraints is not None and not isinstance(generator.constraints, Constraints):
-        raise TypeError(f"constraints must be a Constraints or None, got {generator.constraints!r}")
+        raise TypeError(f"constraints must be a Constraints or None, got {shown(generator.constraints)}")
     if generator.attack_params is not None and not isinstance(generator.attack_params, dict):
-        raise TypeError(f"attack_params must be a dict or None, got {generator.attack_params!r}")
+        raise TypeError(f"attack_params must be a dict or None, got {shown(generator.attack_params)}")
     kind = KINDS.get(generator.attack) if isinstance(generator.attack, str) else None
     check_eps(generator.eps, infinite=kind is not None and kind.nearest)
     if not isinstance(generator.attack, str):
@@ -88,7 +89,7 @@ def check_parameters(generator: AdversarialGenerator) -> None:
         make_attack(generator, generator.attack)
     elif generator.attack != "auto":
         raise ValueError(
-            f"unknown attack {generator.attack!r}; give 'auto', {', '.join(map(repr, KINDS))}, "
+            f"unknown attack {shown(generator.attack)}; give 'auto', {', '.join(map(repr, KINDS))}, "
             "or a class or an instance of an ART evasion attack"
         )
     elif generator.attack_params:
@@ -104,9 +105,9 @@ def check_unattached(generator: Any, instead: str, allowed: str = "an Adversaria
     if generator is None:
         return
     if not isinstance(generator, AdversarialGenerator):
-        raise TypeError(f"generator must be {allowed}, got {generator!r}")
+        raise TypeError(f"generator must be {allowed}, got {shown(generator)}")
     if generator.estimator is not None:
-        raise ValueError(f"generator.estimator must be None, got {generator.estimator!r}; {instead}")
+        raise ValueError(f"generator.estimator must be None, got {shown(generator.estimator)}; {instead}")
     check_parameters(generator)
 
 
@@ -115,7 +116,7 @@ def make_attack(generator: AdversarialGenerator, name: str) -> Attack:
     kind = KINDS[name]
     if generator.norm not in kind.norms:
         allowed = " or ".join("np.inf" if norm == np.inf else str(norm) for norm in kind.norms)
-        raise ValueError(f"attack={name!r} knows norm {allowed}, got {generator.norm!r}")
+        raise ValueError(f"attack={name!r} knows norm {allowed}, got {shown(generator.norm)}")
     if not kind.restarts and (generator.n_restarts != 1 or generator.random_start):
         raise ValueError(
             f"attack={name!r} knows no n_restarts and random_start; "
@@ -127,7 +128,7 @@ def make_attack(generator: AdversarialGenerator, name: str) -> Attack:
     unknown = sorted(set(params) - set(allowed_params))
     if unknown:
         raise ValueError(
-            f"attack_params {unknown} are unknown to attack={name!r}, which takes {allowed_params}"
+            f"attack_params {shown(unknown)} are unknown to attack={name!r}, which takes {allowed_params}"
         )
     settings = Settings(
         max_iter=int(generator.max_iter),
@@ -156,7 +157,7 @@ def _check_art_attack(generator: AdversarialGenerator) -> None:
     if not issubclass(class_, EvasionAttack):
         raise TypeError(
             "attack must be a string, or a class or an instance of an ART evasion attack, "
-            f"got {generator.attack!r}"
+            f"got {shown(generator.attack)}"
         )
     if generator.n_restarts != 1 or generator.random_start:
         raise ValueError(
@@ -173,7 +174,8 @@ def _check_art_attack(generator: AdversarialGenerator) -> None:
         theirs = np.inf if theirs == "inf" else theirs
         if isinstance(theirs, Real) and (not isinstance(ours, Real) or theirs != ours):
             raise ValueError(
-                f"the attack has {name}={theirs} but the generator {name}={ours}; give both the same"
+                f"the attack has {name}={shown(theirs)} but the generator {name}={shown(ours)}; "
+                "give both the same"
             )
 
 
@@ -184,5 +186,6 @@ def _check_art_params(generator: AdversarialGenerator, class_: Any) -> None:
     unknown = sorted(set(generator.attack_params or {}) - set(allowed))
     if unknown:
         raise ValueError(
-            f"attack_params {unknown} are not parameters of ART's {class_.__name__}, which takes {allowed}"
+            f"attack_params {shown(unknown)} are not parameters of ART's {class_.__name__}, which takes "
+            f"{shown(allowed, 150)}"
         )

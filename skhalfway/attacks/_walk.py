@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skhalfway._checks import check_integer, check_positive
+from skhalfway._text import shown
 from skhalfway.attacks._queries import Queries
 
 _TOLERANCE = 0.03  # of the binary search, as a share of the distance
@@ -101,5 +102,5 @@ def check_walk(n_directions: Any, radius: Any, sparse: Any) -> tuple[int, float,
     check_integer("attack_params['n_directions']", n_directions)
     check_positive("attack_params['radius']", radius)
     if not isinstance(sparse, (bool, np.bool_)):
-        raise ValueError(f"attack_params['sparse'] must be True or False, got {sparse!r}")
+        raise ValueError(f"attack_params['sparse'] must be True or False, got {shown(sparse)}")
     return int(n_directions), float(radius), bool(sparse)

@@ -16,6 +16,7 @@ from sklearn.utils.validation import _check_feature_names_in, check_is_fitted, c
 from skhalfway._checks import check_integer
 from skhalfway._inputs import Frame, read_samples
 from skhalfway._randomness import draw_seed
+from skhalfway._text import shown
 from skhalfway._vectors import unit_vectors
 from skhalfway.codes._drift import Drift
 from skhalfway.codes._homogeneity import Homogeneity, contingency, resampled, shuffled
@@ -229,8 +230,8 @@ class CodeMap(TransformerMixin, BaseEstimator):
         coarse = [name for name, part in self._layer_maps.items() if part.unexplained_variance > _COARSE]
         if coarse:
             warnings.warn(
-                f"more than {_COARSE:.0%} of the variance of layers {coarse} is within units of their maps, "
-                f"shape={self.shape}; use a larger shape",
+                f"more than {_COARSE:.0%} of the variance of layers {shown(coarse)} is within units of their "
+                f"maps, shape={self.shape}; use a larger shape",
                 CoarseMapWarning,
                 stacklevel=2,
             )
@@ -297,14 +298,14 @@ class CodeMap(TransformerMixin, BaseEstimator):
         check_consistent_length(X, y)
         classes, labels = np.unique(y, return_inverse=True)
         if len(classes) < 2:
-            raise ValueError(f"homogeneity compares classes, but y holds one only: {classes.tolist()}")
+            raise ValueError(f"homogeneity compares classes, but y holds one only: {shown(classes)}")
         codes = self._codes(self._read(X, reset=False))
         counts = contingency(codes, labels, self._shape[0] * self._shape[1])
         n_codes = (counts.sum(axis=2) > 0).sum(axis=1)
         few = [name for name, n in zip(self.layers_, n_codes, strict=True) if n < len(classes)]
         if few:
             warnings.warn(
-                f"{len(classes)} classes must share the codes of layers {few}, which are fewer; "
+                f"{len(classes)} classes must share the codes of layers {shown(few)}, which are fewer; "
                 "use a larger shape",
                 CoarseMapWarning,
                 stacklevel=2,
@@ -390,14 +391,14 @@ class CodeMap(TransformerMixin, BaseEstimator):
         check_network(self.estimator)
         shape = self.shape
         if not isinstance(shape, (tuple, list)) or len(shape) != 2:
-            raise ValueError(f"shape must be (n_rows, n_columns), got {shape!r}")
+            raise ValueError(f"shape must be (n_rows, n_columns), got {shown(shape)}")
         for side in shape:
             check_integer("each side of shape", side)
         if shape[0] * shape[1] < 2:
-            raise ValueError(f"a map needs at least 2 units, got shape={shape!r}")
+            raise ValueError(f"a map needs at least 2 units, got shape={shown(shape)}")
         check_integer("n_iter", self.n_iter)
         if self.pooling not in POOLINGS:
-            raise ValueError(f"pooling must be one of {list(POOLINGS)}, got {self.pooling!r}")
+            raise ValueError(f"pooling must be one of {list(POOLINGS)}, got {shown(self.pooling)}")
         layers = self.layers
         if isinstance(layers, str) and layers == "auto":
             return
@@ -408,13 +409,14 @@ class CodeMap(TransformerMixin, BaseEstimator):
             or not all(isinstance(name, str) for name in layers)
             or len(set(layers)) < len(layers)
         ):
-            raise ValueError(f'layers must be "auto" or a list of different names, got {layers!r}')
+            raise ValueError(f'layers must be "auto" or a list of different names, got {shown(layers)}')
 
     def _read(self, X: Any, *, reset: bool) -> NDArray[Any]:
         frame = Frame.of(X)
         if frame is not None:
             raise TypeError(
-                f"a network takes numbers, but X has columns of categories: {list(frame.names)}; encode them"
+                f"a network takes numbers, but X has columns of categories: {shown(list(frame.names))}; "
+                "encode them"
             )
         array = read_samples(self, X, reset=reset)
         assert_all_finite(array, input_name="X")

@@ -16,6 +16,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import nn
 
 from skhalfway._checks import check_integer, check_positive
+from skhalfway._text import shown
 
 
 class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
@@ -238,7 +239,7 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         if not isinstance(sizes, Sequence) or not all(
             isinstance(width, Integral) and not isinstance(width, bool) and width >= 1 for width in sizes
         ):
-            raise ValueError(f"hidden_layer_sizes must be a sequence of integers >= 1, got {sizes!r}")
+            raise ValueError(f"hidden_layer_sizes must be a sequence of integers >= 1, got {shown(sizes)}")
         check_positive("learning_rate", rate)
 
     def __sklearn_tags__(self) -> Any:

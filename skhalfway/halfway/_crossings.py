@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from sklearn.utils.parallel import Parallel, delayed
 
 from skhalfway._blocks import blocks
+from skhalfway._text import shown
 from skhalfway.halfway._points import read_points
 from skhalfway.models import Model, as_model
 from skhalfway.models._collection import named
@@ -168,7 +169,7 @@ def crossings(estimator: Any, A: Any, B: Any, *, tol: float = 1e-3) -> Crossings
 
 def check_tol(tol: float) -> None:
     if not isinstance(tol, Real) or isinstance(tol, bool) or not 0 < tol <= 1:
-        raise ValueError(f"tol must be a number in (0, 1], got {tol!r}")
+        raise ValueError(f"tol must be a number in (0, 1], got {shown(tol)}")
 
 
 def check_ends(A: NDArray[Any], B: NDArray[Any]) -> None:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from sklearn.utils import check_array, check_consistent_length, check_random_state, column_or_1d
 
 from skhalfway._inputs import FLOATS
+from skhalfway._text import shown
 from skhalfway._vectors import unit_vectors
 from skhalfway.halfway._gradients import unit_gradient
 from skhalfway.halfway._pairs import nearest_other
@@ -51,7 +52,7 @@ def legitimate_directions(X: Any, y: Any) -> NDArray[Any]:
     check_consistent_length(points, y)
     classes, labels = np.unique(y, return_inverse=True)
     if len(classes) < 2:
-        raise ValueError(f"samples of at least 2 classes are needed, but y holds only {classes.tolist()}")
+        raise ValueError(f"samples of at least 2 classes are needed, but y holds only {shown(classes)}")
     nearest = nearest_other(points.reshape(len(points), -1), labels)
     return _unit(points[nearest].astype(float) - points, points.dtype)
 

@@ -12,6 +12,7 @@ from sklearn.utils import check_array
 
 from skhalfway._checks import check_positive
 from skhalfway._inputs import FLOATS
+from skhalfway._text import shown
 from skhalfway.halfway._crossings import check_tol, trace_all
 from skhalfway.halfway._directions import legitimate_directions, random_directions
 from skhalfway.halfway._gradients import unit_gradient
@@ -295,7 +296,7 @@ def inter_boundary_distance(
     median distance to the source's boundary 1.14, to the target's 1.02, between them 0.123
     """
     if direction not in DIRECTIONS:
-        raise ValueError(f"direction must be one of {list(DIRECTIONS)}, got {direction!r}")
+        raise ValueError(f"direction must be one of {list(DIRECTIONS)}, got {shown(direction)}")
     check_tol(tol)
     if max_distance is not None:
         check_positive("max_distance", max_distance)

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
 
+from skhalfway._text import shown
 from skhalfway.halfway._points import read_labelled, read_several_labelled
 from skhalfway.models import Model, NotDifferentiableError
 from skhalfway.models._collection import named
@@ -137,7 +138,7 @@ def gradient_size(estimator: Any, X: Any, y: Any, *, norm: float = 2) -> NDArray
     C=100: 12.41
     """
     if not isinstance(norm, Real) or isinstance(norm, bool) or norm not in _DUAL:
-        raise ValueError(f"norm must be np.inf, 2 or 1, got {norm!r}")
+        raise ValueError(f"norm must be np.inf, 2 or 1, got {shown(norm)}")
     gradient = loss_gradient(estimator, X, y)
     return np.linalg.norm(_rows(gradient), _DUAL[float(norm)], axis=1)
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from sklearn.utils import check_array
 
 from skhalfway._inputs import round_towards
+from skhalfway._text import shown
 from skhalfway.halfway._tangents import Projection, check_manifold, projections
 
 _NOTHING = 1e-9  # of the whole
@@ -100,7 +101,7 @@ class _Part:
     def __post_init__(self) -> None:
         check_manifold(self.manifold)
         if self.norm not in (None, np.inf, 1, 2):
-            raise ValueError(f"norm must be None, np.inf, 2 or 1, got {self.norm!r}")
+            raise ValueError(f"norm must be None, np.inf, 2 or 1, got {shown(self.norm)}")
 
     def __call__(self, X_adv: NDArray[Any], X: NDArray[Any]) -> NDArray[Any]:
         """Valid samples for ``X_adv``, row by row, in X's float type."""

@@ -11,13 +11,14 @@ from sklearn.utils import check_array, check_consistent_length, check_random_sta
 from sklearn.utils.random import sample_without_replacement
 
 from skhalfway._checks import check_integer
+from skhalfway._text import shown
 
 PAIRS = ("random", "nearest", "within")
 
 
 def check_pairs(pairs: Any, n_pairs: Any) -> None:
     if pairs not in PAIRS:
-        raise ValueError(f"pairs must be one of {list(PAIRS)}, got {pairs!r}")
+        raise ValueError(f"pairs must be one of {list(PAIRS)}, got {shown(pairs)}")
     check_integer("n_pairs", n_pairs)
 
 
@@ -75,7 +76,7 @@ def sample_pairs(
     classes, labels = np.unique(y, return_inverse=True)
     if pairs != "within" and len(classes) < 2:
         raise ValueError(
-            f"pairs={pairs!r} needs samples of at least 2 classes, but y holds only {classes.tolist()}"
+            f"pairs={shown(pairs)} needs samples of at least 2 classes, but y holds only {shown(classes)}"
         )
     rng = check_random_state(random_state)
     if pairs == "nearest":
@@ -91,7 +92,7 @@ def _check_number(n_pairs: int, n_possible: int, pairs: str) -> None:
     if n_pairs > n_possible:
         raise ValueError(
             f"n_pairs={n_pairs}, but there are only {n_possible} pairs of two different points with "
-            f"pairs={pairs!r}; ask for fewer, or give more samples"
+            f"pairs={shown(pairs)}; ask for fewer, or give more samples"
         )
 
 

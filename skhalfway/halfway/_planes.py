@@ -13,7 +13,7 @@ from sklearn.utils.parallel import Parallel, delayed
 
 from skhalfway._blocks import blocks
 from skhalfway._checks import check_integer
-from skhalfway._text import short, table
+from skhalfway._text import short, shown, table
 from skhalfway.halfway._points import read_several
 from skhalfway.models import Model
 from skhalfway.models._collection import named
@@ -297,7 +297,7 @@ def decision_regions(
 def check_grid(resolution: Any, padding: Any) -> None:
     check_integer("resolution", resolution, 2)
     if not isinstance(padding, Real) or isinstance(padding, bool) or not 0 <= float(padding) < np.inf:
-        raise ValueError(f"padding must be a finite number >= 0, got {padding!r}")
+        raise ValueError(f"padding must be a finite number >= 0, got {shown(padding)}")
 
 
 def predict(models: dict[str, Model], points: NDArray[Any], n_jobs: int | None) -> NDArray[np.intp]:

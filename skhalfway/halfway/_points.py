@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skhalfway._inputs import Frame, check_labels, read_samples
+from skhalfway._text import shown
 from skhalfway.models import Model, as_model
 from skhalfway.models._collection import ModelCollection
 from skhalfway.models._reader import reader_of
@@ -21,8 +22,8 @@ def read_points(reader: Any, X: Any, *, reset: bool, name: str = "X") -> NDArray
     frame = Frame.of(X)
     if frame is not None:
         raise ValueError(
-            f"{name} has columns of categories, {list(frame.names)}, and no point lies halfway between two; "
-            "encode them as numbers, or leave them out"
+            f"{name} has columns of categories, {shown(list(frame.names))}, and no point lies halfway "
+            "between two; encode them as numbers, or leave them out"
         )
     points = read_samples(reader, X, reset=reset)
     if np.isnan(points).any():

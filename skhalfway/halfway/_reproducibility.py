@@ -13,7 +13,7 @@ from sklearn.utils import check_consistent_length, check_random_state, column_or
 
 from skhalfway._blocks import blocks
 from skhalfway._checks import check_integer
-from skhalfway._text import table
+from skhalfway._text import shown, table
 from skhalfway.halfway._planes import (
     axes,
     check_grid,
@@ -113,7 +113,7 @@ class Reproducibility:
         names = pd.Index(self.names)
         if value is not None:
             if value not in ("scores", "standard_errors"):
-                raise ValueError(f"value must be None, 'scores' or 'standard_errors', got {value!r}")
+                raise ValueError(f"value must be None, 'scores' or 'standard_errors', got {shown(value)}")
             return pd.DataFrame(
                 getattr(self, value), index=names.rename("model"), columns=names.rename("other")
             )
@@ -270,7 +270,7 @@ def _drawer_by_class(X: NDArray[Any], y: Any) -> Callable[[int, np.random.Random
     classes, labels, counts = np.unique(y, return_inverse=True, return_counts=True)
     if len(classes) < 3:
         raise ValueError(
-            f"y holds {len(classes)} classes, {classes.tolist()}, and triplets are of 3; leave y out to "
+            f"y holds {len(classes)} classes, {shown(classes)}, and triplets are of 3; leave y out to "
             "draw any three samples"
         )
     order, begins = np.argsort(labels, kind="stable"), np.cumsum(counts) - counts

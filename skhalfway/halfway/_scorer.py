@@ -14,6 +14,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from skhalfway._checks import check_positive
 from skhalfway._inputs import check_labels
+from skhalfway._text import shown
 from skhalfway.halfway._crossings import check_tol, trace_all
 from skhalfway.halfway._measurement import HalfwayMeasurement
 from skhalfway.halfway._pairs import check_pairs, sample_pairs
@@ -208,8 +209,8 @@ class HalfwayScorer(PathModels):
         counted = np.stack([(trace.labels[:, [0, -1]] == labels[pairs]).all(axis=1) for trace in traces])
         for name in (name for name, counts in zip(models, counted, strict=True) if not counts.any()):
             warnings.warn(
-                f"model {name!r} classifies both samples of no pair right, as one does that never changes "
-                "its answer; its figures are nan",
+                f"model {shown(name)} classifies both samples of no pair right, as one does that never "
+                "changes its answer; its figures are nan",
                 UndefinedMetricWarning,
                 stacklevel=2,
             )
@@ -278,7 +279,7 @@ class HalfwayScorer(PathModels):
         """
         check_positive("eps", eps)
         if not isinstance(norm, Real) or isinstance(norm, bool) or norm not in NORMS:
-            raise ValueError(f"norm must be np.inf or 2, got {norm!r}")
+            raise ValueError(f"norm must be np.inf or 2, got {shown(norm)}")
         from skhalfway.halfway._prediction import predict_rates
 
         models, points, labels = self._start(X, y)

@@ -13,6 +13,7 @@ from sklearn.utils import _safe_indexing, check_random_state, column_or_1d
 
 from skhalfway._checks import check_integer
 from skhalfway._inputs import check_labels
+from skhalfway._text import shown
 from skhalfway.halfway._measurement import agreement, deviation
 from skhalfway.halfway._points import read_points
 from skhalfway.halfway._recorder import Recorder
@@ -104,7 +105,7 @@ class TrainingHistory:
             array.setflags(write=False)
             object.__setattr__(self, name, array)
         if (np.diff(self.epochs) <= 0).any():
-            raise ValueError(f"epochs must increase, got {self.epochs.tolist()}")
+            raise ValueError(f"epochs must increase, got {shown(self.epochs)}")
         if self.counted.shape != self.crossings.shape or np.isnan(self.crossings[self.counted]).any():
             raise ValueError(
                 "counted must have the shape of crossings, and be true only where there is a crossing"

@@ -14,6 +14,7 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.neural_network import MLPClassifier
 
 from skhalfway._checks import check_integer
+from skhalfway._text import shown
 from skhalfway.inspection._compressed import fine_tune, matrices_of, prune, quantize
 from skhalfway.inspection._curves import Curves
 from skhalfway.inspection._curves_display import CurvesDisplay
@@ -79,7 +80,7 @@ class CompressionCurve(Curves):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.method not in _LABELS:
-            raise ValueError(f"method must be one of {list(_LABELS)}, got {self.method!r}")
+            raise ValueError(f"method must be one of {list(_LABELS)}, got {shown(self.method)}")
         for name, value in zip(("x_label", "x_scale"), _LABELS[self.method], strict=True):
             object.__setattr__(self, name, value)
 
@@ -320,7 +321,7 @@ def _check_options(method: str, levels: Sequence[float] | None, scope: str, code
         ("codebook", codebook, ["kmeans", "uniform"]),
     ):
         if value not in allowed:
-            raise ValueError(f"{name} must be one of {allowed}, got {value!r}")
+            raise ValueError(f"{name} must be one of {allowed}, got {shown(value)}")
     chosen = list(_LEVELS[method] if levels is None else levels)
     if not chosen:
         raise ValueError("levels must hold at least one level, got none")
@@ -328,9 +329,11 @@ def _check_options(method: str, levels: Sequence[float] | None, scope: str, code
         if method == "quantization":
             check_integer("a level of quantization", level)
             if level > _MAX_BITS:
-                raise ValueError(f"a level of quantization must be at most {_MAX_BITS} bits, got {level!r}")
+                raise ValueError(
+                    f"a level of quantization must be at most {_MAX_BITS} bits, got {shown(level)}"
+                )
         elif not isinstance(level, Real) or isinstance(level, bool) or not 0 < level <= 1:
-            raise ValueError(f"a level of pruning is a share of weights kept in (0, 1], got {level!r}")
+            raise ValueError(f"a level of pruning is a share of weights kept in (0, 1], got {shown(level)}")
     return chosen
 
 

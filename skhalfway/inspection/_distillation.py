@@ -19,6 +19,7 @@ from skhalfway._checks import check_positive
 from skhalfway._inputs import check_labels, read_samples
 from skhalfway._parallel import side_by_side
 from skhalfway._randomness import draw_seed
+from skhalfway._text import shown
 from skhalfway.inspection._curves import Curves
 from skhalfway.inspection._labelled import answers_of, check_net_labels, check_repeats, read_test
 from skhalfway.inspection._named_display import NamedCurvesDisplay
@@ -191,9 +192,9 @@ def distill(
     """
     check_positive("temperature", temperature)
     if not isinstance(label_weight, Real) or not 0 <= label_weight < 1:
-        raise ValueError(f"label_weight must be a number in [0, 1), got {label_weight!r}")
+        raise ValueError(f"label_weight must be a number in [0, 1), got {shown(label_weight)}")
     if targets not in ("soft", "hard"):
-        raise ValueError(f"targets must be 'soft' or 'hard', got {targets!r}")
+        raise ValueError(f"targets must be 'soft' or 'hard', got {shown(targets)}")
     if label_weight and (y is None or targets == "hard"):
         lacking = "y, which is None" if y is None else "targets='soft'"
         raise ValueError(f"label_weight={label_weight} needs {lacking}; pass label_weight=0")

@@ -16,7 +16,7 @@ from skhalfway._checks import check_integer
 from skhalfway._inputs import Frame, read_samples, round_towards
 from skhalfway._intervals import ConfidenceInterval, wilson_interval
 from skhalfway._randomness import draw_seed, undisturbed
-from skhalfway._text import short, table
+from skhalfway._text import short, shown, table
 from skhalfway.attacks import AdversarialGenerator
 from skhalfway.attacks._problem import read_bounds
 from skhalfway.inspection._fooling_display import DATA, OPTIMISED, FoolingInputsDisplay
@@ -81,7 +81,7 @@ class FoolingInputs:
         for name, others in (("labels", self.labels), ("inputs", self.inputs)):
             for kind, array in others.items():
                 if len(array) != len(self.confidences.get(kind, ())):
-                    raise ValueError(f"{name} and confidences of {kind!r} must be of one length")
+                    raise ValueError(f"{name} and confidences of {shown(kind)} must be of one length")
 
     @property
     def counts(self) -> dict[str, int]:
@@ -266,12 +266,12 @@ def fooling_inputs(
     check_integer("max_iter", max_iter)
     check_integer("max_queries", max_queries, 2)
     if not isinstance(threshold, Real) or isinstance(threshold, bool) or not 0 < threshold < 1:
-        raise ValueError(f"threshold must be between 0 and 1, got {threshold!r}")
+        raise ValueError(f"threshold must be between 0 and 1, got {shown(threshold)}")
     model = as_model(estimator)
     _check_probabilities(model)
     frame = Frame.of(X)
     if frame is not None:
-        raise ValueError(f"X has columns of categories, {list(frame.names)}: encode them")
+        raise ValueError(f"X has columns of categories, {shown(list(frame.names))}: encode them")
     reader = reader_of(model)
     X = read_samples(reader, X, reset=model.n_features_in_ is None)
     assert_all_finite(X, input_name="X")

@@ -13,6 +13,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from skhalfway._checks import check_integer
 from skhalfway._inputs import check_labels, read_samples
 from skhalfway._randomness import undisturbed
+from skhalfway._text import shown
 from skhalfway.inspection._splits import check_makes_module
 from skhalfway.models import as_model
 from skhalfway.models._kinds import inner_skorch_net
@@ -46,7 +47,7 @@ def check_net_labels(estimator: Any, classes: NDArray[Any]) -> None:
     if inner_skorch_net(estimator) is not None and not np.array_equal(classes, np.arange(len(classes))):
         raise ValueError(
             f"{type(estimator).__name__} predicts column numbers, so it needs the labels 0, 1, ..., got "
-            f"{classes.tolist()}; encode them with sklearn.preprocessing.LabelEncoder"
+            f"{shown(classes)}; encode them with sklearn.preprocessing.LabelEncoder"
         )
 
 

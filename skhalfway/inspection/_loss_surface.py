@@ -12,6 +12,7 @@ from sklearn.utils.parallel import delayed
 
 from skhalfway._checks import check_integer, check_positive
 from skhalfway._parallel import side_by_side
+from skhalfway._text import shown
 from skhalfway.inspection._losses import Loss, Tensors, filter_normalised
 
 if TYPE_CHECKING:
@@ -312,7 +313,7 @@ class LossSurfaceDisplay:
         import matplotlib.pyplot as plt
 
         if name not in _LABELS:
-            raise ValueError(f"name must be one of {list(_LABELS)}, got {name!r}")
+            raise ValueError(f"name must be one of {list(_LABELS)}, got {shown(name)}")
         if ax is None:
             _, ax = plt.subplots(figsize=(5.6, 4.6), layout="constrained")
         figure: Any = ax.figure

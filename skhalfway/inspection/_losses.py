@@ -16,6 +16,7 @@ from torch.nn.functional import cross_entropy
 
 from skhalfway._inputs import check_labels, read_samples
 from skhalfway._randomness import undisturbed
+from skhalfway._text import shown
 from skhalfway.inspection._weights import weights_of
 from skhalfway.models import as_model
 from skhalfway.models._torch import device_of, dtype_of, two_columns
@@ -121,7 +122,7 @@ def filter_normalised(weights: Mapping[str, torch.Tensor], rng: np.random.Random
     is what belongs to one entry of the first axis: one output.
     """
     if all(weight.ndim < 2 for weight in weights.values()):
-        raise ValueError(f"the network has no weights of more than one axis, only {list(weights)}")
+        raise ValueError(f"the network has no weights of more than one axis, only {shown(list(weights))}")
     direction = {}
     for name, weight in weights.items():
         if weight.ndim < 2:

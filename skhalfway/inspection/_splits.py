@@ -10,6 +10,7 @@ from sklearn.utils import column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
 
 from skhalfway._inputs import Frame, check_labels, read_samples
+from skhalfway._text import shown
 from skhalfway.models._as_model import check_kind, counts_as_fitted
 from skhalfway.models._kinds import inner_skorch_net, net_dtype
 from skhalfway.models._reader import reader_named
@@ -45,12 +46,12 @@ def read_split(
     check_classification_targets(y)
     classes = np.unique(y)
     if len(classes) < 2:
-        raise ValueError(f"y must hold at least 2 classes, got {classes.tolist()}")
+        raise ValueError(f"y must hold at least 2 classes, got {shown(classes)}")
 
     def read(samples: Any, labels: Any, suffix: str) -> tuple[NDArray[Any], NDArray[Any]]:
         frame = Frame.of(samples)
         if frame is not None:
-            raise ValueError(f"X{suffix} has columns of categories, {list(frame.names)}: encode them")
+            raise ValueError(f"X{suffix} has columns of categories, {shown(list(frame.names))}: encode them")
         array = read_samples(reader, samples, reset=not suffix)
         indices = check_labels(labels, classes, len(array), name=f"y{suffix}")
         if net is None:
@@ -86,7 +87,7 @@ def check_trains_on_all(estimator: Any) -> None:
     for name, value in estimator.get_params().items():
         if name.split("__")[-1] == "early_stopping" and value:
             raise ValueError(
-                f"{name}={value!r} may hold samples back from training; pass {name}=False to "
+                f"{name}={shown(value)} may hold samples back from training; pass {name}=False to "
                 f"{type(estimator).__name__}, so that all of X is trained on"
             )
 

@@ -13,6 +13,7 @@ from sklearn.utils.parallel import delayed
 
 from skhalfway._inputs import Frame
 from skhalfway._parallel import side_by_side
+from skhalfway._text import shown
 from skhalfway.models._as_model import as_model, check_kind, fit_clone
 from skhalfway.models._kinds import column_names
 from skhalfway.models._model import Model
@@ -118,13 +119,13 @@ class ModelCollection(_BaseComposition):
             return self.classes_
         widths = {name: named(name, model.n_outputs, X) for name, model in models.items()}
         if len(set(widths.values())) > 1:
-            raise ValueError(f"the models have different numbers of outputs: {widths}")
+            raise ValueError(f"the models have different numbers of outputs: {shown(widths)}")
         return np.arange(next(iter(widths.values())))
 
     def _check_estimators(self) -> None:
         estimators = self.estimators
         if not isinstance(estimators, (list, tuple)) or not all(is_pair(item) for item in estimators):
-            raise TypeError(f"estimators must be a list of (name, estimator), got {estimators!r}")
+            raise TypeError(f"estimators must be a list of (name, estimator), got {shown(estimators)}")
         check_number(len(estimators))
         names = [name for name, _ in estimators]
         self._validate_names(names)
@@ -135,7 +136,7 @@ class ModelCollection(_BaseComposition):
         """Keep the width and the column names that the models agree on."""
         widths = {name: model.n_features_in_ for name, model in models.items() if model.n_features_in_}
         if len(set(widths.values())) > 1:
-            raise ValueError(f"the models take different numbers of features: {widths}")
+            raise ValueError(f"the models take different numbers of features: {shown(widths)}")
         for attribute in ("n_features_in_", "feature_names_in_"):
             self.__dict__.pop(attribute, None)
         if not widths:
@@ -152,8 +153,8 @@ class ModelCollection(_BaseComposition):
         for other, theirs in others:
             if theirs != names:
                 raise ValueError(
-                    f"the models were fitted with different columns: {first!r} with {names}, "
-                    f"{other!r} with {theirs}"
+                    f"the models were fitted with different columns: {shown(first)} with {shown(names)}, "
+                    f"{shown(other)} with {shown(theirs)}"
                 )
         self.feature_names_in_ = np.asarray(names, dtype=object)
 
@@ -182,7 +183,7 @@ def named_models(models: Any) -> dict[str, Any]:
     if isinstance(models, Mapping):
         pairs = list(models.items())
         if not all(isinstance(name, str) for name, _ in pairs):
-            raise TypeError(f"{wanted}; names must be strings, got {list(models)}")
+            raise TypeError(f"{wanted}; names must be strings, got {shown(list(models))}")
     elif not isinstance(models, (list, tuple)):
         raise TypeError(f"{wanted}; got {type(models).__name__}. To fit on data pass estimators=[...]")
     elif all(is_pair(item) for item in models):
@@ -192,7 +193,7 @@ def named_models(models: Any) -> dict[str, Any]:
     check_number(len(pairs))
     names = [name for name, _ in pairs]
     if len(set(names)) < len(names):
-        raise ValueError(f"names must be unique, got {names}")
+        raise ValueError(f"names must be unique, got {shown(names)}")
     return dict(pairs)
 
 
@@ -208,12 +209,12 @@ def named(name: str, function: Any, *args: Any) -> Any:
     try:
         return function(*args)
     except NotFittedError as error:
-        raise NotFittedError(f"model {name!r}: {error}") from error
+        raise NotFittedError(f"model {shown(name)}: {error}") from error
     except (TypeError, ValueError) as error:
         kind = TypeError if isinstance(error, TypeError) else ValueError
-        raise kind(f"model {name!r}: {error}") from error
+        raise kind(f"model {shown(name)}: {error}") from error
     except Exception as error:
-        raise RuntimeError(f"model {name!r} raised {type(error).__name__}: {error}") from error
+        raise RuntimeError(f"model {shown(name)} raised {type(error).__name__}: {error}") from error
 
 
 def common_classes(models: Mapping[str, Any]) -> NDArray[Any] | None:
@@ -225,10 +226,10 @@ def common_classes(models: Mapping[str, Any]) -> NDArray[Any] | None:
         if not np.array_equal(classes, theirs):
             raise ValueError(
                 "the models must have the same classes_, in the same order: "
-                f"{first!r} has {classes.tolist()}, {name!r} has {theirs.tolist()}"
+                f"{shown(first)} has {shown(classes)}, {shown(name)} has {shown(theirs)}"
             )
     if len(classes) < 2:
-        raise ValueError(f"the models know one class, {classes.tolist()}; at least 2 are needed")
+        raise ValueError(f"the models know one class, {shown(classes)}; at least 2 are needed")
     return classes
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from skhalfway._inputs import Frame, positions
+from skhalfway._text import shown
 from skhalfway.models._kinds import is_torch_module, net_dtype
 from skhalfway.models._registry import NotDifferentiableError, to_module
 
@@ -216,8 +217,8 @@ class Model:
         indices = positions(predictions, self.classes_)
         if (indices < 0).any():
             raise ValueError(
-                f"{type(self.estimator).__name__} predicts {predictions[indices < 0][:3].tolist()}, "
-                f"not among its classes_ {self.classes_.tolist()}"
+                f"{type(self.estimator).__name__} predicts {shown(predictions[indices < 0][:3])}, "
+                f"not among its classes_ {shown(self.classes_)}"
             )
         return indices
 
@@ -251,7 +252,7 @@ class TorchModel(Model):
         if self.classes_ is not None and scores.shape[1] != len(self.classes_):
             raise ValueError(
                 f"{type(self.estimator).__name__} has {scores.shape[1]} outputs for "
-                f"{len(self.classes_)} classes {self.classes_}"
+                f"{len(self.classes_)} classes {shown(self.classes_)}"
             )
         return scores
 
@@ -262,7 +263,7 @@ class TorchModel(Model):
         if frame is not None:
             raise TypeError(
                 f"{type(self.estimator).__name__} takes numbers, but X has columns of categories: "
-                f"{list(frame.names)}; encode them"
+                f"{shown(list(frame.names))}; encode them"
             )
         return self
 

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from skhalfway._text import shown
+
 if TYPE_CHECKING:
     from torch import nn
 
@@ -110,7 +112,7 @@ def register_module(*types: type | str) -> Callable[[Converter], Converter]:
     """
     for type_ in types:
         if not isinstance(type_, (type, str)):
-            raise TypeError(f"register_module takes classes or their dotted names, got {type_!r}")
+            raise TypeError(f"register_module takes classes or their dotted names, got {shown(type_)}")
     if not types:
         raise TypeError("register_module needs at least one class; write @register_module(Type)")
 

@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils import check_array
 
+from skhalfway._text import shown
+
 
 def read_samples(X: Any, *, name: str = "X", n_features: int | None = None) -> NDArray[np.float64]:
     """Samples as float64 rows."""
@@ -21,7 +23,7 @@ def read_samples(X: Any, *, name: str = "X", n_features: int | None = None) -> N
 def check_gamma(gamma: Any) -> None:
     """A slope of 0 is a ReLU and 1 a linear network; the theory divides by gamma."""
     if not isinstance(gamma, Real) or isinstance(gamma, bool) or not 0 < float(gamma) <= 1:
-        raise ValueError(f"gamma must be a number in (0, 1], got {gamma!r}")
+        raise ValueError(f"gamma must be a number in (0, 1], got {shown(gamma)}")
 
 
 def signs(y: Any, n_samples: int | None = None, *, both: bool = True) -> NDArray[np.float64]:
@@ -37,7 +39,7 @@ def signs(y: Any, n_samples: int | None = None, *, both: bool = True) -> NDArray
         return y.astype(np.float64)
     if len(classes) != 2:
         raise ValueError(
-            f"y must hold two classes, got {len(classes)}: {classes[:5].tolist()}"
+            f"y must hold two classes, got {len(classes)}: {shown(classes[:5])}"
             + ("" if both else "; give labels of one class as -1 or +1")
         )
     return np.where(indices == 1, 1.0, -1.0)

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skhalfway._checks import check_positive
+from skhalfway._text import shown
 from skhalfway.perturbation._binary import check_gamma, read_samples, signs
 from skhalfway.perturbation._multipliers import solve
 
@@ -77,17 +78,20 @@ def _step(q: Any, eps: float, norm: float, n_changed: int | None) -> NDArray[np.
         )
     check_positive("eps", eps)
     if norm not in (0, 2, np.inf):
-        raise ValueError(f"norm must be 0, 2 or np.inf, got {norm!r}")
+        raise ValueError(f"norm must be 0, 2 or np.inf, got {shown(norm)}")
     if (norm == 0) != (n_changed is not None):
         raise ValueError(
-            f"n_changed goes with norm=0 and with no other; got norm={norm!r}, n_changed={n_changed!r}"
+            f"n_changed goes with norm=0 and with no other; got norm={shown(norm)}, "
+            f"n_changed={shown(n_changed)}"
         )
     if norm == 2:
         return eps * q / np.linalg.norm(q)
     step = eps * np.sign(q)
     if n_changed is not None:
         if not isinstance(n_changed, Integral) or not 1 <= n_changed <= len(q):
-            raise ValueError(f"n_changed must be an integer from 1 to n_features={len(q)}, got {n_changed!r}")
+            raise ValueError(
+                f"n_changed must be an integer from 1 to n_features={len(q)}, got {shown(n_changed)}"
+            )
         step[np.argsort(-np.abs(q), kind="stable")[n_changed:]] = 0.0
     return step
 

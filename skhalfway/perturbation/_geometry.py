@@ -10,6 +10,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from skhalfway._blocks import blocks
 from skhalfway._inputs import Frame, check_labels, container_of, read_samples, round_towards
+from skhalfway._text import shown
 
 
 class GeometryGenerator(BaseEstimator):
@@ -106,7 +107,7 @@ class GeometryGenerator(BaseEstimator):
         frame = Frame.of(X)
         if frame is not None:
             raise ValueError(
-                f"a boundary is for numbers, but X has columns of categories: {list(frame.names)}"
+                f"a boundary is for numbers, but X has columns of categories: {shown(list(frame.names))}"
             )
         array = read_samples(self, X, reset=True)
         y = np.asarray(y)

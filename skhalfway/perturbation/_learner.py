@@ -16,6 +16,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from skhalfway._inputs import Frame, read_samples
 from skhalfway._randomness import draw_seed
+from skhalfway._text import shown
 from skhalfway.attacks import AdversarialGenerator
 from skhalfway.attacks._budget import spread_of
 from skhalfway.attacks._parameters import check_unattached
@@ -217,7 +218,7 @@ class PerturbationLearner(ClassifierMixin, BaseEstimator):
         if frame is not None and (self.base == "noise" or self.perturbation_only):
             raise ValueError(
                 f"base='noise' and perturbation_only need numbers, but X has columns of categories: "
-                f"{list(frame.names)}; encode or leave them out"
+                f"{shown(list(frame.names))}; encode or leave them out"
             )
         self.classes_, truth = read_labels(y, array)
         self._check_reach(data, array, frame)
@@ -355,19 +356,19 @@ class PerturbationLearner(ClassifierMixin, BaseEstimator):
     def _check_params(self) -> None:
         for name, allowed in (("labels", LABELS), ("base", BASES)):
             if getattr(self, name) not in allowed:
-                raise ValueError(f"{name} must be one of {list(allowed)}, got {getattr(self, name)!r}")
+                raise ValueError(f"{name} must be one of {list(allowed)}, got {shown(getattr(self, name))}")
         if not isinstance(self.perturbation_only, (bool, np.bool_)):
-            raise ValueError(f"perturbation_only must be True or False, got {self.perturbation_only!r}")
+            raise ValueError(f"perturbation_only must be True or False, got {shown(self.perturbation_only)}")
         if self.base == "noise" and self.labels != "random":
             raise ValueError(
-                f"labels={self.labels!r} follow from a sample's own, and base='noise' has none; "
+                f"labels={shown(self.labels)} follow from a sample's own, and base='noise' has none; "
                 "use labels='random'"
             )
         n = self.n_noise
         if n is not None and (not isinstance(n, Integral) or isinstance(n, bool) or n < 1):
-            raise ValueError(f"n_noise must be None or an integer >= 1, got {n!r}")
+            raise ValueError(f"n_noise must be None or an integer >= 1, got {shown(n)}")
         if n is not None and self.base != "noise":
-            raise ValueError(f"n_noise={n!r} is for base='noise', got base={self.base!r}")
+            raise ValueError(f"n_noise={shown(n)} is for base='noise', got base={shown(self.base)}")
         trainable(self.estimator)
         if self.source is not None:
             check_kind(self.source)
@@ -403,7 +404,7 @@ class PerturbationLearner(ClassifierMixin, BaseEstimator):
         unused = np.setdiff1d(np.arange(n_classes), assigned)
         if len(unused):
             raise ValueError(
-                f"none of {len(assigned)} samples moves to {self.classes_[unused].tolist()}, which "
+                f"none of {len(assigned)} samples moves to {shown(self.classes_[unused])}, which "
                 "then cannot be learned; use more samples or another random_state"
             )
         return base, assigned

@@ -18,6 +18,7 @@ from torch import nn
 from skhalfway._blocks import blocks
 from skhalfway._checks import check_integer, check_positive
 from skhalfway._randomness import draw_seed
+from skhalfway._text import shown
 from skhalfway.models import register_module
 from skhalfway.perturbation._binary import check_gamma
 from skhalfway.perturbation._descent import LOSSES, descend
@@ -166,7 +167,7 @@ class OneHiddenLayerClassifier(ClassifierMixin, BaseEstimator):
             raise ValueError(f"Only binary classification is supported. The type of the target is {kind}.")
         self.classes_, indices = np.unique(y, return_inverse=True)
         if len(self.classes_) < 2:
-            raise ValueError(f"y must hold two classes, got one class: {self.classes_.tolist()}")
+            raise ValueError(f"y must hold two classes, got one class: {shown(self.classes_)}")
         if not X.any():
             raise ValueError("X holds zeros only; there is nothing to learn")
         x = torch.tensor(X, device=torch.device(self.device or "cpu"))
@@ -203,7 +204,7 @@ class OneHiddenLayerClassifier(ClassifierMixin, BaseEstimator):
                 f"n_hidden must be even, half for each sign of the read-out; got {self.n_hidden}"
             )
         if self.loss not in LOSSES:
-            raise ValueError(f"loss must be one of {LOSSES}, got {self.loss!r}")
+            raise ValueError(f"loss must be one of {LOSSES}, got {shown(self.loss)}")
         check_positive("margin", self.margin)
         if self.learning_rate is not None:
             check_positive("learning_rate", self.learning_rate)

@@ -12,6 +12,7 @@ from sklearn.utils.multiclass import check_classification_targets
 
 from skhalfway._blocks import blocks
 from skhalfway._inputs import round_towards
+from skhalfway._text import shown
 from skhalfway.models._as_model import check_kind, counts_as_fitted
 
 
@@ -39,7 +40,7 @@ def read_labels(y: Any, X: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.intp]
     if len(classes) < 2:
         raise ValueError(
             f"samples move from one class towards another, so y must hold at least 2 classes; got one class, "
-            f"{classes.tolist()}"
+            f"{shown(classes)}"
         )
     return classes, truth
 
@@ -59,7 +60,9 @@ def uniform_noise(
     low, high = (X.min(axis=0), X.max(axis=0)) if clip_values is None else clip_values
     low, high = (np.broadcast_to(np.asarray(bound, dtype=float), X.shape[1:]) for bound in (low, high))
     if not (np.isfinite(low).all() and np.isfinite(high).all()):
-        range_ = "X holds NaN" if clip_values is None else f"the generator has clip_values={clip_values}"
+        range_ = (
+            "X holds NaN" if clip_values is None else f"the generator has clip_values={shown(clip_values)}"
+        )
         raise ValueError(
             f"base='noise' is uniform in a finite range, but {range_}; give the generator finite clip_values"
         )

@@ -15,6 +15,7 @@ from sklearn.utils.metaestimators import _BaseComposition
 from skhalfway._checks import check_positive
 from skhalfway._inputs import check_labels, container_of, read_samples
 from skhalfway._randomness import draw_seed
+from skhalfway._text import shown
 from skhalfway.attacks import AdversarialGenerator
 from skhalfway.attacks._parameters import check_unattached
 from skhalfway.models import as_model
@@ -262,7 +263,7 @@ class AdversarialSampler(_BaseComposition):
         labels = classes[truth]
         if round(self.ratio * len(array)) < 1:
             raise ValueError(
-                f"ratio={self.ratio!r} of {len(array)} samples leaves none to attack; give at least "
+                f"ratio={shown(self.ratio)} of {len(array)} samples leaves none to attack; give at least "
                 f"{1 / len(array):.3g}"
             )
         for name, source in sources.items():
@@ -282,7 +283,7 @@ class AdversarialSampler(_BaseComposition):
         ratio = self.ratio
         check_positive("ratio", ratio)
         if not isinstance(self.keep_clean, (bool, np.bool_)):
-            raise ValueError(f"keep_clean must be True or False, got {self.keep_clean!r}")
+            raise ValueError(f"keep_clean must be True or False, got {shown(self.keep_clean)}")
         check_unattached(self.generator, "pass what is to be attacked as sources")
 
     def _named_sources(self) -> dict[str, Any]:
@@ -300,7 +301,7 @@ class AdversarialSampler(_BaseComposition):
         if not pairs:
             raise ValueError("sources is empty; give at least one classifier, or None for the default one")
         if not all(isinstance(name, str) for name, _ in pairs):
-            raise TypeError(f"names of sources must be strings, got {[name for name, _ in pairs]}")
+            raise TypeError(f"names of sources must be strings, got {shown([name for name, _ in pairs])}")
         return dict(pairs)
 
     def _draw(

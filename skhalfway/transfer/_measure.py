@@ -14,6 +14,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.parallel import delayed
 
 from skhalfway._inputs import check_labels
+from skhalfway._text import shown
 from skhalfway.models._collection import named, predictions
 from skhalfway.transfer._counting import count
 from skhalfway.transfer._curve import TransferCurve
@@ -33,8 +34,8 @@ def read_budgets(eps: Any) -> list[float]:
     )
     if not numbers or not np.isfinite(budgets).all() or not (np.diff(budgets, prepend=0) > 0).all():
         raise ValueError(
-            f"eps must be a sequence of finite numbers > 0, each larger than the one before; got {eps!r}. "
-            "For one budget call transfer"
+            f"eps must be a sequence of finite numbers > 0, each larger than the one before; got "
+            f"{shown(eps)}. For one budget call transfer"
         )
     return [float(e) for e in budgets]
 
@@ -47,7 +48,7 @@ def measure(scorer: TransferScorer, X: Any, y: Any, eps: Any) -> TransferCurve:
     own_eps = None if isinstance(generator.attack, (str, type)) else getattr(generator.attack, "eps", None)
     if own_eps is not None:
         raise ValueError(
-            f"an instance of an attack keeps its own eps, {own_eps}, so it has no curve; "
+            f"an instance of an attack keeps its own eps, {shown(own_eps)}, so it has no curve; "
             "give its class, and its parameters as attack_params"
         )
     regions = [replace(region, eps=budget) for budget in budgets]

@@ -17,6 +17,7 @@ from sklearn.utils.parallel import delayed
 from sklearn.utils.validation import check_is_fitted
 
 from skhalfway._inputs import Frame, check_labels, read_samples
+from skhalfway._text import shown
 from skhalfway.attacks import AdversarialGenerator
 from skhalfway.attacks._budget import spread_of, spread_seen
 from skhalfway.attacks._parameters import check_unattached
@@ -342,9 +343,9 @@ class TransferScorer(ModelCollection):
 
     def _check_params(self) -> None:
         if self.condition not in CONDITIONS:
-            raise ValueError(f"condition must be one of {list(CONDITIONS)}, got {self.condition!r}")
+            raise ValueError(f"condition must be one of {list(CONDITIONS)}, got {shown(self.condition)}")
         if not isinstance(self.verbose, Integral):
-            raise ValueError(f"verbose must be an integer, got {self.verbose!r}")
+            raise ValueError(f"verbose must be an integer, got {shown(self.verbose)}")
         check_unattached(self.generator, "every model is attacked in turn")
         if np.ndim(self._generator.eps) == 0 and self._generator.eps == np.inf:
             raise ValueError(
