@@ -1,4 +1,4 @@
-"""Numbers that users hand in."""
+"""Parameters that users hand in."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn import utils
 
-from skhalfway._text import shown
+from skhalfway._text import brief, shown
 
 
 def check_integer(name: str, value: Any, least: int = 1) -> None:
@@ -19,6 +20,45 @@ def check_integer(name: str, value: Any, least: int = 1) -> None:
 def check_positive(name: str, value: Any) -> None:
     if not isinstance(value, Real) or isinstance(value, bool) or not 0 < float(value) < np.inf:
         raise ValueError(f"{name} must be a finite number > 0, got {shown(value)}")
+
+
+def check_bool(name: str, value: Any) -> None:
+    if not isinstance(value, (bool, np.bool_)):
+        raise ValueError(f"{name} must be True or False, got {shown(value)}")
+
+
+def check_jobs(n_jobs: Any, verbose: Any = 0) -> None:
+    whole = isinstance(n_jobs, Integral) and not isinstance(n_jobs, bool)
+    if n_jobs is not None and (not whole or n_jobs == 0):
+        raise ValueError(f"n_jobs must be None or an integer, -1 for all processors; got {shown(n_jobs)}")
+    if not isinstance(verbose, Integral) or verbose < 0:
+        raise ValueError(f"verbose must be an integer >= 0, got {shown(verbose)}")
+
+
+def check_device(device: Any) -> None:
+    """Raise for what names no device of this machine; None is wherever the weights lie."""
+    if device is None:
+        return
+    import torch
+
+    try:
+        torch.zeros(1, device=torch.device(device)).cpu()
+    except (RuntimeError, AssertionError, ImportError, TypeError, ValueError) as error:
+        raise ValueError(
+            f"device={shown(device)} is none that this machine computes on: {brief(error, 120)}; pass "
+            "'cpu' or None"
+        ) from error
+
+
+def check_random_state(random_state: Any) -> np.random.RandomState:
+    """As scikit-learn's, with a short message."""
+    try:
+        return utils.check_random_state(random_state)
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"{shown(random_state)} cannot be used to seed; random_state must be None, an integer from 0 to "
+            "2**32 - 1 or a numpy.random.RandomState"
+        ) from error
 
 
 def ascending_integers(name: str, values: Any, *, or_one: bool = False) -> NDArray[np.int_]:

@@ -12,9 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.datasets import fetch_openml, get_data_home, load_digits
 from sklearn.model_selection import train_test_split
-from sklearn.utils import check_random_state, resample
+from sklearn.utils import resample
 
 from skhalfway._blocks import blocks
+from skhalfway._checks import check_random_state
 from skhalfway._randomness import draw_seed
 from skhalfway._text import shown
 

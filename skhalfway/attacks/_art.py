@@ -122,22 +122,16 @@ def _as_art_bound(bound: Any) -> float | NDArray[np.float32]:
     return float(bound) if np.ndim(bound) == 0 else np.asarray(bound, dtype=np.float32)
 
 
-def run(
-    attack: Any,
-    problem: Problem,
-    *,
-    settings: dict[str, Any],
-    attack_params: dict[str, Any],
-    seed: int,
-) -> Outcome:
-    """Run an ART attack, given as a class or an instance, on a Model.
+def check_art_targets(attack: Any) -> None:
+    """Raise for an attack that moves samples towards no label."""
+    class_: Any = attack if isinstance(attack, type) else type(attack)
+    if "targeted" not in parameter_names(class_) and class_.__name__ not in _Y_IS_TARGET:
+        raise ValueError(f"ART's {class_.__name__} has no targeted form; call generate without target")
 
-    ``settings`` are the generator's own (eps, norm, max_iter...), passed as far
-    as the class takes them; ``attack_params`` go before them. An instance keeps
-    its own settings.
-    """
-    model, region, labels, targeted = problem.model, problem.region, problem.labels, problem.targeted
-    n_classes, X = problem.n_classes, region.start()
+
+def stand_in(attack: Any, model: Model, region: Region, n_classes: int) -> Any:
+    """The ART estimator that stands for a source; TypeError where there is none that the attack takes."""
+    X = region.start()
     if region.carried is not None:
         raise ValueError(
             "attacks of ART take numbers only, but X holds categories or missing values; "
@@ -157,13 +151,39 @@ def run(
     decisions = issubclass(class_, _DECISION_BASED)
     for estimator in _wrappers(model, region, n_classes, clip_values, decisions=decisions):
         if class_.is_estimator_valid(estimator, class_._estimator_requirements):
-            break
+            return estimator
         refused.append(type(estimator).__name__)
-    else:
-        raise TypeError(
-            f"ART's {class_.__name__} cannot attack {type(model.estimator).__name__}: it needs "
-            f"{class_._estimator_requirements}, and the source was offered as {', '.join(refused)}"
-        )
+    raise TypeError(
+        f"ART's {class_.__name__} cannot attack {type(model.estimator).__name__}: it needs "
+        f"{_names(class_._estimator_requirements)}, and the source was offered as {', '.join(refused)}; "
+        "attack='auto' attacks any source"
+    )
+
+
+def _names(requirements: Any) -> str:
+    each = (one if isinstance(one, tuple) else (one,) for one in requirements)
+    return " and ".join(" or ".join(kind.__name__ for kind in kinds) for kinds in each)
+
+
+def run(
+    attack: Any,
+    problem: Problem,
+    *,
+    settings: dict[str, Any],
+    attack_params: dict[str, Any],
+    seed: int,
+) -> Outcome:
+    """Run an ART attack, given as a class or an instance, on a Model.
+
+    ``settings`` are the generator's own (eps, norm, max_iter...), passed as far
+    as the class takes them; ``attack_params`` go before them. An instance keeps
+    its own settings.
+    """
+    model, region, labels, targeted = problem.model, problem.region, problem.labels, problem.targeted
+    n_classes, X = problem.n_classes, region.start()
+    class_: Any = attack if isinstance(attack, type) else type(attack)
+    decisions = issubclass(class_, _DECISION_BASED)
+    estimator = stand_in(attack, model, region, n_classes)
     names = parameter_names(class_)
     if isinstance(attack, type):
         params = {k: v for k, v in settings.items() if k in names} | {"verbose": False, "targeted": targeted}
@@ -174,8 +194,6 @@ def run(
         # an instance's summary_writer is None by default, which the constructor refuses
         params = {k: v for k, v in params.items() if k in names and k != "summary_writer"}
     y_is_target = class_.__name__ in _Y_IS_TARGET
-    if targeted and "targeted" not in names and not y_is_target:
-        raise ValueError(f"ART's {class_.__name__} has no targeted form; call generate without target")
     own = not isinstance(attack, type) and attack.estimator is estimator
     own = own and getattr(attack, "targeted", targeted) == targeted
     # a pool of threads costs more than it gives where rows are asked for one at a time

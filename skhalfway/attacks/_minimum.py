@@ -110,14 +110,6 @@ class DeepFool(MinimumAttack):
 
     overshoot: float
 
-    def run(self, problem: Problem, rng: np.random.RandomState) -> Outcome:
-        if problem.targeted:
-            raise ValueError(
-                "attack='deepfool' looks for the nearest boundary, whatever class is behind it, so it knows "
-                "no target; attack='fmn' does"
-            )
-        return super().run(problem, rng)
-
     def search(self, field: Field, n_steps: int) -> None:
         x = field.x0
         change, won = torch.zeros_like(x), torch.zeros_like(x[:, :1], dtype=torch.bool)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from skhalfway._checks import check_integer
+from skhalfway._checks import check_bool, check_device, check_integer, check_random_state
 from skhalfway._text import shown
 from skhalfway.attacks._budget import EPS_UNITS, check_eps
 from skhalfway.attacks._constraints import Constraints
@@ -18,6 +18,7 @@ from skhalfway.attacks._problem import Attack, Settings
 
 if TYPE_CHECKING:
     from skhalfway.attacks._generator import AdversarialGenerator
+    from skhalfway.attacks._region import Region
     from skhalfway.models import Model
 
 NORMS = (np.inf, 2, 1)
@@ -39,6 +40,8 @@ class Kind:
         Whether it knows random starts.
     nearest : bool
         Whether it looks for the nearest adversarial sample, so that a budget may be infinite.
+    targets : bool
+        Whether it can move samples towards labels.
     """
 
     module: str
@@ -46,13 +49,14 @@ class Kind:
     gradient: bool = False
     restarts: bool = False
     nearest: bool = False
+    targets: bool = True
 
 
 KINDS = {
     "fgsm": Kind("_gradient", gradient=True, restarts=True),
     "pgd": Kind("_gradient", gradient=True, restarts=True),
     "mifgsm": Kind("_gradient", gradient=True, restarts=True),
-    "deepfool": Kind("_minimum", norms=(np.inf, 2), gradient=True, nearest=True),
+    "deepfool": Kind("_minimum", norms=(np.inf, 2), gradient=True, nearest=True, targets=False),
     "fmn": Kind("_minimum", gradient=True, nearest=True),
     "hopskipjump": Kind("_hopskipjump", norms=(np.inf, 2), nearest=True),
     "halfway": Kind("_halfway", norms=(np.inf, 2), nearest=True),
@@ -67,6 +71,9 @@ def check_parameters(generator: AdversarialGenerator) -> None:
     for name in ("max_iter", "max_queries", "n_restarts", "batch_size"):
         value = getattr(generator, name)
         check_integer(name, value)
+    check_bool("random_start", generator.random_start)
+    check_device(generator.device)
+    check_random_state(generator.random_state)
     size = generator.step_size
     if size is not None and (
         not isinstance(size, Real) or isinstance(size, bool) or not 0 < float(size) < np.inf
@@ -148,6 +155,43 @@ def automatic(model: Model, norm: float) -> str:
     if model.has_gradient:
         return "pgd"
     return "hopskipjump" if norm in KINDS["hopskipjump"].norms else "surrogate"
+
+
+def check_source(
+    generator: AdversarialGenerator, model: Model, region: Region, n_classes: int, *, targeted: bool = False
+) -> None:
+    """Raise for a source that the attack cannot attack, before any is."""
+    check_targets(generator, targeted)
+    if not isinstance(generator.attack, str):
+        from skhalfway.attacks._art import stand_in
+
+        stand_in(generator.attack, model, region, n_classes)
+        return
+    name = automatic(model, generator.norm) if generator.attack == "auto" else generator.attack
+    if KINDS[name].gradient and not model.has_gradient:
+        raise TypeError(
+            f"attack={name!r} needs gradients, but {model.why_black_box}; "
+            "attack='auto' attacks black boxes too"
+        )
+    if name == "tree":
+        from skhalfway.attacks._tree import trees_of
+
+        trees_of(model)
+
+
+def check_targets(generator: AdversarialGenerator, targeted: bool) -> None:
+    """Raise where labels are to be reached by an attack that knows none."""
+    if targeted and isinstance(generator.attack, str):
+        kind = KINDS.get(generator.attack)
+        if kind is not None and not kind.targets:
+            raise ValueError(
+                f"attack={generator.attack!r} looks for the nearest boundary, whatever class is behind it, "
+                "so it knows no target; attack='fmn' does"
+            )
+    elif targeted:
+        from skhalfway.attacks._art import check_art_targets
+
+        check_art_targets(generator.attack)
 
 
 def _check_art_attack(generator: AdversarialGenerator) -> None:

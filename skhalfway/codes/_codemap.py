@@ -10,12 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.exceptions import NotFittedError
-from sklearn.utils import assert_all_finite, check_consistent_length, check_random_state
-from sklearn.utils.validation import _check_feature_names_in, check_is_fitted, column_or_1d
+from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
 
-from skhalfway._checks import check_integer
-from skhalfway._inputs import Frame, read_samples
+from skhalfway._checks import check_integer, check_random_state
+from skhalfway._inputs import Frame, check_finite, read_samples, read_targets
 from skhalfway._randomness import draw_seed
+from skhalfway._readable import read_labels
 from skhalfway._text import shown
 from skhalfway._vectors import unit_vectors
 from skhalfway.codes._drift import Drift
@@ -202,6 +202,8 @@ class CodeMap(TransformerMixin, BaseEstimator):
         """
         self._check_params()
         array, rng = self._read(X, reset=True), check_random_state(self.random_state)
+        if y is not None:
+            read_targets(y, len(array))
         # parameters may be set again before the next fit
         self._shape, self._pooling = (self.shape[0], self.shape[1]), self.pooling
         n_units = self.shape[0] * self.shape[1]
@@ -294,12 +296,11 @@ class CodeMap(TransformerMixin, BaseEstimator):
         check_is_fitted(self)
         check_integer("n_bootstrap", n_bootstrap, 2)
         check_integer("n_shuffles", n_shuffles)
-        y = column_or_1d(y)
-        check_consistent_length(X, y)
-        classes, labels = np.unique(y, return_inverse=True)
+        array = self._read(X, reset=False)
+        classes, labels = np.unique(read_labels(y, len(array)), return_inverse=True)
         if len(classes) < 2:
             raise ValueError(f"homogeneity compares classes, but y holds one only: {shown(classes)}")
-        codes = self._codes(self._read(X, reset=False))
+        codes = self._codes(array)
         counts = contingency(codes, labels, self._shape[0] * self._shape[1])
         n_codes = (counts.sum(axis=2) > 0).sum(axis=1)
         few = [name for name, n in zip(self.layers_, n_codes, strict=True) if n < len(classes)]
@@ -419,7 +420,7 @@ class CodeMap(TransformerMixin, BaseEstimator):
                 "encode them"
             )
         array = read_samples(self, X, reset=reset)
-        assert_all_finite(array, input_name="X")
+        check_finite(array)
         return array
 
     def _trained(self, X: Any, y: Any, rng: np.random.RandomState) -> Any:

@@ -11,11 +11,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
-from sklearn.utils import check_array, check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import nn
 
-from skhalfway._checks import check_integer, check_positive
+from skhalfway._checks import check_integer, check_positive, check_random_state
+from skhalfway._inputs import read_numbers
 from skhalfway._text import shown
 
 
@@ -226,7 +226,7 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
 
     def _latents(self, Z: Any) -> NDArray[Any]:
         check_is_fitted(self)
-        Z = check_array(Z, dtype=[np.float64, np.float32], input_name="Z")
+        Z = read_numbers(Z, name="Z")
         if Z.shape[1] != self.n_components:
             raise ValueError(f"Z must have n_components={self.n_components} columns, got {Z.shape[1]}")
         return Z

@@ -17,7 +17,7 @@ from skhalfway._blocks import blocks
 from skhalfway._text import shown
 from skhalfway.halfway._points import read_points
 from skhalfway.models import Model, as_model
-from skhalfway.models._collection import named
+from skhalfway.models._faults import named
 from skhalfway.models._reader import reader_of
 
 if TYPE_CHECKING:

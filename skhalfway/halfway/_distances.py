@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.utils import check_array
 
 from skhalfway._checks import check_positive
-from skhalfway._inputs import FLOATS
+from skhalfway._inputs import read_numbers
 from skhalfway._text import shown
 from skhalfway.halfway._crossings import check_tol, trace_all
 from skhalfway.halfway._directions import legitimate_directions, random_directions
 from skhalfway.halfway._gradients import unit_gradient
 from skhalfway.halfway._points import read_points, read_several_labelled
 from skhalfway.models import Model, as_model
-from skhalfway.models._collection import named, predictions
+from skhalfway.models._collection import predictions
+from skhalfway.models._faults import named
 from skhalfway.models._reader import reader_of
 
 if TYPE_CHECKING:
@@ -199,7 +199,7 @@ def minimum_distance(
     model = as_model(estimator)
     reader = reader_of(model)
     points = read_points(reader, X, reset=not hasattr(reader, "n_features_in_"))
-    directions = check_array(directions, dtype=FLOATS, allow_nd=True, input_name="directions")
+    directions = read_numbers(directions, name="directions")
     if directions.shape != points.shape:
         raise ValueError(f"directions must be shaped like X, {points.shape}, got {directions.shape}")
     length = np.linalg.norm(directions.reshape(len(points), -1).astype(float), axis=1)

@@ -13,7 +13,7 @@ from scipy.special import expit
 from skhalfway._text import shown
 from skhalfway.halfway._points import read_labelled, read_several_labelled
 from skhalfway.models import Model, NotDifferentiableError
-from skhalfway.models._collection import named
+from skhalfway.models._faults import named
 
 if TYPE_CHECKING:
     import torch

@@ -7,9 +7,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.utils import check_array
 
-from skhalfway._inputs import round_towards
+from skhalfway._inputs import read_numbers, round_towards
 from skhalfway._text import shown
 from skhalfway.halfway._tangents import Projection, check_manifold, projections
 
@@ -78,10 +77,7 @@ def manifold_parts(manifold: Any, X: Any, perturbation: Any) -> tuple[NDArray[An
     (array([[0.56, 0.45, 0.2 , 0.08]]), array([[ 0.44, -0.45, -0.2 , -0.08]]))
     """
     check_manifold(manifold)
-    X, change = (
-        check_array(array, allow_nd=True, dtype=[np.float64, np.float32], input_name=name)
-        for array, name in ((X, "X"), (perturbation, "perturbation"))
-    )
+    X, change = (read_numbers(array, name=name) for array, name in ((X, "X"), (perturbation, "perturbation")))
     if X.shape != change.shape:
         raise ValueError(f"X and perturbation must have the same shape, got {X.shape} and {change.shape}")
     flat = change.reshape(len(X), -1)

@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.neighbors import NearestNeighbors
-from sklearn.utils import check_array, check_consistent_length, check_random_state, column_or_1d
 from sklearn.utils.random import sample_without_replacement
 
-from skhalfway._checks import check_integer
+from skhalfway._checks import check_integer, check_random_state
+from skhalfway._inputs import read_numbers
+from skhalfway._readable import read_labels
 from skhalfway._text import shown
 
 PAIRS = ("random", "nearest", "within")
@@ -69,11 +70,9 @@ def sample_pairs(
            [0, 2]])
     """
     check_pairs(pairs, n_pairs)
-    X = check_array(X, allow_nd=True, input_name="X")
-    y = column_or_1d(y)
-    check_consistent_length(X, y)
+    X = read_numbers(X)
     flat = X.reshape(len(X), -1)
-    classes, labels = np.unique(y, return_inverse=True)
+    classes, labels = np.unique(read_labels(y, len(X)), return_inverse=True)
     if pairs != "within" and len(classes) < 2:
         raise ValueError(
             f"pairs={shown(pairs)} needs samples of at least 2 classes, but y holds only {shown(classes)}"

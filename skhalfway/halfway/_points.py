@@ -25,7 +25,7 @@ def read_points(reader: Any, X: Any, *, reset: bool, name: str = "X") -> NDArray
             f"{name} has columns of categories, {shown(list(frame.names))}, and no point lies halfway "
             "between two; encode them as numbers, or leave them out"
         )
-    points = read_samples(reader, X, reset=reset)
+    points = read_samples(reader, X, reset=reset, name=name)
     if np.isnan(points).any():
         raise ValueError(f"{name} contains NaN: through a missing value leads no path; impute it")
     return points

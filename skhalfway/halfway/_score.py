@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from sklearn.utils import check_random_state
 
+from skhalfway._checks import check_random_state
 from skhalfway.halfway._crossings import check_tol, path, trace_all
 from skhalfway.halfway._pairs import check_pairs, sample_pairs
 from skhalfway.halfway._points import read_labelled

@@ -9,10 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.exceptions import UndefinedMetricWarning
-from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from skhalfway._checks import check_positive
+from skhalfway._checks import check_jobs, check_positive, check_random_state
 from skhalfway._inputs import check_labels
 from skhalfway._text import shown
 from skhalfway.halfway._crossings import check_tol, trace_all
@@ -307,6 +306,8 @@ class HalfwayScorer(PathModels):
                 "answer needs to change"
             )
         check_tol(self.tol)
+        check_jobs(self.n_jobs)
+        check_random_state(self.random_state)
 
     def _start(self, X: Any, y: Any) -> tuple[dict[str, Model], NDArray[Any], NDArray[np.intp]]:
         """Models, points and class indices, checked."""

@@ -9,10 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import NotFittedError
-from sklearn.utils import _safe_indexing, check_random_state, column_or_1d
+from sklearn.utils import _safe_indexing
 
-from skhalfway._checks import check_integer
+from skhalfway._checks import check_integer, check_random_state
 from skhalfway._inputs import check_labels
+from skhalfway._readable import read_labels
 from skhalfway._text import shown
 from skhalfway.halfway._measurement import agreement, deviation
 from skhalfway.halfway._points import read_points
@@ -261,7 +262,7 @@ def halfway_history(
     check_integer("n_epochs", n_epochs)
     check_integer("batch_size", batch_size)
     points = read_points(BaseEstimator(), X, reset=True)
-    y = column_or_1d(y)
+    y = read_labels(y, len(points))
     model = _fitted(estimator)
     classes = np.unique(y) if model is None else model.classes_
     assert classes is not None

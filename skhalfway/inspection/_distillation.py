@@ -11,11 +11,10 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, clone
-from sklearn.utils import check_random_state
 from sklearn.utils.parallel import delayed
 from sklearn.utils.validation import has_fit_parameter
 
-from skhalfway._checks import check_positive
+from skhalfway._checks import check_positive, check_random_state
 from skhalfway._inputs import check_labels, read_samples
 from skhalfway._parallel import side_by_side
 from skhalfway._randomness import draw_seed

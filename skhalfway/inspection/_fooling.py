@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import softmax
-from sklearn.utils import assert_all_finite, check_random_state
 
-from skhalfway._checks import check_integer
-from skhalfway._inputs import Frame, read_samples, round_towards
+from skhalfway._checks import check_integer, check_random_state
+from skhalfway._inputs import Frame, check_finite, read_samples, round_towards
 from skhalfway._intervals import ConfidenceInterval, wilson_interval
 from skhalfway._randomness import draw_seed, undisturbed
 from skhalfway._text import short, shown, table
@@ -274,7 +273,7 @@ def fooling_inputs(
         raise ValueError(f"X has columns of categories, {shown(list(frame.names))}: encode them")
     reader = reader_of(model)
     X = read_samples(reader, X, reset=model.n_features_in_ is None)
-    assert_all_finite(X, input_name="X")
+    check_finite(X)
     bounds = read_bounds(clip_values, X, np.zeros(X.shape, dtype=bool))
     low, high = (X.min(axis=0), X.max(axis=0)) if bounds is None else bounds
     low, high = (np.broadcast_to(bound, X.shape[1:]).astype(float) for bound in (low, high))

@@ -7,11 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
-from sklearn.utils import assert_all_finite, check_consistent_length, column_or_1d
-from sklearn.utils.multiclass import check_classification_targets
 
 from skhalfway._checks import check_integer
-from skhalfway._inputs import check_labels, read_samples
+from skhalfway._inputs import check_labels, read_samples, read_targets
 from skhalfway._randomness import undisturbed
 from skhalfway._text import shown
 from skhalfway.inspection._splits import check_makes_module
@@ -19,20 +17,17 @@ from skhalfway.models import as_model
 from skhalfway.models._kinds import inner_skorch_net
 
 
-def read_labelled(X: Any, y: Any) -> tuple[NDArray[Any], NDArray[Any]]:
+def read_labelled(X: Any, y: Any, suffix: str = "") -> tuple[NDArray[Any], NDArray[Any]]:
     """Samples as floats, rows or images, and a label for each."""
-    array, labels = read_samples(BaseEstimator(), X, reset=True), column_or_1d(y)
-    check_consistent_length(array, labels)
-    assert_all_finite(labels, input_name="y")
-    check_classification_targets(labels)
-    return array, labels
+    array = read_samples(BaseEstimator(), X, reset=True, name=f"X{suffix}")
+    return array, read_targets(y, len(array), name=f"y{suffix}")
 
 
 def read_test(
     X_test: Any, y_test: Any, X: NDArray[Any], classes: NDArray[Any]
 ) -> tuple[NDArray[Any], NDArray[Any]]:
     """Samples of the same shape as those of ``X``, and labels among ``classes``."""
-    array, labels = read_labelled(X_test, y_test)
+    array, labels = read_labelled(X_test, y_test, "_test")
     if array.shape[1:] != X.shape[1:]:
         raise ValueError(
             f"samples of X_test have shape {array.shape[1:]}, those of X have {X.shape[1:]}; "

@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.utils import check_random_state
 from sklearn.utils.parallel import delayed
 
-from skhalfway._checks import check_integer, check_positive
+from skhalfway._checks import check_integer, check_positive, check_random_state
 from skhalfway._parallel import side_by_side
 from skhalfway._text import shown
 from skhalfway.inspection._losses import Loss, Tensors, filter_normalised

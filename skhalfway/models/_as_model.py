@@ -15,6 +15,7 @@ from skhalfway._text import shown
 from skhalfway.models._kinds import (
     inner_skorch_net,
     is_art_classifier,
+    is_art_estimator,
     is_skorch_net,
     is_torch_module,
     net_dtype,
@@ -113,9 +114,11 @@ def check_kind(estimator: Any) -> None:
         raise TypeError(
             f"a fitted classifier is needed, got the class {estimator.__name__}; make one and fit it"
         )
+    if is_art_estimator(estimator):
+        raise TypeError(f"a classifier is needed, got ART's {name}, which is none")
     if not hasattr(estimator, "predict") and not hasattr(estimator, "fit"):
         raise TypeError(
-            f"a fitted classifier with predict and classes_, a torch module or an ART classifier "
+            "a fitted classifier with predict and classes_, a torch module or an ART classifier "
             f"is needed, got {shown(estimator)}"
         )
     if _has_tags(estimator) and (is_regressor(estimator) or is_clusterer(estimator)):

@@ -7,14 +7,14 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.exceptions import NotFittedError
 from sklearn.utils.metaestimators import _BaseComposition
 from sklearn.utils.parallel import delayed
 
-from skhalfway._inputs import Frame
+from skhalfway._inputs import Frame, read_targets
 from skhalfway._parallel import side_by_side
 from skhalfway._text import shown
 from skhalfway.models._as_model import as_model, check_kind, fit_clone
+from skhalfway.models._faults import answers, named
 from skhalfway.models._kinds import column_names
 from skhalfway.models._model import Model
 
@@ -88,6 +88,7 @@ class ModelCollection(_BaseComposition):
                     f"This {type(self).__name__} estimator requires y to be passed, but the target y is None"
                 )
             array = self._read(X, reset=True)
+            read_targets(y, len(array))
             data = X if hasattr(X, "columns") else array
             names = [name for name, _ in self.estimators]
             fits = (delayed(named)(name, fit_clone, model, data, y) for name, model in self.estimators)
@@ -204,19 +205,6 @@ def _named_after_types(models: Iterable[Any]) -> list[tuple[str, Any]]:
     return _name_estimators(list(models))
 
 
-def named(name: str, function: Any, *args: Any) -> Any:
-    """Call the function; put the model's name before the message of what it raises."""
-    try:
-        return function(*args)
-    except NotFittedError as error:
-        raise NotFittedError(f"model {shown(name)}: {error}") from error
-    except (TypeError, ValueError) as error:
-        kind = TypeError if isinstance(error, TypeError) else ValueError
-        raise kind(f"model {shown(name)}: {error}") from error
-    except Exception as error:
-        raise RuntimeError(f"model {shown(name)} raised {type(error).__name__}: {error}") from error
-
-
 def common_classes(models: Mapping[str, Any]) -> NDArray[Any] | None:
     known = {name: model.classes_ for name, model in models.items() if model.classes_ is not None}
     if not known:
@@ -235,4 +223,4 @@ def common_classes(models: Mapping[str, Any]) -> NDArray[Any] | None:
 
 def predictions(models: Mapping[str, Model], X: NDArray[Any]) -> NDArray[np.intp]:
     """Class indices, of shape (n_models, n_samples)."""
-    return np.stack([named(name, model.predict, X) for name, model in models.items()])
+    return np.stack([named(name, answers, model, X) for name, model in models.items()])

@@ -9,12 +9,15 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils import check_array
 
+from skhalfway._inputs import check_finite
+from skhalfway._readable import as_table, read_labels
 from skhalfway._text import shown
 
 
 def read_samples(X: Any, *, name: str = "X", n_features: int | None = None) -> NDArray[np.float64]:
     """Samples as float64 rows."""
-    X = check_array(X, dtype=np.float64, input_name=name)
+    X = check_array(as_table(X, name), dtype=np.float64, ensure_all_finite=False, input_name=name)
+    check_finite(X, name)
     if n_features is not None and X.shape[1] != n_features:
         raise ValueError(f"{name} has {X.shape[1]} features, the boundary has {n_features}")
     return X
@@ -31,9 +34,7 @@ def signs(y: Any, n_samples: int | None = None, *, both: bool = True) -> NDArray
 
     Labels that are -1 and +1 already may all be the same, unless ``both`` classes are asked for.
     """
-    y = np.asarray(y)
-    if y.ndim != 1 or n_samples not in (None, len(y)):
-        raise ValueError(f"y must hold one label per sample, got shape {y.shape} for {n_samples} samples")
+    y = read_labels(y, n_samples)
     classes, indices = np.unique(y, return_inverse=True)
     if not both and y.dtype.kind in "if" and np.isin(classes, (-1, 1)).all():
         return y.astype(np.float64)

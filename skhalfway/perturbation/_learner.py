@@ -10,10 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin, clone, is_classifier
 from sklearn.metrics import accuracy_score
-from sklearn.utils import check_random_state, get_tags
+from sklearn.utils import column_or_1d, get_tags
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
+from skhalfway._checks import check_bool, check_random_state
 from skhalfway._inputs import Frame, read_samples
 from skhalfway._randomness import draw_seed
 from skhalfway._text import shown
@@ -221,6 +222,7 @@ class PerturbationLearner(ClassifierMixin, BaseEstimator):
                 f"{shown(list(frame.names))}; encode or leave them out"
             )
         self.classes_, truth = read_labels(y, array)
+        column_or_1d(y, warn=True)  # as scikit-learn's classifiers warn of a column
         self._check_reach(data, array, frame)
         # a stream of its own: noise must not repeat data that was drawn with the same seed
         rng = np.random.RandomState(draw_seed(check_random_state(self.random_state)))
@@ -357,8 +359,8 @@ class PerturbationLearner(ClassifierMixin, BaseEstimator):
         for name, allowed in (("labels", LABELS), ("base", BASES)):
             if getattr(self, name) not in allowed:
                 raise ValueError(f"{name} must be one of {list(allowed)}, got {shown(getattr(self, name))}")
-        if not isinstance(self.perturbation_only, (bool, np.bool_)):
-            raise ValueError(f"perturbation_only must be True or False, got {shown(self.perturbation_only)}")
+        check_bool("perturbation_only", self.perturbation_only)
+        check_random_state(self.random_state)
         if self.base == "noise" and self.labels != "random":
             raise ValueError(
                 f"labels={shown(self.labels)} follow from a sample's own, and base='noise' has none; "

@@ -10,13 +10,12 @@ import torch
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils import check_random_state
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
 from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import nn
 
 from skhalfway._blocks import blocks
-from skhalfway._checks import check_integer, check_positive
+from skhalfway._checks import check_device, check_integer, check_positive, check_random_state
 from skhalfway._randomness import draw_seed
 from skhalfway._text import shown
 from skhalfway.models import register_module
@@ -197,6 +196,7 @@ class OneHiddenLayerClassifier(ClassifierMixin, BaseEstimator):
 
     def _check_parameters(self) -> None:
         check_gamma(self.gamma)
+        check_device(self.device)
         for name, value in (("n_hidden", self.n_hidden), ("max_iter", self.max_iter)):
             check_integer(name, value)
         if self.n_hidden % 2:

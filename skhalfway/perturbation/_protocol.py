@@ -7,11 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.frozen import FrozenEstimator
-from sklearn.utils import assert_all_finite, check_consistent_length, column_or_1d
-from sklearn.utils.multiclass import check_classification_targets
 
 from skhalfway._blocks import blocks
-from skhalfway._inputs import round_towards
+from skhalfway._inputs import read_targets, round_towards
 from skhalfway._text import shown
 from skhalfway.models._as_model import check_kind, counts_as_fitted
 
@@ -32,11 +30,7 @@ def trainable(estimator: Any) -> Any:
 
 def read_labels(y: Any, X: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.intp]]:
     """The classes, and the index among them of each sample's label."""
-    y = column_or_1d(y, warn=True)
-    check_consistent_length(X, y)
-    assert_all_finite(y, input_name="y")
-    check_classification_targets(y)
-    classes, truth = np.unique(y, return_inverse=True)
+    classes, truth = np.unique(read_targets(y, len(X)), return_inverse=True)
     if len(classes) < 2:
         raise ValueError(
             f"samples move from one class towards another, so y must hold at least 2 classes; got one class, "

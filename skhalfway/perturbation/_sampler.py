@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import clone
 from sklearn.pipeline import _name_estimators
-from sklearn.utils import _safe_indexing, check_random_state, column_or_1d
+from sklearn.utils import _safe_indexing
 from sklearn.utils.metaestimators import _BaseComposition
 
-from skhalfway._checks import check_positive
+from skhalfway._checks import check_bool, check_positive, check_random_state
 from skhalfway._inputs import check_labels, container_of, read_samples
 from skhalfway._randomness import draw_seed
 from skhalfway._text import shown
@@ -20,7 +20,8 @@ from skhalfway.attacks import AdversarialGenerator
 from skhalfway.attacks._parameters import check_unattached
 from skhalfway.models import as_model
 from skhalfway.models._as_model import check_kind, counts_as_fitted
-from skhalfway.models._collection import is_pair, named
+from skhalfway.models._collection import is_pair
+from skhalfway.models._faults import named
 from skhalfway.models._reader import reader_of
 from skhalfway.perturbation._protocol import read_labels
 
@@ -259,7 +260,7 @@ class AdversarialSampler(_BaseComposition):
             raise ValueError(
                 "This AdversarialSampler estimator requires y to be passed, but the target y is None"
             )
-        classes, truth = read_labels(column_or_1d(y), array)
+        classes, truth = read_labels(y, array)
         labels = classes[truth]
         if round(self.ratio * len(array)) < 1:
             raise ValueError(
@@ -282,8 +283,7 @@ class AdversarialSampler(_BaseComposition):
     def _check_params(self) -> None:
         ratio = self.ratio
         check_positive("ratio", ratio)
-        if not isinstance(self.keep_clean, (bool, np.bool_)):
-            raise ValueError(f"keep_clean must be True or False, got {shown(self.keep_clean)}")
+        check_bool("keep_clean", self.keep_clean)
         check_unattached(self.generator, "pass what is to be attacked as sources")
 
     def _named_sources(self) -> dict[str, Any]:

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.utils import check_random_state
 from sklearn.utils.parallel import delayed
 
+from skhalfway._checks import check_random_state
 from skhalfway._inputs import check_labels
 from skhalfway._text import shown
-from skhalfway.models._collection import named, predictions
+from skhalfway.models._collection import predictions
+from skhalfway.models._faults import named
 from skhalfway.transfer._counting import count
 from skhalfway.transfer._curve import TransferCurve
 
@@ -87,6 +88,7 @@ def try_all(
     """
     array = regions[0].X
     truth = None if y is None else check_labels(y, classes, len(array))
+    scorer._check_sources(models, regions[0], len(classes))
     rng = check_random_state(scorer.random_state)
     state = rng.get_state()
     noisy = []
