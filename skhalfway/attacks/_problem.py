@@ -116,8 +116,8 @@ def read_region(
     budget, unit = read_budget(eps, spread, header, shape)
     if spread is not None and not spread.any():
         raise ValueError(
-            "eps counts in the spread of the features, which is 0 in all of them: of one sample, or of constant "
-            "data; pass eps_unit='input', or fit on more samples"
+            "eps counts in the spread of the features, which is 0 in all of them: of one sample, or of "
+            "constant data; pass eps_unit='input', or fit on more samples"
         )
     carried = np.isnan(X)
     if categories is not None:

@@ -34,7 +34,7 @@ def type_named(model: Model, function: Any, *args: Any) -> Any:
 
 
 def answers(model: Model, X: NDArray[Any]) -> NDArray[np.intp]:
-    """Class indices of samples; ValueError says why a model does not take them, as far as that can be seen."""
+    """Class indices of samples; ValueError says why a model does not take them, if that can be seen."""
     try:
         return model.predict(X)
     except Exception as error:
