@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from numbers import Integral, Real
 from typing import Any
 
@@ -20,6 +21,24 @@ def check_integer(name: str, value: Any, least: int = 1) -> None:
 def check_positive(name: str, value: Any) -> None:
     if not isinstance(value, Real) or isinstance(value, bool) or not 0 < float(value) < np.inf:
         raise ValueError(f"{name} must be a finite number > 0, got {shown(value)}")
+
+
+def check_choice(name: str, value: Any, allowed: Collection[str]) -> None:
+    if not isinstance(value, str) or value not in allowed:
+        raise ValueError(f"{name} must be one of {list(allowed)}, got {shown(value)}")
+
+
+def check_norm(norm: Any, allowed: Collection[float]) -> None:
+    if not isinstance(norm, Real) or isinstance(norm, bool) or norm not in allowed:
+        *most, last = ("np.inf" if each == np.inf else str(each) for each in allowed)
+        raise ValueError(f"norm must be {', '.join(most)} or {last}, got {shown(norm)}")
+
+
+def check_size(name: str, size: Any) -> None:
+    whole = isinstance(size, Integral) and not isinstance(size, bool) and int(size) >= 1
+    fraction = isinstance(size, Real) and not isinstance(size, Integral) and 0 < float(size) < 1
+    if not (whole or fraction):
+        raise ValueError(f"{name} must be an integer >= 1 or a fraction in (0, 1), got {shown(size)}")
 
 
 def check_bool(name: str, value: Any) -> None:

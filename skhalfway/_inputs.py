@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.base import BaseEstimator
 from sklearn.utils import check_array
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import validate_data
@@ -66,6 +67,18 @@ def read_numbers(X: Any, *, name: str = "X") -> NDArray[Any]:
     )
     check_finite(array, name)
     return array
+
+
+def read_rows(X: Any, *, reader: Any = None, reset: bool = True, name: str = "X") -> NDArray[Any]:
+    """Samples of shape (n_samples, n_features), no value missing, in float64 or float32."""
+    reader = BaseEstimator() if reader is None else reader
+    array = read_samples(reader, X, reset=reset, name=name)
+    if array.ndim > 2:
+        raise ValueError(
+            f"{name} must hold rows, got shape {array.shape}; pass {name}.reshape({len(array)}, -1)"
+        )
+    check_finite(array, name)
+    return array.astype(np.float32) if array.dtype == np.float16 else array
 
 
 def check_finite(X: NDArray[Any], name: str = "X", *, allow_nan: bool = False) -> None:

@@ -171,4 +171,6 @@ def _check_numbers(array: NDArray[Any], name: str) -> None:
         except (TypeError, ValueError) as error:
             where = f"{name}[{', '.join(map(str, place))}]" if place else "it"
             kind = TypeError if isinstance(error, TypeError) else ValueError
-            raise kind(f"{name} must hold numbers, but {where} is {shown(value)}: {brief(error)}") from error
+            raise kind(
+                f"{name} must hold numbers, but {where} is {shown(value)}: {brief(error, 90)}"
+            ) from error

@@ -40,10 +40,10 @@ def test_demo(tmp_path, capsys):
         (["demo", "--samples", "9"], "--samples: must be from 10 to 797, got 9"),
         (
             ["demo", "--output", "no_folder/matrix.png"],
-            "--output: no_folder/matrix.png cannot be written: No such",
+            "no_folder/matrix.png cannot be written",
         ),
         (["demo", "--output", "matrix.mp3"], "--output: matrix.mp3 must end in one of"),
-        (["demo", "--output", "folder.png"], "--output: folder.png cannot be written: Is a directory"),
+        (["demo", "--output", "folder.png"], "folder.png cannot be written"),
     ],
     ids=str,
 )

@@ -20,7 +20,7 @@ from skhalfway.attacks._parameters import automatic, check_parameters, check_sou
 from skhalfway.attacks._problem import Outcome, Problem, read_region
 from skhalfway.models import Model, as_model
 from skhalfway.models._as_model import check_kind, counts_as_fitted, fit_clone
-from skhalfway.models._faults import answers, type_named
+from skhalfway.models._faults import answers, classes_of, type_named
 from skhalfway.models._kinds import is_art_classifier
 from skhalfway.models._reader import reader_of
 
@@ -277,7 +277,7 @@ class AdversarialGenerator(OneToOneFeatureMixin, TransformerMixin, BaseEstimator
             read_targets(y, len(array))
         source = fit_clone(source, X if hasattr(X, "columns") else array, y, **fit_params)
         model = as_model(source)
-        self.classes_ = type_named(model, self._classes, model, array)
+        self.classes_ = self._classes(model, array)
         check_source(self, model, region, len(self.classes_))
         self.estimator_ = source
         self._spread = self.eps_unit, spread
@@ -364,7 +364,7 @@ class AdversarialGenerator(OneToOneFeatureMixin, TransformerMixin, BaseEstimator
         reader = self if fitted else reader_of(model)
         array = read_samples(reader, X, reset=not fitted and model.n_features_in_ is None)
         region = self._region(array, reader, frame, spread_seen(self, self.eps_unit))
-        classes = self.classes_ if fitted else type_named(model, self._classes, model, array)
+        classes = self.classes_ if fitted else self._classes(model, array)
         check_source(self, model, region, len(classes), targeted=target is not None)
         if np.isnan(array).any():
             type_named(model, answers, model, array)  # whether they are an error is the source's to say
@@ -422,7 +422,7 @@ class AdversarialGenerator(OneToOneFeatureMixin, TransformerMixin, BaseEstimator
         return tags
 
     def _classes(self, model: Model, X: NDArray[Any]) -> NDArray[Any]:
-        classes = np.arange(model.n_outputs(X)) if model.classes_ is None else model.classes_
+        classes = classes_of(model, X)
         if len(classes) < 2:
             raise ValueError(
                 f"the source knows one class, {shown(classes)}; there must be at least 2 to be fooled"

@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from skhalfway._checks import check_bool, check_device, check_integer, check_random_state
+from skhalfway._checks import (
+    check_bool,
+    check_choice,
+    check_device,
+    check_integer,
+    check_norm,
+    check_positive,
+    check_random_state,
+)
 from skhalfway._text import shown
 from skhalfway.attacks._budget import EPS_UNITS, check_eps
 from skhalfway.attacks._constraints import Constraints
@@ -74,16 +82,10 @@ def check_parameters(generator: AdversarialGenerator) -> None:
     check_bool("random_start", generator.random_start)
     check_device(generator.device)
     check_random_state(generator.random_state)
-    size = generator.step_size
-    if size is not None and (
-        not isinstance(size, Real) or isinstance(size, bool) or not 0 < float(size) < np.inf
-    ):
-        raise ValueError(f"step_size must be a finite number > 0, got {shown(size)}")
-    norm = generator.norm
-    if not isinstance(norm, Real) or isinstance(norm, bool) or norm not in NORMS:
-        raise ValueError(f"norm must be np.inf, 2 or 1, got {shown(norm)}")
-    if generator.eps_unit not in EPS_UNITS:
-        raise ValueError(f"eps_unit must be one of {list(EPS_UNITS)}, got {shown(generator.eps_unit)}")
+    if generator.step_size is not None:
+        check_positive("step_size", generator.step_size)
+    check_norm(generator.norm, NORMS)
+    check_choice("eps_unit", generator.eps_unit, EPS_UNITS)
     if generator.constraints is not None and not isinstance(generator.constraints, Constraints):
         raise TypeError(f"constraints must be a Constraints or None, got {shown(generator.constraints)}")
     if generator.attack_params is not None and not isinstance(generator.attack_params, dict):

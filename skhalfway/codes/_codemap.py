@@ -12,7 +12,7 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.exceptions import NotFittedError
 from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
 
-from skhalfway._checks import check_integer, check_random_state
+from skhalfway._checks import check_choice, check_integer, check_random_state
 from skhalfway._inputs import Frame, check_finite, read_samples, read_targets
 from skhalfway._randomness import draw_seed
 from skhalfway._readable import read_labels
@@ -24,6 +24,7 @@ from skhalfway.codes._maps import LayerMap, grid_distances
 from skhalfway.codes._network import POOLINGS, Activations, Network, check_network, joined
 from skhalfway.models import as_model
 from skhalfway.models._as_model import check_kind, counts_as_fitted, fit_clone
+from skhalfway.models._faults import named
 from skhalfway.models._training import train
 
 _COARSE = 0.8  # of the variance within units: our choice
@@ -216,7 +217,7 @@ class CodeMap(TransformerMixin, BaseEstimator):
             raise ValueError(f"shape={self.shape} has {n_units} units, more than n_iter={self.n_iter} steps")
         self.estimator_ = self._trained(X if hasattr(X, "columns") else array, y, rng)
         network = Network(self.estimator_)
-        self.layers_ = network.layers(self.layers, array)
+        self.layers_ = named(type(self.estimator_).__name__, network.layers, self.layers, array)
         if len(array) > self.n_iter:
             array = array[rng.permutation(len(array))[: self.n_iter]]
         recorded = joined(network.activations(array, self.layers_, self._pooling))
@@ -398,8 +399,7 @@ class CodeMap(TransformerMixin, BaseEstimator):
         if shape[0] * shape[1] < 2:
             raise ValueError(f"a map needs at least 2 units, got shape={shown(shape)}")
         check_integer("n_iter", self.n_iter)
-        if self.pooling not in POOLINGS:
-            raise ValueError(f"pooling must be one of {list(POOLINGS)}, got {shown(self.pooling)}")
+        check_choice("pooling", self.pooling, POOLINGS)
         layers = self.layers
         if isinstance(layers, str) and layers == "auto":
             return

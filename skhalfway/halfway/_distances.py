@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from skhalfway._checks import check_positive
+from skhalfway._checks import check_choice, check_positive, check_random_state
 from skhalfway._inputs import read_numbers
-from skhalfway._text import shown
 from skhalfway.halfway._crossings import check_tol, trace_all
 from skhalfway.halfway._directions import legitimate_directions, random_directions
 from skhalfway.halfway._gradients import unit_gradient
@@ -209,7 +208,8 @@ def minimum_distance(
             f"directions must have length 1, but {len(wrong)} of {len(points)} have not, first that of row "
             f"{wrong[0]}, {length[wrong[0]]:.3g}; divide each by its length"
         )
-    return _follow([model], points, directions, max_distance, tol)[0]
+    names = [type(model.estimator).__name__]
+    return _follow([model], points, directions, max_distance, tol, names=names)[0]
 
 
 def inter_boundary_distance(
@@ -295,8 +295,8 @@ def inter_boundary_distance(
     InterBoundaryDistance: 145 samples, legitimate directions
     median distance to the source's boundary 1.14, to the target's 1.02, between them 0.123
     """
-    if direction not in DIRECTIONS:
-        raise ValueError(f"direction must be one of {list(DIRECTIONS)}, got {shown(direction)}")
+    check_choice("direction", direction, DIRECTIONS)
+    rng = check_random_state(random_state)
     check_tol(tol)
     if max_distance is not None:
         check_positive("max_distance", max_distance)
@@ -310,7 +310,7 @@ def inter_boundary_distance(
     if direction == "legitimate":
         along = legitimate_directions(points, labels)
     elif direction == "random":
-        along = random_directions(points, random_state=random_state)
+        along = random_directions(points, random_state=rng)
     else:
         along = named("source", unit_gradient, models["source"], points, labels)
     right = (predictions(models, points) == labels).all(axis=0)
@@ -328,7 +328,7 @@ def _follow(
     max_distance: float,
     tol: float,
     *,
-    names: Sequence[str] = (),
+    names: Sequence[str],
 ) -> NDArray[np.float64]:
     """Distances at which each model's label first changes, (n_models, n_samples)."""
     ends = (X + max_distance * directions).astype(X.dtype)

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from skhalfway._checks import check_norm
 from skhalfway._inputs import read_numbers, round_towards
-from skhalfway._text import shown
 from skhalfway.halfway._tangents import Projection, check_manifold, projections
 
 _NOTHING = 1e-9  # of the whole
@@ -96,8 +96,8 @@ class _Part:
 
     def __post_init__(self) -> None:
         check_manifold(self.manifold)
-        if self.norm not in (None, np.inf, 1, 2):
-            raise ValueError(f"norm must be None, np.inf, 2 or 1, got {shown(self.norm)}")
+        if self.norm is not None:
+            check_norm(self.norm, (np.inf, 2, 1))
 
     def __call__(self, X_adv: NDArray[Any], X: NDArray[Any]) -> NDArray[Any]:
         """Valid samples for ``X_adv``, row by row, in X's float type."""

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
+from skhalfway._checks import check_choice
 from skhalfway._intervals import ConfidenceInterval, check_level, percentile_interval, ratio
 from skhalfway._text import short, shown, table
 
@@ -216,8 +217,7 @@ class HalfwayMeasurement:
         ValueError
             If ``level`` or ``of`` is out of range.
         """
-        if of not in _FIGURES:
-            raise ValueError(f"of must be one of {list(_FIGURES)}, got {shown(of)}")
+        check_choice("of", of, _FIGURES)
         check_level(level)
         n_pairs = len(self.pairs)
         rng = np.random.RandomState(0)
@@ -293,8 +293,7 @@ class HalfwayMeasurement:
         from skhalfway.halfway import AgreementDisplay, CrossingsDisplay
 
         displays: dict[str, Any] = {"crossings": CrossingsDisplay, "agreement": AgreementDisplay}
-        if kind not in displays:
-            raise ValueError(f"kind must be one of {list(displays)}, got {shown(kind)}")
+        check_choice("kind", kind, displays)
         return displays[kind].from_measurement(self, **kwargs)
 
     def _medians(self) -> NDArray[np.float64]:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from sklearn.neighbors import NearestNeighbors
 from sklearn.utils.random import sample_without_replacement
 
-from skhalfway._checks import check_integer, check_random_state
+from skhalfway._checks import check_choice, check_integer, check_random_state
 from skhalfway._inputs import read_numbers
 from skhalfway._readable import read_labels
 from skhalfway._text import shown
@@ -18,8 +18,7 @@ PAIRS = ("random", "nearest", "within")
 
 
 def check_pairs(pairs: Any, n_pairs: Any) -> None:
-    if pairs not in PAIRS:
-        raise ValueError(f"pairs must be one of {list(PAIRS)}, got {shown(pairs)}")
+    check_choice("pairs", pairs, PAIRS)
     check_integer("n_pairs", n_pairs)
 
 

@@ -11,6 +11,7 @@ from skhalfway._inputs import Frame, check_labels, read_samples
 from skhalfway._text import shown
 from skhalfway.models import Model, as_model
 from skhalfway.models._collection import ModelCollection
+from skhalfway.models._faults import classes_of
 from skhalfway.models._reader import reader_of
 
 
@@ -36,8 +37,7 @@ def read_labelled(estimator: Any, X: Any, y: Any) -> tuple[Model, NDArray[Any], 
     model = as_model(estimator)
     reader = reader_of(model)
     points = read_points(reader, X, reset=not hasattr(reader, "n_features_in_"))
-    classes = np.arange(model.n_outputs(points)) if model.classes_ is None else model.classes_
-    return model, points, check_labels(y, classes, len(points))
+    return model, points, check_labels(y, classes_of(model, points), len(points))
 
 
 class PathModels(ModelCollection):

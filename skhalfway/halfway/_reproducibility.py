@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skhalfway._blocks import blocks
-from skhalfway._checks import check_integer, check_random_state
+from skhalfway._checks import check_choice, check_integer, check_random_state
 from skhalfway._readable import read_labels
 from skhalfway._text import shown, table
 from skhalfway.halfway._planes import (
@@ -112,8 +112,7 @@ class Reproducibility:
 
         names = pd.Index(self.names)
         if value is not None:
-            if value not in ("scores", "standard_errors"):
-                raise ValueError(f"value must be None, 'scores' or 'standard_errors', got {shown(value)}")
+            check_choice("value", value, ("scores", "standard_errors"))
             return pd.DataFrame(
                 getattr(self, value), index=names.rename("model"), columns=names.rename("other")
             )

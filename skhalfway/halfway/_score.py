@@ -112,7 +112,9 @@ def halfway_score(
         sample_pairs(points, labels, pairs=kind, n_pairs=n_pairs, random_state=rng)
         for kind in ("random", "within")
     )
-    (trace,) = trace_all([model], points[apart[:, 0]], points[apart[:, 1]], tol)
+    (trace,) = trace_all(
+        [model], points[apart[:, 0]], points[apart[:, 1]], tol, names=[type(model.estimator).__name__]
+    )
     differ = trace.labels[:, 0] != trace.labels[:, -1]
     if not differ.any():
         return 0.0

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -11,7 +10,7 @@ from numpy.typing import NDArray
 from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.utils.validation import check_is_fitted
 
-from skhalfway._checks import check_jobs, check_positive, check_random_state
+from skhalfway._checks import check_jobs, check_norm, check_positive, check_random_state
 from skhalfway._inputs import check_labels
 from skhalfway._text import shown
 from skhalfway.halfway._crossings import check_tol, trace_all
@@ -277,8 +276,7 @@ class HalfwayScorer(PathModels):
             If ``eps`` or ``norm`` is out of range; else as :meth:`measure`.
         """
         check_positive("eps", eps)
-        if not isinstance(norm, Real) or isinstance(norm, bool) or norm not in NORMS:
-            raise ValueError(f"norm must be np.inf or 2, got {shown(norm)}")
+        check_norm(norm, NORMS)
         from skhalfway.halfway._prediction import predict_rates
 
         models, points, labels = self._start(X, y)

@@ -10,7 +10,7 @@ from sklearn.model_selection import StratifiedShuffleSplit
 from sklearn.utils import _safe_indexing
 from sklearn.utils.parallel import Parallel, delayed
 
-from skhalfway._checks import check_integer, check_jobs, check_random_state
+from skhalfway._checks import check_integer, check_jobs, check_random_state, check_size
 from skhalfway._inputs import check_labels
 from skhalfway._readable import read_labels
 from skhalfway.halfway._gradients import cross_entropy
@@ -107,6 +107,7 @@ def loss_variability(
     """
     check_integer("n_fits", n_fits, 2)
     check_jobs(n_jobs)
+    check_size("train_size", train_size)
     check_kind(estimator)
     if counts_as_fitted(estimator):
         raise TypeError(

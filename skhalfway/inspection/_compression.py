@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from sklearn.frozen import FrozenEstimator
 from sklearn.neural_network import MLPClassifier
 
-from skhalfway._checks import check_integer
+from skhalfway._checks import check_choice, check_integer
 from skhalfway._text import shown
 from skhalfway.inspection._compressed import fine_tune, matrices_of, prune, quantize
 from skhalfway.inspection._curves import Curves
@@ -79,8 +79,7 @@ class CompressionCurve(Curves):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.method not in _LABELS:
-            raise ValueError(f"method must be one of {list(_LABELS)}, got {shown(self.method)}")
+        check_choice("method", self.method, _LABELS)
         for name, value in zip(("x_label", "x_scale"), _LABELS[self.method], strict=True):
             object.__setattr__(self, name, value)
 
@@ -320,8 +319,7 @@ def _check_options(method: str, levels: Sequence[float] | None, scope: str, code
         ("scope", scope, ["layer", "global"]),
         ("codebook", codebook, ["kmeans", "uniform"]),
     ):
-        if value not in allowed:
-            raise ValueError(f"{name} must be one of {allowed}, got {shown(value)}")
+        check_choice(name, value, allowed)
     chosen = list(_LEVELS[method] if levels is None else levels)
     if not chosen:
         raise ValueError("levels must hold at least one level, got none")

@@ -20,6 +20,7 @@ from skhalfway.attacks import AdversarialGenerator
 from skhalfway.attacks._problem import read_bounds
 from skhalfway.inspection._fooling_display import DATA, OPTIMISED, FoolingInputsDisplay
 from skhalfway.models import Model, as_model
+from skhalfway.models._faults import classes_of
 from skhalfway.models._kinds import is_art_classifier
 from skhalfway.models._model import TorchModel
 from skhalfway.models._reader import reader_of
@@ -286,7 +287,7 @@ def fooling_inputs(
         "matched noise": flat[drawn, np.arange(flat.shape[1])].reshape(-1, *X.shape[1:]),
     }
     with undisturbed():  # a net draws even as it predicts
-        targets = np.arange(n_samples) % model.n_outputs(X)
+        targets = np.arange(n_samples) % len(classes_of(model, X))
         source, name = (model, "pgd") if model.has_gradient else (_Certain(model, X, threshold), "square")
         generator = AdversarialGenerator(
             source,

@@ -19,6 +19,7 @@ from skhalfway._randomness import undisturbed
 from skhalfway._text import shown
 from skhalfway.inspection._weights import weights_of
 from skhalfway.models import as_model
+from skhalfway.models._faults import classes_of
 from skhalfway.models._torch import device_of, dtype_of, two_columns
 
 Tensors = dict[str, torch.Tensor]
@@ -45,8 +46,7 @@ class Loss:
         model = as_model(network)
         X = read_samples(BaseEstimator(), X, reset=True)
         check_known("X", X)
-        n_outputs = model.n_outputs(X)
-        labels = check_labels(y, np.arange(n_outputs) if model.classes_ is None else model.classes_, len(X))
+        labels = check_labels(y, classes_of(model, X), len(X))
         with undisturbed():  # a DataLoader draws, whether it shuffles or not
             model.predict(X[:1])  # raises where the width is wrong
         if model.module is None:

@@ -192,7 +192,7 @@ def memorization_curve(
         )
     if n_epochs is not None:
         check_integer("n_epochs", n_epochs)
-    if not isinstance(target, Real) or not 0 < target <= 1:
+    if not isinstance(target, Real) or isinstance(target, bool) or not 0 < target <= 1:
         raise ValueError(f"target must be above 0 and at most 1, got {shown(target)}")
     # MLPClassifier has no partial_fit with solver="lbfgs"
     epochs = n_epochs if hasattr(estimator, "partial_fit") else None

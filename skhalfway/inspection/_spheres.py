@@ -17,7 +17,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import Normalizer
 
 from skhalfway._blocks import blocks
-from skhalfway._checks import ascending_integers, check_integer, check_positive
+from skhalfway._checks import ascending_integers, check_choice, check_integer, check_positive
 from skhalfway._plotting import colours, markers
 from skhalfway._randomness import draw_seed, undisturbed
 from skhalfway._text import shown
@@ -211,8 +211,7 @@ def adversarial_spheres(
     check_integer("max_iter", max_iter)
     check_integer("max_queries", max_queries)
     allowed = ["auto", *(name for name, kind in KINDS.items() if kind.nearest and 2 in kind.norms)]
-    if attack not in allowed:
-        raise ValueError(f"attack must be one of {allowed}, got {shown(attack)}")
+    check_choice("attack", attack, allowed)
     measure = partial(
         _measure,
         estimator=estimator,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
@@ -11,26 +12,31 @@ from sklearn.exceptions import NotFittedError
 from skhalfway._text import brief, shown
 from skhalfway.models._model import Model
 
+_NAMED = re.compile("model '[^']*'")
 _CHANNELS = (1, 3, 4)
 
 
 def named(name: str, function: Any, *args: Any) -> Any:
     """Call the function; put the model's name before the message of what it raises."""
-    who = f"model {shown(name, 40)}"
     try:
         return function(*args)
-    except NotFittedError as error:
-        raise NotFittedError(f"{who}: {brief(error)}") from error
-    except (TypeError, ValueError) as error:
-        kind = TypeError if isinstance(error, TypeError) else ValueError
-        raise kind(f"{who}: {brief(error)}") from error
     except Exception as error:
-        raise RuntimeError(f"{who} raised {type(error).__name__}: {brief(error)}") from error
+        kinds = (NotFittedError, TypeError, ValueError)
+        kind = next((kind for kind in kinds if isinstance(error, kind)), RuntimeError)
+        says = ":" if kind in kinds else f" raised {type(error).__name__}:"
+        nested = _NAMED.match(text := brief(error))
+        said = text[nested.end() :] if nested else f"{says} {text}"
+        raise kind(f"model {shown(name, 40)}{said}") from error
 
 
 def type_named(model: Model, function: Any, *args: Any) -> Any:
     """As :func:`named`, for a single model, whose name is its type's."""
     return named(type(model.estimator).__name__, function, *args)
+
+
+def classes_of(model: Model, X: NDArray[Any]) -> NDArray[Any]:
+    """Labels of the class indices; column numbers of a torch module that does not say, which is asked."""
+    return np.arange(type_named(model, model.n_outputs, X)) if model.classes_ is None else model.classes_
 
 
 def answers(model: Model, X: NDArray[Any]) -> NDArray[np.intp]:

@@ -7,17 +7,15 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.utils import check_array
 
-from skhalfway._inputs import check_finite
-from skhalfway._readable import as_table, read_labels
+from skhalfway._inputs import read_rows
+from skhalfway._readable import read_labels
 from skhalfway._text import shown
 
 
 def read_samples(X: Any, *, name: str = "X", n_features: int | None = None) -> NDArray[np.float64]:
     """Samples as float64 rows."""
-    X = check_array(as_table(X, name), dtype=np.float64, ensure_all_finite=False, input_name=name)
-    check_finite(X, name)
+    X = read_rows(X, name=name).astype(float)
     if n_features is not None and X.shape[1] != n_features:
         raise ValueError(f"{name} has {X.shape[1]} features, the boundary has {n_features}")
     return X

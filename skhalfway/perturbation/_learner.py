@@ -14,7 +14,7 @@ from sklearn.utils import column_or_1d, get_tags
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
-from skhalfway._checks import check_bool, check_random_state
+from skhalfway._checks import check_bool, check_choice, check_random_state
 from skhalfway._inputs import Frame, read_samples
 from skhalfway._randomness import draw_seed
 from skhalfway._text import shown
@@ -357,8 +357,7 @@ class PerturbationLearner(ClassifierMixin, BaseEstimator):
 
     def _check_params(self) -> None:
         for name, allowed in (("labels", LABELS), ("base", BASES)):
-            if getattr(self, name) not in allowed:
-                raise ValueError(f"{name} must be one of {list(allowed)}, got {shown(getattr(self, name))}")
+            check_choice(name, getattr(self, name), allowed)
         check_bool("perturbation_only", self.perturbation_only)
         check_random_state(self.random_state)
         if self.base == "noise" and self.labels != "random":

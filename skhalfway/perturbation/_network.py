@@ -10,12 +10,13 @@ import torch
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils.multiclass import check_classification_targets, type_of_target
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.multiclass import type_of_target
+from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
 from skhalfway._blocks import blocks
-from skhalfway._checks import check_device, check_integer, check_positive, check_random_state
+from skhalfway._checks import check_choice, check_device, check_integer, check_positive, check_random_state
+from skhalfway._inputs import read_rows, read_targets
 from skhalfway._randomness import draw_seed
 from skhalfway._text import shown
 from skhalfway.models import register_module
@@ -159,8 +160,12 @@ class OneHiddenLayerClassifier(ClassifierMixin, BaseEstimator):
             If some sample has not the margin asked for after ``max_iter`` steps.
         """
         self._check_parameters()
-        X, y = validate_data(self, X, y, dtype=[np.float64, np.float32])
-        check_classification_targets(y)
+        if y is None:
+            raise ValueError(
+                "This OneHiddenLayerClassifier estimator requires y to be passed, but the target y is None"
+            )
+        X = read_rows(X, reader=self)
+        y = read_targets(y, len(X))
         kind = type_of_target(y, input_name="y")
         if kind != "binary":
             raise ValueError(f"Only binary classification is supported. The type of the target is {kind}.")
@@ -203,8 +208,7 @@ class OneHiddenLayerClassifier(ClassifierMixin, BaseEstimator):
             raise ValueError(
                 f"n_hidden must be even, half for each sign of the read-out; got {self.n_hidden}"
             )
-        if self.loss not in LOSSES:
-            raise ValueError(f"loss must be one of {LOSSES}, got {shown(self.loss)}")
+        check_choice("loss", self.loss, LOSSES)
         check_positive("margin", self.margin)
         if self.learning_rate is not None:
             check_positive("learning_rate", self.learning_rate)
@@ -229,7 +233,7 @@ class OneHiddenLayerClassifier(ClassifierMixin, BaseEstimator):
             Positive for ``classes_[1]``.
         """
         check_is_fitted(self)
-        X = validate_data(self, X, dtype=[np.float64, np.float32], reset=False)
+        X = read_rows(X, reader=self, reset=False)
         f = np.empty(len(X), dtype=np.result_type(X, self.hidden_weights_))
         for rows in blocks(len(X), self.n_hidden):
             inputs = X[rows] @ self.hidden_weights_.T

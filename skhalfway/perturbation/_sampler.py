@@ -21,7 +21,7 @@ from skhalfway.attacks._parameters import check_unattached
 from skhalfway.models import as_model
 from skhalfway.models._as_model import check_kind, counts_as_fitted
 from skhalfway.models._collection import is_pair
-from skhalfway.models._faults import named
+from skhalfway.models._faults import classes_of, named
 from skhalfway.models._reader import reader_of
 from skhalfway.perturbation._protocol import read_labels
 
@@ -329,8 +329,7 @@ def _check_source(source: Any, X: Any, array: NDArray[Any], labels: NDArray[Any]
         return
     model = as_model(source)
     read_samples(reader_of(model), X, reset=model.n_features_in_ is None)
-    classes = np.arange(model.n_outputs(array)) if model.classes_ is None else model.classes_
-    check_labels(labels, classes, len(array))
+    check_labels(labels, classes_of(model, array), len(array))
 
 
 def _joined(parts: list[Any], X: Any) -> Any:

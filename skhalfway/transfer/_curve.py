@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from skhalfway._checks import check_choice
 from skhalfway._intervals import ConfidenceInterval, wilson_interval
 from skhalfway._text import short, shown
 from skhalfway.transfer._matrix import TransferMatrix
@@ -98,8 +99,7 @@ class TransferCurve:
                 f"source_fallen must hold counts that never fall, of shape {(len(eps), len(first.names))}; "
                 f"got {shown(fallen)}"
             )
-        if self.eps_unit not in UNITS:
-            raise ValueError(f"eps_unit must be one of {list(UNITS)}, got {shown(self.eps_unit)}")
+        check_choice("eps_unit", self.eps_unit, UNITS)
         for name, array in (("eps", eps), ("source_fallen", fallen)):
             array.setflags(write=False)
             object.__setattr__(self, name, array)

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import norm as normal
 
+from skhalfway._checks import check_choice
 from skhalfway._intervals import ConfidenceInterval, check_level, ratio, wilson_interval
 from skhalfway._text import short, shown
 
@@ -96,8 +97,7 @@ class TransferMatrix:
     def __post_init__(self) -> None:
         object.__setattr__(self, "names", tuple(self.names))
         n = len(self.names)
-        if self.condition not in CONDITIONS:
-            raise ValueError(f"condition must be one of {list(CONDITIONS)}, got {shown(self.condition)}")
+        check_choice("condition", self.condition, CONDITIONS)
         for field in fields(self)[1:7]:
             counts = np.array(getattr(self, field.name))
             shape = (n,) if field.name.startswith("source") else (n, n)

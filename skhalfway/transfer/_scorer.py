@@ -14,9 +14,8 @@ from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.utils.parallel import delayed
 from sklearn.utils.validation import check_is_fitted
 
-from skhalfway._checks import check_jobs, check_random_state
+from skhalfway._checks import check_choice, check_jobs, check_random_state
 from skhalfway._inputs import Frame, check_labels, read_samples
-from skhalfway._text import shown
 from skhalfway.attacks import AdversarialGenerator
 from skhalfway.attacks._budget import spread_of, spread_seen
 from skhalfway.attacks._parameters import check_source, check_unattached
@@ -343,8 +342,7 @@ class TransferScorer(ModelCollection):
         return read_samples(self, X, reset=reset)
 
     def _check_params(self) -> None:
-        if self.condition not in CONDITIONS:
-            raise ValueError(f"condition must be one of {list(CONDITIONS)}, got {shown(self.condition)}")
+        check_choice("condition", self.condition, CONDITIONS)
         check_jobs(self.n_jobs, self.verbose)
         check_random_state(self.random_state)
         check_unattached(self.generator, "every model is attacked in turn")
