@@ -62,6 +62,7 @@ def read_samples(estimator: Any, X: Any, *, reset: bool, name: str = "X") -> NDA
 
 def read_numbers(X: Any, *, name: str = "X") -> NDArray[Any]:
     """Samples, no value missing, that belong to no estimator; rows, or images of any more axes."""
+    check_no_categories(X, name)
     array = check_array(
         as_table(X, name), dtype=FLOATS, allow_nd=True, ensure_all_finite=False, input_name=name
     )
@@ -71,6 +72,7 @@ def read_numbers(X: Any, *, name: str = "X") -> NDArray[Any]:
 
 def read_rows(X: Any, *, reader: Any = None, reset: bool = True, name: str = "X") -> NDArray[Any]:
     """Samples of shape (n_samples, n_features), no value missing, in float64 or float32."""
+    check_no_categories(X, name)
     reader = BaseEstimator() if reader is None else reader
     array = read_samples(reader, X, reset=reset, name=name)
     if array.ndim > 2:
@@ -79,6 +81,16 @@ def read_rows(X: Any, *, reader: Any = None, reset: bool = True, name: str = "X"
         )
     check_finite(array, name)
     return array.astype(np.float32) if array.dtype == np.float16 else array
+
+
+def check_no_categories(X: Any, name: str = "X", what: str = "this is for numbers") -> None:
+    """Raise for a DataFrame with columns of anything else; ``what`` says why."""
+    frame = Frame.of(X)
+    if frame is not None:
+        raise ValueError(
+            f"{name} has columns of categories, {shown(list(frame.names))}, and {what}; encode them as "
+            "numbers, or leave them out"
+        )
 
 
 def check_finite(X: NDArray[Any], name: str = "X", *, allow_nan: bool = False) -> None:
@@ -163,7 +175,13 @@ def _coded(column: Any) -> tuple[NDArray[np.float64], NDArray[np.intp], Any]:
     """Codes in ascending order (a missing value last), the place of each row among them, a value of each."""
     import pandas as pd
 
-    place, seen = pd.factorize(column, use_na_sentinel=False)
+    try:
+        place, seen = pd.factorize(column, use_na_sentinel=False)
+    except TypeError as error:
+        raise TypeError(
+            f"column {shown(column.name)} holds values such as {shown(column.iloc[0])}, which are neither "
+            "numbers nor categories"
+        ) from error
     codes, first, rank = np.unique(category_codes(seen), return_index=True, return_inverse=True)
     rows = pd.Series(place).drop_duplicates()
     values = column.iloc[rows.index[np.argsort(rows.to_numpy())]]

@@ -35,6 +35,8 @@ def as_table(X: Any, name: str = "X") -> Any:
         raise TypeError(f"{name} must hold numbers, one row for each sample; got {_kind(X)}{remedy}")
     if is_tensor(X):
         X = _array_of_tensor(X, name)
+    if hasattr(X, "columns"):
+        _check_names(X.columns, name)
     if any(hasattr(X, name) for name in ("iloc", "columns", "toarray")):
         return X
     if isinstance(X, np.ma.MaskedArray) and np.ma.is_masked(X):
@@ -62,6 +64,8 @@ def as_table(X: Any, name: str = "X") -> Any:
 def read_labels(y: Any, n_samples: int | None, *, name: str = "y") -> NDArray[Any]:
     """One label for each sample, all numbers or all texts, none missing."""
     wanted = f"{name} must hold one label per sample, shape ({n_samples or 'n_samples'},)"
+    if np.ma.is_masked(y):
+        raise ValueError(f"{name} is a masked array; leave out the samples without a label")
     if isinstance(y, (str, bytes, Mapping)) or not (hasattr(y, "__len__") or hasattr(y, "__array__")):
         raise ValueError(f"{wanted}; got {shown(y)}")
     try:
@@ -77,7 +81,9 @@ def read_labels(y: Any, n_samples: int | None, *, name: str = "y") -> NDArray[An
     if labels.dtype.kind == "f" and not np.isfinite(labels).all():
         first = int((~np.isfinite(labels)).argmax())
         what = "NaN" if np.isnan(labels[first]) else "infinity"
-        raise ValueError(f"Input {name} contains {what}: sample {first} has no label; leave such samples out")
+        raise ValueError(
+            f"Input {name} contains {what}, in sample {first}; leave out samples without a label"
+        )
     if labels.dtype.kind == "O":
         _check_items(labels, name)
         return np.array(labels.tolist())
@@ -92,7 +98,7 @@ def _check_items(labels: Iterable[Any], name: str) -> None:
     kinds: dict[type, Any] = {}
     for i, label in enumerate(labels):
         if is_missing(label):
-            raise ValueError(f"Input {name} contains NaN: sample {i} has no label; leave such samples out")
+            raise ValueError(f"Input {name} contains NaN, in sample {i}; leave such samples out")
         kind = next((k for k in (str, bytes, Number, np.bool_) if isinstance(label, k)), None)
         if kind is None:
             raise ValueError(f"{name} must hold numbers or texts, but {name}[{i}] is {shown(label)}")
@@ -132,6 +138,16 @@ def _kind(X: Any) -> str:
     return shown(X)
 
 
+def _check_names(columns: Any, name: str) -> None:
+    texts = [isinstance(column, str) for column in columns]
+    if any(texts) and not all(texts):
+        other = columns[texts.index(False)]
+        raise TypeError(
+            f"columns of {name} are named by texts and by other values, such as {shown(other)}; pass "
+            f"{name}.rename(columns=str)"
+        )
+
+
 def _array_of_tensor(X: Any, name: str) -> NDArray[Any]:
     if str(X.layout) != "torch.strided":
         raise TypeError(f"{name} is a sparse tensor, but dense data is required; pass {name}.to_dense()")
@@ -163,12 +179,12 @@ def _check_numbers(array: NDArray[Any], name: str) -> None:
     try:
         array.astype(float)
         return
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         pass
     for place, value in np.ndenumerate(array):
         try:
             np.float64(value)
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, OverflowError) as error:
             where = f"{name}[{', '.join(map(str, place))}]" if place else "it"
             kind = TypeError if isinstance(error, TypeError) else ValueError
             raise kind(

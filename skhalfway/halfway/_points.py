@@ -7,8 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from skhalfway._inputs import Frame, check_labels, read_samples
-from skhalfway._text import shown
+from skhalfway._inputs import check_labels, check_no_categories, read_samples
 from skhalfway.models import Model, as_model
 from skhalfway.models._collection import ModelCollection
 from skhalfway.models._faults import classes_of
@@ -20,12 +19,7 @@ def read_points(reader: Any, X: Any, *, reset: bool, name: str = "X") -> NDArray
 
     As :func:`skhalfway._inputs.read_samples`, whose ``reader`` and ``reset`` these are.
     """
-    frame = Frame.of(X)
-    if frame is not None:
-        raise ValueError(
-            f"{name} has columns of categories, {shown(list(frame.names))}, and no point lies halfway "
-            "between two; encode them as numbers, or leave them out"
-        )
+    check_no_categories(X, name, "no point lies halfway between two")
     points = read_samples(reader, X, reset=reset, name=name)
     if np.isnan(points).any():
         raise ValueError(f"{name} contains NaN: through a missing value leads no path; impute it")

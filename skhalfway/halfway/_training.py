@@ -263,7 +263,7 @@ def halfway_history(
     check_integer("batch_size", batch_size)
     points = read_points(BaseEstimator(), X, reset=True)
     y = read_labels(y, len(points))
-    model = _fitted(estimator)
+    data, model = X if hasattr(X, "columns") else points, _fitted(estimator)
     classes = np.unique(y) if model is None else model.classes_
     assert classes is not None
     labels = check_labels(y, classes, len(points))
@@ -275,7 +275,7 @@ def halfway_history(
         order = rng.permutation(len(y))
         for begin in range(0, len(y), batch_size):
             rows = order[begin : begin + batch_size]
-            estimator.partial_fit(_safe_indexing(X, rows), y[rows], classes=classes)
+            estimator.partial_fit(_safe_indexing(data, rows), y[rows], classes=classes)
             if not recorder.epochs and batch_size < len(y):
                 recorder.record(as_model(estimator), batch_size / len(y))
         if epoch % every == 0 or epoch == n_epochs:

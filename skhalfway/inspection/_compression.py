@@ -14,6 +14,7 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.neural_network import MLPClassifier
 
 from skhalfway._checks import check_choice, check_integer
+from skhalfway._inputs import check_finite
 from skhalfway._text import shown
 from skhalfway.inspection._compressed import fine_tune, matrices_of, prune, quantize
 from skhalfway.inspection._curves import Curves
@@ -215,6 +216,8 @@ def compression_curve(
     classes = np.unique(y)
     check_net_labels(estimator, classes)
     X_test, y_test = read_test(X_test, y_test, X, classes)
+    check_finite(X)
+    check_finite(X_test, "X_test")
     shrink = _shrinking(method, scope, codebook)
     found = repeated(
         partial(_measure, estimator, (X, y), (X_test, y_test), shrink, n_epochs),

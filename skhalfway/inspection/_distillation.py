@@ -30,7 +30,7 @@ from skhalfway.inspection._soft_targets import (
 )
 from skhalfway.models import Model, as_model
 from skhalfway.models._as_model import check_kind, counts_as_fitted
-from skhalfway.models._faults import classes_of
+from skhalfway.models._faults import classes_of, type_named
 from skhalfway.models._kinds import inner_skorch_net
 from skhalfway.models._training import train
 
@@ -254,7 +254,7 @@ def _taught(
             f"the student {name} cannot learn soft targets: its fit takes no sample_weight, and it is no "
             "skorch net; pass targets='hard' for the labels that the teacher gives"
         )
-    soft = tempered(model, X, temperature)
+    soft = type_named(model, tempered, model, X, temperature)
     labels = np.zeros_like(soft) if indices is None else np.eye(len(classes))[indices]
     if net is None:
         weights = (1 - label_weight) * soft + label_weight * labels

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy.special import softmax
 
 from skhalfway._checks import check_integer, check_random_state
-from skhalfway._inputs import Frame, check_finite, read_samples, round_towards
+from skhalfway._inputs import check_finite, check_no_categories, read_samples, round_towards
 from skhalfway._intervals import ConfidenceInterval, wilson_interval
 from skhalfway._randomness import draw_seed, undisturbed
 from skhalfway._text import short, shown, table
@@ -269,9 +269,7 @@ def fooling_inputs(
         raise ValueError(f"threshold must be between 0 and 1, got {shown(threshold)}")
     model = as_model(estimator)
     _check_probabilities(model)
-    frame = Frame.of(X)
-    if frame is not None:
-        raise ValueError(f"X has columns of categories, {shown(list(frame.names))}: encode them")
+    check_no_categories(X)
     reader = reader_of(model)
     X = read_samples(reader, X, reset=model.n_features_in_ is None)
     check_finite(X)

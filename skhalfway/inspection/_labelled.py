@@ -14,7 +14,7 @@ from skhalfway._randomness import undisturbed
 from skhalfway._text import shown
 from skhalfway.inspection._splits import check_makes_module
 from skhalfway.models import as_model
-from skhalfway.models._faults import type_named
+from skhalfway.models._faults import answers, type_named
 from skhalfway.models._kinds import inner_skorch_net
 
 
@@ -59,5 +59,5 @@ def answers_of(estimator: Any, X: NDArray[Any]) -> NDArray[Any]:
     """The labels that a fitted classifier gives; the column numbers of a torch module."""
     model = as_model(estimator)
     with undisturbed():  # the loaders of torch draw a number whenever they are gone through
-        answers = type_named(model, model.predict, X)
-    return answers if model.classes_ is None else model.classes_[answers]
+        indices = type_named(model, answers, model, X)
+    return indices if model.classes_ is None else model.classes_[indices]

@@ -14,7 +14,7 @@ from sklearn.base import BaseEstimator
 from torch.func import functional_call
 from torch.nn.functional import cross_entropy
 
-from skhalfway._inputs import check_labels, read_samples
+from skhalfway._inputs import check_finite, check_labels, read_samples
 from skhalfway._randomness import undisturbed
 from skhalfway._text import shown
 from skhalfway.inspection._weights import weights_of
@@ -45,7 +45,7 @@ class Loss:
         weights_of(network)  # raises for what is no network
         model = as_model(network)
         X = read_samples(BaseEstimator(), X, reset=True)
-        check_known("X", X)
+        check_finite(X, "X")
         labels = check_labels(y, classes_of(model, X), len(X))
         with undisturbed():  # a DataLoader draws, whether it shuffles or not
             model.predict(X[:1])  # raises where the width is wrong
@@ -132,11 +132,6 @@ def filter_normalised(weights: Mapping[str, torch.Tensor], rng: np.random.Random
         norm = weight.flatten(1).double().norm(dim=1, keepdim=True)
         direction[name] = (drawn * norm / drawn.norm(dim=1, keepdim=True)).reshape(weight.shape).to(weight)
     return direction
-
-
-def check_known(name: str, X: NDArray[Any]) -> None:
-    if np.isnan(X).any():
-        raise ValueError(f"{name} holds values that are nan; fill or drop them")
 
 
 def detached(tensors: Iterator[tuple[str, torch.Tensor]]) -> Tensors:

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from skhalfway._inputs import Frame, check_labels, read_samples, read_targets
+from skhalfway._inputs import check_labels, check_no_categories, read_samples, read_targets
 from skhalfway._text import shown
 from skhalfway.models._as_model import check_kind, counts_as_fitted
 from skhalfway.models._kinds import inner_skorch_net, net_dtype
@@ -42,9 +42,7 @@ def read_split(
     reader = reader_named(type(estimator).__name__)
 
     def read(samples: Any, name: str) -> NDArray[Any]:
-        frame = Frame.of(samples)
-        if frame is not None:
-            raise ValueError(f"{name} has columns of categories, {shown(list(frame.names))}: encode them")
+        check_no_categories(samples, name)
         array = read_samples(reader, samples, reset=name == "X", name=name)
         return array if net is None else array.astype(net_dtype(net))
 

@@ -20,6 +20,8 @@ def named(name: str, function: Any, *args: Any) -> Any:
     """Call the function; put the model's name before the message of what it raises."""
     try:
         return function(*args)
+    except Warning:  # an exception where the user asks for that
+        raise
     except Exception as error:
         kinds = (NotFittedError, TypeError, ValueError)
         kind = next((kind for kind in kinds if isinstance(error, kind)), RuntimeError)
@@ -46,7 +48,7 @@ def answers(model: Model, X: NDArray[Any]) -> NDArray[np.intp]:
     except Exception as error:
         if (reason := _what_is_wrong(X)) is None:
             raise
-        raise ValueError(f"{reason}. It says: {brief(error, 100)}") from error
+        raise ValueError(reason) from error
 
 
 def _what_is_wrong(X: NDArray[Any]) -> str | None:

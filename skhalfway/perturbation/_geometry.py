@@ -9,8 +9,13 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
 from skhalfway._blocks import blocks
-from skhalfway._inputs import Frame, check_labels, container_of, read_samples, round_towards
-from skhalfway._text import shown
+from skhalfway._inputs import (
+    check_labels,
+    check_no_categories,
+    container_of,
+    read_samples,
+    round_towards,
+)
 
 
 class GeometryGenerator(BaseEstimator):
@@ -104,11 +109,7 @@ class GeometryGenerator(BaseEstimator):
         """
         from skhalfway.perturbation.theory import boundary, geometry_perturbation
 
-        frame = Frame.of(X)
-        if frame is not None:
-            raise ValueError(
-                f"a boundary is for numbers, but X has columns of categories: {shown(list(frame.names))}"
-            )
+        check_no_categories(X, what="a boundary is for numbers")
         array = read_samples(self, X, reset=True)
         y = np.asarray(y)
         self.boundary_ = boundary(array, y, gamma=self.gamma)
