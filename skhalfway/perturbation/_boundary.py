@@ -70,12 +70,7 @@ def boundary(X: Any, y: Any, *, gamma: float = 0.2) -> NDArray[np.float64]:
     return (solve(X, labels, gamma) * labels) @ X
 
 
-def _step(q: Any, eps: float, norm: float, n_changed: int | None) -> NDArray[np.float64]:
-    """The perturbation towards class +1."""
-    row = read_rows([q], name="q").astype(float) if np.ndim(q) == 1 else np.zeros((1, 1))
-    if not row.any():
-        raise ValueError(f"q must be a finite direction other than 0, of shape (n_features,); got {shown(q)}")
-    q = row[0]
+def check_step(eps: Any, norm: Any, n_changed: Any, n_features: int) -> None:
     check_positive("eps", eps)
     check_norm(norm, (0, 2, np.inf))
     if (norm == 0) != (n_changed is not None):
@@ -83,14 +78,23 @@ def _step(q: Any, eps: float, norm: float, n_changed: int | None) -> NDArray[np.
             f"n_changed goes with norm=0 and with no other; got norm={shown(norm)}, "
             f"n_changed={shown(n_changed)}"
         )
+    if n_changed is not None and (not isinstance(n_changed, Integral) or not 1 <= n_changed <= n_features):
+        raise ValueError(
+            f"n_changed must be an integer from 1 to n_features={n_features}, got {shown(n_changed)}"
+        )
+
+
+def _step(q: Any, eps: float, norm: float, n_changed: int | None) -> NDArray[np.float64]:
+    """The perturbation towards class +1."""
+    row = read_rows([q], name="q").astype(float) if np.ndim(q) == 1 else np.zeros((1, 1))
+    if not row.any():
+        raise ValueError(f"q must be a finite direction other than 0, of shape (n_features,); got {shown(q)}")
+    q = row[0]
+    check_step(eps, norm, n_changed, len(q))
     if norm == 2:
         return eps * q / np.linalg.norm(q)
     step = eps * np.sign(q)
     if n_changed is not None:
-        if not isinstance(n_changed, Integral) or not 1 <= n_changed <= len(q):
-            raise ValueError(
-                f"n_changed must be an integer from 1 to n_features={len(q)}, got {shown(n_changed)}"
-            )
         step[np.argsort(-np.abs(q), kind="stable")[n_changed:]] = 0.0
     return step
 

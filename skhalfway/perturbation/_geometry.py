@@ -16,6 +16,8 @@ from skhalfway._inputs import (
     read_samples,
     round_towards,
 )
+from skhalfway._readable import read_labels
+from skhalfway.perturbation._boundary import check_step
 
 
 class GeometryGenerator(BaseEstimator):
@@ -111,7 +113,8 @@ class GeometryGenerator(BaseEstimator):
 
         check_no_categories(X, what="a boundary is for numbers")
         array = read_samples(self, X, reset=True)
-        y = np.asarray(y)
+        check_step(self.eps, self.norm, self.n_changed, array.shape[1])
+        y = read_labels(y, len(array))
         self.boundary_ = boundary(array, y, gamma=self.gamma)
         self.classes_ = np.unique(y)
         self._step = geometry_perturbation(
