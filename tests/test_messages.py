@@ -45,6 +45,10 @@ ACCEPTED = {
     ("orthogonality_condition", "X", "frame"),
     ("geometry_perturbation", "q", "array"),
     ("geometry_perturbation", "q", "list"),
+    # it goes through names of columns, as Constraints does through any sequence
+    ("Constraints", "immutable", "frame"),
+    ("Constraints", "increasing", "frame"),
+    ("Constraints", "decreasing", "frame"),
     ("loss_path", "positions", "array"),
     ("loss_path", "positions", "list"),
     ("load_images", "data_home", "long text"),
@@ -101,7 +105,7 @@ def spoiled(value: float) -> Any:
 
 DATA = TensorDataset(torch.tensor(X), torch.tensor(Y))
 BAD_SAMPLES: dict[str, tuple[Any, str]] = {
-    "None": (None, "must hold numbers, one row for each sample; got None"),
+    "None": (None, "must hold numbers, one row for each sample; got None|X_test and y_test"),
     "number": (3.5, "got 3.5"),
     "class": (SVC, "got the class SVC"),
     "model": (LINEAR, "got LogisticRegression"),
