@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 from scipy.stats import norm as normal
 from scipy.stats import t as student
 
+from skhalfway._text import shown
+
 
 class ConfidenceInterval(NamedTuple):
     """Lower and upper ends, each an array like the rates or a number."""
@@ -70,4 +72,4 @@ def t_interval(values: NDArray[np.float64], level: float = 0.95) -> ConfidenceIn
 
 def check_level(level: float) -> None:
     if not 0 < level < 1:
-        raise ValueError(f"level must be between 0 and 1, got {level!r}")
+        raise ValueError(f"level must be between 0 and 1, got {shown(level)}")

@@ -12,7 +12,8 @@ from threading import RLock, get_ident
 from typing import Any, TypeVar, cast
 
 import numpy as np
-from sklearn.utils import check_random_state
+
+from skhalfway._checks import check_random_state
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 

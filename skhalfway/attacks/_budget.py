@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.exceptions import NotFittedError
 
+from skhalfway._text import shown
 from skhalfway.attacks._constraints import Header
 
 EPS_UNITS = ("input", "std", "range")
@@ -19,21 +20,25 @@ def check_eps(eps: Any, *, infinite: bool) -> None:
     """Raise for what no data could make a budget."""
     if isinstance(eps, Real) and not isinstance(eps, bool):
         if not 0 < float(eps) or (float(eps) == np.inf and not infinite) or eps != eps:
-            raise ValueError(f"eps must be a finite number > 0, got {eps!r}")
+            raise ValueError(f"eps must be a finite number > 0, got {shown(eps)}")
         return
     if isinstance(eps, Mapping) or hasattr(eps, "to_dict"):
         for name, value in eps.items():
             if not isinstance(value, Real) or isinstance(value, bool) or not 0 <= float(value) < np.inf:
-                raise ValueError(f"eps of column {name!r} must be a finite number >= 0, got {value!r}")
+                raise ValueError(
+                    f"eps of column {shown(name)} must be a finite number >= 0, got {shown(value)}"
+                )
         return
     if not isinstance(eps, (list, tuple, np.ndarray)):
-        raise ValueError(f"eps must be a finite number > 0, or one number >= 0 for each feature, got {eps!r}")
+        raise ValueError(
+            f"eps must be a finite number > 0, or one number >= 0 for each feature, got {shown(eps)}"
+        )
     array = np.asarray(eps)
     if array.dtype.kind not in "iuf":
-        raise ValueError(f"eps must hold numbers, got {eps!r}")
+        raise ValueError(f"eps must hold numbers, got {shown(eps)}")
     for column, value in enumerate(array.ravel().tolist()):
         if not 0 <= value < np.inf:
-            raise ValueError(f"eps of column {column} must be a finite number >= 0, got {value!r}")
+            raise ValueError(f"eps of column {column} must be a finite number >= 0, got {shown(value)}")
 
 
 def spread_of(X: NDArray[Any], eps_unit: str) -> NDArray[np.float64] | None:

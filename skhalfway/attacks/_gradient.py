@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from skhalfway._text import shown
 from skhalfway.attacks._norms import lengths, random_in_ball
 from skhalfway.attacks._problem import Outcome
 from skhalfway.models._torch import device_of, dtype_of
@@ -188,7 +189,8 @@ def fgsm(settings: Settings) -> GradientAttack:
     """Fast gradient (sign) method: one step of length eps (Goodfellow et al. 2015, section 4)."""
     if settings.step_size is not None:
         raise ValueError(
-            f"attack='fgsm' takes one step of length eps; step_size must be None, got {settings.step_size}"
+            f"attack='fgsm' takes one step of length eps; step_size must be None, "
+            f"got {shown(settings.step_size)}"
         )
     return GradientAttack(settings, n_steps=1, reach=1.0)
 
@@ -201,5 +203,5 @@ def pgd(settings: Settings) -> GradientAttack:
 def mifgsm(settings: Settings, decay: float = 1.0) -> GradientAttack:
     """Momentum iterative method (Dong et al. 2018, Algorithm 1); its steps add up to eps."""
     if not isinstance(decay, Real) or not isfinite(decay) or decay < 0:
-        raise ValueError(f"attack_params['decay'] must be a finite number >= 0, got {decay!r}")
+        raise ValueError(f"attack_params['decay'] must be a finite number >= 0, got {shown(decay)}")
     return GradientAttack(settings, settings.max_iter, 1.0, decay)

@@ -15,6 +15,7 @@ from sklearn.neural_network import MLPClassifier
 from torch import nn
 
 from skhalfway._checks import check_integer
+from skhalfway._text import shown
 from skhalfway.attacks._gradient import pgd
 from skhalfway.attacks._problem import Outcome, Problem
 from skhalfway.attacks._queries import Queries
@@ -184,7 +185,7 @@ def surrogate(
     if step is not None and (
         not isinstance(step, Real) or isinstance(step, bool) or not isfinite(step) or step <= 0
     ):
-        raise ValueError(f"attack_params['step'] must be None or a finite number > 0, got {step!r}")
+        raise ValueError(f"attack_params['step'] must be None or a finite number > 0, got {shown(step)}")
     if estimator is not None and not hasattr(estimator, "fit"):
-        raise ValueError(f"attack_params['estimator'] must be None or a classifier, got {estimator!r}")
+        raise ValueError(f"attack_params['estimator'] must be None or a classifier, got {shown(estimator)}")
     return Surrogate(settings, estimator, int(n_rounds), None if step is None else float(step))

@@ -16,9 +16,10 @@ from sklearn.utils.parallel import delayed
 from skhalfway._blocks import blocks
 from skhalfway._parallel import side_by_side
 from skhalfway._randomness import leaving_no_trace
+from skhalfway._text import shown
 from skhalfway.halfway._points import read_points
 from skhalfway.models import Model, as_model
-from skhalfway.models._collection import named
+from skhalfway.models._faults import classes_of, named
 from skhalfway.models._reader import reader_of
 
 if TYPE_CHECKING:
@@ -158,8 +159,8 @@ def crossings(estimator: Any, A: Any, B: Any, *, tol: float = 1e-3) -> Crossings
     own = not hasattr(reader, "n_features_in_")
     a, b = (read_points(reader, points, reset=own, name=name) for points, name in ((A, "A"), (B, "B")))
     check_ends(a, b)
-    found = trace_all([model], a, b, tol)[0]
-    classes = np.arange(model.n_outputs(a)) if model.classes_ is None else model.classes_
+    found = trace_all([model], a, b, tol, names=[type(model.estimator).__name__])[0]
+    classes = classes_of(model, a)
     return Crossings(
         found.position,
         found.n_changes,
@@ -171,7 +172,7 @@ def crossings(estimator: Any, A: Any, B: Any, *, tol: float = 1e-3) -> Crossings
 
 def check_tol(tol: float) -> None:
     if not isinstance(tol, Real) or isinstance(tol, bool) or not 0 < tol <= 1:
-        raise ValueError(f"tol must be a number in (0, 1], got {tol!r}")
+        raise ValueError(f"tol must be a number in (0, 1], got {shown(tol)}")
 
 
 def check_ends(A: NDArray[Any], B: NDArray[Any]) -> None:

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
 
+from skhalfway._checks import check_norm
 from skhalfway._randomness import leaving_no_trace
 from skhalfway.halfway._points import read_labelled, read_several_labelled
 from skhalfway.models import Model, NotDifferentiableError
-from skhalfway.models._collection import named
+from skhalfway.models._faults import named
 
 if TYPE_CHECKING:
     import torch
@@ -139,8 +139,7 @@ def gradient_size(estimator: Any, X: Any, y: Any, *, norm: float = 2) -> NDArray
     C=1: 2.75
     C=100: 12.41
     """
-    if not isinstance(norm, Real) or isinstance(norm, bool) or norm not in _DUAL:
-        raise ValueError(f"norm must be np.inf, 2 or 1, got {norm!r}")
+    check_norm(norm, _DUAL)
     gradient = loss_gradient(estimator, X, y)
     return np.linalg.norm(_rows(gradient), _DUAL[float(norm)], axis=1)
 

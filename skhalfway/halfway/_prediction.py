@@ -17,16 +17,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr
-from sklearn.utils import check_random_state
 from sklearn.utils.parallel import delayed
 
 from skhalfway._blocks import blocks
+from skhalfway._checks import check_random_state
 from skhalfway._parallel import side_by_side
 from skhalfway._vectors import unit_vectors
 from skhalfway.halfway._pairs import nearest_other
 from skhalfway.halfway._regression import crossing_normals
 from skhalfway.models import Model
-from skhalfway.models._collection import named
+from skhalfway.models._faults import named
 
 # chosen on the development sets of benchmarks/transfer_prediction.py
 N_DIRECTIONS = 20

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import warnings
-from numbers import Real
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.exceptions import UndefinedMetricWarning
-from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from skhalfway._checks import check_positive
+from skhalfway._checks import check_jobs, check_norm, check_positive, check_random_state
 from skhalfway._inputs import check_labels
 from skhalfway._randomness import leaving_no_trace
+from skhalfway._text import shown
 from skhalfway.halfway._crossings import check_tol, trace_all
 from skhalfway.halfway._measurement import HalfwayMeasurement
 from skhalfway.halfway._pairs import check_pairs, sample_pairs
@@ -210,8 +209,8 @@ class HalfwayScorer(PathModels):
         counted = np.stack([(trace.labels[:, [0, -1]] == labels[pairs]).all(axis=1) for trace in traces])
         for name in (name for name, counts in zip(models, counted, strict=True) if not counts.any()):
             warnings.warn(
-                f"model {name!r} classifies both samples of no pair right, as one does that never changes "
-                "its answer; its figures are nan",
+                f"model {shown(name)} classifies both samples of no pair right, as one does that never "
+                "changes its answer; its figures are nan",
                 UndefinedMetricWarning,
                 stacklevel=2,
             )
@@ -280,8 +279,7 @@ class HalfwayScorer(PathModels):
             If ``eps`` or ``norm`` is out of range; else as :meth:`measure`.
         """
         check_positive("eps", eps)
-        if not isinstance(norm, Real) or isinstance(norm, bool) or norm not in NORMS:
-            raise ValueError(f"norm must be np.inf or 2, got {norm!r}")
+        check_norm(norm, NORMS)
         from skhalfway.halfway._prediction import predict_rates
 
         models, points, labels = self._start(X, y)
@@ -309,6 +307,8 @@ class HalfwayScorer(PathModels):
                 "answer needs to change"
             )
         check_tol(self.tol)
+        check_jobs(self.n_jobs)
+        check_random_state(self.random_state)
 
     def _start(self, X: Any, y: Any) -> tuple[dict[str, Model], NDArray[Any], NDArray[np.intp]]:
         """Models, points and class indices, checked."""

@@ -11,9 +11,11 @@ from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
 from sklearn.utils.validation import check_is_fitted
 
+from skhalfway._text import shown
 from skhalfway.models._kinds import (
     inner_skorch_net,
     is_art_classifier,
+    is_art_estimator,
     is_skorch_net,
     is_torch_module,
     net_dtype,
@@ -88,7 +90,8 @@ def as_model(estimator: Any, *, classes: ArrayLike | None = None, output: str | 
             own = np.asarray(inner)
         if own is not None and len(own) != estimator.nb_classes:
             raise ValueError(
-                f"{type(estimator).__name__} has {estimator.nb_classes} outputs for {len(own)} classes {own}"
+                f"{type(estimator).__name__} has {estimator.nb_classes} outputs for {len(own)} classes "
+                f"{shown(own)}"
             )
         return ArtModel(estimator, np.arange(estimator.nb_classes) if own is None else own)
 
@@ -109,7 +112,7 @@ def as_model(estimator: Any, *, classes: ArrayLike | None = None, output: str | 
         return Model(estimator, own)
     if own.dtype.kind in "iu" and not np.array_equal(own, np.arange(len(own))):
         raise ValueError(
-            f"{name} was trained on the labels {own}, but skorch predicts column numbers; "
+            f"{name} was trained on the labels {shown(own)}, but skorch predicts column numbers; "
             "encode labels as 0, 1, ... with sklearn.preprocessing.LabelEncoder and train again"
         )
     return SkorchModel(estimator, own, net)
@@ -140,10 +143,12 @@ def check_kind(estimator: Any) -> None:
         raise TypeError(
             f"a fitted classifier is needed, got the class {estimator.__name__}; make one and fit it"
         )
+    if is_art_estimator(estimator):
+        raise TypeError(f"a classifier is needed, got ART's {name}, which is none")
     if not hasattr(estimator, "predict") and not hasattr(estimator, "fit"):
         raise TypeError(
-            f"a fitted classifier with predict and classes_, a torch module or an ART classifier "
-            f"is needed, got {estimator!r}"
+            "a fitted classifier with predict and classes_, a torch module or an ART classifier "
+            f"is needed, got {shown(estimator)}"
         )
     if _has_tags(estimator) and (is_regressor(estimator) or is_clusterer(estimator)):
         raise TypeError(f"a classifier is needed, got the {_kind(estimator)} {name}")
@@ -177,8 +182,8 @@ def _own_classes(estimator: Any, given: NDArray[Any] | None) -> NDArray[Any] | N
         return given
     if given is not None and not np.array_equal(own, given):
         raise ValueError(
-            f"{type(estimator).__name__} has classes_ {np.asarray(own).tolist()}, "
-            f"not the classes {given.tolist()} asked for"
+            f"{type(estimator).__name__} has classes_ {shown(np.asarray(own))}, "
+            f"not the classes {shown(given)} asked for"
         )
     return np.asarray(own)
 

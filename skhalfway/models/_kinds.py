@@ -24,6 +24,11 @@ def is_art_classifier(estimator: Any) -> bool:
     return _is_instance(estimator, "art.estimators.classification.classifier", "ClassifierMixin")
 
 
+def is_art_estimator(estimator: Any) -> bool:
+    """Whether it is one of ART's, a classifier or not."""
+    return _is_instance(estimator, "art.estimators.estimator", "BaseEstimator")
+
+
 def is_skorch_net(estimator: Any) -> bool:
     return _is_instance(estimator, "skorch", "NeuralNet")
 

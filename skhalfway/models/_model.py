@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from skhalfway._inputs import Frame, positions
 from skhalfway._parallel import pause
+from skhalfway._text import shown
 from skhalfway.models._kinds import may_hold_skorch_nets, net_dtype
 from skhalfway.models._registry import NotDifferentiableError, to_module
 
@@ -293,8 +294,8 @@ class Model:
         indices = positions(predictions, classes)
         if (indices < 0).any():
             raise ValueError(
-                f"{self._told} predicts {predictions[indices < 0][:3].tolist()}, "
-                f"not among its classes_ {classes.tolist()}"
+                f"{self._told} predicts {shown(predictions[indices < 0][:3])}, "
+                f"not among its classes_ {shown(classes)}"
             )
         return indices
 

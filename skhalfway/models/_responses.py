@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression, SGDClassifier
 from torch import nn
 
+from skhalfway._text import shown
 from skhalfway.models._linear import tensor
 from skhalfway.models._registry import NotDifferentiableError, register_module, to_module
 from skhalfway.models._torch import Cast, in_sequence, two_columns, weight_dtype
@@ -141,7 +142,7 @@ class Mean(nn.Module):
         super().__init__()
         share = tensor(np.ones(len(branches)) if weight is None else weight)
         if (share < 0).any():
-            raise NotDifferentiableError(f"weights must be >= 0 to have a logarithm, got {share.tolist()}")
+            raise NotDifferentiableError(f"weights must be >= 0 to have a logarithm, got {shown(share)}")
         self.register_buffer("weight", (share / share.sum())[:, None, None])
         self.branches = nn.ModuleList(branches)
         self.of_logs = of_logs

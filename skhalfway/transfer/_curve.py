@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from skhalfway._checks import check_choice
 from skhalfway._intervals import ConfidenceInterval, wilson_interval
-from skhalfway._text import short
+from skhalfway._text import short, shown
 from skhalfway.transfer._matrix import TransferMatrix
 
 if TYPE_CHECKING:
@@ -85,19 +86,20 @@ class TransferCurve:
         object.__setattr__(self, "matrices", tuple(self.matrices))
         eps, fallen = np.array(self.eps, dtype=float), np.array(self.source_fallen)
         if eps.shape != (len(self.matrices),) or not len(eps):
-            raise ValueError(f"eps must have one budget for each of {len(self.matrices)} matrices, got {eps}")
+            raise ValueError(
+                f"eps must have one budget for each of {len(self.matrices)} matrices, got {shown(eps)}"
+            )
         if not (np.isfinite(eps).all() and (np.diff(eps, prepend=-1) > 0).all() and eps[0] >= 0):
-            raise ValueError(f"eps must hold increasing finite numbers >= 0, got {eps.tolist()}")
+            raise ValueError(f"eps must hold increasing finite numbers >= 0, got {shown(eps)}")
         first = self.matrices[0]
         if any((m.names, m.condition) != (first.names, first.condition) for m in self.matrices):
             raise ValueError("the matrices must be of the same models, counted under the same condition")
         if fallen.shape != (len(eps), len(first.names)) or (np.diff(fallen, axis=0) < 0).any():
             raise ValueError(
                 f"source_fallen must hold counts that never fall, of shape {(len(eps), len(first.names))}; "
-                f"got {fallen.tolist()}"
+                f"got {shown(fallen)}"
             )
-        if self.eps_unit not in UNITS:
-            raise ValueError(f"eps_unit must be one of {list(UNITS)}, got {self.eps_unit!r}")
+        check_choice("eps_unit", self.eps_unit, UNITS)
         for name, array in (("eps", eps), ("source_fallen", fallen)):
             array.setflags(write=False)
             object.__setattr__(self, name, array)
@@ -209,7 +211,7 @@ class TransferCurve:
             frames = {float(eps): m.to_frame() for eps, m in zip(self.eps, self.matrices, strict=True)}
             return pd.concat(frames, names=["eps"])
         if per != "budget":
-            raise ValueError(f"per must be 'pair' or 'budget', got {per!r}")
+            raise ValueError(f"per must be 'pair' or 'budget', got {shown(per)}")
         interval = self.confidence_interval(of="mean_rate")
         columns = {
             "mean_rate": self.mean_rates,

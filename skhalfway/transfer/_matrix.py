@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import norm as normal
 
+from skhalfway._checks import check_choice
 from skhalfway._intervals import ConfidenceInterval, check_level, ratio, wilson_interval
-from skhalfway._text import short
+from skhalfway._text import short, shown
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -96,8 +97,7 @@ class TransferMatrix:
     def __post_init__(self) -> None:
         object.__setattr__(self, "names", tuple(self.names))
         n = len(self.names)
-        if self.condition not in CONDITIONS:
-            raise ValueError(f"condition must be one of {list(CONDITIONS)}, got {self.condition!r}")
+        check_choice("condition", self.condition, CONDITIONS)
         for field in fields(self)[1:7]:
             counts = np.array(getattr(self, field.name))
             shape = (n,) if field.name.startswith("source") else (n, n)
@@ -176,7 +176,7 @@ class TransferMatrix:
         if of in counts:
             return wilson_interval(*counts[of], level)
         if of != "mean_rate":
-            raise ValueError(f"of must be one of {[*counts, 'mean_rate']}, got {of!r}")
+            raise ValueError(f"of must be one of {[*counts, 'mean_rate']}, got {shown(of)}")
         check_level(level)
         half = normal.ppf((1 + level) / 2) * self.standard_error
         low, high = np.clip([self.mean_rate - half, self.mean_rate + half], 0, 1)
@@ -208,7 +208,7 @@ class TransferMatrix:
         if value is not None:
             allowed = (*counts, "noise_fooled", "rates", "noise")
             if value not in allowed:
-                raise ValueError(f"value must be None or one of {list(allowed)}, got {value!r}")
+                raise ValueError(f"value must be None or one of {list(allowed)}, got {shown(value)}")
             return pd.DataFrame(
                 getattr(self, value),
                 index=pd.Index(self.names, name="source"),

@@ -13,7 +13,9 @@ from sklearn.utils.parallel import delayed
 
 from skhalfway._inputs import check_labels
 from skhalfway._randomness import own_rng, undisturbed
-from skhalfway.models._collection import named, predictions
+from skhalfway._text import shown
+from skhalfway.models._collection import predictions
+from skhalfway.models._faults import named
 from skhalfway.transfer._counting import count
 from skhalfway.transfer._curve import TransferCurve
 
@@ -32,8 +34,8 @@ def read_budgets(eps: Any) -> list[float]:
     )
     if not numbers or not np.isfinite(budgets).all() or not (np.diff(budgets, prepend=0) > 0).all():
         raise ValueError(
-            f"eps must be a sequence of finite numbers > 0, each larger than the one before; got {eps!r}. "
-            "For one budget call transfer"
+            f"eps must be a sequence of finite numbers > 0, each larger than the one before; got "
+            f"{shown(eps)}. For one budget call transfer"
         )
     return [float(e) for e in budgets]
 
@@ -54,7 +56,7 @@ def _measure(
     own_eps = None if isinstance(generator.attack, (str, type)) else getattr(generator.attack, "eps", None)
     if own_eps is not None:
         raise ValueError(
-            f"an instance of an attack keeps its own eps, {own_eps}, so it has no curve; "
+            f"an instance of an attack keeps its own eps, {shown(own_eps)}, so it has no curve; "
             "give its class, and its parameters as attack_params"
         )
     regions = [replace(region, eps=budget) for budget in budgets]
@@ -94,6 +96,7 @@ def try_all(
     """
     array = regions[0].X
     truth = None if y is None else check_labels(y, classes, len(array))
+    scorer._check_sources(models, regions[0], len(classes))
     state = rng.get_state()
     noisy = []
     for region in regions:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
-from numbers import Integral
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,14 +13,16 @@ from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.utils.parallel import delayed
 from sklearn.utils.validation import check_is_fitted
 
+from skhalfway._checks import check_choice, check_jobs, check_random_state
 from skhalfway._inputs import Frame, check_labels, read_samples
 from skhalfway._randomness import draw_seed, own_rng, undisturbed
 from skhalfway.attacks import AdversarialGenerator
 from skhalfway.attacks._budget import spread_of, spread_seen
-from skhalfway.attacks._parameters import check_unattached
+from skhalfway.attacks._parameters import check_source, check_unattached
 from skhalfway.models import Model
 from skhalfway.models._as_model import seen_as
-from skhalfway.models._collection import ModelCollection, named
+from skhalfway.models._collection import ModelCollection
+from skhalfway.models._faults import answers, named, type_named
 from skhalfway.transfer._counting import count
 from skhalfway.transfer._matrix import CONDITIONS, TransferMatrix
 
@@ -327,25 +328,25 @@ class TransferScorer(ModelCollection):
             truth = check_labels(y, classes, len(array))
             judged = seen_as(estimator, classes).reading(Frame.of(X))
             generators = self._generators(len(models), rng)
-            right = judged.predict(array) == truth
             pairs = zip(models.items(), generators, strict=True)
             sources = [(name, model, g) for (name, model), g in pairs if model.estimator is not estimator]
+            self._check_sources({name: model for name, model, _ in sources}, region, len(classes))
+            right = type_named(judged, answers, judged, array) == truth
             jobs = (
                 delayed(named)(name, generator._attack, model, region, truth, len(classes))
                 for name, model, generator in sources
             )
             for outcome in self._parallel(jobs, len(sources), "attack"):
-                right &= judged.predict(outcome.X_adv) == truth
+                right &= type_named(judged, answers, judged, outcome.X_adv) == truth
         return float(right.mean())
 
     def _read(self, X: Any, *, reset: bool) -> NDArray[Any]:
         return read_samples(self, X, reset=reset)
 
     def _check_params(self) -> None:
-        if self.condition not in CONDITIONS:
-            raise ValueError(f"condition must be one of {list(CONDITIONS)}, got {self.condition!r}")
-        if not isinstance(self.verbose, Integral):
-            raise ValueError(f"verbose must be an integer, got {self.verbose!r}")
+        check_choice("condition", self.condition, CONDITIONS)
+        check_jobs(self.n_jobs, self.verbose)
+        check_random_state(self.random_state)
         check_unattached(self.generator, "every model is attacked in turn")
         if np.ndim(self._generator.eps) == 0 and self._generator.eps == np.inf:
             raise ValueError(
@@ -362,6 +363,11 @@ class TransferScorer(ModelCollection):
         spread = spread_of(array, unit) if self.estimators is None else spread_seen(self, unit)
         region = self._generator._region(array, self, Frame.of(X), spread)
         return models, region, classes
+
+    def _check_sources(self, models: Mapping[str, Model], region: Region, n_classes: int) -> None:
+        """Raise for a source that the attack cannot attack, before it attacks any."""
+        for name, model in models.items():
+            named(name, check_source, self._generator, model, region, n_classes)
 
     @property
     def _generator(self) -> AdversarialGenerator:

@@ -86,7 +86,7 @@ def test_estimators(estimators, error, message):
 
 SETTINGS = [
     ({"condition": "some"}, ValueError, "condition must be one of .* got 'some'"),
-    ({"verbose": "yes"}, ValueError, "verbose must be an integer, got 'yes'"),
+    ({"verbose": "yes"}, ValueError, "verbose must be an integer >= 0, got 'yes'"),
     ({"generator": "pgd"}, TypeError, "generator must be an AdversarialGenerator or None, got 'pgd'"),
     ({"generator": AdversarialGenerator(SVC())}, ValueError, "generator.estimator must be None"),
     ({"generator": AdversarialGenerator(eps=-0.1)}, ValueError, "eps must be a finite number > 0, got -0.1"),
