@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
@@ -227,12 +228,19 @@ class TransferScorer(ModelCollection):
         RuntimeError
             If a model raises while it predicts or is attacked; its name is in
             the message.
+
+        Warns
+        -----
+        ModelWarning
+            If the check-up of a model (:func:`~skhalfway.models.check_model`),
+            which comes before the attacks, finds that its rates may mislead.
         """
         from skhalfway.transfer._measure import try_all
 
         models, region, classes = self._start(X)
-        labels, clean, (control,), (adversarial,) = try_all(self, models, [region], y, classes)
-        return count(tuple(models), labels, clean, control, adversarial, self.condition)
+        labels, clean, (control,), (adversarial,), checks = try_all(self, models, [region], y, classes)
+        matrix = count(tuple(models), labels, clean, control, adversarial, self.condition)
+        return replace(matrix, checks=checks)
 
     def transfer_curve(self, X: Any, y: Any = None, *, eps: Sequence[float]) -> TransferCurve:
         """Transfer at growing budgets, with all that they share done once.
