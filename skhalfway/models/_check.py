@@ -15,7 +15,7 @@ from skhalfway.models._as_model import as_model
 from skhalfway.models._check_accuracy import N_SAMPLES, Answers, accuracy_finding
 from skhalfway.models._check_result import ModelCheck
 from skhalfway.models._check_scores import score_findings
-from skhalfway.models._collection import named
+from skhalfway.models._collection import named, predictions
 from skhalfway.models._model import Model
 from skhalfway.models._reader import reader_of
 
@@ -84,37 +84,52 @@ def check_model(model: Any, X: Any, y: Any = None) -> ModelCheck:
     seen = as_model(model).reading(frame)
     reader = reader_of(seen)
     array = read_samples(reader, X, reset=not hasattr(reader, "n_features_in_"))
-    with undisturbed(), seen.evaluating():
-        labels = np.arange(seen.n_outputs(array)) if seen.classes_ is None else seen.classes_
-        truth = None if y is None else check_labels(y, labels, len(array))
-        rows = _drawn(len(array), truth)
-        array, truth = array[rows], None if truth is None else truth[rows]
-        answers = Answers(seen, array, seen.predict(array), labels, truth)
-        return _check(type(seen.estimator).__name__, answers)
+    name = type(seen.estimator).__name__
+    labels = np.arange(seen.n_outputs(array)) if seen.classes_ is None else seen.classes_
+    truth = None if y is None else check_labels(y, labels, len(array))
+    return check_models({name: seen}, array, labels, truth)[name]
 
 
 def check_models(
     models: Mapping[str, Model],
     X: NDArray[Any],
-    predicted: NDArray[np.intp],
     labels: NDArray[Any],
     truth: NDArray[np.intp] | None = None,
+    predicted: NDArray[np.intp] | None = None,
     *,
     gradients: bool = True,
 ) -> dict[str, ModelCheck]:
-    """Check models whose predictions (n_models, n_samples) are there, by name.
+    """Check models; by name.
 
-    Where the truth is unknown, a model with one answer is compared with the others. ``gradients`` says
-    whether those of copies matter.
+    Parameters
+    ----------
+    models : mapping of str to Model
+        The models.
+    X : ndarray of shape (n_samples, ...)
+        Samples.
+    labels : ndarray of shape (n_classes,)
+        Labels of the class indices.
+    truth : ndarray of shape (n_samples,), default=None
+        True class indices. None: a model with one answer is compared with the others.
+    predicted : ndarray of shape (n_models, n_samples), default=None
+        What the models say, where it is known. None: they are asked about ``N_SAMPLES``.
+    gradients : bool, default=True
+        Whether it matters what gradient attacks follow.
     """
-    # votes of all models, from which each one's own is taken
-    votes = (predicted[:, :, None] == np.arange(len(labels))).sum(axis=0)
-
-    def check(name: str, own: NDArray[np.intp]) -> ModelCheck:
-        others = (votes - (own[:, None] == np.arange(len(labels)))).argmax(axis=1)
-        return _check(name, Answers(models[name], X, own, labels, truth, others), gradients=gradients)
-
     with undisturbed():
+        if predicted is None:
+            rows = _drawn(len(X), truth)
+            X, truth = X[rows], None if truth is None else truth[rows]
+            predicted = predictions(models, X)
+        # votes of all models, from which each one's own is taken
+        classes = np.arange(len(labels))
+        votes = (predicted[:, :, None] == classes).sum(axis=0)
+
+        def check(name: str, own: NDArray[np.intp]) -> ModelCheck:
+            others = (votes - (own[:, None] == classes)).argmax(axis=1) if len(models) > 1 else None
+            with models[name].evaluating():
+                return _check(name, Answers(models[name], X, own, labels, truth, others), gradients)
+
         return {name: named(name, check, name, own) for name, own in zip(models, predicted, strict=True)}
 
 
@@ -126,7 +141,7 @@ def _drawn(n: int, truth: NDArray[np.intp] | None) -> NDArray[np.intp]:
     return np.sort(order[np.linspace(0, n - 1, min(n, N_SAMPLES)).astype(np.intp)])
 
 
-def _check(name: str, answers: Answers, *, gradients: bool = True) -> ModelCheck:
+def _check(name: str, answers: Answers, gradients: bool) -> ModelCheck:
     accuracy, interval = np.nan, ConfidenceInterval(np.nan, np.nan)
     n = len(answers.X)
     if answers.truth is not None:

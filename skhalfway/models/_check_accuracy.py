@@ -134,13 +134,17 @@ def _label_order(answers: Answers, truth: Indices) -> tuple[float, Finding] | No
     np.add.at(met, (answers.predicted, truth), 1)
     # where nothing speaks for a change, a class keeps its label
     order = linear_sum_assignment(met + 0.5 * np.eye(n_classes), maximize=True)[1]
-    right = order[answers.predicted] == truth
-    accuracy, n_moved = float(right.mean()), int((order != np.arange(n_classes)).sum())
-    # as many orders move so many labels, and this is the best of them
-    n_orders = gammaln(n_classes + 1) - gammaln(n_classes - n_moved + 1)
+    right, moved = order[answers.predicted] == truth, np.flatnonzero(order != np.arange(n_classes))
+    # samples speak for where each label goes, but for the last one that is left
+    n_seen = int((met[moved, order[moved]] > 0).sum())
+    if n_seen < 2 or n_seen < len(moved) - 1:
+        return None
+    # so many orders move as many labels, and this is the best of them
+    n_orders = gammaln(n_classes + 1) - gammaln(n_classes - len(moved) + 1)
+    accuracy = float(right.mean())
     if accuracy < (1 + answers.chance) / 2 or _log_risk(answers.right, right) + n_orders > np.log(RISK):
         return None
-    moved = np.flatnonzero(order != np.arange(n_classes)) if n_classes > N_LABELS else np.arange(n_classes)
+    shown = moved if n_classes > N_LABELS else np.arange(n_classes)
     read = answers.labels[order]
     if isinstance(answers.model, TorchModel):
         advice = f"name its outputs in their order: as_model(model, classes=[{_listed(read)}])"
@@ -150,7 +154,7 @@ def _label_order(answers: Answers, truth: Indices) -> tuple[float, Finding] | No
         "label_order",
         "warning",
         f"accuracy is {short(answers.right.mean())}, and {short(accuracy)} if its classes "
-        f"{_listed(answers.labels[moved])} are read as {_listed(read[moved])}",
+        f"{_listed(answers.labels[shown])} are read as {_listed(read[shown])}",
         advice,
     )
 

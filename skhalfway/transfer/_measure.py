@@ -103,7 +103,7 @@ def try_all(
             stack.enter_context(model.evaluating())
         clean = predictions(models, array)
         gradients = follows_gradients(scorer._generator.attack)
-        checks = check_models(models, array, clean, classes, truth, gradients=gradients)
+        checks = check_models(models, array, classes, truth, clean, gradients=gradients)
         warn_of(checks)
         control = np.stack([predictions(models, noise) for noise in noisy])
         labels = clean if truth is None else np.broadcast_to(truth, clean.shape)

@@ -20,9 +20,11 @@ from sklearn.utils.validation import check_is_fitted
 from skhalfway._inputs import Frame, check_labels, read_samples
 from skhalfway.attacks import AdversarialGenerator
 from skhalfway.attacks._budget import spread_of, spread_seen
-from skhalfway.attacks._parameters import check_unattached
+from skhalfway.attacks._parameters import check_unattached, follows_gradients
 from skhalfway.models import Model, as_model
+from skhalfway.models._check import check_models
 from skhalfway.models._collection import ModelCollection, named
+from skhalfway.models._warnings import warn_of
 from skhalfway.transfer._counting import count
 from skhalfway.transfer._matrix import CONDITIONS, TransferMatrix
 
@@ -312,6 +314,11 @@ class TransferScorer(ModelCollection):
         ValueError
             If the data is invalid, or the classes are not those of the models.
 
+        Warns
+        -----
+        ModelWarning
+            If the check-up of a source finds that its samples may be weak.
+
         Examples
         --------
         >>> from sklearn.datasets import load_iris
@@ -331,6 +338,8 @@ class TransferScorer(ModelCollection):
         truth = check_labels(y, classes, len(array))
         judged = as_model(estimator, classes=classes).reading(Frame.of(X))
         generators = self._generators(len(models), check_random_state(self.random_state))
+        gradients = follows_gradients(self._generator.attack)
+        warn_of(check_models(models, array, classes, truth, gradients=gradients))
         right = judged.predict(array) == truth
         with ExitStack() as stack:
             for model in models.values():
