@@ -12,7 +12,7 @@ from skhalfway._inputs import Frame, check_labels, read_samples
 from skhalfway._intervals import ConfidenceInterval, wilson_interval
 from skhalfway._randomness import undisturbed
 from skhalfway.models._as_model import as_model
-from skhalfway.models._check_accuracy import N_SAMPLES, Answers, accuracy_finding
+from skhalfway.models._check_accuracy import N_SAMPLES, Answers, accuracy_findings
 from skhalfway.models._check_result import ModelCheck
 from skhalfway.models._check_scores import score_findings
 from skhalfway.models._collection import named, predictions
@@ -121,16 +121,13 @@ def check_models(
             rows = _drawn(len(X), truth)
             X, truth = X[rows], None if truth is None else truth[rows]
             predicted = predictions(models, X)
-        # votes of all models, from which each one's own is taken
-        classes = np.arange(len(labels))
-        votes = (predicted[:, :, None] == classes).sum(axis=0)
 
-        def check(name: str, own: NDArray[np.intp]) -> ModelCheck:
-            others = (votes - (own[:, None] == classes)).argmax(axis=1) if len(models) > 1 else None
-            with models[name].evaluating():
-                return _check(name, Answers(models[name], X, own, labels, truth, others), gradients)
-
-        return {name: named(name, check, name, own) for name, own in zip(models, predicted, strict=True)}
+        checks = {}
+        for i, (name, model) in enumerate(models.items()):
+            others = np.delete(predicted, i, axis=0) if len(models) > 1 else None
+            answers = Answers(model, X, predicted[i], labels, truth, others)
+            checks[name] = named(name, _check, name, answers, gradients)
+        return checks
 
 
 def _drawn(n: int, truth: NDArray[np.intp] | None) -> NDArray[np.intp]:
@@ -147,7 +144,9 @@ def _check(name: str, answers: Answers, gradients: bool) -> ModelCheck:
     if answers.truth is not None:
         accuracy = float(answers.right.mean())
         interval = ConfidenceInterval(*map(float, wilson_interval(answers.right.sum(), n)))
-    finding = accuracy_finding(answers)
-    found = [*([] if finding is None else [finding]), *score_findings(answers, gradients=gradients)]
+    with answers.model.evaluating():
+        found = [*score_findings(answers, gradients=gradients)]
+        steady = all(finding.kind not in ("random", "batch") for finding in found)
+        found += accuracy_findings(answers, steady=steady)
     found.sort(key=lambda finding: (finding.severity != "warning", ORDER.index(finding.kind)))
     return ModelCheck(name, n, len(answers.labels), accuracy, interval, tuple(found))

@@ -6,10 +6,8 @@ these leave room for doubt, nothing is said.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from math import isqrt
 from typing import Any
 
 import numpy as np
@@ -21,10 +19,10 @@ from scipy.stats import binom
 from skhalfway._intervals import wilson_interval
 from skhalfway._text import short
 from skhalfway.models._check_result import Finding
+from skhalfway.models._check_scales import Change, changes
 from skhalfway.models._model import Model, TorchModel
 
 Indices = NDArray[np.intp]
-Change = Callable[[NDArray[Any]], NDArray[Any]]
 
 # a model whose true accuracy lies further on the way from chance to 1 is named in 2.5 % of cases at most
 NEAR = 0.2
@@ -53,8 +51,8 @@ class Answers:
         Labels of the class indices.
     truth : ndarray of shape (n_samples,) or None
         True class indices, where they are known.
-    others : ndarray of shape (n_samples,) or None
-        What most other models say, where there are any.
+    others : ndarray of shape (n_others, n_samples) or None
+        What other models say, where there are any.
     """
 
     model: Model
@@ -69,34 +67,47 @@ class Answers:
         """Which samples are classified right."""
         return self.predicted == self.truth
 
-    @cached_property
-    def chance(self) -> float:
-        """Accuracy to expect of answers that are each class as often, whatever the sample."""
-        each = np.arange(len(self.labels))[:, None]
-        return float(((each == self.truth).mean(axis=1) * (each == self.predicted).mean(axis=1)).sum())
+    @property
+    def numbers(self) -> tuple[Any, ...]:
+        """Index of what holds numbers, not codes of categories."""
+        frame = self.model._frame
+        return (...,) if frame is None else (slice(None), ~frame.categories)
 
     def spread(self, n: int) -> Indices:
         """Positions of ``n`` of the samples, or of all, evenly spread."""
         return np.unique(np.linspace(0, len(self.X) - 1, n).astype(np.intp))
 
 
-def accuracy_finding(answers: Answers) -> Finding | None:
-    """What explains a low accuracy best; else that the answer is constant, or as good as chance."""
-    truth = answers.truth
-    if truth is None:
-        return _constant(answers)
-    causes = [c for c in (_label_order(answers, truth), _scale(answers, truth)) if c is not None]
-    if causes:
-        return max(causes, key=lambda cause: cause[0])[1]
-    return _constant(answers) or _chance(answers)
+def accuracy_findings(answers: Answers, *, steady: bool = True) -> list[Finding]:
+    """What explains a low accuracy best; else that the answer is constant, or as good as chance.
+
+    Where answers are not ``steady``, what a model says of changed samples is not due to the change.
+    """
+    truth, causes = answers.truth, []
+    if truth is not None:
+        causes = [_label_order(answers, truth), _scale(answers, truth) if steady else None]
+    explained = [cause for cause in causes if cause is not None]
+    if explained:
+        return [max(explained, key=lambda cause: cause[0])[1]]
+    finding = _constant(answers)
+    if finding is None and truth is not None:
+        finding = _near_chance(answers, truth)
+    return [] if finding is None else [finding]
+
+
+def chance(answers: Answers, truth: Indices) -> float:
+    """Accuracy to expect of answers that are each class as often, whatever the sample."""
+    often = [np.bincount(c, minlength=len(answers.labels)) / len(c) for c in (truth, answers.predicted)]
+    return float(often[0] @ often[1])
 
 
 def _constant(answers: Answers) -> Finding | None:
-    reference = answers.others if answers.truth is None else answers.truth
     first = answers.predicted[0]
     if (answers.predicted != first).any():
         return None
-    n_missed = len(answers.X) if reference is None else int((reference != first).sum())
+    reference = answers.others if answers.truth is None else answers.truth[None]
+    missed = np.ones((1, len(answers.X))) if reference is None else reference != first
+    n_missed = int((missed.mean(axis=0) > 0.5).sum())
     if n_missed == 0:
         return None
     said = f"it answers {_listed(answers.labels[[first]])} to all {len(answers.X)} samples"
@@ -113,16 +124,16 @@ def _constant(answers: Answers) -> Finding | None:
     )
 
 
-def _chance(answers: Answers) -> Finding | None:
-    n_right, n = int(answers.right.sum()), len(answers.X)
+def _near_chance(answers: Answers, truth: Indices) -> Finding | None:
+    n_right, n, expected = int(answers.right.sum()), len(answers.X), chance(answers, truth)
     low, high = wilson_interval(n_right, n)
-    if high >= answers.chance + NEAR * (1 - answers.chance):
+    if high >= expected + NEAR * (1 - expected):
         return None
     return Finding(
         "chance",
         "warning",
         f"accuracy is {short(n_right / n)} [{short(low)} {short(high)}], "
-        f"and {short(answers.chance)} would be chance",
+        f"and {short(expected)} would be chance",
         "check that X is prepared and y is coded as in its training, and that it was trained",
     )
 
@@ -142,7 +153,8 @@ def _label_order(answers: Answers, truth: Indices) -> tuple[float, Finding] | No
     # so many orders move as many labels, and this is the best of them
     n_orders = gammaln(n_classes + 1) - gammaln(n_classes - len(moved) + 1)
     accuracy = float(right.mean())
-    if accuracy < (1 + answers.chance) / 2 or _log_risk(answers.right, right) + n_orders > np.log(RISK):
+    poor = accuracy < (1 + chance(answers, truth)) / 2
+    if poor or _log_risk(answers.right, right) + n_orders > np.log(RISK):
         return None
     shown = moved if n_classes > N_LABELS else np.arange(n_classes)
     read = answers.labels[order]
@@ -163,10 +175,11 @@ def _scale(answers: Answers, truth: Indices) -> tuple[float, Finding] | None:
     """That the model is right far more often on other scales, or with its channels moved, and how often."""
     if wilson_interval(answers.right.sum(), len(answers.X)).high >= GOOD:
         return None
-    few, more, ways = answers.spread(N_TRIED), answers.spread(N_SAMPLES), changes(answers.X)
+    few, more = answers.spread(N_TRIED), answers.spread(N_SAMPLES)
+    ways = changes(answers.X[more][answers.numbers])
     tried = {name: _right(answers, truth, change, few).mean() for name, change in ways.items()}
-    best = max(tried, key=lambda name: tried[name])
-    if tried[best] <= answers.right[few].mean():
+    best = max(tried, key=lambda name: tried[name], default="")
+    if not best or tried[best] <= answers.right[few].mean():
         return None
     right, before = _right(answers, truth, ways[best], more), answers.right[more]
     accuracy = float(right.mean())
@@ -185,43 +198,13 @@ def _scale(answers: Answers, truth: Indices) -> tuple[float, Finding] | None:
 def _right(answers: Answers, truth: Indices, change: Change, rows: Indices) -> NDArray[np.bool_]:
     """Which samples are classified right once they are changed; none, where the model does not take them."""
     X = answers.X[rows]
-    frame = answers.model._frame
-    changed = change(X) if frame is None else np.where(frame.categories, X, change(X))
     try:
         with np.errstate(all="ignore"):
-            return answers.model.predict(changed.astype(X.dtype)) == truth[rows]
+            X[answers.numbers] = change(X[answers.numbers])
+            return answers.model.predict(X) == truth[rows]
     except Exception:
         # a model of counts refuses numbers below 0: it was not trained on such
         return np.zeros(len(rows), dtype=bool)
-
-
-def changes(X: NDArray[Any]) -> dict[str, Change]:
-    """Ways in which samples like these are prepared, by what they are called."""
-    low, high = np.nanmin(X), np.nanmax(X)
-    if 0 <= low and high <= 1:
-        ways: dict[str, Change] = {"X * 255": lambda X: X * 255, "X * 16": lambda X: X * 16}
-        ways["2 * X - 1"] = lambda X: 2 * X - 1
-    elif -1 <= low and high <= 1:
-        ways = {"(X + 1) / 2": lambda X: (X + 1) / 2, "(X + 1) * 127.5": lambda X: (X + 1) * 127.5}
-    elif low >= 0:
-        ways = {"X / 255": lambda X: X / 255, "X / 16": lambda X: X / 16}
-        ways["X / 127.5 - 1"] = lambda X: X / 127.5 - 1
-    else:
-        ways = {}
-    # images by channel, rows by column
-    axes = (0, *range(2, X.ndim)) if X.ndim > 2 else 0
-    mean, std = np.nanmean(X, axis=axes, keepdims=True), np.nanstd(X, axis=axes, keepdims=True)
-    std[std == 0] = 1
-    ways[f"X standardised by {'channel' if X.ndim > 2 else 'column'}"] = lambda X: (X - mean) / std
-    side = isqrt(X[0].size // 3)
-    if X[0].size == 3 * side**2 and side >= 8:
-        ways["X with its channels first"] = lambda X: _moved(X, (side, side, 3), -1, 1)
-        ways["X with its channels last"] = lambda X: _moved(X, (3, side, side), 1, -1)
-    return ways
-
-
-def _moved(X: NDArray[Any], shape: tuple[int, ...], source: int, destination: int) -> NDArray[Any]:
-    return np.moveaxis(X.reshape(-1, *shape), source, destination).reshape(X.shape)
 
 
 def _log_risk(before: NDArray[np.bool_], after: NDArray[np.bool_]) -> float:
