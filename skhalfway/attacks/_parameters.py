@@ -152,6 +152,11 @@ def make_attack(generator: AdversarialGenerator, name: str) -> Attack:
     return attack
 
 
+def follows_gradients(attack: Any) -> bool:
+    """Whether an attack follows gradients, at least those of sources that have one."""
+    return not isinstance(attack, str) or attack == "auto" or KINDS[attack].gradient
+
+
 def automatic(model: Model, norm: float) -> str:
     """The attack under ``"auto"`` for a source."""
     if model.has_gradient:

@@ -19,6 +19,8 @@ from skhalfway.halfway._measurement import HalfwayMeasurement
 from skhalfway.halfway._pairs import check_pairs, sample_pairs
 from skhalfway.halfway._points import PathModels
 from skhalfway.models import Model
+from skhalfway.models._check import check_models
+from skhalfway.models._warnings import warn_of
 
 NORMS = (np.inf, 2)
 
@@ -190,11 +192,14 @@ class HalfwayScorer(PathModels):
 
         Warns
         -----
+        ModelWarning
+            If the check-up of a model (:func:`~skhalfway.models.check_model`)
+            finds that its figures may mislead.
         UndefinedMetricWarning
             If a model classifies both samples of no pair right, as one does
             that never changes its answer; its figures are nan.
         """
-        models, points, labels = self._start(X, y)
+        models, points, classes, labels = self._start(X, y)
         pairs = sample_pairs(
             points,
             labels,
@@ -202,6 +207,7 @@ class HalfwayScorer(PathModels):
             n_pairs=self.n_pairs,
             random_state=check_random_state(self.random_state),
         )
+        warn_of(check_models(models, points, classes, labels, gradients=False))
         begin, end = points[pairs[:, 0]], points[pairs[:, 1]]
         traces = trace_all(
             list(models.values()), begin, end, self.tol, names=list(models), n_jobs=self.n_jobs
@@ -277,12 +283,18 @@ class HalfwayScorer(PathModels):
             If :meth:`fit` was not called.
         ValueError
             If ``eps`` or ``norm`` is out of range; else as :meth:`measure`.
+
+        Warns
+        -----
+        ModelWarning
+            As :meth:`measure`.
         """
         check_positive("eps", eps)
         check_norm(norm, NORMS)
         from skhalfway.halfway._prediction import predict_rates
 
-        models, points, labels = self._start(X, y)
+        models, points, classes, labels = self._start(X, y)
+        warn_of(check_models(models, points, classes, labels, gradients=False))
         return predict_rates(
             list(models.values()),
             points,
@@ -310,9 +322,9 @@ class HalfwayScorer(PathModels):
         check_jobs(self.n_jobs)
         check_random_state(self.random_state)
 
-    def _start(self, X: Any, y: Any) -> tuple[dict[str, Model], NDArray[Any], NDArray[np.intp]]:
-        """Models, points and class indices, checked."""
+    def _start(self, X: Any, y: Any) -> tuple[dict[str, Model], NDArray[Any], NDArray[Any], NDArray[np.intp]]:
+        """Models, points, the labels of class indices and each point's index, checked."""
         check_is_fitted(self)
         self._check_params()
         models, points, classes = self._read_for_models(X)
-        return models, points, check_labels(y, classes, len(points))
+        return models, points, classes, check_labels(y, classes, len(points))

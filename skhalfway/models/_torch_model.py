@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from skhalfway._inputs import Frame
 from skhalfway.models._kinds import is_torch_module
 from skhalfway.models._model import Model
-from skhalfway.models._warnings import ModelWarning
+from skhalfway.models._warnings import warn
 
 if TYPE_CHECKING:
     import torch
@@ -107,11 +106,9 @@ class TorchModel(Model):
             z = self._in_batches(x.repeat_interleave(2, dim=0))[:1]
         if not self._warned_of_one:
             self._warned_of_one = True
-            warnings.warn(
+            warn(
                 f"{self._told} refuses a sample alone, so it was given twice; its answers depend on the "
                 "other samples of the batch, as with batch statistics that are not tracked, and say little",
-                ModelWarning,
-                stacklevel=2,
             )
         return z
 
@@ -175,13 +172,11 @@ class TorchModel(Model):
             self.output, self.output_source = "probability", "guessed"
             self._looked = True
             what = "one column, all of it" if z.shape[1] == 1 else "rows that sum to 1,"
-            warnings.warn(
+            warn(
                 f"{self._told} returns {what} between 0 and 1: read as probabilities, and turned into logits "
                 "by their logarithm, which loses precision near 0 and 1. Hand over the module without its "
                 "last sigmoid or softmax, or say what it returns: as_model(module, output='probability') or "
                 "output='logits'",
-                ModelWarning,
-                stacklevel=2,
             )
 
     def _first_output(self, x: torch.Tensor) -> tuple[torch.Tensor, Any]:
@@ -219,6 +214,12 @@ def _agree(before: torch.Tensor, z: torch.Tensor, n_samples: int, name: str) -> 
 class ArtModel(TorchModel):
     """An ART classifier."""
 
+    def __init__(self, estimator: Any, classes: NDArray[Any] | None) -> None:
+        super().__init__(estimator, classes)
+        self._wraps_module = is_torch_module(getattr(estimator, "model", None))
+        if not self._wraps_module:  # its outputs are what ART says
+            self.output_source = ""
+
     @cached_property
     def _called(self) -> Any:
         from skhalfway.models._views import art_view
@@ -226,9 +227,7 @@ class ArtModel(TorchModel):
         return art_view(self.estimator)
 
     def _logits(self, x: torch.Tensor) -> torch.Tensor:
-        # a module in ART's wrapper may return anything; what ART computes is as ART says
-        module = is_torch_module(getattr(self.estimator, "model", None))
-        return super()._logits(x) if module else Model._logits(self, x)
+        return super()._logits(x) if self._wraps_module else Model._logits(self, x)
 
     def _scores(self, X: Any) -> NDArray[np.float64]:
         with self.evaluating():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ from skhalfway.transfer._matrix import TransferMatrix
 if TYPE_CHECKING:
     import pandas as pd
 
+    from skhalfway.models import ModelCheck
     from skhalfway.transfer._curve_display import TransferCurveDisplay
 
 UNITS = {
@@ -108,6 +110,11 @@ class TransferCurve:
     def names(self) -> tuple[str, ...]:
         """Names of the models."""
         return self.matrices[0].names
+
+    @property
+    def checks(self) -> Mapping[str, ModelCheck]:
+        """What the check-up of each model, by name, found before the attacks."""
+        return self.matrices[0].checks
 
     @property
     def condition(self) -> str:
@@ -249,7 +256,7 @@ class TransferCurve:
         for eps, row in self.to_frame(per="budget").iterrows():
             rate = f"{short(row.mean_rate)} [{short(row.low)} {short(row.high)}]"
             lines.append(f"{eps:>8.4g}  {rate:<18}  {short(row.noise):>5}  {short(row.source_success):>14}")
-        return "\n".join(lines)
+        return "\n".join([*lines, *self.matrices[0]._doubts()])
 
 
 def _mean(values: NDArray[np.float64], axis: int = -1) -> NDArray[np.float64]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
 from html import escape
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ from skhalfway._text import short, shown
 if TYPE_CHECKING:
     import pandas as pd
 
+    from skhalfway.models import ModelCheck
     from skhalfway.transfer._display import TransferMatrixDisplay
 
 CONDITIONS = {
@@ -54,6 +56,9 @@ class TransferMatrix:
         Which samples are eligible.
     standard_error : float, default=nan
         Of :attr:`mean_rate`, over samples.
+    checks : dict of str to ModelCheck, default={}
+        What the check-up of each model, by name, found before the attacks: what
+        may make its rates mislead.
 
     See Also
     --------
@@ -93,21 +98,27 @@ class TransferMatrix:
     source_fooled: NDArray[np.int64]
     condition: str = "both_correct"
     standard_error: float = np.nan
+    checks: Mapping[str, ModelCheck] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "names", tuple(self.names))
+        object.__setattr__(self, "checks", dict(self.checks))
         n = len(self.names)
+        if not self.checks.keys() <= set(self.names):
+            raise ValueError(
+                f"checks must be of the models {shown(list(self.names))}, got {shown(list(self.checks))}"
+            )
         check_choice("condition", self.condition, CONDITIONS)
-        for field in fields(self)[1:7]:
-            counts = np.array(getattr(self, field.name))
-            shape = (n,) if field.name.startswith("source") else (n, n)
+        for name in (given.name for given in fields(self)[1:7]):
+            counts = np.array(getattr(self, name))
+            shape = (n,) if name.startswith("source") else (n, n)
             if counts.shape != shape or counts.dtype.kind not in "iu" or (counts < 0).any():
                 raise ValueError(
-                    f"{field.name} must hold counts >= 0 of shape {shape} for {n} names, "
+                    f"{name} must hold counts >= 0 of shape {shape} for {n} names, "
                     f"got {counts.dtype} of shape {counts.shape}"
                 )
             counts.setflags(write=False)
-            object.__setattr__(self, field.name, counts)
+            object.__setattr__(self, name, counts)
         for part, whole in (
             ("fooled", "eligible"),
             ("same_mistake", "fooled"),
@@ -277,6 +288,14 @@ class TransferMatrix:
                 texts[-1].append(f"({text})" if i == j else text)
         return texts
 
+    def _doubts(self) -> list[str]:
+        """A line for each warning of the check-up."""
+        return [
+            f"check-up: {name}: {finding.message}"
+            for name, check in self.checks.items()
+            for finding in check.warnings
+        ]
+
     def __repr__(self) -> str:
         lines = [
             f"TransferMatrix: {self._title()}",
@@ -289,7 +308,7 @@ class TransferMatrix:
             cells = [f"{row[0]:<{widths[0]}}"]
             cells += [f"{cell:^{width}}" for cell, width in zip(row[1:], widths[1:], strict=True)]
             lines.append(" ".join(cells).rstrip())
-        return "\n".join(lines)
+        return "\n".join([*lines, *self._doubts()])
 
     def _repr_html_(self) -> str:
         heads = "".join(f"<th>{escape(name)}</th>" for name in self.names)
@@ -312,4 +331,5 @@ class TransferMatrix:
             f"<table><caption>{escape(self._title())}; source in rows, target in columns, "
             f"{escape(CONDITIONS[self.condition])}</caption>"
             f"<tr><th></th>{heads}</tr>{''.join(rows)}</table>"
+            f"{''.join(f'<p>{escape(doubt)}</p>' for doubt in self._doubts())}"
         )

@@ -14,15 +14,18 @@ from sklearn.utils.parallel import delayed
 from skhalfway._inputs import check_labels
 from skhalfway._randomness import own_rng, undisturbed
 from skhalfway._text import shown
+from skhalfway.attacks._parameters import follows_gradients
+from skhalfway.models._check import check_models
 from skhalfway.models._collection import predictions
 from skhalfway.models._faults import named
+from skhalfway.models._warnings import warn_of
 from skhalfway.transfer._counting import count
 from skhalfway.transfer._curve import TransferCurve
 
 if TYPE_CHECKING:
     from skhalfway.attacks import AdversarialGenerator
     from skhalfway.attacks._region import Region
-    from skhalfway.models import Model
+    from skhalfway.models import Model, ModelCheck
     from skhalfway.transfer._scorer import TransferScorer
 
 
@@ -60,7 +63,7 @@ def _measure(
             "give its class, and its parameters as attack_params"
         )
     regions = [replace(region, eps=budget) for budget in budgets]
-    labels, clean, control, adversarial = try_all(scorer, models, regions, y, classes, rng)
+    labels, clean, control, adversarial, checks = try_all(scorer, models, regions, y, classes, rng)
     # before any change
     control = np.concatenate([clean[None], control])
     adversarial = np.concatenate([np.broadcast_to(clean, (1, *adversarial.shape[1:])), adversarial])
@@ -69,7 +72,7 @@ def _measure(
     return TransferCurve(
         np.array([0.0, *budgets]),
         tuple(
-            count(names, labels, clean, noise, tried, scorer.condition)
+            replace(count(names, labels, clean, noise, tried, scorer.condition), checks=checks)
             for noise, tried in zip(control, adversarial, strict=True)
         ),
         np.logical_or.accumulate(fallen).sum(axis=2),
@@ -85,11 +88,12 @@ def try_all(
     y: Any,
     classes: NDArray[Any],
     rng: np.random.RandomState,
-) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp], NDArray[np.intp]]:
+) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp], NDArray[np.intp], dict[str, ModelCheck]]:
     """Attack every model at every budget, and ask all models.
 
-    Returns the labels to leave (source, sample), and what models say: of clean samples (model, sample), of
-    noise (budget, model, sample) and of adversarial samples (budget, source, target, sample).
+    Returns the labels to leave (source, sample), what models say: of clean samples (model, sample), of
+    noise (budget, model, sample) and of adversarial samples (budget, source, target, sample); and what their
+    check-up, before any attack, found.
 
     At each budget the noise has the same signs and every generator starts from the same seed, as they have
     in separate calls with an int for ``random_state``.
@@ -104,6 +108,9 @@ def try_all(
         noisy.append(region.noise(rng))
     generators = scorer._generators(len(models), rng)
     clean = predictions(models, array)
+    gradients = follows_gradients(scorer._generator.attack)
+    checks = check_models(models, array, classes, truth, clean, gradients=gradients)
+    warn_of(checks)
     control = np.stack([predictions(models, noise) for noise in noisy])
     labels = clean if truth is None else np.broadcast_to(truth, clean.shape)
     # samples that can count for a source: only these are attacked
@@ -113,7 +120,7 @@ def try_all(
         for name, one, label, own in zip(models, generators, labels, clean, strict=True)
     )
     adversarial = np.stack(list(scorer._parallel(jobs, len(models), "attack")), axis=1)
-    return labels, clean, control, adversarial
+    return labels, clean, control, adversarial, checks
 
 
 def _attack_and_try(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,11 +19,13 @@ from skhalfway._inputs import Frame, check_labels, read_samples
 from skhalfway._randomness import draw_seed, own_rng, undisturbed
 from skhalfway.attacks import AdversarialGenerator
 from skhalfway.attacks._budget import spread_of, spread_seen
-from skhalfway.attacks._parameters import check_source, check_unattached
+from skhalfway.attacks._parameters import check_source, check_unattached, follows_gradients
 from skhalfway.models import Model
 from skhalfway.models._as_model import seen_as
+from skhalfway.models._check import check_models
 from skhalfway.models._collection import ModelCollection
 from skhalfway.models._faults import answers, named, type_named
+from skhalfway.models._warnings import warn_of
 from skhalfway.transfer._counting import count
 from skhalfway.transfer._matrix import CONDITIONS, TransferMatrix
 
@@ -228,14 +231,23 @@ class TransferScorer(ModelCollection):
         RuntimeError
             If a model raises while it predicts or is attacked; its name is in
             the message.
+
+        Warns
+        -----
+        ModelWarning
+            If the check-up of a model (:func:`~skhalfway.models.check_model`),
+            which comes before the attacks, finds that its rates may mislead.
         """
         from skhalfway.transfer._measure import try_all
 
         rng = own_rng(self.random_state)
         with undisturbed():
             models, region, classes = self._start(X)
-            labels, clean, (control,), (adversarial,) = try_all(self, models, [region], y, classes, rng)
-        return count(tuple(models), labels, clean, control, adversarial, self.condition)
+            labels, clean, (control,), (adversarial,), checks = try_all(
+                self, models, [region], y, classes, rng
+            )
+        matrix = count(tuple(models), labels, clean, control, adversarial, self.condition)
+        return replace(matrix, checks=checks)
 
     def transfer_curve(self, X: Any, y: Any = None, *, eps: Sequence[float]) -> TransferCurve:
         """Transfer at growing budgets, with all that they share done once.
@@ -307,6 +319,11 @@ class TransferScorer(ModelCollection):
         ValueError
             If the data is invalid, or the classes are not those of the models.
 
+        Warns
+        -----
+        ModelWarning
+            If the check-up of a source finds that its samples may be weak.
+
         Examples
         --------
         >>> from sklearn.datasets import load_iris
@@ -328,6 +345,8 @@ class TransferScorer(ModelCollection):
             truth = check_labels(y, classes, len(array))
             judged = seen_as(estimator, classes).reading(Frame.of(X))
             generators = self._generators(len(models), rng)
+            gradients = follows_gradients(self._generator.attack)
+            warn_of(check_models(models, array, classes, truth, gradients=gradients))
             pairs = zip(models.items(), generators, strict=True)
             sources = [(name, model, g) for (name, model), g in pairs if model.estimator is not estimator]
             self._check_sources({name: model for name, model, _ in sources}, region, len(classes))
