@@ -8,6 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+# longest change that anything is asked to make: its square, and what models make of it, are still float32
+LARGEST = 1e18
+
 
 def check_integer(name: str, value: Any, least: int = 1) -> None:
     if not isinstance(value, Integral) or isinstance(value, bool) or value < least:
@@ -15,8 +18,19 @@ def check_integer(name: str, value: Any, least: int = 1) -> None:
 
 
 def check_positive(name: str, value: Any) -> None:
-    if not isinstance(value, Real) or isinstance(value, bool) or not 0 < float(value) < np.inf:
+    # compared as it is, for the largest integers are no floats
+    if not isinstance(value, Real) or isinstance(value, bool) or value <= 0 or not value < np.inf:
         raise ValueError(f"{name} must be a finite number > 0, got {value!r}")
+
+
+def check_length(name: str, value: Any) -> None:
+    """Raise for what is no length of a change, or one that models cannot compute with."""
+    check_positive(name, value)
+    if value > LARGEST:
+        raise ValueError(
+            f"{name} must be at most {LARGEST:g} (many models compute in float32, which ends at 3.4e38), "
+            f"got {value!r}; scale the data"
+        )
 
 
 def ascending_integers(name: str, values: Any, *, or_one: bool = False) -> NDArray[np.int_]:

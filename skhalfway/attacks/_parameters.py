@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from skhalfway._checks import check_integer
+from skhalfway._checks import check_integer, check_length
 from skhalfway.attacks._budget import EPS_UNITS, check_eps
 from skhalfway.attacks._constraints import Constraints
 from skhalfway.attacks._problem import Attack, Settings
+from skhalfway.models._kinds import is_torch_module
 
 if TYPE_CHECKING:
     from skhalfway.attacks._generator import AdversarialGenerator
@@ -66,11 +67,8 @@ def check_parameters(generator: AdversarialGenerator) -> None:
     for name in ("max_iter", "max_queries", "n_restarts", "batch_size"):
         value = getattr(generator, name)
         check_integer(name, value)
-    size = generator.step_size
-    if size is not None and (
-        not isinstance(size, Real) or isinstance(size, bool) or not 0 < float(size) < np.inf
-    ):
-        raise ValueError(f"step_size must be a finite number > 0, got {size!r}")
+    if generator.step_size is not None:
+        check_length("step_size", generator.step_size)
     norm = generator.norm
     if not isinstance(norm, Real) or isinstance(norm, bool) or norm not in NORMS:
         raise ValueError(f"norm must be np.inf, 2 or 1, got {norm!r}")
@@ -140,6 +138,24 @@ def make_attack(generator: AdversarialGenerator, name: str) -> Attack:
     )
     attack: Attack = make(settings, **params)
     return attack
+
+
+def check_float_type(model: Model, eps: float, step_size: float | None) -> None:
+    """Raise where a source computes in 16 bits that do not hold such lengths."""
+    if not is_torch_module(model.estimator):
+        return
+    from torch import finfo
+
+    from skhalfway.models._torch import dtype_of
+
+    dtype = dtype_of(model.estimator)
+    largest = finfo(dtype).max / 8
+    for name, value in (("eps", eps), ("step_size", step_size)):
+        if value is not None and largest < value < np.inf:
+            raise ValueError(
+                f"{name} must be at most {largest:g} for {type(model.estimator).__name__}, which computes in "
+                f"{str(dtype).removeprefix('torch.')}, got {value!r}; convert it with float()"
+            )
 
 
 def automatic(model: Model, norm: float) -> str:

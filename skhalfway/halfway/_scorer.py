@@ -12,7 +12,7 @@ from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from skhalfway._checks import check_positive
+from skhalfway._checks import check_length
 from skhalfway._inputs import check_labels
 from skhalfway.halfway._crossings import check_tol, trace_all
 from skhalfway.halfway._measurement import HalfwayMeasurement
@@ -276,7 +276,7 @@ class HalfwayScorer(PathModels):
         ValueError
             If ``eps`` or ``norm`` is out of range; else as :meth:`measure`.
         """
-        check_positive("eps", eps)
+        check_length("eps", eps)
         if not isinstance(norm, Real) or isinstance(norm, bool) or norm not in NORMS:
             raise ValueError(f"norm must be np.inf or 2, got {norm!r}")
         from skhalfway.halfway._prediction import predict_rates
