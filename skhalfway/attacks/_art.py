@@ -120,6 +120,8 @@ def _wrappers(
 
 
 def _as_art_bound(bound: Any) -> float | NDArray[np.float32]:
+    limits = np.finfo(np.float32)
+    bound = np.clip(bound, limits.min, limits.max)
     return float(bound) if np.ndim(bound) == 0 else np.asarray(bound, dtype=np.float32)
 
 
@@ -139,7 +141,7 @@ def stand_in(attack: Any, model: Model, region: Region, n_classes: int) -> Any:
             f"encode them, or give one of skhalfway's own attacks, not {shown(attack)}"
         )
     # Without bounds ART still needs a finite range: one that no point of the ball leaves.
-    low, high = X.min() - region.eps, X.max() + region.eps
+    low, high = X.min().astype(float) - region.eps, X.max().astype(float) + region.eps
     if (bounds := region.bounds()) is not None:
         low, high = (np.where(np.isfinite(b), b, free) for b, free in zip(bounds, (low, high), strict=True))
         if low.shape == X.shape:  # a range for all samples: each one's own is kept to at the end

@@ -17,7 +17,13 @@ from skhalfway._randomness import own_rng, undisturbed
 from skhalfway._text import shown
 from skhalfway.attacks._budget import spread_of, spread_seen
 from skhalfway.attacks._constraints import Constraints, Header
-from skhalfway.attacks._parameters import automatic, check_parameters, check_source, make_attack
+from skhalfway.attacks._parameters import (
+    automatic,
+    check_float_type,
+    check_parameters,
+    check_source,
+    make_attack,
+)
 from skhalfway.attacks._problem import Outcome, Problem, read_region
 from skhalfway.models import Model, as_model
 from skhalfway.models._as_model import check_kind, counts_as_fitted, fit_clone
@@ -67,7 +73,9 @@ class AdversarialGenerator(OneToOneFeatureMixin, TransformerMixin, BaseEstimator
         Budget: largest norm of a change. One number; or one for each feature,
         as an array or by column name, 0 where nothing may change: the change
         is then divided by these and its norm is at most 1. ``np.inf`` is
-        allowed for attacks that look for the nearest sample.
+        allowed for attacks that look for the nearest sample; a finite budget
+        is at most 1e18, as many models compute in float32. Where it is so
+        small that no other float is as near, samples stay as they are.
     eps_unit : {"input", "std", "range"}, default="input"
         What ``eps`` counts in: the units of the data, or each feature's
         standard deviation or range in the training data (needs :meth:`fit`).
@@ -469,6 +477,7 @@ class AdversarialGenerator(OneToOneFeatureMixin, TransformerMixin, BaseEstimator
         if not isinstance(self.attack, str):
             return self._run_art(problem, rng)
         name = automatic(model, self.norm) if self.attack == "auto" else self.attack
+        check_float_type(model, region.eps, self.step_size)
         return make_attack(self, name).run(problem, rng)
 
     def _run_art(self, problem: Problem, rng: np.random.RandomState) -> Outcome:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skhalfway._text import shown
-from skhalfway.attacks._budget import read_budget
+from skhalfway.attacks._budget import check_unit, read_budget
 from skhalfway.attacks._constraints import Constraints, Header, Rules, read_constraints
 
 if TYPE_CHECKING:
@@ -140,6 +140,7 @@ def read_region(
     fixed = carried.copy()
     fixed.reshape(flat)[:, rules.immutable] = True
     if unit is not None:
+        unit = check_unit(unit, np.abs(x).max(axis=0, initial=0.0), header)
         fixed |= unit == 0
         unit = np.where(unit == 0, 1.0, unit)
     for group in rules.one_hot:
@@ -152,7 +153,7 @@ def read_region(
         names = ", ".join(header.name(column) for column in range(min(header.n_columns, 5)))
         raise ValueError(
             f"no column may change: {names}{', ...' if header.n_columns > 5 else ''} are immutable, have no "
-            "budget, or hold categories or missing values"
+            "budget or one that is nothing beside their values, or hold categories or missing values"
         )
     return Region(
         X,

@@ -239,7 +239,8 @@ def _trace(model: Model, A: NDArray[Any], B: NDArray[Any], points: NDArray[Any],
     low, high = GRID[first - 1], GRID[first]
     start, met = labels[crosses, 0], labels[crosses, first]
     a, b = A[crosses], B[crosses]
-    for _ in range(ceil(log2(max(1 / (N_INTERVALS * tol), 1))) if len(crosses) else 0):
+    finest = max(tol, float(np.finfo(float).eps))  # positions are floats between 0 and 1
+    for _ in range(ceil(log2(max(1 / (N_INTERVALS * finest), 1))) if len(crosses) else 0):
         middle = (low + high) / 2
         seen = model.predict(path(a, b, middle.reshape(-1, *[1] * (a.ndim - 1))))
         beyond = seen != start

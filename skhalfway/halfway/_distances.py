@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from skhalfway._checks import check_choice, check_positive, check_random_state
+from skhalfway._checks import check_choice, check_length, check_random_state
 from skhalfway._inputs import read_numbers
 from skhalfway._randomness import leaving_no_trace
 from skhalfway.halfway._crossings import check_tol, trace_all
@@ -196,7 +196,7 @@ def minimum_distance(
     array([1.43, 1.26, 1.44])
     """
     check_tol(tol)
-    check_positive("max_distance", max_distance)
+    check_length("max_distance", max_distance)
     model = as_model(estimator)
     reader = reader_of(model)
     points = read_points(reader, X, reset=not hasattr(reader, "n_features_in_"))
@@ -302,7 +302,7 @@ def inter_boundary_distance(
     rng = check_random_state(random_state)
     check_tol(tol)
     if max_distance is not None:
-        check_positive("max_distance", max_distance)
+        check_length("max_distance", max_distance)
     models, points, labels = read_several_labelled({"source": source, "target": target}, X, y)
     if max_distance is None:
         max_distance = float(np.linalg.norm(np.ptp(points.astype(float), axis=0)))
@@ -334,7 +334,12 @@ def _follow(
     names: Sequence[str],
 ) -> NDArray[np.float64]:
     """Distances at which each model's label first changes, (n_models, n_samples)."""
-    ends = (X + max_distance * directions).astype(X.dtype)
+    with np.errstate(over="ignore"):
+        ends = (X + max_distance * directions.astype(float)).astype(X.dtype)
+    if not np.isfinite(ends).all():
+        raise ValueError(
+            f"max_distance={max_distance:g} leads beyond {X.dtype}, the float type of X; convert X to float64"
+        )
     positions = np.stack([trace.position for trace in trace_all(models, X, ends, tol, names=names)])
     return np.where(np.isnan(positions), np.inf, max_distance * positions)
 

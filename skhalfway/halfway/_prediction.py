@@ -105,7 +105,7 @@ def probabilities(normals: Array, nearness: Array, eps: float, norm: float) -> A
     progress = moves @ normals.transpose(0, 2, 1) + lengths[:, :, None] * nearness[:, None]
     likely = np.zeros(progress.shape)
     ahead = progress > 0
-    likely[ahead] = ndtr(np.log(eps * progress[ahead]) / SPREAD)
+    likely[ahead] = ndtr((np.log(eps) + np.log(progress[ahead])) / SPREAD)
     return likely
 
 
@@ -129,10 +129,10 @@ def _crossing_levels(model: Model, X: NDArray[Any], labels: NDArray[np.intp], wa
     Found by halving between ``LEVELS``: to a factor, which is all that the regression needs.
     """
     held = np.zeros(ways.shape[:2], dtype=np.intp)  # levels at which the label still holds
-    flat = X.reshape(len(X), 1, -1)
+    flat, limits = X.reshape(len(X), 1, -1), np.finfo(X.dtype)
     for step in 2 ** np.arange(N_HALVINGS - 1, -1, -1):
         points = flat + LEVELS[held + step - 1][..., None] * ways
-        asked = points.astype(X.dtype, copy=False).reshape(-1, *X.shape[1:])
+        asked = np.clip(points, limits.min, limits.max).astype(X.dtype, copy=False).reshape(-1, *X.shape[1:])
         holds = model.predict(asked).reshape(held.shape) == labels[:, None]
         held += np.where(holds, step, 0)
     ratio = np.sqrt(LEVELS[1] / LEVELS[0])

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.utils.validation import check_is_fitted
 
-from skhalfway._checks import check_jobs, check_norm, check_positive, check_random_state
+from skhalfway._checks import check_jobs, check_length, check_norm, check_random_state
 from skhalfway._inputs import check_labels
 from skhalfway._randomness import leaving_no_trace
 from skhalfway._text import shown
@@ -289,7 +289,7 @@ class HalfwayScorer(PathModels):
         ModelWarning
             As :meth:`measure`.
         """
-        check_positive("eps", eps)
+        check_length("eps", eps)
         check_norm(norm, NORMS)
         from skhalfway.halfway._prediction import predict_rates
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from itertools import pairwise
 from numbers import Real
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils.parallel import delayed
 
+from skhalfway._checks import check_length
 from skhalfway._inputs import check_labels
 from skhalfway._randomness import own_rng, undisturbed
 from skhalfway._text import shown
@@ -33,13 +35,14 @@ def read_budgets(eps: Any) -> list[float]:
     """Increasing budgets, checked."""
     budgets = list(eps) if np.ndim(eps) == 1 and not isinstance(eps, Mapping) else []
     numbers = bool(budgets) and all(
-        isinstance(e, Real) and not isinstance(e, (bool, np.bool_)) for e in budgets
+        isinstance(e, Real) and not isinstance(e, (bool, np.bool_)) and e < np.inf for e in budgets
     )
-    if not numbers or not np.isfinite(budgets).all() or not (np.diff(budgets, prepend=0) > 0).all():
+    if not numbers or not all(smaller < larger for smaller, larger in pairwise([0, *budgets])):
         raise ValueError(
             f"eps must be a sequence of finite numbers > 0, each larger than the one before; got "
             f"{shown(eps)}. For one budget call transfer"
         )
+    check_length("the last eps", budgets[-1])
     return [float(e) for e in budgets]
 
 
