@@ -52,7 +52,8 @@ def agreement(
             for values in (np.broadcast_to(positions[i], common.shape), positions[i:])
         )
         size = weights @ common.T.astype(float)
-        enough = size > 2
+        # a replicate has its own, but none has a figure that the sample has not
+        enough = (size > 2) & (common.sum(axis=1) > 2)
         own, others = (_centred(ranks, common) for ranks in (own, others))
         a, b, aa, bb, ab = (
             ratio(weights @ np.where(common, values, 0.0).T, size)
