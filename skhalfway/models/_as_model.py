@@ -119,8 +119,8 @@ def as_model(estimator: Any, *, classes: ArrayLike | None = None, output: str | 
 
 
 def check_output(estimator: Any, output: Any) -> None:
-    if output not in OUTPUTS:
-        raise ValueError(f"output must be one of {list(OUTPUTS)} or None, got {output!r}")
+    if not isinstance(output, str) or output not in OUTPUTS:
+        raise ValueError(f"output must be one of {list(OUTPUTS)} or None, got {shown(output)}")
     if not is_torch_module(estimator):
         raise ValueError(
             f"output says what a torch module returns; {type(estimator).__name__} is none, so it must be None"
