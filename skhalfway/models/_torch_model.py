@@ -44,7 +44,7 @@ class TorchModel(Model):
         self._renewed()
 
     def _renewed(self) -> None:
-        self._looked = self._before = self._writes_input = self._warned_of_one = False
+        self._looked = self._before = self._writes_input = self._warned_of_one = self._half = False
         self._batch: int | None = None
         if self.output_source != "stated":
             self.output, self.output_source = "logits", "assumed"
@@ -93,10 +93,15 @@ class TorchModel(Model):
         return x
 
     def _logits(self, x: torch.Tensor) -> torch.Tensor:
-        from skhalfway.models._outputs import UnreadableError
-
         if not self._looked:
             self._look(x)
+        if self._plain and len(x) > 1:
+            assert self.module is not None
+            z = self.module(x)
+            if getattr(z, "ndim", 0) == 2 and len(z) == len(x) and z.shape[1] > 1 and z.is_floating_point():
+                return z
+        from skhalfway.models._outputs import UnreadableError
+
         x = x.clone() if self._writes_input else x
         try:
             return self._in_batches(x)
@@ -140,6 +145,13 @@ class TorchModel(Model):
         z = _outputs.as_columns(output, len(x), self._told)
         return two_columns(_outputs.to_logits(z.float() if dtype in HALF else z, kind))
 
+    @property
+    def _plain(self) -> bool:
+        """Whether the module takes what it is given, and gives logits."""
+        return not (
+            self._half or self._before or self._writes_input or self._batch or self.output != "logits"
+        )
+
     def _look(self, x: torch.Tensor) -> None:
         """Call the module once, on few samples, to see how it is called and what it returns."""
         import torch
@@ -150,6 +162,7 @@ class TorchModel(Model):
 
         assert self.module is not None
         dtype, n_classes = weight_dtype(self.module), None if self.classes_ is None else len(self.classes_)
+        self._half = dtype in HALF
         x = x.detach()
         x = x[:_LOOKED_AT].to(dtype if dtype in HALF else x.dtype)
         with torch.no_grad(), buffers_kept(self.module) as written, _outputs.BeforeProbability() as noted:

@@ -314,6 +314,7 @@ def test_a_code_map_leaves_no_hook():
     check_same(before, state(module))
 
 
+@pytest.mark.filterwarnings("ignore:.*accuracy:skhalfway.models.ModelWarning")  # it is not trained
 def test_a_scorer_of_models_in_training_mode():
     module = made(body)
     before = state(module)
