@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import warnings
 from copy import copy
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,11 +14,12 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from skhalfway._inputs import Frame, check_labels, container_of, read_samples
+from skhalfway.attacks._automatic import run_automatic
 from skhalfway.attacks._budget import spread_of, spread_seen
 from skhalfway.attacks._constraints import Constraints, Header
-from skhalfway.attacks._parameters import KINDS, automatic, check_parameters, make_attack
+from skhalfway.attacks._parameters import KINDS, advice, check_parameters, make_attack
 from skhalfway.attacks._problem import Outcome, Problem, read_region
-from skhalfway.models import Model, as_model
+from skhalfway.models import Model, ModelWarning, NotDifferentiableError, as_model
 from skhalfway.models._as_model import check_kind, counts_as_fitted, fit_clone
 from skhalfway.models._kinds import is_art_classifier
 from skhalfway.models._reader import reader_of
@@ -304,7 +307,8 @@ class AdversarialGenerator(OneToOneFeatureMixin, TransformerMixin, BaseEstimator
         ValueError
             If the data is invalid or outside ``clip_values``.
         """
-        return self._generate(X)[1]
+        # scikit-learn puts a wrapper around this method
+        return self._generate(X, stacklevel=4)[1]
 
     def generate(self, X: Any, y: Any = None, target: Any = None) -> Any:
         """Attack given labels, or move towards target labels.
@@ -343,11 +347,11 @@ class AdversarialGenerator(OneToOneFeatureMixin, TransformerMixin, BaseEstimator
         >>> generator.estimator_.predict(X_adv)[::15]
         array([0, 0, 0, 0, 0, 0, 0, 1, 1, 1])
         """
-        outcome, X_adv = self._generate(X, y, target)
+        outcome, X_adv = self._generate(X, y, target, stacklevel=3)
         self.n_queries_, self.distances_ = outcome.n_queries, outcome.distances
         return X_adv
 
-    def _generate(self, X: Any, y: Any = None, target: Any = None) -> tuple[Outcome, Any]:
+    def _generate(self, X: Any, y: Any = None, target: Any = None, *, stacklevel: int) -> tuple[Outcome, Any]:
         check_is_fitted(self)
         check_parameters(self)
         if y is not None and target is not None:
@@ -369,6 +373,8 @@ class AdversarialGenerator(OneToOneFeatureMixin, TransformerMixin, BaseEstimator
         else:
             labels = model.predict(array)
         outcome = self._attack(model, region, labels, len(classes), targeted=target is not None)
+        for remark in outcome.remarks:
+            warnings.warn(remark, ModelWarning, stacklevel=stacklevel)
         return outcome, container_of(X)(outcome.X_adv)
 
     def set_params(self, **params: Any) -> AdversarialGenerator:
@@ -452,13 +458,20 @@ class AdversarialGenerator(OneToOneFeatureMixin, TransformerMixin, BaseEstimator
         rng = check_random_state(self.random_state)
         if not isinstance(self.attack, str):
             return self._run_art(problem, rng)
-        name = automatic(model, self.norm) if self.attack == "auto" else self.attack
-        if KINDS[name].gradient and not model.has_gradient:
+        if self.attack == "auto":
+            return run_automatic(self, problem, rng)
+        try:
+            if KINDS[self.attack].gradient and not model.has_gradient:
+                raise NotDifferentiableError(model.why_black_box)
+            outcome = make_attack(self, self.attack).run(problem, rng)
+        except NotDifferentiableError as error:
             raise TypeError(
-                f"attack={name!r} needs gradients, but {model.why_black_box}; "
-                "attack='auto' attacks black boxes too"
-            )
-        return make_attack(self, name).run(problem, rng)
+                f"attack={self.attack!r} needs gradients, but {error}; attack='auto' attacks black boxes "
+                f"too, and {advice(self.norm)}"
+            ) from None
+        if outcome.faults is None:
+            return outcome
+        return replace(outcome, remarks=outcome.faults.remarks(advice(self.norm)))
 
     def _run_art(self, problem: Problem, rng: np.random.RandomState) -> Outcome:
         from skhalfway.attacks import _art
