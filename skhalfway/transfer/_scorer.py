@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +21,7 @@ from skhalfway._inputs import Frame, check_labels, read_samples
 from skhalfway.attacks import AdversarialGenerator
 from skhalfway.attacks._budget import spread_of, spread_seen
 from skhalfway.attacks._parameters import check_unattached
-from skhalfway.models import Model, as_model
+from skhalfway.models import Model, ModelWarning, as_model
 from skhalfway.models._collection import ModelCollection, named
 from skhalfway.transfer._counting import count
 from skhalfway.transfer._matrix import CONDITIONS, TransferMatrix
@@ -231,8 +232,13 @@ class TransferScorer(ModelCollection):
         from skhalfway.transfer._measure import try_all
 
         models, region, classes = self._start(X)
-        labels, clean, (control,), (adversarial,) = try_all(self, models, [region], y, classes)
-        return count(tuple(models), labels, clean, control, adversarial, self.condition)
+        tried = try_all(self, models, [region], y, classes)
+        for remark in tried.remarks:
+            warnings.warn(remark, ModelWarning, stacklevel=2)
+        counted = count(
+            tuple(models), tried.labels, tried.clean, tried.control[0], tried.adversarial[0], self.condition
+        )
+        return replace(counted, masked=tried.masked)
 
     def transfer_curve(self, X: Any, y: Any = None, *, eps: Sequence[float]) -> TransferCurve:
         """Transfer at growing budgets, with all that they share done once.
@@ -318,23 +324,30 @@ class TransferScorer(ModelCollection):
         >>> round(float(scores.mean()), 2)
         0.92
         """
+        from skhalfway.transfer._source import attack
+
         models, region, classes = self._start(X)
         array = region.X
         truth = check_labels(y, classes, len(array))
         judged = as_model(estimator, classes=classes).reading(Frame.of(X))
         generators = self._generators(len(models), check_random_state(self.random_state))
-        right = judged.predict(array) == truth
+        right, remarks = judged.predict(array) == truth, []
         with ExitStack() as stack:
             for model in models.values():
                 stack.enter_context(model.evaluating())
             pairs = zip(models.items(), generators, strict=True)
             sources = [(name, model, g) for (name, model), g in pairs if model.estimator is not estimator]
             jobs = (
-                delayed(named)(name, generator._attack, model, region, truth, len(classes))
+                delayed(named)(name, attack, generator, model, [region], truth, len(classes))
                 for name, model, generator in sources
             )
-            for outcome in self._parallel(jobs, len(sources), "attack"):
-                right &= judged.predict(outcome.X_adv) == truth
+            for (name, _, _), ((X_adv,), said) in zip(
+                sources, self._parallel(jobs, len(sources), "attack"), strict=True
+            ):
+                right &= judged.predict(X_adv) == truth
+                remarks += said.remarks(name)[0]
+        for remark in remarks:
+            warnings.warn(remark, ModelWarning, stacklevel=2)
         return float(right.mean())
 
     def _read(self, X: Any, *, reset: bool) -> NDArray[Any]:
