@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from copy import copy
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -15,21 +16,23 @@ from skhalfway._checks import check_random_state
 from skhalfway._inputs import Frame, check_labels, container_of, read_samples, read_targets
 from skhalfway._randomness import own_rng, undisturbed
 from skhalfway._text import shown
+from skhalfway.attacks._automatic import run_automatic
 from skhalfway.attacks._budget import spread_of, spread_seen
 from skhalfway.attacks._constraints import Constraints, Header
 from skhalfway.attacks._parameters import (
-    automatic,
+    advice,
     check_float_type,
     check_parameters,
     check_source,
     make_attack,
 )
 from skhalfway.attacks._problem import Outcome, Problem, read_region
-from skhalfway.models import Model, as_model
+from skhalfway.models import Model, NotDifferentiableError, as_model
 from skhalfway.models._as_model import check_kind, counts_as_fitted, fit_clone
 from skhalfway.models._faults import answers, classes_of, named, type_named
 from skhalfway.models._kinds import is_art_classifier
 from skhalfway.models._reader import reader_of
+from skhalfway.models._warnings import warn
 
 if TYPE_CHECKING:
     from skhalfway.attacks._region import Region
@@ -320,6 +323,7 @@ class AdversarialGenerator(OneToOneFeatureMixin, TransformerMixin, BaseEstimator
         ValueError
             If the data is invalid or outside ``clip_values``.
         """
+        # scikit-learn puts a wrapper around this method
         return self._generate(X)[1]
 
     def generate(self, X: Any, y: Any = None, target: Any = None) -> Any:
@@ -392,6 +396,8 @@ class AdversarialGenerator(OneToOneFeatureMixin, TransformerMixin, BaseEstimator
             labels = type_named(model, answers, model, array)
         attack = partial(self._attack, targeted=target is not None, rng=rng)
         outcome = type_named(model, attack, model, region, labels, len(classes))
+        for remark in outcome.remarks:
+            warn(remark)
         return outcome, container_of(X)(outcome.X_adv)
 
     def set_params(self, **params: Any) -> AdversarialGenerator:
@@ -476,9 +482,19 @@ class AdversarialGenerator(OneToOneFeatureMixin, TransformerMixin, BaseEstimator
         rng = own_rng(self.random_state) if rng is None else rng
         if not isinstance(self.attack, str):
             return self._run_art(problem, rng)
-        name = automatic(model, self.norm) if self.attack == "auto" else self.attack
         check_float_type(model, region.eps, self.step_size)
-        return make_attack(self, name).run(problem, rng)
+        if self.attack == "auto":
+            return run_automatic(self, problem, rng)
+        try:
+            outcome = make_attack(self, self.attack).run(problem, rng)
+        except NotDifferentiableError as error:
+            raise TypeError(
+                f"attack={self.attack!r} needs gradients, but {error}; attack='auto' attacks black boxes "
+                f"too, and {advice(self.norm)}"
+            ) from None
+        if outcome.faults is None:
+            return outcome
+        return replace(outcome, remarks=outcome.faults.remarks(advice(self.norm)))
 
     def _run_art(self, problem: Problem, rng: np.random.RandomState) -> Outcome:
         from skhalfway.attacks import _art

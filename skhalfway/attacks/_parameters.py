@@ -182,7 +182,30 @@ def automatic(model: Model, norm: float) -> str:
     """The attack under ``"auto"`` for a source."""
     if model.has_gradient:
         return "pgd"
-    return "hopskipjump" if norm in KINDS["hopskipjump"].norms else "surrogate"
+    return without_gradient(norm)[0]
+
+
+def without_gradient(norm: float) -> list[str]:
+    """Attacks on any source in that norm, the one of ``"auto"`` first."""
+    kinds = {name: kind for name, kind in KINDS.items() if name != "tree"}
+    return [name for name, kind in kinds.items() if not kind.gradient and norm in kind.norms]
+
+
+def advice(norm: float) -> str:
+    """What to do where gradients are of no use."""
+    *most, last = map(repr, without_gradient(norm))
+    return f"attack={', '.join(most)} and {last} need no gradient" if most else f"attack={last} needs none"
+
+
+def gradient_attack(attack: Any, model: Model) -> str:
+    """What to call an attack, as given to the generator, that follows the source's gradient; else empty."""
+    if isinstance(attack, str):
+        by_gradient, written = attack == "auto" or KINDS[attack].gradient, repr(attack)
+    else:
+        needs = [getattr(mixin, "__name__", "") for mixin in attack._estimator_requirements]
+        by_gradient = any("Gradients" in need for need in needs)
+        written = (attack if isinstance(attack, type) else type(attack)).__name__
+    return f"attack={written}" if by_gradient and model.has_gradient else ""
 
 
 def check_source(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -13,6 +13,7 @@ from skhalfway.attacks._budget import check_unit, read_budget
 from skhalfway.attacks._constraints import Constraints, Header, Rules, read_constraints
 
 if TYPE_CHECKING:
+    from skhalfway.attacks._faults import Faults
     from skhalfway.attacks._partners import Partners
     from skhalfway.attacks._region import Region, Rows
     from skhalfway.models import Model
@@ -64,6 +65,10 @@ class Problem:
         """Where predictions are what the attack wants."""
         return (predicted == self.labels[rows]) == self.targeted
 
+    def take(self, rows: NDArray[np.intp]) -> Problem:
+        """The same task for some of the samples."""
+        return replace(self, region=self.region.take(rows), labels=self.labels[rows])
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -80,12 +85,18 @@ class Outcome:
         attacks that look for it.
     at_any_budget : bool
         Whether a smaller budget would have led to the same distances.
+    faults : Faults or None
+        What was wrong with the source's gradients, by attacks that use them.
+    remarks : tuple of str
+        What a user must know of the source to read the figures, a sentence each.
     """
 
     X_adv: NDArray[Any]
     n_queries: NDArray[np.intp] | None = None
     distances: NDArray[np.float64] | None = None
     at_any_budget: bool = False
+    faults: Faults | None = None
+    remarks: tuple[str, ...] = ()
 
 
 class Attack(Protocol):

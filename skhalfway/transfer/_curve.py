@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from skhalfway._checks import check_choice
 from skhalfway._intervals import ConfidenceInterval, wilson_interval
 from skhalfway._text import short, shown
-from skhalfway.transfer._matrix import TransferMatrix
+from skhalfway.transfer._matrix import TransferMatrix, read_masked
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -49,6 +49,10 @@ class TransferCurve:
     eps_unit : {"input", "std", "range", "eps"}, default="input"
         Their unit: the generator's, or multiples of its ``eps`` where that
         has a number for each feature.
+    masked : bool ndarray of shape (n_models,), default=None
+        True where a source's gradients may be masked, as
+        :class:`~skhalfway.TransferMatrix` explains, seen at the largest
+        budget; None where that is not known.
 
     See Also
     --------
@@ -83,6 +87,7 @@ class TransferCurve:
     source_fallen: NDArray[np.int64]
     norm: float = np.inf
     eps_unit: str = "input"
+    masked: NDArray[np.bool_] | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "matrices", tuple(self.matrices))
@@ -102,6 +107,7 @@ class TransferCurve:
                 f"got {shown(fallen)}"
             )
         check_choice("eps_unit", self.eps_unit, UNITS)
+        object.__setattr__(self, "masked", read_masked(self.masked, len(first.names)))
         for name, array in (("eps", eps), ("source_fallen", fallen)):
             array.setflags(write=False)
             object.__setattr__(self, name, array)
@@ -256,6 +262,9 @@ class TransferCurve:
         for eps, row in self.to_frame(per="budget").iterrows():
             rate = f"{short(row.mean_rate)} [{short(row.low)} {short(row.high)}]"
             lines.append(f"{eps:>8.4g}  {rate:<18}  {short(row.noise):>5}  {short(row.source_success):>14}")
+        if self.masked is not None and self.masked.any():
+            hidden = ", ".join(name for name, flag in zip(self.names, self.masked, strict=True) if flag)
+            lines.append(f"gradients possibly masked, so that their own attack is too weak: {hidden}")
         return "\n".join([*lines, *self.matrices[0]._doubts()])
 
 

@@ -25,7 +25,7 @@ from skhalfway.models._as_model import seen_as
 from skhalfway.models._check import check_models
 from skhalfway.models._collection import ModelCollection
 from skhalfway.models._faults import answers, named, type_named
-from skhalfway.models._warnings import warn_of
+from skhalfway.models._warnings import warn, warn_of
 from skhalfway.transfer._counting import count
 from skhalfway.transfer._matrix import CONDITIONS, TransferMatrix
 
@@ -243,11 +243,11 @@ class TransferScorer(ModelCollection):
         rng = own_rng(self.random_state)
         with undisturbed():
             models, region, classes = self._start(X)
-            labels, clean, (control,), (adversarial,), checks = try_all(
-                self, models, [region], y, classes, rng
-            )
-        matrix = count(tuple(models), labels, clean, control, adversarial, self.condition)
-        return replace(matrix, checks=checks)
+            tried = try_all(self, models, [region], y, classes, rng)
+        counted = count(
+            tuple(models), tried.labels, tried.clean, tried.control[0], tried.adversarial[0], self.condition
+        )
+        return replace(counted, masked=tried.masked, checks=tried.checks)
 
     def transfer_curve(self, X: Any, y: Any = None, *, eps: Sequence[float]) -> TransferCurve:
         """Transfer at growing budgets, with all that they share done once.
@@ -338,6 +338,8 @@ class TransferScorer(ModelCollection):
         >>> round(float(scores.mean()), 2)
         0.92
         """
+        from skhalfway.transfer._source import attack
+
         rng = own_rng(self.random_state)
         with undisturbed():
             models, region, classes = self._start(X)
@@ -352,11 +354,14 @@ class TransferScorer(ModelCollection):
             self._check_sources({name: model for name, model, _ in sources}, region, len(classes))
             right = type_named(judged, answers, judged, array) == truth
             jobs = (
-                delayed(named)(name, generator._attack, model, region, truth, len(classes))
+                delayed(named)(name, attack, generator, model, [region], truth, len(classes))
                 for name, model, generator in sources
             )
-            for outcome in self._parallel(jobs, len(sources), "attack"):
-                right &= type_named(judged, answers, judged, outcome.X_adv) == truth
+            made = self._parallel(jobs, len(sources), "attack")
+            for (name, _, _), ((X_adv,), said) in zip(sources, made, strict=True):
+                right &= type_named(judged, answers, judged, X_adv) == truth
+                for remark in said.remarks(name)[0]:
+                    warn(remark)
         return float(right.mean())
 
     def _read(self, X: Any, *, reset: bool) -> NDArray[Any]:
