@@ -55,8 +55,19 @@ Verdict = dict[str, Any]
 # processes begin with what is slow to import, and is no plugin of pytest
 FORKS = multiprocessing.get_context("forkserver")
 FORKS.set_forkserver_preload(
-    "__main__ art.attacks.evasion art.estimators.classification matplotlib.pyplot pandas scipy.stats "
-    "sklearn.ensemble sklearn.neural_network sklearn.svm skorch torch".split()
+    [
+        "__main__",
+        "art.attacks.evasion",
+        "art.estimators.classification",
+        "matplotlib.pyplot",
+        "pandas",
+        "scipy.stats",
+        "sklearn.ensemble",
+        "sklearn.neural_network",
+        "sklearn.svm",
+        "skorch",
+        "torch",
+    ]
 )
 
 

@@ -150,9 +150,11 @@ def look_like_probabilities(z: torch.Tensor) -> bool | None:
     """Whether scores are probabilities, as far as their values tell; None where these are too few to say."""
     if not z.isfinite().all() or (z < 0).any() or (z > 1).any():
         return False
+    if len(z) > 1 and bool((z == z[0]).all()):  # a constant may sum to anything
+        return None
     if z.shape[1] > 1:
         return bool((z.double().sum(dim=1) - 1).abs().max() < 1e-3)
-    return True if len(z) >= ENOUGH and len(z.unique()) > 1 else None
+    return True if len(z) >= ENOUGH else None
 
 
 def _told(value: Any) -> str:
