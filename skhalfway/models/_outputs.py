@@ -150,8 +150,8 @@ def look_like_probabilities(z: torch.Tensor) -> bool | None:
     """Whether scores are probabilities, as far as their values tell; None where these are too few to say."""
     if not z.isfinite().all() or (z < 0).any() or (z > 1).any():
         return False
-    if len(z) > 1 and bool((z == z[0]).all()):  # a constant may sum to anything
-        return None
+    if bool((z == z[0]).all()) and (len(z) > 1 or not ((z > 0) & (z < 1)).any()):
+        return None  # a constant may sum to anything
     if z.shape[1] > 1:
         return bool((z.double().sum(dim=1) - 1).abs().max() < 1e-3)
     return True if len(z) >= ENOUGH else None

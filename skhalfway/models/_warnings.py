@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from skhalfway.models._check_result import ModelCheck
 
 
+# packages between this one and the line of the user that called it
+_BETWEEN = ("skhalfway", "sklearn", "joblib")
+
+
 class ModelWarning(UserWarning):
     """A model behaves so that figures about it may mislead; the message names it and says what to do.
 
@@ -39,6 +43,6 @@ def warn(message: str) -> None:
     """Warn of a model, where the user called this package."""
     frame: FrameType | None = sys._getframe(1)
     level = 2
-    while frame is not None and frame.f_globals.get("__name__", "").partition(".")[0] == "skhalfway":
+    while frame is not None and frame.f_globals.get("__name__", "").partition(".")[0] in _BETWEEN:
         frame, level = frame.f_back, level + 1
     warnings.warn(message, ModelWarning, stacklevel=level)
