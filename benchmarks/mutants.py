@@ -54,10 +54,9 @@ START = 120.0  # seconds that importing and collecting may take on a busy machin
 Verdict = dict[str, Any]
 # processes begin with what is slow to import, and is no plugin of pytest
 FORKS = multiprocessing.get_context("forkserver")
-FORKS.set_forkserver_preload(
-    "__main__ art.attacks.evasion art.estimators.classification matplotlib.pyplot pandas scipy.stats "
-    "sklearn.ensemble sklearn.neural_network sklearn.svm skorch torch".split()
-)
+SLOW = ["art.attacks.evasion", "art.estimators.classification", "matplotlib.pyplot", "pandas"]
+SLOW += ["sklearn.ensemble", "sklearn.neural_network", "sklearn.svm", "skorch", "torch"]
+FORKS.set_forkserver_preload(["__main__", *SLOW])
 
 
 # ---- running tests in copies of the tree
