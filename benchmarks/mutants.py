@@ -46,29 +46,17 @@ CORE = ["_[a-z]*.py", "models/_*.py", "attacks/_*.py", "transfer/_*.py"]
 CORE += [f"halfway/_{name}.py" for name in ("crossings", "measurement", "pairs", "prediction", "regression")]
 FOLDERS = ("models", "attacks", "transfer", "halfway")
 TESTS = [f"tests/{folder}/test_*.py" for folder in FOLDERS]
-TESTS += ["tests/test_boosting.py", "tests/test_intervals.py", "tests/test_inputs.py"]
-TESTS += [f"skhalfway/{folder}" for folder in FOLDERS]  # doctests
+TESTS += ["tests/test_*.py", *(f"skhalfway/{folder}" for folder in FOLDERS)]  # doctests last
+OTHER_TESTS = ("test_benchmarks.py", "test_datasets.py", "test_examples.py")
 MEMORY = 8 * 2**30  # of one process: a mutant may fill all there is
 START = 120.0  # seconds that importing and collecting may take on a busy machine
 
 Verdict = dict[str, Any]
 # processes begin with what is slow to import, and is no plugin of pytest
 FORKS = multiprocessing.get_context("forkserver")
-FORKS.set_forkserver_preload(
-    [
-        "__main__",
-        "art.attacks.evasion",
-        "art.estimators.classification",
-        "matplotlib.pyplot",
-        "pandas",
-        "scipy.stats",
-        "sklearn.ensemble",
-        "sklearn.neural_network",
-        "sklearn.svm",
-        "skorch",
-        "torch",
-    ]
-)
+SLOW = ["art.attacks.evasion", "art.estimators.classification", "matplotlib.pyplot", "pandas"]
+SLOW += ["sklearn.ensemble", "sklearn.neural_network", "sklearn.svm", "skorch", "torch"]
+FORKS.set_forkserver_preload(["__main__", *SLOW])
 
 
 # ---- running tests in copies of the tree
@@ -125,6 +113,7 @@ def digest(*paths: Path) -> str:
 def record(trees: queue.Queue[Path], jobs: int, only: list[str] | None) -> reach.Reach:
     """Run every test file by itself where it, or the code, has changed since."""
     files = [path.relative_to(ROOT).as_posix() for pattern in TESTS for path in sorted(ROOT.glob(pattern))]
+    files = [file for file in files if not file.endswith(OTHER_TESTS)]
     files = [file for file in files if only is None or file.startswith(tuple(only))]
     shared = digest(PACKAGE, *ROOT.rglob("tests/**/conftest.py"))
     folder = CACHE / "reach"
@@ -217,16 +206,22 @@ def verdicts(mutants: list[Mutant], jobs: int, only: list[str] | None) -> dict[s
             chosen = recorded.tests(mutant.module, mutant.lines)
             limit = START + 5 * sum(recorded.seconds[name] for name in chosen)
             tasks[pool.submit(judge, mutant, chosen, limit, trees)] = mutant
-        for done, task in enumerate(as_completed(tasks), start=1):
-            mutant, one = tasks[task], task.result()
-            known[mutant.key] = {**one, "code": code, "tests": tests}
-            part = store.with_suffix(".part")
-            part.write_text(json.dumps(known, indent=1))
-            part.replace(store)
-            print(f"{done}/{len(left)} {mutant.module} {mutant.where}, {one['seconds']:.0f} s:", flush=True)
-            print(f"    {one['verdict']} ({one['by']})", flush=True)
-            if one["verdict"] == "lived":
-                print(mutant.diff, flush=True)
+        try:
+            for done, task in enumerate(as_completed(tasks), start=1):
+                mutant, one = tasks[task], task.result()
+                known[mutant.key] = {**one, "code": code, "tests": tests}
+                part = store.with_suffix(".part")
+                part.write_text(json.dumps(known, indent=1))
+                part.replace(store)
+                print(
+                    f"{done}/{len(left)} {mutant.module} {mutant.where}, {one['seconds']:.0f} s:", flush=True
+                )
+                print(f"    {one['verdict']} ({one['by']})", flush=True)
+                if one["verdict"] == "lived":
+                    print(mutant.diff, flush=True)
+        finally:
+            # after an error or an interruption those in flight are the last
+            pool.shutdown(cancel_futures=True)
     return {m.key: found.get(m.key) or known[m.key] for m in mutants}
 
 

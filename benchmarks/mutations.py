@@ -131,6 +131,9 @@ class Figures(ast.NodeTransformer):
         name = getattr(node.func, "attr", getattr(node.func, "id", ""))
         if name == "warn":
             node.args = node.args[1:]
+        if name == "reshape":
+            # any negative number stands for the size that is left
+            node.args = [ast.Constant(-1) if isinstance(arg, ast.UnaryOp) else arg for arg in node.args]
         if name == "cast":
             return self.visit(node.args[1])
         node.keywords = [k for k in node.keywords if k.arg not in ("strict", "stacklevel")]

@@ -11,6 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 from skhalfway import AdversarialGenerator, Constraints
+from skhalfway.attacks._square import _Subsets
 
 
 class Asked:
@@ -271,6 +272,15 @@ def test_square_changes_random_features_of_rows(norm: float) -> None:
             check_one_bump(change, point - X)
     assert set(most) == {5, 2, 1}
     assert all(most[size] >= size for size in most)
+
+
+@pytest.mark.parametrize(("share", "size"), [(1.0, 5), (0.5, 2), (0.3, 2), (0.01, 1)])
+def test_random_features_are_those_that_may_change(share: float, size: int) -> None:
+    movable = np.array([[1, 0, 1, 1, 0, 1, 1, 0]] * 50, dtype=bool)
+    places = _Subsets(movable).places(np.arange(50), share, np.random.RandomState(0))
+    assert places.shape == (50, size)
+    assert all(len(set(row)) == size for row in places.tolist())
+    assert set(places.ravel()) == {0, 2, 3, 5, 6}
 
 
 def check_spent(change: NDArray[Any]) -> None:
