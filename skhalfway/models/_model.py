@@ -247,7 +247,8 @@ class TorchModel(Model):
             rows = (torch.tensor(X[i : i + _PREDICTION_BATCH], **place) for i in batches)
             scores = torch.cat([self.logits(x).double().cpu() for x in rows]).numpy()
         if np.isnan(scores).any():
-            raise ValueError(f"{type(self.estimator).__name__} gives scores that are nan; look for nan in X")
+            cause = "nan in X" if np.isnan(X).any() else "overflow in its outputs"
+            raise ValueError(f"{type(self.estimator).__name__} gives scores that are nan; look for {cause}")
         if self.classes_ is not None and scores.shape[1] != len(self.classes_):
             raise ValueError(
                 f"{type(self.estimator).__name__} has {scores.shape[1]} outputs for "
