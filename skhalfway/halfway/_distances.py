@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.exceptions import UndefinedMetricWarning
 
 from skhalfway._checks import check_choice, check_length, check_random_state
 from skhalfway._inputs import read_numbers
@@ -275,6 +277,12 @@ def inter_boundary_distance(
     NotFittedError
         If a model is not fitted.
 
+    Warns
+    -----
+    UndefinedMetricWarning
+        If no sample counts, or neither boundary is met from any; the median
+        distance between them is nan.
+
     Notes
     -----
     Samples without a direction do not count: where the gradient is zero, or
@@ -321,7 +329,17 @@ def inter_boundary_distance(
     found = _follow(
         list(models.values()), points[counted], along[counted], max_distance, tol, names=list(models)
     )
-    return InterBoundaryDistance(direction, float(max_distance), counted, *found)
+    result = InterBoundaryDistance(direction, float(max_distance), counted, *found)
+    if np.isnan(result.medians.inter_boundary):
+        why = (
+            f"neither boundary is met within max_distance={max_distance:g} from any sample; raise it"
+            if len(counted)
+            else "source and target classify no sample right together from which the direction leads anywhere"
+        )
+        warnings.warn(
+            f"the distance between the boundaries is nan: {why}", UndefinedMetricWarning, stacklevel=2
+        )
+    return result
 
 
 def _follow(

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
+from sklearn.exceptions import UndefinedMetricWarning
 
 from skhalfway._checks import check_norm
 from skhalfway._randomness import leaving_no_trace
@@ -176,6 +178,11 @@ def gradient_alignment(source: Any, target: Any, X: Any, y: Any) -> NDArray[np.f
     NotFittedError
         If a model is not fitted.
 
+    Warns
+    -----
+    UndefinedMetricWarning
+        If a gradient is zero; the cosine is nan there.
+
     Notes
     -----
     That the paper measures this was checked against a public summary of it,
@@ -201,7 +208,15 @@ def gradient_alignment(source: Any, target: Any, X: Any, y: Any) -> NDArray[np.f
     models, points, labels = read_several_labelled({"source": source, "target": target}, X, y)
     one, other = (named(name, unit_gradient, model, points, labels) for name, model in models.items())
     cosine = (one * other).sum(axis=tuple(range(1, one.ndim)))
-    cosine[~(_rows(one).any(axis=1) & _rows(other).any(axis=1))] = np.nan
+    for name, gradient in (("source", one), ("target", other)):
+        flat: NDArray[np.bool_] = (_rows(gradient) == 0).all(axis=1)
+        cosine[flat] = np.nan
+        if flat.any():
+            warnings.warn(
+                f"{name} has no gradient at {flat.sum()} of {len(flat)} samples, so their cosines are nan",
+                UndefinedMetricWarning,
+                stacklevel=2,
+            )
     return cosine.clip(-1, 1)
 
 

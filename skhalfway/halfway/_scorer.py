@@ -13,7 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 from skhalfway._checks import check_jobs, check_length, check_norm, check_random_state
 from skhalfway._inputs import check_labels
 from skhalfway._randomness import leaving_no_trace
-from skhalfway._text import shown
+from skhalfway._text import named_pairs, shown
 from skhalfway.halfway._crossings import check_tol, trace_all
 from skhalfway.halfway._measurement import HalfwayMeasurement
 from skhalfway.halfway._pairs import check_pairs, sample_pairs
@@ -197,7 +197,8 @@ class HalfwayScorer(PathModels):
             finds that its figures may mislead.
         UndefinedMetricWarning
             If a model classifies both samples of no pair right, as one does
-            that never changes its answer; its figures are nan.
+            that never changes its answer; its figures are nan. If fewer than 3
+            pairs count for two models; their agreement is nan.
         """
         models, points, classes, labels = self._start(X, y)
         pairs = sample_pairs(
@@ -222,7 +223,18 @@ class HalfwayScorer(PathModels):
             )
         lengths = np.linalg.norm((end - begin).reshape(len(pairs), -1).astype(float), axis=1)
         positions = np.stack([trace.position for trace in traces])
-        return HalfwayMeasurement(tuple(models), pairs, lengths, positions, counted)
+        measurement = HalfwayMeasurement(tuple(models), pairs, lengths, positions, counted)
+        some = counted.sum(axis=1) > 0
+        unknown = np.isnan(measurement.agreement) & np.outer(some, some)
+        if unknown.any():
+            which = named_pairs(tuple(models), np.argwhere(np.triu(unknown)).tolist(), " and ")
+            warnings.warn(
+                f"the agreement of {which} is nan: fewer than 3 pairs count for both, or one of them crosses "
+                "everywhere at the same place; raise n_pairs",
+                UndefinedMetricWarning,
+                stacklevel=2,
+            )
+        return measurement
 
     def score(self, X: Any, y: Any) -> float:
         """Mean agreement over pairs of two models.
@@ -288,6 +300,8 @@ class HalfwayScorer(PathModels):
         -----
         ModelWarning
             As :meth:`measure`.
+        UndefinedMetricWarning
+            If two models classify no sample right together; their rates are nan.
         """
         check_length("eps", eps)
         check_norm(norm, NORMS)
@@ -295,7 +309,7 @@ class HalfwayScorer(PathModels):
 
         models, points, classes, labels = self._start(X, y)
         warn_of(check_models(models, points, classes, labels, gradients=False))
-        return predict_rates(
+        rates = predict_rates(
             list(models.values()),
             points,
             labels,
@@ -305,6 +319,14 @@ class HalfwayScorer(PathModels):
             random_state=check_random_state(self.random_state),
             n_jobs=self.n_jobs,
         )
+        if np.isnan(rates).any():
+            which = named_pairs(tuple(models), np.argwhere(np.triu(np.isnan(rates))).tolist(), " and ")
+            warnings.warn(
+                f"no sample is classified right by {which} together, so their rates are nan",
+                UndefinedMetricWarning,
+                stacklevel=2,
+            )
+        return rates
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -260,7 +260,8 @@ class TransferCurve:
             f"{'eps':>8}  mean transfer rate  noise  source success",
         ]
         for eps, row in self.to_frame(per="budget").iterrows():
-            rate = f"{short(row.mean_rate)} [{short(row.low)} {short(row.high)}]"
+            ends = "" if np.isnan(row.low) else f" [{short(row.low)} {short(row.high)}]"
+            rate = f"{short(row.mean_rate)}{ends}"
             lines.append(f"{eps:>8.4g}  {rate:<18}  {short(row.noise):>5}  {short(row.source_success):>14}")
         if self.masked is not None and self.masked.any():
             hidden = ", ".join(name for name, flag in zip(self.names, self.masked, strict=True) if flag)

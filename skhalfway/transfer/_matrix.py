@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from html import escape
@@ -10,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import norm as normal
+from sklearn.exceptions import UndefinedMetricWarning
 
 from skhalfway._checks import check_choice
 from skhalfway._intervals import ConfidenceInterval, check_level, ratio, wilson_interval
-from skhalfway._text import short, shown
+from skhalfway._text import named_pairs, short, shown
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -73,7 +75,7 @@ class TransferMatrix:
     condition : {"both_correct", "source_fooled", "all"}, default="both_correct"
         Which samples are eligible.
     standard_error : float, default=nan
-        Of :attr:`mean_rate`, over samples.
+        Of :attr:`mean_rate`, over samples; nan where a pair has fewer than 10.
     checks : dict of str to ModelCheck, default={}
         What the check-up of each model, by name, found before the attacks: what
         may make its rates mislead.
@@ -320,6 +322,17 @@ class TransferMatrix:
         from skhalfway.transfer._display import TransferMatrixDisplay
 
         return TransferMatrixDisplay.from_matrix(self, **kwargs)
+
+    def _warn_unknown(self, stacklevel: int) -> None:
+        """Say of which pairs nothing is known."""
+        pairs = np.argwhere(self.eligible == 0).tolist()
+        if pairs:
+            warnings.warn(
+                f"there are no {CONDITIONS[self.condition]} for {named_pairs(self.names, pairs, ' -> ')} "
+                "(source -> target), so these rates are nan",
+                UndefinedMetricWarning,
+                stacklevel=stacklevel,
+            )
 
     def _title(self) -> str:
         mean = f"{self.mean_rate:.3f}"

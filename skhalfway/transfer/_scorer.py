@@ -196,14 +196,16 @@ class TransferScorer(ModelCollection):
             Between 0 and 1; nan, with a warning, where no pair has a sample
             that counts.
         """
-        rate = self.transfer(X, y).mean_rate
-        if np.isnan(rate):
+        matrix = self._transfer(X, y)
+        if np.isnan(matrix.mean_rate):
             warnings.warn(
                 "no pair of models has a sample that counts, so the mean transfer rate is nan",
                 UndefinedMetricWarning,
                 stacklevel=2,
             )
-        return rate
+        else:
+            matrix._warn_unknown(stacklevel=3)
+        return matrix.mean_rate
 
     def transfer(self, X: Any, y: Any = None) -> TransferMatrix:
         """Attack every model and try the samples on all.
@@ -237,7 +239,14 @@ class TransferScorer(ModelCollection):
         ModelWarning
             If the check-up of a model (:func:`~skhalfway.models.check_model`),
             which comes before the attacks, finds that its rates may mislead.
+        UndefinedMetricWarning
+            If no sample counts for a pair; its rates are nan.
         """
+        matrix = self._transfer(X, y)
+        matrix._warn_unknown(stacklevel=3)
+        return matrix
+
+    def _transfer(self, X: Any, y: Any) -> TransferMatrix:
         from skhalfway.transfer._measure import try_all
 
         rng = own_rng(self.random_state)
@@ -273,6 +282,12 @@ class TransferScorer(ModelCollection):
         ValueError
             If ``eps`` is not such a sequence; else as :meth:`transfer`.
 
+        Warns
+        -----
+        UndefinedMetricWarning
+            If no sample counts for a pair at the largest budget; its rates are
+            nan.
+
         Examples
         --------
         >>> from sklearn.datasets import load_iris
@@ -287,7 +302,9 @@ class TransferScorer(ModelCollection):
         """
         from skhalfway.transfer._measure import measure
 
-        return measure(self, X, y, eps)
+        curve = measure(self, X, y, eps)
+        curve.matrices[-1]._warn_unknown(stacklevel=3)
+        return curve
 
     def robust_accuracy(self, estimator: Any, X: Any, y: Any) -> float:
         """Accuracy of a classifier under all the models' adversarial samples.

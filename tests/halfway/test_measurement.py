@@ -126,10 +126,36 @@ def test_what_is_not_known_is_nan():
     assert np.isfinite(m.deviation).tolist() == [True, True, False] and m.deviation[1] == 0
     assert np.isnan(m.agreement[0, 1]) and np.isnan(m.agreement[0, 2]) and np.isnan(m.mean_agreement)
     assert m.agreement[0, 0] == 1 and np.isfinite(m.boundary_distance[0, 1])
-    for of in ("deviation", "agreement", "boundary_distance", "mean_agreement"):
-        low, _ = m.confidence_interval(of=of)
-        np.testing.assert_array_equal(np.isnan(low), np.isnan(getattr(m, of)))
-    assert "mean agreement nan" in repr(m)
+    assert "mean agreement nan\n" in repr(m)
+
+
+@pytest.mark.parametrize("n", [0, 1, 2, 3, 9, 10])
+@pytest.mark.parametrize("n_pairs", [10, 60])
+def test_edges_of_how_many_pairs_count(n: int, n_pairs: int) -> None:
+    """Whatever the draws, the intervals of few pairs are not there, nor is agreement below 3."""
+    rng = np.random.RandomState(n)
+    counted = np.zeros((3, n_pairs), dtype=bool)
+    counted[0], counted[1:, :n] = True, True
+    m = HalfwayMeasurement(
+        "abc", np.zeros((n_pairs, 2), dtype=int), np.ones(n_pairs), rng.uniform(size=(3, n_pairs)), counted
+    )
+    few = np.array([[False, True, True]] + [[True] * 3] * 2)
+    assert np.isfinite(m.deviation).tolist() == [True, n > 0, n > 0]
+    np.testing.assert_array_equal(np.isfinite(m.boundary_distance), ~few | (n > 0))
+    np.testing.assert_array_equal(np.isfinite(m.agreement), ~few | (n > 2))
+    assert np.isfinite(m.mean_agreement) == (n > 2)
+    for of, expected in (
+        ("deviation", few[0]),
+        ("agreement", few),
+        ("boundary_distance", few),
+        ("mean_agreement", True),
+    ):
+        for end in m.confidence_interval(of=of):
+            np.testing.assert_array_equal(np.isnan(end), expected & (n < 10))
+    low, high = m.confidence_interval(of="agreement")
+    assert n < 10 or (low[0, 1] < m.agreement[0, 1] < high[0, 1])
+    assert len(m.to_frame(of="pairs")) == 3
+    assert repr(m).count("[") == (2 if n < 10 else 5)
 
 
 def test_frames_and_text():
