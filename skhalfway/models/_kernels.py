@@ -20,6 +20,7 @@ from sklearn.preprocessing import KernelCenterer
 from torch import nn
 
 from skhalfway._text import shown
+from skhalfway.models._distances import ChiSquared, Distances
 from skhalfway.models._linear import dense_layer, tensor
 from skhalfway.models._registry import NotDifferentiableError, register_module
 
@@ -68,10 +69,7 @@ class Kernel(nn.Module):
         return torch.nn.functional.normalize(x) @ self.points.T
 
     def additive_chi2(self, x: torch.Tensor) -> torch.Tensor:
-        total = x[:, None] + self.points
-        # 0 / 0 is 0 here
-        total = torch.where(total == 0, 1.0, total)
-        return -((x[:, None] - self.points).square() / total).sum(dim=2)
+        return -ChiSquared.apply(x, self.points)
 
     def chi2(self, x: torch.Tensor) -> torch.Tensor:
         return torch.exp(self.gamma * self.additive_chi2(x))
@@ -215,19 +213,6 @@ def polynomial_count_sketch(sketch: PolynomialCountSketch) -> nn.Module:
     return nn.Sequential(
         dense_layer(sketch.gamma**0.5 * weight[:, :n_features], offset), Convolve(sketch.degree)
     )
-
-
-class Distances(nn.Module):
-    """Euclidean distances (n_samples, n_centres)."""
-
-    centres: torch.Tensor
-
-    def __init__(self, centres: Any) -> None:
-        super().__init__()
-        self.register_buffer("centres", tensor(centres))
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return torch.cdist(x, self.centres)
 
 
 @register_module(KMeans, MiniBatchKMeans, BisectingKMeans)
