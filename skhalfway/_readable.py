@@ -181,9 +181,9 @@ def _check_numbers(array: NDArray[Any], name: str) -> None:
         return
     except (TypeError, ValueError, OverflowError):
         pass
-    for place, value in np.ndenumerate(array):
+    for place, value in np.ndenumerate(array.astype(object)):
         try:
-            np.float64(value)
+            float(value if value is not None else "nan")
         except (TypeError, ValueError, OverflowError) as error:
             where = f"{name}[{', '.join(map(str, place))}]" if place else "it"
             kind = TypeError if isinstance(error, TypeError) else ValueError

@@ -29,7 +29,7 @@ from skhalfway.attacks._parameters import (
 from skhalfway.attacks._problem import Outcome, Problem, read_region
 from skhalfway.models import Model, NotDifferentiableError, as_model
 from skhalfway.models._as_model import check_kind, counts_as_fitted, fit_clone
-from skhalfway.models._faults import answers, classes_of, named, type_named
+from skhalfway.models._faults import answers, classes_of, named, type_name, type_named
 from skhalfway.models._kinds import is_art_classifier
 from skhalfway.models._reader import reader_of
 from skhalfway.models._warnings import warn
@@ -288,7 +288,7 @@ class AdversarialGenerator(OneToOneFeatureMixin, TransformerMixin, BaseEstimator
         if y is not None:
             read_targets(y, len(array))
         data, fit = X if hasattr(X, "columns") else array, partial(fit_clone, **fit_params)
-        source = named(type(source).__name__, fit, source, data, y)
+        source = named(type_name(source), fit, source, data, y)
         model = as_model(source)
         self.classes_ = self._classes(model, array)
         check_source(self, model, region, len(self.classes_))

@@ -19,7 +19,7 @@ from skhalfway._randomness import leaving_no_trace
 from skhalfway._text import shown
 from skhalfway.halfway._points import read_points
 from skhalfway.models import Model, as_model
-from skhalfway.models._faults import classes_of, named
+from skhalfway.models._faults import classes_of, named, type_name
 from skhalfway.models._reader import reader_of
 
 if TYPE_CHECKING:
@@ -159,7 +159,7 @@ def crossings(estimator: Any, A: Any, B: Any, *, tol: float = 1e-3) -> Crossings
     own = not hasattr(reader, "n_features_in_")
     a, b = (read_points(reader, points, reset=own, name=name) for points, name in ((A, "A"), (B, "B")))
     check_ends(a, b)
-    found = trace_all([model], a, b, tol, names=[type(model.estimator).__name__])[0]
+    found = trace_all([model], a, b, tol, names=[type_name(model.estimator)])[0]
     classes = classes_of(model, a)
     return Crossings(
         found.position,

@@ -20,7 +20,7 @@ from skhalfway.halfway._gradients import unit_gradient
 from skhalfway.halfway._points import read_points, read_several_labelled
 from skhalfway.models import Model, as_model
 from skhalfway.models._collection import predictions
-from skhalfway.models._faults import named
+from skhalfway.models._faults import named, type_name
 from skhalfway.models._reader import reader_of
 
 if TYPE_CHECKING:
@@ -212,7 +212,7 @@ def minimum_distance(
             f"directions must have length 1, but {len(wrong)} of {len(points)} have not, first that of row "
             f"{wrong[0]}, {length[wrong[0]]:.3g}; divide each by its length"
         )
-    names = [type(model.estimator).__name__]
+    names = [type_name(model.estimator)]
     return _follow([model], points, directions, max_distance, tol, names=names)[0]
 
 

@@ -11,6 +11,7 @@ from skhalfway._randomness import leaving_no_trace
 from skhalfway.halfway._crossings import check_tol, path, trace_all
 from skhalfway.halfway._pairs import check_pairs, sample_pairs
 from skhalfway.halfway._points import read_labelled
+from skhalfway.models._faults import type_name
 
 
 @leaving_no_trace
@@ -115,7 +116,7 @@ def halfway_score(
         for kind in ("random", "within")
     )
     (trace,) = trace_all(
-        [model], points[apart[:, 0]], points[apart[:, 1]], tol, names=[type(model.estimator).__name__]
+        [model], points[apart[:, 0]], points[apart[:, 1]], tol, names=[type_name(model.estimator)]
     )
     differ = trace.labels[:, 0] != trace.labels[:, -1]
     if not differ.any():

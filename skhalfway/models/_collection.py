@@ -15,7 +15,7 @@ from skhalfway._inputs import Frame, positions, read_targets
 from skhalfway._parallel import side_by_side
 from skhalfway._text import shown
 from skhalfway.models._as_model import as_model, check_kind, fit_clone, seen_as
-from skhalfway.models._faults import answers, named
+from skhalfway.models._faults import answers, explained, named
 from skhalfway.models._kinds import column_names
 from skhalfway.models._model import Model
 
@@ -121,7 +121,7 @@ class ModelCollection(_BaseComposition):
         """Labels of the class indices; torch modules that do not say are asked about ``X``."""
         if self.classes_ is not None:
             return self.classes_
-        widths = {name: named(name, model.n_outputs, X) for name, model in models.items()}
+        widths = {name: named(name, explained, X, model.n_outputs, X) for name, model in models.items()}
         if len(set(widths.values())) > 1:
             raise ValueError(f"the models have different numbers of outputs: {shown(widths)}")
         return np.arange(next(iter(widths.values())))

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.exceptions import NotFittedError
+from sklearn.frozen import FrozenEstimator
 
 from skhalfway._text import brief, shown
 from skhalfway.models._model import Model
@@ -33,18 +34,31 @@ def named(name: str, function: Any, *args: Any) -> Any:
 
 def type_named(model: Model, function: Any, *args: Any) -> Any:
     """As :func:`named`, for a single model, whose name is its type's."""
-    return named(type(model.estimator).__name__, function, *args)
+    return named(type_name(model.estimator), function, *args)
+
+
+def type_name(estimator: Any) -> str:
+    while isinstance(estimator, FrozenEstimator):
+        estimator = estimator.estimator
+    return type(estimator).__name__
 
 
 def classes_of(model: Model, X: NDArray[Any]) -> NDArray[Any]:
     """Labels of the class indices; column numbers of a torch module that does not say, which is asked."""
-    return np.arange(type_named(model, model.n_outputs, X)) if model.classes_ is None else model.classes_
+    if model.classes_ is not None:
+        return model.classes_
+    return np.arange(type_named(model, explained, X, model.n_outputs, X))
 
 
 def answers(model: Model, X: NDArray[Any]) -> NDArray[np.intp]:
     """Class indices of samples; ValueError says why a model does not take them, if that can be seen."""
+    return explained(X, model.predict, X)
+
+
+def explained(X: NDArray[Any], function: Any, *args: Any) -> Any:
+    """Call the function; where it raises since samples are wrong, ValueError says what is wrong with them."""
     try:
-        return model.predict(X)
+        return function(*args)
     except Exception as error:
         if (reason := _what_is_wrong(X)) is None:
             raise

@@ -23,7 +23,7 @@ from skhalfway.attacks._budget import spread_of
 from skhalfway.attacks._parameters import check_unattached
 from skhalfway.models import as_model
 from skhalfway.models._as_model import check_kind
-from skhalfway.models._faults import named
+from skhalfway.models._faults import named, type_name
 from skhalfway.models._kinds import inner_skorch_net, is_art_classifier, net_dtype
 from skhalfway.models._training import train
 from skhalfway.perturbation._geometry import GeometryGenerator
@@ -237,7 +237,7 @@ class PerturbationLearner(ClassifierMixin, BaseEstimator):
         if isinstance(generator, GeometryGenerator):
             generator.fit(data, labels)
         source = self.estimator if self.source is None else self.source
-        self.source_ = named(type(source).__name__, train, source, data, labels, source_seed)
+        self.source_ = named(type_name(source), train, source, data, labels, source_seed)
         model = as_model(self.source_, classes=self.classes_)
         if isinstance(generator, AdversarialGenerator):
             if generator.random_state is None:
