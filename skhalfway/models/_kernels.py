@@ -19,6 +19,7 @@ from sklearn.kernel_approximation import (
 from sklearn.preprocessing import KernelCenterer
 from torch import nn
 
+from skhalfway._text import shown
 from skhalfway.models._distances import ChiSquared, Distances
 from skhalfway.models._linear import dense_layer, tensor
 from skhalfway.models._registry import NotDifferentiableError, register_module
@@ -88,7 +89,7 @@ _KERNELS = (
 def _kernel(estimator: Any, points: Any, parameters: dict[str, Any]) -> Kernel:
     if callable(estimator.kernel) or estimator.kernel not in _KERNELS:
         raise NotDifferentiableError(
-            f"{type(estimator).__name__} with kernel={estimator.kernel!r} has no gradient here; "
+            f"{type(estimator).__name__} with kernel={shown(estimator.kernel)} has no gradient here; "
             f"the kernels {', '.join(_KERNELS)} have"
         )
     return Kernel(estimator.kernel, points, **parameters)

@@ -11,6 +11,7 @@ from sklearn.semi_supervised import LabelPropagation, LabelSpreading
 from torch import nn
 from torch.nn.functional import logsigmoid
 
+from skhalfway._text import shown
 from skhalfway.models._distances import Distances
 from skhalfway.models._linear import tensor
 from skhalfway.models._registry import NotDifferentiableError, register_module
@@ -129,7 +130,7 @@ def _power(estimator: Any) -> float:
     if metric in _POWERS:
         return _POWERS[metric]
     raise NotDifferentiableError(
-        f"{type(estimator).__name__} with metric={estimator.metric!r} has no gradient here; the metrics "
+        f"{type(estimator).__name__} with metric={shown(estimator.metric)} has no gradient here; the metrics "
         "'minkowski' without weights, 'euclidean', 'manhattan' and 'chebyshev' have"
     )
 

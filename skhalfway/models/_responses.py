@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression, SGDClassifier
 from torch import nn
 
+from skhalfway._text import shown
 from skhalfway.models._linear import tensor
 from skhalfway.models._memory import Members
 from skhalfway.models._registry import NotDifferentiableError, register_module, to_module
@@ -138,7 +139,7 @@ class Mean(Members):
         super().__init__(branches)
         share = tensor(np.ones(len(branches)) if weight is None else weight)
         if (share < 0).any():
-            raise NotDifferentiableError(f"weights must be >= 0 to have a logarithm, got {share.tolist()}")
+            raise NotDifferentiableError(f"weights must be >= 0 to have a logarithm, got {shown(share)}")
         self.register_buffer("weight", (share / share.sum())[:, None, None])
         self.of_logs = of_logs
 

@@ -16,6 +16,7 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection._search import BaseSearchCV
 
 from skhalfway._inputs import category_codes
+from skhalfway._text import shown
 from skhalfway.models._kinds import _is_instance
 from skhalfway.models._registry import NotDifferentiableError
 
@@ -315,9 +316,9 @@ def _xgboost(estimator: Any) -> TreeEnsemble:
     learner = json.loads(booster.save_raw("json"))["learner"]
     kind, objective = learner["gradient_booster"]["name"], learner["objective"]["name"]
     if kind != "gbtree":
-        raise _refuse(estimator, f"booster={kind!r}")
+        raise _refuse(estimator, f"booster={shown(kind)}")
     if objective not in ("binary:logistic", "binary:logitraw", "multi:softprob", "multi:softmax"):
-        raise _refuse(estimator, f"objective={objective!r}")
+        raise _refuse(estimator, f"objective={shown(objective)}")
     base_score = np.atleast_1d(json.loads(learner["learner_model_param"]["base_score"])).astype(float)
     n_outputs = max(1, int(learner["learner_model_param"]["num_class"]))
     model = learner["gradient_booster"]["model"]
@@ -383,7 +384,7 @@ def _lightgbm(estimator: Any) -> TreeEnsemble:
     model = estimator.booster_.dump_model()
     objective = model.get("objective", "none").split()[0]
     if objective not in ("binary", "multiclass", "multiclassova"):
-        raise _refuse(estimator, f"objective={objective!r}")
+        raise _refuse(estimator, f"objective={shown(objective)}")
     if model["pandas_categorical"]:
         raise _refuse(estimator, "pandas categories, instead of numbers for them,")
     n_outputs = model["num_tree_per_iteration"]

@@ -15,6 +15,7 @@ from sklearn.base import clone
 from sklearn.datasets import make_classification
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.frozen import FrozenEstimator
+from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
@@ -147,6 +148,91 @@ def test_attacks_succeed_under_constraints(attack: str, norm: float) -> None:
     whole = [*WHOLE, *GROUPS[0], *GROUPS[1]]
     # not only the real columns are used; a surrogate knows nothing of the others' steps
     assert attack == "surrogate" or (X_adv[whole] != X[whole]).any(axis=None)
+
+
+MIXED_WHOLE, MIXED_GROUPS = [3, 4, 5], [[6, 7, 8], [9, 10]]
+MIXED_RULES = Constraints(immutable=[1], increasing=[2])
+
+
+def mixed(holes: bool) -> tuple[Any, np.ndarray, np.ndarray]:
+    """Real, whole and one-hot columns, all worth moving, some values missing; and a linear model of them."""
+    rng = np.random.RandomState(0)
+    real, whole = rng.normal(size=(40, 3)).round(1), rng.randint(9, size=(40, 3))
+    data = np.column_stack(
+        [real, whole, np.eye(3)[rng.randint(3, size=40)], np.eye(2)[rng.randint(2, size=40)]]
+    )
+    scores = data @ rng.normal(size=11)
+    labels = (scores > np.median(scores)).astype(int)
+    if holes:
+        data[::3, 0] = np.nan
+    return make_pipeline(SimpleImputer(), LogisticRegression()).fit(data, labels), data, labels
+
+
+def nearest_valid(wanted: Any, x: Any, eps: float, norm: float, unit: Any, bounds: Any) -> np.ndarray:
+    """One sample, rule by rule: of whole steps the most wanted that it can pay; real ones take the rest."""
+    low, high = np.maximum(bounds[0], x - eps * unit), np.minimum(bounds[1], x + eps * unit)
+    made = wanted.copy()
+    for i in MIXED_WHOLE:
+        made[i] = np.clip(np.rint(wanted[i]), np.ceil(low[i]), np.floor(high[i]))
+    for group in MIXED_GROUPS:
+        own = group[x[group].argmax()]
+        may = [i for i in group if i == own or (high[i] >= 1 and low[own] <= 0)]
+        made[group] = np.equal(group, max(may, key=lambda i: (wanted[i], i == own)))
+    if norm == np.inf:
+        return made
+
+    def cost(change: Any, columns: Any) -> float:
+        return float((np.abs(change / unit)[columns] ** norm).sum())
+
+    whole = [*([i] for i in MIXED_WHOLE), *MIXED_GROUPS]
+    steps = [step for step in whole if cost(made - x, step)]
+    spent, result = 0.0, x.copy()
+    for step in sorted(steps, key=lambda s: -cost(wanted - x, s) / cost(made - x, s)):
+        spent += cost(made - x, step)
+        if spent ** (1 / norm) > eps:
+            spent -= cost(made - x, step)
+            break
+        result[step] = made[step]
+    real = [0, 1, 2]
+    asked, left = cost(wanted - x, real), max(eps**norm - spent, 0.0)
+    result[real] += (wanted - x)[real] * min(1.0, (left / max(asked, 1e-300)) ** (1 / norm))
+    return result
+
+
+def tenths(X_adv: np.ndarray, X: np.ndarray) -> np.ndarray:
+    return np.round(X_adv, 1)
+
+
+@pytest.mark.parametrize("norm", [np.inf, 2, 1])
+@pytest.mark.parametrize("unit", ["input", "std"])
+@pytest.mark.parametrize("holes", [False, True], ids=["", "missing values"])
+@pytest.mark.parametrize("projection", [None, tenths])
+def test_rules_together_leave_all_that_the_budget_buys(
+    norm: float, unit: str, holes: bool, projection: Any
+) -> None:
+    model, data, labels = mixed(holes)
+    bounds = np.nanmin(data, axis=0), np.nanmax(data, axis=0)
+    scale = np.ones(11) if unit == "input" else np.nanstd(data, axis=0)
+    x = np.nan_to_num(data)
+    for eps in (0.43, 1.13, 2.37, 5.03):  # off the tenths, whose rounding could go either way
+        generator = AdversarialGenerator(
+            FrozenEstimator(model), attack="fgsm", norm=norm, eps=eps, eps_unit=unit, clip_values=bounds
+        ).set_params(constraints=MIXED_RULES)
+        wanted = np.nan_to_num(generator.fit(data).generate(data, labels))
+        rules = MIXED_RULES.replaced(integer=MIXED_WHOLE, one_hot=MIXED_GROUPS, projection=projection)
+        made = generator.set_params(constraints=rules).generate(data, labels)
+        np.testing.assert_array_equal(np.isnan(made), np.isnan(data))
+        expected = x.copy()
+        for row, (w, own) in enumerate(zip(wanted, x, strict=True)):
+            for halvings in range(1 if projection is None else 8):
+                trial = nearest_valid(own + (w - own) / 2**halvings, own, eps, norm, scale, bounds)
+                trial = trial if projection is None else tenths(trial, own)
+                length = np.linalg.norm((trial - own) / scale, norm)
+                if length <= eps * (1 + 1e-9) and (trial >= bounds[0]).all() and (trial <= bounds[1]).all():
+                    expected[row] = trial
+                    break
+        np.testing.assert_allclose(np.nan_to_num(made), expected, atol=1e-9)
+    assert (expected != x).any(axis=1).mean() > 0.5
 
 
 def test_one_hot_switches_where_that_is_the_best_that_the_budget_buys() -> None:

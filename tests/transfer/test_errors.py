@@ -86,7 +86,7 @@ def test_estimators(estimators, error, message):
 
 SETTINGS = [
     ({"condition": "some"}, ValueError, "condition must be one of .* got 'some'"),
-    ({"verbose": "yes"}, ValueError, "verbose must be an integer, got 'yes'"),
+    ({"verbose": "yes"}, ValueError, "verbose must be an integer >= 0, got 'yes'"),
     ({"generator": "pgd"}, TypeError, "generator must be an AdversarialGenerator or None, got 'pgd'"),
     ({"generator": AdversarialGenerator(SVC())}, ValueError, "generator.estimator must be None"),
     ({"generator": AdversarialGenerator(eps=-0.1)}, ValueError, "eps must be a finite number > 0, got -0.1"),
@@ -166,7 +166,7 @@ def test_a_model_that_raises_is_named():
     wide = torch.nn.Linear(5, 2)
     with pytest.raises(RuntimeError, match="model 'wide' raised RuntimeError: mat1 and mat2"):
         TransferScorer().fit({"good": LR, "wide": wide}).transfer(X, Y)
-    with pytest.raises(ValueError, match=r"model 'wide': Linear has 3 outputs for 2 classes"):
+    with pytest.raises(ValueError, match=r"model 'wide' \(Linear\) has 3 outputs for 2 classes"):
         TransferScorer().fit({"good": LR, "wide": torch.nn.Linear(3, 3)}).transfer(X, Y)
     with pytest.raises(TypeError, match="model 'bad': attack='pgd' needs gradients"):
         TransferScorer(AdversarialGenerator(attack="pgd")).fit({"good": LR, "bad": BlackBox()}).transfer(X, Y)
