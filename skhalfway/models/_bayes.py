@@ -11,11 +11,9 @@ from sklearn.naive_bayes import BernoulliNB, ComplementNB, GaussianNB, Multinomi
 from torch import nn
 
 from skhalfway.models._linear import dense_layer, tensor
+from skhalfway.models._memory import at_once
 from skhalfway.models._registry import register_module
 from skhalfway.models._responses import floored_log
-
-# values computed at once, which a cache holds
-_AT_ONCE = 2**18
 
 
 class Quadratic(nn.Module):
@@ -56,7 +54,7 @@ class _DiagonalLengths(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: torch.Tensor, mean: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
-        parts = zip(*(of.split(max(1, _AT_ONCE // max(1, x.numel()))) for of in (mean, weight)), strict=True)
+        parts = zip(*(of.split(at_once(x.numel())) for of in (mean, weight)), strict=True)
         whitened = ((x - some_mean[:, None]).mul_(some_weight[:, None]) for some_mean, some_weight in parts)
         lengths = torch.cat([torch.linalg.vector_norm(rows, dim=2) for rows in whitened]).T
         ctx.save_for_backward(x, mean, weight, lengths)

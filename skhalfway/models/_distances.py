@@ -8,9 +8,7 @@ import torch
 from torch import nn
 
 from skhalfway.models._linear import tensor
-
-# values computed at once, which a cache holds
-_AT_ONCE = 2**17
+from skhalfway.models._memory import at_once
 
 
 class Distances(nn.Module):
@@ -69,7 +67,7 @@ class ChiSquared(torch.autograd.Function):
     def forward(ctx: Any, x: torch.Tensor, points: torch.Tensor) -> torch.Tensor:
         ctx.save_for_backward(x, points)
         sums = []
-        for rows in x.split(_at_once(points)):
+        for rows in x.split(at_once(points.numel())):
             difference, total = _parts(rows, points)
             sums.append(difference.square_().div_(total).sum(dim=2))
         return torch.cat(sums)
@@ -78,16 +76,14 @@ class ChiSquared(torch.autograd.Function):
     def backward(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor, None]:
         x, points = ctx.saved_tensors
         slopes = []
-        for rows, weight in zip(x.split(_at_once(points)), grad.split(_at_once(points)), strict=True):
+        for rows, weight in zip(
+            x.split(at_once(points.numel())), grad.split(at_once(points.numel())), strict=True
+        ):
             difference, total = _parts(rows, points)
             ratio = difference / total
             # the derivative of (x - p)^2 / (x + p) is r (2 - r), of r = (x - p) / (x + p)
             slopes.append(torch.bmm(weight[:, None], (2 - ratio).mul_(ratio))[:, 0])
         return torch.cat(slopes), None
-
-
-def _at_once(points: torch.Tensor) -> int:
-    return max(1, _AT_ONCE // points.numel())
 
 
 def _parts(rows: torch.Tensor, points: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

@@ -169,14 +169,38 @@ class AdditiveChi2(nn.Module):
         self.n_steps, self.interval = n_steps, interval
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return _AdditiveChi2.apply(x, self.n_steps, self.interval).flatten(1)
+
+
+class _AdditiveChi2(torch.autograd.Function):
+    """``h sqrt(x) cos(w log x)`` and the same with a sine, of frequencies w and heights h.
+
+    The derivative of one, times x, is half of it and w times the other, so that no more is kept.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: torch.Tensor, n_steps: int, interval: float) -> torch.Tensor:
         positive = x > 0
-        root = torch.where(positive, x, 1.0).sqrt() * positive * self.interval**0.5
-        angle = self.interval * torch.where(positive, x, 1.0).log()
-        features = [root]
-        for j in range(1, self.n_steps):
-            height = (2 / np.cosh(np.pi * j * self.interval)) ** 0.5
-            features += [height * root * torch.cos(j * angle), height * root * torch.sin(j * angle)]
-        return torch.cat(features, dim=1)
+        safe = torch.where(positive, x, 1.0)
+        root, log = safe.sqrt().mul_(positive).mul_(interval**0.5), safe.log_()
+        features = x.new_empty(len(x), 2 * n_steps - 1, x.shape[1])
+        features[:, 0] = root
+        for j in range(1, n_steps):
+            height = (2 / np.cosh(np.pi * j * interval)) ** 0.5
+            features[:, 2 * j - 1] = torch.cos(j * interval * log).mul_(root).mul_(height)
+            features[:, 2 * j] = torch.sin(j * interval * log).mul_(root).mul_(height)
+        ctx.save_for_backward(x, features)
+        ctx.interval = interval
+        return features
+
+    @staticmethod
+    def backward(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor, None, None]:
+        x, features = ctx.saved_tensors
+        slope = (grad * features).sum(dim=1).div_(2)
+        for j in range(1, (features.shape[1] + 1) // 2):
+            (cos, sin), (of_cos, of_sin) = (of[:, 2 * j - 1 : 2 * j + 1].unbind(1) for of in (features, grad))
+            slope.add_(of_sin * cos - of_cos * sin, alpha=j * ctx.interval)
+        return torch.where(x > 0, slope / x, 0.0), None, None
 
 
 @register_module(AdditiveChi2Sampler)
