@@ -228,6 +228,13 @@ class TransferScorer(ModelCollection):
         RuntimeError
             If a model raises while it predicts or is attacked; its name is in
             the message.
+
+        Warns
+        -----
+        ModelWarning
+            If a source's gradients are of little use, or other attacks fool it
+            more often than its own: see the notes of
+            :class:`~skhalfway.TransferMatrix`, of its ``masked``.
         """
         from skhalfway.transfer._measure import try_all
 
@@ -263,6 +270,11 @@ class TransferScorer(ModelCollection):
         ------
         ValueError
             If ``eps`` is not such a sequence; else as :meth:`transfer`.
+
+        Warns
+        -----
+        ModelWarning
+            As :meth:`transfer`, for the largest budget.
 
         Examples
         --------
@@ -309,6 +321,12 @@ class TransferScorer(ModelCollection):
             If :meth:`fit` was not called.
         ValueError
             If the data is invalid, or the classes are not those of the models.
+
+        Warns
+        -----
+        ModelWarning
+            If a source's gradients are of little use, or few queries fool it more
+            often than its own attack: accuracy under stronger attacks is lower.
 
         Examples
         --------
