@@ -55,7 +55,9 @@ class AdversarialGenerator(OneToOneFeatureMixin, TransformerMixin, BaseEstimator
         call :meth:`fit`.
     attack : str or ART attack, default="auto"
         - ``"auto"``: ``"pgd"`` for a source with a gradient, exact or smoothed,
-          else ``"hopskipjump"`` (``"surrogate"`` in L1).
+          else ``"hopskipjump"`` (``"surrogate"`` in L1); that too, with a
+          :class:`~skhalfway.models.ModelWarning`, for samples at which the
+          gradient is exactly 0, where they are 5 % or more.
         - By gradient: ``"fgsm"``, one step [1]_; ``"pgd"``, projected steps
           [2]_; ``"mifgsm"``, steps with momentum [3]_.
         - For the nearest sample that fools: ``"deepfool"`` [4]_ and ``"fmn"``
@@ -134,7 +136,8 @@ class AdversarialGenerator(OneToOneFeatureMixin, TransformerMixin, BaseEstimator
         Number of steps that the attack is allowed.
     n_queries_ : ndarray of shape (n_samples,) or None
         Predictions that the last :meth:`generate` asked of the source for each
-        sample; None after attacks by gradient.
+        sample; None after attacks by gradient. Under ``"auto"``, 0 for samples
+        attacked by gradient where others were not.
     distances_ : ndarray of shape (n_samples,) or None
         Norm of the smallest change found by the last :meth:`generate` that
         fools the source, in the units of ``eps`` and however large: inf where
@@ -153,6 +156,16 @@ class AdversarialGenerator(OneToOneFeatureMixin, TransformerMixin, BaseEstimator
     source saturates, and end at the last step, as in the papers. In L1 a step
     goes to the feature with the largest gradient and, where ``clip_values``
     leave that one no room, to the next.
+
+    An attack by gradient sees nothing where a source's gradient is 0, and takes
+    a source for robust that only hides it. So attacks warn, by a
+    :class:`~skhalfway.models.ModelWarning`, where 5 % or more of the samples end,
+    unfooled, at a gradient of exactly 0; such samples stay as they are. Gradients
+    that are nan or infinite at some values of some samples are mended, with a
+    warning: what is missing is taken from the gradient at a point close by, else
+    nan becomes 0, and an infinite value is as large as the largest of its sample.
+    Other samples are attacked as if they were alone. A source whose outputs torch
+    cannot follow back to its inputs is a TypeError, or under ``"auto"`` a black box.
 
     :meth:`transform` leaves no trace in this object, as scikit-learn asks;
     :meth:`generate` reports what it took and found in ``n_queries_`` and
@@ -322,6 +335,13 @@ class AdversarialGenerator(OneToOneFeatureMixin, TransformerMixin, BaseEstimator
             If the source needs :meth:`fit`.
         ValueError
             If the data is invalid or outside ``clip_values``.
+        TypeError
+            If the attack needs gradients and the source has none.
+
+        Warns
+        -----
+        ModelWarning
+            If the source's gradients are of little use; see the class's notes.
         """
         # scikit-learn puts a wrapper around this method
         return self._generate(X)[1]
@@ -352,6 +372,13 @@ class AdversarialGenerator(OneToOneFeatureMixin, TransformerMixin, BaseEstimator
             If the data is invalid, outside ``clip_values`` or breaks its own
             constraints, a label is unknown, or both ``y`` and ``target`` are
             given.
+        TypeError
+            If the attack needs gradients and the source has none.
+
+        Warns
+        -----
+        ModelWarning
+            If the source's gradients are of little use; see the class's notes.
 
         Examples
         --------

@@ -234,13 +234,13 @@ def margin_gradient(
     model: Model, points: NDArray[Any], labels: NDArray[np.intp]
 ) -> tuple[NDArray[Any], NDArray[np.float64]]:
     """Gradients of the margins, shaped like the points, and the margins (n_samples,)."""
-    import torch
+    from skhalfway.models._derivative import derivative
 
     gradients, margins = [], []
     with model.evaluating():
         for x, label in _batches(model, points, labels):
             margin = _margin(model, x.requires_grad_(), label)
-            gradients.append(torch.autograd.grad(margin.sum(), x)[0].cpu().numpy())
+            gradients.append(derivative(model, margin.sum(), x, again=False).cpu().numpy())
             margins.append(margin.detach().cpu().numpy())
     gradient = np.concatenate(gradients)
     if not np.isfinite(gradient).all():

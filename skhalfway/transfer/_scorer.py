@@ -238,7 +238,10 @@ class TransferScorer(ModelCollection):
         -----
         ModelWarning
             If the check-up of a model (:func:`~skhalfway.models.check_model`),
-            which comes before the attacks, finds that its rates may mislead.
+            which comes before the attacks, finds that its rates may mislead; if
+            a source's gradients are of little use, or other attacks fool it more
+            often than its own: see the notes of
+            :class:`~skhalfway.TransferMatrix`, of its ``masked``.
         UndefinedMetricWarning
             If no sample counts for a pair; its rates are nan.
         """
@@ -284,6 +287,8 @@ class TransferScorer(ModelCollection):
 
         Warns
         -----
+        ModelWarning
+            As :meth:`transfer`, for the largest budget.
         UndefinedMetricWarning
             If no sample counts for a pair at the largest budget; its rates are
             nan.
@@ -339,7 +344,9 @@ class TransferScorer(ModelCollection):
         Warns
         -----
         ModelWarning
-            If the check-up of a source finds that its samples may be weak.
+            If the check-up of a source finds that its samples may be weak; if its
+            gradients are of little use, or few queries fool it more often than
+            its own attack: accuracy under stronger attacks is lower.
 
         Examples
         --------
