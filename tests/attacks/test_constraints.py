@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from collections.abc import Callable
 from dataclasses import FrozenInstanceError
 from typing import Any
 
@@ -235,6 +236,44 @@ def test_rules_together_leave_all_that_the_budget_buys(
     assert (expected != x).any(axis=1).mean() > 0.5
 
 
+BREAKS: dict[str, Callable[[np.ndarray, np.ndarray], Any]] = {
+    "not a number": lambda x, own: x.put(0, np.nan),
+    "infinite": lambda x, own: x.put(0, np.inf),
+    "below the bounds": lambda x, own: x.put(0, -2.6),
+    "above the bounds": lambda x, own: x.put(0, 8.1),
+    "a little beyond the budget": lambda x, own: x.put(0, own[0] + 0.44),
+    "immutable": lambda x, own: x.put(1, own[1] + 0.01),
+    "decreased": lambda x, own: x.put(2, own[2] - 0.01),
+    "a fraction": lambda x, own: x.put(4, own[4] + 0.1),
+    "two categories": lambda x, own: x.put([6, 7, 8], [1, 0, 1]),
+    "no category": lambda x, own: x.put([9, 10], [0, 0]),
+    "halves of categories": lambda x, own: x.put([6, 7, 8], [0.5, 0, 0.5]),
+    "the sum of categories": lambda x, own: x.put([6, 7, 8], [1, 1, -1]),
+}
+
+
+@pytest.mark.parametrize("broken_rule", BREAKS)
+@pytest.mark.parametrize("norm", [np.inf, 2])
+def test_a_row_whose_projection_breaks_a_rule_stays_and_others_move(norm: float, broken_rule: str) -> None:
+    model, data, labels = mixed(holes=False)
+    # a large budget where the rule is not of the budget
+    eps = 0.43 if broken_rule == "a little beyond the budget" else 20.0
+
+    def projection(X_adv: np.ndarray, X: np.ndarray) -> np.ndarray:
+        for row, own in zip(X_adv, X, strict=True):
+            if (own == data[7]).all():
+                BREAKS[broken_rule](row, own)
+        return X_adv
+
+    rules = MIXED_RULES.replaced(integer=MIXED_WHOLE, one_hot=MIXED_GROUPS, projection=projection)
+    generator = AdversarialGenerator(
+        FrozenEstimator(model), attack="fgsm", norm=norm, eps=eps, clip_values=(-2.5, 8.0), constraints=rules
+    )
+    data = np.clip(data, -2.5, 8.0)
+    moved = (generator.generate(data, labels) != data).any(axis=1)
+    assert np.flatnonzero(~moved).tolist() == [7]
+
+
 def test_one_hot_switches_where_that_is_the_best_that_the_budget_buys() -> None:
     rng = np.random.RandomState(0)
     group = np.eye(3)[rng.randint(3, size=60)]
@@ -249,6 +288,13 @@ def test_one_hot_switches_where_that_is_the_best_that_the_budget_buys() -> None:
             X_adv = generator.transform(data)
             assert (X_adv[:, 0] != data[:, 0]).all() == switched
             assert (X_adv[:, :3].sum(axis=1) == 1).all()
+
+
+def test_a_group_may_be_immutable_as_a_whole() -> None:
+    rules = FULL.replaced(immutable=GROUPS[0])
+    X_adv = AdversarialGenerator(FrozenEstimator(SOURCES["linear"]), eps=3.0, constraints=rules).transform(X)
+    assert broken(X, X_adv, rules) == []
+    assert (X_adv[list(GROUPS[1])] != X[list(GROUPS[1])]).any(axis=None)
 
 
 @pytest.mark.parametrize("norm", [np.inf, 2, 1])

@@ -283,6 +283,25 @@ def test_random_features_are_those_that_may_change(share: float, size: int) -> N
     assert set(places.ravel()) == {0, 2, 3, 5, 6}
 
 
+@pytest.mark.parametrize("p", [None, 0.3])
+def test_the_share_is_halved_when_the_authors_halve_it(
+    p: float | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After 10, 50, 200, 500... of 10,000 questions (p_selection in attack.py of max-andr/square-attack)."""
+    shares, places = [], _Subsets.places
+    monkeypatch.setattr(
+        _Subsets,
+        "places",
+        lambda self, rows, share, rng: shares.append(share) or places(self, rows, share, rng),
+    )
+    params = {} if p is None else {"attack_params": {"p": p}}
+    box = Asked(lambda X: -np.ones(len(X)), scores=True)
+    AdversarialGenerator(box, attack="square", max_queries=1000, **params).generate(np.zeros((1, 3)), [0])
+    ends = (10, 50, 200, 500, 1000, 2000, 4000, 6000, 8000)
+    first = 0.8 if p is None else p
+    assert shares == [first / 2 ** sum(10 * i > end for end in ends) for i in range(1, 998)]
+
+
 def check_spent(change: NDArray[Any]) -> None:
     """All of an L2 budget, save where a bump takes away what it meets."""
     lengths = length(change.reshape(len(change), -1), 2)
