@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from torch import nn
 
 
+_LARGEST = 1e300
+
+
 class Model:
     """A fitted classifier, seen as class indices and, where there is one, a gradient.
 
@@ -89,7 +92,8 @@ class Model:
         -------
         scores : ndarray of shape (n_samples, n_classes)
             For attacks that ask for scores; the largest is the prediction
-            wherever the estimator itself keeps to that.
+            wherever the estimator itself keeps to that. Infinite ones are
+            1e300, so that they have differences.
 
         Raises
         ------
@@ -111,6 +115,7 @@ class Model:
                 f"{self._told} gives scores that are nan for {undefined.sum()} of {len(scores)} samples "
                 f"(the first is sample {undefined.argmax()}); look for the reason in {in_X}"
             )
+        scores = scores.clip(-_LARGEST, _LARGEST)
         return scores if self._order is None else scores[:, self._order]
 
     def _predict(self, X: Any) -> NDArray[np.intp]:
