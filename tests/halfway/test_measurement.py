@@ -95,9 +95,9 @@ def replicates(m, of):
 
 
 @pytest.mark.parametrize("of", ["deviation", "boundary_distance", "agreement"])
-@pytest.mark.parametrize("counted", [0.4, 0.8])
+@pytest.mark.parametrize("counted", [0.5, 0.8])
 def test_intervals_are_percentiles_of_a_thousand_draws(of, counted):
-    m = measurement(n_models=3, n_pairs=20, counted=counted)
+    m = measurement(n_models=2, n_pairs=20, counted=counted)
     for level in (0.5, 0.95):
         tails = [(1 - level) / 2, (1 + level) / 2]
         np.testing.assert_allclose(
