@@ -10,27 +10,27 @@ from sklearn.model_selection._search import BaseSearchCV
 from sklearn.pipeline import Pipeline
 
 
-def _is_instance(obj: Any, package: str, name: str) -> bool:
+def is_instance(obj: Any, package: str, name: str) -> bool:
     """``isinstance`` without importing the package: no instance exists before it is."""
     module = sys.modules.get(package)
     return module is not None and isinstance(obj, getattr(module, name))
 
 
 def is_torch_module(estimator: Any) -> bool:
-    return _is_instance(estimator, "torch.nn", "Module")
+    return is_instance(estimator, "torch.nn", "Module")
 
 
 def is_art_classifier(estimator: Any) -> bool:
-    return _is_instance(estimator, "art.estimators.classification.classifier", "ClassifierMixin")
+    return is_instance(estimator, "art.estimators.classification.classifier", "ClassifierMixin")
 
 
 def is_art_estimator(estimator: Any) -> bool:
     """Whether it is one of ART's, a classifier or not."""
-    return _is_instance(estimator, "art.estimators.estimator", "BaseEstimator")
+    return is_instance(estimator, "art.estimators.estimator", "BaseEstimator")
 
 
 def is_skorch_net(estimator: Any) -> bool:
-    return _is_instance(estimator, "skorch", "NeuralNet")
+    return is_instance(estimator, "skorch", "NeuralNet")
 
 
 def inner_skorch_net(estimator: Any) -> Any:
@@ -45,17 +45,6 @@ def inner_skorch_net(estimator: Any) -> Any:
         else:
             return None
     return estimator
-
-
-def column_names(estimator: Any) -> Any:
-    """Names of the columns an estimator was fitted with; None where it keeps none, or others."""
-    inner = estimator
-    while isinstance(inner, (FrozenEstimator, BaseSearchCV)):
-        inner = inner.estimator if isinstance(inner, FrozenEstimator) else inner.best_estimator_
-    # LightGBM writes its own: blanks become underscores, and unnamed columns Column_0...
-    if _is_instance(inner, "lightgbm", "LGBMModel"):
-        return None
-    return getattr(estimator, "feature_names_in_", None)
 
 
 def net_dtype(net: Any) -> str:

@@ -17,7 +17,7 @@ from sklearn.model_selection._search import BaseSearchCV
 
 from skhalfway._inputs import category_codes
 from skhalfway._text import shown
-from skhalfway.models._kinds import _is_instance
+from skhalfway.models._kinds import is_instance
 from skhalfway.models._registry import NotDifferentiableError
 
 
@@ -203,7 +203,7 @@ def tree_ensemble(estimator: Any) -> TreeEnsemble:
         search = isinstance(estimator, BaseSearchCV)
         estimator = estimator.best_estimator_ if search else estimator.estimator
     for package, name, parse in _PARSERS:
-        if _is_instance(estimator, package, name):
+        if is_instance(estimator, package, name):
             return parse(estimator)
     raise NotDifferentiableError(f"{type(estimator).__name__} is not made of decision trees")
 
