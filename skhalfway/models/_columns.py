@@ -9,7 +9,7 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
 
 from skhalfway._inputs import same_columns
-from skhalfway.models._kinds import is_instance, is_torch_module
+from skhalfway.models._kinds import _is_instance, is_torch_module
 
 
 def column_names(estimator: Any, n_columns: int | None = None) -> Any:
@@ -31,7 +31,7 @@ def _kept_names(estimator: Any, seen: set[int]) -> Iterator[Any]:
     """Names that an estimator keeps, and, where these may be LightGBM's or are none, those of its parts."""
     seen.add(id(estimator))
     own = getattr(estimator, "feature_names_in_", None)
-    if is_instance(estimator, "catboost", "CatBoost"):
+    if _is_instance(estimator, "catboost", "CatBoost"):
         own = estimator.feature_names_
     # LightGBM and CatBoost number columns that had no names
     if own is not None and list(own) != [str(i) for i in range(len(own))]:

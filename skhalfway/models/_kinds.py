@@ -10,27 +10,27 @@ from sklearn.model_selection._search import BaseSearchCV
 from sklearn.pipeline import Pipeline
 
 
-def is_instance(obj: Any, package: str, name: str) -> bool:
+def _is_instance(obj: Any, package: str, name: str) -> bool:
     """``isinstance`` without importing the package: no instance exists before it is."""
     module = sys.modules.get(package)
     return module is not None and isinstance(obj, getattr(module, name))
 
 
 def is_torch_module(estimator: Any) -> bool:
-    return is_instance(estimator, "torch.nn", "Module")
+    return _is_instance(estimator, "torch.nn", "Module")
 
 
 def is_art_classifier(estimator: Any) -> bool:
-    return is_instance(estimator, "art.estimators.classification.classifier", "ClassifierMixin")
+    return _is_instance(estimator, "art.estimators.classification.classifier", "ClassifierMixin")
 
 
 def is_art_estimator(estimator: Any) -> bool:
     """Whether it is one of ART's, a classifier or not."""
-    return is_instance(estimator, "art.estimators.estimator", "BaseEstimator")
+    return _is_instance(estimator, "art.estimators.estimator", "BaseEstimator")
 
 
 def is_skorch_net(estimator: Any) -> bool:
-    return is_instance(estimator, "skorch", "NeuralNet")
+    return _is_instance(estimator, "skorch", "NeuralNet")
 
 
 def inner_skorch_net(estimator: Any) -> Any:
