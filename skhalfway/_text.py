@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 _WIDTH, _LEAST = 80, 8
-_BRACKETS = {list: "[]", tuple: "()", set: "{}", frozenset: "{}"}
+_BRACKETS: dict[type, str] = {list: "[]", tuple: "()", set: "{}", frozenset: "{}"}
 
 
 def short(rate: float) -> str:

@@ -78,7 +78,9 @@ def check_step(eps: Any, norm: Any, n_changed: Any, n_features: int) -> None:
             f"n_changed goes with norm=0 and with no other; got norm={shown(norm)}, "
             f"n_changed={shown(n_changed)}"
         )
-    if n_changed is not None and (not isinstance(n_changed, Integral) or not 1 <= n_changed <= n_features):
+    if n_changed is not None and (
+        not isinstance(n_changed, Integral) or not 1 <= int(n_changed) <= n_features
+    ):
         raise ValueError(
             f"n_changed must be an integer from 1 to n_features={n_features}, got {shown(n_changed)}"
         )
