@@ -231,7 +231,10 @@ def positions(labels: Any, classes: NDArray[Any]) -> NDArray[np.intp]:
     """Index in ``classes`` of each label; -1 where it is not there."""
     labels = np.asarray(labels)
     order = np.argsort(classes)
-    place = np.searchsorted(classes, labels, sorter=order)
+    try:
+        place = np.searchsorted(classes, labels, sorter=order)
+    except TypeError:  # what does not compare with the classes, as None, is none of them
+        return np.full(labels.shape, -1)
     found = order[np.minimum(place, len(order) - 1)]
     return np.where(classes[found] == labels, found, -1)
 
