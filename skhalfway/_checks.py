@@ -12,6 +12,9 @@ from sklearn import utils
 
 from skhalfway._text import brief, shown
 
+# longest change that anything is asked to make: its square, and what models make of it, are still float32
+LARGEST = 1e18
+
 
 def check_integer(name: str, value: Any, least: int = 1) -> None:
     if not isinstance(value, Integral) or isinstance(value, bool) or value < least:
@@ -19,7 +22,8 @@ def check_integer(name: str, value: Any, least: int = 1) -> None:
 
 
 def check_positive(name: str, value: Any) -> None:
-    if not isinstance(value, Real) or isinstance(value, bool) or not 0 < float(value) < np.inf:
+    # compared as it is, for the largest integers are no floats
+    if not isinstance(value, Real) or isinstance(value, bool) or value <= 0 or not value < np.inf:
         raise ValueError(f"{name} must be a finite number > 0, got {shown(value)}")
 
 
@@ -77,6 +81,16 @@ def check_random_state(random_state: Any) -> np.random.RandomState:
             f"{shown(random_state)} cannot be used to seed; random_state must be None, an integer from 0 to "
             "2**32 - 1 or a numpy.random.RandomState"
         ) from error
+
+
+def check_length(name: str, value: Any) -> None:
+    """Raise for what is no length of a change, or one that models cannot compute with."""
+    check_positive(name, value)
+    if value > LARGEST:
+        raise ValueError(
+            f"{name} must be at most {LARGEST:g} (many models compute in float32, which ends at 3.4e38), "
+            f"got {shown(value)}; scale the data"
+        )
 
 
 def ascending_integers(name: str, values: Any, *, or_one: bool = False) -> NDArray[np.int_]:

@@ -57,7 +57,8 @@ def read_samples(estimator: Any, X: Any, *, reset: bool, name: str = "X") -> NDA
         array = validate_data(estimator, table, **checks, reset=reset)
     # whether a missing value is an error is the source's to say, as it is asked to predict
     check_finite(array, name, allow_nan=True)
-    return array
+    # torch takes no negative strides, such as those of X[::-1]
+    return np.ascontiguousarray(array)
 
 
 def read_numbers(X: Any, *, name: str = "X") -> NDArray[Any]:
@@ -232,6 +233,11 @@ def round_towards(values: NDArray[Any], anchor: NDArray[Any], dtype: Any) -> NDA
 def positions(labels: Any, classes: NDArray[Any]) -> NDArray[np.intp]:
     """Index in ``classes`` of each label; -1 where it is not there."""
     labels = np.asarray(labels)
+    if labels.dtype == object:
+        labels = np.asarray(labels.tolist())
+    if labels.dtype == object or (labels.dtype.kind in "biuf") != (classes.dtype.kind in "biuf"):
+        # numbers and strings do not sort together
+        return np.full(labels.shape, -1, dtype=np.intp)
     order = np.argsort(classes)
     try:
         place = np.searchsorted(classes, labels, sorter=order)

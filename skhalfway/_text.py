@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from numbers import Number
 from typing import Any
 
 import numpy as np
 
-_WIDTH, _LEAST = 80, 8
-_BRACKETS: dict[type, str] = {list: "[]", tuple: "()", set: "{}", frozenset: "{}"}
+_WIDTH, _LEAST, _N_NAMED = 80, 8, 4
+_BRACKETS: dict[Any, str] = {list: "[]", tuple: "()", set: "{}", frozenset: "{}"}
 
 
 def short(rate: float) -> str:
@@ -90,3 +90,9 @@ def _kind(value: Any) -> str:
 
 def _cut(text: str, width: int) -> str:
     return text if len(text) <= width else f"{text[: width - 3]}..."
+
+
+def named_pairs(names: Sequence[str], pairs: Sequence[Sequence[int]], between: str) -> str:
+    """Write the first few pairs of names, given by their numbers; of a pair with itself the name."""
+    texts = [f"{names[i]!r}{between}{names[j]!r}" if i != j else repr(names[i]) for i, j in pairs[:_N_NAMED]]
+    return ", ".join([*texts, f"{len(pairs) - _N_NAMED} more"] if len(pairs) > _N_NAMED else texts)

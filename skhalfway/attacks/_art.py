@@ -27,6 +27,7 @@ from skhalfway.attacks._problem import Outcome
 from skhalfway.attacks._queries import Queries, begin
 from skhalfway.models._kinds import is_art_classifier
 from skhalfway.models._torch import device_of, dtype_of
+from skhalfway.models._views import with_part
 
 if TYPE_CHECKING:
     from skhalfway.attacks._problem import Problem
@@ -94,7 +95,7 @@ def _wrappers(
     # decision-based attacks hand on float64, which a module of float32 refuses: ours below casts
     own = region.unit is None
     if is_art_classifier(model.estimator) and not decisions and own:
-        yield model.estimator
+        yield model._called
     shape = region.X.shape[1:]
     if model.has_gradient:
         yield PyTorchClassifier(
@@ -119,6 +120,8 @@ def _wrappers(
 
 
 def _as_art_bound(bound: Any) -> float | NDArray[np.float32]:
+    limits = np.finfo(np.float32)
+    bound = np.clip(bound, limits.min, limits.max)
     return float(bound) if np.ndim(bound) == 0 else np.asarray(bound, dtype=np.float32)
 
 
@@ -138,7 +141,7 @@ def stand_in(attack: Any, model: Model, region: Region, n_classes: int) -> Any:
             f"encode them, or give one of skhalfway's own attacks, not {shown(attack)}"
         )
     # Without bounds ART still needs a finite range: one that no point of the ball leaves.
-    low, high = X.min() - region.eps, X.max() + region.eps
+    low, high = X.min().astype(float) - region.eps, X.max().astype(float) + region.eps
     if (bounds := region.bounds()) is not None:
         low, high = (np.where(np.isfinite(b), b, free) for b, free in zip(bounds, (low, high), strict=True))
         if low.shape == X.shape:  # a range for all samples: each one's own is kept to at the end
@@ -194,12 +197,15 @@ def run(
         # an instance's summary_writer is None by default, which the constructor refuses
         params = {k: v for k, v in params.items() if k in names and k != "summary_writer"}
     y_is_target = class_.__name__ in _Y_IS_TARGET
-    own = not isinstance(attack, type) and attack.estimator is estimator
+    own = not isinstance(attack, type) and attack.estimator is model.estimator and estimator is model._called
     own = own and getattr(attack, "targeted", targeted) == targeted
     # a pool of threads costs more than it gives where rows are asked for one at a time
     threads = threadpool_limits(1) if decisions else nullcontext()
     with global_randomness(seed), model.evaluating(), threads:
-        bound: EvasionAttack = attack if own else class_(estimator, **params)
+        # an attack of its own would switch the user's classifier
+        bound: EvasionAttack = (
+            with_part(attack, attack.estimator, estimator) if own else class_(estimator, **params)
+        )
         X32, one_hot = X.astype(np.float32), np.eye(n_classes, dtype=np.float32)[labels]
         X_adv = X32.copy()
         if decisions:

@@ -15,14 +15,15 @@ from skhalfway._checks import (
     check_choice,
     check_device,
     check_integer,
+    check_length,
     check_norm,
-    check_positive,
     check_random_state,
 )
 from skhalfway._text import shown
 from skhalfway.attacks._budget import EPS_UNITS, check_eps
 from skhalfway.attacks._constraints import Constraints
 from skhalfway.attacks._problem import Attack, Settings
+from skhalfway.models._kinds import is_torch_module
 
 if TYPE_CHECKING:
     from skhalfway.attacks._generator import AdversarialGenerator
@@ -83,7 +84,7 @@ def check_parameters(generator: AdversarialGenerator) -> None:
     check_device(generator.device)
     check_random_state(generator.random_state)
     if generator.step_size is not None:
-        check_positive("step_size", generator.step_size)
+        check_length("step_size", generator.step_size)
     check_norm(generator.norm, NORMS)
     check_choice("eps_unit", generator.eps_unit, EPS_UNITS)
     if generator.constraints is not None and not isinstance(generator.constraints, Constraints):
@@ -152,11 +153,59 @@ def make_attack(generator: AdversarialGenerator, name: str) -> Attack:
     return attack
 
 
+def follows_gradients(attack: Any) -> bool:
+    """Whether an attack follows gradients, at least those of sources that have one."""
+    return not isinstance(attack, str) or attack == "auto" or KINDS[attack].gradient
+
+
+def check_float_type(model: Model, eps: float, step_size: float | None) -> None:
+    """Raise where a source computes in 16 bits that do not hold such lengths."""
+    if not is_torch_module(model.estimator):
+        return
+    from torch import finfo
+
+    from skhalfway.models._torch import weight_dtype
+
+    dtype = weight_dtype(model.estimator)
+    if dtype is None:
+        return
+    largest = finfo(dtype).max / 8
+    for name, value in (("eps", eps), ("step_size", step_size)):
+        if value is not None and largest < value < np.inf:
+            raise ValueError(
+                f"{name} must be at most {largest:g} for {type(model.estimator).__name__}, which computes in "
+                f"{str(dtype).removeprefix('torch.')}, got {shown(value)}; convert it with float()"
+            )
+
+
 def automatic(model: Model, norm: float) -> str:
     """The attack under ``"auto"`` for a source."""
     if model.has_gradient:
         return "pgd"
-    return "hopskipjump" if norm in KINDS["hopskipjump"].norms else "surrogate"
+    return without_gradient(norm)[0]
+
+
+def without_gradient(norm: float) -> list[str]:
+    """Attacks on any source in that norm, the one of ``"auto"`` first."""
+    kinds = {name: kind for name, kind in KINDS.items() if name != "tree"}
+    return [name for name, kind in kinds.items() if not kind.gradient and norm in kind.norms]
+
+
+def advice(norm: float) -> str:
+    """What to do where gradients are of no use."""
+    *most, last = map(repr, without_gradient(norm))
+    return f"attack={', '.join(most)} and {last} need no gradient" if most else f"attack={last} needs none"
+
+
+def gradient_attack(attack: Any, model: Model) -> str:
+    """What to call an attack, as given to the generator, that follows the source's gradient; else empty."""
+    if isinstance(attack, str):
+        by_gradient, written = attack == "auto" or KINDS[attack].gradient, repr(attack)
+    else:
+        needs = [getattr(mixin, "__name__", "") for mixin in attack._estimator_requirements]
+        by_gradient = any("Gradients" in need for need in needs)
+        written = (attack if isinstance(attack, type) else type(attack)).__name__
+    return f"attack={written}" if by_gradient and model.has_gradient else ""
 
 
 def check_source(

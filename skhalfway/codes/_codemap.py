@@ -14,7 +14,7 @@ from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
 
 from skhalfway._checks import check_choice, check_integer, check_random_state
 from skhalfway._inputs import Frame, check_finite, read_samples, read_targets
-from skhalfway._randomness import draw_seed
+from skhalfway._randomness import draw_seed, leaving_no_trace
 from skhalfway._readable import read_labels
 from skhalfway._text import shown
 from skhalfway._vectors import unit_vectors
@@ -240,6 +240,7 @@ class CodeMap(TransformerMixin, BaseEstimator):
             )
         return self
 
+    @leaving_no_trace
     def transform(self, X: Any) -> NDArray[np.intp]:
         """Find the codes of samples.
 
@@ -263,6 +264,7 @@ class CodeMap(TransformerMixin, BaseEstimator):
         check_is_fitted(self)
         return self._codes(self._read(X, reset=False))
 
+    @leaving_no_trace
     def homogeneity(self, X: Any, y: Any, *, n_bootstrap: int = 200, n_shuffles: int = 100) -> Homogeneity:
         """Measure how far classes share codes, layer by layer.
 
@@ -322,6 +324,7 @@ class CodeMap(TransformerMixin, BaseEstimator):
             shuffled=shuffled(counts, n_shuffles, rng),
         )
 
+    @leaving_no_trace
     def drift(self, X: Any, X_adv: Any) -> Drift:
         """Measure how far perturbed samples move on the maps, layer by layer.
 

@@ -44,7 +44,7 @@ class Network:
         self._model = as_model(estimator)
         *around, inner = check_network(estimator)
         self._before = [step[:-1] for step in around if isinstance(step, Pipeline)]
-        self._module: nn.Module = inner.module_ if is_skorch_net(inner) else to_module(inner)
+        self._module = _view_of(inner.module_ if is_skorch_net(inner) else to_module(inner))
         self._name = type(inner).__name__
         self._parts = {name: part for name, part in self._module.named_modules() if name}
         if not self._parts:
@@ -114,13 +114,14 @@ class Network:
         """Some of the samples, as the module takes them."""
         import torch
 
-        from skhalfway.models._torch import device_of, dtype_of
+        from skhalfway.models._torch import device_of, weight_dtype
 
         batch = self._model._arrange(_safe_indexing(X, rows))
         for steps in self._before:
             batch = steps.transform(batch)
         array = batch.toarray() if issparse(batch) else np.asarray(batch)
-        return torch.tensor(array, dtype=dtype_of(self._module), device=device_of(self._module))
+        dtype = weight_dtype(self._module) or torch.float32
+        return torch.tensor(np.ascontiguousarray(array), dtype=dtype, device=device_of(self._module))
 
     def _rows(self, name: str, output: Any, n_samples: int, pooling: str) -> NDArray[Any]:
         """A layer's output as a row for each sample: a copy, since the next layer may work in place."""
@@ -148,12 +149,18 @@ class Network:
         return values.reshape(n_samples, -1).cpu().numpy().copy()
 
     def _evaluating(self) -> Any:
-        from skhalfway.models._torch import evaluation_mode
+        from skhalfway.models._torch import in_use
 
-        return evaluation_mode(self._module)
+        return in_use(self._module)
 
     def _those_that_exist(self) -> str:
         return f"it has {shown(list(self._parts))}"
+
+
+def _view_of(module: nn.Module) -> nn.Module:
+    from skhalfway.models._views import evaluation_view
+
+    return evaluation_view(module)
 
 
 def check_network(estimator: Any) -> list[Any]:

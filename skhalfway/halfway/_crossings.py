@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.utils.parallel import Parallel, delayed
+from sklearn.utils.parallel import delayed
 
 from skhalfway._blocks import blocks
+from skhalfway._parallel import side_by_side
+from skhalfway._randomness import leaving_no_trace
 from skhalfway._text import shown
 from skhalfway.halfway._points import read_points
 from skhalfway.models import Model, as_model
@@ -96,6 +98,7 @@ class Crossings:
         return pd.DataFrame(vars(self))
 
 
+@leaving_no_trace
 def crossings(estimator: Any, A: Any, B: Any, *, tol: float = 1e-3) -> Crossings:
     """Find where a classifier's label first changes on straight paths.
 
@@ -207,8 +210,12 @@ def trace_all(
         points = path(a[:, None], b[:, None], GRID.reshape(-1, *[1] * (a.ndim - 1)))
         points = points.reshape(-1, *a.shape[1:])
         parts.append(
-            Parallel(n_jobs=n_jobs, prefer="threads")(
-                delayed(job)(model, a, b, points, tol) for job, model in zip(jobs, models, strict=True)
+            list(
+                side_by_side(
+                    (delayed(job)(model, a, b, points, tol) for job, model in zip(jobs, models, strict=True)),
+                    len(models),
+                    n_jobs=n_jobs,
+                )
             )
         )
     return [
@@ -232,7 +239,8 @@ def _trace(model: Model, A: NDArray[Any], B: NDArray[Any], points: NDArray[Any],
     low, high = GRID[first - 1], GRID[first]
     start, met = labels[crosses, 0], labels[crosses, first]
     a, b = A[crosses], B[crosses]
-    for _ in range(ceil(log2(max(1 / (N_INTERVALS * tol), 1))) if len(crosses) else 0):
+    finest = max(tol, float(np.finfo(float).eps))  # positions are floats between 0 and 1
+    for _ in range(ceil(log2(max(1 / (N_INTERVALS * finest), 1))) if len(crosses) else 0):
         middle = (low + high) / 2
         seen = model.predict(path(a, b, middle.reshape(-1, *[1] * (a.ndim - 1))))
         beyond = seen != start

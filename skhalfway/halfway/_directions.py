@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from skhalfway._checks import check_random_state
 from skhalfway._inputs import read_numbers
+from skhalfway._randomness import leaving_no_trace
 from skhalfway._readable import read_labels
 from skhalfway._text import shown
 from skhalfway._vectors import unit_vectors
@@ -56,6 +57,7 @@ def legitimate_directions(X: Any, y: Any) -> NDArray[Any]:
     return _unit(points[nearest].astype(float) - points, points.dtype)
 
 
+@leaving_no_trace
 def adversarial_directions(estimator: Any, X: Any, y: Any) -> NDArray[Any]:
     """Unit vectors along which a classifier's cross-entropy rises most.
 

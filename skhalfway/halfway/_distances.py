@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.exceptions import UndefinedMetricWarning
 
-from skhalfway._checks import check_choice, check_positive, check_random_state
+from skhalfway._checks import check_choice, check_length, check_random_state
 from skhalfway._inputs import read_numbers
+from skhalfway._randomness import leaving_no_trace
 from skhalfway.halfway._crossings import check_tol, trace_all
 from skhalfway.halfway._directions import legitimate_directions, random_directions
 from skhalfway.halfway._gradients import unit_gradient
@@ -130,6 +133,7 @@ class InterBoundaryDistance:
         )
 
 
+@leaving_no_trace
 def minimum_distance(
     estimator: Any, X: Any, directions: Any, *, max_distance: float, tol: float = 1e-3
 ) -> NDArray[np.float64]:
@@ -194,7 +198,7 @@ def minimum_distance(
     array([1.43, 1.26, 1.44])
     """
     check_tol(tol)
-    check_positive("max_distance", max_distance)
+    check_length("max_distance", max_distance)
     model = as_model(estimator)
     reader = reader_of(model)
     points = read_points(reader, X, reset=not hasattr(reader, "n_features_in_"))
@@ -212,6 +216,7 @@ def minimum_distance(
     return _follow([model], points, directions, max_distance, tol, names=names)[0]
 
 
+@leaving_no_trace
 def inter_boundary_distance(
     source: Any,
     target: Any,
@@ -272,6 +277,12 @@ def inter_boundary_distance(
     NotFittedError
         If a model is not fitted.
 
+    Warns
+    -----
+    UndefinedMetricWarning
+        If no sample counts, or neither boundary is met from any; the median
+        distance between them is nan.
+
     Notes
     -----
     Samples without a direction do not count: where the gradient is zero, or
@@ -299,7 +310,7 @@ def inter_boundary_distance(
     rng = check_random_state(random_state)
     check_tol(tol)
     if max_distance is not None:
-        check_positive("max_distance", max_distance)
+        check_length("max_distance", max_distance)
     models, points, labels = read_several_labelled({"source": source, "target": target}, X, y)
     if max_distance is None:
         max_distance = float(np.linalg.norm(np.ptp(points.astype(float), axis=0)))
@@ -318,7 +329,17 @@ def inter_boundary_distance(
     found = _follow(
         list(models.values()), points[counted], along[counted], max_distance, tol, names=list(models)
     )
-    return InterBoundaryDistance(direction, float(max_distance), counted, *found)
+    result = InterBoundaryDistance(direction, float(max_distance), counted, *found)
+    if np.isnan(result.medians.inter_boundary):
+        why = (
+            f"neither boundary is met within max_distance={max_distance:g} from any sample; raise it"
+            if len(counted)
+            else "source and target classify no sample right together from which the direction leads anywhere"
+        )
+        warnings.warn(
+            f"the distance between the boundaries is nan: {why}", UndefinedMetricWarning, stacklevel=2
+        )
+    return result
 
 
 def _follow(
@@ -331,7 +352,12 @@ def _follow(
     names: Sequence[str],
 ) -> NDArray[np.float64]:
     """Distances at which each model's label first changes, (n_models, n_samples)."""
-    ends = (X + max_distance * directions).astype(X.dtype)
+    with np.errstate(over="ignore"):
+        ends = (X + max_distance * directions.astype(float)).astype(X.dtype)
+    if not np.isfinite(ends).all():
+        raise ValueError(
+            f"max_distance={max_distance:g} leads beyond {X.dtype}, the float type of X; convert X to float64"
+        )
     positions = np.stack([trace.position for trace in trace_all(models, X, ends, tol, names=names)])
     return np.where(np.isnan(positions), np.inf, max_distance * positions)
 

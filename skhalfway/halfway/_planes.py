@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.utils.parallel import Parallel, delayed
+from sklearn.utils.parallel import delayed
 
 from skhalfway._blocks import blocks
 from skhalfway._checks import check_integer, check_jobs
+from skhalfway._parallel import side_by_side
+from skhalfway._randomness import leaving_no_trace
 from skhalfway._text import short, shown, table
 from skhalfway.halfway._points import read_several
 from skhalfway.models import Model
@@ -202,6 +204,7 @@ class DecisionRegions:
         return table(f"DecisionRegions: {len(self.names)} models on a grid of {size} points", rows)
 
 
+@leaving_no_trace
 def decision_regions(
     models: Any, X3: Any, *, resolution: int = 50, padding: float = 0.1, n_jobs: int | None = None
 ) -> DecisionRegions:
@@ -303,7 +306,7 @@ def check_grid(resolution: Any, padding: Any, n_jobs: Any) -> None:
 
 def predict(models: dict[str, Model], points: NDArray[Any], n_jobs: int | None) -> NDArray[np.intp]:
     jobs = (delayed(named)(name, model.predict, points) for name, model in models.items())
-    return np.stack(Parallel(n_jobs=n_jobs, prefer="threads")(jobs))
+    return np.stack(list(side_by_side(jobs, len(models), n_jobs=n_jobs)))
 
 
 def gram_schmidt(corners: NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

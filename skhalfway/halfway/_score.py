@@ -7,12 +7,14 @@ from typing import Any
 import numpy as np
 
 from skhalfway._checks import check_random_state
+from skhalfway._randomness import leaving_no_trace
 from skhalfway.halfway._crossings import check_tol, path, trace_all
 from skhalfway.halfway._pairs import check_pairs, sample_pairs
 from skhalfway.halfway._points import read_labelled
 from skhalfway.models._faults import type_name
 
 
+@leaving_no_trace
 def halfway_score(
     estimator: Any, X: Any, y: Any, *, n_pairs: int = 500, tol: float = 1e-3, random_state: Any = 0
 ) -> float:

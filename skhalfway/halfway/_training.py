@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
-from sklearn.exceptions import NotFittedError
+from sklearn.exceptions import NotFittedError, UndefinedMetricWarning
 from sklearn.utils import _safe_indexing
 
 from skhalfway._checks import check_integer, check_random_state
@@ -166,6 +167,16 @@ class TrainingHistory:
 
         return TrainingHistoryDisplay.from_history(self, **kwargs)
 
+    def _warn_unknown(self, stacklevel: int) -> None:
+        """Say if nothing is known of the trained model."""
+        if not self.counted[-1].any():
+            warnings.warn(
+                "in the last record the model classifies both samples of no pair right, so its deviation "
+                "and all agreements are nan",
+                UndefinedMetricWarning,
+                stacklevel=stacklevel,
+            )
+
     def __repr__(self) -> str:
         n, (n_pairs, n_samples) = len(self.epochs), (self.crossings.shape[1], self.distances.shape[1])
         lines = [f"TrainingHistory: {n} records of {n_pairs} pairs and {n_samples} samples"]
@@ -280,7 +291,9 @@ def halfway_history(
                 recorder.record(as_model(estimator), batch_size / len(y))
         if epoch % every == 0 or epoch == n_epochs:
             recorder.record(as_model(estimator), epoch)
-    return TrainingHistory(**recorder.arrays())
+    history = TrainingHistory(**recorder.arrays())
+    history._warn_unknown(stacklevel=3)
+    return history
 
 
 def _fitted(estimator: Any) -> Model | None:

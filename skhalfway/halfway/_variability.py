@@ -8,10 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.model_selection import StratifiedShuffleSplit
 from sklearn.utils import _safe_indexing
-from sklearn.utils.parallel import Parallel, delayed
+from sklearn.utils.parallel import delayed
 
 from skhalfway._checks import check_integer, check_jobs, check_random_state, check_size
 from skhalfway._inputs import check_labels
+from skhalfway._parallel import side_by_side
 from skhalfway._readable import read_labels
 from skhalfway.halfway._gradients import cross_entropy
 from skhalfway.halfway._points import read_points
@@ -130,4 +131,4 @@ def loss_variability(
         return cross_entropy(as_model(fitted, classes=classes), points, labels)
 
     jobs = (delayed(losses)(rows) for rows, _ in split.split(np.empty(len(y_train)), y_train))
-    return np.var(Parallel(n_jobs=n_jobs, prefer="threads")(jobs), axis=0)
+    return np.var(list(side_by_side(jobs, n_fits, n_jobs=n_jobs)), axis=0)

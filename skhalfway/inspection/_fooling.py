@@ -14,7 +14,7 @@ from scipy.special import softmax
 from skhalfway._checks import check_integer, check_random_state
 from skhalfway._inputs import check_finite, check_no_categories, read_samples, round_towards
 from skhalfway._intervals import ConfidenceInterval, wilson_interval
-from skhalfway._randomness import draw_seed, undisturbed
+from skhalfway._randomness import draw_seed, leaving_no_trace, undisturbed
 from skhalfway._text import short, shown, table
 from skhalfway.attacks import AdversarialGenerator
 from skhalfway.attacks._problem import read_bounds
@@ -22,8 +22,8 @@ from skhalfway.inspection._fooling_display import DATA, OPTIMISED, FoolingInputs
 from skhalfway.models import Model, as_model
 from skhalfway.models._faults import classes_of
 from skhalfway.models._kinds import is_art_classifier
-from skhalfway.models._model import TorchModel
 from skhalfway.models._reader import reader_of
+from skhalfway.models._torch_model import TorchModel
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -164,6 +164,7 @@ class FoolingInputs:
         return table(f"FoolingInputs: confidence of at least {self.threshold:g}", rows)
 
 
+@leaving_no_trace
 def fooling_inputs(
     estimator: Any,
     X: Any,

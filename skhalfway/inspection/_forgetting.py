@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -10,6 +11,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.exceptions import UndefinedMetricWarning
 
 from skhalfway._checks import check_integer, check_positive
 from skhalfway._intervals import ratio
@@ -99,13 +101,19 @@ class ForgettingCurve(Curves):
         ``(A - A_R) / (A_J - A_R) - 1``, averaged over the tasks learned so far:
         A is the accuracy, A_R that of chance and A_J that of joint training on
         these tasks. About -1 where accuracy is that of chance, 0 where it is
-        that of joint training, nan where joint training itself is no better
-        than chance on one of them (Serra et al., "Overcoming catastrophic
+        that of joint training, nan, with a warning, where joint training itself
+        is no better than chance on one of them (Serra et al., "Overcoming catastrophic
         forgetting with hard attention to the task", 2018, equation 6).
         """
         learned = np.tri(len(self.x), dtype=bool)[:, :, None]
         chance = self.chance[:, None]
         above = self.accuracy["joint"] - chance
+        if (learned & ~(above > 0)).any():
+            warnings.warn(
+                "joint training is no better than chance on a task, so forgetting is nan; raise n_epochs",
+                UndefinedMetricWarning,
+                stacklevel=2,
+            )
 
         def mean_ratio(accuracy: NDArray[np.float64]) -> NDArray[np.float64]:
             ratios = np.where(learned, ratio(accuracy - chance, above) - 1, 0)

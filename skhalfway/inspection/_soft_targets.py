@@ -13,7 +13,8 @@ from torch import nn
 from skhalfway._text import shown
 from skhalfway.models import Model, as_model
 from skhalfway.models._kinds import inner_skorch_net, net_dtype
-from skhalfway.models._model import SkorchModel, TorchModel
+from skhalfway.models._model import SkorchModel
+from skhalfway.models._torch_model import TorchModel
 from skhalfway.models._training import seeded, seeded_clone
 
 

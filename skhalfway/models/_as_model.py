@@ -20,10 +20,13 @@ from skhalfway.models._kinds import (
     is_torch_module,
     net_dtype,
 )
-from skhalfway.models._model import ArtModel, Model, SkorchModel, TorchModel
+from skhalfway.models._model import Model, SkorchModel
+from skhalfway.models._torch_model import ArtModel, TorchModel
+
+OUTPUTS = ("logits", "probability", "log_probability")
 
 
-def as_model(estimator: Any, *, classes: ArrayLike | None = None) -> Model:
+def as_model(estimator: Any, *, classes: ArrayLike | None = None, output: str | None = None) -> Model:
     """See a fitted classifier as a :class:`Model`.
 
     Parameters
@@ -37,6 +40,11 @@ def as_model(estimator: Any, *, classes: ArrayLike | None = None) -> Model:
         order, where the object has no ``classes_`` of its own (which must be
         the same where it has). By default a module's labels are its column
         numbers.
+    output : {"logits", "probability", "log_probability"}, default=None
+        What a torch module returns. None: its last sigmoid or softmax, if it
+        has one, is found as it is called first, and the logits before it are
+        used; values between 0 and 1 that sum to 1 are taken for probabilities,
+        with a :class:`ModelWarning`; all else is logits.
 
     Returns
     -------
@@ -54,7 +62,8 @@ def as_model(estimator: Any, *, classes: ArrayLike | None = None) -> Model:
     ValueError
         If it predicts several outputs, has other classes than those asked
         for, or is a skorch net with integer labels other than 0, 1, ...,
-        n_classes - 1.
+        n_classes - 1; if ``output`` is unknown, or given for anything but a
+        torch module.
 
     Examples
     --------
@@ -68,13 +77,17 @@ def as_model(estimator: Any, *, classes: ArrayLike | None = None) -> Model:
     >>> model.predict(X[[0, 50, 100]])
     array([0, 1, 2])
     """
+    if output is not None:
+        check_output(estimator, output)
     if isinstance(estimator, Model):
         return estimator
     given = None if classes is None else np.asarray(classes)
     if is_torch_module(estimator):
-        return TorchModel(estimator, _own_classes(estimator, given))
+        return TorchModel(estimator, _own_classes(estimator, given), output)
     if is_art_classifier(estimator):
         own = _own_classes(estimator, given)
+        if own is None and len(inner := getattr(estimator.model, "classes_", ())) == estimator.nb_classes:
+            own = np.asarray(inner)
         if own is not None and len(own) != estimator.nb_classes:
             raise ValueError(
                 f"{type(estimator).__name__} has {estimator.nb_classes} outputs for {len(own)} classes "
@@ -103,6 +116,22 @@ def as_model(estimator: Any, *, classes: ArrayLike | None = None) -> Model:
             "encode labels as 0, 1, ... with sklearn.preprocessing.LabelEncoder and train again"
         )
     return SkorchModel(estimator, own, net)
+
+
+def check_output(estimator: Any, output: Any) -> None:
+    if not isinstance(output, str) or output not in OUTPUTS:
+        raise ValueError(f"output must be one of {list(OUTPUTS)} or None, got {shown(output)}")
+    if not is_torch_module(estimator):
+        raise ValueError(
+            f"output says what a torch module returns; {type(estimator).__name__} is none, so it must be None"
+        )
+
+
+def seen_as(estimator: Any, classes: NDArray[Any] | None) -> Model:
+    """The Model of a classifier whose labels are ``classes``, in whatever order it has them itself."""
+    own = getattr(estimator, "classes_", None)
+    same = own is not None and classes is not None and len(own) == len(classes) and set(own) == set(classes)
+    return as_model(estimator, classes=None if same else classes).in_order(classes)
 
 
 def check_kind(estimator: Any) -> None:

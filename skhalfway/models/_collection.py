@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from copy import copy
 from typing import Any
 
 import numpy as np
@@ -10,10 +11,10 @@ from numpy.typing import NDArray
 from sklearn.utils.metaestimators import _BaseComposition
 from sklearn.utils.parallel import delayed
 
-from skhalfway._inputs import Frame, read_targets
+from skhalfway._inputs import Frame, positions, read_targets
 from skhalfway._parallel import side_by_side
 from skhalfway._text import shown
-from skhalfway.models._as_model import as_model, check_kind, fit_clone
+from skhalfway.models._as_model import as_model, check_kind, fit_clone, seen_as
 from skhalfway.models._faults import answers, explained, named
 from skhalfway.models._kinds import column_names
 from skhalfway.models._model import Model
@@ -103,10 +104,12 @@ class ModelCollection(_BaseComposition):
 
     def _seen(self, frame: Frame | None) -> dict[str, Model]:
         """The fitted models, as they read a DataFrame's categories."""
-        return {
-            name: named(name, as_model(model, classes=self.classes_).reading, frame)
-            for name, model in self.models_.items()
-        }
+        models = {}
+        for name, model in self.models_.items():
+            seen = copy(named(name, seen_as, model, self.classes_))
+            seen.name = name
+            models[name] = named(name, seen.reading, frame)
+        return models
 
     def _read_for_models(self, X: Any) -> tuple[dict[str, Model], NDArray[Any], NDArray[Any]]:
         """The models as they read X, its samples, and the labels of class indices, checked together."""
@@ -209,16 +212,22 @@ def common_classes(models: Mapping[str, Any]) -> NDArray[Any] | None:
     known = {name: model.classes_ for name, model in models.items() if model.classes_ is not None}
     if not known:
         return None
-    (first, classes), *others = known.items()
-    for name, theirs in others:
-        if not np.array_equal(classes, theirs):
+    # sorted where one has them so, as scikit-learn's classifiers have
+    first = next((name for name, theirs in known.items() if _ascend(theirs)), next(iter(known)))
+    classes = known[first]
+    for name, theirs in known.items():
+        if len(theirs) != len(classes) or (positions(theirs, classes) < 0).any():
             raise ValueError(
-                "the models must have the same classes_, in the same order: "
-                f"{shown(first)} has {shown(classes)}, {shown(name)} has {shown(theirs)}"
+                f"the models must have the same classes_: {shown(first)} has {shown(classes)}, "
+                f"{shown(name)} has {shown(theirs)}"
             )
     if len(classes) < 2:
         raise ValueError(f"the models know one class, {shown(classes)}; at least 2 are needed")
     return classes
+
+
+def _ascend(labels: NDArray[Any]) -> bool:
+    return bool((labels[:-1] < labels[1:]).all())
 
 
 def predictions(models: Mapping[str, Model], X: NDArray[Any]) -> NDArray[np.intp]:

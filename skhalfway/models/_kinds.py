@@ -64,3 +64,8 @@ def net_dtype(net: Any) -> str:
 
     module = getattr(net, "module_", net.module)
     return str(dtype_of(module)).removeprefix("torch.") if is_torch_module(module) else "float32"
+
+
+def may_hold_skorch_nets(estimator: Any) -> bool:
+    """False where there is nothing to look for: skorch is not in use, or the estimator is no container."""
+    return "skorch" in sys.modules and hasattr(estimator, "get_params")

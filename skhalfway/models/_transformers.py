@@ -60,7 +60,7 @@ class Select(nn.Module):
         self.register_buffer("features", torch.as_tensor(np.asarray(features), dtype=torch.long))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return x[:, self.features]
+        return x.index_select(1, self.features)
 
 
 class Affine(nn.Module):

@@ -178,7 +178,7 @@ def test_a_model_that_raises_is_named():
     wide = torch.nn.Linear(5, 2)
     with pytest.raises(RuntimeError, match="model 'wide' raised RuntimeError: mat1 and mat2"):
         TransferScorer().fit({"good": LR, "wide": wide}).transfer(X, Y)
-    with pytest.raises(ValueError, match=r"model 'wide': Linear has 3 outputs for 2 classes"):
+    with pytest.raises(ValueError, match=r"model 'wide' \(Linear\) has 3 outputs for 2 classes"):
         TransferScorer().fit({"good": LR, "wide": torch.nn.Linear(3, 3)}).transfer(X, Y)
     with pytest.raises(TypeError, match="model 'bad': attack='pgd' needs gradients"):
         TransferScorer(AdversarialGenerator(attack="pgd")).fit({"good": LR, "bad": BlackBox()}).transfer(X, Y)
