@@ -108,9 +108,11 @@ def check_finite(X: NDArray[Any], name: str = "X", *, allow_nan: bool = False) -
     """Raise for an infinite value and, unless they are allowed, for a missing one; say where."""
     if 0 in X.shape[1:]:
         raise ValueError(f"samples of {name} must have features, got shape {X.shape}")
-    finite = np.isfinite(X) | np.isnan(X) if allow_nan else np.isfinite(X)
-    if not finite.all():
-        place = np.unravel_index(int((~finite).argmax()), X.shape)
+    wrong = ~np.isfinite(X)
+    if allow_nan and wrong.any():
+        wrong = np.isinf(X)
+    if wrong.any():
+        place = np.unravel_index(int(wrong.argmax()), X.shape)
         what = "NaN" if np.isnan(X[place]) else "infinity"
         raise ValueError(f"Input {name} contains {what}, in {name}[{', '.join(map(str, place))}]")
 
@@ -247,7 +249,10 @@ def positions(labels: Any, classes: NDArray[Any]) -> NDArray[np.intp]:
         # numbers and strings do not sort together
         return np.full(labels.shape, -1, dtype=np.intp)
     order = np.argsort(classes)
-    place = np.searchsorted(classes, labels, sorter=order)
+    try:
+        place = np.searchsorted(classes, labels, sorter=order)
+    except TypeError:  # what does not compare with the classes, as None, is none of them
+        return np.full(labels.shape, -1)
     found = order[np.minimum(place, len(order) - 1)]
     return np.where(classes[found] == labels, found, -1)
 
