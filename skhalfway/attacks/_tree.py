@@ -16,7 +16,7 @@ from skhalfway.models._tree_parsers import tree_ensemble
 if TYPE_CHECKING:
     from skhalfway.attacks._problem import Problem, Settings
     from skhalfway.models import Model
-    from skhalfway.models._tree_parsers import TreeEnsemble
+    from skhalfway.models._tree_arrays import TreeEnsemble
 
 
 @dataclass(frozen=True)
