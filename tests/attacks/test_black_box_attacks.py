@@ -399,9 +399,9 @@ PARAMS = [
     ("square", {"p": "1"}, r"p'] must be a number in \(0, 1\], got '1'"),
     ("square", {"p": 1.5}, r"p'] must be a number in \(0, 1\], got 1.5"),
     ("surrogate", {"n_rounds": -1}, "n_rounds'] must be an integer >= 0, got -1"),
-    ("surrogate", {"step": 0}, "step'] must be None or a finite number > 0, got 0"),
-    ("surrogate", {"step": True}, "step'] must be None or a finite number > 0, got True"),
-    ("surrogate", {"step": np.inf}, "step'] must be None or a finite number > 0, got inf"),
+    ("surrogate", {"step": 0}, "step'] must be a finite number > 0, got 0"),
+    ("surrogate", {"step": True}, "step'] must be a finite number > 0, got True"),
+    ("surrogate", {"step": np.inf}, "step'] must be a finite number > 0, got inf"),
     ("surrogate", {"estimator": "mlp"}, "estimator'] must be None or a classifier, got 'mlp'"),
 ]
 

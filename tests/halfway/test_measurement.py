@@ -97,7 +97,7 @@ def replicates(m, of):
 @pytest.mark.parametrize("of", ["deviation", "boundary_distance", "agreement"])
 @pytest.mark.parametrize("counted", [0.5, 0.8])
 def test_intervals_are_percentiles_of_a_thousand_draws(of, counted):
-    m = measurement(n_models=2, n_pairs=20, counted=counted)
+    m = measurement(n_models=2, n_pairs=60, counted=counted)
     for level in (0.5, 0.95):
         tails = [(1 - level) / 2, (1 + level) / 2]
         np.testing.assert_allclose(
@@ -106,19 +106,20 @@ def test_intervals_are_percentiles_of_a_thousand_draws(of, counted):
     np.testing.assert_array_equal(m.confidence_interval(of=of), m.confidence_interval(0.95, of=of))
 
 
-@pytest.mark.parametrize("n", [0, 1, 2, 3, 4])
+@pytest.mark.parametrize("n", [0, 1, 2, 3, 9, 10])
 def test_agreement_needs_three_pairs_that_count(n):
-    """Two points are always on a line: neither the figure nor a replicate of it says anything."""
+    """Two points are always on a line, so the figure says nothing; an interval needs ten."""
     rng = np.random.RandomState(n)
-    counted = np.arange(6) < np.array([[6], [n]])
-    m = HalfwayMeasurement(["a", "b"], np.arange(12).reshape(6, 2), rng.rand(6), rng.rand(2, 6), counted)
+    counted = np.arange(12) < np.array([[12], [n]])
+    m = HalfwayMeasurement(["a", "b"], np.arange(24).reshape(12, 2), rng.rand(12), rng.rand(2, 12), counted)
     for of in ("deviation", "boundary_distance"):
         assert np.isfinite(getattr(m, of)).all() == (n > 0)
-        assert np.isfinite(m.confidence_interval(of=of)).all() == (n > 0)
-    known = np.array([[True, n > 2], [n > 2, n > 2]])
-    np.testing.assert_array_equal(np.isfinite(m.agreement), known)
+        assert np.isfinite(m.confidence_interval(of=of)).all() == (n >= 10)
+    np.testing.assert_array_equal(np.isfinite(m.agreement), [[True, n > 2], [n > 2, n > 2]])
+    known = [[True, n >= 10], [n >= 10, n >= 10]]
     np.testing.assert_array_equal(np.isfinite(m.confidence_interval(of="agreement")), [known] * 2)
-    assert np.isfinite([m.mean_agreement, *m.confidence_interval(of="mean_agreement")]).all() == (n > 2)
+    assert np.isfinite(m.mean_agreement) == (n > 2)
+    assert np.isfinite(m.confidence_interval(of="mean_agreement")).all() == (n >= 10)
     assert np.isfinite(m._medians()).tolist() == [True, n > 0]
     assert len(m.to_frame()) == 2
     assert len(m.to_frame(of="pairs")) == 1
@@ -133,10 +134,36 @@ def test_what_is_not_known_is_nan():
     assert np.isfinite(m.deviation).tolist() == [True, True, False] and m.deviation[1] == 0
     assert np.isnan(m.agreement[0, 1]) and np.isnan(m.agreement[0, 2]) and np.isnan(m.mean_agreement)
     assert m.agreement[0, 0] == 1 and np.isfinite(m.boundary_distance[0, 1])
-    for of in ("deviation", "agreement", "boundary_distance", "mean_agreement"):
-        low, _ = m.confidence_interval(of=of)
-        np.testing.assert_array_equal(np.isnan(low), np.isnan(getattr(m, of)))
-    assert "mean agreement nan" in repr(m)
+    assert "mean agreement nan\n" in repr(m)
+
+
+@pytest.mark.parametrize("n", [0, 1, 2, 3, 9, 10])
+@pytest.mark.parametrize("n_pairs", [10, 60])
+def test_edges_of_how_many_pairs_count(n: int, n_pairs: int) -> None:
+    """Whatever the draws, the intervals of few pairs are not there, nor is agreement below 3."""
+    rng = np.random.RandomState(n)
+    counted = np.zeros((3, n_pairs), dtype=bool)
+    counted[0], counted[1:, :n] = True, True
+    m = HalfwayMeasurement(
+        "abc", np.zeros((n_pairs, 2), dtype=int), np.ones(n_pairs), rng.uniform(size=(3, n_pairs)), counted
+    )
+    few = np.array([[False, True, True]] + [[True] * 3] * 2)
+    assert np.isfinite(m.deviation).tolist() == [True, n > 0, n > 0]
+    np.testing.assert_array_equal(np.isfinite(m.boundary_distance), ~few | (n > 0))
+    np.testing.assert_array_equal(np.isfinite(m.agreement), ~few | (n > 2))
+    assert np.isfinite(m.mean_agreement) == (n > 2)
+    for of, expected in (
+        ("deviation", few[0]),
+        ("agreement", few),
+        ("boundary_distance", few),
+        ("mean_agreement", True),
+    ):
+        for end in m.confidence_interval(of=of):
+            np.testing.assert_array_equal(np.isnan(end), expected & (n < 10))
+    low, high = m.confidence_interval(of="agreement")
+    assert n < 10 or (low[0, 1] < m.agreement[0, 1] < high[0, 1])
+    assert len(m.to_frame(of="pairs")) == 3
+    assert repr(m).count("[") == (2 if n < 10 else 5)
 
 
 def test_frames_and_text():
@@ -161,11 +188,11 @@ def test_text_is_aligned_and_frames_are_whole():
     names = ["a", "a longer name", "b"]
     m = HalfwayMeasurement(names, np.arange(8).reshape(4, 2), [1.0, 2.0, 1.0, 4.0], positions, counted)
     assert repr(m).splitlines() == [
-        "HalfwayMeasurement: 3 models, 4 pairs, mean agreement 1.000 [1.000 1.000]",
-        "model          deviation [95 %]     median crossing  pairs that count",
-        "a              0.100 [0.025 0.175]  .55              4",
-        "a longer name  0.200 [0.000 0.400]  .50              3",
-        "b              nan [nan nan]         -               0",
+        "HalfwayMeasurement: 3 models, 4 pairs, mean agreement 1.000",
+        "model          deviation [95 %]  median crossing  pairs that count",
+        "a              0.100             .55              4",
+        "a longer name  0.200             .50              3",
+        "b              nan                -               0",
     ]
     models, pairs = m.to_frame(), m.to_frame(of="pairs")
     assert (models.index.name, [*pairs.index.names]) == ("model", ["model", "other"])

@@ -77,7 +77,7 @@ def test_labels_of_any_type_and_images(iris):
         ({"n_pairs": 2.0}, "n_pairs must be an integer >= 1"),
         ({"y": np.zeros(150)}, r"at least 2 classes, but y holds only \[0.0\]"),
         ({"y": np.zeros(150), "pairs": "nearest"}, "at least 2 classes"),
-        ({"y": np.zeros(3)}, "inconsistent numbers of samples"),
+        ({"y": np.zeros(3)}, "one label per sample"),
     ],
 )
 def test_errors(iris, change, message):

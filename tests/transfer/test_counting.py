@@ -69,7 +69,7 @@ def test_standard_error_of_the_mean_is_that_of_fresh_samples():
 
 
 @pytest.mark.parametrize(
-    ("n", "n_samples", "condition"), [(2, 1, "all"), (3, 7, "all"), (4, 30, "both_correct")]
+    ("n", "n_samples", "condition"), [(2, 12, "all"), (3, 20, "all"), (4, 90, "both_correct")]
 )
 def test_standard_error_is_the_length_of_the_samples_influence(n, n_samples, condition):
     """Sample by sample: what the mean rate over ordered pairs gains per weight of that sample."""
