@@ -15,12 +15,13 @@ from sklearn.utils import check_random_state
 from sklearn.utils.parallel import delayed
 
 from skhalfway._inputs import check_labels
+from skhalfway.attacks._problem import Problem
 from skhalfway.models import ModelWarning
 from skhalfway.models._collection import named, predictions
 from skhalfway.transfer._counting import count
 from skhalfway.transfer._curve import TransferCurve
 from skhalfway.transfer._masked import ask_others
-from skhalfway.transfer._source import Said, attack
+from skhalfway.transfer._source import Attacked, attack
 
 if TYPE_CHECKING:
     from skhalfway.attacks import AdversarialGenerator
@@ -143,14 +144,16 @@ def try_all(
             for name, one, label, own in zip(models, generators, labels, clean, strict=True)
         )
         each = list(scorer._parallel(jobs, len(models), "attack"))
-    adversarial = np.stack([predicted for predicted, _ in each], axis=1)
-    remarks: list[str] = []
-    masked = np.zeros(len(models), dtype=bool)
-    for i, (name, (_, said)) in enumerate(zip(models, each, strict=True)):
-        if said is not None:
-            others = ask_others(i, list(models), labels, clean, control[-1], adversarial[-1])
-            of_source, masked[i] = said.remarks(name, others)
-            remarks += of_source
+        adversarial = np.stack([predicted for predicted, _ in each], axis=1)
+        remarks: list[str] = []
+        masked = np.zeros(len(models), dtype=bool)
+        for i, (name, (_, source)) in enumerate(zip(models, each, strict=True)):
+            if source is not None:
+                seen = labels, clean, control[-1], adversarial[-1]
+                tried = adversarial[-1, i, i] >= 0
+                others = ask_others(i, list(models), *(answers[..., tried] for answers in seen))
+                said, masked[i] = named(name, source.judged, name, others)
+                remarks += said
     return Tried(labels, clean, control, adversarial, masked, tuple(remarks))
 
 
@@ -162,13 +165,14 @@ def _attack_and_try(
     labels: NDArray[np.intp],
     n_classes: int,
     needed: NDArray[np.bool_],
-) -> tuple[NDArray[np.intp], Said | None]:
+) -> tuple[NDArray[np.intp], Attacked | None]:
     """What every model predicts, at every budget, for the samples attacked on one; -1 where none was made."""
     predicted = np.full((len(regions), len(models), len(labels)), -1, dtype=np.intp)
     if not needed.any():
         return predicted, None
     parts = [region.take(needed) for region in regions]
-    each, said = named(name, attack, generator, models[name], parts, labels[needed], n_classes)
+    problem = Problem(models[name], parts[-1], labels[needed], n_classes)
+    each, source = named(name, attack, generator, problem, parts)
     for place, X_adv in zip(predicted, each, strict=True):
         place[:, needed] = predictions(models, X_adv)
-    return predicted, said
+    return predicted, source

@@ -342,6 +342,7 @@ class TransferScorer(ModelCollection):
         >>> round(float(scores.mean()), 2)
         0.92
         """
+        from skhalfway.attacks._problem import Problem
         from skhalfway.transfer._source import attack
 
         models, region, classes = self._start(X)
@@ -356,14 +357,13 @@ class TransferScorer(ModelCollection):
             pairs = zip(models.items(), generators, strict=True)
             sources = [(name, model, g) for (name, model), g in pairs if model.estimator is not estimator]
             jobs = (
-                delayed(named)(name, attack, generator, model, [region], truth, len(classes))
+                delayed(named)(name, attack, generator, Problem(model, region, truth, len(classes)), [region])
                 for name, model, generator in sources
             )
-            for (name, _, _), ((X_adv,), said) in zip(
-                sources, self._parallel(jobs, len(sources), "attack"), strict=True
-            ):
+            each = self._parallel(jobs, len(sources), "attack")
+            for (name, _, _), ((X_adv,), source) in zip(sources, each, strict=True):
                 right &= judged.predict(X_adv) == truth
-                remarks += said.remarks(name)[0]
+                remarks += named(name, source.judged, name)[0]
         for remark in remarks:
             warnings.warn(remark, ModelWarning, stacklevel=2)
         return float(right.mean())

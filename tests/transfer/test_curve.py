@@ -151,7 +151,7 @@ def test_source_success_never_falls(iris, pair, monkeypatch):
         return Outcome(region.X if region.eps > 1 else region.X[::-1].copy())
 
     monkeypatch.setattr(AdversarialGenerator, "_attack", forgetful)
-    with pytest.warns(ModelWarning, match="or the attack too weak"):
+    with pytest.warns(ModelWarning, match="figures that rest on it are too good"):
         curve = TransferScorer().fit(pair).transfer_curve(X, y, eps=EPS)
     fooled = np.array([matrix.source_fooled for matrix in curve.matrices])
     assert (fooled[2] > 0).all() and (fooled[3] == 0).all()
