@@ -92,12 +92,12 @@ def seconds() -> Iterator[list[float]]:
 
 @contextmanager
 def size(n_samples: int, n_directions: int) -> Iterator[None]:
-    before = _masked.N_SAMPLES, _second_opinion._N_DIRECTIONS
-    _masked.N_SAMPLES, _second_opinion._N_DIRECTIONS = n_samples, n_directions
+    before = _masked.N_LEAST, _masked.N_MOST, _second_opinion._N_DIRECTIONS
+    _masked.N_LEAST, _masked.N_MOST, _second_opinion._N_DIRECTIONS = n_samples, n_samples, n_directions
     try:
         yield
     finally:
-        _masked.N_SAMPLES, _second_opinion._N_DIRECTIONS = before
+        _masked.N_LEAST, _masked.N_MOST, _second_opinion._N_DIRECTIONS = before
 
 
 def transfer(
@@ -211,7 +211,7 @@ samples that the own attack failed on, so a strong attack is judged at little co
 {costs(models)}
 
 *Queries* are directions that are asked for each sample; two to four more predictions follow. Aim: with the
-check-up at most 5 %. Chosen: 64 samples, 32 queries.
+check-up at most 5 %. Chosen: 32 queries for one of eight samples, for 32 at least and 64 at most.
 
 Of {len(MASKS)} copies of the demo's network that hide their gradient, so many are flagged, without any other
 source beside them (200 digits):

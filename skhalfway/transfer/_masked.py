@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from skhalfway.attacks._problem import Problem
 
 LEVEL = 0.05  # share of the sources that are doubted by chance, where all attacks are equally strong
-N_SAMPLES = 64  # what they cost: benchmarks/checkup.md
+# least and most samples, and one of how many: what they cost is in benchmarks/checkup.md
+N_LEAST, N_MOST, ONE_OF = 32, 64, 8
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,8 @@ def ask_with_queries(problem: Problem, X_adv: NDArray[Any]) -> Opinion | None:
     ``X_adv`` is what the own attack made. First come the samples that it failed on: what queries gain there
     may already be too little, whatever they lose elsewhere.
     """
-    rows = np.random.RandomState(0).permutation(len(X_adv))[:N_SAMPLES]
+    n = int(np.clip(len(X_adv) // ONE_OF, N_LEAST, N_MOST))
+    rows = np.random.RandomState(0).permutation(len(X_adv))[:n]
     own = problem.won(problem.model.predict(X_adv[rows]), rows)
     missed, hit = rows[~own], rows[own]
     if chance(len(missed), 0) >= LEVEL / 2:

@@ -86,7 +86,7 @@ class TransferMatrix:
     robust under attacks by gradient, and its row harmless: they are masked [1]_.
     Each source that is attacked by gradient therefore gets second opinions:
     noise of the same size, the samples made on each of the other sources, and,
-    on up to 64 samples, a step along a slope estimated from 32 queries [2]_.
+    on 32 to 64 samples, a step along a slope estimated from 32 queries [2]_.
     A warning says where one of these fools the source more often than its own
     attack does, on the same samples and beyond chance. That is McNemar's test,
     exact and one-sided: of the b + c samples that one of the two attacks alone

@@ -12,7 +12,7 @@ from sklearn.base import clone
 
 from skhalfway.attacks._parameters import advice, gradient_attack
 from skhalfway.attacks._problem import Problem
-from skhalfway.transfer._masked import N_SAMPLES, Opinion, ask_with_queries, objection
+from skhalfway.transfer._masked import N_MOST, Opinion, ask_with_queries, objection
 
 if TYPE_CHECKING:
     from skhalfway.attacks import AdversarialGenerator
@@ -36,6 +36,8 @@ class Attacked:
         What the attack found remarkable in the source.
     by_gradient : str
         The attack, in words, where it follows the source's gradient; else empty.
+    flat : bool ndarray of shape (n_samples,)
+        Where its gradient was 0.
     queries : Opinion or None
         Objection of few queries to that attack.
     """
@@ -44,6 +46,7 @@ class Attacked:
     problem: Problem
     remarks: tuple[str, ...]
     by_gradient: str
+    flat: NDArray[np.bool_]
     queries: Opinion | None
 
     def judged(self, name: str, others: Sequence[Opinion] = ()) -> tuple[list[str], bool]:
@@ -51,10 +54,10 @@ class Attacked:
         said, masked = list(self.remarks), False
         shown = objection(self.queries, others) if self.by_gradient else None
         if shown is not None:
-            rows = shown.gained[:N_SAMPLES]
-            n_found = int(self._fooled_after_restarts(rows).sum())
-            # what an attack by gradient finds from other starts was not hidden by the gradients
-            masked = 2 * n_found < len(rows)
+            rows = shown.gained[:N_MOST]
+            # what an attack by gradient finds from other starts was not hidden, unless it had no gradient
+            hidden = self.flat[rows] | ~self._fooled_after_restarts(rows)
+            masked = 2 * hidden.sum() > len(rows)
             if masked:
                 remedy = f"its gradients may be masked, and {advice(self.generator.norm)}"
             else:
@@ -85,7 +88,8 @@ def attack(
         by_gradient = ""  # "auto" found no gradient after all
     if by_gradient:
         queries = ask_with_queries(problem, each[-1])
-    return each, Attacked(generator, problem, outcome.remarks, by_gradient, queries)
+    flat = np.zeros(len(problem.region), dtype=bool) if outcome.faults is None else outcome.faults.flat
+    return each, Attacked(generator, problem, outcome.remarks, by_gradient, flat, queries)
 
 
 def _attack(
