@@ -2,27 +2,37 @@
 
 from __future__ import annotations
 
-import warnings
 from copy import copy
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin, clone
-from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from skhalfway._inputs import Frame, check_labels, container_of, read_samples
+from skhalfway._checks import check_random_state
+from skhalfway._inputs import Frame, check_labels, container_of, read_samples, read_targets
+from skhalfway._randomness import own_rng, undisturbed
+from skhalfway._text import shown
 from skhalfway.attacks._automatic import run_automatic
 from skhalfway.attacks._budget import spread_of, spread_seen
 from skhalfway.attacks._constraints import Constraints, Header
-from skhalfway.attacks._parameters import KINDS, advice, check_parameters, make_attack
+from skhalfway.attacks._parameters import (
+    advice,
+    check_float_type,
+    check_parameters,
+    check_source,
+    make_attack,
+)
 from skhalfway.attacks._problem import Outcome, Problem, read_region
-from skhalfway.models import Model, ModelWarning, NotDifferentiableError, as_model
+from skhalfway.models import Model, NotDifferentiableError, as_model
 from skhalfway.models._as_model import check_kind, counts_as_fitted, fit_clone
+from skhalfway.models._faults import answers, classes_of, named, type_name, type_named
 from skhalfway.models._kinds import is_art_classifier
 from skhalfway.models._reader import reader_of
+from skhalfway.models._warnings import warn
 
 if TYPE_CHECKING:
     from skhalfway.attacks._region import Region
@@ -68,7 +78,9 @@ class AdversarialGenerator(OneToOneFeatureMixin, TransformerMixin, BaseEstimator
         Budget: largest norm of a change. One number; or one for each feature,
         as an array or by column name, 0 where nothing may change: the change
         is then divided by these and its norm is at most 1. ``np.inf`` is
-        allowed for attacks that look for the nearest sample.
+        allowed for attacks that look for the nearest sample; a finite budget
+        is at most 1e18, as many models compute in float32. Where it is so
+        small that no other float is as near, samples stay as they are.
     eps_unit : {"input", "std", "range"}, default="input"
         What ``eps`` counts in: the units of the data, or each feature's
         standard deviation or range in the training data (needs :meth:`fit`).
@@ -275,7 +287,7 @@ class AdversarialGenerator(OneToOneFeatureMixin, TransformerMixin, BaseEstimator
         check_parameters(self)
         array = read_samples(self, X, reset=True)
         spread = spread_of(array, self.eps_unit)
-        self._region(array, self, Frame.of(X), spread)
+        region = self._region(array, self, Frame.of(X), spread)
         source = self.estimator
         if source is None:
             from sklearn.linear_model import LogisticRegression
@@ -286,9 +298,13 @@ class AdversarialGenerator(OneToOneFeatureMixin, TransformerMixin, BaseEstimator
             raise ValueError(
                 "This AdversarialGenerator estimator requires y to be passed, but the target y is None"
             )
-        source = fit_clone(source, X if hasattr(X, "columns") else array, y, **fit_params)
+        if y is not None:
+            read_targets(y, len(array))
+        data, fit = X if hasattr(X, "columns") else array, partial(fit_clone, **fit_params)
+        source = named(type_name(source), fit, source, data, y)
         model = as_model(source)
         self.classes_ = self._classes(model, array)
+        check_source(self, model, region, len(self.classes_))
         self.estimator_ = source
         self._spread = self.eps_unit, spread
         self._partners = None
@@ -328,7 +344,7 @@ class AdversarialGenerator(OneToOneFeatureMixin, TransformerMixin, BaseEstimator
             If the source's gradients are of little use; see the class's notes.
         """
         # scikit-learn puts a wrapper around this method
-        return self._generate(X, stacklevel=4)[1]
+        return self._generate(X)[1]
 
     def generate(self, X: Any, y: Any = None, target: Any = None) -> Any:
         """Attack given labels, or move towards target labels.
@@ -374,13 +390,18 @@ class AdversarialGenerator(OneToOneFeatureMixin, TransformerMixin, BaseEstimator
         >>> generator.estimator_.predict(X_adv)[::15]
         array([0, 0, 0, 0, 0, 0, 0, 1, 1, 1])
         """
-        outcome, X_adv = self._generate(X, y, target, stacklevel=3)
+        outcome, X_adv = self._generate(X, y, target)
         self.n_queries_, self.distances_ = outcome.n_queries, outcome.distances
         return X_adv
 
-    def _generate(self, X: Any, y: Any = None, target: Any = None, *, stacklevel: int) -> tuple[Outcome, Any]:
+    def _generate(self, X: Any, y: Any = None, target: Any = None) -> tuple[Outcome, Any]:
         check_is_fitted(self)
         check_parameters(self)
+        rng = own_rng(self.random_state)
+        with undisturbed():
+            return self._generate_with(rng, X, y, target)
+
+    def _generate_with(self, rng: np.random.RandomState, X: Any, y: Any, target: Any) -> tuple[Outcome, Any]:
         if y is not None and target is not None:
             raise ValueError("generate takes y (labels to leave) or target (labels to reach), not both")
         fitted = hasattr(self, "estimator_")
@@ -390,18 +411,20 @@ class AdversarialGenerator(OneToOneFeatureMixin, TransformerMixin, BaseEstimator
         array = read_samples(reader, X, reset=not fitted and model.n_features_in_ is None)
         region = self._region(array, reader, frame, spread_seen(self, self.eps_unit))
         classes = self.classes_ if fitted else self._classes(model, array)
+        check_source(self, model, region, len(classes), targeted=target is not None)
         if np.isnan(array).any():
-            model.predict(array)  # whether missing values are an error is the source's to say
+            type_named(model, answers, model, array)  # whether they are an error is the source's to say
         if target is not None:
             wanted = np.full(len(array), target) if np.ndim(target) == 0 else target
             labels = check_labels(wanted, classes, len(array), name="target")
         elif y is not None:
             labels = check_labels(y, classes, len(array))
         else:
-            labels = model.predict(array)
-        outcome = self._attack(model, region, labels, len(classes), targeted=target is not None)
+            labels = type_named(model, answers, model, array)
+        attack = partial(self._attack, targeted=target is not None, rng=rng)
+        outcome = type_named(model, attack, model, region, labels, len(classes))
         for remark in outcome.remarks:
-            warnings.warn(remark, ModelWarning, stacklevel=stacklevel)
+            warn(remark)
         return outcome, container_of(X)(outcome.X_adv)
 
     def set_params(self, **params: Any) -> AdversarialGenerator:
@@ -447,10 +470,10 @@ class AdversarialGenerator(OneToOneFeatureMixin, TransformerMixin, BaseEstimator
         return tags
 
     def _classes(self, model: Model, X: NDArray[Any]) -> NDArray[Any]:
-        classes = np.arange(model.n_outputs(X)) if model.classes_ is None else model.classes_
+        classes = classes_of(model, X)
         if len(classes) < 2:
             raise ValueError(
-                f"the source knows one class, {classes.tolist()}; there must be at least 2 to be fooled"
+                f"the source knows one class, {shown(classes)}; there must be at least 2 to be fooled"
             )
         return classes
 
@@ -478,18 +501,18 @@ class AdversarialGenerator(OneToOneFeatureMixin, TransformerMixin, BaseEstimator
         n_classes: int,
         *,
         targeted: bool = False,
+        rng: np.random.RandomState | None = None,
     ) -> Outcome:
         """Adversarial samples for checked input, in X's shape and float type."""
         partners = getattr(self, "_partners", None)
         problem = Problem(model, region, labels, n_classes, targeted, partners)
-        rng = check_random_state(self.random_state)
+        rng = own_rng(self.random_state) if rng is None else rng
         if not isinstance(self.attack, str):
             return self._run_art(problem, rng)
+        check_float_type(model, region.eps, self.step_size)
         if self.attack == "auto":
             return run_automatic(self, problem, rng)
         try:
-            if KINDS[self.attack].gradient and not model.has_gradient:
-                raise NotDifferentiableError(model.why_black_box)
             outcome = make_attack(self, self.attack).run(problem, rng)
         except NotDifferentiableError as error:
             raise TypeError(

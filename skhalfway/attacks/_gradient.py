@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from math import isfinite
+from math import inf, isfinite, log
 from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
+from skhalfway._checks import LARGEST
+from skhalfway._text import shown
 from skhalfway.attacks._faults import Faults, largest
 from skhalfway.attacks._norms import lengths, random_in_ball
 from skhalfway.attacks._problem import Outcome
@@ -172,8 +174,11 @@ class GradientAttack:
     def run(self, problem: Problem, rng: np.random.RandomState) -> Outcome:
         """Attack all samples; of several restarts keep the largest margin."""
         region, settings = problem.region, self.settings
-        size = self.reach * region.eps / self.n_steps if settings.step_size is None else settings.step_size
         model = on_device(problem.model, settings.device)
+        assert model.module is not None
+        size = self.reach * region.eps / self.n_steps if settings.step_size is None else settings.step_size
+        # all that a longer step adds is the rounding of what the ball cuts off it
+        size = min(size, region.eps / torch.finfo(dtype_of(model.module)).eps ** 0.5)
         X_adv, best = region.X.copy(), np.full(len(region), -np.inf)
         faults = Faults(len(region), type(model.estimator).__name__)
         with model.evaluating():
@@ -203,7 +208,8 @@ def fgsm(settings: Settings) -> GradientAttack:
     """Fast gradient (sign) method: one step of length eps (Goodfellow et al. 2015, section 4)."""
     if settings.step_size is not None:
         raise ValueError(
-            f"attack='fgsm' takes one step of length eps; step_size must be None, got {settings.step_size}"
+            f"attack='fgsm' takes one step of length eps; step_size must be None, "
+            f"got {shown(settings.step_size)}"
         )
     return GradientAttack(settings, n_steps=1, reach=1.0)
 
@@ -215,6 +221,11 @@ def pgd(settings: Settings) -> GradientAttack:
 
 def mifgsm(settings: Settings, decay: float = 1.0) -> GradientAttack:
     """Momentum iterative method (Dong et al. 2018, Algorithm 1); its steps add up to eps."""
-    if not isinstance(decay, Real) or not isfinite(decay) or decay < 0:
-        raise ValueError(f"attack_params['decay'] must be a finite number >= 0, got {decay!r}")
+    if not isinstance(decay, Real) or not 0 <= decay < inf:
+        raise ValueError(f"attack_params['decay'] must be a finite number >= 0, got {shown(decay)}")
+    if decay > 1 and settings.max_iter * log(decay) > log(LARGEST):
+        raise ValueError(
+            f"attack_params['decay'] to the power of max_iter must be at most {LARGEST:g}, or the first "
+            f"gradient outweighs all others; got {shown(decay)} and {settings.max_iter}"
+        )
     return GradientAttack(settings, settings.max_iter, 1.0, decay)

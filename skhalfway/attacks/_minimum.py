@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from math import cos, isfinite, pi
+from math import cos, pi
 from numbers import Real
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
+from skhalfway._checks import LARGEST
+from skhalfway._text import shown
 from skhalfway.attacks._boundary import Field, Nearest
 from skhalfway.attacks._faults import Faults, largest
 from skhalfway.attacks._gradient import batches, on_device
@@ -117,14 +119,6 @@ class DeepFool(MinimumAttack):
 
     overshoot: float
 
-    def run(self, problem: Problem, rng: np.random.RandomState) -> Outcome:
-        if problem.targeted:
-            raise ValueError(
-                "attack='deepfool' looks for the nearest boundary, whatever class is behind it, so it knows "
-                "no target; attack='fmn' does"
-            )
-        return super().run(problem, rng)
-
     def search(self, field: Field, n_steps: int) -> None:
         x = field.x0
         change, won = torch.zeros_like(x), torch.zeros_like(x[:, :1], dtype=torch.bool)
@@ -147,11 +141,13 @@ def fmn(settings: Settings) -> FMN:
 
 def deepfool(settings: Settings, overshoot: float = 0.02) -> DeepFool:
     """DeepFool; ``overshoot`` is the share by which it steps beyond what should be the boundary."""
-    if not isinstance(overshoot, Real) or not isfinite(overshoot) or overshoot < 0:
-        raise ValueError(f"attack_params['overshoot'] must be a finite number >= 0, got {overshoot!r}")
+    if not isinstance(overshoot, Real) or not 0 <= overshoot <= LARGEST:
+        raise ValueError(
+            f"attack_params['overshoot'] must be a number from 0 to {LARGEST:g}, got {shown(overshoot)}"
+        )
     if settings.step_size is not None:
         raise ValueError(
             f"attack='deepfool' steps as far as the boundary seems; step_size must be None, "
-            f"got {settings.step_size}"
+            f"got {shown(settings.step_size)}"
         )
     return DeepFool(settings, overshoot)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from skhalfway._text import shown
 from skhalfway._vectors import unit_vectors
 from skhalfway.attacks._queries import Queries
 
@@ -222,5 +223,5 @@ def square(settings: Settings, p: float = 0.8) -> Square:
     by scores is one when a prediction, the sample's last query, says so.
     """
     if not isinstance(p, Real) or isinstance(p, bool) or not 0 < p <= 1:
-        raise ValueError(f"attack_params['p'] must be a number in (0, 1], got {p!r}")
+        raise ValueError(f"attack_params['p'] must be a number in (0, 1], got {shown(p)}")
     return Square(settings, float(p))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from skhalfway._text import shown
 from skhalfway.transfer._curve import UNITS, TransferCurve
 from skhalfway.transfer._matrix import marked
 
@@ -171,7 +172,7 @@ class TransferCurveDisplay:
 
         curve, n = self.curve, len(self.curve.names)
         if target is not None and target not in curve.names:
-            raise ValueError(f"target must be one of {list(curve.names)} or None, got {target!r}")
+            raise ValueError(f"target must be one of {shown(list(curve.names))} or None, got {shown(target)}")
         if ax is None:
             # room for the legend's names
             _, ax = plt.subplots(figsize=(7.0, max(4.2, 0.24 * (n + 5))), layout="constrained")

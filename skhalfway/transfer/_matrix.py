@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, fields
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from html import escape
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import norm as normal
+from sklearn.exceptions import UndefinedMetricWarning
 
+from skhalfway._checks import check_choice
 from skhalfway._intervals import ConfidenceInterval, check_level, ratio, wilson_interval
-from skhalfway._text import short
+from skhalfway._text import named_pairs, short, shown
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from skhalfway.models import ModelCheck
     from skhalfway.transfer._display import TransferMatrixDisplay
 
 CONDITIONS = {
@@ -71,7 +75,10 @@ class TransferMatrix:
     condition : {"both_correct", "source_fooled", "all"}, default="both_correct"
         Which samples are eligible.
     standard_error : float, default=nan
-        Of :attr:`mean_rate`, over samples.
+        Of :attr:`mean_rate`, over samples; nan where a pair has fewer than 10.
+    checks : dict of str to ModelCheck, default={}
+        What the check-up of each model, by name, found before the attacks: what
+        may make its rates mislead.
     masked : bool ndarray of shape (n_models,), default=None
         True where a source's gradients may be masked (see the notes); None where that is not known.
 
@@ -138,23 +145,28 @@ class TransferMatrix:
     source_fooled: NDArray[np.int64]
     condition: str = "both_correct"
     standard_error: float = np.nan
+    checks: Mapping[str, ModelCheck] = field(default_factory=dict)
     masked: NDArray[np.bool_] | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "names", tuple(self.names))
+        object.__setattr__(self, "checks", dict(self.checks))
         n = len(self.names)
-        if self.condition not in CONDITIONS:
-            raise ValueError(f"condition must be one of {list(CONDITIONS)}, got {self.condition!r}")
-        for field in fields(self)[1:7]:
-            counts = np.array(getattr(self, field.name))
-            shape = (n,) if field.name.startswith("source") else (n, n)
+        if not self.checks.keys() <= set(self.names):
+            raise ValueError(
+                f"checks must be of the models {shown(list(self.names))}, got {shown(list(self.checks))}"
+            )
+        check_choice("condition", self.condition, CONDITIONS)
+        for name in (given.name for given in fields(self)[1:7]):
+            counts = np.array(getattr(self, name))
+            shape = (n,) if name.startswith("source") else (n, n)
             if counts.shape != shape or counts.dtype.kind not in "iu" or (counts < 0).any():
                 raise ValueError(
-                    f"{field.name} must hold counts >= 0 of shape {shape} for {n} names, "
+                    f"{name} must hold counts >= 0 of shape {shape} for {n} names, "
                     f"got {counts.dtype} of shape {counts.shape}"
                 )
             counts.setflags(write=False)
-            object.__setattr__(self, field.name, counts)
+            object.__setattr__(self, name, counts)
         for part, whole in (
             ("fooled", "eligible"),
             ("same_mistake", "fooled"),
@@ -224,7 +236,7 @@ class TransferMatrix:
         if of in counts:
             return wilson_interval(*counts[of], level)
         if of != "mean_rate":
-            raise ValueError(f"of must be one of {[*counts, 'mean_rate']}, got {of!r}")
+            raise ValueError(f"of must be one of {[*counts, 'mean_rate']}, got {shown(of)}")
         check_level(level)
         half = normal.ppf((1 + level) / 2) * self.standard_error
         low, high = np.clip([self.mean_rate - half, self.mean_rate + half], 0, 1)
@@ -257,7 +269,7 @@ class TransferMatrix:
         if value is not None:
             allowed = (*counts, "noise_fooled", "rates", "noise")
             if value not in allowed:
-                raise ValueError(f"value must be None or one of {list(allowed)}, got {value!r}")
+                raise ValueError(f"value must be None or one of {list(allowed)}, got {shown(value)}")
             return pd.DataFrame(
                 getattr(self, value),
                 index=pd.Index(self.names, name="source"),
@@ -313,6 +325,17 @@ class TransferMatrix:
 
         return TransferMatrixDisplay.from_matrix(self, **kwargs)
 
+    def _warn_unknown(self, stacklevel: int) -> None:
+        """Say of which pairs nothing is known."""
+        pairs = np.argwhere(self.eligible == 0).tolist()
+        if pairs:
+            warnings.warn(
+                f"there are no {CONDITIONS[self.condition]} for {named_pairs(self.names, pairs, ' -> ')} "
+                "(source -> target), so these rates are nan",
+                UndefinedMetricWarning,
+                stacklevel=stacklevel,
+            )
+
     def _title(self) -> str:
         mean = f"{self.mean_rate:.3f}"
         if np.isfinite(self.standard_error):
@@ -330,6 +353,14 @@ class TransferMatrix:
                 texts[-1].append(f"({text})" if i == j else text)
         return texts
 
+    def _doubts(self) -> list[str]:
+        """A line for each warning of the check-up."""
+        return [
+            f"check-up: {name}: {finding.message}"
+            for name, check in self.checks.items()
+            for finding in check.warnings
+        ]
+
     def __repr__(self) -> str:
         lines = [
             f"TransferMatrix: {self._title()}",
@@ -346,7 +377,7 @@ class TransferMatrix:
             lines.append(" ".join(cells).rstrip())
         if self.masked is not None and self.masked.any():
             lines.append(MASKED)
-        return "\n".join(lines)
+        return "\n".join([*lines, *self._doubts()])
 
     def _repr_html_(self) -> str:
         heads = "".join(f"<th>{escape(name)}</th>" for name in self.names)
@@ -370,4 +401,5 @@ class TransferMatrix:
             f"<table><caption>{escape(self._title())}; source in rows, target in columns, "
             f"{escape(CONDITIONS[self.condition])}{f'; {MASKED}' if hidden else ''}</caption>"
             f"<tr><th></th>{heads}</tr>{''.join(rows)}</table>"
+            f"{''.join(f'<p>{escape(doubt)}</p>' for doubt in self._doubts())}"
         )

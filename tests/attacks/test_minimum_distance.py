@@ -343,7 +343,11 @@ def test_few_steps(zoo, attack: str, norm: float, max_iter: int) -> None:
     [
         ({"attack": "deepfool", "norm": 1}, "knows norm"),
         ({"attack": "deepfool", "step_size": 0.1}, "step_size must be None, got 0.1"),
-        ({"attack": "deepfool", "attack_params": {"overshoot": -1}}, "must be a finite number >= 0, got -1"),
+        (
+            {"attack": "deepfool", "attack_params": {"overshoot": -1}},
+            r"must be a number from 0 to 1e\+18, got -1",
+        ),
+        ({"attack": "deepfool", "attack_params": {"overshoot": 1e39}}, r"from 0 to 1e\+18, got 1e\+39"),
         ({"attack": "deepfool", "attack_params": {"overshot": 1}}, "unknown to attack='deepfool'"),
         ({"attack": "deepfool", "target": 1}, "knows no target"),
         ({"attack": "fmn", "attack_params": {"gamma": 1}}, "unknown to attack='fmn'"),

@@ -182,6 +182,31 @@ def test_missing_values_stay_missing_and_the_rest_is_attacked() -> None:
     assert (matrix.rates > 0.05).all()
 
 
+@pytest.mark.parametrize(
+    ("attack", "norm"), [("pgd", np.inf), ("pgd", 2), ("pgd", 1), ("hopskipjump", np.inf), ("hopskipjump", 2)]
+)
+def test_a_projection_beside_categories_and_missing_values_leaves_the_attack_its_strength(
+    attack: str, norm: float
+) -> None:
+    holes = X.copy()
+    holes.loc[::3, "debt"] = np.nan
+    model = make_pipeline(columns(OneHotEncoder()), SimpleImputer(), LogisticRegression()).fit(holes, Y)
+    rows = holes[::4]
+    generator = AdversarialGenerator(
+        FrozenEstimator(model), attack=attack, eps=1.0, norm=norm, max_queries=80, random_state=0
+    ).set_params(constraints=Constraints(immutable="age"))
+    own = model.predict(rows)
+    plain = (model.predict(generator.generate(rows, own)) != own).mean()
+    # towards the sample, so that the whole change fits
+    generator.set_params(constraints__projection=lambda X_adv, X: X + np.trunc((X_adv - X) * 1000) / 1000)
+    made = generator.generate(rows, own)
+    pd.testing.assert_frame_equal(made[CATEGORIES], rows[CATEGORIES])
+    steps = (made[NUMBERS] - rows[NUMBERS]).fillna(0.0) * 1000
+    np.testing.assert_allclose(steps, steps.round(), atol=1e-6)
+    assert (model.predict(made) != own).mean() > plain - 0.1
+    assert (steps != 0).any(axis=1).mean() > 0.5
+
+
 def test_missing_values_are_the_sources_to_refuse() -> None:
     model = LogisticRegression().fit(X[NUMBERS], Y)
     holes = X[NUMBERS].astype(float)
