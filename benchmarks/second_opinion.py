@@ -1,4 +1,4 @@
-"""What second opinions on attacks by gradient cost, and what they see; writes benchmarks/second_opinion.md."""
+"""What second opinions on attacks by gradient cost, and what they see; writes second_opinion.md."""
 
 from __future__ import annotations
 
@@ -211,7 +211,7 @@ at little cost.
 {costs(models)}
 
 *Queries* are directions that are asked for each sample; two to four more predictions follow. Aim: with the
-check-up at most 5 %. Chosen: 32 queries for one of eight samples, for 32 at least and 64 at most.
+check-up at most 5 %. Chosen: 32 queries for a quarter of the samples, for 32 at least and 64 at most.
 
 Of {len(MASKS)} copies of the demo's network that hide their gradient, so many are flagged, without any other
 source beside them (200 digits):

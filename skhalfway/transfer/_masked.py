@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 LEVEL = 0.05  # share of the sources that are doubted by chance, where all attacks are equally strong
 # least and most samples, and one of how many: what they cost is in benchmarks/second_opinion.md
-N_LEAST, N_MOST, ONE_OF = 32, 64, 8
+N_LEAST, N_MOST, ONE_OF = 32, 64, 4
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from sklearn.svm import SVC
 from torch import nn
 
 from skhalfway import AdversarialGenerator, Constraints, TransferCurve, TransferMatrix, TransferScorer
+from skhalfway.__main__ import train
 from skhalfway.attacks._constraints import Header
 from skhalfway.attacks._problem import Problem, read_region
 from skhalfway.attacks._second_opinion import fooled_by_queries
@@ -145,9 +146,9 @@ HONEST = {
 @pytest.mark.parametrize("norm", [np.inf, 2])
 def test_honest_models_of_digits_are_not_doubted(net, digits, samples, norm: float) -> None:
     models = {name: model.fit(digits[0][:1000], digits[1][:1000]) for name, model in HONEST.items()}
-    cnn = nn.Sequential(
-        nn.Unflatten(1, (1, 8, 8)), nn.Conv2d(1, 8, 3), nn.Tanh(), nn.Flatten(), nn.Linear(288, 10)
-    )
+    layers = nn.Unflatten(1, (1, 8, 8)), nn.Conv2d(1, 8, 3), nn.ReLU(), nn.Flatten(), nn.Linear(288, 10)
+    torch.manual_seed(0)
+    cnn = train(nn.Sequential(*layers), digits[0][:1000], digits[1][:1000], n_epochs=5)
     matrix = scorer(models | {"net": net, "cnn": cnn}, norm).transfer(*(part[:100] for part in samples))
     assert not matrix.masked.any()
 
@@ -245,7 +246,8 @@ def test_queries_keep_to_the_region(net, samples, norm: float, images: bool) -> 
     if images:
         X, module = X.reshape(-1, 1, 8, 8), nn.Sequential(nn.Flatten(), net)
     model, asked = as_model(module), []
-    scores = model.scores  # of which its predictions are made
+    predict, scores = model.predict, model.scores
+    model.predict = lambda Z: asked.append(Z) or predict(Z)
     model.scores = lambda Z: asked.append(Z) or scores(Z)
     header = Header(64, None)
     region = read_region(
