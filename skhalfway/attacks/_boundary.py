@@ -63,7 +63,7 @@ class Nearest:
     def offer(self, z: NDArray[Any], rows: Rows, *, anyway: bool = False) -> NDArray[np.bool_]:
         """Keep the points that win and are nearer than the ones before, or ``anyway``; tell which win."""
         region = self.problem.region
-        kept = region.keep(z, rows)
+        kept = region.keep(z, rows, full=True)
         won = self.problem.won(self.problem.model.predict(kept), rows)
         distances = region.distance(kept, rows)
         before = self.distances[rows]

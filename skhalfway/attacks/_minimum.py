@@ -53,7 +53,7 @@ class MinimumAttack:
                     field.flatten()
                 nearest.shorten(batch.rows)
         if len(left):
-            X_adv[left], distances[left] = rest.region.keep(nearest.z), nearest.distances
+            X_adv[left], distances[left] = rest.region.keep(nearest.z, full=True), nearest.distances
         return Outcome(X_adv, distances=distances, at_any_budget=True)
 
 

@@ -104,7 +104,7 @@ class Surrogate:
             )
             task = Problem(substitute, flat, problem.labels, problem.n_classes, problem.targeted)
             z = pgd(self.settings).run(task, rng).X_adv.reshape(region.X.shape)
-            X_adv[left] = region.keep(z[left], left)
+            X_adv[left] = region.keep(z[left], left, full=True)
         share, rest = divmod(int(queries.n_asked.sum()), n)
         return Outcome(X_adv, share + (np.arange(n) < rest))
 
