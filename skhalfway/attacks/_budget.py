@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from sklearn.exceptions import NotFittedError
 
 from skhalfway._checks import LARGEST, check_length
+from skhalfway._text import shown
 from skhalfway.attacks._constraints import Header
 
 EPS_UNITS = ("input", "std", "range")
@@ -24,15 +25,17 @@ def check_eps(eps: Any, *, infinite: bool) -> None:
             check_length("eps", eps)
         return
     if isinstance(eps, Mapping) or hasattr(eps, "to_dict"):
-        each: list[tuple[Any, Any]] = [(repr(name), value) for name, value in eps.items()]
+        each: list[tuple[Any, Any]] = [(shown(name), value) for name, value in eps.items()]
     elif isinstance(eps, (list, tuple, np.ndarray)):
         # as objects, which numpy neither turns into one another nor wants of one length
         each = list(enumerate(np.asarray(eps, dtype=object).ravel()))
     else:
-        raise ValueError(f"eps must be a finite number > 0, or one number >= 0 for each feature, got {eps!r}")
+        raise ValueError(
+            f"eps must be a finite number > 0, or one number >= 0 for each feature, got {shown(eps)}"
+        )
     for name, value in each:
         if not isinstance(value, Real) or isinstance(value, bool) or value < 0 or not value <= _MOST:
-            raise ValueError(f"eps of column {name} must be a finite number >= 0, got {value!r}")
+            raise ValueError(f"eps of column {name} must be a finite number >= 0, got {shown(value)}")
 
 
 def spread_of(X: NDArray[Any], eps_unit: str) -> NDArray[np.float64] | None:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skhalfway._inputs import round_towards
+from skhalfway._text import brief
 from skhalfway._vectors import lengths
 from skhalfway.attacks._constraints import Rules
 
@@ -58,7 +59,10 @@ def to_valid(
 
 
 def _called(projection: Any, trial: NDArray[Any], X: NDArray[Any]) -> NDArray[Any]:
-    made = np.asarray(projection(trial.copy(), X.copy()))
+    try:
+        made = np.asarray(projection(trial.copy(), X.copy()))
+    except Exception as error:
+        raise ValueError(f"constraints.projection raised {type(error).__name__}: {brief(error)}") from error
     if made.shape != X.shape or made.dtype.kind not in "iuf":
         raise ValueError(
             f"constraints.projection must return numbers of the shape it got, {X.shape}; "

@@ -13,6 +13,7 @@ from sklearn.neural_network import MLPClassifier
 from torch import nn
 
 from skhalfway._checks import check_integer, check_length
+from skhalfway._text import shown
 from skhalfway.attacks._gradient import pgd
 from skhalfway.attacks._problem import Outcome, Problem
 from skhalfway.attacks._queries import Queries
@@ -43,7 +44,7 @@ class _Scale:
         return (points - self.centre) / self.width
 
 
-class _Logits(nn.Module):
+class Substitute(nn.Module):
     """A substitute's logits in the source's classes, of which it may have seen some only."""
 
     def __init__(self, model: Model, scale: _Scale, seen: NDArray[np.intp], n_classes: int) -> None:
@@ -95,6 +96,7 @@ class Surrogate:
         X_adv, left = region.X.copy(), np.flatnonzero(np.isinf(queries.distances))
         if not len(left):
             return Outcome(X_adv, queries.n_asked)
+        remarks: tuple[str, ...] = ()
         with problem.model.evaluating():
             substitute = self._distil(queries, rng)
         if substitute is not None:
@@ -103,10 +105,12 @@ class Surrogate:
                 queries.x0, region.eps, region.norm, low=queries.low, high=queries.high, free=movable
             )
             task = Problem(substitute, flat, problem.labels, problem.n_classes, problem.targeted)
-            z = pgd(self.settings).run(task, rng).X_adv.reshape(region.X.shape)
-            X_adv[left] = region.keep(z[left], left, full=True)
+            made = pgd(self.settings).run(task, rng)
+            assert made.faults is not None
+            remarks = made.faults.remarks("attack_params['estimator'] takes another substitute")
+            X_adv[left] = region.keep(made.X_adv.reshape(region.X.shape)[left], left, full=True)
         share, rest = divmod(int(queries.n_asked.sum()), n)
-        return Outcome(X_adv, share + (np.arange(n) < rest))
+        return Outcome(X_adv, share + (np.arange(n) < rest), remarks=remarks)
 
     def _distil(self, queries: Queries, rng: np.random.RandomState) -> Model | None:
         """The substitute; None where the source gave one answer to all that was asked."""
@@ -150,7 +154,8 @@ class Surrogate:
         model = as_model(estimator.fit(scale(points), answers))
         if not model.has_gradient:
             raise TypeError(f"attack_params['estimator'] must have a gradient, but {model.why_black_box}")
-        return as_model(_Logits(model, scale, seen, n_classes), classes=np.arange(n_classes))
+        logits = Substitute(model, scale, seen, n_classes)
+        return as_model(logits, classes=np.arange(n_classes), output="logits")
 
     @staticmethod
     def _signs(
@@ -184,5 +189,5 @@ def surrogate(
     if step is not None:
         check_length("attack_params['step']", step)
     if estimator is not None and not hasattr(estimator, "fit"):
-        raise ValueError(f"attack_params['estimator'] must be None or a classifier, got {estimator!r}")
+        raise ValueError(f"attack_params['estimator'] must be None or a classifier, got {shown(estimator)}")
     return Surrogate(settings, estimator, int(n_rounds), None if step is None else float(step))

@@ -15,6 +15,8 @@ from skhalfway.models._tree_parsers import tree_ensemble
 
 if TYPE_CHECKING:
     from skhalfway.attacks._problem import Problem, Settings
+    from skhalfway.models import Model
+    from skhalfway.models._tree_arrays import TreeEnsemble
 
 
 @dataclass(frozen=True)
@@ -32,13 +34,7 @@ class TreeAttack:
     def run(self, problem: Problem, rng: np.random.RandomState) -> Outcome:
         """Attack all samples."""
         region, model = problem.region, problem.model
-        try:
-            ensemble = tree_ensemble(model.estimator)
-        except NotDifferentiableError as error:
-            raise TypeError(
-                f"attack='tree' needs a decision tree or an ensemble of them, but {error}; "
-                "attack='auto' attacks any source"
-            ) from None
+        ensemble = trees_of(model)
         shape, n = region.X.shape, len(region)
         low, high = (np.broadcast_to(bound, shape) for bound in region.limits())
         if region.carried is not None:
@@ -63,6 +59,17 @@ class TreeAttack:
         valid, X_adv, distances = region.keep_found(points.reshape(shape))
         won = problem.won(model.predict(valid))
         return Outcome(X_adv, distances=np.where(won, distances, np.inf), at_any_budget=True)
+
+
+def trees_of(model: Model) -> TreeEnsemble:
+    """The source's trees; TypeError where it is not made of any."""
+    try:
+        return tree_ensemble(model.estimator)
+    except NotDifferentiableError as error:
+        raise TypeError(
+            f"attack='tree' needs a decision tree or an ensemble of them, but {error}; "
+            "attack='auto' attacks any source"
+        ) from None
 
 
 def tree(settings: Settings, n_starts: int = 10) -> TreeAttack:

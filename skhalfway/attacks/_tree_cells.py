@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from skhalfway.models._tree_parsers import TreeEnsemble
+from skhalfway.models._tree_arrays import TreeEnsemble
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.intp]
@@ -29,6 +29,8 @@ class Cells:
         Feature of each slot.
     bottom, top : arrays of shape (n_slots,)
         Smallest and largest value of each slot, in the coarser float type of the data's and the library's.
+    is_empty : bool array of shape (n_slots,)
+        Where all values of a slot count as missing.
     numeric : bool array of shape (n_nodes,)
         Whether a node splits numbers.
     rank : int array of shape (n_nodes,)
@@ -55,11 +57,14 @@ class Cells:
         n_cells = np.array([len(edges) + 1 for edges in self._edges])
         self.first, self.last = np.cumsum(n_cells) - n_cells, np.cumsum(n_cells) - 1
         self.feature = np.repeat(np.arange(n_features), n_cells)
+        is_missing = ensemble.is_missing
         bottom = np.concatenate([[down, *np.nextafter(edges, up)] for edges in self._edges])
         top = np.concatenate([[*edges, up] for edges in self._edges])
         # a number that stands for a missing value is none
-        self.bottom = np.where(bottom == ensemble.missing, np.nextafter(bottom, up), bottom).astype(float)
-        self.top = np.where(top == ensemble.missing, np.nextafter(top, down), top).astype(float)
+        first, last = (type_(ensemble.missing + d * ensemble.missing_within) for d in (-1, 1))
+        self.bottom = np.where(is_missing(bottom), np.nextafter(last, up), bottom).astype(float)
+        self.top = np.where(is_missing(top), np.nextafter(first, down), top).astype(float)
+        self.is_empty = self.bottom > self.top
 
         self._parent = np.full(len(threshold), -1)
         splits = np.flatnonzero(ensemble.feature >= 0)
@@ -75,7 +80,7 @@ class Cells:
         """Cell of each value, shape (n_samples, n_features); -1 where it is missing."""
         x = x.astype(self.ensemble.dtype)
         cells = np.stack([np.searchsorted(edges, x[:, f]) for f, edges in enumerate(self._edges)], axis=1)
-        return np.where(np.isnan(x) | (x == self.ensemble.missing), -1, cells)
+        return np.where(self.ensemble.is_missing(x), -1, cells)
 
     def boxes(self, leaves: Ints) -> Ints:
         """First and last cells of each feature in leaves, shape (2, n_leaves, n_features)."""

@@ -68,6 +68,7 @@ class TreeTask:
         value, x = self.value(row, feature, cell), self.x[row, feature]
         length = np.abs(value - x) / self.unit[feature]
         fits = (value >= self.low[row, feature]) & (value <= self.high[row, feature])
+        fits &= ~self.cells.is_empty[self.cells.first[feature] + cell]
         price = np.where(fits, length**2 if self.norm == 2 else length, np.inf)
         return np.where(self.home[row, feature] < 0, 0.0, price)
 

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from skhalfway.attacks._tree_cells import Bools, Cells, Floats, Ints
 from skhalfway.attacks._tree_moves import TreeTask
-from skhalfway.models._tree_parsers import TreeEnsemble
+from skhalfway.models._tree_arrays import TreeEnsemble
 
 # trees times samples, and leaves times features times samples, that are looked at together
 _TREES_AT_ONCE, _BOXES_AT_ONCE = 2**15, 2**22

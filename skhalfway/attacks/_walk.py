@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from skhalfway._checks import check_integer, check_length
+from skhalfway._checks import check_bool, check_integer, check_length
 from skhalfway._vectors import lengths
 from skhalfway.attacks._queries import Queries
 
@@ -101,6 +101,5 @@ def check_walk(n_directions: Any, radius: Any, sparse: Any) -> tuple[int, float,
     """Raise for what no walk could do."""
     check_integer("attack_params['n_directions']", n_directions)
     check_length("attack_params['radius']", radius)
-    if not isinstance(sparse, (bool, np.bool_)):
-        raise ValueError(f"attack_params['sparse'] must be True or False, got {sparse!r}")
+    check_bool("attack_params['sparse']", sparse)
     return int(n_directions), float(radius), bool(sparse)

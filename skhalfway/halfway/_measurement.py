@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
+from skhalfway._checks import check_choice
 from skhalfway._intervals import ConfidenceInterval, check_level, percentile_interval, ratio
-from skhalfway._text import short, table
+from skhalfway._text import short, shown, table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -224,8 +225,7 @@ class HalfwayMeasurement:
         ValueError
             If ``level`` or ``of`` is out of range.
         """
-        if of not in _FIGURES:
-            raise ValueError(f"of must be one of {list(_FIGURES)}, got {of!r}")
+        check_choice("of", of, _FIGURES)
         check_level(level)
         n_pairs = len(self.pairs)
         rng = np.random.RandomState(0)
@@ -272,7 +272,7 @@ class HalfwayMeasurement:
             }
             return pd.DataFrame(columns, index=pd.Index(self.names, name="model"))
         if of != "pairs":
-            raise ValueError(f"of must be 'models' or 'pairs', got {of!r}")
+            raise ValueError(f"of must be 'models' or 'pairs', got {shown(of)}")
         i, j = np.triu_indices(len(self.names), 1)
         columns = {"counted": (self.counted[i] & self.counted[j]).sum(axis=1)}
         for name in ("agreement", "boundary_distance"):
@@ -305,8 +305,7 @@ class HalfwayMeasurement:
         from skhalfway.halfway import AgreementDisplay, CrossingsDisplay
 
         displays: dict[str, Any] = {"crossings": CrossingsDisplay, "agreement": AgreementDisplay}
-        if kind not in displays:
-            raise ValueError(f"kind must be one of {list(displays)}, got {kind!r}")
+        check_choice("kind", kind, displays)
         return displays[kind].from_measurement(self, **kwargs)
 
     def _medians(self) -> NDArray[np.float64]:

@@ -10,10 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import NotFittedError, UndefinedMetricWarning
-from sklearn.utils import _safe_indexing, check_random_state, column_or_1d
+from sklearn.utils import _safe_indexing
 
-from skhalfway._checks import check_integer
+from skhalfway._checks import check_integer, check_random_state
 from skhalfway._inputs import check_labels
+from skhalfway._readable import read_labels
+from skhalfway._text import shown
 from skhalfway.halfway._measurement import agreement, deviation
 from skhalfway.halfway._points import read_points
 from skhalfway.halfway._recorder import Recorder
@@ -105,7 +107,7 @@ class TrainingHistory:
             array.setflags(write=False)
             object.__setattr__(self, name, array)
         if (np.diff(self.epochs) <= 0).any():
-            raise ValueError(f"epochs must increase, got {self.epochs.tolist()}")
+            raise ValueError(f"epochs must increase, got {shown(self.epochs)}")
         if self.counted.shape != self.crossings.shape or np.isnan(self.crossings[self.counted]).any():
             raise ValueError(
                 "counted must have the shape of crossings, and be true only where there is a crossing"
@@ -271,8 +273,8 @@ def halfway_history(
     check_integer("n_epochs", n_epochs)
     check_integer("batch_size", batch_size)
     points = read_points(BaseEstimator(), X, reset=True)
-    y = column_or_1d(y)
-    model = _fitted(estimator)
+    y = read_labels(y, len(points))
+    data, model = X if hasattr(X, "columns") else points, _fitted(estimator)
     classes = np.unique(y) if model is None else model.classes_
     assert classes is not None
     labels = check_labels(y, classes, len(points))
@@ -284,7 +286,7 @@ def halfway_history(
         order = rng.permutation(len(y))
         for begin in range(0, len(y), batch_size):
             rows = order[begin : begin + batch_size]
-            estimator.partial_fit(_safe_indexing(X, rows), y[rows], classes=classes)
+            estimator.partial_fit(_safe_indexing(data, rows), y[rows], classes=classes)
             if not recorder.epochs and batch_size < len(y):
                 recorder.record(as_model(estimator), batch_size / len(y))
         if epoch % every == 0 or epoch == n_epochs:

@@ -13,8 +13,9 @@ from torch import nn
 from torch.func import functional_call, jacrev, vmap
 
 from skhalfway._blocks import blocks
-from skhalfway.models import as_model
-from skhalfway.models._torch import device_of, dtype_of, evaluation_mode, two_columns
+from skhalfway.models import to_module
+from skhalfway.models._torch import device_of, dtype_of, two_columns
+from skhalfway.models._views import switched
 
 
 def fisher_diagonal(module: nn.Module, X: NDArray[Any]) -> dict[str, torch.Tensor]:
@@ -32,7 +33,7 @@ def fisher_diagonal(module: nn.Module, X: NDArray[Any]) -> dict[str, torch.Tenso
 
     derivatives = vmap(jacrev(log_probabilities, has_aux=True), in_dims=(None, 0))
     totals = {name: torch.zeros_like(weight) for name, weight in weights.items()}
-    with evaluation_mode(module), torch.no_grad():
+    with switched(module), torch.no_grad():
         n_classes = two_columns(module(x[:1])).shape[1]
         n_values = n_classes * sum(weight.numel() for weight in weights.values())
         for block in blocks(len(x), n_values):
@@ -60,8 +61,7 @@ class ElasticWeights:
 
     def consolidate(self, net: Any, X: NDArray[Any]) -> None:
         """Hold the net where it is now, as the task of these samples needs it."""
-        module = as_model(net).module
-        assert module is not None
+        module = to_module(net)
         weights = _trained(module)
         if not all(weight.isfinite().all() for weight in weights.values()):
             raise ValueError(
@@ -78,8 +78,7 @@ class ElasticWeights:
         if not self._stiffness:
             yield
             return
-        module = as_model(net).module
-        assert module is not None
+        module = to_module(net)
         weights = _trained(module).items()
         hooks = [weight.register_hook(partial(self._pulled, name, weight)) for name, weight in weights]
         try:

@@ -15,6 +15,7 @@ from sklearn.exceptions import UndefinedMetricWarning
 
 from skhalfway._checks import check_integer, check_positive
 from skhalfway._intervals import ratio
+from skhalfway._text import shown
 from skhalfway.inspection._curves import Curves
 from skhalfway.inspection._curves_display import CurvesDisplay
 from skhalfway.inspection._labelled import check_net_labels, check_repeats
@@ -82,7 +83,8 @@ class ForgettingCurve(Curves):
         chance = np.array(self.chance, dtype=float)
         if list(accuracy) != list(self.values) or chance.shape != (n,):
             raise ValueError(
-                f"accuracy needs the names of values, {list(self.values)}, and chance a value for each task"
+                f"accuracy needs the names of values, {shown(list(self.values))}, and chance a value for "
+                "each task"
             )
         for value in accuracy.values():
             if value.shape != (n, n, self.n_repeats):
@@ -138,7 +140,7 @@ class ForgettingCurve(Curves):
             If there is no such task.
         """
         if task not in range(len(self.x)):
-            raise ValueError(f"task must be an integer from 0 to {len(self.x) - 1}, got {task!r}")
+            raise ValueError(f"task must be an integer from 0 to {len(self.x) - 1}, got {shown(task)}")
         return TaskCurve(self.x, {name: value[:, task] for name, value in self.accuracy.items()})
 
 
@@ -257,7 +259,7 @@ def forgetting_curve(
     check_integer("batch_size", batch_size)
     check_repeats(estimator, n_repeats)
     if not isinstance(memory, Real) or isinstance(memory, bool) or not 0 < memory <= 1:
-        raise ValueError(f"memory must be a share in (0, 1], got {memory!r}")
+        raise ValueError(f"memory must be a share in (0, 1], got {shown(memory)}")
     check_positive("strength", strength)
     read, classes = read_tasks(tasks)
     check_net_labels(estimator, classes)
@@ -286,7 +288,7 @@ def _check_estimator(estimator: Any, remedy: str | Sequence[str] | None) -> list
     remedies = [] if remedy is None else [remedy] if isinstance(remedy, str) else list(remedy)
     unknown = [name for name in remedies if name not in _REMEDIES]
     if unknown or len(set(remedies)) < len(remedies):
-        raise ValueError(f"remedy must be None, or any of {list(_REMEDIES)}, each once; got {remedy!r}")
+        raise ValueError(f"remedy must be None, or any of {list(_REMEDIES)}, each once; got {shown(remedy)}")
     check_kind(estimator)
     name = type(estimator).__name__
     if counts_as_fitted(estimator):

@@ -11,6 +11,7 @@ from sklearn.ensemble import AdaBoostClassifier, BaggingClassifier, StackingClas
 from torch import nn
 
 from skhalfway._inputs import positions
+from skhalfway._text import shown
 from skhalfway.models._linear import dense_layer
 from skhalfway.models._registry import register_module, to_module
 from skhalfway.models._responses import (
@@ -55,7 +56,7 @@ def voting(estimator: VotingClassifier) -> nn.Module:
     kept = [i for i, (_, member) in enumerate(estimator.estimators) if member != "drop"]
     members = []
     for i, member in zip(kept, estimator.estimators_, strict=True):
-        with naming(f"member {estimator.estimators[i][0]!r} of the VotingClassifier"):
+        with naming(f"member {shown(estimator.estimators[i][0])} of the VotingClassifier"):
             soft = estimator.voting == "soft"
             members.append(branch(log_probability(member) if soft else vote(member, STEEPNESS)))
     return Mean(members, None if estimator.weights is None else np.asarray(estimator.weights)[kept])
@@ -112,7 +113,7 @@ def stacking(estimator: StackingClassifier, respond: Callable[[Any], nn.Module])
     columns = []
     names = [name for name, member in estimator.estimators if member != "drop"]
     for name, member, method in zip(names, estimator.estimators_, estimator.stack_method_, strict=True):
-        with naming(f"member {name!r} of the StackingClassifier"):
+        with naming(f"member {shown(name)} of the StackingClassifier"):
             columns.append(branch(*_stacked(member, method)))
     if estimator.passthrough:
         columns.append(branch(nn.Identity()))

@@ -22,10 +22,13 @@ from torch.utils.checkpoint import checkpoint
 from skhalfway.models._linear import tensor
 from skhalfway.models._registry import register_module
 from skhalfway.models._responses import branch, log_probability, naming
-from skhalfway.models._tree_parsers import TreeEnsemble, boosted_trees, join, tree_ensemble
+from skhalfway.models._tree_arrays import TreeEnsemble, join
+from skhalfway.models._tree_parsers import tree_ensemble
+from skhalfway.models._trees_sklearn import boosted_trees
 
 # log-odds of a split that is not soft: by category, of a missing value, very far from the threshold
 _CERTAIN = 1e4
+_NEXT_TO_ZERO = 1e-30
 # nodes times samples, computed at once (a cache holds them), and kept for the gradient (24 bytes each)
 _AT_ONCE, _KEPT = 2**21, 2**24
 
@@ -79,7 +82,12 @@ class SoftTrees(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         parts = x.split(max(1, _AT_ONCE // len(self.side)))
         if torch.is_grad_enabled() and len(x) * len(self.side) > _KEPT:
-            return torch.cat([checkpoint(self._logits, part, use_reentrant=False) for part in parts])
+            return torch.cat(
+                [
+                    checkpoint(self._logits, part, use_reentrant=False, preserve_rng_state=False)
+                    for part in parts
+                ]
+            )
         return torch.cat([self._logits(part) for part in parts])
 
     def _logits(self, x: torch.Tensor) -> torch.Tensor:
@@ -134,11 +142,13 @@ class SoftSplits(nn.Module):
         self, ensemble: TreeEnsemble, splits: NDArray[np.float64], by_category: list[Categories]
     ) -> None:
         super().__init__()
-        self.missing = ensemble.missing
+        self.missing, self.missing_within = ensemble.missing, ensemble.missing_within
         feature, threshold, missing_left = splits.T
         scale = _spread(feature, threshold)
-        # where thresholds are values of the data, half of a soft split's samples would take the wrong side
-        edge = threshold + (-1e-3 if ensemble.strict else 1e-3) * scale
+        # where thresholds are values of the data, half of a soft split's samples would take the wrong side;
+        # LightGBM parts 0, a common value, from what is smaller by a threshold next to it
+        below = ensemble.strict | ((threshold < 0) & (threshold > -_NEXT_TO_ZERO))
+        edge = threshold + np.where(below, -1e-3, 1e-3) * scale
         self.register_buffer("feature", torch.from_numpy(feature.astype(np.int64)))
         self.register_buffer("threshold", tensor(edge)[:, None])
         self.register_buffer("scale", tensor(scale)[:, None])
@@ -147,7 +157,7 @@ class SoftSplits(nn.Module):
 
     def forward(self, x: torch.Tensor, temperature: float) -> torch.Tensor:
         if self.missing == self.missing:
-            x = x.masked_fill(x == self.missing, torch.nan)
+            x = x.masked_fill((x - self.missing).abs() <= self.missing_within, torch.nan)
         odds = (self.threshold - x.T.index_select(0, self.feature)) / (temperature * self.scale)
         if x.isnan().any():
             odds = torch.where(odds.isnan(), self.of_missing, odds)
@@ -163,15 +173,16 @@ class Categories(nn.Module):
     known: torch.Tensor
     odds: torch.Tensor
 
-    def __init__(self, column: int, known: Any, goes_left: Any) -> None:
+    def __init__(self, column: int, known: Any, goes_left: Any, category_of: str) -> None:
         super().__init__()
-        self.column = column
+        self.column, self.category_of = column, category_of
         self.register_buffer("known", tensor(known))
         self.register_buffer("odds", tensor(np.where(goes_left, _CERTAIN, -_CERTAIN)).T.contiguous())
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        match = x[:, self.column, None] == self.known
-        match = torch.cat([match, ~match.any(dim=1, keepdim=True)], dim=1)
+        x = x[:, self.column, None]
+        match = (getattr(torch, self.category_of)(x) if self.category_of else x) == self.known
+        match = torch.cat([match, ~match.any(dim=1, keepdim=True) & ~x.isnan(), x.isnan()], dim=1)
         return (match.to(self.odds.dtype) @ self.odds).T
 
 
@@ -188,8 +199,9 @@ def soft_splits(ensemble: TreeEnsemble) -> tuple[SoftSplits, NDArray[np.intp], i
         nodes = np.flatnonzero((ensemble.feature == column) & (ensemble.category_row >= 0))
         number[nodes] = n_splits + np.arange(len(nodes))
         n_splits += len(nodes)
-        goes_left = ensemble.goes_left[ensemble.category_row[nodes], : len(known) + 1]
-        by_category.append(Categories(column, known, goes_left))
+        goes_left = ensemble.goes_left[ensemble.category_row[nodes]]
+        goes_left = np.hstack([goes_left[:, : len(known)], goes_left[:, -2:]])
+        by_category.append(Categories(column, known, goes_left, ensemble.category_of))
     return SoftSplits(ensemble, splits, by_category), number, n_splits
 
 

@@ -22,7 +22,8 @@ from skhalfway.attacks._tree_cells import Cells
 from skhalfway.attacks._tree_moves import TreeTask
 from skhalfway.attacks._trees import nearest_adversarial
 from skhalfway.models import as_model
-from skhalfway.models._tree_parsers import Tree, join, tree_ensemble
+from skhalfway.models._tree_arrays import Tree, join
+from skhalfway.models._tree_parsers import tree_ensemble
 
 NORMS = [np.inf, 2, 1]
 each_norm = pytest.mark.parametrize("norm", NORMS)

@@ -317,7 +317,7 @@ def test_gradients_that_are_not_finite():
         ({"train_size": 2.0}, ValueError, "train_size"),
         ({"y": np.full(150, 9)}, ValueError, r"not among the classes \[0, 1, 2\]: \[9\]"),
         ({"X_train": X[:, 1:]}, ValueError, "X has 4 features.*expecting 3"),
-        ({"X_train": X[1:]}, ValueError, "inconsistent numbers of samples"),
+        ({"X_train": X[1:]}, ValueError, "one label per sample"),
         ({"estimator": nn.Linear(4, 3)}, TypeError, "a Linear cannot be; give.*skorch"),
         ({"estimator": FrozenEstimator(GaussianNB().fit(X, Y))}, TypeError, "a FrozenEstimator cannot be"),
         ({"estimator": GaussianNB}, TypeError, "make one"),

@@ -304,7 +304,7 @@ def test_images_and_names_for_labels(digits: Any) -> None:
             "y_test holds labels that are not",
         ),
         (MultinomialNB(), [(X, 0 * Y, X, 0 * Y)] * 2, {}, ValueError, "at least 2 classes in all, got"),
-        (MultinomialNB(), [PAIRS[0], (X, Y[:9], X, Y)], {}, ValueError, "inconsistent numbers of samples"),
+        (MultinomialNB(), [PAIRS[0], (X, Y[:9], X, Y)], {}, ValueError, "one label per sample"),
         (MultinomialNB(), PAIRS, {"n_epochs": 0}, ValueError, "n_epochs must be an integer >= 1"),
         (MultinomialNB(), PAIRS, {"batch_size": 0}, ValueError, "batch_size must be an integer >= 1"),
         (MultinomialNB(), PAIRS, {"memory": 0}, ValueError, r"memory must be a share in \(0, 1\], got 0"),

@@ -3,13 +3,11 @@
 import pickle
 import warnings
 from copy import deepcopy
-from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
-from scipy.special import expit, softmax
 from sklearn.base import clone
 from sklearn.dummy import DummyClassifier
 from sklearn.ensemble import (
@@ -97,14 +95,6 @@ def trained(load):
     return get
 
 
-def probabilities(outputs, ensemble, name=""):
-    if ensemble.probabilities:
-        return outputs
-    if name.endswith("one vs all"):
-        return expit(outputs)
-    return softmax(np.hstack([0 * outputs, outputs]) if outputs.shape[1] == 1 else outputs, axis=1)
-
-
 def off_the_data(X):
     return np.vstack([X, X + np.random.default_rng(0).normal(scale=0.2, size=X.shape), 3 * X])
 
@@ -118,7 +108,7 @@ def test_arrays_are_the_librarys_trees(name, data, trained, load):
     # XGBoost adds up float32
     atol = 2e-6 if name.startswith("XGBoost") else 1e-12
     np.testing.assert_allclose(
-        probabilities(outputs, ensemble, name), classifier.predict_proba(X), atol=atol, rtol=0
+        ensemble.response.probability(ensemble.sums(X)), classifier.predict_proba(X), atol=atol, rtol=0
     )
     np.testing.assert_array_equal(classifier.classes_[ensemble.predict(X)], np.ravel(classifier.predict(X)))
     # LightGBM divides a forest's sum for probabilities only
@@ -217,60 +207,6 @@ def test_class_without_a_leaf(load):
     assert (logits[:, 2] < -700).all()
 
 
-def with_missing(X, share=0.2):
-    X = X.copy()
-    X[np.random.default_rng(0).uniform(size=X.shape) < share] = np.nan
-    return X
-
-
-MISSING = {
-    **{
-        name: lambda name=name: clone(SKLEARN[name])
-        for name in ("tree", "forest", "extra trees", "histogram boosting")
-    },
-    "XGBoost": _xgboost,
-    "LightGBM": _lightgbm,
-    "CatBoost": _catboost,
-    "CatBoost, largest": lambda: _catboost(nan_mode="Max"),
-}
-
-
-@pytest.mark.parametrize("seen", [True, False], ids=["", "not seen before"])
-@pytest.mark.parametrize("name", MISSING)
-def test_missing_values(name, seen, load):
-    X, y = load("iris")
-    if not seen and (name.startswith("CatBoost") or name in ("tree", "forest", "extra trees")):
-        pytest.skip("refuses nan that it has not seen")
-    X_nan = with_missing(X)
-    classifier = MISSING[name]().fit(X_nan if seen else X, y)
-    ensemble = tree_ensemble(classifier)
-    np.testing.assert_allclose(
-        probabilities(ensemble.outputs(X_nan), ensemble, name), classifier.predict_proba(X_nan), atol=1e-6
-    )
-    module = to_module(classifier)
-    x = torch.from_numpy(X_nan).requires_grad_()
-    (gradient,) = torch.autograd.grad(module(x)[:, 0].sum(), x)
-    assert (gradient[x.isnan()] == 0).all()
-    assert torch.isfinite(gradient).all()
-    assert (gradient[~x.isnan()] != 0).any()
-    module.temperature = 1e-5
-    agrees = as_model(module).predict(X_nan) == np.ravel(classifier.predict(X_nan))
-    assert agrees.mean() >= 0.99
-
-
-def test_a_number_that_means_missing(load):
-    X, y = load("digits")
-    classifier = _xgboost(missing=0.0).fit(X, y)
-    ensemble, module = tree_ensemble(classifier), to_module(classifier)
-    np.testing.assert_allclose(
-        probabilities(ensemble.outputs(X), ensemble), classifier.predict_proba(X), atol=1e-6
-    )
-    as_number = replace(ensemble, missing=np.nan)
-    assert (np.abs(as_number.outputs(X) - ensemble.outputs(X)) > 0.1).any()
-    module.temperature = 1e-5
-    assert (as_model(module).predict(X) == classifier.predict(X)).mean() >= 0.99
-
-
 def mixed_data(n=400):
     """Numbers, categories as text and as numbers, the columns in no order; nan and None among them."""
     rng = np.random.default_rng(0)
@@ -309,28 +245,6 @@ def test_categories_of_histogram_boosting(share):
     assert (gradient[~np.isnan(codes[:, 0]), 0] != 0).any()
 
 
-def test_categories_that_are_numbers():
-    """By column number, in HistGradientBoosting and in LightGBM, unknown and missing ones among them."""
-    frame, y = mixed_data()
-    X = frame[["size", "a", "b"]].to_numpy()
-    strange = X.copy()
-    strange[::3, 0] = 77
-    lightgbm = _lightgbm(min_child_samples=5, min_data_per_group=5, cat_smooth=1, cat_l2=0)
-    fitted = [
-        HistGradientBoostingClassifier(categorical_features=[0], max_iter=20).fit(X, y),
-        lightgbm.fit(X, y, categorical_feature=[0]),
-    ]
-    for classifier in fitted:
-        ensemble = tree_ensemble(classifier)
-        assert (ensemble.category_row >= 0).any()
-        for samples in (X, strange):
-            np.testing.assert_allclose(
-                probabilities(ensemble.outputs(samples), ensemble, ""),
-                classifier.predict_proba(samples),
-                atol=1e-12,
-            )
-
-
 @pytest.mark.parametrize("loss", ["log_loss", "exponential"])
 @pytest.mark.parametrize("data", ["breast", "iris"])
 def test_boosting_from_an_estimator(data, loss, load, check_gradient):
@@ -366,8 +280,18 @@ def test_early_stopping(make, load):
         early.fit(X[::2], y[::2], eval_set=[(X[1::2], y[1::2])])
     ensemble = tree_ensemble(early)
     assert 0 < len(ensemble.roots) < 60
-    proba = probabilities(ensemble.outputs(X), ensemble)
+    proba = ensemble.response.probability(ensemble.sums(X))
     np.testing.assert_allclose(proba, early.predict_proba(X), atol=1e-6)
+
+
+def test_raw_logits_of_xgboost_are_taken_for_probabilities(load):
+    X, y = load("breast")
+    classifier = _xgboost(objective="binary:logitraw").fit(X, y)
+    ensemble, own = tree_ensemble(classifier), classifier.predict(X)
+    np.testing.assert_array_equal(ensemble.predict(X), own)
+    assert ((ensemble.outputs(X)[:, 0] > -0.5) != own).any()
+    with pytest.raises(NotDifferentiableError, match="logitraw' gives no probabilities"):
+        ensemble.response.probability(ensemble.sums(X))
 
 
 def test_probability_threshold_of_catboost(load):
@@ -395,13 +319,9 @@ def _fit_categories(classifier, **fit_params):
 
 REFUSED = {
     "several outputs": lambda: DecisionTreeClassifier().fit([[0], [1]], [[0, 1], [1, 0]]),
-    "booster='dart'": lambda: _fit(_xgboost(booster="dart")),
     "booster='gblinear'": lambda: _fit(_xgboost(booster="gblinear", device="cpu")),
     "objective='binary:hinge'": lambda: _fit(_xgboost(objective="binary:hinge")),
-    "splits by category": lambda: _fit_categories(_xgboost(enable_categorical=True)),
     "linear_tree": lambda: _fit(_lightgbm(linear_tree=True)),
-    "zero_as_missing": lambda: _fit(_lightgbm(zero_as_missing=True)),
-    "pandas categories": lambda: _fit_categories(_lightgbm()),
     "objective='cross_entropy'": lambda: _fit(_lightgbm(objective="cross_entropy")),
     "features that are not numbers": lambda: _fit_categories(_catboost(), cat_features=["a"]),
 }
