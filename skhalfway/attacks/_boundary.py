@@ -68,7 +68,7 @@ class Nearest:
     def offer(self, z: NDArray[Any], rows: Rows, *, anyway: bool = False) -> NDArray[np.bool_]:
         """Keep the points that win and are nearer than the ones before, or ``anyway``; tell which win."""
         region = self.problem.region
-        kept = region.keep(z, rows)
+        kept = region.keep(z, rows, full=True)
         won = self.problem.won(self.problem.model.predict(kept), rows)
         distances = region.distance(kept, rows)
         before = self.distances[rows]
@@ -85,7 +85,7 @@ class Nearest:
         Those inside stay as they won: with less room, whole numbers and categories may be rounded otherwise.
         """
         inside = self.distances < region.eps * (1 - 16 * float(np.finfo(region.X.dtype).eps))
-        return np.where(inside.reshape(-1, *[1] * (self.X.ndim - 1)), self.X, region.keep(self.z))
+        return np.where(inside.reshape(-1, *[1] * (self.X.ndim - 1)), self.X, region.keep(self.z, full=True))
 
     def shorten(self, rows: Rows) -> None:
         """Walk back from each point straight to its sample, as far as it wins, by bisection."""

@@ -111,4 +111,4 @@ def _attack(
         return [*(run(region).X_adv for region in smaller), outcome.X_adv], outcome
     z = largest.to_z(outcome.X_adv)
     inside = outcome.distances.reshape(-1, *[1] * (z.ndim - 1))
-    return [np.where(inside <= region.eps, outcome.X_adv, region.keep(z)) for region in regions], outcome
+    return [np.where(inside <= region.eps, outcome.X_adv, region.keep(z, full=True)) for region in regions], outcome
