@@ -47,7 +47,7 @@ MASKS: dict[str, Callable[[nn.Module, torch.Tensor], torch.Tensor]] = {
     "inputs rounded to quarters": lambda net, x: net(torch.round(x * 4) / 4),
     "inputs rounded to eighths": lambda net, x: net(torch.round(x * 8) / 8),
     "inputs made integers": lambda net, x: net((x * 16 + 0.5).long().to(x) / 16 + 0 * x),
-    "softmax of 10,000 times the logits": lambda net, x: (1e4 * net(x)).softmax(1),
+    "twice the softmax of 10,000 times the logits": lambda net, x: 2 * (1e4 * net(x)).softmax(1),
     "logits rounded": lambda net, x: torch.round(net(x)) + 0 * x.sum(1, keepdim=True),
     "rippled inputs": lambda net, x: net(x + 0.02 * torch.sin(1e4 * x)),
     "gradients through clipped inputs": lambda net, x: net((x * 1e3).clamp(0, 1) * 1e-6 + x.detach()),

@@ -110,5 +110,6 @@ def _attack(
     if not outcome.at_any_budget or outcome.distances is None:
         return [*(run(region).X_adv for region in smaller), outcome.X_adv], outcome
     z = largest.to_z(outcome.X_adv)
-    inside = outcome.distances.reshape(-1, *[1] * (z.ndim - 1))
-    return [np.where(inside <= region.eps, outcome.X_adv, region.keep(z, full=True)) for region in regions], outcome
+    far = outcome.distances.reshape(-1, *[1] * (z.ndim - 1))
+    each = [np.where(far <= region.eps, outcome.X_adv, region.keep(z, full=True)) for region in regions]
+    return each, outcome

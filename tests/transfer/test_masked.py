@@ -51,13 +51,14 @@ MASKS: dict[str, Forward] = {
     "squeezed": lambda net, x: net(torch.round(x * 4) / 4),
     "integers": lambda net, x: net((x * 16 + 0.5).long().to(x) / 16 + 0 * x),
     "rounded outputs": lambda net, x: torch.round(net(x)) + 0 * x.sum(dim=1, keepdim=True),
-    "saturated": lambda net, x: (1e4 * net(x)).softmax(dim=1),
+    "saturated": lambda net, x: 2 * (1e4 * net(x)).softmax(dim=1),
     "rippled": lambda net, x: net(x + 0.02 * torch.sin(1e4 * x)),
 }
 # nothing is hidden here, whatever it looks like
 OPEN: dict[str, Forward] = {
     "large logits": lambda net, x: 1e4 * net(x),
     "softmax": lambda net, x: net(x).softmax(dim=1).log(),
+    "saturated softmax": lambda net, x: (1e4 * net(x)).softmax(dim=1),
     "clipped": lambda net, x: net(x.clamp(0, 1)),
 }
 
