@@ -28,7 +28,10 @@ CONDITIONS = {
     "source_fooled": "samples that source and target both classify correctly and that fool the source",
     "all": "all samples",
 }
-MASKED = "* gradients possibly masked: other attacks fool this source more often than its own does"
+MASKED = (
+    "* gradients possibly masked: other attacks fool this source more often than its own does, so its "
+    "rates and the mean are too low"
+)
 
 
 def read_masked(masked: Any, n: int) -> NDArray[np.bool_] | None:

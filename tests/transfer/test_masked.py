@@ -284,7 +284,10 @@ MASKED = TransferMatrix(
 
 
 def test_a_masked_source_is_marked_wherever_it_is_shown() -> None:
-    legend = "* gradients possibly masked: other attacks fool this source more often than its own does"
+    legend = (
+        "* gradients possibly masked: other attacks fool this source more often than its own does, so its "
+        "rates and the mean are too low"
+    )
     *_, head, first, second, last = repr(MASKED).splitlines()
     assert first.startswith("net ") and second.startswith("tree * ") and last == legend
     # aligned: each cell lies around the middle of its column
