@@ -140,8 +140,8 @@ class Field:
         return margins, slope if self.free is None else slope * self.free
 
     def flat(self) -> NDArray[np.bool_]:
-        """Whether the gradient at each sample is exactly 0."""
-        return ~self._followed(*self.logits(self.x0))[1].any(dim=1).cpu().numpy()
+        """Whether the gradient at each sample, by what may change, is exactly 0."""
+        return ~self.slope(*self.logits(self.x0))[1].any(dim=1).cpu().numpy()
 
     def _followed(
         self, x: torch.Tensor, logits: torch.Tensor, rival: torch.Tensor | None = None, *, again: bool = False

@@ -28,6 +28,8 @@ class Faults:
     ----------
     source : str
         What to call the source.
+    partly : bool
+        Whether some values never change; gradients by them lead nowhere.
     not_finite : bool ndarray of shape (n_samples,)
         True where a gradient had values that are nan or infinite.
     flat : bool ndarray of shape (n_samples,)
@@ -35,8 +37,8 @@ class Faults:
         steps would not have led on.
     """
 
-    def __init__(self, n: int, source: str) -> None:
-        self.source = source
+    def __init__(self, n: int, source: str, *, partly: bool = False) -> None:
+        self.source, self.partly = source, partly
         self.not_finite = np.zeros(n, dtype=bool)
         self.flat = np.ones(n, dtype=bool)
 
@@ -69,7 +71,7 @@ class Faults:
 
     def spread(self, rows: NDArray[np.intp], n: int) -> Faults:
         """The faults of ``n`` samples of which these are some; the others have none."""
-        faults = Faults(n, self.source)
+        faults = Faults(n, self.source, partly=self.partly)
         faults.flat[:] = False
         faults.flat[rows], faults.not_finite[rows] = self.flat, self.not_finite
         return faults
@@ -91,9 +93,10 @@ class Faults:
             found.append(Finding("gradient", "warning", message, close_by))
         if self.many_flat:
             unknown = ", nan or infinite" if (self.flat & self.not_finite).any() else ""
+            where = " in all columns that may change" if self.partly else ""
             message = (
-                f"{self.source} has a gradient of exactly 0{unknown} on {self.flat.sum()} of {n} samples, so "
-                "an attack by gradient cannot move them"
+                f"{self.source} has a gradient of exactly 0{unknown}{where} on {self.flat.sum()} of {n} "
+                "samples, so an attack by gradient cannot move them"
             )
             found.append(Finding("gradient", "warning", message, advice))
         return tuple(found)

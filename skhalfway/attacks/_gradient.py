@@ -91,8 +91,10 @@ class Batch:
         return derivative(self.model, logits, x, self.slope(logits), again=False), logits
 
     def look_back(self, gradient: torch.Tensor, logits: torch.Tensor) -> None:
-        """Note which samples have not won where no gradient leads on."""
+        """Note which samples have not won, may change, and where no gradient by what may change leads on."""
         stuck = ~gradient.flatten(1).any(dim=1) & ~(self.margins(logits) > 0)
+        if self.ball.free is not None:
+            stuck &= self.ball.free.flatten(1).any(dim=1)
         self.faults.flat[self.rows] &= stuck.cpu().numpy()
 
     def margins(self, logits: torch.Tensor, rival: torch.Tensor | None = None) -> torch.Tensor:
@@ -159,10 +161,10 @@ class GradientAttack:
         size = -size if batch.targeted else size
         for step in range(self.n_steps):
             gradient, logits = batch.gradient(x)
-            if step == self.n_steps - 1:
-                batch.look_back(gradient, logits)
             if ball.free is not None:
                 gradient.mul_(ball.free)
+            if step == self.n_steps - 1:
+                batch.look_back(gradient, logits)
             if self.decay:
                 gradient.div_(lengths(gradient, 1).clamp_min_(torch.finfo(x.dtype).tiny))
                 momentum = gradient if momentum is None else momentum.mul_(self.decay).add_(gradient)
@@ -181,7 +183,7 @@ class GradientAttack:
         # all that a longer step adds is the rounding of what the ball cuts off it
         size = min(size, region.eps / torch.finfo(dtype_of(model.module)).eps ** 0.5)
         X_adv, best = region.X.copy(), np.full(len(region), -np.inf)
-        faults = Faults(len(region), type(model.estimator).__name__)
+        faults = Faults(len(region), type(model.estimator).__name__, partly=region.free is not None)
         with model.evaluating():
             for restart in range(settings.n_restarts):
                 at_random = settings.random_start or restart > 0

@@ -48,7 +48,8 @@ class MinimumAttack:
             left = np.flatnonzero(~problem.won(problem.model.predict(region.X)))
             rest = problem.take(left)
             nearest = Nearest(replace(rest, region=replace(rest.region, eps=np.inf)))
-            of_rest = Faults(len(left), type(model.estimator).__name__)
+            partly = region.free is not None
+            of_rest = Faults(len(left), type(model.estimator).__name__, partly=partly)
             for batch in batches(nearest.problem, model, self.settings, of_rest):
                 field = Field(batch, nearest, region.norm)
                 flat = field.flat()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 from scipy.stats import binom
 
 from skhalfway.attacks._gradient import fgsm
+from skhalfway.attacks._parameters import KINDS
 from skhalfway.attacks._second_opinion import fooled_by_queries
+from skhalfway.attacks._square import square
 
 if TYPE_CHECKING:
     from skhalfway.attacks._problem import Problem, Settings
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
 LEVEL = 0.05  # share of the sources that are doubted by chance, where all attacks are equally strong
 # least and most samples, and one of how many: what they cost is in benchmarks/second_opinion.md
 N_LEAST, N_MOST, ONE_OF = 32, 64, 4
+# where the own attack fools less than this share, so many samples are searched with so many queries for each
+LOW, N_SEARCHED, N_QUERIES = 0.25, 24, 200
 
 
 @dataclass(frozen=True)
@@ -68,6 +72,9 @@ def chance(gained: int, lost: int) -> float:
 def ask_with_queries(problem: Problem, X_adv: NDArray[Any], settings: Settings) -> Opinion | None:
     """Opinion of few queries on a small sample, or None where it has no objection to the own attack.
 
+    Where the own attack fools few, some samples get more queries, by the Square attack: a gradient that is
+    not 0 and yet of no use hides behind it what a step or two do not find.
+
     ``X_adv`` is what the own attack made. First come the samples that it failed on: what queries gain there
     may already be too little, whatever they lose elsewhere.
     """
@@ -79,9 +86,17 @@ def ask_with_queries(problem: Problem, X_adv: NDArray[Any], settings: Settings) 
         return None
     rng = np.random.RandomState(0)
 
+    searched = own.mean() < LOW and problem.region.norm in KINDS["square"].norms
+
     def fooled(some: NDArray[np.intp]) -> NDArray[np.bool_]:
         part = problem.take(some)
-        return fooled_by_queries(part, fgsm(settings).run(part, rng).X_adv, rng)
+        found = fooled_by_queries(part, fgsm(settings).run(part, rng).X_adv, rng)
+        left = np.flatnonzero(~found)[:N_SEARCHED]
+        if searched and len(left):
+            rest = part.take(left)
+            made = square(replace(settings, max_queries=N_QUERIES)).run(rest, rng).X_adv
+            found[left] = rest.won(rest.model.predict(made))
+        return found
 
     gained = missed[fooled(missed)]
     if chance(len(gained), 0) >= LEVEL / 2:

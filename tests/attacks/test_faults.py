@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from sklearn.datasets import load_digits
 from torch import nn
 
-from skhalfway import AdversarialGenerator
+from skhalfway import AdversarialGenerator, Constraints
 from skhalfway.attacks._parameters import KINDS
 from skhalfway.halfway import loss_gradient
-from skhalfway.models import ModelWarning
+from skhalfway.models import ModelWarning, as_model
 
 KNOWN = [(name, norm) for name, kind in KINDS.items() if kind.gradient for norm in kind.norms]
 every_attack = pytest.mark.parametrize(("attack", "norm"), KNOWN)
@@ -274,3 +274,37 @@ def test_gradients_that_are_measured_are_those_of_attacks() -> None:
     """A cut graph is said in the same words where gradients are the figure itself."""
     with pytest.raises(TypeError, match="Faulty gives outputs that torch cannot follow back to its inputs"):
         loss_gradient(Faulty("no_grad"), X, np.zeros(6, dtype=int))
+
+
+class HalfRounded(nn.Module):
+    """A linear classifier that has a gradient by its first column alone."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = Faulty("none").linear
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.linear(torch.cat([x[:, :1], torch.round(8 * x[:, 1:]) / 8], dim=1))
+
+
+# why the first column may not change
+FIXED: dict[str, dict[str, Any]] = {
+    "immutable": {"constraints": Constraints(immutable=[0])},
+    "no budget": {"eps": [0.0, 0.4, 0.4, 0.4]},
+}
+
+
+@pytest.mark.parametrize("reason", FIXED)
+@every_attack
+def test_a_gradient_by_what_never_changes_is_none(attack: str, norm: float, reason: str) -> None:
+    given = {"attack": attack, "norm": norm, "eps": 0.4} | FIXED[reason]
+    with pytest.warns(ModelWarning, match="exactly 0 in all columns that may change on"):
+        AdversarialGenerator(HalfRounded(), **given).generate(X)
+
+
+def test_automatic_attacks_ask_where_only_fixed_columns_have_a_gradient() -> None:
+    generator = AdversarialGenerator(HalfRounded(), eps=0.4, random_state=0, **FIXED["immutable"])
+    with pytest.warns(ModelWarning, match="attacks these by 'hopskipjump' instead"):
+        X_adv = generator.generate(X)
+    model = as_model(HalfRounded())
+    assert (model.predict(X_adv) != model.predict(X)).any() and (X_adv[:, 0] == X[:, 0]).all()

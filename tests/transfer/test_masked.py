@@ -165,7 +165,7 @@ def test_honest_models_of_iris_are_not_doubted(iris, norm: float) -> None:
 
 
 def test_a_weak_attack_is_no_masked_gradient(net, samples) -> None:
-    with pytest.warns(ModelWarning, match="the attack is too weak for it; attack='pgd' with n_restarts=5"):
+    with pytest.warns(ModelWarning, match="the attack is too weak here, and attack='pgd' with n_restarts=5"):
         matrix = scorer({"net": net, "again": net}, max_iter=1, step_size=1e-3).transfer(*samples)
     assert not matrix.masked.any()
 
@@ -182,7 +182,7 @@ def test_one_opinion_for_a_curve_and_for_robust_accuracy(net, digits, samples) -
     with pytest.warns(ModelWarning, match="model 'hidden'.* may be masked"):
         curve = judged.transfer_curve(*samples, eps=[0.05, 0.15])
     assert curve.masked.tolist() == [True, False]
-    assert repr(curve).endswith("their own attack is too weak: hidden")
+    assert "their own attack is too weak: hidden\nwarning: hidden: attack='pgd' fools it on" in repr(curve)
     title = curve.plot().ax_.get_title()
     assert title == "gradients possibly masked (*): hidden"
     assert "from hidden *" in curve.plot(target="lr").ax_.get_legend().get_texts()[0].get_text()
@@ -218,7 +218,7 @@ def test_equal_attacks_are_doubted_no_more_often_than_the_level(n_models: int) -
             rng.randint(2, size=(n_models, n_models, n)),
             rng.randint(2, size=(n_models, n)),
         )
-        others = ask_others(0, names, labels, labels, control, adversarial)
+        others = ask_others(0, names, labels, labels, control, adversarial[None])
         own, asked = adversarial[0, 0, :64] == 1, rng.randint(2, size=64) == 1
         queries = Opinion("", 64, own.sum(), np.flatnonzero(asked & ~own), (own & ~asked).sum())
         doubted += objection(queries, others) is not None
@@ -230,7 +230,9 @@ def test_others_are_compared_on_samples_that_both_were_tried_on() -> None:
     labels, clean = np.array([[0, 0, 0, 0, 0], [0, 0, 1, 0, 0]]), np.zeros((2, 5), dtype=int)
     clean[0, 4] = 1  # wrong before, so it says nothing
     adversarial = np.array([[[0, 1, 0, 1, 1]] * 2, [[1, 0, 1, -1, 1]] * 2])
-    noise, other = ask_others(0, ("a", "b"), labels, clean, np.array([[1, 1, 1, 0, 0]] * 2), adversarial)
+    noise, other = ask_others(
+        0, ("a", "b"), labels, clean, np.array([[1, 1, 1, 0, 0]] * 2), adversarial[None]
+    )
     assert (noise.n, noise.own, noise.gained.tolist(), noise.lost) == (4, 2, [0, 2], 1)
     # the third was to leave another label, the fourth was not made
     assert (other.n, other.own, other.gained.tolist(), other.lost) == (2, 1, [0], 1)
