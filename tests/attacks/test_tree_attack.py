@@ -424,12 +424,12 @@ def test_moves_know_the_exact_scores(name):
     # points some way off the samples
     cells = grid.of(np.clip(X + np.random.default_rng(0).normal(size=X.shape), low, high))
     row = np.arange(len(X))
-    here, moves = task.moves(row, cells, np.full(X.shape, np.inf))
+    here, _, moves = task.moves(row, cells, np.full(X.shape, np.inf))
     np.testing.assert_allclose(
         here, task.margin(row, ensemble.outputs(task.points(cells)) * scale_of(ensemble)), atol=1e-9
     )
     cheapest = {}
-    for i, feature, cell, margin in zip(*moves, strict=True):
+    for i, feature, cell, margin, _ in zip(*moves, strict=True):
         if not np.isfinite(task.price(i, feature, cell)):
             continue
         there = cells.copy()
