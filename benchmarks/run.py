@@ -377,6 +377,13 @@ were interrupted.
 
 asks whether shallow layers are homogeneous and deep ones diverse, whether that goes with vulnerability, and
 whether networks whose codes agree fall together: [codes.md](codes.md).
+
+## Tests that notice a weaker attack
+
+    tox run -e mutants
+
+draws 200 small changes of the core modules, and counts those that the tests notice:
+[mutants.md](mutants.md).
 """
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import argparse
 import time
+from argparse import ArgumentParser, ArgumentTypeError
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
+
+N_IMAGES, N_DIGITS, N_TRAIN = 1797, 10, 1000
 
 LEGEND = """\
 Row: the source, the model that is attacked. Column: the target, the model that the samples are tried on.
@@ -93,7 +95,7 @@ def demo(output: Path, *, eps: float = 0.15, n_samples: int = 100, seed: int = 0
     start = time.perf_counter()
     X, y = load_digits(return_X_y=True)
     X_train, X_test, y_train, y_test = train_test_split(
-        X / 16, y, train_size=1000, test_size=n_samples, stratify=y, random_state=seed
+        X / 16, y, train_size=N_TRAIN, test_size=n_samples, stratify=y, random_state=seed
     )
     models = untrained_models(seed)
     for name in (bar := tqdm(models, desc="train", unit="model")):
@@ -114,6 +116,39 @@ def demo(output: Path, *, eps: float = 0.15, n_samples: int = 100, seed: int = 0
     print(f"Took {time.perf_counter() - start:.0f} s")
 
 
+def figure_file(text: str) -> Path:
+    """A file that a figure can be written to; checked before there is a figure."""
+    from matplotlib.figure import Figure
+
+    path, known = Path(text), sorted(Figure().canvas.get_supported_filetypes())
+    if path.suffix[1:].lower() not in known:
+        raise ArgumentTypeError(f"{path} must end in one of {', '.join(f'.{end}' for end in known)}")
+    new = not path.exists()
+    try:
+        with path.open("ab"):
+            pass
+    except OSError as error:
+        raise ArgumentTypeError(f"{path} cannot be written: {error.strerror}") from error
+    if new:
+        path.unlink()
+    return path
+
+
+def budget(text: str) -> float:
+    """A finite number > 0."""
+    eps = float(text)
+    if not 0 < eps < np.inf:
+        raise ArgumentTypeError(f"must be a finite number > 0, got {text}")
+    return eps
+
+
+def number_of_images(text: str) -> int:
+    """At least one image of each digit, and no more than are left beside the training images."""
+    if not N_DIGITS <= int(text) <= N_IMAGES - N_TRAIN:
+        raise ArgumentTypeError(f"must be from {N_DIGITS} to {N_IMAGES - N_TRAIN}, got {text}")
+    return int(text)
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line.
 
@@ -122,12 +157,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     arguments : sequence of str, default=None
         None: those of the process.
     """
-    parser = argparse.ArgumentParser(prog="python -m skhalfway", description="Which models fall together?")
+    parser = ArgumentParser(prog="python -m skhalfway", description="Which models fall together?")
     commands = parser.add_subparsers(dest="command", required=True)
     command = commands.add_parser("demo", help="train eight classifiers on digits and show their matrix")
-    command.add_argument("--output", type=Path, default=Path("transfer_matrix.png"), help="heat map (PNG)")
-    command.add_argument("--eps", type=float, default=0.15, help="budget per pixel, pixels in [0, 1]")
-    command.add_argument("--samples", type=int, default=100, help="number of test images to attack")
+    command.add_argument("--output", type=figure_file, default="transfer_matrix.png", help="heat map")
+    command.add_argument("--eps", type=budget, default=0.15, help="budget per pixel, pixels in [0, 1]")
+    command.add_argument("--samples", type=number_of_images, default=100, help="test images to attack")
     options = parser.parse_args(arguments)
     # batches this small gain nothing from threads, and lose much where the processor is busy
     with threadpool_limits(1):

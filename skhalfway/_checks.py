@@ -1,22 +1,97 @@
-"""Numbers that users hand in."""
+"""Parameters that users hand in."""
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn import utils
+
+from skhalfway._text import brief, shown
+
+# longest change that anything is asked to make: its square, and what models make of it, are still float32
+LARGEST = 1e18
 
 
 def check_integer(name: str, value: Any, least: int = 1) -> None:
     if not isinstance(value, Integral) or isinstance(value, bool) or value < least:
-        raise ValueError(f"{name} must be an integer >= {least}, got {value!r}")
+        raise ValueError(f"{name} must be an integer >= {least}, got {shown(value)}")
 
 
 def check_positive(name: str, value: Any) -> None:
-    if not isinstance(value, Real) or isinstance(value, bool) or not 0 < float(value) < np.inf:
-        raise ValueError(f"{name} must be a finite number > 0, got {value!r}")
+    # compared as it is, for the largest integers are no floats
+    if not isinstance(value, Real) or isinstance(value, bool) or value <= 0 or not value < np.inf:
+        raise ValueError(f"{name} must be a finite number > 0, got {shown(value)}")
+
+
+def check_choice(name: str, value: Any, allowed: Collection[str]) -> None:
+    if not isinstance(value, str) or value not in allowed:
+        raise ValueError(f"{name} must be one of {list(allowed)}, got {shown(value)}")
+
+
+def check_norm(norm: Any, allowed: Collection[float]) -> None:
+    if not isinstance(norm, Real) or isinstance(norm, bool) or norm not in allowed:
+        *most, last = ("np.inf" if each == np.inf else str(each) for each in allowed)
+        raise ValueError(f"norm must be {', '.join(most)} or {last}, got {shown(norm)}")
+
+
+def check_size(name: str, size: Any) -> None:
+    whole = isinstance(size, Integral) and not isinstance(size, bool) and int(size) >= 1
+    fraction = isinstance(size, Real) and not isinstance(size, Integral) and 0 < float(size) < 1
+    if not (whole or fraction):
+        raise ValueError(f"{name} must be an integer >= 1 or a fraction in (0, 1), got {shown(size)}")
+
+
+def check_bool(name: str, value: Any) -> None:
+    if not isinstance(value, (bool, np.bool_)):
+        raise ValueError(f"{name} must be True or False, got {shown(value)}")
+
+
+def check_jobs(n_jobs: Any, verbose: Any = 0) -> None:
+    whole = isinstance(n_jobs, Integral) and not isinstance(n_jobs, bool)
+    if n_jobs is not None and (not whole or n_jobs == 0):
+        raise ValueError(f"n_jobs must be None or an integer, -1 for all processors; got {shown(n_jobs)}")
+    if not isinstance(verbose, Integral) or verbose < 0:
+        raise ValueError(f"verbose must be an integer >= 0, got {shown(verbose)}")
+
+
+def check_device(device: Any) -> None:
+    """Raise for what names no device of this machine; None is wherever the weights lie."""
+    if device is None:
+        return
+    import torch
+
+    try:
+        torch.zeros(1, device=torch.device(device)).cpu()
+    except (RuntimeError, AssertionError, ImportError, TypeError, ValueError) as error:
+        raise ValueError(
+            f"device={shown(device)} is none that this machine computes on: {brief(error, 120)}; pass "
+            "'cpu' or None"
+        ) from error
+
+
+def check_random_state(random_state: Any) -> np.random.RandomState:
+    """As scikit-learn's, with a short message."""
+    try:
+        return utils.check_random_state(random_state)
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"{shown(random_state)} cannot be used to seed; random_state must be None, an integer from 0 to "
+            "2**32 - 1 or a numpy.random.RandomState"
+        ) from error
+
+
+def check_length(name: str, value: Any) -> None:
+    """Raise for what is no length of a change, or one that models cannot compute with."""
+    check_positive(name, value)
+    if value > LARGEST:
+        raise ValueError(
+            f"{name} must be at most {LARGEST:g} (many models compute in float32, which ends at 3.4e38), "
+            f"got {shown(value)}; scale the data"
+        )
 
 
 def ascending_integers(name: str, values: Any, *, or_one: bool = False) -> NDArray[np.int_]:
@@ -24,5 +99,5 @@ def ascending_integers(name: str, values: Any, *, or_one: bool = False) -> NDArr
     array = np.array(values, ndmin=int(or_one))
     if array.ndim != 1 or not len(array) or array.dtype.kind not in "iu" or (np.diff(array) <= 0).any():
         allowed = "an integer or ascending integers" if or_one else "ascending integers"
-        raise ValueError(f"{name} must be {allowed}, got {values!r}")
+        raise ValueError(f"{name} must be {allowed}, got {shown(values)}")
     return array

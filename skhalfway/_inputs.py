@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterable
 from functools import cached_property
 from hashlib import blake2b
@@ -11,8 +10,13 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.base import BaseEstimator
 from sklearn.utils import check_array
+from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import validate_data
+
+from skhalfway._readable import as_table, is_missing, is_tensor, read_labels
+from skhalfway._text import shown
 
 FLOATS = [np.float64, np.float32, np.float16]
 
@@ -27,39 +31,78 @@ def category_codes(values: Iterable[Any]) -> NDArray[np.float64]:
 
 
 def _category_code(value: Any) -> float:
-    # pandas' NA compares to nothing
-    if value is None or type(value).__name__ == "NAType" or value != value:
+    if is_missing(value):
         return float("nan")
     if isinstance(value, (bool, np.bool_, Real)):
         return float(value)
     return float(int.from_bytes(blake2b(str(value).encode(), digest_size=8).digest(), "big") >> 12)
 
 
-def _is_tensor(X: Any) -> bool:
-    torch = sys.modules.get("torch")
-    return torch is not None and isinstance(X, torch.Tensor)
-
-
-def read_samples(estimator: Any, X: Any, *, reset: bool) -> NDArray[Any]:
+def read_samples(estimator: Any, X: Any, *, reset: bool, name: str = "X") -> NDArray[Any]:
     """Check samples of shape (n_samples, n_features), or images of any more axes.
 
     Returns a float array; integers become float64. The number of features and
     their names are kept on ``estimator`` (``reset``) or compared with what it
     keeps.
     """
-    if _is_tensor(X):
-        if str(X.dtype) == "torch.bfloat16":
-            raise TypeError("X is a tensor of bfloat16, which numpy has not; convert it with X.float()")
-        X = X.detach().cpu().numpy()
+    table = as_table(X, name)
+    frame = Frame.of(table)
+    if frame is not None:
+        table = frame.numbers(table)
+    checks: dict[str, Any] = {"dtype": FLOATS, "allow_nd": True, "ensure_all_finite": False}
+    # The first axis of an image holds channels: only rows have a width to compare.
+    if not reset and getattr(table, "ndim", 2) > 2:
+        array = check_array(table, **checks, estimator=estimator, input_name=name)
+    else:
+        array = validate_data(estimator, table, **checks, reset=reset)
+    # whether a missing value is an error is the source's to say, as it is asked to predict
+    check_finite(array, name, allow_nan=True)
+    # torch takes no negative strides, such as those of X[::-1]
+    return np.ascontiguousarray(array)
+
+
+def read_numbers(X: Any, *, name: str = "X") -> NDArray[Any]:
+    """Samples, no value missing, that belong to no estimator; rows, or images of any more axes."""
+    check_no_categories(X, name)
+    array = check_array(
+        as_table(X, name), dtype=FLOATS, allow_nd=True, ensure_all_finite=False, input_name=name
+    )
+    check_finite(array, name)
+    return array
+
+
+def read_rows(X: Any, *, reader: Any = None, reset: bool = True, name: str = "X") -> NDArray[Any]:
+    """Samples of shape (n_samples, n_features), no value missing, in float64 or float32."""
+    check_no_categories(X, name)
+    reader = BaseEstimator() if reader is None else reader
+    array = read_samples(reader, X, reset=reset, name=name)
+    if array.ndim > 2:
+        raise ValueError(
+            f"{name} must hold rows, got shape {array.shape}; pass {name}.reshape({len(array)}, -1)"
+        )
+    check_finite(array, name)
+    return array.astype(np.float32) if array.dtype == np.float16 else array
+
+
+def check_no_categories(X: Any, name: str = "X", what: str = "this is for numbers") -> None:
+    """Raise for a DataFrame with columns of anything else; ``what`` says why."""
     frame = Frame.of(X)
     if frame is not None:
-        X = frame.numbers(X)
-    # whether a missing value is an error is the source's to say, as it is asked to predict
-    checks: dict[str, Any] = {"dtype": FLOATS, "allow_nd": True, "ensure_all_finite": "allow-nan"}
-    # The first axis of an image holds channels: only rows have a width to compare.
-    if not reset and getattr(X, "ndim", 2) > 2:
-        return check_array(X, **checks, estimator=estimator, input_name="X")
-    return validate_data(estimator, X, **checks, reset=reset)
+        raise ValueError(
+            f"{name} has columns of categories, {shown(list(frame.names))}, and {what}; encode them as "
+            "numbers, or leave them out"
+        )
+
+
+def check_finite(X: NDArray[Any], name: str = "X", *, allow_nan: bool = False) -> None:
+    """Raise for an infinite value and, unless they are allowed, for a missing one; say where."""
+    if 0 in X.shape[1:]:
+        raise ValueError(f"samples of {name} must have features, got shape {X.shape}")
+    finite = np.isfinite(X) | np.isnan(X) if allow_nan else np.isfinite(X)
+    if not finite.all():
+        place = np.unravel_index(int((~finite).argmax()), X.shape)
+        what = "NaN" if np.isnan(X[place]) else "infinity"
+        raise ValueError(f"Input {name} contains {what}, in {name}[{', '.join(map(str, place))}]")
 
 
 class Frame:
@@ -115,10 +158,13 @@ class Frame:
 
 
 def _holds_categories(column: Any) -> bool:
-    from pandas.api.types import infer_dtype, is_bool_dtype, is_datetime64_any_dtype, is_numeric_dtype
+    from pandas.api.types import infer_dtype, is_bool_dtype, is_numeric_dtype
 
-    if is_datetime64_any_dtype(column.dtype) or getattr(column.dtype, "kind", "") == "m":
-        raise TypeError(f"column {column.name!r} holds times; turn them into numbers")
+    kind = getattr(column.dtype, "kind", "O")
+    if kind in "mM":
+        raise TypeError(f"column {shown(column.name)} holds times; turn them into numbers")
+    if kind == "c":
+        raise ValueError(f"Complex data not supported: column {shown(column.name)}; pass its real part")
     if is_bool_dtype(column.dtype):
         return True
     if column.dtype != object:
@@ -130,7 +176,13 @@ def _coded(column: Any) -> tuple[NDArray[np.float64], NDArray[np.intp], Any]:
     """Codes in ascending order (a missing value last), the place of each row among them, a value of each."""
     import pandas as pd
 
-    place, seen = pd.factorize(column, use_na_sentinel=False)
+    try:
+        place, seen = pd.factorize(column, use_na_sentinel=False)
+    except TypeError as error:
+        raise TypeError(
+            f"column {shown(column.name)} holds values such as {shown(column.iloc[0])}, which are neither "
+            "numbers nor categories"
+        ) from error
     codes, first, rank = np.unique(category_codes(seen), return_index=True, return_inverse=True)
     rows = pd.Series(place).drop_duplicates()
     values = column.iloc[rows.index[np.argsort(rows.to_numpy())]]
@@ -142,7 +194,7 @@ def container_of(X: Any) -> Callable[[NDArray[Any]], Any]:
 
     Where a column must be rounded it is rounded towards X: a distance never grows.
     """
-    if _is_tensor(X):
+    if is_tensor(X):
         import torch
 
         return lambda array: torch.from_numpy(array).to(X.device)
@@ -179,25 +231,35 @@ def round_towards(values: NDArray[Any], anchor: NDArray[Any], dtype: Any) -> NDA
 def positions(labels: Any, classes: NDArray[Any]) -> NDArray[np.intp]:
     """Index in ``classes`` of each label; -1 where it is not there."""
     labels = np.asarray(labels)
+    if labels.dtype == object:
+        labels = np.asarray(labels.tolist())
+    if labels.dtype == object or (labels.dtype.kind in "biuf") != (classes.dtype.kind in "biuf"):
+        # numbers and strings do not sort together
+        return np.full(labels.shape, -1, dtype=np.intp)
     order = np.argsort(classes)
     place = np.searchsorted(classes, labels, sorter=order)
     found = order[np.minimum(place, len(order) - 1)]
     return np.where(classes[found] == labels, found, -1)
 
 
+def read_targets(y: Any, n_samples: int, *, name: str = "y") -> NDArray[Any]:
+    """Labels to learn from, one per sample: any classes, no continuous numbers."""
+    labels = read_labels(y, n_samples, name=name)
+    check_classification_targets(labels)
+    return labels
+
+
 def check_labels(y: Any, classes: NDArray[Any], n_samples: int, *, name: str = "y") -> NDArray[np.intp]:
     """Class indices of labels, one per sample."""
-    y = np.asarray(y.detach().cpu() if _is_tensor(y) else y)
-    if y.ndim == 2 and y.shape[1] == 1:
-        y = y[:, 0]
-    if y.shape != (n_samples,):
-        raise ValueError(f"{name} must hold one label per sample, shape ({n_samples},); got shape {y.shape}")
-    # numbers and strings do not sort together
-    indices = positions(y, classes) if (y.dtype.kind in "biuf") == (classes.dtype.kind in "biuf") else None
-    if indices is None or (indices < 0).any():
-        strange = y if indices is None else y[indices < 0]
+    labels = read_labels(y, n_samples, name=name)
+    if classes.dtype == object:
+        classes = np.array(classes.tolist())
+    # numbers and texts do not sort together
+    kinds = {"number" if array.dtype.kind in "biuf" else array.dtype.kind for array in (labels, classes)}
+    indices = positions(labels, classes) if len(kinds) == 1 else np.full(n_samples, -1)
+    if (indices < 0).any():
         raise ValueError(
-            f"{name} holds labels that are not among the classes {classes.tolist()}: "
-            f"{np.unique(strange)[:5].tolist()}"
+            f"{name} holds labels that are not among the classes {shown(classes)}: "
+            f"{shown(np.unique(labels[indices < 0])[:5])}"
         )
     return indices

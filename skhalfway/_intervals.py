@@ -9,6 +9,12 @@ from numpy.typing import NDArray
 from scipy.stats import norm as normal
 from scipy.stats import t as student
 
+from skhalfway._text import shown
+
+# bootstraps and normal approximations of fewer are too narrow: in simulations their 95 % held 60 to 90 % of
+# the time, with two or three alike even never
+FEWEST = 10
+
 
 class ConfidenceInterval(NamedTuple):
     """Lower and upper ends, each an array like the rates or a number."""
@@ -41,15 +47,19 @@ def wilson_interval(count: Any, total: Any, level: float = 0.95) -> ConfidenceIn
     return ConfidenceInterval(low, high)
 
 
-def percentile_interval(values: NDArray[np.float64], level: float = 0.95) -> ConfidenceInterval:
-    """The middle ``level`` of bootstrap replicates (axis 0), nan where all are.
+def percentile_interval(
+    values: NDArray[np.float64], level: float = 0.95, *, n: Any = np.inf
+) -> ConfidenceInterval:
+    """The middle ``level`` of bootstrap replicates (axis 0); nan where all are, or ``n`` is too few.
+
+    ``n`` is how many observations each value of a replicate is drawn from.
 
     Efron & Tibshirani, "An introduction to the bootstrap", 1993, section 13.3.
     """
     check_level(level)
     tail = (1 - level) / 2
     # nanquantile warns of what is nan throughout
-    known = ~np.isnan(values).all(axis=0)
+    known = ~np.isnan(values).all(axis=0) & (np.asarray(n) >= FEWEST)
     ends = np.full((2, *values.shape[1:]), np.nan)
     if known.any():
         ends[:, known] = np.nanquantile(values[:, known], [tail, 1 - tail], axis=0)
@@ -70,4 +80,4 @@ def t_interval(values: NDArray[np.float64], level: float = 0.95) -> ConfidenceIn
 
 def check_level(level: float) -> None:
     if not 0 < level < 1:
-        raise ValueError(f"level must be between 0 and 1, got {level!r}")
+        raise ValueError(f"level must be between 0 and 1, got {shown(level)}")

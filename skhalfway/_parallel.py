@@ -1,20 +1,131 @@
-"""Jobs side by side, with a progress bar."""
+"""Jobs side by side, with a progress bar; when one fails or the user interrupts, all stop first."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import threading
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from sklearn.utils.parallel import Parallel
+from sklearn.utils.parallel import Parallel, delayed
+
+_OF_THREAD = threading.local()  # crew: whom the thread works for
+
+
+class Stopped(BaseException):
+    """Raised in a thread whose work is no longer wanted; a model's ``except Exception`` does not catch it."""
+
+
+class _Crew:
+    """The jobs of one call, in threads of this process."""
+
+    def __init__(self, *, here: bool = True) -> None:
+        self.here = here
+        self._outer = getattr(_OF_THREAD, "crew", None) if here else None
+        self._changed = threading.Condition()
+        self._stopped = False
+        self._n_running = 0
+
+    @property
+    def stopped(self) -> bool:
+        return self._stopped or (self._outer is not None and self._outer.stopped)
+
+    def stop(self) -> None:
+        self._stopped = True
+
+    def join(self) -> None:
+        """Return when no job runs any more."""
+        with self._changed:
+            while self._n_running:
+                self._changed.wait()
+
+    def add(self, change: int) -> None:
+        with self._changed:
+            self._n_running += change
+            self._changed.notify_all()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # joblib ends other processes itself
+        return _Crew._elsewhere, ()
+
+    @staticmethod
+    def _elsewhere() -> _Crew:
+        return _Crew(here=False)
+
+
+def pause() -> None:
+    """Raise where the caller's work is no longer wanted; models call it whenever they are asked."""
+    crew = getattr(_OF_THREAD, "crew", None)
+    if crew is not None and crew.stopped:
+        raise Stopped
+
+
+class _Failure:
+    """What a job raised, carried out of its thread: a pool loses what is no Exception."""
+
+    def __init__(self, error: BaseException) -> None:
+        self.error = error
+
+
+class _Job:
+    """A function that stops with its crew."""
+
+    def __init__(self, function: Callable[..., Any], crew: _Crew) -> None:
+        self._function, self._crew = function, crew
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        crew, outer = self._crew, getattr(_OF_THREAD, "crew", None)
+        crew.add(1)
+        _OF_THREAD.crew = crew
+        try:
+            pause()
+            return self._function(*args, **kwargs)
+        except BaseException as error:
+            if isinstance(error, KeyboardInterrupt) or not crew.here:
+                raise
+            crew.stop()
+            return _Failure(error)
+        finally:
+            _OF_THREAD.crew = outer
+            crew.add(-1)
 
 
 def side_by_side(
-    jobs: Iterable[Any], n: int, *, n_jobs: int | None, verbose: int, what: str, unit: str, prefer: str
+    jobs: Iterable[Any],
+    n: int,
+    *,
+    n_jobs: int | None,
+    verbose: int = 0,
+    what: str = "",
+    unit: str = "job",
+    prefer: str = "threads",
 ) -> Iterator[Any]:
-    """Results of delayed calls, in their order; ``prefer`` threads or processes."""
-    results = Parallel(n_jobs=n_jobs, prefer=prefer, return_as="generator")(jobs)
-    if not verbose:
-        return results
-    from tqdm.auto import tqdm
+    """Results of ``n`` delayed calls, in their order; ``prefer`` threads or processes.
 
-    return iter(tqdm(results, total=n, desc=what, unit=unit))
+    Where a job raises, the others stop the next time that they ask a model; what it raised is raised here
+    when none of them runs any more. An interrupt does the same.
+    """
+    crew = _Crew()
+    calls = (delayed(_Job(job.function, crew))(*args, **kwargs) for job, args, kwargs in jobs)
+    results = Parallel(n_jobs=n_jobs, prefer=prefer, return_as="generator")(calls)
+    if verbose:
+        from tqdm.auto import tqdm
+
+        results = iter(tqdm(results, total=n, desc=what, unit=unit))
+    return _until_failure(results, crew)
+
+
+def _until_failure(results: Iterator[Any], crew: _Crew) -> Iterator[Any]:
+    failure: BaseException | None = None
+    try:
+        for result in results:
+            if isinstance(result, _Failure):
+                # those that were stopped may come before the one that failed
+                if failure is None or isinstance(failure, Stopped):
+                    failure = result.error
+            elif failure is None:
+                yield result
+    finally:
+        crew.stop()
+        crew.join()
+    if failure is not None:
+        raise failure

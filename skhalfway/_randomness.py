@@ -1,12 +1,21 @@
-"""Seeds, and the global randomness of numpy and torch."""
+"""Seeds, and the global randomness of Python, numpy and torch."""
 
 from __future__ import annotations
 
+import random
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import wraps
+from inspect import signature
+from threading import RLock, get_ident
+from typing import Any, TypeVar, cast
 
 import numpy as np
+
+from skhalfway._checks import check_random_state
+
+Function = TypeVar("Function", bound=Callable[..., Any])
 
 _SEEDS = np.iinfo(np.int32).max
 
@@ -15,16 +24,86 @@ def draw_seed(rng: np.random.RandomState) -> int:
     return int(rng.randint(_SEEDS))
 
 
+def own_rng(random_state: Any) -> np.random.RandomState:
+    """A generator that draws from nothing global; for None a number of numpy's global one seeds it."""
+    rng = check_random_state(random_state)
+    return np.random.RandomState(draw_seed(rng)) if random_state in (None, np.random) else rng
+
+
+class _Guard:
+    """The global states as they were before the first of those who are inside came in."""
+
+    def __init__(self) -> None:
+        self._lock = RLock()
+        self._inside: list[int] = []  # threads, one entry for each time
+        self._before: tuple[Any, ...] = ()
+
+    def enter(self) -> tuple[Any, ...]:
+        with self._lock:
+            states = _global_states()
+            if not self._inside:
+                self._before = states
+            self._inside.append(get_ident())
+            return states
+
+    def leave(self, states: tuple[Any, ...]) -> None:
+        with self._lock:
+            self._inside.remove(get_ident())
+            if not self._inside:
+                _restore(*self._before)
+            elif set(self._inside) == {get_ident()}:
+                # one within another, with no other thread between them
+                _restore(*states)
+
+
+def _global_states() -> tuple[Any, ...]:
+    torch = sys.modules.get("torch")
+    states = random.getstate(), np.random.get_state()
+    if torch is None:
+        return *states, None, None
+    on_devices = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else None
+    return *states, torch.random.get_rng_state(), on_devices
+
+
+def _restore(python: Any, numpy: Any, of_torch: Any, on_devices: Any) -> None:
+    random.setstate(python)
+    np.random.set_state(numpy)
+    if of_torch is not None:
+        torch = sys.modules["torch"]
+        torch.random.set_rng_state(of_torch)
+        if on_devices is not None:
+            torch.cuda.set_rng_state_all(on_devices)
+
+
+_GUARD = _Guard()
+
+
 @contextmanager
 def undisturbed() -> Iterator[None]:
-    """The global randomness of numpy, and of torch where it is in use, is afterwards as it was."""
-    state, torch = np.random.get_state(), sys.modules.get("torch")
+    """The global states of Python, numpy and torch are afterwards as before, with any number of threads."""
+    states = _GUARD.enter()
     try:
-        if torch is None:
-            yield
-        else:
-            devices = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else ()
-            with torch.random.fork_rng(devices=devices):
-                yield
+        yield
     finally:
-        np.random.set_state(state)
+        _GUARD.leave(states)
+
+
+def leaving_no_trace(function: Function) -> Function:
+    """Decorate a function that measures: :func:`undisturbed` whenever it is called.
+
+    With ``random_state=None``, its own or its object's, every call draws other numbers, as in scikit-learn.
+    """
+    own = signature(function).parameters.get("random_state")
+
+    @wraps(function)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        if own is not None:
+            random_state = kwargs.get("random_state", own.default)
+        else:
+            random_state = getattr(args[0], "random_state", 0) if args else 0
+        if random_state is None:
+            np.random.random_sample()
+        with undisturbed():
+            return function(*args, **kwargs)
+
+    return cast(Function, call)

@@ -1,8 +1,15 @@
-"""How results are written."""
+"""How results are written, and what messages say of a value."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+from numbers import Number
+from typing import Any
+
 import numpy as np
+
+_WIDTH, _LEAST, _N_NAMED = 80, 8, 4
+_BRACKETS: dict[Any, str] = {list: "[]", tuple: "()", set: "{}", frozenset: "{}"}
 
 
 def short(rate: float) -> str:
@@ -23,3 +30,69 @@ def table(head: str, rows: list[list[str]]) -> str:
 def counted(n: int, noun: str) -> str:
     """Write a number of things, as ``1 repeat`` or ``3 repeats``."""
     return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
+
+
+def shown(value: Any, width: int = _WIDTH) -> str:
+    """Write a value for a message, in one line of about ``width`` characters, whatever it is.
+
+    Numbers, short texts and short collections of them as they are; of longer ones the beginning and
+    the length; of an array, a table, a model or any other object the type and, where it has one, the shape.
+    """
+    if isinstance(value, np.generic):
+        value = value.item()
+    if value is None or isinstance(value, (Number, str, bytes)):
+        return _plain(value, width)
+    if isinstance(value, type):
+        return _cut(f"the class {value.__qualname__}", width)
+    half = width // 2
+    if isinstance(value, np.ndarray) and value.ndim == 1:
+        return _listed((shown(item, half) for item in value), len(value), "[]", width)
+    if type(value) is dict and width > _LEAST:
+        pairs = (f"{shown(key, half)}: {shown(item, half)}" for key, item in value.items())
+        return _listed(pairs, len(value), "{}", width)
+    if type(value) in _BRACKETS and width > _LEAST:
+        return _listed((shown(item, half) for item in value), len(value), _BRACKETS[type(value)], width)
+    return _cut(_kind(value), width)
+
+
+def brief(error: object, width: int = 250) -> str:
+    """The text of an error in one line, no longer than ``width``."""
+    return _cut(" ".join(str(error).split()), width)
+
+
+def _plain(value: Any, width: int) -> str:
+    if isinstance(value, int) and value.bit_length() > 3 * width:
+        return f"an integer of {value.bit_length()} bits"  # Python itself does not write the longest
+    if isinstance(value, (str, bytes)) and len(value) > width:
+        return f"{_cut(repr(value[:width]), width)} ({len(value)} characters)"
+    return _cut(repr(value), width)
+
+
+def _listed(texts: Iterable[str], n_items: int, brackets: str, width: int) -> str:
+    """As many items as there is room for."""
+    parts, room = [], width
+    for text in texts:
+        room -= len(text) + 2
+        if room < 0:
+            break
+        parts.append(text)
+    if len(parts) == n_items:
+        return f"{brackets[0]}{', '.join(parts)}{',' * (brackets == '()' and n_items == 1)}{brackets[1]}"
+    return f"{brackets[0]}{', '.join([*parts, '...'])}{brackets[1]} ({n_items} items)"
+
+
+def _kind(value: Any) -> str:
+    name, shape = type(value).__name__, getattr(value, "shape", None)
+    if isinstance(shape, tuple) and (hasattr(value, "dtype") or hasattr(value, "columns")):
+        return f"{name} of shape {tuple(shape)}"
+    return f"function {value.__name__}" if hasattr(value, "__code__") else name
+
+
+def _cut(text: str, width: int) -> str:
+    return text if len(text) <= width else f"{text[: width - 3]}..."
+
+
+def named_pairs(names: Sequence[str], pairs: Sequence[Sequence[int]], between: str) -> str:
+    """Write the first few pairs of names, given by their numbers; of a pair with itself the name."""
+    texts = [f"{names[i]!r}{between}{names[j]!r}" if i != j else repr(names[i]) for i, j in pairs[:_N_NAMED]]
+    return ", ".join([*texts, f"{len(pairs) - _N_NAMED} more"] if len(pairs) > _N_NAMED else texts)

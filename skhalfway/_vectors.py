@@ -8,7 +8,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 
+def lengths(x: NDArray[Any], norm: float = 2) -> NDArray[Any]:
+    """Norm over the last axis, also where squares would overflow or vanish."""
+    limits = np.finfo(x.dtype)
+    with np.errstate(over="ignore"):
+        length = np.asarray(np.linalg.norm(x, norm, axis=-1))
+        unsure = (length == np.inf) | (length < limits.tiny**0.5 / limits.eps)
+        if unsure.any():
+            # powers of two change no digit
+            exponent = np.frexp(np.abs(x[unsure]).max(axis=-1, initial=0.0))[1]
+            scaled = np.linalg.norm(np.ldexp(x[unsure], -exponent[:, None]), norm, axis=-1)
+            length[unsure] = np.ldexp(scaled, exponent)
+    return length
+
+
 def unit_vectors(x: NDArray[Any]) -> NDArray[np.float64]:
     """``x`` with the last axis of L2 length 1, or 0 where it is 0."""
-    # the root of the smallest square that is not 0 is larger than this
-    return x / np.maximum(np.linalg.norm(x, axis=-1, keepdims=True), np.finfo(float).tiny)
+    length = lengths(x)[..., None]
+    return x / np.where(length > 0, length, 1.0)

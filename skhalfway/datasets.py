@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from numbers import Integral, Real
+from numbers import Integral
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -12,10 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.datasets import fetch_openml, get_data_home, load_digits
 from sklearn.model_selection import train_test_split
-from sklearn.utils import check_random_state, resample
+from sklearn.utils import resample
 
 from skhalfway._blocks import blocks
+from skhalfway._checks import check_choice, check_random_state, check_size
 from skhalfway._randomness import draw_seed
+from skhalfway._text import shown
 
 LABELS = [str(label) for label in range(10)]
 
@@ -132,10 +134,12 @@ def load_images(
     >>> X_train.dtype, float(X_train.min()), float(X_train.max())
     (dtype('float32'), 0.0, 1.0)
     """
-    if name not in NAMES:
-        raise ValueError(f"name must be one of {NAMES}, got {name!r}")
-    _check_size("train_size", train_size)
-    _check_size("test_size", test_size)
+    check_choice("name", name, NAMES)
+    if data_home is not None and not isinstance(data_home, (str, PathLike)):
+        raise TypeError(f"data_home must be a folder or None, got {shown(data_home)}")
+    for which, size in (("train_size", train_size), ("test_size", test_size)):
+        if size is not None:
+            check_size(which, size)
     rng = check_random_state(random_state)
     if name == "digits":
         images, labels = load_digits(return_X_y=True)
@@ -160,15 +164,6 @@ def load_images(
     train = _subset("train_size", train_size, train, y, of_train)
     test = _subset("test_size", test_size, test, y, of_test)
     return _images(X, train, source.shape), _images(X, test, source.shape), y[train], y[test]
-
-
-def _check_size(name: str, size: Any) -> None:
-    if size is None:
-        return
-    whole = isinstance(size, Integral) and not isinstance(size, bool) and int(size) >= 1
-    fraction = isinstance(size, Real) and not isinstance(size, Integral) and 0 < float(size) < 1
-    if not (whole or fraction):
-        raise ValueError(f"{name} must be an integer >= 1, a fraction in (0, 1) or None, got {size!r}")
 
 
 def _read(
@@ -213,7 +208,7 @@ def _read(
     labels = np.char.strip(target.astype(str), "'\"")
     strange = np.setdiff1d(labels, LABELS)
     if len(strange):
-        raise unexpected(f"the labels {strange[:5].tolist()}", "0 to 9")
+        raise unexpected(f"the labels {shown(strange[:5])}", "0 to 9")
     return pixels, labels.astype(np.int64)
 
 
@@ -225,7 +220,7 @@ def _subset(
         return rows
     n_samples = int(size) if isinstance(size, Integral) else round(size * len(rows))
     if not 1 <= n_samples <= len(rows):
-        raise ValueError(f"{name}={size!r} asks for {n_samples} images, but there are {len(rows)}")
+        raise ValueError(f"{name}={shown(size)} asks for {n_samples} images, but there are {len(rows)}")
     return resample(rows, replace=False, n_samples=n_samples, random_state=seed, stratify=y[rows])
 
 

@@ -224,3 +224,51 @@ def test_a_caches_name_follows_what_is_called(bench: Any, monkeypatch: pytest.Mo
     monkeypatch.setattr(bench.measures, "noise_borne", bench.measures.path_norm)
     assert bench.measures.code_of(bench.measures.flatness) != before["flatness"]
     assert bench.measures.code_of(bench.measures.path_norm) == before["path_norm"]
+
+
+MUTATED = '''"""Text of 2 lines."""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    LIMIT = 5
+
+
+class Attack:
+    def run(self, x: list[1], n: int = 3) -> "tuple[2]":
+        """At most 4."""
+        assert n != 7
+        if n > 8:
+            raise ValueError(f"a message of {n - 9}")
+        warn("more than 10", stacklevel=2)
+        self.log("name")
+        return max(zip(x, x, strict=True), key=len)
+'''
+
+
+@pytest.mark.parametrize("number", [4, 1000])
+def test_mutants_change_what_figures_depend_on(number: int) -> None:
+    pytest.importorskip("mutmut")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(BENCHMARKS)
+        mutations = import_module("mutations")
+    drawn = mutations.draw({"attacks/_x": MUTATED}, number, 0)
+    assert drawn == mutations.draw({"attacks/_x": MUTATED}, number, 0)
+    expected = {
+        ("def run(self, x: list[1], n: int = 3)", "def run(self, x: list[1], n: int = 4)"),
+        ("if n > 8:", "if n >= 8:"),
+        ("if n > 8:", "if n > 9:"),
+        ('warn("more than 10", stacklevel=2)', "pass"),
+        ('self.log("name")', "pass"),
+        ('self.log("name")', 'self.log("XXnameXX")'),
+        ("return max(zip(x, x, strict=True), key=len)", "return min(zip(x, x, strict=True), key=len)"),
+        ("return max(zip(x, x, strict=True), key=len)", "return max(zip(x, x, strict=True), )"),
+    }
+    changes = {tuple(part.replace(' -> "tuple[2]":', "") for part in mutant.change) for mutant in drawn}
+    assert changes == expected if number > 4 else len(drawn) == 4 and changes < expected
+    assert {(mutant.where, mutant.lines) for mutant in drawn} <= {
+        ("Attack.run", (11, 17)),
+        ("Attack.run", None),
+    }
+    for mutant in drawn:
+        compile(mutant.code, "mutant", "exec")

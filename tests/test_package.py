@@ -30,8 +30,29 @@ def test_demo(tmp_path, capsys):
     assert min(matplotlib.image.imread(picture).shape[:2]) > 500
 
 
-@pytest.mark.parametrize("arguments", [[], ["dance"], ["demo", "--eps", "much"]])
-def test_command_line_errors(arguments, capsys):
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "required"),
+        (["dance"], "invalid choice"),
+        (["demo", "--eps", "much"], "--eps: invalid"),
+        (["demo", "--eps", "nan"], "--eps: must be a finite number > 0, got nan"),
+        (["demo", "--samples", "9"], "--samples: must be from 10 to 797, got 9"),
+        (
+            ["demo", "--output", "no_folder/matrix.png"],
+            "no_folder/matrix.png cannot be written",
+        ),
+        (["demo", "--output", "matrix.mp3"], "--output: matrix.mp3 must end in one of"),
+        (["demo", "--output", "folder.png"], "folder.png cannot be written"),
+    ],
+    ids=str,
+)
+def test_command_line_errors_come_before_training(arguments, message, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "folder.png").mkdir()
+    monkeypatch.setattr("skhalfway.__main__.demo", None)
     with pytest.raises(SystemExit, match="2"):
         main(arguments)
-    assert "usage: python -m skhalfway" in capsys.readouterr().err
+    printed = capsys.readouterr().err
+    assert "usage: python -m skhalfway" in printed and message in printed
+    assert [path.name for path in tmp_path.iterdir()] == ["folder.png"]

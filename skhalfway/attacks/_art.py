@@ -22,10 +22,12 @@ from numpy.typing import NDArray
 from sklearn.frozen import FrozenEstimator
 from threadpoolctl import threadpool_limits
 
+from skhalfway._text import shown
 from skhalfway.attacks._problem import Outcome
 from skhalfway.attacks._queries import Queries, begin
 from skhalfway.models._kinds import is_art_classifier
 from skhalfway.models._torch import device_of, dtype_of
+from skhalfway.models._views import with_part
 
 if TYPE_CHECKING:
     from skhalfway.attacks._problem import Problem
@@ -93,7 +95,7 @@ def _wrappers(
     # decision-based attacks hand on float64, which a module of float32 refuses: ours below casts
     own = region.unit is None
     if is_art_classifier(model.estimator) and not decisions and own:
-        yield model.estimator
+        yield model._called
     shape = region.X.shape[1:]
     if model.has_gradient:
         yield PyTorchClassifier(
@@ -118,7 +120,52 @@ def _wrappers(
 
 
 def _as_art_bound(bound: Any) -> float | NDArray[np.float32]:
+    limits = np.finfo(np.float32)
+    bound = np.clip(bound, limits.min, limits.max)
     return float(bound) if np.ndim(bound) == 0 else np.asarray(bound, dtype=np.float32)
+
+
+def check_art_targets(attack: Any) -> None:
+    """Raise for an attack that moves samples towards no label."""
+    class_: Any = attack if isinstance(attack, type) else type(attack)
+    if "targeted" not in parameter_names(class_) and class_.__name__ not in _Y_IS_TARGET:
+        raise ValueError(f"ART's {class_.__name__} has no targeted form; call generate without target")
+
+
+def stand_in(attack: Any, model: Model, region: Region, n_classes: int) -> Any:
+    """The ART estimator that stands for a source; TypeError where there is none that the attack takes."""
+    X = region.start()
+    if region.carried is not None:
+        raise ValueError(
+            "attacks of ART take numbers only, but X holds categories or missing values; "
+            f"encode them, or give one of skhalfway's own attacks, not {shown(attack)}"
+        )
+    # Without bounds ART still needs a finite range: one that no point of the ball leaves.
+    low, high = X.min().astype(float) - region.eps, X.max().astype(float) + region.eps
+    if (bounds := region.bounds()) is not None:
+        low, high = (np.where(np.isfinite(b), b, free) for b, free in zip(bounds, (low, high), strict=True))
+        if low.shape == X.shape:  # a range for all samples: each one's own is kept to at the end
+            low, high = low.min(axis=0), high.max(axis=0)
+    if np.ndim(low) or np.ndim(high):
+        low, high = (np.broadcast_to(bound, X.shape[1:]) for bound in (low, high))
+    clip_values = _as_art_bound(low), _as_art_bound(high)
+    class_: Any = attack if isinstance(attack, type) else type(attack)
+    refused = []
+    decisions = issubclass(class_, _DECISION_BASED)
+    for estimator in _wrappers(model, region, n_classes, clip_values, decisions=decisions):
+        if class_.is_estimator_valid(estimator, class_._estimator_requirements):
+            return estimator
+        refused.append(type(estimator).__name__)
+    raise TypeError(
+        f"ART's {class_.__name__} cannot attack {type(model.estimator).__name__}: it needs "
+        f"{_names(class_._estimator_requirements)}, and the source was offered as {', '.join(refused)}; "
+        "attack='auto' attacks any source"
+    )
+
+
+def _names(requirements: Any) -> str:
+    each = (one if isinstance(one, tuple) else (one,) for one in requirements)
+    return " and ".join(" or ".join(kind.__name__ for kind in kinds) for kinds in each)
 
 
 def run(
@@ -137,32 +184,9 @@ def run(
     """
     model, region, labels, targeted = problem.model, problem.region, problem.labels, problem.targeted
     n_classes, X = problem.n_classes, region.start()
-    if region.carried is not None:
-        raise ValueError(
-            "attacks of ART take numbers only, but X holds categories or missing values; "
-            f"encode them, or give one of skhalfway's own attacks, not {attack!r}"
-        )
-    # Without bounds ART still needs a finite range: one that no point of the ball leaves.
-    low, high = X.min() - region.eps, X.max() + region.eps
-    if (bounds := region.bounds()) is not None:
-        low, high = (np.where(np.isfinite(b), b, free) for b, free in zip(bounds, (low, high), strict=True))
-        if low.shape == X.shape:  # a range for all samples: each one's own is kept to at the end
-            low, high = low.min(axis=0), high.max(axis=0)
-    if np.ndim(low) or np.ndim(high):
-        low, high = (np.broadcast_to(bound, X.shape[1:]) for bound in (low, high))
-    clip_values = _as_art_bound(low), _as_art_bound(high)
     class_: Any = attack if isinstance(attack, type) else type(attack)
-    refused = []
     decisions = issubclass(class_, _DECISION_BASED)
-    for estimator in _wrappers(model, region, n_classes, clip_values, decisions=decisions):
-        if class_.is_estimator_valid(estimator, class_._estimator_requirements):
-            break
-        refused.append(type(estimator).__name__)
-    else:
-        raise TypeError(
-            f"ART's {class_.__name__} cannot attack {type(model.estimator).__name__}: it needs "
-            f"{class_._estimator_requirements}, and the source was offered as {', '.join(refused)}"
-        )
+    estimator = stand_in(attack, model, region, n_classes)
     names = parameter_names(class_)
     if isinstance(attack, type):
         params = {k: v for k, v in settings.items() if k in names} | {"verbose": False, "targeted": targeted}
@@ -173,14 +197,15 @@ def run(
         # an instance's summary_writer is None by default, which the constructor refuses
         params = {k: v for k, v in params.items() if k in names and k != "summary_writer"}
     y_is_target = class_.__name__ in _Y_IS_TARGET
-    if targeted and "targeted" not in names and not y_is_target:
-        raise ValueError(f"ART's {class_.__name__} has no targeted form; call generate without target")
-    own = not isinstance(attack, type) and attack.estimator is estimator
+    own = not isinstance(attack, type) and attack.estimator is model.estimator and estimator is model._called
     own = own and getattr(attack, "targeted", targeted) == targeted
     # a pool of threads costs more than it gives where rows are asked for one at a time
     threads = threadpool_limits(1) if decisions else nullcontext()
     with global_randomness(seed), model.evaluating(), threads:
-        bound: EvasionAttack = attack if own else class_(estimator, **params)
+        # an attack of its own would switch the user's classifier
+        bound: EvasionAttack = (
+            with_part(attack, attack.estimator, estimator) if own else class_(estimator, **params)
+        )
         X32, one_hot = X.astype(np.float32), np.eye(n_classes, dtype=np.float32)[labels]
         X_adv = X32.copy()
         if decisions:

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from skhalfway.attacks._gradient import Batch, as_array
+from skhalfway.attacks._faults import largest
+from skhalfway.attacks._gradient import Batch
 from skhalfway.attacks._norms import BALLS
 from skhalfway.attacks._problem import Problem
+from skhalfway.models._derivative import derivative
 
 if TYPE_CHECKING:
     from skhalfway.attacks._region import Rows
-    from skhalfway.models import Model
 
 _N_RIVALS = 10  # classes whose boundaries are compared, as in the code of DeepFool's authors
 _PRECISION = 2.0**-10  # of a distance along its way
+_REACH = 2.0**10  # of a sample's values, or of 1: no feature is changed by more at once
 _MARGIN = 1e-4  # share by which a distance goes beyond, for what wins by a hair loses in another batch
 
 
@@ -29,6 +32,7 @@ def shortest(w: torch.Tensor, rise: torch.Tensor, room: torch.Tensor, norm: floa
     distorted adversarial examples with a fast adaptive boundary attack", ICML 2020.
     """
     # slopes in multiples of the largest neither underflow nor overflow as they are squared and summed
+    w = torch.where(room > 0, w, 0.0)
     scale = w.abs().amax(dim=1, keepdim=True).clamp_min(torch.finfo(w.dtype).tiny)
     steep, rise = w.abs() / scale, (rise / scale).clamp_max(torch.finfo(w.dtype).max ** 0.25)
     room = torch.where(steep > 0, room, 0.0)
@@ -49,7 +53,7 @@ def shortest(w: torch.Tensor, rise: torch.Tensor, room: torch.Tensor, norm: floa
         in_time = (time <= ends) & (speed > 0)
         first = in_time.to(torch.uint8).argmax(dim=1, keepdim=True)
         r = torch.where(in_time.any(1, keepdim=True), time.gather(1, first), ends[:, -1:]) * u
-    return torch.minimum(r, room) * w.sign()
+    return torch.where(steep > 0, torch.minimum(r, room), 0.0) * w.sign()
 
 
 class Nearest:
@@ -97,16 +101,19 @@ class Field:
     Margins are what has to rise: where they are positive the attack has won, as far as the logits tell.
     """
 
-    def __init__(self, batch: Batch, model: Model, nearest: Nearest, norm: float) -> None:
+    def __init__(self, batch: Batch, nearest: Nearest, norm: float) -> None:
         ball = batch.ball
-        self.batch, self.model, self.nearest, self.norm = batch, model, nearest, norm
+        self.batch, self.nearest, self.norm = batch, nearest, norm
         self.shape = ball.x0.shape
         self.x0 = ball.x0.flatten(1)
         # in L-inf the ball has folded its budget, here infinite, into the bounds
-        self.low, self.high = (self._flat(b, fill) for b, fill in ((ball.low, -np.inf), (ball.high, np.inf)))
-        self.free = None if ball.free is None else self._flat(ball.free, 1.0)
+        self.low, self.high = (
+            self._laid_out(b, fill) for b, fill in ((ball.low, -np.inf), (ball.high, np.inf))
+        )
+        self.free = None if ball.free is None else self._laid_out(ball.free, 1.0)
+        self.reach = _REACH * largest(self.x0).clamp_min(1.0)
 
-    def _flat(self, values: torch.Tensor | None, fill: float) -> torch.Tensor:
+    def _laid_out(self, values: torch.Tensor | None, fill: float) -> torch.Tensor:
         if values is None:
             return torch.full_like(self.x0, fill)
         return values.expand(self.shape).flatten(1)
@@ -116,14 +123,44 @@ class Field:
         x = x.detach().requires_grad_()
         return x, self.batch.logits(x.reshape(self.shape))
 
-    def slope(self, margins: torch.Tensor, x: torch.Tensor, *, again: bool = False) -> torch.Tensor:
-        (slope,) = torch.autograd.grad(margins.sum(), x, retain_graph=again)
-        return slope if self.free is None else slope * self.free
+    def slope(
+        self, x: torch.Tensor, logits: torch.Tensor, rival: torch.Tensor | None = None, *, again: bool = False
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Margins (n_samples, 1) at a leaf tensor, and their slopes by what may change."""
+        margins, slope = self._followed(x, logits, rival, again=again)
+        return margins, slope if self.free is None else slope * self.free
+
+    def flat(self) -> NDArray[np.bool_]:
+        """Whether the gradient at each sample is exactly 0."""
+        return ~self._followed(*self.logits(self.x0))[1].any(dim=1).cpu().numpy()
+
+    def _followed(
+        self, x: torch.Tensor, logits: torch.Tensor, rival: torch.Tensor | None = None, *, again: bool = False
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Margins and their slopes, such that they can be followed."""
+        margins, slope = self._slope(x, logits, rival, again=again)
+        x = x.detach()
+        if not isfinite(torch.linalg.vector_norm(slope)):
+            bounds = self.low, self.high
+            slope = self.batch.faults.mend(
+                slope, x, self.batch.rows, bounds, lambda at: self._slope(*self.logits(at), rival)[1]
+            )
+        return margins.detach()[:, None], slope
+
+    def _slope(
+        self, x: torch.Tensor, logits: torch.Tensor, rival: torch.Tensor | None, *, again: bool = False
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        margins = self.batch.margins(logits, rival)
+        return margins, derivative(self.batch.model, margins.sum(), x, again=again)
 
     def climb(self, x: torch.Tensor, slope: torch.Tensor, rise: torch.Tensor) -> torch.Tensor:
-        """The shortest change of x that raises a margin of that slope so much, within the bounds."""
+        """The shortest change of x that raises a margin of that slope so much, within the bounds.
+
+        And within reach, for where the slope is next to nothing it would lead out of all numbers. Where a
+        margin is not known, there is none.
+        """
         room = torch.where(slope > 0, self.high - x, x - self.low).clamp_min(0.0)
-        return shortest(slope, rise, room, self.norm)
+        return shortest(slope, rise.nan_to_num(0.0), torch.minimum(room, self.reach), self.norm)
 
     def lengths(self, change: torch.Tensor, norm: float | None = None) -> torch.Tensor:
         norm = self.norm if norm is None else norm
@@ -144,9 +181,8 @@ class Field:
         least = torch.full_like(x[:, :1], torch.inf)
         for k in range(n_rivals):
             rival = rivals[:, k : k + 1]
-            margins = self.batch.margins(logits, rival)
-            slope = self.slope(margins, x, again=k + 1 < n_rivals)
-            rise = margins.detach().abs()[:, None]
+            margins, slope = self.slope(x, logits, rival, again=k + 1 < n_rivals)
+            rise = margins.abs()
             change = self.climb(x.detach(), slope, rise)
             length = self.lengths(change)
             # a boundary beyond the bounds is the last to choose
@@ -158,7 +194,7 @@ class Field:
 
     def offer(self, x: torch.Tensor) -> torch.Tensor:
         """Ask the source itself about points; true where they win."""
-        won = self.nearest.offer(as_array(self.model, x).reshape(self.shape), self.batch.rows)
+        won = self.nearest.offer(x.cpu().numpy().reshape(self.shape), self.batch.rows)
         return torch.from_numpy(won).to(x.device)[:, None]
 
     def found(self) -> tuple[torch.Tensor, torch.Tensor]:
@@ -171,9 +207,9 @@ class Field:
         """Try the nearest point of the boundary's tangent at the nearest point found, and the way there."""
         x, _ = self.found()
         x, logits = self.logits(x)
-        margins = self.batch.margins(logits)
-        slope, x = self.slope(margins, x), x.detach()
-        rise = -margins.detach()[:, None] - (slope * (self.x0 - x)).sum(1, keepdim=True)
+        margins, slope = self.slope(x, logits)
+        x = x.detach()
+        rise = -margins - (slope * (self.x0 - x)).sum(1, keepdim=True)
         # a little more, for it must win in the floats of the data
         tangent = self.x0 + self.climb(self.x0, slope, (1.001 * rise).clamp_min(0.0))
         for share in (1.0, 0.3, 0.1):

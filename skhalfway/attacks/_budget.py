@@ -10,30 +10,32 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.exceptions import NotFittedError
 
+from skhalfway._checks import LARGEST, check_length
+from skhalfway._text import shown
 from skhalfway.attacks._constraints import Header
 
 EPS_UNITS = ("input", "std", "range")
+_MOST = float(np.finfo(float).max)
 
 
 def check_eps(eps: Any, *, infinite: bool) -> None:
     """Raise for what no data could make a budget."""
     if isinstance(eps, Real) and not isinstance(eps, bool):
-        if not 0 < float(eps) or (float(eps) == np.inf and not infinite) or eps != eps:
-            raise ValueError(f"eps must be a finite number > 0, got {eps!r}")
+        if not (infinite and eps == np.inf):
+            check_length("eps", eps)
         return
     if isinstance(eps, Mapping) or hasattr(eps, "to_dict"):
-        for name, value in eps.items():
-            if not isinstance(value, Real) or isinstance(value, bool) or not 0 <= float(value) < np.inf:
-                raise ValueError(f"eps of column {name!r} must be a finite number >= 0, got {value!r}")
-        return
-    if not isinstance(eps, (list, tuple, np.ndarray)):
-        raise ValueError(f"eps must be a finite number > 0, or one number >= 0 for each feature, got {eps!r}")
-    array = np.asarray(eps)
-    if array.dtype.kind not in "iuf":
-        raise ValueError(f"eps must hold numbers, got {eps!r}")
-    for column, value in enumerate(array.ravel().tolist()):
-        if not 0 <= value < np.inf:
-            raise ValueError(f"eps of column {column} must be a finite number >= 0, got {value!r}")
+        each: list[tuple[Any, Any]] = [(shown(name), value) for name, value in eps.items()]
+    elif isinstance(eps, (list, tuple, np.ndarray)):
+        # as objects, which numpy neither turns into one another nor wants of one length
+        each = list(enumerate(np.asarray(eps, dtype=object).ravel()))
+    else:
+        raise ValueError(
+            f"eps must be a finite number > 0, or one number >= 0 for each feature, got {shown(eps)}"
+        )
+    for name, value in each:
+        if not isinstance(value, Real) or isinstance(value, bool) or value < 0 or not value <= _MOST:
+            raise ValueError(f"eps of column {name} must be a finite number >= 0, got {shown(value)}")
 
 
 def spread_of(X: NDArray[Any], eps_unit: str) -> NDArray[np.float64] | None:
@@ -43,7 +45,11 @@ def spread_of(X: NDArray[Any], eps_unit: str) -> NDArray[np.float64] | None:
     X = X.astype(float)
     if np.isnan(X).all(axis=0).any():  # a column of nothing has no spread
         X = np.where(np.isnan(X).all(axis=0), 0.0, X)
-    return np.nanstd(X, axis=0) if eps_unit == "std" else np.nanmax(X, axis=0) - np.nanmin(X, axis=0)
+    if eps_unit == "range":
+        return np.nanmax(X, axis=0) - np.nanmin(X, axis=0)
+    # in multiples of powers of two, whose squares neither overflow nor vanish
+    exponent = np.frexp(np.nanmax(np.abs(X), axis=0))[1]
+    return np.ldexp(np.nanstd(np.ldexp(X, -exponent), axis=0), exponent)
 
 
 def spread_seen(fitted: Any, eps_unit: str) -> NDArray[np.float64] | None:
@@ -82,3 +88,14 @@ def read_budget(
                 f"eps must be a number or have one for each feature, shape {shape}; got shape {each.shape}"
             )
     return 1.0, each if spread is None else each * spread
+
+
+def check_unit(unit: NDArray[np.float64], size: NDArray[np.float64], header: Header) -> NDArray[np.float64]:
+    """What one unit of the budget is worth, 0 where that is nothing beside the feature's largest value.
+
+    ``size`` is that value. Values are then no more than ``LARGEST`` units, and a unit is no more than that in
+    input units, or than 10 such values: with both, all that attacks compute is still a float32.
+    """
+    for column in np.flatnonzero(unit > np.maximum(LARGEST, 10 * size)).tolist():
+        check_length(f"eps of {header.name(column)}", float(unit.flat[column]))
+    return np.where(size > unit * LARGEST, 0.0, unit)

@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from skhalfway._text import shown
+
 Columns = Sequence[str | int]
 
 
@@ -79,14 +81,14 @@ class Constraints:
         for name in ("immutable", "integer", "increasing", "decreasing"):
             object.__setattr__(self, name, _columns(name, getattr(self, name)))
         if isinstance(self.one_hot, str) or not isinstance(self.one_hot, Iterable):
-            raise TypeError(f"one_hot must be a sequence of groups of columns, got {self.one_hot!r}")
+            raise TypeError(f"one_hot must be a sequence of groups of columns, got {shown(self.one_hot)}")
         groups = tuple(_columns("one_hot", group) for group in self.one_hot)
         for group in groups:
             if len(group) < 2:
-                raise ValueError(f"a one_hot group needs at least 2 columns, got {list(group)}")
+                raise ValueError(f"a one_hot group needs at least 2 columns, got {shown(list(group))}")
         object.__setattr__(self, "one_hot", groups)
         if self.projection is not None and not callable(self.projection):
-            raise TypeError(f"projection must be a callable or None, got {self.projection!r}")
+            raise TypeError(f"projection must be a callable or None, got {shown(self.projection)}")
 
     def __repr__(self) -> str:
         given = {name: value for name, value in self.get_params().items() if value not in ((), None)}
@@ -136,7 +138,7 @@ class Constraints:
         """
         unknown = sorted(set(params) - set(self.get_params()))
         if unknown:
-            raise ValueError(f"Constraints has no {unknown}; it has {list(self.get_params())}")
+            raise ValueError(f"Constraints has no {shown(unknown)}; it has {list(self.get_params())}")
         return replace(self, **params)
 
 
@@ -144,11 +146,11 @@ def _columns(name: str, given: Any) -> tuple[str | int, ...]:
     """A tuple of names and positions, of whatever was given."""
     columns = (given,) if isinstance(given, (str, Integral)) else given
     if not isinstance(columns, Iterable):
-        raise TypeError(f"{name} must be a column or a sequence of columns, got {given!r}")
+        raise TypeError(f"{name} must be a column or a sequence of columns, got {shown(given)}")
     columns = tuple(columns)
     for column in columns:
         if isinstance(column, (bool, np.bool_)) or not isinstance(column, (str, Integral)):
-            raise TypeError(f"{name} must hold names or positions of columns, got {column!r}")
+            raise TypeError(f"{name} must hold names or positions of columns, got {shown(column)}")
     return tuple(column if isinstance(column, str) else int(column) for column in columns)
 
 
@@ -178,7 +180,7 @@ class Header:
 
     def name(self, column: int) -> str:
         """The column, as messages call it."""
-        return f"column {column}" if self.names is None else f"column {self.names[column]!r}"
+        return f"column {column}" if self.names is None else f"column {shown(self.names[column])}"
 
     def positions(self, columns: Iterable[str | int], where: str) -> NDArray[np.intp]:
         """Positions of columns; an unknown one is an error that names it."""
@@ -188,11 +190,13 @@ class Header:
         if isinstance(column, str):
             if self.names is None:
                 raise ValueError(
-                    f"{where} names the column {column!r}, but the data has no column names; "
+                    f"{where} names the column {shown(column)}, but the data has no column names; "
                     "pass a DataFrame, or positions"
                 )
             if column not in self.names:
-                raise ValueError(f"{where} names an unknown column {column!r}; X has {self.names}")
+                raise ValueError(
+                    f"{where} names an unknown column {shown(column)}; X has {shown(self.names)}"
+                )
             return self.names.index(column)
         if not 0 <= column < self.n_columns:
             raise ValueError(
@@ -217,7 +221,7 @@ def read_constraints(constraints: Constraints, header: Header, categories: NDArr
             if column in owner:
                 raise ValueError(
                     f"{header.name(column)} is twice in constraints.one_hot, in the groups "
-                    f"{list(constraints.one_hot[owner[column]])} and {list(constraints.one_hot[number])}; "
+                    f"{shown(constraints.one_hot[owner[column]])} and {shown(constraints.one_hot[number])}; "
                     "groups may not overlap"
                 )
             owner[column] = number

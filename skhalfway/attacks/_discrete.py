@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skhalfway._inputs import round_towards
+from skhalfway._text import brief
 from skhalfway.attacks._constraints import Rules
 
 _N_SHORTER = 8  # the shortest change tried is 1/128 of the one asked for
@@ -53,7 +54,10 @@ def to_valid(
 
 
 def _called(projection: Any, trial: NDArray[Any], X: NDArray[Any]) -> NDArray[Any]:
-    made = np.asarray(projection(trial.copy(), X.copy()))
+    try:
+        made = np.asarray(projection(trial.copy(), X.copy()))
+    except Exception as error:
+        raise ValueError(f"constraints.projection raised {type(error).__name__}: {brief(error)}") from error
     if made.shape != X.shape or made.dtype.kind not in "iuf":
         raise ValueError(
             f"constraints.projection must return numbers of the shape it got, {X.shape}; "

@@ -3,23 +3,36 @@
 from __future__ import annotations
 
 from copy import copy
+from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin, clone
-from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from skhalfway._inputs import Frame, check_labels, container_of, read_samples
+from skhalfway._checks import check_random_state
+from skhalfway._inputs import Frame, check_labels, container_of, read_samples, read_targets
+from skhalfway._randomness import own_rng, undisturbed
+from skhalfway._text import shown
+from skhalfway.attacks._automatic import run_automatic
 from skhalfway.attacks._budget import spread_of, spread_seen
 from skhalfway.attacks._constraints import Constraints, Header
-from skhalfway.attacks._parameters import KINDS, automatic, check_parameters, make_attack
+from skhalfway.attacks._parameters import (
+    advice,
+    check_float_type,
+    check_parameters,
+    check_source,
+    make_attack,
+)
 from skhalfway.attacks._problem import Outcome, Problem, read_region
-from skhalfway.models import Model, as_model
+from skhalfway.models import Model, NotDifferentiableError, as_model
 from skhalfway.models._as_model import check_kind, counts_as_fitted, fit_clone
+from skhalfway.models._faults import answers, classes_of, named, type_name, type_named
 from skhalfway.models._kinds import is_art_classifier
 from skhalfway.models._reader import reader_of
+from skhalfway.models._warnings import warn
 
 if TYPE_CHECKING:
     from skhalfway.attacks._region import Region
@@ -42,7 +55,9 @@ class AdversarialGenerator(OneToOneFeatureMixin, TransformerMixin, BaseEstimator
         call :meth:`fit`.
     attack : str or ART attack, default="auto"
         - ``"auto"``: ``"pgd"`` for a source with a gradient, exact or smoothed,
-          else ``"hopskipjump"`` (``"surrogate"`` in L1).
+          else ``"hopskipjump"`` (``"surrogate"`` in L1); that too, with a
+          :class:`~skhalfway.models.ModelWarning`, for samples at which the
+          gradient is exactly 0, where they are 5 % or more.
         - By gradient: ``"fgsm"``, one step [1]_; ``"pgd"``, projected steps
           [2]_; ``"mifgsm"``, steps with momentum [3]_.
         - For the nearest sample that fools: ``"deepfool"`` [4]_ and ``"fmn"``
@@ -63,7 +78,9 @@ class AdversarialGenerator(OneToOneFeatureMixin, TransformerMixin, BaseEstimator
         Budget: largest norm of a change. One number; or one for each feature,
         as an array or by column name, 0 where nothing may change: the change
         is then divided by these and its norm is at most 1. ``np.inf`` is
-        allowed for attacks that look for the nearest sample.
+        allowed for attacks that look for the nearest sample; a finite budget
+        is at most 1e18, as many models compute in float32. Where it is so
+        small that no other float is as near, samples stay as they are.
     eps_unit : {"input", "std", "range"}, default="input"
         What ``eps`` counts in: the units of the data, or each feature's
         standard deviation or range in the training data (needs :meth:`fit`).
@@ -119,7 +136,8 @@ class AdversarialGenerator(OneToOneFeatureMixin, TransformerMixin, BaseEstimator
         Number of steps that the attack is allowed.
     n_queries_ : ndarray of shape (n_samples,) or None
         Predictions that the last :meth:`generate` asked of the source for each
-        sample; None after attacks by gradient.
+        sample; None after attacks by gradient. Under ``"auto"``, 0 for samples
+        attacked by gradient where others were not.
     distances_ : ndarray of shape (n_samples,) or None
         Norm of the smallest change found by the last :meth:`generate` that
         fools the source, in the units of ``eps`` and however large: inf where
@@ -138,6 +156,16 @@ class AdversarialGenerator(OneToOneFeatureMixin, TransformerMixin, BaseEstimator
     source saturates, and end at the last step, as in the papers. In L1 a step
     goes to the feature with the largest gradient and, where ``clip_values``
     leave that one no room, to the next.
+
+    An attack by gradient sees nothing where a source's gradient is 0, and takes
+    a source for robust that only hides it. So attacks warn, by a
+    :class:`~skhalfway.models.ModelWarning`, where 5 % or more of the samples end,
+    unfooled, at a gradient of exactly 0; such samples stay as they are. Gradients
+    that are nan or infinite at some values of some samples are mended, with a
+    warning: what is missing is taken from the gradient at a point close by, else
+    nan becomes 0, and an infinite value is as large as the largest of its sample.
+    Other samples are attacked as if they were alone. A source whose outputs torch
+    cannot follow back to its inputs is a TypeError, or under ``"auto"`` a black box.
 
     :meth:`transform` leaves no trace in this object, as scikit-learn asks;
     :meth:`generate` reports what it took and found in ``n_queries_`` and
@@ -259,7 +287,7 @@ class AdversarialGenerator(OneToOneFeatureMixin, TransformerMixin, BaseEstimator
         check_parameters(self)
         array = read_samples(self, X, reset=True)
         spread = spread_of(array, self.eps_unit)
-        self._region(array, self, Frame.of(X), spread)
+        region = self._region(array, self, Frame.of(X), spread)
         source = self.estimator
         if source is None:
             from sklearn.linear_model import LogisticRegression
@@ -270,9 +298,13 @@ class AdversarialGenerator(OneToOneFeatureMixin, TransformerMixin, BaseEstimator
             raise ValueError(
                 "This AdversarialGenerator estimator requires y to be passed, but the target y is None"
             )
-        source = fit_clone(source, X if hasattr(X, "columns") else array, y, **fit_params)
+        if y is not None:
+            read_targets(y, len(array))
+        data, fit = X if hasattr(X, "columns") else array, partial(fit_clone, **fit_params)
+        source = named(type_name(source), fit, source, data, y)
         model = as_model(source)
         self.classes_ = self._classes(model, array)
+        check_source(self, model, region, len(self.classes_))
         self.estimator_ = source
         self._spread = self.eps_unit, spread
         self._partners = None
@@ -303,7 +335,15 @@ class AdversarialGenerator(OneToOneFeatureMixin, TransformerMixin, BaseEstimator
             If the source needs :meth:`fit`.
         ValueError
             If the data is invalid or outside ``clip_values``.
+        TypeError
+            If the attack needs gradients and the source has none.
+
+        Warns
+        -----
+        ModelWarning
+            If the source's gradients are of little use; see the class's notes.
         """
+        # scikit-learn puts a wrapper around this method
         return self._generate(X)[1]
 
     def generate(self, X: Any, y: Any = None, target: Any = None) -> Any:
@@ -332,6 +372,13 @@ class AdversarialGenerator(OneToOneFeatureMixin, TransformerMixin, BaseEstimator
             If the data is invalid, outside ``clip_values`` or breaks its own
             constraints, a label is unknown, or both ``y`` and ``target`` are
             given.
+        TypeError
+            If the attack needs gradients and the source has none.
+
+        Warns
+        -----
+        ModelWarning
+            If the source's gradients are of little use; see the class's notes.
 
         Examples
         --------
@@ -350,6 +397,11 @@ class AdversarialGenerator(OneToOneFeatureMixin, TransformerMixin, BaseEstimator
     def _generate(self, X: Any, y: Any = None, target: Any = None) -> tuple[Outcome, Any]:
         check_is_fitted(self)
         check_parameters(self)
+        rng = own_rng(self.random_state)
+        with undisturbed():
+            return self._generate_with(rng, X, y, target)
+
+    def _generate_with(self, rng: np.random.RandomState, X: Any, y: Any, target: Any) -> tuple[Outcome, Any]:
         if y is not None and target is not None:
             raise ValueError("generate takes y (labels to leave) or target (labels to reach), not both")
         fitted = hasattr(self, "estimator_")
@@ -359,16 +411,20 @@ class AdversarialGenerator(OneToOneFeatureMixin, TransformerMixin, BaseEstimator
         array = read_samples(reader, X, reset=not fitted and model.n_features_in_ is None)
         region = self._region(array, reader, frame, spread_seen(self, self.eps_unit))
         classes = self.classes_ if fitted else self._classes(model, array)
+        check_source(self, model, region, len(classes), targeted=target is not None)
         if np.isnan(array).any():
-            model.predict(array)  # whether missing values are an error is the source's to say
+            type_named(model, answers, model, array)  # whether they are an error is the source's to say
         if target is not None:
             wanted = np.full(len(array), target) if np.ndim(target) == 0 else target
             labels = check_labels(wanted, classes, len(array), name="target")
         elif y is not None:
             labels = check_labels(y, classes, len(array))
         else:
-            labels = model.predict(array)
-        outcome = self._attack(model, region, labels, len(classes), targeted=target is not None)
+            labels = type_named(model, answers, model, array)
+        attack = partial(self._attack, targeted=target is not None, rng=rng)
+        outcome = type_named(model, attack, model, region, labels, len(classes))
+        for remark in outcome.remarks:
+            warn(remark)
         return outcome, container_of(X)(outcome.X_adv)
 
     def set_params(self, **params: Any) -> AdversarialGenerator:
@@ -414,10 +470,10 @@ class AdversarialGenerator(OneToOneFeatureMixin, TransformerMixin, BaseEstimator
         return tags
 
     def _classes(self, model: Model, X: NDArray[Any]) -> NDArray[Any]:
-        classes = np.arange(model.n_outputs(X)) if model.classes_ is None else model.classes_
+        classes = classes_of(model, X)
         if len(classes) < 2:
             raise ValueError(
-                f"the source knows one class, {classes.tolist()}; there must be at least 2 to be fooled"
+                f"the source knows one class, {shown(classes)}; there must be at least 2 to be fooled"
             )
         return classes
 
@@ -445,20 +501,27 @@ class AdversarialGenerator(OneToOneFeatureMixin, TransformerMixin, BaseEstimator
         n_classes: int,
         *,
         targeted: bool = False,
+        rng: np.random.RandomState | None = None,
     ) -> Outcome:
         """Adversarial samples for checked input, in X's shape and float type."""
         partners = getattr(self, "_partners", None)
         problem = Problem(model, region, labels, n_classes, targeted, partners)
-        rng = check_random_state(self.random_state)
+        rng = own_rng(self.random_state) if rng is None else rng
         if not isinstance(self.attack, str):
             return self._run_art(problem, rng)
-        name = automatic(model, self.norm) if self.attack == "auto" else self.attack
-        if KINDS[name].gradient and not model.has_gradient:
+        check_float_type(model, region.eps, self.step_size)
+        if self.attack == "auto":
+            return run_automatic(self, problem, rng)
+        try:
+            outcome = make_attack(self, self.attack).run(problem, rng)
+        except NotDifferentiableError as error:
             raise TypeError(
-                f"attack={name!r} needs gradients, but {model.why_black_box}; "
-                "attack='auto' attacks black boxes too"
-            )
-        return make_attack(self, name).run(problem, rng)
+                f"attack={self.attack!r} needs gradients, but {error}; attack='auto' attacks black boxes "
+                f"too, and {advice(self.norm)}"
+            ) from None
+        if outcome.faults is None:
+            return outcome
+        return replace(outcome, remarks=outcome.faults.remarks(advice(self.norm)))
 
     def _run_art(self, problem: Problem, rng: np.random.RandomState) -> Outcome:
         from skhalfway.attacks import _art

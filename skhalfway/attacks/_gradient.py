@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from math import isfinite
+from math import inf, isfinite, log
 from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
+from skhalfway._checks import LARGEST
+from skhalfway._text import shown
+from skhalfway.attacks._faults import Faults, largest
 from skhalfway.attacks._norms import lengths, random_in_ball
 from skhalfway.attacks._problem import Outcome
+from skhalfway.models._derivative import derivative
 from skhalfway.models._torch import device_of, dtype_of
 
 if TYPE_CHECKING:
@@ -36,8 +39,12 @@ class Batch:
         Budget and bounds.
     own : bool Tensor of shape (n_samples, n_classes)
         True at each sample's label.
-    logits : callable
-        Differentiable logits of a tensor of the region's coordinates.
+    model : Model
+        The source, on the device of the tensors.
+    view : callable or None
+        What the source sees of a tensor of the region's coordinates; None where that is the tensor itself.
+    faults : Faults
+        What is wrong with the gradients, of all samples of the problem.
     targeted : bool
         Whether the labels are where to go rather than where to leave.
     place : dict
@@ -47,9 +54,15 @@ class Batch:
     rows: slice
     ball: Ball
     own: torch.Tensor
-    logits: Callable[[torch.Tensor], torch.Tensor]
+    model: Model
+    view: Callable[[torch.Tensor], torch.Tensor] | None
+    faults: Faults
     targeted: bool
     place: dict[str, Any]
+
+    def logits(self, x: torch.Tensor) -> torch.Tensor:
+        """Differentiable logits at points of the region's coordinates."""
+        return self.model.logits(x if self.view is None else self.view(x))
 
     def slope(self, logits: torch.Tensor) -> torch.Tensor:
         """Gradient of the margin m = logsumexp(other logits) - own logit at the logits.
@@ -58,6 +71,29 @@ class Batch:
         where a confident source saturates.
         """
         return logits.detach().masked_fill(self.own, -torch.inf).softmax(dim=1).masked_fill_(self.own, -1.0)
+
+    def gradient(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Gradient of the margin at points, such that it can be followed, and the logits there."""
+        gradient, logits = self._gradient(x)
+        # one figure instead of a look at each value, for which every step would pay
+        if not isfinite(torch.linalg.vector_norm(gradient)):
+            bounds = self.ball.low, self.ball.high
+            gradient = self.faults.mend(gradient, x, self.rows, bounds, lambda at: self._gradient(at)[0])
+            # only the direction counts; squares of such values would overflow, and powers of 2 round nothing
+            size = largest(gradient)
+            smaller = torch.ldexp(gradient, -torch.frexp(size).exponent)
+            gradient = torch.where(size > torch.finfo(x.dtype).max ** 0.25, smaller, gradient)
+        return gradient, logits
+
+    def _gradient(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        x = x.detach().requires_grad_()
+        logits = self.logits(x)
+        return derivative(self.model, logits, x, self.slope(logits), again=False), logits
+
+    def look_back(self, gradient: torch.Tensor, logits: torch.Tensor) -> None:
+        """Note which samples have not won where no gradient leads on."""
+        stuck = ~gradient.flatten(1).any(dim=1) & ~(self.margins(logits) > 0)
+        self.faults.flat[self.rows] &= stuck.cpu().numpy()
 
     def margins(self, logits: torch.Tensor, rival: torch.Tensor | None = None) -> torch.Tensor:
         """What has to rise, and is positive where an attack won: another logit minus the label's own.
@@ -70,49 +106,30 @@ class Batch:
         return -margin if self.targeted else margin
 
 
-def batches(problem: Problem, model: Model, settings: Settings) -> Iterator[Batch]:
+def batches(problem: Problem, model: Model, settings: Settings, faults: Faults) -> Iterator[Batch]:
     """The samples of a problem, some at a time."""
     assert model.module is not None
     region = problem.region
     place: dict[str, Any] = {"dtype": dtype_of(model.module), "device": device_of(model.module)}
     for begin in range(0, len(region), settings.batch_size):
         rows = slice(begin, begin + settings.batch_size)
-        view = region.view(rows, place)
         label = torch.from_numpy(problem.labels[rows]).to(place["device"])
         yield Batch(
             rows,
             region.ball(rows, place),
             torch.nn.functional.one_hot(label, problem.n_classes).bool(),
-            model.logits if view is None else _Viewed(model, view),
+            model,
+            region.view(rows, place),
+            faults,
             problem.targeted,
             place,
         )
-
-
-@dataclass(frozen=True)
-class _Viewed:
-    model: Model
-    view: Callable[[torch.Tensor], torch.Tensor]
-
-    def __call__(self, x: torch.Tensor) -> torch.Tensor:
-        return self.model.logits(self.view(x))
 
 
 def on_device(model: Model, device: Any) -> Model:
     """The source where the settings want it."""
     assert model.module is not None
     return model if device is None else model.on(torch.device(device))
-
-
-def as_array(model: Model, x: torch.Tensor) -> NDArray[Any]:
-    """End points as an array; gradients that are not finite have no end."""
-    end = x.cpu().numpy()
-    if not np.isfinite(end).all():
-        raise ValueError(
-            f"{type(model.estimator).__name__} has gradients that are not finite; "
-            "look for overflow in its outputs"
-        )
-    return end
 
 
 @dataclass(frozen=True)
@@ -140,11 +157,10 @@ class GradientAttack:
         """Raise the loss (or lower it, ``targeted``) from the points ``x``, whose memory the result uses."""
         ball, momentum = batch.ball, None
         size = -size if batch.targeted else size
-        for _ in range(self.n_steps):
-            x.requires_grad_()
-            logits = batch.logits(x)
-            (gradient,) = torch.autograd.grad(logits, x, batch.slope(logits))
-            x = x.detach()
+        for step in range(self.n_steps):
+            gradient, logits = batch.gradient(x)
+            if step == self.n_steps - 1:
+                batch.look_back(gradient, logits)
             if ball.free is not None:
                 gradient.mul_(ball.free)
             if self.decay:
@@ -158,21 +174,25 @@ class GradientAttack:
     def run(self, problem: Problem, rng: np.random.RandomState) -> Outcome:
         """Attack all samples; of several restarts keep the largest margin."""
         region, settings = problem.region, self.settings
-        size = self.reach * region.eps / self.n_steps if settings.step_size is None else settings.step_size
         model = on_device(problem.model, settings.device)
+        assert model.module is not None
+        size = self.reach * region.eps / self.n_steps if settings.step_size is None else settings.step_size
+        # all that a longer step adds is the rounding of what the ball cuts off it
+        size = min(size, region.eps / torch.finfo(dtype_of(model.module)).eps ** 0.5)
         X_adv, best = region.X.copy(), np.full(len(region), -np.inf)
+        faults = Faults(len(region), type(model.estimator).__name__)
         with model.evaluating():
             for restart in range(settings.n_restarts):
                 at_random = settings.random_start or restart > 0
                 # drawn at once, so that they do not depend on the batches
                 start = random_in_ball(rng, region.X.shape, region.eps, region.norm) if at_random else None
-                for batch in batches(problem, model, settings):
+                for batch in batches(problem, model, settings, faults):
                     x = batch.ball.x0.clone()
                     if start is not None:
                         x += torch.from_numpy(start[batch.rows]).to(**batch.place)
                         batch.ball.confine(x)
                     x = self.climb(batch, x, size)
-                    kept = region.keep(as_array(model, x), batch.rows)
+                    kept = region.keep(x.cpu().numpy(), batch.rows)
                     if settings.n_restarts == 1:
                         X_adv[batch.rows] = kept
                         continue
@@ -181,14 +201,15 @@ class GradientAttack:
                     better = margin > best[batch.rows]
                     best[batch.rows][better] = margin[better]
                     X_adv[batch.rows][better] = kept[better]
-        return Outcome(X_adv)
+        return Outcome(X_adv, faults=faults)
 
 
 def fgsm(settings: Settings) -> GradientAttack:
     """Fast gradient (sign) method: one step of length eps (Goodfellow et al. 2015, section 4)."""
     if settings.step_size is not None:
         raise ValueError(
-            f"attack='fgsm' takes one step of length eps; step_size must be None, got {settings.step_size}"
+            f"attack='fgsm' takes one step of length eps; step_size must be None, "
+            f"got {shown(settings.step_size)}"
         )
     return GradientAttack(settings, n_steps=1, reach=1.0)
 
@@ -200,6 +221,11 @@ def pgd(settings: Settings) -> GradientAttack:
 
 def mifgsm(settings: Settings, decay: float = 1.0) -> GradientAttack:
     """Momentum iterative method (Dong et al. 2018, Algorithm 1); its steps add up to eps."""
-    if not isinstance(decay, Real) or not isfinite(decay) or decay < 0:
-        raise ValueError(f"attack_params['decay'] must be a finite number >= 0, got {decay!r}")
+    if not isinstance(decay, Real) or not 0 <= decay < inf:
+        raise ValueError(f"attack_params['decay'] must be a finite number >= 0, got {shown(decay)}")
+    if decay > 1 and settings.max_iter * log(decay) > log(LARGEST):
+        raise ValueError(
+            f"attack_params['decay'] to the power of max_iter must be at most {LARGEST:g}, or the first "
+            f"gradient outweighs all others; got {shown(decay)} and {settings.max_iter}"
+        )
     return GradientAttack(settings, settings.max_iter, 1.0, decay)

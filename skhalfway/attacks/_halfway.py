@@ -12,7 +12,7 @@ from scipy.special import expit
 
 from skhalfway._blocks import blocks
 from skhalfway._checks import check_integer
-from skhalfway._vectors import unit_vectors
+from skhalfway._vectors import lengths, unit_vectors
 from skhalfway.attacks._partners import nearest_partners
 from skhalfway.attacks._queries import Queries, begin
 from skhalfway.attacks._walk import Walk, check_walk
@@ -65,7 +65,7 @@ class _Crossings(Walk):
         for block in blocks(len(of), self.x0.shape[1]):
             each = of[block]
             u = self.rng.standard_normal((len(each), self.x0.shape[1])) * self.movable[each]
-            u *= (radius * self.distance(each, 2) / np.maximum(np.linalg.norm(u, axis=1), _TINY))[:, None]
+            u *= (radius * self.distance(each, 2) / np.maximum(lengths(u), _TINY))[:, None]
             self.won(self.queries.clip(self.point[each] + u, each), each)
 
     def direction(self, rows: Indices) -> Floats:
@@ -78,7 +78,7 @@ class _Crossings(Walk):
         """
         own = rows - self.first
         crossing = self.point[rows] - self.x0[rows]
-        unit = np.maximum(np.linalg.norm(crossing, axis=1), _TINY)
+        unit = np.maximum(lengths(crossing), _TINY)
         crossing /= unit[:, None]
         change, wins = self.change[own] / unit[:, None, None], self.wins[own]
         near = np.exp(((change - crossing[:, None]) ** 2).sum(axis=2) / (-2 * _REACH**2))
@@ -111,7 +111,7 @@ class _Crossings(Walk):
         """Go to the boundary on the way to partners, where it is nearer than what was found."""
         change, size = partners - self.x0[rows], _NEARER * self.queries.distances[rows, None]
         if self.norm == 2:
-            length = np.maximum(np.linalg.norm(change, axis=1, keepdims=True), _TINY)
+            length = np.maximum(lengths(change)[:, None], _TINY)
             change *= np.minimum(1.0, size / length)
         else:
             change = np.clip(change, -size, size)

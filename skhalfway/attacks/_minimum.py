@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from math import cos, isfinite, pi
+from math import cos, pi
 from numbers import Real
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
+from skhalfway._checks import LARGEST
+from skhalfway._text import shown
 from skhalfway.attacks._boundary import Field, Nearest
+from skhalfway.attacks._faults import Faults, largest
 from skhalfway.attacks._gradient import batches, on_device
 from skhalfway.attacks._problem import Outcome, Problem
 
@@ -43,17 +46,22 @@ class MinimumAttack:
         n_last = max(n_steps // 10, int(n_steps > 1))
         with model.evaluating():
             left = np.flatnonzero(~problem.won(problem.model.predict(region.X)))
-            rest = replace(problem, region=region.take(left), labels=problem.labels[left])
+            rest = problem.take(left)
             nearest = Nearest(replace(rest, region=replace(rest.region, eps=np.inf)))
-            for batch in batches(nearest.problem, model, self.settings):
-                field = Field(batch, model, nearest, region.norm)
+            of_rest = Faults(len(left), type(model.estimator).__name__)
+            for batch in batches(nearest.problem, model, self.settings, of_rest):
+                field = Field(batch, nearest, region.norm)
+                flat = field.flat()
                 self.search(field, n_steps - n_last)
                 for _ in range(n_last):
                     field.flatten()
                 nearest.shorten(batch.rows)
+                lost = np.isinf(nearest.distances[batch.rows])
+                of_rest.flat[batch.rows] = lost & flat
         if len(left):
             X_adv[left], distances[left] = rest.region.keep(nearest.z), nearest.distances
-        return Outcome(X_adv, distances=distances, at_any_budget=True)
+        faults = of_rest.spread(left, len(region))
+        return Outcome(X_adv, distances=distances, at_any_budget=True, faults=faults)
 
 
 @dataclass(frozen=True)
@@ -84,9 +92,9 @@ class FMN(MinimumAttack):
             left = (1 + cos(pi * k / n_steps)) / 2
             gamma = self.gamma[1] + (self.gamma[0] - self.gamma[1]) * left
             x, logits = field.logits(x)
-            margins = field.batch.margins(logits, rival)
-            slope, x = field.slope(margins, x), x.detach()
-            boundary = field.lengths(field.climb(x, slope, margins.detach().abs()[:, None]))
+            margins, slope = field.slope(x, logits, rival)
+            x = x.detach()
+            boundary = field.lengths(field.climb(x, slope, margins.abs()))
             step = self.pace[0] * boundary if step is None else step
             _, nearest = field.found()
             found, way = nearest < torch.inf, field.lengths(x - field.x0)
@@ -98,6 +106,8 @@ class FMN(MinimumAttack):
                 torch.minimum(radius * (1 - gamma), nearest),
                 torch.where(found, radius * (1 + gamma), outwards),
             )
+            # only the direction counts; sizes of any kind neither overflow nor underflow
+            slope = slope / largest(slope).clamp_min(torch.finfo(x.dtype).tiny)
             x = x + field.climb(x, slope, length * field.lengths(slope, DUAL[field.norm]))
             x = field.project(x, radius)
             won = field.offer(x)
@@ -108,14 +118,6 @@ class DeepFool(MinimumAttack):
     """DeepFool: Moosavi-Dezfooli et al., CVPR 2016, Algorithm 2, and its extension to other norms."""
 
     overshoot: float
-
-    def run(self, problem: Problem, rng: np.random.RandomState) -> Outcome:
-        if problem.targeted:
-            raise ValueError(
-                "attack='deepfool' looks for the nearest boundary, whatever class is behind it, so it knows "
-                "no target; attack='fmn' does"
-            )
-        return super().run(problem, rng)
 
     def search(self, field: Field, n_steps: int) -> None:
         x = field.x0
@@ -139,11 +141,13 @@ def fmn(settings: Settings) -> FMN:
 
 def deepfool(settings: Settings, overshoot: float = 0.02) -> DeepFool:
     """DeepFool; ``overshoot`` is the share by which it steps beyond what should be the boundary."""
-    if not isinstance(overshoot, Real) or not isfinite(overshoot) or overshoot < 0:
-        raise ValueError(f"attack_params['overshoot'] must be a finite number >= 0, got {overshoot!r}")
+    if not isinstance(overshoot, Real) or not 0 <= overshoot <= LARGEST:
+        raise ValueError(
+            f"attack_params['overshoot'] must be a number from 0 to {LARGEST:g}, got {shown(overshoot)}"
+        )
     if settings.step_size is not None:
         raise ValueError(
             f"attack='deepfool' steps as far as the boundary seems; step_size must be None, "
-            f"got {settings.step_size}"
+            f"got {shown(settings.step_size)}"
         )
     return DeepFool(settings, overshoot)

@@ -12,13 +12,18 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from skhalfway._inputs import round_towards
+from skhalfway._vectors import lengths as lengths_of
 
 
 def lengths(delta: torch.Tensor, norm: float) -> torch.Tensor:
     """Norm of each row, shaped to broadcast against ``delta``."""
     shape = (-1, *[1] * (delta.ndim - 1))
     return torch.linalg.vector_norm(delta.flatten(1), norm, dim=1).reshape(shape)
+
+
+def _at_least_tiny(length: torch.Tensor) -> torch.Tensor:
+    """In place, so that it can be divided by."""
+    return length.clamp_min_(torch.finfo(length.dtype).tiny)
 
 
 @dataclass
@@ -65,12 +70,13 @@ class LinfBall(Ball):
 
 class L2Ball(Ball):
     def ascend(self, x: torch.Tensor, gradient: torch.Tensor, size: float) -> None:
-        scale = lengths(gradient, 2).clamp_min_(torch.finfo(x.dtype).tiny)
-        x.addcdiv_(gradient, scale, value=size)
+        # in multiples of the largest value, whose squares neither overflow nor vanish
+        gradient.div_(_at_least_tiny(gradient.abs().flatten(1).amax(dim=1)).reshape(-1, *[1] * (x.ndim - 1)))
+        x.addcdiv_(gradient, _at_least_tiny(lengths(gradient, 2)), value=size)
 
     def confine(self, x: torch.Tensor) -> None:
         delta = x - self.x0
-        shrink = (self.eps / lengths(delta, 2).clamp_min_(self.eps)).expand_as(x)
+        shrink = (self.eps / _at_least_tiny(lengths(delta, 2).clamp_min_(self.eps))).expand_as(x)
         torch.addcmul(self.x0, delta, shrink, out=x)
         self._clip(x)
 
@@ -142,64 +148,87 @@ def keep_budget(
     bounds: tuple[NDArray[Any], NDArray[Any]] | None,
     unit: NDArray[Any] | None = None,
 ) -> NDArray[Any]:
-    """``X_adv`` in X's float type, exactly within ``eps`` of X and between the bounds.
+    """``X_adv`` in X's float type, finite, exactly within ``eps`` of X and between the bounds.
 
-    "Exactly" is meant as a user checks it: the norm of ``X_adv - X``, in X's own type and divided by
-    ``unit``, is at most eps.
+    "Exactly" is meant as a user checks it: the norm of ``X_adv - X``, divided by ``unit``, is at most eps,
+    whether the difference is rounded to X's own type or not. X itself is the answer where no other float is
+    as near.
     """
-    # a little less than eps leaves room for the rounding of products and of the sum in the norm
-    within = eps * (1 - 8 * float(np.finfo(X.dtype).eps))
+    ulp = float(np.finfo(X.dtype).eps)
+    low, high = _finite_bounds(bounds, X.dtype)
+    wanted = np.clip(X_adv, low, high)
     if eps == np.inf:
-        result = X_adv.astype(X.dtype)
-    elif norm == np.inf:
-        reach = X.dtype.type(eps) if unit is None else (within * unit).astype(X.dtype)
-        result = X_adv.astype(X.dtype)
-        np.maximum(result, spare := X - reach, out=result)
-        np.minimum(result, np.add(X, reach, out=spare), out=result)
-    else:
-        one: Any = 1.0 if unit is None else unit
-        x0 = X.astype(float)
-        change = torch.from_numpy((X_adv - x0) / one)
-        BALLS[norm](torch.zeros_like(change), within, None, None).confine(change)
-        result = round_towards(x0 + change.numpy() * one, x0, X.dtype)
-    if bounds is not None:
-        np.clip(result, *_rounded_inwards(bounds, X.dtype), out=result)
-    if eps == np.inf:
-        return result
+        return wanted.astype(X.dtype)
+    one = np.ones(X.shape[1:]) if unit is None else unit
     if norm == np.inf:
-        largest = reach if unit is not None or float(reach) <= eps else np.nextafter(reach, X.dtype.type(0))
-        while (over := np.abs(np.subtract(result, X, out=spare), out=spare) > largest).any():
-            _shorten(result, X, over, reach)
-    else:
-        rows = len(X), int(np.prod(X.shape[1:]))
-        digit = (eps * one * np.ones(X.shape[1:])).astype(X.dtype)
-        while True:
-            change = (result - X).astype(float) / one
-            over = np.linalg.norm(change.reshape(rows), norm, axis=1) > eps
-            if not over.any():
-                break
-            _shorten(result, X, over.reshape(-1, *[1] * (X.ndim - 1)) & (result != X), digit)
-    return result
+        # one number, where it is one for all, has no product to round
+        reach = _towards_0(np.array(eps) if unit is None else _reach(eps, unit, 8 * ulp), X.dtype)
+        return np.clip(wanted.astype(X.dtype, copy=False), _moved(X, -reach), _moved(X, reach))
+    row = len(X), *[1] * (X.ndim - 1)
+    result, over = X, np.ones(row, dtype=bool)
+    # a little less than eps leaves room for the rounding of sums and products; the second try is for norms
+    # of so many terms that it is too little
+    for margin in (8 * ulp, ulp**0.5):
+        closer = _moved(X, _towards_0(_projected(X, wanted, _reach(eps, one, margin), norm), X.dtype))
+        result = np.where(over, np.clip(closer, low, high), result)
+        change = np.subtract(result, X, dtype=float).reshape(len(X), one.size) / one.ravel()
+        over = (lengths_of(change, norm) > eps).reshape(row)
+        if not over.any():
+            return result
+    return np.where(over, X, result)
 
 
-def _rounded_inwards(
-    bounds: tuple[NDArray[Any], NDArray[Any]], dtype: np.dtype[Any]
-) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Bounds in the float type ``dtype``, none wider than it was."""
+def _reach(eps: float, unit: NDArray[Any], margin: float) -> NDArray[np.float64]:
+    """How far each feature may go on its own, less a share; 0 where floats have too few digits to tell."""
+    floats = np.finfo(float)
     with np.errstate(over="ignore"):
-        low, high = (bound.astype(dtype) for bound in bounds)
-    low = np.where(low < bounds[0], np.nextafter(low, dtype.type(np.inf)), low)
-    high = np.where(high > bounds[1], np.nextafter(high, dtype.type(-np.inf)), high)
-    return low, high
+        reach = np.minimum(eps * unit * (1 - margin), floats.max / 4)
+    return np.where(reach < floats.tiny, 0.0, reach)
 
 
-def _shorten(result: NDArray[Any], X: NDArray[Any], where: NDArray[np.bool_], reach: NDArray[Any]) -> None:
-    """Bring values nearer to X by the last digit of the budget or by their own, the coarser one.
+def _projected(
+    X: NDArray[Any], wanted: NDArray[Any], reach: NDArray[np.float64], norm: float
+) -> NDArray[np.float64]:
+    """Change of X towards ``wanted``, as far as the ball goes that reaches so far in each feature.
 
-    Their own alone would take for ever where a value lies so near 0 that its last digit is no part of
-    its distance.
+    As shares of the reach, which neither overflow as they are squared nor vanish unless they are nothing.
     """
-    far, near = result[where], X[where]
-    digit = np.minimum(np.spacing(np.broadcast_to(reach, X.shape)[where]), np.abs(far - near))
-    shorter = far - np.copysign(digit, far - near), np.nextafter(far, near)
-    result[where] = np.where(far > near, np.minimum(*shorter), np.maximum(*shorter))
+    with np.errstate(over="ignore"):
+        change = np.clip(np.subtract(wanted, X, dtype=float), -reach, reach)
+    share = torch.from_numpy(np.divide(change, reach, out=np.zeros_like(change), where=reach > 0))
+    BALLS[norm](torch.zeros_like(share), 1.0, None, None).confine(share)
+    return np.multiply(share.numpy(), reach, out=change)
+
+
+def _moved(X: NDArray[Any], change: NDArray[Any]) -> NDArray[Any]:
+    """``X + change`` in the float type of both, no further from X than ``change`` says."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        moved = X + change
+        # Knuth's two-sum: X + change is moved + rest, exactly
+        back = moved - X
+        rest = X - np.subtract(moved, back)
+        rest += np.subtract(change, back, out=back)
+        over = np.where(change > 0, rest < 0, rest > 0)
+        moved[over] = np.nextafter(moved[over], X[over])
+    return moved
+
+
+def _towards_0(values: NDArray[np.float64], dtype: np.dtype[Any]) -> NDArray[Any]:
+    """Numbers in the float type ``dtype``, none larger than it was."""
+    with np.errstate(over="ignore"):
+        rounded = values.astype(dtype)
+    larger = np.abs(rounded.astype(float)) > np.abs(values)
+    return np.where(larger, np.nextafter(rounded, dtype.type(0)), rounded)
+
+
+def _finite_bounds(
+    bounds: tuple[NDArray[Any], NDArray[Any]] | None, dtype: np.dtype[Any]
+) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Bounds in the float type ``dtype``, none wider than it was, nor than the type."""
+    limits = np.finfo(dtype)
+    if bounds is None:
+        return np.array(limits.min), np.array(limits.max)
+    low, high = (np.clip(bound, float(limits.min), float(limits.max)).astype(dtype) for bound in bounds)
+    low = np.where(low < bounds[0], np.nextafter(low, limits.max), low)
+    high = np.where(high > bounds[1], np.nextafter(high, limits.min), high)
+    return low, high

@@ -10,13 +10,24 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from skhalfway._checks import check_integer
+from skhalfway._checks import (
+    check_bool,
+    check_choice,
+    check_device,
+    check_integer,
+    check_length,
+    check_norm,
+    check_random_state,
+)
+from skhalfway._text import shown
 from skhalfway.attacks._budget import EPS_UNITS, check_eps
 from skhalfway.attacks._constraints import Constraints
 from skhalfway.attacks._problem import Attack, Settings
+from skhalfway.models._kinds import is_torch_module
 
 if TYPE_CHECKING:
     from skhalfway.attacks._generator import AdversarialGenerator
+    from skhalfway.attacks._region import Region
     from skhalfway.models import Model
 
 NORMS = (np.inf, 2, 1)
@@ -38,6 +49,8 @@ class Kind:
         Whether it knows random starts.
     nearest : bool
         Whether it looks for the nearest adversarial sample, so that a budget may be infinite.
+    targets : bool
+        Whether it can move samples towards labels.
     """
 
     module: str
@@ -45,13 +58,14 @@ class Kind:
     gradient: bool = False
     restarts: bool = False
     nearest: bool = False
+    targets: bool = True
 
 
 KINDS = {
     "fgsm": Kind("_gradient", gradient=True, restarts=True),
     "pgd": Kind("_gradient", gradient=True, restarts=True),
     "mifgsm": Kind("_gradient", gradient=True, restarts=True),
-    "deepfool": Kind("_minimum", norms=(np.inf, 2), gradient=True, nearest=True),
+    "deepfool": Kind("_minimum", norms=(np.inf, 2), gradient=True, nearest=True, targets=False),
     "fmn": Kind("_minimum", gradient=True, nearest=True),
     "hopskipjump": Kind("_hopskipjump", norms=(np.inf, 2), nearest=True),
     "halfway": Kind("_halfway", norms=(np.inf, 2), nearest=True),
@@ -66,20 +80,17 @@ def check_parameters(generator: AdversarialGenerator) -> None:
     for name in ("max_iter", "max_queries", "n_restarts", "batch_size"):
         value = getattr(generator, name)
         check_integer(name, value)
-    size = generator.step_size
-    if size is not None and (
-        not isinstance(size, Real) or isinstance(size, bool) or not 0 < float(size) < np.inf
-    ):
-        raise ValueError(f"step_size must be a finite number > 0, got {size!r}")
-    norm = generator.norm
-    if not isinstance(norm, Real) or isinstance(norm, bool) or norm not in NORMS:
-        raise ValueError(f"norm must be np.inf, 2 or 1, got {norm!r}")
-    if generator.eps_unit not in EPS_UNITS:
-        raise ValueError(f"eps_unit must be one of {list(EPS_UNITS)}, got {generator.eps_unit!r}")
+    check_bool("random_start", generator.random_start)
+    check_device(generator.device)
+    check_random_state(generator.random_state)
+    if generator.step_size is not None:
+        check_length("step_size", generator.step_size)
+    check_norm(generator.norm, NORMS)
+    check_choice("eps_unit", generator.eps_unit, EPS_UNITS)
     if generator.constraints is not None and not isinstance(generator.constraints, Constraints):
-        raise TypeError(f"constraints must be a Constraints or None, got {generator.constraints!r}")
+        raise TypeError(f"constraints must be a Constraints or None, got {shown(generator.constraints)}")
     if generator.attack_params is not None and not isinstance(generator.attack_params, dict):
-        raise TypeError(f"attack_params must be a dict or None, got {generator.attack_params!r}")
+        raise TypeError(f"attack_params must be a dict or None, got {shown(generator.attack_params)}")
     kind = KINDS.get(generator.attack) if isinstance(generator.attack, str) else None
     check_eps(generator.eps, infinite=kind is not None and kind.nearest)
     if not isinstance(generator.attack, str):
@@ -88,7 +99,7 @@ def check_parameters(generator: AdversarialGenerator) -> None:
         make_attack(generator, generator.attack)
     elif generator.attack != "auto":
         raise ValueError(
-            f"unknown attack {generator.attack!r}; give 'auto', {', '.join(map(repr, KINDS))}, "
+            f"unknown attack {shown(generator.attack)}; give 'auto', {', '.join(map(repr, KINDS))}, "
             "or a class or an instance of an ART evasion attack"
         )
     elif generator.attack_params:
@@ -104,9 +115,9 @@ def check_unattached(generator: Any, instead: str, allowed: str = "an Adversaria
     if generator is None:
         return
     if not isinstance(generator, AdversarialGenerator):
-        raise TypeError(f"generator must be {allowed}, got {generator!r}")
+        raise TypeError(f"generator must be {allowed}, got {shown(generator)}")
     if generator.estimator is not None:
-        raise ValueError(f"generator.estimator must be None, got {generator.estimator!r}; {instead}")
+        raise ValueError(f"generator.estimator must be None, got {shown(generator.estimator)}; {instead}")
     check_parameters(generator)
 
 
@@ -115,7 +126,7 @@ def make_attack(generator: AdversarialGenerator, name: str) -> Attack:
     kind = KINDS[name]
     if generator.norm not in kind.norms:
         allowed = " or ".join("np.inf" if norm == np.inf else str(norm) for norm in kind.norms)
-        raise ValueError(f"attack={name!r} knows norm {allowed}, got {generator.norm!r}")
+        raise ValueError(f"attack={name!r} knows norm {allowed}, got {shown(generator.norm)}")
     if not kind.restarts and (generator.n_restarts != 1 or generator.random_start):
         raise ValueError(
             f"attack={name!r} knows no n_restarts and random_start; "
@@ -127,7 +138,7 @@ def make_attack(generator: AdversarialGenerator, name: str) -> Attack:
     unknown = sorted(set(params) - set(allowed_params))
     if unknown:
         raise ValueError(
-            f"attack_params {unknown} are unknown to attack={name!r}, which takes {allowed_params}"
+            f"attack_params {shown(unknown)} are unknown to attack={name!r}, which takes {allowed_params}"
         )
     settings = Settings(
         max_iter=int(generator.max_iter),
@@ -142,11 +153,96 @@ def make_attack(generator: AdversarialGenerator, name: str) -> Attack:
     return attack
 
 
+def follows_gradients(attack: Any) -> bool:
+    """Whether an attack follows gradients, at least those of sources that have one."""
+    return not isinstance(attack, str) or attack == "auto" or KINDS[attack].gradient
+
+
+def check_float_type(model: Model, eps: float, step_size: float | None) -> None:
+    """Raise where a source computes in 16 bits that do not hold such lengths."""
+    if not is_torch_module(model.estimator):
+        return
+    from torch import finfo
+
+    from skhalfway.models._torch import weight_dtype
+
+    dtype = weight_dtype(model.estimator)
+    if dtype is None:
+        return
+    largest = finfo(dtype).max / 8
+    for name, value in (("eps", eps), ("step_size", step_size)):
+        if value is not None and largest < value < np.inf:
+            raise ValueError(
+                f"{name} must be at most {largest:g} for {type(model.estimator).__name__}, which computes in "
+                f"{str(dtype).removeprefix('torch.')}, got {shown(value)}; convert it with float()"
+            )
+
+
 def automatic(model: Model, norm: float) -> str:
     """The attack under ``"auto"`` for a source."""
     if model.has_gradient:
         return "pgd"
-    return "hopskipjump" if norm in KINDS["hopskipjump"].norms else "surrogate"
+    return without_gradient(norm)[0]
+
+
+def without_gradient(norm: float) -> list[str]:
+    """Attacks on any source in that norm, the one of ``"auto"`` first."""
+    kinds = {name: kind for name, kind in KINDS.items() if name != "tree"}
+    return [name for name, kind in kinds.items() if not kind.gradient and norm in kind.norms]
+
+
+def advice(norm: float) -> str:
+    """What to do where gradients are of no use."""
+    *most, last = map(repr, without_gradient(norm))
+    return f"attack={', '.join(most)} and {last} need no gradient" if most else f"attack={last} needs none"
+
+
+def gradient_attack(attack: Any, model: Model) -> str:
+    """What to call an attack, as given to the generator, that follows the source's gradient; else empty."""
+    if isinstance(attack, str):
+        by_gradient, written = attack == "auto" or KINDS[attack].gradient, repr(attack)
+    else:
+        needs = [getattr(mixin, "__name__", "") for mixin in attack._estimator_requirements]
+        by_gradient = any("Gradients" in need for need in needs)
+        written = (attack if isinstance(attack, type) else type(attack)).__name__
+    return f"attack={written}" if by_gradient and model.has_gradient else ""
+
+
+def check_source(
+    generator: AdversarialGenerator, model: Model, region: Region, n_classes: int, *, targeted: bool = False
+) -> None:
+    """Raise for a source that the attack cannot attack, before any is."""
+    check_targets(generator, targeted)
+    if not isinstance(generator.attack, str):
+        from skhalfway.attacks._art import stand_in
+
+        stand_in(generator.attack, model, region, n_classes)
+        return
+    name = automatic(model, generator.norm) if generator.attack == "auto" else generator.attack
+    if KINDS[name].gradient and not model.has_gradient:
+        raise TypeError(
+            f"attack={name!r} needs gradients, but {model.why_black_box}; "
+            "attack='auto' attacks black boxes too"
+        )
+    if name == "tree":
+        from skhalfway.attacks._tree import check_trees
+
+        check_trees(model)
+
+
+def check_targets(generator: AdversarialGenerator, targeted: bool) -> None:
+    """Raise where labels are to be reached by an attack that knows none."""
+    if targeted and isinstance(generator.attack, str):
+        kind = KINDS.get(generator.attack)
+        if kind is not None and not kind.targets:
+            raise ValueError(
+                f"attack={generator.attack!r} looks for the nearest boundary, whatever class is behind it, "
+                "so it knows no target; attack='fmn' does"
+            )
+    elif targeted:
+        from skhalfway.attacks._art import check_art_targets
+
+        check_art_targets(generator.attack)
 
 
 def _check_art_attack(generator: AdversarialGenerator) -> None:
@@ -156,7 +252,7 @@ def _check_art_attack(generator: AdversarialGenerator) -> None:
     if not issubclass(class_, EvasionAttack):
         raise TypeError(
             "attack must be a string, or a class or an instance of an ART evasion attack, "
-            f"got {generator.attack!r}"
+            f"got {shown(generator.attack)}"
         )
     if generator.n_restarts != 1 or generator.random_start:
         raise ValueError(
@@ -173,7 +269,8 @@ def _check_art_attack(generator: AdversarialGenerator) -> None:
         theirs = np.inf if theirs == "inf" else theirs
         if isinstance(theirs, Real) and (not isinstance(ours, Real) or theirs != ours):
             raise ValueError(
-                f"the attack has {name}={theirs} but the generator {name}={ours}; give both the same"
+                f"the attack has {name}={shown(theirs)} but the generator {name}={shown(ours)}; "
+                "give both the same"
             )
 
 
@@ -184,5 +281,6 @@ def _check_art_params(generator: AdversarialGenerator, class_: Any) -> None:
     unknown = sorted(set(generator.attack_params or {}) - set(allowed))
     if unknown:
         raise ValueError(
-            f"attack_params {unknown} are not parameters of ART's {class_.__name__}, which takes {allowed}"
+            f"attack_params {shown(unknown)} are not parameters of ART's {class_.__name__}, which takes "
+            f"{shown(allowed, 150)}"
         )

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from skhalfway.attacks._budget import read_budget
+from skhalfway._text import shown
+from skhalfway.attacks._budget import check_unit, read_budget
 from skhalfway.attacks._constraints import Constraints, Header, Rules, read_constraints
 
 if TYPE_CHECKING:
+    from skhalfway.attacks._faults import Faults
     from skhalfway.attacks._partners import Partners
     from skhalfway.attacks._region import Region, Rows
     from skhalfway.models import Model
@@ -63,6 +65,10 @@ class Problem:
         """Where predictions are what the attack wants."""
         return (predicted == self.labels[rows]) == self.targeted
 
+    def take(self, rows: NDArray[np.intp]) -> Problem:
+        """The same task for some of the samples."""
+        return replace(self, region=self.region.take(rows), labels=self.labels[rows])
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -79,12 +85,18 @@ class Outcome:
         attacks that look for it.
     at_any_budget : bool
         Whether a smaller budget would have led to the same distances.
+    faults : Faults or None
+        What was wrong with the source's gradients, by attacks that use them.
+    remarks : tuple of str
+        What a user must know of the source to read the figures, a sentence each.
     """
 
     X_adv: NDArray[Any]
     n_queries: NDArray[np.intp] | None = None
     distances: NDArray[np.float64] | None = None
     at_any_budget: bool = False
+    faults: Faults | None = None
+    remarks: tuple[str, ...] = ()
 
 
 class Attack(Protocol):
@@ -113,6 +125,11 @@ def read_region(
 
     shape, flat = X.shape[1:], (len(X), -1)
     budget, unit = read_budget(eps, spread, header, shape)
+    if spread is not None and not spread.any():
+        raise ValueError(
+            "eps counts in the spread of the features, which is 0 in all of them: of one sample, or of "
+            "constant data; pass eps_unit='input', or fit on more samples"
+        )
     carried = np.isnan(X)
     if categories is not None:
         carried |= categories
@@ -134,6 +151,7 @@ def read_region(
     fixed = carried.copy()
     fixed.reshape(flat)[:, rules.immutable] = True
     if unit is not None:
+        unit = check_unit(unit, np.abs(x).max(axis=0, initial=0.0), header)
         fixed |= unit == 0
         unit = np.where(unit == 0, 1.0, unit)
     for group in rules.one_hot:
@@ -146,7 +164,7 @@ def read_region(
         names = ", ".join(header.name(column) for column in range(min(header.n_columns, 5)))
         raise ValueError(
             f"no column may change: {names}{', ...' if header.n_columns > 5 else ''} are immutable, have no "
-            "budget, or hold categories or missing values"
+            "budget or one that is nothing beside their values, or hold categories or missing values"
         )
     return Region(
         X,
@@ -191,13 +209,13 @@ def read_bounds(
     if not fits:
         raise ValueError(
             "clip_values must be None or a pair (min, max) of numbers, or of arrays of the shape of "
-            f"a sample, {X.shape[1:]}; got {clip_values!r}"
+            f"a sample, {X.shape[1:]}; got {shown(clip_values)}"
         )
     if not (low < high).all():
-        raise ValueError(f"clip_values must have min < max, got {clip_values!r}")
+        raise ValueError(f"clip_values must have min < max, got {shown(clip_values)}")
     if (((X < low) | (X > high)) & ~carried).any():
         raise ValueError(
-            f"data outside clip_values={clip_values}: X has min {X[~carried].min()} and max "
+            f"data outside clip_values={shown(clip_values)}: X has min {X[~carried].min()} and max "
             f"{X[~carried].max()}; scale X or pass clip_values that hold it"
         )
     return low, high

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from sklearn.neighbors import NearestNeighbors
 
 from skhalfway._blocks import blocks
+from skhalfway._checks import LARGEST
 from skhalfway.attacks._problem import Outcome
 
 if TYPE_CHECKING:
@@ -170,5 +171,8 @@ def begin(queries: Queries, rng: np.random.RandomState, samples: NDArray[np.intp
             of = np.repeat(rows[block], np.minimum(_N_DRAWS, queries.n_left(rows[block])))
             near, far = x0[of] - spread * 2**k, x0[of] + spread * 2**k
             low, high = queries.low[of], queries.high[of]
-            drawn = rng.uniform(np.where(np.isfinite(low), low, near), np.where(np.isfinite(high), high, far))
+            low, high = (
+                np.where(np.abs(bound) <= LARGEST, bound, free) for bound, free in ((low, near), (high, far))
+            )
+            drawn = rng.uniform(low, high)
             queries.won(drawn, of)

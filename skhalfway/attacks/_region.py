@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from skhalfway._vectors import lengths
 from skhalfway.attacks._constraints import Rules
 from skhalfway.attacks._discrete import to_valid
 from skhalfway.attacks._norms import BALLS, Ball, keep_budget, random_signs
@@ -184,7 +185,7 @@ class Region:
             change = np.where(self.carried[rows], 0.0, change)
         if self.unit is not None:
             change /= self.unit
-        return np.linalg.norm(change.reshape(len(change), int(np.prod(change.shape[1:]))), self.norm, axis=1)
+        return lengths(change.reshape(len(change), int(np.prod(change.shape[1:]))), self.norm)
 
     def noise(self, rng: np.random.RandomState) -> NDArray[Any]:
         """The samples moved by random signs of the budget's size: what no knowledge does."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from skhalfway._text import shown
 from skhalfway._vectors import unit_vectors
 from skhalfway.attacks._queries import Queries
 
@@ -101,7 +102,7 @@ class _Subsets:
 
 
 @dataclass(frozen=True)
-class _Search:
+class Search:
     """Where samples may go next, in channels: arrays (n_rows, n_channels, n_pixels)."""
 
     queries: Queries
@@ -156,6 +157,14 @@ def _put(array: Floats, places: Indices, values: Floats | float) -> Floats:
     return array
 
 
+def search_of(queries: Queries, rng: np.random.RandomState) -> Search:
+    """Parts that suit the samples: squares of images, subsets of the features of rows."""
+    region = queries.problem.region
+    shape, movable = region.X.shape[1:], region.movable().reshape(queries.x0.shape)
+    parts = _Squares(shape, region.norm) if len(shape) == 3 else _Subsets(movable)
+    return Search(queries, parts, movable, rng)
+
+
 @dataclass(frozen=True)
 class Square:
     """Random changes of a part of each sample, of which those stay that bring the margin down.
@@ -174,12 +183,10 @@ class Square:
     def run(self, problem: Problem, rng: np.random.RandomState) -> Outcome:
         """Attack all samples, one query of all of them at a time."""
         region, budget = problem.region, self.settings.max_queries
-        shape, rows = region.X.shape[1:], np.arange(len(region))
+        rows = np.arange(len(region))
         with problem.model.evaluating():
             queries = Queries(problem, budget)
-            movable = region.movable().reshape(queries.x0.shape)
-            parts = _Squares(shape, region.norm) if len(shape) == 3 else _Subsets(movable)
-            search = _Search(queries, parts, movable, rng)
+            search = search_of(queries, rng)
             point, least = queries.x0.copy(), np.full(len(region), np.inf)
             for i in count():
                 # the last query is kept to see whether a win is one
@@ -189,9 +196,9 @@ class Square:
                 share = self.p / 2 ** np.searchsorted(_HALVED_AT, i / budget)
                 asked = search.next(point[rows], rows, share) if i else search.first(rows)
                 scores = queries.scores(asked, rows)
-                margin = _margin(scores, problem.labels[rows], targeted=problem.targeted)
-                lower = margin <= least[rows]
-                point[rows[lower]], least[rows[lower]] = asked[lower], margin[lower]
+                height = margin(scores, problem.labels[rows], targeted=problem.targeted)
+                lower = height <= least[rows]
+                point[rows[lower]], least[rows[lower]] = asked[lower], height[lower]
                 wins = problem.won(scores.argmax(axis=1), rows)
                 queries.won(asked[wins], rows[wins], budget=True)
             # those that found no win keep the lowest margin
@@ -200,12 +207,12 @@ class Square:
         return replace(queries.outcome(), distances=None)
 
 
-def _margin(scores: Floats, labels: Indices, *, targeted: bool) -> Floats:
+def margin(scores: Floats, labels: Indices, *, targeted: bool) -> Floats:
     """Score of the label minus the largest other, or its negative: what an attack brings down."""
     index, others = np.arange(len(scores)), scores.copy()
     others[index, labels] = -np.inf
-    margin = scores[index, labels] - others.max(axis=1)
-    return -margin if targeted else margin
+    height = scores[index, labels] - others.max(axis=1)
+    return -height if targeted else height
 
 
 def square(settings: Settings, p: float = 0.8) -> Square:
@@ -216,5 +223,5 @@ def square(settings: Settings, p: float = 0.8) -> Square:
     by scores is one when a prediction, the sample's last query, says so.
     """
     if not isinstance(p, Real) or isinstance(p, bool) or not 0 < p <= 1:
-        raise ValueError(f"attack_params['p'] must be a number in (0, 1], got {p!r}")
+        raise ValueError(f"attack_params['p'] must be a number in (0, 1], got {shown(p)}")
     return Square(settings, float(p))

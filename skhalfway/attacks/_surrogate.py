@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import isfinite
-from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,7 +12,8 @@ from sklearn.base import clone
 from sklearn.neural_network import MLPClassifier
 from torch import nn
 
-from skhalfway._checks import check_integer
+from skhalfway._checks import check_integer, check_length
+from skhalfway._text import shown
 from skhalfway.attacks._gradient import pgd
 from skhalfway.attacks._problem import Outcome, Problem
 from skhalfway.attacks._queries import Queries
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
     from skhalfway.attacks._problem import Settings
 
 _MAX_NEW = 1000  # inputs that one round may add
+_FARTHEST = 100  # spreads of the data that new inputs may be away from others
 _NEVER = -1e4  # logit of a class that the source was not seen to answer
 
 
@@ -44,7 +44,7 @@ class _Scale:
         return (points - self.centre) / self.width
 
 
-class _Logits(nn.Module):
+class Substitute(nn.Module):
     """A substitute's logits in the source's classes, of which it may have seen some only."""
 
     def __init__(self, model: Model, scale: _Scale, seen: NDArray[np.intp], n_classes: int) -> None:
@@ -96,6 +96,7 @@ class Surrogate:
         X_adv, left = region.X.copy(), np.flatnonzero(np.isinf(queries.distances))
         if not len(left):
             return Outcome(X_adv, queries.n_asked)
+        remarks: tuple[str, ...] = ()
         with problem.model.evaluating():
             substitute = self._distil(queries, rng)
         if substitute is not None:
@@ -104,19 +105,22 @@ class Surrogate:
                 queries.x0, region.eps, region.norm, low=queries.low, high=queries.high, free=movable
             )
             task = Problem(substitute, flat, problem.labels, problem.n_classes, problem.targeted)
-            z = pgd(self.settings).run(task, rng).X_adv.reshape(region.X.shape)
-            X_adv[left] = region.keep(z[left], left)
+            made = pgd(self.settings).run(task, rng)
+            assert made.faults is not None
+            remarks = made.faults.remarks("attack_params['estimator'] takes another substitute")
+            X_adv[left] = region.keep(made.X_adv.reshape(region.X.shape)[left], left)
         share, rest = divmod(int(queries.n_asked.sum()), n)
-        return Outcome(X_adv, share + (np.arange(n) < rest))
+        return Outcome(X_adv, share + (np.arange(n) < rest), remarks=remarks)
 
     def _distil(self, queries: Queries, rng: np.random.RandomState) -> Model | None:
         """The substitute; None where the source gave one answer to all that was asked."""
         region, (n, n_features) = queries.problem.region, queries.x0.shape
         movable = region.movable().reshape(n, n_features)
         reach = region.eps * movable.sum(axis=1).mean() ** (-1 / region.norm)
-        step = reach if self.step is None else self.step
         spread = queries.x0.std(axis=0)
         usual = np.median(spread[spread > 0]) if (spread > 0).any() else reach
+        # a substitute is not trained on points that are nowhere near the data
+        step = min(reach, _FARTHEST * usual) if self.step is None else self.step
         scale = _Scale(queries.x0.mean(axis=0), np.maximum(spread, usual))
         points, of, labels = queries.x0, np.arange(n), queries.predicted
         substitute = self._fit(points, labels, scale, queries.problem.n_classes, rng)
@@ -150,7 +154,8 @@ class Surrogate:
         model = as_model(estimator.fit(scale(points), answers))
         if not model.has_gradient:
             raise TypeError(f"attack_params['estimator'] must have a gradient, but {model.why_black_box}")
-        return as_model(_Logits(model, scale, seen, n_classes), classes=np.arange(n_classes))
+        logits = Substitute(model, scale, seen, n_classes)
+        return as_model(logits, classes=np.arange(n_classes), output="logits")
 
     @staticmethod
     def _signs(
@@ -177,14 +182,12 @@ def surrogate(
     ``estimator`` is cloned and fitted on rows, scaled; None is an MLPClassifier. The source is asked for the
     samples themselves, then in each round for as many new inputs as there are, up to 1000 and to
     ``max_queries`` for each sample on average: all queries are shared, and each sample has its share.
-    ``step`` None is one of the budget's length. While the source gives one answer to all, new inputs are
-    random; where it never gives another, samples are returned as they are.
+    ``step`` None is one of the budget's length, up to 100 spreads of the data. While the source gives one
+    answer to all, new inputs are random; where it never gives another, samples are returned as they are.
     """
     check_integer("attack_params['n_rounds']", n_rounds, 0)
-    if step is not None and (
-        not isinstance(step, Real) or isinstance(step, bool) or not isfinite(step) or step <= 0
-    ):
-        raise ValueError(f"attack_params['step'] must be None or a finite number > 0, got {step!r}")
+    if step is not None:
+        check_length("attack_params['step']", step)
     if estimator is not None and not hasattr(estimator, "fit"):
-        raise ValueError(f"attack_params['estimator'] must be None or a classifier, got {estimator!r}")
+        raise ValueError(f"attack_params['estimator'] must be None or a classifier, got {shown(estimator)}")
     return Surrogate(settings, estimator, int(n_rounds), None if step is None else float(step))

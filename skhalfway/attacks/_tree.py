@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -14,6 +16,7 @@ from skhalfway.attacks._problem import Outcome
 from skhalfway.attacks._trees import nearest_adversarial
 from skhalfway.models import Model, ModelWarning, NotDifferentiableError
 from skhalfway.models._tree_input import trees_of
+from skhalfway.models._tree_sums import tree_sums
 
 if TYPE_CHECKING:
     from skhalfway.attacks._problem import Problem, Settings
@@ -39,13 +42,8 @@ class TreeAttack:
         """Attack all samples."""
         region, model = problem.region, problem.model
         x = region.X.reshape(len(region), -1)
-        try:
+        with _refusing():
             ensemble, made = trees_of(model, x)
-        except NotDifferentiableError as error:
-            raise TypeError(
-                f"attack='tree' needs a decision tree or an ensemble of them, but {error}; "
-                "attack='auto' attacks any source"
-            ) from None
         _check_reading(model, ensemble.predict(np.hstack([x, made])) == model.predict(region.X))
         low, high = (np.broadcast_to(bound, region.X.shape).reshape(x.shape) for bound in region.limits())
         if region.carried is not None:
@@ -72,6 +70,23 @@ class TreeAttack:
         valid, X_adv, distances = region.keep_found(points)
         won = problem.won(model.predict(valid))
         return Outcome(X_adv, distances=np.where(won, distances, np.inf), at_any_budget=True)
+
+
+def check_trees(model: Model) -> None:
+    """TypeError for a source that is not made of trees, as far as no samples are needed to tell."""
+    with _refusing():
+        tree_sums(model.estimator)
+
+
+@contextmanager
+def _refusing() -> Iterator[None]:
+    try:
+        yield
+    except NotDifferentiableError as error:
+        raise TypeError(
+            f"attack='tree' needs a decision tree or an ensemble of them, but {error}; "
+            "attack='auto' attacks any source"
+        ) from None
 
 
 def _check_reading(model: Model, agrees: NDArray[np.bool_]) -> None:

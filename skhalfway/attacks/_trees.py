@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from skhalfway._parallel import pause
 from skhalfway.attacks._tree_cells import Bools, Boxes, Cells, Floats, Ints, joint_boxes
 from skhalfway.attacks._tree_moves import TreeTask
 from skhalfway.models._tree_arrays import TreeEnsemble
@@ -102,6 +103,7 @@ def _nearest_boxes(task: TreeTask, boxes: Boxes) -> Ints:
     features = np.arange(task.home.shape[1])
     size = max(1, _BOXES_AT_ONCE // boxes.cells[0].size)
     for begin in range(0, len(at), size):
+        pause()
         rows = np.arange(begin, min(begin + size, len(at)))
         row, box = np.indices((len(rows), len(boxes.sums))).reshape(2, -1)
         margin = task.margin(rows[row], boxes.sums[box])
@@ -141,6 +143,7 @@ def _search(task: TreeTask, rng: np.random.RandomState, n_starts: int, pool: NDA
     height = np.full(n, -np.inf)
     row = np.arange(n)
     while len(row):
+        pause()
         prices = task.prices(row, at[row])
         spent, rest = task.total(prices), task.rest(prices)
         margin, climbed, moves = task.moves(row, at[row], task.room(rest, limit[row]))

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from skhalfway._checks import check_integer, check_positive
+from skhalfway._checks import check_bool, check_integer, check_length
+from skhalfway._vectors import lengths
 from skhalfway.attacks._queries import Queries
 
 _TOLERANCE = 0.03  # of the binary search, as a share of the distance
@@ -27,7 +28,7 @@ class Walk:
         self.point = queries.nearest.copy()
 
     def distance(self, rows: NDArray[np.intp], norm: float) -> NDArray[np.float64]:
-        return np.linalg.norm(self.point[rows] - self.x0[rows], norm, axis=1)
+        return lengths(self.point[rows] - self.x0[rows], norm)
 
     def won(self, points: NDArray[np.float64], rows: NDArray[np.intp]) -> NDArray[np.bool_]:
         """Whether points win; samples may repeat."""
@@ -99,7 +100,6 @@ class Walk:
 def check_walk(n_directions: Any, radius: Any, sparse: Any) -> tuple[int, float, bool]:
     """Raise for what no walk could do."""
     check_integer("attack_params['n_directions']", n_directions)
-    check_positive("attack_params['radius']", radius)
-    if not isinstance(sparse, (bool, np.bool_)):
-        raise ValueError(f"attack_params['sparse'] must be True or False, got {sparse!r}")
+    check_length("attack_params['radius']", radius)
+    check_bool("attack_params['sparse']", sparse)
     return int(n_directions), float(radius), bool(sparse)

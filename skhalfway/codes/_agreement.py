@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.metrics import adjusted_mutual_info_score
+from sklearn.exceptions import UndefinedMetricWarning
 
+from skhalfway._randomness import leaving_no_trace
 from skhalfway._text import short, table
 from skhalfway.codes._codemap import CodeMap, fitted_map
+from skhalfway.codes._homogeneity import information
 from skhalfway.codes._network import joined
 
 if TYPE_CHECKING:
@@ -33,10 +36,11 @@ class CodeAgreement:
         Layers of the second.
     information : ndarray of shape (n_first, n_second)
         Adjusted mutual information of the codes: 0 by chance, 1 where one
-        layer's codes tell the other's and the reverse.
+        layer's codes tell the other's and the reverse; nan where both layers
+        have one code for all samples, or one for each.
     cka : ndarray of shape (n_first, n_second)
         Linear centred kernel alignment of the activations, from 0 to 1; nan
-        where a layer gives the same for every sample.
+        where a layer gives the same for every sample, or of fewer than 3.
 
     See Also
     --------
@@ -100,11 +104,12 @@ class CodeAgreement:
     def __repr__(self) -> str:
         head = "CodeAgreement: adjusted mutual information of codes [linear CKA of activations]"
         rows = [["", *self.second]]
-        for name, information, cka in zip(self.first, self.information, self.cka, strict=True):
-            rows.append([name, *(f"{short(a)} [{short(b)}]" for a, b in zip(information, cka, strict=True))])
+        for name, *figures in zip(self.first, self.information, self.cka, strict=True):
+            rows.append([name, *(f"{short(a)} [{short(b)}]" for a, b in zip(*figures, strict=True))])
         return table(head, rows)
 
 
+@leaving_no_trace
 def code_agreement(first: CodeMap, second: CodeMap, X: Any) -> CodeAgreement:
     """Compare how two networks encode the same samples, for each pair of their layers.
 
@@ -131,6 +136,11 @@ def code_agreement(first: CodeMap, second: CodeMap, X: Any) -> CodeAgreement:
         If one is not fitted.
     ValueError
         If the data is invalid.
+
+    Warns
+    -----
+    UndefinedMetricWarning
+        If a figure is nan.
 
     Notes
     -----
@@ -167,12 +177,26 @@ def code_agreement(first: CodeMap, second: CodeMap, X: Any) -> CodeAgreement:
         recorded = joined(code_map._activations(code_map._read(X, reset=False)))
         codes.append([part.codes(recorded[name]) for name, part in code_map._layer_maps.items()])
         features.append([_factor(activations) for activations in recorded.values()])
-    return CodeAgreement(
+    agreement = CodeAgreement(
         tuple(first.layers_),
         tuple(second.layers_),
-        np.array([[adjusted_mutual_info_score(a, b) for b in codes[1]] for a in codes[0]]),
+        np.array([[information(a, b) for b in codes[1]] for a in codes[0]]),
         np.array([[_linear_cka(a, b) for b in features[1]] for a in features[0]]),
     )
+    reasons = {
+        "information": "both have one code for all samples, or one for each",
+        "cka": "one gives the same for every sample, or there are fewer than 3",
+    }
+    for name, why in reasons.items():
+        unknown = np.argwhere(np.isnan(getattr(agreement, name)))
+        if len(unknown):
+            texts = [f"{agreement.first[i]!r} and {agreement.second[j]!r}" for i, j in unknown[:4].tolist()]
+            warnings.warn(
+                f"{name} is nan for {', '.join(texts)}{', ...' * (len(unknown) > 4)}: {why}",
+                UndefinedMetricWarning,
+                stacklevel=2,
+            )
+    return agreement
 
 
 def _factor(activations: NDArray[Any]) -> NDArray[np.float64]:
@@ -188,5 +212,7 @@ def _factor(activations: NDArray[Any]) -> NDArray[np.float64]:
 
 def _linear_cka(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
     """Linear CKA of centred activations, which it sees through AA' and BB' alone."""
+    if len(a) < 3:  # two points are always on a line
+        return np.nan
     own = np.linalg.norm(a.T @ a) * np.linalg.norm(b.T @ b)
     return float(np.linalg.norm(b.T @ a) ** 2 / own) if own > 0 else np.nan

@@ -10,12 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.exceptions import NotFittedError
-from sklearn.utils import assert_all_finite, check_consistent_length, check_random_state
-from sklearn.utils.validation import _check_feature_names_in, check_is_fitted, column_or_1d
+from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
 
-from skhalfway._checks import check_integer
-from skhalfway._inputs import Frame, read_samples
-from skhalfway._randomness import draw_seed
+from skhalfway._checks import check_choice, check_integer, check_random_state
+from skhalfway._inputs import Frame, check_finite, read_samples, read_targets
+from skhalfway._randomness import draw_seed, leaving_no_trace
+from skhalfway._readable import read_labels
+from skhalfway._text import shown
 from skhalfway._vectors import unit_vectors
 from skhalfway.codes._drift import Drift
 from skhalfway.codes._homogeneity import Homogeneity, contingency, resampled, shuffled
@@ -23,6 +24,7 @@ from skhalfway.codes._maps import LayerMap, grid_distances
 from skhalfway.codes._network import POOLINGS, Activations, Network, check_network, joined
 from skhalfway.models import as_model
 from skhalfway.models._as_model import check_kind, counts_as_fitted, fit_clone
+from skhalfway.models._faults import named
 from skhalfway.models._training import train
 
 _COARSE = 0.8  # of the variance within units: our choice
@@ -201,6 +203,8 @@ class CodeMap(TransformerMixin, BaseEstimator):
         """
         self._check_params()
         array, rng = self._read(X, reset=True), check_random_state(self.random_state)
+        if y is not None:
+            read_targets(y, len(array))
         # parameters may be set again before the next fit
         self._shape, self._pooling = (self.shape[0], self.shape[1]), self.pooling
         n_units = self.shape[0] * self.shape[1]
@@ -213,7 +217,7 @@ class CodeMap(TransformerMixin, BaseEstimator):
             raise ValueError(f"shape={self.shape} has {n_units} units, more than n_iter={self.n_iter} steps")
         self.estimator_ = self._trained(X if hasattr(X, "columns") else array, y, rng)
         network = Network(self.estimator_)
-        self.layers_ = network.layers(self.layers, array)
+        self.layers_ = named(type(self.estimator_).__name__, network.layers, self.layers, array)
         if len(array) > self.n_iter:
             array = array[rng.permutation(len(array))[: self.n_iter]]
         recorded = joined(network.activations(array, self.layers_, self._pooling))
@@ -229,13 +233,14 @@ class CodeMap(TransformerMixin, BaseEstimator):
         coarse = [name for name, part in self._layer_maps.items() if part.unexplained_variance > _COARSE]
         if coarse:
             warnings.warn(
-                f"more than {_COARSE:.0%} of the variance of layers {coarse} is within units of their maps, "
-                f"shape={self.shape}; use a larger shape",
+                f"more than {_COARSE:.0%} of the variance of layers {shown(coarse)} is within units of their "
+                f"maps, shape={self.shape}; use a larger shape",
                 CoarseMapWarning,
                 stacklevel=2,
             )
         return self
 
+    @leaving_no_trace
     def transform(self, X: Any) -> NDArray[np.intp]:
         """Find the codes of samples.
 
@@ -259,6 +264,7 @@ class CodeMap(TransformerMixin, BaseEstimator):
         check_is_fitted(self)
         return self._codes(self._read(X, reset=False))
 
+    @leaving_no_trace
     def homogeneity(self, X: Any, y: Any, *, n_bootstrap: int = 200, n_shuffles: int = 100) -> Homogeneity:
         """Measure how far classes share codes, layer by layer.
 
@@ -293,18 +299,17 @@ class CodeMap(TransformerMixin, BaseEstimator):
         check_is_fitted(self)
         check_integer("n_bootstrap", n_bootstrap, 2)
         check_integer("n_shuffles", n_shuffles)
-        y = column_or_1d(y)
-        check_consistent_length(X, y)
-        classes, labels = np.unique(y, return_inverse=True)
+        array = self._read(X, reset=False)
+        classes, labels = np.unique(read_labels(y, len(array)), return_inverse=True)
         if len(classes) < 2:
-            raise ValueError(f"homogeneity compares classes, but y holds one only: {classes.tolist()}")
-        codes = self._codes(self._read(X, reset=False))
+            raise ValueError(f"homogeneity compares classes, but y holds one only: {shown(classes)}")
+        codes = self._codes(array)
         counts = contingency(codes, labels, self._shape[0] * self._shape[1])
         n_codes = (counts.sum(axis=2) > 0).sum(axis=1)
         few = [name for name, n in zip(self.layers_, n_codes, strict=True) if n < len(classes)]
         if few:
             warnings.warn(
-                f"{len(classes)} classes must share the codes of layers {few}, which are fewer; "
+                f"{len(classes)} classes must share the codes of layers {shown(few)}, which are fewer; "
                 "use a larger shape",
                 CoarseMapWarning,
                 stacklevel=2,
@@ -319,6 +324,7 @@ class CodeMap(TransformerMixin, BaseEstimator):
             shuffled=shuffled(counts, n_shuffles, rng),
         )
 
+    @leaving_no_trace
     def drift(self, X: Any, X_adv: Any) -> Drift:
         """Measure how far perturbed samples move on the maps, layer by layer.
 
@@ -390,14 +396,13 @@ class CodeMap(TransformerMixin, BaseEstimator):
         check_network(self.estimator)
         shape = self.shape
         if not isinstance(shape, (tuple, list)) or len(shape) != 2:
-            raise ValueError(f"shape must be (n_rows, n_columns), got {shape!r}")
+            raise ValueError(f"shape must be (n_rows, n_columns), got {shown(shape)}")
         for side in shape:
             check_integer("each side of shape", side)
         if shape[0] * shape[1] < 2:
-            raise ValueError(f"a map needs at least 2 units, got shape={shape!r}")
+            raise ValueError(f"a map needs at least 2 units, got shape={shown(shape)}")
         check_integer("n_iter", self.n_iter)
-        if self.pooling not in POOLINGS:
-            raise ValueError(f"pooling must be one of {list(POOLINGS)}, got {self.pooling!r}")
+        check_choice("pooling", self.pooling, POOLINGS)
         layers = self.layers
         if isinstance(layers, str) and layers == "auto":
             return
@@ -408,16 +413,17 @@ class CodeMap(TransformerMixin, BaseEstimator):
             or not all(isinstance(name, str) for name in layers)
             or len(set(layers)) < len(layers)
         ):
-            raise ValueError(f'layers must be "auto" or a list of different names, got {layers!r}')
+            raise ValueError(f'layers must be "auto" or a list of different names, got {shown(layers)}')
 
     def _read(self, X: Any, *, reset: bool) -> NDArray[Any]:
         frame = Frame.of(X)
         if frame is not None:
             raise TypeError(
-                f"a network takes numbers, but X has columns of categories: {list(frame.names)}; encode them"
+                f"a network takes numbers, but X has columns of categories: {shown(list(frame.names))}; "
+                "encode them"
             )
         array = read_samples(self, X, reset=reset)
-        assert_all_finite(array, input_name="X")
+        check_finite(array)
         return array
 
     def _trained(self, X: Any, y: Any, rng: np.random.RandomState) -> Any:

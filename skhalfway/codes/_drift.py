@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from skhalfway._intervals import ConfidenceInterval, t_interval, wilson_interval
+from skhalfway._intervals import FEWEST, ConfidenceInterval, t_interval, wilson_interval
 from skhalfway._text import short, table
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ class Drift:
     Drift: 2 layers, 4 samples
     layer   codes changed     by noise          distance              by noise
     hidden  .25 (.05 to .70)  .25 (.05 to .70)  .25 (-0.55 to 1.05)   .25 (-0.55 to 1.05)
-    output  .75 (.30 to .95)  .00 (.00 to .49)  3.00 (-0.44 to 6.44)  .00 (.00 to .00)
+    output  .75 (.30 to .95)  .00 (.00 to .49)  3.00 (-0.44 to 6.44)  .00 ( -  to  - )
     """
 
     layers: tuple[str, ...]
@@ -105,13 +105,17 @@ class Drift:
         intervals : dict of str to ConfidenceInterval
             Of ``changed``, ``noise_changed``, ``distance`` and
             ``noise_distance``, ends of shape (n_layers,); of distances nan with
-            a single sample.
+            a single sample, or where those of fewer than 10 are all the same.
         """
         n = len(self.norms)
         found = {}
         for prefix, distances in (("", self.distances), ("noise_", self.noise_distances)):
             found[f"{prefix}changed"] = wilson_interval((distances > 0).sum(axis=1), n, level)
-            found[f"{prefix}distance"] = t_interval(distances, level)
+            # a few samples that are moved as far say nothing of how much others may differ
+            known = np.where((n < FEWEST) & (np.ptp(distances, axis=1) == 0), np.nan, 1.0)
+            found[f"{prefix}distance"] = ConfidenceInterval(
+                *(known * end for end in t_interval(distances, level))
+            )
         return found
 
     def to_frame(self, level: float = 0.95) -> pd.DataFrame:

@@ -14,7 +14,7 @@ from scipy.stats import random_table
 from sklearn.metrics import adjusted_mutual_info_score
 
 from skhalfway._blocks import blocks
-from skhalfway._intervals import ConfidenceInterval, check_level, percentile_interval, ratio
+from skhalfway._intervals import FEWEST, ConfidenceInterval, check_level, percentile_interval, ratio
 from skhalfway._text import short, table
 
 if TYPE_CHECKING:
@@ -111,7 +111,7 @@ class Homogeneity:
         found = []
         for counts in self.counts:
             cells = np.repeat(np.arange(counts.size), counts.ravel())
-            found.append(adjusted_mutual_info_score(*np.unravel_index(cells, counts.shape)))
+            found.append(information(*np.unravel_index(cells, counts.shape)))
         return np.array(found)
 
     def interval(self, level: float = 0.95) -> dict[str, ConfidenceInterval]:
@@ -132,13 +132,14 @@ class Homogeneity:
         -------
         intervals : dict of str to ConfidenceInterval
             Ends of shape (n_layers,), of the measure as it is expected for as
-            many samples.
+            many samples; nan of fewer than 10.
         """
         check_level(level)
+        known = 1.0 if self.counts[0].sum() >= FEWEST else np.nan
         z = normal.ppf((1 + level) / 2)
         found = {}
         for name, value in self.values.items():
-            reach = z * self.bootstrap[name].std(axis=1, ddof=1)
+            reach = z * self.bootstrap[name].std(axis=1, ddof=1) * known
             found[name] = ConfidenceInterval(value - reach, value + reach)
         return found
 
@@ -240,6 +241,15 @@ class Homogeneity:
             ]
             rows.append([layer, *cells, short(information)])
         return table(head, rows)
+
+
+def information(a: NDArray[np.intp], b: NDArray[np.intp]) -> float:
+    """Adjusted mutual information; nan where both have one label for all, or one for each.
+
+    Of the former scikit-learn says 1, of the latter what rounding makes of 0 / 0.
+    """
+    n_labels = len(np.unique(a)), len(np.unique(b))
+    return np.nan if n_labels in ((1, 1), (len(a), len(a))) else float(adjusted_mutual_info_score(a, b))
 
 
 def _read_only(array: NDArray[Any]) -> NDArray[Any]:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from skhalfway._plotting import colours
+from skhalfway._text import shown
 from skhalfway.codes._depth import name_layers, panels
 from skhalfway.codes._homogeneity import Homogeneity
 
@@ -132,7 +133,7 @@ class HomogeneityDisplay:
         result = self.homogeneity
         chosen = list(_LABELS) if names is None else list(names)
         if not chosen or (unknown := [name for name in chosen if name not in _LABELS]):
-            raise ValueError(f"names must be of {list(_LABELS)}, got {unknown if chosen else chosen}")
+            raise ValueError(f"names must be of {list(_LABELS)}, got {shown(unknown if chosen else chosen)}")
         self.axes_ = panels(axes, len(chosen), len(result.layers))
         self.figure_ = self.axes_[0].figure
         self.lines_: dict[str, Line2D] = {}

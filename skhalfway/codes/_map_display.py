@@ -9,6 +9,7 @@ import numpy as np
 
 from skhalfway._intervals import ratio
 from skhalfway._plotting import colours
+from skhalfway._text import shown
 from skhalfway.codes._depth import panels
 from skhalfway.codes._homogeneity import Homogeneity
 
@@ -123,7 +124,9 @@ class CodeMapDisplay:
         result = self.homogeneity
         chosen = list(result.layers) if layers is None else list(layers)
         if not chosen or (unknown := [name for name in chosen if name not in result.layers]):
-            raise ValueError(f"layers must be of {list(result.layers)}, got {unknown if chosen else chosen}")
+            raise ValueError(
+                f"layers must be of {shown(list(result.layers))}, got {shown(unknown if chosen else chosen)}"
+            )
         self.axes_ = panels(axes, len(chosen), 0)
         self.figure_ = self.axes_[0].figure
         hues = np.array([to_rgb(hue) for hue in colours(len(result.classes))])

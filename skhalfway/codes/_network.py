@@ -17,6 +17,7 @@ from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import Pipeline
 from sklearn.utils import _safe_indexing
 
+from skhalfway._text import shown
 from skhalfway.models import Model, as_model, to_module
 from skhalfway.models._kinds import is_skorch_net, is_torch_module
 
@@ -43,7 +44,7 @@ class Network:
         self._model = as_model(estimator)
         *around, inner = check_network(estimator)
         self._before = [step[:-1] for step in around if isinstance(step, Pipeline)]
-        self._module: nn.Module = inner.module_ if is_skorch_net(inner) else to_module(inner)
+        self._module = _view_of(inner.module_ if is_skorch_net(inner) else to_module(inner))
         self._name = type(inner).__name__
         self._parts = {name: part for name, part in self._module.named_modules() if name}
         if not self._parts:
@@ -57,7 +58,7 @@ class Network:
         if isinstance(layers, str):
             return self._automatic(X)
         if missing := [name for name in layers if name not in self._parts]:
-            raise ValueError(f"{self._name} has no layers {missing}; {self._those_that_exist()}")
+            raise ValueError(f"{self._name} has no layers {shown(missing)}; {self._those_that_exist()}")
         return list(layers)
 
     def activations(self, X: Any, layers: Sequence[str], pooling: str) -> Iterator[Activations]:
@@ -70,7 +71,7 @@ class Network:
         def note(name: str, output: Any) -> None:
             if name in found:
                 raise ValueError(
-                    f"layer {name!r} runs several times for one sample; name layers that run once: "
+                    f"layer {shown(name)} runs several times for one sample; name layers that run once: "
                     f"{self._those_that_exist()}"
                 )
             found[name] = self._rows(name, output, n_samples, pooling)
@@ -83,7 +84,8 @@ class Network:
                 self._module(x)
             if idle := [name for name in layers if name not in found]:
                 raise ValueError(
-                    f"layers {idle} of {self._name} do not run when it is called; {self._those_that_exist()}"
+                    f"layers {shown(idle)} of {self._name} do not run when it is called; "
+                    f"{self._those_that_exist()}"
                 )
             yield {name: found[name] for name in parts}
 
@@ -112,13 +114,14 @@ class Network:
         """Some of the samples, as the module takes them."""
         import torch
 
-        from skhalfway.models._torch import device_of, dtype_of
+        from skhalfway.models._torch import device_of, weight_dtype
 
         batch = self._model._arrange(_safe_indexing(X, rows))
         for steps in self._before:
             batch = steps.transform(batch)
         array = batch.toarray() if issparse(batch) else np.asarray(batch)
-        return torch.tensor(array, dtype=dtype_of(self._module), device=device_of(self._module))
+        dtype = weight_dtype(self._module) or torch.float32
+        return torch.tensor(np.ascontiguousarray(array), dtype=dtype, device=device_of(self._module))
 
     def _rows(self, name: str, output: Any, n_samples: int, pooling: str) -> NDArray[Any]:
         """A layer's output as a row for each sample: a copy, since the next layer may work in place."""
@@ -126,12 +129,12 @@ class Network:
 
         if not isinstance(output, torch.Tensor):
             raise TypeError(
-                f"layer {name!r} of {self._name} returns a {type(output).__name__}, not a tensor; "
+                f"layer {shown(name)} of {self._name} returns a {type(output).__name__}, not a tensor; "
                 f"name others: {self._those_that_exist()}"
             )
         if output.ndim == 0 or len(output) != n_samples:
             raise ValueError(
-                f"layer {name!r} of {self._name} returns shape {tuple(output.shape)} for {n_samples} "
+                f"layer {shown(name)} of {self._name} returns shape {tuple(output.shape)} for {n_samples} "
                 f"samples, which must be its first axis; name others: {self._those_that_exist()}"
             )
         values = output if output.dtype == torch.float64 else output.float()
@@ -140,18 +143,24 @@ class Network:
             values = space.mean(2) if pooling == "mean" else space.amax(2)
         if not values.isfinite().all():
             raise ValueError(
-                f"layer {name!r} of {self._name} gives activations that are nan or inf; "
+                f"layer {shown(name)} of {self._name} gives activations that are nan or inf; "
                 "look at the scale of X and at the network's weights"
             )
         return values.reshape(n_samples, -1).cpu().numpy().copy()
 
     def _evaluating(self) -> Any:
-        from skhalfway.models._torch import evaluation_mode
+        from skhalfway.models._torch import in_use
 
-        return evaluation_mode(self._module)
+        return in_use(self._module)
 
     def _those_that_exist(self) -> str:
-        return f"it has {list(self._parts)}"
+        return f"it has {shown(list(self._parts))}"
+
+
+def _view_of(module: nn.Module) -> nn.Module:
+    from skhalfway.models._views import evaluation_view
+
+    return evaluation_view(module)
 
 
 def check_network(estimator: Any) -> list[Any]:

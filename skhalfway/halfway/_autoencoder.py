@@ -11,11 +11,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
-from sklearn.utils import check_array, check_random_state
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
-from skhalfway._checks import check_integer, check_positive
+from skhalfway._checks import check_integer, check_positive, check_random_state
+from skhalfway._inputs import read_rows
+from skhalfway._text import shown
 
 
 class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
@@ -121,7 +122,7 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
             If a parameter or the data is invalid.
         """
         self._check_parameters()
-        X = validate_data(self, X, dtype=[np.float64, np.float32]).astype(float)
+        X = read_rows(X, reader=self).astype(float)
         n_features = X.shape[1]
         if self.n_components > n_features:
             raise ValueError(
@@ -176,7 +177,7 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
             Latents.
         """
         check_is_fitted(self)
-        X = validate_data(self, X, dtype=[np.float64, np.float32], reset=False)
+        X = read_rows(X, reader=self, reset=False)
         scaled = torch.from_numpy((X.astype(float) - self.mean_) / self.scale_)
         return self.encoder_(scaled).numpy().astype(X.dtype)
 
@@ -225,7 +226,7 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
 
     def _latents(self, Z: Any) -> NDArray[Any]:
         check_is_fitted(self)
-        Z = check_array(Z, dtype=[np.float64, np.float32], input_name="Z")
+        Z = read_rows(Z, name="Z")
         if Z.shape[1] != self.n_components:
             raise ValueError(f"Z must have n_components={self.n_components} columns, got {Z.shape[1]}")
         return Z
@@ -238,7 +239,7 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         if not isinstance(sizes, Sequence) or not all(
             isinstance(width, Integral) and not isinstance(width, bool) and width >= 1 for width in sizes
         ):
-            raise ValueError(f"hidden_layer_sizes must be a sequence of integers >= 1, got {sizes!r}")
+            raise ValueError(f"hidden_layer_sizes must be a sequence of integers >= 1, got {shown(sizes)}")
         check_positive("learning_rate", rate)
 
     def __sklearn_tags__(self) -> Any:

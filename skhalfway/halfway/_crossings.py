@@ -11,12 +11,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.utils.parallel import Parallel, delayed
+from sklearn.utils.parallel import delayed
 
 from skhalfway._blocks import blocks
+from skhalfway._parallel import side_by_side
+from skhalfway._randomness import leaving_no_trace
+from skhalfway._text import shown
 from skhalfway.halfway._points import read_points
 from skhalfway.models import Model, as_model
-from skhalfway.models._collection import named
+from skhalfway.models._faults import classes_of, named, type_name
 from skhalfway.models._reader import reader_of
 
 if TYPE_CHECKING:
@@ -95,6 +98,7 @@ class Crossings:
         return pd.DataFrame(vars(self))
 
 
+@leaving_no_trace
 def crossings(estimator: Any, A: Any, B: Any, *, tol: float = 1e-3) -> Crossings:
     """Find where a classifier's label first changes on straight paths.
 
@@ -155,8 +159,8 @@ def crossings(estimator: Any, A: Any, B: Any, *, tol: float = 1e-3) -> Crossings
     own = not hasattr(reader, "n_features_in_")
     a, b = (read_points(reader, points, reset=own, name=name) for points, name in ((A, "A"), (B, "B")))
     check_ends(a, b)
-    found = trace_all([model], a, b, tol)[0]
-    classes = np.arange(model.n_outputs(a)) if model.classes_ is None else model.classes_
+    found = trace_all([model], a, b, tol, names=[type_name(model.estimator)])[0]
+    classes = classes_of(model, a)
     return Crossings(
         found.position,
         found.n_changes,
@@ -168,7 +172,7 @@ def crossings(estimator: Any, A: Any, B: Any, *, tol: float = 1e-3) -> Crossings
 
 def check_tol(tol: float) -> None:
     if not isinstance(tol, Real) or isinstance(tol, bool) or not 0 < tol <= 1:
-        raise ValueError(f"tol must be a number in (0, 1], got {tol!r}")
+        raise ValueError(f"tol must be a number in (0, 1], got {shown(tol)}")
 
 
 def check_ends(A: NDArray[Any], B: NDArray[Any]) -> None:
@@ -206,8 +210,12 @@ def trace_all(
         points = path(a[:, None], b[:, None], GRID.reshape(-1, *[1] * (a.ndim - 1)))
         points = points.reshape(-1, *a.shape[1:])
         parts.append(
-            Parallel(n_jobs=n_jobs, prefer="threads")(
-                delayed(job)(model, a, b, points, tol) for job, model in zip(jobs, models, strict=True)
+            list(
+                side_by_side(
+                    (delayed(job)(model, a, b, points, tol) for job, model in zip(jobs, models, strict=True)),
+                    len(models),
+                    n_jobs=n_jobs,
+                )
             )
         )
     return [
@@ -231,7 +239,8 @@ def _trace(model: Model, A: NDArray[Any], B: NDArray[Any], points: NDArray[Any],
     low, high = GRID[first - 1], GRID[first]
     start, met = labels[crosses, 0], labels[crosses, first]
     a, b = A[crosses], B[crosses]
-    for _ in range(ceil(log2(max(1 / (N_INTERVALS * tol), 1))) if len(crosses) else 0):
+    finest = max(tol, float(np.finfo(float).eps))  # positions are floats between 0 and 1
+    for _ in range(ceil(log2(max(1 / (N_INTERVALS * finest), 1))) if len(crosses) else 0):
         middle = (low + high) / 2
         seen = model.predict(path(a, b, middle.reshape(-1, *[1] * (a.ndim - 1))))
         beyond = seen != start

@@ -6,9 +6,12 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.utils import check_array, check_consistent_length, check_random_state, column_or_1d
 
-from skhalfway._inputs import FLOATS
+from skhalfway._checks import check_random_state
+from skhalfway._inputs import read_numbers
+from skhalfway._randomness import leaving_no_trace
+from skhalfway._readable import read_labels
+from skhalfway._text import shown
 from skhalfway._vectors import unit_vectors
 from skhalfway.halfway._gradients import unit_gradient
 from skhalfway.halfway._pairs import nearest_other
@@ -46,16 +49,15 @@ def legitimate_directions(X: Any, y: Any) -> NDArray[Any]:
            [ 0.71,  0.71],
            [-0.71, -0.71]])
     """
-    points = check_array(X, dtype=FLOATS, allow_nd=True, input_name="X")
-    y = column_or_1d(y)
-    check_consistent_length(points, y)
-    classes, labels = np.unique(y, return_inverse=True)
+    points = read_numbers(X)
+    classes, labels = np.unique(read_labels(y, len(points)), return_inverse=True)
     if len(classes) < 2:
-        raise ValueError(f"samples of at least 2 classes are needed, but y holds only {classes.tolist()}")
+        raise ValueError(f"samples of at least 2 classes are needed, but y holds only {shown(classes)}")
     nearest = nearest_other(points.reshape(len(points), -1), labels)
     return _unit(points[nearest].astype(float) - points, points.dtype)
 
 
+@leaving_no_trace
 def adversarial_directions(estimator: Any, X: Any, y: Any) -> NDArray[Any]:
     """Unit vectors along which a classifier's cross-entropy rises most.
 
@@ -127,7 +129,7 @@ def random_directions(X: Any, *, random_state: Any = None) -> NDArray[Any]:
     array([[0.98, 0.22],
            [0.4 , 0.92]])
     """
-    points = check_array(X, dtype=FLOATS, allow_nd=True, input_name="X")
+    points = read_numbers(X)
     return _unit(check_random_state(random_state).standard_normal(points.shape), points.dtype)
 
 

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.utils import check_array
+from sklearn.exceptions import UndefinedMetricWarning
 
-from skhalfway._checks import check_positive
-from skhalfway._inputs import FLOATS
+from skhalfway._checks import check_choice, check_length, check_random_state
+from skhalfway._inputs import read_numbers
+from skhalfway._randomness import leaving_no_trace
 from skhalfway.halfway._crossings import check_tol, trace_all
 from skhalfway.halfway._directions import legitimate_directions, random_directions
 from skhalfway.halfway._gradients import unit_gradient
 from skhalfway.halfway._points import read_points, read_several_labelled
 from skhalfway.models import Model, as_model
-from skhalfway.models._collection import named, predictions
+from skhalfway.models._collection import predictions
+from skhalfway.models._faults import named, type_name
 from skhalfway.models._reader import reader_of
 
 if TYPE_CHECKING:
@@ -130,6 +133,7 @@ class InterBoundaryDistance:
         )
 
 
+@leaving_no_trace
 def minimum_distance(
     estimator: Any, X: Any, directions: Any, *, max_distance: float, tol: float = 1e-3
 ) -> NDArray[np.float64]:
@@ -194,11 +198,11 @@ def minimum_distance(
     array([1.43, 1.26, 1.44])
     """
     check_tol(tol)
-    check_positive("max_distance", max_distance)
+    check_length("max_distance", max_distance)
     model = as_model(estimator)
     reader = reader_of(model)
     points = read_points(reader, X, reset=not hasattr(reader, "n_features_in_"))
-    directions = check_array(directions, dtype=FLOATS, allow_nd=True, input_name="directions")
+    directions = read_numbers(directions, name="directions")
     if directions.shape != points.shape:
         raise ValueError(f"directions must be shaped like X, {points.shape}, got {directions.shape}")
     length = np.linalg.norm(directions.reshape(len(points), -1).astype(float), axis=1)
@@ -208,9 +212,11 @@ def minimum_distance(
             f"directions must have length 1, but {len(wrong)} of {len(points)} have not, first that of row "
             f"{wrong[0]}, {length[wrong[0]]:.3g}; divide each by its length"
         )
-    return _follow([model], points, directions, max_distance, tol)[0]
+    names = [type_name(model.estimator)]
+    return _follow([model], points, directions, max_distance, tol, names=names)[0]
 
 
+@leaving_no_trace
 def inter_boundary_distance(
     source: Any,
     target: Any,
@@ -271,6 +277,12 @@ def inter_boundary_distance(
     NotFittedError
         If a model is not fitted.
 
+    Warns
+    -----
+    UndefinedMetricWarning
+        If no sample counts, or neither boundary is met from any; the median
+        distance between them is nan.
+
     Notes
     -----
     Samples without a direction do not count: where the gradient is zero, or
@@ -294,11 +306,11 @@ def inter_boundary_distance(
     InterBoundaryDistance: 145 samples, legitimate directions
     median distance to the source's boundary 1.14, to the target's 1.02, between them 0.123
     """
-    if direction not in DIRECTIONS:
-        raise ValueError(f"direction must be one of {list(DIRECTIONS)}, got {direction!r}")
+    check_choice("direction", direction, DIRECTIONS)
+    rng = check_random_state(random_state)
     check_tol(tol)
     if max_distance is not None:
-        check_positive("max_distance", max_distance)
+        check_length("max_distance", max_distance)
     models, points, labels = read_several_labelled({"source": source, "target": target}, X, y)
     if max_distance is None:
         max_distance = float(np.linalg.norm(np.ptp(points.astype(float), axis=0)))
@@ -309,7 +321,7 @@ def inter_boundary_distance(
     if direction == "legitimate":
         along = legitimate_directions(points, labels)
     elif direction == "random":
-        along = random_directions(points, random_state=random_state)
+        along = random_directions(points, random_state=rng)
     else:
         along = named("source", unit_gradient, models["source"], points, labels)
     right = (predictions(models, points) == labels).all(axis=0)
@@ -317,7 +329,17 @@ def inter_boundary_distance(
     found = _follow(
         list(models.values()), points[counted], along[counted], max_distance, tol, names=list(models)
     )
-    return InterBoundaryDistance(direction, float(max_distance), counted, *found)
+    result = InterBoundaryDistance(direction, float(max_distance), counted, *found)
+    if np.isnan(result.medians.inter_boundary):
+        why = (
+            f"neither boundary is met within max_distance={max_distance:g} from any sample; raise it"
+            if len(counted)
+            else "source and target classify no sample right together from which the direction leads anywhere"
+        )
+        warnings.warn(
+            f"the distance between the boundaries is nan: {why}", UndefinedMetricWarning, stacklevel=2
+        )
+    return result
 
 
 def _follow(
@@ -327,10 +349,15 @@ def _follow(
     max_distance: float,
     tol: float,
     *,
-    names: Sequence[str] = (),
+    names: Sequence[str],
 ) -> NDArray[np.float64]:
     """Distances at which each model's label first changes, (n_models, n_samples)."""
-    ends = (X + max_distance * directions).astype(X.dtype)
+    with np.errstate(over="ignore"):
+        ends = (X + max_distance * directions.astype(float)).astype(X.dtype)
+    if not np.isfinite(ends).all():
+        raise ValueError(
+            f"max_distance={max_distance:g} leads beyond {X.dtype}, the float type of X; convert X to float64"
+        )
     positions = np.stack([trace.position for trace in trace_all(models, X, ends, tol, names=names)])
     return np.where(np.isnan(positions), np.inf, max_distance * positions)
 

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
-from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
+from sklearn.exceptions import UndefinedMetricWarning
 
+from skhalfway._checks import check_norm
+from skhalfway._randomness import leaving_no_trace
 from skhalfway.halfway._points import read_labelled, read_several_labelled
 from skhalfway.models import Model, NotDifferentiableError
-from skhalfway.models._collection import named
+from skhalfway.models._faults import named
 
 if TYPE_CHECKING:
     import torch
@@ -22,6 +25,7 @@ _BATCH = 256
 _DUAL = {np.inf: 1, 2: 2, 1: np.inf}
 
 
+@leaving_no_trace
 def loss_gradient(estimator: Any, X: Any, y: Any) -> NDArray[Any]:
     """Gradient of a classifier's cross-entropy with respect to its input.
 
@@ -78,6 +82,7 @@ def loss_gradient(estimator: Any, X: Any, y: Any) -> NDArray[Any]:
     return gradient * _column(expit(margin).astype(gradient.dtype), gradient)
 
 
+@leaving_no_trace
 def gradient_size(estimator: Any, X: Any, y: Any, *, norm: float = 2) -> NDArray[np.float64]:
     """Size of a target's input gradients: how vulnerable it is to small perturbations.
 
@@ -136,12 +141,12 @@ def gradient_size(estimator: Any, X: Any, y: Any, *, norm: float = 2) -> NDArray
     C=1: 2.75
     C=100: 12.41
     """
-    if not isinstance(norm, Real) or isinstance(norm, bool) or norm not in _DUAL:
-        raise ValueError(f"norm must be np.inf, 2 or 1, got {norm!r}")
+    check_norm(norm, _DUAL)
     gradient = loss_gradient(estimator, X, y)
     return np.linalg.norm(_rows(gradient), _DUAL[float(norm)], axis=1)
 
 
+@leaving_no_trace
 def gradient_alignment(source: Any, target: Any, X: Any, y: Any) -> NDArray[np.float64]:
     """Cosine of the angle between the input gradients of two models.
 
@@ -173,6 +178,11 @@ def gradient_alignment(source: Any, target: Any, X: Any, y: Any) -> NDArray[np.f
     NotFittedError
         If a model is not fitted.
 
+    Warns
+    -----
+    UndefinedMetricWarning
+        If a gradient is zero; the cosine is nan there.
+
     Notes
     -----
     That the paper measures this was checked against a public summary of it,
@@ -198,7 +208,15 @@ def gradient_alignment(source: Any, target: Any, X: Any, y: Any) -> NDArray[np.f
     models, points, labels = read_several_labelled({"source": source, "target": target}, X, y)
     one, other = (named(name, unit_gradient, model, points, labels) for name, model in models.items())
     cosine = (one * other).sum(axis=tuple(range(1, one.ndim)))
-    cosine[~(_rows(one).any(axis=1) & _rows(other).any(axis=1))] = np.nan
+    for name, gradient in (("source", one), ("target", other)):
+        flat: NDArray[np.bool_] = (_rows(gradient) == 0).all(axis=1)
+        cosine[flat] = np.nan
+        if flat.any():
+            warnings.warn(
+                f"{name} has no gradient at {flat.sum()} of {len(flat)} samples, so their cosines are nan",
+                UndefinedMetricWarning,
+                stacklevel=2,
+            )
     return cosine.clip(-1, 1)
 
 
@@ -216,13 +234,13 @@ def margin_gradient(
     model: Model, points: NDArray[Any], labels: NDArray[np.intp]
 ) -> tuple[NDArray[Any], NDArray[np.float64]]:
     """Gradients of the margins, shaped like the points, and the margins (n_samples,)."""
-    import torch
+    from skhalfway.models._derivative import derivative
 
     gradients, margins = [], []
     with model.evaluating():
         for x, label in _batches(model, points, labels):
             margin = _margin(model, x.requires_grad_(), label)
-            gradients.append(torch.autograd.grad(margin.sum(), x)[0].cpu().numpy())
+            gradients.append(derivative(model, margin.sum(), x, again=False).cpu().numpy())
             margins.append(margin.detach().cpu().numpy())
     gradient = np.concatenate(gradients)
     if not np.isfinite(gradient).all():

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.utils import check_array
 
-from skhalfway._inputs import round_towards
+from skhalfway._checks import check_norm
+from skhalfway._inputs import read_numbers, round_towards
 from skhalfway.halfway._tangents import Projection, check_manifold, projections
 
 _NOTHING = 1e-9  # of the whole
@@ -77,10 +77,7 @@ def manifold_parts(manifold: Any, X: Any, perturbation: Any) -> tuple[NDArray[An
     (array([[0.56, 0.45, 0.2 , 0.08]]), array([[ 0.44, -0.45, -0.2 , -0.08]]))
     """
     check_manifold(manifold)
-    X, change = (
-        check_array(array, allow_nd=True, dtype=[np.float64, np.float32], input_name=name)
-        for array, name in ((X, "X"), (perturbation, "perturbation"))
-    )
+    X, change = (read_numbers(array, name=name) for array, name in ((X, "X"), (perturbation, "perturbation")))
     if X.shape != change.shape:
         raise ValueError(f"X and perturbation must have the same shape, got {X.shape} and {change.shape}")
     flat = change.reshape(len(X), -1)
@@ -99,8 +96,8 @@ class _Part:
 
     def __post_init__(self) -> None:
         check_manifold(self.manifold)
-        if self.norm not in (None, np.inf, 1, 2):
-            raise ValueError(f"norm must be None, np.inf, 2 or 1, got {self.norm!r}")
+        if self.norm is not None:
+            check_norm(self.norm, (np.inf, 2, 1))
 
     def __call__(self, X_adv: NDArray[Any], X: NDArray[Any]) -> NDArray[Any]:
         """Valid samples for ``X_adv``, row by row, in X's float type."""

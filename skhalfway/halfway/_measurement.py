@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
+from skhalfway._checks import check_choice
 from skhalfway._intervals import ConfidenceInterval, check_level, percentile_interval, ratio
-from skhalfway._text import short, table
+from skhalfway._text import short, shown, table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -32,6 +33,12 @@ def deviation(
     return ratio(weights @ away.T, weights @ counted.T.astype(float))
 
 
+def common(counted: NDArray[np.bool_]) -> NDArray[np.intp]:
+    """How many pairs count for two models, (n_models, n_models)."""
+    each = counted.astype(np.intp)
+    return each @ each.T
+
+
 def agreement(
     positions: NDArray[np.float64], counted: NDArray[np.bool_], weights: NDArray[np.float64] | None = None
 ) -> NDArray[np.float64]:
@@ -45,16 +52,17 @@ def agreement(
     n = len(positions)
     found = np.empty((len(weights), n, n))
     for i in range(n):
-        common = counted[i] & counted[i:]
+        both = counted[i] & counted[i:]
         own, others = (
-            rankdata(np.where(common, values, np.nan), axis=1, nan_policy="omit")
-            for values in (np.broadcast_to(positions[i], common.shape), positions[i:])
+            rankdata(np.where(both, values, np.nan), axis=1, nan_policy="omit")
+            for values in (np.broadcast_to(positions[i], both.shape), positions[i:])
         )
-        size = weights @ common.T.astype(float)
-        enough = size > 2
-        own, others = (_centred(ranks, common) for ranks in (own, others))
+        size = weights @ both.T.astype(float)
+        # different ones: two, drawn however often, always agree or disagree
+        enough = (weights > 0).astype(float) @ both.T > 2
+        own, others = (_centred(ranks, both) for ranks in (own, others))
         a, b, aa, bb, ab = (
-            ratio(weights @ np.where(common, values, 0.0).T, size)
+            ratio(weights @ np.where(both, values, 0.0).T, size)
             for values in (own, others, own**2, others**2, own * others)
         )
         spread = np.maximum(aa - a**2, 0.0) * np.maximum(bb - b**2, 0.0)
@@ -64,9 +72,9 @@ def agreement(
     return found
 
 
-def _centred(ranks: NDArray[np.float64], common: NDArray[np.bool_]) -> NDArray[np.float64]:
+def _centred(ranks: NDArray[np.float64], both: NDArray[np.bool_]) -> NDArray[np.float64]:
     """Ranks less their mean (of n from 1 on), so that little is lost to rounding."""
-    return ranks - (common.sum(axis=1, keepdims=True) + 1) / 2
+    return ranks - (both.sum(axis=1, keepdims=True) + 1) / 2
 
 
 def boundary_distance(
@@ -84,9 +92,9 @@ def boundary_distance(
     n = len(positions)
     found = np.empty((len(weights), n, n))
     for i in range(n):
-        common = counted[i] & counted[i:]
-        apart = np.where(common, np.abs(positions[i] - positions[i:]) * lengths, 0.0)
-        found[:, i, i:] = found[:, i:, i] = ratio(weights @ apart.T, weights @ common.T.astype(float))
+        both = counted[i] & counted[i:]
+        apart = np.where(both, np.abs(positions[i] - positions[i:]) * lengths, 0.0)
+        found[:, i, i:] = found[:, i:, i] = ratio(weights @ apart.T, weights @ both.T.astype(float))
     return found
 
 
@@ -209,28 +217,32 @@ class HalfwayMeasurement:
         -------
         interval : ConfidenceInterval
             ``low`` and ``high`` (percentiles of the replicates), shaped like
-            the attribute.
+            the attribute; nan where fewer than 10 pairs count, of which a
+            bootstrap is too narrow.
 
         Raises
         ------
         ValueError
             If ``level`` or ``of`` is out of range.
         """
-        if of not in _FIGURES:
-            raise ValueError(f"of must be one of {list(_FIGURES)}, got {of!r}")
+        check_choice("of", of, _FIGURES)
         check_level(level)
         n_pairs = len(self.pairs)
         rng = np.random.RandomState(0)
         weights = rng.multinomial(n_pairs, np.full(n_pairs, 1 / n_pairs), _N_BOOTSTRAPS).astype(float)
         if of == "deviation":
             values = deviation(self.crossings, self.counted, weights)
-        elif of == "boundary_distance":
+            return percentile_interval(values, level, n=self.counted.sum(axis=1))
+        n = common(self.counted)
+        if of == "boundary_distance":
             values = boundary_distance(self.crossings, self.counted, self.lengths, weights)
         else:
             values = agreement(self.crossings, self.counted, weights)
-            if of == "mean_agreement":
-                values = _mean_of_pairs(values)
-        return percentile_interval(values, level)
+        if of != "mean_agreement":
+            return percentile_interval(values, level, n=n)
+        i, j = np.triu_indices(len(n), 1)
+        known = ~np.isnan(self.agreement[i, j])
+        return percentile_interval(_mean_of_pairs(values), level, n=n[i, j].min(where=known, initial=n_pairs))
 
     def to_frame(self, *, of: str = "models") -> pd.DataFrame:
         """Figures by model, or by pair of models.
@@ -260,7 +272,7 @@ class HalfwayMeasurement:
             }
             return pd.DataFrame(columns, index=pd.Index(self.names, name="model"))
         if of != "pairs":
-            raise ValueError(f"of must be 'models' or 'pairs', got {of!r}")
+            raise ValueError(f"of must be 'models' or 'pairs', got {shown(of)}")
         i, j = np.triu_indices(len(self.names), 1)
         columns = {"counted": (self.counted[i] & self.counted[j]).sum(axis=1)}
         for name in ("agreement", "boundary_distance"):
@@ -293,8 +305,7 @@ class HalfwayMeasurement:
         from skhalfway.halfway import AgreementDisplay, CrossingsDisplay
 
         displays: dict[str, Any] = {"crossings": CrossingsDisplay, "agreement": AgreementDisplay}
-        if kind not in displays:
-            raise ValueError(f"kind must be one of {list(displays)}, got {kind!r}")
+        check_choice("kind", kind, displays)
         return displays[kind].from_measurement(self, **kwargs)
 
     def _medians(self) -> NDArray[np.float64]:
@@ -302,19 +313,20 @@ class HalfwayMeasurement:
         return np.array([np.median(row[own]) if own.any() else np.nan for row, own in rows])
 
     def __repr__(self) -> str:
-        mean = f"{self.mean_agreement:.3f}"
-        if np.isfinite(self.mean_agreement):
-            low, high = self.confidence_interval(of="mean_agreement")
-            mean += f" [{low:.3f} {high:.3f}]"
+        mean = _with_ends(self.mean_agreement, *self.confidence_interval(of="mean_agreement"))
         low, high = self.confidence_interval()
         rows = [["model", "deviation [95 %]", "median crossing", "pairs that count"]]
         figures = zip(
             self.names, self.deviation, low, high, self._medians(), self.counted.sum(axis=1), strict=True
         )
         for name, value, lowest, highest, median, n in figures:
-            rows.append([name, f"{value:.3f} [{lowest:.3f} {highest:.3f}]", short(median), str(n)])
+            rows.append([name, _with_ends(value, lowest, highest), short(median), str(n)])
         head = f"HalfwayMeasurement: {len(self.names)} models, {len(self.pairs)} pairs, mean agreement {mean}"
         return table(head, rows)
+
+
+def _with_ends(value: float, low: float, high: float) -> str:
+    return f"{value:.3f}" if np.isnan(low) else f"{value:.3f} [{low:.3f} {high:.3f}]"
 
 
 def _mean_of_pairs(matrices: NDArray[np.float64]) -> NDArray[np.float64]:

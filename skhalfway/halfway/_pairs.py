@@ -7,17 +7,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.neighbors import NearestNeighbors
-from sklearn.utils import check_array, check_consistent_length, check_random_state, column_or_1d
 from sklearn.utils.random import sample_without_replacement
 
-from skhalfway._checks import check_integer
+from skhalfway._checks import check_choice, check_integer, check_random_state
+from skhalfway._inputs import read_numbers
+from skhalfway._readable import read_labels
+from skhalfway._text import shown
 
 PAIRS = ("random", "nearest", "within")
 
 
 def check_pairs(pairs: Any, n_pairs: Any) -> None:
-    if pairs not in PAIRS:
-        raise ValueError(f"pairs must be one of {list(PAIRS)}, got {pairs!r}")
+    check_choice("pairs", pairs, PAIRS)
     check_integer("n_pairs", n_pairs)
 
 
@@ -68,14 +69,12 @@ def sample_pairs(
            [0, 2]])
     """
     check_pairs(pairs, n_pairs)
-    X = check_array(X, allow_nd=True, input_name="X")
-    y = column_or_1d(y)
-    check_consistent_length(X, y)
+    X = read_numbers(X)
     flat = X.reshape(len(X), -1)
-    classes, labels = np.unique(y, return_inverse=True)
+    classes, labels = np.unique(read_labels(y, len(X)), return_inverse=True)
     if pairs != "within" and len(classes) < 2:
         raise ValueError(
-            f"pairs={pairs!r} needs samples of at least 2 classes, but y holds only {classes.tolist()}"
+            f"pairs={shown(pairs)} needs samples of at least 2 classes, but y holds only {shown(classes)}"
         )
     rng = check_random_state(random_state)
     if pairs == "nearest":
@@ -91,7 +90,7 @@ def _check_number(n_pairs: int, n_possible: int, pairs: str) -> None:
     if n_pairs > n_possible:
         raise ValueError(
             f"n_pairs={n_pairs}, but there are only {n_possible} pairs of two different points with "
-            f"pairs={pairs!r}; ask for fewer, or give more samples"
+            f"pairs={shown(pairs)}; ask for fewer, or give more samples"
         )
 
 

@@ -9,14 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.utils.parallel import Parallel, delayed
+from sklearn.utils.parallel import delayed
 
 from skhalfway._blocks import blocks
-from skhalfway._checks import check_integer
-from skhalfway._text import short, table
+from skhalfway._checks import check_integer, check_jobs
+from skhalfway._parallel import side_by_side
+from skhalfway._randomness import leaving_no_trace
+from skhalfway._text import short, shown, table
 from skhalfway.halfway._points import read_several
 from skhalfway.models import Model
-from skhalfway.models._collection import named
+from skhalfway.models._faults import named
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -202,6 +204,7 @@ class DecisionRegions:
         return table(f"DecisionRegions: {len(self.names)} models on a grid of {size} points", rows)
 
 
+@leaving_no_trace
 def decision_regions(
     models: Any, X3: Any, *, resolution: int = 50, padding: float = 0.1, n_jobs: int | None = None
 ) -> DecisionRegions:
@@ -276,7 +279,7 @@ def decision_regions(
            [4.  , 0.  ],
            [5.07, 1.51]])
     """
-    check_grid(resolution, padding)
+    check_grid(resolution, padding, n_jobs)
     seen, samples, classes = read_several(models, X3)
     if len(samples) != 3:
         raise ValueError(f"a plane goes through 3 samples, X3 holds {len(samples)}")
@@ -294,15 +297,16 @@ def decision_regions(
     )
 
 
-def check_grid(resolution: Any, padding: Any) -> None:
+def check_grid(resolution: Any, padding: Any, n_jobs: Any) -> None:
     check_integer("resolution", resolution, 2)
+    check_jobs(n_jobs)
     if not isinstance(padding, Real) or isinstance(padding, bool) or not 0 <= float(padding) < np.inf:
-        raise ValueError(f"padding must be a finite number >= 0, got {padding!r}")
+        raise ValueError(f"padding must be a finite number >= 0, got {shown(padding)}")
 
 
 def predict(models: dict[str, Model], points: NDArray[Any], n_jobs: int | None) -> NDArray[np.intp]:
     jobs = (delayed(named)(name, model.predict, points) for name, model in models.items())
-    return np.stack(Parallel(n_jobs=n_jobs, prefer="threads")(jobs))
+    return np.stack(list(side_by_side(jobs, len(models), n_jobs=n_jobs)))
 
 
 def gram_schmidt(corners: NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -17,15 +17,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr
-from sklearn.utils import check_random_state
-from sklearn.utils.parallel import Parallel, delayed
+from sklearn.utils.parallel import delayed
 
 from skhalfway._blocks import blocks
+from skhalfway._checks import check_random_state
+from skhalfway._parallel import side_by_side
 from skhalfway._vectors import unit_vectors
 from skhalfway.halfway._pairs import nearest_other
 from skhalfway.halfway._regression import crossing_normals
 from skhalfway.models import Model
-from skhalfway.models._collection import named
+from skhalfway.models._faults import named
 
 # chosen on the development sets of benchmarks/transfer_prediction.py
 N_DIRECTIONS = 20
@@ -81,10 +82,11 @@ def predict_all(
     expected, eligible = np.zeros((len(budgets), n, n)), np.zeros((n, n))
     for block in blocks(len(X), max(n, N_DIRECTIONS) * d + n * n):
         directions = towards_others(flat, labels, np.arange(len(X))[block], rng)
-        found = Parallel(n_jobs=n_jobs, prefer="threads")(
+        calls = (
             delayed(job)(model, X[block], labels[block], directions, reach)
             for job, model in zip(jobs, models, strict=True)
         )
+        found = list(side_by_side(calls, n, n_jobs=n_jobs))
         right, normals, nearness = (np.stack(each, axis=1) for each in zip(*found, strict=True))
         both = right[:, :, None] & right[:, None]
         eligible += both.sum(axis=0)
@@ -103,7 +105,7 @@ def probabilities(normals: Array, nearness: Array, eps: float, norm: float) -> A
     progress = moves @ normals.transpose(0, 2, 1) + lengths[:, :, None] * nearness[:, None]
     likely = np.zeros(progress.shape)
     ahead = progress > 0
-    likely[ahead] = ndtr(np.log(eps * progress[ahead]) / SPREAD)
+    likely[ahead] = ndtr((np.log(eps) + np.log(progress[ahead])) / SPREAD)
     return likely
 
 
@@ -127,10 +129,10 @@ def _crossing_levels(model: Model, X: NDArray[Any], labels: NDArray[np.intp], wa
     Found by halving between ``LEVELS``: to a factor, which is all that the regression needs.
     """
     held = np.zeros(ways.shape[:2], dtype=np.intp)  # levels at which the label still holds
-    flat = X.reshape(len(X), 1, -1)
+    flat, limits = X.reshape(len(X), 1, -1), np.finfo(X.dtype)
     for step in 2 ** np.arange(N_HALVINGS - 1, -1, -1):
         points = flat + LEVELS[held + step - 1][..., None] * ways
-        asked = points.astype(X.dtype, copy=False).reshape(-1, *X.shape[1:])
+        asked = np.clip(points, limits.min, limits.max).astype(X.dtype, copy=False).reshape(-1, *X.shape[1:])
         holds = model.predict(asked).reshape(held.shape) == labels[:, None]
         held += np.where(holds, step, 0)
     ratio = np.sqrt(LEVELS[1] / LEVELS[0])

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from scipy.stats import spearmanr
 
 from skhalfway._plotting import colours, figure_text, markers
+from skhalfway._text import shown
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -119,7 +120,7 @@ class PredictedTransferDisplay:
             raise ValueError("measured has no names; pass names=[...], one for each model")
         self.names = tuple(given)
         if own is not None and self.names != tuple(own):
-            raise ValueError(f"names are {list(self.names)}, but measured is of {list(own)}")
+            raise ValueError(f"names are {shown(list(self.names))}, but measured is of {shown(list(own))}")
         self.measured = np.array(getattr(measured, "rates", measured), dtype=float)
         self.predicted = np.array(predicted, dtype=float)
         n = len(self.names)
@@ -127,7 +128,7 @@ class PredictedTransferDisplay:
             if matrix.shape != (n, n):
                 raise ValueError(
                     f"{name} must have shape {(n, n)}, a row for each source and a column for each target, "
-                    f"for the names {list(self.names)}; got {matrix.shape}"
+                    f"for the names {shown(list(self.names))}; got {matrix.shape}"
                 )
             if np.isinf(matrix).any():
                 raise ValueError(f"{name} holds infinite values; put nan where nothing is known")

@@ -6,9 +6,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.utils import check_random_state
 
-from skhalfway._checks import check_integer
+from skhalfway._checks import check_integer, check_random_state
 from skhalfway._randomness import undisturbed
 from skhalfway.halfway._crossings import check_tol, trace_all
 from skhalfway.halfway._pairs import sample_pairs

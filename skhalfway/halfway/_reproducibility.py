@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.utils import check_consistent_length, check_random_state, column_or_1d
 
 from skhalfway._blocks import blocks
-from skhalfway._checks import check_integer
-from skhalfway._text import table
+from skhalfway._checks import check_choice, check_integer, check_random_state
+from skhalfway._readable import read_labels
+from skhalfway._text import shown, table
 from skhalfway.halfway._planes import (
     axes,
     check_grid,
@@ -112,8 +112,7 @@ class Reproducibility:
 
         names = pd.Index(self.names)
         if value is not None:
-            if value not in ("scores", "standard_errors"):
-                raise ValueError(f"value must be None, 'scores' or 'standard_errors', got {value!r}")
+            check_choice("value", value, ("scores", "standard_errors"))
             return pd.DataFrame(
                 getattr(self, value), index=names.rename("model"), columns=names.rename("other")
             )
@@ -218,7 +217,7 @@ def reproducibility(
     svm   0.964 +- 0.003  1.000 +- 0.000  0.846 +- 0.010
     tree  0.841 +- 0.012  0.846 +- 0.010  1.000 +- 0.000
     """
-    check_grid(resolution, padding)
+    check_grid(resolution, padding, n_jobs)
     check_integer("n_planes", n_planes)
     seen, samples, _ = read_several(models, X)
     if len(samples) < 3:
@@ -265,12 +264,10 @@ def _draw_any(n_samples: int, n: int, rng: np.random.RandomState) -> NDArray[np.
 
 def _drawer_by_class(X: NDArray[Any], y: Any) -> Callable[[int, np.random.RandomState], NDArray[np.intp]]:
     """Draws triplets of three classes."""
-    y = column_or_1d(y)
-    check_consistent_length(X, y)
-    classes, labels, counts = np.unique(y, return_inverse=True, return_counts=True)
+    classes, labels, counts = np.unique(read_labels(y, len(X)), return_inverse=True, return_counts=True)
     if len(classes) < 3:
         raise ValueError(
-            f"y holds {len(classes)} classes, {classes.tolist()}, and triplets are of 3; leave y out to "
+            f"y holds {len(classes)} classes, {shown(classes)}, and triplets are of 3; leave y out to "
             "draw any three samples"
         )
     order, begins = np.argsort(labels, kind="stable"), np.cumsum(counts) - counts

@@ -5,13 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from sklearn.utils import check_random_state
 
+from skhalfway._checks import check_random_state
+from skhalfway._randomness import leaving_no_trace
 from skhalfway.halfway._crossings import check_tol, path, trace_all
 from skhalfway.halfway._pairs import check_pairs, sample_pairs
 from skhalfway.halfway._points import read_labelled
+from skhalfway.models._faults import type_name
 
 
+@leaving_no_trace
 def halfway_score(
     estimator: Any, X: Any, y: Any, *, n_pairs: int = 500, tol: float = 1e-3, random_state: Any = 0
 ) -> float:
@@ -112,7 +115,9 @@ def halfway_score(
         sample_pairs(points, labels, pairs=kind, n_pairs=n_pairs, random_state=rng)
         for kind in ("random", "within")
     )
-    (trace,) = trace_all([model], points[apart[:, 0]], points[apart[:, 1]], tol)
+    (trace,) = trace_all(
+        [model], points[apart[:, 0]], points[apart[:, 1]], tol, names=[type_name(model.estimator)]
+    )
     differ = trace.labels[:, 0] != trace.labels[:, -1]
     if not differ.any():
         return 0.0

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import warnings
-from numbers import Real
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.exceptions import UndefinedMetricWarning
-from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from skhalfway._checks import check_positive
+from skhalfway._checks import check_jobs, check_length, check_norm, check_random_state
 from skhalfway._inputs import check_labels
+from skhalfway._randomness import leaving_no_trace
+from skhalfway._text import named_pairs, shown
 from skhalfway.halfway._crossings import check_tol, trace_all
 from skhalfway.halfway._measurement import HalfwayMeasurement
 from skhalfway.halfway._pairs import check_pairs, sample_pairs
 from skhalfway.halfway._points import PathModels
 from skhalfway.models import Model
+from skhalfway.models._check import check_models
+from skhalfway.models._warnings import warn_of
 
 NORMS = (np.inf, 2)
 
@@ -160,6 +162,7 @@ class HalfwayScorer(PathModels):
         self._fit_models(X, y)
         return self
 
+    @leaving_no_trace
     def measure(self, X: Any, y: Any) -> HalfwayMeasurement:
         """Find the crossings of all models on the same paths.
 
@@ -189,11 +192,15 @@ class HalfwayScorer(PathModels):
 
         Warns
         -----
+        ModelWarning
+            If the check-up of a model (:func:`~skhalfway.models.check_model`)
+            finds that its figures may mislead.
         UndefinedMetricWarning
             If a model classifies both samples of no pair right, as one does
-            that never changes its answer; its figures are nan.
+            that never changes its answer; its figures are nan. If fewer than 3
+            pairs count for two models; their agreement is nan.
         """
-        models, points, labels = self._start(X, y)
+        models, points, classes, labels = self._start(X, y)
         pairs = sample_pairs(
             points,
             labels,
@@ -201,6 +208,7 @@ class HalfwayScorer(PathModels):
             n_pairs=self.n_pairs,
             random_state=check_random_state(self.random_state),
         )
+        warn_of(check_models(models, points, classes, labels, gradients=False))
         begin, end = points[pairs[:, 0]], points[pairs[:, 1]]
         traces = trace_all(
             list(models.values()), begin, end, self.tol, names=list(models), n_jobs=self.n_jobs
@@ -208,14 +216,25 @@ class HalfwayScorer(PathModels):
         counted = np.stack([(trace.labels[:, [0, -1]] == labels[pairs]).all(axis=1) for trace in traces])
         for name in (name for name, counts in zip(models, counted, strict=True) if not counts.any()):
             warnings.warn(
-                f"model {name!r} classifies both samples of no pair right, as one does that never changes "
-                "its answer; its figures are nan",
+                f"model {shown(name)} classifies both samples of no pair right, as one does that never "
+                "changes its answer; its figures are nan",
                 UndefinedMetricWarning,
                 stacklevel=2,
             )
         lengths = np.linalg.norm((end - begin).reshape(len(pairs), -1).astype(float), axis=1)
         positions = np.stack([trace.position for trace in traces])
-        return HalfwayMeasurement(tuple(models), pairs, lengths, positions, counted)
+        measurement = HalfwayMeasurement(tuple(models), pairs, lengths, positions, counted)
+        some = counted.sum(axis=1) > 0
+        unknown = np.isnan(measurement.agreement) & np.outer(some, some)
+        if unknown.any():
+            which = named_pairs(tuple(models), np.argwhere(np.triu(unknown)).tolist(), " and ")
+            warnings.warn(
+                f"the agreement of {which} is nan: fewer than 3 pairs count for both, or one of them crosses "
+                "everywhere at the same place; raise n_pairs",
+                UndefinedMetricWarning,
+                stacklevel=2,
+            )
+        return measurement
 
     def score(self, X: Any, y: Any) -> float:
         """Mean agreement over pairs of two models.
@@ -242,6 +261,7 @@ class HalfwayScorer(PathModels):
             )
         return agreement
 
+    @leaving_no_trace
     def predict_transfer(self, X: Any, y: Any, *, eps: float, norm: float = np.inf) -> NDArray[np.float64]:
         """Predict transfer rates, with no attack and no gradient.
 
@@ -275,14 +295,21 @@ class HalfwayScorer(PathModels):
             If :meth:`fit` was not called.
         ValueError
             If ``eps`` or ``norm`` is out of range; else as :meth:`measure`.
+
+        Warns
+        -----
+        ModelWarning
+            As :meth:`measure`.
+        UndefinedMetricWarning
+            If two models classify no sample right together; their rates are nan.
         """
-        check_positive("eps", eps)
-        if not isinstance(norm, Real) or isinstance(norm, bool) or norm not in NORMS:
-            raise ValueError(f"norm must be np.inf or 2, got {norm!r}")
+        check_length("eps", eps)
+        check_norm(norm, NORMS)
         from skhalfway.halfway._prediction import predict_rates
 
-        models, points, labels = self._start(X, y)
-        return predict_rates(
+        models, points, classes, labels = self._start(X, y)
+        warn_of(check_models(models, points, classes, labels, gradients=False))
+        rates = predict_rates(
             list(models.values()),
             points,
             labels,
@@ -292,6 +319,14 @@ class HalfwayScorer(PathModels):
             random_state=check_random_state(self.random_state),
             n_jobs=self.n_jobs,
         )
+        if np.isnan(rates).any():
+            which = named_pairs(tuple(models), np.argwhere(np.triu(np.isnan(rates))).tolist(), " and ")
+            warnings.warn(
+                f"no sample is classified right by {which} together, so their rates are nan",
+                UndefinedMetricWarning,
+                stacklevel=2,
+            )
+        return rates
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -306,10 +341,12 @@ class HalfwayScorer(PathModels):
                 "answer needs to change"
             )
         check_tol(self.tol)
+        check_jobs(self.n_jobs)
+        check_random_state(self.random_state)
 
-    def _start(self, X: Any, y: Any) -> tuple[dict[str, Model], NDArray[Any], NDArray[np.intp]]:
-        """Models, points and class indices, checked."""
+    def _start(self, X: Any, y: Any) -> tuple[dict[str, Model], NDArray[Any], NDArray[Any], NDArray[np.intp]]:
+        """Models, points, the labels of class indices and each point's index, checked."""
         check_is_fitted(self)
         self._check_params()
         models, points, classes = self._read_for_models(X)
-        return models, points, check_labels(y, classes, len(points))
+        return models, points, classes, check_labels(y, classes, len(points))

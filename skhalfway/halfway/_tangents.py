@@ -12,6 +12,7 @@ from sklearn.decomposition import PCA, IncrementalPCA
 from sklearn.utils.validation import check_is_fitted
 
 from skhalfway._blocks import blocks
+from skhalfway._text import shown
 
 # Directions along which a decoder moves less than this share of its most are taken for rounding.
 _RANK_TOL = 1e-6
@@ -22,7 +23,7 @@ Projection = Callable[[NDArray[np.float64]], NDArray[np.float64]]
 def check_manifold(manifold: Any) -> None:
     missing = [name for name in ("transform", "inverse_transform") if not hasattr(manifold, name)]
     if missing or isinstance(manifold, type):
-        what = f"{type(manifold).__name__} has no {' and no '.join(missing)}" if missing else repr(manifold)
+        what = f"{type(manifold).__name__} has no {' and no '.join(missing)}" if missing else shown(manifold)
         raise TypeError(f"a manifold is a fitted transformer with an inverse, but got {what}; try PCA")
     check_is_fitted(manifold)
 

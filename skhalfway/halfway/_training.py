@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
-from sklearn.exceptions import NotFittedError
-from sklearn.utils import _safe_indexing, check_random_state, column_or_1d
+from sklearn.exceptions import NotFittedError, UndefinedMetricWarning
+from sklearn.utils import _safe_indexing
 
-from skhalfway._checks import check_integer
+from skhalfway._checks import check_integer, check_random_state
 from skhalfway._inputs import check_labels
+from skhalfway._readable import read_labels
+from skhalfway._text import shown
 from skhalfway.halfway._measurement import agreement, deviation
 from skhalfway.halfway._points import read_points
 from skhalfway.halfway._recorder import Recorder
@@ -104,7 +107,7 @@ class TrainingHistory:
             array.setflags(write=False)
             object.__setattr__(self, name, array)
         if (np.diff(self.epochs) <= 0).any():
-            raise ValueError(f"epochs must increase, got {self.epochs.tolist()}")
+            raise ValueError(f"epochs must increase, got {shown(self.epochs)}")
         if self.counted.shape != self.crossings.shape or np.isnan(self.crossings[self.counted]).any():
             raise ValueError(
                 "counted must have the shape of crossings, and be true only where there is a crossing"
@@ -163,6 +166,16 @@ class TrainingHistory:
         from skhalfway.halfway._training_display import TrainingHistoryDisplay
 
         return TrainingHistoryDisplay.from_history(self, **kwargs)
+
+    def _warn_unknown(self, stacklevel: int) -> None:
+        """Say if nothing is known of the trained model."""
+        if not self.counted[-1].any():
+            warnings.warn(
+                "in the last record the model classifies both samples of no pair right, so its deviation "
+                "and all agreements are nan",
+                UndefinedMetricWarning,
+                stacklevel=stacklevel,
+            )
 
     def __repr__(self) -> str:
         n, (n_pairs, n_samples) = len(self.epochs), (self.crossings.shape[1], self.distances.shape[1])
@@ -260,8 +273,8 @@ def halfway_history(
     check_integer("n_epochs", n_epochs)
     check_integer("batch_size", batch_size)
     points = read_points(BaseEstimator(), X, reset=True)
-    y = column_or_1d(y)
-    model = _fitted(estimator)
+    y = read_labels(y, len(points))
+    data, model = X if hasattr(X, "columns") else points, _fitted(estimator)
     classes = np.unique(y) if model is None else model.classes_
     assert classes is not None
     labels = check_labels(y, classes, len(points))
@@ -273,12 +286,14 @@ def halfway_history(
         order = rng.permutation(len(y))
         for begin in range(0, len(y), batch_size):
             rows = order[begin : begin + batch_size]
-            estimator.partial_fit(_safe_indexing(X, rows), y[rows], classes=classes)
+            estimator.partial_fit(_safe_indexing(data, rows), y[rows], classes=classes)
             if not recorder.epochs and batch_size < len(y):
                 recorder.record(as_model(estimator), batch_size / len(y))
         if epoch % every == 0 or epoch == n_epochs:
             recorder.record(as_model(estimator), epoch)
-    return TrainingHistory(**recorder.arrays())
+    history = TrainingHistory(**recorder.arrays())
+    history._warn_unknown(stacklevel=3)
+    return history
 
 
 def _fitted(estimator: Any) -> Model | None:

@@ -7,11 +7,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.model_selection import StratifiedShuffleSplit
-from sklearn.utils import _safe_indexing, check_consistent_length, check_random_state, column_or_1d
-from sklearn.utils.parallel import Parallel, delayed
+from sklearn.utils import _safe_indexing
+from sklearn.utils.parallel import delayed
 
-from skhalfway._checks import check_integer
+from skhalfway._checks import check_integer, check_jobs, check_random_state, check_size
 from skhalfway._inputs import check_labels
+from skhalfway._parallel import side_by_side
+from skhalfway._readable import read_labels
 from skhalfway.halfway._gradients import cross_entropy
 from skhalfway.halfway._points import read_points
 from skhalfway.models import as_model
@@ -105,6 +107,8 @@ def loss_variability(
     1.6
     """
     check_integer("n_fits", n_fits, 2)
+    check_jobs(n_jobs)
+    check_size("train_size", train_size)
     check_kind(estimator)
     if counts_as_fitted(estimator):
         raise TypeError(
@@ -114,10 +118,9 @@ def loss_variability(
     reader = reader_named(type(estimator).__name__)
     training = read_points(reader, X_train, reset=True, name="X_train")
     points = read_points(reader, X, reset=False)
-    y_train = column_or_1d(y_train)
+    y_train = read_labels(y_train, len(training), name="y_train")
     classes = np.unique(y_train)
     labels = check_labels(y, classes, len(points))
-    check_consistent_length(training, y_train)
     data = X_train if hasattr(X_train, "columns") else training
     split = StratifiedShuffleSplit(
         n_fits, train_size=train_size, random_state=check_random_state(random_state)
@@ -128,4 +131,4 @@ def loss_variability(
         return cross_entropy(as_model(fitted, classes=classes), points, labels)
 
     jobs = (delayed(losses)(rows) for rows, _ in split.split(np.empty(len(y_train)), y_train))
-    return np.var(Parallel(n_jobs=n_jobs, prefer="threads")(jobs), axis=0)
+    return np.var(list(side_by_side(jobs, n_fits, n_jobs=n_jobs)), axis=0)

@@ -13,7 +13,9 @@ from numpy.typing import NDArray
 from sklearn.frozen import FrozenEstimator
 from sklearn.neural_network import MLPClassifier
 
-from skhalfway._checks import check_integer
+from skhalfway._checks import check_choice, check_integer
+from skhalfway._inputs import check_finite
+from skhalfway._text import shown
 from skhalfway.inspection._compressed import fine_tune, matrices_of, prune, quantize
 from skhalfway.inspection._curves import Curves
 from skhalfway.inspection._curves_display import CurvesDisplay
@@ -78,8 +80,7 @@ class CompressionCurve(Curves):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.method not in _LABELS:
-            raise ValueError(f"method must be one of {list(_LABELS)}, got {self.method!r}")
+        check_choice("method", self.method, _LABELS)
         for name, value in zip(("x_label", "x_scale"), _LABELS[self.method], strict=True):
             object.__setattr__(self, name, value)
 
@@ -215,6 +216,8 @@ def compression_curve(
     classes = np.unique(y)
     check_net_labels(estimator, classes)
     X_test, y_test = read_test(X_test, y_test, X, classes)
+    check_finite(X)
+    check_finite(X_test, "X_test")
     shrink = _shrinking(method, scope, codebook)
     found = repeated(
         partial(_measure, estimator, (X, y), (X_test, y_test), shrink, n_epochs),
@@ -319,8 +322,7 @@ def _check_options(method: str, levels: Sequence[float] | None, scope: str, code
         ("scope", scope, ["layer", "global"]),
         ("codebook", codebook, ["kmeans", "uniform"]),
     ):
-        if value not in allowed:
-            raise ValueError(f"{name} must be one of {allowed}, got {value!r}")
+        check_choice(name, value, allowed)
     chosen = list(_LEVELS[method] if levels is None else levels)
     if not chosen:
         raise ValueError("levels must hold at least one level, got none")
@@ -328,9 +330,11 @@ def _check_options(method: str, levels: Sequence[float] | None, scope: str, code
         if method == "quantization":
             check_integer("a level of quantization", level)
             if level > _MAX_BITS:
-                raise ValueError(f"a level of quantization must be at most {_MAX_BITS} bits, got {level!r}")
+                raise ValueError(
+                    f"a level of quantization must be at most {_MAX_BITS} bits, got {shown(level)}"
+                )
         elif not isinstance(level, Real) or isinstance(level, bool) or not 0 < level <= 1:
-            raise ValueError(f"a level of pruning is a share of weights kept in (0, 1], got {level!r}")
+            raise ValueError(f"a level of pruning is a share of weights kept in (0, 1], got {shown(level)}")
     return chosen
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skhalfway._blocks import blocks
+from skhalfway._text import shown
 from skhalfway.inspection._splits import Split
 
 SETTINGS = ("true labels", "random labels", "shuffled pixels", "random pixels", "gaussian noise")
@@ -20,7 +21,7 @@ def name_of(setting: Any) -> str:
         return setting
     if isinstance(setting, Real) and not isinstance(setting, bool) and 0 <= float(setting) <= 1:
         return f"{100 * float(setting):.4g}% random labels"
-    raise ValueError(f"settings must be of {list(SETTINGS)}, or shares from 0 to 1; got {setting!r}")
+    raise ValueError(f"settings must be of {list(SETTINGS)}, or shares from 0 to 1; got {shown(setting)}")
 
 
 def altered(split: Split, setting: str | float, rng: np.random.RandomState) -> Split:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skhalfway._intervals import ConfidenceInterval, t_interval
-from skhalfway._text import counted, short, table
+from skhalfway._text import counted, short, shown, table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -60,7 +60,7 @@ class Curves:
         shapes = {value.shape for value in values.values()}
         if len(shapes) != 1 or (shape := shapes.pop())[:1] != (len(x),) or len(shape) != 2 or not shape[1]:
             found = {name: value.shape for name, value in values.items()}
-            raise ValueError(f"values must be arrays of one shape ({len(x)}, n_repeats), got {found}")
+            raise ValueError(f"values must be arrays of one shape ({len(x)}, n_repeats), got {shown(found)}")
         for value in values.values():
             value.setflags(write=False)
         object.__setattr__(self, "x", x)

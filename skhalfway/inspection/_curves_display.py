@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from skhalfway._plotting import colours, markers
+from skhalfway._text import shown
 from skhalfway.inspection._curves import Curves
 
 if TYPE_CHECKING:
@@ -172,5 +173,5 @@ class CurvesDisplay:
         known = list(self.curves.values)
         unknown = [name for name in names or [] if name not in known]
         if unknown:
-            raise ValueError(f"names must be of {known}, got {unknown}")
+            raise ValueError(f"names must be of {shown(known)}, got {shown(unknown)}")
         return known if names is None else list(names)

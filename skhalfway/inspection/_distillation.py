@@ -11,14 +11,14 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, clone
-from sklearn.utils import check_random_state
 from sklearn.utils.parallel import delayed
 from sklearn.utils.validation import has_fit_parameter
 
-from skhalfway._checks import check_positive
+from skhalfway._checks import check_choice, check_jobs, check_positive, check_random_state
 from skhalfway._inputs import check_labels, read_samples
 from skhalfway._parallel import side_by_side
 from skhalfway._randomness import draw_seed
+from skhalfway._text import shown
 from skhalfway.inspection._curves import Curves
 from skhalfway.inspection._labelled import answers_of, check_net_labels, check_repeats, read_test
 from skhalfway.inspection._named_display import NamedCurvesDisplay
@@ -30,6 +30,7 @@ from skhalfway.inspection._soft_targets import (
 )
 from skhalfway.models import Model, as_model
 from skhalfway.models._as_model import check_kind, counts_as_fitted
+from skhalfway.models._faults import classes_of, type_named
 from skhalfway.models._kinds import inner_skorch_net
 from skhalfway.models._training import train
 
@@ -190,10 +191,10 @@ def distill(
     (['teacher', 'distilled', 'plain'], 2)
     """
     check_positive("temperature", temperature)
-    if not isinstance(label_weight, Real) or not 0 <= label_weight < 1:
-        raise ValueError(f"label_weight must be a number in [0, 1), got {label_weight!r}")
-    if targets not in ("soft", "hard"):
-        raise ValueError(f"targets must be 'soft' or 'hard', got {targets!r}")
+    if not isinstance(label_weight, Real) or isinstance(label_weight, bool) or not 0 <= label_weight < 1:
+        raise ValueError(f"label_weight must be a number in [0, 1), got {shown(label_weight)}")
+    check_choice("targets", targets, ("soft", "hard"))
+    check_jobs(n_jobs, verbose)
     if label_weight and (y is None or targets == "hard"):
         lacking = "y, which is None" if y is None else "targets='soft'"
         raise ValueError(f"label_weight={label_weight} needs {lacking}; pass label_weight=0")
@@ -203,7 +204,7 @@ def distill(
         raise TypeError(f"a student that can be trained is needed, but {type(student).__name__} is fitted")
     model = as_model(teacher)
     X = read_samples(BaseEstimator(), X, reset=True)
-    classes = np.arange(model.n_outputs(X)) if model.classes_ is None else model.classes_
+    classes = classes_of(model, X)
     indices = None if y is None else check_labels(y, classes, len(X))
     check_net_labels(student, classes)
     student = clone(student)
@@ -253,7 +254,7 @@ def _taught(
             f"the student {name} cannot learn soft targets: its fit takes no sample_weight, and it is no "
             "skorch net; pass targets='hard' for the labels that the teacher gives"
         )
-    soft = tempered(model, X, temperature)
+    soft = type_named(model, tempered, model, X, temperature)
     labels = np.zeros_like(soft) if indices is None else np.eye(len(classes))[indices]
     if net is None:
         weights = (1 - label_weight) * soft + label_weight * labels

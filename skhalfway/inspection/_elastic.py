@@ -14,7 +14,8 @@ from torch.func import functional_call, jacrev, vmap
 
 from skhalfway._blocks import blocks
 from skhalfway.models import as_model
-from skhalfway.models._torch import device_of, dtype_of, evaluation_mode, two_columns
+from skhalfway.models._torch import device_of, dtype_of, two_columns
+from skhalfway.models._views import switched
 
 
 def fisher_diagonal(module: nn.Module, X: NDArray[Any]) -> dict[str, torch.Tensor]:
@@ -32,7 +33,7 @@ def fisher_diagonal(module: nn.Module, X: NDArray[Any]) -> dict[str, torch.Tenso
 
     derivatives = vmap(jacrev(log_probabilities, has_aux=True), in_dims=(None, 0))
     totals = {name: torch.zeros_like(weight) for name, weight in weights.items()}
-    with evaluation_mode(module), torch.no_grad():
+    with switched(module), torch.no_grad():
         n_classes = two_columns(module(x[:1])).shape[1]
         n_values = n_classes * sum(weight.numel() for weight in weights.values())
         for block in blocks(len(x), n_values):

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from sklearn.base import is_classifier
 
 from skhalfway._randomness import draw_seed, undisturbed
+from skhalfway._text import shown
 from skhalfway.inspection._curves import Curves
 from skhalfway.inspection._curves_display import CurvesDisplay
 from skhalfway.inspection._repeats import repeated
@@ -279,7 +280,8 @@ def _layers(estimator: Any, X: NDArray[Any], n_classes: int) -> dict[str, list[s
             (layers[next(reversed(layers))] if layers else before).extend(own[name])
     if len(layers) < 2:
         raise ValueError(
-            f"a net of two layers or more is needed, since the last is never copied; found {list(layers)}"
+            f"a net of two layers or more is needed, since the last is never copied; found "
+            f"{shown(list(layers))}"
         )
     return layers
 

@@ -10,20 +10,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import softmax
-from sklearn.utils import assert_all_finite, check_random_state
 
-from skhalfway._checks import check_integer
-from skhalfway._inputs import Frame, read_samples, round_towards
+from skhalfway._checks import check_integer, check_random_state
+from skhalfway._inputs import check_finite, check_no_categories, read_samples, round_towards
 from skhalfway._intervals import ConfidenceInterval, wilson_interval
-from skhalfway._randomness import draw_seed, undisturbed
-from skhalfway._text import short, table
+from skhalfway._randomness import draw_seed, leaving_no_trace, undisturbed
+from skhalfway._text import short, shown, table
 from skhalfway.attacks import AdversarialGenerator
 from skhalfway.attacks._problem import read_bounds
 from skhalfway.inspection._fooling_display import DATA, OPTIMISED, FoolingInputsDisplay
 from skhalfway.models import Model, as_model
+from skhalfway.models._faults import classes_of
 from skhalfway.models._kinds import is_art_classifier
-from skhalfway.models._model import TorchModel
 from skhalfway.models._reader import reader_of
+from skhalfway.models._torch_model import TorchModel
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -81,7 +81,7 @@ class FoolingInputs:
         for name, others in (("labels", self.labels), ("inputs", self.inputs)):
             for kind, array in others.items():
                 if len(array) != len(self.confidences.get(kind, ())):
-                    raise ValueError(f"{name} and confidences of {kind!r} must be of one length")
+                    raise ValueError(f"{name} and confidences of {shown(kind)} must be of one length")
 
     @property
     def counts(self) -> dict[str, int]:
@@ -164,6 +164,7 @@ class FoolingInputs:
         return table(f"FoolingInputs: confidence of at least {self.threshold:g}", rows)
 
 
+@leaving_no_trace
 def fooling_inputs(
     estimator: Any,
     X: Any,
@@ -266,15 +267,13 @@ def fooling_inputs(
     check_integer("max_iter", max_iter)
     check_integer("max_queries", max_queries, 2)
     if not isinstance(threshold, Real) or isinstance(threshold, bool) or not 0 < threshold < 1:
-        raise ValueError(f"threshold must be between 0 and 1, got {threshold!r}")
+        raise ValueError(f"threshold must be between 0 and 1, got {shown(threshold)}")
     model = as_model(estimator)
     _check_probabilities(model)
-    frame = Frame.of(X)
-    if frame is not None:
-        raise ValueError(f"X has columns of categories, {list(frame.names)}: encode them")
+    check_no_categories(X)
     reader = reader_of(model)
     X = read_samples(reader, X, reset=model.n_features_in_ is None)
-    assert_all_finite(X, input_name="X")
+    check_finite(X)
     bounds = read_bounds(clip_values, X, np.zeros(X.shape, dtype=bool))
     low, high = (X.min(axis=0), X.max(axis=0)) if bounds is None else bounds
     low, high = (np.broadcast_to(bound, X.shape[1:]).astype(float) for bound in (low, high))
@@ -287,7 +286,7 @@ def fooling_inputs(
         "matched noise": flat[drawn, np.arange(flat.shape[1])].reshape(-1, *X.shape[1:]),
     }
     with undisturbed():  # a net draws even as it predicts
-        targets = np.arange(n_samples) % model.n_outputs(X)
+        targets = np.arange(n_samples) % len(classes_of(model, X))
         source, name = (model, "pgd") if model.has_gradient else (_Certain(model, X, threshold), "square")
         generator = AdversarialGenerator(
             source,

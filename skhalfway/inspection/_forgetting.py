@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -10,9 +11,11 @@ from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.exceptions import UndefinedMetricWarning
 
 from skhalfway._checks import check_integer, check_positive
 from skhalfway._intervals import ratio
+from skhalfway._text import shown
 from skhalfway.inspection._curves import Curves
 from skhalfway.inspection._curves_display import CurvesDisplay
 from skhalfway.inspection._labelled import check_net_labels, check_repeats
@@ -80,7 +83,8 @@ class ForgettingCurve(Curves):
         chance = np.array(self.chance, dtype=float)
         if list(accuracy) != list(self.values) or chance.shape != (n,):
             raise ValueError(
-                f"accuracy needs the names of values, {list(self.values)}, and chance a value for each task"
+                f"accuracy needs the names of values, {shown(list(self.values))}, and chance a value for "
+                "each task"
             )
         for value in accuracy.values():
             if value.shape != (n, n, self.n_repeats):
@@ -97,13 +101,19 @@ class ForgettingCurve(Curves):
         ``(A - A_R) / (A_J - A_R) - 1``, averaged over the tasks learned so far:
         A is the accuracy, A_R that of chance and A_J that of joint training on
         these tasks. About -1 where accuracy is that of chance, 0 where it is
-        that of joint training, nan where joint training itself is no better
-        than chance on one of them (Serra et al., "Overcoming catastrophic
+        that of joint training, nan, with a warning, where joint training itself
+        is no better than chance on one of them (Serra et al., "Overcoming catastrophic
         forgetting with hard attention to the task", 2018, equation 6).
         """
         learned = np.tri(len(self.x), dtype=bool)[:, :, None]
         chance = self.chance[:, None]
         above = self.accuracy["joint"] - chance
+        if (learned & ~(above > 0)).any():
+            warnings.warn(
+                "joint training is no better than chance on a task, so forgetting is nan; raise n_epochs",
+                UndefinedMetricWarning,
+                stacklevel=2,
+            )
 
         def mean_ratio(accuracy: NDArray[np.float64]) -> NDArray[np.float64]:
             ratios = np.where(learned, ratio(accuracy - chance, above) - 1, 0)
@@ -130,7 +140,7 @@ class ForgettingCurve(Curves):
             If there is no such task.
         """
         if task not in range(len(self.x)):
-            raise ValueError(f"task must be an integer from 0 to {len(self.x) - 1}, got {task!r}")
+            raise ValueError(f"task must be an integer from 0 to {len(self.x) - 1}, got {shown(task)}")
         return TaskCurve(self.x, {name: value[:, task] for name, value in self.accuracy.items()})
 
 
@@ -249,7 +259,7 @@ def forgetting_curve(
     check_integer("batch_size", batch_size)
     check_repeats(estimator, n_repeats)
     if not isinstance(memory, Real) or isinstance(memory, bool) or not 0 < memory <= 1:
-        raise ValueError(f"memory must be a share in (0, 1], got {memory!r}")
+        raise ValueError(f"memory must be a share in (0, 1], got {shown(memory)}")
     check_positive("strength", strength)
     read, classes = read_tasks(tasks)
     check_net_labels(estimator, classes)
@@ -278,7 +288,7 @@ def _check_estimator(estimator: Any, remedy: str | Sequence[str] | None) -> list
     remedies = [] if remedy is None else [remedy] if isinstance(remedy, str) else list(remedy)
     unknown = [name for name in remedies if name not in _REMEDIES]
     if unknown or len(set(remedies)) < len(remedies):
-        raise ValueError(f"remedy must be None, or any of {list(_REMEDIES)}, each once; got {remedy!r}")
+        raise ValueError(f"remedy must be None, or any of {list(_REMEDIES)}, each once; got {shown(remedy)}")
     check_kind(estimator)
     name = type(estimator).__name__
     if counts_as_fitted(estimator):

@@ -14,7 +14,7 @@ from sklearn.neural_network import MLPClassifier
 from skorch.callbacks import Callback
 from skorch.classifier import NeuralNetBinaryClassifier, NeuralNetClassifier
 
-from skhalfway.inspection._losses import check_known
+from skhalfway._inputs import check_finite
 from skhalfway.inspection._splits import check_makes_module, read_split
 from skhalfway.models._training import seeded_clone, train
 
@@ -35,9 +35,9 @@ def read_trainable(
             f"got {type(estimator).__name__}"
         )
     parts = {"": (split.X, split.y)}
-    check_known("X", split.X)
+    check_finite(split.X, "X")
     if split.X_test is not None and split.y_test is not None:
-        check_known("X_test", split.X_test)
+        check_finite(split.X_test, "X_test")
         parts["test "] = split.X_test, split.y_test
     return parts
 

@@ -11,7 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from skhalfway._inputs import check_finite
 from skhalfway._randomness import draw_seed, undisturbed
+from skhalfway._text import shown
 from skhalfway.inspection._curves import Curves
 from skhalfway.inspection._named_display import NamedCurvesDisplay
 from skhalfway.inspection._repeats import repeated
@@ -181,12 +183,17 @@ def initialization_influence(
     """
     split = read_split(estimator, X, y, X_test, y_test, needs_test=True)
     check_streams(estimator)
-    if not isinstance(part, Real) or not 0 < part <= 0.5:
-        raise ValueError(f"part must be above 0 and at most 0.5, got {part!r}")
+    assert split.X_test is not None
+    check_finite(split.X)
+    check_finite(split.X_test, "X_test")
+    if not isinstance(part, Real) or isinstance(part, bool) or not 0 < part <= 0.5:
+        raise ValueError(f"part must be above 0 and at most 0.5, got {shown(part)}")
     n_epochs = n_epochs_of(estimator)
     n_part = round(float(part) * n_epochs)
     if not n_part:
-        raise ValueError(f"part must make an epoch or more of {n_epochs}, got {part!r}; train for longer")
+        raise ValueError(
+            f"part must make an epoch or more of {n_epochs}, got {shown(part)}; train for longer"
+        )
     runs = [
         _Run(False, range(0)),
         _Run(True, range(0)),

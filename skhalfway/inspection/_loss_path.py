@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from skhalfway._checks import check_integer
 from skhalfway._intervals import t_interval
 from skhalfway._randomness import draw_seed
-from skhalfway._text import counted, short, table
+from skhalfway._text import counted, short, shown, table
 from skhalfway.inspection._curves import Curves
 from skhalfway.inspection._curves_display import CurvesDisplay
 from skhalfway.inspection._initial import read_trainable, train_from_initial
@@ -228,7 +228,7 @@ def _along(begin: Any, end: Any, parts: Parts, positions: Any) -> list[Any]:
         a, b = first.weights | first.statistics, last.weights | last.statistics
         shapes = [{name: tuple(value.shape) for name, value in state.items()} for state in (a, b)]
         if shapes[0] != shapes[1]:
-            raise ValueError(f"two networks of one architecture are needed, got weights of {shapes}")
+            raise ValueError(f"two networks of one architecture are needed, got weights of {shown(shapes)}")
         states = ({name: (1 - t) * a[name] + t * b[name] for name in b} for t in positions)
         found.extend(np.array([last.at(state) for state in states]).T)
     return found
@@ -240,7 +240,7 @@ def _read_positions(positions: Any) -> NDArray[np.float64]:
         return np.linspace(0, 1, positions)
     t = np.array(positions, dtype=float)
     if t.ndim != 1 or not np.isfinite(t).all() or (np.diff(t) <= 0).any() or not np.isin([0, 1], t).all():
-        raise ValueError(f"positions must ascend and hold 0 and 1, got {positions!r}")
+        raise ValueError(f"positions must ascend and hold 0 and 1, got {shown(positions)}")
     return t
 
 

@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.utils import check_random_state
 from sklearn.utils.parallel import delayed
 
-from skhalfway._checks import check_integer, check_positive
+from skhalfway._checks import check_choice, check_integer, check_jobs, check_positive, check_random_state
 from skhalfway._parallel import side_by_side
 from skhalfway.inspection._losses import Loss, Tensors, filter_normalised
 
@@ -186,6 +185,7 @@ def loss_surface(
     """
     check_integer("n_points", n_points, 2)
     check_positive("span", span)
+    check_jobs(n_jobs, verbose)
     loss, rng = Loss(network, X, y), check_random_state(random_state)
     first, second = (filter_normalised(loss.weights, rng) for _ in range(2))
     steps = np.linspace(-span, span, n_points)
@@ -311,8 +311,7 @@ class LossSurfaceDisplay:
         """
         import matplotlib.pyplot as plt
 
-        if name not in _LABELS:
-            raise ValueError(f"name must be one of {list(_LABELS)}, got {name!r}")
+        check_choice("name", name, _LABELS)
         if ax is None:
             _, ax = plt.subplots(figsize=(5.6, 4.6), layout="constrained")
         figure: Any = ax.figure

@@ -14,10 +14,12 @@ from sklearn.base import BaseEstimator
 from torch.func import functional_call
 from torch.nn.functional import cross_entropy
 
-from skhalfway._inputs import check_labels, read_samples
+from skhalfway._inputs import check_finite, check_labels, read_samples
 from skhalfway._randomness import undisturbed
+from skhalfway._text import shown
 from skhalfway.inspection._weights import weights_of
 from skhalfway.models import as_model
+from skhalfway.models._faults import classes_of
 from skhalfway.models._torch import device_of, dtype_of, two_columns
 
 Tensors = dict[str, torch.Tensor]
@@ -43,9 +45,8 @@ class Loss:
         weights_of(network)  # raises for what is no network
         model = as_model(network)
         X = read_samples(BaseEstimator(), X, reset=True)
-        check_known("X", X)
-        n_outputs = model.n_outputs(X)
-        labels = check_labels(y, np.arange(n_outputs) if model.classes_ is None else model.classes_, len(X))
+        check_finite(X, "X")
+        labels = check_labels(y, classes_of(model, X), len(X))
         with undisturbed():  # a DataLoader draws, whether it shuffles or not
             model.predict(X[:1])  # raises where the width is wrong
         if model.module is None:
@@ -121,7 +122,7 @@ def filter_normalised(weights: Mapping[str, torch.Tensor], rng: np.random.Random
     is what belongs to one entry of the first axis: one output.
     """
     if all(weight.ndim < 2 for weight in weights.values()):
-        raise ValueError(f"the network has no weights of more than one axis, only {list(weights)}")
+        raise ValueError(f"the network has no weights of more than one axis, only {shown(list(weights))}")
     direction = {}
     for name, weight in weights.items():
         if weight.ndim < 2:
@@ -131,11 +132,6 @@ def filter_normalised(weights: Mapping[str, torch.Tensor], rng: np.random.Random
         norm = weight.flatten(1).double().norm(dim=1, keepdim=True)
         direction[name] = (drawn * norm / drawn.norm(dim=1, keepdim=True)).reshape(weight.shape).to(weight)
     return direction
-
-
-def check_known(name: str, X: NDArray[Any]) -> None:
-    if np.isnan(X).any():
-        raise ValueError(f"{name} holds values that are nan; fill or drop them")
 
 
 def detached(tensors: Iterator[tuple[str, torch.Tensor]]) -> Tensors:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from skhalfway._checks import check_integer
 from skhalfway._randomness import draw_seed, undisturbed
+from skhalfway._text import shown
 from skhalfway.inspection._corruptions import SETTINGS, altered, name_of
 from skhalfway.inspection._curves import Curves
 from skhalfway.inspection._named_display import NamedCurvesDisplay
@@ -186,11 +187,13 @@ def memorization_curve(
     check_trains_on_all(estimator)
     names = [name_of(setting) for setting in settings]
     if not names or len(set(names)) < len(names):
-        raise ValueError(f"settings must be different from each other, and at least one; got {settings!r}")
+        raise ValueError(
+            f"settings must be different from each other, and at least one; got {shown(settings)}"
+        )
     if n_epochs is not None:
         check_integer("n_epochs", n_epochs)
-    if not isinstance(target, Real) or not 0 < target <= 1:
-        raise ValueError(f"target must be above 0 and at most 1, got {target!r}")
+    if not isinstance(target, Real) or isinstance(target, bool) or not 0 < target <= 1:
+        raise ValueError(f"target must be above 0 and at most 1, got {shown(target)}")
     # MLPClassifier has no partial_fit with solver="lbfgs"
     epochs = n_epochs if hasattr(estimator, "partial_fit") else None
     found = repeated(

@@ -7,10 +7,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.utils import check_random_state
 from sklearn.utils.parallel import delayed
 
-from skhalfway._checks import check_integer
+from skhalfway._checks import check_integer, check_jobs, check_random_state
 from skhalfway._parallel import side_by_side
 from skhalfway._randomness import draw_seed
 
@@ -31,6 +30,7 @@ def repeated(
     must be picklable, functions of modules and not closures.
     """
     check_integer("n_repeats", n_repeats)
+    check_jobs(n_jobs, verbose)
     rng = check_random_state(random_state)
     seeds = [draw_seed(rng) for _ in range(n_repeats)]
     jobs = (delayed(measure)(setting, seed) for setting in settings for seed in seeds)

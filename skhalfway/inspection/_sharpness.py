@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from sklearn.base import clone
 from sklearn.neural_network import MLPClassifier
 
-from skhalfway._checks import ascending_integers, check_integer, check_positive
+from skhalfway._checks import ascending_integers, check_choice, check_integer, check_positive
+from skhalfway._text import shown
 from skhalfway.inspection._curves import Curves
 from skhalfway.inspection._curves_display import CurvesDisplay
 from skhalfway.inspection._initial import read_trainable
@@ -176,8 +177,7 @@ def sharpness(
     parts = read_trainable(estimator, X, y, X_test, y_test)
     n_samples = len(parts[""][0])
     sizes = _read_sizes(batch_sizes, n_samples)
-    if equal not in ("updates", "epochs"):
-        raise ValueError(f"equal must be 'updates' or 'epochs', got {equal!r}")
+    check_choice("equal", equal, ("updates", "epochs"))
     if getattr(estimator, "solver", "") == "lbfgs":
         raise ValueError("the solver 'lbfgs' takes no batches; choose 'sgd' or 'adam'")
     check_positive("size", size)
@@ -229,7 +229,7 @@ def _read_sizes(batch_sizes: Any, n_samples: int) -> NDArray[np.int_]:
     sizes = ascending_integers("batch_sizes", batch_sizes)
     if sizes[0] < 1 or sizes[-1] > n_samples:
         raise ValueError(
-            f"batch_sizes must be from 1 to {n_samples}, the number of samples; got {batch_sizes!r}"
+            f"batch_sizes must be from 1 to {n_samples}, the number of samples; got {shown(batch_sizes)}"
         )
     return sizes
 

@@ -10,9 +10,11 @@ from numpy.typing import NDArray
 from scipy.special import softmax
 from torch import nn
 
+from skhalfway._text import shown
 from skhalfway.models import Model, as_model
 from skhalfway.models._kinds import inner_skorch_net, net_dtype
-from skhalfway.models._model import SkorchModel, TorchModel
+from skhalfway.models._model import SkorchModel
+from skhalfway.models._torch_model import TorchModel
 from skhalfway.models._training import seeded, seeded_clone
 
 
@@ -55,7 +57,7 @@ def check_skorch_student(net: Any) -> None:
     if net.criterion is not nn.CrossEntropyLoss:
         raise TypeError(
             f"the student {name} must have criterion=torch.nn.CrossEntropyLoss, its module returning logits; "
-            f"got {getattr(net.criterion, '__name__', net.criterion)}"
+            f"got {shown(net.criterion)}"
         )
 
 

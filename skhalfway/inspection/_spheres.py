@@ -17,9 +17,10 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import Normalizer
 
 from skhalfway._blocks import blocks
-from skhalfway._checks import ascending_integers, check_integer, check_positive
+from skhalfway._checks import ascending_integers, check_choice, check_integer, check_positive
 from skhalfway._plotting import colours, markers
 from skhalfway._randomness import draw_seed, undisturbed
+from skhalfway._text import shown
 from skhalfway._vectors import unit_vectors
 from skhalfway.attacks import AdversarialGenerator
 from skhalfway.attacks._parameters import KINDS
@@ -201,7 +202,7 @@ def adversarial_spheres(
     check_integer("n_features", n_features, 2)
     check_positive("radius", radius)
     if radius <= 1:
-        raise ValueError(f"radius must be > 1, that of the inner sphere; got {radius!r}")
+        raise ValueError(f"radius must be > 1, that of the inner sphere; got {shown(radius)}")
     sizes = _read_sizes(n_train)
     check_integer("n_test", n_test, 2)
     check_integer("n_attacked", n_attacked)
@@ -210,8 +211,7 @@ def adversarial_spheres(
     check_integer("max_iter", max_iter)
     check_integer("max_queries", max_queries)
     allowed = ["auto", *(name for name, kind in KINDS.items() if kind.nearest and 2 in kind.norms)]
-    if attack not in allowed:
-        raise ValueError(f"attack must be one of {allowed}, got {attack!r}")
+    check_choice("attack", attack, allowed)
     measure = partial(
         _measure,
         estimator=estimator,
@@ -347,7 +347,7 @@ def _cap_angle(share: float, n_features: int) -> float:
 def _read_sizes(n_train: Any) -> NDArray[np.int_]:
     sizes = ascending_integers("n_train", n_train, or_one=True)
     if sizes[0] < 2:
-        raise ValueError(f"n_train must be at least 2, a sample of either sphere; got {n_train!r}")
+        raise ValueError(f"n_train must be at least 2, a sample of either sphere; got {shown(n_train)}")
     return sizes
 
 

@@ -6,10 +6,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.utils import column_or_1d
-from sklearn.utils.multiclass import check_classification_targets
 
-from skhalfway._inputs import Frame, check_labels, read_samples
+from skhalfway._inputs import check_labels, check_no_categories, read_samples, read_targets
+from skhalfway._text import shown
 from skhalfway.models._as_model import check_kind, counts_as_fitted
 from skhalfway.models._kinds import inner_skorch_net, net_dtype
 from skhalfway.models._reader import reader_named
@@ -41,29 +40,26 @@ def read_split(
         raise ValueError("X_test and y_test are needed, to compare networks on; got None")
     net = inner_skorch_net(estimator)
     reader = reader_named(type(estimator).__name__)
-    y = column_or_1d(y)
-    check_classification_targets(y)
-    classes = np.unique(y)
+
+    def read(samples: Any, name: str) -> NDArray[Any]:
+        check_no_categories(samples, name)
+        array = read_samples(reader, samples, reset=name == "X", name=name)
+        return array if net is None else array.astype(net_dtype(net))
+
+    def as_learned(indices: NDArray[np.intp]) -> NDArray[Any]:
+        return classes[indices] if net is None else indices.astype(_label_dtype(net))
+
+    X = read(X, "X")
+    classes, indices = np.unique(read_targets(y, len(X)), return_inverse=True)
     if len(classes) < 2:
-        raise ValueError(f"y must hold at least 2 classes, got {classes.tolist()}")
-
-    def read(samples: Any, labels: Any, suffix: str) -> tuple[NDArray[Any], NDArray[Any]]:
-        frame = Frame.of(samples)
-        if frame is not None:
-            raise ValueError(f"X{suffix} has columns of categories, {list(frame.names)}: encode them")
-        array = read_samples(reader, samples, reset=not suffix)
-        indices = check_labels(labels, classes, len(array), name=f"y{suffix}")
-        if net is None:
-            return array, classes[indices]
-        return array.astype(net_dtype(net)), indices.astype(_label_dtype(net))
-
-    X, y = read(X, y, "")
+        raise ValueError(f"y must hold at least 2 classes, got {shown(classes)}")
     if X_test is None:
-        return Split(X, y, None, None)
-    X_test, y_test = read(X_test, y_test, "_test")
+        return Split(X, as_learned(indices), None, None)
+    X_test = read(X_test, "X_test")
     if X_test.shape[1:] != X.shape[1:]:
         raise ValueError(f"X has samples of shape {X.shape[1:]}, X_test of shape {X_test.shape[1:]}")
-    return Split(X, y, X_test, y_test)
+    indices_test = check_labels(y_test, classes, len(X_test), name="y_test")
+    return Split(X, as_learned(indices), X_test, as_learned(indices_test))
 
 
 def _label_dtype(net: Any) -> str:
@@ -86,7 +82,7 @@ def check_trains_on_all(estimator: Any) -> None:
     for name, value in estimator.get_params().items():
         if name.split("__")[-1] == "early_stopping" and value:
             raise ValueError(
-                f"{name}={value!r} may hold samples back from training; pass {name}=False to "
+                f"{name}={shown(value)} may hold samples back from training; pass {name}=False to "
                 f"{type(estimator).__name__}, so that all of X is trained on"
             )
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from sklearn.base import is_classifier
 from sklearn.neural_network import MLPClassifier
 
+from skhalfway._text import shown
 from skhalfway.inspection._splits import check_makes_module, check_trains_on_all
 from skhalfway.models._kinds import is_skorch_net
 from skhalfway.models._training import seeded, seeded_clone
@@ -30,7 +31,7 @@ def check_streams(estimator: Any) -> None:
         if estimator.solver not in _SOLVERS:
             raise ValueError(
                 f"solver must be of {list(_SOLVERS)}, which take samples one after another, "
-                f"got {estimator.solver!r}"
+                f"got {shown(estimator.solver)}"
             )
         return
     check_makes_module(estimator)

@@ -12,6 +12,7 @@ from sklearn.neural_network import MLPClassifier
 
 from skhalfway._inputs import check_labels
 from skhalfway._randomness import draw_seed
+from skhalfway._text import shown
 from skhalfway.inspection._labelled import answers_of, read_labelled, read_test
 from skhalfway.models._kinds import is_skorch_net, net_dtype
 from skhalfway.models._training import seeded, seeded_clone
@@ -45,10 +46,10 @@ def read_tasks(tasks: Sequence[Sequence[Any]]) -> tuple[list[Task], NDArray[Any]
     train = [read_labelled(X, y) for X, y, _, _ in tasks]
     shapes = [X.shape[1:] for X, _ in train]
     if len(set(shapes)) > 1:
-        raise ValueError(f"samples of all tasks must have one shape, got {shapes}")
+        raise ValueError(f"samples of all tasks must have one shape, got {shown(shapes)}")
     classes = np.unique(np.concatenate([y for _, y in train]))
     if len(classes) < 2:
-        raise ValueError(f"the tasks must have at least 2 classes in all, got {classes.tolist()}")
+        raise ValueError(f"the tasks must have at least 2 classes in all, got {shown(classes)}")
     test = [read_test(X_test, y_test, train[0][0], classes) for _, _, X_test, y_test in tasks]
     return [Task(*a, *b) for a, b in zip(train, test, strict=True)], classes
 

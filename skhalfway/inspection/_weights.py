@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from sklearn.frozen import FrozenEstimator
 from sklearn.neural_network import MLPClassifier
 
+from skhalfway._text import shown
 from skhalfway.models._as_model import as_model
 from skhalfway.models._kinds import is_skorch_net, is_torch_module
 
@@ -36,7 +37,7 @@ def with_weights(network: Any, weights: Mapping[str, NDArray[Any]]) -> Any:
     shapes = {name: weight.shape for name, weight in own.items()}
     given = {name: weight.shape for name, weight in weights.items()}
     if shapes != given:
-        raise ValueError(f"the network has weights of shapes {shapes}, got {given}")
+        raise ValueError(f"the network has weights of shapes {shown(shapes)}, got {shown(given)}")
     copy = deepcopy(network)
     inner = _network(copy)
     if isinstance(inner, MLPClassifier):

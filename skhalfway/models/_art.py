@@ -11,6 +11,7 @@ from torch import nn
 from skhalfway.models._registry import NotDifferentiableError, register_module, to_module
 from skhalfway.models._torch import in_sequence
 from skhalfway.models._transformers import Affine
+from skhalfway.models._views import art_view
 
 
 class _ClassGradient(torch.autograd.Function):
@@ -72,4 +73,4 @@ def art_wrapper(classifier: Any) -> nn.Module:
 def art_classifier(classifier: Any) -> nn.Module:
     if not hasattr(classifier, "class_gradient"):
         raise NotDifferentiableError(f"ART's {type(classifier).__name__} gives no class gradients")
-    return ClassGradient(classifier)
+    return ClassGradient(art_view(classifier))

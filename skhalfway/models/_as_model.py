@@ -11,17 +11,22 @@ from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
 from sklearn.utils.validation import check_is_fitted
 
+from skhalfway._text import shown
 from skhalfway.models._kinds import (
     inner_skorch_net,
     is_art_classifier,
+    is_art_estimator,
     is_skorch_net,
     is_torch_module,
     net_dtype,
 )
-from skhalfway.models._model import ArtModel, Model, SkorchModel, TorchModel
+from skhalfway.models._model import Model, SkorchModel
+from skhalfway.models._torch_model import ArtModel, TorchModel
+
+OUTPUTS = ("logits", "probability", "log_probability")
 
 
-def as_model(estimator: Any, *, classes: ArrayLike | None = None) -> Model:
+def as_model(estimator: Any, *, classes: ArrayLike | None = None, output: str | None = None) -> Model:
     """See a fitted classifier as a :class:`Model`.
 
     Parameters
@@ -35,6 +40,11 @@ def as_model(estimator: Any, *, classes: ArrayLike | None = None) -> Model:
         order, where the object has no ``classes_`` of its own (which must be
         the same where it has). By default a module's labels are its column
         numbers.
+    output : {"logits", "probability", "log_probability"}, default=None
+        What a torch module returns. None: its last sigmoid or softmax, if it
+        has one, is found as it is called first, and the logits before it are
+        used; values between 0 and 1 that sum to 1 are taken for probabilities,
+        with a :class:`ModelWarning`; all else is logits.
 
     Returns
     -------
@@ -52,7 +62,8 @@ def as_model(estimator: Any, *, classes: ArrayLike | None = None) -> Model:
     ValueError
         If it predicts several outputs, has other classes than those asked
         for, or is a skorch net with integer labels other than 0, 1, ...,
-        n_classes - 1.
+        n_classes - 1; if ``output`` is unknown, or given for anything but a
+        torch module.
 
     Examples
     --------
@@ -66,16 +77,21 @@ def as_model(estimator: Any, *, classes: ArrayLike | None = None) -> Model:
     >>> model.predict(X[[0, 50, 100]])
     array([0, 1, 2])
     """
+    if output is not None:
+        check_output(estimator, output)
     if isinstance(estimator, Model):
         return estimator
     given = None if classes is None else np.asarray(classes)
     if is_torch_module(estimator):
-        return TorchModel(estimator, _own_classes(estimator, given))
+        return TorchModel(estimator, _own_classes(estimator, given), output)
     if is_art_classifier(estimator):
         own = _own_classes(estimator, given)
+        if own is None and len(inner := getattr(estimator.model, "classes_", ())) == estimator.nb_classes:
+            own = np.asarray(inner)
         if own is not None and len(own) != estimator.nb_classes:
             raise ValueError(
-                f"{type(estimator).__name__} has {estimator.nb_classes} outputs for {len(own)} classes {own}"
+                f"{type(estimator).__name__} has {estimator.nb_classes} outputs for {len(own)} classes "
+                f"{shown(own)}"
             )
         return ArtModel(estimator, np.arange(estimator.nb_classes) if own is None else own)
 
@@ -96,10 +112,26 @@ def as_model(estimator: Any, *, classes: ArrayLike | None = None) -> Model:
         return Model(estimator, own)
     if own.dtype.kind in "iu" and not np.array_equal(own, np.arange(len(own))):
         raise ValueError(
-            f"{name} was trained on the labels {own}, but skorch predicts column numbers; "
+            f"{name} was trained on the labels {shown(own)}, but skorch predicts column numbers; "
             "encode labels as 0, 1, ... with sklearn.preprocessing.LabelEncoder and train again"
         )
     return SkorchModel(estimator, own, net)
+
+
+def check_output(estimator: Any, output: Any) -> None:
+    if not isinstance(output, str) or output not in OUTPUTS:
+        raise ValueError(f"output must be one of {list(OUTPUTS)} or None, got {shown(output)}")
+    if not is_torch_module(estimator):
+        raise ValueError(
+            f"output says what a torch module returns; {type(estimator).__name__} is none, so it must be None"
+        )
+
+
+def seen_as(estimator: Any, classes: NDArray[Any] | None) -> Model:
+    """The Model of a classifier whose labels are ``classes``, in whatever order it has them itself."""
+    own = getattr(estimator, "classes_", None)
+    same = own is not None and classes is not None and len(own) == len(classes) and set(own) == set(classes)
+    return as_model(estimator, classes=None if same else classes).in_order(classes)
 
 
 def check_kind(estimator: Any) -> None:
@@ -111,10 +143,12 @@ def check_kind(estimator: Any) -> None:
         raise TypeError(
             f"a fitted classifier is needed, got the class {estimator.__name__}; make one and fit it"
         )
+    if is_art_estimator(estimator):
+        raise TypeError(f"a classifier is needed, got ART's {name}, which is none")
     if not hasattr(estimator, "predict") and not hasattr(estimator, "fit"):
         raise TypeError(
-            f"a fitted classifier with predict and classes_, a torch module or an ART classifier "
-            f"is needed, got {estimator!r}"
+            "a fitted classifier with predict and classes_, a torch module or an ART classifier "
+            f"is needed, got {shown(estimator)}"
         )
     if _has_tags(estimator) and (is_regressor(estimator) or is_clusterer(estimator)):
         raise TypeError(f"a classifier is needed, got the {_kind(estimator)} {name}")
@@ -148,8 +182,8 @@ def _own_classes(estimator: Any, given: NDArray[Any] | None) -> NDArray[Any] | N
         return given
     if given is not None and not np.array_equal(own, given):
         raise ValueError(
-            f"{type(estimator).__name__} has classes_ {np.asarray(own).tolist()}, "
-            f"not the classes {given.tolist()} asked for"
+            f"{type(estimator).__name__} has classes_ {shown(np.asarray(own))}, "
+            f"not the classes {shown(given)} asked for"
         )
     return np.asarray(own)
 

@@ -11,12 +11,13 @@ from sklearn.naive_bayes import BernoulliNB, ComplementNB, GaussianNB, Multinomi
 from torch import nn
 
 from skhalfway.models._linear import dense_layer, tensor
+from skhalfway.models._memory import at_once
 from skhalfway.models._registry import register_module
 from skhalfway.models._responses import floored_log
 
 
 class Quadratic(nn.Module):
-    """``bias - ||W (x - mean)||^2 / 2`` for each class: means (n_classes, n), W (n_classes, n, n_out)."""
+    """``bias - ||(x - mean) W||^2 / 2`` for each class: means (n_classes, n), W (n_classes, n, n_out)."""
 
     mean: torch.Tensor
     weight: torch.Tensor
@@ -24,23 +25,47 @@ class Quadratic(nn.Module):
 
     def __init__(self, mean: Any, weight: Any, bias: Any) -> None:
         super().__init__()
-        self.register_buffer("mean", tensor(mean)[:, None])
+        self.register_buffer("mean", tensor(mean))
         self.register_buffer("weight", tensor(weight))
         self.register_buffer("bias", tensor(bias))
 
+    def lengths(self, x: torch.Tensor) -> torch.Tensor:
+        """Norms (n_samples, n_classes); for the gradient the products are kept, not the differences."""
+        whitened = ((x - mean) @ weight for mean, weight in zip(self.mean, self.weight, strict=True))
+        return torch.stack([torch.linalg.vector_norm(rows, dim=1) for rows in whitened], dim=1)
+
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        whitened = torch.bmm(x - self.mean, self.weight)
-        return self.bias - whitened.square().sum(dim=2).T / 2
+        return self.bias - self.lengths(x).square() / 2
 
 
 class DiagonalQuadratic(Quadratic):
     """The same where W is diagonal, given as (n_classes, n)."""
 
-    def __init__(self, mean: Any, weight: Any, bias: Any) -> None:
-        super().__init__(mean, np.asarray(weight)[:, None], bias)
+    def lengths(self, x: torch.Tensor) -> torch.Tensor:
+        return _DiagonalLengths.apply(x, self.mean, self.weight)
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.bias - ((x - self.mean) * self.weight).square().sum(dim=2).T / 2
+
+class _DiagonalLengths(torch.autograd.Function):
+    """``||(x - mean) * weight||`` for each row of means and weights, (n_samples, n_classes).
+
+    Differences of some classes at a time, as many as a cache holds: expanded, their squares would be one
+    matrix product, and lose the digits that cancel. The gradient is such a product, for which x is kept.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: torch.Tensor, mean: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+        parts = zip(*(of.split(at_once(x.numel())) for of in (mean, weight)), strict=True)
+        whitened = ((x - some_mean[:, None]).mul_(some_weight[:, None]) for some_mean, some_weight in parts)
+        lengths = torch.cat([torch.linalg.vector_norm(rows, dim=2) for rows in whitened]).T
+        ctx.save_for_backward(x, mean, weight, lengths)
+        return lengths
+
+    @staticmethod
+    def backward(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor, None, None]:
+        x, mean, weight, lengths = ctx.saved_tensors
+        grad, squares, centre = grad / torch.where(lengths == 0, 1.0, lengths), weight.square(), mean.mean(0)
+        # from the middle of the means, so that less cancels
+        return (grad @ squares) * (x - centre) - grad @ (squares * (mean - centre)), None, None
 
 
 class SoftStep(nn.Module):
@@ -66,8 +91,10 @@ class SoftStep(nn.Module):
 def quadratic_discriminant(estimator: QuadraticDiscriminantAnalysis) -> nn.Module:
     """Log-posteriors (Hastie, Tibshirani & Friedman, "The Elements of Statistical Learning", eq. 4.12)."""
     scalings, rotations = estimator.scalings_, estimator.rotations_
-    # symmetric, so that a class of fewer directions has a matrix of the same shape
-    weight = [(r * s**-0.5) @ r.T for r, s in zip(rotations, scalings, strict=True)]
+    weight = np.zeros((len(scalings), len(rotations[0]), max(map(len, scalings))))
+    for w, r, s in zip(weight, rotations, scalings, strict=True):
+        # of fewer directions where a class has fewer samples than features
+        w[:, : len(s)] = r * s**-0.5
     log_det = np.array([np.log(s).sum() for s in scalings])
     return Quadratic(estimator.means_, weight, floored_log(estimator.priors_) - log_det / 2)
 

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from copy import copy
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.exceptions import NotFittedError
 from sklearn.utils.metaestimators import _BaseComposition
 from sklearn.utils.parallel import delayed
 
-from skhalfway._inputs import Frame
+from skhalfway._inputs import Frame, positions, read_targets
 from skhalfway._parallel import side_by_side
-from skhalfway.models._as_model import as_model, check_kind, fit_clone
+from skhalfway._text import shown
+from skhalfway.models._as_model import as_model, check_kind, fit_clone, seen_as
+from skhalfway.models._faults import answers, explained, named
 from skhalfway.models._kinds import column_names
 from skhalfway.models._model import Model
 
@@ -87,6 +89,7 @@ class ModelCollection(_BaseComposition):
                     f"This {type(self).__name__} estimator requires y to be passed, but the target y is None"
                 )
             array = self._read(X, reset=True)
+            read_targets(y, len(array))
             data = X if hasattr(X, "columns") else array
             names = [name for name, _ in self.estimators]
             fits = (delayed(named)(name, fit_clone, model, data, y) for name, model in self.estimators)
@@ -101,10 +104,12 @@ class ModelCollection(_BaseComposition):
 
     def _seen(self, frame: Frame | None) -> dict[str, Model]:
         """The fitted models, as they read a DataFrame's categories."""
-        return {
-            name: named(name, as_model(model, classes=self.classes_).reading, frame)
-            for name, model in self.models_.items()
-        }
+        models = {}
+        for name, model in self.models_.items():
+            seen = copy(named(name, seen_as, model, self.classes_))
+            seen.name = name
+            models[name] = named(name, seen.reading, frame)
+        return models
 
     def _read_for_models(self, X: Any) -> tuple[dict[str, Model], NDArray[Any], NDArray[Any]]:
         """The models as they read X, its samples, and the labels of class indices, checked together."""
@@ -116,15 +121,15 @@ class ModelCollection(_BaseComposition):
         """Labels of the class indices; torch modules that do not say are asked about ``X``."""
         if self.classes_ is not None:
             return self.classes_
-        widths = {name: named(name, model.n_outputs, X) for name, model in models.items()}
+        widths = {name: named(name, explained, X, model.n_outputs, X) for name, model in models.items()}
         if len(set(widths.values())) > 1:
-            raise ValueError(f"the models have different numbers of outputs: {widths}")
+            raise ValueError(f"the models have different numbers of outputs: {shown(widths)}")
         return np.arange(next(iter(widths.values())))
 
     def _check_estimators(self) -> None:
         estimators = self.estimators
         if not isinstance(estimators, (list, tuple)) or not all(is_pair(item) for item in estimators):
-            raise TypeError(f"estimators must be a list of (name, estimator), got {estimators!r}")
+            raise TypeError(f"estimators must be a list of (name, estimator), got {shown(estimators)}")
         check_number(len(estimators))
         names = [name for name, _ in estimators]
         self._validate_names(names)
@@ -135,7 +140,7 @@ class ModelCollection(_BaseComposition):
         """Keep the width and the column names that the models agree on."""
         widths = {name: model.n_features_in_ for name, model in models.items() if model.n_features_in_}
         if len(set(widths.values())) > 1:
-            raise ValueError(f"the models take different numbers of features: {widths}")
+            raise ValueError(f"the models take different numbers of features: {shown(widths)}")
         for attribute in ("n_features_in_", "feature_names_in_"):
             self.__dict__.pop(attribute, None)
         if not widths:
@@ -152,8 +157,8 @@ class ModelCollection(_BaseComposition):
         for other, theirs in others:
             if theirs != names:
                 raise ValueError(
-                    f"the models were fitted with different columns: {first!r} with {names}, "
-                    f"{other!r} with {theirs}"
+                    f"the models were fitted with different columns: {shown(first)} with {shown(names)}, "
+                    f"{shown(other)} with {shown(theirs)}"
                 )
         self.feature_names_in_ = np.asarray(names, dtype=object)
 
@@ -182,7 +187,7 @@ def named_models(models: Any) -> dict[str, Any]:
     if isinstance(models, Mapping):
         pairs = list(models.items())
         if not all(isinstance(name, str) for name, _ in pairs):
-            raise TypeError(f"{wanted}; names must be strings, got {list(models)}")
+            raise TypeError(f"{wanted}; names must be strings, got {shown(list(models))}")
     elif not isinstance(models, (list, tuple)):
         raise TypeError(f"{wanted}; got {type(models).__name__}. To fit on data pass estimators=[...]")
     elif all(is_pair(item) for item in models):
@@ -192,7 +197,7 @@ def named_models(models: Any) -> dict[str, Any]:
     check_number(len(pairs))
     names = [name for name, _ in pairs]
     if len(set(names)) < len(names):
-        raise ValueError(f"names must be unique, got {names}")
+        raise ValueError(f"names must be unique, got {shown(names)}")
     return dict(pairs)
 
 
@@ -203,35 +208,28 @@ def _named_after_types(models: Iterable[Any]) -> list[tuple[str, Any]]:
     return _name_estimators(list(models))
 
 
-def named(name: str, function: Any, *args: Any) -> Any:
-    """Call the function; put the model's name before the message of what it raises."""
-    try:
-        return function(*args)
-    except NotFittedError as error:
-        raise NotFittedError(f"model {name!r}: {error}") from error
-    except (TypeError, ValueError) as error:
-        kind = TypeError if isinstance(error, TypeError) else ValueError
-        raise kind(f"model {name!r}: {error}") from error
-    except Exception as error:
-        raise RuntimeError(f"model {name!r} raised {type(error).__name__}: {error}") from error
-
-
 def common_classes(models: Mapping[str, Any]) -> NDArray[Any] | None:
     known = {name: model.classes_ for name, model in models.items() if model.classes_ is not None}
     if not known:
         return None
-    (first, classes), *others = known.items()
-    for name, theirs in others:
-        if not np.array_equal(classes, theirs):
+    # sorted where one has them so, as scikit-learn's classifiers have
+    first = next((name for name, theirs in known.items() if _ascend(theirs)), next(iter(known)))
+    classes = known[first]
+    for name, theirs in known.items():
+        if len(theirs) != len(classes) or (positions(theirs, classes) < 0).any():
             raise ValueError(
-                "the models must have the same classes_, in the same order: "
-                f"{first!r} has {classes.tolist()}, {name!r} has {theirs.tolist()}"
+                f"the models must have the same classes_: {shown(first)} has {shown(classes)}, "
+                f"{shown(name)} has {shown(theirs)}"
             )
     if len(classes) < 2:
-        raise ValueError(f"the models know one class, {classes.tolist()}; at least 2 are needed")
+        raise ValueError(f"the models know one class, {shown(classes)}; at least 2 are needed")
     return classes
+
+
+def _ascend(labels: NDArray[Any]) -> bool:
+    return bool((labels[:-1] < labels[1:]).all())
 
 
 def predictions(models: Mapping[str, Model], X: NDArray[Any]) -> NDArray[np.intp]:
     """Class indices, of shape (n_models, n_samples)."""
-    return np.stack([named(name, model.predict, X) for name, model in models.items()])
+    return np.stack([named(name, answers, model, X) for name, model in models.items()])

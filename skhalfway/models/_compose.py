@@ -14,6 +14,7 @@ from sklearn.model_selection._search import BaseSearchCV
 from sklearn.pipeline import FeatureUnion, Pipeline
 from torch import nn
 
+from skhalfway._text import shown
 from skhalfway.models._linear import dense_layer, tensor
 from skhalfway.models._meta import Respond, frozen, pipeline, search
 from skhalfway.models._registry import NotDifferentiableError, register_module
@@ -65,7 +66,7 @@ def _union(estimator: Any, parts: list[Part]) -> nn.Module:
     for name, transformer, before in parts:
         if isinstance(transformer, str) and transformer == "drop":
             continue
-        with naming(f"transformer {name!r} of the {type(estimator).__name__}"):
+        with naming(f"transformer {shown(name)} of the {type(estimator).__name__}"):
             module = to_transform(transformer)
         weight = (estimator.transformer_weights or {}).get(name)
         branches.append(in_sequence([*before, module, *([] if weight is None else [Times(weight)])]))

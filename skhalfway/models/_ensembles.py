@@ -11,7 +11,9 @@ from sklearn.ensemble import AdaBoostClassifier, BaggingClassifier, StackingClas
 from torch import nn
 
 from skhalfway._inputs import positions
+from skhalfway._text import shown
 from skhalfway.models._linear import dense_layer, tensor
+from skhalfway.models._memory import Members
 from skhalfway.models._registry import register_module, to_module
 from skhalfway.models._responses import (
     Decision,
@@ -57,7 +59,7 @@ class Steep(nn.Module):
         return self.steepness * z
 
 
-class BoostedVotes(nn.Module):
+class BoostedVotes(Members):
     """The log of the weighted mean of members' votes, softened in units of the members' median lead.
 
     A lead is the difference of the two largest logits. How large it is differs from one kind of member to
@@ -68,15 +70,14 @@ class BoostedVotes(nn.Module):
     weight: torch.Tensor
 
     def __init__(self, members: list[nn.Module], known: list[Any], n_classes: int, weight: Any) -> None:
-        super().__init__()
-        self.members = nn.ModuleList(members)
+        super().__init__(members)
         self.into = nn.ModuleList(IntoClasses(classes, n_classes) for classes in known)
         share = tensor(weight)
         self.register_buffer("weight", (share / share.sum())[:, None, None])
         self.by_lead = BOOST_STEEPNESS
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        logits = [two_columns(member(x)) for member in self.members]
+        logits = [two_columns(z) for z in self.outputs(x)]
         scale = self.by_lead / self.lead(logits)
         votes = [into(torch.log_softmax(scale * z, dim=1)) for into, z in zip(self.into, logits, strict=True)]
         return torch.logsumexp(torch.stack(votes) + self.weight.log(), dim=0)
@@ -110,7 +111,7 @@ def voting(estimator: VotingClassifier) -> nn.Module:
     kept = [i for i, (_, member) in enumerate(estimator.estimators) if member != "drop"]
     members = []
     for i, member in zip(kept, estimator.estimators_, strict=True):
-        with naming(f"member {estimator.estimators[i][0]!r} of the VotingClassifier"):
+        with naming(f"member {shown(estimator.estimators[i][0])} of the VotingClassifier"):
             soft = estimator.voting == "soft"
             members.append(branch(log_probability(member) if soft else vote(member, STEEPNESS)))
     return Mean(members, None if estimator.weights is None else np.asarray(estimator.weights)[kept])
@@ -178,7 +179,7 @@ def stacking(estimator: StackingClassifier, respond: Callable[[Any], nn.Module])
     columns = []
     names = [name for name, member in estimator.estimators if member != "drop"]
     for name, member, method in zip(names, estimator.estimators_, estimator.stack_method_, strict=True):
-        with naming(f"member {name!r} of the StackingClassifier"):
+        with naming(f"member {shown(name)} of the StackingClassifier"):
             columns.append(branch(*_stacked(member, method)))
     if estimator.passthrough:
         columns.append(branch(nn.Identity()))

@@ -11,6 +11,7 @@ from sklearn.preprocessing import PolynomialFeatures, SplineTransformer
 from torch import nn
 
 from skhalfway.models._linear import tensor
+from skhalfway.models._memory import at_once
 from skhalfway.models._registry import NotDifferentiableError, register_module
 
 
@@ -21,15 +22,48 @@ class Products(nn.Module):
 
     def __init__(self, factors: Any) -> None:
         super().__init__()
-        self.register_buffer("factors", torch.tensor(factors))
+        self.register_buffer("factors", torch.tensor(factors).T.contiguous())
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        # factor by factor: the product rule holds at 0, and no power is taken
-        with_one = torch.nn.functional.pad(x, (1, 0), value=1.0)
-        product = with_one[:, self.factors[:, 0]]
-        for factor in self.factors.T[1:]:
-            product = product * with_one[:, factor]
-        return product
+        return _Product.apply(x, self.factors)
+
+
+class _Product(torch.autograd.Function):
+    """Products by the rule for their gradient, which holds at 0 and takes no power: only x is kept.
+
+    A row for each feature: samples lie side by side in memory.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: torch.Tensor, factors: torch.Tensor) -> torch.Tensor:
+        ctx.save_for_backward(x, factors)
+        rows, products = _with_one(x), x.new_empty(factors.shape[1], len(x))
+        n_rows = at_once(len(x))
+        for product, part in zip(products.split(n_rows), factors.split(n_rows, dim=1), strict=True):
+            product.copy_(_multiplied(rows, part))
+        return products.T
+
+    @staticmethod
+    def backward(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor, None]:
+        x, factors = ctx.saved_tensors
+        rows, n_rows = _with_one(x), at_once(len(x))
+        slope = torch.zeros_like(rows)
+        for weight, part in zip(grad.T.split(n_rows), factors.split(n_rows, dim=1), strict=True):
+            for i, factor in enumerate(part):
+                others = torch.cat([part[:i], part[i + 1 :]])
+                slope.index_add_(0, factor, weight * _multiplied(rows, others) if len(others) else weight)
+        return slope[1:].T, None
+
+
+def _with_one(x: torch.Tensor) -> torch.Tensor:
+    return torch.cat([x.new_ones(1, len(x)), x.T])
+
+
+def _multiplied(rows: torch.Tensor, factors: torch.Tensor) -> torch.Tensor:
+    product = rows.index_select(0, factors[0])
+    for factor in factors[1:]:
+        product.mul_(rows.index_select(0, factor))
+    return product
 
 
 @register_module(PolynomialFeatures)
@@ -42,59 +76,92 @@ def polynomial_features(expansion: PolynomialFeatures) -> nn.Module:
 
 
 class Splines(nn.Module):
-    """B-splines of each feature, as a polynomial on each interval between knots.
+    """B-splines of each feature, as a polynomial on each interval between knots and on each side of them.
 
     ``coefficients[m]`` (n_features, n_intervals, n_splines) holds the m-th derivative at the interval's
-    left end over m!: Taylor's formula, which is exact there. A missing value gives zeros.
+    anchor over m!: Taylor's formula, which is exact there. A missing value gives zeros.
     Beyond knots that the transformer refuses to leave, the polynomials go on: it is the estimator that
     refuses, as it predicts.
     """
 
-    left: torch.Tensor
     ends: torch.Tensor
+    edges: torch.Tensor
+    anchors: torch.Tensor
     coefficients: torch.Tensor
-    slopes: torch.Tensor
 
     def __init__(self, splines: list[Any], extrapolation: str, n_splines: int) -> None:
         super().__init__()
-        self.extrapolation = extrapolation
+        self.periodic = extrapolation == "periodic"
         degree = splines[0].k
         knots = np.array([spline.t[degree : len(spline.t) - degree] for spline in splines])
-        left, ends = knots[:, :-1], knots[:, [0, -1]]
-        self.register_buffer("left", tensor(left))
-        self.register_buffer("ends", tensor(ends))
-        derivatives = [
-            [spline(at, nu=m)[:, :n_splines] / factorial(m) for spline, at in zip(splines, left, strict=True)]
-            for m in range(degree + 1)
-        ]
-        self.register_buffer("coefficients", tensor(derivatives))
-        slopes = [spline(at, nu=1)[:, :n_splines] for spline, at in zip(splines, ends, strict=True)]
-        self.register_buffer("slopes", tensor(slopes))
-
-    def _inside(self, x: torch.Tensor) -> torch.Tensor:
-        interval = torch.searchsorted(self.left, x.detach().T.contiguous(), right=True).T - 1
-        interval = interval.clamp_min(0)
-        feature = torch.arange(x.shape[1], device=x.device)
-        step = (x - self.left[feature, interval])[:, :, None]
-        value = torch.zeros_like(step)
-        for coefficients in self.coefficients.flip(0):
-            value = value * step + coefficients[feature, interval]
-        return value
+        anchors = np.concatenate([knots[:, :1], knots[:, :-1], knots[:, -1:]], axis=1)
+        coefficients = np.array(
+            [
+                [
+                    spline(at, nu=m)[:, :n_splines] / factorial(m)
+                    for spline, at in zip(splines, anchors, strict=True)
+                ]
+                for m in range(degree + 1)
+            ]
+        )
+        if extrapolation in ("constant", "linear"):
+            # the polynomials of no degree, or of one, that go on from the ends
+            coefficients[1 if extrapolation == "constant" else 2 :, :, [0, -1]] = 0
+        else:
+            anchors[:, -1], coefficients[:, :, -1] = anchors[:, -2], coefficients[:, :, -2]
+        self.register_buffer("ends", tensor(knots[:, [0, -1]]))
+        # the last knot belongs to the interval before it
+        edges = np.concatenate([knots[:, :-1], np.nextafter(knots[:, -1:], np.inf)], axis=1)
+        self.register_buffer("edges", tensor(edges))
+        self.register_buffer("anchors", tensor(anchors))
+        self.register_buffer("coefficients", tensor(coefficients))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        first, last = self.ends.T
-        missing = torch.isnan(x)
-        x = torch.where(missing, first, x)
-        if self.extrapolation == "periodic":
+        if self.periodic:
+            first, last = self.ends.T
             x = first + torch.remainder(x - first, torch.where(last > first, last - first, 1.0))
-        if self.extrapolation in ("constant", "linear"):
-            value = self._inside(torch.clamp(x, first, last))
-        else:
-            value = self._inside(x)
-        if self.extrapolation == "linear":
-            below, above = torch.relu(first - x)[:, :, None], torch.relu(x - last)[:, :, None]
-            value = value - below * self.slopes[:, 0] + above * self.slopes[:, 1]
-        return torch.where(missing[:, :, None], 0.0, value).flatten(1)
+        return _Polynomials.apply(x, self.edges, self.anchors, self.coefficients).flatten(1)
+
+
+class _Polynomials(torch.autograd.Function):
+    """Values (n_samples, n_features, n_splines) of the polynomials between edges; only x is kept.
+
+    Some samples at a time, as many as a cache holds.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: torch.Tensor, *polynomials: torch.Tensor) -> torch.Tensor:
+        ctx.save_for_backward(x, *polynomials)
+        coefficients = polynomials[-1]
+        n_rows = at_once(coefficients[0, :, 0].numel())
+        values = x.new_empty(*x.shape, coefficients.shape[-1])
+        for value, rows in zip(values.split(n_rows), x.split(n_rows), strict=True):
+            value.copy_(_evaluated(rows, *polynomials))
+        return values
+
+    @staticmethod
+    def backward(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+        x, edges, anchors, coefficients = ctx.saved_tensors
+        powers = torch.arange(1, len(coefficients), device=x.device)
+        derivative = coefficients[1:] * powers[:, None, None, None]
+        n_rows = at_once(coefficients[0, :, 0].numel())
+        slopes = [
+            _evaluated(rows, edges, anchors, derivative).mul_(weight).sum(dim=2)
+            for rows, weight in zip(x.split(n_rows), grad.split(n_rows), strict=True)
+        ]
+        return torch.cat(slopes), None, None, None
+
+
+def _evaluated(
+    x: torch.Tensor, edges: torch.Tensor, anchors: torch.Tensor, coefficients: torch.Tensor
+) -> torch.Tensor:
+    interval = torch.searchsorted(edges, x.T.contiguous(), right=True).T
+    feature = torch.arange(x.shape[1], device=x.device)
+    step = (x - anchors[feature, interval])[:, :, None]
+    value = coefficients[-1][feature, interval]
+    for lower in coefficients[:-1].flip(0):
+        value.mul_(step).add_(lower[feature, interval])
+    return value.masked_fill_(torch.isnan(step), 0)
 
 
 @register_module(SplineTransformer)

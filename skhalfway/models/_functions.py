@@ -10,6 +10,7 @@ import torch
 from sklearn.preprocessing import FunctionTransformer
 from torch import nn
 
+from skhalfway._text import shown
 from skhalfway.models._linear import tensor
 from skhalfway.models._registry import NotDifferentiableError, register_module
 
@@ -38,7 +39,7 @@ def function_transformer(transformer: FunctionTransformer) -> nn.Module:
         reasons.append(reason)
     name = getattr(function, "__name__", repr(function))
     raise NotDifferentiableError(
-        f"FunctionTransformer of {name!r} has no gradient here: given a torch tensor, {reasons[-1]}; "
+        f"FunctionTransformer of {shown(name)} has no gradient here: given a torch tensor, {reasons[-1]}; "
         "write the function so that it takes numpy arrays and torch tensors"
     )
 

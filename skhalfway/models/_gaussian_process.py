@@ -12,14 +12,14 @@ from sklearn.gaussian_process import GaussianProcessClassifier, kernels
 from sklearn.gaussian_process._gpc import COEFS, LAMBDAS, _BinaryGaussianProcessClassifierLaplace
 from torch import nn
 
+from skhalfway.models._distances import Distances
 from skhalfway.models._linear import tensor
-from skhalfway.models._neighbors import distances
 from skhalfway.models._registry import NotDifferentiableError, register_module
 from skhalfway.models._responses import register_delegate
 
 
 class Kernel(nn.Module):
-    """``kernel(x, points)``, and ``kernel.diagonal(x)``: of each row with itself."""
+    """``kernel(x)`` between rows and fixed points; ``kernel.diagonal(x)``: of each row with itself."""
 
     def diagonal(self, x: torch.Tensor) -> torch.Tensor:
         raise NotImplementedError
@@ -30,13 +30,14 @@ class Stationary(Kernel):
 
     length: torch.Tensor
 
-    def __init__(self, length: Any, of_distance: Callable[[torch.Tensor], torch.Tensor]) -> None:
+    def __init__(self, points: Any, length: Any, of_distance: Callable[[torch.Tensor], torch.Tensor]) -> None:
         super().__init__()
         self.register_buffer("length", tensor(length))
+        self.distances = Distances(points / length)
         self.of_distance = of_distance
 
-    def forward(self, x: torch.Tensor, points: torch.Tensor) -> torch.Tensor:
-        return self.of_distance(distances(x / self.length, points / self.length))
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.of_distance(self.distances(x / self.length))
 
     def diagonal(self, x: torch.Tensor) -> torch.Tensor:
         return x.new_ones(len(x))
@@ -73,27 +74,34 @@ _MATERN = {0.5: _matern_1, 1.5: _matern_3, 2.5: _matern_5, math.inf: _rbf}
 
 
 class Constant(Kernel):
-    def __init__(self, value: float) -> None:
+    def __init__(self, points: Any, value: float) -> None:
         super().__init__()
-        self.value = float(value)
+        self.n_points, self.value = len(points), float(value)
 
-    def forward(self, x: torch.Tensor, points: torch.Tensor) -> torch.Tensor:
-        return x.new_full((len(x), len(points)), self.value)
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x.new_tensor(self.value).expand(len(x), self.n_points)
 
     def diagonal(self, x: torch.Tensor) -> torch.Tensor:
-        return x.new_full((len(x),), self.value)
+        return x.new_tensor(self.value).expand(len(x))
 
 
 class White(Constant):
     """Noise, which a row shares with itself only."""
 
-    def forward(self, x: torch.Tensor, points: torch.Tensor) -> torch.Tensor:
-        return x.new_zeros(len(x), len(points))
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x.new_zeros(1).expand(len(x), self.n_points)
 
 
-class DotProduct(Constant):
-    def forward(self, x: torch.Tensor, points: torch.Tensor) -> torch.Tensor:
-        return x @ points.T + self.value
+class DotProduct(Kernel):
+    points: torch.Tensor
+
+    def __init__(self, points: Any, value: float) -> None:
+        super().__init__()
+        self.register_buffer("points", tensor(points))
+        self.value = float(value)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x @ self.points.T + self.value
 
     def diagonal(self, x: torch.Tensor) -> torch.Tensor:
         return x.square().sum(dim=1) + self.value
@@ -106,41 +114,42 @@ class Combined(Kernel):
         super().__init__()
         self.combine, self.first, self.second = combine, first, second
 
-    def forward(self, x: torch.Tensor, points: torch.Tensor) -> torch.Tensor:
-        return self.combine(self.first(x, points), self.second(x, points))
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.combine(self.first(x), self.second(x))
 
     def diagonal(self, x: torch.Tensor) -> torch.Tensor:
         return self.combine(self.first.diagonal(x), self.second.diagonal(x))
 
 
-def to_kernel(kernel: Any) -> Kernel:
+def to_kernel(kernel: Any, points: Any) -> Kernel:
+    """A kernel of scikit-learn between rows and ``points`` (n_points, n_features)."""
     # a Matern is an RBF to isinstance
     if isinstance(kernel, kernels.Matern):
         if kernel.nu in _MATERN:
-            return Stationary(kernel.length_scale, _MATERN[kernel.nu])
+            return Stationary(points, kernel.length_scale, _MATERN[kernel.nu])
         raise NotDifferentiableError(
             f"Matern(nu={kernel.nu}) needs a Bessel function, of which torch has no gradient; "
             "nu may be 0.5, 1.5, 2.5 or inf"
         )
     if isinstance(kernel, kernels.RBF):
-        return Stationary(kernel.length_scale, _rbf)
+        return Stationary(points, kernel.length_scale, _rbf)
     if isinstance(kernel, kernels.RationalQuadratic):
-        return Stationary(kernel.length_scale, partial(_rational_quadratic, alpha=kernel.alpha))
+        return Stationary(points, kernel.length_scale, partial(_rational_quadratic, alpha=kernel.alpha))
     if isinstance(kernel, kernels.ExpSineSquared):
         wave = partial(_exp_sine_squared, length=kernel.length_scale, periodicity=kernel.periodicity)
-        return Stationary(1.0, wave)
+        return Stationary(points, 1.0, wave)
     if isinstance(kernel, kernels.ConstantKernel):
-        return Constant(kernel.constant_value)
+        return Constant(points, kernel.constant_value)
     if isinstance(kernel, kernels.WhiteKernel):
-        return White(kernel.noise_level)
+        return White(points, kernel.noise_level)
     if isinstance(kernel, kernels.DotProduct):
-        return DotProduct(kernel.sigma_0**2)
+        return DotProduct(points, kernel.sigma_0**2)
     if isinstance(kernel, kernels.Sum):
-        return Combined(torch.add, to_kernel(kernel.k1), to_kernel(kernel.k2))
+        return Combined(torch.add, to_kernel(kernel.k1, points), to_kernel(kernel.k2, points))
     if isinstance(kernel, kernels.Product):
-        return Combined(torch.mul, to_kernel(kernel.k1), to_kernel(kernel.k2))
+        return Combined(torch.mul, to_kernel(kernel.k1, points), to_kernel(kernel.k2, points))
     if isinstance(kernel, kernels.Exponentiation):
-        return Combined(torch.pow, to_kernel(kernel.kernel), Constant(kernel.exponent))
+        return Combined(torch.pow, to_kernel(kernel.kernel, points), Constant(points, kernel.exponent))
     raise NotDifferentiableError(f"the kernel {type(kernel).__name__} has no gradient here")
 
 
@@ -151,7 +160,6 @@ class LaplaceProcess(nn.Module):
     Gaussian by five error functions, Williams & Barber 1998, appendix A.
     """
 
-    points: torch.Tensor
     residual: torch.Tensor
     whitening: torch.Tensor
     rate: torch.Tensor
@@ -159,7 +167,6 @@ class LaplaceProcess(nn.Module):
 
     def __init__(self, estimator: Any) -> None:
         super().__init__()
-        self.register_buffer("points", tensor(estimator.X_train_))
         self.register_buffer("residual", tensor(estimator.y_train_ - estimator.pi_))
         curvature = tensor(estimator.W_sr_).diag()
         # no eigenvalue of the matrix that L is the root of lies below 1, so that its inverse is safe
@@ -167,12 +174,12 @@ class LaplaceProcess(nn.Module):
         self.register_buffer("whitening", whitening.T.contiguous())
         self.register_buffer("rate", tensor(LAMBDAS[:, 0]))
         self.register_buffer("coefficient", tensor(COEFS[:, 0]))
-        self.kernel = to_kernel(estimator.kernel_)
+        self.kernel = to_kernel(estimator.kernel_, estimator.X_train_)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        k = self.kernel(x, self.points)
+        k = self.kernel(x)
         mean = k @ self.residual
-        variance = self.kernel.diagonal(x) - (k @ self.whitening).square().sum(dim=1)
+        variance = self.kernel.diagonal(x) - torch.linalg.vector_norm(k @ self.whitening, dim=1).square()
         # the integral of erf(rate f) over f ~ N(mean, variance)
         slope = self.rate / (1 + 2 * self.rate.square() * variance[:, None]).sqrt()
         probability = (torch.erf(slope * mean[:, None]) @ self.coefficient + self.coefficient.sum()) / 2

@@ -19,6 +19,8 @@ from sklearn.kernel_approximation import (
 from sklearn.preprocessing import KernelCenterer
 from torch import nn
 
+from skhalfway._text import shown
+from skhalfway.models._distances import ChiSquared, Distances
 from skhalfway.models._linear import dense_layer, tensor
 from skhalfway.models._registry import NotDifferentiableError, register_module
 
@@ -67,10 +69,7 @@ class Kernel(nn.Module):
         return torch.nn.functional.normalize(x) @ self.points.T
 
     def additive_chi2(self, x: torch.Tensor) -> torch.Tensor:
-        total = x[:, None] + self.points
-        # 0 / 0 is 0 here
-        total = torch.where(total == 0, 1.0, total)
-        return -((x[:, None] - self.points).square() / total).sum(dim=2)
+        return -ChiSquared.apply(x, self.points)
 
     def chi2(self, x: torch.Tensor) -> torch.Tensor:
         return torch.exp(self.gamma * self.additive_chi2(x))
@@ -90,7 +89,7 @@ _KERNELS = (
 def _kernel(estimator: Any, points: Any, parameters: dict[str, Any]) -> Kernel:
     if callable(estimator.kernel) or estimator.kernel not in _KERNELS:
         raise NotDifferentiableError(
-            f"{type(estimator).__name__} with kernel={estimator.kernel!r} has no gradient here; "
+            f"{type(estimator).__name__} with kernel={shown(estimator.kernel)} has no gradient here; "
             f"the kernels {', '.join(_KERNELS)} have"
         )
     return Kernel(estimator.kernel, points, **parameters)
@@ -170,14 +169,38 @@ class AdditiveChi2(nn.Module):
         self.n_steps, self.interval = n_steps, interval
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return _AdditiveChi2.apply(x, self.n_steps, self.interval).flatten(1)
+
+
+class _AdditiveChi2(torch.autograd.Function):
+    """``h sqrt(x) cos(w log x)`` and the same with a sine, of frequencies w and heights h.
+
+    The derivative of one, times x, is half of it and w times the other, so that no more is kept.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: torch.Tensor, n_steps: int, interval: float) -> torch.Tensor:
         positive = x > 0
-        root = torch.where(positive, x, 1.0).sqrt() * positive * self.interval**0.5
-        angle = self.interval * torch.where(positive, x, 1.0).log()
-        features = [root]
-        for j in range(1, self.n_steps):
-            height = (2 / np.cosh(np.pi * j * self.interval)) ** 0.5
-            features += [height * root * torch.cos(j * angle), height * root * torch.sin(j * angle)]
-        return torch.cat(features, dim=1)
+        safe = torch.where(positive, x, 1.0)
+        root, log = safe.sqrt().mul_(positive).mul_(interval**0.5), safe.log_()
+        features = x.new_empty(len(x), 2 * n_steps - 1, x.shape[1])
+        features[:, 0] = root
+        for j in range(1, n_steps):
+            height = (2 / np.cosh(np.pi * j * interval)) ** 0.5
+            features[:, 2 * j - 1] = torch.cos(j * interval * log).mul_(root).mul_(height)
+            features[:, 2 * j] = torch.sin(j * interval * log).mul_(root).mul_(height)
+        ctx.save_for_backward(x, features)
+        ctx.interval = interval
+        return features
+
+    @staticmethod
+    def backward(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor, None, None]:
+        x, features = ctx.saved_tensors
+        slope = (grad * features).sum(dim=1).div_(2)
+        for j in range(1, (features.shape[1] + 1) // 2):
+            (cos, sin), (of_cos, of_sin) = (of[:, 2 * j - 1 : 2 * j + 1].unbind(1) for of in (features, grad))
+            slope.add_(of_sin * cos - of_cos * sin, alpha=j * ctx.interval)
+        return torch.where(x > 0, slope / x, 0.0), None, None
 
 
 @register_module(AdditiveChi2Sampler)
@@ -214,19 +237,6 @@ def polynomial_count_sketch(sketch: PolynomialCountSketch) -> nn.Module:
     return nn.Sequential(
         dense_layer(sketch.gamma**0.5 * weight[:, :n_features], offset), Convolve(sketch.degree)
     )
-
-
-class Distances(nn.Module):
-    """Euclidean distances (n_samples, n_centres)."""
-
-    centres: torch.Tensor
-
-    def __init__(self, centres: Any) -> None:
-        super().__init__()
-        self.register_buffer("centres", tensor(centres))
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return torch.cdist(x, self.centres)
 
 
 @register_module(KMeans, MiniBatchKMeans, BisectingKMeans)

@@ -24,6 +24,11 @@ def is_art_classifier(estimator: Any) -> bool:
     return _is_instance(estimator, "art.estimators.classification.classifier", "ClassifierMixin")
 
 
+def is_art_estimator(estimator: Any) -> bool:
+    """Whether it is one of ART's, a classifier or not."""
+    return _is_instance(estimator, "art.estimators.estimator", "BaseEstimator")
+
+
 def is_skorch_net(estimator: Any) -> bool:
     return _is_instance(estimator, "skorch", "NeuralNet")
 
@@ -59,3 +64,8 @@ def net_dtype(net: Any) -> str:
 
     module = getattr(net, "module_", net.module)
     return str(dtype_of(module)).removeprefix("torch.") if is_torch_module(module) else "float32"
+
+
+def may_hold_skorch_nets(estimator: Any) -> bool:
+    """False where there is nothing to look for: skorch is not in use, or the estimator is no container."""
+    return "skorch" in sys.modules and hasattr(estimator, "get_params")

@@ -14,6 +14,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.semi_supervised import SelfTrainingClassifier
 from torch import nn
 
+from skhalfway._text import shown
 from skhalfway.models._registry import to_module
 from skhalfway.models._responses import (
     Decision,
@@ -35,7 +36,7 @@ def pipeline(estimator: Pipeline, respond: Respond) -> nn.Module:
     for i, (name, step) in enumerate(estimator.steps):
         if step is None or step == "passthrough":
             continue
-        with naming(f"step {name!r} of the Pipeline"):
+        with naming(f"step {shown(name)} of the Pipeline"):
             modules.append((respond if i == last else to_transform)(step))
     return in_sequence(modules)
 

@@ -1,8 +1,7 @@
-"""How any classifier is seen: :class:`Model`, and its forms for torch, skorch and ART."""
+"""How any classifier is seen: :class:`Model`, and its form for skorch."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
 from copy import copy, deepcopy
 from functools import cached_property
@@ -12,14 +11,17 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from skhalfway._inputs import Frame, positions
-from skhalfway.models._kinds import is_torch_module, net_dtype
+from skhalfway._parallel import pause
+from skhalfway._text import shown
+from skhalfway.models._kinds import may_hold_skorch_nets, net_dtype
 from skhalfway.models._registry import NotDifferentiableError, to_module
 
 if TYPE_CHECKING:
     import torch
     from torch import nn
 
-_PREDICTION_BATCH = 1024
+
+_LARGEST = 1e300
 
 
 class Model:
@@ -36,6 +38,8 @@ class Model:
         that does not say: its labels are then its column numbers.
     n_features_in_ : int or None
         Width of the input, where the estimator says.
+    name : str or None
+        What its owner calls it, for messages.
 
     See Also
     --------
@@ -46,7 +50,9 @@ class Model:
         self.estimator = estimator
         self.classes_ = classes
         self.n_features_in_: int | None = getattr(estimator, "n_features_in_", None)
+        self.name: str | None = None
         self._frame: Frame | None = None
+        self._order: NDArray[np.intp] | None = None
 
     def __repr__(self) -> str:
         kind = "differentiable" if self.has_gradient else "black box"
@@ -70,7 +76,9 @@ class Model:
         ValueError
             If the width is wrong, or a prediction is not in ``classes_``.
         """
-        return self._indices(self.estimator.predict(self._arrange(X)))
+        pause()
+        predicted = self._predict(X)
+        return predicted if self._order is None else np.argsort(self._order)[predicted]
 
     def scores(self, X: ArrayLike) -> NDArray[np.float64]:
         """Probabilities where the estimator gives them, else decision values, else 1 for the prediction.
@@ -84,18 +92,61 @@ class Model:
         -------
         scores : ndarray of shape (n_samples, n_classes)
             For attacks that ask for scores; the largest is the prediction
-            wherever the estimator itself keeps to that.
+            wherever the estimator itself keeps to that. Infinite ones are
+            1e300, so that they have differences.
+
+        Raises
+        ------
+        ValueError
+            If there is not one score for each sample and class, or one is nan.
         """
+        pause()
+        scores = self._scores(X)
+        n_samples = np.shape(X)[0]
+        if scores.ndim != 2 or len(scores) != n_samples:
+            raise ValueError(
+                f"{self._told} gives scores of shape {scores.shape} for {n_samples} samples; "
+                "a score for each sample and class is needed"
+            )
+        undefined = np.isnan(scores).any(axis=1)
+        if undefined.any():
+            in_X = "X, which holds nan" if _holds_nan(X) else "its computation, since X holds none"
+            raise ValueError(
+                f"{self._told} gives scores that are nan for {undefined.sum()} of {len(scores)} samples "
+                f"(the first is sample {undefined.argmax()}); look for the reason in {in_X}"
+            )
+        scores = scores.clip(-_LARGEST, _LARGEST)
+        return scores if self._order is None else scores[:, self._order]
+
+    def _predict(self, X: Any) -> NDArray[np.intp]:
+        return self._indices(self._called.predict(self._arrange(X)), len(X))
+
+    def _scores(self, X: Any) -> NDArray[np.float64]:
         if hasattr(self.estimator, "predict_proba"):
-            return np.asarray(self.estimator.predict_proba(self._arrange(X)), dtype=float)
+            return np.asarray(self._called.predict_proba(self._arrange(X)), dtype=float)
         n_classes = self.n_outputs(X)
         if hasattr(self.estimator, "decision_function") and not _decides_by_pairs(self.estimator):
-            values = np.asarray(self.estimator.decision_function(self._arrange(X)), dtype=float)
+            values = np.asarray(self._called.decision_function(self._arrange(X)), dtype=float)
             if values.ndim == 1 and n_classes == 2:
                 return np.stack([-values, values], axis=1)
             if values.ndim == 2 and values.shape[1] == n_classes:
                 return values
-        return np.eye(n_classes)[self.predict(X)]
+        return np.eye(n_classes)[self._predict(X)]
+
+    @cached_property
+    def _called(self) -> Any:
+        """The estimator, or its twin with views of its modules, which any number of threads may ask."""
+        if not may_hold_skorch_nets(self.estimator):
+            return self.estimator
+        from skhalfway.models._views import estimator_view
+
+        return estimator_view(self.estimator)
+
+    @property
+    def _told(self) -> str:
+        """The model in messages."""
+        kind = type(self.estimator).__name__
+        return kind if self.name is None else f"model {self.name!r} ({kind})"
 
     def n_outputs(self, X: ArrayLike) -> int:
         """Count the classes; a torch module that does not say is asked with ``X``'s first row."""
@@ -109,14 +160,23 @@ class Model:
 
     @cached_property
     def _conversion(self) -> tuple[nn.Module | None, str]:
+        import torch
+
         try:
-            return to_module(self.estimator), ""
+            with torch.inference_mode(False):
+                from skhalfway.models._views import evaluation_view
+
+                return evaluation_view(to_module(self.estimator)), ""
         except NotDifferentiableError as error:
             return None, str(error)
 
     @property
     def module(self) -> nn.Module | None:
-        """Differentiable torch module with the estimator's logits, or None."""
+        """Differentiable torch module with the estimator's logits, or None.
+
+        Of a torch module this is a view in evaluation mode, which shares its
+        weights and leaves no gradient on them.
+        """
         return self._conversion[0]
 
     @property
@@ -144,9 +204,27 @@ class Model:
         """
         if self.module is None:
             raise NotDifferentiableError(self.why_black_box)
+        pause()
+        z = self._logits(self._flat(x))
+        return z if self._order is None else z[:, self._order.tolist()]
+
+    def _logits(self, x: torch.Tensor) -> torch.Tensor:
+        from skhalfway.models._outputs import as_columns, pick
         from skhalfway.models._torch import two_columns
 
-        return two_columns(self.module(self._flat(x)))
+        assert self.module is not None
+        name = type(self.module).__name__
+        return two_columns(as_columns(pick(self.module(x), len(x), None, name), len(x), name))
+
+    def in_order(self, classes: NDArray[Any] | None) -> Model:
+        """Return a Model whose class indices are positions in ``classes``: its own, in another order."""
+        if classes is None or self.classes_ is None or np.array_equal(self.classes_, classes):
+            return self
+        order = positions(classes, self.classes_)
+        assert len(classes) == len(self.classes_) and (order >= 0).all()
+        ordered = copy(self)
+        ordered._order, ordered.classes_ = order, classes
+        return ordered
 
     def reading(self, frame: Frame | None) -> Model:
         """Return a Model that takes the codes of a DataFrame's categories: this one, where there are none."""
@@ -168,17 +246,15 @@ class Model:
         return moved
 
     def evaluating(self) -> AbstractContextManager[None]:
-        """Context in which torch parts are in evaluation mode; flags are restored after it."""
-        parts = tuple(self._torch_parts())
-        if not parts:
+        """Context to use the module in: evaluation mode, and gradients even where the caller has none."""
+        if self.module is None:
             return nullcontext()
-        from skhalfway.models._torch import evaluation_mode
+        from skhalfway.models._torch import in_use
 
-        return evaluation_mode(*parts)
+        return in_use(self.module, self._renewed)
 
-    def _torch_parts(self) -> Iterator[nn.Module]:
-        if self.module is not None:
-            yield self.module
+    def _renewed(self) -> None:
+        """The estimator was changed by its owner."""
 
     def _flat(self, x: Any) -> Any:
         # scikit-learn's estimators take rows; images are laid out as such
@@ -186,10 +262,11 @@ class Model:
 
     def _arrange(self, X: Any) -> Any:
         """X as the estimator wants it: rows, under the column names it was fitted with."""
+        # a copy, since an estimator may write into what it is given
         names = getattr(self.estimator, "feature_names_in_", None)
         if names is not None and hasattr(X, "columns"):
-            return X
-        X = self._flat(np.asarray(X))
+            return X.copy()
+        X = self._flat(np.asarray(X)).copy()
         if self._frame is not None:
             return self._frame.restore(X)
         if self.n_features_in_ is not None and X.shape[1] != self.n_features_in_:
@@ -203,23 +280,34 @@ class Model:
 
         return pd.DataFrame(X, columns=names)
 
-    def _indices(self, predictions: Any) -> NDArray[np.intp]:
+    def _indices(self, predictions: Any, n_samples: int) -> NDArray[np.intp]:
         assert self.classes_ is not None
+        classes = self.classes_ if self._order is None else self.classes_[np.argsort(self._order)]
         predictions = np.asarray(predictions)
         if predictions.ndim == 2 and predictions.shape[1] == 1:
             predictions = predictions[:, 0]
-        if predictions.ndim != 1:
+        if predictions.ndim == 2:
             raise ValueError(
-                f"{type(self.estimator).__name__} predicts several outputs (shape {predictions.shape}); "
+                f"{self._told} predicts several outputs (shape {predictions.shape}); "
                 "only single-output classifiers are supported"
             )
-        indices = positions(predictions, self.classes_)
+        if predictions.shape != (n_samples,):
+            raise ValueError(
+                f"{self._told} predicts an array of shape {predictions.shape} for {n_samples} samples; "
+                "its predict must return one label for each sample"
+            )
+        indices = positions(predictions, classes)
         if (indices < 0).any():
             raise ValueError(
-                f"{type(self.estimator).__name__} predicts {predictions[indices < 0][:3].tolist()}, "
-                f"not among its classes_ {self.classes_.tolist()}"
+                f"{self._told} predicts {shown(predictions[indices < 0][:3])}, "
+                f"not among its classes_ {shown(classes)}"
             )
         return indices
+
+
+def _holds_nan(X: Any) -> bool:
+    array = np.asarray(X)
+    return bool(np.isnan(array).any()) if array.dtype.kind == "f" else True
 
 
 def _decides_by_pairs(estimator: Any) -> bool:
@@ -229,47 +317,6 @@ def _decides_by_pairs(estimator: Any) -> bool:
     return getattr(estimator, "decision_function_shape", "ovr") == "ovo"
 
 
-class TorchModel(Model):
-    def predict(self, X: ArrayLike) -> NDArray[np.intp]:
-        return self.scores(X).argmax(axis=1)
-
-    def scores(self, X: ArrayLike) -> NDArray[np.float64]:
-        import torch
-
-        from skhalfway.models._torch import device_of, dtype_of
-
-        module = self.module
-        assert module is not None
-        place: dict[str, Any] = {"dtype": dtype_of(module), "device": device_of(module)}
-        X = np.asarray(X)
-        batches = range(0, len(X), _PREDICTION_BATCH)
-        with self.evaluating(), torch.no_grad():
-            rows = (torch.tensor(X[i : i + _PREDICTION_BATCH], **place) for i in batches)
-            scores = torch.cat([self.logits(x).double().cpu() for x in rows]).numpy()
-        if np.isnan(scores).any():
-            raise ValueError(f"{type(self.estimator).__name__} gives scores that are nan; look for nan in X")
-        if self.classes_ is not None and scores.shape[1] != len(self.classes_):
-            raise ValueError(
-                f"{type(self.estimator).__name__} has {scores.shape[1]} outputs for "
-                f"{len(self.classes_)} classes {self.classes_}"
-            )
-        return scores
-
-    def n_outputs(self, X: ArrayLike) -> int:
-        return self.scores(np.asarray(X)[:1]).shape[1]
-
-    def reading(self, frame: Frame | None) -> Model:
-        if frame is not None:
-            raise TypeError(
-                f"{type(self.estimator).__name__} takes numbers, but X has columns of categories: "
-                f"{list(frame.names)}; encode them"
-            )
-        return self
-
-    def _flat(self, x: Any) -> Any:
-        return x
-
-
 class SkorchModel(Model):
     """A skorch net, or an estimator that ends in one."""
 
@@ -277,8 +324,14 @@ class SkorchModel(Model):
         super().__init__(estimator, classes)
         self._net = net
 
-    def predict(self, X: ArrayLike) -> NDArray[np.intp]:
-        return np.asarray(self.estimator.predict(self._arrange(X))).astype(np.intp)
+    def _indices(self, predictions: Any, n_samples: int) -> NDArray[np.intp]:
+        # skorch predicts column numbers, whatever the labels
+        if np.shape(predictions) != (n_samples,):
+            raise ValueError(
+                f"{self._told} predicts an array of shape {np.shape(predictions)} for {n_samples} samples; "
+                "its predict must return one label for each sample"
+            )
+        return np.asarray(predictions).astype(np.intp)
 
     def _flat(self, x: Any) -> Any:
         # a net alone takes images as they are; what knows its width takes rows
@@ -287,25 +340,3 @@ class SkorchModel(Model):
     def _arrange(self, X: Any) -> Any:
         X = super()._arrange(X)
         return X if self._frame is not None else X.astype(net_dtype(self._net))
-
-
-class ArtModel(TorchModel):
-    def scores(self, X: ArrayLike) -> NDArray[np.float64]:
-        with self.evaluating():
-            scores = self.estimator.predict(np.asarray(X, dtype=np.float32))
-        scores = np.asarray(scores, dtype=float)
-        if scores.ndim != 2 or scores.shape[1] != self.n_outputs(X):
-            raise ValueError(
-                f"{type(self.estimator).__name__} gives scores of shape {scores.shape} for "
-                f"{self.n_outputs(X)} classes; one column per class is needed"
-            )
-        return scores
-
-    def n_outputs(self, X: ArrayLike) -> int:
-        return self.estimator.nb_classes
-
-    def _torch_parts(self) -> Iterator[nn.Module]:
-        yield from super()._torch_parts()
-        if is_torch_module(getattr(self.estimator, "model", None)):
-            # ART puts a wrapper of its own around the module and switches its mode
-            yield self.estimator._model

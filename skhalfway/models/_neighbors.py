@@ -11,6 +11,8 @@ from sklearn.semi_supervised import LabelPropagation, LabelSpreading
 from torch import nn
 from torch.nn.functional import logsigmoid
 
+from skhalfway._text import shown
+from skhalfway.models._distances import Distances
 from skhalfway.models._linear import tensor
 from skhalfway.models._registry import NotDifferentiableError, register_module
 from skhalfway.models._responses import Decision, LogSoftmax, decision, floored_log, log_probability
@@ -28,15 +30,10 @@ _POWERS = {
 _SAMPLE = 1000
 
 
-def distances(x: torch.Tensor, points: torch.Tensor, p: float = 2.0) -> torch.Tensor:
-    """Minkowski distances (n_x, n_points); where they are zero, so is their gradient."""
-    return torch.cdist(x, points, p=p)
-
-
-def typical_distance(points: torch.Tensor, k: int, p: float = 2.0) -> float:
+def typical_distance(distances: Distances, k: int) -> float:
     """Median distance of a point to its k-th neighbour, of a thousand points where there are more."""
     # each is the nearest to itself
-    own = distances(points[:: -(-len(points) // _SAMPLE)], points, p)
+    own = distances.among(_SAMPLE)
     return float(own.topk(k + 1, largest=False).values[:, -1].median()) or 1.0
 
 
@@ -61,7 +58,6 @@ class Neighbors(nn.Module):
     """
 
     temperature: float = 0.05
-    points: torch.Tensor
 
     def __init__(self, estimator: Any) -> None:
         super().__init__()
@@ -69,17 +65,17 @@ class Neighbors(nn.Module):
             raise NotDifferentiableError(
                 f"a {type(estimator).__name__} of several outputs has no single class"
             )
-        self.p, self.by_distance = _power(estimator), _by_distance(estimator)
+        power, self.by_distance = _power(estimator), _by_distance(estimator)
         self.counts = np.bincount(estimator._y).tolist()
         order = np.argsort(estimator._y, kind="stable")
-        self.register_buffer("points", tensor(estimator._fit_X)[order])
+        self.distances = Distances(estimator._fit_X[order], power)
 
     def near(self, distance: torch.Tensor) -> torch.Tensor:
         """Log of how far each point counts."""
         raise NotImplementedError
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        distance = distances(x, self.points, self.p)
+        distance = self.distances(x)
         weight = self.near(distance)
         if self.by_distance:
             # to a sample that lies on a point, that point is all there is
@@ -93,12 +89,13 @@ class KNearest(Neighbors):
     def __init__(self, estimator: KNeighborsClassifier) -> None:
         super().__init__(estimator)
         self.k = estimator.n_neighbors
-        if self.k >= len(self.points):
+        n_points = len(self.distances.points)
+        if self.k >= n_points:
             raise NotDifferentiableError(
-                f"all {len(self.points)} training samples are neighbours of n_neighbors={self.k}, "
+                f"all {n_points} training samples are neighbours of n_neighbors={self.k}, "
                 "wherever a sample lies"
             )
-        self.size = typical_distance(self.points, self.k, self.p)
+        self.size = typical_distance(self.distances, self.k)
 
     def near(self, distance: torch.Tensor) -> torch.Tensor:
         return among_nearest(distance, self.k, self.temperature * self.size)
@@ -133,7 +130,7 @@ def _power(estimator: Any) -> float:
     if metric in _POWERS:
         return _POWERS[metric]
     raise NotDifferentiableError(
-        f"{type(estimator).__name__} with metric={estimator.metric!r} has no gradient here; the metrics "
+        f"{type(estimator).__name__} with metric={shown(estimator.metric)} has no gradient here; the metrics "
         "'minkowski' without weights, 'euclidean', 'manhattan' and 'chebyshev' have"
     )
 
@@ -160,19 +157,17 @@ def radius_neighbors(estimator: RadiusNeighborsClassifier) -> nn.Module:
 class Centroids(nn.Module):
     """``bias`` less the squared distance to each centroid, in units of ``scale``."""
 
-    centroids: torch.Tensor
     scale: torch.Tensor
     bias: torch.Tensor
 
     def __init__(self, estimator: NearestCentroid, scale: Any, bias: Any) -> None:
         super().__init__()
-        self.p = _POWERS[estimator.metric]
-        self.register_buffer("centroids", tensor(estimator.centroids_) / tensor(scale))
+        self.distances = Distances(estimator.centroids_ / scale, _POWERS[estimator.metric])
         self.register_buffer("scale", tensor(scale))
         self.register_buffer("bias", tensor(bias))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.bias - distances(x / self.scale, self.centroids, self.p).square()
+        return self.bias - self.distances(x / self.scale).square()
 
 
 @register_module(NearestCentroid)
@@ -205,12 +200,11 @@ def _(estimator: NearestCentroid) -> nn.Module:
 class Propagation(nn.Module):
     """The log of the mean of the training samples' label distributions, weighted by a kernel."""
 
-    points: torch.Tensor
     log_labels: torch.Tensor
 
     def __init__(self, estimator: Any) -> None:
         super().__init__()
-        self.register_buffer("points", tensor(estimator.X_))
+        self.distances = Distances(estimator.X_)
         self.register_buffer("log_labels", tensor(estimator.label_distributions_.T).log())
 
     def kernel(self, distance: torch.Tensor) -> torch.Tensor:
@@ -218,7 +212,7 @@ class Propagation(nn.Module):
         raise NotImplementedError
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        kernel = self.kernel(distances(x, self.points))
+        kernel = self.kernel(self.distances(x))
         # class by class: all at once are n_classes times the memory
         return torch.stack([(kernel + labels).logsumexp(dim=1) for labels in self.log_labels], dim=1)
 
@@ -240,7 +234,7 @@ class KNNPropagation(Propagation):
     def __init__(self, estimator: Any) -> None:
         super().__init__(estimator)
         self.k = estimator.n_neighbors
-        self.size = typical_distance(self.points, self.k)
+        self.size = typical_distance(self.distances, self.k)
 
     def kernel(self, distance: torch.Tensor) -> torch.Tensor:
         return among_nearest(distance, self.k, self.temperature * self.size)

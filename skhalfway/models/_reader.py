@@ -7,6 +7,7 @@ from typing import Any
 
 from sklearn.base import BaseEstimator
 
+from skhalfway.models._faults import type_name
 from skhalfway.models._kinds import column_names
 from skhalfway.models._model import Model
 
@@ -18,7 +19,7 @@ def reader_named(name: str) -> Any:
 
 def reader_of(model: Model) -> Any:
     """An object with a fitted classifier's width, column names and type name, for ``read_samples``."""
-    reader = reader_named(type(model.estimator).__name__)
+    reader = reader_named(type_name(model.estimator))
     own = {"n_features_in_": model.n_features_in_, "feature_names_in_": column_names(model.estimator)}
     for name, value in own.items():
         if value is not None:

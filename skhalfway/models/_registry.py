@@ -6,6 +6,10 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from sklearn.utils.validation import check_is_fitted
+
+from skhalfway._text import shown
+
 if TYPE_CHECKING:
     from torch import nn
 
@@ -110,7 +114,7 @@ def register_module(*types: type | str) -> Callable[[Converter], Converter]:
     """
     for type_ in types:
         if not isinstance(type_, (type, str)):
-            raise TypeError(f"register_module takes classes or their dotted names, got {type_!r}")
+            raise TypeError(f"register_module takes classes or their dotted names, got {shown(type_)}")
     if not types:
         raise TypeError("register_module needs at least one class; write @register_module(Type)")
 
@@ -138,6 +142,8 @@ def to_module(estimator: Any) -> nn.Module:
     ------
     NotDifferentiableError
         If the type is not registered, or this instance has no gradient.
+    NotFittedError
+        If it is not fitted.
 
     Examples
     --------
@@ -152,7 +158,11 @@ def to_module(estimator: Any) -> nn.Module:
     for class_ in type(estimator).__mro__:
         for key in (class_, f"{class_.__module__}.{class_.__qualname__}"):
             if key in _CONVERTERS:
-                return _CONVERTERS[key](estimator)
+                try:
+                    return _CONVERTERS[key](estimator)
+                except AttributeError:
+                    check_is_fitted(estimator)
+                    raise
     raise NotDifferentiableError(
         f"{type(estimator).__name__} has no gradient here; skhalfway.models.register_module adds one"
     )

@@ -17,7 +17,9 @@ from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression, SGDClassifier
 from torch import nn
 
+from skhalfway._text import shown
 from skhalfway.models._linear import tensor
+from skhalfway.models._memory import Members
 from skhalfway.models._registry import NotDifferentiableError, register_module, to_module
 from skhalfway.models._torch import Cast, in_sequence, two_columns, weight_dtype
 
@@ -124,18 +126,14 @@ class IntoClasses(nn.Module):
         return rows.index_copy(1, self.index, columns)
 
 
-class SideBySide(nn.Module):
+class SideBySide(Members):
     """The columns of each branch."""
 
-    def __init__(self, branches: Sequence[nn.Module]) -> None:
-        super().__init__()
-        self.branches = nn.ModuleList(branches)
-
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return torch.cat([branch(x) for branch in self.branches], dim=1)
+        return torch.cat(self.outputs(x), dim=1)
 
 
-class Mean(nn.Module):
+class Mean(Members):
     """Weighted mean of branches; of probabilities given as logarithms where ``of_logs``.
 
     In logarithms a confident branch keeps its gradient, which probabilities next to 0 and 1 have not.
@@ -144,16 +142,15 @@ class Mean(nn.Module):
     weight: torch.Tensor
 
     def __init__(self, branches: Sequence[nn.Module], weight: Any = None, *, of_logs: bool = True) -> None:
-        super().__init__()
+        super().__init__(branches)
         share = tensor(np.ones(len(branches)) if weight is None else weight)
         if (share < 0).any():
-            raise NotDifferentiableError(f"weights must be >= 0 to have a logarithm, got {share.tolist()}")
+            raise NotDifferentiableError(f"weights must be >= 0 to have a logarithm, got {shown(share)}")
         self.register_buffer("weight", (share / share.sum())[:, None, None])
-        self.branches = nn.ModuleList(branches)
         self.of_logs = of_logs
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        outputs = torch.stack([branch(x) for branch in self.branches])
+        outputs = torch.stack(self.outputs(x))
         if self.of_logs:
             return torch.logsumexp(outputs + self.weight.log(), dim=0)
         return (outputs * self.weight).sum(dim=0)

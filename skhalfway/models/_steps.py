@@ -6,11 +6,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from scipy.linalg import block_diag
 from sklearn.preprocessing import Binarizer, KBinsDiscretizer
 from torch import nn
 
-from skhalfway.models._linear import dense_layer, tensor
+from skhalfway.models._linear import tensor
 from skhalfway.models._registry import register_module
 from skhalfway.models._transformers import Select
 
@@ -41,9 +40,20 @@ class Steps(nn.Module):
         self.register_buffer("width", tensor(width))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        beyond = x - self.edges
-        smooth = torch.sigmoid(beyond / (self.temperature * self.width))
-        return (beyond >= 0) + (smooth - smooth.detach())
+        return _Step.apply(x, self.edges, self.temperature * self.width)
+
+
+class _Step(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: torch.Tensor, edges: torch.Tensor, width: torch.Tensor) -> torch.Tensor:
+        ctx.save_for_backward(x, edges, width)
+        return (x >= edges).to(x.dtype)
+
+    @staticmethod
+    def backward(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor, None, None]:
+        x, edges, width = ctx.saved_tensors
+        smooth = (x - edges).div_(width).sigmoid_()
+        return (1 - smooth).mul_(smooth).mul_(grad).div_(width), None, None
 
 
 @register_module(Binarizer)
@@ -53,19 +63,43 @@ def binarizer(transformer: Binarizer) -> nn.Module:
     return Steps(np.nextafter(float(transformer.threshold), np.inf), 1.0)
 
 
+class Bins(nn.Module):
+    """In a bin are those who took its step and not the next one; no step ends a feature's last bin."""
+
+    ends: torch.Tensor
+
+    def __init__(self, last: Any) -> None:
+        super().__init__()
+        self.register_buffer("ends", 1 - tensor(last))
+
+    def forward(self, steps: torch.Tensor) -> torch.Tensor:
+        return steps.addcmul_(steps.roll(-1, dims=1), self.ends, value=-1)
+
+
+class Codes(nn.Module):
+    """How many of its steps each feature took."""
+
+    feature: torch.Tensor
+
+    def __init__(self, feature: Any, n_features: int) -> None:
+        super().__init__()
+        self.register_buffer("feature", torch.as_tensor(feature))
+        self.n_features = n_features
+
+    def forward(self, steps: torch.Tensor) -> torch.Tensor:
+        return steps.new_zeros(len(steps), self.n_features).index_add(1, self.feature, steps)
+
+
 @register_module(KBinsDiscretizer)
 def k_bins(transformer: KBinsDiscretizer) -> nn.Module:
-    """The width of a step is the mean of its feature's bins. Codes of bins are linear in the steps."""
-    inner = [edges[1:-1] for edges in transformer.bin_edges_]
-    counts = [len(edges) for edges in inner]
-    widths = [(edges[-1] - edges[0]) / (len(edges) - 1) for edges in transformer.bin_edges_]
-    steps = nn.Sequential(
-        Select(np.repeat(np.arange(len(counts)), counts)),
-        Steps(np.concatenate(inner), np.repeat(widths, counts)),
+    """The width of a step is the mean of its feature's bins."""
+    ordinal, all_edges = transformer.encode == "ordinal", transformer.bin_edges_
+    # everybody took the step into the first bin
+    edges = [of[1:-1] if ordinal else [-np.inf, *of[1:-1]] for of in all_edges]
+    counts, widths = [len(of) for of in edges], [(of[-1] - of[0]) / (len(of) - 1) for of in all_edges]
+    feature = np.repeat(np.arange(len(counts)), counts)
+    return nn.Sequential(
+        Select(feature),
+        Steps(np.concatenate(edges), np.repeat(widths, counts)),
+        Codes(feature, len(counts)) if ordinal else Bins(np.diff(feature, append=-1) != 0),
     )
-    if transformer.encode == "ordinal":
-        return nn.Sequential(steps, dense_layer(block_diag(*[np.ones((1, n)) for n in counts]), 0.0))
-    # in bin k are those who took step k and not step k + 1
-    weight = block_diag(*[np.eye(n + 1, n, -1) - np.eye(n + 1, n) for n in counts])
-    first = np.concatenate([np.eye(n + 1)[0] for n in counts])
-    return nn.Sequential(steps, dense_layer(weight, first))

@@ -9,6 +9,7 @@ import torch
 from sklearn.svm import SVC, NuSVC
 from torch import nn
 
+from skhalfway._text import shown
 from skhalfway.models._linear import tensor
 from skhalfway.models._registry import NotDifferentiableError, register_module
 
@@ -103,7 +104,7 @@ class Votes(nn.Module):
 def svc(estimator: SVC) -> nn.Module:
     if estimator.kernel not in ("linear", "poly", "rbf", "sigmoid"):
         raise NotDifferentiableError(
-            f"{type(estimator).__name__} with kernel={estimator.kernel!r} has no gradient here; "
+            f"{type(estimator).__name__} with kernel={shown(estimator.kernel)} has no gradient here; "
             "the kernels 'linear', 'poly', 'rbf' and 'sigmoid' have"
         )
     machine = KernelMachine(estimator)

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from itertools import chain
 from typing import Any
 
 import torch
 from torch import nn
 
+from skhalfway.models._outputs import BeforeProbability
 from skhalfway.models._registry import register_module
+from skhalfway.models._views import is_view, switched
+from skhalfway.models._views import renewed as views_renewed
+
+HALF = (torch.float16, torch.bfloat16)  # too coarse for small steps: cast as a module is called
 
 
 def weight_dtype(module: nn.Module) -> torch.dtype | None:
@@ -27,8 +32,9 @@ def two_columns(z: torch.Tensor) -> torch.Tensor:
 
 
 def dtype_of(module: nn.Module) -> torch.dtype:
-    """Float type that a module computes in: that of its first weight, else float32."""
-    return weight_dtype(module) or torch.float32
+    """Float type of the points that a module is given: that of its first weight, but float32 at the least."""
+    dtype = weight_dtype(module)
+    return torch.float32 if dtype in (None, *HALF) else dtype
 
 
 def device_of(module: nn.Module) -> torch.device:
@@ -39,16 +45,16 @@ def device_of(module: nn.Module) -> torch.device:
 
 
 @contextmanager
-def evaluation_mode(*modules: nn.Module) -> Iterator[None]:
-    """Dropout off and batch statistics fixed inside; every flag as it was afterwards."""
-    training = [part for module in modules for part in module.modules() if part.training]
-    for part in training:
-        part.training = False
-    try:
+def in_use(module: nn.Module, renewed: Callable[[], None] = lambda: None) -> Iterator[None]:
+    """What is computed inside has gradients, whatever the caller's context; the module is in evaluation mode.
+
+    ``renewed`` is called where a view was brought up to date with a module that its owner changed.
+    """
+    viewed = is_view(module)
+    if viewed and views_renewed(module):
+        renewed()
+    with torch.inference_mode(False), torch.enable_grad(), nullcontext() if viewed else switched(module):
         yield
-    finally:
-        for part in training:
-            part.training = True
 
 
 class Cast(nn.Module):
@@ -94,8 +100,13 @@ class LogOf(nn.Module):
         self.module, self.nonlinearity = module, nonlinearity
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        probability = self.nonlinearity(self.module(x))
-        if probability.ndim == 1 or probability.shape[1] == 1:
+        with BeforeProbability() as noted:
+            probability = self.nonlinearity(self.module(x))
+        wide = probability.ndim > 1 and probability.shape[1] > 1
+        logits = noted.before(probability, over_classes=wide)
+        if logits is not None:  # exact, and with a gradient where probabilities are 0 or 1
+            return logits
+        if not wide:
             return torch.special.logit(probability, eps=torch.finfo(probability.dtype).tiny)
         return probability.clamp_min(torch.finfo(probability.dtype).tiny).log()
 

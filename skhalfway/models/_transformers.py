@@ -32,6 +32,7 @@ from sklearn.preprocessing import (
 from sklearn.random_projection import GaussianRandomProjection, SparseRandomProjection
 from torch import nn
 
+from skhalfway._text import shown
 from skhalfway.models._linear import dense_layer, tensor
 from skhalfway.models._registry import NotDifferentiableError, register_module, to_module
 
@@ -59,7 +60,7 @@ class Select(nn.Module):
         self.register_buffer("features", torch.as_tensor(np.asarray(features), dtype=torch.long))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return x[:, self.features]
+        return x.index_select(1, self.features)
 
 
 class Affine(nn.Module):
@@ -182,7 +183,7 @@ def feature_agglomeration(estimator: FeatureAgglomeration) -> nn.Module:
     if estimator.pooling_func is not np.mean:
         raise NotDifferentiableError(
             "FeatureAgglomeration has a gradient here with pooling_func=np.mean, "
-            f"not with {estimator.pooling_func!r}"
+            f"not with {shown(estimator.pooling_func)}"
         )
     member = np.eye(estimator.n_clusters_)[estimator.labels_].T
     return dense_layer(member / member.sum(axis=1, keepdims=True), 0.0)

@@ -30,6 +30,7 @@ from sklearn.preprocessing import (
 )
 
 from skhalfway._inputs import category_codes
+from skhalfway._text import shown
 from skhalfway.models._registry import NotDifferentiableError
 
 
@@ -98,14 +99,16 @@ def _(step: Any, columns: Columns) -> Columns:
 @follow.register
 def _(step: PowerTransformer, columns: Columns) -> Columns:
     if step.method != "yeo-johnson":
-        raise NotDifferentiableError(f"PowerTransformer(method={step.method!r}) takes positive numbers only")
+        raise NotDifferentiableError(
+            f"PowerTransformer(method={shown(step.method)}) takes positive numbers only"
+        )
     return columns.changed()
 
 
 @follow.register
 def _(step: KBinsDiscretizer, columns: Columns) -> Columns:
     if step.encode != "ordinal":
-        raise NotDifferentiableError(f"KBinsDiscretizer(encode={step.encode!r}) keeps no order")
+        raise NotDifferentiableError(f"KBinsDiscretizer(encode={shown(step.encode)}) keeps no order")
     return columns.changed()
 
 
@@ -159,8 +162,8 @@ def _without(step: Any, columns: Columns) -> Columns:
         return columns
     if not columns.same.all():
         raise NotDifferentiableError(
-            f"{type(step).__name__}(missing_values={step.missing_values!r}) behind steps that change numbers "
-            "cannot be followed"
+            f"{type(step).__name__}(missing_values={shown(step.missing_values)}) behind steps that change "
+            "numbers cannot be followed"
         )
     return Columns(columns.source, columns.held, columns.same, np.full_like(columns.missing, missing))
 

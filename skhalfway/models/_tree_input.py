@@ -12,11 +12,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from skhalfway._parallel import pause
 from skhalfway.models._model import Model
 from skhalfway.models._registry import NotDifferentiableError
 from skhalfway.models._tree_arrays import TreeEnsemble
 from skhalfway.models._tree_columns import Path, Stem
-from skhalfway.models._tree_responses import Shares
+from skhalfway.models._tree_responses import Ordered, Shares
 from skhalfway.models._tree_sums import Boosted, TreeSums, tree_sums
 
 Ints = NDArray[np.int64]
@@ -49,6 +50,8 @@ def trees_of(model: Model, X: NDArray[Any]) -> tuple[TreeEnsemble, NDArray[Any]]
         If the classifier, or a part or a step of it, is no such thing.
     """
     sums = tree_sums(model.estimator, X.shape[1])
+    if model._order is not None:
+        sums = replace(sums, response=Ordered(sums.response, model._order))
     (path, ensemble), *more = sums.parts
     if not more and not path.stem.steps:
         return replace(_picked(path, ensemble), response=sums.response), X[:, :0]
@@ -61,9 +64,8 @@ def joined_shares(estimator: Any) -> TreeEnsemble | None:
 
     Their sums are shares: of AdaBoost, of its members' votes.
     """
-    n_features = getattr(estimator, "n_features_in_", None)
     try:
-        sums = tree_sums(estimator, 0 if n_features is None else n_features)
+        sums = tree_sums(estimator)
     except NotDifferentiableError:
         return None
     shares = sums.response.votes if isinstance(sums.response, Boosted) else sums.response
@@ -93,11 +95,6 @@ def _joined(model: Model, X: NDArray[Any], sums: TreeSums) -> tuple[TreeEnsemble
     stems = {id(path.stem): path.stem for path, _ in sums.parts}
     held, missing = np.zeros(X.shape[1], dtype=bool), np.full(X.shape[1], np.nan)
     for path, ensemble in sums.parts:
-        if not np.isnan(ensemble.missing):
-            raise NotDifferentiableError(
-                f"trees for which {ensemble.missing} means missing, behind other steps or beside other "
-                "trees, have no boxes here"
-            )
         columns, ensemble = path.stem.columns, _picked(path, ensemble)
         # what anything makes categories of is held everywhere
         held[columns.source[columns.held]] = True
@@ -136,8 +133,7 @@ class _View:
             )
 
     def __call__(self, X: NDArray[Any]) -> NDArray[Any]:
-        # a step may write into what it gets
-        return self.stem(self.model._arrange(X.copy())) if self.stem.steps else X
+        return self.stem(self.model._arrange(X)) if self.stem.steps else X
 
     def coded(self, ensemble: TreeEnsemble, made: list[NDArray[Any]]) -> TreeEnsemble:
         """Trees whose splits by category ask for columns of ``goes_left``, which are made columns."""
@@ -201,6 +197,7 @@ class _View:
         never, always = ~goes_left(least), goes_left(most)
         low, high = _order(least), _order(most)
         while (going := high > low + 1).any():
+            pause()
             middle = (low & high) + ((low ^ high) >> 1)
             left = goes_left(_number(middle, type_))
             low, high = np.where(going & left, middle, low), np.where(going & ~left, middle, high)

@@ -110,3 +110,31 @@ class Logits:
         # a probability next to 0 or 1 stands still
         logits = self.factor * self.scores(sums)
         return -np.logaddexp(0, -logits) if self.one_vs_rest else np.asarray(log_softmax(logits, axis=1))
+
+
+@dataclass(frozen=True)
+class Ordered:
+    """Another response, its classes in another order."""
+
+    inner: Response
+    order: NDArray[np.intp]
+
+    @property
+    def guides(self) -> bool:
+        return self.inner.guides
+
+    @property
+    def by_votes(self) -> bool:
+        return self.inner.by_votes
+
+    def scores(self, sums: Floats) -> Floats:
+        return self.inner.scores(sums)[:, self.order]
+
+    def probability(self, sums: Floats) -> Floats:
+        return self.inner.probability(sums)[:, self.order]
+
+    def decision(self, sums: Floats) -> Floats:
+        return self.inner.decision(sums)[:, self.order]
+
+    def guide(self, sums: Floats) -> Floats:
+        return self.inner.guide(sums)[:, self.order]

@@ -86,7 +86,12 @@ class SoftTrees(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         parts = x.split(max(1, _AT_ONCE // len(self.side)))
         if torch.is_grad_enabled() and len(x) * len(self.side) > _KEPT:
-            return torch.cat([checkpoint(self._logits, part, use_reentrant=False) for part in parts])
+            return torch.cat(
+                [
+                    checkpoint(self._logits, part, use_reentrant=False, preserve_rng_state=False)
+                    for part in parts
+                ]
+            )
         return torch.cat([self._logits(part) for part in parts])
 
     def _logits(self, x: torch.Tensor) -> torch.Tensor:

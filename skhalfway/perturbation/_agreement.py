@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skhalfway.models import as_model
+from skhalfway.models._faults import classes_of, type_named
 from skhalfway.perturbation._binary import read_samples
 
 
@@ -47,11 +48,12 @@ def agreement(f: Any, g: Any, Z: Any) -> float:
 def _positive_side(f: Any, Z: NDArray[np.float64]) -> NDArray[np.bool_]:
     """Whether each point is on the side of the second class."""
     if isinstance(f, (list, tuple, np.ndarray)):
-        direction = np.asarray(f, dtype=float)
+        direction = read_samples([f], name="a direction")[0]
         if direction.shape != Z.shape[1:]:
             raise ValueError(f"a direction has shape {direction.shape}, but Z has {Z.shape[1]} features")
         return Z @ direction > 0
     model = as_model(f)
-    if model.n_outputs(Z) != 2:
-        raise ValueError(f"{type(f).__name__} has {model.n_outputs(Z)} classes; a side needs two")
-    return model.predict(Z) == 1
+    n_classes = len(classes_of(model, Z))
+    if n_classes != 2:
+        raise ValueError(f"{type(f).__name__} has {n_classes} classes; a side needs two")
+    return type_named(model, model.predict, Z) == 1

@@ -7,12 +7,15 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.utils import check_array
+
+from skhalfway._inputs import read_rows
+from skhalfway._readable import read_labels
+from skhalfway._text import shown
 
 
 def read_samples(X: Any, *, name: str = "X", n_features: int | None = None) -> NDArray[np.float64]:
     """Samples as float64 rows."""
-    X = check_array(X, dtype=np.float64, input_name=name)
+    X = read_rows(X, name=name).astype(float)
     if n_features is not None and X.shape[1] != n_features:
         raise ValueError(f"{name} has {X.shape[1]} features, the boundary has {n_features}")
     return X
@@ -21,7 +24,7 @@ def read_samples(X: Any, *, name: str = "X", n_features: int | None = None) -> N
 def check_gamma(gamma: Any) -> None:
     """A slope of 0 is a ReLU and 1 a linear network; the theory divides by gamma."""
     if not isinstance(gamma, Real) or isinstance(gamma, bool) or not 0 < float(gamma) <= 1:
-        raise ValueError(f"gamma must be a number in (0, 1], got {gamma!r}")
+        raise ValueError(f"gamma must be a number in (0, 1], got {shown(gamma)}")
 
 
 def signs(y: Any, n_samples: int | None = None, *, both: bool = True) -> NDArray[np.float64]:
@@ -29,15 +32,13 @@ def signs(y: Any, n_samples: int | None = None, *, both: bool = True) -> NDArray
 
     Labels that are -1 and +1 already may all be the same, unless ``both`` classes are asked for.
     """
-    y = np.asarray(y)
-    if y.ndim != 1 or n_samples not in (None, len(y)):
-        raise ValueError(f"y must hold one label per sample, got shape {y.shape} for {n_samples} samples")
+    y = read_labels(y, n_samples)
     classes, indices = np.unique(y, return_inverse=True)
     if not both and y.dtype.kind in "if" and np.isin(classes, (-1, 1)).all():
         return y.astype(np.float64)
     if len(classes) != 2:
         raise ValueError(
-            f"y must hold two classes, got {len(classes)}: {classes[:5].tolist()}"
+            f"y must hold two classes, got {len(classes)}: {shown(classes[:5])}"
             + ("" if both else "; give labels of one class as -1 or +1")
         )
     return np.where(indices == 1, 1.0, -1.0)

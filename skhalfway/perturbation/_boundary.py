@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from skhalfway._checks import check_positive
+from skhalfway._checks import check_norm, check_positive
+from skhalfway._inputs import read_rows
+from skhalfway._text import shown
 from skhalfway.perturbation._binary import check_gamma, read_samples, signs
 from skhalfway.perturbation._multipliers import solve
 
@@ -68,26 +70,33 @@ def boundary(X: Any, y: Any, *, gamma: float = 0.2) -> NDArray[np.float64]:
     return (solve(X, labels, gamma) * labels) @ X
 
 
-def _step(q: Any, eps: float, norm: float, n_changed: int | None) -> NDArray[np.float64]:
-    """The perturbation towards class +1."""
-    q = np.asarray(q, dtype=float)
-    if q.ndim != 1 or not np.isfinite(q).all() or not q.any():
-        raise ValueError(
-            f"q must be a finite direction other than 0, of shape (n_features,); got shape {q.shape}"
-        )
+def check_step(eps: Any, norm: Any, n_changed: Any, n_features: int) -> None:
     check_positive("eps", eps)
-    if norm not in (0, 2, np.inf):
-        raise ValueError(f"norm must be 0, 2 or np.inf, got {norm!r}")
+    check_norm(norm, (0, 2, np.inf))
     if (norm == 0) != (n_changed is not None):
         raise ValueError(
-            f"n_changed goes with norm=0 and with no other; got norm={norm!r}, n_changed={n_changed!r}"
+            f"n_changed goes with norm=0 and with no other; got norm={shown(norm)}, "
+            f"n_changed={shown(n_changed)}"
         )
+    if n_changed is not None and (
+        not isinstance(n_changed, Integral) or not 1 <= int(n_changed) <= n_features
+    ):
+        raise ValueError(
+            f"n_changed must be an integer from 1 to n_features={n_features}, got {shown(n_changed)}"
+        )
+
+
+def _step(q: Any, eps: float, norm: float, n_changed: int | None) -> NDArray[np.float64]:
+    """The perturbation towards class +1."""
+    row = read_rows([q], name="q").astype(float) if np.ndim(q) == 1 else np.zeros((1, 1))
+    if not row.any():
+        raise ValueError(f"q must be a finite direction other than 0, of shape (n_features,); got {shown(q)}")
+    q = row[0]
+    check_step(eps, norm, n_changed, len(q))
     if norm == 2:
         return eps * q / np.linalg.norm(q)
     step = eps * np.sign(q)
     if n_changed is not None:
-        if not isinstance(n_changed, Integral) or not 1 <= n_changed <= len(q):
-            raise ValueError(f"n_changed must be an integer from 1 to n_features={len(q)}, got {n_changed!r}")
         step[np.argsort(-np.abs(q), kind="stable")[n_changed:]] = 0.0
     return step
 

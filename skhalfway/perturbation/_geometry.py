@@ -9,7 +9,15 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
 from skhalfway._blocks import blocks
-from skhalfway._inputs import Frame, check_labels, container_of, read_samples, round_towards
+from skhalfway._inputs import (
+    check_labels,
+    check_no_categories,
+    container_of,
+    read_samples,
+    round_towards,
+)
+from skhalfway._readable import read_labels
+from skhalfway.perturbation._boundary import check_step
 
 
 class GeometryGenerator(BaseEstimator):
@@ -103,13 +111,10 @@ class GeometryGenerator(BaseEstimator):
         """
         from skhalfway.perturbation.theory import boundary, geometry_perturbation
 
-        frame = Frame.of(X)
-        if frame is not None:
-            raise ValueError(
-                f"a boundary is for numbers, but X has columns of categories: {list(frame.names)}"
-            )
+        check_no_categories(X, what="a boundary is for numbers")
         array = read_samples(self, X, reset=True)
-        y = np.asarray(y)
+        check_step(self.eps, self.norm, self.n_changed, array.shape[1])
+        y = read_labels(y, len(array))
         self.boundary_ = boundary(array, y, gamma=self.gamma)
         self.classes_ = np.unique(y)
         self._step = geometry_perturbation(

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skhalfway._blocks import blocks
+from skhalfway._checks import check_bool
 from skhalfway.perturbation._binary import check_gamma, read_samples, signs
 
 
@@ -55,6 +56,7 @@ def lazy_kernel(X: Any, Z: Any, *, gamma: float = 0.2, bias: bool = True) -> NDA
     array([[0.625 , 0.5625, 0.5   ]])
     """
     check_gamma(gamma)
+    check_bool("bias", bias)
     X = read_samples(X)
     Z = read_samples(Z, name="Z", n_features=X.shape[1])
     return _kernel(X @ Z.T, _squares(X), _squares(Z), X.shape[1], gamma, bias)
@@ -109,6 +111,7 @@ def lazy_boundary(X: Any, y: Any, Z: Any, *, gamma: float = 0.2, bias: bool = Tr
     array([ 0.625, -0.625])
     """
     check_gamma(gamma)
+    check_bool("bias", bias)
     X = read_samples(X)
     labels = signs(y, len(X))
     Z = read_samples(Z, name="Z", n_features=X.shape[1])
@@ -159,6 +162,7 @@ def lazy_perturbation(
     array([[ 0.707, -0.707]])
     """
     check_gamma(gamma)
+    check_bool("bias", bias)
     X = read_samples(X)
     labels = signs(y, len(X))
     Z = read_samples(Z, name="Z", n_features=X.shape[1])

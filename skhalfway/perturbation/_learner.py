@@ -10,17 +10,20 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin, clone, is_classifier
 from sklearn.metrics import accuracy_score
-from sklearn.utils import check_random_state, get_tags
+from sklearn.utils import column_or_1d, get_tags
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
+from skhalfway._checks import check_bool, check_choice, check_random_state
 from skhalfway._inputs import Frame, read_samples
 from skhalfway._randomness import draw_seed
+from skhalfway._text import shown
 from skhalfway.attacks import AdversarialGenerator
 from skhalfway.attacks._budget import spread_of
 from skhalfway.attacks._parameters import check_unattached
 from skhalfway.models import as_model
 from skhalfway.models._as_model import check_kind
+from skhalfway.models._faults import named, type_name
 from skhalfway.models._kinds import inner_skorch_net, is_art_classifier, net_dtype
 from skhalfway.models._training import train
 from skhalfway.perturbation._geometry import GeometryGenerator
@@ -217,9 +220,10 @@ class PerturbationLearner(ClassifierMixin, BaseEstimator):
         if frame is not None and (self.base == "noise" or self.perturbation_only):
             raise ValueError(
                 f"base='noise' and perturbation_only need numbers, but X has columns of categories: "
-                f"{list(frame.names)}; encode or leave them out"
+                f"{shown(list(frame.names))}; encode or leave them out"
             )
         self.classes_, truth = read_labels(y, array)
+        column_or_1d(y, warn=True)  # as scikit-learn's classifiers warn of a column
         self._check_reach(data, array, frame)
         # a stream of its own: noise must not repeat data that was drawn with the same seed
         rng = np.random.RandomState(draw_seed(check_random_state(self.random_state)))
@@ -233,7 +237,7 @@ class PerturbationLearner(ClassifierMixin, BaseEstimator):
         if isinstance(generator, GeometryGenerator):
             generator.fit(data, labels)
         source = self.estimator if self.source is None else self.source
-        self.source_ = train(source, data, labels, source_seed)
+        self.source_ = named(type_name(source), train, source, data, labels, source_seed)
         model = as_model(self.source_, classes=self.classes_)
         if isinstance(generator, AdversarialGenerator):
             if generator.random_state is None:
@@ -354,20 +358,19 @@ class PerturbationLearner(ClassifierMixin, BaseEstimator):
 
     def _check_params(self) -> None:
         for name, allowed in (("labels", LABELS), ("base", BASES)):
-            if getattr(self, name) not in allowed:
-                raise ValueError(f"{name} must be one of {list(allowed)}, got {getattr(self, name)!r}")
-        if not isinstance(self.perturbation_only, (bool, np.bool_)):
-            raise ValueError(f"perturbation_only must be True or False, got {self.perturbation_only!r}")
+            check_choice(name, getattr(self, name), allowed)
+        check_bool("perturbation_only", self.perturbation_only)
+        check_random_state(self.random_state)
         if self.base == "noise" and self.labels != "random":
             raise ValueError(
-                f"labels={self.labels!r} follow from a sample's own, and base='noise' has none; "
+                f"labels={shown(self.labels)} follow from a sample's own, and base='noise' has none; "
                 "use labels='random'"
             )
         n = self.n_noise
         if n is not None and (not isinstance(n, Integral) or isinstance(n, bool) or n < 1):
-            raise ValueError(f"n_noise must be None or an integer >= 1, got {n!r}")
+            raise ValueError(f"n_noise must be None or an integer >= 1, got {shown(n)}")
         if n is not None and self.base != "noise":
-            raise ValueError(f"n_noise={n!r} is for base='noise', got base={self.base!r}")
+            raise ValueError(f"n_noise={shown(n)} is for base='noise', got base={shown(self.base)}")
         trainable(self.estimator)
         if self.source is not None:
             check_kind(self.source)
@@ -403,7 +406,7 @@ class PerturbationLearner(ClassifierMixin, BaseEstimator):
         unused = np.setdiff1d(np.arange(n_classes), assigned)
         if len(unused):
             raise ValueError(
-                f"none of {len(assigned)} samples moves to {self.classes_[unused].tolist()}, which "
+                f"none of {len(assigned)} samples moves to {shown(self.classes_[unused])}, which "
                 "then cannot be learned; use more samples or another random_state"
             )
         return base, assigned

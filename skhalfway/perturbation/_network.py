@@ -10,14 +10,15 @@ import torch
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils import check_random_state
-from sklearn.utils.multiclass import check_classification_targets, type_of_target
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.multiclass import type_of_target
+from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
 from skhalfway._blocks import blocks
-from skhalfway._checks import check_integer, check_positive
+from skhalfway._checks import check_choice, check_device, check_integer, check_positive, check_random_state
+from skhalfway._inputs import read_rows, read_targets
 from skhalfway._randomness import draw_seed
+from skhalfway._text import shown
 from skhalfway.models import register_module
 from skhalfway.perturbation._binary import check_gamma
 from skhalfway.perturbation._descent import LOSSES, descend
@@ -159,14 +160,18 @@ class OneHiddenLayerClassifier(ClassifierMixin, BaseEstimator):
             If some sample has not the margin asked for after ``max_iter`` steps.
         """
         self._check_parameters()
-        X, y = validate_data(self, X, y, dtype=[np.float64, np.float32])
-        check_classification_targets(y)
+        if y is None:
+            raise ValueError(
+                "This OneHiddenLayerClassifier estimator requires y to be passed, but the target y is None"
+            )
+        X = read_rows(X, reader=self)
+        y = read_targets(y, len(X))
         kind = type_of_target(y, input_name="y")
         if kind != "binary":
             raise ValueError(f"Only binary classification is supported. The type of the target is {kind}.")
         self.classes_, indices = np.unique(y, return_inverse=True)
         if len(self.classes_) < 2:
-            raise ValueError(f"y must hold two classes, got one class: {self.classes_.tolist()}")
+            raise ValueError(f"y must hold two classes, got one class: {shown(self.classes_)}")
         if not X.any():
             raise ValueError("X holds zeros only; there is nothing to learn")
         x = torch.tensor(X, device=torch.device(self.device or "cpu"))
@@ -196,14 +201,14 @@ class OneHiddenLayerClassifier(ClassifierMixin, BaseEstimator):
 
     def _check_parameters(self) -> None:
         check_gamma(self.gamma)
+        check_device(self.device)
         for name, value in (("n_hidden", self.n_hidden), ("max_iter", self.max_iter)):
             check_integer(name, value)
         if self.n_hidden % 2:
             raise ValueError(
                 f"n_hidden must be even, half for each sign of the read-out; got {self.n_hidden}"
             )
-        if self.loss not in LOSSES:
-            raise ValueError(f"loss must be one of {LOSSES}, got {self.loss!r}")
+        check_choice("loss", self.loss, LOSSES)
         check_positive("margin", self.margin)
         if self.learning_rate is not None:
             check_positive("learning_rate", self.learning_rate)
@@ -228,7 +233,7 @@ class OneHiddenLayerClassifier(ClassifierMixin, BaseEstimator):
             Positive for ``classes_[1]``.
         """
         check_is_fitted(self)
-        X = validate_data(self, X, dtype=[np.float64, np.float32], reset=False)
+        X = read_rows(X, reader=self, reset=False)
         f = np.empty(len(X), dtype=np.result_type(X, self.hidden_weights_))
         for rows in blocks(len(X), self.n_hidden):
             inputs = X[rows] @ self.hidden_weights_.T

@@ -7,11 +7,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.frozen import FrozenEstimator
-from sklearn.utils import assert_all_finite, check_consistent_length, column_or_1d
-from sklearn.utils.multiclass import check_classification_targets
 
 from skhalfway._blocks import blocks
-from skhalfway._inputs import round_towards
+from skhalfway._inputs import read_targets, round_towards
+from skhalfway._text import shown
 from skhalfway.models._as_model import check_kind, counts_as_fitted
 
 
@@ -31,15 +30,11 @@ def trainable(estimator: Any) -> Any:
 
 def read_labels(y: Any, X: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.intp]]:
     """The classes, and the index among them of each sample's label."""
-    y = column_or_1d(y, warn=True)
-    check_consistent_length(X, y)
-    assert_all_finite(y, input_name="y")
-    check_classification_targets(y)
-    classes, truth = np.unique(y, return_inverse=True)
+    classes, truth = np.unique(read_targets(y, len(X)), return_inverse=True)
     if len(classes) < 2:
         raise ValueError(
             f"samples move from one class towards another, so y must hold at least 2 classes; got one class, "
-            f"{classes.tolist()}"
+            f"{shown(classes)}"
         )
     return classes, truth
 
@@ -59,7 +54,9 @@ def uniform_noise(
     low, high = (X.min(axis=0), X.max(axis=0)) if clip_values is None else clip_values
     low, high = (np.broadcast_to(np.asarray(bound, dtype=float), X.shape[1:]) for bound in (low, high))
     if not (np.isfinite(low).all() and np.isfinite(high).all()):
-        range_ = "X holds NaN" if clip_values is None else f"the generator has clip_values={clip_values}"
+        range_ = (
+            "X holds NaN" if clip_values is None else f"the generator has clip_values={shown(clip_values)}"
+        )
         raise ValueError(
             f"base='noise' is uniform in a finite range, but {range_}; give the generator finite clip_values"
         )

@@ -9,17 +9,19 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import clone
 from sklearn.pipeline import _name_estimators
-from sklearn.utils import _safe_indexing, check_random_state, column_or_1d
+from sklearn.utils import _safe_indexing
 from sklearn.utils.metaestimators import _BaseComposition
 
-from skhalfway._checks import check_positive
+from skhalfway._checks import check_bool, check_positive, check_random_state
 from skhalfway._inputs import check_labels, container_of, read_samples
 from skhalfway._randomness import draw_seed
+from skhalfway._text import shown
 from skhalfway.attacks import AdversarialGenerator
 from skhalfway.attacks._parameters import check_unattached
 from skhalfway.models import as_model
 from skhalfway.models._as_model import check_kind, counts_as_fitted
-from skhalfway.models._collection import is_pair, named
+from skhalfway.models._collection import is_pair
+from skhalfway.models._faults import classes_of, named
 from skhalfway.models._reader import reader_of
 from skhalfway.perturbation._protocol import read_labels
 
@@ -258,11 +260,11 @@ class AdversarialSampler(_BaseComposition):
             raise ValueError(
                 "This AdversarialSampler estimator requires y to be passed, but the target y is None"
             )
-        classes, truth = read_labels(column_or_1d(y), array)
+        classes, truth = read_labels(y, array)
         labels = classes[truth]
         if round(self.ratio * len(array)) < 1:
             raise ValueError(
-                f"ratio={self.ratio!r} of {len(array)} samples leaves none to attack; give at least "
+                f"ratio={shown(self.ratio)} of {len(array)} samples leaves none to attack; give at least "
                 f"{1 / len(array):.3g}"
             )
         for name, source in sources.items():
@@ -281,8 +283,7 @@ class AdversarialSampler(_BaseComposition):
     def _check_params(self) -> None:
         ratio = self.ratio
         check_positive("ratio", ratio)
-        if not isinstance(self.keep_clean, (bool, np.bool_)):
-            raise ValueError(f"keep_clean must be True or False, got {self.keep_clean!r}")
+        check_bool("keep_clean", self.keep_clean)
         check_unattached(self.generator, "pass what is to be attacked as sources")
 
     def _named_sources(self) -> dict[str, Any]:
@@ -300,7 +301,7 @@ class AdversarialSampler(_BaseComposition):
         if not pairs:
             raise ValueError("sources is empty; give at least one classifier, or None for the default one")
         if not all(isinstance(name, str) for name, _ in pairs):
-            raise TypeError(f"names of sources must be strings, got {[name for name, _ in pairs]}")
+            raise TypeError(f"names of sources must be strings, got {shown([name for name, _ in pairs])}")
         return dict(pairs)
 
     def _draw(
@@ -328,8 +329,7 @@ def _check_source(source: Any, X: Any, array: NDArray[Any], labels: NDArray[Any]
         return
     model = as_model(source)
     read_samples(reader_of(model), X, reset=model.n_features_in_ is None)
-    classes = np.arange(model.n_outputs(array)) if model.classes_ is None else model.classes_
-    check_labels(labels, classes, len(array))
+    check_labels(labels, classes_of(model, array), len(array))
 
 
 def _joined(parts: list[Any], X: Any) -> Any:

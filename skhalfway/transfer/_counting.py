@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from skhalfway._intervals import FEWEST
 from skhalfway.transfer._matrix import TransferMatrix
 
 
@@ -54,11 +55,12 @@ def mean_standard_error(eligible: NDArray[np.bool_], fooled: NDArray[np.bool_]) 
     """Standard error of the mean rate over ordered pairs, linearised over samples.
 
     The mean is a sum of ratios over the same samples; each sample's influence
-    on it (Jackknife's, to first order) is squared and summed.
+    on it (Jackknife's, to first order) is squared and summed. nan where a pair has
+    too few samples to tell how much they differ.
     """
     total = eligible.sum(axis=2)
     pairs = ~np.eye(len(total), dtype=bool) & (total > 0)
-    if not pairs.any():
+    if not pairs.any() or total[pairs].min() < FEWEST:
         return np.nan
     rate = fooled.sum(axis=2)[pairs] / total[pairs]
     residual = fooled[pairs] - rate[:, None] * eligible[pairs]

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from skhalfway._checks import check_choice
 from skhalfway._intervals import ConfidenceInterval, wilson_interval
-from skhalfway._text import short
-from skhalfway.transfer._matrix import TransferMatrix
+from skhalfway._text import short, shown
+from skhalfway.transfer._matrix import TransferMatrix, read_masked
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from skhalfway.models import ModelCheck
     from skhalfway.transfer._curve_display import TransferCurveDisplay
 
 UNITS = {
@@ -46,6 +49,10 @@ class TransferCurve:
     eps_unit : {"input", "std", "range", "eps"}, default="input"
         Their unit: the generator's, or multiples of its ``eps`` where that
         has a number for each feature.
+    masked : bool ndarray of shape (n_models,), default=None
+        True where a source's gradients may be masked, as
+        :class:`~skhalfway.TransferMatrix` explains, seen at the largest
+        budget; None where that is not known.
 
     See Also
     --------
@@ -80,24 +87,27 @@ class TransferCurve:
     source_fallen: NDArray[np.int64]
     norm: float = np.inf
     eps_unit: str = "input"
+    masked: NDArray[np.bool_] | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "matrices", tuple(self.matrices))
         eps, fallen = np.array(self.eps, dtype=float), np.array(self.source_fallen)
         if eps.shape != (len(self.matrices),) or not len(eps):
-            raise ValueError(f"eps must have one budget for each of {len(self.matrices)} matrices, got {eps}")
+            raise ValueError(
+                f"eps must have one budget for each of {len(self.matrices)} matrices, got {shown(eps)}"
+            )
         if not (np.isfinite(eps).all() and (np.diff(eps, prepend=-1) > 0).all() and eps[0] >= 0):
-            raise ValueError(f"eps must hold increasing finite numbers >= 0, got {eps.tolist()}")
+            raise ValueError(f"eps must hold increasing finite numbers >= 0, got {shown(eps)}")
         first = self.matrices[0]
         if any((m.names, m.condition) != (first.names, first.condition) for m in self.matrices):
             raise ValueError("the matrices must be of the same models, counted under the same condition")
         if fallen.shape != (len(eps), len(first.names)) or (np.diff(fallen, axis=0) < 0).any():
             raise ValueError(
                 f"source_fallen must hold counts that never fall, of shape {(len(eps), len(first.names))}; "
-                f"got {fallen.tolist()}"
+                f"got {shown(fallen)}"
             )
-        if self.eps_unit not in UNITS:
-            raise ValueError(f"eps_unit must be one of {list(UNITS)}, got {self.eps_unit!r}")
+        check_choice("eps_unit", self.eps_unit, UNITS)
+        object.__setattr__(self, "masked", read_masked(self.masked, len(first.names)))
         for name, array in (("eps", eps), ("source_fallen", fallen)):
             array.setflags(write=False)
             object.__setattr__(self, name, array)
@@ -106,6 +116,11 @@ class TransferCurve:
     def names(self) -> tuple[str, ...]:
         """Names of the models."""
         return self.matrices[0].names
+
+    @property
+    def checks(self) -> Mapping[str, ModelCheck]:
+        """What the check-up of each model, by name, found before the attacks."""
+        return self.matrices[0].checks
 
     @property
     def condition(self) -> str:
@@ -209,7 +224,7 @@ class TransferCurve:
             frames = {float(eps): m.to_frame() for eps, m in zip(self.eps, self.matrices, strict=True)}
             return pd.concat(frames, names=["eps"])
         if per != "budget":
-            raise ValueError(f"per must be 'pair' or 'budget', got {per!r}")
+            raise ValueError(f"per must be 'pair' or 'budget', got {shown(per)}")
         interval = self.confidence_interval(of="mean_rate")
         columns = {
             "mean_rate": self.mean_rates,
@@ -245,9 +260,13 @@ class TransferCurve:
             f"{'eps':>8}  mean transfer rate  noise  source success",
         ]
         for eps, row in self.to_frame(per="budget").iterrows():
-            rate = f"{short(row.mean_rate)} [{short(row.low)} {short(row.high)}]"
+            ends = "" if np.isnan(row.low) else f" [{short(row.low)} {short(row.high)}]"
+            rate = f"{short(row.mean_rate)}{ends}"
             lines.append(f"{eps:>8.4g}  {rate:<18}  {short(row.noise):>5}  {short(row.source_success):>14}")
-        return "\n".join(lines)
+        if self.masked is not None and self.masked.any():
+            hidden = ", ".join(name for name, flag in zip(self.names, self.masked, strict=True) if flag)
+            lines.append(f"gradients possibly masked, so that their own attack is too weak: {hidden}")
+        return "\n".join([*lines, *self.matrices[0]._doubts()])
 
 
 def _mean(values: NDArray[np.float64], axis: int = -1) -> NDArray[np.float64]:

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from skhalfway._text import shown
 from skhalfway.transfer._curve import UNITS, TransferCurve
+from skhalfway.transfer._matrix import marked
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -170,7 +172,7 @@ class TransferCurveDisplay:
 
         curve, n = self.curve, len(self.curve.names)
         if target is not None and target not in curve.names:
-            raise ValueError(f"target must be one of {list(curve.names)} or None, got {target!r}")
+            raise ValueError(f"target must be one of {shown(list(curve.names))} or None, got {shown(target)}")
         if ax is None:
             # room for the legend's names
             _, ax = plt.subplots(figsize=(7.0, max(4.2, 0.24 * (n + 5))), layout="constrained")
@@ -205,8 +207,12 @@ class TransferCurveDisplay:
             xlim=(0, curve.eps[-1] * 1.02),
             ylim=(-0.02, 1.02),
         )
-        if curve.condition != "both_correct":
-            ax.set_title(f'condition="{curve.condition}"', fontsize=10)
+        said = [] if curve.condition == "both_correct" else [f'condition="{curve.condition}"']
+        if curve.masked is not None and curve.masked.any():
+            hidden = [name for name, flag in zip(curve.names, curve.masked, strict=True) if flag]
+            said.append(f"gradients possibly masked (*): {', '.join(hidden)}")
+        if said:
+            ax.set_title("\n".join(said), fontsize=10)
         ax.grid(alpha=0.3)
         ax.spines[["top", "right"]].set_visible(False)
         if legend:
@@ -244,13 +250,14 @@ class TransferCurveDisplay:
         rates = curve.rates[:, :, place]
         others = [i for i in range(len(curve.names)) if i != place]
         # the greatest threat first, as in the legend
+        labels = marked(curve.names, curve.masked)
         for i in sorted(others, key=lambda i: -rates[-1, i]):
             reach = np.stack([rates[:, i] - low[:, i], high[:, i] - rates[:, i]]).clip(0)
             name = curve.names[i]
             # side by side, so that intervals can be told apart
             shift = (others.index(i) - (len(others) - 1) / 2) * curve.eps[-1] / 250
             self.sources_[name] = ax.errorbar(
-                curve.eps + shift, rates[:, i], reach, color=colours[i], label=f"from {name}", **_BARS
+                curve.eps + shift, rates[:, i], reach, color=colours[i], label=f"from {labels[i]}", **_BARS
             )
         if include_controls:
             self._draw_noise(ax, np.nanmean(curve.noise[:, others, place], axis=1))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from skhalfway._plotting import cell_texts, heat_map, heat_map_axes
-from skhalfway.transfer._matrix import TransferMatrix
+from skhalfway.transfer._matrix import TransferMatrix, marked
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -157,10 +157,14 @@ class TransferMatrixDisplay:
             # what a model does to itself is success, not transfer
             ax.add_patch(Rectangle((i - 0.47, i - 0.47), 0.94, 0.94, fill=False, ec="k", lw=1))
         ax.set(xlabel="target", ylabel="source")
+        ax.set_yticks(range(n), marked(matrix.names, matrix.masked))
         title = f"mean transfer rate {matrix.mean_rate:.3f}"
         if matrix.condition != "both_correct":
             title += f', condition="{matrix.condition}"'
-        ax.set_title(title + "\n(framed: sources on themselves)", fontsize=10)
+        legend = "framed: sources on themselves"
+        if matrix.masked is not None and matrix.masked.any():
+            legend += "; *: gradients possibly masked"
+        ax.set_title(f"{title}\n({legend})", fontsize=10)
         figure: Any = ax.figure  # or a part of one, to matplotlib's types
         self.ax_, self.figure_ = ax, figure
         return self

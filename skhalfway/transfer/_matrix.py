@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from html import escape
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import norm as normal
+from sklearn.exceptions import UndefinedMetricWarning
 
+from skhalfway._checks import check_choice
 from skhalfway._intervals import ConfidenceInterval, check_level, ratio, wilson_interval
-from skhalfway._text import short
+from skhalfway._text import named_pairs, short, shown
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from skhalfway.models import ModelCheck
     from skhalfway.transfer._display import TransferMatrixDisplay
 
 CONDITIONS = {
@@ -23,6 +28,24 @@ CONDITIONS = {
     "source_fooled": "samples that source and target both classify correctly and that fool the source",
     "all": "all samples",
 }
+MASKED = "* gradients possibly masked: other attacks fool this source more often than its own does"
+
+
+def read_masked(masked: Any, n: int) -> NDArray[np.bool_] | None:
+    """Flags for n models, read-only; or None."""
+    if masked is None:
+        return None
+    flags = np.array(masked)
+    if flags.shape != (n,) or flags.dtype != bool:
+        raise ValueError(f"masked must be None or bools of shape {(n,)}, got {flags.dtype} of {flags.shape}")
+    flags.setflags(write=False)
+    return flags
+
+
+def marked(names: Sequence[str], masked: NDArray[np.bool_] | None) -> list[str]:
+    """Names, those of sources whose gradients may be masked with the mark of :data:`MASKED`."""
+    flags = [False] * len(names) if masked is None else masked
+    return [f"{name} *" if flag else name for name, flag in zip(names, flags, strict=True)]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -52,12 +75,40 @@ class TransferMatrix:
     condition : {"both_correct", "source_fooled", "all"}, default="both_correct"
         Which samples are eligible.
     standard_error : float, default=nan
-        Of :attr:`mean_rate`, over samples.
+        Of :attr:`mean_rate`, over samples; nan where a pair has fewer than 10.
+    checks : dict of str to ModelCheck, default={}
+        What the check-up of each model, by name, found before the attacks: what
+        may make its rates mislead.
+    masked : bool ndarray of shape (n_models,), default=None
+        True where a source's gradients may be masked (see the notes); None where that is not known.
 
     See Also
     --------
     skhalfway.TransferScorer : Makes it.
     skhalfway.TransferMatrixDisplay : Draws it.
+
+    Notes
+    -----
+    A model whose gradients tell little of it, by design or by accident, looks
+    robust under attacks by gradient, and its row harmless: they are masked [1]_.
+    Each source that is attacked by gradient therefore gets second opinions:
+    noise of the same size, the samples made on each of the other sources, and,
+    on up to 64 samples, a step along a slope estimated from 32 queries [2]_.
+    ``masked`` is true where one of these fools the source more often than its
+    own attack does, on the same samples and beyond chance. That is McNemar's
+    test, exact and one-sided: of the b + c samples that one of the two attacks
+    alone fools, the own one misses b, and P(B >= b) is below the level for a
+    binomial B of b + c draws with probability 1/2. The level is .025 for the
+    queries and .025 / m for each of the m other opinions: where they are as
+    strong as the own attack, chance flags at most 5 % of the sources. An attack
+    without a gradient, such as ``"hopskipjump"`` or ``"square"``, shows more.
+
+    References
+    ----------
+    .. [1] Athalye, Carlini & Wagner, "Obfuscated gradients give a false sense
+       of security", ICML 2018, section 3.
+    .. [2] Uesato et al., "Adversarial risk and the dangers of evaluating
+       against weak attacks", ICML 2018, section 4.
 
     Examples
     --------
@@ -92,22 +143,28 @@ class TransferMatrix:
     source_fooled: NDArray[np.int64]
     condition: str = "both_correct"
     standard_error: float = np.nan
+    checks: Mapping[str, ModelCheck] = field(default_factory=dict)
+    masked: NDArray[np.bool_] | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "names", tuple(self.names))
+        object.__setattr__(self, "checks", dict(self.checks))
         n = len(self.names)
-        if self.condition not in CONDITIONS:
-            raise ValueError(f"condition must be one of {list(CONDITIONS)}, got {self.condition!r}")
-        for field in fields(self)[1:7]:
-            counts = np.array(getattr(self, field.name))
-            shape = (n,) if field.name.startswith("source") else (n, n)
+        if not self.checks.keys() <= set(self.names):
+            raise ValueError(
+                f"checks must be of the models {shown(list(self.names))}, got {shown(list(self.checks))}"
+            )
+        check_choice("condition", self.condition, CONDITIONS)
+        for name in (given.name for given in fields(self)[1:7]):
+            counts = np.array(getattr(self, name))
+            shape = (n,) if name.startswith("source") else (n, n)
             if counts.shape != shape or counts.dtype.kind not in "iu" or (counts < 0).any():
                 raise ValueError(
-                    f"{field.name} must hold counts >= 0 of shape {shape} for {n} names, "
+                    f"{name} must hold counts >= 0 of shape {shape} for {n} names, "
                     f"got {counts.dtype} of shape {counts.shape}"
                 )
             counts.setflags(write=False)
-            object.__setattr__(self, field.name, counts)
+            object.__setattr__(self, name, counts)
         for part, whole in (
             ("fooled", "eligible"),
             ("same_mistake", "fooled"),
@@ -116,6 +173,7 @@ class TransferMatrix:
         ):
             if (getattr(self, part) > getattr(self, whole)).any():
                 raise ValueError(f"{part} cannot be larger than {whole}, of which it is a part")
+        object.__setattr__(self, "masked", read_masked(self.masked, n))
 
     @property
     def different_mistake(self) -> NDArray[np.int64]:
@@ -176,7 +234,7 @@ class TransferMatrix:
         if of in counts:
             return wilson_interval(*counts[of], level)
         if of != "mean_rate":
-            raise ValueError(f"of must be one of {[*counts, 'mean_rate']}, got {of!r}")
+            raise ValueError(f"of must be one of {[*counts, 'mean_rate']}, got {shown(of)}")
         check_level(level)
         half = normal.ppf((1 + level) / 2) * self.standard_error
         low, high = np.clip([self.mean_rate - half, self.mean_rate + half], 0, 1)
@@ -190,7 +248,8 @@ class TransferMatrix:
         value : str, default=None
             Name of one matrix ("rates", "eligible", "fooled", "noise"...) for
             a square table, sources in rows and targets in columns. None: one
-            row per ordered pair, the diagonal included, with all of them.
+            row per ordered pair, the diagonal included, with all of them and,
+            where it is known, whether the source may be masked.
 
         Returns
         -------
@@ -208,7 +267,7 @@ class TransferMatrix:
         if value is not None:
             allowed = (*counts, "noise_fooled", "rates", "noise")
             if value not in allowed:
-                raise ValueError(f"value must be None or one of {list(allowed)}, got {value!r}")
+                raise ValueError(f"value must be None or one of {list(allowed)}, got {shown(value)}")
             return pd.DataFrame(
                 getattr(self, value),
                 index=pd.Index(self.names, name="source"),
@@ -217,6 +276,8 @@ class TransferMatrix:
         interval = self.confidence_interval()
         columns = {name: getattr(self, name) for name in counts}
         columns |= {"rate": self.rates, "low": interval.low, "high": interval.high, "noise": self.noise}
+        if self.masked is not None:
+            columns["masked"] = np.repeat(self.masked, len(self.names))
         pairs = pd.MultiIndex.from_product([self.names, self.names], names=["source", "target"])
         return pd.DataFrame({name: matrix.ravel() for name, matrix in columns.items()}, index=pairs)
 
@@ -237,10 +298,12 @@ class TransferMatrix:
             return "has no sample that counts with any other model."
         rates, noise = self.rates[others, j], self.noise[others, j].mean()
         worst = others[rates.argmax()]
+        masked = self.masked is not None and self.masked[j]
+        hidden = " As a source it may do more than was seen: its gradients may be masked." if masked else ""
         return (
             f"is fooled by {rates.mean():.0%} of the samples made on the other {len(others)} models, "
             f"most by those made on {self.names[worst]} ({rates.max():.0%}); "
-            f"by noise of the same size, {noise:.0%}."
+            f"by noise of the same size, {noise:.0%}.{hidden}"
         )
 
     def plot(self, **kwargs: Any) -> TransferMatrixDisplay:
@@ -260,6 +323,17 @@ class TransferMatrix:
 
         return TransferMatrixDisplay.from_matrix(self, **kwargs)
 
+    def _warn_unknown(self, stacklevel: int) -> None:
+        """Say of which pairs nothing is known."""
+        pairs = np.argwhere(self.eligible == 0).tolist()
+        if pairs:
+            warnings.warn(
+                f"there are no {CONDITIONS[self.condition]} for {named_pairs(self.names, pairs, ' -> ')} "
+                "(source -> target), so these rates are nan",
+                UndefinedMetricWarning,
+                stacklevel=stacklevel,
+            )
+
     def _title(self) -> str:
         mean = f"{self.mean_rate:.3f}"
         if np.isfinite(self.standard_error):
@@ -277,25 +351,38 @@ class TransferMatrix:
                 texts[-1].append(f"({text})" if i == j else text)
         return texts
 
+    def _doubts(self) -> list[str]:
+        """A line for each warning of the check-up."""
+        return [
+            f"check-up: {name}: {finding.message}"
+            for name, check in self.checks.items()
+            for finding in check.warnings
+        ]
+
     def __repr__(self) -> str:
         lines = [
             f"TransferMatrix: {self._title()}",
             "rate [95 % interval] at which samples made on the source (row) fool the target (column)",
         ]
         table = [["source", *self.names]]
-        table += [[name, *row] for name, row in zip(self.names, self._cells(), strict=True)]
+        table += [
+            [name, *row] for name, row in zip(marked(self.names, self.masked), self._cells(), strict=True)
+        ]
         widths = [max(map(len, column)) for column in zip(*table, strict=True)]
         for row in table:
             cells = [f"{row[0]:<{widths[0]}}"]
             cells += [f"{cell:^{width}}" for cell, width in zip(row[1:], widths[1:], strict=True)]
             lines.append(" ".join(cells).rstrip())
-        return "\n".join(lines)
+        if self.masked is not None and self.masked.any():
+            lines.append(MASKED)
+        return "\n".join([*lines, *self._doubts()])
 
     def _repr_html_(self) -> str:
         heads = "".join(f"<th>{escape(name)}</th>" for name in self.names)
         rows = []
         interval = self.confidence_interval()
-        for i, name in enumerate(self.names):
+        hidden = self.masked is not None and self.masked.any()
+        for i, name in enumerate(marked(self.names, self.masked)):
             cells = []
             for j, rate in enumerate(self.rates[i]):
                 ink = "#fff" if rate > 0.6 else "#000"
@@ -310,6 +397,7 @@ class TransferMatrix:
             rows.append(f"<tr><th>{escape(name)}</th>{''.join(cells)}</tr>")
         return (
             f"<table><caption>{escape(self._title())}; source in rows, target in columns, "
-            f"{escape(CONDITIONS[self.condition])}</caption>"
+            f"{escape(CONDITIONS[self.condition])}{f'; {MASKED}' if hidden else ''}</caption>"
             f"<tr><th></th>{heads}</tr>{''.join(rows)}</table>"
+            f"{''.join(f'<p>{escape(doubt)}</p>' for doubt in self._doubts())}"
         )

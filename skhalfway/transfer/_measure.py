@@ -3,25 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import ExitStack
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from itertools import pairwise
 from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.utils import check_random_state
 from sklearn.utils.parallel import delayed
 
+from skhalfway._checks import check_length
 from skhalfway._inputs import check_labels
-from skhalfway.models._collection import named, predictions
+from skhalfway._randomness import own_rng, undisturbed
+from skhalfway._text import shown
+from skhalfway.attacks._parameters import follows_gradients
+from skhalfway.models._check import check_models
+from skhalfway.models._collection import predictions
+from skhalfway.models._faults import named
+from skhalfway.models._warnings import warn, warn_of
 from skhalfway.transfer._counting import count
 from skhalfway.transfer._curve import TransferCurve
+from skhalfway.transfer._masked import ask_others
+from skhalfway.transfer._source import Said, attack
 
 if TYPE_CHECKING:
     from skhalfway.attacks import AdversarialGenerator
     from skhalfway.attacks._region import Region
-    from skhalfway.models import Model
+    from skhalfway.models import Model, ModelCheck
     from skhalfway.transfer._scorer import TransferScorer
 
 
@@ -29,44 +37,84 @@ def read_budgets(eps: Any) -> list[float]:
     """Increasing budgets, checked."""
     budgets = list(eps) if np.ndim(eps) == 1 and not isinstance(eps, Mapping) else []
     numbers = bool(budgets) and all(
-        isinstance(e, Real) and not isinstance(e, (bool, np.bool_)) for e in budgets
+        isinstance(e, Real) and not isinstance(e, (bool, np.bool_)) and e < np.inf for e in budgets
     )
-    if not numbers or not np.isfinite(budgets).all() or not (np.diff(budgets, prepend=0) > 0).all():
+    if not numbers or not all(smaller < larger for smaller, larger in pairwise([0, *budgets])):
         raise ValueError(
-            f"eps must be a sequence of finite numbers > 0, each larger than the one before; got {eps!r}. "
-            "For one budget call transfer"
+            f"eps must be a sequence of finite numbers > 0, each larger than the one before; got "
+            f"{shown(eps)}. For one budget call transfer"
         )
+    check_length("the last eps", budgets[-1])
     return [float(e) for e in budgets]
 
 
 def measure(scorer: TransferScorer, X: Any, y: Any, eps: Any) -> TransferCurve:
     """What :meth:`TransferScorer.transfer_curve` gives."""
     budgets = read_budgets(eps)
+    rng = own_rng(scorer.random_state)
+    with undisturbed():
+        return _measure(scorer, X, y, budgets, rng)
+
+
+def _measure(
+    scorer: TransferScorer, X: Any, y: Any, budgets: list[float], rng: np.random.RandomState
+) -> TransferCurve:
     models, region, classes = scorer._start(X)
     generator = scorer._generator
     own_eps = None if isinstance(generator.attack, (str, type)) else getattr(generator.attack, "eps", None)
     if own_eps is not None:
         raise ValueError(
-            f"an instance of an attack keeps its own eps, {own_eps}, so it has no curve; "
+            f"an instance of an attack keeps its own eps, {shown(own_eps)}, so it has no curve; "
             "give its class, and its parameters as attack_params"
         )
     regions = [replace(region, eps=budget) for budget in budgets]
-    labels, clean, control, adversarial = try_all(scorer, models, regions, y, classes)
+    tried = try_all(scorer, models, regions, y, classes, rng)
+    labels, clean = tried.labels, tried.clean
     # before any change
-    control = np.concatenate([clean[None], control])
-    adversarial = np.concatenate([np.broadcast_to(clean, (1, *adversarial.shape[1:])), adversarial])
+    control = np.concatenate([clean[None], tried.control])
+    adversarial = np.broadcast_to(clean, (1, *tried.adversarial.shape[1:]))
+    adversarial = np.concatenate([adversarial, tried.adversarial])
     names, source = tuple(models), np.arange(len(models))
     fallen = (adversarial[:, source, source] != labels) & (clean == labels)
     return TransferCurve(
         np.array([0.0, *budgets]),
         tuple(
-            count(names, labels, clean, noise, tried, scorer.condition)
-            for noise, tried in zip(control, adversarial, strict=True)
+            replace(count(names, labels, clean, noise, made, scorer.condition), checks=tried.checks)
+            for noise, made in zip(control, adversarial, strict=True)
         ),
         np.logical_or.accumulate(fallen).sum(axis=2),
         float(generator.norm),
         generator.eps_unit if isinstance(generator.eps, Real) else "eps",
+        tried.masked,
     )
+
+
+@dataclass(frozen=True)
+class Tried:
+    """What models say.
+
+    Attributes
+    ----------
+    labels : ndarray of shape (n_models, n_samples)
+        What each source's attack leaves.
+    clean : ndarray of shape (n_models, n_samples)
+        Predictions for the samples themselves.
+    control : ndarray of shape (n_budgets, n_models, n_samples)
+        Predictions for noise.
+    adversarial : ndarray of shape (n_budgets, n_models, n_models, n_samples)
+        Predictions for what was made on each source (first) by each target (second).
+    masked : bool ndarray of shape (n_models,)
+        True where a source's gradients may be masked, at the largest budget.
+    checks : dict of str to ModelCheck
+        What the check-up of each model found.
+    """
+
+    labels: NDArray[np.intp]
+    clean: NDArray[np.intp]
+    control: NDArray[np.intp]
+    adversarial: NDArray[np.intp]
+    masked: NDArray[np.bool_]
+    checks: dict[str, ModelCheck]
 
 
 def try_all(
@@ -75,41 +123,44 @@ def try_all(
     regions: list[Region],
     y: Any,
     classes: NDArray[Any],
-) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp], NDArray[np.intp]]:
-    """Attack every model at every budget, and ask all models.
-
-    Returns the labels to leave (source, sample), and what models say: of clean samples (model, sample), of
-    noise (budget, model, sample) and of adversarial samples (budget, source, target, sample).
+    rng: np.random.RandomState,
+) -> Tried:
+    """Attack every model at every budget, and ask all models; warn of what misleads.
 
     At each budget the noise has the same signs and every generator starts from the same seed, as they have
     in separate calls with an int for ``random_state``.
     """
     array = regions[0].X
     truth = None if y is None else check_labels(y, classes, len(array))
-    rng = check_random_state(scorer.random_state)
+    scorer._check_sources(models, regions[0], len(classes))
     state = rng.get_state()
     noisy = []
     for region in regions:
         rng.set_state(state)
         noisy.append(region.noise(rng))
     generators = scorer._generators(len(models), rng)
-    with ExitStack() as stack:
-        # outside the threads, which share the models
-        for model in models.values():
-            stack.enter_context(model.evaluating())
-        clean = predictions(models, array)
-        control = np.stack([predictions(models, noise) for noise in noisy])
-        labels = clean if truth is None else np.broadcast_to(truth, clean.shape)
-        # samples that can count for a source: only these are attacked
-        everything = scorer.condition == "all"
-        jobs = (
-            delayed(_attack_and_try)(
-                name, models, one, regions, label, len(classes), everything | (own == label)
-            )
-            for name, one, label, own in zip(models, generators, labels, clean, strict=True)
-        )
-        adversarial = np.stack(list(scorer._parallel(jobs, len(models), "attack")), axis=1)
-    return labels, clean, control, adversarial
+    clean = predictions(models, array)
+    gradients = follows_gradients(scorer._generator.attack)
+    checks = check_models(models, array, classes, truth, clean, gradients=gradients)
+    warn_of(checks)
+    control = np.stack([predictions(models, noise) for noise in noisy])
+    labels = clean if truth is None else np.broadcast_to(truth, clean.shape)
+    # samples that can count for a source: only these are attacked
+    everything = scorer.condition == "all"
+    jobs = (
+        delayed(_attack_and_try)(name, models, one, regions, label, len(classes), everything | (own == label))
+        for name, one, label, own in zip(models, generators, labels, clean, strict=True)
+    )
+    each = list(scorer._parallel(jobs, len(models), "attack"))
+    adversarial = np.stack([predicted for predicted, _ in each], axis=1)
+    masked = np.zeros(len(models), dtype=bool)
+    for i, (name, (_, said)) in enumerate(zip(models, each, strict=True)):
+        if said is not None:
+            others = ask_others(i, list(models), labels, clean, control[-1], adversarial[-1])
+            remarks, masked[i] = said.remarks(name, others)
+            for remark in remarks:
+                warn(remark)
+    return Tried(labels, clean, control, adversarial, masked, checks)
 
 
 def _attack_and_try(
@@ -120,45 +171,13 @@ def _attack_and_try(
     labels: NDArray[np.intp],
     n_classes: int,
     needed: NDArray[np.bool_],
-) -> NDArray[np.intp]:
+) -> tuple[NDArray[np.intp], Said | None]:
     """What every model predicts, at every budget, for the samples attacked on one; -1 where none was made."""
     predicted = np.full((len(regions), len(models), len(labels)), -1, dtype=np.intp)
-    if needed.any():
-        each = named(
-            name,
-            _attack,
-            generator,
-            models[name],
-            [r.take(needed) for r in regions],
-            labels[needed],
-            n_classes,
-        )
-        for place, X_adv in zip(predicted, each, strict=True):
-            place[:, needed] = predictions(models, X_adv)
-    return predicted
-
-
-def _attack(
-    generator: AdversarialGenerator,
-    model: Model,
-    regions: list[Region],
-    labels: NDArray[np.intp],
-    n_classes: int,
-) -> list[NDArray[Any]]:
-    """Adversarial samples within every budget, the largest one last.
-
-    An attack that looks for the nearest adversarial samples does so once, within the largest budget: where
-    a sample's lies farther away than a smaller one, it is brought back into that. Any other attack is run
-    for each budget: an end point within one is no good start for another, whose steps are longer.
-    """
-    *smaller, largest = regions
-    outcome = generator._attack(model, largest, labels, n_classes)
-    if not outcome.at_any_budget or outcome.distances is None:
-        each = [generator._attack(model, region, labels, n_classes).X_adv for region in smaller]
-        return [*each, outcome.X_adv]
-    z = largest.to_z(outcome.X_adv)
-    shape = (-1, *[1] * (z.ndim - 1))
-    return [
-        np.where((outcome.distances <= region.eps).reshape(shape), outcome.X_adv, region.keep(z))
-        for region in regions
-    ]
+    if not needed.any():
+        return predicted, None
+    parts = [region.take(needed) for region in regions]
+    each, said = named(name, attack, generator, models[name], parts, labels[needed], n_classes)
+    for place, X_adv in zip(predicted, each, strict=True):
+        place[:, needed] = predictions(models, X_adv)
+    return predicted, said

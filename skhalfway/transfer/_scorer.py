@@ -3,25 +3,29 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
-from contextlib import ExitStack
-from numbers import Integral
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import clone
 from sklearn.exceptions import UndefinedMetricWarning
-from sklearn.utils import check_random_state
 from sklearn.utils.parallel import delayed
 from sklearn.utils.validation import check_is_fitted
 
+from skhalfway._checks import check_choice, check_jobs, check_random_state
 from skhalfway._inputs import Frame, check_labels, read_samples
+from skhalfway._randomness import draw_seed, own_rng, undisturbed
 from skhalfway.attacks import AdversarialGenerator
 from skhalfway.attacks._budget import spread_of, spread_seen
-from skhalfway.attacks._parameters import check_unattached
-from skhalfway.models import Model, as_model
-from skhalfway.models._collection import ModelCollection, named
+from skhalfway.attacks._parameters import check_source, check_unattached, follows_gradients
+from skhalfway.models import Model
+from skhalfway.models._as_model import seen_as
+from skhalfway.models._check import check_models
+from skhalfway.models._collection import ModelCollection
+from skhalfway.models._faults import answers, named, type_named
+from skhalfway.models._warnings import warn, warn_of
 from skhalfway.transfer._counting import count
 from skhalfway.transfer._matrix import CONDITIONS, TransferMatrix
 
@@ -192,14 +196,16 @@ class TransferScorer(ModelCollection):
             Between 0 and 1; nan, with a warning, where no pair has a sample
             that counts.
         """
-        rate = self.transfer(X, y).mean_rate
-        if np.isnan(rate):
+        matrix = self._transfer(X, y)
+        if np.isnan(matrix.mean_rate):
             warnings.warn(
                 "no pair of models has a sample that counts, so the mean transfer rate is nan",
                 UndefinedMetricWarning,
                 stacklevel=2,
             )
-        return rate
+        else:
+            matrix._warn_unknown(stacklevel=3)
+        return matrix.mean_rate
 
     def transfer(self, X: Any, y: Any = None) -> TransferMatrix:
         """Attack every model and try the samples on all.
@@ -227,12 +233,33 @@ class TransferScorer(ModelCollection):
         RuntimeError
             If a model raises while it predicts or is attacked; its name is in
             the message.
+
+        Warns
+        -----
+        ModelWarning
+            If the check-up of a model (:func:`~skhalfway.models.check_model`),
+            which comes before the attacks, finds that its rates may mislead; if
+            a source's gradients are of little use, or other attacks fool it more
+            often than its own: see the notes of
+            :class:`~skhalfway.TransferMatrix`, of its ``masked``.
+        UndefinedMetricWarning
+            If no sample counts for a pair; its rates are nan.
         """
+        matrix = self._transfer(X, y)
+        matrix._warn_unknown(stacklevel=3)
+        return matrix
+
+    def _transfer(self, X: Any, y: Any) -> TransferMatrix:
         from skhalfway.transfer._measure import try_all
 
-        models, region, classes = self._start(X)
-        labels, clean, (control,), (adversarial,) = try_all(self, models, [region], y, classes)
-        return count(tuple(models), labels, clean, control, adversarial, self.condition)
+        rng = own_rng(self.random_state)
+        with undisturbed():
+            models, region, classes = self._start(X)
+            tried = try_all(self, models, [region], y, classes, rng)
+        counted = count(
+            tuple(models), tried.labels, tried.clean, tried.control[0], tried.adversarial[0], self.condition
+        )
+        return replace(counted, masked=tried.masked, checks=tried.checks)
 
     def transfer_curve(self, X: Any, y: Any = None, *, eps: Sequence[float]) -> TransferCurve:
         """Transfer at growing budgets, with all that they share done once.
@@ -258,6 +285,14 @@ class TransferScorer(ModelCollection):
         ValueError
             If ``eps`` is not such a sequence; else as :meth:`transfer`.
 
+        Warns
+        -----
+        ModelWarning
+            As :meth:`transfer`, for the largest budget.
+        UndefinedMetricWarning
+            If no sample counts for a pair at the largest budget; its rates are
+            nan.
+
         Examples
         --------
         >>> from sklearn.datasets import load_iris
@@ -272,7 +307,9 @@ class TransferScorer(ModelCollection):
         """
         from skhalfway.transfer._measure import measure
 
-        return measure(self, X, y, eps)
+        curve = measure(self, X, y, eps)
+        curve.matrices[-1]._warn_unknown(stacklevel=3)
+        return curve
 
     def robust_accuracy(self, estimator: Any, X: Any, y: Any) -> float:
         """Accuracy of a classifier under all the models' adversarial samples.
@@ -304,6 +341,13 @@ class TransferScorer(ModelCollection):
         ValueError
             If the data is invalid, or the classes are not those of the models.
 
+        Warns
+        -----
+        ModelWarning
+            If the check-up of a source finds that its samples may be weak; if its
+            gradients are of little use, or few queries fool it more often than
+            its own attack: accuracy under stronger attacks is lower.
+
         Examples
         --------
         >>> from sklearn.datasets import load_iris
@@ -318,33 +362,39 @@ class TransferScorer(ModelCollection):
         >>> round(float(scores.mean()), 2)
         0.92
         """
-        models, region, classes = self._start(X)
-        array = region.X
-        truth = check_labels(y, classes, len(array))
-        judged = as_model(estimator, classes=classes).reading(Frame.of(X))
-        generators = self._generators(len(models), check_random_state(self.random_state))
-        right = judged.predict(array) == truth
-        with ExitStack() as stack:
-            for model in models.values():
-                stack.enter_context(model.evaluating())
+        from skhalfway.transfer._source import attack
+
+        rng = own_rng(self.random_state)
+        with undisturbed():
+            models, region, classes = self._start(X)
+            array = region.X
+            truth = check_labels(y, classes, len(array))
+            judged = seen_as(estimator, classes).reading(Frame.of(X))
+            generators = self._generators(len(models), rng)
+            gradients = follows_gradients(self._generator.attack)
+            warn_of(check_models(models, array, classes, truth, gradients=gradients))
             pairs = zip(models.items(), generators, strict=True)
             sources = [(name, model, g) for (name, model), g in pairs if model.estimator is not estimator]
+            self._check_sources({name: model for name, model, _ in sources}, region, len(classes))
+            right = type_named(judged, answers, judged, array) == truth
             jobs = (
-                delayed(named)(name, generator._attack, model, region, truth, len(classes))
+                delayed(named)(name, attack, generator, model, [region], truth, len(classes))
                 for name, model, generator in sources
             )
-            for outcome in self._parallel(jobs, len(sources), "attack"):
-                right &= judged.predict(outcome.X_adv) == truth
+            made = self._parallel(jobs, len(sources), "attack")
+            for (name, _, _), ((X_adv,), said) in zip(sources, made, strict=True):
+                right &= type_named(judged, answers, judged, X_adv) == truth
+                for remark in said.remarks(name)[0]:
+                    warn(remark)
         return float(right.mean())
 
     def _read(self, X: Any, *, reset: bool) -> NDArray[Any]:
         return read_samples(self, X, reset=reset)
 
     def _check_params(self) -> None:
-        if self.condition not in CONDITIONS:
-            raise ValueError(f"condition must be one of {list(CONDITIONS)}, got {self.condition!r}")
-        if not isinstance(self.verbose, Integral):
-            raise ValueError(f"verbose must be an integer, got {self.verbose!r}")
+        check_choice("condition", self.condition, CONDITIONS)
+        check_jobs(self.n_jobs, self.verbose)
+        check_random_state(self.random_state)
         check_unattached(self.generator, "every model is attacked in turn")
         if np.ndim(self._generator.eps) == 0 and self._generator.eps == np.inf:
             raise ValueError(
@@ -362,14 +412,19 @@ class TransferScorer(ModelCollection):
         region = self._generator._region(array, self, Frame.of(X), spread)
         return models, region, classes
 
+    def _check_sources(self, models: Mapping[str, Model], region: Region, n_classes: int) -> None:
+        """Raise for a source that the attack cannot attack, before it attacks any."""
+        for name, model in models.items():
+            named(name, check_source, self._generator, model, region, n_classes)
+
     @property
     def _generator(self) -> AdversarialGenerator:
         return AdversarialGenerator() if self.generator is None else self.generator
 
     def _generators(self, n: int, rng: np.random.RandomState) -> list[AdversarialGenerator]:
-        """One generator for each source, seeded where only this object is."""
+        """One generator for each source, seeded where it has no seed of its own."""
         generators = [clone(self._generator) for _ in range(n)]
-        if self.random_state is not None and self._generator.random_state is None:
+        if self._generator.random_state is None:
             for generator in generators:
-                generator.random_state = int(rng.randint(np.iinfo(np.int32).max))
+                generator.random_state = draw_seed(rng)
         return generators

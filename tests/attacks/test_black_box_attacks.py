@@ -396,7 +396,7 @@ PARAMS = [
     ("halfway", {"n_partners": True}, "n_partners'] must be an integer >= 1, got True"),
     ("square", {"p": 1.5}, r"p'] must be a number in \(0, 1\], got 1.5"),
     ("surrogate", {"n_rounds": -1}, "n_rounds'] must be an integer >= 0, got -1"),
-    ("surrogate", {"step": np.inf}, "step'] must be None or a finite number > 0, got inf"),
+    ("surrogate", {"step": np.inf}, "step'] must be a finite number > 0, got inf"),
     ("surrogate", {"estimator": "mlp"}, "estimator'] must be None or a classifier, got 'mlp'"),
 ]
 

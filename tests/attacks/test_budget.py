@@ -154,7 +154,12 @@ def test_transfer_in_units_of_the_spread() -> None:
 BAD = [
     (-EACH, "eps of column 0 must be a finite number >= 0, got -0.5"),
     ([0.1, np.nan, 1, 1, 1, 1], "eps of column 1 must be a finite number >= 0, got nan"),
-    (["a"] * 6, "eps must hold numbers, got"),
+    ([0.1, None], "eps of column 1 must be a finite number >= 0, got None"),
+    ([0.5, True], "eps of column 1 must be a finite number >= 0, got True"),
+    (np.array([True, False]), "eps of column 0 must be a finite number >= 0, got True"),
+    ([0.1, [0.2]], r"eps of column 1 must be a finite number >= 0, got \[0.2\]"),
+    ([0.1, 10**400], "eps of column 1 must be a finite number >= 0, got an integer of 1329 bits"),
+    (["a"] * 6, "eps of column 0 must be a finite number >= 0, got 'a'"),
     (EACH[:3], r"eps must be a number or have one for each feature, shape \(6,\); got shape \(3,\)"),
     ({"mean radius": -1.0}, "eps of column 'mean radius' must be a finite number >= 0, got -1.0"),
     ({"mean radius": "much"}, "eps of column 'mean radius' must be a finite number >= 0, got 'much'"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from collections.abc import Callable
 from dataclasses import FrozenInstanceError
 from typing import Any
 
@@ -15,6 +16,7 @@ from sklearn.base import clone
 from sklearn.datasets import make_classification
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.frozen import FrozenEstimator
+from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
@@ -149,6 +151,129 @@ def test_attacks_succeed_under_constraints(attack: str, norm: float) -> None:
     assert attack == "surrogate" or (X_adv[whole] != X[whole]).any(axis=None)
 
 
+MIXED_WHOLE, MIXED_GROUPS = [3, 4, 5], [[6, 7, 8], [9, 10]]
+MIXED_RULES = Constraints(immutable=[1], increasing=[2])
+
+
+def mixed(holes: bool) -> tuple[Any, np.ndarray, np.ndarray]:
+    """Real, whole and one-hot columns, all worth moving, some values missing; and a linear model of them."""
+    rng = np.random.RandomState(0)
+    real, whole = rng.normal(size=(40, 3)).round(1), rng.randint(9, size=(40, 3))
+    data = np.column_stack(
+        [real, whole, np.eye(3)[rng.randint(3, size=40)], np.eye(2)[rng.randint(2, size=40)]]
+    )
+    scores = data @ rng.normal(size=11)
+    labels = (scores > np.median(scores)).astype(int)
+    if holes:
+        data[::3, 0] = np.nan
+    return make_pipeline(SimpleImputer(), LogisticRegression()).fit(data, labels), data, labels
+
+
+def nearest_valid(wanted: Any, x: Any, eps: float, norm: float, unit: Any, bounds: Any) -> np.ndarray:
+    """One sample, rule by rule: of whole steps the most wanted that it can pay; real ones take the rest."""
+    low, high = np.maximum(bounds[0], x - eps * unit), np.minimum(bounds[1], x + eps * unit)
+    made = wanted.copy()
+    for i in MIXED_WHOLE:
+        made[i] = np.clip(np.rint(wanted[i]), np.ceil(low[i]), np.floor(high[i]))
+    for group in MIXED_GROUPS:
+        own = group[x[group].argmax()]
+        may = [i for i in group if i == own or (high[i] >= 1 and low[own] <= 0)]
+        made[group] = np.equal(group, max(may, key=lambda i: (wanted[i], i == own)))
+    if norm == np.inf:
+        return made
+
+    def cost(change: Any, columns: Any) -> float:
+        return float((np.abs(change / unit)[columns] ** norm).sum())
+
+    whole = [*([i] for i in MIXED_WHOLE), *MIXED_GROUPS]
+    steps = [step for step in whole if cost(made - x, step)]
+    spent, result = 0.0, x.copy()
+    for step in sorted(steps, key=lambda s: -cost(wanted - x, s) / cost(made - x, s)):
+        spent += cost(made - x, step)
+        if spent ** (1 / norm) > eps:
+            spent -= cost(made - x, step)
+            break
+        result[step] = made[step]
+    real = [0, 1, 2]
+    asked, left = cost(wanted - x, real), max(eps**norm - spent, 0.0)
+    result[real] += (wanted - x)[real] * min(1.0, (left / max(asked, 1e-300)) ** (1 / norm))
+    return result
+
+
+def tenths(X_adv: np.ndarray, X: np.ndarray) -> np.ndarray:
+    return np.round(X_adv, 1)
+
+
+@pytest.mark.parametrize("norm", [np.inf, 2, 1])
+@pytest.mark.parametrize("unit", ["input", "std"])
+@pytest.mark.parametrize("holes", [False, True], ids=["", "missing values"])
+@pytest.mark.parametrize("projection", [None, tenths])
+def test_rules_together_leave_all_that_the_budget_buys(
+    norm: float, unit: str, holes: bool, projection: Any
+) -> None:
+    model, data, labels = mixed(holes)
+    bounds = np.nanmin(data, axis=0), np.nanmax(data, axis=0)
+    scale = np.ones(11) if unit == "input" else np.nanstd(data, axis=0)
+    x = np.nan_to_num(data)
+    for eps in (0.43, 1.13, 2.37, 5.03):  # off the tenths, whose rounding could go either way
+        generator = AdversarialGenerator(
+            FrozenEstimator(model), attack="fgsm", norm=norm, eps=eps, eps_unit=unit, clip_values=bounds
+        ).set_params(constraints=MIXED_RULES)
+        wanted = np.nan_to_num(generator.fit(data).generate(data, labels))
+        rules = MIXED_RULES.replaced(integer=MIXED_WHOLE, one_hot=MIXED_GROUPS, projection=projection)
+        made = generator.set_params(constraints=rules).generate(data, labels)
+        np.testing.assert_array_equal(np.isnan(made), np.isnan(data))
+        expected = x.copy()
+        for row, (w, own) in enumerate(zip(wanted, x, strict=True)):
+            for halvings in range(1 if projection is None else 8):
+                trial = nearest_valid(own + (w - own) / 2**halvings, own, eps, norm, scale, bounds)
+                trial = trial if projection is None else tenths(trial, own)
+                length = np.linalg.norm((trial - own) / scale, norm)
+                if length <= eps * (1 + 1e-9) and (trial >= bounds[0]).all() and (trial <= bounds[1]).all():
+                    expected[row] = trial
+                    break
+        np.testing.assert_allclose(np.nan_to_num(made), expected, atol=1e-9)
+    assert (expected != x).any(axis=1).mean() > 0.5
+
+
+BREAKS: dict[str, Callable[[np.ndarray, np.ndarray], Any]] = {
+    "not a number": lambda x, own: x.put(0, np.nan),
+    "infinite": lambda x, own: x.put(0, np.inf),
+    "below the bounds": lambda x, own: x.put(0, -2.6),
+    "above the bounds": lambda x, own: x.put(0, 8.1),
+    "a little beyond the budget": lambda x, own: x.put(0, own[0] + 0.44),
+    "immutable": lambda x, own: x.put(1, own[1] + 0.01),
+    "decreased": lambda x, own: x.put(2, own[2] - 0.01),
+    "a fraction": lambda x, own: x.put(4, own[4] + 0.1),
+    "two categories": lambda x, own: x.put([6, 7, 8], [1, 0, 1]),
+    "no category": lambda x, own: x.put([9, 10], [0, 0]),
+    "halves of categories": lambda x, own: x.put([6, 7, 8], [0.5, 0, 0.5]),
+    "the sum of categories": lambda x, own: x.put([6, 7, 8], [1, 1, -1]),
+}
+
+
+@pytest.mark.parametrize("broken_rule", BREAKS)
+@pytest.mark.parametrize("norm", [np.inf, 2])
+def test_a_row_whose_projection_breaks_a_rule_stays_and_others_move(norm: float, broken_rule: str) -> None:
+    model, data, labels = mixed(holes=False)
+    # a large budget where the rule is not of the budget
+    eps = 0.43 if broken_rule == "a little beyond the budget" else 20.0
+
+    def projection(X_adv: np.ndarray, X: np.ndarray) -> np.ndarray:
+        for row, own in zip(X_adv, X, strict=True):
+            if (own == data[7]).all():
+                BREAKS[broken_rule](row, own)
+        return X_adv
+
+    rules = MIXED_RULES.replaced(integer=MIXED_WHOLE, one_hot=MIXED_GROUPS, projection=projection)
+    generator = AdversarialGenerator(
+        FrozenEstimator(model), attack="fgsm", norm=norm, eps=eps, clip_values=(-2.5, 8.0), constraints=rules
+    )
+    data = np.clip(data, -2.5, 8.0)
+    moved = (generator.generate(data, labels) != data).any(axis=1)
+    assert np.flatnonzero(~moved).tolist() == [7]
+
+
 def test_one_hot_switches_where_that_is_the_best_that_the_budget_buys() -> None:
     rng = np.random.RandomState(0)
     group = np.eye(3)[rng.randint(3, size=60)]
@@ -163,6 +288,13 @@ def test_one_hot_switches_where_that_is_the_best_that_the_budget_buys() -> None:
             X_adv = generator.transform(data)
             assert (X_adv[:, 0] != data[:, 0]).all() == switched
             assert (X_adv[:, :3].sum(axis=1) == 1).all()
+
+
+def test_a_group_may_be_immutable_as_a_whole() -> None:
+    rules = FULL.replaced(immutable=GROUPS[0])
+    X_adv = AdversarialGenerator(FrozenEstimator(SOURCES["linear"]), eps=3.0, constraints=rules).transform(X)
+    assert broken(X, X_adv, rules) == []
+    assert (X_adv[list(GROUPS[1])] != X[list(GROUPS[1])]).any(axis=None)
 
 
 @pytest.mark.parametrize("norm", [np.inf, 2, 1])

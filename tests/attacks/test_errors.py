@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 import torch
 from art.attacks.evasion import FastGradientMethod, HopSkipJump
+from art.estimators.regression.blackbox import BlackBoxRegressor
 from scipy.sparse import csr_array
 from sklearn.cluster import KMeans
 from sklearn.exceptions import NotFittedError
@@ -19,7 +20,9 @@ from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.preprocessing import StandardScaler
 
-from skhalfway import AdversarialGenerator
+from skhalfway import AdversarialGenerator, TransferScorer
+from skhalfway.halfway import halfway_score
+from skhalfway.models import ModelWarning
 
 X = np.random.RandomState(0).uniform(size=(30, 4))
 Y = (X[:, 0] > 0.5).astype(int)
@@ -71,6 +74,17 @@ BAD_PARAMETERS = [
         Bad({name: value}, f"{name} must be an integer >= 1, got {value!r}")
         for name in ("max_iter", "max_queries", "n_restarts", "batch_size")
         for value in (0, -1, 1.5, "3", True, None)
+    ),
+    *(
+        Bad({"random_start": value}, f"random_start must be True or False, got {value!r}")
+        for value in ("yes", None, 1)
+    ),
+    *(
+        Bad(
+            {"device": device},
+            f"device={device!r} is none that this machine .* pass 'cpu'",
+        )
+        for device in ("nope", "meta", "cuda:77", 3.5)
     ),
     *(
         Bad({"norm": norm}, f"norm must be np.inf, 2 or 1, got {norm!r}")
@@ -225,7 +239,11 @@ def test_bad_calls(call: Call) -> None:
     "call", [c for c in CALLS if not c.labels and c.source == "linear"], ids=lambda c: c.id
 )
 def test_bad_data_after_fit(call: Call) -> None:
-    generator = AdversarialGenerator(LogisticRegression(), **call.params).fit(X, Y)
+    if call.params:  # wrong whatever the data
+        with pytest.raises(call.error, match=call.message):
+            AdversarialGenerator(LogisticRegression(), **call.params).fit(X, Y)
+        return
+    generator = AdversarialGenerator(LogisticRegression()).fit(X, Y)
     with pytest.raises(call.error, match=call.message):
         generator.transform(call.X)
 
@@ -238,6 +256,11 @@ SOURCE_ERRORS = [
         object(),
         TypeError,
         "a fitted classifier with predict and classes_, a torch module or .* is needed, got",
+    ),
+    (
+        BlackBoxRegressor(lambda x: x, (4,)),
+        TypeError,
+        "a classifier is needed, got ART's BlackBoxRegressor, which is none",
     ),
     (
         LogisticRegression,
@@ -262,6 +285,47 @@ def test_fit_needs_y(source: Any) -> None:
         AdversarialGenerator(source).fit(X)
 
 
+@pytest.mark.parametrize("samples", [X[:1], np.full((30, 4), 0.5)], ids=["one sample", "all the same"])
+@pytest.mark.parametrize("unit", ["std", "range"])
+def test_no_spread_is_no_budget(samples: Any, unit: str) -> None:
+    generator = AdversarialGenerator(LogisticRegression(), eps_unit=unit)
+    with pytest.raises(ValueError, match="spread of the features, which is 0 .* pass eps_unit='input'"):
+        generator.fit(samples, Y[: len(samples)])
+
+
+class Colours(torch.nn.Module):
+    """Takes (n, channels, height, width)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = torch.nn.Conv2d(3, 2, 4)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.layer(x).mean(dim=(2, 3))
+
+
+def test_images_with_their_channels_last() -> None:
+    images = np.random.RandomState(0).uniform(size=(5, 8, 8, 3))
+    message = r"X of shape \(5, 8, 8, 3\) looks like .* pass X.transpose\(0, 3, 1, 2\)"
+    with pytest.raises(ValueError, match=message):
+        AdversarialGenerator(Colours()).generate(images)
+    with pytest.raises(ValueError, match=message):
+        TransferScorer().fit({"a": Colours(), "b": Colours()}).transfer(images)
+    with pytest.raises(ValueError, match=message):
+        halfway_score(Colours(), images, np.arange(5) % 2)
+    assert AdversarialGenerator(Colours(), max_iter=1).generate(images.transpose(0, 3, 1, 2)).shape[1] == 3
+
+
+def test_a_source_that_raises_is_named() -> None:
+    class Broken(Ruler):
+        def predict(self, X: Any) -> Any:
+            raise KeyError("no luck")
+
+    with pytest.raises(RuntimeError, match="model 'Broken' raised KeyError: 'no luck'") as caught:
+        AdversarialGenerator(Broken()).generate(X)
+    assert isinstance(caught.value.__cause__, KeyError)
+
+
 def test_one_class_cannot_be_fooled() -> None:
     with pytest.raises(ValueError, match=r"knows one class, \[5\]; there must be at least 2"):
         AdversarialGenerator(KNeighborsClassifier()).fit(X, np.full(30, 5))
@@ -272,5 +336,5 @@ def test_overflowing_gradients_are_reported() -> None:
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             return torch.stack([x.sum(dim=1), -(x.sum(dim=1) * 1e4).exp()], dim=1)
 
-    with pytest.raises(ValueError, match="Steep has gradients that are not finite"):
+    with pytest.warns(ModelWarning, match="Steep has a gradient of exactly 0, nan or infinite on 30 of 30"):
         AdversarialGenerator(Steep(), norm=2).generate(X, np.zeros(30, dtype=int))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 import numpy as np
 import pytest
 import torch
@@ -9,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import brentq, linprog
 
+from skhalfway._vectors import lengths as lengths_of
 from skhalfway.attacks._norms import BALLS, keep_budget, lengths, random_in_ball, random_signs
 
 NORMS = [np.inf, 2, 1]
@@ -188,3 +191,62 @@ def test_keep_budget_holds_as_a_user_checks_it(
         # what was within the budget stays, but for rounding
         slack = FLOATS[dtype] * (eps * unit + np.abs(X).max())
         assert (np.abs(X_adv.astype(float) - wanted) <= slack).all()
+
+
+def magnitudes(rng: np.random.RandomState, size: int, span: float, around: float) -> np.ndarray:
+    """Numbers of either sign, and 0, whose powers of ten are spread over ``span`` around another."""
+    power = np.clip(around + span * rng.uniform(-1, 1, size=size), -323, 307)
+    return rng.choice([-1.0, 0.0, 1.0], size=size, p=[0.4, 0.2, 0.4]) * 10**power
+
+
+@settings(max_examples=500, deadline=None, derandomize=True)
+@given(
+    dtype=st.sampled_from(list(FLOATS)),
+    norm=st.sampled_from(NORMS),
+    eps=st.sampled_from([5e-324, 1e-310, np.finfo(float).tiny, 1e-40, 1e-7, 1.0, 7e4, 1e39, 1e155, 1.7e308]),
+    data=st.tuples(st.floats(-300, 300), st.sampled_from([0.0, 3.0, 300.0])),
+    change=st.tuples(st.floats(-300, 300), st.sampled_from([0.0, 300.0])),
+    units=st.one_of(st.none(), st.tuples(st.floats(-300, 300), st.sampled_from([1.0, 300.0]))),
+    clip=st.sampled_from(["no", "low", "both"]),
+    seed=st.integers(0, 2**16),
+    nothing=st.booleans(),
+)
+def test_keep_budget_at_the_limits_of_floats(
+    dtype: type,
+    norm: float,
+    eps: float,
+    data: tuple[float, float],
+    change: tuple[float, float],
+    units: tuple[float, float] | None,
+    clip: str,
+    seed: int,
+    nothing: bool,
+) -> None:
+    rng, limits, shape = np.random.RandomState(seed), np.finfo(dtype), (3, 5)
+    X = magnitudes(rng, 15, data[1], data[0]).clip(float(limits.min), float(limits.max))
+    X = X.astype(dtype).reshape(shape) * dtype(not nothing)
+    with np.errstate(over="ignore"):
+        X_adv = X.astype(float) + magnitudes(rng, 15, change[1], change[0]).reshape(shape)
+    unit = None if units is None else np.abs(magnitudes(rng, 5, units[1], units[0]))
+    if unit is not None:
+        unit[unit == 0] = 1.0
+    high = np.inf if clip != "both" else X.astype(float) + rng.uniform(0, 1)
+    bounds = None if clip == "no" else (X.astype(float).min(axis=0), np.asarray(high))
+    kept = keep_budget(X, X_adv, eps, norm, bounds, unit)
+    assert kept.dtype == dtype
+    assert np.isfinite(kept).all()
+    if bounds is not None:
+        assert ((kept >= bounds[0]) & (kept <= bounds[1])).all()
+    worth = [Fraction(1)] * 5 if unit is None else [Fraction(u) for u in unit.tolist()]
+    for old, new in zip(X.tolist(), kept.tolist(), strict=True):
+        shares = [abs(Fraction(b) - Fraction(a)) / u for a, b, u in zip(old, new, worth, strict=True)]
+        # in exact arithmetic
+        power, budget = 1 if norm == np.inf else int(norm), Fraction(eps)
+        assert (max(shares) if norm == np.inf else sum(s**power for s in shares)) <= budget**power
+    if nothing and clip == "no" and dtype == np.float64:
+        # beside 0, where no digits are lost, all of the budget is used
+        with np.errstate(over="ignore"):
+            reach = np.minimum(eps * (1.0 if unit is None else unit), limits.max / 4) * np.ones(5)
+            far = reach > 1e-300
+            wanted, used = (lengths_of(x[:, far] / reach[far], norm) for x in (X_adv, kept))
+        assert (used >= 0.99 * np.minimum(wanted, 1)).all() or not far.all()

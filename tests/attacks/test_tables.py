@@ -20,7 +20,7 @@ from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
 from skhalfway import AdversarialGenerator, Constraints, TransferScorer
 from skhalfway._inputs import Frame, category_codes
 from skhalfway.attacks._parameters import KINDS
-from skhalfway.models import as_model
+from skhalfway.models import ModelWarning, as_model
 
 NUMBERS = ["income", "debt", "age"]
 
@@ -75,7 +75,8 @@ def same_but_numbers(made: pd.DataFrame) -> None:
 @pytest.mark.parametrize("name", MODELS)
 def test_transfer_over_a_frame_with_categories(name: str) -> None:
     generator = AdversarialGenerator(eps=0.6, eps_unit="std", attack="pgd")
-    matrix = TransferScorer(generator, random_state=0).fit(MODELS).transfer(X, Y)
+    with pytest.warns(ModelWarning, match="model 'neighbours': .* or the attack too weak"):
+        matrix = TransferScorer(generator, random_state=0).fit(MODELS).transfer(X, Y)
     place = matrix.names.index(name)
     # of all models: each is a fooled source and a fooled target, by more than noise
     assert matrix.source_success[place] > 0.25
@@ -179,6 +180,31 @@ def test_missing_values_stay_missing_and_the_rest_is_attacked() -> None:
             assert model.score(made, Y) < model.score(holes, Y)
     matrix = TransferScorer(AdversarialGenerator(eps=0.8), random_state=0).fit(models).transfer(holes, Y)
     assert (matrix.rates > 0.05).all()
+
+
+@pytest.mark.parametrize(
+    ("attack", "norm"), [("pgd", np.inf), ("pgd", 2), ("pgd", 1), ("hopskipjump", np.inf), ("hopskipjump", 2)]
+)
+def test_a_projection_beside_categories_and_missing_values_leaves_the_attack_its_strength(
+    attack: str, norm: float
+) -> None:
+    holes = X.copy()
+    holes.loc[::3, "debt"] = np.nan
+    model = make_pipeline(columns(OneHotEncoder()), SimpleImputer(), LogisticRegression()).fit(holes, Y)
+    rows = holes[::4]
+    generator = AdversarialGenerator(
+        FrozenEstimator(model), attack=attack, eps=1.0, norm=norm, max_queries=80, random_state=0
+    ).set_params(constraints=Constraints(immutable="age"))
+    own = model.predict(rows)
+    plain = (model.predict(generator.generate(rows, own)) != own).mean()
+    # towards the sample, so that the whole change fits
+    generator.set_params(constraints__projection=lambda X_adv, X: X + np.trunc((X_adv - X) * 1000) / 1000)
+    made = generator.generate(rows, own)
+    pd.testing.assert_frame_equal(made[CATEGORIES], rows[CATEGORIES])
+    steps = (made[NUMBERS] - rows[NUMBERS]).fillna(0.0) * 1000
+    np.testing.assert_allclose(steps, steps.round(), atol=1e-6)
+    assert (model.predict(made) != own).mean() > plain - 0.1
+    assert (steps != 0).any(axis=1).mean() > 0.5
 
 
 def test_missing_values_are_the_sources_to_refuse() -> None:

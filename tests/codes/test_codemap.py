@@ -281,7 +281,7 @@ def test_more_errors(digits, code_maps) -> None:
     code_map = code_maps("mlp")
     with pytest.raises(ValueError, match="one only"):
         code_map.homogeneity(digits.X_test, np.zeros(600))
-    with pytest.raises(ValueError, match="inconsistent numbers of samples"):
+    with pytest.raises(ValueError, match="one label per sample"):
         code_map.homogeneity(digits.X_test, digits.y_test[1:])
     with pytest.raises(ValueError, match="n_bootstrap must be an integer >= 2"):
         code_map.homogeneity(digits.X_test, digits.y_test, n_bootstrap=1)

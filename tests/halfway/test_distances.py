@@ -10,7 +10,7 @@ import pytest
 import torch
 from sklearn.datasets import load_iris
 from sklearn.dummy import DummyClassifier
-from sklearn.exceptions import NotFittedError
+from sklearn.exceptions import NotFittedError, UndefinedMetricWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import pairwise_distances
 from sklearn.neighbors import KNeighborsClassifier
@@ -267,10 +267,12 @@ def test_unmet_boundaries():
 
 def test_no_sample_that_both_classify_right(lr):
     wrong = DummyClassifier(strategy="constant", constant=0).fit(X, Y)
-    result = inter_boundary_distance(lr, wrong, X[50:], Y[50:], max_distance=3)
+    with pytest.warns(UndefinedMetricWarning, match="is nan: source and target classify no sample right"):
+        result = inter_boundary_distance(lr, wrong, X[50:], Y[50:], max_distance=3)
     assert len(result) == 0 and np.isnan(result.medians).all() and "0 samples" in repr(result)
     # one that never changes its answer has no boundary to meet
-    constant = inter_boundary_distance(wrong, wrong, X, Y, max_distance=3)
+    with pytest.warns(UndefinedMetricWarning, match="neither boundary is met within max_distance=3"):
+        constant = inter_boundary_distance(wrong, wrong, X, Y, max_distance=3)
     assert len(constant) == 50 and np.isinf(constant.source).all()
     assert np.isnan(constant.medians.inter_boundary) and constant.medians.source == np.inf
 

@@ -70,6 +70,55 @@ def test_intervals_are_those_of_scipys_bootstrap():
     np.testing.assert_array_equal(again.low, low)
 
 
+def replicates(m, of):
+    """What a figure would be with each of the 1,000 draws, pair by pair."""
+    n_models, n_pairs = m.crossings.shape
+    draws = np.random.RandomState(0).multinomial(n_pairs, np.full(n_pairs, 1 / n_pairs), 1000)
+    found = np.full((1000, n_models, n_models), np.nan)
+    for (i, j), _ in np.ndenumerate(np.eye(n_models)):
+        both = m.counted[i] & m.counted[j]
+        weights = draws[:, both]
+        if of == "deviation":
+            values = np.abs(m.crossings[i, both] - 0.5)
+        else:
+            values = np.abs(m.crossings[i, both] - m.crossings[j, both]) * m.lengths[both]
+        known = weights.sum(axis=1) > 0
+        found[known, i, j] = weights[known] @ values / weights[known].sum(axis=1)
+    return np.diagonal(found, axis1=1, axis2=2) if of == "deviation" else found
+
+
+@pytest.mark.parametrize("of", ["deviation", "boundary_distance"])
+@pytest.mark.parametrize("counted", [0.4, 0.8])
+def test_intervals_are_percentiles_of_a_thousand_draws(of, counted):
+    m = measurement(n_pairs=120, counted=counted)
+    for level in (0.5, 0.95):
+        tails = [(1 - level) / 2, (1 + level) / 2]
+        np.testing.assert_allclose(
+            m.confidence_interval(level, of=of), np.nanquantile(replicates(m, of), tails, axis=0)
+        )
+    np.testing.assert_array_equal(m.confidence_interval(of=of), m.confidence_interval(0.95, of=of))
+
+
+@pytest.mark.parametrize("n", [0, 1, 2, 3, 9, 10])
+def test_agreement_needs_three_pairs_that_count(n):
+    """Two points are always on a line, so the figure says nothing; an interval needs ten."""
+    rng = np.random.RandomState(n)
+    counted = np.arange(12) < np.array([[12], [n]])
+    m = HalfwayMeasurement(["a", "b"], np.arange(24).reshape(12, 2), rng.rand(12), rng.rand(2, 12), counted)
+    for of in ("deviation", "boundary_distance"):
+        assert np.isfinite(getattr(m, of)).all() == (n > 0)
+        assert np.isfinite(m.confidence_interval(of=of)).all() == (n >= 10)
+    np.testing.assert_array_equal(np.isfinite(m.agreement), [[True, n > 2], [n > 2, n > 2]])
+    known = [[True, n >= 10], [n >= 10, n >= 10]]
+    np.testing.assert_array_equal(np.isfinite(m.confidence_interval(of="agreement")), [known] * 2)
+    assert np.isfinite(m.mean_agreement) == (n > 2)
+    assert np.isfinite(m.confidence_interval(of="mean_agreement")).all() == (n >= 10)
+    assert np.isfinite(m._medians()).tolist() == [True, n > 0]
+    assert len(m.to_frame()) == 2
+    assert len(m.to_frame(of="pairs")) == 1
+    assert f"{n}" == repr(m).split()[-1]
+
+
 def test_what_is_not_known_is_nan():
     halves, none = np.full(5, 0.5), np.zeros(5, dtype=bool)
     positions = np.array([np.linspace(0.1, 0.9, 5), halves, np.linspace(0.2, 0.8, 5)])
@@ -78,10 +127,36 @@ def test_what_is_not_known_is_nan():
     assert np.isfinite(m.deviation).tolist() == [True, True, False] and m.deviation[1] == 0
     assert np.isnan(m.agreement[0, 1]) and np.isnan(m.agreement[0, 2]) and np.isnan(m.mean_agreement)
     assert m.agreement[0, 0] == 1 and np.isfinite(m.boundary_distance[0, 1])
-    for of in ("deviation", "agreement", "boundary_distance", "mean_agreement"):
-        low, _ = m.confidence_interval(of=of)
-        np.testing.assert_array_equal(np.isnan(low), np.isnan(getattr(m, of)))
-    assert "mean agreement nan" in repr(m)
+    assert "mean agreement nan\n" in repr(m)
+
+
+@pytest.mark.parametrize("n", [0, 1, 2, 3, 9, 10])
+@pytest.mark.parametrize("n_pairs", [10, 60])
+def test_edges_of_how_many_pairs_count(n: int, n_pairs: int) -> None:
+    """Whatever the draws, the intervals of few pairs are not there, nor is agreement below 3."""
+    rng = np.random.RandomState(n)
+    counted = np.zeros((3, n_pairs), dtype=bool)
+    counted[0], counted[1:, :n] = True, True
+    m = HalfwayMeasurement(
+        "abc", np.zeros((n_pairs, 2), dtype=int), np.ones(n_pairs), rng.uniform(size=(3, n_pairs)), counted
+    )
+    few = np.array([[False, True, True]] + [[True] * 3] * 2)
+    assert np.isfinite(m.deviation).tolist() == [True, n > 0, n > 0]
+    np.testing.assert_array_equal(np.isfinite(m.boundary_distance), ~few | (n > 0))
+    np.testing.assert_array_equal(np.isfinite(m.agreement), ~few | (n > 2))
+    assert np.isfinite(m.mean_agreement) == (n > 2)
+    for of, expected in (
+        ("deviation", few[0]),
+        ("agreement", few),
+        ("boundary_distance", few),
+        ("mean_agreement", True),
+    ):
+        for end in m.confidence_interval(of=of):
+            np.testing.assert_array_equal(np.isnan(end), expected & (n < 10))
+    low, high = m.confidence_interval(of="agreement")
+    assert n < 10 or (low[0, 1] < m.agreement[0, 1] < high[0, 1])
+    assert len(m.to_frame(of="pairs")) == 3
+    assert repr(m).count("[") == (2 if n < 10 else 5)
 
 
 def test_frames_and_text():
@@ -100,12 +175,45 @@ def test_frames_and_text():
     assert len(lines) == 6 and lines[2].startswith("m0")
 
 
+def test_text_is_aligned_and_frames_are_whole():
+    positions = [[0.4, 0.5, 0.6, 0.7], [0.3, 0.5, 0.9, np.nan], [0.5, 0.5, 0.5, 0.6]]
+    counted = np.array([[1, 1, 1, 1], [1, 1, 1, 0], [0, 0, 0, 0]], dtype=bool)
+    names = ["a", "a longer name", "b"]
+    m = HalfwayMeasurement(names, np.arange(8).reshape(4, 2), [1.0, 2.0, 1.0, 4.0], positions, counted)
+    assert repr(m).splitlines() == [
+        "HalfwayMeasurement: 3 models, 4 pairs, mean agreement 1.000",
+        "model          deviation [95 %]  median crossing  pairs that count",
+        "a              0.100             .55              4",
+        "a longer name  0.200             .50              3",
+        "b              nan                -               0",
+    ]
+    models, pairs = m.to_frame(), m.to_frame(of="pairs")
+    assert (models.index.name, [*pairs.index.names]) == ("model", ["model", "other"])
+    assert [*models.index] == names
+    assert [*pairs.index] == [("a", "a longer name"), ("a", "b"), ("a longer name", "b")]
+    low, high = m.confidence_interval()
+    expected = {"counted": [4, 3, 0], "median_crossing": [0.55, 0.5, np.nan], "deviation": m.deviation}
+    for name, column in (expected | {"low": low, "high": high}).items():
+        np.testing.assert_allclose(models.pop(name), column)
+    assert models.shape[1] == 0
+    upper = np.triu_indices(3, 1)
+    assert pairs.pop("counted").tolist() == [3, 0, 0]
+    for name in ("agreement", "boundary_distance"):
+        low, high = m.confidence_interval(of=name)
+        np.testing.assert_array_equal(pairs.pop(name), getattr(m, name)[upper])
+        np.testing.assert_array_equal(pairs.pop(f"{name}_low"), low[upper])
+        np.testing.assert_array_equal(pairs.pop(f"{name}_high"), high[upper])
+    assert pairs.shape[1] == 0
+
+
 def test_it_is_immutable_and_pickles():
     m = measurement()
+    assert m.names == ("m0", "m1", "m2", "m3")
     with pytest.raises(AttributeError):
         m.names = ()
-    with pytest.raises(ValueError, match="read-only"):
-        m.crossings[0, 0] = 0
+    for name in ("pairs", "lengths", "crossings", "counted"):
+        with pytest.raises(ValueError, match="read-only"):
+            getattr(m, name)[0] = 0
     assert repr(pickle.loads(pickle.dumps(m))) == repr(m)
 
 
@@ -113,6 +221,8 @@ def test_it_is_immutable_and_pickles():
     ("change", "message"),
     [
         ({"names": ("a", "b")}, r"crossings must have shape \(2, 60\)"),
+        ({"counted": np.ones((4, 59), bool)}, r"counted must have shape \(4, 60\)"),
+        ({"pairs": np.ones((60, 3), int)}, r"pairs must have shape \(60, 2\)"),
         ({"lengths": np.ones(3)}, r"lengths must have shape \(60,\).*got \(3,\)"),
         ({"crossings": np.full((4, 60), np.nan)}, "never changes its answer"),
     ],

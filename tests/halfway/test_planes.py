@@ -324,7 +324,7 @@ def test_what_both_refuse(models, change, error, message):
     [
         ({"n_planes": 0}, "n_planes must be an integer >= 1, got 0"),
         ({"y": Y > 0}, r"y holds 2 classes, \[False, True\], and triplets are of 3; leave y out"),
-        ({"y": Y[1:]}, "inconsistent numbers of samples"),
+        ({"y": Y[1:]}, "one label per sample"),
         ({"X": np.outer(np.arange(150), np.ones(4))}, "only 0 are not on a line"),
     ],
 )

@@ -91,8 +91,21 @@ def test_no_crossing_counts_as_infinitely_far_and_no_weight_as_no_segment() -> N
     np.testing.assert_allclose(crossing_normals(u, r, weights=weights), few, atol=1e-12)
 
 
-def test_samples_are_taken_some_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    u, r = segments(5, 12)
-    at_once = crossing_normals(u, r)
-    monkeypatch.setattr(skhalfway._blocks, "_MAX_VALUES", 2 * (5 * 12 + 25))
-    np.testing.assert_array_equal(crossing_normals(u, r), at_once)
+@pytest.mark.parametrize(("n_segments", "n_features"), SIZES)
+def test_samples_are_taken_some_at_a_time(
+    n_segments: int, n_features: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    u, r = segments(n_segments, n_features)
+    at_once, solve, sizes = crossing_normals(u, r), np.linalg.solve, []
+    monkeypatch.setattr(np.linalg, "solve", lambda a, b: (sizes.append(len(a)), solve(a, b))[1])
+    smaller = min(n_segments, n_features)
+    for n_values, expected in ((2 * (n_segments * n_features + smaller**2), [2, 2, 2, 1]), (1, [1] * 7)):
+        sizes.clear()
+        monkeypatch.setattr(skhalfway._blocks, "_MAX_VALUES", n_values)
+        np.testing.assert_allclose(crossing_normals(u, r), at_once, rtol=1e-12)
+        assert sizes == expected
+
+
+def test_the_penalty_is_a_thousandth() -> None:
+    u, r = segments(9, 4)
+    np.testing.assert_array_equal(crossing_normals(u, r), crossing_normals(u, r, alpha=1e-3))

@@ -24,6 +24,7 @@ from torch import nn
 
 from skhalfway import HalfwayScorer
 from skhalfway.halfway import crossings, sample_pairs
+from skhalfway.models import ModelWarning
 
 CV = StratifiedKFold(3)
 
@@ -129,12 +130,16 @@ def test_a_model_that_never_changes_its_answer(iris, iris_models):
     X, y = iris
     models = {"lr": iris_models["lr"], "constant": DummyClassifier().fit(X, y)}
     fitted = HalfwayScorer(n_pairs=50, random_state=0).fit(models)
-    with pytest.warns(UndefinedMetricWarning, match="'constant' classifies both samples of no pair right"):
+    with (
+        pytest.warns(ModelWarning, match="'constant': it answers 0 to all 150 samples"),
+        pytest.warns(UndefinedMetricWarning, match="'constant' classifies both samples of no pair right"),
+    ):
         m = fitted.measure(X, y)
     assert np.isnan(m.deviation[1]) and m.deviation[0] > 0 and np.isnan(m.agreement[0, 1])
     with (
         pytest.warns(UndefinedMetricWarning, match="no two models have crossings to compare"),
         pytest.warns(UndefinedMetricWarning, match="'constant'"),
+        pytest.warns(ModelWarning, match="'constant'"),
     ):
         assert np.isnan(fitted.score(X, y))
 

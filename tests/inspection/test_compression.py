@@ -307,7 +307,7 @@ def test_labels_are_of_any_kind(digits: Any) -> None:
             r"X_test have shape \(3,\), those of X have",
         ),
         (mlp(), {"y_test": np.full(4, 11)}, ValueError, "y_test holds labels that are not among"),
-        (mlp(), {"y": np.zeros(3)}, ValueError, "inconsistent numbers of samples"),
+        (mlp(), {"y": np.zeros(3)}, ValueError, "one label per sample"),
         (skorch_net(), {"y": np.arange(1, 5)}, ValueError, "needs the labels 0, 1, ..., got"),
     ],
 )

@@ -259,7 +259,7 @@ GOOD = np.random.RandomState(0).rand(20, 4), np.arange(20) % 2
         (MLPClassifier(), GOOD, {"positions": [1, 0]}, ValueError, "must ascend and hold 0 and 1"),
         (MLPClassifier(), GOOD, {"n_repeats": 0}, ValueError, "n_repeats must be an integer >= 1, got 0"),
         (MLPClassifier(), GOOD, {"X_test": GOOD[0]}, ValueError, "X_test and y_test belong together"),
-        (MLPClassifier(), (GOOD[0] * np.nan, GOOD[1]), {}, ValueError, "X holds values that are nan"),
+        (MLPClassifier(), (GOOD[0] * np.nan, GOOD[1]), {}, ValueError, "Input X contains NaN"),
         (MLPClassifier(), (GOOD[0], GOOD[1] * 0), {}, ValueError, "at least 2 classes"),
     ],
 )

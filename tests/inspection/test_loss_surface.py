@@ -192,7 +192,7 @@ X2, Y2 = np.random.RandomState(0).rand(20, 64), np.arange(20) % 2
         (dense(), X2, Y2, {"span": 0}, ValueError, "span must be a finite number > 0, got 0"),
         (dense(), X2, Y2 + 9, {}, ValueError, r"labels that are not among the classes .*\[10\]"),
         (dense(), X2, Y2[:5], {}, ValueError, "one label per sample"),
-        (dense(), X2 * np.nan, Y2, {}, ValueError, "X holds values that are nan"),
+        (dense(), X2 * np.nan, Y2, {}, ValueError, "Input X contains NaN"),
         (nn.PReLU(), X2[:, :2], Y2, {}, ValueError, "no weights of more than one axis"),
     ],
 )

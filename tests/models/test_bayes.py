@@ -3,10 +3,12 @@
 import numpy as np
 import pytest
 import torch
+from scipy.special import expit
 from sklearn.discriminant_analysis import QuadraticDiscriminantAnalysis
 from sklearn.naive_bayes import BernoulliNB, ComplementNB, GaussianNB, MultinomialNB
 
 from skhalfway.models import as_model
+from skhalfway.models._bayes import SoftStep
 
 QDA = QuadraticDiscriminantAnalysis
 CLASSIFIERS = {
@@ -75,6 +77,15 @@ def test_bernoullis_step_is_soft(threshold, load, agreement, check_gradient):
     (gradient,) = torch.autograd.grad(model.logits(x)[0, 0], x)
     step = classifier.feature_log_prob_ - np.log1p(-np.exp(classifier.feature_log_prob_))
     np.testing.assert_array_equal(gradient[0].sign(), np.sign(step[0]))
+
+
+@pytest.mark.parametrize("threshold", [0.0, 0.5])
+def test_the_soft_step(threshold):
+    """A sigmoid six widths of a thousandth above, and a millionth of a slower step."""
+    x = threshold + np.array([-1e3, -1.0, -1e-3, 0.0, 1e-3, 6e-3, 1e-2, 1.0, 1e3])
+    beyond = (x - threshold) / 1e-3 - 6
+    expected = expit(beyond) + 1e-6 * beyond / (1 + np.abs(beyond))
+    np.testing.assert_allclose(SoftStep(threshold)(torch.from_numpy(x)), expected, rtol=1e-9, atol=1e-15)
 
 
 def test_bernoulli_tends_to_its_own_probabilities(load):

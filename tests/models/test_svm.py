@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from scipy.sparse import csr_matrix
+from scipy.special import log_expit
 from sklearn.datasets import load_digits
 from sklearn.svm import SVC, NuSVC
 
@@ -56,6 +57,17 @@ def test_largest_logit_is_the_winner_of_the_votes(name, logits):
     machine = MACHINES[name].__class__(**MACHINES[name].get_params()).fit(X[::2], y[::2])
     agreement = np.mean(logits(as_model(machine), X).argmax(axis=1) == machine.predict(X))
     assert agreement >= 0.99
+
+
+@each_machine
+def test_a_class_scores_the_log_probabilities_that_it_wins_its_pairs(name, load, fit, logits):
+    X, _ = load("iris")
+    machine = fit(MACHINES[name], "iris")
+    expected = np.zeros((len(X), 3))
+    for (i, j), decision in zip(((0, 1), (0, 2), (1, 2)), machine.decision_function(X).T, strict=True):
+        expected[:, i] += log_expit(8 * decision)
+        expected[:, j] += log_expit(-8 * decision)
+    np.testing.assert_allclose(logits(as_model(machine), X), expected, atol=1e-4)
 
 
 @pytest.mark.skipif("probability" not in SVC().get_params(), reason="this scikit-learn has no such parameter")

@@ -152,7 +152,7 @@ def test_three_classes() -> None:
 
 def test_categories() -> None:
     X = pd.DataFrame({"size": [1.0, 2.0], "colour": ["red", "blue"]})
-    with pytest.raises(ValueError, match="columns of categories: .'colour'."):
+    with pytest.raises(ValueError, match="columns of categories, .'colour'."):
         GeometryGenerator().fit(X, [0, 1])
 
 

@@ -68,6 +68,35 @@ def test_standard_error_of_the_mean_is_that_of_fresh_samples():
     assert np.mean(errors) == pytest.approx(np.std(means), rel=0.12)
 
 
+@pytest.mark.parametrize(
+    ("n", "n_samples", "condition"), [(2, 12, "all"), (3, 20, "all"), (4, 90, "both_correct")]
+)
+def test_standard_error_is_the_length_of_the_samples_influence(n, n_samples, condition):
+    """Sample by sample: what the mean rate over ordered pairs gains per weight of that sample."""
+    rng = np.random.RandomState(n)
+    clean, control = rng.randint(2, size=(2, n, n_samples))
+    labels, adversarial = np.zeros((n, n_samples), int), rng.randint(2, size=(n, n, n_samples))
+    adversarial[0, 0] = 1  # the diagonal is far from the rest
+    matrix = count(tuple("abcd"[:n]), labels, clean, control, adversarial, condition)
+    each = [
+        slow_count(labels[:, [k]], clean[:, [k]], control[:, [k]], adversarial[..., [k]], condition)
+        for k in range(n_samples)
+    ]
+    pairs = [(i, j) for i in range(n) for j in range(n) if i != j and matrix.eligible[i, j]]
+    influence = [
+        np.mean([(c["fooled"][p] - matrix.rates[p] * c["eligible"][p]) / matrix.eligible[p] for p in pairs])
+        for c in each
+    ]
+    np.testing.assert_allclose(matrix.standard_error, np.linalg.norm(influence), atol=1e-15)
+
+
+def test_no_pair_has_no_standard_error():
+    nothing = np.zeros((2, 3), int)
+    matrix = count(("a", "b"), nothing, nothing + 1, nothing, np.zeros((2, 2, 3), int), "both_correct")
+    assert not matrix.eligible.any()
+    assert np.isnan(matrix.standard_error)
+
+
 class Sign(ClassifierMixin, BaseEstimator):
     """Class 1 right of a threshold on the first feature."""
 

@@ -23,6 +23,7 @@ from skhalfway import (
     TransferScorer,
 )
 from skhalfway.attacks._problem import Outcome
+from skhalfway.models import ModelWarning
 from skhalfway.transfer import _measure
 
 EPS = (0.1, 0.4, 1.2)
@@ -150,7 +151,8 @@ def test_source_success_never_falls(iris, pair, monkeypatch):
         return Outcome(region.X if region.eps > 1 else region.X[::-1].copy())
 
     monkeypatch.setattr(AdversarialGenerator, "_attack", forgetful)
-    curve = TransferScorer().fit(pair).transfer_curve(X, y, eps=EPS)
+    with pytest.warns(ModelWarning, match="or the attack too weak"):
+        curve = TransferScorer().fit(pair).transfer_curve(X, y, eps=EPS)
     fooled = np.array([matrix.source_fooled for matrix in curve.matrices])
     assert (fooled[2] > 0).all() and (fooled[3] == 0).all()
     np.testing.assert_array_equal(curve.source_fallen, [fooled[0], fooled[1], fooled[2], fooled[2]])
@@ -169,6 +171,9 @@ def curve_of(n=3, rates=(0, 0.2, 0.7), **given):
     matrices = [matrix_of(n, rate, noise=rate / 2) for rate in rates]
     fallen = np.array([matrix.source_fooled for matrix in matrices])
     return TransferCurve(np.arange(len(rates)) / 4, tuple(matrices), fallen, **given)
+
+
+OTHER_CONDITION = replace(matrix_of(3, 0), condition="all")
 
 
 def test_reads_what_the_matrices_say():
@@ -194,8 +199,37 @@ def test_reads_what_the_matrices_say():
     assert "3 models, Linf budgets in input units" in repr(curve) and ".70 [.66 .74]" in repr(curve)
     with pytest.raises(FrozenInstanceError):
         curve.eps = 1
-    with pytest.raises(ValueError, match="read-only"):
-        curve.eps[0] = 1
+    for array in (curve.eps, curve.source_fallen):
+        with pytest.raises(ValueError, match="read-only"):
+            array[0] = 1
+
+
+def test_text_is_aligned():
+    curve = curve_of(rates=(0, 0.2, 0.7), norm=2, eps_unit="std")
+    assert repr(replace(curve, eps=[0, 0.125, 12345.678])).splitlines() == [
+        "TransferCurve: 3 models, L2 budgets in standard deviations of each feature",
+        "     eps  mean transfer rate  noise  source success",
+        "       0  .00 [.00 .04]         .00             .00",
+        "   0.125  .20 [.16 .24]         .10             .20",
+        "1.235e+04  .70 [.66 .74]         .35             .70",
+    ]
+    columns = ["mean_rate", "standard_error", "low", "high", "noise", "source_success"]
+    assert [*curve.to_frame(per="budget")] == columns
+    low, high = curve.confidence_interval(of="mean_rate")
+    expected = [curve.mean_rates, [0.02] * 3, low, high, [0, 0.1, 0.35], [0, 0.2, 0.7]]
+    np.testing.assert_allclose(curve.to_frame(per="budget"), np.transpose(expected))
+
+
+def test_means_are_over_what_is_known():
+    """A pair without eligible samples is left out of every mean; one sample is enough for a rate."""
+    whole, part = np.array([[1, 1, 0], [4, 4, 4], [2, 2, 2]]), np.array([[1, 1, 0], [1, 1, 2], [0, 1, 1]])
+    matrix = TransferMatrix(tuple("abc"), whole, part, part, part // 2, [1, 0, 2], [1, 0, 1])
+    curve = TransferCurve([0.5], [matrix], [[1, 0, 1]])
+    np.testing.assert_allclose(curve.mean_rates, [np.mean([1, 1 / 4, 2 / 4, 0, 1 / 2])])
+    np.testing.assert_allclose(curve.target_rates, [[np.mean([1 / 4, 0]), np.mean([1, 1 / 2]), 2 / 4]])
+    np.testing.assert_allclose(curve.mean_noise, [np.mean([0, 0, 1 / 4, 0, 0])])
+    np.testing.assert_array_equal(curve.source_success, [[1, np.nan, 0.5]])
+    np.testing.assert_allclose(curve.mean_source_success, [0.75])
 
 
 def test_nothing_eligible_is_unknown():
@@ -243,6 +277,12 @@ def test_an_instance_keeps_its_eps(iris, pair, linear_module):
     [
         ({"eps": [0, 1]}, "one budget for each of 3 matrices"),
         ({"eps": [0, 2, 1]}, "increasing finite numbers >= 0"),
+        ({"eps": [0, 1, 1]}, "increasing finite numbers >= 0"),
+        ({"eps": [-0.5, 1, 2]}, "increasing finite numbers >= 0"),
+        ({"eps": [0, 1, np.inf]}, "increasing finite numbers >= 0"),
+        ({"eps": [], "matrices": ()}, "one budget for each of 0 matrices"),
+        ({"matrices": (matrix_of(3, 0), matrix_of(3, 0), OTHER_CONDITION)}, "under the same condition"),
+        ({"source_fallen": np.zeros((3, 2), int)}, r"never fall, of shape \(3, 3\)"),
         ({"source_fallen": np.array([[2] * 3, [1] * 3, [1] * 3])}, "counts that never fall"),
         ({"matrices": (matrix_of(3, 0), matrix_of(3, 0), matrix_of(2, 0))}, "of the same models"),
         ({"eps_unit": "cm"}, "eps_unit must be one of"),

@@ -6,11 +6,13 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 import torch
+from art.attacks.evasion import FastGradientMethod
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.cluster import KMeans
 from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.svm import SVC
+from sklearn.tree import DecisionTreeClassifier
 
 from skhalfway import AdversarialGenerator, TransferMatrixDisplay, TransferScorer
 
@@ -86,7 +88,17 @@ def test_estimators(estimators, error, message):
 
 SETTINGS = [
     ({"condition": "some"}, ValueError, "condition must be one of .* got 'some'"),
-    ({"verbose": "yes"}, ValueError, "verbose must be an integer, got 'yes'"),
+    *(
+        ({"n_jobs": n}, ValueError, "n_jobs must be None or an integer, -1 for all processors; got")
+        for n in (0, "all", 1.5, True)
+    ),
+    (
+        {"random_state": "seed"},
+        ValueError,
+        "'seed' cannot be used to seed; random_state must be None, an integer",
+    ),
+    ({"verbose": -1}, ValueError, "verbose must be an integer >= 0, got -1"),
+    ({"verbose": "yes"}, ValueError, "verbose must be an integer >= 0, got 'yes'"),
     ({"generator": "pgd"}, TypeError, "generator must be an AdversarialGenerator or None, got 'pgd'"),
     ({"generator": AdversarialGenerator(SVC())}, ValueError, "generator.estimator must be None"),
     ({"generator": AdversarialGenerator(eps=-0.1)}, ValueError, "eps must be a finite number > 0, got -0.1"),
@@ -166,12 +178,52 @@ def test_a_model_that_raises_is_named():
     wide = torch.nn.Linear(5, 2)
     with pytest.raises(RuntimeError, match="model 'wide' raised RuntimeError: mat1 and mat2"):
         TransferScorer().fit({"good": LR, "wide": wide}).transfer(X, Y)
-    with pytest.raises(ValueError, match=r"model 'wide': Linear has 3 outputs for 2 classes"):
+    with pytest.raises(ValueError, match=r"model 'wide' \(Linear\) has 3 outputs for 2 classes"):
         TransferScorer().fit({"good": LR, "wide": torch.nn.Linear(3, 3)}).transfer(X, Y)
     with pytest.raises(TypeError, match="model 'bad': attack='pgd' needs gradients"):
         TransferScorer(AdversarialGenerator(attack="pgd")).fit({"good": LR, "bad": BlackBox()}).transfer(X, Y)
     with pytest.raises(ValueError, match="different numbers of outputs"):
         TransferScorer().fit({"a": torch.nn.Linear(3, 2), "b": torch.nn.Linear(3, 4)}).transfer(X, Y)
+
+
+GAPS = X.copy()
+GAPS[3, 1] = np.nan
+# attack, the last model, samples: what cannot be attacked
+REFUSALS = [
+    ("pgd", "rule", X, TypeError, "attack='pgd' needs gradients, but BlackBox has no gradient"),
+    ("deepfool", "rule", X, TypeError, "attack='deepfool' needs gradients"),
+    ("tree", "linear", X, TypeError, "attack='tree' needs a decision tree"),
+    (FastGradientMethod, "rule", X, TypeError, "ART's FastGradientMethod cannot attack BlackBox: it needs"),
+    (
+        FastGradientMethod,
+        "tree",
+        GAPS,
+        ValueError,
+        "attacks of ART take numbers only, but X holds",
+    ),
+]
+JUDGE = SVC(C=2).fit(X, Y)
+
+
+@pytest.mark.parametrize(("attack", "last", "data", "error", "message"), REFUSALS)
+@pytest.mark.parametrize("method", ["transfer", "transfer_curve", "robust_accuracy"])
+def test_no_source_is_attacked_where_one_cannot_be(attack, last, data, error, message, method, monkeypatch):
+    tree = DecisionTreeClassifier(random_state=0).fit(X, Y)
+    first = tree if attack == "tree" or data is GAPS else SVM
+    models = {"first": first, "last": {"rule": BlackBox(), "linear": LR, "tree": tree}[last]}
+    scorer = TransferScorer(AdversarialGenerator(attack=attack)).fit(models)
+    arguments = (JUDGE, data, Y) if method == "robust_accuracy" else (data, Y)
+    further = {"eps": [0.1, 0.2]} if method == "transfer_curve" else {}
+    monkeypatch.setattr(AdversarialGenerator, "_attack", None)
+    with pytest.raises(error, match=rf"model '\w+': {message}"):
+        getattr(scorer, method)(*arguments, **further)
+
+
+def test_a_judged_model_need_not_be_attacked():
+    """Robust accuracy leaves out the model that it judges: whether that can be attacked is of no matter."""
+    rule = BlackBox()
+    scorer = TransferScorer(AdversarialGenerator(attack="pgd", max_iter=2)).fit({"svm": SVM, "rule": rule})
+    assert 0 < scorer.robust_accuracy(rule, X, Y) <= 1
 
 
 class BlackBox:

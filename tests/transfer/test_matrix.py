@@ -59,13 +59,18 @@ def test_intervals_of_everything(matrix):
     narrow, wide = (matrix.confidence_interval(level, of="mean_rate") for level in (0.5, 0.95))
     assert wide.low < narrow.low < matrix.mean_rate < narrow.high < wide.high
     assert wide.high - matrix.mean_rate == pytest.approx(1.959964 * 0.05, rel=1e-6)
+    for error in (0.5, 5.0):
+        assert dataclasses.replace(matrix, standard_error=error).confidence_interval(of="mean_rate") == (0, 1)
+    assert matrix.confidence_interval(0.95)[0][0, 1] == matrix.confidence_interval()[0][0, 1]
 
 
 def test_is_immutable(matrix):
+    assert TransferMatrix(["a", "b", "c"], **COUNTS).names == ("a", "b", "c")
     with pytest.raises(dataclasses.FrozenInstanceError):
         matrix.names = ("x", "y", "z")
-    with pytest.raises(ValueError, match="read-only"):
-        matrix.fooled[0, 1] = 3
+    for name in COUNTS:
+        with pytest.raises(ValueError, match="read-only"):
+            getattr(matrix, name)[0] = 3
     given_counts = COUNTS["fooled"].copy()
     other = TransferMatrix(("a", "b", "c"), **(COUNTS | {"fooled": given_counts}))
     given_counts[0, 1] = 0
@@ -84,9 +89,30 @@ def test_to_frame(matrix):
         1,
     ]
     assert frame.loc[("a", "b"), "low"] < 0.25 < frame.loc[("a", "b"), "high"]
-    square = matrix.to_frame("noise_fooled")
-    assert square.loc["b", "a"] == 0 and square.loc["a", "b"] == 1
-    assert (square.index.name, square.columns.name) == ("source", "target")
+    assert [*frame] == [
+        "eligible",
+        "fooled",
+        "same_mistake",
+        "different_mistake",
+        "rate",
+        "low",
+        "high",
+        "noise",
+    ]
+    np.testing.assert_array_equal(frame["noise"], matrix.noise.ravel())
+    for value in (
+        "eligible",
+        "fooled",
+        "same_mistake",
+        "different_mistake",
+        "noise_fooled",
+        "rates",
+        "noise",
+    ):
+        square = matrix.to_frame(value)
+        np.testing.assert_array_equal(square, getattr(matrix, value))
+        assert (square.index.name, square.columns.name) == ("source", "target")
+        assert [*square.index] == [*square] == ["a", "b", "c"]
 
 
 def test_repr_and_html_show_every_rate(matrix):
@@ -99,6 +125,48 @@ def test_repr_and_html_show_every_rate(matrix):
     assert "<b>" not in evil._repr_html_() and "&lt;b&gt;" in evil._repr_html_()
 
 
+def test_text_is_aligned(matrix):
+    named = dataclasses.replace(matrix, names=("a", "a longer name", "<c>"))
+    assert repr(named).splitlines() == [
+        "TransferMatrix: 3 models, mean transfer rate 0.487 [0.390 0.585]",
+        "rate [95 % interval] at which samples made on the source (row) fool the target (column)",
+        "source               a         a longer name        <c>",
+        "a             (.90 [.60 .98])  .25 [.07 .59]    -  [ -   - ]",
+        "a longer name  .50 [.22 .78]  (1.0 [.70 1.0])  1.0 [.57 1.0]",
+        "<c>             -  [ -   - ]   .20 [.04 .62]  (1.0 [.65 1.0])",
+    ]
+    assert [line[:18] for line in named.describe().splitlines()] == [
+        "a              is ",
+        "a longer name  is ",
+        "<c>            is ",
+    ]
+
+
+def test_html_shades_and_outlines():
+    """Ink that can be read on its shade, an outline around each source itself."""
+    counts = {"eligible": np.array([[10, 0], [5, 9]]), "fooled": np.array([[9, 0], [3, 9]])}
+    rest = {"same_mistake": counts["fooled"], "noise_fooled": np.array([[1, 0], [0, 1]])}
+    ends = {"source_eligible": np.array([10, 9]), "source_fooled": np.array([9, 9])}
+    cells = [
+        ("0.90", "#fff", True, "9 of 10; noise .10", ".90", ".60", ".98"),
+        ("0.00", "#000", False, "0 of 0; noise  - ", " - ", " - ", " - "),
+        ("0.60", "#000", False, "3 of 5; noise .00", ".60", ".23", ".88"),
+        ("1.00", "#fff", True, "9 of 9; noise .11", "1.0", ".70", "1.0"),
+    ]
+    html = [
+        f'<td style="background:rgba(165,15,21,{shade});color:{ink};text-align:center'
+        f'{";outline:1px dashed #888" if own else ""}" title="{title}">'
+        f"{rate}<br><small>{low}&ndash;{high}</small></td>"
+        for shade, ink, own, title, rate, low, high in cells
+    ]
+    assert TransferMatrix(("a", "<b>"), **counts, **rest, **ends)._repr_html_() == (
+        "<table><caption>2 models, mean transfer rate 0.600; source in rows, target in columns, samples that "
+        "source and target both classify correctly</caption>"
+        "<tr><th></th><th>a</th><th>&lt;b&gt;</th></tr>"
+        f"<tr><th>a</th>{html[0]}{html[1]}</tr><tr><th>&lt;b&gt;</th>{html[2]}{html[3]}</tr></table>"
+    )
+
+
 def test_describe_has_a_sentence_per_column(matrix):
     lines = matrix.describe().splitlines()
     assert len(lines) == 3
@@ -109,6 +177,19 @@ def test_describe_has_a_sentence_per_column(matrix):
     lonely = TransferMatrix(("a", "b"), *[np.zeros((2, 2), int)] * 4, *[np.zeros(2, int)] * 2)
     assert "has no sample that counts" in lonely.describe()
     assert np.isnan(lonely.mean_rate)
+    assert TransferMatrix((), *[np.zeros((0, 0), int)] * 4, *[np.zeros(0, int)] * 2).describe() == ""
+
+
+@pytest.mark.parametrize("field", COUNTS)
+def test_one_sample_that_counts_is_enough(field):
+    """Counts of 0 are allowed everywhere, and 1 of 1 is a rate."""
+    ones = {name: np.ones_like(array) for name, array in COUNTS.items()}
+    part = ("fooled", "same_mistake", "noise_fooled", "source_fooled")
+    matrix = TransferMatrix(("a", "b", "c"), **ones | ({field: 0 * ones[field]} if field in part[1:] else {}))
+    np.testing.assert_array_equal(matrix.rates, 1.0)
+    assert matrix.mean_rate == 1
+    np.testing.assert_array_equal(matrix.noise, field != "noise_fooled")
+    np.testing.assert_array_equal(matrix.source_success, field != "source_fooled")
 
 
 @pytest.mark.parametrize(
@@ -119,6 +200,9 @@ def test_describe_has_a_sentence_per_column(matrix):
         ({"eligible": COUNTS["eligible"][:2]}, r"eligible must hold counts >= 0 of shape \(3, 3\)"),
         ({"eligible": COUNTS["eligible"] * 1.0}, "got float64"),
         ({"fooled": -COUNTS["fooled"]}, "fooled must hold counts >= 0"),
+        ({"noise_fooled": COUNTS["eligible"] + 1}, "noise_fooled cannot be larger than eligible"),
+        ({"source_fooled": np.array([10, 9, 8])}, "source_fooled cannot be larger than source_eligible"),
+        ({"source_eligible": COUNTS["eligible"]}, r"source_eligible must hold counts >= 0 of shape \(3,\)"),
         ({"condition": "some"}, "condition must be one of .* got 'some'"),
     ],
 )

@@ -1,0 +1,103 @@
+"""Faults of a source's gradients: mended as far as that goes, counted for each sample, and said."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from math import sqrt
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from skhalfway.attacks._region import Rows
+
+_MANY = 0.05  # share of samples without a gradient that may move a figure by more than its interval
+
+
+class Faults:
+    """What was wrong with a source's gradients at the samples of one attack.
+
+    Attributes
+    ----------
+    source : str
+        What to call the source.
+    not_finite : bool ndarray of shape (n_samples,)
+        True where a gradient had values that are nan or infinite.
+    flat : bool ndarray of shape (n_samples,)
+        True where the attack came to its end without a win, in a place where the gradient is exactly 0: more
+        steps would not have led on.
+    """
+
+    def __init__(self, n: int, source: str) -> None:
+        self.source = source
+        self.not_finite = np.zeros(n, dtype=bool)
+        self.flat = np.ones(n, dtype=bool)
+
+    def mend(
+        self,
+        gradient: torch.Tensor,
+        x: torch.Tensor,
+        rows: Rows,
+        bounds: tuple[torch.Tensor | None, torch.Tensor | None],
+        look: Callable[[torch.Tensor], torch.Tensor],
+    ) -> torch.Tensor:
+        """The gradient of some rows at ``x``; where it cannot be followed, what comes nearest to it.
+
+        A value that is nan is taken from a point next to ``x``, where ``look`` gives the gradient, and so
+        is the size of an infinite one. Where that point does not tell either, what is nan becomes 0, and what
+        is infinite as large as the largest value of its row. Rows without such values stay as they are.
+        """
+        known = gradient.isfinite()
+        whole = known.flatten(1).all(dim=1)
+        if whole.all():
+            return gradient
+        self.not_finite[rows] |= ~whole.cpu().numpy()
+        near = look(_next_to(x, *bounds)).nan_to_num(0.0, 0.0, 0.0)
+        size = torch.where(near == 0, largest(torch.where(known, gradient, 0.0)), near.abs())
+        infinite = gradient.sign() * torch.where(size > 0, size, 1.0)
+        return torch.where(known, gradient, torch.where(gradient.isnan(), near, infinite))
+
+    def spread(self, rows: NDArray[np.intp], n: int) -> Faults:
+        """The faults of ``n`` samples of which these are some; the others have none."""
+        faults = Faults(n, self.source)
+        faults.flat[:] = False
+        faults.flat[rows], faults.not_finite[rows] = self.flat, self.not_finite
+        return faults
+
+    @property
+    def many_flat(self) -> bool:
+        """Whether so many samples have no gradient that figures may mislead."""
+        return bool(self.flat.any() and self.flat.mean() >= _MANY)
+
+    def remarks(self, advice: str) -> tuple[str, ...]:
+        """What a user must know, with advice for samples that have no gradient."""
+        n, said = len(self.flat), []
+        followed = self.not_finite & ~self.flat if self.many_flat else self.not_finite
+        if followed.any():
+            said.append(
+                f"{self.source} has gradients with nan or infinite values on {followed.sum()} of {n} "
+                "samples; the attack takes these values from points close by, and may be weaker than it seems"
+            )
+        if self.many_flat:
+            unknown = ", nan or infinite" if (self.flat & self.not_finite).any() else ""
+            said.append(
+                f"{self.source} has a gradient of exactly 0{unknown} on {self.flat.sum()} of {n} samples, so "
+                f"an attack by gradient cannot move them, robust or not; {advice}"
+            )
+        return tuple(said)
+
+
+def largest(x: torch.Tensor) -> torch.Tensor:
+    """Largest size of a value in each row, shaped to broadcast against ``x``."""
+    return x.abs().amax(dim=tuple(range(1, x.ndim)), keepdim=True)
+
+
+def _next_to(x: torch.Tensor, low: torch.Tensor | None, high: torch.Tensor | None) -> torch.Tensor:
+    """Points next to ``x``, between the bounds."""
+    size = largest(x)
+    step = sqrt(torch.finfo(x.dtype).eps) * torch.where(size > 0, size, 1.0)
+    if low is None or high is None:
+        return x + step
+    return torch.where(x + step <= high, x + step, torch.maximum(x - step, low))

@@ -1,0 +1,61 @@
+"""A second opinion on an attack by gradient: few queries that ask for no gradient."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from skhalfway.attacks._queries import Queries
+from skhalfway.attacks._square import margin, search_of
+
+if TYPE_CHECKING:
+    from skhalfway.attacks._problem import Problem
+
+_N_DIRECTIONS = 32
+
+
+def fooled_by_queries(problem: Problem, rng: np.random.RandomState) -> NDArray[np.bool_]:
+    """Which samples fall to one step along a slope that is estimated from scores.
+
+    Uesato et al., "Adversarial risk and the dangers of evaluating against weak attacks", ICML 2018, section
+    4, look behind masked gradients by simultaneous perturbation (Spall 1992). Our perturbations are as long
+    as the budget, for what hides a slope hides it from small ones, and one of them may win already. They lead
+    to where the Square attack starts, stripes of images included; in L1, which that does not know, each
+    changes one feature.
+    """
+    region, n, rows = problem.region, len(problem.region), np.arange(len(problem.region))
+    # the samples, changes of each, and two that are to win
+    queries = Queries(problem, 1 + _N_DIRECTIONS + 2)
+    of = np.repeat(rows, _N_DIRECTIONS)
+    asked = _one_feature_each(queries, rng) if region.norm == 1 else search_of(queries, rng).first(of)
+    rise = -margin(queries.scores(asked, of), problem.labels[of], targeted=problem.targeted).reshape(n, -1)
+    asked = asked.reshape(n, _N_DIRECTIONS, -1)
+    slope = np.einsum("nk,nkj->nj", rise - rise.mean(axis=1, keepdims=True), asked - queries.x0[:, None])
+    place: dict[str, Any] = {"dtype": torch.float64, "device": torch.device("cpu")}
+    ball = region.ball(slice(None), place)
+    x = ball.x0.clone()
+    ball.ascend(x, torch.from_numpy(slope.reshape(region.X.shape)), region.eps)
+    ball.confine(x)
+    best = asked[rows, rise.argmax(axis=1)]
+    return queries.won(x.numpy().reshape(best.shape), rows, budget=True) | queries.won(
+        best, rows, budget=True
+    )
+
+
+def _one_feature_each(queries: Queries, rng: np.random.RandomState) -> NDArray[np.float64]:
+    """Points, some for each sample, with one feature changed by the whole budget."""
+    region, x0 = queries.problem.region, queries.x0
+    movable = region.movable().reshape(x0.shape)
+    order = (rng.uniform(size=movable.shape) + ~movable).argsort(axis=1)
+    turn = np.arange(_N_DIRECTIONS) % np.maximum(movable.sum(axis=1, keepdims=True), 1)
+    of, feature = (
+        np.repeat(np.arange(len(x0)), _N_DIRECTIONS),
+        np.take_along_axis(order, turn, axis=1).ravel(),
+    )
+    points = x0[of]
+    # different features, as far as there are so many
+    points[np.arange(len(of)), feature] += region.eps * rng.choice([-1.0, 1.0], size=len(of))
+    return queries.clip(np.where(movable[of], points, x0[of]), of)

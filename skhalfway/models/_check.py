@@ -1,0 +1,153 @@
+"""The check-up of a model before anything is measured: what may make figures about it mislead."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from skhalfway._inputs import Frame, check_labels, read_samples
+from skhalfway._intervals import ConfidenceInterval, wilson_interval
+from skhalfway._randomness import undisturbed
+from skhalfway.models._as_model import as_model
+from skhalfway.models._check_accuracy import N_SAMPLES, Answers, accuracy_findings
+from skhalfway.models._check_result import ModelCheck
+from skhalfway.models._check_scores import score_findings
+from skhalfway.models._collection import predictions
+from skhalfway.models._faults import named
+from skhalfway.models._model import Model
+from skhalfway.models._reader import reader_of
+
+# by weight
+ORDER = (
+    *("outputs", "probabilities", "scale", "label_order", "constant", "chance", "random", "batch", "state"),
+    *("soft_copy", "scores", "saturated"),
+)
+
+
+def check_model(model: Any, X: Any, y: Any = None) -> ModelCheck:
+    """Look for what would make figures about a model mislead.
+
+    A few predictions tell whether its outputs are probabilities where logits are meant; whether its answer
+    is constant, or its accuracy near chance, or far better on another scale of X or under another order of
+    its classes; whether its answers differ from call to call or with the other samples of a batch; whether
+    predicting changes it; and whether the scores and gradients that attacks follow are those of its
+    predictions. :class:`~skhalfway.TransferScorer` does this with each of its models before it attacks.
+
+    Parameters
+    ----------
+    model : object
+        What :func:`as_model` takes.
+    X : {array-like, DataFrame, Tensor} of shape (n_samples, n_features)
+        Samples as they will be attacked, of several classes; images may have more axes. Of more than 500, 500
+        are drawn, with each class as often as in ``y``.
+    y : array-like of shape (n_samples,), default=None
+        True labels. None: nothing is said of accuracy.
+
+    Returns
+    -------
+    check : ModelCheck
+        With the findings.
+
+    Raises
+    ------
+    TypeError, ValueError, NotFittedError
+        If the model, the samples or the labels are invalid.
+
+    See Also
+    --------
+    ModelCheck : The result.
+    ModelWarning : What scorers say of findings.
+
+    Notes
+    -----
+    The thresholds are our own. Accuracy is near chance where a fifth of the way from chance to 1 lies above
+    its 95 % interval; another order of the classes, or another scale, is better by a sign test at .001,
+    corrected for how many there are.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from sklearn.svm import SVC
+    >>> from skhalfway.models import check_model
+    >>> X, y = load_digits(return_X_y=True)
+    >>> model = SVC().fit(X[:900] / 16, y[:900])
+    >>> check_model(model, X[900:], y[900:])
+    ModelCheck of 'SVC': 500 samples, 10 classes, accuracy .10 [.08 .13]
+    warning  scale  accuracy is .10, and .96 on X / 16
+                    -> if it was trained on such samples give it such, or put the change into the model
+    >>> check_model(model, X[900:] / 16, y[900:])
+    ModelCheck of 'SVC': 500 samples, 10 classes, accuracy .96 [.94 .98]; nothing found
+    """
+    frame = Frame.of(X)
+    seen = as_model(model).reading(frame)
+    reader = reader_of(seen)
+    array = read_samples(reader, X, reset=not hasattr(reader, "n_features_in_"))
+    name = type(seen.estimator).__name__
+    labels = np.arange(seen.n_outputs(array)) if seen.classes_ is None else seen.classes_
+    truth = None if y is None else check_labels(y, labels, len(array))
+    return check_models({name: seen}, array, labels, truth)[name]
+
+
+def check_models(
+    models: Mapping[str, Model],
+    X: NDArray[Any],
+    labels: NDArray[Any],
+    truth: NDArray[np.intp] | None = None,
+    predicted: NDArray[np.intp] | None = None,
+    *,
+    gradients: bool = True,
+) -> dict[str, ModelCheck]:
+    """Check models; by name.
+
+    Parameters
+    ----------
+    models : mapping of str to Model
+        The models.
+    X : ndarray of shape (n_samples, ...)
+        Samples.
+    labels : ndarray of shape (n_classes,)
+        Labels of the class indices.
+    truth : ndarray of shape (n_samples,), default=None
+        True class indices. None: a model with one answer is compared with the others.
+    predicted : ndarray of shape (n_models, n_samples), default=None
+        What the models say, where it is known. None: they are asked about ``N_SAMPLES``.
+    gradients : bool, default=True
+        Whether it matters what gradient attacks follow.
+    """
+    with undisturbed():
+        if predicted is None:
+            rows = _drawn(len(X), truth)
+            X, truth = X[rows], None if truth is None else truth[rows]
+            predicted = predictions(models, X)
+
+        checks = {}
+        for i, (name, model) in enumerate(models.items()):
+            others = np.delete(predicted, i, axis=0) if len(models) > 1 else None
+            answers = Answers(model, X, predicted[i], labels, truth, others)
+            checks[name] = named(name, _check, name, answers, gradients)
+        return checks
+
+
+def _drawn(n: int, truth: NDArray[np.intp] | None) -> NDArray[np.intp]:
+    """All samples, or ``N_SAMPLES`` in their order, with each class as often as it is there."""
+    order = np.random.RandomState(0).permutation(n)
+    if truth is not None:
+        order = order[np.argsort(truth[order], kind="stable")]
+    return np.sort(order[np.linspace(0, n - 1, min(n, N_SAMPLES)).astype(np.intp)])
+
+
+def _check(name: str, answers: Answers, gradients: bool) -> ModelCheck:
+    accuracy, interval = np.nan, ConfidenceInterval(np.nan, np.nan)
+    n = len(answers.X)
+    if answers.truth is not None:
+        accuracy = float(answers.right.mean())
+        interval = ConfidenceInterval(*map(float, wilson_interval(answers.right.sum(), n)))
+    with answers.model.evaluating():
+        found = [*score_findings(answers, gradients=gradients)]
+        steady = all(finding.kind not in ("random", "batch") for finding in found)
+        found += accuracy_findings(answers, steady=steady)
+    found.sort(key=lambda finding: (finding.severity != "warning", ORDER.index(finding.kind)))
+    return ModelCheck(name, n, len(answers.labels), accuracy, interval, tuple(found))

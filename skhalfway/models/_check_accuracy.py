@@ -1,0 +1,219 @@
+"""Whether a model's accuracy is that of a model whose inputs and labels are as it was trained on them.
+
+All thresholds are our own, chosen so that an honest model is named rarely, however few the samples: where
+these leave room for doubt, nothing is said.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import linear_sum_assignment
+from scipy.special import gammaln
+from scipy.stats import binom
+
+from skhalfway._intervals import wilson_interval
+from skhalfway._text import short
+from skhalfway.models._check_result import Finding
+from skhalfway.models._check_scales import Change, changes
+from skhalfway.models._model import Model
+from skhalfway.models._torch_model import TorchModel
+
+Indices = NDArray[np.intp]
+
+# a model whose true accuracy lies further on the way from chance to 1 is named in 2.5 % of cases at most
+NEAR = 0.2
+# samples of other classes that a constant answer must miss before it is no accident
+N_MISSED = 8
+# chance of naming other labels or another scale where the model does no better with them
+RISK = 1e-3
+# an accuracy that is surely lower makes other scales worth trying: on so many samples, the best one on more
+GOOD, N_TRIED, N_SAMPLES = 0.95, 50, 500
+N_LABELS = 12  # written out
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What a model says of samples, and what it should say.
+
+    Attributes
+    ----------
+    model : Model
+        The model.
+    X : ndarray of shape (n_samples, ...)
+        The samples.
+    predicted : ndarray of shape (n_samples,)
+        Class indices.
+    labels : ndarray of shape (n_classes,)
+        Labels of the class indices.
+    truth : ndarray of shape (n_samples,) or None
+        True class indices, where they are known.
+    others : ndarray of shape (n_others, n_samples) or None
+        What other models say, where there are any.
+    """
+
+    model: Model
+    X: NDArray[Any]
+    predicted: Indices
+    labels: NDArray[Any]
+    truth: Indices | None = None
+    others: Indices | None = None
+
+    @cached_property
+    def right(self) -> NDArray[np.bool_]:
+        """Which samples are classified right."""
+        return self.predicted == self.truth
+
+    @property
+    def numbers(self) -> tuple[Any, ...]:
+        """Index of what holds numbers, not codes of categories."""
+        frame = self.model._frame
+        return (...,) if frame is None else (slice(None), ~frame.categories)
+
+    def spread(self, n: int) -> Indices:
+        """Positions of ``n`` of the samples, or of all, evenly spread."""
+        return np.unique(np.linspace(0, len(self.X) - 1, n).astype(np.intp))
+
+
+def accuracy_findings(answers: Answers, *, steady: bool = True) -> list[Finding]:
+    """What explains a low accuracy best; else that the answer is constant, or as good as chance.
+
+    Where answers are not ``steady``, what a model says of changed samples is not due to the change.
+    """
+    truth, causes = answers.truth, []
+    if truth is not None:
+        causes = [_label_order(answers, truth), _scale(answers, truth) if steady else None]
+    explained = [cause for cause in causes if cause is not None]
+    if explained:
+        return [max(explained, key=lambda cause: cause[0])[1]]
+    finding = _constant(answers)
+    if finding is None and truth is not None:
+        finding = _near_chance(answers, truth)
+    return [] if finding is None else [finding]
+
+
+def chance(answers: Answers, truth: Indices) -> float:
+    """Accuracy to expect of answers that are each class as often, whatever the sample."""
+    often = [np.bincount(c, minlength=len(answers.labels)) / len(c) for c in (truth, answers.predicted)]
+    return float(often[0] @ often[1])
+
+
+def _constant(answers: Answers) -> Finding | None:
+    first = answers.predicted[0]
+    if (answers.predicted != first).any():
+        return None
+    reference = answers.others if answers.truth is None else answers.truth[None]
+    missed = np.ones((1, len(answers.X))) if reference is None else reference != first
+    n_missed = int((missed.mean(axis=0) > 0.5).sum())
+    if n_missed == 0:
+        return None
+    said = f"it answers {_listed(answers.labels[[first]])} to all {len(answers.X)} samples"
+    if answers.truth is not None:
+        said += f", of which {n_missed} are of other classes: accuracy {short(answers.right.mean())}"
+    elif reference is not None:
+        said += f", of which most other models put {n_missed} into other classes"
+    sure = reference is not None and n_missed >= N_MISSED
+    return Finding(
+        "constant",
+        "warning" if sure else "note",
+        said,
+        "a model with one answer seems robust because nothing changes it: check its training and its inputs",
+    )
+
+
+def _near_chance(answers: Answers, truth: Indices) -> Finding | None:
+    n_right, n, expected = int(answers.right.sum()), len(answers.X), chance(answers, truth)
+    low, high = wilson_interval(n_right, n)
+    if high >= expected + NEAR * (1 - expected):
+        return None
+    return Finding(
+        "chance",
+        "warning",
+        f"accuracy is {short(n_right / n)} [{short(low)} {short(high)}], "
+        f"and {short(expected)} would be chance",
+        "check that X is prepared and y is coded as in its training, and that it was trained",
+    )
+
+
+def _label_order(answers: Answers, truth: Indices) -> tuple[float, Finding] | None:
+    """That other labels for the model's outputs make it right far more often, and how often."""
+    n_classes = len(answers.labels)
+    met = np.zeros((n_classes, n_classes))
+    np.add.at(met, (answers.predicted, truth), 1)
+    # where nothing speaks for a change, a class keeps its label
+    order = linear_sum_assignment(met + 0.5 * np.eye(n_classes), maximize=True)[1]
+    right, moved = order[answers.predicted] == truth, np.flatnonzero(order != np.arange(n_classes))
+    # samples speak for where each label goes, but for the last one that is left
+    n_seen = int((met[moved, order[moved]] > 0).sum())
+    if n_seen < 2 or n_seen < len(moved) - 1:
+        return None
+    # so many orders move as many labels, and this is the best of them
+    n_orders = gammaln(n_classes + 1) - gammaln(n_classes - len(moved) + 1)
+    accuracy = float(right.mean())
+    poor = accuracy < (1 + chance(answers, truth)) / 2
+    if poor or _log_risk(answers.right, right) + n_orders > np.log(RISK):
+        return None
+    shown = moved if n_classes > N_LABELS else np.arange(n_classes)
+    read = answers.labels[order]
+    if isinstance(answers.model, TorchModel):
+        advice = f"name its outputs in their order: as_model(model, classes=[{_listed(read)}])"
+    else:
+        advice = "code y as in its training"
+    return accuracy, Finding(
+        "label_order",
+        "warning",
+        f"accuracy is {short(answers.right.mean())}, and {short(accuracy)} if its classes "
+        f"{_listed(answers.labels[shown])} are read as {_listed(read[shown])}",
+        advice,
+    )
+
+
+def _scale(answers: Answers, truth: Indices) -> tuple[float, Finding] | None:
+    """That the model is right far more often on other scales, or with its channels moved, and how often."""
+    if wilson_interval(answers.right.sum(), len(answers.X)).high >= GOOD:
+        return None
+    few, more = answers.spread(N_TRIED), answers.spread(N_SAMPLES)
+    ways = changes(answers.X[more][answers.numbers])
+    tried = {name: _right(answers, truth, change, few).mean() for name, change in ways.items()}
+    best = max(tried, key=lambda name: tried[name], default="")
+    if not best or tried[best] <= answers.right[few].mean():
+        return None
+    right, before = _right(answers, truth, ways[best], more), answers.right[more]
+    accuracy = float(right.mean())
+    # half of its errors at least are due to the scale
+    too_little = 1 - accuracy > (1 - before.mean()) / 2
+    if too_little or _log_risk(before, right) + np.log(len(tried)) > np.log(RISK):
+        return None
+    return accuracy, Finding(
+        "scale",
+        "warning",
+        f"accuracy is {short(before.mean())}, and {short(accuracy)} on {best}",
+        "if it was trained on such samples give it such, or put the change into the model",
+    )
+
+
+def _right(answers: Answers, truth: Indices, change: Change, rows: Indices) -> NDArray[np.bool_]:
+    """Which samples are classified right once they are changed; none, where the model does not take them."""
+    X = answers.X[rows]
+    try:
+        with np.errstate(all="ignore"):
+            X[answers.numbers] = change(X[answers.numbers])
+            return answers.model.predict(X) == truth[rows]
+    except Exception:
+        # a model of counts refuses numbers below 0: it was not trained on such
+        return np.zeros(len(rows), dtype=bool)
+
+
+def _log_risk(before: NDArray[np.bool_], after: NDArray[np.bool_]) -> float:
+    """Log of the sign test's p: how likely as many samples are gained, of those gained or lost."""
+    gained, lost = int((after & ~before).sum()), int((before & ~after).sum())
+    return float(binom.logsf(gained - 1, gained + lost, 0.5))
+
+
+def _listed(labels: NDArray[Any]) -> str:
+    written = [repr(label) for label in labels.tolist()[:N_LABELS]]
+    return ", ".join(written + ["..."] * (len(labels) > N_LABELS))

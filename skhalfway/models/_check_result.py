@@ -1,0 +1,137 @@
+"""What a check-up found: the findings about one model, as text, HTML and a table."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from html import escape
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from skhalfway._intervals import ConfidenceInterval
+from skhalfway._text import short, table
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing seen in a model that may mislead.
+
+    Parameters
+    ----------
+    kind : str
+        Short identifier: "outputs", "probabilities", "scale", "label_order", "constant", "chance", "random",
+        "batch", "state", "soft_copy", "scores" or "saturated".
+    severity : {"warning", "note"}
+        Whether figures about the model may be wrong, or are only to be read with this in mind.
+    message : str
+        What was seen, with numbers.
+    advice : str
+        What to do.
+    """
+
+    kind: str
+    severity: str
+    message: str
+    advice: str
+
+    def __str__(self) -> str:
+        return f"{self.message}; {self.advice}"
+
+
+@dataclass(frozen=True, repr=False)
+class ModelCheck:
+    """What a check-up of a model found.
+
+    Made by :func:`check_model`, and by :class:`~skhalfway.TransferScorer` for each of its models.
+
+    Parameters
+    ----------
+    name : str
+        Name of the model.
+    n_samples : int
+        Samples whose predictions were looked at.
+    n_classes : int
+        Classes that the model knows.
+    accuracy : float
+        Share of these samples that it classifies right; nan where their labels are unknown.
+    accuracy_interval : ConfidenceInterval
+        Wilson's 95 % interval of the accuracy.
+    findings : tuple of Finding
+        Warnings first, the most serious one at the top.
+
+    See Also
+    --------
+    check_model : Makes it.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from skhalfway.models import check_model
+    >>> X, y = load_iris(return_X_y=True)
+    >>> model = LogisticRegression(max_iter=1000).fit(X, y)
+    >>> check = check_model(model, X, y)
+    >>> check
+    ModelCheck of 'LogisticRegression': 150 samples, 3 classes, accuracy .97 [.93 .99]; nothing found
+    >>> check.ok
+    True
+
+    The same model where the labels are coded in another way:
+
+    >>> check_model(model, X, 2 - y).findings[0].message
+    'accuracy is .31, and .97 if its classes 0, 1, 2 are read as 2, 1, 0'
+    """
+
+    name: str
+    n_samples: int
+    n_classes: int
+    accuracy: float
+    accuracy_interval: ConfidenceInterval
+    findings: tuple[Finding, ...] = ()
+
+    @property
+    def warnings(self) -> tuple[Finding, ...]:
+        """Findings because of which figures about the model may be wrong."""
+        return tuple(finding for finding in self.findings if finding.severity == "warning")
+
+    @property
+    def ok(self) -> bool:
+        """Whether there is no warning; there may be notes."""
+        return not self.warnings
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return the findings as a pandas DataFrame.
+
+        Returns
+        -------
+        frame : pandas.DataFrame
+            One row per finding, with the columns kind, severity, message and advice.
+        """
+        import pandas as pd
+
+        columns = list(Finding.__dataclass_fields__)
+        return pd.DataFrame([asdict(finding) for finding in self.findings], columns=columns)
+
+    def _title(self) -> str:
+        known = not np.isnan(self.accuracy)
+        low, high = map(short, self.accuracy_interval)
+        accuracy = f"accuracy {short(self.accuracy)} [{low} {high}]" if known else "accuracy unknown"
+        found = "" if self.findings else "; nothing found"
+        return f"{self.name!r}: {self.n_samples} samples, {self.n_classes} classes, {accuracy}{found}"
+
+    def __repr__(self) -> str:
+        rows = [[f.severity, f.kind, part] for f in self.findings for part in (f.message, f"-> {f.advice}")]
+        for row in rows[1::2]:
+            row[:2] = "", ""
+        return table(f"ModelCheck of {self._title()}", rows)
+
+    def _repr_html_(self) -> str:
+        rows = "".join(
+            f"<tr><th>{f.severity}</th><td>{f.kind}</td>"
+            f'<td style="text-align:left">{escape(f.message)}<br><small>{escape(f.advice)}</small></td></tr>'
+            for f in self.findings
+        )
+        return f"<table><caption>Check-up of {escape(self._title())}</caption>{rows}</table>"

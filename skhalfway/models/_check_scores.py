@@ -1,0 +1,209 @@
+"""Whether a model's scores and gradients are those of its predictions, and the same at every call.
+
+All thresholds are our own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from skhalfway._intervals import wilson_interval
+from skhalfway.models._check_accuracy import Answers, Indices
+from skhalfway.models._check_result import Finding
+from skhalfway.models._model import Model, SkorchModel
+from skhalfway.models._torch_model import TorchModel
+
+Floats = NDArray[np.float64]
+Ask = Callable[[NDArray[Any]], Floats]
+
+# samples that a model is asked about again
+N_ASKED = 200
+# changes of scores, as shares of their usual range, that rounding may cause: in one batch, and in another
+SAME, SIMILAR = 1e-4, 0.05
+# shares of samples on which a batch, and another largest score, may matter
+MATTERS, OTHERWISE = 0.02, 0.02
+# agreement of copies: where it is surely lower, gradient attacks fooled neighbours and AdaBoost on a tenth of
+# the samples less than attacks by predictions alone did; where it is a little higher, it is worth a note
+AGREES, ALIKE = 0.9, 0.95
+
+
+def score_findings(answers: Answers, *, gradients: bool) -> Iterator[Finding]:
+    """What a model's scores tell; ``gradients`` says whether those of a copy matter."""
+    model, rows = answers.model, answers.spread(N_ASKED)
+    X, predicted, n_classes = answers.X[rows], answers.predicted[rows], len(answers.labels)
+    state = _state(model)
+    ask: Ask = model.scores
+    try:
+        scores = ask(X)
+    except Exception as error:
+        yield _without_scores(error)
+        ask = partial(_votes, model, n_classes)
+        scores = ask(X)
+    else:
+        yield from _saturated(model, scores)
+    moved = _moved(ask, X, scores)
+    found = [
+        _changed(state, _state(model)),
+        _outputs(model, scores),
+        moved,
+        _otherwise(model, X, scores, predicted) if moved is None else None,
+        _copy(model, X, predicted) if gradients and moved is None else None,
+    ]
+    yield from (finding for finding in found if finding is not None)
+
+
+def _votes(model: Model, n_classes: int, X: NDArray[Any]) -> Floats:
+    return np.eye(n_classes)[model.predict(X)]
+
+
+def _without_scores(error: Exception) -> Finding:
+    reason = str(error).partition("\n")[0][:100]
+    return Finding(
+        "scores",
+        "note",
+        f"it predicts, but asked for scores it raises {type(error).__name__}: {reason}",
+        "attack='square', which follows scores, cannot attack it",
+    )
+
+
+def _state(model: Model) -> dict[str, tuple[int, int]]:
+    """Identity and version of a torch model's weights and buffers."""
+    # the copy of any other model is this package's own
+    if not isinstance(model, (TorchModel, SkorchModel)) or model.module is None:
+        return {}
+    tensors = {**dict(model.module.named_parameters()), **dict(model.module.named_buffers())}
+    # tensors of inference mode cannot change in place, and have no version
+    return {name: (id(t), 0 if t.is_inference() else t._version) for name, t in tensors.items()}
+
+
+def _changed(before: dict[str, tuple[int, int]], after: dict[str, tuple[int, int]]) -> Finding | None:
+    names = [name for name, version in after.items() if before.get(name) != version]
+    if not names:
+        return None
+    return Finding(
+        "state",
+        "warning",
+        f"predicting changes its {', '.join(names[:3])}",
+        "let its forward change them only where self.training is true",
+    )
+
+
+def _outputs(model: Model, scores: Floats) -> Finding | None:
+    kind, source = getattr(model, "output", "logits"), getattr(model, "output_source", "")
+    if source == "seen":
+        return Finding(
+            "outputs",
+            "note",
+            "it ends in a softmax or a sigmoid, and is attacked through the logits before it",
+            "nothing is to be done",
+        )
+    if source == "guessed":
+        return Finding(
+            "probabilities",
+            "warning",
+            "its outputs look like probabilities, so their logarithms stand for its logits",
+            f"say what they are: as_model(model, output={kind!r}), or output='logits'",
+        )
+    if source == "assumed" and kind == "logits" and 0 <= scores.min() and scores.max() <= 1:
+        return Finding(
+            "outputs",
+            "warning",
+            f"its outputs are taken for logits, but all lie in [{scores.min():.2g}, {scores.max():.2g}]",
+            "say what they are: as_model(model, output='probability'), or output='logits'",
+        )
+    return None
+
+
+def _moved(ask: Ask, X: NDArray[Any], scores: Floats) -> Finding | None:
+    """That scores differ between two calls, or between two batches."""
+    # fewer samples, in another order
+    some = np.arange(len(X) - 1, -1, -4 if len(X) >= 8 else -1)
+    elsewhere = ask(X[some])
+    if not _apart(scores[some], elsewhere, SAME).any():
+        return None
+    again = ask(X)
+    if (apart := _apart(scores, again, SAME)).any():
+        return _unsteady("random", apart, scores.argmax(axis=1) != again.argmax(axis=1))
+    apart = _apart(scores[some], elsewhere, SIMILAR)
+    if apart.mean() <= MATTERS:
+        return None
+    return _unsteady("batch", apart, scores[some].argmax(axis=1) != elsewhere.argmax(axis=1))
+
+
+def _unsteady(kind: str, apart: NDArray[np.bool_], turned: NDArray[np.bool_]) -> Finding:
+    when, advice = {
+        "random": (
+            "asked twice about the same samples",
+            "switch off what is random, as dropout that heeds no self.training; or average over enough calls",
+        ),
+        "batch": (
+            "asked about the same samples in another batch",
+            "let it use statistics of its training, as BatchNorm does with track_running_stats=True",
+        ),
+    }[kind]
+    scores, answer = f"{apart.mean():.0%}", f"{turned.mean():.0%}"
+    message = f"{when}, it changes its scores on {scores} of them and its answer on {answer}"
+    return Finding(kind, "warning", message, advice)
+
+
+def _apart(a: Floats, b: Floats, tol: float) -> NDArray[np.bool_]:
+    """Samples whose scores differ by more than a share of the range that scores usually have."""
+    # infinite scores are equal, or apart
+    gap = np.abs(np.subtract(a, b, out=np.zeros(a.shape), where=a != b)).max(axis=1)
+    return gap > tol * np.median(np.ptp(np.where(np.isfinite(a), a, 0), axis=1))
+
+
+def _otherwise(model: Model, X: NDArray[Any], scores: Floats, predicted: Indices) -> Finding | None:
+    """That the largest score is not the prediction."""
+    share = float((scores.argmax(axis=1) != predicted).mean())
+    if share <= OTHERWISE:
+        return None
+    again = model.predict(X)
+    if (turned := again != predicted).any():
+        # the first time, it was asked among all samples
+        return _unsteady("batch" if (model.predict(X) == again).all() else "random", turned, turned)
+    return Finding(
+        "scores",
+        "note",
+        f"on {share:.0%} of the samples its largest score is not that of its prediction",
+        "read results of attack='square', which follows scores, with this in mind",
+    )
+
+
+def _copy(model: Model, X: NDArray[Any], predicted: Indices) -> Finding | None:
+    """That what gradient attacks follow says something else than the model."""
+    if model.module is None or isinstance(model, TorchModel):
+        return None
+    import torch
+
+    from skhalfway.models._torch import device_of, dtype_of
+
+    x = torch.tensor(X, dtype=dtype_of(model.module), device=device_of(model.module))
+    with model.evaluating(), torch.no_grad():
+        agree = model.logits(x).argmax(dim=1).cpu().numpy() == predicted
+    high = wilson_interval(agree.sum(), len(X)).high
+    if high >= ALIKE:
+        return None
+    return Finding(
+        "soft_copy",
+        "warning" if high < AGREES else "note",
+        "its differentiable copy, which gradient attacks follow, agrees with it on "
+        f"{agree.mean():.0%} of the samples",
+        "attack it with attack='hopskipjump', or a tree or forest with attack='tree'",
+    )
+
+
+def _saturated(model: Model, scores: Floats) -> Iterator[Finding]:
+    certain = (scores.max(axis=1) == 1) & (scores.min(axis=1) == 0)
+    if hasattr(model.estimator, "predict_proba") and certain.mean() > 0.5:
+        yield Finding(
+            "saturated",
+            "note",
+            f"on {certain.mean():.0%} of the samples its probabilities are exactly 0 and 1",
+            "expect little of attack='square', which follows them",
+        )

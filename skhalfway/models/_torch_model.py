@@ -1,0 +1,257 @@
+"""How torch modules and ART classifiers are seen: whatever they return, in batches, as logits."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from skhalfway._inputs import Frame
+from skhalfway.models._kinds import is_torch_module
+from skhalfway.models._model import Model
+from skhalfway.models._warnings import warn
+
+if TYPE_CHECKING:
+    import torch
+
+_PREDICTION_BATCH = 1024
+_LOOKED_AT = 32  # samples of the first call, from which the outputs are told
+# sizes of batch that are tried where a module refuses one
+_REFUSALS = (RuntimeError, ValueError, AssertionError)
+_FIXED_SIZES = (*range(1, 65), 96, 100, 128, 200, 250, 256, 500, 512, 1000, 1024)
+
+
+class TorchModel(Model):
+    """A torch module.
+
+    Attributes
+    ----------
+    output : {"logits", "probability", "log_probability"}
+        What the module returns, as far as is known.
+    output_source : {"stated", "seen", "guessed", "assumed"}
+        How that is known: its owner said so; the last sigmoid or softmax was found, and the logits before it
+        are used; the values look like it; or there was no reason to think otherwise.
+    written : list of str
+        Buffers that the module writes to when it is called; its owner's stay as they were.
+    """
+
+    def __init__(self, estimator: Any, classes: NDArray[Any] | None, output: str | None = None) -> None:
+        super().__init__(estimator, classes)
+        self.output, self.output_source = output or "logits", "assumed" if output is None else "stated"
+        self.written: list[str] = []
+        self._renewed()
+
+    def _renewed(self) -> None:
+        self._looked = self._before = self._writes_input = self._warned_of_one = self._half = False
+        self._batch: int | None = None
+        if self.output_source != "stated":
+            self.output, self.output_source = "logits", "assumed"
+
+    def _predict(self, X: Any) -> NDArray[np.intp]:
+        scores = self._scores(X)
+        undefined = np.isnan(scores).any()
+        # with a message of its own
+        return (self.scores(X) if undefined else scores).argmax(axis=1)
+
+    def _scores(self, X: Any) -> NDArray[np.float64]:
+        import torch
+
+        from skhalfway.models._torch import device_of, dtype_of
+
+        module = self.module
+        assert module is not None
+        X = np.asarray(X)
+        # even batches: statistics of a batch of one are none
+        batches = np.array_split(X, -(-len(X) // _PREDICTION_BATCH)) if len(X) else [X]
+        with self.evaluating(), torch.no_grad():
+            place: dict[str, Any] = {"dtype": dtype_of(module), "device": device_of(module)}
+            rows = (torch.tensor(np.ascontiguousarray(batch), **place) for batch in batches)
+            scores = torch.cat([self._logits(self._flat(x)).double().cpu() for x in rows]).numpy()
+        if self.classes_ is not None and scores.shape[1] != len(self.classes_):
+            raise ValueError(
+                f"{self._told} has {scores.shape[1]} outputs for {len(self.classes_)} classes "
+                f"{self.classes_.tolist()}"
+            )
+        return scores
+
+    def n_outputs(self, X: ArrayLike) -> int:
+        from skhalfway.models._outputs import ENOUGH
+
+        return self.scores(np.asarray(X)[:ENOUGH]).shape[1]
+
+    def reading(self, frame: Frame | None) -> Model:
+        if frame is not None:
+            raise TypeError(
+                f"{self._told} takes numbers, but X has columns of categories: "
+                f"{list(frame.names)[:5]}; encode them"
+            )
+        return self
+
+    def _flat(self, x: Any) -> Any:
+        return x
+
+    def _logits(self, x: torch.Tensor) -> torch.Tensor:
+        if not self._looked:
+            self._look(x)
+        if self._plain and len(x) > 1:
+            assert self.module is not None
+            z = self.module(x)
+            if getattr(z, "ndim", 0) == 2 and len(z) == len(x) and z.shape[1] > 1 and z.is_floating_point():
+                return z
+        from skhalfway.models._outputs import UnreadableError
+
+        x = x.clone() if self._writes_input else x
+        try:
+            return self._in_batches(x)
+        except _REFUSALS as error:
+            if len(x) != 1 or isinstance(error, UnreadableError):
+                raise
+            z = self._in_batches(x.repeat_interleave(2, dim=0))[:1]
+        if not self._warned_of_one:
+            self._warned_of_one = True
+            warn(
+                f"{self._told} refuses a sample alone, so it was given twice; its answers depend on the "
+                "other samples of the batch, as with batch statistics that are not tracked, and say little",
+            )
+        return z
+
+    def _in_batches(self, x: torch.Tensor) -> torch.Tensor:
+        if self._batch is None or len(x) == self._batch:
+            return self._called_on(x)
+        import torch
+
+        # the last batch is filled up with its last sample
+        index = torch.arange(-(-len(x) // self._batch) * self._batch, device=x.device).clamp_max(len(x) - 1)
+        return torch.cat([self._called_on(x[rows]) for rows in index.split(self._batch)])[: len(x)]
+
+    def _called_on(self, x: torch.Tensor) -> torch.Tensor:
+        """Logits of a batch that the module takes."""
+        from skhalfway.models import _outputs
+        from skhalfway.models._torch import HALF, two_columns, weight_dtype
+
+        assert self.module is not None
+        dtype, n_classes = weight_dtype(self.module), None if self.classes_ is None else len(self.classes_)
+        if dtype in HALF:
+            x = x.to(dtype)
+        if self._before:
+            with _outputs.BeforeProbability() as noted:
+                output = _outputs.pick(self.module(x), len(x), n_classes, self._told)
+            before = noted.before(output)
+            kind, output = ("logits", before) if before is not None else ("probability", output)
+        else:
+            kind, output = self.output, _outputs.pick(self.module(x), len(x), n_classes, self._told)
+        z = _outputs.as_columns(output, len(x), self._told)
+        return two_columns(_outputs.to_logits(z.float() if dtype in HALF else z, kind))
+
+    @property
+    def _plain(self) -> bool:
+        """Whether the module takes what it is given, and gives logits."""
+        return not (
+            self._half or self._before or self._writes_input or self._batch or self.output != "logits"
+        )
+
+    def _look(self, x: torch.Tensor) -> None:
+        """Call the module once, on few samples, to see how it is called and what it returns."""
+        import torch
+
+        from skhalfway.models import _outputs
+        from skhalfway.models._torch import HALF, weight_dtype
+        from skhalfway.models._views import buffers_kept, is_view
+
+        assert self.module is not None
+        dtype, n_classes = weight_dtype(self.module), None if self.classes_ is None else len(self.classes_)
+        self._half = dtype in HALF
+        x = x.detach()
+        x = x[:_LOOKED_AT].to(dtype if dtype in HALF else x.dtype)
+        with torch.no_grad(), buffers_kept(self.module) as written, _outputs.BeforeProbability() as noted:
+            given, output = self._first_output(x)
+            version, output = given._version, _outputs.pick(output, len(given), n_classes, self._told)
+        self._writes_input = version > 0
+        self.written = list(written) if is_view(self.module) else []
+        z = _outputs.as_columns(output, len(given), self._told)
+        if self.output_source == "stated":
+            self._before = self.output == "probability" and noted.before(output) is not None
+            self._looked = True
+            return
+        before = noted.before(output)
+        if before is not None and _agree(before, z, len(given), self._told):
+            self.output, self.output_source, self._before, self._looked = "probability", "seen", True, True
+            return
+        likely = _outputs.look_like_probabilities(z)
+        self._looked = likely is not None or len(given) >= _outputs.ENOUGH
+        if likely:
+            self.output, self.output_source = "probability", "guessed"
+            self._looked = True
+            what = "one column, all of it" if z.shape[1] == 1 else "rows that sum to 1,"
+            warn(
+                f"{self._told} returns {what} between 0 and 1: read as probabilities, and turned into logits "
+                "by their logarithm, which loses precision near 0 and 1. Hand over the module without its "
+                "last sigmoid or softmax, or say what it returns: as_model(module, output='probability') or "
+                "output='logits'",
+            )
+
+    def _first_output(self, x: torch.Tensor) -> tuple[torch.Tensor, Any]:
+        """Samples of x that the module takes at once, as many as it asks for, and what it returns."""
+        import torch
+
+        assert self.module is not None
+        given = x.clone()
+        try:
+            return given, self.module(given)
+        except _REFUSALS:
+            for n in _FIXED_SIZES if len(x) > 1 else (2,):
+                given = x[torch.arange(n, device=x.device) % len(x)]
+                try:
+                    output = self.module(given)
+                except _REFUSALS:
+                    continue
+                if len(output if isinstance(output, torch.Tensor) else next(iter(output), ())) == n:
+                    self._batch = n if len(x) > 1 else None
+                    return given, output
+            raise
+
+
+def _agree(before: torch.Tensor, z: torch.Tensor, n_samples: int, name: str) -> bool:
+    """Whether scores are the sigmoid, or the softmax over classes, of what was noted before them."""
+    import torch
+
+    from skhalfway.models._outputs import as_columns
+
+    logits = as_columns(before, n_samples, name)
+    after = (logits.sigmoid(), logits.softmax(dim=1))
+    return any(torch.allclose(p, z, rtol=1e-3, atol=1e-6) for p in after)
+
+
+class ArtModel(TorchModel):
+    """An ART classifier."""
+
+    def __init__(self, estimator: Any, classes: NDArray[Any] | None) -> None:
+        super().__init__(estimator, classes)
+        self._wraps_module = is_torch_module(getattr(estimator, "model", None))
+        if not self._wraps_module:  # its outputs are what ART says
+            self.output_source = ""
+
+    @cached_property
+    def _called(self) -> Any:
+        from skhalfway.models._views import art_view
+
+        return art_view(self.estimator)
+
+    def _logits(self, x: torch.Tensor) -> torch.Tensor:
+        return super()._logits(x) if self._wraps_module else Model._logits(self, x)
+
+    def _scores(self, X: Any) -> NDArray[np.float64]:
+        with self.evaluating():
+            scores = self._called.predict(np.array(X, dtype=np.float32))
+        scores = np.asarray(scores, dtype=float)
+        if scores.ndim != 2 or scores.shape[1] != self.n_outputs(X):
+            raise ValueError(
+                f"{self._told} gives scores of shape {scores.shape} for "
+                f"{self.n_outputs(X)} classes; one column per class is needed"
+            )
+        return scores
+
+    def n_outputs(self, X: ArrayLike) -> int:
+        return self.estimator.nb_classes

@@ -1,0 +1,372 @@
+"""What torch modules return is read in the one way in which it can be read, or refused."""
+
+from collections import OrderedDict, namedtuple
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from art.estimators.classification import SklearnClassifier
+from sklearn.linear_model import LogisticRegression
+from skorch import NeuralNetClassifier
+from torch import nn
+from torch.nn import functional as F  # noqa: N812
+
+from skhalfway import AdversarialGenerator, TransferScorer
+from skhalfway.models import ModelWarning, as_model
+
+X = np.random.RandomState(0).rand(40, 5).astype(np.float32)
+Pair = namedtuple("Pair", "scores features")
+
+
+def linear(n_out=3):
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        # far from the middle, so that probabilities come near 0 and 1
+        layer = nn.Linear(5, n_out)
+        with torch.no_grad():
+            layer.weight.mul_(6)
+            layer.bias.sub_(layer(torch.from_numpy(X)).mean(0))
+    return layer
+
+
+class Ending(nn.Module):
+    """A linear layer, and what is made of its output."""
+
+    def __init__(self, end, n_out=3):
+        super().__init__()
+        self.layer, self.end = linear(n_out), end
+
+    def forward(self, x):
+        return self.end(self.layer(x))
+
+
+def logits(module):
+    with torch.no_grad():
+        return module(torch.from_numpy(X)).numpy()
+
+
+READ = {
+    "rows": lambda z: z,
+    "(n, k, 1, 1)": lambda z: z[:, :, None, None],
+    "(n, 1, k)": lambda z: z[:, None],
+    "tuple with a number": lambda z: (z, z.sum()),
+    "tuple with None": lambda z: (None, z),
+    "list of one": lambda z: [z],
+    "dict of one": lambda z: {"anything": z},
+    "dict with logits": lambda z: {"features": 2 * z, "logits": z},
+    "ordered dict": lambda z: OrderedDict(loss=z.sum(), out=z),
+    "object with logits": lambda z: SimpleNamespace(logits=z, hidden=2 * z),
+    "named tuple": lambda z: Pair(z, z[0, 0]),
+    "integers": lambda z: (100 * z).long(),
+    "float64": lambda z: z.double(),
+    "squeezed": lambda z: z.squeeze(),
+}
+REFUSED = {
+    "two of the same shape": (lambda z: (z, 2 * z), ValueError, "more than one of these can be the logits"),
+    "two axes": (lambda z: z[:, :, None] * torch.ones(2), ValueError, r"returns shape \(\d+, 3, 2\) for"),
+    "a row too few": (lambda z: z[1:], ValueError, r"returns shape \(\d+, 3\) for \d+ samples"),
+    "a number": (lambda z: z.sum(), ValueError, r"returns shape \(\) for \d+ samples"),
+    "first axis of one": (lambda z: z[None], ValueError, r"returns shape \(1, \d+, 3\) for \d+ samples"),
+    "an array": (lambda z: z.detach().numpy(), TypeError, "returns a ndarray of shape"),
+    "None": (lambda z: None, TypeError, "returns a NoneType; a tensor of logits"),
+    "dict of numbers": (lambda z: {"a": 1, "b": 2}, ValueError, "none of these can be the logits"),
+}
+
+
+@pytest.mark.parametrize("shape", READ)
+def test_outputs_that_can_be_read_in_one_way(shape):
+    module, direct = Ending(READ[shape]), logits(linear())
+    model = as_model(module)
+    direct = (100 * direct).astype(int) if shape == "integers" else direct
+    np.testing.assert_array_equal(model.predict(X), direct.argmax(1))
+    np.testing.assert_array_equal(model.predict(X[:1]), model.predict(X)[:1])
+    if shape != "integers":
+        X_adv = AdversarialGenerator(module, max_iter=3).generate(X)
+        np.testing.assert_allclose(X_adv, AdversarialGenerator(linear(), max_iter=3).generate(X), atol=1e-6)
+
+
+@pytest.mark.parametrize("shape", REFUSED)
+def test_outputs_that_cannot_be_read_are_refused(shape):
+    end, error, message = REFUSED[shape]
+    for call in (as_model(Ending(end)).predict, AdversarialGenerator(Ending(end)).transform):
+        with pytest.raises(error, match=message):
+            call(X)
+    with pytest.raises(error, match=f"model 'odd'.*{message}"):
+        TransferScorer().fit({"odd": Ending(end), "plain": linear()}).transfer(X, np.arange(40) % 3)
+
+
+def test_known_classes_tell_two_tensors_apart():
+    model = as_model(Ending(lambda z: (z, z @ torch.ones(3, 4))), classes=[1, 2, 3])
+    np.testing.assert_array_equal(model.predict(X), logits(linear()).argmax(1))
+
+
+# what is made of logits, number of outputs
+SEEN = {
+    "softmax function": (lambda z: F.softmax(z, dim=1), 3),
+    "softmax method": (lambda z: z.softmax(-1), 3),
+    "softmax of torch": (lambda z: torch.softmax(z, 1), 3),
+    "softmax module": (nn.Softmax(dim=1), 3),
+    "sequence": (nn.Sequential(nn.Identity(), nn.Sequential(nn.Softmax(1))), 3),
+    "softmax in a dict": (lambda z: {"probabilities": z.softmax(1)}, 3),
+    "softmax and a view": (lambda z: z.softmax(1).reshape(-1, 3, 1), 3),
+    "sigmoids": (nn.Sigmoid(), 3),
+    "one sigmoid": (torch.sigmoid, 1),
+    "one sigmoid, module": (nn.Sigmoid(), 1),
+    "one sigmoid, in place": (lambda z: z.sigmoid_(), 1),
+    "one sigmoid, squeezed": (lambda z: z.sigmoid().squeeze(1), 1),
+    "one sigmoid, squeezed before": (lambda z: F.sigmoid(z.squeeze(1)), 1),
+    "two-class softmax": (nn.Softmax(1), 2),
+}
+GUESSED = {
+    "softmax, clamped": (lambda z: z.softmax(1).clamp(1e-7, 1 - 1e-7), 3),
+    "pair of sigmoids": (lambda z: torch.cat([torch.sigmoid(-z), torch.sigmoid(z)], dim=1), 1),
+    "one sigmoid, clamped": (lambda z: z.sigmoid().clamp(1e-7, 1 - 1e-7), 1),
+    "exponential": (lambda z: z.log_softmax(1).exp(), 3),
+}
+
+
+def predicted(n_out):
+    z = logits(linear(n_out))
+    return (z[:, 0] > 0).astype(int) if n_out == 1 else z.argmax(1)
+
+
+@pytest.mark.parametrize("end", SEEN)
+@pytest.mark.parametrize("attack", ["pgd", "fmn"])
+def test_a_last_sigmoid_or_softmax_is_seen_and_left_out(end, attack):
+    function, n_out = SEEN[end]
+    model = as_model(Ending(function, n_out))
+    np.testing.assert_array_equal(model.predict(X), predicted(n_out))
+    assert (model.output, model.output_source) == ("probability", "seen")
+    # the attack is the one through the logits
+    settings = {"attack": attack, "max_iter": 5, "eps": 0.2}
+    X_adv = AdversarialGenerator(Ending(function, n_out), **settings).generate(X)
+    np.testing.assert_allclose(X_adv, AdversarialGenerator(linear(n_out), **settings).generate(X), atol=1e-5)
+
+
+@pytest.mark.parametrize("end", GUESSED)
+def test_what_looks_like_probabilities_is_converted_with_a_warning(end):
+    function, n_out = GUESSED[end]
+    model = as_model(Ending(function, n_out))
+    with pytest.warns(ModelWarning, match="Ending returns .* between 0 and 1: read as probabilities"):
+        np.testing.assert_array_equal(model.predict(X), predicted(n_out))
+    assert (model.output, model.output_source) == ("probability", "guessed")
+    # said once; scores are the logits but for a constant
+    z, direct = model.scores(X), logits(linear(n_out))
+    direct = np.hstack([0 * direct, direct]) if n_out == 1 else direct
+    np.testing.assert_allclose(z - z[:, :1], direct - direct[:, :1], atol=1e-2, rtol=1e-2)
+
+
+@pytest.mark.parametrize(
+    ("output", "function", "n_out"),
+    [
+        ("probability", lambda z: z.softmax(1).clamp(1e-7, 1), 3),
+        ("probability", lambda z: z.sigmoid().clamp(1e-7, 1), 1),
+        ("log_probability", lambda z: z.log_softmax(1), 3),
+        ("log_probability", nn.LogSigmoid(), 1),
+        ("logits", lambda z: z, 1),
+    ],
+)
+def test_what_a_module_returns_may_be_said(output, function, n_out):
+    model = as_model(Ending(function, n_out), output=output)
+    np.testing.assert_array_equal(model.predict(X), predicted(n_out))
+    np.testing.assert_array_equal(model.predict(X[:3]), predicted(n_out)[:3])
+    assert (model.output, model.output_source) == (output, "stated")
+
+
+def test_logits_between_0_and_1_may_be_called_so():
+    module = Ending(lambda z: z.sigmoid().clamp(1e-7, 1 - 1e-7), 1)
+    assert (as_model(module, output="logits").predict(X) == 1).all()
+
+
+def test_few_scores_between_0_and_1_are_no_reason_to_guess():
+    module = Ending(lambda z: z.sigmoid() + 0.0, 1)
+    assert as_model(module).predict(X[:3]).tolist() == [1, 1, 1]
+
+
+@pytest.mark.parametrize(
+    ("estimator", "output", "message"),
+    [
+        (linear(), "percent", "output must be one of .* or None, got 'percent'"),
+        (
+            LogisticRegression(),
+            "logits",
+            "output says what a torch module returns; LogisticRegression is none",
+        ),
+    ],
+)
+def test_output_is_checked(estimator, output, message):
+    with pytest.raises(ValueError, match=message):
+        as_model(estimator, output=output)
+
+
+def test_saturated_skorch_probabilities_keep_a_gradient():
+    fitted = NeuralNetClassifier(Ending, module__end=nn.Softmax(1), verbose=0, max_epochs=1, train_split=None)
+    fitted.fit(X, predicted(3))
+    with torch.no_grad():
+        fitted.module_.layer.weight.mul_(1000)
+    model, x = as_model(fitted), torch.from_numpy(X).requires_grad_()
+    with model.evaluating():
+        (gradient,) = torch.autograd.grad(model.logits(x)[:, 1].sum(), x)
+    assert (gradient != 0).any(dim=1).all()
+
+
+class Contexts(nn.Module):
+    """A linear layer called in ways that torch is particular about."""
+
+    def __init__(self, how):
+        super().__init__()
+        self.layer, self.how = linear(), how
+
+    def forward(self, x):
+        if self.how == "in place":
+            return self.layer(x.sub_(0.5).div_(0.2))
+        if self.how == "in place, unseen":
+            with torch.no_grad():
+                x.sub_(0.01)
+            return self.layer(x)
+        if self.how == "relu":
+            return self.layer(F.relu(x, inplace=True))
+        if self.how == "fixed batch":
+            return self.layer(x.reshape(16, 5))
+        if self.how == "fixed batch of one":
+            assert len(x) == 1
+        return self.layer(x)
+
+
+def half(dtype):
+    return lambda: linear().to(dtype)
+
+
+CALLS = {
+    "in place": lambda: Contexts("in place"),
+    "in place, unseen": lambda: Contexts("in place, unseen"),
+    "relu": lambda: Contexts("relu"),
+    "fixed batch": lambda: Contexts("fixed batch"),
+    "fixed batch of one": lambda: Contexts("fixed batch of one"),
+    "bfloat16": half(torch.bfloat16),
+    "float16": half(torch.float16),
+    "float64": half(torch.float64),
+}
+
+
+@pytest.mark.parametrize("context", ["none", "no_grad", "inference_mode"])
+@pytest.mark.parametrize("call", CALLS)
+def test_whatever_the_context(call, context):
+    enter = {"none": torch.enable_grad, "no_grad": torch.no_grad, "inference_mode": torch.inference_mode}[
+        context
+    ]
+    X0, module = X.copy(), CALLS[call]()
+    with enter():
+        model = as_model(module)
+        y = model.predict(X)
+        for attack in ("pgd", "mifgsm", "fmn"):
+            X_adv = AdversarialGenerator(module, attack=attack, eps=0.3, max_iter=5).generate(X, y)
+            assert (model.predict(X_adv) != y).mean() > 0.2
+            assert np.abs(X_adv - X).max() <= np.float32(0.3)
+    np.testing.assert_array_equal(X, X0)
+    np.testing.assert_array_equal(model.predict(X[:7]), y[:7])
+
+
+@pytest.mark.parametrize("view", [np.s_[::-1], np.s_[:, ::-1], np.s_[::2, ::-1]])
+def test_negative_strides(view):
+    for source in (linear(), LogisticRegression().fit(X, predicted(3))):
+        seen, straight = X[view], np.ascontiguousarray(X[view])
+        model = as_model(source)
+        np.testing.assert_array_equal(model.predict(seen), model.predict(straight))
+        moved = [AdversarialGenerator(Fitted(source), max_iter=3).transform(a) for a in (seen, straight)]
+        np.testing.assert_array_equal(*moved)
+
+
+def Fitted(source):  # noqa: N802
+    from sklearn.frozen import FrozenEstimator
+
+    return source if isinstance(source, nn.Module) else FrozenEstimator(source)
+
+
+def test_classes_in_any_order():
+    y = predicted(3)
+    labels = np.array(["b", "c", "a"])
+    net = as_model(linear(), classes=labels)
+    lr = LogisticRegression(C=100).fit(X, labels[y])
+    scorer = TransferScorer(AdversarialGenerator(eps=0.2, max_iter=5), random_state=0).fit(
+        {"net": net, "lr": lr}
+    )
+    assert scorer.classes_.tolist() == ["a", "b", "c"]
+    ordered = as_model(linear(), classes=labels).in_order(np.array(["a", "b", "c"]))
+    np.testing.assert_array_equal(ordered.predict(X), np.argsort(np.argsort(labels))[y])
+    np.testing.assert_array_equal(ordered.scores(X), net.scores(X)[:, [2, 0, 1]])
+    matrix = scorer.transfer(X, labels[y])
+    sorted_net = linear()
+    with torch.no_grad():
+        sorted_net.weight.copy_(linear().weight[[2, 0, 1]])
+        sorted_net.bias.copy_(linear().bias[[2, 0, 1]])
+    sorted_net = as_model(sorted_net, classes=["a", "b", "c"])
+    same = TransferScorer(scorer.generator, random_state=0).fit({"net": sorted_net, "lr": lr})
+    np.testing.assert_array_equal(matrix.fooled, same.transfer(X, labels[y]).fooled)
+    assert matrix.eligible[0, 0] == 40
+    accuracy = [s.robust_accuracy(m, X, labels[y]) for s, m in ((scorer, net), (same, sorted_net))]
+    assert accuracy[0] == accuracy[1] < 1
+
+
+def test_an_art_wrapper_knows_its_estimators_labels():
+    labels = np.array(["x", "y", "z"])[predicted(3)]
+    lr = LogisticRegression().fit(X, labels)
+    wrapper = SklearnClassifier(lr)
+    assert as_model(wrapper).classes_.tolist() == ["x", "y", "z"]
+    scorer = TransferScorer(AdversarialGenerator(max_iter=3), random_state=0).fit({"art": wrapper, "lr": lr})
+    matrix = scorer.transfer(X, labels)
+    np.testing.assert_array_equal(matrix.fooled[0], matrix.fooled[1])
+
+
+class Faulty:
+    classes_ = np.array([0, 1])
+
+    def __init__(self, function):
+        self.predict = function
+
+
+@pytest.mark.parametrize(
+    ("function", "message"),
+    [
+        (lambda X: np.zeros(len(X) - 1, int), r"an array of shape \(39,\) for 40 samples"),
+        (lambda X: np.zeros(len(X) + 1, int), r"an array of shape \(41,\) for 40 samples"),
+        (lambda X: np.array([1]), r"an array of shape \(1,\) for 40 samples"),
+        (lambda X: 1, r"an array of shape \(\) for 40 samples"),
+        (lambda X: None, r"an array of shape \(\) for 40 samples"),
+        (lambda X: np.zeros((len(X), 2)), "several outputs"),
+        (lambda X: np.full(len(X), np.nan), "nan.* not among its classes_"),
+        (lambda X: [None] * len(X), "None.* not among its classes_"),
+        (lambda X: ["1"] * len(X), "'1'.* not among its classes_"),
+    ],
+)
+def test_predictions_of_black_boxes_are_checked(function, message):
+    with pytest.raises(ValueError, match=f"Faulty predicts {message}|Faulty predicts .*{message}"):
+        as_model(Faulty(function)).predict(X)
+    models = {"odd": Faulty(function), "lr": LogisticRegression().fit(X, X[:, 0] > 0.5)}
+    models["lr"].classes_ = np.array([0, 1])
+    with pytest.raises(ValueError, match="model 'odd'"):
+        TransferScorer().fit(models).transfer(X, np.arange(40) % 2)
+
+
+def test_a_black_box_that_writes_into_its_input_gets_a_copy():
+    def scribble(X):
+        labels = (X[:, 0] > 0.5).astype(int)
+        X[:] = 0
+        return labels
+
+    X0 = X.copy()
+    model = as_model(Faulty(scribble))
+    np.testing.assert_array_equal(model.predict(X), X0[:, 0] > 0.5)
+    AdversarialGenerator(Faulty(scribble), max_queries=20, random_state=0).generate(X)
+    np.testing.assert_array_equal(X, X0)
+
+
+def test_scores_that_are_nan_name_their_sample():
+    module = Ending(lambda z: torch.where(torch.arange(len(z))[:, None] == 2, torch.nan, z))
+    with pytest.raises(
+        ValueError, match=r"nan for 1 of 40 samples \(the first is sample 2\).*since X holds none"
+    ):
+        as_model(module).predict(X)
+    with pytest.raises(ValueError, match="in X, which holds nan"):
+        as_model(linear()).predict(np.full((3, 5), np.nan))
