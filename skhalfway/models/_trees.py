@@ -30,6 +30,8 @@ from skhalfway.models._trees_sklearn import boosted_trees
 # cross-entropy would push it below all others rather than the next one. On digits PGD then fools 79 % of
 # a forest's samples instead of 63 %, and no fewer of other models' (benchmarks/soft_trees.md).
 STEEPNESS = 8.0
+# Of a split's softness a tenth is ten times as wide: it leads to thresholds that are far away.
+_SHARE, _WIDE = 0.1, 10.0
 # log-odds of a split that is not soft: by category, of a missing value, very far from the threshold
 _CERTAIN = 1e4
 _NEXT_TO_ZERO = 1e-30
@@ -40,13 +42,13 @@ _AT_ONCE, _KEPT = 2**21, 2**24
 class SoftTrees(nn.Module):
     """Logits of a :class:`TreeEnsemble` in which each sample goes both ways at each split.
 
-    A sample x goes left with probability ``sigmoid((t - x[f]) / (temperature * scale[f]))``: t is the
-    split's threshold and scale[f] the standard deviation of the thresholds that the ensemble has on the
-    feature f (where it has one only, the median of the other features' scales). It reaches a leaf with
-    the product of the probabilities on the path. Logits are the expected sum of the leaves' scores, or
-    the log of their expected mean probabilities, for which logarithms are added: classes that are all but
-    impossible keep finite logits and a gradient. A missing value or a category goes to the side that was
-    learned for it, and has no gradient.
+    A sample x goes left with probability ``0.9 * sigmoid(z) + 0.1 * sigmoid(z / 10)``, ``z = (t - x[f]) /
+    (temperature * scale[f])``: t is the split's threshold and scale[f] the standard deviation of the
+    thresholds that the ensemble has on the feature f (where it has one only, the median of the other
+    features' scales). It reaches a leaf with the product of the probabilities on the path. Logits are the
+    expected sum of the leaves' scores, or ``steepness`` times the log of their expected mean probabilities,
+    for which logarithms are added: classes that are all but impossible keep finite logits and a gradient. A
+    missing value or a category goes to the side that was learned for it, and has no gradient.
 
     Scale and temperature are our choice, measured on eight ensembles in ``benchmarks/soft_trees.md``: of
     the temperatures there the default makes PGD the strongest against the source, or within 0.02 of it, and
@@ -57,6 +59,7 @@ class SoftTrees(nn.Module):
     batches are computed twice, in parts.
     """
 
+    smoothed = True
     parent: torch.Tensor
     side: torch.Tensor
     value: torch.Tensor
@@ -165,9 +168,11 @@ class SoftSplits(nn.Module):
         if x.isnan().any():
             odds = torch.where(odds.isnan(), self.of_missing, odds)
         odds = torch.cat([odds.clamp(-_CERTAIN, _CERTAIN), *(part(x) for part in self.by_category)])
-        left = logsigmoid(odds)
+        wide = odds / _WIDE
+        near, far = logsigmoid(odds) + np.log1p(-_SHARE), logsigmoid(wide) + np.log(_SHARE)
         # logsigmoid(-o) = logsigmoid(o) - o
-        return torch.cat([left, left - odds, odds.new_zeros(1, len(x))])
+        sides = torch.logaddexp(near, far), torch.logaddexp(near - odds, far - wide)
+        return torch.cat([*sides, odds.new_zeros(1, len(x))])
 
 
 class Categories(nn.Module):
