@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,9 +13,11 @@ from numpy.typing import NDArray
 from skhalfway._checks import check_integer
 from skhalfway.attacks._problem import Outcome
 from skhalfway.attacks._trees import nearest_adversarial
-from skhalfway.models import Model, ModelWarning, NotDifferentiableError
+from skhalfway.models import Model, NotDifferentiableError
 from skhalfway.models._tree_input import trees_of
+from skhalfway.models._tree_parsers import unwrapped
 from skhalfway.models._tree_sums import tree_sums
+from skhalfway.models._warnings import warn
 
 if TYPE_CHECKING:
     from skhalfway.attacks._problem import Problem, Settings
@@ -93,12 +94,10 @@ def _check_reading(model: Model, agrees: NDArray[np.bool_]) -> None:
     """Warn where a classifier is not what its trees were read as: what is nearest is then not found."""
     share = float(agrees.mean())
     if share < _AGREES:
-        warnings.warn(
-            f"{type(model.estimator).__name__}.predict differs from its trees, as they are read here, on "
-            f"{1 - share:.0%} of the samples: attack='tree' may miss adversarial samples; another attack "
-            "does not depend on the reading",
-            ModelWarning,
-            stacklevel=2,
+        name = type(unwrapped(model.estimator)).__name__
+        warn(
+            f"{name}.predict differs from its trees, as they are read here, on {1 - share:.0%} of the "
+            "samples: attack='tree' may miss adversarial samples; other attacks do not depend on the reading"
         )
 
 

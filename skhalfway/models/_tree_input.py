@@ -154,7 +154,8 @@ class _View:
         nodes = np.flatnonzero((feature >= 0) & (trees.category_row < 0))
         is_held = self.held[self.source[feature[nodes]]]
         for column in np.unique(feature[nodes[is_held]]):
-            here = nodes[feature[nodes] == column]
+            # made columns have numbers of their own
+            here = nodes[trees.feature[nodes] == column]
             edges, place = np.unique(threshold[here], return_inverse=True)
             # which of the thresholds lie below is a number that any float type holds
             value = self.outputs[:, column].astype(trees.dtype)
