@@ -61,7 +61,8 @@ class AdversarialGenerator(OneToOneFeatureMixin, TransformerMixin, BaseEstimator
         - By gradient: ``"fgsm"``, one step [1]_; ``"pgd"``, projected steps
           [2]_; ``"mifgsm"``, steps with momentum [3]_.
         - For the nearest sample that fools: ``"deepfool"`` [4]_ and ``"fmn"``
-          [5]_ by gradient; ``"tree"`` for trees (exact) and ensembles of trees.
+          [5]_ by gradient; ``"tree"`` for trees (exact), ensembles of trees, and
+          pipelines of them whose steps keep each column by itself.
         - Without a gradient: ``"hopskipjump"`` asks for predictions [6]_, and so
           does ``"halfway"``, our own: it regresses the boundary on where the
           source's answer changes between samples (see Notes); ``"square"`` asks

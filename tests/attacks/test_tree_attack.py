@@ -154,7 +154,7 @@ def test_no_point_of_a_fine_grid_is_nearer(n_trees, norm, way):
 
 @each_norm
 def test_all_cells_of_a_small_forest(norm, way):
-    """The optimum, which brute force knows: the nearest point of each cell. The search finds it nearly always."""
+    """The optimum, which brute force knows: the nearest point of each cell; by a search, nearly always."""
     X, y = data("iris")[:2]
     X = X[:, [0, 2, 3]]
     forest = RandomForestClassifier(9, max_depth=5, random_state=0).fit(X, y)
