@@ -85,7 +85,7 @@ def _kind(value: Any) -> str:
     name, shape = type(value).__name__, getattr(value, "shape", None)
     if isinstance(shape, tuple) and (hasattr(value, "dtype") or hasattr(value, "columns")):
         return f"{name} of shape {tuple(shape)}"
-    return f"function {value.__name__}" if hasattr(value, "__code__") else name
+    return f"function {value.__name__}" if callable(value) and hasattr(value, "__name__") else name
 
 
 def _cut(text: str, width: int) -> str:

@@ -257,7 +257,7 @@ def test_strange_data(copy, message, tmp_path):
     [
         ("MNIST", {}, r"name must be one of \['digits', 'mnist', 'fashion_mnist', 'cifar10'\], got 'MNIST'"),
         (["mnist"], {}, r"got \['mnist'\]"),
-        ("mnist", {"train_size": 0}, "train_size must be an integer >= 1, a fraction .* got 0"),
+        ("mnist", {"train_size": 0}, "train_size must be an integer >= 1 or a fraction .* got 0"),
         ("mnist", {"train_size": 1.0}, "train_size must be .* got 1.0"),
         ("cifar10", {"test_size": -0.1}, "test_size must be .* got -0.1"),
         ("cifar10", {"test_size": True}, "test_size must be .* got True"),

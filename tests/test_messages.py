@@ -226,7 +226,7 @@ def ourselves() -> list[Any]:
         (sp.eye_array(3), "dia_array of shape (3, 3)"),
         (SVC(), "SVC"),
         (SVC, "the class SVC"),
-        (len, "builtin_function_or_method"),
+        (len, "function len"),
         (fault_of, "function fault_of"),
         (Counter("a"), "Counter"),
         (["a" * 30] * 9, f"['{'a' * 30}', '{'a' * 30}', ...] (9 items)"),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +14,7 @@ from skhalfway._text import short, table
 from skhalfway.codes._codemap import CodeMap, fitted_map
 from skhalfway.codes._homogeneity import information
 from skhalfway.codes._network import joined
+from skhalfway.models._warnings import warn
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -191,10 +191,9 @@ def code_agreement(first: CodeMap, second: CodeMap, X: Any) -> CodeAgreement:
         unknown = np.argwhere(np.isnan(getattr(agreement, name)))
         if len(unknown):
             texts = [f"{agreement.first[i]!r} and {agreement.second[j]!r}" for i, j in unknown[:4].tolist()]
-            warnings.warn(
+            warn(
                 f"{name} is nan for {', '.join(texts)}{', ...' * (len(unknown) > 4)}: {why}",
                 UndefinedMetricWarning,
-                stacklevel=2,
             )
     return agreement
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -22,6 +21,7 @@ from skhalfway.models import Model, as_model
 from skhalfway.models._collection import predictions
 from skhalfway.models._faults import named, type_name
 from skhalfway.models._reader import reader_of
+from skhalfway.models._warnings import warn
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -336,9 +336,7 @@ def inter_boundary_distance(
             if len(counted)
             else "source and target classify no sample right together from which the direction leads anywhere"
         )
-        warnings.warn(
-            f"the distance between the boundaries is nan: {why}", UndefinedMetricWarning, stacklevel=2
-        )
+        warn(f"the distance between the boundaries is nan: {why}", UndefinedMetricWarning)
     return result
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +15,7 @@ from skhalfway._randomness import leaving_no_trace
 from skhalfway.halfway._points import read_labelled, read_several_labelled
 from skhalfway.models import Model, NotDifferentiableError
 from skhalfway.models._faults import named
+from skhalfway.models._warnings import warn
 
 if TYPE_CHECKING:
     import torch
@@ -212,10 +212,9 @@ def gradient_alignment(source: Any, target: Any, X: Any, y: Any) -> NDArray[np.f
         flat: NDArray[np.bool_] = (_rows(gradient) == 0).all(axis=1)
         cosine[flat] = np.nan
         if flat.any():
-            warnings.warn(
+            warn(
                 f"{name} has no gradient at {flat.sum()} of {len(flat)} samples, so their cosines are nan",
                 UndefinedMetricWarning,
-                stacklevel=2,
             )
     return cosine.clip(-1, 1)
 

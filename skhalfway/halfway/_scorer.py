@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 import numpy as np
@@ -20,7 +19,7 @@ from skhalfway.halfway._pairs import check_pairs, sample_pairs
 from skhalfway.halfway._points import PathModels
 from skhalfway.models import Model
 from skhalfway.models._check import check_models
-from skhalfway.models._warnings import warn_of
+from skhalfway.models._warnings import warn, warn_of
 
 NORMS = (np.inf, 2)
 
@@ -215,11 +214,10 @@ class HalfwayScorer(PathModels):
         )
         counted = np.stack([(trace.labels[:, [0, -1]] == labels[pairs]).all(axis=1) for trace in traces])
         for name in (name for name, counts in zip(models, counted, strict=True) if not counts.any()):
-            warnings.warn(
+            warn(
                 f"model {shown(name)} classifies both samples of no pair right, as one does that never "
                 "changes its answer; its figures are nan",
                 UndefinedMetricWarning,
-                stacklevel=2,
             )
         lengths = np.linalg.norm((end - begin).reshape(len(pairs), -1).astype(float), axis=1)
         positions = np.stack([trace.position for trace in traces])
@@ -228,11 +226,10 @@ class HalfwayScorer(PathModels):
         unknown = np.isnan(measurement.agreement) & np.outer(some, some)
         if unknown.any():
             which = named_pairs(tuple(models), np.argwhere(np.triu(unknown)).tolist(), " and ")
-            warnings.warn(
+            warn(
                 f"the agreement of {which} is nan: fewer than 3 pairs count for both, or one of them crosses "
                 "everywhere at the same place; raise n_pairs",
                 UndefinedMetricWarning,
-                stacklevel=2,
             )
         return measurement
 
@@ -254,10 +251,9 @@ class HalfwayScorer(PathModels):
         """
         agreement = self.measure(X, y).mean_agreement
         if np.isnan(agreement):
-            warnings.warn(
+            warn(
                 "no two models have crossings to compare, so the mean agreement is nan",
                 UndefinedMetricWarning,
-                stacklevel=2,
             )
         return agreement
 
@@ -321,10 +317,9 @@ class HalfwayScorer(PathModels):
         )
         if np.isnan(rates).any():
             which = named_pairs(tuple(models), np.argwhere(np.triu(np.isnan(rates))).tolist(), " and ")
-            warnings.warn(
+            warn(
                 f"no sample is classified right by {which} together, so their rates are nan",
                 UndefinedMetricWarning,
-                stacklevel=2,
             )
         return rates
 

@@ -13,7 +13,7 @@ from torch import nn
 from torch.func import functional_call, jacrev, vmap
 
 from skhalfway._blocks import blocks
-from skhalfway.models import as_model
+from skhalfway.models import to_module
 from skhalfway.models._torch import device_of, dtype_of, two_columns
 from skhalfway.models._views import switched
 
@@ -61,8 +61,7 @@ class ElasticWeights:
 
     def consolidate(self, net: Any, X: NDArray[Any]) -> None:
         """Hold the net where it is now, as the task of these samples needs it."""
-        module = as_model(net).module
-        assert module is not None
+        module = to_module(net)
         weights = _trained(module)
         if not all(weight.isfinite().all() for weight in weights.values()):
             raise ValueError(
@@ -79,8 +78,7 @@ class ElasticWeights:
         if not self._stiffness:
             yield
             return
-        module = as_model(net).module
-        assert module is not None
+        module = to_module(net)
         weights = _trained(module).items()
         hooks = [weight.register_hook(partial(self._pulled, name, weight)) for name, weight in weights]
         try:

@@ -112,19 +112,29 @@ def kernel_pca(estimator: KernelPCA) -> nn.Module:
     values, vectors = estimator.eigenvalues_, estimator.eigenvectors_
     # components of no variance stay zero
     weight = np.divide(vectors, np.sqrt(values), out=np.zeros_like(vectors), where=values != 0).T
-    centre, offset = _centring(estimator._centerer)
-    return nn.Sequential(kernel, dense_layer(weight @ centre, weight @ offset))
+    # centring, an affine map of a kernel's row, goes into the weights
+    weight = weight - weight.mean(axis=1, keepdims=True)
+    return nn.Sequential(kernel, dense_layer(weight, weight @ _offset(estimator._centerer)))
 
 
-def _centring(centerer: KernelCenterer) -> tuple[np.ndarray, np.ndarray]:
-    """Matrix and offset of the centring, an affine map of a kernel's row."""
-    n = len(centerer.K_fit_rows_)
-    return np.eye(n) - 1 / n, centerer.K_fit_all_ - centerer.K_fit_rows_
+class Centred(nn.Module):
+    offset: torch.Tensor
+
+    def __init__(self, offset: Any) -> None:
+        super().__init__()
+        self.register_buffer("offset", tensor(offset))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x - x.mean(dim=1, keepdim=True) + self.offset
+
+
+def _offset(centerer: KernelCenterer) -> np.ndarray:
+    return centerer.K_fit_all_ - centerer.K_fit_rows_
 
 
 @register_module(KernelCenterer)
 def kernel_centerer(centerer: KernelCenterer) -> nn.Module:
-    return dense_layer(*_centring(centerer))
+    return Centred(_offset(centerer))
 
 
 class Waves(nn.Module):

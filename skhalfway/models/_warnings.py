@@ -39,10 +39,10 @@ def warn_of(checks: Mapping[str, ModelCheck]) -> None:
                 warn(f"model {name!r}: {finding}")
 
 
-def warn(message: str) -> None:
-    """Warn of a model, where the user called this package."""
+def warn(message: str, category: type[Warning] = ModelWarning) -> None:
+    """Warn, at the line of the user that called this package."""
     frame: FrameType | None = sys._getframe(1)
     level = 2
     while frame is not None and frame.f_globals.get("__name__", "").partition(".")[0] in _BETWEEN:
         frame, level = frame.f_back, level + 1
-    warnings.warn(message, ModelWarning, stacklevel=level)
+    warnings.warn(message, category, stacklevel=level)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.multiclass import type_of_target
-from sklearn.utils.validation import check_is_fitted
+from sklearn.utils.validation import check_is_fitted, column_or_1d
 from torch import nn
 
 from skhalfway._blocks import blocks
@@ -165,6 +165,8 @@ class OneHiddenLayerClassifier(ClassifierMixin, BaseEstimator):
                 "This OneHiddenLayerClassifier estimator requires y to be passed, but the target y is None"
             )
         X = read_rows(X, reader=self)
+        if getattr(y, "ndim", 1) == 2 and y.shape[1] == 1:
+            y = column_or_1d(y, warn=True)
         y = read_targets(y, len(X))
         kind = type_of_target(y, input_name="y")
         if kind != "binary":

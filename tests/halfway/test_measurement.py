@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.stats import bootstrap, spearmanr
+from scipy.stats import bootstrap, rankdata, spearmanr
 
 from skhalfway.halfway import HalfwayMeasurement
 
@@ -78,6 +78,13 @@ def replicates(m, of):
     for (i, j), _ in np.ndenumerate(np.eye(n_models)):
         both = m.counted[i] & m.counted[j]
         weights = draws[:, both]
+        if of == "agreement":
+            a, b = (rankdata(m.crossings[k, both]) for k in (i, j))
+            for k, w in enumerate(weights):
+                drawn = np.repeat([a, b], w, axis=1)
+                if both.sum() > 2 and w.sum() > 2 and np.ptp(drawn, axis=1).all():
+                    found[k, i, j] = np.corrcoef(drawn)[0, 1]
+            continue
         if of == "deviation":
             values = np.abs(m.crossings[i, both] - 0.5)
         else:
@@ -87,10 +94,10 @@ def replicates(m, of):
     return np.diagonal(found, axis1=1, axis2=2) if of == "deviation" else found
 
 
-@pytest.mark.parametrize("of", ["deviation", "boundary_distance"])
-@pytest.mark.parametrize("counted", [0.4, 0.8])
+@pytest.mark.parametrize("of", ["deviation", "boundary_distance", "agreement"])
+@pytest.mark.parametrize("counted", [0.5, 0.8])
 def test_intervals_are_percentiles_of_a_thousand_draws(of, counted):
-    m = measurement(n_pairs=120, counted=counted)
+    m = measurement(n_models=2, n_pairs=60, counted=counted)
     for level in (0.5, 0.95):
         tails = [(1 - level) / 2, (1 + level) / 2]
         np.testing.assert_allclose(

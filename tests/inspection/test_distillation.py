@@ -269,7 +269,7 @@ def test_a_seed_decides_and_jobs_do_not(logistic: Any, student: Any) -> None:
         ),
         (None, LogisticRegression(), {"label_weight": 0.5, "y": None}, ValueError, "needs y, which is None"),
         (None, LogisticRegression(), {"label_weight": 0.5, "targets": "hard"}, ValueError, "targets='soft'"),
-        (None, LogisticRegression(), {"targets": "firm"}, ValueError, "targets must be 'soft' or 'hard'"),
+        (None, LogisticRegression(), {"targets": "firm"}, ValueError, "targets must be one of"),
         (None, LogisticRegression(), {"n_repeats": 0}, ValueError, "n_repeats must be an integer >= 1"),
         (None, LogisticRegression(), {"y": Y[TRAIN] + 1}, ValueError, "y holds labels that are not among"),
         (None, LogisticRegression(), {"y_test": NAMES[TEST]}, ValueError, "y_test holds labels"),

@@ -196,8 +196,8 @@ REFUSED = {
         ValueError,
         "KNeighborsClassifier predicts 2 outputs; only single-output classifiers",
     ),
-    "net of labels 1, 2": (lambda: net(Y + 1), ValueError, r"trained on the labels \[1 2\].*LabelEncoder"),
-    "frozen net of labels 1, 2": (lambda: FrozenEstimator(net(Y + 1)), ValueError, r"the labels \[1 2\]"),
+    "net of labels 1, 2": (lambda: net(Y + 1), ValueError, r"trained on the labels \[1, 2\].*LabelEncoder"),
+    "frozen net of labels 1, 2": (lambda: FrozenEstimator(net(Y + 1)), ValueError, r"the labels \[1, 2\]"),
 }
 
 

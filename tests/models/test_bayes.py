@@ -51,6 +51,25 @@ def test_gradient(name, data, load, fit, check_gradient):
     check_gradient(as_model(fit(CLASSIFIERS[name], data)), load(data)[0])
 
 
+@pytest.mark.parametrize("smoothing", [1e-9, 1e-15, 0.0])
+@pytest.mark.parametrize("offset", [0.0, 1e8])
+def test_densities_of_badly_scaled_data_keep_their_digits(smoothing, offset):
+    rng = np.random.default_rng(0)
+    y, scale = np.arange(300) % 5, 10 ** rng.uniform(-3, 6, size=20)
+    X = (rng.normal(size=(300, 20)) + 3 * rng.normal(size=(5, 20))[y] + offset) * scale
+    # nearly constant in one class
+    X[y == 2, 3] = 1e-6 * X[y == 2, 4]
+    nb, qda = GaussianNB(var_smoothing=smoothing).fit(X, y), QDA(reg_param=0.5).fit(X, y)
+    for classifier, own in ((nb, nb._joint_log_likelihood(X)), (qda, qda.decision_function(X))):
+        x = torch.from_numpy(X).requires_grad_()
+        logits = as_model(classifier).logits(x)
+        np.testing.assert_allclose(logits.detach(), own, rtol=1e-8)
+        (gradient,) = torch.autograd.grad(logits[:, 1].sum(), x)
+        if classifier is nb:
+            expected = -(X - nb.theta_[1]) / nb.var_[1]
+            assert (np.abs(gradient.numpy() - expected) <= 1e-8 * np.abs(expected).max(axis=0)).all()
+
+
 @pytest.fixture
 def bits(load):
     X, y = load("digits")

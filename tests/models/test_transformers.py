@@ -203,7 +203,7 @@ def test_pipeline_names_the_step_without_a_gradient(steps, culprit, load, fit):
     [
         (
             FeatureAgglomeration(pooling_func=np.median),
-            "with pooling_func=np.mean, not with <function median",
+            "with pooling_func=np.mean, not with function median",
         ),
         (TfidfTransformer(sublinear_tf=True), r"TfidfTransformer\(sublinear_tf=True\) jumps"),
     ],

@@ -453,7 +453,7 @@ X2, Y2, Q2 = np.eye(2), [0, 1], [1.0, 2.0]
         (lambda: orthogonality_condition(X2[:1]), "at least two samples"),
         (lambda: geometry_perturbation(Q2, ["a", "a"], eps=1), "as -1 or"),
         (lambda: geometry_perturbation([0, 0], Y2, eps=1), "other than 0"),
-        (lambda: geometry_perturbation([0, np.nan], Y2, eps=1), "finite direction"),
+        (lambda: geometry_perturbation([0, np.nan], Y2, eps=1), "contains NaN"),
         (lambda: geometry_perturbation(Q2, Y2, eps=0), "eps must be"),
         (lambda: geometry_perturbation(Q2, Y2, eps=1, norm=1), "norm must be"),
         (lambda: geometry_perturbation(Q2, Y2, eps=1, norm=0), "n_changed goes with"),

@@ -254,6 +254,11 @@ def test_nothing_eligible_is_unknown():
         [True],
         [[0.1]],
         {1: 2},
+        [0.5, True],
+        [0.5, np.True_],
+        [0.1, None],
+        [0.1, "a"],
+        [0.1, 0.2, 0.2],
     ],
 )
 def test_measure_are_checked(iris, pair, eps):
