@@ -177,7 +177,7 @@ class _View:
         is_missing = np.isnan(self.X) | (self.missing == self.X)
         source = self.source[column]
         # all missing values of a column are made the same
-        value = self.outputs[is_missing.argmax(axis=0)[source], column].astype(dtype)
+        value: NDArray[Any] = self.outputs[is_missing.argmax(axis=0)[source], column].astype(dtype)
         goes = np.where(np.isnan(value), missing_left, value <= threshold)
         return np.where(is_missing.any(axis=0)[source], goes, missing_left)
 
@@ -215,7 +215,8 @@ class _View:
         def ends(columns: Any, reach: float) -> tuple[NDArray[Any], NDArray[Any]]:
             away = reach * width[columns]
             bounds = (low[columns] - away, high[columns] + away)
-            return tuple(b.clip(*limits).astype(self.X.dtype) for b in bounds)  # type: ignore[return-value]
+            least, most = (bound.clip(*limits).astype(self.X.dtype) for bound in bounds)
+            return least, most
 
         def fit(columns: Any, reach: float) -> bool:
             rows = np.repeat(self.X[:1], 2, axis=0)

@@ -24,6 +24,7 @@ from skhalfway.models._registry import register_module
 from skhalfway.models._responses import branch, log_probability, naming
 from skhalfway.models._tree_arrays import TreeEnsemble, join
 from skhalfway.models._tree_parsers import tree_ensemble
+from skhalfway.models._tree_responses import Shares
 from skhalfway.models._trees_sklearn import boosted_trees
 
 # Of logits from shares that several trees agree on: the lead of a class is small in logarithms, and
@@ -72,7 +73,7 @@ class SoftTrees(nn.Module):
         self.splits, number, n_splits = soft_splits(ensemble)
         parents, sides, leaves = _paths(ensemble, number, n_splits)
         value = ensemble.value[leaves]
-        if self.probabilities:
+        if isinstance(ensemble.response, Shares):
             # a class without a leaf must have a logit
             value[0, ~value.any(axis=0)] = np.finfo(float).tiny
             # one term for each leaf and class in it, class by class
