@@ -1,20 +1,22 @@
 """Peak memory of one gradient step through every converter, and of whole attacks; write memory.md.
 
 What is counted are the bytes that torch's CPU allocator gives and takes back, buffers inside of its kernels
-too, and those that numpy does: the same figures in every run. ``--figures FILE`` keeps the numbers, on an
-older version too (with it first on PYTHONPATH); ``--before FILE`` puts those of another run beside.
+too, and those that numpy does: the same figures in every run. ``--figures FILE`` keeps the numbers of some
+families instead of making the page, those of an older version where it comes first on PYTHONPATH;
+``--before FILE`` puts them beside.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import re
 import sys
 import time
 import tracemalloc
 import warnings
-from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -367,7 +369,7 @@ def peak_bytes_of_numpy(work: Callable[[], Any]) -> int:
         tracemalloc.stop()
 
 
-def seconds(work: Callable[[], Any], n_calls: int = 15) -> float:
+def seconds(work: Callable[[], Any], n_calls: int = 7) -> float:
     """Processor time of the fastest call."""
     taken = []
     for _ in range(n_calls):
@@ -399,6 +401,15 @@ def measure(family: Family, size: Size, *, timed: bool = True) -> Step:
         sum(weight.nbytes for weight in weights),
         seconds(lambda: gradient(model, *batch)) if timed else 0.0,
     )
+
+
+def figures(names: Iterable[str], of_few_features: Iterable[str]) -> dict[str, dict[str, Any]]:
+    """Steps of families, by the number of features."""
+    sizes = ((Size(), names), (Size(n_features=64), of_few_features))
+    return {
+        f"{size.n_features:,}": {name: asdict(measure(FAMILIES[name], size)) for name in tqdm(list(some))}
+        for size, some in sizes
+    }
 
 
 def attacks() -> Iterator[dict[str, str]]:
@@ -446,7 +457,7 @@ most that torch holds at once, beyond the input and the parameters of the module
 is computed. It is divided by the *values* of the batch, of 8 bytes each: features times classes of each
 sample or, where there are more of them by the estimator's nature, its training samples (of a Gaussian process
 and a label propagation those of each class), the columns of its output, or the nodes of its trees. Aim: at
-most {few}. Processor time of one thread, the fastest of 15 calls.
+most {few}. Processor time of one thread, the fastest of 7 calls.
 
 {steps}
 {before}
@@ -485,32 +496,34 @@ def compared(name: str, before: dict[str, Any], after: dict[str, Any]) -> dict[s
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--figures", type=Path, help="file to write the numbers to")
+    parser.add_argument("--figures", type=Path, help="file to write numbers to; no page is made")
     parser.add_argument("--before", type=Path, help="file with the numbers of another version")
+    parser.add_argument(
+        "--only", default="", help="regular expression of the families whose numbers to write"
+    )
     parser.add_argument(
         "--output", type=Path, default=Path(__file__).with_suffix(".md"), help="page to write"
     )
     options = parser.parse_args()
     torch.set_num_threads(1)
     full = Size()
-    figures: dict[str, dict[str, Any]] = {}
-    for size in (replace(full, n_features=64), full):
-        steps = {name: measure(family, size) for name, family in tqdm(FAMILIES.items())}
-        figures[f"{size.n_features:,}"] = {name: asdict(step) for name, step in steps.items()}
     if options.figures:
-        options.figures.write_text(json.dumps(figures))
+        names = [name for name in FAMILIES if re.search(options.only, name)]
+        options.figures.write_text(json.dumps(figures(names, names)))
+        return
+    before = json.loads(options.before.read_text()) if options.before else {}
+    after = figures(FAMILIES, next(iter(before.values()), []))
     rows = [
         {
             "estimator": name,
-            "peak": f"{step.n_bytes / 2**20:.1f} MiB",
-            "of the values": f"{step.n_bytes / 8 / step.n_values:.2f}",
-            "module": f"{step.module_bytes / 2**20:.1f} MiB",
-            "step": f"{1000 * step.seconds:.1f} ms",
+            "peak": f"{step['n_bytes'] / 2**20:.1f} MiB",
+            "of the values": f"{step['n_bytes'] / 8 / step['n_values']:.2f}",
+            "module": f"{step['module_bytes'] / 2**20:.1f} MiB",
+            "step": f"{1000 * step['seconds']:.1f} ms",
         }
-        for name, step in steps.items()
+        for name, step in after[f"{full.n_features:,}"].items()
     ]
-    before = json.loads(options.before.read_text()) if options.before else {}
-    changed = [row for name in FAMILIES if before and (row := compared(name, before, figures))]
+    changed = [row for name in FAMILIES if before and (row := compared(name, before, after))]
     page = PAGE.format(
         command=f"python benchmarks/memory.py{' --before FILE' if before else ''}",
         **asdict(full),

@@ -49,7 +49,8 @@ TESTS = [f"tests/{folder}/test_*.py" for folder in FOLDERS]
 TESTS += ["tests/test_*.py", *(f"skhalfway/{folder}" for folder in FOLDERS)]  # doctests last
 OTHER_TESTS = ("test_benchmarks.py", "test_datasets.py", "test_examples.py")
 MEMORY = 8 * 2**30  # of one process: a mutant may fill all there is
-START = 120.0  # seconds that importing and collecting may take on a busy machine
+START = 120  # seconds that importing and collecting may take on a busy machine
+LONGEST = 60  # seconds of one test, which take 5 at most; one that does not end kills a mutant
 
 Verdict = dict[str, Any]
 # processes begin with what is slow to import, and is no plugin of pytest
@@ -87,7 +88,9 @@ def run_pytest(tree: Path, paths: list[str], variables: dict[str, str], output: 
     for stream in (1, 2):
         os.dup2(os.open(output, os.O_WRONLY | os.O_CREAT | os.O_APPEND), stream)
     assert "skhalfway" not in sys.modules
-    sys.exit(pytest.main(["-x", "-q", "--tb=no", "-p", "no:cacheprovider", *paths], plugins=[reach]))
+    options = ["-x", "-q", "--tb=no", "-p", "no:cacheprovider", "-o", f"faulthandler_timeout={LONGEST}"]
+    options += ["-o", "faulthandler_exit_on_timeout=true"]
+    sys.exit(pytest.main([*options, *paths], plugins=[reach]))
 
 
 def run_tests(tree: Path, limit: float | None, paths: Iterable[str], **variables: str) -> tuple[int, str]:
@@ -165,7 +168,8 @@ def judge(mutant: Mutant, tests: list[str], limit: float, trees: queue.Queue[Pat
     if code == 0:
         return {"verdict": "lived", "by": f"{len(tests)} tests pass", "seconds": seconds}
     failed = [line for line in output.splitlines() if line.startswith(("FAILED", "ERROR"))]
-    by = "the time limit" if code == -1 else (failed or output.splitlines() or [f"signal {-code}"])[-1]
+    timed = code == -1 or "Timeout (" in output
+    by = "the time limit" if timed else (failed or output.splitlines() or [f"signal {-code}"])[-1]
     return {"verdict": "killed", "by": by[:200], "seconds": seconds}
 
 

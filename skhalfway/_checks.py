@@ -68,8 +68,7 @@ def check_device(device: Any) -> None:
         torch.zeros(1, device=torch.device(device)).cpu()
     except (RuntimeError, AssertionError, ImportError, TypeError, ValueError) as error:
         raise ValueError(
-            f"device={shown(device)} is none that this machine computes on: {brief(error, 120)}; pass "
-            "'cpu' or None"
+            f"device={shown(device)} cannot be used on this machine: {brief(error, 120)}; pass 'cpu' or None"
         ) from error
 
 

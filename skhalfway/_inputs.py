@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from functools import cached_property
 from hashlib import blake2b
+from itertools import zip_longest
 from numbers import Real
 from typing import Any
 
@@ -49,6 +50,9 @@ def read_samples(estimator: Any, X: Any, *, reset: bool, name: str = "X") -> NDA
     frame = Frame.of(table)
     if frame is not None:
         table = frame.numbers(table)
+    names = None if reset else getattr(estimator, "feature_names_in_", None)
+    if names is not None and hasattr(table, "set_axis") and same_columns(table.columns, names):
+        table = table.set_axis([str(name) for name in names], axis=1)
     checks: dict[str, Any] = {"dtype": FLOATS, "allow_nd": True, "ensure_all_finite": False}
     # The first axis of an image holds channels: only rows have a width to compare.
     if not reset and getattr(table, "ndim", 2) > 2:
@@ -59,6 +63,12 @@ def read_samples(estimator: Any, X: Any, *, reset: bool, name: str = "X") -> NDA
     check_finite(array, name, allow_nan=True)
     # torch takes no negative strides, such as those of X[::-1]
     return np.ascontiguousarray(array)
+
+
+def same_columns(columns: Iterable[Any], names: Iterable[Any]) -> bool:
+    """Whether columns have the names that an estimator keeps; LightGBM keeps blanks as underscores."""
+    pairs = zip_longest((str(column) for column in columns), (str(name) for name in names))
+    return all(column is not None and name in (column, column.replace(" ", "_")) for column, name in pairs)
 
 
 def read_numbers(X: Any, *, name: str = "X") -> NDArray[Any]:
@@ -98,9 +108,11 @@ def check_finite(X: NDArray[Any], name: str = "X", *, allow_nan: bool = False) -
     """Raise for an infinite value and, unless they are allowed, for a missing one; say where."""
     if 0 in X.shape[1:]:
         raise ValueError(f"samples of {name} must have features, got shape {X.shape}")
-    finite = np.isfinite(X) | np.isnan(X) if allow_nan else np.isfinite(X)
-    if not finite.all():
-        place = np.unravel_index(int((~finite).argmax()), X.shape)
+    wrong = ~np.isfinite(X)
+    if allow_nan and wrong.any():
+        wrong = np.isinf(X)
+    if wrong.any():
+        place = np.unravel_index(int(wrong.argmax()), X.shape)
         what = "NaN" if np.isnan(X[place]) else "infinity"
         raise ValueError(f"Input {name} contains {what}, in {name}[{', '.join(map(str, place))}]")
 
@@ -237,7 +249,10 @@ def positions(labels: Any, classes: NDArray[Any]) -> NDArray[np.intp]:
         # numbers and strings do not sort together
         return np.full(labels.shape, -1, dtype=np.intp)
     order = np.argsort(classes)
-    place = np.searchsorted(classes, labels, sorter=order)
+    try:
+        place = np.searchsorted(classes, labels, sorter=order)
+    except TypeError:  # what does not compare with the classes, as None, is none of them
+        return np.full(labels.shape, -1)
     found = order[np.minimum(place, len(order) - 1)]
     return np.where(classes[found] == labels, found, -1)
 

@@ -154,7 +154,7 @@ def _array_of_tensor(X: Any, name: str) -> NDArray[Any]:
     if X.is_meta:
         raise TypeError(f"{name} is a tensor on the device 'meta', which holds no numbers")
     if str(X.dtype) == "torch.bfloat16":
-        raise TypeError(f"{name} is a tensor of bfloat16, which numpy has not; pass {name}.float()")
+        raise TypeError(f"{name} is a tensor of bfloat16, which numpy does not have; pass {name}.float()")
     array: NDArray[Any] = X.detach().cpu().numpy()
     return array
 

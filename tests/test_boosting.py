@@ -6,13 +6,19 @@ from typing import Any
 
 import numpy as np
 import pytest
+from sklearn.base import clone
+from sklearn.calibration import CalibratedClassifierCV
 from sklearn.datasets import load_breast_cancer, load_iris
+from sklearn.decomposition import PCA
+from sklearn.ensemble import BaggingClassifier, VotingClassifier
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV
+from sklearn.multiclass import OneVsRestClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from skhalfway import AdversarialGenerator, TransferScorer
+from skhalfway import AdversarialGenerator, Constraints, TransferScorer
 from skhalfway.models import as_model
 
 BOOSTERS = {
@@ -65,3 +71,75 @@ def test_attacks_fool_and_keep_the_budget(case, attack: str) -> None:
         # what was found within the budget is not lost to the rounding of a threshold
         np.testing.assert_array_equal(fooled[generator.distances_ < 0.999], True)
         assert np.isfinite(generator.distances_).all() or attack != "tree"
+
+
+class Unnamed:
+    """A wrapper that keeps no column names, unlike what is inside it."""
+
+    def __init__(self, inner: Any) -> None:
+        self.inner = inner
+
+    def fit(self, X: Any, y: Any) -> Unnamed:
+        self.inner.fit(X, y)
+        self.classes_ = self.inner.classes_
+        return self
+
+    def predict(self, X: Any) -> Any:
+        return np.ravel(self.inner.predict(X))
+
+
+LINEAR = make_pipeline(StandardScaler(), LogisticRegression())
+HELD: dict[str, Any] = {
+    "alone": lambda model: model,
+    "in a pipeline": lambda model: make_pipeline(StandardScaler(), model),
+    "in a pipeline of DataFrames": lambda model: make_pipeline(PCA(3), model).set_output(transform="pandas"),
+    "in a search": lambda model: GridSearchCV(model, {}, cv=2),
+    "first in a vote": lambda model: VotingClassifier([("it", model), ("linear", LINEAR)], voting="soft"),
+    "last in a vote": lambda model: VotingClassifier([("linear", LINEAR), ("it", model)], voting="soft"),
+    "calibrated": lambda model: CalibratedClassifierCV(model, cv=2),
+    "one against the rest": OneVsRestClassifier,
+    "in a bag": lambda model: BaggingClassifier(model, 2),
+    "in a wrapper": Unnamed,
+}
+
+
+@pytest.mark.parametrize("container", ["frame", "array"])
+@pytest.mark.parametrize("held", HELD)
+@pytest.mark.parametrize("name", [*BOOSTERS, "scikit-learn"])
+def test_columns_have_the_names_of_fit(name: str, held: str, container: str) -> None:
+    if name == "scikit-learn":
+        model = LogisticRegression(max_iter=500)
+    else:
+        class_, parameters = BOOSTERS[name]
+        threads = {"thread_count" if name == "catboost" else "n_jobs": 1}
+        model = getattr(pytest.importorskip(name), class_)(**parameters | threads | {"n_estimators": 2})
+    X, y = load_iris(return_X_y=True, as_frame=True)
+    X, y = X[::2] if container == "frame" else X[::2].to_numpy(), y[::2]
+    classifier = HELD[held](model).fit(X, y)
+    expected = np.ravel(classifier.predict(X))
+    # warnings are errors: of names that are missing, and of names that were not asked for
+    for seen in (as_model(classifier), as_model(FrozenEstimator(classifier))):
+        np.testing.assert_array_equal(seen.predict(X), expected)
+        np.testing.assert_array_equal(seen.predict(np.asarray(X)), expected)
+        assert seen.scores(np.asarray(X)).shape == (75, 3)
+    generator = AdversarialGenerator(FrozenEstimator(classifier), attack="square", eps=0.1, max_queries=3)
+    assert type(generator.generate(X[:5], y[:5])) is type(X)
+    # names are compared between models, and of X with theirs
+    reader = TransferScorer().fit({"it": classifier, "linear": clone(LINEAR).fit(X, y)})
+    assert reader._read(X, reset=False).shape == X.shape
+    if container == "frame":
+        assert list(reader.feature_names_in_) == list(X.columns)
+        with pytest.raises(ValueError, match="feature names"):
+            reader._read(X[X.columns[::-1]], reset=False)
+
+
+def test_constraints_name_lightgbms_columns_as_the_data_does() -> None:
+    booster = pytest.importorskip("lightgbm").LGBMClassifier(n_estimators=2, verbose=-1)
+    X, y = load_iris(return_X_y=True, as_frame=True)
+    kept = "sepal length (cm)"
+    generator = AdversarialGenerator(
+        FrozenEstimator(booster.fit(X, y)), attack="pgd", eps=1.0, constraints=Constraints(immutable=[kept])
+    )
+    X_adv = generator.generate(X, y)
+    assert (X_adv[kept] == X[kept]).all()
+    assert (X_adv != X).to_numpy().any()

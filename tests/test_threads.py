@@ -6,6 +6,7 @@ import signal
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 
 import numpy as np
 import pytest
@@ -71,10 +72,16 @@ def transfer(**settings):
     return call
 
 
+@cache
+def wrapped(net):
+    """Made once: initialize() moves the module, which nobody may do while others use it."""
+    made = NeuralNetClassifier(net, classes=[0, 1], criterion=nn.CrossEntropyLoss, verbose=0).initialize()
+    assert made.module_ is net
+    return FrozenEstimator(made)
+
+
 def skorch(net):
-    wrapped = NeuralNetClassifier(net, classes=[0, 1], criterion=nn.CrossEntropyLoss, verbose=0).initialize()
-    assert wrapped.module_ is net
-    return transfer(max_iter=5)(FrozenEstimator(wrapped))
+    return transfer(max_iter=5)(wrapped(net))
 
 
 CALLS = {

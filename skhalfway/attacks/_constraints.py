@@ -194,6 +194,8 @@ class Header:
                     "pass a DataFrame, or positions"
                 )
             if column not in self.names:
+                column = column.replace(" ", "_")  # LightGBM keeps names so
+            if column not in self.names:
                 raise ValueError(
                     f"{where} names an unknown column {shown(column)}; X has {shown(self.names)}"
                 )

@@ -126,10 +126,10 @@ def make_attack(generator: AdversarialGenerator, name: str) -> Attack:
     kind = KINDS[name]
     if generator.norm not in kind.norms:
         allowed = " or ".join("np.inf" if norm == np.inf else str(norm) for norm in kind.norms)
-        raise ValueError(f"attack={name!r} knows norm {allowed}, got {shown(generator.norm)}")
+        raise ValueError(f"attack={name!r} works with norm {allowed}, got {shown(generator.norm)}")
     if not kind.restarts and (generator.n_restarts != 1 or generator.random_start):
         raise ValueError(
-            f"attack={name!r} knows no n_restarts and random_start; "
+            f"attack={name!r} takes no n_restarts and random_start; "
             f"{', '.join(repr(other) for other, kind in KINDS.items() if kind.restarts)} do"
         )
     make = getattr(import_module(f"skhalfway.attacks.{kind.module}"), name)
@@ -237,7 +237,7 @@ def check_targets(generator: AdversarialGenerator, targeted: bool) -> None:
         if kind is not None and not kind.targets:
             raise ValueError(
                 f"attack={generator.attack!r} looks for the nearest boundary, whatever class is behind it, "
-                "so it knows no target; attack='fmn' does"
+                "so it takes no target; attack='fmn' does"
             )
     elif targeted:
         from skhalfway.attacks._art import check_art_targets
@@ -263,7 +263,7 @@ def _check_art_attack(generator: AdversarialGenerator) -> None:
         _check_art_params(generator, class_)
         return
     if generator.attack_params:
-        raise ValueError("an instance of an attack has its parameters; attack_params must be None")
+        raise ValueError("an attack given as an instance has its parameters; attack_params must be None")
     for name in ("eps", "norm"):
         theirs, ours = getattr(generator.attack, name, None), getattr(generator, name)
         theirs = np.inf if theirs == "inf" else theirs

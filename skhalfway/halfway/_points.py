@@ -22,7 +22,7 @@ def read_points(reader: Any, X: Any, *, reset: bool, name: str = "X") -> NDArray
     check_no_categories(X, name, "no point lies halfway between two")
     points = read_samples(reader, X, reset=reset, name=name)
     if np.isnan(points).any():
-        raise ValueError(f"{name} contains NaN: through a missing value leads no path; impute it")
+        raise ValueError(f"{name} contains NaN: no path leads through a missing value; impute it")
     return points
 
 

@@ -267,7 +267,7 @@ def _drawer_by_class(X: NDArray[Any], y: Any) -> Callable[[int, np.random.Random
     classes, labels, counts = np.unique(read_labels(y, len(X)), return_inverse=True, return_counts=True)
     if len(classes) < 3:
         raise ValueError(
-            f"y holds {len(classes)} classes, {shown(classes)}, and triplets are of 3; leave y out to "
+            f"y holds {len(classes)} classes, {shown(classes)}, but a triplet needs 3; leave y out to "
             "draw any three samples"
         )
     order, begins = np.argsort(labels, kind="stable"), np.cumsum(counts) - counts

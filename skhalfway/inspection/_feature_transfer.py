@@ -268,7 +268,9 @@ def _layers(estimator: Any, X: NDArray[Any], n_classes: int) -> dict[str, list[s
         raise ValueError(f"the module has {n_outputs} outputs, too few for a task of {n_classes} classes")
     unused = own.keys() - run
     if unused:
-        raise ValueError(f"the net does not run these modules, whose weights belong to no layer: {unused}")
+        raise ValueError(
+            f"the net does not run these modules, whose weights belong to no layer: {shown(unused)}"
+        )
     layers: dict[str, list[str]] = {}
     before: list[str] = []
     for name in dict.fromkeys(run):

@@ -188,7 +188,7 @@ def loss_path(
     t = _read_positions(positions)
     if isinstance(estimator, tuple):
         if len(estimator) != 2:
-            raise ValueError(f"a line lies between two networks, got {len(estimator)}")
+            raise ValueError(f"a line needs two networks, got {len(estimator)}")
         if (X_test is None) != (y_test is None):
             raise ValueError("X_test and y_test belong together: give both or neither")
         given = {"": (X, y)} if X_test is None else {"": (X, y), "test ": (X_test, y_test)}

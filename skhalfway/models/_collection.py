@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 from sklearn.utils.metaestimators import _BaseComposition
 from sklearn.utils.parallel import delayed
 
-from skhalfway._inputs import Frame, positions, read_targets
+from skhalfway._inputs import Frame, positions, read_targets, same_columns
 from skhalfway._parallel import side_by_side
 from skhalfway._text import shown
 from skhalfway.models._as_model import as_model, check_kind, fit_clone, seen_as
+from skhalfway.models._columns import column_names
 from skhalfway.models._faults import answers, explained, named
-from skhalfway.models._kinds import column_names
 from skhalfway.models._model import Model
 
 
@@ -153,9 +153,10 @@ class ModelCollection(_BaseComposition):
         }
         if not lists:
             return
-        (first, names), *others = lists.items()
-        for other, theirs in others:
-            if theirs != names:
+        # the most blanks: LightGBM keeps none
+        first, names = max(lists.items(), key=lambda item: sum(" " in str(name) for name in item[1]))
+        for other, theirs in lists.items():
+            if not same_columns(names, theirs):
                 raise ValueError(
                     f"the models were fitted with different columns: {shown(first)} with {shown(names)}, "
                     f"{shown(other)} with {shown(theirs)}"

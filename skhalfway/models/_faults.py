@@ -60,13 +60,13 @@ def explained(X: NDArray[Any], function: Any, *args: Any) -> Any:
     try:
         return function(*args)
     except Exception as error:
-        if (reason := _what_is_wrong(X)) is None:
+        if (reason := _what_is_wrong(X, brief(error, 100))) is None:
             raise
         raise ValueError(reason) from error
 
 
-def _what_is_wrong(X: NDArray[Any]) -> str | None:
-    if np.isnan(X).any():
+def _what_is_wrong(X: NDArray[Any], said: str) -> str | None:
+    if np.isnan(X).any() and ("nan" in said.lower() or "missing" in said):
         place = ", ".join(map(str, np.argwhere(np.isnan(X))[0]))
         return (
             f"Input X contains NaN, in X[{place}], and the model takes no missing values; impute them, or "
@@ -75,6 +75,6 @@ def _what_is_wrong(X: NDArray[Any]) -> str | None:
     if X.ndim == 4 and X.shape[3] in _CHANNELS and X.shape[1] not in _CHANNELS:
         return (
             f"X of shape {X.shape} looks like (n, height, width, channels), and torch takes (n, channels, "
-            "height, width); pass X.transpose(0, 3, 1, 2)"
+            f"height, width); pass X.transpose(0, 3, 1, 2). The model says: {said}"
         )
     return None

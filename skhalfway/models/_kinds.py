@@ -47,17 +47,6 @@ def inner_skorch_net(estimator: Any) -> Any:
     return estimator
 
 
-def column_names(estimator: Any) -> Any:
-    """Names of the columns an estimator was fitted with; None where it keeps none, or others."""
-    inner = estimator
-    while isinstance(inner, (FrozenEstimator, BaseSearchCV)):
-        inner = inner.estimator if isinstance(inner, FrozenEstimator) else inner.best_estimator_
-    # LightGBM writes its own: blanks become underscores, and unnamed columns Column_0...
-    if _is_instance(inner, "lightgbm", "LGBMModel"):
-        return None
-    return getattr(estimator, "feature_names_in_", None)
-
-
 def net_dtype(net: Any) -> str:
     """Float type of a skorch net's module, which refuses any other; float32 where it is yet to be made."""
     from skhalfway.models._torch import dtype_of

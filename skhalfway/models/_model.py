@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from skhalfway._inputs import Frame, positions
 from skhalfway._parallel import pause
 from skhalfway._text import shown
+from skhalfway.models._columns import column_names
 from skhalfway.models._kinds import may_hold_skorch_nets, net_dtype
 from skhalfway.models._registry import NotDifferentiableError, to_module
 
@@ -52,6 +53,7 @@ class Model:
         self.n_features_in_: int | None = getattr(estimator, "n_features_in_", None)
         self.name: str | None = None
         self._frame: Frame | None = None
+        self._names: dict[int, Any] = {}  # of the columns, by their number
         self._order: NDArray[np.intp] | None = None
 
     def __repr__(self) -> str:
@@ -263,8 +265,7 @@ class Model:
     def _arrange(self, X: Any) -> Any:
         """X as the estimator wants it: rows, under the column names it was fitted with."""
         # a copy, since an estimator may write into what it is given
-        names = getattr(self.estimator, "feature_names_in_", None)
-        if names is not None and hasattr(X, "columns"):
+        if hasattr(X, "columns") and self._column_names(X.shape[1]) is not None:
             return X.copy()
         X = self._flat(np.asarray(X)).copy()
         if self._frame is not None:
@@ -274,11 +275,17 @@ class Model:
                 f"X has {X.shape[1]} features, but {type(self.estimator).__name__} is expecting "
                 f"{self.n_features_in_} features as input"
             )
+        names = self._column_names(X.shape[1])
         if names is None:
             return X
         import pandas as pd
 
         return pd.DataFrame(X, columns=names)
+
+    def _column_names(self, n_columns: int) -> Any:
+        if n_columns not in self._names:
+            self._names[n_columns] = column_names(self.estimator, n_columns)
+        return self._names[n_columns]
 
     def _indices(self, predictions: Any, n_samples: int) -> NDArray[np.intp]:
         assert self.classes_ is not None

@@ -7,8 +7,8 @@ from typing import Any
 
 from sklearn.base import BaseEstimator
 
+from skhalfway.models._columns import column_names
 from skhalfway.models._faults import type_name
-from skhalfway.models._kinds import column_names
 from skhalfway.models._model import Model
 
 

@@ -75,12 +75,12 @@ def check_step(eps: Any, norm: Any, n_changed: Any, n_features: int) -> None:
     check_norm(norm, (0, 2, np.inf))
     if (norm == 0) != (n_changed is not None):
         raise ValueError(
-            f"n_changed goes with norm=0 and with no other; got norm={shown(norm)}, "
+            f"n_changed must be given with norm=0, and only then; got norm={shown(norm)}, "
             f"n_changed={shown(n_changed)}"
         )
-    if n_changed is not None and (
-        not isinstance(n_changed, Integral) or not 1 <= int(n_changed) <= n_features
-    ):
+    if n_changed is None:
+        return
+    if not isinstance(n_changed, Integral) or not 1 <= int(n_changed) <= n_features:
         raise ValueError(
             f"n_changed must be an integer from 1 to n_features={n_features}, got {shown(n_changed)}"
         )

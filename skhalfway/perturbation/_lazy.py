@@ -173,7 +173,7 @@ def lazy_perturbation(
     lengths = np.linalg.norm(directions, axis=1, keepdims=True)
     if (lengths == 0).any():
         raise ValueError(
-            "the weighted sum of samples is 0 at some point, so there is no direction; are X and y sound?"
+            "the weighted sum of samples is 0 at some point, so there is no direction; check X and y"
         )
     directions /= lengths
     return directions

@@ -20,7 +20,7 @@ from skhalfway._randomness import draw_seed
 from skhalfway._text import shown
 from skhalfway.attacks import AdversarialGenerator
 from skhalfway.attacks._budget import spread_of
-from skhalfway.attacks._parameters import check_unattached
+from skhalfway.attacks._parameters import check_targets, check_unattached
 from skhalfway.models import as_model
 from skhalfway.models._as_model import check_kind
 from skhalfway.models._faults import named, type_name
@@ -380,6 +380,7 @@ class PerturbationLearner(ClassifierMixin, BaseEstimator):
                 "pass what is to be attacked as source",
                 allowed="an AdversarialGenerator, a GeometryGenerator or None",
             )
+            check_targets(self._generator, True)
 
     def _check_reach(self, samples: Any, array: NDArray[Any], frame: Frame | None) -> None:
         """Raise for what the attack would refuse, before anything is trained."""

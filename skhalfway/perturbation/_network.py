@@ -10,8 +10,9 @@ import torch
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils import column_or_1d
 from sklearn.utils.multiclass import type_of_target
-from sklearn.utils.validation import check_is_fitted, column_or_1d
+from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
 from skhalfway._blocks import blocks
@@ -165,9 +166,8 @@ class OneHiddenLayerClassifier(ClassifierMixin, BaseEstimator):
                 "This OneHiddenLayerClassifier estimator requires y to be passed, but the target y is None"
             )
         X = read_rows(X, reader=self)
-        if getattr(y, "ndim", 1) == 2 and y.shape[1] == 1:
-            y = column_or_1d(y, warn=True)
-        y = read_targets(y, len(X))
+        given, y = y, read_targets(y, len(X))
+        column_or_1d(given, warn=True)  # as scikit-learn's classifiers warn of a column
         kind = type_of_target(y, input_name="y")
         if kind != "binary":
             raise ValueError(f"Only binary classification is supported. The type of the target is {kind}.")

@@ -394,8 +394,13 @@ PARAMS = [
     ("halfway", {"n_directions": 1.5}, "n_directions'] must be an integer >= 1, got 1.5"),
     ("halfway", {"radius": np.inf}, "radius'] must be a finite number > 0, got inf"),
     ("halfway", {"n_partners": True}, "n_partners'] must be an integer >= 1, got True"),
+    ("square", {"p": 0}, r"p'] must be a number in \(0, 1\], got 0"),
+    ("square", {"p": True}, r"p'] must be a number in \(0, 1\], got True"),
+    ("square", {"p": "1"}, r"p'] must be a number in \(0, 1\], got '1'"),
     ("square", {"p": 1.5}, r"p'] must be a number in \(0, 1\], got 1.5"),
     ("surrogate", {"n_rounds": -1}, "n_rounds'] must be an integer >= 0, got -1"),
+    ("surrogate", {"step": 0}, "step'] must be a finite number > 0, got 0"),
+    ("surrogate", {"step": True}, "step'] must be a finite number > 0, got True"),
     ("surrogate", {"step": np.inf}, "step'] must be a finite number > 0, got inf"),
     ("surrogate", {"estimator": "mlp"}, "estimator'] must be None or a classifier, got 'mlp'"),
 ]
@@ -406,6 +411,25 @@ def test_parameters(attack: str, params: dict[str, Any], message: str) -> None:
     source, X, y = plane()
     with pytest.raises(ValueError, match=message):
         AdversarialGenerator(source, attack=attack, attack_params=params).fit(X, y)
+
+
+@pytest.mark.parametrize(
+    ("attack", "params"),
+    [
+        ("hopskipjump", {"n_directions": 1, "radius": 1e-3, "sparse": np.False_}),
+        ("halfway", {"n_directions": 1, "n_partners": 1}),
+        ("square", {"p": 1}),
+        ("square", {"p": 1e-9}),
+        ("surrogate", {"n_rounds": 0, "step": 1e-3}),
+    ],
+    ids=str,
+)
+def test_least_and_largest_parameters(attack: str, params: dict[str, Any]) -> None:
+    source, X, y = plane()
+    generator = AdversarialGenerator(source, attack=attack, attack_params=params, eps=0.5, max_queries=30)
+    X_adv = generator.fit(X, y).generate(X, y)
+    assert (np.abs(X_adv - X).max(axis=1) <= 0.5).all()
+    assert (X_adv != X).any()
 
 
 def test_blocks_hold_so_much_and_no_less_than_a_row() -> None:

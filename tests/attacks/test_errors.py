@@ -82,7 +82,7 @@ BAD_PARAMETERS = [
     *(
         Bad(
             {"device": device},
-            f"device={device!r} is none that this machine .* pass 'cpu'",
+            f"device={device!r} cannot be used on this machine: .* pass 'cpu'",
         )
         for device in ("nope", "meta", "cuda:77", 3.5)
     ),
@@ -106,17 +106,17 @@ BAD_PARAMETERS = [
     ),
     Bad({"attack_params": {"decay": 1}}, "attack_params must be None; name the attack"),
     *(
-        Bad({"attack": attack, "norm": 1}, f"attack='{attack}' knows norm np.inf or 2, got 1")
+        Bad({"attack": attack, "norm": 1}, f"attack='{attack}' works with norm np.inf or 2, got 1")
         for attack in ("halfway", "square")
     ),
     Bad(
         {"attack": "hopskipjump", "n_restarts": 2},
-        "'hopskipjump' knows no n_restarts and random_start; 'fgsm', ",
+        "'hopskipjump' takes no n_restarts and random_start; 'fgsm', ",
     ),
-    Bad({"attack": "halfway", "random_start": True}, "attack='halfway' knows no n_restarts and random_start"),
+    Bad({"attack": "halfway", "random_start": True}, "attack='halfway' takes no n_restarts and random_start"),
     Bad({"attack": "halfway", "attack_params": {"k": 1}}, r"\['k'\] .* takes \['n_directions', 'radius', "),
     Bad(
-        {"attack": "deepfool", "random_start": True}, "attack='deepfool' knows no n_restarts and random_start"
+        {"attack": "deepfool", "random_start": True}, "attack='deepfool' takes no n_restarts and random_start"
     ),
     *(
         Bad({"attack": FastGradientMethod, **given}, "n_restarts and random_start are for gradient attacks")

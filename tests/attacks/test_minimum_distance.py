@@ -341,7 +341,7 @@ def test_few_steps(zoo, attack: str, norm: float, max_iter: int) -> None:
 @pytest.mark.parametrize(
     ("params", "message"),
     [
-        ({"attack": "deepfool", "norm": 1}, "knows norm"),
+        ({"attack": "deepfool", "norm": 1}, "works with norm"),
         ({"attack": "deepfool", "step_size": 0.1}, "step_size must be None, got 0.1"),
         (
             {"attack": "deepfool", "attack_params": {"overshoot": -1}},
@@ -349,9 +349,9 @@ def test_few_steps(zoo, attack: str, norm: float, max_iter: int) -> None:
         ),
         ({"attack": "deepfool", "attack_params": {"overshoot": 1e39}}, r"from 0 to 1e\+18, got 1e\+39"),
         ({"attack": "deepfool", "attack_params": {"overshot": 1}}, "unknown to attack='deepfool'"),
-        ({"attack": "deepfool", "target": 1}, "knows no target"),
+        ({"attack": "deepfool", "target": 1}, "takes no target"),
         ({"attack": "fmn", "attack_params": {"gamma": 1}}, "unknown to attack='fmn'"),
-        ({"attack": "fmn", "n_restarts": 2}, "knows no n_restarts"),
+        ({"attack": "fmn", "n_restarts": 2}, "takes no n_restarts"),
         ({"attack": "pgd"}, "eps must be a finite number"),
     ],
 )

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from sklearn.linear_model import LogisticRegression
 
 from skhalfway import AdversarialGenerator, Constraints
 from skhalfway.attacks._square import _Subsets
@@ -369,3 +370,67 @@ def test_square_moves_bumps_of_images(shape: tuple[int, ...]) -> None:
         for grown in np.abs(change) > np.abs(point - X) + 1e-9:
             rows, columns = np.nonzero(grown.any(axis=0))
             assert not len(rows) or max(np.ptp(rows), np.ptp(columns)) < side
+
+
+class Sectors:
+    """A black box of three classes, by direction, that keeps what it is asked."""
+
+    classes_ = np.arange(3)
+
+    def __init__(self, one_answer: bool = False) -> None:
+        self.seen: list[NDArray[Any]] = []
+        self.one_answer = one_answer
+
+    def predict(self, X: NDArray[Any]) -> NDArray[Any]:
+        self.seen.append(np.array(X))
+        return self.answer(X)
+
+    def answer(self, X: NDArray[Any]) -> NDArray[Any]:
+        scores = X @ np.random.RandomState(0).normal(size=(4, 3))
+        return scores.argmax(axis=1) * (not self.one_answer)
+
+
+@pytest.mark.parametrize("norm", [2, np.inf])
+@pytest.mark.parametrize(("step", "frozen"), [(None, []), (None, [0]), (0.37, [0])])
+def test_surrogate_asks_along_the_jacobian(norm: float, step: float | None, frozen: list[int]) -> None:
+    """Papernot et al. 2017, Algorithm 1, the sign of the step turned in every round."""
+    X, box, eps = np.random.RandomState(1).normal(size=(20, 4)), Sectors(), 0.5
+    params = {"estimator": LogisticRegression(), "step": step}
+    generator = AdversarialGenerator(
+        box, attack="surrogate", attack_params=params, norm=norm, eps=eps, max_queries=40,
+        constraints=Constraints(immutable=frozen), random_state=0,
+    )  # fmt: skip
+    generator.generate(X, box.answer(X))
+    size = step or eps * (4 - len(frozen)) ** (-1 / norm)
+    points, width = X, X.std(axis=0)
+    width = np.maximum(width, np.median(width))
+    np.testing.assert_array_equal(box.seen[0], X)
+    assert [len(asked) for asked in box.seen[:6]] == [20, 20, 40, 80, 160, 320]
+    for k, asked in enumerate(box.seen[1:6]):
+        labels = box.answer(points)
+        model = LogisticRegression().fit((points - X.mean(axis=0)) / width, labels)
+        change = size * (-1) ** k * np.sign(model.coef_[labels])
+        change[:, frozen] = 0
+        expected = points + change
+        np.testing.assert_allclose(asked[np.lexsort(asked.T)], expected[np.lexsort(expected.T)])
+        points = np.concatenate([points, asked])
+    assert generator.n_queries_.sum() == 640
+    assert set(generator.n_queries_) == {32}
+
+
+def test_surrogate_asks_at_random_while_there_is_one_answer() -> None:
+    """And no more than it may: queries are shared, and counted for all alike."""
+    X, box = np.random.RandomState(1).normal(size=(20, 4)), Sectors(one_answer=True)
+    generator = AdversarialGenerator(box, attack="surrogate", eps=0.25, max_queries=3, random_state=0)
+    np.testing.assert_array_equal(generator.generate(X, np.zeros(20, int)), X)
+    assert [len(asked) for asked in box.seen] == [20, 20, 20]
+    change = box.seen[1][:, None] - X
+    of = np.abs(np.abs(change) - 0.25).max(axis=2).argmin(axis=1)
+    assert sorted(of) == [*range(20)]
+    signs = change[np.arange(20), of] / 0.25
+    np.testing.assert_allclose(np.abs(signs), 1)
+    assert 0.3 < (signs > 0).mean() < 0.7
+    assert (generator.n_queries_ == 3).all()
+    # as many as there are, and one more for the first of the samples
+    generator.set_params(max_queries=2, attack_params={"n_rounds": 1}).generate(X[:1], [0])
+    assert generator.n_queries_.tolist() == [2]

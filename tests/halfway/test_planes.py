@@ -323,7 +323,7 @@ def test_what_both_refuse(models, change, error, message):
     ("change", "message"),
     [
         ({"n_planes": 0}, "n_planes must be an integer >= 1, got 0"),
-        ({"y": Y > 0}, r"y holds 2 classes, \[False, True\], and triplets are of 3; leave y out"),
+        ({"y": Y > 0}, r"y holds 2 classes, \[False, True\], but a triplet needs 3; leave y out"),
         ({"y": Y[1:]}, "one label per sample"),
         ({"X": np.outer(np.arange(150), np.ones(4))}, "only 0 are not on a line"),
     ],

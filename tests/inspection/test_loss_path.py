@@ -246,7 +246,7 @@ GOOD = np.random.RandomState(0).rand(20, 4), np.arange(20) % 2
         (MLPClassifier, GOOD, {}, TypeError, "got the class MLPClassifier"),
         (linear(0), GOOD, {}, TypeError, "an estimator to clone and train is needed"),
         (skorch_net(Dense()), GOOD, {}, ValueError, "module is made already"),
-        ((linear(0),), GOOD, {}, ValueError, "a line lies between two networks, got 1"),
+        ((linear(0),), GOOD, {}, ValueError, "a line needs two networks, got 1"),
         ((nn.Linear(4, 2), LogisticRegression()), GOOD, {}, TypeError, "a network with weights is needed"),
         (MLPClassifier(), GOOD, {"positions": 1}, ValueError, "positions must be an integer >= 2, got 1"),
         (

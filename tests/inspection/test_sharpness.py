@@ -259,7 +259,12 @@ GOOD = np.random.RandomState(0).rand(20, 4), np.arange(20) % 2
         (MLPClassifier(), {"batch_sizes": [0, 4]}, ValueError, "from 1 to 20"),
         (MLPClassifier(), {"batch_sizes": [4, 21]}, ValueError, "from 1 to 20"),
         (MLPClassifier(solver="lbfgs"), {}, ValueError, "'lbfgs' takes no batches"),
-        (MLPClassifier(), {"equal": "time"}, ValueError, r"equal must be one of .*, got 'time'"),
+        (
+            MLPClassifier(),
+            {"equal": "time"},
+            ValueError,
+            r"equal must be one of \['updates', 'epochs'\], got 'time'",
+        ),
         (MLPClassifier(), {"size": -1}, ValueError, "size must be a finite number > 0, got -1"),
         (MLPClassifier(), {"n_directions": 0}, ValueError, "n_directions must be an integer >= 1"),
         (MLPClassifier(), {"n_repeats": 1.5}, ValueError, "n_repeats must be an integer >= 1"),

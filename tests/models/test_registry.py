@@ -129,7 +129,7 @@ def test_converter_may_refuse_an_instance(nearest):
     ("types", "message"),
     [
         ((), r"needs at least one class; write @register_module\(Type\)"),
-        ((lambda estimator: None,), "takes classes or their dotted names, got function"),
+        ((lambda estimator: None,), "takes classes or their dotted names, got function <lambda>"),
         ((Nearest, 3), "takes classes or their dotted names, got 3"),
         ((Nearest(),), "takes classes or their dotted names, got Nearest"),
     ],

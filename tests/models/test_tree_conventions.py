@@ -179,8 +179,6 @@ def test_a_gradient_attack_moves_what_is_there(case: Any) -> None:
     own = np.ravel(classifier.predict(X))
     attack = AdversarialGenerator(FrozenEstimator(classifier), attack="pgd", eps=0.5, max_iter=10)
     with warnings.catch_warnings():
-        # untrue of LightGBM
-        warnings.filterwarnings("ignore", "X has feature names, but .* was fitted without")
         # where the column is missing
         warnings.filterwarnings("ignore", ".*has a gradient of exactly 0", ModelWarning)
         X_adv = attack.transform(X)

@@ -128,7 +128,7 @@ LR = LogisticRegression(max_iter=1000)
     [
         ({"eps": 0}, "eps must be a finite number > 0, got 0"),
         ({"norm": 1}, "norm must be 0, 2 or np.inf, got 1"),
-        ({"norm": 0}, "n_changed goes with norm=0"),
+        ({"norm": 0}, "n_changed must be given with norm=0"),
         ({"norm": 0, "n_changed": 5}, "n_changed must be an integer from 1 to n_features=4, got 5"),
         ({"gamma": 0}, "gamma must be a number in (0, 1], got 0"),
     ],
