@@ -2,23 +2,21 @@
 
 `python benchmarks/soft_trees.py`, or with the names of some of its tables.
 
-splits: PGD-40 in L-inf, attacking the source's own predictions, on a third of digits (eps 0.15, pixels in [0, 1])
-and of breast cancer (eps 0.3, standardised). In a cell: the share of samples on which the source itself,
-its splits hard, is fooled / the mean share that fools another model, of those that this one classified
-correctly / the share on which the largest smoothed logit is the source's own class. The other models are
-logistic regression, an RBF SVC, a perceptron with 64 hidden units, and a forest and histogram boosting of
-other random states. A split goes left with probability .9 sigmoid(z) + .1 sigmoid(z / 10), where z = (t -
-x) / (temperature * scale); a scale is, over the distinct thresholds on the same feature, their standard
-deviation, the mean gap between neighbours, or 1 input unit.
+splits: PGD-40 in L-inf, attacking the source's own predictions, on a third of digits (eps 0.15, pixels in
+[0, 1]) and of breast cancer (eps 0.3, standardised). In a cell: the share of samples on which the source
+itself, its splits hard, is fooled / the mean share that fools another model, of those that this one
+classified correctly / the share on which the largest smoothed logit is the source's own class. The other
+models are logistic regression, an RBF SVC, a perceptron with 64 hidden units, and a forest and histogram
+boosting of other random states. A split goes left with probability sigmoid((t - x) / (temperature *
+scale)); a scale is, over the distinct thresholds on the same feature, their standard deviation, the mean
+gap between neighbours, or 1 input unit. Logits are multiplied by nothing.
 
-tails: the same, by how much of a split's softness is ten times as wide, and at two budgets.
-
-steepness: the same, by what the logarithms of shares are multiplied by.
+emphasis: the same, by what the logits of several trees that share their votes are multiplied by.
 
 boosts: accuracy that attacks leave, of the source's own labels, on 150 samples. "auto" is PGD-40 on the soft
 copy, HopSkipJump and Square ask 1,000 queries, "tree" looks for the nearest sample. The last column has how
 often the soft copy says what the source says. "one by one" is PGD on a copy that softens each member's vote
-by itself, with a steepness of 128, as this package did before.
+by itself, with a steepness of 128.
 """
 
 from __future__ import annotations
@@ -38,7 +36,6 @@ from sklearn.ensemble import (
     AdaBoostClassifier,
     BaggingClassifier,
     ExtraTreesClassifier,
-    GradientBoostingClassifier,
     HistGradientBoostingClassifier,
     RandomForestClassifier,
     VotingClassifier,
@@ -52,7 +49,7 @@ from sklearn.svm import SVC
 from sklearn.tree import DecisionTreeClassifier
 
 from skhalfway import AdversarialGenerator
-from skhalfway.models import ModelWarning, _trees, as_model, to_module
+from skhalfway.models import ModelWarning, as_model, to_module
 from skhalfway.models._responses import LogSoftmax, Mean
 from skhalfway.models._soft_agreement import soft_agreement
 from skhalfway.models._torch import in_sequence
@@ -67,7 +64,6 @@ SOURCES = {
     "histogram boosting": HistGradientBoostingClassifier(max_iter=50, random_state=0),
 }
 TREE = DecisionTreeClassifier(max_depth=3, random_state=0)
-BOOSTERS = {"boosting": GradientBoostingClassifier(n_estimators=30, random_state=0)}
 BOOSTS = {
     "AdaBoost of stumps": AdaBoostClassifier(n_estimators=50, random_state=0),
     "AdaBoost of depth 3": AdaBoostClassifier(TREE, n_estimators=50, random_state=0),
@@ -131,6 +127,7 @@ def splits(X: Any, y: Any, others: list[Any], eps: float, clip_values: Any, trai
         source.fit(*train)
         for scale_name, spread in SCALES.items():
             module: Any = to_module(source)
+            module.emphasis = 1.0
             if spread is not None:
                 rescale(module.splits, spread)
             row = {"source": name, "scale": scale_name}
@@ -140,27 +137,14 @@ def splits(X: Any, y: Any, others: list[Any], eps: float, clip_values: Any, trai
             yield row
 
 
-def tails(X: Any, y: Any, others: list[Any], eps: float, clip_values: Any, train: Any) -> Rows:
-    kept = _trees._SHARE
-    for name, source in (SOURCES | BOOSTERS).items():
-        module = to_module(source.fit(*train))
-        for factor in (1, 2.5):
-            row = {"source": name, "eps": f"{factor * eps:.3g}"}
-            for share in (1e-9, 0.1, 0.3):
-                _trees._SHARE = share
-                row[f"wide {share:.0%}"] = score(source, module, X, y, others, factor * eps, clip_values)
-            yield row
-    _trees._SHARE = kept
-
-
-def steepness(X: Any, y: Any, others: list[Any], eps: float, clip_values: Any, train: Any) -> Rows:
+def emphasis(X: Any, y: Any, others: list[Any], eps: float, clip_values: Any, train: Any) -> Rows:
     sources = {name: SOURCES[name] for name in ("forest", "extra trees")} | BOOSTS
     for name, source in sources.items():
         module: Any = to_module(source.fit(*train))
         row = {"source": name}
-        for steep in (1, 4, 8, 16, 64):
-            module.steepness = steep
-            row[f"times {steep}"] = score(source, module, X, y, others, eps, clip_values)
+        for factor in (1, 4, 8, 16, 64):
+            module.emphasis = factor
+            row[f"times {factor}"] = score(source, module, X, y, others, eps, clip_values)
         yield row
 
 
@@ -174,8 +158,8 @@ def boosts(X: Any, y: Any, others: list[Any], eps: float, clip_values: Any, trai
     for name, source in (BOOSTS | VOTES).items():
         source.fit(*train)
         own = source.predict(X)
-        row = {"source": name}
-        if name in BOOSTS and isinstance(source, AdaBoostClassifier):
+        row = {"source": name, "one by one": ""}
+        if isinstance(source, AdaBoostClassifier):
             attack = AdversarialGenerator(one_by_one(source), attack="pgd", eps=eps, clip_values=clip_values)
             row["one by one"] = f"{source.score(attack.generate(X, own), own):.2f}"
         for name in ("auto", "hopskipjump", "square", "tree"):
@@ -187,7 +171,7 @@ def boosts(X: Any, y: Any, others: list[Any], eps: float, clip_values: Any, trai
         yield row
 
 
-TABLES = {"splits": splits, "tails": tails, "steepness": steepness, "boosts": boosts}
+TABLES = {"splits": splits, "emphasis": emphasis, "boosts": boosts}
 
 
 def measured(table_name: str) -> list[dict[str, Any]]:

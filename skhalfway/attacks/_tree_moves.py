@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 
 from skhalfway.attacks._tree_cells import Bools, Cells, Floats, Ints
 
+# of multiples of its inverse, sums are exact
+_FINEST = 2**20
 # lines of a table of leaves: position of the row that can reach it, its tree, itself; by moving which
 # feature (-1: none), and from which cell of it to which
 _ROW, _TREE, _NODE, _MOVED, _FIRST, _LAST = range(6)
@@ -57,10 +59,11 @@ class TreeTask:
         movable = np.flatnonzero(((low < high) & (self.home >= 0)).any(axis=0))
         self.movable = movable if len(movable) else np.arange(x.shape[1])
         self._codes = cells.ensemble.codes(x)
-        # sums of whole numbers may tie, and the first class wins; of others XGBoost adds up 32 bits
+        # what adds up without rounding may tie, and the first class wins; of others XGBoost adds up 32 bits
         self._response = cells.ensemble.response
-        whole = not (cells.ensemble.value[cells.ensemble.feature < 0] % 1).any()
-        exact = self._response.by_votes if self._response.guides else whole
+        fine = (cells.ensemble.value[cells.ensemble.feature < 0] * _FINEST % 1).any()
+        alone = len(cells.ensemble.roots) == 1 and cells.ensemble.probabilities
+        exact = self._response.by_votes if self._response.guides else alone or not fine
         self._tie, self.enough = (1e-9, 0.0) if exact else (0.0, 1e-5 if cells.ensemble.strict else 1e-9)
 
     def value(self, row: Ints, feature: Ints, cell: Ints) -> Floats:

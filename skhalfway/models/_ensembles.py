@@ -31,8 +31,7 @@ from skhalfway.models._responses import (
 from skhalfway.models._torch import in_sequence, two_columns
 from skhalfway.models._transformers import Select
 from skhalfway.models._tree_input import joined_shares
-from skhalfway.models._trees import STEEPNESS as SHARE_STEEPNESS
-from skhalfway.models._trees import SoftTrees, attackable
+from skhalfway.models._trees import EMPHASIS, SoftTrees, attackable
 
 # Of members' votes: a logit that leads by 1 / steepness makes a vote of 73 %. On digits and breast cancer, of
 # 4 to 1024, attacks are strongest from 8 to 64, and 99 % or more agree with the estimator from 16 on.
@@ -48,15 +47,13 @@ class Exp(nn.Module):
         return x.exp()
 
 
-class Steep(nn.Module):
+class Emphasis(nn.Module):
     """Logits times a number, for the sake of attacks."""
 
-    def __init__(self, steepness: float) -> None:
-        super().__init__()
-        self.steepness = steepness
+    emphasis = EMPHASIS
 
     def forward(self, z: torch.Tensor) -> torch.Tensor:
-        return self.steepness * z
+        return self.emphasis * z
 
 
 class BoostedVotes(Members):
@@ -66,7 +63,6 @@ class BoostedVotes(Members):
     another, and from sample to sample, by orders of magnitude. The gradient takes it as given.
     """
 
-    smoothed = True
     weight: torch.Tensor
 
     def __init__(self, members: list[nn.Module], known: list[Any], n_classes: int, weight: Any) -> None:
@@ -158,7 +154,7 @@ def adaboost(estimator: AdaBoostClassifier, respond: Callable[[Any], nn.Module])
         return attackable(trees)
     votes = _boosted_votes(estimator) if trees is None else SoftTrees(trees)
     if respond is to_module:
-        return in_sequence([votes, Steep(SHARE_STEEPNESS)])
+        return in_sequence([votes, Emphasis()])
     if respond is decision:
         return in_sequence([votes, SammeScore(), Decision()])
     # equation 15 there

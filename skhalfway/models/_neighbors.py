@@ -57,7 +57,6 @@ class Neighbors(nn.Module):
     at 0.01 and 0.02 for a radius; 99 % of predictions agree.
     """
 
-    smoothed = True
     temperature: float = 0.05
 
     def __init__(self, estimator: Any) -> None:
@@ -230,7 +229,6 @@ class RBFPropagation(Propagation):
 class KNNPropagation(Propagation):
     """The k nearest samples count, softened as those of :class:`KNearest`."""
 
-    smoothed = True
     temperature: float = 0.05
 
     def __init__(self, estimator: Any) -> None:

@@ -45,20 +45,14 @@ def floored_log(probability: Any) -> NDArray[np.float64]:
 
 
 class LogSoftmax(nn.Module):
-    """Log-probabilities of ``factor`` times the logits."""
+    """Log-probabilities of logits; those of ``steepness`` times the logits are votes made differentiable."""
 
-    def __init__(self, factor: float = 1.0) -> None:
+    def __init__(self, steepness: float = 1.0) -> None:
         super().__init__()
-        self.factor = factor
+        self.steepness = steepness
 
     def forward(self, z: torch.Tensor) -> torch.Tensor:
-        return torch.log_softmax(self.factor * two_columns(z), dim=1)
-
-
-class Vote(LogSoftmax):
-    """Logarithm of votes, made differentiable: of probabilities, steepened."""
-
-    smoothed = True
+        return torch.log_softmax(self.steepness * two_columns(z), dim=1)
 
 
 class Decision(nn.Module):
@@ -177,14 +171,14 @@ def decision(estimator: Any) -> nn.Module:
 def vote(estimator: Any, steepness: float) -> nn.Module:
     """Module with the logarithm of a vote for the predicted class, softened."""
     module = to_module(estimator)
-    return in_sequence([module, Vote(steepness / _own_steepness(module))])
+    return in_sequence([module, LogSoftmax(steepness / _emphasis(module))])
 
 
-def _own_steepness(module: nn.Module) -> float:
+def _emphasis(module: nn.Module) -> float:
     """What a module multiplies its logits by for the sake of attacks."""
     while isinstance(module, nn.Sequential) and len(module):
         module = module[-1]
-    return float(getattr(module, "steepness", 1.0))
+    return float(getattr(module, "emphasis", 1.0))
 
 
 def register_delegate(*types: type) -> Callable[[Delegate], Delegate]:

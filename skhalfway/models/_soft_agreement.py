@@ -1,33 +1,28 @@
-"""How far a differentiable copy that smooths its classifier's steps predicts as the classifier does."""
+"""How far the differentiable copy of a classifier, which gradient attacks follow, predicts as it does."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from skhalfway.models._model import Model
-from skhalfway.models._torch import device_of, dtype_of
+from skhalfway.models._torch_model import TorchModel
 
-_BATCH = 1024
-
-
-def is_smoothed(model: Model) -> bool:
-    """Whether a part of the module stands for steps (trees, neighbours, votes), which it makes smooth.
-
-    Such a module says so by a true attribute ``smoothed``. All others give the classifier's own logits, up to
-    rounding.
-    """
-    module = model.module
-    return module is not None and any(getattr(part, "smoothed", False) is True for part in module.modules())
+# samples that are enough to tell
+_N_ASKED = 500
 
 
 def soft_agreement(model: Model, X: NDArray[Any]) -> float | None:
-    """Share of samples of which the largest logit of a smoothed module is the classifier's prediction.
+    """Share of samples, of up to 500 of them, on which :func:`copy_agrees`; None where there is no copy."""
+    some = X[np.unique(np.linspace(0, len(X) - 1, _N_ASKED).astype(np.intp))]
+    agrees = copy_agrees(model, some, model.predict(some))
+    return None if agrees is None else float(agrees.mean())
 
-    Where it is low, attacks by gradient look for the boundary of another classifier.
+
+def copy_agrees(model: Model, X: NDArray[Any], predicted: NDArray[np.intp]) -> NDArray[np.bool_] | None:
+    """On which samples the largest logit of a model's copy is the prediction.
 
     Parameters
     ----------
@@ -35,33 +30,21 @@ def soft_agreement(model: Model, X: NDArray[Any]) -> float | None:
         A classifier.
     X : ndarray of shape (n_samples, ...)
         Samples.
+    predicted : ndarray of shape (n_samples,)
+        Class indices that the classifier predicts.
 
     Returns
     -------
-    share : float or None
-        None where nothing is smoothed: the module is exact, or there is none.
-
-    Examples
-    --------
-    >>> from sklearn.datasets import load_iris
-    >>> from sklearn.ensemble import RandomForestClassifier
-    >>> from sklearn.linear_model import LogisticRegression
-    >>> from skhalfway.models import as_model
-    >>> from skhalfway.models._soft_agreement import soft_agreement
-    >>> X, y = load_iris(return_X_y=True)
-    >>> soft_agreement(as_model(RandomForestClassifier(random_state=0).fit(X, y)), X) > 0.9
-    True
-    >>> soft_agreement(as_model(LogisticRegression(max_iter=500).fit(X, y)), X) is None
-    True
+    agrees : bool ndarray of shape (n_samples,) or None
+        None where there is no copy: the classifier is a torch module, or has no gradient.
     """
-    if not is_smoothed(model):
+    if model.module is None or isinstance(model, TorchModel):
         return None
-    module = model.module
-    assert module is not None
-    place: dict[str, Any] = {"dtype": dtype_of(module), "device": device_of(module)}
+    import torch
+
+    from skhalfway.models._torch import device_of, dtype_of
+
+    x = torch.tensor(X, dtype=dtype_of(model.module), device=device_of(model.module))
     with model.evaluating(), torch.no_grad():
-        largest = [
-            model.logits(torch.tensor(X[i : i + _BATCH], **place)).argmax(dim=1).cpu().numpy()
-            for i in range(0, len(X), _BATCH)
-        ]
-    return float((np.concatenate(largest) == model.predict(X)).mean())
+        agrees: NDArray[np.bool_] = model.logits(x).argmax(dim=1).cpu().numpy() == predicted
+    return agrees

@@ -83,7 +83,6 @@ class Votes(nn.Module):
     (``benchmarks/svc_votes.md``).
     """
 
-    smoothed = True
     steepness = 8.0
     into_first: torch.Tensor
     into_second: torch.Tensor

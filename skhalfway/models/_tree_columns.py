@@ -82,7 +82,8 @@ def follow(step: Any, columns: Columns) -> Columns:
     if step is None or (isinstance(step, str) and step == "passthrough"):
         return columns
     raise NotDifferentiableError(
-        f"{type(step).__name__} is no step whose columns can each be followed to one of X"
+        f"{type(step).__name__} is no step that keeps each column by itself, "
+        "as scalers, imputers and encoders do"
     )
 
 

@@ -93,7 +93,8 @@ def _joined(model: Model, X: NDArray[Any], sums: TreeSums) -> tuple[TreeEnsemble
     """All parts, those behind the same steps and in the same float type together."""
     groups: dict[tuple[int, type], list[TreeEnsemble]] = {}
     stems = {id(path.stem): path.stem for path, _ in sums.parts}
-    held, missing = np.zeros(X.shape[1], dtype=bool), np.full(X.shape[1], np.nan)
+    frame, missing = model._frame, np.full(X.shape[1], np.nan)
+    held = np.zeros(X.shape[1], dtype=bool) if frame is None else frame.categories.copy()
     for path, ensemble in sums.parts:
         columns, ensemble = path.stem.columns, _picked(path, ensemble)
         # what anything makes categories of is held everywhere
@@ -158,9 +159,9 @@ class _View:
             here = nodes[trees.feature[nodes] == column]
             edges, place = np.unique(threshold[here], return_inverse=True)
             # which of the thresholds lie below is a number that any float type holds
-            value = self.outputs[:, column].astype(trees.dtype)
+            numbers: NDArray[Any] = self.outputs[:, column].astype(trees.dtype)
             feature[here], threshold[here] = self.X.shape[1] + len(made), place
-            made.append(np.where(np.isnan(value), np.nan, np.searchsorted(edges, value)))
+            made.append(np.where(np.isnan(numbers), np.nan, np.searchsorted(edges, numbers)))
         nodes = nodes[~is_held]
         pairs = np.stack([feature[nodes], threshold[nodes]], axis=1)
         pairs, place = np.unique(pairs, axis=0, return_inverse=True)

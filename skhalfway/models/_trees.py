@@ -30,9 +30,7 @@ from skhalfway.models._trees_sklearn import boosted_trees
 # Of logits from shares that several trees agree on: the lead of a class is small in logarithms, and
 # cross-entropy would push it below all others rather than the next one. On digits PGD then fools 79 % of
 # a forest's samples instead of 63 %, and no fewer of other models' (benchmarks/soft_trees.md).
-STEEPNESS = 8.0
-# Of a split's softness a tenth is ten times as wide: it leads to thresholds that are far away.
-_SHARE, _WIDE = 0.1, 10.0
+EMPHASIS = 8.0
 # log-odds of a split that is not soft: by category, of a missing value, very far from the threshold
 _CERTAIN = 1e4
 _NEXT_TO_ZERO = 1e-30
@@ -43,13 +41,13 @@ _AT_ONCE, _KEPT = 2**21, 2**24
 class SoftTrees(nn.Module):
     """Logits of a :class:`TreeEnsemble` in which each sample goes both ways at each split.
 
-    A sample x goes left with probability ``0.9 * sigmoid(z) + 0.1 * sigmoid(z / 10)``, ``z = (t - x[f]) /
-    (temperature * scale[f])``: t is the split's threshold and scale[f] the standard deviation of the
-    thresholds that the ensemble has on the feature f (where it has one only, the median of the other
-    features' scales). It reaches a leaf with the product of the probabilities on the path. Logits are the
-    expected sum of the leaves' scores, or ``steepness`` times the log of their expected mean probabilities,
-    for which logarithms are added: classes that are all but impossible keep finite logits and a gradient. A
-    missing value or a category goes to the side that was learned for it, and has no gradient.
+    A sample x goes left with probability ``sigmoid((t - x[f]) / (temperature * scale[f]))``: t is the
+    split's threshold and scale[f] the standard deviation of the thresholds that the ensemble has on the
+    feature f (where it has one only, the median of the other features' scales). It reaches a leaf with
+    the product of the probabilities on the path. Logits are the expected sum of the leaves' scores, or
+    ``emphasis`` times the log of their expected mean probabilities, for which logarithms are added:
+    classes that are all but impossible keep finite logits and a gradient. A missing value or a category
+    goes to the side that was learned for it, and has no gradient.
 
     Scale and temperature are our choice, measured on eight ensembles in ``benchmarks/soft_trees.md``: of
     the temperatures there the default makes PGD the strongest against the source, or within 0.02 of it, and
@@ -60,15 +58,14 @@ class SoftTrees(nn.Module):
     batches are computed twice, in parts.
     """
 
-    smoothed = True
     parent: torch.Tensor
     side: torch.Tensor
     value: torch.Tensor
     baseline: torch.Tensor
 
-    def __init__(self, ensemble: TreeEnsemble, temperature: float = 0.1, steepness: float = 1.0) -> None:
+    def __init__(self, ensemble: TreeEnsemble, temperature: float = 0.1, emphasis: float = 1.0) -> None:
         super().__init__()
-        self.temperature, self.steepness = temperature, steepness
+        self.temperature, self.emphasis = temperature, emphasis
         self.probabilities = ensemble.probabilities
         self.splits, number, n_splits = soft_splits(ensemble)
         parents, sides, leaves = _paths(ensemble, number, n_splits)
@@ -109,7 +106,7 @@ class SoftTrees(nn.Module):
         if not self.probabilities:
             return reached.exp().T @ self.value + self.baseline
         terms = reached.add_(self.value).split(self.n_terms)
-        return self.steepness * torch.stack([term.logsumexp(0) for term in terms], dim=1)
+        return self.emphasis * torch.stack([term.logsumexp(0) for term in terms], dim=1)
 
 
 def _paths(
@@ -169,11 +166,9 @@ class SoftSplits(nn.Module):
         if x.isnan().any():
             odds = torch.where(odds.isnan(), self.of_missing, odds)
         odds = torch.cat([odds.clamp(-_CERTAIN, _CERTAIN), *(part(x) for part in self.by_category)])
-        wide = odds / _WIDE
-        near, far = logsigmoid(odds) + np.log1p(-_SHARE), logsigmoid(wide) + np.log(_SHARE)
+        left = logsigmoid(odds)
         # logsigmoid(-o) = logsigmoid(o) - o
-        sides = torch.logaddexp(near, far), torch.logaddexp(near - odds, far - wide)
-        return torch.cat([*sides, odds.new_zeros(1, len(x))])
+        return torch.cat([left, left - odds, odds.new_zeros(1, len(x))])
 
 
 class Categories(nn.Module):
@@ -239,9 +234,9 @@ def soft_trees(estimator: Any) -> nn.Module:
 
 
 def attackable(ensemble: TreeEnsemble) -> nn.Module:
-    """Soft trees; of several whose shares are averaged, with steep logits."""
+    """Soft trees; of several whose shares are averaged, with logits that are emphasised."""
     several = ensemble.probabilities and len(ensemble.roots) > 1
-    return SoftTrees(ensemble, steepness=STEEPNESS if several else 1.0)
+    return SoftTrees(ensemble, emphasis=EMPHASIS if several else 1.0)
 
 
 @log_probability.register(RandomForestClassifier)

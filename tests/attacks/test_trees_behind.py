@@ -375,7 +375,7 @@ def squared(X: Any) -> Any:
 
 
 REFUSED = {
-    "PCA is no step whose columns": make_pipeline(PCA(2), tree()),
+    "PCA is no step that keeps each column by itself, as scalers": make_pipeline(PCA(2), tree()),
     "PolynomialFeatures is no step": make_pipeline(PolynomialFeatures(), tree()),
     "Normalizer is no step": make_pipeline(ColumnTransformer([("a", Normalizer(), [0, 1])]), tree()),
     "FunctionTransformer with a function": make_pipeline(FunctionTransformer(squared), tree()),
