@@ -252,10 +252,9 @@ class Path:
 
     def then(self, step: Any) -> Path:
         """The way through a transformer."""
-        columns = follow(step, self.stem.columns.take(self.pick))
         if step is None or (isinstance(step, str) and step == "passthrough"):
             return self
-        return self.through(_Transform(step), columns)
+        return self.through(_Transform(step), follow(step, self.stem.columns.take(self.pick)))
 
     def through(self, step: Callable[[Any], Any], columns: Columns | None = None) -> Path:
         """The way through a function, of which the columns are known."""

@@ -389,6 +389,15 @@ def test_at_a_threshold(n_trees, norm, way):
     np.testing.assert_array_equal(x_adv, [[np.nextafter(0, 1), 5]])
 
 
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_where_classes_tie_in_a_leaf_the_first_wins(n_classes, way):
+    X, y = np.repeat([[0.0], [1.0]], [n_classes, 2], axis=0), [*range(n_classes), *2 * [n_classes - 1]]
+    stump = DecisionTreeClassifier(max_depth=1).fit(X, y)
+    last, rng = np.array([n_classes - 1]), np.random.RandomState(0)
+    x_adv, found = nearest_adversarial(tree_ensemble(stump), stump.predict, X[-1:], last, 2, rng=rng)
+    assert found[0] and x_adv[0, 0] == 0.5
+
+
 @each_norm
 def test_a_classifier_that_disagrees_with_its_trees(norm, way):
     ensemble, x = both_positive(3), np.array([[1.0, 2.0]])
