@@ -50,6 +50,7 @@ SUITES: dict[str, tuple[tuple[str, ...], ...]] = {
         ("perturbation_artificial.py",),
     ),
     "codes": (("codes.py",),),
+    "trust": (("checkup.py",), ("second_opinion.py",), ("memory.py",)),
 }
 
 
@@ -378,6 +379,13 @@ were interrupted.
 
 asks whether shallow layers are homogeneous and deep ones diverse, whether that goes with vulnerability, and
 whether networks whose codes agree fall together: [codes.md](codes.md).
+
+## Whether figures can be trusted
+
+    tox run -e bench -- trust
+
+measures what the check-up of models costs beside a transfer matrix, [checkup.md](checkup.md); what second
+opinions on attacks cost and see, [second_opinion.md](second_opinion.md); and memory, as above.
 
 ## Tests that notice a weaker attack
 

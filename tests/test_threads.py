@@ -154,6 +154,15 @@ def test_when_one_thread_fails_the_others_stop_before_the_call_returns(kind, ord
     assert threading.active_count() <= threads
 
 
+@pytest.fixture
+def interruptible():
+    """Ctrl-C interrupts here, also where a shell started the tests in the background, which ignore it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 @pytest.mark.parametrize("n_jobs", [None, 2])
 @pytest.mark.parametrize("attack", ["pgd", "hopskipjump", ProjectedGradientDescent])
 def test_an_interrupt_stops_all_threads_before_the_call_returns(attack, n_jobs):

@@ -31,7 +31,6 @@ def run_automatic(generator: AdversarialGenerator, problem: Problem, rng: np.ran
         part = make_attack(generator, instead).run(problem.take(rows), rng)
         assert part.n_queries is not None
         X_adv, n_queries = outcome.X_adv.copy(), np.zeros(len(outcome.X_adv), dtype=np.intp)
-        assert part.n_queries is not None
         X_adv[rows], n_queries[rows] = part.X_adv, part.n_queries
         outcome = replace(outcome, X_adv=X_adv, n_queries=n_queries)
     return replace(outcome, remarks=remarks)

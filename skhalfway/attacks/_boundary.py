@@ -16,7 +16,7 @@ from skhalfway.attacks._problem import Problem
 from skhalfway.models._derivative import derivative
 
 if TYPE_CHECKING:
-    from skhalfway.attacks._region import Rows
+    from skhalfway.attacks._region import Region, Rows
 
 _N_RIVALS = 10  # classes whose boundaries are compared, as in the code of DeepFool's authors
 _PRECISION = 2.0**-10  # of a distance along its way
@@ -62,21 +62,30 @@ class Nearest:
     def __init__(self, problem: Problem) -> None:
         self.problem = problem
         self.z = np.array(problem.region.start(), dtype=float)
+        self.X = problem.region.X.copy()
         self.distances = np.full(len(problem.region), np.inf)
 
     def offer(self, z: NDArray[Any], rows: Rows, *, anyway: bool = False) -> NDArray[np.bool_]:
         """Keep the points that win and are nearer than the ones before, or ``anyway``; tell which win."""
         region = self.problem.region
-        kept = region.keep(z, rows)
+        kept = region.keep(z, rows, full=True)
         won = self.problem.won(self.problem.model.predict(kept), rows)
         distances = region.distance(kept, rows)
         before = self.distances[rows]
         # until something wins, the latest point is the best direction known
         better = np.where(won, (distances < before) | anyway, before == np.inf)
         places = np.arange(len(region))[rows]
-        self.z[places[better]] = z[better]
+        self.z[places[better]], self.X[places[better]] = z[better], kept[better]
         self.distances[places[better & won]] = distances[better & won]
         return won
+
+    def within(self, region: Region) -> NDArray[Any]:
+        """The inputs found, brought into the budget of a region.
+
+        Those inside stay as they won: with less room, whole numbers and categories may be rounded otherwise.
+        """
+        inside = self.distances < region.eps * (1 - 16 * float(np.finfo(region.X.dtype).eps))
+        return np.where(inside.reshape(-1, *[1] * (self.X.ndim - 1)), self.X, region.keep(self.z, full=True))
 
     def shorten(self, rows: Rows) -> None:
         """Walk back from each point straight to its sample, as far as it wins, by bisection."""

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from skhalfway._inputs import round_towards
 from skhalfway._text import brief
+from skhalfway._vectors import lengths
 from skhalfway.attacks._constraints import Rules
 
 _N_SHORTER = 8  # the shortest change tried is 1/128 of the one asked for
@@ -24,12 +25,16 @@ def to_valid(
     norm: float,
     unit: NDArray[Any] | None,
     rules: Rules,
+    *,
+    full: bool,
 ) -> NDArray[Any]:
     """Valid rows near ``wanted``, which keeps to the budget and the bounds already.
 
-    All of shape (n_samples, n_features), in input units; see :class:`Region`.
+    All of shape (n_samples, n_features), in input units; see :class:`Region`. With ``full`` changes are as
+    long as asked for: what whole numbers and categories do not take of that goes to the other columns.
     """
-    space = _Space(bounds, free, eps, norm, np.ones(X.shape[1]) if unit is None else unit, rules, X.dtype)
+    unit = np.ones(X.shape[1]) if unit is None else unit
+    space = _Space(bounds, free, eps, norm, unit, rules, X.dtype, full)
     x = X if carried is None else np.where(carried, X.dtype.type(0), X)
     valid = space.rounded(wanted, x)
     if rules.projection is None:
@@ -78,20 +83,15 @@ class _Space:
         unit: NDArray[Any],
         rules: Rules,
         dtype: np.dtype[Any],
+        full: bool,
     ) -> None:
         self.low, self.high = bounds
-        self.free, self.eps, self.norm, self.unit, self.rules, self.dtype = (
-            free,
-            eps,
-            norm,
-            unit,
-            rules,
-            dtype,
-        )
+        self.free, self.eps, self.norm, self.unit = free, eps, norm, unit
+        self.rules, self.dtype, self.full = rules, dtype, full
 
     def at(self, rows: NDArray[np.intp]) -> _Space:
-        bounds = self.low[rows], self.high[rows]
-        return _Space(bounds, self.free[rows], self.eps, self.norm, self.unit, self.rules, self.dtype)
+        bounds, free = (self.low[rows], self.high[rows]), self.free[rows]
+        return _Space(bounds, free, self.eps, self.norm, self.unit, self.rules, self.dtype, self.full)
 
     def length(self, change: NDArray[Any]) -> NDArray[np.float64]:
         return np.linalg.norm(change.astype(float) / self.unit, self.norm, axis=1)
@@ -120,8 +120,8 @@ class _Space:
         for group in self.rules.one_hot:
             result[:, group] = _switched(wanted[:, group], near[:, group], low[:, group], high[:, group])
         result = np.where(self.free, result, near)
-        if self.norm != np.inf and self.eps < np.inf:
-            result = self._affordable(result, wanted, near)
+        if self.norm != np.inf and (self.eps < np.inf or self.full):
+            result = np.clip(self._affordable(result, wanted, near), low, high)
         result = round_towards(result, near, self.dtype)
         over = self.length(result - x) > self.eps
         return np.where(over[:, None], x, result)
@@ -129,7 +129,7 @@ class _Space:
     def _affordable(
         self, result: NDArray[np.float64], wanted: NDArray[np.float64], x: NDArray[np.float64]
     ) -> NDArray[np.float64]:
-        """Of the steps in whole numbers, those that the budget allows, the most wanted first."""
+        """Of the steps in whole numbers those that the budget allows, the most wanted first, and the rest."""
         power = self.norm
         steps = [*([column] for column in self.rules.integer), *self.rules.one_hot]
         owner = np.zeros((x.shape[1], len(steps)))
@@ -138,18 +138,23 @@ class _Space:
         cost = (np.abs(result - x) / self.unit) ** power @ owner
         asked = (np.abs(wanted - x) / self.unit) ** power @ owner
         order = np.argsort(-asked / np.where(cost > 0, cost, np.inf), axis=1, kind="stable")
-        spent = np.take_along_axis(cost, order, axis=1).cumsum(axis=1)
-        bought = np.zeros_like(cost)
-        np.put_along_axis(bought, order, (spent ** (1 / power) <= self.eps).astype(float), axis=1)
+        bought, spent, row = np.zeros_like(cost), np.zeros(len(x)), np.arange(len(x))
+        for step in order.T:
+            affordable = (spent + cost[row, step]) ** (1 / power) <= self.eps
+            bought[row, step] = affordable
+            spent += np.where(affordable, cost[row, step], 0.0)
         stepped = owner.any(axis=1)
         result = np.where(stepped & (bought @ owner.T == 0), x, result)
         # a little less than eps leaves room for the rounding of the sum in the norm
         within = self.eps * (1 - 8 * float(np.finfo(self.dtype).eps))
-        left = (within**power - (cost * bought).sum(axis=1)).clip(0.0) ** (1 / power)
-        length = np.linalg.norm(np.where(stepped, 0.0, result - x) / self.unit, power, axis=1)
-        shrink = np.minimum(1.0, left / np.where(length > 0, length, np.inf))
-        shrink = np.where(length > left, shrink, 1.0)[:, None]
-        return np.where(stepped, result, x + (result - x) * shrink)
+        left = (within**power - spent).clip(0.0) ** (1 / power)
+        length = lengths(np.where(stepped, 0.0, result - x) / self.unit, power)
+        goal = length
+        if self.full:
+            asked = lengths((wanted - x) / self.unit, power)
+            goal = np.maximum(goal, (asked**power - spent).clip(0.0) ** (1 / power))
+        share = np.minimum(goal, left) / np.where(length > 0, length, 1.0)
+        return np.where(stepped, result, x + (result - x) * share[:, None])
 
 
 def _switched(

@@ -13,6 +13,9 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     from skhalfway.attacks._region import Rows
 
+_TRUST = (
+    0.25  # most that a guess may be of what is known: a slope beside a cliff may be steep and lead nowhere
+)
 _MANY = 0.05  # share of samples without a gradient that may move a figure by more than its interval
 
 
@@ -45,19 +48,22 @@ class Faults:
     ) -> torch.Tensor:
         """The gradient of some rows at ``x``; where it cannot be followed, what comes nearest to it.
 
-        A value that is nan is taken from a point next to ``x``, where ``look`` gives the gradient, and so
-        is the size of an infinite one. Where that point does not tell either, what is nan becomes 0, and what
-        is infinite as large as the largest value of its row. Rows without such values stay as they are.
+        What is missing comes from a point next to ``x``, where ``look`` gives the gradient. Infinite values
+        become one to two times as large as the largest that is known in their row, in the order that this
+        point tells; values that are nan become what they are there, up to a share of the largest known, or 0.
+        Rows without such values stay as they are.
         """
         known = gradient.isfinite()
         whole = known.flatten(1).all(dim=1)
         if whole.all():
             return gradient
         self.not_finite[rows] |= ~whole.cpu().numpy()
+        tiny = torch.finfo(x.dtype).tiny
         near = look(_next_to(x, *bounds)).nan_to_num(0.0, 0.0, 0.0)
-        size = torch.where(near == 0, largest(torch.where(known, gradient, 0.0)), near.abs())
-        infinite = gradient.sign() * torch.where(size > 0, size, 1.0)
-        return torch.where(known, gradient, torch.where(gradient.isnan(), near, infinite))
+        most = largest(torch.where(known, gradient, 0.0))
+        size = torch.where(most > 0, most, 1.0) * (1 + near.abs() / largest(near).clamp_min(tiny))
+        guess = torch.where(most > 0, near.clamp(-_TRUST * most, _TRUST * most), near)
+        return torch.where(known, gradient, torch.where(gradient.isnan(), guess, gradient.sign() * size))
 
     def spread(self, rows: NDArray[np.intp], n: int) -> Faults:
         """The faults of ``n`` samples of which these are some; the others have none."""

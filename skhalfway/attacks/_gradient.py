@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import inf, isfinite, log
 from numbers import Real
 from typing import TYPE_CHECKING, Any
@@ -173,7 +173,8 @@ class GradientAttack:
 
     def run(self, problem: Problem, rng: np.random.RandomState) -> Outcome:
         """Attack all samples; of several restarts keep the largest margin."""
-        region, settings = problem.region, self.settings
+        region, settings = problem.region.affordable(), self.settings
+        problem = replace(problem, region=region)
         model = on_device(problem.model, settings.device)
         assert model.module is not None
         size = self.reach * region.eps / self.n_steps if settings.step_size is None else settings.step_size
@@ -192,7 +193,7 @@ class GradientAttack:
                         x += torch.from_numpy(start[batch.rows]).to(**batch.place)
                         batch.ball.confine(x)
                     x = self.climb(batch, x, size)
-                    kept = region.keep(x.cpu().numpy(), batch.rows)
+                    kept = region.keep(x.cpu().numpy(), batch.rows, full=True)
                     if settings.n_restarts == 1:
                         X_adv[batch.rows] = kept
                         continue

@@ -199,9 +199,8 @@ def advice(norm: float) -> str:
 
 def gradient_attack(attack: Any, model: Model) -> str:
     """What to call an attack, as given to the generator, that follows the source's gradient; else empty."""
-    if isinstance(attack, str):
-        by_gradient, written = attack == "auto" or KINDS[attack].gradient, repr(attack)
-    else:
+    by_gradient, written = follows_gradients(attack), repr(attack)
+    if not isinstance(attack, str):
         needs = [getattr(mixin, "__name__", "") for mixin in attack._estimator_requirements]
         by_gradient = any("Gradients" in need for need in needs)
         written = (attack if isinstance(attack, type) else type(attack)).__name__

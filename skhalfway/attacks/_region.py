@@ -75,6 +75,25 @@ class Region:
         }
         return replace(self, X=self.X[rows], **own)
 
+    def affordable(self) -> Region:
+        """The region as far as the budget lets whole numbers and categories go, so that none is wasted."""
+        if self.rules is None or self.eps == np.inf:
+            return self
+        x, shape = self._numbers(EVERY_ROW).reshape(len(self), -1), self.X.shape
+        unit = np.ones(x.shape[1]) if self.unit is None else self.unit.ravel()
+        free = np.array(self.movable()).reshape(x.shape)
+        low, high = (np.array(np.broadcast_to(bound, shape)).reshape(x.shape) for bound in self.limits())
+        for group in self.rules.one_hot:
+            if np.linalg.norm(np.sort(1 / unit[group])[:2], self.norm) > self.eps:
+                free[:, group], low[:, group], high[:, group] = False, x[:, group], x[:, group]
+        if self.norm == 1:
+            # a corner of the ball is all on one feature
+            whole = self.rules.integer
+            steps = np.floor(self.eps * unit[whole])
+            low[:, whole] = np.maximum(low[:, whole], x[:, whole] - steps)
+            high[:, whole] = np.minimum(high[:, whole], x[:, whole] + steps)
+        return replace(self, low=low.reshape(shape), high=high.reshape(shape), free=free.reshape(shape))
+
     def start(self, rows: Rows = EVERY_ROW) -> NDArray[Any]:
         """The samples themselves, in ``z``."""
         x = self._numbers(rows)
@@ -125,7 +144,7 @@ class Region:
         if self.rules is not None:
 
             def keep(z: torch.Tensor) -> torch.Tensor:
-                return torch.tensor(self.keep(z.detach().cpu().numpy(), rows), **place)
+                return torch.tensor(self.keep(z.detach().cpu().numpy(), rows, full=True), **place)
 
             return lambda z: _StraightThrough.apply(z, unit, keep)
         if self.carried is None:
@@ -136,12 +155,15 @@ class Region:
         )
         return lambda z: torch.where(carried, values, z * unit)
 
-    def keep(self, z: NDArray[Any], rows: Rows = EVERY_ROW, *, budget: bool = True) -> NDArray[Any]:
+    def keep(
+        self, z: NDArray[Any], rows: Rows = EVERY_ROW, *, budget: bool = True, full: bool = False
+    ) -> NDArray[Any]:
         """The valid inputs nearest to ``z``, in X's float type, within the budget unless told otherwise.
 
         Everything the package gives out passes here: attacks compute in the float type of their source, whose
         rounding may overstep. The norm of the change, in X's own type and in the budget's units, is at most
-        eps as a user checks it. Rounding to whole numbers and categories prefers what ``z`` asks for most.
+        eps as a user checks it. Rounding to whole numbers and categories prefers what ``z`` asks for most;
+        with ``full`` what it does not take of the change goes to the other columns.
         """
         x = self._numbers(rows)
         if self.unit is not None:
@@ -161,6 +183,7 @@ class Region:
                 self.norm,
                 None if self.unit is None else self.unit.ravel(),
                 self.rules,
+                full=full,
             ).reshape(x.shape)
         if self.carried is not None:
             kept = np.where(self.carried[rows], self.X[rows], kept)
@@ -190,7 +213,7 @@ class Region:
     def noise(self, rng: np.random.RandomState) -> NDArray[Any]:
         """The samples moved by random signs of the budget's size: what no knowledge does."""
         signs = random_signs(rng, self.X.shape, self.eps, self.norm, self.movable())
-        return self.keep(self.start() + signs)
+        return self.keep(self.start() + signs, full=True)
 
     def _numbers(self, rows: Rows) -> NDArray[Any]:
         x = self.X[rows]

@@ -108,7 +108,7 @@ class Surrogate:
             made = pgd(self.settings).run(task, rng)
             assert made.faults is not None
             remarks = made.faults.remarks("attack_params['estimator'] takes another substitute")
-            X_adv[left] = region.keep(made.X_adv.reshape(region.X.shape)[left], left)
+            X_adv[left] = region.keep(made.X_adv.reshape(region.X.shape)[left], left, full=True)
         share, rest = divmod(int(queries.n_asked.sum()), n)
         return Outcome(X_adv, share + (np.arange(n) < rest), remarks=remarks)
 

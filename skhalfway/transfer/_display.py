@@ -161,10 +161,10 @@ class TransferMatrixDisplay:
         title = f"mean transfer rate {matrix.mean_rate:.3f}"
         if matrix.condition != "both_correct":
             title += f', condition="{matrix.condition}"'
-        legend = "framed: sources on themselves"
+        title += "\n(framed: sources on themselves)"
         if matrix.masked is not None and matrix.masked.any():
-            legend += "; *: gradients possibly masked"
-        ax.set_title(f"{title}\n({legend})", fontsize=10)
+            title += "\n(*: gradients possibly masked)"
+        ax.set_title(title, fontsize=10)
         figure: Any = ax.figure  # or a part of one, to matplotlib's types
         self.ax_, self.figure_ = ax, figure
         return self

@@ -15,8 +15,9 @@ from skhalfway.attacks._second_opinion import fooled_by_queries
 if TYPE_CHECKING:
     from skhalfway.attacks._problem import Problem
 
-LEVEL = 0.05  # share of the sources that are flagged by chance, where all attacks are as strong as each other
-_N_SAMPLES = 64  # what they cost: benchmarks/checkup.md
+LEVEL = 0.05  # share of the sources that are doubted by chance, where all attacks are equally strong
+# least and most samples, and one of how many: what they cost is in benchmarks/second_opinion.md
+N_LEAST, N_MOST, ONE_OF = 32, 64, 4
 
 
 @dataclass(frozen=True)
@@ -31,41 +32,36 @@ class Opinion:
         Samples that both attacks were tried on.
     own : int
         Of those, the ones that the own attack fools.
-    gained, lost : int
-        Those that the other attack alone fools, and those that the own one alone does.
+    gained : ndarray of shape (n_gained,)
+        Those that the other attack alone fools.
+    lost : int
+        Number of those that the own attack alone fools.
     """
 
     attack: str
     n: int
     own: int
-    gained: int
+    gained: NDArray[np.intp]
     lost: int
 
     @property
     def p(self) -> float:
-        """Probability that chance favours the other attack so much, were both as strong.
+        """Probability that chance favours the other attack so much, were both equally strong."""
+        return chance(len(self.gained), self.lost)
 
-        McNemar's test, exact and one-sided: of the b + c samples that one attack alone fools, those that
-        the own one misses are binomial with p = 1/2, so P(B >= b) = sum_{k=b}^{b+c} C(b + c, k) / 2^(b + c).
-        """
-        return chance(self.gained, self.lost)
-
-    def remark(self, own: str, advice: str) -> str:
-        """What a user must know of the source; ``own`` names its attack, and advice says what to do."""
-        return (
-            f"{own} fools it on {self.own} of {self.n} samples, but {self.attack} on "
-            f"{self.own + self.gained - self.lost} of the same: its gradients may be masked, or the attack "
-            f"too weak for it, and figures that rest on it are too good; {advice}"
-        )
+    @property
+    def balance(self) -> int:
+        """How many more of the samples the other attack fools."""
+        return len(self.gained) - self.lost
 
 
 def chance(gained: int, lost: int) -> float:
+    """McNemar's test, exact and one-sided.
+
+    Of the b + c samples that one of two equal attacks alone fools, those that are the first one's are
+    binomial with p = 1/2, so P(B >= b) = sum_{k=b}^{b+c} C(b + c, k) / 2^(b + c).
+    """
     return float(binom.sf(gained - 1, gained + lost, 0.5))
-
-
-def compare(attack: str, own: NDArray[np.bool_], other: NDArray[np.bool_]) -> Opinion:
-    """Opinion of an attack, from what the own one fools and what it fools."""
-    return Opinion(attack, len(own), int(own.sum()), int((other & ~own).sum()), int((own & ~other).sum()))
 
 
 def ask_with_queries(problem: Problem, X_adv: NDArray[Any]) -> Opinion | None:
@@ -74,14 +70,15 @@ def ask_with_queries(problem: Problem, X_adv: NDArray[Any]) -> Opinion | None:
     ``X_adv`` is what the own attack made. First come the samples that it failed on: what queries gain there
     may already be too little, whatever they lose elsewhere.
     """
-    rows = np.random.RandomState(0).permutation(len(X_adv))[:_N_SAMPLES]
+    n = int(np.clip(len(X_adv) // ONE_OF, N_LEAST, N_MOST))
+    rows = np.random.RandomState(0).permutation(len(X_adv))[:n]
     own = problem.won(problem.model.predict(X_adv[rows]), rows)
     missed, hit = rows[~own], rows[own]
     if chance(len(missed), 0) >= LEVEL / 2:
         return None
     rng = np.random.RandomState(0)
-    gained = int(fooled_by_queries(problem.take(missed), rng).sum())
-    if chance(gained, 0) >= LEVEL / 2:
+    gained = missed[fooled_by_queries(problem.take(missed), rng)]
+    if chance(len(gained), 0) >= LEVEL / 2:
         return None
     lost = len(hit) - int(fooled_by_queries(problem.take(hit), rng).sum()) if len(hit) else 0
     return Opinion("a few queries without a gradient", len(rows), len(hit), gained, lost)
@@ -95,27 +92,30 @@ def ask_others(
     control: NDArray[np.intp],
     adversarial: NDArray[np.intp],
 ) -> list[Opinion]:
-    """Opinions of noise and of what was made on the other sources, which all were tried on source ``i``.
+    """Opinions of noise, and of what was made on the other sources, which all were tried on source ``i``.
 
     Arrays as in :func:`~skhalfway.transfer._counting.count`.
     """
-    tried = (adversarial[i, i] >= 0) & (clean[i] == labels[i])
-    own, noise = adversarial[i, i] != labels[i], control[i] != labels[i]
-    opinions = [compare("noise of the same size", own[tried], noise[tried])]
+
+    def compare(attack: str, both: NDArray[np.bool_], other: NDArray[np.bool_]) -> Opinion:
+        gained, lost = np.flatnonzero(both & other & ~own), int((both & own & ~other).sum())
+        return Opinion(attack, int(both.sum()), int((both & own).sum()), gained, lost)
+
+    right, own = clean[i] == labels[i], adversarial[i, i] != labels[i]
+    opinions = [compare("noise of the same size", right, control[i] != labels[i])]
     for j in range(len(names)):
         if j != i:
-            both = tried & (adversarial[j, i] >= 0) & (labels[j] == labels[i])
-            other = adversarial[j, i] != labels[i]
-            opinions.append(compare(f"samples made on {names[j]!r}", own[both], other[both]))
+            both = right & (adversarial[j, i] >= 0) & (labels[j] == labels[i])
+            opinions.append(compare(f"samples made on {names[j]!r}", both, adversarial[j, i] != labels[i]))
     return opinions
 
 
 def objection(queries: Opinion | None, others: Sequence[Opinion]) -> Opinion | None:
-    """The opinion that most clearly shows a source's gradients as masked, or None.
+    """The opinion that most clearly shows a source's own attack as too weak, or None.
 
     Half of :data:`LEVEL` is for the queries; the others share the rest (Bonferroni).
     """
     shown = [opinion for opinion in others if opinion.p < LEVEL / 2 / len(others)]
     if queries is not None and queries.p < LEVEL / 2:
         shown.append(queries)
-    return max(shown, key=lambda opinion: opinion.gained - opinion.lost, default=None)
+    return max(shown, key=lambda opinion: opinion.balance, default=None)

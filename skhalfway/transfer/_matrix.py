@@ -28,7 +28,10 @@ CONDITIONS = {
     "source_fooled": "samples that source and target both classify correctly and that fool the source",
     "all": "all samples",
 }
-MASKED = "* gradients possibly masked: other attacks fool this source more often than its own does"
+MASKED = (
+    "* gradients possibly masked: other attacks fool this source more often than its own does, so its "
+    "rates and the mean are too low"
+)
 
 
 def read_masked(masked: Any, n: int) -> NDArray[np.bool_] | None:
@@ -93,15 +96,17 @@ class TransferMatrix:
     robust under attacks by gradient, and its row harmless: they are masked [1]_.
     Each source that is attacked by gradient therefore gets second opinions:
     noise of the same size, the samples made on each of the other sources, and,
-    on up to 64 samples, a step along a slope estimated from 32 queries [2]_.
-    ``masked`` is true where one of these fools the source more often than its
-    own attack does, on the same samples and beyond chance. That is McNemar's
-    test, exact and one-sided: of the b + c samples that one of the two attacks
-    alone fools, the own one misses b, and P(B >= b) is below the level for a
-    binomial B of b + c draws with probability 1/2. The level is .025 for the
-    queries and .025 / m for each of the m other opinions: where they are as
-    strong as the own attack, chance flags at most 5 % of the sources. An attack
-    without a gradient, such as ``"hopskipjump"`` or ``"square"``, shows more.
+    on 32 to 64 samples, a step along a slope estimated from 32 queries [2]_.
+    A warning says where one of these fools the source more often than its own
+    attack does, on the same samples and beyond chance. That is McNemar's test,
+    exact and one-sided: of the b + c samples that one of the two attacks alone
+    fools, the own one misses b, and P(B >= b) is below the level for a binomial
+    B of b + c draws with probability 1/2. The level is .025 for the queries and
+    .025 / m for each of the m other opinions: where they are as strong as the
+    own attack, chance doubts at most 5 % of the sources. Where ``"pgd"`` with 5
+    restarts from random points fools half of up to 64 samples that were missed,
+    the own attack was too weak. Else ``masked`` is true, and an attack without a
+    gradient, such as ``"hopskipjump"`` or ``"square"``, shows more.
 
     References
     ----------

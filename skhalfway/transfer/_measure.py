@@ -17,6 +17,7 @@ from skhalfway._inputs import check_labels
 from skhalfway._randomness import own_rng, undisturbed
 from skhalfway._text import shown
 from skhalfway.attacks._parameters import follows_gradients
+from skhalfway.attacks._problem import Problem
 from skhalfway.models._check import check_models
 from skhalfway.models._collection import predictions
 from skhalfway.models._faults import named
@@ -24,7 +25,7 @@ from skhalfway.models._warnings import warn, warn_of
 from skhalfway.transfer._counting import count
 from skhalfway.transfer._curve import TransferCurve
 from skhalfway.transfer._masked import ask_others
-from skhalfway.transfer._source import Said, attack
+from skhalfway.transfer._source import Attacked, attack
 
 if TYPE_CHECKING:
     from skhalfway.attacks import AdversarialGenerator
@@ -154,10 +155,11 @@ def try_all(
     each = list(scorer._parallel(jobs, len(models), "attack"))
     adversarial = np.stack([predicted for predicted, _ in each], axis=1)
     masked = np.zeros(len(models), dtype=bool)
-    for i, (name, (_, said)) in enumerate(zip(models, each, strict=True)):
-        if said is not None:
-            others = ask_others(i, list(models), labels, clean, control[-1], adversarial[-1])
-            remarks, masked[i] = said.remarks(name, others)
+    for i, (name, (_, source)) in enumerate(zip(models, each, strict=True)):
+        if source is not None:
+            tried, seen = adversarial[-1, i, i] >= 0, (labels, clean, control[-1], adversarial[-1])
+            others = ask_others(i, list(models), *(answers[..., tried] for answers in seen))
+            remarks, masked[i] = named(name, source.judged, name, others)
             for remark in remarks:
                 warn(remark)
     return Tried(labels, clean, control, adversarial, masked, checks)
@@ -171,13 +173,14 @@ def _attack_and_try(
     labels: NDArray[np.intp],
     n_classes: int,
     needed: NDArray[np.bool_],
-) -> tuple[NDArray[np.intp], Said | None]:
+) -> tuple[NDArray[np.intp], Attacked | None]:
     """What every model predicts, at every budget, for the samples attacked on one; -1 where none was made."""
     predicted = np.full((len(regions), len(models), len(labels)), -1, dtype=np.intp)
     if not needed.any():
         return predicted, None
     parts = [region.take(needed) for region in regions]
-    each, said = named(name, attack, generator, models[name], parts, labels[needed], n_classes)
+    problem = Problem(models[name], parts[-1], labels[needed], n_classes)
+    each, source = named(name, attack, generator, problem, parts)
     for place, X_adv in zip(predicted, each, strict=True):
         place[:, needed] = predictions(models, X_adv)
-    return predicted, said
+    return predicted, source

@@ -362,6 +362,7 @@ class TransferScorer(ModelCollection):
         >>> round(float(scores.mean()), 2)
         0.92
         """
+        from skhalfway.attacks._problem import Problem
         from skhalfway.transfer._source import attack
 
         rng = own_rng(self.random_state)
@@ -378,13 +379,13 @@ class TransferScorer(ModelCollection):
             self._check_sources({name: model for name, model, _ in sources}, region, len(classes))
             right = type_named(judged, answers, judged, array) == truth
             jobs = (
-                delayed(named)(name, attack, generator, model, [region], truth, len(classes))
+                delayed(named)(name, attack, generator, Problem(model, region, truth, len(classes)), [region])
                 for name, model, generator in sources
             )
             made = self._parallel(jobs, len(sources), "attack")
-            for (name, _, _), ((X_adv,), said) in zip(sources, made, strict=True):
+            for (name, _, _), ((X_adv,), source) in zip(sources, made, strict=True):
                 right &= type_named(judged, answers, judged, X_adv) == truth
-                for remark in said.remarks(name)[0]:
+                for remark in named(name, source.judged, name)[0]:
                     warn(remark)
         return float(right.mean())
 

@@ -1,4 +1,4 @@
-"""One source attacked at all budgets, with a second opinion where that is done by gradient."""
+"""One source attacked at all budgets, and doubted where that is done by gradient."""
 
 from __future__ import annotations
 
@@ -8,82 +8,108 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.base import clone
 
 from skhalfway.attacks._parameters import advice, gradient_attack
 from skhalfway.attacks._problem import Problem
-from skhalfway.transfer._masked import Opinion, ask_with_queries, objection
+from skhalfway.transfer._masked import N_MOST, Opinion, ask_with_queries, objection
 
 if TYPE_CHECKING:
     from skhalfway.attacks import AdversarialGenerator
+    from skhalfway.attacks._problem import Outcome
     from skhalfway.attacks._region import Region
-    from skhalfway.models import Model
+
+_N_STEPS, _N_RESTARTS = 40, 5
 
 
 @dataclass(frozen=True)
-class Said:
-    """What is said of a source, beside what was made on it.
+class Attacked:
+    """A source that was attacked, to be judged with what others say of it.
 
     Attributes
     ----------
-    by_attack : tuple of str
-        Remarks of its attack, at the largest budget.
+    generator : AdversarialGenerator
+        Its attack.
+    problem : Problem
+        The task at the largest budget.
+    remarks : tuple of str
+        What the attack found remarkable in the source.
     by_gradient : str
-        That attack, where it is one by gradient; else empty.
-    advice : str
-        What to do where gradients are of no use.
+        The attack, in words, where it follows the source's gradient; else empty.
+    flat : bool ndarray of shape (n_samples,)
+        Where its gradient was 0.
     queries : Opinion or None
-        Objection of few queries to it.
+        Objection of few queries to that attack.
     """
 
-    by_attack: tuple[str, ...]
+    generator: AdversarialGenerator
+    problem: Problem
+    remarks: tuple[str, ...]
     by_gradient: str
-    advice: str
+    flat: NDArray[np.bool_]
     queries: Opinion | None
 
-    def remarks(self, name: str, others: Sequence[Opinion] = ()) -> tuple[list[str], bool]:
-        """What a user must know of the source of that name; and whether its gradients may be masked."""
+    def judged(self, name: str, others: Sequence[Opinion] = ()) -> tuple[list[str], bool]:
+        """What a user must know of the source, of that name; and whether its gradients may be masked."""
+        said, masked = list(self.remarks), False
         shown = objection(self.queries, others) if self.by_gradient else None
-        said = [*self.by_attack, *([] if shown is None else [shown.remark(self.by_gradient, self.advice)])]
-        return [f"model {name!r}: {remark}" for remark in said], shown is not None
+        if shown is not None:
+            rows = shown.gained[:N_MOST]
+            # what an attack by gradient finds from other starts was not hidden, unless it had no gradient
+            hidden = self.flat[rows] | ~self._fooled_after_restarts(rows)
+            masked = 2 * hidden.sum() > len(rows)
+            if masked:
+                remedy = f"its gradients may be masked, and {advice(self.generator.norm)}"
+            else:
+                remedy = (
+                    f"the attack is too weak for it; attack='pgd' with n_restarts={_N_RESTARTS} is stronger"
+                )
+            said.append(
+                f"{self.by_gradient} fools it on {shown.own} of {shown.n} samples, but {shown.attack} on "
+                f"{shown.own + shown.balance} of the same, so figures that rest on it are too good: {remedy}"
+            )
+        return [f"model {name!r}: {sentence}" for sentence in said], masked
+
+    def _fooled_after_restarts(self, rows: NDArray[np.intp]) -> NDArray[np.bool_]:
+        problem, stronger = self.problem.take(rows), clone(self.generator)
+        stronger.set_params(attack="pgd", attack_params=None, step_size=None, max_iter=_N_STEPS)
+        stronger.set_params(n_restarts=_N_RESTARTS, random_start=True, random_state=0)
+        outcome = stronger._attack(problem.model, problem.region, problem.labels, problem.n_classes)
+        return problem.won(problem.model.predict(outcome.X_adv))
 
 
 def attack(
-    generator: AdversarialGenerator,
-    model: Model,
-    regions: list[Region],
-    labels: NDArray[np.intp],
-    n_classes: int,
-) -> tuple[list[NDArray[Any]], Said]:
-    """Adversarial samples within every budget, the largest one last, and what is said of the source then."""
-    each, remarks = _attack(generator, model, regions, labels, n_classes)
-    by_gradient, queries = gradient_attack(generator.attack, model), None
+    generator: AdversarialGenerator, problem: Problem, regions: list[Region]
+) -> tuple[list[NDArray[Any]], Attacked]:
+    """Adversarial samples within every budget, the largest one last, and the source to be judged for that."""
+    each, outcome = _attack(generator, problem, regions)
+    by_gradient, queries = gradient_attack(generator.attack, problem.model), None
+    if isinstance(generator.attack, str) and outcome.faults is None:
+        by_gradient = ""  # "auto" found no gradient after all
     if by_gradient:
-        queries = ask_with_queries(Problem(model, regions[-1], labels, n_classes), each[-1])
-    return each, Said(remarks, by_gradient, advice(generator.norm), queries)
+        queries = ask_with_queries(problem, each[-1])
+    flat = np.zeros(len(problem.region), dtype=bool) if outcome.faults is None else outcome.faults.flat
+    return each, Attacked(generator, problem, outcome.remarks, by_gradient, flat, queries)
 
 
 def _attack(
-    generator: AdversarialGenerator,
-    model: Model,
-    regions: list[Region],
-    labels: NDArray[np.intp],
-    n_classes: int,
-) -> tuple[list[NDArray[Any]], tuple[str, ...]]:
-    """Adversarial samples within every budget, the largest one last, and remarks at that one.
+    generator: AdversarialGenerator, problem: Problem, regions: list[Region]
+) -> tuple[list[NDArray[Any]], Outcome]:
+    """Adversarial samples within every budget, and what the attack found at the largest one.
 
     An attack that looks for the nearest adversarial samples does so once, within the largest budget: where
     a sample's lies farther away than a smaller one, it is brought back into that. Any other attack is run
     for each budget: an end point within one is no good start for another, whose steps are longer.
     """
     *smaller, largest = regions
-    outcome = generator._attack(model, largest, labels, n_classes)
+
+    def run(region: Region) -> Outcome:
+        return generator._attack(problem.model, region, problem.labels, problem.n_classes)
+
+    outcome = run(largest)
     if not outcome.at_any_budget or outcome.distances is None:
-        each = [generator._attack(model, region, labels, n_classes).X_adv for region in smaller]
-        return [*each, outcome.X_adv], outcome.remarks
+        return [*(run(region).X_adv for region in smaller), outcome.X_adv], outcome
     z = largest.to_z(outcome.X_adv)
-    shape = (-1, *[1] * (z.ndim - 1))
-    each = [
-        np.where((outcome.distances <= region.eps).reshape(shape), outcome.X_adv, region.keep(z))
-        for region in regions
-    ]
-    return each, outcome.remarks
+    far = outcome.distances.reshape(-1, *[1] * (z.ndim - 1))
+    each = [np.where(far <= region.eps, outcome.X_adv, region.keep(z, full=True)) for region in regions]
+    return each, outcome

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Callable
-from dataclasses import FrozenInstanceError
+from dataclasses import FrozenInstanceError, replace
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from skhalfway import AdversarialGenerator, Constraints, TransferScorer
+from skhalfway.attacks._budget import spread_seen
+from skhalfway.attacks._norms import random_in_ball
 from skhalfway.attacks._parameters import KINDS
 
 REAL, WHOLE, GROUPS = ["r0", "r1", "r2"], ["i0", "i1"], (("a0", "a1", "a2"), ("b0", "b1"))
@@ -147,8 +150,9 @@ def test_attacks_succeed_under_constraints(attack: str, norm: float) -> None:
     assert broken(X, X_adv, FULL) == []
     assert source.score(X_adv, Y) < source.score(X, Y) - 0.1
     whole = [*WHOLE, *GROUPS[0], *GROUPS[1]]
-    # not only the real columns are used; a surrogate knows nothing of the others' steps
-    assert attack == "surrogate" or (X_adv[whole] != X[whole]).any(axis=None)
+    # not only the real columns are used; a surrogate knows nothing of the others' steps, and in L1 PGD spends
+    # all, where the projection leaves no whole step
+    assert (attack, norm) == ("pgd", 1) or attack == "surrogate" or (X_adv[whole] != X[whole]).any(axis=None)
 
 
 MIXED_WHOLE, MIXED_GROUPS = [3, 4, 5], [[6, 7, 8], [9, 10]]
@@ -169,8 +173,10 @@ def mixed(holes: bool) -> tuple[Any, np.ndarray, np.ndarray]:
     return make_pipeline(SimpleImputer(), LogisticRegression()).fit(data, labels), data, labels
 
 
-def nearest_valid(wanted: Any, x: Any, eps: float, norm: float, unit: Any, bounds: Any) -> np.ndarray:
-    """One sample, rule by rule: of whole steps the most wanted that it can pay; real ones take the rest."""
+def nearest_valid(
+    wanted: Any, x: Any, eps: float, norm: float, unit: Any, bounds: Any, full: bool
+) -> np.ndarray:
+    """One sample, rule by rule: of whole steps those most wanted that it can pay; real ones take the rest."""
     low, high = np.maximum(bounds[0], x - eps * unit), np.minimum(bounds[1], x + eps * unit)
     made = wanted.copy()
     for i in MIXED_WHOLE:
@@ -180,7 +186,7 @@ def nearest_valid(wanted: Any, x: Any, eps: float, norm: float, unit: Any, bound
         may = [i for i in group if i == own or (high[i] >= 1 and low[own] <= 0)]
         made[group] = np.equal(group, max(may, key=lambda i: (wanted[i], i == own)))
     if norm == np.inf:
-        return made
+        return np.clip(made, low, high)
 
     def cost(change: Any, columns: Any) -> float:
         return float((np.abs(change / unit)[columns] ** norm).sum())
@@ -189,15 +195,14 @@ def nearest_valid(wanted: Any, x: Any, eps: float, norm: float, unit: Any, bound
     steps = [step for step in whole if cost(made - x, step)]
     spent, result = 0.0, x.copy()
     for step in sorted(steps, key=lambda s: -cost(wanted - x, s) / cost(made - x, s)):
-        spent += cost(made - x, step)
-        if spent ** (1 / norm) > eps:
-            spent -= cost(made - x, step)
-            break
-        result[step] = made[step]
-    real = [0, 1, 2]
+        if (spent + cost(made - x, step)) ** (1 / norm) <= eps:
+            spent += cost(made - x, step)
+            result[step] = made[step]
+    real, everything = [0, 1, 2], np.arange(len(x))
     asked, left = cost(wanted - x, real), max(eps**norm - spent, 0.0)
-    result[real] += (wanted - x)[real] * min(1.0, (left / max(asked, 1e-300)) ** (1 / norm))
-    return result
+    due = max(asked, cost(wanted - x, everything) - spent) if full else asked
+    result[real] += (wanted - x)[real] * (min(due, left) / max(asked, 1e-300)) ** (1 / norm)
+    return np.clip(result, low, high)
 
 
 def tenths(X_adv: np.ndarray, X: np.ndarray) -> np.ndarray:
@@ -211,22 +216,31 @@ def tenths(X_adv: np.ndarray, X: np.ndarray) -> np.ndarray:
 def test_rules_together_leave_all_that_the_budget_buys(
     norm: float, unit: str, holes: bool, projection: Any
 ) -> None:
-    model, data, labels = mixed(holes)
+    model, data, _ = mixed(holes)
     bounds = np.nanmin(data, axis=0), np.nanmax(data, axis=0)
     scale = np.ones(11) if unit == "input" else np.nanstd(data, axis=0)
-    x = np.nan_to_num(data)
-    for eps in (0.43, 1.13, 2.37, 5.03):  # off the tenths, whose rounding could go either way
+    x, rng = np.nan_to_num(data), np.random.RandomState(0)
+    rules = MIXED_RULES.replaced(integer=MIXED_WHOLE, one_hot=MIXED_GROUPS, projection=projection)
+    # off the tenths, whose rounding could go either way
+    for eps, full in product((0.43, 1.13, 2.37, 5.03), (False, True)):
         generator = AdversarialGenerator(
-            FrozenEstimator(model), attack="fgsm", norm=norm, eps=eps, eps_unit=unit, clip_values=bounds
-        ).set_params(constraints=MIXED_RULES)
-        wanted = np.nan_to_num(generator.fit(data).generate(data, labels))
-        rules = MIXED_RULES.replaced(integer=MIXED_WHOLE, one_hot=MIXED_GROUPS, projection=projection)
-        made = generator.set_params(constraints=rules).generate(data, labels)
+            FrozenEstimator(model),
+            norm=norm,
+            eps=eps,
+            eps_unit=unit,
+            clip_values=bounds,
+            constraints=rules,
+        )
+        region = generator._region(data, generator.fit(data), None, spread_seen(generator, unit))
+        z = region.start() + random_in_ball(rng, x.shape, eps, norm) * 1.5
+        wanted = np.nan_to_num(replace(region, rules=None).keep(z))
+        made = region.keep(z, full=full)
         np.testing.assert_array_equal(np.isnan(made), np.isnan(data))
         expected = x.copy()
         for row, (w, own) in enumerate(zip(wanted, x, strict=True)):
+            limits = np.where(np.arange(11) == 2, own, bounds[0]), bounds[1]
             for halvings in range(1 if projection is None else 8):
-                trial = nearest_valid(own + (w - own) / 2**halvings, own, eps, norm, scale, bounds)
+                trial = nearest_valid(own + (w - own) / 2**halvings, own, eps, norm, scale, limits, full)
                 trial = trial if projection is None else tenths(trial, own)
                 length = np.linalg.norm((trial - own) / scale, norm)
                 if length <= eps * (1 + 1e-9) and (trial >= bounds[0]).all() and (trial <= bounds[1]).all():

@@ -1,0 +1,276 @@
+"""Gradients that are zero, infinite, missing or cut off: one answer in all attacks and norms."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from sklearn.datasets import load_digits
+from torch import nn
+
+from skhalfway import AdversarialGenerator
+from skhalfway.attacks._parameters import KINDS
+from skhalfway.halfway import loss_gradient
+from skhalfway.models import ModelWarning
+
+KNOWN = [(name, norm) for name, kind in KINDS.items() if kind.gradient for norm in kind.norms]
+every_attack = pytest.mark.parametrize(("attack", "norm"), KNOWN)
+EPS = {np.inf: 0.4, 2: 0.6, 1: 0.9}
+# the first sample is the only one with such a value, wherever an attack leads
+X = np.random.RandomState(0).uniform(0, 0.4, size=(6, 4)).astype(np.float32)
+X[0, 3] = 3.0
+
+
+class Faulty(nn.Module):
+    """A linear classifier whose gradient goes through a fault on its way back."""
+
+    def __init__(self, fault: str, scale: float = 1.0, n_classes: int = 3) -> None:
+        super().__init__()
+        self.fault, self.scale = fault, scale
+        self.linear = nn.Linear(4, n_classes)
+        with torch.no_grad():
+            self.linear.weight.copy_(torch.from_numpy(np.random.RandomState(1).normal(size=(n_classes, 4))))
+            self.linear.weight[:, 3] *= 0.1
+            self.linear.bias.zero_()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if self.fault == "no_grad":
+            with torch.no_grad():
+                return self.linear(x)
+        if self.fault == "detach":
+            return self.linear(x.detach())
+        if self.fault == "long":
+            return self.linear((10 * x).long().to(x) / 10)
+        passed = x * 1
+        if x.requires_grad:
+            start = torch.from_numpy(X)
+            moved = x.detach().ne(start).any(dim=1) if x.shape == start.shape else x.new_ones(len(x)).bool()
+            first = x.detach()[:, 3] > 2
+            passed.register_hook(lambda gradient: self.spoil(gradient.clone(), moved, first))
+        return self.scale * self.linear(passed)
+
+    def spoil(self, g: torch.Tensor, moved: torch.Tensor, first: torch.Tensor) -> torch.Tensor:
+        if self.fault == "nan everywhere":
+            g[:] = torch.nan
+        elif self.fault == "inf everywhere":
+            g *= torch.inf
+        elif self.fault == "nan somewhere":
+            g[:, 0] = torch.nan
+        elif self.fault == "inf somewhere":
+            g[:, 1] *= torch.inf
+        elif self.fault == "nan in one row":
+            g[first] = torch.nan
+        elif self.fault == "nan later":
+            g[moved] = torch.nan
+        elif self.fault == "zero everywhere":
+            g[:] = 0
+        elif self.fault == "zero in one row":
+            g[first] = 0
+        elif self.fault == "zero later":
+            g[moved] = 0
+        return g
+
+
+def generator(source: nn.Module, attack: str, norm: float, **params: Any) -> AdversarialGenerator:
+    eps = np.inf if KINDS.get(attack, KINDS["pgd"]).nearest else EPS[norm]
+    return AdversarialGenerator(
+        source, **{"attack": attack, "norm": norm, "eps": eps, "max_iter": 20, "random_state": 0} | params
+    )
+
+
+def labels(source: nn.Module) -> NDArray[np.intp]:
+    with torch.no_grad():
+        return source(torch.from_numpy(X)).argmax(dim=1).numpy()
+
+
+# what is said, of how many samples, and which of them stay as they are
+FAULTS: dict[str, tuple[str, slice]] = {
+    "nan everywhere": ("a gradient of exactly 0, nan or infinite on 6 of 6", slice(None)),
+    "inf everywhere": ("nan or infinite values on 6 of 6", slice(0)),
+    "nan somewhere": ("nan or infinite values on 6 of 6", slice(0)),
+    "inf somewhere": ("nan or infinite values on 6 of 6", slice(0)),
+    "nan in one row": ("a gradient of exactly 0, nan or infinite on 1 of 6", slice(1)),
+    "nan later": ("nan or infinite", slice(0)),
+    "zero everywhere": ("a gradient of exactly 0 on 6 of 6", slice(None)),
+    "zero in one row": ("a gradient of exactly 0 on 1 of 6", slice(1)),
+}
+
+
+@every_attack
+@pytest.mark.parametrize("fault", FAULTS)
+def test_faults_are_mended_and_said(attack: str, norm: float, fault: str) -> None:
+    source, (said, still) = Faulty(fault), FAULTS[fault]
+    made = generator(source, attack, norm)
+    if (attack, fault) == ("fgsm", "nan later"):
+        said = ""  # it takes one step
+        X_adv = made.generate(X, labels(source))
+    else:
+        with pytest.warns(ModelWarning, match=f"Faulty has .*{said}") as caught:
+            X_adv = made.generate(X, labels(source))
+        assert len(caught) == 1 or fault == "nan later"
+        assert "'hopskipjump'" in str(caught[0].message) or "gradient of exactly 0" not in said or norm == 1
+    assert np.isfinite(X_adv).all()
+    moved = np.abs(X_adv - X).max(axis=1) > 0
+    expected = np.ones(6, dtype=bool)
+    expected[still] = False
+    np.testing.assert_array_equal(moved, expected)
+    if made.distances_ is not None:
+        assert np.isinf(made.distances_[still]).all()
+        # a mended slope is a guess, which may lead astray
+        assert np.isfinite(made.distances_[expected]).all() or "somewhere" in fault or fault == "nan later"
+
+
+@every_attack
+@pytest.mark.parametrize("fault", ["nan in one row", "zero in one row"])
+def test_good_rows_are_attacked_as_if_alone(attack: str, norm: float, fault: str) -> None:
+    source = Faulty(fault)
+    with pytest.warns(ModelWarning):
+        X_adv = generator(source, attack, norm).generate(X, labels(source))
+    alone = generator(source, attack, norm).generate(X[1:], labels(source)[1:])
+    np.testing.assert_allclose(X_adv[1:], alone, atol=1e-6)
+
+
+@pytest.mark.parametrize("norm", [np.inf, 2, 1])
+@pytest.mark.parametrize("attack", ["fgsm", "pgd", "mifgsm"])
+def test_rows_are_alone_whatever_the_size_of_their_gradients(attack: str, norm: float) -> None:
+    """Squares of such gradients overflow; in L2 a step along them would be of length 0."""
+    plain, steep = (
+        generator(Faulty("none", scale, n_classes=2), attack, norm).generate(X) for scale in (1.0, 2.0**80)
+    )
+    np.testing.assert_array_equal(steep, plain)
+
+
+@every_attack
+@pytest.mark.parametrize("fault", ["no_grad", "detach", "long"])
+def test_a_graph_that_is_cut(attack: str, norm: float, fault: str) -> None:
+    message = f"attack='{attack}' needs gradients, but Faulty gives outputs that torch cannot follow .*'auto'"
+    with pytest.raises(TypeError, match=message):
+        generator(Faulty(fault), attack, norm).generate(X)
+
+
+@pytest.mark.parametrize("norm", [np.inf, 2, 1])
+@pytest.mark.parametrize("fault", ["no_grad", "detach", "long", "nan everywhere", "zero everywhere"])
+def test_automatic_attacks_do_without(fault: str, norm: float) -> None:
+    source = Faulty(fault)
+    instead = "surrogate" if norm == 1 else "hopskipjump"
+    made = generator(source, "auto", norm, eps=2 * EPS[norm])
+    with pytest.warns(ModelWarning, match=f"attack='auto' attacks (it|these) by '{instead}' instead"):
+        X_adv = made.generate(X, labels(source))
+    with torch.no_grad():
+        fooled = source(torch.from_numpy(X_adv)).argmax(dim=1).numpy() != labels(source)
+    assert fooled.sum() >= 4
+    assert (made.n_queries_ > 0).all()
+
+
+def test_automatic_attacks_do_without_only_where_they_must() -> None:
+    source = Faulty("zero in one row")
+    made = generator(source, "auto", 2)
+    with pytest.warns(ModelWarning, match="on 1 of 6"):
+        X_adv = made.generate(X, labels(source))
+    by_gradient = generator(source, "pgd", 2).generate(X[1:], labels(source)[1:])
+    np.testing.assert_allclose(X_adv[1:], by_gradient, atol=1e-6)
+    assert made.n_queries_[0] > 1 and not made.n_queries_[1:].any()
+
+
+def test_few_samples_without_a_gradient_are_not_worth_a_word() -> None:
+    source, many = Faulty("zero in one row"), np.concatenate([X, *[X[1:]] * 4])
+    generator(source, "pgd", 2).generate(many)
+
+
+def test_samples_that_are_fooled_need_no_gradient() -> None:
+    source = Faulty("zero later")
+    first = labels(source)
+    X_adv = generator(source, "fgsm", np.inf, eps=2.0).generate(X, first)
+    assert (source(torch.from_numpy(X_adv)).argmax(dim=1).numpy() != first).all()
+    generator(source, "pgd", np.inf, eps=2.0, step_size=2.0).generate(X, first)
+
+
+@pytest.mark.parametrize("norm", [np.inf, 2, 1])
+def test_momentum_leads_over_flat_places(norm: float) -> None:
+    """The gradient is 0 from the second step on; what was gathered in the first leads on as far as ever."""
+    source = Faulty("zero later")
+    with pytest.warns(ModelWarning, match="gradient of exactly 0"):
+        stopped = generator(source, "pgd", norm, eps=0.02, max_iter=4, step_size=0.005).generate(X)
+    with pytest.warns(ModelWarning, match="gradient of exactly 0"):
+        went_on = generator(source, "mifgsm", norm, eps=0.02, max_iter=4, step_size=0.005).generate(X)
+    np.testing.assert_allclose(np.linalg.norm(stopped - X, norm, axis=1), 0.005, rtol=1e-3)
+    np.testing.assert_allclose(np.linalg.norm(went_on - X, norm, axis=1), 0.02, rtol=1e-3)
+
+
+def test_a_start_at_random_may_have_a_gradient_where_the_sample_has_none() -> None:
+    """What counts is where an attack ends, in the best of its restarts."""
+
+    class Prototypes(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.centres = nn.Parameter(torch.from_numpy(X[1:4]))
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return -torch.linalg.vector_norm(x[:, None] - self.centres, dim=2)
+
+    source = Prototypes()
+    with pytest.warns(ModelWarning):
+        generator(Faulty("zero everywhere"), "pgd", 2, n_restarts=2).generate(X)
+    # torch takes the gradient of a length of 0 as 0
+    with pytest.warns(ModelWarning, match="on 3 of 3"):
+        generator(Faulty("nan everywhere"), "pgd", 2).generate(X[1:4])
+    fooled = generator(source, "pgd", 2, n_restarts=2, eps=0.5).generate(X[1:4])
+    assert (source(torch.from_numpy(fooled)).argmax(dim=1).numpy() != np.arange(3)).all()
+
+
+class OfImages(nn.Module):
+    """A linear classifier of transformed pixels, whose gradient is not finite at black ones unless helped."""
+
+    def __init__(self, form: str, help_: float) -> None:
+        super().__init__()
+        self.form, self.help, self.linear = form, help_, nn.Linear(64, 10)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if self.form == "root":
+            return self.linear(torch.sqrt(x + self.help))
+        logarithm = x.log() if self.help == 0 else x.clamp_min(1e-3).log()
+        return self.linear(torch.where(x > 0, logarithm, -3.0))
+
+
+@pytest.fixture(scope="module", params=["root", "logarithm"])
+def twins(request: pytest.FixtureRequest) -> tuple[nn.Module, nn.Module]:
+    """As it is, and helped: the same function but for next to nothing."""
+    data, y = load_digits(return_X_y=True)
+    x = torch.from_numpy((data / 16).astype(np.float32))
+    helped = OfImages(request.param, 1e-6)
+    optimizer = torch.optim.Adam(helped.parameters(), 1e-2)
+    for _ in range(100):
+        optimizer.zero_grad()
+        nn.functional.cross_entropy(helped(x), torch.from_numpy(y)).backward()
+        optimizer.step()
+    as_it_is = OfImages(request.param, 0.0)
+    as_it_is.load_state_dict(helped.state_dict())
+    return as_it_is, helped
+
+
+@every_attack
+def test_black_pixels_protect_nothing(twins: tuple[nn.Module, nn.Module], attack: str, norm: float) -> None:
+    data, y = load_digits(return_X_y=True)
+    images = (data[:40] / 16).astype(np.float32)
+    eps = {np.inf: 0.15, 2: 1.0, 1: 4.0}[norm]
+    accuracy = []
+    for source in twins:
+        made = AdversarialGenerator(source, attack=attack, norm=norm, eps=eps, clip_values=(0, 1))
+        if source is twins[0]:
+            with pytest.warns(ModelWarning, match=r"OfImages has .* nan or infinite values on \d+ of 40"):
+                X_adv = made.generate(images, y[:40])
+        else:
+            X_adv = made.generate(images, y[:40])
+        with torch.no_grad():
+            accuracy.append((source(torch.from_numpy(X_adv)).argmax(dim=1).numpy() == y[:40]).mean())
+    as_it_is, helped = accuracy
+    assert as_it_is <= helped + 0.05
+
+
+def test_gradients_that_are_measured_are_those_of_attacks() -> None:
+    """A cut graph is said in the same words where gradients are the figure itself."""
+    with pytest.raises(TypeError, match="Faulty gives outputs that torch cannot follow back to its inputs"):
+        loss_gradient(Faulty("no_grad"), X, np.zeros(6, dtype=int))

@@ -1,0 +1,330 @@
+"""Second opinions: what they ask, when they object, and how a row that they contradict is shown."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from scipy.stats import binomtest
+from sklearn.ensemble import AdaBoostClassifier, RandomForestClassifier
+from sklearn.linear_model import LogisticRegression
+from sklearn.naive_bayes import GaussianNB
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.neural_network import MLPClassifier
+from sklearn.svm import SVC
+from torch import nn
+
+from skhalfway import AdversarialGenerator, Constraints, TransferCurve, TransferMatrix, TransferScorer
+from skhalfway.__main__ import train
+from skhalfway.attacks._constraints import Header
+from skhalfway.attacks._problem import Problem, read_region
+from skhalfway.attacks._second_opinion import fooled_by_queries
+from skhalfway.models import ModelWarning, as_model
+from skhalfway.transfer._masked import LEVEL, Opinion, ask_others, chance, objection
+
+EPS = {np.inf: 0.15, 2: 1.0, 1: 4.0}
+Forward = Callable[[nn.Module, torch.Tensor], torch.Tensor]
+
+
+class Changed(nn.Module):
+    """A network behind something that changes its gradient."""
+
+    def __init__(self, net: nn.Module, change: Forward) -> None:
+        super().__init__()
+        self.net, self.change = net, change
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.change(self.net, x)
+
+
+def without_grad(net: nn.Module, x: torch.Tensor) -> torch.Tensor:
+    with torch.no_grad():
+        return net(x)
+
+
+# the answers are those of the network, or nearly so; the gradients tell next to nothing
+MASKS: dict[str, Forward] = {
+    "squeezed": lambda net, x: net(torch.round(x * 4) / 4),
+    "integers": lambda net, x: net((x * 16 + 0.5).long().to(x) / 16 + 0 * x),
+    "rounded outputs": lambda net, x: torch.round(net(x)) + 0 * x.sum(dim=1, keepdim=True),
+    "saturated": lambda net, x: 2 * (1e4 * net(x)).softmax(dim=1),
+    "rippled": lambda net, x: net(x + 0.02 * torch.sin(1e4 * x)),
+}
+# nothing is hidden here, whatever it looks like
+OPEN: dict[str, Forward] = {
+    "large logits": lambda net, x: 1e4 * net(x),
+    "softmax": lambda net, x: net(x).softmax(dim=1).log(),
+    "saturated softmax": lambda net, x: (1e4 * net(x)).softmax(dim=1),
+    "clipped": lambda net, x: net(x.clamp(0, 1)),
+}
+
+
+@pytest.fixture(scope="module")
+def net(digits: Any) -> nn.Module:
+    X, y = torch.tensor(digits[0][:1000]).float(), torch.tensor(digits[1][:1000])
+    torch.manual_seed(0)
+    module = nn.Sequential(nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 10))
+    optimizer = torch.optim.Adam(module.parameters(), 0.01)
+    for _ in range(100):
+        optimizer.zero_grad()
+        nn.functional.cross_entropy(module(X), y).backward()
+        optimizer.step()
+    return module
+
+
+@pytest.fixture(scope="module")
+def samples(digits: Any) -> Any:
+    return digits[0][1000:1150].astype(np.float32), digits[1][1000:1150]
+
+
+def generator(norm: float = np.inf, **params: Any) -> AdversarialGenerator:
+    given = {"attack": "pgd", "eps": EPS[norm], "norm": norm, "clip_values": (0, 1), "max_iter": 20}
+    return AdversarialGenerator(**given | params)
+
+
+def scorer(models: Any, norm: float = np.inf, **params: Any) -> TransferScorer:
+    return TransferScorer(generator(norm, **params), random_state=0).fit(models)
+
+
+def measured(scorer: TransferScorer, samples: Any) -> tuple[TransferMatrix, list[str]]:
+    """The matrix, and what is said of its models."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", ModelWarning)
+        matrix = scorer.transfer(*samples)
+    return matrix, [str(warning.message) for warning in caught]
+
+
+@pytest.mark.parametrize("beside", [True, False])
+@pytest.mark.parametrize(("mask", "norm"), [(m, n) for m in MASKS for n in EPS if (m, n) != ("rippled", 1)])
+def test_masked_gradients_are_flagged(net, samples, mask: str, norm: float, beside: bool) -> None:
+    """By what was made on a source that shows its gradient, and by queries and noise alone."""
+    hidden = Changed(net, MASKS[mask])
+    models = {"hidden": hidden, "other": net if beside else Changed(net, MASKS[mask])}
+    matrix, said = measured(scorer(models, norm), samples)
+    doubt = next(text for text in said if text.startswith("model 'hidden': attack='pgd' fools it on"))
+    assert matrix.masked.tolist() == [True, not beside]
+    assert doubt.endswith("need no gradient" if norm != 1 else "attack='surrogate' needs none")
+    assert "its gradients may be masked" in doubt and matrix.source_success[0] < 0.1
+    flat = [
+        text for text in said if text.startswith("model 'hidden': Changed has a gradient of exactly 0 on")
+    ]
+    assert len(flat) == (mask != "rippled")
+
+
+@pytest.mark.parametrize("kind", OPEN)
+def test_what_only_looks_hidden_is_measured(net, samples, kind: str) -> None:
+    matrix = scorer({"net": net, "same": Changed(net, OPEN[kind])}).transfer(*samples)
+    assert matrix.source_success[1] == pytest.approx(matrix.source_success[0], abs=0.03)
+    assert not matrix.masked.any()
+
+
+def test_a_graph_that_is_cut_is_refused_or_attacked_without(net, samples) -> None:
+    models = {"net": net, "cut": Changed(net, without_grad)}
+    with pytest.raises(
+        TypeError, match="model 'cut': attack='pgd' needs gradients, but Changed gives outputs"
+    ):
+        scorer(models).transfer(*samples)
+    X, y = samples[0][:60], samples[1][:60]
+    with pytest.warns(ModelWarning, match="model 'cut': .*attack='auto' attacks it by 'hopskipjump' instead"):
+        matrix = scorer(models, attack="auto", max_queries=300).transfer(X, y)
+    assert matrix.source_success[1] > 0.4
+
+
+HONEST = {
+    "logistic": LogisticRegression(max_iter=1000),
+    "svc": SVC(),
+    "mlp": MLPClassifier((50,), max_iter=1000, random_state=0),
+    "forest": RandomForestClassifier(20, random_state=0),
+    "neighbours": KNeighborsClassifier(),
+    "bayes": GaussianNB(var_smoothing=1e-2),
+}
+
+
+@pytest.mark.parametrize("norm", [np.inf, 2])
+def test_honest_models_of_digits_are_not_doubted(net, digits, samples, norm: float) -> None:
+    models = {name: model.fit(digits[0][:1000], digits[1][:1000]) for name, model in HONEST.items()}
+    layers = nn.Unflatten(1, (1, 8, 8)), nn.Conv2d(1, 8, 3), nn.ReLU(), nn.Flatten(), nn.Linear(288, 10)
+    torch.manual_seed(0)
+    cnn = train(nn.Sequential(*layers), digits[0][:1000], digits[1][:1000], n_epochs=5)
+    matrix = scorer(models | {"net": net, "cnn": cnn}, norm).transfer(*(part[:100] for part in samples))
+    assert not matrix.masked.any()
+
+
+@pytest.mark.parametrize("norm", [np.inf, 2, 1])
+def test_honest_models_of_iris_are_not_doubted(iris, norm: float) -> None:
+    X, y = iris
+    models = HONEST | {"adaboost": AdaBoostClassifier(random_state=0)}
+    models = {name: model.fit(X[::2], y[::2]) for name, model in models.items()}
+    eps = {np.inf: 0.1, 2: 0.2, 1: 0.2}[norm]
+    matrix = scorer(models, norm, eps=eps, clip_values=None).transfer(X[1::2], y[1::2])
+    assert not matrix.masked.any()
+
+
+def test_a_weak_attack_is_no_masked_gradient(net, samples) -> None:
+    with pytest.warns(ModelWarning, match="the attack is too weak for it; attack='pgd' with n_restarts=5"):
+        matrix = scorer({"net": net, "again": net}, max_iter=1, step_size=1e-3).transfer(*samples)
+    assert not matrix.masked.any()
+
+
+def test_sources_that_are_not_attacked_by_gradient_are_not_doubted(net, samples) -> None:
+    models = {"hidden": Changed(net, MASKS["squeezed"]), "net": net}
+    matrix = scorer(models, attack="hopskipjump", max_queries=20).transfer(*(part[:40] for part in samples))
+    assert matrix.masked.tolist() == [False, False]
+
+
+def test_one_opinion_for_a_curve_and_for_robust_accuracy(net, digits, samples) -> None:
+    lr = LogisticRegression(max_iter=1000).fit(digits[0][:1000], digits[1][:1000])
+    judged = scorer({"hidden": Changed(net, MASKS["rippled"]), "lr": lr})
+    with pytest.warns(ModelWarning, match="model 'hidden'.* may be masked"):
+        curve = judged.transfer_curve(*samples, eps=[0.05, 0.15])
+    assert curve.masked.tolist() == [True, False]
+    assert repr(curve).endswith("their own attack is too weak: hidden")
+    title = curve.plot().ax_.get_title()
+    assert title == "gradients possibly masked (*): hidden"
+    assert "from hidden *" in curve.plot(target="lr").ax_.get_legend().get_texts()[0].get_text()
+    with pytest.warns(ModelWarning, match="model 'hidden'.* may be masked"):
+        judged.robust_accuracy(lr, *samples)
+
+
+def test_threads_see_the_same(net, samples) -> None:
+    models = {"hidden": Changed(net, MASKS["squeezed"]), "net": net, "open": Changed(net, OPEN["clipped"])}
+    one, two = (
+        measured(TransferScorer(generator(), n_jobs=n, random_state=0).fit(models), samples) for n in (1, 2)
+    )
+    assert one[1] == two[1] and len(one[1]) == 2
+    np.testing.assert_array_equal(one[0].masked, two[0].masked)
+
+
+@pytest.mark.parametrize(("gained", "lost"), [(0, 0), (1, 0), (5, 0), (6, 0), (9, 3), (3, 9), (40, 40)])
+def test_chance_is_scipys_binomial_test(gained: int, lost: int) -> None:
+    if gained + lost:
+        expected = binomtest(gained, gained + lost, 0.5, alternative="greater").pvalue
+        assert chance(gained, lost) == pytest.approx(expected)
+    else:
+        assert chance(gained, lost) == 1
+
+
+@pytest.mark.parametrize("n_models", [2, 8])
+def test_equal_attacks_are_doubted_no_more_often_than_the_level(n_models: int) -> None:
+    """The hardest case: all attacks, the queries too, fool as many samples, and each others."""
+    rng, n, n_rounds, doubted = np.random.RandomState(0), 100, 1000, 0
+    names, labels = tuple(map(str, range(n_models))), np.zeros((n_models, n), dtype=int)
+    for _ in range(n_rounds):
+        adversarial, control = (
+            rng.randint(2, size=(n_models, n_models, n)),
+            rng.randint(2, size=(n_models, n)),
+        )
+        others = ask_others(0, names, labels, labels, control, adversarial)
+        own, asked = adversarial[0, 0, :64] == 1, rng.randint(2, size=64) == 1
+        queries = Opinion("", 64, own.sum(), np.flatnonzero(asked & ~own), (own & ~asked).sum())
+        doubted += objection(queries, others) is not None
+    assert len(others) == n_models
+    assert 0 < doubted / n_rounds <= LEVEL
+
+
+def test_others_are_compared_on_samples_that_both_were_tried_on() -> None:
+    labels, clean = np.array([[0, 0, 0, 0, 0], [0, 0, 1, 0, 0]]), np.zeros((2, 5), dtype=int)
+    clean[0, 4] = 1  # wrong before, so it says nothing
+    adversarial = np.array([[[0, 1, 0, 1, 1]] * 2, [[1, 0, 1, -1, 1]] * 2])
+    noise, other = ask_others(0, ("a", "b"), labels, clean, np.array([[1, 1, 1, 0, 0]] * 2), adversarial)
+    assert (noise.n, noise.own, noise.gained.tolist(), noise.lost) == (4, 2, [0, 2], 1)
+    # the third was to leave another label, the fourth was not made
+    assert (other.n, other.own, other.gained.tolist(), other.lost) == (2, 1, [0], 1)
+    assert other.attack == "samples made on 'b'"
+
+
+@pytest.mark.parametrize("norm", [np.inf, 2, 1])
+@pytest.mark.parametrize("images", [True, False])
+def test_queries_keep_to_the_region(net, samples, norm: float, images: bool) -> None:
+    X, y = samples[0][:20].astype(float), samples[1][:20]
+    X[:, 20] = np.round(X[:, 20])
+    rules = Constraints(immutable=range(10), integer=[20])
+    module: nn.Module = net
+    if images:
+        X, module = X.reshape(-1, 1, 8, 8), nn.Sequential(nn.Flatten(), net)
+    model, asked = as_model(module), []
+    predict, scores = model.predict, model.scores
+    model.predict = lambda Z: asked.append(Z) or predict(Z)
+    model.scores = lambda Z: asked.append(Z) or scores(Z)
+    header = Header(64, None)
+    region = read_region(
+        X,
+        eps=EPS[norm],
+        norm=norm,
+        clip_values=(0, 1),
+        constraints=rules,
+        spread=None,
+        header=header,
+        categories=None,
+    )
+    fooled = fooled_by_queries(Problem(model, region, y, 10), np.random.RandomState(0))
+    assert fooled.shape == (20,) and fooled.any()
+    assert sum(map(len, asked)) == 20 * (1 + 32 + 2)
+    for Z in asked:
+        change = (Z.reshape(len(Z), -1) - np.repeat(X.reshape(20, -1), len(Z) // 20, axis=0)).astype(float)
+        assert (np.linalg.norm(change, norm, axis=1) <= EPS[norm]).all()
+        assert not change[:, :10].any() and (Z.reshape(len(Z), -1)[:, 20] % 1 == 0).all()
+        assert Z.min() >= 0 and Z.max() <= 1
+
+
+MASKED = TransferMatrix(
+    ("net", "tree"),
+    eligible=np.array([[100, 80], [80, 90]]),
+    fooled=np.array([[95, 20], [4, 81]]),
+    same_mistake=np.array([[95, 15], [1, 81]]),
+    noise_fooled=np.array([[1, 2], [1, 3]]),
+    source_eligible=np.array([100, 90]),
+    source_fooled=np.array([95, 81]),
+    masked=np.array([False, True]),
+)
+
+
+def test_a_masked_source_is_marked_wherever_it_is_shown() -> None:
+    legend = (
+        "* gradients possibly masked: other attacks fool this source more often than its own does, so its "
+        "rates and the mean are too low"
+    )
+    *_, head, first, second, last = repr(MASKED).splitlines()
+    assert first.startswith("net ") and second.startswith("tree * ") and last == legend
+    # aligned: each cell lies around the middle of its column
+    middle = head.index("net") + 1
+    assert first.index("(.95") < middle < first.index(")") and second.index(".05") < middle
+    html = MASKED._repr_html_()
+    assert "<th>tree *</th>" in html and legend in html and "<th>net</th>" in html
+    assert MASKED.describe().splitlines()[1].endswith("its gradients may be masked.")
+    assert "masked" not in MASKED.describe().splitlines()[0]
+    assert MASKED.to_frame()["masked"].tolist() == [False, False, True, True]
+    display = MASKED.plot()
+    assert [label.get_text() for label in display.ax_.get_yticklabels()] == ["net", "tree *"]
+    assert [label.get_text() for label in display.ax_.get_xticklabels()] == ["net", "tree"]
+    assert "*: gradients possibly masked" in display.ax_.get_title()
+
+
+@pytest.mark.parametrize("masked", [None, np.array([False, False])])
+def test_nothing_is_marked_where_nothing_is_masked(masked: Any) -> None:
+    matrix = TransferMatrix(
+        MASKED.names,
+        MASKED.eligible,
+        MASKED.fooled,
+        MASKED.same_mistake,
+        MASKED.noise_fooled,
+        MASKED.source_eligible,
+        MASKED.source_fooled,
+        masked=masked,
+    )
+    for shown in (repr(matrix), matrix._repr_html_(), matrix.describe(), matrix.plot().ax_.get_title()):
+        assert "*" not in shown and "masked" not in shown
+    assert ("masked" in matrix.to_frame()) == (masked is not None)
+
+
+@pytest.mark.parametrize("masked", [[1, 0], [True], True, ["yes", "no"], [[True, False]]])
+def test_masked_is_checked(masked: Any) -> None:
+    with pytest.raises(ValueError, match=r"masked must be None or bools of shape \(2,\), got"):
+        TransferMatrix(("a", "b"), *[np.ones((2, 2), int)] * 4, *[np.ones(2, int)] * 2, masked=masked)
+    one = TransferMatrix(("a", "b"), *[np.ones((2, 2), int)] * 4, *[np.ones(2, int)] * 2)
+    with pytest.raises(ValueError, match=r"masked must be None or bools of shape \(2,\), got"):
+        TransferCurve(np.array([0.0]), (one,), np.ones((1, 2), int), masked=masked)
