@@ -28,8 +28,8 @@ from skhalfway.models._tree_responses import Shares
 from skhalfway.models._trees_sklearn import boosted_trees
 
 # Of logits from shares that several trees agree on: the lead of a class is small in logarithms, and
-# cross-entropy would push it below all others rather than the next one. On digits PGD then fools 79 % of
-# a forest's samples instead of 63 %, and no fewer of other models' (benchmarks/soft_trees.md).
+# cross-entropy would push it below all others rather than the next one. On digits PGD then fools 80 % of
+# a forest's samples instead of 64 %, and no fewer of other models' (benchmarks/soft_trees.md).
 EMPHASIS = 8.0
 # log-odds of a split that is not soft: by category, of a missing value, very far from the threshold
 _CERTAIN = 1e4
