@@ -316,7 +316,7 @@ class AdversarialGenerator(OneToOneFeatureMixin, TransformerMixin, BaseEstimator
         self.soft_agreement_ = None
         if gradient_attack(self.attack, model):
             with undisturbed():
-                self.soft_agreement_ = soft_agreement(model.reading(Frame.of(X)), array)
+                self.soft_agreement_ = type_named(model, soft_agreement, model.reading(Frame.of(X)), array)
         self._spread = self.eps_unit, spread
         self._partners = None
         if self.attack == "halfway":

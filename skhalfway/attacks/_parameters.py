@@ -226,7 +226,7 @@ def check_source(
     if name == "tree":
         from skhalfway.attacks._tree import check_trees
 
-        check_trees(model)
+        check_trees(model, region.X[0].size)
 
 
 def check_targets(generator: AdversarialGenerator, targeted: bool) -> None:

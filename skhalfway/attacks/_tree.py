@@ -73,10 +73,10 @@ class TreeAttack:
         return Outcome(X_adv, distances=np.where(won, distances, np.inf), at_any_budget=True)
 
 
-def check_trees(model: Model) -> None:
+def check_trees(model: Model, n_features: int) -> None:
     """TypeError for a source that is not made of trees, as far as no samples are needed to tell."""
     with _refusing():
-        tree_sums(model.estimator)
+        tree_sums(model.estimator, n_features)
 
 
 @contextmanager

@@ -16,12 +16,13 @@ _N_ASKED = 500
 
 def soft_agreement(model: Model, X: NDArray[Any]) -> float | None:
     """Share of samples, of up to 500 of them, on which :func:`copy_agrees`; None where there is no copy."""
-    some = X[np.unique(np.linspace(0, len(X) - 1, _N_ASKED).astype(np.intp))]
-    agrees = copy_agrees(model, some, model.predict(some))
+    agrees = copy_agrees(model, X[np.unique(np.linspace(0, len(X) - 1, _N_ASKED).astype(np.intp))])
     return None if agrees is None else float(agrees.mean())
 
 
-def copy_agrees(model: Model, X: NDArray[Any], predicted: NDArray[np.intp]) -> NDArray[np.bool_] | None:
+def copy_agrees(
+    model: Model, X: NDArray[Any], predicted: NDArray[np.intp] | None = None
+) -> NDArray[np.bool_] | None:
     """On which samples the largest logit of a model's copy is the prediction.
 
     Parameters
@@ -30,8 +31,8 @@ def copy_agrees(model: Model, X: NDArray[Any], predicted: NDArray[np.intp]) -> N
         A classifier.
     X : ndarray of shape (n_samples, ...)
         Samples.
-    predicted : ndarray of shape (n_samples,)
-        Class indices that the classifier predicts.
+    predicted : ndarray of shape (n_samples,), default=None
+        Class indices that the classifier predicts. None: it is asked.
 
     Returns
     -------
@@ -46,5 +47,5 @@ def copy_agrees(model: Model, X: NDArray[Any], predicted: NDArray[np.intp]) -> N
 
     x = torch.tensor(X, dtype=dtype_of(model.module), device=device_of(model.module))
     with model.evaluating(), torch.no_grad():
-        agrees: NDArray[np.bool_] = model.logits(x).argmax(dim=1).cpu().numpy() == predicted
-    return agrees
+        largest = model.logits(x).argmax(dim=1).cpu().numpy()
+    return np.asarray(largest == (model.predict(X) if predicted is None else predicted))

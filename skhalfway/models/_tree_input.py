@@ -64,8 +64,12 @@ def joined_shares(estimator: Any) -> TreeEnsemble | None:
 
     Their sums are shares: of AdaBoost, of its members' votes.
     """
+    # a pipeline that begins with no step does not know its width
+    n_features = getattr(estimator, "n_features_in_", None)
+    if n_features is None:
+        return None
     try:
-        sums = tree_sums(estimator)
+        sums = tree_sums(estimator, n_features)
     except NotDifferentiableError:
         return None
     shares = sums.response.votes if isinstance(sums.response, Boosted) else sums.response

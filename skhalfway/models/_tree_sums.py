@@ -204,24 +204,22 @@ class Boosted:
         return self.votes.guide(sums)
 
 
-def tree_sums(estimator: Any, n_features: int | None = None) -> TreeSums:
+def tree_sums(estimator: Any, n_features: int) -> TreeSums:
     """The sums of a fitted classifier made of decision trees, whatever holds them.
 
     Parameters
     ----------
     estimator : object
         The classifier.
-    n_features : int, default=None
-        Width of its input. None: what it says itself.
+    n_features : int
+        Width of its input.
 
     Raises
     ------
     NotDifferentiableError
         If the estimator, or a part of it, is no such thing.
     """
-    if n_features is None:
-        n_features = _width(estimator)
-    sums = _sums(unwrapped(estimator), Path.of_input(n_features))
+    sums = _sums(estimator, Path.of_input(n_features))
     several = len(sums.parts) > 1 or bool(sums.parts[0][0].stem.steps)
     for _, ensemble in sums.parts:
         if several and not np.isnan(ensemble.missing):
@@ -230,12 +228,6 @@ def tree_sums(estimator: Any, n_features: int | None = None) -> TreeSums:
                 "trees, have no boxes here"
             )
     return sums
-
-
-def _width(estimator: Any) -> int:
-    while is_art_classifier(estimator):
-        estimator = estimator.model
-    return int(getattr(estimator, "n_features_in_", 0))
 
 
 @singledispatch

@@ -90,6 +90,10 @@ HOLDERS = {
     "some": make_pipeline(StandardScaler(), SelectKBest(k=2), tree()),
     "imputed": make_pipeline(SimpleImputer(add_indicator=True), StandardScaler(), tree()),
     "nothing": Pipeline([("a", "passthrough"), ("b", FunctionTransformer()), ("c", tree())]),
+    "nothing, then some": Pipeline([("a", "passthrough"), ("b", SelectKBest(k=2)), ("c", tree())]),
+    "votes behind nothing": VotingClassifier(
+        [("a", Pipeline([("a", "passthrough"), ("b", SelectKBest(k=2)), ("c", tree())])), ("b", tree())]
+    ),
     "several at once": make_pipeline(FeatureUnion([("a", StandardScaler()), ("b", bins())]), forest()),
     "columns": make_pipeline(
         ColumnTransformer(
