@@ -191,7 +191,7 @@ def main() -> None:
     parts = dict(part.split("\n", 1) for part in page.read_text().split("\n## ")[1:])
     for name in sys.argv[1:] or TABLES:
         parts[name] = "\n" + table(measured(name)) + "\n"
-    title = "# Soft splits of decision trees\n\n    python benchmarks/soft_trees.py\n\n"
+    title = "# Soft splits of decision trees\n\n"
     text = "\n".join((__doc__ or "").splitlines()[2:])
     sections = [f"\n## {name}\n{parts[name]}" for name in TABLES if name in parts]
     page.write_text(title + text + "\n" + "".join(sections))

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.base import clone
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import ColumnTransformer
 from sklearn.datasets import load_iris
@@ -217,6 +219,47 @@ def test_behind_a_scaler_nothing_is_lost(norm: float) -> None:
     )
     bare.generate(scaler.transform(X[::5]))
     np.testing.assert_allclose(distances, bare.distances_, atol=1e-6)
+
+
+STEPS = [
+    StandardScaler(),
+    MinMaxScaler(),
+    RobustScaler(),
+    MaxAbsScaler(),
+    PowerTransformer(),
+    QuantileTransformer(n_quantiles=40),
+]
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("norm", [np.inf, 2, 1])
+@pytest.mark.parametrize("step", STEPS, ids=lambda step: type(step).__name__)
+def test_nearest_of_all_leaves_mapped_back(step: Any, norm: float, dtype: type) -> None:
+    X, y = data(3)
+    source = make_pipeline(clone(step), tree(None)).fit(X, y)
+    own, X = source.predict(X[::5].astype(dtype)), X[::5].astype(dtype)
+    nearest = np.full(len(X), np.inf)
+    for low, high, label in leaves(source[1].tree_):
+        finite = np.isfinite([low, high])
+        ends = np.where(finite, source[0].inverse_transform(np.where(finite, [low, high], 0.5)), [low, high])
+        away = np.maximum(0, np.maximum(ends[0] - X, X - ends[1]))
+        near = np.linalg.norm(away, norm, axis=1)
+        nearest = np.where(source.classes_[label] == own, nearest, np.minimum(nearest, near))
+    X_adv, distances = attacked(source, X, norm=norm)
+    assert (source.predict(X_adv) != own).all()
+    np.testing.assert_allclose(distances, nearest, atol=1e-5)
+
+
+def leaves(tree: Any, node: int = 0, low: Any = None, high: Any = None) -> Iterator[tuple[Any, Any, int]]:
+    """Box and class of each leaf."""
+    low, high = (np.full(tree.n_features, e) if b is None else b for e, b in ((-np.inf, low), (np.inf, high)))
+    feature, threshold = tree.feature[node], tree.threshold[node]
+    if feature < 0:
+        yield low, high, int(tree.value[node, 0].argmax())
+        return
+    here = np.arange(tree.n_features) == feature
+    yield from leaves(tree, tree.children_left[node], low, np.where(here, np.minimum(high, threshold), high))
+    yield from leaves(tree, tree.children_right[node], np.where(here, np.maximum(low, threshold), low), high)
 
 
 def test_targets_and_orders_of_classes() -> None:
