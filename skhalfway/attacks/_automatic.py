@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from skhalfway.attacks._parameters import automatic, make_attack, without_gradient
-from skhalfway.models import NotDifferentiableError
+from skhalfway.models import Finding, NotDifferentiableError
 
 if TYPE_CHECKING:
     from skhalfway.attacks._generator import AdversarialGenerator
@@ -22,10 +22,11 @@ def run_automatic(generator: AdversarialGenerator, problem: Problem, rng: np.ran
         outcome = make_attack(generator, name).run(problem, rng)
     except NotDifferentiableError as error:
         outcome = make_attack(generator, instead).run(problem, rng)
-        return replace(outcome, remarks=(f"{error}; attack='auto' attacks it by {instead!r} instead",))
+        found = Finding("gradient", "warning", str(error), _instead("it", instead))
+        return replace(outcome, remarks=(found,))
     if outcome.faults is None:
         return outcome
-    remarks = outcome.faults.remarks(f"attack='auto' attacks these by {instead!r} instead")
+    remarks = outcome.faults.remarks(_instead("these", instead))
     if outcome.faults.many_flat:
         rows = np.flatnonzero(outcome.faults.flat)
         part = make_attack(generator, instead).run(problem.take(rows), rng)
@@ -34,3 +35,8 @@ def run_automatic(generator: AdversarialGenerator, problem: Problem, rng: np.ran
         X_adv[rows], n_queries[rows] = part.X_adv, part.n_queries
         outcome = replace(outcome, X_adv=X_adv, n_queries=n_queries)
     return replace(outcome, remarks=remarks)
+
+
+def _instead(what: str, instead: str) -> str:
+    near = ", which ends where the source is just fooled, so that less transfers"
+    return f"attack='auto' attacks {what} by {instead!r} instead{near if instead == 'hopskipjump' else ''}"

@@ -10,6 +10,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from skhalfway.models import Finding
+
 if TYPE_CHECKING:
     from skhalfway.attacks._region import Rows
 
@@ -77,22 +79,24 @@ class Faults:
         """Whether so many samples have no gradient that figures may mislead."""
         return bool(self.flat.any() and self.flat.mean() >= _MANY)
 
-    def remarks(self, advice: str) -> tuple[str, ...]:
+    def remarks(self, advice: str) -> tuple[Finding, ...]:
         """What a user must know, with advice for samples that have no gradient."""
-        n, said = len(self.flat), []
+        n, found = len(self.flat), []
         followed = self.not_finite & ~self.flat if self.many_flat else self.not_finite
         if followed.any():
-            said.append(
-                f"{self.source} has gradients with nan or infinite values on {followed.sum()} of {n} "
-                "samples; the attack takes these values from points close by, and may be weaker than it seems"
+            message = (
+                f"{self.source} has gradients with nan or infinite values on {followed.sum()} of {n} samples"
             )
+            close_by = "the attack takes these values from points close by, and may be weaker than it seems"
+            found.append(Finding("gradient", "warning", message, close_by))
         if self.many_flat:
             unknown = ", nan or infinite" if (self.flat & self.not_finite).any() else ""
-            said.append(
+            message = (
                 f"{self.source} has a gradient of exactly 0{unknown} on {self.flat.sum()} of {n} samples, so "
-                f"an attack by gradient cannot move them, robust or not; {advice}"
+                "an attack by gradient cannot move them"
             )
-        return tuple(said)
+            found.append(Finding("gradient", "warning", message, advice))
+        return tuple(found)
 
 
 def largest(x: torch.Tensor) -> torch.Tensor:

@@ -435,7 +435,7 @@ class AdversarialGenerator(OneToOneFeatureMixin, TransformerMixin, BaseEstimator
         attack = partial(self._attack, targeted=target is not None, rng=rng)
         outcome = type_named(model, attack, model, region, labels, len(classes))
         for remark in outcome.remarks:
-            warn(remark)
+            warn(str(remark))
         return outcome, container_of(X)(outcome.X_adv)
 
     def set_params(self, **params: Any) -> AdversarialGenerator:

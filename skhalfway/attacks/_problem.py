@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from skhalfway.attacks._faults import Faults
     from skhalfway.attacks._partners import Partners
     from skhalfway.attacks._region import Region, Rows
-    from skhalfway.models import Model
+    from skhalfway.models import Finding, Model
 
 EVERY_ROW = slice(None)
 
@@ -87,8 +87,8 @@ class Outcome:
         Whether a smaller budget would have led to the same distances.
     faults : Faults or None
         What was wrong with the source's gradients, by attacks that use them.
-    remarks : tuple of str
-        What a user must know of the source to read the figures, a sentence each.
+    remarks : tuple of Finding
+        What a user must know of the source to read the figures.
     """
 
     X_adv: NDArray[Any]
@@ -96,7 +96,7 @@ class Outcome:
     distances: NDArray[np.float64] | None = None
     at_any_budget: bool = False
     faults: Faults | None = None
-    remarks: tuple[str, ...] = ()
+    remarks: tuple[Finding, ...] = ()
 
 
 class Attack(Protocol):

@@ -15,10 +15,14 @@ if TYPE_CHECKING:
     from skhalfway.attacks._problem import Problem
 
 _N_DIRECTIONS = 32
+_SHORTER = 0.5 ** np.arange(1, 8)
 
 
-def fooled_by_queries(problem: Problem, rng: np.random.RandomState) -> NDArray[np.bool_]:
-    """Which samples fall to one step along a slope that is estimated from scores.
+def fooled_by_queries(problem: Problem, X_adv: NDArray[Any], rng: np.random.RandomState) -> NDArray[np.bool_]:
+    """Which samples fall to a part of a change, or to one step along a slope estimated from scores.
+
+    ``X_adv`` is where one step along the gradient leads: where the budget is far larger than it takes, whole
+    steps pass the inputs that win, and end where there is no gradient any more.
 
     Uesato et al., "Adversarial risk and the dangers of evaluating against weak attacks", ICML 2018, section
     4, look behind masked gradients by simultaneous perturbation (Spall 1992). Our perturbations are as long
@@ -28,7 +32,7 @@ def fooled_by_queries(problem: Problem, rng: np.random.RandomState) -> NDArray[n
     """
     region, n, rows = problem.region, len(problem.region), np.arange(len(problem.region))
     # the samples, changes of each, and two that are to win
-    queries = Queries(problem, 1 + _N_DIRECTIONS + 2)
+    queries = Queries(problem, 1 + _N_DIRECTIONS + 2 + len(_SHORTER))
     of = np.repeat(rows, _N_DIRECTIONS)
     asked = _one_feature_each(queries, rng) if region.norm == 1 else search_of(queries, rng).first(of)
     rise = -margin(queries.scores(asked, of), problem.labels[of], targeted=problem.targeted).reshape(n, -1)
@@ -40,9 +44,9 @@ def fooled_by_queries(problem: Problem, rng: np.random.RandomState) -> NDArray[n
     ball.ascend(x, torch.from_numpy(slope.reshape(region.X.shape)), region.eps)
     ball.confine(x)
     best = asked[rows, rise.argmax(axis=1)]
-    return queries.won(x.numpy().reshape(best.shape), rows, budget=True) | queries.won(
-        best, rows, budget=True
-    )
+    change = region.to_z(X_adv).reshape(best.shape) - queries.x0
+    tried = [x.numpy().reshape(best.shape), best, *(queries.x0 + part * change for part in _SHORTER)]
+    return np.logical_or.reduce([queries.won(points, rows, budget=True) for points in tried])
 
 
 def _one_feature_each(queries: Queries, rng: np.random.RandomState) -> NDArray[np.float64]:

@@ -18,7 +18,7 @@ from skhalfway.attacks._gradient import pgd
 from skhalfway.attacks._problem import Outcome, Problem
 from skhalfway.attacks._queries import Queries
 from skhalfway.attacks._region import Region
-from skhalfway.models import Model, as_model
+from skhalfway.models import Finding, Model, as_model
 from skhalfway.models._torch import dtype_of
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ class Surrogate:
         X_adv, left = region.X.copy(), np.flatnonzero(np.isinf(queries.distances))
         if not len(left):
             return Outcome(X_adv, queries.n_asked)
-        remarks: tuple[str, ...] = ()
+        remarks: tuple[Finding, ...] = ()
         with problem.model.evaluating():
             substitute = self._distil(queries, rng)
         if substitute is not None:

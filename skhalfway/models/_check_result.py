@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, replace
 from html import escape
 from typing import TYPE_CHECKING
 
@@ -23,7 +24,7 @@ class Finding:
     ----------
     kind : str
         Short identifier: "outputs", "probabilities", "scale", "label_order", "constant", "chance", "random",
-        "batch", "state", "soft_copy", "scores" or "saturated".
+        "batch", "state", "soft_copy", "scores" or "saturated"; of attacks "gradient" or "attack".
     severity : {"warning", "note"}
         Whether figures about the model may be wrong, or are only to be read with this in mind.
     message : str
@@ -45,7 +46,8 @@ class Finding:
 class ModelCheck:
     """What a check-up of a model found.
 
-    Made by :func:`check_model`, and by :class:`~skhalfway.TransferScorer` for each of its models.
+    Made by :func:`check_model`, and by :class:`~skhalfway.TransferScorer` for each of its models, with what
+    their attacks found added.
 
     Parameters
     ----------
@@ -101,6 +103,22 @@ class ModelCheck:
     def ok(self) -> bool:
         """Whether there is no warning; there may be notes."""
         return not self.warnings
+
+    def adding(self, findings: Iterable[Finding]) -> ModelCheck:
+        """The same with more findings.
+
+        Parameters
+        ----------
+        findings : iterable of Finding
+            They come after those of the same severity.
+
+        Returns
+        -------
+        check : ModelCheck
+            A new one.
+        """
+        every = sorted([*self.findings, *findings], key=lambda finding: finding.severity != "warning")
+        return replace(self, findings=tuple(every))
 
     def to_frame(self) -> pd.DataFrame:
         """Return the findings as a pandas DataFrame.

@@ -10,10 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import binom
 
+from skhalfway.attacks._gradient import fgsm
 from skhalfway.attacks._second_opinion import fooled_by_queries
 
 if TYPE_CHECKING:
-    from skhalfway.attacks._problem import Problem
+    from skhalfway.attacks._problem import Problem, Settings
 
 LEVEL = 0.05  # share of the sources that are doubted by chance, where all attacks are equally strong
 # least and most samples, and one of how many: what they cost is in benchmarks/second_opinion.md
@@ -64,7 +65,7 @@ def chance(gained: int, lost: int) -> float:
     return float(binom.sf(gained - 1, gained + lost, 0.5))
 
 
-def ask_with_queries(problem: Problem, X_adv: NDArray[Any]) -> Opinion | None:
+def ask_with_queries(problem: Problem, X_adv: NDArray[Any], settings: Settings) -> Opinion | None:
     """Opinion of few queries on a small sample, or None where it has no objection to the own attack.
 
     ``X_adv`` is what the own attack made. First come the samples that it failed on: what queries gain there
@@ -77,11 +78,16 @@ def ask_with_queries(problem: Problem, X_adv: NDArray[Any]) -> Opinion | None:
     if chance(len(missed), 0) >= LEVEL / 2:
         return None
     rng = np.random.RandomState(0)
-    gained = missed[fooled_by_queries(problem.take(missed), rng)]
+
+    def fooled(some: NDArray[np.intp]) -> NDArray[np.bool_]:
+        part = problem.take(some)
+        return fooled_by_queries(part, fgsm(settings).run(part, rng).X_adv, rng)
+
+    gained = missed[fooled(missed)]
     if chance(len(gained), 0) >= LEVEL / 2:
         return None
-    lost = len(hit) - int(fooled_by_queries(problem.take(hit), rng).sum()) if len(hit) else 0
-    return Opinion("a few queries without a gradient", len(rows), len(hit), gained, lost)
+    lost = int((~fooled(hit)).sum()) if len(hit) else 0
+    return Opinion("a few queries", len(rows), len(hit), gained, lost)
 
 
 def ask_others(
@@ -92,10 +98,12 @@ def ask_others(
     control: NDArray[np.intp],
     adversarial: NDArray[np.intp],
 ) -> list[Opinion]:
-    """Opinions of noise, and of what was made on the other sources, which all were tried on source ``i``.
+    """Opinions of what was tried on source ``i`` anyway.
 
-    Arrays as in :func:`~skhalfway.transfer._counting.count`.
+    That is noise, what was made on the other sources, and what its own attack made within smaller budgets.
+    Arrays as in :func:`~skhalfway.transfer._counting.count`, with all budgets in ``adversarial``.
     """
+    *smaller, adversarial = adversarial
 
     def compare(attack: str, both: NDArray[np.bool_], other: NDArray[np.bool_]) -> Opinion:
         gained, lost = np.flatnonzero(both & other & ~own), int((both & own & ~other).sum())
@@ -107,6 +115,8 @@ def ask_others(
         if j != i:
             both = right & (adversarial[j, i] >= 0) & (labels[j] == labels[i])
             opinions.append(compare(f"samples made on {names[j]!r}", both, adversarial[j, i] != labels[i]))
+    for made in smaller:
+        opinions.append(compare("the same attack with a smaller budget", right, made[i, i] != labels[i]))
     return opinions
 
 

@@ -80,8 +80,8 @@ class TransferMatrix:
     standard_error : float, default=nan
         Of :attr:`mean_rate`, over samples; nan where a pair has fewer than 10.
     checks : dict of str to ModelCheck, default={}
-        What the check-up of each model, by name, found before the attacks: what
-        may make its rates mislead.
+        What may make the rates of each model, by name, mislead: found by the
+        check-up before the attacks, and by them.
     masked : bool ndarray of shape (n_models,), default=None
         True where a source's gradients may be masked (see the notes); None where that is not known.
 
@@ -95,8 +95,10 @@ class TransferMatrix:
     A model whose gradients tell little of it, by design or by accident, looks
     robust under attacks by gradient, and its row harmless: they are masked [1]_.
     Each source that is attacked by gradient therefore gets second opinions:
-    noise of the same size, the samples made on each of the other sources, and,
-    on 32 to 64 samples, a step along a slope estimated from 32 queries [2]_.
+    noise of the same size, the samples made on each of the other sources, its
+    own at smaller budgets of a curve, and, on 32 to 64 samples, a few queries:
+    short steps along the gradient, and one along a slope that is estimated from
+    32 of them [2]_.
     A warning says where one of these fools the source more often than its own
     attack does, on the same samples and beyond chance. That is McNemar's test,
     exact and one-sided: of the b + c samples that one of the two attacks alone
@@ -357,9 +359,9 @@ class TransferMatrix:
         return texts
 
     def _doubts(self) -> list[str]:
-        """A line for each warning of the check-up."""
+        """A line for each warning about a model."""
         return [
-            f"check-up: {name}: {finding.message}"
+            f"warning: {name}: {finding.message}"
             for name, check in self.checks.items()
             for finding in check.warnings
         ]

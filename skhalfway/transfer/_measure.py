@@ -157,11 +157,12 @@ def try_all(
     masked = np.zeros(len(models), dtype=bool)
     for i, (name, (_, source)) in enumerate(zip(models, each, strict=True)):
         if source is not None:
-            tried, seen = adversarial[-1, i, i] >= 0, (labels, clean, control[-1], adversarial[-1])
+            tried, seen = adversarial[-1, i, i] >= 0, (labels, clean, control[-1], adversarial)
             others = ask_others(i, list(models), *(answers[..., tried] for answers in seen))
-            remarks, masked[i] = named(name, source.judged, name, others)
-            for remark in remarks:
-                warn(remark)
+            found, masked[i] = named(name, source.judged, others)
+            for finding in found:
+                warn(f"model {name!r}: {finding}")
+            checks[name] = checks[name].adding(found)
     return Tried(labels, clean, control, adversarial, masked, checks)
 
 

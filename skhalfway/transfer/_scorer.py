@@ -385,8 +385,8 @@ class TransferScorer(ModelCollection):
             made = self._parallel(jobs, len(sources), "attack")
             for (name, _, _), ((X_adv,), source) in zip(sources, made, strict=True):
                 right &= type_named(judged, answers, judged, X_adv) == truth
-                for remark in named(name, source.judged, name)[0]:
-                    warn(remark)
+                for finding in named(name, source.judged)[0]:
+                    warn(f"model {name!r}: {finding}")
         return float(right.mean())
 
     def _read(self, X: Any, *, reset: bool) -> NDArray[Any]:

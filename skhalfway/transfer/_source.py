@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from sklearn.base import clone
 
 from skhalfway.attacks._parameters import advice, gradient_attack
-from skhalfway.attacks._problem import Problem
+from skhalfway.attacks._problem import Problem, Settings
+from skhalfway.models import Finding
 from skhalfway.transfer._masked import N_MOST, Opinion, ask_with_queries, objection
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ class Attacked:
         Its attack.
     problem : Problem
         The task at the largest budget.
-    remarks : tuple of str
+    remarks : tuple of Finding
         What the attack found remarkable in the source.
     by_gradient : str
         The attack, in words, where it follows the source's gradient; else empty.
@@ -44,31 +45,33 @@ class Attacked:
 
     generator: AdversarialGenerator
     problem: Problem
-    remarks: tuple[str, ...]
+    remarks: tuple[Finding, ...]
     by_gradient: str
     flat: NDArray[np.bool_]
     queries: Opinion | None
 
-    def judged(self, name: str, others: Sequence[Opinion] = ()) -> tuple[list[str], bool]:
-        """What a user must know of the source, of that name; and whether its gradients may be masked."""
-        said, masked = list(self.remarks), False
+    def judged(self, others: Sequence[Opinion] = ()) -> tuple[list[Finding], bool]:
+        """What a user must know of the source; and whether its gradients may be masked."""
         shown = objection(self.queries, others) if self.by_gradient else None
-        if shown is not None:
-            rows = shown.gained[:N_MOST]
-            # what an attack by gradient finds from other starts was not hidden, unless it had no gradient
-            hidden = self.flat[rows] | ~self._fooled_after_restarts(rows)
-            masked = 2 * hidden.sum() > len(rows)
-            if masked:
-                remedy = f"its gradients may be masked, and {advice(self.generator.norm)}"
-            else:
-                remedy = (
-                    f"the attack is too weak for it; attack='pgd' with n_restarts={_N_RESTARTS} is stronger"
-                )
-            said.append(
-                f"{self.by_gradient} fools it on {shown.own} of {shown.n} samples, but {shown.attack} on "
-                f"{shown.own + shown.balance} of the same, so figures that rest on it are too good: {remedy}"
-            )
-        return [f"model {name!r}: {sentence}" for sentence in said], masked
+        if shown is None:
+            return list(self.remarks), False
+        rows = shown.gained[:N_MOST]
+        # what an attack by gradient finds from other starts was not hidden, unless it had no gradient
+        hidden = self.flat[rows] | ~self._fooled_after_restarts(rows)
+        masked = bool(2 * hidden.sum() > len(rows))
+        message = (
+            f"{self.by_gradient} fools it on {shown.own} of {shown.n} samples, but {shown.attack} on "
+            f"{shown.own + shown.balance} of the same, so it seems safer than it is"
+        )
+        finding = Finding("attack", "warning", message, self._remedy(masked))
+        return [*self.remarks, finding], masked
+
+    def _remedy(self, masked: bool) -> str:
+        if not masked:
+            return f"the attack is too weak here, and attack='pgd' with n_restarts={_N_RESTARTS} is stronger"
+        if self.generator.attack == "auto" and self.flat.any():
+            return "its gradients are masked; raise max_queries, or see whether attack='square' finds more"
+        return f"its gradients may be masked, and {advice(self.generator.norm)}"
 
     def _fooled_after_restarts(self, rows: NDArray[np.intp]) -> NDArray[np.bool_]:
         problem, stronger = self.problem.take(rows), clone(self.generator)
@@ -87,7 +90,8 @@ def attack(
     if isinstance(generator.attack, str) and outcome.faults is None:
         by_gradient = ""  # "auto" found no gradient after all
     if by_gradient:
-        queries = ask_with_queries(problem, each[-1])
+        settings = Settings(batch_size=generator.batch_size, device=generator.device)
+        queries = ask_with_queries(problem, each[-1], settings)
     flat = np.zeros(len(problem.region), dtype=bool) if outcome.faults is None else outcome.faults.flat
     return each, Attacked(generator, problem, outcome.remarks, by_gradient, flat, queries)
 

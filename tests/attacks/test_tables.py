@@ -75,7 +75,7 @@ def same_but_numbers(made: pd.DataFrame) -> None:
 @pytest.mark.parametrize("name", MODELS)
 def test_transfer_over_a_frame_with_categories(name: str) -> None:
     generator = AdversarialGenerator(eps=0.6, eps_unit="std", attack="pgd")
-    with pytest.warns(ModelWarning, match="model 'neighbours': .* figures that rest on it are too good"):
+    with pytest.warns(ModelWarning, match="model 'neighbours': .* it seems safer than it is"):
         matrix = TransferScorer(generator, random_state=0).fit(MODELS).transfer(X, Y)
     place = matrix.names.index(name)
     # of all models: each is a fooled source and a fooled target, by more than noise

@@ -78,12 +78,12 @@ def test_findings_are_in_the_result(iris, models, scorer):
         assert [check.ok for check in result.checks.values()] == [True, False, False]
         assert result.checks["turned"].findings == check_model(models["turned"], X, y).findings
         assert repr(result).splitlines()[-2:] == [
-            "check-up: turned: accuracy is .31, and .97 if its classes 0, 1, 2 are read as 2, 1, 0",
-            f"check-up: <one>: {ONE.partition(': ')[2].removesuffix('; ')}",
+            "warning: turned: accuracy is .31, and .97 if its classes 0, 1, 2 are read as 2, 1, 0",
+            f"warning: <one>: {ONE.partition(': ')[2].removesuffix('; ')}",
         ]
         assert pickle.loads(pickle.dumps(result)).checks == result.checks
     html = said(lambda: scorer.transfer(X, y))[0]._repr_html_()
-    assert html.count("<p>check-up") == 2 and "check-up: &lt;one&gt;: it answers 1" in html
+    assert html.count("<p>warning") == 2 and "warning: &lt;one&gt;: it answers 1" in html
 
 
 def test_without_labels_one_answer_is_told_by_the_other_models(iris, models):

@@ -261,9 +261,9 @@ def test_queries_keep_to_the_region(net, samples, norm: float, images: bool) -> 
         header=header,
         categories=None,
     )
-    fooled = fooled_by_queries(Problem(model, region, y, 10), np.random.RandomState(0))
+    fooled = fooled_by_queries(Problem(model, region, y, 10), region.X, np.random.RandomState(0))
     assert fooled.shape == (20,) and fooled.any()
-    assert sum(map(len, asked)) == 20 * (1 + 32 + 2)
+    assert sum(map(len, asked)) == 20 * (1 + 32 + 2 + 7)
     for Z in asked:
         change = (Z.reshape(len(Z), -1) - np.repeat(X.reshape(20, -1), len(Z) // 20, axis=0)).astype(float)
         assert (np.linalg.norm(change, norm, axis=1) <= EPS[norm]).all()
