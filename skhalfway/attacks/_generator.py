@@ -24,6 +24,7 @@ from skhalfway.attacks._parameters import (
     check_float_type,
     check_parameters,
     check_source,
+    gradient_attack,
     make_attack,
 )
 from skhalfway.attacks._problem import Outcome, Problem, read_region
@@ -32,6 +33,7 @@ from skhalfway.models._as_model import check_kind, counts_as_fitted, fit_clone
 from skhalfway.models._faults import answers, classes_of, named, type_name, type_named
 from skhalfway.models._kinds import is_art_classifier
 from skhalfway.models._reader import reader_of
+from skhalfway.models._soft_agreement import soft_agreement
 from skhalfway.models._warnings import warn
 
 if TYPE_CHECKING:
@@ -61,7 +63,8 @@ class AdversarialGenerator(OneToOneFeatureMixin, TransformerMixin, BaseEstimator
         - By gradient: ``"fgsm"``, one step [1]_; ``"pgd"``, projected steps
           [2]_; ``"mifgsm"``, steps with momentum [3]_.
         - For the nearest sample that fools: ``"deepfool"`` [4]_ and ``"fmn"``
-          [5]_ by gradient; ``"tree"`` for trees (exact) and ensembles of trees.
+          [5]_ by gradient; ``"tree"`` for trees (exact), ensembles of trees, and
+          pipelines of them whose steps keep each column by itself.
         - Without a gradient: ``"hopskipjump"`` asks for predictions [6]_, and so
           does ``"halfway"``, our own: it regresses the boundary on where the
           source's answer changes between samples (see Notes); ``"square"`` asks
@@ -131,7 +134,11 @@ class AdversarialGenerator(OneToOneFeatureMixin, TransformerMixin, BaseEstimator
         Number of features seen during :meth:`fit`.
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of features seen during :meth:`fit`, where they are strings.
-
+    soft_agreement_ : float or None
+        Share of up to 500 training samples that the source's differentiable
+        copy, which attacks by gradient follow, classifies as the source does;
+        where it is low, they may miss much. None where they follow the source
+        itself, and for other attacks.
     n_iter_ : int
         Number of steps that the attack is allowed.
     n_queries_ : ndarray of shape (n_samples,) or None
@@ -306,6 +313,10 @@ class AdversarialGenerator(OneToOneFeatureMixin, TransformerMixin, BaseEstimator
         self.classes_ = self._classes(model, array)
         check_source(self, model, region, len(self.classes_))
         self.estimator_ = source
+        self.soft_agreement_ = None
+        if gradient_attack(self.attack, model):
+            with undisturbed():
+                self.soft_agreement_ = type_named(model, soft_agreement, model.reading(Frame.of(X)), array)
         self._spread = self.eps_unit, spread
         self._partners = None
         if self.attack == "halfway":

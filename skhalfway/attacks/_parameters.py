@@ -224,9 +224,9 @@ def check_source(
             "attack='auto' attacks black boxes too"
         )
     if name == "tree":
-        from skhalfway.attacks._tree import trees_of
+        from skhalfway.attacks._tree import check_trees
 
-        trees_of(model)
+        check_trees(model, region.X[0].size)
 
 
 def check_targets(generator: AdversarialGenerator, targeted: bool) -> None:

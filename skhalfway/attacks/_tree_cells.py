@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,13 +57,14 @@ class Cells:
         n_cells = np.array([len(edges) + 1 for edges in self._edges])
         self.first, self.last = np.cumsum(n_cells) - n_cells, np.cumsum(n_cells) - 1
         self.feature = np.repeat(np.arange(n_features), n_cells)
-        is_missing = ensemble.is_missing
         bottom = np.concatenate([[down, *np.nextafter(edges, up)] for edges in self._edges])
         top = np.concatenate([[*edges, up] for edges in self._edges])
         # a number that stands for a missing value is none
-        first, last = (type_(ensemble.missing + d * ensemble.missing_within) for d in (-1, 1))
-        self.bottom = np.where(is_missing(bottom), np.nextafter(last, up), bottom).astype(float)
-        self.top = np.where(is_missing(top), np.nextafter(first, down), top).astype(float)
+        missing = np.broadcast_to(ensemble.missing, n_features)[self.feature]
+        first, last = ((missing + d * ensemble.missing_within).astype(type_) for d in (-1, 1))
+        bottom = np.where((bottom >= first) & (bottom <= last), np.nextafter(last, up), bottom)
+        top = np.where((top >= first) & (top <= last), np.nextafter(first, down), top)
+        self.bottom, self.top = bottom.astype(float), top.astype(float)
         self.is_empty = self.bottom > self.top
 
         self._parent = np.full(len(threshold), -1)
@@ -100,6 +101,53 @@ class Cells:
             use = self.numeric[above]
             yield i[use], above[use], (self.ensemble.left[above] == below)[use]
             below = above
+
+
+class Boxes(NamedTuple):
+    """Boxes in which all trees are constant.
+
+    Attributes
+    ----------
+    cells : int array of shape (2, n_boxes, n_features)
+        First and last cells of each feature.
+    leaves : int array of shape (n_boxes, n_trees)
+        The leaf of each tree there.
+    sums : array of shape (n_boxes, n_sums)
+        What all trees add up to there.
+    """
+
+    cells: Ints
+    leaves: Ints
+    sums: Floats
+
+
+def joint_boxes(cells: Cells, most: int) -> Boxes | None:
+    """Where leaves of all trees meet; None where there are more such boxes, times features, than ``most``.
+
+    They are the cliques of Chen, Zhang, Si, Li, Boning and Hsieh, Robustness Verification of Tree-based
+    Models (2019), section 3.2: boxes of which each two meet have a point in common. A single tree has the
+    boxes of its leaves, however many.
+    """
+    ensemble = cells.ensemble
+    leaf = np.flatnonzero(ensemble.feature < 0)
+    tree = np.searchsorted(ensemble.roots, leaf, side="right") - 1
+    own = [leaf[tree == k] for k in range(len(ensemble.roots))]
+    joint, leaves = cells.boxes(own[0]), own[0][:, None]
+    most = most // len(cells.first)
+    for more in own[1:]:
+        if len(leaves) > most:
+            return None
+        boxes, n_met, met = cells.boxes(more), 0, []
+        for i, one in enumerate(more):
+            both = np.stack([np.maximum(joint[0], boxes[0, i]), np.minimum(joint[1], boxes[1, i])])
+            there = (both[0] <= both[1]).all(axis=1)
+            met.append((both[:, there], np.pad(leaves[there], [(0, 0), (0, 1)], constant_values=one)))
+            n_met += int(there.sum())
+            if n_met > most:
+                return None
+        joint = np.concatenate([boxes for boxes, _ in met], axis=1)
+        leaves = np.concatenate([both for _, both in met])
+    return Boxes(joint, leaves, ensemble.value[leaves].sum(axis=1) + ensemble.baseline)
 
 
 def _narrow(interval: Ints, where: Ints, rank: Ints, left: Bools) -> None:

@@ -9,18 +9,21 @@ from numpy.typing import NDArray
 
 from skhalfway.attacks._tree_cells import Bools, Cells, Floats, Ints
 
+# of multiples of its inverse, sums are exact
+_FINEST = 2**20
 # lines of a table of leaves: position of the row that can reach it, its tree, itself; by moving which
 # feature (-1: none), and from which cell of it to which
 _ROW, _TREE, _NODE, _MOVED, _FIRST, _LAST = range(6)
 
 
 class Moves(NamedTuple):
-    """Moves of one feature: position of the row, the feature, its new cell, the margin there."""
+    """Moves of one feature: position of the row, the feature, its new cell, margin and height there."""
 
     row: Ints
     feature: Ints
     cell: Ints
     margin: Floats
+    height: Floats
 
 
 class TreeTask:
@@ -35,6 +38,8 @@ class TreeTask:
         The samples' cells; -1 where a value is missing.
     enough : float
         Margin above which a point is adversarial.
+    movable : int array
+        Features that some sample may change; all, where there are none.
     """
 
     def __init__(
@@ -51,9 +56,14 @@ class TreeTask:
         self.cells, self.x, self.labels, self.norm = cells, x, labels, norm
         self.low, self.high, self.unit, self.targeted = low, high, unit, targeted
         self.home = cells.of(x)
+        movable = np.flatnonzero(((low < high) & (self.home >= 0)).any(axis=0))
+        self.movable = movable if len(movable) else np.arange(x.shape[1])
         self._codes = cells.ensemble.codes(x)
-        # sums of whole numbers may tie, and the first class wins; of others XGBoost adds up 32 bits
-        exact = not (cells.ensemble.value[cells.ensemble.feature < 0] % 1).any()
+        # what adds up without rounding may tie, and the first class wins; of others XGBoost adds up 32 bits
+        self._response = cells.ensemble.response
+        fine = (cells.ensemble.value[cells.ensemble.feature < 0] * _FINEST % 1).any()
+        alone = len(cells.ensemble.roots) == 1 and cells.ensemble.probabilities
+        exact = self._response.by_votes if self._response.guides else alone or not fine
         self._tie, self.enough = (1e-9, 0.0) if exact else (0.0, 1e-5 if cells.ensemble.strict else 1e-9)
 
     def value(self, row: Ints, feature: Ints, cell: Ints) -> Floats:
@@ -96,15 +106,20 @@ class TreeTask:
             return np.where(rest <= limit[:, None], limit[:, None], -1.0)
         return limit[:, None] - rest
 
-    def margin(self, row: Ints, scores: Floats) -> Floats:
-        """Largest other of scores (n_rows, n_outputs) minus the label's; its negative where targeted."""
-        if scores.shape[1] == 1:
-            scores = np.hstack([np.zeros_like(scores), scores])
-        scores = scores - self._tie * np.arange(scores.shape[1])
+    def margin(self, row: Ints, sums: Floats) -> Floats:
+        """Largest other score of sums (n_rows, n_sums) minus the label's; its negative where targeted."""
+        scores = self._response.scores(sums)
+        return self._lead(row, scores - self._tie * np.arange(scores.shape[1]))
+
+    def height(self, row: Ints, sums: Floats, margin: Floats) -> Floats:
+        """What a search has to climb: the margin, or what rises on the way where that stands still."""
+        return self._lead(row, self._response.guide(sums)) if self._response.guides else margin
+
+    def _lead(self, row: Ints, scores: Floats) -> Floats:
         label = np.arange(len(row)), self.labels[row]
-        own = scores[label]
-        scores[label] = -np.inf
-        return own - scores.max(axis=1) if self.targeted else scores.max(axis=1) - own
+        own, others = scores[label], scores.copy()
+        others[label] = -np.inf
+        return own - others.max(axis=1) if self.targeted else others.max(axis=1) - own
 
     def points(self, cells: Ints) -> NDArray[Any]:
         """Points in cells that are nearest to the samples, in their float type."""
@@ -120,8 +135,8 @@ class TreeTask:
         line, code = ensemble.category_row[node], self._codes[row, ensemble.feature[node]]
         return np.where(line < 0, left, ensemble.goes_left[line, code])
 
-    def moves(self, row: Ints, cells: Ints, room: Floats) -> tuple[Floats, Moves]:
-        """Margins of points, and every move of one of their features that there is room for.
+    def moves(self, row: Ints, cells: Ints, room: Floats) -> tuple[Floats, Floats, Moves]:
+        """Margins and heights of points, and every move of one of their features that there is room for.
 
         A point is given by its cells and reaches a leaf by moving one feature if the leaf's box excludes
         it in that feature only. This changes the scores in an interval of the feature's cells. Among
@@ -133,7 +148,7 @@ class TreeTask:
         i, tree, leaf = leaves[: _NODE + 1, ~aside]
         stay = np.empty((len(row), len(ensemble.roots)), dtype=np.intp)
         stay[i, tree] = leaf
-        scores = ensemble.value[stay].sum(axis=1) + ensemble.baseline
+        sums = ensemble.value[stay].sum(axis=1) + ensemble.baseline
 
         i, tree, leaf, feature, first, last = leaves[:, aside]
         change = ensemble.value[leaf] - ensemble.value[stay[i, tree]]
@@ -158,9 +173,13 @@ class TreeTask:
         end = np.minimum(end[kept] - i * width, grid.last[feature])
         home = self.home[row[i], feature]
         cell = np.clip(home, slot - grid.first[feature], end - grid.first[feature])
-        margin = self.margin(row[i], scores[i] + change[kept])
+        there = sums[i] + change[kept]
+        margin = self.margin(row[i], there)
         margin[home < 0] = -np.inf
-        return self.margin(row, scores), Moves(i, feature, cell, margin)
+        height = self.height(row[i], there, margin)
+        height[home < 0] = -np.inf
+        here = self.margin(row, sums)
+        return here, self.height(row, sums, here), Moves(i, feature, cell, margin, height)
 
     def _within_one_move(self, row: Ints, cells: Ints, room: Floats) -> Ints:
         """Table of the leaves that points reach as they are or by moving one feature (see ``_ROW``...)."""

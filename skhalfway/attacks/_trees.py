@@ -8,12 +8,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from skhalfway.attacks._tree_cells import Bools, Cells, Floats, Ints
+from skhalfway._parallel import pause
+from skhalfway.attacks._tree_cells import Bools, Boxes, Cells, Floats, Ints, joint_boxes
 from skhalfway.attacks._tree_moves import TreeTask
 from skhalfway.models._tree_arrays import TreeEnsemble
 
 # trees times samples, and leaves times features times samples, that are looked at together
 _TREES_AT_ONCE, _BOXES_AT_ONCE = 2**15, 2**22
+# joint boxes of several trees times features, up to which the nearest is found
+_BOXES = 2**18
+# trees, of which a search takes so little time that there are more of them
+_FEW = 30
 # points that are drawn where the search from a sample finds nothing
 _N_DRAWN = 1000
 
@@ -34,13 +39,14 @@ def nearest_adversarial(
 ) -> tuple[NDArray[Any], Bools]:
     """Look for the points nearest to samples that trees classify differently.
 
-    For a single tree these are found: the nearest points of its leaves' boxes. For several, a local search
+    For a single tree, and for several whose leaves' boxes meet in few ways, these are found: the nearest
+    points of all boxes in which every tree is constant. For more, a local search
     changes one feature at a time, knowing the exact scores at all places to which it can go. So it moves
     one or more trees to another leaf, as Zhang, Zhang and Hsieh, An Efficient Adversarial Attack for Tree
     Ensembles (2020), section 3, who move by leaves. From the sample on, the change that gains most margin
     for its price is made until one is adversarial. Then the search starts again with less to spend than
-    that, from a random part of the best change and another random one (a large neighbourhood search; this
-    is our addition).
+    that, from a random part of the best change, brought into a random leaf of a random tree (a large
+    neighbourhood search; this is our addition).
 
     Parameters
     ----------
@@ -63,7 +69,8 @@ def nearest_adversarial(
     rng : RandomState
         Makes all starts but the first.
     n_starts : int, default=10
-        Searches that may fail to find anything nearer. A single tree needs none.
+        Searches that may fail to find anything nearer; of fewer than 30 trees as many more, as each takes
+        less time. What is found without a search needs none.
 
     Returns
     -------
@@ -78,34 +85,32 @@ def nearest_adversarial(
     unit = np.broadcast_to(np.asarray(unit, dtype=float), x.shape[1:])
     cells = Cells(ensemble, x.shape[1], x.dtype)
     left = np.flatnonzero(~found)
+    boxes = joint_boxes(cells, _BOXES)
     size = max(1, _TREES_AT_ONCE // len(ensemble.roots))
     for begin in range(0, len(left), size):
         rows = left[begin : begin + size]
         task = TreeTask(cells, x[rows], labels[rows], norm, low[rows], high[rows], unit, targeted)
-        at = _nearest_boxes(task) if len(ensemble.roots) == 1 else _search(task, rng, n_starts, x)
+        at = _search(task, rng, n_starts, x) if boxes is None else _nearest_boxes(task, boxes)
         points = task.points(at)
         fooled = (predict(points) == labels[rows]) == targeted
         x_adv[rows[fooled]], found[rows] = points[fooled], fooled
     return x_adv, found
 
 
-def _nearest_boxes(task: TreeTask) -> Ints:
-    """Nearest cells in the boxes of leaves with an adversarial class; the sample's where there are none."""
-    ensemble = task.cells.ensemble
-    leaves = np.flatnonzero(ensemble.feature < 0)
-    boxes = task.cells.boxes(leaves)
-    possible = (boxes[0] <= boxes[1]).all(axis=1)
-    leaves, boxes = leaves[possible], boxes[:, possible]
-    features = np.arange(task.home.shape[1])
+def _nearest_boxes(task: TreeTask, boxes: Boxes) -> Ints:
+    """Nearest cells in the boxes with an adversarial class; the sample's where there are none."""
     at = task.home.copy()
-    size = max(1, _BOXES_AT_ONCE // boxes[0].size)
+    features = np.arange(task.home.shape[1])
+    size = max(1, _BOXES_AT_ONCE // boxes.cells[0].size)
     for begin in range(0, len(at), size):
+        pause()
         rows = np.arange(begin, min(begin + size, len(at)))
-        row, leaf = np.indices((len(rows), len(leaves))).reshape(2, -1)
-        margin = task.margin(rows[row], ensemble.value[leaves[leaf]] + ensemble.baseline)
-        near = np.clip(task.home[rows, None], *boxes)
+        row, box = np.indices((len(rows), len(boxes.sums))).reshape(2, -1)
+        margin = task.margin(rows[row], boxes.sums[box])
+        near = np.clip(task.home[rows, None], *boxes.cells)
         price = task.total(task.price(rows[:, None, None], features, near))
-        price[(margin.reshape(price.shape) <= task.enough) | ~_is_open(task, rows)[:, leaves]] = np.inf
+        is_open = _is_open(task, rows)[:, boxes.leaves].all(axis=2)
+        price[(margin.reshape(price.shape) <= task.enough) | ~is_open] = np.inf
         nearest = price.argmin(axis=1)
         reached = np.isfinite(price[np.arange(len(rows)), nearest])
         at[rows[reached]] = near[reached, nearest[reached]]
@@ -134,26 +139,28 @@ def _search(task: TreeTask, rng: np.random.RandomState, n_starts: int, pool: NDA
     record, limit = np.full(n, np.inf), np.full(n, np.finfo(float).max)
     n_failed = np.zeros(n, dtype=int)
     better, sent = np.zeros((2, n), dtype=bool)
+    n_starts = n_starts * max(1, _FEW // len(task.cells.ensemble.roots))
     height = np.full(n, -np.inf)
     row = np.arange(n)
     while len(row):
+        pause()
         prices = task.prices(row, at[row])
         spent, rest = task.total(prices), task.rest(prices)
-        margin, moves = task.moves(row, at[row], task.room(rest, limit[row]))
-        i, feature, cell, margin_there = moves
+        margin, climbed, moves = task.moves(row, at[row], task.room(rest, limit[row]))
+        i, feature, cell, margin_there, climbed_there = moves
         price = task.price(row[i], feature, cell)
         total = task.with_rest(rest[i, feature], price)
         within = total <= limit[row[i]]
         crossing = _largest(i, np.where(within & (margin_there > task.enough), -total, -np.inf), len(row))
-        gain = margin_there - margin[i]
+        gain = climbed_there - climbed[i]
         dearer = np.maximum(price - prices[i, feature], 1e-12)
         step = _largest(i, np.where(within & (gain > 1e-8), gain / dearer, -np.inf), len(row))
 
         across = (margin > task.enough) & (spent <= limit[row])
         crosses = (crossing >= 0) & ~(across & (spent <= total[crossing]))
         # a step has to rise; where rounding made it seem so, the search is stuck
-        rises = margin > height[row]
-        height[row] = margin
+        rises = climbed > height[row]
+        height[row] = climbed
         move = np.where(crosses, crossing, np.where(across | ~rises, -1, step))
         moved = move >= 0
         at[row[moved], feature[move[moved]]] = cell[move[moved]]
@@ -180,7 +187,7 @@ def _search(task: TreeTask, rng: np.random.RandomState, n_starts: int, pool: NDA
 
 
 def _another_start(task: TreeTask, row: Ints, cells: Ints, limit: Floats, rng: np.random.RandomState) -> Ints:
-    """A random part of changes, for a random share of a limit; and in half of the rows another change."""
+    """A random part of changes, for a random share of a limit; and of a tree, a leaf within it."""
     prices, order = task.prices(row, cells), rng.uniform(size=cells.shape)
     share = rng.uniform(size=(len(row), 1))
     if task.norm == np.inf:
@@ -192,15 +199,30 @@ def _another_start(task: TreeTask, row: Ints, cells: Ints, limit: Floats, rng: n
         np.put_along_axis(kept, ranked, paid <= share * limit[:, None], axis=1)
     part = np.where(kept, cells, task.home[row])
 
-    one = np.arange(len(row)), rng.randint(cells.shape[1], size=len(row))
-    room = task.room(task.rest(task.prices(row, part)), limit)[one].clip(0)
-    length = (np.sqrt(room) if task.norm == 2 else room) * task.unit[one[1]]
-    points = task.x[row].astype(float)
-    points[one] += length * rng.uniform(-1, 1, size=len(row))
-    more = part.copy()
-    more[one] = task.cells.of(points)[one]
-    fits = (task.total(task.prices(row, more)) <= limit) & (rng.uniform(size=len(row)) < 0.5)
-    return np.where(fits[:, None], more, part)
+    return _into_leaves(task, row, part, limit, rng)
+
+
+def _into_leaves(task: TreeTask, row: Ints, cells: Ints, limit: Floats, rng: np.random.RandomState) -> Ints:
+    """Points brought into a leaf of one tree each, at random among those within a limit of price."""
+    grid, ensemble = task.cells, task.cells.ensemble
+    at, prices, i = cells.copy(), task.prices(row, cells), np.arange(len(row))
+    node = ensemble.roots[rng.randint(len(ensemble.roots), size=len(row))]
+    while len(inner := i[ensemble.feature[node] >= 0]):
+        here, r = node[inner], row[inner]
+        feature = ensemble.feature[here]
+        cell = at[inner, feature]
+        left = task.goes_left(r, here, cell)
+        first = np.where(left, grid.rank[here] + 1, grid.reach[0, here])
+        last = np.where(left, grid.reach[1, here], grid.rank[here])
+        there = np.clip(task.home[r, feature], first, last)
+        price = task.price(r, feature, there)
+        total = task.with_rest(task.rest(prices[inner])[np.arange(len(inner)), feature], price)
+        across = (cell >= 0) & grid.numeric[here] & (total <= limit[inner]) & (first <= last)
+        across &= rng.uniform(size=len(inner)) < 0.5
+        one = inner[across], feature[across]
+        at[one], prices[one] = there[across], price[across]
+        node[inner] = np.where(left ^ across, ensemble.left[here], ensemble.right[here])
+    return at
 
 
 def _elsewhere(task: TreeTask, row: int, pool: NDArray[Any], rng: np.random.RandomState) -> Ints:
@@ -216,7 +238,7 @@ def _elsewhere(task: TreeTask, row: int, pool: NDArray[Any], rng: np.random.Rand
     points = points.astype(pool.dtype)
     cells = np.where(stays, task.home[row], grid.of(points))
     rows = np.full(len(points), row)
-    margin = task.margin(rows, ensemble.value[ensemble.leaves(points)].sum(axis=1) + ensemble.baseline)
+    margin = task.margin(rows, ensemble.sums(points))
     price = task.total(task.prices(rows, cells))
     price[margin <= task.enough] = np.inf
     nearest = price.argmin()

@@ -16,6 +16,7 @@ from skhalfway._intervals import wilson_interval
 from skhalfway.models._check_accuracy import Answers, Indices
 from skhalfway.models._check_result import Finding
 from skhalfway.models._model import Model, SkorchModel
+from skhalfway.models._soft_agreement import copy_agrees
 from skhalfway.models._torch_model import TorchModel
 
 Floats = NDArray[np.float64]
@@ -177,23 +178,17 @@ def _otherwise(model: Model, X: NDArray[Any], scores: Floats, predicted: Indices
 
 def _copy(model: Model, X: NDArray[Any], predicted: Indices) -> Finding | None:
     """That what gradient attacks follow says something else than the model."""
-    if model.module is None or isinstance(model, TorchModel):
+    agrees = copy_agrees(model, X, predicted)
+    if agrees is None:
         return None
-    import torch
-
-    from skhalfway.models._torch import device_of, dtype_of
-
-    x = torch.tensor(X, dtype=dtype_of(model.module), device=device_of(model.module))
-    with model.evaluating(), torch.no_grad():
-        agree = model.logits(x).argmax(dim=1).cpu().numpy() == predicted
-    high = wilson_interval(agree.sum(), len(X)).high
+    high = wilson_interval(agrees.sum(), len(X)).high
     if high >= ALIKE:
         return None
     return Finding(
         "soft_copy",
         "warning" if high < AGREES else "note",
         "its differentiable copy, which gradient attacks follow, agrees with it on "
-        f"{agree.mean():.0%} of the samples",
+        f"{agrees.mean():.0%} of the samples",
         "attack it with attack='hopskipjump', or a tree or forest with attack='tree'",
     )
 

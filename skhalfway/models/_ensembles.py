@@ -12,7 +12,8 @@ from torch import nn
 
 from skhalfway._inputs import positions
 from skhalfway._text import shown
-from skhalfway.models._linear import dense_layer
+from skhalfway.models._linear import dense_layer, tensor
+from skhalfway.models._memory import Members
 from skhalfway.models._registry import register_module, to_module
 from skhalfway.models._responses import (
     Decision,
@@ -27,19 +28,61 @@ from skhalfway.models._responses import (
     register_delegate,
     vote,
 )
-from skhalfway.models._torch import in_sequence
+from skhalfway.models._torch import in_sequence, two_columns
 from skhalfway.models._transformers import Select
+from skhalfway.models._tree_input import joined_shares
+from skhalfway.models._trees import EMPHASIS, SoftTrees, attackable
 
 # Of members' votes: a logit that leads by 1 / steepness makes a vote of 73 %. On digits and breast cancer, of
 # 4 to 1024, attacks are strongest from 8 to 64, and 99 % or more agree with the estimator from 16 on.
 STEEPNESS = 16.0
-# A boost's members lead by little: at 16, 80 % of digits agree, at 128, 92 %, and the attack is stronger.
-BOOST_STEEPNESS = 128.0
+# Of a boost's members, whose logits may lead by anything: in units of their median lead at a sample. PGD on
+# four data sets with three kinds of members, of 2 to 128, is strongest from 4 to 16, and from 8 on 88 % or
+# more of samples agree.
+BOOST_STEEPNESS = 8.0
 
 
 class Exp(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return x.exp()
+
+
+class Emphasis(nn.Module):
+    """Logits times a number, for the sake of attacks."""
+
+    emphasis = EMPHASIS
+
+    def forward(self, z: torch.Tensor) -> torch.Tensor:
+        return self.emphasis * z
+
+
+class BoostedVotes(Members):
+    """The log of the weighted mean of members' votes, softened in units of the members' median lead.
+
+    A lead is the difference of the two largest logits. How large it is differs from one kind of member to
+    another, and from sample to sample, by orders of magnitude. The gradient takes it as given.
+    """
+
+    weight: torch.Tensor
+
+    def __init__(self, members: list[nn.Module], known: list[Any], n_classes: int, weight: Any) -> None:
+        super().__init__(members)
+        self.into = nn.ModuleList(IntoClasses(classes, n_classes) for classes in known)
+        share = tensor(weight)
+        self.register_buffer("weight", (share / share.sum())[:, None, None])
+        self.by_lead = BOOST_STEEPNESS
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        logits = [two_columns(z) for z in self.outputs(x)]
+        scale = self.by_lead / self.lead(logits)
+        votes = [into(torch.log_softmax(scale * z, dim=1)) for into, z in zip(self.into, logits, strict=True)]
+        return torch.logsumexp(torch.stack(votes) + self.weight.log(), dim=0)
+
+    def lead(self, logits: list[torch.Tensor]) -> torch.Tensor:
+        """The members' median lead at each sample, shape (n_samples, 1)."""
+        largest = torch.stack([z.detach().topk(2, dim=1).values for z in logits])
+        lead = (largest[..., 0] - largest[..., 1]).median(dim=0).values
+        return lead.clamp_min(torch.finfo(lead.dtype).tiny)[:, None]
 
 
 class SammeScore(nn.Module):
@@ -50,9 +93,17 @@ class SammeScore(nn.Module):
         return (n_classes * log_votes.exp() - 1) / (n_classes - 1)
 
 
-@register_module(VotingClassifier)
+@register_module(VotingClassifier, BaggingClassifier)
+def averaged(estimator: Any) -> nn.Module:
+    trees = joined_shares(estimator)
+    return log_probability(estimator) if trees is None else attackable(trees)
+
+
+@log_probability.register
 def voting(estimator: VotingClassifier) -> nn.Module:
     """The log of the mean probability; of the mean vote, softened, where voting is hard."""
+    if (trees := joined_shares(estimator)) is not None:
+        return SoftTrees(trees)
     kept = [i for i, (_, member) in enumerate(estimator.estimators) if member != "drop"]
     members = []
     for i, member in zip(kept, estimator.estimators_, strict=True):
@@ -62,9 +113,11 @@ def voting(estimator: VotingClassifier) -> nn.Module:
     return Mean(members, None if estimator.weights is None else np.asarray(estimator.weights)[kept])
 
 
-@register_module(BaggingClassifier)
+@log_probability.register
 def bagging(estimator: BaggingClassifier) -> nn.Module:
     """The log of the mean probability; of the mean vote, softened, where members give no probabilities."""
+    if (trees := joined_shares(estimator)) is not None:
+        return SoftTrees(trees)
 
     def respond(member: Any) -> nn.Module:
         soft = hasattr(member, "predict_proba")
@@ -92,19 +145,28 @@ def _bag(estimator: BaggingClassifier, respond: Callable[[Any], nn.Module]) -> l
 
 @register_delegate(AdaBoostClassifier)
 def adaboost(estimator: AdaBoostClassifier, respond: Callable[[Any], nn.Module]) -> nn.Module:
-    """The log of the weighted mean vote, softened (Zhu et al. 2009, "Multi-class AdaBoost", Algorithm 2)."""
-    members = []
-    with naming("a member of the AdaBoostClassifier"):
-        for member in estimator.estimators_:
-            known = positions(member.classes_, estimator.classes_)
-            members.append(branch(vote(member, BOOST_STEEPNESS), IntoClasses(known, estimator.n_classes_)))
-    votes = Mean(members, estimator.estimator_weights_[: len(members)])
+    """The log of the weighted mean vote, softened (Zhu et al. 2009, "Multi-class AdaBoost", Algorithm 2).
+
+    Of trees, whose leaves vote, it is the splits that are softened.
+    """
+    trees = joined_shares(estimator)
+    if trees is not None and respond is to_module:
+        return attackable(trees)
+    votes = _boosted_votes(estimator) if trees is None else SoftTrees(trees)
     if respond is to_module:
-        return votes
+        return in_sequence([votes, Emphasis()])
     if respond is decision:
         return in_sequence([votes, SammeScore(), Decision()])
     # equation 15 there
     return in_sequence([votes, SammeScore(), LogSoftmax(1 / (estimator.n_classes_ - 1))])
+
+
+def _boosted_votes(estimator: AdaBoostClassifier) -> nn.Module:
+    with naming("a member of the AdaBoostClassifier"):
+        members = [branch(to_module(member)) for member in estimator.estimators_]
+    known = [positions(member.classes_, estimator.classes_) for member in estimator.estimators_]
+    weight = estimator.estimator_weights_[: len(members)]
+    return BoostedVotes(members, known, estimator.n_classes_, weight)
 
 
 @register_delegate(StackingClassifier)

@@ -170,7 +170,15 @@ def decision(estimator: Any) -> nn.Module:
 
 def vote(estimator: Any, steepness: float) -> nn.Module:
     """Module with the logarithm of a vote for the predicted class, softened."""
-    return in_sequence([to_module(estimator), LogSoftmax(steepness)])
+    module = to_module(estimator)
+    return in_sequence([module, LogSoftmax(steepness / _emphasis(module))])
+
+
+def _emphasis(module: nn.Module) -> float:
+    """What a module multiplies its logits by for the sake of attacks."""
+    while isinstance(module, nn.Sequential) and len(module):
+        module = module[-1]
+    return float(getattr(module, "emphasis", 1.0))
 
 
 def register_delegate(*types: type) -> Callable[[Delegate], Delegate]:

@@ -66,8 +66,10 @@ class TreeEnsemble:
     strict : bool
         Whether the library's test is ``x < t``, with values of training data for t; ``threshold`` holds
         the float before t.
-    missing, missing_within : float
-        Value that counts as nan, and how far from it others do.
+    missing : float or array of shape (n_features,)
+        Value that counts as nan; nan, where there is none.
+    missing_within : float
+        How far from it others do, too.
     category_of : {"", "trunc", "floor"}
         How the library makes a category of a number that is not whole; "" where it is none.
     categories : dict of int to array of shape (n_categories,)
@@ -89,7 +91,7 @@ class TreeEnsemble:
     response: Response
     dtype: type
     strict: bool
-    missing: float
+    missing: Any
     missing_within: float
     category_of: str
     categories: dict[int, NDArray[np.float64]]
@@ -110,8 +112,8 @@ class TreeEnsemble:
             nodes = np.concatenate([self.left[splits], self.right[splits]])
 
     def is_missing(self, X: NDArray[Any]) -> NDArray[np.bool_]:
-        """Where values count as nan."""
-        if np.isnan(self.missing):
+        """Where values count as nan, shape (n_samples, n_features)."""
+        if np.isnan(self.missing).all():
             return np.isnan(X)
         low, high = self.missing - self.missing_within, self.missing + self.missing_within
         return np.isnan(X) | ((X >= low) & (X <= high))

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import expit, softmax
+from scipy.special import expit, log_softmax, softmax
 
 from skhalfway.models._registry import NotDifferentiableError
 
@@ -15,7 +15,21 @@ Floats = NDArray[np.float64]
 
 
 class Response(Protocol):
-    """What a fitted classifier answers for sums (n_samples, n_sums) over its trees."""
+    """What a fitted classifier answers for sums (n_samples, n_sums) over its trees.
+
+    Attributes
+    ----------
+    guides : bool
+        Whether scores may stand still where :meth:`guide` does not.
+    by_votes : bool
+        Whether scores are counts of votes, of which several may be equal.
+    """
+
+    @property
+    def guides(self) -> bool: ...
+
+    @property
+    def by_votes(self) -> bool: ...
 
     def scores(self, sums: Floats) -> Floats:
         """Score of each class: the first of the largest is the prediction."""
@@ -25,6 +39,9 @@ class Response(Protocol):
 
     def decision(self, sums: Floats) -> Floats:
         """What ``decision_function`` gives, where the classifier has one."""
+
+    def guide(self, sums: Floats) -> Floats:
+        """Scores that show the way to another prediction where the scores themselves stand still."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +55,7 @@ class Shares:
     """
 
     total: float
+    guides = by_votes = False
 
     def scores(self, sums: Floats) -> Floats:
         return sums
@@ -47,6 +65,9 @@ class Shares:
 
     def decision(self, sums: Floats) -> Floats:
         raise NotDifferentiableError("class shares are probabilities, and no decision values")
+
+    def guide(self, sums: Floats) -> Floats:
+        return self.probability(sums)
 
 
 @dataclass(frozen=True)
@@ -69,6 +90,7 @@ class Logits:
     shift: float = 0.0
     one_vs_rest: bool = False
     why_no_probability: str = ""
+    guides = by_votes = False
 
     def scores(self, sums: Floats) -> Floats:
         return np.hstack([np.zeros_like(sums), sums]) if sums.shape[1] == 1 else sums
@@ -83,3 +105,36 @@ class Logits:
 
     def decision(self, sums: Floats) -> Floats:
         return sums[:, 0] if sums.shape[1] == 1 else sums
+
+    def guide(self, sums: Floats) -> Floats:
+        # a probability next to 0 or 1 stands still
+        logits = self.factor * self.scores(sums)
+        return -np.logaddexp(0, -logits) if self.one_vs_rest else np.asarray(log_softmax(logits, axis=1))
+
+
+@dataclass(frozen=True)
+class Ordered:
+    """Another response, its classes in another order."""
+
+    inner: Response
+    order: NDArray[np.intp]
+
+    @property
+    def guides(self) -> bool:
+        return self.inner.guides
+
+    @property
+    def by_votes(self) -> bool:
+        return self.inner.by_votes
+
+    def scores(self, sums: Floats) -> Floats:
+        return self.inner.scores(sums)[:, self.order]
+
+    def probability(self, sums: Floats) -> Floats:
+        return self.inner.probability(sums)[:, self.order]
+
+    def decision(self, sums: Floats) -> Floats:
+        return self.inner.decision(sums)[:, self.order]
+
+    def guide(self, sums: Floats) -> Floats:
+        return self.inner.guide(sums)[:, self.order]

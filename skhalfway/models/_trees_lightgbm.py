@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skhalfway._inputs import category_codes
+from skhalfway._text import shown
 from skhalfway.models._nested_trees import nested_tree
 from skhalfway.models._tree_arrays import TreeEnsemble, join
 from skhalfway.models._tree_parsers import refusal
@@ -30,7 +31,7 @@ def lightgbm(estimator: Any) -> TreeEnsemble:
     model = booster.dump_model()
     objective, *parameters = model.get("objective", "none").split()
     if objective not in ("binary", "multiclass", "multiclassova"):
-        raise refusal(estimator, f"objective={objective!r}")
+        raise refusal(estimator, f"objective={shown(objective)}")
     n_sums = model["num_tree_per_iteration"]
     known = _pandas_categories(estimator, booster, model)
     zero_is_missing = False

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skhalfway._inputs import category_codes
+from skhalfway._text import shown
 from skhalfway.models._tree_arrays import Tree, TreeEnsemble, join
 from skhalfway.models._tree_parsers import refusal
 from skhalfway.models._tree_responses import Logits
@@ -31,9 +32,9 @@ def xgboost(estimator: Any) -> TreeEnsemble:
     learner = json.loads(booster.save_raw("json"))["learner"]
     kind, objective = learner["gradient_booster"]["name"], learner["objective"]["name"]
     if kind not in ("gbtree", "dart"):
-        raise refusal(estimator, f"booster={kind!r}")
+        raise refusal(estimator, f"booster={shown(kind)}")
     if objective not in _OBJECTIVES:
-        raise refusal(estimator, f"objective={objective!r}")
+        raise refusal(estimator, f"objective={shown(objective)}")
     base_score = np.atleast_1d(json.loads(learner["learner_model_param"]["base_score"])).astype(float)
     n_sums = max(1, int(learner["learner_model_param"]["num_class"]))
     model = learner["gradient_booster"]

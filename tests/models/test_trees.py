@@ -125,7 +125,7 @@ def test_soft_trees_become_the_trees_as_the_temperature_falls(name, data, traine
     own, hard = model.predict(X), ensemble.outputs(X)
     agreement, distance = [], []
     for model.module.temperature in (3.0, 0.1, 0.01, 1e-5):
-        z = model.module(torch.from_numpy(X)).numpy()
+        z = model.module(torch.from_numpy(X)).numpy() / model.module.emphasis
         assert np.isfinite(z).all()
         agreement.append((model.logits(torch.from_numpy(X)).argmax(dim=1).numpy() == own).mean())
         distance.append(np.abs((np.exp(z) if ensemble.probabilities else z) - hard).mean())

@@ -1,0 +1,51 @@
+"""How far the differentiable copy of a classifier, which gradient attacks follow, predicts as it does."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from skhalfway.models._model import Model
+from skhalfway.models._torch_model import TorchModel
+
+# samples that are enough to tell
+_N_ASKED = 500
+
+
+def soft_agreement(model: Model, X: NDArray[Any]) -> float | None:
+    """Share of samples, of up to 500 of them, on which :func:`copy_agrees`; None where there is no copy."""
+    agrees = copy_agrees(model, X[np.unique(np.linspace(0, len(X) - 1, _N_ASKED).astype(np.intp))])
+    return None if agrees is None else float(agrees.mean())
+
+
+def copy_agrees(
+    model: Model, X: NDArray[Any], predicted: NDArray[np.intp] | None = None
+) -> NDArray[np.bool_] | None:
+    """On which samples the largest logit of a model's copy is the prediction.
+
+    Parameters
+    ----------
+    model : Model
+        A classifier.
+    X : ndarray of shape (n_samples, ...)
+        Samples.
+    predicted : ndarray of shape (n_samples,), default=None
+        Class indices that the classifier predicts. None: it is asked.
+
+    Returns
+    -------
+    agrees : bool ndarray of shape (n_samples,) or None
+        None where there is no copy: the classifier is a torch module, or has no gradient.
+    """
+    if model.module is None or isinstance(model, TorchModel):
+        return None
+    import torch
+
+    from skhalfway.models._torch import device_of, dtype_of
+
+    x = torch.tensor(X, dtype=dtype_of(model.module), device=device_of(model.module))
+    with model.evaluating(), torch.no_grad():
+        largest = model.logits(x).argmax(dim=1).cpu().numpy()
+    return np.asarray(largest == (model.predict(X) if predicted is None else predicted))

@@ -1,0 +1,51 @@
+"""How often differentiable copies say what their classifiers say, as the generator and the check-up tell."""
+
+import numpy as np
+import pytest
+import torch
+from sklearn.ensemble import AdaBoostClassifier, RandomForestClassifier
+from sklearn.frozen import FrozenEstimator
+from sklearn.linear_model import LogisticRegression
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.tree import DecisionTreeClassifier
+
+from skhalfway import AdversarialGenerator
+from skhalfway.models import check_model
+
+TREE = DecisionTreeClassifier(max_depth=4, random_state=0)
+COPIED = {
+    "linear": LogisticRegression(max_iter=200),
+    "tree": TREE,
+    "forest": RandomForestClassifier(10, random_state=0),
+    "behind a step": make_pipeline(StandardScaler(), TREE),
+    "boosted trees": AdaBoostClassifier(TREE, n_estimators=5, random_state=0),
+    "neighbours": KNeighborsClassifier(),
+}
+
+
+@pytest.mark.parametrize("name", COPIED)
+def test_measured_at_fit(name, load):
+    X, y = load("iris")
+    agreement = AdversarialGenerator(COPIED[name]).fit(X, y).soft_agreement_
+    assert agreement == 1 if name == "linear" else 0.9 <= agreement <= 1
+
+
+@pytest.mark.parametrize(
+    ("source", "attack"), [(torch.nn.Linear(4, 3), "pgd"), (TREE, "tree"), (TREE, "hopskipjump")]
+)
+def test_none_where_no_copy_is_followed(source, attack, load):
+    X, y = load("iris")
+    X = X.astype(np.float32)
+    assert AdversarialGenerator(source, attack=attack).fit(X, y).soft_agreement_ is None
+
+
+def test_counts_what_differs():
+    """One split at 0, moved by the soft copy's edge of .001 and by nothing else."""
+    tree = DecisionTreeClassifier().fit([[-2.0], [-1.0], [1.0], [2.0]], [0, 0, 1, 1])
+    X, y = np.tile([[-1.0], [0.0005], [0.0008], [1.0]], (10, 1)), np.tile([0, 1, 1, 1], 10)
+    assert AdversarialGenerator(FrozenEstimator(tree)).fit(X).soft_agreement_ == 0.5
+    finding = check_model(tree, X, y).findings[0]
+    assert finding.kind == "soft_copy" and "agrees with it on 50% of the samples" in finding.message
+    assert AdversarialGenerator(FrozenEstimator(tree)).fit([[-1.0], [1.0]]).soft_agreement_ == 1
