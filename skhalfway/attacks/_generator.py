@@ -59,7 +59,8 @@ class AdversarialGenerator(OneToOneFeatureMixin, TransformerMixin, BaseEstimator
         - ``"auto"``: ``"pgd"`` for a source with a gradient, exact or smoothed,
           else ``"hopskipjump"`` (``"surrogate"`` in L1); that too, with a
           :class:`~skhalfway.models.ModelWarning`, for samples at which the
-          gradient is exactly 0, where they are 5 % or more.
+          gradient is exactly 0, where they are 5 % or more, and, with up to 100
+          queries each, for those that a smoothed gradient does not fool.
         - By gradient: ``"fgsm"``, one step [1]_; ``"pgd"``, projected steps
           [2]_; ``"mifgsm"``, steps with momentum [3]_.
         - For the nearest sample that fools: ``"deepfool"`` [4]_ and ``"fmn"``

@@ -161,6 +161,12 @@ class Model:
         return self.module is not None
 
     @cached_property
+    def smoothed(self) -> bool:
+        """Whether :attr:`module` smooths steps of the estimator, and so may answer otherwise."""
+        parts = () if self.module is None else self.module.modules()
+        return any(getattr(part, "smoothed", False) for part in parts)
+
+    @cached_property
     def _conversion(self) -> tuple[nn.Module | None, str]:
         import torch
 

@@ -57,6 +57,8 @@ class Neighbors(nn.Module):
     at 0.01 and 0.02 for a radius; 99 % of predictions agree.
     """
 
+    smoothed = True
+
     temperature: float = 0.05
 
     def __init__(self, estimator: Any) -> None:

@@ -58,6 +58,8 @@ class SoftTrees(nn.Module):
     batches are computed twice, in parts.
     """
 
+    smoothed = True
+
     parent: torch.Tensor
     side: torch.Tensor
     value: torch.Tensor

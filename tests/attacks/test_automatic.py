@@ -1,0 +1,54 @@
+"""attack="auto" beyond gradients: samples that a smoothed gradient does not fool are asked about."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from sklearn.datasets import make_moons
+from sklearn.ensemble import AdaBoostClassifier, RandomForestClassifier
+from sklearn.frozen import FrozenEstimator
+from sklearn.linear_model import LogisticRegression
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.tree import DecisionTreeClassifier
+
+from skhalfway import AdversarialGenerator
+from skhalfway.models import as_model
+
+X, Y = make_moons(400, noise=0.3, random_state=0)
+SMOOTHED = {
+    "AdaBoost": AdaBoostClassifier(DecisionTreeClassifier(max_depth=2), random_state=0),
+    "forest behind a scaler": make_pipeline(StandardScaler(), RandomForestClassifier(30, random_state=0)),
+    "neighbours": KNeighborsClassifier(),
+}
+
+
+def attacked(model: Any, attack: str, **params: Any) -> tuple[AdversarialGenerator, Any]:
+    """The generator after its attack, and which samples keep their prediction."""
+    generator = AdversarialGenerator(FrozenEstimator(model), attack=attack, eps=0.3, random_state=0, **params)
+    labels = model.predict(X[200:])
+    return generator, model.predict(generator.generate(X[200:], labels)) == labels
+
+
+@pytest.mark.parametrize("params", [{}, {"n_restarts": 2}, {"max_queries": 30}], ids=str)
+@pytest.mark.parametrize("name", SMOOTHED)
+def test_what_a_smoothed_gradient_does_not_fool_is_asked_about(name: str, params: dict[str, Any]) -> None:
+    model = SMOOTHED[name].fit(X[:200], Y[:200])
+    assert as_model(model).smoothed
+    generator, left = attacked(model, "auto", **params)
+    by_gradient = attacked(model, "pgd", **{k: v for k, v in params.items() if k != "max_queries"})[1]
+    asked = generator.n_queries_
+    assert not asked[~by_gradient].any() and (asked[by_gradient] > 0).all()
+    assert asked.max() <= min(100, generator.max_queries)
+    assert left.mean() < by_gradient.mean() and not (left & ~by_gradient).any()
+    if not params:
+        assert left.mean() <= attacked(model, "hopskipjump")[1].mean() + 0.07
+
+
+def test_an_exact_gradient_is_the_whole_attack() -> None:
+    model = LogisticRegression().fit(X[:200], Y[:200])
+    generator, left = attacked(model, "auto")
+    assert left.any() and generator.n_queries_ is None and not as_model(model).smoothed
