@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from difflib import get_close_matches
 from numbers import Integral, Real
 from typing import Any
 
@@ -29,7 +30,13 @@ def check_positive(name: str, value: Any) -> None:
 
 def check_choice(name: str, value: Any, allowed: Collection[str]) -> None:
     if not isinstance(value, str) or value not in allowed:
-        raise ValueError(f"{name} must be one of {list(allowed)}, got {shown(value)}")
+        raise ValueError(f"{name} must be one of {list(allowed)}, got {shown(value)}{meant(value, allowed)}")
+
+
+def meant(value: Any, allowed: Collection[str]) -> str:
+    """The end of a message: what a string that is not allowed may stand for, if anything is like it."""
+    like = get_close_matches(value.lower(), list(allowed), 1) if isinstance(value, str) else []
+    return f"; did you mean {like[0]!r}?" if like else ""
 
 
 def check_norm(norm: Any, allowed: Collection[float]) -> None:

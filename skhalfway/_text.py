@@ -93,6 +93,7 @@ def _cut(text: str, width: int) -> str:
 
 
 def named_pairs(names: Sequence[str], pairs: Sequence[Sequence[int]], between: str) -> str:
-    """Write the first few pairs of names, given by their numbers; of a pair with itself the name."""
-    texts = [f"{names[i]!r}{between}{names[j]!r}" if i != j else repr(names[i]) for i, j in pairs[:_N_NAMED]]
+    """Write the first few pairs of names, given by their numbers; a pair of one name as such."""
+    some = [(names[i], names[j]) for i, j in pairs[:_N_NAMED]]
+    texts = [f"{one!r} on itself" if one == other else f"{one!r}{between}{other!r}" for one, other in some]
     return ", ".join([*texts, f"{len(pairs) - _N_NAMED} more"] if len(pairs) > _N_NAMED else texts)

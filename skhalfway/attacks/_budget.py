@@ -65,16 +65,23 @@ def spread_seen(fitted: Any, eps_unit: str) -> NDArray[np.float64] | None:
 
 
 def read_budget(
-    eps: Any, spread: NDArray[np.float64] | None, header: Header, shape: tuple[int, ...]
+    eps: Any,
+    spread: NDArray[np.float64] | None,
+    header: Header,
+    shape: tuple[int, ...],
+    categories: NDArray[np.bool_] | None = None,
 ) -> tuple[float, NDArray[np.float64] | None]:
     """The budget as one number, and the input units that one unit of it is worth in each feature.
 
-    These are None where they are all 1, and 0 where a feature has no budget.
+    These are None where they are all 1, and 0 where a feature has no budget. Columns of categories, which
+    never change, need none by name.
     """
     if isinstance(eps, Real):
         return float(eps), spread
     if isinstance(eps, Mapping) or hasattr(eps, "to_dict"):
         each: NDArray[np.float64] = np.full(header.n_columns, np.nan)
+        if categories is not None:
+            each[categories] = 0.0
         each[header.positions(eps.keys(), "eps")] = list(eps.values() if isinstance(eps, Mapping) else eps)
         for column in np.flatnonzero(np.isnan(each)).tolist():
             raise ValueError(

@@ -39,6 +39,11 @@ from skhalfway.models._warnings import warn
 if TYPE_CHECKING:
     from skhalfway.attacks._region import Region
 
+_NOT_FITTED = (
+    "This %(name)s instance is not fitted yet. Call 'fit' with data, which fits its estimator; or, to attack "
+    "a fitted one, wrap that: AdversarialGenerator(FrozenEstimator(model))"
+)
+
 
 class AdversarialGenerator(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     """Change inputs, within a budget, so that a source classifier errs.
@@ -407,7 +412,7 @@ class AdversarialGenerator(OneToOneFeatureMixin, TransformerMixin, BaseEstimator
         return X_adv
 
     def _generate(self, X: Any, y: Any = None, target: Any = None) -> tuple[Outcome, Any]:
-        check_is_fitted(self)
+        check_is_fitted(self, msg=_NOT_FITTED)
         check_parameters(self)
         rng = own_rng(self.random_state)
         with undisturbed():

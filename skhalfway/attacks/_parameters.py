@@ -18,6 +18,7 @@ from skhalfway._checks import (
     check_length,
     check_norm,
     check_random_state,
+    meant,
 )
 from skhalfway._text import shown
 from skhalfway.attacks._budget import EPS_UNITS, check_eps
@@ -92,7 +93,14 @@ def check_parameters(generator: AdversarialGenerator) -> None:
     if generator.attack_params is not None and not isinstance(generator.attack_params, dict):
         raise TypeError(f"attack_params must be a dict or None, got {shown(generator.attack_params)}")
     kind = KINDS.get(generator.attack) if isinstance(generator.attack, str) else None
-    check_eps(generator.eps, infinite=kind is not None and kind.nearest)
+    nearest = kind is not None and kind.nearest
+    if not nearest and isinstance(generator.eps, Real) and generator.eps == np.inf:
+        names = ", ".join(repr(name) for name, each in KINDS.items() if each.nearest)
+        raise ValueError(
+            "eps must be a finite number > 0, got inf, which only attacks for the nearest sample take: "
+            f"{names}"
+        )
+    check_eps(generator.eps, infinite=nearest)
     if not isinstance(generator.attack, str):
         _check_art_attack(generator)
     elif kind is not None:
@@ -100,7 +108,7 @@ def check_parameters(generator: AdversarialGenerator) -> None:
     elif generator.attack != "auto":
         raise ValueError(
             f"unknown attack {shown(generator.attack)}; give 'auto', {', '.join(map(repr, KINDS))}, "
-            "or a class or an instance of an ART evasion attack"
+            f"or a class or an instance of an ART evasion attack{meant(generator.attack, ['auto', *KINDS])}"
         )
     elif generator.attack_params:
         raise ValueError(

@@ -85,8 +85,11 @@ class ModelCollection(_BaseComposition):
         else:
             self._check_estimators()
             if y is None:
+                given = isinstance(X, Mapping) or (isinstance(X, (list, tuple)) and any(map(_predicts, X)))
+                remedy = "; estimators is given, so fit takes data: to compare fitted models leave it None"
                 raise ValueError(
                     f"This {type(self).__name__} estimator requires y to be passed, but the target y is None"
+                    f"{remedy if given else ''}"
                 )
             array = self._read(X, reset=True)
             read_targets(y, len(array))
@@ -202,11 +205,21 @@ def named_models(models: Any) -> dict[str, Any]:
     return dict(pairs)
 
 
+def _predicts(model: Any) -> bool:
+    return hasattr(model[1] if is_pair(model) else model, "predict")
+
+
 def _named_after_types(models: Iterable[Any]) -> list[tuple[str, Any]]:
     """Lower-case type names, numbered where they repeat, as ``make_pipeline`` does."""
     from sklearn.pipeline import _name_estimators
 
-    return _name_estimators(list(models))
+    models = list(models)
+    classes = [model.__name__ for model in models if isinstance(model, type)]
+    if classes:
+        raise TypeError(
+            f"models must be instances, got the class {classes[0]}; pass {classes[0]}(...), fitted"
+        )
+    return _name_estimators(models)
 
 
 def common_classes(models: Mapping[str, Any]) -> NDArray[Any] | None:
@@ -220,7 +233,8 @@ def common_classes(models: Mapping[str, Any]) -> NDArray[Any] | None:
         if len(theirs) != len(classes) or (positions(theirs, classes) < 0).any():
             raise ValueError(
                 f"the models must have the same classes_: {shown(first)} has {shown(classes)}, "
-                f"{shown(name)} has {shown(theirs)}"
+                f"{shown(name)} has {shown(theirs)}; fit them on the same labels, and give a torch module "
+                "its labels by as_model(module, classes=[...])"
             )
     if len(classes) < 2:
         raise ValueError(f"the models know one class, {shown(classes)}; at least 2 are needed")

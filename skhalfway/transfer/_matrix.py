@@ -14,7 +14,7 @@ from scipy.stats import norm as normal
 from sklearn.exceptions import UndefinedMetricWarning
 
 from skhalfway._checks import check_choice
-from skhalfway._intervals import ConfidenceInterval, check_level, ratio, wilson_interval
+from skhalfway._intervals import FEWEST, ConfidenceInterval, check_level, ratio, wilson_interval
 from skhalfway._text import named_pairs, short, shown
 
 if TYPE_CHECKING:
@@ -308,10 +308,14 @@ class TransferMatrix:
         worst = others[rates.argmax()]
         masked = self.masked is not None and self.masked[j]
         hidden = " As a source it may do more than was seen: its gradients may be masked." if masked else ""
+        if len(others) == 1:
+            share, made = f"{rates.max():.0%}", self.names[worst]
+        else:
+            share, made = f"{rates.mean():.0%}", f"the other {len(others)} models"
+            made += f", most by those made on {self.names[worst]} ({rates.max():.0%})" if rates.any() else ""
         return (
-            f"is fooled by {rates.mean():.0%} of the samples made on the other {len(others)} models, "
-            f"most by those made on {self.names[worst]} ({rates.max():.0%}); "
-            f"by noise of the same size, {noise:.0%}.{hidden}"
+            f"is fooled by {share} of the samples made on {made}; by noise of the same size, {noise:.0%}."
+            f"{hidden}"
         )
 
     def plot(self, **kwargs: Any) -> TransferMatrixDisplay:
@@ -347,6 +351,8 @@ class TransferMatrix:
         if np.isfinite(self.standard_error):
             interval = self.confidence_interval(of="mean_rate")
             mean += f" [{interval.low:.3f} {interval.high:.3f}]"
+        elif self.eligible[self._transfers].min(initial=FEWEST) < FEWEST:
+            mean += f" [no interval: a pair has fewer than {FEWEST} samples]"
         return f"{len(self.names)} models, mean transfer rate {mean}"
 
     def _cells(self) -> list[list[str]]:

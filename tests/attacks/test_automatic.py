@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import pytest
 from sklearn.datasets import make_moons
 from sklearn.ensemble import AdaBoostClassifier, RandomForestClassifier
