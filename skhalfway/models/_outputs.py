@@ -10,6 +10,7 @@ from torch.overrides import TorchFunctionMode
 
 ENOUGH = 20  # samples, to take a single column between 0 and 1 for a probability
 _MADE = 32  # samples that are made where there are fewer
+FAR = 1000.0  # multiple of samples at which small logits are large
 _OFF = 1e-3  # by which sums of probabilities, and what is said to be such, may miss
 
 _SOFTMAX = {torch.softmax, torch.Tensor.softmax, torch.nn.functional.softmax}
@@ -188,7 +189,7 @@ def to_logits(z: torch.Tensor, kind: str) -> torch.Tensor:
 def look_like_probabilities(z: torch.Tensor) -> bool | None:
     """Whether scores are probabilities, as far as their values tell; None where these are too few to say."""
     z = z[z.isfinite().all(dim=1)]
-    if (z < 0).any() or (z > 1).any():
+    if (z < -_OFF).any() or (z > 1 + _OFF).any():
         return False
     if bool((z == z[:1]).all()) and (len(z) != 1 or not ((z > 0) & (z < 1)).any()):
         return None  # a constant may sum to anything

@@ -205,12 +205,17 @@ class TorchModel(Model):
 
         likely = _outputs.look_like_probabilities(z)
         if likely is None:
-            z = torch.cat([z, self._of_mixed(x)[:, -z.shape[1] :]])
+            z = torch.cat([z, self._if_taken(_outputs.mixed(x))[:, -z.shape[1] :]])
             likely = _outputs.look_like_probabilities(z)
-        if likely is None and z.shape[1] == 1:
+        if z.shape[1] == 1 and likely is not False:
+            # far away, small logits leave what is between 0 and 1; whole numbers may be codes
+            if (x != x.round()).any():
+                far = _outputs.FAR * _outputs.mixed(x)
+                z = torch.cat([z, self._if_taken(torch.cat([far, -far]))[:, 1:]])
+                likely = _outputs.look_like_probabilities(z)
             # a single column is read in two ways, so that a doubtful one is to be said
-            likely = bool(((z > 0) & (z < 1)).any()) or None
-        self._looked = likely is not None or len(x) >= _outputs.ENOUGH
+            likely = bool(((z > 0) & (z < 1)).any()) or None if likely is None else likely
+        self._looked = likely is not None or int(z.isfinite().all(dim=1).sum()) >= _outputs.ENOUGH
         if likely:
             self.output, self.output_source = "probability", "guessed"
             what = "one column, all of it" if z.shape[1] == 1 else "rows that sum to 1,"
@@ -221,19 +226,18 @@ class TorchModel(Model):
                 "output='logits'",
             )
 
-    def _of_mixed(self, x: torch.Tensor) -> torch.Tensor:
-        """Outputs for samples that are made of those in x, where the module takes such."""
+    def _if_taken(self, made: torch.Tensor) -> torch.Tensor:
+        """Two columns or more for samples that are made up; none, where the module does not take such."""
         import torch
 
-        from skhalfway.models._outputs import mixed
         from skhalfway.models._views import buffers_kept
 
         assert self.module is not None
         try:
             with torch.no_grad(), buffers_kept(self.module):
-                return self._in_batches(mixed(x))
+                return self._in_batches(made)
         except Exception:
-            return x.new_empty(0, 2)
+            return made.new_empty(0, 2)
 
     def _first_output(self, x: torch.Tensor) -> tuple[torch.Tensor, Any]:
         """Samples of x that the module takes at once, as many as it asks for, and what it returns."""

@@ -1,5 +1,6 @@
 """What torch modules return is read in the one way in which it can be read, or refused."""
 
+import warnings
 from collections import OrderedDict, namedtuple
 from types import SimpleNamespace
 
@@ -239,6 +240,15 @@ def test_few_logits_in_one_column_stay_logits(n):
     assert (model.output, model.output_source) == ("logits", "assumed")
 
 
+@pytest.mark.parametrize("n", [1, 5, 40])
+def test_small_logits_in_one_column_are_told_by_larger_ones(n):
+    module = Ending(lambda z: 0.5 + 0.01 * z, 1)
+    assert ((logits(module) > 0) & (logits(module) < 1)).all()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert (as_model(module).predict(X[:n]) == 1).all()
+
+
 class Tokens(nn.Module):
     """Takes whole numbers below 7 only, and no more of each than there are words at that place."""
 
@@ -266,11 +276,12 @@ def test_samples_that_are_made_are_such_as_the_module_takes(n):
     assert (torch.get_rng_state() == before).all()
 
 
-def test_a_first_sample_without_a_value_decides_nothing():
+@pytest.mark.parametrize("n", [3, 40])
+def test_samples_without_a_value_decide_nothing(n):
     module = Ending(lambda z: z.sigmoid() + 0.0, 1)
     model = as_model(module)
     with pytest.raises(ValueError, match="in X, which holds nan"):
-        model.predict(np.full((3, 5), np.nan))
+        model.predict(np.full((n, 5), np.nan))
     with pytest.warns(ModelWarning):
         np.testing.assert_array_equal(model.predict(X), predicted(1))
 
