@@ -17,13 +17,18 @@ from skhalfway._text import brief, shown
 LARGEST = 1e18
 
 
+def as_python(value: Any) -> Any:
+    """A number of numpy as one of Python, which is compared with any: 16 bits do not hold the largest."""
+    return value.item() if isinstance(value, np.number) else value
+
+
 def check_integer(name: str, value: Any, least: int = 1) -> None:
     if not isinstance(value, Integral) or isinstance(value, bool) or value < least:
         raise ValueError(f"{name} must be an integer >= {least}, got {shown(value)}")
 
 
 def check_positive(name: str, value: Any) -> None:
-    # compared as it is, for the largest integers are no floats
+    # integers are compared as they are, for the largest are no floats
     if not isinstance(value, Real) or isinstance(value, bool) or value <= 0 or not value < np.inf:
         raise ValueError(f"{name} must be a finite number > 0, got {shown(value)}")
 
@@ -93,7 +98,7 @@ def check_random_state(random_state: Any) -> np.random.RandomState:
 def check_length(name: str, value: Any) -> None:
     """Raise for what is no length of a change, or one that models cannot compute with."""
     check_positive(name, value)
-    if value > LARGEST:
+    if as_python(value) > LARGEST:
         raise ValueError(
             f"{name} must be at most {LARGEST:g} (many models compute in float32, which ends at 3.4e38), "
             f"got {shown(value)}; scale the data"

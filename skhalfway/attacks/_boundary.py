@@ -154,7 +154,8 @@ class Field:
             slope = self.batch.faults.mend(
                 slope, x, self.batch.rows, bounds, lambda at: self._slope(*self.logits(at), rival)[1]
             )
-        return margins.detach()[:, None], slope
+        # outputs may be of a wider type than the points
+        return margins.detach()[:, None].to(x.dtype), slope
 
     def _slope(
         self, x: torch.Tensor, logits: torch.Tensor, rival: torch.Tensor | None, *, again: bool = False

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.exceptions import NotFittedError
 
-from skhalfway._checks import LARGEST, check_length
+from skhalfway._checks import LARGEST, as_python, check_length
 from skhalfway._text import shown
 from skhalfway.attacks._constraints import Header
 
@@ -33,7 +33,8 @@ def check_eps(eps: Any, *, infinite: bool) -> None:
         raise ValueError(
             f"eps must be a finite number > 0, or one number >= 0 for each feature, got {shown(eps)}"
         )
-    for name, value in each:
+    for name, given in each:
+        value = as_python(given)
         if not isinstance(value, Real) or isinstance(value, bool) or value < 0 or not value <= _MOST:
             raise ValueError(f"eps of column {name} must be a finite number >= 0, got {shown(value)}")
 

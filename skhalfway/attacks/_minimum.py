@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from skhalfway._checks import LARGEST
+from skhalfway._checks import LARGEST, as_python
 from skhalfway._text import shown
 from skhalfway.attacks._boundary import Field, Nearest
 from skhalfway.attacks._faults import Faults, largest
@@ -142,7 +142,7 @@ def fmn(settings: Settings) -> FMN:
 
 def deepfool(settings: Settings, overshoot: float = 0.02) -> DeepFool:
     """DeepFool; ``overshoot`` is the share by which it steps beyond what should be the boundary."""
-    if not isinstance(overshoot, Real) or not 0 <= overshoot <= LARGEST:
+    if not isinstance(overshoot, Real) or not 0 <= as_python(overshoot) <= LARGEST:
         raise ValueError(
             f"attack_params['overshoot'] must be a number from 0 to {LARGEST:g}, got {shown(overshoot)}"
         )
@@ -151,4 +151,4 @@ def deepfool(settings: Settings, overshoot: float = 0.02) -> DeepFool:
             f"attack='deepfool' steps as far as the boundary seems; step_size must be None, "
             f"got {shown(settings.step_size)}"
         )
-    return DeepFool(settings, overshoot)
+    return DeepFool(settings, float(overshoot))

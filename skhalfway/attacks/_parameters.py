@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from skhalfway._checks import (
+    as_python,
     check_bool,
     check_choice,
     check_device,
@@ -179,7 +180,7 @@ def check_float_type(model: Model, eps: float, step_size: float | None) -> None:
         return
     largest = finfo(dtype).max / 8
     for name, value in (("eps", eps), ("step_size", step_size)):
-        if value is not None and largest < value < np.inf:
+        if value is not None and largest < as_python(value) < np.inf:
             raise ValueError(
                 f"{name} must be at most {largest:g} for {type(model.estimator).__name__}, which computes in "
                 f"{str(dtype).removeprefix('torch.')}, got {shown(value)}; convert it with float()"

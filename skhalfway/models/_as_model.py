@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 import numpy as np
@@ -41,10 +42,12 @@ def as_model(estimator: Any, *, classes: ArrayLike | None = None, output: str | 
         the same where it has). By default a module's labels are its column
         numbers.
     output : {"logits", "probability", "log_probability"}, default=None
-        What a torch module returns. None: its last sigmoid or softmax, if it
-        has one, is found as it is called first, and the logits before it are
-        used; values between 0 and 1 that sum to 1 are taken for probabilities,
-        with a :class:`ModelWarning`; all else is logits.
+        What a torch module returns, or the one in ART's PyTorchClassifier.
+        None: its last sigmoid or softmax, if it has one, is found as it is
+        called first, and the logits before it are used; values between 0 and
+        1 that sum to 1, or are one column, are taken for probabilities, with a
+        :class:`ModelWarning`; all else is logits. Where the first samples are
+        too few to tell, the module is also asked about mixtures of them.
 
     Returns
     -------
@@ -62,8 +65,9 @@ def as_model(estimator: Any, *, classes: ArrayLike | None = None, output: str | 
     ValueError
         If it predicts several outputs, has other classes than those asked
         for, or is a skorch net with integer labels other than 0, 1, ...,
-        n_classes - 1; if ``output`` is unknown, or given for anything but a
-        torch module.
+        n_classes - 1; if ``classes`` names a label twice; if ``output`` is
+        unknown, or given for anything but a torch module. As it is called, if
+        the module's values cannot be what ``output`` says.
 
     Examples
     --------
@@ -81,7 +85,7 @@ def as_model(estimator: Any, *, classes: ArrayLike | None = None, output: str | 
         check_output(estimator, output)
     if isinstance(estimator, Model):
         return estimator
-    given = None if classes is None else np.asarray(classes)
+    given = None if classes is None else _labels(classes)
     if is_torch_module(estimator):
         return TorchModel(estimator, _own_classes(estimator, given), output)
     if is_art_classifier(estimator):
@@ -93,7 +97,7 @@ def as_model(estimator: Any, *, classes: ArrayLike | None = None, output: str | 
                 f"{type(estimator).__name__} has {estimator.nb_classes} outputs for {len(own)} classes "
                 f"{shown(own)}"
             )
-        return ArtModel(estimator, np.arange(estimator.nb_classes) if own is None else own)
+        return ArtModel(estimator, np.arange(estimator.nb_classes) if own is None else own, output)
 
     name = type(estimator).__name__
     check_kind(estimator)
@@ -121,7 +125,8 @@ def as_model(estimator: Any, *, classes: ArrayLike | None = None, output: str | 
 def check_output(estimator: Any, output: Any) -> None:
     if not isinstance(output, str) or output not in OUTPUTS:
         raise ValueError(f"output must be one of {list(OUTPUTS)} or None, got {shown(output)}")
-    if not is_torch_module(estimator):
+    in_art = is_art_classifier(estimator) and is_torch_module(getattr(estimator, "model", None))
+    if not is_torch_module(estimator) and not in_art:
         raise ValueError(
             f"output says what a torch module returns; {type(estimator).__name__} is none, so it must be None"
         )
@@ -173,6 +178,20 @@ def fit_clone(estimator: Any, X: Any, y: Any, **fit_params: Any) -> Any:
     if net is not None:
         X = X.astype(net_dtype(net))
     return clone(estimator).fit(X, y, **fit_params)
+
+
+def _labels(classes: ArrayLike) -> NDArray[Any]:
+    """Labels that users give, each once."""
+    labels = np.asarray(classes)
+    if labels.ndim != 1:
+        raise ValueError(f"classes must be a list of labels, one for each output, got {shown(classes)}")
+    twice = [label for label, n in Counter(labels.tolist()).items() if n > 1]
+    if twice:
+        raise ValueError(
+            f"classes must name each output's label once, but {shown(twice)} are in {shown(labels)} more "
+            "than once"
+        )
+    return labels
 
 
 def _own_classes(estimator: Any, given: NDArray[Any] | None) -> NDArray[Any] | None:

@@ -74,10 +74,11 @@ def check_model(model: Any, X: Any, y: Any = None) -> ModelCheck:
     >>> from skhalfway.models import check_model
     >>> X, y = load_digits(return_X_y=True)
     >>> model = SVC().fit(X[:900] / 16, y[:900])
-    >>> check_model(model, X[900:], y[900:])
+    >>> check_model(model, X[900:], y[900:])  # doctest: +NORMALIZE_WHITESPACE
     ModelCheck of 'SVC': 500 samples, 10 classes, accuracy .10 [.08 .13]
-    warning  scale  accuracy is .10, and .96 on X / 16
-                    -> if it was trained on such samples give it such, or put the change into the model
+    warning  scale  accuracy is .10 on X, but .96 on X / 16
+                    -> if it was trained on X / 16, pass X / 16,
+                    or put the scaling into the model (a Pipeline)
     >>> check_model(model, X[900:] / 16, y[900:])
     ModelCheck of 'SVC': 500 samples, 10 classes, accuracy .96 [.94 .98]; nothing found
     """

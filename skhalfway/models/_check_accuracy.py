@@ -85,13 +85,15 @@ def accuracy_findings(answers: Answers, *, steady: bool = True) -> list[Finding]
     Where answers are not ``steady``, what a model says of changed samples is not due to the change.
     """
     truth, causes = answers.truth, []
-    if truth is not None:
+    # of one class, an answer that is always the same is as right as any
+    several = truth is not None and bool((truth != truth[0]).any())
+    if truth is not None and several:
         causes = [_label_order(answers, truth), _scale(answers, truth) if steady else None]
     explained = [cause for cause in causes if cause is not None]
     if explained:
         return [max(explained, key=lambda cause: cause[0])[1]]
     finding = _constant(answers)
-    if finding is None and truth is not None:
+    if finding is None and truth is not None and several:
         finding = _near_chance(answers, truth)
     return [] if finding is None else [finding]
 
@@ -178,7 +180,7 @@ def _scale(answers: Answers, truth: Indices) -> tuple[float, Finding] | None:
         return None
     few, more = answers.spread(N_TRIED), answers.spread(N_SAMPLES)
     ways = changes(answers.X[more][answers.numbers])
-    tried = {name: _right(answers, truth, change, few).mean() for name, change in ways.items()}
+    tried = {name: _right(answers, truth, way, few).mean() for name, way in ways.items()}
     best = max(tried, key=lambda name: tried[name], default="")
     if not best or tried[best] <= answers.right[few].mean():
         return None
@@ -191,18 +193,23 @@ def _scale(answers: Answers, truth: Indices) -> tuple[float, Finding] | None:
     return accuracy, Finding(
         "scale",
         "warning",
-        f"accuracy is {short(before.mean())}, and {short(accuracy)} on {best}",
-        "if it was trained on such samples give it such, or put the change into the model",
+        f"accuracy is {short(before.mean())} on X, but {short(accuracy)} on {best}",
+        f"if it was trained on {best}, pass {best}, or put the "
+        f"{'change' if 'channels' in best else 'scaling'} into the model (a Pipeline)",
     )
 
 
 def _right(answers: Answers, truth: Indices, change: Change, rows: Indices) -> NDArray[np.bool_]:
-    """Which samples are classified right once they are changed; none, where the model does not take them."""
+    """Which samples are classified right once they are changed.
+
+    None, where the model does not take them, or has the same answer to all.
+    """
     X = answers.X[rows]
     try:
         with np.errstate(all="ignore"):
             X[answers.numbers] = change(X[answers.numbers])
-            return answers.model.predict(X) == truth[rows]
+            predicted = answers.model.predict(X)
+            return (predicted == truth[rows]) & (predicted != predicted[0]).any()
     except Exception:
         # a model of counts refuses numbers below 0: it was not trained on such
         return np.zeros(len(rows), dtype=bool)

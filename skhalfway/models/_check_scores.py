@@ -17,7 +17,7 @@ from skhalfway.models._check_accuracy import Answers, Indices
 from skhalfway.models._check_result import Finding
 from skhalfway.models._model import Model, SkorchModel
 from skhalfway.models._soft_agreement import copy_agrees
-from skhalfway.models._torch_model import TorchModel
+from skhalfway.models._torch_model import ArtModel, TorchModel
 
 Floats = NDArray[np.float64]
 Ask = Callable[[NDArray[Any]], Floats]
@@ -31,6 +31,7 @@ MATTERS, OTHERWISE = 0.02, 0.02
 # agreement of copies: where it is surely lower, gradient attacks fooled neighbours and AdaBoost on a tenth of
 # the samples less than attacks by predictions alone did; where it is a little higher, it is worth a note
 AGREES, ALIKE = 0.9, 0.95
+N_COMPARED = 10  # samples at the least on which a copy is compared
 
 
 def score_findings(answers: Answers, *, gradients: bool) -> Iterator[Finding]:
@@ -50,7 +51,7 @@ def score_findings(answers: Answers, *, gradients: bool) -> Iterator[Finding]:
     moved = _moved(ask, X, scores)
     found = [
         _changed(state, _state(model)),
-        _outputs(model, scores),
+        _outputs(model, X, scores),
         moved,
         _otherwise(model, X, scores, predicted) if moved is None else None,
         _copy(model, X, predicted) if gradients and moved is None else None,
@@ -94,14 +95,25 @@ def _changed(before: dict[str, tuple[int, int]], after: dict[str, tuple[int, int
     )
 
 
-def _outputs(model: Model, scores: Floats) -> Finding | None:
-    kind, source = getattr(model, "output", "logits"), getattr(model, "output_source", "")
+def _outputs(model: Model, X: NDArray[Any], scores: Floats) -> Finding | None:
+    if not isinstance(model, TorchModel):
+        return None
+    if isinstance(model, ArtModel):
+        model.look(X)
+    kind, source = model.output, model.output_source
     if source == "seen":
         return Finding(
             "outputs",
             "note",
             "it ends in a softmax or a sigmoid, and is attacked through the logits before it",
-            "nothing is to be done",
+            "no action is needed",
+        )
+    if source == "stated" and kind == "logits" and model.ends_in_probability:
+        return Finding(
+            "probabilities",
+            "warning",
+            "output='logits' was given, but it ends in a softmax or a sigmoid",
+            "leave output out, and the logits before it are used",
         )
     if source == "guessed":
         return Finding(
@@ -140,11 +152,13 @@ def _unsteady(kind: str, apart: NDArray[np.bool_], turned: NDArray[np.bool_]) ->
     when, advice = {
         "random": (
             "asked twice about the same samples",
-            "switch off what is random, as dropout that heeds no self.training; or average over enough calls",
+            "switch off what is random, such as a dropout that ignores model.eval(); or average over enough "
+            "calls",
         ),
         "batch": (
             "asked about the same samples in another batch",
-            "let it use statistics of its training, as BatchNorm does with track_running_stats=True",
+            "let it use the mean and variance stored in training, as BatchNorm does with "
+            "track_running_stats=True",
         ),
     }[kind]
     scores, answer = f"{apart.mean():.0%}", f"{turned.mean():.0%}"
@@ -178,7 +192,7 @@ def _otherwise(model: Model, X: NDArray[Any], scores: Floats, predicted: Indices
 
 def _copy(model: Model, X: NDArray[Any], predicted: Indices) -> Finding | None:
     """That what gradient attacks follow says something else than the model."""
-    agrees = copy_agrees(model, X, predicted)
+    agrees = copy_agrees(model, X, predicted) if len(X) >= N_COMPARED else None
     if agrees is None:
         return None
     high = wilson_interval(agrees.sum(), len(X)).high
@@ -187,8 +201,8 @@ def _copy(model: Model, X: NDArray[Any], predicted: Indices) -> Finding | None:
     return Finding(
         "soft_copy",
         "warning" if high < AGREES else "note",
-        "its differentiable copy, which gradient attacks follow, agrees with it on "
-        f"{agrees.mean():.0%} of the samples",
+        f"the smoothed version that is attacked in its place agrees with it on {agrees.mean():.0%} of the "
+        "samples",
         "attack it with attack='hopskipjump', or a tree or forest with attack='tree'",
     )
 

@@ -229,7 +229,11 @@ class Model:
         if classes is None or self.classes_ is None or np.array_equal(self.classes_, classes):
             return self
         order = positions(classes, self.classes_)
-        assert len(classes) == len(self.classes_) and (order >= 0).all()
+        if len(classes) != len(self.classes_) or (order < 0).any():
+            raise ValueError(
+                f"{self._told} has the classes {shown(self.classes_)}, which are not {shown(classes)} in "
+                "another order"
+            )
         ordered = copy(self)
         ordered._order, ordered.classes_ = order, classes
         return ordered

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import torch
 from torch.overrides import TorchFunctionMode
 
 ENOUGH = 20  # samples, to take a single column between 0 and 1 for a probability
+_MADE = 32  # samples that are made where there are fewer
+FAR = 1000.0  # multiple of samples at which small logits are large
+_OFF = 1e-3  # by which sums of probabilities, and what is said to be such, may miss
 
 _SOFTMAX = {torch.softmax, torch.Tensor.softmax, torch.nn.functional.softmax}
 _SIGMOID = {
@@ -32,7 +35,18 @@ _RESHAPES = {
     torch.Tensor.double,
     torch.Tensor.to,
     torch.Tensor.contiguous,
+    torch.Tensor.clone,
+    torch.Tensor.detach,
+    torch.Tensor.ravel,
 }
+_PARTS = {
+    torch.Tensor.__getitem__,
+    torch.select,
+    torch.Tensor.select,
+    torch.narrow,
+    torch.Tensor.narrow,
+}
+_FROM = {torch.rsub, torch.Tensor.__rsub__}
 
 
 class UnreadableError(ValueError):
@@ -44,8 +58,8 @@ class BeforeProbability(TorchFunctionMode):
 
     def __init__(self) -> None:
         super().__init__()
-        # a result, what led to it, and whether softmax did, over the second axis
-        self._noted: dict[int, tuple[torch.Tensor, torch.Tensor, bool]] = {}
+        # a result, what led to it, and how: by "sigmoid", by "softmax" over the second axis, or "otherwise"
+        self._noted: dict[int, tuple[torch.Tensor, torch.Tensor, str]] = {}
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
@@ -56,19 +70,35 @@ class BeforeProbability(TorchFunctionMode):
         if not isinstance(first, torch.Tensor) or not isinstance(result, torch.Tensor):
             return result
         if func in _SIGMOID:
-            self._noted[id(result)] = result, logits, False
+            self._noted[id(result)] = result, logits, "sigmoid"
         elif func in _SOFTMAX:
             axis = kwargs.get("dim", args[1] if len(args) > 1 else None)
-            self._noted[id(result)] = result, logits, result.ndim == 2 and axis in (1, -1)
-        elif func in _RESHAPES and result is not first and id(first) in self._noted:
-            _, logits, over_classes = self._noted[id(first)]
-            self._noted[id(result)] = result, func(logits, *args[1:], **kwargs), over_classes
+            how = "softmax" if result.ndim == 2 and axis in (1, -1) else "otherwise"
+            self._noted[id(result)] = result, logits, how
+        elif result is not first and id(first) in self._noted:
+            self._follow(func, result, first, args[1:], kwargs)
         return result
+
+    def _follow(self, func: Any, result: torch.Tensor, first: torch.Tensor, args: Any, kwargs: Any) -> None:
+        """Note what a part or another shape of a probability, or 1 less it, came from."""
+        _, logits, how = self._noted[id(first)]
+        if func in _RESHAPES:
+            self._noted[id(result)] = result, func(logits, *args, **kwargs), how
+            return
+        if how == "softmax" and logits.ndim == 2 and logits.shape[1] == 2:
+            # each of two probabilities is the sigmoid of a difference
+            logits = logits - logits.flip(1)
+        elif how != "sigmoid":
+            return
+        if func in _PARTS:
+            self._noted[id(result)] = result, func(logits, *args, **kwargs), "sigmoid"
+        elif func in _FROM and args and not isinstance(args[0], torch.Tensor) and args[0] == 1:
+            self._noted[id(result)] = result, -logits, "sigmoid"
 
     def before(self, result: torch.Tensor, *, over_classes: bool = False) -> torch.Tensor | None:
         """What a probability came from; None for other tensors, and for sigmoids if softmax is asked for."""
         noted = self._noted.get(id(result))
-        if noted is None or noted[0] is not result or (over_classes and not noted[2]):
+        if noted is None or noted[0] is not result or (over_classes and noted[2] != "softmax"):
             return None
         return noted[1]
 
@@ -77,12 +107,14 @@ def pick(output: Any, n_samples: int, n_classes: int | None, name: str) -> torch
     """The one tensor of an output that can hold a score for each sample and class; else an error."""
     if isinstance(output, torch.Tensor):
         return output
+    if isinstance(logits := getattr(output, "logits", None), torch.Tensor):
+        return logits
     if isinstance(output, Mapping):
         parts = dict(output)
     elif isinstance(output, (tuple, list)):
         parts = {f"item {i}": part for i, part in enumerate(output)}
     else:
-        parts = dict(getattr(output, "__dict__", {}))
+        parts = dict(_slots(output)) | getattr(output, "__dict__", {})
     if isinstance(parts.get("logits"), torch.Tensor):
         return parts["logits"]
     fits = {
@@ -104,6 +136,14 @@ def pick(output: Any, n_samples: int, n_classes: int | None, name: str) -> torch
         f"{'none' if not fits else 'more than one'} of these can be the logits; wrap the module in one "
         "that returns its logits alone, a tensor of shape (n_samples, n_classes)"
     )
+
+
+def _slots(output: Any) -> Iterator[tuple[str, Any]]:
+    for class_ in type(output).__mro__:
+        names = class_.__dict__.get("__slots__", ())
+        for name in (names,) if isinstance(names, str) else names:
+            if hasattr(output, name):
+                yield name, getattr(output, name)
 
 
 def as_columns(output: torch.Tensor, n_samples: int, name: str) -> torch.Tensor:
@@ -148,13 +188,38 @@ def to_logits(z: torch.Tensor, kind: str) -> torch.Tensor:
 
 def look_like_probabilities(z: torch.Tensor) -> bool | None:
     """Whether scores are probabilities, as far as their values tell; None where these are too few to say."""
-    if not z.isfinite().all() or (z < 0).any() or (z > 1).any():
+    z = z[z.isfinite().all(dim=1)]
+    if (z < -_OFF).any() or (z > 1 + _OFF).any():
         return False
-    if bool((z == z[0]).all()) and (len(z) > 1 or not ((z > 0) & (z < 1)).any()):
+    if bool((z == z[:1]).all()) and (len(z) != 1 or not ((z > 0) & (z < 1)).any()):
         return None  # a constant may sum to anything
     if z.shape[1] > 1:
-        return bool((z.double().sum(dim=1) - 1).abs().max() < 1e-3)
+        return bool((z.double().sum(dim=1) - 1).abs().max() < _OFF)
     return True if len(z) >= ENOUGH else None
+
+
+def mixed(x: torch.Tensor) -> torch.Tensor:
+    """Samples with each feature of another sample of x, or 0: whole numbers where these are."""
+    pool = torch.cat([x, torch.zeros_like(x[:1])])
+    # no draw of the user's
+    generator = torch.Generator().manual_seed(0)
+    rows = torch.randint(len(pool), (_MADE, *x.shape[1:]), generator=generator)
+    return pool.gather(0, rows.to(x.device))
+
+
+def check_stated(z: torch.Tensor, kind: str, name: str) -> None:
+    """Raise where scores cannot be what their owner says they are."""
+    values = z[z.isfinite()]
+    if kind == "logits" or not len(values):
+        return
+    least, most = values.min().item(), values.max().item()
+    low, high = (0, 1) if kind == "probability" else (-torch.inf, 0)
+    if least < low - _OFF or most > high + _OFF:
+        instead = "probability" if 0 <= least and most <= 1 else "logits"
+        raise UnreadableError(
+            f"output={kind!r} was given, but {name} returns values from {least:.3g} to {most:.3g}; leave "
+            f"output out, or say output={instead!r}"
+        )
 
 
 def _told(value: Any) -> str:

@@ -33,6 +33,8 @@ class TorchModel(Model):
     output_source : {"stated", "seen", "guessed", "assumed"}
         How that is known: its owner said so; the last sigmoid or softmax was found, and the logits before it
         are used; the values look like it; or there was no reason to think otherwise.
+    ends_in_probability : bool
+        Whether the last sigmoid or softmax was found.
     written : list of str
         Buffers that the module writes to when it is called; its owner's stay as they were.
     """
@@ -41,6 +43,7 @@ class TorchModel(Model):
         super().__init__(estimator, classes)
         self.output, self.output_source = output or "logits", "assumed" if output is None else "stated"
         self.written: list[str] = []
+        self.ends_in_probability = False
         self._renewed()
 
     def _renewed(self) -> None:
@@ -171,19 +174,50 @@ class TorchModel(Model):
         self._writes_input = version > 0
         self.written = list(written) if is_view(self.module) else []
         z = _outputs.as_columns(output, len(given), self._told)
-        if self.output_source == "stated":
-            self._before = self.output == "probability" and noted.before(output) is not None
-            self._looked = True
-            return
         before = noted.before(output)
-        if before is not None and _agree(before, z, len(given), self._told):
+        self.ends_in_probability = before is not None and _agree(before, z, len(given), self._told)
+        if self.output_source == "stated":
+            self._heed(z)
+        elif self.ends_in_probability:
             self.output, self.output_source, self._before, self._looked = "probability", "seen", True, True
-            return
+        else:
+            # what was given may be some of x several times
+            self._guess(z[: len(x)], x)
+
+    def _heed(self, z: torch.Tensor) -> None:
+        """Take outputs for what their owner says they are, if they can be."""
+        from skhalfway.models._outputs import check_stated
+
+        check_stated(z, self.output, self._told)
+        self._before = self.output == "probability" and self.ends_in_probability
+        self._looked = True
+        if self.output == "logits" and self.ends_in_probability:
+            warn(
+                f"{self._told} ends in a softmax or a sigmoid, but output='logits' was given, so its "
+                "probabilities are taken for logits; leave output out, and the logits before them are used"
+            )
+
+    def _guess(self, z: torch.Tensor, x: torch.Tensor) -> None:
+        """Tell from the values z of samples x what outputs are, once and for all."""
+        import torch
+
+        from skhalfway.models import _outputs
+
         likely = _outputs.look_like_probabilities(z)
-        self._looked = likely is not None or len(given) >= _outputs.ENOUGH
+        if likely is None:
+            z = torch.cat([z, self._if_taken(_outputs.mixed(x))[:, -z.shape[1] :]])
+            likely = _outputs.look_like_probabilities(z)
+        if z.shape[1] == 1 and likely is not False:
+            # far away, small logits leave what is between 0 and 1; whole numbers may be codes
+            if (x != x.round()).any():
+                far = _outputs.FAR * _outputs.mixed(x)
+                z = torch.cat([z, self._if_taken(torch.cat([far, -far]))[:, 1:]])
+                likely = _outputs.look_like_probabilities(z)
+            # a single column is read in two ways, so that a doubtful one is to be said
+            likely = bool(((z > 0) & (z < 1)).any()) or None if likely is None else likely
+        self._looked = likely is not None or int(z.isfinite().all(dim=1).sum()) >= _outputs.ENOUGH
         if likely:
             self.output, self.output_source = "probability", "guessed"
-            self._looked = True
             what = "one column, all of it" if z.shape[1] == 1 else "rows that sum to 1,"
             warn(
                 f"{self._told} returns {what} between 0 and 1: read as probabilities, and turned into logits "
@@ -191,6 +225,19 @@ class TorchModel(Model):
                 "last sigmoid or softmax, or say what it returns: as_model(module, output='probability') or "
                 "output='logits'",
             )
+
+    def _if_taken(self, made: torch.Tensor) -> torch.Tensor:
+        """Two columns or more for samples that are made up; none, where the module does not take such."""
+        import torch
+
+        from skhalfway.models._views import buffers_kept
+
+        assert self.module is not None
+        try:
+            with torch.no_grad(), buffers_kept(self.module):
+                return self._in_batches(made)
+        except Exception:
+            return made.new_empty(0, 2)
 
     def _first_output(self, x: torch.Tensor) -> tuple[torch.Tensor, Any]:
         """Samples of x that the module takes at once, as many as it asks for, and what it returns."""
@@ -227,8 +274,8 @@ def _agree(before: torch.Tensor, z: torch.Tensor, n_samples: int, name: str) -> 
 class ArtModel(TorchModel):
     """An ART classifier."""
 
-    def __init__(self, estimator: Any, classes: NDArray[Any] | None) -> None:
-        super().__init__(estimator, classes)
+    def __init__(self, estimator: Any, classes: NDArray[Any] | None, output: str | None = None) -> None:
+        super().__init__(estimator, classes, output)
         self._wraps_module = is_torch_module(getattr(estimator, "model", None))
         if not self._wraps_module:  # its outputs are what ART says
             self.output_source = ""
@@ -242,9 +289,29 @@ class ArtModel(TorchModel):
     def _logits(self, x: torch.Tensor) -> torch.Tensor:
         return super()._logits(x) if self._wraps_module else Model._logits(self, x)
 
+    def look(self, X: ArrayLike) -> None:
+        """Tell what the module inside returns; ART's own ``predict`` does not ask."""
+        import torch
+
+        from skhalfway.models._torch import device_of, dtype_of
+
+        if self._wraps_module and self.module is not None and not self._looked:
+            place: dict[str, Any] = {"dtype": dtype_of(self.module), "device": device_of(self.module)}
+            with self.evaluating():
+                self._look(torch.tensor(np.asarray(X)[:_LOOKED_AT], **place))
+
+    def _answers(self, X: NDArray[np.float32]) -> NDArray[Any]:
+        """What ART predicts; it takes labels for column numbers where it finds no probabilities."""
+        inner: Any = getattr(self._called, "model", None)
+        if callable(getattr(inner, "predict_proba", None)) or not hasattr(inner, "classes_"):
+            return self._called.predict(X)
+        X, _ = self._called._apply_preprocessing(X, y=None, fit=False)
+        columns = Model(inner, np.asarray(inner.classes_)).predict(X)
+        return self._called._apply_postprocessing(np.eye(len(inner.classes_))[columns], fit=False)
+
     def _scores(self, X: Any) -> NDArray[np.float64]:
         with self.evaluating():
-            scores = self._called.predict(np.array(X, dtype=np.float32))
+            scores = self._answers(np.array(X, dtype=np.float32))
         scores = np.asarray(scores, dtype=float)
         if scores.ndim != 2 or scores.shape[1] != self.n_outputs(X):
             raise ValueError(

@@ -184,3 +184,24 @@ def test_bad_budgets_name_the_column(eps: Any, message: str) -> None:
 def test_bad_unit() -> None:
     with pytest.raises(ValueError, match=r"eps_unit must be one of \['input', 'std', 'range'\], got 'iqr'"):
         generator(eps_unit="iqr").fit(X)
+
+
+@pytest.mark.filterwarnings("error::RuntimeWarning")
+@pytest.mark.parametrize(
+    "params",
+    [
+        {"eps": np.float16(0.5)},
+        {"eps": [np.float16(0.5)] * 6},
+        {"eps": 0.5, "step_size": np.float16(0.1)},
+        {"eps": 0.5, "attack": "deepfool", "attack_params": {"overshoot": np.float16(0.25)}},
+    ],
+    ids=lambda params: list(params)[-1],
+)
+def test_numbers_of_16_bits_are_numbers(params: dict[str, Any]) -> None:
+    def plain(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {name: plain(item) for name, item in value.items()}
+        return value if isinstance(value, str) else np.asarray(value).tolist()
+
+    settings = {name: plain(value) for name, value in params.items()}
+    np.testing.assert_array_equal(generator(**params).generate(X, Y), generator(**settings).generate(X, Y))

@@ -8,15 +8,16 @@ from art.defences.preprocessor import FeatureSqueezing, SpatialSmoothing
 from art.estimators.classification import BlackBoxClassifier, PyTorchClassifier
 from art.estimators.classification.scikitlearn import SklearnClassifier
 from scipy.special import softmax
+from sklearn.base import clone
 from sklearn.dummy import DummyClassifier
-from sklearn.linear_model import LogisticRegression
+from sklearn.linear_model import LogisticRegression, RidgeClassifier, SGDClassifier
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC, LinearSVC
 from torch import nn
 
-from skhalfway.models import NotDifferentiableError, as_model
+from skhalfway.models import ModelWarning, NotDifferentiableError, as_model, check_model
 from skhalfway.models._art import ClassGradient
 
 FLOAT32 = {"rtol": 1e-4, "atol": 1e-5}
@@ -29,6 +30,15 @@ class ChannelsLast(nn.Module):
 
     def forward(self, x):
         return self.net(x.permute(0, 3, 1, 2))
+
+
+class Clamped(nn.Module):
+    def __init__(self, net):
+        super().__init__()
+        self.net = net
+
+    def forward(self, x):
+        return self.net(x).clamp(1e-6, 1)
 
 
 def convolutional():
@@ -115,19 +125,12 @@ SKLEARN = {
 }
 
 
-def art_of(estimator, **settings):
-    if isinstance(estimator, SVC) and "probability" in estimator.get_params():
-        # ART asks for probabilities where this is "deprecated", the default of scikit-learn 1.9
-        estimator.probability = False
-    return SklearnClassifier(estimator, **settings)
-
-
 @pytest.mark.parametrize("data", ["breast", "digits"])
 @pytest.mark.parametrize("name", SKLEARN)
 def test_scikit_learn_wrappers(name, data, load, fit, logits):
     X, _ = load(data)
     estimator = fit(SKLEARN[name], data)
-    model = as_model(art_of(estimator))
+    model = as_model(SklearnClassifier(estimator))
     z = logits(model, X)
     np.testing.assert_allclose(z, logits(as_model(estimator), X), atol=1e-5)
     np.testing.assert_array_equal(model.predict(X), estimator.predict(X))
@@ -138,7 +141,7 @@ def test_scikit_learn_wrappers(name, data, load, fit, logits):
 def test_scikit_learn_wrapper_with_scaling(load, fit, logits):
     X, _ = load("digits")
     X = X.astype(np.float32)
-    classifier = art_of(fit(SKLEARN["LR"], "digits"), preprocessing=(0.4, 1.5))
+    classifier = SklearnClassifier(fit(SKLEARN["LR"], "digits"), preprocessing=(0.4, 1.5))
     z = logits(as_model(classifier), X)
     np.testing.assert_allclose(softmax(z, axis=1), classifier.predict(X), **FLOAT32)
 
@@ -147,10 +150,35 @@ def test_scikit_learn_wrapper_with_a_defence(load, fit, logits):
     X, _ = load("digits")
     X = X.astype(np.float32)
     defence = FeatureSqueezing(clip_values=(0, 1), bit_depth=2)
-    classifier = art_of(fit(SKLEARN["LR"], "digits"), preprocessing_defences=defence)
+    classifier = SklearnClassifier(fit(SKLEARN["LR"], "digits"), preprocessing_defences=defence)
     model = as_model(classifier)
     assert isinstance(model.module, ClassGradient)
     np.testing.assert_allclose(logits(model, X), classifier.predict(X), **FLOAT32)
+
+
+WITHOUT_PROBABILITIES = {
+    "LinearSVC": LinearSVC(random_state=0),
+    "SGD": SGDClassifier(random_state=0),
+    "ridge": RidgeClassifier(),
+    "SVC": SVC(),
+    "pipeline": make_pipeline(StandardScaler(), SVC()),
+}
+
+
+@pytest.mark.parametrize("labels", [[3, 5, 9], [-1, 0, 1], ["a", "b", "c"], [2.0, 4.0, 7.0]], ids=str)
+@pytest.mark.parametrize("name", WITHOUT_PROBABILITIES)
+def test_labels_of_estimators_without_probabilities(name, labels, load):
+    X, y = load("iris")
+    y = np.array(labels)[y]
+    X = X.astype(np.float32)
+    estimator = clone(WITHOUT_PROBABILITIES[name]).fit(X, y)
+    model = as_model(SklearnClassifier(estimator))
+    np.testing.assert_array_equal(model.classes_[model.predict(X)], estimator.predict(X))
+    # its preprocessing is ART's own
+    scaled = as_model(SklearnClassifier(estimator, preprocessing=(1.0, 2.0)))
+    np.testing.assert_array_equal(scaled.classes_[scaled.predict(2 * X + 1)], estimator.predict(X))
+    named = as_model(SklearnClassifier(estimator), classes=["x", "y", "z"])
+    np.testing.assert_array_equal(named.predict(X), model.predict(X))
 
 
 @pytest.mark.parametrize("kind", ["estimator", "function"])
@@ -158,7 +186,7 @@ def test_black_boxes(kind, load, fit):
     X, _ = load("iris")
     dummy = fit(DummyClassifier(), "iris")
     if kind == "estimator":
-        classifier, reason = art_of(dummy), "DummyClassifier does not look at its input"
+        classifier, reason = SklearnClassifier(dummy), "DummyClassifier does not look at its input"
     else:
         classifier, reason = (
             BlackBoxClassifier(dummy.predict_proba, (4,), 3),
@@ -170,6 +198,36 @@ def test_black_boxes(kind, load, fit):
     np.testing.assert_array_equal(model.predict(X), classifier.predict(X.astype(np.float32)).argmax(axis=1))
     with pytest.raises(NotDifferentiableError, match=reason):
         model.logits(torch.from_numpy(X))
+
+
+@pytest.mark.parametrize(
+    ("end", "output", "kinds"),
+    [
+        (nn.Softmax(1), None, ["outputs"]),
+        (nn.Identity(), None, []),
+        (nn.Softmax(1), "probability", []),
+        (nn.Softmax(1), "logits", ["probabilities"]),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:.*ends in a softmax:skhalfway.models.ModelWarning")
+def test_the_check_up_looks_at_the_module_inside(end, output, kinds, images):
+    classifier = wrapped(nn.Sequential(convolutional(), end))
+    check = check_model(as_model(classifier, output=output), images)
+    found = [finding for finding in check.findings if finding.kind in ("outputs", "probabilities")]
+    assert [finding.kind for finding in found] == kinds
+    assert check.ok == (kinds != ["probabilities"])
+
+
+def test_what_the_module_inside_returns_may_be_said(images):
+    clamped = Clamped(nn.Sequential(convolutional(), nn.Softmax(1)))
+    with pytest.warns(ModelWarning, match="read as probabilities"):
+        check = check_model(wrapped(clamped), images)
+    assert "as_model(model, output='probability')" in check.warnings[0].advice
+    assert check_model(as_model(wrapped(clamped), output="probability"), images).ok
+    with pytest.raises(ValueError, match="output='probability' was given, but PyTorchClassifier returns"):
+        check_model(as_model(wrapped(convolutional()), output="probability"), images)
+    with pytest.raises(ValueError, match="output says what a torch module returns; ScikitlearnLogistic"):
+        as_model(SklearnClassifier(LogisticRegression().fit([[0], [1]], [0, 1])), output="logits")
 
 
 def test_labels():

@@ -117,8 +117,11 @@ def test_each_fault_in_each_kind_of_model(sibling, fault):
         assert check.accuracy == pytest.approx(first)
         assert check.accuracy_interval.low < first < check.accuracy_interval.high
     if fault == "scale":
-        expected = f"accuracy is {first:.2f}, and {ACCURACY:.2f} on X * 255".replace("0.", ".")
+        expected = f"accuracy is {first:.2f} on X, but {ACCURACY:.2f} on X * 255".replace("0.", ".")
         assert check.findings[0].message == expected
+        assert check.findings[0].advice == (
+            "if it was trained on X * 255, pass X * 255, or put the scaling into the model (a Pipeline)"
+        )
 
 
 @pytest.mark.parametrize(
@@ -175,7 +178,7 @@ def test_batch_normalisation_without_statistics():
     [
         (None, lambda z: z.softmax(1).clamp(1e-7, 1), "probabilities: as_model(model, output='probability')"),
         (None, lambda z: z.sigmoid().clamp(1e-7, 1), "outputs: as_model(model, output='probability')"),
-        (None, lambda z: z.softmax(1), "outputs: nothing is to be done"),
+        (None, lambda z: z.softmax(1), "outputs: no action is needed"),
         ("logits", lambda z: z.sigmoid().clamp(1e-7, 1), ""),
         ("probability", lambda z: z.softmax(1).clamp(1e-7, 1), ""),
         (None, lambda z: z, ""),
@@ -245,6 +248,9 @@ def test_a_copy_that_says_something_else():
     check = check_model(model, X, Y)
     agree = (LR.predict(X[:, MIXED]) == LR.predict(X)).mean()
     assert kinds(check) == ["soft_copy"] and "agrees with it on" in check.findings[0].message
+    wrong = LR.predict(X[:, MIXED]) != LR.predict(X)
+    assert kinds(check_model(model, X[wrong][:9], Y[wrong][:9])) == []
+    assert kinds(check_model(model, X[wrong][:10], Y[wrong][:10])) == ["soft_copy"]
     assert float(check.findings[0].message.split()[-4].rstrip("%")) / 100 == pytest.approx(agree, abs=0.03)
     assert kinds(check_model(other, X, Y)) == ["constant"]
 
@@ -313,6 +319,23 @@ def test_containers_and_nothing_changed():
     assert all(part.training for part in (*net.modules(), *image.modules()))
     assert (np.random.get_state()[1] == before[0]).all() and (torch.get_rng_state() == before[1]).all()
     assert all(weight.grad is None for weight in net.parameters())
+
+
+@pytest.mark.parametrize("label", range(10))
+def test_samples_of_one_class_tell_nothing_of_chance_and_scale(label):
+    """An answer that is always theirs is right on all, and on another scale most models have one answer."""
+    weak = LogisticRegression(C=0.001).fit(X_TRAIN, Y_TRAIN)
+    for model, data in ((LR, X), (weak, X), (weak, X * 255), (LR, X / 255), (weak, noisy(2 * X))):
+        assert not {"chance", "scale"} & set(kinds(check_model(model, data[Y == label], Y[Y == label])))
+
+
+def test_a_scale_on_which_the_answer_is_always_the_same_is_not_the_models_own():
+    class One(Service):
+        def predict(self, X):
+            return np.where(X.max(axis=1) > 100, 0, (9 * X.sum(axis=1)).astype(int) % 3)
+
+    mostly = np.where(np.arange(300) < 290, 0, Y)
+    assert "scale" not in kinds(check_model(One(None), X, mostly))
 
 
 def test_errors():

@@ -1,5 +1,6 @@
 """What torch modules return is read in the one way in which it can be read, or refused."""
 
+import warnings
 from collections import OrderedDict, namedtuple
 from types import SimpleNamespace
 
@@ -13,7 +14,7 @@ from torch import nn
 from torch.nn import functional as F  # noqa: N812
 
 from skhalfway import AdversarialGenerator, TransferScorer
-from skhalfway.models import ModelWarning, as_model
+from skhalfway.models import ModelWarning, as_model, check_model
 
 X = np.random.RandomState(0).rand(40, 5).astype(np.float32)
 Pair = namedtuple("Pair", "scores features")
@@ -28,6 +29,22 @@ def linear(n_out=3):
             layer.weight.mul_(6)
             layer.bias.sub_(layer(torch.from_numpy(X)).mean(0))
     return layer
+
+
+class Slots:
+    """An output without a dict of its own."""
+
+    __slots__ = ("hidden", "logits")
+
+    def __init__(self, logits, hidden):
+        self.logits, self.hidden = logits, hidden
+
+
+class Slot:
+    __slots__ = "scores"
+
+    def __init__(self, scores):
+        self.scores = scores
 
 
 class Ending(nn.Module):
@@ -57,6 +74,8 @@ READ = {
     "dict with logits": lambda z: {"features": 2 * z, "logits": z},
     "ordered dict": lambda z: OrderedDict(loss=z.sum(), out=z),
     "object with logits": lambda z: SimpleNamespace(logits=z, hidden=2 * z),
+    "slots with logits": lambda z: Slots(z, 2 * z),
+    "slot of another name": lambda z: Slot(z),
     "named tuple": lambda z: Pair(z, z[0, 0]),
     "integers": lambda z: (100 * z).long(),
     "float64": lambda z: z.double(),
@@ -117,6 +136,12 @@ SEEN = {
     "one sigmoid, squeezed": (lambda z: z.sigmoid().squeeze(1), 1),
     "one sigmoid, squeezed before": (lambda z: F.sigmoid(z.squeeze(1)), 1),
     "two-class softmax": (nn.Softmax(1), 2),
+    "one sigmoid, indexed": (lambda z: z.sigmoid()[:, 0], 1),
+    "one sigmoid, selected": (lambda z: z.sigmoid().select(1, 0), 1),
+    "one sigmoid, narrowed": (lambda z: torch.sigmoid(z).narrow(1, 0, 1).clone(), 1),
+    "one of two by softmax": (lambda z: torch.cat([-z, z], dim=1).softmax(1)[:, 1], 1),
+    "1 less one of two": (lambda z: 1 - torch.cat([-z, z], dim=1).softmax(1)[:, 0], 1),
+    "1 less a sigmoid": (lambda z: 1 - torch.sigmoid(-z)[:, 0], 1),
 }
 GUESSED = {
     "softmax, clamped": (lambda z: z.softmax(1).clamp(1e-7, 1 - 1e-7), 3),
@@ -179,9 +204,138 @@ def test_logits_between_0_and_1_may_be_called_so():
     assert (as_model(module, output="logits").predict(X) == 1).all()
 
 
-def test_few_scores_between_0_and_1_are_no_reason_to_guess():
+# a single column that is made of logits with two columns, or one, so that its last sigmoid cannot be seen
+ONE_COLUMN = {
+    "sigmoid": (lambda z: z.sigmoid() + 0.0, 1),
+    "indexed": (lambda z: (z.sigmoid() + 0.0)[:, 0], 1),
+    "of a softmax over three": (lambda z: z.softmax(1)[:, 1], 3),
+    "by exp": (lambda z: 1 / (1 + (-z).exp()), 1),
+}
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 19, 20])
+@pytest.mark.parametrize("end", ONE_COLUMN)
+def test_few_samples_with_one_probability_each_are_read_as_many_are(end, n):
+    function, n_out = ONE_COLUMN[end]
+    module = Ending(function, n_out)
+    with torch.no_grad():
+        second = module(torch.from_numpy(X)).numpy().reshape(-1) > 0.5
+    for given in (X, X.astype(float).round(), X[:, ::-1]):
+        with pytest.warns(ModelWarning, match="one column, all of it between 0 and 1: read as probabilities"):
+            as_model(module).predict(given[:n])
+    model = as_model(module)
+    with pytest.warns(ModelWarning):
+        np.testing.assert_array_equal(model.predict(X[:n]), second[:n])
+    np.testing.assert_array_equal(model.predict(X), second)
+    assert (model.output, model.output_source) == ("probability", "guessed")
+
+
+@pytest.mark.parametrize("n", [1, 3, 40])
+def test_few_logits_in_one_column_stay_logits(n):
+    module = Ending(lambda z: z, 1)
+    between = X[((logits(module) > 0) & (logits(module) < 1))[:, 0]]
+    model = as_model(module)
+    assert len(between) and (model.predict(between[:n]) == 1).all()
+    np.testing.assert_array_equal(model.predict(X), predicted(1))
+    assert (model.output, model.output_source) == ("logits", "assumed")
+
+
+@pytest.mark.parametrize("n", [1, 5, 40])
+def test_small_logits_in_one_column_are_told_by_larger_ones(n):
+    module = Ending(lambda z: 0.5 + 0.01 * z, 1)
+    assert ((logits(module) > 0) & (logits(module) < 1)).all()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert (as_model(module).predict(X[:n]) == 1).all()
+
+
+class Tokens(nn.Module):
+    """Takes whole numbers below 7 only, and no more of each than there are words at that place."""
+
+    def __init__(self):
+        super().__init__()
+        self.words = nn.ModuleList(nn.Embedding(n, 1) for n in (7, 3, 5))
+
+    def forward(self, x):
+        assert (x == x.round()).all()
+        return (sum(word(x[:, i].long()) for i, word in enumerate(self.words)) * 9).sigmoid() * 1.0
+
+
+@pytest.mark.parametrize("n", [1, 2, 10])
+def test_samples_that_are_made_are_such_as_the_module_takes(n):
+    torch.manual_seed(0)
+    module = Tokens()
+    draw = np.random.RandomState(0)
+    rows = np.stack([draw.randint(k, size=40) for k in (7, 3, 5)], axis=1).astype(np.float32)
+    with torch.no_grad():
+        second = module(torch.from_numpy(rows)).numpy()[:, 0] > 0.5
+    model, before = as_model(module), torch.get_rng_state()
+    with pytest.warns(ModelWarning):
+        np.testing.assert_array_equal(model.predict(rows[:n]), second[:n])
+    np.testing.assert_array_equal(model.predict(rows), second)
+    assert (torch.get_rng_state() == before).all()
+
+
+@pytest.mark.parametrize("n", [3, 40])
+def test_samples_without_a_value_decide_nothing(n):
     module = Ending(lambda z: z.sigmoid() + 0.0, 1)
-    assert as_model(module).predict(X[:3]).tolist() == [1, 1, 1]
+    model = as_model(module)
+    with pytest.raises(ValueError, match="in X, which holds nan"):
+        model.predict(np.full((n, 5), np.nan))
+    with pytest.warns(ModelWarning):
+        np.testing.assert_array_equal(model.predict(X), predicted(1))
+
+
+@pytest.mark.parametrize(
+    ("output", "function", "n_out", "message"),
+    [
+        ("probability", lambda z: z, 3, r"from -\d.* to \d.*; leave output out, or say output='logits'"),
+        ("probability", lambda z: z, 1, "output='probability' was given, but Ending returns values from -"),
+        ("probability", lambda z: z.log_softmax(1), 3, "or say output='logits'"),
+        ("log_probability", lambda z: z, 3, "output='log_probability' was given, but Ending returns values"),
+        ("log_probability", nn.Softmax(1), 3, "leave output out, or say output='probability'"),
+        ("log_probability", torch.sigmoid, 1, "leave output out, or say output='probability'"),
+    ],
+)
+def test_what_is_said_of_outputs_must_be_possible(output, function, n_out, message):
+    model = as_model(Ending(function, n_out), output=output)
+    for _ in range(2):
+        with pytest.raises(ValueError, match=message):
+            model.predict(X)
+    with pytest.raises(ValueError, match=message):
+        check_model(model, X)
+
+
+@pytest.mark.parametrize(("function", "n_out"), [(nn.Softmax(1), 3), (torch.sigmoid, 1)])
+def test_probabilities_that_are_called_logits(function, n_out):
+    model = as_model(Ending(function, n_out), output="logits")
+    with pytest.warns(ModelWarning, match="Ending ends in a softmax or a sigmoid, but output='logits' was"):
+        model.predict(X)
+    (finding,) = check_model(model, X).warnings[:1]
+    assert (finding.kind, finding.advice) == (
+        "probabilities",
+        "leave output out, and the logits before it are used",
+    )
+
+
+def test_outputs_are_named_once_each():
+    for estimator in (linear(), SklearnClassifier(LogisticRegression().fit(X, predicted(3)))):
+        with pytest.raises(ValueError, match=r"once, but \['a'\] are in \['a', 'b', 'a'\] more than once"):
+            as_model(estimator, classes=list("aba"))
+    with pytest.raises(ValueError, match="classes must be a list of labels, one for each output, got 3"):
+        as_model(linear(), classes=3)
+    with pytest.raises(ValueError, match=r"Linear has the classes \['a', 'b', 'c'\], which are not"):
+        as_model(linear(), classes=list("abc")).in_order(np.array(["a", "b", "d"]))
+
+
+@pytest.mark.parametrize("attack", ["pgd", "mifgsm", "deepfool", "fmn"])
+def test_outputs_of_another_float_type_than_the_weights(attack):
+    settings = {"attack": attack, "max_iter": 5, "eps": 0.3}
+    same = AdversarialGenerator(linear(), **settings).generate(X)
+    wider = AdversarialGenerator(Ending(lambda z: z.double()), **settings).generate(X)
+    narrower = AdversarialGenerator(Ending(lambda z: z.float()).double(), **settings).generate(X)
+    np.testing.assert_allclose(wider, same, atol=1e-4)
+    np.testing.assert_allclose(narrower, same, atol=1e-4)
 
 
 @pytest.mark.parametrize(

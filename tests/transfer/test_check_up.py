@@ -104,7 +104,7 @@ def test_a_copy_matters_to_attacks_that_follow_it(iris):
     for attack, expected in {"auto": True, "pgd": True, "hopskipjump": False}.items():
         generator = AdversarialGenerator(attack=attack, eps=0.5, max_iter=2, max_queries=20)
         _, texts = said(lambda g=generator: TransferScorer(g, random_state=0).fit(pair).transfer(X, y))
-        assert any("'copied': its differentiable copy" in text for text in texts) == expected
+        assert any("'copied': the smoothed version" in text for text in texts) == expected
 
 
 def test_a_matrix_of_counts_has_no_check_up():
