@@ -160,8 +160,8 @@ def test_html_shades_and_outlines():
         for shade, ink, own, title, rate, low, high in cells
     ]
     assert TransferMatrix(("a", "<b>"), **counts, **rest, **ends)._repr_html_() == (
-        "<table><caption>2 models, mean transfer rate 0.600; source in rows, target in columns, samples that "
-        "source and target both classify correctly</caption>"
+        "<table><caption>2 models, mean transfer rate 0.600 [no interval: a pair has fewer than 10 samples]; "
+        "source in rows, target in columns, samples that source and target both classify correctly</caption>"
         "<tr><th></th><th>a</th><th>&lt;b&gt;</th></tr>"
         f"<tr><th>a</th>{html[0]}{html[1]}</tr><tr><th>&lt;b&gt;</th>{html[2]}{html[3]}</tr></table>"
     )
