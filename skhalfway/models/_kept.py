@@ -60,7 +60,7 @@ class Written:
             (label, store, name, value, copies.setdefault(id(value), _copy(value)))
             for label, part in self._parts.items()
             for store in (part._parameters, part._buffers, part.__dict__)
-            for name, value in store.items()
+            for name, value in list(store.items())  # other threads may add to it
             if _may_be_written(value)
         ]
         own: dict[int, Any] = {}
