@@ -14,8 +14,8 @@ from torch.func import functional_call, jacrev, vmap
 
 from skhalfway._blocks import blocks
 from skhalfway.models import to_module
+from skhalfway.models._switched import switched
 from skhalfway.models._torch import device_of, dtype_of, two_columns
-from skhalfway.models._views import switched
 
 
 def fisher_diagonal(module: nn.Module, X: NDArray[Any]) -> dict[str, torch.Tensor]:

@@ -6,8 +6,10 @@ All thresholds are our own.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from functools import partial
-from typing import Any
+from itertools import chain
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,11 +21,16 @@ from skhalfway.models._model import Model, SkorchModel
 from skhalfway.models._soft_agreement import copy_agrees
 from skhalfway.models._torch_model import ArtModel, TorchModel
 
+if TYPE_CHECKING:
+    from torch import nn
+
 Floats = NDArray[np.float64]
 Ask = Callable[[NDArray[Any]], Floats]
 
 # samples that a model is asked about again
 N_ASKED = 200
+# samples whose gradient is asked for
+N_FOR_GRADIENT = 4
 # changes of scores, as shares of their usual range, that rounding may cause: in one batch, and in another
 SAME, SIMILAR = 1e-4, 0.05
 # shares of samples on which a batch, and another largest score, may matter
@@ -38,19 +45,21 @@ def score_findings(answers: Answers, *, gradients: bool) -> Iterator[Finding]:
     """What a model's scores tell; ``gradients`` says whether those of a copy matter."""
     model, rows = answers.model, answers.spread(N_ASKED)
     X, predicted, n_classes = answers.X[rows], answers.predicted[rows], len(answers.labels)
-    state = _state(model)
     ask: Ask = model.scores
-    try:
-        scores = ask(X)
-    except Exception as error:
-        yield _without_scores(error)
-        ask = partial(_votes, model, n_classes)
-        scores = ask(X)
-    else:
-        yield from _saturated(model, scores)
-    moved = _moved(ask, X, scores)
+    with _watched(model) as changed:
+        try:
+            scores = ask(X)
+        except Exception as error:
+            yield _without_scores(error)
+            ask = partial(_votes, model, n_classes)
+            scores = ask(X)
+        else:
+            yield from _saturated(model, scores)
+        moved = _moved(ask, X, scores)
+        _ask_for_gradient(model, X)
     found = [
-        _changed(state, _state(model)),
+        _changed(changed),
+        _never_called(model),
         _outputs(model, X, scores),
         moved,
         _otherwise(model, X, scores, predicted) if moved is None else None,
@@ -73,18 +82,55 @@ def _without_scores(error: Exception) -> Finding:
     )
 
 
-def _state(model: Model) -> dict[str, tuple[int, int]]:
-    """Identity and version of a torch model's weights and buffers."""
-    # the copy of any other model is this package's own
-    if not isinstance(model, (TorchModel, SkorchModel)) or model.module is None:
-        return {}
-    tensors = {**dict(model.module.named_parameters()), **dict(model.module.named_buffers())}
+def _torch_of(model: Model) -> nn.Module | None:
+    """A torch model's module; the copy of any other model is this package's own."""
+    return model.module if isinstance(model, (TorchModel, SkorchModel)) else None
+
+
+@contextmanager
+def _watched(model: Model) -> Iterator[list[str]]:
+    """Names of the weights, buffers and arrays that a torch model changes; its owner's stay as they were.
+
+    Not watched is what lies outside its modules, or in containers: a list that a hook fills.
+    """
+    changed: list[str] = []
+    module = _torch_of(model)
+    if module is None:
+        yield changed
+        return
+    from skhalfway.models._views import kept, written_to
+
+    before = _versions(module)
+    with kept(module) as written:
+        yield changed
+    after = _versions(module)
+    versions = [name for name, version in after.items() if before.get(name) != version]
+    changed += dict.fromkeys([*written_to(module), *written, *versions])
+
+
+def _versions(module: nn.Module) -> dict[str, tuple[int, int]]:
+    """Identity and version of weights and buffers."""
     # tensors of inference mode cannot change in place, and have no version
-    return {name: (id(t), 0 if t.is_inference() else t._version) for name, t in tensors.items()}
+    named = chain(module.named_parameters(), module.named_buffers())
+    return {name: (id(t), 0 if t.is_inference() else t._version) for name, t in named}
 
 
-def _changed(before: dict[str, tuple[int, int]], after: dict[str, tuple[int, int]]) -> Finding | None:
-    names = [name for name, version in after.items() if before.get(name) != version]
+def _ask_for_gradient(model: Model, X: NDArray[Any]) -> None:
+    """Call a torch model as attacks by gradient do, in case it does something else then."""
+    module = _torch_of(model)
+    if module is None:
+        return
+    import torch
+
+    from skhalfway.models._torch import device_of, dtype_of
+
+    x = torch.tensor(X[:N_FOR_GRADIENT], dtype=dtype_of(module), device=device_of(module))
+    # what is wrong with gradients, attacks by them say
+    with suppress(Exception), model.evaluating():
+        model.logits(x.requires_grad_().clone())
+
+
+def _changed(names: list[str]) -> Finding | None:
     if not names:
         return None
     return Finding(
@@ -92,6 +138,24 @@ def _changed(before: dict[str, tuple[int, int]], after: dict[str, tuple[int, int
         "warning",
         f"predicting changes its {', '.join(names[:3])}",
         "let its forward change them only where self.training is true",
+    )
+
+
+def _never_called(model: Model) -> Finding | None:
+    """That evaluation mode is more than a flag to a part that is in training mode."""
+    module = _torch_of(model)
+    if module is None:
+        return None
+    from skhalfway.models._views import with_train_of_its_own
+
+    kinds = with_train_of_its_own(module)
+    if not kinds:
+        return None
+    return Finding(
+        "state",
+        "warning",
+        f"{kinds[0]} has a train() of its own, which is not called here",
+        "call model.eval() first",
     )
 
 

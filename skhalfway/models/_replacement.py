@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
-from types import CellType, FunctionType, MethodType, ModuleType
+from types import CellType, CodeType, FunctionType, MethodType, ModuleType
 from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 
 _MOST_OBJECTS = 50_000  # that are looked through
 _ATOMS = (str, bytes, int, float, complex, type, type(None), ModuleType, np.ndarray, torch.Tensor)
@@ -36,8 +37,32 @@ def inside_anything(value: Any) -> list[Any]:
     if isinstance(value, partial):
         return [value.func, *value.args, *value.keywords.values()]
     if isinstance(value, FunctionType):
-        return [cell.cell_contents for cell in value.__closure__ or () if _is_filled(cell)]
-    return list(getattr(value, "__dict__", {}).values())
+        cells = [cell.cell_contents for cell in value.__closure__ or () if _is_filled(cell)]
+        defaults = [*(value.__defaults__ or ()), *(value.__kwdefaults__ or {}).values()]
+        return [*cells, *defaults, *_globals(value).values()]
+    held = list(getattr(value, "__dict__", {}).values())
+    if isinstance(value, nn.Module):
+        held += [function for _, function, _ in methods(type(value))]
+    return held
+
+
+def methods(kind: type) -> Iterator[tuple[str, FunctionType, bool]]:
+    """Functions of a module's type that its forward may run, and whether an object can have another instead.
+
+    Those of torch itself reach nothing that is not registered.
+    """
+    bases = [base for base in kind.__mro__ if base.__module__.partition(".")[0] not in ("torch", "builtins")]
+    todo, seen = ["__call__", "forward"], {"__call__", "forward"}
+    while todo:
+        name = todo.pop()
+        for base in bases:
+            made = vars(base).get(name)
+            function = getattr(made, "fget", None) or getattr(made, "__func__", made)
+            if isinstance(function, FunctionType):
+                yield name, function, made is function is getattr(kind, name) and name != "__call__"
+                fresh = set(_names_in(function.__code__)) - seen
+                todo += fresh
+                seen |= fresh
 
 
 def _is_filled(cell: CellType) -> bool:
@@ -46,6 +71,47 @@ def _is_filled(cell: CellType) -> bool:
     except ValueError:
         return False
     return True
+
+
+def _globals(function: FunctionType) -> dict[str, Any]:
+    """Globals that a function names: modules, containers, and functions and objects of its own file."""
+    home = function.__module__
+    if (home or "").partition(".")[0] == "torch":
+        return {}
+
+    def followed(value: Any) -> bool:
+        if isinstance(value, (nn.Module, partial, MethodType, *_CONTAINERS)):
+            return True
+        maker = value if isinstance(value, FunctionType) else type(value)
+        return getattr(maker, "__module__", None) == home
+
+    everywhere = function.__globals__
+    named = {name: everywhere[name] for name in _names_in(function.__code__) if name in everywhere}
+    return {name: value for name, value in named.items() if followed(value)}
+
+
+def _names_in(code: CodeType) -> Iterator[str]:
+    """Globals and attributes that code names."""
+    yield from code.co_names
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield from _names_in(constant)
+
+
+class _Globals(dict[str, Any]):
+    """Globals of a copied function: what was replaced, and all else as it is at the time."""
+
+    def __init__(self, everywhere: dict[str, Any]) -> None:
+        super().__init__({name: value for name, value in everywhere.items() if name.startswith("__")})
+        self._everywhere = everywhere
+
+    def __missing__(self, name: str) -> Any:
+        return self._everywhere[name]
+
+
+def found(root: Any, wanted: Callable[[Any], bool], inside: Callable[[Any], list[Any]]) -> list[Any]:
+    """All that is wanted among what an object holds."""
+    return _walked(root, wanted, inside)[0]
 
 
 def replaced(
@@ -83,13 +149,28 @@ def replaced(
 
 def _leading(root: Any, wanted: Callable[[Any], bool], inside: Callable[[Any], list[Any]]) -> set[int]:
     """Ids of what is wanted, and of all objects through which it is reached."""
+    targets, holders = _walked(root, wanted, inside)
+    leading: set[int] = set()
+    todo = [id(value) for value in targets]
+    while todo:
+        key = todo.pop()
+        if key not in leading:
+            leading.add(key)
+            todo += holders[key]
+    return leading
+
+
+def _walked(
+    root: Any, wanted: Callable[[Any], bool], inside: Callable[[Any], list[Any]]
+) -> tuple[list[Any], dict[int, list[int]]]:
+    """What is wanted, and ids of those that hold each object, by its id."""
     holders: dict[int, list[int]] = {id(root): []}
-    todo, found = [root], []
+    todo, targets = [root], []
     held = [root]  # alive, so that no id is given twice
     while todo:
         value = todo.pop()
         if wanted(value):
-            found.append(id(value))
+            targets.append(value)
         for part in inside(value):
             if isinstance(part, _ATOMS) and not wanted(part):
                 continue
@@ -100,13 +181,7 @@ def _leading(root: Any, wanted: Callable[[Any], bool], inside: Callable[[Any], l
             holders[id(part)].append(id(value))
         if len(holders) > _MOST_OBJECTS:
             raise CannotReplaceError
-    leading: set[int] = set()
-    while found:
-        key = found.pop()
-        if key not in leading:
-            leading.add(key)
-            found += holders[key]
-    return leading
+    return targets, holders
 
 
 def _copied(value: Any, replace: Callable[[Any], Any], twins: dict[int, Any]) -> Any:
@@ -119,10 +194,16 @@ def _copied(value: Any, replace: Callable[[Any], Any], twins: dict[int, Any]) ->
         twin = partial(replace(value.func), *map(replace, value.args), **keywords)
     elif isinstance(value, FunctionType):
         cells = tuple(CellType() for _ in value.__closure__ or ())
-        twin = FunctionType(value.__code__, value.__globals__, value.__name__, value.__defaults__, cells)
-        twin.__kwdefaults__ = value.__kwdefaults__
+        named = _globals(value)
+        scope = _Globals(value.__globals__) if named else value.__globals__
+        twin = twins[key] = FunctionType(value.__code__, scope, value.__name__, None, cells)
         twin.__dict__.update(value.__dict__)
-        twins[key] = twin
+        twin.__defaults__ = None if value.__defaults__ is None else tuple(map(replace, value.__defaults__))
+        if value.__kwdefaults__ is not None:
+            twin.__kwdefaults__ = {name: replace(v) for name, v in value.__kwdefaults__.items()}
+        for name, old in named.items():
+            if (new := replace(old)) is not old:
+                scope[name] = new
         for cell, old in zip(cells, value.__closure__ or (), strict=True):
             if _is_filled(old):
                 cell.cell_contents = replace(old.cell_contents)

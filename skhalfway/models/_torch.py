@@ -12,7 +12,8 @@ from torch import nn
 
 from skhalfway.models._outputs import BeforeProbability
 from skhalfway.models._registry import register_module
-from skhalfway.models._views import is_view, switched
+from skhalfway.models._switched import switched
+from skhalfway.models._views import is_view
 from skhalfway.models._views import renewed as views_renewed
 
 HALF = (torch.float16, torch.bfloat16)  # too coarse for small steps: cast as a module is called

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from functools import cached_property
+from traceback import walk_tb
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,7 +22,8 @@ _PREDICTION_BATCH = 1024
 _LOOKED_AT = 32  # samples of the first call, from which the outputs are told
 # sizes of batch that are tried where a module refuses one
 _REFUSALS = (RuntimeError, ValueError, AssertionError)
-_FIXED_SIZES = (*range(1, 65), 96, 100, 128, 200, 250, 256, 500, 512, 1000, 1024)
+_FIXED_SIZES = (*range(1, 65), *range(70, 201, 10), 72, 75, 96, 125, 128, 192, 250, 256, 300, 384, 400, 500)
+_FIXED_SIZES += (512, 600, 768, 1000, 1024)
 
 
 class TorchModel(Model):
@@ -35,20 +38,27 @@ class TorchModel(Model):
         are used; the values look like it; or there was no reason to think otherwise.
     ends_in_probability : bool
         Whether the last sigmoid or softmax was found.
-    written : list of str
-        Buffers that the module writes to when it is called; its owner's stay as they were.
     """
 
     def __init__(self, estimator: Any, classes: NDArray[Any] | None, output: str | None = None) -> None:
         super().__init__(estimator, classes)
         self.output, self.output_source = output or "logits", "assumed" if output is None else "stated"
-        self.written: list[str] = []
         self.ends_in_probability = False
         self._renewed()
 
+    @property
+    def written(self) -> list[str]:
+        """Tensors and arrays that the module writes to when it is called; its owner's stay as they were."""
+        from skhalfway.models._views import written_to
+
+        assert self.module is not None
+        return written_to(self.module)
+
     def _renewed(self) -> None:
         self._looked = self._before = self._writes_input = self._warned_of_one = self._half = False
-        self._batch: int | None = None
+        self._batch: int | None = None  # the only size of batch that the module takes
+        self._size = 0  # of a batch that it took
+        self._n_asked = 1  # samples at once
         if self.output_source != "stated":
             self.output, self.output_source = "logits", "assumed"
 
@@ -66,6 +76,7 @@ class TorchModel(Model):
         module = self.module
         assert module is not None
         X = np.asarray(X)
+        self._n_asked = max(self._n_asked, len(X))
         # even batches: statistics of a batch of one are none
         batches = np.array_split(X, -(-len(X) // _PREDICTION_BATCH)) if len(X) else [X]
         with self.evaluating(), torch.no_grad():
@@ -82,7 +93,9 @@ class TorchModel(Model):
     def n_outputs(self, X: ArrayLike) -> int:
         from skhalfway.models._outputs import ENOUGH
 
-        return self.scores(np.asarray(X)[:ENOUGH]).shape[1]
+        X = np.asarray(X)
+        self._n_asked = max(self._n_asked, len(X))
+        return self.scores(X[:ENOUGH]).shape[1]
 
     def reading(self, frame: Frame | None) -> Model:
         if frame is not None:
@@ -100,18 +113,30 @@ class TorchModel(Model):
             self._look(x)
         if self._plain and len(x) > 1:
             assert self.module is not None
-            z = self.module(x)
-            if getattr(z, "ndim", 0) == 2 and len(z) == len(x) and z.shape[1] > 1 and z.is_floating_point():
-                return z
+            with suppress(*_REFUSALS):
+                z = self.module(x)
+                plain = getattr(z, "ndim", 0) == 2 and len(z) == len(x) and z.shape[1] > 1
+                if plain and z.is_floating_point():
+                    return z
         from skhalfway.models._outputs import UnreadableError
 
         x = x.clone() if self._writes_input else x
         try:
             return self._in_batches(x)
         except _REFUSALS as error:
-            if len(x) != 1 or isinstance(error, UnreadableError):
+            if self._batch is not None or isinstance(error, UnreadableError):
                 raise
+            try:
+                return self._twice(x) if len(x) == 1 else self._in_batches(x, self._size)
+            except _REFUSALS:
+                raise error from None
+
+    def _twice(self, x: torch.Tensor) -> torch.Tensor:
+        """Logits of a sample that the module refuses alone."""
+        try:
             z = self._in_batches(x.repeat_interleave(2, dim=0))[:1]
+        except _REFUSALS:
+            return self._in_batches(x, self._size)
         if not self._warned_of_one:
             self._warned_of_one = True
             warn(
@@ -120,14 +145,18 @@ class TorchModel(Model):
             )
         return z
 
-    def _in_batches(self, x: torch.Tensor) -> torch.Tensor:
-        if self._batch is None or len(x) == self._batch:
+    def _in_batches(self, x: torch.Tensor, size: int | None = None) -> torch.Tensor:
+        """Logits, in batches of one size if the module has one."""
+        size = size or self._batch
+        if size is None or len(x) == size:
             return self._called_on(x)
         import torch
 
         # the last batch is filled up with its last sample
-        index = torch.arange(-(-len(x) // self._batch) * self._batch, device=x.device).clamp_max(len(x) - 1)
-        return torch.cat([self._called_on(x[rows]) for rows in index.split(self._batch)])[: len(x)]
+        index = torch.arange(-(-len(x) // size) * size, device=x.device).clamp_max(len(x) - 1)
+        z = torch.cat([self._called_on(x[rows]) for rows in index.split(size)])[: len(x)]
+        self._batch = size
+        return z
 
     def _called_on(self, x: torch.Tensor) -> torch.Tensor:
         """Logits of a batch that the module takes."""
@@ -161,18 +190,17 @@ class TorchModel(Model):
 
         from skhalfway.models import _outputs
         from skhalfway.models._torch import HALF, weight_dtype
-        from skhalfway.models._views import buffers_kept, is_view
+        from skhalfway.models._views import first_calls
 
         assert self.module is not None
         dtype, n_classes = weight_dtype(self.module), None if self.classes_ is None else len(self.classes_)
         self._half = dtype in HALF
-        x = x.detach()
-        x = x[:_LOOKED_AT].to(dtype if dtype in HALF else x.dtype)
-        with torch.no_grad(), buffers_kept(self.module) as written, _outputs.BeforeProbability() as noted:
+        x = x.detach().to(dtype if dtype in HALF else x.dtype)
+        with torch.no_grad(), first_calls(self.module), _outputs.BeforeProbability() as noted:
             given, output = self._first_output(x)
+            self._size = len(given)
             version, output = given._version, _outputs.pick(output, len(given), n_classes, self._told)
         self._writes_input = version > 0
-        self.written = list(written) if is_view(self.module) else []
         z = _outputs.as_columns(output, len(given), self._told)
         before = noted.before(output)
         self.ends_in_probability = before is not None and _agree(before, z, len(given), self._told)
@@ -230,11 +258,11 @@ class TorchModel(Model):
         """Two columns or more for samples that are made up; none, where the module does not take such."""
         import torch
 
-        from skhalfway.models._views import buffers_kept
+        from skhalfway.models._views import kept
 
         assert self.module is not None
         try:
-            with torch.no_grad(), buffers_kept(self.module):
+            with torch.no_grad(), kept(self.module):
                 return self._in_batches(made)
         except Exception:
             return made.new_empty(0, 2)
@@ -244,20 +272,33 @@ class TorchModel(Model):
         import torch
 
         assert self.module is not None
-        given = x.clone()
+        given = x[:_LOOKED_AT].clone()
         try:
             return given, self.module(given)
-        except _REFUSALS:
-            for n in _FIXED_SIZES if len(x) > 1 else (2,):
-                given = x[torch.arange(n, device=x.device) % len(x)]
+        except _REFUSALS as error:
+            # a sample alone is given twice, if that is all it needs
+            for n in (len(x) if len(x) > 1 else 2, self._n_asked, *_FIXED_SIZES):
+                given = x[torch.arange(n, device=x.device) % min(len(x), _LOOKED_AT)]
                 try:
                     output = self.module(given)
                 except _REFUSALS:
                     continue
                 if len(output if isinstance(output, torch.Tensor) else next(iter(output), ())) == n:
-                    self._batch = n if len(x) > 1 else None
+                    self._batch = n if len(x) > 1 or n > 2 else None
                     return given, output
-            raise
+            if not _may_be_about_size(error):
+                raise
+            raise ValueError(
+                f"{self._told} takes none of the batches tried ({str(error) or type(error).__name__}); "
+                "if it takes only batches of a size of its own, wrap it so that it takes any"
+            ) from error
+
+
+def _may_be_about_size(error: Exception) -> bool:
+    """Whether forward itself failed, with no word of its own: layers refuse samples of another width."""
+    where = [frame.f_globals.get("__name__", "") for frame, _ in walk_tb(error.__traceback__)]
+    theirs = [name for name in where if not name.startswith("skhalfway.")]
+    return not theirs[-1].startswith("torch.") and not isinstance(error, ValueError)
 
 
 def _agree(before: torch.Tensor, z: torch.Tensor, n_samples: int, name: str) -> bool:

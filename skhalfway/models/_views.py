@@ -4,14 +4,20 @@ A view of a module is a second tree of modules of the same types: each in evalua
 parameters of its own that share their memory with the user's (and ask for no gradient, so that none is left
 on the user's), and with the same buffers. So any number of threads may use one module at once. What cannot be
 viewed so (compiled to TorchScript, say) is switched into evaluation mode while it is used: :func:`switched`.
+
+A view has modules of its own for those that are registered, held by attributes, containers and plain objects,
+or named by the functions that forward runs: their closures, defaults and globals. Tensors and arrays of the
+user's that a module writes to, as it is called first without gradients or first with them, are put back, and
+the view writes to copies. Not protected is what is written at later calls only, what other objects hold, and
+what functions write elsewhere on purpose, as a hook does that fills a list of its owner's.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
-from threading import RLock
+from types import FunctionType, MethodType
 from typing import Any
 
 import torch
@@ -19,7 +25,15 @@ from sklearn.base import BaseEstimator
 from torch import nn
 from torch.nn.parameter import is_lazy
 
-from skhalfway.models._replacement import CannotReplaceError, inside_anything, inside_container, replaced
+from skhalfway.models._kept import Written, guarded
+from skhalfway.models._replacement import (
+    CannotReplaceError,
+    inside_anything,
+    inside_container,
+    methods,
+    replaced,
+)
+from skhalfway.models._switched import SwitchedWhenCalled
 
 
 def evaluation_view(module: nn.Module) -> nn.Module:
@@ -46,31 +60,42 @@ def renewed(view: nn.Module) -> bool:
     origin = view.__dict__["_origin"]
     if origin is None or not origin.changed():
         return False
-    fresh = _Origin(origin.module).view().__dict__
-    for name in view.__dict__.keys() - fresh.keys():
-        del view.__dict__[name]
-    view.__dict__.update(fresh)
+    _Origin(origin.module).view(view)
     return True
 
 
-@contextmanager
-def buffers_kept(view: nn.Module) -> Iterator[list[str]]:
-    """Names of the buffers that were written to inside; they are put back, and the view has copies."""
-    before = [
-        (part, name, buffer, buffer._version, buffer.clone())
-        for part in view.modules()
-        for name, buffer in part._buffers.items()
-        if buffer is not None and not buffer.is_inference()
+def written_to(view: nn.Module) -> list[str]:
+    """Names of the tensors and arrays of a view that its module writes to; its owner's stay as they were."""
+    origin = view.__dict__.get("_origin")
+    return [] if origin is None else origin.written.names
+
+
+def kept(module: nn.Module) -> AbstractContextManager[list[str]]:
+    """Names of the tensors and arrays that were written to inside, if only once; a view's owner's stay."""
+    origin = module.__dict__.get("_origin")
+    return nullcontext([]) if origin is None else origin.written.kept()
+
+
+def first_calls(module: nn.Module) -> AbstractContextManager[None]:
+    """Calls inside, without gradients, tell what a view writes to: one comparison for all of them."""
+    origin = module.__dict__.get("_origin")
+    return nullcontext() if origin is None else origin.written.first_calls()
+
+
+def with_train_of_its_own(module: nn.Module) -> list[str]:
+    """Types of those parts in training mode whose ``train`` or ``eval`` may do more than to set a flag.
+
+    They are not called: they may change weights that are shared.
+    """
+    origin = module.__dict__.get("_origin")
+    parts = (module if origin is None else origin.module).modules()
+    return [
+        type(part).__name__
+        for part in parts
+        if getattr(part, "training", False)
+        and not isinstance(part, torch.jit.ScriptModule)
+        and (type(part).train is not nn.Module.train or type(part).eval is not nn.Module.eval)
     ]
-    written: list[str] = []
-    try:
-        yield written
-    finally:
-        for part, name, buffer, version, values in before:
-            if buffer._version != version:
-                written.append(name)
-                buffer.detach().copy_(values)
-                part._buffers[name] = values
 
 
 def art_view(classifier: Any) -> Any:
@@ -114,48 +139,69 @@ class _Origin:
 
     def __init__(self, module: nn.Module) -> None:
         self.module = module
+        self._parts: dict[str, nn.Module] = {}
+        self.written = Written(self._parts)
         self._seen: list[tuple[dict[str, Any], dict[str, Any], list[tuple[Any, ...]]]] = []
+        self._functions: list[tuple[FunctionType, list[Any]]] = []
 
-    def view(self) -> nn.Module:
-        registered = {id(part) for part in self.module.modules()}
+    def view(self, root: nn.Module | None = None) -> nn.Module:
+        """The view, which is made of ``root``, an older one, if that is given."""
+        labels = {id(part): name for name, part in self.module.named_modules()}
+        containers: dict[int, Any] = {}
 
         def shell(part: Any) -> tuple[Any, Callable[[Callable[[Any], Any]], None]]:
             if isinstance(part, torch.Tensor):
                 return _shared(part), lambda replace: None
+            is_root = part is self.module
             while "_orig_mod" in part._modules:  # what torch.compile made runs the module it was made from
                 part = part._modules["_orig_mod"]
             if isinstance(part, torch.jit.ScriptModule):
                 raise CannotReplaceError
-            twin = object.__new__(type(part))
+            twin = root if is_root and root is not None else object.__new__(type(part))
             state = dict(part.__dict__)
             self._seen.append((part.__dict__, _flat(state), _places(part)))
 
             def fill(replace: Callable[[Any], Any]) -> None:
-                for name, value in state.items():
-                    own = replace(value)
-                    # forward may write into what is registered, hooked on or kept in a list
-                    twin.__dict__[name] = own.copy() if isinstance(own, (list, dict, set)) else own
+                # forward may write into what is registered, hooked on or kept in a list
+                fresh = {name: _own(replace(value), containers) for name, value in state.items()}
+                for name, function, free in methods(type(part)):
+                    own = replace(function)
+                    if own is function:
+                        continue
+                    if not free:
+                        raise CannotReplaceError
+                    self._functions.append((function, inside_anything(function)))
+                    fresh.setdefault(name, MethodType(own, twin))
                 # made by module.compile(), it runs the module itself
-                twin.__dict__["_compiled_call_impl"] = None
-                if id(part) in registered:
-                    twin.__dict__ |= {"training": False, "train": partial(_stay, twin)}
+                fresh["_compiled_call_impl"] = None
+                if is_root:
+                    fresh |= {"_origin": self, "_compiled_call_impl": guarded(twin, self.written)}
+                if id(part) in labels:
+                    fresh |= {"training": False, "train": partial(_stay, twin)}
                 elif state["training"]:
                     # hidden from its owner's eval() too: it stays as it is, with buffers of its own
-                    buffers = twin.__dict__["_buffers"].items()
-                    twin.__dict__["_buffers"] = {k: None if b is None else b.clone() for k, b in buffers}
+                    buffers = fresh["_buffers"].items()
+                    fresh["_buffers"] = {k: None if b is None else b.clone() for k, b in buffers}
+                self._parts[labels.get(id(part), f"({type(part).__name__} {len(self._parts)})")] = twin
+                for name in twin.__dict__.keys() - fresh.keys():
+                    del twin.__dict__[name]
+                twin.__dict__.update(fresh)
 
             return twin, fill
 
         view: nn.Module = replaced(self.module, _is_own, shell, inside_anything, two_steps=True)
-        view.__dict__["_origin"] = self
         return view
 
     def changed(self) -> bool:
-        return any(
-            _flat(now).keys() != before.keys()
-            or any(value is not before[name] for name, value in _flat(now).items())
-            or places != [_place(p) for p in now["_parameters"].values()]
-            for now, before, places in self._seen
+        return (
+            any(
+                _flat(now).keys() != before.keys()
+                or any(value is not before[name] for name, value in _flat(now).items())
+                or places != [_place(p) for p in now["_parameters"].values()]
+                for now, before, places in self._seen
+            )
+            or any(list(map(id, inside_anything(f))) != list(map(id, held)) for f, held in self._functions)
+            or self.written.stale()
         )
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -165,6 +211,21 @@ class _Origin:
 
 def _nothing() -> None:
     return None
+
+
+def _own(value: Any, copies: dict[int, Any]) -> Any:
+    """A copy of a list, dict or set, and of those that it holds."""
+    if not isinstance(value, (list, dict, set)):
+        return value
+    if id(value) not in copies:
+        twin = value.copy()
+        copies[id(value)] = copies[id(twin)] = twin
+        if isinstance(twin, list):
+            twin[:] = [_own(held, copies) for held in twin]
+        elif isinstance(twin, dict):
+            for name, held in twin.items():
+                twin[name] = _own(held, copies)
+    return copies[id(value)]
 
 
 def _stay(module: nn.Module, mode: bool = True) -> nn.Module:
@@ -213,7 +274,7 @@ def _net_view(net: Any) -> Any:
     for name, value in net.__dict__.items():
         if isinstance(value, nn.Module) and name.endswith("_"):
             view = evaluation_view(value)
-            twin.__dict__[name] = view if is_view(view) else _SwitchedWhenCalled(value)
+            twin.__dict__[name] = view if is_view(view) else SwitchedWhenCalled(value)
     if net.iterator_valid is torch.utils.data.DataLoader:
         # a loader draws a seed each time it is gone through, from the global generator by default
         twin.__dict__.setdefault("iterator_valid__generator", torch.Generator())
@@ -226,57 +287,3 @@ def _is_own(value: Any) -> bool:
         known = type(value) in (nn.Parameter, torch.Tensor)
         return known and (value.is_inference() or (value.requires_grad and value.is_leaf))
     return isinstance(value, nn.Module)
-
-
-class _Switched:
-    """Modules in evaluation mode, each with how many are using it, its flag and its weights' gradients."""
-
-    def __init__(self) -> None:
-        self._lock = RLock()
-        self._parts: dict[int, list[Any]] = {}
-
-    def enter(self, part: nn.Module) -> None:
-        with self._lock:
-            if id(part) not in self._parts:
-                weights = list(part.parameters(recurse=False))
-                self._parts[id(part)] = [0, part.training, [(weight, weight.grad) for weight in weights]]
-                part.training = False
-                for weight in weights:
-                    weight.grad = None
-            self._parts[id(part)][0] += 1
-
-    def leave(self, part: nn.Module) -> None:
-        with self._lock:
-            self._parts[id(part)][0] -= 1
-            if not self._parts[id(part)][0]:
-                _, part.training, grads = self._parts.pop(id(part))
-                for weight, grad in grads:
-                    weight.grad = grad
-
-
-_SWITCHED = _Switched()
-
-
-class _SwitchedWhenCalled(nn.Module):
-    """A module that cannot be viewed, out of the reach of those who would switch it."""
-
-    def __init__(self, module: nn.Module) -> None:
-        super().__init__()
-        self.__dict__["module"] = module
-
-    def forward(self, *args: Any, **kwargs: Any) -> Any:
-        with switched(self.__dict__["module"]):
-            return self.__dict__["module"](*args, **kwargs)
-
-
-@contextmanager
-def switched(module: nn.Module) -> Iterator[None]:
-    """Evaluation mode inside; flags and ``.grad`` are as before when the last user, of any thread, leaves."""
-    parts = list(module.modules())
-    for part in parts:
-        _SWITCHED.enter(part)
-    try:
-        yield
-    finally:
-        for part in parts:
-            _SWITCHED.leave(part)

@@ -163,6 +163,31 @@ def test_a_model_that_predicting_changes():
     assert kinds(check) == ["state"] and check.findings[0].message == "predicting changes its n_seen"
 
 
+class Merging(nn.Module):
+    """Evaluation mode is more than a flag to it."""
+
+    def __init__(self):
+        super().__init__()
+        self.inner, self.scale = module(FAULTS[""]), 1.0
+
+    def train(self, mode=True):
+        self.scale = 1.0 if mode else 2.0
+        return super().train(mode)
+
+    def forward(self, x):
+        return self.scale * self.inner(x)
+
+
+@pytest.mark.parametrize("wrap", [lambda net: net, nn.Sequential])
+def test_a_train_of_its_own(wrap):
+    model = wrap(Merging())
+    check = check_model(model, X, Y)
+    assert kinds(check) == ["state"] and not check.ok
+    assert check.findings[0].message == "Merging has a train() of its own, which is not called here"
+    assert check.findings[0].advice == "call model.eval() first"
+    assert check_model(model.eval(), X, Y).findings == ()
+
+
 def test_batch_normalisation_without_statistics():
     torch.manual_seed(0)
     for tracks in (True, False):

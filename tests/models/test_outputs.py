@@ -422,6 +422,47 @@ def test_whatever_the_context(call, context):
     np.testing.assert_array_equal(model.predict(X[:7]), y[:7])
 
 
+class Sized(nn.Module):
+    """Takes only batches of one size."""
+
+    def __init__(self, size):
+        super().__init__()
+        self.layer, self.size = linear(), size
+
+    def forward(self, x):
+        return self.layer(x.reshape(self.size, 5))
+
+
+# size of batch that is taken, and numbers of samples of calls one after another
+SIZES = [
+    (80, [80]),
+    (150, [10]),
+    (150, [1]),
+    (32, [80, 3]),
+    (20, [45]),
+    (73, [73]),
+    (1, [1, 40]),
+    (1500, [1500]),
+]
+
+
+@pytest.mark.parametrize(("size", "calls"), SIZES)
+def test_batches_of_one_size(size, calls):
+    points, model = np.random.RandomState(0).rand(1500, 5).astype(np.float32), as_model(Sized(size))
+    for n in calls:
+        expected = as_model(linear()).scores(points[:n])
+        np.testing.assert_allclose(model.scores(points[:n]), expected, atol=1e-5)
+        AdversarialGenerator(Sized(size), max_iter=2).generate(points[:n], expected.argmax(axis=1))
+
+
+def test_a_size_that_is_not_tried():
+    message = "Sized takes none of the batches tried .*if it takes only batches of a size of its own, wrap it"
+    with pytest.raises(ValueError, match=message):
+        as_model(Sized(1117)).predict(X)
+    with pytest.raises(RuntimeError, match="mat1 and mat2"):
+        as_model(linear()).predict(X[:, 1:])
+
+
 @pytest.mark.parametrize("view", [np.s_[::-1], np.s_[:, ::-1], np.s_[::2, ::-1]])
 def test_negative_strides(view):
     for source in (linear(), LogisticRegression().fit(X, predicted(3))):

@@ -20,7 +20,7 @@ from torch import nn
 
 from skhalfway import AdversarialGenerator, TransferScorer
 from skhalfway.codes import CodeMap
-from skhalfway.models import as_model, to_module
+from skhalfway.models import as_model, check_model, to_module
 from skhalfway.models._views import evaluation_view, is_view
 
 X = np.random.RandomState(0).rand(30, 4).astype(np.float32)
@@ -212,6 +212,197 @@ def test_a_view_stays_in_evaluation_mode_and_can_be_copied():
 def test_to_module_gives_the_module_itself():
     module = body()
     assert to_module(module) is module
+
+
+SHARED = body()
+
+
+def helper(x):
+    return SHARED(x)
+
+
+def unregistered(how):
+    """A module that reaches its layers, which no list of its modules holds, through functions; and these."""
+    net = body()
+
+    class Closure(nn.Module):
+        def forward(self, x):
+            return net(x)
+
+    class Default(nn.Module):
+        def forward(self, x, net=net):
+            return net(x)
+
+    class Keyword(nn.Module):
+        def forward(self, x, *, net=net):
+            return net(x)
+
+    class Global(nn.Module):
+        def forward(self, x):
+            return SHARED(x)
+
+    class Helper(nn.Module):
+        def run(self, x):
+            return helper(x)
+
+        def forward(self, x):
+            return self.run(x)
+
+    class Inherited(Closure):
+        def forward(self, x):
+            return super().forward(x)
+
+    class Property(nn.Module):
+        @property
+        def net(self):
+            return net
+
+        def forward(self, x):
+            return self.net(x)
+
+    class Static(nn.Module):
+        @staticmethod
+        def run(x):
+            return net(x)
+
+        def forward(self, x):
+            return self.run(x)
+
+    kinds = (Closure, Default, Keyword, Global, Helper, Inherited, Property, Static)
+    kind = next(kind for kind in kinds if kind.__name__ == how)
+    return kind(), SHARED if how in ("Global", "Helper") else net
+
+
+VIEWED = ("Closure", "Default", "Keyword", "Global", "Helper")
+
+
+@pytest.mark.parametrize("how", [*VIEWED, "Inherited", "Property", "Static"])
+def test_modules_that_only_functions_name_are_not_touched(how):
+    module, net = unregistered(how)
+    module.train(), net.train()
+    for parameter in net.parameters():
+        parameter.grad = torch.ones_like(parameter)
+    before = state(net)
+    as_model(module).predict(X)
+    AdversarialGenerator(module, max_iter=3, random_state=0).generate(X, Y)
+    check_same(before, state(net))
+    assert is_view(evaluation_view(module)) == (how in VIEWED)
+    net.eval()
+    with torch.no_grad():
+        expected = net(torch.from_numpy(X)).numpy()
+    np.testing.assert_allclose(as_model(module).scores(X), expected, atol=1e-6)
+
+
+def test_a_view_follows_a_global(monkeypatch):
+    module, net = unregistered("Global")
+    model = as_model(module)
+    net.eval()
+    model.predict(X)
+    other = body().eval()
+    monkeypatch.setitem(globals(), "SHARED", other)
+    with torch.no_grad():
+        np.testing.assert_allclose(model.scores(X), other(torch.from_numpy(X)).numpy(), atol=1e-6)
+
+
+class Writing(nn.Module):
+    """Writes in one of many ways, as it is called."""
+
+    def __init__(self, how):
+        super().__init__()
+        self.how, self.net = how, nn.Linear(4, 2)
+        self.register_buffer("n", torch.zeros(()))
+        self.tensor, self.array, self.nested = torch.zeros(3), np.zeros(3), {"sizes": [[0]]}
+        with torch.no_grad():
+            self.net.weight.mul_(9)
+
+    def forward(self, x):
+        if self.how == "with gradients" and x.requires_grad:
+            self.n += len(x)
+        if self.how == "data":
+            self.net.weight.data.clamp_(-1, 1)
+        if self.how == "no_grad":
+            with torch.no_grad():
+                self.net.weight.clamp_(-1, 1)
+        if self.how == "attributes":
+            self.tensor += 1
+            self.array += 1
+        if self.how == "containers":
+            self.nested["sizes"][0].append(len(x))
+        return self.net(x)
+
+
+WAYS = {
+    "with gradients": "predicting changes its n",
+    "data": "predicting changes its net.weight",
+    "no_grad": "predicting changes its net.weight",
+    "attributes": "predicting changes its tensor, array",
+    "containers": "",
+}
+WRAPPERS = {
+    "torch": lambda module: module,
+    "skorch": lambda module: FrozenEstimator(
+        NeuralNetClassifier(module, criterion=nn.CrossEntropyLoss, classes=[0, 1]).initialize()
+    ),
+    "ART": lambda module: PyTorchClassifier(module, nn.CrossEntropyLoss(), (4,), 2, device_type="cpu"),
+}
+
+
+@pytest.mark.parametrize("wrapper", WRAPPERS)
+@pytest.mark.parametrize("how", WAYS)
+def test_whatever_a_module_writes_to_stays_and_is_said(how, wrapper):
+    module = Writing(how)
+    values = [module.tensor, torch.from_numpy(module.array), *module.parameters(), *module.buffers()]
+    before = [value.detach().clone() for value in values]
+    model = WRAPPERS[wrapper](module)
+    for _ in range(2):
+        check = check_model(model, X, Y)
+        said = [finding.message for finding in check.findings if finding.kind == "state"]
+        assert [message.replace("module.", "") for message in said] == ([WAYS[how]] if WAYS[how] else [])
+    AdversarialGenerator(model, max_iter=3).fit(X, Y).generate(X, Y)
+    assert all(map(torch.equal, values, before)) and module.nested == {"sizes": [[0]]}
+
+
+def test_gradients_of_what_a_module_writes_to():
+    module = Writing("no_grad")
+    twin = copy.deepcopy(module)
+    x = torch.from_numpy(X).requires_grad_()
+    model = as_model(module)
+    with model.evaluating():
+        (found,) = torch.autograd.grad(model.logits(x)[:, 1].sum(), x)
+    (expected,) = torch.autograd.grad(twin(x)[:, 1].sum(), x)
+    torch.testing.assert_close(found, expected)
+    with torch.no_grad():
+        # its owner trains on
+        module.net.weight.mul_(-0.01)
+        np.testing.assert_allclose(model.scores(X), module(torch.from_numpy(X)).numpy(), atol=1e-6)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of TorchScript
+def test_buffers_of_what_cannot_be_viewed_stay():
+    class Adding(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.net = nn.Linear(4, 2)
+            self.register_buffer("n", torch.zeros(()))
+
+        def forward(self, x):
+            self.n += 1
+            return self.net(x)
+
+    module = torch.jit.script(Adding())
+    before = module.n.clone()
+    for _ in range(2):
+        as_model(module).predict(X)
+    AdversarialGenerator(module, max_iter=2).generate(X, Y)
+    assert torch.equal(module.n, before)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of TorchScript
+def test_frozen_modules_have_no_mode():
+    module = body().eval()
+    frozen = torch.jit.freeze(torch.jit.script(module))
+    np.testing.assert_allclose(as_model(frozen).scores(X), as_model(module).scores(X), atol=1e-6)
+    AdversarialGenerator(frozen, max_iter=2).generate(X, Y)
 
 
 class Counting(nn.Module):
