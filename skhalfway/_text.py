@@ -93,7 +93,9 @@ def _cut(text: str, width: int) -> str:
 
 
 def named_pairs(names: Sequence[str], pairs: Sequence[Sequence[int]], between: str) -> str:
-    """Write the first few pairs of names, given by their numbers; a pair of one name as such."""
-    some = [(names[i], names[j]) for i, j in pairs[:_N_NAMED]]
-    texts = [f"{one!r} on itself" if one == other else f"{one!r}{between}{other!r}" for one, other in some]
+    """Write the first few pairs of names, given by their numbers."""
+    # "a and a" is a alone
+    some = [(repr(names[i]), repr(names[j])) for i, j in pairs[:_N_NAMED]]
+    alone = between == " and "
+    texts = [one if alone and one == other else f"{one}{between}{other}" for one, other in some]
     return ", ".join([*texts, f"{len(pairs) - _N_NAMED} more"] if len(pairs) > _N_NAMED else texts)

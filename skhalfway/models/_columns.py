@@ -33,8 +33,10 @@ def _kept_names(estimator: Any, seen: set[int]) -> Iterator[Any]:
     own = getattr(estimator, "feature_names_in_", None)
     if _is_instance(estimator, "catboost", "CatBoost"):
         own = estimator.feature_names_
-    # LightGBM and CatBoost number columns that had no names
-    if own is not None and list(own) != [str(i) for i in range(len(own))]:
+        # columns that had no names are numbered
+        if own is not None and list(own) == [str(i) for i in range(len(own))]:
+            own = None
+    if own is not None:
         yield own
         if not any("_" in str(name) for name in own):
             return
