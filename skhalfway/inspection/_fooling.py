@@ -192,9 +192,9 @@ def fooling_inputs(
     By gradient that is ``attack="pgd"`` in L-inf, with no limit but the range of
     the features: it takes all its steps, so that confidence grows far beyond the
     boundary, but the inputs are not evolved to look like anything, nor kept from it.
-    Classifiers without a gradient are asked by ``attack="square"``, for
-    probabilities, until one reaches ``threshold`` or its queries are spent. Both are
-    our choice.
+    Classifiers without a gradient, and trees and neighbours, whose probabilities
+    are steps, are asked by ``attack="square"``, for probabilities, until one
+    reaches ``threshold`` or its queries are spent. Both are our choice.
 
     Confidence is the largest probability: of ``predict_proba``; of a torch module
     the softmax of its logits.
@@ -287,7 +287,8 @@ def fooling_inputs(
     }
     with undisturbed():  # a net draws even as it predicts
         targets = np.arange(n_samples) % len(classes_of(model, X))
-        source, name = (model, "pgd") if model.has_gradient else (_Certain(model, X, threshold), "square")
+        exact = model.has_gradient and not model.smoothed
+        source, name = (model, "pgd") if exact else (_Certain(model, X, threshold), "square")
         generator = AdversarialGenerator(
             source,
             attack=name,
@@ -351,9 +352,9 @@ class _Certain:
         self._model, self._shape, self._threshold = model, X.shape[1:], threshold
         self.classes_ = np.arange(model.n_outputs(X) + 1)
 
-    def predict_proba(self, X: NDArray[Any]) -> NDArray[np.float64]:
+    def predict_proba(self, X: Any) -> NDArray[np.float64]:
         """Scores rather than probabilities, for the last is always the threshold."""
-        scores = _probabilities(self._model, X.reshape(-1, *self._shape))
+        scores = _probabilities(self._model, np.asarray(X).reshape(-1, *self._shape))
         return np.pad(scores, [(0, 0), (0, 1)], constant_values=self._threshold)
 
     def predict(self, X: NDArray[Any]) -> NDArray[np.intp]:
