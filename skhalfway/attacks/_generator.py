@@ -6,6 +6,7 @@ from copy import copy
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -34,11 +35,13 @@ from skhalfway.models._faults import answers, classes_of, named, type_name, type
 from skhalfway.models._kinds import is_art_classifier
 from skhalfway.models._reader import reader_of
 from skhalfway.models._soft_agreement import soft_agreement
+from skhalfway.models._torch_model import TorchModel
 from skhalfway.models._warnings import warn
 
 if TYPE_CHECKING:
     from skhalfway.attacks._region import Region
 
+_SOURCES: WeakKeyDictionary[AdversarialGenerator, Model] = WeakKeyDictionary()
 _NOT_FITTED = (
     "This %(name)s instance is not fitted yet. Call 'fit' with data, which fits its estimator; or, to attack "
     "a fitted one, wrap that: AdversarialGenerator(FrozenEstimator(model))"
@@ -423,7 +426,7 @@ class AdversarialGenerator(OneToOneFeatureMixin, TransformerMixin, BaseEstimator
             raise ValueError("generate takes y (labels to leave) or target (labels to reach), not both")
         fitted = hasattr(self, "estimator_")
         frame = Frame.of(X)
-        model = as_model(self.estimator_ if fitted else self.estimator).reading(frame)
+        model = self._source(self.estimator_ if fitted else self.estimator).reading(frame)
         reader = self if fitted else reader_of(model)
         array = read_samples(reader, X, reset=not fitted and model.n_features_in_ is None)
         region = self._region(array, reader, frame, spread_seen(self, self.eps_unit))
@@ -443,6 +446,15 @@ class AdversarialGenerator(OneToOneFeatureMixin, TransformerMixin, BaseEstimator
         for remark in outcome.remarks:
             warn(str(remark))
         return outcome, container_of(X)(outcome.X_adv)
+
+    def _source(self, estimator: Any) -> Model:
+        """The source; a torch module is kept between calls, for its view follows what its owner does."""
+        model = _SOURCES.get(self)
+        if model is None or model.estimator is not estimator:
+            model = as_model(estimator)
+            if type(model) is TorchModel:
+                _SOURCES[self] = model
+        return model
 
     def set_params(self, **params: Any) -> AdversarialGenerator:
         """Set parameters, fields of ``constraints`` included.

@@ -92,9 +92,11 @@ class Batch:
 
     def look_back(self, gradient: torch.Tensor, logits: torch.Tensor) -> None:
         """Note which samples have not won, may change, and where no gradient by what may change leads on."""
-        stuck = ~gradient.flatten(1).any(dim=1) & ~(self.margins(logits) > 0)
-        if self.ball.free is not None:
-            stuck &= self.ball.free.flatten(1).any(dim=1)
+        stuck = largest(gradient).flatten() == 0
+        if stuck.any():
+            stuck &= ~(self.margins(logits.detach()) > 0)
+            if self.ball.free is not None:
+                stuck &= self.ball.free.flatten(1).any(dim=1)
         self.faults.flat[self.rows] &= stuck.cpu().numpy()
 
     def margins(self, logits: torch.Tensor, rival: torch.Tensor | None = None) -> torch.Tensor:

@@ -163,7 +163,8 @@ def keep_budget(
     if norm == np.inf:
         # one number, where it is one for all, has no product to round
         reach = _towards_0(np.array(eps) if unit is None else _reach(eps, unit, 8 * ulp), X.dtype)
-        return np.clip(wanted.astype(X.dtype, copy=False), _moved(X, -reach), _moved(X, reach))
+        wanted = wanted.astype(X.dtype, copy=False)
+        return np.clip(wanted, _moved(X, -reach), _moved(X, reach))
     row = len(X), *[1] * (X.ndim - 1)
     result, over = X, np.ones(row, dtype=bool)
     # a little less than eps leaves room for the rounding of sums and products; the second try is for norms
@@ -204,13 +205,16 @@ def _moved(X: NDArray[Any], change: NDArray[Any]) -> NDArray[Any]:
     """``X + change`` in the float type of both, no further from X than ``change`` says."""
     with np.errstate(over="ignore", invalid="ignore"):
         moved = X + change
-        # Knuth's two-sum: X + change is moved + rest, exactly
-        back = moved - X
-        rest = X - np.subtract(moved, back)
-        rest += np.subtract(change, back, out=back)
-        over = np.where(change > 0, rest < 0, rest > 0)
-        moved[over] = np.nextafter(moved[over], X[over])
-    return moved
+        if X.dtype.itemsize < 8:
+            # exactly, or rounded so little that a look at it in float64 does not tell
+            over = np.abs(np.subtract(moved, X, dtype=float)) > np.abs(change)
+        else:
+            # Knuth's two-sum: X + change is moved + rest, exactly
+            back = moved - X
+            rest = X - np.subtract(moved, back)
+            rest += np.subtract(change, back, out=back)
+            over = np.where(change > 0, rest < 0, rest > 0)
+        return np.nextafter(moved, X, out=moved, where=over)
 
 
 def _towards_0(values: NDArray[np.float64], dtype: np.dtype[Any]) -> NDArray[Any]:
@@ -229,6 +233,8 @@ def _finite_bounds(
     if bounds is None:
         return np.array(limits.min), np.array(limits.max)
     low, high = (np.clip(bound, float(limits.min), float(limits.max)).astype(dtype) for bound in bounds)
+    if np.array_equal(low, bounds[0]) and np.array_equal(high, bounds[1]):
+        return low, high
     low = np.where(low < bounds[0], np.nextafter(low, limits.max), low)
     high = np.where(high > bounds[1], np.nextafter(high, limits.min), high)
     return low, high

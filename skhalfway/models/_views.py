@@ -17,8 +17,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
+from operator import is_
 from types import FunctionType, MethodType
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 from sklearn.base import BaseEstimator
@@ -141,7 +142,7 @@ class _Origin:
         self.module = module
         self._parts: dict[str, nn.Module] = {}
         self.written = Written(self._parts)
-        self._seen: list[tuple[dict[str, Any], dict[str, Any], list[tuple[Any, ...]]]] = []
+        self._seen: list[tuple[dict[str, Any], _Flat, list[tuple[Any, ...]]]] = []
         self._functions: list[tuple[FunctionType, list[Any]]] = []
 
     def view(self, root: nn.Module | None = None) -> nn.Module:
@@ -195,9 +196,7 @@ class _Origin:
     def changed(self) -> bool:
         return (
             any(
-                _flat(now).keys() != before.keys()
-                or any(value is not before[name] for name, value in _flat(now).items())
-                or places != [_place(p) for p in now["_parameters"].values()]
+                not _same_as(_flat(now), before) or places != [_place(p) for p in now["_parameters"].values()]
                 for now, before, places in self._seen
             )
             or any(list(map(id, inside_anything(f))) != list(map(id, held)) for f, held in self._functions)
@@ -233,15 +232,21 @@ def _stay(module: nn.Module, mode: bool = True) -> nn.Module:
     return module
 
 
-def _flat(state: dict[str, Any]) -> dict[str, Any]:
-    """Attributes of a module, registered ones too, but for its mode."""
-    flat = {name: value for name, value in state.items() if name not in ("training", *_REGISTERS)}
-    for register in _REGISTERS:
-        flat |= {f"{register}.{name}": value for name, value in state[register].items()}
-    return flat
+_Flat: TypeAlias = "tuple[list[str], list[Any]]"
 
 
-_REGISTERS = ("_parameters", "_buffers", "_modules")
+def _flat(state: dict[str, Any]) -> _Flat:
+    """Names and values of a module's attributes, registered ones too, but for its mode."""
+    names, values = list(state), list(state.values())
+    values[names.index("training")] = None
+    for register in ("_parameters", "_buffers", "_modules"):
+        names += state[register]
+        values += state[register].values()
+    return names, values
+
+
+def _same_as(now: _Flat, before: _Flat) -> bool:
+    return now[0] == before[0] and all(map(is_, now[1], before[1]))
 
 
 def _places(part: nn.Module) -> list[tuple[Any, ...]]:
