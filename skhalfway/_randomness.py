@@ -12,6 +12,8 @@ from threading import RLock, get_ident
 from typing import Any, TypeVar, cast
 
 import numpy as np
+from numpy.random.bit_generator import ISeedSequence
+from numpy.typing import NDArray
 
 from skhalfway._checks import check_random_state
 
@@ -24,10 +26,25 @@ def draw_seed(rng: np.random.RandomState) -> int:
     return int(rng.randint(_SEEDS))
 
 
+class _NoEntropy(ISeedSequence):
+    """For a generator that is seeded anew at once; asking for entropy takes ten times as long as the rest."""
+
+    def generate_state(self, n_words: int, dtype: Any = np.uint32) -> NDArray[Any]:
+        return np.ones(n_words, dtype=dtype)
+
+
+def _seeded(seed: int) -> np.random.RandomState:
+    rng = np.random.RandomState(np.random.MT19937(_NoEntropy()))  # type: ignore[arg-type]
+    rng.seed(seed)
+    return rng
+
+
 def own_rng(random_state: Any) -> np.random.RandomState:
     """A generator that draws from nothing global; for None a number of numpy's global one seeds it."""
+    if type(random_state) is int and 0 <= random_state < 2**32:
+        return _seeded(random_state)
     rng = check_random_state(random_state)
-    return np.random.RandomState(draw_seed(rng)) if random_state in (None, np.random) else rng
+    return _seeded(draw_seed(rng)) if random_state in (None, np.random) else rng
 
 
 class _Guard:

@@ -11,7 +11,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin, clone
-from sklearn.utils.validation import check_is_fitted
+from sklearn.exceptions import NotFittedError
 
 from skhalfway._checks import check_random_state
 from skhalfway._inputs import Frame, check_labels, container_of, read_samples, read_targets
@@ -43,8 +43,8 @@ if TYPE_CHECKING:
 
 _SOURCES: WeakKeyDictionary[AdversarialGenerator, Model] = WeakKeyDictionary()
 _NOT_FITTED = (
-    "This %(name)s instance is not fitted yet. Call 'fit' with data, which fits its estimator; or, to attack "
-    "a fitted one, wrap that: AdversarialGenerator(FrozenEstimator(model))"
+    "This AdversarialGenerator instance is not fitted yet. Call 'fit' with data, which fits its estimator; "
+    "or, to attack a fitted one, wrap that: AdversarialGenerator(FrozenEstimator(model))"
 )
 
 
@@ -415,7 +415,8 @@ class AdversarialGenerator(OneToOneFeatureMixin, TransformerMixin, BaseEstimator
         return X_adv
 
     def _generate(self, X: Any, y: Any = None, target: Any = None) -> tuple[Outcome, Any]:
-        check_is_fitted(self, msg=_NOT_FITTED)
+        if not self.__sklearn_is_fitted__():
+            raise NotFittedError(_NOT_FITTED)
         check_parameters(self)
         rng = own_rng(self.random_state)
         with undisturbed():

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from importlib import import_module
 from inspect import signature
 from numbers import Real
@@ -143,7 +145,7 @@ def make_attack(generator: AdversarialGenerator, name: str) -> Attack:
         )
     make = getattr(import_module(f"skhalfway.attacks.{kind.module}"), name)
     params = generator.attack_params or {}
-    allowed_params = list(signature(make).parameters)[1:]
+    allowed_params = _parameter_names(make)
     unknown = sorted(set(params) - set(allowed_params))
     if unknown:
         raise ValueError(
@@ -160,6 +162,12 @@ def make_attack(generator: AdversarialGenerator, name: str) -> Attack:
     )
     attack: Attack = make(settings, **params)
     return attack
+
+
+@cache
+def _parameter_names(make: Callable[..., Attack]) -> list[str]:
+    """What an attack takes beside its settings."""
+    return list(signature(make).parameters)[1:]
 
 
 def follows_gradients(attack: Any) -> bool:
