@@ -285,6 +285,16 @@ def test_without_a_seed_every_call_draws_other_numbers():
     assert draw() != draw() and draw(random_state=0) == draw(random_state=0)
 
 
+@pytest.mark.parametrize("seed", [0, 3, 2**32 - 1])
+def test_own_generators_draw_what_numpys_of_that_seed_do(seed):
+    drawn, expected = own_rng(seed), np.random.RandomState(seed)
+    for draw in ("rand", "randn"):
+        np.testing.assert_array_equal(getattr(drawn, draw)(700), getattr(expected, draw)(700))
+    np.random.seed(1)
+    expected = np.random.RandomState(np.random.RandomState(1).randint(2**31 - 1))
+    assert own_rng(None).rand() == expected.rand()
+
+
 def test_undisturbed_within_undisturbed():
     states = global_states()
     with undisturbed():
