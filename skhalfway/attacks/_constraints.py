@@ -28,7 +28,7 @@ class Constraints:
     immutable : column or sequence of columns, default=()
         May not change.
     integer : column or sequence of columns, default=()
-        Hold whole numbers.
+        Hold whole numbers. Their bounds are those of ``clip_values``.
     one_hot : sequence of sequences of columns, default=()
         Groups of columns of which exactly one is 1 and the others are 0. To
         change the category costs the budget two changes of 1.

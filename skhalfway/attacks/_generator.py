@@ -95,7 +95,8 @@ class AdversarialGenerator(OneToOneFeatureMixin, TransformerMixin, BaseEstimator
         small that no other float is as near, samples stay as they are.
     eps_unit : {"input", "std", "range"}, default="input"
         What ``eps`` counts in: the units of the data, or each feature's
-        standard deviation or range in the training data (needs :meth:`fit`).
+        standard deviation or range in the training data (needs :meth:`fit`); in
+        a scorer of fitted models, in the samples that it is given.
     norm : {np.inf, 2, 1}, default=np.inf
         Norm in which the budget counts.
     constraints : Constraints, default=None
