@@ -68,7 +68,10 @@ class Attacked:
 
     def _remedy(self, masked: bool) -> str:
         if not masked:
-            return f"the attack is too weak here, and attack='pgd' with n_restarts={_N_RESTARTS} is stronger"
+            # that of a smooth copy leads only so far
+            others = ", and 'hopskipjump', or 'tree' for trees, may be" if self.problem.model.smoothed else ""
+            stronger = f"attack='pgd' with n_restarts={_N_RESTARTS} is stronger{others}"
+            return f"the attack is too weak here, and {stronger}"
         if self.generator.attack == "auto" and self.flat.any():
             return "its gradients are masked; raise max_queries, or see whether attack='square' finds more"
         return f"its gradients may be masked, and {advice(self.generator.norm)}"
