@@ -124,9 +124,8 @@ class Boxes(NamedTuple):
 def joint_boxes(cells: Cells, most: int) -> Boxes | None:
     """Where leaves of all trees meet; None where there are more such boxes, times features, than ``most``.
 
-    They are the cliques of Chen, Zhang, Si, Li, Boning and Hsieh, Robustness Verification of Tree-based
-    Models (2019), section 3.2: boxes of which each two meet have a point in common. A single tree has the
-    boxes of its leaves, however many.
+    One leaf of each tree, of which each two meet, has a point in common (Helly's theorem, for boxes). A single
+    tree has the boxes of its leaves, however many.
     """
     ensemble = cells.ensemble
     leaf = np.flatnonzero(ensemble.feature < 0)
