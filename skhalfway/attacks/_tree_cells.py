@@ -124,8 +124,8 @@ class Boxes(NamedTuple):
 def joint_boxes(cells: Cells, most: int) -> Boxes | None:
     """Where leaves of all trees meet; None where there are more such boxes, times features, than ``most``.
 
-    One leaf of each tree, of which each two meet, has a point in common (Helly's theorem, for boxes). A single
-    tree has the boxes of its leaves, however many.
+    Leaves of which each two meet have a point in common (Helly's theorem, for boxes). A single tree has the
+    boxes of its leaves, however many.
     """
     ensemble = cells.ensemble
     leaf = np.flatnonzero(ensemble.feature < 0)
