@@ -120,6 +120,7 @@ BAD_SAMPLES: dict[str, tuple[Any, str]] = {
     "generator": ((row for row in X), r"got generator; pass all that it gives: numpy.array\(list\("),
     "torch generator": (torch.Generator(), "got Generator"),
     "ragged": ([*X[:5].tolist(), [1.0, 2.0]], r"row 0 has \(4,\) and row 5 has \(2,\); pad or resize"),
+    "ragged early": ([[1.0, 2.0], [1.0], [3.0, 4.0]], r"row 0 has \(2,\) and row 1 has \(1,\)"),
     "sparse": (sp.csr_array(X), "Sparse data was passed.*toarray"),
     "sparse tensor": (torch.tensor(X).to_sparse(), r"is a sparse tensor.*to_dense\(\)"),
     "meta tensor": (torch.empty(40, 4, device="meta"), "on the device 'meta'"),

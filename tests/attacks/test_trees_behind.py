@@ -287,6 +287,16 @@ def people(n: int = 240) -> tuple[pd.DataFrame, Any]:
     return pd.DataFrame(frame), (score > 5.4).astype(int)
 
 
+def boosted_categories(max_iter: int, *first: str) -> Any:
+    """Boosting that sees codes as categories, the columns in one order or another."""
+    return make_pipeline(
+        ColumnTransformer(
+            [("a", OrdinalEncoder(), list(first)), ("b", "passthrough", ["age", "income", "code"])]
+        ),
+        HistGradientBoostingClassifier(categorical_features=[0, 1, 4], max_iter=max_iter, min_samples_leaf=5),
+    )
+
+
 FRAMES = {
     "one column each": make_pipeline(
         ColumnTransformer(
@@ -306,11 +316,10 @@ FRAMES = {
         ),
         tree(),
     ),
-    "categories of the trees": make_pipeline(
-        ColumnTransformer(
-            [("a", OrdinalEncoder(), ["size", "colour"]), ("b", "passthrough", ["age", "income", "code"])]
-        ),
-        HistGradientBoostingClassifier(categorical_features=[0, 1, 4], max_iter=8, min_samples_leaf=5),
+    "categories of the trees": boosted_categories(8, "size", "colour"),
+    "categories of several": VotingClassifier(
+        [("a", boosted_categories(5, "size", "colour")), ("b", boosted_categories(4, "colour", "size"))],
+        voting="soft",
     ),
 }
 

@@ -292,6 +292,7 @@ def test_samples_without_a_value_decide_nothing(n):
         ("probability", lambda z: z, 3, r"from -\d.* to \d.*; leave output out, or say output='logits'"),
         ("probability", lambda z: z, 1, "output='probability' was given, but Ending returns values from -"),
         ("probability", lambda z: z.log_softmax(1), 3, "or say output='logits'"),
+        ("probability", lambda z: 1.5 * z.sigmoid(), 3, "or say output='logits'"),
         ("log_probability", lambda z: z, 3, "output='log_probability' was given, but Ending returns values"),
         ("log_probability", nn.Softmax(1), 3, "leave output out, or say output='probability'"),
         ("log_probability", torch.sigmoid, 1, "leave output out, or say output='probability'"),
