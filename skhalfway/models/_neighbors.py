@@ -128,7 +128,7 @@ class WithinRadius(Neighbors):
 def _power(estimator: Any) -> float:
     metric, parameters = estimator.effective_metric_, estimator.effective_metric_params_ or {}
     if metric == "minkowski" and parameters.get("w") is None:
-        return float(parameters.get("p", estimator.p))
+        return float(parameters["p"])
     if metric in _POWERS:
         return _POWERS[metric]
     raise NotDifferentiableError(

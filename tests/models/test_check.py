@@ -18,7 +18,7 @@ from sklearn.svm import SVC
 from sklearn.tree import DecisionTreeClassifier
 from torch import nn
 
-from skhalfway.models import Finding, ModelCheck, as_model, check_model
+from skhalfway.models import Finding, ModelCheck, _check_scores, as_model, check_model
 from skhalfway.models._check_accuracy import Answers, accuracy_findings
 from skhalfway.models._check_scales import changes
 
@@ -438,3 +438,16 @@ def test_the_result():
         check.to_frame().columns
     )
     assert pickle.loads(pickle.dumps(check)) == check
+
+
+@pytest.mark.parametrize(
+    ("n_agree", "severity"),
+    [(100, None), (92, None), (90, "note"), (85, "note"), (82, "warning"), (0, "warning")],
+)
+def test_how_far_a_soft_copy_agrees(monkeypatch, n_agree, severity):
+    """By the upper end of the Wilson interval: .96, .945, .907 and .883 for 92, 90, 85 and 82 of 100."""
+    monkeypatch.setattr(_check_scores, "copy_agrees", lambda model, X, predicted: np.arange(100) < n_agree)
+    finding = _check_scores._copy(None, np.zeros((100, 2)), np.zeros(100, dtype=int))
+    assert (finding and finding.severity) == severity
+    if severity:
+        assert f"agrees with it on {n_agree}% of the samples" in finding.message
