@@ -423,6 +423,20 @@ def test_whatever_the_context(call, context):
     np.testing.assert_array_equal(model.predict(X[:7]), y[:7])
 
 
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("output", [None, "probability"])
+def test_logits_of_16_bits_are_computed_in_32(dtype, output):
+    module = linear()
+    if output:
+        module = nn.Sequential(module, nn.Softmax(1))
+    model = as_model(module.to(dtype), output=output)
+    x = torch.tensor(X).float()
+    logits = model.logits(x)
+    assert logits.dtype == torch.float32
+    expected = (module[0] if output else module)(x.to(dtype)).float()
+    torch.testing.assert_close(logits.argmax(1), expected.argmax(1))
+
+
 class Sized(nn.Module):
     """Takes only batches of one size."""
 
