@@ -12,6 +12,7 @@ from sklearn.datasets import load_digits
 from torch import nn
 
 from skhalfway import AdversarialGenerator, Constraints
+from skhalfway.attacks._faults import Faults
 from skhalfway.attacks._parameters import KINDS
 from skhalfway.halfway import loss_gradient
 from skhalfway.models import ModelWarning, as_model
@@ -308,3 +309,10 @@ def test_automatic_attacks_ask_where_only_fixed_columns_have_a_gradient() -> Non
         X_adv = generator.generate(X)
     model = as_model(HalfRounded())
     assert (model.predict(X_adv) != model.predict(X)).any() and (X_adv[:, 0] == X[:, 0]).all()
+
+
+@pytest.mark.parametrize(("n_flat", "many"), [(0, False), (4, False), (5, True), (100, True)])
+def test_a_twentieth_of_the_samples_is_many(n_flat: int, many: bool) -> None:
+    faults = Faults(100, "Net")
+    faults.flat[n_flat:] = False
+    assert faults.many_flat == many and len(faults.remarks("ask")) == many

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from scipy.stats import binomtest
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.compose import make_column_transformer
 from sklearn.datasets import load_digits
@@ -18,7 +19,7 @@ from sklearn.svm import SVC
 from sklearn.tree import DecisionTreeClassifier
 from torch import nn
 
-from skhalfway.models import Finding, ModelCheck, _check_scores, as_model, check_model
+from skhalfway.models import Finding, ModelCheck, _check_accuracy, _check_scores, as_model, check_model
 from skhalfway.models._check_accuracy import Answers, accuracy_findings
 from skhalfway.models._check_scales import changes
 
@@ -451,3 +452,12 @@ def test_how_far_a_soft_copy_agrees(monkeypatch, n_agree, severity):
     assert (finding and finding.severity) == severity
     if severity:
         assert f"agrees with it on {n_agree}% of the samples" in finding.message
+
+
+@pytest.mark.parametrize(("gained", "lost"), [(0, 0), (9, 0), (9, 5), (5, 9)])
+def test_the_risk_of_a_change_is_the_sign_tests(gained, lost):
+    before, after = np.zeros((2, 20), dtype=bool)
+    after[:gained], before[gained : gained + lost] = True, True
+    n = gained + lost
+    expected = binomtest(gained, n, alternative="greater").pvalue if n else 1
+    assert np.exp(_check_accuracy._log_risk(before, after)) == pytest.approx(expected)

@@ -20,10 +20,12 @@ from torch import nn
 
 from skhalfway import AdversarialGenerator, Constraints, TransferCurve, TransferMatrix, TransferScorer
 from skhalfway.__main__ import train
+from skhalfway.attacks import _square
 from skhalfway.attacks._constraints import Header
 from skhalfway.attacks._problem import Problem, read_region
 from skhalfway.attacks._second_opinion import fooled_by_queries
 from skhalfway.models import ModelWarning, as_model
+from skhalfway.transfer import _masked
 from skhalfway.transfer._masked import LEVEL, Opinion, ask_others, chance, objection
 
 EPS = {np.inf: 0.15, 2: 1.0, 1: 4.0}
@@ -197,6 +199,23 @@ def test_threads_see_the_same(net, samples) -> None:
     )
     assert one[1] == two[1] and len(one[1]) == 2
     np.testing.assert_array_equal(one[0].masked, two[0].masked)
+
+
+@pytest.mark.parametrize(("eps", "searched"), [(0.01, True), (0.1, False)])
+def test_only_sources_that_are_hardly_fooled_are_searched(net, samples, monkeypatch, eps, searched) -> None:
+    calls = []
+
+    def square(settings: Any) -> Any:
+        calls.append(settings.max_queries)
+        return _square.square(settings)
+
+    monkeypatch.setattr(_masked, "square", square)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ModelWarning)
+        matrix = scorer({"net": net, "again": net}, eps=eps).transfer(*samples)
+    assert (matrix.source_success < 0.2).all() if searched else (matrix.source_success > 0.35).all()
+    assert matrix.source_success.max() < 0.8  # some are left to ask about
+    assert set(calls) == ({200} if searched else set())
 
 
 @pytest.mark.parametrize(("gained", "lost"), [(0, 0), (1, 0), (5, 0), (6, 0), (9, 3), (3, 9), (40, 40)])
