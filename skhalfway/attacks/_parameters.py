@@ -240,6 +240,7 @@ def check_source(
             f"attack={name!r} needs gradients, but {model.why_black_box}; "
             "attack='auto' attacks black boxes too"
         )
+    make_attack(generator, name)
     if name == "tree":
         from skhalfway.attacks._tree import check_trees
 

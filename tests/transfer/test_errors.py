@@ -188,11 +188,12 @@ def test_a_model_that_raises_is_named():
 
 GAPS = X.copy()
 GAPS[3, 1] = np.nan
-# attack, the last model, samples: what cannot be attacked
+# attack or settings, the last model, samples: what cannot be attacked
 REFUSALS = [
     ("pgd", "rule", X, TypeError, "attack='pgd' needs gradients, but BlackBox has no gradient"),
     ("deepfool", "rule", X, TypeError, "attack='deepfool' needs gradients"),
     ("tree", "linear", X, TypeError, "attack='tree' needs a decision tree"),
+    ({"n_restarts": 2}, "rule", X, ValueError, "attack='hopskipjump' takes no n_restarts and random_start"),
     (FastGradientMethod, "rule", X, TypeError, "ART's FastGradientMethod cannot attack BlackBox: it needs"),
     (
         FastGradientMethod,
@@ -211,7 +212,8 @@ def test_no_source_is_attacked_where_one_cannot_be(attack, last, data, error, me
     tree = DecisionTreeClassifier(random_state=0).fit(X, Y)
     first = tree if attack == "tree" or data is GAPS else SVM
     models = {"first": first, "last": {"rule": BlackBox(), "linear": LR, "tree": tree}[last]}
-    scorer = TransferScorer(AdversarialGenerator(attack=attack)).fit(models)
+    settings = attack if isinstance(attack, dict) else {"attack": attack}
+    scorer = TransferScorer(AdversarialGenerator(**settings)).fit(models)
     arguments = (JUDGE, data, Y) if method == "robust_accuracy" else (data, Y)
     further = {"eps": [0.1, 0.2]} if method == "transfer_curve" else {}
     monkeypatch.setattr(AdversarialGenerator, "_attack", None)
