@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,29 +29,40 @@ def run_automatic(generator: AdversarialGenerator, problem: Problem, rng: np.ran
         outcome = make_attack(generator, instead).run(problem, rng)
         found = Finding("gradient", "warning", str(error), _instead("it", instead))
         return replace(outcome, remarks=(found,))
-    if outcome.faults is None:
+    if (faults := outcome.faults) is None:
         return outcome
-    remarks = outcome.faults.remarks(_instead("these", instead))
+    outcome = replace(outcome, remarks=faults.remarks(_instead("these", instead)))
+    if faults.many_flat:
+        return _asked(generator, instead, problem, outcome, np.flatnonzero(faults.flat), rng)
+    if problem.model.smoothed and instead == "hopskipjump":
+        left = np.flatnonzero(~problem.won(problem.model.predict(outcome.X_adv)))
+        few = clone(generator).set_params(max_queries=min(N_QUERIES, generator.max_queries))
+        return _asked(few, instead, problem, outcome, left, rng, only_wins=True)
+    return outcome
+
+
+def _asked(
+    generator: AdversarialGenerator,
+    name: str,
+    problem: Problem,
+    outcome: Outcome,
+    rows: NDArray[np.intp],
+    rng: np.random.RandomState,
+    *,
+    only_wins: bool = False,
+) -> Outcome:
+    """An outcome with the samples that an attack by queries makes in some rows, or in those where it wins."""
+    if not len(rows):
+        return outcome
+    part = problem.take(rows)
+    # restarts are for the attack by gradient
+    asking = clone(generator).set_params(n_restarts=1, random_start=False)
+    made = make_attack(asking, name).run(part, rng)
+    taken = part.won(part.model.predict(made.X_adv)) if only_wins else np.ones(len(rows), dtype=bool)
     X_adv, n_queries = outcome.X_adv.copy(), np.zeros(len(outcome.X_adv), dtype=np.intp)
-
-    def ask(rows: NDArray[np.intp], max_queries: int) -> tuple[NDArray[Any], NDArray[np.bool_]]:
-        part = problem.take(rows)
-        asking = clone(generator).set_params(max_queries=max_queries, n_restarts=1, random_start=False)
-        made = make_attack(asking, instead).run(part, rng)
-        assert made.n_queries is not None
-        n_queries[rows] = made.n_queries
-        return made.X_adv, part.won(part.model.predict(made.X_adv))
-
-    if outcome.faults.many_flat:
-        rows = np.flatnonzero(outcome.faults.flat)
-        X_adv[rows] = ask(rows, generator.max_queries)[0]
-    elif problem.model.smoothed and instead == "hopskipjump":
-        rows = np.flatnonzero(~problem.won(problem.model.predict(X_adv)))
-        if len(rows):
-            made, won = ask(rows, min(N_QUERIES, generator.max_queries))
-            X_adv[rows[won]] = made[won]
-    asked = n_queries if n_queries.any() else None
-    return replace(outcome, X_adv=X_adv, n_queries=asked, remarks=remarks)
+    assert made.n_queries is not None
+    X_adv[rows[taken]], n_queries[rows] = made.X_adv[taken], made.n_queries
+    return replace(outcome, X_adv=X_adv, n_queries=n_queries)
 
 
 def _instead(what: str, instead: str) -> str:

@@ -1,4 +1,4 @@
-"""A second opinion on an attack by gradient: few queries that ask for no gradient."""
+"""A second opinion on an attack by gradient, by few queries."""
 
 from __future__ import annotations
 
