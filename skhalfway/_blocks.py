@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import numpy as np
+from numpy.typing import NDArray
+
 _MAX_VALUES = 2**22  # held at once: 32 MiB of float64
 
 
@@ -11,3 +14,8 @@ def blocks(n_rows: int, n_values: int) -> Iterator[slice]:
     """Slices of as many rows, of ``n_values`` each, as are held at once."""
     size = max(1, _MAX_VALUES // max(1, n_values))
     return (slice(begin, begin + size) for begin in range(0, n_rows, size))
+
+
+def spread(n_rows: int, most: int) -> NDArray[np.intp]:
+    """Positions of ``most`` of the rows, or of all, evenly spread."""
+    return np.unique(np.linspace(0, n_rows - 1, most).astype(np.intp))

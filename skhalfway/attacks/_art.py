@@ -26,7 +26,7 @@ from skhalfway._text import shown
 from skhalfway.attacks._problem import Outcome
 from skhalfway.attacks._queries import Queries, begin
 from skhalfway.models._kinds import is_art_classifier
-from skhalfway.models._torch import device_of, dtype_of
+from skhalfway.models._torch import place_of
 from skhalfway.models._views import with_part
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ class _Float32(torch.nn.Module):
         super().__init__()
         assert model.module is not None
         self.source = model
-        self.place: Any = {"dtype": dtype_of(model.module), "device": device_of(model.module)}
+        self.place: Any = place_of(model.module)
         self.unit = None if region.unit is None else torch.tensor(region.unit, **self.place)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:

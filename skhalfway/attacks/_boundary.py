@@ -9,9 +9,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from skhalfway.attacks._faults import largest
 from skhalfway.attacks._gradient import Batch
-from skhalfway.attacks._norms import BALLS
+from skhalfway.attacks._norms import BALLS, largest
 from skhalfway.attacks._problem import Problem
 from skhalfway.models._derivative import derivative
 
@@ -33,7 +32,7 @@ def shortest(w: torch.Tensor, rise: torch.Tensor, room: torch.Tensor, norm: floa
     """
     # slopes in multiples of the largest neither underflow nor overflow as they are squared and summed
     w = torch.where(room > 0, w, 0.0)
-    scale = w.abs().amax(dim=1, keepdim=True).clamp_min(torch.finfo(w.dtype).tiny)
+    scale = largest(w).clamp_min(torch.finfo(w.dtype).tiny)
     steep, rise = w.abs() / scale, (rise / scale).clamp_max(torch.finfo(w.dtype).max ** 0.25)
     room = torch.where(steep > 0, room, 0.0)
     # features in the order in which r fills their room; r grows at speeds u, and in L1 one after another

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from skhalfway.attacks._norms import largest
 from skhalfway.models import Finding
 
 if TYPE_CHECKING:
@@ -100,11 +101,6 @@ class Faults:
             )
             found.append(Finding("gradient", "warning", message, advice))
         return tuple(found)
-
-
-def largest(x: torch.Tensor) -> torch.Tensor:
-    """Largest size of a value in each row, shaped to broadcast against ``x``."""
-    return x.abs().amax(dim=tuple(range(1, x.ndim)), keepdim=True)
 
 
 def _next_to(x: torch.Tensor, low: torch.Tensor | None, high: torch.Tensor | None) -> torch.Tensor:

@@ -13,11 +13,11 @@ import torch
 
 from skhalfway._checks import LARGEST
 from skhalfway._text import shown
-from skhalfway.attacks._faults import Faults, largest
-from skhalfway.attacks._norms import lengths, random_in_ball
+from skhalfway.attacks._faults import Faults
+from skhalfway.attacks._norms import largest, lengths, random_in_ball
 from skhalfway.attacks._problem import Outcome
 from skhalfway.models._derivative import derivative
-from skhalfway.models._torch import device_of, dtype_of
+from skhalfway.models._torch import dtype_of, place_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -114,7 +114,7 @@ def batches(problem: Problem, model: Model, settings: Settings, faults: Faults) 
     """The samples of a problem, some at a time."""
     assert model.module is not None
     region = problem.region
-    place: dict[str, Any] = {"dtype": dtype_of(model.module), "device": device_of(model.module)}
+    place = place_of(model.module)
     for begin in range(0, len(region), settings.batch_size):
         rows = slice(begin, begin + settings.batch_size)
         label = torch.from_numpy(problem.labels[rows]).to(place["device"])

@@ -13,8 +13,9 @@ import torch
 from skhalfway._checks import LARGEST, as_python
 from skhalfway._text import shown
 from skhalfway.attacks._boundary import Field, Nearest
-from skhalfway.attacks._faults import Faults, largest
+from skhalfway.attacks._faults import Faults
 from skhalfway.attacks._gradient import batches, on_device
+from skhalfway.attacks._norms import largest
 from skhalfway.attacks._problem import Outcome, Problem
 
 if TYPE_CHECKING:

@@ -21,6 +21,11 @@ def lengths(delta: torch.Tensor, norm: float) -> torch.Tensor:
     return torch.linalg.vector_norm(delta.flatten(1), norm, dim=1).reshape(shape)
 
 
+def largest(x: torch.Tensor) -> torch.Tensor:
+    """Largest size of a value in each row, shaped to broadcast against ``x``."""
+    return x.abs().amax(dim=tuple(range(1, x.ndim)), keepdim=True)
+
+
 def _at_least_tiny(length: torch.Tensor) -> torch.Tensor:
     """In place, so that it can be divided by."""
     return length.clamp_min_(torch.finfo(length.dtype).tiny)
@@ -71,7 +76,7 @@ class LinfBall(Ball):
 class L2Ball(Ball):
     def ascend(self, x: torch.Tensor, gradient: torch.Tensor, size: float) -> None:
         # in multiples of the largest value, whose squares neither overflow nor vanish
-        gradient.div_(_at_least_tiny(gradient.abs().flatten(1).amax(dim=1)).reshape(-1, *[1] * (x.ndim - 1)))
+        gradient.div_(_at_least_tiny(largest(gradient)))
         x.addcdiv_(gradient, _at_least_tiny(lengths(gradient, 2)), value=size)
 
     def confine(self, x: torch.Tensor) -> None:

@@ -272,14 +272,14 @@ def _batches(
         raise NotDifferentiableError(model.why_black_box)
     import torch
 
-    from skhalfway.models._torch import device_of, dtype_of
+    from skhalfway.models._torch import place_of
 
-    dtype, device = dtype_of(model.module), device_of(model.module)
+    place = place_of(model.module)
     for begin in range(0, len(points), _BATCH):
         rows = slice(begin, begin + _BATCH)
         yield (
-            torch.tensor(points[rows], dtype=dtype, device=device),
-            torch.tensor(labels[rows], device=device),
+            torch.tensor(points[rows], **place),
+            torch.tensor(labels[rows], device=place["device"]),
         )
 
 

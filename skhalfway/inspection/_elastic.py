@@ -15,7 +15,7 @@ from torch.func import functional_call, jacrev, vmap
 from skhalfway._blocks import blocks
 from skhalfway.models import to_module
 from skhalfway.models._switched import switched
-from skhalfway.models._torch import device_of, dtype_of, two_columns
+from skhalfway.models._torch import place_of, two_columns
 
 
 def fisher_diagonal(module: nn.Module, X: NDArray[Any]) -> dict[str, torch.Tensor]:
@@ -25,7 +25,7 @@ def fisher_diagonal(module: nn.Module, X: NDArray[Any]) -> dict[str, torch.Tenso
     answers is taken exactly, over all classes, and not from answers drawn or given.
     """
     weights = {name: weight.detach() for name, weight in _trained(module).items()}
-    x = torch.tensor(X, dtype=dtype_of(module), device=device_of(module))
+    x = torch.tensor(X, **place_of(module))
 
     def log_probabilities(weights: dict[str, torch.Tensor], sample: torch.Tensor) -> Any:
         log_p = two_columns(functional_call(module, weights, (sample[None],))).log_softmax(dim=1)[0]

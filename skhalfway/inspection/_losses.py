@@ -20,7 +20,7 @@ from skhalfway._text import shown
 from skhalfway.inspection._weights import weights_of
 from skhalfway.models import as_model
 from skhalfway.models._faults import classes_of
-from skhalfway.models._torch import device_of, dtype_of, two_columns
+from skhalfway.models._torch import place_of, two_columns
 
 Tensors = dict[str, torch.Tensor]
 
@@ -58,10 +58,9 @@ class Loss:
             for name, value in detached(self._module.named_buffers()).items()
             if value.is_floating_point()
         }
-        place: dict[str, Any] = {"device": device_of(self._module)}
-        x = torch.tensor(X, dtype=dtype_of(self._module), **place)
+        x = torch.tensor(X, **place_of(self._module))
         self._x = x.flatten(1) if model.n_features_in_ is not None else x
-        self._y = torch.tensor(labels, **place)
+        self._y = torch.tensor(labels, device=x.device)
 
     def at(self, state: Mapping[str, torch.Tensor]) -> tuple[float, float]:
         """Mean cross-entropy and accuracy with this state; what is not in it, is the network's own."""

@@ -16,6 +16,7 @@ from scipy.optimize import linear_sum_assignment
 from scipy.special import gammaln
 from scipy.stats import binom
 
+from skhalfway._blocks import spread
 from skhalfway._intervals import wilson_interval
 from skhalfway._text import short
 from skhalfway.models._check_result import Finding
@@ -76,7 +77,7 @@ class Answers:
 
     def spread(self, n: int) -> Indices:
         """Positions of ``n`` of the samples, or of all, evenly spread."""
-        return np.unique(np.linspace(0, len(self.X) - 1, n).astype(np.intp))
+        return spread(len(self.X), n)
 
 
 def accuracy_findings(answers: Answers, *, steady: bool = True) -> list[Finding]:

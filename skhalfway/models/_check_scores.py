@@ -122,9 +122,9 @@ def _ask_for_gradient(model: Model, X: NDArray[Any]) -> None:
         return
     import torch
 
-    from skhalfway.models._torch import device_of, dtype_of
+    from skhalfway.models._torch import place_of
 
-    x = torch.tensor(X[:N_FOR_GRADIENT], dtype=dtype_of(module), device=device_of(module))
+    x = torch.tensor(X[:N_FOR_GRADIENT], **place_of(module))
     # what is wrong with gradients, attacks by them say
     with suppress(Exception), model.evaluating():
         model.logits(x.requires_grad_().clone())

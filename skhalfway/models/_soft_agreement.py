@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from skhalfway._blocks import spread
 from skhalfway.models._model import Model
 from skhalfway.models._torch_model import TorchModel
 
@@ -16,7 +17,7 @@ _N_ASKED = 500
 
 def soft_agreement(model: Model, X: NDArray[Any]) -> float | None:
     """Share of samples, of up to 500 of them, on which :func:`copy_agrees`; None where there is no copy."""
-    agrees = copy_agrees(model, X[np.unique(np.linspace(0, len(X) - 1, _N_ASKED).astype(np.intp))])
+    agrees = copy_agrees(model, X[spread(len(X), _N_ASKED)])
     return None if agrees is None else float(agrees.mean())
 
 
@@ -43,9 +44,9 @@ def copy_agrees(
         return None
     import torch
 
-    from skhalfway.models._torch import device_of, dtype_of
+    from skhalfway.models._torch import place_of
 
-    x = torch.tensor(X, dtype=dtype_of(model.module), device=device_of(model.module))
+    x = torch.tensor(X, **place_of(model.module))
     with model.evaluating(), torch.no_grad():
         largest = model.logits(x).argmax(dim=1).cpu().numpy()
     return np.asarray(largest == (model.predict(X) if predicted is None else predicted))

@@ -45,6 +45,11 @@ def device_of(module: nn.Module) -> torch.device:
     return torch.device("cpu")
 
 
+def place_of(module: nn.Module) -> dict[str, Any]:
+    """Float type and device of the points that a module is given, as torch's functions take them."""
+    return {"dtype": dtype_of(module), "device": device_of(module)}
+
+
 @contextmanager
 def in_use(module: nn.Module, renewed: Callable[[], None] = lambda: None) -> Iterator[None]:
     """What is computed inside has gradients, whatever the caller's context; the module is in evaluation mode.

@@ -70,7 +70,7 @@ class TorchModel(Model):
     def _scores(self, X: Any) -> NDArray[np.float64]:
         import torch
 
-        from skhalfway.models._torch import device_of, dtype_of
+        from skhalfway.models._torch import place_of
 
         module = self.module
         assert module is not None
@@ -79,7 +79,7 @@ class TorchModel(Model):
         # even batches: statistics of a batch of one are none
         batches = np.array_split(X, -(-len(X) // _PREDICTION_BATCH)) if len(X) else [X]
         with self.evaluating(), torch.no_grad():
-            place: dict[str, Any] = {"dtype": dtype_of(module), "device": device_of(module)}
+            place = place_of(module)
             rows = (torch.tensor(np.ascontiguousarray(batch), **place) for batch in batches)
             scores = torch.cat([self._logits(self._flat(x)).double().cpu() for x in rows]).numpy()
         if self.classes_ is not None and scores.shape[1] != len(self.classes_):
@@ -335,12 +335,11 @@ class ArtModel(TorchModel):
         """Tell what the module inside returns; ART's own ``predict`` does not ask."""
         import torch
 
-        from skhalfway.models._torch import device_of, dtype_of
+        from skhalfway.models._torch import place_of
 
         if self._wraps_module and self.module is not None and not self._looked:
-            place: dict[str, Any] = {"dtype": dtype_of(self.module), "device": device_of(self.module)}
             with self.evaluating():
-                self._look(torch.tensor(np.asarray(X)[:_LOOKED_AT], **place))
+                self._look(torch.tensor(np.asarray(X)[:_LOOKED_AT], **place_of(self.module)))
 
     def _answers(self, X: NDArray[np.float32]) -> NDArray[Any]:
         """What ART predicts; it takes labels for column numbers where it finds no probabilities."""
