@@ -234,13 +234,15 @@ def check_source(
 
         stand_in(generator.attack, model, region, n_classes)
         return
-    name = automatic(model, generator.norm) if generator.attack == "auto" else generator.attack
+    name = generator.attack
+    if name == "auto":
+        name = automatic(model, generator.norm)
+        make_attack(generator, name)  # the parameters of a named attack are checked already
     if KINDS[name].gradient and not model.has_gradient:
         raise TypeError(
             f"attack={name!r} needs gradients, but {model.why_black_box}; "
             "attack='auto' attacks black boxes too"
         )
-    make_attack(generator, name)
     if name == "tree":
         from skhalfway.attacks._tree import check_trees
 
