@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from skhalfway.attacks import AdversarialGenerator, Constraints
     from skhalfway.halfway import HalfwayScorer
+    from skhalfway.results import load_result
     from skhalfway.transfer import (
         TransferCurve,
         TransferCurveDisplay,
@@ -25,6 +26,7 @@ _HOME = {
     "TransferMatrix": "skhalfway.transfer",
     "TransferMatrixDisplay": "skhalfway.transfer",
     "TransferScorer": "skhalfway.transfer",
+    "load_result": "skhalfway.results",
 }
 
 __all__ = [
@@ -37,6 +39,7 @@ __all__ = [
     "TransferMatrixDisplay",
     "TransferScorer",
     "__version__",
+    "load_result",
 ]
 
 

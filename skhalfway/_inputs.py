@@ -230,6 +230,18 @@ def container_of(X: Any) -> Callable[[NDArray[Any]], Any]:
     return lambda array: array
 
 
+def index_of(X: Any, n: int) -> NDArray[Any] | None:
+    """What the rows of a DataFrame are called; None where they are only numbered from 0 on."""
+    index = getattr(X, "index", None)
+    if index is None or callable(index):
+        return None
+    names = np.asarray(index)
+    if names.shape != (n,) or np.array_equal(names, np.arange(n)):
+        return None
+    plain = names.dtype != object or all(isinstance(name, (str, int, float, tuple)) for name in names)
+    return names if plain else names.astype(str)
+
+
 def round_towards(values: NDArray[Any], anchor: NDArray[Any], dtype: Any) -> NDArray[Any]:
     """``values`` in the float type ``dtype``, no further from ``anchor`` than they were."""
     dtype = np.dtype(getattr(dtype, "numpy_dtype", dtype))

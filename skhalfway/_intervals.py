@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import binom
 from scipy.stats import norm as normal
 from scipy.stats import t as student
 
@@ -76,6 +77,49 @@ def t_interval(values: NDArray[np.float64], level: float = 0.95) -> ConfidenceIn
         return ConfidenceInterval(unknown, unknown)
     reach = student.ppf((1 + level) / 2, n - 1) * values.std(axis=-1, ddof=1) / np.sqrt(n)
     return ConfidenceInterval(mean - reach, mean + reach)
+
+
+def mean_interval(mean: float, standard_error: float, level: float = 0.95) -> ConfidenceInterval:
+    """Normal interval of a mean of shares, which lies between 0 and 1; nan where the error is not known."""
+    check_level(level)
+    half = normal.ppf((1 + level) / 2) * standard_error
+    low, high = np.clip([mean - half, mean + half], 0, 1)
+    return ConfidenceInterval(float(low), float(high))
+
+
+def simultaneous_level(level: float, n: int) -> float:
+    """Level of each of n intervals that hold together at a level, however they depend on each other.
+
+    Bonferroni's inequality: P(any fails) <= n (1 - level of each).
+    """
+    check_level(level)
+    return 1 - (1 - level) / max(int(n), 1)
+
+
+def mcnemar(only_one: NDArray[Any], only_other: NDArray[Any]) -> NDArray[np.float64]:
+    """Two-sided exact p of McNemar's test, of how many samples one and the other alone has.
+
+    Where both are equal, the b of the b + c samples that only one has are binomial with probability 1/2;
+    p is twice the smaller tail, at most 1.
+
+    McNemar, "Note on the sampling error of the difference between correlated proportions or percentages",
+    Psychometrika 12, 1947.
+    """
+    fewer, both = np.minimum(only_one, only_other), np.asarray(only_one) + only_other
+    return np.minimum(1.0, 2 * binom.cdf(fewer, both, 0.5))
+
+
+def holm(p: NDArray[np.float64]) -> NDArray[np.float64]:
+    """P-values of several tests, adjusted so that together they err no more often than each; nan stays nan.
+
+    Holm, "A simple sequentially rejective multiple test procedure", Scandinavian Journal of Statistics 6,
+    1979: the k-th smallest of m is multiplied by m - k + 1, and made no smaller than the one before.
+    """
+    adjusted = np.full(p.shape, np.nan)
+    known = np.argsort(p, axis=None, kind="stable")[: int((~np.isnan(p)).sum())]
+    steps = p.flat[known] * np.arange(len(known), 0, -1)
+    adjusted.flat[known] = np.minimum(np.maximum.accumulate(steps), 1.0)
+    return adjusted
 
 
 def check_level(level: float) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from numbers import Number
 from typing import Any
 
@@ -18,6 +18,11 @@ def short(rate: float) -> str:
         return " - "
     text = f"{rate:.2f}"
     return "1.0" if text == "1.00" else text.removeprefix("0")
+
+
+def between(low: float, high: float, write: Callable[[float], str] = short) -> str:
+    """Write the ends of an interval, as ``[.17 .35]``; nothing where they are not known."""
+    return "" if np.isnan(low) or np.isnan(high) else f"[{write(low)} {write(high)}]"
 
 
 def table(head: str, rows: list[list[str]]) -> str:

@@ -159,6 +159,7 @@ class Field:
     def _slope(
         self, x: torch.Tensor, logits: torch.Tensor, rival: torch.Tensor | None, *, again: bool = False
     ) -> tuple[torch.Tensor, torch.Tensor]:
+        self.batch.faults.n_gradients += len(x)
         margins = self.batch.margins(logits, rival)
         return margins, derivative(self.batch.model, margins.sum(), x, again=again)
 

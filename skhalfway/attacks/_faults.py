@@ -36,12 +36,15 @@ class Faults:
     flat : bool ndarray of shape (n_samples,)
         True where the attack came to its end without a win, in a place where the gradient is exactly 0: more
         steps would not have led on.
+    n_gradients : int
+        Gradients that were computed, over all samples.
     """
 
     def __init__(self, n: int, source: str, *, partly: bool = False) -> None:
         self.source, self.partly = source, partly
         self.not_finite = np.zeros(n, dtype=bool)
         self.flat = np.ones(n, dtype=bool)
+        self.n_gradients = 0
 
     def mend(
         self,
@@ -74,6 +77,7 @@ class Faults:
         """The faults of ``n`` samples of which these are some; the others have none."""
         faults = Faults(n, self.source, partly=self.partly)
         faults.flat[:] = False
+        faults.n_gradients = self.n_gradients
         faults.flat[rows], faults.not_finite[rows] = self.flat, self.not_finite
         return faults
 

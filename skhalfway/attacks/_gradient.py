@@ -86,6 +86,7 @@ class Batch:
         return gradient, logits
 
     def _gradient(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        self.faults.n_gradients += len(x)
         x = x.detach().requires_grad_()
         logits = self.logits(x)
         return derivative(self.model, logits, x, self.slope(logits), again=False), logits

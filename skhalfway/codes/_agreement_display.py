@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from skhalfway._plotting import figure_text
 from skhalfway.codes._agreement import CodeAgreement
 from skhalfway.codes._depth import panels
+from skhalfway.displays._style import figure_text
 
 if TYPE_CHECKING:
     from matplotlib.image import AxesImage

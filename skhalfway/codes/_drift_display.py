@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from skhalfway._plotting import colours
 from skhalfway.codes._depth import name_layers, panels
 from skhalfway.codes._drift import Drift
+from skhalfway.displays._style import colours
 
 if TYPE_CHECKING:
     from matplotlib.lines import Line2D

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from skhalfway._plotting import colours
 from skhalfway._text import shown
 from skhalfway.codes._depth import name_layers, panels
 from skhalfway.codes._homogeneity import Homogeneity
+from skhalfway.displays._style import colours
 
 if TYPE_CHECKING:
     from matplotlib.lines import Line2D

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from skhalfway._intervals import ratio
-from skhalfway._plotting import colours
 from skhalfway._text import shown
 from skhalfway.codes._depth import panels
 from skhalfway.codes._homogeneity import Homogeneity
+from skhalfway.displays._style import colours
 
 if TYPE_CHECKING:
     from matplotlib.image import AxesImage

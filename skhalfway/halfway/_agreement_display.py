@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from skhalfway._plotting import cell_texts, figure_text, heat_map, heat_map_axes
+from skhalfway.displays._heat_map import cell_texts, heat_map, heat_map_axes
+from skhalfway.displays._style import figure_text
 from skhalfway.halfway._measurement import HalfwayMeasurement
 
 if TYPE_CHECKING:
@@ -166,7 +167,7 @@ class AgreementDisplay:
         if texts is not None:
             np.fill_diagonal(texts, "")
         if ax is None:
-            ax = heat_map_axes(n, include_values=include_values, include_intervals=include_intervals)
+            ax = heat_map_axes(n, n, include_values=include_values, include_intervals=include_intervals)
         self.im_, self.text_ = heat_map(
             ax,
             agreement,

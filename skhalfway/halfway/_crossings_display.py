@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from skhalfway._checks import check_integer
-from skhalfway._plotting import figure_text
+from skhalfway.displays._style import figure_text
 from skhalfway.halfway._measurement import HalfwayMeasurement
 
 if TYPE_CHECKING:

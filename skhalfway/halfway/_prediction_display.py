@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import spearmanr
 
-from skhalfway._plotting import colours, figure_text, markers
 from skhalfway._text import shown
+from skhalfway.displays._style import colours, figure_text, markers
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

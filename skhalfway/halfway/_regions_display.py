@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skhalfway._inputs import check_labels, positions
-from skhalfway._plotting import colours
+from skhalfway.displays._style import colours
 from skhalfway.halfway._crossings import crossings as find_crossings
 from skhalfway.halfway._planes import DecisionRegions, decision_regions
 from skhalfway.halfway._region_labels import SIDES, places_of_labels

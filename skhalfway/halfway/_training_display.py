@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from skhalfway._plotting import colours
+from skhalfway.displays._style import colours
 from skhalfway.halfway._training import TrainingHistory
 
 if TYPE_CHECKING:

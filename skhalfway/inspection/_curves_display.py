@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from skhalfway._plotting import colours, markers
 from skhalfway._text import shown
+from skhalfway.displays._style import colours, markers
 from skhalfway.inspection._curves import Curves
 
 if TYPE_CHECKING:

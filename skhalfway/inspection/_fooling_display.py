@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from skhalfway._plotting import colours
+from skhalfway.displays._style import colours
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

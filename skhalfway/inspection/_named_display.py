@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from skhalfway._plotting import colours, markers
+from skhalfway.displays._style import colours, markers
 from skhalfway.inspection._curves_display import CurvesDisplay
 
 if TYPE_CHECKING:

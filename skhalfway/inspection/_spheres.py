@@ -18,12 +18,12 @@ from sklearn.preprocessing import Normalizer
 
 from skhalfway._blocks import blocks
 from skhalfway._checks import ascending_integers, check_choice, check_integer, check_positive
-from skhalfway._plotting import colours, markers
 from skhalfway._randomness import draw_seed, undisturbed
 from skhalfway._text import shown
 from skhalfway._vectors import unit_vectors
 from skhalfway.attacks import AdversarialGenerator
 from skhalfway.attacks._parameters import KINDS
+from skhalfway.displays._style import colours, markers
 from skhalfway.inspection._curves import Curves
 from skhalfway.inspection._curves_display import CurvesDisplay
 from skhalfway.inspection._repeats import repeated

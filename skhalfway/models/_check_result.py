@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
-from html import escape
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from skhalfway._intervals import ConfidenceInterval
-from skhalfway._text import short, table
+from skhalfway._text import short
+from skhalfway.results import Result
+from skhalfway.results._files import part_of_results
+from skhalfway.results._table import Table
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
+@part_of_results
 @dataclass(frozen=True)
 class Finding:
     """One thing seen in a model that may mislead.
@@ -42,8 +45,8 @@ class Finding:
         return f"{self.message}; {self.advice}"
 
 
-@dataclass(frozen=True, repr=False)
-class ModelCheck:
+@dataclass(frozen=True, eq=False, repr=False)
+class ModelCheck(Result):
     """What a check-up of a model found.
 
     Made by :func:`check_model`, and by :class:`~skhalfway.TransferScorer` for each of its models, with what
@@ -140,16 +143,8 @@ class ModelCheck:
         found = "" if self.findings else "; nothing found"
         return f"{self.name!r}: {self.n_samples} samples, {self.n_classes} classes, {accuracy}{found}"
 
-    def __repr__(self) -> str:
+    def _table(self) -> Table:
         rows = [[f.severity, f.kind, part] for f in self.findings for part in (f.message, f"-> {f.advice}")]
         for row in rows[1::2]:
             row[:2] = "", ""
-        return table(f"ModelCheck of {self._title()}", rows)
-
-    def _repr_html_(self) -> str:
-        rows = "".join(
-            f"<tr><th>{f.severity}</th><td>{f.kind}</td>"
-            f'<td style="text-align:left">{escape(f.message)}<br><small>{escape(f.advice)}</small></td></tr>'
-            for f in self.findings
-        )
-        return f"<table><caption>Check-up of {escape(self._title())}</caption>{rows}</table>"
+        return Table(f"ModelCheck of {self._title()}", rows=rows)

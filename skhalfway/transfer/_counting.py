@@ -2,67 +2,133 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
-from skhalfway._intervals import FEWEST
-from skhalfway.transfer._matrix import TransferMatrix
+from skhalfway._blocks import blocks
+from skhalfway._intervals import FEWEST, ratio
+from skhalfway.transfer._outcomes import NOT_ASKED, Outcomes
+
+CONDITIONS = {
+    "both_correct": "samples that source and target both classify correctly",
+    "source_fooled": "samples that source and target both classify correctly and that fool the source",
+    "all": "all samples",
+}
+GOALS = {
+    "other": "the target gives another label than the true one",
+    "target": "the target gives the label that the attack aims at",
+}
 
 
-def count(
-    names: tuple[str, ...],
-    labels: NDArray[np.intp],
-    clean: NDArray[np.intp],
-    control: NDArray[np.intp],
-    adversarial: NDArray[np.intp],
-    condition: str,
-) -> TransferMatrix:
-    """Count over samples.
+@dataclass(frozen=True)
+class Seen:
+    """Which samples count, and which of them fool: the outcomes as true and false.
 
-    ``labels`` (n_models, n_samples) are those that each source's attack
-    leaves; ``adversarial`` (n_models, n_models, n_samples) what target j says
-    of the samples made on source i. A source's samples may be -1 where they
-    cannot count.
+    Attributes
+    ----------
+    eligible, fooled, same_mistake, noise_fooled : bool ndarray of shape (n_sources, n_targets, n_samples)
+        Samples that count for a pair, and of those the ones that fool the target, that lead source and
+        target to one label, and whose noise fools the target.
+    source_eligible, source_fooled : bool ndarray of shape (n_sources, n_samples)
+        Samples that the source classifies correctly, and of those the ones that fool it.
+    pairs : bool ndarray of shape (n_sources, n_targets)
+        Whether source and target are two models.
     """
-    n = len(names)
-    own = np.arange(n)
-    correct = clean[None] == labels[:, None]  # (source, target, sample)
-    correct_source = correct[own, own]
-    source_fooled = adversarial[own, own] != labels
-    if condition == "all":
-        eligible = np.ones_like(correct)
+
+    eligible: NDArray[np.bool_]
+    fooled: NDArray[np.bool_]
+    same_mistake: NDArray[np.bool_]
+    noise_fooled: NDArray[np.bool_]
+    source_eligible: NDArray[np.bool_]
+    source_fooled: NDArray[np.bool_]
+    pairs: NDArray[np.bool_]
+
+
+def see(outcomes: Outcomes, condition: str, goal: str = "other") -> Seen:
+    """Look at every sample under a condition: whether it counts, and whether it fools."""
+    left, goals = outcomes.left, outcomes.goals
+    right_source = outcomes.clean[outcomes.source_places] == left
+    right_target = outcomes.clean[outcomes.target_places][None] == left[:, None]
+    if goals is not None:
+        # a sample that is of the class aimed at cannot be led there
+        aimed = goals != left
     else:
-        eligible = correct & correct_source[:, None]
+        aimed = np.ones_like(right_source)
+
+    def success(answers: NDArray[np.integer]) -> NDArray[np.bool_]:
+        """Of answers (n_sources, n_targets, n_samples)."""
+        if goal == "other":
+            return answers != left[:, None]
+        assert goals is not None
+        return answers == goals[:, None]
+
+    own = success(outcomes.own[:, None])[:, 0]
+    asked = aimed[:, None] & (outcomes.adversarial != NOT_ASKED)
+    if condition == "all":
+        eligible = asked
+    else:
+        eligible = asked & right_target & right_source[:, None]
         if condition == "source_fooled":
-            eligible &= source_fooled[:, None]
-    fooled = eligible & (adversarial != labels[:, None])
-    same = fooled & (adversarial == adversarial[own, own][:, None])
-    noise_fooled = eligible & (control[None] != labels[:, None])
-    return TransferMatrix(
-        names,
-        eligible=eligible.sum(axis=2),
-        fooled=fooled.sum(axis=2),
-        same_mistake=same.sum(axis=2),
-        noise_fooled=noise_fooled.sum(axis=2),
-        source_eligible=correct_source.sum(axis=1),
-        source_fooled=(correct_source & source_fooled).sum(axis=1),
-        condition=condition,
-        standard_error=mean_standard_error(eligible, fooled),
+            eligible = eligible & own[:, None]
+    fooled = eligible & success(outcomes.adversarial)
+    source_eligible = right_source & aimed
+    sources, targets = np.array(outcomes.sources), np.array(outcomes.targets)
+    return Seen(
+        eligible=eligible,
+        fooled=fooled,
+        same_mistake=fooled & (outcomes.adversarial == outcomes.own[:, None]),
+        noise_fooled=eligible & success(outcomes.noise[None]),
+        source_eligible=source_eligible,
+        source_fooled=source_eligible & own,
+        pairs=sources[:, None] != targets[None],
     )
 
 
-def mean_standard_error(eligible: NDArray[np.bool_], fooled: NDArray[np.bool_]) -> float:
+def mean_standard_error(seen: Seen) -> float:
     """Standard error of the mean rate over ordered pairs, linearised over samples.
 
     The mean is a sum of ratios over the same samples; each sample's influence
     on it (Jackknife's, to first order) is squared and summed. nan where a pair has
     too few samples to tell how much they differ.
     """
-    total = eligible.sum(axis=2)
-    pairs = ~np.eye(len(total), dtype=bool) & (total > 0)
+    total = seen.eligible.sum(axis=2)
+    pairs = seen.pairs & (total > 0)
     if not pairs.any() or total[pairs].min() < FEWEST:
         return np.nan
-    rate = fooled.sum(axis=2)[pairs] / total[pairs]
-    residual = fooled[pairs] - rate[:, None] * eligible[pairs]
-    influence = (residual / total[pairs][:, None]).sum(axis=0) / pairs.sum()
-    return float(np.sqrt((influence**2).sum()))
+    rate = seen.fooled.sum(axis=2)[pairs] / total[pairs]
+    influence = np.zeros(seen.fooled.shape[2])
+    for one, fooled, eligible, n in zip(
+        rate, seen.fooled[pairs], seen.eligible[pairs], total[pairs], strict=True
+    ):
+        influence += (fooled - one * eligible) / n
+    return float(np.sqrt(((influence / pairs.sum()) ** 2).sum()))
+
+
+def resampled_means(
+    experiments: Sequence[Seen], n_draws: int, rng: np.random.RandomState
+) -> NDArray[np.float64]:
+    """Mean rates of experiments on the same samples, in draws of them: (n_experiments, n_draws).
+
+    Every draw takes as many samples as there are, with replacement: the bootstrap.
+    """
+    n = experiments[0].eligible.shape[2]
+    means = np.empty((len(experiments), n_draws))
+    for rows in blocks(n_draws, n):
+        draws = rng.multinomial(n, np.full(n, 1 / n), len(means[0, rows])).astype(float)
+        for each, seen in zip(means, experiments, strict=True):
+            pairs = seen.pairs & seen.eligible.any(axis=2)
+            fooled, eligible = (draws @ part[pairs].T.astype(float) for part in (seen.fooled, seen.eligible))
+            rates = ratio(fooled, eligible)
+            known = ~np.isnan(rates)
+            each[rows] = ratio(np.where(known, rates, 0.0).sum(axis=1), known.sum(axis=1))
+    return means
+
+
+def mean_rate(seen: Seen) -> float:
+    """Mean rate over ordered pairs of two models with a sample that counts."""
+    rates = ratio(seen.fooled.sum(axis=2), seen.eligible.sum(axis=2))[seen.pairs]
+    known = rates[~np.isnan(rates)]
+    return float(known.mean()) if len(known) else np.nan

@@ -10,15 +10,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skhalfway._checks import check_choice
-from skhalfway._intervals import ConfidenceInterval, wilson_interval
-from skhalfway._text import short, shown
+from skhalfway._intervals import ConfidenceInterval, simultaneous_level, wilson_interval
+from skhalfway._text import between, counted, short, shown
+from skhalfway.results import Result
+from skhalfway.results._result import frozen
+from skhalfway.results._table import Cell, Table
 from skhalfway.transfer._matrix import TransferMatrix, read_masked
+from skhalfway.transfer._shown import models_of
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from skhalfway.models import ModelCheck
-    from skhalfway.transfer._curve_display import TransferCurveDisplay
 
 UNITS = {
     "input": "input units",
@@ -29,7 +32,7 @@ UNITS = {
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class TransferCurve:
+class TransferCurve(Result):
     """Transfer rates at growing budgets: a security evaluation curve for every pair.
 
     Made by :meth:`skhalfway.TransferScorer.transfer_curve`. The first budget
@@ -41,7 +44,7 @@ class TransferCurve:
         The budgets, increasing.
     matrices : tuple of TransferMatrix
         What :meth:`~skhalfway.TransferScorer.transfer` gives at each.
-    source_fallen : ndarray of shape (n_budgets, n_models)
+    source_fallen : ndarray of shape (n_budgets, n_sources)
         Samples, of those that a source classifies correctly, that fool it
         within the budget: at this one or at a smaller one.
     norm : {np.inf, 2, 1}, default=np.inf
@@ -49,7 +52,7 @@ class TransferCurve:
     eps_unit : {"input", "std", "range", "eps"}, default="input"
         Their unit: the generator's, or multiples of its ``eps`` where that
         has a number for each feature.
-    masked : bool ndarray of shape (n_models,), default=None
+    masked : bool ndarray of shape (n_sources,), default=None
         True where a source's gradients may be masked, as
         :class:`~skhalfway.TransferMatrix` explains, seen at the largest
         budget; None where that is not known.
@@ -91,7 +94,7 @@ class TransferCurve:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "matrices", tuple(self.matrices))
-        eps, fallen = np.array(self.eps, dtype=float), np.array(self.source_fallen)
+        eps, fallen = frozen(self.eps, float), frozen(self.source_fallen)
         if eps.shape != (len(self.matrices),) or not len(eps):
             raise ValueError(
                 f"eps must have one budget for each of {len(self.matrices)} matrices, got {shown(eps)}"
@@ -99,23 +102,43 @@ class TransferCurve:
         if not (np.isfinite(eps).all() and (np.diff(eps, prepend=-1) > 0).all() and eps[0] >= 0):
             raise ValueError(f"eps must hold increasing finite numbers >= 0, got {shown(eps)}")
         first = self.matrices[0]
-        if any((m.names, m.condition) != (first.names, first.condition) for m in self.matrices):
+        kinds = [(m.names, m.sources, m.targets, m.condition, m.goal) for m in self.matrices]
+        if any(kind != kinds[0] for kind in kinds):
             raise ValueError("the matrices must be of the same models, counted under the same condition")
-        if fallen.shape != (len(eps), len(first.names)) or (np.diff(fallen, axis=0) < 0).any():
+        if fallen.shape != (len(eps), len(first.sources)) or (np.diff(fallen, axis=0) < 0).any():
             raise ValueError(
-                f"source_fallen must hold counts that never fall, of shape {(len(eps), len(first.names))}; "
+                f"source_fallen must hold counts that never fall, of shape {(len(eps), len(first.sources))}; "
                 f"got {shown(fallen)}"
             )
         check_choice("eps_unit", self.eps_unit, UNITS)
-        object.__setattr__(self, "masked", read_masked(self.masked, len(first.names)))
-        for name, array in (("eps", eps), ("source_fallen", fallen)):
-            array.setflags(write=False)
-            object.__setattr__(self, name, array)
+        object.__setattr__(self, "masked", read_masked(self.masked, len(first.sources)))
+        object.__setattr__(self, "eps", eps)
+        object.__setattr__(self, "source_fallen", fallen)
 
     @property
     def names(self) -> tuple[str, ...]:
         """Names of the models."""
         return self.matrices[0].names
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """Names of those that were attacked."""
+        return self.matrices[0].sources
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """Names of those that the samples were tried on."""
+        return self.matrices[0].targets
+
+    @property
+    def n_samples(self) -> int:
+        """How many samples were attacked."""
+        return self.matrices[0].n_samples
+
+    @property
+    def accuracy(self) -> NDArray[np.float64]:
+        """Share of the samples, as they are, that each model classifies correctly, (n_models,)."""
+        return self.matrices[0].accuracy
 
     @property
     def checks(self) -> Mapping[str, ModelCheck]:
@@ -129,12 +152,12 @@ class TransferCurve:
 
     @property
     def rates(self) -> NDArray[np.float64]:
-        """Transfer rates, of shape (n_budgets, n_models, n_models)."""
+        """Transfer rates, of shape (n_budgets, n_sources, n_targets)."""
         return np.stack([matrix.rates for matrix in self.matrices])
 
     @property
     def noise(self) -> NDArray[np.float64]:
-        """Rates of the control, of shape (n_budgets, n_models, n_models)."""
+        """Rates of the control, of shape (n_budgets, n_sources, n_targets)."""
         return np.stack([matrix.noise for matrix in self.matrices])
 
     @property
@@ -150,23 +173,23 @@ class TransferCurve:
     @property
     def mean_noise(self) -> NDArray[np.float64]:
         """Mean rate of the control over the same pairs at each budget."""
-        return _mean_over_pairs(self.noise)
+        return _mean_over_pairs(self.noise, self.matrices[0]._pairs)
 
     @property
     def target_rates(self) -> NDArray[np.float64]:
-        """Mean transfer rate to each target from the others, of shape (n_budgets, n_models)."""
-        return _mean_over_pairs(self.rates, axis=1)
+        """Mean transfer rate to each target from the others, of shape (n_budgets, n_targets)."""
+        return _mean_over_pairs(self.rates, self.matrices[0]._pairs, axis=1)
 
     @property
     def mean_source_success(self) -> NDArray[np.float64]:
-        """Mean of :attr:`source_success` over the models at each budget."""
+        """Mean of :attr:`source_success` over the sources at each budget."""
         return _mean(self.source_success)
 
     @property
     def source_success(self) -> NDArray[np.float64]:
         """Share of correctly classified samples that fool their source within the budget.
 
-        Of shape (n_budgets, n_models). It never falls, as that of an attack
+        Of shape (n_budgets, n_sources). It never falls, as that of an attack
         that is run anew for a larger budget may.
         """
         eligible = self.matrices[0].source_eligible
@@ -174,7 +197,9 @@ class TransferCurve:
             self.source_fallen, eligible, out=np.full(self.source_fallen.shape, np.nan), where=eligible > 0
         )
 
-    def confidence_interval(self, level: float = 0.95, *, of: str = "rates") -> ConfidenceInterval:
+    def confidence_interval(
+        self, level: float = 0.95, *, of: str = "rates", simultaneous: bool = False
+    ) -> ConfidenceInterval:
         """Intervals for the rates.
 
         Parameters
@@ -183,6 +208,8 @@ class TransferCurve:
             Confidence level, between 0 and 1.
         of : {"rates", "noise", "source_success", "mean_rate"}, default="rates"
             As in :meth:`TransferMatrix.confidence_interval`, at each budget.
+        simultaneous : bool, default=False
+            Whether the level is that of all intervals at a budget together.
 
         Returns
         -------
@@ -195,8 +222,10 @@ class TransferCurve:
             If ``level`` or ``of`` is out of range.
         """
         if of == "source_success":
-            return wilson_interval(self.source_fallen, self.matrices[0].source_eligible, level)
-        each = [matrix.confidence_interval(level, of=of) for matrix in self.matrices]
+            whole = self.matrices[0].source_eligible
+            each_level = simultaneous_level(level, (whole > 0).sum()) if simultaneous else level
+            return wilson_interval(self.source_fallen, whole, each_level)
+        each = [m.confidence_interval(level, of=of, simultaneous=simultaneous) for m in self.matrices]
         return ConfidenceInterval(*(np.stack(ends) for ends in zip(*each, strict=True)))
 
     def to_frame(self, *, per: str = "pair") -> pd.DataFrame:
@@ -236,37 +265,29 @@ class TransferCurve:
         }
         return pd.DataFrame(columns, index=pd.Index(self.eps, name="eps"))
 
-    def plot(self, **kwargs: Any) -> TransferCurveDisplay:
-        """Draw the curve.
-
-        Parameters
-        ----------
-        **kwargs : dict
-            Passed to :meth:`skhalfway.TransferCurveDisplay.plot`.
-
-        Returns
-        -------
-        display : TransferCurveDisplay
-            With the axes it drew on.
-        """
-        from skhalfway.transfer._curve_display import TransferCurveDisplay
-
-        return TransferCurveDisplay.from_curve(self, **kwargs)
-
-    def __repr__(self) -> str:
+    def _table(self) -> Table:
         norm = "inf" if self.norm == np.inf else f"{self.norm:g}"
-        lines = [
-            f"TransferCurve: {len(self.names)} models, L{norm} budgets in {UNITS[self.eps_unit]}",
-            f"{'eps':>8}  mean transfer rate  noise  source success",
-        ]
+        first = self.matrices[0]
+        title = f"TransferCurve: {models_of(first)}"
+        if first.outcomes is not None:
+            title += f", {counted(first.n_samples, 'sample')}"
+        rows: list[list[str | Cell]] = []
         for eps, row in self.to_frame(per="budget").iterrows():
-            ends = "" if np.isnan(row.low) else f" [{short(row.low)} {short(row.high)}]"
-            rate = f"{short(row.mean_rate)}{ends}"
-            lines.append(f"{eps:>8.4g}  {rate:<18}  {short(row.noise):>5}  {short(row.source_success):>14}")
+            ends = between(row.low, row.high)
+            figures = (Cell(short(row.noise)), Cell(short(row.source_success)))
+            rows.append(
+                [f"{eps:.4g}", Cell(short(row.mean_rate), ends, shade=float(row.mean_rate)), *figures]
+            )
+        notes = []
         if self.masked is not None and self.masked.any():
-            hidden = ", ".join(name for name, flag in zip(self.names, self.masked, strict=True) if flag)
-            lines.append(f"gradients possibly masked, so that their own attack is too weak: {hidden}")
-        return "\n".join([*lines, *self.matrices[0]._doubts()])
+            hidden = ", ".join(name for name, flag in zip(self.sources, self.masked, strict=True) if flag)
+            notes.append(f"gradients possibly masked, so that their own attack is too weak: {hidden}")
+        return Table(
+            f"{title}, L{norm} budgets in {UNITS[self.eps_unit]}",
+            ["eps", "mean transfer rate", "noise", "source success"],
+            rows,
+            notes=[*notes, *first._doubts()],
+        )
 
 
 def _mean(values: NDArray[np.float64], axis: int = -1) -> NDArray[np.float64]:
@@ -277,6 +298,7 @@ def _mean(values: NDArray[np.float64], axis: int = -1) -> NDArray[np.float64]:
     return np.divide(total, number, out=np.full(total.shape, np.nan), where=number > 0)
 
 
-def _mean_over_pairs(rates: NDArray[np.float64], axis: Any = (1, 2)) -> NDArray[np.float64]:
-    pairs = ~np.eye(rates.shape[-1], dtype=bool)
+def _mean_over_pairs(
+    rates: NDArray[np.float64], pairs: NDArray[np.bool_], axis: Any = (1, 2)
+) -> NDArray[np.float64]:
     return _mean(np.where(pairs, rates, np.nan), axis)

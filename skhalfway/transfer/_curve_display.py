@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from skhalfway._text import shown
+from skhalfway.displays import Display
+from skhalfway.displays._style import colours, dashes, markers
 from skhalfway.transfer._curve import UNITS, TransferCurve
-from skhalfway.transfer._matrix import marked
+from skhalfway.transfer._shown import marked
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -18,17 +20,18 @@ if TYPE_CHECKING:
 
 _NORMS = {np.inf: r"$L_\infty$", 2: "$L_2$", 1: "$L_1$"}
 _GREY: dict[str, Any] = {"color": "0.45", "lw": 1.5, "zorder": 2}
-_BARS: dict[str, Any] = {"lw": 1.4, "marker": "o", "ms": 3.5, "elinewidth": 1, "capsize": 2, "zorder": 3}
+_BARS: dict[str, Any] = {"lw": 1.4, "ms": 4, "elinewidth": 1, "capsize": 2, "zorder": 3}
+_N_BARS = 5  # intervals of more lines hide each other
 
 
-class TransferCurveDisplay:
+class TransferCurveDisplay(Display, draws=[TransferCurve]):
     """Lines of a :class:`~skhalfway.TransferCurve`.
 
-    Use :meth:`from_estimator` or :meth:`from_curve` to make one.
+    Use :meth:`from_estimator` or :meth:`from_result` to make one.
 
     Parameters
     ----------
-    curve : TransferCurve
+    result : TransferCurve
         What to draw.
 
     Attributes
@@ -68,9 +71,6 @@ class TransferCurveDisplay:
     ['logisticregression', 'svc']
     """
 
-    def __init__(self, curve: TransferCurve) -> None:
-        self.curve = curve
-
     @classmethod
     def from_estimator(
         cls, estimator: Any, X: Any, y: Any = None, *, eps: Sequence[float], **kwargs: Any
@@ -95,27 +95,7 @@ class TransferCurveDisplay:
         display : TransferCurveDisplay
             With the axes it drew on.
         """
-        return cls.from_curve(estimator.transfer_curve(X, y, eps=eps), **kwargs)
-
-    @classmethod
-    def from_curve(cls, curve: TransferCurve, **kwargs: Any) -> TransferCurveDisplay:
-        """Draw a curve that was already computed.
-
-        Parameters
-        ----------
-        curve : TransferCurve
-            What to draw.
-        **kwargs : dict
-            Passed to :meth:`plot`.
-
-        Returns
-        -------
-        display : TransferCurveDisplay
-            With the axes it drew on.
-        """
-        if not isinstance(curve, TransferCurve):
-            raise TypeError(f"from_curve needs a TransferCurve, got {type(curve).__name__}")
-        return cls(curve).plot(**kwargs)
+        return cls.from_result(estimator.transfer_curve(X, y, eps=eps), **kwargs)
 
     def plot(
         self,
@@ -137,8 +117,9 @@ class TransferCurveDisplay:
         ax : matplotlib Axes, default=None
             Axes to draw on. None makes a figure.
         target : str, default=None
-            Name of a model: draw who threatens it, a line with its Wilson
-            intervals for each source, rather than the mean over pairs.
+            Name of a target: draw who threatens it, a line for each source,
+            with Wilson intervals for the 5 greatest threats, rather than the
+            mean over pairs.
         include_targets : bool, default=True
             Whether to draw a thin line for each target.
         include_controls : bool, default=True
@@ -147,8 +128,8 @@ class TransferCurveDisplay:
         level : float, default=0.95
             Confidence level of the band around the mean.
         cmap : str or matplotlib Colormap, default=None
-            Colours of the targets. None is ``"tab10"``, or ``"turbo"`` for
-            more than 10 models.
+            Colours of the lines. None is a palette for colour-blind eyes, up
+            to 10 models; markers and line styles tell the lines apart too.
         line_kw : dict, default=None
             Passed to ``ax.plot`` for the mean.
         band_kw : dict, default=None
@@ -166,16 +147,19 @@ class TransferCurveDisplay:
         Raises
         ------
         ValueError
-            If ``target`` is not a model of the curve.
+            If ``target`` is not a target of the curve.
         """
         import matplotlib.pyplot as plt
 
-        curve, n = self.curve, len(self.curve.names)
-        if target is not None and target not in curve.names:
-            raise ValueError(f"target must be one of {shown(list(curve.names))} or None, got {shown(target)}")
+        curve = self.result
+        n = len(curve.targets if target is None else curve.sources)
+        if target is not None and target not in curve.targets:
+            raise ValueError(
+                f"target must be one of {shown(list(curve.targets))} or None, got {shown(target)}"
+            )
         if ax is None:
             # room for the legend's names
-            _, ax = plt.subplots(figsize=(7.0, max(4.2, 0.24 * (n + 5))), layout="constrained")
+            _, ax = plt.subplots(figsize=(7.4, max(4.2, 0.24 * (n + 5))), layout="constrained")
         figure: Any = ax.figure
         self.mean_: Line2D | None = None
         self.band_: Any = None
@@ -183,33 +167,30 @@ class TransferCurveDisplay:
         self.source_: Line2D | None = None
         self.targets_: dict[str, Line2D] = {}
         self.sources_: dict[str, Any] = {}
-        colours = plt.get_cmap(cmap or ("tab10" if n <= 10 else "turbo"))
-        places: Any = range(n) if colours.N < 100 else np.linspace(0.05, 0.95, n)
+        hues = colours(n) if cmap is None else list(plt.get_cmap(cmap)(np.linspace(0.05, 0.95, n)))
+        styles = [
+            {"color": hue, "marker": marker, "ls": dash}
+            for hue, marker, dash in zip(hues, markers(n), dashes(n), strict=True)
+        ]
         if target is not None:
-            self._draw_sources(ax, target, [colours(place) for place in places], level, include_controls)
+            self._draw_sources(ax, target, styles, level, include_controls)
         else:
             thick = {} if line_kw is None else line_kw
             self._draw_mean(ax, level, thick, {} if band_kw is None else band_kw, include_controls)
             if include_targets:
-                for name, rates, place in zip(curve.names, curve.target_rates.T, places, strict=True):
+                for name, rates, style in zip(curve.targets, curve.target_rates.T, styles, strict=True):
                     (self.targets_[name],) = ax.plot(
-                        curve.eps,
-                        rates,
-                        lw=1.3,
-                        marker=".",
-                        color=colours(place),
-                        label=f"to {name}",
-                        zorder=3,
+                        curve.eps, rates, lw=1.3, ms=4, label=f"to {name}", zorder=3, **style
                     )
         ax.set(
             xlabel=f"budget eps: {_NORMS[curve.norm]} norm, in {UNITS[curve.eps_unit]}",
             ylabel="transfer rate" if target is None else f"transfer rate to {target}",
-            xlim=(0, curve.eps[-1] * 1.02),
+            xlim=(-0.02 * curve.eps[-1], curve.eps[-1] * 1.04),
             ylim=(-0.02, 1.02),
         )
         said = [] if curve.condition == "both_correct" else [f'condition="{curve.condition}"']
         if curve.masked is not None and curve.masked.any():
-            hidden = [name for name, flag in zip(curve.names, curve.masked, strict=True) if flag]
+            hidden = [name for name, flag in zip(curve.sources, curve.masked, strict=True) if flag]
             said.append(f"gradients possibly masked (*): {', '.join(hidden)}")
         if said:
             ax.set_title("\n".join(said), fontsize=10)
@@ -227,7 +208,7 @@ class TransferCurveDisplay:
     def _draw_mean(
         self, ax: Axes, level: float, line_kw: dict[str, Any], band_kw: dict[str, Any], include_controls: bool
     ) -> None:
-        curve = self.curve
+        curve = self.result
         low, high = curve.confidence_interval(level, of="mean_rate")
         thick: dict[str, Any] = {"color": "k", "lw": 2.2, "marker": "o", "ms": 4.5, "zorder": 4}
         (self.mean_,) = ax.plot(curve.eps, curve.mean_rates, label="mean over pairs", **thick | line_kw)
@@ -242,25 +223,27 @@ class TransferCurveDisplay:
             self._draw_noise(ax, curve.mean_noise)
 
     def _draw_sources(
-        self, ax: Axes, target: str, colours: list[Any], level: float, include_controls: bool
+        self, ax: Axes, target: str, styles: list[dict[str, Any]], level: float, include_controls: bool
     ) -> None:
-        curve = self.curve
-        place = curve.names.index(target)
+        curve = self.result
+        place = curve.targets.index(target)
         low, high = (bound[:, :, place] for bound in curve.confidence_interval(level))
         rates = curve.rates[:, :, place]
-        others = [i for i in range(len(curve.names)) if i != place]
         # the greatest threat first, as in the legend
-        labels = marked(curve.names, curve.masked)
-        for i in sorted(others, key=lambda i: -rates[-1, i]):
-            reach = np.stack([rates[:, i] - low[:, i], high[:, i] - rates[:, i]]).clip(0)
-            name = curve.names[i]
+        others = [i for i, name in enumerate(curve.sources) if name != target]
+        others.sort(key=lambda i: -rates[-1, i])
+        labels = marked(curve.sources, curve.masked)
+        for k, i in enumerate(others):
+            reach = None
+            if k < _N_BARS:
+                reach = np.stack([rates[:, i] - low[:, i], high[:, i] - rates[:, i]]).clip(0)
             # side by side, so that intervals can be told apart
-            shift = (others.index(i) - (len(others) - 1) / 2) * curve.eps[-1] / 250
-            self.sources_[name] = ax.errorbar(
-                curve.eps + shift, rates[:, i], reach, color=colours[i], label=f"from {labels[i]}", **_BARS
+            shift = (min(k, _N_BARS) - min(len(others) - 1, _N_BARS) / 2) * curve.eps[-1] / 200
+            self.sources_[curve.sources[i]] = ax.errorbar(
+                curve.eps + shift, rates[:, i], reach, label=f"from {labels[i]}", **_BARS, **styles[i]
             )
         if include_controls:
             self._draw_noise(ax, np.nanmean(curve.noise[:, others, place], axis=1))
 
     def _draw_noise(self, ax: Axes, rates: NDArray[np.float64]) -> None:
-        (self.noise_,) = ax.plot(self.curve.eps, rates, ls="--", label="noise of that size", **_GREY)
+        (self.noise_,) = ax.plot(self.result.eps, rates, ls="--", label="noise of that size", **_GREY)

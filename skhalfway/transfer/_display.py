@@ -4,21 +4,24 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from skhalfway._plotting import cell_texts, heat_map, heat_map_axes
-from skhalfway.transfer._matrix import TransferMatrix, marked
+from skhalfway._text import short
+from skhalfway.displays import Display
+from skhalfway.displays._heat_map import cell_texts, heat_map, heat_map_axes
+from skhalfway.transfer._matrix import TransferMatrix
+from skhalfway.transfer._shown import marked
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 
-class TransferMatrixDisplay:
+class TransferMatrixDisplay(Display, draws=[TransferMatrix]):
     """Heat map of a :class:`~skhalfway.TransferMatrix`.
 
-    Use :meth:`from_estimator` or :meth:`from_matrix` to make one.
+    Use :meth:`from_estimator` or :meth:`from_result` to make one.
 
     Parameters
     ----------
-    matrix : TransferMatrix
+    result : TransferMatrix
         What to draw.
 
     Attributes
@@ -29,7 +32,7 @@ class TransferMatrixDisplay:
         Figure that holds them.
     im_ : matplotlib AxesImage
         The heat map itself.
-    text_ : ndarray of shape (n_models, n_models) or None
+    text_ : ndarray of shape (n_sources, n_targets) or None
         The values written in the cells.
 
     See Also
@@ -52,9 +55,6 @@ class TransferMatrixDisplay:
     ['logisticregression', 'svc']
     """
 
-    def __init__(self, matrix: TransferMatrix) -> None:
-        self.matrix = matrix
-
     @classmethod
     def from_estimator(cls, estimator: Any, X: Any, y: Any = None, **kwargs: Any) -> TransferMatrixDisplay:
         """Attack and draw.
@@ -75,27 +75,7 @@ class TransferMatrixDisplay:
         display : TransferMatrixDisplay
             With the axes it drew on.
         """
-        return cls.from_matrix(estimator.transfer(X, y), **kwargs)
-
-    @classmethod
-    def from_matrix(cls, matrix: TransferMatrix, **kwargs: Any) -> TransferMatrixDisplay:
-        """Draw a matrix that was already computed.
-
-        Parameters
-        ----------
-        matrix : TransferMatrix
-            What to draw.
-        **kwargs : dict
-            Passed to :meth:`plot`.
-
-        Returns
-        -------
-        display : TransferMatrixDisplay
-            With the axes it drew on.
-        """
-        if not isinstance(matrix, TransferMatrix):
-            raise TypeError(f"from_matrix needs a TransferMatrix, got {type(matrix).__name__}")
-        return cls(matrix).plot(**kwargs)
+        return cls.from_result(estimator.transfer(X, y), **kwargs)
 
     def plot(
         self,
@@ -138,30 +118,38 @@ class TransferMatrixDisplay:
         """
         from matplotlib.patches import Rectangle
 
-        matrix, n = self.matrix, len(self.matrix.names)
+        matrix = self.result
         if ax is None:
-            ax = heat_map_axes(n, include_values=include_values, include_intervals=include_intervals)
+            ax = heat_map_axes(
+                *matrix.rates.shape, include_values=include_values, include_intervals=include_intervals
+            )
         texts = None
         if include_values:
             texts = cell_texts(matrix.rates, matrix.confidence_interval(level) if include_intervals else None)
         self.im_, self.text_ = heat_map(
             ax,
             matrix.rates,
-            matrix.names,
+            marked(matrix.sources, matrix.masked),
+            matrix.targets,
             texts=texts,
             colorbar="transfer rate" if colorbar else None,
             im_kw={"cmap": cmap, "vmin": 0, "vmax": 1} | (im_kw or {}),
             text_kw=text_kw,
         )
-        for i in range(n):
+        own = [
+            (i, matrix.targets.index(name)) for i, name in enumerate(matrix.sources) if name in matrix.targets
+        ]
+        for i, j in own:
             # what a model does to itself is success, not transfer
-            ax.add_patch(Rectangle((i - 0.47, i - 0.47), 0.94, 0.94, fill=False, ec="k", lw=1))
+            ax.add_patch(Rectangle((j - 0.47, i - 0.47), 0.94, 0.94, fill=False, ec="k", lw=1))
         ax.set(xlabel="target", ylabel="source")
-        ax.set_yticks(range(n), marked(matrix.names, matrix.masked))
-        title = f"mean transfer rate {matrix.mean_rate:.3f}"
+        title = f"mean transfer rate {short(matrix.mean_rate).strip()}"
         if matrix.condition != "both_correct":
             title += f', condition="{matrix.condition}"'
-        title += "\n(framed: sources on themselves)"
+        if matrix.goal == "target":
+            title += "\n(to the label that the attack aims at)"
+        if own:
+            title += "\n(framed: sources on themselves)"
         if matrix.masked is not None and matrix.masked.any():
             title += "\n(*: gradients possibly masked)"
         ax.set_title(title, fontsize=10)

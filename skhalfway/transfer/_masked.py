@@ -107,31 +107,39 @@ def ask_with_queries(problem: Problem, X_adv: NDArray[Any], settings: Settings) 
 
 def ask_others(
     i: int,
-    names: Sequence[str],
-    labels: NDArray[np.intp],
-    clean: NDArray[np.intp],
-    control: NDArray[np.intp],
-    adversarial: NDArray[np.intp],
+    sources: Sequence[str],
+    left: NDArray[Any],
+    goals: NDArray[Any] | None,
+    clean: NDArray[Any],
+    noise: NDArray[Any],
+    answers: NDArray[Any],
 ) -> list[Opinion]:
     """Opinions of what was tried on source ``i`` anyway.
 
     That is noise, what was made on the other sources, and what its own attack made within smaller budgets.
-    Arrays as in :func:`~skhalfway.transfer._counting.count`, with all budgets in ``adversarial``.
+    ``left`` and ``goals`` (n_sources, n_samples) are the labels that each source's attack leaves and aims at;
+    ``clean`` and ``noise`` (n_samples,) what source ``i`` says of the samples and of noise, ``answers``
+    (n_budgets, n_sources, n_samples) what it says of the samples made on each source.
     """
-    *smaller, adversarial = adversarial
+    *smaller, largest = answers
 
     def compare(attack: str, both: NDArray[np.bool_], other: NDArray[np.bool_]) -> Opinion:
         gained, lost = np.flatnonzero(both & other & ~own), int((both & own & ~other).sum())
         return Opinion(attack, int(both.sum()), int((both & own).sum()), gained, lost)
 
-    right, own = clean[i] == labels[i], adversarial[i, i] != labels[i]
-    opinions = [compare("noise of the same size", right, control[i] != labels[i])]
-    for j in range(len(names)):
+    def won(answer: NDArray[Any]) -> NDArray[np.bool_]:
+        return answer != left[i] if goals is None else answer == goals[i]
+
+    right, own = clean == left[i], won(largest[i])
+    opinions = [compare("noise of the same size", right, won(noise))]
+    for j, name in enumerate(sources):
         if j != i:
-            both = right & (adversarial[j, i] >= 0) & (labels[j] == labels[i])
-            opinions.append(compare(f"samples made on {names[j]!r}", both, adversarial[j, i] != labels[i]))
+            both = right & (largest[j] >= 0) & (left[j] == left[i])
+            if goals is not None:
+                both &= goals[j] == goals[i]
+            opinions.append(compare(f"samples made on {name!r}", both, won(largest[j])))
     for made in smaller:
-        opinions.append(compare("the same attack with a smaller budget", right, made[i, i] != labels[i]))
+        opinions.append(compare("the same attack with a smaller budget", right, won(made[i])))
     return opinions
 
 

@@ -1,31 +1,27 @@
-"""Every model attacked and asked, at one budget or at several: what these share is done once."""
+"""Every source attacked and every target asked, at one budget or at several."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from itertools import pairwise
-from numbers import Real
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils.parallel import delayed
 
-from skhalfway._checks import check_length
-from skhalfway._inputs import check_labels
-from skhalfway._randomness import own_rng, undisturbed
-from skhalfway._text import shown
 from skhalfway.attacks._parameters import follows_gradients
 from skhalfway.attacks._problem import Problem
 from skhalfway.models._check import check_models
 from skhalfway.models._collection import predictions
 from skhalfway.models._faults import named
 from skhalfway.models._warnings import warn, warn_of
-from skhalfway.transfer._counting import count
-from skhalfway.transfer._curve import TransferCurve
 from skhalfway.transfer._masked import ask_others
+from skhalfway.transfer._outcomes import NOT_ASKED, Outcomes, smallest_integers
+from skhalfway.transfer._samples import KeptSamples, place_for
 from skhalfway.transfer._source import Attacked, attack
+from skhalfway.transfer._targets import read_goals
 
 if TYPE_CHECKING:
     from skhalfway.attacks import AdversarialGenerator
@@ -34,154 +30,186 @@ if TYPE_CHECKING:
     from skhalfway.transfer._scorer import TransferScorer
 
 
-def read_budgets(eps: Any) -> list[float]:
-    """Increasing budgets, checked."""
-    budgets = list(eps) if np.ndim(eps) == 1 and not isinstance(eps, Mapping) else []
-    numbers = bool(budgets) and all(
-        isinstance(e, Real) and not isinstance(e, (bool, np.bool_)) and e < np.inf for e in budgets
-    )
-    if not numbers or not all(smaller < larger for smaller, larger in pairwise([0, *budgets])):
-        raise ValueError(
-            f"eps must be a sequence of finite numbers > 0, each larger than the one before; got "
-            f"{shown(eps)}. For one budget call transfer"
-        )
-    check_length("the last eps", budgets[-1])
-    return [float(e) for e in budgets]
+@dataclass(frozen=True)
+class Plan:
+    """What is to be measured, checked.
 
+    Attributes
+    ----------
+    models : dict of str to Model
+        Sources and targets, in the order in which they were given.
+    sources, targets : tuple of str
+        Names of those to attack and of those to ask.
+    classes : ndarray of shape (n_classes,)
+        Labels of the class indices.
+    regions : list of Region
+        Where samples may go, at each budget.
+    truth : ndarray of shape (n_samples,) or None
+        True class indices.
+    target : object
+        What to aim at, as users give it; None is any other class.
+    index : ndarray of shape (n_samples,) or None
+        Names of the samples.
+    container : callable
+        Makes what X was of an array.
+    keep : bool, default=False
+        Whether samples are kept.
+    folder : Path or None, default=None
+        Where; None is in memory.
+    """
 
-def measure(scorer: TransferScorer, X: Any, y: Any, eps: Any) -> TransferCurve:
-    """What :meth:`TransferScorer.transfer_curve` gives."""
-    budgets = read_budgets(eps)
-    rng = own_rng(scorer.random_state)
-    with undisturbed():
-        return _measure(scorer, X, y, budgets, rng)
+    models: Mapping[str, Model]
+    sources: tuple[str, ...]
+    targets: tuple[str, ...]
+    classes: NDArray[Any]
+    regions: list[Region]
+    truth: NDArray[np.intp] | None
+    target: Any
+    index: NDArray[Any] | None
+    container: Callable[[NDArray[Any]], Any]
+    keep: bool = False
+    folder: Path | None = None
 
-
-def _measure(
-    scorer: TransferScorer, X: Any, y: Any, budgets: list[float], rng: np.random.RandomState
-) -> TransferCurve:
-    models, region, classes = scorer._start(X)
-    generator = scorer._generator
-    own_eps = None if isinstance(generator.attack, (str, type)) else getattr(generator.attack, "eps", None)
-    if own_eps is not None:
-        raise ValueError(
-            f"an instance of an attack keeps its own eps, {shown(own_eps)}, so it has no curve; "
-            "give its class, and its parameters as attack_params"
-        )
-    regions = [replace(region, eps=budget) for budget in budgets]
-    tried = try_all(scorer, models, regions, y, classes, rng)
-    labels, clean = tried.labels, tried.clean
-    # before any change
-    control = np.concatenate([clean[None], tried.control])
-    adversarial = np.broadcast_to(clean, (1, *tried.adversarial.shape[1:]))
-    adversarial = np.concatenate([adversarial, tried.adversarial])
-    names, source = tuple(models), np.arange(len(models))
-    fallen = (adversarial[:, source, source] != labels) & (clean == labels)
-    return TransferCurve(
-        np.array([0.0, *budgets]),
-        tuple(
-            replace(count(names, labels, clean, noise, made, scorer.condition), checks=tried.checks)
-            for noise, made in zip(control, adversarial, strict=True)
-        ),
-        np.logical_or.accumulate(fallen).sum(axis=2),
-        float(generator.norm),
-        generator.eps_unit if isinstance(generator.eps, Real) else "eps",
-        tried.masked,
-    )
+    @property
+    def samples(self) -> NDArray[Any]:
+        """The samples."""
+        return self.regions[0].X
 
 
 @dataclass(frozen=True)
 class Tried:
-    """What models say.
+    """What models said.
 
     Attributes
     ----------
-    labels : ndarray of shape (n_models, n_samples)
-        What each source's attack leaves.
-    clean : ndarray of shape (n_models, n_samples)
-        Predictions for the samples themselves.
-    control : ndarray of shape (n_budgets, n_models, n_samples)
-        Predictions for noise.
-    adversarial : ndarray of shape (n_budgets, n_models, n_models, n_samples)
-        Predictions for what was made on each source (first) by each target (second).
-    masked : bool ndarray of shape (n_models,)
+    outcomes : list of Outcomes
+        At each budget.
+    masked : bool ndarray of shape (n_sources,)
         True where a source's gradients may be masked, at the largest budget.
     checks : dict of str to ModelCheck
         What the check-up of each model found.
+    costs : dict of str to dict
+        What the attack on each source cost, over all budgets.
+    kept : KeptSamples or None
+        The samples of the largest budget, where they are kept.
     """
 
-    labels: NDArray[np.intp]
-    clean: NDArray[np.intp]
-    control: NDArray[np.intp]
-    adversarial: NDArray[np.intp]
+    outcomes: list[Outcomes]
     masked: NDArray[np.bool_]
     checks: dict[str, ModelCheck]
+    costs: dict[str, dict[str, float]]
+    kept: KeptSamples | None
 
 
-def try_all(
-    scorer: TransferScorer,
-    models: Mapping[str, Model],
-    regions: list[Region],
-    y: Any,
-    classes: NDArray[Any],
-    rng: np.random.RandomState,
-) -> Tried:
-    """Attack every model at every budget, and ask all models; warn of what misleads.
+def try_all(scorer: TransferScorer, plan: Plan, rng: np.random.RandomState) -> Tried:
+    """Attack every source at every budget, and ask all models; warn of what misleads.
 
     At each budget the noise has the same signs and every generator starts from the same seed, as they have
-    in separate calls with an int for ``random_state``.
+    in separate calls with an int for ``random_state``. Sources are asked too, whether they are targets or
+    not, for what was made on the others may show that a source's own attack is too weak.
     """
-    array = regions[0].X
-    truth = None if y is None else check_labels(y, classes, len(array))
-    scorer._check_sources(models, regions[0], len(classes))
+    models, regions, X, truth = plan.models, plan.regions, plan.samples, plan.truth
+    sources = {name: models[name] for name in plan.sources}
+    places = [list(models).index(name) for name in sources]
+    targeted = plan.target is not None
+    scorer._check_sources(sources, regions[0], len(plan.classes), targeted=targeted)
     state = rng.get_state()
     noisy = []
     for region in regions:
         rng.set_state(state)
         noisy.append(region.noise(rng))
-    generators = scorer._generators(len(models), rng)
-    clean = predictions(models, array)
+    generators = scorer._generators(len(sources), rng)
+    clean = predictions(models, X)
+    left = clean[places] if truth is None else np.broadcast_to(truth, (len(sources), len(X)))
+    goals = read_goals(plan.target, sources, X, plan.classes, left, rng) if targeted else None
     gradients = follows_gradients(scorer._generator.attack)
-    checks = check_models(models, array, classes, truth, clean, gradients=gradients)
+    checks = check_models(models, X, plan.classes, truth, clean, gradients=gradients)
     warn_of(checks)
     control = np.stack([predictions(models, noise) for noise in noisy])
-    labels = clean if truth is None else np.broadcast_to(truth, clean.shape)
     # samples that can count for a source: only these are attacked
-    everything = scorer.condition == "all"
+    needed = np.ones_like(left, dtype=bool) if scorer.condition == "all" else clean[places] == left
+    if goals is not None:
+        needed &= goals != left
+    labels = left if goals is None else goals
     jobs = (
-        delayed(_attack_and_try)(name, models, one, regions, label, len(classes), everything | (own == label))
-        for name, one, label, own in zip(models, generators, labels, clean, strict=True)
+        delayed(_attack_and_try)(name, plan, generators[i], labels[i], needed[i], i)
+        for i, name in enumerate(sources)
     )
-    each = list(scorer._parallel(jobs, len(models), "attack"))
-    adversarial = np.stack([predicted for predicted, _ in each], axis=1)
-    masked = np.zeros(len(models), dtype=bool)
-    for i, (name, (_, source)) in enumerate(zip(models, each, strict=True)):
-        if source is not None:
-            tried, seen = adversarial[-1, i, i] >= 0, (labels, clean, control[-1], adversarial)
-            others = ask_others(i, list(models), *(answers[..., tried] for answers in seen))
-            found, masked[i] = named(name, source.judged, others)
+    each = list(scorer._parallel(jobs, len(sources), "attack"))
+    answers = np.stack([part.answers for part in each], axis=1)  # (budget, source, model, sample)
+    masked, costs = np.zeros(len(sources), dtype=bool), {}
+    for i, (name, part) in enumerate(zip(sources, each, strict=True)):
+        if part.source is not None:
+            place, tried = places[i], needed[i]
+            others = ask_others(
+                i,
+                plan.sources,
+                left[:, tried],
+                None if goals is None else goals[:, tried],
+                clean[place, tried],
+                control[-1, place, tried],
+                answers[:, :, place, tried],
+            )
+            found, masked[i] = named(name, part.source.judged, others)
             for finding in found:
                 warn(f"model {name!r}: {finding}")
             checks[name] = checks[name].adding(found)
-    return Tried(labels, clean, control, adversarial, masked, checks)
+            costs[name] = part.source.cost
+    asked = [list(models).index(name) for name in plan.targets]
+    outcomes = [
+        Outcomes(
+            tuple(models),
+            plan.sources,
+            plan.targets,
+            plan.classes,
+            truth,
+            clean,
+            noise[asked],
+            made[np.arange(len(sources)), places],
+            made[:, asked],
+            goals,
+            plan.index,
+        )
+        for noise, made in zip(control, answers, strict=True)
+    ]
+    kept = None
+    if plan.keep:
+        kept = KeptSamples(
+            {name: part.samples for name, part in zip(sources, each, strict=True)}, plan.container
+        )
+    return Tried(outcomes, masked, checks, costs, kept)
+
+
+@dataclass(frozen=True)
+class _Part:
+    """What came of one source: the answers of every model, (n_budgets, n_models, n_samples)."""
+
+    answers: NDArray[np.integer[Any]]
+    source: Attacked | None
+    samples: Any
 
 
 def _attack_and_try(
     name: str,
-    models: Mapping[str, Model],
+    plan: Plan,
     generator: AdversarialGenerator,
-    regions: list[Region],
     labels: NDArray[np.intp],
-    n_classes: int,
     needed: NDArray[np.bool_],
-) -> tuple[NDArray[np.intp], Attacked | None]:
-    """What every model predicts, at every budget, for the samples attacked on one; -1 where none was made."""
-    predicted = np.full((len(regions), len(models), len(labels)), -1, dtype=np.intp)
+    number: int,
+) -> _Part:
+    """Attack one source at every budget and ask every model; ``labels`` are those to leave, or to reach."""
+    models, n_classes = plan.models, len(plan.classes)
+    answers = np.full(
+        (len(plan.regions), len(models), len(labels)), NOT_ASKED, dtype=smallest_integers(n_classes)
+    )
+    samples = place_for(plan.samples, plan.folder, number) if plan.keep else None
     if not needed.any():
-        return predicted, None
-    parts = [region.take(needed) for region in regions]
-    problem = Problem(models[name], parts[-1], labels[needed], n_classes)
+        return _Part(answers, None, samples)
+    parts = [region.take(needed) for region in plan.regions]
+    problem = Problem(models[name], parts[-1], labels[needed], n_classes, plan.target is not None)
     each, source = named(name, attack, generator, problem, parts)
-    for place, X_adv in zip(predicted, each, strict=True):
+    for place, X_adv in zip(answers, each, strict=True):
         place[:, needed] = predictions(models, X_adv)
-    return predicted, source
+    if samples is not None:
+        samples[needed] = each[-1]
+    return _Part(answers, source, samples)

@@ -3,38 +3,25 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
-from sklearn.base import clone
 from sklearn.exceptions import UndefinedMetricWarning
-from sklearn.utils.parallel import delayed
-from sklearn.utils.validation import check_is_fitted
 
-from skhalfway._checks import check_choice, check_jobs, check_random_state
-from skhalfway._inputs import Frame, check_labels, read_samples
-from skhalfway._randomness import draw_seed, own_rng, undisturbed
 from skhalfway.attacks import AdversarialGenerator
-from skhalfway.attacks._budget import spread_of, spread_seen
-from skhalfway.attacks._parameters import check_source, check_unattached, follows_gradients
-from skhalfway.models import Model
-from skhalfway.models._as_model import seen_as
-from skhalfway.models._check import check_models
-from skhalfway.models._collection import ModelCollection
-from skhalfway.models._faults import answers, named, type_named
-from skhalfway.models._warnings import warn, warn_of
-from skhalfway.transfer._counting import count
-from skhalfway.transfer._matrix import CONDITIONS, TransferMatrix
+from skhalfway.attacks._budget import spread_of
+from skhalfway.transfer._attacking import AttackingCollection
+from skhalfway.transfer._experiments import measure_curve, measure_matrix
+from skhalfway.transfer._matrix import TransferMatrix
+from skhalfway.transfer._robustness import Robustness, measure_robustness
 
 if TYPE_CHECKING:
-    from skhalfway.attacks._region import Region
     from skhalfway.transfer._curve import TransferCurve
 
 
-class TransferScorer(ModelCollection):
+class TransferScorer(AttackingCollection):
     """Measure how often adversarial samples made on one model fool the others.
 
     Each model in turn is the source that the generator attacks; each model is
@@ -53,6 +40,10 @@ class TransferScorer(ModelCollection):
         None: :meth:`fit` takes fitted models. A list: :meth:`fit` takes data
         and fits clones of these, which are searchable as ``name__parameter``;
         a ``FrozenEstimator`` stays as it is.
+    sources, targets : list of str, default=None
+        Names of the models to attack, and of those to try the samples on. None
+        is all. One deployed model against one surrogate needs one attack:
+        ``sources=["surrogate"], targets=["deployed"]``.
     condition : {"both_correct", "source_fooled", "all"}, default="both_correct"
         Samples that count for a pair: those that source and target both
         classify correctly; of these, those that fool the source; or all
@@ -133,6 +124,8 @@ class TransferScorer(ModelCollection):
         generator: AdversarialGenerator | None = None,
         *,
         estimators: list[tuple[str, Any]] | None = None,
+        sources: Sequence[str] | None = None,
+        targets: Sequence[str] | None = None,
         condition: str = "both_correct",
         n_jobs: int | None = None,
         random_state: Any = None,
@@ -140,6 +133,8 @@ class TransferScorer(ModelCollection):
     ) -> None:
         self.generator = generator
         self.estimators = estimators
+        self.sources = sources
+        self.targets = targets
         self.condition = condition
         self.n_jobs = n_jobs
         self.random_state = random_state
@@ -175,6 +170,7 @@ class TransferScorer(ModelCollection):
         """
         self._check_params()
         array = self._fit_models(X, y)
+        self._roles(self.models_)
         if array is not None:
             unit = self._generator.eps_unit
             self._spread = unit, spread_of(array, unit)
@@ -196,7 +192,7 @@ class TransferScorer(ModelCollection):
             Between 0 and 1; nan, with a warning, where no pair has a sample
             that counts.
         """
-        matrix = self._transfer(X, y)
+        matrix = measure_matrix(self, X, y, None, False)
         if np.isnan(matrix.mean_rate):
             warnings.warn(
                 "no pair of models has a sample that counts, so the mean transfer rate is nan",
@@ -207,8 +203,10 @@ class TransferScorer(ModelCollection):
             matrix._warn_unknown(stacklevel=3)
         return matrix.mean_rate
 
-    def transfer(self, X: Any, y: Any = None) -> TransferMatrix:
-        """Attack every model and try the samples on all.
+    def transfer(
+        self, X: Any, y: Any = None, *, target: Any = None, keep_samples: bool | str | Path = False
+    ) -> TransferMatrix:
+        """Attack every source and try the samples on every target.
 
         Parameters
         ----------
@@ -218,18 +216,30 @@ class TransferScorer(ModelCollection):
             True labels. None: the label of a sample is the source's own
             prediction, so a model is right where it agrees with the source on
             the clean sample.
+        target : label, array-like of shape (n_samples,), or str, default=None
+            Label that the attacks aim at: one for all samples, one for each,
+            the ``"least_likely"`` other one in the source's scores, or a
+            ``"random"`` other one. A sample then fools a model that gives this
+            label, and samples that are of it do not count;
+            ``matrix.counted_as("other")`` counts any wrong label. None: any
+            wrong label will do.
+        keep_samples : bool, str or Path, default=False
+            Whether to keep the adversarial samples, for
+            ``matrix.samples(source)``: in memory, or in a folder, as one file
+            in numpy's format for each source, from which they are mapped.
 
         Returns
         -------
         matrix : TransferMatrix
-            Counts, rates, intervals and the noise control.
+            What every model said, counts, rates, intervals and the noise control.
 
         Raises
         ------
         NotFittedError
             If :meth:`fit` was not called.
         ValueError
-            If the data is invalid, or outside the generator's ``clip_values``.
+            If the data is invalid, or outside the generator's ``clip_values``;
+            if no model knows a target label; if the folder cannot be written to.
         RuntimeError
             If a model raises while it predicts or is attacked; its name is in
             the message.
@@ -245,23 +255,13 @@ class TransferScorer(ModelCollection):
         UndefinedMetricWarning
             If no sample counts for a pair; its rates are nan.
         """
-        matrix = self._transfer(X, y)
+        matrix = measure_matrix(self, X, y, target, keep_samples)
         matrix._warn_unknown(stacklevel=3)
         return matrix
 
-    def _transfer(self, X: Any, y: Any) -> TransferMatrix:
-        from skhalfway.transfer._measure import try_all
-
-        rng = own_rng(self.random_state)
-        with undisturbed():
-            models, region, classes = self._start(X)
-            tried = try_all(self, models, [region], y, classes, rng)
-        counted = count(
-            tuple(models), tried.labels, tried.clean, tried.control[0], tried.adversarial[0], self.condition
-        )
-        return replace(counted, masked=tried.masked, checks=tried.checks)
-
-    def transfer_curve(self, X: Any, y: Any = None, *, eps: Sequence[float]) -> TransferCurve:
+    def transfer_curve(
+        self, X: Any, y: Any = None, *, eps: Sequence[float], target: Any = None
+    ) -> TransferCurve:
         """Transfer at growing budgets, with all that they share done once.
 
         Parameters
@@ -274,6 +274,8 @@ class TransferScorer(ModelCollection):
             Increasing budgets > 0, instead of the generator's and in its
             ``eps_unit``; multiples of its ``eps`` where that has a number for
             each feature.
+        target : label, array-like of shape (n_samples,), or str, default=None
+            Label that the attacks aim at; see :meth:`transfer`.
 
         Returns
         -------
@@ -305,9 +307,7 @@ class TransferScorer(ModelCollection):
         >>> curve.mean_rates.round(2)
         array([0.  , 0.16, 0.42, 0.96])
         """
-        from skhalfway.transfer._measure import measure
-
-        curve = measure(self, X, y, eps)
+        curve = measure_curve(self, X, y, eps, target)
         curve.matrices[-1]._warn_unknown(stacklevel=3)
         return curve
 
@@ -362,70 +362,45 @@ class TransferScorer(ModelCollection):
         >>> round(float(scores.mean()), 2)
         0.92
         """
-        from skhalfway.attacks._problem import Problem
-        from skhalfway.transfer._source import attack
+        return self.robustness(estimator, X, y).robust_accuracy
 
-        rng = own_rng(self.random_state)
-        with undisturbed():
-            models, region, classes = self._start(X)
-            array = region.X
-            truth = check_labels(y, classes, len(array))
-            judged = seen_as(estimator, classes).reading(Frame.of(X))
-            generators = self._generators(len(models), rng)
-            gradients = follows_gradients(self._generator.attack)
-            warn_of(check_models(models, array, classes, truth, gradients=gradients))
-            pairs = zip(models.items(), generators, strict=True)
-            sources = [(name, model, g) for (name, model), g in pairs if model.estimator is not estimator]
-            self._check_sources({name: model for name, model, _ in sources}, region, len(classes))
-            right = type_named(judged, answers, judged, array) == truth
-            jobs = (
-                delayed(named)(name, attack, generator, Problem(model, region, truth, len(classes)), [region])
-                for name, model, generator in sources
-            )
-            made = self._parallel(jobs, len(sources), "attack")
-            for (name, _, _), ((X_adv,), source) in zip(sources, made, strict=True):
-                right &= type_named(judged, answers, judged, X_adv) == truth
-                for finding in named(name, source.judged)[0]:
-                    warn(f"model {name!r}: {finding}")
-        return float(right.mean())
+    def robustness(self, estimator: Any, X: Any, y: Any) -> Robustness:
+        """Which samples a classifier gets right under all the sources' adversarial samples.
 
-    def _read(self, X: Any, *, reset: bool) -> NDArray[Any]:
-        return read_samples(self, X, reset=reset)
+        What :meth:`robust_accuracy` counts, sample by sample and with an interval.
 
-    def _check_params(self) -> None:
-        check_choice("condition", self.condition, CONDITIONS)
-        check_jobs(self.n_jobs, self.verbose)
-        check_random_state(self.random_state)
-        check_unattached(self.generator, "every model is attacked in turn")
-        if np.ndim(self._generator.eps) == 0 and self._generator.eps == np.inf:
-            raise ValueError(
-                "transfer is measured within a budget, so the generator's eps must be finite, got inf"
-            )
+        Parameters
+        ----------
+        estimator : object
+            Fitted classifier to judge.
+        X : array-like of shape (n_samples, n_features)
+            Samples.
+        y : array-like of shape (n_samples,)
+            True labels.
 
-    def _start(self, X: Any) -> tuple[dict[str, Model], Region, NDArray[Any]]:
-        """Models, samples and where they may go, and classes, checked."""
-        check_is_fitted(self)
-        self._check_params()
-        models, array, classes = self._read_for_models(X)
-        unit = self._generator.eps_unit
-        # with models handed in, there is no other data to measure the spread on
-        spread = spread_of(array, unit) if self.estimators is None else spread_seen(self, unit)
-        region = self._generator._region(array, self, Frame.of(X), spread)
-        return models, region, classes
+        Returns
+        -------
+        robustness : Robustness
+            Its answers, accuracy by source, and robust accuracy.
 
-    def _check_sources(self, models: Mapping[str, Model], region: Region, n_classes: int) -> None:
-        """Raise for a source that the attack cannot attack, before it attacks any."""
-        for name, model in models.items():
-            named(name, check_source, self._generator, model, region, n_classes)
+        Raises
+        ------
+        NotFittedError
+            If :meth:`fit` was not called.
+        ValueError
+            If the data is invalid, or the classes are not those of the models;
+            if the only source is ``estimator`` itself.
 
-    @property
-    def _generator(self) -> AdversarialGenerator:
-        return AdversarialGenerator() if self.generator is None else self.generator
-
-    def _generators(self, n: int, rng: np.random.RandomState) -> list[AdversarialGenerator]:
-        """One generator for each source, seeded where it has no seed of its own."""
-        generators = [clone(self._generator) for _ in range(n)]
-        if self._generator.random_state is None:
-            for generator in generators:
-                generator.random_state = draw_seed(rng)
-        return generators
+        Examples
+        --------
+        >>> from sklearn.datasets import load_iris
+        >>> from sklearn.linear_model import LogisticRegression
+        >>> from sklearn.svm import SVC
+        >>> from skhalfway import TransferScorer
+        >>> X, y = load_iris(return_X_y=True)
+        >>> models = [LogisticRegression(max_iter=1000).fit(X, y), SVC().fit(X, y)]
+        >>> scorer = TransferScorer().fit(models)
+        >>> scorer.robustness(SVC(C=10).fit(X, y), X, y).robust_accuracy > 0.8
+        True
+        """
+        return measure_robustness(self, estimator, X, y)

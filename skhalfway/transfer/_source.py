@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -41,6 +42,8 @@ class Attacked:
         Where its gradient was 0.
     queries : Opinion or None
         Objection of few queries to that attack.
+    cost : dict of str to float
+        ``seconds`` that the attack took, and ``queries`` or ``gradients`` that it used, over all budgets.
     """
 
     generator: AdversarialGenerator
@@ -49,6 +52,7 @@ class Attacked:
     by_gradient: str
     flat: NDArray[np.bool_]
     queries: Opinion | None
+    cost: dict[str, float]
 
     def judged(self, others: Sequence[Opinion] = ()) -> tuple[list[Finding], bool]:
         """What a user must know of the source; and whether its gradients may be masked."""
@@ -80,7 +84,9 @@ class Attacked:
         problem, stronger = self.problem.take(rows), clone(self.generator)
         stronger.set_params(attack="pgd", attack_params=None, step_size=None, max_iter=_N_STEPS)
         stronger.set_params(n_restarts=_N_RESTARTS, random_start=True, random_state=0)
-        outcome = stronger._attack(problem.model, problem.region, problem.labels, problem.n_classes)
+        outcome = stronger._attack(
+            problem.model, problem.region, problem.labels, problem.n_classes, targeted=problem.targeted
+        )
         return problem.won(problem.model.predict(outcome.X_adv))
 
 
@@ -88,7 +94,7 @@ def attack(
     generator: AdversarialGenerator, problem: Problem, regions: list[Region]
 ) -> tuple[list[NDArray[Any]], Attacked]:
     """Adversarial samples within every budget, the largest one last, and the source to be judged for that."""
-    each, outcome = _attack(generator, problem, regions)
+    each, outcome, cost = _attack(generator, problem, regions)
     by_gradient, queries = gradient_attack(generator.attack, problem.model), None
     if isinstance(generator.attack, str) and outcome.faults is None:
         by_gradient = ""  # "auto" found no gradient after all
@@ -96,13 +102,13 @@ def attack(
         settings = Settings(batch_size=generator.batch_size, device=generator.device)
         queries = ask_with_queries(problem, each[-1], settings)
     flat = np.zeros(len(problem.region), dtype=bool) if outcome.faults is None else outcome.faults.flat
-    return each, Attacked(generator, problem, outcome.remarks, by_gradient, flat, queries)
+    return each, Attacked(generator, problem, outcome.remarks, by_gradient, flat, queries, cost)
 
 
 def _attack(
     generator: AdversarialGenerator, problem: Problem, regions: list[Region]
-) -> tuple[list[NDArray[Any]], Outcome]:
-    """Adversarial samples within every budget, and what the attack found at the largest one.
+) -> tuple[list[NDArray[Any]], Outcome, dict[str, float]]:
+    """Adversarial samples within every budget, what the attack found at the largest one, and what it cost.
 
     An attack that looks for the nearest adversarial samples does so once, within the largest budget: where
     a sample's lies farther away than a smaller one, it is brought back into that. Any other attack is run
@@ -110,13 +116,24 @@ def _attack(
     """
     *smaller, largest = regions
 
+    cost: dict[str, float] = {}
+    begin = perf_counter()
+
     def run(region: Region) -> Outcome:
-        return generator._attack(problem.model, region, problem.labels, problem.n_classes)
+        outcome = generator._attack(
+            problem.model, region, problem.labels, problem.n_classes, targeted=problem.targeted
+        )
+        if outcome.n_queries is not None:
+            cost["queries"] = cost.get("queries", 0) + int(outcome.n_queries.sum())
+        if outcome.faults is not None:
+            cost["gradients"] = cost.get("gradients", 0) + outcome.faults.n_gradients
+        return outcome
 
     outcome = run(largest)
     if not outcome.at_any_budget or outcome.distances is None:
-        return [*(run(region).X_adv for region in smaller), outcome.X_adv], outcome
+        each = [*(run(region).X_adv for region in smaller), outcome.X_adv]
+        return each, outcome, {"seconds": perf_counter() - begin, **cost}
     z = largest.to_z(outcome.X_adv)
     far = outcome.distances.reshape(-1, *[1] * (z.ndim - 1))
     each = [np.where(far <= region.eps, outcome.X_adv, region.keep(z, full=True)) for region in regions]
-    return each, outcome
+    return each, outcome, {"seconds": perf_counter() - begin, **cost}

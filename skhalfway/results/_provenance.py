@@ -1,0 +1,171 @@
+"""Where a result comes from: what made it, with which settings and versions, and what it cost."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields, is_dataclass
+from functools import cache, wraps
+from importlib.metadata import PackageNotFoundError, version
+from numbers import Integral, Real
+from platform import python_version
+from time import perf_counter
+from typing import Any, TypeVar
+
+import numpy as np
+
+from skhalfway._text import shown
+
+_Measure = TypeVar("_Measure", bound=Callable[..., Any])
+_LONGEST = 16  # items of a setting that are kept; of a longer one its shape is
+
+
+@cache
+def versions() -> dict[str, str]:
+    """Of this package, of Python and of what figures depend on; those not installed are left out."""
+    found = {"python": python_version()}
+    for name in ("skhalfway", "scikit-learn", "torch", "numpy"):
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def plain(value: Any) -> Any:
+    """A setting as numbers, texts, and short lists and mappings of them; else a word on what it was.
+
+    Nothing of the machine is in it: of a function or an object only the name is kept.
+    """
+    if isinstance(value, np.generic):
+        value = value.item()
+    if value is None or isinstance(value, (bool, str)):
+        return value
+    if isinstance(value, Integral):
+        return int(value)
+    if isinstance(value, Real):
+        return float(value)
+    if isinstance(value, Mapping) and len(value) <= _LONGEST:
+        return {str(key): plain(one) for key, one in value.items()}
+    if isinstance(value, np.ndarray) and value.size <= _LONGEST:
+        return plain(value.tolist())
+    if isinstance(value, (list, tuple, set, frozenset, range)) and len(value) <= _LONGEST:
+        return [plain(one) for one in value]
+    if isinstance(value, type) or inspect.isroutine(value):
+        return value.__name__
+    if is_dataclass(value):
+        parts = {field.name: getattr(value, field.name) for field in fields(value) if field.init}
+        return {name: plain(part) for name, part in parts.items() if part is not None}
+    return shown(value)
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Where a result comes from.
+
+    Names of machines and files are not in it.
+
+    Parameters
+    ----------
+    made_by : str
+        The function or method that measured.
+    settings : dict
+        Its parameters, and those of what it used: numbers, texts, and short
+        lists of them; of anything else a word on what it was.
+    n_samples : int or None, default=None
+        How many samples were measured on; None where that is not one number.
+    versions : dict of str to str
+        Versions of Python, skhalfway, scikit-learn, torch and numpy.
+    seconds : float or None, default=None
+        Time that it took.
+    costs : dict of str to dict, default={}
+        By source: ``seconds``, and, where the attack counts them, ``queries``
+        (predictions asked of the source) and ``gradients``.
+
+    See Also
+    --------
+    Result : Keeps it as ``provenance``.
+
+    Examples
+    --------
+    >>> from skhalfway.results import Provenance
+    >>> Provenance("sharpness", {"size": 0.5}, n_samples=100, versions={"python": "3.11"}).lines()
+    ['made by sharpness on 100 samples', 'size=0.5', 'python 3.11']
+    """
+
+    made_by: str
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    n_samples: int | None = None
+    versions: Mapping[str, str] = field(default_factory=versions)
+    seconds: float | None = None
+    costs: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "settings", {name: plain(value) for name, value in self.settings.items()})
+        object.__setattr__(self, "versions", dict(self.versions))
+        object.__setattr__(self, "costs", {name: dict(cost) for name, cost in self.costs.items()})
+
+    def lines(self) -> list[str]:
+        """What a reader is told.
+
+        Returns
+        -------
+        lines : list of str
+            Who made it and how long it took, the settings, what each source
+            cost, and the versions.
+        """
+        on = "" if self.n_samples is None else f" on {self.n_samples} samples"
+        took = "" if self.seconds is None else f" in {self.seconds:.3g} s"
+        lines = [f"made by {self.made_by}{on}{took}"]
+        settings = {name: value for name, value in self.settings.items() if value is not None}
+        if settings:
+            lines.append(", ".join(f"{name}={_written(value)}" for name, value in settings.items()))
+        for name, cost in self.costs.items():
+            lines.append(
+                f"source {name!r}: " + ", ".join(f"{value:.4g} {what}" for what, value in cost.items())
+            )
+        lines.append(", ".join(f"{name} {number}" for name, number in self.versions.items()))
+        return lines
+
+
+def _written(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else shown(value)
+
+
+def recorded(measure: _Measure) -> _Measure:
+    """Let what a function returns know the function, its settings, and the seconds it took.
+
+    Settings are the arguments that are written with plain values; models and data are not among them.
+    """
+    signature = inspect.signature(measure)
+
+    @wraps(measure)
+    def measured(*args: Any, **kwargs: Any) -> Any:
+        begin = perf_counter()
+        result = measure(*args, **kwargs)
+        given = signature.bind(*args, **kwargs)
+        given.apply_defaults()
+        settings = {name: value for name, value in given.arguments.items() if _is_setting(name, value)}
+        data = given.arguments.get("X")
+        object.__setattr__(
+            result,
+            "provenance",
+            Provenance(
+                measure.__qualname__,
+                settings,
+                n_samples=None if data is None else len(data),
+                seconds=perf_counter() - begin,
+            ),
+        )
+        return result
+
+    return measured  # type: ignore[return-value]
+
+
+def _is_setting(name: str, value: Any) -> bool:
+    """Whether an argument is one that decides figures, and is written in a word."""
+    if name in ("n_jobs", "verbose", "self"):
+        return False
+    if isinstance(value, (str, Real)) or value is None:
+        return True
+    return isinstance(value, (list, tuple, np.ndarray)) and all(isinstance(one, (str, Real)) for one in value)

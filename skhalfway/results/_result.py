@@ -1,0 +1,151 @@
+"""Result: what every result of the package is and does."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, is_dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+
+from skhalfway._checks import check_choice
+from skhalfway.results._provenance import Provenance
+from skhalfway.results._table import Table
+
+
+def equal(one: Any, other: Any) -> bool:
+    """Whether two values are of one kind and equal, nan to nan."""
+    if isinstance(one, np.ndarray):
+        if (
+            not isinstance(other, np.ndarray)
+            or one.shape != other.shape
+            or one.dtype.kind != other.dtype.kind
+        ):
+            return False
+        return np.array_equal(one, other, equal_nan=one.dtype.kind in "fc")
+    if isinstance(one, float):
+        return isinstance(other, float) and (one == other or (one != one and other != other))
+    if type(one) is not type(other):
+        return False
+    if isinstance(one, Mapping):
+        return one.keys() == other.keys() and all(equal(value, other[key]) for key, value in one.items())
+    if isinstance(one, (tuple, list)):
+        return len(one) == len(other) and all(map(equal, one, other))
+    if is_dataclass(one):
+        return all(equal(getattr(one, f.name), getattr(other, f.name)) for f in fields(one) if f.compare)
+    return bool(one == other)
+
+
+def frozen(array: Any, dtype: Any = None) -> np.ndarray[Any, Any]:
+    """A read-only copy."""
+    copied = np.array(array, dtype=dtype)
+    copied.setflags(write=False)
+    return copied
+
+
+@dataclass(frozen=True, eq=False, repr=False, kw_only=True)
+class Result:
+    """Base of all results: dataclasses that cannot be changed.
+
+    A subclass says in :meth:`_table` what it shows and in ``to_frame`` what
+    it holds; it is drawn by the displays that are registered for it.
+
+    Parameters
+    ----------
+    provenance : Provenance, default=None
+        What made it, with which settings and versions, and what it cost; two
+        results with the same figures are equal wherever they come from.
+
+    See Also
+    --------
+    skhalfway.load_result : Reads what :meth:`save` wrote.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skhalfway.inspection import Curves
+    >>> from skhalfway.results import Result
+    >>> curves = Curves(np.array([1, 2]), {"accuracy": np.array([[0.5], [0.8]])})
+    >>> isinstance(curves, Result), curves == Curves(curves.x, curves.values)
+    (True, True)
+    """
+
+    provenance: Provenance | None = field(default=None, compare=False)
+
+    _kinds: ClassVar[dict[str, type[Result]]] = {}  # every class by its name
+    _displays: ClassVar[dict[str, Any]] = {}  # those of a class by their kind, the usual one first
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        cls._displays = {}
+        Result._kinds[cls.__name__] = cls
+
+    def __eq__(self, other: object) -> bool:
+        return equal(self, other) if isinstance(other, Result) else NotImplemented
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def _table(self) -> Table:
+        """What is shown."""
+        raise NotImplementedError
+
+    def __repr__(self) -> str:
+        return self._table().text()
+
+    def _repr_html_(self) -> str:
+        details = ""
+        if self.provenance is not None:
+            lines = Table("", notes=self.provenance.lines()).notes_html()
+            details = (
+                f'<details style="font-size:13px"><summary>Where this comes from</summary>{lines}</details>'
+            )
+        return self._table().html() + details
+
+    def plot(self, kind: str | None = None, **kwargs: Any) -> Any:
+        """Draw the result.
+
+        Parameters
+        ----------
+        kind : str, default=None
+            Which display, where there are several. None is the first.
+        **kwargs : dict
+            Passed to the ``plot`` of the display.
+
+        Returns
+        -------
+        display : Display
+            With the axes it drew on.
+
+        Raises
+        ------
+        ValueError
+            If there is no such display.
+        """
+        every = (getattr(cls, "_displays", {}) for cls in type(self).__mro__)
+        known: dict[str, Any] = next((displays for displays in every if displays), {})
+        if not known:
+            raise ValueError(f"there is no display of {type(self).__name__}; to_frame gives its figures")
+        if kind is not None:
+            check_choice("kind", kind, known)
+        return known[next(iter(known)) if kind is None else kind](self).plot(**kwargs)
+
+    def save(self, path: str | Path) -> None:
+        """Write everything into a file, for :func:`skhalfway.load_result`.
+
+        The format, JSON with packed arrays, is described there. A file that
+        exists is replaced, once the new one is complete.
+
+        Parameters
+        ----------
+        path : str or Path
+            The file.
+
+        Raises
+        ------
+        ValueError
+            If it cannot be written.
+        """
+        from skhalfway.results._files import write
+
+        write(self, path)

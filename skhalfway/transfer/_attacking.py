@@ -1,0 +1,118 @@
+"""What scorers of several models share that attack some of them: the generator, the sources, the targets."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import clone
+from sklearn.utils.validation import check_is_fitted
+
+from skhalfway._checks import check_choice, check_jobs, check_random_state, meant
+from skhalfway._inputs import Frame, read_samples
+from skhalfway._randomness import draw_seed
+from skhalfway._text import shown
+from skhalfway.attacks import AdversarialGenerator
+from skhalfway.attacks._budget import spread_of, spread_seen
+from skhalfway.attacks._parameters import check_source, check_unattached
+from skhalfway.models import Model
+from skhalfway.models._collection import ModelCollection
+from skhalfway.models._faults import named
+from skhalfway.transfer._counting import CONDITIONS
+
+if TYPE_CHECKING:
+    from skhalfway.attacks._region import Region
+
+
+class AttackingCollection(ModelCollection):
+    """A collection of which the sources are attacked and the targets asked."""
+
+    generator: AdversarialGenerator | None
+    sources: Sequence[str] | None
+    targets: Sequence[str] | None
+    condition: str
+    random_state: Any
+    verbose: int
+
+    def _read(self, X: Any, *, reset: bool) -> NDArray[Any]:
+        return read_samples(self, X, reset=reset)
+
+    def _check_params(self) -> None:
+        check_choice("condition", self.condition, CONDITIONS)
+        check_jobs(self.n_jobs, self.verbose)
+        check_random_state(self.random_state)
+        check_unattached(self.generator, "every model is attacked in turn")
+        if np.ndim(self._generator.eps) == 0 and self._generator.eps == np.inf:
+            raise ValueError(
+                "transfer is measured within a budget, so the generator's eps must be finite, got inf"
+            )
+
+    def _start(self, X: Any) -> tuple[dict[str, Model], Region, NDArray[Any]]:
+        """Models, samples and where they may go, and classes, checked."""
+        check_is_fitted(self)
+        self._check_params()
+        models, array, classes = self._read_for_models(X)
+        unit = self._generator.eps_unit
+        # with models handed in, there is no other data to measure the spread on
+        spread = spread_of(array, unit) if self.estimators is None else spread_seen(self, unit)
+        region = self._generator._region(array, self, Frame.of(X), spread)
+        return models, region, classes
+
+    def _roles(self, models: Mapping[str, Any]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Names of the sources and of the targets, checked."""
+        roles = []
+        for role in ("sources", "targets"):
+            given = getattr(self, role)
+            if given is None:
+                roles.append(tuple(models))
+                continue
+            names = tuple(given) if isinstance(given, (list, tuple, np.ndarray)) else ()
+            if not names or not all(isinstance(name, str) for name in names) or len(set(names)) < len(names):
+                raise ValueError(
+                    f"{role} must be None or a list of different names of models, got {shown(given)}"
+                )
+            for name in names:
+                if name not in models:
+                    known = list(models)
+                    raise ValueError(
+                        f"{role} names {name!r}, which is no model; the models are {shown(known)}"
+                        f"{meant(name, known)}"
+                    )
+            roles.append(names)
+        sources, targets = roles
+        if sources == targets and len(sources) == 1:
+            raise ValueError(f"a source needs another model as its target, got {shown(sources[0])} for both")
+        return sources, targets
+
+    def _check_sources(
+        self, models: Mapping[str, Model], region: Region, n_classes: int, *, targeted: bool = False
+    ) -> None:
+        """Raise for a source that the attack cannot attack, before it attacks any."""
+        check = partial(check_source, targeted=targeted)
+        for name, model in models.items():
+            named(name, check, self._generator, model, region, n_classes)
+
+    @property
+    def _generator(self) -> AdversarialGenerator:
+        return AdversarialGenerator() if self.generator is None else self.generator
+
+    def _generators(self, n: int, rng: np.random.RandomState) -> list[AdversarialGenerator]:
+        """One generator for each source, seeded where it has no seed of its own."""
+        generators = [clone(self._generator) for _ in range(n)]
+        if self._generator.random_state is None:
+            for generator in generators:
+                generator.random_state = draw_seed(rng)
+        return generators
+
+    def _settings(self) -> dict[str, Any]:
+        """What decides figures, of the generator and of this object."""
+        settings = self._generator.get_params(deep=False)
+        # the model is known by its name, and the others change no figure
+        for name in ("estimator", "device", "batch_size"):
+            settings.pop(name, None)
+        if settings["random_state"] is None:
+            settings["random_state"] = self.random_state
+        return settings

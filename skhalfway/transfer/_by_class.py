@@ -1,0 +1,179 @@
+"""TransferByClass: a transfer matrix for each true label, and where a class is fooled most."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from skhalfway._checks import check_choice
+from skhalfway._text import between, short, shown
+from skhalfway.results import Result
+from skhalfway.results._result import frozen
+from skhalfway.results._table import Cell, Table
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class TransferByClass(Result):
+    """A transfer matrix for each true label.
+
+    Made by :meth:`skhalfway.TransferMatrix.by_class`. A mean over all samples
+    hides a rare class: this shows the worst.
+
+    Parameters
+    ----------
+    labels : ndarray of shape (n_labels,)
+        The true labels of which there are samples.
+    matrices : tuple of TransferMatrix
+        The matrix of the samples of each.
+
+    See Also
+    --------
+    TransferByClassDisplay : Draws it.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from sklearn.svm import SVC
+    >>> from skhalfway import AdversarialGenerator, TransferScorer
+    >>> X, y = load_iris(return_X_y=True)
+    >>> models = {"lr": LogisticRegression(max_iter=1000).fit(X, y), "svm": SVC().fit(X, y)}
+    >>> scorer = TransferScorer(AdversarialGenerator(eps=0.5), random_state=0).fit(models)
+    >>> scorer.transfer(X, y).by_class()
+    TransferByClass: 3 labels, 2 targets
+    """
+
+    labels: NDArray[Any]
+    matrices: tuple[Any, ...]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "labels", frozen(self.labels))
+        object.__setattr__(self, "matrices", tuple(self.matrices))
+        if len(self.labels) != len(self.matrices) or not self.matrices:
+            raise ValueError(
+                f"one matrix for each label is needed, got {len(self.labels)} labels and "
+                f"{len(self.matrices)} matrices"
+            )
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """Names of the targets."""
+        names: tuple[str, ...] = self.matrices[0].targets
+        return names
+
+    @property
+    def n_samples(self) -> NDArray[np.intp]:
+        """How many samples there are of each label, (n_labels,)."""
+        return np.array([matrix.n_samples for matrix in self.matrices])
+
+    @property
+    def worst(self) -> NDArray[np.float64]:
+        """Highest rate over the other sources, (n_labels, n_targets); nan where no sample counts."""
+        return np.array([[_at(m, i, j, m.rates) for j, i in enumerate(_worst(m))] for m in self.matrices])
+
+    @property
+    def worst_sources(self) -> NDArray[Any]:
+        """Names of the sources of :attr:`worst`, (n_labels, n_targets); "" where there is none."""
+        return np.array(
+            [["" if i < 0 else m.sources[i] for i in _worst(m)] for m in self.matrices], dtype=object
+        )
+
+    def of(self, label: Any) -> Any:
+        """The matrix of a label.
+
+        Parameters
+        ----------
+        label : label
+            One of ``labels``.
+
+        Returns
+        -------
+        matrix : TransferMatrix
+            Of its samples alone.
+
+        Raises
+        ------
+        ValueError
+            If there is no sample of it.
+        """
+        places = np.flatnonzero(self.labels == label)
+        if not len(places):
+            raise ValueError(f"there is no sample of {shown(label)}; the labels are {shown(self.labels)}")
+        return self.matrices[places[0]]
+
+    def to_frame(self, *, of: str = "worst") -> pd.DataFrame:
+        """Return the rates as a pandas DataFrame.
+
+        Parameters
+        ----------
+        of : {"worst", "pairs"}, default="worst"
+            A row for each label and target, with the source that fools it most,
+            the most fooled first; or for each label, source and target.
+
+        Returns
+        -------
+        frame : pandas.DataFrame
+            Indexed by (label, target) or (label, source, target).
+
+        Raises
+        ------
+        ValueError
+            If ``of`` is neither.
+        """
+        import pandas as pd
+
+        check_choice("of", of, ("worst", "pairs"))
+        frames = {label: m.to_frame() for label, m in zip(self.labels.tolist(), self.matrices, strict=True)}
+        pairs = pd.concat(frames, names=["label"])
+        if of == "pairs":
+            return pairs
+        chosen = [
+            (label, m.sources[i], m.targets[j])
+            for label, m in zip(self.labels.tolist(), self.matrices, strict=True)
+            for j, i in enumerate(_worst(m))
+            if i >= 0
+        ]
+        columns = ["source", "rate", "low", "high", "noise", "fooled", "eligible"]
+        frame = pairs.loc[chosen].reset_index("source")[columns]
+        return frame.sort_values("rate", ascending=False, kind="stable")
+
+    def _table(self) -> Table:
+        rows: list[list[str | Cell]] = []
+        for label, matrix in zip(self.labels.tolist(), self.matrices, strict=True):
+            low, high = matrix.confidence_interval()
+            rows.append([str(label), str(matrix.n_samples)])
+            for j, i in enumerate(_worst(matrix)):
+                if i < 0:
+                    rows[-1].append(Cell(" - "))
+                    continue
+                rate = matrix.rates[i, j]
+                rows[-1].append(
+                    Cell(
+                        short(rate),
+                        f"{between(low[i, j], high[i, j])} {matrix.sources[i]}",
+                        shade=float(rate),
+                        hint=f"{matrix.fooled[i, j]} of {matrix.eligible[i, j]}",
+                    )
+                )
+        return Table(
+            f"TransferByClass: {len(self.labels)} labels, {len(self.targets)} targets",
+            ["label", "n", *self.targets],
+            rows,
+            "highest rate [95 % interval] at which samples of the label fool the target, and their source",
+        )
+
+
+def _worst(matrix: Any) -> list[int]:
+    """Number of the source that fools each target most; -1 where none has a sample that counts."""
+    rates = np.where(matrix._transfers, matrix.rates, -1.0)
+    return [int(column.argmax()) if (column >= 0).any() else -1 for column in rates.T]
+
+
+def _at(matrix: Any, i: int, j: int, values: NDArray[np.float64]) -> float:
+    return float(values[i, j]) if i >= 0 else np.nan

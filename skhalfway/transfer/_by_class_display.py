@@ -1,0 +1,95 @@
+"""TransferByClassDisplay: where each class is fooled most, as a heat map."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from skhalfway.displays import Display
+from skhalfway.displays._heat_map import cell_texts, heat_map, heat_map_axes
+from skhalfway.transfer._by_class import TransferByClass
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+
+class TransferByClassDisplay(Display, draws=[TransferByClass]):
+    """Highest transfer rate of each true label to each target, as a heat map.
+
+    Parameters
+    ----------
+    result : TransferByClass
+        What to draw.
+
+    Attributes
+    ----------
+    ax_ : matplotlib Axes
+        Axes with the heat map.
+    figure_ : matplotlib Figure
+        Figure that holds them.
+    im_ : matplotlib AxesImage
+        The heat map itself.
+    text_ : ndarray of shape (n_labels, n_targets) or None
+        The values written in the cells, with the source they are reached from.
+
+    See Also
+    --------
+    TransferByClass : What is drawn.
+    """
+
+    def plot(
+        self,
+        ax: Axes | None = None,
+        *,
+        include_values: bool = True,
+        cmap: Any = "YlOrRd",
+        colorbar: bool = True,
+        im_kw: dict[str, Any] | None = None,
+        text_kw: dict[str, Any] | None = None,
+    ) -> TransferByClassDisplay:
+        """Draw the heat map.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+            Axes to draw on. None makes a figure whose size grows with the
+            number of labels and targets.
+        include_values : bool, default=True
+            Whether to write the rates, and their sources, into the cells.
+        cmap : str or matplotlib Colormap, default="YlOrRd"
+            Colours from rate 0 to rate 1.
+        colorbar : bool, default=True
+            Whether to add a colour bar.
+        im_kw : dict, default=None
+            Passed to ``ax.imshow``.
+        text_kw : dict, default=None
+            Passed to ``ax.text``.
+
+        Returns
+        -------
+        display : TransferByClassDisplay
+            This object, with ``ax_``, ``figure_``, ``im_`` and ``text_``.
+        """
+        by_class = self.result
+        if ax is None:
+            ax = heat_map_axes(
+                *by_class.worst.shape, include_values=include_values, include_intervals=include_values
+            )
+        texts = None
+        if include_values:
+            texts = cell_texts(by_class.worst)
+            texts = texts + "\n" + by_class.worst_sources
+        self.im_, self.text_ = heat_map(
+            ax,
+            by_class.worst,
+            [f"{label} (n = {n})" for label, n in zip(by_class.labels, by_class.n_samples, strict=True)],
+            by_class.targets,
+            texts=texts,
+            colorbar="highest transfer rate" if colorbar else None,
+            im_kw={"cmap": cmap, "vmin": 0, "vmax": 1} | (im_kw or {}),
+            text_kw=text_kw,
+        )
+        ax.set(xlabel="target", ylabel="true label")
+        ax.set_title("Which class is fooled most, and from which source", fontsize=10)
+        figure: Any = ax.figure
+        self.ax_, self.figure_ = ax, figure
+        return self

@@ -1,0 +1,234 @@
+"""What a transfer experiment says sample by sample: classes, exposed samples, paired comparisons."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from skhalfway._checks import meant
+from skhalfway._text import shown
+from skhalfway.transfer._by_class import TransferByClass
+from skhalfway.transfer._comparison import TransferComparison, compare
+from skhalfway.transfer._counting import see
+from skhalfway.transfer._rates import Rates
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    import pandas as pd
+
+    from skhalfway.models import ModelCheck
+    from skhalfway.results import Provenance
+    from skhalfway.transfer._samples import KeptSamples
+
+
+class BySample(Rates):
+    """What a :class:`TransferMatrix` derives from its outcomes."""
+
+    condition: str
+    goal: str
+    checks: Mapping[str, ModelCheck]
+    kept: KeptSamples | None
+    provenance: Provenance | None
+
+    @classmethod
+    def of(cls, outcomes: Any, condition: str = "both_correct", *, goal: str = "other", **others: Any) -> Any:
+        """Count outcomes."""
+        raise NotImplementedError
+
+    def subset(self, rows: Any) -> Any:
+        """The matrix of some of the samples.
+
+        Parameters
+        ----------
+        rows : array-like of int or bool
+            Their numbers, or a mask of shape (n_samples,).
+
+        Returns
+        -------
+        matrix : TransferMatrix
+            Counted anew; what is known of the models stays.
+
+        Raises
+        ------
+        ValueError
+            If there are only counts, or no such samples.
+        """
+        outcomes = self._known("subset")
+        chosen = _read_rows(rows, outcomes.n_samples)
+        kept = None if self.kept is None else self.kept.take(chosen)
+        provenance = self.provenance
+        if provenance is not None:
+            provenance = replace(provenance, n_samples=len(chosen))
+        return self.of(
+            outcomes.take(chosen),
+            self.condition,
+            goal=self.goal,
+            checks=self.checks,
+            masked=self.masked,
+            kept=kept,
+            provenance=provenance,
+        )
+
+    def counted_as(self, goal: str) -> Any:
+        """The same experiment with another success.
+
+        Parameters
+        ----------
+        goal : {"other", "target"}
+            Whether a sample fools where the target's label is any other than
+            the true one, or only where it is the one that the attack aims at.
+
+        Returns
+        -------
+        matrix : TransferMatrix
+            Counted anew.
+
+        Raises
+        ------
+        ValueError
+            If there are only counts, or the attacks aimed at no label.
+        """
+        others = {name: getattr(self, name) for name in ("checks", "masked", "kept", "provenance")}
+        return self.of(self._known("counted_as"), self.condition, goal=goal, **others)
+
+    def by_class(self) -> TransferByClass:
+        """A matrix for each true label.
+
+        Returns
+        -------
+        by_class : TransferByClass
+            The matrices, and where a class is fooled most.
+
+        Raises
+        ------
+        ValueError
+            If labels are not known.
+        """
+        outcomes = self._known("by_class")
+        if outcomes.labels is None:
+            raise ValueError("by_class needs true labels: pass y to TransferScorer.transfer")
+        places = np.unique(outcomes.labels)
+        matrices = tuple(self.subset(outcomes.labels == place) for place in places)
+        return TransferByClass(outcomes.classes[places], matrices, provenance=self.provenance)
+
+    def exposure(self, target: str | None = None) -> pd.DataFrame:
+        """How many sources' adversarial samples fool a target, sample by sample.
+
+        Parameters
+        ----------
+        target : str, default=None
+            Name of the target. None counts sources whose samples fool at least
+            one other model.
+
+        Returns
+        -------
+        frame : DataFrame
+            The most exposed samples first, indexed as X was (else by number).
+            Columns: ``label`` (only where labels are known), ``fooled_by``,
+            the number of sources whose sample fools; ``of``, the number of
+            sources for which the sample counts; ``noise``, whether noise of the
+            same size fools too.
+
+        Raises
+        ------
+        ValueError
+            If there are only counts, or no such target.
+        """
+        import pandas as pd
+
+        outcomes = self._known("exposure")
+        if target is not None and target not in self.targets:
+            raise ValueError(_unknown("target", target, self.targets))
+        seen = see(outcomes, self.condition, self.goal)
+        pairs = seen.pairs & (np.array([target is None or target == name for name in self.targets]))
+        some = pairs[:, :, None]
+        columns = {
+            "fooled_by": (seen.fooled & some).any(axis=1).sum(axis=0),
+            "of": (seen.eligible & some).any(axis=1).sum(axis=0),
+            "noise": (seen.noise_fooled & some).any(axis=(0, 1)),
+        }
+        if outcomes.labels is not None:
+            columns = {"label": outcomes.classes[outcomes.labels], **columns}
+        index = np.arange(outcomes.n_samples) if outcomes.index is None else outcomes.index
+        frame = pd.DataFrame(columns, index=pd.Index(index, name="sample"))
+        return frame.sort_values("fooled_by", ascending=False, kind="stable")
+
+    def samples(self, source: str) -> Any:
+        """The adversarial samples made on a source, where they were kept.
+
+        Parameters
+        ----------
+        source : str
+            Its name.
+
+        Returns
+        -------
+        X_adv : array-like
+            In the container that X came in; a sample that could not count, and
+            was not attacked, is as it was.
+
+        Raises
+        ------
+        ValueError
+            If there is no such source, or samples were not kept.
+        """
+        if source not in self.sources:
+            raise ValueError(_unknown("source", source, self.sources))
+        if self.kept is None:
+            raise ValueError(
+                "the adversarial samples were not kept; pass keep_samples=True, or a folder, to transfer"
+            )
+        return self.kept.of(source)
+
+    def compare(self, other: Any, level: float = 0.95) -> TransferComparison:
+        """Whether another experiment on the same samples has other rates.
+
+        Parameters
+        ----------
+        other : TransferMatrix
+            Of the same samples and names: another attack or budget, or other
+            models under the same names.
+        level : float, default=0.95
+            Confidence level.
+
+        Returns
+        -------
+        comparison : TransferComparison
+            Paired differences, ``other`` less this one, tested cell by cell.
+
+        Raises
+        ------
+        ValueError
+            If samples, names, condition or goal differ, or there are only counts.
+        """
+        if not isinstance(other, BySample):
+            raise TypeError(f"compare needs another TransferMatrix, got {type(other).__name__}")
+        return compare(
+            self._known("compare"),
+            other._known("compare"),
+            (self.condition, self.goal),
+            (other.condition, other.goal),
+            level,
+        )
+
+
+def _unknown(role: str, name: Any, names: Sequence[str]) -> str:
+    """Message on a name that none of the models has."""
+    return f"there is no {role} {shown(name)}; the {role}s are {shown(list(names))}{meant(name, names)}"
+
+
+def _read_rows(rows: Any, n: int) -> NDArray[np.intp]:
+    """Numbers of rows, from numbers or a mask."""
+    array = np.asarray(rows)
+    if array.dtype == bool and array.shape == (n,):
+        return np.flatnonzero(array)
+    numbers = array.dtype.kind in "iu" and array.ndim == 1
+    if not numbers or (array < -n).any() or (array >= n).any():
+        raise ValueError(
+            f"rows must be numbers of samples below {n}, or a mask of shape {(n,)}; got {shown(array)}"
+        )
+    return array.astype(np.intp) % max(n, 1)

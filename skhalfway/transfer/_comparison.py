@@ -1,0 +1,226 @@
+"""TransferComparison: whether two transfer experiments on the same samples differ."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from skhalfway._intervals import ConfidenceInterval, check_level, holm, mcnemar, percentile_interval, ratio
+from skhalfway._text import between, counted, short, shown
+from skhalfway.results import Result
+from skhalfway.results._result import equal, frozen
+from skhalfway.results._table import Cell, Table
+from skhalfway.transfer._counting import mean_rate, resampled_means, see
+from skhalfway.transfer._outcomes import Outcomes
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_N_BOOTSTRAPS = 2000
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class TransferComparison(Result):
+    """Paired differences of two transfer experiments: the other one less the first.
+
+    Made by :meth:`skhalfway.TransferMatrix.compare`. A pair's samples are those
+    that count in both experiments; arrays are read-only.
+
+    Parameters
+    ----------
+    sources, targets : tuple of str
+        Names of the models.
+    n : ndarray of shape (n_sources, n_targets)
+        Samples that count in both.
+    only_first, only_other : ndarray of shape (n_sources, n_targets)
+        Of those, the ones that fool the target in the first experiment alone,
+        and in the other one alone.
+    mean_difference : float
+        Difference of the mean transfer rates.
+    mean_interval : ConfidenceInterval
+        Of that, by a bootstrap over samples (2,000 draws, percentiles); nan
+        where a pair has fewer than 10 samples that count.
+    level : float, default=0.95
+        Confidence level of the interval and of ``significant``.
+
+    See Also
+    --------
+    TransferComparisonDisplay : Draws it.
+
+    Notes
+    -----
+    Each cell is tested by McNemar's exact test [1]_, two-sided: of the samples
+    that fool in one experiment alone, as many should be of either, if there is
+    no difference. ``p`` is adjusted for all cells by Holm's method [2]_.
+
+    References
+    ----------
+    .. [1] McNemar, "Note on the sampling error of the difference between
+       correlated proportions or percentages", Psychometrika 12, 1947.
+    .. [2] Holm, "A simple sequentially rejective multiple test procedure",
+       Scandinavian Journal of Statistics 6, 1979.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from sklearn.svm import SVC
+    >>> from skhalfway import AdversarialGenerator, TransferScorer
+    >>> X, y = load_iris(return_X_y=True)
+    >>> models = {"lr": LogisticRegression(max_iter=1000).fit(X, y), "svm": SVC().fit(X, y)}
+    >>> weak, strong = (
+    ...     TransferScorer(AdversarialGenerator(eps=eps), random_state=0).fit(models).transfer(X, y)
+    ...     for eps in (0.4, 0.5)
+    ... )
+    >>> comparison = weak.compare(strong)
+    >>> comparison.significant.tolist()
+    [[True, True], [True, True]]
+    """
+
+    sources: tuple[str, ...]
+    targets: tuple[str, ...]
+    n: NDArray[np.int64]
+    only_first: NDArray[np.int64]
+    only_other: NDArray[np.int64]
+    mean_difference: float
+    mean_interval: ConfidenceInterval
+    level: float = 0.95
+
+    def __post_init__(self) -> None:
+        check_level(self.level)
+        shape = len(self.sources), len(self.targets)
+        for name in ("n", "only_first", "only_other"):
+            counts = frozen(getattr(self, name))
+            if counts.shape != shape or counts.dtype.kind not in "iu" or (counts < 0).any():
+                raise ValueError(f"{name} must hold counts >= 0 of shape {shape}, got shape {counts.shape}")
+            object.__setattr__(self, name, counts)
+
+    @property
+    def differences(self) -> NDArray[np.float64]:
+        """Rate of the other experiment less that of the first, over the samples that count in both."""
+        return ratio(self.only_other - self.only_first, self.n)
+
+    @property
+    def p(self) -> NDArray[np.float64]:
+        """P-values, adjusted for all cells; nan where no sample counts in both."""
+        return holm(np.where(self.n > 0, mcnemar(self.only_first, self.only_other), np.nan))
+
+    @property
+    def significant(self) -> NDArray[np.bool_]:
+        """Where the difference is beyond chance: ``p`` at most ``1 - level``."""
+        return np.nan_to_num(self.p, nan=1.0) <= 1 - self.level
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return the comparison as a pandas DataFrame.
+
+        Returns
+        -------
+        frame : pandas.DataFrame
+            A row for each pair, indexed by (source, target).
+        """
+        import pandas as pd
+
+        pairs = pd.MultiIndex.from_product([self.sources, self.targets], names=["source", "target"])
+        columns = {
+            "n": self.n,
+            "only_first": self.only_first,
+            "only_other": self.only_other,
+            "difference": self.differences,
+            "p": self.p,
+            "significant": self.significant,
+        }
+        return pd.DataFrame({name: values.ravel() for name, values in columns.items()}, index=pairs)
+
+    def _table(self) -> Table:
+        p, differences, significant = self.p, self.differences, self.significant
+        rows: list[list[str | Cell]] = []
+        for i, source in enumerate(self.sources):
+            rows.append([source])
+            for j, target in enumerate(self.targets):
+                star = " *" if significant[i, j] else ""
+                rows[-1].append(
+                    Cell(
+                        f"{signed(differences[i, j])}{star}",
+                        f"(p {_written(p[i, j])})",
+                        hint=f"of {self.n[i, j]}, {self.only_other[i, j]} in the other one alone, "
+                        f"{self.only_first[i, j]} in the first alone",
+                        framed=source == target,
+                    )
+                )
+        low, high = self.mean_interval
+        mean = f"{signed(self.mean_difference)} {between(low, high, signed)}".rstrip()
+        n = counted(int(significant.sum()), "pair")
+        return Table(
+            f"TransferComparison: mean difference {mean}, {n} beyond chance",
+            ["source", *self.targets],
+            rows,
+            "transfer rate of the other experiment less that of the first (p by McNemar's exact test, Holm); "
+            f"* at most {1 - self.level:.2g}",
+            centred=True,
+        )
+
+
+def signed(value: float) -> str:
+    """A difference with its sign, as ``+.12``."""
+    if np.isnan(value):
+        return " - "
+    return f"{'-' if round(value, 2) < 0 else '+'}{short(abs(value))}"
+
+
+def _written(p: float) -> str:
+    return "<.01" if p < 0.005 else short(p).strip()
+
+
+def compare(
+    one: Outcomes, other: Outcomes, first: tuple[str, str], second: tuple[str, str], level: float
+) -> TransferComparison:
+    """Compare outcomes, counted each under a condition and with a goal."""
+    check_level(level)
+    kinds = (
+        ("sources", one.sources, other.sources),
+        ("targets", one.targets, other.targets),
+        ("condition and goal", first, second),
+    )
+    for what, own, theirs in kinds:
+        if own != theirs:
+            raise ValueError(
+                f"the two have different {what}, {shown(own)} and {shown(theirs)}, so they cannot be paired; "
+                "measure both with the same ones"
+            )
+    for part in (_number, _labels, _index):
+        if not equal(part(one), part(other)):
+            raise ValueError(
+                f"the two are of other samples: their {part.__name__[1:]} differs; attack the same X and y"
+            )
+    seen, others = see(one, *first), see(other, *second)
+    both = seen.eligible & others.eligible
+    only_first, only_other = both & seen.fooled & ~others.fooled, both & others.fooled & ~seen.fooled
+    n = both.sum(axis=2)
+    first_means, other_means = resampled_means((seen, others), _N_BOOTSTRAPS, np.random.RandomState(0))
+    counting = n[seen.pairs & (n > 0)]
+    interval = percentile_interval(other_means - first_means, level, n=counting.min(initial=one.n_samples))
+    return TransferComparison(
+        one.sources,
+        one.targets,
+        n,
+        only_first.sum(axis=2),
+        only_other.sum(axis=2),
+        mean_rate(others) - mean_rate(seen),
+        ConfidenceInterval(float(interval.low), float(interval.high)),
+        level,
+    )
+
+
+def _number(outcomes: Outcomes) -> int:
+    return outcomes.n_samples
+
+
+def _labels(outcomes: Outcomes) -> Any:
+    return None if outcomes.labels is None else outcomes.classes[outcomes.labels]
+
+
+def _index(outcomes: Outcomes) -> NDArray[Any]:
+    return np.arange(outcomes.n_samples) if outcomes.index is None else outcomes.index

@@ -1,0 +1,156 @@
+"""One experiment from what a user hands in to the result: a matrix, or a curve of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from itertools import pairwise
+from numbers import Real
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from skhalfway._checks import check_length
+from skhalfway._inputs import check_labels, container_of, index_of
+from skhalfway._randomness import own_rng, undisturbed
+from skhalfway._text import shown
+from skhalfway.results import Provenance
+from skhalfway.transfer._counting import see
+from skhalfway.transfer._curve import TransferCurve
+from skhalfway.transfer._matrix import TransferMatrix
+from skhalfway.transfer._measure import Plan, Tried, try_all
+from skhalfway.transfer._samples import read_place
+
+if TYPE_CHECKING:
+    from skhalfway.attacks._region import Region
+    from skhalfway.transfer._scorer import TransferScorer
+
+
+def read_budgets(eps: Any) -> list[float]:
+    """Increasing budgets, checked."""
+    budgets = list(eps) if np.ndim(eps) == 1 and not isinstance(eps, Mapping) else []
+    numbers = bool(budgets) and all(
+        isinstance(e, Real) and not isinstance(e, (bool, np.bool_)) and e < np.inf for e in budgets
+    )
+    if not numbers or not all(smaller < larger for smaller, larger in pairwise([0, *budgets])):
+        raise ValueError(
+            f"eps must be a sequence of finite numbers > 0, each larger than the one before; got "
+            f"{shown(eps)}. For one budget call transfer"
+        )
+    check_length("the last eps", budgets[-1])
+    return [float(e) for e in budgets]
+
+
+def measure_matrix(scorer: TransferScorer, X: Any, y: Any, target: Any, keep_samples: Any) -> TransferMatrix:
+    """What :meth:`TransferScorer.transfer` gives."""
+    begin, rng = perf_counter(), own_rng(scorer.random_state)
+    with undisturbed():
+        models, region, classes = scorer._start(X)
+        folder = read_place(keep_samples)
+        keep = folder is not None or bool(keep_samples)
+        plan = replace(_plan(scorer, models, [region], classes, X, y, target), keep=keep, folder=folder)
+        tried = try_all(scorer, plan, rng)
+    return _matrix(scorer, tried, 0, _origin(scorer, "TransferScorer.transfer", plan, tried, begin))
+
+
+def measure_curve(scorer: TransferScorer, X: Any, y: Any, eps: Any, target: Any) -> TransferCurve:
+    """What :meth:`TransferScorer.transfer_curve` gives."""
+    budgets = read_budgets(eps)
+    begin, rng = perf_counter(), own_rng(scorer.random_state)
+    generator = scorer._generator
+    with undisturbed():
+        models, region, classes = scorer._start(X)
+        own_eps = (
+            None if isinstance(generator.attack, (str, type)) else getattr(generator.attack, "eps", None)
+        )
+        if own_eps is not None:
+            raise ValueError(
+                f"an instance of an attack keeps its own eps, {shown(own_eps)}, so it has no curve; "
+                "give its class, and its parameters as attack_params"
+            )
+        regions = [replace(region, eps=budget) for budget in budgets]
+        plan = _plan(scorer, models, regions, classes, X, y, target)
+        tried = try_all(scorer, plan, rng)
+    # before any change
+    first = tried.outcomes[0]
+    clean = first.clean[first.target_places]
+    unchanged = replace(
+        first,
+        noise=clean,
+        own=first.clean[first.source_places],
+        adversarial=np.broadcast_to(clean, first.adversarial.shape),
+    )
+    tried = replace(tried, outcomes=[unchanged, *tried.outcomes])
+    origin = _origin(scorer, "TransferScorer.transfer_curve", plan, tried, begin)
+    unit = generator.eps_unit if isinstance(generator.eps, Real) else "eps"
+    every = np.array([0.0, *budgets])
+    matrices = []
+    for k, budget in enumerate(every):
+        settings = {**origin.settings, "eps": float(budget), "eps_unit": unit}
+        matrices.append(_matrix(scorer, tried, k, replace(origin, settings=settings, costs={}, seconds=None)))
+    return TransferCurve(
+        every,
+        tuple(matrices),
+        _fallen(tried, matrices[0].goal),
+        float(generator.norm),
+        unit,
+        tried.masked,
+        provenance=replace(origin, settings={**origin.settings, "eps": budgets, "eps_unit": unit}),
+    )
+
+
+def _fallen(tried: Tried, goal: str) -> NDArray[np.int64]:
+    """Samples that each source classifies correctly and that fool it at a budget or at a smaller one."""
+    fallen = [see(outcomes, "both_correct", goal).source_fooled for outcomes in tried.outcomes]
+    return np.logical_or.accumulate(fallen).sum(axis=2)
+
+
+def _matrix(scorer: TransferScorer, tried: Tried, k: int, origin: Provenance) -> TransferMatrix:
+    outcomes = tried.outcomes[k]
+    return TransferMatrix.of(
+        outcomes,
+        scorer.condition,
+        goal="other" if outcomes.goals is None else "target",
+        checks=tried.checks,
+        masked=tried.masked,
+        kept=tried.kept,
+        provenance=origin,
+    )
+
+
+def _plan(
+    scorer: TransferScorer,
+    models: Mapping[str, Any],
+    regions: list[Region],
+    classes: NDArray[Any],
+    X: Any,
+    y: Any,
+    target: Any,
+) -> Plan:
+    sources, targets = scorer._roles(models)
+    chosen = {name: model for name, model in models.items() if name in {*sources, *targets}}
+    n = len(regions[0].X)
+    truth = None if y is None else check_labels(y, classes, n)
+    return Plan(
+        models=chosen,
+        sources=sources,
+        targets=targets,
+        classes=classes,
+        regions=regions,
+        truth=truth,
+        target=target,
+        index=index_of(X, n),
+        container=container_of(X),
+    )
+
+
+def _origin(scorer: TransferScorer, made_by: str, plan: Plan, tried: Tried, begin: float) -> Provenance:
+    """Where the result comes from."""
+    settings = {**scorer._settings(), "condition": scorer.condition}
+    if plan.target is not None:
+        settings["target"] = plan.target if np.ndim(plan.target) == 0 else "a label for each sample"
+    return Provenance(
+        made_by, settings, n_samples=len(plan.samples), seconds=perf_counter() - begin, costs=tried.costs
+    )

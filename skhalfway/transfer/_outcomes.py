@@ -1,0 +1,155 @@
+"""What models said in one transfer experiment, sample by sample: all counts come from it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from skhalfway._text import shown
+from skhalfway.results._files import part_of_results
+
+NOT_ASKED = -1
+
+
+def smallest_integers(n_classes: int) -> np.dtype[Any]:
+    """The smallest type that holds class indices and :data:`NOT_ASKED`."""
+    return np.min_scalar_type(-max(n_classes, 1))
+
+
+@part_of_results
+@dataclass(frozen=True, eq=False)
+class Outcomes:
+    """What every model said of the samples, of noise and of adversarial samples.
+
+    Answers are class indices, places in ``classes``, as small integers;
+    arrays are read-only.
+
+    Parameters
+    ----------
+    names : tuple of str
+        Names of the n_models models, sources and targets.
+    sources, targets : tuple of str
+        Those that were attacked, and those that the samples were tried on.
+    classes : ndarray of shape (n_classes,)
+        Labels of the class indices.
+    labels : ndarray of shape (n_samples,) or None
+        True class indices; None where they were not given, and each source's
+        own prediction took their place.
+    clean : ndarray of shape (n_models, n_samples)
+        Answers to the samples as they are.
+    noise : ndarray of shape (n_targets, n_samples)
+        Answers to the samples with noise of the attack's size.
+    own : ndarray of shape (n_sources, n_samples)
+        What each source says of the samples made on it; -1 where none was
+        made, since it could not count.
+    adversarial : ndarray of shape (n_sources, n_targets, n_samples)
+        What each target says of the samples made on each source; -1 there.
+    goals : ndarray of shape (n_sources, n_samples) or None, default=None
+        Class that each source's attack aims at; None where any other than the
+        true one would do.
+    index : ndarray of shape (n_samples,) or None, default=None
+        Names of the samples: the index of a DataFrame. None is their number.
+
+    See Also
+    --------
+    skhalfway.TransferMatrix : Counts them.
+    """
+
+    names: tuple[str, ...]
+    sources: tuple[str, ...]
+    targets: tuple[str, ...]
+    classes: NDArray[Any]
+    labels: NDArray[np.integer[Any]] | None
+    clean: NDArray[np.integer[Any]]
+    noise: NDArray[np.integer[Any]]
+    own: NDArray[np.integer[Any]]
+    adversarial: NDArray[np.integer[Any]]
+    goals: NDArray[np.integer[Any]] | None = None
+    index: NDArray[Any] | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("names", "sources", "targets"):
+            object.__setattr__(self, name, tuple(getattr(self, name)))
+        for name in (*self.sources, *self.targets):
+            if name not in self.names:
+                raise ValueError(f"there is no model {name!r}; the models are {shown(list(self.names))}")
+        n, sources, targets = np.shape(self.clean)[-1], len(self.sources), len(self.targets)
+        shapes = {
+            "labels": (n,),
+            "clean": (len(self.names), n),
+            "noise": (targets, n),
+            "own": (sources, n),
+            "adversarial": (sources, targets, n),
+            "goals": (sources, n),
+            "index": (n,),
+        }
+        integers = smallest_integers(len(self.classes))
+        for name, shape in shapes.items():
+            given = getattr(self, name)
+            if given is None and name in ("labels", "goals", "index"):
+                continue
+            array = np.asarray(given)
+            if array.shape != shape:
+                raise ValueError(f"{name} must have shape {shape}, got {array.shape}")
+            if name != "index":
+                if array.dtype.kind not in "iu" or not _within(array, len(self.classes)):
+                    raise ValueError(
+                        f"{name} must hold class indices from 0 to {len(self.classes) - 1}, or -1 where a "
+                        f"model was not asked; got {array.dtype}"
+                    )
+                array = array.astype(integers)
+            self._keep(name, array)
+        self._keep("classes", np.asarray(self.classes))
+
+    def _keep(self, name: str, array: NDArray[Any]) -> None:
+        kept = array.copy() if array.flags.writeable else array
+        kept.setflags(write=False)
+        object.__setattr__(self, name, kept)
+
+    @property
+    def n_samples(self) -> int:
+        """How many samples."""
+        return int(self.clean.shape[1])
+
+    @property
+    def source_places(self) -> NDArray[np.intp]:
+        """Places of the sources among the models."""
+        return np.array([self.names.index(name) for name in self.sources], dtype=np.intp)
+
+    @property
+    def target_places(self) -> NDArray[np.intp]:
+        """Places of the targets among the models."""
+        return np.array([self.names.index(name) for name in self.targets], dtype=np.intp)
+
+    @property
+    def left(self) -> NDArray[np.integer[Any]]:
+        """Class that each source's attack leaves, (n_sources, n_samples): true, or its own prediction."""
+        own = self.clean[self.source_places]
+        return own if self.labels is None else np.broadcast_to(self.labels, own.shape)
+
+    def take(self, rows: Any) -> Outcomes:
+        """Those of some samples.
+
+        Parameters
+        ----------
+        rows : slice, or array-like of int or bool
+            Their numbers, or a mask.
+
+        Returns
+        -------
+        outcomes : Outcomes
+            Of these alone.
+        """
+        arrays = {}
+        for field in fields(self)[4:]:
+            array = getattr(self, field.name)
+            arrays[field.name] = None if array is None else array[..., rows]
+        index = np.arange(self.n_samples) if self.index is None else self.index
+        return replace(self, **{**arrays, "index": index[rows]})
+
+
+def _within(array: NDArray[Any], n_classes: int) -> bool:
+    return bool(array.size == 0 or (array.min() >= NOT_ASKED and array.max() < n_classes))

@@ -1,0 +1,185 @@
+"""Rates: what the counts of a transfer experiment come to, with intervals and as a table."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from skhalfway._checks import check_choice
+from skhalfway._intervals import (
+    ConfidenceInterval,
+    check_level,
+    mean_interval,
+    ratio,
+    simultaneous_level,
+    wilson_interval,
+)
+from skhalfway.transfer._outcomes import Outcomes
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+class Rates:
+    """What a :class:`TransferMatrix` derives from its counts."""
+
+    names: tuple[str, ...]
+    sources: tuple[str, ...]
+    targets: tuple[str, ...]
+    eligible: NDArray[np.int64]
+    fooled: NDArray[np.int64]
+    same_mistake: NDArray[np.int64]
+    noise_fooled: NDArray[np.int64]
+    source_eligible: NDArray[np.int64]
+    source_fooled: NDArray[np.int64]
+    standard_error: float
+    masked: NDArray[np.bool_] | None
+    outcomes: Outcomes | None
+
+    def _known(self, what: str) -> Outcomes:
+        if self.outcomes is None:
+            raise ValueError(
+                f"this matrix holds counts alone, and {what} needs what models said of each sample; "
+                "TransferScorer.transfer gives a matrix that holds it"
+            )
+        return self.outcomes
+
+    @property
+    def n_samples(self) -> int:
+        """How many samples were attacked, whether they count or not."""
+        return self._known("n_samples").n_samples
+
+    @property
+    def accuracy(self) -> NDArray[np.float64]:
+        """Share of the samples, as they are, that each model classifies correctly, (n_models,).
+
+        nan where labels are not known.
+        """
+        outcomes = self._known("accuracy")
+        if outcomes.labels is None:
+            return np.full(len(self.names), np.nan)
+        return (outcomes.clean == outcomes.labels).mean(axis=1)
+
+    @property
+    def different_mistake(self) -> NDArray[np.int64]:
+        """Of the fooled, those that source and target do not give the same label."""
+        return self.fooled - self.same_mistake
+
+    @property
+    def rates(self) -> NDArray[np.float64]:
+        """Transfer rates, ``fooled / eligible``; nan where nothing is eligible."""
+        return ratio(self.fooled, self.eligible)
+
+    @property
+    def noise(self) -> NDArray[np.float64]:
+        """Rates of the control, ``noise_fooled / eligible``."""
+        return ratio(self.noise_fooled, self.eligible)
+
+    @property
+    def source_success(self) -> NDArray[np.float64]:
+        """Share of correctly classified samples that fool their own source, (n_sources,)."""
+        return ratio(self.source_fooled, self.source_eligible)
+
+    @property
+    def mean_rate(self) -> float:
+        """Mean transfer rate over pairs of a source and another model with eligible samples."""
+        pairs = self.rates[self._transfers]
+        return float(pairs.mean()) if len(pairs) else np.nan
+
+    @property
+    def _pairs(self) -> NDArray[np.bool_]:
+        """Where source and target are two models."""
+        return np.array(self.sources, dtype=object)[:, None] != np.array(self.targets, dtype=object)
+
+    @property
+    def _transfers(self) -> NDArray[np.bool_]:
+        return self._pairs & (self.eligible > 0)
+
+    def confidence_interval(
+        self, level: float = 0.95, *, of: str = "rates", simultaneous: bool = False
+    ) -> ConfidenceInterval:
+        """Intervals for the rates.
+
+        Parameters
+        ----------
+        level : float, default=0.95
+            Confidence level, between 0 and 1.
+        of : {"rates", "noise", "source_success", "mean_rate"}, default="rates"
+            Wilson intervals of these rates over samples; for the mean rate a
+            normal interval that allows for samples shared by pairs.
+        simultaneous : bool, default=False
+            Whether the level is that of all intervals together (Bonferroni):
+            each alone then has ``1 - (1 - level) / m`` of m that are known.
+
+        Returns
+        -------
+        interval : ConfidenceInterval
+            ``low`` and ``high``, shaped like the attribute.
+
+        Raises
+        ------
+        ValueError
+            If ``level`` or ``of`` is out of range.
+        """
+        counts = {
+            "rates": (self.fooled, self.eligible),
+            "noise": (self.noise_fooled, self.eligible),
+            "source_success": (self.source_fooled, self.source_eligible),
+        }
+        check_choice("of", of, [*counts, "mean_rate"])
+        check_level(level)
+        if of == "mean_rate":
+            return mean_interval(self.mean_rate, self.standard_error, level)
+        part, whole = counts[of]
+        return wilson_interval(
+            part, whole, simultaneous_level(level, (whole > 0).sum()) if simultaneous else level
+        )
+
+    def to_frame(self, value: str | None = None) -> pd.DataFrame:
+        """Return the matrix as a pandas DataFrame.
+
+        Parameters
+        ----------
+        value : str, default=None
+            Name of one matrix ("rates", "eligible", "fooled", "noise"...) for
+            a square table, sources in rows and targets in columns. None: one
+            row per pair, a model with itself included, with all of them, the
+            accuracy of source and target, and, where it is known, whether the
+            source may be masked.
+
+        Returns
+        -------
+        frame : pandas.DataFrame
+            A matrix, or indexed by (source, target).
+
+        Raises
+        ------
+        ValueError
+            If ``value`` is not the name of a matrix.
+        """
+        import pandas as pd
+
+        counts = ("eligible", "fooled", "same_mistake", "different_mistake")
+        if value is not None:
+            check_choice("value", value, (*counts, "noise_fooled", "rates", "noise"))
+            return pd.DataFrame(
+                getattr(self, value),
+                index=pd.Index(self.sources, name="source"),
+                columns=pd.Index(self.targets, name="target"),
+            )
+        interval = self.confidence_interval()
+        columns = {name: getattr(self, name) for name in counts}
+        columns |= {"rate": self.rates, "low": interval.low, "high": interval.high, "noise": self.noise}
+        if self.outcomes is not None:
+            accuracy = dict(zip(self.names, self.accuracy, strict=True))
+            shape = self.rates.shape
+            of_sources = np.array([accuracy[name] for name in self.sources])
+            columns["source_accuracy"] = np.broadcast_to(of_sources[:, None], shape)
+            columns["target_accuracy"] = np.broadcast_to([accuracy[name] for name in self.targets], shape)
+            columns["n_samples"] = np.full(shape, self.n_samples)
+        if self.masked is not None:
+            columns["masked"] = np.repeat(self.masked, len(self.targets))
+        pairs = pd.MultiIndex.from_product([self.sources, self.targets], names=["source", "target"])
+        return pd.DataFrame({name: np.ravel(matrix) for name, matrix in columns.items()}, index=pairs)

@@ -1,0 +1,267 @@
+"""Robustness: which samples a classifier gets right as they are and as attacked on every source."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.utils.parallel import delayed
+
+from skhalfway._checks import check_choice
+from skhalfway._inputs import Frame, check_labels, index_of
+from skhalfway._intervals import ConfidenceInterval, wilson_interval
+from skhalfway._randomness import own_rng, undisturbed
+from skhalfway._text import between, counted, short
+from skhalfway.attacks._parameters import follows_gradients
+from skhalfway.attacks._problem import Problem
+from skhalfway.models._as_model import seen_as
+from skhalfway.models._check import check_models
+from skhalfway.models._faults import answers, named, type_named
+from skhalfway.models._warnings import warn, warn_of
+from skhalfway.results import Provenance, Result
+from skhalfway.results._result import frozen
+from skhalfway.results._table import Cell, Table
+from skhalfway.transfer._source import attack
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from skhalfway.transfer._scorer import TransferScorer
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Robustness(Result):
+    """What a classifier says of samples as they are, and as attacked on each source.
+
+    Made by :meth:`skhalfway.TransferScorer.robustness`. Arrays are read-only.
+
+    Parameters
+    ----------
+    sources : tuple of str
+        Names of the models whose adversarial samples were tried.
+    labels : ndarray of shape (n_samples,)
+        True labels.
+    clean : ndarray of shape (n_samples,)
+        What the classifier says of the samples as they are.
+    adversarial : ndarray of shape (n_sources, n_samples)
+        What it says of the samples made on each source.
+    index : ndarray of shape (n_samples,) or None, default=None
+        Names of the samples; None is their number.
+
+    See Also
+    --------
+    RobustnessDisplay : Draws it.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skhalfway.transfer import Robustness
+    >>> labels = np.array([0, 0, 1, 1])
+    >>> Robustness(("net",), labels, clean=labels, adversarial=np.array([[0, 1, 1, 1]]))
+    Robustness: 4 samples, robust accuracy .75 [.30 .95]
+    samples                  accuracy
+    as they are              1.0 [.51 1.0]
+    made on net              .75 [.30 .95]
+    worst case over sources  .75 [.30 .95]
+    """
+
+    sources: tuple[str, ...]
+    labels: NDArray[Any]
+    clean: NDArray[Any]
+    adversarial: NDArray[Any]
+    index: NDArray[Any] | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "sources", tuple(self.sources))
+        n = len(self.labels)
+        shapes = {"labels": (n,), "clean": (n,), "adversarial": (len(self.sources), n)}
+        if self.index is not None:
+            shapes["index"] = (n,)
+        for name, shape in shapes.items():
+            array = frozen(getattr(self, name))
+            if array.shape != shape:
+                raise ValueError(f"{name} must have shape {shape}, got {array.shape}")
+            object.__setattr__(self, name, array)
+
+    @property
+    def n_samples(self) -> int:
+        """How many samples."""
+        return len(self.labels)
+
+    @property
+    def accuracy(self) -> float:
+        """Share of the samples that are right as they are."""
+        return float((self.clean == self.labels).mean())
+
+    @property
+    def by_source(self) -> NDArray[np.float64]:
+        """Share of the samples that are right as attacked on each source, (n_sources,)."""
+        return (self.adversarial == self.labels).mean(axis=1)
+
+    @property
+    def robust(self) -> NDArray[np.bool_]:
+        """Whether a sample is right as it is and as attacked on every source, (n_samples,)."""
+        right: NDArray[np.bool_] = (self.clean == self.labels) & (self.adversarial == self.labels).all(axis=0)
+        return right
+
+    @property
+    def robust_accuracy(self) -> float:
+        """Their share: the worst case over sources, sample by sample."""
+        return float(self.robust.mean())
+
+    def confidence_interval(self, level: float = 0.95, *, of: str = "robust_accuracy") -> ConfidenceInterval:
+        """Wilson intervals over samples.
+
+        Parameters
+        ----------
+        level : float, default=0.95
+            Confidence level, between 0 and 1.
+        of : {"robust_accuracy", "accuracy", "by_source"}, default="robust_accuracy"
+            Which share.
+
+        Returns
+        -------
+        interval : ConfidenceInterval
+            ``low`` and ``high``, shaped like the attribute.
+
+        Raises
+        ------
+        ValueError
+            If ``level`` or ``of`` is out of range.
+        """
+        right = {
+            "robust_accuracy": self.robust,
+            "accuracy": self.clean == self.labels,
+            "by_source": self.adversarial == self.labels,
+        }
+        check_choice("of", of, right)
+        low, high = wilson_interval(right[of].sum(axis=-1), self.n_samples, level)
+        return ConfidenceInterval(low[()], high[()])
+
+    def to_frame(self, *, of: str = "sources") -> pd.DataFrame:
+        """Return the figures as a pandas DataFrame.
+
+        Parameters
+        ----------
+        of : {"sources", "samples"}, default="sources"
+            A row for the samples as they are, for each source and for the
+            worst case, with counts and intervals; or a row for each sample,
+            with its label, the answers, and whether it is robust.
+
+        Returns
+        -------
+        frame : pandas.DataFrame
+            Indexed by what was tried, or by sample.
+
+        Raises
+        ------
+        ValueError
+            If ``of`` is neither.
+        """
+        import pandas as pd
+
+        check_choice("of", of, ("sources", "samples"))
+        if of == "sources":
+            rows = self.rows()
+            index = pd.Index([name for name, _, _, _ in rows], name="samples")
+            columns = {
+                "right": [round(share * self.n_samples) for _, share, _, _ in rows],
+                "n": self.n_samples,
+                "accuracy": [share for _, share, _, _ in rows],
+                "low": [low for _, _, low, _ in rows],
+                "high": [high for _, _, _, high in rows],
+            }
+            return pd.DataFrame(columns, index=index)
+        index = pd.Index(np.arange(self.n_samples) if self.index is None else self.index, name="sample")
+        made = {f"made on {name}": row for name, row in zip(self.sources, self.adversarial, strict=True)}
+        columns = {"label": self.labels, "as it is": self.clean, **made, "robust": self.robust}
+        return pd.DataFrame(columns, index=index)
+
+    def rows(self, level: float = 0.95) -> list[tuple[str, float, float, float]]:
+        """Accuracy of the samples as they are, as made on each source, and in the worst case.
+
+        Parameters
+        ----------
+        level : float, default=0.95
+            Confidence level.
+
+        Returns
+        -------
+        rows : list of (str, float, float, float)
+            What the samples are, the share, and the ends of its interval.
+        """
+        clean, worst = (self.confidence_interval(level, of=of) for of in ("accuracy", "robust_accuracy"))
+        ends = self.confidence_interval(level, of="by_source")
+        each = zip(self.sources, self.by_source, *ends, strict=True)
+        return [
+            ("as they are", self.accuracy, float(clean.low), float(clean.high)),
+            *((f"made on {name}", float(share), float(low), float(high)) for name, share, low, high in each),
+            ("worst case over sources", self.robust_accuracy, float(worst.low), float(worst.high)),
+        ]
+
+    def _table(self) -> Table:
+        rows = self.rows()
+        cells: list[list[str | Cell]] = [
+            [name, Cell(short(share), between(low, high))] for name, share, low, high in rows
+        ]
+        _, share, low, high = rows[-1]
+        return Table(
+            f"Robustness: {counted(self.n_samples, 'sample')}, robust accuracy {short(share)} "
+            f"{between(low, high)}",
+            ["samples", "accuracy"],
+            cells,
+        )
+
+
+def measure_robustness(scorer: TransferScorer, estimator: Any, X: Any, y: Any) -> Robustness:
+    """What :meth:`TransferScorer.robustness` gives."""
+    begin, rng = perf_counter(), own_rng(scorer.random_state)
+    with undisturbed():
+        models, region, classes = scorer._start(X)
+        array = region.X
+        truth = check_labels(y, classes, len(array))
+        judged = seen_as(estimator, classes).reading(Frame.of(X))
+        chosen = {name: models[name] for name in scorer._roles(models)[0]}
+        sources = {name: model for name, model in chosen.items() if model.estimator is not estimator}
+        if not sources:
+            raise ValueError(
+                "the only source is the classifier that is judged, and its samples are no transfer; give "
+                "another source"
+            )
+        generators = dict(zip(chosen, scorer._generators(len(chosen), rng), strict=True))
+        gradients = follows_gradients(scorer._generator.attack)
+        warn_of(check_models(sources, array, classes, truth, gradients=gradients))
+        scorer._check_sources(sources, region, len(classes))
+        clean = type_named(judged, answers, judged, array)
+        jobs = (
+            delayed(named)(
+                name, attack, generators[name], Problem(model, region, truth, len(classes)), [region]
+            )
+            for name, model in sources.items()
+        )
+        made, costs = [], {}
+        for name, ((X_adv,), source) in zip(
+            sources, scorer._parallel(jobs, len(sources), "attack"), strict=True
+        ):
+            made.append(type_named(judged, answers, judged, X_adv))
+            costs[name] = source.cost
+            for finding in named(name, source.judged)[0]:
+                warn(f"model {name!r}: {finding}")
+    origin = Provenance(
+        "TransferScorer.robustness",
+        scorer._settings(),
+        n_samples=len(array),
+        seconds=perf_counter() - begin,
+        costs=costs,
+    )
+    return Robustness(
+        tuple(sources),
+        classes[truth],
+        classes[clean],
+        classes[np.stack(made)],
+        index_of(X, len(array)),
+        provenance=origin,
+    )

@@ -1,0 +1,59 @@
+"""What a target has suffered, in a sentence."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from skhalfway._intervals import mcnemar
+from skhalfway.transfer._counting import see
+
+if TYPE_CHECKING:
+    from skhalfway.transfer._matrix import TransferMatrix
+
+_LEVEL = 0.05  # of the test that tells two sources apart
+
+
+def sentence(matrix: TransferMatrix, j: int) -> str:
+    """One for the target of that number."""
+    others = np.flatnonzero(matrix._transfers[:, j])
+    if not len(others):
+        return "has no sample that counts with any other model."
+    rates, noise = matrix.rates[others, j], matrix.noise[others, j].mean()
+    ranked = others[np.argsort(-rates, kind="stable")]
+    names = [matrix.sources[i] for i in ranked]
+    name = matrix.targets[j]
+    masked = (
+        matrix.masked is not None and name in matrix.sources and matrix.masked[matrix.sources.index(name)]
+    )
+    hidden = " As a source it may do more than was seen: its gradients may be masked." if masked else ""
+    if len(others) == 1:
+        share, made = f"{rates.max():.0%}", names[0]
+    else:
+        share, made = f"{rates.mean():.0%}", f"the other {len(others)} models"
+        if rates.any():
+            most = f"those made on {names[0]} ({rates.max():.0%})"
+            tied = _tied(matrix, ranked, j)
+            if tied:
+                also = names[1] if tied == 1 else f"{tied} others"
+                most += f", a tie with {also}"
+            made += f", most by {most}"
+    done = "is fooled by" if matrix.goal == "other" else "gives the label aimed at for"
+    return f"{done} {share} of the samples made on {made}; by noise of the same size, {noise:.0%}.{hidden}"
+
+
+def _tied(matrix: TransferMatrix, ranked: NDArray[np.intp], j: int) -> int:
+    """How many sources next to the worst one cannot be told from it, on samples that count for both."""
+    if matrix.outcomes is None:
+        return 0
+    seen = see(matrix.outcomes, matrix.condition, matrix.goal)
+    worst, n_tied = ranked[0], 0
+    for other in ranked[1:]:
+        both = seen.eligible[worst, j] & seen.eligible[other, j]
+        one, two = seen.fooled[worst, j] & both, seen.fooled[other, j] & both
+        if mcnemar((one & ~two).sum(), (two & ~one).sum()) < _LEVEL:
+            break
+        n_tied += 1
+    return n_tied

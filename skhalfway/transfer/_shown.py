@@ -1,0 +1,101 @@
+"""How a transfer matrix is shown: its title, its cells and what stands below."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from skhalfway._intervals import FEWEST
+from skhalfway._text import between, counted, short
+from skhalfway.results._table import Cell, Table
+from skhalfway.transfer._counting import CONDITIONS
+
+if TYPE_CHECKING:
+    from skhalfway.transfer._matrix import TransferMatrix
+
+MASKED = (
+    "* gradients possibly masked: other attacks fool this source more often than its own does, so its "
+    "rates and the mean are too low"
+)
+
+
+def marked(names: Sequence[str], masked: NDArray[np.bool_] | None) -> list[str]:
+    """Names, those of sources whose gradients may be masked with the mark of :data:`MASKED`."""
+    flags = [False] * len(names) if masked is None else masked
+    return [f"{name} *" if flag else name for name, flag in zip(names, flags, strict=True)]
+
+
+def models_of(matrix: TransferMatrix) -> str:
+    """How many models, and which part they have."""
+    if matrix.sources == matrix.targets:
+        return counted(len(matrix.names), "model")
+    return f"{counted(len(matrix.sources), 'source')}, {counted(len(matrix.targets), 'target')}"
+
+
+def title_of(matrix: TransferMatrix) -> str:
+    """What the matrix comes to."""
+    parts = [models_of(matrix)]
+    if matrix.outcomes is not None:
+        parts.append(counted(matrix.n_samples, "sample"))
+    mean = f"mean transfer rate {short(matrix.mean_rate).strip()}"
+    if np.isfinite(matrix.standard_error):
+        mean += " " + between(*matrix.confidence_interval(of="mean_rate"))
+    elif matrix.eligible[matrix._transfers].min(initial=FEWEST) < FEWEST:
+        mean += f" [no interval: a pair has fewer than {FEWEST} samples]"
+    return ", ".join([*parts, mean])
+
+
+def attack_of(settings: dict[str, Any]) -> str:
+    """The attack and its budget in a word, of a provenance's settings; empty where there are none."""
+    if "attack" not in settings:
+        return ""
+    norm, eps, unit = (settings.get(name) for name in ("norm", "eps", "eps_unit"))
+    size = f"{eps:g}" if isinstance(eps, (int, float)) else "by feature"
+    unit = "" if unit in (None, "input") else f" {unit}"
+    return f"{settings['attack']}, L{norm:g} eps {size}{unit}"
+
+
+def matrix_table(matrix: TransferMatrix) -> Table:
+    """Rates, with sources in rows and targets in columns."""
+    interval = matrix.confidence_interval()
+    rows: list[list[str | Cell]] = []
+    for i, name in enumerate(marked(matrix.sources, matrix.masked)):
+        rows.append([name])
+        for j, target in enumerate(matrix.targets):
+            rate, counts = matrix.rates[i, j], f"{matrix.fooled[i, j]} of {matrix.eligible[i, j]}"
+            rows[-1].append(
+                Cell(
+                    short(rate),
+                    between(interval.low[i, j], interval.high[i, j]),
+                    shade=float(rate),
+                    hint=f"{counts}; noise {short(matrix.noise[i, j])}",
+                    framed=matrix.sources[i] == target,
+                )
+            )
+    notes = []
+    if matrix.outcomes is not None and matrix.outcomes.labels is not None:
+        accuracy = dict(zip(matrix.names, map(short, matrix.accuracy), strict=True))
+        rows.append(["accuracy", *(Cell(accuracy[name]) for name in matrix.targets)])
+        others = [name for name in matrix.sources if name not in matrix.targets]
+        if others:
+            notes.append("accuracy of sources: " + ", ".join(f"{name} {accuracy[name]}" for name in others))
+    if matrix.masked is not None and matrix.masked.any():
+        notes.append(MASKED)
+    attack = "" if matrix.provenance is None else attack_of(dict(matrix.provenance.settings))
+    caption = "rate [95 % interval] at which samples made on the source (row) fool the target (column)"
+    if matrix.goal == "target":
+        aimed = "lead the target (column) to the label aimed at"
+        caption = caption.replace("fool the target (column)", aimed)
+    if matrix.condition != "both_correct":
+        caption += f", of {CONDITIONS[matrix.condition]}"
+    return Table(
+        f"TransferMatrix: {title_of(matrix)}",
+        ["source", *matrix.targets],
+        rows,
+        f"{attack}; {caption}" if attack else caption,
+        [*notes, *matrix._doubts()],
+        centred=True,
+    )

@@ -1,0 +1,53 @@
+"""Labels that targeted attacks aim at: one for all, one for each sample, the least likely, or random ones."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from skhalfway._inputs import check_labels
+from skhalfway._text import shown
+from skhalfway.models import Model
+from skhalfway.models._faults import explained, named
+
+CHOICES = ("least_likely", "random")
+
+
+def read_goals(
+    target: Any,
+    sources: Mapping[str, Model],
+    X: NDArray[Any],
+    classes: NDArray[Any],
+    left: NDArray[np.intp],
+    rng: np.random.RandomState,
+) -> NDArray[np.intp]:
+    """Class indices that the attack on each source aims at, (n_sources, n_samples).
+
+    ``left`` are the labels to leave, of the same shape; a random one is any other.
+    """
+    if isinstance(target, str) and target in CHOICES and not (classes == target).any():
+        if target == "random":
+            step = rng.randint(1, len(classes), size=left.shape[1])
+            return (left + step) % len(classes)
+        each = zip(sources.items(), left, strict=True)
+        return np.stack([named(name, _least_likely, model, X, leave) for (name, model), leave in each])
+    if np.ndim(target) == 0:
+        known = classes.tolist()
+        if target not in known:
+            also = f"; or one of {list(CHOICES)}"
+            raise ValueError(
+                f"no model knows the target label {shown(target)}; it must be one of {known}{also}"
+            )
+        return np.full(left.shape, known.index(target))
+    return np.broadcast_to(check_labels(target, classes, len(X), name="target"), left.shape)
+
+
+def _least_likely(model: Model, X: NDArray[Any], left: NDArray[np.intp]) -> NDArray[np.intp]:
+    """The class, other than the one to leave, that a model holds for the least likely."""
+    scores: NDArray[np.float64] = explained(X, model.scores, X)
+    scores = scores.copy()
+    scores[np.arange(len(X)), left] = np.inf
+    return scores.argmin(axis=1)
