@@ -8,7 +8,7 @@ from html import escape
 
 import numpy as np
 
-_WIDTH = 110  # characters of a line of text, beyond which columns go on below
+_WIDTH = 150  # characters of a line of text, beyond which columns go on below
 _PAPER, _FULL = np.array([255.0, 255.0, 255.0]), np.array([165.0, 15.0, 21.0])  # shades 0 and 1
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -50,8 +50,8 @@ class Plan:
         What to aim at, as users give it; None is any other class.
     index : ndarray of shape (n_samples,) or None
         Names of the samples.
-    container : callable
-        Makes what X was of an array.
+    given : array-like of shape (n_samples, ...)
+        X, as it was handed in.
     keep : bool, default=False
         Whether samples are kept.
     folder : Path or None, default=None
@@ -66,7 +66,7 @@ class Plan:
     truth: NDArray[np.intp] | None
     target: Any
     index: NDArray[Any] | None
-    container: Callable[[NDArray[Any]], Any]
+    given: Any
     keep: bool = False
     folder: Path | None = None
 
@@ -174,9 +174,7 @@ def try_all(scorer: TransferScorer, plan: Plan, rng: np.random.RandomState) -> T
     ]
     kept = None
     if plan.keep:
-        kept = KeptSamples(
-            {name: part.samples for name, part in zip(sources, each, strict=True)}, plan.container
-        )
+        kept = KeptSamples({name: part.samples for name, part in zip(sources, each, strict=True)}, plan.given)
     return Tried(outcomes, masked, checks, costs, kept)
 
 
