@@ -59,7 +59,7 @@ for model in models.values():
 from skhalfway.halfway import DecisionRegionsDisplay
 
 three = [np.flatnonzero(y_train == digit)[2] for digit in (3, 5, 8)]
-display = DecisionRegionsDisplay.from_estimators(
+display = DecisionRegionsDisplay.from_estimator(
     models, X_train[three], y_train[three], image_shape=(8, 8), resolution=120
 )
 

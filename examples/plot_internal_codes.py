@@ -99,7 +99,7 @@ homogeneity
 # second on every class has units that are, or nearly so, its own. Pale ones are left
 # in all layers.
 
-display = homogeneity.plot_maps()
+display = homogeneity.plot("maps")
 
 # %%
 # An attack, layer by layer

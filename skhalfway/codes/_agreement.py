@@ -10,20 +10,22 @@ from numpy.typing import NDArray
 from sklearn.exceptions import UndefinedMetricWarning
 
 from skhalfway._randomness import leaving_no_trace
-from skhalfway._text import short, table
+from skhalfway._text import short
 from skhalfway.codes._codemap import CodeMap, fitted_map
 from skhalfway.codes._homogeneity import information
 from skhalfway.codes._network import joined
 from skhalfway.models._warnings import warn
+from skhalfway.results import Result
+from skhalfway.results._provenance import recorded
+from skhalfway.results._result import frozen
+from skhalfway.results._table import Table
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from skhalfway.codes._agreement_display import CodeAgreementDisplay
-
 
 @dataclass(frozen=True, eq=False, repr=False)
-class CodeAgreement:
+class CodeAgreement(Result):
     """How alike the layers of two networks encode the same samples.
 
     Made by :func:`code_agreement`; arrays are read-only.
@@ -65,10 +67,9 @@ class CodeAgreement:
     def __post_init__(self) -> None:
         expected = len(self.first), len(self.second)
         for name in ("information", "cka"):
-            array = np.array(getattr(self, name), dtype=float)
+            array = frozen(getattr(self, name), float)
             if array.shape != expected:
                 raise ValueError(f"{name} must have shape {expected}, got {array.shape}")
-            array.setflags(write=False)
             object.__setattr__(self, name, array)
 
     def to_frame(self) -> pd.DataFrame:
@@ -84,31 +85,15 @@ class CodeAgreement:
         index = pd.MultiIndex.from_product([self.first, self.second], names=["first", "second"])
         return pd.DataFrame({"information": self.information.ravel(), "cka": self.cka.ravel()}, index=index)
 
-    def plot(self, **kwargs: Any) -> CodeAgreementDisplay:
-        """Draw both as matrices.
-
-        Parameters
-        ----------
-        **kwargs : dict
-            Passed to :meth:`CodeAgreementDisplay.plot`.
-
-        Returns
-        -------
-        display : CodeAgreementDisplay
-            With the axes it drew on.
-        """
-        from skhalfway.codes._agreement_display import CodeAgreementDisplay
-
-        return CodeAgreementDisplay(self).plot(**kwargs)
-
-    def __repr__(self) -> str:
-        head = "CodeAgreement: adjusted mutual information of codes [linear CKA of activations]"
-        rows = [["", *self.second]]
+    def _table(self) -> Table:
+        rows = []
         for name, *figures in zip(self.first, self.information, self.cka, strict=True):
             rows.append([name, *(f"{short(a)} [{short(b)}]" for a, b in zip(*figures, strict=True))])
-        return table(head, rows)
+        head = "CodeAgreement: adjusted mutual information of codes [linear CKA of activations]"
+        return Table(head, ["", *self.second], rows)
 
 
+@recorded
 @leaving_no_trace
 def code_agreement(first: CodeMap, second: CodeMap, X: Any) -> CodeAgreement:
     """Compare how two networks encode the same samples, for each pair of their layers.

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-def panels(axes: Any, n: int, n_layers: int) -> NDArray[Any]:
-    """As many axes, in rows of at most three: those given, or those of a new figure."""
+def panels(axes: Any, n: int, n_layers: int, n_rows_within: int = 0) -> NDArray[Any]:
+    """As many axes, in rows of at most three: those given, or those of a new figure with room for layers."""
     if axes is not None:
         given = np.atleast_1d(np.asarray(axes, dtype=object)).ravel()
         if len(given) != n:
@@ -23,9 +23,9 @@ def panels(axes: Any, n: int, n_layers: int) -> NDArray[Any]:
 
     n_rows = -(-n // 3)
     n_columns = -(-n // n_rows)
-    width = max(3.4, 0.45 * n_layers + 1.2)
+    width, height = max(3.4, 0.45 * n_layers + 1.2), max(3.2, 0.45 * n_rows_within + 1.2)
     figure, made = plt.subplots(
-        n_rows, n_columns, figsize=(width * n_columns, 3.2 * n_rows), layout="constrained", squeeze=False
+        n_rows, n_columns, figsize=(width * n_columns, height * n_rows), layout="constrained", squeeze=False
     )
     for spare in made.ravel()[n:]:
         figure.delaxes(spare)

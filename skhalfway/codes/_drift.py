@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from skhalfway._intervals import FEWEST, ConfidenceInterval, t_interval, wilson_interval
-from skhalfway._text import short, table
+from skhalfway._intervals import ConfidenceInterval, repeats_interval, wilson_interval
+from skhalfway._text import between, short
+from skhalfway.results import Result
+from skhalfway.results._result import frozen
+from skhalfway.results._table import Table
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from skhalfway.codes._drift_display import DriftDisplay
-
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Drift:
+class Drift(Result):
     """How far perturbed samples, and samples with noise of the same size, move on the map of each layer.
 
     Made by :meth:`CodeMap.drift`; arrays are read-only. The measures are this
@@ -53,9 +54,9 @@ class Drift:
     ...     noise_distances=np.array([[0.0, 1, 0, 0], [0.0, 0, 0, 0]]),
     ... )
     Drift: 2 layers, 4 samples
-    layer   codes changed     by noise          distance              by noise
-    hidden  .25 (.05 to .70)  .25 (.05 to .70)  .25 (-0.55 to 1.05)   .25 (-0.55 to 1.05)
-    output  .75 (.30 to .95)  .00 (.00 to .49)  3.00 (-0.44 to 6.44)  .00 ( -  to  - )
+    layer   codes changed  by noise       distance         by noise
+    hidden  .25 [.05 .70]  .25 [.05 .70]  .25 [.00 1.05]   .25 [.00 1.05]
+    output  .75 [.30 .95]  .00 [.00 .49]  3.00 [.00 6.44]  .00
     """
 
     layers: tuple[str, ...]
@@ -66,10 +67,9 @@ class Drift:
     def __post_init__(self) -> None:
         expected = len(self.layers), len(self.norms)
         for name in ("norms", "distances", "noise_distances"):
-            array = np.array(getattr(self, name), dtype=float)
+            array = frozen(getattr(self, name), float)
             if name != "norms" and array.shape != expected:
                 raise ValueError(f"{name} must have shape {expected}, got {array.shape}")
-            array.setflags(write=False)
             object.__setattr__(self, name, array)
 
     @property
@@ -111,11 +111,7 @@ class Drift:
         found = {}
         for prefix, distances in (("", self.distances), ("noise_", self.noise_distances)):
             found[f"{prefix}changed"] = wilson_interval((distances > 0).sum(axis=1), n, level)
-            # a few samples that are moved as far say nothing of how much others may differ
-            known = np.where((n < FEWEST) & (np.ptp(distances, axis=1) == 0), np.nan, 1.0)
-            found[f"{prefix}distance"] = ConfidenceInterval(
-                *(known * end for end in t_interval(distances, level))
-            )
+            found[f"{prefix}distance"] = repeats_interval(distances, level, (0, np.inf))
         return found
 
     def to_frame(self, level: float = 0.95) -> pd.DataFrame:
@@ -143,31 +139,12 @@ class Drift:
             }
         return pd.DataFrame(columns, index=pd.Index(self.layers, name="layer"))
 
-    def plot(self, **kwargs: Any) -> DriftDisplay:
-        """Draw drift against depth.
-
-        Parameters
-        ----------
-        **kwargs : dict
-            Passed to :meth:`DriftDisplay.plot`.
-
-        Returns
-        -------
-        display : DriftDisplay
-            With the axes it drew on.
-        """
-        from skhalfway.codes._drift_display import DriftDisplay
-
-        return DriftDisplay(self).plot(**kwargs)
-
-    def __repr__(self) -> str:
-        head = f"Drift: {len(self.layers)} layers, {len(self.norms)} samples"
-        rows = [["layer", "codes changed", "by noise", "distance", "by noise"]]
-        ends = self.interval()
+    def _table(self) -> Table:
+        ends, rows = self.interval(), []
         for i, layer in enumerate(self.layers):
-            cells = [
-                f"{short(getattr(self, name)[i])} ({short(ends[name].low[i])} to {short(ends[name].high[i])})"
-                for name in ("changed", "noise_changed", "distance", "noise_distance")
-            ]
-            rows.append([layer, *cells])
-        return table(head, rows)
+            rows.append([layer])
+            for name in ("changed", "noise_changed", "distance", "noise_distance"):
+                low, high = (end[i] for end in ends[name])
+                rows[-1].append(f"{short(getattr(self, name)[i])} {between(low, high)}".rstrip())
+        head = f"Drift: {len(self.layers)} layers, {len(self.norms)} samples"
+        return Table(head, ["layer", "codes changed", "by noise", "distance", "by noise"], rows)

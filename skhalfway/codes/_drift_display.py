@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from skhalfway.codes._depth import name_layers, panels
 from skhalfway.codes._drift import Drift
+from skhalfway.displays import Display
 from skhalfway.displays._style import colours
 
 if TYPE_CHECKING:
@@ -14,14 +15,14 @@ if TYPE_CHECKING:
 _LABELS = {"changed": "share of codes changed", "distance": "mean distance moved\n(units of the map)"}
 
 
-class DriftDisplay:
+class DriftDisplay(Display, draws=[Drift]):
     """Lines of :class:`Drift` against depth: share of codes changed, and mean distance moved.
 
     Use :meth:`from_estimator`, or :meth:`Drift.plot`.
 
     Parameters
     ----------
-    drift : Drift
+    result : Drift
         What to draw.
 
     Attributes
@@ -50,9 +51,6 @@ class DriftDisplay:
     >>> sorted(display.lines_)
     ['changed', 'distance', 'noise_changed', 'noise_distance']
     """
-
-    def __init__(self, drift: Drift) -> None:
-        self.drift = drift
 
     @classmethod
     def from_estimator(
@@ -114,7 +112,7 @@ class DriftDisplay:
         ValueError
             If there are not two axes.
         """
-        result = self.drift
+        result = self.result
         self.axes_ = panels(axes, len(_LABELS), len(result.layers))
         self.figure_ = self.axes_[0].figure
         self.lines_: dict[str, Line2D] = {}
@@ -130,5 +128,6 @@ class DriftDisplay:
                     ax.fill_between(x, *ends[name], color=self.lines_[name].get_color(), alpha=0.2, lw=0)
             name_layers(ax, result.layers, label)
         if legend:
-            self.axes_[0].legend(frameon=False)
+            # above the lines and their bands, which may lie anywhere
+            self.axes_[0].legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncol=2, frameon=False)
         return self

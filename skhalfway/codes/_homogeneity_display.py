@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from skhalfway._text import shown
 from skhalfway.codes._depth import name_layers, panels
 from skhalfway.codes._homogeneity import Homogeneity
+from skhalfway.displays import Display
 from skhalfway.displays._style import colours
 
 if TYPE_CHECKING:
@@ -22,14 +23,14 @@ _LABELS = {
 }
 
 
-class HomogeneityDisplay:
+class HomogeneityDisplay(Display, draws=[Homogeneity], kind="depth", first=True):
     """Lines of :class:`Homogeneity` against depth, a panel for each measure.
 
-    Use :meth:`from_estimator`, or :meth:`Homogeneity.plot`.
+    Use :meth:`from_estimator`, or ``plot`` of a result.
 
     Parameters
     ----------
-    homogeneity : Homogeneity
+    result : Homogeneity
         What to draw.
 
     Attributes
@@ -57,9 +58,6 @@ class HomogeneityDisplay:
     >>> sorted(display.lines_)
     ['class_entropy', 'code_entropy', 'n_codes', 'purity', 'shared']
     """
-
-    def __init__(self, homogeneity: Homogeneity) -> None:
-        self.homogeneity = homogeneity
 
     @classmethod
     def from_estimator(
@@ -130,7 +128,7 @@ class HomogeneityDisplay:
         ValueError
             If a name is unknown, or there are not as many axes.
         """
-        result = self.homogeneity
+        result = self.result
         chosen = list(_LABELS) if names is None else list(names)
         if not chosen or (unknown := [name for name in chosen if name not in _LABELS]):
             raise ValueError(f"names must be of {list(_LABELS)}, got {shown(unknown if chosen else chosen)}")
@@ -153,5 +151,6 @@ class HomogeneityDisplay:
                     ax.fill_between(x, *control_ends[name], color="0.35", alpha=0.2, lw=0)
             name_layers(ax, result.layers, _LABELS[name])
             if legend and name == next(iter(self.control_lines_), None):
-                ax.legend(frameon=False)
+                # above the lines and their bands, which may lie anywhere
+                ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncol=2, frameon=False)
         return self

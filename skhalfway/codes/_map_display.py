@@ -11,24 +11,29 @@ from skhalfway._intervals import ratio
 from skhalfway._text import shown
 from skhalfway.codes._depth import panels
 from skhalfway.codes._homogeneity import Homogeneity
+from skhalfway.displays import Display
 from skhalfway.displays._style import colours
+from skhalfway.results._table import ink_on
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.image import AxesImage
+    from numpy.typing import NDArray
 
 
-class CodeMapDisplay:
+class CodeMapDisplay(Display, draws=[Homogeneity], kind="maps"):
     """Maps of a network's layers: each unit in the colour of its commonest class, the paler the less pure.
 
+    The class is written into the unit, too.
     A unit of that class alone has the full colour; one where it is as rare as
     it can be, with all classes alike, is white. A unit without samples is
     crossed out.
 
-    Use :meth:`from_estimator`, or :meth:`Homogeneity.plot_maps`.
+    Use :meth:`from_estimator`, or ``plot("maps")`` of a result.
 
     Parameters
     ----------
-    homogeneity : Homogeneity
+    result : Homogeneity
         What to draw.
 
     Attributes
@@ -54,9 +59,6 @@ class CodeMapDisplay:
     >>> list(display.images_)
     ['activation_1', 'activation_2', 'layer_2']
     """
-
-    def __init__(self, homogeneity: Homogeneity) -> None:
-        self.homogeneity = homogeneity
 
     @classmethod
     def from_estimator(
@@ -91,6 +93,7 @@ class CodeMapDisplay:
         axes: Any = None,
         *,
         layers: Sequence[str] | None = None,
+        include_classes: bool = True,
         im_kw: dict[str, Any] | None = None,
         legend: bool = True,
     ) -> CodeMapDisplay:
@@ -102,6 +105,8 @@ class CodeMapDisplay:
             One for each layer. None makes a figure.
         layers : list of str, default=None
             Layers to draw. None is all.
+        include_classes : bool, default=True
+            Whether to write the commonest class into each unit.
         im_kw : dict, default=None
             Passed to ``ax.imshow``.
         legend : bool, default=True
@@ -121,7 +126,7 @@ class CodeMapDisplay:
         from matplotlib.lines import Line2D
         from matplotlib.patches import Patch
 
-        result = self.homogeneity
+        result = self.result
         chosen = list(result.layers) if layers is None else list(layers)
         if not chosen or (unknown := [name for name in chosen if name not in result.layers]):
             raise ValueError(
@@ -140,6 +145,8 @@ class CodeMapDisplay:
             self.images_[name] = ax.imshow(shades.reshape(*result.shape, 3), **im_kw or {})
             rows, columns = np.unravel_index(np.flatnonzero(np.isnan(purity)), result.shape)
             ax.scatter(columns, rows, marker="x", color="0.6", s=30)
+            if include_classes:
+                self._write(ax, counts, shades.reshape(*result.shape, 3))
             ax.set(xticks=[], yticks=[], title=name)
         if legend:
             handles: list[Any] = [
@@ -148,3 +155,16 @@ class CodeMapDisplay:
             handles.append(Line2D([], [], ls="", marker="x", color="0.6", label="no sample"))
             self.figure_.legend(handles=handles, loc="outside right center", frameon=False)
         return self
+
+    def _write(self, ax: Axes, counts: NDArray[np.intp], shades: NDArray[np.float64]) -> None:
+        """Write the commonest class into each unit that has samples."""
+        result = self.result
+        points = ax.get_window_extent().width / self.figure_.dpi * 72 / result.shape[1]
+        longest = max(len(str(label)) for label in result.classes)
+        size = min(9.0, points / max(1.8, 0.7 * longest))
+        for place, samples in enumerate(counts):
+            if samples.any():
+                row, column = divmod(place, result.shape[1])
+                label = str(result.classes[samples.argmax()])
+                ink = ink_on(255 * shades[row, column])
+                ax.text(column, row, label, ha="center", va="center", fontsize=size, color=ink)

@@ -48,16 +48,18 @@ class Display:
         draws: Sequence[type[Result]] = (),
         by: Callable[..., Any] | None = None,
         kind: str = "",
+        first: bool = False,
         **kwargs: Any,
     ) -> None:
-        """Register the display of some results, with what measures them, and its kind among several."""
+        """Register the display of some results, what measures them, and its kind among several."""
         super().__init_subclass__(**kwargs)
         if draws:
             cls._draws = tuple(draws)
         if by is not None:
             cls._measure = staticmethod(by)
         for result in draws:
-            result._displays[kind] = cls
+            others = result._displays
+            result._displays = {kind: cls} | others if first else others | {kind: cls}
 
     def __init__(self, result: Any) -> None:
         if self._draws and not isinstance(result, self._draws):
@@ -87,6 +89,35 @@ class Display:
             If the display is one of other results.
         """
         return cls(result).plot(**kwargs)
+
+    @classmethod
+    def from_estimator(cls, *args: Any, **kwargs: Any) -> Any:
+        """Measure and draw.
+
+        Parameters
+        ----------
+        *args, **kwargs : tuple, dict
+            Estimator, data and options, as the function takes them that
+            measures what this display draws; and ``plot_kw``, a dict that is
+            passed to :meth:`plot`.
+
+        Returns
+        -------
+        display : Display
+            With the axes it drew on.
+
+        Raises
+        ------
+        TypeError
+            If there is no such function.
+        """
+        if cls._measure is None:
+            raise TypeError(
+                f"{cls.__name__} draws results that are there, by from_result; to measure and draw at once "
+                "use the display of a measurement"
+            )
+        plot_kw = kwargs.pop("plot_kw", None)
+        return cls(cls._measure(*args, **kwargs)).plot(**plot_kw or {})
 
     def plot(self, *args: Any, **kwargs: Any) -> Any:
         """Draw.

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from skhalfway.displays import Display
 from skhalfway.displays._heat_map import cell_texts, heat_map, heat_map_axes
 from skhalfway.displays._style import figure_text
 from skhalfway.halfway._measurement import HalfwayMeasurement
@@ -14,16 +15,16 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 
-class AgreementDisplay:
+class AgreementDisplay(Display, draws=[HalfwayMeasurement], kind="agreement"):
     """Heat map of the halfway agreement in a :class:`HalfwayMeasurement`.
 
     Agreement is Spearman's rank correlation of the crossings of two models,
     over pairs of samples that count for both. Use :meth:`from_estimator` or
-    :meth:`from_measurement` to make one.
+    :meth:`from_result` to make one.
 
     Parameters
     ----------
-    measurement : HalfwayMeasurement
+    result : HalfwayMeasurement
         What to draw.
 
     Attributes
@@ -58,9 +59,6 @@ class AgreementDisplay:
     ['logisticregression', 'svc']
     """
 
-    def __init__(self, measurement: HalfwayMeasurement) -> None:
-        self.measurement = measurement
-
     @classmethod
     def from_estimator(cls, estimator: Any, X: Any, y: Any, **kwargs: Any) -> AgreementDisplay:
         """Measure and draw.
@@ -81,32 +79,7 @@ class AgreementDisplay:
         display : AgreementDisplay
             With the axes it drew on.
         """
-        return cls.from_measurement(estimator.measure(X, y), **kwargs)
-
-    @classmethod
-    def from_measurement(cls, measurement: HalfwayMeasurement, **kwargs: Any) -> AgreementDisplay:
-        """Draw the agreement of crossings that were already measured.
-
-        Parameters
-        ----------
-        measurement : HalfwayMeasurement
-            What to draw.
-        **kwargs : dict
-            Passed to :meth:`plot`.
-
-        Returns
-        -------
-        display : AgreementDisplay
-            With the axes it drew on.
-
-        Raises
-        ------
-        TypeError
-            If it is not a measurement.
-        """
-        if not isinstance(measurement, HalfwayMeasurement):
-            raise TypeError(f"from_measurement needs a HalfwayMeasurement, got {type(measurement).__name__}")
-        return cls(measurement).plot(**kwargs)
+        return cls.from_result(estimator.measure(X, y), **kwargs)
 
     def plot(
         self,
@@ -153,7 +126,7 @@ class AgreementDisplay:
         ValueError
             If ``level`` is out of range.
         """
-        measurement, n = self.measurement, len(self.measurement.names)
+        measurement, n = self.result, len(self.result.names)
         agreement = measurement.agreement
         mean = f"mean agreement {figure_text(measurement.mean_agreement)}"
         interval = None

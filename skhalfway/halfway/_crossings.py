@@ -16,17 +16,22 @@ from sklearn.utils.parallel import delayed
 from skhalfway._blocks import blocks
 from skhalfway._parallel import side_by_side
 from skhalfway._randomness import leaving_no_trace
-from skhalfway._text import shown
+from skhalfway._text import counted, short, shown
 from skhalfway.halfway._points import read_points
 from skhalfway.models import Model, as_model
 from skhalfway.models._faults import classes_of, named, type_name
 from skhalfway.models._reader import reader_of
+from skhalfway.results import Result
+from skhalfway.results._provenance import recorded
+from skhalfway.results._result import frozen
+from skhalfway.results._table import Table
 
 if TYPE_CHECKING:
     import pandas as pd
 
 N_INTERVALS = 16
 GRID = np.linspace(0, 1, N_INTERVALS + 1)
+_COLUMNS = ("position", "n_changes", "met_class", "start_class", "end_class")
 
 
 @dataclass(frozen=True)
@@ -53,8 +58,8 @@ class Trace:
         return (np.diff(self.labels, axis=1) != 0).sum(axis=1)
 
 
-@dataclass(frozen=True, eq=False)
-class Crossings:
+@dataclass(frozen=True, eq=False, repr=False)
+class Crossings(Result):
     """Where a classifier's label changes on the paths from points A to points B.
 
     Made by :func:`crossings`; arrays are read-only.
@@ -79,8 +84,8 @@ class Crossings:
     end_class: NDArray[Any]
 
     def __post_init__(self) -> None:
-        for value in vars(self).values():
-            value.setflags(write=False)
+        for name in _COLUMNS:
+            object.__setattr__(self, name, frozen(getattr(self, name)))
 
     def __len__(self) -> int:
         return len(self.position)
@@ -95,9 +100,18 @@ class Crossings:
         """
         import pandas as pd
 
-        return pd.DataFrame(vars(self))
+        return pd.DataFrame({name: getattr(self, name) for name in _COLUMNS})
+
+    def _table(self) -> Table:
+        crossed = ~np.isnan(self.position)
+        median = np.median(self.position[crossed]) if crossed.any() else np.nan
+        return Table(
+            f"Crossings: {counted(len(self), 'path')}, the label changes on {crossed.sum()}, first at "
+            f"{short(median).strip()} of the way (median)"
+        )
 
 
+@recorded
 @leaving_no_trace
 def crossings(estimator: Any, A: Any, B: Any, *, tol: float = 1e-3) -> Crossings:
     """Find where a classifier's label first changes on straight paths.

@@ -22,6 +22,10 @@ from skhalfway.models._collection import predictions
 from skhalfway.models._faults import named, type_name
 from skhalfway.models._reader import reader_of
 from skhalfway.models._warnings import warn
+from skhalfway.results import Result
+from skhalfway.results._provenance import recorded
+from skhalfway.results._result import frozen
+from skhalfway.results._table import Table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -38,7 +42,7 @@ class Medians(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class InterBoundaryDistance:
+class InterBoundaryDistance(Result):
     """How far the boundaries of two models are, from samples and from each other, along directions.
 
     Made by :func:`inter_boundary_distance`; arrays are read-only. Distances
@@ -82,12 +86,11 @@ class InterBoundaryDistance:
 
     def __post_init__(self) -> None:
         for name in ("samples", "source", "target"):
-            values = np.array(getattr(self, name))
+            values = frozen(getattr(self, name))
             if values.shape != (len(self.samples),):
                 raise ValueError(
                     f"{name} must have one value for each of {len(self.samples)} samples, got {values.shape}"
                 )
-            values.setflags(write=False)
             object.__setattr__(self, name, values)
 
     def __len__(self) -> int:
@@ -124,12 +127,12 @@ class InterBoundaryDistance:
         columns = {"source": self.source, "target": self.target, "inter_boundary": self.inter_boundary}
         return pd.DataFrame(columns, index=pd.Index(self.samples, name="sample"))
 
-    def __repr__(self) -> str:
+    def _table(self) -> Table:
         medians = self.medians
-        return (
-            f"InterBoundaryDistance: {len(self)} samples, {self.direction} directions\n"
-            f"median distance to the source's boundary {medians.source:.3g}, to the target's "
-            f"{medians.target:.3g}, between them {medians.inter_boundary:.3g}"
+        return Table(
+            f"InterBoundaryDistance: {len(self)} samples, {self.direction} directions",
+            caption=f"median distance to the source's boundary {medians.source:.3g}, to the target's "
+            f"{medians.target:.3g}, between them {medians.inter_boundary:.3g}",
         )
 
 
@@ -216,6 +219,7 @@ def minimum_distance(
     return _follow([model], points, directions, max_distance, tol, names=names)[0]
 
 
+@recorded
 @leaving_no_trace
 def inter_boundary_distance(
     source: Any,

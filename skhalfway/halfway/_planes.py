@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import cached_property
 from numbers import Real
 from typing import TYPE_CHECKING, Any
@@ -15,19 +15,21 @@ from skhalfway._blocks import blocks
 from skhalfway._checks import check_integer, check_jobs
 from skhalfway._parallel import side_by_side
 from skhalfway._randomness import leaving_no_trace
-from skhalfway._text import short, shown, table
+from skhalfway._text import short, shown
 from skhalfway.halfway._points import read_several
 from skhalfway.models import Model
 from skhalfway.models._faults import named
+from skhalfway.results import Result
+from skhalfway.results._provenance import recorded
+from skhalfway.results._result import frozen
+from skhalfway.results._table import Table
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from skhalfway.halfway._regions_display import DecisionRegionsDisplay
-
 
 @dataclass(frozen=True, eq=False, repr=False)
-class DecisionRegions:
+class DecisionRegions(Result):
     """What several models say on a grid of the plane through three samples.
 
     Made by :func:`decision_regions`; arrays are read-only. Coordinates on the
@@ -82,10 +84,8 @@ class DecisionRegions:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "names", tuple(self.names))
-        for field in fields(self)[1:]:
-            values = np.array(getattr(self, field.name))
-            values.setflags(write=False)
-            object.__setattr__(self, field.name, values)
+        for name in ("classes", "labels", "x", "y", "samples"):
+            object.__setattr__(self, name, frozen(getattr(self, name)))
         shape = (len(self.names), len(self.y), len(self.x))
         if self.labels.shape != shape or len(self.samples) != 3:
             raise ValueError(
@@ -175,35 +175,15 @@ class DecisionRegions:
         at = pd.MultiIndex.from_product([self.y, self.x], names=["y", "x"])
         return pd.DataFrame(dict(zip(self.names, self.labels.reshape(len(self.names), -1), strict=True)), at)
 
-    def plot(self, y: Any, crossings: Any = None, **kwargs: Any) -> DecisionRegionsDisplay:
-        """Draw the regions of each model, side by side.
-
-        Parameters
-        ----------
-        y : array-like of shape (3,)
-            True labels of the three samples.
-        crossings : array-like of shape (n_models, 3, 2), default=None
-            As :meth:`DecisionRegionsDisplay.from_regions` takes them.
-        **kwargs : dict
-            Passed to the display's ``plot``.
-
-        Returns
-        -------
-        display : DecisionRegionsDisplay
-            With the axes it drew on.
-        """
-        from skhalfway.halfway._regions_display import DecisionRegionsDisplay
-
-        return DecisionRegionsDisplay.from_regions(self, y, crossings, **kwargs)
-
-    def __repr__(self) -> str:
+    def _table(self) -> Table:
         shares = (self.labels[..., None] == self.classes).mean(axis=(1, 2))
         size = f"{len(self.x)} x {len(self.y)}"
-        rows = [["share of", *map(str, self.classes.tolist())]]
-        rows += [[name, *map(short, row)] for name, row in zip(self.names, shares, strict=True)]
-        return table(f"DecisionRegions: {len(self.names)} models on a grid of {size} points", rows)
+        rows = [[name, *map(short, row)] for name, row in zip(self.names, shares, strict=True)]
+        head = f"DecisionRegions: {len(self.names)} models on a grid of {size} points"
+        return Table(head, ["share of", *map(str, self.classes.tolist())], rows)
 
 
+@recorded
 @leaving_no_trace
 def decision_regions(
     models: Any, X3: Any, *, resolution: int = 50, padding: float = 0.1, n_jobs: int | None = None

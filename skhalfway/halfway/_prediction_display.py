@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from scipy.stats import spearmanr
 
 from skhalfway._text import shown
+from skhalfway.displays import Display
 from skhalfway.displays._style import colours, figure_text, markers
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ def _mean_of_known(values: list[float]) -> float:
     return float(np.mean(known)) if known else np.nan
 
 
-class PredictedTransferDisplay:
+class PredictedTransferDisplay(Display):
     """Predicted against measured transfer: a mark for each source and target.
 
     Use :meth:`from_estimator` or :meth:`from_matrices` to make one.

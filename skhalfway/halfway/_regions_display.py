@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skhalfway._inputs import check_labels, positions
+from skhalfway.displays import Display
 from skhalfway.displays._style import colours
 from skhalfway.halfway._crossings import crossings as find_crossings
 from skhalfway.halfway._planes import DecisionRegions, decision_regions
@@ -26,16 +27,16 @@ _DIAMOND: dict[str, Any] = {"marker": "D", "ms": 7, "mfc": "w", "mec": "k", "mew
 _DOT: dict[str, Any] = {"marker": "o", "ms": 3.5, "color": "k", "ls": "", "zorder": 6}
 
 
-class DecisionRegionsDisplay:
+class DecisionRegionsDisplay(Display, draws=[DecisionRegions]):
     """Decision regions of several models on one plane through three samples.
 
     The paths between the samples are drawn with their halfway points, and with
     the places where the model's answer changes first, seen from either end. Use
-    :meth:`from_estimators` or :meth:`from_regions` to make one.
+    :meth:`from_estimator` or :meth:`from_result` to make one.
 
     Parameters
     ----------
-    regions : DecisionRegions
+    result : DecisionRegions
         What the models say on the plane.
     y : array-like of shape (3,)
         True labels of the three samples.
@@ -87,15 +88,14 @@ class DecisionRegionsDisplay:
     ...     "tree": DecisionTreeClassifier(random_state=0).fit(X, y),
     ... }
     >>> three = [0, 50, 100]
-    >>> display = DecisionRegionsDisplay.from_estimators(models, X[three], y[three], resolution=60)
+    >>> display = DecisionRegionsDisplay.from_estimator(models, X[three], y[three], resolution=60)
     >>> [ax.get_title() for ax in display.axes_]
     ['lr', 'tree']
     """
 
-    def __init__(self, regions: DecisionRegions, y: Any, crossings: Any = None) -> None:
-        if not isinstance(regions, DecisionRegions):
-            raise TypeError(f"regions must be DecisionRegions, got {type(regions).__name__}")
-        self.regions = regions
+    def __init__(self, result: DecisionRegions, y: Any, crossings: Any = None) -> None:
+        super().__init__(result)
+        regions = result
         self.y = regions.classes[check_labels(y, regions.classes, 3)]
         shape = (len(regions.names), len(SIDES), 2)
         self.crossings = np.full(shape, np.nan) if crossings is None else np.array(crossings, dtype=float)
@@ -108,7 +108,7 @@ class DecisionRegionsDisplay:
             raise ValueError("crossings must be between 0 and 1, or nan")
 
     @classmethod
-    def from_estimators(
+    def from_estimator(
         cls,
         models: Any,
         X3: Any,
@@ -160,14 +160,14 @@ class DecisionRegionsDisplay:
         return cls(regions, y3, [one.position.reshape(SIDES.shape) for one in found]).plot(**kwargs)
 
     @classmethod
-    def from_regions(
-        cls, regions: DecisionRegions, y: Any, crossings: Any = None, **kwargs: Any
+    def from_result(  # type: ignore[override]
+        cls, result: DecisionRegions, y: Any, crossings: Any = None, **kwargs: Any
     ) -> DecisionRegionsDisplay:
         """Draw regions that are already known.
 
         Parameters
         ----------
-        regions : DecisionRegions
+        result : DecisionRegions
             What the models say on the plane.
         y : array-like of shape (3,)
             True labels of the three samples.
@@ -181,7 +181,7 @@ class DecisionRegionsDisplay:
         display : DecisionRegionsDisplay
             With the axes it drew on.
         """
-        return cls(regions, y, crossings).plot(**kwargs)
+        return cls(result, y, crossings).plot(**kwargs)
 
     def plot(
         self,
@@ -228,7 +228,7 @@ class DecisionRegionsDisplay:
             If there is not one Axes for each model, or samples are not of
             that shape.
         """
-        regions, n = self.regions, len(self.regions.names)
+        regions, n = self.result, len(self.result.names)
         own = axes is None
         given = np.array([] if axes is None else axes, dtype=object).ravel()
         if not own and len(given) != n:
@@ -269,7 +269,7 @@ class DecisionRegionsDisplay:
     def _new_axes(self) -> NDArray[Any]:
         import matplotlib.pyplot as plt
 
-        n = len(self.regions.names)
+        n = len(self.result.names)
         n_rows = ceil(n / 5)
         n_columns = ceil(n / n_rows)
         width, height = self._view()
@@ -287,19 +287,19 @@ class DecisionRegionsDisplay:
 
     def _view(self) -> tuple[float, float]:
         """Width and height of what is shown: the plane, and round a thin one room for what is written."""
-        left, right, bottom, top = self.regions.extent
+        left, right, bottom, top = self.result.extent
         return max(right - left, 0.6 * (top - bottom)), max(top - bottom, 0.5 * (right - left))
 
     def _draw_regions(
         self, ax: Axes, index: NDArray[np.intp], paint: NDArray[np.float64], im_kw: dict[str, Any]
     ) -> None:
-        image: dict[str, Any] = {"extent": self.regions.extent, "origin": "lower", "interpolation": "nearest"}
+        image: dict[str, Any] = {"extent": self.result.extent, "origin": "lower", "interpolation": "nearest"}
         self.ims_.append(ax.imshow(paint[index], **image | im_kw))
         for c in np.unique(index)[:-1]:
             # a boundary is seen whatever the colours are
             boundary: dict[str, Any] = {"levels": [0.5], "colors": "k", "linewidths": 0.7, "alpha": 0.7}
-            ax.contour(self.regions.x, self.regions.y, index == c, **boundary)
-        left, right, bottom, top = self.regions.extent
+            ax.contour(self.result.x, self.result.y, index == c, **boundary)
+        left, right, bottom, top = self.result.extent
         x, y, (width, height) = (left + right) / 2, (bottom + top) / 2, self._view()
         ax.set(
             xticks=[],
@@ -309,7 +309,7 @@ class DecisionRegionsDisplay:
         )
 
     def _draw_paths(self, ax: Axes, m: int, line_kw: dict[str, Any], crossing_kw: dict[str, Any]) -> None:
-        begin, end = self.regions.anchors[SIDES].transpose(1, 0, 2)
+        begin, end = self.result.anchors[SIDES].transpose(1, 0, 2)
         line: dict[str, Any] = {"color": "k", "lw": 1.2, "zorder": 3}
         self.sides_.append([ax.plot(*ends, **line | line_kw)[0] for ends in np.stack([begin, end], axis=2)])
         self.halfway_ += ax.plot(*(begin + end).T / 2, **_DOT)
@@ -320,7 +320,7 @@ class DecisionRegionsDisplay:
     def _draw_samples(self, ax: Axes, pictures: NDArray[Any] | None) -> list[Any]:
         from matplotlib.offsetbox import AnnotationBbox, HPacker, OffsetImage, TextArea
 
-        marks: list[Any] = list(ax.plot(*self.regions.anchors.T, **_SQUARE))
+        marks: list[Any] = list(ax.plot(*self.result.anchors.T, **_SQUARE))
         # the third sample is above the others: away from the paths is up for it, down for them, and apart
         for i, (side, up) in enumerate(((0.7, 1), (0.3, 1), (0.5, 0))):
             text = TextArea(str(self.y[i]), textprops={"fontsize": _FONT_SIZE, "weight": "bold"})
@@ -331,7 +331,7 @@ class DecisionRegionsDisplay:
                 content = HPacker(children=[picture, text], align="center", pad=0, sep=3)
             mark = AnnotationBbox(
                 content,
-                tuple(self.regions.anchors[i]),
+                tuple(self.result.anchors[i]),
                 xybox=(0, -7 if up else 7),
                 boxcoords="offset points",
                 box_alignment=(side, up),
@@ -348,7 +348,7 @@ class DecisionRegionsDisplay:
         size = _FONT_SIZE * (self._view() / points).max()
         style: dict[str, Any] = {"ha": "center", "va": "center", "fontsize": _FONT_SIZE, "color": "0.15"}
         return [
-            ax.text(x, y, text, **style | text_kw) for x, y, text in places_of_labels(self.regions, m, size)
+            ax.text(x, y, text, **style | text_kw) for x, y, text in places_of_labels(self.result, m, size)
         ]
 
     def _legend(self, own: bool, paint: NDArray[np.float64], seen: NDArray[np.intp]) -> Any:
@@ -356,7 +356,7 @@ class DecisionRegionsDisplay:
         from matplotlib.patches import Patch
 
         handles: list[Any] = [
-            Patch(fc=tuple(paint[c]), ec="k", lw=0.7, label=str(self.regions.classes[c])) for c in seen
+            Patch(fc=tuple(paint[c]), ec="k", lw=0.7, label=str(self.result.classes[c])) for c in seen
         ]
         handles.append(Line2D([], [], label="sample, true class", **_SQUARE))
         handles.append(Line2D([], [], label="halfway", **_DOT))

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from skhalfway._blocks import blocks
 from skhalfway._checks import check_choice, check_integer, check_random_state
 from skhalfway._readable import read_labels
-from skhalfway._text import shown, table
+from skhalfway._text import shown
 from skhalfway.halfway._planes import (
     axes,
     check_grid,
@@ -24,6 +24,10 @@ from skhalfway.halfway._planes import (
     predict,
 )
 from skhalfway.halfway._points import read_several
+from skhalfway.results import Result
+from skhalfway.results._provenance import recorded
+from skhalfway.results._result import frozen
+from skhalfway.results._table import Table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -33,7 +37,7 @@ _N_ROUNDS = 100
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Reproducibility:
+class Reproducibility(Result):
     """How often models agree on planes through three samples.
 
     Made by :func:`reproducibility`; arrays are read-only.
@@ -76,12 +80,11 @@ class Reproducibility:
     def __post_init__(self) -> None:
         object.__setattr__(self, "names", tuple(self.names))
         for name in ("scores", "standard_errors"):
-            values = np.array(getattr(self, name), dtype=float)
+            values = frozen(getattr(self, name), float)
             if values.shape != (len(self.names),) * 2:
                 raise ValueError(
                     f"{name} must be square, one row for each of {len(self.names)} names; got {values.shape}"
                 )
-            values.setflags(write=False)
             object.__setattr__(self, name, values)
 
     @property
@@ -121,15 +124,16 @@ class Reproducibility:
         pairs = pd.MultiIndex.from_arrays([names[i], names[j]], names=["model", "other"])
         return pd.DataFrame(columns, index=pairs)
 
-    def __repr__(self) -> str:
-        rows = [["", *self.names]]
+    def _table(self) -> Table:
+        rows = []
         for name, row, errors in zip(self.names, self.scores, self.standard_errors, strict=True):
             cells = [f"{score:.3f} +- {error:.3f}" for score, error in zip(row, errors, strict=True)]
             rows.append([name, *cells])
         head = f"Reproducibility: {len(self.names)} models, {self.n_planes} planes"
-        return table(f"{head}, mean score {self.mean_score:.3f}", rows)
+        return Table(f"{head}, mean score {self.mean_score:.3f}", ["", *self.names], rows)
 
 
+@recorded
 def reproducibility(
     models: Any,
     X: Any,

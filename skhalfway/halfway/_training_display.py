@@ -4,28 +4,29 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from skhalfway.displays._style import colours
-from skhalfway.halfway._training import TrainingHistory
+from skhalfway.displays import Display
+from skhalfway.displays._style import colours, dashes, markers
+from skhalfway.halfway._training import TrainingHistory, halfway_history
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.lines import Line2D
 
 _LABELS = {
-    "accuracy": "accuracy on the pairs",
-    "agreement": "agreement with the final model",
-    "deviation": "halfway deviation",
+    "accuracy": "accuracy on the pairs (share)",
+    "agreement": "agreement with the final model (correlation)",
+    "deviation": "halfway deviation (of crossings from 1/2)",
 }
 
 
-class TrainingHistoryDisplay:
+class TrainingHistoryDisplay(Display, draws=[TrainingHistory], by=halfway_history):
     """Lines of a :class:`TrainingHistory`.
 
-    Use :meth:`from_estimator` or :meth:`from_history` to make one.
+    Use ``from_estimator``, with what :func:`halfway_history` takes, or :meth:`from_result` to make one.
 
     Parameters
     ----------
-    history : TrainingHistory
+    result : TrainingHistory
         What to draw.
 
     Attributes
@@ -33,7 +34,7 @@ class TrainingHistoryDisplay:
     ax_ : matplotlib Axes
         Axes with accuracy, agreement and deviation.
     distance_ax_ : matplotlib Axes or None
-        The same with an axis of its own, on the right, for the distance.
+        Axes below, with the distance.
     figure_ : matplotlib Figure
         Figure that holds them.
     lines_ : dict of str to matplotlib Line2D
@@ -58,57 +59,6 @@ class TrainingHistoryDisplay:
     ['accuracy', 'agreement', 'boundary_distance', 'deviation']
     """
 
-    def __init__(self, history: TrainingHistory) -> None:
-        self.history = history
-
-    @classmethod
-    def from_estimator(
-        cls, estimator: Any, X: Any, y: Any, *, plot_kw: dict[str, Any] | None = None, **kwargs: Any
-    ) -> TrainingHistoryDisplay:
-        """Train, record and draw.
-
-        Parameters
-        ----------
-        estimator : object
-            Classifier with ``partial_fit``, which is trained.
-        X : array-like of shape (n_samples, n_features)
-            Training samples.
-        y : array-like of shape (n_samples,)
-            Their labels.
-        plot_kw : dict, default=None
-            Passed to :meth:`plot`.
-        **kwargs : dict
-            Passed to :func:`halfway_history`.
-
-        Returns
-        -------
-        display : TrainingHistoryDisplay
-            With the axes it drew on.
-        """
-        from skhalfway.halfway._training import halfway_history
-
-        return cls.from_history(halfway_history(estimator, X, y, **kwargs), **plot_kw or {})
-
-    @classmethod
-    def from_history(cls, history: TrainingHistory, **kwargs: Any) -> TrainingHistoryDisplay:
-        """Draw a history that was already recorded.
-
-        Parameters
-        ----------
-        history : TrainingHistory
-            What to draw.
-        **kwargs : dict
-            Passed to :meth:`plot`.
-
-        Returns
-        -------
-        display : TrainingHistoryDisplay
-            With the axes it drew on.
-        """
-        if not isinstance(history, TrainingHistory):
-            raise TypeError(f"from_history needs a TrainingHistory, got {type(history).__name__}")
-        return cls(history).plot(**kwargs)
-
     def plot(
         self,
         ax: Axes | None = None,
@@ -117,15 +67,15 @@ class TrainingHistoryDisplay:
         line_kw: dict[str, Any] | None = None,
         legend: bool = True,
     ) -> TrainingHistoryDisplay:
-        """Draw the lines over epochs, on a scale that is linear up to 1 and logarithmic beyond.
+        """Draw the lines over epochs.
 
         Parameters
         ----------
         ax : matplotlib Axes, default=None
-            Axes to draw on. None makes a figure.
+            Axes to draw on, without the distance. None makes a figure.
         include_distance : bool, default=True
-            Whether to draw the boundary's median distance, dashed, with an
-            axis on the right.
+            Whether to draw the boundary's median distance, on axes of its own
+            below.
         line_kw : dict, default=None
             Passed to ``ax.plot`` for each line.
         legend : bool, default=True
@@ -139,45 +89,44 @@ class TrainingHistoryDisplay:
         """
         import matplotlib.pyplot as plt
 
-        if ax is None:
-            _, ax = plt.subplots(figsize=(6.4, 4.4), layout="constrained")
-        figure: Any = ax.figure
-        history = self.history
-        style: dict[str, Any] = {"lw": 2.0, "marker": "o", "ms": 3.5} | (line_kw or {})
-        self.lines_: dict[str, Line2D] = {}
-        hues = dict(zip(_LABELS, colours(3), strict=True))
-        for name, label in _LABELS.items():
-            values = getattr(history, name)
-            (self.lines_[name],) = ax.plot(history.epochs, values, label=label, color=hues[name], **style)
-        ax.set_xscale("symlog", linthresh=1)
-        ax.xaxis.set_major_formatter("{x:g}")
-        ax.set(xlabel="epoch", ylabel="share, correlation, or position", xlim=(0, history.epochs[-1] * 1.05))
-        ax.set_ylim(min(-0.02, ax.get_ylim()[0]), 1.02)
-        ax.grid(alpha=0.3)
-        ax.spines["top"].set_visible(False)
         self.distance_ax_ = None
-        if include_distance:
-            self.distance_ax_ = ax.twinx()
+        if ax is None:
+            n_rows = 2 if include_distance else 1
+            _, every = plt.subplots(
+                n_rows,
+                1,
+                figsize=(6.4, 3.0 + 1.6 * n_rows),
+                height_ratios=[2, 1][:n_rows],
+                sharex=True,
+                squeeze=False,
+                layout="constrained",
+            )
+            ax, *others = every[:, 0]
+            self.distance_ax_ = others[0] if others else None
+        history = self.result
+        style: dict[str, Any] = {"lw": 2.0, "ms": 3.5} | (line_kw or {})
+        self.lines_: dict[str, Line2D] = {}
+        n = len(_LABELS)
+        looks = zip(_LABELS.items(), colours(n), markers(n), dashes(n), strict=True)
+        for (name, label), hue, marker, dash in looks:
+            look = {"color": hue, "marker": marker, "ls": dash, "label": label} | style
+            (self.lines_[name],) = ax.plot(history.epochs, getattr(history, name), **look)
+        ax.set(xlabel="epoch", xlim=(0, history.epochs[-1] * 1.05))
+        ax.set_ylim(min(-0.02, ax.get_ylim()[0]), 1.02)
+        if self.distance_ax_ is not None:
             (self.lines_["boundary_distance"],) = self.distance_ax_.plot(
-                history.epochs,
-                history.boundary_distance,
-                label="median distance of the boundary (right)",
-                color="0.35",
-                **style | {"ls": "--"},
+                history.epochs, history.boundary_distance, **{"color": "0.35", "marker": "o"} | style
             )
-            self.distance_ax_.set_ylabel("distance in input units", color="0.35")
+            self.distance_ax_.set(xlabel="epoch", ylabel="median distance of\nthe boundary (input units)")
             self.distance_ax_.set_ylim(bottom=0)
-            self.distance_ax_.spines["top"].set_visible(False)
-        else:
-            ax.spines["right"].set_visible(False)
+            ax.set_xlabel("")
+        for place in (ax, self.distance_ax_):
+            if place is not None:
+                place.grid(alpha=0.3)
+                place.spines[["top", "right"]].set_visible(False)
         if legend:
-            # below the lines, which may run anywhere
-            ax.legend(
-                handles=list(self.lines_.values()),
-                loc="upper center",
-                bbox_to_anchor=(0.5, -0.17),
-                ncol=2,
-                frameon=False,
-            )
-        self.ax_, self.figure_ = ax, figure
+            # above the lines, which may run anywhere
+            ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncol=2, frameon=False)
+        self.ax_: Any = ax
+        self.figure_: Any = ax.figure
         return self

@@ -8,12 +8,18 @@ from skhalfway.inspection._curves_display import CurvesDisplay
 
 # a module for each question, imported when it is asked: most need torch (PEP 562)
 _MODULES = {
-    "_fooling": ["fooling_inputs", "FoolingInputs", "FoolingInputsDisplay"],
+    "_fooling": ["fooling_inputs", "FoolingInputs"],
+    "_fooling_display": ["FoolingInputsDisplay"],
     "_spheres": ["adversarial_spheres", "AdversarialSpheres", "AdversarialSpheresDisplay"],
     "_loss_path": ["loss_path", "LossPath", "LossPathDisplay"],
     "_loss_surface": ["loss_surface", "LossSurface", "LossSurfaceDisplay"],
     "_sharpness": ["sharpness", "Sharpness", "SharpnessDisplay"],
-    "_memorization": ["memorization_curve", "MemorizationCurve", "MemorizationCurveDisplay"],
+    "_memorization": [
+        "memorization_curve",
+        "LearningCurves",
+        "MemorizationCurve",
+        "MemorizationCurveDisplay",
+    ],
     "_compression": ["compress", "compression_curve", "CompressionCurve", "CompressionCurveDisplay"],
     "_distillation": ["distill", "Distillation", "DistillationDisplay"],
     "_initialization": [
@@ -22,7 +28,7 @@ _MODULES = {
         "InitializationInfluenceDisplay",
     ],
     "_feature_transfer": ["feature_transfer", "FeatureTransfer", "FeatureTransferDisplay"],
-    "_forgetting": ["forgetting_curve", "ForgettingCurve", "ForgettingCurveDisplay"],
+    "_forgetting": ["forgetting_curve", "ForgettingCurve", "ForgettingCurveDisplay", "TaskCurve"],
 }
 _HOME = {name: module for module, names in _MODULES.items() for name in names}
 __all__ = ["Curves", "CurvesDisplay", *_HOME]

@@ -31,6 +31,7 @@ from skhalfway.inspection._weights import weights_of, with_weights
 from skhalfway.models._as_model import check_kind, counts_as_fitted
 from skhalfway.models._kinds import is_skorch_net, is_torch_module
 from skhalfway.models._training import train
+from skhalfway.results._provenance import recorded
 
 _FIGURES = ("accuracy", "agreement", "size")
 _LEVELS: dict[str, tuple[float, ...]] = {
@@ -77,6 +78,7 @@ class CompressionCurve(Curves):
     method: str
 
     y_label: ClassVar[str] = "share"
+    of_figures: ClassVar = {"size": (0, np.inf)}
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -85,6 +87,7 @@ class CompressionCurve(Curves):
             object.__setattr__(self, name, value)
 
 
+@recorded
 def compression_curve(
     estimator: Any,
     X: Any,
@@ -370,7 +373,7 @@ class CompressionCurveDisplay(CurvesDisplay, draws=[CompressionCurve], by=compre
 
     Parameters
     ----------
-    curves : CompressionCurve
+    result : CompressionCurve
         What to draw.
 
     See Also

@@ -9,15 +9,18 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from skhalfway._intervals import ConfidenceInterval, t_interval
-from skhalfway._text import counted, short, shown, table
+from skhalfway._intervals import ConfidenceInterval, repeats_interval
+from skhalfway._text import between, counted, short, shown
+from skhalfway.results import Result
+from skhalfway.results._result import frozen
+from skhalfway.results._table import Table
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Curves:
+class Curves(Result):
     """Figures at several settings, each measured again with other seeds.
 
     Arrays are read-only.
@@ -40,8 +43,8 @@ class Curves:
     >>> Curves(np.array([1, 2]), {"accuracy": np.array([[0.5, 0.6, 0.7], [0.8, 0.8, 0.8]])})
     Curves: 2 points, 3 repeats
     x  accuracy
-    1  .60 (.35 to .85)
-    2  .80 (.80 to .80)
+    1  .60 [.35 .85]
+    2  .80
     """
 
     x: NDArray[Any]
@@ -50,19 +53,19 @@ class Curves:
     x_label: ClassVar[str] = "x"
     y_label: ClassVar[str] = ""
     x_scale: ClassVar[str] = "linear"
+    # what means of the figures lie within, by name where not all are alike; "test " before it is left out
+    within: ClassVar[tuple[float, float]] = (0, 1)
+    of_figures: ClassVar[Mapping[str, tuple[float, float]]] = {}
 
     def __post_init__(self) -> None:
-        x = np.array(self.x)
+        x = frozen(self.x)
         if x.ndim != 1 or not len(x):
             raise ValueError(f"x must have one axis and at least one point, got shape {x.shape}")
-        x.setflags(write=False)
-        values = {name: np.array(value, dtype=float) for name, value in self.values.items()}
+        values = {name: frozen(value, float) for name, value in self.values.items()}
         shapes = {value.shape for value in values.values()}
         if len(shapes) != 1 or (shape := shapes.pop())[:1] != (len(x),) or len(shape) != 2 or not shape[1]:
             found = {name: value.shape for name, value in values.items()}
             raise ValueError(f"values must be arrays of one shape ({len(x)}, n_repeats), got {shown(found)}")
-        for value in values.values():
-            value.setflags(write=False)
         object.__setattr__(self, "x", x)
         object.__setattr__(self, "values", values)
 
@@ -77,7 +80,10 @@ class Curves:
         return {name: value.mean(axis=1) for name, value in self.values.items()}
 
     def interval(self, level: float = 0.95) -> dict[str, ConfidenceInterval]:
-        """Student's intervals of the means over repeats.
+        """Intervals of the means over repeats.
+
+        Student's, cut off where a mean of such figures cannot be; Wilson's of
+        outcomes that are 0 or 1.
 
         Parameters
         ----------
@@ -87,9 +93,13 @@ class Curves:
         Returns
         -------
         intervals : dict of str to ConfidenceInterval
-            Ends of shape (n_points,); nan with a single repeat.
+            Ends of shape (n_points,); nan with a single repeat, and where
+            fewer than 10 are all the same.
         """
-        return {name: t_interval(value, level) for name, value in self.values.items()}
+        return {
+            name: repeats_interval(value, level, self.of_figures.get(name.removeprefix("test "), self.within))
+            for name, value in self.values.items()
+        }
 
     def to_frame(self, level: float = 0.95) -> pd.DataFrame:
         """Means and intervals, a row for each setting.
@@ -112,33 +122,13 @@ class Curves:
             columns |= {(name, "mean"): self.means[name], (name, "low"): ends.low, (name, "high"): ends.high}
         return pd.DataFrame(columns, index=pd.Index(self.x, name=self.x_label))
 
-    def plot(self, **kwargs: Any) -> Any:
-        """Draw the curves.
-
-        Parameters
-        ----------
-        **kwargs : dict
-            Passed to the ``plot`` of the display.
-
-        Returns
-        -------
-        display : CurvesDisplay
-            The display of these curves, with the axes it drew on.
-        """
-        from skhalfway.inspection._curves_display import CurvesDisplay
-
-        return CurvesDisplay.of(self).plot(**kwargs)
-
-    def __repr__(self) -> str:
-        head = f"{type(self).__name__}: {counted(len(self.x), 'point')}, {counted(self.n_repeats, 'repeat')}"
+    def _table(self) -> Table:
         means, ends = self.means, self.interval()
-        rows = [[self.x_label, *self.values]]
+        rows = []
         for i, x in enumerate(self.x):
-            cells = []
+            rows.append([str(x) if x.dtype.kind in "OUS" else f"{x:g}"])
             for name in self.values:
-                cell = short(means[name][i])
-                if self.n_repeats > 1:
-                    cell += f" ({short(ends[name].low[i])} to {short(ends[name].high[i])})"
-                cells.append(cell)
-            rows.append([str(x) if x.dtype.kind in "OUS" else f"{x:g}", *cells])
-        return table(head, rows)
+                low, high = (end[i] for end in ends[name])
+                rows[-1].append(f"{short(means[name][i])} {between(low, high)}".rstrip())
+        head = f"{type(self).__name__}: {counted(len(self.x), 'point')}, {counted(self.n_repeats, 'repeat')}"
+        return Table(head, [self.x_label, *self.values], rows)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from skhalfway._text import shown
-from skhalfway.displays._style import colours, markers
+from skhalfway.displays import Display
+from skhalfway.displays._style import colours, dashes, markers
 from skhalfway.inspection._curves import Curves
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.lines import Line2D
 
 
-class CurvesDisplay:
+class CurvesDisplay(Display, draws=[Curves]):
     """Lines of :class:`Curves`, with bands for their intervals.
 
     What the functions of ``skhalfway.inspection`` return is drawn by their
@@ -25,7 +25,7 @@ class CurvesDisplay:
 
     Parameters
     ----------
-    curves : Curves
+    result : Curves
         What to draw.
 
     Attributes
@@ -47,62 +47,6 @@ class CurvesDisplay:
     >>> sorted(CurvesDisplay(curves).plot().lines_)
     ['accuracy']
     """
-
-    _kinds: ClassVar[dict[type[Curves], type[CurvesDisplay]]] = {}  # other displays, of kinds of curves
-    _measure: ClassVar[Callable[..., Curves] | None] = None
-
-    def __init__(self, curves: Curves) -> None:
-        self.curves = curves
-
-    def __init_subclass__(
-        cls, draws: Sequence[type[Curves]] = (), by: Callable[..., Curves] | None = None
-    ) -> None:
-        """The display of some kinds of curves, and the function that measures them."""
-        cls._kinds.update(dict.fromkeys(draws, cls))
-        if by is not None:
-            cls._measure = staticmethod(by)
-
-    @classmethod
-    def of(cls, curves: Curves) -> CurvesDisplay:
-        """The display of such curves.
-
-        Parameters
-        ----------
-        curves : Curves
-            What to draw.
-
-        Returns
-        -------
-        display : CurvesDisplay
-            Of the class that is made for them.
-        """
-        return cls._kinds.get(type(curves), cls)(curves)
-
-    @classmethod
-    def from_estimator(cls, *args: Any, plot_kw: dict[str, Any] | None = None, **kwargs: Any) -> Any:
-        """Measure and draw.
-
-        Parameters
-        ----------
-        *args, **kwargs : tuple, dict
-            Estimator, data and options, as the function takes them that
-            measures what this display draws.
-        plot_kw : dict, default=None
-            Passed to :meth:`plot`.
-
-        Returns
-        -------
-        display : CurvesDisplay
-            With the axes it drew on.
-
-        Raises
-        ------
-        TypeError
-            If there is no such function, as for ``CurvesDisplay`` itself.
-        """
-        if cls._measure is None:
-            raise TypeError(f"{cls.__name__} draws curves that are there; use the display of a measurement")
-        return cls(cls._measure(*args, **kwargs)).plot(**plot_kw or {})
 
     def plot(
         self,
@@ -143,7 +87,7 @@ class CurvesDisplay:
         """
         import matplotlib.pyplot as plt
 
-        curves, chosen = self.curves, self._chosen(names)
+        curves, chosen = self.result, self._chosen(names)
         if ax is None:
             _, ax = plt.subplots(figsize=(6.4, 4.4), layout="constrained")
         figure: Any = ax.figure
@@ -155,8 +99,10 @@ class CurvesDisplay:
             ax.set_xscale(curves.x_scale)
         ends = curves.interval(level)
         self.lines_: dict[str, Line2D] = {}
-        for name, hue, marker in zip(chosen, colours(len(chosen)), markers(len(chosen)), strict=True):
+        n = len(chosen)
+        for name, hue, marker, dash in zip(chosen, colours(n), markers(n), dashes(n), strict=True):
             style: dict[str, Any] = {"lw": 2.0, "marker": marker, "ms": 4.5, "color": hue, "label": name}
+            style["ls"] = dash
             (self.lines_[name],) = ax.plot(x, curves.means[name], **style | (line_kw or {}))
             if include_intervals and curves.n_repeats > 1:
                 ax.fill_between(x, *ends[name], color=self.lines_[name].get_color(), alpha=0.2, lw=0)
@@ -170,7 +116,7 @@ class CurvesDisplay:
 
     def _chosen(self, names: list[str] | None) -> list[str]:
         """The figures to draw; ValueError where one is unknown."""
-        known = list(self.curves.values)
+        known = list(self.result.values)
         unknown = [name for name in names or [] if name not in known]
         if unknown:
             raise ValueError(f"names must be of {shown(known)}, got {shown(unknown)}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from numbers import Real
 from typing import Any, ClassVar
@@ -33,6 +33,7 @@ from skhalfway.models._as_model import check_kind, counts_as_fitted
 from skhalfway.models._faults import classes_of, type_named
 from skhalfway.models._kinds import inner_skorch_net
 from skhalfway.models._training import train
+from skhalfway.results._provenance import recorded
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -49,9 +50,10 @@ class Distillation(Curves):
         ``"teacher"``, ``"distilled"`` and, where there were labels, ``"plain"``.
     values : dict of str to ndarray of shape (n_points, n_repeats)
         Figures by name.
-    students : tuple of estimators
-        The distilled students, one for each repeat.
-    plain_students : tuple of estimators
+    students : tuple of estimators, default=()
+        The distilled students, one for each repeat. Neither they nor the
+        others are written into files.
+    plain_students : tuple of estimators, default=()
         Those trained on the labels, from the same seeds; none without labels.
 
     See Also
@@ -68,13 +70,14 @@ class Distillation(Curves):
     teacher     .90
     """
 
-    students: tuple[Any, ...]
-    plain_students: tuple[Any, ...]
+    students: tuple[Any, ...] = field(default=(), compare=False, metadata={"in_files": False})
+    plain_students: tuple[Any, ...] = field(default=(), compare=False, metadata={"in_files": False})
 
     x_label: ClassVar[str] = "classifier"
     y_label: ClassVar[str] = "share of test samples"
 
 
+@recorded
 def distill(
     teacher: Any,
     student: Any,
@@ -280,7 +283,7 @@ class DistillationDisplay(NamedCurvesDisplay, draws=[Distillation], by=distill):
 
     Parameters
     ----------
-    curves : Distillation
+    result : Distillation
         What to draw.
 
     See Also

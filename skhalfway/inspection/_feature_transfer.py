@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -19,8 +19,15 @@ from skhalfway.inspection._repeats import repeated
 from skhalfway.inspection._splits import Split, check_makes_module, read_split
 from skhalfway.models._kinds import is_skorch_net
 from skhalfway.models._training import seeded, seeded_clone, train
+from skhalfway.results._provenance import recorded
+from skhalfway.results._table import Table
 
 _WAYS = {"AnB": ("A", True), "AnB+": ("A", False), "BnB": ("B", True), "BnB+": ("B", False)}
+
+
+_LEGEND = (
+    "AnB: n layers copied from a network for task A; BnB: from another for task B; +: trained on, not frozen"
+)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -57,6 +64,7 @@ class FeatureTransfer(Curves):
     layers copied  AnB  BnB
     0              .80  .80
     1              .90  .80
+    AnB: n layers copied from a network for task A; BnB: from another for task B; +: trained on, not frozen
     """
 
     layers: tuple[str, ...]
@@ -64,7 +72,11 @@ class FeatureTransfer(Curves):
     x_label = "layers copied"
     y_label = "test accuracy on task B"
 
+    def _table(self) -> Table:
+        return replace(super()._table(), notes=[_LEGEND])
 
+
+@recorded
 def feature_transfer(
     estimator: Any,
     X_a: Any,
@@ -205,7 +217,7 @@ class FeatureTransferDisplay(CurvesDisplay, draws=[FeatureTransfer], by=feature_
 
     Parameters
     ----------
-    curves : FeatureTransfer
+    result : FeatureTransfer
         What to draw.
 
     Attributes
@@ -244,7 +256,8 @@ class FeatureTransferDisplay(CurvesDisplay, draws=[FeatureTransfer], by=feature_
             This object, with ``ax_``, ``figure_`` and ``lines_``.
         """
         super().plot(ax, **kwargs)
-        self.ax_.set_xticks(self.curves.x)  # there is no half a layer
+        self.ax_.set_xticks(self.result.x)  # there is no half a layer
+        self.ax_.set_title(_LEGEND.replace("; ", "\n"), fontsize=8, loc="left")
         return self
 
 

@@ -23,6 +23,8 @@ from skhalfway.inspection._repeats import repeated
 from skhalfway.inspection._tasks import Options, accuracies, chance_accuracy, read_tasks
 from skhalfway.models._as_model import check_kind, counts_as_fitted
 from skhalfway.models._kinds import is_skorch_net
+from skhalfway.results._provenance import recorded
+from skhalfway.results._result import frozen
 
 _REMEDIES = ("rehearsal", "ewc")
 
@@ -79,8 +81,8 @@ class ForgettingCurve(Curves):
     def __post_init__(self) -> None:
         super().__post_init__()
         n = len(self.x)
-        accuracy = {name: np.array(value, dtype=float) for name, value in self.accuracy.items()}
-        chance = np.array(self.chance, dtype=float)
+        accuracy = {name: frozen(value, float) for name, value in self.accuracy.items()}
+        chance = frozen(self.chance, float)
         if list(accuracy) != list(self.values) or chance.shape != (n,):
             raise ValueError(
                 f"accuracy needs the names of values, {shown(list(self.values))}, and chance a value for "
@@ -89,8 +91,6 @@ class ForgettingCurve(Curves):
         for value in accuracy.values():
             if value.shape != (n, n, self.n_repeats):
                 raise ValueError(f"accuracy must have shape {(n, n, self.n_repeats)}, got {value.shape}")
-            value.setflags(write=False)
-        chance.setflags(write=False)
         object.__setattr__(self, "accuracy", accuracy)
         object.__setattr__(self, "chance", chance)
 
@@ -144,6 +144,7 @@ class ForgettingCurve(Curves):
         return TaskCurve(self.x, {name: value[:, task] for name, value in self.accuracy.items()})
 
 
+@recorded
 def forgetting_curve(
     estimator: Any,
     tasks: Sequence[Sequence[Any]],
@@ -309,7 +310,7 @@ class ForgettingCurveDisplay(CurvesDisplay, draws=[TaskCurve, ForgettingCurve], 
 
     Parameters
     ----------
-    curves : ForgettingCurve or Curves
+    result : ForgettingCurve or TaskCurve
         What to draw.
 
     See Also
@@ -348,5 +349,5 @@ class ForgettingCurveDisplay(CurvesDisplay, draws=[TaskCurve, ForgettingCurve], 
             This object, with ``ax_``, ``figure_`` and ``lines_``.
         """
         super().plot(ax, **kwargs)
-        self.ax_.set_xticks(self.curves.x)  # there is no half a task
+        self.ax_.set_xticks(self.result.x)  # there is no half a task
         return self

@@ -20,6 +20,8 @@ from skhalfway.inspection._repeats import repeated
 from skhalfway.inspection._splits import Split, read_split
 from skhalfway.inspection._streams import check_streams, n_epochs_of, train_on_stream
 from skhalfway.models import as_model
+from skhalfway.results._provenance import recorded
+from skhalfway.results._result import frozen
 
 _VARIED = ("initialization", "order", "both", "early order", "late order")
 
@@ -70,13 +72,13 @@ class InitializationInfluence(Curves):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        accuracy = np.array(self.accuracy, dtype=float)
+        accuracy = frozen(self.accuracy, float)
         if accuracy.shape != (self.n_repeats,):
             raise ValueError(f"accuracy must have shape ({self.n_repeats},), got {accuracy.shape}")
-        accuracy.setflags(write=False)
         object.__setattr__(self, "accuracy", accuracy)
 
 
+@recorded
 def initialization_influence(
     estimator: Any,
     X: Any,
@@ -231,7 +233,7 @@ class InitializationInfluenceDisplay(
 
     Parameters
     ----------
-    curves : InitializationInfluence
+    result : InitializationInfluence
         What to draw.
 
     Attributes

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from skhalfway._checks import check_integer
-from skhalfway._intervals import t_interval
+from skhalfway._intervals import repeats_interval
 from skhalfway._randomness import draw_seed
-from skhalfway._text import counted, short, shown, table
+from skhalfway._text import between, counted, short, shown
 from skhalfway.inspection._curves import Curves
 from skhalfway.inspection._curves_display import CurvesDisplay
 from skhalfway.inspection._initial import read_trainable, train_from_initial
 from skhalfway.inspection._losses import Loss
 from skhalfway.inspection._repeats import repeated
 from skhalfway.models._training import train
+from skhalfway.results._provenance import recorded
+from skhalfway.results._table import Table
 
 Parts = dict[str, tuple[Any, Any]]
 
@@ -59,6 +61,11 @@ class LossPath(Curves):
     """
 
     x_label = "position on the line"
+    within = (0, np.inf)
+    of_figures: ClassVar = {
+        "accuracy from initialisation": (0, 1),
+        "accuracy between solutions": (0, 1),
+    }
 
     @property
     def rises(self) -> dict[str, NDArray[np.float64]]:
@@ -76,18 +83,18 @@ class LossPath(Curves):
         inside = (self.x >= 0) & (self.x <= 1)
         return {name: value[inside] for name, value in self.values.items() if "loss" in name}
 
-    def __repr__(self) -> str:
-        rows = [["", "steps that rise", "barrier"]]
+    def _table(self) -> Table:
+        rows = []
         for name in self._losses():
             cells = []
-            for figure in (self.rises[name], self.barriers[name]):
-                low, high = t_interval(figure)
-                ends = f" ({short(low)} to {short(high)})" if self.n_repeats > 1 else ""
-                cells.append(short(figure.mean()) + ends)
-            rows.append([name, *cells])
-        return table(f"LossPath: {len(self.x)} positions, {counted(self.n_repeats, 'repeat')}", rows)
+            for figure, within in ((self.rises[name], (0, 1)), (self.barriers[name], (0, np.inf))):
+                cells.append(f"{short(figure.mean())} {between(*repeats_interval(figure, within=within))}")
+            rows.append([name, *(cell.rstrip() for cell in cells)])
+        head = f"LossPath: {len(self.x)} positions, {counted(self.n_repeats, 'repeat')}"
+        return Table(head, ["", "steps that rise", "barrier"], rows)
 
 
+@recorded
 def loss_path(
     estimator: Any,
     X: Any,
@@ -251,7 +258,7 @@ class LossPathDisplay(CurvesDisplay, draws=[LossPath], by=loss_path):
 
     Parameters
     ----------
-    curves : LossPath
+    result : LossPath
         What to draw.
 
     Attributes
@@ -299,7 +306,7 @@ class LossPathDisplay(CurvesDisplay, draws=[LossPath], by=loss_path):
         ValueError
             If a name is unknown.
         """
-        chosen = [name for name in self.curves.values if "loss" in name] if names is None else names
+        chosen = [name for name in self.result.values if "loss" in name] if names is None else names
         super().plot(ax, names=chosen, **kwargs)
         kinds = {kind for kind in _LABELS for name in chosen if kind in name}
         self.ax_.set_ylabel(" or ".join(_LABELS[kind] for kind in sorted(kinds, reverse=True)))

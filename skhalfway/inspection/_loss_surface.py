@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,7 +11,12 @@ from sklearn.utils.parallel import delayed
 
 from skhalfway._checks import check_choice, check_integer, check_jobs, check_positive, check_random_state
 from skhalfway._parallel import side_by_side
+from skhalfway.displays import Display
 from skhalfway.inspection._losses import Loss, Tensors, filter_normalised
+from skhalfway.results import Result
+from skhalfway.results._provenance import recorded
+from skhalfway.results._result import frozen
+from skhalfway.results._table import Table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -22,7 +27,7 @@ _N_LEVELS = 14
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class LossSurface:
+class LossSurface(Result):
     """Loss and accuracy of a network, on a plane through its weights.
 
     Made by :func:`loss_surface`; arrays are read-only.
@@ -55,13 +60,12 @@ class LossSurface:
     accuracy: NDArray[np.float64]
 
     def __post_init__(self) -> None:
-        arrays = {field.name: np.array(getattr(self, field.name), dtype=float) for field in fields(self)}
+        arrays = {name: frozen(getattr(self, name), float) for name in ("steps", "loss", "accuracy")}
         n = len(arrays["steps"])
         for name, array in arrays.items():
             shape = (n,) if name == "steps" else (n, n)
             if array.shape != shape:
                 raise ValueError(f"{name} must have shape {shape}, got {array.shape}")
-            array.setflags(write=False)
             object.__setattr__(self, name, array)
 
     def to_frame(self) -> pd.DataFrame:
@@ -78,29 +82,15 @@ class LossSurface:
         index = pd.MultiIndex.from_product([self.steps, self.steps], names=["first", "second"])
         return pd.DataFrame({name: getattr(self, name).ravel() for name in _LABELS}, index=index)
 
-    def plot(self, **kwargs: Any) -> LossSurfaceDisplay:
-        """Draw the surface.
-
-        Parameters
-        ----------
-        **kwargs : dict
-            Passed to :meth:`LossSurfaceDisplay.plot`.
-
-        Returns
-        -------
-        display : LossSurfaceDisplay
-            With the axes it drew on.
-        """
-        return LossSurfaceDisplay(self).plot(**kwargs)
-
-    def __repr__(self) -> str:
+    def _table(self) -> Table:
         n, steps, loss = len(self.steps), self.steps, self.loss
-        return (
+        return Table(
             f"LossSurface: {n} x {n} points, steps from {steps[0]:g} to {steps[-1]:g}, "
             f"loss from {loss.min():.3g} to {loss.max():.3g}"
         )
 
 
+@recorded
 def loss_surface(
     network: Any,
     X: Any,
@@ -204,14 +194,14 @@ def _row(
     return [loss.moved((step, first), (other, second)) for other in steps]
 
 
-class LossSurfaceDisplay:
+class LossSurfaceDisplay(Display, draws=[LossSurface], by=loss_surface):
     """Contours of a :class:`LossSurface`.
 
-    Use :meth:`from_estimator`, or :meth:`LossSurface.plot`, to make one.
+    Use ``from_estimator``, with what :func:`loss_surface` takes, or ``plot`` of a result, to make one.
 
     Parameters
     ----------
-    surface : LossSurface
+    result : LossSurface
         What to draw.
 
     Attributes
@@ -244,35 +234,6 @@ class LossSurfaceDisplay:
     >>> display.ax_.get_xlabel()
     'step along the first direction'
     """
-
-    def __init__(self, surface: LossSurface) -> None:
-        self.surface = surface
-
-    @classmethod
-    def from_estimator(
-        cls, estimator: Any, X: Any, y: Any, *, plot_kw: dict[str, Any] | None = None, **kwargs: Any
-    ) -> LossSurfaceDisplay:
-        """Measure and draw.
-
-        Parameters
-        ----------
-        estimator : object
-            Fitted network.
-        X : array-like of shape (n_samples, ...)
-            Samples.
-        y : array-like of shape (n_samples,)
-            Their labels.
-        plot_kw : dict, default=None
-            Passed to :meth:`plot`.
-        **kwargs : dict
-            Passed to :func:`loss_surface`.
-
-        Returns
-        -------
-        display : LossSurfaceDisplay
-            With the axes it drew on.
-        """
-        return cls(loss_surface(estimator, X, y, **kwargs)).plot(**plot_kw or {})
 
     def plot(
         self,
@@ -316,7 +277,7 @@ class LossSurfaceDisplay:
             _, ax = plt.subplots(figsize=(5.6, 4.6), layout="constrained")
         figure: Any = ax.figure
         # matplotlib has columns to the right
-        grid = (self.surface.steps, self.surface.steps, getattr(self.surface, name).T)
+        grid = (self.result.steps, self.result.steps, getattr(self.result, name).T)
         shades: dict[str, Any] = {"cmap": "viridis", "levels": _N_LEVELS}
         if levels is not None:
             shades |= {"levels": levels, "extend": "both"}

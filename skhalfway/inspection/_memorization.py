@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from numbers import Real
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,7 @@ from skhalfway.inspection._repeats import repeated
 from skhalfway.inspection._splits import Split, check_trains_on_all, read_split
 from skhalfway.models._kinds import is_skorch_net
 from skhalfway.models._training import seeded, seeded_clone, train
+from skhalfway.results._provenance import recorded
 
 
 class LearningCurves(Curves):
@@ -74,9 +75,11 @@ class MemorizationCurve(Curves):
     target: float
 
     x_label = "training data"
+    of_figures: ClassVar = {"epochs": (0, np.inf)}
     y_label = "accuracy"
 
 
+@recorded
 def memorization_curve(
     estimator: Any,
     X: Any,
@@ -218,21 +221,21 @@ def memorization_curve(
 
 
 class MemorizationCurveDisplay(NamedCurvesDisplay, draws=[MemorizationCurve], by=memorization_curve):
-    """Accuracies of a :class:`MemorizationCurve`, and epochs, hollow, with an axis on the right.
+    """Accuracies of a :class:`MemorizationCurve`, and epochs beside them.
 
     Use ``from_estimator`` (see :class:`CurvesDisplay`), or ``plot`` of the curves, to make one.
 
     Parameters
     ----------
-    curves : MemorizationCurve
+    result : MemorizationCurve
         What to draw.
 
     Attributes
     ----------
     ax_ : matplotlib Axes
         Axes with the accuracies.
-    right_ax_ : matplotlib Axes or None
-        The same with an axis on the right, for the epochs.
+    second_ax_ : matplotlib Axes or None
+        Axes with the epochs.
     figure_ : matplotlib Figure
         Figure that holds them.
     lines_ : dict of str to matplotlib Line2D

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,7 @@ from skhalfway.inspection._initial import read_trainable
 from skhalfway.inspection._losses import Loss, filter_normalised
 from skhalfway.inspection._repeats import repeated
 from skhalfway.models._training import train
+from skhalfway.results._provenance import recorded
 
 _LABELS = {
     "rise": "rise of the loss",
@@ -58,8 +59,11 @@ class Sharpness(Curves):
 
     x_label = "batch size"
     x_scale = "log"
+    within = (-np.inf, np.inf)
+    of_figures: ClassVar = {"loss": (0, np.inf), "accuracy": (0, 1)}
 
 
+@recorded
 def sharpness(
     estimator: Any,
     X: Any,
@@ -241,7 +245,7 @@ class SharpnessDisplay(CurvesDisplay, draws=[Sharpness], by=sharpness):
 
     Parameters
     ----------
-    curves : Sharpness
+    result : Sharpness
         What to draw.
 
     Attributes
@@ -298,7 +302,7 @@ class SharpnessDisplay(CurvesDisplay, draws=[Sharpness], by=sharpness):
         super().plot(ax, names=chosen, **kwargs)
         if len(chosen) == 1:
             self.ax_.set_ylabel(_LABELS.get(chosen[0], chosen[0]))
-        sizes = self.curves.x
+        sizes = self.result.x
         self.ax_.set_xticks(sizes, [str(size) for size in sizes])
         self.ax_.minorticks_off()
         return self

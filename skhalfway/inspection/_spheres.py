@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +30,7 @@ from skhalfway.inspection._repeats import repeated
 from skhalfway.inspection._splits import read_split
 from skhalfway.models import Model, as_model
 from skhalfway.models._training import train
+from skhalfway.results._provenance import recorded
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -82,8 +83,10 @@ class AdversarialSpheres(Curves):
 
     x_label = "training samples"
     x_scale = "log"
+    of_figures: ClassVar = {"distance": (0, 2), "bound": (0, 2)}
 
 
+@recorded
 def adversarial_spheres(
     estimator: Any,
     *,
@@ -358,7 +361,7 @@ class AdversarialSpheresDisplay(CurvesDisplay, draws=[AdversarialSpheres], by=ad
 
     Parameters
     ----------
-    curves : AdversarialSpheres
+    result : AdversarialSpheres
         What to draw.
 
     Attributes
@@ -385,7 +388,7 @@ class AdversarialSpheresDisplay(CurvesDisplay, draws=[AdversarialSpheres], by=ad
     [50, 200]
     """
 
-    curves: AdversarialSpheres
+    result: AdversarialSpheres
 
     def plot(  # type: ignore[override]
         self,
@@ -421,11 +424,11 @@ class AdversarialSpheresDisplay(CurvesDisplay, draws=[AdversarialSpheres], by=ad
 
         if ax is None:
             _, ax = plt.subplots(figsize=(6.4, 4.4), layout="constrained")
-        error, distance = self.curves.values["inner error"], self.curves.values["distance"]
-        n = len(self.curves.x)
+        error, distance = self.result.values["inner error"], self.result.values["distance"]
+        n = len(self.result.x)
         self.points_: dict[int, PathCollection] = {}
         for i, (hue, marker) in enumerate(zip(colours(n), markers(n), strict=True)):
-            size = int(self.curves.x[i])
+            size = int(self.result.x[i])
             style: dict[str, Any] = {"color": hue, "marker": marker, "s": 36, "zorder": 3}
             style |= {"label": f"{size:,} training samples"}
             self.points_[size] = ax.scatter(error[i], distance[i], **style | (point_kw or {}))
@@ -433,7 +436,7 @@ class AdversarialSpheresDisplay(CurvesDisplay, draws=[AdversarialSpheres], by=ad
         self.lines_: dict[str, Line2D] = {}
         if len(seen):
             shares = np.geomspace(seen.min() / 2, min(seen.max() * 1.5, 0.5 + seen.max() / 2), _N_CURVE)
-            bound = [cap_distance(share, self.curves.n_features) for share in shares]
+            bound = [cap_distance(share, self.result.n_features) for share in shares]
             style = {"color": "0.3", "lw": 1.5, "label": "bound"}
             (self.lines_["bound"],) = ax.plot(shares, bound, **style | (line_kw or {}))
             ax.set_xscale("log")

@@ -14,6 +14,10 @@ from skhalfway._inputs import read_rows
 from skhalfway._text import shown
 from skhalfway.perturbation._binary import check_gamma, read_samples, signs
 from skhalfway.perturbation._multipliers import solve
+from skhalfway.results import Result
+from skhalfway.results._provenance import recorded
+from skhalfway.results._result import frozen
+from skhalfway.results._table import Table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -151,8 +155,8 @@ def geometry_perturbation(
     return signs(y, both=False)[:, None] * _step(q, eps, norm, n_changed)
 
 
-@dataclass(frozen=True, eq=False)
-class LearnedBoundary:
+@dataclass(frozen=True, eq=False, repr=False)
+class LearnedBoundary(Result):
     """Direction learned from perturbed samples, as a sum of two; made by :func:`learned_boundary`.
 
     Attributes
@@ -171,8 +175,8 @@ class LearnedBoundary:
     multipliers: NDArray[np.float64]
 
     def __post_init__(self) -> None:
-        for array in (self.base, self.perturbation, self.multipliers):
-            array.flags.writeable = False
+        for name in ("base", "perturbation", "multipliers"):
+            object.__setattr__(self, name, frozen(getattr(self, name)))
 
     @property
     def direction(self) -> NDArray[np.float64]:
@@ -187,7 +191,14 @@ class LearnedBoundary:
             {"base": self.base, "perturbation": self.perturbation, "direction": self.direction}
         ).rename_axis("feature")
 
+    def _table(self) -> Table:
+        parts = (("mislabelled samples", self.base), ("perturbations", self.perturbation))
+        rows = [[name, f"{np.linalg.norm(part):.4g}"] for name, part in (*parts, ("sum", self.direction))]
+        head = f"LearnedBoundary: {len(self.base)} features, {len(self.multipliers)} samples"
+        return Table(head, ["taught by", "length"], rows)
 
+
+@recorded
 def learned_boundary(
     X: Any,
     y: Any,

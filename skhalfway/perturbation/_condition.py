@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from skhalfway._blocks import blocks
 from skhalfway.perturbation._binary import check_gamma, read_samples
+from skhalfway.results import Result
+from skhalfway.results._provenance import recorded
+from skhalfway.results._table import Table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -18,8 +21,8 @@ class OrthogonalityWarning(UserWarning):
     """Samples are further from orthogonal than the theorem allows; the message says how far."""
 
 
-@dataclass(frozen=True)
-class OrthogonalityCondition:
+@dataclass(frozen=True, eq=False, repr=False)
+class OrthogonalityCondition(Result):
     """Both sides of ``gamma**3 * R_min**4 / (3 * N * R_max**2) >= p_max``.
 
     Made by :func:`orthogonality_condition`.
@@ -59,9 +62,22 @@ class OrthogonalityCondition:
         """One row, with all figures as columns."""
         import pandas as pd
 
-        return pd.DataFrame([asdict(self) | {"excess": self.excess, "holds": self.holds}])
+        return pd.DataFrame([self._figures() | {"excess": self.excess, "holds": self.holds}])
+
+    def _figures(self) -> dict[str, Any]:
+        names = ("n_samples", "gamma", "r_min", "r_max", "p_max", "bound")
+        return {name: getattr(self, name) for name in names}
+
+    def _table(self) -> Table:
+        says = "holds" if self.holds else f"does not hold: p_max is {self.excess:.3g} times the bound"
+        return Table(
+            f"OrthogonalityCondition: {says}",
+            ["", "value"],
+            [[name, f"{value:.4g}"] for name, value in self._figures().items()],
+        )
 
 
+@recorded
 def orthogonality_condition(X: Any, gamma: float = 0.2) -> OrthogonalityCondition:
     """Compare the samples' inner products with what the theory allows.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -122,13 +123,17 @@ class Result:
         ValueError
             If there is no such display.
         """
+        home = import_module(".".join(type(self).__module__.split(".")[:2]))
+        for cls in type(self).__mro__:
+            # displays register when they are imported, which some packages do when they are asked for
+            getattr(home, f"{cls.__name__}Display", None)
         every = (getattr(cls, "_displays", {}) for cls in type(self).__mro__)
         known: dict[str, Any] = next((displays for displays in every if displays), {})
         if not known:
             raise ValueError(f"there is no display of {type(self).__name__}; to_frame gives its figures")
         if kind is not None:
             check_choice("kind", kind, known)
-        return known[next(iter(known)) if kind is None else kind](self).plot(**kwargs)
+        return known[next(iter(known)) if kind is None else kind].from_result(self, **kwargs)
 
     def save(self, path: str | Path) -> None:
         """Write everything into a file, for :func:`skhalfway.load_result`.

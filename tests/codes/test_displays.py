@@ -33,7 +33,7 @@ def test_homogeneity(digits, code_maps, tmp_path):
     display = HomogeneityDisplay.from_estimator(
         code_maps("mlp"), digits.X_test, digits.y_test, n_bootstrap=20, plot_kw={"level": 0.9}
     )
-    result = display.homogeneity
+    result = display.result
     assert result.bootstrap["purity"].shape == (3, 20)
     assert len(display.axes_) == 5
     for name, line in display.lines_.items():
@@ -58,7 +58,7 @@ def test_homogeneity(digits, code_maps, tmp_path):
 def test_maps(tmp_path):
     counts = np.array([[[4, 0], [0, 4], [2, 2], [0, 0], [3, 1], [0, 5]]])
     result = homogeneity_of(counts, (2, 3), np.array(["cat", "dog"]))
-    display = result.plot_maps()
+    display = result.plot("maps")
     shades = np.asarray(display.images_["layer 0"].get_array())
     assert shades.shape == (2, 3, 3)
     labels = [text.get_text() for text in display.figure_.legends[0].get_texts()]
@@ -71,7 +71,7 @@ def test_maps(tmp_path):
     assert crosses.get_offsets().tolist() == [[0, 1]]
     display.figure_.savefig(tmp_path / "maps.png")
     with pytest.raises(ValueError, match=r"layers must be of \['layer 0'\], got \['layer 1'\]"):
-        result.plot_maps(layers=["layer 1"])
+        result.plot("maps", layers=["layer 1"])
 
 
 def test_maps_from_estimator(digits, code_maps):
@@ -84,10 +84,10 @@ def test_maps_from_estimator(digits, code_maps):
 def test_drift(digits, code_maps, tmp_path):
     display = DriftDisplay.from_estimator(code_maps("mlp"), digits.X_test, digits.X_test + 0.2)
     for name, line in display.lines_.items():
-        assert line.get_ydata() == pytest.approx(getattr(display.drift, name))
+        assert line.get_ydata() == pytest.approx(getattr(display.result, name))
     assert len(display.axes_) == 2 and len(display.axes_[0].collections) == 2
     display.figure_.savefig(tmp_path / "drift.png")
-    plain = display.drift.plot(include_intervals=False, legend=False)
+    plain = display.result.plot(include_intervals=False, legend=False)
     assert not plain.axes_[0].collections and plain.axes_[0].get_legend() is None
 
 
@@ -98,7 +98,7 @@ def test_a_network_is_no_map_of_it(digits, nets, display):
 
 
 def test_agreement(digits, code_maps, tmp_path):
-    display = CodeAgreementDisplay.from_estimators(code_maps("mlp"), code_maps("cnn"), digits.X_test)
+    display = CodeAgreementDisplay.from_estimator(code_maps("mlp"), code_maps("cnn"), digits.X_test)
     found = code_agreement(code_maps("mlp"), code_maps("cnn"), digits.X_test)
     assert np.asarray(display.images_["information"].get_array()) == pytest.approx(found.information)
     assert np.asarray(display.images_["cka"].get_array()) == pytest.approx(found.cka)

@@ -96,14 +96,14 @@ def overlaps(a, b):
 
 
 DRAW = {
-    "crossings": lambda n: CrossingsDisplay.from_measurement(measurement_of(n)),
-    "crossings alone": lambda n: CrossingsDisplay.from_measurement(measurement_of(n), include_values=False),
-    "agreement": lambda n: AgreementDisplay.from_measurement(measurement_of(n)),
-    "agreement with intervals": lambda n: AgreementDisplay.from_measurement(
+    "crossings": lambda n: CrossingsDisplay.from_result(measurement_of(n)),
+    "crossings alone": lambda n: CrossingsDisplay.from_result(measurement_of(n), include_values=False),
+    "agreement": lambda n: AgreementDisplay.from_result(measurement_of(n)),
+    "agreement with intervals": lambda n: AgreementDisplay.from_result(
         measurement_of(n), include_intervals=True
     ),
     "prediction": lambda n: PredictedTransferDisplay(*transfer_of(n)).plot(),
-    "regions": lambda n: DecisionRegionsDisplay.from_regions(
+    "regions": lambda n: DecisionRegionsDisplay.from_result(
         regions_of(n), ["setosa", "versicolor", "virginica"], np.full((n, 3, 2), 0.5)
     ),
 }
@@ -246,7 +246,7 @@ def test_from_estimator(iris, models):
     scorer = HalfwayScorer(n_pairs=50, random_state=0).fit(models)
     expected = scorer.measure(*iris)
     for display in (CrossingsDisplay, AgreementDisplay):
-        measured = display.from_estimator(scorer, *iris).measurement
+        measured = display.from_estimator(scorer, *iris).result
         np.testing.assert_array_equal(measured.crossings, expected.crossings)
 
 
@@ -331,7 +331,7 @@ def test_predicted_from_estimator(iris, models):
 def test_regions_show_labels_and_crossings(iris, models):
     X, y = iris
     three = [0, 50, 100]
-    display = DecisionRegionsDisplay.from_estimators(models, X[three], y[three], resolution=40)
+    display = DecisionRegionsDisplay.from_estimator(models, X[three], y[three], resolution=40)
     regions = decision_regions(models, X[three], resolution=40, padding=0.35)
     # a class has one colour in all pictures, and no two have the same
     pictures = np.stack([image.get_array() for image in display.ims_])
@@ -360,7 +360,7 @@ def test_regions_show_labels_and_crossings(iris, models):
 
 def test_labels_stand_in_their_regions():
     regions = regions_of(3, 80, 60, "abc")
-    display = DecisionRegionsDisplay.from_regions(regions, list("abc"))
+    display = DecisionRegionsDisplay.from_result(regions, list("abc"))
     for m, texts in enumerate(display.text_):
         assert {text.get_text() for text in texts} == set(regions.classes)
         for text in texts:
@@ -374,7 +374,7 @@ def test_labels_stand_in_their_regions():
 
 def test_picture_is_the_right_way_up():
     regions = regions_of(2)
-    display = DecisionRegionsDisplay.from_regions(regions, ["setosa", "versicolor", "virginica"])
+    display = DecisionRegionsDisplay.from_result(regions, ["setosa", "versicolor", "virginica"])
     image = display.ims_[0]
     assert image.get_extent() == list(regions.extent) and image.origin == "lower"
     shade = image.get_array()[-1, 0]
@@ -388,7 +388,7 @@ def test_one_region_only():
     regions = regions_of(2)
     same = np.full(regions.labels.shape, "setosa")
     regions = DecisionRegions(regions.names, regions.classes, same, regions.x, regions.y, regions.samples)
-    display = DecisionRegionsDisplay.from_regions(regions, ["setosa"] * 3, np.full((2, 3, 2), np.nan))
+    display = DecisionRegionsDisplay.from_result(regions, ["setosa"] * 3, np.full((2, 3, 2), np.nan))
     assert [text.get_text() for text in display.text_[0]] == ["setosa"]
     assert len(display.legend_.get_patches()) == 1
 
@@ -401,7 +401,7 @@ def test_samples_as_pictures():
         regions = DecisionRegions(
             ("a", "b"), np.arange(2), np.zeros((2, 5, 5), int), x, y, np.asarray(samples)
         )
-        display = DecisionRegionsDisplay.from_regions(regions, [0, 1, 1], image_shape=shape)
+        display = DecisionRegionsDisplay.from_result(regions, [0, 1, 1], image_shape=shape)
         for i, mark in enumerate(display.samples_[1][1:]):
             picture = mark.offsetbox.get_children()[0].get_data()
             expected = flat[i].reshape(shape)
@@ -412,7 +412,7 @@ def test_samples_as_pictures():
 
 def test_regions_options():
     figure, axes = plt.subplots(2, 1, layout="constrained")
-    display = DecisionRegionsDisplay.from_regions(
+    display = DecisionRegionsDisplay.from_result(
         regions_of(2),
         ["setosa", "versicolor", "virginica"],
         axes=axes,
@@ -438,8 +438,8 @@ NAMES = ["setosa", "versicolor", "virginica"]
 @pytest.mark.parametrize(
     ("draw", "error", "message"),
     [
-        (lambda: CrossingsDisplay.from_measurement("m"), TypeError, "needs a HalfwayMeasurement, got str"),
-        (lambda: AgreementDisplay.from_measurement("m"), TypeError, "needs a HalfwayMeasurement, got str"),
+        (lambda: CrossingsDisplay.from_result("m"), TypeError, "draws a HalfwayMeasurement, got str"),
+        (lambda: AgreementDisplay.from_result("m"), TypeError, "draws a HalfwayMeasurement, got str"),
         (lambda: measurement_of(2).plot(bins=0), ValueError, "bins must be an integer >= 1, got 0"),
         (lambda: measurement_of(2).plot(bins=2.5), ValueError, "bins must be an integer >= 1, got 2.5"),
         (lambda: measurement_of(2).plot(level=2), ValueError, "level must be between 0 and 1"),
@@ -468,7 +468,7 @@ NAMES = ["setosa", "versicolor", "virginica"]
             ValueError,
             "predicted holds infinite values",
         ),
-        (lambda: DecisionRegionsDisplay("r", NAMES), TypeError, "must be DecisionRegions, got str"),
+        (lambda: DecisionRegionsDisplay("r", NAMES), TypeError, "draws a DecisionRegions, got str"),
         (lambda: DecisionRegionsDisplay(REGIONS, NAMES[:2]), ValueError, r"one label per sample, .*\(3,\)"),
         (
             lambda: DecisionRegionsDisplay(REGIONS, ["setosa", "rose", "setosa"]),
@@ -486,17 +486,17 @@ NAMES = ["setosa", "versicolor", "virginica"]
             "crossings must be between 0 and 1",
         ),
         (
-            lambda: DecisionRegionsDisplay.from_regions(REGIONS, NAMES, axes=[None]),
+            lambda: DecisionRegionsDisplay.from_result(REGIONS, NAMES, axes=[None]),
             ValueError,
             "axes must be 2, one for each model; got 1",
         ),
         (
-            lambda: DecisionRegionsDisplay.from_regions(REGIONS, NAMES, image_shape=(8, 8)),
+            lambda: DecisionRegionsDisplay.from_result(REGIONS, NAMES, image_shape=(8, 8)),
             ValueError,
             r"image_shape=\(8, 8\) does not fit samples of shape \(2,\)",
         ),
         (
-            lambda: DecisionRegionsDisplay.from_regions(REGIONS, NAMES, image_shape=(2,)),
+            lambda: DecisionRegionsDisplay.from_result(REGIONS, NAMES, image_shape=(2,)),
             ValueError,
             r"image_shape=\(2,\) does not fit",
         ),

@@ -188,8 +188,8 @@ def test_samples_on_a_line(dtype, scale):
 def test_regions_are_a_fixed_typed_result(models):
     regions = decision_regions(models, X[[0, 60, 110]], resolution=10)
     assert repr(regions).splitlines()[0] == "DecisionRegions: 3 models on a grid of 10 x 10 points"
-    display = regions.plot(NAMES, include_labels=False)
-    assert display.regions is regions and len(display.axes_) == 3
+    display = regions.plot(y=NAMES, include_labels=False)
+    assert display.result is regions and len(display.axes_) == 3
     with pytest.raises(FrozenInstanceError):
         regions.names = ()
     for values in (regions.labels, regions.x, regions.samples, regions.anchors, regions.basis):

@@ -375,17 +375,17 @@ def test_display():
     assert list(display.lines_) == ["accuracy", "agreement", "deviation", "boundary_distance"]
     for name, line in display.lines_.items():
         np.testing.assert_array_equal(line.get_data(), (history.epochs, getattr(history, name)))
-    assert len(display.ax_.get_legend().get_texts()) == 4
+    assert len(display.ax_.get_legend().get_texts()) == 3
     assert display.figure_ is display.ax_.figure is display.distance_ax_.figure
     _, ax = plt.subplots()
-    bare = TrainingHistoryDisplay.from_history(
+    bare = TrainingHistoryDisplay.from_result(
         history, ax=ax, include_distance=False, legend=False, line_kw={"lw": 5}
     )
     assert bare.ax_ is ax and bare.distance_ax_ is None and ax.get_legend() is None
     assert bare.lines_["accuracy"].get_linewidth() == 5
-    with pytest.raises(TypeError, match="needs a TrainingHistory, got dict"):
-        TrainingHistoryDisplay.from_history({})
+    with pytest.raises(TypeError, match="draws a TrainingHistory, got dict"):
+        TrainingHistoryDisplay.from_result({})
     drawn = TrainingHistoryDisplay.from_estimator(
         GaussianNB(), X, Y, n_epochs=2, n_pairs=30, random_state=0, plot_kw={"legend": False}
     )
-    assert drawn.history.epochs.tolist() == [32 / 150, 1, 2]
+    assert drawn.result.epochs.tolist() == [32 / 150, 1, 2]

@@ -97,5 +97,5 @@ def test_repeats_share_their_seeds(n_jobs: int | None) -> None:
 
 
 def test_curves_that_nothing_measures(curves: Curves) -> None:
-    with pytest.raises(TypeError, match="CurvesDisplay draws curves that are there"):
+    with pytest.raises(TypeError, match="CurvesDisplay draws results that are there"):
         CurvesDisplay.from_estimator(None)
