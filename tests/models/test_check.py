@@ -274,6 +274,7 @@ def test_a_copy_that_says_something_else():
     check = check_model(model, X, Y)
     agree = (LR.predict(X[:, MIXED]) == LR.predict(X)).mean()
     assert kinds(check) == ["soft_copy"] and "agrees with it on" in check.findings[0].message
+    assert check.findings[0].severity == "warning"
     wrong = LR.predict(X[:, MIXED]) != LR.predict(X)
     assert kinds(check_model(model, X[wrong][:9], Y[wrong][:9])) == []
     assert kinds(check_model(model, X[wrong][:10], Y[wrong][:10])) == ["soft_copy"]
