@@ -429,7 +429,7 @@ def test_the_result():
         "note     scores  odd\n"
         "                 -> nothing"
     )
-    assert "accuracy &lt;is low&gt;<br><small>train it</small>" in check._repr_html_()
+    assert "accuracy &lt;is low&gt;</td>" in check._repr_html_() and "-&gt; train it" in check._repr_html_()
     assert check.to_frame().to_dict("list") == {
         "kind": ["chance", "scores"],
         "severity": ["warning", "note"],
