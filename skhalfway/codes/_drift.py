@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from skhalfway._intervals import ConfidenceInterval, repeats_interval, wilson_interval
 from skhalfway._text import between, short
+from skhalfway._vectors import unit_vectors
 from skhalfway.results import Result
 from skhalfway.results._result import frozen
 from skhalfway.results._table import Table
@@ -148,3 +149,13 @@ class Drift(Result):
                 rows[-1].append(f"{short(getattr(self, name)[i])} {between(low, high)}".rstrip())
         head = f"Drift: {len(self.layers)} layers, {len(self.norms)} samples"
         return Table(head, ["layer", "codes changed", "by noise", "distance", "by noise"], rows)
+
+
+def moved_as_far(
+    X: NDArray[Any], X_adv: NDArray[Any], rng: np.random.RandomState
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """L2 norms of perturbations, and the samples moved as far, each in a random direction."""
+    change = (X_adv - X).reshape(len(X), -1).astype(float)
+    norms = np.linalg.norm(change, axis=1)
+    noise = norms[:, None] * unit_vectors(rng.standard_normal(change.shape))
+    return norms, X + noise.reshape(X.shape)

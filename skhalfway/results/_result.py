@@ -13,6 +13,7 @@ import numpy as np
 from skhalfway._checks import check_choice
 from skhalfway.results._provenance import Provenance
 from skhalfway.results._table import Table
+from skhalfway.results._writing import write
 
 
 def equal(one: Any, other: Any) -> bool:
@@ -151,6 +152,4 @@ class Result:
         ValueError
             If it cannot be written.
         """
-        from skhalfway.results._files import write
-
         write(self, path)

@@ -101,7 +101,7 @@ class TransferScorer(JudgingCollection):
     >>> scorer = TransferScorer(AdversarialGenerator(eps=0.5), random_state=0).fit(models)
     >>> scorer.transfer(X, y)
     TransferMatrix: 2 models, 150 samples, mean transfer rate .42 [.34 .49]
-    auto, Linf eps 0.5; rate [95 % interval] at which samples made on the source (row) fool the target (column)
+    auto, Linf eps 0.5: rate [95 % interval] at which samples made on a source (row) fool a target (column)
     source         lr              svm
     lr       (.46 [.38 .54])  .38 [.30 .46]
     svm       .46 [.38 .54]  (.38 [.31 .46])

@@ -16,8 +16,9 @@ from hypothesis.extra import numpy as arrays
 from skhalfway import TransferCurve, TransferMatrix, load_result
 from skhalfway.models import Finding, ModelCheck
 from skhalfway.results import ConfidenceInterval, Provenance, Result
-from skhalfway.results._files import _decoded, _encoded
+from skhalfway.results._reading import _decoded
 from skhalfway.results._result import equal
+from skhalfway.results._writing import encoded
 from skhalfway.transfer import Outcomes, Robustness
 
 
@@ -203,7 +204,7 @@ def test_files_that_are_refused(document, tmp_path, change, message):
     )
 )
 def test_every_array(array):
-    back = _decoded(json.loads(json.dumps(_encoded(array), allow_nan=False)))
+    back = _decoded(json.loads(json.dumps(encoded(array), allow_nan=False)))
     assert equal(np.asarray(back), array) and np.asarray(back).dtype == array.dtype.newbyteorder("=")
 
 
@@ -225,7 +226,7 @@ NESTED = st.recursive(
 
 @given(NESTED)
 def test_every_value(value):
-    assert equal(_decoded(json.loads(json.dumps(_encoded(value), allow_nan=False))), value)
+    assert equal(_decoded(json.loads(json.dumps(encoded(value), allow_nan=False))), value)
 
 
 def test_what_cannot_be_kept_is_said(tmp_path):

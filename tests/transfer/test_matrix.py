@@ -130,7 +130,7 @@ def test_text_is_aligned(matrix):
     named = dataclasses.replace(matrix, names=names, sources=names, targets=names)
     assert repr(named).splitlines() == [
         "TransferMatrix: 3 models, mean transfer rate .49 [.39 .59]",
-        "rate [95 % interval] at which samples made on the source (row) fool the target (column)",
+        "rate [95 % interval] at which samples made on a source (row) fool a target (column)",
         "source               a         a longer name        <c>",
         "a             (.90 [.60 .98])  .25 [.07 .59]         -",
         "a longer name  .50 [.22 .78]  (1.0 [.70 1.0])  1.0 [.57 1.0]",

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from skhalfway.displays import Display
 from skhalfway.displays._style import colours, dashes, markers
-from skhalfway.halfway._training import TrainingHistory, halfway_history
+from skhalfway.training._training import TrainingHistory, halfway_history
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -50,7 +50,7 @@ class TrainingHistoryDisplay(Display, draws=[TrainingHistory], by=halfway_histor
     >>> matplotlib.use("agg")
     >>> from sklearn.datasets import load_iris
     >>> from sklearn.linear_model import SGDClassifier
-    >>> from skhalfway.halfway import TrainingHistoryDisplay
+    >>> from skhalfway.training import TrainingHistoryDisplay
     >>> X, y = load_iris(return_X_y=True)
     >>> display = TrainingHistoryDisplay.from_estimator(
     ...     SGDClassifier(random_state=0), X, y, n_epochs=5, n_pairs=50, random_state=0

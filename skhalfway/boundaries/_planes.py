@@ -16,7 +16,7 @@ from skhalfway._checks import check_integer, check_jobs
 from skhalfway._parallel import side_by_side
 from skhalfway._randomness import leaving_no_trace
 from skhalfway._text import short, shown
-from skhalfway.halfway._points import read_several
+from skhalfway.boundaries._points import read_several
 from skhalfway.models import Model
 from skhalfway.models._faults import named
 from skhalfway.results import Result
@@ -57,7 +57,7 @@ class DecisionRegions(Result):
     Examples
     --------
     >>> import numpy as np
-    >>> from skhalfway.halfway import DecisionRegions
+    >>> from skhalfway.boundaries import DecisionRegions
     >>> regions = DecisionRegions(
     ...     ("left", "right"),
     ...     classes=np.array([0, 1]),
@@ -242,7 +242,7 @@ def decision_regions(
     >>> from sklearn.datasets import load_iris
     >>> from sklearn.linear_model import LogisticRegression
     >>> from sklearn.tree import DecisionTreeClassifier
-    >>> from skhalfway.halfway import decision_regions
+    >>> from skhalfway.boundaries import decision_regions
     >>> X, y = load_iris(return_X_y=True)
     >>> models = {
     ...     "lr": LogisticRegression(max_iter=1000).fit(X, y),
