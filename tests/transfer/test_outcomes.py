@@ -396,7 +396,7 @@ def test_the_index_and_where_it_comes_from(table):
     assert {"python", "skhalfway", "scikit-learn", "torch", "numpy"} == set(made.versions)
     right = (models["lr"].predict(frame) == y).sum()
     assert made.costs["lr"]["gradients"] == 40 * right and made.costs["lr"]["seconds"] > 0
-    assert "auto, Linf eps 0.5 std; rate" in repr(matrix)
+    assert "auto, Linf eps 0.5 std: rate" in repr(matrix)
     assert "Where this comes from" in matrix._repr_html_() and "scikit-learn" in matrix._repr_html_()
     asked = TransferScorer(AdversarialGenerator(attack="square", max_queries=50)).fit(models)
     costs = asked.transfer(frame[:60], y[:60]).provenance.costs
