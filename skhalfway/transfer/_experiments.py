@@ -143,6 +143,7 @@ def _plan(
         target=target,
         index=index_of(X, n),
         given=X,
+        partners=scorer._partners,
     )
 
 

@@ -52,6 +52,8 @@ class Plan:
         Names of the samples.
     given : array-like of shape (n_samples, ...)
         X, as it was handed in.
+    partners : ndarray of shape (n_partners, ...) or None, default=None
+        Samples of the reference that ``attack="halfway"`` may begin at.
     keep : bool, default=False
         Whether samples are kept.
     folder : Path or None, default=None
@@ -67,6 +69,7 @@ class Plan:
     target: Any
     index: NDArray[Any] | None
     given: Any
+    partners: NDArray[Any] | None = None
     keep: bool = False
     folder: Path | None = None
 
@@ -205,7 +208,7 @@ def _attack_and_try(
         return _Part(answers, None, samples)
     parts = [region.take(needed) for region in plan.regions]
     problem = Problem(models[name], parts[-1], labels[needed], n_classes, plan.target is not None)
-    each, source = named(name, attack, generator, problem, parts)
+    each, source = named(name, attack, generator, problem, parts, plan.partners)
     for place, X_adv in zip(answers, each, strict=True):
         place[:, needed] = predictions(models, X_adv)
     if samples is not None:

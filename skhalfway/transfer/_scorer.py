@@ -11,7 +11,6 @@ import numpy as np
 from sklearn.exceptions import UndefinedMetricWarning
 
 from skhalfway.attacks import AdversarialGenerator
-from skhalfway.attacks._budget import spread_of
 from skhalfway.transfer._judging import JudgingCollection
 from skhalfway.transfer._matrix import TransferMatrix
 
@@ -80,7 +79,8 @@ class TransferScorer(JudgingCollection):
     order, pass ``cv=StratifiedKFold()``.
 
     Where the generator's ``eps_unit`` is not ``"input"``, spread is that of the
-    training data; of the samples handed in, where fitted models were.
+    training data or of the reference; of the samples that are attacked, where
+    fitted models were handed in without one.
 
     References
     ----------
@@ -139,7 +139,7 @@ class TransferScorer(JudgingCollection):
         self.random_state = random_state
         self.verbose = verbose
 
-    def fit(self, X: Any, y: Any = None) -> TransferScorer:
+    def fit(self, X: Any, y: Any = None, *, reference: Any = None) -> TransferScorer:
         """Take fitted models, or fit clones of ``estimators`` on data.
 
         Parameters
@@ -151,6 +151,12 @@ class TransferScorer(JudgingCollection):
             training samples.
         y : array-like of shape (n_samples,), default=None
             Training labels. None with ``estimators=None``.
+        reference : array-like of shape (n_reference, n_features), default=None
+            With ``estimators=None``, data like that which the models were
+            trained on: the spread for the generator's ``eps_unit`` is measured
+            on it, and the partners of ``attack="halfway"`` are taken from it.
+            None: both come from the samples that are attacked, so that they
+            change with these. Else the training samples are the reference.
 
         Returns
         -------
@@ -161,18 +167,24 @@ class TransferScorer(JudgingCollection):
         ------
         ValueError
             If there are fewer than two models, or models that differ in
-            classes or in width; if a parameter or the data is invalid.
+            classes or in width; if a parameter or the data is invalid; if
+            there is a reference beside ``estimators``.
         TypeError
             If an object is not a classifier.
         NotFittedError
             If a model is not fitted.
         """
         self._check_params()
+        if reference is not None and self.estimators is not None:
+            raise ValueError(
+                "estimators are fitted on X, which is the reference; leave reference out, or hand in fitted "
+                "models with estimators=None"
+            )
         array = self._fit_models(X, y)
         self._roles(self.models_)
-        if array is not None:
-            unit = self._generator.eps_unit
-            self._spread = unit, spread_of(array, unit)
+        if reference is not None:
+            array = self._read(reference, reset=not hasattr(self, "n_features_in_"))
+        self._keep_reference(array)
         return self
 
     def score(self, X: Any, y: Any = None) -> float:

@@ -46,7 +46,12 @@ def measure_robustness(scorer: AttackingCollection, estimator: Any, X: Any, y: A
         clean = type_named(judged, answers, judged, array)
         jobs = (
             delayed(named)(
-                name, attack, generators[name], Problem(model, region, truth, len(classes)), [region]
+                name,
+                attack,
+                generators[name],
+                Problem(model, region, truth, len(classes)),
+                [region],
+                scorer._partners,
             )
             for name, model in sources.items()
         )

@@ -218,3 +218,56 @@ def test_robustness_is_the_worst_case_over_sources(data):
         scorer_of(models, sources=["svm"]).robustness(judged, X, y)
     with pytest.raises(ValueError, match="of must be one of"):
         found.confidence_interval(of="x")
+
+
+# ---- a reference
+
+
+@pytest.mark.parametrize("unit", ["std", "range"])
+def test_the_spread_is_that_of_the_reference(data, unit):
+    """Whatever the rows that are attacked."""
+    models, X, y = data
+    reference = np.random.RandomState(0).uniform(size=(50, 64))
+    generator = AdversarialGenerator(attack="fgsm", eps=0.2, eps_unit=unit)
+    scorer = TransferScorer(generator, random_state=0).fit(models, reference=reference)
+    spread = reference.std(axis=0) if unit == "std" else np.ptp(reference, axis=0)
+    for rows in (slice(0, 5), slice(0, 80)):
+        kept = scorer.transfer(X[rows], y[rows], keep_samples=True)
+        change = np.abs(kept.samples("lr") - X[rows])
+        attacked = kept.outcomes.clean[0] == kept.outcomes.labels
+        most = change[attacked].max(axis=0)
+        # pixels that are always blank have no weight
+        moved = most > 0
+        assert moved.sum() > 55
+        np.testing.assert_allclose(most[moved], 0.2 * spread[moved], rtol=1e-6)
+    alone = TransferScorer(generator, random_state=0).fit(models).transfer(X, y, keep_samples=True)
+    own = X.std(axis=0) if unit == "std" else np.ptp(X, axis=0)
+    change = np.abs(alone.samples("lr") - X).max(axis=0)
+    np.testing.assert_allclose(change[change > 0], 0.2 * own[change > 0], rtol=1e-6)
+    # another unit asked for after fit is that of the same data
+    other = scorer.set_params(generator__eps_unit="range" if unit == "std" else "std").transfer(X, y)
+    assert other.n_samples == 80
+
+
+def test_partners_come_from_the_reference(data):
+    models, X, y = data
+    reference, few = X[:40], [0, 1, 2]
+    generator = AdversarialGenerator(attack="halfway", eps=0.3, clip_values=(0, 1), max_queries=60)
+    chosen = {"lr": models["lr"], "forest": models["forest"]}
+    scorer = TransferScorer(generator, random_state=0, sources=["forest"])
+    apart = scorer.fit(chosen, reference=reference).transfer(X[few], y[few])
+    # among three samples of one class each there is next to nothing to begin at
+    alone = clone(scorer).fit(chosen).transfer(X[few], y[few])
+    assert apart.provenance.costs["forest"]["queries"] > 0 and alone.n_samples == 3
+    assert (scorer._partners == reference).all()
+    assert (
+        clone(scorer).set_params(generator__attack="pgd").fit(chosen, reference=reference)._partners is None
+    )
+
+
+def test_a_reference_is_checked(data):
+    models, X, y = data
+    with pytest.raises(ValueError, match="X has 3 features, but TransferScorer is expecting 64"):
+        TransferScorer().fit(models, reference=X[:, :3])
+    with pytest.raises(ValueError, match="estimators are fitted on X, which is the reference"):
+        TransferScorer(estimators=[("lr", LogisticRegression()), ("svm", SVC())]).fit(X, y, reference=X)
