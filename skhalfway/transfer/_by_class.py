@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skhalfway._checks import check_choice
-from skhalfway._text import between, short, shown
+from skhalfway._text import between, counted, short, shown
 from skhalfway.results import Result
 from skhalfway.results._result import frozen
 from skhalfway.results._table import Cell, Table
@@ -167,7 +167,7 @@ class TransferByClass(Result):
                     )
                 )
         return Table(
-            f"TransferByClass: {len(self.labels)} labels, {len(self.targets)} targets",
+            f"TransferByClass: {counted(len(self.labels), 'label')}, {counted(len(self.targets), 'target')}",
             ["label", "n", *self.targets],
             rows,
             "highest rate [95 % interval] at which samples of the label fool the target, and their source",
