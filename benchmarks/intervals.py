@@ -2,9 +2,9 @@
 
     python benchmarks/intervals.py
 
-makes intervals.md. Models are right, and are fooled, with probabilities of their own, which depend on how hard
-a sample is: what pairs of models have in common. An interval of 95 % should hold the truth in 93 to 97 % of the
-experiments; Wilson's, of counts, is a little longer or shorter by the count. All numbers are drawn from seeds.
+makes intervals.md. Models are right, and are fooled, with probabilities of their own, which depend on how
+hard a sample is: what pairs of models have in common. An interval of 95 % should hold the truth in 93 to 97 %
+of the experiments; Wilson's, of counts, a little more or less often by the count. Numbers come from seeds.
 """
 
 from __future__ import annotations
@@ -102,7 +102,7 @@ def of_robustness(n_samples: int, rate: float) -> float:
 
 
 def of_repeats() -> Iterator[dict[str, str]]:
-    """Coverage of the mean over repeats, by what the figures are; intervals that are unknown are not counted."""
+    """Coverage of the mean over repeats, by what the figures are; of intervals that are known."""
     draws: dict[str, tuple[Callable[[np.random.RandomState, int], NDArray[np.float64]], float]] = {
         "normal about .9, within 0 and 1": (lambda rng, n: rng.normal(0.9, 0.02, n).clip(0, 1), 0.9),
         "all or nothing, .5": (lambda rng, n: (rng.uniform(size=n) < 0.5).astype(float), 0.5),

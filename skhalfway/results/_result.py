@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from skhalfway._checks import check_choice
+from skhalfway._text import shown
 from skhalfway.results._provenance import Provenance
 from skhalfway.results._table import Table
 from skhalfway.results._writing import write
@@ -132,6 +133,8 @@ class Result:
         known: dict[str, Any] = next((displays for displays in every if displays), {})
         if not known:
             raise ValueError(f"there is no display of {type(self).__name__}; to_frame gives its figures")
+        if kind is not None and set(known) == {""}:
+            raise ValueError(f"a {type(self).__name__} is drawn in one way; leave kind={shown(kind)} out")
         if kind is not None:
             check_choice("kind", kind, known)
         return known[next(iter(known)) if kind is None else kind].from_result(self, **kwargs)

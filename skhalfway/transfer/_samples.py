@@ -83,6 +83,11 @@ def read_place(keep_samples: Any) -> Path | None:
             f"keep_samples={shown(str(keep_samples))} cannot be written to: "
             f"{brief(error.strerror or error)}; give a folder that can"
         ) from error
+    if any(folder.glob("source_*.npy")):
+        raise ValueError(
+            f"keep_samples={shown(str(keep_samples))} holds the samples of another result, which reads "
+            "them from there; give an empty folder"
+        )
     return folder
 
 

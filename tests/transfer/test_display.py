@@ -83,3 +83,8 @@ def test_from_estimator(iris, iris_models):
     scorer = TransferScorer().fit({name: iris_models[name] for name in ("lr", "svm")})
     display = TransferMatrixDisplay.from_estimator(scorer, X, y)
     np.testing.assert_array_equal(display.result.fooled, scorer.transfer(X, y).fooled)
+
+
+def test_a_matrix_is_drawn_in_one_way():
+    with pytest.raises(ValueError, match="a TransferMatrix is drawn in one way; leave kind='lines' out"):
+        matrix_of(2).plot("lines")

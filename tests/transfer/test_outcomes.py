@@ -380,6 +380,9 @@ def test_a_folder_that_cannot_be_written(table, tmp_path):
     scorer = TransferScorer().fit(models)
     with pytest.raises(ValueError, match="cannot be written to: Not a directory; give a folder"):
         scorer.transfer(frame, y, keep_samples=tmp_path / "file" / "folder")
+    scorer.transfer(frame[:20], y[:20], keep_samples=tmp_path / "kept")
+    with pytest.raises(ValueError, match="holds the samples of another result, which reads them from"):
+        scorer.transfer(frame[:20], y[:20], keep_samples=str(tmp_path / "kept"))
     with pytest.raises(ValueError, match="keep_samples must be True, False or a folder, got 3"):
         scorer.transfer(frame, y, keep_samples=3)
 
