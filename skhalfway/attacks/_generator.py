@@ -88,7 +88,8 @@ class AdversarialGenerator(OneToOneFeatureMixin, TransformerMixin, BaseEstimator
           shortest way.
     eps : float, array-like of shape (n_features,) or mapping, default=0.1
         Budget: largest norm of a change. One number; or one for each feature,
-        as an array or by column name, 0 where nothing may change: the change
+        as an array or by column name, 0 where nothing may change, as for
+        columns that are not named: the change
         is then divided by these and its norm is at most 1. ``np.inf`` is
         allowed for attacks that look for the nearest sample; a finite budget
         is at most 1e18, as many models compute in float32. Where it is so
