@@ -16,7 +16,7 @@ from skhalfway._checks import check_length
 from skhalfway._inputs import check_labels
 from skhalfway._randomness import own_rng, undisturbed
 from skhalfway._text import shown
-from skhalfway.attacks._parameters import follows_gradients
+from skhalfway.attacks._parameters import follows_gradients, own_eps
 from skhalfway.attacks._problem import Problem
 from skhalfway.models._check import check_models
 from skhalfway.models._collection import predictions
@@ -62,10 +62,9 @@ def _measure(
 ) -> TransferCurve:
     models, region, classes = scorer._start(X)
     generator = scorer._generator
-    own_eps = None if isinstance(generator.attack, (str, type)) else getattr(generator.attack, "eps", None)
-    if own_eps is not None:
+    if (own := own_eps(generator.attack)) is not None:
         raise ValueError(
-            f"an instance of an attack keeps its own eps, {shown(own_eps)}, so it has no curve; "
+            f"an instance of an attack keeps its own eps, {shown(own)}, so it has no curve; "
             "give its class, and its parameters as attack_params"
         )
     regions = [replace(region, eps=budget) for budget in budgets]
