@@ -356,6 +356,77 @@ def test_small_logits_in_one_column_are_told_by_larger_ones(n):
         assert (as_model(module).predict(X[:n]) == 1).all()
 
 
+@pytest.mark.parametrize("scale", [1e-2, 1.0, 1e3])
+@pytest.mark.parametrize("whole", [0, 1, 4])
+def test_samples_a_thousand_times_as_far_tell_small_logits(scale, whole):
+    """Whatever unit features have, and where some of them are whole numbers."""
+    samples, given = (scale * X).astype(np.float32), []
+    samples[:, :whole] = (np.arange(40) % 3)[:, None]
+
+    def small(x):
+        given.append(x.detach().clone())
+        return 0.5 + 0.01 * (x[:, whole:] / scale - 0.5).sum(dim=1, keepdim=True)
+
+    module = Calling(small)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model = as_model(module)
+        assert (model.predict(samples) == 1).all()
+    assert (model.output, model.output_source) == ("logits", "assumed")
+    far = 1000 * _outputs.mixed(torch.from_numpy(samples))
+    assert any(len(x) == 64 and torch.equal(x, torch.cat([far, -far])) for x in given)
+
+
+class Calling(nn.Module):
+    def __init__(self, function):
+        super().__init__()
+        self.function = function
+
+    def forward(self, x):
+        return self.function(x)
+
+
+def test_few_values_of_0_and_1_alone_are_no_probabilities_yet():
+    """Labels, maybe: until one lies between, or a sample further away does."""
+
+    def some(x):
+        assert len(x) <= 3
+        return (x.sum(dim=1, keepdim=True) > 2.5).to(x.dtype)
+
+    model, rows = as_model(Calling(some)), X[:3].round()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model.predict(rows)
+    assert (model.output, model.output_source) == ("logits", "assumed")
+
+
+@pytest.mark.parametrize(("row", "n_looks"), [([0.2, 0.3, 0.5], 1), ([np.nan, 0.3, 0.7], 3)])
+def test_a_module_is_looked_at_until_enough_samples_have_values(row, n_looks):
+    sizes = []
+
+    def constant(x):
+        sizes.append(len(x))
+        return torch.tensor([row]).repeat(len(x), 1)
+
+    model = as_model(Calling(constant))
+    for _ in range(3):
+        with torch.no_grad():
+            model._scores(X)
+    # a look is at 32 samples, and at as many that are made
+    again = [32, 32] if n_looks > 1 else []
+    assert sizes == [32, 32, 40, *again, 40, *again, 40]
+
+
+def test_a_sample_that_was_given_twice_is_said_once():
+    module, _ = noting_sizes(lambda size: size == 2)
+    model = as_model(module)
+    with pytest.warns(ModelWarning, match="Ending refuses a sample alone, so it was given twice"):
+        model.predict(X[:1])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model.predict(X[1:2])
+
+
 class Tokens(nn.Module):
     """Takes whole numbers below 7 only, and no more of each than there are words at that place."""
 
