@@ -712,3 +712,115 @@ def test_warnings_come_before_notes(monkeypatch):
         said.append(_check._check("name", answering(ALWAYS_0), True).findings)
     assert [finding.severity for finding in said[0]] == ["warning"] * 2 + ["note"] * 2
     assert all(findings == said[0] for findings in said)
+
+
+UNIT, SIGNED, COUNTS = ["X * 255", "X * 16", "2 * X - 1"], ["(X + 1) / 2", "(X + 1) * 127.5"], ["X / 255"]
+COUNTS += ["X / 16", "X / 127.5 - 1"]
+BY_COLUMN, BY_CHANNEL = "X standardised by column", "X standardised by channel"
+MOVED = ["X with its channels first", "X with its channels last"]
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "shape", "names"),
+    [
+        (0, 1, (4,), [*UNIT, BY_COLUMN]),
+        (0.2, 0.7, (4,), [*UNIT, BY_COLUMN]),
+        (0, 1.01, (4,), [*COUNTS, BY_COLUMN]),
+        (2, 255, (4,), [*COUNTS, BY_COLUMN]),
+        (-0.01, 1, (4,), [*SIGNED, BY_COLUMN]),
+        (-1, 1, (4,), [*SIGNED, BY_COLUMN]),
+        (-1.01, 1, (4,), [BY_COLUMN]),
+        (-1, 1.01, (4,), [BY_COLUMN]),
+        (0, 1, (3, 4, 4), [*UNIT, BY_CHANNEL]),
+        (0, 1, (147,), [*UNIT, BY_COLUMN]),  # 7 x 7 pixels are too few
+        (0, 1, (192,), [*UNIT, BY_COLUMN, *MOVED]),
+        (0, 1, (194,), [*UNIT, BY_COLUMN]),
+        (0, 1, (3, 8, 8), [*UNIT, BY_CHANNEL, *MOVED]),
+        (0, 1, (8, 8, 3), [*UNIT, BY_CHANNEL, *MOVED]),
+        (0, 1, (27, 27), [*UNIT, BY_CHANNEL]),
+        (np.nan, np.nan, (4,), []),
+    ],
+)
+def test_ways_to_prepare_samples_of_each_range(low, high, shape, names):
+    samples = np.full((2, *shape), np.nan)
+    samples[0], samples[1] = low, high
+    samples[1].flat[0] = np.nan
+    assert list(changes(samples)) == names
+
+
+def test_what_each_way_does():
+    unit, counts = np.array([[0.0], [0.5], [1.0]]), np.array([[0.0], [127.5], [255.0]])
+    ways = changes(unit) | changes(counts) | changes(2 * unit - 1)
+    assert np.array_equal(ways["X * 255"](unit), counts) and np.array_equal(ways["X / 255"](counts), unit)
+    assert np.array_equal(ways["X * 16"](unit), 16 * unit) and np.array_equal(ways["X / 16"](16 * unit), unit)
+    for signed in (ways["2 * X - 1"](unit), ways["X / 127.5 - 1"](counts)):
+        np.testing.assert_array_equal(signed, [[-1], [0], [1]])
+        np.testing.assert_array_equal(ways["(X + 1) / 2"](signed), unit)
+        np.testing.assert_array_equal(ways["(X + 1) * 127.5"](signed), counts)
+
+
+@pytest.mark.parametrize(
+    ("shape", "axis", "name"), [((5,), 0, BY_COLUMN), ((3, 2, 2), (0, 2, 3), BY_CHANNEL)]
+)
+def test_standardised_samples(shape, axis, name):
+    """By what is known; what never changes becomes 0."""
+    samples = np.random.RandomState(0).normal(3, 2, size=(50, *shape))
+    samples[:, 1] = 7
+    samples[0, 0] = np.nan
+    made = changes(samples)[name](samples)
+    mean, std = np.nanmean(made, axis=axis), np.nanstd(made, axis=axis)
+    np.testing.assert_allclose(mean, 0, atol=1e-12)
+    np.testing.assert_allclose(std, np.arange(len(std)) != 1)
+    np.testing.assert_array_equal(np.isnan(made), np.isnan(samples))
+
+
+def test_channels_that_are_moved():
+    images = np.random.RandomState(0).rand(2, 8, 8, 3)
+    first = images.transpose(0, 3, 1, 2)
+    for shape in ((2, 8, 8, 3), (2, 192)):
+        ways = changes(images.reshape(shape))
+        np.testing.assert_array_equal(
+            ways["X with its channels first"](images.reshape(shape)), first.reshape(shape)
+        )
+        np.testing.assert_array_equal(
+            ways["X with its channels last"](first.reshape(shape)), images.reshape(shape)
+        )
+
+
+class Shifted(Service):
+    """Right where samples are 255 times as large, and before that on some."""
+
+    classes_ = BINARY
+
+    def predict(self, X):
+        truth, before, after = (X[:, i] / X[:, 3] for i in range(3))
+        right = np.where(X[:, 3] > 1, after, before)
+        return np.where(right == 1, truth, 1 - truth).astype(int)
+
+
+@pytest.mark.parametrize(
+    ("n_before", "n_after", "named"),
+    [
+        (50, 100, True),
+        (50, 75, True),  # half of the errors are gone
+        (50, 74, False),
+        (92, 100, False),  # the interval reaches .95
+        (86, 100, True),
+        (100, 100, False),
+        (60, 60, False),
+    ],
+)
+def test_the_scale_on_which_a_model_is_right_far_more_often(n_before, n_after, named):
+    """Below .95 beyond doubt, with half of the errors at least due to the scale."""
+    order = np.random.RandomState(0).permutation(100)
+    samples = np.ones((100, 4))
+    truth = np.arange(100) % 2
+    samples[:, 0], samples[:, 1], samples[:, 2] = truth, order < n_before, order < n_after
+    predicted = np.where(order < n_before, truth, 1 - truth)
+    answers = answering(predicted, truth, model=as_model(Shifted(None)), X=samples)
+    found = _check_accuracy._scale(answers, truth)
+    assert (found is not None) == named
+    if named:
+        accuracy, finding = found
+        assert (accuracy, finding.kind, finding.severity) == (n_after / 100, "scale", "warning")
+        assert finding.message.endswith(("on X * 255", "on X * 16"))

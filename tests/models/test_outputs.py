@@ -15,6 +15,7 @@ from torch.nn import functional as F  # noqa: N812
 
 from skhalfway import AdversarialGenerator, TransferScorer
 from skhalfway.models import ModelWarning, _outputs, as_model, check_model
+from skhalfway.models._torch_model import _agree
 
 X = np.random.RandomState(0).rand(40, 5).astype(np.float32)
 Pair = namedtuple("Pair", "scores features")
@@ -295,6 +296,31 @@ def test_logits_of_each_kind_by_formula(dtype):
     ]
     for z, kind, expected in cases:
         np.testing.assert_allclose(_outputs.to_logits(z, kind).numpy(), expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        (torch.int64, torch.float32),
+        (torch.bool, torch.float32),
+        (torch.float16, torch.float16),
+        (torch.float64, torch.float64),
+    ],
+)
+@pytest.mark.parametrize("shape", [(4, 3), (4, 3, 1), (4, 1, 3), (4,), (4, 1)])
+def test_scores_keep_their_float_type(given, kept, shape):
+    z = _outputs.as_columns(torch.ones(shape, dtype=given), 4, "it")
+    assert (z.dtype, z.shape) == (kept, (4, 3 if 3 in shape else 1))
+
+
+@pytest.mark.parametrize(("off", "agrees"), [(0.0, True), (5e-4, True), (9e-7, True), (2e-3, False)], ids=str)
+@pytest.mark.parametrize("function", [torch.sigmoid, nn.Softmax(1)], ids=["sigmoid", "softmax"])
+def test_logits_before_probabilities_must_lead_to_them(function, off, agrees):
+    """But for rounding, by a thousandth of them or a millionth."""
+    logits = torch.tensor([[0.3, -1.0], [-40.0, 2.0]])
+    z = function(logits) * (1 + (off if off > 1e-5 else 0)) + (off if off < 1e-5 else 0)
+    assert _agree(logits, z, 2, "it") is agrees
+    assert not _agree(logits, z + 2e-6 + 2e-3 * z, 2, "it")
 
 
 def test_samples_that_are_made_mix_those_there_are_with_0():
@@ -659,26 +685,37 @@ def test_sizes_that_are_tried_where_a_module_refuses():
 
 
 @pytest.mark.parametrize(
-    ("sizes", "calls"),
+    ("sizes", "calls", "twice"),
     [
-        ([32], [40, 32, 7]),  # what it took at the first look is its size
-        ([20], [20, 45]),
-        ([20, 45], [20, 45, 33]),
-        ([2, 30], [30, 1]),  # a sample alone is given twice
-        ([30], [30, 1]),
+        ([32], [40, 32, 7], False),  # what it took at the first look is its size
+        ([32, 80], [40, 7], False),
+        ([20], [20, 45], False),
+        ([20, 45], [20, 45, 33], False),
+        ([2, 30], [30, 1], True),
+        ([30], [30, 1], False),
     ],
 )
-def test_a_size_that_was_taken_serves_for_others(sizes, calls):
+def test_a_size_that_was_taken_serves_for_others(sizes, calls, twice):
+    """But for a sample alone, which is given twice if that is all it needs, and this is said."""
     module, _ = noting_sizes(lambda size: size in sizes)
     model = as_model(module)
-    for n in calls:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore" if n == 1 else "error", ModelWarning)
-            np.testing.assert_allclose(
-                model.scores(X[:n] if n <= 40 else np.resize(X, (n, 5))),
-                logits(linear())[np.arange(n) % 40],
-                atol=1e-5,
-            )
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", ModelWarning)
+        for n in calls:
+            expected = logits(linear())[np.arange(n) % 40]
+            np.testing.assert_allclose(model.scores(np.resize(X, (n, 5))), expected, atol=1e-5)
+    assert ["given twice" in str(warning.message) for warning in caught] == [True] * twice
+
+
+def test_a_softmax_that_is_not_always_the_last():
+    """Logits are then logarithms, which differ by a constant."""
+    model = as_model(Ending(lambda z: 1.0 * z.softmax(1) if len(z) > 32 else z.softmax(1)))
+    for n in (10, 40):
+        ours, direct = (
+            torch.as_tensor(z).log_softmax(1) for z in (model.scores(X[:n]), logits(linear())[:n])
+        )
+        torch.testing.assert_close(ours.float(), direct, atol=1e-4, rtol=1e-4)
+    assert (model.output, model.output_source) == ("probability", "seen")
 
 
 class Sized(nn.Module):
