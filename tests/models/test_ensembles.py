@@ -6,7 +6,7 @@ from copy import deepcopy
 import numpy as np
 import pytest
 import torch
-from scipy.special import softmax
+from scipy.special import log_softmax, logsumexp, softmax
 from sklearn.dummy import DummyClassifier
 from sklearn.ensemble import (
     AdaBoostClassifier,
@@ -132,9 +132,9 @@ def test_votes_by_formula(load, logits):
     # of an even number of members the lower one in the middle, as torch's
     lead = np.sort(ranked[..., -1] - ranked[..., -2], axis=0)[(len(z) - 1) // 2]
     weight = boost.estimator_weights_[: len(z)] / boost.estimator_weights_[: len(z)].sum()
-    shares = np.einsum("m,mnc->nc", weight, softmax(8 * z / lead[None, :, None], axis=2))
-    # as the logits of trees
-    np.testing.assert_allclose(logits(as_model(boost), X), 8 * np.log(shares), rtol=1e-6, atol=1e-9)
+    votes = log_softmax(8 * z / lead[None, :, None], axis=2) + np.log(weight)[:, None, None]
+    # times 8, as the logits of trees
+    np.testing.assert_allclose(logits(as_model(boost), X), 8 * logsumexp(votes, axis=0), rtol=1e-6, atol=1e-9)
 
 
 def test_a_confident_ensemble_has_a_gradient(load, fit):
