@@ -194,6 +194,10 @@ def test_the_sums_say_what_the_source_says(name: str, n_classes: int) -> None:
     if response.guides:
         guide = response.guide(sums)
         assert guide.shape == (len(X), n_classes) and np.isfinite(guide).all()
+        # a twentieth of the members' own beside the shares of all
+        votes = getattr(response, "votes", response)
+        own = sum(member.guide(sums[:, at]) for at, member in votes.members)
+        np.testing.assert_allclose(guide, (votes.scores(sums) + 0.05 * own) / votes.total)
 
 
 @each_class_count

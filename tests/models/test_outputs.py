@@ -119,6 +119,11 @@ def test_outputs_that_cannot_be_read_are_refused(shape):
 def test_known_classes_tell_two_tensors_apart():
     model = as_model(Ending(lambda z: (z, z @ torch.ones(3, 4))), classes=[1, 2, 3])
     np.testing.assert_array_equal(model.predict(X), logits(linear()).argmax(1))
+    # one that can be the logits is so, of another number of columns too: one is enough for two classes
+    model = as_model(Ending(lambda z: (z, z.sum()), 1), classes=[1, 2])
+    np.testing.assert_array_equal(model.predict(X), predicted(1))
+    with pytest.raises(ValueError, match=r"Ending has 3 outputs for 2 classes \[1, 2\]"):
+        as_model(Ending(lambda z: (z, z.sum())), classes=[1, 2]).predict(X)
 
 
 # what is made of logits, number of outputs
@@ -206,10 +211,18 @@ def test_what_a_module_returns_may_be_said(output, function, n_out):
     "end",
     [
         lambda z: 2 - torch.sigmoid(z)[:, 0],
+        lambda z: 1 + torch.sigmoid(z),
+        lambda z: 1 - torch.sigmoid(z).exp(),
         lambda z: torch.cat([z, -z, 2 * z], dim=1).softmax(0),
         lambda z: 3 * torch.cat([-z, z], dim=1).softmax(1),
     ],
-    ids=["2 less a sigmoid", "softmax over samples", "a multiple"],
+    ids=[
+        "2 less a sigmoid",
+        "1 and a sigmoid",
+        "1 less an exponential",
+        "softmax over samples",
+        "a multiple",
+    ],
 )
 def test_what_is_made_of_probabilities_is_none(end):
     module = Ending(end, 1)

@@ -222,6 +222,38 @@ def test_logits_of_several_trees_are_emphasised_eightfold(n_trees, load):
     torch.testing.assert_close(to_module(forest)(x), (8.0 if n_trees > 1 else 1.0) * plain)
 
 
+@pytest.mark.parametrize(
+    ("threshold", "strict", "edge"),
+    [
+        (2.0, False, 2.001),
+        (2.0, True, 1.999),
+        (0.0, False, 0.001),
+        (-0.5, False, -0.499),
+        (-1e-29, False, 0.001),
+        (-1e-35, False, -0.001),  # LightGBM's, below 0
+        (1e-35, False, 0.001),
+    ],
+)
+def test_edges_lie_beside_thresholds(threshold, strict, edge):
+    """By a thousandth of the scale, so that values that equal a threshold go where they belong."""
+    splits = SoftTrees(join([split(0, threshold, 0.0, 1.0)], strict=strict)).splits
+    assert splits.threshold.item() == pytest.approx(edge, rel=1e-9)
+    assert splits.scale.item() == 1
+
+
+def test_what_is_certain_is_so_by_a_factor_of_exp_10_000():
+    """A missing value, a category, and what lies very far from a threshold."""
+    numbers = SoftTrees(join([split(0, 2.0, 0.0, 1.0)]))
+    x = torch.tensor([[np.nan], [-1e9], [1e9], [2.001 - 100.0]], dtype=torch.float64)
+    left = numbers.splits(x, 0.1)[0]
+    torch.testing.assert_close(left, torch.tensor([0.0, 0.0, -1e4, 0.0], dtype=torch.float64))
+    right = numbers.splits(x, 0.1)[1]
+    torch.testing.assert_close(right, torch.tensor([-1e4, -1e4, 0.0, -1e3], dtype=torch.float64))
+    x = torch.tensor([[0.0, 0.0, k] for k in (1.0, 2.0, 7.0)], dtype=torch.float64)
+    left = SoftTrees(MANY).splits(x, 0.1)[0]
+    torch.testing.assert_close(left, torch.tensor([0.0, -1e4, 0.0], dtype=torch.float64))
+
+
 def test_soft_split_by_hand():
     """One split at 2 with the fallback scale of 1, and the leaves' class shares."""
     stump = DecisionTreeClassifier(max_depth=1).fit([[0.0], [1.0], [3.0], [4.0]], [0, 0, 1, 1])
