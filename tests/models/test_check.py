@@ -824,3 +824,25 @@ def test_the_scale_on_which_a_model_is_right_far_more_often(n_before, n_after, n
         accuracy, finding = found
         assert (accuracy, finding.kind, finding.severity) == (n_after / 100, "scale", "warning")
         assert finding.message.endswith(("on X * 255", "on X * 16"))
+
+
+@pytest.mark.parametrize(("n", "n_asked"), [(150, 150), (200, 200), (201, 200), (300, 200)])
+def test_scores_of_200_samples_are_asked_for(n, n_asked):
+    """Twice, where the second time is a quarter of them; and the gradient of 4."""
+    sizes, slopes = [], []
+
+    def noting(x):
+        (slopes if x.requires_grad else sizes).append(len(x))
+        return x
+
+    model = as_model(module(noting), classes=range(10))
+    model.scores(X[:32])
+    sizes.clear()
+    list(
+        _check_scores.score_findings(
+            answering(LR.predict(X[:n]), labels=range(10), model=model, X=X[:n].astype(np.float32)),
+            gradients=True,
+        )
+    )
+    assert (sizes[0], slopes) == (n_asked, [4])
+    assert sizes[1] == -(-n_asked // 4)

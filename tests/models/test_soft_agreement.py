@@ -12,7 +12,8 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.tree import DecisionTreeClassifier
 
 from skhalfway import AdversarialGenerator
-from skhalfway.models import check_model
+from skhalfway.models import as_model, check_model
+from skhalfway.models._soft_agreement import soft_agreement
 
 TREE = DecisionTreeClassifier(max_depth=4, random_state=0)
 COPIED = {
@@ -49,3 +50,13 @@ def test_counts_what_differs():
     finding = check_model(tree, X, y).findings[0]
     assert finding.kind == "soft_copy" and "agrees with it on 50% of the samples" in finding.message
     assert AdversarialGenerator(FrozenEstimator(tree)).fit([[-1.0], [1.0]]).soft_agreement_ == 1
+
+
+@pytest.mark.parametrize(("n", "n_asked"), [(10, 10), (500, 500), (501, 500), (1700, 500)])
+def test_of_500_samples_at_most(n, n_asked):
+    asked = []
+    model = as_model(DecisionTreeClassifier().fit([[0.0], [1.0]], [0, 1]))
+    model.predict = lambda X: asked.append(X[:, 0]) or np.zeros(len(X), dtype=int)
+    samples = np.linspace(0, 1, n)[:, None]
+    assert soft_agreement(model, samples) == pytest.approx(0.5, abs=0.1)
+    assert len(asked[0]) == n_asked and asked[0][0] < 0.01 and asked[0][-1] > 0.99
