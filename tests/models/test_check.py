@@ -208,6 +208,11 @@ def test_batch_normalisation_without_statistics():
         assert kinds(check) == ([] if tracks else ["batch"])
 
 
+def from_0_to_1(z):
+    low, high = z.amin(dim=1, keepdim=True), z.amax(dim=1, keepdim=True)
+    return (z - low) / (high - low)
+
+
 @pytest.mark.filterwarnings("ignore:.*read as probabilities:skhalfway.models.ModelWarning")
 @pytest.mark.parametrize(
     ("output", "function", "expected"),
@@ -217,6 +222,8 @@ def test_batch_normalisation_without_statistics():
         (None, lambda z: z.softmax(1), "outputs: no action is needed"),
         ("logits", lambda z: z.sigmoid().clamp(1e-7, 1), ""),
         ("probability", lambda z: z.softmax(1).clamp(1e-7, 1), ""),
+        (None, lambda z: 1.5 * z.sigmoid().clamp(1e-7, 1), ""),
+        (None, from_0_to_1, "outputs: as_model(model, output='probability')"),
         (None, lambda z: z, ""),
     ],
 )
@@ -594,6 +601,41 @@ def test_another_order_needs_a_risk_below_a_thousandth(n, named):
     assert (found is not None) == named
 
 
+@pytest.mark.parametrize(("n_right", "named"), [(296, False), (300, True), (304, True)])
+def test_another_order_must_be_right_on_half_of_the_way_from_chance(n_right, named):
+    """Of two classes that are as frequent that is an accuracy of .75."""
+    truth = np.arange(400) % 2
+    predicted = np.where(np.arange(400) < n_right, 1 - truth, truth)
+    found = _check_accuracy._label_order(answering(predicted, truth), truth)
+    assert (found is not None) == named
+
+
+def test_what_explains_most_is_said(monkeypatch):
+    truth = np.arange(20) % 2
+    order, scale = (Finding(kind, "warning", "", "") for kind in ("label_order", "scale"))
+    answers = answering(1 - truth, truth)
+    for share, most in ((0.8, order), (0.95, scale)):
+        monkeypatch.setattr(_check_accuracy, "_label_order", lambda *given: (0.9, order))
+        monkeypatch.setattr(_check_accuracy, "_scale", lambda *given, share=share: (share, scale))
+        assert accuracy_findings(answers) == [most]
+        # of an answer that is not steady no scale is the cause
+        assert accuracy_findings(answers, steady=False) == [order]
+
+
+def test_samples_without_a_value_have_no_scale():
+    truth = np.arange(20) % 2
+    answers = answering(1 - truth, truth, X=np.full((20, 2), np.nan))
+    assert _check_accuracy._scale(answers, truth) is None
+
+
+def test_what_is_written_out_is_short():
+    assert _check_scores._changed([]) is None
+    finding = _check_scores._changed(list("abcd"))
+    assert (finding.severity, finding.message) == ("warning", "predicting changes its a, b, c")
+    finding = _check_scores._without_scores(ValueError("x" * 120 + "\nand more"))
+    assert (finding.severity, finding.message.count("x")) == ("note", 100)
+
+
 def test_a_single_sample_says_nothing_of_accuracy():
     for predicted in (0, 1):
         assert accuracy_findings(answering([predicted], [predicted])) == []
@@ -616,6 +658,8 @@ def test_scores_differ_by_a_share_of_their_usual_range(gap, apart):
         np.testing.assert_array_equal(
             _check_scores._apart(scale * a, scale * b, 0.1), apart & (np.arange(100) < 50)
         )
+    a[1] = b[1] = [0, 50, 1000]  # one that is larger than usual
+    assert _check_scores._apart(a, b, 0.1)[2:50].all() == apart
     a[0] = b[0] = [-np.inf, 0, np.inf]
     assert not _check_scores._apart(a, b, 0.1)[0]
     b[0, 1] = np.inf
