@@ -206,6 +206,22 @@ def test_subsets():
             matrix.subset(rows)
 
 
+@pytest.mark.parametrize("rows", [[], np.zeros(80, bool), np.array([], int)])
+def test_no_sample_is_nothing_known(rows):
+    """Such as those of a class that is not there."""
+    empty = TransferMatrix.of(outcomes_of()).subset(rows)
+    assert empty.n_samples == 0 and np.isnan(empty.mean_rate)
+    assert np.isnan(empty.accuracy).all() and np.isnan(empty.rates).all()
+    assert "2 sources, 3 targets, 0 samples, mean transfer rate -" in repr(empty)
+    assert empty.describe().count("has no sample that counts with any other model") == 3
+    assert len(empty.exposure()) == 0 and (empty.to_frame()["n_samples"] == 0).all()
+    comparison = empty.compare(empty)
+    assert np.isnan([comparison.mean_difference, *comparison.mean_interval]).all()
+    assert np.isnan(comparison.p).all() and not comparison.significant.any()
+    with pytest.raises(ValueError, match="there is no sample, so there are no classes to tell apart"):
+        empty.by_class()
+
+
 def test_counts_alone_say_what_is_missing():
     whole = TransferMatrix.of(outcomes_of())
     counts = replace(whole, outcomes=None)
