@@ -215,6 +215,7 @@ class BySample(Rates):
             (self.condition, self.goal),
             (other.condition, other.goal),
             level,
+            (self.provenance, other.provenance),
         )
 
 

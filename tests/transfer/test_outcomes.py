@@ -13,6 +13,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.svm import SVC
 
 from skhalfway import AdversarialGenerator, TransferMatrix, TransferScorer
+from skhalfway.results import Provenance
 from skhalfway.transfer import Outcomes, TransferComparison
 
 NAMES = ("a", "b", "c", "d")
@@ -282,6 +283,31 @@ def test_comparison_is_the_slow_one():
     assert second.compare(first).mean_difference == -found.mean_difference
     same = first.compare(first)
     assert not same.significant.any() and same.mean_difference == 0 and same.mean_interval == (0, 0)
+
+
+def test_a_comparison_knows_what_the_two_share():
+    one, other = (
+        TransferMatrix.of(outcomes_of(), provenance=Provenance("f", {"attack": "pgd", "eps": eps}, 80))
+        for eps in (0.1, 0.2)
+    )
+    origin = one.compare(other, 0.9).provenance
+    expected = {"attack": "pgd", "first": {"eps": 0.1}, "other": {"eps": 0.2}, "level": 0.9}
+    assert (origin.made_by, origin.n_samples, origin.settings) == ("TransferMatrix.compare", 80, expected)
+    unknown = TransferMatrix.of(outcomes_of())
+    assert unknown.compare(unknown).provenance is None
+    assert unknown.compare(one).provenance.settings["other"] == {"attack": "pgd", "eps": 0.1}
+
+
+def test_what_is_unknown_of_a_comparison_is_left_out():
+    outcomes = outcomes_of(n_samples=40)
+    wrong = outcomes.clean.copy()
+    wrong[NAMES.index("d")] = (outcomes.labels + 1) % 4  # nothing counts for d
+    matrix = TransferMatrix.of(replace(outcomes, clean=wrong))
+    lines = repr(matrix.compare(matrix)).splitlines()
+    assert lines[0] == "TransferComparison: mean difference +.00 [+.00 +.00], 0 pairs beyond chance"
+    assert lines[-2].split() == ["a", "+.00", "(p", "1.0)", "+.00", "(p", "1.0)", "-"]
+    empty = matrix.subset([])
+    assert "mean difference -, 0 pairs" in repr(empty.compare(empty))
 
 
 def test_the_interval_of_a_difference_holds():
