@@ -182,7 +182,7 @@ def compare(
     level: float,
     origins: tuple[Provenance | None, Provenance | None] = (None, None),
 ) -> TransferComparison:
-    """Compare outcomes, counted each under a condition and with a goal; ``origins`` is where they come from."""
+    """Compare outcomes, counted each under a condition and with a goal; ``origins``: where they come from."""
     check_level(level)
     kinds = (
         ("sources", one.sources, other.sources),
