@@ -30,13 +30,44 @@ def cell_texts(values: NDArray[np.float64], interval: ConfidenceInterval | None 
     return texts
 
 
-def heat_map_axes(n_rows: int, n_columns: int, *, include_values: bool, include_intervals: bool) -> Axes:
-    """Axes of a new figure, with room for as many rows and columns."""
+def heat_map_axes(
+    n_rows: int,
+    n_columns: int,
+    *,
+    include_values: bool,
+    include_intervals: bool,
+    longest_name: int = 0,
+    longest_text: int = 0,
+) -> Axes:
+    """Axes of a new figure, with room for as many rows and columns, and for the title.
+
+    ``longest_name`` is how many characters the names of rows have at most, and ``longest_text`` a line of
+    what stands in the cells, where that is longer than a rate.
+    """
     import matplotlib.pyplot as plt
 
     cell = (0.85 if include_intervals else 0.62) if include_values else 0.35
-    width, height = (min(max(cell * n, 2.8 if n_rows == n_columns else 1.2), 20) for n in (n_columns, n_rows))
-    return plt.subplots(figsize=(width + 2.2, height + 1.4), layout="compressed")[1]
+    beside = max(2.2, 1.2 + 0.09 * longest_name)
+    width = min(max(max(cell, 0.07 * longest_text) * n_columns, 5.0 - beside, 1.2), 20)
+    # as tall as cells of that width are, with titles: the label of a colour bar needs room
+    least = 2.8 if n_rows == n_columns else float(np.clip(0.6 + width * n_rows / n_columns, 1.2, 2.4))
+    height = min(max(cell * n_rows, least), 20)
+    return plt.subplots(figsize=(width + beside, height + 1.4), layout="compressed")[1]
+
+
+def fit(ax: Axes, written: NDArray[Any] | None) -> None:
+    """Make what stands in the cells small enough for them, once all else is drawn."""
+    if written is None or not written.size:
+        return
+    figure: Any = ax.figure
+    figure.draw_without_rendering()  # layouts move axes as they are drawn
+    cell = np.abs(np.diff(ax.transData.transform([(0, 0), (1, 1)]), axis=0))[0]
+    boxes = [text.get_window_extent() for text in written.flat]
+    most = np.max([(box.width, box.height) for box in boxes], axis=0)
+    share = float((0.94 * cell / most).min())
+    if share < 1:
+        for text in written.flat:
+            text.set_fontsize(share * text.get_fontsize())
 
 
 def heat_map(

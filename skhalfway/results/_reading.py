@@ -21,6 +21,17 @@ from skhalfway.results._result import Result
 from skhalfway.results._writing import FORMAT, PACKED, VERSION, digest
 
 _OURS = re.compile(r"skhalfway(\.[a-z_]+)+")
+# what wrong names, types, shapes and depths of what is packed come to
+_UNREADABLE = (
+    LookupError,
+    TypeError,
+    ValueError,
+    OverflowError,
+    RecursionError,
+    AttributeError,
+    ImportError,
+    zlib.error,
+)
 _RECORDS: dict[str, type] = {"ConfidenceInterval": ConfidenceInterval, "Provenance": Provenance}
 
 
@@ -89,7 +100,7 @@ def load_result(path: str | Path) -> Any:
     text = place.read_bytes()
     try:
         document = json.loads(text.decode("utf-8"))
-    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         if not text.lstrip().startswith(b'{"format"'):
             raise ValueError(f"{place.name} is no file of a result: {brief(error, 80)}") from error
         raise ValueError(
@@ -108,15 +119,16 @@ def load_result(path: str | Path) -> Any:
             f"reads up to {VERSION}; install a newer skhalfway"
         )
     content = document.get("content")
-    if digest(content) != document.get("sha256"):
+    try:
+        unchanged = digest(content) == document.get("sha256")
+        result = _decoded(content) if unchanged else None
+    except _UNREADABLE as error:
+        message = f"{place.name} cannot be read: {brief(error, 200)}; save the result again"
+        raise ValueError(message) from error
+    if not unchanged:
         raise ValueError(
             f"{place.name} was changed after it was written, so its figures cannot be trusted; save it again"
         )
-    try:
-        result = _decoded(content)
-    except (LookupError, TypeError, ValueError, AttributeError, ImportError, zlib.error) as error:
-        message = f"{place.name} cannot be read: {brief(error, 200)}; save the result again"
-        raise ValueError(message) from error
     if not isinstance(result, Result):
         raise ValueError(f"{place.name} holds no result, but {shown(result)}")
     return result

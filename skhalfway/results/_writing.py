@@ -11,7 +11,8 @@ from collections.abc import Mapping
 from dataclasses import Field, fields, is_dataclass
 from math import isfinite
 from pathlib import Path
-from tempfile import NamedTemporaryFile
+from secrets import token_hex
+from shutil import copymode
 from typing import Any
 
 import numpy as np
@@ -28,17 +29,19 @@ def write(result: Any, path: str | Path) -> None:
     place = Path(path)
     content = encoded(result)
     document = {"format": FORMAT, "version": VERSION, "sha256": digest(content), "content": content}
+    if not place.name:
+        raise ValueError(f"{shown(str(path))} names no file to write")
+    part = place.with_name(f"{place.name}.{token_hex(4)}")
     try:
-        with NamedTemporaryFile(
-            "w", dir=place.parent, prefix=place.name, delete=False, encoding="utf-8"
-        ) as part:
-            try:
-                json.dump(document, part, allow_nan=False, separators=(",", ":"))
-                part.close()
-                os.replace(part.name, place)
-            except BaseException:
-                os.unlink(part.name)
-                raise
+        try:
+            with open(part, "x", encoding="utf-8") as file:
+                json.dump(document, file, allow_nan=False, separators=(",", ":"))
+            if place.is_file():
+                copymode(place, part)
+            os.replace(part, place)
+        except BaseException:
+            part.unlink(missing_ok=True)
+            raise
     except OSError as error:
         raise ValueError(
             f"{place.name} cannot be written: {brief(error.strerror or error)}; give a file in a folder that "

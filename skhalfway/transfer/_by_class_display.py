@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from skhalfway.displays import Display
-from skhalfway.displays._heat_map import cell_texts, heat_map, heat_map_axes
+from skhalfway.displays._heat_map import cell_texts, fit, heat_map, heat_map_axes
 from skhalfway.transfer._by_class import TransferByClass
 
 if TYPE_CHECKING:
@@ -70,9 +70,14 @@ class TransferByClassDisplay(Display, draws=[TransferByClass]):
             This object, with ``ax_``, ``figure_``, ``im_`` and ``text_``.
         """
         by_class = self.result
+        rows = [f"{label} (n = {n})" for label, n in zip(by_class.labels, by_class.n_samples, strict=True)]
         if ax is None:
             ax = heat_map_axes(
-                *by_class.worst.shape, include_values=include_values, include_intervals=include_values
+                *by_class.worst.shape,
+                include_values=include_values,
+                include_intervals=False,
+                longest_name=max(map(len, rows)),
+                longest_text=max(map(len, by_class.worst_sources.flat)) if include_values else 0,
             )
         texts = None
         if include_values:
@@ -81,15 +86,16 @@ class TransferByClassDisplay(Display, draws=[TransferByClass]):
         self.im_, self.text_ = heat_map(
             ax,
             by_class.worst,
-            [f"{label} (n = {n})" for label, n in zip(by_class.labels, by_class.n_samples, strict=True)],
+            rows,
             by_class.targets,
             texts=texts,
             colorbar="highest transfer rate" if colorbar else None,
-            im_kw={"cmap": cmap, "vmin": 0, "vmax": 1} | (im_kw or {}),
+            im_kw={"cmap": cmap, "vmin": 0, "vmax": 1, "aspect": "auto"} | (im_kw or {}),
             text_kw=text_kw,
         )
         ax.set(xlabel="target", ylabel="true label")
-        ax.set_title("Which class is fooled most, and from which source", fontsize=10)
+        ax.set_title("which class is fooled most,\nand from which source", fontsize=10)
+        fit(ax, self.text_)
         figure: Any = ax.figure
         self.ax_, self.figure_ = ax, figure
         return self

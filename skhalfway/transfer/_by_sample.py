@@ -106,11 +106,13 @@ class BySample(Rates):
         Raises
         ------
         ValueError
-            If labels are not known.
+            If labels are not known, or there is no sample.
         """
         outcomes = self._known("by_class")
         if outcomes.labels is None:
             raise ValueError("by_class needs true labels: pass y to TransferScorer.transfer")
+        if not outcomes.n_samples:
+            raise ValueError("there is no sample, so there are no classes to tell apart")
         places = np.unique(outcomes.labels)
         matrices = tuple(self.subset(outcomes.labels == place) for place in places)
         return TransferByClass(outcomes.classes[places], matrices, provenance=self.provenance)
@@ -213,6 +215,7 @@ class BySample(Rates):
             (self.condition, self.goal),
             (other.condition, other.goal),
             level,
+            (self.provenance, other.provenance),
         )
 
 
@@ -224,6 +227,8 @@ def _unknown(role: str, name: Any, names: Sequence[str]) -> str:
 def _read_rows(rows: Any, n: int) -> NDArray[np.intp]:
     """Numbers of rows, from numbers or a mask."""
     array = np.asarray(rows)
+    if array.shape == (0,) and array.dtype != bool:
+        return np.zeros(0, dtype=np.intp)
     if array.dtype == bool and array.shape == (n,):
         return np.flatnonzero(array)
     numbers = array.dtype.kind in "iu" and array.ndim == 1

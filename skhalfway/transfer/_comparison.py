@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from skhalfway._intervals import ConfidenceInterval, check_level, holm, mcnemar, percentile_interval, ratio
 from skhalfway._text import between, counted, short, shown
-from skhalfway.results import Result
+from skhalfway.results import Provenance, Result
 from skhalfway.results._result import equal, frozen
 from skhalfway.results._table import Cell, Table
 from skhalfway.transfer._counting import mean_rate, resampled_means, see
@@ -144,14 +144,14 @@ class TransferComparison(Result):
                 rows[-1].append(
                     Cell(
                         f"{signed(differences[i, j])}{star}",
-                        f"(p {_written(p[i, j])})",
+                        "" if np.isnan(p[i, j]) else f"(p {_written(p[i, j])})",
                         hint=f"of {self.n[i, j]}, {self.only_other[i, j]} in the other one alone, "
                         f"{self.only_first[i, j]} in the first alone",
                         framed=source == target,
                     )
                 )
         low, high = self.mean_interval
-        mean = f"{signed(self.mean_difference)} {between(low, high, signed)}".rstrip()
+        mean = f"{signed(self.mean_difference)} {between(low, high, signed)}".strip()
         n = counted(int(significant.sum()), "pair")
         return Table(
             f"TransferComparison: mean difference {mean}, {n} beyond chance",
@@ -175,9 +175,14 @@ def _written(p: float) -> str:
 
 
 def compare(
-    one: Outcomes, other: Outcomes, first: tuple[str, str], second: tuple[str, str], level: float
+    one: Outcomes,
+    other: Outcomes,
+    first: tuple[str, str],
+    second: tuple[str, str],
+    level: float,
+    origins: tuple[Provenance | None, Provenance | None] = (None, None),
 ) -> TransferComparison:
-    """Compare outcomes, counted each under a condition and with a goal."""
+    """Compare outcomes, counted each under a condition and with a goal; ``origins``: where they come from."""
     check_level(level)
     kinds = (
         ("sources", one.sources, other.sources),
@@ -211,7 +216,23 @@ def compare(
         mean_rate(others) - mean_rate(seen),
         ConfidenceInterval(float(interval.low), float(interval.high)),
         level,
+        provenance=_origin(origins, level, one.n_samples),
     )
+
+
+def _origin(
+    origins: tuple[Provenance | None, Provenance | None], level: float, n_samples: int
+) -> Provenance | None:
+    """Where a comparison comes from: the settings that both experiments share, and those that differ."""
+    if origins == (None, None):
+        return None
+    first, other = ({} if origin is None else dict(origin.settings) for origin in origins)
+    shared = {name: value for name, value in first.items() if name in other and equal(value, other[name])}
+    apart = {
+        role: {name: value for name, value in settings.items() if name not in shared}
+        for role, settings in (("first", first), ("other", other))
+    }
+    return Provenance("TransferMatrix.compare", {**shared, **apart, "level": level}, n_samples=n_samples)
 
 
 def _number(outcomes: Outcomes) -> int:

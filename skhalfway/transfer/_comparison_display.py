@@ -8,7 +8,7 @@ import numpy as np
 
 from skhalfway._text import between
 from skhalfway.displays import Display
-from skhalfway.displays._heat_map import cell_texts, heat_map, heat_map_axes
+from skhalfway.displays._heat_map import cell_texts, fit, heat_map, heat_map_axes
 from skhalfway.transfer._comparison import TransferComparison, signed
 
 if TYPE_CHECKING:
@@ -76,7 +76,12 @@ class TransferComparisonDisplay(Display, draws=[TransferComparison]):
         comparison = self.result
         differences = comparison.differences
         if ax is None:
-            ax = heat_map_axes(*differences.shape, include_values=include_values, include_intervals=False)
+            ax = heat_map_axes(
+                *differences.shape,
+                include_values=include_values,
+                include_intervals=False,
+                longest_name=max(map(len, comparison.sources)),
+            )
         texts = None
         if include_values:
             stars = np.where(comparison.significant, " *", "").astype(object)
@@ -88,7 +93,7 @@ class TransferComparisonDisplay(Display, draws=[TransferComparison]):
             comparison.sources,
             comparison.targets,
             texts=texts,
-            colorbar="difference of transfer rates" if colorbar else None,
+            colorbar="difference" if colorbar else None,
             im_kw={"cmap": cmap, "vmin": -most, "vmax": most} | (im_kw or {}),
             text_kw=text_kw,
         )
@@ -96,10 +101,11 @@ class TransferComparisonDisplay(Display, draws=[TransferComparison]):
         low, high = comparison.mean_interval
         ends = between(low, high, signed)
         ax.set_title(
-            f"the other experiment less the first: mean {signed(comparison.mean_difference)} {ends}\n"
-            f"(*: beyond chance at the level {comparison.level:g}, all cells together)",
+            f"the other experiment less the first:\nmean {signed(comparison.mean_difference)} {ends}\n"
+            f"(*: beyond chance at the level {comparison.level:g},\nall cells together)",
             fontsize=10,
         )
+        fit(ax, self.text_)
         figure: Any = ax.figure
         self.ax_, self.figure_ = ax, figure
         return self

@@ -115,7 +115,9 @@ def resampled_means(
     Every draw takes as many samples as there are, with replacement: the bootstrap.
     """
     n = experiments[0].eligible.shape[2]
-    means = np.empty((len(experiments), n_draws))
+    means = np.full((len(experiments), n_draws), np.nan)
+    if n == 0:
+        return means
     for rows in blocks(n_draws, n):
         draws = rng.multinomial(n, np.full(n, 1 / n), len(means[0, rows])).astype(float)
         for each, seen in zip(means, experiments, strict=True):

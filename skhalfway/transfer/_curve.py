@@ -183,7 +183,7 @@ class TransferCurve(Result):
     @property
     def mean_source_success(self) -> NDArray[np.float64]:
         """Mean of :attr:`source_success` over the sources at each budget."""
-        return _mean(self.source_success)
+        return mean_of_known(self.source_success)
 
     @property
     def source_success(self) -> NDArray[np.float64]:
@@ -290,7 +290,7 @@ class TransferCurve(Result):
         )
 
 
-def _mean(values: NDArray[np.float64], axis: int = -1) -> NDArray[np.float64]:
+def mean_of_known(values: NDArray[np.float64], axis: int = -1) -> NDArray[np.float64]:
     """Mean of those that are known; nan where none is."""
     known = ~np.isnan(values)
     total = np.where(known, values, 0.0).sum(axis=axis)
@@ -301,4 +301,4 @@ def _mean(values: NDArray[np.float64], axis: int = -1) -> NDArray[np.float64]:
 def _mean_over_pairs(
     rates: NDArray[np.float64], pairs: NDArray[np.bool_], axis: Any = (1, 2)
 ) -> NDArray[np.float64]:
-    return _mean(np.where(pairs, rates, np.nan), axis)
+    return mean_of_known(np.where(pairs, rates, np.nan), axis)

@@ -10,7 +10,7 @@ import numpy as np
 from skhalfway._text import shown
 from skhalfway.displays import Display
 from skhalfway.displays._style import colours, dashes, markers
-from skhalfway.transfer._curve import UNITS, TransferCurve
+from skhalfway.transfer._curve import UNITS, TransferCurve, mean_of_known
 from skhalfway.transfer._shown import marked
 
 if TYPE_CHECKING:
@@ -147,7 +147,7 @@ class TransferCurveDisplay(Display, draws=[TransferCurve]):
         Raises
         ------
         ValueError
-            If ``target`` is not a target of the curve.
+            If ``target`` is not a target of the curve, or the only source.
         """
         import matplotlib.pyplot as plt
 
@@ -156,6 +156,11 @@ class TransferCurveDisplay(Display, draws=[TransferCurve]):
         if target is not None and target not in curve.targets:
             raise ValueError(
                 f"target must be one of {shown(list(curve.targets))} or None, got {shown(target)}"
+            )
+        if target is not None and set(curve.sources) <= {target}:
+            raise ValueError(
+                f"no other model than {shown(target)} was attacked, so nothing is known to threaten it; draw "
+                "another target, or leave target out"
             )
         if ax is None:
             # room for the legend's names
@@ -243,7 +248,7 @@ class TransferCurveDisplay(Display, draws=[TransferCurve]):
                 curve.eps + shift, rates[:, i], reach, label=f"from {labels[i]}", **_BARS, **styles[i]
             )
         if include_controls:
-            self._draw_noise(ax, np.nanmean(curve.noise[:, others, place], axis=1))
+            self._draw_noise(ax, mean_of_known(curve.noise[:, others, place]))
 
     def _draw_noise(self, ax: Axes, rates: NDArray[np.float64]) -> None:
         (self.noise_,) = ax.plot(self.result.eps, rates, ls="--", label="noise of that size", **_GREY)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from skhalfway._text import short
 from skhalfway.displays import Display
-from skhalfway.displays._heat_map import cell_texts, heat_map, heat_map_axes
+from skhalfway.displays._heat_map import cell_texts, fit, heat_map, heat_map_axes
 from skhalfway.transfer._matrix import TransferMatrix
 from skhalfway.transfer._shown import marked
 
@@ -121,7 +121,10 @@ class TransferMatrixDisplay(Display, draws=[TransferMatrix]):
         matrix = self.result
         if ax is None:
             ax = heat_map_axes(
-                *matrix.rates.shape, include_values=include_values, include_intervals=include_intervals
+                *matrix.rates.shape,
+                include_values=include_values,
+                include_intervals=include_intervals,
+                longest_name=max(map(len, matrix.sources), default=0),
             )
         texts = None
         if include_values:
@@ -145,7 +148,7 @@ class TransferMatrixDisplay(Display, draws=[TransferMatrix]):
         ax.set(xlabel="target", ylabel="source")
         title = f"mean transfer rate {short(matrix.mean_rate).strip()}"
         if matrix.condition != "both_correct":
-            title += f', condition="{matrix.condition}"'
+            title += f'\n(condition="{matrix.condition}")'
         if matrix.goal == "target":
             title += "\n(to the label that the attack aims at)"
         if own:
@@ -153,6 +156,7 @@ class TransferMatrixDisplay(Display, draws=[TransferMatrix]):
         if matrix.masked is not None and matrix.masked.any():
             title += "\n(*: gradients possibly masked)"
         ax.set_title(title, fontsize=10)
+        fit(ax, self.text_)
         figure: Any = ax.figure  # or a part of one, to matplotlib's types
         self.ax_, self.figure_ = ax, figure
         return self

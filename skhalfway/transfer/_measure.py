@@ -19,7 +19,7 @@ from skhalfway.models._faults import named
 from skhalfway.models._warnings import warn, warn_of
 from skhalfway.transfer._masked import ask_others
 from skhalfway.transfer._outcomes import NOT_ASKED, Outcomes, smallest_integers
-from skhalfway.transfer._samples import KeptSamples, place_for
+from skhalfway.transfer._samples import KeptSamples, kept_of, place_for
 from skhalfway.transfer._source import Attacked, attack
 from skhalfway.transfer._targets import read_goals
 
@@ -177,7 +177,7 @@ def try_all(scorer: TransferScorer, plan: Plan, rng: np.random.RandomState) -> T
     ]
     kept = None
     if plan.keep:
-        kept = KeptSamples({name: part.samples for name, part in zip(sources, each, strict=True)}, plan.given)
+        kept = kept_of({name: part.samples for name, part in zip(sources, each, strict=True)}, plan.given)
     return Tried(outcomes, masked, checks, costs, kept)
 
 

@@ -55,12 +55,12 @@ class Rates:
     def accuracy(self) -> NDArray[np.float64]:
         """Share of the samples, as they are, that each model classifies correctly, (n_models,).
 
-        nan where labels are not known.
+        nan where labels are not known, or there is no sample.
         """
         outcomes = self._known("accuracy")
         if outcomes.labels is None:
             return np.full(len(self.names), np.nan)
-        return (outcomes.clean == outcomes.labels).mean(axis=1)
+        return ratio((outcomes.clean == outcomes.labels).sum(axis=1), np.array(outcomes.n_samples))
 
     @property
     def different_mistake(self) -> NDArray[np.int64]:

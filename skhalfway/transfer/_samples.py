@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skhalfway._inputs import container_of
+from skhalfway._readable import is_tensor
 from skhalfway._text import brief, shown
 
 
@@ -21,9 +22,9 @@ class KeptSamples:
     Parameters
     ----------
     arrays : dict of str to ndarray of shape (n_samples, ...)
-        By source; mapped from files where they were kept in a folder.
-    like : array-like of shape (n_samples, ...)
-        X, whose container they are given out in.
+        By source, read-only; mapped from files where they were kept in a folder.
+    like : array-like of shape (n_samples, ...) or (0, ...)
+        A copy of X, or of none of its rows, whose container they are given out in.
     rows : ndarray of shape (n_rows,) or None, default=None
         Numbers of those that are asked for. None is all.
     """
@@ -60,10 +61,23 @@ class KeptSamples:
         X_adv : array-like of shape (n_rows, ...)
             Its samples.
         """
-        samples = container_of(self.like)(self.arrays[source])
+        array = self.arrays[source]
+        if is_tensor(self.like):
+            array = np.array(array)  # torch shares memory, and knows no read-only
+        samples = container_of(self.like)(array)
         if self.rows is None:
             return samples
         return samples.iloc[self.rows] if hasattr(samples, "iloc") else samples[self.rows]
+
+
+def kept_of(arrays: Mapping[str, NDArray[Any]], X: Any) -> KeptSamples:
+    """Keep samples that were made of X, so that nothing done to X or to them later changes them."""
+    for array in arrays.values():
+        array.setflags(write=False)
+    # of an array its kind is enough; of a DataFrame its names, and its values where a column is rounded
+    if hasattr(X, "iloc"):
+        return KeptSamples(arrays, X.copy())
+    return KeptSamples(arrays, X[:0] if hasattr(X, "__getitem__") else None)
 
 
 def read_place(keep_samples: Any) -> Path | None:

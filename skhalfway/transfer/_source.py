@@ -145,5 +145,6 @@ def _attack(
         return each, outcome, {"seconds": perf_counter() - begin, **cost}
     z = largest.to_z(outcome.X_adv)
     far = outcome.distances.reshape(-1, *[1] * (z.ndim - 1))
-    each = [np.where(far <= region.eps, outcome.X_adv, region.keep(z, full=True)) for region in regions]
+    each = [np.where(far <= region.eps, outcome.X_adv, region.keep(z, full=True)) for region in smaller]
+    each.append(outcome.X_adv)  # within the largest already
     return each, outcome, {"seconds": perf_counter() - begin, **cost}

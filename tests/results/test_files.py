@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import os
 import zlib
 
 import numpy as np
@@ -96,6 +97,18 @@ def test_a_file_that_exists_is_replaced_at_once(tmp_path, monkeypatch):
     assert path.read_text() == before and len(list(tmp_path.iterdir())) == 1
 
 
+@pytest.mark.skipif(os.name != "posix", reason="permissions are POSIX's")
+def test_files_have_the_permissions_of_others(tmp_path):
+    """A new file those that any new file has; one that is replaced its own."""
+    path, plain = tmp_path / "result.json", tmp_path / "plain"
+    plain.touch()
+    MATRIX.save(path)
+    assert path.stat().st_mode == plain.stat().st_mode
+    path.chmod(0o640)
+    RESULTS["check"].save(path)
+    assert path.stat().st_mode & 0o777 == 0o640
+
+
 def test_a_folder_that_is_not_there(tmp_path):
     with pytest.raises(
         ValueError, match="x.json cannot be written: No such file or directory; give a file in a"
@@ -103,6 +116,15 @@ def test_a_folder_that_is_not_there(tmp_path):
         MATRIX.save(tmp_path / "missing" / "x.json")
     with pytest.raises(FileNotFoundError):
         load_result(tmp_path / "x.json")
+    # permissions do not hold for administrators; that a file is no folder does
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(ValueError, match="x.json cannot be written: Not a directory; give a file in a"):
+        MATRIX.save(tmp_path / "file" / "x.json")
+    with pytest.raises(ValueError, match="cannot be written: Is a directory"):
+        MATRIX.save(tmp_path)
+    with pytest.raises(ValueError, match="'' names no file to write"):
+        MATRIX.save("")
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
 @pytest.fixture
@@ -147,6 +169,13 @@ def packed(dtype, shape, data):
     return {"array": dtype, "shape": shape, "zlib": base64.b64encode(zlib.compress(data)).decode()}
 
 
+def deep(n):
+    content = 1
+    for _ in range(n):
+        content = [content]
+    return content
+
+
 RECORD = {"record": "ConfidenceInterval", "home": "skhalfway.results", "fields": {"low": 0.0, "high": 1.0}}
 
 
@@ -184,6 +213,27 @@ RECORD = {"record": "ConfidenceInterval", "home": "skhalfway.results", "fields":
         (lambda d: signed(d | {"content": {"eval": "1"}}), r"nothing is known of an object with \['eval'\]"),
         (lambda d: signed(d | {"content": packed("<f8", [3], b"")}), "has 0 bytes, not 24"),
         (lambda d: signed(d | {"content": packed("|u1", [1], bytes(10**7))}), "has 2 bytes, not 1"),
+        (lambda d: signed(d | {"content": packed("|u1", [10**9], b"1")}), "has 1 bytes, not 1000000000"),
+        (lambda d: signed(d | {"content": packed("<f8", [10**30], b"")}), "too large"),
+        (lambda d: signed(d | {"content": packed("<f8", [-1], b"")}), "cannot be read: .*negative"),
+        (lambda d: signed(d | {"content": packed("<f8", [0.5], b"")}), "'float' object cannot be"),
+        (lambda d: signed(d | {"content": packed("nonsense", [1], b"")}), "data type 'nonsense'"),
+        (lambda d: signed(d | {"content": packed("<f8", [1], bytes(8)) | {"zlib": "?"}}), "cannot be read"),
+        (lambda d: signed(d | {"content": packed("<f8", [1], bytes(8)) | {"zlib": "AAAA"}}), "decompressing"),
+        (lambda d: signed(d | {"content": {"objects": [1, 2], "shape": [3]}}), "cannot reshape"),
+        (lambda d: signed(d | {"content": {"mapping": [[[1], 2]]}}), "unhashable type: 'list'"),
+        (lambda d: signed(d | {"content": {"float": "9"}}), "cannot be read: '9'"),
+        (
+            lambda d: signed(d | {"content": RECORD | {"home": "skhalfway.results; import os"}}),
+            "is no package of skhalfway",
+        ),
+        # deep enough for the decoder of JSON, and for no more
+        (lambda d: signed(d | {"content": deep(900)}), "(cannot be read: maximum recursion|holds no result)"),
+        (lambda d: json.dumps(d).replace('"version": 1', f'"version": {"1" * 5000}'), "is incomplete or was"),
+        (lambda d: d | {"version": 0}, "its version is 0"),
+        (lambda d: {"format": d["format"]}, "was changed: its version is None; save the result again"),
+        (lambda d: {"format": d["format"], "version": 1}, "was changed after it was written"),
+        (lambda d: "\x00\x01binary", "r.json is no file of a result"),
         (
             lambda d: signed(d | {"content": packed("|O", [1], b"12345678")}),
             "arrays of object are not packed",

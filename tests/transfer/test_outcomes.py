@@ -13,6 +13,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.svm import SVC
 
 from skhalfway import AdversarialGenerator, TransferMatrix, TransferScorer
+from skhalfway.results import Provenance
 from skhalfway.transfer import Outcomes, TransferComparison
 
 NAMES = ("a", "b", "c", "d")
@@ -206,6 +207,22 @@ def test_subsets():
             matrix.subset(rows)
 
 
+@pytest.mark.parametrize("rows", [[], np.zeros(80, bool), np.array([], int)])
+def test_no_sample_is_nothing_known(rows):
+    """Such as those of a class that is not there."""
+    empty = TransferMatrix.of(outcomes_of()).subset(rows)
+    assert empty.n_samples == 0 and np.isnan(empty.mean_rate)
+    assert np.isnan(empty.accuracy).all() and np.isnan(empty.rates).all()
+    assert "2 sources, 3 targets, 0 samples, mean transfer rate -" in repr(empty)
+    assert empty.describe().count("has no sample that counts with any other model") == 3
+    assert len(empty.exposure()) == 0 and (empty.to_frame()["n_samples"] == 0).all()
+    comparison = empty.compare(empty)
+    assert np.isnan([comparison.mean_difference, *comparison.mean_interval]).all()
+    assert np.isnan(comparison.p).all() and not comparison.significant.any()
+    with pytest.raises(ValueError, match="there is no sample, so there are no classes to tell apart"):
+        empty.by_class()
+
+
 def test_counts_alone_say_what_is_missing():
     whole = TransferMatrix.of(outcomes_of())
     counts = replace(whole, outcomes=None)
@@ -266,6 +283,31 @@ def test_comparison_is_the_slow_one():
     assert second.compare(first).mean_difference == -found.mean_difference
     same = first.compare(first)
     assert not same.significant.any() and same.mean_difference == 0 and same.mean_interval == (0, 0)
+
+
+def test_a_comparison_knows_what_the_two_share():
+    one, other = (
+        TransferMatrix.of(outcomes_of(), provenance=Provenance("f", {"attack": "pgd", "eps": eps}, 80))
+        for eps in (0.1, 0.2)
+    )
+    origin = one.compare(other, 0.9).provenance
+    expected = {"attack": "pgd", "first": {"eps": 0.1}, "other": {"eps": 0.2}, "level": 0.9}
+    assert (origin.made_by, origin.n_samples, origin.settings) == ("TransferMatrix.compare", 80, expected)
+    unknown = TransferMatrix.of(outcomes_of())
+    assert unknown.compare(unknown).provenance is None
+    assert unknown.compare(one).provenance.settings["other"] == {"attack": "pgd", "eps": 0.1}
+
+
+def test_what_is_unknown_of_a_comparison_is_left_out():
+    outcomes = outcomes_of(n_samples=40)
+    wrong = outcomes.clean.copy()
+    wrong[NAMES.index("d")] = (outcomes.labels + 1) % 4  # nothing counts for d
+    matrix = TransferMatrix.of(replace(outcomes, clean=wrong))
+    lines = repr(matrix.compare(matrix)).splitlines()
+    assert lines[0] == "TransferComparison: mean difference +.00 [+.00 +.00], 0 pairs beyond chance"
+    assert lines[-2].split() == ["a", "+.00", "(p", "1.0)", "+.00", "(p", "1.0)", "-"]
+    empty = matrix.subset([])
+    assert "mean difference -, 0 pairs" in repr(empty.compare(empty))
 
 
 def test_the_interval_of_a_difference_holds():
