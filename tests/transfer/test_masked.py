@@ -361,8 +361,8 @@ def test_the_clearest_opinion_objects(queries: Any, others: Any, expected: str |
 
 def test_what_is_tried_with_smaller_budgets_is_an_opinion() -> None:
     labels = np.zeros((1, 4), dtype=int)
-    small, large = np.array([[[[1, 1, 0, 0]]], [[[0, 1, 1, 0]]]])
-    noise, smaller = ask_others(0, ("a",), labels, labels, labels, np.stack([small, large]))
+    answers = np.array([[[1, 1, 0, 0]], [[0, 1, 1, 0]]])
+    noise, smaller = ask_others(0, ("a",), labels, None, labels[0], labels[0], answers)
     assert noise.attack == "noise of the same size"
     assert (smaller.attack, smaller.n, smaller.own) == ("the same attack with a smaller budget", 4, 2)
     assert (smaller.gained.tolist(), smaller.lost) == ([0], 1)
@@ -385,7 +385,9 @@ class Again:
     def set_params(self, **params: Any) -> None:
         self.given |= params
 
-    def _attack(self, model: Any, region: Any, labels: Any, n_classes: int) -> Outcome:
+    def _attack(
+        self, model: Any, region: Any, labels: Any, n_classes: int, *, targeted: bool = False
+    ) -> Outcome:
         self.given["labels"] = labels
         return Outcome(np.arange(len(labels)) < self.n_fooled)
 
@@ -400,10 +402,10 @@ def doubted(n_gained: int, n_fooled: int, **changes: Any) -> Attacked:
 
     n = n_gained + 10
     model = SimpleNamespace(predict=lambda X: X.astype(int), smoothed=False)
-    task = Task(model=model, region=None, labels=np.arange(n), n_classes=3)
+    task = Task(model=model, region=None, labels=np.arange(n), n_classes=3, targeted=False)
     queries = Opinion("a few queries", n, 10, np.arange(n_gained) + 10, 0)
     remark = Finding("any", "note", "said before", "nothing")
-    source = Attacked(Again(n_fooled), task, (remark,), "attack='fgsm'", np.zeros(n, dtype=bool), queries)
+    source = Attacked(Again(n_fooled), task, (remark,), "attack='fgsm'", np.zeros(n, dtype=bool), queries, {})
     return replace(source, **changes)
 
 
