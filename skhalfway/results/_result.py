@@ -18,7 +18,7 @@ from skhalfway.results._writing import write
 
 
 def equal(one: Any, other: Any) -> bool:
-    """Whether two values are of one kind and equal, nan to nan."""
+    """Whether two values are of one kind and equal, nan to nan, and no time to no time."""
     if isinstance(one, np.ndarray):
         if (
             not isinstance(other, np.ndarray)
@@ -26,7 +26,9 @@ def equal(one: Any, other: Any) -> bool:
             or one.dtype.kind != other.dtype.kind
         ):
             return False
-        return np.array_equal(one, other, equal_nan=one.dtype.kind in "fc")
+        if one.dtype == object:
+            return all(map(equal, one.ravel().tolist(), other.ravel().tolist()))
+        return np.array_equal(one, other, equal_nan=one.dtype.kind in "fcmM")
     if isinstance(one, float):
         return isinstance(other, float) and (one == other or (one != one and other != other))
     if type(one) is not type(other):

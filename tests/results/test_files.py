@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import base64
+import copy
 import hashlib
 import json
 import os
 import zlib
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -21,6 +23,7 @@ from skhalfway.results._reading import _decoded
 from skhalfway.results._result import equal
 from skhalfway.results._writing import encoded
 from skhalfway.transfer import Outcomes, Robustness
+from skhalfway.transfer._samples import KeptSamples
 
 
 def outcomes_of(n_classes=3, index=None, labels=True):
@@ -73,6 +76,32 @@ def test_what_is_read_is_what_was_saved(name, tmp_path):
     document = json.loads(path.read_text())
     assert (document["format"], document["version"]) == ("skhalfway result", 1)
     assert [file.name for file in tmp_path.iterdir()] == ["result.json"]
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (np.array([1.0, np.nan]), np.array([1.0, 2.0])),
+        (np.array(["2026-01-01", "NaT"], "M8[D]"), np.array(["2026-01-01", "2026-01-02"], "M8[D]")),
+        (np.array([1, "NaT"], "m8[s]"), np.array([1, 2], "m8[s]")),
+        (np.array([("a", np.nan), 1, None], dtype=object), np.array([("a", 0.0), 1, None], dtype=object)),
+        (np.array([1, 2]), np.array([1.0, 2.0])),
+        (np.array([1, 2]), np.array([[1, 2]])),
+        (np.array([1, 2]), [1, 2]),
+        ({"a": np.nan}, {"b": np.nan}),
+        ((1, np.nan), (1, np.nan, 2)),
+        (float("nan"), 1.0),
+        (1, True),
+        (ConfidenceInterval(np.nan, 1.0), ConfidenceInterval(np.nan, 2.0)),
+    ],
+)
+def test_values_are_equal_to_themselves_alone(one, other):
+    assert equal(one, copy.deepcopy(one)) and not equal(one, other) and not equal(other, one)
+
+
+def test_of_what_kind_of_number_does_not_matter():
+    assert equal(np.array([1, 2], "int8"), np.array([1, 2], "int64"))
+    assert equal(MATRIX, replace(MATRIX, provenance=None))
 
 
 @pytest.mark.parametrize("name", RESULTS)
@@ -277,6 +306,72 @@ NESTED = st.recursive(
 @given(NESTED)
 def test_every_value(value):
     assert equal(_decoded(json.loads(json.dumps(encoded(value), allow_nan=False))), value)
+
+
+@st.composite
+def random_outcomes(draw):
+    """Any number of models, classes and samples, none included; labels, goals and names given or not."""
+    n, n_classes, n_models = draw(st.integers(0, 5)), draw(st.integers(1, 300)), draw(st.integers(1, 4))
+    names = draw(st.lists(st.text(min_size=1), min_size=n_models, max_size=n_models, unique=True))
+    sources, targets = (draw(st.lists(st.sampled_from(names), unique=True, min_size=1)) for _ in range(2))
+
+    def answers(*shape, least=-1):
+        return draw(arrays.arrays(np.int64, (*shape, n), elements=st.integers(least, n_classes - 1)))
+
+    classes = draw(
+        st.sampled_from(
+            [
+                np.arange(n_classes),
+                np.array([f"\u00e4{k}" for k in range(n_classes)]),
+                np.arange(n_classes) / 3,
+            ]
+        )
+    )
+    index = draw(
+        st.none()
+        | arrays.arrays(np.dtype("U3"), n)
+        | arrays.arrays(np.dtype("M8[s]"), n)
+        | st.lists(st.text() | st.integers() | st.tuples(st.text(), st.floats()), min_size=n, max_size=n).map(
+            lambda items: np.fromiter(items, dtype=object, count=n)
+        )
+    )
+    return Outcomes(
+        names,
+        sources,
+        targets,
+        classes,
+        draw(st.none() | st.just(answers(least=0))),
+        answers(n_models, least=0),
+        answers(len(targets), least=0),
+        answers(len(sources)),
+        answers(len(sources), len(targets)),
+        draw(st.none() | st.just(answers(len(sources), least=0))),
+        index,
+    )
+
+
+@given(random_outcomes(), st.sampled_from(["both_correct", "source_fooled", "all"]), st.data())
+def test_any_matrix(tmp_path_factory, outcomes, condition, data):
+    goal = data.draw(st.sampled_from(["other"] if outcomes.goals is None else ["other", "target"]))
+    masked = data.draw(st.none() | arrays.arrays(bool, len(outcomes.sources)))
+    matrix = TransferMatrix.of(outcomes, condition, goal=goal, masked=masked)
+    path = tmp_path_factory.mktemp("any") / "m.json"
+    matrix.save(path)
+    read = load_result(path)
+    assert read == matrix and repr(read) == repr(matrix)
+    for name in ("clean", "noise", "own", "adversarial"):
+        array = getattr(read.outcomes, name)
+        assert array.dtype == getattr(outcomes, name).dtype and not array.flags.writeable
+    assert equal(read.outcomes.classes, outcomes.classes) and equal(read.outcomes.index, outcomes.index)
+
+
+def test_samples_are_not_in_files(tmp_path):
+    matrix = TransferMatrix.of(outcomes_of(), kept=KeptSamples({"a": np.full((12, 3), 0.125)}, None))
+    matrix.save(tmp_path / "m.json")
+    read = load_result(tmp_path / "m.json")
+    assert read == matrix and read.kept is None and matrix.samples("a").shape == (12, 3)
+    with pytest.raises(ValueError, match="the adversarial samples were not kept"):
+        read.samples("a")
 
 
 def test_what_cannot_be_kept_is_said(tmp_path):
