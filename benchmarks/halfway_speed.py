@@ -24,8 +24,8 @@ from sklearn.svm import SVC, LinearSVC
 from sklearn.tree import DecisionTreeClassifier
 
 from skhalfway import HalfwayScorer
+from skhalfway.boundaries._paths import trace_all
 from skhalfway.halfway import sample_pairs
-from skhalfway.halfway._crossings import trace_all
 from skhalfway.models import Model, as_model
 
 N_PAIRS, TOL = 2000, 1e-3

@@ -324,7 +324,7 @@ OURS = "halfway score"
 
 
 def code_of(function: Any) -> str:
-    """Digest of the source of a function and of what it calls, here and in skhalfway.halfway."""
+    """Digest of the source of a function and of what it calls, here and in the packages of crossings."""
     seen: dict[str, str] = {}
 
     def visit(function: Any) -> None:
@@ -336,8 +336,10 @@ def code_of(function: Any) -> str:
             called = function.__globals__[name]
             if inspect.isfunction(called) and called.__qualname__ not in seen:
                 if called.__module__.startswith("skhalfway.halfway"):
-                    folder = Path(skhalfway.__file__).with_name("halfway")
-                    seen["halfway"] = "".join(path.read_text() for path in sorted(folder.glob("*.py")))
+                    package = Path(skhalfway.__file__).parent
+                    for folder in ("boundaries", "halfway"):
+                        files = sorted((package / folder).glob("*.py"))
+                        seen[folder] = "".join(path.read_text() for path in files)
                 visit(called)
 
     def codes(code: Any) -> list[Any]:

@@ -43,8 +43,9 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGE, BENCHMARKS = ROOT / "skhalfway", ROOT / "benchmarks"
 CACHE = BENCHMARKS / ".cache" / "mutants"
 CORE = ["_[a-z]*.py", "models/_*.py", "attacks/_*.py", "transfer/_*.py"]
+CORE += [f"boundaries/_{name}.py" for name in ("nearest", "paths")]
 CORE += [f"halfway/_{name}.py" for name in ("crossings", "measurement", "pairs", "prediction", "regression")]
-FOLDERS = ("models", "attacks", "transfer", "halfway")
+FOLDERS = ("models", "attacks", "transfer", "boundaries", "manifold", "halfway", "training")
 TESTS = [f"tests/{folder}/test_*.py" for folder in FOLDERS]
 TESTS += ["tests/test_*.py", *(f"skhalfway/{folder}" for folder in FOLDERS)]  # doctests last
 OTHER_TESTS = ("test_benchmarks.py", "test_datasets.py", "test_examples.py")
@@ -279,7 +280,7 @@ def main() -> None:
     sources = {}
     for path in sorted({path for pattern in CORE for path in PACKAGE.glob(pattern)}):
         name = path.relative_to(PACKAGE).with_suffix("").as_posix()
-        drawing = name.endswith(("__", "_display", "_plotting"))
+        drawing = name.endswith(("__", "_display"))
         if not drawing and (given.modules is None or name.startswith(tuple(given.modules))):
             sources[name] = path.read_text()
     mutants = draw(sources, given.number, given.seed)

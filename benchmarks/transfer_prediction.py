@@ -38,9 +38,10 @@ from tqdm.auto import tqdm
 from zoo import CACHE, DEVELOPMENT, HELD_OUT, Data, Entry, cached, digest, load, zoo
 
 from skhalfway import AdversarialGenerator, HalfwayScorer, TransferScorer
-from skhalfway.halfway import _prediction, gradient_size, reproducibility
-from skhalfway.halfway._crossings import trace_all
-from skhalfway.halfway._gradients import unit_gradient
+from skhalfway.boundaries import gradient_size, reproducibility
+from skhalfway.boundaries._gradients import unit_gradient
+from skhalfway.boundaries._paths import trace_all
+from skhalfway.halfway import _prediction
 from skhalfway.halfway._prediction import predict_all
 from skhalfway.halfway._regression import crossing_normals
 from skhalfway.models import Model, as_model

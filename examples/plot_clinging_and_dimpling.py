@@ -25,7 +25,8 @@ import torch
 from skorch import NeuralNetClassifier
 from torch import nn
 
-from skhalfway.halfway import HalfwayCallback, crossings
+from skhalfway.halfway import crossings
+from skhalfway.training import HalfwayCallback
 
 
 def curve(x):
@@ -133,7 +134,7 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection import train_test_split
 
 from skhalfway import AdversarialGenerator, Constraints
-from skhalfway.halfway import Autoencoder, OffManifold, OnManifold, manifold_parts
+from skhalfway.manifold import Autoencoder, OffManifold, OnManifold, manifold_parts
 
 images, digits = load_digits(return_X_y=True)
 images = (images / 16).astype(np.float32)

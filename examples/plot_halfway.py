@@ -56,7 +56,7 @@ for model in models.values():
 # from either end; dots are halfway. Where a side has two diamonds far apart, the
 # model sees something else in between.
 
-from skhalfway.halfway import DecisionRegionsDisplay
+from skhalfway.boundaries import DecisionRegionsDisplay
 
 three = [np.flatnonzero(y_train == digit)[2] for digit in (3, 5, 8)]
 display = DecisionRegionsDisplay.from_estimators(

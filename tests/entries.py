@@ -14,7 +14,17 @@ from sklearn.neural_network import MLPClassifier
 from sklearn.tree import DecisionTreeClassifier
 from skorch import NeuralNetClassifier
 
-from skhalfway import AdversarialGenerator, Constraints, HalfwayScorer, TransferScorer, halfway, inspection
+from skhalfway import (
+    AdversarialGenerator,
+    Constraints,
+    HalfwayScorer,
+    TransferScorer,
+    boundaries,
+    halfway,
+    inspection,
+    manifold,
+    training,
+)
 from skhalfway.codes import CodeMap, code_agreement
 from skhalfway.datasets import load_images
 from skhalfway.models import as_model, to_module
@@ -97,35 +107,35 @@ ENTRIES: dict[str, tuple[Callable[..., Any], dict[str, Any]]] = {
     "HalfwayScorer.predict_transfer": call(HALFWAY.predict_transfer, X=X, y=Y, eps=0.1),
     "as_model": call(as_model, estimator=LINEAR),
     "to_module": call(to_module, estimator=LINEAR),
-    "Autoencoder": made(halfway.Autoencoder, "fit", X, max_iter=1),
-    "Autoencoder.fit": (halfway.Autoencoder(max_iter=1).fit, {"X": X}),
+    "Autoencoder": made(manifold.Autoencoder, "fit", X, max_iter=1),
+    "Autoencoder.fit": (manifold.Autoencoder(max_iter=1).fit, {"X": X}),
     "Autoencoder.inverse_transform": call(
-        halfway.Autoencoder(max_iter=1).fit(X).inverse_transform, Z=X[:, :2]
+        manifold.Autoencoder(max_iter=1).fit(X).inverse_transform, Z=X[:, :2]
     ),
-    "OnManifold": call(halfway.OnManifold, manifold=PCA(2).fit(X)),
-    "adversarial_directions": call(halfway.adversarial_directions, estimator=LINEAR, X=X, y=Y),
+    "OnManifold": call(manifold.OnManifold, manifold=PCA(2).fit(X)),
+    "adversarial_directions": call(boundaries.adversarial_directions, estimator=LINEAR, X=X, y=Y),
     "crossings": call(halfway.crossings, estimator=LINEAR, A=X[:20], B=X[20:]),
-    "decision_regions": call(halfway.decision_regions, models=[LINEAR, TREE], X3=X[:3], resolution=4),
-    "gradient_alignment": call(halfway.gradient_alignment, source=LINEAR, target=LINEAR, X=X, y=Y),
-    "gradient_size": call(halfway.gradient_size, estimator=LINEAR, X=X, y=Y),
-    "halfway_history": call(halfway.halfway_history, estimator=PERCEPTRON, X=X, y=Y, n_epochs=1, n_pairs=5),
+    "decision_regions": call(boundaries.decision_regions, models=[LINEAR, TREE], X3=X[:3], resolution=4),
+    "gradient_alignment": call(boundaries.gradient_alignment, source=LINEAR, target=LINEAR, X=X, y=Y),
+    "gradient_size": call(boundaries.gradient_size, estimator=LINEAR, X=X, y=Y),
+    "halfway_history": call(training.halfway_history, estimator=PERCEPTRON, X=X, y=Y, n_epochs=1, n_pairs=5),
     "halfway_score": call(halfway.halfway_score, estimator=LINEAR, X=X, y=Y, n_pairs=5),
-    "inter_boundary_distance": call(halfway.inter_boundary_distance, source=LINEAR, target=TREE, X=X, y=Y),
-    "legitimate_directions": call(halfway.legitimate_directions, X=X, y=Y),
-    "loss_gradient": call(halfway.loss_gradient, estimator=LINEAR, X=X, y=Y),
+    "inter_boundary_distance": call(boundaries.inter_boundary_distance, source=LINEAR, target=TREE, X=X, y=Y),
+    "legitimate_directions": call(boundaries.legitimate_directions, X=X, y=Y),
+    "loss_gradient": call(boundaries.loss_gradient, estimator=LINEAR, X=X, y=Y),
     "loss_variability": call(
-        halfway.loss_variability, estimator=LogisticRegression(), X=X, y=Y, X_train=X, y_train=Y, n_fits=2
+        boundaries.loss_variability, estimator=LogisticRegression(), X=X, y=Y, X_train=X, y_train=Y, n_fits=2
     ),
-    "manifold_parts": call(halfway.manifold_parts, manifold=PCA(2).fit(X), X=X, perturbation=X),
+    "manifold_parts": call(manifold.manifold_parts, manifold=PCA(2).fit(X), X=X, perturbation=X),
     "minimum_distance": call(
-        halfway.minimum_distance,
+        boundaries.minimum_distance,
         estimator=LINEAR,
         X=X,
-        directions=halfway.random_directions(X),
+        directions=boundaries.random_directions(X),
         max_distance=1,
     ),
-    "random_directions": call(halfway.random_directions, X=X),
-    "reproducibility": call(halfway.reproducibility, models=[LINEAR, TREE], X=X, n_planes=2, resolution=4),
+    "random_directions": call(boundaries.random_directions, X=X),
+    "reproducibility": call(boundaries.reproducibility, models=[LINEAR, TREE], X=X, n_planes=2, resolution=4),
     "sample_pairs": call(halfway.sample_pairs, X=X, y=Y, n_pairs=5),
     "CodeMap": made(CodeMap, "fit", X, estimator=NETWORK, shape=(2, 2)),
     "CodeMap network": (lambda estimator: CodeMap(estimator).fit(X), {"estimator": NETWORK}),

@@ -20,9 +20,10 @@ from sklearn.tree import DecisionTreeClassifier
 from torch import nn
 
 from skhalfway import AdversarialGenerator, HalfwayScorer, TransferScorer
+from skhalfway.boundaries import gradient_alignment, inter_boundary_distance
 from skhalfway.codes import CodeAgreement, CodeMap, Drift, code_agreement
-from skhalfway.halfway import gradient_alignment, halfway_history, inter_boundary_distance
 from skhalfway.models import ModelWarning
+from skhalfway.training import halfway_history
 from skhalfway.transfer._counting import count
 
 X = np.random.RandomState(0).uniform(size=(40, 4))

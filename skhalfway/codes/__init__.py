@@ -6,7 +6,8 @@ arXiv 2205.10952, 2022. Their layers, map sizes and measures are not public to u
 
 from skhalfway.codes._agreement import CodeAgreement, code_agreement
 from skhalfway.codes._agreement_display import CodeAgreementDisplay
-from skhalfway.codes._codemap import CoarseMapWarning, CodeMap
+from skhalfway.codes._coarse import CoarseMapWarning
+from skhalfway.codes._codemap import CodeMap
 from skhalfway.codes._drift import Drift
 from skhalfway.codes._drift_display import DriftDisplay
 from skhalfway.codes._homogeneity import Homogeneity

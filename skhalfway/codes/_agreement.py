@@ -174,8 +174,8 @@ def code_agreement(first: CodeMap, second: CodeMap, X: Any) -> CodeAgreement:
     """
     codes, features = [], []
     for code_map in [fitted_map(first), fitted_map(second)]:
-        recorded = joined(code_map._activations(code_map._read(X, reset=False)))
-        codes.append([part.codes(recorded[name]) for name, part in code_map._layer_maps.items()])
+        recorded = joined(code_map._encoder.activations(code_map._read(X, reset=False)))
+        codes.append(code_map._encoder.codes_of(recorded).T)
         features.append([_factor(activations) for activations in recorded.values()])
     agreement = CodeAgreement(
         tuple(first.layers_),

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, TransformerMixin
-from sklearn.exceptions import NotFittedError
 from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
 
 from skhalfway._checks import check_choice, check_integer, check_random_state
@@ -17,21 +14,13 @@ from skhalfway._inputs import Frame, check_finite, read_samples, read_targets
 from skhalfway._randomness import draw_seed, leaving_no_trace
 from skhalfway._readable import read_labels
 from skhalfway._text import shown
-from skhalfway._vectors import unit_vectors
-from skhalfway.codes._drift import Drift
+from skhalfway.codes._coarse import warn_of_few_codes, warn_of_variance
+from skhalfway.codes._drift import Drift, moved_as_far
+from skhalfway.codes._encoder import Encoder
 from skhalfway.codes._homogeneity import Homogeneity, contingency, resampled, shuffled
-from skhalfway.codes._maps import LayerMap, grid_distances
-from skhalfway.codes._network import POOLINGS, Activations, Network, check_network, joined
-from skhalfway.models import as_model
-from skhalfway.models._as_model import check_kind, counts_as_fitted, fit_clone
-from skhalfway.models._faults import named
-from skhalfway.models._training import train
-
-_COARSE = 0.8  # of the variance within units: our choice
-
-
-class CoarseMapWarning(UserWarning):
-    """A map is too coarse for its codes to say much."""
+from skhalfway.codes._maps import check_shape, check_units, grid_distances
+from skhalfway.codes._network import POOLINGS, check_layers, check_network, trained
+from skhalfway.models._as_model import check_kind, counts_as_fitted
 
 
 class CodeMap(TransformerMixin, BaseEstimator):
@@ -206,38 +195,18 @@ class CodeMap(TransformerMixin, BaseEstimator):
         if y is not None:
             read_targets(y, len(array))
         # parameters may be set again before the next fit
-        self._shape, self._pooling = (self.shape[0], self.shape[1]), self.pooling
-        n_units = self.shape[0] * self.shape[1]
-        if n_units > len(array):
-            raise ValueError(
-                f"shape={self.shape} has {n_units} units, more than n_samples={len(array)}; "
-                "use a smaller map or more samples"
-            )
-        if n_units > self.n_iter:
-            raise ValueError(f"shape={self.shape} has {n_units} units, more than n_iter={self.n_iter} steps")
-        self.estimator_ = self._trained(X if hasattr(X, "columns") else array, y, rng)
-        network = Network(self.estimator_)
-        self.layers_ = named(type(self.estimator_).__name__, network.layers, self.layers, array)
-        if len(array) > self.n_iter:
-            array = array[rng.permutation(len(array))[: self.n_iter]]
-        recorded = joined(network.activations(array, self.layers_, self._pooling))
-        self._layer_maps = {
-            name: LayerMap(activations, self._shape, self.n_iter, draw_seed(rng))
-            for name, activations in recorded.items()
-        }
-        maps = self._layer_maps.values()
-        self.maps_ = {name: part.minisom for name, part in self._layer_maps.items()}
+        self._shape = self.shape[0], self.shape[1]
+        check_units(self._shape, len(array), self.n_iter)
+        data = X if hasattr(X, "columns") else array
+        self.estimator_ = trained(self.estimator, data, y, None if self.random_state is None else rng)
+        self._encoder = Encoder(self.estimator_, self.layers, self.pooling, array)
+        self._encoder.fit(array, self._shape, self.n_iter, rng)
+        self.layers_, maps = self._encoder.layers, self._encoder.maps.values()
+        self.maps_ = {name: part.minisom for name, part in self._encoder.maps.items()}
         self.quantization_error_ = np.array([part.quantization_error for part in maps])
         self.unexplained_variance_ = np.array([part.unexplained_variance for part in maps])
         self.topographic_error_ = np.array([part.topographic_error for part in maps])
-        coarse = [name for name, part in self._layer_maps.items() if part.unexplained_variance > _COARSE]
-        if coarse:
-            warnings.warn(
-                f"more than {_COARSE:.0%} of the variance of layers {shown(coarse)} is within units of their "
-                f"maps, shape={self.shape}; use a larger shape",
-                CoarseMapWarning,
-                stacklevel=2,
-            )
+        warn_of_variance(self.layers_, self.unexplained_variance_, self._shape)
         return self
 
     @leaving_no_trace
@@ -262,7 +231,7 @@ class CodeMap(TransformerMixin, BaseEstimator):
             If the data is invalid, or activations are nan or inf.
         """
         check_is_fitted(self)
-        return self._codes(self._read(X, reset=False))
+        return self._encoder.codes(self._read(X, reset=False))
 
     @leaving_no_trace
     def homogeneity(self, X: Any, y: Any, *, n_bootstrap: int = 200, n_shuffles: int = 100) -> Homogeneity:
@@ -303,17 +272,9 @@ class CodeMap(TransformerMixin, BaseEstimator):
         classes, labels = np.unique(read_labels(y, len(array)), return_inverse=True)
         if len(classes) < 2:
             raise ValueError(f"homogeneity compares classes, but y holds one only: {shown(classes)}")
-        codes = self._codes(array)
+        codes = self._encoder.codes(array)
         counts = contingency(codes, labels, self._shape[0] * self._shape[1])
-        n_codes = (counts.sum(axis=2) > 0).sum(axis=1)
-        few = [name for name, n in zip(self.layers_, n_codes, strict=True) if n < len(classes)]
-        if few:
-            warnings.warn(
-                f"{len(classes)} classes must share the codes of layers {shown(few)}, which are fewer; "
-                "use a larger shape",
-                CoarseMapWarning,
-                stacklevel=2,
-            )
+        warn_of_few_codes(self.layers_, (counts.sum(axis=2) > 0).sum(axis=1), len(classes))
         rng = self._stream()
         return Homogeneity(
             layers=tuple(self.layers_),
@@ -353,10 +314,8 @@ class CodeMap(TransformerMixin, BaseEstimator):
         clean, moved = (self._read(samples, reset=False) for samples in (X, X_adv))
         if clean.shape != moved.shape:
             raise ValueError(f"X and X_adv must have the same shape, got {clean.shape} and {moved.shape}")
-        change = (moved - clean).reshape(len(clean), -1).astype(float)
-        norms = np.linalg.norm(change, axis=1)
-        noise = norms[:, None] * unit_vectors(self._stream().standard_normal(change.shape))
-        before, after, by_noise = map(self._codes, (clean, moved, clean + noise.reshape(clean.shape)))
+        norms, noisy = moved_as_far(clean, moved, self._stream())
+        before, after, by_noise = map(self._encoder.codes, (clean, moved, noisy))
         return Drift(
             layers=tuple(self.layers_),
             norms=norms,
@@ -394,26 +353,10 @@ class CodeMap(TransformerMixin, BaseEstimator):
     def _check_params(self) -> None:
         check_kind(self.estimator)
         check_network(self.estimator)
-        shape = self.shape
-        if not isinstance(shape, (tuple, list)) or len(shape) != 2:
-            raise ValueError(f"shape must be (n_rows, n_columns), got {shown(shape)}")
-        for side in shape:
-            check_integer("each side of shape", side)
-        if shape[0] * shape[1] < 2:
-            raise ValueError(f"a map needs at least 2 units, got shape={shown(shape)}")
+        check_shape(self.shape)
         check_integer("n_iter", self.n_iter)
         check_choice("pooling", self.pooling, POOLINGS)
-        layers = self.layers
-        if isinstance(layers, str) and layers == "auto":
-            return
-        if (
-            isinstance(layers, str)
-            or not isinstance(layers, (list, tuple))
-            or not layers
-            or not all(isinstance(name, str) for name in layers)
-            or len(set(layers)) < len(layers)
-        ):
-            raise ValueError(f'layers must be "auto" or a list of different names, got {shown(layers)}')
+        check_layers(self.layers)
 
     def _read(self, X: Any, *, reset: bool) -> NDArray[Any]:
         frame = Frame.of(X)
@@ -425,35 +368,6 @@ class CodeMap(TransformerMixin, BaseEstimator):
         array = read_samples(self, X, reset=reset)
         check_finite(array)
         return array
-
-    def _trained(self, X: Any, y: Any, rng: np.random.RandomState) -> Any:
-        """The network, or a clone of it trained on labels."""
-        if counts_as_fitted(self.estimator):
-            return self.estimator
-        if y is None:
-            try:
-                as_model(self.estimator)
-            except NotFittedError as error:
-                raise ValueError(
-                    "This CodeMap estimator requires y to be passed, but the target y is None "
-                    "and the network is not fitted"
-                ) from error
-            return self.estimator
-        if self.random_state is None:
-            return fit_clone(self.estimator, X, y)
-        return train(self.estimator, X, y, draw_seed(rng))
-
-    def _codes(self, array: NDArray[Any]) -> NDArray[np.intp]:
-        maps = self._layer_maps.items()
-        return np.concatenate(
-            [
-                np.stack([part.codes(batch[name]) for name, part in maps], axis=1)
-                for batch in self._activations(array)
-            ]
-        )
-
-    def _activations(self, array: NDArray[Any]) -> Iterator[Activations]:
-        return Network(self.estimator_).activations(array, self.layers_, self._pooling)
 
     def _stream(self) -> np.random.RandomState:
         """A stream of its own: noise must not repeat data that was drawn with the same seed."""

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from skhalfway._intervals import FEWEST, ConfidenceInterval, t_interval, wilson_interval
 from skhalfway._text import short, table
+from skhalfway._vectors import unit_vectors
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -171,3 +172,13 @@ class Drift:
             ]
             rows.append([layer, *cells])
         return table(head, rows)
+
+
+def moved_as_far(
+    X: NDArray[Any], X_adv: NDArray[Any], rng: np.random.RandomState
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """L2 norms of perturbations, and the samples moved as far, each in a random direction."""
+    change = (X_adv - X).reshape(len(X), -1).astype(float)
+    norms = np.linalg.norm(change, axis=1)
+    noise = norms[:, None] * unit_vectors(rng.standard_normal(change.shape))
+    return norms, X + noise.reshape(X.shape)

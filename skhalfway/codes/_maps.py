@@ -12,6 +12,8 @@ from sklearn.metrics.pairwise import euclidean_distances
 from sklearn.preprocessing import StandardScaler
 
 from skhalfway._blocks import blocks
+from skhalfway._checks import check_integer
+from skhalfway._text import shown
 
 if TYPE_CHECKING:
     from minisom import MiniSom
@@ -74,6 +76,28 @@ def _trained(rows: NDArray[Any], shape: tuple[int, int], n_iter: int, seed: int)
     minisom.random_weights_init(rows)
     minisom.train(rows, n_iter, random_order=True)
     return minisom
+
+
+def check_shape(shape: Any) -> None:
+    """Raise unless these are the rows and columns of a map."""
+    if not isinstance(shape, (tuple, list)) or len(shape) != 2:
+        raise ValueError(f"shape must be (n_rows, n_columns), got {shown(shape)}")
+    for side in shape:
+        check_integer("each side of shape", side)
+    if shape[0] * shape[1] < 2:
+        raise ValueError(f"a map needs at least 2 units, got shape={shown(shape)}")
+
+
+def check_units(shape: tuple[int, int], n_samples: int, n_iter: int) -> None:
+    """Raise where a map has more units than there are samples, or steps of training."""
+    n_units = shape[0] * shape[1]
+    if n_units > n_samples:
+        raise ValueError(
+            f"shape={shape} has {n_units} units, more than n_samples={n_samples}; "
+            "use a smaller map or more samples"
+        )
+    if n_units > n_iter:
+        raise ValueError(f"shape={shape} has {n_units} units, more than n_iter={n_iter} steps")
 
 
 def grid_steps(a: NDArray[np.intp], b: NDArray[np.intp], shape: tuple[int, int]) -> NDArray[np.intp]:

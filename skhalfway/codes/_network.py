@@ -11,15 +11,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import issparse
+from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection._search import BaseSearchCV
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import Pipeline
 from sklearn.utils import _safe_indexing
 
+from skhalfway._randomness import draw_seed
 from skhalfway._text import shown
 from skhalfway.models import Model, as_model, to_module
+from skhalfway.models._as_model import counts_as_fitted, fit_clone
 from skhalfway.models._kinds import is_skorch_net, is_torch_module
+from skhalfway.models._training import train
 
 if TYPE_CHECKING:
     import torch
@@ -181,6 +185,35 @@ def check_network(estimator: Any) -> list[Any]:
                 "a network with layers is needed: a torch module, a skorch classifier or an MLPClassifier, "
                 f"or a Pipeline that ends in one; got {type(inner).__name__}"
             )
+
+
+def check_layers(layers: Any) -> None:
+    """Raise unless this says which layers: names, or ``"auto"``."""
+    if isinstance(layers, str) and layers == "auto":
+        return
+    if (
+        not isinstance(layers, (list, tuple))
+        or not layers
+        or not all(isinstance(name, str) for name in layers)
+        or len(set(layers)) < len(layers)
+    ):
+        raise ValueError(f'layers must be "auto" or a list of different names, got {shown(layers)}')
+
+
+def trained(estimator: Any, X: Any, y: Any, rng: np.random.RandomState | None) -> Any:
+    """The network, or a clone of it trained on labels, with a seed of ``rng`` if there is one."""
+    if counts_as_fitted(estimator):
+        return estimator
+    if y is None:
+        try:
+            as_model(estimator)
+        except NotFittedError as error:
+            raise ValueError(
+                "This CodeMap estimator requires y to be passed, but the target y is None "
+                "and the network is not fitted"
+            ) from error
+        return estimator
+    return fit_clone(estimator, X, y) if rng is None else train(estimator, X, y, draw_seed(rng))
 
 
 def joined(batches: Iterable[Activations]) -> Activations:

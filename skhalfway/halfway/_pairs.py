@@ -6,13 +6,13 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.neighbors import NearestNeighbors
 from sklearn.utils.random import sample_without_replacement
 
 from skhalfway._checks import check_choice, check_integer, check_random_state
 from skhalfway._inputs import read_numbers
 from skhalfway._readable import read_labels
 from skhalfway._text import shown
+from skhalfway.boundaries._nearest import nearest_other
 
 PAIRS = ("random", "nearest", "within")
 
@@ -140,14 +140,3 @@ def _n_pairs_of_one_point(point: NDArray[np.intp], labels: NDArray[np.intp], wit
         return in_one_class
     each = np.bincount(point)
     return int((each * (each - 1)).sum()) - in_one_class
-
-
-def nearest_other(X: NDArray[Any], labels: NDArray[np.intp]) -> NDArray[np.intp]:
-    """For each sample, the row of the nearest sample of another class."""
-    nearest = np.empty(len(X), dtype=np.intp)
-    for label in np.unique(labels):
-        own = labels == label
-        others = np.flatnonzero(~own)
-        search = NearestNeighbors(n_neighbors=1).fit(X[others])
-        nearest[own] = others[search.kneighbors(X[own], return_distance=False)[:, 0]]
-    return nearest

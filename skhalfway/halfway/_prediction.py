@@ -23,7 +23,7 @@ from skhalfway._blocks import blocks
 from skhalfway._checks import check_random_state
 from skhalfway._parallel import side_by_side
 from skhalfway._vectors import unit_vectors
-from skhalfway.halfway._pairs import nearest_other
+from skhalfway.boundaries._nearest import nearest_other
 from skhalfway.halfway._regression import crossing_normals
 from skhalfway.models import Model
 from skhalfway.models._faults import named

@@ -13,10 +13,10 @@ from skhalfway._checks import check_jobs, check_length, check_norm, check_random
 from skhalfway._inputs import check_labels
 from skhalfway._randomness import leaving_no_trace
 from skhalfway._text import named_pairs, shown
-from skhalfway.halfway._crossings import check_tol, trace_all
+from skhalfway.boundaries._paths import check_tol, trace_all
+from skhalfway.boundaries._points import PathModels
 from skhalfway.halfway._measurement import HalfwayMeasurement
 from skhalfway.halfway._pairs import check_pairs, sample_pairs
-from skhalfway.halfway._points import PathModels
 from skhalfway.models import Model
 from skhalfway.models._check import check_models
 from skhalfway.models._warnings import warn, warn_of

@@ -4,40 +4,27 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.integrate import quad
-from scipy.special import betainc, betaincinv
-from sklearn.frozen import FrozenEstimator
-from sklearn.metrics import pairwise_distances_argmin_min
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import Normalizer
 
-from skhalfway._blocks import blocks
 from skhalfway._checks import ascending_integers, check_choice, check_integer, check_positive
-from skhalfway._randomness import draw_seed, undisturbed
 from skhalfway._text import shown
-from skhalfway._vectors import unit_vectors
-from skhalfway.attacks import AdversarialGenerator
 from skhalfway.attacks._parameters import KINDS
 from skhalfway.displays._style import colours, markers
+from skhalfway.inspection._caps import cap_distance
 from skhalfway.inspection._curves import Curves
 from skhalfway.inspection._curves_display import CurvesDisplay
 from skhalfway.inspection._repeats import repeated
+from skhalfway.inspection._sphere_errors import Spheres, measure_errors
 from skhalfway.inspection._splits import read_split
-from skhalfway.models import Model, as_model
-from skhalfway.models._training import train
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.collections import PathCollection
     from matplotlib.lines import Line2D
 
-_INNER, _OUTER = 0, 1
-_N_KNOWN = 100  # errors of the test that an attack is told of
 _N_CURVE = 100
 
 
@@ -206,14 +193,14 @@ def adversarial_spheres(
     sizes = _read_sizes(n_train)
     check_integer("n_test", n_test, 2)
     check_integer("n_attacked", n_attacked)
-    spheres = _Spheres(n_features, float(radius))
+    spheres = Spheres(n_features, float(radius))
     read_split(estimator, *spheres.draw(2, np.random.RandomState(0)))  # raises for what cannot be trained
     check_integer("max_iter", max_iter)
     check_integer("max_queries", max_queries)
     allowed = ["auto", *(name for name, kind in KINDS.items() if kind.nearest and 2 in kind.norms)]
     check_choice("attack", attack, allowed)
     measure = partial(
-        _measure,
+        measure_errors,
         estimator=estimator,
         spheres=spheres,
         n_test=int(n_test),
@@ -232,116 +219,6 @@ def adversarial_spheres(
     )
     names = ("error", "inner error", "distance", "bound")
     return AdversarialSpheres(sizes, {name: found[..., i] for i, name in enumerate(names)}, n_features)
-
-
-@dataclass(frozen=True)
-class _Spheres:
-    """Where points come from."""
-
-    n_features: int
-    radius: float
-
-    def draw(self, n: int, rng: np.random.RandomState) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-        """Points of the inner and of the outer sphere in turn, and which it is."""
-        y = np.arange(n) % 2
-        points = unit_vectors(rng.standard_normal((n, self.n_features)))
-        return points * np.where(y == _INNER, 1.0, self.radius)[:, None], y
-
-
-def _measure(
-    n_train: int,
-    seed: int,
-    *,
-    estimator: Any,
-    spheres: _Spheres,
-    n_test: int,
-    n_attacked: int,
-    attack: str,
-    limits: dict[str, Any],
-) -> list[float]:
-    """Figures of one training, in the order of their names."""
-    rng = np.random.RandomState(seed)
-    # one for each purpose: the same fresh points whatever the size of the training
-    training, drawing, testing, attacking = (draw_seed(rng) for _ in range(4))
-    split = read_split(estimator, *spheres.draw(n_train, np.random.RandomState(drawing)))
-    with undisturbed():  # a net draws even as it predicts
-        model = as_model(train(estimator, split.X, split.y, training))
-        rates, right, wrong = _test(model, spheres, n_test, n_attacked, np.random.RandomState(testing))
-        right, wrong = right.astype(split.X.dtype), wrong.astype(split.X.dtype)
-        name = ("fmn" if model.has_gradient else "hopskipjump") if attack == "auto" else attack
-        generator = AdversarialGenerator(attack=name, eps=np.inf, norm=2, random_state=attacking, **limits)
-        distance = _distances(generator, model, right, wrong).mean() if len(right) else np.inf
-    error, inner = rates
-    bound = cap_distance(inner, spheres.n_features) if 0 < inner < 1 else np.nan
-    return [error, inner, distance if np.isfinite(distance) else np.nan, bound]
-
-
-def _test(
-    model: Model, spheres: _Spheres, n_test: int, n_attacked: int, rng: np.random.RandomState
-) -> tuple[tuple[float, float], NDArray[np.float64], NDArray[np.float64]]:
-    """Error on both spheres and on the inner one; some of its points that are classified right, and wrong."""
-    errors, totals = np.zeros(2), np.zeros(2)
-    found: dict[bool, list[NDArray[np.float64]]] = {True: [], False: []}
-    limits = {True: n_attacked, False: _N_KNOWN}
-    for block in blocks(n_test, spheres.n_features):
-        X, y = spheres.draw(min(block.stop, n_test) - block.start, rng)
-        right = model.predict(X) == y
-        totals += np.bincount(y, minlength=2)
-        errors += np.bincount(y, weights=~right, minlength=2)
-        for which, points in found.items():
-            points.append(X[(y == _INNER) & (right == which)][: limits[which]])
-    of_right, of_wrong = (np.concatenate(found[which])[: limits[which]] for which in (True, False))
-    return (errors.sum() / totals.sum(), errors[_INNER] / totals[_INNER]), of_right, of_wrong
-
-
-def _distances(
-    generator: AdversarialGenerator, model: Model, right: NDArray[Any], wrong: NDArray[Any]
-) -> NDArray[np.float64]:
-    """Distances on the inner sphere from points to the nearest error found; inf where none was.
-
-    ``wrong`` are errors that are known: black-box attacks begin at other samples.
-    """
-    known = np.full(len(right), np.inf)
-    if len(wrong):
-        known = pairwise_distances_argmin_min(right, wrong)[1]
-    # points of a ray are one point of the sphere
-    source = make_pipeline(Normalizer(), FrozenEstimator(model.estimator)).fit(right)
-    generator.set_params(estimator=FrozenEstimator(source))
-    X = np.concatenate([right, wrong])
-    assert model.classes_ is not None
-    errors = generator.generate(X, y=np.full(len(X), model.classes_[_INNER]))[: len(right)]
-    assert generator.distances_ is not None
-    distances = np.linalg.norm(unit_vectors(errors.astype(float)) - right, axis=1)
-    return np.minimum(np.where(np.isfinite(generator.distances_[: len(right)]), distances, np.inf), known)
-
-
-def cap_distance(share: float, n_features: int) -> float:
-    """Mean Euclidean distance to a cap of that share of the unit sphere, from the points outside it.
-
-    A point at an angle t from the pole is 2 sin((t - a) / 2) from the cap of angle a; by parts, the mean is
-    the integral of cos((t - a) / 2) times the share of points with a larger angle.
-    """
-    a = _cap_angle(share, n_features)
-
-    def slope(t: float) -> float:
-        return np.cos((t - a) / 2) * (1 - _cap_share(t, n_features))
-
-    # in many dimensions nearly all points are near the equator
-    width = 10 / np.sqrt(n_features)
-    ends = np.unique(np.clip([a, np.pi / 2 - width, np.pi / 2, np.pi / 2 + width, np.pi], a, np.pi))
-    parts = [quad(slope, *part, epsabs=1e-12)[0] for part in pairwise(ends)]
-    return sum(parts) / (1 - share)
-
-
-def _cap_share(angle: float, n_features: int) -> float:
-    """Share of the sphere that a cap has: Li (2011)."""
-    half = betainc((n_features - 1) / 2, 0.5, np.sin(angle) ** 2) / 2
-    return half if angle <= np.pi / 2 else 1 - half
-
-
-def _cap_angle(share: float, n_features: int) -> float:
-    angle = np.arcsin(np.sqrt(betaincinv((n_features - 1) / 2, 0.5, 2 * min(share, 1 - share))))
-    return float(angle if share <= 0.5 else np.pi - angle)
 
 
 def _read_sizes(n_train: Any) -> NDArray[np.int_]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from copy import copy
-from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -14,7 +13,7 @@ from sklearn.utils import column_or_1d, get_tags
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
-from skhalfway._checks import check_bool, check_choice, check_random_state
+from skhalfway._checks import check_bool, check_random_state
 from skhalfway._inputs import Frame, read_samples
 from skhalfway._randomness import draw_seed
 from skhalfway._text import shown
@@ -27,15 +26,7 @@ from skhalfway.models._faults import named, type_name
 from skhalfway.models._kinds import inner_skorch_net, is_art_classifier, net_dtype
 from skhalfway.models._training import train
 from skhalfway.perturbation._geometry import GeometryGenerator
-from skhalfway.perturbation._protocol import (
-    other_labels,
-    read_labels,
-    trainable,
-    uniform_noise,
-)
-
-LABELS = ("random", "shift")
-BASES = ("data", "noise")
+from skhalfway.perturbation._protocol import check_start, read_labels, start, trainable
 
 
 def _learner_has(name: str) -> Any:
@@ -229,7 +220,17 @@ class PerturbationLearner(ClassifierMixin, BaseEstimator):
         rng = np.random.RandomState(draw_seed(check_random_state(self.random_state)))
         # before all else: protocols that share a random_state then share their source
         source_seed = draw_seed(rng)
-        base, assigned = self._start(data, array, truth, rng)
+        base, assigned = start(
+            data,
+            array,
+            truth,
+            self.classes_,
+            labels=self.labels,
+            base=self.base,
+            n_noise=self.n_noise,
+            clip_values=getattr(self._generator, "clip_values", None),
+            rng=rng,
+        )
         if base is not data:
             self._check_reach(base, array, frame)
         labels, target = self.classes_[truth], self.classes_[assigned]
@@ -357,20 +358,9 @@ class PerturbationLearner(ClassifierMixin, BaseEstimator):
         return self.generator
 
     def _check_params(self) -> None:
-        for name, allowed in (("labels", LABELS), ("base", BASES)):
-            check_choice(name, getattr(self, name), allowed)
+        check_start(self.labels, self.base, self.n_noise)
         check_bool("perturbation_only", self.perturbation_only)
         check_random_state(self.random_state)
-        if self.base == "noise" and self.labels != "random":
-            raise ValueError(
-                f"labels={shown(self.labels)} follow from a sample's own, and base='noise' has none; "
-                "use labels='random'"
-            )
-        n = self.n_noise
-        if n is not None and (not isinstance(n, Integral) or isinstance(n, bool) or n < 1):
-            raise ValueError(f"n_noise must be None or an integer >= 1, got {shown(n)}")
-        if n is not None and self.base != "noise":
-            raise ValueError(f"n_noise={shown(n)} is for base='noise', got base={shown(self.base)}")
         trainable(self.estimator)
         if self.source is not None:
             check_kind(self.source)
@@ -388,29 +378,6 @@ class PerturbationLearner(ClassifierMixin, BaseEstimator):
         if isinstance(generator, AdversarialGenerator):
             spread = spread_of(array, generator.eps_unit)
             generator._region(read_samples(self, samples, reset=False), self, frame, spread)
-
-    def _start(
-        self, data: Any, array: NDArray[Any], truth: NDArray[np.intp], rng: np.random.RandomState
-    ) -> tuple[Any, NDArray[np.intp]]:
-        """What is perturbed, and the class index that each is to reach."""
-        n_classes = len(self.classes_)
-        if self.base == "data":
-            base, assigned = data, other_labels(truth, n_classes, self.labels, rng)
-        else:
-            n = len(array) if self.n_noise is None else int(self.n_noise)
-            base = uniform_noise(array, getattr(self._generator, "clip_values", None), n, rng)
-            if data is not array:
-                import pandas as pd
-
-                base = pd.DataFrame(base, columns=data.columns)
-            assigned = rng.randint(n_classes, size=n)
-        unused = np.setdiff1d(np.arange(n_classes), assigned)
-        if len(unused):
-            raise ValueError(
-                f"none of {len(assigned)} samples moves to {shown(self.classes_[unused])}, which "
-                "then cannot be learned; use more samples or another random_state"
-            )
-        return base, assigned
 
     def _arrange(self, X: Any) -> Any:
         """Samples as the learner takes them."""

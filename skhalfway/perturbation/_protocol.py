@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -9,9 +10,13 @@ from numpy.typing import NDArray
 from sklearn.frozen import FrozenEstimator
 
 from skhalfway._blocks import blocks
+from skhalfway._checks import check_choice
 from skhalfway._inputs import read_targets, round_towards
 from skhalfway._text import shown
 from skhalfway.models._as_model import check_kind, counts_as_fitted
+
+LABELS = ("random", "shift")
+BASES = ("data", "noise")
 
 
 def trainable(estimator: Any) -> Any:
@@ -66,3 +71,52 @@ def uniform_noise(
         # towards the middle: in a shorter float type a draw next to a bound may round to beyond it
         noise[block] = round_towards(draw, (low + high) / 2, X.dtype)
     return noise
+
+
+def check_start(labels: Any, base: Any, n_noise: Any) -> None:
+    """Raise unless these say what is perturbed, and towards what."""
+    for name, value, allowed in (("labels", labels, LABELS), ("base", base, BASES)):
+        check_choice(name, value, allowed)
+    if base == "noise" and labels != "random":
+        raise ValueError(
+            f"labels={shown(labels)} follow from a sample's own, and base='noise' has none; "
+            "use labels='random'"
+        )
+    if n_noise is not None and (
+        not isinstance(n_noise, Integral) or isinstance(n_noise, bool) or n_noise < 1
+    ):
+        raise ValueError(f"n_noise must be None or an integer >= 1, got {shown(n_noise)}")
+    if n_noise is not None and base != "noise":
+        raise ValueError(f"n_noise={shown(n_noise)} is for base='noise', got base={shown(base)}")
+
+
+def start(
+    data: Any,
+    array: NDArray[Any],
+    truth: NDArray[np.intp],
+    classes: NDArray[Any],
+    *,
+    labels: str,
+    base: str,
+    n_noise: int | None,
+    clip_values: Any,
+    rng: np.random.RandomState,
+) -> tuple[Any, NDArray[np.intp]]:
+    """What is perturbed, and the class index that each is to reach."""
+    if base == "data":
+        samples, assigned = data, other_labels(truth, len(classes), labels, rng)
+    else:
+        n = len(array) if n_noise is None else int(n_noise)
+        samples = uniform_noise(array, clip_values, n, rng)
+        if data is not array:
+            import pandas as pd
+
+            samples = pd.DataFrame(samples, columns=data.columns)
+        assigned = rng.randint(len(classes), size=n)
+    unused = np.setdiff1d(np.arange(len(classes)), assigned)
+    if len(unused):
+        raise ValueError(
+            f"none of {len(assigned)} samples moves to {shown(classes[unused])}, which "
+            "then cannot be learned; use more samples or another random_state"
+        )
+    return samples, assigned

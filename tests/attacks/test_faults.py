@@ -14,7 +14,7 @@ from torch import nn
 from skhalfway import AdversarialGenerator, Constraints
 from skhalfway.attacks._faults import Faults
 from skhalfway.attacks._parameters import KINDS
-from skhalfway.halfway import loss_gradient
+from skhalfway.boundaries import loss_gradient
 from skhalfway.models import ModelWarning, as_model
 
 KNOWN = [(name, norm) for name, kind in KINDS.items() if kind.gradient for norm in kind.norms]

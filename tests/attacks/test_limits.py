@@ -19,7 +19,7 @@ from torch import nn
 
 from skhalfway import AdversarialGenerator, HalfwayScorer, TransferScorer
 from skhalfway.attacks._parameters import KINDS
-from skhalfway.halfway import inter_boundary_distance
+from skhalfway.boundaries import inter_boundary_distance
 from skhalfway.models import as_model
 
 ART = {"art fgm": FastGradientMethod, "art pgd": ProjectedGradientDescent}

@@ -10,6 +10,7 @@ from sklearn.frozen import FrozenEstimator
 from skhalfway import AdversarialGenerator
 from skhalfway._intervals import wilson_interval
 from skhalfway.codes import Drift
+from skhalfway.codes._encoder import Encoder
 
 
 def test_closed_form():
@@ -51,13 +52,13 @@ def test_what_does_not_move_has_no_noise(digits, code_maps):
 
 def test_noise_has_the_norm_of_the_perturbation(digits, code_maps, monkeypatch):
     code_map, seen = code_maps("mlp"), []
-    codes_of = type(code_map)._codes
+    codes_of = Encoder.codes
 
     def spy(self, array):
         seen.append(array)
         return codes_of(self, array)
 
-    monkeypatch.setattr(type(code_map), "_codes", spy)
+    monkeypatch.setattr(Encoder, "codes", spy)
     X_adv = digits.X_test + np.linspace(0, 1, 600)[:, None]
     found = code_map.drift(digits.X_test, X_adv)
     clean, moved, noisy = seen

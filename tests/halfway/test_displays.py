@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import combinations
-
 import matplotlib
 
 matplotlib.use("agg")
@@ -21,14 +19,12 @@ from skhalfway import TransferMatrix
 from skhalfway.halfway import (
     AgreementDisplay,
     CrossingsDisplay,
-    DecisionRegions,
-    DecisionRegionsDisplay,
     HalfwayMeasurement,
     HalfwayScorer,
     PredictedTransferDisplay,
     crossings,
-    decision_regions,
 )
+from tests.readable import check_readable
 
 
 @pytest.fixture(scope="module")
@@ -61,40 +57,6 @@ def transfer_of(n):
     return np.clip(measured + 0.1 * rng.randn(n, n), 0, 1), measured, [f"model number {i}" for i in range(n)]
 
 
-def regions_of(n, width=40, height=20, classes=("setosa", "versicolor", "virginica")):
-    """Half-planes and a third class above, at places that differ by model."""
-    samples = np.array([[0.0, 0.0], [2.0, 0.0], [1.2, 1.0]])
-    x, y = np.linspace(-0.5, 2.5, width), np.linspace(-0.3, 1.3, height)
-    at = np.linspace(0.8, 1.2, n)[:, None, None]
-    index = np.where(y[:, None] > 0.5, 2, np.where(x < at, 0, 1))
-    return DecisionRegions(
-        tuple(f"model number {i}" for i in range(n)),
-        np.array(list(classes)),
-        np.array(list(classes))[index],
-        x,
-        y,
-        samples,
-    )
-
-
-def labels_of(display):
-    axes = [display.ax_] if hasattr(display, "ax_") else display.axes_
-    for ax in axes:
-        yield from [ax.title, ax.xaxis.label, ax.yaxis.label, *ax.texts]
-        for axis in (ax.xaxis, ax.yaxis):
-            low, high = axis.get_view_interval()
-            # ticks outside are not drawn
-            yield from [tick.label1 for tick in axis.get_major_ticks() if low <= tick.get_loc() <= high]
-        if ax.get_legend():
-            yield from ax.get_legend().get_texts()
-    for legend in display.figure_.legends:
-        yield from legend.get_texts()
-
-
-def overlaps(a, b):
-    return a.x0 < b.x1 - 1 and b.x0 < a.x1 - 1 and a.y0 < b.y1 - 1 and b.y0 < a.y1 - 1
-
-
 DRAW = {
     "crossings": lambda n: CrossingsDisplay.from_measurement(measurement_of(n)),
     "crossings alone": lambda n: CrossingsDisplay.from_measurement(measurement_of(n), include_values=False),
@@ -103,29 +65,13 @@ DRAW = {
         measurement_of(n), include_intervals=True
     ),
     "prediction": lambda n: PredictedTransferDisplay(*transfer_of(n)).plot(),
-    "regions": lambda n: DecisionRegionsDisplay.from_regions(
-        regions_of(n), ["setosa", "versicolor", "virginica"], np.full((n, 3, 2), 0.5)
-    ),
 }
 
 
 @pytest.mark.parametrize("n", [2, 7, 20])
 @pytest.mark.parametrize("name", DRAW)
 def test_readable(name, n):
-    """What is written is inside the picture, not too small, and off what else is written."""
-    display = DRAW[name](n)
-    figure = display.figure_
-    figure.draw_without_rendering()
-    written = [text for text in labels_of(display) if text.get_text().strip() and text.get_visible()]
-    boxes = [text.get_window_extent() for text in written]
-    for text, box in zip(written, boxes, strict=True):
-        assert text.get_fontsize() >= 5
-        assert box.x0 >= -1 and box.y0 >= -1, text.get_text()
-        assert box.x1 <= figure.bbox.x1 + 1 and box.y1 <= figure.bbox.y1 + 1, text.get_text()
-    for (i, a), (j, b) in combinations(enumerate(boxes), 2):
-        # the box of slanted text is far larger than the text
-        if not (written[i].get_rotation() % 90 or written[j].get_rotation() % 90):
-            assert not overlaps(a, b), (written[i].get_text(), written[j].get_text())
+    check_readable(DRAW[name](n))
 
 
 # --- crossings
@@ -325,114 +271,7 @@ def test_predicted_from_estimator(iris, models):
         PredictedTransferDisplay.from_estimator(others, X, y, measured, eps=0.5)
 
 
-# --- decision regions
-
-
-def test_regions_show_labels_and_crossings(iris, models):
-    X, y = iris
-    three = [0, 50, 100]
-    display = DecisionRegionsDisplay.from_estimators(models, X[three], y[three], resolution=40)
-    regions = decision_regions(models, X[three], resolution=40, padding=0.35)
-    # a class has one colour in all pictures, and no two have the same
-    pictures = np.stack([image.get_array() for image in display.ims_])
-    for i, label in enumerate(regions.classes):
-        shades = np.unique(pictures[regions.labels == label], axis=0)
-        assert len(shades) == 1
-        np.testing.assert_allclose(display.legend_.get_patches()[i].get_facecolor()[:3], shades[0])
-    # crossings are points of the paths where the answer changes
-    for name, marks in zip(models, display.crossings_, strict=True):
-        found = np.array(marks.get_data()).T
-        share = np.array(
-            [
-                [crossings(models[name], X[[a]], X[[b]]).position[0] for a, b in ((i, j), (j, i))]
-                for i, j in ((0, 50), (50, 100), (100, 0))
-            ]
-        )
-        corners = regions.anchors
-        expected = [
-            [corners[i] + t * (corners[j] - corners[i]), corners[j] + back * (corners[i] - corners[j])]
-            for (i, j), (t, back) in zip(((0, 1), (1, 2), (2, 0)), share, strict=True)
-        ]
-        np.testing.assert_allclose(found, np.reshape(expected, (6, 2)), atol=1e-9)
-    halfway = np.array(display.halfway_[0].get_data()).T
-    np.testing.assert_allclose(halfway, (regions.anchors + np.roll(regions.anchors, -1, axis=0)) / 2)
-
-
-def test_labels_stand_in_their_regions():
-    regions = regions_of(3, 80, 60, "abc")
-    display = DecisionRegionsDisplay.from_regions(regions, list("abc"))
-    for m, texts in enumerate(display.text_):
-        assert {text.get_text() for text in texts} == set(regions.classes)
-        for text in texts:
-            j, i = (
-                np.abs(grid - at).argmin()
-                for grid, at in zip((regions.x, regions.y), text.get_position(), strict=True)
-            )
-            assert regions.labels[m, i, j] == text.get_text()
-    assert "first change" not in [text.get_text() for text in display.legend_.get_texts()]
-
-
-def test_picture_is_the_right_way_up():
-    regions = regions_of(2)
-    display = DecisionRegionsDisplay.from_regions(regions, ["setosa", "versicolor", "virginica"])
-    image = display.ims_[0]
-    assert image.get_extent() == list(regions.extent) and image.origin == "lower"
-    shade = image.get_array()[-1, 0]
-    virginica = display.legend_.get_patches()[2].get_facecolor()[:3]
-    np.testing.assert_allclose(shade, virginica)
-    square, *_ = display.samples_[0]
-    np.testing.assert_allclose(np.array(square.get_data()).T, regions.anchors)
-
-
-def test_one_region_only():
-    regions = regions_of(2)
-    same = np.full(regions.labels.shape, "setosa")
-    regions = DecisionRegions(regions.names, regions.classes, same, regions.x, regions.y, regions.samples)
-    display = DecisionRegionsDisplay.from_regions(regions, ["setosa"] * 3, np.full((2, 3, 2), np.nan))
-    assert [text.get_text() for text in display.text_[0]] == ["setosa"]
-    assert len(display.legend_.get_patches()) == 1
-
-
-def test_samples_as_pictures():
-    """Grey, and in colours, which come first as in torch."""
-    flat = np.random.RandomState(0).rand(3, 12)
-    x = y = np.linspace(0, 1, 5)
-    for samples, shape in ((flat, (3, 4)), (flat.reshape(3, 3, 2, 2), (3, 2, 2))):
-        regions = DecisionRegions(
-            ("a", "b"), np.arange(2), np.zeros((2, 5, 5), int), x, y, np.asarray(samples)
-        )
-        display = DecisionRegionsDisplay.from_regions(regions, [0, 1, 1], image_shape=shape)
-        for i, mark in enumerate(display.samples_[1][1:]):
-            picture = mark.offsetbox.get_children()[0].get_data()
-            expected = flat[i].reshape(shape)
-            np.testing.assert_array_equal(
-                picture, expected if len(shape) == 2 else expected.transpose(1, 2, 0)
-            )
-
-
-def test_regions_options():
-    figure, axes = plt.subplots(2, 1, layout="constrained")
-    display = DecisionRegionsDisplay.from_regions(
-        regions_of(2),
-        ["setosa", "versicolor", "virginica"],
-        axes=axes,
-        include_labels=False,
-        image_shape=(1, 2),
-        legend=False,
-        im_kw={"alpha": 0.5},
-        line_kw={"lw": 3},
-    )
-    assert display.figure_ is figure and list(display.axes_) == list(axes)
-    assert display.text_ == [[], []] and display.legend_ is None
-    assert display.ims_[0].get_alpha() == 0.5 and display.sides_[1][2].get_linewidth() == 3
-    assert display.plot(axes).legend_ is axes[-1].get_legend()
-
-
 # --- what is refused
-
-
-REGIONS = regions_of(2)
-NAMES = ["setosa", "versicolor", "virginica"]
 
 
 @pytest.mark.parametrize(
@@ -467,38 +306,6 @@ NAMES = ["setosa", "versicolor", "virginica"]
             lambda: PredictedTransferDisplay(np.full((2, 2), np.inf), np.eye(2), ["a", "b"]),
             ValueError,
             "predicted holds infinite values",
-        ),
-        (lambda: DecisionRegionsDisplay("r", NAMES), TypeError, "must be DecisionRegions, got str"),
-        (lambda: DecisionRegionsDisplay(REGIONS, NAMES[:2]), ValueError, r"one label per sample, .*\(3,\)"),
-        (
-            lambda: DecisionRegionsDisplay(REGIONS, ["setosa", "rose", "setosa"]),
-            ValueError,
-            r"labels that are not among the classes .*\['rose'\]",
-        ),
-        (
-            lambda: DecisionRegionsDisplay(REGIONS, NAMES, np.zeros((2, 3))),
-            ValueError,
-            r"crossings must have shape \(2, 3, 2\)",
-        ),
-        (
-            lambda: DecisionRegionsDisplay(REGIONS, NAMES, np.full((2, 3, 2), 1.5)),
-            ValueError,
-            "crossings must be between 0 and 1",
-        ),
-        (
-            lambda: DecisionRegionsDisplay.from_regions(REGIONS, NAMES, axes=[None]),
-            ValueError,
-            "axes must be 2, one for each model; got 1",
-        ),
-        (
-            lambda: DecisionRegionsDisplay.from_regions(REGIONS, NAMES, image_shape=(8, 8)),
-            ValueError,
-            r"image_shape=\(8, 8\) does not fit samples of shape \(2,\)",
-        ),
-        (
-            lambda: DecisionRegionsDisplay.from_regions(REGIONS, NAMES, image_shape=(2,)),
-            ValueError,
-            r"image_shape=\(2,\) does not fit",
         ),
     ],
 )

@@ -20,8 +20,14 @@ from torch import nn
 
 from skhalfway import AdversarialGenerator
 from skhalfway._vectors import unit_vectors
-from skhalfway.inspection import AdversarialSpheres, AdversarialSpheresDisplay, _spheres, adversarial_spheres
-from skhalfway.inspection._spheres import cap_distance
+from skhalfway.inspection import (
+    AdversarialSpheres,
+    AdversarialSpheresDisplay,
+    _caps,
+    _sphere_errors,
+    adversarial_spheres,
+)
+from skhalfway.inspection._caps import cap_distance
 from skhalfway.models import as_model
 
 pytestmark = pytest.mark.filterwarnings("ignore:Stochastic Optimizer:sklearn.exceptions.ConvergenceWarning")
@@ -43,12 +49,12 @@ def mean_distance(X: Any, angles: Any) -> float:
 @pytest.mark.parametrize("angle", [0.1, 1.0, np.pi / 2, 2.0, 3.0])
 def test_share_of_a_cap(angle: float) -> None:
     """Of a circle, and (Archimedes) of a sphere in three dimensions; and back."""
-    assert _spheres._cap_share(angle, 2) == pytest.approx(angle / np.pi)
-    assert _spheres._cap_share(angle, 3) == pytest.approx((1 - np.cos(angle)) / 2)
+    assert _caps.cap_share(angle, 2) == pytest.approx(angle / np.pi)
+    assert _caps.cap_share(angle, 3) == pytest.approx((1 - np.cos(angle)) / 2)
     for n_features in (2, 3, 10, 100):
-        share = _spheres._cap_share(angle, n_features)
+        share = _caps.cap_share(angle, n_features)
         if 1e-12 < share < 1 - 1e-12:
-            assert _spheres._cap_angle(share, n_features) == pytest.approx(angle)
+            assert _caps.cap_angle(share, n_features) == pytest.approx(angle)
 
 
 @pytest.mark.parametrize("share", [1e-9, 0.01, 0.3, 0.5, 0.9])
@@ -63,7 +69,7 @@ def test_distance_to_a_cap_of_a_circle(share: float) -> None:
 def test_distance_to_a_cap_by_drawing(n_features: int, share: float) -> None:
     X = sphere(100_000, n_features)
     angles = np.arccos(X[:, 0])
-    a = _spheres._cap_angle(share, n_features)
+    a = _caps.cap_angle(share, n_features)
     assert (angles <= a).mean() == pytest.approx(share, abs=4 * np.sqrt(share / len(X)))
     assert mean_distance(X, angles - a) == pytest.approx(cap_distance(share, n_features), rel=0.01)
 
@@ -83,9 +89,9 @@ def test_no_other_set_of_the_share_is_as_far(n_features: int) -> None:
     """Isoperimetry: two caps opposite each other, a band at the equator, caps in many directions."""
     share, X = 0.1, sphere(20_000, n_features, 1)
     angles = np.arccos(X[:, 0])
-    half = _spheres._cap_angle(share / 2, n_features)
+    half = _caps.cap_angle(share / 2, n_features)
     two = np.minimum(angles, np.pi - angles) - half
-    width = np.pi / 2 - _spheres._cap_angle((1 - share) / 2, n_features)
+    width = np.pi / 2 - _caps.cap_angle((1 - share) / 2, n_features)
     band = np.abs(angles - np.pi / 2) - width
     many = np.arccos(X @ sphere(5, n_features, 2).T).min(axis=1)
     many -= np.quantile(many, share)
@@ -98,7 +104,7 @@ def test_no_other_set_of_the_share_is_as_far(n_features: int) -> None:
 
 
 def test_points_lie_on_two_spheres_in_every_direction() -> None:
-    X, y = _spheres._Spheres(20, 1.7).draw(20_000, np.random.RandomState(0))
+    X, y = _sphere_errors.Spheres(20, 1.7).draw(20_000, np.random.RandomState(0))
     np.testing.assert_array_equal(y, np.arange(20_000) % 2)
     np.testing.assert_allclose(np.linalg.norm(X, axis=1), np.where(y == 0, 1, 1.7))
     for label, radius in ((0, 1.0), (1, 1.7)):
@@ -126,7 +132,7 @@ class Linear(ClassifierMixin, BaseEstimator):
 def test_errors_of_a_linear_classifier_are_a_cap(kind: str) -> None:
     """Each distance in closed form, whatever is known of errors; and the mean of the bound."""
     n_features, height = 30, 0.15
-    X, y = _spheres._Spheres(n_features, 1.3).draw(2000, np.random.RandomState(0))
+    X, y = _sphere_errors.Spheres(n_features, 1.3).draw(2000, np.random.RandomState(0))
     inner = X[y == 0]
     if kind == "logistic":
         model: Any = LogisticRegression().fit(X, y)
@@ -138,17 +144,17 @@ def test_errors_of_a_linear_classifier_are_a_cap(kind: str) -> None:
     expected = 2 * np.sin((np.arccos(right[:, 0]) - np.arccos(height)) / 2)
     attack = "fmn" if kind == "logistic" else "hopskipjump"
     generator = AdversarialGenerator(attack=attack, eps=np.inf, norm=2, random_state=0)
-    found = _spheres._distances(generator, as_model(model), right[:60], wrong)
+    found = _sphere_errors._distances(generator, as_model(model), right[:60], wrong)
     assert (found >= expected[:60] - 1e-9).all()
     np.testing.assert_allclose(found, expected[:60], rtol=2e-3 if kind == "logistic" else 0.3, atol=1e-4)
-    share = _spheres._cap_share(np.arccos(height), n_features)
+    share = _caps.cap_share(np.arccos(height), n_features)
     assert cap_distance(share, n_features) == pytest.approx(expected.mean(), rel=0.03)
 
 
 def test_errors_are_shares_of_fresh_points(monkeypatch: Any) -> None:
     """However many points are held at once."""
-    share = _spheres._cap_share(np.arccos(0.1), 40)
-    outer = _spheres._cap_share(np.arccos(0.1 / 1.3), 40)
+    share = _caps.cap_share(np.arccos(0.1), 40)
+    outer = _caps.cap_share(np.arccos(0.1 / 1.3), 40)
     for n_values in (2**22, 40 * 777):
         monkeypatch.setattr("skhalfway._blocks._MAX_VALUES", n_values)
         curves = adversarial_spheres(

@@ -10,11 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skhalfway._inputs import check_labels, positions
+from skhalfway._randomness import undisturbed
+from skhalfway.boundaries._paths import check_tol, trace_all
+from skhalfway.boundaries._planes import DecisionRegions, decision_regions
+from skhalfway.boundaries._points import read_several
+from skhalfway.boundaries._region_labels import SIDES, places_of_labels
 from skhalfway.displays._style import colours
-from skhalfway.halfway._crossings import crossings as find_crossings
-from skhalfway.halfway._planes import DecisionRegions, decision_regions
-from skhalfway.halfway._region_labels import SIDES, places_of_labels
-from skhalfway.models._collection import named_models
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -71,7 +72,7 @@ class DecisionRegionsDisplay:
     See Also
     --------
     decision_regions : Asks the models.
-    crossings : Finds where an answer changes.
+    skhalfway.halfway.crossings : Finds where an answer changes.
 
     Examples
     --------
@@ -80,7 +81,7 @@ class DecisionRegionsDisplay:
     >>> from sklearn.datasets import load_iris
     >>> from sklearn.linear_model import LogisticRegression
     >>> from sklearn.tree import DecisionTreeClassifier
-    >>> from skhalfway.halfway import DecisionRegionsDisplay
+    >>> from skhalfway.boundaries import DecisionRegionsDisplay
     >>> X, y = load_iris(return_X_y=True)
     >>> models = {
     ...     "lr": LogisticRegression(max_iter=1000).fit(X, y),
@@ -147,16 +148,18 @@ class DecisionRegionsDisplay:
         ------
         ValueError
             If samples, labels or a parameter do not fit; as
-            :func:`decision_regions` and :func:`crossings` do.
+            :func:`decision_regions` and :func:`skhalfway.halfway.crossings` do.
         TypeError
             If an object is not a classifier.
         NotFittedError
             If a model is not fitted.
         """
+        check_tol(tol)
         regions = decision_regions(models, X3, resolution=resolution, padding=padding)
-        samples = regions.samples
-        begin, end = samples[SIDES.ravel()], samples[SIDES[:, ::-1].ravel()]
-        found = [find_crossings(model, begin, end, tol=tol) for model in named_models(models).values()]
+        with undisturbed():
+            seen, samples, _ = read_several(models, X3)
+            begin, end = samples[SIDES.ravel()], samples[SIDES[:, ::-1].ravel()]
+            found = trace_all(list(seen.values()), begin, end, tol, names=list(seen))
         return cls(regions, y3, [one.position.reshape(SIDES.shape) for one in found]).plot(**kwargs)
 
     @classmethod

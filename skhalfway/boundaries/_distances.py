@@ -13,10 +13,10 @@ from sklearn.exceptions import UndefinedMetricWarning
 from skhalfway._checks import check_choice, check_length, check_random_state
 from skhalfway._inputs import read_numbers
 from skhalfway._randomness import leaving_no_trace
-from skhalfway.halfway._crossings import check_tol, trace_all
-from skhalfway.halfway._directions import legitimate_directions, random_directions
-from skhalfway.halfway._gradients import unit_gradient
-from skhalfway.halfway._points import read_points, read_several_labelled
+from skhalfway.boundaries._directions import legitimate_directions, random_directions
+from skhalfway.boundaries._gradients import unit_gradient
+from skhalfway.boundaries._paths import check_tol, trace_all
+from skhalfway.boundaries._points import read_points, read_several_labelled
 from skhalfway.models import Model, as_model
 from skhalfway.models._collection import predictions
 from skhalfway.models._faults import named, type_name
@@ -64,7 +64,7 @@ class InterBoundaryDistance:
     Examples
     --------
     >>> import numpy as np
-    >>> from skhalfway.halfway import InterBoundaryDistance
+    >>> from skhalfway.boundaries import InterBoundaryDistance
     >>> result = InterBoundaryDistance(
     ...     "random", 5.0, np.arange(3), source=np.array([1.0, 2.0, np.inf]), target=np.array([1.5, 2.0, 4.0])
     ... )
@@ -190,7 +190,7 @@ def minimum_distance(
     >>> import numpy as np
     >>> from sklearn.datasets import load_iris
     >>> from sklearn.svm import SVC
-    >>> from skhalfway.halfway import legitimate_directions, minimum_distance
+    >>> from skhalfway.boundaries import legitimate_directions, minimum_distance
     >>> X, y = load_iris(return_X_y=True)
     >>> svm = SVC().fit(X, y)
     >>> directions = legitimate_directions(X, y)
@@ -298,7 +298,7 @@ def inter_boundary_distance(
     >>> from sklearn.datasets import load_iris
     >>> from sklearn.ensemble import RandomForestClassifier
     >>> from sklearn.svm import SVC
-    >>> from skhalfway.halfway import inter_boundary_distance
+    >>> from skhalfway.boundaries import inter_boundary_distance
     >>> X, y = load_iris(return_X_y=True)
     >>> svm = SVC().fit(X, y)
     >>> forest = RandomForestClassifier(10, random_state=0).fit(X, y)

@@ -14,16 +14,8 @@ from skhalfway._blocks import blocks
 from skhalfway._checks import check_choice, check_integer, check_random_state
 from skhalfway._readable import read_labels
 from skhalfway._text import shown, table
-from skhalfway.halfway._planes import (
-    axes,
-    check_grid,
-    gram_schmidt,
-    grid_shares,
-    mix,
-    on_a_line,
-    predict,
-)
-from skhalfway.halfway._points import read_several
+from skhalfway.boundaries._planes import axes, check_grid, gram_schmidt, grid_shares, mix, on_a_line, predict
+from skhalfway.boundaries._points import read_several
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -57,7 +49,7 @@ class Reproducibility:
     Examples
     --------
     >>> import numpy as np
-    >>> from skhalfway.halfway import Reproducibility
+    >>> from skhalfway.boundaries import Reproducibility
     >>> scores = np.array([[1.0, 0.9, 0.7], [0.9, 1.0, 0.6], [0.7, 0.6, 1.0]])
     >>> result = Reproducibility(("a", "b", "c"), scores, np.full((3, 3), 0.01), n_planes=500)
     >>> result.to_frame()
@@ -203,7 +195,7 @@ def reproducibility(
     >>> from sklearn.linear_model import LogisticRegression
     >>> from sklearn.svm import SVC
     >>> from sklearn.tree import DecisionTreeClassifier
-    >>> from skhalfway.halfway import reproducibility
+    >>> from skhalfway.boundaries import reproducibility
     >>> X, y = load_iris(return_X_y=True)
     >>> models = {
     ...     "lr": LogisticRegression(max_iter=1000).fit(X, y),

@@ -13,9 +13,9 @@ from skhalfway._randomness import leaving_no_trace
 from skhalfway._readable import read_labels
 from skhalfway._text import shown
 from skhalfway._vectors import unit_vectors
-from skhalfway.halfway._gradients import unit_gradient
-from skhalfway.halfway._pairs import nearest_other
-from skhalfway.halfway._points import read_labelled
+from skhalfway.boundaries._gradients import unit_gradient
+from skhalfway.boundaries._nearest import nearest_other
+from skhalfway.boundaries._points import read_labelled
 
 
 def legitimate_directions(X: Any, y: Any) -> NDArray[Any]:
@@ -43,7 +43,7 @@ def legitimate_directions(X: Any, y: Any) -> NDArray[Any]:
 
     Examples
     --------
-    >>> from skhalfway.halfway import legitimate_directions
+    >>> from skhalfway.boundaries import legitimate_directions
     >>> legitimate_directions([[0, 0], [0, 1], [3, 4]], ["a", "a", "b"]).round(2)
     array([[ 0.6 ,  0.8 ],
            [ 0.71,  0.71],
@@ -92,7 +92,7 @@ def adversarial_directions(estimator: Any, X: Any, y: Any) -> NDArray[Any]:
     Examples
     --------
     >>> from sklearn.linear_model import LogisticRegression
-    >>> from skhalfway.halfway import adversarial_directions
+    >>> from skhalfway.boundaries import adversarial_directions
     >>> X, y = [[-4, -3], [4, 3]], [0, 1]
     >>> adversarial_directions(LogisticRegression().fit(X, y), X, y).round(2)
     array([[ 0.8,  0.6],
@@ -124,7 +124,7 @@ def random_directions(X: Any, *, random_state: Any = None) -> NDArray[Any]:
 
     Examples
     --------
-    >>> from skhalfway.halfway import random_directions
+    >>> from skhalfway.boundaries import random_directions
     >>> random_directions([[5.0, 0.0], [0.0, 0.0]], random_state=0).round(2)
     array([[0.98, 0.22],
            [0.4 , 0.92]])

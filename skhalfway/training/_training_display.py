@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from skhalfway.displays._style import colours
-from skhalfway.halfway._training import TrainingHistory
+from skhalfway.training._training import TrainingHistory
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -49,7 +49,7 @@ class TrainingHistoryDisplay:
     >>> matplotlib.use("agg")
     >>> from sklearn.datasets import load_iris
     >>> from sklearn.linear_model import SGDClassifier
-    >>> from skhalfway.halfway import TrainingHistoryDisplay
+    >>> from skhalfway.training import TrainingHistoryDisplay
     >>> X, y = load_iris(return_X_y=True)
     >>> display = TrainingHistoryDisplay.from_estimator(
     ...     SGDClassifier(random_state=0), X, y, n_epochs=5, n_pairs=50, random_state=0
@@ -85,7 +85,7 @@ class TrainingHistoryDisplay:
         display : TrainingHistoryDisplay
             With the axes it drew on.
         """
-        from skhalfway.halfway._training import halfway_history
+        from skhalfway.training._training import halfway_history
 
         return cls.from_history(halfway_history(estimator, X, y, **kwargs), **plot_kw or {})
 

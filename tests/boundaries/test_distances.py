@@ -17,8 +17,8 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.svm import SVC
 from sklearn.tree import DecisionTreeClassifier
 
-from skhalfway.halfway._directions import adversarial_directions, legitimate_directions, random_directions
-from skhalfway.halfway._distances import (
+from skhalfway.boundaries._directions import adversarial_directions, legitimate_directions, random_directions
+from skhalfway.boundaries._distances import (
     DIRECTIONS,
     InterBoundaryDistance,
     inter_boundary_distance,

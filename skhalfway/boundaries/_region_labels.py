@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import distance_transform_edt, label
 
-from skhalfway.halfway._planes import DecisionRegions
+from skhalfway.boundaries._planes import DecisionRegions
 
 SIDES = np.array([[0, 1], [1, 2], [2, 0]])  # of the triangle, by sample
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from skhalfway._checks import check_norm
 from skhalfway._inputs import read_numbers, round_towards
-from skhalfway.halfway._tangents import Projection, check_manifold, projections
+from skhalfway.manifold._tangents import Projection, check_manifold, projections
 
 _NOTHING = 1e-9  # of the whole
 _N_ROUNDS = 10  # with more, attacks in L-inf succeed hardly more often
@@ -70,7 +70,7 @@ def manifold_parts(manifold: Any, X: Any, perturbation: Any) -> tuple[NDArray[An
     >>> import numpy as np
     >>> from sklearn.datasets import load_iris
     >>> from sklearn.decomposition import PCA
-    >>> from skhalfway.halfway import manifold_parts
+    >>> from skhalfway.manifold import manifold_parts
     >>> X, y = load_iris(return_X_y=True)
     >>> on, off = manifold_parts(PCA(2).fit(X), X[:1], np.array([[1.0, 0.0, 0.0, 0.0]]))
     >>> on.round(2), off.round(2)
@@ -165,7 +165,7 @@ class OnManifold(_Part):
     >>> from sklearn.datasets import load_iris
     >>> from sklearn.decomposition import PCA
     >>> from skhalfway import AdversarialGenerator, Constraints
-    >>> from skhalfway.halfway import OnManifold, manifold_parts
+    >>> from skhalfway.manifold import OnManifold, manifold_parts
     >>> X, y = load_iris(return_X_y=True)
     >>> pca = PCA(2).fit(X)
     >>> constraints = Constraints(projection=OnManifold(pca, norm=2))
@@ -202,7 +202,7 @@ class OffManifold(_Part):
     >>> from sklearn.datasets import load_iris
     >>> from sklearn.decomposition import PCA
     >>> from skhalfway import AdversarialGenerator, Constraints
-    >>> from skhalfway.halfway import OffManifold, manifold_parts
+    >>> from skhalfway.manifold import OffManifold, manifold_parts
     >>> X, y = load_iris(return_X_y=True)
     >>> pca = PCA(2).fit(X)
     >>> constraints = Constraints(projection=OffManifold(pca, norm=2))

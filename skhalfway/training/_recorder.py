@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from skhalfway._checks import check_integer, check_random_state
 from skhalfway._randomness import undisturbed
-from skhalfway.halfway._crossings import check_tol, trace_all
+from skhalfway.boundaries._paths import check_tol, trace_all
 from skhalfway.halfway._pairs import sample_pairs
 from skhalfway.models import Model
 

@@ -28,14 +28,8 @@ from skorch import NeuralNetBinaryClassifier, NeuralNetClassifier
 from skorch.dataset import Dataset
 from torch import nn
 
-from skhalfway.halfway import (
-    HalfwayCallback,
-    TrainingHistory,
-    TrainingHistoryDisplay,
-    crossings,
-    halfway_history,
-    sample_pairs,
-)
+from skhalfway.halfway import crossings, sample_pairs
+from skhalfway.training import HalfwayCallback, TrainingHistory, TrainingHistoryDisplay, halfway_history
 
 X, Y = load_iris(return_X_y=True)
 X32 = X.astype(np.float32)

@@ -12,7 +12,7 @@ from sklearn.exceptions import UndefinedMetricWarning
 
 from skhalfway._checks import check_norm
 from skhalfway._randomness import leaving_no_trace
-from skhalfway.halfway._points import read_labelled, read_several_labelled
+from skhalfway.boundaries._points import read_labelled, read_several_labelled
 from skhalfway.models import Model, NotDifferentiableError
 from skhalfway.models._faults import named
 from skhalfway.models._warnings import warn
@@ -70,7 +70,7 @@ def loss_gradient(estimator: Any, X: Any, y: Any) -> NDArray[Any]:
     --------
     >>> from sklearn.datasets import load_iris
     >>> from sklearn.linear_model import LogisticRegression
-    >>> from skhalfway.halfway import loss_gradient
+    >>> from skhalfway.boundaries import loss_gradient
     >>> X, y = load_iris(return_X_y=True)
     >>> lr = LogisticRegression(max_iter=1000).fit(X, y)
     >>> loss_gradient(lr, X[:2], y[:2]).round(3)
@@ -132,7 +132,7 @@ def gradient_size(estimator: Any, X: Any, y: Any, *, norm: float = 2) -> NDArray
     --------
     >>> from sklearn.datasets import load_iris
     >>> from sklearn.linear_model import LogisticRegression
-    >>> from skhalfway.halfway import gradient_size
+    >>> from skhalfway.boundaries import gradient_size
     >>> X, y = load_iris(return_X_y=True)
     >>> for C in (0.01, 1, 100):
     ...     lr = LogisticRegression(C=C, max_iter=5000).fit(X, y)
@@ -199,7 +199,7 @@ def gradient_alignment(source: Any, target: Any, X: Any, y: Any) -> NDArray[np.f
     >>> from sklearn.datasets import load_iris
     >>> from sklearn.linear_model import LogisticRegression
     >>> from sklearn.svm import SVC
-    >>> from skhalfway.halfway import gradient_alignment
+    >>> from skhalfway.boundaries import gradient_alignment
     >>> X, y = load_iris(return_X_y=True)
     >>> lr, svm = LogisticRegression(max_iter=1000).fit(X, y), SVC().fit(X, y)
     >>> gradient_alignment(lr, svm, X, y).mean().round(2)

@@ -11,10 +11,10 @@ from skorch.utils import data_from_dataset
 
 from skhalfway._inputs import check_labels
 from skhalfway._randomness import undisturbed
-from skhalfway.halfway._points import read_points
-from skhalfway.halfway._recorder import Recorder
-from skhalfway.halfway._training import TrainingHistory
+from skhalfway.boundaries._points import read_points
 from skhalfway.models import Model, as_model
+from skhalfway.training._recorder import Recorder
+from skhalfway.training._training import TrainingHistory
 
 
 class HalfwayCallback(Callback):
@@ -34,7 +34,7 @@ class HalfwayCallback(Callback):
         Epochs between two records. The net as it is before training and at
         its end is always recorded.
     tol : float, default=1e-3
-        Largest error of a crossing; see :func:`crossings`.
+        Largest error of a crossing; see :func:`skhalfway.halfway.crossings`.
     random_state : int, RandomState instance or None, default=None
         Draws the pairs.
 
@@ -55,7 +55,7 @@ class HalfwayCallback(Callback):
     >>> import torch
     >>> from sklearn.datasets import load_iris
     >>> from skorch import NeuralNetClassifier
-    >>> from skhalfway.halfway import HalfwayCallback
+    >>> from skhalfway.training import HalfwayCallback
     >>> X, y = load_iris(return_X_y=True)
     >>> _ = torch.manual_seed(0)
     >>> net = NeuralNetClassifier(

@@ -23,7 +23,7 @@ from sklearn.preprocessing import FunctionTransformer, Normalizer, StandardScale
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from skhalfway import AdversarialGenerator, Constraints
-from skhalfway.halfway import Autoencoder, OffManifold, OnManifold, manifold_parts
+from skhalfway.manifold import Autoencoder, OffManifold, OnManifold, manifold_parts
 from skhalfway.models import as_model
 
 RNG = np.random.RandomState(0)

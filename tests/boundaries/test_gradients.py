@@ -22,9 +22,9 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 from torch import nn
 
-from skhalfway.halfway import _gradients
-from skhalfway.halfway._gradients import gradient_alignment, gradient_size, loss_gradient
-from skhalfway.halfway._variability import loss_variability
+from skhalfway.boundaries import _gradients
+from skhalfway.boundaries._gradients import gradient_alignment, gradient_size, loss_gradient
+from skhalfway.boundaries._variability import loss_variability
 from skhalfway.models import NotDifferentiableError, as_model
 
 X, Y = load_iris(return_X_y=True)

@@ -14,8 +14,8 @@ from skhalfway._checks import check_integer, check_jobs, check_random_state, che
 from skhalfway._inputs import check_labels
 from skhalfway._parallel import side_by_side
 from skhalfway._readable import read_labels
-from skhalfway.halfway._gradients import cross_entropy
-from skhalfway.halfway._points import read_points
+from skhalfway.boundaries._gradients import cross_entropy
+from skhalfway.boundaries._points import read_points
 from skhalfway.models import as_model
 from skhalfway.models._as_model import check_kind, counts_as_fitted, fit_clone
 from skhalfway.models._reader import reader_named
@@ -99,7 +99,7 @@ def loss_variability(
     >>> from sklearn.datasets import load_iris
     >>> from sklearn.naive_bayes import GaussianNB
     >>> from sklearn.tree import DecisionTreeClassifier
-    >>> from skhalfway.halfway import loss_variability
+    >>> from skhalfway.boundaries import loss_variability
     >>> X, y = load_iris(return_X_y=True)
     >>> for source in (GaussianNB(), DecisionTreeClassifier(random_state=0)):
     ...     print(loss_variability(source, X[::2], y[::2], X[1::2], y[1::2], random_state=0).mean().round(1))

@@ -16,17 +16,17 @@ from skhalfway._checks import check_integer, check_random_state
 from skhalfway._inputs import check_labels
 from skhalfway._readable import read_labels
 from skhalfway._text import shown
+from skhalfway.boundaries._points import read_points
 from skhalfway.halfway._measurement import agreement, deviation
-from skhalfway.halfway._points import read_points
-from skhalfway.halfway._recorder import Recorder
 from skhalfway.models import Model, as_model
 from skhalfway.models._as_model import check_kind
 from skhalfway.models._kinds import inner_skorch_net
+from skhalfway.training._recorder import Recorder
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from skhalfway.halfway._training_display import TrainingHistoryDisplay
+    from skhalfway.training._training_display import TrainingHistoryDisplay
 
 _N_LINES = 10  # that a history is told in
 
@@ -75,7 +75,7 @@ class TrainingHistory:
     Examples
     --------
     >>> import numpy as np
-    >>> from skhalfway.halfway import TrainingHistory
+    >>> from skhalfway.training import TrainingHistory
     >>> history = TrainingHistory(
     ...     epochs=np.array([0, 1, 2]),
     ...     crossings=np.array([[np.nan, 0.9, 0.1], [0.8, 0.7, 0.4], [0.6, 0.5, 0.4]]),
@@ -163,7 +163,7 @@ class TrainingHistory:
         display : TrainingHistoryDisplay
             With the axes it drew on.
         """
-        from skhalfway.halfway._training_display import TrainingHistoryDisplay
+        from skhalfway.training._training_display import TrainingHistoryDisplay
 
         return TrainingHistoryDisplay.from_history(self, **kwargs)
 
@@ -226,7 +226,7 @@ def halfway_history(
         Random pairs, and nearest ones: as many of each; at most the number of
         samples.
     tol : float, default=1e-3
-        Largest error of a crossing; see :func:`crossings`.
+        Largest error of a crossing; see :func:`skhalfway.halfway.crossings`.
     random_state : int, RandomState instance or None, default=None
         For the pairs and the order of samples. The estimator's own randomness
         is neither used nor changed.
@@ -253,7 +253,7 @@ def halfway_history(
     --------
     >>> from sklearn.datasets import load_iris
     >>> from sklearn.linear_model import SGDClassifier
-    >>> from skhalfway.halfway import halfway_history
+    >>> from skhalfway.training import halfway_history
     >>> X, y = load_iris(return_X_y=True)
     >>> net = SGDClassifier(random_state=0)
     >>> history = halfway_history(net, X, y, n_epochs=5, n_pairs=100, random_state=0)

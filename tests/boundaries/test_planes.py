@@ -19,9 +19,9 @@ from sklearn.svm import SVC
 from sklearn.tree import DecisionTreeClassifier
 
 import skhalfway._blocks
-from skhalfway.halfway import _planes, _reproducibility
-from skhalfway.halfway._planes import DecisionRegions, decision_regions
-from skhalfway.halfway._reproducibility import Reproducibility, reproducibility
+from skhalfway.boundaries import _planes, _reproducibility
+from skhalfway.boundaries._planes import DecisionRegions, decision_regions
+from skhalfway.boundaries._reproducibility import Reproducibility, reproducibility
 
 X, Y = load_iris(return_X_y=True)
 NAMES = np.array(["setosa", "versicolor", "virginica"])

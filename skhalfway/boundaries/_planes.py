@@ -16,14 +16,14 @@ from skhalfway._checks import check_integer, check_jobs
 from skhalfway._parallel import side_by_side
 from skhalfway._randomness import leaving_no_trace
 from skhalfway._text import short, shown, table
-from skhalfway.halfway._points import read_several
+from skhalfway.boundaries._points import read_several
 from skhalfway.models import Model
 from skhalfway.models._faults import named
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from skhalfway.halfway._regions_display import DecisionRegionsDisplay
+    from skhalfway.boundaries._regions_display import DecisionRegionsDisplay
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -55,7 +55,7 @@ class DecisionRegions:
     Examples
     --------
     >>> import numpy as np
-    >>> from skhalfway.halfway import DecisionRegions
+    >>> from skhalfway.boundaries import DecisionRegions
     >>> regions = DecisionRegions(
     ...     ("left", "right"),
     ...     classes=np.array([0, 1]),
@@ -192,7 +192,7 @@ class DecisionRegions:
         display : DecisionRegionsDisplay
             With the axes it drew on.
         """
-        from skhalfway.halfway._regions_display import DecisionRegionsDisplay
+        from skhalfway.boundaries._regions_display import DecisionRegionsDisplay
 
         return DecisionRegionsDisplay.from_regions(self, y, crossings, **kwargs)
 
@@ -262,7 +262,7 @@ def decision_regions(
     >>> from sklearn.datasets import load_iris
     >>> from sklearn.linear_model import LogisticRegression
     >>> from sklearn.tree import DecisionTreeClassifier
-    >>> from skhalfway.halfway import decision_regions
+    >>> from skhalfway.boundaries import decision_regions
     >>> X, y = load_iris(return_X_y=True)
     >>> models = {
     ...     "lr": LogisticRegression(max_iter=1000).fit(X, y),

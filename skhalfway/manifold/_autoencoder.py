@@ -75,7 +75,7 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
     Examples
     --------
     >>> import numpy as np
-    >>> from skhalfway.halfway import Autoencoder
+    >>> from skhalfway.manifold import Autoencoder
     >>> t = np.linspace(0, np.pi, 200)
     >>> half_circle = np.column_stack([np.cos(t), np.sin(t)])
     >>> autoencoder = Autoencoder(1, max_iter=100, random_state=0).fit(half_circle)

@@ -1,0 +1,116 @@
+"""Where a model's answer first changes on straight paths, from predictions alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from math import ceil, log2
+from numbers import Real
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.utils.parallel import delayed
+
+from skhalfway._blocks import blocks
+from skhalfway._parallel import side_by_side
+from skhalfway._text import shown
+from skhalfway.models import Model
+from skhalfway.models._faults import named
+
+N_INTERVALS = 16
+GRID = np.linspace(0, 1, N_INTERVALS + 1)
+
+
+@dataclass(frozen=True)
+class Trace:
+    """What one model says on paths, in class indices.
+
+    Attributes
+    ----------
+    position : ndarray of shape (n_pairs,)
+        First crossing, between 0 and 1; nan where the answer never changes.
+    labels : ndarray of shape (n_pairs, N_INTERVALS + 1)
+        Answers on ``GRID``; the first and the last are those at the ends themselves.
+    met : ndarray of shape (n_pairs,)
+        Answer just behind the crossing; the one that never changes, where there is none.
+    """
+
+    position: NDArray[np.float64]
+    labels: NDArray[np.intp]
+    met: NDArray[np.intp]
+
+    @property
+    def n_changes(self) -> NDArray[np.intp]:
+        """Changes of the answer between neighbours on the grid."""
+        return (np.diff(self.labels, axis=1) != 0).sum(axis=1)
+
+
+def check_tol(tol: float) -> None:
+    if not isinstance(tol, Real) or isinstance(tol, bool) or not 0 < tol <= 1:
+        raise ValueError(f"tol must be a number in (0, 1], got {shown(tol)}")
+
+
+def trace_all(
+    models: Sequence[Model],
+    A: NDArray[Any],
+    B: NDArray[Any],
+    tol: float,
+    *,
+    names: Sequence[str] = (),
+    n_jobs: int | None = None,
+) -> list[Trace]:
+    """Trace the same paths on every model, the models in parallel; errors say its name, if given."""
+    if not len(A):
+        nothing = np.empty((0, len(GRID)), dtype=np.intp)
+        return [Trace(np.empty(0), nothing, nothing[:, 0])] * len(models)
+    jobs: list[Any] = [partial(named, name, _trace) for name in names] or [_trace] * len(models)
+    parts = []
+    for block in blocks(len(A), len(GRID) * int(np.prod(A.shape[1:]))):
+        a, b = A[block], B[block]
+        # made once for all models
+        points = path(a[:, None], b[:, None], GRID.reshape(-1, *[1] * (a.ndim - 1)))
+        points = points.reshape(-1, *a.shape[1:])
+        parts.append(
+            list(
+                side_by_side(
+                    (delayed(job)(model, a, b, points, tol) for job, model in zip(jobs, models, strict=True)),
+                    len(models),
+                    n_jobs=n_jobs,
+                )
+            )
+        )
+    return [
+        Trace(*(np.concatenate(arrays) for arrays in zip(*(vars(t).values() for t in traces), strict=True)))
+        for traces in zip(*parts, strict=True)
+    ]
+
+
+def path(A: NDArray[Any], B: NDArray[Any], t: NDArray[np.float64]) -> NDArray[Any]:
+    """Points on the paths from A to B; exactly A at 0 and B at 1, in their float type."""
+    t = t.astype(np.result_type(A, B))
+    return (1 - t) * A + t * B
+
+
+def _trace(model: Model, A: NDArray[Any], B: NDArray[Any], points: NDArray[Any], tol: float) -> Trace:
+    n = len(A)
+    labels = model.predict(points).reshape(n, len(GRID))
+    changed = labels != labels[:, :1]
+    crosses = np.flatnonzero(changed.any(axis=1))
+    first = changed[crosses].argmax(axis=1)
+    low, high = GRID[first - 1], GRID[first]
+    start, met = labels[crosses, 0], labels[crosses, first]
+    a, b = A[crosses], B[crosses]
+    finest = max(tol, float(np.finfo(float).eps))  # positions are floats between 0 and 1
+    for _ in range(ceil(log2(max(1 / (N_INTERVALS * finest), 1))) if len(crosses) else 0):
+        middle = (low + high) / 2
+        seen = model.predict(path(a, b, middle.reshape(-1, *[1] * (a.ndim - 1))))
+        beyond = seen != start
+        high, low = np.where(beyond, middle, high), np.where(beyond, low, middle)
+        met = np.where(beyond, seen, met)
+    position = np.full(n, np.nan)
+    position[crosses] = (low + high) / 2
+    all_met = labels[:, 0].copy()
+    all_met[crosses] = met
+    return Trace(position, labels, all_met)

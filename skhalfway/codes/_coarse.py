@@ -1,0 +1,41 @@
+"""Whether a map is too coarse to say much: too few units for what a layer gives, or for the classes."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+from numpy.typing import NDArray
+
+from skhalfway._text import shown
+
+_COARSE = 0.8  # of the variance within units: our choice
+
+
+class CoarseMapWarning(UserWarning):
+    """A map is too coarse for its codes to say much."""
+
+
+def warn_of_variance(layers: Sequence[str], unexplained: NDArray[Any], shape: tuple[int, int]) -> None:
+    """Name the layers whose variance stays within units."""
+    coarse = [name for name, share in zip(layers, unexplained, strict=True) if share > _COARSE]
+    if coarse:
+        warnings.warn(
+            f"more than {_COARSE:.0%} of the variance of layers {shown(coarse)} is within units of their "
+            f"maps, shape={shape}; use a larger shape",
+            CoarseMapWarning,
+            stacklevel=3,
+        )
+
+
+def warn_of_few_codes(layers: Sequence[str], n_codes: NDArray[Any], n_classes: int) -> None:
+    """Name the layers on which classes must share codes."""
+    few = [name for name, n in zip(layers, n_codes, strict=True) if n < n_classes]
+    if few:
+        warnings.warn(
+            f"{n_classes} classes must share the codes of layers {shown(few)}, which are fewer; "
+            "use a larger shape",
+            CoarseMapWarning,
+            stacklevel=3,
+        )
