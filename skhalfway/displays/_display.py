@@ -13,8 +13,8 @@ class Display:
     """Base of all displays.
 
     A subclass says which results it draws; their ``plot`` finds it. Made from
-    a result by :meth:`from_result`, or measured and drawn at once by the
-    ``from_estimator`` of a subclass.
+    a result by :meth:`from_result`, or measured and drawn at once by
+    :meth:`from_estimator`.
 
     Parameters
     ----------
@@ -87,6 +87,32 @@ class Display:
             If the display is one of other results.
         """
         return cls(result).plot(**kwargs)
+
+    @classmethod
+    def from_estimator(cls, *args: Any, **kwargs: Any) -> Any:
+        """Measure and draw.
+
+        Parameters
+        ----------
+        *args, **kwargs : tuple, dict
+            Estimator, data and options, as the function takes them that
+            measures what this display draws; and ``plot_kw``, a dict that is
+            passed to :meth:`plot`.
+
+        Returns
+        -------
+        display : Display
+            With the axes it drew on.
+
+        Raises
+        ------
+        TypeError
+            If there is no such function, as for results of several measurements.
+        """
+        if cls._measure is None:
+            raise TypeError(f"{cls.__name__} draws what was measured already; use from_result")
+        plot_kw = kwargs.pop("plot_kw", None) or {}
+        return cls.from_result(cls._measure(*args, **kwargs), **plot_kw)
 
     def plot(self, *args: Any, **kwargs: Any) -> Any:
         """Draw.

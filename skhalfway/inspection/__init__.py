@@ -6,7 +6,8 @@ from typing import Any
 from skhalfway.inspection._curves import Curves
 from skhalfway.inspection._curves_display import CurvesDisplay
 
-# a module for each question, imported when it is asked: most need torch (PEP 562)
+# a module for each question, and one for the display of its answer; imported when it is asked, since most
+# need torch (PEP 562)
 _MODULES = {
     "_fooling": ["fooling_inputs", "FoolingInputs", "FoolingInputsDisplay"],
     "_spheres": ["adversarial_spheres", "AdversarialSpheres", "AdversarialSpheresDisplay"],
@@ -26,12 +27,17 @@ _MODULES = {
 }
 _HOME = {name: module for module, names in _MODULES.items() for name in names}
 __all__ = ["Curves", "CurvesDisplay", *_HOME]
+# parts of other results, which users meet but do not import
+_HOME |= {"LearningCurves": "_memorization", "TaskCurve": "_forgetting"}
 
 
 def __getattr__(name: str) -> Any:
     if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+    module = import_module(f"{__name__}.{_HOME[name]}")
+    # where results are, their displays are known
+    display = import_module(f"{__name__}.{_HOME[name]}_display")
+    return getattr(display if name.endswith("Display") else module, name)
 
 
 def __dir__() -> list[str]:

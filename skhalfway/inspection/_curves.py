@@ -9,15 +9,19 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from skhalfway._checks import check_choice
 from skhalfway._intervals import ConfidenceInterval, t_interval
-from skhalfway._text import counted, short, shown, table
+from skhalfway._text import between, counted, short, shown
+from skhalfway.results import Result
+from skhalfway.results._result import frozen
+from skhalfway.results._table import Cell, Table
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Curves:
+class Curves(Result):
     """Figures at several settings, each measured again with other seeds.
 
     Arrays are read-only.
@@ -38,10 +42,10 @@ class Curves:
     >>> import numpy as np
     >>> from skhalfway.inspection import Curves
     >>> Curves(np.array([1, 2]), {"accuracy": np.array([[0.5, 0.6, 0.7], [0.8, 0.8, 0.8]])})
-    Curves: 2 points, 3 repeats
+    Curves: 2 points, 3 repeats, means [95 % intervals]
     x  accuracy
-    1  .60 (.35 to .85)
-    2  .80 (.80 to .80)
+    1  .60 [.35 .85]
+    2  .80
     """
 
     x: NDArray[Any]
@@ -52,17 +56,14 @@ class Curves:
     x_scale: ClassVar[str] = "linear"
 
     def __post_init__(self) -> None:
-        x = np.array(self.x)
+        x = frozen(self.x)
         if x.ndim != 1 or not len(x):
             raise ValueError(f"x must have one axis and at least one point, got shape {x.shape}")
-        x.setflags(write=False)
-        values = {name: np.array(value, dtype=float) for name, value in self.values.items()}
+        values = {name: frozen(value, float) for name, value in self.values.items()}
         shapes = {value.shape for value in values.values()}
         if len(shapes) != 1 or (shape := shapes.pop())[:1] != (len(x),) or len(shape) != 2 or not shape[1]:
             found = {name: value.shape for name, value in values.items()}
             raise ValueError(f"values must be arrays of one shape ({len(x)}, n_repeats), got {shown(found)}")
-        for value in values.values():
-            value.setflags(write=False)
         object.__setattr__(self, "x", x)
         object.__setattr__(self, "values", values)
 
@@ -76,20 +77,40 @@ class Curves:
         """Means over repeats, each of shape (n_points,)."""
         return {name: value.mean(axis=1) for name, value in self.values.items()}
 
-    def interval(self, level: float = 0.95) -> dict[str, ConfidenceInterval]:
+    def confidence_interval(self, level: float = 0.95, *, of: str | None = None) -> ConfidenceInterval:
         """Student's intervals of the means over repeats.
+
+        Those of shares are symmetric in the logit of the mean and those of
+        losses, distances and numbers in its logarithm, so that their ends are
+        such figures too. Where each repeat is all or nothing, 0 or 1, they are
+        Wilson's.
 
         Parameters
         ----------
         level : float, default=0.95
             Confidence level.
+        of : str, default=None
+            Name of a figure. None is the first.
 
         Returns
         -------
-        intervals : dict of str to ConfidenceInterval
-            Ends of shape (n_points,); nan with a single repeat.
+        interval : ConfidenceInterval
+            Ends of shape (n_points,); nan with a single repeat, or where fewer
+            than 10 are all the same, which says nothing of how far others may
+            be.
+
+        Raises
+        ------
+        ValueError
+            If ``level`` is out of range, or there is no such figure.
         """
-        return {name: t_interval(value, level) for name, value in self.values.items()}
+        name = next(iter(self.values)) if of is None else of
+        check_choice("of", name, self.values)
+        return t_interval(self.values[name], level, limits=self._limits(name))
+
+    def _limits(self, name: str) -> tuple[float, float]:
+        """The least and the most that a figure can be."""
+        return -np.inf, np.inf
 
     def to_frame(self, level: float = 0.95) -> pd.DataFrame:
         """Means and intervals, a row for each setting.
@@ -108,37 +129,22 @@ class Curves:
         import pandas as pd
 
         columns: dict[tuple[str, str], NDArray[np.float64]] = {}
-        for name, ends in self.interval(level).items():
-            columns |= {(name, "mean"): self.means[name], (name, "low"): ends.low, (name, "high"): ends.high}
+        for name, mean in self.means.items():
+            low, high = self.confidence_interval(level, of=name)
+            columns |= {(name, "mean"): mean, (name, "low"): low, (name, "high"): high}
         return pd.DataFrame(columns, index=pd.Index(self.x, name=self.x_label))
 
-    def plot(self, **kwargs: Any) -> Any:
-        """Draw the curves.
+    def _title(self, points: str = "point") -> str:
+        known = ", means [95 % intervals]" if self.n_repeats > 1 else ""
+        n, n_repeats = counted(len(self.x), points), counted(self.n_repeats, "repeat")
+        return f"{type(self).__name__}: {n}, {n_repeats}{known}"
 
-        Parameters
-        ----------
-        **kwargs : dict
-            Passed to the ``plot`` of the display.
-
-        Returns
-        -------
-        display : CurvesDisplay
-            The display of these curves, with the axes it drew on.
-        """
-        from skhalfway.inspection._curves_display import CurvesDisplay
-
-        return CurvesDisplay.of(self).plot(**kwargs)
-
-    def __repr__(self) -> str:
-        head = f"{type(self).__name__}: {counted(len(self.x), 'point')}, {counted(self.n_repeats, 'repeat')}"
-        means, ends = self.means, self.interval()
-        rows = [[self.x_label, *self.values]]
+    def _table(self) -> Table:
+        means = self.means
+        ends = {name: self.confidence_interval(of=name) for name in means}
+        rows: list[list[str | Cell]] = []
         for i, x in enumerate(self.x):
-            cells = []
-            for name in self.values:
-                cell = short(means[name][i])
-                if self.n_repeats > 1:
-                    cell += f" ({short(ends[name].low[i])} to {short(ends[name].high[i])})"
-                cells.append(cell)
-            rows.append([str(x) if x.dtype.kind in "OUS" else f"{x:g}", *cells])
-        return table(head, rows)
+            rows.append([str(x) if self.x.dtype.kind in "OUS" else f"{x:g}"])
+            for name, (low, high) in ends.items():
+                rows[-1].append(Cell(short(means[name][i]), between(low[i], high[i])))
+        return Table(self._title(), [self.x_label, *means], rows)

@@ -2,30 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from skhalfway._text import shown
-from skhalfway.displays._style import colours, markers
+from skhalfway.displays import Display
+from skhalfway.displays._style import colours, dashes, markers
 from skhalfway.inspection._curves import Curves
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.lines import Line2D
 
+_N_BANDS = 5
 
-class CurvesDisplay:
+
+class CurvesDisplay(Display, draws=[Curves]):
     """Lines of :class:`Curves`, with bands for their intervals.
 
-    What the functions of ``skhalfway.inspection`` return is drawn by their
+    What the functions of ``skhalfway.inspection`` return is drawn by its
     ``plot``, or measured and drawn at once by the ``from_estimator`` of a
-    display of their own.
+    display of its own.
 
     Parameters
     ----------
-    curves : Curves
+    result : Curves
         What to draw.
 
     Attributes
@@ -48,68 +51,14 @@ class CurvesDisplay:
     ['accuracy']
     """
 
-    _kinds: ClassVar[dict[type[Curves], type[CurvesDisplay]]] = {}  # other displays, of kinds of curves
-    _measure: ClassVar[Callable[..., Curves] | None] = None
-
-    def __init__(self, curves: Curves) -> None:
-        self.curves = curves
-
-    def __init_subclass__(
-        cls, draws: Sequence[type[Curves]] = (), by: Callable[..., Curves] | None = None
-    ) -> None:
-        """The display of some kinds of curves, and the function that measures them."""
-        cls._kinds.update(dict.fromkeys(draws, cls))
-        if by is not None:
-            cls._measure = staticmethod(by)
-
-    @classmethod
-    def of(cls, curves: Curves) -> CurvesDisplay:
-        """The display of such curves.
-
-        Parameters
-        ----------
-        curves : Curves
-            What to draw.
-
-        Returns
-        -------
-        display : CurvesDisplay
-            Of the class that is made for them.
-        """
-        return cls._kinds.get(type(curves), cls)(curves)
-
-    @classmethod
-    def from_estimator(cls, *args: Any, plot_kw: dict[str, Any] | None = None, **kwargs: Any) -> Any:
-        """Measure and draw.
-
-        Parameters
-        ----------
-        *args, **kwargs : tuple, dict
-            Estimator, data and options, as the function takes them that
-            measures what this display draws.
-        plot_kw : dict, default=None
-            Passed to :meth:`plot`.
-
-        Returns
-        -------
-        display : CurvesDisplay
-            With the axes it drew on.
-
-        Raises
-        ------
-        TypeError
-            If there is no such function, as for ``CurvesDisplay`` itself.
-        """
-        if cls._measure is None:
-            raise TypeError(f"{cls.__name__} draws curves that are there; use the display of a measurement")
-        return cls(cls._measure(*args, **kwargs)).plot(**plot_kw or {})
+    _labels: ClassVar[Mapping[str, str]] = {}  # of figures, where the legend says more than the name
 
     def plot(
         self,
         ax: Axes | None = None,
         *,
         names: list[str] | None = None,
-        include_intervals: bool = True,
+        include_intervals: bool | None = None,
         level: float = 0.95,
         line_kw: dict[str, Any] | None = None,
         legend: bool = True,
@@ -122,14 +71,16 @@ class CurvesDisplay:
             Axes to draw on. None makes a figure.
         names : list of str, default=None
             Figures to draw. None is all.
-        include_intervals : bool, default=True
-            Whether to shade the intervals, where figures were repeated.
+        include_intervals : bool, default=None
+            Whether to shade the intervals, where figures were repeated. None:
+            those of up to 5 lines, since more hide each other.
         level : float, default=0.95
             Their confidence level.
         line_kw : dict, default=None
             Passed to ``ax.plot`` for each line.
         legend : bool, default=True
-            Whether to add a legend, where there are several lines.
+            Whether to add a legend beside the axes, where there are several
+            lines.
 
         Returns
         -------
@@ -143,9 +94,15 @@ class CurvesDisplay:
         """
         import matplotlib.pyplot as plt
 
-        curves, chosen = self.curves, self._chosen(names)
+        curves, chosen = self.result, self._chosen(names)
+        n = len(chosen)
+        beside, labels = legend and n > 1, [self._labels.get(name, name) for name in chosen]
+        shaded = n <= _N_BANDS if include_intervals is None else include_intervals
         if ax is None:
-            _, ax = plt.subplots(figsize=(6.4, 4.4), layout="constrained")
+            # room for the legend
+            width = 0.6 + 0.08 * max(len(line) for label in labels for line in label.split("\n"))
+            size = (6.4 + beside * width, max(4.4, 0.24 * n + 1))
+            _, ax = plt.subplots(figsize=size, layout="constrained")
         figure: Any = ax.figure
         named = curves.x.dtype.kind in "OUS"
         x = np.arange(len(curves.x)) if named else curves.x
@@ -153,24 +110,29 @@ class CurvesDisplay:
             ax.set_xticks(x, [str(name) for name in curves.x])
         else:
             ax.set_xscale(curves.x_scale)
-        ends = curves.interval(level)
+            if curves.x_scale == "log":
+                ax.xaxis.set_major_formatter("{x:g}")
         self.lines_: dict[str, Line2D] = {}
-        for name, hue, marker in zip(chosen, colours(len(chosen)), markers(len(chosen)), strict=True):
-            style: dict[str, Any] = {"lw": 2.0, "marker": marker, "ms": 4.5, "color": hue, "label": name}
+        styles = zip(colours(n), markers(n), dashes(n), strict=True)
+        for name, label, (hue, marker, dash) in zip(chosen, labels, styles, strict=True):
+            style: dict[str, Any] = {"lw": 2.0, "marker": marker, "ms": 4.5, "color": hue, "ls": dash}
+            style["label"] = label
             (self.lines_[name],) = ax.plot(x, curves.means[name], **style | (line_kw or {}))
-            if include_intervals and curves.n_repeats > 1:
-                ax.fill_between(x, *ends[name], color=self.lines_[name].get_color(), alpha=0.2, lw=0)
-        one = len(chosen) == 1
-        ax.set(xlabel=curves.x_label, ylabel=curves.y_label or (chosen[0] if one else ""))
+            if shaded and curves.n_repeats > 1:
+                ends = curves.confidence_interval(level, of=name)
+                ax.fill_between(x, *ends, color=self.lines_[name].get_color(), alpha=0.2, lw=0)
+        ax.set(xlabel=curves.x_label, ylabel=curves.y_label or (chosen[0] if n == 1 else ""))
+        ax.grid(alpha=0.3)
         ax.spines[["top", "right"]].set_visible(False)
-        if legend and not one:
-            ax.legend(frameon=False)
+        if beside:
+            # beside the lines, which may run anywhere
+            ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)
         self.ax_, self.figure_ = ax, figure
         return self
 
     def _chosen(self, names: list[str] | None) -> list[str]:
         """The figures to draw; ValueError where one is unknown."""
-        known = list(self.curves.values)
+        known = list(self.result.values)
         unknown = [name for name in names or [] if name not in known]
         if unknown:
             raise ValueError(f"names must be of {shown(known)}, got {shown(unknown)}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -11,16 +11,24 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import is_classifier
 
+from skhalfway._intervals import SHARE
 from skhalfway._randomness import draw_seed, undisturbed
 from skhalfway._text import shown
 from skhalfway.inspection._curves import Curves
-from skhalfway.inspection._curves_display import CurvesDisplay
 from skhalfway.inspection._repeats import repeated
 from skhalfway.inspection._splits import Split, check_makes_module, read_split
 from skhalfway.models._kinds import is_skorch_net
 from skhalfway.models._training import seeded, seeded_clone, train
+from skhalfway.results._provenance import recorded
+from skhalfway.results._table import Table
 
 _WAYS = {"AnB": ("A", True), "AnB+": ("A", False), "BnB": ("B", True), "BnB+": ("B", False)}
+MEANINGS = {
+    "AnB": "first n layers of a network for task A, frozen",
+    "AnB+": "first n layers of a network for task A, trained on",
+    "BnB": "first n layers of another network for task B, frozen",
+    "BnB+": "first n layers of another network for task B, trained on",
+}
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -57,14 +65,28 @@ class FeatureTransfer(Curves):
     layers copied  AnB  BnB
     0              .80  .80
     1              .90  .80
+    AnB: first n layers of a network for task A, frozen
+    BnB: first n layers of another network for task B, frozen
     """
 
     layers: tuple[str, ...]
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        object.__setattr__(self, "layers", tuple(self.layers))
+
     x_label = "layers copied"
     y_label = "test accuracy on task B"
 
+    def _limits(self, name: str) -> tuple[float, float]:
+        return SHARE
 
+    def _table(self) -> Table:
+        notes = [f"{name}: {MEANINGS[name]}" for name in self.values if name in MEANINGS]
+        return replace(super()._table(), notes=notes)
+
+
+@recorded
 def feature_transfer(
     estimator: Any,
     X_a: Any,
@@ -196,56 +218,6 @@ def feature_transfer(
     )
     values = {way: found[:, :, i].T for i, way in enumerate(_WAYS)}
     return FeatureTransfer(np.arange(len(layers)), values, tuple(layers))
-
-
-class FeatureTransferDisplay(CurvesDisplay, draws=[FeatureTransfer], by=feature_transfer):
-    """Lines of a :class:`FeatureTransfer`.
-
-    Use ``from_estimator`` (see :class:`CurvesDisplay`), or ``plot`` of the curves, to make one.
-
-    Parameters
-    ----------
-    curves : FeatureTransfer
-        What to draw.
-
-    Attributes
-    ----------
-    ax_ : matplotlib Axes
-        Axes with the lines.
-    figure_ : matplotlib Figure
-        Figure that holds them.
-    lines_ : dict of str to matplotlib Line2D
-        Lines by the name of the figure.
-
-    Examples
-    --------
-    >>> import matplotlib
-    >>> matplotlib.use("agg")
-    >>> import numpy as np
-    >>> from skhalfway.inspection import FeatureTransfer, FeatureTransferDisplay
-    >>> transfer = FeatureTransfer(np.arange(2), {"AnB": np.array([[0.8], [0.9]])}, ("hidden", "output"))
-    >>> list(FeatureTransferDisplay(transfer).plot().lines_)
-    ['AnB']
-    """
-
-    def plot(self, ax: Any = None, **kwargs: Any) -> Any:
-        """Draw the lines.
-
-        Parameters
-        ----------
-        ax : matplotlib Axes, default=None
-            Axes to draw on. None makes a figure.
-        **kwargs : dict
-            Passed to :meth:`CurvesDisplay.plot`.
-
-        Returns
-        -------
-        display : FeatureTransferDisplay
-            This object, with ``ax_``, ``figure_`` and ``lines_``.
-        """
-        super().plot(ax, **kwargs)
-        self.ax_.set_xticks(self.curves.x)  # there is no half a layer
-        return self
 
 
 def _layers(estimator: Any, X: NDArray[Any], n_classes: int) -> dict[str, list[str]]:

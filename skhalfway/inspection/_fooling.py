@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from numbers import Real
 from typing import TYPE_CHECKING, Any
 
@@ -11,26 +11,31 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import softmax
 
-from skhalfway._checks import check_integer, check_random_state
+from skhalfway._checks import check_choice, check_integer, check_random_state
 from skhalfway._inputs import check_finite, check_no_categories, read_samples, round_towards
 from skhalfway._intervals import ConfidenceInterval, wilson_interval
 from skhalfway._randomness import draw_seed, leaving_no_trace, undisturbed
-from skhalfway._text import short, shown, table
+from skhalfway._text import between, short, shown
 from skhalfway.attacks import AdversarialGenerator
 from skhalfway.attacks._problem import read_bounds
-from skhalfway.inspection._fooling_display import DATA, OPTIMISED, FoolingInputsDisplay
 from skhalfway.models import Model, as_model
 from skhalfway.models._faults import classes_of
 from skhalfway.models._kinds import is_art_classifier
 from skhalfway.models._reader import reader_of
 from skhalfway.models._torch_model import TorchModel
+from skhalfway.results import Result
+from skhalfway.results._provenance import recorded
+from skhalfway.results._result import frozen
+from skhalfway.results._table import Cell, Table
 
 if TYPE_CHECKING:
     import pandas as pd
 
+DATA, OPTIMISED = "data", "optimised noise"
+
 
 @dataclass(frozen=True, eq=False, repr=False)
-class FoolingInputs:
+class FoolingInputs(Result):
     """Inputs that show nothing, and how sure a classifier is of them.
 
     Made by :func:`fooling_inputs`; arrays are read-only.
@@ -62,9 +67,9 @@ class FoolingInputs:
     ...     threshold=0.99,
     ... )
     FoolingInputs: confidence of at least 0.99
-    inputs         n   sure  share
-    data           50  50    1.0 (.93 to 1.0)
-    uniform noise  50  0     .00 (.00 to .07)
+    inputs         n   sure  share [95 % interval]
+    data           50  50    1.0 [.93 1.0]
+    uniform noise  50  0     .00 [.00 .07]
     """
 
     inputs: Mapping[str, NDArray[Any]]
@@ -73,11 +78,10 @@ class FoolingInputs:
     threshold: float
 
     def __post_init__(self) -> None:
-        for field in fields(self)[:3]:
-            arrays = {kind: np.array(array) for kind, array in getattr(self, field.name).items()}
-            for array in arrays.values():
-                array.setflags(write=False)
-            object.__setattr__(self, field.name, arrays)
+        for name in ("inputs", "labels", "confidences"):
+            object.__setattr__(
+                self, name, {kind: frozen(array) for kind, array in getattr(self, name).items()}
+            )
         for name, others in (("labels", self.labels), ("inputs", self.inputs)):
             for kind, array in others.items():
                 if len(array) != len(self.confidences.get(kind, ())):
@@ -93,23 +97,29 @@ class FoolingInputs:
         """Their share."""
         return {kind: count / len(self.confidences[kind]) for kind, count in self.counts.items()}
 
-    def interval(self, level: float = 0.95) -> dict[str, ConfidenceInterval]:
-        """Wilson's intervals of the shares.
+    def confidence_interval(self, level: float = 0.95, *, of: str = DATA) -> ConfidenceInterval:
+        """Wilson's interval of the share of one kind.
 
         Parameters
         ----------
         level : float, default=0.95
             Confidence level.
+        of : str, default="data"
+            Which kind of inputs.
 
         Returns
         -------
-        intervals : dict of str to ConfidenceInterval
-            By kind.
+        interval : ConfidenceInterval
+            Two numbers.
+
+        Raises
+        ------
+        ValueError
+            If ``level`` is out of range, or there are no such inputs.
         """
-        return {
-            kind: wilson_interval(count, len(self.confidences[kind]), level)
-            for kind, count in self.counts.items()
-        }
+        check_choice("of", of, self.confidences)
+        low, high = wilson_interval(self.counts[of], len(self.confidences[of]), level)
+        return ConfidenceInterval(float(low), float(high))
 
     def to_frame(self, level: float = 0.95) -> pd.DataFrame:
         """Counts and shares, a row for each kind.
@@ -127,44 +137,31 @@ class FoolingInputs:
         """
         import pandas as pd
 
-        ends = self.interval(level)
+        ends = {kind: self.confidence_interval(level, of=kind) for kind in self.confidences}
         rows = {
             kind: {
                 "n": len(sure),
                 "sure": self.counts[kind],
                 "share": self.rates[kind],
-                "low": ends[kind].low[()],
-                "high": ends[kind].high[()],
+                "low": ends[kind].low,
+                "high": ends[kind].high,
                 "median": np.median(sure),
             }
             for kind, sure in self.confidences.items()
         }
         return pd.DataFrame.from_dict(rows, orient="index").rename_axis("inputs")
 
-    def plot(self, **kwargs: Any) -> FoolingInputsDisplay:
-        """Draw the confidences.
-
-        Parameters
-        ----------
-        **kwargs : dict
-            Passed to :meth:`FoolingInputsDisplay.plot`.
-
-        Returns
-        -------
-        display : FoolingInputsDisplay
-            With the axes it drew on.
-        """
-        return FoolingInputsDisplay(self).plot(**kwargs)
-
-    def __repr__(self) -> str:
-        rows, ends = [["inputs", "n", "sure", "share"]], self.interval()
+    def _table(self) -> Table:
+        rows: list[list[str | Cell]] = []
         for kind, sure in self.confidences.items():
-            share = f"{short(self.rates[kind])} ({short(ends[kind].low)} to {short(ends[kind].high)})"
+            share = Cell(short(self.rates[kind]), between(*self.confidence_interval(of=kind)))
             rows.append([kind, str(len(sure)), str(self.counts[kind]), share])
-        return table(f"FoolingInputs: confidence of at least {self.threshold:g}", rows)
+        title = f"FoolingInputs: confidence of at least {self.threshold:g}"
+        return Table(title, ["inputs", "n", "sure", "share [95 % interval]"], rows)
 
 
 @leaving_no_trace
+@recorded
 def fooling_inputs(
     estimator: Any,
     X: Any,

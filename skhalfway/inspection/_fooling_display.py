@@ -7,24 +7,22 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from skhalfway.displays._style import colours
+from skhalfway.displays import Display
+from skhalfway.displays._style import colours, dashes
+from skhalfway.inspection._fooling import DATA, OPTIMISED, FoolingInputs, fooling_inputs
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-
-    from skhalfway.inspection._fooling import FoolingInputs
-
-DATA, OPTIMISED = "data", "optimised noise"
 
 _TICKS = (0.01, 0.1, 0.5, 0.9, 0.99, 0.999, 0.9999, 0.99999)
 _SUREST = 1 - 1e-6  # where the axis ends: a probability of 1 has no place on it
 _N_IMAGES = 10
 
 
-class FoolingInputsDisplay:
+class FoolingInputsDisplay(Display, draws=[FoolingInputs], by=fooling_inputs):
     """Confidences of :class:`FoolingInputs` by kind, and the images that the classifier is surest of.
 
-    Use :meth:`from_estimator`, or :meth:`FoolingInputs.plot`, to make one.
+    Use ``from_estimator`` or ``from_result`` to make one, or ``plot`` of the inputs.
 
     Parameters
     ----------
@@ -59,35 +57,6 @@ class FoolingInputsDisplay:
     >>> list(display.lines_)
     ['data', 'uniform noise', 'matched noise', 'optimised noise']
     """
-
-    def __init__(self, result: FoolingInputs) -> None:
-        self.result = result
-
-    @classmethod
-    def from_estimator(
-        cls, estimator: Any, X: Any, *, plot_kw: dict[str, Any] | None = None, **kwargs: Any
-    ) -> FoolingInputsDisplay:
-        """Measure and draw.
-
-        Parameters
-        ----------
-        estimator : object
-            Fitted classifier.
-        X : array-like of shape (n_samples, ...)
-            Real samples.
-        plot_kw : dict, default=None
-            Passed to :meth:`plot`.
-        **kwargs : dict
-            Passed to :func:`fooling_inputs`.
-
-        Returns
-        -------
-        display : FoolingInputsDisplay
-            With the axes it drew on.
-        """
-        from skhalfway.inspection._fooling import fooling_inputs
-
-        return cls(fooling_inputs(estimator, X, **kwargs)).plot(**plot_kw or {})
 
     def plot(
         self,
@@ -154,14 +123,16 @@ class FoolingInputsDisplay:
         least = min(confidences.min() for confidences in result.confidences.values())
         least = max(min(least, result.threshold) * 0.9, 1e-3)
         self.lines_ = {}
-        hues = iter(colours(len(result.confidences)))
+        n = len(result.confidences)
+        styles = iter(zip(colours(n), [dashes(n + 1)[0], *dashes(n + 1)[2:]], strict=True))
         for kind, confidences in result.confidences.items():
             x, first = np.unique(np.sort(confidences).clip(least, _SUREST), return_index=True)
             share = 1 - first / len(confidences)
             # a share holds to the left of its confidence; the last one drops to 0 where the axis does not end
             x, share = np.r_[least, x, x[-1]], np.r_[1, share, share[-1] if x[-1] == _SUREST else 0]
             style: dict[str, Any] = {"lw": 2.0, "label": kind, "drawstyle": "steps-pre"}
-            style |= {"color": "k", "ls": "--"} if kind == DATA else {"color": next(hues)}
+            # dashed is the data's
+            style |= dict(zip(("color", "ls"), ("k", "--") if kind == DATA else next(styles), strict=True))
             (self.lines_[kind],) = ax.plot(x, share, **style | line_kw)
         ax.axvline(result.threshold, color="0.4", lw=1, ls=":", zorder=0)
         ax.set_xscale("logit")

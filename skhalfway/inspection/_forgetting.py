@@ -14,15 +14,16 @@ from numpy.typing import NDArray
 from sklearn.exceptions import UndefinedMetricWarning
 
 from skhalfway._checks import check_integer, check_positive
-from skhalfway._intervals import ratio
+from skhalfway._intervals import SHARE, ratio
 from skhalfway._text import shown
 from skhalfway.inspection._curves import Curves
-from skhalfway.inspection._curves_display import CurvesDisplay
 from skhalfway.inspection._labelled import check_net_labels, check_repeats
 from skhalfway.inspection._repeats import repeated
 from skhalfway.inspection._tasks import Options, accuracies, chance_accuracy, read_tasks
 from skhalfway.models._as_model import check_kind, counts_as_fitted
 from skhalfway.models._kinds import is_skorch_net
+from skhalfway.results._provenance import recorded
+from skhalfway.results._result import frozen
 
 _REMEDIES = ("rehearsal", "ewc")
 
@@ -32,6 +33,9 @@ class TaskCurve(Curves):
 
     x_label: ClassVar[str] = "tasks learned"
     y_label: ClassVar[str] = "accuracy on the task"
+
+    def _limits(self, name: str) -> tuple[float, float]:
+        return SHARE
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -76,11 +80,14 @@ class ForgettingCurve(Curves):
     x_label: ClassVar[str] = "tasks learned"
     y_label: ClassVar[str] = "mean accuracy on the tasks learned"
 
+    def _limits(self, name: str) -> tuple[float, float]:
+        return SHARE
+
     def __post_init__(self) -> None:
         super().__post_init__()
         n = len(self.x)
-        accuracy = {name: np.array(value, dtype=float) for name, value in self.accuracy.items()}
-        chance = np.array(self.chance, dtype=float)
+        accuracy = {name: frozen(value, float) for name, value in self.accuracy.items()}
+        chance = frozen(self.chance, float)
         if list(accuracy) != list(self.values) or chance.shape != (n,):
             raise ValueError(
                 f"accuracy needs the names of values, {shown(list(self.values))}, and chance a value for "
@@ -89,8 +96,6 @@ class ForgettingCurve(Curves):
         for value in accuracy.values():
             if value.shape != (n, n, self.n_repeats):
                 raise ValueError(f"accuracy must have shape {(n, n, self.n_repeats)}, got {value.shape}")
-            value.setflags(write=False)
-        chance.setflags(write=False)
         object.__setattr__(self, "accuracy", accuracy)
         object.__setattr__(self, "chance", chance)
 
@@ -144,6 +149,7 @@ class ForgettingCurve(Curves):
         return TaskCurve(self.x, {name: value[:, task] for name, value in self.accuracy.items()})
 
 
+@recorded
 def forgetting_curve(
     estimator: Any,
     tasks: Sequence[Sequence[Any]],
@@ -300,53 +306,3 @@ def _check_estimator(estimator: Any, remedy: str | Sequence[str] | None) -> list
             f"remedy='ewc' is for skorch nets, whose gradients it changes, got {name}; use 'rehearsal'"
         )
     return remedies
-
-
-class ForgettingCurveDisplay(CurvesDisplay, draws=[TaskCurve, ForgettingCurve], by=forgetting_curve):
-    """Lines of a :class:`ForgettingCurve`, or of one of its tasks.
-
-    Use ``from_estimator`` (see :class:`CurvesDisplay`), or ``plot`` of the curves, to make one.
-
-    Parameters
-    ----------
-    curves : ForgettingCurve or Curves
-        What to draw.
-
-    See Also
-    --------
-    forgetting_curve : Measures it.
-
-    Examples
-    --------
-    >>> import matplotlib
-    >>> matplotlib.use("agg")
-    >>> from sklearn.datasets import load_iris
-    >>> from sklearn.linear_model import SGDClassifier
-    >>> from skhalfway.inspection import ForgettingCurveDisplay
-    >>> X, y = load_iris(return_X_y=True)
-    >>> tasks = [(X[y != i][::2], y[y != i][::2], X[y != i][1::2], y[y != i][1::2]) for i in range(3)]
-    >>> display = ForgettingCurveDisplay.from_estimator(
-    ...     SGDClassifier(), tasks, n_epochs=2, n_repeats=2, random_state=0
-    ... )
-    >>> list(display.lines_)
-    ['none', 'joint']
-    """
-
-    def plot(self, ax: Any = None, **kwargs: Any) -> Any:
-        """Draw the lines.
-
-        Parameters
-        ----------
-        ax : matplotlib Axes, default=None
-            Axes to draw on. None makes a figure.
-        **kwargs : dict
-            Passed to :meth:`CurvesDisplay.plot`.
-
-        Returns
-        -------
-        display : ForgettingCurveDisplay
-            This object, with ``ax_``, ``figure_`` and ``lines_``.
-        """
-        super().plot(ax, **kwargs)
-        self.ax_.set_xticks(self.curves.x)  # there is no half a task
-        return self

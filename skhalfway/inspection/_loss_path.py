@@ -9,20 +9,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skhalfway._checks import check_integer
-from skhalfway._intervals import t_interval
+from skhalfway._intervals import POSITIVE, SHARE, t_interval
 from skhalfway._randomness import draw_seed
-from skhalfway._text import counted, short, shown, table
+from skhalfway._text import between, short, shown
 from skhalfway.inspection._curves import Curves
-from skhalfway.inspection._curves_display import CurvesDisplay
 from skhalfway.inspection._initial import read_trainable, train_from_initial
 from skhalfway.inspection._losses import Loss
 from skhalfway.inspection._repeats import repeated
 from skhalfway.models._training import train
+from skhalfway.results._provenance import recorded
+from skhalfway.results._table import Cell, Table
 
 Parts = dict[str, tuple[Any, Any]]
 
 _TRAINED, _BETWEEN = "from initialisation", "between solutions"
-_LABELS = {"loss": "mean cross-entropy", "accuracy": "accuracy"}
 
 
 class LossPath(Curves):
@@ -76,18 +76,20 @@ class LossPath(Curves):
         inside = (self.x >= 0) & (self.x <= 1)
         return {name: value[inside] for name, value in self.values.items() if "loss" in name}
 
-    def __repr__(self) -> str:
-        rows = [["", "steps that rise", "barrier"]]
+    def _limits(self, name: str) -> tuple[float, float]:
+        return POSITIVE if "loss" in name else SHARE
+
+    def _table(self) -> Table:
+        rows: list[list[str | Cell]] = []
         for name in self._losses():
-            cells = []
-            for figure in (self.rises[name], self.barriers[name]):
-                low, high = t_interval(figure)
-                ends = f" ({short(low)} to {short(high)})" if self.n_repeats > 1 else ""
-                cells.append(short(figure.mean()) + ends)
-            rows.append([name, *cells])
-        return table(f"LossPath: {len(self.x)} positions, {counted(self.n_repeats, 'repeat')}", rows)
+            rises, barriers = self.rises[name], self.barriers[name]
+            ends = t_interval(rises, limits=SHARE), t_interval(barriers, limits=POSITIVE)
+            cells = zip((rises, barriers), ends, strict=True)
+            rows.append([name, *(Cell(short(figure.mean()), between(*end)) for figure, end in cells)])
+        return Table(self._title("position"), ["", "steps that rise", "barrier"], rows)
 
 
+@recorded
 def loss_path(
     estimator: Any,
     X: Any,
@@ -242,65 +244,3 @@ def _read_positions(positions: Any) -> NDArray[np.float64]:
     if t.ndim != 1 or not np.isfinite(t).all() or (np.diff(t) <= 0).any() or not np.isin([0, 1], t).all():
         raise ValueError(f"positions must ascend and hold 0 and 1, got {shown(positions)}")
     return t
-
-
-class LossPathDisplay(CurvesDisplay, draws=[LossPath], by=loss_path):
-    """Lines of a :class:`LossPath`.
-
-    Use ``from_estimator`` (see :class:`CurvesDisplay`), or ``plot`` of the curves, to make one.
-
-    Parameters
-    ----------
-    curves : LossPath
-        What to draw.
-
-    Attributes
-    ----------
-    ax_ : matplotlib Axes
-        Axes with the lines.
-    figure_ : matplotlib Figure
-        Figure that holds them.
-    lines_ : dict of str to matplotlib Line2D
-        Lines by the name of the figure.
-
-    Examples
-    --------
-    >>> import matplotlib
-    >>> matplotlib.use("agg")
-    >>> from sklearn.datasets import load_iris
-    >>> from sklearn.neural_network import MLPClassifier
-    >>> from skhalfway.inspection import LossPathDisplay
-    >>> X, y = load_iris(return_X_y=True)
-    >>> net = MLPClassifier((8,), solver="lbfgs", alpha=1, max_iter=1000)
-    >>> display = LossPathDisplay.from_estimator(net, X, y, n_repeats=1, random_state=0)
-    >>> sorted(display.lines_)
-    ['loss between solutions', 'loss from initialisation']
-    """
-
-    def plot(self, ax: Any = None, *, names: list[str] | None = None, **kwargs: Any) -> LossPathDisplay:
-        """Draw the lines.
-
-        Parameters
-        ----------
-        ax : matplotlib Axes, default=None
-            Axes to draw on. None makes a figure.
-        names : list of str, default=None
-            Figures to draw. None is every loss.
-        **kwargs : dict
-            Passed to :meth:`CurvesDisplay.plot`.
-
-        Returns
-        -------
-        display : LossPathDisplay
-            This object, with ``ax_``, ``figure_`` and ``lines_``.
-
-        Raises
-        ------
-        ValueError
-            If a name is unknown.
-        """
-        chosen = [name for name in self.curves.values if "loss" in name] if names is None else names
-        super().plot(ax, names=chosen, **kwargs)
-        kinds = {kind for kind in _LABELS for name in chosen if kind in name}
-        self.ax_.set_ylabel(" or ".join(_LABELS[kind] for kind in sorted(kinds, reverse=True)))
-        return self

@@ -2,27 +2,29 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils.parallel import delayed
 
-from skhalfway._checks import check_choice, check_integer, check_jobs, check_positive, check_random_state
+from skhalfway._checks import check_integer, check_jobs, check_positive, check_random_state
 from skhalfway._parallel import side_by_side
 from skhalfway.inspection._losses import Loss, Tensors, filter_normalised
+from skhalfway.results import Result
+from skhalfway.results._provenance import recorded
+from skhalfway.results._result import frozen
+from skhalfway.results._table import Table
 
 if TYPE_CHECKING:
     import pandas as pd
-    from matplotlib.axes import Axes
 
-_LABELS = {"loss": "mean cross-entropy", "accuracy": "accuracy"}
-_N_LEVELS = 14
+LABELS = {"loss": "mean cross-entropy", "accuracy": "accuracy"}
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class LossSurface:
+class LossSurface(Result):
     """Loss and accuracy of a network, on a plane through its weights.
 
     Made by :func:`loss_surface`; arrays are read-only.
@@ -55,13 +57,11 @@ class LossSurface:
     accuracy: NDArray[np.float64]
 
     def __post_init__(self) -> None:
-        arrays = {field.name: np.array(getattr(self, field.name), dtype=float) for field in fields(self)}
-        n = len(arrays["steps"])
-        for name, array in arrays.items():
-            shape = (n,) if name == "steps" else (n, n)
+        n = len(self.steps)
+        for name in ("steps", "loss", "accuracy"):
+            array, shape = frozen(getattr(self, name), float), (n,) if name == "steps" else (n, n)
             if array.shape != shape:
                 raise ValueError(f"{name} must have shape {shape}, got {array.shape}")
-            array.setflags(write=False)
             object.__setattr__(self, name, array)
 
     def to_frame(self) -> pd.DataFrame:
@@ -76,31 +76,17 @@ class LossSurface:
         import pandas as pd
 
         index = pd.MultiIndex.from_product([self.steps, self.steps], names=["first", "second"])
-        return pd.DataFrame({name: getattr(self, name).ravel() for name in _LABELS}, index=index)
+        return pd.DataFrame({name: getattr(self, name).ravel() for name in LABELS}, index=index)
 
-    def plot(self, **kwargs: Any) -> LossSurfaceDisplay:
-        """Draw the surface.
-
-        Parameters
-        ----------
-        **kwargs : dict
-            Passed to :meth:`LossSurfaceDisplay.plot`.
-
-        Returns
-        -------
-        display : LossSurfaceDisplay
-            With the axes it drew on.
-        """
-        return LossSurfaceDisplay(self).plot(**kwargs)
-
-    def __repr__(self) -> str:
+    def _table(self) -> Table:
         n, steps, loss = len(self.steps), self.steps, self.loss
-        return (
+        return Table(
             f"LossSurface: {n} x {n} points, steps from {steps[0]:g} to {steps[-1]:g}, "
             f"loss from {loss.min():.3g} to {loss.max():.3g}"
         )
 
 
+@recorded
 def loss_surface(
     network: Any,
     X: Any,
@@ -202,131 +188,3 @@ def _row(
 ) -> list[tuple[float, float]]:
     """Loss and accuracy at one step along the first direction, and all along the second."""
     return [loss.moved((step, first), (other, second)) for other in steps]
-
-
-class LossSurfaceDisplay:
-    """Contours of a :class:`LossSurface`.
-
-    Use :meth:`from_estimator`, or :meth:`LossSurface.plot`, to make one.
-
-    Parameters
-    ----------
-    surface : LossSurface
-        What to draw.
-
-    Attributes
-    ----------
-    ax_ : matplotlib Axes
-        Axes with the contours.
-    figure_ : matplotlib Figure
-        Figure that holds them.
-    contours_ : matplotlib QuadContourSet
-        Lines of equal loss or accuracy.
-    filled_ : matplotlib QuadContourSet
-        The colours between them.
-    colorbar_ : matplotlib Colorbar or None
-        What the colours mean.
-
-    See Also
-    --------
-    LossSurface : The figures.
-
-    Examples
-    --------
-    >>> import matplotlib
-    >>> matplotlib.use("agg")
-    >>> from sklearn.datasets import load_iris
-    >>> from sklearn.neural_network import MLPClassifier
-    >>> from skhalfway.inspection import LossSurfaceDisplay
-    >>> X, y = load_iris(return_X_y=True)
-    >>> net = MLPClassifier((8,), solver="lbfgs", alpha=1, max_iter=1000, random_state=0).fit(X, y)
-    >>> display = LossSurfaceDisplay.from_estimator(net, X, y, n_points=5, random_state=0)
-    >>> display.ax_.get_xlabel()
-    'step along the first direction'
-    """
-
-    def __init__(self, surface: LossSurface) -> None:
-        self.surface = surface
-
-    @classmethod
-    def from_estimator(
-        cls, estimator: Any, X: Any, y: Any, *, plot_kw: dict[str, Any] | None = None, **kwargs: Any
-    ) -> LossSurfaceDisplay:
-        """Measure and draw.
-
-        Parameters
-        ----------
-        estimator : object
-            Fitted network.
-        X : array-like of shape (n_samples, ...)
-            Samples.
-        y : array-like of shape (n_samples,)
-            Their labels.
-        plot_kw : dict, default=None
-            Passed to :meth:`plot`.
-        **kwargs : dict
-            Passed to :func:`loss_surface`.
-
-        Returns
-        -------
-        display : LossSurfaceDisplay
-            With the axes it drew on.
-        """
-        return cls(loss_surface(estimator, X, y, **kwargs)).plot(**plot_kw or {})
-
-    def plot(
-        self,
-        ax: Axes | None = None,
-        *,
-        name: str = "loss",
-        levels: Any = None,
-        colorbar: bool = True,
-        contour_kw: dict[str, Any] | None = None,
-    ) -> LossSurfaceDisplay:
-        """Draw the contours, and a dot where the network is.
-
-        Parameters
-        ----------
-        ax : matplotlib Axes, default=None
-            Axes to draw on. None makes a figure.
-        name : {"loss", "accuracy"}, default="loss"
-            What to draw.
-        levels : array-like, default=None
-            Where contours lie. None spaces them evenly. Surfaces that are to be
-            compared should share them.
-        colorbar : bool, default=True
-            Whether to add a colour bar.
-        contour_kw : dict, default=None
-            Passed to ``ax.contourf``.
-
-        Returns
-        -------
-        display : LossSurfaceDisplay
-            This object, with its attributes.
-
-        Raises
-        ------
-        ValueError
-            If the name is unknown.
-        """
-        import matplotlib.pyplot as plt
-
-        check_choice("name", name, _LABELS)
-        if ax is None:
-            _, ax = plt.subplots(figsize=(5.6, 4.6), layout="constrained")
-        figure: Any = ax.figure
-        # matplotlib has columns to the right
-        grid = (self.surface.steps, self.surface.steps, getattr(self.surface, name).T)
-        shades: dict[str, Any] = {"cmap": "viridis", "levels": _N_LEVELS}
-        if levels is not None:
-            shades |= {"levels": levels, "extend": "both"}
-        self.filled_ = ax.contourf(*grid, **shades | (contour_kw or {}))
-        self.contours_ = ax.contour(*grid, levels=self.filled_.levels, colors="k", linewidths=0.5, alpha=0.6)
-        ax.plot(0, 0, marker="o", ms=6, mfc="w", mec="k")
-        ax.set(
-            xlabel="step along the first direction", ylabel="step along the second direction", aspect="equal"
-        )
-        ax.locator_params(nbins=5)
-        self.colorbar_ = figure.colorbar(self.filled_, ax=ax, label=_LABELS[name]) if colorbar else None
-        self.ax_, self.figure_ = ax, figure
-        return self

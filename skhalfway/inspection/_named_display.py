@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -16,15 +16,14 @@ if TYPE_CHECKING:
 class NamedCurvesDisplay(CurvesDisplay):
     """What displays of named settings share; between two names there is nothing for a line to show."""
 
-    _limits: tuple[float | None, float | None] = (None, None)  # of what is drawn on the left
-    _beside: tuple[str, ...] = ()  # figures of another unit: drawn hollow, with an axis on the right
+    _bounds: ClassVar[tuple[float | None, float | None]] = (None, None)  # of the axis
 
     def plot(
         self,
         ax: Axes | None = None,
         *,
         names: list[str] | None = None,
-        include_intervals: bool = True,
+        include_intervals: bool | None = None,
         level: float = 0.95,
         line_kw: dict[str, Any] | None = None,
         legend: bool = True,
@@ -37,8 +36,9 @@ class NamedCurvesDisplay(CurvesDisplay):
             Axes to draw on. None makes a figure.
         names : list of str, default=None
             Figures to draw. None is all.
-        include_intervals : bool, default=True
-            Whether to draw error bars, where figures were repeated.
+        include_intervals : bool, default=None
+            Whether to draw error bars, where figures were repeated. None draws
+            them.
         level : float, default=0.95
             Confidence level of the error bars.
         line_kw : dict, default=None
@@ -49,8 +49,7 @@ class NamedCurvesDisplay(CurvesDisplay):
         Returns
         -------
         display : CurvesDisplay
-            This object, with ``ax_``, ``right_ax_`` (None where no figure has
-            another unit), ``figure_`` and ``lines_``.
+            This object, with ``ax_``, ``figure_`` and ``lines_``.
 
         Raises
         ------
@@ -59,39 +58,29 @@ class NamedCurvesDisplay(CurvesDisplay):
         """
         import matplotlib.pyplot as plt
 
-        curves, chosen = self.curves, self._chosen(names)
+        curves, chosen = self.result, self._chosen(names)
+        n, places = len(chosen), np.arange(len(curves.x))
         if ax is None:
-            _, ax = plt.subplots(figsize=(6.8, 4.4), layout="constrained")
-        beside = [name for name in chosen if name in self._beside]
-        self.right_ax_ = ax.twinx() if beside else None
-        ends = curves.interval(level)
-        places = np.arange(len(curves.x))
+            _, ax = plt.subplots(figsize=(max(6.8, 1.2 * len(places)), 4.4), layout="constrained")
         # figures of one setting stand next to each other
-        shifts = (np.arange(len(chosen)) - (len(chosen) - 1) / 2) * 0.15
+        shifts = (np.arange(n) - (n - 1) / 2) * min(0.15, 0.7 / n)
         self.lines_ = {}
-        hues = colours(len(chosen))
-        for name, shift, hue, marker in zip(chosen, shifts, hues, markers(len(chosen)), strict=True):
+        for name, shift, hue, marker in zip(chosen, shifts, colours(n), markers(n), strict=True):
             mean = curves.means[name]
-            style: dict[str, Any] = {"ls": "none", "marker": marker, "ms": 6.5, "color": hue, "label": name}
-            style |= {"capsize": 3, "mfc": "w"} if name in beside else {"capsize": 3}
-            if include_intervals and curves.n_repeats > 1:
-                style["yerr"] = np.stack([mean - ends[name].low, ends[name].high - mean])
-            axes = self.right_ax_ if name in beside and self.right_ax_ is not None else ax
-            self.lines_[name] = axes.errorbar(places + shift, mean, **style | (line_kw or {})).lines[0]
-            self.lines_[name].set_label(name)  # matplotlib gives the label to line and bars together
+            style: dict[str, Any] = {"ls": "none", "marker": marker, "ms": 6.5, "color": hue, "capsize": 3}
+            if include_intervals is not False and curves.n_repeats > 1:
+                low, high = curves.confidence_interval(level, of=name)
+                style["yerr"] = np.stack([mean - low, high - mean]).clip(0)
+            self.lines_[name] = ax.errorbar(places + shift, mean, **style | (line_kw or {})).lines[0]
+            self.lines_[name].set_label(self._labels.get(name, name))
         ax.set_xticks(places, [str(name).replace(" ", "\n") for name in curves.x])
-        rest = [name for name in chosen if name not in beside]
-        ax.set(xlabel=curves.x_label, ylabel=curves.y_label or (rest[0] if len(rest) == 1 else ""))
-        ax.set(xlim=(-0.5, len(places) - 0.5), ylim=self._limits)
+        ax.set(xlabel=curves.x_label, ylabel=chosen[0] if n == 1 else curves.y_label)
+        ax.set(xlim=(-0.5, len(places) - 0.5), ylim=self._bounds)
         ax.grid(axis="y", alpha=0.3)
-        ax.spines[["top"] if beside else ["top", "right"]].set_visible(False)
-        if self.right_ax_ is not None:
-            self.right_ax_.set_ylabel(", ".join(beside))
-            self.right_ax_.set_ylim(bottom=0)
-            self.right_ax_.spines["top"].set_visible(False)
-        if legend and len(chosen) > 1:
-            handles = list(self.lines_.values())
+        ax.spines[["top", "right"]].set_visible(False)
+        if legend and n > 1:
             # above the points, which may lie anywhere
+            handles = list(self.lines_.values())
             ax.legend(handles=handles, loc="lower center", bbox_to_anchor=(0.5, 1), ncol=3, frameon=False)
         self.ax_ = ax
         self.figure_: Any = ax.figure

@@ -11,7 +11,6 @@ import re
 import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import Field, fields, is_dataclass
-from importlib import import_module
 from math import isfinite, prod
 from pathlib import Path
 from tempfile import NamedTemporaryFile
@@ -22,7 +21,7 @@ import numpy as np
 from skhalfway._intervals import ConfidenceInterval
 from skhalfway._text import brief, shown
 from skhalfway.results._provenance import Provenance
-from skhalfway.results._result import Result
+from skhalfway.results._result import Result, asked_for, home_of
 
 FORMAT, VERSION = "skhalfway result", 1
 _PACKED = "biufcUSMm"  # kinds of arrays whose bytes are kept; items of others one by one
@@ -197,10 +196,9 @@ def _is_kept(field: Field[Any]) -> bool:
 
 
 def _as_record(kind: type, kept: Mapping[str, Any]) -> dict[str, Any]:
-    home = ".".join(kind.__module__.split(".")[:2])
     return {
         "record": kind.__name__,
-        "home": home,
+        "home": home_of(kind),
         "fields": {name: _encoded(one) for name, one in kept.items()},
     }
 
@@ -233,7 +231,7 @@ def _record_of(value: dict[str, Any]) -> Any:
     if not _OURS.fullmatch(home):
         raise ValueError(f"{shown(home)} is no package of skhalfway")
     if name not in _RECORDS and name not in Result._kinds:
-        import_module(home)
+        asked_for(home, name)
     kind = _RECORDS.get(name) or Result._kinds.get(name)
     if kind is None:
         raise ValueError(f"{home} has no result {shown(name)}")

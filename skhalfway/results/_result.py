@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -44,6 +45,19 @@ def frozen(array: Any, dtype: Any = None) -> np.ndarray[Any, Any]:
     return copied
 
 
+def home_of(kind: type) -> str:
+    """The package that a class is imported from."""
+    return ".".join(kind.__module__.split(".")[:2])
+
+
+def asked_for(home: str, name: str) -> Any:
+    """What a package of ours has under a name, or None.
+
+    A package that imports what is asked for only then brings a result with its display.
+    """
+    return getattr(import_module(home), name, None)
+
+
 @dataclass(frozen=True, eq=False, repr=False, kw_only=True)
 class Result:
     """Base of all results: dataclasses that cannot be changed.
@@ -74,7 +88,8 @@ class Result:
     provenance: Provenance | None = field(default=None, compare=False)
 
     _kinds: ClassVar[dict[str, type[Result]]] = {}  # every class by its name
-    _displays: ClassVar[dict[str, Any]] = {}  # those of a class by their kind, the usual one first
+    _displays: ClassVar[dict[str, Any]] = {}  # those of a class by their kind
+    _usual: ClassVar[str] = ""  # kind of the display where none is asked for
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -108,7 +123,7 @@ class Result:
         Parameters
         ----------
         kind : str, default=None
-            Which display, where there are several. None is the first.
+            Which display, where there are several. None is the usual one.
         **kwargs : dict
             Passed to the ``plot`` of the display.
 
@@ -122,13 +137,19 @@ class Result:
         ValueError
             If there is no such display.
         """
+        for cls in type(self).__mro__:
+            if cls.__module__.startswith("skhalfway."):
+                asked_for(home_of(cls), cls.__name__)
         every = (getattr(cls, "_displays", {}) for cls in type(self).__mro__)
         known: dict[str, Any] = next((displays for displays in every if displays), {})
         if not known:
             raise ValueError(f"there is no display of {type(self).__name__}; to_frame gives its figures")
-        if kind is not None:
-            check_choice("kind", kind, known)
-        return known[next(iter(known)) if kind is None else kind](self).plot(**kwargs)
+        if kind is None:
+            return known[self._usual](self).plot(**kwargs)
+        if not any(known):
+            raise ValueError(f"kind must be left out, since {type(self).__name__} has one display only")
+        check_choice("kind", kind, sorted(known, key=lambda name: name != self._usual))
+        return known[kind](self).plot(**kwargs)
 
     def save(self, path: str | Path) -> None:
         """Write everything into a file, for :func:`skhalfway.load_result`.

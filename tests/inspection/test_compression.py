@@ -329,10 +329,10 @@ def test_drawn(fitted_mlp: Any, digits: Any, method: str, label: str) -> None:
         method=method,
         plot_kw={"names": ["accuracy"]},
     )
-    np.testing.assert_array_equal(display.lines_["accuracy"].get_ydata(), display.curves.means["accuracy"])
+    np.testing.assert_array_equal(display.lines_["accuracy"].get_ydata(), display.result.means["accuracy"])
     assert display.ax_.get_xlabel().startswith(label)
-    assert repr(display.curves).startswith("CompressionCurve: ")
-    assert display.curves.to_frame().index.name == display.ax_.get_xlabel()
+    assert repr(display.result).startswith("CompressionCurve: ")
+    assert display.result.to_frame().index.name == display.ax_.get_xlabel()
     with pytest.raises(ValueError, match="method must be one of"):
         CompressionCurve(np.ones(1), {"accuracy": np.ones((1, 1))}, "huffman")
 

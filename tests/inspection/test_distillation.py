@@ -319,8 +319,8 @@ def test_drawn(logistic: Any) -> None:
         n_repeats=2,
         random_state=0,
     )
-    assert isinstance(display.curves, Distillation)
-    np.testing.assert_array_equal(display.lines_["accuracy"].get_ydata(), display.curves.means["accuracy"])
+    assert isinstance(display.result, Distillation)
+    np.testing.assert_array_equal(display.lines_["accuracy"].get_ydata(), display.result.means["accuracy"])
     assert [tick.get_text() for tick in display.ax_.get_xticklabels()] == ["teacher", "distilled", "plain"]
-    assert repr(display.curves).startswith("Distillation: 3 points, 2 repeats")
-    assert isinstance(display.curves.plot(), DistillationDisplay)
+    assert repr(display.result).startswith("Distillation: 3 points, 2 repeats")
+    assert isinstance(display.result.plot(), DistillationDisplay)

@@ -184,8 +184,8 @@ def test_first_layers_are_general_and_the_last_special(tasks: Any) -> None:
 
 def test_display(few: Any) -> None:
     display = FeatureTransferDisplay.from_estimator(net(), **few, n_repeats=1, random_state=0)
-    assert isinstance(display.curves, FeatureTransfer)
+    assert isinstance(display.result, FeatureTransfer)
     assert list(display.lines_) == ["AnB", "AnB+", "BnB", "BnB+"]
     np.testing.assert_array_equal(display.ax_.get_xticks(), [0, 1, 2])
-    np.testing.assert_allclose(display.lines_["BnB"].get_ydata(), display.curves.means["BnB"])
-    assert display.curves.plot(names=["AnB"], ax=display.ax_).ax_ is display.ax_
+    np.testing.assert_allclose(display.lines_["BnB"].get_ydata(), display.result.means["BnB"])
+    assert display.result.plot(names=["AnB"], ax=display.ax_).ax_ is display.ax_

@@ -330,11 +330,11 @@ def test_drawn() -> None:
         MultinomialNB(), PAIRS, remedy="rehearsal", n_epochs=1, n_repeats=2, random_state=0
     )
     assert list(display.lines_) == ["none", "rehearsal", "joint"]
-    np.testing.assert_array_equal(display.lines_["none"].get_ydata(), display.curves.means["none"])
+    np.testing.assert_array_equal(display.lines_["none"].get_ydata(), display.result.means["none"])
     assert display.ax_.get_xlabel() == "tasks learned"
     assert display.ax_.get_xticks().tolist() == [1, 2, 3]
-    assert repr(display.curves).startswith("ForgettingCurve: 3 points, 2 repeats")
-    assert list(display.curves.of_task(0).plot().lines_) == ["none", "rehearsal", "joint"]
+    assert repr(display.result).startswith("ForgettingCurve: 3 points, 2 repeats")
+    assert list(display.result.of_task(0).plot().lines_) == ["none", "rehearsal", "joint"]
 
 
 def test_a_perceptrons_own_batches_are_no_larger_than_those_it_gets() -> None:

@@ -196,11 +196,11 @@ def test_first_weights_decide_more_than_the_order(digits: Any) -> None:
 
 def test_display(few: Any) -> None:
     display = InitializationInfluenceDisplay.from_estimator(mlp(), **few, n_repeats=2, random_state=0)
-    assert isinstance(display.curves, InitializationInfluence)
+    assert isinstance(display.result, InitializationInfluence)
     assert list(display.lines_) == ["disagreement", "output change", "accuracy difference"]
-    assert display.right_ax_ is None and display.ax_.get_ylim()[0] == 0
+    assert display.ax_.get_ylim()[0] == 0
     np.testing.assert_allclose(
-        display.lines_["output change"].get_ydata(), display.curves.means["output change"]
+        display.lines_["output change"].get_ydata(), display.result.means["output change"]
     )
     with pytest.raises(ValueError, match=r"accuracy must have shape \(2,\)"):
-        InitializationInfluence(display.curves.x, display.curves.values, np.zeros(3))
+        InitializationInfluence(display.result.x, display.result.values, np.zeros(3))

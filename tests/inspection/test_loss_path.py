@@ -287,10 +287,10 @@ def test_display(digits: Any) -> None:
     )
     assert display.lines_.keys() == {TRAINED, BETWEEN}
     assert display.ax_.get_ylabel() == "mean cross-entropy" and not display.ax_.collections
-    np.testing.assert_allclose(display.lines_[TRAINED].get_ydata(), display.curves.means[TRAINED])
+    np.testing.assert_allclose(display.lines_[TRAINED].get_ydata(), display.result.means[TRAINED])
     names = ["accuracy between solutions"]
-    assert display.curves.plot(names=names).ax_.get_ylabel() == "accuracy"
-    both = display.curves.plot(names=[*names, BETWEEN])
+    assert display.result.plot(names=names).ax_.get_ylabel() == "accuracy"
+    both = display.result.plot(names=[*names, BETWEEN])
     assert both.ax_.get_ylabel() == "mean cross-entropy or accuracy"
     with pytest.raises(ValueError, match="names must be of"):
         display.plot(names=["error"])

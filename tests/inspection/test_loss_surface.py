@@ -226,8 +226,8 @@ def test_display(digits: Any) -> None:
         mlp(digits.X, digits.y), digits.X, digits.y, n_points=3, random_state=0, plot_kw={"name": "accuracy"}
     )
     assert display.colorbar_ is not None and display.colorbar_.ax.get_ylabel() == "accuracy"
-    ax = display.surface.plot(colorbar=False, levels=[1.0, 2.0, 3.0]).ax_
-    again = display.surface.plot(ax=ax, contour_kw={"levels": 3})
+    ax = display.result.plot(colorbar=False, levels=[1.0, 2.0, 3.0]).ax_
+    again = display.result.plot(ax=ax, contour_kw={"levels": 3})
     assert again.ax_ is ax
     with pytest.raises(ValueError, match=r"name must be one of \['loss', 'accuracy'\], got 'error'"):
         display.plot(name="error")

@@ -289,8 +289,8 @@ def test_display(digits: Any) -> None:
     assert list(display.lines_) == ["curvature"]
     assert display.ax_.get_ylabel() == "largest eigenvalue of the Hessian"
     assert [tick.get_text() for tick in display.ax_.get_xticklabels()] == ["100", "300"]
-    assert isinstance(display.curves, Sharpness)
-    again = display.curves.plot()
+    assert isinstance(display.result, Sharpness)
+    again = display.result.plot()
     assert list(again.lines_) == ["rise"] and again.ax_.get_ylabel() == "rise of the loss"
     with pytest.raises(ValueError, match="names must be of"):
         display.plot(names=["flatness"])

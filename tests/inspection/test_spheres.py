@@ -311,7 +311,7 @@ def test_display() -> None:
         random_state=0,
         plot_kw={"point_kw": {"s": 9}},
     )
-    curves = display.curves
+    curves = display.result
     assert isinstance(curves, AdversarialSpheres) and curves.n_features == 20
     for i, size in enumerate((50, 100)):
         expected = np.column_stack([curves.values["inner error"][i], curves.values["distance"][i]])
