@@ -10,20 +10,22 @@ from numpy.typing import NDArray
 from sklearn.exceptions import UndefinedMetricWarning
 
 from skhalfway._randomness import leaving_no_trace
-from skhalfway._text import short, table
+from skhalfway._text import short
 from skhalfway.codes._codemap import CodeMap, fitted_map
 from skhalfway.codes._homogeneity import information
 from skhalfway.codes._network import joined
 from skhalfway.models._warnings import warn
+from skhalfway.results import Result
+from skhalfway.results._provenance import recorded
+from skhalfway.results._result import frozen
+from skhalfway.results._table import Cell, Table
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from skhalfway.codes._agreement_display import CodeAgreementDisplay
-
 
 @dataclass(frozen=True, eq=False, repr=False)
-class CodeAgreement:
+class CodeAgreement(Result):
     """How alike the layers of two networks encode the same samples.
 
     Made by :func:`code_agreement`; arrays are read-only.
@@ -51,10 +53,11 @@ class CodeAgreement:
     >>> import numpy as np
     >>> from skhalfway.codes import CodeAgreement
     >>> CodeAgreement(("a", "b"), ("c",), np.array([[0.2], [0.4]]), np.array([[0.5], [0.75]]))
-    CodeAgreement: adjusted mutual information of codes [linear CKA of activations]
-       c
-    a  .20 [.50]
-    b  .40 [.75]
+    CodeAgreement: 2 layers by 1
+    adjusted mutual information of codes / linear CKA of activations
+           c
+    a  .20 / .50
+    b  .40 / .75
     """
 
     first: tuple[str, ...]
@@ -64,11 +67,12 @@ class CodeAgreement:
 
     def __post_init__(self) -> None:
         expected = len(self.first), len(self.second)
+        for name in ("first", "second"):
+            object.__setattr__(self, name, tuple(getattr(self, name)))
         for name in ("information", "cka"):
-            array = np.array(getattr(self, name), dtype=float)
+            array = frozen(getattr(self, name), float)
             if array.shape != expected:
                 raise ValueError(f"{name} must have shape {expected}, got {array.shape}")
-            array.setflags(write=False)
             object.__setattr__(self, name, array)
 
     def to_frame(self) -> pd.DataFrame:
@@ -84,32 +88,22 @@ class CodeAgreement:
         index = pd.MultiIndex.from_product([self.first, self.second], names=["first", "second"])
         return pd.DataFrame({"information": self.information.ravel(), "cka": self.cka.ravel()}, index=index)
 
-    def plot(self, **kwargs: Any) -> CodeAgreementDisplay:
-        """Draw both as matrices.
-
-        Parameters
-        ----------
-        **kwargs : dict
-            Passed to :meth:`CodeAgreementDisplay.plot`.
-
-        Returns
-        -------
-        display : CodeAgreementDisplay
-            With the axes it drew on.
-        """
-        from skhalfway.codes._agreement_display import CodeAgreementDisplay
-
-        return CodeAgreementDisplay(self).plot(**kwargs)
-
-    def __repr__(self) -> str:
-        head = "CodeAgreement: adjusted mutual information of codes [linear CKA of activations]"
-        rows = [["", *self.second]]
+    def _table(self) -> Table:
+        rows: list[list[str | Cell]] = []
         for name, *figures in zip(self.first, self.information, self.cka, strict=True):
-            rows.append([name, *(f"{short(a)} [{short(b)}]" for a, b in zip(*figures, strict=True))])
-        return table(head, rows)
+            pairs = zip(*figures, strict=True)
+            rows.append([name, *(Cell(f"{short(a)} / {short(b)}", shade=float(a)) for a, b in pairs)])
+        return Table(
+            f"CodeAgreement: {len(self.first)} layers by {len(self.second)}",
+            ["", *self.second],
+            rows,
+            "adjusted mutual information of codes / linear CKA of activations",
+            centred=True,
+        )
 
 
 @leaving_no_trace
+@recorded
 def code_agreement(first: CodeMap, second: CodeMap, X: Any) -> CodeAgreement:
     """Compare how two networks encode the same samples, for each pair of their layers.
 

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from skhalfway.codes._agreement import CodeAgreement
-from skhalfway.codes._depth import panels
-from skhalfway.displays._style import figure_text
+from skhalfway.codes._agreement import CodeAgreement, code_agreement
+from skhalfway.displays import Display
+from skhalfway.displays._heat_map import cell_texts, heat_map
+from skhalfway.displays._panels import panels
 
 if TYPE_CHECKING:
     from matplotlib.image import AxesImage
@@ -16,12 +15,12 @@ if TYPE_CHECKING:
 _TITLES = {"information": "codes: adjusted mutual information", "cka": "activations: linear CKA"}
 
 
-class CodeAgreementDisplay:
+class CodeAgreementDisplay(Display, draws=[CodeAgreement], by=code_agreement):
     """Matrices of :class:`CodeAgreement`: layers of the first network by layers of the second.
 
     Parameters
     ----------
-    agreement : CodeAgreement
+    result : CodeAgreement
         What to draw.
 
     Attributes
@@ -44,35 +43,6 @@ class CodeAgreementDisplay:
     ['cka', 'information']
     """
 
-    def __init__(self, agreement: CodeAgreement) -> None:
-        self.agreement = agreement
-
-    @classmethod
-    def from_estimators(
-        cls, first: Any, second: Any, X: Any, *, plot_kw: dict[str, Any] | None = None
-    ) -> CodeAgreementDisplay:
-        """Compare and draw.
-
-        Parameters
-        ----------
-        first : CodeMap
-            Fitted, of one network.
-        second : CodeMap
-            Fitted, of the other.
-        X : array-like of shape (n_samples, n_features)
-            Samples.
-        plot_kw : dict, default=None
-            Passed to :meth:`plot`.
-
-        Returns
-        -------
-        display : CodeAgreementDisplay
-            With the axes it drew on.
-        """
-        from skhalfway.codes._agreement import code_agreement
-
-        return cls(code_agreement(first, second, X)).plot(**plot_kw or {})
-
     def plot(
         self, axes: Any = None, *, include_values: bool = True, im_kw: dict[str, Any] | None = None
     ) -> CodeAgreementDisplay:
@@ -81,7 +51,8 @@ class CodeAgreementDisplay:
         Parameters
         ----------
         axes : sequence of 2 matplotlib Axes, default=None
-            For codes and for activations. None makes a figure.
+            For codes and for activations. None makes a figure that grows with the
+            number of layers.
         include_values : bool, default=True
             Whether to write the values into the cells.
         im_kw : dict, default=None
@@ -97,28 +68,26 @@ class CodeAgreementDisplay:
         ValueError
             If there are not two axes.
         """
-        result = self.agreement
-        self.axes_ = panels(axes, len(_TITLES), len(result.second))
+        result = self.result
+        n_rows, n_columns = result.information.shape
+        # cells with room for what is written, and names beside them
+        cell = 0.46 if include_values else 0.3
+        size = (max(3.4, cell * n_columns + 1.6), max(3.2, cell * n_rows + 1.6))
+        self.axes_ = panels(axes, len(_TITLES), *size)
         self.figure_ = self.axes_[0].figure
         self.images_: dict[str, AxesImage] = {}
-        style: dict[str, Any] = {"vmin": 0, "vmax": 1, "cmap": "viridis"} | (im_kw or {})
         for ax, (name, title) in zip(self.axes_, _TITLES.items(), strict=True):
             values = getattr(result, name)
-            self.images_[name] = ax.imshow(values, **style)
-            ax.set_xticks(
-                range(len(result.second)), result.second, rotation=45, ha="right", rotation_mode="anchor"
+            self.images_[name], _ = heat_map(
+                ax,
+                values,
+                result.first,
+                result.second,
+                texts=cell_texts(values) if include_values else None,
+                colorbar=None,
+                im_kw={"vmin": 0, "vmax": 1, "cmap": "viridis"} | (im_kw or {}),
+                text_kw=None,
             )
-            ax.set_yticks(range(len(result.first)), result.first)
-            ax.set(xlabel="second network", ylabel="first network", title=title)
-            if include_values:
-                shades = self.images_[name].to_rgba(values)[..., :3] @ (0.299, 0.587, 0.114)
-                for (i, j), value in np.ndenumerate(values):
-                    ax.text(
-                        j,
-                        i,
-                        figure_text(value),
-                        ha="center",
-                        va="center",
-                        color="w" if shades[i, j] < 0.5 else "k",
-                    )
+            ax.set(xlabel="second network", ylabel="first network")
+            ax.set_title(title, fontsize=10)
         return self
