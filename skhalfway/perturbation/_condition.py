@@ -2,29 +2,34 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from skhalfway._blocks import blocks
 from skhalfway.perturbation._binary import check_gamma, read_samples
+from skhalfway.results import Result
+from skhalfway.results._provenance import recorded
+from skhalfway.results._table import Table
 
 if TYPE_CHECKING:
     import pandas as pd
+
+_FIGURES = ("n_samples", "gamma", "r_min", "r_max", "p_max", "bound")
 
 
 class OrthogonalityWarning(UserWarning):
     """Samples are further from orthogonal than the theorem allows; the message says how far."""
 
 
-@dataclass(frozen=True)
-class OrthogonalityCondition:
+@dataclass(frozen=True, eq=False, repr=False)
+class OrthogonalityCondition(Result):
     """Both sides of ``gamma**3 * R_min**4 / (3 * N * R_max**2) >= p_max``.
 
     Made by :func:`orthogonality_condition`.
 
-    Attributes
+    Parameters
     ----------
     n_samples : int
         N.
@@ -36,6 +41,14 @@ class OrthogonalityCondition:
         Largest absolute inner product of two samples: the right-hand side.
     bound : float
         The left-hand side: how large p_max may be.
+
+    Examples
+    --------
+    >>> from skhalfway.perturbation.theory import OrthogonalityCondition
+    >>> OrthogonalityCondition(n_samples=4, gamma=0.2, r_min=18.0, r_max=19.0, p_max=14.9, bound=0.194)
+    OrthogonalityCondition: fails, the largest inner product is 76.8 times what is allowed
+    samples  gamma  lengths    largest inner product  allowed
+    4        0.2    18 to 19   14.9                   0.194
     """
 
     n_samples: int
@@ -59,9 +72,22 @@ class OrthogonalityCondition:
         """One row, with all figures as columns."""
         import pandas as pd
 
-        return pd.DataFrame([asdict(self) | {"excess": self.excess, "holds": self.holds}])
+        names = [*_FIGURES, "excess", "holds"]
+        return pd.DataFrame([{name: getattr(self, name) for name in names}])
+
+    def _table(self) -> Table:
+        verdict = "holds" if self.holds else "fails"
+        lengths = f"{self.r_min:.4g} to {self.r_max:.4g}"
+        figures = [str(self.n_samples), f"{self.gamma:g}", lengths, f"{self.p_max:.4g}", f"{self.bound:.4g}"]
+        return Table(
+            f"OrthogonalityCondition: {verdict}, the largest inner product is {self.excess:.3g} times what "
+            "is allowed",
+            ["samples", "gamma", "lengths", "largest inner product", "allowed"],
+            [figures],
+        )
 
 
+@recorded
 def orthogonality_condition(X: Any, gamma: float = 0.2) -> OrthogonalityCondition:
     """Compare the samples' inner products with what the theory allows.
 
