@@ -13,6 +13,7 @@ from sklearn.exceptions import UndefinedMetricWarning
 from skhalfway._checks import check_choice, check_length, check_random_state
 from skhalfway._inputs import read_numbers
 from skhalfway._randomness import leaving_no_trace
+from skhalfway._text import counted
 from skhalfway.boundaries._directions import legitimate_directions, random_directions
 from skhalfway.boundaries._gradients import unit_gradient
 from skhalfway.boundaries._paths import check_tol, trace_all
@@ -22,6 +23,10 @@ from skhalfway.models._collection import predictions
 from skhalfway.models._faults import named, type_name
 from skhalfway.models._reader import reader_of
 from skhalfway.models._warnings import warn
+from skhalfway.results import Result
+from skhalfway.results._provenance import recorded
+from skhalfway.results._result import frozen
+from skhalfway.results._table import Table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -38,7 +43,7 @@ class Medians(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class InterBoundaryDistance:
+class InterBoundaryDistance(Result):
     """How far the boundaries of two models are, from samples and from each other, along directions.
 
     Made by :func:`inter_boundary_distance`; arrays are read-only. Distances
@@ -82,12 +87,11 @@ class InterBoundaryDistance:
 
     def __post_init__(self) -> None:
         for name in ("samples", "source", "target"):
-            values = np.array(getattr(self, name))
+            values = frozen(getattr(self, name))
             if values.shape != (len(self.samples),):
                 raise ValueError(
                     f"{name} must have one value for each of {len(self.samples)} samples, got {values.shape}"
                 )
-            values.setflags(write=False)
             object.__setattr__(self, name, values)
 
     def __len__(self) -> int:
@@ -124,12 +128,16 @@ class InterBoundaryDistance:
         columns = {"source": self.source, "target": self.target, "inter_boundary": self.inter_boundary}
         return pd.DataFrame(columns, index=pd.Index(self.samples, name="sample"))
 
-    def __repr__(self) -> str:
+    def _table(self) -> Table:
         medians = self.medians
-        return (
-            f"InterBoundaryDistance: {len(self)} samples, {self.direction} directions\n"
-            f"median distance to the source's boundary {medians.source:.3g}, to the target's "
-            f"{medians.target:.3g}, between them {medians.inter_boundary:.3g}"
+        return Table(
+            f"InterBoundaryDistance: {counted(len(self), 'sample')}, {self.direction} directions",
+            ["", "median distance"],
+            [
+                ["to the source's boundary", f"{medians.source:.3g}"],
+                ["to the target's boundary", f"{medians.target:.3g}"],
+                ["between both", f"{medians.inter_boundary:.3g}"],
+            ],
         )
 
 
@@ -217,6 +225,7 @@ def minimum_distance(
 
 
 @leaving_no_trace
+@recorded
 def inter_boundary_distance(
     source: Any,
     target: Any,
@@ -304,7 +313,10 @@ def inter_boundary_distance(
     >>> forest = RandomForestClassifier(10, random_state=0).fit(X, y)
     >>> inter_boundary_distance(svm, forest, X, y)
     InterBoundaryDistance: 145 samples, legitimate directions
-    median distance to the source's boundary 1.14, to the target's 1.02, between them 0.123
+                              median distance
+    to the source's boundary  1.14
+    to the target's boundary  1.02
+    between both              0.123
     """
     check_choice("direction", direction, DIRECTIONS)
     rng = check_random_state(random_state)
@@ -325,15 +337,13 @@ def inter_boundary_distance(
     else:
         along = named("source", unit_gradient, models["source"], points, labels)
     right = (predictions(models, points) == labels).all(axis=0)
-    counted = np.flatnonzero(right & along.reshape(len(points), -1).any(axis=1))
-    found = _follow(
-        list(models.values()), points[counted], along[counted], max_distance, tol, names=list(models)
-    )
-    result = InterBoundaryDistance(direction, float(max_distance), counted, *found)
+    rows = np.flatnonzero(right & along.reshape(len(points), -1).any(axis=1))
+    found = _follow(list(models.values()), points[rows], along[rows], max_distance, tol, names=list(models))
+    result = InterBoundaryDistance(direction, float(max_distance), rows, *found)
     if np.isnan(result.medians.inter_boundary):
         why = (
             f"neither boundary is met within max_distance={max_distance:g} from any sample; raise it"
-            if len(counted)
+            if len(rows)
             else "source and target classify no sample right together from which the direction leads anywhere"
         )
         warn(f"the distance between the boundaries is nan: {why}", UndefinedMetricWarning)

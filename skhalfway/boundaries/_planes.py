@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import cached_property
 from numbers import Real
 from typing import TYPE_CHECKING, Any
@@ -13,21 +13,27 @@ from sklearn.utils.parallel import delayed
 
 from skhalfway._blocks import blocks
 from skhalfway._checks import check_integer, check_jobs
+from skhalfway._inputs import check_labels
 from skhalfway._parallel import side_by_side
 from skhalfway._randomness import leaving_no_trace
-from skhalfway._text import short, shown, table
+from skhalfway._text import short, shown
+from skhalfway.boundaries._paths import check_tol, trace_all
 from skhalfway.boundaries._points import read_several
 from skhalfway.models import Model
 from skhalfway.models._faults import named
+from skhalfway.results import Result
+from skhalfway.results._provenance import recorded
+from skhalfway.results._result import frozen
+from skhalfway.results._table import Cell, Table
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from skhalfway.boundaries._regions_display import DecisionRegionsDisplay
+SIDES = np.array([[0, 1], [1, 2], [2, 0]])  # of the triangle of samples, by their numbers
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class DecisionRegions:
+class DecisionRegions(Result):
     """What several models say on a grid of the plane through three samples.
 
     Made by :func:`decision_regions`; arrays are read-only. Coordinates on the
@@ -46,6 +52,12 @@ class DecisionRegions:
         Coordinates of the grid.
     samples : ndarray of shape (3, n_features)
         The three samples; images have more axes.
+    sample_labels : ndarray of shape (3,), default=None
+        Their true labels; None where these are not known.
+    crossings : ndarray of shape (n_models, 3, 2), default=None
+        First crossings on the paths between the samples 0 and 1, 1 and 2, 2
+        and 0: as a share of the way from the former, and from the latter; nan
+        where there is none. None where they were not looked for.
 
     See Also
     --------
@@ -79,19 +91,32 @@ class DecisionRegions:
     x: NDArray[np.float64]
     y: NDArray[np.float64]
     samples: NDArray[Any]
+    sample_labels: NDArray[Any] | None = None
+    crossings: NDArray[np.float64] | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "names", tuple(self.names))
-        for field in fields(self)[1:]:
-            values = np.array(getattr(self, field.name))
-            values.setflags(write=False)
-            object.__setattr__(self, field.name, values)
+        for name in ("classes", "labels", "x", "y", "samples"):
+            object.__setattr__(self, name, frozen(getattr(self, name)))
         shape = (len(self.names), len(self.y), len(self.x))
         if self.labels.shape != shape or len(self.samples) != 3:
             raise ValueError(
                 f"labels must have shape {shape} for {len(self.names)} names and this grid, and samples must "
                 f"be 3; got {self.labels.shape} and {len(self.samples)}"
             )
+        if self.sample_labels is not None:
+            index = check_labels(self.sample_labels, self.classes, 3, name="sample_labels")
+            object.__setattr__(self, "sample_labels", frozen(self.classes[index]))
+        if self.crossings is not None:
+            found = frozen(self.crossings, float)
+            if found.shape != (len(self.names), len(SIDES), 2):
+                raise ValueError(
+                    f"crossings must have shape {(len(self.names), len(SIDES), 2)}: for each model and side, "
+                    f"from either end; got {found.shape}"
+                )
+            if ((found < 0) | (found > 1)).any():
+                raise ValueError("crossings must be between 0 and 1, or nan")
+            object.__setattr__(self, "crossings", found)
 
     @cached_property
     def _plane(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -175,38 +200,31 @@ class DecisionRegions:
         at = pd.MultiIndex.from_product([self.y, self.x], names=["y", "x"])
         return pd.DataFrame(dict(zip(self.names, self.labels.reshape(len(self.names), -1), strict=True)), at)
 
-    def plot(self, y: Any, crossings: Any = None, **kwargs: Any) -> DecisionRegionsDisplay:
-        """Draw the regions of each model, side by side.
-
-        Parameters
-        ----------
-        y : array-like of shape (3,)
-            True labels of the three samples.
-        crossings : array-like of shape (n_models, 3, 2), default=None
-            As :meth:`DecisionRegionsDisplay.from_regions` takes them.
-        **kwargs : dict
-            Passed to the display's ``plot``.
-
-        Returns
-        -------
-        display : DecisionRegionsDisplay
-            With the axes it drew on.
-        """
-        from skhalfway.boundaries._regions_display import DecisionRegionsDisplay
-
-        return DecisionRegionsDisplay.from_regions(self, y, crossings, **kwargs)
-
-    def __repr__(self) -> str:
+    def _table(self) -> Table:
         shares = (self.labels[..., None] == self.classes).mean(axis=(1, 2))
+        rows: list[list[str | Cell]] = [
+            [name, *(Cell(short(share), shade=float(share)) for share in row)]
+            for name, row in zip(self.names, shares, strict=True)
+        ]
         size = f"{len(self.x)} x {len(self.y)}"
-        rows = [["share of", *map(str, self.classes.tolist())]]
-        rows += [[name, *map(short, row)] for name, row in zip(self.names, shares, strict=True)]
-        return table(f"DecisionRegions: {len(self.names)} models on a grid of {size} points", rows)
+        return Table(
+            f"DecisionRegions: {len(self.names)} models on a grid of {size} points",
+            ["share of", *map(str, self.classes.tolist())],
+            rows,
+        )
 
 
 @leaving_no_trace
+@recorded
 def decision_regions(
-    models: Any, X3: Any, *, resolution: int = 50, padding: float = 0.1, n_jobs: int | None = None
+    models: Any,
+    X3: Any,
+    y3: Any = None,
+    *,
+    resolution: int = 50,
+    padding: float = 0.1,
+    tol: float | None = None,
+    n_jobs: int | None = None,
 ) -> DecisionRegions:
     """Ask models about a grid of the plane through three samples.
 
@@ -221,11 +239,17 @@ def decision_regions(
         takes them.
     X3 : array-like of shape (3, n_features)
         Three samples, not on a line; images may have more axes.
+    y3 : array-like of shape (3,), default=None
+        Their true labels, to be drawn.
     resolution : int, default=50
         Points of the grid along each axis, at least 2.
     padding : float, default=0.1
         Share of the rectangle's width that is added on the left and on the
         right, and of its height below and above; at least 0.
+    tol : float, default=None
+        Largest error of the crossings on the paths between the samples, as a
+        share of a path, in (0, 1]; see :func:`skhalfway.halfway.crossings`. None
+        looks for none.
     n_jobs : int, default=None
         Number of threads, over models. None is 1 unless in a
         ``joblib.parallel_config`` context.
@@ -280,9 +304,12 @@ def decision_regions(
            [5.07, 1.51]])
     """
     check_grid(resolution, padding, n_jobs)
+    if tol is not None:
+        check_tol(tol)
     seen, samples, classes = read_several(models, X3)
     if len(samples) != 3:
         raise ValueError(f"a plane goes through 3 samples, X3 holds {len(samples)}")
+    own = None if y3 is None else classes[check_labels(y3, classes, 3, name="y3")]
     flat = samples.reshape(1, 3, -1)
     if on_a_line(flat)[0]:
         raise ValueError("the 3 samples of X3 lie on a line, so through many planes; choose others")
@@ -292,9 +319,13 @@ def decision_regions(
     labels = np.empty((len(seen), resolution**2), dtype=np.intp)
     for part in blocks(len(shares), flat.shape[2]):
         labels[:, part] = predict(seen, mix(shares[part], samples), n_jobs)
-    return DecisionRegions(
-        tuple(seen), classes, classes[labels].reshape(-1, resolution, resolution), x[0], y[0], samples
-    )
+    found = None
+    if tol is not None:
+        begin, end = samples[SIDES.ravel()], samples[SIDES[:, ::-1].ravel()]
+        traces = trace_all(list(seen.values()), begin, end, tol, names=list(seen), n_jobs=n_jobs)
+        found = np.stack([trace.position.reshape(SIDES.shape) for trace in traces])
+    grid = classes[labels].reshape(-1, resolution, resolution)
+    return DecisionRegions(tuple(seen), classes, grid, x[0], y[0], samples, own, found)
 
 
 def check_grid(resolution: Any, padding: Any, n_jobs: Any) -> None:

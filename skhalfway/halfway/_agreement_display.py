@@ -6,24 +6,28 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from skhalfway._text import between
+from skhalfway.displays import Display
 from skhalfway.displays._heat_map import cell_texts, heat_map, heat_map_axes
 from skhalfway.displays._style import figure_text
 from skhalfway.halfway._measurement import HalfwayMeasurement
+from skhalfway.halfway._scorer import measured
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 
-class AgreementDisplay:
+class AgreementDisplay(Display, draws=[HalfwayMeasurement], by=measured, kind="agreement"):
     """Heat map of the halfway agreement in a :class:`HalfwayMeasurement`.
 
     Agreement is Spearman's rank correlation of the crossings of two models,
-    over pairs of samples that count for both. Use :meth:`from_estimator` or
-    :meth:`from_measurement` to make one.
+    over pairs of samples that count for both. Use ``from_estimator``, with a
+    fitted :class:`HalfwayScorer`, samples and labels, or
+    ``measurement.plot(kind="agreement")`` to make one.
 
     Parameters
     ----------
-    measurement : HalfwayMeasurement
+    result : HalfwayMeasurement
         What to draw.
 
     Attributes
@@ -57,56 +61,6 @@ class AgreementDisplay:
     >>> [label.get_text() for label in display.ax_.get_xticklabels()]
     ['logisticregression', 'svc']
     """
-
-    def __init__(self, measurement: HalfwayMeasurement) -> None:
-        self.measurement = measurement
-
-    @classmethod
-    def from_estimator(cls, estimator: Any, X: Any, y: Any, **kwargs: Any) -> AgreementDisplay:
-        """Measure and draw.
-
-        Parameters
-        ----------
-        estimator : HalfwayScorer
-            Fitted scorer.
-        X : array-like of shape (n_samples, n_features)
-            Samples to join by paths.
-        y : array-like of shape (n_samples,)
-            True labels.
-        **kwargs : dict
-            Passed to :meth:`plot`.
-
-        Returns
-        -------
-        display : AgreementDisplay
-            With the axes it drew on.
-        """
-        return cls.from_measurement(estimator.measure(X, y), **kwargs)
-
-    @classmethod
-    def from_measurement(cls, measurement: HalfwayMeasurement, **kwargs: Any) -> AgreementDisplay:
-        """Draw the agreement of crossings that were already measured.
-
-        Parameters
-        ----------
-        measurement : HalfwayMeasurement
-            What to draw.
-        **kwargs : dict
-            Passed to :meth:`plot`.
-
-        Returns
-        -------
-        display : AgreementDisplay
-            With the axes it drew on.
-
-        Raises
-        ------
-        TypeError
-            If it is not a measurement.
-        """
-        if not isinstance(measurement, HalfwayMeasurement):
-            raise TypeError(f"from_measurement needs a HalfwayMeasurement, got {type(measurement).__name__}")
-        return cls(measurement).plot(**kwargs)
 
     def plot(
         self,
@@ -153,14 +107,14 @@ class AgreementDisplay:
         ValueError
             If ``level`` is out of range.
         """
-        measurement, n = self.measurement, len(self.measurement.names)
+        measurement, n = self.result, len(self.result.names)
         agreement = measurement.agreement
         mean = f"mean agreement {figure_text(measurement.mean_agreement)}"
         interval = None
         if include_intervals:
             interval = measurement.confidence_interval(level, of="agreement")
             low, high = measurement.confidence_interval(level, of="mean_agreement")
-            mean += f" [{figure_text(low)} {figure_text(high)}]"
+            mean += f" {between(low, high, figure_text)}"
         texts = cell_texts(agreement, interval) if include_values else None
         # of a model with itself there is nothing to see
         np.fill_diagonal(agreement, np.nan)

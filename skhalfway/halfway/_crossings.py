@@ -9,23 +9,30 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skhalfway._randomness import leaving_no_trace
+from skhalfway._text import counted, short
 from skhalfway.boundaries._paths import check_tol, trace_all
 from skhalfway.boundaries._points import read_points
 from skhalfway.models import as_model
 from skhalfway.models._faults import classes_of, type_name
 from skhalfway.models._reader import reader_of
+from skhalfway.results import Result
+from skhalfway.results._provenance import recorded
+from skhalfway.results._result import frozen
+from skhalfway.results._table import Table
 
 if TYPE_CHECKING:
     import pandas as pd
 
+_FIELDS = ("position", "n_changes", "met_class", "start_class", "end_class")
 
-@dataclass(frozen=True, eq=False)
-class Crossings:
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Crossings(Result):
     """Where a classifier's label changes on the paths from points A to points B.
 
     Made by :func:`crossings`; arrays are read-only.
 
-    Attributes
+    Parameters
     ----------
     position : ndarray of shape (n_pairs,)
         First crossing, as a share of the way from A (0) to B (1); nan where
@@ -36,6 +43,17 @@ class Crossings:
         Label just behind the first crossing; ``start_class`` where there is none.
     start_class, end_class : ndarray of shape (n_pairs,)
         Labels of A and B themselves.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skhalfway.halfway import Crossings
+    >>> zeros = np.zeros(3, dtype=int)
+    >>> Crossings(np.array([0.4, np.nan, 0.5]), np.array([1, 0, 3]), np.array([1, 0, 1]), zeros, zeros)
+    Crossings: 3 pairs, the label changes in 2 of them
+                    lowest  median  highest
+    first crossing  .40     .45     .50
+    changes         1       2       3
     """
 
     position: NDArray[np.float64]
@@ -45,8 +63,13 @@ class Crossings:
     end_class: NDArray[Any]
 
     def __post_init__(self) -> None:
-        for value in vars(self).values():
-            value.setflags(write=False)
+        for name in _FIELDS:
+            value = frozen(getattr(self, name))
+            if value.shape != (len(self.position),):
+                raise ValueError(
+                    f"{name} must have one value for each of {len(self.position)} pairs, got {value.shape}"
+                )
+            object.__setattr__(self, name, value)
 
     def __len__(self) -> int:
         return len(self.position)
@@ -57,14 +80,29 @@ class Crossings:
         Returns
         -------
         frame : DataFrame
-            A row for each pair, a column for each attribute.
+            A row for each pair, a column for each array.
         """
         import pandas as pd
 
-        return pd.DataFrame(vars(self))
+        return pd.DataFrame({name: getattr(self, name) for name in _FIELDS})
+
+    def _table(self) -> Table:
+        found = ~np.isnan(self.position)
+        title = f"Crossings: {counted(len(self), 'pair')}, the label changes in {found.sum()} of them"
+        if not found.any():
+            return Table(title)
+        rows = [
+            [name, *(write(float(each(values[found]))) for each in (np.min, np.median, np.max))]
+            for name, values, write in (
+                ("first crossing", self.position, short),
+                ("changes", self.n_changes, "{:g}".format),
+            )
+        ]
+        return Table(title, ["", "lowest", "median", "highest"], rows)
 
 
 @leaving_no_trace
+@recorded
 def crossings(estimator: Any, A: Any, B: Any, *, tol: float = 1e-3) -> Crossings:
     """Find where a classifier's label first changes on straight paths.
 

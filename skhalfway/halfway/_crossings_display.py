@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from skhalfway._checks import check_integer
-from skhalfway.displays._style import figure_text
+from skhalfway._text import between, short
+from skhalfway.displays import Display
 from skhalfway.halfway._measurement import HalfwayMeasurement
+from skhalfway.halfway._scorer import measured
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -18,16 +20,16 @@ _HEIGHT = 0.8  # of the tallest bar, in rows
 _COLUMNS = (34, 102, 180)  # centres of what is written, in points right of the axes
 
 
-class CrossingsDisplay:
+class CrossingsDisplay(Display, draws=[HalfwayMeasurement], by=measured, kind="crossings"):
     """Histograms of crossings, a row for each model of a :class:`HalfwayMeasurement`.
 
     Only pairs that count for a model are in its row: those of which it
-    classifies both samples right. Use :meth:`from_estimator` or
-    :meth:`from_measurement` to make one.
+    classifies both samples right. Use ``from_estimator``, with a fitted
+    :class:`HalfwayScorer`, samples and labels, or ``from_result`` to make one.
 
     Parameters
     ----------
-    measurement : HalfwayMeasurement
+    result : HalfwayMeasurement
         What to draw.
 
     Attributes
@@ -65,56 +67,6 @@ class CrossingsDisplay:
     >>> [label.get_text() for label in display.ax_.get_yticklabels()]
     ['logisticregression', 'kneighborsclassifier']
     """
-
-    def __init__(self, measurement: HalfwayMeasurement) -> None:
-        self.measurement = measurement
-
-    @classmethod
-    def from_estimator(cls, estimator: Any, X: Any, y: Any, **kwargs: Any) -> CrossingsDisplay:
-        """Measure and draw.
-
-        Parameters
-        ----------
-        estimator : HalfwayScorer
-            Fitted scorer.
-        X : array-like of shape (n_samples, n_features)
-            Samples to join by paths.
-        y : array-like of shape (n_samples,)
-            True labels.
-        **kwargs : dict
-            Passed to :meth:`plot`.
-
-        Returns
-        -------
-        display : CrossingsDisplay
-            With the axes it drew on.
-        """
-        return cls.from_measurement(estimator.measure(X, y), **kwargs)
-
-    @classmethod
-    def from_measurement(cls, measurement: HalfwayMeasurement, **kwargs: Any) -> CrossingsDisplay:
-        """Draw crossings that were already measured.
-
-        Parameters
-        ----------
-        measurement : HalfwayMeasurement
-            What to draw.
-        **kwargs : dict
-            Passed to :meth:`plot`.
-
-        Returns
-        -------
-        display : CrossingsDisplay
-            With the axes it drew on.
-
-        Raises
-        ------
-        TypeError
-            If it is not a measurement.
-        """
-        if not isinstance(measurement, HalfwayMeasurement):
-            raise TypeError(f"from_measurement needs a HalfwayMeasurement, got {type(measurement).__name__}")
-        return cls(measurement).plot(**kwargs)
 
     def plot(
         self,
@@ -166,7 +118,7 @@ class CrossingsDisplay:
         import matplotlib.pyplot as plt
 
         check_integer("bins", bins)
-        names, n = self.measurement.names, len(self.measurement.names)
+        names, n = self.result.names, len(self.result.names)
         # what may raise comes before what is drawn
         columns = self._columns(level) if include_values else None
         if ax is None:
@@ -203,7 +155,7 @@ class CrossingsDisplay:
     def _draw_row(
         self, ax: Axes, i: int, base: int, bins: int, bar_kw: dict[str, Any], median_kw: dict[str, Any]
     ) -> None:
-        positions = self.measurement.crossings[i, self.measurement.counted[i]]
+        positions = self.result.crossings[i, self.result.counted[i]]
         counts, edges = np.histogram(positions, bins, (0, 1))
         bar: dict[str, Any] = {"fill": True, "fc": "#8fbbe0", "ec": "#2b6ca3", "lw": 0.6, "zorder": 2}
         heights = base + _HEIGHT * counts / max(counts.max(), 1)
@@ -219,18 +171,14 @@ class CrossingsDisplay:
 
     def _columns(self, level: float) -> list[list[str]]:
         """What is written beside each row."""
-        measurement = self.measurement
+        measurement = self.result
         low, high = measurement.confidence_interval(level)
         columns = []
         for i, own in enumerate(measurement.counted):
             row = ["\u2013", "\u2013"]
             if own.any():
-                figures = (measurement.deviation[i], low[i], high[i])
-                deviation, *ends = (figure_text(figure, 3) for figure in figures)
-                row = [
-                    figure_text(np.median(measurement.crossings[i, own])),
-                    f"{deviation} [{' '.join(ends)}]",
-                ]
+                deviation = f"{short(measurement.deviation[i])} {between(low[i], high[i])}"
+                row = [short(np.median(measurement.crossings[i, own])), deviation.rstrip()]
             columns.append([*row, f"{1 - own.mean():.0%}"])
         return columns
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +11,10 @@ from scipy.stats import rankdata
 
 from skhalfway._checks import check_choice
 from skhalfway._intervals import ConfidenceInterval, check_level, percentile_interval, ratio
-from skhalfway._text import short, shown, table
+from skhalfway._text import between, counted, short, shown
+from skhalfway.results import Result
+from skhalfway.results._result import frozen
+from skhalfway.results._table import Cell, Table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -99,7 +102,7 @@ def boundary_distance(
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class HalfwayMeasurement:
+class HalfwayMeasurement(Result):
     """Where the answers of several models change on the same paths.
 
     A pair of samples counts for a model that classifies both right, and for
@@ -127,6 +130,8 @@ class HalfwayMeasurement:
     See Also
     --------
     skhalfway.HalfwayScorer : Makes it.
+    CrossingsDisplay : Draws it.
+    AgreementDisplay : Draws it, with ``plot(kind="agreement")``.
 
     References
     ----------
@@ -162,6 +167,8 @@ class HalfwayMeasurement:
     crossings: NDArray[np.float64]
     counted: NDArray[np.bool_]
 
+    _usual = "crossings"
+
     def __post_init__(self) -> None:
         object.__setattr__(self, "names", tuple(self.names))
         n_models, n_pairs = len(self.names), len(self.pairs)
@@ -171,15 +178,14 @@ class HalfwayMeasurement:
             "crossings": (n_models, n_pairs),
             "counted": (n_models, n_pairs),
         }
-        for field in fields(self)[1:]:
-            values = np.array(getattr(self, field.name))
-            if values.shape != shapes[field.name]:
+        for name, shape in shapes.items():
+            values = frozen(getattr(self, name))
+            if values.shape != shape:
                 raise ValueError(
-                    f"{field.name} must have shape {shapes[field.name]} for {n_models} names and {n_pairs} "
-                    f"pairs, got {values.shape}"
+                    f"{name} must have shape {shape} for {n_models} names and {n_pairs} pairs, got "
+                    f"{values.shape}"
                 )
-            values.setflags(write=False)
-            object.__setattr__(self, field.name, values)
+            object.__setattr__(self, name, values)
         if np.isnan(self.crossings[self.counted]).any():
             raise ValueError("a pair counts for a model that never changes its answer on the path")
 
@@ -287,46 +293,24 @@ class HalfwayMeasurement:
             columns, index=pd.MultiIndex.from_arrays([names[i], names[j]], names=["model", "other"])
         )
 
-    def plot(self, kind: str = "crossings", **kwargs: Any) -> Any:
-        """Draw the crossings of each model, or the agreement of all.
-
-        Parameters
-        ----------
-        kind : {"crossings", "agreement"}, default="crossings"
-            Histograms of crossings, or a heat map of agreement.
-        **kwargs : dict
-            Passed to the display's ``plot``.
-
-        Returns
-        -------
-        display : CrossingsDisplay or AgreementDisplay
-            With the axes it drew on.
-        """
-        from skhalfway.halfway import AgreementDisplay, CrossingsDisplay
-
-        displays: dict[str, Any] = {"crossings": CrossingsDisplay, "agreement": AgreementDisplay}
-        check_choice("kind", kind, displays)
-        return displays[kind].from_measurement(self, **kwargs)
-
     def _medians(self) -> NDArray[np.float64]:
         rows = zip(self.crossings, self.counted, strict=True)
         return np.array([np.median(row[own]) if own.any() else np.nan for row, own in rows])
 
-    def __repr__(self) -> str:
-        mean = _with_ends(self.mean_agreement, *self.confidence_interval(of="mean_agreement"))
+    def _table(self) -> Table:
+        n_models, n_pairs = counted(len(self.names), "model"), counted(len(self.pairs), "pair")
+        mean = short(self.mean_agreement).strip()
+        ends = between(*self.confidence_interval(of="mean_agreement"))
         low, high = self.confidence_interval()
-        rows = [["model", "deviation [95 %]", "median crossing", "pairs that count"]]
-        figures = zip(
-            self.names, self.deviation, low, high, self._medians(), self.counted.sum(axis=1), strict=True
+        rows: list[list[str | Cell]] = []
+        for i, name in enumerate(self.names):
+            deviation = Cell(short(self.deviation[i]), between(low[i], high[i]))
+            rows.append([name, deviation, Cell(short(self._medians()[i])), str(self.counted[i].sum())])
+        return Table(
+            f"HalfwayMeasurement: {n_models}, {n_pairs}, mean agreement {mean} {ends}".rstrip(),
+            ["model", "deviation [95 %]", "median crossing", "pairs that count"],
+            rows,
         )
-        for name, value, lowest, highest, median, n in figures:
-            rows.append([name, _with_ends(value, lowest, highest), short(median), str(n)])
-        head = f"HalfwayMeasurement: {len(self.names)} models, {len(self.pairs)} pairs, mean agreement {mean}"
-        return table(head, rows)
-
-
-def _with_ends(value: float, low: float, high: float) -> str:
-    return f"{value:.3f}" if np.isnan(low) else f"{value:.3f} [{low:.3f} {high:.3f}]"
 
 
 def _mean_of_pairs(matrices: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -64,7 +64,7 @@ class Recorder:
             )
         )
 
-    def arrays(self) -> dict[str, NDArray[Any]]:
+    def arrays(self) -> dict[str, Any]:
         """What was recorded so far, as a :class:`TrainingHistory` takes it."""
         names = ("crossings", "counted", "distances", "accuracy")
         seen = map(np.stack, zip(*self._seen, strict=True))

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import warnings
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,24 +14,27 @@ from sklearn.utils import _safe_indexing
 from skhalfway._checks import check_integer, check_random_state
 from skhalfway._inputs import check_labels
 from skhalfway._readable import read_labels
-from skhalfway._text import shown
+from skhalfway._text import counted, short, shown
 from skhalfway.boundaries._points import read_points
 from skhalfway.halfway._measurement import agreement, deviation
 from skhalfway.models import Model, as_model
 from skhalfway.models._as_model import check_kind
 from skhalfway.models._kinds import inner_skorch_net
+from skhalfway.models._warnings import warn
+from skhalfway.results import Result
+from skhalfway.results._provenance import recorded
+from skhalfway.results._result import frozen
+from skhalfway.results._table import Cell, Table
 from skhalfway.training._recorder import Recorder
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from skhalfway.training._training_display import TrainingHistoryDisplay
-
 _N_LINES = 10  # that a history is told in
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class TrainingHistory:
+class TrainingHistory(Result):
     """Where a model's answers change, on the same paths, while it is trained.
 
     Made by :func:`halfway_history` and :class:`HalfwayCallback`; arrays are
@@ -85,10 +87,10 @@ class TrainingHistory:
     ... )
     >>> history
     TrainingHistory: 3 records of 3 pairs and 2 samples
-       epoch  accuracy  deviation  agreement  distance  crossed
-           0     0.500      0.400        nan       inf    0.000
-           1     1.000      0.200      1.000       2.5    1.000
-           2     1.000      0.067      1.000       1.5    1.000
+    epoch  accuracy  deviation  agreement  distance  crossed
+    0      .50       .40         -         inf       .00
+    1      1.0       .20        1.0        2.5       1.0
+    2      1.0       .07        1.0        1.5       1.0
     """
 
     epochs: NDArray[np.float64]
@@ -98,13 +100,11 @@ class TrainingHistory:
     accuracy: NDArray[np.float64]
 
     def __post_init__(self) -> None:
-        arrays = {field.name: np.array(getattr(self, field.name)) for field in fields(self)}
-        n = len(arrays["epochs"])
-        for name, array in arrays.items():
-            ndim = 1 if name in ("epochs", "accuracy") else 2
+        n = len(self.epochs)
+        for name in ("epochs", "crossings", "counted", "distances", "accuracy"):
+            array, ndim = frozen(getattr(self, name)), 1 if name in ("epochs", "accuracy") else 2
             if array.ndim != ndim or len(array) != n or not n:
                 raise ValueError(f"{name} must have {ndim} axes and a row for each epoch, got {array.shape}")
-            array.setflags(write=False)
             object.__setattr__(self, name, array)
         if (np.diff(self.epochs) <= 0).any():
             raise ValueError(f"epochs must increase, got {shown(self.epochs)}")
@@ -150,46 +150,31 @@ class TrainingHistory:
         index = pd.Index(self.epochs, name="epoch")
         return pd.DataFrame({name: getattr(self, name) for name in names}, index=index)
 
-    def plot(self, **kwargs: Any) -> TrainingHistoryDisplay:
-        """Draw the history.
-
-        Parameters
-        ----------
-        **kwargs : dict
-            Passed to :meth:`TrainingHistoryDisplay.plot`.
-
-        Returns
-        -------
-        display : TrainingHistoryDisplay
-            With the axes it drew on.
-        """
-        from skhalfway.training._training_display import TrainingHistoryDisplay
-
-        return TrainingHistoryDisplay.from_history(self, **kwargs)
-
-    def _warn_unknown(self, stacklevel: int) -> None:
+    def _warn_unknown(self) -> None:
         """Say if nothing is known of the trained model."""
         if not self.counted[-1].any():
-            warnings.warn(
+            warn(
                 "in the last record the model classifies both samples of no pair right, so its deviation "
                 "and all agreements are nan",
                 UndefinedMetricWarning,
-                stacklevel=stacklevel,
             )
 
-    def __repr__(self) -> str:
-        n, (n_pairs, n_samples) = len(self.epochs), (self.crossings.shape[1], self.distances.shape[1])
-        lines = [f"TrainingHistory: {n} records of {n_pairs} pairs and {n_samples} samples"]
-        lines.append("   epoch  accuracy  deviation  agreement  distance  crossed")
-        shown = np.unique(np.linspace(0, n - 1, min(n, _N_LINES)).round().astype(int))
-        for epoch, row in self.to_frame().iloc[shown].iterrows():
-            lines.append(
-                f"{epoch:>8.4g}  {row.accuracy:>8.3f}  {row.deviation:>9.3f}  {row.agreement:>9.3f}  "
-                f"{row.boundary_distance:>8.4g}  {row.crossed:>7.3f}"
-            )
-        return "\n".join(lines)
+    def _table(self) -> Table:
+        n, n_pairs, n_samples = len(self.epochs), self.crossings.shape[1], self.distances.shape[1]
+        chosen = np.unique(np.linspace(0, n - 1, min(n, _N_LINES)).round().astype(int))
+        rows: list[list[str | Cell]] = []
+        for epoch, row in self.to_frame().iloc[chosen].iterrows():
+            shares = [Cell(short(row[name])) for name in ("accuracy", "deviation", "agreement", "crossed")]
+            rows.append([f"{epoch:.4g}", *shares[:3], f"{row.boundary_distance:.4g}", shares[3]])
+        return Table(
+            f"TrainingHistory: {counted(n, 'record')} of {counted(n_pairs, 'pair')} and "
+            f"{counted(n_samples, 'sample')}",
+            ["epoch", "accuracy", "deviation", "agreement", "distance", "crossed"],
+            rows,
+        )
 
 
+@recorded
 def halfway_history(
     estimator: Any,
     X: Any,
@@ -292,7 +277,7 @@ def halfway_history(
         if epoch % every == 0 or epoch == n_epochs:
             recorder.record(as_model(estimator), epoch)
     history = TrainingHistory(**recorder.arrays())
-    history._warn_unknown(stacklevel=3)
+    history._warn_unknown()
     return history
 
 

@@ -2,38 +2,42 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from skhalfway.displays._style import colours
-from skhalfway.training._training import TrainingHistory
+from skhalfway._checks import check_choice
+from skhalfway._text import shown
+from skhalfway.displays import Display
+from skhalfway.displays._panels import panels
+from skhalfway.displays._style import colours, markers
+from skhalfway.training._training import TrainingHistory, halfway_history
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.lines import Line2D
 
 _LABELS = {
     "accuracy": "accuracy on the pairs",
-    "agreement": "agreement with the final model",
-    "deviation": "halfway deviation",
+    "agreement": "agreement with the final\nmodel (rank correlation)",
+    "deviation": "halfway deviation\n(share of a path)",
+    "boundary_distance": "median distance of the\nboundary (input units)",
 }
 
 
-class TrainingHistoryDisplay:
-    """Lines of a :class:`TrainingHistory`.
+class TrainingHistoryDisplay(Display, draws=[TrainingHistory], by=halfway_history):
+    """Lines of a :class:`TrainingHistory`, a panel for each figure.
 
-    Use :meth:`from_estimator` or :meth:`from_history` to make one.
+    Use ``from_estimator``, which takes what :func:`halfway_history` takes, or
+    ``from_result`` to make one.
 
     Parameters
     ----------
-    history : TrainingHistory
+    result : TrainingHistory
         What to draw.
 
     Attributes
     ----------
-    ax_ : matplotlib Axes
-        Axes with accuracy, agreement and deviation.
-    distance_ax_ : matplotlib Axes or None
-        The same with an axis of its own, on the right, for the distance.
+    axes_ : ndarray of matplotlib Axes
+        A panel for each figure.
     figure_ : matplotlib Figure
         Figure that holds them.
     lines_ : dict of str to matplotlib Line2D
@@ -58,126 +62,63 @@ class TrainingHistoryDisplay:
     ['accuracy', 'agreement', 'boundary_distance', 'deviation']
     """
 
-    def __init__(self, history: TrainingHistory) -> None:
-        self.history = history
-
-    @classmethod
-    def from_estimator(
-        cls, estimator: Any, X: Any, y: Any, *, plot_kw: dict[str, Any] | None = None, **kwargs: Any
-    ) -> TrainingHistoryDisplay:
-        """Train, record and draw.
-
-        Parameters
-        ----------
-        estimator : object
-            Classifier with ``partial_fit``, which is trained.
-        X : array-like of shape (n_samples, n_features)
-            Training samples.
-        y : array-like of shape (n_samples,)
-            Their labels.
-        plot_kw : dict, default=None
-            Passed to :meth:`plot`.
-        **kwargs : dict
-            Passed to :func:`halfway_history`.
-
-        Returns
-        -------
-        display : TrainingHistoryDisplay
-            With the axes it drew on.
-        """
-        from skhalfway.training._training import halfway_history
-
-        return cls.from_history(halfway_history(estimator, X, y, **kwargs), **plot_kw or {})
-
-    @classmethod
-    def from_history(cls, history: TrainingHistory, **kwargs: Any) -> TrainingHistoryDisplay:
-        """Draw a history that was already recorded.
-
-        Parameters
-        ----------
-        history : TrainingHistory
-            What to draw.
-        **kwargs : dict
-            Passed to :meth:`plot`.
-
-        Returns
-        -------
-        display : TrainingHistoryDisplay
-            With the axes it drew on.
-        """
-        if not isinstance(history, TrainingHistory):
-            raise TypeError(f"from_history needs a TrainingHistory, got {type(history).__name__}")
-        return cls(history).plot(**kwargs)
-
     def plot(
         self,
-        ax: Axes | None = None,
+        axes: Any = None,
         *,
-        include_distance: bool = True,
+        names: Sequence[str] | None = None,
+        xscale: str = "linear",
         line_kw: dict[str, Any] | None = None,
-        legend: bool = True,
     ) -> TrainingHistoryDisplay:
-        """Draw the lines over epochs, on a scale that is linear up to 1 and logarithmic beyond.
+        """Draw each figure over epochs, in a panel with a unit of its own.
 
         Parameters
         ----------
-        ax : matplotlib Axes, default=None
-            Axes to draw on. None makes a figure.
-        include_distance : bool, default=True
-            Whether to draw the boundary's median distance, dashed, with an
-            axis on the right.
+        axes : sequence of matplotlib Axes, default=None
+            One for each figure. None makes a figure.
+        names : list of str, default=None
+            What to draw: accuracy, agreement, deviation, boundary_distance.
+            None is all.
+        xscale : {"linear", "log"}, default="linear"
+            Scale of the epochs. "log" shows the beginning, where most happens,
+            without the record before it, at epoch 0.
         line_kw : dict, default=None
             Passed to ``ax.plot`` for each line.
-        legend : bool, default=True
-            Whether to add a legend, below the axes.
 
         Returns
         -------
         display : TrainingHistoryDisplay
-            This object, with ``ax_``, ``distance_ax_``, ``figure_`` and
-            ``lines_``.
-        """
-        import matplotlib.pyplot as plt
+            This object, with ``axes_``, ``figure_`` and ``lines_``.
 
-        if ax is None:
-            _, ax = plt.subplots(figsize=(6.4, 4.4), layout="constrained")
-        figure: Any = ax.figure
-        history = self.history
-        style: dict[str, Any] = {"lw": 2.0, "marker": "o", "ms": 3.5} | (line_kw or {})
+        Raises
+        ------
+        ValueError
+            If a name is unknown, there are not as many axes, or the scale is
+            neither.
+        """
+        history = self.result
+        chosen = list(_LABELS) if names is None else list(names)
+        if not chosen or (unknown := [name for name in chosen if name not in _LABELS]):
+            raise ValueError(f"names must be of {list(_LABELS)}, got {shown(unknown if chosen else chosen)}")
+        check_choice("xscale", xscale, ("linear", "log"))
+        self.axes_ = panels(axes, len(chosen), 3.8, 2.7, n_columns=2)
+        self.figure_ = self.axes_[0].figure
+        styles = dict(zip(_LABELS, zip(colours(4), markers(4), strict=True), strict=True))
         self.lines_: dict[str, Line2D] = {}
-        hues = dict(zip(_LABELS, colours(3), strict=True))
-        for name, label in _LABELS.items():
-            values = getattr(history, name)
-            (self.lines_[name],) = ax.plot(history.epochs, values, label=label, color=hues[name], **style)
-        ax.set_xscale("symlog", linthresh=1)
-        ax.xaxis.set_major_formatter("{x:g}")
-        ax.set(xlabel="epoch", ylabel="share, correlation, or position", xlim=(0, history.epochs[-1] * 1.05))
-        ax.set_ylim(min(-0.02, ax.get_ylim()[0]), 1.02)
-        ax.grid(alpha=0.3)
-        ax.spines["top"].set_visible(False)
-        self.distance_ax_ = None
-        if include_distance:
-            self.distance_ax_ = ax.twinx()
-            (self.lines_["boundary_distance"],) = self.distance_ax_.plot(
-                history.epochs,
-                history.boundary_distance,
-                label="median distance of the boundary (right)",
-                color="0.35",
-                **style | {"ls": "--"},
-            )
-            self.distance_ax_.set_ylabel("distance in input units", color="0.35")
-            self.distance_ax_.set_ylim(bottom=0)
-            self.distance_ax_.spines["top"].set_visible(False)
-        else:
-            ax.spines["right"].set_visible(False)
-        if legend:
-            # below the lines, which may run anywhere
-            ax.legend(
-                handles=list(self.lines_.values()),
-                loc="upper center",
-                bbox_to_anchor=(0.5, -0.17),
-                ncol=2,
-                frameon=False,
-            )
-        self.ax_, self.figure_ = ax, figure
+        first, last = history.epochs[history.epochs > 0].min(initial=1.0), max(history.epochs[-1], 1.0)
+        for ax, name in zip(self.axes_, chosen, strict=True):
+            hue, marker = styles[name]
+            style: dict[str, Any] = {"lw": 2.0, "ms": 3.5, "color": hue, "marker": marker} | (line_kw or {})
+            (self.lines_[name],) = ax.plot(history.epochs, getattr(history, name), **style)
+            ax.set_xscale(xscale)
+            ax.set_xlim(*((0, 1.03 * last) if xscale == "linear" else (0.9 * first, 1.1 * last)))
+            ax.xaxis.set_major_formatter("{x:g}")
+            ax.minorticks_off()
+            ax.set(xlabel="epoch", ylabel=_LABELS[name])
+            if name in ("accuracy", "agreement"):
+                ax.set_ylim(min(-0.02, ax.get_ylim()[0]), 1.03)
+            else:
+                ax.set_ylim(bottom=0)
+            ax.grid(alpha=0.3)
+            ax.spines[["top", "right"]].set_visible(False)
         return self

@@ -134,7 +134,7 @@ def test_what_is_not_known_is_nan():
     assert np.isfinite(m.deviation).tolist() == [True, True, False] and m.deviation[1] == 0
     assert np.isnan(m.agreement[0, 1]) and np.isnan(m.agreement[0, 2]) and np.isnan(m.mean_agreement)
     assert m.agreement[0, 0] == 1 and np.isfinite(m.boundary_distance[0, 1])
-    assert "mean agreement nan\n" in repr(m)
+    assert "mean agreement -\n" in repr(m)
 
 
 @pytest.mark.parametrize("n", [0, 1, 2, 3, 9, 10])
@@ -178,7 +178,7 @@ def test_frames_and_text():
     pairs = m.to_frame(of="pairs")
     assert len(pairs) == 6 and pairs.loc[("m1", "m3"), "agreement"] == m.agreement[1, 3]
     lines = repr(m).splitlines()
-    assert lines[0].startswith("HalfwayMeasurement: 4 models, 60 pairs, mean agreement 0.")
+    assert lines[0].startswith("HalfwayMeasurement: 4 models, 60 pairs, mean agreement .")
     assert len(lines) == 6 and lines[2].startswith("m0")
 
 
@@ -188,11 +188,11 @@ def test_text_is_aligned_and_frames_are_whole():
     names = ["a", "a longer name", "b"]
     m = HalfwayMeasurement(names, np.arange(8).reshape(4, 2), [1.0, 2.0, 1.0, 4.0], positions, counted)
     assert repr(m).splitlines() == [
-        "HalfwayMeasurement: 3 models, 4 pairs, mean agreement 1.000",
+        "HalfwayMeasurement: 3 models, 4 pairs, mean agreement 1.0",
         "model          deviation [95 %]  median crossing  pairs that count",
-        "a              0.100             .55              4",
-        "a longer name  0.200             .50              3",
-        "b              nan                -               0",
+        "a              .10               .55              4",
+        "a longer name  .20               .50              3",
+        "b               -                 -               0",
     ]
     models, pairs = m.to_frame(), m.to_frame(of="pairs")
     assert (models.index.name, [*pairs.index.names]) == ("model", ["model", "other"])
