@@ -148,8 +148,8 @@ def minimum_distance(
     """Distance along unit directions at which a classifier's label first changes.
 
     MD_d(f, x) = min {e > 0 : f(x + e d) != f(x)} of [1]_, searched for as
-    :func:`crossings` does, from predictions alone: a label that changes and
-    changes back within 1/16 of ``max_distance`` is not seen.
+    :func:`skhalfway.halfway.crossings` does, from predictions alone: a label
+    that changes and changes back within 1/16 of ``max_distance`` is not seen.
 
     Parameters
     ----------
