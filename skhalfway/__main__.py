@@ -91,6 +91,7 @@ def demo(output: Path, *, eps: float = 0.15, n_samples: int = 100, seed: int = 0
     from tqdm.auto import tqdm
 
     from skhalfway import AdversarialGenerator, TransferScorer
+    from skhalfway._text import between, short
 
     start = time.perf_counter()
     X, y = load_digits(return_X_y=True)
@@ -106,11 +107,11 @@ def demo(output: Path, *, eps: float = 0.15, n_samples: int = 100, seed: int = 0
     scorer = TransferScorer(generator, n_jobs=2, random_state=seed, verbose=1).fit(models)
     matrix = scorer.transfer(X_test, y_test)
 
-    low, high = matrix.confidence_interval(of="mean_rate")
+    ends = between(*matrix.confidence_interval(of="mean_rate"))
     print(f"\n{n_samples} test images of load_digits, pixels in [0, 1], each pixel changed by at most {eps}")
     print(f"\n{LEGEND}\n\n{matrix}\n\nWhat each column means:\n{matrix.describe()}")
     print(f"\nMean transfer rate over the {len(models) * (len(models) - 1)} pairs of two models: ", end="")
-    print(f"{matrix.mean_rate:.3f} [{low:.3f} {high:.3f}]")
+    print(f"{short(matrix.mean_rate)} {ends}")
     matrix.plot(include_intervals=True).figure_.savefig(output, dpi=150)
     print(f"Heat map: {output}")
     print(f"Took {time.perf_counter() - start:.0f} s")

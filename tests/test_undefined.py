@@ -24,7 +24,7 @@ from skhalfway.boundaries import gradient_alignment, inter_boundary_distance
 from skhalfway.codes import CodeAgreement, CodeMap, Drift, code_agreement
 from skhalfway.models import ModelWarning
 from skhalfway.training import halfway_history
-from skhalfway.transfer._counting import count
+from skhalfway.transfer import Outcomes, TransferMatrix
 
 X = np.random.RandomState(0).uniform(size=(40, 4))
 Y = (X[:, 0] > 0.5).astype(int)
@@ -168,7 +168,9 @@ def test_edges_of_how_many_samples_count_for_a_pair(n: int) -> None:
     n_samples = 30
     labels = np.zeros((2, n_samples), dtype=int)
     clean = np.stack([labels[0], (np.arange(n_samples) >= n).astype(int)])
-    matrix = count(("a", "b"), labels, clean, clean, np.ones((2, 2, n_samples), dtype=int), "both_correct")
+    ones, names = np.ones((2, 2, n_samples), dtype=int), ("a", "b")
+    outcomes = Outcomes(names, names, names, np.arange(2), labels[0], clean, clean, ones[0], ones)
+    matrix = TransferMatrix.of(outcomes)
     assert matrix.eligible.tolist() == [[30, n], [n, n]]
     low, high = matrix.confidence_interval()
     if n:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from skhalfway.attacks._queries import Queries
     from skhalfway.models import Model
 
-_N_KEPT = 2000
+N_KEPT = 2000
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ def keep_partners(model: Model, X: NDArray[Any], y: Any, rng: np.random.RandomSt
         number = np.empty(len(X), dtype=np.intp)  # of a sample among those of its class
         number[by_label] = np.arange(len(X)) - np.repeat(np.cumsum(counts) - counts, counts)
         order = order[np.argsort(number, kind="stable")]
-    kept = X[np.sort(order[:_N_KEPT])]
+    kept = X[np.sort(order[:N_KEPT])]
     labels = np.concatenate(
         [model.predict(kept[block]) for block in blocks(len(kept), int(np.prod(X.shape[1:])))]
     )

@@ -99,8 +99,6 @@ class Homogeneity(Result):
     bootstrap: Mapping[str, NDArray[np.float64]]
     shuffled: Mapping[str, NDArray[np.float64]]
 
-    _usual = "measures"
-
     def __post_init__(self) -> None:
         object.__setattr__(self, "layers", tuple(self.layers))
         object.__setattr__(self, "shape", tuple(map(int, self.shape)))

@@ -24,7 +24,7 @@ _LABELS = {
 }
 
 
-class HomogeneityDisplay(Display, draws=[Homogeneity], by=measured_homogeneity, kind="measures"):
+class HomogeneityDisplay(Display, draws=[Homogeneity], by=measured_homogeneity, kind="measures", first=True):
     """Lines of :class:`Homogeneity` against depth, a panel for each measure.
 
     Use ``from_estimator``, with a fitted :class:`CodeMap`, samples and their

@@ -48,16 +48,18 @@ class Display:
         draws: Sequence[type[Result]] = (),
         by: Callable[..., Any] | None = None,
         kind: str = "",
+        first: bool = False,
         **kwargs: Any,
     ) -> None:
-        """Register the display of some results, with what measures them, and its kind among several."""
+        """Register the display of some results, what measures them, and its kind among several."""
         super().__init_subclass__(**kwargs)
         if draws:
             cls._draws = tuple(draws)
         if by is not None:
             cls._measure = staticmethod(by)
         for result in draws:
-            result._displays[kind] = cls
+            others = result._displays
+            result._displays = {kind: cls} | others if first else others | {kind: cls}
 
     def __init__(self, result: Any) -> None:
         if self._draws and not isinstance(result, self._draws):
@@ -107,12 +109,15 @@ class Display:
         Raises
         ------
         TypeError
-            If there is no such function, as for results of several measurements.
+            If there is no such function.
         """
         if cls._measure is None:
-            raise TypeError(f"{cls.__name__} draws what was measured already; use from_result")
-        plot_kw = kwargs.pop("plot_kw", None) or {}
-        return cls.from_result(cls._measure(*args, **kwargs), **plot_kw)
+            raise TypeError(
+                f"{cls.__name__} draws results that are there, by from_result; to measure and draw at once "
+                "use the display of a measurement"
+            )
+        plot_kw = kwargs.pop("plot_kw", None)
+        return cls(cls._measure(*args, **kwargs)).plot(**plot_kw or {})
 
     def plot(self, *args: Any, **kwargs: Any) -> Any:
         """Draw.

@@ -9,7 +9,7 @@ import numpy as np
 from skhalfway._checks import check_integer
 from skhalfway._text import between, short
 from skhalfway.displays import Display
-from skhalfway.halfway._measurement import HalfwayMeasurement
+from skhalfway.halfway._measurement import HalfwayMeasurement, finely
 from skhalfway.halfway._scorer import measured
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ _HEIGHT = 0.8  # of the tallest bar, in rows
 _COLUMNS = (34, 102, 180)  # centres of what is written, in points right of the axes
 
 
-class CrossingsDisplay(Display, draws=[HalfwayMeasurement], by=measured, kind="crossings"):
+class CrossingsDisplay(Display, draws=[HalfwayMeasurement], by=measured, kind="crossings", first=True):
     """Histograms of crossings, a row for each model of a :class:`HalfwayMeasurement`.
 
     Only pairs that count for a model are in its row: those of which it
@@ -177,7 +177,7 @@ class CrossingsDisplay(Display, draws=[HalfwayMeasurement], by=measured, kind="c
         for i, own in enumerate(measurement.counted):
             row = ["\u2013", "\u2013"]
             if own.any():
-                deviation = f"{short(measurement.deviation[i])} {between(low[i], high[i])}"
+                deviation = f"{finely(measurement.deviation[i])} {between(low[i], high[i], finely)}"
                 row = [short(np.median(measurement.crossings[i, own])), deviation.rstrip()]
             columns.append([*row, f"{1 - own.mean():.0%}"])
         return columns

@@ -167,8 +167,6 @@ class HalfwayMeasurement(Result):
     crossings: NDArray[np.float64]
     counted: NDArray[np.bool_]
 
-    _usual = "crossings"
-
     def __post_init__(self) -> None:
         object.__setattr__(self, "names", tuple(self.names))
         n_models, n_pairs = len(self.names), len(self.pairs)
@@ -299,18 +297,23 @@ class HalfwayMeasurement(Result):
 
     def _table(self) -> Table:
         n_models, n_pairs = counted(len(self.names), "model"), counted(len(self.pairs), "pair")
-        mean = short(self.mean_agreement).strip()
-        ends = between(*self.confidence_interval(of="mean_agreement"))
+        mean = finely(self.mean_agreement).strip()
+        ends = between(*self.confidence_interval(of="mean_agreement"), finely)
         low, high = self.confidence_interval()
         rows: list[list[str | Cell]] = []
         for i, name in enumerate(self.names):
-            deviation = Cell(short(self.deviation[i]), between(low[i], high[i]))
+            deviation = Cell(finely(self.deviation[i]), between(low[i], high[i], finely))
             rows.append([name, deviation, Cell(short(self._medians()[i])), str(self.counted[i].sum())])
         return Table(
             f"HalfwayMeasurement: {n_models}, {n_pairs}, mean agreement {mean} {ends}".rstrip(),
             ["model", "deviation [95 %]", "median crossing", "pairs that count"],
             rows,
         )
+
+
+def finely(value: float) -> str:
+    """Three decimals, no leading zero: deviations are small."""
+    return " - " if np.isnan(value) else f"{value:.3f}".replace("0.", ".", 1)
 
 
 def _mean_of_pairs(matrices: NDArray[np.float64]) -> NDArray[np.float64]:

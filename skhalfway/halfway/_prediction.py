@@ -91,7 +91,8 @@ def predict_all(
         both = right[:, :, None] & right[:, None]
         eligible += both.sum(axis=0)
         for total, (eps, norm) in zip(expected, budgets, strict=True):
-            total += probabilities(normals, nearness, eps, norm).sum(axis=0, where=both)
+            # where a model is wrong its boundary is not known, and nothing is likely
+            total += probabilities(normals, nearness, eps, norm).sum(axis=0)
     return np.divide(expected, eligible, out=np.full(expected.shape, np.nan), where=eligible > 0)
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from skhalfway._intervals import ConfidenceInterval
 from skhalfway._text import short
 from skhalfway.results import Result
-from skhalfway.results._files import part_of_results
+from skhalfway.results._reading import part_of_results
 from skhalfway.results._table import Table
 
 if TYPE_CHECKING:

@@ -1,8 +1,8 @@
 """What every result is: it prints, is tabulated, drawn, compared and kept in files."""
 
 from skhalfway._intervals import ConfidenceInterval
-from skhalfway.results._files import load_result
 from skhalfway.results._provenance import Provenance
+from skhalfway.results._reading import load_result
 from skhalfway.results._result import Result
 
 __all__ = ["ConfidenceInterval", "Provenance", "Result", "load_result"]

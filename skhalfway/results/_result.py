@@ -11,8 +11,10 @@ from typing import Any, ClassVar
 import numpy as np
 
 from skhalfway._checks import check_choice
+from skhalfway._text import shown
 from skhalfway.results._provenance import Provenance
 from skhalfway.results._table import Table
+from skhalfway.results._writing import write
 
 
 def equal(one: Any, other: Any) -> bool:
@@ -45,17 +47,18 @@ def frozen(array: Any, dtype: Any = None) -> np.ndarray[Any, Any]:
     return copied
 
 
-def home_of(kind: type) -> str:
-    """The package that a class is imported from."""
-    return ".".join(kind.__module__.split(".")[:2])
-
-
-def asked_for(home: str, name: str) -> Any:
-    """What a package of ours has under a name, or None.
-
-    A package that imports what is asked for only then brings a result with its display.
-    """
-    return getattr(import_module(home), name, None)
+def _fix(value: Any) -> None:
+    """Make every array in a value read-only, where it is."""
+    if isinstance(value, np.ndarray):
+        value.setflags(write=False)
+    elif isinstance(value, Mapping):
+        for part in value.values():
+            _fix(part)
+    elif isinstance(value, (tuple, list)):
+        for part in value:
+            _fix(part)
+    elif is_dataclass(value) and not isinstance(value, type):
+        _fix(vars(value))
 
 
 @dataclass(frozen=True, eq=False, repr=False, kw_only=True)
@@ -88,8 +91,7 @@ class Result:
     provenance: Provenance | None = field(default=None, compare=False)
 
     _kinds: ClassVar[dict[str, type[Result]]] = {}  # every class by its name
-    _displays: ClassVar[dict[str, Any]] = {}  # those of a class by their kind
-    _usual: ClassVar[str] = ""  # kind of the display where none is asked for
+    _displays: ClassVar[dict[str, Any]] = {}  # those of a class by their kind, the usual one first
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -100,6 +102,11 @@ class Result:
         return equal(self, other) if isinstance(other, Result) else NotImplemented
 
     __hash__ = None  # type: ignore[assignment]
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        # pickles do not know that arrays are read-only
+        vars(self).update(state)
+        _fix(state)
 
     def _table(self) -> Table:
         """What is shown."""
@@ -138,18 +145,19 @@ class Result:
             If there is no such display.
         """
         for cls in type(self).__mro__:
-            if cls.__module__.startswith("skhalfway."):
-                asked_for(home_of(cls), cls.__name__)
+            package, *parts = cls.__module__.split(".")
+            if package == "skhalfway":
+                # displays register when they are imported, which some packages do when a result is asked for
+                getattr(import_module(f"{package}.{parts[0]}"), cls.__name__, None)
         every = (getattr(cls, "_displays", {}) for cls in type(self).__mro__)
         known: dict[str, Any] = next((displays for displays in every if displays), {})
         if not known:
             raise ValueError(f"there is no display of {type(self).__name__}; to_frame gives its figures")
-        if kind is None:
-            return known[self._usual](self).plot(**kwargs)
-        if not any(known):
-            raise ValueError(f"kind must be left out, since {type(self).__name__} has one display only")
-        check_choice("kind", kind, sorted(known, key=lambda name: name != self._usual))
-        return known[kind](self).plot(**kwargs)
+        if kind is not None and set(known) == {""}:
+            raise ValueError(f"a {type(self).__name__} is drawn in one way; leave kind={shown(kind)} out")
+        if kind is not None:
+            check_choice("kind", kind, known)
+        return known[next(iter(known)) if kind is None else kind].from_result(self, **kwargs)
 
     def save(self, path: str | Path) -> None:
         """Write everything into a file, for :func:`skhalfway.load_result`.
@@ -167,6 +175,4 @@ class Result:
         ValueError
             If it cannot be written.
         """
-        from skhalfway.results._files import write
-
         write(self, path)

@@ -8,7 +8,7 @@ from html import escape
 
 import numpy as np
 
-_WIDTH = 110  # characters of a line of text, beyond which columns go on below
+_WIDTH = 150  # characters of a line of text, beyond which columns go on below
 _PAPER, _FULL = np.array([255.0, 255.0, 255.0]), np.array([165.0, 15.0, 21.0])  # shades 0 and 1
 
 
@@ -87,20 +87,23 @@ class Table:
 
     def html(self) -> str:
         """The table as HTML that is read in light and dark pages alike, with no style but its own."""
-        caption = escape(f"{self.title}; {self.caption}" if self.caption else self.title)
+        above = "".join(
+            f'<p style="{_NOTE};font-weight:{weight}">{escape(line)}</p>'
+            for line, weight in ((self.title, "bold"), (self.caption, "normal"))
+            if line
+        )
         head = "".join(f'<th style="{_HEAD}">{escape(name)}</th>' for name in self.head)
-        body = "".join(
-            f"<tr>{''.join(map(_as_html, row, [True, *[False] * len(row)]))}</tr>" for row in self.rows
-        )
-        head, notes = f"<tr>{head}</tr>" if head else "", self.notes_html()
-        return (
-            f'<table style="border-collapse:separate;border-spacing:1px">'
-            f'<caption style="{_NOTE}">{caption}</caption>{head}{body}</table>{notes}'
-        )
+        head = f"<tr>{head}</tr>" if head else ""
+        rows = (map(_as_html, row, [True, *[False] * len(row)]) for row in self.rows)
+        body = "".join(f"<tr>{''.join(cells)}</tr>" for cells in rows)
+        table = f'<table style="{_TABLE}">{head}{body}</table>' if head or body else ""
+        return f"{above}{table}{self.notes_html()}"
 
 
+# without its own word a table takes the colour of the browser, not of the page
+_TABLE = "border-collapse:separate;border-spacing:1px;color:inherit"
 _HEAD = "font-size:13px;text-align:center;padding:3px 6px"
-_NOTE = "font-size:13px;text-align:left;color:inherit"
+_NOTE = "font-size:13px;text-align:left;margin:2px 0;color:inherit"
 _CELL = "font-size:13px;padding:3px 6px"
 
 
@@ -129,7 +132,7 @@ def _as_html(cell: str | Cell, first: bool) -> str:
         colour = shade_of(cell.shade)
         style += f";background:{_css(colour)};color:{ink_on(colour)}"
     if cell.framed:
-        style += ";outline:1px dashed #888;outline-offset:-2px"
+        style += ";outline:1px dashed currentColor;outline-offset:-3px"
     hint = f' title="{escape(cell.hint)}"' if cell.hint else ""
     ends = f'<br><span style="font-size:10px">{escape(cell.ends)}</span>' if cell.ends else ""
     return f'<td style="{style}"{hint}>{escape(cell.text)}{ends}</td>'

@@ -1,6 +1,5 @@
 """Where adversarial samples work: outcomes, counts, rates and intervals over pairs of models."""
 
-from skhalfway._intervals import ConfidenceInterval
 from skhalfway.transfer._by_class import TransferByClass
 from skhalfway.transfer._by_class_display import TransferByClassDisplay
 from skhalfway.transfer._comparison import TransferComparison
@@ -15,7 +14,6 @@ from skhalfway.transfer._robustness_display import RobustnessDisplay
 from skhalfway.transfer._scorer import TransferScorer
 
 __all__ = [
-    "ConfidenceInterval",
     "Outcomes",
     "Robustness",
     "RobustnessDisplay",

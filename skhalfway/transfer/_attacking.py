@@ -16,8 +16,9 @@ from skhalfway._inputs import Frame, read_samples
 from skhalfway._randomness import draw_seed
 from skhalfway._text import shown
 from skhalfway.attacks import AdversarialGenerator
-from skhalfway.attacks._budget import spread_of, spread_seen
+from skhalfway.attacks._budget import EPS_UNITS, spread_of
 from skhalfway.attacks._parameters import check_source, check_unattached
+from skhalfway.attacks._partners import N_KEPT
 from skhalfway.models import Model
 from skhalfway.models._collection import ModelCollection
 from skhalfway.models._faults import named
@@ -55,11 +56,30 @@ class AttackingCollection(ModelCollection):
         check_is_fitted(self)
         self._check_params()
         models, array, classes = self._read_for_models(X)
-        unit = self._generator.eps_unit
-        # with models handed in, there is no other data to measure the spread on
-        spread = spread_of(array, unit) if self.estimators is None else spread_seen(self, unit)
-        region = self._generator._region(array, self, Frame.of(X), spread)
+        region = self._generator._region(array, self, Frame.of(X), self._spread_for(array))
         return models, region, classes
+
+    def _keep_reference(self, array: NDArray[Any] | None) -> None:
+        """Keep of training data, or of what stands for it, what attacks may know of it."""
+        self._reference: dict[str, Any] | None = None
+        if array is None:
+            return
+        self._reference = {unit: spread_of(array, unit) for unit in EPS_UNITS}
+        if self._generator.attack == "halfway":
+            rows = np.random.RandomState(0).permutation(len(array))[:N_KEPT]
+            self._reference["partners"] = array[np.sort(rows)]
+
+    @property
+    def _partners(self) -> NDArray[Any] | None:
+        """Samples of the reference that ``attack="halfway"`` may begin at."""
+        return None if self._reference is None else self._reference.get("partners")
+
+    def _spread_for(self, array: NDArray[Any]) -> NDArray[np.float64] | None:
+        """Spread for the generator's unit: of the reference, else of the samples that are attacked."""
+        unit = self._generator.eps_unit
+        spread: NDArray[np.float64] | None
+        spread = spread_of(array, unit) if self._reference is None else self._reference[unit]
+        return spread
 
     def _roles(self, models: Mapping[str, Any]) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """Names of the sources and of the targets, checked."""

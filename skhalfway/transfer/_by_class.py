@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skhalfway._checks import check_choice
-from skhalfway._text import between, short, shown
+from skhalfway._text import between, counted, short, shown
 from skhalfway.results import Result
 from skhalfway.results._result import frozen
 from skhalfway.results._table import Cell, Table
@@ -47,6 +47,11 @@ class TransferByClass(Result):
     >>> scorer = TransferScorer(AdversarialGenerator(eps=0.5), random_state=0).fit(models)
     >>> scorer.transfer(X, y).by_class()
     TransferByClass: 3 labels, 2 targets
+    highest rate [95 % interval] at which samples of the label fool the target, and their source
+    label  n   lr                 svm
+    0      50  .00 [.00 .07] svm  .00 [.00 .07] lr
+    1      50  .77 [.63 .86] svm  .62 [.47 .74] lr
+    2      50  .62 [.48 .75] svm  .54 [.40 .67] lr
     """
 
     labels: NDArray[Any]
@@ -162,7 +167,7 @@ class TransferByClass(Result):
                     )
                 )
         return Table(
-            f"TransferByClass: {len(self.labels)} labels, {len(self.targets)} targets",
+            f"TransferByClass: {counted(len(self.labels), 'label')}, {counted(len(self.targets), 'target')}",
             ["label", "n", *self.targets],
             rows,
             "highest rate [95 % interval] at which samples of the label fool the target, and their source",

@@ -77,12 +77,12 @@ class TransferCurve(Result):
     >>> models = {"lr": LogisticRegression(max_iter=1000).fit(X, y), "svm": SVC().fit(X, y)}
     >>> curve = TransferScorer(random_state=0).fit(models).transfer_curve(X, y, eps=[0.2, 0.5, 1.0])
     >>> curve
-    TransferCurve: 2 models, Linf budgets in input units
-         eps  mean transfer rate  noise  source success
-           0  .00 [.00 .00]         .00             .00
-         0.2  .10 [.05 .14]         .03             .10
-         0.5  .42 [.34 .49]         .10             .42
-           1  .96 [.93 .99]         .23             .97
+    TransferCurve: 2 models, 150 samples, Linf budgets in input units
+    eps  mean transfer rate  noise  source success
+    0    .00 [.00 .00]       .00    .00
+    0.2  .10 [.05 .14]       .03    .10
+    0.5  .42 [.34 .49]       .10    .42
+    1    .96 [.93 .99]       .23    .97
     """
 
     eps: NDArray[np.float64]

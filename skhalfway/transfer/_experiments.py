@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skhalfway._checks import check_length
-from skhalfway._inputs import check_labels, container_of, index_of
+from skhalfway._inputs import check_labels, index_of
 from skhalfway._randomness import own_rng, undisturbed
 from skhalfway._text import shown
 from skhalfway.results import Provenance
@@ -142,7 +142,8 @@ def _plan(
         truth=truth,
         target=target,
         index=index_of(X, n),
-        container=container_of(X),
+        given=X,
+        partners=scorer._partners,
     )
 
 

@@ -140,7 +140,7 @@ class TransferMatrix(BySample, Result):
            [0.05, 0.9 ]])
     >>> matrix
     TransferMatrix: 2 models, mean transfer rate .15
-    rate [95 % interval] at which samples made on the source (row) fool the target (column)
+    rate [95 % interval] at which samples made on a source (row) fool a target (column)
     source       net            tree
     net    (.95 [.89 .98])  .25 [.17 .35]
     tree    .05 [.02 .12]  (.90 [.82 .95])

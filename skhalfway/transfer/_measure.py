@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -50,8 +50,10 @@ class Plan:
         What to aim at, as users give it; None is any other class.
     index : ndarray of shape (n_samples,) or None
         Names of the samples.
-    container : callable
-        Makes what X was of an array.
+    given : array-like of shape (n_samples, ...)
+        X, as it was handed in.
+    partners : ndarray of shape (n_partners, ...) or None, default=None
+        Samples of the reference that ``attack="halfway"`` may begin at.
     keep : bool, default=False
         Whether samples are kept.
     folder : Path or None, default=None
@@ -66,7 +68,8 @@ class Plan:
     truth: NDArray[np.intp] | None
     target: Any
     index: NDArray[Any] | None
-    container: Callable[[NDArray[Any]], Any]
+    given: Any
+    partners: NDArray[Any] | None = None
     keep: bool = False
     folder: Path | None = None
 
@@ -174,9 +177,7 @@ def try_all(scorer: TransferScorer, plan: Plan, rng: np.random.RandomState) -> T
     ]
     kept = None
     if plan.keep:
-        kept = KeptSamples(
-            {name: part.samples for name, part in zip(sources, each, strict=True)}, plan.container
-        )
+        kept = KeptSamples({name: part.samples for name, part in zip(sources, each, strict=True)}, plan.given)
     return Tried(outcomes, masked, checks, costs, kept)
 
 
@@ -207,7 +208,7 @@ def _attack_and_try(
         return _Part(answers, None, samples)
     parts = [region.take(needed) for region in plan.regions]
     problem = Problem(models[name], parts[-1], labels[needed], n_classes, plan.target is not None)
-    each, source = named(name, attack, generator, problem, parts)
+    each, source = named(name, attack, generator, problem, parts, plan.partners)
     for place, X_adv in zip(answers, each, strict=True):
         place[:, needed] = predictions(models, X_adv)
     if samples is not None:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skhalfway._text import shown
-from skhalfway.results._files import part_of_results
+from skhalfway.results._reading import part_of_results
 
 NOT_ASKED = -1
 

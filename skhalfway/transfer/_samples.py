@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from skhalfway._inputs import container_of
 from skhalfway._text import brief, shown
 
 
@@ -21,14 +22,14 @@ class KeptSamples:
     ----------
     arrays : dict of str to ndarray of shape (n_samples, ...)
         By source; mapped from files where they were kept in a folder.
-    container : callable
-        Makes what X was, a DataFrame for instance, of an array.
+    like : array-like of shape (n_samples, ...)
+        X, whose container they are given out in.
     rows : ndarray of shape (n_rows,) or None, default=None
         Numbers of those that are asked for. None is all.
     """
 
     arrays: Mapping[str, NDArray[Any]]
-    container: Callable[[NDArray[Any]], Any]
+    like: Any
     rows: NDArray[np.intp] | None = None
 
     def take(self, rows: NDArray[np.intp]) -> KeptSamples:
@@ -59,7 +60,7 @@ class KeptSamples:
         X_adv : array-like of shape (n_rows, ...)
             Its samples.
         """
-        samples = self.container(self.arrays[source])
+        samples = container_of(self.like)(self.arrays[source])
         if self.rows is None:
             return samples
         return samples.iloc[self.rows] if hasattr(samples, "iloc") else samples[self.rows]
@@ -82,6 +83,11 @@ def read_place(keep_samples: Any) -> Path | None:
             f"keep_samples={shown(str(keep_samples))} cannot be written to: "
             f"{brief(error.strerror or error)}; give a folder that can"
         ) from error
+    if any(folder.glob("source_*.npy")):
+        raise ValueError(
+            f"keep_samples={shown(str(keep_samples))} holds the samples of another result, which reads "
+            "them from there; give an empty folder"
+        )
     return folder
 
 

@@ -11,17 +11,14 @@ import numpy as np
 from sklearn.exceptions import UndefinedMetricWarning
 
 from skhalfway.attacks import AdversarialGenerator
-from skhalfway.attacks._budget import spread_of
-from skhalfway.transfer._attacking import AttackingCollection
-from skhalfway.transfer._experiments import measure_curve, measure_matrix
+from skhalfway.transfer._judging import JudgingCollection
 from skhalfway.transfer._matrix import TransferMatrix
-from skhalfway.transfer._robustness import Robustness, measure_robustness
 
 if TYPE_CHECKING:
     from skhalfway.transfer._curve import TransferCurve
 
 
-class TransferScorer(AttackingCollection):
+class TransferScorer(JudgingCollection):
     """Measure how often adversarial samples made on one model fool the others.
 
     Each model in turn is the source that the generator attacks; each model is
@@ -82,7 +79,8 @@ class TransferScorer(AttackingCollection):
     order, pass ``cv=StratifiedKFold()``.
 
     Where the generator's ``eps_unit`` is not ``"input"``, spread is that of the
-    training data; of the samples handed in, where fitted models were.
+    training data or of the reference; of the samples that are attacked, where
+    fitted models were handed in without one.
 
     References
     ----------
@@ -102,11 +100,12 @@ class TransferScorer(AttackingCollection):
     >>> models = {"lr": LogisticRegression(max_iter=1000).fit(X, y), "svm": SVC().fit(X, y)}
     >>> scorer = TransferScorer(AdversarialGenerator(eps=0.5), random_state=0).fit(models)
     >>> scorer.transfer(X, y)
-    TransferMatrix: 2 models, mean transfer rate 0.417 [0.340 0.494]
-    rate [95 % interval] at which samples made on the source (row) fool the target (column)
-    source       lr              svm
-    lr     (.46 [.38 .54])  .38 [.30 .46]
-    svm     .46 [.38 .54]  (.38 [.31 .46])
+    TransferMatrix: 2 models, 150 samples, mean transfer rate .42 [.34 .49]
+    auto, Linf eps 0.5: rate [95 % interval] at which samples made on a source (row) fool a target (column)
+    source         lr              svm
+    lr       (.46 [.38 .54])  .38 [.30 .46]
+    svm       .46 [.38 .54]  (.38 [.31 .46])
+    accuracy       .97             .97
 
     Fitted with the data, and searched:
 
@@ -140,7 +139,7 @@ class TransferScorer(AttackingCollection):
         self.random_state = random_state
         self.verbose = verbose
 
-    def fit(self, X: Any, y: Any = None) -> TransferScorer:
+    def fit(self, X: Any, y: Any = None, *, reference: Any = None) -> TransferScorer:
         """Take fitted models, or fit clones of ``estimators`` on data.
 
         Parameters
@@ -152,6 +151,12 @@ class TransferScorer(AttackingCollection):
             training samples.
         y : array-like of shape (n_samples,), default=None
             Training labels. None with ``estimators=None``.
+        reference : array-like of shape (n_reference, n_features), default=None
+            With ``estimators=None``, data like that which the models were
+            trained on: the spread for the generator's ``eps_unit`` is measured
+            on it, and the partners of ``attack="halfway"`` are taken from it.
+            None: both come from the samples that are attacked, so that they
+            change with these. Else the training samples are the reference.
 
         Returns
         -------
@@ -162,18 +167,24 @@ class TransferScorer(AttackingCollection):
         ------
         ValueError
             If there are fewer than two models, or models that differ in
-            classes or in width; if a parameter or the data is invalid.
+            classes or in width; if a parameter or the data is invalid; if
+            there is a reference beside ``estimators``.
         TypeError
             If an object is not a classifier.
         NotFittedError
             If a model is not fitted.
         """
         self._check_params()
+        if reference is not None and self.estimators is not None:
+            raise ValueError(
+                "estimators are fitted on X, which is the reference; leave reference out, or hand in fitted "
+                "models with estimators=None"
+            )
         array = self._fit_models(X, y)
         self._roles(self.models_)
-        if array is not None:
-            unit = self._generator.eps_unit
-            self._spread = unit, spread_of(array, unit)
+        if reference is not None:
+            array = self._read(reference, reset=not hasattr(self, "n_features_in_"))
+        self._keep_reference(array)
         return self
 
     def score(self, X: Any, y: Any = None) -> float:
@@ -192,6 +203,8 @@ class TransferScorer(AttackingCollection):
             Between 0 and 1; nan, with a warning, where no pair has a sample
             that counts.
         """
+        from skhalfway.transfer._experiments import measure_matrix
+
         matrix = measure_matrix(self, X, y, None, False)
         if np.isnan(matrix.mean_rate):
             warnings.warn(
@@ -255,6 +268,8 @@ class TransferScorer(AttackingCollection):
         UndefinedMetricWarning
             If no sample counts for a pair; its rates are nan.
         """
+        from skhalfway.transfer._experiments import measure_matrix
+
         matrix = measure_matrix(self, X, y, target, keep_samples)
         matrix._warn_unknown(stacklevel=3)
         return matrix
@@ -307,100 +322,8 @@ class TransferScorer(AttackingCollection):
         >>> curve.mean_rates.round(2)
         array([0.  , 0.16, 0.42, 0.96])
         """
+        from skhalfway.transfer._experiments import measure_curve
+
         curve = measure_curve(self, X, y, eps, target)
         curve.matrices[-1]._warn_unknown(stacklevel=3)
         return curve
-
-    def robust_accuracy(self, estimator: Any, X: Any, y: Any) -> float:
-        """Accuracy of a classifier under all the models' adversarial samples.
-
-        A sample counts as right only if ``estimator`` classifies it correctly
-        as it is and as attacked on each of the models: the worst case, as
-        robust accuracy is counted for ensembles of attacks. Has the signature
-        that ``scoring=`` takes. ``estimator`` itself, where it is one of the
-        models, is not among the sources.
-
-        Parameters
-        ----------
-        estimator : object
-            Fitted classifier to judge.
-        X : array-like of shape (n_samples, n_features)
-            Samples.
-        y : array-like of shape (n_samples,)
-            True labels.
-
-        Returns
-        -------
-        accuracy : float
-            Share of samples that stay right.
-
-        Raises
-        ------
-        NotFittedError
-            If :meth:`fit` was not called.
-        ValueError
-            If the data is invalid, or the classes are not those of the models.
-
-        Warns
-        -----
-        ModelWarning
-            If the check-up of a source finds that its samples may be weak; if its
-            gradients are of little use, or few queries fool it more often than
-            its own attack: accuracy under stronger attacks is lower.
-
-        Examples
-        --------
-        >>> from sklearn.datasets import load_iris
-        >>> from sklearn.linear_model import LogisticRegression
-        >>> from sklearn.model_selection import cross_val_score
-        >>> from sklearn.svm import SVC
-        >>> from skhalfway import TransferScorer
-        >>> X, y = load_iris(return_X_y=True)
-        >>> models = [LogisticRegression(max_iter=1000).fit(X, y), SVC().fit(X, y)]
-        >>> scorer = TransferScorer().fit(models)
-        >>> scores = cross_val_score(SVC(), X, y, scoring=scorer.robust_accuracy)
-        >>> round(float(scores.mean()), 2)
-        0.92
-        """
-        return self.robustness(estimator, X, y).robust_accuracy
-
-    def robustness(self, estimator: Any, X: Any, y: Any) -> Robustness:
-        """Which samples a classifier gets right under all the sources' adversarial samples.
-
-        What :meth:`robust_accuracy` counts, sample by sample and with an interval.
-
-        Parameters
-        ----------
-        estimator : object
-            Fitted classifier to judge.
-        X : array-like of shape (n_samples, n_features)
-            Samples.
-        y : array-like of shape (n_samples,)
-            True labels.
-
-        Returns
-        -------
-        robustness : Robustness
-            Its answers, accuracy by source, and robust accuracy.
-
-        Raises
-        ------
-        NotFittedError
-            If :meth:`fit` was not called.
-        ValueError
-            If the data is invalid, or the classes are not those of the models;
-            if the only source is ``estimator`` itself.
-
-        Examples
-        --------
-        >>> from sklearn.datasets import load_iris
-        >>> from sklearn.linear_model import LogisticRegression
-        >>> from sklearn.svm import SVC
-        >>> from skhalfway import TransferScorer
-        >>> X, y = load_iris(return_X_y=True)
-        >>> models = [LogisticRegression(max_iter=1000).fit(X, y), SVC().fit(X, y)]
-        >>> scorer = TransferScorer().fit(models)
-        >>> scorer.robustness(SVC(C=10).fit(X, y), X, y).robust_accuracy > 0.8
-        True
-        """
-        return measure_robustness(self, estimator, X, y)

@@ -85,17 +85,17 @@ def matrix_table(matrix: TransferMatrix) -> Table:
     if matrix.masked is not None and matrix.masked.any():
         notes.append(MASKED)
     attack = "" if matrix.provenance is None else attack_of(dict(matrix.provenance.settings))
-    caption = "rate [95 % interval] at which samples made on the source (row) fool the target (column)"
+    caption = "rate [95 % interval] at which samples made on a source (row) fool a target (column)"
     if matrix.goal == "target":
-        aimed = "lead the target (column) to the label aimed at"
-        caption = caption.replace("fool the target (column)", aimed)
+        aimed = "lead a target (column) to the label aimed at"
+        caption = caption.replace("fool a target (column)", aimed)
     if matrix.condition != "both_correct":
         caption += f", of {CONDITIONS[matrix.condition]}"
     return Table(
         f"TransferMatrix: {title_of(matrix)}",
         ["source", *matrix.targets],
         rows,
-        f"{attack}; {caption}" if attack else caption,
+        f"{attack}: {caption}" if attack else caption,
         [*notes, *matrix._doubts()],
         centred=True,
     )

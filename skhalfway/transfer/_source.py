@@ -11,7 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import clone
 
+from skhalfway._randomness import own_rng
 from skhalfway.attacks._parameters import advice, gradient_attack
+from skhalfway.attacks._partners import keep_partners
 from skhalfway.attacks._problem import Problem, Settings
 from skhalfway.models import Finding
 from skhalfway.transfer._masked import N_MOST, Opinion, ask_with_queries, objection
@@ -91,9 +93,17 @@ class Attacked:
 
 
 def attack(
-    generator: AdversarialGenerator, problem: Problem, regions: list[Region]
+    generator: AdversarialGenerator,
+    problem: Problem,
+    regions: list[Region],
+    partners: NDArray[Any] | None = None,
 ) -> tuple[list[NDArray[Any]], Attacked]:
-    """Adversarial samples within every budget, the largest one last, and the source to be judged for that."""
+    """Adversarial samples within every budget, the largest one last, and the source to be judged for that.
+
+    ``partners`` are samples that the attack may begin at, where it is one that does.
+    """
+    if partners is not None:
+        generator._partners = keep_partners(problem.model, partners, None, own_rng(generator.random_state))
     each, outcome, cost = _attack(generator, problem, regions)
     by_gradient, queries = gradient_attack(generator.attack, problem.model), None
     if isinstance(generator.attack, str) and outcome.faults is None:

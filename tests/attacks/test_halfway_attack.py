@@ -68,7 +68,7 @@ def test_a_fit_for_another_attack_keeps_no_partners() -> None:
 
 
 def test_partners_are_bounded_and_of_all_classes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_partners, "_N_KEPT", 12)
+    monkeypatch.setattr(_partners, "N_KEPT", 12)
     rare = np.r_[np.arange(50), 60, 61, 110:150]
     model = as_model(KNeighborsClassifier(1).fit(X, Y))
     kept = keep_partners(model, X[rare], np.array(["a", "b", "c"])[Y[rare]], np.random.RandomState(0))

@@ -92,7 +92,7 @@ def test_crossings_say_what_the_measurement_says():
         median, deviation, left_out = (text.get_text() for text in display.text_[i])
         assert median == f"{np.median(own):.2f}".lstrip("0")
         numbers = (measurement.deviation[i], low[i], high[i])
-        assert deviation == "{:.2f} [{:.2f} {:.2f}]".format(*numbers).replace("0.", ".")
+        assert deviation == "{:.3f} [{:.3f} {:.3f}]".format(*numbers).replace("0.", ".")
         assert left_out == f"{1 - measurement.counted[i].mean():.0%}"
     assert display.halfway_.get_xdata() == [0.5, 0.5]
     ticks = zip(display.ax_.get_yticks(), display.ax_.get_yticklabels(), strict=True)

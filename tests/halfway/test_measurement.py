@@ -188,10 +188,10 @@ def test_text_is_aligned_and_frames_are_whole():
     names = ["a", "a longer name", "b"]
     m = HalfwayMeasurement(names, np.arange(8).reshape(4, 2), [1.0, 2.0, 1.0, 4.0], positions, counted)
     assert repr(m).splitlines() == [
-        "HalfwayMeasurement: 3 models, 4 pairs, mean agreement 1.0",
+        "HalfwayMeasurement: 3 models, 4 pairs, mean agreement 1.000",
         "model          deviation [95 %]  median crossing  pairs that count",
-        "a              .10               .55              4",
-        "a longer name  .20               .50              3",
+        "a              .100              .55              4",
+        "a longer name  .200              .50              3",
         "b               -                 -               0",
     ]
     models, pairs = m.to_frame(), m.to_frame(of="pairs")

@@ -100,5 +100,5 @@ def test_repeats_share_their_seeds(n_jobs: int | None) -> None:
 
 
 def test_curves_that_nothing_measures(curves: Curves) -> None:
-    with pytest.raises(TypeError, match="CurvesDisplay draws what was measured already; use from_result"):
+    with pytest.raises(TypeError, match="CurvesDisplay draws results that are there, by from_result"):
         CurvesDisplay.from_estimator(None)

@@ -274,6 +274,7 @@ def test_a_copy_that_says_something_else():
     check = check_model(model, X, Y)
     agree = (LR.predict(X[:, MIXED]) == LR.predict(X)).mean()
     assert kinds(check) == ["soft_copy"] and "agrees with it on" in check.findings[0].message
+    assert check.findings[0].severity == "warning"
     wrong = LR.predict(X[:, MIXED]) != LR.predict(X)
     assert kinds(check_model(model, X[wrong][:9], Y[wrong][:9])) == []
     assert kinds(check_model(model, X[wrong][:10], Y[wrong][:10])) == ["soft_copy"]
@@ -428,7 +429,7 @@ def test_the_result():
         "note     scores  odd\n"
         "                 -> nothing"
     )
-    assert "accuracy &lt;is low&gt;<br><small>train it</small>" in check._repr_html_()
+    assert "accuracy &lt;is low&gt;</td>" in check._repr_html_() and "-&gt; train it" in check._repr_html_()
     assert check.to_frame().to_dict("list") == {
         "kind": ["chance", "scores"],
         "severity": ["warning", "note"],

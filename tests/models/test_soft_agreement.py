@@ -48,4 +48,14 @@ def test_counts_what_differs():
     assert AdversarialGenerator(FrozenEstimator(tree)).fit(X).soft_agreement_ == 0.5
     finding = check_model(tree, X, y).findings[0]
     assert finding.kind == "soft_copy" and "agrees with it on 50% of the samples" in finding.message
+    assert finding.severity == "warning"
     assert AdversarialGenerator(FrozenEstimator(tree)).fit([[-1.0], [1.0]]).soft_agreement_ == 1
+
+
+@pytest.mark.parametrize(("n_off", "severity"), [(20, "warning"), (12, "note"), (4, None)])
+def test_how_seriously_a_copy_that_differs_is_taken(n_off, severity):
+    """By the upper end of Wilson's interval of 90 samples: below .9, below .95, or above."""
+    tree = DecisionTreeClassifier().fit([[-2.0], [-1.0], [1.0], [2.0]], [0, 0, 1, 1])
+    X = np.r_[np.full(45, -1.0), np.full(45 - n_off, 1.0), np.full(n_off, 0.0005)][:, None]
+    findings = check_model(tree, X, np.r_[np.zeros(45, int), np.ones(45, int)]).findings
+    assert [f.severity for f in findings if f.kind == "soft_copy"] == ([severity] if severity else [])

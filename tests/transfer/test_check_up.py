@@ -83,7 +83,7 @@ def test_findings_are_in_the_result(iris, models, scorer):
         ]
         assert pickle.loads(pickle.dumps(result)).checks == result.checks
     html = said(lambda: scorer.transfer(X, y))[0]._repr_html_()
-    assert html.count("<p>warning") == 2 and "warning: &lt;one&gt;: it answers 1" in html
+    assert html.count(">warning: ") == 2 and "warning: &lt;one&gt;: it answers 1" in html
 
 
 def test_without_labels_one_answer_is_told_by_the_other_models(iris, models):

@@ -7,10 +7,28 @@ import pytest
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.linear_model import LogisticRegression
 
-from skhalfway import AdversarialGenerator, TransferScorer
-from skhalfway.transfer._counting import count
+from skhalfway import AdversarialGenerator, TransferMatrix, TransferScorer
+from skhalfway.transfer import Outcomes
 
 CONDITIONS = ("both_correct", "source_fooled", "all")
+
+
+def count(names, labels, clean, control, adversarial, condition, goals=None):
+    """A matrix of what models say; labels are the same for all sources, or the sources' own."""
+    own = np.arange(len(names))
+    outcomes = Outcomes(
+        names,
+        names,
+        names,
+        classes=np.arange(3),
+        labels=None if np.array_equal(labels, clean) else labels[0],
+        clean=clean,
+        noise=control,
+        own=adversarial[own, own],
+        adversarial=adversarial,
+        goals=goals,
+    )
+    return TransferMatrix.of(outcomes, condition, goal="other" if goals is None else "target")
 
 
 def slow_count(labels, clean, control, adversarial, condition):

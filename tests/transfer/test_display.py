@@ -52,14 +52,14 @@ def test_readable(n, include_intervals):
 
 def test_says_what_the_matrix_says():
     matrix = matrix_of(4)
-    display = TransferMatrixDisplay.from_matrix(matrix, include_intervals=True, level=0.9)
+    display = TransferMatrixDisplay.from_result(matrix, include_intervals=True, level=0.9)
     np.testing.assert_array_equal(display.im_.get_array(), matrix.rates)
     low, high = matrix.confidence_interval(0.9)
     expected = f"{matrix.rates[1, 2]:.2f}\n{low[1, 2]:.2f}\u2013{high[1, 2]:.2f}".replace("0.", ".")
     assert display.text_[1, 2].get_text() == expected
     assert [t.get_text() for t in display.ax_.get_xticklabels()] == list(matrix.names)
     assert (display.ax_.get_xlabel(), display.ax_.get_ylabel()) == ("target", "source")
-    assert f"{matrix.mean_rate:.3f}" in display.ax_.get_title()
+    assert f"mean transfer rate .{100 * matrix.mean_rate:.0f}" in display.ax_.get_title()
 
 
 def test_options():
@@ -82,4 +82,9 @@ def test_from_estimator(iris, iris_models):
     X, y = iris
     scorer = TransferScorer().fit({name: iris_models[name] for name in ("lr", "svm")})
     display = TransferMatrixDisplay.from_estimator(scorer, X, y)
-    np.testing.assert_array_equal(display.matrix.fooled, scorer.transfer(X, y).fooled)
+    np.testing.assert_array_equal(display.result.fooled, scorer.transfer(X, y).fooled)
+
+
+def test_a_matrix_is_drawn_in_one_way():
+    with pytest.raises(ValueError, match="a TransferMatrix is drawn in one way; leave kind='lines' out"):
+        matrix_of(2).plot("lines")

@@ -167,8 +167,8 @@ def test_calls_in_the_wrong_order_or_form():
         TransferScorer().fit(X, Y)
     with pytest.raises(ValueError, match="requires y to be passed, but the target y is None"):
         TransferScorer(estimators=[("a", LR), ("b", SVM)]).fit(X)
-    with pytest.raises(TypeError, match="from_matrix needs a TransferMatrix, got ndarray"):
-        TransferMatrixDisplay.from_matrix(X)
+    with pytest.raises(TypeError, match="TransferMatrixDisplay draws a TransferMatrix, got ndarray"):
+        TransferMatrixDisplay.from_result(X)
 
 
 def test_a_model_that_raises_is_named():

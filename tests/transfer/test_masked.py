@@ -237,7 +237,7 @@ def test_equal_attacks_are_doubted_no_more_often_than_the_level(n_models: int) -
             rng.randint(2, size=(n_models, n_models, n)),
             rng.randint(2, size=(n_models, n)),
         )
-        others = ask_others(0, names, labels, labels, control, adversarial[None])
+        others = ask_others(0, names, labels, None, labels[0], control[0], adversarial[None, :, 0])
         own, asked = adversarial[0, 0, :64] == 1, rng.randint(2, size=64) == 1
         queries = Opinion("", 64, own.sum(), np.flatnonzero(asked & ~own), (own & ~asked).sum())
         doubted += objection(queries, others) is not None
@@ -250,7 +250,7 @@ def test_others_are_compared_on_samples_that_both_were_tried_on() -> None:
     clean[0, 4] = 1  # wrong before, so it says nothing
     adversarial = np.array([[[0, 1, 0, 1, 1]] * 2, [[1, 0, 1, -1, 1]] * 2])
     noise, other = ask_others(
-        0, ("a", "b"), labels, clean, np.array([[1, 1, 1, 0, 0]] * 2), adversarial[None]
+        0, ("a", "b"), labels, None, clean[0], np.array([1, 1, 1, 0, 0]), adversarial[None, :, 0]
     )
     assert (noise.n, noise.own, noise.gained.tolist(), noise.lost) == (4, 2, [0, 2], 1)
     # the third was to leave another label, the fourth was not made
@@ -315,7 +315,7 @@ def test_a_masked_source_is_marked_wherever_it_is_shown() -> None:
     middle = head.index("net") + 1
     assert first.index("(.95") < middle < first.index(")") and second.index(".05") < middle
     html = MASKED._repr_html_()
-    assert "<th>tree *</th>" in html and legend in html and "<th>net</th>" in html
+    assert ">tree *</th>" in html and legend in html and ">net</th>" in html
     assert MASKED.describe().splitlines()[1].endswith("its gradients may be masked.")
     assert "masked" not in MASKED.describe().splitlines()[0]
     assert MASKED.to_frame()["masked"].tolist() == [False, False, True, True]

@@ -1,19 +1,15 @@
-"""Results in files: JSON with packed arrays, that is read without running anything in it."""
+"""Results out of files, read without running anything in them."""
 
 from __future__ import annotations
 
 import base64
-import binascii
-import hashlib
 import json
-import os
 import re
 import zlib
-from collections.abc import Callable, Mapping
-from dataclasses import Field, fields, is_dataclass
-from math import isfinite, prod
+from collections.abc import Callable
+from importlib import import_module
+from math import prod
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 from typing import Any
 
 import numpy as np
@@ -21,10 +17,9 @@ import numpy as np
 from skhalfway._intervals import ConfidenceInterval
 from skhalfway._text import brief, shown
 from skhalfway.results._provenance import Provenance
-from skhalfway.results._result import Result, asked_for, home_of
+from skhalfway.results._result import Result
+from skhalfway.results._writing import FORMAT, PACKED, VERSION, digest
 
-FORMAT, VERSION = "skhalfway result", 1
-_PACKED = "biufcUSMm"  # kinds of arrays whose bytes are kept; items of others one by one
 _OURS = re.compile(r"skhalfway(\.[a-z_]+)+")
 _RECORDS: dict[str, type] = {"ConfidenceInterval": ConfidenceInterval, "Provenance": Provenance}
 
@@ -33,29 +28,6 @@ def part_of_results(cls: type) -> type:
     """Let a dataclass that is no result itself be kept in files, as a part of one."""
     _RECORDS[cls.__name__] = cls
     return cls
-
-
-def write(result: Result, path: str | Path) -> None:
-    """Write a result; what is there stays whole until the new file is complete."""
-    place = Path(path)
-    content = _encoded(result)
-    document = {"format": FORMAT, "version": VERSION, "sha256": _digest(content), "content": content}
-    try:
-        with NamedTemporaryFile(
-            "w", dir=place.parent, prefix=place.name, delete=False, encoding="utf-8"
-        ) as part:
-            try:
-                json.dump(document, part, allow_nan=False, separators=(",", ":"))
-                part.close()
-                os.replace(part.name, place)
-            except BaseException:
-                os.unlink(part.name)
-                raise
-    except OSError as error:
-        raise ValueError(
-            f"{place.name} cannot be written: {brief(error.strerror or error)}; give a file in a folder that "
-            "exists and can be written to"
-        ) from error
 
 
 def load_result(path: str | Path) -> Any:
@@ -136,83 +108,18 @@ def load_result(path: str | Path) -> Any:
             f"reads up to {VERSION}; install a newer skhalfway"
         )
     content = document.get("content")
-    if _digest(content) != document.get("sha256"):
+    if digest(content) != document.get("sha256"):
         raise ValueError(
             f"{place.name} was changed after it was written, so its figures cannot be trusted; save it again"
         )
     try:
         result = _decoded(content)
-    except (
-        KeyError,
-        TypeError,
-        ValueError,
-        AttributeError,
-        ImportError,
-        zlib.error,
-        binascii.Error,
-    ) as error:
-        raise ValueError(
-            f"{place.name} cannot be read: {brief(error, 200)}; save the result again"
-        ) from error
+    except (LookupError, TypeError, ValueError, AttributeError, ImportError, zlib.error) as error:
+        message = f"{place.name} cannot be read: {brief(error, 200)}; save the result again"
+        raise ValueError(message) from error
     if not isinstance(result, Result):
         raise ValueError(f"{place.name} holds no result, but {shown(result)}")
     return result
-
-
-def _digest(content: Any) -> str:
-    return hashlib.sha256(json.dumps(content, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
-
-
-# ---- writing
-
-
-def _encoded(value: Any) -> Any:
-    if value is None or isinstance(value, (bool, str)):
-        return str(value) if isinstance(value, str) else value
-    if isinstance(value, np.generic) and not isinstance(value, (float, str)):
-        return _packed(np.asarray(value))
-    if isinstance(value, np.ndarray):
-        return _packed(value)
-    if isinstance(value, int):
-        return int(value)
-    if isinstance(value, float):
-        return float(value) if isfinite(value) else {"float": repr(float(value))}
-    if is_dataclass(value) and not isinstance(value, type):
-        kept = {field.name: getattr(value, field.name) for field in fields(value) if _is_kept(field)}
-        return _as_record(type(value), kept)
-    if isinstance(value, ConfidenceInterval):
-        return _as_record(type(value), value._asdict())
-    if isinstance(value, tuple):
-        return {"tuple": [_encoded(one) for one in value]}
-    if isinstance(value, list):
-        return [_encoded(one) for one in value]
-    if isinstance(value, Mapping):
-        return {"mapping": [[_encoded(key), _encoded(one)] for key, one in value.items()]}
-    raise ValueError(f"a result with {shown(value)} in it cannot be kept in a file")
-
-
-def _is_kept(field: Field[Any]) -> bool:
-    return field.init and field.metadata.get("in_files", True)
-
-
-def _as_record(kind: type, kept: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        "record": kind.__name__,
-        "home": home_of(kind),
-        "fields": {name: _encoded(one) for name, one in kept.items()},
-    }
-
-
-def _packed(array: np.ndarray[Any, Any]) -> dict[str, Any]:
-    shape = list(array.shape)
-    if array.dtype.kind not in _PACKED:
-        return {"objects": [_encoded(one) for one in array.ravel().tolist()], "shape": shape}
-    little = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<"))
-    packed = base64.b64encode(zlib.compress(little.tobytes(), 6)).decode("ascii")
-    return {"array": little.dtype.str, "shape": shape, "zlib": packed}
-
-
-# ---- reading
 
 
 def _decoded(value: Any) -> Any:
@@ -231,7 +138,7 @@ def _record_of(value: dict[str, Any]) -> Any:
     if not _OURS.fullmatch(home):
         raise ValueError(f"{shown(home)} is no package of skhalfway")
     if name not in _RECORDS and name not in Result._kinds:
-        asked_for(home, name)
+        getattr(import_module(home), name, None)  # some packages import what they are asked for
     kind = _RECORDS.get(name) or Result._kinds.get(name)
     if kind is None:
         raise ValueError(f"{home} has no result {shown(name)}")
@@ -240,7 +147,7 @@ def _record_of(value: dict[str, Any]) -> Any:
 
 def _array_of(value: dict[str, Any]) -> np.ndarray[Any, Any]:
     dtype, shape = np.dtype(value["array"]), tuple(value["shape"])
-    if dtype.kind not in _PACKED:
+    if dtype.kind not in PACKED:
         raise ValueError(f"arrays of {dtype} are not packed")
     size = prod(shape) * dtype.itemsize
     # no more than the shape says: a small text may stand for a very large one

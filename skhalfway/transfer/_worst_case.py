@@ -1,0 +1,80 @@
+"""A classifier judged by the adversarial samples of every source: the worst case, sample by sample."""
+
+from __future__ import annotations
+
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from sklearn.utils.parallel import delayed
+
+from skhalfway._inputs import Frame, check_labels, index_of
+from skhalfway._randomness import own_rng, undisturbed
+from skhalfway.attacks._parameters import follows_gradients
+from skhalfway.attacks._problem import Problem
+from skhalfway.models._as_model import seen_as
+from skhalfway.models._check import check_models
+from skhalfway.models._faults import answers, named, type_named
+from skhalfway.models._warnings import warn, warn_of
+from skhalfway.results import Provenance
+from skhalfway.transfer._robustness import Robustness
+from skhalfway.transfer._source import attack
+
+if TYPE_CHECKING:
+    from skhalfway.transfer._attacking import AttackingCollection
+
+
+def measure_robustness(scorer: AttackingCollection, estimator: Any, X: Any, y: Any) -> Robustness:
+    """What :meth:`TransferScorer.robustness` gives."""
+    begin, rng = perf_counter(), own_rng(scorer.random_state)
+    with undisturbed():
+        models, region, classes = scorer._start(X)
+        array = region.X
+        truth = check_labels(y, classes, len(array))
+        judged = seen_as(estimator, classes).reading(Frame.of(X))
+        chosen = {name: models[name] for name in scorer._roles(models)[0]}
+        sources = {name: model for name, model in chosen.items() if model.estimator is not estimator}
+        if not sources:
+            raise ValueError(
+                "the only source is the classifier that is judged, and its samples are no transfer; give "
+                "another source"
+            )
+        generators = dict(zip(chosen, scorer._generators(len(chosen), rng), strict=True))
+        gradients = follows_gradients(scorer._generator.attack)
+        warn_of(check_models(sources, array, classes, truth, gradients=gradients))
+        scorer._check_sources(sources, region, len(classes))
+        clean = type_named(judged, answers, judged, array)
+        jobs = (
+            delayed(named)(
+                name,
+                attack,
+                generators[name],
+                Problem(model, region, truth, len(classes)),
+                [region],
+                scorer._partners,
+            )
+            for name, model in sources.items()
+        )
+        made, costs = [], {}
+        for name, ((X_adv,), source) in zip(
+            sources, scorer._parallel(jobs, len(sources), "attack"), strict=True
+        ):
+            made.append(type_named(judged, answers, judged, X_adv))
+            costs[name] = source.cost
+            for finding in named(name, source.judged)[0]:
+                warn(f"model {name!r}: {finding}")
+    origin = Provenance(
+        "TransferScorer.robustness",
+        scorer._settings(),
+        n_samples=len(array),
+        seconds=perf_counter() - begin,
+        costs=costs,
+    )
+    return Robustness(
+        tuple(sources),
+        classes[truth],
+        classes[clean],
+        classes[np.stack(made)],
+        index_of(X, len(array)),
+        provenance=origin,
+    )

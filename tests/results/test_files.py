@@ -1,0 +1,267 @@
+"""Results in files: what is read back is what was saved, or a clear error."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import zlib
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+
+from skhalfway import TransferCurve, TransferMatrix, load_result
+from skhalfway.models import Finding, ModelCheck
+from skhalfway.results import ConfidenceInterval, Provenance, Result
+from skhalfway.results._reading import _decoded
+from skhalfway.results._result import equal
+from skhalfway.results._writing import encoded
+from skhalfway.transfer import Outcomes, Robustness
+
+
+def outcomes_of(n_classes=3, index=None, labels=True):
+    rng = np.random.RandomState(0)
+    clean = rng.randint(n_classes, size=(2, 12))
+    return Outcomes(
+        ("a", "b"),
+        ("a",),
+        ("a", "b"),
+        np.array([f"c{k}" for k in range(n_classes)]),
+        clean[0] if labels else None,
+        clean,
+        clean,
+        clean[:1],
+        rng.randint(n_classes, size=(1, 2, 12)),
+        index=index,
+    )
+
+
+FINDING = Finding("scale", "warning", "a < b & \u00e4", "do this")
+CHECK = ModelCheck("a", 12, 3, np.nan, ConfidenceInterval(np.nan, np.nan), (FINDING,))
+ORIGIN = Provenance(
+    "f", {"eps": np.inf, "given": [1, 2.5, "x"], "none": None}, seconds=0.1, costs={"a": {"q": 3}}
+)
+MATRIX = TransferMatrix.of(outcomes_of(), checks={"a": CHECK}, masked=np.array([True]), provenance=ORIGIN)
+RESULTS = {
+    "matrix": MATRIX,
+    "unlabelled": TransferMatrix.of(outcomes_of(labels=False), "all"),
+    "named rows": TransferMatrix.of(outcomes_of(index=np.array([f"r{k}" for k in range(12)], dtype=object))),
+    "dates": TransferMatrix.of(outcomes_of(index=np.datetime64("2026-01-01") + np.arange(12))),
+    "pairs": TransferMatrix.of(
+        outcomes_of(index=np.array([*[(k, "x") for k in range(12)], None], dtype=object)[:-1])
+    ),
+    "by class": MATRIX.by_class(),
+    "comparison": MATRIX.compare(MATRIX),
+    "curve": TransferCurve([0, 1], (MATRIX, MATRIX), [[1], [2]], provenance=ORIGIN),
+    "robustness": Robustness(("a",), np.arange(3), np.arange(3), np.array([[0, 0, 2]])),
+    "check": CHECK,
+}
+
+
+@pytest.mark.parametrize("name", RESULTS)
+def test_what_is_read_is_what_was_saved(name, tmp_path):
+    result, path = RESULTS[name], tmp_path / "result.json"
+    result.save(path)
+    read = load_result(str(path))
+    assert type(read) is type(result) and read == result and repr(read) == repr(result)
+    assert read._repr_html_() == result._repr_html_()
+    assert equal(read.provenance, result.provenance)
+    document = json.loads(path.read_text())
+    assert (document["format"], document["version"]) == ("skhalfway result", 1)
+    assert [file.name for file in tmp_path.iterdir()] == ["result.json"]
+
+
+@pytest.mark.parametrize("name", RESULTS)
+def test_equal_to_itself_alone(name):
+    assert [RESULTS[name] == other for other in RESULTS.values()] == [name == other for other in RESULTS]
+    assert RESULTS[name] != 3
+    with pytest.raises(TypeError, match="unhashable"):
+        hash(RESULTS[name])
+
+
+def test_a_file_that_exists_is_replaced_at_once(tmp_path, monkeypatch):
+    path = tmp_path / "result.json"
+    MATRIX.save(path)
+    before = path.read_text()
+    monkeypatch.setattr(
+        json, "dump", lambda *args, **kwargs: (_ for _ in ()).throw(OSError(28, "No space left"))
+    )
+    with pytest.raises(
+        ValueError, match=r"result.json cannot be written: No space left; give a file in a folder"
+    ):
+        RESULTS["check"].save(path)
+    assert path.read_text() == before and len(list(tmp_path.iterdir())) == 1
+
+
+def test_a_folder_that_is_not_there(tmp_path):
+    with pytest.raises(
+        ValueError, match="x.json cannot be written: No such file or directory; give a file in a"
+    ):
+        MATRIX.save(tmp_path / "missing" / "x.json")
+    with pytest.raises(FileNotFoundError):
+        load_result(tmp_path / "x.json")
+
+
+@pytest.fixture
+def document(tmp_path):
+    MATRIX.save(tmp_path / "m.json")
+    return json.loads((tmp_path / "m.json").read_text())
+
+
+def signed(document):
+    content = json.dumps(document["content"], sort_keys=True, separators=(",", ":"))
+    return document | {"sha256": hashlib.sha256(content.encode()).hexdigest()}
+
+
+def read(document, tmp_path):
+    (tmp_path / "r.json").write_text(document if isinstance(document, str) else json.dumps(document))
+    return load_result(tmp_path / "r.json")
+
+
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.9, 0.999])
+def test_a_truncated_file(document, tmp_path, share):
+    text = json.dumps(document, separators=(",", ":"))
+    with pytest.raises(ValueError, match="r.json is incomplete or was changed: .*; save it again"):
+        read(text[: int(share * len(text))], tmp_path)
+
+
+@given(place=st.floats(0, 1), digit=st.integers(0, 9))
+def test_any_edited_character_is_seen(place, digit, tmp_path_factory):
+    path = tmp_path_factory.mktemp("edited") / "m.json"
+    MATRIX.save(path)
+    text = path.read_text()
+    at = min(int(place * len(text)), len(text) - 1)
+    edited = text[:at] + str(digit) + text[at + 1 :]
+    path.write_text(edited)
+    if edited == text:
+        assert load_result(path) == MATRIX
+        return
+    with pytest.raises(ValueError, match="m.json (is|was)"):
+        load_result(path)
+
+
+def packed(dtype, shape, data):
+    return {"array": dtype, "shape": shape, "zlib": base64.b64encode(zlib.compress(data)).decode()}
+
+
+RECORD = {"record": "ConfidenceInterval", "home": "skhalfway.results", "fields": {"low": 0.0, "high": 1.0}}
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            lambda d: d | {"version": 2},
+            "written by a newer skhalfway, in version 2 .* install a newer skhalfway",
+        ),
+        (lambda d: d | {"version": "1"}, "its version is '1'"),
+        (lambda d: d | {"format": "other"}, "r.json is no file of a result; load_result reads what"),
+        (lambda d: [1, 2], "r.json is no file of a result"),
+        (lambda d: "hello", "r.json is no file of a result"),
+        (lambda d: "", "r.json is no file of a result"),
+        (lambda d: d | {"sha256": "0"}, "was changed after it was written, so its figures cannot be trusted"),
+        (lambda d: signed(d | {"content": RECORD}), "r.json holds no result, but"),
+        (lambda d: signed(d | {"content": 3}), "r.json holds no result, but 3"),
+        (
+            lambda d: signed(d | {"content": RECORD | {"home": "os", "record": "system"}}),
+            "'os' is no package of",
+        ),
+        (
+            lambda d: signed(d | {"content": RECORD | {"record": "Path"}}),
+            "skhalfway.results has no result 'Path'",
+        ),
+        (
+            lambda d: signed(d | {"content": RECORD | {"home": "skhalfway.missing", "record": "X"}}),
+            "No module named",
+        ),
+        (
+            lambda d: signed(d | {"content": RECORD | {"fields": {"lo": 1}}}),
+            "unexpected keyword argument 'lo'",
+        ),
+        (lambda d: signed(d | {"content": {"eval": "1"}}), r"nothing is known of an object with \['eval'\]"),
+        (lambda d: signed(d | {"content": packed("<f8", [3], b"")}), "has 0 bytes, not 24"),
+        (lambda d: signed(d | {"content": packed("|u1", [1], bytes(10**7))}), "has 2 bytes, not 1"),
+        (
+            lambda d: signed(d | {"content": packed("|O", [1], b"12345678")}),
+            "arrays of object are not packed",
+        ),
+    ],
+)
+def test_files_that_are_refused(document, tmp_path, change, message):
+    with pytest.raises(ValueError, match=message):
+        read(change(document), tmp_path)
+
+
+@given(
+    arrays.arrays(
+        st.sampled_from(
+            [np.float64, np.float32, np.int8, np.uint16, np.bool_, np.dtype("U3"), np.dtype(">i4")]
+        ),
+        arrays.array_shapes(min_side=0),
+    )
+)
+def test_every_array(array):
+    back = _decoded(json.loads(json.dumps(encoded(array), allow_nan=False)))
+    assert equal(np.asarray(back), array) and np.asarray(back).dtype == array.dtype.newbyteorder("=")
+
+
+SIMPLE = (
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(st.characters(exclude_categories=["Cs"]))
+)
+NESTED = st.recursive(
+    SIMPLE,
+    lambda inner: (
+        st.lists(inner) | st.lists(inner).map(tuple) | st.dictionaries(st.text("abc") | st.integers(), inner)
+    ),
+    max_leaves=8,
+)
+
+
+@given(NESTED)
+def test_every_value(value):
+    assert equal(_decoded(json.loads(json.dumps(encoded(value), allow_nan=False))), value)
+
+
+def test_what_cannot_be_kept_is_said(tmp_path):
+    origin = Provenance("f")
+    object.__setattr__(origin, "settings", {"model": object()})
+    matrix = TransferMatrix.of(outcomes_of(), provenance=origin)
+    with pytest.raises(ValueError, match="a result with object in it cannot be kept in a file"):
+        matrix.save(tmp_path / "x.json")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_settings_are_plain():
+    made = Provenance(
+        "f",
+        {
+            "array": np.arange(3),
+            "long": np.zeros(100),
+            "type": ModelCheck,
+            "function": test_settings_are_plain,
+            "model": object(),
+            "number": np.float32(0.5),
+            "nested": {"a": (1, 2)},
+        },
+    )
+    settings = dict(made.settings)
+    assert isinstance(settings.pop("long"), str)
+    assert settings == {
+        "array": [0, 1, 2],
+        "type": "ModelCheck",
+        "function": "test_settings_are_plain",
+        "model": "object",
+        "number": 0.5,
+        "nested": {"a": [1, 2]},
+    }
+
+
+def test_every_result_is_known():
+    assert {type(result).__name__ for result in RESULTS.values()} <= set(Result._kinds)

@@ -1,0 +1,409 @@
+"""What a matrix keeps of every sample: counted again, cut, sorted, compared, kept."""
+
+from __future__ import annotations
+
+import pickle
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+import scipy.stats
+from sklearn.linear_model import LogisticRegression
+from sklearn.svm import SVC
+
+from skhalfway import AdversarialGenerator, TransferMatrix, TransferScorer
+from skhalfway.transfer import Outcomes, TransferComparison
+
+NAMES = ("a", "b", "c", "d")
+
+
+def outcomes_of(
+    n_samples=80,
+    sources=("a", "c"),
+    targets=("b", "c", "d"),
+    *,
+    labelled=True,
+    targeted=False,
+    n_classes=4,
+    seed=0,
+):
+    rng = np.random.RandomState(seed)
+    s, t, n = len(sources), len(targets), len(NAMES)
+    draw = lambda *shape: rng.randint(n_classes, size=(*shape, n_samples))  # noqa: E731
+    labels = draw()
+    clean = np.where(rng.uniform(size=(n, n_samples)) < 0.7, labels, draw(n))
+    own, adversarial = draw(s), draw(s, t)
+    for i, name in enumerate(sources):
+        if name in targets:
+            adversarial[i, targets.index(name)] = own[i]
+    classes = np.array([f"label {k}" for k in range(n_classes)])
+    index = np.array([f"row {k}" for k in range(n_samples)])
+    goals = draw(s) if targeted else None
+    given = labels if labelled else None
+    return Outcomes(NAMES, sources, targets, classes, given, clean, draw(t), own, adversarial, goals, index)
+
+
+def slow(o, condition, goal):
+    """Each definition as a sentence about one sample."""
+    shape = len(o.sources), len(o.targets)
+    counts = {name: np.zeros(shape, int) for name in ("eligible", "fooled", "same_mistake", "noise_fooled")}
+    counts |= {name: np.zeros(shape[0], int) for name in ("source_eligible", "source_fooled")}
+    for k in range(o.n_samples):
+        for i, source in enumerate(o.sources):
+            said = o.clean[NAMES.index(source), k]
+            label = said if o.labels is None else o.labels[k]
+            aim = None if o.goals is None else o.goals[i, k]
+            wins = (lambda x, label=label: x != label) if goal == "other" else (lambda x, aim=aim: x == aim)
+            possible = aim is None or aim != label
+            counts["source_eligible"][i] += possible and said == label
+            counts["source_fooled"][i] += possible and said == label and wins(o.own[i, k])
+            for j, target in enumerate(o.targets):
+                counted = possible and said == label and o.clean[NAMES.index(target), k] == label
+                if condition == "source_fooled":
+                    counted = counted and wins(o.own[i, k])
+                if condition == "all":
+                    counted = possible
+                fooled = counted and wins(o.adversarial[i, j, k])
+                counts["eligible"][i, j] += counted
+                counts["fooled"][i, j] += fooled
+                counts["same_mistake"][i, j] += fooled and o.adversarial[i, j, k] == o.own[i, k]
+                counts["noise_fooled"][i, j] += counted and wins(o.noise[j, k])
+    return counts
+
+
+@pytest.mark.parametrize("condition", ["both_correct", "source_fooled", "all"])
+@pytest.mark.parametrize(("targeted", "goal"), [(False, "other"), (True, "other"), (True, "target")])
+@pytest.mark.parametrize("labelled", [True, False])
+@pytest.mark.parametrize(
+    ("sources", "targets"), [(("a", "c"), ("b", "c", "d")), (("d",), ("a",)), (NAMES, NAMES)]
+)
+def test_counts_are_the_slow_counts(condition, targeted, goal, labelled, sources, targets):
+    outcomes = outcomes_of(sources=sources, targets=targets, labelled=labelled, targeted=targeted)
+    matrix = TransferMatrix.of(outcomes, condition, goal=goal)
+    for name, expected in slow(outcomes, condition, goal).items():
+        np.testing.assert_array_equal(getattr(matrix, name), expected, err_msg=name)
+    pairs = [(i, j) for i, s in enumerate(sources) for j, t in enumerate(targets) if s != t]
+    assert matrix.mean_rate == pytest.approx(np.mean([matrix.rates[pair] for pair in pairs]))
+    if targeted:
+        assert matrix.counted_as("other" if goal == "target" else "target").counted_as(goal) == matrix
+
+
+@pytest.mark.parametrize(("n_classes", "bits"), [(2, 8), (128, 8), (129, 16), (40_000, 32)])
+def test_answers_are_small_integers(n_classes, bits):
+    outcomes = outcomes_of(n_classes=n_classes)
+    for name in ("labels", "clean", "noise", "own", "adversarial"):
+        array = getattr(outcomes, name)
+        assert array.dtype == np.dtype(f"int{bits}") and not array.flags.writeable
+
+
+def test_eight_models_and_ten_thousand_samples_are_small():
+    names = tuple("abcdefgh")
+    answers = np.zeros((8, 8, 10_000), dtype=int)
+    clean = np.zeros((8, 10_000), dtype=int)
+    outcomes = Outcomes(names, names, names, np.arange(10), clean[0], clean, clean, clean, answers)
+    arrays = (getattr(outcomes, name) for name in ("labels", "clean", "noise", "own", "adversarial"))
+    assert sum(array.nbytes for array in arrays) < 1e6
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"clean": np.zeros((3, 80), int)}, r"clean must have shape \(4, 80\), got \(3, 80\)"),
+        ({"noise": np.zeros((2, 80), int)}, r"noise must have shape \(3, 80\)"),
+        ({"own": np.zeros((2, 80))}, "own must hold class indices from 0 to 3, or -1"),
+        ({"adversarial": np.full((2, 3, 80), 4)}, "adversarial must hold class indices from 0 to 3"),
+        ({"labels": np.full(80, -2)}, "labels must hold class indices"),
+        ({"sources": ("a", "x")}, "there is no model 'x'; the models are"),
+        ({"index": np.arange(3)}, r"index must have shape \(80,\)"),
+    ],
+)
+def test_outcomes_are_checked(change, message):
+    with pytest.raises(ValueError, match=message):
+        replace(outcomes_of(), **change)
+
+
+def test_accuracy_and_number():
+    outcomes = outcomes_of()
+    matrix = TransferMatrix.of(outcomes)
+    assert matrix.n_samples == 80
+    np.testing.assert_array_equal(matrix.accuracy, (outcomes.clean == outcomes.labels).mean(axis=1))
+    assert np.isnan(TransferMatrix.of(outcomes_of(labelled=False)).accuracy).all()
+    frame = matrix.to_frame()
+    assert frame.loc[("c", "d"), ["source_accuracy", "target_accuracy", "n_samples"]].tolist() == [
+        *matrix.accuracy[2:],
+        80,
+    ]
+    assert "2 sources, 3 targets, 80 samples" in repr(matrix)
+    assert repr(matrix).splitlines()[-2].split() == [
+        "accuracy",
+        *(f"{a:.2f}"[1:] for a in matrix.accuracy[1:]),
+    ]
+    assert repr(matrix).splitlines()[-1] == f"accuracy of sources: a {matrix.accuracy[0]:.2f}".replace(
+        "0.", "."
+    )
+
+
+@pytest.mark.parametrize("targeted", [False, True])
+def test_classes_add_up(targeted):
+    outcomes = outcomes_of(n_samples=200, targeted=targeted)
+    matrix = TransferMatrix.of(outcomes, goal="target" if targeted else "other")
+    by_class = matrix.by_class()
+    for name in ("eligible", "fooled", "same_mistake", "noise_fooled", "source_eligible", "source_fooled"):
+        np.testing.assert_array_equal(sum(getattr(m, name) for m in by_class.matrices), getattr(matrix, name))
+    assert by_class.labels.tolist() == [f"label {k}" for k in range(4)]
+    assert by_class.of("label 2") == matrix.subset(outcomes.labels == 2)
+    for k, one in enumerate(by_class.matrices):
+        for j, target in enumerate(by_class.targets):
+            others = {s: one.rates[i, j] for i, s in enumerate(one.sources) if s != target}
+            assert by_class.worst[k, j] == max(others.values())
+            assert others[by_class.worst_sources[k, j]] == max(others.values())
+    frame = by_class.to_frame()
+    assert frame["rate"].is_monotonic_decreasing and len(frame) == 12
+    assert len(by_class.to_frame(of="pairs")) == 24
+    with pytest.raises(ValueError, match="there is no sample of 'x'; the labels are"):
+        by_class.of("x")
+
+
+def test_exposure_is_the_slow_count():
+    outcomes = outcomes_of()
+    matrix = TransferMatrix.of(outcomes)
+    for target in (None, "b", "c"):
+        frame = matrix.exposure(target)
+        assert frame["fooled_by"].is_monotonic_decreasing
+        for k in range(80):
+            label = outcomes.labels[k]
+            fooled = of = 0
+            for i, source in enumerate(outcomes.sources):
+                counts = [
+                    outcomes.adversarial[i, j, k] != label
+                    for j, name in enumerate(outcomes.targets)
+                    if name != source
+                    and target in (None, name)
+                    and outcomes.clean[NAMES.index(source), k]
+                    == label
+                    == outcomes.clean[NAMES.index(name), k]
+                ]
+                fooled, of = fooled + any(counts), of + bool(counts)
+            row = frame.loc[f"row {k}"]
+            assert (row["label"], row["fooled_by"], row["of"]) == (f"label {label}", fooled, of)
+    assert "label" not in TransferMatrix.of(outcomes_of(labelled=False)).exposure()
+
+
+def test_subsets():
+    matrix = TransferMatrix.of(outcomes_of())
+    mask = np.arange(80) % 3 == 0
+    part = matrix.subset(mask)
+    assert part == matrix.subset(np.flatnonzero(mask)) == matrix.subset(list(np.flatnonzero(mask) - 80))
+    assert part != matrix and part.n_samples == 27
+    assert part.outcomes.index.tolist() == [f"row {k}" for k in range(0, 80, 3)]
+    twice = matrix.subset([3, 3])
+    np.testing.assert_array_equal(twice.eligible, 2 * matrix.subset([3]).eligible)
+    for rows in (mask[:5], [80], [-81], [0.5], "ab", [[0]]):
+        with pytest.raises(
+            ValueError, match=r"rows must be numbers of samples below 80, or a mask of shape \(80,\)"
+        ):
+            matrix.subset(rows)
+
+
+def test_counts_alone_say_what_is_missing():
+    whole = TransferMatrix.of(outcomes_of())
+    counts = replace(whole, outcomes=None)
+    np.testing.assert_array_equal(counts.rates, whole.rates)
+    for call in (
+        lambda m: m.n_samples,
+        lambda m: m.accuracy,
+        lambda m: m.by_class(),
+        lambda m: m.exposure(),
+        lambda m: m.subset([0]),
+        lambda m: m.counted_as("other"),
+        lambda m: m.compare(whole),
+        whole.compare,
+    ):
+        with pytest.raises(
+            ValueError, match=r"holds counts alone, and .* needs what models said of each sample"
+        ):
+            call(counts)
+    assert "accuracy" not in repr(counts)
+    with pytest.raises(ValueError, match="by_class needs true labels: pass y"):
+        TransferMatrix.of(outcomes_of(labelled=False)).by_class()
+    with pytest.raises(ValueError, match="there is no target 'x'; the targets are"):
+        whole.exposure("x")
+    with pytest.raises(ValueError, match="these attacks aim at no label"):
+        whole.counted_as("target")
+
+
+# ---- comparisons
+
+
+def test_comparison_is_the_slow_one():
+    one, other = outcomes_of(), outcomes_of(seed=0)
+    other = replace(other, adversarial=outcomes_of(seed=1).adversarial)
+    first, second = TransferMatrix.of(one), TransferMatrix.of(other)
+    found = first.compare(second)
+    p = {}
+    for i, source in enumerate(one.sources):
+        for j, target in enumerate(one.targets):
+            right = (one.clean[NAMES.index(source)] == one.labels) & (
+                one.clean[NAMES.index(target)] == one.labels
+            )
+            a, b = (o.adversarial[i, j][right] != o.labels[right] for o in (one, other))
+            only_first, only_other = (a & ~b).sum(), (b & ~a).sum()
+            assert (found.n[i, j], found.only_first[i, j], found.only_other[i, j]) == (
+                right.sum(),
+                only_first,
+                only_other,
+            )
+            assert found.differences[i, j] == pytest.approx(b.mean() - a.mean())
+            p[i, j] = scipy.stats.binomtest(int(only_first), int(only_first + only_other)).pvalue
+    ranked = sorted(p, key=p.get)
+    least = 0.0
+    for k, place in enumerate(ranked):
+        least = max(least, min(1.0, p[place] * (len(ranked) - k)))
+        assert found.p[place] == pytest.approx(least)
+    assert found.mean_difference == pytest.approx(second.mean_rate - first.mean_rate)
+    assert found.mean_interval.low < found.mean_difference < found.mean_interval.high
+    assert second.compare(first).mean_difference == -found.mean_difference
+    same = first.compare(first)
+    assert not same.significant.any() and same.mean_difference == 0 and same.mean_interval == (0, 0)
+
+
+def test_the_interval_of_a_difference_holds():
+    """In simulations of equal experiments 95 % of the intervals hold 0, to their own precision."""
+    held = 0
+    for seed in range(100):
+        rng = np.random.RandomState(seed)
+        zeros = np.zeros((2, 150), int)
+        hard = rng.uniform(size=150)
+        made = [(rng.uniform(size=(2, 2, 150)) < hard).astype(int) for _ in range(2)]
+        one, other = (
+            TransferMatrix.of(
+                Outcomes(("a", "b"), ("a", "b"), ("a", "b"), np.arange(2), zeros[0], zeros, zeros, zeros, m)
+            )
+            for m in made
+        )
+        low, high = one.compare(other).mean_interval
+        held += low <= 0 <= high
+    assert 88 <= held <= 100
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda o: (replace(o, sources=("a", "d")), {}), "the two have different sources"),
+        (lambda o: (replace(o, targets=("b", "a", "d")), {}), "the two have different targets"),
+        (lambda o: (o, {"condition": "all"}), "the two have different condition and goal"),
+        (lambda o: (o.take(slice(0, 70)), {}), "other samples: their number differs"),
+        (lambda o: (replace(o, labels=o.labels[::-1]), {}), "other samples: their labels differs"),
+        (lambda o: (replace(o, index=o.index[::-1]), {}), "other samples: their index differs"),
+    ],
+)
+def test_what_cannot_be_compared(change, message):
+    outcomes = outcomes_of()
+    other, given = change(outcomes)
+    with pytest.raises(ValueError, match=message):
+        TransferMatrix.of(outcomes).compare(TransferMatrix.of(other, **given))
+    with pytest.raises(TypeError, match="compare needs another TransferMatrix, got int"):
+        TransferMatrix.of(outcomes).compare(3)
+
+
+def test_all_intervals_at_once():
+    matrix = TransferMatrix.of(outcomes_of())
+    low, high = matrix.confidence_interval(simultaneous=True)
+    each = matrix.confidence_interval(1 - 0.05 / 6)
+    np.testing.assert_array_equal([low, high], [each.low, each.high])
+
+
+def test_the_most_dangerous_sources_may_tie():
+    """a and c fool b on nearly the same samples; d on few."""
+    zeros = np.zeros((4, 100), int)
+    made = np.zeros((4, 4, 100), int)
+    made[0, 1, :60], made[2, 1, 2:60], made[3, 1, :20] = 1, 1, 1
+    outcomes = Outcomes(NAMES, NAMES, NAMES, np.arange(2), zeros[0], zeros, zeros, zeros, made)
+    line = TransferMatrix.of(outcomes).describe().splitlines()[1]
+    assert "most by those made on a (60%), a tie with c; by" in line
+    made[2, 1, :40] = 0
+    outcomes = replace(outcomes, adversarial=made)
+    assert "most by those made on a (60%); by" in TransferMatrix.of(outcomes).describe().splitlines()[1]
+
+
+def test_a_comparison_is_checked():
+    counts = np.ones((1, 2), int)
+    with pytest.raises(ValueError, match=r"only_other must hold counts >= 0 of shape \(1, 2\)"):
+        TransferComparison(("a",), ("b", "c"), counts, counts, -counts, 0.0, (0.0, 0.0))
+
+
+# ---- measured
+
+
+@pytest.fixture(scope="module")
+def table(iris):
+    X, y = iris
+    frame = pd.DataFrame(X, columns=list("pqrs"), index=[f"flower {k}" for k in range(len(X))])
+    names = np.array(["setosa", "versicolor", "virginica"])[y]
+    models = {"lr": LogisticRegression(max_iter=1000).fit(frame, names), "svm": SVC().fit(frame, names)}
+    return frame, names, models
+
+
+@pytest.mark.parametrize("folder", [False, True])
+@pytest.mark.parametrize("n_jobs", [1, 2])
+def test_samples_are_those_that_are_counted(table, folder, n_jobs, tmp_path):
+    frame, y, models = table
+    generator = AdversarialGenerator(eps=0.5)
+    scorer = TransferScorer(generator, random_state=0, n_jobs=n_jobs).fit(models)
+    matrix = scorer.transfer(frame, y, keep_samples=tmp_path / "kept" if folder else True)
+    for i, (name, model) in enumerate(models.items()):
+        X_adv = matrix.samples(name)
+        assert isinstance(X_adv, pd.DataFrame) and X_adv.index.equals(frame.index)
+        assert ((X_adv - frame).abs().to_numpy() <= 0.5 + 1e-9).all()
+        answers = matrix.outcomes.classes[matrix.outcomes.own[i]]
+        right = model.predict(frame) == y
+        np.testing.assert_array_equal(model.predict(X_adv)[right], answers[right])
+        # what could not count is as it was
+        assert X_adv[~right].equals(frame[~right])
+    some = matrix.subset([5, 100])
+    assert some.samples("lr").equals(matrix.samples("lr").iloc[[5, 100]])
+    assert sorted(path.name for path in tmp_path.rglob("*.npy")) == (
+        ["source_0.npy", "source_1.npy"] if folder else []
+    )
+    assert isinstance(matrix.kept.arrays["lr"], np.memmap) == folder
+    assert pickle.loads(pickle.dumps(matrix)).samples("svm").equals(matrix.samples("svm"))
+    with pytest.raises(ValueError, match="there is no source 'x'; the sources are"):
+        matrix.samples("x")
+    with pytest.raises(ValueError, match="were not kept; pass keep_samples=True, or a folder"):
+        scorer.transfer(frame[:10], y[:10]).samples("lr")
+
+
+def test_a_folder_that_cannot_be_written(table, tmp_path):
+    frame, y, models = table
+    (tmp_path / "file").write_text("")
+    scorer = TransferScorer().fit(models)
+    with pytest.raises(ValueError, match="cannot be written to: Not a directory; give a folder"):
+        scorer.transfer(frame, y, keep_samples=tmp_path / "file" / "folder")
+    scorer.transfer(frame[:20], y[:20], keep_samples=tmp_path / "kept")
+    with pytest.raises(ValueError, match="holds the samples of another result, which reads them from"):
+        scorer.transfer(frame[:20], y[:20], keep_samples=str(tmp_path / "kept"))
+    with pytest.raises(ValueError, match="keep_samples must be True, False or a folder, got 3"):
+        scorer.transfer(frame, y, keep_samples=3)
+
+
+def test_the_index_and_where_it_comes_from(table):
+    frame, y, models = table
+    scorer = TransferScorer(AdversarialGenerator(eps=0.5, eps_unit="std"), random_state=0).fit(models)
+    matrix = scorer.transfer(frame, y)
+    assert set(matrix.exposure("svm").index) == set(frame.index)
+    made = matrix.provenance
+    assert made.n_samples == 150 and made.made_by == "TransferScorer.transfer"
+    wanted = {"attack": "auto", "eps": 0.5, "eps_unit": "std", "norm": np.inf, "condition": "both_correct"}
+    assert wanted.items() <= made.settings.items() and made.settings["random_state"] == 0
+    assert {"python", "skhalfway", "scikit-learn", "torch", "numpy"} == set(made.versions)
+    right = (models["lr"].predict(frame) == y).sum()
+    assert made.costs["lr"]["gradients"] == 40 * right and made.costs["lr"]["seconds"] > 0
+    assert "auto, Linf eps 0.5 std: rate" in repr(matrix)
+    assert "Where this comes from" in matrix._repr_html_() and "scikit-learn" in matrix._repr_html_()
+    asked = TransferScorer(AdversarialGenerator(attack="square", max_queries=50)).fit(models)
+    costs = asked.transfer(frame[:60], y[:60]).provenance.costs
+    assert 0 < costs["svm"]["queries"] <= 50 * 60 and "gradients" not in costs["svm"]
+    curve = scorer.transfer_curve(frame[::5], y[::5], eps=[0.1, 0.2])
+    assert curve.provenance.settings["eps"] == [0.1, 0.2]
+    assert [m.provenance.settings["eps"] for m in curve.matrices] == [0.0, 0.1, 0.2]
