@@ -22,7 +22,7 @@ class AgreementDisplay(Display, draws=[HalfwayMeasurement], by=measured, kind="a
 
     Agreement is Spearman's rank correlation of the crossings of two models,
     over pairs of samples that count for both. Use ``from_estimator``, with a
-    fitted :class:`HalfwayScorer`, samples and labels, or
+    fitted :class:`~skhalfway.HalfwayScorer`, samples and labels, or
     ``measurement.plot(kind="agreement")`` to make one.
 
     Parameters

@@ -25,7 +25,7 @@ class CrossingsDisplay(Display, draws=[HalfwayMeasurement], by=measured, kind="c
 
     Only pairs that count for a model are in its row: those of which it
     classifies both samples right. Use ``from_estimator``, with a fitted
-    :class:`HalfwayScorer`, samples and labels, or ``from_result`` to make one.
+    :class:`~skhalfway.HalfwayScorer`, samples and labels, or ``from_result`` to make one.
 
     Parameters
     ----------

@@ -35,7 +35,7 @@ def _predicted(
 class PredictedTransferDisplay(Display, draws=[PredictedTransfer], by=_predicted):
     """Predicted against measured transfer: a mark for each source and target.
 
-    Use ``from_estimator`` to make one, with a fitted :class:`HalfwayScorer`,
+    Use ``from_estimator`` to make one, with a fitted :class:`~skhalfway.HalfwayScorer`,
     samples, labels, what was measured, and ``eps`` and ``norm`` of the attack;
     or ``plot`` of a :class:`PredictedTransfer`.
 
