@@ -95,6 +95,25 @@ def _restore(python: Any, numpy: Any, of_torch: Any, on_devices: Any) -> None:
 _GUARD = _Guard()
 
 
+# code that draws from the global generators has them for itself while it runs
+_ALONE = RLock()
+
+
+@contextmanager
+def globally_seeded(seed: int) -> Iterator[None]:
+    """Seed the global generators inside, alone among threads; give them back as they were."""
+    with _ALONE:
+        states = _global_states()
+        random.seed(seed)
+        np.random.seed(seed)
+        if (torch := sys.modules.get("torch")) is not None:
+            torch.manual_seed(seed)
+        try:
+            yield
+        finally:
+            _restore(*states)
+
+
 @contextmanager
 def undisturbed() -> Iterator[None]:
     """The global states of Python, numpy and torch are afterwards as before, with any number of threads."""

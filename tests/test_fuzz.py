@@ -22,8 +22,10 @@ import pandas as pd
 import pytest
 import scipy.sparse as sp
 import torch
+import torchattacks
 from art.attacks.evasion import FastGradientMethod, HopSkipJump
 from art.estimators.classification import BlackBoxClassifierNeuralNetwork
+from foolbox.attacks import LinfPGD
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
@@ -195,10 +197,16 @@ LABEL_KINDS: dict[str, Callable[[int], Any]] = {
     "NaN": lambda n: np.full(n, np.nan),
     "unknown": lambda n: LABELS[:n] + 5,
 }
+
+
+def nudged(model: Any, X: Any, y: Any) -> Any:
+    return X + np.random.choice([-1, 1], X.shape)
+
+
 EACH = np.array([0.1, 0.0, 0.3, 0.2])
 BLIND = BlackBoxClassifierNeuralNetwork(lambda X: X[:, :2], (4,), 2)
 SETTINGS: dict[str, list[Any]] = {
-    "attack": ["auto", *KINDS, FastGradientMethod],
+    "attack": ["auto", *KINDS, FastGradientMethod, LinfPGD, torchattacks.PGD, nudged],
     "norm": [np.inf, 2, 1],
     "eps": [0.1, 0.3, 1, 1e-9, EACH, EACH.tolist(), dict.fromkeys(range(4), 0.1)],
     "eps_unit": ["input", "std", "range"],

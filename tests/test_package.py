@@ -122,7 +122,7 @@ KNOWN_CIRCLES = {
     ("models._kinds", "models._torch"),
 }
 MOST_LINES = 400
-KNOWN_LONG = {"attacks._generator"}
+KNOWN_LONG: set[str] = set()
 
 
 def imports_of(code: str) -> Iterator[tuple[str, bool]]:

@@ -8,9 +8,11 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 
+import foolbox
 import numpy as np
 import pytest
 import torch
+import torchattacks
 from art.attacks.evasion import ProjectedGradientDescent
 from joblib import parallel_config
 from sklearn.frozen import FrozenEstimator
@@ -89,6 +91,8 @@ CALLS = {
     "fmn": transfer(attack="fmn", max_iter=10),
     "hopskipjump": transfer(attack="hopskipjump", max_queries=60),
     "ART": transfer(attack=ProjectedGradientDescent, max_iter=5),
+    "foolbox": transfer(attack=foolbox.attacks.LinfPGD, max_iter=5),
+    "torchattacks": transfer(attack=torchattacks.PGD, max_iter=5, clip_values=(0, 1)),
     "generate": lambda net: AdversarialGenerator(net, max_iter=10, random_state=0).generate(X, Y),
     "predict": lambda net: as_model(net).scores(X),
     "measure": lambda net: HalfwayScorer(n_pairs=20, random_state=0).fit([net, LR]).measure(X, Y).crossings,

@@ -33,7 +33,7 @@ def shortest(w: torch.Tensor, rise: torch.Tensor, room: torch.Tensor, norm: floa
     # slopes in multiples of the largest neither underflow nor overflow as they are squared and summed
     w = torch.where(room > 0, w, 0.0)
     scale = largest(w).clamp_min(torch.finfo(w.dtype).tiny)
-    steep, rise = w.abs() / scale, (rise / scale).clamp_max(torch.finfo(w.dtype).max ** 0.25)
+    steep, rise = w.abs() / scale, rise / scale
     room = torch.where(steep > 0, room, 0.0)
     # features in the order in which r fills their room; r grows at speeds u, and in L1 one after another
     u = steep if norm == 2 else (steep > 0).to(w)

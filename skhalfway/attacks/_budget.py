@@ -70,24 +70,18 @@ def read_budget(
     spread: NDArray[np.float64] | None,
     header: Header,
     shape: tuple[int, ...],
-    categories: NDArray[np.bool_] | None = None,
 ) -> tuple[float, NDArray[np.float64] | None]:
     """The budget as one number, and the input units that one unit of it is worth in each feature.
 
-    These are None where they are all 1, and 0 where a feature has no budget. Columns of categories, which
-    never change, need none by name.
+    These are None where they are all 1, and 0 where a feature has no budget: so have columns that a mapping
+    does not name.
     """
     if isinstance(eps, Real):
         return float(eps), spread
     if isinstance(eps, Mapping) or hasattr(eps, "to_dict"):
-        each: NDArray[np.float64] = np.full(header.n_columns, np.nan)
-        if categories is not None:
-            each[categories] = 0.0
+        # what is not named may not change
+        each: NDArray[np.float64] = np.zeros(header.n_columns)
         each[header.positions(eps.keys(), "eps")] = list(eps.values() if isinstance(eps, Mapping) else eps)
-        for column in np.flatnonzero(np.isnan(each)).tolist():
-            raise ValueError(
-                f"eps gives no budget for {header.name(column)}; give 0 to columns that may not change"
-            )
         each = each.reshape(shape)
     else:
         each = np.array(eps, dtype=float)

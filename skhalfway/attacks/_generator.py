@@ -2,53 +2,17 @@
 
 from __future__ import annotations
 
-from copy import copy
-from dataclasses import replace
-from functools import partial
-from typing import TYPE_CHECKING, Any
-from weakref import WeakKeyDictionary
+from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
-from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin, clone
-from sklearn.exceptions import NotFittedError
+from numpy.typing import ArrayLike
 
-from skhalfway._checks import check_random_state
-from skhalfway._inputs import Frame, check_labels, container_of, read_samples, read_targets
-from skhalfway._randomness import own_rng, undisturbed
-from skhalfway._text import shown
-from skhalfway.attacks._automatic import run_automatic
-from skhalfway.attacks._budget import spread_of, spread_seen
-from skhalfway.attacks._constraints import Constraints, Header
-from skhalfway.attacks._parameters import (
-    advice,
-    check_float_type,
-    check_parameters,
-    check_source,
-    gradient_attack,
-    make_attack,
-)
-from skhalfway.attacks._problem import Outcome, Problem, read_region
-from skhalfway.models import Model, NotDifferentiableError, as_model
-from skhalfway.models._as_model import check_kind, counts_as_fitted, fit_clone
-from skhalfway.models._faults import answers, classes_of, named, type_name, type_named
-from skhalfway.models._kinds import is_art_classifier
-from skhalfway.models._reader import reader_of
-from skhalfway.models._soft_agreement import soft_agreement
-from skhalfway.models._torch_model import TorchModel
-from skhalfway.models._warnings import warn
-
-if TYPE_CHECKING:
-    from skhalfway.attacks._region import Region
-
-_SOURCES: WeakKeyDictionary[AdversarialGenerator, Model] = WeakKeyDictionary()
-_NOT_FITTED = (
-    "This AdversarialGenerator instance is not fitted yet. Call 'fit' with data, which fits its estimator; "
-    "or, to attack a fitted one, wrap that: AdversarialGenerator(FrozenEstimator(model))"
-)
+from skhalfway.attacks._constraints import Constraints
+from skhalfway.attacks._estimator import GeneratorBase
+from skhalfway.attacks._run import fit_source, generate
 
 
-class AdversarialGenerator(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
+class AdversarialGenerator(GeneratorBase):
     """Change inputs, within a budget, so that a source classifier errs.
 
     The transformer fits a source classifier and replaces samples by
@@ -63,7 +27,7 @@ class AdversarialGenerator(OneToOneFeatureMixin, TransformerMixin, BaseEstimator
         a ``torch.nn.Module``, an ART classifier and an object without a
         ``fit`` count as fitted and are used as they are, with no need to
         call :meth:`fit`.
-    attack : str or ART attack, default="auto"
+    attack : str, class, object or callable, default="auto"
         - ``"auto"``: ``"pgd"`` for a source with a gradient, exact or smoothed,
           else ``"hopskipjump"`` (``"surrogate"`` in L1); that too, with a
           :class:`~skhalfway.models.ModelWarning`, for samples at which the
@@ -79,16 +43,22 @@ class AdversarialGenerator(OneToOneFeatureMixin, TransformerMixin, BaseEstimator
           source's answer changes between samples (see Notes); ``"square"`` asks
           for scores [7]_; ``"surrogate"`` distils the source into a network and
           attacks that [8]_.
-        - A class or an instance of an evasion attack of ART. A class gets
-          this object's ``eps``, ``norm``, ``max_iter``, ``step_size`` and
-          ``batch_size`` as far as it takes them. An instance keeps its own;
-          its ``eps`` and ``norm`` must be the same as this object's. What an
-          attack returns outside the budget (many of ART's look for the
-          smallest change, whatever its size) is brought back into it by the
-          shortest way.
+        - A class or an instance of an evasion attack of ART, of foolbox or of
+          torchattacks, none of which but ART need be installed. A class gets this
+          object's ``eps``, ``norm``, ``max_iter``, ``step_size`` and the like
+          as far as it takes them. An instance keeps its own, and is copied
+          onto the source; its ``eps`` (foolbox's have none) and ``norm`` must be
+          the same as this object's. torchattacks need finite ``clip_values``,
+          and get samples scaled from these to [0, 1].
+        - A callable ``f(model, X, y)`` that returns samples; see Notes.
+
+        What an attack returns outside the budget (many look for the
+        smallest change, whatever its size), the bounds or the constraints is
+        brought back by the shortest way.
     eps : float, array-like of shape (n_features,) or mapping, default=0.1
         Budget: largest norm of a change. One number; or one for each feature,
-        as an array or by column name, 0 where nothing may change: the change
+        as an array or by column name, 0 where nothing may change, as for
+        columns that are not named: the change
         is then divided by these and its norm is at most 1. ``np.inf`` is
         allowed for attacks that look for the nearest sample; a finite budget
         is at most 1e18, as many models compute in float32. Where it is so
@@ -122,8 +92,9 @@ class AdversarialGenerator(OneToOneFeatureMixin, TransformerMixin, BaseEstimator
         sample. Data outside is an error. None: no clipping.
     attack_params : dict, default=None
         Further parameters of the attack, such as ``{"decay": 1.0}`` for
-        ``"mifgsm"``; for an ART class any of its own, which go before this
-        object's. None under ``"auto"``.
+        ``"mifgsm"``; for a class of another library any of its own, which go before
+        this object's; for a callable whatever it takes by name. None under ``"auto"``
+        and for an instance.
     batch_size : int, default=256
         Samples attacked at once by gradient. Results do not depend on it, but
         for rounding. Attacks without a gradient ask for all samples at once.
@@ -184,6 +155,19 @@ class AdversarialGenerator(OneToOneFeatureMixin, TransformerMixin, BaseEstimator
     Other samples are attacked as if they were alone. A source whose outputs torch
     cannot follow back to its inputs is a TypeError, or under ``"auto"`` a black box.
 
+    A callable gets the model as its owner knows it: the scikit-learn estimator
+    or pipeline itself, out of its ``FrozenEstimator``; of a torch module, and of
+    those in skorch nets and ART classifiers, a view in evaluation mode that shares
+    its weights. X is a copy of the samples, an array of the shape that the
+    model sees, (n_samples, n_features) for scikit-learn and as given for
+    networks, and of the float type that it computes in (at least float32); y are the
+    labels to leave, as this object's :meth:`generate` takes them (a torch
+    module's column numbers, where it names none). It returns an array or a tensor of
+    X's shape, of finite numbers. If it names parameters ``eps`` (in input
+    units: a number, or one for each feature), ``norm``, ``clip_values``,
+    ``targeted`` (whether y holds labels to reach) or ``random_state`` (an int), it is
+    given these. Global random generators are seeded for it, and for other libraries.
+
     :meth:`transform` leaves no trace in this object, as scikit-learn asks;
     :meth:`generate` reports what it took and found in ``n_queries_`` and
     ``distances_``.
@@ -238,6 +222,14 @@ class AdversarialGenerator(OneToOneFeatureMixin, TransformerMixin, BaseEstimator
     True
     >>> round(generator.estimator_.score(X, y), 2), round(generator.estimator_.score(X_adv, y), 2)
     (0.97, 0.63)
+
+    An attack of your own:
+
+    >>> def to_the_mean(model, X, y, share=0.5):
+    ...     return X + share * (X.mean(axis=0) - X)
+    >>> generator = AdversarialGenerator(SVC(), attack=to_the_mean, eps=1.0).fit(X, y)
+    >>> round(generator.estimator_.score(generator.transform(X), y), 2)
+    0.71
     """
 
     def __init__(
@@ -301,40 +293,7 @@ class AdversarialGenerator(OneToOneFeatureMixin, TransformerMixin, BaseEstimator
         TypeError
             If the source is not a classifier, or X is sparse.
         """
-        check_parameters(self)
-        array = read_samples(self, X, reset=True)
-        spread = spread_of(array, self.eps_unit)
-        region = self._region(array, self, Frame.of(X), spread)
-        source = self.estimator
-        if source is None:
-            from sklearn.linear_model import LogisticRegression
-
-            source = LogisticRegression(max_iter=1000)
-        check_kind(source)
-        if y is None and not counts_as_fitted(source):
-            raise ValueError(
-                "This AdversarialGenerator estimator requires y to be passed, but the target y is None"
-            )
-        if y is not None:
-            read_targets(y, len(array))
-        data, fit = X if hasattr(X, "columns") else array, partial(fit_clone, **fit_params)
-        source = named(type_name(source), fit, source, data, y)
-        model = as_model(source)
-        self.classes_ = self._classes(model, array)
-        check_source(self, model, region, len(self.classes_))
-        self.estimator_ = source
-        self.soft_agreement_ = None
-        if gradient_attack(self.attack, model):
-            with undisturbed():
-                self.soft_agreement_ = type_named(model, soft_agreement, model.reading(Frame.of(X)), array)
-        self._spread = self.eps_unit, spread
-        self._partners = None
-        if self.attack == "halfway":
-            from skhalfway.attacks._partners import keep_partners
-
-            rng = check_random_state(self.random_state)
-            self._partners = keep_partners(model.reading(Frame.of(X)), array, y, rng)
-        self.n_iter_ = 1 if self.attack == "fgsm" else self.max_iter
+        fit_source(self, X, y, fit_params)
         return self
 
     def transform(self, X: Any) -> Any:
@@ -365,7 +324,7 @@ class AdversarialGenerator(OneToOneFeatureMixin, TransformerMixin, BaseEstimator
             If the source's gradients are of little use; see the class's notes.
         """
         # scikit-learn puts a wrapper around this method
-        return self._generate(X)[1]
+        return generate(self, X)[1]
 
     def generate(self, X: Any, y: Any = None, target: Any = None) -> Any:
         """Attack given labels, or move towards target labels.
@@ -411,52 +370,9 @@ class AdversarialGenerator(OneToOneFeatureMixin, TransformerMixin, BaseEstimator
         >>> generator.estimator_.predict(X_adv)[::15]
         array([0, 0, 0, 0, 0, 0, 0, 1, 1, 1])
         """
-        outcome, X_adv = self._generate(X, y, target)
+        outcome, X_adv = generate(self, X, y, target)
         self.n_queries_, self.distances_ = outcome.n_queries, outcome.distances
         return X_adv
-
-    def _generate(self, X: Any, y: Any = None, target: Any = None) -> tuple[Outcome, Any]:
-        if not self.__sklearn_is_fitted__():
-            raise NotFittedError(_NOT_FITTED)
-        check_parameters(self)
-        rng = own_rng(self.random_state)
-        with undisturbed():
-            return self._generate_with(rng, X, y, target)
-
-    def _generate_with(self, rng: np.random.RandomState, X: Any, y: Any, target: Any) -> tuple[Outcome, Any]:
-        if y is not None and target is not None:
-            raise ValueError("generate takes y (labels to leave) or target (labels to reach), not both")
-        fitted = hasattr(self, "estimator_")
-        frame = Frame.of(X)
-        model = self._source(self.estimator_ if fitted else self.estimator).reading(frame)
-        reader = self if fitted else reader_of(model)
-        array = read_samples(reader, X, reset=not fitted and model.n_features_in_ is None)
-        region = self._region(array, reader, frame, spread_seen(self, self.eps_unit))
-        classes = self.classes_ if fitted else self._classes(model, array)
-        check_source(self, model, region, len(classes), targeted=target is not None)
-        if np.isnan(array).any():
-            type_named(model, answers, model, array)  # whether they are an error is the source's to say
-        if target is not None:
-            wanted = np.full(len(array), target) if np.ndim(target) == 0 else target
-            labels = check_labels(wanted, classes, len(array), name="target")
-        elif y is not None:
-            labels = check_labels(y, classes, len(array))
-        else:
-            labels = type_named(model, answers, model, array)
-        attack = partial(self._attack, targeted=target is not None, rng=rng)
-        outcome = type_named(model, attack, model, region, labels, len(classes))
-        for remark in outcome.remarks:
-            warn(str(remark))
-        return outcome, container_of(X)(outcome.X_adv)
-
-    def _source(self, estimator: Any) -> Model:
-        """The source; a torch module is kept between calls, for its view follows what its owner does."""
-        model = _SOURCES.get(self)
-        if model is None or model.estimator is not estimator:
-            model = as_model(estimator)
-            if type(model) is TorchModel:
-                _SOURCES[self] = model
-        return model
 
     def set_params(self, **params: Any) -> AdversarialGenerator:
         """Set parameters, fields of ``constraints`` included.
@@ -479,93 +395,3 @@ class AdversarialGenerator(OneToOneFeatureMixin, TransformerMixin, BaseEstimator
             changes = {name.removeprefix(prefix): value for name, value in fields.items()}
             self.constraints = (self.constraints or Constraints()).replaced(**changes)
         return self
-
-    def __sklearn_clone__(self) -> AdversarialGenerator:
-        if not is_art_classifier(self.estimator):
-            return super().__sklearn_clone__()
-        # ART's classifiers have a get_params of their own, which clone takes for scikit-learn's
-        bare = copy(self)
-        bare.estimator = None
-        twin = clone(bare)
-        twin.estimator = self.estimator
-        return twin
-
-    def __sklearn_is_fitted__(self) -> bool:
-        return hasattr(self, "estimator_") or counts_as_fitted(self.estimator)
-
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.target_tags.required = not counts_as_fitted(self.estimator)
-        assert tags.transformer_tags is not None
-        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
-        return tags
-
-    def _classes(self, model: Model, X: NDArray[Any]) -> NDArray[Any]:
-        classes = classes_of(model, X)
-        if len(classes) < 2:
-            raise ValueError(
-                f"the source knows one class, {shown(classes)}; there must be at least 2 to be fooled"
-            )
-        return classes
-
-    def _region(
-        self, X: NDArray[Any], header: Any, frame: Frame | None, spread: NDArray[np.float64] | None
-    ) -> Region:
-        """Where each sample may go."""
-        names = getattr(header, "feature_names_in_", None)
-        return read_region(
-            X,
-            eps=self.eps,
-            norm=self.norm,
-            clip_values=self.clip_values,
-            constraints=self.constraints,
-            spread=spread,
-            header=Header(int(np.prod(X.shape[1:])), None if names is None else list(names)),
-            categories=None if frame is None else frame.categories,
-        )
-
-    def _attack(
-        self,
-        model: Model,
-        region: Region,
-        labels: NDArray[np.intp],
-        n_classes: int,
-        *,
-        targeted: bool = False,
-        rng: np.random.RandomState | None = None,
-    ) -> Outcome:
-        """Adversarial samples for checked input, in X's shape and float type."""
-        partners = getattr(self, "_partners", None)
-        problem = Problem(model, region, labels, n_classes, targeted, partners)
-        rng = own_rng(self.random_state) if rng is None else rng
-        if not isinstance(self.attack, str):
-            return self._run_art(problem, rng)
-        check_float_type(model, region.eps, self.step_size)
-        if self.attack == "auto":
-            return run_automatic(self, problem, rng)
-        try:
-            outcome = make_attack(self, self.attack).run(problem, rng)
-        except NotDifferentiableError as error:
-            raise TypeError(
-                f"attack={self.attack!r} needs gradients, but {error}; attack='auto' attacks black boxes "
-                f"too, and {advice(self.norm)}"
-            ) from None
-        if outcome.faults is None:
-            return outcome
-        return replace(outcome, remarks=outcome.faults.remarks(advice(self.norm)))
-
-    def _run_art(self, problem: Problem, rng: np.random.RandomState) -> Outcome:
-        from skhalfway.attacks import _art
-
-        eps = problem.region.eps
-        settings = {
-            "eps": eps,
-            "norm": self.norm,
-            "max_iter": self.max_iter,
-            "eps_step": 2.5 * eps / self.max_iter if self.step_size is None else self.step_size,
-            "batch_size": self.batch_size,
-        }
-        seed = rng.randint(np.iinfo(np.int32).max)
-        return _art.run(
-            self.attack, problem, settings=settings, attack_params=self.attack_params or {}, seed=seed
-        )

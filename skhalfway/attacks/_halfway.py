@@ -82,8 +82,9 @@ class _Crossings(Walk):
         crossing /= unit[:, None]
         change, wins = self.change[own] / unit[:, None, None], self.wins[own]
         near = np.exp(((change - crossing[:, None]) ** 2).sum(axis=2) / (-2 * _REACH**2))
+        near *= np.arange(_N_REMEMBERED) < self.n_remembered[own, None]
         r = np.linalg.norm(change, axis=2)
-        near *= (np.arange(_N_REMEMBERED) < self.n_remembered[own, None]) & (r > 0)
+        # what has no direction says nothing of the boundary's
         r[r == 0] = 1.0
         u = np.concatenate([change / r[..., None], crossing[:, None]], axis=1)
         v = self.v[own] * unit[:, None]

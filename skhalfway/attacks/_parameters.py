@@ -24,6 +24,7 @@ from skhalfway._checks import (
     meant,
 )
 from skhalfway._text import shown
+from skhalfway.attacks._adapters import adapter_of
 from skhalfway.attacks._budget import EPS_UNITS, check_eps
 from skhalfway.attacks._constraints import Constraints
 from skhalfway.attacks._problem import Attack, Settings
@@ -105,13 +106,14 @@ def check_parameters(generator: AdversarialGenerator) -> None:
         )
     check_eps(generator.eps, infinite=nearest)
     if not isinstance(generator.attack, str):
-        _check_art_attack(generator)
+        adapter_of(generator.attack).check(generator)
     elif kind is not None:
         make_attack(generator, generator.attack)
     elif generator.attack != "auto":
         raise ValueError(
             f"unknown attack {shown(generator.attack)}; give 'auto', {', '.join(map(repr, KINDS))}, "
-            f"or a class or an instance of an ART evasion attack{meant(generator.attack, ['auto', *KINDS])}"
+            "an attack of ART, foolbox or torchattacks, or a callable"
+            f"{meant(generator.attack, ['auto', *KINDS])}"
         )
     elif generator.attack_params:
         raise ValueError(
@@ -172,7 +174,14 @@ def _parameter_names(make: Callable[..., Attack]) -> list[str]:
 
 def follows_gradients(attack: Any) -> bool:
     """Whether an attack follows gradients, at least those of sources that have one."""
-    return not isinstance(attack, str) or attack == "auto" or KINDS[attack].gradient
+    if not isinstance(attack, str):
+        return adapter_of(attack).by_gradient
+    return attack == "auto" or KINDS[attack].gradient
+
+
+def own_eps(attack: Any) -> Any:
+    """The budget that an instance of another library's attack keeps; None where it takes the generator's."""
+    return None if isinstance(attack, str) else adapter_of(attack).own_eps
 
 
 def check_float_type(model: Model, eps: float, step_size: float | None) -> None:
@@ -216,23 +225,26 @@ def advice(norm: float) -> str:
 
 def gradient_attack(attack: Any, model: Model) -> str:
     """What to call an attack, as given to the generator, that follows the source's gradient; else empty."""
-    by_gradient, written = follows_gradients(attack), repr(attack)
+    if not model.has_gradient:
+        return ""
     if not isinstance(attack, str):
-        needs = [getattr(mixin, "__name__", "") for mixin in attack._estimator_requirements]
-        by_gradient = any("Gradients" in need for need in needs)
-        written = (attack if isinstance(attack, type) else type(attack)).__name__
-    return f"attack={written}" if by_gradient and model.has_gradient else ""
+        return adapter_of(attack).gradient_name
+    return f"attack={attack!r}" if follows_gradients(attack) else ""
 
 
 def check_source(
-    generator: AdversarialGenerator, model: Model, region: Region, n_classes: int, *, targeted: bool = False
+    generator: AdversarialGenerator,
+    model: Model,
+    region: Region,
+    n_classes: int,
+    *,
+    targeted: bool | None = False,
 ) -> None:
-    """Raise for a source that the attack cannot attack, before any is."""
-    check_targets(generator, targeted)
+    """Raise for a source that the attack cannot attack, before any is; ``targeted`` None is not known yet."""
+    if targeted is not None:
+        check_targets(generator, targeted)
     if not isinstance(generator.attack, str):
-        from skhalfway.attacks._art import stand_in
-
-        stand_in(generator.attack, model, region, n_classes)
+        adapter_of(generator.attack).check_task(model, region, n_classes)
         return
     name = generator.attack
     if name == "auto":
@@ -250,56 +262,13 @@ def check_source(
 
 
 def check_targets(generator: AdversarialGenerator, targeted: bool) -> None:
-    """Raise where labels are to be reached by an attack that knows none."""
-    if targeted and isinstance(generator.attack, str):
-        kind = KINDS.get(generator.attack)
-        if kind is not None and not kind.targets:
-            raise ValueError(
-                f"attack={generator.attack!r} looks for the nearest boundary, whatever class is behind it, "
-                "so it takes no target; attack='fmn' does"
-            )
-    elif targeted:
-        from skhalfway.attacks._art import check_art_targets
-
-        check_art_targets(generator.attack)
-
-
-def _check_art_attack(generator: AdversarialGenerator) -> None:
-    from art.attacks import EvasionAttack
-
-    class_ = generator.attack if isinstance(generator.attack, type) else type(generator.attack)
-    if not issubclass(class_, EvasionAttack):
-        raise TypeError(
-            "attack must be a string, or a class or an instance of an ART evasion attack, "
-            f"got {shown(generator.attack)}"
-        )
-    if generator.n_restarts != 1 or generator.random_start:
-        raise ValueError(
-            f"n_restarts and random_start are for gradient attacks; for ART's {class_.__name__} give its own "
-            "parameters in attack_params"
-        )
-    if class_ is generator.attack:
-        _check_art_params(generator, class_)
+    """Raise where labels are to be reached by an attack that knows none, or to be left by one that cannot."""
+    if not isinstance(generator.attack, str):
+        adapter_of(generator.attack).check_targets(generator, targeted)
         return
-    if generator.attack_params:
-        raise ValueError("an attack given as an instance has its parameters; attack_params must be None")
-    for name in ("eps", "norm"):
-        theirs, ours = getattr(generator.attack, name, None), getattr(generator, name)
-        theirs = np.inf if theirs == "inf" else theirs
-        if isinstance(theirs, Real) and (not isinstance(ours, Real) or theirs != ours):
-            raise ValueError(
-                f"the attack has {name}={shown(theirs)} but the generator {name}={shown(ours)}; "
-                "give both the same"
-            )
-
-
-def _check_art_params(generator: AdversarialGenerator, class_: Any) -> None:
-    from skhalfway.attacks._art import parameter_names
-
-    allowed = parameter_names(class_)
-    unknown = sorted(set(generator.attack_params or {}) - set(allowed))
-    if unknown:
+    kind = KINDS.get(generator.attack)
+    if targeted and kind is not None and not kind.targets:
         raise ValueError(
-            f"attack_params {shown(unknown)} are not parameters of ART's {class_.__name__}, which takes "
-            f"{shown(allowed, 150)}"
+            f"attack={generator.attack!r} looks for the nearest boundary, whatever class is behind it, "
+            "so it takes no target; attack='fmn' does"
         )

@@ -124,7 +124,7 @@ def read_region(
     from skhalfway.attacks._region import Region
 
     shape, flat = X.shape[1:], (len(X), -1)
-    budget, unit = read_budget(eps, spread, header, shape, categories)
+    budget, unit = read_budget(eps, spread, header, shape)
     if spread is not None and not spread.any():
         raise ValueError(
             "eps counts in the spread of the features, which is 0 in all of them: of one sample, or of "

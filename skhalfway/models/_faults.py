@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.exceptions import NotFittedError
-from sklearn.frozen import FrozenEstimator
 
 from skhalfway._text import brief, shown
+from skhalfway.models._kinds import unfrozen
 from skhalfway.models._model import Model
 
 _NAMED = re.compile("model '[^']*'")
@@ -38,9 +38,7 @@ def type_named(model: Model, function: Any, *args: Any) -> Any:
 
 
 def type_name(estimator: Any) -> str:
-    while isinstance(estimator, FrozenEstimator):
-        estimator = estimator.estimator
-    return type(estimator).__name__
+    return type(unfrozen(estimator)).__name__
 
 
 def classes_of(model: Model, X: NDArray[Any]) -> NDArray[Any]:

@@ -16,6 +16,20 @@ def _is_instance(obj: Any, package: str, name: str) -> bool:
     return module is not None and isinstance(obj, getattr(module, name))
 
 
+def is_made_of(obj: Any, package: str, name: str) -> bool:
+    """Whether a class, or the class of an object, is that one or derives from it."""
+    class_ = obj if isinstance(obj, type) else type(obj)
+    module = sys.modules.get(package)
+    return module is not None and issubclass(class_, getattr(module, name))
+
+
+def unfrozen(estimator: Any) -> Any:
+    """What a FrozenEstimator holds; any other estimator itself."""
+    while isinstance(estimator, FrozenEstimator):
+        estimator = estimator.estimator
+    return estimator
+
+
 def is_torch_module(estimator: Any) -> bool:
     return _is_instance(estimator, "torch.nn", "Module")
 

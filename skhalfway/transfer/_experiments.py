@@ -16,6 +16,7 @@ from skhalfway._checks import check_length
 from skhalfway._inputs import check_labels, index_of
 from skhalfway._randomness import own_rng, undisturbed
 from skhalfway._text import shown
+from skhalfway.attacks._parameters import own_eps
 from skhalfway.results import Provenance
 from skhalfway.transfer._counting import see
 from skhalfway.transfer._curve import TransferCurve
@@ -62,12 +63,9 @@ def measure_curve(scorer: TransferScorer, X: Any, y: Any, eps: Any, target: Any)
     generator = scorer._generator
     with undisturbed():
         models, region, classes = scorer._start(X)
-        own_eps = (
-            None if isinstance(generator.attack, (str, type)) else getattr(generator.attack, "eps", None)
-        )
-        if own_eps is not None:
+        if (own := own_eps(generator.attack)) is not None:
             raise ValueError(
-                f"an instance of an attack keeps its own eps, {shown(own_eps)}, so it has no curve; "
+                f"an instance of an attack keeps its own eps, {shown(own)}, so it has no curve; "
                 "give its class, and its parameters as attack_params"
             )
         regions = [replace(region, eps=budget) for budget in budgets]

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
 from art.attacks.evasion import ProjectedGradientDescent
 from art.estimators.classification import PyTorchClassifier
 from numpy.testing import assert_allclose, assert_array_equal
-from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 from sklearn.neural_network import MLPClassifier
@@ -18,21 +19,27 @@ from torch import nn
 from skhalfway import AdversarialGenerator, Constraints
 from skhalfway._readable import as_table
 from skhalfway._text import shown
-from skhalfway.attacks._boundary import shortest
+from skhalfway.attacks import _trees
+from skhalfway.attacks._boundary import Field, Nearest, shortest
 from skhalfway.attacks._constraints import Header
 from skhalfway.attacks._faults import _MANY, Faults
+from skhalfway.attacks._norms import BALLS
 from skhalfway.attacks._problem import Outcome, Problem, Settings, read_region
 from skhalfway.attacks._queries import Queries
 from skhalfway.attacks._second_opinion import _N_DIRECTIONS, _one_feature_each
 from skhalfway.attacks._surrogate import Surrogate
+from skhalfway.attacks._tree_cells import Cells, joint_boxes
+from skhalfway.attacks._tree_moves import TreeTask
+from skhalfway.attacks._trees import _elsewhere, _nearest_boxes, _search
 from skhalfway.models import as_model
+from skhalfway.models._tree_arrays import Tree, join
 
 X = np.random.RandomState(0).uniform(size=(40, 5))
 Y = (X @ np.arange(-2.0, 3) > 0).astype(int)
 LINE = LogisticRegression().fit(X, Y)
 
 
-def region_of(X, *, eps=0.3, norm=np.inf, constraints=None, clip_values=(0, 1)):
+def region_of(X, *, eps=0.3, norm=np.inf, constraints=None, clip_values=(0, 1), categories=None):
     return read_region(
         X,
         eps=eps,
@@ -41,7 +48,7 @@ def region_of(X, *, eps=0.3, norm=np.inf, constraints=None, clip_values=(0, 1)):
         constraints=constraints,
         spread=None,
         header=Header(X.shape[1], None),
-        categories=None,
+        categories=categories,
     )
 
 
@@ -61,18 +68,27 @@ def test_the_shortest_change_neither_overflows_nor_vanishes(norm, size, rise):
         assert_allclose(float((w.double() * r.double()).sum()), rise, rtol=1e-5)
 
 
-def test_deepfool_looks_at_ten_rivals():
-    """As its authors' code does: the boundary of an eleventh class is crossed only by accident."""
+@pytest.mark.parametrize("norm", [np.inf, 2, 1])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("length", [1.0, 1e6, 1e12, 1e30])
+def test_the_shortest_change_is_as_long_as_it_has_to_be(norm, dtype, length):
+    """Data may be in units so small that boundaries are at 1e30."""
+    w, room = torch.tensor([[1e-3, 1e-3]], dtype=dtype), torch.full((1, 2), 1e31, dtype=dtype)
+    r = shortest(w, 2e-3 * torch.full((1, 1), length, dtype=dtype), room, norm)
+    assert_allclose(r, [[2 * length, 0.0]] if norm == 1 else [[length, length]], rtol=1e-5)
+
+
+@pytest.mark.parametrize(("near", "looked_at"), [(9, True), (10, False)])
+def test_deepfool_looks_at_the_ten_classes_of_the_largest_logits(near, looked_at):
+    """As its authors' code does, the sample's own among them."""
     weights, offsets = np.zeros((12, 2)), -np.arange(12.0)
-    weights[1:11, 0], weights[11] = 1.0, (0.0, 100.0)
+    weights[1:, 0], weights[near] = 1.0, (0.0, 100.0)
     model = LogisticRegression().fit(np.eye(2).repeat(6, axis=0), np.arange(12))
     model.coef_, model.intercept_ = weights, offsets
-    x = np.zeros((1, 2))
-    found = AdversarialGenerator(FrozenEstimator(model), attack="deepfool", norm=2, eps=np.inf).generate(
-        x, [0]
-    )
-    # class 1 is at distance 1, class 11 at .11 and not looked at
-    assert_allclose(found[0], [1.0, 0.0], atol=0.03)
+    generator = AdversarialGenerator(FrozenEstimator(model), attack="deepfool", norm=2, eps=np.inf)
+    found = generator.generate(np.zeros((1, 2)), [0])
+    # class 1 is at distance 1, the near one at about .1
+    assert_allclose(found[0], [0.0, near / 100] if looked_at else [1.0, 0.0], atol=0.03)
 
 
 @pytest.mark.parametrize("share", [0.0, 0.02, 0.04, 0.05, 0.06, 1.0])
@@ -96,31 +112,55 @@ def test_one_feature_each_moves_what_may_move():
 
 
 def test_one_sample_that_a_projection_breaks_does_not_hold_the_others_back():
-    """A projection that fills in a missing value is refused there, and kept elsewhere."""
+    """Where it makes another category it is refused, and the sample stays; what fills a gap is not taken."""
     data = X.copy()
-    data[3, 0] = np.nan
+    data[:, 0], data[5, 1] = np.arange(len(X)) % 3, np.nan
 
-    class Tolerant(ClassifierMixin, BaseEstimator):
-        def fit(self, X, y):
-            self.classes_, self.n_features_in_ = np.unique(y), 5
-            return self
+    def make(X_adv, X):
+        made = np.where(np.isnan(X_adv), 0.5, X_adv)
+        made[X[:, 2] == data[3, 2], 0] = 7.0
+        return made
 
-        def predict(self, X):
-            return LINE.predict(np.nan_to_num(X))
+    rules, categories = Constraints(projection=make), np.arange(5) == 0
+    region = region_of(data, constraints=rules, clip_values=None, categories=categories)
+    wanted = region.start() + 0.1
+    expected = data + 0.1 * ~categories
+    expected[3] = data[3]
+    assert_allclose(region.keep(wanted), expected)
 
-    def fill(X_adv, X):
-        filled = X_adv.copy()
-        filled[:, 4] = np.round(X_adv[:, 4], 1)
-        filled[np.isnan(X_adv[:, 0]), 1] = np.nan
-        return filled
 
-    rules = Constraints(projection=fill)
-    generator = AdversarialGenerator(
-        FrozenEstimator(Tolerant().fit(X, Y)), attack="square", eps=0.3, constraints=rules, random_state=0
+def stairs(edges, value=None, **settings):
+    """An ensemble of one tree that splits one feature at all edges."""
+    n, leaf = len(edges), np.full(len(edges) + 1, -1)
+    tree = Tree(
+        feature=np.r_[np.zeros(n, dtype=int), leaf],
+        threshold=np.r_[edges, np.zeros(n + 1)],
+        missing_left=np.zeros(2 * n + 1, dtype=bool),
+        left=np.r_[n + np.arange(n), leaf],
+        right=np.r_[np.arange(1, n), 2 * n, leaf],
+        value=np.r_[np.zeros(n), np.zeros(n + 1) if value is None else value][:, None],
     )
-    found = generator.generate(data, Y)
-    moved = (found != data).any(axis=1) & ~np.isnan(data).any(axis=1)
-    assert moved.sum() > 20
+    return join([tree], **settings)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(("missing", "within"), [(0.0, 1e-35), (0.0, 0.5), (7.0, 0.0), (7.0, 0.5)])
+def test_cells_hold_no_number_that_stands_for_a_missing_value(dtype, missing, within):
+    """With thresholds at the ends of those numbers, and some floats beside: a cell is what is left of it."""
+    down, up = dtype(-np.inf), dtype(np.inf)
+    around = np.unique(missing + np.array([-within, within], dtype=dtype))
+    for _ in range(3):
+        around = np.unique(np.r_[np.nextafter(around, down), around, np.nextafter(around, up)])
+    points = np.r_[down, np.nextafter(around[0], down), around, np.nextafter(around[-1], up), up][:, None]
+    for edges in [around, *around[:, None], around[::2], around[[0, -1]]]:
+        ensemble = stairs(edges, dtype=dtype, missing=missing, missing_within=within)
+        cells = Cells(ensemble, 1, np.dtype(dtype))
+        cell = cells.of(points)[:, 0]
+        for k in range(len(edges) + 1):
+            inside = points[cell == k]
+            assert cells.is_empty[k] == (not len(inside))
+            if len(inside):
+                assert (cells.bottom[k], cells.top[k]) == (inside.min(), inside.max())
 
 
 def art_model():
@@ -227,3 +267,76 @@ def test_a_value_that_just_fits_is_not_cut(length, cut):
 def test_outcomes_and_settings_have_no_surprising_defaults():
     assert Outcome(X).n_queries is None and not Outcome(X).at_any_budget
     assert Surrogate(Settings(), None, 5, None).step is None
+
+
+@pytest.mark.parametrize(("strict", "enough"), [(False, 1e-9), (True, 1e-5)])
+def test_what_may_be_rounding_is_no_win_on_trees(strict, enough):
+    """A leaf that leads by no more than sums may be off is passed by, wherever a search comes upon it."""
+    ensemble = stairs([0.5, 2.5], enough * np.arange(3.0), strict=strict)
+    x = np.array([[0.0], [1.0]])
+    bounds = np.full(x.shape, -9.0), np.full(x.shape, 9.0)
+    task = TreeTask(Cells(ensemble, 1, x.dtype), x, np.array([0, 0]), 2, *bounds, np.ones(1), False)
+    assert task.enough == enough == task.margin(np.array([0]), ensemble.sums(x[1:]))[0]
+    rng = np.random.RandomState(0)
+    assert _search(task, rng, 5, x)[0] == 2
+    assert _nearest_boxes(task, joint_boxes(task.cells, 100))[0] == 2
+    assert _elsewhere(task, 0, np.array([[1.0]]), rng) == 2
+
+
+@pytest.mark.parametrize("norm", [np.inf, 2])
+def test_searches_of_trees_start_from_parts_of_every_size(monkeypatch, norm):
+    """Of each sample its own random share: of the features in L-inf, else of what the limit buys."""
+    monkeypatch.setattr(_trees, "_into_leaves", lambda task, row, part, limit, rng: part)
+    n, d = 300, 200
+    task = SimpleNamespace(norm=norm, home=np.zeros((n, d), dtype=int), prices=lambda row, cells: cells / 1.0)
+    limit = np.full(n, 1.0 if norm == np.inf else d)
+    cells = np.ones((n, d), dtype=int)
+    part = _trees._another_start(task, np.arange(n), cells, limit, np.random.RandomState(0))
+    shares = np.sort(part.mean(axis=1))
+    assert_allclose(shares, np.linspace(0, 1, n), atol=0.1)
+    assert_allclose(part.mean(axis=0), 0.5, atol=0.15)
+    if norm == np.inf:
+        # of what costs more than the limit nothing is left
+        assert not _trees._another_start(
+            task, np.arange(n), cells, limit - 1e-9, np.random.RandomState(0)
+        ).any()
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_new_inputs_follow_the_slope_of_a_substitute_of_any_float_type(dtype):
+    torch.manual_seed(0)
+    net = nn.Linear(5, 3).to(dtype)
+    labels = np.arange(len(X)) % 3
+    found = Surrogate._signs(as_model(net), X, labels, np.random.RandomState(0))
+    assert found.dtype == float
+    assert_array_equal(found, np.sign(net.weight.detach().numpy()[labels]))
+
+
+@pytest.mark.parametrize("share", [0.26, 0.6, 0.99])
+def test_the_way_back_ends_just_behind_the_boundary(share):
+    """At most by 2^-10 of the distance, and by .01 % more, for what wins by a hair loses elsewhere."""
+    model = LogisticRegression().fit([[-1.0], [1.0]], [0, 1])
+    model.coef_[:], model.intercept_[:] = 1.0, -share
+    problem = Problem(
+        as_model(model), region_of(np.zeros((1, 1)), eps=9.0, clip_values=None), np.array([0]), 2
+    )
+    nearest = Nearest(problem)
+    assert nearest.offer(np.ones((1, 1)), slice(None)).all()
+    asked, offer = [], nearest.offer
+    nearest.offer = lambda z, *args, **kwargs: asked.append(float(z[0, 0])) or offer(z, *args, **kwargs)
+    nearest.shorten(slice(None))
+    assert share * 1.0001 <= nearest.distances[0] <= share * 1.0001 * (1 + 2.0**-10)
+    # halvings of 1 to 2^-10 of the share, and the last point
+    assert len(asked) == np.ceil(np.log2(2.0**10 / share)) + 1
+
+
+@pytest.mark.parametrize(("x", "reach"), [(0.5, 1024.0), (-3.0, 3072.0)])
+def test_where_the_slope_is_next_to_nothing_steps_end_within_reach(x, reach):
+    """1024 times the largest value of the sample, or of 1; nearer where the bounds are."""
+    x0 = torch.tensor([[x, 0.1]], dtype=torch.float64)
+    ball = BALLS[np.inf](x0, np.inf, None, torch.tensor([[np.inf, 7.0]]), None)
+    field = Field(SimpleNamespace(ball=ball), None, np.inf)
+    change = field.climb(x0, torch.tensor([[-1e-20, 1e-20]]).double(), torch.ones(1, 1).double())
+    assert_allclose(change, [[-reach, 6.9]])
+    unknown = torch.full((1, 1), torch.nan).double()
+    assert not field.climb(x0, torch.ones(1, 2).double(), unknown).any()

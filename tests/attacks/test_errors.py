@@ -91,8 +91,15 @@ BAD_PARAMETERS = [
         for norm in (0, 3, "inf", None, True, -np.inf)
     ),
     Bad({"attack": "bim"}, "unknown attack 'bim'; give 'auto', 'fgsm', 'pgd', 'mifgsm', 'deepfool', 'fmn'"),
-    Bad({"attack": 3}, "attack must be a string, or a class or an instance .* ART .* got 3", TypeError),
-    Bad({"attack": dict}, "attack must be a string, or a class or an instance .* ART", TypeError),
+    *(
+        Bad(
+            {"attack": attack},
+            "attack must be a string, or a class or an instance of an evasion attack of ART, foolbox or "
+            rf"torchattacks, or a callable f\(model, X, y\), got {shown}",
+            TypeError,
+        )
+        for attack, shown in ((3, "3"), (dict, "the class dict"))
+    ),
     Bad({"attack": "fgsm", "step_size": 0.1}, "step of length eps; step_size must be None, got 0.1"),
     Bad({"attack_params": [1]}, r"attack_params must be a dict or None, got \[1\]", TypeError),
     Bad({"attack": "pgd", "attack_params": {"decay": 1}}, r"\['decay'\] are unknown to attack='pgd'"),

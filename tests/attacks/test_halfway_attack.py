@@ -1,4 +1,4 @@
-"""The halfway attack's own: partners, memory, the regression inside it, and what it is worth."""
+"""The halfway attack's own: partners, memory, the walk, the regression inside it, and what it is worth."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numpy.testing import assert_allclose
 from numpy.typing import NDArray
 from sklearn.datasets import load_iris
 from sklearn.frozen import FrozenEstimator
@@ -21,9 +22,12 @@ from skhalfway.attacks._partners import Partners, keep_partners, nearest_partner
 from skhalfway.attacks._problem import Problem
 from skhalfway.attacks._queries import Queries
 from skhalfway.attacks._region import Region
+from skhalfway.attacks._walk import Walk
 from skhalfway.models import as_model
 
 X, Y = load_iris(return_X_y=True)
+U = np.random.RandomState(0).uniform(size=(40, 5))
+LINE = LogisticRegression().fit(U, U @ np.arange(-2.0, 3) > 0)
 
 
 class Counted:
@@ -212,3 +216,117 @@ def test_transfer_scorer_takes_it() -> None:
     again = TransferScorer(attack, random_state=0).fit(models).transfer(X, Y)
     np.testing.assert_array_equal(matrix.fooled, again.fooled)
     assert matrix.source_success.min() > 0.2
+
+
+def test_a_step_is_halved_five_times(monkeypatch):
+    """And given up then: HopSkipJump's geometric progression, which at a corner would never end."""
+    walk, asked, rows = Walk(queries(LINE, U), np.random.RandomState(0)), [], np.array([0])
+    walk.point[0] = walk.x0[0] + [2.0, 0, 0, 0, 0]
+    direction = np.array([[0, 1.0, 0, 0, 0]])
+
+    def won(points, rows):
+        asked.append(points[0] - walk.point[0])
+        return np.zeros(len(rows), dtype=bool)
+
+    monkeypatch.setattr(walk, "won", won)
+    walk.step(rows, direction, share=0.5)
+    assert_allclose(asked, direction * 0.5 ** np.arange(6)[:, None])
+
+
+@pytest.mark.parametrize("norm", [np.inf, 2])
+@pytest.mark.parametrize("boundary", [0.01, 0.3, 0.5, 0.97])
+def test_the_boundary_is_found_to_three_hundredths(monkeypatch, norm, boundary):
+    """By as few halvings as that takes, log2(1 / 0.03) < 6; the point found is one that wins."""
+    walk, asked = Walk(queries(LINE, U, norm), np.random.RandomState(0)), []
+    change = np.array([[1.0, -0.5, 0.2, 0, 0]])
+    walk.point[:1] = walk.x0[:1] + change
+
+    def won(points, rows):
+        share = np.abs(points - walk.x0[rows]).max(axis=1)
+        asked.append(share[0])
+        return share >= boundary
+
+    monkeypatch.setattr(walk, "won", won)
+    walk.to_boundary(np.array([0]))
+    assert len(asked) == 6
+    found = walk.point[0] - walk.x0[0]
+    size = np.abs(found).max()
+    assert boundary <= size <= boundary + 0.03
+    assert_allclose(
+        found, np.clip(change[0], -size, size) if norm == np.inf else size * change[0], atol=1e-12
+    )
+
+
+@pytest.mark.parametrize(
+    ("norm", "sparse", "budget", "first"),
+    [
+        (2, True, 100, 95),
+        (2, True, 20, 15),
+        (2, True, 19, 15),
+        (2, True, 7, 6),
+        (2, True, 3, 3),
+        (2, False, 100, 100),
+        (np.inf, True, 100, 100),
+    ],
+)
+def test_what_is_kept_back_to_set_features_back(norm, sparse, budget, first):
+    """One query for each of the 5 features, but at most one of four."""
+    walk, spent = Walk(queries(LINE, U, norm), np.random.RandomState(0)), []
+    walk.queries.max_queries = budget
+    walk.until_spent(np.arange(2), lambda rows: spent.append(walk.queries.max_queries), sparse=sparse)
+    assert spent == [first] + [budget] * (first < budget)
+
+
+@pytest.mark.parametrize("norm", [np.inf, 2])
+def test_crossing_regression_of_the_halfway_attack(norm):
+    """Logistic regression of the answers around a crossing, written out for one sample at a time."""
+    walk = _Crossings(queries(LINE, U, norm), np.random.RandomState(0), slice(0, 3))
+    rng, rows, k = np.random.RandomState(1), np.arange(3), 40
+    crossing = rng.normal(size=(3, 5))
+    walk.point[:3] = walk.x0[:3] + crossing
+    walk.change[:, :k] = crossing[:, None] + 0.4 * rng.normal(size=(3, k, 5))
+    walk.change[:, 7] = 0.0
+    walk.wins[:, :k] = rng.uniform(size=(3, k)) < 0.5
+    walk.n_remembered[:] = [k, k, 10]
+    found = walk.direction(rows)
+    for i in rows:
+        unit = np.linalg.norm(crossing[i])
+        c = crossing[i] / unit
+        kept = np.setdiff1d(np.arange(walk.n_remembered[i]), 7)
+        change, wins = walk.change[i, kept] / unit, walk.wins[i, kept]
+        near = np.exp(-((change - c) ** 2).sum(axis=1) / (2 * 0.7**2))
+        r = np.linalg.norm(change, axis=1)
+        u, v = np.vstack([change / r[:, None], c]), c
+        for _ in range(6):
+            foretold = u[:-1] @ v
+            share = 1 / (1 + np.exp(-(foretold - 1 / r) / 0.02))
+            curvature = np.maximum(share * (1 - share), 0.05)
+            y = np.append(foretold + 0.02 * (wins - share) / curvature, 1.0)
+            weights = np.append(near * curvature, 0.75)
+            penalty = 3e-5 * 5 * np.eye(5)
+            v = np.linalg.solve(u.T @ (weights[:, None] * u) + penalty, u.T @ (weights * y))
+        assert_allclose(walk.v[i], v / unit, rtol=1e-6)
+        assert_allclose(found[i], np.sign(v) if norm == np.inf else v / np.linalg.norm(v), rtol=1e-6)
+
+
+@pytest.mark.parametrize(("max_queries", "n_starts"), [(999, 1), (1000, 2), (1499, 2), (1500, 3)])
+def test_every_500_queries_begin_at_another_partner(monkeypatch, max_queries, n_starts):
+    """The last at the nearest of all."""
+    begun = []
+    monkeypatch.setattr(
+        _Crossings, "start", lambda self, rows, points: begun.append(self.queries.max_queries)
+    )
+    attack = AdversarialGenerator(
+        FrozenEstimator(LINE), attack="halfway", eps=1e-9, norm=np.inf, max_queries=max_queries
+    )
+    attack.generate(U[:2], LINE.predict(U[:2]))
+    assert begun == [max_queries * k // n_starts for k in range(2, n_starts + 1)]
+
+
+def test_the_halfway_attack_remembers_256_answers():
+    walk = _Crossings(queries(LINE, U), np.random.RandomState(0), slice(0, 3))
+    points = walk.x0[1] + np.linspace(-1, 1, 300)[:, None] * np.ones(5)
+    for part in np.split(points, 10):
+        walk.won(part, np.full(30, 1))
+    assert walk.n_remembered.tolist() == [0, 300, 0]
+    assert_allclose(np.sort(walk.change[1, :, 0]), np.linspace(-1, 1, 300)[-256:])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from skhalfway import AdversarialGenerator
+from skhalfway._randomness import draw_seed, globally_seeded
 from skhalfway.models import as_model
 
 with warnings.catch_warnings():
@@ -127,6 +128,122 @@ def test_same_pixels(zoo, source: str, twin: Twin) -> None:
     # cross-entropy loses its digits).
     assert apart.sum() <= 1
     assert (np.abs(ours - X).max(axis=(1, 2, 3)) > 0.01).all()
+
+
+@dataclass(frozen=True)
+class Handed:
+    """An attack of another library, given as ``attack``, and the same called by hand."""
+
+    id: str
+    attack: Any
+    norm: float
+    by_hand: Attack
+    params: dict[str, Any] = field(default_factory=dict)
+
+
+def fgsm_by_hand(module, X, y, eps):
+    x = torch.tensor(X, requires_grad=True)
+    (gradient,) = torch.autograd.grad(nn.functional.cross_entropy(module(x), torch.tensor(y)), x)
+    return (x + eps * gradient.sign()).detach().clamp(0, 1)
+
+
+def drawing_foolbox(name: str, **params: Any) -> Attack:
+    """With what foolbox draws by itself, from the seed that the package draws for it."""
+
+    def run(module, X, y, eps):
+        model = foolbox.PyTorchModel(module, bounds=(0, 1), device="cpu")
+        with globally_seeded(draw_seed(np.random.RandomState(0))):
+            attack = getattr(foolbox.attacks, name)(**params)
+            return attack(model, torch.from_numpy(X), torch.from_numpy(y), epsilons=eps)[1].numpy()
+
+    return run
+
+
+def drawing_torchattacks(name: str, **params: Any) -> Attack:
+    def run(module, X, y, eps):
+        with globally_seeded(seed := draw_seed(np.random.RandomState(0))):
+            given = params | ({"seed": seed} if "seed" in params else {})
+            attack = getattr(torchattacks, name)(module, eps=eps, **given)
+            return attack(torch.from_numpy(X), torch.from_numpy(y)).detach().numpy()
+
+    return run
+
+
+F, T = foolbox.attacks, torchattacks
+STILL = {"random_start": False}
+HANDED = [
+    Handed("art-fgsm", FastGradientMethod, np.inf, art(FastGradientMethod, norm=np.inf)),
+    Handed("art-pgd", ProjectedGradientDescent, 2, art(ProjectedGradientDescent, norm=2)),
+    Handed("foolbox-fgsm", F.FGSM, np.inf, of_foolbox("LinfFastGradientAttack")),
+    Handed("foolbox-pgd", F.LinfPGD, np.inf, of_foolbox("LinfPGD"), STILL),
+    Handed("foolbox-pgd-l2", F.L2PGD, 2, of_foolbox("L2PGD"), STILL),
+    Handed(
+        "foolbox-instance", F.LinfPGD(rel_stepsize=STEP, steps=STEPS, **STILL), np.inf, of_foolbox("LinfPGD")
+    ),
+    Handed("foolbox-draws", F.LinfPGD, np.inf, drawing_foolbox("LinfPGD", steps=STEPS, rel_stepsize=STEP)),
+    Handed("foolbox-deepfool", F.L2DeepFoolAttack, 2, drawing_foolbox("L2DeepFoolAttack", steps=STEPS)),
+    Handed("foolbox-fmn", F.LInfFMNAttack, np.inf, drawing_foolbox("LInfFMNAttack", steps=STEPS)),
+    Handed("torchattacks-fgsm", T.FGSM, np.inf, of_torchattacks("FGSM")),
+    Handed("torchattacks-pgd", T.PGD, np.inf, of_torchattacks("PGD", **STILL), STILL),
+    Handed("torchattacks-pgd-l2", T.PGDL2, 2, of_torchattacks("PGDL2", **STILL), STILL),
+    Handed(
+        "torchattacks-draws",
+        T.PGD,
+        np.inf,
+        drawing_torchattacks("PGD", alpha=STEP * EPS[np.inf], steps=STEPS),
+    ),
+    Handed("torchattacks-apgd", T.APGD, np.inf, drawing_torchattacks("APGD", steps=STEPS, seed=0)),
+    Handed(
+        "torchattacks-square",
+        T.Square,
+        2,
+        drawing_torchattacks("Square", norm="L2", n_queries=30, seed=0),
+        {"n_queries": 30},
+    ),
+    Handed("callable", fgsm_by_hand, np.inf, fgsm_by_hand),
+]
+
+
+@pytest.mark.parametrize("source", ["torch_mlp", "cnn"])
+@pytest.mark.parametrize("handed", HANDED, ids=[handed.id for handed in HANDED])
+def test_an_attack_handed_over_is_the_attack_called_by_hand(zoo, source: str, handed: Handed) -> None:
+    case, eps = zoo(source), EPS[handed.norm]
+    X = case.X.reshape(-1, 1, 8, 8)
+    ours = AdversarialGenerator(
+        case.source,
+        attack=handed.attack,
+        eps=eps,
+        norm=handed.norm,
+        max_iter=STEPS,
+        step_size=STEP * eps,
+        clip_values=(0, 1),
+        attack_params=(handed.params | ({"eps": eps} if handed.id == "callable" else {})) or None,
+        random_state=0,
+    ).generate(X, case.y)
+    theirs = np.asarray(handed.by_hand(deepcopy(case.source).eval(), X, case.y, eps))
+    # the same steps on the same network: only what is brought back into the budget may round otherwise
+    np.testing.assert_allclose(ours, theirs, rtol=0, atol=2e-6)
+    # those by answers return the samples where they win only
+    assert (np.abs(ours - X).max(axis=(1, 2, 3)) > 0.01).mean() > 0.2
+
+
+@pytest.mark.parametrize("source", ["logistic", "svc", "torch_mlp", "cnn"])
+def test_a_callable_written_as_fgsm_is_fgsm(zoo, source: str) -> None:
+    case = zoo(source)
+
+    def attack(model, X, y, eps):
+        seen = as_model(model)
+        with seen.evaluating():
+            x = torch.tensor(X, requires_grad=True)
+            loss = nn.functional.cross_entropy(seen.logits(x), torch.tensor(y))
+            return x + eps * torch.autograd.grad(loss, x)[0].sign()
+
+    given: dict[str, Any] = {"eps": 0.1, "clip_values": (0, 1)}
+    by_hand, ours = (
+        AdversarialGenerator(case.source, attack=each, **given).generate(case.X, case.y)
+        for each in (attack, "fgsm")
+    )
+    np.testing.assert_array_equal(by_hand, ours)
 
 
 @pytest.mark.parametrize("source", ["logistic", "torch_mlp"])

@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
+import foolbox
 import joblib
 import numpy as np
 import pytest
 import torch
+import torchattacks
 from art.attacks.evasion import DeepFool, ProjectedGradientDescent
 from numpy.typing import NDArray
 
@@ -71,11 +73,24 @@ ART = [
     *(Row(source, DeepFool, 2) for source in ("pca", "skorch", "cnn")),
     *(Row(source, "instance", norm) for source in ("logistic", "art") for norm in (np.inf, 2)),
 ]
-ROWS = [*GRADIENT, *ART, *MINIMUM, *SMOOTHED, *QUERIES, *TREES]
-# An instance keeps its own batches; ART draws starts in L1 batch by batch. Soft splits have gradients so
-# small that rounding, which a batch's size changes, decides their sign.
+FOREIGN = [
+    Row(source, attack, norm)
+    for source in ("svc", "cnn")
+    for attack, norm in (
+        (foolbox.attacks.FGSM, np.inf),
+        (foolbox.attacks.LinfPGD, np.inf),
+        (foolbox.attacks.L2PGD, 2),
+        (foolbox.attacks.L1PGD, 1),
+        (torchattacks.PGD, np.inf),
+        (torchattacks.PGDL2, 2),
+    )
+]
+ROWS = [*GRADIENT, *ART, *FOREIGN, *MINIMUM, *SMOOTHED, *QUERIES, *TREES]
+# An instance keeps its own batches; ART draws starts in L1 batch by batch, and others in every norm. Soft
+# splits have gradients so small that rounding, which a batch's size changes, decides their sign.
 NOT_BATCHED = [
     *(row for row in ART if row.attack == "instance" or row.norm == 1),
+    *(row for row in FOREIGN if row.attack is not foolbox.attacks.FGSM),
     Row("forest", "pgd", np.inf),
 ]
 BATCHED = [row for row in ROWS if row not in NOT_BATCHED]

@@ -200,7 +200,7 @@ REFUSALS = [
         "tree",
         GAPS,
         ValueError,
-        "attacks of ART take numbers only, but X holds",
+        "ART's FastGradientMethod takes numbers only, but X holds",
     ),
 ]
 JUDGE = SVC(C=2).fit(X, Y)

@@ -1,0 +1,124 @@
+"""A callable of the user's as an attack: f(model, X, y), in the model's own terms."""
+
+from __future__ import annotations
+
+from inspect import Parameter, signature
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from skhalfway._text import shown
+from skhalfway.attacks._adapters import Adapter, named_parameters
+from skhalfway.models._kinds import is_torch_module, net_dtype, unfrozen
+from skhalfway.models._model import SkorchModel
+from skhalfway.models._torch_model import TorchModel
+
+if TYPE_CHECKING:
+    from skhalfway.attacks._generator import AdversarialGenerator
+    from skhalfway.attacks._problem import Problem
+    from skhalfway.attacks._region import Region
+    from skhalfway.models import Model
+
+# parameters that it is given where it names them: what it is to do
+_TASK = ("eps", "norm", "clip_values", "targeted", "random_state")
+
+
+class CallableAdapter(Adapter):
+    """It knows the model, the data and the labels as the user does; only its samples are looked at."""
+
+    lenient = False
+
+    @property
+    def name(self) -> str:
+        return shown(self.attack)
+
+    @property
+    def by_gradient(self) -> bool:
+        return False
+
+    def parameter_names(self) -> list[str]:
+        """What it takes by name beside the model, the samples and the labels."""
+        try:
+            first = list(signature(self.attack).parameters)[:3]
+        except ValueError:  # of compiled code nothing is known
+            return []
+        return [name for name in named_parameters(self.attack) if name not in first]
+
+    def check(self, generator: AdversarialGenerator) -> None:
+        if generator.n_restarts != 1 or generator.random_start:
+            raise ValueError(
+                f"n_restarts and random_start are for gradient attacks; {self.name} has to do that itself"
+            )
+        try:
+            called = signature(self.attack)
+        except ValueError:
+            return
+        params, names = generator.attack_params or {}, self.parameter_names()
+        unknown = sorted(set(params) - set(names))
+        if unknown and Parameter.VAR_KEYWORD not in {p.kind for p in called.parameters.values()}:
+            raise ValueError(
+                f"attack_params {shown(unknown)} are unknown to {self.name}, which takes {shown(names, 150)} "
+                "beside the model, X and y"
+            )
+        try:
+            called.bind(None, None, None, **(dict.fromkeys(set(_TASK) & set(names)) | params))
+        except TypeError as error:
+            raise TypeError(
+                f"an attack must be callable as f(model, X, y), with attack_params by name, but {self.name} "
+                f"is not: {error}"
+            ) from error
+
+    def check_targets(self, generator: AdversarialGenerator, targeted: bool) -> None:
+        if targeted and "targeted" not in self.parameter_names():
+            raise ValueError(
+                f"{self.name} knows no target: it has no parameter named targeted, which is True where y "
+                "holds labels to reach; add one, or call generate without target"
+            )
+
+    def hand_out(self, generator: AdversarialGenerator, problem: Problem) -> NDArray[Any]:
+        model, X = problem.model, problem.region.X
+        return np.asarray(model._flat(X)).astype(_dtype_of(model, X))
+
+    def run(self, X: NDArray[Any], generator: AdversarialGenerator, problem: Problem, seed: int) -> Any:
+        model, region = problem.model, problem.region
+        task = {
+            "eps": region.eps if region.unit is None else region.eps * region.unit,
+            "norm": generator.norm,
+            "clip_values": generator.clip_values,
+            "targeted": problem.targeted,
+            "random_state": seed,
+        }
+        classes = np.arange(problem.n_classes) if model.classes_ is None else model.classes_
+        known = model.module if is_torch_module(model.estimator) else unfrozen(model._called)
+        before = _versions(known)
+        params = {name: task[name] for name in _TASK if name in self.parameter_names()}
+        made = self.attack(known, X, classes[problem.labels], **(params | (generator.attack_params or {})))
+        if _versions(known) != before:
+            raise ValueError("it wrote to the weights of the model, which are its owner's; write to a copy")
+        return made
+
+    def to_z(self, made: NDArray[Any], generator: AdversarialGenerator, region: Region) -> NDArray[Any]:
+        return region.to_z(made.reshape(region.X.shape).astype(float))
+
+
+def _versions(known: Any) -> list[int]:
+    """How often each weight of a torch module was written to; nothing of other models."""
+    weights = known.parameters() if is_torch_module(known) else ()
+    return [weight._version for weight in weights if not weight.is_inference()]
+
+
+def _dtype_of(model: Model, X: NDArray[Any]) -> str:
+    """The float type that a model computes in; that of X, where it takes any."""
+    if isinstance(model, SkorchModel):
+        return net_dtype(model._net)
+    if not isinstance(model, TorchModel):
+        return str(X.dtype)
+    if model.module is None:
+        return "float32"
+    from skhalfway.models._torch import dtype_of
+
+    return str(dtype_of(model.module)).removeprefix("torch.")
+
+
+ADAPTER = CallableAdapter

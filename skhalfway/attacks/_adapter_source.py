@@ -1,0 +1,78 @@
+"""A source as other libraries take it: a torch module in coordinates and float types of theirs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from skhalfway.models._torch import place_of
+
+if TYPE_CHECKING:
+    from skhalfway.attacks._region import Region
+    from skhalfway.models import Model
+
+
+def finite_range(region: Region) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Bounds of all samples, finite where the data has none: no point of the ball leaves them."""
+    X = region.start()
+    low, high = X.min().astype(float) - region.eps, X.max().astype(float) + region.eps
+    if (bounds := region.bounds()) is not None:
+        low, high = (np.where(np.isfinite(b), b, free) for b, free in zip(bounds, (low, high), strict=True))
+        if low.shape == X.shape:  # a range for all samples: each one's own is kept to at the end
+            low, high = low.min(axis=0), high.max(axis=0)
+    return np.asarray(low), np.asarray(high)
+
+
+class Source(nn.Module):
+    """A source as other libraries want it: a module that takes and gives float32, in their coordinates.
+
+    Parameters
+    ----------
+    model : Model
+        The source.
+    region : Region
+        Whose coordinates it takes.
+    low, width : float
+        Where 0 and how far from it 1 is in these, for libraries with a unit of their own.
+    answers : bool
+        Whether it gives the source's own scores, which have no gradient, where a module only smooths them or
+        there is none.
+    """
+
+    def __init__(
+        self, model: Model, region: Region, low: float = 0.0, width: float = 1.0, *, answers: bool = False
+    ) -> None:
+        super().__init__()
+        self.source, self.region, self.low, self.width = model, region, low, width
+        self.shape = region.X.shape[1:]
+        self.answers = answers and (model.smoothed or not model.has_gradient)
+        self.place: Any = {"dtype": torch.float64, "device": torch.device("cpu")}
+        if model.module is not None:
+            self.place = place_of(model.module)
+        self.unit = None if region.unit is None else torch.tensor(region.unit, **self.place)
+        # by which libraries find the device
+        self.anchor = nn.Parameter(torch.zeros(1, device=self.place["device"]), requires_grad=False)
+        self.eval()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        z = x.to(**self.place).reshape(len(x), *self.shape)
+        z = z if (self.low, self.width) == (0.0, 1.0) else self.low + self.width * z
+        inputs = z if self.unit is None else z * self.unit
+        if self.answers:
+            X = inputs.detach().cpu().numpy().astype(self.region.X.dtype)
+            return torch.from_numpy(self.source.scores(X)).to(x.device, torch.float32)
+        return self.source.logits(inputs).to(x.device, torch.float32)
+
+
+def in_batches(
+    X: NDArray[Any], labels: NDArray[np.intp], batch_size: int, device: Any
+) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    """Samples and class indices as tensors, some at a time."""
+    for begin in range(0, len(X), batch_size):
+        rows = slice(begin, begin + batch_size)
+        yield torch.from_numpy(X[rows]).to(device), torch.from_numpy(labels[rows]).long().to(device)

@@ -1,0 +1,237 @@
+"""Attacks of other libraries and of the user's: a source is handed out, what they return is brought home."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from importlib import import_module
+from inspect import Parameter, signature
+from traceback import walk_tb
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from skhalfway._randomness import draw_seed, globally_seeded
+from skhalfway._readable import is_tensor
+from skhalfway._text import brief, shown
+from skhalfway.attacks._problem import Outcome
+from skhalfway.models import Finding
+from skhalfway.models._faults import type_name
+from skhalfway.models._kinds import is_made_of, is_torch_module
+
+if TYPE_CHECKING:
+    from skhalfway.attacks._generator import AdversarialGenerator
+    from skhalfway.attacks._problem import Problem
+    from skhalfway.attacks._region import Region
+    from skhalfway.models import Model
+
+# class that all attacks of a library derive from -> module of this package that adapts them
+_LIBRARIES = {
+    ("art.attacks.attack", "EvasionAttack"): "_adapter_art",
+    ("foolbox.attacks.base", "Attack"): "_adapter_foolbox",
+    ("torchattacks.attack", "Attack"): "_adapter_torchattacks",
+}
+
+
+def adapter_of(attack: Any) -> Adapter:
+    """How an attack is run that is no name; TypeError where it is none."""
+    for base, module in _LIBRARIES.items():
+        if is_made_of(attack, *base):
+            return _make(module, attack)
+    # a network is called too, and is no attack
+    if callable(attack) and not isinstance(attack, type) and not is_torch_module(attack):
+        return _make("_adapter_callable", attack)
+    raise TypeError(
+        "attack must be a string, or a class or an instance of an evasion attack of ART, foolbox or "
+        f"torchattacks, or a callable f(model, X, y), got {shown(attack)}"
+    )
+
+
+def _make(module: str, attack: Any) -> Adapter:
+    adapter: Adapter = import_module(f"skhalfway.attacks.{module}").ADAPTER(attack)
+    return adapter
+
+
+class Adapter:
+    """An attack of another library, given as a class or as an instance, or a callable.
+
+    Attributes
+    ----------
+    attack : object
+        As the user gave it, which stays as it is.
+    class_ : type
+        Its class.
+    is_class : bool
+        Whether the class itself was given.
+    owner : str
+        What messages put before its name.
+    lenient : bool
+        Whether samples that it returns as nan are said and left as they were; else they are an error.
+    """
+
+    owner, lenient = "", True
+
+    def __init__(self, attack: Any) -> None:
+        self.attack, self.is_class = attack, isinstance(attack, type)
+        self.class_: Any = attack if self.is_class else type(attack)
+
+    # what each library has its own way to say
+
+    @property
+    def by_gradient(self) -> bool:
+        """Whether it follows the differentiable module of a source that has one."""
+        return True
+
+    @property
+    def own_eps(self) -> Any:
+        """The budget that an instance keeps; None where it is the generator's."""
+        return None
+
+    def parameter_names(self) -> list[str]:
+        """What ``attack_params`` may name."""
+        return named_parameters(self.class_)
+
+    def check_params(self, generator: AdversarialGenerator) -> None:
+        """Raise for parameters of the generator that this attack cannot work with, whatever the data."""
+
+    def check_targets(self, generator: AdversarialGenerator, targeted: bool) -> None:
+        """Raise where it cannot do what is asked: to move samples towards labels, or away from them."""
+
+    def check_source(self, model: Model, region: Region, n_classes: int) -> None:
+        """Raise for a source that it cannot attack."""
+
+    def hand_out(self, generator: AdversarialGenerator, problem: Problem) -> NDArray[Any]:
+        """The samples in the attack's own units, shape and float type."""
+        return problem.region.start().astype(np.float32)
+
+    def run(self, X: NDArray[Any], generator: AdversarialGenerator, problem: Problem, seed: int) -> Any:
+        """Attack what was handed out."""
+        raise NotImplementedError
+
+    def to_z(self, made: NDArray[Any], generator: AdversarialGenerator, region: Region) -> NDArray[Any]:
+        """Where samples in the attack's own units are in the region's coordinates."""
+        return made
+
+    # what they share
+
+    @property
+    def name(self) -> str:
+        """The attack, as messages call it."""
+        return f"{self.owner} {self.class_.__name__}"
+
+    @property
+    def gradient_name(self) -> str:
+        """What to call an attack that follows the source's gradient, if it has one; else empty."""
+        return f"attack={self.class_.__name__}" if self.by_gradient else ""
+
+    def check(self, generator: AdversarialGenerator) -> None:
+        """Raise for what no data could make right."""
+        if generator.n_restarts != 1 or generator.random_start:
+            raise ValueError(
+                f"n_restarts and random_start are for gradient attacks; for {self.name} give its own "
+                "parameters in attack_params"
+            )
+        if not self.is_class and generator.attack_params:
+            raise ValueError("an attack given as an instance has its parameters; attack_params must be None")
+        allowed = self.parameter_names()
+        unknown = sorted(set(generator.attack_params or {}) - set(allowed))
+        if unknown:
+            raise ValueError(
+                f"attack_params {shown(unknown)} are not parameters of {self.name}, which takes "
+                f"{shown(allowed, 150)}"
+            )
+        self.check_params(generator)
+
+    def check_task(self, model: Model, region: Region, n_classes: int) -> None:
+        """Raise for a source or for samples that the attack cannot be run on."""
+        if region.carried is not None:
+            raise ValueError(
+                f"{self.name} takes numbers only, but X holds categories or missing values; encode them, or "
+                "give one of skhalfway's own attacks"
+            )
+        self.check_source(model, region, n_classes)
+
+    def settings(self, generator: AdversarialGenerator, theirs: dict[str, Any]) -> dict[str, Any]:
+        """Parameters for the class: the generator's, under their names here, and what goes before them."""
+        names = self.parameter_names()
+        return {k: v for k, v in theirs.items() if k in names} | (generator.attack_params or {})
+
+    def in_its_name(self, function: Callable[..., Any], *args: Any, model: Model | None = None) -> Any:
+        """Call a function of the library's or the user's; say whose error it is, unless the model's.
+
+        Without a model the attack is being made, of parameters that may be wrong.
+        """
+        try:
+            return function(*args)
+        except Warning:  # an exception where the user asks for that
+            raise
+        except Exception as error:
+            where = (frame.f_globals.get("__name__", "") for frame, _ in walk_tb(error.__traceback__))
+            # a callable asks the model itself
+            if self.owner and any(name.startswith("skhalfway.models") for name in where):
+                raise
+            other: type[Exception] = ValueError if model is None else RuntimeError
+            kind = next((kind for kind in (TypeError, ValueError) if isinstance(error, kind)), other)
+            # a caller who has a name for the model puts it here
+            before = "" if model is None else f"model {type_name(model.estimator)!r}: "
+            raise kind(f"{before}{self.name} raised {type(error).__name__}: {brief(error)}") from error
+
+    def read(self, returned: Any, handed: NDArray[Any]) -> tuple[NDArray[Any], tuple[Finding, ...]]:
+        """What it returned as an array of the shape that was handed out, with no value that is nan."""
+        if is_tensor(returned):
+            kept = returned.detach().cpu()
+            # numpy has no bfloat16
+            returned = (kept.float() if kept.is_floating_point() and kept.itemsize < 4 else kept).numpy()
+        made = returned if isinstance(returned, np.ndarray) else np.empty(0, dtype=object)
+        if made.shape != handed.shape or made.dtype.kind not in "fiu":
+            raise ValueError(
+                f"{self.name} must return numbers of shape {handed.shape}, as an array or a tensor, got "
+                f"{shown(returned)}{f' of type {made.dtype}' if made.shape == handed.shape else ''}"
+            )
+        # an infinite value is far away in a direction, and brought back as any other
+        undefined = np.isnan(made) if self.lenient else ~np.isfinite(made)
+        undefined = undefined.reshape(len(made), -1).any(axis=1)
+        if not undefined.any():
+            return made, ()
+        if not self.lenient:
+            raise ValueError(
+                f"{self.name} returned nan or infinite values for {undefined.sum()} of {len(made)} samples "
+                f"(the first is sample {undefined.argmax()}); return such samples as they were"
+            )
+        message = f"{self.name} returned nan for {undefined.sum()} of {len(made)} samples"
+        finding = Finding("attack", "warning", message, "these stay as they are; look at its parameters")
+        rows = undefined.reshape(-1, *[1] * (made.ndim - 1))
+        return np.where(rows, handed, made), (finding,)
+
+
+def named_parameters(function: Any) -> list[str]:
+    """Parameters that can be given by name."""
+    variable = (Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD, Parameter.POSITIONAL_ONLY)
+    return [name for name, p in signature(function).parameters.items() if p.kind not in variable]
+
+
+def run_adapter(generator: AdversarialGenerator, problem: Problem, rng: np.random.RandomState) -> Outcome:
+    """Run an attack that is no name: all that it returns is valid and within the budget afterwards.
+
+    It is given a copy of the samples and a view of the source, and draws from global generators that are
+    seeded for it. Values that it leaves alone stay to the last digit, whatever float type it computes in.
+    """
+    adapter, region, seed = adapter_of(generator.attack), problem.region, draw_seed(rng)
+    if generator.device is not None:
+        import torch
+
+        problem = replace(problem, model=problem.model.on(torch.device(generator.device)))
+    handed = adapter.hand_out(generator, problem)
+    given = handed.copy(), generator, problem, seed
+    with globally_seeded(seed), problem.model.evaluating():
+        returned = adapter.in_its_name(adapter.run, *given, model=problem.model)
+    made, remarks = adapter.read(returned, handed)
+    alone = (made == handed).reshape(region.X.shape)
+    z = np.where(alone, region.start(), adapter.to_z(made, generator, region))
+    return Outcome(region.keep(z), remarks=remarks)
+
+
+def step_of(generator: AdversarialGenerator, eps: float) -> float:
+    """Length of a step, as attacks of several steps take it."""
+    return 2.5 * eps / generator.max_iter if generator.step_size is None else float(generator.step_size)

@@ -1,0 +1,186 @@
+"""What a generator does when it is fitted and asked: samples, source and labels are read, and attacked."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.exceptions import NotFittedError
+
+from skhalfway._checks import check_random_state
+from skhalfway._inputs import Frame, check_labels, container_of, read_samples, read_targets
+from skhalfway._randomness import own_rng, undisturbed
+from skhalfway._text import shown
+from skhalfway.attacks._adapters import run_adapter
+from skhalfway.attacks._automatic import run_automatic
+from skhalfway.attacks._budget import spread_of, spread_seen
+from skhalfway.attacks._constraints import Header
+from skhalfway.attacks._parameters import (
+    advice,
+    check_float_type,
+    check_parameters,
+    check_source,
+    gradient_attack,
+    make_attack,
+)
+from skhalfway.attacks._problem import Outcome, Problem, read_region
+from skhalfway.models import Model, NotDifferentiableError, as_model
+from skhalfway.models._as_model import check_kind, counts_as_fitted, fit_clone
+from skhalfway.models._faults import answers, classes_of, named, type_name, type_named
+from skhalfway.models._reader import reader_of
+from skhalfway.models._soft_agreement import soft_agreement
+from skhalfway.models._torch_model import TorchModel
+from skhalfway.models._warnings import warn
+
+if TYPE_CHECKING:
+    from skhalfway.attacks._generator import AdversarialGenerator
+    from skhalfway.attacks._region import Region
+
+_SOURCES: WeakKeyDictionary[AdversarialGenerator, Model] = WeakKeyDictionary()
+_NOT_FITTED = (
+    "This AdversarialGenerator instance is not fitted yet. Call 'fit' with data, which fits its estimator; "
+    "or, to attack a fitted one, wrap that: AdversarialGenerator(FrozenEstimator(model))"
+)
+
+
+def fit_source(generator: AdversarialGenerator, X: Any, y: Any, fit_params: dict[str, Any]) -> None:
+    """Fit the source, and keep on the generator what its attacks need to know of the data."""
+    check_parameters(generator)
+    array = read_samples(generator, X, reset=True)
+    spread = spread_of(array, generator.eps_unit)
+    region = region_of(generator, array, generator, Frame.of(X), spread)
+    source = generator.estimator
+    if source is None:
+        from sklearn.linear_model import LogisticRegression
+
+        source = LogisticRegression(max_iter=1000)
+    check_kind(source)
+    if y is None and not counts_as_fitted(source):
+        raise ValueError(
+            "This AdversarialGenerator estimator requires y to be passed, but the target y is None"
+        )
+    if y is not None:
+        read_targets(y, len(array))
+    data, fit = X if hasattr(X, "columns") else array, partial(fit_clone, **fit_params)
+    source = named(type_name(source), fit, source, data, y)
+    model = as_model(source)
+    generator.classes_ = _classes(model, array)
+    check_source(generator, model, region, len(generator.classes_), targeted=None)
+    generator.estimator_ = source
+    generator.soft_agreement_ = None
+    if gradient_attack(generator.attack, model):
+        with undisturbed():
+            agreement = type_named(model, soft_agreement, model.reading(Frame.of(X)), array)
+        generator.soft_agreement_ = agreement
+    generator._spread = generator.eps_unit, spread
+    generator._partners = None
+    if generator.attack == "halfway":
+        from skhalfway.attacks._partners import keep_partners
+
+        rng = check_random_state(generator.random_state)
+        generator._partners = keep_partners(model.reading(Frame.of(X)), array, y, rng)
+    generator.n_iter_ = 1 if generator.attack == "fgsm" else generator.max_iter
+
+
+def generate(
+    generator: AdversarialGenerator, X: Any, y: Any = None, target: Any = None
+) -> tuple[Outcome, Any]:
+    """What was found, and the adversarial samples in X's container."""
+    if not generator.__sklearn_is_fitted__():
+        raise NotFittedError(_NOT_FITTED)
+    check_parameters(generator)
+    rng = own_rng(generator.random_state)
+    with undisturbed():
+        return _generate(generator, rng, X, y, target)
+
+
+def _generate(
+    generator: AdversarialGenerator, rng: np.random.RandomState, X: Any, y: Any, target: Any
+) -> tuple[Outcome, Any]:
+    if y is not None and target is not None:
+        raise ValueError("generate takes y (labels to leave) or target (labels to reach), not both")
+    fitted, targeted = hasattr(generator, "estimator_"), target is not None
+    frame = Frame.of(X)
+    model = _source(generator, generator.estimator_ if fitted else generator.estimator).reading(frame)
+    reader = generator if fitted else reader_of(model)
+    array = read_samples(reader, X, reset=not fitted and model.n_features_in_ is None)
+    region = region_of(generator, array, reader, frame, spread_seen(generator, generator.eps_unit))
+    classes = generator.classes_ if fitted else _classes(model, array)
+    check_source(generator, model, region, len(classes), targeted=targeted)
+    if np.isnan(array).any():
+        type_named(model, answers, model, array)  # whether they are an error is the source's to say
+    if targeted:
+        wanted = np.full(len(array), target) if np.ndim(target) == 0 else target
+        labels = check_labels(wanted, classes, len(array), name="target")
+    elif y is not None:
+        labels = check_labels(y, classes, len(array))
+    else:
+        labels = type_named(model, answers, model, array)
+    problem = Problem(model, region, labels, len(classes), targeted, getattr(generator, "_partners", None))
+    outcome = type_named(model, run, generator, problem, rng)
+    for remark in outcome.remarks:
+        warn(str(remark))
+    return outcome, container_of(X)(outcome.X_adv)
+
+
+def run(generator: AdversarialGenerator, problem: Problem, rng: np.random.RandomState) -> Outcome:
+    """Attack a checked problem."""
+    if not isinstance(generator.attack, str):
+        return run_adapter(generator, problem, rng)
+    check_float_type(problem.model, problem.region.eps, generator.step_size)
+    if generator.attack == "auto":
+        return run_automatic(generator, problem, rng)
+    try:
+        outcome = make_attack(generator, generator.attack).run(problem, rng)
+    except NotDifferentiableError as error:
+        raise TypeError(
+            f"attack={generator.attack!r} needs gradients, but {error}; attack='auto' attacks black boxes "
+            f"too, and {advice(generator.norm)}"
+        ) from None
+    if outcome.faults is None:
+        return outcome
+    return replace(outcome, remarks=outcome.faults.remarks(advice(generator.norm)))
+
+
+def region_of(
+    generator: AdversarialGenerator,
+    X: NDArray[Any],
+    header: Any,
+    frame: Frame | None,
+    spread: NDArray[np.float64] | None,
+) -> Region:
+    """Where each sample may go; ``header`` is an object that keeps the names of features."""
+    names = getattr(header, "feature_names_in_", None)
+    return read_region(
+        X,
+        eps=generator.eps,
+        norm=generator.norm,
+        clip_values=generator.clip_values,
+        constraints=generator.constraints,
+        spread=spread,
+        header=Header(int(np.prod(X.shape[1:])), None if names is None else list(names)),
+        categories=None if frame is None else frame.categories,
+    )
+
+
+def _source(generator: AdversarialGenerator, estimator: Any) -> Model:
+    """The source; a torch module is kept between calls, for its view follows what its owner does."""
+    model = _SOURCES.get(generator)
+    if model is None or model.estimator is not estimator:
+        model = as_model(estimator)
+        if type(model) is TorchModel:
+            _SOURCES[generator] = model
+    return model
+
+
+def _classes(model: Model, X: NDArray[Any]) -> NDArray[Any]:
+    classes = classes_of(model, X)
+    if len(classes) < 2:
+        raise ValueError(
+            f"the source knows one class, {shown(classes)}; there must be at least 2 to be fooled"
+        )
+    return classes
