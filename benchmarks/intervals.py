@@ -18,7 +18,7 @@ from run import table
 from scipy.stats import norm as normal
 
 from skhalfway import TransferMatrix
-from skhalfway._intervals import repeats_interval
+from skhalfway._intervals import SHARE, t_interval
 from skhalfway.transfer import Outcomes, Robustness
 
 N_EXPERIMENTS = 2000
@@ -106,6 +106,7 @@ def of_repeats() -> Iterator[dict[str, str]]:
     draws: dict[str, tuple[Callable[[np.random.RandomState, int], NDArray[np.float64]], float]] = {
         "normal about .9, within 0 and 1": (lambda rng, n: rng.normal(0.9, 0.02, n).clip(0, 1), 0.9),
         "all or nothing, .5": (lambda rng, n: (rng.uniform(size=n) < 0.5).astype(float), 0.5),
+        "skewed about .95 (beta, 3.8 and 0.2)": (lambda rng, n: rng.beta(3.8, 0.2, n), 0.95),
         "uniform": (lambda rng, n: rng.uniform(size=n), 0.5),
     }
     for name, (draw, truth) in draws.items():
@@ -113,7 +114,7 @@ def of_repeats() -> Iterator[dict[str, str]]:
         for n in (3, 5, 10, 30):
             known = good = 0
             for seed in range(N_EXPERIMENTS):
-                low, high = repeats_interval(draw(np.random.RandomState(seed), n), LEVEL, (0, 1))
+                low, high = t_interval(draw(np.random.RandomState(seed), n), LEVEL, limits=SHARE)
                 known += not np.isnan(low)
                 good += bool(low <= truth <= high)
             cells[f"{n} repeats"] = f"{good / known:.1%} ({known / N_EXPERIMENTS:.0%} known)"

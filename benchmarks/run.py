@@ -385,8 +385,8 @@ whether networks whose codes agree fall together: [codes.md](codes.md).
     tox run -e bench -- trust
 
 measures what the check-up of models costs beside a transfer matrix, [checkup.md](checkup.md); what second
-opinions on attacks cost and see, [second_opinion.md](second_opinion.md); whether intervals hold what they say,
-[intervals.md](intervals.md); and memory, as above.
+opinions on attacks cost and see, [second_opinion.md](second_opinion.md); whether intervals hold what they
+say, [intervals.md](intervals.md); and memory, as above.
 
 ## Tests that notice a weaker attack
 

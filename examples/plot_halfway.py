@@ -59,8 +59,8 @@ for model in models.values():
 from skhalfway.boundaries import DecisionRegionsDisplay
 
 three = [np.flatnonzero(y_train == digit)[2] for digit in (3, 5, 8)]
-display = DecisionRegionsDisplay.from_estimator(
-    models, X_train[three], y_train[three], image_shape=(8, 8), resolution=120
+regions = DecisionRegionsDisplay.from_estimator(
+    models, X_train[three], y_train[three], resolution=120, plot_kw={"image_shape": (8, 8)}
 )
 
 # %%
@@ -74,7 +74,7 @@ from skhalfway.halfway import HalfwayScorer
 
 scorer = HalfwayScorer(random_state=0).fit(models)
 measurement = scorer.measure(X_train, y_train)
-display = measurement.plot()
+histograms = measurement.plot()
 
 # %%
 # The *halfway deviation* of a model is the mean distance of its crossings from
@@ -109,7 +109,7 @@ table.round(3)
 # The *halfway agreement* of two models is the rank correlation of their
 # crossings, over the pairs that count for both.
 
-display = measurement.plot("agreement", include_intervals=True)
+heat_map = measurement.plot("agreement", include_intervals=True)
 
 # %%
 # Who falls with whom?
@@ -131,14 +131,14 @@ measured
 # only rank the sources of one target: see "within target", and each marker for
 # itself.
 
-from skhalfway.halfway import PredictedTransferDisplay
+from skhalfway.halfway import PredictedTransfer
 
-display = PredictedTransferDisplay.from_matrices(
-    measurement.agreement, measured, identity=False, xlabel="halfway agreement"
-)
+ranked = PredictedTransfer(measurement.agreement, measured)
+scatter = ranked.plot(identity=False, xlabel="halfway agreement")
 
 # %%
 # ``predict_transfer`` makes rates for a given budget of the crossings: still
 # with no attack, no gradient, and from predictions of each model alone.
 
-display = PredictedTransferDisplay.from_estimator(scorer, X_test[:100], y_test[:100], measured, eps=0.1)
+predicted = PredictedTransfer(scorer.predict_transfer(X_test[:100], y_test[:100], eps=0.1), measured)
+scatter = predicted.plot()

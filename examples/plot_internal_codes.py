@@ -94,12 +94,12 @@ homogeneity
 # The maps
 # --------
 #
-# Each unit has the colour of its commonest class; the paler it is, the more of the
+# Each unit has its commonest class, and its colour; the paler it is, the more of the
 # others share it. In the first layer no unit of 1 or 8 has its full colour; from the
 # second on every class has units that are, or nearly so, its own. Pale ones are left
 # in all layers.
 
-display = homogeneity.plot("maps")
+maps = homogeneity.plot(kind="maps")
 
 # %%
 # An attack, layer by layer
@@ -118,7 +118,7 @@ attack = AdversarialGenerator(FrozenEstimator(network), eps=0.1, max_iter=20, cl
 X_adv = attack.generate(X_test[right], y_test[right])
 print(f"{(network.predict(X_adv) != y_test[right]).mean():.0%} of them fool the network")
 drift = codes.drift(X_test[right], X_adv)
-display = drift.plot()
+lines = drift.plot()
 drift
 
 # %%

@@ -98,7 +98,7 @@ models = {
 } | {f"learner, {name}": one.learner_ for name, one in learners.items()}
 scorer = TransferScorer(AdversarialGenerator(eps=0.1, clip_values=(0, 1)), random_state=0).fit(models)
 matrix = scorer.transfer(X_test[:150], y_test[:150])
-display = matrix.plot()
+heat_map = matrix.plot()
 
 # %%
 # In the row of the source: what is made on it fools the learner of random labels
@@ -117,4 +117,4 @@ display = matrix.plot()
 # samples fool its source more often than a clean network's do in 2.
 
 agreement = HalfwayScorer(random_state=0).fit(models).measure(X_test, y_test)
-display = agreement.plot("agreement", include_intervals=True)
+heat_map = agreement.plot("agreement", include_intervals=True)

@@ -123,7 +123,7 @@ table.round(2)
 # the memorising one the most: their deviation is 1.7 and 1.8 times that of the clean
 # network. They err on so many images that two thirds of the pairs are left out.
 
-display = measurement.plot()
+histograms = measurement.plot()
 
 # %%
 # At the same places?
@@ -136,7 +136,7 @@ display = measurement.plot()
 # holds 0. (With three other seeds its agreement with the clean network was .2 to .3;
 # the order of the others was the same.)
 
-display = measurement.plot("agreement", include_intervals=True)
+heat_map = measurement.plot("agreement", include_intervals=True)
 
 # %%
 # Who falls with whom?
@@ -147,7 +147,7 @@ display = measurement.plot("agreement", include_intervals=True)
 # (its row). What is made on the forgetting network fools the clean ones in a fifth of
 # the cases, what is made on the pruned one in a third to a half.
 
-display = matrix.plot()
+heat_map = matrix.plot()
 
 # %%
 # Does agreement tell? Among the sources of one target, those that agree with it more
@@ -155,8 +155,7 @@ display = matrix.plot()
 # network falls to all, and agrees with none. ``doc/framework.rst`` says what came of
 # this over many models.
 
-from skhalfway.halfway import PredictedTransferDisplay
+from skhalfway.halfway import PredictedTransfer
 
-display = PredictedTransferDisplay.from_matrices(
-    measurement.agreement, matrix, identity=False, xlabel="halfway agreement"
-)
+ranked = PredictedTransfer(measurement.agreement, matrix)
+scatter = ranked.plot(identity=False, xlabel="halfway agreement")

@@ -51,7 +51,7 @@ matrix
 # A row is a source, the model that the samples were made on; a column is a
 # target. The framed diagonal is how often an attack fools its own source.
 
-display = matrix.plot(include_intervals=True)
+heat_map = matrix.plot(include_intervals=True)
 
 # %%
 # In words, and against random noise of the same size:

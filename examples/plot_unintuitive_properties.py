@@ -47,7 +47,7 @@ print(f"accuracy on test images: {fitted.score(X_test, y_test):.2f}")
 from skhalfway.inspection import fooling_inputs
 
 fooling = fooling_inputs(fitted, X_test, clip_values=(0, 1), random_state=0)
-display = fooling.plot(image_shape=(8, 8))
+confidences = fooling.plot(image_shape=(8, 8))
 fooling
 
 # %%
@@ -66,7 +66,7 @@ wide = clone(network).set_params(hidden_layer_sizes=(200,))
 spheres = adversarial_spheres(
     wide, n_features=100, n_train=(1000, 2000), n_test=5000, n_attacked=50, random_state=0
 )
-display = spheres.plot()
+distances = spheres.plot()
 spheres
 
 # %%
@@ -81,7 +81,7 @@ spheres
 from skhalfway.inspection import loss_path
 
 path = loss_path(network, X_train, y_train, random_state=0)
-display = path.plot()
+losses = path.plot()
 path
 
 # %%
@@ -93,7 +93,8 @@ path
 
 from skhalfway.inspection import loss_surface
 
-display = loss_surface(fitted, X_train, y_train, random_state=0).plot()
+surface = loss_surface(fitted, X_train, y_train, random_state=0)
+contours = surface.plot()
 
 # %%
 # Learning by heart
@@ -111,7 +112,7 @@ small_batches = clone(network).set_params(batch_size=20, learning_rate_init=0.00
 memorization = memorization_curve(
     small_batches, *few, X_test=X_test, y_test=y_test, n_epochs=80, random_state=0
 )
-display = memorization.plot()
+accuracies = memorization.plot()
 memorization
 
 # %%
@@ -168,7 +169,7 @@ seen = y_train != 3
 distillation = distill(
     fitted, student, X_train[seen], y_train[seen], X_test, y_test, n_repeats=3, random_state=0
 )
-display = distillation.plot()
+points = distillation.plot()
 threes = X_test[y_test == 3]
 for kind, students in {"distilled": distillation.students, "plain": distillation.plain_students}.items():
     share = np.mean([one.predict(threes) == 3 for one in students])
@@ -195,7 +196,7 @@ influence = initialization_influence(
     y_test,
     random_state=0,
 )
-display = influence.plot()
+points = influence.plot()
 
 # %%
 # Features for another task
@@ -236,7 +237,7 @@ transfer = feature_transfer(
     y_test[high_test],
     random_state=0,
 )
-display = transfer.plot()
+accuracies = transfer.plot()
 
 # %%
 # Learning is forgetting
@@ -254,4 +255,4 @@ orders = [np.random.RandomState(i).permutation(64) for i in range(3)]
 tasks = [(X_train[:, order], y_train, X_test[:, order], y_test) for order in orders]
 learner = clone(student).set_params(batch_size=128)
 forgetting = forgetting_curve(learner, tasks, remedy=["rehearsal", "ewc"], random_state=0)
-display = forgetting.of_task(0).plot()
+left = forgetting.of_task(0).plot()

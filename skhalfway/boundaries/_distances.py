@@ -13,6 +13,7 @@ from sklearn.exceptions import UndefinedMetricWarning
 from skhalfway._checks import check_choice, check_length, check_random_state
 from skhalfway._inputs import read_numbers
 from skhalfway._randomness import leaving_no_trace
+from skhalfway._text import counted
 from skhalfway.boundaries._directions import legitimate_directions, random_directions
 from skhalfway.boundaries._gradients import unit_gradient
 from skhalfway.boundaries._paths import check_tol, trace_all
@@ -130,9 +131,13 @@ class InterBoundaryDistance(Result):
     def _table(self) -> Table:
         medians = self.medians
         return Table(
-            f"InterBoundaryDistance: {len(self)} samples, {self.direction} directions",
-            caption=f"median distance to the source's boundary {medians.source:.3g}, to the target's "
-            f"{medians.target:.3g}, between them {medians.inter_boundary:.3g}",
+            f"InterBoundaryDistance: {counted(len(self), 'sample')}, {self.direction} directions",
+            ["", "median distance"],
+            [
+                ["to the source's boundary", f"{medians.source:.3g}"],
+                ["to the target's boundary", f"{medians.target:.3g}"],
+                ["between both", f"{medians.inter_boundary:.3g}"],
+            ],
         )
 
 
@@ -219,8 +224,8 @@ def minimum_distance(
     return _follow([model], points, directions, max_distance, tol, names=names)[0]
 
 
-@recorded
 @leaving_no_trace
+@recorded
 def inter_boundary_distance(
     source: Any,
     target: Any,
@@ -308,7 +313,10 @@ def inter_boundary_distance(
     >>> forest = RandomForestClassifier(10, random_state=0).fit(X, y)
     >>> inter_boundary_distance(svm, forest, X, y)
     InterBoundaryDistance: 145 samples, legitimate directions
-    median distance to the source's boundary 1.14, to the target's 1.02, between them 0.123
+                              median distance
+    to the source's boundary  1.14
+    to the target's boundary  1.02
+    between both              0.123
     """
     check_choice("direction", direction, DIRECTIONS)
     rng = check_random_state(random_state)
@@ -329,15 +337,13 @@ def inter_boundary_distance(
     else:
         along = named("source", unit_gradient, models["source"], points, labels)
     right = (predictions(models, points) == labels).all(axis=0)
-    counted = np.flatnonzero(right & along.reshape(len(points), -1).any(axis=1))
-    found = _follow(
-        list(models.values()), points[counted], along[counted], max_distance, tol, names=list(models)
-    )
-    result = InterBoundaryDistance(direction, float(max_distance), counted, *found)
+    rows = np.flatnonzero(right & along.reshape(len(points), -1).any(axis=1))
+    found = _follow(list(models.values()), points[rows], along[rows], max_distance, tol, names=list(models))
+    result = InterBoundaryDistance(direction, float(max_distance), rows, *found)
     if np.isnan(result.medians.inter_boundary):
         why = (
             f"neither boundary is met within max_distance={max_distance:g} from any sample; raise it"
-            if len(counted)
+            if len(rows)
             else "source and target classify no sample right together from which the direction leads anywhere"
         )
         warn(f"the distance between the boundaries is nan: {why}", UndefinedMetricWarning)

@@ -13,19 +13,23 @@ from sklearn.utils.parallel import delayed
 
 from skhalfway._blocks import blocks
 from skhalfway._checks import check_integer, check_jobs
+from skhalfway._inputs import check_labels
 from skhalfway._parallel import side_by_side
 from skhalfway._randomness import leaving_no_trace
 from skhalfway._text import short, shown
+from skhalfway.boundaries._paths import check_tol, trace_all
 from skhalfway.boundaries._points import read_several
 from skhalfway.models import Model
 from skhalfway.models._faults import named
 from skhalfway.results import Result
 from skhalfway.results._provenance import recorded
 from skhalfway.results._result import frozen
-from skhalfway.results._table import Table
+from skhalfway.results._table import Cell, Table
 
 if TYPE_CHECKING:
     import pandas as pd
+
+SIDES = np.array([[0, 1], [1, 2], [2, 0]])  # of the triangle of samples, by their numbers
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -48,6 +52,12 @@ class DecisionRegions(Result):
         Coordinates of the grid.
     samples : ndarray of shape (3, n_features)
         The three samples; images have more axes.
+    sample_labels : ndarray of shape (3,), default=None
+        Their true labels; None where these are not known.
+    crossings : ndarray of shape (n_models, 3, 2), default=None
+        First crossings on the paths between the samples 0 and 1, 1 and 2, 2
+        and 0: as a share of the way from the former, and from the latter; nan
+        where there is none. None where they were not looked for.
 
     See Also
     --------
@@ -81,6 +91,8 @@ class DecisionRegions(Result):
     x: NDArray[np.float64]
     y: NDArray[np.float64]
     samples: NDArray[Any]
+    sample_labels: NDArray[Any] | None = None
+    crossings: NDArray[np.float64] | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "names", tuple(self.names))
@@ -92,6 +104,19 @@ class DecisionRegions(Result):
                 f"labels must have shape {shape} for {len(self.names)} names and this grid, and samples must "
                 f"be 3; got {self.labels.shape} and {len(self.samples)}"
             )
+        if self.sample_labels is not None:
+            index = check_labels(self.sample_labels, self.classes, 3, name="sample_labels")
+            object.__setattr__(self, "sample_labels", frozen(self.classes[index]))
+        if self.crossings is not None:
+            found = frozen(self.crossings, float)
+            if found.shape != (len(self.names), len(SIDES), 2):
+                raise ValueError(
+                    f"crossings must have shape {(len(self.names), len(SIDES), 2)}: for each model and side, "
+                    f"from either end; got {found.shape}"
+                )
+            if ((found < 0) | (found > 1)).any():
+                raise ValueError("crossings must be between 0 and 1, or nan")
+            object.__setattr__(self, "crossings", found)
 
     @cached_property
     def _plane(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -177,16 +202,29 @@ class DecisionRegions(Result):
 
     def _table(self) -> Table:
         shares = (self.labels[..., None] == self.classes).mean(axis=(1, 2))
+        rows: list[list[str | Cell]] = [
+            [name, *(Cell(short(share), shade=float(share)) for share in row)]
+            for name, row in zip(self.names, shares, strict=True)
+        ]
         size = f"{len(self.x)} x {len(self.y)}"
-        rows = [[name, *map(short, row)] for name, row in zip(self.names, shares, strict=True)]
-        head = f"DecisionRegions: {len(self.names)} models on a grid of {size} points"
-        return Table(head, ["share of", *map(str, self.classes.tolist())], rows)
+        return Table(
+            f"DecisionRegions: {len(self.names)} models on a grid of {size} points",
+            ["share of", *map(str, self.classes.tolist())],
+            rows,
+        )
 
 
-@recorded
 @leaving_no_trace
+@recorded
 def decision_regions(
-    models: Any, X3: Any, *, resolution: int = 50, padding: float = 0.1, n_jobs: int | None = None
+    models: Any,
+    X3: Any,
+    y3: Any = None,
+    *,
+    resolution: int = 50,
+    padding: float = 0.1,
+    tol: float | None = None,
+    n_jobs: int | None = None,
 ) -> DecisionRegions:
     """Ask models about a grid of the plane through three samples.
 
@@ -201,11 +239,17 @@ def decision_regions(
         takes them.
     X3 : array-like of shape (3, n_features)
         Three samples, not on a line; images may have more axes.
+    y3 : array-like of shape (3,), default=None
+        Their true labels, to be drawn.
     resolution : int, default=50
         Points of the grid along each axis, at least 2.
     padding : float, default=0.1
         Share of the rectangle's width that is added on the left and on the
         right, and of its height below and above; at least 0.
+    tol : float, default=None
+        Largest error of the crossings on the paths between the samples, as a
+        share of a path, in (0, 1]; see :func:`skhalfway.halfway.crossings`. None
+        looks for none.
     n_jobs : int, default=None
         Number of threads, over models. None is 1 unless in a
         ``joblib.parallel_config`` context.
@@ -260,9 +304,12 @@ def decision_regions(
            [5.07, 1.51]])
     """
     check_grid(resolution, padding, n_jobs)
+    if tol is not None:
+        check_tol(tol)
     seen, samples, classes = read_several(models, X3)
     if len(samples) != 3:
         raise ValueError(f"a plane goes through 3 samples, X3 holds {len(samples)}")
+    own = None if y3 is None else classes[check_labels(y3, classes, 3, name="y3")]
     flat = samples.reshape(1, 3, -1)
     if on_a_line(flat)[0]:
         raise ValueError("the 3 samples of X3 lie on a line, so through many planes; choose others")
@@ -272,9 +319,13 @@ def decision_regions(
     labels = np.empty((len(seen), resolution**2), dtype=np.intp)
     for part in blocks(len(shares), flat.shape[2]):
         labels[:, part] = predict(seen, mix(shares[part], samples), n_jobs)
-    return DecisionRegions(
-        tuple(seen), classes, classes[labels].reshape(-1, resolution, resolution), x[0], y[0], samples
-    )
+    found = None
+    if tol is not None:
+        begin, end = samples[SIDES.ravel()], samples[SIDES[:, ::-1].ravel()]
+        traces = trace_all(list(seen.values()), begin, end, tol, names=list(seen), n_jobs=n_jobs)
+        found = np.stack([trace.position.reshape(SIDES.shape) for trace in traces])
+    grid = classes[labels].reshape(-1, resolution, resolution)
+    return DecisionRegions(tuple(seen), classes, grid, x[0], y[0], samples, own, found)
 
 
 def check_grid(resolution: Any, padding: Any, n_jobs: Any) -> None:

@@ -8,9 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import distance_transform_edt, label
 
-from skhalfway.boundaries._planes import DecisionRegions
-
-SIDES = np.array([[0, 1], [1, 2], [2, 0]])  # of the triangle, by sample
+from skhalfway.boundaries._planes import SIDES, DecisionRegions
 
 
 def places_of_labels(

@@ -9,12 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from skhalfway._inputs import check_labels, positions
-from skhalfway._randomness import undisturbed
-from skhalfway.boundaries._paths import check_tol, trace_all
-from skhalfway.boundaries._planes import DecisionRegions, decision_regions
-from skhalfway.boundaries._points import read_several
-from skhalfway.boundaries._region_labels import SIDES, places_of_labels
+from skhalfway._inputs import positions
+from skhalfway.boundaries._planes import SIDES, DecisionRegions, decision_regions
+from skhalfway.boundaries._region_labels import places_of_labels
 from skhalfway.displays import Display
 from skhalfway.displays._style import colours
 
@@ -28,23 +25,33 @@ _DIAMOND: dict[str, Any] = {"marker": "D", "ms": 7, "mfc": "w", "mec": "k", "mew
 _DOT: dict[str, Any] = {"marker": "o", "ms": 3.5, "color": "k", "ls": "", "zorder": 6}
 
 
-class DecisionRegionsDisplay(Display, draws=[DecisionRegions]):
+def _asked(
+    models: Any,
+    X3: Any,
+    y3: Any = None,
+    *,
+    resolution: int = 150,
+    padding: float = 0.35,
+    tol: float = 1e-3,
+    n_jobs: int | None = None,
+) -> DecisionRegions:
+    """As finely as it is to be drawn."""
+    return decision_regions(models, X3, y3, resolution=resolution, padding=padding, tol=tol, n_jobs=n_jobs)
+
+
+class DecisionRegionsDisplay(Display, draws=[DecisionRegions], by=_asked):
     """Decision regions of several models on one plane through three samples.
 
     The paths between the samples are drawn with their halfway points, and with
     the places where the model's answer changes first, seen from either end. Use
-    :meth:`from_estimator` or :meth:`from_result` to make one.
+    ``from_estimator``, which takes what :func:`decision_regions` takes, with a
+    finer grid and with crossings, or ``from_result`` to make one.
 
     Parameters
     ----------
     result : DecisionRegions
-        What the models say on the plane.
-    y : array-like of shape (3,)
-        True labels of the three samples.
-    crossings : array-like of shape (n_models, 3, 2), default=None
-        First crossings on the paths between the samples 0 and 1, 1 and 2, 2
-        and 0: as a share of the way from the former, and from the latter; nan
-        where there is none. None draws no crossings.
+        What the models say on the plane. Samples whose labels it does not know
+        are numbered; where it has no crossings none are drawn.
 
     Attributes
     ----------
@@ -57,18 +64,14 @@ class DecisionRegionsDisplay(Display, draws=[DecisionRegions]):
     sides_ : list of list of matplotlib Line2D
         The three paths, for each model.
     halfway_, crossings_ : list of matplotlib Line2D
-        Halfway points, and first changes of the answer, for each model.
+        Halfway points, and first changes of the answer, for each model; the
+        latter is empty without crossings.
     samples_ : list of list of matplotlib artists
         The marks of the three samples, for each model.
     text_ : list of list of matplotlib Text
         Labels in the regions, for each model.
     legend_ : matplotlib Legend or None
         The legend of all.
-
-    Raises
-    ------
-    ValueError
-        If crossings or labels do not fit the regions.
 
     See Also
     --------
@@ -93,98 +96,6 @@ class DecisionRegionsDisplay(Display, draws=[DecisionRegions]):
     >>> [ax.get_title() for ax in display.axes_]
     ['lr', 'tree']
     """
-
-    def __init__(self, result: DecisionRegions, y: Any, crossings: Any = None) -> None:
-        super().__init__(result)
-        regions = result
-        self.y = regions.classes[check_labels(y, regions.classes, 3)]
-        shape = (len(regions.names), len(SIDES), 2)
-        self.crossings = np.full(shape, np.nan) if crossings is None else np.array(crossings, dtype=float)
-        if self.crossings.shape != shape:
-            raise ValueError(
-                f"crossings must have shape {shape}: for each model and side, from either end; "
-                f"got {self.crossings.shape}"
-            )
-        if ((self.crossings < 0) | (self.crossings > 1)).any():
-            raise ValueError("crossings must be between 0 and 1, or nan")
-
-    @classmethod
-    def from_estimator(
-        cls,
-        models: Any,
-        X3: Any,
-        y3: Any,
-        *,
-        resolution: int = 150,
-        padding: float = 0.35,
-        tol: float = 1e-3,
-        **kwargs: Any,
-    ) -> DecisionRegionsDisplay:
-        """Ask models about the plane and its paths, and draw.
-
-        Parameters
-        ----------
-        models : mapping, or list of (str, model) or of models
-            Fitted classifiers, two or more.
-        X3 : array-like of shape (3, n_features)
-            Three samples, not on a line; images may have more axes.
-        y3 : array-like of shape (3,)
-            Their true labels.
-        resolution : int, default=150
-            Points of the grid along each axis.
-        padding : float, default=0.35
-            Room around the samples, as a share of the plane's width and height.
-        tol : float, default=1e-3
-            Largest error of a crossing, as a share of its path.
-        **kwargs : dict
-            Passed to :meth:`plot`.
-
-        Returns
-        -------
-        display : DecisionRegionsDisplay
-            With the axes it drew on.
-
-        Raises
-        ------
-        ValueError
-            If samples, labels or a parameter do not fit; as
-            :func:`decision_regions` and :func:`skhalfway.halfway.crossings` do.
-        TypeError
-            If an object is not a classifier.
-        NotFittedError
-            If a model is not fitted.
-        """
-        check_tol(tol)
-        regions = decision_regions(models, X3, resolution=resolution, padding=padding)
-        with undisturbed():
-            seen, samples, _ = read_several(models, X3)
-            begin, end = samples[SIDES.ravel()], samples[SIDES[:, ::-1].ravel()]
-            found = trace_all(list(seen.values()), begin, end, tol, names=list(seen))
-        return cls(regions, y3, [one.position.reshape(SIDES.shape) for one in found]).plot(**kwargs)
-
-    @classmethod
-    def from_result(  # type: ignore[override]
-        cls, result: DecisionRegions, y: Any, crossings: Any = None, **kwargs: Any
-    ) -> DecisionRegionsDisplay:
-        """Draw regions that are already known.
-
-        Parameters
-        ----------
-        result : DecisionRegions
-            What the models say on the plane.
-        y : array-like of shape (3,)
-            True labels of the three samples.
-        crossings : array-like of shape (n_models, 3, 2), default=None
-            First crossings on the paths between the samples.
-        **kwargs : dict
-            Passed to :meth:`plot`.
-
-        Returns
-        -------
-        display : DecisionRegionsDisplay
-            With the axes it drew on.
-        """
-        return cls(result, y, crossings).plot(**kwargs)
 
     def plot(
         self,
@@ -248,7 +159,8 @@ class DecisionRegionsDisplay(Display, draws=[DecisionRegions]):
                 pictures = np.moveaxis(pictures, 1, -1)  # matplotlib has colours last
         index = positions(regions.labels, regions.classes)
         # only what is seen needs a colour; the samples' own classes have the first
-        own_classes = positions(self.y, regions.classes)
+        labels = regions.sample_labels
+        own_classes = np.array([], int) if labels is None else positions(labels, regions.classes)
         seen = np.union1d(index, own_classes)
         paint: NDArray[np.float64] = np.full((len(regions.classes), 3), np.nan)
         paint[list(dict.fromkeys([*own_classes, *seen]))] = _light(colours(len(seen)))
@@ -316,17 +228,21 @@ class DecisionRegionsDisplay(Display, draws=[DecisionRegions]):
         line: dict[str, Any] = {"color": "k", "lw": 1.2, "zorder": 3}
         self.sides_.append([ax.plot(*ends, **line | line_kw)[0] for ends in np.stack([begin, end], axis=2)])
         self.halfway_ += ax.plot(*(begin + end).T / 2, **_DOT)
-        share = self.crossings[m, :, :, None]
+        if self.result.crossings is None:
+            return
+        share = self.result.crossings[m, :, :, None]
         found = np.stack([begin, end], axis=1) * (1 - share) + np.stack([end, begin], axis=1) * share
         self.crossings_ += ax.plot(*found.reshape(-1, 2).T, **_DIAMOND | crossing_kw)
 
     def _draw_samples(self, ax: Axes, pictures: NDArray[Any] | None) -> list[Any]:
         from matplotlib.offsetbox import AnnotationBbox, HPacker, OffsetImage, TextArea
 
+        labels = self.result.sample_labels
+        marks_of = ["1", "2", "3"] if labels is None else [str(label) for label in labels]
         marks: list[Any] = list(ax.plot(*self.result.anchors.T, **_SQUARE))
         # the third sample is above the others: away from the paths is up for it, down for them, and apart
         for i, (side, up) in enumerate(((0.7, 1), (0.3, 1), (0.5, 0))):
-            text = TextArea(str(self.y[i]), textprops={"fontsize": _FONT_SIZE, "weight": "bold"})
+            text = TextArea(marks_of[i], textprops={"fontsize": _FONT_SIZE, "weight": "bold"})
             content: Any = text
             if pictures is not None:
                 zoom = 22 / max(pictures[i].shape[:2])
@@ -361,9 +277,10 @@ class DecisionRegionsDisplay(Display, draws=[DecisionRegions]):
         handles: list[Any] = [
             Patch(fc=tuple(paint[c]), ec="k", lw=0.7, label=str(self.result.classes[c])) for c in seen
         ]
-        handles.append(Line2D([], [], label="sample, true class", **_SQUARE))
+        known = self.result.sample_labels is not None
+        handles.append(Line2D([], [], label="sample, true class" if known else "sample", **_SQUARE))
         handles.append(Line2D([], [], label="halfway", **_DOT))
-        if not np.isnan(self.crossings).all():
+        if self.crossings_ and not np.isnan(self.result.crossings).all():
             handles.append(Line2D([], [], label="first change", **_DIAMOND))
         if not own:
             beside: dict[str, Any] = {"loc": "center left", "bbox_to_anchor": (1.0, 0.5), "frameon": False}

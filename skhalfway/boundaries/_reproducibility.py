@@ -12,14 +12,15 @@ from numpy.typing import NDArray
 
 from skhalfway._blocks import blocks
 from skhalfway._checks import check_choice, check_integer, check_random_state
+from skhalfway._intervals import SHARE, ConfidenceInterval, mean_t_interval
 from skhalfway._readable import read_labels
-from skhalfway._text import shown
+from skhalfway._text import between, counted, short, shown
 from skhalfway.boundaries._planes import axes, check_grid, gram_schmidt, grid_shares, mix, on_a_line, predict
 from skhalfway.boundaries._points import read_several
 from skhalfway.results import Result
 from skhalfway.results._provenance import recorded
 from skhalfway.results._result import frozen
-from skhalfway.results._table import Table
+from skhalfway.results._table import Cell, Table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -116,13 +117,43 @@ class Reproducibility(Result):
         pairs = pd.MultiIndex.from_arrays([names[i], names[j]], names=["model", "other"])
         return pd.DataFrame(columns, index=pairs)
 
+    def confidence_interval(self, level: float = 0.95) -> ConfidenceInterval:
+        """Student's intervals of the scores over planes, symmetric in the logit of the score.
+
+        Parameters
+        ----------
+        level : float, default=0.95
+            Confidence level.
+
+        Returns
+        -------
+        interval : ConfidenceInterval
+            Ends of shape (n_models, n_models); nan for one plane, and where the
+            scores of fewer than 10 are all the same.
+
+        Raises
+        ------
+        ValueError
+            If ``level`` is out of range.
+        """
+        return mean_t_interval(self.scores, self.standard_errors, self.n_planes, level, limits=SHARE)
+
     def _table(self) -> Table:
-        rows = []
-        for name, row, errors in zip(self.names, self.scores, self.standard_errors, strict=True):
-            cells = [f"{score:.3f} +- {error:.3f}" for score, error in zip(row, errors, strict=True)]
-            rows.append([name, *cells])
-        head = f"Reproducibility: {len(self.names)} models, {self.n_planes} planes"
-        return Table(f"{head}, mean score {self.mean_score:.3f}", ["", *self.names], rows)
+        low, high = self.confidence_interval()
+        rows: list[list[str | Cell]] = []
+        for i, name in enumerate(self.names):
+            rows.append([name])
+            for j, score in enumerate(self.scores[i]):
+                ends = "" if i == j else between(low[i, j], high[i, j])
+                rows[-1].append(Cell(short(score), ends, shade=None if i == j else float(score)))
+        return Table(
+            f"Reproducibility: {counted(len(self.names), 'model')}, {counted(self.n_planes, 'plane')}, mean "
+            f"score {short(self.mean_score)}",
+            ["", *self.names],
+            rows,
+            "share of a plane on which two models agree [95 % interval]",
+            centred=True,
+        )
 
 
 @recorded
@@ -207,11 +238,12 @@ def reproducibility(
     ...     "tree": DecisionTreeClassifier(random_state=0).fit(X, y),
     ... }
     >>> reproducibility(models, X, y, n_planes=40, resolution=20, random_state=0)
-    Reproducibility: 3 models, 40 planes, mean score 0.884
-          lr              svm             tree
-    lr    1.000 +- 0.000  0.964 +- 0.003  0.841 +- 0.012
-    svm   0.964 +- 0.003  1.000 +- 0.000  0.846 +- 0.010
-    tree  0.841 +- 0.012  0.846 +- 0.010  1.000 +- 0.000
+    Reproducibility: 3 models, 40 planes, mean score .88
+    share of a plane on which two models agree [95 % interval]
+              lr            svm          tree
+    lr        1.0      .96 [.96 .97] .84 [.82 .86]
+    svm  .96 [.96 .97]      1.0      .85 [.82 .87]
+    tree .84 [.82 .86] .85 [.82 .87]      1.0
     """
     check_grid(resolution, padding, n_jobs)
     check_integer("n_planes", n_planes)

@@ -18,7 +18,7 @@ from skhalfway.models._warnings import warn
 from skhalfway.results import Result
 from skhalfway.results._provenance import recorded
 from skhalfway.results._result import frozen
-from skhalfway.results._table import Table
+from skhalfway.results._table import Cell, Table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -53,10 +53,11 @@ class CodeAgreement(Result):
     >>> import numpy as np
     >>> from skhalfway.codes import CodeAgreement
     >>> CodeAgreement(("a", "b"), ("c",), np.array([[0.2], [0.4]]), np.array([[0.5], [0.75]]))
-    CodeAgreement: adjusted mutual information of codes [linear CKA of activations]
-       c
-    a  .20 [.50]
-    b  .40 [.75]
+    CodeAgreement: 2 layers by 1
+    adjusted mutual information of codes / linear CKA of activations
+           c
+    a  .20 / .50
+    b  .40 / .75
     """
 
     first: tuple[str, ...]
@@ -66,6 +67,8 @@ class CodeAgreement(Result):
 
     def __post_init__(self) -> None:
         expected = len(self.first), len(self.second)
+        for name in ("first", "second"):
+            object.__setattr__(self, name, tuple(getattr(self, name)))
         for name in ("information", "cka"):
             array = frozen(getattr(self, name), float)
             if array.shape != expected:
@@ -86,15 +89,21 @@ class CodeAgreement(Result):
         return pd.DataFrame({"information": self.information.ravel(), "cka": self.cka.ravel()}, index=index)
 
     def _table(self) -> Table:
-        rows = []
+        rows: list[list[str | Cell]] = []
         for name, *figures in zip(self.first, self.information, self.cka, strict=True):
-            rows.append([name, *(f"{short(a)} [{short(b)}]" for a, b in zip(*figures, strict=True))])
-        head = "CodeAgreement: adjusted mutual information of codes [linear CKA of activations]"
-        return Table(head, ["", *self.second], rows)
+            pairs = zip(*figures, strict=True)
+            rows.append([name, *(Cell(f"{short(a)} / {short(b)}", shade=float(a)) for a, b in pairs)])
+        return Table(
+            f"CodeAgreement: {len(self.first)} layers by {len(self.second)}",
+            ["", *self.second],
+            rows,
+            "adjusted mutual information of codes / linear CKA of activations",
+            centred=True,
+        )
 
 
-@recorded
 @leaving_no_trace
+@recorded
 def code_agreement(first: CodeMap, second: CodeMap, X: Any) -> CodeAgreement:
     """Compare how two networks encode the same samples, for each pair of their layers.
 

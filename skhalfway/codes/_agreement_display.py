@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from skhalfway.codes._agreement import CodeAgreement, code_agreement
-from skhalfway.codes._depth import panels
 from skhalfway.displays import Display
 from skhalfway.displays._heat_map import cell_texts, heat_map
+from skhalfway.displays._panels import panels
 
 if TYPE_CHECKING:
     from matplotlib.image import AxesImage
@@ -51,7 +51,8 @@ class CodeAgreementDisplay(Display, draws=[CodeAgreement], by=code_agreement):
         Parameters
         ----------
         axes : sequence of 2 matplotlib Axes, default=None
-            For codes and for activations. None makes a figure.
+            For codes and for activations. None makes a figure that grows with the
+            number of layers.
         include_values : bool, default=True
             Whether to write the values into the cells.
         im_kw : dict, default=None
@@ -68,15 +69,25 @@ class CodeAgreementDisplay(Display, draws=[CodeAgreement], by=code_agreement):
             If there are not two axes.
         """
         result = self.result
-        self.axes_ = panels(axes, len(_TITLES), len(result.second), len(result.first))
+        n_rows, n_columns = result.information.shape
+        # cells with room for what is written, and names beside them
+        cell = 0.46 if include_values else 0.3
+        size = (max(3.4, cell * n_columns + 1.6), max(3.2, cell * n_rows + 1.6))
+        self.axes_ = panels(axes, len(_TITLES), *size)
         self.figure_ = self.axes_[0].figure
         self.images_: dict[str, AxesImage] = {}
-        style: dict[str, Any] = {"vmin": 0, "vmax": 1, "cmap": "viridis"} | (im_kw or {})
         for ax, (name, title) in zip(self.axes_, _TITLES.items(), strict=True):
             values = getattr(result, name)
-            texts = cell_texts(values) if include_values else None
             self.images_[name], _ = heat_map(
-                ax, values, result.first, result.second, texts=texts, colorbar=None, im_kw=style, text_kw=None
+                ax,
+                values,
+                result.first,
+                result.second,
+                texts=cell_texts(values) if include_values else None,
+                colorbar=None,
+                im_kw={"vmin": 0, "vmax": 1, "cmap": "viridis"} | (im_kw or {}),
+                text_kw=None,
             )
-            ax.set(xlabel="second network", ylabel="first network", title=title)
+            ax.set(xlabel="second network", ylabel="first network")
+            ax.set_title(title, fontsize=10)
         return self

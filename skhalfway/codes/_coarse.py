@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from typing import Any
 
 from numpy.typing import NDArray
 
 from skhalfway._text import shown
+from skhalfway.models._warnings import warn
 
 _COARSE = 0.8  # of the variance within units: our choice
 
@@ -21,11 +21,10 @@ def warn_of_variance(layers: Sequence[str], unexplained: NDArray[Any], shape: tu
     """Name the layers whose variance stays within units."""
     coarse = [name for name, share in zip(layers, unexplained, strict=True) if share > _COARSE]
     if coarse:
-        warnings.warn(
+        warn(
             f"more than {_COARSE:.0%} of the variance of layers {shown(coarse)} is within units of their "
             f"maps, shape={shape}; use a larger shape",
             CoarseMapWarning,
-            stacklevel=3,
         )
 
 
@@ -33,9 +32,8 @@ def warn_of_few_codes(layers: Sequence[str], n_codes: NDArray[Any], n_classes: i
     """Name the layers on which classes must share codes."""
     few = [name for name, n in zip(layers, n_codes, strict=True) if n < n_classes]
     if few:
-        warnings.warn(
+        warn(
             f"{n_classes} classes must share the codes of layers {shown(few)}, which are fewer; "
             "use a larger shape",
             CoarseMapWarning,
-            stacklevel=3,
         )

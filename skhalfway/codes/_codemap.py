@@ -21,6 +21,7 @@ from skhalfway.codes._homogeneity import Homogeneity, contingency, resampled, sh
 from skhalfway.codes._maps import check_shape, check_units, grid_distances
 from skhalfway.codes._network import POOLINGS, check_layers, check_network, trained
 from skhalfway.models._as_model import check_kind, counts_as_fitted
+from skhalfway.results._provenance import recorded
 
 
 class CodeMap(TransformerMixin, BaseEstimator):
@@ -234,6 +235,7 @@ class CodeMap(TransformerMixin, BaseEstimator):
         return self._encoder.codes(self._read(X, reset=False))
 
     @leaving_no_trace
+    @recorded
     def homogeneity(self, X: Any, y: Any, *, n_bootstrap: int = 200, n_shuffles: int = 100) -> Homogeneity:
         """Measure how far classes share codes, layer by layer.
 
@@ -286,6 +288,7 @@ class CodeMap(TransformerMixin, BaseEstimator):
         )
 
     @leaving_no_trace
+    @recorded
     def drift(self, X: Any, X_adv: Any) -> Drift:
         """Measure how far perturbed samples move on the maps, layer by layer.
 
@@ -382,3 +385,8 @@ def fitted_map(code_map: Any) -> CodeMap:
         )
     check_is_fitted(code_map)
     return code_map
+
+
+def measured_homogeneity(code_map: Any, X: Any, y: Any, **kwargs: Any) -> Homogeneity:
+    """What displays draw of a fitted map."""
+    return fitted_map(code_map).homogeneity(X, y, **kwargs)

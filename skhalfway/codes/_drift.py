@@ -8,15 +8,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from skhalfway._intervals import ConfidenceInterval, repeats_interval, wilson_interval
-from skhalfway._text import between, short
+from skhalfway._checks import check_choice
+from skhalfway._intervals import POSITIVE, ConfidenceInterval, t_interval, wilson_interval
+from skhalfway._text import between, counted, short
 from skhalfway._vectors import unit_vectors
 from skhalfway.results import Result
 from skhalfway.results._result import frozen
-from skhalfway.results._table import Table
+from skhalfway.results._table import Cell, Table
 
 if TYPE_CHECKING:
     import pandas as pd
+
+_FIGURES = ("changed", "noise_changed", "distance", "noise_distance")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -55,9 +58,10 @@ class Drift(Result):
     ...     noise_distances=np.array([[0.0, 1, 0, 0], [0.0, 0, 0, 0]]),
     ... )
     Drift: 2 layers, 4 samples
+    figure [95 % interval]; distances in units of the map
     layer   codes changed  by noise       distance         by noise
-    hidden  .25 [.05 .70]  .25 [.05 .70]  .25 [.00 1.05]   .25 [.00 1.05]
-    output  .75 [.30 .95]  .00 [.00 .49]  3.00 [.00 6.44]  .00
+    hidden  .25 [.05 .70]  .25 [.05 .70]  .25 [.01 6.03]   .25 [.01 6.03]
+    output  .75 [.30 .95]  .00 [.00 .49]  3.00 [.95 9.43]  .00
     """
 
     layers: tuple[str, ...]
@@ -66,6 +70,7 @@ class Drift(Result):
     noise_distances: NDArray[np.float64]
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "layers", tuple(self.layers))
         expected = len(self.layers), len(self.norms)
         for name in ("norms", "distances", "noise_distances"):
             array = frozen(getattr(self, name), float)
@@ -93,27 +98,35 @@ class Drift(Result):
         """Mean distance that noise moves a code, of shape (n_layers,)."""
         return self.noise_distances.mean(axis=1)
 
-    def interval(self, level: float = 0.95) -> dict[str, ConfidenceInterval]:
+    def confidence_interval(self, level: float = 0.95, *, of: str = "changed") -> ConfidenceInterval:
         """Intervals: Wilson's for shares, Student's for mean distances.
+
+        Those of distances are symmetric in the logarithm of the mean, so that
+        none is below 0.
 
         Parameters
         ----------
         level : float, default=0.95
             Confidence level.
+        of : {"changed", "noise_changed", "distance", "noise_distance"}, default="changed"
+            Which figure.
 
         Returns
         -------
-        intervals : dict of str to ConfidenceInterval
-            Of ``changed``, ``noise_changed``, ``distance`` and
-            ``noise_distance``, ends of shape (n_layers,); of distances nan with
-            a single sample, or where those of fewer than 10 are all the same.
+        interval : ConfidenceInterval
+            Ends of shape (n_layers,); of distances nan with a single sample,
+            or where those of fewer than 10 are all the same.
+
+        Raises
+        ------
+        ValueError
+            If ``level`` or ``of`` is out of range.
         """
-        n = len(self.norms)
-        found = {}
-        for prefix, distances in (("", self.distances), ("noise_", self.noise_distances)):
-            found[f"{prefix}changed"] = wilson_interval((distances > 0).sum(axis=1), n, level)
-            found[f"{prefix}distance"] = repeats_interval(distances, level, (0, np.inf))
-        return found
+        check_choice("of", of, _FIGURES)
+        distances = self.noise_distances if of.startswith("noise") else self.distances
+        if of.endswith("changed"):
+            return wilson_interval((distances > 0).sum(axis=1), len(self.norms), level)
+        return t_interval(distances, level, limits=POSITIVE)
 
     def to_frame(self, level: float = 0.95) -> pd.DataFrame:
         """Everything by layer.
@@ -132,23 +145,24 @@ class Drift(Result):
         import pandas as pd
 
         columns: dict[tuple[str, str], NDArray[np.float64]] = {}
-        for name, ends in self.interval(level).items():
-            columns |= {
-                (name, "value"): getattr(self, name),
-                (name, "low"): ends.low,
-                (name, "high"): ends.high,
-            }
+        for name in _FIGURES:
+            low, high = self.confidence_interval(level, of=name)
+            columns |= {(name, "value"): getattr(self, name), (name, "low"): low, (name, "high"): high}
         return pd.DataFrame(columns, index=pd.Index(self.layers, name="layer"))
 
     def _table(self) -> Table:
-        ends, rows = self.interval(), []
+        ends = {name: self.confidence_interval(of=name) for name in _FIGURES}
+        rows: list[list[str | Cell]] = []
         for i, layer in enumerate(self.layers):
             rows.append([layer])
-            for name in ("changed", "noise_changed", "distance", "noise_distance"):
-                low, high = (end[i] for end in ends[name])
-                rows[-1].append(f"{short(getattr(self, name)[i])} {between(low, high)}".rstrip())
-        head = f"Drift: {len(self.layers)} layers, {len(self.norms)} samples"
-        return Table(head, ["layer", "codes changed", "by noise", "distance", "by noise"], rows)
+            for name, (low, high) in ends.items():
+                rows[-1].append(Cell(short(getattr(self, name)[i]), between(low[i], high[i])))
+        return Table(
+            f"Drift: {counted(len(self.layers), 'layer')}, {counted(len(self.norms), 'sample')}",
+            ["layer", "codes changed", "by noise", "distance", "by noise"],
+            rows,
+            "figure [95 % interval]; distances in units of the map",
+        )
 
 
 def moved_as_far(

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from skhalfway.codes._depth import name_layers, panels
+from skhalfway.codes._codemap import fitted_map
+from skhalfway.codes._depth import layer_panels, legend_above, name_layers
 from skhalfway.codes._drift import Drift
 from skhalfway.displays import Display
 from skhalfway.displays._style import colours
@@ -15,10 +16,15 @@ if TYPE_CHECKING:
 _LABELS = {"changed": "share of codes changed", "distance": "mean distance moved\n(units of the map)"}
 
 
-class DriftDisplay(Display, draws=[Drift]):
+def _drift(code_map: Any, X: Any, X_adv: Any) -> Drift:
+    return fitted_map(code_map).drift(X, X_adv)
+
+
+class DriftDisplay(Display, draws=[Drift], by=_drift):
     """Lines of :class:`Drift` against depth: share of codes changed, and mean distance moved.
 
-    Use :meth:`from_estimator`, or :meth:`Drift.plot`.
+    Use ``from_estimator``, with a fitted :class:`CodeMap`, samples and the same
+    samples perturbed, or ``from_result``.
 
     Parameters
     ----------
@@ -52,32 +58,6 @@ class DriftDisplay(Display, draws=[Drift]):
     ['changed', 'distance', 'noise_changed', 'noise_distance']
     """
 
-    @classmethod
-    def from_estimator(
-        cls, estimator: Any, X: Any, X_adv: Any, *, plot_kw: dict[str, Any] | None = None
-    ) -> DriftDisplay:
-        """Measure and draw.
-
-        Parameters
-        ----------
-        estimator : CodeMap
-            Fitted.
-        X : array-like of shape (n_samples, n_features)
-            Samples.
-        X_adv : array-like of shape (n_samples, n_features)
-            The same samples, perturbed.
-        plot_kw : dict, default=None
-            Passed to :meth:`plot`.
-
-        Returns
-        -------
-        display : DriftDisplay
-            With the axes it drew on.
-        """
-        from skhalfway.codes._codemap import fitted_map
-
-        return cls(fitted_map(estimator).drift(X, X_adv)).plot(**plot_kw or {})
-
     def plot(
         self,
         axes: Any = None,
@@ -100,7 +80,7 @@ class DriftDisplay(Display, draws=[Drift]):
         line_kw : dict, default=None
             Passed to ``ax.plot`` for each line.
         legend : bool, default=True
-            Whether to add a legend to the first panel.
+            Whether to add a legend above the first panel.
 
         Returns
         -------
@@ -113,10 +93,10 @@ class DriftDisplay(Display, draws=[Drift]):
             If there are not two axes.
         """
         result = self.result
-        self.axes_ = panels(axes, len(_LABELS), len(result.layers))
+        self.axes_ = layer_panels(axes, len(_LABELS), len(result.layers))
         self.figure_ = self.axes_[0].figure
         self.lines_: dict[str, Line2D] = {}
-        x, ends = range(len(result.layers)), result.interval(level)
+        x = range(len(result.layers))
         perturbed: dict[str, Any] = {"color": colours(3)[2], "ls": "-", "label": "perturbation"}
         control: dict[str, Any] = {"color": "0.35", "ls": "--", "label": "noise of the same norm"}
         for ax, (figure, label) in zip(self.axes_, _LABELS.items(), strict=True):
@@ -125,9 +105,9 @@ class DriftDisplay(Display, draws=[Drift]):
                 style = {"lw": 2.0, "marker": "o", "ms": 4.5} | style | (line_kw or {})
                 (self.lines_[name],) = ax.plot(x, getattr(result, name), **style)
                 if include_intervals:
-                    ax.fill_between(x, *ends[name], color=self.lines_[name].get_color(), alpha=0.2, lw=0)
+                    ends = result.confidence_interval(level, of=name)
+                    ax.fill_between(x, *ends, color=self.lines_[name].get_color(), alpha=0.2, lw=0)
             name_layers(ax, result.layers, label)
         if legend:
-            # above the lines and their bands, which may lie anywhere
-            self.axes_[0].legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncol=2, frameon=False)
+            legend_above(self.axes_[0])
         return self

@@ -9,21 +9,30 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import entr
-from scipy.stats import norm as normal
 from scipy.stats import random_table
 from sklearn.metrics import adjusted_mutual_info_score
 
 from skhalfway._blocks import blocks
-from skhalfway._intervals import FEWEST, ConfidenceInterval, check_level, percentile_interval, ratio
-from skhalfway._text import short
+from skhalfway._checks import check_choice
+from skhalfway._intervals import (
+    FEWEST,
+    POSITIVE,
+    SHARE,
+    ConfidenceInterval,
+    mean_t_interval,
+    percentile_interval,
+    ratio,
+)
+from skhalfway._text import between, short
 from skhalfway.results import Result
 from skhalfway.results._result import frozen
-from skhalfway.results._table import Table
+from skhalfway.results._table import Cell, Table
 
 if TYPE_CHECKING:
     import pandas as pd
 
 Measures = dict[str, NDArray[np.float64]]
+_HEADS = {"class_entropy": "class entropy", "code_entropy": "code entropy", "n_codes": "codes"}
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -67,7 +76,7 @@ class Homogeneity(Result):
     See Also
     --------
     HomogeneityDisplay : Draws them against depth.
-    CodeMapDisplay : Draws the maps.
+    CodeMapDisplay : Draws the maps, with ``plot(kind="maps")``.
 
     Examples
     --------
@@ -91,6 +100,8 @@ class Homogeneity(Result):
     shuffled: Mapping[str, NDArray[np.float64]]
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "layers", tuple(self.layers))
+        object.__setattr__(self, "shape", tuple(map(int, self.shape)))
         expected = len(self.layers), self.shape[0] * self.shape[1], len(self.classes)
         if self.counts.shape != expected:
             raise ValueError(f"counts must have shape {expected}, got {self.counts.shape}")
@@ -114,56 +125,68 @@ class Homogeneity(Result):
             found.append(information(*np.unravel_index(cells, counts.shape)))
         return np.array(found)
 
-    def interval(self, level: float = 0.95) -> dict[str, ConfidenceInterval]:
-        """Normal intervals of the measures, with standard errors by bootstrap over samples.
+    def confidence_interval(self, level: float = 0.95, *, of: str = "shared") -> ConfidenceInterval:
+        """Intervals of the measures, with standard errors by bootstrap over samples.
 
+        They are symmetric in the logit of a share, and in the logarithm of an
+        entropy or a number, so that their ends are such figures too.
         Percentiles of the bootstrap would be off: where a sample is drawn
-        twice, codes look purer and are fewer than they are. They are cut off
-        where the measure cannot be. Where codes have few samples each the
-        intervals are short: of 300 samples on 60 units, in a simulation, those
-        of 95% held from 83% (``purity``) to 93% of the time.
+        twice, codes look purer and are fewer than they are. Where codes have
+        few samples each the intervals are short: of 300 samples on 60 units, in
+        a simulation, those of 95% held from 83% (``purity``) to 93% of the
+        time.
 
         Parameters
         ----------
         level : float, default=0.95
             Confidence level.
+        of : {"shared", "class_entropy", "code_entropy", "n_codes", "purity"}, default="shared"
+            Which measure.
 
         Returns
         -------
-        intervals : dict of str to ConfidenceInterval
+        interval : ConfidenceInterval
             Ends of shape (n_layers,), of the measure as it is expected for as
             many samples; nan of fewer than 10.
+
+        Raises
+        ------
+        ValueError
+            If ``level`` or ``of`` is out of range.
         """
-        check_level(level)
-        known = 1.0 if self.counts[0].sum() >= FEWEST else np.nan
-        z = normal.ppf((1 + level) / 2)
-        found = {}
-        for name, value in self.values.items():
-            reach = z * self.bootstrap[name].std(axis=1, ddof=1) * known
-            most = 1.0 if name in ("shared", "purity") else np.inf
-            ends = (np.clip(end, 0, most) for end in (value - reach, value + reach))
-            found[name] = ConfidenceInterval(*ends)
-        return found
+        check_choice("of", of, self.bootstrap)
+        n = int(self.counts[0].sum())
+        error = self.bootstrap[of].std(axis=1, ddof=1) * (1.0 if n >= FEWEST else np.nan)
+        limits = SHARE if of in ("shared", "purity") else POSITIVE
+        return mean_t_interval(self.values[of], error, n, level, limits=limits)
 
     @property
     def control(self) -> Measures:
         """Means of the measures over shuffles of the labels, each of shape (n_layers,)."""
         return {name: values.mean(axis=1) for name, values in self.shuffled.items()}
 
-    def control_interval(self, level: float = 0.95) -> dict[str, ConfidenceInterval]:
-        """Where the measures lie, with as much probability, when labels are shuffled.
+    def control_interval(self, level: float = 0.95, *, of: str = "shared") -> ConfidenceInterval:
+        """Where a measure lies, with as much probability, when labels are shuffled.
 
         Parameters
         ----------
         level : float, default=0.95
             Share of the shuffles.
+        of : {"shared", "class_entropy", "code_entropy", "n_codes", "purity"}, default="shared"
+            Which measure.
 
         Returns
         -------
-        intervals : dict of str to ConfidenceInterval
+        interval : ConfidenceInterval
             Ends of shape (n_layers,).
+
+        Raises
+        ------
+        ValueError
+            If ``level`` or ``of`` is out of range.
         """
-        return {name: percentile_interval(values.T, level) for name, values in self.shuffled.items()}
+        check_choice("of", of, self.shuffled)
+        return percentile_interval(self.shuffled[of].T, level)
 
     def to_frame(self, level: float = 0.95) -> pd.DataFrame:
         """Everything by layer.
@@ -184,31 +207,33 @@ class Homogeneity(Result):
 
         columns: dict[tuple[str, str], NDArray[np.float64]] = {}
         values, control = self.values, self.control
-        for name, ends in self.interval(level).items():
-            columns |= {(name, "value"): values[name], (name, "low"): ends.low, (name, "high"): ends.high}
+        for name, value in values.items():
+            low, high = self.confidence_interval(level, of=name)
+            columns |= {(name, "value"): value, (name, "low"): low, (name, "high"): high}
             columns[name, "control"] = control[name]
         columns["adjusted_mutual_information", "value"] = self.adjusted_mutual_information
         return pd.DataFrame(columns, index=pd.Index(self.layers, name="layer"))
 
     def _table(self) -> Table:
         n_samples, (n_rows, n_columns) = int(self.counts[0].sum()), self.shape
-        head = (
-            f"Homogeneity: {len(self.layers)} layers, {n_samples} samples of {len(self.classes)} classes, "
-            f"maps of {n_rows} x {n_columns} units; with shuffled labels in brackets"
-        )
         values, control = self.values, self.control
-        rows = []
-        for i, (layer, information) in enumerate(
-            zip(self.layers, self.adjusted_mutual_information, strict=True)
-        ):
-            cells = [
-                f"{values[name][i]:.0f}"
-                if name == "n_codes"
-                else f"{short(values[name][i])} [{short(control[name][i])}]"
-                for name in values
-            ]
-            rows.append([layer, *cells, short(information)])
-        return Table(head, ["layer", *values, "AMI"], rows)
+        ends = {name: self.confidence_interval(of=name) for name in values}
+        rows: list[list[str | Cell]] = []
+        for i, layer in enumerate(self.layers):
+            rows += [[layer], ["  shuffled labels"]]
+            for name, (low, high) in ends.items():
+                write = short if name != "n_codes" else "{:.0f}".format
+                rows[-2].append(Cell(write(values[name][i]), between(low[i], high[i], write)))
+                rows[-1].append(Cell(write(control[name][i]) if name != "n_codes" else ""))
+            rows[-2].append(Cell(short(self.adjusted_mutual_information[i])))
+            rows[-1].append(Cell(""))
+        return Table(
+            f"Homogeneity: {len(self.layers)} layers, {n_samples} samples of {len(self.classes)} classes, "
+            f"maps of {n_rows} x {n_columns} units",
+            ["layer", *(_HEADS.get(name, name) for name in values), "AMI"],
+            rows,
+            "measure [95 % interval]; entropies in bits; AMI: adjusted mutual information of class and code",
+        )
 
 
 def information(a: NDArray[np.intp], b: NDArray[np.intp]) -> float:

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from skhalfway._text import shown
-from skhalfway.codes._depth import name_layers, panels
+from skhalfway.codes._codemap import measured_homogeneity
+from skhalfway.codes._depth import layer_panels, legend_above, name_layers
 from skhalfway.codes._homogeneity import Homogeneity
 from skhalfway.displays import Display
 from skhalfway.displays._style import colours
@@ -23,10 +24,11 @@ _LABELS = {
 }
 
 
-class HomogeneityDisplay(Display, draws=[Homogeneity], kind="depth", first=True):
+class HomogeneityDisplay(Display, draws=[Homogeneity], by=measured_homogeneity, kind="measures", first=True):
     """Lines of :class:`Homogeneity` against depth, a panel for each measure.
 
-    Use :meth:`from_estimator`, or ``plot`` of a result.
+    Use ``from_estimator``, with a fitted :class:`CodeMap`, samples and their
+    classes, or ``from_result``.
 
     Parameters
     ----------
@@ -59,34 +61,6 @@ class HomogeneityDisplay(Display, draws=[Homogeneity], kind="depth", first=True)
     ['class_entropy', 'code_entropy', 'n_codes', 'purity', 'shared']
     """
 
-    @classmethod
-    def from_estimator(
-        cls, estimator: Any, X: Any, y: Any, *, plot_kw: dict[str, Any] | None = None, **kwargs: Any
-    ) -> HomogeneityDisplay:
-        """Measure and draw.
-
-        Parameters
-        ----------
-        estimator : CodeMap
-            Fitted.
-        X : array-like of shape (n_samples, n_features)
-            Samples.
-        y : array-like of shape (n_samples,)
-            Their classes.
-        plot_kw : dict, default=None
-            Passed to :meth:`plot`.
-        **kwargs : dict
-            Passed to :meth:`CodeMap.homogeneity`.
-
-        Returns
-        -------
-        display : HomogeneityDisplay
-            With the axes it drew on.
-        """
-        from skhalfway.codes._codemap import fitted_map
-
-        return cls(fitted_map(estimator).homogeneity(X, y, **kwargs)).plot(**plot_kw or {})
-
     def plot(
         self,
         axes: Any = None,
@@ -115,7 +89,7 @@ class HomogeneityDisplay(Display, draws=[Homogeneity], kind="depth", first=True)
         line_kw : dict, default=None
             Passed to ``ax.plot`` for each measure's line.
         legend : bool, default=True
-            Whether to add a legend to the first panel that has a control.
+            Whether to add a legend above the first panel that has a control.
 
         Returns
         -------
@@ -132,25 +106,25 @@ class HomogeneityDisplay(Display, draws=[Homogeneity], kind="depth", first=True)
         chosen = list(_LABELS) if names is None else list(names)
         if not chosen or (unknown := [name for name in chosen if name not in _LABELS]):
             raise ValueError(f"names must be of {list(_LABELS)}, got {shown(unknown if chosen else chosen)}")
-        self.axes_ = panels(axes, len(chosen), len(result.layers))
+        self.axes_ = layer_panels(axes, len(chosen), len(result.layers))
         self.figure_ = self.axes_[0].figure
         self.lines_: dict[str, Line2D] = {}
         self.control_lines_: dict[str, Line2D] = {}
         x, hue = range(len(result.layers)), colours(1)[0]
-        ends, control_ends = result.interval(level), result.control_interval(level)
         for ax, name in zip(self.axes_, chosen, strict=True):
             style: dict[str, Any] = {"lw": 2.0, "marker": "o", "ms": 4.5, "color": hue, "label": "codes"}
             (self.lines_[name],) = ax.plot(x, result.values[name], **style | (line_kw or {}))
             if include_intervals:
-                ax.fill_between(x, *ends[name], color=self.lines_[name].get_color(), alpha=0.2, lw=0)
+                ends = result.confidence_interval(level, of=name)
+                ax.fill_between(x, *ends, color=self.lines_[name].get_color(), alpha=0.2, lw=0)
             if include_control and name != "n_codes":
                 (self.control_lines_[name],) = ax.plot(
                     x, result.control[name], lw=1.5, ls="--", color="0.35", label="shuffled labels"
                 )
                 if include_intervals:
-                    ax.fill_between(x, *control_ends[name], color="0.35", alpha=0.2, lw=0)
+                    ends = result.control_interval(level, of=name)
+                    ax.fill_between(x, *ends, color="0.35", alpha=0.2, lw=0)
             name_layers(ax, result.layers, _LABELS[name])
             if legend and name == next(iter(self.control_lines_), None):
-                # above the lines and their bands, which may lie anywhere
-                ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncol=2, frameon=False)
+                legend_above(ax)
         return self

@@ -9,27 +9,29 @@ import numpy as np
 
 from skhalfway._intervals import ratio
 from skhalfway._text import shown
-from skhalfway.codes._depth import panels
+from skhalfway.codes._codemap import measured_homogeneity
 from skhalfway.codes._homogeneity import Homogeneity
 from skhalfway.displays import Display
+from skhalfway.displays._panels import panels
 from skhalfway.displays._style import colours
 from skhalfway.results._table import ink_on
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.image import AxesImage
-    from numpy.typing import NDArray
+
+_LONGEST = 3  # letters of a label that a unit has room for
 
 
-class CodeMapDisplay(Display, draws=[Homogeneity], kind="maps"):
+class CodeMapDisplay(Display, draws=[Homogeneity], by=measured_homogeneity, kind="maps"):
     """Maps of a network's layers: each unit in the colour of its commonest class, the paler the less pure.
 
-    The class is written into the unit, too.
     A unit of that class alone has the full colour; one where it is as rare as
-    it can be, with all classes alike, is white. A unit without samples is
-    crossed out.
+    it can be, with all classes alike, is white. The class is written in it: its
+    number in the legend where labels are longer than three letters. A unit
+    without samples is crossed out.
 
-    Use :meth:`from_estimator`, or ``plot("maps")`` of a result.
+    Use ``from_estimator``, with a fitted :class:`CodeMap`, samples and their
+    classes, or ``homogeneity.plot(kind="maps")``.
 
     Parameters
     ----------
@@ -44,6 +46,8 @@ class CodeMapDisplay(Display, draws=[Homogeneity], kind="maps"):
         Figure that holds them.
     images_ : dict of str to matplotlib AxesImage
         Maps by layer.
+    text_ : dict of str to list of matplotlib Text
+        What is written in the units with samples, by layer.
 
     Examples
     --------
@@ -60,41 +64,14 @@ class CodeMapDisplay(Display, draws=[Homogeneity], kind="maps"):
     ['activation_1', 'activation_2', 'layer_2']
     """
 
-    @classmethod
-    def from_estimator(
-        cls, estimator: Any, X: Any, y: Any, *, plot_kw: dict[str, Any] | None = None, **kwargs: Any
-    ) -> CodeMapDisplay:
-        """Look samples up and draw.
-
-        Parameters
-        ----------
-        estimator : CodeMap
-            Fitted.
-        X : array-like of shape (n_samples, n_features)
-            Samples.
-        y : array-like of shape (n_samples,)
-            Their classes.
-        plot_kw : dict, default=None
-            Passed to :meth:`plot`.
-        **kwargs : dict
-            Passed to :meth:`CodeMap.homogeneity`.
-
-        Returns
-        -------
-        display : CodeMapDisplay
-            With the axes it drew on.
-        """
-        from skhalfway.codes._codemap import fitted_map
-
-        return cls(fitted_map(estimator).homogeneity(X, y, **kwargs)).plot(**plot_kw or {})
-
     def plot(
         self,
         axes: Any = None,
         *,
         layers: Sequence[str] | None = None,
-        include_classes: bool = True,
+        include_labels: bool = True,
         im_kw: dict[str, Any] | None = None,
+        text_kw: dict[str, Any] | None = None,
         legend: bool = True,
     ) -> CodeMapDisplay:
         """Draw the maps.
@@ -102,20 +79,22 @@ class CodeMapDisplay(Display, draws=[Homogeneity], kind="maps"):
         Parameters
         ----------
         axes : sequence of matplotlib Axes, default=None
-            One for each layer. None makes a figure.
+            One for each layer. None makes a figure that grows with the maps.
         layers : list of str, default=None
             Layers to draw. None is all.
-        include_classes : bool, default=True
-            Whether to write the commonest class into each unit.
+        include_labels : bool, default=True
+            Whether to write its commonest class into each unit.
         im_kw : dict, default=None
             Passed to ``ax.imshow``.
+        text_kw : dict, default=None
+            Passed to ``ax.text``.
         legend : bool, default=True
             Whether to add a legend of the classes, beside the maps.
 
         Returns
         -------
         display : CodeMapDisplay
-            This object, with ``axes_``, ``figure_`` and ``images_``.
+            This object, with ``axes_``, ``figure_``, ``images_`` and ``text_``.
 
         Raises
         ------
@@ -132,39 +111,42 @@ class CodeMapDisplay(Display, draws=[Homogeneity], kind="maps"):
             raise ValueError(
                 f"layers must be of {shown(list(result.layers))}, got {shown(unknown if chosen else chosen)}"
             )
-        self.axes_ = panels(axes, len(chosen), 0)
+        names = [str(label) for label in result.classes]
+        written, entries = names, names
+        if max(map(len, names)) > _LONGEST:
+            written = [str(k + 1) for k in range(len(names))]
+            entries = [f"{number}  {name}" for number, name in zip(written, names, strict=True)]
+        n_rows, n_columns = result.shape
+        self.axes_ = panels(axes, len(chosen), max(3.0, 0.26 * n_columns), max(2.8, 0.26 * n_rows + 0.4))
         self.figure_ = self.axes_[0].figure
-        hues = np.array([to_rgb(hue) for hue in colours(len(result.classes))])
-        chance = 1 / len(result.classes)
+        hues = np.array([to_rgb(hue) for hue in colours(len(names))])
+        chance = 1 / len(names)
         self.images_: dict[str, AxesImage] = {}
+        self.text_: dict[str, list[Any]] = {}
         for ax, name in zip(self.axes_, chosen, strict=True):
             counts = result.counts[result.layers.index(name)]
             purity = ratio(counts.max(axis=1), counts.sum(axis=1))[:, None]
             strength = (purity - chance) / (1 - chance)
             shades = 1 + np.nan_to_num(strength) * (hues[counts.argmax(axis=1)] - 1)
             self.images_[name] = ax.imshow(shades.reshape(*result.shape, 3), **im_kw or {})
-            rows, columns = np.unravel_index(np.flatnonzero(np.isnan(purity)), result.shape)
+            empty = np.isnan(purity[:, 0])
+            rows, columns = np.unravel_index(np.flatnonzero(empty), result.shape)
             ax.scatter(columns, rows, marker="x", color="0.6", s=30)
-            if include_classes:
-                self._write(ax, counts, shades.reshape(*result.shape, 3))
             ax.set(xticks=[], yticks=[], title=name)
+            self.text_[name] = []
+            if include_labels:
+                points = ax.get_window_extent().width / self.figure_.dpi * 72 / n_columns
+                size = min(10.0, 0.8 * points / max(1, 0.6 * max(map(len, written))))
+                for unit in np.flatnonzero(~empty):
+                    row, column = divmod(int(unit), n_columns)
+                    style: dict[str, Any] = {"ha": "center", "va": "center", "fontsize": size}
+                    style["color"] = ink_on(255 * shades[unit])
+                    label = written[counts[unit].argmax()]
+                    self.text_[name].append(ax.text(column, row, label, **style | (text_kw or {})))
         if legend:
             handles: list[Any] = [
-                Patch(color=hue, label=str(label)) for hue, label in zip(hues, result.classes, strict=True)
+                Patch(color=hue, label=entry) for hue, entry in zip(hues, entries, strict=True)
             ]
             handles.append(Line2D([], [], ls="", marker="x", color="0.6", label="no sample"))
             self.figure_.legend(handles=handles, loc="outside right center", frameon=False)
         return self
-
-    def _write(self, ax: Axes, counts: NDArray[np.intp], shades: NDArray[np.float64]) -> None:
-        """Write the commonest class into each unit that has samples."""
-        result = self.result
-        points = ax.get_window_extent().width / self.figure_.dpi * 72 / result.shape[1]
-        longest = max(len(str(label)) for label in result.classes)
-        size = min(9.0, points / max(1.8, 0.7 * longest))
-        for place, samples in enumerate(counts):
-            if samples.any():
-                row, column = divmod(place, result.shape[1])
-                label = str(result.classes[samples.argmax()])
-                ink = ink_on(255 * shades[row, column])
-                ax.text(column, row, label, ha="center", va="center", fontsize=size, color=ink)

@@ -13,8 +13,8 @@ class Display:
     """Base of all displays.
 
     A subclass says which results it draws; their ``plot`` finds it. Made from
-    a result by :meth:`from_result`, or measured and drawn at once by the
-    ``from_estimator`` of a subclass.
+    a result by :meth:`from_result`, or measured and drawn at once by
+    :meth:`from_estimator`.
 
     Parameters
     ----------

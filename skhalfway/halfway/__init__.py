@@ -9,6 +9,7 @@ from skhalfway.halfway._crossings import Crossings, crossings
 from skhalfway.halfway._crossings_display import CrossingsDisplay
 from skhalfway.halfway._measurement import HalfwayMeasurement
 from skhalfway.halfway._pairs import sample_pairs
+from skhalfway.halfway._predicted import PredictedTransfer
 from skhalfway.halfway._prediction_display import PredictedTransferDisplay
 from skhalfway.halfway._score import halfway_score
 from skhalfway.halfway._scorer import HalfwayScorer
@@ -19,6 +20,7 @@ __all__ = [
     "CrossingsDisplay",
     "HalfwayMeasurement",
     "HalfwayScorer",
+    "PredictedTransfer",
     "PredictedTransferDisplay",
     "crossings",
     "halfway_score",

@@ -6,21 +6,24 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from skhalfway._text import between
 from skhalfway.displays import Display
 from skhalfway.displays._heat_map import cell_texts, heat_map, heat_map_axes
 from skhalfway.displays._style import figure_text
 from skhalfway.halfway._measurement import HalfwayMeasurement
+from skhalfway.halfway._scorer import measured
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 
-class AgreementDisplay(Display, draws=[HalfwayMeasurement], kind="agreement"):
+class AgreementDisplay(Display, draws=[HalfwayMeasurement], by=measured, kind="agreement"):
     """Heat map of the halfway agreement in a :class:`HalfwayMeasurement`.
 
     Agreement is Spearman's rank correlation of the crossings of two models,
-    over pairs of samples that count for both. Use :meth:`from_estimator` or
-    :meth:`from_result` to make one.
+    over pairs of samples that count for both. Use ``from_estimator``, with a
+    fitted :class:`~skhalfway.HalfwayScorer`, samples and labels, or
+    ``measurement.plot(kind="agreement")`` to make one.
 
     Parameters
     ----------
@@ -58,28 +61,6 @@ class AgreementDisplay(Display, draws=[HalfwayMeasurement], kind="agreement"):
     >>> [label.get_text() for label in display.ax_.get_xticklabels()]
     ['logisticregression', 'svc']
     """
-
-    @classmethod
-    def from_estimator(cls, estimator: Any, X: Any, y: Any, **kwargs: Any) -> AgreementDisplay:
-        """Measure and draw.
-
-        Parameters
-        ----------
-        estimator : HalfwayScorer
-            Fitted scorer.
-        X : array-like of shape (n_samples, n_features)
-            Samples to join by paths.
-        y : array-like of shape (n_samples,)
-            True labels.
-        **kwargs : dict
-            Passed to :meth:`plot`.
-
-        Returns
-        -------
-        display : AgreementDisplay
-            With the axes it drew on.
-        """
-        return cls.from_result(estimator.measure(X, y), **kwargs)
 
     def plot(
         self,
@@ -133,7 +114,7 @@ class AgreementDisplay(Display, draws=[HalfwayMeasurement], kind="agreement"):
         if include_intervals:
             interval = measurement.confidence_interval(level, of="agreement")
             low, high = measurement.confidence_interval(level, of="mean_agreement")
-            mean += f" [{figure_text(low)} {figure_text(high)}]"
+            mean += f" {between(low, high, figure_text)}"
         texts = cell_texts(agreement, interval) if include_values else None
         # of a model with itself there is nothing to see
         np.fill_diagonal(agreement, np.nan)

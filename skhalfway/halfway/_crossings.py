@@ -23,7 +23,7 @@ from skhalfway.results._table import Table
 if TYPE_CHECKING:
     import pandas as pd
 
-_COLUMNS = ("position", "n_changes", "met_class", "start_class", "end_class")
+_FIELDS = ("position", "n_changes", "met_class", "start_class", "end_class")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -32,7 +32,7 @@ class Crossings(Result):
 
     Made by :func:`crossings`; arrays are read-only.
 
-    Attributes
+    Parameters
     ----------
     position : ndarray of shape (n_pairs,)
         First crossing, as a share of the way from A (0) to B (1); nan where
@@ -43,6 +43,17 @@ class Crossings(Result):
         Label just behind the first crossing; ``start_class`` where there is none.
     start_class, end_class : ndarray of shape (n_pairs,)
         Labels of A and B themselves.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skhalfway.halfway import Crossings
+    >>> zeros = np.zeros(3, dtype=int)
+    >>> Crossings(np.array([0.4, np.nan, 0.5]), np.array([1, 0, 3]), np.array([1, 0, 1]), zeros, zeros)
+    Crossings: 3 pairs, the label changes in 2 of them
+                    lowest  median  highest
+    first crossing  .40     .45     .50
+    changes         1       2       3
     """
 
     position: NDArray[np.float64]
@@ -52,8 +63,13 @@ class Crossings(Result):
     end_class: NDArray[Any]
 
     def __post_init__(self) -> None:
-        for name in _COLUMNS:
-            object.__setattr__(self, name, frozen(getattr(self, name)))
+        for name in _FIELDS:
+            value = frozen(getattr(self, name))
+            if value.shape != (len(self.position),):
+                raise ValueError(
+                    f"{name} must have one value for each of {len(self.position)} pairs, got {value.shape}"
+                )
+            object.__setattr__(self, name, value)
 
     def __len__(self) -> int:
         return len(self.position)
@@ -64,23 +80,29 @@ class Crossings(Result):
         Returns
         -------
         frame : DataFrame
-            A row for each pair, a column for each attribute.
+            A row for each pair, a column for each array.
         """
         import pandas as pd
 
-        return pd.DataFrame({name: getattr(self, name) for name in _COLUMNS})
+        return pd.DataFrame({name: getattr(self, name) for name in _FIELDS})
 
     def _table(self) -> Table:
-        crossed = ~np.isnan(self.position)
-        median = np.median(self.position[crossed]) if crossed.any() else np.nan
-        return Table(
-            f"Crossings: {counted(len(self), 'path')}, the label changes on {crossed.sum()}, first at "
-            f"{short(median).strip()} of the way (median)"
-        )
+        found = ~np.isnan(self.position)
+        title = f"Crossings: {counted(len(self), 'pair')}, the label changes in {found.sum()} of them"
+        if not found.any():
+            return Table(title)
+        rows = [
+            [name, *(write(float(each(values[found]))) for each in (np.min, np.median, np.max))]
+            for name, values, write in (
+                ("first crossing", self.position, short),
+                ("changes", self.n_changes, "{:g}".format),
+            )
+        ]
+        return Table(title, ["", "lowest", "median", "highest"], rows)
 
 
-@recorded
 @leaving_no_trace
+@recorded
 def crossings(estimator: Any, A: Any, B: Any, *, tol: float = 1e-3) -> Crossings:
     """Find where a classifier's label first changes on straight paths.
 

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from skhalfway._checks import check_integer
+from skhalfway._text import between, short
 from skhalfway.displays import Display
-from skhalfway.displays._style import figure_text
-from skhalfway.halfway._measurement import HalfwayMeasurement
+from skhalfway.halfway._measurement import HalfwayMeasurement, finely
+from skhalfway.halfway._scorer import measured
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -19,12 +20,12 @@ _HEIGHT = 0.8  # of the tallest bar, in rows
 _COLUMNS = (34, 102, 180)  # centres of what is written, in points right of the axes
 
 
-class CrossingsDisplay(Display, draws=[HalfwayMeasurement], kind="crossings", first=True):
+class CrossingsDisplay(Display, draws=[HalfwayMeasurement], by=measured, kind="crossings", first=True):
     """Histograms of crossings, a row for each model of a :class:`HalfwayMeasurement`.
 
     Only pairs that count for a model are in its row: those of which it
-    classifies both samples right. Use :meth:`from_estimator` or
-    :meth:`from_result` to make one.
+    classifies both samples right. Use ``from_estimator``, with a fitted
+    :class:`~skhalfway.HalfwayScorer`, samples and labels, or ``from_result`` to make one.
 
     Parameters
     ----------
@@ -66,28 +67,6 @@ class CrossingsDisplay(Display, draws=[HalfwayMeasurement], kind="crossings", fi
     >>> [label.get_text() for label in display.ax_.get_yticklabels()]
     ['logisticregression', 'kneighborsclassifier']
     """
-
-    @classmethod
-    def from_estimator(cls, estimator: Any, X: Any, y: Any, **kwargs: Any) -> CrossingsDisplay:
-        """Measure and draw.
-
-        Parameters
-        ----------
-        estimator : HalfwayScorer
-            Fitted scorer.
-        X : array-like of shape (n_samples, n_features)
-            Samples to join by paths.
-        y : array-like of shape (n_samples,)
-            True labels.
-        **kwargs : dict
-            Passed to :meth:`plot`.
-
-        Returns
-        -------
-        display : CrossingsDisplay
-            With the axes it drew on.
-        """
-        return cls.from_result(estimator.measure(X, y), **kwargs)
 
     def plot(
         self,
@@ -198,12 +177,8 @@ class CrossingsDisplay(Display, draws=[HalfwayMeasurement], kind="crossings", fi
         for i, own in enumerate(measurement.counted):
             row = ["\u2013", "\u2013"]
             if own.any():
-                figures = (measurement.deviation[i], low[i], high[i])
-                deviation, *ends = (figure_text(figure, 3) for figure in figures)
-                row = [
-                    figure_text(np.median(measurement.crossings[i, own])),
-                    f"{deviation} [{' '.join(ends)}]",
-                ]
+                deviation = f"{finely(measurement.deviation[i])} {between(low[i], high[i], finely)}"
+                row = [short(np.median(measurement.crossings[i, own])), deviation.rstrip()]
             columns.append([*row, f"{1 - own.mean():.0%}"])
         return columns
 

@@ -11,10 +11,10 @@ from scipy.stats import rankdata
 
 from skhalfway._checks import check_choice
 from skhalfway._intervals import ConfidenceInterval, check_level, percentile_interval, ratio
-from skhalfway._text import between, short, shown
+from skhalfway._text import between, counted, short, shown
 from skhalfway.results import Result
 from skhalfway.results._result import frozen
-from skhalfway.results._table import Table
+from skhalfway.results._table import Cell, Table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -130,6 +130,8 @@ class HalfwayMeasurement(Result):
     See Also
     --------
     skhalfway.HalfwayScorer : Makes it.
+    CrossingsDisplay : Draws it.
+    AgreementDisplay : Draws it, with ``plot(kind="agreement")``.
 
     References
     ----------
@@ -178,8 +180,8 @@ class HalfwayMeasurement(Result):
             values = frozen(getattr(self, name))
             if values.shape != shape:
                 raise ValueError(
-                    f"{name} must have shape {shape} for {n_models} names and {n_pairs} pairs, "
-                    f"got {values.shape}"
+                    f"{name} must have shape {shape} for {n_models} names and {n_pairs} pairs, got "
+                    f"{values.shape}"
                 )
             object.__setattr__(self, name, values)
         if np.isnan(self.crossings[self.counted]).any():
@@ -294,24 +296,22 @@ class HalfwayMeasurement(Result):
         return np.array([np.median(row[own]) if own.any() else np.nan for row, own in rows])
 
     def _table(self) -> Table:
+        n_models, n_pairs = counted(len(self.names), "model"), counted(len(self.pairs), "pair")
+        mean = finely(self.mean_agreement).strip()
+        ends = between(*self.confidence_interval(of="mean_agreement"), finely)
         low, high = self.confidence_interval()
-        figures = zip(
-            self.names, self.deviation, low, high, self._medians(), self.counted.sum(axis=1), strict=True
-        )
-        rows = [
-            [name, f"{_written(value)} {between(lowest, highest, _written)}".rstrip(), short(median), str(n)]
-            for name, value, lowest, highest, median, n in figures
-        ]
-        ends = between(*self.confidence_interval(of="mean_agreement"), write=_written)
-        mean = f"{_written(self.mean_agreement)} {ends}".strip()
+        rows: list[list[str | Cell]] = []
+        for i, name in enumerate(self.names):
+            deviation = Cell(finely(self.deviation[i]), between(low[i], high[i], finely))
+            rows.append([name, deviation, Cell(short(self._medians()[i])), str(self.counted[i].sum())])
         return Table(
-            f"HalfwayMeasurement: {len(self.names)} models, {len(self.pairs)} pairs, mean agreement {mean}",
+            f"HalfwayMeasurement: {n_models}, {n_pairs}, mean agreement {mean} {ends}".rstrip(),
             ["model", "deviation [95 %]", "median crossing", "pairs that count"],
             rows,
         )
 
 
-def _written(value: float) -> str:
+def finely(value: float) -> str:
     """Three decimals, no leading zero: deviations are small."""
     return " - " if np.isnan(value) else f"{value:.3f}".replace("0.", ".", 1)
 

@@ -20,6 +20,7 @@ from skhalfway.halfway._pairs import check_pairs, sample_pairs
 from skhalfway.models import Model
 from skhalfway.models._check import check_models
 from skhalfway.models._warnings import warn, warn_of
+from skhalfway.results._provenance import recorded
 
 NORMS = (np.inf, 2)
 
@@ -162,6 +163,7 @@ class HalfwayScorer(PathModels):
         return self
 
     @leaving_no_trace
+    @recorded
     def measure(self, X: Any, y: Any) -> HalfwayMeasurement:
         """Find the crossings of all models on the same paths.
 
@@ -345,3 +347,8 @@ class HalfwayScorer(PathModels):
         self._check_params()
         models, points, classes = self._read_for_models(X)
         return models, points, classes, check_labels(y, classes, len(points))
+
+
+def measured(scorer: HalfwayScorer, X: Any, y: Any) -> HalfwayMeasurement:
+    """What displays draw of a scorer."""
+    return scorer.measure(X, y)

@@ -6,20 +6,15 @@ from typing import Any
 from skhalfway.inspection._curves import Curves
 from skhalfway.inspection._curves_display import CurvesDisplay
 
-# a module for each question, imported when it is asked: most need torch (PEP 562)
+# a module for each question, and one for the display of its answer; imported when it is asked, since most
+# need torch (PEP 562)
 _MODULES = {
-    "_fooling": ["fooling_inputs", "FoolingInputs"],
-    "_fooling_display": ["FoolingInputsDisplay"],
+    "_fooling": ["fooling_inputs", "FoolingInputs", "FoolingInputsDisplay"],
     "_spheres": ["adversarial_spheres", "AdversarialSpheres", "AdversarialSpheresDisplay"],
     "_loss_path": ["loss_path", "LossPath", "LossPathDisplay"],
     "_loss_surface": ["loss_surface", "LossSurface", "LossSurfaceDisplay"],
     "_sharpness": ["sharpness", "Sharpness", "SharpnessDisplay"],
-    "_memorization": [
-        "memorization_curve",
-        "LearningCurves",
-        "MemorizationCurve",
-        "MemorizationCurveDisplay",
-    ],
+    "_memorization": ["memorization_curve", "MemorizationCurve", "MemorizationCurveDisplay"],
     "_compression": ["compress", "compression_curve", "CompressionCurve", "CompressionCurveDisplay"],
     "_distillation": ["distill", "Distillation", "DistillationDisplay"],
     "_initialization": [
@@ -28,16 +23,21 @@ _MODULES = {
         "InitializationInfluenceDisplay",
     ],
     "_feature_transfer": ["feature_transfer", "FeatureTransfer", "FeatureTransferDisplay"],
-    "_forgetting": ["forgetting_curve", "ForgettingCurve", "ForgettingCurveDisplay", "TaskCurve"],
+    "_forgetting": ["forgetting_curve", "ForgettingCurve", "ForgettingCurveDisplay"],
 }
 _HOME = {name: module for module, names in _MODULES.items() for name in names}
 __all__ = ["Curves", "CurvesDisplay", *_HOME]
+# parts of other results, which users meet but do not import
+_HOME |= {"LearningCurves": "_memorization", "TaskCurve": "_forgetting"}
 
 
 def __getattr__(name: str) -> Any:
     if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+    module = import_module(f"{__name__}.{_HOME[name]}")
+    # where results are, their displays are known
+    display = import_module(f"{__name__}.{_HOME[name]}_display")
+    return getattr(display if name.endswith("Display") else module, name)
 
 
 def __dir__() -> list[str]:

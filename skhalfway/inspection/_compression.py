@@ -15,10 +15,10 @@ from sklearn.neural_network import MLPClassifier
 
 from skhalfway._checks import check_choice, check_integer
 from skhalfway._inputs import check_finite
+from skhalfway._intervals import POSITIVE, SHARE
 from skhalfway._text import shown
 from skhalfway.inspection._compressed import fine_tune, matrices_of, prune, quantize
 from skhalfway.inspection._curves import Curves
-from skhalfway.inspection._curves_display import CurvesDisplay
 from skhalfway.inspection._labelled import (
     answers_of,
     check_net_labels,
@@ -78,13 +78,15 @@ class CompressionCurve(Curves):
     method: str
 
     y_label: ClassVar[str] = "share"
-    of_figures: ClassVar = {"size": (0, np.inf)}
 
     def __post_init__(self) -> None:
         super().__post_init__()
         check_choice("method", self.method, _LABELS)
         for name, value in zip(("x_label", "x_scale"), _LABELS[self.method], strict=True):
             object.__setattr__(self, name, value)
+
+    def _limits(self, name: str) -> tuple[float, float]:
+        return POSITIVE if name == "size" else SHARE  # a book of codes may be larger than a few weights
 
 
 @recorded
@@ -364,34 +366,3 @@ def _measure(
         after = answers_of(compressed, X_test)
         rows.append([(after == y_test).mean(), (after == before).mean(), size])
     return np.array(rows)
-
-
-class CompressionCurveDisplay(CurvesDisplay, draws=[CompressionCurve], by=compression_curve):
-    """Lines of a :class:`CompressionCurve`.
-
-    Use ``from_estimator`` (see :class:`CurvesDisplay`), or ``plot`` of the curves, to make one.
-
-    Parameters
-    ----------
-    result : CompressionCurve
-        What to draw.
-
-    See Also
-    --------
-    compression_curve : Measures it.
-
-    Examples
-    --------
-    >>> import matplotlib
-    >>> matplotlib.use("agg")
-    >>> from sklearn.datasets import load_iris
-    >>> from sklearn.neural_network import MLPClassifier
-    >>> from skhalfway.inspection import CompressionCurveDisplay
-    >>> X, y = load_iris(return_X_y=True)
-    >>> net = MLPClassifier((32,), learning_rate_init=0.02, max_iter=300)
-    >>> display = CompressionCurveDisplay.from_estimator(
-    ...     net, X[::2], y[::2], X_test=X[1::2], y_test=y[1::2], n_repeats=2, random_state=0
-    ... )
-    >>> list(display.lines_)
-    ['accuracy', 'agreement', 'size']
-    """

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from skhalfway._intervals import ConfidenceInterval, repeats_interval
+from skhalfway._checks import check_choice
+from skhalfway._intervals import ConfidenceInterval, t_interval
 from skhalfway._text import between, counted, short, shown
 from skhalfway.results import Result
 from skhalfway.results._result import frozen
-from skhalfway.results._table import Table
+from skhalfway.results._table import Cell, Table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -41,7 +42,7 @@ class Curves(Result):
     >>> import numpy as np
     >>> from skhalfway.inspection import Curves
     >>> Curves(np.array([1, 2]), {"accuracy": np.array([[0.5, 0.6, 0.7], [0.8, 0.8, 0.8]])})
-    Curves: 2 points, 3 repeats
+    Curves: 2 points, 3 repeats, means [95 % intervals]
     x  accuracy
     1  .60 [.35 .85]
     2  .80
@@ -53,9 +54,6 @@ class Curves(Result):
     x_label: ClassVar[str] = "x"
     y_label: ClassVar[str] = ""
     x_scale: ClassVar[str] = "linear"
-    # what means of the figures lie within, by name where not all are alike; "test " before it is left out
-    within: ClassVar[tuple[float, float]] = (0, 1)
-    of_figures: ClassVar[Mapping[str, tuple[float, float]]] = {}
 
     def __post_init__(self) -> None:
         x = frozen(self.x)
@@ -79,27 +77,40 @@ class Curves(Result):
         """Means over repeats, each of shape (n_points,)."""
         return {name: value.mean(axis=1) for name, value in self.values.items()}
 
-    def interval(self, level: float = 0.95) -> dict[str, ConfidenceInterval]:
-        """Intervals of the means over repeats.
+    def confidence_interval(self, level: float = 0.95, *, of: str | None = None) -> ConfidenceInterval:
+        """Student's intervals of the means over repeats.
 
-        Student's, cut off where a mean of such figures cannot be; Wilson's of
-        outcomes that are 0 or 1.
+        Those of shares are symmetric in the logit of the mean and those of
+        losses, distances and numbers in its logarithm, so that their ends are
+        such figures too. Where each repeat is all or nothing, 0 or 1, they are
+        Wilson's.
 
         Parameters
         ----------
         level : float, default=0.95
             Confidence level.
+        of : str, default=None
+            Name of a figure. None is the first.
 
         Returns
         -------
-        intervals : dict of str to ConfidenceInterval
-            Ends of shape (n_points,); nan with a single repeat, and where
-            fewer than 10 are all the same.
+        interval : ConfidenceInterval
+            Ends of shape (n_points,); nan with a single repeat, or where fewer
+            than 10 are all the same, which says nothing of how far others may
+            be.
+
+        Raises
+        ------
+        ValueError
+            If ``level`` is out of range, or there is no such figure.
         """
-        return {
-            name: repeats_interval(value, level, self.of_figures.get(name.removeprefix("test "), self.within))
-            for name, value in self.values.items()
-        }
+        name = next(iter(self.values)) if of is None else of
+        check_choice("of", name, self.values)
+        return t_interval(self.values[name], level, limits=self._limits(name))
+
+    def _limits(self, name: str) -> tuple[float, float]:
+        """The least and the most that a figure can be."""
+        return -np.inf, np.inf
 
     def to_frame(self, level: float = 0.95) -> pd.DataFrame:
         """Means and intervals, a row for each setting.
@@ -118,17 +129,22 @@ class Curves(Result):
         import pandas as pd
 
         columns: dict[tuple[str, str], NDArray[np.float64]] = {}
-        for name, ends in self.interval(level).items():
-            columns |= {(name, "mean"): self.means[name], (name, "low"): ends.low, (name, "high"): ends.high}
+        for name, mean in self.means.items():
+            low, high = self.confidence_interval(level, of=name)
+            columns |= {(name, "mean"): mean, (name, "low"): low, (name, "high"): high}
         return pd.DataFrame(columns, index=pd.Index(self.x, name=self.x_label))
 
+    def _title(self, points: str = "point") -> str:
+        known = ", means [95 % intervals]" if self.n_repeats > 1 else ""
+        n, n_repeats = counted(len(self.x), points), counted(self.n_repeats, "repeat")
+        return f"{type(self).__name__}: {n}, {n_repeats}{known}"
+
     def _table(self) -> Table:
-        means, ends = self.means, self.interval()
-        rows = []
+        means = self.means
+        ends = {name: self.confidence_interval(of=name) for name in means}
+        rows: list[list[str | Cell]] = []
         for i, x in enumerate(self.x):
-            rows.append([str(x) if x.dtype.kind in "OUS" else f"{x:g}"])
-            for name in self.values:
-                low, high = (end[i] for end in ends[name])
-                rows[-1].append(f"{short(means[name][i])} {between(low, high)}".rstrip())
-        head = f"{type(self).__name__}: {counted(len(self.x), 'point')}, {counted(self.n_repeats, 'repeat')}"
-        return Table(head, [self.x_label, *self.values], rows)
+            rows.append([str(x) if self.x.dtype.kind in "OUS" else f"{x:g}"])
+            for name, (low, high) in ends.items():
+                rows[-1].append(Cell(short(means[name][i]), between(low[i], high[i])))
+        return Table(self._title(), [self.x_label, *means], rows)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -15,13 +16,15 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.lines import Line2D
 
+_N_BANDS = 5
+
 
 class CurvesDisplay(Display, draws=[Curves]):
     """Lines of :class:`Curves`, with bands for their intervals.
 
-    What the functions of ``skhalfway.inspection`` return is drawn by their
+    What the functions of ``skhalfway.inspection`` return is drawn by its
     ``plot``, or measured and drawn at once by the ``from_estimator`` of a
-    display of their own.
+    display of its own.
 
     Parameters
     ----------
@@ -48,12 +51,14 @@ class CurvesDisplay(Display, draws=[Curves]):
     ['accuracy']
     """
 
+    _labels: ClassVar[Mapping[str, str]] = {}  # of figures, where the legend says more than the name
+
     def plot(
         self,
         ax: Axes | None = None,
         *,
         names: list[str] | None = None,
-        include_intervals: bool = True,
+        include_intervals: bool | None = None,
         level: float = 0.95,
         line_kw: dict[str, Any] | None = None,
         legend: bool = True,
@@ -66,14 +71,16 @@ class CurvesDisplay(Display, draws=[Curves]):
             Axes to draw on. None makes a figure.
         names : list of str, default=None
             Figures to draw. None is all.
-        include_intervals : bool, default=True
-            Whether to shade the intervals, where figures were repeated.
+        include_intervals : bool, default=None
+            Whether to shade the intervals, where figures were repeated. None:
+            those of up to 5 lines, since more hide each other.
         level : float, default=0.95
             Their confidence level.
         line_kw : dict, default=None
             Passed to ``ax.plot`` for each line.
         legend : bool, default=True
-            Whether to add a legend, where there are several lines.
+            Whether to add a legend beside the axes, where there are several
+            lines.
 
         Returns
         -------
@@ -88,8 +95,14 @@ class CurvesDisplay(Display, draws=[Curves]):
         import matplotlib.pyplot as plt
 
         curves, chosen = self.result, self._chosen(names)
+        n = len(chosen)
+        beside, labels = legend and n > 1, [self._labels.get(name, name) for name in chosen]
+        shaded = n <= _N_BANDS if include_intervals is None else include_intervals
         if ax is None:
-            _, ax = plt.subplots(figsize=(6.4, 4.4), layout="constrained")
+            # room for the legend
+            width = 0.6 + 0.08 * max(len(line) for label in labels for line in label.split("\n"))
+            size = (6.4 + beside * width, max(4.4, 0.24 * n + 1))
+            _, ax = plt.subplots(figsize=size, layout="constrained")
         figure: Any = ax.figure
         named = curves.x.dtype.kind in "OUS"
         x = np.arange(len(curves.x)) if named else curves.x
@@ -97,20 +110,23 @@ class CurvesDisplay(Display, draws=[Curves]):
             ax.set_xticks(x, [str(name) for name in curves.x])
         else:
             ax.set_xscale(curves.x_scale)
-        ends = curves.interval(level)
+            if curves.x_scale == "log":
+                ax.xaxis.set_major_formatter("{x:g}")
         self.lines_: dict[str, Line2D] = {}
-        n = len(chosen)
-        for name, hue, marker, dash in zip(chosen, colours(n), markers(n), dashes(n), strict=True):
-            style: dict[str, Any] = {"lw": 2.0, "marker": marker, "ms": 4.5, "color": hue, "label": name}
-            style["ls"] = dash
+        styles = zip(colours(n), markers(n), dashes(n), strict=True)
+        for name, label, (hue, marker, dash) in zip(chosen, labels, styles, strict=True):
+            style: dict[str, Any] = {"lw": 2.0, "marker": marker, "ms": 4.5, "color": hue, "ls": dash}
+            style["label"] = label
             (self.lines_[name],) = ax.plot(x, curves.means[name], **style | (line_kw or {}))
-            if include_intervals and curves.n_repeats > 1:
-                ax.fill_between(x, *ends[name], color=self.lines_[name].get_color(), alpha=0.2, lw=0)
-        one = len(chosen) == 1
-        ax.set(xlabel=curves.x_label, ylabel=curves.y_label or (chosen[0] if one else ""))
+            if shaded and curves.n_repeats > 1:
+                ends = curves.confidence_interval(level, of=name)
+                ax.fill_between(x, *ends, color=self.lines_[name].get_color(), alpha=0.2, lw=0)
+        ax.set(xlabel=curves.x_label, ylabel=curves.y_label or (chosen[0] if n == 1 else ""))
+        ax.grid(alpha=0.3)
         ax.spines[["top", "right"]].set_visible(False)
-        if legend and not one:
-            ax.legend(frameon=False)
+        if beside:
+            # beside the lines, which may run anywhere
+            ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)
         self.ax_, self.figure_ = ax, figure
         return self
 

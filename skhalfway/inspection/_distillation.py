@@ -16,12 +16,12 @@ from sklearn.utils.validation import has_fit_parameter
 
 from skhalfway._checks import check_choice, check_jobs, check_positive, check_random_state
 from skhalfway._inputs import check_labels, read_samples
+from skhalfway._intervals import SHARE
 from skhalfway._parallel import side_by_side
 from skhalfway._randomness import draw_seed
 from skhalfway._text import shown
 from skhalfway.inspection._curves import Curves
 from skhalfway.inspection._labelled import answers_of, check_net_labels, check_repeats, read_test
-from skhalfway.inspection._named_display import NamedCurvesDisplay
 from skhalfway.inspection._soft_targets import (
     check_skorch_student,
     fit_skorch_student,
@@ -51,8 +51,8 @@ class Distillation(Curves):
     values : dict of str to ndarray of shape (n_points, n_repeats)
         Figures by name.
     students : tuple of estimators, default=()
-        The distilled students, one for each repeat. Neither they nor the
-        others are written into files.
+        The distilled students, one for each repeat. Like ``plain_students``,
+        they are neither compared nor written into files.
     plain_students : tuple of estimators, default=()
         Those trained on the labels, from the same seeds; none without labels.
 
@@ -64,7 +64,7 @@ class Distillation(Curves):
     --------
     >>> import numpy as np
     >>> from skhalfway.inspection import Distillation
-    >>> Distillation(np.array(["teacher"]), {"accuracy": np.array([[0.9]])}, (), ())
+    >>> Distillation(np.array(["teacher"]), {"accuracy": np.array([[0.9]])})
     Distillation: 1 point, 1 repeat
     classifier  accuracy
     teacher     .90
@@ -75,6 +75,9 @@ class Distillation(Curves):
 
     x_label: ClassVar[str] = "classifier"
     y_label: ClassVar[str] = "share of test samples"
+
+    def _limits(self, name: str) -> tuple[float, float]:
+        return SHARE
 
 
 @recorded
@@ -274,36 +277,3 @@ def _taught(
 
 def _pair(fit: Callable[[int], Any], plain: Callable[[int], Any] | None, seed: int) -> tuple[Any, Any]:
     return fit(seed), None if plain is None else plain(seed)
-
-
-class DistillationDisplay(NamedCurvesDisplay, draws=[Distillation], by=distill):
-    """Points of a :class:`Distillation`, with intervals.
-
-    Use ``from_estimator`` (see :class:`CurvesDisplay`), or ``plot`` of the curves, to make one.
-
-    Parameters
-    ----------
-    result : Distillation
-        What to draw.
-
-    See Also
-    --------
-    distill : Measures it.
-
-    Examples
-    --------
-    >>> import matplotlib
-    >>> matplotlib.use("agg")
-    >>> from sklearn.datasets import load_iris
-    >>> from sklearn.ensemble import RandomForestClassifier
-    >>> from sklearn.tree import DecisionTreeClassifier
-    >>> from skhalfway.inspection import DistillationDisplay
-    >>> X, y = load_iris(return_X_y=True)
-    >>> forest = RandomForestClassifier(20, random_state=0).fit(X[::2], y[::2])
-    >>> display = DistillationDisplay.from_estimator(
-    ...     forest, DecisionTreeClassifier(max_depth=2), X[::2], y[::2], X[1::2], y[1::2], n_repeats=2,
-    ...     random_state=0
-    ... )
-    >>> sorted(display.lines_)
-    ['accuracy', 'agreement']
-    """

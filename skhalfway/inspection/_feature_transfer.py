@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import is_classifier
 
+from skhalfway._intervals import SHARE
 from skhalfway._randomness import draw_seed, undisturbed
 from skhalfway._text import shown
 from skhalfway.inspection._curves import Curves
-from skhalfway.inspection._curves_display import CurvesDisplay
 from skhalfway.inspection._repeats import repeated
 from skhalfway.inspection._splits import Split, check_makes_module, read_split
 from skhalfway.models._kinds import is_skorch_net
@@ -23,11 +23,12 @@ from skhalfway.results._provenance import recorded
 from skhalfway.results._table import Table
 
 _WAYS = {"AnB": ("A", True), "AnB+": ("A", False), "BnB": ("B", True), "BnB+": ("B", False)}
-
-
-_LEGEND = (
-    "AnB: n layers copied from a network for task A; BnB: from another for task B; +: trained on, not frozen"
-)
+MEANINGS = {
+    "AnB": "first n layers of a network for task A, frozen",
+    "AnB+": "first n layers of a network for task A, trained on",
+    "BnB": "first n layers of another network for task B, frozen",
+    "BnB+": "first n layers of another network for task B, trained on",
+}
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -64,16 +65,25 @@ class FeatureTransfer(Curves):
     layers copied  AnB  BnB
     0              .80  .80
     1              .90  .80
-    AnB: n layers copied from a network for task A; BnB: from another for task B; +: trained on, not frozen
+    AnB: first n layers of a network for task A, frozen
+    BnB: first n layers of another network for task B, frozen
     """
 
     layers: tuple[str, ...]
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        object.__setattr__(self, "layers", tuple(self.layers))
+
     x_label = "layers copied"
     y_label = "test accuracy on task B"
 
+    def _limits(self, name: str) -> tuple[float, float]:
+        return SHARE
+
     def _table(self) -> Table:
-        return replace(super()._table(), notes=[_LEGEND])
+        notes = [f"{name}: {MEANINGS[name]}" for name in self.values if name in MEANINGS]
+        return replace(super()._table(), notes=notes)
 
 
 @recorded
@@ -208,57 +218,6 @@ def feature_transfer(
     )
     values = {way: found[:, :, i].T for i, way in enumerate(_WAYS)}
     return FeatureTransfer(np.arange(len(layers)), values, tuple(layers))
-
-
-class FeatureTransferDisplay(CurvesDisplay, draws=[FeatureTransfer], by=feature_transfer):
-    """Lines of a :class:`FeatureTransfer`.
-
-    Use ``from_estimator`` (see :class:`CurvesDisplay`), or ``plot`` of the curves, to make one.
-
-    Parameters
-    ----------
-    result : FeatureTransfer
-        What to draw.
-
-    Attributes
-    ----------
-    ax_ : matplotlib Axes
-        Axes with the lines.
-    figure_ : matplotlib Figure
-        Figure that holds them.
-    lines_ : dict of str to matplotlib Line2D
-        Lines by the name of the figure.
-
-    Examples
-    --------
-    >>> import matplotlib
-    >>> matplotlib.use("agg")
-    >>> import numpy as np
-    >>> from skhalfway.inspection import FeatureTransfer, FeatureTransferDisplay
-    >>> transfer = FeatureTransfer(np.arange(2), {"AnB": np.array([[0.8], [0.9]])}, ("hidden", "output"))
-    >>> list(FeatureTransferDisplay(transfer).plot().lines_)
-    ['AnB']
-    """
-
-    def plot(self, ax: Any = None, **kwargs: Any) -> Any:
-        """Draw the lines.
-
-        Parameters
-        ----------
-        ax : matplotlib Axes, default=None
-            Axes to draw on. None makes a figure.
-        **kwargs : dict
-            Passed to :meth:`CurvesDisplay.plot`.
-
-        Returns
-        -------
-        display : FeatureTransferDisplay
-            This object, with ``ax_``, ``figure_`` and ``lines_``.
-        """
-        super().plot(ax, **kwargs)
-        self.ax_.set_xticks(self.result.x)  # there is no half a layer
-        self.ax_.set_title(_LEGEND.replace("; ", "\n"), fontsize=8, loc="left")
-        return self
 
 
 def _layers(estimator: Any, X: NDArray[Any], n_classes: int) -> dict[str, list[str]]:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import softmax
 
-from skhalfway._checks import check_integer, check_random_state
+from skhalfway._checks import check_choice, check_integer, check_random_state
 from skhalfway._inputs import check_finite, check_no_categories, read_samples, round_towards
 from skhalfway._intervals import ConfidenceInterval, wilson_interval
 from skhalfway._randomness import draw_seed, leaving_no_trace, undisturbed
@@ -26,7 +26,7 @@ from skhalfway.models._torch_model import TorchModel
 from skhalfway.results import Result
 from skhalfway.results._provenance import recorded
 from skhalfway.results._result import frozen
-from skhalfway.results._table import Table
+from skhalfway.results._table import Cell, Table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -67,7 +67,7 @@ class FoolingInputs(Result):
     ...     threshold=0.99,
     ... )
     FoolingInputs: confidence of at least 0.99
-    inputs         n   sure  share
+    inputs         n   sure  share [95 % interval]
     data           50  50    1.0 [.93 1.0]
     uniform noise  50  0     .00 [.00 .07]
     """
@@ -79,8 +79,9 @@ class FoolingInputs(Result):
 
     def __post_init__(self) -> None:
         for name in ("inputs", "labels", "confidences"):
-            arrays = {kind: frozen(array) for kind, array in getattr(self, name).items()}
-            object.__setattr__(self, name, arrays)
+            object.__setattr__(
+                self, name, {kind: frozen(array) for kind, array in getattr(self, name).items()}
+            )
         for name, others in (("labels", self.labels), ("inputs", self.inputs)):
             for kind, array in others.items():
                 if len(array) != len(self.confidences.get(kind, ())):
@@ -96,23 +97,29 @@ class FoolingInputs(Result):
         """Their share."""
         return {kind: count / len(self.confidences[kind]) for kind, count in self.counts.items()}
 
-    def interval(self, level: float = 0.95) -> dict[str, ConfidenceInterval]:
-        """Wilson's intervals of the shares.
+    def confidence_interval(self, level: float = 0.95, *, of: str = DATA) -> ConfidenceInterval:
+        """Wilson's interval of the share of one kind.
 
         Parameters
         ----------
         level : float, default=0.95
             Confidence level.
+        of : str, default="data"
+            Which kind of inputs.
 
         Returns
         -------
-        intervals : dict of str to ConfidenceInterval
-            By kind.
+        interval : ConfidenceInterval
+            Two numbers.
+
+        Raises
+        ------
+        ValueError
+            If ``level`` is out of range, or there are no such inputs.
         """
-        return {
-            kind: wilson_interval(count, len(self.confidences[kind]), level)
-            for kind, count in self.counts.items()
-        }
+        check_choice("of", of, self.confidences)
+        low, high = wilson_interval(self.counts[of], len(self.confidences[of]), level)
+        return ConfidenceInterval(float(low), float(high))
 
     def to_frame(self, level: float = 0.95) -> pd.DataFrame:
         """Counts and shares, a row for each kind.
@@ -130,14 +137,14 @@ class FoolingInputs(Result):
         """
         import pandas as pd
 
-        ends = self.interval(level)
+        ends = {kind: self.confidence_interval(level, of=kind) for kind in self.confidences}
         rows = {
             kind: {
                 "n": len(sure),
                 "sure": self.counts[kind],
                 "share": self.rates[kind],
-                "low": ends[kind].low[()],
-                "high": ends[kind].high[()],
+                "low": ends[kind].low,
+                "high": ends[kind].high,
                 "median": np.median(sure),
             }
             for kind, sure in self.confidences.items()
@@ -145,16 +152,16 @@ class FoolingInputs(Result):
         return pd.DataFrame.from_dict(rows, orient="index").rename_axis("inputs")
 
     def _table(self) -> Table:
-        rows, ends = [], self.interval()
+        rows: list[list[str | Cell]] = []
         for kind, sure in self.confidences.items():
-            share = f"{short(self.rates[kind])} {between(*ends[kind])}".rstrip()
+            share = Cell(short(self.rates[kind]), between(*self.confidence_interval(of=kind)))
             rows.append([kind, str(len(sure)), str(self.counts[kind]), share])
-        head = f"FoolingInputs: confidence of at least {self.threshold:g}"
-        return Table(head, ["inputs", "n", "sure", "share"], rows)
+        title = f"FoolingInputs: confidence of at least {self.threshold:g}"
+        return Table(title, ["inputs", "n", "sure", "share [95 % interval]"], rows)
 
 
-@recorded
 @leaving_no_trace
+@recorded
 def fooling_inputs(
     estimator: Any,
     X: Any,

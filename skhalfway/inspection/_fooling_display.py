@@ -22,7 +22,7 @@ _N_IMAGES = 10
 class FoolingInputsDisplay(Display, draws=[FoolingInputs], by=fooling_inputs):
     """Confidences of :class:`FoolingInputs` by kind, and the images that the classifier is surest of.
 
-    Use ``from_estimator``, with what :func:`fooling_inputs` takes, or ``plot`` of a result, to make one.
+    Use ``from_estimator`` or ``from_result`` to make one, or ``plot`` of the inputs.
 
     Parameters
     ----------
@@ -124,15 +124,15 @@ class FoolingInputsDisplay(Display, draws=[FoolingInputs], by=fooling_inputs):
         least = max(min(least, result.threshold) * 0.9, 1e-3)
         self.lines_ = {}
         n = len(result.confidences)
-        styles = iter(zip(colours(n), dashes(n), strict=True))
+        styles = iter(zip(colours(n), [dashes(n + 1)[0], *dashes(n + 1)[2:]], strict=True))
         for kind, confidences in result.confidences.items():
             x, first = np.unique(np.sort(confidences).clip(least, _SUREST), return_index=True)
             share = 1 - first / len(confidences)
             # a share holds to the left of its confidence; the last one drops to 0 where the axis does not end
             x, share = np.r_[least, x, x[-1]], np.r_[1, share, share[-1] if x[-1] == _SUREST else 0]
             style: dict[str, Any] = {"lw": 2.0, "label": kind, "drawstyle": "steps-pre"}
-            hue, dash = ("k", (0, (8, 2))) if kind == DATA else next(styles)
-            style |= {"color": hue, "ls": dash}
+            # dashed is the data's
+            style |= dict(zip(("color", "ls"), ("k", "--") if kind == DATA else next(styles), strict=True))
             (self.lines_[kind],) = ax.plot(x, share, **style | line_kw)
         ax.axvline(result.threshold, color="0.4", lw=1, ls=":", zorder=0)
         ax.set_xscale("logit")

@@ -14,10 +14,9 @@ from numpy.typing import NDArray
 from sklearn.exceptions import UndefinedMetricWarning
 
 from skhalfway._checks import check_integer, check_positive
-from skhalfway._intervals import ratio
+from skhalfway._intervals import SHARE, ratio
 from skhalfway._text import shown
 from skhalfway.inspection._curves import Curves
-from skhalfway.inspection._curves_display import CurvesDisplay
 from skhalfway.inspection._labelled import check_net_labels, check_repeats
 from skhalfway.inspection._repeats import repeated
 from skhalfway.inspection._tasks import Options, accuracies, chance_accuracy, read_tasks
@@ -34,6 +33,9 @@ class TaskCurve(Curves):
 
     x_label: ClassVar[str] = "tasks learned"
     y_label: ClassVar[str] = "accuracy on the task"
+
+    def _limits(self, name: str) -> tuple[float, float]:
+        return SHARE
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -77,6 +79,9 @@ class ForgettingCurve(Curves):
 
     x_label: ClassVar[str] = "tasks learned"
     y_label: ClassVar[str] = "mean accuracy on the tasks learned"
+
+    def _limits(self, name: str) -> tuple[float, float]:
+        return SHARE
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -301,53 +306,3 @@ def _check_estimator(estimator: Any, remedy: str | Sequence[str] | None) -> list
             f"remedy='ewc' is for skorch nets, whose gradients it changes, got {name}; use 'rehearsal'"
         )
     return remedies
-
-
-class ForgettingCurveDisplay(CurvesDisplay, draws=[TaskCurve, ForgettingCurve], by=forgetting_curve):
-    """Lines of a :class:`ForgettingCurve`, or of one of its tasks.
-
-    Use ``from_estimator`` (see :class:`CurvesDisplay`), or ``plot`` of the curves, to make one.
-
-    Parameters
-    ----------
-    result : ForgettingCurve or TaskCurve
-        What to draw.
-
-    See Also
-    --------
-    forgetting_curve : Measures it.
-
-    Examples
-    --------
-    >>> import matplotlib
-    >>> matplotlib.use("agg")
-    >>> from sklearn.datasets import load_iris
-    >>> from sklearn.linear_model import SGDClassifier
-    >>> from skhalfway.inspection import ForgettingCurveDisplay
-    >>> X, y = load_iris(return_X_y=True)
-    >>> tasks = [(X[y != i][::2], y[y != i][::2], X[y != i][1::2], y[y != i][1::2]) for i in range(3)]
-    >>> display = ForgettingCurveDisplay.from_estimator(
-    ...     SGDClassifier(), tasks, n_epochs=2, n_repeats=2, random_state=0
-    ... )
-    >>> list(display.lines_)
-    ['none', 'joint']
-    """
-
-    def plot(self, ax: Any = None, **kwargs: Any) -> Any:
-        """Draw the lines.
-
-        Parameters
-        ----------
-        ax : matplotlib Axes, default=None
-            Axes to draw on. None makes a figure.
-        **kwargs : dict
-            Passed to :meth:`CurvesDisplay.plot`.
-
-        Returns
-        -------
-        display : ForgettingCurveDisplay
-            This object, with ``ax_``, ``figure_`` and ``lines_``.
-        """
-        super().plot(ax, **kwargs)
-        self.ax_.set_xticks(self.result.x)  # there is no half a task
-        return self

@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skhalfway._inputs import check_finite
+from skhalfway._intervals import SHARE
 from skhalfway._randomness import draw_seed, undisturbed
 from skhalfway._text import shown
 from skhalfway.inspection._curves import Curves
-from skhalfway.inspection._named_display import NamedCurvesDisplay
 from skhalfway.inspection._repeats import repeated
 from skhalfway.inspection._splits import Split, read_split
 from skhalfway.inspection._streams import check_streams, n_epochs_of, train_on_stream
@@ -76,6 +76,9 @@ class InitializationInfluence(Curves):
         if accuracy.shape != (self.n_repeats,):
             raise ValueError(f"accuracy must have shape ({self.n_repeats},), got {accuracy.shape}")
         object.__setattr__(self, "accuracy", accuracy)
+
+    def _limits(self, name: str) -> tuple[float, float]:
+        return SHARE
 
 
 @recorded
@@ -222,45 +225,6 @@ def initialization_influence(
         "accuracy difference": np.abs(accuracy[1:] - accuracy[0]),
     }
     return InitializationInfluence(np.array(_VARIED), values, accuracy[0])
-
-
-class InitializationInfluenceDisplay(
-    NamedCurvesDisplay, draws=[InitializationInfluence], by=initialization_influence
-):
-    """What chance decides, point by point, of an :class:`InitializationInfluence`.
-
-    Use ``from_estimator`` (see :class:`CurvesDisplay`), or ``plot`` of the curves, to make one.
-
-    Parameters
-    ----------
-    result : InitializationInfluence
-        What to draw.
-
-    Attributes
-    ----------
-    ax_ : matplotlib Axes
-        Axes with the points.
-    figure_ : matplotlib Figure
-        Figure that holds them.
-    lines_ : dict of str to matplotlib Line2D
-        Points by the name of the figure.
-
-    Examples
-    --------
-    >>> import matplotlib
-    >>> matplotlib.use("agg")
-    >>> from sklearn.datasets import load_iris
-    >>> from sklearn.neural_network import MLPClassifier
-    >>> from skhalfway.inspection import InitializationInfluenceDisplay
-    >>> X, y = load_iris(return_X_y=True)
-    >>> display = InitializationInfluenceDisplay.from_estimator(
-    ...     MLPClassifier((5,), max_iter=8), X[::2], y[::2], X_test=X[1::2], y_test=y[1::2], n_repeats=2
-    ... )
-    >>> sorted(display.lines_)
-    ['accuracy difference', 'disagreement', 'output change']
-    """
-
-    _limits = (0, None)
 
 
 @dataclass(frozen=True)

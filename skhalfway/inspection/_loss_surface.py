@@ -9,9 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils.parallel import delayed
 
-from skhalfway._checks import check_choice, check_integer, check_jobs, check_positive, check_random_state
+from skhalfway._checks import check_integer, check_jobs, check_positive, check_random_state
 from skhalfway._parallel import side_by_side
-from skhalfway.displays import Display
 from skhalfway.inspection._losses import Loss, Tensors, filter_normalised
 from skhalfway.results import Result
 from skhalfway.results._provenance import recorded
@@ -20,10 +19,8 @@ from skhalfway.results._table import Table
 
 if TYPE_CHECKING:
     import pandas as pd
-    from matplotlib.axes import Axes
 
-_LABELS = {"loss": "mean cross-entropy", "accuracy": "accuracy"}
-_N_LEVELS = 14
+LABELS = {"loss": "mean cross-entropy", "accuracy": "accuracy"}
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -60,10 +57,9 @@ class LossSurface(Result):
     accuracy: NDArray[np.float64]
 
     def __post_init__(self) -> None:
-        arrays = {name: frozen(getattr(self, name), float) for name in ("steps", "loss", "accuracy")}
-        n = len(arrays["steps"])
-        for name, array in arrays.items():
-            shape = (n,) if name == "steps" else (n, n)
+        n = len(self.steps)
+        for name in ("steps", "loss", "accuracy"):
+            array, shape = frozen(getattr(self, name), float), (n,) if name == "steps" else (n, n)
             if array.shape != shape:
                 raise ValueError(f"{name} must have shape {shape}, got {array.shape}")
             object.__setattr__(self, name, array)
@@ -80,7 +76,7 @@ class LossSurface(Result):
         import pandas as pd
 
         index = pd.MultiIndex.from_product([self.steps, self.steps], names=["first", "second"])
-        return pd.DataFrame({name: getattr(self, name).ravel() for name in _LABELS}, index=index)
+        return pd.DataFrame({name: getattr(self, name).ravel() for name in LABELS}, index=index)
 
     def _table(self) -> Table:
         n, steps, loss = len(self.steps), self.steps, self.loss
@@ -192,102 +188,3 @@ def _row(
 ) -> list[tuple[float, float]]:
     """Loss and accuracy at one step along the first direction, and all along the second."""
     return [loss.moved((step, first), (other, second)) for other in steps]
-
-
-class LossSurfaceDisplay(Display, draws=[LossSurface], by=loss_surface):
-    """Contours of a :class:`LossSurface`.
-
-    Use ``from_estimator``, with what :func:`loss_surface` takes, or ``plot`` of a result, to make one.
-
-    Parameters
-    ----------
-    result : LossSurface
-        What to draw.
-
-    Attributes
-    ----------
-    ax_ : matplotlib Axes
-        Axes with the contours.
-    figure_ : matplotlib Figure
-        Figure that holds them.
-    contours_ : matplotlib QuadContourSet
-        Lines of equal loss or accuracy.
-    filled_ : matplotlib QuadContourSet
-        The colours between them.
-    colorbar_ : matplotlib Colorbar or None
-        What the colours mean.
-
-    See Also
-    --------
-    LossSurface : The figures.
-
-    Examples
-    --------
-    >>> import matplotlib
-    >>> matplotlib.use("agg")
-    >>> from sklearn.datasets import load_iris
-    >>> from sklearn.neural_network import MLPClassifier
-    >>> from skhalfway.inspection import LossSurfaceDisplay
-    >>> X, y = load_iris(return_X_y=True)
-    >>> net = MLPClassifier((8,), solver="lbfgs", alpha=1, max_iter=1000, random_state=0).fit(X, y)
-    >>> display = LossSurfaceDisplay.from_estimator(net, X, y, n_points=5, random_state=0)
-    >>> display.ax_.get_xlabel()
-    'step along the first direction'
-    """
-
-    def plot(
-        self,
-        ax: Axes | None = None,
-        *,
-        name: str = "loss",
-        levels: Any = None,
-        colorbar: bool = True,
-        contour_kw: dict[str, Any] | None = None,
-    ) -> LossSurfaceDisplay:
-        """Draw the contours, and a dot where the network is.
-
-        Parameters
-        ----------
-        ax : matplotlib Axes, default=None
-            Axes to draw on. None makes a figure.
-        name : {"loss", "accuracy"}, default="loss"
-            What to draw.
-        levels : array-like, default=None
-            Where contours lie. None spaces them evenly. Surfaces that are to be
-            compared should share them.
-        colorbar : bool, default=True
-            Whether to add a colour bar.
-        contour_kw : dict, default=None
-            Passed to ``ax.contourf``.
-
-        Returns
-        -------
-        display : LossSurfaceDisplay
-            This object, with its attributes.
-
-        Raises
-        ------
-        ValueError
-            If the name is unknown.
-        """
-        import matplotlib.pyplot as plt
-
-        check_choice("name", name, _LABELS)
-        if ax is None:
-            _, ax = plt.subplots(figsize=(5.6, 4.6), layout="constrained")
-        figure: Any = ax.figure
-        # matplotlib has columns to the right
-        grid = (self.result.steps, self.result.steps, getattr(self.result, name).T)
-        shades: dict[str, Any] = {"cmap": "viridis", "levels": _N_LEVELS}
-        if levels is not None:
-            shades |= {"levels": levels, "extend": "both"}
-        self.filled_ = ax.contourf(*grid, **shades | (contour_kw or {}))
-        self.contours_ = ax.contour(*grid, levels=self.filled_.levels, colors="k", linewidths=0.5, alpha=0.6)
-        ax.plot(0, 0, marker="o", ms=6, mfc="w", mec="k")
-        ax.set(
-            xlabel="step along the first direction", ylabel="step along the second direction", aspect="equal"
-        )
-        ax.locator_params(nbins=5)
-        self.colorbar_ = figure.colorbar(self.filled_, ax=ax, label=_LABELS[name]) if colorbar else None
-        self.ax_, self.figure_ = ax, figure
-        return self

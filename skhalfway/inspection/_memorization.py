@@ -6,17 +6,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from numbers import Real
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from skhalfway._checks import check_integer
+from skhalfway._intervals import POSITIVE, SHARE
 from skhalfway._randomness import draw_seed, undisturbed
 from skhalfway._text import shown
 from skhalfway.inspection._corruptions import SETTINGS, altered, name_of
 from skhalfway.inspection._curves import Curves
-from skhalfway.inspection._named_display import NamedCurvesDisplay
 from skhalfway.inspection._repeats import repeated
 from skhalfway.inspection._splits import Split, check_trains_on_all, read_split
 from skhalfway.models._kinds import is_skorch_net
@@ -29,6 +29,9 @@ class LearningCurves(Curves):
 
     x_label = "epoch"
     y_label = "training accuracy"
+
+    def _limits(self, name: str) -> tuple[float, float]:
+        return SHARE
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -75,8 +78,10 @@ class MemorizationCurve(Curves):
     target: float
 
     x_label = "training data"
-    of_figures: ClassVar = {"epochs": (0, np.inf)}
     y_label = "accuracy"
+
+    def _limits(self, name: str) -> tuple[float, float]:
+        return POSITIVE if name == "epochs" else SHARE
 
 
 @recorded
@@ -218,44 +223,6 @@ def memorization_curve(
         lines = {name: line.T for name, line in zip(names, by_epoch, strict=True)}
         learning = LearningCurves(np.arange(1, epochs + 1), lines)
     return MemorizationCurve(np.array(names), values, learning, float(target))
-
-
-class MemorizationCurveDisplay(NamedCurvesDisplay, draws=[MemorizationCurve], by=memorization_curve):
-    """Accuracies of a :class:`MemorizationCurve`, and epochs beside them.
-
-    Use ``from_estimator`` (see :class:`CurvesDisplay`), or ``plot`` of the curves, to make one.
-
-    Parameters
-    ----------
-    result : MemorizationCurve
-        What to draw.
-
-    Attributes
-    ----------
-    ax_ : matplotlib Axes
-        Axes with the accuracies.
-    second_ax_ : matplotlib Axes or None
-        Axes with the epochs.
-    figure_ : matplotlib Figure
-        Figure that holds them.
-    lines_ : dict of str to matplotlib Line2D
-        Points by the name of the figure.
-
-    Examples
-    --------
-    >>> import matplotlib
-    >>> matplotlib.use("agg")
-    >>> from sklearn.datasets import load_iris
-    >>> from sklearn.tree import DecisionTreeClassifier
-    >>> from skhalfway.inspection import MemorizationCurveDisplay
-    >>> X, y = load_iris(return_X_y=True)
-    >>> display = MemorizationCurveDisplay.from_estimator(DecisionTreeClassifier(), X, y, random_state=0)
-    >>> list(display.lines_)
-    ['training accuracy']
-    """
-
-    _limits = (-0.03, 1.03)
-    _beside = ("epochs",)
 
 
 def _memorize(

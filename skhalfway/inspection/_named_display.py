@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from skhalfway._text import shown
 from skhalfway.displays._style import colours, markers
 from skhalfway.inspection._curves_display import CurvesDisplay
 
@@ -17,15 +16,14 @@ if TYPE_CHECKING:
 class NamedCurvesDisplay(CurvesDisplay):
     """What displays of named settings share; between two names there is nothing for a line to show."""
 
-    _limits: tuple[float | None, float | None] = (None, None)  # of what is drawn on the left
-    _beside: tuple[str, ...] = ()  # figures of another unit: drawn on axes of their own
+    _bounds: ClassVar[tuple[float | None, float | None]] = (None, None)  # of the axis
 
     def plot(
         self,
         ax: Axes | None = None,
         *,
         names: list[str] | None = None,
-        include_intervals: bool = True,
+        include_intervals: bool | None = None,
         level: float = 0.95,
         line_kw: dict[str, Any] | None = None,
         legend: bool = True,
@@ -38,8 +36,9 @@ class NamedCurvesDisplay(CurvesDisplay):
             Axes to draw on. None makes a figure.
         names : list of str, default=None
             Figures to draw. None is all.
-        include_intervals : bool, default=True
-            Whether to draw error bars, where figures were repeated.
+        include_intervals : bool, default=None
+            Whether to draw error bars, where figures were repeated. None draws
+            them.
         level : float, default=0.95
             Confidence level of the error bars.
         line_kw : dict, default=None
@@ -50,65 +49,39 @@ class NamedCurvesDisplay(CurvesDisplay):
         Returns
         -------
         display : CurvesDisplay
-            This object, with ``ax_``, ``second_ax_`` (for figures of another
-            unit; None where there are none), ``figure_`` and ``lines_``.
+            This object, with ``ax_``, ``figure_`` and ``lines_``.
 
         Raises
         ------
         ValueError
-            If a name is unknown, or axes are given for figures of two units.
+            If a name is unknown.
         """
         import matplotlib.pyplot as plt
 
         curves, chosen = self.result, self._chosen(names)
-        if ax is not None and names is None:
-            chosen = [name for name in chosen if name not in self._beside]
-        parts = [[name for name in chosen if (name in self._beside) == beside] for beside in (False, True)]
-        parts = [part for part in parts if part]
-        if ax is not None and len(parts) > 1:
-            raise ValueError(f"names must be of one unit where ax is given, got {shown(chosen)}")
+        n, places = len(chosen), np.arange(len(curves.x))
         if ax is None:
-            size = 5.2 + 1.6 * len(parts), 4.4
-            _, every = plt.subplots(1, len(parts), figsize=size, layout="constrained", squeeze=False)
-            axes = list(every[0])
-        else:
-            axes = [ax]
-        styles = dict(zip(chosen, zip(colours(len(chosen)), markers(len(chosen)), strict=True), strict=True))
-        self.lines_ = {}
-        for place, part in zip(axes, parts, strict=True):
-            self._draw(place, part, styles, line_kw or {}, level if include_intervals else None)
-            place.set_ylabel(curves.y_label if part[0] not in self._beside else ", ".join(part))
-            place.set_ylim(self._limits if part[0] not in self._beside else (0, None))
-            if legend and len(part) > 1:
-                # above the points, which may lie anywhere
-                place.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncol=3, frameon=False)
-        self.ax_, self.second_ax_ = axes[0], axes[1] if len(axes) > 1 else None
-        self.figure_: Any = axes[0].figure
-        return self
-
-    def _draw(
-        self,
-        ax: Axes,
-        names: list[str],
-        styles: dict[str, tuple[Any, str]],
-        line_kw: dict[str, Any],
-        level: float | None,
-    ) -> None:
-        """Draw some figures on their axes; their intervals unless the level is None."""
-        curves = self.result
-        places = np.arange(len(curves.x))
+            _, ax = plt.subplots(figsize=(max(6.8, 1.2 * len(places)), 4.4), layout="constrained")
         # figures of one setting stand next to each other
-        shifts = (np.arange(len(names)) - (len(names) - 1) / 2) * 0.15
-        for name, shift in zip(names, shifts, strict=True):
-            hue, marker = styles[name]
+        shifts = (np.arange(n) - (n - 1) / 2) * min(0.15, 0.7 / n)
+        self.lines_ = {}
+        for name, shift, hue, marker in zip(chosen, shifts, colours(n), markers(n), strict=True):
             mean = curves.means[name]
             style: dict[str, Any] = {"ls": "none", "marker": marker, "ms": 6.5, "color": hue, "capsize": 3}
-            if level is not None and curves.n_repeats > 1:
-                low, high = curves.interval(level)[name]
-                style["yerr"] = np.nan_to_num(np.stack([mean - low, high - mean]))
-            self.lines_[name] = ax.errorbar(places + shift, mean, **style | line_kw).lines[0]
-            self.lines_[name].set_label(name)  # matplotlib gives the label to line and bars together
+            if include_intervals is not False and curves.n_repeats > 1:
+                low, high = curves.confidence_interval(level, of=name)
+                style["yerr"] = np.stack([mean - low, high - mean]).clip(0)
+            self.lines_[name] = ax.errorbar(places + shift, mean, **style | (line_kw or {})).lines[0]
+            self.lines_[name].set_label(self._labels.get(name, name))
         ax.set_xticks(places, [str(name).replace(" ", "\n") for name in curves.x])
-        ax.set(xlabel=curves.x_label, xlim=(-0.5, len(places) - 0.5))
+        ax.set(xlabel=curves.x_label, ylabel=chosen[0] if n == 1 else curves.y_label)
+        ax.set(xlim=(-0.5, len(places) - 0.5), ylim=self._bounds)
         ax.grid(axis="y", alpha=0.3)
         ax.spines[["top", "right"]].set_visible(False)
+        if legend and n > 1:
+            # above the points, which may lie anywhere
+            handles = list(self.lines_.values())
+            ax.legend(handles=handles, loc="lower center", bbox_to_anchor=(0.5, 1), ncol=3, frameon=False)
+        self.ax_ = ax
+        self.figure_: Any = ax.figure
+        return self

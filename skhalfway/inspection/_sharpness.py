@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,20 +11,14 @@ from sklearn.base import clone
 from sklearn.neural_network import MLPClassifier
 
 from skhalfway._checks import ascending_integers, check_choice, check_integer, check_positive
+from skhalfway._intervals import POSITIVE, SHARE
 from skhalfway._text import shown
 from skhalfway.inspection._curves import Curves
-from skhalfway.inspection._curves_display import CurvesDisplay
 from skhalfway.inspection._initial import read_trainable
 from skhalfway.inspection._losses import Loss, filter_normalised
 from skhalfway.inspection._repeats import repeated
 from skhalfway.models._training import train
 from skhalfway.results._provenance import recorded
-
-_LABELS = {
-    "rise": "rise of the loss",
-    "curvature": "largest eigenvalue of the Hessian",
-    "loss": "mean cross-entropy",
-}
 
 
 class Sharpness(Curves):
@@ -59,8 +53,10 @@ class Sharpness(Curves):
 
     x_label = "batch size"
     x_scale = "log"
-    within = (-np.inf, np.inf)
-    of_figures: ClassVar = {"loss": (0, np.inf), "accuracy": (0, 1)}
+
+    def _limits(self, name: str) -> tuple[float, float]:
+        figure = name.removeprefix("test ")  # the loss may fall, and curve downwards
+        return {"loss": POSITIVE, "accuracy": SHARE}.get(figure, (-np.inf, np.inf))
 
 
 @recorded
@@ -236,73 +232,3 @@ def _read_sizes(batch_sizes: Any, n_samples: int) -> NDArray[np.int_]:
             f"batch_sizes must be from 1 to {n_samples}, the number of samples; got {shown(batch_sizes)}"
         )
     return sizes
-
-
-class SharpnessDisplay(CurvesDisplay, draws=[Sharpness], by=sharpness):
-    """Lines of :class:`Sharpness`.
-
-    Use ``from_estimator`` (see :class:`CurvesDisplay`), or ``plot`` of the curves, to make one.
-
-    Parameters
-    ----------
-    result : Sharpness
-        What to draw.
-
-    Attributes
-    ----------
-    ax_ : matplotlib Axes
-        Axes with the lines.
-    figure_ : matplotlib Figure
-        Figure that holds them.
-    lines_ : dict of str to matplotlib Line2D
-        Lines by the name of the figure.
-
-    Examples
-    --------
-    >>> import matplotlib
-    >>> matplotlib.use("agg")
-    >>> from sklearn.datasets import load_iris
-    >>> from skorch import NeuralNetClassifier
-    >>> from torch import nn
-    >>> from skhalfway.inspection import SharpnessDisplay
-    >>> X, y = load_iris(return_X_y=True)
-    >>> net = NeuralNetClassifier(
-    ...     nn.Linear, module__in_features=4, module__out_features=3, criterion=nn.CrossEntropyLoss, verbose=0
-    ... )
-    >>> display = SharpnessDisplay.from_estimator(
-    ...     net, X, y, batch_sizes=[5, 50], n_repeats=1, random_state=0
-    ... )
-    >>> list(display.lines_)
-    ['rise']
-    """
-
-    def plot(self, ax: Any = None, *, names: list[str] | None = None, **kwargs: Any) -> SharpnessDisplay:
-        """Draw the lines.
-
-        Parameters
-        ----------
-        ax : matplotlib Axes, default=None
-            Axes to draw on. None makes a figure.
-        names : list of str, default=None
-            Figures to draw. None is the rise.
-        **kwargs : dict
-            Passed to :meth:`CurvesDisplay.plot`.
-
-        Returns
-        -------
-        display : SharpnessDisplay
-            This object, with ``ax_``, ``figure_`` and ``lines_``.
-
-        Raises
-        ------
-        ValueError
-            If a name is unknown.
-        """
-        chosen = ["rise"] if names is None else names
-        super().plot(ax, names=chosen, **kwargs)
-        if len(chosen) == 1:
-            self.ax_.set_ylabel(_LABELS.get(chosen[0], chosen[0]))
-        sizes = self.result.x
-        self.ax_.set_xticks(sizes, [str(size) for size in sizes])
-        self.ax_.minorticks_off()
-        return self

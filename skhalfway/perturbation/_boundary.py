@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from skhalfway._checks import check_norm, check_positive
 from skhalfway._inputs import read_rows
-from skhalfway._text import shown
+from skhalfway._intervals import ratio
+from skhalfway._text import counted, short, shown
 from skhalfway.perturbation._binary import check_gamma, read_samples, signs
 from skhalfway.perturbation._multipliers import solve
 from skhalfway.results import Result
@@ -159,7 +160,9 @@ def geometry_perturbation(
 class LearnedBoundary(Result):
     """Direction learned from perturbed samples, as a sum of two; made by :func:`learned_boundary`.
 
-    Attributes
+    Arrays are read-only.
+
+    Parameters
     ----------
     base : ndarray of shape (n_features,)
         What the mislabelled samples teach, ``sum_n lambda_n y_n x_n``.
@@ -168,6 +171,16 @@ class LearnedBoundary(Result):
         that they were made with.
     multipliers : ndarray of shape (n_samples,)
         lambda_n.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skhalfway.perturbation.theory import LearnedBoundary
+    >>> LearnedBoundary(base=np.array([3.0, 0.0]), perturbation=np.array([0.0, 4.0]), multipliers=np.ones(5))
+    LearnedBoundary: 2 features, from 5 samples
+    term          length  cosine with the sum
+    base          3       .60
+    perturbation  4       .80
     """
 
     base: NDArray[np.float64]
@@ -176,7 +189,10 @@ class LearnedBoundary(Result):
 
     def __post_init__(self) -> None:
         for name in ("base", "perturbation", "multipliers"):
-            object.__setattr__(self, name, frozen(getattr(self, name)))
+            array = frozen(getattr(self, name), float)
+            if array.ndim != 1 or (name == "perturbation" and array.shape != self.base.shape):
+                raise ValueError(f"{name} must have one axis, as long as that of base; got {array.shape}")
+            object.__setattr__(self, name, array)
 
     @property
     def direction(self) -> NDArray[np.float64]:
@@ -192,10 +208,16 @@ class LearnedBoundary(Result):
         ).rename_axis("feature")
 
     def _table(self) -> Table:
-        parts = (("mislabelled samples", self.base), ("perturbations", self.perturbation))
-        rows = [[name, f"{np.linalg.norm(part):.4g}"] for name, part in (*parts, ("sum", self.direction))]
-        head = f"LearnedBoundary: {len(self.base)} features, {len(self.multipliers)} samples"
-        return Table(head, ["taught by", "length"], rows)
+        rows = []
+        for name in ("base", "perturbation"):
+            term = getattr(self, name)
+            length, of_sum = np.linalg.norm(term), np.linalg.norm(self.direction)
+            cosine = ratio(term @ self.direction, np.asarray(length * of_sum))
+            rows.append([name, f"{length:.4g}", short(float(cosine))])
+        n_features, n = counted(len(self.base), "feature"), counted(len(self.multipliers), "sample")
+        return Table(
+            f"LearnedBoundary: {n_features}, from {n}", ["term", "length", "cosine with the sum"], rows
+        )
 
 
 @recorded

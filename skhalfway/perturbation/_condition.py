@@ -16,6 +16,8 @@ from skhalfway.results._table import Table
 if TYPE_CHECKING:
     import pandas as pd
 
+_FIGURES = ("n_samples", "gamma", "r_min", "r_max", "p_max", "bound")
+
 
 class OrthogonalityWarning(UserWarning):
     """Samples are further from orthogonal than the theorem allows; the message says how far."""
@@ -27,7 +29,7 @@ class OrthogonalityCondition(Result):
 
     Made by :func:`orthogonality_condition`.
 
-    Attributes
+    Parameters
     ----------
     n_samples : int
         N.
@@ -39,6 +41,14 @@ class OrthogonalityCondition(Result):
         Largest absolute inner product of two samples: the right-hand side.
     bound : float
         The left-hand side: how large p_max may be.
+
+    Examples
+    --------
+    >>> from skhalfway.perturbation.theory import OrthogonalityCondition
+    >>> OrthogonalityCondition(n_samples=4, gamma=0.2, r_min=18.0, r_max=19.0, p_max=14.9, bound=0.194)
+    OrthogonalityCondition: fails, the largest inner product is 76.8 times what is allowed
+    samples  gamma  lengths    largest inner product  allowed
+    4        0.2    18 to 19   14.9                   0.194
     """
 
     n_samples: int
@@ -62,18 +72,18 @@ class OrthogonalityCondition(Result):
         """One row, with all figures as columns."""
         import pandas as pd
 
-        return pd.DataFrame([self._figures() | {"excess": self.excess, "holds": self.holds}])
-
-    def _figures(self) -> dict[str, Any]:
-        names = ("n_samples", "gamma", "r_min", "r_max", "p_max", "bound")
-        return {name: getattr(self, name) for name in names}
+        names = [*_FIGURES, "excess", "holds"]
+        return pd.DataFrame([{name: getattr(self, name) for name in names}])
 
     def _table(self) -> Table:
-        says = "holds" if self.holds else f"does not hold: p_max is {self.excess:.3g} times the bound"
+        verdict = "holds" if self.holds else "fails"
+        lengths = f"{self.r_min:.4g} to {self.r_max:.4g}"
+        figures = [str(self.n_samples), f"{self.gamma:g}", lengths, f"{self.p_max:.4g}", f"{self.bound:.4g}"]
         return Table(
-            f"OrthogonalityCondition: {says}",
-            ["", "value"],
-            [[name, f"{value:.4g}"] for name, value in self._figures().items()],
+            f"OrthogonalityCondition: {verdict}, the largest inner product is {self.excess:.3g} times what "
+            "is allowed",
+            ["samples", "gamma", "lengths", "largest inner product", "allowed"],
+            [figures],
         )
 
 

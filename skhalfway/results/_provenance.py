@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
 from functools import cache, wraps
@@ -18,6 +19,7 @@ from skhalfway._text import shown
 
 _Measure = TypeVar("_Measure", bound=Callable[..., Any])
 _LONGEST = 16  # items of a setting that are kept; of a longer one its shape is
+_DATA = re.compile("[Xy](_|[0-9]|$)")  # names of samples and labels
 
 
 @cache
@@ -135,7 +137,8 @@ def _written(value: Any) -> str:
 def recorded(measure: _Measure) -> _Measure:
     """Let what a function returns know the function, its settings, and the seconds it took.
 
-    Settings are the arguments that are written with plain values; models and data are not among them.
+    Settings are the arguments that are written with plain values, and those parameters of the object that a
+    method belongs to; models and data are not among them.
     """
     signature = inspect.signature(measure)
 
@@ -145,7 +148,10 @@ def recorded(measure: _Measure) -> _Measure:
         result = measure(*args, **kwargs)
         given = signature.bind(*args, **kwargs)
         given.apply_defaults()
-        settings = {name: value for name, value in given.arguments.items() if _is_setting(name, value)}
+        owner = given.arguments.get("self")
+        every: dict[str, Any] = {} if owner is None else owner.get_params(deep=False)
+        every |= given.arguments
+        settings = {name: value for name, value in every.items() if _is_setting(name, value)}
         data = given.arguments.get("X")
         object.__setattr__(
             result,
@@ -153,7 +159,7 @@ def recorded(measure: _Measure) -> _Measure:
             Provenance(
                 measure.__qualname__,
                 settings,
-                n_samples=None if data is None else len(data),
+                n_samples=None if data is None else int(np.shape(data)[0]),
                 seconds=perf_counter() - begin,
             ),
         )
@@ -164,7 +170,7 @@ def recorded(measure: _Measure) -> _Measure:
 
 def _is_setting(name: str, value: Any) -> bool:
     """Whether an argument is one that decides figures, and is written in a word."""
-    if name in ("n_jobs", "verbose", "self"):
+    if name in ("n_jobs", "verbose", "self") or _DATA.match(name):
         return False
     if isinstance(value, (str, Real)) or value is None:
         return True

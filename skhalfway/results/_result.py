@@ -49,6 +49,20 @@ def frozen(array: Any, dtype: Any = None) -> np.ndarray[Any, Any]:
     return copied
 
 
+def _fix(value: Any) -> None:
+    """Make every array in a value read-only, where it is."""
+    if isinstance(value, np.ndarray):
+        value.setflags(write=False)
+    elif isinstance(value, Mapping):
+        for part in value.values():
+            _fix(part)
+    elif isinstance(value, (tuple, list)):
+        for part in value:
+            _fix(part)
+    elif is_dataclass(value) and not isinstance(value, type):
+        _fix(vars(value))
+
+
 @dataclass(frozen=True, eq=False, repr=False, kw_only=True)
 class Result:
     """Base of all results: dataclasses that cannot be changed.
@@ -91,6 +105,11 @@ class Result:
 
     __hash__ = None  # type: ignore[assignment]
 
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        # pickles do not know that arrays are read-only
+        vars(self).update(state)
+        _fix(state)
+
     def _table(self) -> Table:
         """What is shown."""
         raise NotImplementedError
@@ -113,7 +132,7 @@ class Result:
         Parameters
         ----------
         kind : str, default=None
-            Which display, where there are several. None is the first.
+            Which display, where there are several. None is the usual one.
         **kwargs : dict
             Passed to the ``plot`` of the display.
 
@@ -127,10 +146,11 @@ class Result:
         ValueError
             If there is no such display.
         """
-        home = import_module(".".join(type(self).__module__.split(".")[:2]))
         for cls in type(self).__mro__:
-            # displays register when they are imported, which some packages do when they are asked for
-            getattr(home, f"{cls.__name__}Display", None)
+            package, *parts = cls.__module__.split(".")
+            if package == "skhalfway":
+                # displays register when they are imported, which some packages do when a result is asked for
+                getattr(import_module(f"{package}.{parts[0]}"), cls.__name__, None)
         every = (getattr(cls, "_displays", {}) for cls in type(self).__mro__)
         known: dict[str, Any] = next((displays for displays in every if displays), {})
         if not known:

@@ -13,6 +13,7 @@ from skhalfway._inputs import check_labels
 from skhalfway._randomness import undisturbed
 from skhalfway.boundaries._points import read_points
 from skhalfway.models import Model, as_model
+from skhalfway.results import Provenance
 from skhalfway.training._recorder import Recorder
 from skhalfway.training._training import TrainingHistory
 
@@ -147,8 +148,9 @@ class HalfwayCallback(Callback):
             return
         if self.recorder_.epochs[-1] < len(net.history):
             self.recorder_.record(_model(net), len(net.history))
-        self.history_: TrainingHistory = TrainingHistory(**self.recorder_.arrays())
-        self.history_._warn_unknown(stacklevel=2)
+        origin = Provenance("HalfwayCallback", self.get_params())
+        self.history_: TrainingHistory = TrainingHistory(**self.recorder_.arrays(), provenance=origin)
+        self.history_._warn_unknown()
 
 
 def _model(net: Any) -> Model:

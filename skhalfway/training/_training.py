@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -12,27 +11,26 @@ from sklearn.base import BaseEstimator
 from sklearn.exceptions import NotFittedError, UndefinedMetricWarning
 from sklearn.utils import _safe_indexing
 
-from skhalfway._blocks import spread
 from skhalfway._checks import check_integer, check_random_state
 from skhalfway._inputs import check_labels
 from skhalfway._readable import read_labels
-from skhalfway._text import short, shown
+from skhalfway._text import counted, short, shown
 from skhalfway.boundaries._points import read_points
 from skhalfway.halfway._measurement import agreement, deviation
 from skhalfway.models import Model, as_model
 from skhalfway.models._as_model import check_kind
 from skhalfway.models._kinds import inner_skorch_net
+from skhalfway.models._warnings import warn
 from skhalfway.results import Result
 from skhalfway.results._provenance import recorded
 from skhalfway.results._result import frozen
-from skhalfway.results._table import Table
+from skhalfway.results._table import Cell, Table
 from skhalfway.training._recorder import Recorder
 
 if TYPE_CHECKING:
     import pandas as pd
 
 _N_LINES = 10  # that a history is told in
-_ARRAYS = ("epochs", "crossings", "counted", "distances", "accuracy")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -102,10 +100,9 @@ class TrainingHistory(Result):
     accuracy: NDArray[np.float64]
 
     def __post_init__(self) -> None:
-        arrays = {name: frozen(getattr(self, name)) for name in _ARRAYS}
-        n = len(arrays["epochs"])
-        for name, array in arrays.items():
-            ndim = 1 if name in ("epochs", "accuracy") else 2
+        n = len(self.epochs)
+        for name in ("epochs", "crossings", "counted", "distances", "accuracy"):
+            array, ndim = frozen(getattr(self, name)), 1 if name in ("epochs", "accuracy") else 2
             if array.ndim != ndim or len(array) != n or not n:
                 raise ValueError(f"{name} must have {ndim} axes and a row for each epoch, got {array.shape}")
             object.__setattr__(self, name, array)
@@ -153,24 +150,25 @@ class TrainingHistory(Result):
         index = pd.Index(self.epochs, name="epoch")
         return pd.DataFrame({name: getattr(self, name) for name in names}, index=index)
 
-    def _warn_unknown(self, stacklevel: int) -> None:
+    def _warn_unknown(self) -> None:
         """Say if nothing is known of the trained model."""
         if not self.counted[-1].any():
-            warnings.warn(
+            warn(
                 "in the last record the model classifies both samples of no pair right, so its deviation "
                 "and all agreements are nan",
                 UndefinedMetricWarning,
-                stacklevel=stacklevel,
             )
 
     def _table(self) -> Table:
-        n, (n_pairs, n_samples) = len(self.epochs), (self.crossings.shape[1], self.distances.shape[1])
-        rows = [
-            [f"{epoch:.4g}", *map(short, row[:3]), f"{row.iloc[3]:.4g}", short(row.iloc[4])]
-            for epoch, row in self.to_frame().iloc[spread(n, _N_LINES)].iterrows()
-        ]
+        n, n_pairs, n_samples = len(self.epochs), self.crossings.shape[1], self.distances.shape[1]
+        chosen = np.unique(np.linspace(0, n - 1, min(n, _N_LINES)).round().astype(int))
+        rows: list[list[str | Cell]] = []
+        for epoch, row in self.to_frame().iloc[chosen].iterrows():
+            shares = [Cell(short(row[name])) for name in ("accuracy", "deviation", "agreement", "crossed")]
+            rows.append([f"{epoch:.4g}", *shares[:3], f"{row.boundary_distance:.4g}", shares[3]])
         return Table(
-            f"TrainingHistory: {n} records of {n_pairs} pairs and {n_samples} samples",
+            f"TrainingHistory: {counted(n, 'record')} of {counted(n_pairs, 'pair')} and "
+            f"{counted(n_samples, 'sample')}",
             ["epoch", "accuracy", "deviation", "agreement", "distance", "crossed"],
             rows,
         )
@@ -279,7 +277,7 @@ def halfway_history(
         if epoch % every == 0 or epoch == n_epochs:
             recorder.record(as_model(estimator), epoch)
     history = TrainingHistory(**recorder.arrays())
-    history._warn_unknown(stacklevel=4)
+    history._warn_unknown()
     return history
 
 

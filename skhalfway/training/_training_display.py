@@ -2,27 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from skhalfway._checks import check_choice
+from skhalfway._text import shown
 from skhalfway.displays import Display
-from skhalfway.displays._style import colours, dashes, markers
+from skhalfway.displays._panels import panels
+from skhalfway.displays._style import colours, markers
 from skhalfway.training._training import TrainingHistory, halfway_history
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.lines import Line2D
 
 _LABELS = {
-    "accuracy": "accuracy on the pairs (share)",
-    "agreement": "agreement with the final model (correlation)",
-    "deviation": "halfway deviation (of crossings from 1/2)",
+    "accuracy": "accuracy on the pairs",
+    "agreement": "agreement with the final\nmodel (rank correlation)",
+    "deviation": "halfway deviation\n(share of a path)",
+    "boundary_distance": "median distance of the\nboundary (input units)",
 }
 
 
 class TrainingHistoryDisplay(Display, draws=[TrainingHistory], by=halfway_history):
-    """Lines of a :class:`TrainingHistory`.
+    """Lines of a :class:`TrainingHistory`, a panel for each figure.
 
-    Use ``from_estimator``, with what :func:`halfway_history` takes, or :meth:`from_result` to make one.
+    Use ``from_estimator``, which takes what :func:`halfway_history` takes, or
+    ``from_result`` to make one.
 
     Parameters
     ----------
@@ -31,10 +36,8 @@ class TrainingHistoryDisplay(Display, draws=[TrainingHistory], by=halfway_histor
 
     Attributes
     ----------
-    ax_ : matplotlib Axes
-        Axes with accuracy, agreement and deviation.
-    distance_ax_ : matplotlib Axes or None
-        Axes below, with the distance.
+    axes_ : ndarray of matplotlib Axes
+        A panel for each figure.
     figure_ : matplotlib Figure
         Figure that holds them.
     lines_ : dict of str to matplotlib Line2D
@@ -61,72 +64,61 @@ class TrainingHistoryDisplay(Display, draws=[TrainingHistory], by=halfway_histor
 
     def plot(
         self,
-        ax: Axes | None = None,
+        axes: Any = None,
         *,
-        include_distance: bool = True,
+        names: Sequence[str] | None = None,
+        xscale: str = "linear",
         line_kw: dict[str, Any] | None = None,
-        legend: bool = True,
     ) -> TrainingHistoryDisplay:
-        """Draw the lines over epochs.
+        """Draw each figure over epochs, in a panel with a unit of its own.
 
         Parameters
         ----------
-        ax : matplotlib Axes, default=None
-            Axes to draw on, without the distance. None makes a figure.
-        include_distance : bool, default=True
-            Whether to draw the boundary's median distance, on axes of its own
-            below.
+        axes : sequence of matplotlib Axes, default=None
+            One for each figure. None makes a figure.
+        names : list of str, default=None
+            What to draw: accuracy, agreement, deviation, boundary_distance.
+            None is all.
+        xscale : {"linear", "log"}, default="linear"
+            Scale of the epochs. "log" shows the beginning, where most happens,
+            without the record before it, at epoch 0.
         line_kw : dict, default=None
             Passed to ``ax.plot`` for each line.
-        legend : bool, default=True
-            Whether to add a legend, below the axes.
 
         Returns
         -------
         display : TrainingHistoryDisplay
-            This object, with ``ax_``, ``distance_ax_``, ``figure_`` and
-            ``lines_``.
-        """
-        import matplotlib.pyplot as plt
+            This object, with ``axes_``, ``figure_`` and ``lines_``.
 
-        self.distance_ax_ = None
-        if ax is None:
-            n_rows = 2 if include_distance else 1
-            _, every = plt.subplots(
-                n_rows,
-                1,
-                figsize=(6.4, 3.0 + 1.6 * n_rows),
-                height_ratios=[2, 1][:n_rows],
-                sharex=True,
-                squeeze=False,
-                layout="constrained",
-            )
-            ax, *others = every[:, 0]
-            self.distance_ax_ = others[0] if others else None
+        Raises
+        ------
+        ValueError
+            If a name is unknown, there are not as many axes, or the scale is
+            neither.
+        """
         history = self.result
-        style: dict[str, Any] = {"lw": 2.0, "ms": 3.5} | (line_kw or {})
+        chosen = list(_LABELS) if names is None else list(names)
+        if not chosen or (unknown := [name for name in chosen if name not in _LABELS]):
+            raise ValueError(f"names must be of {list(_LABELS)}, got {shown(unknown if chosen else chosen)}")
+        check_choice("xscale", xscale, ("linear", "log"))
+        self.axes_ = panels(axes, len(chosen), 3.8, 2.7, n_columns=2)
+        self.figure_ = self.axes_[0].figure
+        styles = dict(zip(_LABELS, zip(colours(4), markers(4), strict=True), strict=True))
         self.lines_: dict[str, Line2D] = {}
-        n = len(_LABELS)
-        looks = zip(_LABELS.items(), colours(n), markers(n), dashes(n), strict=True)
-        for (name, label), hue, marker, dash in looks:
-            look = {"color": hue, "marker": marker, "ls": dash, "label": label} | style
-            (self.lines_[name],) = ax.plot(history.epochs, getattr(history, name), **look)
-        ax.set(xlabel="epoch", xlim=(0, history.epochs[-1] * 1.05))
-        ax.set_ylim(min(-0.02, ax.get_ylim()[0]), 1.02)
-        if self.distance_ax_ is not None:
-            (self.lines_["boundary_distance"],) = self.distance_ax_.plot(
-                history.epochs, history.boundary_distance, **{"color": "0.35", "marker": "o"} | style
-            )
-            self.distance_ax_.set(xlabel="epoch", ylabel="median distance of\nthe boundary (input units)")
-            self.distance_ax_.set_ylim(bottom=0)
-            ax.set_xlabel("")
-        for place in (ax, self.distance_ax_):
-            if place is not None:
-                place.grid(alpha=0.3)
-                place.spines[["top", "right"]].set_visible(False)
-        if legend:
-            # above the lines, which may run anywhere
-            ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncol=2, frameon=False)
-        self.ax_: Any = ax
-        self.figure_: Any = ax.figure
+        first, last = history.epochs[history.epochs > 0].min(initial=1.0), max(history.epochs[-1], 1.0)
+        for ax, name in zip(self.axes_, chosen, strict=True):
+            hue, marker = styles[name]
+            style: dict[str, Any] = {"lw": 2.0, "ms": 3.5, "color": hue, "marker": marker} | (line_kw or {})
+            (self.lines_[name],) = ax.plot(history.epochs, getattr(history, name), **style)
+            ax.set_xscale(xscale)
+            ax.set_xlim(*((0, 1.03 * last) if xscale == "linear" else (0.9 * first, 1.1 * last)))
+            ax.xaxis.set_major_formatter("{x:g}")
+            ax.minorticks_off()
+            ax.set(xlabel="epoch", ylabel=_LABELS[name])
+            if name in ("accuracy", "agreement"):
+                ax.set_ylim(min(-0.02, ax.get_ylim()[0]), 1.03)
+            else:
+                ax.set_ylim(bottom=0)
+            ax.grid(alpha=0.3)
+            ax.spines[["top", "right"]].set_visible(False)
         return self

@@ -12,6 +12,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from scipy.special import expit, logit
+from scipy.stats import t
 from sklearn.datasets import load_iris
 from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LogisticRegression
@@ -188,7 +190,7 @@ def test_samples_on_a_line(dtype, scale):
 def test_regions_are_a_fixed_typed_result(models):
     regions = decision_regions(models, X[[0, 60, 110]], resolution=10)
     assert repr(regions).splitlines()[0] == "DecisionRegions: 3 models on a grid of 10 x 10 points"
-    display = regions.plot(y=NAMES, include_labels=False)
+    display = regions.plot(include_labels=False)
     assert display.result is regions and len(display.axes_) == 3
     with pytest.raises(FrozenInstanceError):
         regions.names = ()
@@ -277,7 +279,7 @@ def test_triplets_are_drawn_evenly_and_span_planes(labelled):
 
 def test_reproducibility_is_a_fixed_typed_result(models):
     result = reproducibility(models, X, n_planes=5, resolution=5, random_state=0)
-    assert repr(result).startswith("Reproducibility: 3 models, 5 planes, mean score 0.")
+    assert repr(result).startswith("Reproducibility: 3 models, 5 planes, mean score .")
     square = result.to_frame("scores")
     assert square.loc["lr", "tree"] == result.scores[0, 2]
     long = result.to_frame()
@@ -293,6 +295,16 @@ def test_reproducibility_is_a_fixed_typed_result(models):
         Reproducibility(("a", "b"), np.ones((3, 3)), np.ones((2, 2)), 1)
     one = reproducibility(models, X, n_planes=1, resolution=5, random_state=0)
     assert np.isnan(one.standard_errors).all() and np.isfinite(one.scores).all()
+    assert np.isnan(one.confidence_interval()).all() and "[" not in repr(one).splitlines()[-1]
+
+
+def test_intervals_of_reproducibility_are_of_a_mean_over_planes():
+    scores, errors = np.array([[1.0, 0.8], [0.8, 1.0]]), np.array([[0.0, 0.02], [0.02, 0.0]])
+    low, high = Reproducibility(("a", "b"), scores, errors, 25).confidence_interval(0.9)
+    # symmetric in the logit, by the delta method
+    reach = t.ppf(0.95, 24) * 0.02 / (0.8 * 0.2)
+    np.testing.assert_allclose([low[0, 1], high[0, 1]], expit(logit(0.8) + np.array([-reach, reach])))
+    assert low[0, 0] == high[0, 0] == 1
 
 
 @pytest.mark.parametrize(

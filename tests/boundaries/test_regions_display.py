@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import matplotlib
 
 matplotlib.use("agg")
@@ -18,6 +20,8 @@ from skhalfway.boundaries import DecisionRegions, DecisionRegionsDisplay, decisi
 from skhalfway.halfway import crossings
 from tests.readable import check_readable
 
+NAMES = ["setosa", "versicolor", "virginica"]
+
 
 @pytest.fixture(scope="module")
 def iris():
@@ -33,7 +37,7 @@ def models(iris):
     }
 
 
-def regions_of(n, width=40, height=20, classes=("setosa", "versicolor", "virginica")):
+def regions_of(n, width=40, height=20, classes=NAMES, crossings=None):
     """Half-planes and a third class above, at places that differ by model."""
     samples = np.array([[0.0, 0.0], [2.0, 0.0], [1.2, 1.0]])
     x, y = np.linspace(-0.5, 2.5, width), np.linspace(-0.3, 1.3, height)
@@ -46,16 +50,14 @@ def regions_of(n, width=40, height=20, classes=("setosa", "versicolor", "virgini
         x,
         y,
         samples,
+        list(classes),
+        crossings,
     )
 
 
 @pytest.mark.parametrize("n", [2, 7, 20])
 def test_readable(n):
-    check_readable(
-        DecisionRegionsDisplay.from_result(
-            regions_of(n), ["setosa", "versicolor", "virginica"], np.full((n, 3, 2), 0.5)
-        )
-    )
+    check_readable(DecisionRegionsDisplay.from_result(regions_of(n, crossings=np.full((n, 3, 2), 0.5))))
 
 
 def test_regions_show_labels_and_crossings(iris, models):
@@ -90,7 +92,7 @@ def test_regions_show_labels_and_crossings(iris, models):
 
 def test_labels_stand_in_their_regions():
     regions = regions_of(3, 80, 60, "abc")
-    display = DecisionRegionsDisplay.from_result(regions, list("abc"))
+    display = regions.plot()
     for m, texts in enumerate(display.text_):
         assert {text.get_text() for text in texts} == set(regions.classes)
         for text in texts:
@@ -104,7 +106,7 @@ def test_labels_stand_in_their_regions():
 
 def test_picture_is_the_right_way_up():
     regions = regions_of(2)
-    display = DecisionRegionsDisplay.from_result(regions, ["setosa", "versicolor", "virginica"])
+    display = regions.plot()
     image = display.ims_[0]
     assert image.get_extent() == list(regions.extent) and image.origin == "lower"
     shade = image.get_array()[-1, 0]
@@ -117,8 +119,9 @@ def test_picture_is_the_right_way_up():
 def test_one_region_only():
     regions = regions_of(2)
     same = np.full(regions.labels.shape, "setosa")
-    regions = DecisionRegions(regions.names, regions.classes, same, regions.x, regions.y, regions.samples)
-    display = DecisionRegionsDisplay.from_result(regions, ["setosa"] * 3, np.full((2, 3, 2), np.nan))
+    display = replace(
+        regions, labels=same, sample_labels=["setosa"] * 3, crossings=np.full((2, 3, 2), np.nan)
+    ).plot()
     assert [text.get_text() for text in display.text_[0]] == ["setosa"]
     assert len(display.legend_.get_patches()) == 1
 
@@ -129,9 +132,9 @@ def test_samples_as_pictures():
     x = y = np.linspace(0, 1, 5)
     for samples, shape in ((flat, (3, 4)), (flat.reshape(3, 3, 2, 2), (3, 2, 2))):
         regions = DecisionRegions(
-            ("a", "b"), np.arange(2), np.zeros((2, 5, 5), int), x, y, np.asarray(samples)
+            ("a", "b"), np.arange(2), np.zeros((2, 5, 5), int), x, y, np.asarray(samples), [0, 1, 1]
         )
-        display = DecisionRegionsDisplay.from_result(regions, [0, 1, 1], image_shape=shape)
+        display = regions.plot(image_shape=shape)
         for i, mark in enumerate(display.samples_[1][1:]):
             picture = mark.offsetbox.get_children()[0].get_data()
             expected = flat[i].reshape(shape)
@@ -142,9 +145,7 @@ def test_samples_as_pictures():
 
 def test_regions_options():
     figure, axes = plt.subplots(2, 1, layout="constrained")
-    display = DecisionRegionsDisplay.from_result(
-        regions_of(2),
-        ["setosa", "versicolor", "virginica"],
+    display = regions_of(2).plot(
         axes=axes,
         include_labels=False,
         image_shape=(1, 2),
@@ -158,11 +159,18 @@ def test_regions_options():
     assert display.plot(axes).legend_ is axes[-1].get_legend()
 
 
+def test_samples_of_unknown_labels_are_numbered(iris, models):
+    """Nothing is made up: no label, and no crossing that was not looked for."""
+    display = decision_regions(models, iris[0][[0, 50, 100]], resolution=10).plot()
+    marks = [mark.offsetbox.get_text() for mark in display.samples_[0][1:]]
+    assert marks == ["1", "2", "3"] and display.crossings_ == []
+    assert [text.get_text() for text in display.legend_.get_texts()][-2:] == ["sample", "halfway"]
+
+
 # --- what is refused
 
 
 REGIONS = regions_of(2)
-NAMES = ["setosa", "versicolor", "virginica"]
 
 
 @pytest.mark.parametrize(
@@ -173,35 +181,35 @@ NAMES = ["setosa", "versicolor", "virginica"]
             ValueError,
             r"tol must be a number in \(0, 1\], got 0",
         ),
-        (lambda: DecisionRegionsDisplay("r", NAMES), TypeError, "draws a DecisionRegions, got str"),
-        (lambda: DecisionRegionsDisplay(REGIONS, NAMES[:2]), ValueError, r"one label per sample, .*\(3,\)"),
+        (lambda: DecisionRegionsDisplay("r"), TypeError, "draws a DecisionRegions, got str"),
+        (lambda: replace(REGIONS, sample_labels=NAMES[:2]), ValueError, r"one label per sample, .*\(3,\)"),
         (
-            lambda: DecisionRegionsDisplay(REGIONS, ["setosa", "rose", "setosa"]),
+            lambda: replace(REGIONS, sample_labels=["setosa", "rose", "setosa"]),
             ValueError,
             r"labels that are not among the classes .*\['rose'\]",
         ),
         (
-            lambda: DecisionRegionsDisplay(REGIONS, NAMES, np.zeros((2, 3))),
+            lambda: replace(REGIONS, crossings=np.zeros((2, 3))),
             ValueError,
             r"crossings must have shape \(2, 3, 2\)",
         ),
         (
-            lambda: DecisionRegionsDisplay(REGIONS, NAMES, np.full((2, 3, 2), 1.5)),
+            lambda: replace(REGIONS, crossings=np.full((2, 3, 2), 1.5)),
             ValueError,
             "crossings must be between 0 and 1",
         ),
         (
-            lambda: DecisionRegionsDisplay.from_result(REGIONS, NAMES, axes=[None]),
+            lambda: REGIONS.plot(axes=[None]),
             ValueError,
             "axes must be 2, one for each model; got 1",
         ),
         (
-            lambda: DecisionRegionsDisplay.from_result(REGIONS, NAMES, image_shape=(8, 8)),
+            lambda: REGIONS.plot(image_shape=(8, 8)),
             ValueError,
             r"image_shape=\(8, 8\) does not fit samples of shape \(2,\)",
         ),
         (
-            lambda: DecisionRegionsDisplay.from_result(REGIONS, NAMES, image_shape=(2,)),
+            lambda: REGIONS.plot(image_shape=(2,)),
             ValueError,
             r"image_shape=\(2,\) does not fit",
         ),

@@ -58,11 +58,20 @@ def test_homogeneity(digits, code_maps, tmp_path):
 def test_maps(tmp_path):
     counts = np.array([[[4, 0], [0, 4], [2, 2], [0, 0], [3, 1], [0, 5]]])
     result = homogeneity_of(counts, (2, 3), np.array(["cat", "dog"]))
-    display = result.plot("maps")
+    display = result.plot(kind="maps")
     shades = np.asarray(display.images_["layer 0"].get_array())
     assert shades.shape == (2, 3, 3)
     labels = [text.get_text() for text in display.figure_.legends[0].get_texts()]
     assert labels == ["cat", "dog", "no sample"]
+    # of two that are as common, the first
+    assert [text.get_text() for text in display.text_["layer 0"]] == ["cat", "dog", "cat", "cat", "dog"]
+    assert [text.get_position() for text in display.text_["layer 0"]] == [
+        (0, 0),
+        (1, 0),
+        (2, 0),
+        (1, 1),
+        (2, 1),
+    ]
     hues = [to_rgb(patch.get_facecolor()) for patch in display.figure_.legends[0].get_patches()]
     assert shades[0, 0] == pytest.approx(hues[0]) and shades[0, 1] == pytest.approx(hues[1])
     assert shades[0, 2] == pytest.approx(1)  # half and half
@@ -71,7 +80,39 @@ def test_maps(tmp_path):
     assert crosses.get_offsets().tolist() == [[0, 1]]
     display.figure_.savefig(tmp_path / "maps.png")
     with pytest.raises(ValueError, match=r"layers must be of \['layer 0'\], got \['layer 1'\]"):
-        result.plot("maps", layers=["layer 1"])
+        result.plot(kind="maps", layers=["layer 1"])
+
+
+def test_long_labels_are_numbered_on_maps():
+    counts = np.array([[[4, 0], [0, 4], [2, 3], [0, 0]]])
+    display = homogeneity_of(counts, (2, 2), np.array(["setosa", "virginica"])).plot(kind="maps")
+    labels = [text.get_text() for text in display.figure_.legends[0].get_texts()]
+    assert labels == ["1  setosa", "2  virginica", "no sample"]
+    assert [text.get_text() for text in display.text_["layer 0"]] == ["1", "2", "2"]
+    bare = display.result.plot(kind="maps", include_labels=False, legend=False)
+    assert bare.text_ == {"layer 0": []} and not bare.axes_[0].texts and not bare.figure_.legends
+
+
+@pytest.mark.parametrize("n", [2, 9, 20])
+def test_numbers_have_room_in_their_cells(n):
+    names = tuple(f"layer_{i}" for i in range(n))
+    display = CodeAgreement(names, names, np.full((n, n), 0.25), np.full((n, n), 0.75)).plot()
+    display.figure_.canvas.draw()
+    for ax in display.axes_:
+        cell = ax.get_window_extent().width / n
+        assert max(text.get_window_extent().width for text in ax.texts) < cell
+
+
+def test_legends_lie_above_what_is_drawn(digits, code_maps):
+    code_map = code_maps("mlp")
+    for result in (
+        code_map.homogeneity(digits.X_test, digits.y_test),
+        code_map.drift(digits.X_test, digits.X_test + 0.2),
+    ):
+        display = result.plot()
+        display.figure_.canvas.draw()
+        ax = display.axes_[0]
+        assert ax.get_legend().get_window_extent().y0 >= ax.get_window_extent().y1
 
 
 def test_maps_from_estimator(digits, code_maps):

@@ -18,10 +18,14 @@ def test_closed_form():
     assert result.changed.tolist() == [0.25, 0.75]
     assert result.distance.tolist() == [0.25, 3]
     assert result.noise_changed.tolist() == result.noise_distance.tolist() == [0, 0]
-    ends = result.interval()
-    assert ends["changed"].low.tolist() == pytest.approx(wilson_interval(np.array([1, 3]), 4).low.tolist())
+    ends = result.confidence_interval()
+    assert ends.low.tolist() == pytest.approx(wilson_interval(np.array([1, 3]), 4).low.tolist())
+    # on the scale of the logarithm, by the delta method
     reach = t.ppf(0.975, 3) * np.std([5, 0, 3, 4], ddof=1) / 2
-    assert ends["distance"].high[1] == pytest.approx(3 + reach)
+    low, high = result.confidence_interval(of="distance")
+    assert (low[1], high[1]) == pytest.approx((3 * np.exp(-reach / 3), 3 * np.exp(reach / 3)))
+    with pytest.raises(ValueError, match="of must be one of .*, got 'depth'"):
+        result.confidence_interval(of="depth")
     assert result.to_frame()["distance"]["value"].tolist() == [0.25, 3]
     with pytest.raises(ValueError, match="read-only"):
         result.distances[0, 0] = 1
@@ -73,9 +77,9 @@ def test_an_attack_moves_codes_of_digits_more_than_noise(digits, nets, code_maps
     source = nets(name) if name == "cnn" else FrozenEstimator(nets(name))
     generator = AdversarialGenerator(source, attack="pgd", eps=0.15, clip_values=(0, 1))
     found = code_maps(name).drift(digits.X_test, generator.transform(digits.X_test))
-    ends = found.interval()
-    assert (ends["changed"].low > ends["noise_changed"].high).all()
-    assert (ends["distance"].low > ends["noise_distance"].high).all()
+    for figure in ("changed", "distance"):
+        noise = found.confidence_interval(of=f"noise_{figure}")
+        assert (found.confidence_interval(of=figure).low > noise.high).all()
     if name == "cnn":  # the attack's lead grows with depth; on the perceptron it is large throughout
         lead = found.changed - found.noise_changed
         assert lead[-1] > lead[0] + 0.1

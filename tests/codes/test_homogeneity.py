@@ -98,9 +98,8 @@ def test_intervals_cover_what_is_expected_of_as_many_samples(n_units, least):
         counts = contingency(codes[:, None], labels, n_units)
         replicates = resampled(counts, 100, np.random.RandomState(seed))
         result = Homogeneity(("layer",), np.arange(4), (n_units, 1), counts, replicates, replicates)
-        ends = result.interval()
         for name, expected in truth.items():
-            low, high = ends[name]
+            low, high = result.confidence_interval(of=name)
             covered[name] += bool(low[0] - 1e-9 <= expected.mean() <= high[0] + 1e-9)
             low, high = percentile_interval(replicates[name][0])
             by_percentiles[name] += bool(low <= expected.mean() <= high)
@@ -122,15 +121,19 @@ def test_result(digits, code_maps):
     assert frame["purity"].columns.tolist() == ["value", "low", "high", "control"]
     assert (frame["purity"]["low"] < frame["purity"]["value"]).all()
     assert (frame["n_codes"]["control"] == frame["n_codes"]["value"]).all()
-    wide, narrow = result.interval(0.99)["purity"], result.interval(0.5)["purity"]
+    wide, narrow = (result.confidence_interval(level, of="purity") for level in (0.99, 0.5))
     assert (wide.low < narrow.low).all() and (wide.high > narrow.high).all()
-    low, high = result.control_interval()["purity"]
+    low, high = result.control_interval(of="purity")
     assert (low <= result.control["purity"]).all() and (result.control["purity"] <= high).all()
-    assert "activation_2" in repr(result) and len(repr(result).splitlines()) == 5
+    assert "activation_2" in repr(result) and len(repr(result).splitlines()) == 9
+    for measure, values in result.values.items():
+        low, high = result.confidence_interval(of=measure)
+        assert (low >= 0).all() and (low <= values).all() and (values <= high).all()
+        assert measure not in ("shared", "purity") or (high <= 1).all()
     with pytest.raises(ValueError, match="read-only"):
         result.counts[0, 0, 0] = 1
     with pytest.raises(ValueError, match="level must be between"):
-        result.interval(2)
+        result.confidence_interval(2)
     with pytest.raises(ValueError, match=r"counts must have shape \(2, 64, 10\)"):
         Homogeneity(("a", "b"), result.classes, (8, 8), result.counts, result.bootstrap, result.shuffled)
 
@@ -154,4 +157,5 @@ def test_deep_layers_of_digits_tell_the_class_better(digits, nets):
         information = found.adjusted_mutual_information
         assert information[0] + 0.02 < information[-1]
         # and all layers tell far more than shuffled labels would
-        assert (found.interval()["class_entropy"].high < found.control_interval()["class_entropy"].low).all()
+        by_chance = found.control_interval(of="class_entropy").low
+        assert (found.confidence_interval(of="class_entropy").high < by_chance).all()

@@ -152,8 +152,7 @@ def test_many_pairs_go_in_blocks(rule, monkeypatch):
     A, B = points(101, 4)
     whole = crossings(half, A, B)
     monkeypatch.setattr(_blocks, "_MAX_VALUES", 17 * 4 * 10)
-    parts = crossings(half, A, B)
-    assert parts == whole
+    assert crossings(half, A, B) == whole
 
 
 @pytest.mark.parametrize(

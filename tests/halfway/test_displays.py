@@ -21,6 +21,7 @@ from skhalfway.halfway import (
     CrossingsDisplay,
     HalfwayMeasurement,
     HalfwayScorer,
+    PredictedTransfer,
     PredictedTransferDisplay,
     crossings,
 )
@@ -64,7 +65,7 @@ DRAW = {
     "agreement with intervals": lambda n: AgreementDisplay.from_result(
         measurement_of(n), include_intervals=True
     ),
-    "prediction": lambda n: PredictedTransferDisplay(*transfer_of(n)).plot(),
+    "prediction": lambda n: PredictedTransfer(*transfer_of(n)).plot(),
 }
 
 
@@ -174,8 +175,8 @@ def test_nothing_known_is_drawn():
     display = nothing.plot("agreement", include_intervals=True)
     assert np.ma.getmaskarray(display.im_.get_array()).all()
     assert nothing.plot().medians_ == [None, None]
-    display = PredictedTransferDisplay(np.full((2, 2), np.nan), np.eye(2), ["a", "b"]).plot()
-    assert "0 pairs" in display.ax_.get_title() and np.isnan(display.rho_).all()
+    display = PredictedTransfer(np.full((2, 2), np.nan), np.eye(2), ["a", "b"]).plot()
+    assert "0 pairs" in display.ax_.get_title("left") and np.isnan(display.rho_).all()
 
 
 def test_agreement_options():
@@ -203,7 +204,7 @@ def test_rank_correlations_are_spearmans():
     """Against the definition: Pearson's correlation of ranks."""
     predicted, measured, names = transfer_of(6)
     measured[2, 3] = predicted[4, 1] = np.nan
-    display = PredictedTransferDisplay.from_matrices(predicted, measured, names=names)
+    display = PredictedTransfer(predicted, measured, names).plot()
     known = ~np.eye(6, dtype=bool) & ~np.isnan(predicted + measured)
 
     def rho(where):
@@ -214,25 +215,25 @@ def test_rank_correlations_are_spearmans():
     np.testing.assert_allclose(display.rho_.within_source, np.mean([rho(row) for row in rows]))
     columns = [np.where(np.arange(6) == j, known, False) for j in range(6)]
     np.testing.assert_allclose(display.rho_.within_target, np.mean([rho(column) for column in columns]))
-    assert f"{known.sum()} pairs" in display.ax_.get_title()
-    assert f"{display.rho_.overall:.2f}".lstrip("0") in display.ax_.get_title()
+    assert f"{known.sum()} pairs" in display.ax_.get_title("left")
+    assert f"{display.rho_.overall:.2f}".lstrip("0") in display.ax_.get_title("left")
 
 
 def test_rank_correlations_ignore_the_diagonal_and_know_their_limits():
     predicted, measured, names = transfer_of(4)
-    rho = PredictedTransferDisplay.from_matrices(predicted, measured, names=names).rho_
+    rho = PredictedTransfer(predicted, measured, names).plot().rho_
     np.fill_diagonal(predicted, 0.5)
-    assert PredictedTransferDisplay.from_matrices(predicted, measured, names=names).rho_ == rho
-    assert PredictedTransferDisplay.from_matrices(measured, measured, names=names).rho_ == (1, 1, 1)
-    constant = PredictedTransferDisplay.from_matrices(np.full((4, 4), 0.5), measured, names=names).rho_
+    assert PredictedTransfer(predicted, measured, names).correlation == rho
+    assert PredictedTransfer(measured, measured, names).plot().rho_ == (1, 1, 1)
+    constant = PredictedTransfer(np.full((4, 4), 0.5), measured, names).plot().rho_
     assert np.isnan(constant).all()
     predicted[:, 0] = 0.5
-    assert np.isfinite(PredictedTransferDisplay.from_matrices(predicted, measured, names=names).rho_).all()
+    assert np.isfinite(PredictedTransfer(predicted, measured, names).plot().rho_).all()
 
 
 def test_marks_are_the_pairs():
     predicted, measured, names = transfer_of(5)
-    display = PredictedTransferDisplay.from_matrices(predicted, measured, names=names)
+    display = PredictedTransfer(predicted, measured, names).plot()
     styles = set()
     for j, name in enumerate(names):
         sources = np.arange(5) != j
@@ -247,9 +248,7 @@ def test_marks_are_the_pairs():
 )
 def test_identity_line_is_for_rates(scale, identity, drawn):
     predicted, measured, names = transfer_of(4)
-    display = PredictedTransferDisplay.from_matrices(
-        scale * predicted, measured, names=names, identity=identity, legend=False
-    )
+    display = PredictedTransfer(scale * predicted, measured, names).plot(identity=identity, legend=False)
     assert (display.identity_ is not None) == drawn
     assert ("rate" in display.ax_.get_xlabel()) == drawn
     assert display.ax_.get_legend() is None
@@ -263,9 +262,10 @@ def test_predicted_from_estimator(iris, models):
     )
     scorer = HalfwayScorer(random_state=0).fit(models)
     display = PredictedTransferDisplay.from_estimator(scorer, X, y, measured, eps=0.5)
-    np.testing.assert_array_equal(display.predicted, scorer.predict_transfer(X, y, eps=0.5))
-    np.testing.assert_array_equal(display.measured, measured.rates)
-    assert display.names == tuple(models)
+    np.testing.assert_array_equal(display.result.predicted, scorer.predict_transfer(X, y, eps=0.5))
+    np.testing.assert_array_equal(display.result.measured, measured.rates)
+    assert display.result.names == tuple(models)
+    assert display.result.provenance.settings["eps"] == 0.5
     others = HalfwayScorer().fit({"a": models["lr"], "b": models["knn"]})
     with pytest.raises(ValueError, match=r"names are \['a', 'b'\], but measured is of \['lr', 'knn',"):
         PredictedTransferDisplay.from_estimator(others, X, y, measured, eps=0.5)
@@ -288,22 +288,22 @@ def test_predicted_from_estimator(iris, models):
             "level must be between 0 and 1",
         ),
         (
-            lambda: PredictedTransferDisplay(np.eye(2), np.eye(2)),
+            lambda: PredictedTransfer(np.eye(2), np.eye(2)),
             ValueError,
             "measured has no names; pass names",
         ),
         (
-            lambda: PredictedTransferDisplay(np.eye(3), np.eye(2), ["a", "b"]),
+            lambda: PredictedTransfer(np.eye(3), np.eye(2), ["a", "b"]),
             ValueError,
             r"predicted must have shape \(2, 2\).*got \(3, 3\)",
         ),
         (
-            lambda: PredictedTransferDisplay(np.eye(2), 3 * np.eye(2), ["a", "b"]),
+            lambda: PredictedTransfer(np.eye(2), 3 * np.eye(2), ["a", "b"]),
             ValueError,
             "rates between 0 and 1, got values from 0.0 to 3.0",
         ),
         (
-            lambda: PredictedTransferDisplay(np.full((2, 2), np.inf), np.eye(2), ["a", "b"]),
+            lambda: PredictedTransfer(np.full((2, 2), np.inf), np.eye(2), ["a", "b"]),
             ValueError,
             "predicted holds infinite values",
         ),

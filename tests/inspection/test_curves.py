@@ -21,15 +21,18 @@ def curves() -> Curves:
 
 def test_interval_is_scipys(curves: Curves) -> None:
     expected = stats.ttest_1samp(curves.values["train"], 0, axis=1).confidence_interval(0.9)
-    found = curves.interval(0.9)["train"]
+    found = curves.confidence_interval(0.9, of="train")
+    assert curves.confidence_interval(0.9).low.tolist() == found.low.tolist()  # of the first
+    with pytest.raises(ValueError, match=r"of must be one of \['train', 'test'\], got 'valid'"):
+        curves.confidence_interval(of="valid")
     np.testing.assert_allclose(found.low, expected.low)
     np.testing.assert_allclose(found.high, expected.high)
 
 
 def test_one_repeat_has_no_interval() -> None:
     one = Curves(np.array(["a", "b"]), {"accuracy": np.array([[0.5], [1.0]])})
-    assert np.isnan(one.interval()["accuracy"]).all()
-    assert "(" not in repr(one)
+    assert np.isnan(one.confidence_interval(of="accuracy")).all()
+    assert "[" not in repr(one)
     assert np.isnan(t_interval(np.array([1.0])).low)
 
 
@@ -97,5 +100,5 @@ def test_repeats_share_their_seeds(n_jobs: int | None) -> None:
 
 
 def test_curves_that_nothing_measures(curves: Curves) -> None:
-    with pytest.raises(TypeError, match="CurvesDisplay draws results that are there"):
+    with pytest.raises(TypeError, match="CurvesDisplay draws results that are there, by from_result"):
         CurvesDisplay.from_estimator(None)

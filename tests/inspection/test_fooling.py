@@ -260,8 +260,8 @@ def test_result() -> None:
     result = made()
     assert result.counts == {"data": 0, "optimised noise": 2}
     assert result.rates == {"data": 0.0, "optimised noise": 0.5}
-    ends = result.interval(0.9)["optimised noise"]
-    assert (float(ends.low), float(ends.high)) == tuple(map(float, wilson_interval(2, 4, 0.9)))
+    ends = result.confidence_interval(0.9, of="optimised noise")
+    assert ends == tuple(map(float, wilson_interval(2, 4, 0.9)))
     frame = result.to_frame(0.9)
     assert list(frame.columns) == ["n", "sure", "share", "low", "high", "median"]
     assert frame.loc["optimised noise"].tolist()[:3] == [4, 2, 0.5]

@@ -198,7 +198,7 @@ def test_display(few: Any) -> None:
     display = InitializationInfluenceDisplay.from_estimator(mlp(), **few, n_repeats=2, random_state=0)
     assert isinstance(display.result, InitializationInfluence)
     assert list(display.lines_) == ["disagreement", "output change", "accuracy difference"]
-    assert display.right_ax_ is None and display.ax_.get_ylim()[0] == 0
+    assert display.ax_.get_ylim()[0] == 0
     np.testing.assert_allclose(
         display.lines_["output change"].get_ydata(), display.result.means["output change"]
     )

@@ -284,7 +284,9 @@ def test_display(few: Any) -> None:
     )
     assert isinstance(display.result, MemorizationCurve)
     assert set(display.lines_) == {"training accuracy", "test accuracy", "epochs"}
-    assert display.right_ax_ is not None and display.right_ax_.get_ylabel() == "epochs"
+    assert display.figure_.axes == [display.ax_, display.epochs_ax_]
+    assert display.ax_.get_ylabel() == "accuracy" and "epochs" in display.epochs_ax_.get_ylabel()
+    assert display.lines_["epochs"].axes is display.epochs_ax_
     drawn = display.lines_["test accuracy"].get_ydata()
     np.testing.assert_allclose(drawn, display.result.means["test accuracy"])
     assert [tick.get_text() for tick in display.ax_.get_xticklabels()] == [
@@ -294,6 +296,12 @@ def test_display(few: Any) -> None:
     (legend,) = [text.get_text() for text in display.ax_.get_legend().get_texts()][:1]
     assert legend == "training accuracy"
     accuracy = display.result.plot(names=["test accuracy"], include_intervals=False, ax=display.ax_)
-    assert accuracy.ax_ is display.ax_ and accuracy.right_ax_ is None
+    assert accuracy.ax_ is display.ax_ and accuracy.epochs_ax_ is None
+    # one axes has room for one unit, two for both
+    assert list(display.result.plot(ax=display.ax_).lines_) == ["training accuracy", "test accuracy"]
+    assert list(display.result.plot(ax=display.figure_.axes).lines_) == list(display.lines_)
+    assert list(display.result.plot(ax=display.ax_, names=["epochs"]).lines_) == ["epochs"]
+    with pytest.raises(ValueError, match="ax must be one or two Axes, for accuracies and for epochs; got 3"):
+        display.result.plot(ax=[display.ax_] * 3)
     with pytest.raises(ValueError, match="names must be of"):
         display.result.plot(names=["loss"])

@@ -369,17 +369,23 @@ def test_display():
     assert list(display.lines_) == ["accuracy", "agreement", "deviation", "boundary_distance"]
     for name, line in display.lines_.items():
         np.testing.assert_array_equal(line.get_data(), (history.epochs, getattr(history, name)))
-    assert len(display.ax_.get_legend().get_texts()) == 3
-    assert display.figure_ is display.ax_.figure is display.distance_ax_.figure
+    assert [line.axes for line in display.lines_.values()] == list(display.axes_)
+    assert len({ax.get_ylabel() for ax in display.axes_}) == 4, "a unit for each panel"
     _, ax = plt.subplots()
     bare = TrainingHistoryDisplay.from_result(
-        history, ax=ax, include_distance=False, legend=False, line_kw={"lw": 5}
+        history, axes=ax, names=["accuracy"], line_kw={"lw": 5}, xscale="log"
     )
-    assert bare.ax_ is ax and bare.distance_ax_ is None and ax.get_legend() is None
+    assert list(bare.axes_) == [ax] and list(bare.lines_) == ["accuracy"] and ax.get_xscale() == "log"
     assert bare.lines_["accuracy"].get_linewidth() == 5
-    with pytest.raises(TypeError, match="draws a TrainingHistory, got dict"):
-        TrainingHistoryDisplay.from_result({})
     drawn = TrainingHistoryDisplay.from_estimator(
-        GaussianNB(), X, Y, n_epochs=2, n_pairs=30, random_state=0, plot_kw={"legend": False}
+        GaussianNB(), X, Y, n_epochs=2, n_pairs=30, random_state=0, plot_kw={"names": ["deviation"]}
     )
     assert drawn.result.epochs.tolist() == [32 / 150, 1, 2]
+    for wrong, error, message in (
+        (lambda: TrainingHistoryDisplay.from_result({}), TypeError, "draws a TrainingHistory, got dict"),
+        (lambda: history.plot(names=["loss"]), ValueError, "names must be of .* got ['loss']"),
+        (lambda: history.plot(xscale="symlog"), ValueError, "xscale must be one of .*, got 'symlog'"),
+        (lambda: history.plot(axes=ax), ValueError, "4 axes are needed, one for each panel, got 1"),
+    ):
+        with pytest.raises(error, match=message.replace("[", "\\[").replace("]", "\\]")):
+            wrong()

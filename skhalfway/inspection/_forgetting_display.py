@@ -1,0 +1,58 @@
+"""ForgettingCurveDisplay: accuracy on tasks as one after another is learned."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from skhalfway.inspection._curves_display import CurvesDisplay
+from skhalfway.inspection._forgetting import ForgettingCurve, TaskCurve, forgetting_curve
+
+
+class ForgettingCurveDisplay(CurvesDisplay, draws=[TaskCurve, ForgettingCurve], by=forgetting_curve):
+    """Lines of a :class:`ForgettingCurve`, or of one of its tasks.
+
+    Use ``from_estimator`` (see :class:`CurvesDisplay`), or ``plot`` of the curves, to make one.
+
+    Parameters
+    ----------
+    result : ForgettingCurve or Curves
+        What to draw.
+
+    See Also
+    --------
+    forgetting_curve : Measures it.
+
+    Examples
+    --------
+    >>> import matplotlib
+    >>> matplotlib.use("agg")
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.linear_model import SGDClassifier
+    >>> from skhalfway.inspection import ForgettingCurveDisplay
+    >>> X, y = load_iris(return_X_y=True)
+    >>> tasks = [(X[y != i][::2], y[y != i][::2], X[y != i][1::2], y[y != i][1::2]) for i in range(3)]
+    >>> display = ForgettingCurveDisplay.from_estimator(
+    ...     SGDClassifier(), tasks, n_epochs=2, n_repeats=2, random_state=0
+    ... )
+    >>> list(display.lines_)
+    ['none', 'joint']
+    """
+
+    def plot(self, ax: Any = None, **kwargs: Any) -> Any:
+        """Draw the lines.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+            Axes to draw on. None makes a figure.
+        **kwargs : dict
+            Passed to :meth:`CurvesDisplay.plot`.
+
+        Returns
+        -------
+        display : ForgettingCurveDisplay
+            This object, with ``ax_``, ``figure_`` and ``lines_``.
+        """
+        super().plot(ax, **kwargs)
+        self.ax_.set_xticks(self.result.x)  # there is no half a task
+        return self
