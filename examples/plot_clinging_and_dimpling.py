@@ -189,10 +189,12 @@ for epoch in epochs:
         attack.generate(X_test[right], y_test[right])
         nearest[side].append(np.median(attack.distances_))
 
-figure, (left, right_ax) = plt.subplots(1, 2, figsize=(11, 4.6), layout="constrained")
+figure = plt.figure(figsize=(12, 4.8), layout="constrained")
+left, right = figure.subfigures(1, 2, width_ratios=[1.4, 1])
 history = dict(net.callbacks_)["halfway"].history_
-history.plot(ax=left)
-left.set_title("Digits: crossings over training")
+history.plot(axes=left.subplots(2, 2))
+left.suptitle("Digits: crossings over training")
+right_ax = right.subplots()
 for (side, distances), style in zip(nearest.items(), ("k-o", "C0-s", "C3-D"), strict=True):
     right_ax.plot(epochs, distances, style, label=side, lw=2, ms=5)
 right_ax.set(xscale="log", xlabel="epoch", ylabel="median $L_2$ distance", ylim=(0, None))
