@@ -451,7 +451,11 @@ def test_samplers(iris, attack: Any) -> None:
     assert 0 < np.abs(X_res[150:] - X[sampler.sample_indices_]).max() <= 0.5
 
 
-@pytest.mark.parametrize("attack", [*CLASSES, fb.LinfPGD(), ta.PGD(nn.Linear(4, 3), eps=0.05)], ids=str)
+@pytest.mark.parametrize(
+    "attack",
+    [*CLASSES, fb.LinfPGD(), ta.PGD(nn.Linear(4, 3), eps=0.05)],
+    ids=["foolbox", "torchattacks", "callable", "instance of foolbox", "instance of torchattacks"],
+)
 def test_cloned_pickled_and_written(iris, attack: Any) -> None:
     X, y = iris
     generator = AdversarialGenerator(SVC(), attack=attack, eps=0.5, **UNIT | {"clip_values": (0, 10)})

@@ -49,7 +49,7 @@ from sklearn.preprocessing import (
 from sklearn.tree import DecisionTreeClassifier
 
 from skhalfway import AdversarialGenerator
-from skhalfway.models import ModelWarning, as_model
+from skhalfway.models import ModelWarning, NotDifferentiableError, as_model
 from skhalfway.models._kinds import is_art_classifier
 from skhalfway.models._tree_input import trees_of
 
@@ -117,6 +117,10 @@ HOLDERS = {
     "bag of boosting": BaggingClassifier(boosting(), 3, random_state=0),
     "boost": AdaBoostClassifier(n_estimators=12, random_state=0),
     "boost of forests": AdaBoostClassifier(forest(3, max_depth=2), n_estimators=4, random_state=0),
+    "soft votes of boosts": VotingClassifier(
+        [("a", AdaBoostClassifier(n_estimators=5, random_state=0)), ("b", boosting()), ("c", forest(3))],
+        voting="soft",
+    ),
     "calibrated tree": CalibratedClassifierCV(tree(), cv=3),
     "calibrated forest": CalibratedClassifierCV(forest(), method="isotonic", cv=2),
     "calibrated once": CalibratedClassifierCV(forest(), cv=2, ensemble=False),
@@ -146,7 +150,7 @@ def fitted(name: str, n_classes: int) -> Any:
     with warnings.catch_warnings():
         # bins of a width of 0, where many values are equal
         warnings.filterwarnings("ignore", "Bins whose width are too small", UserWarning)
-        return HOLDERS[name].fit(X, y)
+        return clone(HOLDERS[name]).fit(X, y)
 
 
 def attacked(source: Any, X: Any, labels: Any = None, **options: Any) -> tuple[Any, Any]:
@@ -170,6 +174,30 @@ def test_the_trees_are_those_of_the_source(name: str, n_classes: int) -> None:
     ensemble, made = trees_of(as_model(source), X)
     assert made.shape[1] == 0
     np.testing.assert_array_equal(source.classes_[ensemble.predict(X)], source.predict(X))
+
+
+@each_class_count
+@each_holder
+def test_the_sums_say_what_the_source_says(name: str, n_classes: int) -> None:
+    """Probabilities, and decision values where there are some."""
+    source, (X, _) = fitted(name, n_classes), data(n_classes)
+    ensemble, _ = trees_of(as_model(source), X)
+    sums, response = ensemble.sums(X), ensemble.response
+    if hasattr(source, "predict_proba"):
+        np.testing.assert_allclose(response.probability(sums), source.predict_proba(X), atol=1e-6)
+    # a bag has a mean of decision values, which its predictions do not follow
+    if hasattr(source, "decision_function") and not isinstance(source, BaggingClassifier):
+        np.testing.assert_allclose(response.decision(sums), source.decision_function(X), atol=1e-6)
+    else:
+        with pytest.raises(NotDifferentiableError, match="probabilities, and no decision values"):
+            response.decision(sums)
+    if response.guides:
+        guide = response.guide(sums)
+        assert guide.shape == (len(X), n_classes) and np.isfinite(guide).all()
+        # a twentieth of the members' own beside the shares of all
+        votes = getattr(response, "votes", response)
+        own = sum(member.guide(sums[:, at]) for at, member in votes.members)
+        np.testing.assert_allclose(guide, (votes.scores(sums) + 0.05 * own) / votes.total)
 
 
 @each_class_count
@@ -308,6 +336,13 @@ FRAMES = {
             ]
         ),
         forest(),
+    ),
+    "codes": make_pipeline(
+        ColumnTransformer(
+            [("codes", OrdinalEncoder(), ["size", "code"]), ("gone", "drop", ["colour"])],
+            remainder=SimpleImputer(),
+        ),
+        tree(),
     ),
     "targets": make_pipeline(
         ColumnTransformer(

@@ -230,6 +230,31 @@ def test_what_the_module_inside_returns_may_be_said(images):
         as_model(SklearnClassifier(LogisticRegression().fit([[0], [1]], [0, 1])), output="logits")
 
 
+class InTraining(FeatureSqueezing):
+    """A defence that changes samples in training only."""
+
+    apply_fit = property(lambda self: True)
+    apply_predict = property(lambda self: False)
+
+
+@pytest.mark.parametrize("estimator", [LinearSVC(random_state=0), LogisticRegression(max_iter=300)])
+def test_defences_in_training_are_none_in_prediction(estimator, load):
+    X, y = load("iris")
+    X = X.astype(np.float32)
+    squeezing = InTraining(clip_values=(0, 8), bit_depth=1, apply_predict=False)
+    classifier = SklearnClassifier(clone(estimator).fit(X, y), preprocessing_defences=squeezing)
+    np.testing.assert_array_equal(as_model(classifier).predict(X), classifier.model.predict(X))
+
+
+def test_the_module_inside_is_looked_at_once(images):
+    sizes = []
+    model = as_model(wrapped(convolutional()))
+    model.module.register_forward_hook(lambda module, args, output: sizes.append(len(output)))
+    model.look(np.concatenate([images, images]))
+    model.look(images)
+    assert sizes == [32]
+
+
 def test_labels():
     assert as_model(wrapped(convolutional())).classes_.tolist() == list(range(10))
     named = as_model(wrapped(convolutional()), classes=list("abcdefghij"))

@@ -9,6 +9,9 @@ from sklearn.ensemble import RandomForestClassifier
 from sklearn.frozen import FrozenEstimator
 from sklearn.multioutput import ClassifierChain, MultiOutputClassifier
 from sklearn.naive_bayes import CategoricalNB, GaussianNB
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.svm import SVC
 
 from skhalfway.models import NotDifferentiableError, as_model, to_module
 
@@ -146,3 +149,69 @@ def test_refused(case):
     classifier, reason = REFUSED[case]
     with pytest.raises(NotDifferentiableError, match=reason):
         to_module(classifier)
+
+
+class Answering:
+    """A classifier whose scores are given."""
+
+    def __init__(self, n_classes, decision=None, probability=None, shape="ovr"):
+        self.classes_, self.decision_function_shape = np.arange(n_classes), shape
+        if decision is not None:
+            self.decision_function = lambda X: np.array(decision)
+        if probability is not None:
+            self.predict_proba = lambda X: np.array(probability)
+
+    def predict(self, X):
+        return np.array([1, 0])
+
+
+VOTES = [[0, 1], [1, 0]]
+SCORES = {
+    "probabilities": (Answering(2, [5.0, 6.0], [[0.2, 0.8], [0.6, 0.4]]), [[0.2, 0.8], [0.6, 0.4]]),
+    "one decision of two classes": (Answering(2, [0.5, -3.0]), [[-0.5, 0.5], [3.0, -3.0]]),
+    "a decision for each class": (Answering(2, [[1.0, 2.0], [4.0, 3.0]]), [[1, 2], [4, 3]]),
+    "one decision of three classes": (Answering(3, [0.5, -3.0]), [[0, 1, 0], [1, 0, 0]]),
+    "a decision too few": (Answering(3, [[1.0, 2.0], [4.0, 3.0]]), [[0, 1, 0], [1, 0, 0]]),
+    "decisions of pairs": (Answering(3, [[1.0, 2, 3], [4, 3, 2]], shape="ovo"), [[0, 1, 0], [1, 0, 0]]),
+    "predictions alone": (Answering(2), VOTES),
+    "infinite ones": (Answering(2, [[-np.inf, np.inf], [2e300, -2e300]]), [[-1e300, 1e300], [1e300, -1e300]]),
+}
+
+
+@pytest.mark.parametrize("case", SCORES)
+def test_scores_are_the_best_that_an_estimator_gives(case):
+    estimator, expected = SCORES[case]
+    np.testing.assert_array_equal(as_model(estimator).scores(np.zeros((2, 3))), expected)
+
+
+@pytest.mark.parametrize("wrap", [lambda svc: svc, lambda svc: make_pipeline(StandardScaler(), svc)])
+def test_decisions_by_pairs_are_no_scores(wrap, load):
+    X, y = load("iris")
+    source = wrap(SVC(decision_function_shape="ovo")).fit(X, y)
+    np.testing.assert_array_equal(as_model(source).scores(X), np.eye(3)[source.predict(X)])
+    source = wrap(SVC()).fit(X, y)
+    np.testing.assert_array_equal(as_model(source).scores(X), source.decision_function(X))
+
+
+@pytest.mark.parametrize(
+    ("X", "reason"),
+    [
+        (np.zeros((2, 3)), "its computation, since X holds none"),
+        (np.zeros((2, 3), dtype=int), "X, which holds nan"),
+        (np.full((2, 3), np.nan), "X, which holds nan"),
+        (np.array([[0, 0, 0], [0, 0, None]], dtype=object), "X, which holds nan"),
+    ],
+    ids=["numbers", "whole numbers", "nan", "objects"],
+)
+def test_scores_that_are_nan_say_where_to_look(X, reason):
+    model = as_model(Answering(2, [[1.0, np.nan], [1.0, 2.0]]))
+    with pytest.raises(
+        ValueError, match=rf"nan for 1 of 2 samples \(the first is sample 0\); .* in {reason}"
+    ):
+        model.scores(X)
+
+
+@pytest.mark.parametrize("given", [[[1.0, 2.0]], [[1.0, 2.0]] * 3, [1.0, 2.0]])
+def test_a_score_for_each_sample_and_class_is_needed(given):
+    with pytest.raises(ValueError, match=r"gives scores of shape .* for 2 samples; a score for each"):
+        as_model(Answering(2, probability=given)).scores(np.zeros((2, 3)))

@@ -1,6 +1,7 @@
 """The check-up: each fault in each kind of model, the right figures, and no word about honest models."""
 
 import pickle
+from itertools import permutations
 
 import numpy as np
 import pandas as pd
@@ -19,7 +20,16 @@ from sklearn.svm import SVC
 from sklearn.tree import DecisionTreeClassifier
 from torch import nn
 
-from skhalfway.models import Finding, ModelCheck, _check_accuracy, _check_scores, as_model, check_model
+from skhalfway._intervals import wilson_interval
+from skhalfway.models import (
+    Finding,
+    ModelCheck,
+    _check,
+    _check_accuracy,
+    _check_scores,
+    as_model,
+    check_model,
+)
 from skhalfway.models._check_accuracy import Answers, accuracy_findings
 from skhalfway.models._check_scales import changes
 
@@ -198,6 +208,11 @@ def test_batch_normalisation_without_statistics():
         assert kinds(check) == ([] if tracks else ["batch"])
 
 
+def from_0_to_1(z):
+    low, high = z.amin(dim=1, keepdim=True), z.amax(dim=1, keepdim=True)
+    return (z - low) / (high - low)
+
+
 @pytest.mark.filterwarnings("ignore:.*read as probabilities:skhalfway.models.ModelWarning")
 @pytest.mark.parametrize(
     ("output", "function", "expected"),
@@ -207,6 +222,8 @@ def test_batch_normalisation_without_statistics():
         (None, lambda z: z.softmax(1), "outputs: no action is needed"),
         ("logits", lambda z: z.sigmoid().clamp(1e-7, 1), ""),
         ("probability", lambda z: z.softmax(1).clamp(1e-7, 1), ""),
+        (None, lambda z: 1.5 * z.sigmoid().clamp(1e-7, 1), ""),
+        (None, from_0_to_1, "outputs: as_model(model, output='probability')"),
         (None, lambda z: z, ""),
     ],
 )
@@ -302,6 +319,9 @@ def test_a_copy_that_says_something_else():
 def test_ways_to_prepare_samples(prepared, handed, said):
     check = check_model(SVC().fit(prepared(X_TRAIN), Y_TRAIN), handed(X), Y)
     assert kinds(check)[0] == "scale" and check.findings[0].message.endswith(f"on {said}")
+    what = "change" if "channels" in said else "scaling"
+    advice = f"if it was trained on {said}, pass {said}, or put the {what} into the model (a Pipeline)"
+    assert check.findings[0].advice == advice
 
 
 def test_a_scale_that_a_model_does_not_take_is_not_its_own():
@@ -462,3 +482,412 @@ def test_the_risk_of_a_change_is_the_sign_tests(gained, lost):
     n = gained + lost
     expected = binomtest(gained, n, alternative="greater").pvalue if n else 1
     assert np.exp(_check_accuracy._log_risk(before, after)) == pytest.approx(expected)
+
+
+BINARY = np.arange(2)
+
+
+def answering(predicted, truth=None, others=None, labels=BINARY, model=None, X=None):
+    predicted = np.asarray(predicted)
+    X = np.zeros((len(predicted), 1)) if X is None else X
+    return Answers(
+        as_model(Service(FAULTS[""])) if model is None else model,
+        X,
+        predicted,
+        np.asarray(labels),
+        None if truth is None else np.asarray(truth),
+        None if others is None else np.asarray(others),
+    )
+
+
+ALWAYS_0 = np.zeros(20, dtype=int)
+
+
+@pytest.mark.parametrize(
+    ("predicted", "truth", "others", "expected"),
+    [
+        (ALWAYS_0, np.arange(20) < 8, None, ("warning", "8 are of other classes: accuracy .60")),
+        (ALWAYS_0, np.arange(20) < 7, None, ("note", "7 are of other classes: accuracy .65")),
+        (ALWAYS_0, ALWAYS_0, None, None),
+        (ALWAYS_0, None, [np.arange(20) < 8], ("warning", "most other models put 8 into other classes")),
+        (ALWAYS_0, None, [np.arange(20) < 7], ("note", "most other models put 7 into other classes")),
+        # one of two is not most
+        (ALWAYS_0, None, [np.arange(20) < 9, ALWAYS_0], None),
+        (
+            ALWAYS_0,
+            None,
+            [np.arange(20) < 9, np.arange(20) < 8, ALWAYS_0],
+            ("warning", "put 8 into other classes"),
+        ),
+        (ALWAYS_0, None, None, ("note", "it answers 'a' to all 20 samples")),
+        (np.arange(20) == 19, None, None, None),
+        (np.arange(20) == 0, np.arange(20) > 9, None, None),
+    ],
+)
+def test_one_answer_to_all(predicted, truth, others, expected):
+    """A warning where 8 samples at least are of other classes, or most other models say so."""
+    truth = None if truth is None else truth.astype(int)
+    others = None if others is None else np.array(others).astype(int)
+    finding = _check_accuracy._constant(answering(predicted.astype(int), truth, others, labels=["a", "b"]))
+    assert (finding is None) == (expected is None)
+    if expected:
+        assert (finding.kind, finding.severity) == ("constant", expected[0])
+        assert finding.message.startswith("it answers 'a' to all 20 samples")
+        assert finding.message.endswith(expected[1])
+
+
+@pytest.mark.parametrize("share", [0.5, 0.8])
+def test_how_near_to_chance_is_too_near(share):
+    """A fifth of the way from chance, the sum of products of shares, to 1 lies above the interval."""
+    n, n_first = 1000, int(1000 * share)
+    truth = np.repeat([0, 1], [n_first, n - n_first])
+    said = []
+    for n_right in range(0, n + 1, 20):
+        # as many of each class as there are, if it can be
+        wrong = min(n - n_right, 2 * (n - n_first)) // 2
+        predicted = truth.copy()
+        predicted[:wrong], predicted[n - wrong :] = 1, 0
+        answers = answering(predicted, truth)
+        expected = share**2 + (1 - share) ** 2
+        assert _check_accuracy.chance(answers, truth) == pytest.approx(expected)
+        finding = _check_accuracy._near_chance(answers, truth)
+        high = wilson_interval(n - 2 * wrong, n).high
+        assert (finding is not None) == (high < expected + 0.2 * (1 - expected))
+        said.append(finding is not None)
+    assert 0 < sum(said) < len(said)
+
+
+def test_chance_is_that_of_answers_whatever_the_sample():
+    predicted, truth = np.repeat([0, 1, 2], [5, 3, 2]), np.repeat([2, 0, 1], [5, 4, 1])
+    answers = answering(predicted, truth, labels=range(3))
+    assert _check_accuracy.chance(answers, truth) == pytest.approx(0.5 * 0.4 + 0.3 * 0.1 + 0.2 * 0.5)
+
+
+@pytest.mark.parametrize(("n", "said"), [(12, "11"), (13, "11, ...")])
+def test_twelve_labels_are_written_out(n, said):
+    assert _check_accuracy._listed(np.arange(n)) == ", ".join(map(str, range(11))) + f", {said}"
+
+
+@pytest.mark.parametrize(
+    ("moves", "n_right", "read"),
+    [
+        ({0: 1, 1: 0}, 40, [1, 0]),
+        ({0: 1, 1: 0}, 22, None),  # hardly better
+        ({0: 1, 1: 2, 2: 0}, 60, [1, 2, 0]),
+        ({}, 0, None),
+    ],
+)
+def test_the_order_of_labels_that_is_right_far_more_often(moves, n_right, read):
+    n_classes = max(len(moves), 2)
+    truth = np.repeat(np.arange(n_classes), 20)
+    back = {there: here for here, there in moves.items()}
+    predicted = np.array([back.get(c, c) for c in truth])
+    wrong = np.arange(len(truth)) % 20 >= 20 * n_right / len(truth)
+    predicted[wrong] = truth[wrong]
+    answers = answering(predicted, truth, labels=range(n_classes))
+    found = _check_accuracy._label_order(answers, truth)
+    assert (found is None) == (read is None)
+    if read:
+        accuracy, finding = found
+        assert (accuracy, finding.kind, finding.severity) == (n_right / len(truth), "label_order", "warning")
+        assert finding.message.endswith(f"are read as {', '.join(map(str, read))}")
+        assert finding.advice == "code y as in its training"
+
+
+@pytest.mark.parametrize(("n", "named"), [(10, False), (11, True)])
+def test_another_order_needs_a_risk_below_a_thousandth(n, named):
+    """Where all are wrong and two orders are possible: 2 * 2^-11 is less than .001, and 2 * 2^-10 is more."""
+    truth = np.arange(n) % 2
+    found = _check_accuracy._label_order(answering(1 - truth, truth), truth)
+    assert (found is not None) == named
+
+
+@pytest.mark.parametrize(("n_right", "named"), [(296, False), (300, True), (304, True)])
+def test_another_order_must_be_right_on_half_of_the_way_from_chance(n_right, named):
+    """Of two classes that are as frequent that is an accuracy of .75."""
+    truth = np.arange(400) % 2
+    predicted = np.where(np.arange(400) < n_right, 1 - truth, truth)
+    found = _check_accuracy._label_order(answering(predicted, truth), truth)
+    assert (found is not None) == named
+
+
+def test_what_explains_most_is_said(monkeypatch):
+    truth = np.arange(20) % 2
+    order, scale = (Finding(kind, "warning", "", "") for kind in ("label_order", "scale"))
+    answers = answering(1 - truth, truth)
+    for share, most in ((0.8, order), (0.95, scale)):
+        monkeypatch.setattr(_check_accuracy, "_label_order", lambda *given: (0.9, order))
+        monkeypatch.setattr(_check_accuracy, "_scale", lambda *given, share=share: (share, scale))
+        assert accuracy_findings(answers) == [most]
+        # of an answer that is not steady no scale is the cause
+        assert accuracy_findings(answers, steady=False) == [order]
+
+
+def test_samples_without_a_value_have_no_scale():
+    truth = np.arange(20) % 2
+    answers = answering(1 - truth, truth, X=np.full((20, 2), np.nan))
+    assert _check_accuracy._scale(answers, truth) is None
+
+
+def test_what_is_written_out_is_short():
+    assert _check_scores._changed([]) is None
+    finding = _check_scores._changed(list("abcd"))
+    assert (finding.severity, finding.message) == ("warning", "predicting changes its a, b, c")
+    finding = _check_scores._without_scores(ValueError("x" * 120 + "\nand more"))
+    assert (finding.severity, finding.message.count("x")) == ("note", 100)
+
+
+def test_a_single_sample_says_nothing_of_accuracy():
+    for predicted in (0, 1):
+        assert accuracy_findings(answering([predicted], [predicted])) == []
+    (finding,) = accuracy_findings(answering([0], [1]))
+    assert (finding.kind, finding.severity) == ("constant", "note")
+
+
+def scores_apart(gap, n=100, n_apart=50):
+    """Scores with a range of 1, and others that lie apart at some samples."""
+    scores = np.tile([0.0, 0.25, 1.0], (n, 1))
+    other = scores.copy()
+    other[:n_apart, 1] += gap
+    return scores, other
+
+
+@pytest.mark.parametrize(("gap", "apart"), [(0.0, False), (0.0999, False), (0.1001, True), (-0.2, True)])
+def test_scores_differ_by_a_share_of_their_usual_range(gap, apart):
+    a, b = scores_apart(gap)
+    for scale in (1.0, 100.0):
+        np.testing.assert_array_equal(
+            _check_scores._apart(scale * a, scale * b, 0.1), apart & (np.arange(100) < 50)
+        )
+    a[1] = b[1] = [0, 50, 1000]  # one that is larger than usual
+    assert _check_scores._apart(a, b, 0.1)[2:50].all() == apart
+    a[0] = b[0] = [-np.inf, 0, np.inf]
+    assert not _check_scores._apart(a, b, 0.1)[0]
+    b[0, 1] = np.inf
+    assert _check_scores._apart(a, b, 0.1)[0]
+
+
+@pytest.mark.parametrize(
+    ("again", "elsewhere", "kind"),
+    [
+        ((0, 0), (0, 0), None),
+        ((0, 0), (9e-5, 50), None),
+        ((2e-4, 50), (2e-4, 50), "random"),
+        ((9e-5, 50), (2e-4, 50), None),
+        ((0, 0), (0.049, 50), None),
+        ((0, 0), (0.051, 50), "batch"),
+        ((0, 0), (0.5, 4), None),  # 1 of the 25 that are asked is 4 %, so two of 100 are 2 %
+    ],
+)
+def test_how_far_scores_may_move(again, elsewhere, kind):
+    """By 10^-4 of their range from call to call, and by 5 % in another batch, on 2 % of the samples."""
+    X = np.arange(100.0)[:, None]
+    scores = scores_apart(0)[0]
+    calls = []
+
+    def ask(rows):
+        at = rows[:, 0].astype(int)
+        calls.append(at)
+        gap, n_apart = elsewhere if len(rows) < 100 else again
+        return scores_apart(gap, n_apart=n_apart)[1][at]
+
+    finding = _check_scores._moved(ask, X, scores)
+    np.testing.assert_array_equal(calls[0], np.arange(99, -1, -4))
+    assert all(len(at) == 100 for at in calls[1:])
+    if elsewhere == (0.5, 4):
+        assert finding.kind == "batch" and "on 4% of them and its answer on 0%" in finding.message
+    else:
+        assert (finding and finding.kind) == kind
+
+
+@pytest.mark.parametrize("n", [1, 7, 8])
+def test_of_few_samples_all_are_asked_in_another_order(n):
+    asked = []
+
+    def ask(rows):
+        asked.append(rows[:, 0].tolist())
+        return np.zeros((len(rows), 2))
+
+    assert _check_scores._moved(ask, np.arange(float(n))[:, None], np.zeros((n, 2))) is None
+    assert asked == [[7, 3] if n == 8 else list(range(n))[::-1]]
+
+
+@pytest.mark.parametrize(("n_other", "kind"), [(0, None), (2, None), (3, "scores")])
+def test_how_often_the_largest_score_may_be_another_class(n_other, kind):
+    """Up to 2 % of the samples, where scores tie."""
+    predicted = (np.arange(100) < n_other).astype(int)
+    model = as_model(Scored(None))
+    model.predict = lambda X: predicted
+    scores = np.tile([1.0, 0.0], (100, 1))
+    finding = _check_scores._otherwise(model, X[:100], scores, predicted)
+    assert (finding and finding.kind) == kind
+    if kind:
+        assert finding.severity == "note" and finding.message.startswith(f"on {n_other}% of the samples its")
+
+
+@pytest.mark.parametrize(("answers", "kind"), [([1, 1], "batch"), ([1, 2], "random")])
+def test_predictions_that_differ_from_the_first_ones(answers, kind):
+    """Always in the same way, they depend on the batch; else they are drawn."""
+    model, said = as_model(Scored(None)), iter(answers)
+    model.predict = lambda X: np.full(100, next(said))
+    scores = np.tile([0.0, 1.0, 0.0], (100, 1))
+    finding = _check_scores._otherwise(model, X[:100], scores, np.zeros(100, dtype=int))
+    assert (finding.kind, finding.severity) == (kind, "warning")
+    assert "on 100% of them and its answer on 100%" in finding.message
+
+
+@pytest.mark.parametrize(("n_certain", "said"), [(50, False), (51, True), (100, True)])
+def test_probabilities_of_0_and_1(n_certain, said):
+    scores = np.where(np.arange(100)[:, None] < n_certain, [0.0, 1.0], [0.1, 0.9])
+    found = list(_check_scores._saturated(as_model(Scored(None)), scores))
+    assert len(found) == said == any(f"on {n_certain}% of the samples" in one.message for one in found)
+    assert all((one.kind, one.severity) == ("saturated", "note") for one in found)
+    # decision values may be anything
+    assert list(_check_scores._saturated(as_model(Service(FAULTS[""])), scores)) == []
+
+
+def test_warnings_come_before_notes(monkeypatch):
+    """And of each, what may explain others comes first, in whatever order it was found."""
+    each = [("warning", "random"), ("warning", "scale"), ("note", "scores"), ("note", "saturated")]
+    given = [Finding(kind, severity, "", "") for severity, kind in each]
+    said = []
+    for order in permutations(given):
+        monkeypatch.setattr(_check, "score_findings", lambda answers, gradients, order=order: order)
+        monkeypatch.setattr(_check, "accuracy_findings", lambda answers, steady: [])
+        said.append(_check._check("name", answering(ALWAYS_0), True).findings)
+    assert [finding.severity for finding in said[0]] == ["warning"] * 2 + ["note"] * 2
+    assert all(findings == said[0] for findings in said)
+
+
+UNIT, SIGNED, COUNTS = ["X * 255", "X * 16", "2 * X - 1"], ["(X + 1) / 2", "(X + 1) * 127.5"], ["X / 255"]
+COUNTS += ["X / 16", "X / 127.5 - 1"]
+BY_COLUMN, BY_CHANNEL = "X standardised by column", "X standardised by channel"
+MOVED = ["X with its channels first", "X with its channels last"]
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "shape", "names"),
+    [
+        (0, 1, (4,), [*UNIT, BY_COLUMN]),
+        (0.2, 0.7, (4,), [*UNIT, BY_COLUMN]),
+        (0, 1.01, (4,), [*COUNTS, BY_COLUMN]),
+        (2, 255, (4,), [*COUNTS, BY_COLUMN]),
+        (-0.01, 1, (4,), [*SIGNED, BY_COLUMN]),
+        (-1, 1, (4,), [*SIGNED, BY_COLUMN]),
+        (-1.01, 1, (4,), [BY_COLUMN]),
+        (-1, 1.01, (4,), [BY_COLUMN]),
+        (0, 1, (3, 4, 4), [*UNIT, BY_CHANNEL]),
+        (0, 1, (147,), [*UNIT, BY_COLUMN]),  # 7 x 7 pixels are too few
+        (0, 1, (192,), [*UNIT, BY_COLUMN, *MOVED]),
+        (0, 1, (194,), [*UNIT, BY_COLUMN]),
+        (0, 1, (3, 8, 8), [*UNIT, BY_CHANNEL, *MOVED]),
+        (0, 1, (8, 8, 3), [*UNIT, BY_CHANNEL, *MOVED]),
+        (0, 1, (27, 27), [*UNIT, BY_CHANNEL]),
+        (np.nan, np.nan, (4,), []),
+    ],
+)
+def test_ways_to_prepare_samples_of_each_range(low, high, shape, names):
+    samples = np.full((2, *shape), np.nan)
+    samples[0], samples[1] = low, high
+    samples[1].flat[0] = np.nan
+    assert list(changes(samples)) == names
+
+
+def test_what_each_way_does():
+    unit, counts = np.array([[0.0], [0.5], [1.0]]), np.array([[0.0], [127.5], [255.0]])
+    ways = changes(unit) | changes(counts) | changes(2 * unit - 1)
+    assert np.array_equal(ways["X * 255"](unit), counts) and np.array_equal(ways["X / 255"](counts), unit)
+    assert np.array_equal(ways["X * 16"](unit), 16 * unit) and np.array_equal(ways["X / 16"](16 * unit), unit)
+    for signed in (ways["2 * X - 1"](unit), ways["X / 127.5 - 1"](counts)):
+        np.testing.assert_array_equal(signed, [[-1], [0], [1]])
+        np.testing.assert_array_equal(ways["(X + 1) / 2"](signed), unit)
+        np.testing.assert_array_equal(ways["(X + 1) * 127.5"](signed), counts)
+
+
+@pytest.mark.parametrize(
+    ("shape", "axis", "name"), [((5,), 0, BY_COLUMN), ((3, 2, 2), (0, 2, 3), BY_CHANNEL)]
+)
+def test_standardised_samples(shape, axis, name):
+    """By what is known; what never changes becomes 0."""
+    samples = np.random.RandomState(0).normal(3, 2, size=(50, *shape))
+    samples[:, 1] = 7
+    samples[0, 0] = np.nan
+    made = changes(samples)[name](samples)
+    mean, std = np.nanmean(made, axis=axis), np.nanstd(made, axis=axis)
+    np.testing.assert_allclose(mean, 0, atol=1e-12)
+    np.testing.assert_allclose(std, np.arange(len(std)) != 1)
+    np.testing.assert_array_equal(np.isnan(made), np.isnan(samples))
+
+
+def test_channels_that_are_moved():
+    images = np.random.RandomState(0).rand(2, 8, 8, 3)
+    first = images.transpose(0, 3, 1, 2)
+    for shape in ((2, 8, 8, 3), (2, 192)):
+        ways = changes(images.reshape(shape))
+        np.testing.assert_array_equal(
+            ways["X with its channels first"](images.reshape(shape)), first.reshape(shape)
+        )
+        np.testing.assert_array_equal(
+            ways["X with its channels last"](first.reshape(shape)), images.reshape(shape)
+        )
+
+
+class Shifted(Service):
+    """Right where samples are 255 times as large, and before that on some."""
+
+    classes_ = BINARY
+
+    def predict(self, X):
+        truth, before, after = (X[:, i] / X[:, 3] for i in range(3))
+        right = np.where(X[:, 3] > 1, after, before)
+        return np.where(right == 1, truth, 1 - truth).astype(int)
+
+
+@pytest.mark.parametrize(
+    ("n_before", "n_after", "named"),
+    [
+        (50, 100, True),
+        (50, 75, True),  # half of the errors are gone
+        (50, 74, False),
+        (92, 100, False),  # the interval reaches .95
+        (86, 100, True),
+        (100, 100, False),
+        (60, 60, False),
+    ],
+)
+def test_the_scale_on_which_a_model_is_right_far_more_often(n_before, n_after, named):
+    """Below .95 beyond doubt, with half of the errors at least due to the scale."""
+    order = np.random.RandomState(0).permutation(100)
+    samples = np.ones((100, 4))
+    truth = np.arange(100) % 2
+    samples[:, 0], samples[:, 1], samples[:, 2] = truth, order < n_before, order < n_after
+    predicted = np.where(order < n_before, truth, 1 - truth)
+    answers = answering(predicted, truth, model=as_model(Shifted(None)), X=samples)
+    found = _check_accuracy._scale(answers, truth)
+    assert (found is not None) == named
+    if named:
+        accuracy, finding = found
+        assert (accuracy, finding.kind, finding.severity) == (n_after / 100, "scale", "warning")
+        assert finding.message.endswith(("on X * 255", "on X * 16"))
+
+
+@pytest.mark.parametrize(("n", "n_asked"), [(150, 150), (200, 200), (201, 200), (300, 200)])
+def test_scores_of_200_samples_are_asked_for(n, n_asked):
+    """Twice, where the second time is a quarter of them; and the gradient of 4."""
+    sizes, slopes = [], []
+
+    def noting(x):
+        (slopes if x.requires_grad else sizes).append(len(x))
+        return x
+
+    model = as_model(module(noting), classes=range(10))
+    model.scores(X[:32])
+    sizes.clear()
+    list(
+        _check_scores.score_findings(
+            answering(LR.predict(X[:n]), labels=range(10), model=model, X=X[:n].astype(np.float32)),
+            gradients=True,
+        )
+    )
+    assert (sizes[0], slopes) == (n_asked, [4])
+    assert sizes[1] == -(-n_asked // 4)

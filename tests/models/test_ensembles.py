@@ -6,7 +6,7 @@ from copy import deepcopy
 import numpy as np
 import pytest
 import torch
-from scipy.special import softmax
+from scipy.special import log_softmax, logsumexp, softmax
 from sklearn.dummy import DummyClassifier
 from sklearn.ensemble import (
     AdaBoostClassifier,
@@ -115,6 +115,26 @@ def test_steeper_votes_tend_to_the_ensembles_own(
         monkeypatch.setattr(f"skhalfway.models._ensembles.{name}", 1e5)
     assert agreement(ensemble, X) >= 0.99
     check_responses(ensemble, X, atol=0.02)
+
+
+def test_votes_by_formula(load, logits):
+    """A vote is the softmax of 16 times the logits; in a boost, of 8 times the logits over their lead."""
+    X, y = load("iris")
+    members = [("nb", NB), ("ridge", RidgeClassifier())]
+    votes = VotingClassifier(members, weights=[1, 3]).fit(X, y)
+    z = [logits(as_model(member), X) for member in votes.estimators_]
+    expected = np.log((softmax(16 * z[0], axis=1) + 3 * softmax(16 * z[1], axis=1)) / 4)
+    np.testing.assert_allclose(logits(as_model(votes), X), expected, rtol=1e-6, atol=1e-9)
+
+    boost = AdaBoostClassifier(NB, n_estimators=4, random_state=0).fit(X, y)
+    z = np.array([logits(as_model(member), X) for member in boost.estimators_])
+    ranked = np.sort(z, axis=2)
+    # of an even number of members the lower one in the middle, as torch's
+    lead = np.sort(ranked[..., -1] - ranked[..., -2], axis=0)[(len(z) - 1) // 2]
+    weight = boost.estimator_weights_[: len(z)] / boost.estimator_weights_[: len(z)].sum()
+    votes = log_softmax(8 * z / lead[None, :, None], axis=2) + np.log(weight)[:, None, None]
+    # times 8, as the logits of trees
+    np.testing.assert_allclose(logits(as_model(boost), X), 8 * logsumexp(votes, axis=0), rtol=1e-6, atol=1e-9)
 
 
 def test_a_confident_ensemble_has_a_gradient(load, fit):

@@ -113,3 +113,24 @@ def test_global_random_states_are_as_before(nested, as_if_large):
     before = torch.get_rng_state()
     _gradient(*nested)
     assert torch.equal(torch.get_rng_state(), before)
+
+
+@pytest.mark.parametrize(
+    ("n_values", "n_rows"), [(0, 2**17), (1, 2**17), (1000, 131), (2**17, 1), (2**18, 1)]
+)
+def test_as_many_rows_at_once_as_a_cache_holds(n_values, n_rows):
+    assert _memory.at_once(n_values) == n_rows
+
+
+@pytest.mark.parametrize(("n_bytes", "n_measured"), [(2**26, 1), (2**25, 2), (2**25 - 1, 3), (2**24, 4)])
+def test_64_mebibytes_are_kept(n_bytes, n_measured, monkeypatch):
+    """Members that follow are computed twice."""
+    twice = []
+    monkeypatch.setattr(_memory, "_measured", lambda module, x: (module(x), n_bytes))
+    monkeypatch.setattr(_memory, "checkpoint", lambda module, x, **options: twice.append(module) or module(x))
+    members, x = Members([torch.nn.Identity() for _ in range(6)]), torch.ones(8, 2, requires_grad=True)
+    for _ in range(2):  # measured, and known
+        members.outputs(x)
+        assert len(twice) == 6 - n_measured
+        twice.clear()
+    assert members._kept == [n_bytes / 8] * n_measured + [None] * (6 - n_measured)

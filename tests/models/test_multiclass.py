@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+import torch
+from scipy.special import expit
 from sklearn.datasets import make_multilabel_classification
 from sklearn.dummy import DummyClassifier
 from sklearn.linear_model import LinearRegression, LogisticRegression
@@ -47,6 +49,22 @@ def test_decisions_of_pairs(classifier, data, load, fit, monkeypatch, check_resp
     # as steep as votes are
     monkeypatch.setattr(PairScores, "steepness", 1e9)
     check_responses(fit(classifier, data), load(data)[0], atol=1e-3)
+
+
+@pytest.mark.parametrize("of_log_odds", [False, True])
+def test_scores_of_pairs_by_formula(of_log_odds):
+    """Votes by the sigmoid of 64 decisions, and the sum s of confidences as s / (3 (|s| + 1))."""
+    decisions = np.array([[0.03, -0.01, 0.5], [-0.02, 0.0, 2.0]])
+    votes, sums = np.zeros((2, 2, 3))
+    for k, (i, j) in enumerate(((0, 1), (0, 2), (1, 2))):
+        d = decisions[:, k]
+        votes[:, i] += expit(64 * d)
+        votes[:, j] += expit(-64 * d)
+        confidence = -expit(-d) if of_log_odds else d
+        sums[:, i] += confidence
+        sums[:, j] -= confidence
+    ours = PairScores(3, of_log_odds=of_log_odds)(torch.from_numpy(decisions))
+    np.testing.assert_allclose(ours, votes + sums / (3 * (np.abs(sums) + 1)), rtol=1e-9)
 
 
 @pytest.mark.filterwarnings("ignore:.*probA?_?`? .*deprecated:FutureWarning")

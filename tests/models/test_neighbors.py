@@ -8,6 +8,8 @@ from sklearn.neighbors import KNeighborsClassifier, NearestCentroid, RadiusNeigh
 from sklearn.semi_supervised import LabelPropagation, LabelSpreading
 
 from skhalfway.models import NotDifferentiableError, as_model, to_module
+from skhalfway.models._distances import Distances
+from skhalfway.models._neighbors import among_nearest, typical_distance
 
 KNN, RNN = KNeighborsClassifier, RadiusNeighborsClassifier
 RADIUS = {"breast": 4.0, "iris": 0.8, "digits": 2.2}
@@ -106,6 +108,61 @@ def test_the_scale_is_that_of_the_data(load, logits):
     X, y = load("iris")
     small, large = as_model(KNN(3).fit(X, y)), as_model(KNN(3).fit(1000 * X, y))
     np.testing.assert_allclose(logits(large, 1000 * X), logits(small, X), atol=1e-4)
+
+
+def test_how_far_points_count_by_formula():
+    """The edge of the two nearest lies halfway between them and the third."""
+    distance = torch.tensor([[5.0, 1.0, 2.0, 3.0], [0.0, 4.0, 4.0, 4.0]], dtype=torch.float64)
+    inside = torch.tensor([[-2.5, 1.5, 0.5, -0.5], [4.0, 0.0, 0.0, 0.0]], dtype=torch.float64)
+    torch.testing.assert_close(among_nearest(distance, 2, 0.5), torch.sigmoid(inside / 0.5).log())
+
+
+@pytest.mark.parametrize(("n", "k"), [(5, 1), (5, 2), (1000, 3), (1001, 3), (2001, 1)])
+def test_typical_distances_are_medians(n, k):
+    """Of all points on a line, whose steps grow, or of every second or third, where there are thousands."""
+    points = np.cumsum(np.arange(float(n)))[:, None]
+    away = np.sort(np.abs(points - points.T), axis=1)[:: -(-n // 1000), k]
+    # of an even number the lower one in the middle, as torch's
+    expected = np.sort(away)[(len(away) - 1) // 2]
+    assert typical_distance(Distances(points), k) == pytest.approx(expected, rel=1e-6)
+
+
+def test_points_that_are_all_the_same_have_the_distance_1():
+    assert typical_distance(Distances(np.ones((4, 2))), 2) == 1
+
+
+@pytest.mark.parametrize("weights", ["uniform", "distance"])
+@pytest.mark.parametrize("kind", ["nearest", "radius"])
+def test_counts_of_neighbours_by_formula(kind, weights, load, logits):
+    """Softened by .05 of the usual distance of the third neighbour, or by .02 of the radius."""
+    X, y = load("iris")
+    X, y = X[::5], y[::5]
+    samples = X + 0.03
+    distance = np.linalg.norm(samples[:, None] - X, axis=2)
+    if kind == "nearest":
+        classifier = KNN(3, weights=weights).fit(X, y)
+        order = np.sort(distance, axis=1)
+        between = np.sort(np.linalg.norm(X[:, None] - X, axis=2), axis=1)
+        usual = np.sort(between[:, 3])[(len(X) - 1) // 2]
+        inside = (order[:, 2:4].mean(axis=1, keepdims=True) - distance) / (0.05 * usual)
+    else:
+        classifier = RNN(0.8, weights=weights, outlier_label=2).fit(X, y)
+        inside = (0.8 - distance) / (0.02 * 0.8)
+    log_weight = -np.logaddexp(0, -inside)
+    if weights == "distance":
+        log_weight = log_weight - np.log(distance)
+    expected = np.stack([np.logaddexp.reduce(log_weight[:, y == c], axis=1) for c in range(3)], axis=1)
+    if kind == "radius":
+        trace = np.log(1e-3 / (0.8 if weights == "distance" else 1))
+        expected[:, 2] = np.logaddexp(expected[:, 2], trace)
+    np.testing.assert_allclose(logits(as_model(classifier), samples), expected, rtol=1e-9, atol=1e-9)
+
+
+def test_a_trace_of_a_neighbour_is_of_the_outliers_class(load, logits):
+    X, y = load("iris")
+    model = as_model(RNN(0.5, outlier_label=2).fit(X, y))
+    z = logits(model, np.full((1, 4), 50.0))
+    assert z[0, 2] == pytest.approx(np.log(1e-3)) and (z[0, :2] < -100).all()
 
 
 CENTROIDS = {

@@ -14,7 +14,8 @@ from torch import nn
 from torch.nn import functional as F  # noqa: N812
 
 from skhalfway import AdversarialGenerator, TransferScorer
-from skhalfway.models import ModelWarning, as_model, check_model
+from skhalfway.models import ModelWarning, _outputs, as_model, check_model
+from skhalfway.models._torch_model import _agree
 
 X = np.random.RandomState(0).rand(40, 5).astype(np.float32)
 Pair = namedtuple("Pair", "scores features")
@@ -118,6 +119,11 @@ def test_outputs_that_cannot_be_read_are_refused(shape):
 def test_known_classes_tell_two_tensors_apart():
     model = as_model(Ending(lambda z: (z, z @ torch.ones(3, 4))), classes=[1, 2, 3])
     np.testing.assert_array_equal(model.predict(X), logits(linear()).argmax(1))
+    # one that can be the logits is so, of another number of columns too: one is enough for two classes
+    model = as_model(Ending(lambda z: (z, z.sum()), 1), classes=[1, 2])
+    np.testing.assert_array_equal(model.predict(X), predicted(1))
+    with pytest.raises(ValueError, match=r"Ending has 3 outputs for 2 classes \[1, 2\]"):
+        as_model(Ending(lambda z: (z, z.sum())), classes=[1, 2]).predict(X)
 
 
 # what is made of logits, number of outputs
@@ -125,6 +131,8 @@ SEEN = {
     "softmax function": (lambda z: F.softmax(z, dim=1), 3),
     "softmax method": (lambda z: z.softmax(-1), 3),
     "softmax of torch": (lambda z: torch.softmax(z, 1), 3),
+    "softmax by names": (lambda z: torch.softmax(input=z, dim=1), 3),
+    "sigmoids by name": (lambda z: torch.sigmoid(input=z), 3),
     "softmax module": (nn.Softmax(dim=1), 3),
     "sequence": (nn.Sequential(nn.Identity(), nn.Sequential(nn.Softmax(1))), 3),
     "softmax in a dict": (lambda z: {"probabilities": z.softmax(1)}, 3),
@@ -199,6 +207,144 @@ def test_what_a_module_returns_may_be_said(output, function, n_out):
     assert (model.output, model.output_source) == (output, "stated")
 
 
+@pytest.mark.parametrize(
+    "end",
+    [
+        lambda z: 2 - torch.sigmoid(z)[:, 0],
+        lambda z: 1 + torch.sigmoid(z),
+        lambda z: 1 - torch.sigmoid(z).exp(),
+        lambda z: torch.cat([z, -z, 2 * z], dim=1).softmax(0),
+        lambda z: 3 * torch.cat([-z, z], dim=1).softmax(1),
+    ],
+    ids=[
+        "2 less a sigmoid",
+        "1 and a sigmoid",
+        "1 less an exponential",
+        "softmax over samples",
+        "a multiple",
+    ],
+)
+def test_what_is_made_of_probabilities_is_none(end):
+    module = Ending(end, 1)
+    model = as_model(module)
+    with torch.no_grad():
+        direct = module(torch.from_numpy(X)).reshape(len(X), -1).numpy()
+    scores = model.scores(X)
+    assert (model.output_source, model.ends_in_probability) == ("assumed", False)
+    np.testing.assert_allclose(scores[:, -1], direct[:, -1], atol=1e-6)
+
+
+# values, and whether they are probabilities; None where they are too few to say
+PROBABILITIES = {
+    "rows that sum to 1": ([[0.2, 0.8], [0.5, 0.5]], True),
+    "rows that sum to 1 but for rounding": ([[0.2, 0.8005], [0.5, 0.5]], True),
+    "rows that sum to more": ([[0.2, 0.802], [0.5, 0.5]], False),
+    "rows that sum to less": ([[0.2, 0.798], [0.5, 0.5]], False),
+    "next to 0 and 1": ([[-0.0009, 1.0009], [0.5, 0.5]], True),
+    "as far below 0 as may be, and above 1": ([[-1e-3, 1.001], [0.5, 0.5]], True),
+    "below 0": ([[-0.002, 1.0005], [0.5, 0.5]], False),
+    "above 1": ([[0.0, 1.002], [0.5, 0.5]], False),
+    "one row between": ([[0.2, 0.8]], True),
+    "one row with some between": ([[0.0, 0.3, 0.7]], True),
+    "one row of 0 and 1": ([[0.0, 1.0]], None),
+    "one row between that does not sum to 1": ([[0.2, 0.7]], False),
+    "the same rows": ([[0.2, 0.8]] * 3, None),
+    "the same rows, but for what has no value": ([[0.2, 0.8], [0.2, 0.8], [np.nan, 0.5]], None),
+    "rows without a value": ([[0.2, 0.8], [0.3, 0.7], [np.nan, 5.0], [np.inf, 0.0]], True),
+    "nothing": (np.zeros((0, 2)), None),
+    "a column of few": (np.linspace(0.1, 0.9, 19)[:, None], None),
+    "a column of 20": (np.linspace(0.1, 0.9, 20)[:, None], True),
+    "a column with one below 0": ([[-0.5], [0.5]], False),
+}
+
+
+@pytest.mark.parametrize("case", PROBABILITIES)
+def test_values_that_look_like_probabilities(case):
+    values, expected = PROBABILITIES[case]
+    assert _outputs.look_like_probabilities(torch.tensor(np.array(values, dtype=float))) is expected
+
+
+# kind that is stated, least and largest value, and what is advised; "" where these can be
+STATED = [
+    ("probability", 0.0, 1.0, ""),
+    ("probability", -0.0009, 1.0009, ""),
+    ("probability", -1e-3, 1.001, ""),
+    ("probability", -0.0011, 0.5, "logits"),
+    ("probability", 0.5, 1.0011, "logits"),
+    ("log_probability", -1e9, 0.0, ""),
+    ("log_probability", -1.0, 0.0009, ""),
+    ("log_probability", -1.0, 1e-3, ""),
+    ("log_probability", -1.0, 0.5, "logits"),
+    ("log_probability", 0.0, 1.0, "probability"),
+    ("log_probability", 0.4, 0.6, "probability"),
+    ("log_probability", 0.0, 1.1, "logits"),
+    ("log_probability", 0.0, 2.0, "logits"),
+    ("logits", -1e9, 1e9, ""),
+]
+
+
+@pytest.mark.parametrize(("kind", "least", "most", "instead"), STATED)
+def test_what_values_can_be(kind, least, most, instead):
+    z = torch.tensor([[least, np.nan], [most, -np.inf]], dtype=torch.float64)
+    if instead:
+        with pytest.raises(ValueError, match=f"or say output='{instead}'$"):
+            _outputs.check_stated(z, kind, "it")
+    else:
+        _outputs.check_stated(z, kind, "it")
+        _outputs.check_stated(z * torch.nan, kind, "it")
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_logits_of_each_kind_by_formula(dtype):
+    tiny = np.log(torch.finfo(dtype).tiny)
+    rows, column = torch.tensor([[0.0, 1.0], [0.25, 0.75]], dtype=dtype), [[0.0], [0.25], [1.0]]
+    column = torch.tensor(column, dtype=dtype)
+    cases = [
+        (rows, "probability", [[tiny, 0], [np.log(0.25), np.log(0.75)]]),
+        (column, "probability", [[tiny], [-np.log(3)], [-tiny]]),
+        (column.log()[1:], "log_probability", [[-np.log(3)], [-tiny]]),
+        (rows.log()[1:], "log_probability", [[np.log(0.25), np.log(0.75)]]),
+        (rows, "logits", rows.numpy()),
+        (column, "logits", column.numpy()),
+    ]
+    for z, kind, expected in cases:
+        np.testing.assert_allclose(_outputs.to_logits(z, kind).numpy(), expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        (torch.int64, torch.float32),
+        (torch.bool, torch.float32),
+        (torch.float16, torch.float16),
+        (torch.float64, torch.float64),
+    ],
+)
+@pytest.mark.parametrize("shape", [(4, 3), (4, 3, 1), (4, 1, 3), (4,), (4, 1)])
+def test_scores_keep_their_float_type(given, kept, shape):
+    z = _outputs.as_columns(torch.ones(shape, dtype=given), 4, "it")
+    assert (z.dtype, z.shape) == (kept, (4, 3 if 3 in shape else 1))
+
+
+@pytest.mark.parametrize(("off", "agrees"), [(0.0, True), (5e-4, True), (9e-7, True), (2e-3, False)], ids=str)
+@pytest.mark.parametrize("function", [torch.sigmoid, nn.Softmax(1)], ids=["sigmoid", "softmax"])
+def test_logits_before_probabilities_must_lead_to_them(function, off, agrees):
+    """But for rounding, by a thousandth of them or a millionth."""
+    logits = torch.tensor([[0.3, -1.0], [-40.0, 2.0]])
+    z = function(logits) * (1 + (off if off > 1e-5 else 0)) + (off if off < 1e-5 else 0)
+    assert _agree(logits, z, 2, "it") is agrees
+    assert not _agree(logits, z + 2e-6 + 2e-3 * z, 2, "it")
+
+
+def test_samples_that_are_made_mix_those_there_are_with_0():
+    x = torch.tensor([[1.0, 20.0], [2.0, 30.0]])
+    made = _outputs.mixed(x)
+    assert made.shape == (32, 2)
+    assert [set(column.tolist()) for column in made.T] == [{0, 1, 2}, {0, 20, 30}]
+    assert len(made.unique(dim=0)) > len(x) + 1
+    torch.testing.assert_close(made, _outputs.mixed(x))
+
+
 def test_logits_between_0_and_1_may_be_called_so():
     module = Ending(lambda z: z.sigmoid().clamp(1e-7, 1 - 1e-7), 1)
     assert (as_model(module, output="logits").predict(X) == 1).all()
@@ -247,6 +393,77 @@ def test_small_logits_in_one_column_are_told_by_larger_ones(n):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert (as_model(module).predict(X[:n]) == 1).all()
+
+
+@pytest.mark.parametrize("scale", [1e-2, 1.0, 1e3])
+@pytest.mark.parametrize("whole", [0, 1, 4])
+def test_samples_a_thousand_times_as_far_tell_small_logits(scale, whole):
+    """Whatever unit features have, and where some of them are whole numbers."""
+    samples, given = (scale * X).astype(np.float32), []
+    samples[:, :whole] = (np.arange(40) % 3)[:, None]
+
+    def small(x):
+        given.append(x.detach().clone())
+        return 0.5 + 0.01 * (x[:, whole:] / scale - 0.5).sum(dim=1, keepdim=True)
+
+    module = Calling(small)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model = as_model(module)
+        assert (model.predict(samples) == 1).all()
+    assert (model.output, model.output_source) == ("logits", "assumed")
+    far = 1000 * _outputs.mixed(torch.from_numpy(samples))
+    assert any(len(x) == 64 and torch.equal(x, torch.cat([far, -far])) for x in given)
+
+
+class Calling(nn.Module):
+    def __init__(self, function):
+        super().__init__()
+        self.function = function
+
+    def forward(self, x):
+        return self.function(x)
+
+
+def test_few_values_of_0_and_1_alone_are_no_probabilities_yet():
+    """Labels, maybe: until one lies between, or a sample further away does."""
+
+    def some(x):
+        assert len(x) <= 3
+        return (x.sum(dim=1, keepdim=True) > 2).to(x.dtype)
+
+    model, rows = as_model(Calling(some)), np.array([[0, 1], [2, 1], [3, 3]], dtype=np.float32)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        np.testing.assert_array_equal(model.scores(rows), [[0, 0], [0, 1], [0, 1]])
+    assert (model.output, model.output_source) == ("logits", "assumed")
+
+
+@pytest.mark.parametrize(("row", "n_looks"), [([0.2, 0.3, 0.5], 1), ([np.nan, 0.3, 0.7], 3)])
+def test_a_module_is_looked_at_until_enough_samples_have_values(row, n_looks):
+    sizes = []
+
+    def constant(x):
+        sizes.append(len(x))
+        return torch.tensor([row]).repeat(len(x), 1)
+
+    model = as_model(Calling(constant))
+    for _ in range(3):
+        with torch.no_grad():
+            model._scores(X)
+    # a look is at 32 samples, and at as many that are made
+    again = [32, 32] if n_looks > 1 else []
+    assert sizes == [32, 32, 40, *again, 40, *again, 40]
+
+
+def test_a_sample_that_was_given_twice_is_said_once():
+    module, _ = noting_sizes(lambda size: size == 2)
+    model = as_model(module)
+    with pytest.warns(ModelWarning, match="Ending refuses a sample alone, so it was given twice"):
+        model.predict(X[:1])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model.predict(X[1:2])
 
 
 class Tokens(nn.Module):
@@ -435,6 +652,83 @@ def test_logits_of_16_bits_are_computed_in_32(dtype, output):
     assert logits.dtype == torch.float32
     expected = (module[0] if output else module)(x.to(dtype)).float()
     torch.testing.assert_close(logits.argmax(1), expected.argmax(1))
+
+
+def test_probabilities_of_16_bits_have_logarithms_of_32():
+    module = Ending(lambda z: (40 * z).softmax(1).clamp_min(0), 3).half()
+    z = as_model(module, output="probability").logits(torch.tensor(X))
+    with torch.no_grad():
+        probability = module(torch.tensor(X).half()).float()
+    assert (probability == 0).any()
+    expected = probability.clamp_min(torch.finfo(torch.float32).tiny).log()
+    torch.testing.assert_close(z, expected)
+
+
+def noting_sizes(takes):
+    """A module that notes the sizes of the batches that it is given, and takes some of them."""
+    sizes = []
+
+    def end(z):
+        sizes.append(len(z))
+        assert takes(len(z))
+        return z
+
+    return Ending(end), sizes
+
+
+@pytest.mark.parametrize(
+    ("n", "sizes"),
+    [(5, [5]), (32, [32]), (1024, [1024]), (1025, [513, 512]), (2049, [683] * 3), (2050, [684, 683, 683])],
+)
+def test_batches_are_even_and_of_1024_samples_at_most(n, sizes):
+    """After one look at 32 samples, to tell what the outputs are."""
+    module, asked = noting_sizes(lambda size: True)
+    as_model(module).scores(np.resize(X, (n, 5)))
+    assert asked == [min(n, 32), *sizes]
+
+
+def test_sizes_that_are_tried_where_a_module_refuses():
+    """All that was given; then up to 64, and further ones that are in use."""
+    module, asked = noting_sizes(lambda size: False)
+    with pytest.raises(ValueError, match="takes none of the batches tried"):
+        as_model(module).scores(X)
+    tens = [70, 80, 90, 100, 110, 120, 130, 140, 150, 160, 170, 180, 190, 200]
+    others = [72, 75, 96, 125, 128, 192, 250, 256, 300, 384, 400, 500, 512, 600, 768, 1000, 1024]
+    assert asked == [32, 40, 40, *range(1, 65), *tens, *others]
+
+
+@pytest.mark.parametrize(
+    ("sizes", "calls", "twice"),
+    [
+        ([32], [40, 32, 7], False),  # what it took at the first look is its size
+        ([32, 80], [40, 7], False),
+        ([20], [20, 45], False),
+        ([20, 45], [20, 45, 33], False),
+        ([2, 30], [30, 1], True),
+        ([30], [30, 1], False),
+    ],
+)
+def test_a_size_that_was_taken_serves_for_others(sizes, calls, twice):
+    """But for a sample alone, which is given twice if that is all it needs, and this is said."""
+    module, _ = noting_sizes(lambda size: size in sizes)
+    model = as_model(module)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", ModelWarning)
+        for n in calls:
+            expected = logits(linear())[np.arange(n) % 40]
+            np.testing.assert_allclose(model.scores(np.resize(X, (n, 5))), expected, atol=1e-5)
+    assert ["given twice" in str(warning.message) for warning in caught] == [True] * twice
+
+
+def test_a_softmax_that_is_not_always_the_last():
+    """Logits are then logarithms, which differ by a constant."""
+    model = as_model(Ending(lambda z: 1.0 * z.softmax(1) if len(z) > 32 else z.softmax(1)))
+    for n in (10, 40):
+        ours, direct = (
+            torch.as_tensor(z).log_softmax(1) for z in (model.scores(X[:n]), logits(linear())[:n])
+        )
+        torch.testing.assert_close(ours.float(), direct, atol=1e-4, rtol=1e-4)
+    assert (model.output, model.output_source) == ("probability", "seen")
 
 
 class Sized(nn.Module):

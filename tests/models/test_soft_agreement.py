@@ -12,7 +12,8 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.tree import DecisionTreeClassifier
 
 from skhalfway import AdversarialGenerator
-from skhalfway.models import check_model
+from skhalfway.models import as_model, check_model
+from skhalfway.models._soft_agreement import soft_agreement
 
 TREE = DecisionTreeClassifier(max_depth=4, random_state=0)
 COPIED = {
@@ -59,3 +60,13 @@ def test_how_seriously_a_copy_that_differs_is_taken(n_off, severity):
     X = np.r_[np.full(45, -1.0), np.full(45 - n_off, 1.0), np.full(n_off, 0.0005)][:, None]
     findings = check_model(tree, X, np.r_[np.zeros(45, int), np.ones(45, int)]).findings
     assert [f.severity for f in findings if f.kind == "soft_copy"] == ([severity] if severity else [])
+
+
+@pytest.mark.parametrize(("n", "n_asked"), [(10, 10), (500, 500), (501, 500), (1700, 500)])
+def test_of_500_samples_at_most(n, n_asked):
+    asked = []
+    model = as_model(DecisionTreeClassifier().fit([[0.0], [1.0]], [0, 1]))
+    model.predict = lambda X: asked.append(X[:, 0]) or np.zeros(len(X), dtype=int)
+    samples = np.linspace(0, 1, n)[:, None]
+    assert soft_agreement(model, samples) == pytest.approx(0.5, abs=0.1)
+    assert len(asked[0]) == n_asked and asked[0][0] < 0.01 and asked[0][-1] > 0.99

@@ -3,6 +3,7 @@
 import pickle
 import warnings
 from copy import deepcopy
+from itertools import product
 
 import numpy as np
 import pandas as pd
@@ -26,7 +27,10 @@ from sklearn.tree import DecisionTreeClassifier, ExtraTreeClassifier
 
 from skhalfway import AdversarialGenerator
 from skhalfway.models import NotDifferentiableError, _trees, as_model, to_module
+from skhalfway.models._tree_arrays import Tree, join
+from skhalfway.models._tree_input import _concatenated
 from skhalfway.models._tree_parsers import tree_ensemble
+from skhalfway.models._trees import SoftTrees
 
 SKLEARN = {
     "tree": DecisionTreeClassifier(random_state=0),
@@ -156,6 +160,98 @@ def test_gradient_in_parts(trained, load, monkeypatch):
     monkeypatch.setattr(_trees, "_KEPT", 0)
     for ours, expected in zip(slopes(), whole, strict=True):
         torch.testing.assert_close(ours, expected)
+
+
+@pytest.mark.parametrize(("more", "n_parts"), [(0, None), (1, 9)])
+def test_what_is_kept_for_a_gradient_is_bounded(trained, monkeypatch, more, n_parts):
+    """16 million nodes times samples are kept; beyond, parts of 2 million are computed twice."""
+    module, asked = deepcopy(to_module(trained("tree", "breast"))), []
+    n = 2**12
+    module.side, x = torch.zeros(n, dtype=torch.long), torch.zeros(n + more, 30).requires_grad_()
+    monkeypatch.setattr(module, "_logits", lambda part: part.sum(dim=1, keepdim=True))
+
+    def checkpoint(function, part, **options):
+        asked.append(len(part))
+        return function(part)
+
+    monkeypatch.setattr(_trees, "checkpoint", checkpoint)
+    assert module(x).shape == (n + more, 1)
+    assert asked == ([512] * 8 + [1] if n_parts else [])
+    with torch.no_grad():
+        module(x)
+    assert len(asked) == (n_parts or 0)
+
+
+def split(feature, threshold, low, high, *, in_left=None):
+    """A tree of one split, by a number or by categories."""
+    leaf = [-1, -1]
+    return Tree(
+        np.array([feature, *leaf]),
+        np.array([threshold, np.nan, np.nan]),
+        np.array([True, False, False]),
+        np.array([1, *leaf]),
+        np.array([2, *leaf]),
+        np.array([[0.0], [low], [high]]),
+        {} if in_left is None else {0: np.array(in_left, dtype=float)},
+    )
+
+
+NUMERIC = join([split(1, 0.5, 1.0, 2.0), split(0, 1.5, 10.0, 20.0)], baseline=0.25)
+FEW = join([split(0, np.nan, 100.0, 200.0, in_left=[0, 3])], categories={0: np.arange(4)}, baseline=0.5)
+MANY = join([split(2, np.nan, 1e3, 2e3, in_left=[1, 7])], categories={2: np.arange(8)}, strict=True)
+
+
+@pytest.mark.parametrize(
+    "ensembles", [[NUMERIC, FEW], [FEW, NUMERIC], [FEW, MANY, NUMERIC], [MANY, NUMERIC, FEW], [MANY]], ids=len
+)
+def test_trees_put_together_add_up(ensembles):
+    """Each split keeps its own categories, however many others there are."""
+    X = np.array(list(product(range(4), (0.0, 1.0), range(8))), dtype=float)
+    together = _concatenated(ensembles)
+    np.testing.assert_allclose(together.sums(X), sum(ensemble.sums(X) for ensemble in ensembles))
+    assert together.strict == any(ensemble is MANY for ensemble in ensembles)
+
+
+@pytest.mark.parametrize("n_trees", [1, 2, 3])
+def test_logits_of_several_trees_are_emphasised_eightfold(n_trees, load):
+    X, y = load("iris")
+    forest = RandomForestClassifier(n_trees, max_depth=3, random_state=0).fit(X, y)
+    x = torch.from_numpy(X)
+    plain = SoftTrees(tree_ensemble(forest))(x)
+    torch.testing.assert_close(plain.exp().sum(dim=1), torch.ones(len(x), dtype=x.dtype))
+    torch.testing.assert_close(to_module(forest)(x), (8.0 if n_trees > 1 else 1.0) * plain)
+
+
+@pytest.mark.parametrize(
+    ("threshold", "strict", "edge"),
+    [
+        (2.0, False, 2.001),
+        (2.0, True, 1.999),
+        (0.0, False, 0.001),
+        (-0.5, False, -0.499),
+        (-1e-29, False, 0.001),
+        (-1e-35, False, -0.001),  # LightGBM's, below 0
+        (1e-35, False, 0.001),
+    ],
+)
+def test_edges_lie_beside_thresholds(threshold, strict, edge):
+    """By a thousandth of the scale, so that values that equal a threshold go where they belong."""
+    splits = SoftTrees(join([split(0, threshold, 0.0, 1.0)], strict=strict)).splits
+    assert splits.threshold.item() == pytest.approx(edge, rel=1e-9)
+    assert splits.scale.item() == 1
+
+
+def test_what_is_certain_is_so_by_a_factor_of_exp_10_000():
+    """A missing value, a category, and what lies very far from a threshold."""
+    numbers = SoftTrees(join([split(0, 2.0, 0.0, 1.0)]))
+    x = torch.tensor([[np.nan], [-1e9], [1e9], [2.001 - 100.0]], dtype=torch.float64)
+    left = numbers.splits(x, 0.1)[0]
+    torch.testing.assert_close(left, torch.tensor([0.0, 0.0, -1e4, 0.0], dtype=torch.float64))
+    right = numbers.splits(x, 0.1)[1]
+    torch.testing.assert_close(right, torch.tensor([-1e4, -1e4, 0.0, -1e3], dtype=torch.float64))
+    x = torch.tensor([[0.0, 0.0, k] for k in (1.0, 2.0, 7.0)], dtype=torch.float64)
+    left = SoftTrees(MANY).splits(x, 0.1)[0]
+    torch.testing.assert_close(left, torch.tensor([0.0, -1e4, 0.0], dtype=torch.float64))
 
 
 def test_soft_split_by_hand():

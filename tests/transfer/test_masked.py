@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
+from dataclasses import dataclass, replace
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -22,11 +24,12 @@ from skhalfway import AdversarialGenerator, Constraints, TransferCurve, Transfer
 from skhalfway.__main__ import train
 from skhalfway.attacks import _square
 from skhalfway.attacks._constraints import Header
-from skhalfway.attacks._problem import Problem, read_region
+from skhalfway.attacks._problem import Outcome, Problem, Settings, read_region
 from skhalfway.attacks._second_opinion import fooled_by_queries
-from skhalfway.models import ModelWarning, as_model
+from skhalfway.models import Finding, ModelWarning, as_model
 from skhalfway.transfer import _masked
-from skhalfway.transfer._masked import LEVEL, Opinion, ask_others, chance, objection
+from skhalfway.transfer._masked import LEVEL, Opinion, ask_others, ask_with_queries, chance, objection
+from skhalfway.transfer._source import Attacked
 
 EPS = {np.inf: 0.15, 2: 1.0, 1: 4.0}
 Forward = Callable[[nn.Module, torch.Tensor], torch.Tensor]
@@ -216,6 +219,252 @@ def test_only_sources_that_are_hardly_fooled_are_searched(net, samples, monkeypa
     assert (matrix.source_success < 0.2).all() if searched else (matrix.source_success > 0.35).all()
     assert matrix.source_success.max() < 0.8  # some are left to ask about
     assert set(calls) == ({200} if searched else set())
+
+
+@dataclass
+class Told:
+    """A task of which it is known what the own attack, queries and the Square attack fool."""
+
+    own: Any
+    by_queries: Any
+    by_square: Any
+    norm: float = np.inf
+
+    def __post_init__(self) -> None:
+        self.model = SimpleNamespace(predict=lambda X: X)
+        self.region = SimpleNamespace(norm=self.norm)
+
+    def won(self, predicted: Any, rows: Any = None) -> Any:
+        return predicted == 1
+
+    def take(self, rows: Any) -> Told:
+        return Told(*(part[rows] for part in (self.own, self.by_queries, self.by_square)), self.norm)
+
+
+@pytest.fixture
+def asked(monkeypatch) -> dict[str, list[int]]:
+    """How many samples queries and the Square attack were asked about, and with how many queries each."""
+    calls: dict[str, list[int]] = {"queries": [], "square": [], "max_queries": []}
+
+    def by_queries(problem: Any, X_adv: Any, rng: Any) -> Any:
+        calls["queries"].append(len(problem.own))
+        return problem.by_queries == 1
+
+    def square(settings: Settings) -> Any:
+        def run(problem: Any, rng: Any) -> Outcome:
+            calls["square"].append(len(problem.own))
+            calls["max_queries"].append(settings.max_queries)
+            return Outcome(problem.by_square)
+
+        return SimpleNamespace(run=run)
+
+    step = SimpleNamespace(run=lambda problem, rng: Outcome(problem.own))
+    monkeypatch.setattr(_masked, "fooled_by_queries", by_queries)
+    monkeypatch.setattr(_masked, "square", square)
+    monkeypatch.setattr(_masked, "fgsm", lambda settings: step)
+    return calls
+
+
+def told(n: int, own: Any, by_queries: Any, by_square: Any = 0, norm: float = np.inf) -> Told:
+    """Each is a number for all samples, or for those that the own attack fools, and fails on."""
+    own = np.broadcast_to(own, n)
+    each = [
+        np.where(own == 1, *(part if isinstance(part, tuple) else (part, part)))
+        for part in (by_queries, by_square)
+    ]
+    return Told(own, *each, norm)
+
+
+@pytest.mark.parametrize(
+    ("n", "n_asked"), [(10, 10), (32, 32), (100, 32), (131, 32), (132, 33), (200, 50), (259, 64), (1000, 64)]
+)
+def test_a_quarter_of_the_samples_is_asked_about_of_32_to_64(asked, n: int, n_asked: int) -> None:
+    opinion = ask_with_queries(told(n, 0, 1), np.zeros(n), Settings())
+    assert (opinion.attack, opinion.n, opinion.own, opinion.lost) == ("a few queries", n_asked, 0, 0)
+    assert asked["queries"] == [n_asked] == [len(opinion.gained)] == [len(set(opinion.gained.tolist()))]
+    assert opinion.gained.max() < n and asked["square"] == []
+
+
+def test_the_samples_that_are_asked_about_are_drawn_from_all_and_always_the_same(asked) -> None:
+    first, again = (ask_with_queries(told(1000, 0, 1), np.zeros(1000), Settings()) for _ in range(2))
+    np.testing.assert_array_equal(first.gained, again.gained)
+    assert first.gained.min() < 100 and first.gained.max() >= 900
+
+
+@pytest.mark.parametrize(("n_missed", "is_asked"), [(0, False), (5, False), (6, True), (20, True)])
+def test_queries_are_asked_where_they_can_object(asked, n_missed: int, is_asked: bool) -> None:
+    """Of 32 samples: 2^-5 is more than half of the level, and 2^-6 is less."""
+    own = (np.arange(32) >= n_missed).astype(int)
+    opinion = ask_with_queries(told(32, own, 1), own, Settings())
+    assert (opinion is not None) == is_asked == bool(asked["queries"])
+    if is_asked:
+        assert (opinion.own, len(opinion.gained), opinion.lost) == (32 - n_missed, n_missed, 0)
+        np.testing.assert_array_equal(np.sort(opinion.gained), np.arange(n_missed))
+        assert asked["queries"] == [n_missed, 32 - n_missed]
+
+
+@pytest.mark.parametrize(("n_gained", "objects"), [(0, False), (5, False), (6, True), (9, True)])
+def test_what_queries_lose_is_counted_where_they_gain_enough(asked, n_gained: int, objects: bool) -> None:
+    own = (np.arange(32) >= 10).astype(int)
+    by_queries = np.where(own == 1, np.arange(32) >= 13, np.arange(32) < n_gained).astype(int)
+    opinion = ask_with_queries(Told(own, by_queries, 0 * own), own, Settings())
+    assert asked["queries"] == ([10, 22] if objects else [10])
+    assert (opinion is not None) == objects
+    if objects:
+        assert (opinion.own, len(opinion.gained), opinion.lost) == (22, n_gained, 3)
+        assert opinion.p == chance(n_gained, 3) and opinion.balance == n_gained - 3
+
+
+@pytest.mark.parametrize(
+    ("n_fooled", "norm", "searched"),
+    [(0, np.inf, True), (7, np.inf, True), (8, np.inf, False), (7, 2, True), (7, 1, False)],
+)
+def test_a_source_of_which_less_than_a_quarter_is_fooled_is_searched(
+    asked, n_fooled: int, norm: float, searched: bool
+) -> None:
+    """24 of the samples that queries left, with 200 queries for each; in L1 there is no Square attack."""
+    own = (np.arange(32) < n_fooled).astype(int)
+    opinion = ask_with_queries(told(32, own, (1, 0), 1, norm), own, Settings(max_queries=7))
+    assert (opinion is not None) == searched
+    if searched:
+        n_searched = min(24, 32 - n_fooled)
+        assert (asked["square"], asked["max_queries"]) == ([n_searched], [200])
+        assert (opinion.own, len(opinion.gained), opinion.lost) == (n_fooled, n_searched, 0)
+
+
+@pytest.mark.parametrize(
+    ("queries", "others", "expected"),
+    [
+        (None, [], None),
+        ((6, 0), [], "queries"),
+        ((5, 0), [], None),
+        ((6, 0), [(7, 0)], "0"),
+        ((8, 0), [(7, 0)], "queries"),
+        (None, [(5, 0)], None),
+        (None, [(6, 0)], "0"),
+        (None, [(6, 0), (0, 0)], None),
+        (None, [(7, 0), (0, 0)], "0"),
+        (None, [(8, 0), (12, 1), (30, 25)], "1"),
+    ],
+)
+def test_the_clearest_opinion_objects(queries: Any, others: Any, expected: str | None) -> None:
+    """Half of .05 is for the queries, the other half is shared by the others: 2^-6 < .025, 2^-7 < .0125."""
+
+    def opinion(attack: str, gained: int, lost: int) -> Opinion:
+        return Opinion(attack, 100, lost, np.arange(gained), lost)
+
+    shown = objection(
+        queries and opinion("queries", *queries), [opinion(str(i), *one) for i, one in enumerate(others)]
+    )
+    assert (shown and shown.attack) == expected
+
+
+def test_what_is_tried_with_smaller_budgets_is_an_opinion() -> None:
+    labels = np.zeros((1, 4), dtype=int)
+    answers = np.array([[[1, 1, 0, 0]], [[0, 1, 1, 0]]])
+    noise, smaller = ask_others(0, ("a",), labels, None, labels[0], labels[0], answers)
+    assert noise.attack == "noise of the same size"
+    assert (smaller.attack, smaller.n, smaller.own) == ("the same attack with a smaller budget", 4, 2)
+    assert (smaller.gained.tolist(), smaller.lost) == ([0], 1)
+
+
+@dataclass
+class Again:
+    """A generator that notes how it is set when it is asked to attack, and fools some of the samples."""
+
+    n_fooled: int
+    attack: str = "fgsm"
+    norm: float = np.inf
+
+    def __post_init__(self) -> None:
+        self.given: dict[str, Any] = {}
+
+    def __sklearn_clone__(self) -> Again:
+        return self
+
+    def set_params(self, **params: Any) -> None:
+        self.given |= params
+
+    def _attack(
+        self, model: Any, region: Any, labels: Any, n_classes: int, *, targeted: bool = False
+    ) -> Outcome:
+        self.given["labels"] = labels
+        return Outcome(np.arange(len(labels)) < self.n_fooled)
+
+
+def doubted(n_gained: int, n_fooled: int, **changes: Any) -> Attacked:
+    class Task(SimpleNamespace):
+        def take(self, rows: Any) -> Task:
+            return Task(**vars(self) | {"labels": self.labels[rows]})
+
+        def won(self, predicted: Any) -> Any:
+            return predicted == 1
+
+    n = n_gained + 10
+    model = SimpleNamespace(predict=lambda X: X.astype(int), smoothed=False)
+    task = Task(model=model, region=None, labels=np.arange(n), n_classes=3, targeted=False)
+    queries = Opinion("a few queries", n, 10, np.arange(n_gained) + 10, 0)
+    remark = Finding("any", "note", "said before", "nothing")
+    source = Attacked(Again(n_fooled), task, (remark,), "attack='fgsm'", np.zeros(n, dtype=bool), queries, {})
+    return replace(source, **changes)
+
+
+@pytest.mark.parametrize(
+    ("n_gained", "n_fooled", "masked"),
+    [(8, 0, True), (8, 3, True), (8, 4, False), (8, 8, False), (70, 31, True), (70, 32, False)],
+)
+def test_gradients_are_masked_where_restarts_do_not_find_most(n_gained, n_fooled, masked) -> None:
+    """Of 64 samples at most that the other attack gained."""
+    source = doubted(n_gained, n_fooled)
+    (remark, finding), is_masked = source.judged()
+    assert remark.message == "said before" and is_masked is masked
+    assert (finding.kind, finding.severity) == ("attack", "warning")
+    assert finding.message == (
+        f"attack='fgsm' fools it on 10 of {n_gained + 10} samples, but a few queries on {n_gained + 10} of "
+        "the same, so it seems safer than it is"
+    )
+    assert ("may be masked" in finding.advice) is masked
+    np.testing.assert_array_equal(source.generator.given.pop("labels"), 10 + np.arange(min(n_gained, 64)))
+    assert source.generator.given == {
+        "attack": "pgd",
+        "attack_params": None,
+        "step_size": None,
+        "max_iter": 40,
+        "n_restarts": 5,
+        "random_start": True,
+        "random_state": 0,  # so that it is judged alike each time
+    }
+
+
+@pytest.mark.parametrize(("n_flat", "masked"), [(4, False), (5, True)])
+def test_where_there_was_no_gradient_it_was_hidden(n_flat: int, masked: bool) -> None:
+    flat = (np.arange(18) >= 10) & (np.arange(18) < 10 + n_flat)
+    assert doubted(8, 8, flat=flat).judged()[1] is masked
+
+
+def test_what_is_advised_against_a_weak_attack() -> None:
+    source, flat = doubted(8, 0), np.ones(18, dtype=bool)
+    smoothed = SimpleNamespace(**vars(source.problem) | {"model": SimpleNamespace(smoothed=True)})
+    auto = Again(0, "auto")
+    weak = "the attack is too weak here, and attack='pgd' with n_restarts=5 is stronger"
+    others = ", and 'hopskipjump', or 'tree' for trees, may be"
+    assert source._remedy(False) == weak
+    assert replace(source, problem=smoothed)._remedy(False) == weak + others
+    start = "its gradients may be masked, and attack="
+    assert source._remedy(True).startswith(start)
+    assert replace(source, generator=auto)._remedy(True).startswith(start)
+    assert replace(source, flat=flat)._remedy(True).startswith(start)
+    assert replace(source, generator=auto, flat=flat)._remedy(True) == (
+        "its gradients are masked; raise max_queries, or see whether attack='square' finds more"
+    )
+
+
+def test_without_an_objection_a_source_is_not_doubted() -> None:
+    for source in (doubted(8, 0, queries=None), doubted(8, 0, by_gradient=""), doubted(5, 0)):
+        (remark,), masked = source.judged()
+        assert (remark.message, masked) == ("said before", False)
+    queries = doubted(8, 0).queries
+    assert doubted(8, 0, queries=None).judged([queries])[1]
 
 
 @pytest.mark.parametrize(("gained", "lost"), [(0, 0), (1, 0), (5, 0), (6, 0), (9, 3), (3, 9), (40, 40)])
