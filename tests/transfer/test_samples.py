@@ -13,7 +13,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.svm import SVC
 
-from skhalfway import AdversarialGenerator, TransferScorer
+from skhalfway import AdversarialGenerator, Constraints, TransferScorer
 
 
 @pytest.fixture(scope="module")
