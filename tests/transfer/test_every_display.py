@@ -98,24 +98,37 @@ def check_cells(display):
         assert abs(box[:, 0] - j).max() < 0.5 and abs(box[:, 1] - i).max() < 0.5, text.get_text()
 
 
-@pytest.mark.parametrize("shape", [*SQUARES, *RECTANGLES])
+# squares of matrices are in test_display too
+HEAT_MAPS = {
+    "rates": (matrix_of, TransferMatrixDisplay, {}, [(1, 1), (2, 2), (8, 8), *RECTANGLES]),
+    "intervals": (
+        matrix_of,
+        TransferMatrixDisplay,
+        {"include_intervals": True},
+        [(1, 1), (8, 8), (2, 8), (8, 2)],
+    ),
+    "classes": (
+        lambda *shape: matrix_of(*shape).by_class(),
+        TransferByClassDisplay,
+        {},
+        [*SQUARES, *RECTANGLES],
+    ),
+    "differences": (comparison_of, TransferComparisonDisplay, {}, [*SQUARES, *RECTANGLES]),
+}
+
+
 @pytest.mark.parametrize(
-    ("result_of", "kind", "options"),
-    [
-        (matrix_of, TransferMatrixDisplay, {}),
-        (matrix_of, TransferMatrixDisplay, {"include_intervals": True}),
-        (lambda *shape: matrix_of(*shape).by_class(), TransferByClassDisplay, {}),
-        (comparison_of, TransferComparisonDisplay, {}),
-    ],
+    ("name", "shape"), [(name, shape) for name, (*_, shapes) in HEAT_MAPS.items() for shape in shapes]
 )
-def test_heat_maps(shape, result_of, kind, options):
+def test_heat_maps(name, shape):
+    result_of, kind, options, _ = HEAT_MAPS[name]
     display = result_of(*shape).plot(**options)
     assert type(display) is kind
     check_all_axes(display)
     check_cells(display)
 
 
-@pytest.mark.parametrize("shape", [*SQUARES, *RECTANGLES])
+@pytest.mark.parametrize("shape", [*SQUARES, (1, 20), (20, 1), (2, 8)])
 @pytest.mark.parametrize("target", [None, -1])
 def test_curves(shape, target):
     curve = curve_of(*shape)

@@ -191,6 +191,47 @@ def test_exposure_is_the_slow_count():
     assert "label" not in TransferMatrix.of(outcomes_of(labelled=False)).exposure()
 
 
+@pytest.mark.parametrize("target", [None, "b", "c"])
+@pytest.mark.parametrize("condition", ["both_correct", "source_fooled", "all"])
+def test_exposure_adds_up_to_the_counts(target, condition):
+    """Noise, too: a sample that it fools is exposed without any attack."""
+    outcomes = outcomes_of()
+    matrix = TransferMatrix.of(outcomes, condition)
+    frame = matrix.exposure(target).loc[outcomes.index]
+    assert (frame["fooled_by"] <= frame["of"]).all()
+    alone = [matrix.subset([k]) for k in range(80)]
+    columns = [j for j, name in enumerate(matrix.targets) if target in (None, name)]
+    pairs = np.array([[s != t for t in matrix.targets] for s in matrix.sources])[:, columns]
+    for name, counts in (("fooled_by", "fooled"), ("of", "eligible")):
+        expected = [(getattr(one, counts)[:, columns] * pairs).any(axis=1).sum() for one in alone]
+        np.testing.assert_array_equal(frame[name], expected)
+    expected = [(one.noise_fooled[:, columns] * pairs).any() for one in alone]
+    np.testing.assert_array_equal(frame["noise"], expected)
+    if target is not None:
+        assert frame["fooled_by"].sum() == (matrix.fooled[:, columns] * pairs).sum()
+
+
+def test_the_order_of_the_equally_exposed_is_that_of_the_samples():
+    frame = TransferMatrix.of(outcomes_of()).exposure()
+    places = [int(name.removeprefix("row ")) for name in frame.index]
+    for _, group in pd.Series(places).groupby(frame["fooled_by"].to_numpy()):
+        assert group.is_monotonic_increasing
+
+
+def test_labels_of_numbers_stay_numbers():
+    outcomes = replace(outcomes_of(), classes=np.array([10, 20, 30, 40]))
+    by_class = TransferMatrix.of(outcomes).by_class()
+    assert by_class.labels.dtype.kind == "i" and by_class.of(20) is by_class.matrices[1]
+    assert TransferMatrix.of(outcomes).exposure()["label"].dtype.kind == "i"
+    with pytest.raises(ValueError, match=r"no sample of 25; the labels are \[10, 20, 30, 40\]"):
+        by_class.of(25)
+    with pytest.raises(ValueError, match="one matrix for each label is needed, got 1 labels and 4 matrices"):
+        replace(by_class, labels=by_class.labels[:1])
+    # a label that no sample has is not among them
+    rest = TransferMatrix.of(outcomes).subset(outcomes.labels != 1).by_class()
+    assert rest.labels.tolist() == [10, 30, 40] and rest.n_samples.sum() == (outcomes.labels != 1).sum()
+
+
 def test_subsets():
     matrix = TransferMatrix.of(outcomes_of())
     mask = np.arange(80) % 3 == 0
@@ -329,6 +370,28 @@ def test_the_interval_of_a_difference_holds():
     assert 88 <= held <= 100
 
 
+def test_the_interval_holds_a_difference_that_there_is():
+    """Of two attacks whose means are .32 and .5, on samples that are easy for both or for neither."""
+    held = 0
+    for seed in range(100):
+        rng = np.random.RandomState(seed)
+        easy, zeros = rng.uniform(size=150), np.zeros((2, 150), int)
+        noise = rng.uniform(size=(2, 2, 2, 150)) / 2  # attack, source, target
+        made = (0.5 * easy + noise > np.array([0.6, 0.5])[:, None, None, None]).astype(int)
+        one, other = (
+            TransferMatrix.of(
+                Outcomes(
+                    NAMES[:2], NAMES[:2], NAMES[:2], np.arange(2), zeros[0], zeros, zeros, zeros, answers
+                )
+            )
+            for answers in made
+        )
+        low, high = one.compare(other).mean_interval
+        # P(U + V > t) = 2 (1 - t)^2 of two uniform numbers up to 1 / 2, t at least that
+        held += low <= 0.5 - 0.32 <= high
+    assert 88 <= held <= 100
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -349,6 +412,29 @@ def test_what_cannot_be_compared(change, message):
         TransferMatrix.of(outcomes).compare(3)
 
 
+def test_stars_are_where_the_adjusted_p_is():
+    """Two of three cells differ by 6 and 9 of 40 samples: p is 1/32 and 1/256, adjusted 2/32 and 3/256."""
+    zeros, made = np.zeros((4, 40), int), np.zeros((2, 1, 3, 40), int)
+    made[1, 0, 0, :6], made[1, 0, 1, :9] = 1, 1
+    one, other = (
+        TransferMatrix.of(
+            Outcomes(
+                NAMES, NAMES[:1], NAMES[1:], np.arange(2), zeros[0], zeros, zeros[:3], zeros[:1], answers
+            )
+        )
+        for answers in made
+    )
+    comparison = one.compare(other)
+    np.testing.assert_allclose(comparison.p, [[2 / 32, 3 / 256, 1.0]])
+    assert comparison.significant.tolist() == [[False, True, False]]
+    assert one.compare(other, level=0.9).significant.tolist() == [[True, True, False]]
+    line = " ".join(repr(comparison).splitlines()[-1].split())
+    assert line == "a +.15 (p .06) +.23 * (p .01) +.00 (p 1.0)"
+    assert repr(other.compare(one)).splitlines()[-1].split()[:3] == ["a", "-.15", "(p"]
+    with pytest.raises(ValueError, match="level must be between 0 and 1, got 1"):
+        one.compare(other, level=1)
+
+
 def test_all_intervals_at_once():
     matrix = TransferMatrix.of(outcomes_of())
     low, high = matrix.confidence_interval(simultaneous=True)
@@ -367,6 +453,38 @@ def test_the_most_dangerous_sources_may_tie():
     made[2, 1, :40] = 0
     outcomes = replace(outcomes, adversarial=made)
     assert "most by those made on a (60%); by" in TransferMatrix.of(outcomes).describe().splitlines()[1]
+
+
+@pytest.mark.parametrize(
+    ("rates", "said"),
+    [
+        ((0.6, 0.58, 0.2), "most by those made on a (60%), a tie with c; by"),
+        ((0.58, 0.6, 0.59), "most by those made on c (60%), a tie with 2 others; by"),
+        ((0.6, 0.3, 0.3), "most by those made on a (60%); by"),
+        ((0.0, 0.0, 0.0), "0% of the samples made on the other 3 models; by noise"),
+    ],
+)
+def test_how_ties_are_said(rates, said):
+    """Sources a, c and d, each of which fools the first samples: McNemar's test sees the difference alone."""
+    zeros, made = np.zeros((4, 100), int), np.zeros((4, 4, 100), int)
+    for source, rate in zip((0, 2, 3), rates, strict=True):
+        made[source, 1, : int(100 * rate)] = 1
+    outcomes = Outcomes(NAMES, NAMES, NAMES, np.arange(2), zeros[0], zeros, zeros, zeros, made)
+    matrix = TransferMatrix.of(outcomes)
+    assert said in matrix.describe().splitlines()[1]
+    # of counts alone nothing can be paired
+    assert "tie" not in replace(matrix, outcomes=None).describe()
+
+
+def test_a_tie_ends_where_the_test_does():
+    """At the level .05: 5 samples more are p = .0625, 6 are .03125."""
+    for more, tie in ((5, True), (6, False)):
+        zeros, made = np.zeros((3, 40), int), np.zeros((3, 3, 40), int)
+        made[0, 1, : 10 + more], made[2, 1, :10] = 1, 1
+        outcomes = Outcomes(
+            NAMES[:3], NAMES[:3], NAMES[:3], np.arange(2), zeros[0], zeros, zeros, zeros, made
+        )
+        assert ("a tie with c" in TransferMatrix.of(outcomes).describe()) == tie
 
 
 def test_a_comparison_is_checked():

@@ -92,7 +92,7 @@ def test_curves_of_rectangles(data):
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"sources": ["forst"]}, "sources names 'forst', which is no model; the models are"),
+        ({"sources": ["foreste"]}, "sources names 'foreste', which is no model; the models are"),
         ({"targets": ["lr", "x"]}, "targets names 'x', which is no model"),
         ({"sources": []}, r"sources must be None or a list of different names of models, got \[\]"),
         ({"sources": "lr"}, "sources must be None or a list of different names of models, got 'lr'"),
@@ -109,8 +109,8 @@ def test_names_are_checked(data, given, message):
     with pytest.raises(ValueError, match=message):
         scorer_of(models, **given)
     scorer = scorer_of(models)
-    with pytest.raises(ValueError, match=r"names 'forst'.*; did you mean 'forest'\?"):
-        scorer_of(models, sources=["forst"])
+    with pytest.raises(ValueError, match=r"names 'foreste'.*; did you mean 'forest'\?"):
+        scorer_of(models, sources=["foreste"])
     with pytest.raises(ValueError, match=message):
         scorer.set_params(**given).transfer(X, y)
     estimators = [("lr", LogisticRegression()), ("svm", SVC())]

@@ -13,7 +13,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.svm import SVC
 
-from skhalfway import AdversarialGenerator, TransferScorer
+from skhalfway import AdversarialGenerator, Constraints, TransferScorer
 
 
 @pytest.fixture(scope="module")
@@ -37,6 +37,7 @@ PLACES = pytest.mark.parametrize("place", ["memory", "folder"])
         {"attack": "pgd", "random_start": True, "eps": 0.5},
         {"attack": "square", "max_queries": 20, "eps": 0.5},
         {"attack": "deepfool", "norm": 2, "eps": 0.7},
+        {"attack": "fmn", "eps": 0.7, "constraints": Constraints(increasing=[0], immutable=[1])},
     ],
 )
 def test_they_are_what_the_generator_makes(iris, models, given, n_jobs, place, tmp_path):
