@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from skhalfway._polars import without_polars
 from skhalfway._text import brief, shown
 
 
@@ -29,8 +30,10 @@ def is_missing(value: Any) -> bool:
 def as_table(X: Any, name: str = "X") -> Any:
     """Samples as scikit-learn reads them: DataFrames and sparse data as they are, anything else as an array.
 
+    A DataFrame of polars becomes one of pandas.
     Raises TypeError or ValueError for what does not hold numbers, one row for each sample.
     """
+    X = without_polars(X)
     if (remedy := _no_samples(X)) is not None:
         raise TypeError(f"{name} must hold numbers, one row for each sample; got {_kind(X)}{remedy}")
     if is_tensor(X):

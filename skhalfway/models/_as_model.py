@@ -13,6 +13,7 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.utils.validation import check_is_fitted
 
 from skhalfway._text import shown
+from skhalfway._polars import without_polars
 from skhalfway.models._kinds import (
     inner_skorch_net,
     is_art_classifier,
@@ -200,6 +201,8 @@ def _own_classes(estimator: Any, given: NDArray[Any] | None) -> NDArray[Any] | N
     if own is None:
         return given
     if given is not None and not np.array_equal(own, given):
+    # not every library takes polars'
+    X, y = without_polars(X), without_polars(y)
         raise ValueError(
             f"{type(estimator).__name__} has classes_ {shown(np.asarray(own))}, "
             f"not the classes {shown(given)} asked for"

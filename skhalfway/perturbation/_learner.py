@@ -15,7 +15,8 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from skhalfway._checks import check_bool, check_choice, check_random_state
-from skhalfway._inputs import Frame, read_samples
+from skhalfway._inputs import Frame, read_samples, table_like
+from skhalfway._polars import without_polars
 from skhalfway._randomness import draw_seed
 from skhalfway._text import shown
 from skhalfway.attacks import AdversarialGenerator
@@ -400,9 +401,7 @@ class PerturbationLearner(ClassifierMixin, BaseEstimator):
             n = len(array) if self.n_noise is None else int(self.n_noise)
             base = uniform_noise(array, getattr(self._generator, "clip_values", None), n, rng)
             if data is not array:
-                import pandas as pd
-
-                base = pd.DataFrame(base, columns=data.columns)
+                base = table_like(data, base)
             assigned = rng.randint(n_classes, size=n)
         unused = np.setdiff1d(np.arange(n_classes), assigned)
         if len(unused):
@@ -415,5 +414,6 @@ class PerturbationLearner(ClassifierMixin, BaseEstimator):
     def _arrange(self, X: Any) -> Any:
         """Samples as the learner takes them."""
         array = read_samples(self, X, reset=False)
-        samples, net = X if hasattr(X, "columns") else array, inner_skorch_net(self.learner_)
+        samples = without_polars(X) if hasattr(X, "columns") else array
+        net = inner_skorch_net(self.learner_)
         return samples if net is None else samples.astype(net_dtype(net))

@@ -15,6 +15,7 @@ from sklearn.utils.metaestimators import _BaseComposition
 from skhalfway._checks import check_bool, check_positive, check_random_state
 from skhalfway._inputs import check_labels, container_of, read_samples
 from skhalfway._randomness import draw_seed
+from skhalfway._polars import is_polars_frame, stacked
 from skhalfway._text import shown
 from skhalfway.attacks import AdversarialGenerator
 from skhalfway.attacks._parameters import check_unattached
@@ -192,7 +193,7 @@ class AdversarialSampler(_BaseComposition):
         rng = check_random_state(self.random_state)
         array, labels, generators = self._fit(X, y, rng)
         rows, source = self._draw(len(array), len(generators), rng)
-        samples = X if hasattr(X, "iloc") else array
+        samples = X if hasattr(X, "columns") else array
         parts = [samples] if self.keep_clean else []
         for i, (name, generator) in enumerate(generators.items()):
             chosen = rows[source == i]
@@ -337,6 +338,8 @@ def _joined(parts: list[Any], X: Any) -> Any:
     if hasattr(X, "iloc"):
         import pandas as pd
 
+    if is_polars_frame(X):
+        return stacked(parts)
         return pd.concat(parts, ignore_index=True)
     joined = container_of(X)(np.concatenate(parts))
     return joined.tolist() if isinstance(X, list) else joined
