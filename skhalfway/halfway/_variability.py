@@ -125,10 +125,20 @@ def loss_variability(
     split = StratifiedShuffleSplit(
         n_fits, train_size=train_size, random_state=check_random_state(random_state)
     )
-
-    def losses(rows: NDArray[np.intp]) -> NDArray[np.float64]:
-        fitted = fit_clone(estimator, _safe_indexing(data, rows), y_train[rows])
-        return cross_entropy(as_model(fitted, classes=classes), points, labels)
-
-    jobs = (delayed(losses)(rows) for rows, _ in split.split(np.empty(len(y_train)), y_train))
+    jobs = (
+        delayed(_losses)(estimator, _safe_indexing(data, rows), y_train[rows], classes, points, labels)
+        for rows, _ in split.split(np.empty(len(y_train)), y_train)
+    )
     return np.var(list(side_by_side(jobs, n_fits, n_jobs=n_jobs)), axis=0)
+
+
+def _losses(
+    estimator: Any,
+    X_train: Any,
+    y_train: NDArray[Any],
+    classes: NDArray[Any],
+    points: NDArray[Any],
+    labels: NDArray[np.intp],
+) -> NDArray[np.float64]:
+    fitted = fit_clone(estimator, X_train, y_train)
+    return cross_entropy(as_model(fitted, classes=classes), points, labels)
