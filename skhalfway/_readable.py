@@ -115,11 +115,6 @@ def _no_samples(X: Any) -> str | None:
     """What is to be done with what holds no samples, or nothing known; None where it may hold some."""
     if hasattr(X, "toarray"):
         return None  # sparse, of which scikit-learn says what to do
-    data = sys.modules.get("torch.utils.data")
-    if data is not None and isinstance(X, data.DataLoader):
-        return "; pass all its samples: X, y = next(iter(DataLoader(loader.dataset, len(loader.dataset))))"
-    if data is not None and isinstance(X, data.Dataset):
-        return "; pass all its samples: X, y = next(iter(DataLoader(dataset, len(dataset))))"
     if isinstance(X, Mapping):
         return "; pass its data" if "data" in X else "; pass a table: pandas.DataFrame(X)"
     if isinstance(X, Iterator):

@@ -14,6 +14,7 @@ from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin, 
 from sklearn.exceptions import NotFittedError
 
 from skhalfway._checks import check_random_state
+from skhalfway._entries import takes_datasets, takes_datasets_or
 from skhalfway._inputs import Frame, check_labels, container_of, read_samples, read_targets
 from skhalfway._randomness import own_rng, undisturbed
 from skhalfway._text import shown
@@ -205,7 +206,10 @@ class AdversarialGenerator(OneToOneFeatureMixin, TransformerMixin, BaseEstimator
     samples of X.
 
     Columns of a DataFrame that hold categories, and missing values, stay as
-    they are.
+    they are; polars comes back as polars. Wherever samples are taken, a
+    ``Dataset`` or ``DataLoader`` of torch may give them: it is gone through
+    once, and where it gives pairs (sample, label) and ``y`` is None, its labels
+    are ``y``.
 
     References
     ----------
@@ -277,12 +281,13 @@ class AdversarialGenerator(OneToOneFeatureMixin, TransformerMixin, BaseEstimator
         self.device = device
         self.random_state = random_state
 
+    @takes_datasets
     def fit(self, X: Any, y: Any = None, **fit_params: Any) -> AdversarialGenerator:
         """Fit a clone of the source, unless it counts as fitted.
 
         Parameters
         ----------
-        X : {array-like, DataFrame, Tensor} of shape (n_samples, n_features)
+        X : {array-like, DataFrame, Tensor, Dataset} of shape (n_samples, n_features)
             Training samples; images may have more axes.
         y : array-like of shape (n_samples,), default=None
             Labels. None only where the source counts as fitted.
@@ -337,18 +342,22 @@ class AdversarialGenerator(OneToOneFeatureMixin, TransformerMixin, BaseEstimator
         self.n_iter_ = 1 if self.attack == "fgsm" else self.max_iter
         return self
 
+    fit_transform = takes_datasets(TransformerMixin.fit_transform)
+
+    @takes_datasets
     def transform(self, X: Any) -> Any:
         """Attack the source's own predictions.
 
         Parameters
         ----------
-        X : {array-like, DataFrame, Tensor} of shape (n_samples, n_features)
+        X : {array-like, DataFrame, Tensor, Dataset} of shape (n_samples, n_features)
             Samples to change.
 
         Returns
         -------
         X_adv : same type, shape and float type as X
-            Adversarial samples; integers become float64.
+            Adversarial samples; integers become float64. Of a Dataset, a tensor
+            or array of all.
 
         Raises
         ------
@@ -367,12 +376,13 @@ class AdversarialGenerator(OneToOneFeatureMixin, TransformerMixin, BaseEstimator
         # scikit-learn puts a wrapper around this method
         return self._generate(X)[1]
 
+    @takes_datasets_or("target")
     def generate(self, X: Any, y: Any = None, target: Any = None) -> Any:
         """Attack given labels, or move towards target labels.
 
         Parameters
         ----------
-        X : {array-like, DataFrame, Tensor} of shape (n_samples, n_features)
+        X : {array-like, DataFrame, Tensor, Dataset} of shape (n_samples, n_features)
             Samples to change.
         y : array-like of shape (n_samples,), default=None
             Labels to leave, the true ones usually. None: the source's own
@@ -383,7 +393,8 @@ class AdversarialGenerator(OneToOneFeatureMixin, TransformerMixin, BaseEstimator
         Returns
         -------
         X_adv : same type, shape and float type as X
-            Adversarial samples; integers become float64.
+            Adversarial samples; integers become float64. Of a Dataset, a tensor
+            or array of all.
 
         Raises
         ------

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.exceptions import UndefinedMetricWarning
 
+from skhalfway._entries import takes_datasets
 from skhalfway._randomness import leaving_no_trace
 from skhalfway._text import short, table
 from skhalfway.codes._codemap import CodeMap, fitted_map
@@ -109,6 +110,7 @@ class CodeAgreement:
         return table(head, rows)
 
 
+@takes_datasets
 @leaving_no_trace
 def code_agreement(first: CodeMap, second: CodeMap, X: Any) -> CodeAgreement:
     """Compare how two networks encode the same samples, for each pair of their layers.

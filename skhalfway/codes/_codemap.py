@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,6 +12,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
 
 from skhalfway._checks import check_choice, check_integer, check_random_state
+from skhalfway._entries import takes_datasets
 from skhalfway._inputs import Frame, check_finite, read_samples, read_targets
 from skhalfway._randomness import draw_seed, leaving_no_trace
 from skhalfway._readable import read_labels
@@ -26,6 +26,7 @@ from skhalfway.models import as_model
 from skhalfway.models._as_model import check_kind, counts_as_fitted, fit_clone
 from skhalfway.models._faults import named
 from skhalfway.models._training import train
+from skhalfway.models._warnings import warn
 
 _COARSE = 0.8  # of the variance within units: our choice
 
@@ -171,6 +172,7 @@ class CodeMap(TransformerMixin, BaseEstimator):
         self.pooling = pooling
         self.random_state = random_state
 
+    @takes_datasets
     def fit(self, X: Any, y: Any = None) -> CodeMap:
         """Record activations, and fit a map for each layer.
 
@@ -232,14 +234,16 @@ class CodeMap(TransformerMixin, BaseEstimator):
         self.topographic_error_ = np.array([part.topographic_error for part in maps])
         coarse = [name for name, part in self._layer_maps.items() if part.unexplained_variance > _COARSE]
         if coarse:
-            warnings.warn(
+            warn(
                 f"more than {_COARSE:.0%} of the variance of layers {shown(coarse)} is within units of their "
                 f"maps, shape={self.shape}; use a larger shape",
                 CoarseMapWarning,
-                stacklevel=2,
             )
         return self
 
+    fit_transform = takes_datasets(TransformerMixin.fit_transform)
+
+    @takes_datasets
     @leaving_no_trace
     def transform(self, X: Any) -> NDArray[np.intp]:
         """Find the codes of samples.
@@ -264,6 +268,7 @@ class CodeMap(TransformerMixin, BaseEstimator):
         check_is_fitted(self)
         return self._codes(self._read(X, reset=False))
 
+    @takes_datasets
     @leaving_no_trace
     def homogeneity(self, X: Any, y: Any, *, n_bootstrap: int = 200, n_shuffles: int = 100) -> Homogeneity:
         """Measure how far classes share codes, layer by layer.
@@ -308,11 +313,10 @@ class CodeMap(TransformerMixin, BaseEstimator):
         n_codes = (counts.sum(axis=2) > 0).sum(axis=1)
         few = [name for name, n in zip(self.layers_, n_codes, strict=True) if n < len(classes)]
         if few:
-            warnings.warn(
+            warn(
                 f"{len(classes)} classes must share the codes of layers {shown(few)}, which are fewer; "
                 "use a larger shape",
                 CoarseMapWarning,
-                stacklevel=2,
             )
         rng = self._stream()
         return Homogeneity(
@@ -324,6 +328,7 @@ class CodeMap(TransformerMixin, BaseEstimator):
             shuffled=shuffled(counts, n_shuffles, rng),
         )
 
+    @takes_datasets
     @leaving_no_trace
     def drift(self, X: Any, X_adv: Any) -> Drift:
         """Measure how far perturbed samples move on the maps, layer by layer.

@@ -148,7 +148,7 @@ class HalfwayCallback(Callback):
         if self.recorder_.epochs[-1] < len(net.history):
             self.recorder_.record(_model(net), len(net.history))
         self.history_: TrainingHistory = TrainingHistory(**self.recorder_.arrays())
-        self.history_._warn_unknown(stacklevel=2)
+        self.history_._warn_unknown()
 
 
 def _model(net: Any) -> Model:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from sklearn.utils.parallel import delayed
 
 from skhalfway._blocks import blocks
+from skhalfway._entries import takes_datasets
 from skhalfway._parallel import side_by_side
 from skhalfway._randomness import leaving_no_trace
 from skhalfway._text import shown
@@ -98,6 +99,7 @@ class Crossings:
         return pd.DataFrame(vars(self))
 
 
+@takes_datasets
 @leaving_no_trace
 def crossings(estimator: Any, A: Any, B: Any, *, tol: float = 1e-3) -> Crossings:
     """Find where a classifier's label first changes on straight paths.

@@ -13,6 +13,7 @@ from sklearn.utils.parallel import delayed
 
 from skhalfway._blocks import blocks
 from skhalfway._checks import check_integer, check_jobs
+from skhalfway._entries import takes_datasets
 from skhalfway._parallel import side_by_side
 from skhalfway._randomness import leaving_no_trace
 from skhalfway._text import short, shown, table
@@ -204,6 +205,7 @@ class DecisionRegions:
         return table(f"DecisionRegions: {len(self.names)} models on a grid of {size} points", rows)
 
 
+@takes_datasets
 @leaving_no_trace
 def decision_regions(
     models: Any, X3: Any, *, resolution: int = 50, padding: float = 0.1, n_jobs: int | None = None

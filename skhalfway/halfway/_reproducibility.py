@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from skhalfway._blocks import blocks
 from skhalfway._checks import check_choice, check_integer, check_random_state
+from skhalfway._entries import takes_datasets
 from skhalfway._readable import read_labels
 from skhalfway._text import shown, table
 from skhalfway.halfway._planes import (
@@ -130,6 +131,7 @@ class Reproducibility:
         return table(f"{head}, mean score {self.mean_score:.3f}", rows)
 
 
+@takes_datasets
 def reproducibility(
     models: Any,
     X: Any,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +12,7 @@ from sklearn.exceptions import NotFittedError, UndefinedMetricWarning
 from sklearn.utils import _safe_indexing
 
 from skhalfway._checks import check_integer, check_random_state
+from skhalfway._entries import takes_datasets
 from skhalfway._inputs import check_labels
 from skhalfway._polars import without_polars
 from skhalfway._readable import read_labels
@@ -23,6 +23,7 @@ from skhalfway.halfway._recorder import Recorder
 from skhalfway.models import Model, as_model
 from skhalfway.models._as_model import check_kind
 from skhalfway.models._kinds import inner_skorch_net
+from skhalfway.models._warnings import warn
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -168,14 +169,13 @@ class TrainingHistory:
 
         return TrainingHistoryDisplay.from_history(self, **kwargs)
 
-    def _warn_unknown(self, stacklevel: int) -> None:
+    def _warn_unknown(self) -> None:
         """Say if nothing is known of the trained model."""
         if not self.counted[-1].any():
-            warnings.warn(
+            warn(
                 "in the last record the model classifies both samples of no pair right, so its deviation "
                 "and all agreements are nan",
                 UndefinedMetricWarning,
-                stacklevel=stacklevel,
             )
 
     def __repr__(self) -> str:
@@ -191,6 +191,7 @@ class TrainingHistory:
         return "\n".join(lines)
 
 
+@takes_datasets
 def halfway_history(
     estimator: Any,
     X: Any,
@@ -293,7 +294,7 @@ def halfway_history(
         if epoch % every == 0 or epoch == n_epochs:
             recorder.record(as_model(estimator), epoch)
     history = TrainingHistory(**recorder.arrays())
-    history._warn_unknown(stacklevel=3)
+    history._warn_unknown()
     return history
 
 

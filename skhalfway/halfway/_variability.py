@@ -11,6 +11,7 @@ from sklearn.utils import _safe_indexing
 from sklearn.utils.parallel import delayed
 
 from skhalfway._checks import check_integer, check_jobs, check_random_state, check_size
+from skhalfway._entries import takes_datasets
 from skhalfway._inputs import check_labels
 from skhalfway._parallel import side_by_side
 from skhalfway._readable import read_labels
@@ -21,6 +22,7 @@ from skhalfway.models._as_model import check_kind, counts_as_fitted, fit_clone
 from skhalfway.models._reader import reader_named
 
 
+@takes_datasets
 def loss_variability(
     estimator: Any,
     X: Any,

@@ -14,6 +14,7 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.neural_network import MLPClassifier
 
 from skhalfway._checks import check_choice, check_integer
+from skhalfway._entries import takes_datasets
 from skhalfway._inputs import check_finite
 from skhalfway._text import shown
 from skhalfway.inspection._compressed import fine_tune, matrices_of, prune, quantize
@@ -85,6 +86,7 @@ class CompressionCurve(Curves):
             object.__setattr__(self, name, value)
 
 
+@takes_datasets
 def compression_curve(
     estimator: Any,
     X: Any,

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import is_classifier
 
+from skhalfway._entries import takes_datasets
 from skhalfway._randomness import draw_seed, undisturbed
 from skhalfway._text import shown
 from skhalfway.inspection._curves import Curves
@@ -65,6 +66,7 @@ class FeatureTransfer(Curves):
     y_label = "test accuracy on task B"
 
 
+@takes_datasets
 def feature_transfer(
     estimator: Any,
     X_a: Any,

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from skhalfway._entries import takes_datasets
 from skhalfway._inputs import check_finite
 from skhalfway._randomness import draw_seed, undisturbed
 from skhalfway._text import shown
@@ -77,6 +78,7 @@ class InitializationInfluence(Curves):
         object.__setattr__(self, "accuracy", accuracy)
 
 
+@takes_datasets
 def initialization_influence(
     estimator: Any,
     X: Any,

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skhalfway._checks import check_integer
+from skhalfway._entries import takes_datasets
 from skhalfway._intervals import t_interval
 from skhalfway._randomness import draw_seed
 from skhalfway._text import counted, short, shown, table
@@ -88,6 +89,7 @@ class LossPath(Curves):
         return table(f"LossPath: {len(self.x)} positions, {counted(self.n_repeats, 'repeat')}", rows)
 
 
+@takes_datasets
 def loss_path(
     estimator: Any,
     X: Any,

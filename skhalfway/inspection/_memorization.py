@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skhalfway._checks import check_integer
+from skhalfway._entries import takes_datasets
 from skhalfway._randomness import draw_seed, undisturbed
 from skhalfway._text import shown
 from skhalfway.inspection._corruptions import SETTINGS, altered, name_of
@@ -77,6 +78,7 @@ class MemorizationCurve(Curves):
     y_label = "accuracy"
 
 
+@takes_datasets
 def memorization_curve(
     estimator: Any,
     X: Any,

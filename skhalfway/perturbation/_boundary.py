@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skhalfway._checks import check_norm, check_positive
+from skhalfway._entries import takes_datasets
 from skhalfway._inputs import read_rows
 from skhalfway._text import shown
 from skhalfway.perturbation._binary import check_gamma, read_samples, signs
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+@takes_datasets
 def boundary(X: Any, y: Any, *, gamma: float = 0.2) -> NDArray[np.float64]:
     """Direction of the boundary that a network with one hidden layer learns.
 
@@ -188,6 +190,7 @@ class LearnedBoundary:
         ).rename_axis("feature")
 
 
+@takes_datasets
 def learned_boundary(
     X: Any,
     y: Any,

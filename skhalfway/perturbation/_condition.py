@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from skhalfway._blocks import blocks
+from skhalfway._entries import takes_datasets
 from skhalfway.perturbation._binary import check_gamma, read_samples
 
 if TYPE_CHECKING:
@@ -62,6 +63,7 @@ class OrthogonalityCondition:
         return pd.DataFrame([asdict(self) | {"excess": self.excess, "holds": self.holds}])
 
 
+@takes_datasets
 def orthogonality_condition(X: Any, gamma: float = 0.2) -> OrthogonalityCondition:
     """Compare the samples' inner products with what the theory allows.
 

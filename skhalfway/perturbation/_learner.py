@@ -15,6 +15,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from skhalfway._checks import check_bool, check_choice, check_random_state
+from skhalfway._entries import takes_datasets
 from skhalfway._inputs import Frame, read_samples, table_like
 from skhalfway._polars import without_polars
 from skhalfway._randomness import draw_seed
@@ -186,6 +187,7 @@ class PerturbationLearner(ClassifierMixin, BaseEstimator):
         self.n_noise = n_noise
         self.random_state = random_state
 
+    @takes_datasets
     def fit(self, X: Any, y: Any) -> PerturbationLearner:
         """Train the source, perturb towards other classes, train the learner on that.
 
@@ -255,6 +257,9 @@ class PerturbationLearner(ClassifierMixin, BaseEstimator):
         self.__dict__.pop("control_", None)
         return self
 
+    score = takes_datasets(ClassifierMixin.score)
+
+    @takes_datasets
     def predict(self, X: Any) -> NDArray[Any]:
         """Predict the learner's labels.
 
@@ -272,6 +277,7 @@ class PerturbationLearner(ClassifierMixin, BaseEstimator):
         return self.learner_.predict(self._arrange(X))
 
     @available_if(_learner_has("predict_proba"))
+    @takes_datasets
     def predict_proba(self, X: Any) -> NDArray[Any]:
         """Predict the learner's probabilities.
 
@@ -289,6 +295,7 @@ class PerturbationLearner(ClassifierMixin, BaseEstimator):
         return self.learner_.predict_proba(self._arrange(X))
 
     @available_if(_learner_has("decision_function"))
+    @takes_datasets
     def decision_function(self, X: Any) -> NDArray[Any]:
         """Compute the learner's decision values.
 
@@ -305,6 +312,7 @@ class PerturbationLearner(ClassifierMixin, BaseEstimator):
         check_is_fitted(self)
         return self.learner_.decision_function(self._arrange(X))
 
+    @takes_datasets
     def control_score(self, X: Any, y: Any) -> float:
         """Accuracy of the control, trained without the perturbations.
 

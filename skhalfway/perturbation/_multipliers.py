@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import cho_factor, cho_solve
 
+from skhalfway._entries import takes_datasets
+from skhalfway.models._warnings import warn
 from skhalfway.perturbation._binary import check_gamma, read_samples, signs
 from skhalfway.perturbation._condition import OrthogonalityWarning, orthogonality_condition
 
@@ -18,6 +19,7 @@ _PATIENCE = 10  # exchanges of whole blocks without progress, before they are of
 _MAX_EXCHANGES = 1000
 
 
+@takes_datasets
 def multipliers(X: Any, y: Any, *, gamma: float = 0.2) -> NDArray[np.float64]:
     """Find the multipliers lambda_n of the boundary that training ends at.
 
@@ -151,9 +153,8 @@ def _warn_if_violated(
         if n_other == 0
         else f"the solution contradicts the activations that it takes for granted, on {n_other} of {len(X)}"
     )
-    warnings.warn(
+    warn(
         f"X violates the orthogonality condition: p_max={condition.p_max:.3g} is {condition.excess:.3g} "
         f"times what it may be, {condition.bound:.3g}; the theorem does not speak of this data, and {found}",
         OrthogonalityWarning,
-        stacklevel=4,
     )

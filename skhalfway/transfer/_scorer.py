@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from sklearn.exceptions import UndefinedMetricWarning
 
+from skhalfway._entries import takes_datasets
 from skhalfway.attacks import AdversarialGenerator
 from skhalfway.attacks._budget import spread_of
+from skhalfway.models._warnings import warn
 from skhalfway.transfer._attacking import AttackingCollection
 from skhalfway.transfer._experiments import measure_curve, measure_matrix
 from skhalfway.transfer._matrix import TransferMatrix
@@ -77,6 +78,10 @@ class TransferScorer(AttackingCollection):
 
     Notes
     -----
+    Samples may be arrays, DataFrames of pandas or polars, tensors, and a
+    ``Dataset`` or ``DataLoader`` of torch, which is gone through once; where it
+    gives pairs (sample, label) and ``y`` is None, its labels are ``y``.
+
     To scikit-learn this is no classifier, so ``GridSearchCV`` and
     ``cross_val_score`` do not stratify by default: where classes come in
     order, pass ``cv=StratifiedKFold()``.
@@ -140,6 +145,7 @@ class TransferScorer(AttackingCollection):
         self.random_state = random_state
         self.verbose = verbose
 
+    @takes_datasets
     def fit(self, X: Any, y: Any = None) -> TransferScorer:
         """Take fitted models, or fit clones of ``estimators`` on data.
 
@@ -176,6 +182,7 @@ class TransferScorer(AttackingCollection):
             self._spread = unit, spread_of(array, unit)
         return self
 
+    @takes_datasets
     def score(self, X: Any, y: Any = None) -> float:
         """Mean transfer rate over ordered pairs of two models.
 
@@ -194,15 +201,15 @@ class TransferScorer(AttackingCollection):
         """
         matrix = measure_matrix(self, X, y, None, False)
         if np.isnan(matrix.mean_rate):
-            warnings.warn(
+            warn(
                 "no pair of models has a sample that counts, so the mean transfer rate is nan",
                 UndefinedMetricWarning,
-                stacklevel=2,
             )
         else:
-            matrix._warn_unknown(stacklevel=3)
+            matrix._warn_unknown()
         return matrix.mean_rate
 
+    @takes_datasets
     def transfer(
         self, X: Any, y: Any = None, *, target: Any = None, keep_samples: bool | str | Path = False
     ) -> TransferMatrix:
@@ -256,9 +263,10 @@ class TransferScorer(AttackingCollection):
             If no sample counts for a pair; its rates are nan.
         """
         matrix = measure_matrix(self, X, y, target, keep_samples)
-        matrix._warn_unknown(stacklevel=3)
+        matrix._warn_unknown()
         return matrix
 
+    @takes_datasets
     def transfer_curve(
         self, X: Any, y: Any = None, *, eps: Sequence[float], target: Any = None
     ) -> TransferCurve:
@@ -308,9 +316,10 @@ class TransferScorer(AttackingCollection):
         array([0.  , 0.16, 0.42, 0.96])
         """
         curve = measure_curve(self, X, y, eps, target)
-        curve.matrices[-1]._warn_unknown(stacklevel=3)
+        curve.matrices[-1]._warn_unknown()
         return curve
 
+    @takes_datasets
     def robust_accuracy(self, estimator: Any, X: Any, y: Any) -> float:
         """Accuracy of a classifier under all the models' adversarial samples.
 
@@ -364,6 +373,7 @@ class TransferScorer(AttackingCollection):
         """
         return self.robustness(estimator, X, y).robust_accuracy
 
+    @takes_datasets
     def robustness(self, estimator: Any, X: Any, y: Any) -> Robustness:
         """Which samples a classifier gets right under all the sources' adversarial samples.
 
