@@ -31,7 +31,7 @@ from skhalfway.attacks._parameters import (
 )
 from skhalfway.attacks._problem import Outcome, Problem, read_region
 from skhalfway.models import Model, NotDifferentiableError, as_model
-from skhalfway.models._as_model import check_kind, counts_as_fitted, fit_clone
+from skhalfway.models._as_model import check_kind, counts_as_fitted, fit_clone, takes_missing, unfrozen
 from skhalfway.models._faults import answers, classes_of, named, type_name, type_named
 from skhalfway.models._kinds import is_art_classifier
 from skhalfway.models._reader import reader_of
@@ -463,7 +463,7 @@ class AdversarialGenerator(OneToOneFeatureMixin, TransformerMixin, BaseEstimator
     def _source(self, estimator: Any) -> Model:
         """The source; a torch module is kept between calls, for its view follows what its owner does."""
         model = _SOURCES.get(self)
-        if model is None or model.estimator is not estimator:
+        if model is None or model.estimator is not unfrozen(estimator):
             model = as_model(estimator)
             if type(model) is TorchModel:
                 _SOURCES[self] = model
@@ -507,6 +507,7 @@ class AdversarialGenerator(OneToOneFeatureMixin, TransformerMixin, BaseEstimator
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.target_tags.required = not counts_as_fitted(self.estimator)
+        tags.input_tags.allow_nan = takes_missing(self.estimator)
         assert tags.transformer_tags is not None
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
