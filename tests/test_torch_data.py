@@ -11,10 +11,12 @@ import torch
 from skorch.dataset import Dataset as SkorchDataset
 from torch.utils.data import DataLoader, Dataset, IterableDataset, Subset, TensorDataset
 
-from skhalfway import AdversarialGenerator, TransferScorer
+from skhalfway import AdversarialGenerator, TransferMatrix, TransferScorer
 from skhalfway._datasets import read_dataset
+from skhalfway._entries import takes_datasets
 from skhalfway.codes import CodeMap
 from skhalfway.perturbation import PerturbationLearner
+from skhalfway.results._provenance import recorded
 from tests.entries import BRIEF, CODES, ENTRIES, FITTED, LINEAR, NETWORK, PAIR, SCORER, TREE, X, Y
 
 SAMPLES = ("X", "A", "B", "Z", "X3", "X_train", "X_test", "X_a", "X_b", "perturbation", "directions")
@@ -265,3 +267,21 @@ def test_reading_leaves_the_global_state_of_torch_as_it_was() -> None:
 def test_the_output_is_a_tensor_of_all_samples() -> None:
     X_adv = FITTED.generate(DataLoader(TensorDataset(TENSORS[0].float(), TENSORS[1]), 7))
     assert isinstance(X_adv, torch.Tensor) and X_adv.dtype == torch.float32 and X_adv.shape == (40, 4)
+
+
+def test_a_result_knows_how_many_samples_there_were() -> None:
+    @recorded
+    @takes_datasets
+    def measure(X: Any, y: Any) -> TransferMatrix:
+        return SCORER.transfer(X, y)
+
+    made = measure(DataLoader(PAIRS, 7))
+    assert made.provenance.n_samples == 40
+
+
+def test_tasks_may_be_datasets() -> None:
+    function, given = ENTRIES["forgetting_curve"]
+    given = given | {"random_state": 0}
+    by_arrays = function(**given)
+    tasks = [(PAIRS, None, DataLoader(PAIRS, 16), None)] * 2
+    np.testing.assert_equal(function(**(given | {"tasks": tasks})).values, by_arrays.values)
