@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from functools import cached_property
+from functools import cached_property, partial
 from hashlib import blake2b
 from itertools import zip_longest
 from numbers import Real
@@ -16,6 +16,7 @@ from sklearn.utils import check_array
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import validate_data
 
+from skhalfway._polars import holds_numbers, in_polars, is_polars_frame, without_polars
 from skhalfway._readable import as_table, is_missing, is_tensor, read_labels
 from skhalfway._text import shown
 
@@ -141,6 +142,7 @@ class Frame:
     @staticmethod
     def of(X: Any) -> Frame | None:
         """The frame of a DataFrame that holds categories; None for any other X."""
+        X = without_polars(X)
         if not (hasattr(X, "columns") and hasattr(X, "iloc")):
             return None
         categories = np.array([_holds_categories(X.iloc[:, i]) for i in range(X.shape[1])], dtype=bool)
@@ -204,30 +206,61 @@ def _coded(column: Any) -> tuple[NDArray[np.float64], NDArray[np.intp], Any]:
 def container_of(X: Any) -> Callable[[NDArray[Any]], Any]:
     """Return a function that puts an array of X's shape into X's container and float types.
 
-    Where a column must be rounded it is rounded towards X: a distance never grows.
+    Where a column must be rounded it is rounded towards X: a distance never grows. The function can be
+    pickled, for it travels to other processes.
     """
     if is_tensor(X):
-        import torch
-
-        return lambda array: torch.from_numpy(array).to(X.device)
+        return partial(_on_device, X.device)
+    if is_polars_frame(X):
+        return partial(_in_polars, X)
     if hasattr(X, "columns") and hasattr(X, "iloc"):
-        import pandas as pd
+        return partial(_in_pandas, X)
+    return _as_it_is
 
-        frame_of_X = Frame.of(X)
 
-        def column(i: int, values: NDArray[Any], dtype: Any) -> Any:
-            if frame_of_X is not None and frame_of_X.categories[i]:
-                return X.iloc[:, i]  # never changes
-            rounded = round_towards(values, np.asarray(X.iloc[:, i], dtype=float), dtype)
-            return pd.Series(rounded, index=X.index)
+def _as_it_is(array: NDArray[Any]) -> NDArray[Any]:
+    return array
 
-        def frame(array: NDArray[Any]) -> Any:
-            restored = pd.concat([column(i, array[:, i], dtype) for i, dtype in enumerate(X.dtypes)], axis=1)
-            restored.columns = X.columns
-            return restored
 
-        return frame
-    return lambda array: array
+def _on_device(device: Any, array: NDArray[Any]) -> Any:
+    import torch
+
+    return torch.from_numpy(array).to(device)
+
+
+def _in_pandas(X: Any, array: NDArray[Any]) -> Any:
+    import pandas as pd
+
+    frame = Frame.of(X)
+
+    def column(i: int, dtype: Any) -> Any:
+        if frame is not None and frame.categories[i]:
+            return X.iloc[:, i]  # never changes
+        rounded = round_towards(array[:, i], np.asarray(X.iloc[:, i], dtype=float), dtype)
+        return pd.Series(rounded, index=X.index)
+
+    restored = pd.concat([column(i, dtype) for i, dtype in enumerate(X.dtypes)], axis=1)
+    restored.columns = X.columns
+    return restored
+
+
+def _in_polars(X: Any, array: NDArray[Any]) -> Any:
+    before = without_polars(X)
+    changed = {}
+    for i, column in enumerate(X.get_columns()):
+        if holds_numbers(column):  # others never change
+            anchor = np.asarray(before.iloc[:, i], dtype=float)
+            changed[i] = round_towards(array[:, i], anchor, before.dtypes.iloc[i])
+    return in_polars(X, changed)
+
+
+def table_like(X: Any, array: NDArray[Any]) -> Any:
+    """A DataFrame of X's kind, with its columns, of other rows of numbers."""
+    if is_polars_frame(X):
+        return type(X)(array, schema=X.columns)
+    import pandas as pd
+
+    return pd.DataFrame(array, columns=X.columns)
 
 
 def index_of(X: Any, n: int) -> NDArray[Any] | None:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
+from joblib.parallel import get_active_backend
 from sklearn.utils.parallel import Parallel, delayed
 
+_PROCESS = os.getpid()  # in which this was imported: a fork of it has another
 _OF_THREAD = threading.local()  # crew: whom the thread works for
 
 
@@ -59,6 +64,17 @@ def pause() -> None:
         raise Stopped
 
 
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """No threads of torch, OpenMP and BLAS: a fork has lost them, and would wait for them forever."""
+    from threadpoolctl import threadpool_limits
+
+    if (torch := sys.modules.get("torch")) is not None:
+        torch.set_num_threads(1)  # of MKL too, which is a part of torch
+    with threadpool_limits(1):
+        yield
+
+
 class _Failure:
     """What a job raised, carried out of its thread: a pool loses what is no Exception."""
 
@@ -78,7 +94,8 @@ class _Job:
         _OF_THREAD.crew = crew
         try:
             pause()
-            return self._function(*args, **kwargs)
+            with _one_thread() if os.getpid() != _PROCESS else nullcontext():
+                return self._function(*args, **kwargs)
         except BaseException as error:
             if isinstance(error, KeyboardInterrupt) or not crew.here:
                 raise
@@ -106,12 +123,24 @@ def side_by_side(
     """
     crew = _Crew()
     calls = (delayed(_Job(job.function, crew))(*args, **kwargs) for job, args, kwargs in jobs)
-    results = Parallel(n_jobs=n_jobs, prefer=prefer, return_as="generator")(calls)
+    results = _results(calls, n_jobs=n_jobs, prefer=prefer)
     if verbose:
         from tqdm.auto import tqdm
 
         results = iter(tqdm(results, total=n, desc=what, unit=unit))
     return _until_failure(results, crew)
+
+
+def _results(calls: Iterable[Any], *, n_jobs: int | None, prefer: str) -> Iterator[Any]:
+    """Results as they come; all at the end from a backend of joblib that hands them over only then."""
+    backend, _ = get_active_backend(prefer=prefer)
+    if getattr(backend, "supports_return_generator", False):
+        return iter(Parallel(n_jobs=n_jobs, prefer=prefer, return_as="generator")(calls))
+    return _at_the_end(calls, n_jobs=n_jobs, prefer=prefer)
+
+
+def _at_the_end(calls: Iterable[Any], *, n_jobs: int | None, prefer: str) -> Iterator[Any]:
+    yield from Parallel(n_jobs=n_jobs, prefer=prefer)(calls)
 
 
 def _until_failure(results: Iterator[Any], crew: _Crew) -> Iterator[Any]:

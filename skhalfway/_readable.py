@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from skhalfway._polars import without_polars
 from skhalfway._text import brief, shown
 
 
@@ -29,8 +30,10 @@ def is_missing(value: Any) -> bool:
 def as_table(X: Any, name: str = "X") -> Any:
     """Samples as scikit-learn reads them: DataFrames and sparse data as they are, anything else as an array.
 
+    A DataFrame of polars becomes one of pandas.
     Raises TypeError or ValueError for what does not hold numbers, one row for each sample.
     """
+    X = without_polars(X)
     if (remedy := _no_samples(X)) is not None:
         raise TypeError(f"{name} must hold numbers, one row for each sample; got {_kind(X)}{remedy}")
     if is_tensor(X):
@@ -112,11 +115,6 @@ def _no_samples(X: Any) -> str | None:
     """What is to be done with what holds no samples, or nothing known; None where it may hold some."""
     if hasattr(X, "toarray"):
         return None  # sparse, of which scikit-learn says what to do
-    data = sys.modules.get("torch.utils.data")
-    if data is not None and isinstance(X, data.DataLoader):
-        return "; pass all its samples: X, y = next(iter(DataLoader(loader.dataset, len(loader.dataset))))"
-    if data is not None and isinstance(X, data.Dataset):
-        return "; pass all its samples: X, y = next(iter(DataLoader(dataset, len(dataset))))"
     if isinstance(X, Mapping):
         return "; pass its data" if "data" in X else "; pass a table: pandas.DataFrame(X)"
     if isinstance(X, Iterator):

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import polars as pl
 import pytest
 import scipy.sparse as sp
 import torch
@@ -18,7 +19,7 @@ from sklearn.linear_model import LinearRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
-from torch.utils.data import DataLoader, TensorDataset
+from torch.utils.data import DataLoader, Dataset, TensorDataset
 
 from skhalfway._text import shown
 from tests.entries import ENTRIES, LINEAR, X, Y
@@ -103,14 +104,45 @@ def spoiled(value: float) -> Any:
     return bad
 
 
+class Listed(Dataset):
+    """A Dataset of items that are made already."""
+
+    def __init__(self, items: list[Any]) -> None:
+        self.items = items
+
+    def __getitem__(self, i: int) -> Any:
+        return self.items[i]
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+
 DATA = TensorDataset(torch.tensor(X), torch.tensor(Y))
 BAD_SAMPLES: dict[str, tuple[Any, str]] = {
     "None": (None, "must hold numbers, one row for each sample; got None|X_test and y_test"),
     "number": (3.5, "got 3.5"),
     "class": (SVC, "got the class SVC"),
     "model": (LINEAR, "got LogisticRegression"),
-    "loader": (DataLoader(DATA), r"got DataLoader; pass all its samples: X, y = next\("),
-    "dataset": (DATA, r"got TensorDataset; pass all its samples: X, y = next\("),
+    "empty dataset": (TensorDataset(torch.ones(0, 4)), r"\w+ holds no samples: TensorDataset is empty"),
+    "empty loader": (DataLoader(DATA, 64, drop_last=True), r"\w+ holds no samples: DataLoader is empty"),
+    "dataset of dicts": (Listed([{"image": X[0]}]), "but item 0 of .* is {.*; take its parts out"),
+    "dataset of images": (
+        Listed([(Image.new("RGB", (8, 8)), 0)]),
+        "the sample of item 0 of .* is Image; turn it into numbers in the dataset's transform",
+    ),
+    "dataset of three": (Listed([(X[0], 0, 1.0)]), "item 0 of .* has 3 parts; leave out the rest"),
+    "dataset of two widths": (
+        Listed([*X[:300], X[0, :2]]),
+        r"the same shape: \(4,\) in item 0, \(2,\) in item 40; resize them",
+    ),
+    "loader of two widths": (
+        DataLoader(Listed([*X[:5], X[0, :2]]), 3),
+        "its DataLoader finds others in a batch: .*equal size.*; resize them",
+    ),
+    "batches of two widths": (
+        DataLoader(Listed([*X[:4], X[0, :2]]), 2),
+        r"\(4,\) in batch 0, \(2,\) in batch 2; resize them",
+    ),
     "images": ([Image.new("RGB", (8, 8))], r"a list of Image; pass numpy.stack\(.*transpose\(0, 3, 1, 2\)"),
     "path": (Path("a.csv"), "read the file first"),
     "paths": (["a.png", "b.png"], "got a list of str; read the files into one array first"),
@@ -142,6 +174,15 @@ BAD_SAMPLES: dict[str, tuple[Any, str]] = {
         "named by texts and by other values",
     ),
     "masked": (np.ma.masked_less(X, 0.2), "is a masked array; pass .*filled"),
+    "lazy frame": (pl.DataFrame(X).lazy(), r"yet to be computed in a polars LazyFrame; pass its collect"),
+    "polars' times": (
+        pl.DataFrame(X).with_columns(pl.Series("a", [0] * 40, dtype=pl.Date)),
+        "column 'a' holds times",
+    ),
+    "polars' lists": (
+        pl.DataFrame(X).with_columns(pl.Series("a", [[0]] * 40)),
+        r"column 'a' holds List\(Int64\), neither numbers nor categories",
+    ),
     "1-d": (X[0], "Expected 2D array, got 1D array: .*reshape"),
     "series": (pd.Series(X[0]), "Expected a 2-dimensional container"),
     "inf": (spoiled(np.inf), r"contains infinity, in \w+\[3, 1\]"),
@@ -177,6 +218,8 @@ BAD_LABELS: dict[str, tuple[Any, str]] = {
         pd.Series([*TEXTS[:3], None, *TEXTS[4:]], dtype="category"),
         "y.* contains NaN, in sample 3",
     ),
+    "polars' null": (pl.Series([*Y[:3].tolist(), None, *Y[4:].tolist()]), "y.* contains NaN, in sample 3"),
+    "polars' null among texts": (pl.Series([*TEXTS[:3], None, *TEXTS[4:]]), "y.* contains NaN, in sample 3"),
     "masked": (np.ma.masked_equal(Y, 1), "y.* is a masked array"),
     "mixed": ([*Y[:39].tolist(), "yes"], "y.* mixes numbers and texts, such as [01] and 'yes'"),
     "objects": ([object()] * 40, r"y.* must hold numbers or texts, but y.*\[0\] is object"),

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any, cast
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin, clone
 
+from skhalfway._entries import takes_datasets
 from skhalfway._randomness import own_rng
 from skhalfway.attacks._problem import Outcome, Problem
 from skhalfway.attacks._run import region_of, run
-from skhalfway.models._as_model import counts_as_fitted
+from skhalfway.models._as_model import counts_as_fitted, takes_missing
 from skhalfway.models._kinds import is_art_classifier
 
 if TYPE_CHECKING:
@@ -29,6 +30,8 @@ class GeneratorBase(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     estimator: Any
     random_state: Any
 
+    fit_transform = takes_datasets(TransformerMixin.fit_transform)
+
     def __sklearn_clone__(self) -> Self:
         if not is_art_classifier(self.estimator):
             return super().__sklearn_clone__()
@@ -45,6 +48,7 @@ class GeneratorBase(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.target_tags.required = not counts_as_fitted(self.estimator)
+        tags.input_tags.allow_nan = takes_missing(self.estimator)
         assert tags.transformer_tags is not None
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from skhalfway._entries import takes_datasets, takes_datasets_or
 from skhalfway.attacks._constraints import Constraints
 from skhalfway.attacks._estimator import GeneratorBase
 from skhalfway.attacks._run import fit_source, generate
@@ -58,11 +59,10 @@ class AdversarialGenerator(GeneratorBase):
     eps : float, array-like of shape (n_features,) or mapping, default=0.1
         Budget: largest norm of a change. One number; or one for each feature,
         as an array or by column name, 0 where nothing may change, as for
-        columns that are not named: the change
-        is then divided by these and its norm is at most 1. ``np.inf`` is
-        allowed for attacks that look for the nearest sample; a finite budget
-        is at most 1e18, as many models compute in float32. Where it is so
-        small that no other float is as near, samples stay as they are.
+        columns that are not named: the change is then divided by these and its
+        norm is at most 1. ``np.inf`` is allowed for attacks that look for the
+        nearest sample; a finite budget is at most 1e18, as many models compute in
+        float32. Where it is so small that no other float is as near, samples stay.
     eps_unit : {"input", "std", "range"}, default="input"
         What ``eps`` counts in: the units of the data, or each feature's
         standard deviation or range in the training data (needs :meth:`fit`); in
@@ -168,9 +168,8 @@ class AdversarialGenerator(GeneratorBase):
     ``targeted`` (whether y holds labels to reach) or ``random_state`` (an int), it is
     given these. Global random generators are seeded for it, and for other libraries.
 
-    :meth:`transform` leaves no trace in this object, as scikit-learn asks;
-    :meth:`generate` reports what it took and found in ``n_queries_`` and
-    ``distances_``.
+    :meth:`transform` leaves no trace in this object, as scikit-learn asks; :meth:`generate` reports
+    what it took and found in ``n_queries_`` and ``distances_``.
 
     ``"hopskipjump"`` starts from other samples of X, and ``"surrogate"`` learns
     from all of them: what they give for one sample depends on the others.
@@ -185,11 +184,11 @@ class AdversarialGenerator(GeneratorBase):
     far; each next step goes along n. The samples at the other ends, the
     partners, are up to 2,000 training samples that :meth:`fit` keeps, asking
     the source once for their labels, which ``n_queries_`` does not count.
-    Without a fit, and in :class:`~skhalfway.TransferScorer`, they are the other
-    samples of X.
+    Without a fit, and in :class:`~skhalfway.TransferScorer`, they are the other samples of X.
 
-    Columns of a DataFrame that hold categories, and missing values, stay as
-    they are.
+    Columns of a DataFrame that hold categories, and missing values, stay as they are; polars comes
+    back as polars. Wherever samples are taken, a ``Dataset`` or ``DataLoader`` of torch may give them:
+    it is gone through once, and where it gives pairs (sample, label) and ``y`` is None, its labels are ``y``.
 
     References
     ----------
@@ -269,12 +268,13 @@ class AdversarialGenerator(GeneratorBase):
         self.device = device
         self.random_state = random_state
 
+    @takes_datasets
     def fit(self, X: Any, y: Any = None, **fit_params: Any) -> AdversarialGenerator:
         """Fit a clone of the source, unless it counts as fitted.
 
         Parameters
         ----------
-        X : {array-like, DataFrame, Tensor} of shape (n_samples, n_features)
+        X : {array-like, DataFrame, Tensor, Dataset} of shape (n_samples, n_features)
             Training samples; images may have more axes.
         y : array-like of shape (n_samples,), default=None
             Labels. None only where the source counts as fitted.
@@ -296,18 +296,19 @@ class AdversarialGenerator(GeneratorBase):
         fit_source(self, X, y, fit_params)
         return self
 
+    @takes_datasets
     def transform(self, X: Any) -> Any:
         """Attack the source's own predictions.
 
         Parameters
         ----------
-        X : {array-like, DataFrame, Tensor} of shape (n_samples, n_features)
+        X : {array-like, DataFrame, Tensor, Dataset} of shape (n_samples, n_features)
             Samples to change.
 
         Returns
         -------
         X_adv : same type, shape and float type as X
-            Adversarial samples; integers become float64.
+            Adversarial samples; integers become float64. Of a Dataset, a tensor or array of all.
 
         Raises
         ------
@@ -326,12 +327,13 @@ class AdversarialGenerator(GeneratorBase):
         # scikit-learn puts a wrapper around this method
         return generate(self, X)[1]
 
+    @takes_datasets_or("target")
     def generate(self, X: Any, y: Any = None, target: Any = None) -> Any:
         """Attack given labels, or move towards target labels.
 
         Parameters
         ----------
-        X : {array-like, DataFrame, Tensor} of shape (n_samples, n_features)
+        X : {array-like, DataFrame, Tensor, Dataset} of shape (n_samples, n_features)
             Samples to change.
         y : array-like of shape (n_samples,), default=None
             Labels to leave, the true ones usually. None: the source's own
@@ -342,7 +344,7 @@ class AdversarialGenerator(GeneratorBase):
         Returns
         -------
         X_adv : same type, shape and float type as X
-            Adversarial samples; integers become float64.
+            Adversarial samples; integers become float64. Of a Dataset, a tensor or array of all.
 
         Raises
         ------

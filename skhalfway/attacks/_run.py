@@ -31,6 +31,7 @@ from skhalfway.attacks._problem import Outcome, Problem, read_region
 from skhalfway.models import Model, NotDifferentiableError, as_model
 from skhalfway.models._as_model import check_kind, counts_as_fitted, fit_clone
 from skhalfway.models._faults import answers, classes_of, named, type_name, type_named
+from skhalfway.models._kinds import unfrozen
 from skhalfway.models._reader import reader_of
 from skhalfway.models._soft_agreement import soft_agreement
 from skhalfway.models._torch_model import TorchModel
@@ -170,7 +171,7 @@ def region_of(
 def _source(generator: AdversarialGenerator, estimator: Any) -> Model:
     """The source; a torch module is kept between calls, for its view follows what its owner does."""
     model = _SOURCES.get(generator)
-    if model is None or model.estimator is not estimator:
+    if model is None or model.estimator is not unfrozen(estimator):
         model = as_model(estimator)
         if type(model) is TorchModel:
             _SOURCES[generator] = model

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skhalfway._checks import check_random_state
+from skhalfway._entries import takes_datasets
 from skhalfway._inputs import read_numbers
 from skhalfway._randomness import leaving_no_trace
 from skhalfway._readable import read_labels
@@ -18,6 +19,7 @@ from skhalfway.boundaries._nearest import nearest_other
 from skhalfway.boundaries._points import read_labelled
 
 
+@takes_datasets
 def legitimate_directions(X: Any, y: Any) -> NDArray[Any]:
     """Unit vectors from samples to the nearest sample of another label.
 
@@ -57,6 +59,7 @@ def legitimate_directions(X: Any, y: Any) -> NDArray[Any]:
     return _unit(points[nearest].astype(float) - points, points.dtype)
 
 
+@takes_datasets
 @leaving_no_trace
 def adversarial_directions(estimator: Any, X: Any, y: Any) -> NDArray[Any]:
     """Unit vectors along which a classifier's cross-entropy rises most.
@@ -102,6 +105,7 @@ def adversarial_directions(estimator: Any, X: Any, y: Any) -> NDArray[Any]:
     return unit_gradient(model, points, labels).astype(points.dtype)
 
 
+@takes_datasets
 def random_directions(X: Any, *, random_state: Any = None) -> NDArray[Any]:
     """Unit vectors of the shape of samples, each direction as likely as any other.
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from sklearn.exceptions import UndefinedMetricWarning
 
 from skhalfway._checks import check_choice, check_length, check_random_state
+from skhalfway._entries import takes_datasets
 from skhalfway._inputs import read_numbers
 from skhalfway._randomness import leaving_no_trace
 from skhalfway._text import counted
@@ -141,6 +142,7 @@ class InterBoundaryDistance(Result):
         )
 
 
+@takes_datasets
 @leaving_no_trace
 def minimum_distance(
     estimator: Any, X: Any, directions: Any, *, max_distance: float, tol: float = 1e-3
@@ -224,6 +226,7 @@ def minimum_distance(
     return _follow([model], points, directions, max_distance, tol, names=names)[0]
 
 
+@takes_datasets
 @leaving_no_trace
 @recorded
 def inter_boundary_distance(

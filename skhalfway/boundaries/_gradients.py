@@ -11,6 +11,7 @@ from scipy.special import expit
 from sklearn.exceptions import UndefinedMetricWarning
 
 from skhalfway._checks import check_norm
+from skhalfway._entries import takes_datasets
 from skhalfway._randomness import leaving_no_trace
 from skhalfway.boundaries._points import read_labelled, read_several_labelled
 from skhalfway.models import Model, NotDifferentiableError
@@ -25,6 +26,7 @@ _BATCH = 256
 _DUAL = {np.inf: 1, 2: 2, 1: np.inf}
 
 
+@takes_datasets
 @leaving_no_trace
 def loss_gradient(estimator: Any, X: Any, y: Any) -> NDArray[Any]:
     """Gradient of a classifier's cross-entropy with respect to its input.
@@ -82,6 +84,7 @@ def loss_gradient(estimator: Any, X: Any, y: Any) -> NDArray[Any]:
     return gradient * _column(expit(margin).astype(gradient.dtype), gradient)
 
 
+@takes_datasets
 @leaving_no_trace
 def gradient_size(estimator: Any, X: Any, y: Any, *, norm: float = 2) -> NDArray[np.float64]:
     """Size of a target's input gradients: how vulnerable it is to small perturbations.
@@ -146,6 +149,7 @@ def gradient_size(estimator: Any, X: Any, y: Any, *, norm: float = 2) -> NDArray
     return np.linalg.norm(_rows(gradient), _DUAL[float(norm)], axis=1)
 
 
+@takes_datasets
 @leaving_no_trace
 def gradient_alignment(source: Any, target: Any, X: Any, y: Any) -> NDArray[np.float64]:
     """Cosine of the angle between the input gradients of two models.

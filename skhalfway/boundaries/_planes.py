@@ -13,6 +13,7 @@ from sklearn.utils.parallel import delayed
 
 from skhalfway._blocks import blocks
 from skhalfway._checks import check_integer, check_jobs
+from skhalfway._entries import takes_datasets
 from skhalfway._inputs import check_labels
 from skhalfway._parallel import side_by_side
 from skhalfway._randomness import leaving_no_trace
@@ -214,6 +215,7 @@ class DecisionRegions(Result):
         )
 
 
+@takes_datasets
 @leaving_no_trace
 @recorded
 def decision_regions(
@@ -228,9 +230,8 @@ def decision_regions(
 ) -> DecisionRegions:
     """Ask models about a grid of the plane through three samples.
 
-    The plane's axes come from the three samples by Gram-Schmidt, and the grid
-    reaches over the rectangle around them, widened on each side by a share of
-    its width and height, as in [1]_ and its authors' code.
+    The plane's axes come from the three samples by Gram-Schmidt, and the grid reaches over the rectangle
+    around them, widened on each side by a share of its width and height, as in [1]_ and its authors' code.
 
     Parameters
     ----------
@@ -262,8 +263,8 @@ def decision_regions(
     Raises
     ------
     ValueError
-        If there are not three samples, or they lie on a line, or the data or a
-        parameter is invalid; if models differ in classes or in width.
+        If there are not three samples, or they lie on a line, or the data or a parameter is
+        invalid; if models differ in classes or in width.
     TypeError
         If an object is not a classifier.
     NotFittedError

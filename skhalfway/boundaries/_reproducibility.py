@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from skhalfway._blocks import blocks
 from skhalfway._checks import check_choice, check_integer, check_random_state
+from skhalfway._entries import takes_datasets
 from skhalfway._intervals import SHARE, ConfidenceInterval, mean_t_interval
 from skhalfway._readable import read_labels
 from skhalfway._text import between, counted, short, shown
@@ -157,6 +158,7 @@ class Reproducibility(Result):
 
 
 @recorded
+@takes_datasets
 def reproducibility(
     models: Any,
     X: Any,

@@ -11,6 +11,7 @@ from sklearn.utils import _safe_indexing
 from sklearn.utils.parallel import delayed
 
 from skhalfway._checks import check_integer, check_jobs, check_random_state, check_size
+from skhalfway._entries import takes_datasets
 from skhalfway._inputs import check_labels
 from skhalfway._parallel import side_by_side
 from skhalfway._readable import read_labels
@@ -21,6 +22,7 @@ from skhalfway.models._as_model import check_kind, counts_as_fitted, fit_clone
 from skhalfway.models._reader import reader_named
 
 
+@takes_datasets
 def loss_variability(
     estimator: Any,
     X: Any,
@@ -125,10 +127,20 @@ def loss_variability(
     split = StratifiedShuffleSplit(
         n_fits, train_size=train_size, random_state=check_random_state(random_state)
     )
-
-    def losses(rows: NDArray[np.intp]) -> NDArray[np.float64]:
-        fitted = fit_clone(estimator, _safe_indexing(data, rows), y_train[rows])
-        return cross_entropy(as_model(fitted, classes=classes), points, labels)
-
-    jobs = (delayed(losses)(rows) for rows, _ in split.split(np.empty(len(y_train)), y_train))
+    jobs = (
+        delayed(_losses)(estimator, _safe_indexing(data, rows), y_train[rows], classes, points, labels)
+        for rows, _ in split.split(np.empty(len(y_train)), y_train)
+    )
     return np.var(list(side_by_side(jobs, n_fits, n_jobs=n_jobs)), axis=0)
+
+
+def _losses(
+    estimator: Any,
+    X_train: Any,
+    y_train: NDArray[Any],
+    classes: NDArray[Any],
+    points: NDArray[Any],
+    labels: NDArray[np.intp],
+) -> NDArray[np.float64]:
+    fitted = fit_clone(estimator, X_train, y_train)
+    return cross_entropy(as_model(fitted, classes=classes), points, labels)

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.exceptions import UndefinedMetricWarning
 
+from skhalfway._entries import takes_datasets
 from skhalfway._randomness import leaving_no_trace
 from skhalfway._text import short
 from skhalfway.codes._codemap import CodeMap, fitted_map
@@ -102,6 +103,7 @@ class CodeAgreement(Result):
         )
 
 
+@takes_datasets
 @leaving_no_trace
 @recorded
 def code_agreement(first: CodeMap, second: CodeMap, X: Any) -> CodeAgreement:

@@ -10,6 +10,7 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
 
 from skhalfway._checks import check_choice, check_integer, check_random_state
+from skhalfway._entries import takes_datasets
 from skhalfway._inputs import Frame, check_finite, read_samples, read_targets
 from skhalfway._randomness import draw_seed, leaving_no_trace
 from skhalfway._readable import read_labels
@@ -161,6 +162,7 @@ class CodeMap(TransformerMixin, BaseEstimator):
         self.pooling = pooling
         self.random_state = random_state
 
+    @takes_datasets
     def fit(self, X: Any, y: Any = None) -> CodeMap:
         """Record activations, and fit a map for each layer.
 
@@ -210,6 +212,9 @@ class CodeMap(TransformerMixin, BaseEstimator):
         warn_of_variance(self.layers_, self.unexplained_variance_, self._shape)
         return self
 
+    fit_transform = takes_datasets(TransformerMixin.fit_transform)
+
+    @takes_datasets
     @leaving_no_trace
     def transform(self, X: Any) -> NDArray[np.intp]:
         """Find the codes of samples.
@@ -234,6 +239,7 @@ class CodeMap(TransformerMixin, BaseEstimator):
         check_is_fitted(self)
         return self._encoder.codes(self._read(X, reset=False))
 
+    @takes_datasets
     @leaving_no_trace
     @recorded
     def homogeneity(self, X: Any, y: Any, *, n_bootstrap: int = 200, n_shuffles: int = 100) -> Homogeneity:
@@ -287,6 +293,7 @@ class CodeMap(TransformerMixin, BaseEstimator):
             shuffled=shuffled(counts, n_shuffles, rng),
         )
 
+    @takes_datasets
     @leaving_no_trace
     @recorded
     def drift(self, X: Any, X_adv: Any) -> Drift:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from skhalfway._entries import takes_datasets
 from skhalfway._randomness import leaving_no_trace
 from skhalfway._text import counted, short
 from skhalfway.boundaries._paths import check_tol, trace_all
@@ -101,6 +102,7 @@ class Crossings(Result):
         return Table(title, ["", "lowest", "median", "highest"], rows)
 
 
+@takes_datasets
 @leaving_no_trace
 @recorded
 def crossings(estimator: Any, A: Any, B: Any, *, tol: float = 1e-3) -> Crossings:

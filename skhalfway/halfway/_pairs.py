@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from sklearn.utils.random import sample_without_replacement
 
 from skhalfway._checks import check_choice, check_integer, check_random_state
+from skhalfway._entries import takes_datasets
 from skhalfway._inputs import read_numbers
 from skhalfway._readable import read_labels
 from skhalfway._text import shown
@@ -22,6 +23,7 @@ def check_pairs(pairs: Any, n_pairs: Any) -> None:
     check_integer("n_pairs", n_pairs)
 
 
+@takes_datasets
 def sample_pairs(
     X: Any, y: Any, *, pairs: str = "random", n_pairs: int = 500, random_state: Any = None
 ) -> NDArray[np.intp]:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from skhalfway._checks import check_random_state
+from skhalfway._entries import takes_datasets
 from skhalfway._randomness import leaving_no_trace
 from skhalfway.boundaries._paths import check_tol, path, trace_all
 from skhalfway.boundaries._points import read_labelled
@@ -14,6 +15,7 @@ from skhalfway.halfway._pairs import check_pairs, sample_pairs
 from skhalfway.models._faults import type_name
 
 
+@takes_datasets
 @leaving_no_trace
 def halfway_score(
     estimator: Any, X: Any, y: Any, *, n_pairs: int = 500, tol: float = 1e-3, random_state: Any = 0

@@ -10,6 +10,7 @@ from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.utils.validation import check_is_fitted
 
 from skhalfway._checks import check_jobs, check_length, check_norm, check_random_state
+from skhalfway._entries import takes_datasets
 from skhalfway._inputs import check_labels
 from skhalfway._randomness import leaving_no_trace
 from skhalfway._text import named_pairs, shown
@@ -130,6 +131,7 @@ class HalfwayScorer(PathModels):
         self.n_jobs = n_jobs
         self.random_state = random_state
 
+    @takes_datasets
     def fit(self, X: Any, y: Any = None) -> HalfwayScorer:
         """Take fitted models, or fit clones of ``estimators`` on data.
 
@@ -162,6 +164,7 @@ class HalfwayScorer(PathModels):
         self._fit_models(X, y)
         return self
 
+    @takes_datasets
     @leaving_no_trace
     @recorded
     def measure(self, X: Any, y: Any) -> HalfwayMeasurement:
@@ -235,6 +238,7 @@ class HalfwayScorer(PathModels):
             )
         return measurement
 
+    @takes_datasets
     def score(self, X: Any, y: Any) -> float:
         """Mean agreement over pairs of two models.
 
@@ -259,6 +263,7 @@ class HalfwayScorer(PathModels):
             )
         return agreement
 
+    @takes_datasets
     @leaving_no_trace
     def predict_transfer(self, X: Any, y: Any, *, eps: float, norm: float = np.inf) -> NDArray[np.float64]:
         """Predict transfer rates, with no attack and no gradient.

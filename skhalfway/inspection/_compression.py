@@ -14,6 +14,7 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.neural_network import MLPClassifier
 
 from skhalfway._checks import check_choice, check_integer
+from skhalfway._entries import takes_datasets
 from skhalfway._inputs import check_finite
 from skhalfway._intervals import POSITIVE, SHARE
 from skhalfway._text import shown
@@ -90,6 +91,7 @@ class CompressionCurve(Curves):
 
 
 @recorded
+@takes_datasets
 def compression_curve(
     estimator: Any,
     X: Any,

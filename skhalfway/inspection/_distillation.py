@@ -15,6 +15,7 @@ from sklearn.utils.parallel import delayed
 from sklearn.utils.validation import has_fit_parameter
 
 from skhalfway._checks import check_choice, check_jobs, check_positive, check_random_state
+from skhalfway._entries import takes_datasets
 from skhalfway._inputs import check_labels, read_samples
 from skhalfway._intervals import SHARE
 from skhalfway._parallel import side_by_side
@@ -81,6 +82,7 @@ class Distillation(Curves):
 
 
 @recorded
+@takes_datasets
 def distill(
     teacher: Any,
     student: Any,

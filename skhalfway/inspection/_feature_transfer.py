@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import is_classifier
 
+from skhalfway._entries import takes_datasets
 from skhalfway._intervals import SHARE
 from skhalfway._randomness import draw_seed, undisturbed
 from skhalfway._text import shown
@@ -87,6 +88,7 @@ class FeatureTransfer(Curves):
 
 
 @recorded
+@takes_datasets
 def feature_transfer(
     estimator: Any,
     X_a: Any,

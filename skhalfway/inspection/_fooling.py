@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from scipy.special import softmax
 
 from skhalfway._checks import check_choice, check_integer, check_random_state
+from skhalfway._entries import takes_datasets
 from skhalfway._inputs import check_finite, check_no_categories, read_samples, round_towards
 from skhalfway._intervals import ConfidenceInterval, wilson_interval
 from skhalfway._randomness import draw_seed, leaving_no_trace, undisturbed
@@ -160,6 +161,7 @@ class FoolingInputs(Result):
         return Table(title, ["inputs", "n", "sure", "share [95 % interval]"], rows)
 
 
+@takes_datasets
 @leaving_no_trace
 @recorded
 def fooling_inputs(

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from skhalfway._entries import takes_datasets
 from skhalfway._inputs import check_finite
 from skhalfway._intervals import SHARE
 from skhalfway._randomness import draw_seed, undisturbed
@@ -82,6 +83,7 @@ class InitializationInfluence(Curves):
 
 
 @recorded
+@takes_datasets
 def initialization_influence(
     estimator: Any,
     X: Any,

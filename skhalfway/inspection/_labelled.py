@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 
 from skhalfway._checks import check_integer
+from skhalfway._entries import takes_datasets
 from skhalfway._inputs import check_labels, read_samples, read_targets
 from skhalfway._randomness import undisturbed
 from skhalfway._text import shown
@@ -18,12 +19,14 @@ from skhalfway.models._faults import answers, type_named
 from skhalfway.models._kinds import inner_skorch_net
 
 
+@takes_datasets
 def read_labelled(X: Any, y: Any, suffix: str = "") -> tuple[NDArray[Any], NDArray[Any]]:
     """Samples as floats, rows or images, and a label for each."""
     array = read_samples(BaseEstimator(), X, reset=True, name=f"X{suffix}")
     return array, read_targets(y, len(array), name=f"y{suffix}")
 
 
+@takes_datasets
 def read_test(
     X_test: Any, y_test: Any, X: NDArray[Any], classes: NDArray[Any]
 ) -> tuple[NDArray[Any], NDArray[Any]]:

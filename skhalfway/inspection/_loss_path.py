@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skhalfway._checks import check_integer
+from skhalfway._entries import takes_datasets
 from skhalfway._intervals import POSITIVE, SHARE, t_interval
 from skhalfway._randomness import draw_seed
 from skhalfway._text import between, short, shown
@@ -90,6 +91,7 @@ class LossPath(Curves):
 
 
 @recorded
+@takes_datasets
 def loss_path(
     estimator: Any,
     X: Any,

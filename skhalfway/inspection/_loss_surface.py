@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from sklearn.utils.parallel import delayed
 
 from skhalfway._checks import check_integer, check_jobs, check_positive, check_random_state
+from skhalfway._entries import takes_datasets
 from skhalfway._parallel import side_by_side
 from skhalfway.inspection._losses import Loss, Tensors, filter_normalised
 from skhalfway.results import Result
@@ -87,6 +88,7 @@ class LossSurface(Result):
 
 
 @recorded
+@takes_datasets
 def loss_surface(
     network: Any,
     X: Any,

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skhalfway._checks import check_integer
+from skhalfway._entries import takes_datasets
 from skhalfway._intervals import POSITIVE, SHARE
 from skhalfway._randomness import draw_seed, undisturbed
 from skhalfway._text import shown
@@ -85,6 +86,7 @@ class MemorizationCurve(Curves):
 
 
 @recorded
+@takes_datasets
 def memorization_curve(
     estimator: Any,
     X: Any,

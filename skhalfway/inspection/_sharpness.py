@@ -11,6 +11,7 @@ from sklearn.base import clone
 from sklearn.neural_network import MLPClassifier
 
 from skhalfway._checks import ascending_integers, check_choice, check_integer, check_positive
+from skhalfway._entries import takes_datasets
 from skhalfway._intervals import POSITIVE, SHARE
 from skhalfway._text import shown
 from skhalfway.inspection._curves import Curves
@@ -60,6 +61,7 @@ class Sharpness(Curves):
 
 
 @recorded
+@takes_datasets
 def sharpness(
     estimator: Any,
     X: Any,

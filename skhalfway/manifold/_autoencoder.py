@@ -15,6 +15,7 @@ from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
 from skhalfway._checks import check_integer, check_positive, check_random_state
+from skhalfway._entries import takes_datasets
 from skhalfway._inputs import read_rows
 from skhalfway._text import shown
 
@@ -101,6 +102,7 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         self.learning_rate = learning_rate
         self.random_state = random_state
 
+    @takes_datasets
     def fit(self, X: Any, y: Any = None) -> Autoencoder:
         """Train encoder and decoder.
 
@@ -163,6 +165,9 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
             weight.grad = None
             weight.requires_grad_(False)
 
+    fit_transform = takes_datasets(TransformerMixin.fit_transform)
+
+    @takes_datasets
     def transform(self, X: Any) -> Any:
         """Encode samples.
 
@@ -181,6 +186,7 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         scaled = torch.from_numpy((X.astype(float) - self.mean_) / self.scale_)
         return self.encoder_(scaled).numpy().astype(X.dtype)
 
+    @takes_datasets
     def inverse_transform(self, Z: Any) -> NDArray[Any]:
         """Decode latents.
 
@@ -198,6 +204,7 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         decoded = self.decoder_(torch.from_numpy(Z.astype(float))).numpy()
         return (decoded * self.scale_ + self.mean_).astype(Z.dtype)
 
+    @takes_datasets
     def jacobian(self, Z: Any) -> NDArray[np.float64]:
         """Derivatives of the decoder.
 

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skhalfway._checks import check_norm
+from skhalfway._entries import takes_datasets
 from skhalfway._inputs import read_numbers, round_towards
 from skhalfway.manifold._tangents import Projection, check_manifold, projections
 
@@ -16,6 +17,7 @@ _NOTHING = 1e-9  # of the whole
 _N_ROUNDS = 10  # with more, attacks in L-inf succeed hardly more often
 
 
+@takes_datasets
 def manifold_parts(manifold: Any, X: Any, perturbation: Any) -> tuple[NDArray[Any], NDArray[Any]]:
     """Split perturbations into their parts along a manifold and across it.
 

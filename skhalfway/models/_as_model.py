@@ -10,8 +10,10 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import clone, is_clusterer, is_regressor
 from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
+from sklearn.utils import get_tags
 from sklearn.utils.validation import check_is_fitted
 
+from skhalfway._polars import without_polars
 from skhalfway._text import shown
 from skhalfway.models._kinds import (
     inner_skorch_net,
@@ -20,6 +22,7 @@ from skhalfway.models._kinds import (
     is_skorch_net,
     is_torch_module,
     net_dtype,
+    unfrozen,
 )
 from skhalfway.models._model import Model, SkorchModel
 from skhalfway.models._torch_model import ArtModel, TorchModel
@@ -35,7 +38,8 @@ def as_model(estimator: Any, *, classes: ArrayLike | None = None, output: str | 
     estimator : object
         A fitted scikit-learn classifier or anything with ``predict`` and
         ``classes_``; a skorch classifier; a ``torch.nn.Module`` that returns
-        logits; an ART classifier. A Model is returned unchanged.
+        logits; an ART classifier; a ``FrozenEstimator`` of any of these. A
+        Model is returned unchanged.
     classes : array-like of shape (n_classes,), default=None
         Labels of a torch module's or ART classifier's outputs, in their
         order, where the object has no ``classes_`` of its own (which must be
@@ -81,6 +85,9 @@ def as_model(estimator: Any, *, classes: ArrayLike | None = None, output: str | 
     >>> model.predict(X[[0, 50, 100]])
     array([0, 1, 2])
     """
+    inner = unfrozen(estimator)
+    if is_torch_module(inner) or is_art_classifier(inner) or isinstance(inner, Model):
+        estimator = inner  # frozen or not, these stay as they are
     if output is not None:
         check_output(estimator, output)
     if isinstance(estimator, Model):
@@ -159,6 +166,17 @@ def check_kind(estimator: Any) -> None:
         raise TypeError(f"a classifier is needed, got the {_kind(estimator)} {name}")
 
 
+def takes_missing(estimator: Any) -> bool:
+    """Whether an estimator says, by its tags, that it takes missing values."""
+    if isinstance(estimator, Model):
+        return takes_missing(estimator.estimator)
+    return (
+        not isinstance(estimator, type)
+        and _has_tags(estimator)
+        and bool(get_tags(estimator).input_tags.allow_nan)
+    )
+
+
 def counts_as_fitted(estimator: Any) -> bool:
     """Whether ``fit`` leaves the object as it is, rather than fitting a clone."""
     return (
@@ -174,6 +192,8 @@ def fit_clone(estimator: Any, X: Any, y: Any, **fit_params: Any) -> Any:
     check_kind(estimator)
     if counts_as_fitted(estimator):
         return estimator
+    # not every library takes polars'
+    X, y = without_polars(X), without_polars(y)
     net = inner_skorch_net(estimator)
     if net is not None:
         X = X.astype(net_dtype(net))

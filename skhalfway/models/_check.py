@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from skhalfway._entries import takes_datasets
 from skhalfway._inputs import Frame, check_labels, read_samples
 from skhalfway._intervals import ConfidenceInterval, wilson_interval
 from skhalfway._randomness import undisturbed
@@ -27,6 +28,7 @@ ORDER = (
 )
 
 
+@takes_datasets
 def check_model(model: Any, X: Any, y: Any = None) -> ModelCheck:
     """Look for what would make figures about a model mislead.
 
@@ -40,7 +42,7 @@ def check_model(model: Any, X: Any, y: Any = None) -> ModelCheck:
     ----------
     model : object
         What :func:`as_model` takes.
-    X : {array-like, DataFrame, Tensor} of shape (n_samples, n_features)
+    X : {array-like, DataFrame, Tensor, Dataset} of shape (n_samples, n_features)
         Samples as they will be attacked, of several classes; images may have more axes. Of more than 500, 500
         are drawn, with each class as often as in ``y``.
     y : array-like of shape (n_samples,), default=None

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from skhalfway._inputs import Frame, positions
 from skhalfway._parallel import pause
+from skhalfway._polars import without_polars
 from skhalfway._text import shown
 from skhalfway.models._columns import column_names
 from skhalfway.models._kinds import may_hold_skorch_nets, net_dtype
@@ -274,6 +275,7 @@ class Model:
 
     def _arrange(self, X: Any) -> Any:
         """X as the estimator wants it: rows, under the column names it was fitted with."""
+        X = without_polars(X)
         # a copy, since an estimator may write into what it is given
         if hasattr(X, "columns") and self._column_names(X.shape[1]) is not None:
             return X.copy()

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 # packages between this one and the line of the user that called it
-_BETWEEN = ("skhalfway", "sklearn", "joblib")
+_BETWEEN = ("skhalfway", "sklearn", "skorch", "joblib")
 
 
 class ModelWarning(UserWarning):

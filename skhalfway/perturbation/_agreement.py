@@ -7,11 +7,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from skhalfway._entries import takes_datasets
 from skhalfway.models import as_model
 from skhalfway.models._faults import classes_of, type_named
 from skhalfway.perturbation._binary import read_samples
 
 
+@takes_datasets
 def agreement(f: Any, g: Any, Z: Any) -> float:
     """Share of points that two boundaries, or classifiers, put on one side.
 

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skhalfway._checks import check_norm, check_positive
+from skhalfway._entries import takes_datasets
 from skhalfway._inputs import read_rows
 from skhalfway._intervals import ratio
 from skhalfway._text import counted, short, shown
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+@takes_datasets
 def boundary(X: Any, y: Any, *, gamma: float = 0.2) -> NDArray[np.float64]:
     """Direction of the boundary that a network with one hidden layer learns.
 
@@ -221,6 +223,7 @@ class LearnedBoundary(Result):
 
 
 @recorded
+@takes_datasets
 def learned_boundary(
     X: Any,
     y: Any,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from skhalfway._blocks import blocks
+from skhalfway._entries import takes_datasets
 from skhalfway.perturbation._binary import check_gamma, read_samples
 from skhalfway.results import Result
 from skhalfway.results._provenance import recorded
@@ -88,6 +89,7 @@ class OrthogonalityCondition(Result):
 
 
 @recorded
+@takes_datasets
 def orthogonality_condition(X: Any, gamma: float = 0.2) -> OrthogonalityCondition:
     """Compare the samples' inner products with what the theory allows.
 

@@ -9,6 +9,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
 from skhalfway._blocks import blocks
+from skhalfway._entries import takes_datasets
 from skhalfway._inputs import (
     check_labels,
     check_no_categories,
@@ -84,6 +85,7 @@ class GeometryGenerator(BaseEstimator):
         self.n_changed = n_changed
         self.gamma = gamma
 
+    @takes_datasets
     def fit(self, X: Any, y: Any) -> GeometryGenerator:
         """Find the boundary.
 
@@ -122,6 +124,7 @@ class GeometryGenerator(BaseEstimator):
         )
         return self
 
+    @takes_datasets
     def generate(self, X: Any, target: Any) -> Any:
         """Move samples towards target labels.
 

@@ -9,9 +9,11 @@ from numpy.typing import NDArray
 
 from skhalfway._blocks import blocks
 from skhalfway._checks import check_bool
+from skhalfway._entries import takes_datasets
 from skhalfway.perturbation._binary import check_gamma, read_samples, signs
 
 
+@takes_datasets
 def lazy_kernel(X: Any, Z: Any, *, gamma: float = 0.2, bias: bool = True) -> NDArray[np.float64]:
     """How often, and how strongly, a random hidden unit is active on two points at once.
 
@@ -62,6 +64,7 @@ def lazy_kernel(X: Any, Z: Any, *, gamma: float = 0.2, bias: bool = True) -> NDA
     return _kernel(X @ Z.T, _squares(X), _squares(Z), X.shape[1], gamma, bias)
 
 
+@takes_datasets
 def lazy_boundary(X: Any, y: Any, Z: Any, *, gamma: float = 0.2, bias: bool = True) -> NDArray[np.float64]:
     """Decision values of a wide network trained on samples, up to a positive factor.
 
@@ -123,6 +126,7 @@ def lazy_boundary(X: Any, y: Any, Z: Any, *, gamma: float = 0.2, bias: bool = Tr
     return f
 
 
+@takes_datasets
 def lazy_perturbation(
     X: Any, y: Any, Z: Any, *, gamma: float = 0.2, bias: bool = True
 ) -> NDArray[np.float64]:

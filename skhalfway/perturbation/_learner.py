@@ -14,7 +14,9 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from skhalfway._checks import check_bool, check_random_state
+from skhalfway._entries import takes_datasets
 from skhalfway._inputs import Frame, read_samples
+from skhalfway._polars import without_polars
 from skhalfway._randomness import draw_seed
 from skhalfway._text import shown
 from skhalfway.attacks import AdversarialGenerator
@@ -176,6 +178,7 @@ class PerturbationLearner(ClassifierMixin, BaseEstimator):
         self.n_noise = n_noise
         self.random_state = random_state
 
+    @takes_datasets
     def fit(self, X: Any, y: Any) -> PerturbationLearner:
         """Train the source, perturb towards other classes, train the learner on that.
 
@@ -255,6 +258,9 @@ class PerturbationLearner(ClassifierMixin, BaseEstimator):
         self.__dict__.pop("control_", None)
         return self
 
+    score = takes_datasets(ClassifierMixin.score)
+
+    @takes_datasets
     def predict(self, X: Any) -> NDArray[Any]:
         """Predict the learner's labels.
 
@@ -272,6 +278,7 @@ class PerturbationLearner(ClassifierMixin, BaseEstimator):
         return self.learner_.predict(self._arrange(X))
 
     @available_if(_learner_has("predict_proba"))
+    @takes_datasets
     def predict_proba(self, X: Any) -> NDArray[Any]:
         """Predict the learner's probabilities.
 
@@ -289,6 +296,7 @@ class PerturbationLearner(ClassifierMixin, BaseEstimator):
         return self.learner_.predict_proba(self._arrange(X))
 
     @available_if(_learner_has("decision_function"))
+    @takes_datasets
     def decision_function(self, X: Any) -> NDArray[Any]:
         """Compute the learner's decision values.
 
@@ -305,6 +313,7 @@ class PerturbationLearner(ClassifierMixin, BaseEstimator):
         check_is_fitted(self)
         return self.learner_.decision_function(self._arrange(X))
 
+    @takes_datasets
     def control_score(self, X: Any, y: Any) -> float:
         """Accuracy of the control, trained without the perturbations.
 
@@ -382,5 +391,6 @@ class PerturbationLearner(ClassifierMixin, BaseEstimator):
     def _arrange(self, X: Any) -> Any:
         """Samples as the learner takes them."""
         array = read_samples(self, X, reset=False)
-        samples, net = X if hasattr(X, "columns") else array, inner_skorch_net(self.learner_)
+        samples = without_polars(X) if hasattr(X, "columns") else array
+        net = inner_skorch_net(self.learner_)
         return samples if net is None else samples.astype(net_dtype(net))

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import cho_factor, cho_solve
 
+from skhalfway._entries import takes_datasets
 from skhalfway.models._warnings import warn
 from skhalfway.perturbation._binary import check_gamma, read_samples, signs
 from skhalfway.perturbation._condition import OrthogonalityWarning, orthogonality_condition
@@ -18,6 +19,7 @@ _PATIENCE = 10  # exchanges of whole blocks without progress, before they are of
 _MAX_EXCHANGES = 1000
 
 
+@takes_datasets
 def multipliers(X: Any, y: Any, *, gamma: float = 0.2) -> NDArray[np.float64]:
     """Find the multipliers lambda_n of the boundary that training ends at.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 import numpy as np
@@ -17,10 +16,12 @@ from torch import nn
 
 from skhalfway._blocks import blocks
 from skhalfway._checks import check_choice, check_device, check_integer, check_positive, check_random_state
+from skhalfway._entries import takes_datasets
 from skhalfway._inputs import read_rows, read_targets
 from skhalfway._randomness import draw_seed
 from skhalfway._text import shown
 from skhalfway.models import register_module
+from skhalfway.models._warnings import warn
 from skhalfway.perturbation._binary import check_gamma
 from skhalfway.perturbation._descent import LOSSES, descend
 
@@ -135,6 +136,7 @@ class OneHiddenLayerClassifier(ClassifierMixin, BaseEstimator):
         self.device = device
         self.random_state = random_state
 
+    @takes_datasets
     def fit(self, X: Any, y: Any) -> OneHiddenLayerClassifier:
         """Train the hidden layer.
 
@@ -192,11 +194,10 @@ class OneHiddenLayerClassifier(ClassifierMixin, BaseEstimator):
         )
         self.margin_, self.loss_curve_, self.n_iter_ = descent.margin, descent.losses, len(descent.losses) - 1
         if self.margin_ < self.margin:
-            warnings.warn(
+            warn(
                 f"the smallest margin is {self.margin_:.3g} after {self.n_iter_} steps, not {self.margin}; "
                 "raise max_iter, or the samples cannot be told apart by a network without bias",
                 ConvergenceWarning,
-                stacklevel=2,
             )
         self.hidden_weights_, self.output_weights_ = weights.cpu().numpy(), read_out.cpu().numpy()
         return self
@@ -221,6 +222,7 @@ class OneHiddenLayerClassifier(ClassifierMixin, BaseEstimator):
         check_is_fitted(self)
         return self.output_weights_ @ self.hidden_weights_
 
+    @takes_datasets
     def decision_function(self, X: Any) -> NDArray[Any]:
         """Output of the network.
 
@@ -242,6 +244,9 @@ class OneHiddenLayerClassifier(ClassifierMixin, BaseEstimator):
             f[rows] = np.where(inputs > 0, inputs, self.gamma * inputs) @ self.output_weights_
         return f
 
+    score = takes_datasets(ClassifierMixin.score)
+
+    @takes_datasets
     def predict(self, X: Any) -> NDArray[Any]:
         """Predict the label of each sample.
 

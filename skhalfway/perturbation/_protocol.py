@@ -11,7 +11,7 @@ from sklearn.frozen import FrozenEstimator
 
 from skhalfway._blocks import blocks
 from skhalfway._checks import check_choice
-from skhalfway._inputs import read_targets, round_towards
+from skhalfway._inputs import read_targets, round_towards, table_like
 from skhalfway._text import shown
 from skhalfway.models._as_model import check_kind, counts_as_fitted
 
@@ -109,9 +109,7 @@ def start(
         n = len(array) if n_noise is None else int(n_noise)
         samples = uniform_noise(array, clip_values, n, rng)
         if data is not array:
-            import pandas as pd
-
-            samples = pd.DataFrame(samples, columns=data.columns)
+            samples = table_like(data, samples)
         assigned = rng.randint(len(classes), size=n)
     unused = np.setdiff1d(np.arange(len(classes)), assigned)
     if len(unused):

@@ -13,7 +13,9 @@ from sklearn.utils import _safe_indexing
 from sklearn.utils.metaestimators import _BaseComposition
 
 from skhalfway._checks import check_bool, check_positive, check_random_state
+from skhalfway._entries import takes_datasets
 from skhalfway._inputs import check_labels, container_of, read_samples
+from skhalfway._polars import is_polars_frame, stacked
 from skhalfway._randomness import draw_seed
 from skhalfway._text import shown
 from skhalfway.attacks import AdversarialGenerator
@@ -134,6 +136,7 @@ class AdversarialSampler(_BaseComposition):
         self.keep_clean = keep_clean
         self.random_state = random_state
 
+    @takes_datasets
     def fit(self, X: Any, y: Any = None) -> AdversarialSampler:
         """Fit the sources, and make no samples: :meth:`fit_resample` does both.
 
@@ -157,6 +160,7 @@ class AdversarialSampler(_BaseComposition):
         self._fit(X, y, check_random_state(self.random_state))
         return self
 
+    @takes_datasets
     def fit_resample(self, X: Any, y: Any) -> tuple[Any, Any]:
         """Fit the sources and add adversarial samples.
 
@@ -192,7 +196,7 @@ class AdversarialSampler(_BaseComposition):
         rng = check_random_state(self.random_state)
         array, labels, generators = self._fit(X, y, rng)
         rows, source = self._draw(len(array), len(generators), rng)
-        samples = X if hasattr(X, "iloc") else array
+        samples = X if hasattr(X, "columns") else array
         parts = [samples] if self.keep_clean else []
         for i, (name, generator) in enumerate(generators.items()):
             chosen = rows[source == i]
@@ -334,6 +338,8 @@ def _check_source(source: Any, X: Any, array: NDArray[Any], labels: NDArray[Any]
 
 def _joined(parts: list[Any], X: Any) -> Any:
     """All rows, in X's container."""
+    if is_polars_frame(X):
+        return stacked(parts)
     if hasattr(X, "iloc"):
         import pandas as pd
 

@@ -9,13 +9,16 @@ from sklearn.base import BaseEstimator
 from skorch.callbacks import Callback
 from skorch.utils import data_from_dataset
 
+from skhalfway._datasets import read_dataset
 from skhalfway._inputs import check_labels
 from skhalfway._randomness import undisturbed
 from skhalfway.boundaries._points import read_points
-from skhalfway.models import Model, as_model
+from skhalfway.models import Model, as_model, to_module
 from skhalfway.results import Provenance
 from skhalfway.training._recorder import Recorder
 from skhalfway.training._training import TrainingHistory
+
+FIGURES = ("accuracy", "deviation", "boundary_distance", "crossed")  # agreement is known at the end only
 
 
 class HalfwayCallback(Callback):
@@ -25,6 +28,14 @@ class HalfwayCallback(Callback):
     ``train_split`` keeps for validation), drawn as training begins and the
     same throughout. Training is not disturbed: weights come out as they do
     without it.
+
+    Figures also go to ``net.history``, as floats, where skorch's PrintLog shows
+    them and other callbacks can follow them: ``halfway_accuracy``,
+    ``halfway_deviation``, ``halfway_boundary_distance`` and
+    ``halfway_crossed``, which are those of :meth:`TrainingHistory.to_frame`,
+    nan at epochs that are not recorded; and ``halfway_deviation_best``, true
+    where the deviation is smaller than ever before, for
+    ``Checkpoint(monitor="halfway_deviation_best")``.
 
     Parameters
     ----------
@@ -70,6 +81,8 @@ class HalfwayCallback(Callback):
     >>> net = net.fit(X.astype(np.float32), y)
     >>> dict(net.callbacks_)["halfway"].history_.epochs
     array([ 0., 10., 20.])
+    >>> [round(accuracy, 2) for accuracy in net.history[9::10, "halfway_accuracy"]]
+    [0.66, 0.66]
     """
 
     def __init__(
@@ -108,7 +121,7 @@ class HalfwayCallback(Callback):
         Raises
         ------
         TypeError
-            If the data is not in arrays.
+            If the data has no labels, or is not samples in one array.
         """
         if self.recorder_ is not None:
             return
@@ -121,7 +134,7 @@ class HalfwayCallback(Callback):
         self.recorder_.record(model, len(net.history) - 1)
 
     def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
-        """Record the net, where it is time.
+        """Record the net, where it is time, and write figures to its history.
 
         Parameters
         ----------
@@ -133,6 +146,7 @@ class HalfwayCallback(Callback):
         assert self.recorder_ is not None
         if (len(net.history) - self.recorder_.epochs[0]) % self.every == 0:
             self.recorder_.record(_model(net), len(net.history))
+        self._write(net)
 
     def on_train_end(self, net: Any, **kwargs: Any) -> None:
         """Record the net that came out, and keep the history.
@@ -148,13 +162,29 @@ class HalfwayCallback(Callback):
             return
         if self.recorder_.epochs[-1] < len(net.history):
             self.recorder_.record(_model(net), len(net.history))
+            self._write(net)
         origin = Provenance("HalfwayCallback", self.get_params())
         self.history_: TrainingHistory = TrainingHistory(**self.recorder_.arrays(), provenance=origin)
         self.history_._warn_unknown()
 
+    def _write(self, net: Any) -> None:
+        """Figures of the epoch to the net's history: nan where it was not recorded."""
+        assert self.recorder_ is not None
+        found = dict.fromkeys(FIGURES, np.nan)
+        if self.recorder_.epochs[-1] == len(net.history):
+            latest = TrainingHistory(**self.recorder_.arrays(-1))
+            found = {name: float(getattr(latest, name)[0]) for name in FIGURES}
+        before = [row.get("halfway_deviation", np.nan) for row in net.history[:-1]]
+        best = found["deviation"] < min((value for value in before if value == value), default=np.inf)
+        for name, value in found.items():
+            net.history.record(f"halfway_{name}", value)
+        net.history.record("halfway_deviation_best", bool(best))
+
 
 def _model(net: Any) -> Model:
     """The net without skorch's data loaders, which take an order of magnitude longer than the module."""
+    if not hasattr(net, "classes_"):  # it learns from a dataset that skorch asks for no labels
+        return as_model(to_module(net))
     # labels are columns: as_model has made sure, and the training data may lack some
     return as_model(as_model(net).module)
 
@@ -163,11 +193,9 @@ def _arrays(dataset: Any) -> tuple[Any, Any]:
     """X and y of what skorch trains on."""
     try:
         X, y = data_from_dataset(dataset)
-    except AttributeError as error:
-        raise TypeError(
-            f"HalfwayCallback needs the training samples and labels, but {type(dataset).__name__} "
-            "has no X and y; fit the net on arrays, or on a skorch.dataset.Dataset"
-        ) from error
+    except AttributeError:  # it has no X and y
+        with undisturbed():
+            X, y = read_dataset(dataset, "the training data")
     if y is None or isinstance(X, (dict, list, tuple)):
         raise TypeError(
             f"HalfwayCallback needs samples in one array and their labels, got {type(X).__name__} "

@@ -64,8 +64,8 @@ class Recorder:
             )
         )
 
-    def arrays(self) -> dict[str, Any]:
-        """What was recorded so far, as a :class:`TrainingHistory` takes it."""
+    def arrays(self, first: int = 0) -> dict[str, Any]:
+        """What was recorded from a record on, as a :class:`TrainingHistory` takes it."""
         names = ("crossings", "counted", "distances", "accuracy")
-        seen = map(np.stack, zip(*self._seen, strict=True))
-        return {"epochs": np.array(self.epochs, dtype=float)} | dict(zip(names, seen, strict=True))
+        seen = map(np.stack, zip(*self._seen[first:], strict=True))
+        return {"epochs": np.array(self.epochs[first:], dtype=float)} | dict(zip(names, seen, strict=True))

@@ -12,7 +12,9 @@ from sklearn.exceptions import NotFittedError, UndefinedMetricWarning
 from sklearn.utils import _safe_indexing
 
 from skhalfway._checks import check_integer, check_random_state
+from skhalfway._entries import takes_datasets
 from skhalfway._inputs import check_labels
+from skhalfway._polars import without_polars
 from skhalfway._readable import read_labels
 from skhalfway._text import counted, short, shown
 from skhalfway.boundaries._points import read_points
@@ -175,6 +177,7 @@ class TrainingHistory(Result):
 
 
 @recorded
+@takes_datasets
 def halfway_history(
     estimator: Any,
     X: Any,
@@ -259,7 +262,7 @@ def halfway_history(
     check_integer("batch_size", batch_size)
     points = read_points(BaseEstimator(), X, reset=True)
     y = read_labels(y, len(points))
-    data, model = X if hasattr(X, "columns") else points, _fitted(estimator)
+    data, model = without_polars(X) if hasattr(X, "columns") else points, _fitted(estimator)
     classes = np.unique(y) if model is None else model.classes_
     assert classes is not None
     labels = check_labels(y, classes, len(points))

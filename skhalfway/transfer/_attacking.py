@@ -20,7 +20,8 @@ from skhalfway.attacks._budget import EPS_UNITS, spread_of
 from skhalfway.attacks._parameters import check_source, check_unattached
 from skhalfway.attacks._partners import N_KEPT
 from skhalfway.models import Model
-from skhalfway.models._collection import ModelCollection
+from skhalfway.models._as_model import takes_missing
+from skhalfway.models._collection import ModelCollection, is_pair
 from skhalfway.models._faults import named
 from skhalfway.transfer._counting import CONDITIONS
 
@@ -37,6 +38,12 @@ class AttackingCollection(ModelCollection):
     condition: str
     random_state: Any
     verbose: int
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        pairs = self.estimators if isinstance(self.estimators, (list, tuple)) else []
+        tags.input_tags.allow_nan = bool(pairs) and all(is_pair(p) and takes_missing(p[1]) for p in pairs)
+        return tags
 
     def _read(self, X: Any, *, reset: bool) -> NDArray[Any]:
         return read_samples(self, X, reset=reset)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from skhalfway._entries import takes_datasets
 from skhalfway.transfer._attacking import AttackingCollection
 
 if TYPE_CHECKING:
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
 class JudgingCollection(AttackingCollection):
     """A collection whose sources' adversarial samples judge classifiers."""
 
+    @takes_datasets
     def robust_accuracy(self, estimator: Any, X: Any, y: Any) -> float:
         """Accuracy of a classifier under all the models' adversarial samples.
 
@@ -66,6 +68,7 @@ class JudgingCollection(AttackingCollection):
         """
         return self.robustness(estimator, X, y).robust_accuracy
 
+    @takes_datasets
     def robustness(self, estimator: Any, X: Any, y: Any) -> Robustness:
         """Which samples a classifier gets right under all the sources' adversarial samples.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -13,6 +12,7 @@ from sklearn.exceptions import UndefinedMetricWarning
 
 from skhalfway._checks import check_choice
 from skhalfway._text import named_pairs, shown
+from skhalfway.models._warnings import warn
 from skhalfway.results import Result
 from skhalfway.results._result import frozen
 from skhalfway.transfer._by_sample import BySample
@@ -254,18 +254,17 @@ class TransferMatrix(BySample, Result):
         width = max(map(len, self.targets), default=0)
         return "\n".join(f"{name:<{width}}  {sentence(self, j)}" for j, name in enumerate(self.targets))
 
-    def _warn_unknown(self, stacklevel: int) -> None:
+    def _warn_unknown(self) -> None:
         """Say of which pairs nothing is known."""
         pairs = [
             (self.names.index(self.sources[i]), self.names.index(self.targets[j]))
             for i, j in np.argwhere(self.eligible == 0)
         ]
         if pairs:
-            warnings.warn(
+            warn(
                 f"there are no {CONDITIONS[self.condition]} for {named_pairs(self.names, pairs, ' -> ')} "
                 "(source -> target), so these rates are nan",
                 UndefinedMetricWarning,
-                stacklevel=stacklevel,
             )
 
     def _doubts(self) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from copy import copy
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -75,8 +76,8 @@ def kept_of(arrays: Mapping[str, NDArray[Any]], X: Any) -> KeptSamples:
     for array in arrays.values():
         array.setflags(write=False)
     # of an array its kind is enough; of a DataFrame its names, and its values where a column is rounded
-    if hasattr(X, "iloc"):
-        return KeptSamples(arrays, X.copy())
+    if hasattr(X, "columns"):
+        return KeptSamples(arrays, copy(X))  # of pandas and of polars, its values are copied too
     return KeptSamples(arrays, X[:0] if hasattr(X, "__getitem__") else None)
 
 

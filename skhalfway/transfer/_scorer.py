@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from sklearn.exceptions import UndefinedMetricWarning
 
+from skhalfway._entries import takes_datasets
 from skhalfway.attacks import AdversarialGenerator
+from skhalfway.models._warnings import warn
 from skhalfway.transfer._judging import JudgingCollection
 from skhalfway.transfer._matrix import TransferMatrix
 
@@ -74,6 +75,10 @@ class TransferScorer(JudgingCollection):
 
     Notes
     -----
+    Samples may be arrays, DataFrames of pandas or polars, tensors, and a
+    ``Dataset`` or ``DataLoader`` of torch, which is gone through once; where it
+    gives pairs (sample, label) and ``y`` is None, its labels are ``y``.
+
     To scikit-learn this is no classifier, so ``GridSearchCV`` and
     ``cross_val_score`` do not stratify by default: where classes come in
     order, pass ``cv=StratifiedKFold()``.
@@ -139,6 +144,7 @@ class TransferScorer(JudgingCollection):
         self.random_state = random_state
         self.verbose = verbose
 
+    @takes_datasets
     def fit(self, X: Any, y: Any = None, *, reference: Any = None) -> TransferScorer:
         """Take fitted models, or fit clones of ``estimators`` on data.
 
@@ -187,6 +193,7 @@ class TransferScorer(JudgingCollection):
         self._keep_reference(array)
         return self
 
+    @takes_datasets
     def score(self, X: Any, y: Any = None) -> float:
         """Mean transfer rate over ordered pairs of two models.
 
@@ -207,15 +214,15 @@ class TransferScorer(JudgingCollection):
 
         matrix = measure_matrix(self, X, y, None, False)
         if np.isnan(matrix.mean_rate):
-            warnings.warn(
+            warn(
                 "no pair of models has a sample that counts, so the mean transfer rate is nan",
                 UndefinedMetricWarning,
-                stacklevel=2,
             )
         else:
-            matrix._warn_unknown(stacklevel=3)
+            matrix._warn_unknown()
         return matrix.mean_rate
 
+    @takes_datasets
     def transfer(
         self, X: Any, y: Any = None, *, target: Any = None, keep_samples: bool | str | Path = False
     ) -> TransferMatrix:
@@ -271,9 +278,10 @@ class TransferScorer(JudgingCollection):
         from skhalfway.transfer._experiments import measure_matrix
 
         matrix = measure_matrix(self, X, y, target, keep_samples)
-        matrix._warn_unknown(stacklevel=3)
+        matrix._warn_unknown()
         return matrix
 
+    @takes_datasets
     def transfer_curve(
         self, X: Any, y: Any = None, *, eps: Sequence[float], target: Any = None
     ) -> TransferCurve:
@@ -325,5 +333,5 @@ class TransferScorer(JudgingCollection):
         from skhalfway.transfer._experiments import measure_curve
 
         curve = measure_curve(self, X, y, eps, target)
-        curve.matrices[-1]._warn_unknown(stacklevel=3)
+        curve.matrices[-1]._warn_unknown()
         return curve

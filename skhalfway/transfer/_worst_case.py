@@ -15,6 +15,7 @@ from skhalfway.attacks._problem import Problem
 from skhalfway.models._as_model import seen_as
 from skhalfway.models._check import check_models
 from skhalfway.models._faults import answers, named, type_named
+from skhalfway.models._kinds import unfrozen
 from skhalfway.models._warnings import warn, warn_of
 from skhalfway.results import Provenance
 from skhalfway.transfer._robustness import Robustness
@@ -33,7 +34,8 @@ def measure_robustness(scorer: AttackingCollection, estimator: Any, X: Any, y: A
         truth = check_labels(y, classes, len(array))
         judged = seen_as(estimator, classes).reading(Frame.of(X))
         chosen = {name: models[name] for name in scorer._roles(models)[0]}
-        sources = {name: model for name, model in chosen.items() if model.estimator is not estimator}
+        own = unfrozen(estimator)
+        sources = {name: model for name, model in chosen.items() if unfrozen(model.estimator) is not own}
         if not sources:
             raise ValueError(
                 "the only source is the classifier that is judged, and its samples are no transfer; give "

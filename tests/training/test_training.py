@@ -25,7 +25,9 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 from skorch import NeuralNetBinaryClassifier, NeuralNetClassifier
+from skorch.callbacks import Checkpoint, PrintLog
 from skorch.dataset import Dataset
+from skorch.history import History
 from torch import nn
 
 from skhalfway.halfway import crossings, sample_pairs
@@ -217,13 +219,73 @@ class Stream(torch.utils.data.Dataset):
         return X32[i], Y[i]
 
 
+class Ragged(Stream):
+    def __getitem__(self, i):
+        return X32[i, : 4 - (i == 3)], Y[i]
+
+
+def test_callback_with_a_dataset():
+    settings = {"train_split": None, "iterator_train__shuffle": False}
+    callback = HalfwayCallback(n_pairs=50, random_state=0)
+    on_arrays, on_dataset = (
+        history_of(skorch_net(clone(callback), **settings).fit(*data))
+        for data in ((X32, Y), (Stream(), None))
+    )
+    np.testing.assert_array_equal(on_dataset.to_frame(), on_arrays.to_frame())
+
+
+FIGURES = ("accuracy", "deviation", "boundary_distance", "crossed")
+
+
+@pytest.mark.parametrize(("every", "recorded"), [(1, [1, 2, 3, 4, 5]), (2, [2, 4, 5])])
+def test_figures_go_to_the_history_of_the_net(every, recorded, tmp_path):
+    printed = []
+    net = skorch_net(
+        HalfwayCallback(n_pairs=50, every=every, random_state=0),
+        PrintLog(sink=printed.append),
+        max_epochs=5,
+        train_split=None,
+    ).fit(X32, Y)
+    frame = history_of(net).to_frame()
+    for name in FIGURES:
+        values = net.history[:, f"halfway_{name}"]
+        assert all(type(value) is float for value in values)
+        at = [value for epoch, value in enumerate(values, 1) if epoch in recorded]
+        np.testing.assert_array_equal(at, frame[name].loc[recorded])
+        assert all(np.isnan(value) for epoch, value in enumerate(values, 1) if epoch not in recorded)
+    assert all(f"halfway_{name}" in printed[0] for name in FIGURES)
+    assert len(printed) == 2 + 5
+    deviations = net.history[:, "halfway_deviation"]
+    smallest = np.fmin.accumulate([np.inf, *deviations])
+    assert net.history[:, "halfway_deviation_best"] == (deviations < smallest[:-1]).tolist()
+    net.history.to_file(str(tmp_path / "history.json"))
+    again = History.from_file(str(tmp_path / "history.json"))
+    for name in (*FIGURES, "deviation_best"):
+        np.testing.assert_array_equal(again[:, f"halfway_{name}"], net.history[:, f"halfway_{name}"])
+
+
+def test_the_best_net_by_deviation_is_kept(tmp_path):
+    keep = Checkpoint(monitor="halfway_deviation_best", dirname=str(tmp_path))
+    net = skorch_net(HalfwayCallback(n_pairs=50, random_state=0), keep, train_split=None).fit(X32, Y)
+    best = np.nanargmin(net.history[:, "halfway_deviation"])
+    assert [row["event_cp"] for row in net.history][best] and not any(net.history[best + 1 :, "event_cp"])
+
+
+def test_figures_go_on_where_training_does():
+    net = skorch_net(HalfwayCallback(n_pairs=50, random_state=0), max_epochs=2, train_split=None)
+    net.fit(X32, Y).partial_fit(X32, Y)
+    np.testing.assert_array_equal(
+        net.history[:, "halfway_accuracy"], history_of(net).to_frame()["accuracy"].loc[[1, 2, 3, 4]]
+    )
+
+
 @pytest.mark.parametrize(
     ("params", "data", "error", "message"),
     [
         ({"n_pairs": 0}, (X32, Y), ValueError, "n_pairs must be an integer >= 1, got 0"),
         ({"every": 0}, (X32, Y), ValueError, "every must be an integer >= 1, got 0"),
         ({"tol": 2}, (X32, Y), ValueError, r"tol must be a number in \(0, 1\], got 2"),
-        ({}, (Stream(), None), TypeError, "Stream has no X and y; fit the net on arrays"),
+        ({}, (Ragged(), None), ValueError, r"samples of the training data must have the same shape: \(4,\)"),
         ({}, ({"input": X32}, Y), TypeError, "needs samples in one array and their labels, got dict"),
         ({}, (X32, np.zeros_like(Y)), ValueError, "needs samples of at least 2 classes"),
     ],

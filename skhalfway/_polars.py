@@ -1,0 +1,92 @@
+"""polars' DataFrames and Series, told without importing polars: as pandas and numpy inside, and back."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from skhalfway._text import shown
+
+
+def is_polars_frame(X: Any) -> bool:
+    return _is(X, "DataFrame")
+
+
+def without_polars(data: Any) -> Any:
+    """A DataFrame of polars as one of pandas, a Series of polars as an array; anything else as it is.
+
+    Missing values are NaN in columns of numbers. In columns of texts and of bools they are None, as polars
+    itself hands them to numpy; a Categorical or an Enum becomes a column of pandas' categories.
+    """
+    if _is(data, "LazyFrame"):
+        raise TypeError("data is yet to be computed in a polars LazyFrame; pass its collect()")
+    if _is(data, "Series"):
+        return data.to_numpy()
+    if not is_polars_frame(data):
+        return data
+    import pandas as pd
+
+    columns = [_column(column) for column in data.get_columns()]
+    frame = pd.DataFrame(dict(enumerate(columns)), index=pd.RangeIndex(len(data)))
+    frame.columns = pd.Index(data.columns, dtype=object)
+    return frame
+
+
+def in_polars(X: Any, columns: dict[int, NDArray[Any]]) -> Any:
+    """X with other numbers in some of its columns, by their place; what is missing in X stays null."""
+    polars = sys.modules["polars"]
+    changed = []
+    for i, values in columns.items():
+        before = X.to_series(i)
+        after = polars.Series(before.name, values, dtype=float_type(before))
+        changed.append(after.set(before.is_null(), None) if before.null_count() else after)
+    return X.with_columns(changed)
+
+
+def holds_numbers(column: Any) -> bool:
+    """Whether a Series of polars may change."""
+    return bool(column.dtype.is_numeric())
+
+
+def float_type(column: Any) -> Any:
+    """The float type that a Series of numbers has, or gets."""
+    return column.dtype if column.dtype.is_float() else sys.modules["polars"].Float64
+
+
+def stacked(frames: list[Any]) -> Any:
+    """The rows of one DataFrame of polars after another; integers become floats where any of them is one."""
+    return sys.modules["polars"].concat(frames, how="vertical_relaxed")
+
+
+def _is(data: Any, kind: str) -> bool:
+    polars = sys.modules.get("polars")
+    return polars is not None and isinstance(data, getattr(polars, kind))
+
+
+def _column(column: Any) -> Any:
+    """A Series of polars as pandas takes it."""
+    import pandas as pd
+
+    polars, kind = sys.modules["polars"], column.dtype
+    if kind.is_numeric():
+        # numpy has no integers of 128 bits, and none that are missing
+        whole = kind.is_integer() and not column.null_count() and "128" not in str(kind)
+        return column.to_numpy() if whole or kind.is_float() else column.cast(polars.Float64).to_numpy()
+    if kind == polars.Null:
+        return np.full(len(column), np.nan)
+    if kind in (polars.Categorical, polars.Enum):
+        known = list(kind.categories) if kind == polars.Enum else None
+        return pd.Categorical(column.to_list(), categories=known)
+    if kind == polars.Boolean and not column.null_count():
+        return column.to_numpy()
+    if kind in (polars.Boolean, polars.String):
+        return pd.Series(column.to_list(), dtype=object)
+    if kind.is_temporal():
+        raise TypeError(f"column {shown(column.name)} holds times; turn them into numbers")
+    raise TypeError(
+        f"column {shown(column.name)} holds {kind}, neither numbers nor categories; turn it into columns of "
+        "these, or leave it out"
+    )
