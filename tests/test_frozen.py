@@ -21,7 +21,7 @@ from sklearn.utils import get_tags
 
 from skhalfway import AdversarialGenerator, HalfwayScorer, TransferScorer
 from skhalfway.models import as_model
-from tests.entries import BRIEF, ENTRIES, LINEAR, PAIR, Layers, X, Y
+from tests.entries import BRIEF, ENTRIES, LINEAR, PAIR, TREE, Layers, X, Y
 
 torch.manual_seed(0)
 NET = Layers()
@@ -89,6 +89,13 @@ def test_a_frozen_module_gives_what_the_module_gives(call: str, kind: str) -> No
         np.testing.assert_array_equal(found, expected)
     else:
         assert found == expected
+
+
+def test_no_model_is_judged_by_samples_of_its_own_frozen_or_not() -> None:
+    for frozen in (LINEAR, FrozenEstimator(LINEAR)):
+        for judged in (LINEAR, FrozenEstimator(LINEAR)):
+            made = scorer().fit({"lr": frozen, "tree": TREE}).robustness(judged, X, Y)
+            assert made.sources == ("tree",)
 
 
 def outcome(function: Callable[..., Any], given: dict[str, Any]) -> type:

@@ -231,6 +231,18 @@ def test_samples_of_some_rows_of_a_matrix() -> None:
     assert_frame_equal(samples, matrix.samples("logisticregression")[rows])
 
 
+def test_samples_that_are_kept_do_not_follow_what_is_done_to_the_data() -> None:
+    X, tree = MIXED.clone(), make_pipeline(PIPELINE[0], DecisionTreeClassifier(random_state=0))
+    scorer = TransferScorer(AdversarialGenerator(eps=0.5, max_queries=20), random_state=0)
+    models = {"lr": clone(PIPELINE).fit(X, Y), "tree": tree.fit(X, Y)}
+    matrix = scorer.fit(models).transfer(X, Y, keep_samples=True)
+    before = matrix.samples("lr")
+    X[5, "town"], X[5, "income"] = "z", 9.0
+    X.drop_in_place("job")
+    assert "job" in before.columns and not before["town"].is_in(["z"]).any()
+    assert_frame_equal(matrix.samples("lr"), before)
+
+
 RESULTS: dict[str, Callable[[Any, Any], Any]] = {
     "check_model": lambda X, y: check_model(
         FROZEN, MIXED if isinstance(X, pl.DataFrame) else as_pandas(MIXED), y

@@ -236,6 +236,10 @@ METHODS: dict[str, tuple[Callable[[Any], Any], Callable[[], Any]]] = {
         lambda data: TransferScorer(BRIEF, estimators=PAIR).fit(data).models_["a"].coef_,
         lambda: TransferScorer(BRIEF, estimators=PAIR).fit(X, Y).models_["a"].coef_,
     ),
+    "scorer reference": (
+        lambda data: TransferScorer(BRIEF).fit([LINEAR, TREE], reference=data)._reference["std"],
+        lambda: TransferScorer(BRIEF).fit([LINEAR, TREE], reference=X)._reference["std"],
+    ),
     "learner score": (
         lambda data: PerturbationLearner(LINEAR, BRIEF, random_state=0).fit(X, Y).score(data),
         lambda: PerturbationLearner(LINEAR, BRIEF, random_state=0).fit(X, Y).score(X, Y),

@@ -22,7 +22,7 @@ class JudgingCollection(AttackingCollection):
         as it is and as attacked on each of the models: the worst case, as
         robust accuracy is counted for ensembles of attacks. Has the signature
         that ``scoring=`` takes. ``estimator`` itself, where it is one of the
-        models, is not among the sources.
+        models, frozen or not, is not among the sources.
 
         Parameters
         ----------

@@ -77,7 +77,7 @@ def kept_of(arrays: Mapping[str, NDArray[Any]], X: Any) -> KeptSamples:
         array.setflags(write=False)
     # of an array its kind is enough; of a DataFrame its names, and its values where a column is rounded
     if hasattr(X, "columns"):
-        return KeptSamples(arrays, copy(X))  # of pandas and of polars, its values are copied too
+        return KeptSamples(arrays, copy(X))  # what is later done to X does not reach it
     return KeptSamples(arrays, X[:0] if hasattr(X, "__getitem__") else None)
 
 
