@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -22,6 +21,7 @@ from skhalfway.inspection._repeats import repeated
 from skhalfway.inspection._tasks import Options, accuracies, chance_accuracy, read_tasks
 from skhalfway.models._as_model import check_kind, counts_as_fitted
 from skhalfway.models._kinds import is_skorch_net
+from skhalfway.models._warnings import warn
 from skhalfway.results._provenance import recorded
 from skhalfway.results._result import frozen
 
@@ -114,10 +114,9 @@ class ForgettingCurve(Curves):
         chance = self.chance[:, None]
         above = self.accuracy["joint"] - chance
         if (learned & ~(above > 0)).any():
-            warnings.warn(
+            warn(
                 "joint training is no better than chance on a task, so forgetting is nan; raise n_epochs",
                 UndefinedMetricWarning,
-                stacklevel=2,
             )
 
         def mean_ratio(accuracy: NDArray[np.float64]) -> NDArray[np.float64]:
