@@ -252,8 +252,7 @@ def decision_regions(
         share of a path, in (0, 1]; see :func:`skhalfway.halfway.crossings`. None
         looks for none.
     n_jobs : int, default=None
-        Number of threads, over models. None is 1 unless in a
-        ``joblib.parallel_config`` context.
+        Number of threads, over models. None is 1 unless in a ``joblib.parallel_config`` context.
 
     Returns
     -------
