@@ -155,8 +155,7 @@ class BySample(Rates):
         }
         if outcomes.labels is not None:
             columns = {"label": outcomes.classes[outcomes.labels], **columns}
-        index = np.arange(outcomes.n_samples) if outcomes.index is None else outcomes.index
-        frame = pd.DataFrame(columns, index=pd.Index(index, name="sample"))
+        frame = pd.DataFrame(columns, index=pd.Index(outcomes.sample_names, name="sample"))
         return frame.sort_values("fooled_by", ascending=False, kind="stable")
 
     def samples(self, source: str) -> Any:
@@ -209,14 +208,7 @@ class BySample(Rates):
         """
         if not isinstance(other, BySample):
             raise TypeError(f"compare needs another TransferMatrix, got {type(other).__name__}")
-        return compare(
-            self._known("compare"),
-            other._known("compare"),
-            (self.condition, self.goal),
-            (other.condition, other.goal),
-            level,
-            (self.provenance, other.provenance),
-        )
+        return compare(self, other, level)
 
 
 def _unknown(role: str, name: Any, names: Sequence[str]) -> str:

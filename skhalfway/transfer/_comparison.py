@@ -13,11 +13,13 @@ from skhalfway._text import between, counted, short, shown
 from skhalfway.results import Provenance, Result
 from skhalfway.results._result import equal, frozen
 from skhalfway.results._table import Cell, Table
-from skhalfway.transfer._counting import mean_rate, resampled_means, see
+from skhalfway.transfer._counting import resampled_means, see
 from skhalfway.transfer._outcomes import Outcomes
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from skhalfway.transfer._by_sample import BySample
 
 _N_BOOTSTRAPS = 2000
 
@@ -174,20 +176,15 @@ def _written(p: float) -> str:
     return "<.01" if p < 0.005 else short(p).strip()
 
 
-def compare(
-    one: Outcomes,
-    other: Outcomes,
-    first: tuple[str, str],
-    second: tuple[str, str],
-    level: float,
-    origins: tuple[Provenance | None, Provenance | None] = (None, None),
-) -> TransferComparison:
-    """Compare outcomes, counted each under a condition and with a goal; ``origins``: where they come from."""
+def compare(first: BySample, second: BySample, level: float) -> TransferComparison:
+    """Compare two experiments on the same samples."""
     check_level(level)
+    one, other = first._known("compare"), second._known("compare")
+    own_count, their_count = (first.condition, first.goal), (second.condition, second.goal)
     kinds = (
         ("sources", one.sources, other.sources),
         ("targets", one.targets, other.targets),
-        ("condition and goal", first, second),
+        ("condition and goal", own_count, their_count),
     )
     for what, own, theirs in kinds:
         if own != theirs:
@@ -200,7 +197,7 @@ def compare(
             raise ValueError(
                 f"the two are of other samples: their {part.__name__[1:]} differs; attack the same X and y"
             )
-    seen, others = see(one, *first), see(other, *second)
+    seen, others = see(one, *own_count), see(other, *their_count)
     both = seen.eligible & others.eligible
     only_first, only_other = both & seen.fooled & ~others.fooled, both & others.fooled & ~seen.fooled
     n = both.sum(axis=2)
@@ -213,10 +210,10 @@ def compare(
         n,
         only_first.sum(axis=2),
         only_other.sum(axis=2),
-        mean_rate(others) - mean_rate(seen),
+        second.mean_rate - first.mean_rate,
         ConfidenceInterval(float(interval.low), float(interval.high)),
         level,
-        provenance=_origin(origins, level, one.n_samples),
+        provenance=_origin((first.provenance, second.provenance), level, one.n_samples),
     )
 
 
@@ -244,4 +241,4 @@ def _labels(outcomes: Outcomes) -> Any:
 
 
 def _index(outcomes: Outcomes) -> NDArray[Any]:
-    return np.arange(outcomes.n_samples) if outcomes.index is None else outcomes.index
+    return outcomes.sample_names

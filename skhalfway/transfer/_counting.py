@@ -127,10 +127,3 @@ def resampled_means(
             known = ~np.isnan(rates)
             each[rows] = ratio(np.where(known, rates, 0.0).sum(axis=1), known.sum(axis=1))
     return means
-
-
-def mean_rate(seen: Seen) -> float:
-    """Mean rate over ordered pairs of two models with a sample that counts."""
-    rates = ratio(seen.fooled.sum(axis=2), seen.eligible.sum(axis=2))[seen.pairs]
-    known = rates[~np.isnan(rates)]
-    return float(known.mean()) if len(known) else np.nan

@@ -115,6 +115,11 @@ class Outcomes:
         return int(self.clean.shape[1])
 
     @property
+    def sample_names(self) -> NDArray[Any]:
+        """What the samples are called: their index, else their numbers."""
+        return np.arange(self.n_samples) if self.index is None else self.index
+
+    @property
     def source_places(self) -> NDArray[np.intp]:
         """Places of the sources among the models."""
         return np.array([self.names.index(name) for name in self.sources], dtype=np.intp)
@@ -147,8 +152,7 @@ class Outcomes:
         for field in fields(self)[4:]:
             array = getattr(self, field.name)
             arrays[field.name] = None if array is None else array[..., rows]
-        index = np.arange(self.n_samples) if self.index is None else self.index
-        return replace(self, **{**arrays, "index": index[rows]})
+        return replace(self, **{**arrays, "index": self.sample_names[rows]})
 
 
 def _within(array: NDArray[Any], n_classes: int) -> bool:
