@@ -2,45 +2,53 @@
 
 from __future__ import annotations
 
-from copy import copy
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, cast
 
 from numpy.typing import NDArray
-from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin, clone
+from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
+from sklearn.utils.metadata_routing import _routing_enabled
 
 from skhalfway._entries import takes_datasets
 from skhalfway._randomness import own_rng
+from skhalfway._text import shown
 from skhalfway.attacks._problem import Outcome, Problem
-from skhalfway.attacks._run import region_of, run
+from skhalfway.attacks._run import region_of, run, source_of
 from skhalfway.models._as_model import counts_as_fitted, takes_missing
-from skhalfway.models._kinds import is_art_classifier
+from skhalfway.models._clones import HoldsArt
+from skhalfway.models._faults import type_name
+from skhalfway.models._routing import FitRouter
 
 if TYPE_CHECKING:
     import numpy as np
-    from typing_extensions import Self
-
     from skhalfway._inputs import Frame
     from skhalfway.attacks._region import Region
     from skhalfway.models import Model
 
 
-class GeneratorBase(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
+class GeneratorBase(FitRouter, HoldsArt, OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     """A transformer with a source, which counts as fitted where that does."""
 
     estimator: Any
     random_state: Any
+    _holds = "estimator"
 
     fit_transform = takes_datasets(TransformerMixin.fit_transform)
 
-    def __sklearn_clone__(self) -> Self:
-        if not is_art_classifier(self.estimator):
-            return super().__sklearn_clone__()
-        # ART's classifiers have a get_params of their own, which clone takes for scikit-learn's
-        bare = copy(self)
-        bare.estimator = None
-        twin = clone(bare)
-        twin.estimator = self.estimator
-        return twin
+    def _fitted_by_name(self) -> dict[str, Any]:
+        return {"estimator": source_of(self.estimator)}
+
+    def _fit_params(self, metadata: Mapping[str, Any]) -> Mapping[str, Any]:
+        """What the source's ``fit`` gets: what it requests; everything, where scikit-learn routes nothing."""
+        if _routing_enabled():
+            return self._routed("fit", metadata)["estimator"]
+        useless = sorted(name for name, value in metadata.items() if value is not None)
+        if useless and counts_as_fitted(self.estimator):
+            raise TypeError(
+                f"fit got {shown(useless)}, but {type_name(self.estimator)} counts as fitted and is not "
+                "fitted again; leave out what is for its fit"
+            )
+        return metadata
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "estimator_") or counts_as_fitted(self.estimator)

@@ -85,8 +85,7 @@ class AdversarialGenerator(GeneratorBase):
         kept. All but the first start at random. For ``"fgsm"``, ``"pgd"``,
         ``"mifgsm"`` and ``"surrogate"``.
     random_start : bool, default=False
-        Whether the first of these also starts at a random point of the ball
-        rather than at the sample.
+        Whether the first of these also starts at a random point of the ball, not at the sample.
     clip_values : tuple of (min, max), default=None
         Range of valid data: two numbers, or two arrays of the shape of a
         sample. Data outside is an error. None: no clipping.
@@ -102,8 +101,7 @@ class AdversarialGenerator(GeneratorBase):
         Where gradients are computed. None is where the source's weights lie;
         elsewhere a copy of them is used.
     random_state : int, RandomState instance or None, default=None
-        For whatever an attack draws. Pass an int for the same output across
-        calls.
+        For whatever an attack draws. Pass an int for the same output across calls.
 
     Attributes
     ----------
@@ -170,7 +168,6 @@ class AdversarialGenerator(GeneratorBase):
 
     :meth:`transform` leaves no trace in this object, as scikit-learn asks; :meth:`generate` reports
     what it took and found in ``n_queries_`` and ``distances_``.
-
     ``"hopskipjump"`` starts from other samples of X, and ``"surrogate"`` learns
     from all of them: what they give for one sample depends on the others.
 
@@ -279,7 +276,8 @@ class AdversarialGenerator(GeneratorBase):
         y : array-like of shape (n_samples,), default=None
             Labels. None only where the source counts as fitted.
         **fit_params : dict
-            Passed to the source's ``fit``.
+            Metadata such as ``sample_weight``, passed to the source's ``fit``; with
+            ``enable_metadata_routing``, as far as the source requests it.
 
         Returns
         -------
@@ -289,11 +287,13 @@ class AdversarialGenerator(GeneratorBase):
         Raises
         ------
         ValueError
-            If a parameter or the data is invalid.
+            If a parameter or the data is invalid; if the source neither requests nor
+            refuses metadata that are routed.
         TypeError
-            If the source is not a classifier, or X is sparse.
+            If the source is not a classifier, X is sparse, or there are metadata
+            that no source takes: one that counts as fitted takes none.
         """
-        fit_source(self, X, y, fit_params)
+        fit_source(self, X, y, self._fit_params(fit_params))
         return self
 
     @takes_datasets

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -48,17 +49,22 @@ _NOT_FITTED = (
 )
 
 
-def fit_source(generator: AdversarialGenerator, X: Any, y: Any, fit_params: dict[str, Any]) -> None:
+def source_of(estimator: Any) -> Any:
+    """What a generator with that parameter ``estimator`` attacks."""
+    if estimator is not None:
+        return estimator
+    from sklearn.linear_model import LogisticRegression
+
+    return LogisticRegression(max_iter=1000)
+
+
+def fit_source(generator: AdversarialGenerator, X: Any, y: Any, fit_params: Mapping[str, Any]) -> None:
     """Fit the source, and keep on the generator what its attacks need to know of the data."""
     check_parameters(generator)
     array = read_samples(generator, X, reset=True)
     spread = spread_of(array, generator.eps_unit)
     region = region_of(generator, array, generator, Frame.of(X), spread)
-    source = generator.estimator
-    if source is None:
-        from sklearn.linear_model import LogisticRegression
-
-        source = LogisticRegression(max_iter=1000)
+    source = source_of(generator.estimator)
     check_kind(source)
     if y is None and not counts_as_fitted(source):
         raise ValueError(

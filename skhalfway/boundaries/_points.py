@@ -48,7 +48,7 @@ class PathModels(ModelCollection):
 def read_several(models: Any, X: Any) -> tuple[dict[str, Model], NDArray[Any], NDArray[Any]]:
     """Several fitted classifiers by name, points, and the labels of class indices, checked together."""
     reader = PathModels()
-    reader._fit_models(models, None)
+    reader._fit_models(models, None, {})
     return reader._read_for_models(X)
 
 

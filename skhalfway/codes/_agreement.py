@@ -12,7 +12,8 @@ from sklearn.exceptions import UndefinedMetricWarning
 from skhalfway._entries import takes_datasets
 from skhalfway._randomness import leaving_no_trace
 from skhalfway._text import short
-from skhalfway.codes._codemap import CodeMap, fitted_map
+from skhalfway.codes._codemap import CodeMap
+from skhalfway.codes._given import fitted_map
 from skhalfway.codes._homogeneity import information
 from skhalfway.codes._network import joined
 from skhalfway.models._warnings import warn

@@ -22,10 +22,11 @@ from skhalfway.codes._homogeneity import Homogeneity, contingency, resampled, sh
 from skhalfway.codes._maps import check_shape, check_units, grid_distances
 from skhalfway.codes._network import POOLINGS, check_layers, check_network, trained
 from skhalfway.models._as_model import check_kind, counts_as_fitted
+from skhalfway.models._routing import FitRouter
 from skhalfway.results._provenance import recorded
 
 
-class CodeMap(TransformerMixin, BaseEstimator):
+class CodeMap(FitRouter, TransformerMixin, BaseEstimator):
     """Codes of a network's layers: the unit of a self-organising map that each activation is nearest to.
 
     A self-organising map is fitted to what each layer gives for the training
@@ -163,7 +164,7 @@ class CodeMap(TransformerMixin, BaseEstimator):
         self.random_state = random_state
 
     @takes_datasets
-    def fit(self, X: Any, y: Any = None) -> CodeMap:
+    def fit(self, X: Any, y: Any = None, **fit_params: Any) -> CodeMap:
         """Record activations, and fit a map for each layer.
 
         Parameters
@@ -172,6 +173,9 @@ class CodeMap(TransformerMixin, BaseEstimator):
             Samples; images may have more axes.
         y : array-like of shape (n_samples,), default=None
             Labels to train the network with. None: it is fitted.
+        **fit_params : dict
+            Metadata that the network requests for its training. Only with
+            ``enable_metadata_routing``.
 
         Returns
         -------
@@ -184,9 +188,11 @@ class CodeMap(TransformerMixin, BaseEstimator):
             If a parameter or the data is invalid, there are fewer samples or
             steps than units, the network is not fitted and there is no ``y``,
             it has no such layer or no named layer at all, a layer runs never or
-            several times, or activations are nan or inf.
+            several times, or activations are nan or inf; if metadata are neither
+            requested nor refused, not routed at all, or there is no ``y``.
         TypeError
-            If the estimator is no network, or the output of a layer no tensor.
+            If the estimator is no network, or the output of a layer no tensor, or
+            metadata are routed to none.
 
         Warns
         -----
@@ -194,6 +200,11 @@ class CodeMap(TransformerMixin, BaseEstimator):
             If a map is too coarse: see Notes.
         """
         self._check_params()
+        params = self._routed("fit", fit_params)["estimator"]
+        if params and y is None:
+            raise ValueError(
+                f"fit got {shown(sorted(params))} to train the network with, but no y; pass y, or leave them out"
+            )
         array, rng = self._read(X, reset=True), check_random_state(self.random_state)
         if y is not None:
             read_targets(y, len(array))
@@ -201,7 +212,8 @@ class CodeMap(TransformerMixin, BaseEstimator):
         self._shape = self.shape[0], self.shape[1]
         check_units(self._shape, len(array), self.n_iter)
         data = X if hasattr(X, "columns") else array
-        self.estimator_ = trained(self.estimator, data, y, None if self.random_state is None else rng)
+        stream = None if self.random_state is None else rng
+        self.estimator_ = trained(self.estimator, data, y, stream, params)
         self._encoder = Encoder(self.estimator_, self.layers, self.pooling, array)
         self._encoder.fit(array, self._shape, self.n_iter, rng)
         self.layers_, maps = self._encoder.layers, self._encoder.maps.values()
@@ -350,6 +362,9 @@ class CodeMap(TransformerMixin, BaseEstimator):
         _check_feature_names_in(self, input_features, generate_names=False)
         return np.array(self.layers_, dtype=object)
 
+    def _fitted_by_name(self) -> dict[str, Any]:
+        return {"estimator": self.estimator}
+
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "maps_")
 
@@ -382,18 +397,3 @@ class CodeMap(TransformerMixin, BaseEstimator):
     def _stream(self) -> np.random.RandomState:
         """A stream of its own: noise must not repeat data that was drawn with the same seed."""
         return np.random.RandomState(draw_seed(check_random_state(self.random_state)))
-
-
-def fitted_map(code_map: Any) -> CodeMap:
-    """The CodeMap itself; TypeError for anything else, NotFittedError where it is not fitted."""
-    if not isinstance(code_map, CodeMap):
-        raise TypeError(
-            f"a fitted CodeMap is needed, got {type(code_map).__name__}; CodeMap(network).fit(X) makes one"
-        )
-    check_is_fitted(code_map)
-    return code_map
-
-
-def measured_homogeneity(code_map: Any, X: Any, y: Any, **kwargs: Any) -> Homogeneity:
-    """What displays draw of a fitted map."""
-    return fitted_map(code_map).homogeneity(X, y, **kwargs)

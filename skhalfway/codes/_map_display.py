@@ -9,7 +9,7 @@ import numpy as np
 
 from skhalfway._intervals import ratio
 from skhalfway._text import shown
-from skhalfway.codes._codemap import measured_homogeneity
+from skhalfway.codes._given import measured_homogeneity
 from skhalfway.codes._homogeneity import Homogeneity
 from skhalfway.displays import Display
 from skhalfway.displays._panels import panels

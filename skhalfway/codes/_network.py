@@ -200,7 +200,9 @@ def check_layers(layers: Any) -> None:
         raise ValueError(f'layers must be "auto" or a list of different names, got {shown(layers)}')
 
 
-def trained(estimator: Any, X: Any, y: Any, rng: np.random.RandomState | None) -> Any:
+def trained(
+    estimator: Any, X: Any, y: Any, rng: np.random.RandomState | None, fit_params: Mapping[str, Any]
+) -> Any:
     """The network, or a clone of it trained on labels, with a seed of ``rng`` if there is one."""
     if counts_as_fitted(estimator):
         return estimator
@@ -213,7 +215,9 @@ def trained(estimator: Any, X: Any, y: Any, rng: np.random.RandomState | None) -
                 "and the network is not fitted"
             ) from error
         return estimator
-    return fit_clone(estimator, X, y) if rng is None else train(estimator, X, y, draw_seed(rng))
+    if rng is None:
+        return fit_clone(estimator, X, y, **fit_params)
+    return train(estimator, X, y, draw_seed(rng), **fit_params)
 
 
 def joined(batches: Iterable[Activations]) -> Activations:

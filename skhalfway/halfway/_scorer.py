@@ -132,7 +132,7 @@ class HalfwayScorer(PathModels):
         self.random_state = random_state
 
     @takes_datasets
-    def fit(self, X: Any, y: Any = None) -> HalfwayScorer:
+    def fit(self, X: Any, y: Any = None, **fit_params: Any) -> HalfwayScorer:
         """Take fitted models, or fit clones of ``estimators`` on data.
 
         Parameters
@@ -144,6 +144,9 @@ class HalfwayScorer(PathModels):
             training samples.
         y : array-like of shape (n_samples,), default=None
             Training labels. None with ``estimators=None``.
+        **fit_params : dict
+            Metadata such as ``sample_weight``. Only with ``enable_metadata_routing``,
+            and ``estimators``: each gets what it requests.
 
         Returns
         -------
@@ -154,14 +157,15 @@ class HalfwayScorer(PathModels):
         ------
         ValueError
             If there are fewer than two models, or models that differ in
-            classes or in width; if a parameter or the data is invalid.
+            classes or in width; if a parameter or the data is invalid; if
+            metadata are neither requested nor refused, or not routed at all.
         TypeError
-            If an object is not a classifier.
+            If an object is not a classifier, or metadata are routed to none.
         NotFittedError
             If a model is not fitted.
         """
         self._check_params()
-        self._fit_models(X, y)
+        self._fit_models(X, y, fit_params)
         return self
 
     @takes_datasets

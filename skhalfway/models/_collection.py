@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from copy import copy
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -18,9 +19,10 @@ from skhalfway.models._as_model import as_model, check_kind, fit_clone, seen_as
 from skhalfway.models._columns import column_names
 from skhalfway.models._faults import answers, explained, named
 from skhalfway.models._model import Model
+from skhalfway.models._routing import FitRouter
 
 
-class ModelCollection(_BaseComposition):
+class ModelCollection(FitRouter, _BaseComposition):
     """A scorer of several models, whose parameter ``estimators`` decides what ``fit`` takes.
 
     Subclasses have the parameters ``estimators`` and ``n_jobs``.
@@ -72,10 +74,14 @@ class ModelCollection(_BaseComposition):
         """Check samples, against the width and the names that are kept on this object."""
         raise NotImplementedError
 
-    def _fit_models(self, X: Any, y: Any) -> NDArray[Any] | None:
+    def _fitted_by_name(self) -> dict[str, Any]:
+        return dict(self.estimators or [])
+
+    def _fit_models(self, X: Any, y: Any, metadata: Mapping[str, Any]) -> NDArray[Any] | None:
         """Take models, or fit clones on data and return the data; keep what the models share."""
         array = None
         if self.estimators is None:
+            self._routed("fit", metadata)
             if y is not None:
                 raise ValueError(
                     "with estimators=None fit takes fitted models and no y; "
@@ -84,6 +90,7 @@ class ModelCollection(_BaseComposition):
             models = named_models(X)
         else:
             self._check_estimators()
+            params = self._routed("fit", metadata)
             if y is None:
                 given = isinstance(X, Mapping) or (isinstance(X, (list, tuple)) and any(map(_predicts, X)))
                 remedy = "; estimators is given, so fit takes data: to compare fitted models leave it None"
@@ -95,7 +102,10 @@ class ModelCollection(_BaseComposition):
             read_targets(y, len(array))
             data = X if hasattr(X, "columns") else array
             names = [name for name, _ in self.estimators]
-            fits = (delayed(named)(name, fit_clone, model, data, y) for name, model in self.estimators)
+            fits = (
+                delayed(named)(name, partial(fit_clone, **params[name]), model, data, y)
+                for name, model in self.estimators
+            )
             models = dict(zip(names, self._parallel(fits, len(names), "fit"), strict=True))
         seen = {name: named(name, as_model, model) for name, model in models.items()}
         classes = common_classes(seen)

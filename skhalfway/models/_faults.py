@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.exceptions import NotFittedError
+from sklearn.exceptions import NotFittedError, UnsetMetadataPassedError
 
 from skhalfway._text import brief, shown
 from skhalfway.models._kinds import unfrozen
@@ -21,7 +21,8 @@ def named(name: str, function: Any, *args: Any) -> Any:
     """Call the function; put the model's name before the message of what it raises."""
     try:
         return function(*args)
-    except Warning:  # an exception where the user asks for that
+    except (Warning, UnsetMetadataPassedError):
+        # the first is an exception where the user asks for that, the second names the estimator itself
         raise
     except Exception as error:
         kinds = (NotFittedError, TypeError, ValueError)

@@ -14,13 +14,13 @@ from skhalfway.models._as_model import counts_as_fitted, fit_clone
 from skhalfway.models._kinds import inner_skorch_net
 
 
-def train(estimator: Any, X: Any, y: Any, seed: int) -> Any:
+def train(estimator: Any, X: Any, y: Any, seed: int, **fit_params: Any) -> Any:
     """A fitted clone, all of whose ``random_state`` follow from the seed; what counts as fitted, as it is."""
     if counts_as_fitted(estimator):
         return estimator
     fresh = seeded_clone(estimator, seed)
     with seeded(fresh, seed):
-        return fit_clone(fresh, X, y)
+        return fit_clone(fresh, X, y, **fit_params)
 
 
 def seeded_clone(estimator: Any, seed: int) -> Any:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from copy import copy
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.base import BaseEstimator, ClassifierMixin, clone, is_classifier
+from sklearn.base import ClassifierMixin, clone
 from sklearn.metrics import accuracy_score
-from sklearn.utils import column_or_1d, get_tags
+from sklearn.utils import column_or_1d
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
@@ -25,9 +25,10 @@ from skhalfway.attacks._parameters import check_targets, check_unattached
 from skhalfway.models import as_model
 from skhalfway.models._as_model import check_kind
 from skhalfway.models._faults import named, type_name
-from skhalfway.models._kinds import inner_skorch_net, is_art_classifier, net_dtype
+from skhalfway.models._kinds import inner_skorch_net, net_dtype
 from skhalfway.models._training import train
 from skhalfway.perturbation._geometry import GeometryGenerator
+from skhalfway.perturbation._learner_base import LearnerBase
 from skhalfway.perturbation._protocol import check_start, read_labels, start, trainable
 
 
@@ -41,7 +42,7 @@ def _learner_has(name: str) -> Any:
     return check
 
 
-class PerturbationLearner(ClassifierMixin, BaseEstimator):
+class PerturbationLearner(LearnerBase):
     """Learn from adversarial perturbations with wrong labels, and be right on clean data.
 
     A source learns from the data. Adversarial samples are made that move
@@ -179,7 +180,7 @@ class PerturbationLearner(ClassifierMixin, BaseEstimator):
         self.random_state = random_state
 
     @takes_datasets
-    def fit(self, X: Any, y: Any) -> PerturbationLearner:
+    def fit(self, X: Any, y: Any, **fit_params: Any) -> PerturbationLearner:
         """Train the source, perturb towards other classes, train the learner on that.
 
         Parameters
@@ -188,6 +189,11 @@ class PerturbationLearner(ClassifierMixin, BaseEstimator):
             Training samples; images may have more axes.
         y : array-like of shape (n_samples,)
             Labels. The learner never sees them.
+        **fit_params : dict
+            Metadata such as ``sample_weight``. Only with ``enable_metadata_routing``: the
+            source gets what it requests, and the learner what ``estimator`` requests,
+            for the perturbed sample made from each; with ``base="noise"``, where none is
+            made from a sample, the source alone.
 
         Returns
         -------
@@ -198,13 +204,15 @@ class PerturbationLearner(ClassifierMixin, BaseEstimator):
         ------
         ValueError
             If a parameter or the data is invalid, there are fewer than two
-            classes, no sample moves to one of them, or the source has others.
+            classes, no sample moves to one of them, or the source has others; if
+            metadata are neither requested nor refused, or not routed at all.
         TypeError
             If the estimator or the source is no classifier, the estimator
-            cannot be trained, or the attack needs a gradient that the source
-            has not.
+            cannot be trained, the attack needs a gradient that the source
+            has not, or metadata are routed to none.
         """
         self._check_params()
+        params = self._routed("fit", fit_params)
         if y is None:
             raise ValueError(
                 "This PerturbationLearner estimator requires y to be passed, but the target y is None"
@@ -241,7 +249,8 @@ class PerturbationLearner(ClassifierMixin, BaseEstimator):
         if isinstance(generator, GeometryGenerator):
             generator.fit(data, labels)
         source = self.estimator if self.source is None else self.source
-        self.source_ = named(type_name(source), train, source, data, labels, source_seed)
+        trains = partial(train, **params["source"])
+        self.source_ = named(type_name(source), trains, source, data, labels, source_seed)
         model = as_model(self.source_, classes=self.classes_)
         if isinstance(generator, AdversarialGenerator):
             if generator.random_state is None:
@@ -252,9 +261,9 @@ class PerturbationLearner(ClassifierMixin, BaseEstimator):
         self.n_fooled_ = int((answers == assigned).sum())
         self.fooling_rate_ = self.n_fooled_ / len(assigned)
         self.X_base_, self.X_perturbed_, self.y_assigned_ = base, perturbed, target
-        self._seed = draw_seed(rng)
+        self._training = draw_seed(rng), params.get("learner", {})
         seen = perturbed - base if self.perturbation_only else perturbed
-        self.learner_ = train(trainable(self.estimator), seen, target, self._seed)
+        self.learner_ = self._trained(seen)
         self.__dict__.pop("control_", None)
         return self
 
@@ -335,30 +344,8 @@ class PerturbationLearner(ClassifierMixin, BaseEstimator):
         check_is_fitted(self)
         samples = self._arrange(X)
         if not hasattr(self, "control_"):
-            self.control_ = train(trainable(self.estimator), self.X_base_, self.y_assigned_, self._seed)
+            self.control_ = self._trained(self.X_base_)
         return float(accuracy_score(y, self.control_.predict(samples)))
-
-    def __sklearn_clone__(self) -> PerturbationLearner:
-        if not is_art_classifier(self.source):
-            return super().__sklearn_clone__()
-        # ART's classifiers have a get_params of their own, which clone takes for scikit-learn's
-        bare = copy(self)
-        bare.source = None
-        twin = clone(bare)
-        twin.source = self.source
-        return twin
-
-    def __sklearn_is_fitted__(self) -> bool:
-        return hasattr(self, "learner_")
-
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        assert tags.classifier_tags is not None
-        # no label that it learns from is right
-        tags.classifier_tags.poor_score = True
-        if hasattr(self.estimator, "__sklearn_tags__") and is_classifier(self.estimator):
-            tags.classifier_tags.multi_class = get_tags(self.estimator).classifier_tags.multi_class
-        return tags
 
     @property
     def _generator(self) -> AdversarialGenerator | GeometryGenerator:
@@ -387,6 +374,11 @@ class PerturbationLearner(ClassifierMixin, BaseEstimator):
         if isinstance(generator, AdversarialGenerator):
             spread = spread_of(array, generator.eps_unit)
             generator._region(read_samples(self, samples, reset=False), self, frame, spread)
+
+    def _trained(self, X: Any) -> Any:
+        """A classifier trained on what the learner's labels, seed and metadata are for."""
+        seed, params = self._training
+        return train(trainable(self.estimator), X, self.y_assigned_, seed, **params)
 
     def _arrange(self, X: Any) -> Any:
         """Samples as the learner takes them."""

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from sklearn.exceptions import UndefinedMetricWarning
+from sklearn.utils.metadata_routing import UNUSED
 
 from skhalfway._entries import takes_datasets
 from skhalfway.attacks import AdversarialGenerator
@@ -123,6 +124,9 @@ class TransferScorer(JudgingCollection):
     0.6
     """
 
+    # no metadata: it is for models that are handed in, and never goes through another object
+    __metadata_request__fit: ClassVar[dict[str, str]] = {"reference": UNUSED}
+
     def __init__(
         self,
         generator: AdversarialGenerator | None = None,
@@ -145,7 +149,7 @@ class TransferScorer(JudgingCollection):
         self.verbose = verbose
 
     @takes_datasets
-    def fit(self, X: Any, y: Any = None, *, reference: Any = None) -> TransferScorer:
+    def fit(self, X: Any, y: Any = None, *, reference: Any = None, **fit_params: Any) -> TransferScorer:
         """Take fitted models, or fit clones of ``estimators`` on data.
 
         Parameters
@@ -163,6 +167,9 @@ class TransferScorer(JudgingCollection):
             on it, and the partners of ``attack="halfway"`` are taken from it.
             None: both come from the samples that are attacked, so that they
             change with these. Else the training samples are the reference.
+        **fit_params : dict
+            Metadata such as ``sample_weight``. Only with ``enable_metadata_routing``,
+            and ``estimators``: each gets what it requests.
 
         Returns
         -------
@@ -174,9 +181,10 @@ class TransferScorer(JudgingCollection):
         ValueError
             If there are fewer than two models, or models that differ in
             classes or in width; if a parameter or the data is invalid; if
-            there is a reference beside ``estimators``.
+            there is a reference beside ``estimators``; if metadata are
+            neither requested nor refused, or not routed at all.
         TypeError
-            If an object is not a classifier.
+            If an object is not a classifier, or metadata are routed to none.
         NotFittedError
             If a model is not fitted.
         """
@@ -186,7 +194,7 @@ class TransferScorer(JudgingCollection):
                 "estimators are fitted on X, which is the reference; leave reference out, or hand in fitted "
                 "models with estimators=None"
             )
-        array = self._fit_models(X, y)
+        array = self._fit_models(X, y, fit_params)
         self._roles(self.models_)
         if reference is not None:
             array = self._read(reference, reset=not hasattr(self, "n_features_in_"))
