@@ -13,6 +13,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 @pytest.fixture(autouse=True)
+def extras(request: pytest.FixtureRequest) -> None:
+    """A doctest that imports a library of an extra is for those who have it."""
+    examples = getattr(getattr(request.node, "dtest", None), "examples", [])
+    if any("imblearn" in example.source for example in examples):
+        pytest.importorskip("imblearn")
+
+
+@pytest.fixture(autouse=True)
 def close_figures() -> Iterator[None]:
     """Figures are gone after the test that drew them; matplotlib warns where too many are open."""
     yield

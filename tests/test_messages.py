@@ -238,7 +238,9 @@ WITH_LABELS = [
 @pytest.mark.parametrize("kind", BAD_LABELS)
 def test_labels_that_cannot_be_read(kind: str) -> None:
     labels, message = BAD_LABELS[kind]
-    for name, parameter in WITH_LABELS:
+    # imbalanced-learn's samplers take a column for each class
+    refusing = [each for each in WITH_LABELS if (each[0], kind) != ("AdversarialSampler", "one-hot")]
+    for name, parameter in refusing:
         function, given = ENTRIES[name]
         with pytest.raises((TypeError, ValueError), match=message) as caught:
             function(**(given | {parameter: labels}))

@@ -21,6 +21,7 @@ from skhalfway.models._routing import FitRouter
 
 if TYPE_CHECKING:
     import numpy as np
+
     from skhalfway._inputs import Frame
     from skhalfway.attacks._region import Region
     from skhalfway.models import Model

@@ -203,7 +203,7 @@ class CodeMap(FitRouter, TransformerMixin, BaseEstimator):
         params = self._routed("fit", fit_params)["estimator"]
         if params and y is None:
             raise ValueError(
-                f"fit got {shown(sorted(params))} to train the network with, but no y; pass y, or leave them out"
+                f"fit got {shown(sorted(params))} to train the network with, but no y; pass y too"
             )
         array, rng = self._read(X, reset=True), check_random_state(self.random_state)
         if y is not None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from skhalfway.codes._given import fitted_map
 from skhalfway.codes._depth import layer_panels, legend_above, name_layers
 from skhalfway.codes._drift import Drift
+from skhalfway.codes._given import fitted_map
 from skhalfway.displays import Display
 from skhalfway.displays._style import colours
 

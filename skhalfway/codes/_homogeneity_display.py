@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from skhalfway._text import shown
-from skhalfway.codes._given import measured_homogeneity
 from skhalfway.codes._depth import layer_panels, legend_above, name_layers
+from skhalfway.codes._given import measured_homogeneity
 from skhalfway.codes._homogeneity import Homogeneity
 from skhalfway.displays import Display
 from skhalfway.displays._style import colours

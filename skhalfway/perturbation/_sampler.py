@@ -7,28 +7,32 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.base import clone
+from sklearn.base import OneToOneFeatureMixin, clone
 from sklearn.pipeline import _name_estimators
 from sklearn.utils import _safe_indexing
 from sklearn.utils.metaestimators import _BaseComposition
 
-from skhalfway._checks import check_bool, check_positive, check_random_state
+from skhalfway._checks import check_random_state
 from skhalfway._entries import takes_datasets
-from skhalfway._inputs import check_labels, container_of, read_samples
-from skhalfway._polars import is_polars_frame, stacked
+from skhalfway._inputs import check_labels, read_samples
 from skhalfway._randomness import draw_seed
 from skhalfway._text import shown
 from skhalfway.attacks import AdversarialGenerator
 from skhalfway.attacks._parameters import check_unattached
+from skhalfway.attacks._run import fit_source, source_of
 from skhalfway.models import as_model
 from skhalfway.models._as_model import check_kind, counts_as_fitted
 from skhalfway.models._collection import is_pair
 from skhalfway.models._faults import classes_of, named
 from skhalfway.models._reader import reader_of
+from skhalfway.models._routing import FitRouter
 from skhalfway.perturbation._protocol import read_labels
+from skhalfway.perturbation._resampled import dense, joined, labels_in_one, labels_of
+from skhalfway.perturbation._sampling import Group, check_amount, draw, groups_of
+from skhalfway.perturbation._tags import SamplerTags, sampler_tags
 
 
-class AdversarialSampler(_BaseComposition):
+class AdversarialSampler(FitRouter, OneToOneFeatureMixin, _BaseComposition):
     """Add adversarial samples, with their true labels, to training data.
 
     Adversarial training with samplers' protocol: a step of imbalanced-learn's
@@ -55,7 +59,22 @@ class AdversarialSampler(_BaseComposition):
     ratio : float, default=1.0
         Adversarial samples for each clean one, > 0. Below 1, of rows drawn at
         random without replacement; above 1 rows repeat, on another source as
-        long as there is one.
+        long as there is one. Only where ``sampling_strategy`` is None.
+    sampling_strategy : str, float, dict or callable, default=None
+        None: ``ratio`` says how many samples are added, and classes keep their
+        shares. Else adversarial samples are added until each class has what
+        imbalanced-learn's over-samplers would give it, its clean samples counted:
+
+        - ``"auto"`` or ``"not majority"``: each class as many as the largest
+          has; ``"all"`` is the same; ``"minority"``: the smallest class alone;
+          ``"not minority"``: all others alone.
+        - float, for two classes: the smaller has this share of the larger.
+        - dict: samples that a class is to have, by its label.
+        - callable: makes such a dict of y.
+
+        Rows of a class are drawn as under ``ratio``. A class that has enough
+        gets none, so that there may be none at all. Needs imbalanced-learn
+        (``skhalfway[imbalanced]``), and ``keep_clean``.
     keep_clean : bool, default=True
         Whether the clean samples come first in the output, or are left out.
     random_state : int, RandomState instance or None, default=None
@@ -78,6 +97,8 @@ class AdversarialSampler(_BaseComposition):
         Name of the source that each was made on.
     n_adversarial_ : int
         Number of adversarial samples.
+    sampling_strategy_ : dict of label to int
+        Number of them in each class.
 
     See Also
     --------
@@ -92,6 +113,11 @@ class AdversarialSampler(_BaseComposition):
     The sources are static: the model in training is never attacked itself, as
     it is by training against its own worst case [2]_. Where it is one of the
     sources, what is attacked is a clone, fitted on clean data.
+
+    Labels may be one column for each class with a single 1 in each row, as
+    imbalanced-learn takes them; sources then learn the numbers of the columns. A
+    DataFrame of pandas with sparse columns is made dense for them, and has sparse
+    columns again in the output.
 
     References
     ----------
@@ -119,6 +145,14 @@ class AdversarialSampler(_BaseComposition):
     ((225, 4), 75, ['lr', 'svm'])
     >>> bool(abs(X_res[150:] - X[sampler.sample_indices_]).max() <= 0.5)
     True
+
+    In a pipeline, until a class of 20 samples has as many as the others:
+
+    >>> from imblearn.pipeline import make_pipeline
+    >>> sampler = AdversarialSampler(sampling_strategy="auto", random_state=0)
+    >>> chain = make_pipeline(sampler, SVC()).fit(X[:120], y[:120])
+    >>> chain[0].sampling_strategy_
+    {0: 0, 1: 0, 2: 30}
     """
 
     def __init__(
@@ -127,25 +161,30 @@ class AdversarialSampler(_BaseComposition):
         *,
         sources: Any = None,
         ratio: float = 1.0,
+        sampling_strategy: Any = None,
         keep_clean: bool = True,
         random_state: Any = None,
     ) -> None:
         self.generator = generator
         self.sources = sources
         self.ratio = ratio
+        self.sampling_strategy = sampling_strategy
         self.keep_clean = keep_clean
         self.random_state = random_state
 
     @takes_datasets
-    def fit(self, X: Any, y: Any = None) -> AdversarialSampler:
+    def fit(self, X: Any, y: Any = None, **fit_params: Any) -> AdversarialSampler:
         """Fit the sources, and make no samples: :meth:`fit_resample` does both.
 
         Parameters
         ----------
         X : {array-like, DataFrame, Tensor} of shape (n_samples, n_features)
             Training samples; images may have more axes.
-        y : array-like of shape (n_samples,)
-            Labels.
+        y : array-like of shape (n_samples,) or (n_samples, n_classes)
+            Labels, or one column for each class; see Notes.
+        **fit_params : dict
+            Metadata such as ``sample_weight``. Only with ``enable_metadata_routing``:
+            each source gets what it requests.
 
         Returns
         -------
@@ -157,36 +196,44 @@ class AdversarialSampler(_BaseComposition):
         ValueError, TypeError
             As :meth:`fit_resample`.
         """
-        self._fit(X, y, check_random_state(self.random_state))
+        self._fit(dense(X), y, "fit", fit_params, check_random_state(self.random_state))
         return self
 
     @takes_datasets
-    def fit_resample(self, X: Any, y: Any) -> tuple[Any, Any]:
+    def fit_resample(self, X: Any, y: Any, **fit_params: Any) -> tuple[Any, Any]:
         """Fit the sources and add adversarial samples.
 
         Parameters
         ----------
         X : {array-like, DataFrame, Tensor} of shape (n_samples, n_features)
             Training samples; images may have more axes.
-        y : array-like of shape (n_samples,)
-            Labels.
+        y : array-like of shape (n_samples,) or (n_samples, n_classes)
+            Labels, or one column for each class; see Notes.
+        **fit_params : dict
+            Metadata such as ``sample_weight``. Only with ``enable_metadata_routing``:
+            each source gets what it requests.
 
         Returns
         -------
         X_res : same type and float type as X, of shape (n_samples_new, n_features)
             Clean samples, if they are kept, then adversarial ones; integers
             become float64. A DataFrame gets a new index.
-        y_res : same type as y, of shape (n_samples_new,)
+        y_res : same type as y, of shape (n_samples_new,) or (n_samples_new, n_classes)
             Their labels.
 
         Raises
         ------
         ValueError
             If a parameter or the data is invalid, y holds fewer than two
-            classes or one that a fitted source does not know, or ``ratio``
-            leaves no sample to make.
+            classes or one that a fitted source does not know, ``ratio``
+            leaves no sample to make, ``sampling_strategy`` asks for fewer
+            samples than there are, or metadata are neither requested nor
+            refused, or not routed at all.
         TypeError
-            If a source is not a classifier, or X is sparse.
+            If a source is not a classifier, X is sparse, or metadata are routed
+            to none.
+        ImportError
+            If ``sampling_strategy`` is given without imbalanced-learn.
         NotFittedError
             If a frozen source is not fitted.
         RuntimeError
@@ -194,9 +241,10 @@ class AdversarialSampler(_BaseComposition):
             the message.
         """
         rng = check_random_state(self.random_state)
-        array, labels, generators = self._fit(X, y, rng)
-        rows, source = self._draw(len(array), len(generators), rng)
-        samples = X if hasattr(X, "columns") else array
+        given = dense(X)
+        array, labels, generators, groups = self._fit(given, y, "fit_resample", fit_params, rng)
+        rows, source = draw(groups, len(generators), rng)
+        samples = given if hasattr(given, "columns") else array
         parts = [samples] if self.keep_clean else []
         for i, (name, generator) in enumerate(generators.items()):
             chosen = rows[source == i]
@@ -206,8 +254,11 @@ class AdversarialSampler(_BaseComposition):
         self.sample_indices_ = rows
         self.sample_sources_ = np.array(list(generators))[source]
         self.n_adversarial_ = len(rows)
+        classes, found = np.unique(labels, return_inverse=True)
+        numbers = np.bincount(found[rows], minlength=len(classes))
+        self.sampling_strategy_ = dict(zip(classes.tolist(), numbers.tolist(), strict=True))
         kept = np.concatenate([np.arange(len(array)), rows]) if self.keep_clean else rows
-        return _joined(parts, X), _labels_of(y, kept)
+        return joined(parts, X), labels_of(y, kept)
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """Get parameters, those of a list of named ``sources`` included.
@@ -248,29 +299,28 @@ class AdversarialSampler(_BaseComposition):
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "sources_")
 
-    def __sklearn_tags__(self) -> Any:
+    def __sklearn_tags__(self) -> SamplerTags:
         tags = super().__sklearn_tags__()
         tags.target_tags.required = True
-        return tags
+        return sampler_tags(tags)
+
+    def _fitted_by_name(self) -> dict[str, Any]:
+        return {name: source_of(source) for name, source in self._named_sources().items()}
 
     def _fit(
-        self, X: Any, y: Any, rng: np.random.RandomState
-    ) -> tuple[NDArray[Any], NDArray[Any], dict[str, AdversarialGenerator]]:
-        """The samples and labels, checked, and for each source a generator that is fitted on them."""
+        self, X: Any, y: Any, method: str, metadata: Mapping[str, Any], rng: np.random.RandomState
+    ) -> tuple[NDArray[Any], NDArray[Any], dict[str, AdversarialGenerator], list[Group]]:
+        """Samples and labels, checked; for each source a generator fitted on them; how many rows to draw."""
         self._check_params()
         sources = self._named_sources()
+        params = self._routed(method, metadata)
         array = read_samples(self, X, reset=True)
         if y is None:
             raise ValueError(
                 "This AdversarialSampler estimator requires y to be passed, but the target y is None"
             )
-        classes, truth = read_labels(y, array)
-        labels = classes[truth]
-        if round(self.ratio * len(array)) < 1:
-            raise ValueError(
-                f"ratio={shown(self.ratio)} of {len(array)} samples leaves none to attack; give at least "
-                f"{1 / len(array):.3g}"
-            )
+        classes, truth = read_labels(labels_in_one(y), array)
+        labels, groups = classes[truth], groups_of(self.sampling_strategy, self.ratio, classes, truth)
         for name, source in sources.items():
             if source is not None:
                 named(name, _check_source, source, X, array, labels)
@@ -280,14 +330,13 @@ class AdversarialSampler(_BaseComposition):
             generator.estimator = source
             if generator.random_state is None:
                 generator.random_state = draw_seed(rng)
-            generators[name] = named(name, generator.fit, X, labels)
+            named(name, fit_source, generator, X, labels, params[name])
+            generators[name] = generator
         self.sources_ = {name: generator.estimator_ for name, generator in generators.items()}
-        return array, labels, generators
+        return array, labels, generators, groups
 
     def _check_params(self) -> None:
-        ratio = self.ratio
-        check_positive("ratio", ratio)
-        check_bool("keep_clean", self.keep_clean)
+        check_amount(self.sampling_strategy, self.ratio, self.keep_clean)
         check_unattached(self.generator, "pass what is to be attacked as sources")
 
     def _named_sources(self) -> dict[str, Any]:
@@ -308,19 +357,6 @@ class AdversarialSampler(_BaseComposition):
             raise TypeError(f"names of sources must be strings, got {shown([name for name, _ in pairs])}")
         return dict(pairs)
 
-    def _draw(
-        self, n_samples: int, n_sources: int, rng: np.random.RandomState
-    ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-        """The row and the source of each adversarial sample, sorted by source, then row."""
-        place = np.arange(round(self.ratio * n_samples))
-        copy, row = np.divmod(place, n_samples)
-        last = copy == len(place) // n_samples  # the copy of the data that is not a whole one
-        row[last] = rng.permutation(n_samples)[: np.count_nonzero(last)]
-        turns = rng.rand(n_samples, n_sources).argsort(axis=1)
-        source = turns[row, copy % n_sources]
-        order = np.lexsort((row, source))
-        return row[order], source[order]
-
 
 def _has_names(sources: Any) -> bool:
     return isinstance(sources, (list, tuple)) and len(sources) > 0 and all(map(is_pair, sources))
@@ -334,21 +370,3 @@ def _check_source(source: Any, X: Any, array: NDArray[Any], labels: NDArray[Any]
     model = as_model(source)
     read_samples(reader_of(model), X, reset=model.n_features_in_ is None)
     check_labels(labels, classes_of(model, array), len(array))
-
-
-def _joined(parts: list[Any], X: Any) -> Any:
-    """All rows, in X's container."""
-    if is_polars_frame(X):
-        return stacked(parts)
-    if hasattr(X, "iloc"):
-        import pandas as pd
-
-        return pd.concat(parts, ignore_index=True)
-    joined = container_of(X)(np.concatenate(parts))
-    return joined.tolist() if isinstance(X, list) else joined
-
-
-def _labels_of(y: Any, rows: NDArray[np.intp]) -> Any:
-    """Labels of the rows, in y's container."""
-    labels = _safe_indexing(y, rows)
-    return labels.reset_index(drop=True) if hasattr(labels, "iloc") else labels
