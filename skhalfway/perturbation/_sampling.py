@@ -63,17 +63,10 @@ def groups_of(strategy: Any, ratio: float, classes: NDArray[Any], truth: NDArray
 
 def _missing(strategy: Any, labels: NDArray[Any]) -> dict[Any, int]:
     """How many samples each class lacks of what imbalanced-learn's over-samplers would make of it."""
-    try:
-        from imblearn.utils import check_sampling_strategy
-    except ImportError as error:
-        raise ImportError(
-            "sampling_strategy needs imbalanced-learn; install skhalfway[imbalanced], or leave "
-            "sampling_strategy None and give a ratio"
-        ) from error
     if callable(strategy):
         strategy = _called(strategy, labels)
     if isinstance(strategy, Mapping):
-        strategy = dict(strategy)
+        strategy = dict(strategy)  # imbalanced-learn knows no other mapping
         known = set(labels.tolist())
         unknown = [label for label in strategy if label not in known]
         if unknown:
@@ -87,6 +80,13 @@ def _missing(strategy: Any, labels: NDArray[Any]) -> dict[Any, int]:
                     f"sampling_strategy must give each label a whole number of samples, got {shown(number)} "
                     f"for {shown(label)}"
                 )
+    try:
+        from imblearn.utils import check_sampling_strategy
+    except ImportError as error:
+        raise ImportError(
+            "sampling_strategy needs imbalanced-learn; install skhalfway[imbalanced], or leave "
+            "sampling_strategy None and give a ratio"
+        ) from error
     return {label: int(n) for label, n in check_sampling_strategy(strategy, labels, "over-sampling").items()}
 
 
