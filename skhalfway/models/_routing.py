@@ -34,6 +34,16 @@ class FitRouter:
         routing : MetadataRouter
             What the estimators that are fitted request; scikit-learn's guide to
             metadata routing says more.
+
+        Examples
+        --------
+        >>> from sklearn import config_context
+        >>> from sklearn.linear_model import LogisticRegression
+        >>> from skhalfway import AdversarialGenerator
+        >>> with config_context(enable_metadata_routing=True):
+        ...     source = LogisticRegression().set_fit_request(sample_weight=True)
+        >>> AdversarialGenerator(source).get_metadata_routing().consumes("fit", ["sample_weight", "groups"])
+        {'sample_weight'}
         """
         router, mapping = MetadataRouter(owner=type(self).__name__).add_self_request(self), MethodMapping()
         for method in _FITTING:

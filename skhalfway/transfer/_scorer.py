@@ -84,6 +84,9 @@ class TransferScorer(JudgingCollection):
     ``cross_val_score`` do not stratify by default: where classes come in
     order, pass ``cv=StratifiedKFold()``.
 
+    Metadata such as ``sample_weight`` go from :meth:`fit` to those of ``estimators``
+    that request them (scikit-learn's ``enable_metadata_routing``); rates have no weights.
+
     Where the generator's ``eps_unit`` is not ``"input"``, spread is that of the
     training data or of the reference; of the samples that are attacked, where
     fitted models were handed in without one.
