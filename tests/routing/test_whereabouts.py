@@ -1,249 +1,26 @@
-"""Metadata of ``fit``: who gets them with scikit-learn's routing, who refuses them, and that none is lost."""
+"""Metadata of ``fit`` from far outside, and of what takes none: none is lost without a word."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from sklearn import config_context
 from sklearn.base import clone
-from sklearn.datasets import load_iris
 from sklearn.exceptions import UnsetMetadataPassedError
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import get_scorer
 from sklearn.model_selection import GridSearchCV, StratifiedKFold, cross_validate
-from sklearn.neural_network import MLPClassifier
-from sklearn.pipeline import Pipeline, make_pipeline
-from sklearn.preprocessing import MinMaxScaler
-from sklearn.utils.metadata_routing import get_routing_for_object
+from sklearn.pipeline import make_pipeline
 
 from skhalfway import AdversarialGenerator, HalfwayScorer, TransferScorer
-from skhalfway.codes import CodeMap
 from skhalfway.perturbation import AdversarialSampler, PerturbationLearner
-
-X, Y = load_iris(return_X_y=True)
-N = len(X)
-WEIGHTS = np.arange(N) + 1.0  # each sample has another
-GROUPS = np.arange(N) * 10
-UNSET = (
-    r"\[sample_weight\] are passed but are not explicitly set as requested or not requested for "
-    r"(Linear|Net|LogisticRegression)\.fit"
-)
-
-
-class Recorder:
-    """Keeps what its ``fit`` is given, in a list that clones share."""
-
-    seen: ClassVar[list[tuple[str, dict[str, Any], Any]]] = []
-
-    def fit(self, X: Any, y: Any, sample_weight: Any = None, groups: Any = None) -> Any:
-        given = {"sample_weight": sample_weight, "groups": groups}
-        self.seen.append((self.name, {k: v for k, v in given.items() if v is not None}, X))
-        return super().fit(X, y)
-
-
-class Linear(Recorder, LogisticRegression):
-    def __init__(self, name: str = "a") -> None:
-        super().__init__(max_iter=1000)
-        self.name = name
-
-
-class Net(Recorder, MLPClassifier):
-    def __init__(self, name: str = "a", random_state: Any = 0) -> None:
-        super().__init__((4,), solver="lbfgs", max_iter=500, random_state=random_state)
-        self.name = name
-
-
-@pytest.fixture(autouse=True)
-def seen() -> Iterator[list[Any]]:
-    Recorder.seen.clear()
-    yield Recorder.seen
-
-
-@pytest.fixture
-def routing() -> Iterator[None]:
-    with config_context(enable_metadata_routing=True):
-        yield
-
-
-def asking(estimator: Any, **requests: Any) -> Any:
-    """An estimator with those requests; the others are unset."""
-    with config_context(enable_metadata_routing=True):
-        return clone(estimator).set_fit_request(**requests)
-
-
-def given(seen: list[Any]) -> dict[str, list[dict[str, Any]]]:
-    """What each was given, fit after fit."""
-    return {name: [metadata for each, metadata, _ in seen if each == name] for name, _, _ in seen}
-
-
-FGSM = AdversarialGenerator(attack="fgsm", eps=0.2)
-
-
-@dataclass
-class Meta:
-    """What fits estimators.
-
-    Attributes
-    ----------
-    make : callable
-        Makes it of one or of two estimators.
-    kind : type
-        Of these estimators.
-    names : str
-        Of the estimators in the order in which they are fitted.
-    method : str
-        What fits.
-    passes : bool
-        Whether metadata go on where scikit-learn routes nothing.
-    """
-
-    make: Callable[..., Any]
-    kind: type = Linear
-    names: str = "ab"
-    method: str = "fit"
-    passes: bool = False
-
-    @property
-    def parts(self) -> list[str]:
-        return sorted(set(self.names))
-
-    def of(self, **requests: Any) -> Any:
-        return self.make(*[asking(self.kind(name), **requests) for name in self.parts])
-
-    def fit(self, meta: Any, **metadata: Any) -> Any:
-        return getattr(meta, self.method)(X, Y, **metadata)
-
-
-def fgsm(source: Any) -> AdversarialGenerator:
-    return AdversarialGenerator(source, attack="fgsm", eps=0.2)
-
-
-def two(a: Any, b: Any) -> list[tuple[str, Any]]:
-    return [("first", a), ("second", b)]
-
-
-METAS = {
-    "generator": Meta(fgsm, names="a", passes=True),
-    "generator.fit_transform": Meta(fgsm, names="a", method="fit_transform", passes=True),
-    "sampler": Meta(lambda a: AdversarialSampler(FGSM, sources=a), names="a", method="fit_resample"),
-    "sampler.fit": Meta(lambda a: AdversarialSampler(FGSM, sources=[a]), names="a"),
-    "sampler of two": Meta(lambda a, b: AdversarialSampler(FGSM, sources=two(a, b)), method="fit_resample"),
-    "transfer": Meta(lambda a, b: TransferScorer(FGSM, estimators=two(a, b))),
-    "transfer in threads": Meta(lambda a, b: TransferScorer(FGSM, estimators=two(a, b), n_jobs=2)),
-    "halfway": Meta(lambda a, b: HalfwayScorer(two(a, b))),
-    "learner": Meta(lambda a, b: PerturbationLearner(b, source=a, random_state=0)),
-    "learner alone": Meta(lambda a: PerturbationLearner(a, random_state=0), names="aa"),
-    "codes": Meta(lambda a: CodeMap(a, shape=(2, 2), n_iter=20, random_state=0), kind=Net, names="a"),
-    "codes unseeded": Meta(lambda a: CodeMap(a, shape=(2, 2), n_iter=20), kind=Net, names="a"),
-    "codes.fit_transform": Meta(
-        lambda a: CodeMap(a, shape=(2, 2), n_iter=20), kind=Net, names="a", method="fit_transform"
-    ),
-}
-
-
-@pytest.fixture(params=METAS)
-def meta(request: pytest.FixtureRequest) -> Meta:
-    return METAS[request.param]
-
+from tests.routing.metas import FGSM, METAS, UNSET, WEIGHTS, Linear, X, Y, asking, fgsm, given, two
 
 pytestmark = pytest.mark.filterwarnings("ignore::skhalfway.codes.CoarseMapWarning")
-
-
-def test_each_gets_what_it_requests(meta: Meta, routing: None, seen: list[Any]) -> None:
-    meta.fit(meta.of(sample_weight=True, groups=True), sample_weight=WEIGHTS, groups=GROUPS)
-    assert sorted(name for name, _, _ in seen) == sorted(meta.names)
-    for _, metadata, _ in seen:
-        assert metadata["sample_weight"] is WEIGHTS and metadata["groups"] is GROUPS
-
-
-def test_who_wants_none_gets_none(meta: Meta, routing: None, seen: list[Any]) -> None:
-    wishes = dict(zip(meta.parts, (True, False), strict=False))
-    estimators = [asking(meta.kind(name), sample_weight=wish) for name, wish in wishes.items()]
-    meta.fit(meta.make(*estimators), sample_weight=WEIGHTS)
-    for name, metadata, _ in seen:
-        assert metadata == ({"sample_weight": WEIGHTS} if wishes[name] else {})
-
-
-def test_by_another_name(meta: Meta, routing: None, seen: list[Any]) -> None:
-    names = dict(zip(meta.parts, ("first_weight", "second_weight"), strict=False))
-    estimators = [asking(meta.kind(name), sample_weight=alias) for name, alias in names.items()]
-    values = {alias: WEIGHTS * i for i, alias in enumerate(names.values(), start=1)}
-    meta.fit(meta.make(*estimators), **values)
-    assert len(seen) == len(meta.names)
-    for name, metadata, _ in seen:
-        assert metadata == {"sample_weight": values[names[name]]}
-
-
-def test_unset_is_scikit_learns_error(meta: Meta, routing: None, seen: list[Any]) -> None:
-    with pytest.raises(UnsetMetadataPassedError, match=UNSET):
-        meta.fit(meta.of(), sample_weight=WEIGHTS)
-    if len(meta.parts) == 2:
-        one_asks = meta.make(asking(meta.kind("a"), sample_weight=True), meta.kind("b"))
-        with pytest.raises(UnsetMetadataPassedError, match=UNSET):
-            meta.fit(one_asks, sample_weight=WEIGHTS)
-    assert not seen
-
-
-def test_unknown_is_a_type_error(meta: Meta, routing: None, seen: list[Any]) -> None:
-    with pytest.raises(TypeError, match=r"got unexpected argument\(s\) {'weights'}, which are not routed"):
-        meta.fit(meta.of(sample_weight=True), weights=WEIGHTS)
-    assert not seen
-
-
-@pytest.mark.parametrize("enabled", [True, False])
-def test_without_metadata_all_is_as_ever(meta: Meta, enabled: bool, seen: list[Any]) -> None:
-    with config_context(enable_metadata_routing=enabled):
-        meta.fit(meta.of())
-        meta.fit(meta.of(sample_weight=True, groups=True))
-    assert len(seen) == 2 * len(meta.names)
-    assert not any(metadata for _, metadata, _ in seen)
-
-
-def test_without_routing_metadata_go_on_or_are_refused(meta: Meta, seen: list[Any]) -> None:
-    for estimator in (meta.of(), meta.of(sample_weight=True)):
-        if meta.passes:
-            meta.fit(estimator, sample_weight=WEIGHTS)
-            assert seen.pop()[1] == {"sample_weight": WEIGHTS}
-        else:
-            with pytest.raises(ValueError, match="only supported if enable_metadata_routing=True"):
-                meta.fit(estimator, sample_weight=WEIGHTS)
-        assert not seen
-
-
-def test_routers_within_routers(routing: None, seen: list[Any], meta: Meta) -> None:
-    """Pipelines in place of the estimators: they route on, in threads too."""
-    steps = [[("scale", MinMaxScaler()), ("last", meta.kind(name))] for name in meta.parts]
-    for (*_, (_, last)), wish in zip(steps, (True, False), strict=False):
-        last.set_fit_request(sample_weight=wish)
-    meta.fit(meta.make(*map(Pipeline, steps)), sample_weight=WEIGHTS)
-    assert len(seen) == len(meta.names)
-    for name, metadata, _ in seen:
-        assert metadata == ({"sample_weight": WEIGHTS} if name == "a" else {})
-
-
-def test_an_unset_request_within_a_router_is_the_same_error(routing: None, meta: Meta) -> None:
-    pipelines = [make_pipeline(MinMaxScaler(), meta.kind(name)) for name in meta.parts]
-    with pytest.raises(UnsetMetadataPassedError, match=UNSET):
-        meta.fit(meta.make(*pipelines), sample_weight=WEIGHTS)
-
-
-def test_what_is_asked_of_a_router(routing: None, meta: Meta) -> None:
-    made = clone(meta.of(sample_weight="weight"))
-    routes = get_routing_for_object(made)
-    assert routes.consumes("fit", ["weight", "sample_weight", "groups", "reference"]) == {"weight"}
-    assert routes.consumes("score", ["weight", "sample_weight"]) == set()
-    if isinstance(made, PerturbationLearner):  # the one that takes weights where it scores
-        made.set_score_request(sample_weight=True)
-        assert get_routing_for_object(made).consumes("score", ["sample_weight"]) == {"sample_weight"}
-
-
-# --- from far outside
 
 
 def folds_of(seen: list[Any]) -> dict[str, list[int]]:
