@@ -10,6 +10,7 @@ from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin, 
 
 from skhalfway._entries import takes_datasets
 from skhalfway._randomness import own_rng
+from skhalfway.attacks._constraints import Constraints
 from skhalfway.attacks._problem import Outcome, Problem
 from skhalfway.attacks._run import region_of, run
 from skhalfway.models._as_model import counts_as_fitted, takes_missing
@@ -28,9 +29,32 @@ class GeneratorBase(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     """A transformer with a source, which counts as fitted where that does."""
 
     estimator: Any
+    constraints: Constraints | None
     random_state: Any
 
     fit_transform = takes_datasets(TransformerMixin.fit_transform)
+
+    def set_params(self, **params: Any) -> Self:
+        """Set parameters, fields of ``constraints`` included.
+
+        Parameters
+        ----------
+        **params : dict
+            Values by name; ``constraints__immutable`` makes new constraints, with
+            that field changed.
+
+        Returns
+        -------
+        self : AdversarialGenerator
+            This object.
+        """
+        prefix = "constraints__"
+        fields = {name: value for name, value in params.items() if name.startswith(prefix)}
+        super().set_params(**{name: value for name, value in params.items() if name not in fields})
+        if fields:
+            changes = {name.removeprefix(prefix): value for name, value in fields.items()}
+            self.constraints = (self.constraints or Constraints()).replaced(**changes)
+        return self
 
     def __sklearn_clone__(self) -> Self:
         if not is_art_classifier(self.estimator):

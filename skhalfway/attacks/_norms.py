@@ -157,7 +157,7 @@ def keep_budget(
 
     "Exactly" is meant as a user checks it: the norm of ``X_adv - X``, divided by ``unit``, is at most eps,
     whether the difference is rounded to X's own type or not. X itself is the answer where no other float is
-    as near.
+    as near. ``unit`` is of the shape of a sample, of X's or (n_samples, 1, ...).
     """
     ulp = float(np.finfo(X.dtype).eps)
     low, high = _finite_bounds(bounds, X.dtype)
@@ -170,15 +170,15 @@ def keep_budget(
         reach = _towards_0(np.array(eps) if unit is None else _reach(eps, unit, 8 * ulp), X.dtype)
         wanted = wanted.astype(X.dtype, copy=False)
         return np.clip(wanted, _moved(X, -reach), _moved(X, reach))
-    row = len(X), *[1] * (X.ndim - 1)
+    row, n_features = (len(X), *[1] * (X.ndim - 1)), int(np.prod(X.shape[1:]))
     result, over = X, np.ones(row, dtype=bool)
     # a little less than eps leaves room for the rounding of sums and products; the second try is for norms
     # of so many terms that it is too little
     for margin in (8 * ulp, ulp**0.5):
         closer = _moved(X, _towards_0(_projected(X, wanted, _reach(eps, one, margin), norm), X.dtype))
         result = np.where(over, np.clip(closer, low, high), result)
-        change = np.subtract(result, X, dtype=float).reshape(len(X), one.size) / one.ravel()
-        over = (lengths_of(change, norm) > eps).reshape(row)
+        change = np.subtract(result, X, dtype=float) / one
+        over = (lengths_of(change.reshape(len(X), n_features), norm) > eps).reshape(row)
         if not over.any():
             return result
     return np.where(over, X, result)

@@ -20,6 +20,7 @@ from skhalfway._randomness import draw_seed
 from skhalfway._text import shown
 from skhalfway.attacks import AdversarialGenerator
 from skhalfway.attacks._parameters import check_unattached
+from skhalfway.attacks._per_sample import params_of_rows
 from skhalfway.models import as_model
 from skhalfway.models._as_model import check_kind, counts_as_fitted
 from skhalfway.models._collection import is_pair
@@ -202,6 +203,7 @@ class AdversarialSampler(_BaseComposition):
             chosen = rows[source == i]
             if len(chosen):
                 clean = _safe_indexing(samples, chosen)
+                generator.set_params(**params_of_rows(generator, chosen, array.shape))
                 parts.append(named(name, generator.generate, clean, labels[chosen]))
         self.sample_indices_ = rows
         self.sample_sources_ = np.array(list(generators))[source]
@@ -271,6 +273,8 @@ class AdversarialSampler(_BaseComposition):
                 f"ratio={shown(self.ratio)} of {len(array)} samples leaves none to attack; give at least "
                 f"{1 / len(array):.3g}"
             )
+        if self.generator is not None:
+            params_of_rows(self.generator, slice(None), array.shape)
         for name, source in sources.items():
             if source is not None:
                 named(name, _check_source, source, X, array, labels)
