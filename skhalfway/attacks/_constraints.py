@@ -335,7 +335,7 @@ def read_mask(
             where = f"row {partly[0]} of constraints.mask" if own else "constraints.mask"
             names = ", ".join(header.name(column) for column in group)
             raise ValueError(
-                f"{where} lets {n_free[partly[0]]} of {len(group)} columns change of the one_hot group {names}; "
-                "let all of them change, or none"
+                f"{where} lets {n_free[partly[0]]} of {len(group)} columns change of the one_hot group "
+                f"{names}; let all of them change, or none"
             )
     return free
