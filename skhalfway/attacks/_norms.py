@@ -164,13 +164,15 @@ def keep_budget(
     wanted = np.clip(X_adv, low, high)
     if eps == np.inf:
         return wanted.astype(X.dtype)
-    one = np.ones(X.shape[1:]) if unit is None else unit
+    one, n_features = np.ones(X.shape[1:]) if unit is None else unit, int(np.prod(X.shape[1:]))
     if norm == np.inf:
-        # one number, where it is one for all, has no product to round
-        reach = _towards_0(np.array(eps) if unit is None else _reach(eps, unit, 8 * ulp), X.dtype)
+        # one number, for all or for each sample, has no product to round
+        one_each = unit is not None and eps == 1 and int(np.prod(unit.shape[1:])) < n_features
+        margin = 0.0 if one_each and one.ndim == X.ndim else 8 * ulp
+        reach = _towards_0(np.array(eps) if unit is None else _reach(eps, unit, margin), X.dtype)
         wanted = wanted.astype(X.dtype, copy=False)
         return np.clip(wanted, _moved(X, -reach), _moved(X, reach))
-    row, n_features = (len(X), *[1] * (X.ndim - 1)), int(np.prod(X.shape[1:]))
+    row = len(X), *[1] * (X.ndim - 1)
     result, over = X, np.ones(row, dtype=bool)
     # a little less than eps leaves room for the rounding of sums and products; the second try is for norms
     # of so many terms that it is too little

@@ -76,7 +76,8 @@ def test_the_same_budget_for_all_is_one_budget(attack: str, norm: float) -> None
         assert (one != X).any()
         for shape in ((N, 1), X.shape):
             made = generator(attack, norm, eps=np.full(shape, eps)).generate(X, Y)
-            np.testing.assert_allclose(made, one, rtol=0, atol=1e-12)
+            atol = 1e-15 if (eps, shape) == (0.5, (N, 1)) else 1e-12  # coordinates are not rounded there
+            np.testing.assert_allclose(made, one, rtol=0, atol=atol)
 
 
 @pytest.mark.parametrize(("attack", "norm"), EVERY)
