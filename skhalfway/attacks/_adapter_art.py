@@ -77,9 +77,12 @@ class ArtAdapter(Adapter):
             theirs, ours = getattr(self.attack, name, None), getattr(generator, name)
             theirs = np.inf if theirs == "inf" else theirs
             if isinstance(theirs, Real) and (not isinstance(ours, Real) or theirs != ours):
+                remedy = (
+                    "both the same" if isinstance(ours, Real) else "the attack's class, which takes these"
+                )
                 raise ValueError(
                     f"the attack has {name}={shown(theirs)} but the generator {name}={shown(ours)}; "
-                    "give both the same"
+                    f"give {remedy}"
                 )
 
     def check_targets(self, generator: AdversarialGenerator, targeted: bool) -> None:

@@ -27,7 +27,7 @@ _TASK = ("eps", "norm", "clip_values", "targeted", "random_state")
 class CallableAdapter(Adapter):
     """It knows the model, the data and the labels as the user does; only its samples are looked at."""
 
-    lenient = False
+    lenient, one_budget = False, False
 
     @property
     def name(self) -> str:
@@ -83,7 +83,7 @@ class CallableAdapter(Adapter):
     def run(self, X: NDArray[Any], generator: AdversarialGenerator, problem: Problem, seed: int) -> Any:
         model, region = problem.model, problem.region
         task = {
-            "eps": region.eps if region.unit is None else region.eps * region.unit,
+            "eps": _budgets(region, X),
             "norm": generator.norm,
             "clip_values": generator.clip_values,
             "targeted": problem.targeted,
@@ -100,6 +100,19 @@ class CallableAdapter(Adapter):
 
     def to_z(self, made: NDArray[Any], generator: AdversarialGenerator, region: Region) -> NDArray[Any]:
         return region.to_z(made.reshape(region.X.shape).astype(float))
+
+
+def _budgets(region: Region, X: NDArray[Any]) -> Any:
+    """The budget in input units, to broadcast against what was handed out; 0 where nothing may change."""
+    if region.unit is None:
+        return region.eps
+    movable, each = region.movable(), region.eps * region.unit
+    if region.one_unit:
+        return np.where(movable.any(axis=0), each, 0.0)
+    if np.prod(each.shape[1:]) > 1:
+        return np.where(movable, each, 0.0).reshape(X.shape)
+    able = movable.reshape(len(X), -1).any(axis=1)
+    return np.where(able, each.ravel(), 0.0).reshape(-1, *[1] * (X.ndim - 1))
 
 
 def _versions(known: Any) -> list[int]:

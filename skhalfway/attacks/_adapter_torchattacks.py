@@ -83,8 +83,8 @@ class TorchattacksAdapter(Adapter):
         """Raise unless an instance's own budget is the generator's."""
         if not isinstance(generator.eps, Real) or generator.eps_unit != "input":
             raise ValueError(
-                f"the attack has one eps={shown(theirs)} for all features, and the generator one for each; "
-                "give the attack's class, and its parameters as attack_params"
+                f"the attack has one eps={shown(theirs)} for all features and samples, but the generator has "
+                "not; give the attack's class, and its parameters as attack_params"
             )
         if not isclose(theirs * width, generator.eps, rel_tol=1e-6):
             raise ValueError(

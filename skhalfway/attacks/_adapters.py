@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import copy
 from dataclasses import replace
 from importlib import import_module
 from inspect import Parameter, signature
@@ -68,9 +69,11 @@ class Adapter:
         What messages put before its name.
     lenient : bool
         Whether samples that it returns as nan are said and left as they were; else they are an error.
+    one_budget : bool
+        Whether it knows one budget for all samples only: it is then run once for each that samples have.
     """
 
-    owner, lenient = "", True
+    owner, lenient, one_budget = "", True, True
 
     def __init__(self, attack: Any) -> None:
         self.attack, self.is_class = attack, isinstance(attack, type)
@@ -150,7 +153,17 @@ class Adapter:
                 f"{self.name} takes numbers only, but X holds categories or missing values; encode them, or "
                 "give one of skhalfway's own attacks"
             )
-        self.check_source(model, region, n_classes)
+        for _, some, _ in self.parts(region)[:1]:
+            self.check_source(model, some, n_classes)
+
+    def parts(self, region: Region) -> list[tuple[NDArray[np.intp], Region, float]]:
+        """Numbers of the samples that are attacked together, where these may go, what a step of 1 is there.
+
+        Where samples have budgets of their own, those of which nothing may change are in no part.
+        """
+        if not self.one_budget or region.one_unit:
+            return [(np.arange(len(region)), region, 1.0)]
+        return [(rows, *region.take(rows).alone()) for rows in region.by_unit()]
 
     def settings(self, generator: AdversarialGenerator, theirs: dict[str, Any]) -> dict[str, Any]:
         """Parameters for the class: the generator's, under their names here, and what goes before them."""
@@ -177,8 +190,11 @@ class Adapter:
             before = "" if model is None else f"model {type_name(model.estimator)!r}: "
             raise kind(f"{before}{self.name} raised {type(error).__name__}: {brief(error)}") from error
 
-    def read(self, returned: Any, handed: NDArray[Any]) -> tuple[NDArray[Any], tuple[Finding, ...]]:
-        """What it returned as an array of the shape that was handed out, with no value that is nan."""
+    def read(self, returned: Any, handed: NDArray[Any]) -> tuple[NDArray[Any], int]:
+        """What it returned as an array of the shape that was handed out, with no value that is nan.
+
+        And the number of samples that had such values, and are as they were.
+        """
         if is_tensor(returned):
             kept = returned.detach().cpu()
             # numpy has no bfloat16
@@ -193,16 +209,14 @@ class Adapter:
         undefined = np.isnan(made) if self.lenient else ~np.isfinite(made)
         undefined = undefined.reshape(len(made), -1).any(axis=1)
         if not undefined.any():
-            return made, ()
+            return made, 0
         if not self.lenient:
             raise ValueError(
                 f"{self.name} returned nan or infinite values for {undefined.sum()} of {len(made)} samples "
                 f"(the first is sample {undefined.argmax()}); return such samples as they were"
             )
-        message = f"{self.name} returned nan for {undefined.sum()} of {len(made)} samples"
-        finding = Finding("attack", "warning", message, "these stay as they are; look at its parameters")
         rows = undefined.reshape(-1, *[1] * (made.ndim - 1))
-        return np.where(rows, handed, made), (finding,)
+        return np.where(rows, handed, made), int(undefined.sum())
 
 
 def named_parameters(function: Any) -> list[str]:
@@ -222,14 +236,33 @@ def run_adapter(generator: AdversarialGenerator, problem: Problem, rng: np.rando
         import torch
 
         problem = replace(problem, model=problem.model.on(torch.device(generator.device)))
-    handed = adapter.hand_out(generator, problem)
+    X_adv, n_undefined = region.X.copy(), 0
+    for rows, some, step in adapter.parts(region):
+        part, asking = replace(problem, region=some, labels=problem.labels[rows]), generator
+        if step != 1 and generator.step_size is not None:
+            asking = copy(generator)
+            asking.step_size = step * generator.step_size
+        X_adv[rows], n = _run_part(adapter, asking, part, seed)
+        n_undefined += n
+    if not n_undefined:
+        return Outcome(X_adv)
+    message = f"{adapter.name} returned nan for {n_undefined} of {len(region)} samples"
+    finding = Finding("attack", "warning", message, "these stay as they are; look at its parameters")
+    return Outcome(X_adv, remarks=(finding,))
+
+
+def _run_part(
+    adapter: Adapter, generator: AdversarialGenerator, problem: Problem, seed: int
+) -> tuple[NDArray[Any], int]:
+    """What an attack makes of the samples of one part, and for how many of them it returned nan."""
+    region, handed = problem.region, adapter.hand_out(generator, problem)
     given = handed.copy(), generator, problem, seed
     with globally_seeded(seed), problem.model.evaluating():
         returned = adapter.in_its_name(adapter.run, *given, model=problem.model)
-    made, remarks = adapter.read(returned, handed)
-    alone = (made == handed).reshape(region.X.shape)
-    z = np.where(alone, region.start(), adapter.to_z(made, generator, region))
-    return Outcome(region.keep(z), remarks=remarks)
+    made, n_undefined = adapter.read(returned, handed)
+    unmoved = (made == handed).reshape(region.X.shape)
+    z = np.where(unmoved, region.start(), adapter.to_z(made, generator, region))
+    return region.keep(z), n_undefined
 
 
 def step_of(generator: AdversarialGenerator, eps: float) -> float:

@@ -139,8 +139,11 @@ class Field:
         return margins, slope if self.free is None else slope * self.free
 
     def flat(self) -> NDArray[np.bool_]:
-        """Whether the gradient at each sample, by what may change, is exactly 0."""
-        return ~self.slope(*self.logits(self.x0))[1].any(dim=1).cpu().numpy()
+        """Where something may change, and the gradient by it is exactly 0."""
+        flat = ~self.slope(*self.logits(self.x0))[1].any(dim=1)
+        if self.free is not None:
+            flat &= self.free.any(dim=1)
+        return flat.cpu().numpy()
 
     def _followed(
         self, x: torch.Tensor, logits: torch.Tensor, rival: torch.Tensor | None = None, *, again: bool = False

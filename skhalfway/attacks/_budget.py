@@ -1,4 +1,4 @@
-"""The budget: one number or one for each feature, in the units of the data or of its spread."""
+"""The budget: one number or one for each feature or sample, in the units of the data or of its spread."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from sklearn.exceptions import NotFittedError
 from skhalfway._checks import LARGEST, as_python, check_length
 from skhalfway._text import shown
 from skhalfway.attacks._constraints import Header
+from skhalfway.attacks._per_sample import read_values
 
 EPS_UNITS = ("input", "std", "range")
 _MOST = float(np.finfo(float).max)
@@ -25,18 +26,35 @@ def check_eps(eps: Any, *, infinite: bool) -> None:
             check_length("eps", eps)
         return
     if isinstance(eps, Mapping) or hasattr(eps, "to_dict"):
-        each: list[tuple[Any, Any]] = [(shown(name), value) for name, value in eps.items()]
+        each: list[tuple[Any, Any]] = [(f" of column {shown(name)}", value) for name, value in eps.items()]
+    elif isinstance(eps, np.ndarray) and eps.dtype.kind in "fiu" and _all_budgets(eps):
+        return
     elif isinstance(eps, (list, tuple, np.ndarray)):
         # as objects, which numpy neither turns into one another nor wants of one length
-        each = list(enumerate(np.asarray(eps, dtype=object).ravel()))
+        objects = np.asarray(eps, dtype=object)
+        each = [(_place(index), value) for index, value in np.ndenumerate(objects)]
     else:
         raise ValueError(
-            f"eps must be a finite number > 0, or one number >= 0 for each feature, got {shown(eps)}"
+            "eps must be a finite number > 0, or one number >= 0 for each feature or sample, got "
+            f"{shown(eps)}"
         )
-    for name, given in each:
+    for place, given in each:
         value = as_python(given)
         if not isinstance(value, Real) or isinstance(value, bool) or value < 0 or not value <= _MOST:
-            raise ValueError(f"eps of column {name} must be a finite number >= 0, got {shown(value)}")
+            raise ValueError(f"eps{place} must be a finite number >= 0, got {shown(value)}")
+
+
+def _all_budgets(eps: NDArray[Any]) -> bool:
+    with np.errstate(over="ignore", invalid="ignore"):
+        values = eps.astype(float)
+        return bool(((values >= 0) & (values <= _MOST)).all())
+
+
+def _place(index: tuple[int, ...]) -> str:
+    """Where in an array a budget is, as messages say it."""
+    if len(index) == 1:
+        return f" of column {index[0]}"
+    return f"[{', '.join(map(str, index))}]" if index else ""
 
 
 def spread_of(X: NDArray[Any], eps_unit: str) -> NDArray[np.float64] | None:
@@ -70,11 +88,14 @@ def read_budget(
     spread: NDArray[np.float64] | None,
     header: Header,
     shape: tuple[int, ...],
+    *,
+    of_others: bool,
 ) -> tuple[float, NDArray[np.float64] | None]:
     """The budget as one number, and the input units that one unit of it is worth in each feature.
 
-    These are None where they are all 1, and 0 where a feature has no budget: so have columns that a mapping
-    does not name.
+    ``shape`` is X's. The units are None where they are all 1; else of the shape of a sample or, where samples
+    have budgets of their own, of X's or (n_samples, 1, ...). They are 0 where there is no budget, as in
+    columns that a mapping does not name. With ``of_others``, X are not the samples that have the budgets.
     """
     if isinstance(eps, Real):
         return float(eps), spread
@@ -82,13 +103,9 @@ def read_budget(
         # what is not named may not change
         each: NDArray[np.float64] = np.zeros(header.n_columns)
         each[header.positions(eps.keys(), "eps")] = list(eps.values() if isinstance(eps, Mapping) else eps)
-        each = each.reshape(shape)
+        each = each.reshape(shape[1:])
     else:
-        each = np.array(eps, dtype=float)
-        if each.shape != shape:
-            raise ValueError(
-                f"eps must be a number or have one for each feature, shape {shape}; got shape {each.shape}"
-            )
+        each = read_values("eps must be a number or", np.array(eps, dtype=float), shape, of_others=of_others)
     return 1.0, each if spread is None else each * spread
 
 
@@ -98,6 +115,12 @@ def check_unit(unit: NDArray[np.float64], size: NDArray[np.float64], header: Hea
     ``size`` is that value. Values are then no more than ``LARGEST`` units, and a unit is no more than that in
     input units, or than 10 such values: with both, all that attacks compute is still a float32.
     """
+    if unit.ndim > size.ndim:
+        size = size.max(initial=0.0) if np.prod(unit.shape[1:]) == 1 else size
+        over = (unit > np.maximum(LARGEST, 10 * size)).reshape(len(unit), -1).any(axis=1)
+        for sample in np.flatnonzero(over).tolist():
+            check_length(f"eps of sample {sample}", float(unit[sample].max()))
+        return np.where(size > unit * LARGEST, 0.0, unit)
     for column in np.flatnonzero(unit > np.maximum(LARGEST, 10 * size)).tolist():
         check_length(f"eps of {header.name(column)}", float(unit.flat[column]))
     return np.where(size > unit * LARGEST, 0.0, unit)

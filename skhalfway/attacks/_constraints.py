@@ -8,14 +8,15 @@ from numbers import Integral
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from skhalfway._text import shown
+from skhalfway.attacks._per_sample import read_values
 
 Columns = Sequence[str | int]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Constraints:
     """What an adversarial sample must keep to, beside its budget.
 
@@ -42,6 +43,12 @@ class Constraints:
         whatever else binds columns together. Where what it returns breaks the
         budget or another constraint, shorter changes are tried; the last
         resort is the sample itself.
+    mask : array-like of bool, default=None
+        True where a value may change, as 1 is, and False or 0 where not. Of the
+        shape of a sample, for all samples; or one for each sample, of X's shape
+        or (n_samples, 1), (n_samples, 1, 1, 1) for images. A row of which
+        nothing may change stays as it is. A one-hot group is masked as a whole
+        or not at all, in each row. It is kept as a read-only array.
 
     See Also
     --------
@@ -68,6 +75,15 @@ class Constraints:
     >>> change = X_adv - X
     >>> float(change["petal width (cm)"].abs().max()), float(change["petal length (cm)"].min())
     (0.0, 0.0)
+
+    Of setosas alone the sepals may change:
+
+    >>> may_change = np.zeros(X.shape, dtype=bool)
+    >>> may_change[y == 0, :2] = True
+    >>> generator = AdversarialGenerator(eps=1.0, constraints=Constraints(mask=may_change)).fit(X, y)
+    >>> changed = (generator.transform(X) != X).to_numpy()
+    >>> bool(changed.any()), bool(changed[~may_change].any())
+    (True, False)
     """
 
     immutable: Columns | str | int = ()
@@ -76,6 +92,7 @@ class Constraints:
     increasing: Columns | str | int = ()
     decreasing: Columns | str | int = ()
     projection: Callable[[NDArray[Any], NDArray[Any]], Any] | None = None
+    mask: ArrayLike | None = None
 
     def __post_init__(self) -> None:
         for name in ("immutable", "integer", "increasing", "decreasing"):
@@ -89,13 +106,34 @@ class Constraints:
         object.__setattr__(self, "one_hot", groups)
         if self.projection is not None and not callable(self.projection):
             raise TypeError(f"projection must be a callable or None, got {shown(self.projection)}")
+        if self.mask is not None:
+            object.__setattr__(self, "mask", _mask(self.mask))
 
     def __repr__(self) -> str:
-        given = {name: value for name, value in self.get_params().items() if value not in ((), None)}
-        return f"Constraints({', '.join(f'{name}={value!r}' for name, value in given.items())})"
+        mask = {} if self.mask is None else {"mask": shown(self.mask)}
+        given = {name: repr(value) for name, value in self._columns.items() if value not in ((), None)} | mask
+        return f"Constraints({', '.join(f'{name}={value}' for name, value in given.items())})"
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Constraints):
+            return NotImplemented
+        return self._columns == other._columns and _same(self.mask, other.mask)
+
+    def __hash__(self) -> int:
+        mask = None if self.mask is None else np.asarray(self.mask)
+        return hash((*self._columns.values(), None if mask is None else (mask.shape, mask.tobytes())))
+
+    def __reduce__(self) -> Any:
+        # what is made anew keeps its mask read-only, as arrays that are unpickled do not
+        return type(self), tuple(self.get_params().values())
 
     def __sklearn_clone__(self) -> Constraints:
         return self
+
+    @property
+    def _columns(self) -> dict[str, Any]:
+        """The fields that are compared as they are."""
+        return {name: value for name, value in self.get_params().items() if name != "mask"}
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """Get the fields, so that scikit-learn's searches can name them.
@@ -152,6 +190,35 @@ def _columns(name: str, given: Any) -> tuple[str | int, ...]:
         if isinstance(column, (bool, np.bool_)) or not isinstance(column, (str, Integral)):
             raise TypeError(f"{name} must hold names or positions of columns, got {shown(column)}")
     return tuple(column if isinstance(column, str) else int(column) for column in columns)
+
+
+def _mask(given: Any) -> NDArray[np.bool_]:
+    """A read-only copy of what may change, of bools or of 0 and 1."""
+    if hasattr(given, "columns"):
+        raise TypeError(
+            f"mask must be an array, whose columns are X's in X's order, got {shown(given)}; pass "
+            "mask[X.columns].to_numpy()"
+        )
+    try:
+        values = np.asarray(given)
+        numbers = values.dtype.kind in "biuf" and values.ndim > 0
+    except (TypeError, ValueError, RuntimeError):
+        numbers = False
+    if not numbers:
+        raise TypeError(f"mask must be an array of True and False, or of 1 and 0, got {shown(given)}")
+    wrong = values[(values != 0) & (values != 1)]
+    if wrong.size:
+        raise ValueError(
+            "mask must hold True or 1 where a value may change, and False or 0 elsewhere; got "
+            f"{shown(wrong[0])}"
+        )
+    mask = np.array(values, dtype=bool, order="C")
+    mask.setflags(write=False)
+    return mask
+
+
+def _same(one: Any, other: Any) -> bool:
+    return one is other or (one is not None and other is not None and np.array_equal(one, other))
 
 
 @dataclass(frozen=True)
@@ -249,3 +316,26 @@ def read_constraints(constraints: Constraints, header: Header, categories: NDArr
                 "make all of the group immutable"
             )
     return Rules(one_hot=groups, projection=constraints.projection, **found)
+
+
+def read_mask(
+    mask: Any, shape: tuple[int, ...], rules: Rules, header: Header, *, of_others: bool
+) -> NDArray[np.bool_]:
+    """Where values may change, to broadcast against X, whose shape is given; see ``read_values``."""
+    free = read_values("constraints.mask must", mask, shape, of_others=of_others)
+    own = free.ndim == len(shape)
+    if own and np.prod(free.shape[1:]) == 1:
+        return free
+    rows = free.reshape(-1, header.n_columns)
+    for group in rules.one_hot:
+        if np.isin(group, rules.immutable).all():
+            continue
+        n_free = rows[:, group].sum(axis=1)
+        if (partly := np.flatnonzero((n_free > 0) & (n_free < len(group)))).size:
+            where = f"row {partly[0]} of constraints.mask" if own else "constraints.mask"
+            names = ", ".join(header.name(column) for column in group)
+            raise ValueError(
+                f"{where} lets {n_free[partly[0]]} of {len(group)} columns change of the one_hot group "
+                f"{names}; let all of them change, or none"
+            )
+    return free

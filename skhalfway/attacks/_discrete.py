@@ -30,10 +30,11 @@ def to_valid(
 ) -> NDArray[Any]:
     """Valid rows near ``wanted``, which keeps to the budget and the bounds already.
 
-    All of shape (n_samples, n_features), in input units; see :class:`Region`. With ``full`` changes are as
-    long as asked for: what whole numbers and categories do not take of that goes to the other columns.
+    All of shape (n_samples, n_features), in input units; see :class:`Region`; ``unit`` None is 1. With
+    ``full`` changes are as long as asked for: what whole numbers and categories do not take of that goes to
+    the other columns.
     """
-    unit = np.ones(X.shape[1]) if unit is None else unit
+    unit = np.broadcast_to(1.0, X.shape) if unit is None else unit
     space = _Space(bounds, free, eps, norm, unit, rules, X.dtype, full)
     x = X if carried is None else np.where(carried, X.dtype.type(0), X)
     valid = space.rounded(wanted, x)
@@ -90,8 +91,8 @@ class _Space:
         self.rules, self.dtype, self.full = rules, dtype, full
 
     def at(self, rows: NDArray[np.intp]) -> _Space:
-        bounds, free = (self.low[rows], self.high[rows]), self.free[rows]
-        return _Space(bounds, free, self.eps, self.norm, self.unit, self.rules, self.dtype, self.full)
+        bounds, free, unit = (self.low[rows], self.high[rows]), self.free[rows], self.unit[rows]
+        return _Space(bounds, free, self.eps, self.norm, unit, self.rules, self.dtype, self.full)
 
     def length(self, change: NDArray[Any]) -> NDArray[np.float64]:
         return np.linalg.norm(change.astype(float) / self.unit, self.norm, axis=1)

@@ -12,6 +12,7 @@ from sklearn.utils.metadata_routing import _routing_enabled
 from skhalfway._entries import takes_datasets
 from skhalfway._randomness import own_rng
 from skhalfway._text import shown
+from skhalfway.attacks._constraints import Constraints
 from skhalfway.attacks._problem import Outcome, Problem
 from skhalfway.attacks._run import region_of, run, source_of
 from skhalfway.models._as_model import counts_as_fitted, takes_missing
@@ -21,6 +22,7 @@ from skhalfway.models._routing import FitRouter
 
 if TYPE_CHECKING:
     import numpy as np
+    from typing_extensions import Self
 
     from skhalfway._inputs import Frame
     from skhalfway.attacks._region import Region
@@ -31,10 +33,33 @@ class GeneratorBase(FitRouter, HoldsArt, OneToOneFeatureMixin, TransformerMixin,
     """A transformer with a source, which counts as fitted where that does."""
 
     estimator: Any
+    constraints: Constraints | None
     random_state: Any
     _holds = "estimator"
 
     fit_transform = takes_datasets(TransformerMixin.fit_transform)
+
+    def set_params(self, **params: Any) -> Self:
+        """Set parameters, fields of ``constraints`` included.
+
+        Parameters
+        ----------
+        **params : dict
+            Values by name; ``constraints__immutable`` makes new constraints, with
+            that field changed.
+
+        Returns
+        -------
+        self : AdversarialGenerator
+            This object.
+        """
+        prefix = "constraints__"
+        fields = {name: value for name, value in params.items() if name.startswith(prefix)}
+        super().set_params(**{name: value for name, value in params.items() if name not in fields})
+        if fields:
+            changes = {name.removeprefix(prefix): value for name, value in fields.items()}
+            self.constraints = (self.constraints or Constraints()).replaced(**changes)
+        return self
 
     def _fitted_by_name(self) -> dict[str, Any]:
         return {"estimator": source_of(self.estimator)}

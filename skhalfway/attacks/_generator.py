@@ -56,13 +56,16 @@ class AdversarialGenerator(GeneratorBase):
         What an attack returns outside the budget (many look for the
         smallest change, whatever its size), the bounds or the constraints is
         brought back by the shortest way.
-    eps : float, array-like of shape (n_features,) or mapping, default=0.1
+    eps : float, array-like or mapping, default=0.1
         Budget: largest norm of a change. One number; or one for each feature,
-        as an array or by column name, 0 where nothing may change, as for
-        columns that are not named: the change is then divided by these and its
-        norm is at most 1. ``np.inf`` is allowed for attacks that look for the
-        nearest sample; a finite budget is at most 1e18, as many models compute in
-        float32. Where it is so small that no other float is as near, samples stay.
+        as an array of shape (n_features,) or by column name, 0 where nothing may
+        change, as for columns that are not named; or one for each sample that is
+        attacked, of shape (n_samples, 1), for images (n_samples, 1, 1, 1), or for
+        each sample and feature, of X's shape, 0 for a sample that stays. Of several
+        numbers, the change is divided by these and its norm is at most 1.
+        ``np.inf`` is allowed for attacks that look for the nearest sample; a finite
+        budget is at most 1e18, as many models compute in float32. Where it is so
+        small that no other float is as near, samples stay.
     eps_unit : {"input", "std", "range"}, default="input"
         What ``eps`` counts in: the units of the data, or each feature's
         standard deviation or range in the training data (needs :meth:`fit`); in
@@ -71,14 +74,14 @@ class AdversarialGenerator(GeneratorBase):
         Norm in which the budget counts.
     constraints : Constraints, default=None
         What else a valid sample keeps to: immutable, integer, one-hot and
-        monotone columns, a projection. See :class:`~skhalfway.Constraints`.
+        monotone columns, a projection, a mask. See :class:`~skhalfway.Constraints`.
     max_iter : int, default=40
         Number of steps of attacks by gradient. ``"fgsm"`` takes one.
     max_queries : int, default=1000
         Most predictions that an attack without a gradient asks for one sample.
     step_size : float, default=None
         Length of a step, in the units of ``eps`` (a fraction of it, where it
-        is per feature). None is ``2.5 * eps / max_iter`` for ``"pgd"`` and
+        is one for each feature or sample). None is ``2.5 * eps / max_iter`` for ``"pgd"`` and
         ``eps / max_iter`` for ``"mifgsm"``.
     n_restarts : int, default=1
         Number of attacks on each sample; the one with the largest margin is
@@ -126,9 +129,9 @@ class AdversarialGenerator(GeneratorBase):
         attacked by gradient where others were not.
     distances_ : ndarray of shape (n_samples,) or None
         Norm of the smallest change found by the last :meth:`generate` that
-        fools the source, in the units of ``eps`` and however large: inf where
-        none was found, 0 where none is needed. None after attacks that do not
-        look for it.
+        fools the source, in the units of ``eps`` (in multiples of a sample's
+        own) and however large: inf where none was found, 0 where none is needed.
+        None after attacks that do not look for it.
 
     See Also
     --------
@@ -162,9 +165,16 @@ class AdversarialGenerator(GeneratorBase):
     labels to leave, as this object's :meth:`generate` takes them (a torch
     module's column numbers, where it names none). It returns an array or a tensor of
     X's shape, of finite numbers. If it names parameters ``eps`` (in input
-    units: a number, or one for each feature), ``norm``, ``clip_values``,
-    ``targeted`` (whether y holds labels to reach) or ``random_state`` (an int), it is
-    given these. Global random generators are seeded for it, and for other libraries.
+    units: a number, or one for each feature or sample, an array that broadcasts
+    against X, 0 where nothing may change), ``norm``, ``clip_values``, ``targeted``
+    (whether y holds labels to reach) or ``random_state`` (an int), it is given
+    these. Global random generators are seeded for it, and for other libraries.
+
+    Budgets and masks one a sample belong to the samples of one call: as many have
+    to be handed in, so that cross-validation, which hands in some, cannot use them.
+    :meth:`fit` attacks nothing, and takes any number. The package's own attacks
+    move all samples at once, whatever their budgets; attacks of ART, foolbox and
+    torchattacks know one budget, and are run once for each that samples have.
 
     :meth:`transform` leaves no trace in this object, as scikit-learn asks; :meth:`generate` reports
     what it took and found in ``n_queries_`` and ``distances_``.
@@ -375,25 +385,3 @@ class AdversarialGenerator(GeneratorBase):
         outcome, X_adv = generate(self, X, y, target)
         self.n_queries_, self.distances_ = outcome.n_queries, outcome.distances
         return X_adv
-
-    def set_params(self, **params: Any) -> AdversarialGenerator:
-        """Set parameters, fields of ``constraints`` included.
-
-        Parameters
-        ----------
-        **params : dict
-            Values by name; ``constraints__immutable`` makes new constraints, with
-            that field changed.
-
-        Returns
-        -------
-        self : AdversarialGenerator
-            This object.
-        """
-        prefix = "constraints__"
-        fields = {name: value for name, value in params.items() if name.startswith(prefix)}
-        super().set_params(**{name: value for name, value in params.items() if name not in fields})
-        if fields:
-            changes = {name.removeprefix(prefix): value for name, value in fields.items()}
-            self.constraints = (self.constraints or Constraints()).replaced(**changes)
-        return self

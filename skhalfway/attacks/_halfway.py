@@ -166,7 +166,7 @@ class Halfway:
 
     def _partners(self, walk: Walk, rows: Indices, points: Floats, numbers: Indices) -> Floats:
         """Partners of samples, whose missing values are the samples' own."""
-        partners = points[numbers[rows]]
+        partners = walk.queries.own(points[numbers[rows]], rows)
         return walk.queries.clip(np.where(np.isnan(partners), walk.x0[rows], partners), rows)
 
     def _take_steps(self, walk: _Crossings, points: Floats, partners: Indices, rows: Indices) -> None:

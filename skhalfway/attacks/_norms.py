@@ -157,17 +157,19 @@ def keep_budget(
 
     "Exactly" is meant as a user checks it: the norm of ``X_adv - X``, divided by ``unit``, is at most eps,
     whether the difference is rounded to X's own type or not. X itself is the answer where no other float is
-    as near.
+    as near. ``unit`` is of the shape of a sample, of X's or (n_samples, 1, ...).
     """
     ulp = float(np.finfo(X.dtype).eps)
     low, high = _finite_bounds(bounds, X.dtype)
     wanted = np.clip(X_adv, low, high)
     if eps == np.inf:
         return wanted.astype(X.dtype)
-    one = np.ones(X.shape[1:]) if unit is None else unit
+    one, n_features = np.ones(X.shape[1:]) if unit is None else unit, int(np.prod(X.shape[1:]))
     if norm == np.inf:
-        # one number, where it is one for all, has no product to round
-        reach = _towards_0(np.array(eps) if unit is None else _reach(eps, unit, 8 * ulp), X.dtype)
+        # one number, for all or for each sample, has no product to round
+        one_each = unit is not None and eps == 1 and int(np.prod(unit.shape[1:])) < n_features
+        margin = 0.0 if one_each and one.ndim == X.ndim else 8 * ulp
+        reach = _towards_0(np.array(eps) if unit is None else _reach(eps, unit, margin), X.dtype)
         wanted = wanted.astype(X.dtype, copy=False)
         return np.clip(wanted, _moved(X, -reach), _moved(X, reach))
     row = len(X), *[1] * (X.ndim - 1)
@@ -177,8 +179,8 @@ def keep_budget(
     for margin in (8 * ulp, ulp**0.5):
         closer = _moved(X, _towards_0(_projected(X, wanted, _reach(eps, one, margin), norm), X.dtype))
         result = np.where(over, np.clip(closer, low, high), result)
-        change = np.subtract(result, X, dtype=float).reshape(len(X), one.size) / one.ravel()
-        over = (lengths_of(change, norm) > eps).reshape(row)
+        change = np.subtract(result, X, dtype=float) / one
+        over = (lengths_of(change.reshape(len(X), n_features), norm) > eps).reshape(row)
         if not over.any():
             return result
     return np.where(over, X, result)

@@ -54,12 +54,13 @@ def keep_partners(model: Model, X: NDArray[Any], y: Any, rng: np.random.RandomSt
 def nearest_partners(queries: Queries, n: int) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
     """Points, and for each sample the numbers of up to ``n`` that may win; -1 where there are no more.
 
-    The nearest of each class first, then the second of each class...: behind each boundary lies one.
+    Points are in the coordinates that the samples share. The nearest of each class first, then the second of
+    each class...: behind each boundary lies one.
     """
     problem, x0 = queries.problem, queries.x0
-    points, labels = x0, queries.predicted
+    points, labels = queries.shared, queries.predicted
     if problem.partners is not None:
-        unit = problem.region.unit
+        unit = problem.region.shared_unit()
         points = problem.partners.X if unit is None else problem.partners.X / unit.reshape(1, -1)
         labels = problem.partners.labels
     found = np.full((len(x0), n), -1)
@@ -74,7 +75,7 @@ def nearest_partners(queries: Queries, n: int) -> tuple[NDArray[np.float64], NDA
         numbers, ranks, distances = ([] for _ in range(3))
         wanted = problem.labels[block]
         for label, (own, search) in searches.items():
-            apart, near = search.kneighbors(x0[block][:, columns])
+            apart, near = search.kneighbors(queries.shared[block][:, columns])
             apart[(wanted == label) != problem.targeted] = np.inf
             numbers.append(own[near])
             distances.append(apart)

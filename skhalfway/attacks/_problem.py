@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from skhalfway._text import shown
 from skhalfway.attacks._budget import check_unit, read_budget
-from skhalfway.attacks._constraints import Constraints, Header, Rules, read_constraints
+from skhalfway.attacks._constraints import Constraints, Header, Rules, read_constraints, read_mask
 
 if TYPE_CHECKING:
     from skhalfway.attacks._faults import Faults
@@ -116,15 +116,17 @@ def read_region(
     spread: NDArray[np.float64] | None,
     header: Header,
     categories: NDArray[np.bool_] | None,
+    of_others: bool = False,
 ) -> Region:
     """Where each sample may go; data and parameters are checked against each other.
 
-    ``categories`` (n_features,) is true where a column holds no numbers, or None.
+    ``categories`` (n_features,) is true where a column holds no numbers, or None. With ``of_others``, X are
+    not the samples that budgets and masks one a sample are for: each may then go as far as any of those.
     """
     from skhalfway.attacks._region import Region
 
-    shape, flat = X.shape[1:], (len(X), -1)
-    budget, unit = read_budget(eps, spread, header, shape)
+    flat = len(X), -1
+    budget, unit = read_budget(eps, spread, header, X.shape, of_others=of_others)
     if spread is not None and not spread.any():
         raise ValueError(
             "eps counts in the spread of the features, which is 0 in all of them: of one sample, or of "
@@ -150,6 +152,8 @@ def read_region(
     low, high = (np.array(np.broadcast_to(b, X.shape)) for b in (bounds or (-np.inf, np.inf)))
     fixed = carried.copy()
     fixed.reshape(flat)[:, rules.immutable] = True
+    if constraints is not None and constraints.mask is not None:
+        fixed |= ~read_mask(constraints.mask, X.shape, rules, header, of_others=of_others)
     if unit is not None:
         unit = check_unit(unit, np.abs(x).max(axis=0, initial=0.0), header)
         fixed |= unit == 0
@@ -164,7 +168,8 @@ def read_region(
         names = ", ".join(header.name(column) for column in range(min(header.n_columns, 5)))
         raise ValueError(
             f"no column may change: {names}{', ...' if header.n_columns > 5 else ''} are immutable, have no "
-            "budget or one that is nothing beside their values, or hold categories or missing values"
+            "budget or one that is nothing beside their values, are masked, or hold categories or missing "
+            "values"
         )
     return Region(
         X,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -32,6 +33,10 @@ class Queries:
         Predictions that may be asked for each sample.
     x0 : ndarray of shape (n_samples, n_features)
         The samples.
+    shared : ndarray of shape (n_samples, n_features)
+        The samples in coordinates that they share: ``x0`` itself, where those of the region are.
+    stretch : ndarray of shape (n_samples, 1) or (n_samples, n_features), or None
+        What leads from these to each sample's own, see :meth:`own`.
     low, high : ndarray of shape (n_samples, n_features)
         Their bounds; infinite where there are none.
     predicted : ndarray of shape (n_samples,)
@@ -51,6 +56,12 @@ class Queries:
         self.problem, self.max_queries = problem, max_queries
         flat = len(region), int(np.prod(region.X.shape[1:]))
         self.x0: NDArray[np.float64] = region.start().reshape(flat).astype(float)
+        self.shared, self.stretch = self.x0, None
+        if region.unit is not None and not region.one_unit:
+            unit = region.shared_unit()
+            self.shared = replace(region, unit=unit).start().reshape(flat).astype(float)
+            own = region.unit.reshape(len(region), int(np.prod(region.unit.shape[1:])))
+            self.stretch = (np.ones(1) if unit is None else unit.ravel()) / own
         bounds = region.bounds() or (np.full(1, -np.inf), np.full(1, np.inf))
         self.low, self.high = (np.broadcast_to(bound, region.X.shape).reshape(flat) for bound in bounds)
         self.predicted = np.empty(len(region), dtype=np.intp)
@@ -60,6 +71,10 @@ class Queries:
         self.distances = np.where(problem.won(self.predicted), 0.0, np.inf)
         self.nearest, self.X_nearest = self.x0.copy(), region.X.copy()
         self._goal = region.eps if np.isfinite(region.eps) else 0.0
+        # of which nothing may change, so that there is nothing to ask
+        self._stays: NDArray[np.bool_] | None = None
+        if region.free is not None:
+            self._stays = np.logical_not(region.movable().reshape(flat).any(axis=1))
 
     def n_left(self, rows: NDArray[np.intp]) -> NDArray[np.intp]:
         """How many more predictions may be asked for samples."""
@@ -70,7 +85,12 @@ class Queries:
 
         The goal is to be within the budget; with an infinite one, there is always something nearer.
         """
-        return (self.n_asked[rows] < self.max_queries) & (self.distances[rows] > self._goal)
+        is_open = (self.n_asked[rows] < self.max_queries) & (self.distances[rows] > self._goal)
+        return is_open if self._stays is None else is_open & ~self._stays[rows]
+
+    def own(self, points: NDArray[np.float64], rows: NDArray[np.intp]) -> NDArray[np.float64]:
+        """Points of the shared coordinates, one for each of some samples, in those of these samples."""
+        return points if self.stretch is None else points * self.stretch[rows]
 
     def clip(self, points: NDArray[np.float64], rows: NDArray[np.intp]) -> NDArray[np.float64]:
         """Points between the bounds of their samples."""
@@ -151,7 +171,7 @@ def begin(queries: Queries, rng: np.random.RandomState, samples: NDArray[np.intp
     valid for one sample need not be so for another. Then random points between the bounds or, where there are
     none, around the sample, ever further.
     """
-    problem, x0, index = queries.problem, queries.x0, np.arange(len(queries.x0))
+    problem, x0, shared, index = queries.problem, queries.x0, queries.shared, np.arange(len(queries.x0))
     samples = index if samples is None else samples
     for label in np.unique(problem.labels):
         rows = samples[(problem.labels[samples] == label) & (queries.distances[samples] > 0)]
@@ -160,16 +180,18 @@ def begin(queries: Queries, rng: np.random.RandomState, samples: NDArray[np.intp
             continue
         n_neighbors = min(_N_NEIGHBORS, len(pool))
         search = NearestNeighbors(n_neighbors=n_neighbors, algorithm="brute", p=problem.region.norm)
-        for others in search.fit(x0[pool]).kneighbors(x0[rows], return_distance=False).T:
+        for others in search.fit(shared[pool]).kneighbors(shared[rows], return_distance=False).T:
             left = np.isinf(queries.distances[rows]) & queries.open(rows)
-            queries.won(queries.clip(x0[pool[others[left]]], rows[left]), rows[left])
-    spread = np.ptp(x0, axis=0) if len(x0) else np.ones(x0.shape[1])
+            asked = queries.own(shared[pool[others[left]]], rows[left])
+            queries.won(queries.clip(asked, rows[left]), rows[left])
+    spread = np.ptp(shared, axis=0) if len(x0) else np.ones(x0.shape[1])
     spread[spread == 0] = 1.0
     for k in range(_N_ROUNDS):
         rows = samples[np.isinf(queries.distances[samples]) & queries.open(samples)]
         for block in blocks(len(rows), _N_DRAWS * x0.shape[1]):
             of = np.repeat(rows[block], np.minimum(_N_DRAWS, queries.n_left(rows[block])))
-            near, far = x0[of] - spread * 2**k, x0[of] + spread * 2**k
+            own = queries.own(spread * 2**k, of)
+            near, far = x0[of] - own, x0[of] + own
             low, high = queries.low[of], queries.high[of]
             low, high = (
                 np.where(np.abs(bound) <= LARGEST, bound, free) for bound, free in ((low, near), (high, far))

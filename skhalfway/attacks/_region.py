@@ -36,8 +36,8 @@ class Region:
         Budget, in ``z``.
     norm : {np.inf, 2, 1}
         Norm in which it counts.
-    unit : ndarray of the shape of a sample, or None
-        Input units that one unit of ``z`` is worth.
+    unit : ndarray of the shape of a sample, of X's or (n_samples, 1, ...); or None
+        Input units that one unit of ``z`` is worth, in all samples or in each.
     low, high : ndarray or None
         Smallest and largest valid data, to broadcast against X.
     free : bool ndarray or None
@@ -70,8 +70,8 @@ class Region:
         """The region of some of the samples."""
         own = {
             name: value[rows]
-            for name in ("low", "high", "free", "carried")
-            if (value := getattr(self, name)) is not None and value.shape == self.X.shape
+            for name in ("unit", "low", "high", "free", "carried")
+            if (value := getattr(self, name)) is not None and value.ndim == self.X.ndim
         }
         return replace(self, X=self.X[rows], **own)
 
@@ -80,31 +80,30 @@ class Region:
         if self.rules is None or self.eps == np.inf:
             return self
         x, shape = self._numbers(EVERY_ROW).reshape(len(self), -1), self.X.shape
-        unit = np.ones(x.shape[1]) if self.unit is None else self.unit.ravel()
+        unit = self.flat_units()
         free = np.array(self.movable()).reshape(x.shape)
         low, high = (np.array(np.broadcast_to(bound, shape)).reshape(x.shape) for bound in self.limits())
         for group in self.rules.one_hot:
-            if np.linalg.norm(np.sort(1 / unit[group])[:2], self.norm) > self.eps:
-                free[:, group], low[:, group], high[:, group] = False, x[:, group], x[:, group]
+            cost = np.linalg.norm(np.sort(1 / unit[:, group], axis=1)[:, :2], self.norm, axis=1)
+            dear = np.ix_(np.flatnonzero(cost > self.eps), group)
+            free[dear], low[dear], high[dear] = False, x[dear], x[dear]
         if self.norm == 1:
             # a corner of the ball is all on one feature
             whole = self.rules.integer
-            steps = np.floor(self.eps * unit[whole])
+            steps = np.floor(self.eps * unit[:, whole])
             low[:, whole] = np.maximum(low[:, whole], x[:, whole] - steps)
             high[:, whole] = np.minimum(high[:, whole], x[:, whole] + steps)
         return replace(self, low=low.reshape(shape), high=high.reshape(shape), free=free.reshape(shape))
 
     def start(self, rows: Rows = EVERY_ROW) -> NDArray[Any]:
         """The samples themselves, in ``z``."""
-        x = self._numbers(rows)
-        return x if self.unit is None else x / self.unit
+        x, unit = self._numbers(rows), self._unit(rows)
+        return x if unit is None else x / unit
 
     def bounds(self, rows: Rows = EVERY_ROW) -> tuple[NDArray[Any], NDArray[Any]] | None:
         """Bounds of the samples, in ``z``."""
-        bounds = self._bounds(rows)
-        return (
-            bounds if bounds is None or self.unit is None else (bounds[0] / self.unit, bounds[1] / self.unit)
-        )
+        bounds, unit = self._bounds(rows), self._unit(rows)
+        return bounds if bounds is None or unit is None else (bounds[0] / unit, bounds[1] / unit)
 
     def limits(self, rows: Rows = EVERY_ROW) -> tuple[NDArray[Any], NDArray[Any]]:
         """Bounds of the samples, in input units; infinite where there are none."""
@@ -120,7 +119,7 @@ class Region:
         return replace(self, X=X).start()
 
     def to_input(self, z: Any) -> Any:
-        """Inputs of ``z``: of any rows, where nothing is carried."""
+        """Inputs of ``z``: of any rows, where nothing is carried and all samples have the same unit."""
         return z if self.unit is None else z * self.unit
 
     def ball(self, rows: Rows, place: dict[str, Any]) -> Ball:
@@ -140,7 +139,8 @@ class Region:
         """
         if self.straight:
             return None
-        unit = torch.ones(1, **place) if self.unit is None else torch.tensor(self.unit, **place)
+        units = self._unit(rows)
+        unit = torch.ones(1, **place) if units is None else torch.tensor(units, **place)
         if self.rules is not None:
 
             def keep(z: torch.Tensor) -> torch.Tensor:
@@ -165,11 +165,11 @@ class Region:
         eps as a user checks it. Rounding to whole numbers and categories prefers what ``z`` asks for most;
         with ``full`` what it does not take of the change goes to the other columns.
         """
-        x = self._numbers(rows)
-        if self.unit is not None:
-            z = x + (z - x / self.unit) * self.unit
+        x, unit = self._numbers(rows), self._unit(rows)
+        if unit is not None:
+            z = x + (z - x / unit) * unit
         eps, bounds = self.eps if budget else np.inf, self._bounds(rows)
-        kept = keep_budget(x, z, eps, self.norm, bounds, self.unit)
+        kept = keep_budget(x, z, eps, self.norm, bounds, unit)
         if self.rules is not None and len(x):
             flat = len(x), -1
             low, high = self.limits(rows)
@@ -181,7 +181,7 @@ class Region:
                 self.movable(rows).reshape(flat),
                 eps,
                 self.norm,
-                None if self.unit is None else self.unit.ravel(),
+                None if unit is None else np.broadcast_to(unit, x.shape).reshape(flat),
                 self.rules,
                 full=full,
             ).reshape(x.shape)
@@ -206,8 +206,8 @@ class Region:
         change = np.subtract(X_adv, self.X[rows], dtype=float)
         if self.carried is not None:
             change = np.where(self.carried[rows], 0.0, change)
-        if self.unit is not None:
-            change /= self.unit
+        if (unit := self._unit(rows)) is not None:
+            change /= unit
         return lengths(change.reshape(len(change), int(np.prod(change.shape[1:]))), self.norm)
 
     def noise(self, rng: np.random.RandomState) -> NDArray[Any]:
@@ -215,12 +215,60 @@ class Region:
         signs = random_signs(rng, self.X.shape, self.eps, self.norm, self.movable())
         return self.keep(self.start() + signs, full=True)
 
+    @property
+    def one_unit(self) -> bool:
+        """Whether all samples have the same unit, so that ``z`` of one means as much to another."""
+        return self.unit is None or self.unit.ndim < self.X.ndim
+
+    def flat_units(self) -> NDArray[np.float64]:
+        """Input units that one unit of ``z`` is worth, (n_samples, n_features)."""
+        unit = np.ones(1) if self.unit is None else self.unit
+        return np.broadcast_to(unit, self.X.shape).reshape(len(self), int(np.prod(self.X.shape[1:])))
+
+    def shared_unit(self) -> NDArray[np.float64] | None:
+        """What is a unit of coordinates that all samples share, in input units; None where these are inputs.
+
+        Where samples have units of their own, the geometric mean of each feature's over the samples in which
+        it may change: for what one sample means to another, only how features compare counts.
+        """
+        if self.unit is None or self.one_unit:
+            return self.unit
+        if np.prod(self.unit.shape[1:]) == 1:
+            return None
+        free, size = self.movable(), np.log(self.unit)
+        n_free = free.sum(axis=0)
+        mean = (size * free).sum(axis=0) / np.maximum(n_free, 1)
+        return np.exp(np.where(n_free > 0, mean, size.mean(axis=0)))
+
+    def by_unit(self) -> list[NDArray[np.intp]]:
+        """Numbers of samples with the same unit, for each; of those that may change."""
+        able = np.flatnonzero(self.movable().reshape(len(self), -1).any(axis=1))
+        if self.unit is None or self.one_unit or not len(able):
+            return [able]
+        units = self.unit.reshape(len(self), -1)[able]
+        which = np.unique(units, axis=0, return_inverse=True)[1].ravel()
+        return [able[which == k] for k in range(which.max() + 1)]
+
+    def alone(self) -> tuple[Region, float]:
+        """The region with one unit, of samples that have the same; and what 1 was, in the new ``z``.
+
+        Where the unit is as much in each feature, this is the input.
+        """
+        assert self.unit is not None
+        unit = self.unit[0]
+        if (unit == unit.flat[0]).all():
+            return replace(self, eps=self.eps * float(unit.flat[0]), unit=None), float(unit.flat[0])
+        return replace(self, unit=unit), 1.0
+
     def _numbers(self, rows: Rows) -> NDArray[Any]:
         x = self.X[rows]
         return x if self.carried is None else np.where(self.carried[rows], x.dtype.type(0), x)
 
     def _of(self, array: NDArray[Any], rows: Rows) -> NDArray[Any]:
-        return array[rows] if array.shape == self.X.shape else array
+        return array[rows] if array.ndim == self.X.ndim else array
+
+    def _unit(self, rows: Rows) -> NDArray[np.float64] | None:
+        return None if self.unit is None else self._of(self.unit, rows)
 
     def _bounds(self, rows: Rows) -> tuple[NDArray[Any], NDArray[Any]] | None:
         if self.low is None or self.high is None:

@@ -63,7 +63,7 @@ def fit_source(generator: AdversarialGenerator, X: Any, y: Any, fit_params: Mapp
     check_parameters(generator)
     array = read_samples(generator, X, reset=True)
     spread = spread_of(array, generator.eps_unit)
-    region = region_of(generator, array, generator, Frame.of(X), spread)
+    region = region_of(generator, array, generator, Frame.of(X), spread, of_others=True)
     source = source_of(generator.estimator)
     check_kind(source)
     if y is None and not counts_as_fitted(source):
@@ -159,8 +159,13 @@ def region_of(
     header: Any,
     frame: Frame | None,
     spread: NDArray[np.float64] | None,
+    *,
+    of_others: bool = False,
 ) -> Region:
-    """Where each sample may go; ``header`` is an object that keeps the names of features."""
+    """Where each sample may go; ``header`` is an object that keeps the names of features.
+
+    ``of_others``: budgets and masks one a sample are those of others than X, of as many as they are.
+    """
     names = getattr(header, "feature_names_in_", None)
     return read_region(
         X,
@@ -171,6 +176,7 @@ def region_of(
         spread=spread,
         header=Header(int(np.prod(X.shape[1:])), None if names is None else list(names)),
         categories=None if frame is None else frame.categories,
+        of_others=of_others,
     )
 
 

@@ -87,7 +87,9 @@ class _Subsets:
     n_channels = 1
 
     def __init__(self, movable: NDArray[np.bool_]) -> None:
-        self.movable, self.n_movable = movable, int(movable.sum(axis=1).max(initial=0))
+        each = movable.sum(axis=1)
+        self.movable, self.n_movable = movable, int(each.max(initial=0))
+        self.each = None if np.isin(each, (0, self.n_movable)).all() else each
 
     def first(self, n: int, rng: np.random.RandomState) -> Floats:
         return self.change(n, self.movable.shape[1], rng)
@@ -95,7 +97,12 @@ class _Subsets:
     def places(self, rows: Indices, share: float, rng: np.random.RandomState) -> Indices:
         size = max(1, round(share * self.n_movable))
         drawn = rng.uniform(size=(len(rows), self.movable.shape[1])) + ~self.movable[rows]
-        return drawn.argpartition(size - 1, axis=1)[:, :size]
+        if self.each is None:
+            return drawn.argpartition(size - 1, axis=1)[:, :size]
+        # where fewer may change, the same share of these; the places left over are one that never does
+        order = drawn.argsort(axis=1)
+        own = np.maximum(1, np.rint(share * self.each[rows]))[:, None]
+        return np.where(np.arange(size) < own, order[:, :size], order[:, -1:])
 
     def change(self, n: int, n_changed: int, rng: np.random.RandomState) -> Floats:
         return _signs(rng, n, 1, n_changed)

@@ -88,8 +88,8 @@ class Surrogate:
     def run(self, problem: Problem, rng: np.random.RandomState) -> Outcome:
         """Learn the source (Algorithm 1) and attack all samples at once.
 
-        Everything happens in the region's coordinates, where categories and missing values are 0: the
-        substitute knows nothing of them.
+        Everything happens in the coordinates that the samples share, where categories and missing values are
+        0: the substitute knows nothing of them.
         """
         region, n = problem.region, len(problem.region)
         queries = Queries(problem, self.settings.max_queries)
@@ -97,32 +97,33 @@ class Surrogate:
         if not len(left):
             return Outcome(X_adv, queries.n_asked)
         remarks: tuple[Finding, ...] = ()
+        flat = _shared_region(queries)
         with problem.model.evaluating():
-            substitute = self._distil(queries, rng)
+            substitute = self._distil(queries, flat, rng)
         if substitute is not None:
-            movable = region.movable().reshape(queries.x0.shape)
-            flat = Region(
-                queries.x0, region.eps, region.norm, low=queries.low, high=queries.high, free=movable
-            )
             task = Problem(substitute, flat, problem.labels, problem.n_classes, problem.targeted)
             made = pgd(self.settings).run(task, rng)
             assert made.faults is not None
             remarks = made.faults.remarks("attack_params['estimator'] takes another substitute")
-            X_adv[left] = region.keep(made.X_adv.reshape(region.X.shape)[left], left, full=True)
+            z = queries.own(made.X_adv[left], left).reshape(X_adv[left].shape)
+            X_adv[left] = region.keep(z, left, full=True)
         share, rest = divmod(int(queries.n_asked.sum()), n)
         return Outcome(X_adv, share + (np.arange(n) < rest), remarks=remarks)
 
-    def _distil(self, queries: Queries, rng: np.random.RandomState) -> Model | None:
-        """The substitute; None where the source gave one answer to all that was asked."""
-        region, (n, n_features) = queries.problem.region, queries.x0.shape
-        movable = region.movable().reshape(n, n_features)
-        reach = region.eps * movable.sum(axis=1).mean() ** (-1 / region.norm)
-        spread = queries.x0.std(axis=0)
-        usual = np.median(spread[spread > 0]) if (spread > 0).any() else reach
+    def _distil(self, queries: Queries, flat: Region, rng: np.random.RandomState) -> Model | None:
+        """The substitute; None where the source gave one answer to all that was asked.
+
+        ``flat`` is the region in the coordinates that the samples share.
+        """
+        X, movable, n = flat.X, flat.movable(), len(flat)
+        n_movable = movable.sum() / max(1, movable.any(axis=1).sum())
+        reach = flat.flat_units() * flat.eps * max(1, n_movable) ** (-1 / flat.norm)
+        spread = X.std(axis=0)
+        usual = np.median(spread[spread > 0]) if (spread > 0).any() else np.median(reach)
         # a substitute is not trained on points that are nowhere near the data
-        step = min(reach, _FARTHEST * usual) if self.step is None else self.step
-        scale = _Scale(queries.x0.mean(axis=0), np.maximum(spread, usual))
-        points, of, labels = queries.x0, np.arange(n), queries.predicted
+        step = np.minimum(reach, _FARTHEST * usual) if self.step is None else self.step * flat.flat_units()
+        scale = _Scale(X.mean(axis=0), np.maximum(spread, usual))
+        points, of, labels = X, np.arange(n), queries.predicted
         substitute = self._fit(points, labels, scale, queries.problem.n_classes, rng)
         for k in range(self.n_rounds):
             n_left = self.settings.max_queries * n - int(queries.n_asked.sum())
@@ -131,9 +132,12 @@ class Surrogate:
                 break
             # the sign of the step alternates: the "periodic step size" of section 5.3
             sign = (-1) ** k * self._signs(substitute, points[parents], labels[parents], rng)
-            new = queries.clip(points[parents] + step * sign * movable[of[parents]], of[parents])
-            points, of = np.concatenate([points, new]), np.concatenate([of, of[parents]])
-            labels = np.concatenate([labels, queries.predict(new, of[-len(new) :])])
+            origin = of[parents]
+            new = points[parents] + step[origin] * sign * movable[origin]
+            low, high = flat.limits(origin)
+            new = np.clip(new, low, high)
+            points, of = np.concatenate([points, new]), np.concatenate([of, origin])
+            labels = np.concatenate([labels, queries.predict(queries.own(new, origin), origin)])
             substitute = self._fit(points, labels, scale, queries.problem.n_classes, rng)
         return substitute
 
@@ -172,6 +176,21 @@ class Surrogate:
             x = torch.tensor(points, dtype=dtype_of(substitute.module), requires_grad=True)
             of_labels = substitute.logits(x).gather(1, torch.from_numpy(labels)[:, None])
             return torch.autograd.grad(of_labels.sum(), x)[0].sign().double().numpy()
+
+
+def _shared_region(queries: Queries) -> Region:
+    """Where samples may go, as rows, in the coordinates that they share."""
+    region, stretch = queries.problem.region, queries.stretch
+    own = 1.0 if stretch is None else stretch
+    return Region(
+        queries.shared,
+        region.eps,
+        region.norm,
+        unit=None if stretch is None else 1 / stretch,
+        low=queries.low / own,
+        high=queries.high / own,
+        free=region.movable().reshape(queries.x0.shape),
+    )
 
 
 def surrogate(

@@ -53,7 +53,9 @@ class TreeAttack:
             own = region.carried.reshape(x.shape) & numbers
             low, high = (np.where(own, x, b) for b in (low, high))
             low, high = np.where(numbers, low, -np.inf), np.where(numbers, high, np.inf)
-        unit = np.ones(x.shape[1]) if region.unit is None else region.unit.ravel()
+        unit, one = region.flat_units(), np.ones(made.shape)
+        if region.one_unit:
+            unit, one = unit[0], one[0]
         points, _ = nearest_adversarial(
             ensemble,
             lambda X: model.predict(X[:, : x.shape[1]].reshape(-1, *region.X.shape[1:])),
@@ -62,7 +64,7 @@ class TreeAttack:
             region.norm,
             np.hstack([low, made]),
             np.hstack([high, made]),
-            unit=np.append(unit, np.ones(made.shape[1])),
+            unit=np.append(unit, one, axis=-1),
             targeted=problem.targeted,
             rng=rng,
             n_starts=self.n_starts,

@@ -34,6 +34,8 @@ class TreeTask:
 
     Attributes
     ----------
+    unit : array of shape (n_features,) or (n_samples, n_features)
+        What the norm divides the change of each feature by.
     home : int array of shape (n_samples, n_features)
         The samples' cells; -1 where a value is missing.
     enough : float
@@ -76,7 +78,7 @@ class TreeTask:
     def price(self, row: Ints, feature: Ints, cell: Ints) -> Floats:
         """Price of bringing a feature to a cell: infinite out of bounds, 0 where the value is missing."""
         value, x = self.value(row, feature, cell), self.x[row, feature]
-        length = np.abs(value - x) / self.unit[feature]
+        length = np.abs(value - x) / (self.unit[feature] if self.unit.ndim == 1 else self.unit[row, feature])
         fits = (value >= self.low[row, feature]) & (value <= self.high[row, feature])
         fits &= ~self.cells.is_empty[self.cells.first[feature] + cell]
         price = np.where(fits, length**2 if self.norm == 2 else length, np.inf)

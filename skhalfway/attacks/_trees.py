@@ -62,7 +62,7 @@ def nearest_adversarial(
         Norm in which to be near.
     low, high : array-like that broadcasts to x, default=-np.inf, np.inf
         Bounds; x is within.
-    unit : array-like that broadcasts to (n_features,), default=1.0
+    unit : array-like that broadcasts to (n_features,), or of x's shape, default=1.0
         What the norm divides the change of each feature by.
     targeted : bool, default=False
         What ``labels`` are for.
@@ -82,14 +82,16 @@ def nearest_adversarial(
     x_adv = x.copy()
     found = (predict(x) == labels) == targeted
     low, high = (np.broadcast_to(np.asarray(bound, dtype=float), x.shape) for bound in (low, high))
-    unit = np.broadcast_to(np.asarray(unit, dtype=float), x.shape[1:])
+    units = np.asarray(unit, dtype=float)
+    units = units if units.ndim == 2 else np.broadcast_to(units, x.shape[1:])
     cells = Cells(ensemble, x.shape[1], x.dtype)
     left = np.flatnonzero(~found)
     boxes = joint_boxes(cells, _BOXES)
     size = max(1, _TREES_AT_ONCE // len(ensemble.roots))
     for begin in range(0, len(left), size):
         rows = left[begin : begin + size]
-        task = TreeTask(cells, x[rows], labels[rows], norm, low[rows], high[rows], unit, targeted)
+        own = units[rows] if units.ndim == 2 else units
+        task = TreeTask(cells, x[rows], labels[rows], norm, low[rows], high[rows], own, targeted)
         at = _search(task, rng, n_starts, x) if boxes is None else _nearest_boxes(task, boxes)
         points = task.points(at)
         fooled = (predict(points) == labels[rows]) == targeted

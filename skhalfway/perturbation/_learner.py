@@ -242,8 +242,7 @@ class PerturbationLearner(LearnerBase):
             clip_values=getattr(self._generator, "clip_values", None),
             rng=rng,
         )
-        if base is not data:
-            self._check_reach(base, array, frame)
+        self._check_reach(base, array, frame)
         labels, target = self.classes_[truth], self.classes_[assigned]
         generator = clone(self._generator)
         if isinstance(generator, GeometryGenerator):

@@ -19,6 +19,7 @@ from skhalfway._randomness import draw_seed
 from skhalfway._text import shown
 from skhalfway.attacks import AdversarialGenerator
 from skhalfway.attacks._parameters import check_unattached
+from skhalfway.attacks._per_sample import params_of_rows
 from skhalfway.attacks._run import fit_source, source_of
 from skhalfway.models import as_model
 from skhalfway.models._as_model import check_kind, counts_as_fitted
@@ -250,6 +251,7 @@ class AdversarialSampler(FitRouter, OneToOneFeatureMixin, _BaseComposition):
             chosen = rows[source == i]
             if len(chosen):
                 clean = _safe_indexing(samples, chosen)
+                generator.set_params(**params_of_rows(generator, chosen, array.shape))
                 parts.append(named(name, generator.generate, clean, labels[chosen]))
         self.sample_indices_ = rows
         self.sample_sources_ = np.array(list(generators))[source]
@@ -321,6 +323,8 @@ class AdversarialSampler(FitRouter, OneToOneFeatureMixin, _BaseComposition):
             )
         classes, truth = read_labels(labels_in_one(y), array)
         labels, groups = classes[truth], groups_of(self.sampling_strategy, self.ratio, classes, truth)
+        if self.generator is not None:
+            params_of_rows(self.generator, slice(None), array.shape)
         for name, source in sources.items():
             if source is not None:
                 named(name, _check_source, source, X, array, labels)

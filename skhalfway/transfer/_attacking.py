@@ -19,6 +19,7 @@ from skhalfway.attacks import AdversarialGenerator
 from skhalfway.attacks._budget import EPS_UNITS, spread_of
 from skhalfway.attacks._parameters import check_source, check_unattached
 from skhalfway.attacks._partners import N_KEPT
+from skhalfway.attacks._per_sample import in_words
 from skhalfway.models import Model
 from skhalfway.models._as_model import takes_missing
 from skhalfway.models._collection import ModelCollection, is_pair
@@ -134,9 +135,10 @@ class AttackingCollection(ModelCollection):
                 generator.random_state = draw_seed(rng)
         return generators
 
-    def _settings(self) -> dict[str, Any]:
-        """What decides figures, of the generator and of this object."""
+    def _settings(self, X: NDArray[Any]) -> dict[str, Any]:
+        """What decides figures on some samples, of the generator and of this object."""
         settings = self._generator.get_params(deep=False)
+        settings["eps"] = in_words(settings["eps"], X.ndim)
         # the model is known by its name, and the others change no figure
         for name in ("estimator", "device", "batch_size"):
             settings.pop(name, None)

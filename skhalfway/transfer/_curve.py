@@ -51,7 +51,7 @@ class TransferCurve(Result):
         Norm in which the budgets count.
     eps_unit : {"input", "std", "range", "eps"}, default="input"
         Their unit: the generator's, or multiples of its ``eps`` where that
-        has a number for each feature.
+        has a number for each feature or sample.
     masked : bool ndarray of shape (n_sources,), default=None
         True where a source's gradients may be masked, as
         :class:`~skhalfway.TransferMatrix` explains, seen at the largest

@@ -147,7 +147,7 @@ def _plan(
 
 def _origin(scorer: TransferScorer, made_by: str, plan: Plan, tried: Tried, begin: float) -> Provenance:
     """Where the result comes from."""
-    settings = {**scorer._settings(), "condition": scorer.condition}
+    settings = {**scorer._settings(plan.samples), "condition": scorer.condition}
     if plan.target is not None:
         settings["target"] = plan.target if np.ndim(plan.target) == 0 else "a label for each sample"
     return Provenance(

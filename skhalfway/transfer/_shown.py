@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from skhalfway._intervals import FEWEST
 from skhalfway._text import between, counted, short
+from skhalfway.attacks._per_sample import BY_SAMPLE
 from skhalfway.results._table import Cell, Table
 from skhalfway.transfer._counting import CONDITIONS
 
@@ -54,6 +55,8 @@ def attack_of(settings: dict[str, Any]) -> str:
         return ""
     norm, eps, unit = (settings.get(name) for name in ("norm", "eps", "eps_unit"))
     size = f"{eps:g}" if isinstance(eps, (int, float)) else "by feature"
+    if isinstance(eps, str) and eps.startswith(BY_SAMPLE):
+        size = BY_SAMPLE
     unit = "" if unit in (None, "input") else f" {unit}"
     return f"{settings['attack']}, L{norm:g} eps {size}{unit}"
 

@@ -67,7 +67,7 @@ def measure_robustness(scorer: AttackingCollection, estimator: Any, X: Any, y: A
                 warn(f"model {name!r}: {finding}")
     origin = Provenance(
         "TransferScorer.robustness",
-        scorer._settings(),
+        scorer._settings(array),
         n_samples=len(array),
         seconds=perf_counter() - begin,
         costs=costs,

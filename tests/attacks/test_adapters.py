@@ -613,7 +613,7 @@ BAD = [
     Bad(
         "eps per feature",
         lambda: ta.PGD(net(), eps=0.1),
-        "one eps=0.1 for all features, and the generator one for each; give the attack's class",
+        "one eps=0.1 for all features and samples, but the generator has not; give the attack's class",
         params=CLIP | {"eps": [0.5] * 4},
     ),
     Bad(

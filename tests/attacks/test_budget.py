@@ -166,7 +166,7 @@ BAD = [
     ({}, "no column may change: column 'mean radius', .* have no budget"),
     ({"age": 1.0}, "eps names an unknown column 'age'; X has .*'mean radius'"),
     (np.zeros(6), "no column may change: column 'mean radius', .* have no budget"),
-    ("0.1", "eps must be a finite number > 0, or one number >= 0 for each feature, got '0.1'"),
+    ("0.1", "eps must be a finite number > 0, or one number >= 0 for each feature or sample, got '0.1'"),
 ]
 
 

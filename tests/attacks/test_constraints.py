@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import pickle
 from collections.abc import Callable
 from dataclasses import FrozenInstanceError, replace
@@ -11,6 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from sklearn.base import clone
@@ -352,6 +354,34 @@ def test_constraints_are_a_value() -> None:
         constraints.integer = ()  # type: ignore[misc]
 
 
+def test_a_mask_is_a_value_too() -> None:
+    given = np.array([[1, 0], [1, 1]])
+    constraints = Constraints("a", mask=given)
+    given[:] = 0
+    assert constraints.mask.tolist() == [[True, False], [True, True]]
+    for same in (
+        Constraints("a", mask=[[True, False], [True, True]]),
+        Constraints("a", mask=torch.tensor([[1.0, 0.0], [1.0, 1.0]])),
+        pickle.loads(pickle.dumps(constraints)),
+        copy.deepcopy(constraints),
+        constraints.replaced(mask=constraints.mask),
+    ):
+        assert same == constraints
+        assert hash(same) == hash(constraints)
+        assert not same.mask.flags.writeable
+    for other in ([[1, 0], [1, 0]], [1, 0, 1, 1], None):
+        assert constraints.replaced(mask=other) != constraints
+    assert constraints.replaced(immutable=()) != constraints
+    assert constraints != "a"
+    assert repr(constraints) == "Constraints(immutable=('a',), mask=ndarray of shape (2, 2))"
+    generator = AdversarialGenerator(constraints=constraints)
+    assert clone(generator).constraints is constraints
+    assert "mask=ndarray of shape (2, 2)" in repr(generator)
+    generator.set_params(constraints__mask=[0, 1])
+    assert generator.constraints == Constraints("a", mask=[False, True])
+    assert generator.get_params()["constraints__mask"].tolist() == [False, True]
+
+
 def test_constraints_can_be_searched_whole_and_by_field() -> None:
     scorer = TransferScorer(
         AdversarialGenerator(eps=1.0),
@@ -381,6 +411,13 @@ NOT_CONSTRAINTS = [
     ({"one_hot": "ab"}, TypeError, "one_hot must be a sequence of groups of columns, got 'ab'"),
     ({"one_hot": [["a"]]}, ValueError, r"a one_hot group needs at least 2 columns, got \['a'\]"),
     ({"projection": 3}, TypeError, "projection must be a callable or None, got 3"),
+    ({"mask": [0, 0.5]}, ValueError, "mask must hold True or 1 .*, and False or 0 elsewhere; got 0.5"),
+    ({"mask": [[1.0, np.nan]]}, ValueError, "mask must hold True or 1 .*, and False or 0 elsewhere; got nan"),
+    ({"mask": [0, 2]}, ValueError, "mask must hold True or 1 .*, and False or 0 elsewhere; got 2"),
+    ({"mask": True}, TypeError, "mask must be an array of True and False, or of 1 and 0, got True"),
+    ({"mask": ["a"]}, TypeError, r"mask must be an array of True and False, or of 1 and 0, got \['a'\]"),
+    ({"mask": [[1], [1, 0]]}, TypeError, "mask must be an array of True and False, or of 1 and 0, got"),
+    ({"mask": X == 0}, TypeError, "mask must be an array, whose columns are X's in .*; pass mask.X.columns"),
 ]
 
 

@@ -63,7 +63,10 @@ BAD_PARAMETERS = [
         for eps in (0, -0.1, np.nan, np.inf)
     ),
     *(
-        Bad({"eps": eps}, f"eps must be a finite number > 0, or one number .* for each feature, got {eps!r}")
+        Bad(
+            {"eps": eps},
+            f"eps must be a finite number > 0, or one number >= 0 for each feature or sample, got {eps!r}",
+        )
         for eps in ("0.1", True, None)
     ),
     *(

@@ -330,6 +330,23 @@ def test_budget_in_units_of_spread() -> None:
     np.testing.assert_allclose(change, 0.5, atol=1e-9)
 
 
+@pytest.mark.parametrize("ratio", [0.5, 1.0, 2.5])
+def test_budgets_and_masks_one_a_sample_go_with_their_rows(ratio: float) -> None:
+    eps, mask = np.linspace(0, 1, N).reshape(-1, 1), np.arange(4 * N).reshape(N, 4) % 3 > 0
+    asked = sampler(sources=THREE, ratio=ratio, keep_clean=False)
+    asked.set_params(generator__eps=eps, generator__constraints__mask=mask)
+    made, _ = asked.fit_resample(X, Y)
+    rows = asked.sample_indices_
+    change = abs(made - X[rows])
+    assert (change.max(axis=1) <= eps[rows, 0]).all()
+    assert (change[~mask[rows]] == 0).all()
+    assert ((change.max(axis=1) > 0.9 * eps[rows, 0]) & (eps[rows, 0] > 0)).mean() > 0.3
+    np.testing.assert_array_equal(asked.generator.eps, eps)
+    for change_of in ({"generator__eps": eps[1:]}, {"generator__constraints__mask": mask[1:]}):
+        with pytest.raises(ValueError, match="has rows for 149 samples, but X has 150 samples"):
+            clone(asked).set_params(**change_of).fit_resample(X, Y)
+
+
 def test_in_a_pipeline_it_samples_at_fit_time_only(seen: list[Any]) -> None:
     pipeline = pytest.importorskip("imblearn.pipeline")
     steps = [("scale", MinMaxScaler()), ("adversarial", sampler(sources=None)), ("spy", Spy())]
