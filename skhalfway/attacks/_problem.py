@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from skhalfway._text import shown
 from skhalfway.attacks._budget import check_unit, read_budget
 from skhalfway.attacks._constraints import Constraints, Header, Rules, read_constraints
+from skhalfway.attacks._reference import Reference
 
 if TYPE_CHECKING:
     from skhalfway.attacks._faults import Faults
@@ -119,7 +120,8 @@ def read_region(
 ) -> Region:
     """Where each sample may go; data and parameters are checked against each other.
 
-    ``categories`` (n_features,) is true where a column holds no numbers, or None.
+    ``clip_values`` may be a :class:`Reference`, whose range bounds them. ``categories`` (n_features,) is true
+    where a column holds no numbers, or None.
     """
     from skhalfway.attacks._region import Region
 
@@ -134,7 +136,8 @@ def read_region(
     if categories is not None:
         carried |= categories
     nothing_carried = not carried.any()
-    bounds = read_bounds(clip_values, X, carried)
+    measured = isinstance(clip_values, Reference)
+    bounds = clip_values.bounds(X) if measured else read_bounds(clip_values, X, carried)
     if nothing_carried and unit is None and constraints is None:
         return Region(
             X,
@@ -208,7 +211,7 @@ def read_bounds(
         fits = False
     if not fits:
         raise ValueError(
-            "clip_values must be None or a pair (min, max) of numbers, or of arrays of the shape of "
+            "clip_values must be None, 'range' or a pair (min, max) of numbers, or of arrays of the shape of "
             f"a sample, {X.shape[1:]}; got {shown(clip_values)}"
         )
     if not (low < high).all():
