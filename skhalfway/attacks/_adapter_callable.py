@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from skhalfway._text import shown
 from skhalfway.attacks._adapters import Adapter, named_parameters
+from skhalfway.attacks._reference import is_range
 from skhalfway.models._kinds import is_torch_module, net_dtype, unfrozen
 from skhalfway.models._model import SkorchModel
 from skhalfway.models._torch_model import TorchModel
@@ -85,7 +86,7 @@ class CallableAdapter(Adapter):
         task = {
             "eps": _budgets(region, X),
             "norm": generator.norm,
-            "clip_values": generator.clip_values,
+            "clip_values": region.limits() if is_range(generator.clip_values) else generator.clip_values,
             "targeted": problem.targeted,
             "random_state": seed,
         }

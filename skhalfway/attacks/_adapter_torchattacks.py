@@ -16,6 +16,7 @@ from torch import nn
 from skhalfway._text import shown
 from skhalfway.attacks._adapter_source import Source, in_batches
 from skhalfway.attacks._adapters import Adapter, step_of
+from skhalfway.attacks._reference import is_range
 
 if TYPE_CHECKING:
     from skhalfway.attacks._generator import AdversarialGenerator
@@ -177,6 +178,8 @@ def _width(clip_values: Any) -> float | None:
 
     What is no range at all is seen as the data is read.
     """
+    if is_range(clip_values):
+        return None
     try:
         low, high = (np.asarray(bound, dtype=float) for bound in clip_values)
     except (TypeError, ValueError):

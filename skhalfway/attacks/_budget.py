@@ -8,14 +8,12 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.exceptions import NotFittedError
 
 from skhalfway._checks import LARGEST, as_python, check_length
 from skhalfway._text import shown
 from skhalfway.attacks._constraints import Header
 from skhalfway.attacks._per_sample import read_values
 
-EPS_UNITS = ("input", "std", "range")
 _MOST = float(np.finfo(float).max)
 
 
@@ -55,32 +53,6 @@ def _place(index: tuple[int, ...]) -> str:
     if len(index) == 1:
         return f" of column {index[0]}"
     return f"[{', '.join(map(str, index))}]" if index else ""
-
-
-def spread_of(X: NDArray[Any], eps_unit: str) -> NDArray[np.float64] | None:
-    """Standard deviation or range of each feature, missing values left out; None for input units."""
-    if eps_unit == "input":
-        return None
-    X = X.astype(float)
-    if np.isnan(X).all(axis=0).any():  # a column of nothing has no spread
-        X = np.where(np.isnan(X).all(axis=0), 0.0, X)
-    if eps_unit == "range":
-        return np.nanmax(X, axis=0) - np.nanmin(X, axis=0)
-    # in multiples of powers of two, whose squares neither overflow nor vanish
-    exponent = np.frexp(np.nanmax(np.abs(X), axis=0))[1]
-    return np.ldexp(np.nanstd(np.ldexp(X, -exponent), axis=0), exponent)
-
-
-def spread_seen(fitted: Any, eps_unit: str) -> NDArray[np.float64] | None:
-    """The spread that an object's ``fit`` measured and kept in ``_spread``."""
-    if eps_unit == "input":
-        return None
-    unit, spread = getattr(fitted, "_spread", (None, None))
-    if unit != eps_unit:
-        raise NotFittedError(
-            f"eps_unit={eps_unit!r} is measured on training data; call fit with it before this method"
-        )
-    return spread
 
 
 def read_budget(

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from skhalfway._inputs import Frame
+    from skhalfway.attacks._reference import Reference
     from skhalfway.attacks._region import Region
     from skhalfway.models import Model
 
@@ -88,10 +89,10 @@ class GeneratorBase(FitRouter, HoldsArt, OneToOneFeatureMixin, TransformerMixin,
         return tags
 
     def _region(
-        self, X: NDArray[Any], header: Any, frame: Frame | None, spread: NDArray[np.float64] | None
+        self, X: NDArray[Any], header: Any, frame: Frame | None, reference: Reference | None
     ) -> Region:
         """Where each sample may go."""
-        return region_of(cast(Any, self), X, header, frame, spread)
+        return region_of(cast(Any, self), X, header, frame, reference)
 
     def _attack(
         self,

@@ -89,9 +89,10 @@ class AdversarialGenerator(GeneratorBase):
         ``"mifgsm"`` and ``"surrogate"``.
     random_start : bool, default=False
         Whether the first of these also starts at a random point of the ball, not at the sample.
-    clip_values : tuple of (min, max), default=None
-        Range of valid data: two numbers, or two arrays of the shape of a
-        sample. Data outside is an error. None: no clipping.
+    clip_values : tuple of (min, max) or "range", default=None
+        Range of valid data: two numbers, or two arrays of the shape of a sample; data
+        outside is an error. ``"range"``: that of each feature in the data that ``eps_unit``
+        is measured on; a sample beyond it moves no further out. None: no clipping.
     attack_params : dict, default=None
         Further parameters of the attack, such as ``{"decay": 1.0}`` for
         ``"mifgsm"``; for a class of another library any of its own, which go before
@@ -252,7 +253,7 @@ class AdversarialGenerator(GeneratorBase):
         step_size: float | None = None,
         n_restarts: int = 1,
         random_start: bool = False,
-        clip_values: tuple[ArrayLike, ArrayLike] | None = None,
+        clip_values: tuple[ArrayLike, ArrayLike] | str | None = None,
         attack_params: dict[str, Any] | None = None,
         batch_size: int = 256,
         device: Any = None,

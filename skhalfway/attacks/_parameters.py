@@ -25,9 +25,10 @@ from skhalfway._checks import (
 )
 from skhalfway._text import shown
 from skhalfway.attacks._adapters import adapter_of
-from skhalfway.attacks._budget import EPS_UNITS, check_eps
+from skhalfway.attacks._budget import check_eps
 from skhalfway.attacks._constraints import Constraints
 from skhalfway.attacks._problem import Attack, Settings
+from skhalfway.attacks._reference import EPS_UNITS
 from skhalfway.models._kinds import is_torch_module
 
 if TYPE_CHECKING:

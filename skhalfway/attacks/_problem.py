@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from skhalfway._text import shown
 from skhalfway.attacks._budget import check_unit, read_budget
 from skhalfway.attacks._constraints import Constraints, Header, Rules, read_constraints, read_mask
+from skhalfway.attacks._reference import Reference
 
 if TYPE_CHECKING:
     from skhalfway.attacks._faults import Faults
@@ -120,8 +121,9 @@ def read_region(
 ) -> Region:
     """Where each sample may go; data and parameters are checked against each other.
 
-    ``categories`` (n_features,) is true where a column holds no numbers, or None. With ``of_others``, X are
-    not the samples that budgets and masks one a sample are for: each may then go as far as any of those.
+    ``clip_values`` may be a :class:`Reference`, whose range bounds them. ``categories`` (n_features,) is true
+    where a column holds no numbers, or None. With ``of_others``, X are not the samples that budgets and masks
+    one a sample are for: each may then go as far as any of those.
     """
     from skhalfway.attacks._region import Region
 
@@ -136,7 +138,8 @@ def read_region(
     if categories is not None:
         carried |= categories
     nothing_carried = not carried.any()
-    bounds = read_bounds(clip_values, X, carried)
+    measured = isinstance(clip_values, Reference)
+    bounds = clip_values.bounds(X) if measured else read_bounds(clip_values, X, carried)
     if nothing_carried and unit is None and constraints is None:
         return Region(
             X,
@@ -213,7 +216,7 @@ def read_bounds(
         fits = False
     if not fits:
         raise ValueError(
-            "clip_values must be None or a pair (min, max) of numbers, or of arrays of the shape of "
+            "clip_values must be None, 'range' or a pair (min, max) of numbers, or of arrays of the shape of "
             f"a sample, {X.shape[1:]}; got {shown(clip_values)}"
         )
     if not (low < high).all():

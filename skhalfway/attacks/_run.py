@@ -18,7 +18,6 @@ from skhalfway._randomness import own_rng, undisturbed
 from skhalfway._text import shown
 from skhalfway.attacks._adapters import run_adapter
 from skhalfway.attacks._automatic import run_automatic
-from skhalfway.attacks._budget import spread_of, spread_seen
 from skhalfway.attacks._constraints import Header
 from skhalfway.attacks._parameters import (
     advice,
@@ -29,6 +28,7 @@ from skhalfway.attacks._parameters import (
     make_attack,
 )
 from skhalfway.attacks._problem import Outcome, Problem, read_region
+from skhalfway.attacks._reference import Reference, clip_values_of, needs_reference, reference_seen
 from skhalfway.models import Model, NotDifferentiableError, as_model
 from skhalfway.models._as_model import check_kind, counts_as_fitted, fit_clone
 from skhalfway.models._faults import answers, classes_of, named, type_name, type_named
@@ -62,8 +62,8 @@ def fit_source(generator: AdversarialGenerator, X: Any, y: Any, fit_params: Mapp
     """Fit the source, and keep on the generator what its attacks need to know of the data."""
     check_parameters(generator)
     array = read_samples(generator, X, reset=True)
-    spread = spread_of(array, generator.eps_unit)
-    region = region_of(generator, array, generator, Frame.of(X), spread, of_others=True)
+    reference = Reference.of(array) if needs_reference(generator) else None
+    region = region_of(generator, array, generator, Frame.of(X), reference, of_others=True)
     source = source_of(generator.estimator)
     check_kind(source)
     if y is None and not counts_as_fitted(source):
@@ -83,7 +83,7 @@ def fit_source(generator: AdversarialGenerator, X: Any, y: Any, fit_params: Mapp
         with undisturbed():
             agreement = type_named(model, soft_agreement, model.reading(Frame.of(X)), array)
         generator.soft_agreement_ = agreement
-    generator._spread = generator.eps_unit, spread
+    generator._reference = reference
     generator._partners = None
     if generator.attack == "halfway":
         from skhalfway.attacks._partners import keep_partners
@@ -115,7 +115,7 @@ def _generate(
     model = _source(generator, generator.estimator_ if fitted else generator.estimator).reading(frame)
     reader = generator if fitted else reader_of(model)
     array = read_samples(reader, X, reset=not fitted and model.n_features_in_ is None)
-    region = region_of(generator, array, reader, frame, spread_seen(generator, generator.eps_unit))
+    region = region_of(generator, array, reader, frame, reference_seen(generator))
     classes = generator.classes_ if fitted else _classes(model, array)
     check_source(generator, model, region, len(classes), targeted=targeted)
     if np.isnan(array).any():
@@ -158,7 +158,7 @@ def region_of(
     X: NDArray[Any],
     header: Any,
     frame: Frame | None,
-    spread: NDArray[np.float64] | None,
+    reference: Reference | None,
     *,
     of_others: bool = False,
 ) -> Region:
@@ -171,9 +171,9 @@ def region_of(
         X,
         eps=generator.eps,
         norm=generator.norm,
-        clip_values=generator.clip_values,
+        clip_values=clip_values_of(generator, reference),
         constraints=generator.constraints,
-        spread=spread,
+        spread=None if reference is None else reference.spread(generator.eps_unit),
         header=Header(int(np.prod(X.shape[1:])), None if names is None else list(names)),
         categories=None if frame is None else frame.categories,
         of_others=of_others,

@@ -19,6 +19,7 @@ from skhalfway._randomness import draw_seed, leaving_no_trace, undisturbed
 from skhalfway._text import between, short, shown
 from skhalfway.attacks import AdversarialGenerator
 from skhalfway.attacks._problem import read_bounds
+from skhalfway.attacks._reference import is_range
 from skhalfway.models import Model, as_model
 from skhalfway.models._faults import classes_of
 from skhalfway.models._kinds import is_art_classifier
@@ -170,7 +171,7 @@ def fooling_inputs(
     *,
     n_samples: int = 200,
     threshold: float = 0.99,
-    clip_values: tuple[Any, Any] | None = None,
+    clip_values: tuple[Any, Any] | str | None = None,
     max_iter: int = 100,
     max_queries: int = 1000,
     random_state: Any = None,
@@ -209,9 +210,9 @@ def fooling_inputs(
         Inputs of each kind.
     threshold : float, default=0.99
         The confidence from which on the classifier counts as sure.
-    clip_values : tuple of (min, max), default=None
+    clip_values : tuple of (min, max) or "range", default=None
         Range of valid data: two numbers, or two arrays of the shape of a sample.
-        None: from the least to the largest value of each feature in X.
+        None and ``"range"``: from the least to the largest value of each feature in X.
     max_iter : int, default=100
         Steps by gradient.
     max_queries : int, default=1000
@@ -273,7 +274,8 @@ def fooling_inputs(
     reader = reader_of(model)
     X = read_samples(reader, X, reset=model.n_features_in_ is None)
     check_finite(X)
-    bounds = read_bounds(clip_values, X, np.zeros(X.shape, dtype=bool))
+    given = None if is_range(clip_values) else clip_values
+    bounds = read_bounds(given, X, np.zeros(X.shape, dtype=bool))
     low, high = (X.min(axis=0), X.max(axis=0)) if bounds is None else bounds
     low, high = (np.broadcast_to(bound, X.shape[1:]).astype(float) for bound in (low, high))
     rng = check_random_state(random_state)

@@ -20,8 +20,8 @@ from skhalfway._polars import without_polars
 from skhalfway._randomness import draw_seed
 from skhalfway._text import shown
 from skhalfway.attacks import AdversarialGenerator
-from skhalfway.attacks._budget import spread_of
 from skhalfway.attacks._parameters import check_targets, check_unattached
+from skhalfway.attacks._reference import Reference, is_range, needs_reference
 from skhalfway.models import as_model
 from skhalfway.models._as_model import check_kind
 from skhalfway.models._faults import named, type_name
@@ -72,8 +72,8 @@ class PerturbationLearner(LearnerBase):
     base : {"data", "noise"}, default="data"
         What is perturbed: the training samples, or uniform noise with random
         targets among all classes (for ``labels="random"`` only). Noise fills
-        the generator's ``clip_values``, else the range of each feature in the
-        data.
+        the generator's ``clip_values``; where it has none, or ``"range"``, the range
+        of each feature in the data.
     perturbation_only : bool, default=False
         Whether the learner trains on the perturbations themselves, perturbed
         minus unperturbed, so that it never sees a sample's content.
@@ -231,6 +231,7 @@ class PerturbationLearner(LearnerBase):
         rng = np.random.RandomState(draw_seed(check_random_state(self.random_state)))
         # before all else: protocols that share a random_state then share their source
         source_seed = draw_seed(rng)
+        clip_values = getattr(self._generator, "clip_values", None)
         base, assigned = start(
             data,
             array,
@@ -239,7 +240,7 @@ class PerturbationLearner(LearnerBase):
             labels=self.labels,
             base=self.base,
             n_noise=self.n_noise,
-            clip_values=getattr(self._generator, "clip_values", None),
+            clip_values=None if is_range(clip_values) else clip_values,
             rng=rng,
         )
         self._check_reach(base, array, frame)
@@ -371,8 +372,8 @@ class PerturbationLearner(LearnerBase):
         """Raise for what the attack would refuse, before anything is trained."""
         generator = self._generator
         if isinstance(generator, AdversarialGenerator):
-            spread = spread_of(array, generator.eps_unit)
-            generator._region(read_samples(self, samples, reset=False), self, frame, spread)
+            reference = Reference.of(array) if needs_reference(generator) else None
+            generator._region(read_samples(self, samples, reset=False), self, frame, reference)
 
     def _trained(self, X: Any) -> Any:
         """A classifier trained on what the learner's labels, seed and metadata are for."""

@@ -16,10 +16,10 @@ from skhalfway._inputs import Frame, read_samples
 from skhalfway._randomness import draw_seed
 from skhalfway._text import shown
 from skhalfway.attacks import AdversarialGenerator
-from skhalfway.attacks._budget import EPS_UNITS, spread_of
 from skhalfway.attacks._parameters import check_source, check_unattached
 from skhalfway.attacks._partners import N_KEPT
 from skhalfway.attacks._per_sample import in_words
+from skhalfway.attacks._reference import Reference, needs_reference
 from skhalfway.models import Model
 from skhalfway.models._as_model import takes_missing
 from skhalfway.models._collection import ModelCollection, is_pair
@@ -64,30 +64,25 @@ class AttackingCollection(ModelCollection):
         check_is_fitted(self)
         self._check_params()
         models, array, classes = self._read_for_models(X)
-        region = self._generator._region(array, self, Frame.of(X), self._spread_for(array))
+        region = self._generator._region(array, self, Frame.of(X), self._reference_for(array))
         return models, region, classes
 
     def _keep_reference(self, array: NDArray[Any] | None) -> None:
         """Keep of training data, or of what stands for it, what attacks may know of it."""
-        self._reference: dict[str, Any] | None = None
+        self._reference: Reference | None = None
+        self._partners: NDArray[Any] | None = None  # samples that attack="halfway" may begin at
         if array is None:
             return
-        self._reference = {unit: spread_of(array, unit) for unit in EPS_UNITS}
+        self._reference = Reference.of(array)
         if self._generator.attack == "halfway":
             rows = np.random.RandomState(0).permutation(len(array))[:N_KEPT]
-            self._reference["partners"] = array[np.sort(rows)]
+            self._partners = array[np.sort(rows)]
 
-    @property
-    def _partners(self) -> NDArray[Any] | None:
-        """Samples of the reference that ``attack="halfway"`` may begin at."""
-        return None if self._reference is None else self._reference.get("partners")
-
-    def _spread_for(self, array: NDArray[Any]) -> NDArray[np.float64] | None:
-        """Spread for the generator's unit: of the reference, else of the samples that are attacked."""
-        unit = self._generator.eps_unit
-        spread: NDArray[np.float64] | None
-        spread = spread_of(array, unit) if self._reference is None else self._reference[unit]
-        return spread
+    def _reference_for(self, array: NDArray[Any]) -> Reference | None:
+        """What the generator's units and bounds are measured on: else the samples that are attacked."""
+        if self._reference is None and needs_reference(self._generator):
+            return Reference.of(array)
+        return self._reference
 
     def _roles(self, models: Mapping[str, Any]) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """Names of the sources and of the targets, checked."""

@@ -166,10 +166,11 @@ class TransferScorer(JudgingCollection):
             Training labels. None with ``estimators=None``.
         reference : array-like of shape (n_reference, n_features), default=None
             With ``estimators=None``, data like that which the models were
-            trained on: the spread for the generator's ``eps_unit`` is measured
-            on it, and the partners of ``attack="halfway"`` are taken from it.
-            None: both come from the samples that are attacked, so that they
-            change with these. Else the training samples are the reference.
+            trained on: the spread for the generator's ``eps_unit`` and the
+            range for its ``clip_values="range"`` are measured on it, and the
+            partners of ``attack="halfway"`` are taken from it. None: all come
+            from the samples that are attacked, so that they change with these.
+            Else the training samples are the reference.
         **fit_params : dict
             Metadata such as ``sample_weight``. Only with ``enable_metadata_routing``,
             and ``estimators``: each gets what it requests.

@@ -593,7 +593,12 @@ BAD = [
         r"pass finite clip_values=\(min, max\), got \(0, inf\)",
         params={"clip_values": (0, np.inf)},
     ),
-    Bad("no range", lambda: ta.PGD, "clip_values must be None or a pair", params={"clip_values": "ab"}),
+    Bad(
+        "no range",
+        lambda: ta.PGD,
+        "clip_values must be None, .range. or a pair",
+        params={"clip_values": "ab"},
+    ),
     Bad(
         "another norm", lambda: ta.PGD, "PGD counts its budget in Linf, .* norm=2", params=CLIP | {"norm": 2}
     ),

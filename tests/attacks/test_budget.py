@@ -127,8 +127,10 @@ def test_spread_is_measured_by_fit() -> None:
     fitted = generator(eps_unit="std").fit(X)
     one_by_one = pd.concat([fitted.transform(X.iloc[[i]]) for i in range(4)])
     pd.testing.assert_frame_equal(one_by_one, fitted.transform(X.iloc[:4]))
+    in_range = generator(eps_unit="range").fit(X)
+    pd.testing.assert_frame_equal(fitted.set_params(eps_unit="range").transform(X), in_range.transform(X))
     with pytest.raises(NotFittedError, match="eps_unit='range' is measured"):
-        fitted.set_params(eps_unit="range").transform(X)
+        generator().fit(X).set_params(eps_unit="range").transform(X)
 
 
 def test_a_constant_feature_has_no_spread_to_spend() -> None:

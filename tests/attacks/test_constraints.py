@@ -26,9 +26,9 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from skhalfway import AdversarialGenerator, Constraints, TransferScorer
-from skhalfway.attacks._budget import spread_seen
 from skhalfway.attacks._norms import random_in_ball
 from skhalfway.attacks._parameters import KINDS
+from skhalfway.attacks._reference import reference_seen
 
 REAL, WHOLE, GROUPS = ["r0", "r1", "r2"], ["i0", "i1"], (("a0", "a1", "a2"), ("b0", "b1"))
 PARTS = ["p0", "p1", "total"]
@@ -233,7 +233,7 @@ def test_rules_together_leave_all_that_the_budget_buys(
             clip_values=bounds,
             constraints=rules,
         )
-        region = generator._region(data, generator.fit(data), None, spread_seen(generator, unit))
+        region = generator._region(data, generator.fit(data), None, reference_seen(generator))
         z = region.start() + random_in_ball(rng, x.shape, eps, norm) * 1.5
         wanted = np.nan_to_num(replace(region, rules=None).keep(z))
         made = region.keep(z, full=full)

@@ -137,7 +137,7 @@ BAD_PARAMETERS = [
     ),
     Bad({"attack": HopSkipJump, "attack_params": {"curr_iter": 1}}, r"\['curr_iter'\] .* HopSkipJump"),
     *(
-        Bad({"clip_values": clip}, r"clip_values must be None or a pair \(min, max\)")
+        Bad({"clip_values": clip}, r"clip_values must be None, .range. or a pair \(min, max\)")
         for clip in (1, (0,), (0, 1, 2), "ab", (0, "b"), (np.zeros(3), 1), (0, np.ones((4, 4))))
     ),
     *(

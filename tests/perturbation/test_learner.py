@@ -557,7 +557,7 @@ LR = LogisticRegression(max_iter=1000)
         (
             {"generator": attack(clip_values=1), "base": "noise"},
             ValueError,
-            "clip_values must be None or a pair",
+            "clip_values must be None, 'range' or a pair",
         ),
         (
             {"generator": attack(constraints=Constraints(integer=[0])), "base": "noise"},

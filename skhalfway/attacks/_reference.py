@@ -1,0 +1,92 @@
+"""What attacks may know of the data that a source was trained on: how far its features spread and reach."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.exceptions import NotFittedError
+
+if TYPE_CHECKING:
+    from skhalfway.attacks._generator import AdversarialGenerator
+
+RANGE = "range"  # the clip_values that are measured
+EPS_UNITS = ("input", "std", RANGE)
+
+
+@dataclass(frozen=True)
+class Reference:
+    """Figures of each feature, missing values left out.
+
+    Attributes
+    ----------
+    deviation : ndarray of the shape of a sample
+        Standard deviation; 0 in a column of nothing.
+    low, high : ndarray of the shape of a sample
+        Smallest and largest value; nan in a column of nothing.
+    """
+
+    deviation: NDArray[np.float64]
+    low: NDArray[np.float64]
+    high: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, X: NDArray[Any]) -> Reference:
+        """Measure samples."""
+        missing = np.isnan(X)
+        nothing = missing.all(axis=0)
+        low, high = (
+            np.where(nothing, np.nan, pick(X, axis=0, initial=start, where=~missing).astype(float))
+            for pick, start in ((np.min, np.inf), (np.max, -np.inf))
+        )
+        X = np.where(nothing, 0.0, X.astype(float))
+        # in multiples of powers of two, whose squares neither overflow nor vanish
+        exponent = np.frexp(np.nanmax(np.abs(X), axis=0))[1]
+        deviation = np.ldexp(np.nanstd(np.ldexp(X, -exponent), axis=0), exponent)
+        return cls(deviation, low, high)
+
+    def spread(self, eps_unit: str) -> NDArray[np.float64] | None:
+        """What a unit of the budget is worth in each feature; None where that is 1."""
+        if eps_unit == "input":
+            return None
+        return self.deviation if eps_unit == "std" else np.nan_to_num(self.high - self.low)
+
+    def bounds(self, X: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+        """Bounds of X's shape: the range of each feature, and as far as a sample's own value is beyond it."""
+        if not (self.low < self.high).any():
+            raise ValueError(
+                "clip_values='range' is the range of each feature, and none has any width: of one sample, or "
+                "of constant data; fit on more samples, or pass clip_values=(min, max)"
+            )
+        return np.fmin(self.low, X), np.fmax(self.high, X)
+
+
+def needs_reference(generator: AdversarialGenerator) -> bool:
+    """Whether a parameter is measured on training data."""
+    return generator.eps_unit != "input" or is_range(generator.clip_values)
+
+
+def clip_values_of(generator: AdversarialGenerator, reference: Reference | None) -> Any:
+    """The generator's clip_values, or the reference, where they are measured on it."""
+    return reference if is_range(generator.clip_values) else generator.clip_values
+
+
+def reference_seen(generator: AdversarialGenerator) -> Reference | None:
+    """What a generator's ``fit`` measured, where it must have."""
+    if not needs_reference(generator):
+        return None
+    seen: Reference | None = getattr(generator, "_reference", None)
+    if seen is None:
+        name = "clip_values" if generator.eps_unit == "input" else "eps_unit"
+        raise NotFittedError(
+            f"{name}={getattr(generator, name)!r} is measured on training data; call fit with it before this "
+            "method"
+        )
+    return seen
+
+
+def is_range(clip_values: Any) -> bool:
+    """Whether bounds are to be measured."""
+    return isinstance(clip_values, str) and clip_values == RANGE
