@@ -237,8 +237,8 @@ METHODS: dict[str, tuple[Callable[[Any], Any], Callable[[], Any]]] = {
         lambda: TransferScorer(BRIEF, estimators=PAIR).fit(X, Y).models_["a"].coef_,
     ),
     "scorer reference": (
-        lambda data: TransferScorer(BRIEF).fit([LINEAR, TREE], reference=data)._reference["std"],
-        lambda: TransferScorer(BRIEF).fit([LINEAR, TREE], reference=X)._reference["std"],
+        lambda data: TransferScorer(BRIEF).fit([LINEAR, TREE], reference=data)._reference.deviation,
+        lambda: TransferScorer(BRIEF).fit([LINEAR, TREE], reference=X)._reference.deviation,
     ),
     "learner score": (
         lambda data: PerturbationLearner(LINEAR, BRIEF, random_state=0).fit(X, Y).score(data),
