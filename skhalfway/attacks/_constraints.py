@@ -32,7 +32,8 @@ class Constraints:
         Hold whole numbers. Their bounds are those of ``clip_values``.
     one_hot : sequence of sequences of columns, default=()
         Groups of columns of which exactly one is 1 and the others are 0. To
-        change the category costs the budget two changes of 1.
+        change the category costs the budget two changes of 1. Where a budget is too
+        small for that, or for a step of an integer, in all samples, a warning says so.
     increasing : column or sequence of columns, default=()
         May grow only: an age, a count of past events.
     decreasing : column or sequence of columns, default=()

@@ -334,6 +334,8 @@ class AdversarialGenerator(GeneratorBase):
         -----
         ModelWarning
             If the source's gradients are of little use; see the class's notes.
+        UserWarning
+            If the budget is too small for a step of a whole number or a change of category.
         """
         # scikit-learn puts a wrapper around this method
         return generate(self, X)[1]
@@ -372,6 +374,8 @@ class AdversarialGenerator(GeneratorBase):
         -----
         ModelWarning
             If the source's gradients are of little use; see the class's notes.
+        UserWarning
+            If the budget is too small for a step of a whole number or a change of category.
 
         Examples
         --------

@@ -80,20 +80,24 @@ class Region:
         if self.rules is None or self.eps == np.inf:
             return self
         x, shape = self._numbers(EVERY_ROW).reshape(len(self), -1), self.X.shape
-        unit = self.flat_units()
         free = np.array(self.movable()).reshape(x.shape)
         low, high = (np.array(np.broadcast_to(bound, shape)).reshape(x.shape) for bound in self.limits())
         for group in self.rules.one_hot:
-            cost = np.linalg.norm(np.sort(1 / unit[:, group], axis=1)[:, :2], self.norm, axis=1)
-            dear = np.ix_(np.flatnonzero(cost > self.eps), group)
+            dear = np.ix_(np.flatnonzero(self.category_cost(group) > self.eps), group)
             free[dear], low[dear], high[dear] = False, x[dear], x[dear]
         if self.norm == 1:
             # a corner of the ball is all on one feature
             whole = self.rules.integer
-            steps = np.floor(self.eps * unit[:, whole])
+            steps = np.floor(self.eps * self.flat_units()[:, whole])
             low[:, whole] = np.maximum(low[:, whole], x[:, whole] - steps)
             high[:, whole] = np.minimum(high[:, whole], x[:, whole] + steps)
         return replace(self, low=low.reshape(shape), high=high.reshape(shape), free=free.reshape(shape))
+
+    def category_cost(self, group: NDArray[np.intp]) -> NDArray[np.float64]:
+        """What the cheapest change of category costs each sample, in the budget's units."""
+        cheapest = np.sort(1 / self.flat_units()[:, group], axis=1)[:, :2]
+        cost: NDArray[np.float64] = np.linalg.norm(cheapest, self.norm, axis=1)
+        return cost
 
     def start(self, rows: Rows = EVERY_ROW) -> NDArray[Any]:
         """The samples themselves, in ``z``."""

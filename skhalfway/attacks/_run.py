@@ -28,6 +28,7 @@ from skhalfway.attacks._parameters import (
     make_attack,
 )
 from skhalfway.attacks._problem import Outcome, Problem, read_region
+from skhalfway.attacks._reach import say_out_of_reach
 from skhalfway.attacks._reference import Reference, clip_values_of, needs_reference, reference_seen
 from skhalfway.models import Model, NotDifferentiableError, as_model
 from skhalfway.models._as_model import check_kind, counts_as_fitted, fit_clone
@@ -127,6 +128,7 @@ def _generate(
         labels = check_labels(y, classes, len(array))
     else:
         labels = type_named(model, answers, model, array)
+    say_out_of_reach(region, getattr(reader, "feature_names_in_", None))
     problem = Problem(model, region, labels, len(classes), targeted, getattr(generator, "_partners", None))
     outcome = type_named(model, run, generator, problem, rng)
     for remark in outcome.remarks:

@@ -19,6 +19,7 @@ from skhalfway.attacks import AdversarialGenerator
 from skhalfway.attacks._parameters import check_source, check_unattached
 from skhalfway.attacks._partners import N_KEPT
 from skhalfway.attacks._per_sample import in_words
+from skhalfway.attacks._reach import say_out_of_reach
 from skhalfway.attacks._reference import Reference, needs_reference
 from skhalfway.models import Model
 from skhalfway.models._as_model import takes_missing
@@ -66,6 +67,9 @@ class AttackingCollection(ModelCollection):
         models, array, classes = self._read_for_models(X)
         region = self._generator._region(array, self, Frame.of(X), self._reference_for(array))
         return models, region, classes
+
+    def _say_out_of_reach(self, region: Region) -> list[str]:
+        return say_out_of_reach(region, getattr(self, "feature_names_in_", None))
 
     def _keep_reference(self, array: NDArray[Any] | None) -> None:
         """Keep of training data, or of what stands for it, what attacks may know of it."""

@@ -142,12 +142,15 @@ def _plan(
         index=index_of(X, n),
         given=X,
         partners=scorer._partners,
+        out_of_reach=scorer._say_out_of_reach(regions[-1]),
     )
 
 
 def _origin(scorer: TransferScorer, made_by: str, plan: Plan, tried: Tried, begin: float) -> Provenance:
     """Where the result comes from."""
     settings = {**scorer._settings(plan.samples), "condition": scorer.condition}
+    if plan.out_of_reach:
+        settings["out_of_reach"] = plan.out_of_reach
     if plan.target is not None:
         settings["target"] = plan.target if np.ndim(plan.target) == 0 else "a label for each sample"
     return Provenance(

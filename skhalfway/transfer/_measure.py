@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -58,6 +58,8 @@ class Plan:
         Whether samples are kept.
     folder : Path or None, default=None
         Where; None is in memory.
+    out_of_reach : list of str, default=()
+        What the largest budget is too small to change.
     """
 
     models: Mapping[str, Model]
@@ -72,6 +74,7 @@ class Plan:
     partners: NDArray[Any] | None = None
     keep: bool = False
     folder: Path | None = None
+    out_of_reach: Sequence[str] = ()
 
     @property
     def samples(self) -> NDArray[Any]:

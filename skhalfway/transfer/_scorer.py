@@ -284,6 +284,9 @@ class TransferScorer(JudgingCollection):
             a source's gradients are of little use, or other attacks fool it more
             often than its own: see the notes of
             :class:`~skhalfway.TransferMatrix`, of its ``masked``.
+        UserWarning
+            If the budget is too small for a step of a whole number or a change
+            of category.
         UndefinedMetricWarning
             If no sample counts for a pair; its rates are nan.
         """
@@ -324,7 +327,7 @@ class TransferScorer(JudgingCollection):
 
         Warns
         -----
-        ModelWarning
+        ModelWarning, UserWarning
             As :meth:`transfer`, for the largest budget.
         UndefinedMetricWarning
             If no sample counts for a pair at the largest budget; its rates are

@@ -45,6 +45,7 @@ def measure_robustness(scorer: AttackingCollection, estimator: Any, X: Any, y: A
         gradients = follows_gradients(scorer._generator.attack)
         warn_of(check_models(sources, array, classes, truth, gradients=gradients))
         scorer._check_sources(sources, region, len(classes))
+        out_of_reach = scorer._say_out_of_reach(region)
         clean = type_named(judged, answers, judged, array)
         jobs = (
             delayed(named)(
@@ -67,7 +68,7 @@ def measure_robustness(scorer: AttackingCollection, estimator: Any, X: Any, y: A
                 warn(f"model {name!r}: {finding}")
     origin = Provenance(
         "TransferScorer.robustness",
-        scorer._settings(array),
+        {**scorer._settings(array), "out_of_reach": out_of_reach or None},
         n_samples=len(array),
         seconds=perf_counter() - begin,
         costs=costs,

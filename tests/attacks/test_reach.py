@@ -1,0 +1,106 @@
+"""Whole numbers and categories that a budget is too small to change are said, and kept in the result."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.frozen import FrozenEstimator
+from sklearn.linear_model import LogisticRegression
+from sklearn.tree import DecisionTreeClassifier
+
+from skhalfway import AdversarialGenerator, Constraints, TransferScorer, load_result
+
+RNG = np.random.RandomState(0)
+X = pd.DataFrame(np.eye(3)[RNG.randint(3, size=80)], columns=["job_a", "job_b", "job_c"])
+X["count"], X["amount"] = RNG.randint(0, 5, size=80).astype(float), RNG.normal(size=80)
+Y = np.where(X["job_a"] + X["amount"] + 0.3 * X["count"] > 1, "bad", "good")
+MODEL = LogisticRegression().fit(X, Y)
+RULES = Constraints(one_hot=[["job_a", "job_b", "job_c"]], integer=["count"])
+GROUP, COUNT = "the one_hot group of column 'job_a'", "column 'count'"
+
+
+def attacked(data: Any = X, **given: Any) -> Any:
+    settings: dict[str, Any] = {"attack": "pgd", "constraints": RULES, **given}
+    return AdversarialGenerator(FrozenEstimator(MODEL), **settings).fit(X).generate(data)
+
+
+TOO_SMALL = {
+    "both": ({"eps": 0.9}, [COUNT, GROUP]),
+    "a change of category is two of 1 in L2": ({"eps": 1.4, "norm": 2}, [GROUP]),
+    "and in L1": ({"eps": 1.99, "norm": 1}, [GROUP]),
+    "in units of the spread": ({"eps": 0.5, "eps_unit": "std"}, [COUNT, GROUP]),
+    "by column": ({"eps": {"job_a": 0.5, "job_b": 2.0, "job_c": 0.5, "count": 1.0, "amount": 1.0}}, [GROUP]),
+    "by sample": ({"eps": np.linspace(0.1, 0.9, 80)[:, None]}, [COUNT, GROUP]),
+}
+
+
+@pytest.mark.parametrize(("given", "named"), TOO_SMALL.values(), ids=TOO_SMALL)
+def test_what_no_sample_can_change_is_said(given: dict[str, Any], named: list[str]) -> None:
+    with pytest.warns(UserWarning, match="the budget is too small for .* Raise eps") as said:
+        made = attacked(**given)
+    assert len(said) == 1
+    text = str(said[0].message)
+    assert [name for name in (COUNT, GROUP) if name in text] == named
+    assert ("a step of 1" in text, "a change of category" in text) == (COUNT in named, GROUP in named)
+    stays = [*(["count"] if COUNT in named else []), *(["job_a", "job_b", "job_c"] if GROUP in named else [])]
+    pd.testing.assert_frame_equal(made[stays], X[stays])
+
+
+IN_REACH = {
+    "just": {"eps": 1.0},
+    "just in L2": {"eps": 2**0.5, "norm": 2},
+    "just in L1": {"eps": 2.0, "norm": 1},
+    "without a budget": {"eps": {"amount": 0.5}},
+    "immutable": {
+        "eps": 0.5,
+        "constraints": RULES.replaced(immutable=["job_a", "job_b", "job_c", "count"]),
+    },
+    "masked": {"eps": 0.5, "constraints": RULES.replaced(mask=np.array([False, False, False, False, True]))},
+    "one sample can": {"eps": np.r_[np.full(79, 0.1), 1.0][:, None]},
+    "no limit": {"eps": np.inf, "attack": "fmn"},
+}
+
+
+@pytest.mark.parametrize("given", IN_REACH.values(), ids=IN_REACH)
+def test_nothing_is_said_where_it_is_meant_or_can_change(given: dict[str, Any]) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        attacked(**given)
+
+
+def test_of_many_the_first_are_named() -> None:
+    data = RNG.randint(0, 9, size=(40, 6)).astype(float)
+    generator = AdversarialGenerator(attack="fgsm", eps=0.5, constraints=Constraints(integer=[0, 1, 2, 4, 5]))
+    generator.fit(data, data[:, 3] > 4)
+    with pytest.warns(UserWarning, match="in all samples: column 0, column 1, column 2 and 2 more. Raise"):
+        generator.transform(data)
+
+
+@pytest.mark.parametrize("measure", ["transfer", "robustness", "transfer_curve"])
+def test_results_keep_it(measure: str, tmp_path: Any) -> None:
+    models = {"line": MODEL, "tree": DecisionTreeClassifier(max_depth=3, random_state=0).fit(X, Y)}
+    scorer = TransferScorer(AdversarialGenerator(attack="square", eps=0.9, constraints=RULES), random_state=0)
+    scorer.generator.max_queries = 20
+    scorer.fit(models)
+    given = {"transfer": (X, Y), "robustness": (models["tree"], X, Y), "transfer_curve": (X, Y)}[measure]
+    more = {"eps": [0.3, 0.9]} if measure == "transfer_curve" else {}
+    with pytest.warns(UserWarning, match="too small for a step of 1 or a change of category"):
+        result = getattr(scorer, measure)(*given, **more)
+    assert result.provenance.settings["out_of_reach"] == [COUNT, GROUP]
+    result.save(tmp_path / "result.json")
+    again = load_result(tmp_path / "result.json")
+    assert again == result and again.provenance.settings["out_of_reach"] == [COUNT, GROUP]
+    assert "out_of_reach" in result._repr_html_()
+
+
+def test_a_curve_looks_at_its_largest_budget() -> None:
+    models = {"line": MODEL, "other": LogisticRegression(C=0.1).fit(X, Y)}
+    scorer = TransferScorer(AdversarialGenerator(attack="fgsm", eps=0.1, constraints=RULES)).fit(models)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        curve = scorer.transfer_curve(X, Y, eps=[0.3, 1.5])
+    assert "out_of_reach" not in curve.provenance.settings
