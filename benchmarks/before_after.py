@@ -34,8 +34,8 @@ has the medians over {n_rounds} rounds, and in brackets the smallest and the lar
 {table}
 
 {memory}"""
-MEMORY = """A transfer matrix of 8 models x 10,000 samples of {data:.1f} MB keeps {outcomes:.2f} MB of what the
-models said (aim: at most 10 MB). While it was measured, the process grew by {grown:.1f} MB beyond what a
+MEMORY = """A transfer matrix of 8 models x 10,000 samples of {data:.1f} MB keeps {outcomes:.2f} MB of what
+the models said (aim: at most 10 MB). While it was measured, the process grew by {grown:.1f} MB beyond what a
 matrix of 8 models x 1,000 samples had needed.
 """
 N_REPEATS = 3
