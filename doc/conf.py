@@ -82,11 +82,24 @@ def read_changelog(app: Any, docname: str, source: list[str]) -> None:
         source[0] = rst_of(CHANGELOG.read_text(encoding="utf-8"))
 
 
-def skip_routing(app: Any, what: str, name: str, obj: object, skip: bool, options: object) -> bool | None:
-    """Leave out the set_*_request methods, which scikit-learn adds and documents."""
-    return True if re.fullmatch(r"set_\w+_request", name) else None
+def skip_others(app: Any, what: str, name: str, obj: object, skip: bool, options: object) -> bool | None:
+    """Leave out what classes of other libraries hand down, and what scikit-learn adds and documents."""
+    if re.fullmatch(r"set_(\w+_request|output)", name):
+        return True
+    function = getattr(obj, "fget", None) or getattr(obj, "__func__", obj)
+    owner = getattr(function, "__module__", None) or getattr(
+        getattr(function, "__objclass__", None), "__module__", "skhalfway"
+    )
+    # a method of another library that a class of ours wraps belongs to ours
+    return None if hasattr(function, "__wrapped__") or owner.startswith("skhalfway") else True
+
+
+def drop_labels(app: Any, what: str, name: str, obj: object, options: object, lines: list[str]) -> None:
+    """Turn references to sections of scikit-learn's documentation, in what is handed down, into text."""
+    lines[:] = [re.sub(r":ref:`([^`<]+) <accuracy_score>`", r"\1", line) for line in lines]
 
 
 def setup(app: Any) -> None:
     app.connect("source-read", read_changelog)
-    app.connect("autodoc-skip-member", skip_routing)
+    app.connect("autodoc-skip-member", skip_others)
+    app.connect("autodoc-process-docstring", drop_labels)

@@ -67,7 +67,7 @@ def _fix(value: Any) -> None:
 class Result:
     """Base of all results: dataclasses that cannot be changed.
 
-    A subclass says in :meth:`_table` what it shows and in ``to_frame`` what
+    A subclass says in ``_table`` what it shows and in ``to_frame`` what
     it holds; it is drawn by the displays that are registered for it.
 
     Parameters

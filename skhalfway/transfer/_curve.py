@@ -207,7 +207,7 @@ class TransferCurve(Result):
         level : float, default=0.95
             Confidence level, between 0 and 1.
         of : {"rates", "noise", "source_success", "mean_rate"}, default="rates"
-            As in :meth:`TransferMatrix.confidence_interval`, at each budget.
+            As in :meth:`~skhalfway.TransferMatrix.confidence_interval`, at each budget.
         simultaneous : bool, default=False
             Whether the level is that of all intervals at a budget together.
 

@@ -47,7 +47,7 @@ class TransferMatrix(BySample, Result):
     Row i, column j is about samples attacked on source i and given to target j.
     Where both are one model, the figure is its own source success. Made by
     :meth:`skhalfway.TransferScorer.transfer`, which keeps what every model said
-    of every sample (:attr:`outcomes`), and all counts are derived from that;
+    of every sample (``outcomes``), and all counts are derived from that;
     counts alone may be given too. Arrays are read-only.
 
     Parameters
