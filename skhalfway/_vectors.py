@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 
 def lengths(x: NDArray[Any], norm: float = 2) -> NDArray[Any]:
     """Norm over the last axis, also where squares would overflow or vanish."""
+    if not x.shape[-1]:
+        return np.zeros(x.shape[:-1], dtype=x.dtype)
     limits = np.finfo(x.dtype)
     with np.errstate(over="ignore"):
         length = np.asarray(np.linalg.norm(x, norm, axis=-1))

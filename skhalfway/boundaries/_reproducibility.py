@@ -111,7 +111,7 @@ class Reproducibility(Result):
         if value is not None:
             check_choice("value", value, ("scores", "standard_errors"))
             return pd.DataFrame(
-                getattr(self, value), index=names.rename("model"), columns=names.rename("other")
+                getattr(self, value).copy(), index=names.rename("model"), columns=names.rename("other")
             )
         i, j = np.triu_indices(len(self.names), 1)
         columns = {"score": self.scores[i, j], "standard_error": self.standard_errors[i, j]}

@@ -169,6 +169,7 @@ class _View:
         nodes = nodes[~is_held]
         pairs = np.stack([feature[nodes], threshold[nodes]], axis=1)
         pairs, place = np.unique(pairs, axis=0, return_inverse=True)
+        place = place.ravel()  # of two axes in numpy 2.0
         column = pairs[:, 0].astype(np.intp)
         feature[nodes] = self.source[column][place]
         threshold[nodes] = self._last_left(column, pairs[:, 1], trees.dtype)[place]

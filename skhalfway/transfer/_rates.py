@@ -165,7 +165,7 @@ class Rates:
         if value is not None:
             check_choice("value", value, (*counts, "noise_fooled", "rates", "noise"))
             return pd.DataFrame(
-                getattr(self, value),
+                getattr(self, value).copy(),
                 index=pd.Index(self.sources, name="source"),
                 columns=pd.Index(self.targets, name="target"),
             )
