@@ -163,7 +163,7 @@ def begin(queries: Queries, rng: np.random.RandomState, samples: NDArray[np.intp
         for others in search.fit(x0[pool]).kneighbors(x0[rows], return_distance=False).T:
             left = np.isinf(queries.distances[rows]) & queries.open(rows)
             queries.won(queries.clip(x0[pool[others[left]]], rows[left]), rows[left])
-    spread = np.ptp(x0, axis=0) if len(x0) else np.ones(x0.shape[1])
+    spread = np.ptp(x0, axis=0)
     spread[spread == 0] = 1.0
     for k in range(_N_ROUNDS):
         rows = samples[np.isinf(queries.distances[samples]) & queries.open(samples)]

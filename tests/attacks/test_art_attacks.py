@@ -156,6 +156,22 @@ def test_hop_skip_jump_leaves_alone_what_is_already_where_it_should_be(zoo) -> N
     assert changed.tolist() == [True] * 3 + [False] * 3
 
 
+@pytest.mark.parametrize(
+    ("class_", "follows"),
+    [
+        (FastGradientMethod, True),  # the gradient of a loss
+        (DeepFool, True),  # those of the classes' scores
+        (SaliencyMapMethod, True),
+        (BoundaryAttack, False),
+        (HopSkipJump, False),
+    ],
+)
+def test_a_smoothed_copy_matters_to_attacks_that_follow_gradients(zoo, class_: Any, follows: bool) -> None:
+    source = zoo("knn").source
+    generator = AdversarialGenerator(source, attack=class_).fit(zoo.X_test)
+    assert (generator.soft_agreement_ is not None) == follows
+
+
 @pytest.fixture(scope="module")
 def tree(zoo) -> DecisionTreeClassifier:
     return DecisionTreeClassifier(max_depth=6, random_state=0).fit(zoo.X_train, zoo.y_train)

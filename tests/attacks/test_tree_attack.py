@@ -180,6 +180,23 @@ def test_all_cells_of_a_small_forest(norm, way):
     assert ours.mean() <= 1.02 * np.mean(optimum)
 
 
+@pytest.mark.parametrize(
+    ("name", "n_trees", "searched"),
+    [("iris", 1, False), ("iris", 3, False), ("iris", 60, False), ("breast", 3, False), ("breast", 60, True)],
+)
+def test_boxes_that_meet_in_few_ways_need_no_search(name, n_trees, searched):
+    """What is found without one takes no random numbers."""
+    X, y = data(name)[:2]
+    forest = RandomForestClassifier(n_trees, max_depth=5, random_state=0).fit(X, y)
+    rng, untouched = np.random.RandomState(0), np.random.RandomState(0)
+    own = forest.predict(X[::30])
+    _, found = nearest_adversarial(
+        tree_ensemble(forest), forest.predict, X[::30], own, 2, rng=rng, n_starts=1
+    )
+    assert found.all()
+    assert (rng.rand() != untouched.rand()) == searched
+
+
 def library(name, classifier, **params):
     return getattr(pytest.importorskip(name), classifier)(**params)
 

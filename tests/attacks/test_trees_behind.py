@@ -200,6 +200,22 @@ def test_the_sums_say_what_the_source_says(name: str, n_classes: int) -> None:
         np.testing.assert_allclose(guide, (votes.scores(sums) + 0.05 * own) / votes.total)
 
 
+@pytest.mark.parametrize(
+    ("name", "n_sums"),
+    [
+        ("votes", (2, 3)),  # of trees alone: the shares
+        ("soft votes", (2, 3)),
+        ("soft votes of several kinds", (2 + 1, 3 + 3)),  # and boosting's logits
+        ("votes of several kinds", (2 + 1 + 2, 3 + 3 + 3)),  # and those of a forest that votes as one
+        ("calibrated forest", (2 + 2 + 2, 3 + 3 + 3)),  # and of one for each of two folds
+    ],
+)
+def test_there_are_no_more_sums_than_it_takes(name: str, n_sums: tuple[int, int]) -> None:
+    for n_classes, n in zip((2, 3), n_sums, strict=True):
+        ensemble, _ = trees_of(as_model(fitted(name, n_classes)), data(n_classes)[0])
+        assert ensemble.value.shape[1] == len(ensemble.baseline) == n
+
+
 @each_class_count
 @each_holder
 def test_all_samples_are_found(name: str, n_classes: int) -> None:
