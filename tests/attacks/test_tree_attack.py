@@ -266,6 +266,28 @@ def test_float_types(name, dtype):
     assert (classifier.predict(X_adv) != classifier.predict(X)).all()
 
 
+def stump(feature, threshold, left, right):
+    nodes = np.array([feature, -1, -1])
+    value = np.array([[0.0], [left], [right]])
+    children = np.array([[1, -1, -1], [2, -1, -1]])
+    return Tree(nodes, np.array([threshold, np.nan, np.nan]), np.zeros(3, dtype=bool), *children, value)
+
+
+@pytest.mark.parametrize("n_trees", [1, 3])
+def test_thresholds_beyond_a_float_type_are_out_of_reach(n_trees, way):
+    """Its largest number is 65504: no sample is moved to infinity."""
+    column = np.array([[-2e5], [-1.0], [1.0], [2e5]])
+    tree = DecisionTreeClassifier().fit(column, [1, 0, 2, 0])
+    assert np.sort(tree.tree_.threshold[tree.tree_.feature == 0]).tolist() == [-100000.5, 0, 100000.5]
+    stumps = [stump(0, -100000.5, 1, 0), stump(0, 0.0, 0, 0.4), stump(0, 100000.5, 0, 1)]
+    ensemble = join(n_trees * stumps, baseline=-0.1)
+    x = np.array([[-1.0], [60000.0]], dtype=np.float16)
+    for trees, predict in ((tree_ensemble(tree), tree.predict), (ensemble, ensemble.predict)):
+        x_adv, found = nearest_adversarial(trees, predict, x, predict(x), 2, rng=np.random.RandomState(0))
+        assert found.all()
+        np.testing.assert_array_equal(x_adv, np.array([[np.nextafter(np.float16(0), np.float16(1))], [0]]))
+
+
 @each_norm
 @pytest.mark.parametrize("name", ["forest", "histogram boosting"])
 def test_targets(name, norm):
@@ -415,13 +437,6 @@ def test_where_no_single_move_gains(n_trees, norm, way):
     )
     assert found.all()
     np.testing.assert_allclose(x_adv, [[0, 0], [0, 1], [0, 0]], atol=1e-300)
-
-
-def stump(feature, threshold, left, right):
-    nodes = np.array([feature, -1, -1])
-    value = np.array([[0.0], [left], [right]])
-    children = np.array([[1, -1, -1], [2, -1, -1]])
-    return Tree(nodes, np.array([threshold, np.nan, np.nan]), np.zeros(3, dtype=bool), *children, value)
 
 
 @pytest.mark.parametrize("norm", [2, 1])
