@@ -25,6 +25,7 @@ from art.attacks.evasion import (
 from art.estimators.classification import SklearnClassifier
 from sklearn.frozen import FrozenEstimator
 from sklearn.tree import DecisionTreeClassifier
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from skhalfway import AdversarialGenerator
 from skhalfway.models import as_model
@@ -141,6 +142,22 @@ def test_hop_skip_jump_on_a_black_box(zoo, norm: float) -> None:
     assert share_right(case.source, generator.generate(X, y), y) < 0.3
     target = (y + 1) % 10
     assert share_right(case.source, generator.generate(X, target=target), target) > 0.7
+
+
+@pytest.mark.parametrize(
+    ("class_", "fewest"), [(FastGradientMethod, 2), (DeepFool, 2), (HopSkipJump, 1), (BoundaryAttack, 1)]
+)
+def test_only_attacks_that_ask_row_by_row_give_up_threads(zoo, class_: Any, fewest: int) -> None:
+    case, seen = zoo("torch_mlp"), []
+
+    def note(*called: Any) -> None:
+        seen.extend(lib["num_threads"] for lib in threadpool_info() if lib["user_api"] == "blas")
+
+    params = dict.fromkeys(CLASSES[class_], 2) or None
+    generator = AdversarialGenerator(case.source, attack=class_, attack_params=params, max_iter=2, eps=EPS)
+    with case.source.register_forward_pre_hook(note), threadpool_limits(2):
+        generator.generate(case.X[:2], case.y[:2])
+    assert min(seen) == fewest
 
 
 def test_hop_skip_jump_leaves_alone_what_is_already_where_it_should_be(zoo) -> None:

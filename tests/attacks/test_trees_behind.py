@@ -437,6 +437,24 @@ def test_categories_and_gaps_stay(name: str) -> None:
     assert model.estimator is source
 
 
+def test_bounds_hold_beside_categories_and_gaps() -> None:
+    """What lies nearer, beyond a bound, is no way out; a category has no bounds, and a gap none either."""
+    rng, n = np.random.default_rng(0), 200
+    size, gaps = rng.uniform(0, 10, n), rng.uniform(4, 6, n)
+    gaps[::3] = np.nan
+    kind = pd.Categorical(rng.choice(["a", "b"], n))
+    frame, y = pd.DataFrame({"kind": kind, "size": size, "gaps": gaps}), (size < 3) | (size > 9)
+    source = DecisionTreeClassifier(max_depth=4, random_state=0)
+    columns = ColumnTransformer([("a", OneHotEncoder(), ["kind"])], remainder="passthrough")
+    source = make_pipeline(columns, source).fit(frame, y)
+    samples = frame[(size > 3.6) & (size < 5)]
+    free, bounded = (attacked(source, samples, **bounds) for bounds in ({}, {"clip_values": (3.5, 20.0)}))
+    for (X_adv, distances), end in ((free, 3), (bounded, 9)):
+        np.testing.assert_allclose(distances, np.abs(samples["size"] - end), atol=0.2)
+        np.testing.assert_allclose(np.abs(X_adv["size"] - samples["size"]), distances)
+        pd.testing.assert_frame_equal(X_adv[["kind", "gaps"]], samples[["kind", "gaps"]])
+
+
 def test_a_number_that_is_filled_in_stays() -> None:
     X, y = data(3)
     X = X.copy()
