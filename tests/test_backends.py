@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import pickle
 import subprocess
 import sys
 import threading
@@ -25,7 +26,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.utils.parallel import delayed
 
 from skhalfway import HalfwayScorer, TransferScorer
-from skhalfway._parallel import pause, side_by_side
+from skhalfway._parallel import _Crew, _Job, pause, side_by_side
 from tests.entries import BRIEF, ENTRIES, LINEAR, NETWORK, PAIR, SKORCH, TREE, Layers, X, Y
 
 
@@ -171,6 +172,17 @@ def test_results_come_in_order_and_errors_come_through(backend: str, verbose: in
         assert list(side_by_side(jobs, 5, n_jobs=None, verbose=verbose)) == [0, 1, 4, 9, 16]
         with pytest.raises(ValueError, match="5"):
             list(side_by_side((delayed(square)(i) for i in range(8)), 8, n_jobs=None))
+
+
+def test_what_a_job_raises_elsewhere_is_raised_there() -> None:
+    """So that joblib ends the others at once, and says where it was; here, the others are told to stop."""
+    crew = _Crew()
+    here, elsewhere = _Job(square, crew), pickle.loads(pickle.dumps(_Job(square, crew)))
+    assert here(3) == elsewhere(3) == 9
+    with pytest.raises(ValueError, match="5"):
+        elsewhere(5)
+    assert not crew.stopped
+    assert isinstance(here(5).error, ValueError) and crew.stopped
 
 
 def work(i: int, log: list[int]) -> int:

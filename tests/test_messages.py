@@ -286,6 +286,30 @@ def test_how_values_are_shown(value: Any, text: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("value", "width", "text"),
+    [
+        # whole numbers of as many digits as there is room for
+        (2**239, 80, str(2**239)),
+        (2**240 - 1, 80, str(2**240 - 1)),
+        (2**240, 80, "an integer of 241 bits"),
+        (-(2**300), 80, "an integer of 301 bits"),
+        (2**30, 10, "an integer of 31 bits"),
+        # what is within what is shown has half of the room, and at the last none for its items
+        ({1: 2}, 9, "{1: 2}"),
+        ({1: 2}, 8, "dict"),
+        ([1, 2], 9, "[1, 2]"),
+        ([1, 2], 8, "list"),
+        ([{1: [{2: [3]}]}], 80, "[{1: [{2: list}]}]"),
+        ("a" * 9, 8, "'aaaa... (9 characters)"),
+        ("a" * 6, 8, "'aaaaaa'"),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_how_values_are_shown_where_there_is_little_room(value: Any, width: int, text: str) -> None:
+    assert shown(value, width) == text
+
+
+@pytest.mark.parametrize(
     "value",
     [*MONSTERS.values(), ourselves(), [[[["a" * 50] * 50] * 50]]],
     ids=lambda value: type(value).__name__,

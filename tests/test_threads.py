@@ -288,6 +288,17 @@ def test_without_a_seed_every_call_draws_other_numbers():
 
     assert draw() != draw() and draw(random_state=0) == draw(random_state=0)
 
+    @leaving_no_trace
+    def seeded(*, random_state=0):
+        return own_rng(random_state).rand()
+
+    # what is given counts, and not the default
+    assert seeded(random_state=None) != seeded(random_state=None)
+    assert draw(random_state=None) != draw(random_state=None)
+    states = global_states()
+    assert seeded() == seeded() == draw(random_state=0)
+    assert global_states() == states
+
 
 @pytest.mark.parametrize("seed", [0, 3, 2**32 - 1])
 def test_own_generators_draw_what_numpys_of_that_seed_do(seed):

@@ -184,7 +184,7 @@ def begin(queries: Queries, rng: np.random.RandomState, samples: NDArray[np.intp
             left = np.isinf(queries.distances[rows]) & queries.open(rows)
             asked = queries.own(shared[pool[others[left]]], rows[left])
             queries.won(queries.clip(asked, rows[left]), rows[left])
-    spread = np.ptp(shared, axis=0) if len(x0) else np.ones(x0.shape[1])
+    spread = np.ptp(shared, axis=0)
     spread[spread == 0] = 1.0
     for k in range(_N_ROUNDS):
         rows = samples[np.isinf(queries.distances[samples]) & queries.open(samples)]

@@ -39,14 +39,14 @@ class Cells:
         The first and the last cell of its feature with which a node is reached.
     """
 
+    @np.errstate(over="ignore")  # a threshold, or what is next to it, may be too large for the type
     def __init__(self, ensemble: TreeEnsemble, n_features: int, dtype: Any) -> None:
         self.ensemble = ensemble
         self.numeric = (ensemble.feature >= 0) & (ensemble.category_row < 0)
         type_ = min(np.dtype(ensemble.dtype), np.dtype(dtype), key=lambda float_: float_.itemsize).type
         up, down = type_(np.inf), type_(-np.inf)
         # the largest numbers of the type that are not larger
-        with np.errstate(over="ignore"):
-            threshold = ensemble.threshold.astype(type_)
+        threshold = ensemble.threshold.astype(type_)
         threshold = np.where(threshold > ensemble.threshold, np.nextafter(threshold, down), threshold)
         self.rank = np.zeros(len(threshold), dtype=np.intp)
         self._edges = []

@@ -63,7 +63,6 @@ def lightgbm(estimator: Any) -> TreeEnsemble:
         response=Logits(factor=sigmoid, one_vs_rest=objective == "multiclassova"),
         missing=0.0 if zero_is_missing else np.nan,
         missing_within=_ZERO if zero_is_missing else 0.0,
-        categories=known or None,
         category_of="" if known else "trunc",
     )
 

@@ -25,6 +25,7 @@ from art.attacks.evasion import (
 from art.estimators.classification import SklearnClassifier
 from sklearn.frozen import FrozenEstimator
 from sklearn.tree import DecisionTreeClassifier
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from skhalfway import AdversarialGenerator
 from skhalfway.models import as_model
@@ -143,6 +144,22 @@ def test_hop_skip_jump_on_a_black_box(zoo, norm: float) -> None:
     assert share_right(case.source, generator.generate(X, target=target), target) > 0.7
 
 
+@pytest.mark.parametrize(
+    ("class_", "fewest"), [(FastGradientMethod, 2), (DeepFool, 2), (HopSkipJump, 1), (BoundaryAttack, 1)]
+)
+def test_only_attacks_that_ask_row_by_row_give_up_threads(zoo, class_: Any, fewest: int) -> None:
+    case, seen = zoo("torch_mlp"), []
+
+    def note(*called: Any) -> None:
+        seen.extend(lib["num_threads"] for lib in threadpool_info() if lib["user_api"] == "blas")
+
+    params = dict.fromkeys(CLASSES[class_], 2) or None
+    generator = AdversarialGenerator(case.source, attack=class_, attack_params=params, max_iter=2, eps=EPS)
+    with case.source.register_forward_pre_hook(note), threadpool_limits(2):
+        generator.generate(case.X[:2], case.y[:2])
+    assert min(seen) == fewest
+
+
 def test_hop_skip_jump_leaves_alone_what_is_already_where_it_should_be(zoo) -> None:
     case = zoo("opaque")
     X, predicted = case.X[:6], as_model(case.source).predict(case.X[:6])
@@ -154,6 +171,22 @@ def test_hop_skip_jump_leaves_alone_what_is_already_where_it_should_be(zoo) -> N
     assert changed.tolist() == [False] * 3 + [True] * 3
     changed = (generator.generate(X, target=wrong) != X).any(axis=1)
     assert changed.tolist() == [True] * 3 + [False] * 3
+
+
+@pytest.mark.parametrize(
+    ("class_", "follows"),
+    [
+        (FastGradientMethod, True),  # the gradient of a loss
+        (DeepFool, True),  # those of the classes' scores
+        (SaliencyMapMethod, True),
+        (BoundaryAttack, False),
+        (HopSkipJump, False),
+    ],
+)
+def test_a_smoothed_copy_matters_to_attacks_that_follow_gradients(zoo, class_: Any, follows: bool) -> None:
+    source = zoo("knn").source
+    generator = AdversarialGenerator(source, attack=class_).fit(zoo.X_test)
+    assert (generator.soft_agreement_ is not None) == follows
 
 
 @pytest.fixture(scope="module")

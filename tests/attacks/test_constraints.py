@@ -6,6 +6,7 @@ import copy
 import pickle
 from collections.abc import Callable
 from dataclasses import FrozenInstanceError, replace
+from functools import partial
 from itertools import product
 from typing import Any
 
@@ -331,13 +332,14 @@ def test_whole_numbers_move_as_far_as_the_budget_lets_them(norm: float) -> None:
 def test_a_projection_that_breaks_the_budget_is_tried_with_shorter_changes() -> None:
     model = LogisticRegression().fit([[-2.0, 0], [-1, 0], [1, 0], [2, 0]], [0, 0, 1, 1])
 
-    def twice(X_adv: np.ndarray, X: np.ndarray) -> np.ndarray:
-        return X + 2 * (X_adv - X)
+    def times(factor: float, X_adv: np.ndarray, X: np.ndarray) -> np.ndarray:
+        return X + factor * (X_adv - X)
 
-    generator = AdversarialGenerator(
-        FrozenEstimator(model), eps=1.0, constraints=Constraints(immutable=1, projection=twice)
-    )
-    np.testing.assert_allclose(generator.transform([[1.0, 5.0]]), [[0.0, 5.0]])
+    generator = AdversarialGenerator(FrozenEstimator(model), eps=1.0, constraints=Constraints(immutable=1))
+    # halved until it fits, down to 1/128
+    for factor, moved in ((1, 1.0), (2, 1.0), (3, 0.75), (128, 1.0), (129, 0.0), (256, 0.0)):
+        generator.set_params(constraints__projection=partial(times, factor))
+        np.testing.assert_allclose(generator.transform([[1.0, 5.0]]), [[1.0 - moved, 5.0]])
 
     def elsewhere(X_adv: np.ndarray, X: np.ndarray) -> np.ndarray:
         return X_adv + 10

@@ -124,6 +124,29 @@ def test_faults_are_mended_and_said(attack: str, norm: float, fault: str) -> Non
         assert np.isfinite(made.distances_[expected]).all() or "somewhere" in fault or fault == "nan later"
 
 
+@pytest.mark.parametrize("scale", [2.0**-40, 0.5, 1.0, 4.0, 2.0**40])
+def test_what_is_missing_is_guessed_from_next_to_it(scale: float) -> None:
+    """By the formulas, at any size of the gradient."""
+    inf, nan = torch.inf, torch.nan
+    rows = [
+        [1.0, nan, nan, inf, -inf],
+        [1.0, nan, nan, 0.5, -0.5],
+        [nan, nan, nan, inf, -inf],
+        [1, 0, 0, 0, 0],
+    ]
+    near = torch.tensor([9.0, 0.1, -3, 6, -9]).repeat(4, 1)
+    faults = Faults(5, "Net")
+    mended = faults.mend(
+        scale * torch.tensor(rows), torch.ones(4, 5), np.arange(4), (None, None), lambda x: scale * near
+    )
+    # infinite: 1 to 2 times the largest; nan: what is there, up to a quarter of it, where any is known
+    by_hand = [[1, 0.1, -0.25, 1 + 6 / 9, -2], [1, 0.1, -0.25, 0.5, -0.5], [0, 0, 0, 0, 0], [1, 0, 0, 0, 0]]
+    expected = scale * torch.tensor(by_hand)
+    expected[2] = torch.tensor([9 * scale, 0.1 * scale, -3 * scale, 1 + 6 / 9, -2])
+    torch.testing.assert_close(mended, expected)
+    assert faults.not_finite.tolist() == [True, True, True, False, False]
+
+
 @every_attack
 @pytest.mark.parametrize("fault", ["nan in one row", "zero in one row"])
 def test_good_rows_are_attacked_as_if_alone(attack: str, norm: float, fault: str) -> None:

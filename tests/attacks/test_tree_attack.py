@@ -180,6 +180,23 @@ def test_all_cells_of_a_small_forest(norm, way):
     assert ours.mean() <= 1.02 * np.mean(optimum)
 
 
+@pytest.mark.parametrize(
+    ("name", "n_trees", "searched"),
+    [("iris", 1, False), ("iris", 3, False), ("iris", 60, False), ("breast", 3, False), ("breast", 60, True)],
+)
+def test_boxes_that_meet_in_few_ways_need_no_search(name, n_trees, searched):
+    """What is found without one takes no random numbers."""
+    X, y = data(name)[:2]
+    forest = RandomForestClassifier(n_trees, max_depth=5, random_state=0).fit(X, y)
+    rng, untouched = np.random.RandomState(0), np.random.RandomState(0)
+    own = forest.predict(X[::30])
+    _, found = nearest_adversarial(
+        tree_ensemble(forest), forest.predict, X[::30], own, 2, rng=rng, n_starts=1
+    )
+    assert found.all()
+    assert (rng.rand() != untouched.rand()) == searched
+
+
 def library(name, classifier, **params):
     return getattr(pytest.importorskip(name), classifier)(**params)
 
@@ -247,6 +264,28 @@ def test_float_types(name, dtype):
     assert found.all()
     assert X_adv.dtype == dtype
     assert (classifier.predict(X_adv) != classifier.predict(X)).all()
+
+
+def stump(feature, threshold, left, right):
+    nodes = np.array([feature, -1, -1])
+    value = np.array([[0.0], [left], [right]])
+    children = np.array([[1, -1, -1], [2, -1, -1]])
+    return Tree(nodes, np.array([threshold, np.nan, np.nan]), np.zeros(3, dtype=bool), *children, value)
+
+
+@pytest.mark.parametrize("n_trees", [1, 3])
+def test_thresholds_beyond_a_float_type_are_out_of_reach(n_trees, way):
+    """Its largest number is 65504: no sample is moved to infinity."""
+    column = np.array([[-2e5], [-1.0], [1.0], [2e5]])
+    tree = DecisionTreeClassifier().fit(column, [1, 0, 2, 0])
+    assert np.sort(tree.tree_.threshold[tree.tree_.feature == 0]).tolist() == [-100000.5, 0, 100000.5]
+    stumps = [stump(0, -100000.5, 1, 0), stump(0, 0.0, 0, 0.4), stump(0, 100000.5, 0, 1)]
+    ensemble = join(n_trees * stumps, baseline=-0.1)
+    x = np.array([[-1.0], [60000.0]], dtype=np.float16)
+    for trees, predict in ((tree_ensemble(tree), tree.predict), (ensemble, ensemble.predict)):
+        x_adv, found = nearest_adversarial(trees, predict, x, predict(x), 2, rng=np.random.RandomState(0))
+        assert found.all()
+        np.testing.assert_array_equal(x_adv, np.array([[np.nextafter(np.float16(0), np.float16(1))], [0]]))
 
 
 @each_norm
@@ -342,6 +381,29 @@ def test_missing_values_and_categories_stay(n_trees):
     np.testing.assert_array_equal(np.isnan(X_adv), np.isnan(codes))
 
 
+@each_norm
+@pytest.mark.parametrize("n_trees", [1, 3])
+def test_no_change_leads_across_a_split_by_category(n_trees, norm, way):
+    """Whatever is a sample's category: the other side may win, and is out of reach."""
+    tree = Tree(
+        feature=np.array([0, -1, 1, -1, -1]),
+        threshold=np.array([np.nan, np.nan, 0.0, np.nan, np.nan]),
+        missing_left=np.zeros(5, dtype=bool),
+        left=np.array([1, -1, 3, -1, -1]),
+        right=np.array([2, -1, 4, -1, -1]),
+        value=np.array([[0.0], [1], [0], [-1], [1]]),
+        in_left={0: np.array([4.0])},
+    )
+    ensemble = join(n_trees * [tree])
+    x = np.array([[2.0, -1.0], [4.0, -1.0], [7.0, 2.0], [np.nan, -3.0]])
+    x_adv, found = nearest_adversarial(
+        ensemble, ensemble.predict, x, ensemble.predict(x), norm, rng=np.random.RandomState(0)
+    )
+    # all of category 4 are of class 1
+    assert found.tolist() == [True, False, True, True]
+    np.testing.assert_allclose(x_adv, [[2, 0], [4, -1], [7, 0], [np.nan, 0]], atol=1e-300)
+
+
 def test_a_number_that_means_missing_is_no_way_out():
     X, y = data("digits")[:2]
     classifier = library("xgboost", "XGBClassifier", n_estimators=5, n_jobs=1, missing=0.0).fit(X, y)
@@ -375,6 +437,22 @@ def test_where_no_single_move_gains(n_trees, norm, way):
     )
     assert found.all()
     np.testing.assert_allclose(x_adv, [[0, 0], [0, 1], [0, 0]], atol=1e-300)
+
+
+@pytest.mark.parametrize("norm", [2, 1])
+@pytest.mark.parametrize("short", [0, 1, 2])
+def test_one_move_that_wins_goes_before_a_steeper_one_that_does_not(short, norm, monkeypatch):
+    """Whichever feature it is: it costs 1, and the two others, which win together, more than that."""
+    monkeypatch.setattr(_trees, "_BOXES", 0)
+    steep, other = (short + 1) % 3, (short + 2) % 3
+    kinds = [stump(short, -1.0, 0.11, 0), stump(steep, 0.7, 0, 0.09), stump(other, 0.8, 0, 0.02)]
+    ensemble, x = join(10 * kinds, baseline=-1.0), np.zeros((1, 3))
+    for seed in range(5):
+        x_adv, found = nearest_adversarial(
+            ensemble, ensemble.predict, x, np.array([0]), norm, rng=np.random.RandomState(seed), n_starts=1
+        )
+        assert found[0]
+        np.testing.assert_array_equal(x_adv, [-np.eye(3)[short]])
 
 
 @each_norm

@@ -13,7 +13,7 @@ import pytest
 from sklearn.base import clone
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import ColumnTransformer
-from sklearn.datasets import load_iris
+from sklearn.datasets import load_breast_cancer, load_iris
 from sklearn.decomposition import PCA
 from sklearn.ensemble import (
     AdaBoostClassifier,
@@ -45,6 +45,7 @@ from sklearn.preprocessing import (
     RobustScaler,
     StandardScaler,
     TargetEncoder,
+    scale,
 )
 from sklearn.tree import DecisionTreeClassifier
 
@@ -208,6 +209,22 @@ def test_the_sums_say_what_the_source_says(name: str, n_classes: int) -> None:
         np.testing.assert_allclose(guide, (votes.scores(sums) + 0.05 * own) / votes.total)
 
 
+@pytest.mark.parametrize(
+    ("name", "n_sums"),
+    [
+        ("votes", (2, 3)),  # of trees alone: the shares
+        ("soft votes", (2, 3)),
+        ("soft votes of several kinds", (2 + 1, 3 + 3)),  # and boosting's logits
+        ("votes of several kinds", (2 + 1 + 2, 3 + 3 + 3)),  # and those of a forest that votes as one
+        ("calibrated forest", (2 + 2 + 2, 3 + 3 + 3)),  # and of one for each of two folds
+    ],
+)
+def test_there_are_no_more_sums_than_it_takes(name: str, n_sums: tuple[int, int]) -> None:
+    for n_classes, n in zip((2, 3), n_sums, strict=True):
+        ensemble, _ = trees_of(as_model(fitted(name, n_classes)), data(n_classes)[0])
+        assert ensemble.value.shape[1] == len(ensemble.baseline) == n
+
+
 @each_class_count
 @each_holder
 def test_all_samples_are_found(name: str, n_classes: int) -> None:
@@ -223,6 +240,49 @@ def test_all_samples_are_found(name: str, n_classes: int) -> None:
     away = np.linalg.norm(X[:, None] - everything, axis=2)
     away[own[:, None] == source.predict(everything)] = np.inf
     assert (distances <= away.min(axis=1) + 1e-12).all()
+
+
+@pytest.mark.parametrize("norm", [np.inf, 2, 1])
+@pytest.mark.parametrize("kind", ["vote", "boost"])
+def test_votes_of_one_are_searched_as_that_one(kind: str, norm: float) -> None:
+    """Votes stand still on the way to a boundary, and the member's own scores show it."""
+    X, y = load_breast_cancer(return_X_y=True)
+    X, y = scale(X)[:200], y[:200]
+    if kind == "vote":
+        votes: Any = VotingClassifier([("a", HistGradientBoostingClassifier(max_iter=20, max_leaf_nodes=6))])
+    else:
+        member = GradientBoostingClassifier(n_estimators=20, random_state=0)
+        votes = AdaBoostClassifier(member, n_estimators=1, random_state=0)
+    votes.fit(X, y)
+    alone, together = (attacked(source, X[::20], norm=norm)[1] for source in (votes.estimators_[0], votes))
+    assert np.isfinite(alone).all()
+    np.testing.assert_allclose(together, alone)
+
+
+def test_numbers_are_looked_for_where_steps_take_them() -> None:
+    """Steep steps, which no large number gets through: the column is searched as far as they allow."""
+    X, y = data(3)
+    X = X / 8
+    power = PowerTransformer(standardize=False).fit(X)
+    # up to 2^40, 2^20, 2^5, 1 and .1 beyond the samples
+    for steepness in (20, 40, 150, 600, 900):
+        power.lambdas_ = np.full(4, float(steepness))
+        source = make_pipeline(FrozenEstimator(power), MinMaxScaler(), tree()).fit(X, y)
+        assert len(np.unique(source.predict(X))) == 3
+        X_adv, distances = attacked(source, X[::10])
+        assert np.isfinite(distances).all()
+        assert (source.predict(X_adv) != source.predict(X[::10])).all()
+
+
+@pytest.mark.parametrize("value", [0.0, 1e-12, -3.0, 1e15, -1e15])
+def test_numbers_are_looked_for_far_from_the_samples(value: float) -> None:
+    """A sample alone, however large its values, and splits on either side of it."""
+    column = np.array([[value - 3 - abs(value)], [value], [value + 3 + abs(value)]])
+    source = make_pipeline(StandardScaler(), tree()).fit(column, [0, 1, 2])
+    ensemble, _ = trees_of(as_model(source), column[1:2])
+    assert ensemble.predict(column).tolist() == [0, 1, 2]
+    edges, half = np.sort(ensemble.threshold[ensemble.feature == 0]), (3 + abs(value)) / 2
+    np.testing.assert_allclose(edges, [value - half, value + half], atol=1e-6 * half)
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32, np.float16])
@@ -383,6 +443,24 @@ def test_categories_and_gaps_stay(name: str) -> None:
     np.testing.assert_array_equal(X_adv["age"].isna(), samples["age"].isna())
     assert (X_adv.loc[found, ["age", "income"]] != samples.loc[found, ["age", "income"]]).any(axis=1).all()
     assert model.estimator is source
+
+
+def test_bounds_hold_beside_categories_and_gaps() -> None:
+    """What lies nearer, beyond a bound, is no way out; a category has no bounds, and a gap none either."""
+    rng, n = np.random.default_rng(0), 200
+    size, gaps = rng.uniform(0, 10, n), rng.uniform(4, 6, n)
+    gaps[::3] = np.nan
+    kind = pd.Categorical(rng.choice(["a", "b"], n))
+    frame, y = pd.DataFrame({"kind": kind, "size": size, "gaps": gaps}), (size < 3) | (size > 9)
+    source = DecisionTreeClassifier(max_depth=4, random_state=0)
+    columns = ColumnTransformer([("a", OneHotEncoder(), ["kind"])], remainder="passthrough")
+    source = make_pipeline(columns, source).fit(frame, y)
+    samples = frame[(size > 3.6) & (size < 5)]
+    free, bounded = (attacked(source, samples, **bounds) for bounds in ({}, {"clip_values": (3.5, 20.0)}))
+    for (X_adv, distances), end in ((free, 3), (bounded, 9)):
+        np.testing.assert_allclose(distances, np.abs(samples["size"] - end), atol=0.2)
+        np.testing.assert_allclose(np.abs(X_adv["size"] - samples["size"]), distances)
+        pd.testing.assert_frame_equal(X_adv[["kind", "gaps"]], samples[["kind", "gaps"]])
 
 
 def test_a_number_that_is_filled_in_stays() -> None:

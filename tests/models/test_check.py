@@ -15,7 +15,7 @@ from sklearn.dummy import DummyClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.naive_bayes import MultinomialNB
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import FunctionTransformer, OneHotEncoder
+from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
 from sklearn.svm import SVC
 from sklearn.tree import DecisionTreeClassifier
 from torch import nn
@@ -817,6 +817,12 @@ def test_standardised_samples(shape, axis, name):
     np.testing.assert_allclose(mean, 0, atol=1e-12)
     np.testing.assert_allclose(std, np.arange(len(std)) != 1)
     np.testing.assert_array_equal(np.isnan(made), np.isnan(samples))
+    # as StandardScaler has it, where new samples are not what never changed before
+    new = np.random.RandomState(1).normal(3, 2, size=(20, *shape))
+    rows, new_rows = (np.moveaxis(one, 1, -1).reshape(-1, len(std)) for one in (samples, new))
+    expected = StandardScaler().fit(rows).transform(new_rows)
+    ours = np.moveaxis(changes(samples)[name](new), 1, -1).reshape(expected.shape)
+    np.testing.assert_allclose(ours, expected, atol=1e-12)
 
 
 def test_channels_that_are_moved():

@@ -20,7 +20,8 @@ from torch import nn
 
 from skhalfway import AdversarialGenerator, TransferScorer
 from skhalfway.codes import CodeMap
-from skhalfway.models import as_model, check_model, to_module
+from skhalfway.models import _kept, as_model, check_model, to_module
+from skhalfway.models._replacement import inside_anything, replaced
 from skhalfway.models._views import evaluation_view, is_view
 
 X = np.random.RandomState(0).rand(30, 4).astype(np.float32)
@@ -292,6 +293,33 @@ def test_modules_that_only_functions_name_are_not_touched(how):
     with torch.no_grad():
         expected = net(torch.from_numpy(X)).numpy()
     np.testing.assert_allclose(as_model(module).scores(X), expected, atol=1e-6)
+
+
+def test_a_copied_function_keeps_to_its_file():
+    """Its name and its file's, by which Python finds warnings, pickles and relative imports."""
+    other = body().eval()
+    twin = replaced(helper, lambda value: value is SHARED, lambda value: other, inside_anything)
+    x = torch.from_numpy(X)
+    torch.testing.assert_close(twin(x), other(x))
+    assert (twin.__module__, twin.__name__) == (__name__, "helper")
+    special = {name: value for name, value in globals().items() if name.startswith("__")}
+    assert special.items() <= dict(twin.__globals__).items()
+
+
+def test_what_a_module_writes_to_is_told_from_its_first_calls_alone(monkeypatch):
+    """One without gradients and one with them; after that nothing is compared, which takes time."""
+    copied, copy_of = [], _kept._copy
+    monkeypatch.setattr(_kept, "_copy", lambda value: copied.append(value) or copy_of(value))
+    model, x = as_model(made(body)), torch.from_numpy(X).requires_grad_()
+    for ask in (lambda: model.predict(X), lambda: model.logits(x)):
+        for first in (True, False, False):
+            copied.clear()
+            ask()
+            # each weight, buffer and array once
+            assert len({id(value) for value in copied}) == len(copied)
+            assert bool(copied) == first
+    model.scores(X)
+    assert not copied
 
 
 def test_a_view_follows_a_global(monkeypatch):

@@ -322,6 +322,13 @@ def test_comparison_is_the_slow_one():
     assert found.mean_difference == pytest.approx(second.mean_rate - first.mean_rate)
     assert found.mean_interval.low < found.mean_difference < found.mean_interval.high
     assert second.compare(first).mean_difference == -found.mean_difference
+    frame = found.to_frame().reset_index()
+    columns = ["source", "target", "n", "only_first", "only_other", "difference", "p", "significant"]
+    assert list(frame.columns) == columns
+    row = frame.iloc[1]
+    assert (row["source"], row["target"]) == (one.sources[0], one.targets[1])
+    given = (found.n, found.only_first, found.only_other, found.differences, found.p, found.significant)
+    assert row[2:].tolist() == [values[0, 1] for values in given]
     same = first.compare(first)
     assert not same.significant.any() and same.mean_difference == 0 and same.mean_interval == (0, 0)
 
