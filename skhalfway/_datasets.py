@@ -44,12 +44,10 @@ def read_dataset(dataset: Any, name: str = "X") -> tuple[Any, Any]:
     batches = list(_batches(dataset, name))
     if not any(len(batch.samples) for batch in batches):
         raise ValueError(f"{name} holds no samples: {shown(dataset)} is empty")
-    unlabelled = [batch.labels is None for batch in batches]
-    if any(unlabelled) and not all(unlabelled):
-        raise ValueError(f"some items of {name} have a label and others have none; leave out one kind")
+    labelled = _have_labels([batch.labels for batch in batches], name)
     _check_equal({batch.place: tuple(batch.samples.shape[1:]) for batch in batches}, name)
     samples = _joined([batch.samples for batch in batches])
-    if all(unlabelled) or not _means_its_labels(dataset):
+    if not labelled or not _means_its_labels(dataset):
         return samples, None
     return samples, _as_array(list(chain.from_iterable(batch.labels or () for batch in batches)))
 
@@ -107,16 +105,22 @@ def _of_items(items: list[Any], first: int, name: str) -> _Batch:
     samples = [_as_block(sample) for sample, _ in pairs]
     _check_equal({f"item {first + i}": tuple(sample.shape) for i, sample in enumerate(samples)}, name)
     labels = [label for _, label in pairs]
-    unlabelled = [label is None for label in labels]
-    if any(unlabelled) and not all(unlabelled):
-        raise ValueError(f"some items of {name} have a label and others have none; leave out one kind")
     stacked = _joined([sample[None] for sample in samples])
-    return _Batch(f"item {first}", stacked, None if all(unlabelled) else [_plain(label) for label in labels])
+    labelled = _have_labels(labels, name)
+    return _Batch(f"item {first}", stacked, [_plain(label) for label in labels] if labelled else None)
+
+
+def _have_labels(labels: list[Any], name: str) -> bool:
+    """Whether items or batches have labels, of which none is None; ValueError where only some have."""
+    missing = [each is None for each in labels]
+    if any(missing) and not all(missing):
+        raise ValueError(f"some items of {name} have a label and others have none; leave out one kind")
+    return not all(missing)
 
 
 def _parted(item: Any, where: str) -> tuple[Any, Any]:
     """The sample, or samples, and the label, or labels, of what a dataset gives; None where it has none."""
-    if isinstance(item, (str, bytes, Mapping)) or type(item).__module__.startswith("PIL."):
+    if _holds_no_numbers(item):
         remedy = (
             "take its parts out in the dataset: item['image'], item['label']"
             if isinstance(item, Mapping)
@@ -130,9 +134,13 @@ def _parted(item: Any, where: str) -> tuple[Any, Any]:
             f"a dataset must give {_SAMPLES_OR_PAIRS}, but {where} has {len(item)} parts; leave out the rest"
         )
     sample, label = (item[0], None) if len(item) == 1 else item
-    if isinstance(sample, (str, bytes, Mapping)) or type(sample).__module__.startswith("PIL."):
+    if _holds_no_numbers(sample):
         return _parted(sample, f"the sample of {where}")
     return sample, label
+
+
+def _holds_no_numbers(item: Any) -> bool:
+    return isinstance(item, (str, bytes, Mapping)) or type(item).__module__.startswith("PIL.")
 
 
 def _as_block(samples: Any) -> Any:

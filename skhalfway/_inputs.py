@@ -263,6 +263,15 @@ def table_like(X: Any, array: NDArray[Any]) -> Any:
     return pd.DataFrame(array, columns=X.columns)
 
 
+def under_names(X: NDArray[Any], names: Any) -> Any:
+    """X under column names, for what was fitted with them and warns without; X where there are none."""
+    if names is None:
+        return X
+    import pandas as pd
+
+    return pd.DataFrame(X, columns=names)
+
+
 def index_of(X: Any, n: int) -> NDArray[Any] | None:
     """What the rows of a DataFrame are called; None where they are only numbered from 0 on."""
     index = getattr(X, "index", None)

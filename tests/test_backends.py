@@ -149,7 +149,9 @@ def test_all_that_takes_n_jobs_is_here() -> None:
     } <= set(CALLS)
 
 
-@pytest.mark.filterwarnings("ignore")
+@pytest.mark.filterwarnings(
+    "ignore"
+)  # of few samples, steps and queries; what is said of these is tested elsewhere
 @pytest.mark.parametrize("name", CALLS)
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_every_backend_gives_what_one_core_gives(backend: str, name: str) -> None:

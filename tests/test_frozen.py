@@ -108,7 +108,9 @@ def outcome(function: Callable[..., Any], given: dict[str, Any]) -> type:
 MODELS = ("estimator", "network", "models", "source", "teacher")
 
 
-@pytest.mark.filterwarnings("ignore")
+@pytest.mark.filterwarnings(
+    "ignore"
+)  # of few samples, steps and queries; what is said of these is tested elsewhere
 @pytest.mark.parametrize("name", [name for name, (_, given) in ENTRIES.items() if set(given) & set(MODELS)])
 def test_every_way_in_takes_a_frozen_module_where_it_takes_a_module(name: str) -> None:
     function, given = ENTRIES[name]

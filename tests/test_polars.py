@@ -314,7 +314,9 @@ def test_geometry_of_polars() -> None:
 SAMPLES = ("X", "A", "B", "Z", "X3", "X_train", "X_test", "X_a", "X_b", "perturbation", "directions")
 
 
-@pytest.mark.filterwarnings("ignore")
+@pytest.mark.filterwarnings(
+    "ignore"
+)  # of few samples, steps and queries; what is said of these is tested elsewhere
 @pytest.mark.parametrize("name", [name for name, (_, given) in ENTRIES.items() if set(given) & set(SAMPLES)])
 def test_every_way_in_takes_polars(name: str) -> None:
     function, given = ENTRIES[name]

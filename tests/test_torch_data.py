@@ -186,7 +186,9 @@ def test_what_a_dataset_raises_itself_comes_through() -> None:
             AdversarialGenerator().fit(dataset)
 
 
-@pytest.mark.filterwarnings("ignore")
+@pytest.mark.filterwarnings(
+    "ignore"
+)  # of few samples, steps and queries; what is said of these is tested elsewhere
 @pytest.mark.parametrize("name", [name for name, (_, given) in ENTRIES.items() if set(given) & set(SAMPLES)])
 def test_every_way_in_takes_datasets(name: str) -> None:
     """Labels come with the samples, wherever the entry takes some; labels twice are an error."""
@@ -252,7 +254,9 @@ METHODS: dict[str, tuple[Callable[[Any], Any], Callable[[], Any]]] = {
 }
 
 
-@pytest.mark.filterwarnings("ignore")
+@pytest.mark.filterwarnings(
+    "ignore"
+)  # of few samples, steps and queries; what is said of these is tested elsewhere
 @pytest.mark.parametrize("method", METHODS)
 def test_a_stream_is_read_once_and_gives_what_arrays_give(method: str) -> None:
     of_dataset, of_arrays = METHODS[method]
@@ -274,8 +278,8 @@ def test_the_output_is_a_tensor_of_all_samples() -> None:
 
 
 def test_a_result_knows_how_many_samples_there_were() -> None:
-    @recorded
     @takes_datasets
+    @recorded
     def measure(X: Any, y: Any) -> TransferMatrix:
         return SCORER.transfer(X, y)
 

@@ -86,7 +86,7 @@ class CallableAdapter(Adapter):
         task = {
             "eps": _budgets(region, X),
             "norm": generator.norm,
-            "clip_values": region.limits() if is_range(generator.clip_values) else generator.clip_values,
+            "clip_values": _bounds(region, X) if is_range(generator.clip_values) else generator.clip_values,
             "targeted": problem.targeted,
             "random_state": seed,
         }
@@ -101,6 +101,11 @@ class CallableAdapter(Adapter):
 
     def to_z(self, made: NDArray[Any], generator: AdversarialGenerator, region: Region) -> NDArray[Any]:
         return region.to_z(made.reshape(region.X.shape).astype(float))
+
+
+def _bounds(region: Region, X: NDArray[Any]) -> tuple[NDArray[Any], ...]:
+    """Bounds that were measured, of the shape of what was handed out."""
+    return tuple(np.broadcast_to(bound, region.X.shape).reshape(X.shape) for bound in region.limits())
 
 
 def _budgets(region: Region, X: NDArray[Any]) -> Any:

@@ -246,6 +246,12 @@ class Header:
         self.n_columns = n_columns
         self.names = None if names is None else [str(name) for name in names]
 
+    @classmethod
+    def of(cls, owner: Any, X: NDArray[Any]) -> Header:
+        """The columns of samples, flattened, under the names that an object was fitted with, if it was."""
+        names = getattr(owner, "feature_names_in_", None)
+        return cls(int(np.prod(X.shape[1:])), None if names is None else list(names))
+
     def name(self, column: int) -> str:
         """The column, as messages call it."""
         return f"column {column}" if self.names is None else f"column {shown(self.names[column])}"

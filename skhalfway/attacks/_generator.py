@@ -179,6 +179,7 @@ class AdversarialGenerator(GeneratorBase):
 
     :meth:`transform` leaves no trace in this object, as scikit-learn asks; :meth:`generate` reports
     what it took and found in ``n_queries_`` and ``distances_``.
+
     ``"hopskipjump"`` starts from other samples of X, and ``"surrogate"`` learns
     from all of them: what they give for one sample depends on the others.
 

@@ -16,14 +16,14 @@ if TYPE_CHECKING:
 _MOST_NAMED = 3
 
 
-def say_out_of_reach(region: Region, names: Any) -> list[str]:
+def say_out_of_reach(region: Region, owner: Any) -> list[str]:
     """Warn of columns and one-hot groups that may change, but in no sample by as much as it takes.
 
-    ``names`` are those of the columns, or None. Returns what was said of: for each column or group, a text.
+    ``owner`` is an object that keeps the names of features. Returns a text for each column or group.
     """
     if region.rules is None or region.eps == np.inf or not len(region):
         return []
-    header = Header(int(np.prod(region.X.shape[1:])), None if names is None else list(names))
+    header = Header.of(owner, region.X)
     movable, unit = region.movable().reshape(len(region), -1), region.flat_units()
 
     def too_dear(cost: NDArray[Any], columns: Any) -> bool:

@@ -63,9 +63,9 @@ class Reference:
         return np.fmin(self.low, X), np.fmax(self.high, X)
 
 
-def needs_reference(generator: AdversarialGenerator) -> bool:
-    """Whether a parameter is measured on training data."""
-    return generator.eps_unit != "input" or is_range(generator.clip_values)
+def reference_for(generator: AdversarialGenerator, X: NDArray[Any]) -> Reference | None:
+    """Figures of samples, where a parameter of the generator is measured on some."""
+    return Reference.of(X) if _needs_reference(generator) else None
 
 
 def clip_values_of(generator: AdversarialGenerator, reference: Reference | None) -> Any:
@@ -75,7 +75,7 @@ def clip_values_of(generator: AdversarialGenerator, reference: Reference | None)
 
 def reference_seen(generator: AdversarialGenerator) -> Reference | None:
     """What a generator's ``fit`` measured, where it must have."""
-    if not needs_reference(generator):
+    if not _needs_reference(generator):
         return None
     seen: Reference | None = getattr(generator, "_reference", None)
     if seen is None:
@@ -85,6 +85,10 @@ def reference_seen(generator: AdversarialGenerator) -> Reference | None:
             "method"
         )
     return seen
+
+
+def _needs_reference(generator: AdversarialGenerator) -> bool:
+    return generator.eps_unit != "input" or is_range(generator.clip_values)
 
 
 def is_range(clip_values: Any) -> bool:

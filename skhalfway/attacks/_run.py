@@ -29,7 +29,7 @@ from skhalfway.attacks._parameters import (
 )
 from skhalfway.attacks._problem import Outcome, Problem, read_region
 from skhalfway.attacks._reach import say_out_of_reach
-from skhalfway.attacks._reference import Reference, clip_values_of, needs_reference, reference_seen
+from skhalfway.attacks._reference import Reference, clip_values_of, reference_for, reference_seen
 from skhalfway.models import Model, NotDifferentiableError, as_model
 from skhalfway.models._as_model import check_kind, counts_as_fitted, fit_clone
 from skhalfway.models._faults import answers, classes_of, named, type_name, type_named
@@ -63,7 +63,7 @@ def fit_source(generator: AdversarialGenerator, X: Any, y: Any, fit_params: Mapp
     """Fit the source, and keep on the generator what its attacks need to know of the data."""
     check_parameters(generator)
     array = read_samples(generator, X, reset=True)
-    reference = Reference.of(array) if needs_reference(generator) else None
+    reference = reference_for(generator, array)
     region = region_of(generator, array, generator, Frame.of(X), reference, of_others=True)
     source = source_of(generator.estimator)
     check_kind(source)
@@ -128,7 +128,7 @@ def _generate(
         labels = check_labels(y, classes, len(array))
     else:
         labels = type_named(model, answers, model, array)
-    say_out_of_reach(region, getattr(reader, "feature_names_in_", None))
+    say_out_of_reach(region, reader)
     problem = Problem(model, region, labels, len(classes), targeted, getattr(generator, "_partners", None))
     outcome = type_named(model, run, generator, problem, rng)
     for remark in outcome.remarks:
@@ -168,7 +168,6 @@ def region_of(
 
     ``of_others``: budgets and masks one a sample are those of others than X, of as many as they are.
     """
-    names = getattr(header, "feature_names_in_", None)
     return read_region(
         X,
         eps=generator.eps,
@@ -176,7 +175,7 @@ def region_of(
         clip_values=clip_values_of(generator, reference),
         constraints=generator.constraints,
         spread=None if reference is None else reference.spread(generator.eps_unit),
-        header=Header(int(np.prod(X.shape[1:])), None if names is None else list(names)),
+        header=Header.of(header, X),
         categories=None if frame is None else frame.categories,
         of_others=of_others,
     )

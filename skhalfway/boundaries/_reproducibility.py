@@ -157,8 +157,8 @@ class Reproducibility(Result):
         )
 
 
-@recorded
 @takes_datasets
+@recorded
 def reproducibility(
     models: Any,
     X: Any,

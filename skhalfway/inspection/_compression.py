@@ -90,8 +90,8 @@ class CompressionCurve(Curves):
         return POSITIVE if name == "size" else SHARE  # a book of codes may be larger than a few weights
 
 
-@recorded
 @takes_datasets
+@recorded
 def compression_curve(
     estimator: Any,
     X: Any,

@@ -81,8 +81,8 @@ class Distillation(Curves):
         return SHARE
 
 
-@recorded
 @takes_datasets
+@recorded
 def distill(
     teacher: Any,
     student: Any,

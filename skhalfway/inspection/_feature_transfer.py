@@ -87,8 +87,8 @@ class FeatureTransfer(Curves):
         return replace(super()._table(), notes=notes)
 
 
-@recorded
 @takes_datasets
+@recorded
 def feature_transfer(
     estimator: Any,
     X_a: Any,

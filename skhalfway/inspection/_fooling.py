@@ -13,7 +13,7 @@ from scipy.special import softmax
 
 from skhalfway._checks import check_choice, check_integer, check_random_state
 from skhalfway._entries import takes_datasets
-from skhalfway._inputs import check_finite, check_no_categories, read_samples, round_towards
+from skhalfway._inputs import check_finite, check_no_categories, read_samples, round_towards, under_names
 from skhalfway._intervals import ConfidenceInterval, wilson_interval
 from skhalfway._randomness import draw_seed, leaving_no_trace, undisturbed
 from skhalfway._text import between, short, shown
@@ -303,7 +303,7 @@ def fooling_inputs(
         classes = source.classes_
         inputs[OPTIMISED] = np.asarray(
             generator.generate(
-                _named(inputs["uniform noise"], getattr(reader, "feature_names_in_", None)),
+                under_names(inputs["uniform noise"], getattr(reader, "feature_names_in_", None)),
                 target=targets if classes is None else classes[targets],
             )
         )
@@ -327,15 +327,6 @@ def _check_probabilities(model: Model) -> None:
         raise TypeError(
             f"{name} gives no probabilities; calibrate it (sklearn.calibration.CalibratedClassifierCV)"
         )
-
-
-def _named(X: NDArray[Any], names: Any) -> Any:
-    """What a classifier that knows its columns by name is given without a warning."""
-    if names is None:
-        return X
-    import pandas as pd
-
-    return pd.DataFrame(X, columns=names)
 
 
 def _probabilities(model: Model, X: NDArray[Any]) -> NDArray[np.float64]:

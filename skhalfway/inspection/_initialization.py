@@ -82,8 +82,8 @@ class InitializationInfluence(Curves):
         return SHARE
 
 
-@recorded
 @takes_datasets
+@recorded
 def initialization_influence(
     estimator: Any,
     X: Any,

@@ -90,8 +90,8 @@ class LossPath(Curves):
         return Table(self._title("position"), ["", "steps that rise", "barrier"], rows)
 
 
-@recorded
 @takes_datasets
+@recorded
 def loss_path(
     estimator: Any,
     X: Any,

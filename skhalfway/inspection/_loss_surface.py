@@ -87,8 +87,8 @@ class LossSurface(Result):
         )
 
 
-@recorded
 @takes_datasets
+@recorded
 def loss_surface(
     network: Any,
     X: Any,

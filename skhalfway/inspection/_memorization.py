@@ -85,8 +85,8 @@ class MemorizationCurve(Curves):
         return POSITIVE if name == "epochs" else SHARE
 
 
-@recorded
 @takes_datasets
+@recorded
 def memorization_curve(
     estimator: Any,
     X: Any,

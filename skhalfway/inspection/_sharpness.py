@@ -60,8 +60,8 @@ class Sharpness(Curves):
         return {"loss": POSITIVE, "accuracy": SHARE}.get(figure, (-np.inf, np.inf))
 
 
-@recorded
 @takes_datasets
+@recorded
 def sharpness(
     estimator: Any,
     X: Any,

@@ -12,6 +12,7 @@ from sklearn.decomposition import PCA, IncrementalPCA
 from sklearn.utils.validation import check_is_fitted
 
 from skhalfway._blocks import blocks
+from skhalfway._inputs import under_names
 from skhalfway._text import shown
 
 # Directions along which a decoder moves less than this share of its most are taken for rounding.
@@ -39,23 +40,14 @@ def projections(manifold: Any, X: NDArray[Any]) -> Iterator[tuple[slice, Project
         yield slice(None), lambda change: change @ V @ V.T
         return
     names = getattr(manifold, "feature_names_in_", None)
-    n_latents = np.shape(manifold.transform(_table(X[:1], names)))[1]
+    n_latents = np.shape(manifold.transform(under_names(X[:1], names)))[1]
     # tangents, and for differences two points for each, of as many values as there are features
     for rows in blocks(len(X), 3 * n_features * n_latents):
-        yield rows, partial(_along, _tangents(manifold, _table(X[rows], names)))
+        yield rows, partial(_along, _tangents(manifold, under_names(X[rows], names)))
 
 
 def _along(basis: NDArray[np.float64], change: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.einsum("nfk,nk->nf", basis, np.einsum("nfk,nf->nk", basis, change))
-
-
-def _table(X: NDArray[Any], names: Any) -> Any:
-    """X as the manifold was fitted on it: under column names, where it had any."""
-    if names is None:
-        return X
-    import pandas as pd
-
-    return pd.DataFrame(X, columns=names)
 
 
 def _tangents(manifold: Any, X: Any) -> NDArray[np.float64]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from skhalfway._inputs import Frame, positions
+from skhalfway._inputs import Frame, positions, under_names
 from skhalfway._parallel import pause
 from skhalfway._polars import without_polars
 from skhalfway._text import shown
@@ -287,12 +287,7 @@ class Model:
                 f"X has {X.shape[1]} features, but {type(self.estimator).__name__} is expecting "
                 f"{self.n_features_in_} features as input"
             )
-        names = self._column_names(X.shape[1])
-        if names is None:
-            return X
-        import pandas as pd
-
-        return pd.DataFrame(X, columns=names)
+        return under_names(X, self._column_names(X.shape[1]))
 
     def _column_names(self, n_columns: int) -> Any:
         if n_columns not in self._names:

@@ -222,8 +222,8 @@ class LearnedBoundary(Result):
         )
 
 
-@recorded
 @takes_datasets
+@recorded
 def learned_boundary(
     X: Any,
     y: Any,

@@ -88,8 +88,8 @@ class OrthogonalityCondition(Result):
         )
 
 
-@recorded
 @takes_datasets
+@recorded
 def orthogonality_condition(X: Any, gamma: float = 0.2) -> OrthogonalityCondition:
     """Compare the samples' inner products with what the theory allows.
 

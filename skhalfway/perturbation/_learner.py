@@ -21,7 +21,7 @@ from skhalfway._randomness import draw_seed
 from skhalfway._text import shown
 from skhalfway.attacks import AdversarialGenerator
 from skhalfway.attacks._parameters import check_targets, check_unattached
-from skhalfway.attacks._reference import Reference, is_range, needs_reference
+from skhalfway.attacks._reference import is_range, reference_for
 from skhalfway.models import as_model
 from skhalfway.models._as_model import check_kind
 from skhalfway.models._faults import named, type_name
@@ -372,8 +372,8 @@ class PerturbationLearner(LearnerBase):
         """Raise for what the attack would refuse, before anything is trained."""
         generator = self._generator
         if isinstance(generator, AdversarialGenerator):
-            reference = Reference.of(array) if needs_reference(generator) else None
-            generator._region(read_samples(self, samples, reset=False), self, frame, reference)
+            attacked = read_samples(self, samples, reset=False)
+            generator._region(attacked, self, frame, reference_for(generator, array))
 
     def _trained(self, X: Any) -> Any:
         """A classifier trained on what the learner's labels, seed and metadata are for."""

@@ -15,7 +15,6 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from skhalfway._entries import with_samples
 from skhalfway._text import shown
 
 _Measure = TypeVar("_Measure", bound=Callable[..., Any])
@@ -146,7 +145,6 @@ def recorded(measure: _Measure) -> _Measure:
     @wraps(measure)
     def measured(*args: Any, **kwargs: Any) -> Any:
         begin = perf_counter()
-        args, kwargs = with_samples(signature, args, kwargs)
         result = measure(*args, **kwargs)
         given = signature.bind(*args, **kwargs)
         given.apply_defaults()

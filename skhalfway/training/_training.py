@@ -176,8 +176,8 @@ class TrainingHistory(Result):
         )
 
 
-@recorded
 @takes_datasets
+@recorded
 def halfway_history(
     estimator: Any,
     X: Any,

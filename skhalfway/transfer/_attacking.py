@@ -20,7 +20,7 @@ from skhalfway.attacks._parameters import check_source, check_unattached
 from skhalfway.attacks._partners import N_KEPT
 from skhalfway.attacks._per_sample import in_words
 from skhalfway.attacks._reach import say_out_of_reach
-from skhalfway.attacks._reference import Reference, needs_reference
+from skhalfway.attacks._reference import Reference, reference_for
 from skhalfway.models import Model
 from skhalfway.models._as_model import takes_missing
 from skhalfway.models._collection import ModelCollection, is_pair
@@ -69,7 +69,7 @@ class AttackingCollection(ModelCollection):
         return models, region, classes
 
     def _say_out_of_reach(self, region: Region) -> list[str]:
-        return say_out_of_reach(region, getattr(self, "feature_names_in_", None))
+        return say_out_of_reach(region, self)
 
     def _keep_reference(self, array: NDArray[Any] | None) -> None:
         """Keep of training data, or of what stands for it, what attacks may know of it."""
@@ -84,9 +84,7 @@ class AttackingCollection(ModelCollection):
 
     def _reference_for(self, array: NDArray[Any]) -> Reference | None:
         """What the generator's units and bounds are measured on: else the samples that are attacked."""
-        if self._reference is None and needs_reference(self._generator):
-            return Reference.of(array)
-        return self._reference
+        return reference_for(self._generator, array) if self._reference is None else self._reference
 
     def _roles(self, models: Mapping[str, Any]) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """Names of the sources and of the targets, checked."""
@@ -134,10 +132,12 @@ class AttackingCollection(ModelCollection):
                 generator.random_state = draw_seed(rng)
         return generators
 
-    def _settings(self, X: NDArray[Any]) -> dict[str, Any]:
+    def _settings(self, X: NDArray[Any], out_of_reach: Sequence[str]) -> dict[str, Any]:
         """What decides figures on some samples, of the generator and of this object."""
         settings = self._generator.get_params(deep=False)
         settings["eps"] = in_words(settings["eps"], X.ndim)
+        if out_of_reach:
+            settings["out_of_reach"] = out_of_reach
         # the model is known by its name, and the others change no figure
         for name in ("estimator", "device", "batch_size"):
             settings.pop(name, None)

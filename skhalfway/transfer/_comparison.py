@@ -192,11 +192,14 @@ def compare(first: BySample, second: BySample, level: float) -> TransferComparis
                 f"the two have different {what}, {shown(own)} and {shown(theirs)}, so they cannot be paired; "
                 "measure both with the same ones"
             )
-    for part in (_number, _labels, _index):
-        if not equal(part(one), part(other)):
-            raise ValueError(
-                f"the two are of other samples: their {part.__name__[1:]} differs; attack the same X and y"
-            )
+    samples: tuple[tuple[str, Any, Any], ...] = (
+        ("number", one.n_samples, other.n_samples),
+        ("labels", _labels(one), _labels(other)),
+        ("index", one.sample_names, other.sample_names),
+    )
+    for part, mine, others_own in samples:
+        if not equal(mine, others_own):
+            raise ValueError(f"the two are of other samples: their {part} differs; attack the same X and y")
     seen, others = see(one, *own_count), see(other, *their_count)
     both = seen.eligible & others.eligible
     only_first, only_other = both & seen.fooled & ~others.fooled, both & others.fooled & ~seen.fooled
@@ -232,13 +235,5 @@ def _origin(
     return Provenance("TransferMatrix.compare", {**shared, **apart, "level": level}, n_samples=n_samples)
 
 
-def _number(outcomes: Outcomes) -> int:
-    return outcomes.n_samples
-
-
 def _labels(outcomes: Outcomes) -> Any:
     return None if outcomes.labels is None else outcomes.classes[outcomes.labels]
-
-
-def _index(outcomes: Outcomes) -> NDArray[Any]:
-    return outcomes.sample_names

@@ -148,9 +148,7 @@ def _plan(
 
 def _origin(scorer: TransferScorer, made_by: str, plan: Plan, tried: Tried, begin: float) -> Provenance:
     """Where the result comes from."""
-    settings = {**scorer._settings(plan.samples), "condition": scorer.condition}
-    if plan.out_of_reach:
-        settings["out_of_reach"] = plan.out_of_reach
+    settings = {**scorer._settings(plan.samples, plan.out_of_reach), "condition": scorer.condition}
     if plan.target is not None:
         settings["target"] = plan.target if np.ndim(plan.target) == 0 else "a label for each sample"
     return Provenance(

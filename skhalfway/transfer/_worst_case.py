@@ -68,7 +68,7 @@ def measure_robustness(scorer: AttackingCollection, estimator: Any, X: Any, y: A
                 warn(f"model {name!r}: {finding}")
     origin = Provenance(
         "TransferScorer.robustness",
-        {**scorer._settings(array), "out_of_reach": out_of_reach or None},
+        scorer._settings(array, out_of_reach),
         n_samples=len(array),
         seconds=perf_counter() - begin,
         costs=costs,

@@ -149,6 +149,21 @@ def test_a_callable_is_told() -> None:
     assert (made <= HIGH).to_numpy().all()
 
 
+def test_a_callable_gets_bounds_of_the_shape_of_its_samples() -> None:
+    images = np.random.RandomState(0).rand(20, 4, 4)
+    y = (images[:, 0].mean(axis=1) > 0.5).astype(int)
+    model = LogisticRegression().fit(images.reshape(20, 16), y)
+
+    def attack(model: Any, X: Any, y: Any, clip_values: Any) -> Any:
+        low, high = clip_values
+        assert low.shape == high.shape == X.shape == (20, 16)
+        return high
+
+    generator = AdversarialGenerator(FrozenEstimator(model), attack=attack, eps=1.0, clip_values="range")
+    made = generator.fit(images).generate(images, y)
+    np.testing.assert_array_equal(made, np.broadcast_to(images.max(axis=0), images.shape))
+
+
 def test_art_attacks_keep_to_it() -> None:
     from art.attacks.evasion import FastGradientMethod
 

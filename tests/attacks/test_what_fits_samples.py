@@ -10,20 +10,13 @@ import pytest
 import torchattacks
 from art.attacks.evasion import ProjectedGradientDescent
 from art.estimators.classification import PyTorchClassifier
-from sklearn.datasets import make_classification
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 from torch import nn
 
 from skhalfway import AdversarialGenerator, Constraints
+from tests.attacks.budgets import BUDGETS, STAY, X_TRAIN, Y_TRAIN, N, X, Y
 
-N = 30
-X_TRAIN, Y_TRAIN = make_classification(
-    300, 6, n_informative=4, n_classes=3, n_clusters_per_class=1, random_state=0
-)
-X, Y = X_TRAIN[:N], Y_TRAIN[:N]
-BUDGETS = np.array([0.125, 0.25, 0.5, 1.0, 0.0])[np.arange(N) % 5].reshape(-1, 1)
-STAY = BUDGETS.ravel() == 0
 MASK = np.arange(N)[:, None] > 2
 
 

@@ -376,7 +376,9 @@ MAKERS = [
 ]
 
 
-@pytest.mark.filterwarnings("ignore")
+@pytest.mark.filterwarnings(
+    "ignore"
+)  # of few samples, steps and queries; what is said of these is tested elsewhere
 @pytest.mark.parametrize("name", MAKERS)
 def test_every_maker_leaves_its_name(name):
     make, given = ENTRIES[name]
