@@ -7,6 +7,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext
+from functools import partial
 from typing import Any
 
 from joblib.parallel import get_active_backend
@@ -133,14 +134,18 @@ def side_by_side(
 
 def _results(calls: Iterable[Any], *, n_jobs: int | None, prefer: str) -> Iterator[Any]:
     """Results as they come; all at the end from a backend of joblib that hands them over only then."""
-    backend, _ = get_active_backend(prefer=prefer)
+    backend, usual = get_active_backend(prefer=prefer)
+    number = usual if n_jobs is None else n_jobs
+    # as joblib's own default, "2 * n_jobs", which it parses: threads of Python 3.11 cannot do that at once
+    ahead = 2 * max(1, backend.effective_n_jobs(1 if number is None else number))
+    parallel = partial(Parallel, n_jobs=n_jobs, prefer=prefer, pre_dispatch=ahead)
     if getattr(backend, "supports_return_generator", False):
-        return iter(Parallel(n_jobs=n_jobs, prefer=prefer, return_as="generator")(calls))
-    return _at_the_end(calls, n_jobs=n_jobs, prefer=prefer)
+        return iter(parallel(return_as="generator")(calls))
+    return _at_the_end(parallel(), calls)
 
 
-def _at_the_end(calls: Iterable[Any], *, n_jobs: int | None, prefer: str) -> Iterator[Any]:
-    yield from Parallel(n_jobs=n_jobs, prefer=prefer)(calls)
+def _at_the_end(parallel: Parallel, calls: Iterable[Any]) -> Iterator[Any]:
+    yield from parallel(calls)
 
 
 def _until_failure(results: Iterator[Any], crew: _Crew) -> Iterator[Any]:

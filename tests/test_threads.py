@@ -195,6 +195,18 @@ def work(i, log):
     return i
 
 
+@pytest.mark.parametrize("n_jobs", [None, 2, -1])
+def test_nothing_is_parsed_while_threads_run(n_jobs, monkeypatch):
+    """Threads of Python 3.11 that parse at once end in a SystemError."""
+
+    def parse(*args, **kwargs):
+        raise AssertionError("parsed")
+
+    monkeypatch.setattr("joblib.parallel.eval_expr", parse)
+    jobs = (delayed(abs)(i) for i in range(9))
+    assert list(side_by_side(jobs, 9, n_jobs=n_jobs)) == list(range(9))
+
+
 def test_jobs_side_by_side_end_together():
     log = []
     with pytest.raises(KeyError):
