@@ -134,7 +134,7 @@ class Figures(ast.NodeTransformer):
         if name == "reshape":
             # any negative number stands for the size that is left
             node.args = [ast.Constant(-1) if isinstance(arg, ast.UnaryOp) else arg for arg in node.args]
-        if name == "cast":
+        if isinstance(node.func, ast.Name) and name == "cast" and len(node.args) == 2:
             return self.visit(node.args[1])
         node.keywords = [k for k in node.keywords if k.arg not in ("strict", "stacklevel")]
         return self.generic_visit(node)

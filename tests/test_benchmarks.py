@@ -246,12 +246,22 @@ class Attack:
 '''
 
 
-@pytest.mark.parametrize("number", [4, 1000])
-def test_mutants_change_what_figures_depend_on(number: int) -> None:
+@pytest.fixture(scope="module")
+def mutations() -> Any:
     pytest.importorskip("mutmut")
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(BENCHMARKS)
-        mutations = import_module("mutations")
+        return import_module("mutations")
+
+
+def test_only_a_cast_for_the_type_checker_changes_no_figure(mutations: Any) -> None:
+    figures = mutations.figures
+    assert figures("cast(int, x)") == figures("x")
+    assert len({figures(code) for code in ("x.cast(int)", "x.cast()", "cast(x)", "x")}) == 4
+
+
+@pytest.mark.parametrize("number", [4, 1000])
+def test_mutants_change_what_figures_depend_on(mutations: Any, number: int) -> None:
     drawn = mutations.draw({"attacks/_x": MUTATED}, number, 0)
     assert drawn == mutations.draw({"attacks/_x": MUTATED}, number, 0)
     expected = {
