@@ -10,13 +10,20 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.exceptions import UndefinedMetricWarning
 
-from skhalfway._checks import check_choice
+from skhalfway._checks import check_choice, check_different
 from skhalfway._text import named_pairs, shown
 from skhalfway.models._warnings import warn
 from skhalfway.results import Result
 from skhalfway.results._result import frozen
 from skhalfway.transfer._by_sample import BySample
-from skhalfway.transfer._counting import CONDITIONS, GOALS, mean_standard_error, see
+from skhalfway.transfer._counting import (
+    CONDITIONS,
+    GOALS,
+    check_attacked,
+    mean_standard_error,
+    read_counts,
+    see,
+)
 from skhalfway.transfer._outcomes import Outcomes
 from skhalfway.transfer._samples import KeptSamples
 from skhalfway.transfer._sentences import sentence
@@ -165,6 +172,7 @@ class TransferMatrix(BySample, Result):
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "names", tuple(self.names))
+        check_different("names", self.names)
         object.__setattr__(self, "checks", dict(self.checks))
         for role in ("sources", "targets"):
             given = getattr(self, role)
@@ -173,6 +181,7 @@ class TransferMatrix(BySample, Result):
                 raise ValueError(
                     f"{role} must be of the models {shown(list(self.names))}, got {shown(list(chosen))}"
                 )
+            check_different(role, chosen)
             object.__setattr__(self, role, chosen)
         if not self.checks.keys() <= set(self.names):
             raise ValueError(
@@ -182,14 +191,8 @@ class TransferMatrix(BySample, Result):
         check_choice("goal", self.goal, GOALS)
         n_sources, n_targets = len(self.sources), len(self.targets)
         for name in (*_COUNTS, *_OF_SOURCES):
-            counts = frozen(getattr(self, name))
             shape = (n_sources,) if name in _OF_SOURCES else (n_sources, n_targets)
-            if counts.shape != shape or counts.dtype.kind not in "iu" or (counts < 0).any():
-                raise ValueError(
-                    f"{name} must hold counts >= 0 of shape {shape} for {n_sources} sources and {n_targets} "
-                    f"targets, got {counts.dtype} of shape {counts.shape}"
-                )
-            object.__setattr__(self, name, counts)
+            object.__setattr__(self, name, read_counts(name, getattr(self, name), shape))
         for part, whole in (
             ("fooled", "eligible"),
             ("same_mistake", "fooled"),
@@ -221,11 +224,19 @@ class TransferMatrix(BySample, Result):
         -------
         matrix : TransferMatrix
             With all counts derived from the outcomes.
+
+        Raises
+        ------
+        ValueError
+            If the outcomes do not hold what is to be counted: attacks that aim
+            at no label have no goal "target", and attacks on the samples that
+            a source classifies correctly no condition "all".
         """
         check_choice("condition", condition, CONDITIONS)
         check_choice("goal", goal, GOALS)
         if goal == "target" and outcomes.goals is None:
             raise ValueError("these attacks aim at no label: only goal='other' can be counted")
+        check_attacked(outcomes, condition)
         seen = see(outcomes, condition, goal)
         counts = {name: getattr(seen, name).sum(axis=-1) for name in (*_COUNTS, *_OF_SOURCES)}
         return cls(
