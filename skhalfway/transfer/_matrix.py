@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -201,7 +202,27 @@ class TransferMatrix(BySample, Result):
         ):
             if (getattr(self, part) > getattr(self, whole)).any():
                 raise ValueError(f"{part} cannot be larger than {whole}, of which it is a part")
+        if not isinstance(self.standard_error, Real) or self.standard_error < 0:
+            raise ValueError(f"standard_error must be a number >= 0 or nan, got {shown(self.standard_error)}")
         object.__setattr__(self, "masked", read_masked(self.masked, n_sources))
+        if self.outcomes is not None:
+            self._check_outcomes(self.outcomes)
+
+    def _check_outcomes(self, outcomes: Outcomes) -> None:
+        """Raise where counts are not those of the outcomes, as where one of the two alone is replaced."""
+        roles = ("names", "sources", "targets")
+        apart = [name for name in roles if getattr(self, name) != getattr(outcomes, name)]
+        if not apart and (self.goal == "other" or outcomes.goals is not None):
+            seen = see(outcomes, self.condition, self.goal)
+            counts = {name: getattr(seen, name).sum(axis=-1) for name in (*_COUNTS, *_OF_SOURCES)}
+            apart = [name for name, n in counts.items() if not np.array_equal(getattr(self, name), n)]
+        elif not apart:
+            apart = ["goal"]
+        if apart:
+            raise ValueError(
+                f"{apart[0]} is not what the outcomes come to under condition={self.condition!r} and "
+                f"goal={self.goal!r}; count them by TransferMatrix.of(outcomes, condition, goal=goal)"
+            )
 
     @classmethod
     def of(

@@ -201,6 +201,9 @@ def test_samples_that_are_given_out_are_those_that_are_counted(iris, kind, place
 # ---- names and counts
 
 
+MATRIX = TransferMatrix.of(outcomes_of())
+
+
 def counts_of(names=("a", "b"), dtype=int, **others):
     square = np.array([[90, 80], [70, 60]], dtype=dtype)
     return TransferMatrix(
@@ -222,6 +225,16 @@ def comparison_of(dtype=int, sources=("a", "b"), targets=("c",), **others):
         (lambda: counts_of(targets=("b", "b")), "targets must be different"),
         (lambda: replace(outcomes_of(), names=("a", "b", "a"), clean=np.zeros((3, N), int)), "names must be"),
         (lambda: replace(outcomes_of(), sources=("a", "a")), "sources must be different"),
+        (
+            lambda: replace(MATRIX, condition="all"),
+            "eligible is not what the outcomes come to under condition='all'",
+        ),
+        (lambda: replace(MATRIX, goal="target"), "goal is not what the outcomes come to"),
+        (lambda: replace(MATRIX, fooled=MATRIX.eligible), "fooled is not what the outcomes come to"),
+        (lambda: replace(MATRIX, sources=("b", "a")), "sources is not what the outcomes come to"),
+        (lambda: replace(MATRIX, outcomes=outcomes_of(seed=1)), r"count them by TransferMatrix\.of"),
+        (lambda: counts_of(standard_error=-0.1), "standard_error must be a number >= 0 or nan, got -0.1"),
+        (lambda: counts_of(standard_error="x"), "standard_error must be a number >= 0 or nan, got 'x'"),
         (lambda: comparison_of(sources=("a", "a")), "sources must be different"),
         (lambda: comparison_of(only_other=[[61], [70]]), "only_first and only_other cannot be more than n"),
         (lambda: Robustness(("a", "a"), *np.zeros((2, 3)), np.zeros((2, 3))), "sources must be different"),
@@ -258,6 +271,15 @@ def test_counts_of_any_integers_are_the_same(dtype):
     assert one == other and one.n.dtype == np.int64
     np.testing.assert_array_equal(one.differences, [[0], [65 / 120]])
     np.testing.assert_array_equal(one.p, other.p)
+
+
+def test_names_out_of_an_array(iris, pair, tmp_path):
+    scorer = TransferScorer(AdversarialGenerator(max_iter=3), sources=np.array(["lr"]), random_state=0)
+    models = dict(zip(np.array(["lr", "svm"]), pair.values(), strict=True))
+    matrix = scorer.fit(models).transfer(*iris)
+    assert "str_" not in repr((matrix.sources, matrix.provenance.settings))
+    matrix.save(tmp_path / "m.json")
+    assert load_result(tmp_path / "m.json") == matrix == scorer.fit(pair).transfer(*iris)
 
 
 def test_names_with_unusual_signs(iris, pair):
