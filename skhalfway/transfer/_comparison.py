@@ -51,7 +51,9 @@ class TransferComparison(Result):
         Of those, the ones that fool the target in the first experiment alone,
         and in the other one alone.
     mean_difference : float
-        Difference of the mean transfer rates.
+        Difference of the mean transfer rates, each over the samples that count
+        in its own experiment: where these are not the same, it is not the mean
+        of the pairs' differences.
     mean_interval : ConfidenceInterval
         Of that, by a bootstrap over samples (2,000 draws, percentiles), or,
         where all draws are the same, from Wilson's intervals of the shares
@@ -169,12 +171,21 @@ class TransferComparison(Result):
         low, high = self.mean_interval
         mean = f"{signed(self.mean_difference)} {between(low, high, signed)}".strip()
         n = counted(int(significant.sum()), "pair")
+        notes = []
+        pairs = np.array(self.sources, dtype=object)[:, None] != np.array(self.targets, dtype=object)
+        of_pairs = differences[pairs & (self.n > 0)]
+        if len(of_pairs) and abs(of_pairs.mean() - self.mean_difference) >= 0.005:
+            notes.append(
+                "the mean is over the samples that count in each experiment alone, the differences of pairs "
+                "over those that count in both"
+            )
         return Table(
             f"TransferComparison: mean difference {mean}, {n} beyond chance",
             ["source", *self.targets],
             rows,
             "transfer rate of the other experiment less that of the first (p by McNemar's exact test, Holm); "
             f"* at most {1 - self.level:.2g}",
+            notes=notes,
             centred=True,
         )
 

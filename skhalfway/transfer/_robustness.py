@@ -73,6 +73,12 @@ class Robustness(Result):
             if array.shape != shape:
                 raise ValueError(f"{name} must have shape {shape}, got {array.shape}")
             object.__setattr__(self, name, array)
+        types = [self.labels.dtype, self.clean.dtype, self.adversarial.dtype]
+        if any(one.kind in "biuf" for one in types) and any(one.kind in "US" for one in types):
+            raise ValueError(
+                "labels, clean and adversarial must all be numbers or all be texts, since no number equals a "
+                f"text; got {', '.join(map(str, types))}"
+            )
 
     @property
     def n_samples(self) -> int:

@@ -237,6 +237,7 @@ def comparison_of(dtype=int, sources=("a", "b"), targets=("c",), **others):
         (lambda: counts_of(standard_error="x"), "standard_error must be a number >= 0 or nan, got 'x'"),
         (lambda: comparison_of(sources=("a", "a")), "sources must be different"),
         (lambda: comparison_of(only_other=[[61], [70]]), "only_first and only_other cannot be more than n"),
+        (lambda: Robustness(("a",), [0, 1], ["0", "1"], [["0", "1"]]), "all be numbers or all be texts"),
         (lambda: Robustness(("a", "a"), *np.zeros((2, 3)), np.zeros((2, 3))), "sources must be different"),
         (
             lambda: replace(outcomes_of(), labels=np.full(N, -1)),
@@ -342,3 +343,17 @@ def test_the_interval_of_the_mean_holds_a_rare_mistake(rate):
         low, high = TransferMatrix.of(outcomes).confidence_interval(of="mean_rate")
         held += low <= rate <= high
     assert held / 200 >= 0.9
+
+
+def test_a_mean_over_other_samples_than_the_pairs_is_said(iris, pair):
+    """Of two weak attacks that fool few sources, other samples count: each pair falls and the mean rises."""
+    X, y = iris
+    scorer = TransferScorer(AdversarialGenerator(eps=0.5, max_iter=3), random_state=0).fit(pair)
+    note = "the mean is over the samples that count in each experiment alone"
+    both = scorer.transfer(X, y), scorer.set_params(generator__eps=0.3).transfer(X, y)
+    assert note not in repr(both[0].compare(both[1]))
+    fooled = [TransferMatrix.of(one.outcomes, "source_fooled") for one in both]
+    compared = fooled[0].compare(fooled[1])
+    differences = compared.differences[~np.eye(2, dtype=bool)]
+    assert abs(differences.mean() - compared.mean_difference) > 0.01
+    assert note in repr(compared) and note in compared._repr_html_()
