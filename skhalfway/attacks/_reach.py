@@ -64,10 +64,11 @@ def _rules_out_of_reach(region: Region) -> tuple[list[int], list[NDArray[np.intp
 
 def _floats_out_of_reach(region: Region) -> list[int]:
     """Columns in which no sample's next float lies within the budget."""
-    size, reach = np.abs(region.X), region.eps * (np.ones(1) if region.unit is None else region.unit)
-    largest = np.fmax.reduce(size, axis=None)
+    X, reach = region.X, region.eps * (np.ones(1) if region.unit is None else region.unit)
+    largest = np.fmax(np.fmax.reduce(X, axis=None), -np.fmin.reduce(X, axis=None))
     if not largest > 0 or np.spacing(largest) <= reach.min():
-        return []  # as nearly always
+        return []  # as nearly always, and nothing of X's size was made
+    size = np.abs(X)
     able = region.movable() & (reach > 0) & np.isfinite(size)
     if region.carried is not None:
         able = able & ~region.carried
