@@ -44,6 +44,12 @@ def meant(value: Any, allowed: Collection[str]) -> str:
     return f"; did you mean {like[0]!r}?" if like else ""
 
 
+def check_different(name: str, values: Collection[str]) -> None:
+    """Raise for names of which one is there twice: figures are told apart by them."""
+    if len(set(values)) < len(values):
+        raise ValueError(f"{name} must be different, got {shown(list(values))}")
+
+
 def check_norm(norm: Any, allowed: Collection[float]) -> None:
     if not isinstance(norm, Real) or isinstance(norm, bool) or norm not in allowed:
         *most, last = ("np.inf" if each == np.inf else str(each) for each in allowed)
@@ -108,7 +114,7 @@ def check_length(name: str, value: Any) -> None:
 def ascending_integers(name: str, values: Any, *, or_one: bool = False) -> NDArray[np.int_]:
     """The values as an array, of one where a number alone will do; ValueError where they do not ascend."""
     array = np.array(values, ndmin=int(or_one))
-    if array.ndim != 1 or not len(array) or array.dtype.kind not in "iu" or (np.diff(array) <= 0).any():
+    if array.ndim != 1 or not len(array) or array.dtype.kind not in "iu" or (array[1:] <= array[:-1]).any():
         allowed = "an integer or ascending integers" if or_one else "ascending integers"
         raise ValueError(f"{name} must be {allowed}, got {shown(values)}")
     return array

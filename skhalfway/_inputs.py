@@ -16,7 +16,7 @@ from sklearn.utils import check_array
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import validate_data
 
-from skhalfway._polars import holds_numbers, in_polars, is_polars_frame, without_polars
+from skhalfway._polars import holds_numbers, in_polars, in_polars_floats, is_polars_frame, without_polars
 from skhalfway._readable import as_table, is_missing, is_tensor, read_labels
 from skhalfway._text import shown
 
@@ -254,6 +254,22 @@ def _in_polars(X: Any, array: NDArray[Any]) -> Any:
     return in_polars(X, changed)
 
 
+def in_floats_of(X: Any, dtype: Any) -> Any:
+    """A copy of a DataFrame that rounds nothing of that float type: columns of smaller floats get it."""
+    types = (getattr(given, "numpy_dtype", given) for given in without_polars(X.head(0)).dtypes)
+    small = [
+        i
+        for i, given in enumerate(types)
+        if isinstance(given, np.dtype) and given.kind == "f" and given.itemsize < np.dtype(dtype).itemsize
+    ]
+    if is_polars_frame(X):
+        return in_polars_floats(X, small, dtype)
+    copied = X.copy()
+    for i in small:
+        copied.isetitem(i, np.asarray(X.iloc[:, i], dtype=dtype))
+    return copied
+
+
 def table_like(X: Any, array: NDArray[Any]) -> Any:
     """A DataFrame of X's kind, with its columns, of other rows of numbers."""
     if is_polars_frame(X):
@@ -278,10 +294,37 @@ def index_of(X: Any, n: int) -> NDArray[Any] | None:
     if index is None or callable(index):
         return None
     names = np.asarray(index)
-    if names.shape != (n,) or np.array_equal(names, np.arange(n)):
+    if names.shape != (n,) or only_numbered(names):
         return None
-    plain = names.dtype != object or all(isinstance(name, (str, int, float, tuple)) for name in names)
-    return names if plain else names.astype(str)
+    if names.dtype != object or all(isinstance(name, (str, int, float)) for name in names):
+        return names
+    plain = np.empty(n, dtype=object)
+    for k, name in enumerate(names):  # numpy would make a table of tuples
+        plain[k] = _plain_name(name)
+    return plain
+
+
+def only_numbered(names: NDArray[Any]) -> bool:
+    """Whether names of samples are only their numbers, from 0 on."""
+    return all(type(name) in (int, float) and name == k for k, name in enumerate(names.tolist()))
+
+
+def _plain_name(name: Any) -> Any:
+    """A name as results keep it in files: numbers, texts, and tuples of them."""
+    if isinstance(name, tuple):
+        return tuple(map(_plain_name, name))
+    if isinstance(name, (np.integer, np.floating)):
+        return name.item()
+    return name if isinstance(name, (str, int, float)) else str(name)
+
+
+def fingerprints(X: NDArray[Any]) -> NDArray[np.uint64]:
+    """A number for each sample by which it is known again: 64 bits of the hash of its values, in float32."""
+    with np.errstate(over="ignore"):
+        rows = X.reshape(len(X), -1).astype(np.float32) + np.float32(0)  # no -0, which equals 0
+    rows[np.isnan(rows)] = np.nan
+    hashes = (blake2b(row.tobytes(), digest_size=8).digest() for row in rows)
+    return np.fromiter((int.from_bytes(one, "big") for one in hashes), dtype=np.uint64, count=len(rows))
 
 
 def round_towards(values: NDArray[Any], anchor: NDArray[Any], dtype: Any) -> NDArray[Any]:

@@ -46,6 +46,13 @@ def in_polars(X: Any, columns: dict[int, NDArray[Any]]) -> Any:
     return X.with_columns(changed)
 
 
+def in_polars_floats(X: Any, places: list[int], dtype: Any) -> Any:
+    """X with some of its columns in a float type of numpy."""
+    polars = sys.modules["polars"]
+    kind = polars.Float32 if np.dtype(dtype) == np.float32 else polars.Float64
+    return X.with_columns([X.to_series(i).cast(kind) for i in places])
+
+
 def holds_numbers(column: Any) -> bool:
     """Whether a Series of polars may change."""
     return bool(column.dtype.is_numeric())

@@ -31,6 +31,8 @@ def equal(one: Any, other: Any) -> bool:
         return np.array_equal(one, other, equal_nan=one.dtype.kind in "fcmM")
     if isinstance(one, float):
         return isinstance(other, float) and (one == other or (one != one and other != other))
+    if isinstance(one, str):
+        return isinstance(other, str) and one == other
     if type(one) is not type(other):
         return False
     if isinstance(one, Mapping):

@@ -71,7 +71,8 @@ class Table:
     def text(self, width: int = _WIDTH) -> str:
         """The table as text: aligned, and no wider than that where its columns allow it."""
         lines = [self.title, *([self.caption] if self.caption else [])]
-        rows = [[str(cell) for cell in row] for row in (self.head, *self.rows) if row]
+        # a name with a line break in it would break the columns
+        rows = [[" ".join(str(cell).splitlines()) for cell in row] for row in (self.head, *self.rows) if row]
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         gap, align = (" ", "^") if self.centred else ("  ", "<")
         for columns in _folded(widths, len(gap), width):

@@ -108,7 +108,7 @@ class TrainingHistory(Result):
             if array.ndim != ndim or len(array) != n or not n:
                 raise ValueError(f"{name} must have {ndim} axes and a row for each epoch, got {array.shape}")
             object.__setattr__(self, name, array)
-        if (np.diff(self.epochs) <= 0).any():
+        if (self.epochs[1:] <= self.epochs[:-1]).any():
             raise ValueError(f"epochs must increase, got {shown(self.epochs)}")
         if self.counted.shape != self.crossings.shape or np.isnan(self.crossings[self.counted]).any():
             raise ValueError(

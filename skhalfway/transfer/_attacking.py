@@ -106,7 +106,7 @@ class AttackingCollection(ModelCollection):
                         f"{role} names {name!r}, which is no model; the models are {shown(known)}"
                         f"{meant(name, known)}"
                     )
-            roles.append(names)
+            roles.append(tuple(map(str, names)))  # those of an array are numpy's
         sources, targets = roles
         if sources == targets and len(sources) == 1:
             raise ValueError(f"a source needs another model as its target, got {shown(sources[0])} for both")

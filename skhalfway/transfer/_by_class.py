@@ -108,7 +108,7 @@ class TransferByClass(Result):
             If there is no sample of it.
         """
         places = np.flatnonzero(self.labels == label)
-        if not len(places):
+        if np.ndim(label) or not len(places):
             raise ValueError(f"there is no sample of {shown(label)}; the labels are {shown(self.labels)}")
         return self.matrices[places[0]]
 

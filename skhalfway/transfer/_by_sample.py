@@ -9,7 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skhalfway._checks import meant
+from skhalfway._inputs import index_of
 from skhalfway._text import shown
+from skhalfway.results._result import equal
 from skhalfway.transfer._by_class import TransferByClass
 from skhalfway.transfer._comparison import TransferComparison, compare
 from skhalfway.transfer._counting import see
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 
     from skhalfway.models import ModelCheck
     from skhalfway.results import Provenance
+    from skhalfway.transfer._outcomes import Outcomes
     from skhalfway.transfer._samples import KeptSamples
 
 
@@ -45,7 +48,8 @@ class BySample(Rates):
         Parameters
         ----------
         rows : array-like of int or bool
-            Their numbers, or a mask of shape (n_samples,).
+            Their numbers, or a mask of shape (n_samples,); a Series of pandas
+            that is a mask must be indexed as the samples are, in their order.
 
         Returns
         -------
@@ -55,10 +59,11 @@ class BySample(Rates):
         Raises
         ------
         ValueError
-            If there are only counts, or no such samples.
+            If there are only counts, or no such samples; if ``rows`` are names
+            of samples, or a mask in another order.
         """
         outcomes = self._known("subset")
-        chosen = _read_rows(rows, outcomes.n_samples)
+        chosen = _read_rows(rows, outcomes)
         kept = None if self.kept is None else self.kept.take(chosen)
         provenance = self.provenance
         if provenance is not None:
@@ -169,8 +174,10 @@ class BySample(Rates):
         Returns
         -------
         X_adv : array-like
-            In the container that X came in; a sample that could not count, and
-            was not attacked, is as it was.
+            In the container that X came in, its columns of smaller floats in
+            the type of the widest, for rounded they would be other samples than
+            those that were counted; a sample that could not count, and was not
+            attacked, is as it was.
 
         Raises
         ------
@@ -205,10 +212,30 @@ class BySample(Rates):
         ------
         ValueError
             If samples, names, condition or goal differ, or there are only counts.
+
+        Warns
+        -----
+        UserWarning
+            If values of samples differ between the two, as those of the same
+            samples in other units do, and those of other samples.
         """
         if not isinstance(other, BySample):
             raise TypeError(f"compare needs another TransferMatrix, got {type(other).__name__}")
         return compare(self, other, level)
+
+
+def _is_indexed(rows: Any) -> bool:
+    """Whether this is a Series of pandas; the index of a list is a method."""
+    return hasattr(rows, "iloc") and not callable(getattr(rows, "index", None))
+
+
+def _same_names(own: NDArray[Any] | None, other: NDArray[Any] | None) -> bool:
+    """Whether samples are called the same, in whatever kind of array: pandas keeps texts as objects."""
+    if own is None or other is None:
+        return own is other
+    if own.dtype.kind in "mM":
+        return equal(own, other)
+    return equal(own.tolist(), other.tolist())
 
 
 def _unknown(role: str, name: Any, names: Sequence[str]) -> str:
@@ -216,13 +243,24 @@ def _unknown(role: str, name: Any, names: Sequence[str]) -> str:
     return f"there is no {role} {shown(name)}; the {role}s are {shown(list(names))}{meant(name, names)}"
 
 
-def _read_rows(rows: Any, n: int) -> NDArray[np.intp]:
+def _read_rows(rows: Any, outcomes: Outcomes) -> NDArray[np.intp]:
     """Numbers of rows, from numbers or a mask."""
-    array = np.asarray(rows)
+    array, n = np.asarray(rows), outcomes.n_samples
     if array.shape == (0,) and array.dtype != bool:
         return np.zeros(0, dtype=np.intp)
     if array.dtype == bool and array.shape == (n,):
+        if _is_indexed(rows) and not _same_names(index_of(rows, n), outcomes.index):
+            raise ValueError(
+                "rows is a mask whose index is not that of the samples, one by one; that of exposure() is in "
+                "another order: sort it as the samples are, as by sort_index() where they are only numbered, "
+                "or pass rows.to_numpy() where the rows themselves are in their order"
+            )
         return np.flatnonzero(array)
+    if hasattr(rows, "get_indexer") and outcomes.index is not None:
+        raise ValueError(
+            "rows is an Index, of names, and must be numbers of samples, which have other names here; pass "
+            "np.flatnonzero(np.isin(matrix.outcomes.sample_names, rows))"
+        )
     numbers = array.dtype.kind in "iu" and array.ndim == 1
     if not numbers or (array < -n).any() or (array >= n).any():
         raise ValueError(

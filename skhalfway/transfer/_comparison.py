@@ -8,12 +8,22 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from skhalfway._intervals import ConfidenceInterval, check_level, holm, mcnemar, percentile_interval, ratio
+from skhalfway._checks import check_different
+from skhalfway._intervals import (
+    ConfidenceInterval,
+    check_level,
+    holm,
+    mcnemar,
+    percentile_interval,
+    ratio,
+    wilson_interval,
+)
 from skhalfway._text import between, counted, short, shown
+from skhalfway.models._warnings import warn
 from skhalfway.results import Provenance, Result
-from skhalfway.results._result import equal, frozen
+from skhalfway.results._result import equal
 from skhalfway.results._table import Cell, Table
-from skhalfway.transfer._counting import resampled_means, see
+from skhalfway.transfer._counting import read_counts, resampled_means, see
 from skhalfway.transfer._outcomes import Outcomes
 
 if TYPE_CHECKING:
@@ -41,10 +51,14 @@ class TransferComparison(Result):
         Of those, the ones that fool the target in the first experiment alone,
         and in the other one alone.
     mean_difference : float
-        Difference of the mean transfer rates.
+        Difference of the mean transfer rates, each over the samples that count
+        in its own experiment: where these are not the same, it is not the mean
+        of the pairs' differences.
     mean_interval : ConfidenceInterval
-        Of that, by a bootstrap over samples (2,000 draws, percentiles); nan
-        where a pair has fewer than 10 samples that count.
+        Of that, by a bootstrap over samples (2,000 draws, percentiles), or,
+        where all draws are the same, from Wilson's intervals of the shares
+        that fool in one experiment alone; nan where a pair has fewer than 10
+        samples that count.
     level : float, default=0.95
         Confidence level of the interval and of ``significant``.
 
@@ -93,12 +107,14 @@ class TransferComparison(Result):
 
     def __post_init__(self) -> None:
         check_level(self.level)
+        for role in ("sources", "targets"):
+            object.__setattr__(self, role, tuple(getattr(self, role)))
+            check_different(role, getattr(self, role))
         shape = len(self.sources), len(self.targets)
         for name in ("n", "only_first", "only_other"):
-            counts = frozen(getattr(self, name))
-            if counts.shape != shape or counts.dtype.kind not in "iu" or (counts < 0).any():
-                raise ValueError(f"{name} must hold counts >= 0 of shape {shape}, got shape {counts.shape}")
-            object.__setattr__(self, name, counts)
+            object.__setattr__(self, name, read_counts(name, getattr(self, name), shape))
+        if (self.only_first + self.only_other > self.n).any():
+            raise ValueError("only_first and only_other cannot be more than n, of which they are parts")
 
     @property
     def differences(self) -> NDArray[np.float64]:
@@ -155,12 +171,21 @@ class TransferComparison(Result):
         low, high = self.mean_interval
         mean = f"{signed(self.mean_difference)} {between(low, high, signed)}".strip()
         n = counted(int(significant.sum()), "pair")
+        notes = []
+        pairs = np.array(self.sources, dtype=object)[:, None] != np.array(self.targets, dtype=object)
+        of_pairs = differences[pairs & (self.n > 0)]
+        if len(of_pairs) and abs(of_pairs.mean() - self.mean_difference) >= 0.005:
+            notes.append(
+                "the mean is over the samples that count in each experiment alone, the differences of pairs "
+                "over those that count in both"
+            )
         return Table(
             f"TransferComparison: mean difference {mean}, {n} beyond chance",
             ["source", *self.targets],
             rows,
             "transfer rate of the other experiment less that of the first (p by McNemar's exact test, Holm); "
             f"* at most {1 - self.level:.2g}",
+            notes=notes,
             centred=True,
         )
 
@@ -200,13 +225,24 @@ def compare(first: BySample, second: BySample, level: float) -> TransferComparis
     for part, mine, others_own in samples:
         if not equal(mine, others_own):
             raise ValueError(f"the two are of other samples: their {part} differs; attack the same X and y")
+    _warn_of_other_values(one.fingerprints, other.fingerprints)
     seen, others = see(one, *own_count), see(other, *their_count)
     both = seen.eligible & others.eligible
     only_first, only_other = both & seen.fooled & ~others.fooled, both & others.fooled & ~seen.fooled
     n = both.sum(axis=2)
     first_means, other_means = resampled_means((seen, others), _N_BOOTSTRAPS, np.random.RandomState(0))
     counting = n[seen.pairs & (n > 0)]
-    interval = percentile_interval(other_means - first_means, level, n=counting.min(initial=one.n_samples))
+    draws = other_means - first_means
+    interval = percentile_interval(draws, level, n=counting.min(initial=one.n_samples))
+    if np.isfinite(interval.low) and np.ptp(draws) == 0:
+        # no sample did other than the rest, which does not say that no other would
+        pairs = seen.pairs & (n > 0)
+        first_ends, other_ends = (
+            wilson_interval(part.sum(axis=2)[pairs], n[pairs], level) for part in (only_first, only_other)
+        )
+        interval = ConfidenceInterval(
+            (other_ends.low - first_ends.high).mean(), (other_ends.high - first_ends.low).mean()
+        )
     return TransferComparison(
         one.sources,
         one.targets,
@@ -233,6 +269,18 @@ def _origin(
         for role, settings in (("first", first), ("other", other))
     }
     return Provenance("TransferMatrix.compare", {**shared, **apart, "level": level}, n_samples=n_samples)
+
+
+def _warn_of_other_values(own: NDArray[Any] | None, theirs: NDArray[Any] | None) -> None:
+    """Say where samples that are called the same are not, as far as that is known."""
+    differ = 0 if own is None or theirs is None else int((own != theirs).sum())
+    if differ:
+        warn(
+            f"{differ} of the {counted(len(np.asarray(own)), 'sample')} have other values in the other "
+            "experiment, and are paired as if they were the same; that is right only where they are, as in "
+            "other units. Else attack the same X",
+            UserWarning,
+        )
 
 
 def _labels(outcomes: Outcomes) -> Any:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from skhalfway._blocks import blocks
 from skhalfway._intervals import FEWEST, ratio
+from skhalfway._text import counted
+from skhalfway.results._result import frozen
 from skhalfway.transfer._outcomes import NOT_ASKED, Outcomes
 
 CONDITIONS = {
@@ -21,6 +24,16 @@ GOALS = {
     "other": "the target gives another label than the true one",
     "target": "the target gives the label that the attack aims at",
 }
+
+
+def read_counts(name: str, counts: Any, shape: tuple[int, ...]) -> NDArray[np.int64]:
+    """Counts of a shape, read-only and with a sign: differences of others would come out as large numbers."""
+    array = np.asarray(counts)
+    if array.shape != shape or array.dtype.kind not in "iu" or (array < 0).any():
+        raise ValueError(
+            f"{name} must hold counts >= 0 of shape {shape}, got {array.dtype} of shape {array.shape}"
+        )
+    return frozen(array, np.int64)
 
 
 @dataclass(frozen=True)
@@ -75,7 +88,8 @@ def see(outcomes: Outcomes, condition: str, goal: str = "other") -> Seen:
             eligible = eligible & own[:, None]
     fooled = eligible & success(outcomes.adversarial)
     source_eligible = right_source & aimed
-    sources, targets = np.array(outcomes.sources), np.array(outcomes.targets)
+    # as objects: texts of numpy end before a trailing null
+    sources, targets = (np.array(names, dtype=object) for names in (outcomes.sources, outcomes.targets))
     return Seen(
         eligible=eligible,
         fooled=fooled,
@@ -85,6 +99,25 @@ def see(outcomes: Outcomes, condition: str, goal: str = "other") -> Seen:
         source_fooled=source_eligible & own,
         pairs=sources[:, None] != targets[None],
     )
+
+
+def check_attacked(outcomes: Outcomes, condition: str) -> None:
+    """Raise where a sample that counts under a condition was not attacked: what it would do is not known."""
+    left = outcomes.left
+    counting = np.ones(left.shape, dtype=bool)
+    if condition != "all":
+        counting = outcomes.clean[outcomes.source_places] == left
+    if outcomes.goals is not None:
+        counting &= outcomes.goals != left
+    unknown = (outcomes.own == NOT_ASKED) | (outcomes.adversarial == NOT_ASKED).any(axis=1)
+    missing = (counting & unknown).sum(axis=1)
+    if missing.any():
+        i = int(missing.argmax())
+        raise ValueError(
+            f"under condition={condition!r} {counted(int(counting[i].sum()), 'sample')} of source "
+            f"{outcomes.sources[i]!r} count, and {missing[i]} of them were not attacked, so that no rate is "
+            f"known; measure with TransferScorer(condition={condition!r})"
+        )
 
 
 def mean_standard_error(seen: Seen) -> float:

@@ -15,6 +15,7 @@ from skhalfway._text import between, counted, short, shown
 from skhalfway.results import Result
 from skhalfway.results._result import frozen
 from skhalfway.results._table import Cell, Table
+from skhalfway.transfer._counting import read_counts
 from skhalfway.transfer._matrix import TransferMatrix, read_masked
 from skhalfway.transfer._shown import models_of
 
@@ -79,7 +80,7 @@ class TransferCurve(Result):
     >>> curve
     TransferCurve: 2 models, 150 samples, Linf budgets in input units
     eps  mean transfer rate  noise  source success
-    0    .00 [.00 .00]       .00    .00
+    0    .00 [.00 .03]       .00    .00
     0.2  .10 [.05 .14]       .03    .10
     0.5  .42 [.34 .49]       .10    .42
     1    .96 [.93 .99]       .23    .97
@@ -94,7 +95,7 @@ class TransferCurve(Result):
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "matrices", tuple(self.matrices))
-        eps, fallen = frozen(self.eps, float), frozen(self.source_fallen)
+        eps = frozen(self.eps, float)
         if eps.shape != (len(self.matrices),) or not len(eps):
             raise ValueError(
                 f"eps must have one budget for each of {len(self.matrices)} matrices, got {shown(eps)}"
@@ -105,10 +106,14 @@ class TransferCurve(Result):
         kinds = [(m.names, m.sources, m.targets, m.condition, m.goal) for m in self.matrices]
         if any(kind != kinds[0] for kind in kinds):
             raise ValueError("the matrices must be of the same models, counted under the same condition")
-        if fallen.shape != (len(eps), len(first.sources)) or (np.diff(fallen, axis=0) < 0).any():
+        fallen = read_counts("source_fallen", self.source_fallen, (len(eps), len(first.sources)))
+        if (np.diff(fallen, axis=0) < 0).any():
+            raise ValueError("source_fallen must hold counts that never fall from a budget to the next")
+        eligible = [matrix.source_eligible for matrix in self.matrices]
+        if not all(np.array_equal(one, eligible[0]) for one in eligible) or (fallen > eligible[0]).any():
             raise ValueError(
-                f"source_fallen must hold counts that never fall, of shape {(len(eps), len(first.sources))}; "
-                f"got {shown(fallen)}"
+                "the matrices must be of the same samples, and source_fallen cannot be larger than their "
+                "source_eligible, of which it is a part"
             )
         check_choice("eps_unit", self.eps_unit, UNITS)
         object.__setattr__(self, "masked", read_masked(self.masked, len(first.sources)))

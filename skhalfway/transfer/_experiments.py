@@ -35,13 +35,21 @@ def read_budgets(eps: Any) -> list[float]:
     numbers = bool(budgets) and all(
         isinstance(e, Real) and not isinstance(e, (bool, np.bool_)) and e < np.inf for e in budgets
     )
-    if not numbers or not all(smaller < larger for smaller, larger in pairwise([0, *budgets])):
+    rising = numbers and _rise(budgets)
+    if rising:
+        check_length("the last eps", budgets[-1])
+        budgets = [float(e) for e in budgets]
+        rising = _rise(budgets)  # fractions may differ by less than floats do
+    if not rising:
         raise ValueError(
             f"eps must be a sequence of finite numbers > 0, each larger than the one before; got "
             f"{shown(eps)}. For one budget call transfer"
         )
-    check_length("the last eps", budgets[-1])
-    return [float(e) for e in budgets]
+    return budgets
+
+
+def _rise(budgets: list[Any]) -> bool:
+    return all(smaller < larger for smaller, larger in pairwise([0, *budgets]))
 
 
 def measure_matrix(scorer: TransferScorer, X: Any, y: Any, target: Any, keep_samples: Any) -> TransferMatrix:

@@ -4,19 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.exceptions import UndefinedMetricWarning
 
-from skhalfway._checks import check_choice
+from skhalfway._checks import check_choice, check_different
 from skhalfway._text import named_pairs, shown
 from skhalfway.models._warnings import warn
 from skhalfway.results import Result
 from skhalfway.results._result import frozen
 from skhalfway.transfer._by_sample import BySample
-from skhalfway.transfer._counting import CONDITIONS, GOALS, mean_standard_error, see
+from skhalfway.transfer._counting import (
+    CONDITIONS,
+    GOALS,
+    check_attacked,
+    mean_standard_error,
+    read_counts,
+    see,
+)
 from skhalfway.transfer._outcomes import Outcomes
 from skhalfway.transfer._samples import KeptSamples
 from skhalfway.transfer._sentences import sentence
@@ -165,6 +173,7 @@ class TransferMatrix(BySample, Result):
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "names", tuple(self.names))
+        check_different("names", self.names)
         object.__setattr__(self, "checks", dict(self.checks))
         for role in ("sources", "targets"):
             given = getattr(self, role)
@@ -173,6 +182,7 @@ class TransferMatrix(BySample, Result):
                 raise ValueError(
                     f"{role} must be of the models {shown(list(self.names))}, got {shown(list(chosen))}"
                 )
+            check_different(role, chosen)
             object.__setattr__(self, role, chosen)
         if not self.checks.keys() <= set(self.names):
             raise ValueError(
@@ -182,14 +192,8 @@ class TransferMatrix(BySample, Result):
         check_choice("goal", self.goal, GOALS)
         n_sources, n_targets = len(self.sources), len(self.targets)
         for name in (*_COUNTS, *_OF_SOURCES):
-            counts = frozen(getattr(self, name))
             shape = (n_sources,) if name in _OF_SOURCES else (n_sources, n_targets)
-            if counts.shape != shape or counts.dtype.kind not in "iu" or (counts < 0).any():
-                raise ValueError(
-                    f"{name} must hold counts >= 0 of shape {shape} for {n_sources} sources and {n_targets} "
-                    f"targets, got {counts.dtype} of shape {counts.shape}"
-                )
-            object.__setattr__(self, name, counts)
+            object.__setattr__(self, name, read_counts(name, getattr(self, name), shape))
         for part, whole in (
             ("fooled", "eligible"),
             ("same_mistake", "fooled"),
@@ -198,7 +202,27 @@ class TransferMatrix(BySample, Result):
         ):
             if (getattr(self, part) > getattr(self, whole)).any():
                 raise ValueError(f"{part} cannot be larger than {whole}, of which it is a part")
+        if not isinstance(self.standard_error, Real) or self.standard_error < 0:
+            raise ValueError(f"standard_error must be a number >= 0 or nan, got {shown(self.standard_error)}")
         object.__setattr__(self, "masked", read_masked(self.masked, n_sources))
+        if self.outcomes is not None:
+            self._check_outcomes(self.outcomes)
+
+    def _check_outcomes(self, outcomes: Outcomes) -> None:
+        """Raise where counts are not those of the outcomes, as where one of the two alone is replaced."""
+        roles = ("names", "sources", "targets")
+        apart = [name for name in roles if getattr(self, name) != getattr(outcomes, name)]
+        if not apart and (self.goal == "other" or outcomes.goals is not None):
+            seen = see(outcomes, self.condition, self.goal)
+            counts = {name: getattr(seen, name).sum(axis=-1) for name in (*_COUNTS, *_OF_SOURCES)}
+            apart = [name for name, n in counts.items() if not np.array_equal(getattr(self, name), n)]
+        elif not apart:
+            apart = ["goal"]
+        if apart:
+            raise ValueError(
+                f"{apart[0]} is not what the outcomes come to under condition={self.condition!r} and "
+                f"goal={self.goal!r}; count them by TransferMatrix.of(outcomes, condition, goal=goal)"
+            )
 
     @classmethod
     def of(
@@ -221,11 +245,19 @@ class TransferMatrix(BySample, Result):
         -------
         matrix : TransferMatrix
             With all counts derived from the outcomes.
+
+        Raises
+        ------
+        ValueError
+            If the outcomes do not hold what is to be counted: attacks that aim
+            at no label have no goal "target", and attacks on the samples that
+            a source classifies correctly no condition "all".
         """
         check_choice("condition", condition, CONDITIONS)
         check_choice("goal", goal, GOALS)
         if goal == "target" and outcomes.goals is None:
             raise ValueError("these attacks aim at no label: only goal='other' can be counted")
+        check_attacked(outcomes, condition)
         seen = see(outcomes, condition, goal)
         counts = {name: getattr(seen, name).sum(axis=-1) for name in (*_COUNTS, *_OF_SOURCES)}
         return cls(

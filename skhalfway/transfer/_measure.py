@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils.parallel import delayed
 
+from skhalfway._inputs import fingerprints
 from skhalfway.attacks._parameters import follows_gradients
 from skhalfway.attacks._problem import Problem
 from skhalfway.models._check import check_models
@@ -162,6 +163,7 @@ def try_all(scorer: TransferScorer, plan: Plan, rng: np.random.RandomState) -> T
             checks[name] = checks[name].adding(found)
             costs[name] = part.source.cost
     asked = [list(models).index(name) for name in plan.targets]
+    known_by = fingerprints(X)
     outcomes = [
         Outcomes(
             tuple(models),
@@ -175,6 +177,7 @@ def try_all(scorer: TransferScorer, plan: Plan, rng: np.random.RandomState) -> T
             made[:, asked],
             goals,
             plan.index,
+            known_by,
         )
         for noise, made in zip(control, answers, strict=True)
     ]

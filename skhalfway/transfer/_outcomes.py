@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from skhalfway._checks import check_different
+from skhalfway._inputs import only_numbered
 from skhalfway._text import shown
 from skhalfway.results._reading import part_of_results
 
@@ -52,6 +54,9 @@ class Outcomes:
         true one would do.
     index : ndarray of shape (n_samples,) or None, default=None
         Names of the samples: the index of a DataFrame. None is their number.
+    fingerprints : ndarray of shape (n_samples,) or None, default=None
+        Of each sample's values in float32, 64 bits of a hash, by which two
+        experiments are known to be of the same samples. None is not known.
 
     See Also
     --------
@@ -69,10 +74,12 @@ class Outcomes:
     adversarial: NDArray[np.integer[Any]]
     goals: NDArray[np.integer[Any]] | None = None
     index: NDArray[Any] | None = None
+    fingerprints: NDArray[np.uint64] | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
         for name in ("names", "sources", "targets"):
             object.__setattr__(self, name, tuple(getattr(self, name)))
+            check_different(name, getattr(self, name))
         for name in (*self.sources, *self.targets):
             if name not in self.names:
                 raise ValueError(f"there is no model {name!r}; the models are {shown(list(self.names))}")
@@ -85,23 +92,28 @@ class Outcomes:
             "adversarial": (sources, targets, n),
             "goals": (sources, n),
             "index": (n,),
+            "fingerprints": (n,),
         }
         integers = smallest_integers(len(self.classes))
         for name, shape in shapes.items():
             given = getattr(self, name)
-            if given is None and name in ("labels", "goals", "index"):
+            if given is None and name in ("labels", "goals", "index", "fingerprints"):
                 continue
             array = np.asarray(given)
             if array.shape != shape:
                 raise ValueError(f"{name} must have shape {shape}, got {array.shape}")
-            if name != "index":
-                if array.dtype.kind not in "iu" or not _within(array, len(self.classes)):
+            if name not in ("index", "fingerprints"):
+                least = NOT_ASKED if name in ("own", "adversarial") else 0
+                if array.dtype.kind not in "iu" or not _within(array, least, len(self.classes)):
+                    asked = ", or -1 where a model was not asked" if least < 0 else ""
                     raise ValueError(
-                        f"{name} must hold class indices from 0 to {len(self.classes) - 1}, or -1 where a "
-                        f"model was not asked; got {array.dtype}"
+                        f"{name} must hold class indices from 0 to {len(self.classes) - 1}{asked}; got "
+                        f"{array.dtype}"
                     )
                 array = array.astype(integers)
             self._keep(name, array)
+        if self.index is not None and only_numbered(self.index):
+            object.__setattr__(self, "index", None)
         self._keep("classes", np.asarray(self.classes))
 
     def _keep(self, name: str, array: NDArray[Any]) -> None:
@@ -149,11 +161,11 @@ class Outcomes:
             Of these alone.
         """
         arrays = {}
-        for field in fields(self)[4:]:
-            array = getattr(self, field.name)
-            arrays[field.name] = None if array is None else array[..., rows]
+        for part in fields(self)[4:]:
+            array = getattr(self, part.name)
+            arrays[part.name] = None if array is None else array[..., rows]
         return replace(self, **{**arrays, "index": self.sample_names[rows]})
 
 
-def _within(array: NDArray[Any], n_classes: int) -> bool:
-    return bool(array.size == 0 or (array.min() >= NOT_ASKED and array.max() < n_classes))
+def _within(array: NDArray[Any], least: int, n_classes: int) -> bool:
+    return bool(array.size == 0 or (array.min() >= least and array.max() < n_classes))

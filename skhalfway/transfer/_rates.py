@@ -108,7 +108,9 @@ class Rates:
             Confidence level, between 0 and 1.
         of : {"rates", "noise", "source_success", "mean_rate"}, default="rates"
             Wilson intervals of these rates over samples; for the mean rate a
-            normal interval that allows for samples shared by pairs.
+            normal interval that allows for samples shared by pairs; where in
+            no pair one sample does other than the rest, so that nothing is
+            known of the spread, the mean of the pairs' Wilson intervals.
         simultaneous : bool, default=False
             Whether the level is that of all intervals together (Bonferroni):
             each alone then has ``1 - (1 - level) / m`` of m that are known.
@@ -130,6 +132,11 @@ class Rates:
         }
         check_choice("of", of, [*counts, "mean_rate"])
         check_level(level)
+        if of == "mean_rate" and self.standard_error == 0:
+            # all samples of a pair did the same, which does not say that all others would
+            pairs = self._transfers
+            each = wilson_interval(self.fooled[pairs], self.eligible[pairs], level)
+            return ConfidenceInterval(*(float(ends.mean()) for ends in each))
         if of == "mean_rate":
             return mean_interval(self.mean_rate, self.standard_error, level)
         part, whole = counts[of]

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from skhalfway._checks import check_choice
-from skhalfway._intervals import ConfidenceInterval, wilson_interval
+from skhalfway._checks import check_choice, check_different
+from skhalfway._intervals import ConfidenceInterval, ratio, wilson_interval
 from skhalfway._text import between, counted, short
 from skhalfway.results import Result
 from skhalfway.results._result import frozen
@@ -63,6 +63,7 @@ class Robustness(Result):
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "sources", tuple(self.sources))
+        check_different("sources", self.sources)
         n = len(self.labels)
         shapes = {"labels": (n,), "clean": (n,), "adversarial": (len(self.sources), n)}
         if self.index is not None:
@@ -72,6 +73,12 @@ class Robustness(Result):
             if array.shape != shape:
                 raise ValueError(f"{name} must have shape {shape}, got {array.shape}")
             object.__setattr__(self, name, array)
+        types = [self.labels.dtype, self.clean.dtype, self.adversarial.dtype]
+        if any(one.kind in "biuf" for one in types) and any(one.kind in "US" for one in types):
+            raise ValueError(
+                "labels, clean and adversarial must all be numbers or all be texts, since no number equals a "
+                f"text; got {', '.join(map(str, types))}"
+            )
 
     @property
     def n_samples(self) -> int:
@@ -81,12 +88,12 @@ class Robustness(Result):
     @property
     def accuracy(self) -> float:
         """Share of the samples that are right as they are."""
-        return float((self.clean == self.labels).mean())
+        return float(self._share(self.clean == self.labels))
 
     @property
     def by_source(self) -> NDArray[np.float64]:
         """Share of the samples that are right as attacked on each source, (n_sources,)."""
-        return (self.adversarial == self.labels).mean(axis=1)
+        return self._share(self.adversarial == self.labels)
 
     @property
     def robust(self) -> NDArray[np.bool_]:
@@ -97,7 +104,11 @@ class Robustness(Result):
     @property
     def robust_accuracy(self) -> float:
         """Their share: the worst case over sources, sample by sample."""
-        return float(self.robust.mean())
+        return float(self._share(self.robust))
+
+    def _share(self, right: NDArray[np.bool_]) -> NDArray[np.float64]:
+        """Of the samples; nan where there is none."""
+        return ratio(right.sum(axis=-1), np.array(self.n_samples))
 
     def confidence_interval(self, level: float = 0.95, *, of: str = "robust_accuracy") -> ConfidenceInterval:
         """Wilson intervals over samples.
@@ -155,7 +166,7 @@ class Robustness(Result):
             rows = self.rows()
             index = pd.Index([name for name, _, _, _ in rows], name="samples")
             columns = {
-                "right": [round(share * self.n_samples) for _, share, _, _ in rows],
+                "right": [round(share * self.n_samples) if self.n_samples else 0 for _, share, _, _ in rows],
                 "n": self.n_samples,
                 "accuracy": [share for _, share, _, _ in rows],
                 "low": [low for _, _, low, _ in rows],

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from copy import copy
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from skhalfway._inputs import container_of
+from skhalfway._inputs import container_of, in_floats_of
 from skhalfway._readable import is_tensor
 from skhalfway._text import brief, shown
 
@@ -75,9 +74,10 @@ def kept_of(arrays: Mapping[str, NDArray[Any]], X: Any) -> KeptSamples:
     """Keep samples that were made of X, so that nothing done to X or to them later changes them."""
     for array in arrays.values():
         array.setflags(write=False)
-    # of an array its kind is enough; of a DataFrame its names, and its values where a column is rounded
+    # of an array its kind is enough; of a DataFrame its names, and its categories
     if hasattr(X, "columns"):
-        return KeptSamples(arrays, copy(X))  # what is later done to X does not reach it
+        # rounded, they would not be those that were counted; what is later done to X does not reach the copy
+        return KeptSamples(arrays, in_floats_of(X, next(iter(arrays.values())).dtype))
     return KeptSamples(arrays, X[:0] if hasattr(X, "__getitem__") else None)
 
 

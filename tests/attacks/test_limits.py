@@ -22,6 +22,9 @@ from skhalfway.attacks._parameters import KINDS
 from skhalfway.boundaries import inter_boundary_distance
 from skhalfway.models import as_model
 
+# of budgets that change no float, which tests/attacks/test_reach.py is about
+pytestmark = pytest.mark.filterwarnings("ignore:the budget is too small for a step from one number of")
+
 ART = {"art fgm": FastGradientMethod, "art pgd": ProjectedGradientDescent}
 ATTACKS = [
     *((attack, norm) for attack, kind in KINDS.items() for norm in kind.norms),

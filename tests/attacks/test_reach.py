@@ -72,6 +72,48 @@ def test_nothing_is_said_where_it_is_meant_or_can_change(given: dict[str, Any]) 
         attacked(**given)
 
 
+FLOATS = {
+    # data, settings, and the columns that are named
+    "half floats": (np.float16([[5, 1], [7, 3]]), {"eps": 1e-4}, ["column 0", "column 1"]),
+    "one sample can": (np.float16([[5, 1], [7, 0.01]]), {"eps": 1e-4}, ["column 0"]),
+    "single floats": (np.float32([[1e8, 1], [1e8, 3]]), {"eps": 0.5}, ["column 0"]),
+    "double floats": (np.array([[1e17, -1e17], [1e17, -1e17]]), {"eps": 0.5}, ["column 0", "column 1"]),
+    "in L2": (np.array([[1e17, 1], [1e17, 2]]), {"eps": 0.5, "norm": 2}, ["column 0"]),
+    "by feature": (np.float16([[5, 1], [7, 3]]), {"eps": [1e-4, 0.1]}, ["column 0"]),
+    "by sample": (np.float16([[5, 1], [7, 3]]), {"eps": [[1e-4], [1e-5]]}, ["column 0", "column 1"]),
+    "no budget": (np.float16([[5, 1], [7, 3]]), {"eps": [0, 0.1]}, []),
+    "just": (np.float16([[4.5, 1], [4.5, 3]]), {"eps": 2**-8}, []),
+    "not quite": (np.float16([[4.5, 1], [4.5, 1]]), {"eps": 2**-8 - 1e-6}, ["column 0"]),
+    "meant": (
+        np.float16([[5, 1], [7, 0.01]]),
+        {"eps": 1e-4, "constraints": Constraints(immutable=[0])},
+        [],
+    ),
+    "any is near": (np.float32([[5, 1], [7, 3]]), {"eps": 1e-4}, []),
+    "zeros": (np.zeros((2, 2)), {"eps": 1e-4}, []),
+}
+
+
+@pytest.mark.parametrize(("data", "given", "named"), FLOATS.values(), ids=FLOATS)
+def test_budgets_below_what_floats_tell_apart_are_said(
+    data: Any, given: dict[str, Any], named: list[str]
+) -> None:
+    """A rate of 0 there is one of samples that were never changed."""
+    line = LogisticRegression().fit([[0.0, 0], [1, 1]], [0, 1])
+    generator = AdversarialGenerator(line, attack="fgsm", **given).fit([[0.0, 0], [1, 1]], [0, 1])
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        made = generator.generate(data, [0, 0])
+    texts = [str(one.message) for one in said if "the budget is too small" in str(one.message)]
+    assert len(texts) == bool(named)
+    for k, name in enumerate(("column 0", "column 1")):
+        assert (name in "".join(texts)) == (name in named)
+        if name in named:
+            assert f"from one number of {data.dtype} to the next" in texts[0]
+            assert ("pass it in float64" in texts[0]) == (data.dtype != np.float64)
+            np.testing.assert_array_equal(made[:, k], data[:, k])
+
+
 def test_of_many_the_first_are_named() -> None:
     data = RNG.randint(0, 9, size=(40, 6)).astype(float)
     generator = AdversarialGenerator(attack="fgsm", eps=0.5, constraints=Constraints(integer=[0, 1, 2, 4, 5]))

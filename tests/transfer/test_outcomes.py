@@ -13,10 +13,12 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.svm import SVC
 
 from skhalfway import AdversarialGenerator, TransferMatrix, TransferScorer
+from skhalfway._intervals import wilson_interval
 from skhalfway.results import Provenance
 from skhalfway.transfer import Outcomes, TransferComparison
 
 NAMES = ("a", "b", "c", "d")
+SOURCES_AND_TARGETS_DIFFER = np.array([[True, True, True], [True, False, True]])  # a, c -> b, c, d
 
 
 def outcomes_of(
@@ -330,7 +332,10 @@ def test_comparison_is_the_slow_one():
     given = (found.n, found.only_first, found.only_other, found.differences, found.p, found.significant)
     assert row[2:].tolist() == [values[0, 1] for values in given]
     same = first.compare(first)
-    assert not same.significant.any() and same.mean_difference == 0 and same.mean_interval == (0, 0)
+    assert not same.significant.any() and same.mean_difference == 0
+    # none of n differs, of which Wilson's interval says how many others may
+    most = wilson_interval(np.zeros(same.n.shape), same.n).high[SOURCES_AND_TARGETS_DIFFER].mean()
+    np.testing.assert_allclose(same.mean_interval, (-most, most))
 
 
 def test_a_comparison_knows_what_the_two_share():
@@ -352,7 +357,7 @@ def test_what_is_unknown_of_a_comparison_is_left_out():
     wrong[NAMES.index("d")] = (outcomes.labels + 1) % 4  # nothing counts for d
     matrix = TransferMatrix.of(replace(outcomes, clean=wrong))
     lines = repr(matrix.compare(matrix)).splitlines()
-    assert lines[0] == "TransferComparison: mean difference +.00 [+.00 +.00], 0 pairs beyond chance"
+    assert lines[0] == "TransferComparison: mean difference +.00 [-.11 +.11], 0 pairs beyond chance"
     assert lines[-2].split() == ["a", "+.00", "(p", "1.0)", "+.00", "(p", "1.0)", "-"]
     empty = matrix.subset([])
     assert "mean difference -, 0 pairs" in repr(empty.compare(empty))
