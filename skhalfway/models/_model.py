@@ -163,7 +163,7 @@ class Model:
 
     @cached_property
     def smoothed(self) -> bool:
-        """Whether :attr:`module` smooths steps of the estimator, and so may answer otherwise."""
+        """Whether :attr:`module` smooths steps of the estimator, in its answers or in their gradient."""
         parts = () if self.module is None else self.module.modules()
         return any(getattr(part, "smoothed", False) for part in parts)
 
