@@ -19,6 +19,7 @@ from skhalfway._text import shown
 from skhalfway.attacks._adapters import run_adapter
 from skhalfway.attacks._automatic import run_automatic
 from skhalfway.attacks._constraints import Header
+from skhalfway.attacks._named import check_positions
 from skhalfway.attacks._parameters import (
     advice,
     check_float_type,
@@ -62,6 +63,7 @@ def source_of(estimator: Any) -> Any:
 def fit_source(generator: AdversarialGenerator, X: Any, y: Any, fit_params: Mapping[str, Any]) -> None:
     """Fit the source, and keep on the generator what its attacks need to know of the data."""
     check_parameters(generator)
+    check_positions(generator.eps, generator.constraints, X)
     array = read_samples(generator, X, reset=True)
     reference = reference_for(generator, array)
     region = region_of(generator, array, generator, Frame.of(X), reference, of_others=True)
@@ -112,6 +114,7 @@ def _generate(
     if y is not None and target is not None:
         raise ValueError("generate takes y (labels to leave) or target (labels to reach), not both")
     fitted, targeted = hasattr(generator, "estimator_"), target is not None
+    check_positions(generator.eps, generator.constraints, X)
     frame = Frame.of(X)
     model = _source(generator, generator.estimator_ if fitted else generator.estimator).reading(frame)
     reader = generator if fitted else reader_of(model)

@@ -20,6 +20,7 @@ from skhalfway._polars import without_polars
 from skhalfway._randomness import draw_seed
 from skhalfway._text import shown
 from skhalfway.attacks import AdversarialGenerator
+from skhalfway.attacks._named import check_positions
 from skhalfway.attacks._parameters import check_targets, check_unattached
 from skhalfway.attacks._reference import is_range, reference_for
 from skhalfway.models import as_model
@@ -372,6 +373,7 @@ class PerturbationLearner(LearnerBase):
         """Raise for what the attack would refuse, before anything is trained."""
         generator = self._generator
         if isinstance(generator, AdversarialGenerator):
+            check_positions(generator.eps, generator.constraints, samples)
             attacked = read_samples(self, samples, reset=False)
             generator._region(attacked, self, frame, reference_for(generator, array))
 
