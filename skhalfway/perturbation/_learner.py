@@ -27,6 +27,7 @@ from skhalfway.models import as_model
 from skhalfway.models._as_model import check_kind
 from skhalfway.models._faults import named, type_name
 from skhalfway.models._kinds import inner_skorch_net, net_dtype
+from skhalfway.models._net_input import converts
 from skhalfway.models._training import train
 from skhalfway.perturbation._geometry import GeometryGenerator
 from skhalfway.perturbation._learner_base import LearnerBase
@@ -387,4 +388,6 @@ class PerturbationLearner(LearnerBase):
         array = read_samples(self, X, reset=False)
         samples = without_polars(X) if hasattr(X, "columns") else array
         net = inner_skorch_net(self.learner_)
-        return samples if net is None else samples.astype(net_dtype(net))
+        if net is None or converts(self.learner_, net, samples):
+            return samples
+        return samples.astype(net_dtype(net))
