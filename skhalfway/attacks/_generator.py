@@ -131,7 +131,8 @@ class AdversarialGenerator(GeneratorBase):
     distances_ : ndarray of shape (n_samples,) or None
         Norm of the smallest change found by the last :meth:`generate` that
         fools the source, in the units of ``eps`` (in multiples of a sample's
-        own) and however large: inf where none was found, 0 where none is needed.
+        own) and however large: inf where none was found, 0 where none is needed. Attacks by
+        queries know of what they asked; a sample brought back into the budget may fool nearer.
         None after attacks that do not look for it.
 
     See Also

@@ -67,6 +67,16 @@ class Problem:
         """Where predictions are what the attack wants."""
         return (predicted == self.labels[rows]) == self.targeted
 
+    def nearest(self, X_adv: NDArray[Any], distances: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Distances at which the source is fooled: those found, or where samples were brought back to."""
+        far = np.flatnonzero(distances > self.region.eps)
+        if not len(far):
+            return distances
+        won = far[self.won(self.model.predict(X_adv[far]), far)]
+        result = distances.copy()
+        result[won] = self.region.distance(X_adv[won], won)
+        return result
+
     def take(self, rows: NDArray[np.intp]) -> Problem:
         """The same task for some of the samples."""
         return replace(self, region=self.region.take(rows), labels=self.labels[rows])

@@ -63,8 +63,8 @@ def source_of(estimator: Any) -> Any:
 def fit_source(generator: AdversarialGenerator, X: Any, y: Any, fit_params: Mapping[str, Any]) -> None:
     """Fit the source, and keep on the generator what its attacks need to know of the data."""
     check_parameters(generator)
-    check_positions(generator.eps, generator.constraints, X)
     array = read_samples(generator, X, reset=True)
+    check_positions(generator.eps, generator.constraints, X)
     reference = reference_for(generator, array)
     region = region_of(generator, array, generator, Frame.of(X), reference, of_others=True)
     source = source_of(generator.estimator)
@@ -114,11 +114,11 @@ def _generate(
     if y is not None and target is not None:
         raise ValueError("generate takes y (labels to leave) or target (labels to reach), not both")
     fitted, targeted = hasattr(generator, "estimator_"), target is not None
-    check_positions(generator.eps, generator.constraints, X)
     frame = Frame.of(X)
     model = _source(generator, generator.estimator_ if fitted else generator.estimator).reading(frame)
     reader = generator if fitted else reader_of(model)
     array = read_samples(reader, X, reset=not fitted and model.n_features_in_ is None)
+    check_positions(generator.eps, generator.constraints, X)
     region = region_of(generator, array, reader, frame, reference_seen(generator))
     classes = generator.classes_ if fitted else _classes(model, array)
     check_source(generator, model, region, len(classes), targeted=targeted)

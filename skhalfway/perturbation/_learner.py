@@ -374,8 +374,8 @@ class PerturbationLearner(LearnerBase):
         """Raise for what the attack would refuse, before anything is trained."""
         generator = self._generator
         if isinstance(generator, AdversarialGenerator):
-            check_positions(generator.eps, generator.constraints, samples)
             attacked = read_samples(self, samples, reset=False)
+            check_positions(generator.eps, generator.constraints, samples)
             generator._region(attacked, self, frame, reference_for(generator, array))
 
     def _trained(self, X: Any) -> Any:
