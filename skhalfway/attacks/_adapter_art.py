@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import nullcontext
+from copy import copy
 from inspect import signature
 from numbers import Real
 from typing import TYPE_CHECKING, Any
@@ -28,6 +29,7 @@ from skhalfway.models._kinds import is_art_classifier, unfrozen
 from skhalfway.models._views import with_part
 
 if TYPE_CHECKING:
+    from skhalfway.attacks._adapter_sight import Sight
     from skhalfway.attacks._generator import AdversarialGenerator
     from skhalfway.attacks._problem import Problem
     from skhalfway.attacks._region import Region
@@ -50,6 +52,7 @@ class ArtAdapter(Adapter):
     """A class gets the generator's settings as far as it takes them; an instance keeps its own."""
 
     owner = "ART's"
+    _twin: Any = None  # of a source that is one of ART's classifiers, for this run
 
     @property
     def _decisions(self) -> bool:
@@ -100,7 +103,7 @@ class ArtAdapter(Adapter):
             low, high = (np.broadcast_to(bound, region.X.shape[1:]) for bound in (low, high))
         clip_values = _as_art_bound(low), _as_art_bound(high)
         requirements, refused = self.class_._estimator_requirements, []
-        for estimator in _wrappers(model, region, n_classes, clip_values, decisions=self._decisions):
+        for estimator in self._wrappers(model, region, n_classes, clip_values):
             if self.class_.is_estimator_valid(estimator, requirements):
                 return estimator
             refused.append(type(estimator).__name__)
@@ -108,6 +111,40 @@ class ArtAdapter(Adapter):
             f"{self.name} cannot attack {type(model.estimator).__name__}: it needs {_names(requirements)}, "
             f"and the source was offered as {', '.join(refused)}; attack='auto' attacks any source"
         )
+
+    def _wrappers(
+        self, model: Model, region: Region, n_classes: int, clip_values: tuple[Any, Any]
+    ) -> Iterator[Any]:
+        """The ART estimators that can stand for a source, the most able first."""
+        # decision-based attacks hand on float64, which a module of float32 refuses: ours below casts
+        own, shape, decisions = region.unit is None, region.X.shape[1:], self._decisions
+        if is_art_classifier(model.estimator) and not decisions and own:
+            self._twin = _watched(model._called, self.sight)
+            yield self._twin
+
+        def predict(x: NDArray[Any]) -> NDArray[np.float64]:
+            x = region.to_input(x).astype(region.X.dtype)
+            return np.eye(n_classes)[model.predict(x)] if decisions else model.scores(x)
+
+        def offered_by_gradient() -> Any:
+            return PyTorchClassifier(
+                Source(model, region, sight=self.sight),
+                loss=torch.nn.CrossEntropyLoss(),
+                input_shape=shape,
+                nb_classes=n_classes,
+                clip_values=clip_values,
+                device_type="cpu",
+            )
+
+        # what needs answers alone asks the source itself, and no smooth copy of it
+        if model.has_gradient and self.gradient_name:
+            yield offered_by_gradient()
+        yield BlackBoxClassifierNeuralNetwork(predict, shape, n_classes, clip_values=clip_values)
+        classifier = unfrozen(model.estimator)
+        if own and type(classifier).__module__.startswith("sklearn."):
+            yield SklearnClassifier(classifier, clip_values=clip_values)
+        if model.has_gradient and not self.gradient_name:
+            yield offered_by_gradient()
 
     def _made(self, estimator: Any, generator: AdversarialGenerator, problem: Problem) -> EvasionAttack:
         """The attack on an ART estimator."""
@@ -124,7 +161,7 @@ class ArtAdapter(Adapter):
                 "targeted": problem.targeted,
             }
             return self.class_(estimator, **self.settings(generator, theirs))
-        own = attack.estimator is model.estimator and estimator is model._called
+        own = attack.estimator is model.estimator and estimator is self._twin
         if own and getattr(attack, "targeted", problem.targeted) == problem.targeted:
             # an attack of its own would switch the user's classifier
             bound: EvasionAttack = with_part(attack, attack.estimator, estimator)
@@ -154,33 +191,23 @@ class ArtAdapter(Adapter):
             return X
 
 
-def _wrappers(
-    model: Model, region: Region, n_classes: int, clip_values: tuple[Any, Any], *, decisions: bool
-) -> Iterator[Any]:
-    """The ART estimators that can stand for a source, the most able first."""
-    # decision-based attacks hand on float64, which a module of float32 refuses: ours below casts
-    own = region.unit is None
-    if is_art_classifier(model.estimator) and not decisions and own:
-        yield model._called
-    shape = region.X.shape[1:]
-    if model.has_gradient:
-        yield PyTorchClassifier(
-            Source(model, region),
-            loss=torch.nn.CrossEntropyLoss(),
-            input_shape=shape,
-            nb_classes=n_classes,
-            clip_values=clip_values,
-            device_type="cpu",
-        )
+def _watched(classifier: Any, sight: Sight) -> Any:
+    """A twin of an ART classifier that shows the gradients of its loss."""
+    if not hasattr(classifier, "loss_gradient"):
+        return classifier
+    twin, loss_gradient = copy(classifier), classifier.loss_gradient
 
-    def predict(x: NDArray[Any]) -> NDArray[np.float64]:
-        x = region.to_input(x).astype(region.X.dtype)
-        return np.eye(n_classes)[model.predict(x)] if decisions else model.scores(x)
+    def noting(*args: Any, **kwargs: Any) -> Any:
+        gradient = loss_gradient(*args, **kwargs)
+        sight.note(gradient)
+        return gradient
 
-    yield BlackBoxClassifierNeuralNetwork(predict, shape, n_classes, clip_values=clip_values)
-    classifier = unfrozen(model.estimator)
-    if own and type(classifier).__module__.startswith("sklearn."):
-        yield SklearnClassifier(classifier, clip_values=clip_values)
+    def of_loss(X: NDArray[Any], labels: NDArray[np.intp]) -> NDArray[Any]:
+        one_hot = np.eye(classifier.nb_classes, dtype=np.float32)[labels]
+        return np.asarray(loss_gradient(X, one_hot))
+
+    twin.loss_gradient, sight.of_loss = noting, of_loss
+    return twin
 
 
 def _as_art_bound(bound: Any) -> float | NDArray[np.float32]:

@@ -130,7 +130,7 @@ def _versions(known: Any) -> list[int]:
 def _dtype_of(model: Model, X: NDArray[Any]) -> str:
     """The float type that a model computes in; that of X, where it takes any."""
     if isinstance(model, SkorchModel):
-        return net_dtype(model._net)
+        return str(X.dtype) if model.converts(model._flat(X)) else net_dtype(model._net)
     if not isinstance(model, TorchModel):
         return str(X.dtype)
     if model.module is None:

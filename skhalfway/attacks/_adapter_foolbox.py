@@ -114,7 +114,7 @@ class FoolboxAdapter(Adapter):
 
     def run(self, X: NDArray[Any], generator: AdversarialGenerator, problem: Problem, seed: int) -> Any:
         region = problem.region
-        source = Source(problem.model, region, answers=not self.by_gradient)
+        source = Source(problem.model, region, answers=not self.by_gradient, sight=self.sight)
         device = source.anchor.device
         low, high = finite_range(region)
         # float32 may have rounded a sample over its bound

@@ -13,6 +13,7 @@ from torch import nn
 from skhalfway.models._torch import place_of
 
 if TYPE_CHECKING:
+    from skhalfway.attacks._adapter_sight import Sight
     from skhalfway.attacks._region import Region
     from skhalfway.models import Model
 
@@ -42,12 +43,24 @@ class Source(nn.Module):
     answers : bool
         Whether it gives the source's own scores, which have no gradient, where a module only smooths them or
         there is none.
+    sight : Sight, default=None
+        Is shown the gradients that are asked for.
     """
 
     def __init__(
-        self, model: Model, region: Region, low: float = 0.0, width: float = 1.0, *, answers: bool = False
+        self,
+        model: Model,
+        region: Region,
+        low: float = 0.0,
+        width: float = 1.0,
+        *,
+        answers: bool = False,
+        sight: Sight | None = None,
     ) -> None:
         super().__init__()
+        self.sight = sight
+        if sight is not None:
+            sight.of_loss = self.gradient_of_loss
         self.source, self.region, self.low, self.width = model, region, low, width
         self.shape = region.X.shape[1:]
         self.answers = answers and (model.smoothed or not model.has_gradient)
@@ -59,7 +72,16 @@ class Source(nn.Module):
         self.anchor = nn.Parameter(torch.zeros(1, device=self.place["device"]), requires_grad=False)
         self.eval()
 
+    def gradient_of_loss(self, X: NDArray[Any], labels: NDArray[np.intp]) -> NDArray[Any]:
+        """Gradients of the cross-entropy, as other libraries follow them."""
+        x = torch.from_numpy(X).to(self.anchor.device).requires_grad_()
+        label = torch.from_numpy(labels).long().to(self.anchor.device)
+        loss = nn.functional.cross_entropy(self(x), label, reduction="sum")
+        return torch.autograd.grad(loss, x)[0].cpu().numpy()
+
     def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if self.sight is not None and x.requires_grad:
+            x.register_hook(self.sight.note)
         z = x.to(**self.place).reshape(len(x), *self.shape)
         z = z if (self.low, self.width) == (0.0, 1.0) else self.low + self.width * z
         inputs = z if self.unit is None else z * self.unit

@@ -121,7 +121,9 @@ class TorchattacksAdapter(Adapter):
 
     def run(self, X: NDArray[Any], generator: AdversarialGenerator, problem: Problem, seed: int) -> Any:
         low, width = _frame(generator, problem.region)
-        source = Source(problem.model, problem.region, low, width, answers=not self.by_gradient)
+        source = Source(
+            problem.model, problem.region, low, width, answers=not self.by_gradient, sight=self.sight
+        )
         attack = self._made(source, generator, problem.region.eps / width, problem.n_classes, seed, width)
         if problem.targeted:
             attack.set_mode_targeted_by_label(quiet=True)

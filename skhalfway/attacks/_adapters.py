@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from copy import copy
 from dataclasses import replace
+from functools import partial
 from importlib import import_module
 from inspect import Parameter, signature
 from traceback import walk_tb
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 from skhalfway._randomness import draw_seed, globally_seeded
 from skhalfway._readable import is_tensor
 from skhalfway._text import brief, shown
+from skhalfway.attacks._adapter_sight import Sight, flat_at_end, remarks, too_coarse
 from skhalfway.attacks._problem import Outcome
 from skhalfway.models import Finding
 from skhalfway.models._faults import type_name
@@ -71,6 +73,8 @@ class Adapter:
         Whether samples that it returns as nan are said and left as they were; else they are an error.
     one_budget : bool
         Whether it knows one budget for all samples only: it is then run once for each that samples have.
+    sight : Sight
+        What it sees of the source as it is run.
     """
 
     owner, lenient, one_budget = "", True, True
@@ -78,6 +82,7 @@ class Adapter:
     def __init__(self, attack: Any) -> None:
         self.attack, self.is_class = attack, isinstance(attack, type)
         self.class_: Any = attack if self.is_class else type(attack)
+        self.sight = Sight()
 
     # what each library has its own way to say
 
@@ -236,25 +241,29 @@ def run_adapter(generator: AdversarialGenerator, problem: Problem, rng: np.rando
         import torch
 
         problem = replace(problem, model=problem.model.on(torch.device(generator.device)))
-    X_adv, n_undefined = region.X.copy(), 0
+    X_adv, n_undefined, n_flat, n_coarse = region.X.copy(), 0, 0, 0
     for rows, some, step in adapter.parts(region):
         part, asking = replace(problem, region=some, labels=problem.labels[rows]), generator
         if step != 1 and generator.step_size is not None:
             asking = copy(generator)
             asking.step_size = step * generator.step_size
-        X_adv[rows], n = _run_part(adapter, asking, part, seed)
-        n_undefined += n
-    if not n_undefined:
-        return Outcome(X_adv)
-    message = f"{adapter.name} returned nan for {n_undefined} of {len(region)} samples"
-    finding = Finding("attack", "warning", message, "these stay as they are; look at its parameters")
-    return Outcome(X_adv, remarks=(finding,))
+        X_adv[rows], *numbers = _run_part(adapter, asking, part, seed)
+        n_undefined, n_flat, n_coarse = np.add((n_undefined, n_flat, n_coarse), numbers).tolist()
+    found = remarks(adapter.name, n_flat, n_coarse, len(region))
+    if n_undefined:
+        message = f"{adapter.name} returned nan for {n_undefined} of {len(region)} samples"
+        undefined = Finding("attack", "warning", message, "these stay as they are; look at its parameters")
+        found = (undefined, *found)
+    return Outcome(X_adv, remarks=found)
 
 
 def _run_part(
     adapter: Adapter, generator: AdversarialGenerator, problem: Problem, seed: int
-) -> tuple[NDArray[Any], int]:
-    """What an attack makes of the samples of one part, and for how many of them it returned nan."""
+) -> tuple[NDArray[Any], int, int, int]:
+    """What an attack makes of the samples of one part.
+
+    And for how many of them it returned nan, met a gradient of 0 to the end, has too few digits.
+    """
     region, handed = problem.region, adapter.hand_out(generator, problem)
     given = handed.copy(), generator, problem, seed
     with globally_seeded(seed), problem.model.evaluating():
@@ -262,7 +271,13 @@ def _run_part(
     made, n_undefined = adapter.read(returned, handed)
     unmoved = (made == handed).reshape(region.X.shape)
     z = np.where(unmoved, region.start(), adapter.to_z(made, generator, region))
-    return region.keep(z), n_undefined
+    X_adv = region.keep(z)
+    if not adapter.owner:  # a callable is given what the model takes
+        return X_adv, n_undefined, 0, 0
+    with problem.model.evaluating():
+        flat = flat_at_end(adapter.sight, made, X_adv, problem, generator.batch_size)
+    coarse = too_coarse(handed, partial(adapter.to_z, generator=generator, region=region), problem)
+    return X_adv, n_undefined, int(flat.sum()), int(coarse.sum())
 
 
 def step_of(generator: AdversarialGenerator, eps: float) -> float:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from skhalfway._checks import LARGEST, as_python, check_length
 from skhalfway._text import shown
 from skhalfway.attacks._constraints import Header
+from skhalfway.attacks._named import check_names, check_unmasked, is_by_name
 from skhalfway.attacks._per_sample import read_values
 
 _MOST = float(np.finfo(float).max)
@@ -19,11 +20,13 @@ _MOST = float(np.finfo(float).max)
 
 def check_eps(eps: Any, *, infinite: bool) -> None:
     """Raise for what no data could make a budget."""
+    check_unmasked("eps", eps)
     if isinstance(eps, Real) and not isinstance(eps, bool):
         if not (infinite and eps == np.inf):
             check_length("eps", eps)
         return
-    if isinstance(eps, Mapping) or hasattr(eps, "to_dict"):
+    if is_by_name(eps):
+        check_names("eps", eps.keys())
         each: list[tuple[Any, Any]] = [(f" of column {shown(name)}", value) for name, value in eps.items()]
     elif isinstance(eps, np.ndarray) and eps.dtype.kind in "fiu" and _all_budgets(eps):
         return
@@ -71,10 +74,16 @@ def read_budget(
     """
     if isinstance(eps, Real):
         return float(eps), spread
-    if isinstance(eps, Mapping) or hasattr(eps, "to_dict"):
+    if is_by_name(eps):
         # what is not named may not change
         each: NDArray[np.float64] = np.zeros(header.n_columns)
-        each[header.positions(eps.keys(), "eps")] = list(eps.values() if isinstance(eps, Mapping) else eps)
+        columns = header.positions(eps.keys(), "eps")
+        seen, n_named = np.unique(columns, return_counts=True)
+        if (n_named > 1).any():
+            raise ValueError(
+                f"eps names {header.name(int(seen[n_named > 1][0]))} more than once; name it once"
+            )
+        each[columns] = list(eps.values() if isinstance(eps, Mapping) else eps)
         each = each.reshape(shape[1:])
     else:
         each = read_values("eps must be a number or", np.array(eps, dtype=float), shape, of_others=of_others)

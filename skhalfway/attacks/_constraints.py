@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from skhalfway._text import shown
+from skhalfway.attacks._named import check_unmasked
 from skhalfway.attacks._per_sample import read_values
 
 Columns = Sequence[str | int]
@@ -200,6 +201,7 @@ def _mask(given: Any) -> NDArray[np.bool_]:
             f"mask must be an array, whose columns are X's in X's order, got {shown(given)}; pass "
             "mask[X.columns].to_numpy()"
         )
+    check_unmasked("mask", given)
     try:
         values = np.asarray(given)
         numbers = values.dtype.kind in "biuf" and values.ndim > 0

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _TRUST = (
     0.25  # most that a guess may be of what is known: a slope beside a cliff may be steep and lead nowhere
 )
-_MANY = 0.05  # share of samples without a gradient that may move a figure by more than its interval
+MANY = 0.05  # share of samples without a gradient that may move a figure by more than its interval
 
 
 class Faults:
@@ -84,7 +84,7 @@ class Faults:
     @property
     def many_flat(self) -> bool:
         """Whether so many samples have no gradient that figures may mislead."""
-        return bool(self.flat.any() and self.flat.mean() >= _MANY)
+        return bool(self.flat.any() and self.flat.mean() >= MANY)
 
     def remarks(self, advice: str) -> tuple[Finding, ...]:
         """What a user must know, with advice for samples that have no gradient."""

@@ -33,7 +33,7 @@ class AdversarialGenerator(GeneratorBase):
           else ``"hopskipjump"`` (``"surrogate"`` in L1); that too, with a
           :class:`~skhalfway.models.ModelWarning`, for samples at which the
           gradient is exactly 0, where they are 5 % or more, and, with up to 100
-          queries each, for those that a smoothed gradient does not fool.
+          queries each but not in L1, for those that a smoothed gradient does not fool.
         - By gradient: ``"fgsm"``, one step [1]_; ``"pgd"``, projected steps
           [2]_; ``"mifgsm"``, steps with momentum [3]_.
         - For the nearest sample that fools: ``"deepfool"`` [4]_ and ``"fmn"``
@@ -131,7 +131,8 @@ class AdversarialGenerator(GeneratorBase):
     distances_ : ndarray of shape (n_samples,) or None
         Norm of the smallest change found by the last :meth:`generate` that
         fools the source, in the units of ``eps`` (in multiples of a sample's
-        own) and however large: inf where none was found, 0 where none is needed.
+        own) and however large: inf where none was found, 0 where none is needed. Attacks by
+        queries know of what they asked; a sample brought back into the budget may fool nearer.
         None after attacks that do not look for it.
 
     See Also
@@ -156,6 +157,8 @@ class AdversarialGenerator(GeneratorBase):
     nan becomes 0, and an infinite value is as large as the largest of its sample.
     Other samples are attacked as if they were alone. A source whose outputs torch
     cannot follow back to its inputs is a TypeError, or under ``"auto"`` a black box.
+    Attacks of other libraries follow a loss in float32, whose gradient is 0 too where a source
+    is very sure, and in which large values have few digits: they warn alike of such samples.
 
     A callable gets the model as its owner knows it: the scikit-learn estimator
     or pipeline itself, out of its ``FrozenEstimator``; of a torch module, and of

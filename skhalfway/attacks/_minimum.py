@@ -61,7 +61,8 @@ class MinimumAttack:
                 lost = np.isinf(nearest.distances[batch.rows])
                 of_rest.flat[batch.rows] = lost & flat
         if len(left):
-            X_adv[left], distances[left] = nearest.within(rest.region), nearest.distances
+            made = nearest.within(rest.region)
+            X_adv[left], distances[left] = made, rest.nearest(made, nearest.distances)
         faults = of_rest.spread(left, len(region))
         return Outcome(X_adv, distances=distances, at_any_budget=True, faults=faults)
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from skhalfway._text import shown
 from skhalfway.attacks._budget import check_unit, read_budget
 from skhalfway.attacks._constraints import Constraints, Header, Rules, read_constraints, read_mask
+from skhalfway.attacks._named import check_same_columns, check_unmasked
 from skhalfway.attacks._reference import Reference
 
 if TYPE_CHECKING:
@@ -65,6 +66,16 @@ class Problem:
     def won(self, predicted: NDArray[np.intp], rows: Rows = EVERY_ROW) -> NDArray[np.bool_]:
         """Where predictions are what the attack wants."""
         return (predicted == self.labels[rows]) == self.targeted
+
+    def nearest(self, X_adv: NDArray[Any], distances: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Distances at which the source is fooled: those found, or where samples were brought back to."""
+        far = np.flatnonzero(distances > self.region.eps)
+        if not len(far):
+            return distances
+        won = far[self.won(self.model.predict(X_adv[far]), far)]
+        result = distances.copy()
+        result[won] = self.region.distance(X_adv[won], won)
+        return result
 
     def take(self, rows: NDArray[np.intp]) -> Problem:
         """The same task for some of the samples."""
@@ -139,7 +150,7 @@ def read_region(
         carried |= categories
     nothing_carried = not carried.any()
     measured = isinstance(clip_values, Reference)
-    bounds = clip_values.bounds(X) if measured else read_bounds(clip_values, X, carried)
+    bounds = clip_values.bounds(X) if measured else read_bounds(clip_values, X, carried, header.names)
     if nothing_carried and unit is None and constraints is None:
         return Region(
             X,
@@ -204,11 +215,15 @@ def _check_data(X: NDArray[Any], carried: NDArray[np.bool_], rules: Rules, heade
 
 
 def read_bounds(
-    clip_values: Any, X: NDArray[Any], carried: NDArray[np.bool_]
+    clip_values: Any, X: NDArray[Any], carried: NDArray[np.bool_], names: list[str] | None = None
 ) -> tuple[NDArray[Any], NDArray[Any]] | None:
     """Lower and upper bounds that broadcast against a sample; X is checked to be between."""
     if clip_values is None:
         return None
+    if isinstance(clip_values, (tuple, list)) and len(clip_values) == 2:
+        for which, bound in enumerate(clip_values):
+            check_unmasked(f"clip_values[{which}]", bound)
+            check_same_columns(f"clip_values[{which}]", bound, names)
     try:
         low, high = (np.asarray(bound, dtype=float) for bound in clip_values)
         fits = np.broadcast_shapes(low.shape, high.shape, X.shape[1:]) == X.shape[1:]

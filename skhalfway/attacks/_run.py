@@ -19,6 +19,7 @@ from skhalfway._text import shown
 from skhalfway.attacks._adapters import run_adapter
 from skhalfway.attacks._automatic import run_automatic
 from skhalfway.attacks._constraints import Header
+from skhalfway.attacks._named import check_positions
 from skhalfway.attacks._parameters import (
     advice,
     check_float_type,
@@ -63,6 +64,7 @@ def fit_source(generator: AdversarialGenerator, X: Any, y: Any, fit_params: Mapp
     """Fit the source, and keep on the generator what its attacks need to know of the data."""
     check_parameters(generator)
     array = read_samples(generator, X, reset=True)
+    check_positions(generator.eps, generator.constraints, X)
     reference = reference_for(generator, array)
     region = region_of(generator, array, generator, Frame.of(X), reference, of_others=True)
     source = source_of(generator.estimator)
@@ -116,6 +118,7 @@ def _generate(
     model = _source(generator, generator.estimator_ if fitted else generator.estimator).reading(frame)
     reader = generator if fitted else reader_of(model)
     array = read_samples(reader, X, reset=not fitted and model.n_features_in_ is None)
+    check_positions(generator.eps, generator.constraints, X)
     region = region_of(generator, array, reader, frame, reference_seen(generator))
     classes = generator.classes_ if fitted else _classes(model, array)
     check_source(generator, model, region, len(classes), targeted=targeted)

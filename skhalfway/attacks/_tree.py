@@ -72,7 +72,8 @@ class TreeAttack:
         points = points[:, : x.shape[1]].reshape(region.X.shape)
         valid, X_adv, distances = region.keep_found(points)
         won = problem.won(model.predict(valid))
-        return Outcome(X_adv, distances=np.where(won, distances, np.inf), at_any_budget=True)
+        distances = problem.nearest(X_adv, np.where(won, distances, np.inf))
+        return Outcome(X_adv, distances=distances, at_any_budget=True)
 
 
 def check_trees(model: Model, n_features: int) -> None:

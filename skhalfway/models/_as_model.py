@@ -25,6 +25,7 @@ from skhalfway.models._kinds import (
     unfrozen,
 )
 from skhalfway.models._model import Model, SkorchModel
+from skhalfway.models._net_input import converts
 from skhalfway.models._torch_model import ArtModel, TorchModel
 
 OUTPUTS = ("logits", "probability", "log_probability")
@@ -195,7 +196,7 @@ def fit_clone(estimator: Any, X: Any, y: Any, **fit_params: Any) -> Any:
     # not every library takes polars'
     X, y = without_polars(X), without_polars(y)
     net = inner_skorch_net(estimator)
-    if net is not None:
+    if net is not None and not converts(estimator, net, X, y):
         X = X.astype(net_dtype(net))
     return clone(estimator).fit(X, y, **fit_params)
 

@@ -76,6 +76,7 @@ class SoftStep(nn.Module):
     Far from it a trace, one millionth, of a slower step gives the direction.
     """
 
+    smoothed = True
     temperature: float = 1e-3
 
     def __init__(self, threshold: float) -> None:

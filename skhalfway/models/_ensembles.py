@@ -63,6 +63,7 @@ class BoostedVotes(Members):
     another, and from sample to sample, by orders of magnitude. The gradient takes it as given.
     """
 
+    smoothed = True
     weight: torch.Tensor
 
     def __init__(self, members: list[nn.Module], known: list[Any], n_classes: int, weight: Any) -> None:

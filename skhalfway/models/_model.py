@@ -16,6 +16,7 @@ from skhalfway._polars import without_polars
 from skhalfway._text import shown
 from skhalfway.models._columns import column_names
 from skhalfway.models._kinds import may_hold_skorch_nets, net_dtype
+from skhalfway.models._net_input import converts
 from skhalfway.models._registry import NotDifferentiableError, to_module
 
 if TYPE_CHECKING:
@@ -163,7 +164,7 @@ class Model:
 
     @cached_property
     def smoothed(self) -> bool:
-        """Whether :attr:`module` smooths steps of the estimator, and so may answer otherwise."""
+        """Whether :attr:`module` smooths steps of the estimator, in its answers or in their gradient."""
         parts = () if self.module is None else self.module.modules()
         return any(getattr(part, "smoothed", False) for part in parts)
 
@@ -337,6 +338,7 @@ class SkorchModel(Model):
     def __init__(self, estimator: Any, classes: NDArray[Any] | None, net: Any) -> None:
         super().__init__(estimator, classes)
         self._net = net
+        self._converting: bool | None = None
 
     def _indices(self, predictions: Any, n_samples: int) -> NDArray[np.intp]:
         # skorch predicts column numbers, whatever the labels
@@ -353,4 +355,10 @@ class SkorchModel(Model):
 
     def _arrange(self, X: Any) -> Any:
         X = super()._arrange(X)
-        return X if self._frame is not None else X.astype(net_dtype(self._net))
+        return X if self._frame is not None or self.converts(X) else X.astype(net_dtype(self._net))
+
+    def converts(self, X: Any) -> bool:
+        """Whether steps before the net turn samples into its float type, and so take any; told once."""
+        if self._converting is None:
+            self._converting = converts(self.estimator, self._net, X)
+        return self._converting

@@ -231,6 +231,7 @@ class RBFPropagation(Propagation):
 class KNNPropagation(Propagation):
     """The k nearest samples count, softened as those of :class:`KNearest`."""
 
+    smoothed = True
     temperature: float = 0.05
 
     def __init__(self, estimator: Any) -> None:

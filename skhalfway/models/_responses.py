@@ -47,9 +47,9 @@ def floored_log(probability: Any) -> NDArray[np.float64]:
 class LogSoftmax(nn.Module):
     """Log-probabilities of logits; those of ``steepness`` times the logits are votes made differentiable."""
 
-    def __init__(self, steepness: float = 1.0) -> None:
+    def __init__(self, steepness: float = 1.0, *, smoothed: bool = False) -> None:
         super().__init__()
-        self.steepness = steepness
+        self.steepness, self.smoothed = steepness, smoothed
 
     def forward(self, z: torch.Tensor) -> torch.Tensor:
         return torch.log_softmax(self.steepness * two_columns(z), dim=1)
@@ -171,7 +171,7 @@ def decision(estimator: Any) -> nn.Module:
 def vote(estimator: Any, steepness: float) -> nn.Module:
     """Module with the logarithm of a vote for the predicted class, softened."""
     module = to_module(estimator)
-    return in_sequence([module, LogSoftmax(steepness / _emphasis(module))])
+    return in_sequence([module, LogSoftmax(steepness / _emphasis(module), smoothed=True)])
 
 
 def _emphasis(module: nn.Module) -> float:

@@ -30,6 +30,7 @@ class Steps(nn.Module):
         straight ramp.
     """
 
+    smoothed = True
     temperature = 0.25
     edges: torch.Tensor
     width: torch.Tensor

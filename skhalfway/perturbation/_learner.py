@@ -20,12 +20,14 @@ from skhalfway._polars import without_polars
 from skhalfway._randomness import draw_seed
 from skhalfway._text import shown
 from skhalfway.attacks import AdversarialGenerator
+from skhalfway.attacks._named import check_positions
 from skhalfway.attacks._parameters import check_targets, check_unattached
 from skhalfway.attacks._reference import is_range, reference_for
 from skhalfway.models import as_model
 from skhalfway.models._as_model import check_kind
 from skhalfway.models._faults import named, type_name
 from skhalfway.models._kinds import inner_skorch_net, net_dtype
+from skhalfway.models._net_input import converts
 from skhalfway.models._training import train
 from skhalfway.perturbation._geometry import GeometryGenerator
 from skhalfway.perturbation._learner_base import LearnerBase
@@ -373,6 +375,7 @@ class PerturbationLearner(LearnerBase):
         generator = self._generator
         if isinstance(generator, AdversarialGenerator):
             attacked = read_samples(self, samples, reset=False)
+            check_positions(generator.eps, generator.constraints, samples)
             generator._region(attacked, self, frame, reference_for(generator, array))
 
     def _trained(self, X: Any) -> Any:
@@ -385,4 +388,6 @@ class PerturbationLearner(LearnerBase):
         array = read_samples(self, X, reset=False)
         samples = without_polars(X) if hasattr(X, "columns") else array
         net = inner_skorch_net(self.learner_)
-        return samples if net is None else samples.astype(net_dtype(net))
+        if net is None or converts(self.learner_, net, samples):
+            return samples
+        return samples.astype(net_dtype(net))

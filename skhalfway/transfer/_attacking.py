@@ -16,6 +16,7 @@ from skhalfway._inputs import Frame, read_samples
 from skhalfway._randomness import draw_seed
 from skhalfway._text import shown
 from skhalfway.attacks import AdversarialGenerator
+from skhalfway.attacks._named import check_positions
 from skhalfway.attacks._parameters import check_source, check_unattached
 from skhalfway.attacks._partners import N_KEPT
 from skhalfway.attacks._per_sample import in_words
@@ -65,6 +66,7 @@ class AttackingCollection(ModelCollection):
         check_is_fitted(self)
         self._check_params()
         models, array, classes = self._read_for_models(X)
+        check_positions(self._generator.eps, self._generator.constraints, X)
         region = self._generator._region(array, self, Frame.of(X), self._reference_for(array))
         return models, region, classes
 

@@ -4,25 +4,48 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 from sklearn.datasets import make_moons
-from sklearn.ensemble import AdaBoostClassifier, RandomForestClassifier
+from sklearn.ensemble import (
+    AdaBoostClassifier,
+    BaggingClassifier,
+    RandomForestClassifier,
+    StackingClassifier,
+    VotingClassifier,
+)
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
+from sklearn.naive_bayes import BernoulliNB, GaussianNB
 from sklearn.neighbors import KNeighborsClassifier
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.pipeline import FeatureUnion, make_pipeline
+from sklearn.preprocessing import Binarizer, KBinsDiscretizer, StandardScaler
+from sklearn.semi_supervised import LabelSpreading
+from sklearn.svm import SVC
 from sklearn.tree import DecisionTreeClassifier
 
 from skhalfway import AdversarialGenerator
 from skhalfway.models import as_model
 
 X, Y = make_moons(400, noise=0.3, random_state=0)
+THRESHOLDS = np.linspace(-1, 2, 7)
 SMOOTHED = {
     "AdaBoost": AdaBoostClassifier(DecisionTreeClassifier(max_depth=2), random_state=0),
     "forest behind a scaler": make_pipeline(StandardScaler(), RandomForestClassifier(30, random_state=0)),
     "neighbours": KNeighborsClassifier(),
+    "bins": make_pipeline(KBinsDiscretizer(8), LogisticRegression()),
+    "thresholds": make_pipeline(FeatureUnion([(str(t), Binarizer(threshold=t)) for t in THRESHOLDS]), SVC()),
+    "bits": BernoulliNB(binarize=0.5),
+    "votes": VotingClassifier([("svc", SVC()), ("bayes", GaussianNB()), ("linear", LogisticRegression())]),
+    "boosted votes": AdaBoostClassifier(LogisticRegression(), n_estimators=5),
+    "votes of a bag": BaggingClassifier(SVC(), 5, random_state=0),
+    "predictions stacked": StackingClassifier(
+        [("svc", SVC()), ("bayes", GaussianNB())], stack_method="predict"
+    ),
+    "neighbours' labels": LabelSpreading(kernel="knn", n_neighbors=5),
 }
+
+FOOLED_BY_GRADIENT = ("thresholds", "bits")  # where there are few cells, it finds all that there is
 
 
 def attacked(model: Any, attack: str, **params: Any) -> tuple[AdversarialGenerator, Any]:
@@ -42,7 +65,8 @@ def test_what_a_smoothed_gradient_does_not_fool_is_asked_about(name: str, params
     asked = generator.n_queries_
     assert not asked[~by_gradient].any() and (asked[by_gradient] > 0).all()
     assert asked.max() <= min(100, generator.max_queries)
-    assert left.mean() < by_gradient.mean() and not (left & ~by_gradient).any()
+    assert not (left & ~by_gradient).any()
+    assert left.mean() < by_gradient.mean() or name in FOOLED_BY_GRADIENT
     if not params:
         assert left.mean() <= attacked(model, "hopskipjump")[1].mean() + 0.07
 

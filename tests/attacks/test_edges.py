@@ -22,7 +22,7 @@ from skhalfway._text import shown
 from skhalfway.attacks import _trees
 from skhalfway.attacks._boundary import Field, Nearest, shortest
 from skhalfway.attacks._constraints import Header
-from skhalfway.attacks._faults import _MANY, Faults
+from skhalfway.attacks._faults import MANY, Faults
 from skhalfway.attacks._norms import BALLS
 from skhalfway.attacks._problem import Outcome, Problem, Settings, read_region
 from skhalfway.attacks._queries import Queries
@@ -95,7 +95,7 @@ def test_deepfool_looks_at_the_ten_classes_of_the_largest_logits(near, looked_at
 def test_how_many_without_a_gradient_are_many(share):
     faults = Faults(100, "net")
     faults.flat[:] = np.arange(100) < 100 * share
-    assert faults.many_flat == (share >= 0.05) and _MANY == 0.05
+    assert faults.many_flat == (share >= 0.05) and MANY == 0.05
 
 
 def test_one_feature_each_moves_what_may_move():

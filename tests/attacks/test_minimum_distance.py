@@ -14,6 +14,7 @@ from art.attacks.evasion import DeepFool
 from art.estimators.classification import PyTorchClassifier
 from scipy.optimize import linprog, minimize
 from sklearn.datasets import load_iris
+from sklearn.ensemble import RandomForestClassifier
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
@@ -388,3 +389,20 @@ def test_step_size(zoo, monkeypatch: pytest.MonkeyPatch) -> None:
     attacked(case.source, case.X, case.y, attack="fmn", norm=2, step_size=0.01)
     assert lengths[0] == pytest.approx(0.01)
     assert lengths[1] == pytest.approx(0.02, rel=0.01)
+
+
+@pytest.mark.parametrize("attack", ["deepfool", "fmn", "tree"])
+@pytest.mark.parametrize("norm", [np.inf, 2])
+def test_a_sample_that_fools_is_no_further_away_than_it_is(attack: str, norm: float) -> None:
+    """Also where it was brought back into the budget from a point further out."""
+    rng = np.random.RandomState(0)
+    X = rng.randn(150, 4)
+    y = (X[:, 0] + X[:, 1] > 0).astype(int)
+    forest = RandomForestClassifier(10, random_state=0).fit(X, y)
+    for eps in (0.05, 0.1, 0.2, 0.4):
+        generator = AdversarialGenerator(
+            FrozenEstimator(forest), attack=attack, norm=norm, eps=eps, max_iter=5, random_state=0
+        )
+        fooled = forest.predict(generator.generate(X, y)) != y
+        assert (generator.distances_[fooled] <= eps).all()
+        assert (generator.distances_[~fooled] > eps).all()
