@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from skhalfway.attacks._faults import MANY
 from skhalfway.models import Finding
 
 if TYPE_CHECKING:
@@ -80,6 +79,8 @@ def too_coarse(
 
 def remarks(name: str, flat: int, coarse: int, n: int) -> tuple[Finding, ...]:
     """What a user must know of an attack that could not see or move many of the ``n`` samples."""
+    from skhalfway.attacks._faults import MANY
+
     found = []
     if flat and flat >= MANY * n:
         message = (

@@ -103,14 +103,17 @@ def test_values_of_which_float32_has_few_digits_are_said(attack: Any, unit: str)
         fitted(TIMES, (0, 2e9)).generate(TIMES, LATE)
     by_name = fitted(TIMES, (0, 2e9), "pgd")
     assert by_name.estimator_.score(by_name.generate(TIMES, LATE), LATE) < 0.8
-    # nothing is said where float32 has the digits, nor of values that stay, nor where X has no more itself
+    # nothing is said where float32 has the digits, nor of values that stay
     near = TIMES - 1.7e9
     fitted(near, (-1e3, 1e3)).generate(near, LATE)
     if attack is not ta.PGD:  # which has one range for all
         mixed = np.column_stack([TIMES[:, 0], near[:, 1]])
         fitted(mixed, (-1e3, 2e9), constraints=Constraints(immutable=[0])).generate(mixed, LATE)
+    # where X itself has no more digits, that is what is said
     rounded = TIMES.astype(np.float32)
-    fitted(rounded, (0, 2e9)).generate(rounded, LATE)
+    with pytest.warns(UserWarning, match="too small for a step from one number of float32") as warned:
+        fitted(rounded, (0, 2e9)).generate(rounded, LATE)
+    assert not any(issubclass(each.category, ModelWarning) for each in warned)
 
 
 @pytest.mark.parametrize(

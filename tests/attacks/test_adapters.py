@@ -428,8 +428,10 @@ def test_an_instance_of_torchattacks_keeps_its_eps(iris, linear) -> None:
     X, y = iris
     models = {"lr": LogisticRegression(max_iter=1000).fit(X, y), "svm": SVC().fit(X, y)}
     instance = ta.PGD(linear, eps=0.05, alpha=0.01, steps=5)
-    scorer = TransferScorer(AdversarialGenerator(attack=instance, eps=0.5, clip_values=(0, 10))).fit(models)
-    assert scorer.transfer(X, y).mean_rate > 0
+    scorer = TransferScorer(
+        AdversarialGenerator(attack=instance, eps=0.5, clip_values=(0, 10)), random_state=0
+    )
+    assert scorer.fit(models).transfer(X, y).mean_rate > 0
     with pytest.raises(ValueError, match=r"keeps its own eps, 0\.05.*give its class"):
         scorer.transfer_curve(X, y, eps=[0.1, 0.5])
 

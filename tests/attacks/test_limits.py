@@ -22,8 +22,11 @@ from skhalfway.attacks._parameters import KINDS
 from skhalfway.boundaries import inter_boundary_distance
 from skhalfway.models import as_model
 
-# of budgets that change no float, which tests/attacks/test_reach.py is about
-pytestmark = pytest.mark.filterwarnings("ignore:the budget is too small for a step from one number of")
+# of budgets that change no float, which test_reach.py and test_adapter_sight.py are about
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:the budget is too small for a step from one number of"),
+    pytest.mark.filterwarnings("ignore:ART's .* computes in float32, whose steps are more than a quarter"),
+]
 
 ART = {"art fgm": FastGradientMethod, "art pgd": ProjectedGradientDescent}
 ATTACKS = [
