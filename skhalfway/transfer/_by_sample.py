@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skhalfway._checks import meant
-from skhalfway._inputs import index_of
+from skhalfway._index import index_of
 from skhalfway._text import shown
 from skhalfway.results._result import equal
 from skhalfway.transfer._by_class import TransferByClass
@@ -134,7 +134,9 @@ class BySample(Rates):
         Returns
         -------
         frame : DataFrame
-            The most exposed samples first, indexed as X was (else by number).
+            The most exposed samples first, indexed as X was (else by number; an
+            index without a name is called ``sample``). Of a result out of a
+            file, dates of a time zone, periods and the like are texts.
             Columns: ``label`` (only where labels are known), ``fooled_by``,
             the number of sources whose sample fools; ``of``, the number of
             sources for which the sample counts; ``noise``, whether noise of the
@@ -160,7 +162,7 @@ class BySample(Rates):
         }
         if outcomes.labels is not None:
             columns = {"label": outcomes.classes[outcomes.labels], **columns}
-        frame = pd.DataFrame(columns, index=pd.Index(outcomes.sample_names, name="sample"))
+        frame = pd.DataFrame(columns, index=outcomes.row_names)
         return frame.sort_values("fooled_by", ascending=False, kind="stable")
 
     def samples(self, source: str) -> Any:

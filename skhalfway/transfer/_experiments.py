@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skhalfway._checks import check_length
-from skhalfway._inputs import check_labels, index_of
+from skhalfway._index import index_of, row_index_of
+from skhalfway._inputs import check_labels
 from skhalfway._randomness import own_rng, undisturbed
 from skhalfway._text import shown
 from skhalfway.attacks._parameters import own_eps
@@ -148,6 +149,7 @@ def _plan(
         truth=truth,
         target=target,
         index=index_of(X, n),
+        row_index=row_index_of(X, n),
         given=X,
         partners=scorer._partners,
         out_of_reach=scorer._say_out_of_reach(regions[-1]),

@@ -53,6 +53,8 @@ class Plan:
         Names of the samples.
     given : array-like of shape (n_samples, ...)
         X, as it was handed in.
+    row_index : pandas Index or None, default=None
+        Its index.
     partners : ndarray of shape (n_partners, ...) or None, default=None
         Samples of the reference that ``attack="halfway"`` may begin at.
     keep : bool, default=False
@@ -72,6 +74,7 @@ class Plan:
     target: Any
     index: NDArray[Any] | None
     given: Any
+    row_index: Any = None
     partners: NDArray[Any] | None = None
     keep: bool = False
     folder: Path | None = None
@@ -178,6 +181,7 @@ def try_all(scorer: TransferScorer, plan: Plan, rng: np.random.RandomState) -> T
             goals,
             plan.index,
             known_by,
+            row_index=plan.row_index,
         )
         for noise, made in zip(control, answers, strict=True)
     ]
