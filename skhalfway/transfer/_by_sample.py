@@ -179,7 +179,8 @@ class BySample(Rates):
             In the container that X came in, its columns of smaller floats in
             the type of the widest, for rounded they would be other samples than
             those that were counted; a sample that could not count, and was not
-            attacked, is as it was.
+            attacked, is as it was. A copy, or a map that copies what is written
+            to: what was kept does not change.
 
         Raises
         ------

@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skhalfway._inputs import container_of, in_floats_of
-from skhalfway._readable import is_tensor
 from skhalfway._text import brief, shown
 
 
@@ -59,15 +58,20 @@ class KeptSamples:
         Returns
         -------
         X_adv : array-like of shape (n_rows, ...)
-            Its samples.
+            Its samples, to be changed at will: what is kept stays as it is.
         """
-        array = self.arrays[source]
-        if is_tensor(self.like):
-            array = np.array(array)  # torch shares memory, and knows no read-only
-        samples = container_of(self.like)(array)
+        samples = container_of(self.like)(_writable(self.arrays[source]))
         if self.rows is None:
             return samples
         return samples.iloc[self.rows] if hasattr(samples, "iloc") else samples[self.rows]
+
+
+def _writable(array: NDArray[Any]) -> NDArray[Any]:
+    """An array of the user's own, since torch warns of read-only ones: a copy, or a map that copies on writing."""
+    if isinstance(array, np.memmap) and array.filename is not None:
+        mapped: NDArray[Any] = np.load(array.filename, mmap_mode="c")
+        return mapped
+    return np.array(array)
 
 
 def kept_of(arrays: Mapping[str, NDArray[Any]], X: Any) -> KeptSamples:

@@ -44,7 +44,7 @@ def measured(iris):
 
 
 @pytest.mark.parametrize("name", INDEXES)
-def test_tables_are_indexed_as_X_was(measured, name, tmp_path):
+def test_tables_are_indexed_as_samples_were(measured, name, tmp_path):
     frame, matrix, robustness = measured(name)
     index, kept = INDEXES[name]
     called = index.rename("sample") if index.nlevels == 1 and index.name is None else index
