@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -21,7 +20,7 @@ def index_of(X: Any, n: int) -> NDArray[Any] | None:
         return names
     plain = np.empty(n, dtype=object)
     for k, name in enumerate(names):  # numpy would make a table of tuples
-        plain[k] = _plain_name(name)
+        plain[k] = plain_name(name)
     return plain
 
 
@@ -30,10 +29,10 @@ def only_numbered(names: NDArray[Any]) -> bool:
     return all(type(name) in (int, float) and name == k for k, name in enumerate(names.tolist()))
 
 
-def _plain_name(name: Any) -> Any:
+def plain_name(name: Any) -> Any:
     """A name as results keep it in files: numbers, texts, and tuples of them."""
     if isinstance(name, tuple):
-        return tuple(map(_plain_name, name))
+        return tuple(map(plain_name, name))
     if isinstance(name, (np.integer, np.floating)):
         return name.item()
     return name if isinstance(name, (str, int, float)) else str(name)
@@ -41,16 +40,16 @@ def _plain_name(name: Any) -> Any:
 
 def row_index_of(X: Any, n: int) -> Any:
     """The index of a DataFrame or Series of pandas itself, with its names, levels and types; else None."""
-    index = getattr(X, "index", None)
+    index: Any = getattr(X, "index", None)
     return index if hasattr(index, "get_indexer") and len(index) == n else None
 
 
 def level_names(index: Any) -> tuple[Any, ...]:
     """What the levels of an index of pandas are called, as results keep it in files."""
-    return tuple(None if name is None else _plain_name(name) for name in index.names)
+    return tuple(None if name is None else plain_name(name) for name in index.names)
 
 
-def index_for(names: NDArray[Any], levels: Sequence[Any] | None, index: Any = None) -> Any:
+def index_for(names: NDArray[Any], levels: tuple[Any, ...] | None, index: Any = None) -> Any:
     """The index of a table with a row for each sample: of X, or, where that is not there, as it was kept.
 
     One without a name is called ``sample``.

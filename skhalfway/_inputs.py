@@ -137,7 +137,7 @@ class Frame:
     @cached_property
     def _codes(self) -> dict[int, tuple[NDArray[np.float64], NDArray[np.intp], Any]]:
         # not for those who ask only which columns hold categories
-        return {int(i): _coded(self._X.iloc[:, i]) for i in np.flatnonzero(self.categories)}
+        return {int(i): coded(self._X.iloc[:, i]) for i in np.flatnonzero(self.categories)}
 
     @staticmethod
     def of(X: Any) -> Frame | None:
@@ -186,7 +186,7 @@ def _holds_categories(column: Any) -> bool:
     return infer_dtype(column, skipna=True) in ("string", "boolean", "mixed", "mixed-integer", "categorical")
 
 
-def _coded(column: Any) -> tuple[NDArray[np.float64], NDArray[np.intp], Any]:
+def coded(column: Any) -> tuple[NDArray[np.float64], NDArray[np.intp], Any]:
     """Codes in ascending order (a missing value last), the place of each row among them, a value of each."""
     import pandas as pd
 

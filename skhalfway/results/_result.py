@@ -179,4 +179,14 @@ class Result:
         ValueError
             If it cannot be written.
         """
-        write(self, path)
+        write(self._seen_from(Path(path).parent), path)
+
+    def _seen_from(self, place: Path) -> Result:
+        """As it is written into a file in a folder."""
+        return self
+
+    def _with_samples(self, place: Path, folder: str | Path | None) -> Result:
+        """As read from a file in ``place``, with samples that were kept in a folder, if any is given."""
+        if folder is not None:
+            raise ValueError(f"a {type(self).__name__} has no samples of its own; leave samples out")
+        return self

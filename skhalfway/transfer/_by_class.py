@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -147,6 +148,12 @@ class TransferByClass(Result):
         columns = ["source", "rate", "low", "high", "noise", "fooled", "eligible"]
         frame = pairs.loc[chosen].reset_index("source")[columns]
         return frame.sort_values("rate", ascending=False, kind="stable")
+
+    def _seen_from(self, place: Path) -> TransferByClass:
+        return replace(self, matrices=tuple(matrix._seen_from(place) for matrix in self.matrices))
+
+    def _with_samples(self, place: Path, folder: str | Path | None) -> TransferByClass:
+        return replace(self, matrices=tuple(matrix._with_samples(place, folder) for matrix in self.matrices))
 
     def _table(self) -> Table:
         rows: list[list[str | Cell]] = []

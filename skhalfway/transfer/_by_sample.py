@@ -185,13 +185,15 @@ class BySample(Rates):
         Raises
         ------
         ValueError
-            If there is no such source, or samples were not kept.
+            If there is no such source; if samples were not kept, or lie in a
+            folder that :func:`~skhalfway.load_result` did not find.
         """
         if source not in self.sources:
             raise ValueError(_unknown("source", source, self.sources))
         if self.kept is None:
             raise ValueError(
-                "the adversarial samples were not kept; pass keep_samples=True, or a folder, to transfer"
+                "the adversarial samples were not kept, or in memory alone, and files of results do not hold "
+                "them; pass a folder, or True for this session, as keep_samples to transfer"
             )
         return self.kept.of(source)
 

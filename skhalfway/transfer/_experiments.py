@@ -21,9 +21,10 @@ from skhalfway.attacks._parameters import own_eps
 from skhalfway.results import Provenance
 from skhalfway.transfer._counting import see
 from skhalfway.transfer._curve import TransferCurve
+from skhalfway.transfer._folder import read_place
 from skhalfway.transfer._matrix import TransferMatrix
 from skhalfway.transfer._measure import Plan, Tried, try_all
-from skhalfway.transfer._samples import read_place
+from skhalfway.transfer._samples import kept_in
 
 if TYPE_CHECKING:
     from skhalfway.attacks._region import Region
@@ -58,10 +59,12 @@ def measure_matrix(scorer: TransferScorer, X: Any, y: Any, target: Any, keep_sam
     begin, rng = perf_counter(), own_rng(scorer.random_state)
     with undisturbed():
         models, region, classes = scorer._start(X)
-        folder = read_place(keep_samples)
+        folder = read_place(keep_samples, scorer._roles(models)[0])
         keep = folder is not None or bool(keep_samples)
         plan = replace(_plan(scorer, models, [region], classes, X, y, target), keep=keep, folder=folder)
         tried = try_all(scorer, plan, rng)
+        if folder is not None and tried.kept is not None:
+            tried = replace(tried, kept=kept_in(folder, tried.kept, X, tried.outcomes[-1]))
     return _matrix(scorer, tried, 0, _origin(scorer, "TransferScorer.transfer", plan, tried, begin))
 
 

@@ -535,14 +535,12 @@ def test_samples_are_those_that_are_counted(table, folder, n_jobs, tmp_path):
         assert X_adv[~right].equals(frame[~right])
     some = matrix.subset([5, 100])
     assert some.samples("lr").equals(matrix.samples("lr").iloc[[5, 100]])
-    assert sorted(path.name for path in tmp_path.rglob("*.npy")) == (
-        ["source_0.npy", "source_1.npy"] if folder else []
-    )
+    assert sorted(path.name for path in tmp_path.rglob("*.npy")) == (["lr.npy", "svm.npy"] if folder else [])
     assert isinstance(matrix.kept.arrays["lr"], np.memmap) == folder
     assert pickle.loads(pickle.dumps(matrix)).samples("svm").equals(matrix.samples("svm"))
     with pytest.raises(ValueError, match="there is no source 'x'; the sources are"):
         matrix.samples("x")
-    with pytest.raises(ValueError, match="were not kept; pass keep_samples=True, or a folder"):
+    with pytest.raises(ValueError, match="were not kept, or in memory alone"):
         scorer.transfer(frame[:10], y[:10]).samples("lr")
 
 
@@ -553,7 +551,9 @@ def test_a_folder_that_cannot_be_written(table, tmp_path):
     with pytest.raises(ValueError, match="cannot be written to: Not a directory; give a folder"):
         scorer.transfer(frame, y, keep_samples=tmp_path / "file" / "folder")
     scorer.transfer(frame[:20], y[:20], keep_samples=tmp_path / "kept")
-    with pytest.raises(ValueError, match="holds the samples of another result, which reads them from"):
+    with pytest.raises(
+        ValueError, match="holds the samples of another result, which reads them from there; give another"
+    ):
         scorer.transfer(frame[:20], y[:20], keep_samples=str(tmp_path / "kept"))
     with pytest.raises(ValueError, match="keep_samples must be True, False or a folder, got 3"):
         scorer.transfer(frame, y, keep_samples=3)
