@@ -170,7 +170,8 @@ class TransferScorer(JudgingCollection):
             range for its ``clip_values="range"`` are measured on it, and the
             partners of ``attack="halfway"`` are taken from it. None: all come
             from the samples that are attacked, so that they change with these.
-            Else the training samples are the reference.
+            Else the training samples are the reference. Where rates depend on
+            it, ``provenance.settings["reference"]`` says which one it was.
         **fit_params : dict
             Metadata such as ``sample_weight``. Only with ``enable_metadata_routing``,
             and ``estimators``: each gets what it requests.
