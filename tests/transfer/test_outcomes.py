@@ -579,3 +579,46 @@ def test_the_index_and_where_it_comes_from(table):
     curve = scorer.transfer_curve(frame[::5], y[::5], eps=[0.1, 0.2])
     assert curve.provenance.settings["eps"] == [0.1, 0.2]
     assert [m.provenance.settings["eps"] for m in curve.matrices] == [0.0, 0.1, 0.2]
+
+
+# ---- by class: what each rate rests on
+
+
+@pytest.mark.parametrize(
+    ("right", "fools", "expected"),
+    [
+        # samples of the class that the target gets right; of those, the ones that fool it: by a, by b
+        (36, (30, 35), (".97 [.86 1.0] of 36, b", ".97 of 36\nb", "b")),
+        (36, (9, 0), (".25 [.14 .41] of 36, a", ".25 of 36\na", "a")),
+        (23, (0, 0), (".00 [.00 .14] of 23", ".00 of 23", "")),
+        (0, (0, 0), (" - ", "\u2013", "")),
+    ],
+)
+def test_by_class_says_what_each_rate_rests_on(right, fools, expected):
+    n, wrong = 64, 1
+    labels = np.zeros(n, int)
+    clean = np.zeros((3, n), int)
+    clean[2, right:] = wrong
+    made = np.zeros((2, 1, n), int)
+    for i, k in enumerate(fools):
+        made[i, 0, :k] = wrong
+    outcomes = Outcomes(
+        ("a", "b", "t"), ("a", "b"), ("t",), np.array([0, 1]), labels, clean, clean[2:], clean[:2], made
+    )
+    by_class = TransferMatrix.of(outcomes).by_class()
+    text, drawn, source = expected
+    assert repr(by_class).splitlines()[-2:] == ["label  samples  t", f"0      64       {text}".rstrip()]
+    assert by_class.n_samples.tolist() == [64] and by_class.worst_eligible.tolist() == [[right]]
+    assert by_class.worst_sources.tolist() == [[source]]
+    rate, rest = text.split(" ", 1) if right else ("", "")
+    html = by_class._repr_html_()
+    assert rest in html and rate in html and "64" in html
+    frame = by_class.to_frame()
+    if not right:
+        assert frame.empty and np.isnan(by_class.worst).all()
+        return
+    row = frame.iloc[0]
+    assert (row["source"], row["eligible"], row["n_samples"]) == (source, right, 64)
+    display = by_class.plot()
+    assert display.text_[0, 0].get_text() == drawn
+    assert display.ax_.get_yticklabels()[0].get_text() == "0 (n = 64)"
