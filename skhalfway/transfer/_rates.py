@@ -153,8 +153,9 @@ class Rates:
             Name of one matrix ("rates", "eligible", "fooled", "noise"...) for
             a square table, sources in rows and targets in columns. None: one
             row per pair, a model with itself included, with all of them, the
-            accuracy of source and target, and, where it is known, whether the
-            source may be masked.
+            accuracy of source and target, how often the source's samples fool
+            the source itself (``source_success``), and, where it is known,
+            whether the source may be masked.
 
         Returns
         -------
@@ -179,6 +180,7 @@ class Rates:
         interval = self.confidence_interval()
         columns = {name: getattr(self, name) for name in counts}
         columns |= {"rate": self.rates, "low": interval.low, "high": interval.high, "noise": self.noise}
+        columns["source_success"] = np.repeat(self.source_success, len(self.targets))
         if self.outcomes is not None:
             accuracy = dict(zip(self.names, self.accuracy, strict=True))
             shape = self.rates.shape

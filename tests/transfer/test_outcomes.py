@@ -138,11 +138,11 @@ def test_accuracy_and_number():
         80,
     ]
     assert "2 sources, 3 targets, 80 samples" in repr(matrix)
-    assert repr(matrix).splitlines()[-2].split() == [
+    assert repr(matrix).splitlines()[-3].split() == [
         "accuracy",
         *(f"{a:.2f}"[1:] for a in matrix.accuracy[1:]),
     ]
-    assert repr(matrix).splitlines()[-1] == f"accuracy of sources: a {matrix.accuracy[0]:.2f}".replace(
+    assert repr(matrix).splitlines()[-2] == f"accuracy of sources: a {matrix.accuracy[0]:.2f}".replace(
         "0.", "."
     )
 
@@ -622,3 +622,33 @@ def test_by_class_says_what_each_rate_rests_on(right, fools, expected):
     display = by_class.plot()
     assert display.text_[0, 0].get_text() == drawn
     assert display.ax_.get_yticklabels()[0].get_text() == "0 (n = 64)"
+
+
+# ---- what a rate of 0 may mean
+
+
+@pytest.mark.parametrize("labelled", [True, False])
+@pytest.mark.parametrize(
+    ("own", "said"),
+    [
+        (0, "attacks fool their own source: mlp .00 [.00 .09]"),
+        (39, "attacks fool their own source: mlp .97 [.87 1.0]"),
+    ],
+)
+def test_an_attack_that_failed_is_told_from_robustness(own, said, labelled):
+    """Of a source that is no target: else its own cell says so."""
+    zeros = np.zeros(40, int)
+    fools = np.where(np.arange(40) < own, 1, 0)
+    clean = np.stack([zeros, zeros])
+    names, labels = ("mlp", "cnn"), zeros if labelled else None
+    outcomes = Outcomes(
+        names, ("mlp",), ("cnn",), np.arange(2), labels, clean, clean[1:], fools[None], zeros[None, None]
+    )
+    matrix = TransferMatrix.of(outcomes)
+    assert matrix.rates.tolist() == [[0]] and repr(matrix).splitlines()[-1] == said
+    assert said in matrix._repr_html_()
+    frame = matrix.to_frame()
+    assert frame.loc[("mlp", "cnn"), "source_success"] == own / 40
+    both = replace(outcomes, targets=names, noise=clean, adversarial=np.stack([fools, zeros])[None])
+    assert "their own source" not in repr(TransferMatrix.of(both))
+    assert (TransferMatrix.of(both).to_frame()["source_success"] == own / 40).all()
