@@ -14,7 +14,7 @@ from skhalfway._text import shown
 from skhalfway.results._result import equal
 from skhalfway.transfer._by_class import TransferByClass
 from skhalfway.transfer._comparison import TransferComparison, compare
-from skhalfway.transfer._counting import see
+from skhalfway.transfer._counting import Exposed, exposed, see
 from skhalfway.transfer._rates import Rates
 
 if TYPE_CHECKING:
@@ -147,23 +147,26 @@ class BySample(Rates):
         ValueError
             If there are only counts, or no such target.
         """
+        return self._exposure(target).sort_values("fooled_by", ascending=False, kind="stable")
+
+    def _exposure(self, target: str | None) -> pd.DataFrame:
+        """The same in the order of the samples."""
         import pandas as pd
 
+        outcomes = self._known("exposure")
+        fooled, eligible, noise = self._exposed(target)
+        columns = {"fooled_by": fooled.sum(axis=0), "of": eligible.sum(axis=0), "noise": noise}
+        if outcomes.labels is not None:
+            columns = {"label": outcomes.classes[outcomes.labels], **columns}
+        return pd.DataFrame(columns, index=outcomes.row_names)
+
+    def _exposed(self, target: str | None) -> Exposed:
+        """What each source's samples do to a target, by name; None is any other model."""
         outcomes = self._known("exposure")
         if target is not None and target not in self.targets:
             raise ValueError(_unknown("target", target, self.targets))
         seen = see(outcomes, self.condition, self.goal)
-        pairs = seen.pairs & (np.array([target is None or target == name for name in self.targets]))
-        some = pairs[:, :, None]
-        columns = {
-            "fooled_by": (seen.fooled & some).any(axis=1).sum(axis=0),
-            "of": (seen.eligible & some).any(axis=1).sum(axis=0),
-            "noise": (seen.noise_fooled & some).any(axis=(0, 1)),
-        }
-        if outcomes.labels is not None:
-            columns = {"label": outcomes.classes[outcomes.labels], **columns}
-        frame = pd.DataFrame(columns, index=outcomes.row_names)
-        return frame.sort_values("fooled_by", ascending=False, kind="stable")
+        return exposed(seen, None if target is None else self.targets.index(target))
 
     def samples(self, source: str) -> Any:
         """The adversarial samples made on a source, where they were kept.

@@ -19,7 +19,7 @@ from skhalfway._randomness import own_rng, undisturbed
 from skhalfway._text import shown
 from skhalfway.attacks._parameters import own_eps
 from skhalfway.results import Provenance
-from skhalfway.transfer._counting import see
+from skhalfway.transfer._counting import source_fallen
 from skhalfway.transfer._curve import TransferCurve
 from skhalfway.transfer._folder import read_place
 from skhalfway.transfer._matrix import TransferMatrix
@@ -103,18 +103,12 @@ def measure_curve(scorer: TransferScorer, X: Any, y: Any, eps: Any, target: Any)
     return TransferCurve(
         every,
         tuple(matrices),
-        _fallen(tried, matrices[0].goal),
+        source_fallen(tried.outcomes, matrices[0].goal),
         float(generator.norm),
         unit,
         tried.masked,
         provenance=replace(origin, settings={**origin.settings, "eps": budgets, "eps_unit": unit}),
     )
-
-
-def _fallen(tried: Tried, goal: str) -> NDArray[np.int64]:
-    """Samples that each source classifies correctly and that fool it at a budget or at a smaller one."""
-    fallen = [see(outcomes, "both_correct", goal).source_fooled for outcomes in tried.outcomes]
-    return np.logical_or.accumulate(fallen).sum(axis=2)
 
 
 def _matrix(scorer: TransferScorer, tried: Tried, k: int, origin: Provenance) -> TransferMatrix:
