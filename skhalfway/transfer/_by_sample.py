@@ -122,6 +122,21 @@ class BySample(Rates):
         matrices = tuple(self.subset(outcomes.labels == place) for place in places)
         return TransferByClass(outcomes.classes[places], matrices, provenance=self.provenance)
 
+    @property
+    def fooled_by_any(self) -> NDArray[np.int64]:
+        """Samples with which at least one other source fools each target, (n_targets,)."""
+        return self._of_any("fooled")
+
+    @property
+    def eligible_for_any(self) -> NDArray[np.int64]:
+        """Samples that count for at least one other source and each target, (n_targets,)."""
+        return self._of_any("eligible")
+
+    def _of_any(self, what: str) -> NDArray[np.int64]:
+        seen = see(self._known("fooled_by_any"), self.condition, self.goal)
+        each = [getattr(exposed(seen, j), what).any(axis=0).sum() for j in range(len(self.targets))]
+        return np.array(each, dtype=np.int64)
+
     def exposure(self, target: str | None = None) -> pd.DataFrame:
         """How many sources' adversarial samples fool a target, sample by sample.
 

@@ -280,6 +280,9 @@ class TransferMatrix(BySample, Result):
 
         Where a paired test (McNemar's, exact, at the level .05) cannot tell the
         two sources apart whose samples fool the target most, they are called a tie.
+        Where there are several other sources, the sentence ends with how many
+        samples fool the target in the version of at least one of them
+        (``fooled_by_any``), with Wilson's 95 % interval.
 
         Returns
         -------

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skhalfway._intervals import mcnemar
-from skhalfway._text import percent
+from skhalfway._text import between, percent
 from skhalfway.transfer._counting import see
 
 if TYPE_CHECKING:
@@ -42,9 +42,18 @@ def sentence(matrix: TransferMatrix, j: int) -> str:
                 most += f", a tie with {also}"
             made += f", most by {most}"
     done = "is fooled by" if matrix.goal == "other" else "gives the label aimed at for"
-    return (
-        f"{done} {share} of the samples made on {made}; by noise of the same size, {percent(noise)}.{hidden}"
-    )
+    said = f"{done} {share} of the samples made on {made}; by noise of the same size, {percent(noise)}."
+    return f"{said}{_any(matrix, j) if len(others) > 1 else ''}{hidden}"
+
+
+def _any(matrix: TransferMatrix, j: int) -> str:
+    """How many samples are lost to one source or another: what a single rate does not tell."""
+    if matrix.outcomes is None:
+        return ""
+    low, high = matrix.confidence_interval(of="fooled_by_any")
+    fooled, n = matrix.fooled_by_any[j], matrix.eligible_for_any[j]
+    does = "fool it" if matrix.goal == "other" else "lead it there"
+    return f" At least one source's samples {does} on {fooled} of {n} {between(low[j], high[j])}."
 
 
 def _tied(matrix: TransferMatrix, ranked: NDArray[np.intp], j: int) -> int:

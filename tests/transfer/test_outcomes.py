@@ -652,3 +652,49 @@ def test_an_attack_that_failed_is_told_from_robustness(own, said, labelled):
     both = replace(outcomes, targets=names, noise=clean, adversarial=np.stack([fools, zeros])[None])
     assert "their own source" not in repr(TransferMatrix.of(both))
     assert (TransferMatrix.of(both).to_frame()["source_success"] == own / 40).all()
+
+
+# ---- how many samples anyone can make missed
+
+
+@pytest.mark.parametrize("goal", ["other", "target"])
+@pytest.mark.parametrize("condition", ["both_correct", "source_fooled", "all"])
+def test_samples_that_any_source_makes_missed(condition, goal):
+    """As many as exposure() names, for each target."""
+    matrix = TransferMatrix.of(outcomes_of(targeted=goal == "target"), condition, goal=goal)
+    low, high = matrix.confidence_interval(0.9, of="fooled_by_any")
+    for j, target in enumerate(matrix.targets):
+        frame = matrix.exposure(target)
+        assert matrix.fooled_by_any[j] == (frame["fooled_by"] > 0).sum() > 0
+        assert matrix.eligible_for_any[j] == (frame["of"] > 0).sum()
+        ends = wilson_interval(matrix.fooled_by_any[j], matrix.eligible_for_any[j], 0.9)
+        assert (low[j], high[j]) == tuple(ends)
+
+
+@pytest.mark.parametrize(
+    ("fools", "goal", "said"),
+    [
+        # a, c and d fool b on other samples each: more together than any of them alone
+        (((0, 12), (12, 24), (24, 36)), "other", "fool it on 36 of 38 [.83 .99]."),
+        (((0, 12), (0, 12), (6, 12)), "other", "fool it on 12 of 38 [.19 .47]."),
+        (((0, 0), (0, 0), (0, 0)), "other", "fool it on 0 of 38 [.00 .09]."),
+        (((0, 3), (3, 6), (0, 0)), "target", "lead it there on 6 of 38 [.07 .30]."),
+    ],
+)
+def test_they_are_said(fools, goal, said):
+    zeros, made = np.zeros((4, 38), int), np.zeros((4, 4, 38), int)
+    for source, (begin, end) in zip((0, 2, 3), fools, strict=True):
+        made[source, 1, begin:end] = 1
+    goals = zeros + 1 if goal == "target" else None
+    outcomes = Outcomes(NAMES, NAMES, NAMES, np.arange(2), zeros[0], zeros, zeros, zeros, made, goals)
+    matrix = TransferMatrix.of(outcomes, goal=goal)
+    assert matrix.describe().splitlines()[1].endswith(f"At least one source's samples {said}")
+    # of one other source, and of counts alone, there is nothing more to say
+    few = {"sources": ("a",), "targets": ("b",), "noise": zeros[:1], "own": zeros[:1]}
+    few["goals"] = None if goals is None else goals[:1]
+    pair = replace(outcomes, adversarial=made[:1, 1:2], **few)
+    assert "At least" not in TransferMatrix.of(pair, goal=goal).describe()
+    counts = replace(matrix, outcomes=None)
+    assert "At least" not in counts.describe()
+    with pytest.raises(ValueError, match="counts alone, and fooled_by_any needs what models said"):
+        counts.confidence_interval(of="fooled_by_any")
