@@ -13,6 +13,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.svm import SVC
 
 from skhalfway import AdversarialGenerator, TransferMatrix, TransferScorer
+from skhalfway._index import index_of
 from skhalfway._intervals import wilson_interval
 from skhalfway.results import Provenance
 from skhalfway.transfer import Outcomes, TransferComparison
@@ -410,9 +411,14 @@ def test_the_interval_holds_a_difference_that_there_is():
         (lambda o: (replace(o, sources=("a", "d")), {}), "the two have different sources"),
         (lambda o: (replace(o, targets=("b", "a", "d")), {}), "the two have different targets"),
         (lambda o: (o, {"condition": "all"}), "the two have different condition and goal"),
-        (lambda o: (o.take(slice(0, 70)), {}), "other samples: their number differs"),
-        (lambda o: (replace(o, labels=o.labels[::-1]), {}), "other samples: their labels differs"),
-        (lambda o: (replace(o, index=o.index[::-1]), {}), "other samples: their index differs"),
+        (lambda o: (o.take(slice(0, 70)), {}), "other samples: their numbers differ;"),
+        (lambda o: (replace(o, labels=o.labels[::-1]), {}), "other samples: their labels differ;"),
+        (lambda o: (replace(o, index=np.arange(80) + 3), {}), "other samples: their indexes differ;"),
+        (
+            lambda o: (replace(o, index=o.index[::-1]), {}),
+            "same samples in another order; sort both by index",
+        ),
+        (lambda o: (o.take(np.arange(80)[::-1]), {}), "same samples in another order; sort both by index"),
     ],
 )
 def test_what_cannot_be_compared(change, message):
@@ -698,3 +704,21 @@ def test_they_are_said(fools, goal, said):
     assert "At least" not in counts.describe()
     with pytest.raises(ValueError, match="counts alone, and fooled_by_any needs what models said"):
         counts.confidence_interval(of="fooled_by_any")
+
+
+PAIRS = pd.MultiIndex.from_product([["x", "y"], range(40)])
+
+
+@pytest.mark.parametrize("index", [None, "texts", "pairs"])
+def test_samples_in_another_order_are_compared_once_they_are_sorted(index):
+    outcomes = outcomes_of()
+    if index == "pairs":
+        outcomes = replace(outcomes, row_index=None, index=index_of(pd.DataFrame(index=PAIRS), 80))
+    if index is None:
+        outcomes = replace(outcomes, index=None)
+    first = TransferMatrix.of(outcomes)
+    other = first.subset(np.random.RandomState(0).permutation(80))
+    with pytest.raises(ValueError, match="sort both by index"):
+        first.compare(other)
+    one, two = (m.subset(np.argsort(m.outcomes.sample_names)) for m in (first, other))
+    assert one == two and one.compare(two).mean_difference == 0
