@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skhalfway._inputs import container_of, in_floats_of
-from skhalfway._text import shown
+from skhalfway._text import brief, shown
 from skhalfway.results._reading import part_of_results
 from skhalfway.transfer._containers import untold
 from skhalfway.transfer._folder import SamplesFolder, mapped, read_manifest, write_manifest
@@ -46,6 +46,10 @@ class KeptSamples:
     rows: NDArray[np.intp] | None = None
     folder: str = ""
     fingerprint: str = ""
+
+    def __post_init__(self) -> None:
+        if not (isinstance(self.folder, str) and isinstance(self.fingerprint, str)):
+            raise TypeError(f"folder must be the name of one, got {shown(self.folder)}")
 
     def take(self, rows: NDArray[np.intp]) -> KeptSamples:
         """Some of the samples.
@@ -149,9 +153,13 @@ class KeptSamples:
                 f"keep_samples as this one was measured, named {shown(Path(self.folder).name)} then"
             )
         arrays = mapped(folder, manifest)
-        return replace(
-            self, arrays=arrays, container=untold(manifest["container"]), folder=str(folder.absolute())
-        )
+        try:
+            container = untold(manifest["container"])
+        except (LookupError, TypeError, ValueError, AttributeError) as error:
+            raise ValueError(
+                f"{shown(str(folder))} does not say what kind of data its samples are: {brief(error, 80)}"
+            ) from error
+        return replace(self, arrays=arrays, container=container, folder=str(folder.absolute()))
 
 
 def found_beside(kept: KeptSamples | None, place: Path, folder: Any) -> KeptSamples | None:

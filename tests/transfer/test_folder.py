@@ -19,6 +19,7 @@ from sklearn.svm import SVC
 
 from skhalfway import AdversarialGenerator, TransferScorer, load_result
 from skhalfway.transfer._folder import MANIFEST, file_names
+from skhalfway.transfer._samples import KeptSamples
 
 Y = np.repeat([0, 1, 2], 50)[::4]
 
@@ -161,6 +162,8 @@ def test_a_result_knows_its_own_folder(flowers, tmp_path, monkeypatch):
             "incomplete or were changed: lr.npy has float64",
         ),
         (lambda manifest, folder: {**manifest, "files": {"../lr.npy": "lr"}}, "is no name of a file in it"),
+        (lambda manifest, folder: {**manifest, "container": None}, "does not say what kind of data"),
+        (lambda manifest, folder: {**manifest, "container": {"kind": "DataFrame"}}, "does not say what kind"),
         (lambda manifest, folder: (folder / "svm.npy").unlink(), "incomplete or were changed"),
         (
             lambda manifest, folder: (folder / "svm.npy").write_bytes(b"\x93NUMPY"),
@@ -224,3 +227,8 @@ def test_what_is_apart_is_named_alone(flowers, tmp_path):
     assert kept.seen_from(tmp_path / "results").folder == "../kept"
     assert kept.seen_from(tmp_path).folder == "kept"
     assert kept.seen_from(Path("/elsewhere")).folder == "kept"
+
+
+def test_the_name_of_a_folder_is_a_text():
+    with pytest.raises(TypeError, match="folder must be the name of one, got 5"):
+        KeptSamples(folder=5)
