@@ -137,7 +137,7 @@ class Frame:
     @cached_property
     def _codes(self) -> dict[int, tuple[NDArray[np.float64], NDArray[np.intp], Any]]:
         # not for those who ask only which columns hold categories
-        return {int(i): _coded(self._X.iloc[:, i]) for i in np.flatnonzero(self.categories)}
+        return {int(i): coded(self._X.iloc[:, i]) for i in np.flatnonzero(self.categories)}
 
     @staticmethod
     def of(X: Any) -> Frame | None:
@@ -186,7 +186,7 @@ def _holds_categories(column: Any) -> bool:
     return infer_dtype(column, skipna=True) in ("string", "boolean", "mixed", "mixed-integer", "categorical")
 
 
-def _coded(column: Any) -> tuple[NDArray[np.float64], NDArray[np.intp], Any]:
+def coded(column: Any) -> tuple[NDArray[np.float64], NDArray[np.intp], Any]:
     """Codes in ascending order (a missing value last), the place of each row among them, a value of each."""
     import pandas as pd
 
@@ -286,36 +286,6 @@ def under_names(X: NDArray[Any], names: Any) -> Any:
     import pandas as pd
 
     return pd.DataFrame(X, columns=names)
-
-
-def index_of(X: Any, n: int) -> NDArray[Any] | None:
-    """What the rows of a DataFrame are called; None where they are only numbered from 0 on."""
-    index = getattr(X, "index", None)
-    if index is None or callable(index):
-        return None
-    names = np.asarray(index)
-    if names.shape != (n,) or only_numbered(names):
-        return None
-    if names.dtype != object or all(isinstance(name, (str, int, float)) for name in names):
-        return names
-    plain = np.empty(n, dtype=object)
-    for k, name in enumerate(names):  # numpy would make a table of tuples
-        plain[k] = _plain_name(name)
-    return plain
-
-
-def only_numbered(names: NDArray[Any]) -> bool:
-    """Whether names of samples are only their numbers, from 0 on."""
-    return all(type(name) in (int, float) and name == k for k, name in enumerate(names.tolist()))
-
-
-def _plain_name(name: Any) -> Any:
-    """A name as results keep it in files: numbers, texts, and tuples of them."""
-    if isinstance(name, tuple):
-        return tuple(map(_plain_name, name))
-    if isinstance(name, (np.integer, np.floating)):
-        return name.item()
-    return name if isinstance(name, (str, int, float)) else str(name)
 
 
 def fingerprints(X: NDArray[Any]) -> NDArray[np.uint64]:

@@ -21,6 +21,11 @@ def short(rate: float) -> str:
     return f"{sign}1.0" if text == "1.00" else f"{sign}{text.removeprefix('0')}"
 
 
+def percent(share: float) -> str:
+    """Write a share in percent, rounded as :func:`short` does: 100 times .805 is a tie, .805 is none."""
+    return " - " if np.isnan(share) else f"{100 * float(f'{share:.2f}'):.0f}%"
+
+
 def between(low: float, high: float, write: Callable[[float], str] = short) -> str:
     """Write the ends of an interval, as ``[.17 .35]``; nothing where they are not known."""
     return "" if np.isnan(low) or np.isnan(high) else f"[{write(low)} {write(high)}]"

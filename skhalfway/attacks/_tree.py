@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skhalfway._checks import check_integer
+from skhalfway._text import percent
 from skhalfway.attacks._problem import Outcome
 from skhalfway.attacks._trees import nearest_adversarial
 from skhalfway.models import Model, NotDifferentiableError
@@ -99,7 +100,7 @@ def _check_reading(model: Model, agrees: NDArray[np.bool_]) -> None:
     if share < _AGREES:
         name = type(unwrapped(model.estimator)).__name__
         warn(
-            f"{name}.predict differs from its trees, as they are read here, on {1 - share:.0%} of the "
+            f"{name}.predict differs from its trees, as they are read here, on {percent(1 - share)} of the "
             "samples: attack='tree' may miss adversarial samples; other attacks do not depend on the reading"
         )
 

@@ -66,6 +66,7 @@ class InterBoundaryDistance(Result):
     See Also
     --------
     inter_boundary_distance : Makes it.
+    InterBoundaryDistanceDisplay : Draws it.
 
     Examples
     --------

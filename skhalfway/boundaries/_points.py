@@ -37,6 +37,8 @@ def read_labelled(estimator: Any, X: Any, y: Any) -> tuple[Model, NDArray[Any], 
 class PathModels(ModelCollection):
     """Several models, that are asked about points on paths."""
 
+    _takes = ("models must be fitted models", "")  # to a function, which fits none
+
     def __init__(self) -> None:
         self.estimators = None
         self.n_jobs = None

@@ -51,6 +51,7 @@ class Reproducibility(Result):
     See Also
     --------
     reproducibility : Makes it.
+    ReproducibilityDisplay : Draws it.
 
     Examples
     --------

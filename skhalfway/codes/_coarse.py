@@ -7,7 +7,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from skhalfway._text import shown
+from skhalfway._text import percent, shown
 from skhalfway.models._warnings import warn
 
 _COARSE = 0.8  # of the variance within units: our choice
@@ -22,8 +22,8 @@ def warn_of_variance(layers: Sequence[str], unexplained: NDArray[Any], shape: tu
     coarse = [name for name, share in zip(layers, unexplained, strict=True) if share > _COARSE]
     if coarse:
         warn(
-            f"more than {_COARSE:.0%} of the variance of layers {shown(coarse)} is within units of their "
-            f"maps, shape={shape}; use a larger shape",
+            f"more than {percent(_COARSE)} of the variance of layers {shown(coarse)} is within units of "
+            f"their maps, shape={shape}; use a larger shape",
             CoarseMapWarning,
         )
 

@@ -28,7 +28,7 @@ _FIELDS = ("position", "n_changes", "met_class", "start_class", "end_class")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Crossings(Result):
+class Crossings(Result, drawn=False):
     """Where a classifier's label changes on the paths from points A to points B.
 
     Made by :func:`crossings`; arrays are read-only.

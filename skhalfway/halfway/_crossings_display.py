@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from skhalfway._checks import check_integer
-from skhalfway._text import between, short
+from skhalfway._text import between, percent, short
 from skhalfway.displays import Display
 from skhalfway.halfway._measurement import HalfwayMeasurement, finely
 from skhalfway.halfway._scorer import measured
@@ -179,14 +179,14 @@ class CrossingsDisplay(Display, draws=[HalfwayMeasurement], by=measured, kind="c
             if own.any():
                 deviation = f"{finely(measurement.deviation[i])} {between(low[i], high[i], finely)}"
                 row = [short(np.median(measurement.crossings[i, own])), deviation.rstrip()]
-            columns.append([*row, f"{1 - own.mean():.0%}"])
+            columns.append([*row, percent(1 - own.mean())])
         return columns
 
     def _write(self, ax: Axes, columns: list[list[str]], level: float, text_kw: dict[str, Any]) -> Any:
         n = len(columns)
         style: dict[str, Any] = {"textcoords": "offset points", "ha": "center", "annotation_clip": False}
         style |= {"xycoords": ax.get_yaxis_transform(), "fontsize": 9}
-        heads = (_MEDIAN, f"deviation [{level:.0%}]", "pairs left out")
+        heads = (_MEDIAN, f"deviation [{100 * level:g}%]", "pairs left out")
         for head, place in zip(heads, _COLUMNS, strict=True):
             ax.annotate(head, (1, ax.get_ylim()[1]), xytext=(place, 2), va="bottom", **style)
         written = np.empty((n, len(heads)), dtype=object)

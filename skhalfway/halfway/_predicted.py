@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -70,6 +70,21 @@ def _mean_of_known(values: list[float]) -> float:
     return float(np.mean(known)) if known else np.nan
 
 
+def _numbers(name: str, given: Any) -> NDArray[np.float64]:
+    try:
+        return frozen(given, float)
+    except (TypeError, ValueError) as error:
+        allowed = {
+            "predicted": "rates, as of HalfwayScorer.predict_transfer, or figures that rank, as of "
+            "measurement.agreement",
+            "measured": "rates between 0 and 1, or a TransferMatrix",
+        }
+        raise TypeError(
+            f"{name} must be an array of numbers, a row for each source and a column for each target: "
+            f"{allowed[name]}; got {shown(given)}"
+        ) from error
+
+
 @dataclass(frozen=True, eq=False, repr=False)
 class PredictedTransfer(Result):
     """Predicted beside measured transfer, for each source and target.
@@ -80,7 +95,8 @@ class PredictedTransfer(Result):
     ----------
     predicted : array-like of shape (n_models, n_models)
         Prediction for each source (row) and target (column): rates, or any
-        figure that is meant to rank them. nan where there is none.
+        figure that is meant to rank them, such as the ``agreement`` of a
+        :class:`HalfwayMeasurement`. nan where there is none.
     measured : TransferMatrix, or array-like of shape (n_models, n_models)
         Measured rates, between 0 and 1 or nan: an array, or an object that
         has them as ``rates``, and ``names``; the rates are kept.
@@ -89,6 +105,8 @@ class PredictedTransfer(Result):
 
     Raises
     ------
+    TypeError
+        If a matrix is not one of numbers, as a whole measurement is not.
     ValueError
         If matrices, or names, do not fit together, or rates are out of range.
 
@@ -129,7 +147,7 @@ class PredictedTransfer(Result):
         object.__setattr__(self, "measured", getattr(self.measured, "rates", self.measured))
         n = len(names)
         for name in ("predicted", "measured"):
-            matrix = frozen(getattr(self, name), float)
+            matrix = _numbers(name, getattr(self, name))
             if matrix.shape != (n, n):
                 raise ValueError(
                     f"{name} must have shape {(n, n)}, a row for each source and a column for each target, "
@@ -143,6 +161,20 @@ class PredictedTransfer(Result):
                 "measured must hold rates between 0 and 1, got values from "
                 f"{np.nanmin(self.measured)} to {np.nanmax(self.measured)}"
             )
+
+    @property
+    def predicts(self) -> str:
+        """What predictions are: "rate", "agreement" or "figure".
+
+        Rates are between 0 and 1. An agreement is 1 of each model with itself,
+        and the same both ways, which rates for a budget are not.
+        """
+        own = np.diag(self.predicted)
+        of_itself = bool(np.isfinite(own).any()) and np.allclose(own[np.isfinite(own)], 1, rtol=0, atol=1e-9)
+        if of_itself and np.allclose(self.predicted, self.predicted.T, rtol=0, atol=1e-9, equal_nan=True):
+            return "agreement"
+        pairs = self.predicted[~np.eye(len(own), dtype=bool)]
+        return "figure" if ((pairs < 0) | (pairs > 1)).any() else "rate"
 
     @property
     def known(self) -> NDArray[np.bool_]:

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 
+_CALLED = {"agreement": "agreement", "figure": "prediction", "rate": "prediction"}
+
+
 def _predicted(
     scorer: HalfwayScorer, X: Any, y: Any, measured: Any, *, eps: float, norm: float = np.inf
 ) -> PredictedTransfer:
@@ -95,11 +98,11 @@ class PredictedTransferDisplay(Display, draws=[PredictedTransfer], by=_predicted
             Axes to draw on. None makes a figure.
         identity : bool, default=None
             Whether predictions are rates: then both axes have one scale, and
-            the line where they are equal is drawn. None: if all of them are
-            between 0 and 1.
+            the line where they are equal is drawn. None: where ``predicts`` of
+            the result is "rate", and not where it is an agreement.
         xlabel : str, default=None
             What was predicted. None is "predicted transfer rate", or
-            "prediction" if it is no rate.
+            "agreement" or "prediction" if it is no rate.
         legend : bool, default=True
             Whether to add a legend of targets, beside the axes.
         mark_kw : dict, default=None
@@ -116,8 +119,9 @@ class PredictedTransferDisplay(Display, draws=[PredictedTransfer], by=_predicted
 
         result, n = self.result, len(self.result.names)
         pairs = ~np.eye(n, dtype=bool)
+        predicts = result.predicts
         if identity is None:
-            identity = not ((result.predicted < 0) | (result.predicted > 1))[pairs].any()
+            identity = predicts == "rate"
         self.rho_ = result.correlation
         if ax is None:
             # room for the legend's names, and for the title above them
@@ -135,7 +139,7 @@ class PredictedTransferDisplay(Display, draws=[PredictedTransfer], by=_predicted
             (self.identity_,) = ax.plot([0, 1], [0, 1], **line | (line_kw or {}))
             ax.set(xlim=(-0.02, 1.02), aspect="equal")
         ax.set(
-            xlabel=xlabel or ("predicted transfer rate" if identity else "prediction"),
+            xlabel=xlabel or ("predicted transfer rate" if identity else _CALLED[predicts]),
             ylabel="measured transfer rate",
             ylim=(-0.02, 1.02),
         )

@@ -46,7 +46,7 @@ class Finding:
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class ModelCheck(Result):
+class ModelCheck(Result, drawn=False):
     """What a check-up of a model found.
 
     Made by :func:`check_model`, and by :class:`~skhalfway.TransferScorer` for each of its models, with what

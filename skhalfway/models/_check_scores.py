@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skhalfway._intervals import wilson_interval
+from skhalfway._text import percent
 from skhalfway.models._check_accuracy import Answers, Indices
 from skhalfway.models._check_result import Finding
 from skhalfway.models._model import Model, SkorchModel
@@ -225,7 +226,7 @@ def _unsteady(kind: str, apart: NDArray[np.bool_], turned: NDArray[np.bool_]) ->
             "track_running_stats=True",
         ),
     }[kind]
-    scores, answer = f"{apart.mean():.0%}", f"{turned.mean():.0%}"
+    scores, answer = percent(apart.mean()), percent(turned.mean())
     message = f"{when}, it changes its scores on {scores} of them and its answer on {answer}"
     return Finding(kind, "warning", message, advice)
 
@@ -249,7 +250,7 @@ def _otherwise(model: Model, X: NDArray[Any], scores: Floats, predicted: Indices
     return Finding(
         "scores",
         "note",
-        f"on {share:.0%} of the samples its largest score is not that of its prediction",
+        f"on {percent(share)} of the samples its largest score is not that of its prediction",
         "read results of attack='square', which follows scores, with this in mind",
     )
 
@@ -265,8 +266,8 @@ def _copy(model: Model, X: NDArray[Any], predicted: Indices) -> Finding | None:
     return Finding(
         "soft_copy",
         "warning" if high < AGREES else "note",
-        f"the smoothed version that is attacked in its place agrees with it on {agrees.mean():.0%} of the "
-        "samples",
+        f"the smoothed version that is attacked in its place agrees with it on {percent(agrees.mean())} of "
+        "the samples",
         "attack it with attack='hopskipjump', or a tree or forest with attack='tree'",
     )
 
@@ -277,6 +278,6 @@ def _saturated(model: Model, scores: Floats) -> Iterator[Finding]:
         yield Finding(
             "saturated",
             "note",
-            f"on {certain.mean():.0%} of the samples its probabilities are exactly 0 and 1",
+            f"on {percent(certain.mean())} of the samples its probabilities are exactly 0 and 1",
             "expect little of attack='square', which follows them",
         )

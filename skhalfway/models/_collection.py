@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from copy import copy
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -62,6 +62,12 @@ class ModelCollection(FitRouter, _BaseComposition):
         self._set_params("estimators", **params)
         return self
 
+    # how messages on what is handed in as models begin and end
+    _takes: ClassVar[tuple[str, str]] = (
+        "with estimators=None fit takes fitted models",
+        ". To fit on data pass estimators=[...]",
+    )
+
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "models_")
 
@@ -87,7 +93,7 @@ class ModelCollection(FitRouter, _BaseComposition):
                     "with estimators=None fit takes fitted models and no y; "
                     "to fit on data pass estimators=[(name, estimator), ...]"
                 )
-            models = named_models(X)
+            models = named_models(X, *self._takes)
         else:
             self._check_estimators()
             params = self._routed("fit", metadata)
@@ -192,18 +198,19 @@ def check_number(n: int) -> None:
         raise ValueError(f"models are compared: at least 2 are needed, got {n}")
 
 
-def named_models(models: Any) -> dict[str, Any]:
-    """Names and fitted models, of whatever form a scorer's ``fit`` takes."""
-    wanted = (
-        "with estimators=None fit takes fitted models: a mapping of names to models, a sequence of "
-        "(name, model), or a sequence of models"
-    )
+def named_models(models: Any, must: str, otherwise: str) -> dict[str, Any]:
+    """Names and fitted models, of whatever form a scorer's ``fit`` takes.
+
+    ``must`` is how messages on other forms begin, ``otherwise`` what may be done where none was meant.
+    """
+    wanted = f"{must}: a mapping of names to models, a sequence of (name, model), or a sequence of models"
     if isinstance(models, Mapping):
         pairs = list(models.items())
         if not all(isinstance(name, str) for name, _ in pairs):
             raise TypeError(f"{wanted}; names must be strings, got {shown(list(models))}")
     elif not isinstance(models, (list, tuple)):
-        raise TypeError(f"{wanted}; got {type(models).__name__}. To fit on data pass estimators=[...]")
+        alone = " alone, and models are compared: at least 2 are needed" if _predicts(models) else ""
+        raise TypeError(f"{wanted}; got {type(models).__name__}{alone}{otherwise}")
     elif all(is_pair(item) for item in models):
         pairs = [(name, model) for name, model in models]
     else:

@@ -159,7 +159,7 @@ def geometry_perturbation(
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class LearnedBoundary(Result):
+class LearnedBoundary(Result, drawn=False):
     """Direction learned from perturbed samples, as a sum of two; made by :func:`learned_boundary`.
 
     Arrays are read-only.

@@ -25,7 +25,7 @@ class OrthogonalityWarning(UserWarning):
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class OrthogonalityCondition(Result):
+class OrthogonalityCondition(Result, drawn=False):
     """Both sides of ``gamma**3 * R_min**4 / (3 * N * R_max**2) >= p_max``.
 
     Made by :func:`orthogonality_condition`.

@@ -41,13 +41,17 @@ def part_of_results(cls: type) -> type:
     return cls
 
 
-def load_result(path: str | Path) -> Any:
+def load_result(path: str | Path, *, samples: str | Path | None = None) -> Any:
     """Read a result that was saved.
 
     Parameters
     ----------
     path : str or Path
         A file that :meth:`Result.save <skhalfway.results.Result.save>` wrote.
+    samples : str or Path, default=None
+        The folder of ``transfer(keep_samples=folder)``, from which ``samples``
+        of the matrix are mapped. None is where the file says it was, as seen
+        from the file; where that is no longer so, ``samples`` says so.
 
     Returns
     -------
@@ -60,7 +64,8 @@ def load_result(path: str | Path) -> Any:
         If there is no such file.
     ValueError
         If it is no such file, is incomplete, was changed, or was written by a
-        newer version of skhalfway.
+        newer version of skhalfway; if ``samples`` is the folder of another
+        result, or the result has none.
 
     Notes
     -----
@@ -96,6 +101,8 @@ def load_result(path: str | Path) -> Any:
     ...     load_result(path) == curves
     True
     """
+    if samples is not None and not isinstance(samples, (str, Path)):
+        raise TypeError(f"samples must be a folder or None, got {shown(samples)}")
     place = Path(path)
     text = place.read_bytes()
     try:
@@ -121,7 +128,7 @@ def load_result(path: str | Path) -> Any:
     content = document.get("content")
     try:
         unchanged = digest(content) == document.get("sha256")
-        result = _decoded(content) if unchanged else None
+        result = decoded(content) if unchanged else None
     except _UNREADABLE as error:
         message = f"{place.name} cannot be read: {brief(error, 200)}; save the result again"
         raise ValueError(message) from error
@@ -131,12 +138,12 @@ def load_result(path: str | Path) -> Any:
         )
     if not isinstance(result, Result):
         raise ValueError(f"{place.name} holds no result, but {shown(result)}")
-    return result
+    return result._with_samples(place.parent, samples)
 
 
-def _decoded(value: Any) -> Any:
+def decoded(value: Any) -> Any:
     if isinstance(value, list):
-        return [_decoded(one) for one in value]
+        return [decoded(one) for one in value]
     if not isinstance(value, dict):
         return value
     for kind, read in _READERS.items():
@@ -154,7 +161,7 @@ def _record_of(value: dict[str, Any]) -> Any:
     kind = _RECORDS.get(name) or Result._kinds.get(name)
     if kind is None:
         raise ValueError(f"{home} has no result {shown(name)}")
-    return kind(**{field: _decoded(one) for field, one in value["fields"].items()})
+    return kind(**{field: decoded(one) for field, one in value["fields"].items()})
 
 
 def _array_of(value: dict[str, Any]) -> np.ndarray[Any, Any]:
@@ -171,7 +178,7 @@ def _array_of(value: dict[str, Any]) -> np.ndarray[Any, Any]:
 
 
 def _objects_of(value: dict[str, Any]) -> np.ndarray[Any, Any]:
-    items = [_decoded(one) for one in value["objects"]]
+    items = [decoded(one) for one in value["objects"]]
     array = np.empty(len(items), dtype=object)
     for k, item in enumerate(items):
         array[k] = item
@@ -182,7 +189,7 @@ _READERS: dict[str, Callable[[dict[str, Any]], Any]] = {
     "record": _record_of,
     "array": _array_of,
     "objects": _objects_of,
-    "tuple": lambda value: tuple(map(_decoded, value["tuple"])),
-    "mapping": lambda value: {_decoded(key): _decoded(one) for key, one in value["mapping"]},
+    "tuple": lambda value: tuple(map(decoded, value["tuple"])),
+    "mapping": lambda value: {decoded(key): decoded(one) for key, one in value["mapping"]},
     "float": lambda value: {"nan": float("nan"), "inf": float("inf"), "-inf": float("-inf")}[value["float"]],
 }

@@ -51,6 +51,15 @@ def frozen(array: Any, dtype: Any = None) -> np.ndarray[Any, Any]:
     return copied
 
 
+class _Undrawn:
+    """In the place of the ``plot`` of results that are figures to be read, which nothing draws."""
+
+    def __get__(self, result: Any, kind: type) -> Any:
+        if result is None:
+            return self
+        raise AttributeError(f"a {kind.__name__} is not drawn; print it, or see the figures of its to_frame")
+
+
 def _fix(value: Any) -> None:
     """Make every array in a value read-only, where it is."""
     if isinstance(value, np.ndarray):
@@ -97,9 +106,12 @@ class Result:
     _kinds: ClassVar[dict[str, type[Result]]] = {}  # every class by its name
     _displays: ClassVar[dict[str, Any]] = {}  # those of a class by their kind, the usual one first
 
-    def __init_subclass__(cls, **kwargs: Any) -> None:
+    def __init_subclass__(cls, drawn: bool = True, **kwargs: Any) -> None:
+        """Know the class by its name; one that nothing draws has no ``plot``."""
         super().__init_subclass__(**kwargs)
         cls._displays = {}
+        if not drawn:
+            cls.plot = _Undrawn()  # type: ignore[assignment]
         Result._kinds[cls.__name__] = cls
 
     def __eq__(self, other: object) -> bool:
@@ -111,6 +123,10 @@ class Result:
         # pickles do not know that arrays are read-only
         vars(self).update(state)
         _fix(state)
+
+    def __dir__(self) -> list[str]:
+        undrawn = isinstance(type(self).__dict__.get("plot"), _Undrawn)
+        return [name for name in super().__dir__() if not (undrawn and name == "plot")]
 
     def _table(self) -> Table:
         """What is shown."""
@@ -179,4 +195,14 @@ class Result:
         ValueError
             If it cannot be written.
         """
-        write(self, path)
+        write(self._seen_from(Path(path).parent), path)
+
+    def _seen_from(self, place: Path) -> Result:
+        """As it is written into a file in a folder."""
+        return self
+
+    def _with_samples(self, place: Path, folder: str | Path | None) -> Result:
+        """As read from a file in ``place``, with samples that were kept in a folder, if any is given."""
+        if folder is not None:
+            raise ValueError(f"a {type(self).__name__} has no samples of its own; leave samples out")
+        return self

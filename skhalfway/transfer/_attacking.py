@@ -12,16 +12,16 @@ from sklearn.base import clone
 from sklearn.utils.validation import check_is_fitted
 
 from skhalfway._checks import check_choice, check_jobs, check_random_state, meant
-from skhalfway._inputs import Frame, read_samples
+from skhalfway._inputs import Frame, fingerprints, read_samples
 from skhalfway._randomness import draw_seed
-from skhalfway._text import shown
+from skhalfway._text import counted, shown
 from skhalfway.attacks import AdversarialGenerator
 from skhalfway.attacks._named import check_positions
 from skhalfway.attacks._parameters import check_source, check_unattached
 from skhalfway.attacks._partners import N_KEPT
 from skhalfway.attacks._per_sample import in_words
 from skhalfway.attacks._reach import say_out_of_reach
-from skhalfway.attacks._reference import Reference, reference_for
+from skhalfway.attacks._reference import Reference, is_range, reference_for
 from skhalfway.models import Model
 from skhalfway.models._as_model import takes_missing
 from skhalfway.models._collection import ModelCollection, is_pair
@@ -79,7 +79,7 @@ class AttackingCollection(ModelCollection):
         self._partners: NDArray[Any] | None = None  # samples that attack="halfway" may begin at
         if array is None:
             return
-        self._reference = Reference.of(array)
+        self._reference, self._n_reference = Reference.of(array), len(array)
         if self._generator.attack == "halfway":
             rows = np.random.RandomState(0).permutation(len(array))[:N_KEPT]
             self._partners = array[np.sort(rows)]
@@ -134,10 +134,31 @@ class AttackingCollection(ModelCollection):
                 generator.random_state = draw_seed(rng)
         return generators
 
+    def _measured(self) -> str:
+        """What the budget, bounds and partners come from; empty where nothing depends on it."""
+        generator, figures = self._generator, []
+        if self._reference is None:
+            depends = reference_for(generator, np.zeros((1, 1))) is not None or generator.attack == "halfway"
+            return "the attacked samples" if depends else ""
+        spread = self._reference.spread(generator.eps_unit)
+        if spread is not None:
+            figures.append(spread)
+        if is_range(generator.clip_values):
+            figures += [self._reference.low, self._reference.high]
+        if self._partners is not None:
+            figures.append(self._partners)
+        if not figures:
+            return ""
+        known_by = fingerprints(np.concatenate([np.ravel(part) for part in figures])[None])[0]
+        return f"{counted(self._n_reference, 'sample')}, {known_by:016x}"
+
     def _settings(self, X: NDArray[Any], out_of_reach: Sequence[str]) -> dict[str, Any]:
         """What decides figures on some samples, of the generator and of this object."""
         settings = self._generator.get_params(deep=False)
         settings["eps"] = in_words(settings["eps"], X.ndim)
+        measured = self._measured()
+        if measured:
+            settings["reference"] = measured
         if out_of_reach:
             settings["out_of_reach"] = out_of_reach
         # the model is known by its name, and the others change no figure

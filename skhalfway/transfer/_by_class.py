@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -47,11 +48,11 @@ class TransferByClass(Result):
     >>> scorer = TransferScorer(AdversarialGenerator(eps=0.5), random_state=0).fit(models)
     >>> scorer.transfer(X, y).by_class()
     TransferByClass: 3 labels, 2 targets
-    highest rate [95 % interval] at which samples of the label fool the target, and their source
-    label  n   lr                 svm
-    0      50  .00 [.00 .07] svm  .00 [.00 .07] lr
-    1      50  .77 [.63 .86] svm  .62 [.47 .74] lr
-    2      50  .62 [.48 .75] svm  .54 [.40 .67] lr
+    highest rate [95 % interval] at which the label's samples fool a target, of how many that count; source
+    label  samples  lr                        svm
+    0      50       .00 [.00 .07] of 50       .00 [.00 .07] of 50
+    1      50       .77 [.63 .86] of 47, svm  .62 [.47 .74] of 47, lr
+    2      50       .62 [.48 .75] of 48, svm  .54 [.40 .67] of 48, lr
     """
 
     labels: NDArray[Any]
@@ -74,7 +75,7 @@ class TransferByClass(Result):
 
     @property
     def n_samples(self) -> NDArray[np.intp]:
-        """How many samples there are of each label, (n_labels,)."""
+        """How many samples there are of each label, whether they count or not, (n_labels,)."""
         return np.array([matrix.n_samples for matrix in self.matrices])
 
     @property
@@ -84,10 +85,16 @@ class TransferByClass(Result):
 
     @property
     def worst_sources(self) -> NDArray[Any]:
-        """Names of the sources of :attr:`worst`, (n_labels, n_targets); "" where there is none."""
+        """Names of the sources of :attr:`worst`, (n_labels, n_targets); "" where none fools."""
         return np.array(
-            [["" if i < 0 else m.sources[i] for i in _worst(m)] for m in self.matrices], dtype=object
+            [[_source(m, i, j) for j, i in enumerate(_worst(m))] for m in self.matrices], dtype=object
         )
+
+    @property
+    def worst_eligible(self) -> NDArray[np.int64]:
+        """How many samples count for :attr:`worst`, (n_labels, n_targets)."""
+        rows = [[0 if i < 0 else m.eligible[i, j] for j, i in enumerate(_worst(m))] for m in self.matrices]
+        return np.array(rows, dtype=np.int64)
 
     def of(self, label: Any) -> Any:
         """The matrix of a label.
@@ -118,8 +125,10 @@ class TransferByClass(Result):
         Parameters
         ----------
         of : {"worst", "pairs"}, default="worst"
-            A row for each label and target, with the source that fools it most,
-            the most fooled first; or for each label, source and target.
+            A row for each label and target, with the source that fools it most
+            ("" where none fools), the most fooled first; or for each label,
+            source and target. ``eligible`` is how many samples the rate rests
+            on, ``n_samples`` how many there are of the label.
 
         Returns
         -------
@@ -144,9 +153,16 @@ class TransferByClass(Result):
             for j, i in enumerate(_worst(m))
             if i >= 0
         ]
-        columns = ["source", "rate", "low", "high", "noise", "fooled", "eligible"]
+        columns = ["source", "rate", "low", "high", "noise", "fooled", "eligible", "n_samples"]
         frame = pairs.loc[chosen].reset_index("source")[columns]
+        frame["source"] = frame["source"].where(frame["fooled"] > 0, "")
         return frame.sort_values("rate", ascending=False, kind="stable")
+
+    def _seen_from(self, place: Path) -> TransferByClass:
+        return replace(self, matrices=tuple(matrix._seen_from(place) for matrix in self.matrices))
+
+    def _with_samples(self, place: Path, folder: str | Path | None) -> TransferByClass:
+        return replace(self, matrices=tuple(matrix._with_samples(place, folder) for matrix in self.matrices))
 
     def _table(self) -> Table:
         rows: list[list[str | Cell]] = []
@@ -157,20 +173,22 @@ class TransferByClass(Result):
                 if i < 0:
                     rows[-1].append(Cell(" - "))
                     continue
-                rate = matrix.rates[i, j]
+                rate, source = matrix.rates[i, j], _source(matrix, i, j)
                 rows[-1].append(
                     Cell(
                         short(rate),
-                        f"{between(low[i, j], high[i, j])} {matrix.sources[i]}",
+                        f"{between(low[i, j], high[i, j])} of {matrix.eligible[i, j]}"
+                        + (f", {source}" if source else ""),
                         shade=float(rate),
                         hint=f"{matrix.fooled[i, j]} of {matrix.eligible[i, j]}",
                     )
                 )
         return Table(
             f"TransferByClass: {counted(len(self.labels), 'label')}, {counted(len(self.targets), 'target')}",
-            ["label", "n", *self.targets],
+            ["label", "samples", *self.targets],
             rows,
-            "highest rate [95 % interval] at which samples of the label fool the target, and their source",
+            "highest rate [95 % interval] at which the label's samples fool a target, of how many that "
+            "count; source",
         )
 
 
@@ -178,6 +196,11 @@ def _worst(matrix: Any) -> list[int]:
     """Number of the source that fools each target most; -1 where none has a sample that counts."""
     rates = np.where(matrix._transfers, matrix.rates, -1.0)
     return [int(column.argmax()) if (column >= 0).any() else -1 for column in rates.T]
+
+
+def _source(matrix: Any, i: int, j: int) -> str:
+    """Its name; "" where its samples, and so those of all others, fool on none."""
+    return str(matrix.sources[i]) if i >= 0 and matrix.fooled[i, j] else ""
 
 
 def _at(matrix: Any, i: int, j: int, values: NDArray[np.float64]) -> float:

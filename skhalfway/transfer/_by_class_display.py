@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from skhalfway.displays import Display
 from skhalfway.displays._heat_map import cell_texts, fit, heat_map, heat_map_axes
 from skhalfway.transfer._by_class import TransferByClass
@@ -29,7 +31,8 @@ class TransferByClassDisplay(Display, draws=[TransferByClass]):
     im_ : matplotlib AxesImage
         The heat map itself.
     text_ : ndarray of shape (n_labels, n_targets) or None
-        The values written in the cells, with the source they are reached from.
+        The values written in the cells, with how many samples they rest on and
+        the source they are reached from.
 
     See Also
     --------
@@ -54,7 +57,8 @@ class TransferByClassDisplay(Display, draws=[TransferByClass]):
             Axes to draw on. None makes a figure whose size grows with the
             number of labels and targets.
         include_values : bool, default=True
-            Whether to write the rates, and their sources, into the cells.
+            Whether to write the rates, how many samples count for them, and
+            their sources, into the cells.
         cmap : str or matplotlib Colormap, default="YlOrRd"
             Colours from rate 0 to rate 1.
         colorbar : bool, default=True
@@ -71,18 +75,22 @@ class TransferByClassDisplay(Display, draws=[TransferByClass]):
         """
         by_class = self.result
         rows = [f"{label} (n = {n})" for label, n in zip(by_class.labels, by_class.n_samples, strict=True)]
+        texts = None
+        if include_values:
+            texts = cell_texts(by_class.worst)
+            for place, n in np.ndenumerate(by_class.worst_eligible):
+                if n:
+                    texts[place] = f"{texts[place]} of {n}\n{by_class.worst_sources[place]}".rstrip()
         if ax is None:
             ax = heat_map_axes(
                 *by_class.worst.shape,
                 include_values=include_values,
                 include_intervals=False,
                 longest_name=max(map(len, rows)),
-                longest_text=max(map(len, by_class.worst_sources.flat)) if include_values else 0,
+                longest_text=0
+                if texts is None
+                else max(len(line) for text in texts.flat for line in text.split("\n")),
             )
-        texts = None
-        if include_values:
-            texts = cell_texts(by_class.worst)
-            texts = texts + "\n" + by_class.worst_sources
         self.im_, self.text_ = heat_map(
             ax,
             by_class.worst,
@@ -94,7 +102,9 @@ class TransferByClassDisplay(Display, draws=[TransferByClass]):
             text_kw=text_kw,
         )
         ax.set(xlabel="target", ylabel="true label")
-        ax.set_title("which class is fooled most,\nand from which source", fontsize=10)
+        ax.set_title(
+            "which class is fooled most,\nof how many that count,\nand from which source", fontsize=10
+        )
         fit(ax, self.text_)
         figure: Any = ax.figure
         self.ax_, self.figure_ = ax, figure

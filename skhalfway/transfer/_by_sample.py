@@ -9,12 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skhalfway._checks import meant
-from skhalfway._inputs import index_of
+from skhalfway._index import index_of
 from skhalfway._text import shown
 from skhalfway.results._result import equal
 from skhalfway.transfer._by_class import TransferByClass
 from skhalfway.transfer._comparison import TransferComparison, compare
-from skhalfway.transfer._counting import see
+from skhalfway.transfer._counting import Exposed, exposed, see
 from skhalfway.transfer._rates import Rates
 
 if TYPE_CHECKING:
@@ -122,6 +122,21 @@ class BySample(Rates):
         matrices = tuple(self.subset(outcomes.labels == place) for place in places)
         return TransferByClass(outcomes.classes[places], matrices, provenance=self.provenance)
 
+    @property
+    def fooled_by_any(self) -> NDArray[np.int64]:
+        """Samples with which at least one other source fools each target, (n_targets,)."""
+        return self._of_any("fooled")
+
+    @property
+    def eligible_for_any(self) -> NDArray[np.int64]:
+        """Samples that count for at least one other source and each target, (n_targets,)."""
+        return self._of_any("eligible")
+
+    def _of_any(self, what: str) -> NDArray[np.int64]:
+        seen = see(self._known("fooled_by_any"), self.condition, self.goal)
+        each = [getattr(exposed(seen, j), what).any(axis=0).sum() for j in range(len(self.targets))]
+        return np.array(each, dtype=np.int64)
+
     def exposure(self, target: str | None = None) -> pd.DataFrame:
         """How many sources' adversarial samples fool a target, sample by sample.
 
@@ -134,7 +149,9 @@ class BySample(Rates):
         Returns
         -------
         frame : DataFrame
-            The most exposed samples first, indexed as X was (else by number).
+            The most exposed samples first, indexed as X was (else by number; an
+            index without a name is called ``sample``). Of a result out of a
+            file, dates of a time zone, periods and the like are texts.
             Columns: ``label`` (only where labels are known), ``fooled_by``,
             the number of sources whose sample fools; ``of``, the number of
             sources for which the sample counts; ``noise``, whether noise of the
@@ -145,23 +162,26 @@ class BySample(Rates):
         ValueError
             If there are only counts, or no such target.
         """
+        return self._exposure(target).sort_values("fooled_by", ascending=False, kind="stable")
+
+    def _exposure(self, target: str | None) -> pd.DataFrame:
+        """The same in the order of the samples."""
         import pandas as pd
 
+        outcomes = self._known("exposure")
+        fooled, eligible, noise = self._exposed(target)
+        columns = {"fooled_by": fooled.sum(axis=0), "of": eligible.sum(axis=0), "noise": noise}
+        if outcomes.labels is not None:
+            columns = {"label": outcomes.classes[outcomes.labels], **columns}
+        return pd.DataFrame(columns, index=outcomes.row_names)
+
+    def _exposed(self, target: str | None) -> Exposed:
+        """What each source's samples do to a target, by name; None is any other model."""
         outcomes = self._known("exposure")
         if target is not None and target not in self.targets:
             raise ValueError(_unknown("target", target, self.targets))
         seen = see(outcomes, self.condition, self.goal)
-        pairs = seen.pairs & (np.array([target is None or target == name for name in self.targets]))
-        some = pairs[:, :, None]
-        columns = {
-            "fooled_by": (seen.fooled & some).any(axis=1).sum(axis=0),
-            "of": (seen.eligible & some).any(axis=1).sum(axis=0),
-            "noise": (seen.noise_fooled & some).any(axis=(0, 1)),
-        }
-        if outcomes.labels is not None:
-            columns = {"label": outcomes.classes[outcomes.labels], **columns}
-        frame = pd.DataFrame(columns, index=pd.Index(outcomes.sample_names, name="sample"))
-        return frame.sort_values("fooled_by", ascending=False, kind="stable")
+        return exposed(seen, None if target is None else self.targets.index(target))
 
     def samples(self, source: str) -> Any:
         """The adversarial samples made on a source, where they were kept.
@@ -177,18 +197,21 @@ class BySample(Rates):
             In the container that X came in, its columns of smaller floats in
             the type of the widest, for rounded they would be other samples than
             those that were counted; a sample that could not count, and was not
-            attacked, is as it was.
+            attacked, is as it was. A copy, or a map that copies what is written
+            to: what was kept does not change.
 
         Raises
         ------
         ValueError
-            If there is no such source, or samples were not kept.
+            If there is no such source; if samples were not kept, or lie in a
+            folder that :func:`~skhalfway.load_result` did not find.
         """
         if source not in self.sources:
             raise ValueError(_unknown("source", source, self.sources))
         if self.kept is None:
             raise ValueError(
-                "the adversarial samples were not kept; pass keep_samples=True, or a folder, to transfer"
+                "the adversarial samples were not kept, or in memory alone, and files of results do not hold "
+                "them; pass a folder, or True for this session, as keep_samples to transfer"
             )
         return self.kept.of(source)
 

@@ -218,13 +218,19 @@ def compare(first: BySample, second: BySample, level: float) -> TransferComparis
                 "measure both with the same ones"
             )
     samples: tuple[tuple[str, Any, Any], ...] = (
-        ("number", one.n_samples, other.n_samples),
+        ("numbers", one.n_samples, other.n_samples),
+        ("indexes", one.sample_names, other.sample_names),
         ("labels", _labels(one), _labels(other)),
-        ("index", one.sample_names, other.sample_names),
     )
-    for part, mine, others_own in samples:
-        if not equal(mine, others_own):
-            raise ValueError(f"the two are of other samples: their {part} differs; attack the same X and y")
+    for parts, mine, others_own in samples:
+        if equal(mine, others_own):
+            continue
+        if parts == "indexes" and sorted(map(repr, mine.tolist())) == sorted(map(repr, others_own.tolist())):
+            raise ValueError(
+                "the two have the same samples in another order; sort both by index, as by "
+                "matrix.subset(np.argsort(matrix.outcomes.sample_names))"
+            )
+        raise ValueError(f"the two are of other samples: their {parts} differ; attack the same X and y")
     _warn_of_other_values(one.fingerprints, other.fingerprints)
     seen, others = see(one, *own_count), see(other, *their_count)
     both = seen.eligible & others.eligible

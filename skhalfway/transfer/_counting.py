@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -99,6 +99,40 @@ def see(outcomes: Outcomes, condition: str, goal: str = "other") -> Seen:
         source_fooled=source_eligible & own,
         pairs=sources[:, None] != targets[None],
     )
+
+
+class Exposed(NamedTuple):
+    """What each source's samples do to a target, or to any other model; and what noise does.
+
+    Attributes
+    ----------
+    fooled, eligible : bool ndarray of shape (n_sources, n_samples)
+        Whether the sample made on the source fools, and whether it counts.
+    noise_fooled : bool ndarray of shape (n_samples,)
+        Whether noise of the same size fools.
+    """
+
+    fooled: NDArray[np.bool_]
+    eligible: NDArray[np.bool_]
+    noise_fooled: NDArray[np.bool_]
+
+
+def exposed(seen: Seen, target: int | None = None) -> Exposed:
+    """Look at the target of that number; None at all of them together."""
+    chosen = np.zeros_like(seen.pairs)
+    chosen[:, slice(None) if target is None else target] = True
+    some = (seen.pairs & chosen)[:, :, None]
+    fooled, eligible = (np.any(part & some, axis=1) for part in (seen.fooled, seen.eligible))
+    return Exposed(fooled, eligible, np.any(seen.noise_fooled & some, axis=(0, 1)))
+
+
+def source_fallen(outcomes: Sequence[Outcomes], goal: str) -> NDArray[np.int64]:
+    """Samples that each source classifies correctly and that fool it at a budget or at a smaller one.
+
+    Of shape (n_budgets, n_sources), for the outcomes at each budget.
+    """
+    fallen = [see(one, "both_correct", goal).source_fooled for one in outcomes]
+    return np.logical_or.accumulate(fallen).sum(axis=2)
 
 
 def check_attacked(outcomes: Outcomes, condition: str) -> None:

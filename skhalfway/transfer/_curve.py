@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,7 +15,7 @@ from skhalfway._text import between, counted, short, shown
 from skhalfway.results import Result
 from skhalfway.results._result import frozen
 from skhalfway.results._table import Cell, Table
-from skhalfway.transfer._counting import read_counts
+from skhalfway.transfer._counting import read_counts, source_fallen
 from skhalfway.transfer._matrix import TransferMatrix, read_masked
 from skhalfway.transfer._shown import models_of
 
@@ -232,6 +232,77 @@ class TransferCurve(Result):
             return wilson_interval(self.source_fallen, whole, each_level)
         each = [m.confidence_interval(level, of=of, simultaneous=simultaneous) for m in self.matrices]
         return ConfidenceInterval(*(np.stack(ends) for ends in zip(*each, strict=True)))
+
+    def subset(self, rows: Any) -> TransferCurve:
+        """The curve of some of the samples, as those of a class.
+
+        Parameters
+        ----------
+        rows : array-like of int or bool
+            As :meth:`TransferMatrix.subset <skhalfway.TransferMatrix.subset>`
+            takes them: their numbers, or a mask of shape (n_samples,).
+
+        Returns
+        -------
+        curve : TransferCurve
+            Counted anew at each budget.
+
+        Raises
+        ------
+        ValueError
+            If there are only counts, or no such samples.
+        """
+        matrices = tuple(matrix.subset(rows) for matrix in self.matrices)
+        fallen = source_fallen([matrix._known("subset") for matrix in matrices], matrices[0].goal)
+        origin = self.provenance
+        if origin is not None:
+            origin = replace(origin, n_samples=matrices[0].n_samples)
+        return replace(self, matrices=matrices, source_fallen=fallen, provenance=origin)
+
+    def exposure(self, target: str | None = None) -> pd.DataFrame:
+        """At which budget adversarial samples fool a target, sample by sample.
+
+        Parameters
+        ----------
+        target : str, default=None
+            Name of the target. None looks for samples that fool at least one
+            other model.
+
+        Returns
+        -------
+        frame : DataFrame
+            The most exposed samples first, indexed as X was (else by number).
+            Columns: ``label`` (only where labels are known); ``eps``, the
+            smallest budget at which any source's sample fools, inf where none
+            does, nan where the sample counts for no source; ``fooled_by``,
+            ``of`` and ``noise``, as
+            :meth:`TransferMatrix.exposure <skhalfway.TransferMatrix.exposure>`
+            has them at the largest budget; and ``from <source>``, as ``eps``,
+            of the samples made on each source alone.
+
+        Raises
+        ------
+        ValueError
+            If there are only counts, or no such target.
+        """
+        each = [matrix._exposed(target) for matrix in self.matrices]
+        falls = self._smallest_eps([one.fooled for one in each], [one.eligible for one in each])
+        frame = self.matrices[-1]._exposure(target)
+        # a source's samples are no threat of others to itself
+        others = [i for i, name in enumerate(self.sources) if name != target]
+        least = np.fmin.reduce(falls[others]) if others else np.full(len(frame), np.nan)
+        frame.insert(int("label" in frame), "eps", least)
+        for i in others:
+            frame[f"from {self.sources[i]}"] = falls[i]
+        return frame.sort_values(["eps", "fooled_by"], ascending=[True, False], kind="stable")
+
+    def _smallest_eps(
+        self, fooled: list[NDArray[np.bool_]], eligible: list[NDArray[np.bool_]]
+    ) -> NDArray[np.float64]:
+        """Budget at which what is true of a sample first is; inf where never, nan where it never counts."""
+        found = np.stack(fooled)
+        eps = np.where(found.any(axis=0), self.eps[found.argmax(axis=0)], np.inf)
+        return np.where(np.any(eligible, axis=0), eps, np.nan)
 
     def to_frame(self, *, per: str = "pair") -> pd.DataFrame:
         """Return the curve as a pandas DataFrame.

@@ -219,7 +219,7 @@ class TransferCurveDisplay(Display, draws=[TransferCurve]):
         (self.mean_,) = ax.plot(curve.eps, curve.mean_rates, label="mean over pairs", **thick | line_kw)
         shade: dict[str, Any] = {"color": self.mean_.get_color(), "alpha": 0.16, "lw": 0, "zorder": 1}
         self.band_ = ax.fill_between(
-            curve.eps, low, high, label=f"its {level:.0%} interval", **shade | band_kw
+            curve.eps, low, high, label=f"its {100 * level:g}% interval", **shade | band_kw
         )
         if include_controls:
             (self.source_,) = ax.plot(

@@ -13,16 +13,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skhalfway._checks import check_length
-from skhalfway._inputs import check_labels, index_of
+from skhalfway._index import index_of, row_index_of
+from skhalfway._inputs import check_labels
 from skhalfway._randomness import own_rng, undisturbed
 from skhalfway._text import shown
 from skhalfway.attacks._parameters import own_eps
 from skhalfway.results import Provenance
-from skhalfway.transfer._counting import see
+from skhalfway.transfer._counting import source_fallen
 from skhalfway.transfer._curve import TransferCurve
+from skhalfway.transfer._folder import read_place
 from skhalfway.transfer._matrix import TransferMatrix
 from skhalfway.transfer._measure import Plan, Tried, try_all
-from skhalfway.transfer._samples import read_place
+from skhalfway.transfer._samples import kept_in
 
 if TYPE_CHECKING:
     from skhalfway.attacks._region import Region
@@ -57,10 +59,12 @@ def measure_matrix(scorer: TransferScorer, X: Any, y: Any, target: Any, keep_sam
     begin, rng = perf_counter(), own_rng(scorer.random_state)
     with undisturbed():
         models, region, classes = scorer._start(X)
-        folder = read_place(keep_samples)
+        folder = read_place(keep_samples, scorer._roles(models)[0])
         keep = folder is not None or bool(keep_samples)
         plan = replace(_plan(scorer, models, [region], classes, X, y, target), keep=keep, folder=folder)
         tried = try_all(scorer, plan, rng)
+        if folder is not None and tried.kept is not None:
+            tried = replace(tried, kept=kept_in(folder, tried.kept, X, tried.outcomes[-1]))
     return _matrix(scorer, tried, 0, _origin(scorer, "TransferScorer.transfer", plan, tried, begin))
 
 
@@ -99,18 +103,12 @@ def measure_curve(scorer: TransferScorer, X: Any, y: Any, eps: Any, target: Any)
     return TransferCurve(
         every,
         tuple(matrices),
-        _fallen(tried, matrices[0].goal),
+        source_fallen(tried.outcomes, matrices[0].goal),
         float(generator.norm),
         unit,
         tried.masked,
         provenance=replace(origin, settings={**origin.settings, "eps": budgets, "eps_unit": unit}),
     )
-
-
-def _fallen(tried: Tried, goal: str) -> NDArray[np.int64]:
-    """Samples that each source classifies correctly and that fool it at a budget or at a smaller one."""
-    fallen = [see(outcomes, "both_correct", goal).source_fooled for outcomes in tried.outcomes]
-    return np.logical_or.accumulate(fallen).sum(axis=2)
 
 
 def _matrix(scorer: TransferScorer, tried: Tried, k: int, origin: Provenance) -> TransferMatrix:
@@ -148,6 +146,7 @@ def _plan(
         truth=truth,
         target=target,
         index=index_of(X, n),
+        row_index=row_index_of(X, n),
         given=X,
         partners=scorer._partners,
         out_of_reach=scorer._say_out_of_reach(regions[-1]),

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from copy import copy
 from dataclasses import dataclass, field
 from numbers import Real
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -26,7 +28,7 @@ from skhalfway.transfer._counting import (
     see,
 )
 from skhalfway.transfer._outcomes import Outcomes
-from skhalfway.transfer._samples import KeptSamples
+from skhalfway.transfer._samples import KeptSamples, found_beside
 from skhalfway.transfer._sentences import sentence
 from skhalfway.transfer._shown import matrix_table
 
@@ -93,7 +95,8 @@ class TransferMatrix(BySample, Result):
     outcomes : Outcomes, default=None
         What every model said, sample by sample; None where only counts are known.
     kept : KeptSamples, default=None
-        The adversarial samples, where they were kept; not written into files.
+        The adversarial samples, where they were kept; of a folder its name, as
+        seen from there, is written into files, and the samples are not.
     provenance : Provenance, default=None
         Attack, budget, versions and costs.
 
@@ -169,7 +172,7 @@ class TransferMatrix(BySample, Result):
     targets: tuple[str, ...] = None  # type: ignore[assignment]
     goal: str = "other"
     outcomes: Outcomes | None = None
-    kept: KeptSamples | None = field(default=None, compare=False, metadata={"in_files": False})
+    kept: KeptSamples | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "names", tuple(self.names))
@@ -277,6 +280,9 @@ class TransferMatrix(BySample, Result):
 
         Where a paired test (McNemar's, exact, at the level .05) cannot tell the
         two sources apart whose samples fool the target most, they are called a tie.
+        Where there are several other sources, the sentence ends with how many
+        samples fool the target in the version of at least one of them
+        (``fooled_by_any``), with Wilson's 95 % interval.
 
         Returns
         -------
@@ -306,6 +312,18 @@ class TransferMatrix(BySample, Result):
             for name, check in self.checks.items()
             for finding in check.warnings
         ]
+
+    def _seen_from(self, place: Path) -> TransferMatrix:
+        return self if self.kept is None else self._keeping(self.kept.seen_from(place))
+
+    def _with_samples(self, place: Path, folder: str | Path | None) -> TransferMatrix:
+        return self._keeping(found_beside(self.kept, place, folder))
+
+    def _keeping(self, kept: KeptSamples | None) -> TransferMatrix:
+        # the same counts need no second check
+        other = copy(self)
+        object.__setattr__(other, "kept", kept)
+        return other
 
     def _table(self) -> Table:
         return matrix_table(self)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,9 +17,10 @@ from skhalfway.models._check import check_models
 from skhalfway.models._collection import predictions
 from skhalfway.models._faults import named
 from skhalfway.models._warnings import warn, warn_of
+from skhalfway.transfer._folder import SamplesFolder, place_for
 from skhalfway.transfer._masked import ask_others
 from skhalfway.transfer._outcomes import NOT_ASKED, Outcomes, smallest_integers
-from skhalfway.transfer._samples import KeptSamples, kept_of, place_for
+from skhalfway.transfer._samples import KeptSamples, kept_of
 from skhalfway.transfer._source import Attacked, attack
 from skhalfway.transfer._targets import read_goals
 
@@ -53,11 +53,13 @@ class Plan:
         Names of the samples.
     given : array-like of shape (n_samples, ...)
         X, as it was handed in.
+    row_index : pandas Index or None, default=None
+        Its index.
     partners : ndarray of shape (n_partners, ...) or None, default=None
         Samples of the reference that ``attack="halfway"`` may begin at.
     keep : bool, default=False
         Whether samples are kept.
-    folder : Path or None, default=None
+    folder : SamplesFolder or None, default=None
         Where; None is in memory.
     out_of_reach : list of str, default=()
         What the largest budget is too small to change.
@@ -72,9 +74,10 @@ class Plan:
     target: Any
     index: NDArray[Any] | None
     given: Any
+    row_index: Any = None
     partners: NDArray[Any] | None = None
     keep: bool = False
-    folder: Path | None = None
+    folder: SamplesFolder | None = None
     out_of_reach: Sequence[str] = ()
 
     @property
@@ -178,6 +181,7 @@ def try_all(scorer: TransferScorer, plan: Plan, rng: np.random.RandomState) -> T
             goals,
             plan.index,
             known_by,
+            row_index=plan.row_index,
         )
         for noise, made in zip(control, answers, strict=True)
     ]

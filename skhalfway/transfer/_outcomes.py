@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skhalfway._checks import check_different
-from skhalfway._inputs import only_numbered
+from skhalfway._index import index_for, level_names, only_numbered
 from skhalfway._text import shown
 from skhalfway.results._reading import part_of_results
 
@@ -53,10 +53,15 @@ class Outcomes:
         Class that each source's attack aims at; None where any other than the
         true one would do.
     index : ndarray of shape (n_samples,) or None, default=None
-        Names of the samples: the index of a DataFrame. None is their number.
+        Names of the samples: the index of a DataFrame, as files keep it. None
+        is their number.
     fingerprints : ndarray of shape (n_samples,) or None, default=None
         Of each sample's values in float32, 64 bits of a hash, by which two
         experiments are known to be of the same samples. None is not known.
+    index_names : tuple or None, default=None
+        What the levels of that index are called; None is not known.
+    row_index : pandas Index or None, default=None
+        The index itself, for tables; not written into files.
 
     See Also
     --------
@@ -75,6 +80,8 @@ class Outcomes:
     goals: NDArray[np.integer[Any]] | None = None
     index: NDArray[Any] | None = None
     fingerprints: NDArray[np.uint64] | None = field(default=None, compare=False)
+    index_names: tuple[Any, ...] | None = field(default=None, compare=False)
+    row_index: Any = field(default=None, compare=False, metadata={"in_files": False})
 
     def __post_init__(self) -> None:
         for name in ("names", "sources", "targets"):
@@ -115,6 +122,10 @@ class Outcomes:
         if self.index is not None and only_numbered(self.index):
             object.__setattr__(self, "index", None)
         self._keep("classes", np.asarray(self.classes))
+        if self.row_index is not None:
+            if len(self.row_index) != n:
+                raise ValueError(f"row_index must name {n} samples, got {len(self.row_index)}")
+            object.__setattr__(self, "index_names", level_names(self.row_index))
 
     def _keep(self, name: str, array: NDArray[Any]) -> None:
         kept = array.copy() if array.flags.writeable else array
@@ -130,6 +141,11 @@ class Outcomes:
     def sample_names(self) -> NDArray[Any]:
         """What the samples are called: their index, else their numbers."""
         return np.arange(self.n_samples) if self.index is None else self.index
+
+    @property
+    def row_names(self) -> Any:
+        """The index of a table with a row for each sample, of pandas."""
+        return index_for(self.sample_names, self.index_names, self.row_index)
 
     @property
     def source_places(self) -> NDArray[np.intp]:
@@ -160,11 +176,12 @@ class Outcomes:
         outcomes : Outcomes
             Of these alone.
         """
-        arrays = {}
+        parts = {}
         for part in fields(self)[4:]:
-            array = getattr(self, part.name)
-            arrays[part.name] = None if array is None else array[..., rows]
-        return replace(self, **{**arrays, "index": self.sample_names[rows]})
+            kept = getattr(self, part.name)
+            if kept is not None and part.name != "index_names":
+                parts[part.name] = kept[rows] if part.name == "row_index" else kept[..., rows]
+        return replace(self, **{**parts, "index": self.sample_names[rows]})
 
 
 def _within(array: NDArray[Any], least: int, n_classes: int) -> bool:

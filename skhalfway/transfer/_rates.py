@@ -38,6 +38,16 @@ class Rates:
     masked: NDArray[np.bool_] | None
     outcomes: Outcomes | None
 
+    @property
+    def fooled_by_any(self) -> NDArray[np.int64]:
+        """Samples with which at least one other source fools each target, (n_targets,)."""
+        raise NotImplementedError
+
+    @property
+    def eligible_for_any(self) -> NDArray[np.int64]:
+        """Samples that count for at least one other source and each target, (n_targets,)."""
+        raise NotImplementedError
+
     def _known(self, what: str) -> Outcomes:
         if self.outcomes is None:
             raise ValueError(
@@ -106,8 +116,9 @@ class Rates:
         ----------
         level : float, default=0.95
             Confidence level, between 0 and 1.
-        of : {"rates", "noise", "source_success", "mean_rate"}, default="rates"
-            Wilson intervals of these rates over samples; for the mean rate a
+        of : {"rates", "noise", "source_success", "fooled_by_any", "mean_rate"}, default="rates"
+            Wilson intervals of these rates over samples, of ``fooled_by_any`` as
+            a share of ``eligible_for_any``; for the mean rate a
             normal interval that allows for samples shared by pairs; where in
             no pair one sample does other than the rest, so that nothing is
             known of the spread, the mean of the pairs' Wilson intervals.
@@ -130,8 +141,10 @@ class Rates:
             "noise": (self.noise_fooled, self.eligible),
             "source_success": (self.source_fooled, self.source_eligible),
         }
-        check_choice("of", of, [*counts, "mean_rate"])
+        check_choice("of", of, [*counts, "fooled_by_any", "mean_rate"])
         check_level(level)
+        if of == "fooled_by_any":
+            counts[of] = self.fooled_by_any, self.eligible_for_any
         if of == "mean_rate" and self.standard_error == 0:
             # all samples of a pair did the same, which does not say that all others would
             pairs = self._transfers
@@ -153,8 +166,9 @@ class Rates:
             Name of one matrix ("rates", "eligible", "fooled", "noise"...) for
             a square table, sources in rows and targets in columns. None: one
             row per pair, a model with itself included, with all of them, the
-            accuracy of source and target, and, where it is known, whether the
-            source may be masked.
+            accuracy of source and target, how often the source's samples fool
+            the source itself (``source_success``), and, where it is known,
+            whether the source may be masked.
 
         Returns
         -------
@@ -179,6 +193,7 @@ class Rates:
         interval = self.confidence_interval()
         columns = {name: getattr(self, name) for name in counts}
         columns |= {"rate": self.rates, "low": interval.low, "high": interval.high, "noise": self.noise}
+        columns["source_success"] = np.repeat(self.source_success, len(self.targets))
         if self.outcomes is not None:
             accuracy = dict(zip(self.names, self.accuracy, strict=True))
             shape = self.rates.shape

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from skhalfway._checks import check_choice, check_different
+from skhalfway._index import index_for, level_names
 from skhalfway._intervals import ConfidenceInterval, ratio, wilson_interval
 from skhalfway._text import between, counted, short
 from skhalfway.results import Result
@@ -37,6 +38,10 @@ class Robustness(Result):
         What it says of the samples made on each source.
     index : ndarray of shape (n_samples,) or None, default=None
         Names of the samples; None is their number.
+    index_names : tuple or None, default=None
+        What the levels of that index are called; None is not known.
+    row_index : pandas Index or None, default=None
+        The index itself, for tables; not written into files.
 
     See Also
     --------
@@ -60,6 +65,8 @@ class Robustness(Result):
     clean: NDArray[Any]
     adversarial: NDArray[Any]
     index: NDArray[Any] | None = None
+    index_names: tuple[Any, ...] | None = field(default=None, compare=False)
+    row_index: Any = field(default=None, compare=False, metadata={"in_files": False})
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "sources", tuple(self.sources))
@@ -73,6 +80,8 @@ class Robustness(Result):
             if array.shape != shape:
                 raise ValueError(f"{name} must have shape {shape}, got {array.shape}")
             object.__setattr__(self, name, array)
+        if self.row_index is not None:
+            object.__setattr__(self, "index_names", level_names(self.row_index))
         types = [self.labels.dtype, self.clean.dtype, self.adversarial.dtype]
         if any(one.kind in "biuf" for one in types) and any(one.kind in "US" for one in types):
             raise ValueError(
@@ -152,7 +161,7 @@ class Robustness(Result):
         Returns
         -------
         frame : pandas.DataFrame
-            Indexed by what was tried, or by sample.
+            Indexed by what was tried, or as the samples were.
 
         Raises
         ------
@@ -173,7 +182,8 @@ class Robustness(Result):
                 "high": [high for _, _, _, high in rows],
             }
             return pd.DataFrame(columns, index=index)
-        index = pd.Index(np.arange(self.n_samples) if self.index is None else self.index, name="sample")
+        names = np.arange(self.n_samples) if self.index is None else self.index
+        index = index_for(names, self.index_names, self.row_index)
         made = {f"made on {name}": row for name, row in zip(self.sources, self.adversarial, strict=True)}
         columns = {"label": self.labels, "as it is": self.clean, **made, "robust": self.robust}
         return pd.DataFrame(columns, index=index)

@@ -170,7 +170,8 @@ class TransferScorer(JudgingCollection):
             range for its ``clip_values="range"`` are measured on it, and the
             partners of ``attack="halfway"`` are taken from it. None: all come
             from the samples that are attacked, so that they change with these.
-            Else the training samples are the reference.
+            Else the training samples are the reference. Where rates depend on
+            it, ``provenance.settings["reference"]`` says which one it was.
         **fit_params : dict
             Metadata such as ``sample_weight``. Only with ``enable_metadata_routing``,
             and ``estimators``: each gets what it requests.
@@ -258,7 +259,11 @@ class TransferScorer(JudgingCollection):
         keep_samples : bool, str or Path, default=False
             Whether to keep the adversarial samples, for
             ``matrix.samples(source)``: in memory, or in a folder, as one file
-            in numpy's format for each source, from which they are mapped.
+            in numpy's format for each source, from which they are mapped, and
+            ``samples.json``, which says what they are. A result that is saved
+            remembers the folder, see :func:`~skhalfway.load_result`. A folder
+            that holds the samples of another result is refused: delete it, or
+            give another one.
 
         Returns
         -------
@@ -271,7 +276,8 @@ class TransferScorer(JudgingCollection):
             If :meth:`fit` was not called.
         ValueError
             If the data is invalid, or outside the generator's ``clip_values``;
-            if no model knows a target label; if the folder cannot be written to.
+            if no model knows a target label; if the folder cannot be written to,
+            or holds the samples of another result.
         RuntimeError
             If a model raises while it predicts or is attacked; its name is in
             the message.

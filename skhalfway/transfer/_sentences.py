@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skhalfway._intervals import mcnemar
+from skhalfway._text import between, percent
 from skhalfway.transfer._counting import see
 
 if TYPE_CHECKING:
@@ -30,18 +31,29 @@ def sentence(matrix: TransferMatrix, j: int) -> str:
     )
     hidden = " As a source it may do more than was seen: its gradients may be masked." if masked else ""
     if len(others) == 1:
-        share, made = f"{rates.max():.0%}", names[0]
+        share, made = percent(rates.max()), names[0]
     else:
-        share, made = f"{rates.mean():.0%}", f"the other {len(others)} models"
+        share, made = percent(rates.mean()), f"the other {len(others)} models"
         if rates.any():
-            most = f"those made on {names[0]} ({rates.max():.0%})"
+            most = f"those made on {names[0]} ({percent(rates.max())})"
             tied = _tied(matrix, ranked, j)
             if tied:
                 also = names[1] if tied == 1 else f"{tied} others"
                 most += f", a tie with {also}"
             made += f", most by {most}"
     done = "is fooled by" if matrix.goal == "other" else "gives the label aimed at for"
-    return f"{done} {share} of the samples made on {made}; by noise of the same size, {noise:.0%}.{hidden}"
+    said = f"{done} {share} of the samples made on {made}; by noise of the same size, {percent(noise)}."
+    return f"{said}{_any(matrix, j) if len(others) > 1 else ''}{hidden}"
+
+
+def _any(matrix: TransferMatrix, j: int) -> str:
+    """How many samples are lost to one source or another: what a single rate does not tell."""
+    if matrix.outcomes is None:
+        return ""
+    low, high = matrix.confidence_interval(of="fooled_by_any")
+    fooled, n = matrix.fooled_by_any[j], matrix.eligible_for_any[j]
+    does = "fool it" if matrix.goal == "other" else "lead it there"
+    return f" At least one source's samples {does} on {fooled} of {n} {between(low[j], high[j])}."
 
 
 def _tied(matrix: TransferMatrix, ranked: NDArray[np.intp], j: int) -> int:

@@ -78,13 +78,19 @@ def matrix_table(matrix: TransferMatrix) -> Table:
                     framed=matrix.sources[i] == target,
                 )
             )
+    # with no cell of their own, a rate of .00 might as well be that of an attack that failed
+    others = [name for name in matrix.sources if name not in matrix.targets]
+    ends = matrix.confidence_interval(of="source_success")
+    each = zip(matrix.sources, matrix.source_success, *ends, strict=True)
+    success = {name: f"{name} {short(rate)} {between(*end)}".rstrip() for name, rate, *end in each}
     notes = []
     if matrix.outcomes is not None and matrix.outcomes.labels is not None:
         accuracy = dict(zip(matrix.names, map(short, matrix.accuracy), strict=True))
         rows.append(["accuracy", *(Cell(accuracy[name]) for name in matrix.targets)])
-        others = [name for name in matrix.sources if name not in matrix.targets]
         if others:
             notes.append("accuracy of sources: " + ", ".join(f"{name} {accuracy[name]}" for name in others))
+    if others:
+        notes.append("attacks fool their own source: " + ", ".join(map(success.__getitem__, others)))
     if matrix.masked is not None and matrix.masked.any():
         notes.append(MASKED)
     attack = "" if matrix.provenance is None else attack_of(dict(matrix.provenance.settings))

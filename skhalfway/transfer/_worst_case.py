@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from sklearn.utils.parallel import delayed
 
-from skhalfway._inputs import Frame, check_labels, index_of
+from skhalfway._index import index_of, row_index_of
+from skhalfway._inputs import Frame, check_labels
 from skhalfway._randomness import own_rng, undisturbed
 from skhalfway.attacks._parameters import follows_gradients
 from skhalfway.attacks._problem import Problem
@@ -79,5 +80,6 @@ def measure_robustness(scorer: AttackingCollection, estimator: Any, X: Any, y: A
         classes[clean],
         classes[np.stack(made)],
         index_of(X, len(array)),
+        row_index=row_index_of(X, len(array)),
         provenance=origin,
     )

@@ -319,7 +319,18 @@ def test_intervals_of_reproducibility_are_of_a_mean_over_planes():
         ({"padding": np.nan}, ValueError, "padding must be a finite number >= 0, got nan"),
         ({"models": [SVC(), SVC()]}, NotFittedError, "model 'svc-1'"),
         ({"models": {"only": SVC().fit(X, Y)}}, ValueError, "at least 2 are needed"),
-        ({"models": SVC().fit(X, Y)}, TypeError, "a mapping of names to models"),
+        (
+            {"models": SVC().fit(X, Y)},
+            TypeError,
+            "^models must be fitted models: a mapping of names to models, .*; got SVC alone, and models are "
+            "compared: at least 2 are needed$",
+        ),
+        ({"models": "svc"}, TypeError, r"^models must be fitted models: .* a sequence of models; got str$"),
+        (
+            {"models": {1: SVC(), 2: SVC()}},
+            TypeError,
+            r"^models must be .*; names must be strings, got \[1, 2\]",
+        ),
         ({"models": [SVC().fit(X, Y), SVC().fit(X, NAMES[Y])]}, ValueError, "same classes_"),
     ],
 )

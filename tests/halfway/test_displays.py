@@ -254,6 +254,29 @@ def test_identity_line_is_for_rates(scale, identity, drawn):
     assert display.ax_.get_legend() is None
 
 
+@pytest.mark.parametrize(
+    ("change", "predicts", "label"),
+    [
+        (lambda p: p, "rate", "predicted transfer rate"),
+        (lambda p: (p + p.T) / 2 * (1 - np.eye(4)) + np.eye(4), "agreement", "agreement"),
+        # of crossings that have nothing in common, and of pairs that are not known
+        (lambda p: np.eye(4) - (1 - np.eye(4)) / 2, "agreement", "agreement"),
+        (lambda p: np.where(np.eye(4) == 1, 1 - 1e-12, np.nan), "agreement", "agreement"),
+        (lambda p: np.diag([1, 1, 1, np.nan]), "agreement", "agreement"),
+        (lambda p: p * (1 - np.eye(4)) + np.eye(4), "rate", "predicted transfer rate"),
+        (lambda p: (p + p.T) / 2 * (1 - np.eye(4)) + np.eye(4) / 2, "rate", "predicted transfer rate"),
+        (lambda p: 3 * p, "figure", "prediction"),
+    ],
+)
+def test_an_agreement_is_not_drawn_as_a_rate(change, predicts, label):
+    predicted, measured, names = transfer_of(4)
+    result = PredictedTransfer(change(predicted), measured, names)
+    display = result.plot()
+    assert result.predicts == predicts and display.ax_.get_xlabel() == label
+    assert (display.identity_ is not None) == (predicts == "rate")
+    assert result.plot(identity=False, xlabel="halfway agreement").ax_.get_xlabel() == "halfway agreement"
+
+
 def test_predicted_from_estimator(iris, models):
     X, y = iris
     counts = np.arange(9).reshape(3, 3)
@@ -291,6 +314,21 @@ def test_predicted_from_estimator(iris, models):
             lambda: PredictedTransfer(np.eye(2), np.eye(2)),
             ValueError,
             "measured has no names; pass names",
+        ),
+        (
+            lambda: PredictedTransfer(measurement_of(2), np.eye(2), ["a", "b"]),
+            TypeError,
+            "predicted must be an array of numbers, .* as of measurement.agreement; got HalfwayMeasurement",
+        ),
+        (
+            lambda: PredictedTransfer(np.eye(2), measurement_of(2)),
+            TypeError,
+            "measured must be an array of numbers, .* or a TransferMatrix; got HalfwayMeasurement",
+        ),
+        (
+            lambda: PredictedTransfer([[1, 2], [3]], np.eye(2), ["a", "b"]),
+            TypeError,
+            "predicted must be an array of numbers",
         ),
         (
             lambda: PredictedTransfer(np.eye(3), np.eye(2), ["a", "b"]),

@@ -19,7 +19,7 @@ from hypothesis.extra import numpy as arrays
 from skhalfway import TransferCurve, TransferMatrix, load_result
 from skhalfway.models import Finding, ModelCheck
 from skhalfway.results import ConfidenceInterval, Provenance, Result
-from skhalfway.results._reading import _decoded
+from skhalfway.results._reading import decoded
 from skhalfway.results._result import equal
 from skhalfway.results._writing import encoded
 from skhalfway.transfer import Outcomes, Robustness
@@ -283,7 +283,7 @@ def test_files_that_are_refused(document, tmp_path, change, message):
     )
 )
 def test_every_array(array):
-    back = _decoded(json.loads(json.dumps(encoded(array), allow_nan=False)))
+    back = decoded(json.loads(json.dumps(encoded(array), allow_nan=False)))
     assert equal(np.asarray(back), array) and np.asarray(back).dtype == array.dtype.newbyteorder("=")
 
 
@@ -305,7 +305,7 @@ NESTED = st.recursive(
 
 @given(NESTED)
 def test_every_value(value):
-    assert equal(_decoded(json.loads(json.dumps(encoded(value), allow_nan=False))), value)
+    assert equal(decoded(json.loads(json.dumps(encoded(value), allow_nan=False))), value)
 
 
 @st.composite
@@ -371,12 +371,19 @@ def test_any_matrix(tmp_path_factory, outcomes, condition, data):
 
 
 def test_samples_are_not_in_files(tmp_path):
-    matrix = TransferMatrix.of(outcomes_of(), kept=KeptSamples({"a": np.full((12, 3), 0.125)}, None))
+    matrix = TransferMatrix.of(outcomes_of(), kept=KeptSamples({"a": np.full((12, 3), 0.125)}))
     matrix.save(tmp_path / "m.json")
     read = load_result(tmp_path / "m.json")
     assert read == matrix and read.kept is None and matrix.samples("a").shape == (12, 3)
-    with pytest.raises(ValueError, match="the adversarial samples were not kept"):
+    with pytest.raises(ValueError, match="samples were not kept, or in memory alone, and files of"):
         read.samples("a")
+    with pytest.raises(ValueError, match="measured without a folder for its samples, so there are none"):
+        load_result(tmp_path / "m.json", samples=tmp_path)
+    with pytest.raises(TypeError, match="samples must be a folder or None, got 3"):
+        load_result(tmp_path / "m.json", samples=3)
+    RESULTS["check"].save(tmp_path / "c.json")
+    with pytest.raises(ValueError, match="a ModelCheck has no samples of its own; leave samples out"):
+        load_result(tmp_path / "c.json", samples=tmp_path)
 
 
 def test_what_cannot_be_kept_is_said(tmp_path):

@@ -55,7 +55,11 @@ MODELS = [
     ({1: LR, 2: SVM}, TypeError, r"names must be strings, got \[1, 2\]"),
     ([("a", LR), ("a", SVM)], ValueError, r"names must be unique, got \['a', 'a'\]"),
     (X, TypeError, r"fit takes fitted models.*got ndarray. To fit on data pass estimators"),
-    (LR, TypeError, "fit takes fitted models.*got LogisticRegression"),
+    (
+        LR,
+        TypeError,
+        "^with estimators=None fit takes fitted models.*got LogisticRegression alone, and models",
+    ),
 ]
 
 

@@ -195,7 +195,8 @@ def test_heat_maps_say_what_the_results_say():
     display = by_class.plot()
     np.testing.assert_array_equal(display.im_.get_array(), by_class.worst)
     for (i, j), text in np.ndenumerate(display.text_):
-        assert text.get_text() == f"{by_class.worst[i, j]:.2f}"[1:] + "\n" + by_class.worst_sources[i, j]
+        rate, n = f"{by_class.worst[i, j]:.2f}"[1:], by_class.worst_eligible[i, j]
+        assert text.get_text() == f"{rate} of {n}\n{by_class.worst_sources[i, j]}".rstrip()
     assert [label.get_text() for label in display.ax_.get_yticklabels()] == [
         f"{label} (n = {n})" for label, n in zip(by_class.labels, by_class.n_samples, strict=True)
     ]

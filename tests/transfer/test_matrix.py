@@ -98,6 +98,7 @@ def test_to_frame(matrix):
         "low",
         "high",
         "noise",
+        "source_success",
     ]
     np.testing.assert_array_equal(frame["noise"], matrix.noise.ravel())
     for value in (

@@ -15,7 +15,8 @@ from sklearn.tree import DecisionTreeClassifier
 
 from skhalfway import AdversarialGenerator, TransferMatrix, TransferScorer, load_result
 from skhalfway._checks import ascending_integers
-from skhalfway._inputs import fingerprints, index_of
+from skhalfway._index import index_of
+from skhalfway._inputs import fingerprints
 from skhalfway.transfer import Outcomes, Robustness, TransferComparison
 
 N = 24

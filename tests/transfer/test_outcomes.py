@@ -13,6 +13,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.svm import SVC
 
 from skhalfway import AdversarialGenerator, TransferMatrix, TransferScorer
+from skhalfway._index import index_of
 from skhalfway._intervals import wilson_interval
 from skhalfway.results import Provenance
 from skhalfway.transfer import Outcomes, TransferComparison
@@ -138,11 +139,11 @@ def test_accuracy_and_number():
         80,
     ]
     assert "2 sources, 3 targets, 80 samples" in repr(matrix)
-    assert repr(matrix).splitlines()[-2].split() == [
+    assert repr(matrix).splitlines()[-3].split() == [
         "accuracy",
         *(f"{a:.2f}"[1:] for a in matrix.accuracy[1:]),
     ]
-    assert repr(matrix).splitlines()[-1] == f"accuracy of sources: a {matrix.accuracy[0]:.2f}".replace(
+    assert repr(matrix).splitlines()[-2] == f"accuracy of sources: a {matrix.accuracy[0]:.2f}".replace(
         "0.", "."
     )
 
@@ -410,9 +411,14 @@ def test_the_interval_holds_a_difference_that_there_is():
         (lambda o: (replace(o, sources=("a", "d")), {}), "the two have different sources"),
         (lambda o: (replace(o, targets=("b", "a", "d")), {}), "the two have different targets"),
         (lambda o: (o, {"condition": "all"}), "the two have different condition and goal"),
-        (lambda o: (o.take(slice(0, 70)), {}), "other samples: their number differs"),
-        (lambda o: (replace(o, labels=o.labels[::-1]), {}), "other samples: their labels differs"),
-        (lambda o: (replace(o, index=o.index[::-1]), {}), "other samples: their index differs"),
+        (lambda o: (o.take(slice(0, 70)), {}), "other samples: their numbers differ;"),
+        (lambda o: (replace(o, labels=o.labels[::-1]), {}), "other samples: their labels differ;"),
+        (lambda o: (replace(o, index=np.arange(80) + 3), {}), "other samples: their indexes differ;"),
+        (
+            lambda o: (replace(o, index=o.index[::-1]), {}),
+            "same samples in another order; sort both by index",
+        ),
+        (lambda o: (o.take(np.arange(80)[::-1]), {}), "same samples in another order; sort both by index"),
     ],
 )
 def test_what_cannot_be_compared(change, message):
@@ -535,14 +541,12 @@ def test_samples_are_those_that_are_counted(table, folder, n_jobs, tmp_path):
         assert X_adv[~right].equals(frame[~right])
     some = matrix.subset([5, 100])
     assert some.samples("lr").equals(matrix.samples("lr").iloc[[5, 100]])
-    assert sorted(path.name for path in tmp_path.rglob("*.npy")) == (
-        ["source_0.npy", "source_1.npy"] if folder else []
-    )
+    assert sorted(path.name for path in tmp_path.rglob("*.npy")) == (["lr.npy", "svm.npy"] if folder else [])
     assert isinstance(matrix.kept.arrays["lr"], np.memmap) == folder
     assert pickle.loads(pickle.dumps(matrix)).samples("svm").equals(matrix.samples("svm"))
     with pytest.raises(ValueError, match="there is no source 'x'; the sources are"):
         matrix.samples("x")
-    with pytest.raises(ValueError, match="were not kept; pass keep_samples=True, or a folder"):
+    with pytest.raises(ValueError, match="were not kept, or in memory alone"):
         scorer.transfer(frame[:10], y[:10]).samples("lr")
 
 
@@ -553,7 +557,9 @@ def test_a_folder_that_cannot_be_written(table, tmp_path):
     with pytest.raises(ValueError, match="cannot be written to: Not a directory; give a folder"):
         scorer.transfer(frame, y, keep_samples=tmp_path / "file" / "folder")
     scorer.transfer(frame[:20], y[:20], keep_samples=tmp_path / "kept")
-    with pytest.raises(ValueError, match="holds the samples of another result, which reads them from"):
+    with pytest.raises(
+        ValueError, match="holds the samples of another result, which reads them from there; give another"
+    ):
         scorer.transfer(frame[:20], y[:20], keep_samples=str(tmp_path / "kept"))
     with pytest.raises(ValueError, match="keep_samples must be True, False or a folder, got 3"):
         scorer.transfer(frame, y, keep_samples=3)
@@ -579,3 +585,140 @@ def test_the_index_and_where_it_comes_from(table):
     curve = scorer.transfer_curve(frame[::5], y[::5], eps=[0.1, 0.2])
     assert curve.provenance.settings["eps"] == [0.1, 0.2]
     assert [m.provenance.settings["eps"] for m in curve.matrices] == [0.0, 0.1, 0.2]
+
+
+# ---- by class: what each rate rests on
+
+
+@pytest.mark.parametrize(
+    ("right", "fools", "expected"),
+    [
+        # samples of the class that the target gets right; of those, the ones that fool it: by a, by b
+        (36, (30, 35), (".97 [.86 1.0] of 36, b", ".97 of 36\nb", "b")),
+        (36, (9, 0), (".25 [.14 .41] of 36, a", ".25 of 36\na", "a")),
+        (23, (0, 0), (".00 [.00 .14] of 23", ".00 of 23", "")),
+        (0, (0, 0), (" - ", "\u2013", "")),
+    ],
+)
+def test_by_class_says_what_each_rate_rests_on(right, fools, expected):
+    n, wrong = 64, 1
+    labels = np.zeros(n, int)
+    clean = np.zeros((3, n), int)
+    clean[2, right:] = wrong
+    made = np.zeros((2, 1, n), int)
+    for i, k in enumerate(fools):
+        made[i, 0, :k] = wrong
+    outcomes = Outcomes(
+        ("a", "b", "t"), ("a", "b"), ("t",), np.array([0, 1]), labels, clean, clean[2:], clean[:2], made
+    )
+    by_class = TransferMatrix.of(outcomes).by_class()
+    text, drawn, source = expected
+    assert repr(by_class).splitlines()[-2:] == ["label  samples  t", f"0      64       {text}".rstrip()]
+    assert by_class.n_samples.tolist() == [64] and by_class.worst_eligible.tolist() == [[right]]
+    assert by_class.worst_sources.tolist() == [[source]]
+    rate, rest = text.split(" ", 1) if right else ("", "")
+    html = by_class._repr_html_()
+    assert rest in html and rate in html and "64" in html
+    frame = by_class.to_frame()
+    if not right:
+        assert frame.empty and np.isnan(by_class.worst).all()
+        return
+    row = frame.iloc[0]
+    assert (row["source"], row["eligible"], row["n_samples"]) == (source, right, 64)
+    display = by_class.plot()
+    assert display.text_[0, 0].get_text() == drawn
+    assert display.ax_.get_yticklabels()[0].get_text() == "0 (n = 64)"
+
+
+# ---- what a rate of 0 may mean
+
+
+@pytest.mark.parametrize("labelled", [True, False])
+@pytest.mark.parametrize(
+    ("own", "said"),
+    [
+        (0, "attacks fool their own source: mlp .00 [.00 .09]"),
+        (39, "attacks fool their own source: mlp .97 [.87 1.0]"),
+    ],
+)
+def test_an_attack_that_failed_is_told_from_robustness(own, said, labelled):
+    """Of a source that is no target: else its own cell says so."""
+    zeros = np.zeros(40, int)
+    fools = np.where(np.arange(40) < own, 1, 0)
+    clean = np.stack([zeros, zeros])
+    names, labels = ("mlp", "cnn"), zeros if labelled else None
+    outcomes = Outcomes(
+        names, ("mlp",), ("cnn",), np.arange(2), labels, clean, clean[1:], fools[None], zeros[None, None]
+    )
+    matrix = TransferMatrix.of(outcomes)
+    assert matrix.rates.tolist() == [[0]] and repr(matrix).splitlines()[-1] == said
+    assert said in matrix._repr_html_()
+    frame = matrix.to_frame()
+    assert frame.loc[("mlp", "cnn"), "source_success"] == own / 40
+    both = replace(outcomes, targets=names, noise=clean, adversarial=np.stack([fools, zeros])[None])
+    assert "their own source" not in repr(TransferMatrix.of(both))
+    assert (TransferMatrix.of(both).to_frame()["source_success"] == own / 40).all()
+
+
+# ---- how many samples anyone can make missed
+
+
+@pytest.mark.parametrize("goal", ["other", "target"])
+@pytest.mark.parametrize("condition", ["both_correct", "source_fooled", "all"])
+def test_samples_that_any_source_makes_missed(condition, goal):
+    """As many as exposure() names, for each target."""
+    matrix = TransferMatrix.of(outcomes_of(targeted=goal == "target"), condition, goal=goal)
+    low, high = matrix.confidence_interval(0.9, of="fooled_by_any")
+    for j, target in enumerate(matrix.targets):
+        frame = matrix.exposure(target)
+        assert matrix.fooled_by_any[j] == (frame["fooled_by"] > 0).sum() > 0
+        assert matrix.eligible_for_any[j] == (frame["of"] > 0).sum()
+        ends = wilson_interval(matrix.fooled_by_any[j], matrix.eligible_for_any[j], 0.9)
+        assert (low[j], high[j]) == tuple(ends)
+
+
+@pytest.mark.parametrize(
+    ("fools", "goal", "said"),
+    [
+        # a, c and d fool b on other samples each: more together than any of them alone
+        (((0, 12), (12, 24), (24, 36)), "other", "fool it on 36 of 38 [.83 .99]."),
+        (((0, 12), (0, 12), (6, 12)), "other", "fool it on 12 of 38 [.19 .47]."),
+        (((0, 0), (0, 0), (0, 0)), "other", "fool it on 0 of 38 [.00 .09]."),
+        (((0, 3), (3, 6), (0, 0)), "target", "lead it there on 6 of 38 [.07 .30]."),
+    ],
+)
+def test_they_are_said(fools, goal, said):
+    zeros, made = np.zeros((4, 38), int), np.zeros((4, 4, 38), int)
+    for source, (begin, end) in zip((0, 2, 3), fools, strict=True):
+        made[source, 1, begin:end] = 1
+    goals = zeros + 1 if goal == "target" else None
+    outcomes = Outcomes(NAMES, NAMES, NAMES, np.arange(2), zeros[0], zeros, zeros, zeros, made, goals)
+    matrix = TransferMatrix.of(outcomes, goal=goal)
+    assert matrix.describe().splitlines()[1].endswith(f"At least one source's samples {said}")
+    # of one other source, and of counts alone, there is nothing more to say
+    few = {"sources": ("a",), "targets": ("b",), "noise": zeros[:1], "own": zeros[:1]}
+    few["goals"] = None if goals is None else goals[:1]
+    pair = replace(outcomes, adversarial=made[:1, 1:2], **few)
+    assert "At least" not in TransferMatrix.of(pair, goal=goal).describe()
+    counts = replace(matrix, outcomes=None)
+    assert "At least" not in counts.describe()
+    with pytest.raises(ValueError, match="counts alone, and fooled_by_any needs what models said"):
+        counts.confidence_interval(of="fooled_by_any")
+
+
+PAIRS = pd.MultiIndex.from_product([["x", "y"], range(40)])
+
+
+@pytest.mark.parametrize("index", [None, "texts", "pairs"])
+def test_samples_in_another_order_are_compared_once_they_are_sorted(index):
+    outcomes = outcomes_of()
+    if index == "pairs":
+        outcomes = replace(outcomes, row_index=None, index=index_of(pd.DataFrame(index=PAIRS), 80))
+    if index is None:
+        outcomes = replace(outcomes, index=None)
+    first = TransferMatrix.of(outcomes)
+    other = first.subset(np.random.RandomState(0).permutation(80))
+    with pytest.raises(ValueError, match="sort both by index"):
+        first.compare(other)
+    one, two = (m.subset(np.argsort(m.outcomes.sample_names)) for m in (first, other))
+    assert one == two and one.compare(two).mean_difference == 0

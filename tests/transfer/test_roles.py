@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 from sklearn.base import clone
@@ -263,6 +265,47 @@ def test_partners_come_from_the_reference(data):
     assert (
         clone(scorer).set_params(generator__attack="pgd").fit(chosen, reference=reference)._partners is None
     )
+
+
+KINDS_OF_REFERENCE = {
+    "input": ({}, False),
+    "std": ({"eps_unit": "std"}, True),
+    "range": ({"eps_unit": "range"}, True),
+    "clip": ({"clip_values": "range"}, True),
+    "clip and std": ({"clip_values": "range", "eps_unit": "std"}, True),
+    "partners": ({"attack": "halfway", "max_queries": 5}, True),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS_OF_REFERENCE)
+def test_a_result_says_what_it_was_measured_on(iris, kind):
+    """Where that decides figures: with another one, settings differ, and a comparison says so."""
+    given, depends = KINDS_OF_REFERENCE[kind]
+    X, y = iris
+    models = {"lr": LogisticRegression(max_iter=1000).fit(X, y), "svm": SVC().fit(X, y)}
+    scorer = TransferScorer(AdversarialGenerator(**{"eps": 0.3, "max_iter": 3, **given}), random_state=0)
+    few, labels = X[::15], y[::15]
+    alone = scorer.fit(models).transfer(few, labels)
+    one = scorer.fit(models, reference=X).transfer(few, labels)
+    again = scorer.fit(models, reference=X.astype(np.float32)).transfer(few, labels)
+    other = scorer.fit(models, reference=X[:60] * 1.1).transfer(few, labels)
+    judged = scorer.robustness(SVC(C=9).fit(X, y), few, labels)
+    curve = scorer.transfer_curve(few, labels, eps=[0.1])
+    said = [result.provenance.settings.get("reference") for result in (alone, one, again, other)]
+    if not depends:
+        assert said == [None] * 4 and "reference" not in one.compare(other).provenance.settings
+        return
+    assert said[0] == "the attacked samples" and said[1] == said[2] != said[3]
+    assert re.fullmatch("150 samples, [0-9a-f]{16}", said[1]) and said[3].startswith("60 samples, ")
+    for result in (judged, curve, curve.matrices[1]):
+        assert result.provenance.settings["reference"] == said[3]
+    compared = one.compare(other).provenance.settings
+    assert compared["first"] == {"reference": said[1]} and compared["other"] == {"reference": said[3]}
+    assert "reference='150 samples, " in "".join(one.provenance.lines())
+    fitted = TransferScorer(
+        scorer.generator, estimators=[("lr", models["lr"]), ("svm", SVC())], random_state=0
+    )
+    assert fitted.fit(X, y).transfer(few, labels).provenance.settings["reference"] == said[1]
 
 
 def test_a_reference_is_checked(data):

@@ -1,0 +1,63 @@
+"""What samples are called: the index of a DataFrame, as results keep it and as tables get it back."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def index_of(X: Any, n: int) -> NDArray[Any] | None:
+    """What the rows of a DataFrame are called; None where they are only numbered from 0 on."""
+    index = getattr(X, "index", None)
+    if index is None or callable(index):
+        return None
+    names = np.asarray(index)
+    if names.shape != (n,) or only_numbered(names):
+        return None
+    if names.dtype != object or all(isinstance(name, (str, int, float)) for name in names):
+        return names
+    plain = np.empty(n, dtype=object)
+    for k, name in enumerate(names):  # numpy would make a table of tuples
+        plain[k] = plain_name(name)
+    return plain
+
+
+def only_numbered(names: NDArray[Any]) -> bool:
+    """Whether names of samples are only their numbers, from 0 on."""
+    return all(type(name) in (int, float) and name == k for k, name in enumerate(names.tolist()))
+
+
+def plain_name(name: Any) -> Any:
+    """A name as results keep it in files: numbers, texts, and tuples of them."""
+    if isinstance(name, tuple):
+        return tuple(map(plain_name, name))
+    if isinstance(name, (np.integer, np.floating)):
+        return name.item()
+    return name if isinstance(name, (str, int, float)) else str(name)
+
+
+def row_index_of(X: Any, n: int) -> Any:
+    """The index of a DataFrame or Series of pandas itself, with its names, levels and types; else None."""
+    index: Any = getattr(X, "index", None)
+    return index if hasattr(index, "get_indexer") and len(index) == n else None
+
+
+def level_names(index: Any) -> tuple[Any, ...]:
+    """What the levels of an index of pandas are called, as results keep it in files."""
+    return tuple(None if name is None else plain_name(name) for name in index.names)
+
+
+def index_for(names: NDArray[Any], levels: tuple[Any, ...] | None, index: Any = None) -> Any:
+    """The index of a table with a row for each sample: of X, or, where that is not there, as it was kept.
+
+    One without a name is called ``sample``.
+    """
+    import pandas as pd
+
+    if index is None and levels is not None and len(levels) > 1:
+        return pd.MultiIndex.from_tuples(names.tolist(), names=levels)
+    if index is None:
+        index = pd.Index(names, name=levels[0] if levels else None)
+    return index.rename("sample") if index.nlevels == 1 and index.name is None else index
