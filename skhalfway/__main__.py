@@ -1,16 +1,22 @@
-"""``python -m skhalfway demo``: train eight classifiers and show which fall together."""
+"""The command line: ``skhalfway demo`` and ``skhalfway cache``, also as ``python -m skhalfway``."""
 
 from __future__ import annotations
 
+import sys
 import time
 from argparse import ArgumentParser, ArgumentTypeError
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
+
+import skhalfway
+
+if TYPE_CHECKING:
+    from skhalfway.engine import Store
 
 N_IMAGES, N_DIGITS, N_TRAIN = 1797, 10, 1000
 
@@ -150,6 +156,15 @@ def number_of_images(text: str) -> int:
     return int(text)
 
 
+def kept_in(text: str) -> Store:
+    """The store in a folder that scorers were given as ``memory``."""
+    from skhalfway.engine import Store
+
+    if not Store.is_in(text):
+        raise ArgumentTypeError(f"nothing is kept in {text}; give the folder that was memory= of a scorer")
+    return Store(text)
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line.
 
@@ -158,13 +173,25 @@ def main(arguments: Sequence[str] | None = None) -> None:
     arguments : sequence of str, default=None
         None: those of the process.
     """
-    parser = ArgumentParser(prog="python -m skhalfway", description="Which models fall together?")
+    called = Path(sys.argv[0]).stem
+    parser = ArgumentParser(
+        prog="skhalfway" if called == "skhalfway" else "python -m skhalfway",
+        description="Which models are fooled by the same adversarial examples?",
+    )
+    parser.add_argument("--version", action="version", version=f"skhalfway {skhalfway.__version__}")
     commands = parser.add_subparsers(dest="command", required=True)
     command = commands.add_parser("demo", help="train eight classifiers on digits and show their matrix")
     command.add_argument("--output", type=figure_file, default="transfer_matrix.png", help="heat map")
     command.add_argument("--eps", type=budget, default=0.15, help="budget per pixel, pixels in [0, 1]")
     command.add_argument("--samples", type=number_of_images, default=100, help="test images to attack")
+    command = commands.add_parser("cache", help="what scorers with memory= keep in a folder")
+    actions = command.add_subparsers(dest="action", required=True)
+    for action, tells in (("info", "say how much is kept"), ("clear", "delete what is kept")):
+        actions.add_parser(action, help=tells).add_argument("store", type=kept_in, metavar="PATH")
     options = parser.parse_args(arguments)
+    if options.command == "cache":
+        print(options.store.info() if options.action == "info" else f"deleted {options.store.clear()}")
+        return
     # batches this small gain nothing from threads, and lose much where the processor is busy
     with threadpool_limits(1):
         demo(options.output, eps=options.eps, n_samples=options.samples)

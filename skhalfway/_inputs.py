@@ -16,8 +16,9 @@ from sklearn.utils import check_array
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import validate_data
 
-from skhalfway._polars import holds_numbers, in_polars, in_polars_floats, is_polars_frame, without_polars
+from skhalfway._polars import holds_numbers, in_polars, is_polars_frame, without_polars
 from skhalfway._readable import as_table, is_missing, is_tensor, read_labels
+from skhalfway._rounding import float_type, round_towards
 from skhalfway._text import shown
 
 FLOATS = [np.float64, np.float32, np.float16]
@@ -155,6 +156,13 @@ class Frame:
             numbers.isetitem(i, codes[place])
         return numbers
 
+    def knows(self, array: NDArray[Any]) -> NDArray[np.bool_]:
+        """Of which rows all codes stand for categories of the frame."""
+        known = np.ones(len(array), dtype=bool)
+        for i, (codes, _, _) in self._codes.items():
+            known &= np.isin(array[:, i], codes) | (np.isnan(array[:, i]) & np.isnan(codes).any())
+        return known
+
     def restore(self, array: NDArray[Any]) -> Any:
         """A DataFrame of any of the rows, changed or not where they are numbers."""
         import pandas as pd
@@ -206,8 +214,9 @@ def coded(column: Any) -> tuple[NDArray[np.float64], NDArray[np.intp], Any]:
 def container_of(X: Any) -> Callable[[NDArray[Any]], Any]:
     """Return a function that puts an array of X's shape into X's container and float types.
 
-    Where a column must be rounded it is rounded towards X: a distance never grows. The function can be
-    pickled, for it travels to other processes.
+    Where a column must be rounded it is rounded towards X: a distance never grows. Columns of integers get
+    the array's float type, in which models were asked. The function can be pickled, for it travels to other
+    processes.
     """
     if is_tensor(X):
         return partial(_on_device, X.device)
@@ -236,7 +245,8 @@ def _in_pandas(X: Any, array: NDArray[Any]) -> Any:
     def column(i: int, dtype: Any) -> Any:
         if frame is not None and frame.categories[i]:
             return X.iloc[:, i]  # never changes
-        rounded = round_towards(array[:, i], np.asarray(X.iloc[:, i], dtype=float), dtype)
+        type_ = float_type(dtype, array.dtype)
+        rounded = round_towards(array[:, i], np.asarray(X.iloc[:, i], dtype=float), type_)
         return pd.Series(rounded, index=X.index)
 
     restored = pd.concat([column(i, dtype) for i, dtype in enumerate(X.dtypes)], axis=1)
@@ -250,24 +260,8 @@ def _in_polars(X: Any, array: NDArray[Any]) -> Any:
     for i, column in enumerate(X.get_columns()):
         if holds_numbers(column):  # others never change
             anchor = np.asarray(before.iloc[:, i], dtype=float)
-            changed[i] = round_towards(array[:, i], anchor, before.dtypes.iloc[i])
+            changed[i] = round_towards(array[:, i], anchor, float_type(before.dtypes.iloc[i], array.dtype))
     return in_polars(X, changed)
-
-
-def in_floats_of(X: Any, dtype: Any) -> Any:
-    """A copy of a DataFrame that rounds nothing of that float type: columns of smaller floats get it."""
-    types = (getattr(given, "numpy_dtype", given) for given in without_polars(X.head(0)).dtypes)
-    small = [
-        i
-        for i, given in enumerate(types)
-        if isinstance(given, np.dtype) and given.kind == "f" and given.itemsize < np.dtype(dtype).itemsize
-    ]
-    if is_polars_frame(X):
-        return in_polars_floats(X, small, dtype)
-    copied = X.copy()
-    for i in small:
-        copied.isetitem(i, np.asarray(X.iloc[:, i], dtype=dtype))
-    return copied
 
 
 def table_like(X: Any, array: NDArray[Any]) -> Any:
@@ -295,16 +289,6 @@ def fingerprints(X: NDArray[Any]) -> NDArray[np.uint64]:
     rows[np.isnan(rows)] = np.nan
     hashes = (blake2b(row.tobytes(), digest_size=8).digest() for row in rows)
     return np.fromiter((int.from_bytes(one, "big") for one in hashes), dtype=np.uint64, count=len(rows))
-
-
-def round_towards(values: NDArray[Any], anchor: NDArray[Any], dtype: Any) -> NDArray[Any]:
-    """``values`` in the float type ``dtype``, no further from ``anchor`` than they were."""
-    dtype = np.dtype(getattr(dtype, "numpy_dtype", dtype))
-    if dtype.kind != "f":
-        dtype = np.dtype(float)
-    rounded = values.astype(dtype)
-    away = np.abs(rounded.astype(float) - anchor) > np.abs(values.astype(float) - anchor)
-    return np.where(away, np.nextafter(rounded, anchor.astype(dtype)), rounded)
 
 
 def positions(labels: Any, classes: NDArray[Any]) -> NDArray[np.intp]:

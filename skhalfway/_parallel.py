@@ -5,13 +5,18 @@ from __future__ import annotations
 import os
 import sys
 import threading
+import warnings
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
+from joblib import Parallel, delayed
 from joblib.parallel import get_active_backend
-from sklearn.utils.parallel import Parallel, delayed
+from sklearn import config_context, get_config
+
+from skhalfway._cores import cores_shared
+from skhalfway._progress import Progress
 
 _PROCESS = os.getpid()  # in which this was imported: a fork of it has another
 _OF_THREAD = threading.local()  # crew: whom the thread works for
@@ -26,6 +31,8 @@ class _Crew:
 
     def __init__(self, *, here: bool = True) -> None:
         self.here = here
+        self.sharing: Callable[[], AbstractContextManager[Any]] = nullcontext
+        self.asked: Callable[[], None] | None = None
         self._outer = getattr(_OF_THREAD, "crew", None) if here else None
         self._changed = threading.Condition()
         self._stopped = False
@@ -61,8 +68,11 @@ class _Crew:
 def pause() -> None:
     """Raise where the caller's work is no longer wanted; models call it whenever they are asked."""
     crew = getattr(_OF_THREAD, "crew", None)
-    if crew is not None and crew.stopped:
-        raise Stopped
+    if crew is not None:
+        if crew.stopped:
+            raise Stopped
+        if crew.asked is not None:
+            crew.asked()
 
 
 @contextmanager
@@ -84,10 +94,12 @@ class _Failure:
 
 
 class _Job:
-    """A function that stops with its crew."""
+    """A function that stops with its crew, and runs under its caller's configuration of scikit-learn."""
 
-    def __init__(self, function: Callable[..., Any], crew: _Crew) -> None:
-        self._function, self._crew = function, crew
+    def __init__(
+        self, function: Callable[..., Any], crew: _Crew, config: dict[str, Any], filters: list[Any]
+    ) -> None:
+        self._function, self._crew, self._config, self._filters = function, crew, config, filters
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         crew, outer = self._crew, getattr(_OF_THREAD, "crew", None)
@@ -95,7 +107,7 @@ class _Job:
         _OF_THREAD.crew = crew
         try:
             pause()
-            with _one_thread() if os.getpid() != _PROCESS else nullcontext():
+            with config_context(**self._config), self._surroundings():
                 return self._function(*args, **kwargs)
         except BaseException as error:
             if isinstance(error, KeyboardInterrupt) or not crew.here:
@@ -105,6 +117,19 @@ class _Job:
         finally:
             _OF_THREAD.crew = outer
             crew.add(-1)
+
+    @contextmanager
+    def _surroundings(self) -> Iterator[None]:
+        """What else a job finds as its caller has it: its share of the cores, in another process filters."""
+        if self._crew.here and os.getpid() == _PROCESS:
+            with self._crew.sharing():
+                yield
+            return
+        forked = os.getpid() != _PROCESS
+        with warnings.catch_warnings(), _one_thread() if forked else nullcontext():
+            warnings.resetwarnings()
+            cast("list[Any]", warnings.filters).extend(self._filters)
+            yield
 
 
 def side_by_side(
@@ -116,36 +141,67 @@ def side_by_side(
     what: str = "",
     unit: str = "job",
     prefer: str = "threads",
+    in_order: bool = True,
+    tell: Callable[[Any], tuple[int, str]] = lambda result: (1, ""),
 ) -> Iterator[Any]:
-    """Results of ``n`` delayed calls, in their order; ``prefer`` threads or processes.
+    """Results of delayed calls, in their order or as they come; ``prefer`` threads or processes.
 
-    Where a job raises, the others stop the next time that they ask a model; what it raised is raised here
-    when none of them runs any more. An interrupt does the same.
+    They amount to ``n`` units; ``tell`` says of a result to how many, and whose it is. Jobs are taken as they
+    are needed, so that the next may depend on the results so far. Where a job raises, the others stop the
+    next time that they ask a model; what it raised is raised here when none of them runs any more. An
+    interrupt does the same.
     """
-    crew = _Crew()
-    calls = (delayed(_Job(job.function, crew))(*args, **kwargs) for job, args, kwargs in jobs)
-    results = _results(calls, n_jobs=n_jobs, prefer=prefer)
-    if verbose:
-        from tqdm.auto import tqdm
+    crew, config, filters = _Crew(), get_config(), list(warnings.filters)
+    calls = (delayed(_Job(job, crew, config, filters))(*args, **kwargs) for job, args, kwargs in jobs)
+    results = _results(calls, crew, n_jobs=n_jobs, prefer=prefer, in_order=in_order)
+    progress = Progress(what, n, unit, verbose)
+    if progress.counts:
+        crew.asked = progress.asked
+    try:
+        for result in _until_failure(results, crew):
+            progress.done(*tell(result))
+            yield result
+    finally:
+        progress.close()
 
-        results = iter(tqdm(results, total=n, desc=what, unit=unit))
-    return _until_failure(results, crew)
 
-
-def _results(calls: Iterable[Any], *, n_jobs: int | None, prefer: str) -> Iterator[Any]:
+def _results(
+    calls: Iterable[Any], crew: _Crew, *, n_jobs: int | None, prefer: str, in_order: bool
+) -> Iterator[Any]:
     """Results as they come; all at the end from a backend of joblib that hands them over only then."""
     backend, usual = get_active_backend(prefer=prefer)
     number = usual if n_jobs is None else n_jobs
+    n_workers = max(1, backend.effective_n_jobs(1 if number is None else number))
     # as joblib's own default, "2 * n_jobs", which it parses: threads of Python 3.11 cannot do that at once
-    ahead = 2 * max(1, backend.effective_n_jobs(1 if number is None else number))
-    parallel = partial(Parallel, n_jobs=n_jobs, prefer=prefer, pre_dispatch=ahead)
-    if getattr(backend, "supports_return_generator", False):
-        return iter(parallel(return_as="generator")(calls))
-    return _at_the_end(parallel(), calls)
+    parallel = partial(
+        Parallel, n_jobs=n_jobs, prefer=prefer, pre_dispatch=(2 if in_order else 1) * n_workers
+    )
+    return_as = "generator" if in_order else "generator_unordered"
+    generates = getattr(backend, "supports_return_generator", False)
+    threads = n_workers > 1 and getattr(backend, "supports_sharedmem", False)
+    with (
+        _own_filters() if threads else nullcontext(),
+        cores_shared(n_workers) if threads else nullcontext(nullcontext) as crew.sharing,
+    ):
+        yield from (parallel(return_as=return_as) if generates else parallel())(calls)
 
 
-def _at_the_end(parallel: Parallel, calls: Iterable[Any]) -> Iterator[Any]:
-    yield from parallel(calls)
+@contextmanager
+def _own_filters() -> Iterator[None]:
+    """Give the filters of warnings back as they were, which threads of scikit-learn take from each other.
+
+    Its parallel loops, in forests for one, set all filters anew in every job, and those of another thread
+    that begin meanwhile warn that they have none. That is no news.
+    """
+    with warnings.catch_warnings():
+        show = warnings.showwarning
+
+        def show_others(message: Warning | str, *args: Any, **kwargs: Any) -> None:
+            if "`sklearn.utils.parallel.delayed` should be used" not in str(message):
+                show(message, *args, **kwargs)
+
+        warnings.showwarning = show_others
+        yield
 
 
 def _until_failure(results: Iterator[Any], crew: _Crew) -> Iterator[Any]:

@@ -41,26 +41,14 @@ def in_polars(X: Any, columns: dict[int, NDArray[Any]]) -> Any:
     changed = []
     for i, values in columns.items():
         before = X.to_series(i)
-        after = polars.Series(before.name, values, dtype=float_type(before))
+        after = polars.Series(before.name, values, dtype=before.dtype if before.dtype.is_float() else None)
         changed.append(after.set(before.is_null(), None) if before.null_count() else after)
     return X.with_columns(changed)
-
-
-def in_polars_floats(X: Any, places: list[int], dtype: Any) -> Any:
-    """X with some of its columns in a float type of numpy."""
-    polars = sys.modules["polars"]
-    kind = polars.Float32 if np.dtype(dtype) == np.float32 else polars.Float64
-    return X.with_columns([X.to_series(i).cast(kind) for i in places])
 
 
 def holds_numbers(column: Any) -> bool:
     """Whether a Series of polars may change."""
     return bool(column.dtype.is_numeric())
-
-
-def float_type(column: Any) -> Any:
-    """The float type that a Series of numbers has, or gets."""
-    return column.dtype if column.dtype.is_float() else sys.modules["polars"].Float64
 
 
 def stacked(frames: list[Any]) -> Any:

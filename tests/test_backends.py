@@ -18,12 +18,11 @@ import pandas as pd
 import polars as pl
 import pytest
 import torch
-from joblib import parallel_config, register_parallel_backend
+from joblib import delayed, parallel_config, register_parallel_backend
 from joblib._parallel_backends import ParallelBackendBase
 from sklearn.base import clone
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
-from sklearn.utils.parallel import delayed
 
 from skhalfway import HalfwayScorer, TransferScorer
 from skhalfway._parallel import _Crew, _Job, pause, side_by_side
@@ -179,7 +178,8 @@ def test_results_come_in_order_and_errors_come_through(backend: str, verbose: in
 def test_what_a_job_raises_elsewhere_is_raised_there() -> None:
     """So that joblib ends the others at once, and says where it was; here, the others are told to stop."""
     crew = _Crew()
-    here, elsewhere = _Job(square, crew), pickle.loads(pickle.dumps(_Job(square, crew)))
+    here = _Job(square, crew, {}, [])
+    elsewhere = pickle.loads(pickle.dumps(here))
     assert here(3) == elsewhere(3) == 9
     with pytest.raises(ValueError, match="5"):
         elsewhere(5)
@@ -209,7 +209,7 @@ FORKED = """
 from operator import methodcaller
 import torch
 from joblib import parallel_config
-from sklearn.utils.parallel import delayed
+from joblib import delayed
 from skhalfway._parallel import side_by_side
 
 torch.set_num_threads(2)

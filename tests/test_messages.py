@@ -53,6 +53,7 @@ ACCEPTED = {
     ("loss_path", "positions", "array"),
     ("loss_path", "positions", "list"),
     ("load_images", "data_home", "long text"),
+    ("TransferScorer", "memory", "long text"),
 }
 
 

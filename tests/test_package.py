@@ -12,10 +12,12 @@ from pkgutil import iter_modules
 from textwrap import dedent
 
 import matplotlib.image
+import numpy as np
 import pytest
 
 import skhalfway
 from skhalfway.__main__ import main
+from skhalfway.engine import Store
 
 
 def test_public_names():
@@ -71,6 +73,9 @@ def test_demo(tmp_path, capsys):
         ),
         (["demo", "--output", "matrix.mp3"], "--output: matrix.mp3 must end in one of"),
         (["demo", "--output", "folder.png"], "folder.png cannot be written"),
+        (["cache"], "required"),
+        (["cache", "info", "nowhere"], "nothing is kept in nowhere; give the folder that was memory= of"),
+        (["cache", "clear", "folder.png"], "nothing is kept in folder.png"),
     ],
     ids=str,
 )
@@ -83,6 +88,20 @@ def test_command_line_errors_come_before_training(arguments, message, tmp_path, 
     printed = capsys.readouterr().err
     assert "usage: python -m skhalfway" in printed and message in printed
     assert [path.name for path in tmp_path.iterdir()] == ["folder.png"]
+
+
+def test_cache(tmp_path, capsys):
+    store, other = Store(tmp_path), tmp_path / "other"
+    other.touch()
+    store.put("ab" * 20, {"a": np.arange(3)}, {})
+    main(["cache", "info", str(tmp_path)])
+    assert capsys.readouterr().out == f"{tmp_path}: 1 entries, 0.0 MiB\n"
+    main(["cache", "clear", str(tmp_path)])
+    assert capsys.readouterr().out == f"deleted {tmp_path}: 1 entries, 0.0 MiB\n"
+    assert [*tmp_path.iterdir()] == [other]
+    with pytest.raises(SystemExit, match="0"):
+        main(["--version"])
+    assert capsys.readouterr().out == f"skhalfway {skhalfway.__version__}\n"
 
 
 # --- the house

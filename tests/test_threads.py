@@ -14,10 +14,9 @@ import pytest
 import torch
 import torchattacks
 from art.attacks.evasion import ProjectedGradientDescent
-from joblib import parallel_config
+from joblib import delayed, parallel_config
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
-from sklearn.utils.parallel import delayed
 from skorch import NeuralNetClassifier
 from torch import nn
 

@@ -183,7 +183,7 @@ class ArtAdapter(Adapter):
                 return bound.generate(X, y=None if to_leave else one_hot)
             # ART draws its own start one row at a time and without a seed
             queries = Queries(problem, np.iinfo(np.int32).max)
-            begin(queries, np.random.RandomState(seed))
+            begin(queries)
             rows = np.isfinite(queries.distances) & (queries.distances > 0)
             if rows.any():
                 start = queries.nearest[rows].reshape(X[rows].shape).astype(np.float32)

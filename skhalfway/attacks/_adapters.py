@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from skhalfway._randomness import draw_seed, globally_seeded
+from skhalfway._randomness import globally_seeded
 from skhalfway._readable import is_tensor
 from skhalfway._text import brief, shown
 from skhalfway.attacks._adapter_sight import Sight, flat_at_end, remarks, too_coarse
@@ -230,13 +230,13 @@ def named_parameters(function: Any) -> list[str]:
     return [name for name, p in signature(function).parameters.items() if p.kind not in variable]
 
 
-def run_adapter(generator: AdversarialGenerator, problem: Problem, rng: np.random.RandomState) -> Outcome:
+def run_adapter(generator: AdversarialGenerator, problem: Problem) -> Outcome:
     """Run an attack that is no name: all that it returns is valid and within the budget afterwards.
 
     It is given a copy of the samples and a view of the source, and draws from global generators that are
     seeded for it. Values that it leaves alone stay to the last digit, whatever float type it computes in.
     """
-    adapter, region, seed = adapter_of(generator.attack), problem.region, draw_seed(rng)
+    adapter, region, seed = adapter_of(generator.attack), problem.region, problem.seed
     if generator.device is not None:
         import torch
 

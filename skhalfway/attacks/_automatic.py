@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from sklearn.base import clone
 
 from skhalfway.attacks._parameters import automatic, make_attack, without_gradient
+from skhalfway.attacks._pool import Pool
 from skhalfway.models import Finding, NotDifferentiableError
 
 if TYPE_CHECKING:
@@ -20,25 +21,23 @@ if TYPE_CHECKING:
 N_QUERIES = 100
 
 
-def run_automatic(generator: AdversarialGenerator, problem: Problem, rng: np.random.RandomState) -> Outcome:
+def run_automatic(generator: AdversarialGenerator, problem: Problem) -> Outcome:
     """Attack the source as it allows; tell in the remarks where that is not as it seems."""
     name, instead = automatic(problem.model, generator.norm), without_gradient(generator.norm)[0]
     try:
-        outcome = make_attack(generator, name).run(problem, rng)
+        outcome = make_attack(generator, name).run(problem)
     except NotDifferentiableError as error:
-        outcome = make_attack(generator, instead).run(problem, rng)
+        outcome = make_attack(generator, instead).run(problem)
         found = Finding("gradient", "warning", str(error), _instead("it", instead))
         return replace(outcome, remarks=(found,))
     if (faults := outcome.faults) is None:
         return outcome
-    outcome = replace(outcome, remarks=faults.remarks(_instead("these", instead)))
-    if faults.many_flat:
-        return _asked(generator, instead, problem, outcome, np.flatnonzero(faults.flat), rng)
+    faults.advice = _instead("these", instead)
     if problem.model.smoothed and instead == "hopskipjump":
-        left = np.flatnonzero(~problem.won(problem.model.predict(outcome.X_adv)))
+        left = np.flatnonzero(~problem.won(problem.model.predict(outcome.X_adv)) & ~faults.flat)
         few = clone(generator).set_params(max_queries=min(N_QUERIES, generator.max_queries))
-        return _asked(few, instead, problem, outcome, left, rng, only_wins=True)
-    return outcome
+        outcome = _asked(few, instead, problem, outcome, left, only_wins=True)
+    return _asked(generator, instead, problem, outcome, np.flatnonzero(faults.flat))
 
 
 def _asked(
@@ -47,22 +46,27 @@ def _asked(
     problem: Problem,
     outcome: Outcome,
     rows: NDArray[np.intp],
-    rng: np.random.RandomState,
     *,
     only_wins: bool = False,
 ) -> Outcome:
     """An outcome with the samples that an attack by queries makes in some rows, or in those where it wins."""
     if not len(rows):
         return outcome
-    part = problem.take(rows)
+    # what it knows of the other samples does not depend on which of them it is for
+    part = replace(problem.take(rows), pool=problem.pool or Pool.of(problem))
     # restarts are for the attack by gradient
     asking = clone(generator).set_params(n_restarts=1, random_start=False)
-    made = make_attack(asking, name).run(part, rng)
+    made = make_attack(asking, name).run(part)
     taken = part.won(part.model.predict(made.X_adv)) if only_wins else np.ones(len(rows), dtype=bool)
     X_adv, n_queries = outcome.X_adv.copy(), np.zeros(len(outcome.X_adv), dtype=np.intp)
+    if outcome.n_queries is not None:
+        n_queries += outcome.n_queries
     assert made.n_queries is not None
     X_adv[rows[taken]], n_queries[rows] = made.X_adv[taken], made.n_queries
-    return replace(outcome, X_adv=X_adv, n_queries=n_queries)
+    missed = outcome.missed
+    if not only_wins:
+        missed += tuple(each.spread(rows, len(X_adv)) for each in made.missed)
+    return replace(outcome, X_adv=X_adv, n_queries=n_queries, missed=missed)
 
 
 def _instead(what: str, instead: str) -> str:

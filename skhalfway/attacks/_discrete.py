@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from skhalfway._inputs import round_towards
+from skhalfway._rounding import ColumnTypes, round_towards
 from skhalfway._text import brief
 from skhalfway._vectors import lengths
 from skhalfway.attacks._constraints import Rules
@@ -25,6 +25,7 @@ def to_valid(
     norm: float,
     unit: NDArray[Any] | None,
     rules: Rules,
+    types: ColumnTypes | None,
     *,
     full: bool,
 ) -> NDArray[Any]:
@@ -32,10 +33,10 @@ def to_valid(
 
     All of shape (n_samples, n_features), in input units; see :class:`Region`; ``unit`` None is 1. With
     ``full`` changes are as long as asked for: what whole numbers and categories do not take of that goes to
-    the other columns.
+    the other columns. Values are such as the types of their columns hold.
     """
     unit = np.broadcast_to(1.0, X.shape) if unit is None else unit
-    space = _Space(bounds, free, eps, norm, unit, rules, X.dtype, full)
+    space = _Space(bounds, free, eps, norm, unit, rules, types, X.dtype, full)
     x = X if carried is None else np.where(carried, X.dtype.type(0), X)
     valid = space.rounded(wanted, x)
     if rules.projection is None:
@@ -48,6 +49,8 @@ def to_valid(
         if carried is not None:
             trial = np.where(carried[left], X[left], trial)
         made = _called(rules.projection, trial, X[left])
+        if types is not None:
+            made = types.towards(made, X[left])
         numbers = made if carried is None else np.where(carried[left], 0.0, made)
         fits = space.at(left).holds(numbers, x[left])
         if carried is not None:
@@ -83,16 +86,18 @@ class _Space:
         norm: float,
         unit: NDArray[Any],
         rules: Rules,
+        types: ColumnTypes | None,
         dtype: np.dtype[Any],
         full: bool,
     ) -> None:
         self.low, self.high = bounds
         self.free, self.eps, self.norm, self.unit = free, eps, norm, unit
-        self.rules, self.dtype, self.full = rules, dtype, full
+        self.rules, self.types, self.dtype, self.full = rules, types, dtype, full
 
     def at(self, rows: NDArray[np.intp]) -> _Space:
         bounds, free, unit = (self.low[rows], self.high[rows]), self.free[rows], self.unit[rows]
-        return _Space(bounds, free, self.eps, self.norm, unit, self.rules, self.dtype, self.full)
+        rules = self.rules, self.types, self.dtype, self.full
+        return _Space(bounds, free, self.eps, self.norm, unit, *rules)
 
     def length(self, change: NDArray[Any]) -> NDArray[np.float64]:
         return np.linalg.norm(change.astype(float) / self.unit, self.norm, axis=1)
@@ -124,6 +129,8 @@ class _Space:
         if self.norm != np.inf and (self.eps < np.inf or self.full):
             result = np.clip(self._affordable(result, wanted, near), low, high)
         result = round_towards(result, near, self.dtype)
+        if self.types is not None:
+            result = self.types.towards(result, x)
         over = self.length(result - x) > self.eps
         return np.where(over[:, None], x, result)
 

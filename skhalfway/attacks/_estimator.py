@@ -10,24 +10,21 @@ from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
 from sklearn.utils.metadata_routing import _routing_enabled
 
 from skhalfway._entries import takes_datasets
-from skhalfway._randomness import own_rng
 from skhalfway._text import shown
 from skhalfway.attacks._constraints import Constraints
-from skhalfway.attacks._problem import Outcome, Problem
-from skhalfway.attacks._run import region_of, run, source_of
+from skhalfway.attacks._run import region_of, source_of
 from skhalfway.models._as_model import counts_as_fitted, takes_missing
 from skhalfway.models._clones import HoldsArt
 from skhalfway.models._faults import type_name
 from skhalfway.models._routing import FitRouter
 
 if TYPE_CHECKING:
-    import numpy as np
     from typing_extensions import Self
 
     from skhalfway._inputs import Frame
+    from skhalfway._rounding import ColumnTypes
     from skhalfway.attacks._reference import Reference
     from skhalfway.attacks._region import Region
-    from skhalfway.models import Model
 
 
 class GeneratorBase(FitRouter, HoldsArt, OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
@@ -89,20 +86,12 @@ class GeneratorBase(FitRouter, HoldsArt, OneToOneFeatureMixin, TransformerMixin,
         return tags
 
     def _region(
-        self, X: NDArray[Any], header: Any, frame: Frame | None, reference: Reference | None
+        self,
+        X: NDArray[Any],
+        header: Any,
+        frame: Frame | None,
+        reference: Reference | None,
+        types: ColumnTypes | None = None,
     ) -> Region:
         """Where each sample may go."""
-        return region_of(cast(Any, self), X, header, frame, reference)
-
-    def _attack(
-        self,
-        model: Model,
-        region: Region,
-        labels: NDArray[np.intp],
-        n_classes: int,
-        *,
-        targeted: bool = False,
-    ) -> Outcome:
-        """Adversarial samples for checked input, in X's shape and float type."""
-        problem = Problem(model, region, labels, n_classes, targeted, getattr(self, "_partners", None))
-        return run(cast(Any, self), problem, own_rng(self.random_state))
+        return region_of(cast(Any, self), X, header, frame, reference, types=types)

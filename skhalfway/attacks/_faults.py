@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from math import sqrt
 from typing import TYPE_CHECKING
 
@@ -38,6 +38,8 @@ class Faults:
         steps would not have led on.
     n_gradients : int
         Gradients that were computed, over all samples.
+    advice : str
+        What to do where samples have no gradient.
     """
 
     def __init__(self, n: int, source: str, *, partly: bool = False) -> None:
@@ -45,6 +47,7 @@ class Faults:
         self.not_finite = np.zeros(n, dtype=bool)
         self.flat = np.ones(n, dtype=bool)
         self.n_gradients = 0
+        self.advice = ""
 
     def mend(
         self,
@@ -77,17 +80,29 @@ class Faults:
         """The faults of ``n`` samples of which these are some; the others have none."""
         faults = Faults(n, self.source, partly=self.partly)
         faults.flat[:] = False
-        faults.n_gradients = self.n_gradients
-        faults.flat[rows], faults.not_finite[rows] = self.flat, self.not_finite
+        faults.advice = self.advice
+        if len(rows):
+            faults.n_gradients = self.n_gradients
+            faults.flat[rows], faults.not_finite[rows] = self.flat, self.not_finite
         return faults
+
+    @staticmethod
+    def joined(parts: Sequence[Faults]) -> Faults:
+        """The faults of a whole, of whose blocks these are."""
+        joined = Faults(0, parts[0].source, partly=any(part.partly for part in parts))
+        joined.flat = np.concatenate([part.flat for part in parts])
+        joined.not_finite = np.concatenate([part.not_finite for part in parts])
+        joined.n_gradients = sum(part.n_gradients for part in parts)
+        joined.advice = parts[0].advice
+        return joined
 
     @property
     def many_flat(self) -> bool:
         """Whether so many samples have no gradient that figures may mislead."""
         return bool(self.flat.any() and self.flat.mean() >= MANY)
 
-    def remarks(self, advice: str) -> tuple[Finding, ...]:
-        """What a user must know, with advice for samples that have no gradient."""
+    def remarks(self) -> tuple[Finding, ...]:
+        """What a user must know."""
         n, found = len(self.flat), []
         followed = self.not_finite & ~self.flat if self.many_flat else self.not_finite
         if followed.any():
@@ -103,7 +118,7 @@ class Faults:
                 f"{self.source} has a gradient of exactly 0{unknown}{where} on {self.flat.sum()} of {n} "
                 "samples, so an attack by gradient cannot move them"
             )
-            found.append(Finding("gradient", "warning", message, advice))
+            found.append(Finding("gradient", "warning", message, self.advice))
         return tuple(found)
 
 

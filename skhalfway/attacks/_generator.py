@@ -30,15 +30,16 @@ class AdversarialGenerator(GeneratorBase):
         call :meth:`fit`.
     attack : str, class, object or callable, default="auto"
         - ``"auto"``: ``"pgd"`` for a source with a gradient, exact or smoothed,
-          else ``"hopskipjump"`` (``"surrogate"`` in L1); that too, with a
-          :class:`~skhalfway.models.ModelWarning`, for samples at which the
-          gradient is exactly 0, where they are 5 % or more, and, with up to 100
-          queries each but not in L1, for those that a smoothed gradient does not fool.
+          else ``"hopskipjump"`` (``"surrogate"`` in L1); that too for samples at
+          which the gradient is exactly 0 (with a
+          :class:`~skhalfway.models.ModelWarning`, where they are 5 % or more), and, with
+          up to 100 queries each but not in L1, for those that a smoothed gradient does not
+          fool.
         - By gradient: ``"fgsm"``, one step [1]_; ``"pgd"``, projected steps
           [2]_; ``"mifgsm"``, steps with momentum [3]_.
         - For the nearest sample that fools: ``"deepfool"`` [4]_ and ``"fmn"``
-          [5]_ by gradient; ``"tree"`` for trees (exact), ensembles of trees, and
-          pipelines of them whose steps keep each column by itself.
+          [5]_ by gradient; ``"tree"`` for trees (exact, but for a ``projection``),
+          ensembles of trees, and pipelines of them whose steps keep each column by itself.
         - Without a gradient: ``"hopskipjump"`` asks for predictions [6]_, and so
           does ``"halfway"``, our own: it regresses the boundary on where the
           source's answer changes between samples (see Notes); ``"square"`` asks
@@ -99,8 +100,8 @@ class AdversarialGenerator(GeneratorBase):
         this object's; for a callable whatever it takes by name. None under ``"auto"``
         and for an instance.
     batch_size : int, default=256
-        Samples attacked at once by gradient. Results do not depend on it, but
-        for rounding. Attacks without a gradient ask for all samples at once.
+        Samples attacked at once, by the package's own attacks. Results do not depend
+        on it, but for rounding.
     device : str or torch.device, default=None
         Where gradients are computed. None is where the source's weights lie;
         elsewhere a copy of them is used.
@@ -126,7 +127,7 @@ class AdversarialGenerator(GeneratorBase):
         Number of steps that the attack is allowed.
     n_queries_ : ndarray of shape (n_samples,) or None
         Predictions that the last :meth:`generate` asked of the source for each
-        sample; None after attacks by gradient. Under ``"auto"``, 0 for samples
+        sample, but for labels of partners; None after attacks by gradient. Under ``"auto"``, 0 for samples
         attacked by gradient where others were not.
     distances_ : ndarray of shape (n_samples,) or None
         Norm of the smallest change found by the last :meth:`generate` that
@@ -160,19 +161,18 @@ class AdversarialGenerator(GeneratorBase):
     Attacks of other libraries follow a loss in float32, whose gradient is 0 too where a source
     is very sure, and in which large values have few digits: they warn alike of such samples.
 
-    A callable gets the model as its owner knows it: the scikit-learn estimator
-    or pipeline itself, out of its ``FrozenEstimator``; of a torch module, and of
-    those in skorch nets and ART classifiers, a view in evaluation mode that shares
-    its weights. X is a copy of the samples, an array of the shape that the
-    model sees, (n_samples, n_features) for scikit-learn and as given for
-    networks, and of the float type that it computes in (at least float32); y are the
-    labels to leave, as this object's :meth:`generate` takes them (a torch
-    module's column numbers, where it names none). It returns an array or a tensor of
-    X's shape, of finite numbers. If it names parameters ``eps`` (in input
-    units: a number, or one for each feature or sample, an array that broadcasts
-    against X, 0 where nothing may change), ``norm``, ``clip_values``, ``targeted``
-    (whether y holds labels to reach) or ``random_state`` (an int), it is given
-    these. Global random generators are seeded for it, and for other libraries.
+    A callable gets the model as its owner knows it: whatever has ``predict``, such as a scikit-learn
+    estimator or pipeline (out of its ``FrozenEstimator``), a skorch net or an ART classifier, is asked by
+    that; a torch module is called. Modules, those in nets and classifiers too, are views in evaluation
+    mode that share the weights. :func:`~skhalfway.models.as_model` makes one kind of all. X is a copy of
+    the samples, an array of the shape that the model sees, (n_samples, n_features) for scikit-learn and
+    as given for networks, and of the float type that it computes in (at least float32); y are the labels
+    to leave, as this object's :meth:`generate` takes them (a torch module's column numbers, where it
+    names none). It returns an array or a tensor of X's shape, of finite numbers. If it names parameters
+    ``eps`` (in input units: a number, or one for each feature or sample, an array that broadcasts against
+    X, 0 where nothing may change), ``norm``, ``clip_values``, ``targeted`` (whether y holds labels to
+    reach) or ``random_state`` (an int), it is given these. Global random generators are seeded for it,
+    and for other libraries.
 
     Budgets and masks one a sample belong to the samples of one call: as many have
     to be handed in, so that cross-validation, which hands in some, cannot use them.
@@ -183,8 +183,11 @@ class AdversarialGenerator(GeneratorBase):
     :meth:`transform` leaves no trace in this object, as scikit-learn asks; :meth:`generate` reports
     what it took and found in ``n_queries_`` and ``distances_``.
 
-    ``"hopskipjump"`` starts from other samples of X, and ``"surrogate"`` learns
-    from all of them: what they give for one sample depends on the others.
+    ``"hopskipjump"`` begins at the nearest samples that the source puts elsewhere: of up to 2,000 training
+    samples, *partners* that :meth:`fit` keeps, then of X, then at random points around each sample. The
+    source is asked once for partners' labels, when they are needed; ``n_queries_`` does not count that. Where
+    nothing is found for 5 % of the samples or more, a warning says so. ``"surrogate"`` learns from X. So
+    what these give for one sample may depend on the others, of which they know all, or 2,000 that are drawn.
 
     ``"halfway"`` is this package's own, and no published attack: crossing
     regression, of ``skhalfway.halfway``, made into one. From a sample, a
@@ -193,14 +196,13 @@ class AdversarialGenerator(GeneratorBase):
     on u gives n / D; a prediction tells whether the crossing in its direction is
     nearer or further. Segments lead to samples that the source puts in other
     classes (in the target class), then to points around the nearest crossing so
-    far; each next step goes along n. The samples at the other ends, the
-    partners, are up to 2,000 training samples that :meth:`fit` keeps, asking
-    the source once for their labels, which ``n_queries_`` does not count.
-    Without a fit, and in :class:`~skhalfway.TransferScorer`, they are the other samples of X.
+    far; each next step goes along n. The samples at the other ends are partners, as above; in
+    :class:`~skhalfway.TransferScorer` those of its reference. Without any, they are the other samples of X.
 
-    Columns of a DataFrame that hold categories, and missing values, stay as they are; polars comes
-    back as polars. Wherever samples are taken, a ``Dataset`` or ``DataLoader`` of torch may give them:
-    it is gone through once, and where it gives pairs (sample, label) and ``y`` is None, its labels are ``y``.
+    Columns of a DataFrame that hold categories, and missing values, stay as they are; columns of floats keep
+    their types, and models are asked of numbers that these hold; polars comes back as polars. Wherever
+    samples are taken, a ``Dataset`` or ``DataLoader`` of torch may give them: it is gone through once, and
+    where it gives pairs (sample, label) and ``y`` is None, its labels are ``y``.
 
     References
     ----------
@@ -323,7 +325,7 @@ class AdversarialGenerator(GeneratorBase):
         Returns
         -------
         X_adv : same type, shape and float type as X
-            Adversarial samples; integers become float64. Of a Dataset, a tensor or array of all.
+            Adversarial samples; integers become floats. Of a Dataset, a tensor or array of all.
 
         Raises
         ------
@@ -361,7 +363,7 @@ class AdversarialGenerator(GeneratorBase):
         Returns
         -------
         X_adv : same type, shape and float type as X
-            Adversarial samples; integers become float64. Of a Dataset, a tensor or array of all.
+            Adversarial samples; integers become floats. Of a Dataset, a tensor or array of all.
 
         Raises
         ------

@@ -176,7 +176,7 @@ class GradientAttack:
             ball.confine(x)
         return x
 
-    def run(self, problem: Problem, rng: np.random.RandomState) -> Outcome:
+    def run(self, problem: Problem) -> Outcome:
         """Attack all samples; of several restarts keep the largest margin."""
         region, settings = problem.region.affordable(), self.settings
         problem = replace(problem, region=region)
@@ -187,15 +187,14 @@ class GradientAttack:
         size = min(size, region.eps / torch.finfo(dtype_of(model.module)).eps ** 0.5)
         X_adv, best = region.X.copy(), np.full(len(region), -np.inf)
         faults = Faults(len(region), type(model.estimator).__name__, partly=region.free is not None)
+        streams, numbers, shape = problem.streams(), np.arange(len(region)), region.X.shape[1:]
         with model.evaluating():
             for restart in range(settings.n_restarts):
-                at_random = settings.random_start or restart > 0
-                # drawn at once, so that they do not depend on the batches
-                start = random_in_ball(rng, region.X.shape, region.eps, region.norm) if at_random else None
                 for batch in batches(problem, model, settings, faults):
                     x = batch.ball.x0.clone()
-                    if start is not None:
-                        x += torch.from_numpy(start[batch.rows]).to(**batch.place)
+                    if settings.random_start or restart > 0:
+                        start = random_in_ball(streams, numbers[batch.rows], shape, region.eps, region.norm)
+                        x += torch.from_numpy(start).to(**batch.place)
                         batch.ball.confine(x)
                     x = self.climb(batch, x, size)
                     kept = region.keep(x.cpu().numpy(), batch.rows, full=True)

@@ -35,10 +35,10 @@ _WIDTH, _REACH, _PENALTY, _N_REGRESSIONS, _LEAST_CURVATURE = 0.02, 0.7, 3e-5, 6,
 class _Crossings(Walk):
     """A walk that remembers the answers around each of its samples: where segments cross, or do not yet."""
 
-    def __init__(self, queries: Queries, rng: np.random.RandomState, samples: slice) -> None:
-        super().__init__(queries, rng)
+    def __init__(self, queries: Queries, samples: slice) -> None:
+        super().__init__(queries)
         n, d = self.x0[samples].shape
-        self.first, self.n_steps = samples.start, 0
+        self.first = samples.start
         self.change, self.wins = np.zeros((n, _N_REMEMBERED, d)), np.zeros((n, _N_REMEMBERED), dtype=bool)
         self.n_remembered, self.v = np.zeros(n, dtype=np.intp), np.zeros((n, d))
 
@@ -56,15 +56,15 @@ class _Crossings(Walk):
 
     def start(self, rows: Indices, points: Floats) -> None:
         """Go elsewhere, and forget what was seen before."""
-        self.point[rows], self.n_steps = points, 0
+        self.point[rows], self.n_steps[rows] = points, 0
         self.n_remembered[rows - self.first], self.v[rows - self.first] = 0, 0.0
 
-    def look_around(self, rows: Indices, n_queries: int, radius: float) -> None:
+    def look_around(self, rows: Indices, n_queries: Indices, radius: float) -> None:
         """Ask at the ends of segments to points around."""
         of = np.repeat(rows, np.minimum(n_queries, self.queries.n_left(rows)))
         for block in blocks(len(of), self.x0.shape[1]):
             each = of[block]
-            u = self.rng.standard_normal((len(each), self.x0.shape[1])) * self.movable[each]
+            u = self.queries.streams.normal(each, self.x0.shape[1]) * self.movable[each]
             u *= (radius * self.distance(each, 2) / np.maximum(lengths(u), _TINY))[:, None]
             self.won(self.queries.clip(self.point[each] + u, each), each)
 
@@ -144,20 +144,20 @@ class Halfway:
     sparse: bool
     n_partners: int
 
-    def run(self, problem: Problem, rng: np.random.RandomState) -> Outcome:
+    def run(self, problem: Problem) -> Outcome:
         """Attack as many samples at once as can be remembered."""
         budget = self.settings.max_queries
         with problem.model.evaluating():
-            queries = Queries(problem, budget)
+            queries = Queries(problem, budget, anywhere=True)
             n_first = min(self.n_partners, max(1, budget // 10))
             points, partners = nearest_partners(queries, max(n_first, budget // _PER_START))
             for samples in blocks(len(queries.x0), _N_REMEMBERED * queries.x0.shape[1]):
-                walk = _Crossings(queries, rng, samples)
+                walk = _Crossings(queries, samples)
                 rows = np.arange(len(queries.x0))[samples]
                 for numbers in partners[:, :n_first].T:
                     towards = rows[queries.open(rows) & (numbers[rows] >= 0)]
                     walk.towards(towards, self._partners(walk, towards, points, numbers))
-                begin(queries, rng, rows)
+                begin(queries, rows, from_partners=False)
                 walk.point[rows] = queries.nearest[rows]
                 rows = rows[np.isfinite(queries.distances[rows])]
                 take_steps = partial(self._take_steps, walk, points, partners)
@@ -173,7 +173,7 @@ class Halfway:
         """Walk from the nearest crossing, then from other partners, at last from the nearest again."""
         queries = walk.queries
         budget = queries.max_queries
-        n_starts = max(1, budget // _PER_START)
+        n_starts = max(1, (budget + queries.last) // _PER_START)
         for start in range(n_starts):
             queries.max_queries = budget * (start + 1) // n_starts
             left = rows[queries.open(rows)]
@@ -191,13 +191,14 @@ class Halfway:
         """Find the boundary, look around, regress, step; until the queries are spent."""
         open_ = walk.queries.open
         while len(rows := rows[open_(rows)]):
-            walk.n_steps += 1
+            walk.n_steps[rows] += 1
             walk.to_boundary(rows)
-            walk.look_around(rows, int(self.n_directions * walk.n_steps**0.25), self.radius)
+            n_queries = self.n_directions * walk.n_steps[rows] ** 0.25
+            walk.look_around(rows, n_queries.astype(np.intp), self.radius)
             left = rows[open_(rows)]
             direction = walk.direction(left)
             lost = ~walk.leap(left, direction)
-            walk.step(left[lost], direction[lost], walk.n_steps**-0.5)
+            walk.step(left[lost], direction[lost], walk.n_steps[left[lost]] ** -0.5)
 
 
 def halfway(

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
-from itertools import count
-from math import sqrt
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -26,14 +23,16 @@ _TINY = float(np.finfo(float).tiny)
 class _Walk(Walk):
     """A walk by directions in which winning becomes more frequent."""
 
-    def direction(self, rows: NDArray[np.intp], n_queries: int, radius: float) -> NDArray[np.float64]:
+    def direction(
+        self, rows: NDArray[np.intp], n_queries: NDArray[np.intp], radius: float
+    ) -> NDArray[np.float64]:
         """Directions in which winning becomes more frequent, from points around; with the baseline."""
         n_features = self.x0.shape[1]
         estimate = np.empty((len(rows), n_features))
         n_each = np.minimum(n_queries, self.queries.n_left(rows))
-        for block in blocks(len(rows), n_queries * n_features):
+        for block in blocks(len(rows), int(n_queries.max(initial=1)) * n_features):
             n, of = n_each[block], np.repeat(rows[block], n_each[block])
-            u = unit_vectors(self.rng.standard_normal((len(of), n_features)) * self.movable[of])
+            u = unit_vectors(self.queries.streams.normal(of, n_features) * self.movable[of])
             size = np.repeat(radius * self.distance(rows[block], 2), n)[:, None]
             asked = self.queries.clip(self.point[of] + size * u, of)
             u = (asked - self.point[of]) / np.maximum(size, _TINY)  # what the bounds left of it
@@ -68,25 +67,26 @@ class HopSkipJump:
     radius: float
     sparse: bool
 
-    def run(self, problem: Problem, rng: np.random.RandomState) -> Outcome:
+    def run(self, problem: Problem) -> Outcome:
         """Attack all samples, one step of all of them at a time."""
         with problem.model.evaluating():
-            queries = Queries(problem, self.settings.max_queries)
-            begin(queries, rng)
-            walk = _Walk(queries, rng)
+            queries = Queries(problem, self.settings.max_queries, anywhere=True)
+            begin(queries)
+            walk = _Walk(queries)
             rows = np.flatnonzero(np.isfinite(queries.distances))
-            walk.until_spent(rows, partial(self._take_steps, walk, count(1)), sparse=self.sparse)
+            walk.until_spent(rows, partial(self._take_steps, walk), sparse=self.sparse)
         return queries.outcome()
 
-    def _take_steps(self, walk: _Walk, numbers: Iterator[int], rows: NDArray[np.intp]) -> None:
+    def _take_steps(self, walk: _Walk, rows: NDArray[np.intp]) -> None:
         """The steps of Algorithm 2, numbered on, until the queries are spent."""
         open_ = walk.queries.open
         while len(rows := rows[open_(rows)]):
-            t = next(numbers)
+            walk.n_steps[rows] += 1
             walk.to_boundary(rows)
             rows = rows[open_(rows)]
-            direction = walk.direction(rows, int(self.n_directions * sqrt(t)), self.radius)
-            walk.step(rows, direction, 1 / sqrt(t))
+            root = np.sqrt(walk.n_steps[rows])
+            direction = walk.direction(rows, (self.n_directions * root).astype(np.intp), self.radius)
+            walk.step(rows, direction, 1 / root)
 
 
 def hopskipjump(

@@ -38,7 +38,7 @@ class MinimumAttack:
         """Offer points to the field."""
         raise NotImplementedError
 
-    def run(self, problem: Problem, rng: np.random.RandomState) -> Outcome:
+    def run(self, problem: Problem) -> Outcome:
         """Attack the samples that have not won as they are."""
         region = problem.region
         model = on_device(problem.model, self.settings.device)
@@ -61,8 +61,9 @@ class MinimumAttack:
                 lost = np.isinf(nearest.distances[batch.rows])
                 of_rest.flat[batch.rows] = lost & flat
         if len(left):
-            made = nearest.within(rest.region)
-            X_adv[left], distances[left] = made, rest.nearest(made, nearest.distances)
+            X_adv[left] = within = nearest.within(rest.region)
+            far = np.flatnonzero(nearest.distances > region.eps)
+            distances[left] = rest.nearer(within, nearest.distances, far)
         faults = of_rest.spread(left, len(region))
         return Outcome(X_adv, distances=distances, at_any_budget=True, faults=faults)
 

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from skhalfway._streams import Streams
 from skhalfway._vectors import lengths as lengths_of
 
 
@@ -122,27 +123,25 @@ BALLS: dict[float, type[Ball]] = {np.inf: LinfBall, 2: L2Ball, 1: L1Ball}
 
 
 def random_in_ball(
-    rng: np.random.RandomState, shape: tuple[int, ...], eps: float, norm: float
+    streams: Streams, rows: NDArray[np.intp], shape: tuple[int, ...], eps: float, norm: float
 ) -> NDArray[np.float64]:
-    """Points drawn evenly from the ball of radius ``eps`` around 0, one per row."""
-    n, d = shape[0], int(np.prod(shape[1:]))
+    """Points drawn evenly from the ball of radius ``eps`` around 0, one of shape ``shape`` for each row."""
+    d = int(np.prod(shape))
     if norm == np.inf:
-        return rng.uniform(-eps, eps, size=shape)
-    if norm == 2:
-        direction = rng.standard_normal((n, d))
-    else:
-        direction = rng.laplace(size=(n, d))
-    radius = eps * rng.uniform(size=(n, 1)) ** (1 / d)
+        return eps * (2 * streams.uniform(rows, *shape) - 1)
+    direction = streams.normal(rows, d) if norm == 2 else streams.laplace(rows, d)
+    radius = eps * streams.uniform(rows, 1) ** (1 / d)
     direction *= radius / np.linalg.norm(direction, norm, axis=1, keepdims=True)
-    return direction.reshape(shape)
+    return direction.reshape(len(rows), *shape)
 
 
 def random_signs(
-    rng: np.random.RandomState, shape: tuple[int, ...], eps: float, norm: float, movable: NDArray[np.bool_]
+    streams: Streams, eps: float, norm: float, movable: NDArray[np.bool_]
 ) -> NDArray[np.float64]:
     """Random signs, scaled to lie on the sphere of radius ``eps``: noise without knowledge."""
-    n_movable = movable.reshape(len(movable), -1).sum(axis=1).clip(1).reshape(-1, *[1] * (len(shape) - 1))
-    return rng.choice([-1.0, 1.0], size=shape) * movable * (eps / n_movable ** (1 / norm))
+    n, *sample = movable.shape
+    n_movable = movable.reshape(n, -1).sum(axis=1).clip(1).reshape(-1, *[1] * len(sample))
+    return streams.signs(np.arange(n), *sample) * movable * (eps / n_movable ** (1 / norm))
 
 
 def keep_budget(

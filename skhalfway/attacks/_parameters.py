@@ -57,6 +57,8 @@ class Kind:
         Whether it looks for the nearest adversarial sample, so that a budget may be infinite.
     targets : bool
         Whether it can move samples towards labels.
+    partners : bool
+        Whether it begins at other samples, those of training data included.
     """
 
     module: str
@@ -65,6 +67,7 @@ class Kind:
     restarts: bool = False
     nearest: bool = False
     targets: bool = True
+    partners: bool = False
 
 
 KINDS = {
@@ -73,8 +76,8 @@ KINDS = {
     "mifgsm": Kind("_gradient", gradient=True, restarts=True),
     "deepfool": Kind("_minimum", norms=(np.inf, 2), gradient=True, nearest=True, targets=False),
     "fmn": Kind("_minimum", gradient=True, nearest=True),
-    "hopskipjump": Kind("_hopskipjump", norms=(np.inf, 2), nearest=True),
-    "halfway": Kind("_halfway", norms=(np.inf, 2), nearest=True),
+    "hopskipjump": Kind("_hopskipjump", norms=(np.inf, 2), nearest=True, partners=True),
+    "halfway": Kind("_halfway", norms=(np.inf, 2), nearest=True, partners=True),
     "square": Kind("_square", norms=(np.inf, 2)),
     "surrogate": Kind("_surrogate", restarts=True),
     "tree": Kind("_tree", nearest=True),
@@ -216,6 +219,14 @@ def without_gradient(norm: float) -> list[str]:
     """Attacks on any source in that norm, the one of ``"auto"`` first."""
     kinds = {name: kind for name, kind in KINDS.items() if name != "tree"}
     return [name for name, kind in kinds.items() if not kind.gradient and norm in kind.norms]
+
+
+def begins_elsewhere(generator: AdversarialGenerator) -> bool:
+    """Whether the attack, or that to which ``"auto"`` may turn, begins at other samples."""
+    name = generator.attack
+    if name == "auto":
+        name = without_gradient(generator.norm)[0]
+    return isinstance(name, str) and KINDS[name].partners
 
 
 def advice(norm: float) -> str:

@@ -2,40 +2,65 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from threading import Lock
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.neighbors import NearestNeighbors
 
 from skhalfway._blocks import blocks
+from skhalfway.attacks._pool import nearest
 
 if TYPE_CHECKING:
     from skhalfway.attacks._queries import Queries
     from skhalfway.models import Model
 
-N_KEPT = 2000
+N_KEPT, _MOST_VALUES = 2000, 2**24
 
 
-@dataclass(frozen=True)
 class Partners:
-    """Samples and where the source puts them.
+    """Samples that attacks may begin at, and where their source puts them, which it is asked once.
 
-    Attributes
+    Parameters
     ----------
-    X : ndarray of shape (n_partners, n_features)
+    X : ndarray of shape (n_partners, ...)
         In input units.
-    labels : ndarray of shape (n_partners,)
-        Class indices that the source gives them.
+    labels : ndarray of shape (n_partners,), default=None
+        Class indices that the source gives them. None: not asked yet.
+    ask : callable, default=None
+        Gives class indices of samples, where that takes more than the source that is attacked.
     """
 
-    X: NDArray[Any]
-    labels: NDArray[np.intp]
+    def __init__(
+        self, X: NDArray[Any], labels: NDArray[np.intp] | None = None, ask: Callable[..., Any] | None = None
+    ) -> None:
+        self.X, self._labels, self._ask, self._lock = X, labels, ask, Lock()
+
+    def said_by(self, model: Model) -> NDArray[np.intp]:
+        """Class indices; asked by one thread, while others wait."""
+        with self._lock:
+            if self._labels is None:
+                ask, width = self._ask or model.predict, int(np.prod(self.X.shape[1:]))
+                each = [ask(self.X[block]) for block in blocks(len(self.X), width)]
+                self._labels = np.concatenate(each) if each else np.empty(0, dtype=np.intp)
+            return self._labels
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        if self._ask is not None:
+            self.said_by(cast(Any, None))  # what is asked stays here
+        return Partners, (self.X, self._labels)
 
 
-def keep_partners(model: Model, X: NDArray[Any], y: Any, rng: np.random.RandomState) -> Partners:
-    """Keep some of the training samples, as many of each class as there are, and ask for their labels."""
+def n_kept(shape: tuple[int, ...]) -> int:
+    """How many samples of data of that shape are kept."""
+    return min(N_KEPT, max(1, _MOST_VALUES // max(1, int(np.prod(shape[1:])))))
+
+
+def keep_partners(
+    X: NDArray[Any], y: Any, rng: np.random.RandomState, ask: Callable[..., Any] | None = None
+) -> Partners:
+    """Keep some of the training samples, as many of each class as there are; see :class:`Partners`."""
     order = rng.permutation(len(X))
     if y is not None:
         labels = np.unique(np.asarray(y), return_inverse=True)[1].ravel()[order]
@@ -44,11 +69,17 @@ def keep_partners(model: Model, X: NDArray[Any], y: Any, rng: np.random.RandomSt
         number = np.empty(len(X), dtype=np.intp)  # of a sample among those of its class
         number[by_label] = np.arange(len(X)) - np.repeat(np.cumsum(counts) - counts, counts)
         order = order[np.argsort(number, kind="stable")]
-    kept = X[np.sort(order[:N_KEPT])]
-    labels = np.concatenate(
-        [model.predict(kept[block]) for block in blocks(len(kept), int(np.prod(X.shape[1:])))]
-    )
-    return Partners(kept.reshape(len(kept), -1), labels)
+    return Partners(X[np.sort(order[: n_kept(X.shape)])], ask=ask)
+
+
+def known_points(queries: Queries) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
+    """Partners in the coordinates that samples share, nan where a value is missing, and their labels."""
+    problem = queries.problem
+    assert problem.partners is not None
+    unit = problem.region.shared_unit()
+    points = problem.partners.X.reshape(len(problem.partners.X), -1)
+    points = points.astype(float) if unit is None else points / unit.reshape(1, -1)
+    return points, problem.partners.said_by(problem.model)
 
 
 def nearest_partners(queries: Queries, n: int) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
@@ -58,30 +89,25 @@ def nearest_partners(queries: Queries, n: int) -> tuple[NDArray[np.float64], NDA
     each class...: behind each boundary lies one.
     """
     problem, x0 = queries.problem, queries.x0
-    points, labels = queries.shared, queries.predicted
-    if problem.partners is not None:
-        unit = problem.region.shared_unit()
-        points = problem.partners.X if unit is None else problem.partners.X / unit.reshape(1, -1)
-        labels = problem.partners.labels
+    points, labels = queries.others() if problem.partners is None else known_points(queries)
     found = np.full((len(x0), n), -1)
-    columns = problem.region.movable().reshape(x0.shape).any(axis=0)
+    columns = queries.columns()
     seen = np.nan_to_num(points[:, columns])
     searches = {}
     for label in np.unique(labels):
         own = np.flatnonzero(labels == label)
-        search = NearestNeighbors(n_neighbors=min(n, len(own)), algorithm="brute", p=problem.region.norm)
-        searches[label] = own, search.fit(seen[own])
+        searches[label] = own, seen[own]
     for block in blocks(len(x0), n * max(1, len(searches))):
         numbers, ranks, distances = ([] for _ in range(3))
         wanted = problem.labels[block]
-        for label, (own, search) in searches.items():
-            apart, near = search.kneighbors(queries.shared[block][:, columns])
+        for label, (own, others) in searches.items():
+            apart, near = nearest(queries.shared[block][:, columns], others, n, problem.region.norm)
             apart[(wanted == label) != problem.targeted] = np.inf
             numbers.append(own[near])
             distances.append(apart)
             ranks.append(np.where(np.isinf(apart), near.shape[1] + n, np.arange(near.shape[1])))
-        number, distance = np.concatenate(numbers, axis=1), np.concatenate(distances, axis=1)
+        each, distance = np.concatenate(numbers, axis=1), np.concatenate(distances, axis=1)
+        each[np.isinf(distance)] = -1
         order = np.lexsort((distance, np.concatenate(ranks, axis=1)))[:, :n]
-        number, distance = (np.take_along_axis(a, order, axis=1) for a in (number, distance))
-        found[block, : order.shape[1]] = np.where(np.isinf(distance), -1, number)
+        found[block, : order.shape[1]] = np.take_along_axis(each, order, axis=1)
     return points, found

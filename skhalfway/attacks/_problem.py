@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from skhalfway._rounding import ColumnTypes
+from skhalfway._streams import Streams
 from skhalfway._text import shown
 from skhalfway.attacks._budget import check_unit, read_budget
 from skhalfway.attacks._constraints import Constraints, Header, Rules, read_constraints, read_mask
+from skhalfway.attacks._missed import Missed
 from skhalfway.attacks._named import check_same_columns, check_unmasked
 from skhalfway.attacks._reference import Reference
 
 if TYPE_CHECKING:
     from skhalfway.attacks._faults import Faults
     from skhalfway.attacks._partners import Partners
+    from skhalfway.attacks._pool import Pool
     from skhalfway.attacks._region import Region, Rows
     from skhalfway.models import Finding, Model
 
@@ -54,6 +59,12 @@ class Problem:
         What ``labels`` are for.
     partners : Partners or None, default=None
         Training samples that an attack may know.
+    pool : Pool or None, default=None
+        What is known of the whole, where these samples are a part of one. None: they are the whole.
+    seed : int, default=0
+        For whatever is drawn.
+    numbers : int ndarray of shape (n_samples,), default=None
+        What the samples are called in the whole, so that each gets its own draws. None is from 0 on.
     """
 
     model: Model
@@ -62,24 +73,54 @@ class Problem:
     n_classes: int
     targeted: bool = False
     partners: Partners | None = None
+    pool: Pool | None = None
+    seed: int = 0
+    numbers: NDArray[np.intp] | None = None
 
     def won(self, predicted: NDArray[np.intp], rows: Rows = EVERY_ROW) -> NDArray[np.bool_]:
         """Where predictions are what the attack wants."""
         return (predicted == self.labels[rows]) == self.targeted
 
-    def nearest(self, X_adv: NDArray[Any], distances: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Distances at which the source is fooled: those found, or where samples were brought back to."""
-        far = np.flatnonzero(distances > self.region.eps)
-        if not len(far):
+    def nearer(
+        self, X_adv: NDArray[Any], distances: NDArray[np.float64], rows: NDArray[np.intp]
+    ) -> NDArray[np.float64]:
+        """Distances of all samples, where inputs that some were brought back to win: theirs.
+
+        What wins lies outside the budget; rounded to whole numbers and categories within it, it may still.
+        """
+        if not len(rows):
             return distances
-        won = far[self.won(self.model.predict(X_adv[far]), far)]
-        result = distances.copy()
-        result[won] = self.region.distance(X_adv[won], won)
+        won, result = self.won(self.model.predict(X_adv[rows]), rows), distances.copy()
+        result[rows[won]] = np.minimum(self.region.distance(X_adv[rows], rows), self.region.eps)[won]
         return result
 
     def take(self, rows: NDArray[np.intp]) -> Problem:
         """The same task for some of the samples."""
-        return replace(self, region=self.region.take(rows), labels=self.labels[rows])
+        numbers = self._numbers[rows]
+        return replace(self, region=self.region.take(rows), labels=self.labels[rows], numbers=numbers)
+
+    @property
+    def _numbers(self) -> NDArray[np.intp]:
+        return np.arange(len(self.region)) if self.numbers is None else self.numbers
+
+    def batches(self, size: int) -> list[NDArray[np.intp]]:
+        """Places of the samples that are attacked together: those whose numbers lie in one of ``size``.
+
+        They are the same in any blocks of the whole, since the order in which numbers are added up changes
+        their last digits.
+        """
+        ends = np.flatnonzero(np.diff(self._numbers // size)) + 1
+        return np.split(np.arange(len(self.region)), ends)
+
+    def shares(self, total: int) -> NDArray[np.intp]:
+        """Each sample's share of what was spent on the whole."""
+        n = len(self.region) if self.pool is None else self.pool.n_whole
+        share, rest = divmod(total, n)
+        return share + (self._numbers < rest)
+
+    def streams(self, purpose: int = 0) -> Streams:
+        """Draws for the samples, from their beginning; those of other purposes are others."""
+        return Streams(self.seed, self._numbers, purpose)
 
 
 @dataclass(frozen=True)
@@ -99,8 +140,12 @@ class Outcome:
         Whether a smaller budget would have led to the same distances.
     faults : Faults or None
         What was wrong with the source's gradients, by attacks that use them.
+    of_substitute : Faults or None
+        The same of a substitute, by attacks that follow its gradients instead.
+    missed : tuple of Missed
+        Samples for which nothing was found, by reason.
     remarks : tuple of Finding
-        What a user must know of the source to read the figures.
+        What else a user must know of the source to read the figures.
     """
 
     X_adv: NDArray[Any]
@@ -108,13 +153,56 @@ class Outcome:
     distances: NDArray[np.float64] | None = None
     at_any_budget: bool = False
     faults: Faults | None = None
+    of_substitute: Faults | None = None
+    missed: tuple[Missed, ...] = ()
     remarks: tuple[Finding, ...] = ()
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """What a user must know of the source to read the figures."""
+        faults = [faults for faults in (self.faults, self.of_substitute) if faults is not None]
+        said: list[Faults | Missed] = [*faults, *self.missed]
+        return (*self.remarks, *(finding for each in said for finding in each.remarks()))
+
+    @classmethod
+    def joined(cls, parts: Sequence[Outcome]) -> Outcome:
+        """That of all samples, from those of some each."""
+        if len(parts) == 1:
+            return parts[0]
+        return cls(
+            np.concatenate([part.X_adv for part in parts]),
+            _joined([part.n_queries for part in parts], parts),
+            _joined([part.distances for part in parts], parts),
+            all(part.at_any_budget for part in parts),
+            _joined_faults([part.faults for part in parts], parts),
+            _joined_faults([part.of_substitute for part in parts], parts),
+            Missed.joined([part.missed for part in parts], [len(part.X_adv) for part in parts]),
+            tuple(dict.fromkeys(remark for part in parts for remark in part.remarks)),
+        )
+
+
+def _joined(each: Sequence[NDArray[Any] | None], parts: Sequence[Outcome]) -> NDArray[Any] | None:
+    """Figures of all samples, 0 in parts that have none; None where no part has."""
+    known = [array for array in each if array is not None]
+    if not known:
+        return None
+    zeros = (np.zeros(len(part.X_adv), dtype=known[0].dtype) for part in parts)
+    return np.concatenate([zero if a is None else a for zero, a in zip(zeros, each, strict=True)])
+
+
+def _joined_faults(each: Sequence[Faults | None], parts: Sequence[Outcome]) -> Faults | None:
+    """The faults of all samples, none in parts that have none; None where no part has."""
+    known = [faults for faults in each if faults is not None]
+    if not known:
+        return None
+    none = [known[0].spread(np.empty(0, dtype=np.intp), len(part.X_adv)) for part in parts]
+    return known[0].joined([no if faults is None else faults for no, faults in zip(none, each, strict=True)])
 
 
 class Attack(Protocol):
     """An attack with its settings."""
 
-    def run(self, problem: Problem, rng: np.random.RandomState) -> Outcome:
+    def run(self, problem: Problem) -> Outcome:
         """Attack all samples."""
 
 
@@ -128,13 +216,14 @@ def read_region(
     spread: NDArray[np.float64] | None,
     header: Header,
     categories: NDArray[np.bool_] | None,
+    types: ColumnTypes | None = None,
     of_others: bool = False,
 ) -> Region:
     """Where each sample may go; data and parameters are checked against each other.
 
     ``clip_values`` may be a :class:`Reference`, whose range bounds them. ``categories`` (n_features,) is true
-    where a column holds no numbers, or None. With ``of_others``, X are not the samples that budgets and masks
-    one a sample are for: each may then go as far as any of those.
+    where a column holds no numbers, or None; ``types`` tells of narrower columns. With ``of_others``, X are
+    not the samples that budgets and masks one a sample are for: each may then go as far as any of those.
     """
     from skhalfway.attacks._region import Region
 
@@ -158,6 +247,7 @@ def read_region(
             norm,
             low=None if bounds is None else bounds[0],
             high=None if bounds is None else bounds[1],
+            types=types,
         )
     text = np.zeros(header.n_columns, dtype=bool) if categories is None else categories
     rules = read_constraints(constraints or Constraints(), header, text)
@@ -195,6 +285,7 @@ def read_region(
         ~fixed if fixed.any() else None,
         None if nothing_carried else carried,
         rules if rules.discrete else None,
+        types,
     )
 
 

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.neighbors import NearestNeighbors
 
 from skhalfway._blocks import blocks
 from skhalfway._checks import LARGEST
+from skhalfway.attacks._missed import Missed
+from skhalfway.attacks._partners import known_points
+from skhalfway.attacks._pool import nearest
 from skhalfway.attacks._problem import Outcome
 
 if TYPE_CHECKING:
@@ -19,6 +20,12 @@ if TYPE_CHECKING:
 
 _N_NEIGHBORS = 4
 _N_ROUNDS, _N_DRAWS = 6, 16
+_MANY = 0.05  # share of samples for which nothing was found that may move a figure by more than its interval
+_SO_THEY_STAY = "so that they stay as they are"
+_BEGIN_AT = (
+    "give training data to begin at (fit of a generator, reference of a scorer), raise max_queries, or widen "
+    "clip_values"
+)
 
 
 class Queries:
@@ -27,10 +34,22 @@ class Queries:
     Asks for the samples themselves first, which may have won already. Points are rows of the region's
     coordinates, flat.
 
+    Parameters
+    ----------
+    problem : Problem
+        The task.
+    max_queries : int
+        Most predictions for each sample.
+    anywhere : bool, default=False
+        Whether points outside the budget are asked for, too.
+
     Attributes
     ----------
     max_queries : int
-        Predictions that may be asked for each sample.
+        Predictions that may be asked for each sample, but for the last.
+    last : int
+        How many are kept for the last: 1 where the nearest input that wins may lie outside the budget, so
+        that it has to be seen whether it wins within it too.
     x0 : ndarray of shape (n_samples, n_features)
         The samples.
     shared : ndarray of shape (n_samples, n_features)
@@ -49,17 +68,20 @@ class Queries:
         Where it leads, as it was asked for; the sample where none was found.
     X_nearest : ndarray of shape (n_samples, ...)
         The input there.
+    streams : Streams
+        Draws for each sample.
     """
 
-    def __init__(self, problem: Problem, max_queries: int) -> None:
+    def __init__(self, problem: Problem, max_queries: int, *, anywhere: bool = False) -> None:
         region = problem.region
-        self.problem, self.max_queries = problem, max_queries
+        self._anywhere, self.last = anywhere, int(anywhere and np.isfinite(region.eps))
+        self.problem, self.max_queries, self.streams = problem, max_queries - self.last, problem.streams()
         flat = len(region), int(np.prod(region.X.shape[1:]))
         self.x0: NDArray[np.float64] = region.start().reshape(flat).astype(float)
         self.shared, self.stretch = self.x0, None
         if region.unit is not None and not region.one_unit:
             unit = region.shared_unit()
-            self.shared = replace(region, unit=unit).start().reshape(flat).astype(float)
+            self.shared = region.in_shared_unit().reshape(flat)
             own = region.unit.reshape(len(region), int(np.prod(region.unit.shape[1:])))
             self.stretch = (np.ones(1) if unit is None else unit.ravel()) / own
         bounds = region.bounds() or (np.full(1, -np.inf), np.full(1, np.inf))
@@ -75,6 +97,18 @@ class Queries:
         self._stays: NDArray[np.bool_] | None = None
         if region.free is not None:
             self._stays = np.logical_not(region.movable().reshape(flat).any(axis=1))
+
+    def others(self) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
+        """Samples of the whole that these are a part of, in the coordinates that they share, and answers."""
+        pool = self.problem.pool
+        return (self.shared, self.predicted) if pool is None else (pool.shared, pool.predicted)
+
+    def columns(self) -> NDArray[np.bool_]:
+        """Which columns change in some sample of the whole: those in which samples are near or far."""
+        pool = self.problem.pool
+        region = self.problem.region if pool is None else pool.problem.region
+        columns: NDArray[np.bool_] = np.logical_or.reduce(region.movable().reshape(-1, self.x0.shape[1]))
+        return columns
 
     def n_left(self, rows: NDArray[np.intp]) -> NDArray[np.intp]:
         """How many more predictions may be asked for samples."""
@@ -157,44 +191,86 @@ class Queries:
         return distance
 
     def outcome(self) -> Outcome:
-        """The nearest inputs that win; those outside the budget are brought back into it."""
-        region, X_adv = self.problem.region, self.X_nearest.copy()
-        far = np.flatnonzero(self.distances > region.eps)
+        """The nearest inputs that win; those outside the budget are brought back into it, and asked for."""
+        region, X_adv, distances = self.problem.region, self.X_nearest.copy(), self.distances
+        missed: tuple[Missed, ...] = ()
+        far = np.flatnonzero(distances > region.eps)
         X_adv[far] = region.keep(self.nearest[far].reshape(X_adv[far].shape), far)
-        return Outcome(X_adv, self.n_asked, self.distances)
+        if self.last:
+            back = far[np.isfinite(distances[far])]
+            self.n_asked[back] += 1
+            distances = self.problem.nearer(X_adv, distances, back)
+        if self._anywhere:
+            nothing = np.isinf(distances)
+            if self._stays is not None:
+                nothing &= ~self._stays
+            what = "that the source puts in the target class" if self.problem.targeted else "of another class"
+            missed = (Missed(nothing, f"no input {what} was found, {_SO_THEY_STAY}", _BEGIN_AT, _MANY),)
+        return Outcome(X_adv, self.n_asked, distances, missed=missed)
 
 
-def begin(queries: Queries, rng: np.random.RandomState, samples: NDArray[np.intp] | None = None) -> None:
+def begin(queries: Queries, samples: NDArray[np.intp] | None = None, *, from_partners: bool = True) -> None:
     """Ask, for each sample (of some, or all) that has not won, for points where it may win, until one does.
 
-    First the nearest other samples of X that lie where the attack wants to be: each costs a query, as what is
-    valid for one sample need not be so for another. Then random points between the bounds or, where there are
-    none, around the sample, ever further.
+    First the nearest partners, then the nearest other samples of X, or of the whole that X is a part of, that
+    lie where the attack wants to be: each costs a query, as what is valid for one sample need not be so for
+    another. Then random points between the bounds around the sample, ever further, as far as known samples
+    spread.
     """
-    problem, x0, shared, index = queries.problem, queries.x0, queries.shared, np.arange(len(queries.x0))
-    samples = index if samples is None else samples
+    samples = np.arange(len(queries.x0)) if samples is None else samples
+    if not (np.isinf(queries.distances[samples]) & queries.open(samples)).any():
+        return
+    points, predicted = queries.others()
+    spread = np.ptp(points, axis=0)
+    if queries.problem.partners is not None:
+        known, labels = known_points(queries)
+        if len(known):
+            spread = np.nan_to_num(np.fmax.reduce(known) - np.fmin.reduce(known))
+        if from_partners:
+            _begin_at(queries, samples, known, labels)
+    _begin_at(queries, samples, points, predicted)
+    _begin_anywhere(queries, samples, spread)
+
+
+def _begin_at(
+    queries: Queries,
+    samples: NDArray[np.intp],
+    points: NDArray[np.float64],
+    predicted: NDArray[np.intp],
+) -> None:
+    """Ask for the nearest of these points that may win."""
+    problem, columns = queries.problem, queries.columns()
+    seen, mine = np.nan_to_num(points[:, columns]), queries.shared[:, columns]
     for label in np.unique(problem.labels):
-        rows = samples[(problem.labels[samples] == label) & (queries.distances[samples] > 0)]
-        pool = index[(queries.predicted == label) == problem.targeted]
+        rows = samples[(problem.labels[samples] == label) & np.isinf(queries.distances[samples])]
+        pool = np.flatnonzero((predicted == label) == problem.targeted)
         if not (len(rows) and len(pool)):
             continue
-        n_neighbors = min(_N_NEIGHBORS, len(pool))
-        search = NearestNeighbors(n_neighbors=n_neighbors, algorithm="brute", p=problem.region.norm)
-        for others in search.fit(shared[pool]).kneighbors(shared[rows], return_distance=False).T:
+        neighbors = nearest(mine[rows], seen[pool], _N_NEIGHBORS, problem.region.norm)[1]
+        for others in neighbors.T:
             left = np.isinf(queries.distances[rows]) & queries.open(rows)
-            asked = queries.own(shared[pool[others[left]]], rows[left])
+            asked = queries.own(points[pool[others[left]]], rows[left])
+            asked = np.where(np.isnan(asked), queries.x0[rows[left]], asked)
             queries.won(queries.clip(asked, rows[left]), rows[left])
-    spread = np.ptp(shared, axis=0)
-    spread[spread == 0] = 1.0
+
+
+def _begin_anywhere(queries: Queries, samples: NDArray[np.intp], spread: NDArray[np.float64]) -> None:
+    """Ask for random points, no further than a spread at first; the last round goes 32 times as far.
+
+    Where nothing spreads, that is as far as the bounds or, where there are none, 32 times the sample's value
+    or 1.
+    """
+    x0 = queries.x0
     for k in range(_N_ROUNDS):
         rows = samples[np.isinf(queries.distances[samples]) & queries.open(samples)]
         for block in blocks(len(rows), _N_DRAWS * x0.shape[1]):
             of = np.repeat(rows[block], np.minimum(_N_DRAWS, queries.n_left(rows[block])))
-            own = queries.own(spread * 2**k, of)
-            near, far = x0[of] - own, x0[of] + own
             low, high = queries.low[of], queries.high[of]
-            low, high = (
-                np.where(np.abs(bound) <= LARGEST, bound, free) for bound, free in ((low, near), (high, far))
-            )
-            drawn = rng.uniform(low, high)
-            queries.won(drawn, of)
+            bounded = (np.abs(low) <= LARGEST) & (np.abs(high) <= LARGEST)
+            width = np.where(bounded, np.where(bounded, high, 0.0) - np.where(bounded, low, 0.0), 0.0)
+            size = np.maximum(np.abs(x0[of]), 1.0)
+            unknown = np.where(width > 0, width / 2 ** (_N_ROUNDS - 1), size)
+            own = np.where(spread > 0, queries.own(np.broadcast_to(spread, low.shape), of), unknown) * 2.0**k
+            low, high = np.maximum(low, x0[of] - own), np.minimum(high, x0[of] + own)
+            drawn = low + (high - low) * queries.streams.uniform(of, x0.shape[1])
+            queries.won(queries.clip(drawn, of), of)

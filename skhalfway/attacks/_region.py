@@ -15,6 +15,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from skhalfway._rounding import ColumnTypes
+from skhalfway._streams import Streams
 from skhalfway._vectors import lengths
 from skhalfway.attacks._constraints import Rules
 from skhalfway.attacks._discrete import to_valid
@@ -46,6 +48,10 @@ class Region:
         True where X holds no number (a category, a missing value): ``z`` is 0 there.
     rules : Rules or None
         What no interval says: whole numbers, one-hot groups, a projection.
+    types : ColumnTypes or None
+        Float types of columns that are narrower than X's, in which samples are given out.
+    shared : ndarray of the shape of a sample, or None
+        :meth:`shared_unit` of the whole that the samples are a part of. None: they are the whole.
     """
 
     X: NDArray[Any]
@@ -57,6 +63,8 @@ class Region:
     free: NDArray[np.bool_] | None = None
     carried: NDArray[np.bool_] | None = None
     rules: Rules | None = None
+    types: ColumnTypes | None = None
+    shared: NDArray[Any] | None = None
 
     def __len__(self) -> int:
         return len(self.X)
@@ -164,6 +172,8 @@ class Region:
     ) -> NDArray[Any]:
         """The valid inputs nearest to ``z``, in X's float type, within the budget unless told otherwise.
 
+        Each value is one that its column's own type holds: what models are asked is what users get.
+
         Everything the package gives out passes here: attacks compute in the float type of their source, whose
         rounding may overstep. The norm of the change, in X's own type and in the budget's units, is at most
         eps as a user checks it. Rounding to whole numbers and categories prefers what ``z`` asks for most;
@@ -187,19 +197,25 @@ class Region:
                 self.norm,
                 None if unit is None else np.broadcast_to(unit, x.shape).reshape(flat),
                 self.rules,
+                self.types,
                 full=full,
             ).reshape(x.shape)
+        elif self.types is not None:
+            kept = self.types.towards(kept, x)
         if self.carried is not None:
             kept = np.where(self.carried[rows], self.X[rows], kept)
         return kept
 
     def keep_found(self, found: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any], NDArray[np.float64]]:
-        """Inputs between the bounds, found with no budget: made valid; brought back into the budget; how far.
+        """Inputs found with no budget: made valid; brought back into the budget; how far they are.
 
-        Those well inside stay to the last digit, on which a split of a tree may depend.
+        They are valid already, but for what a projection says. Those well inside stay to the last digit, on
+        which a split of a tree may depend.
         """
         z = self.to_z(found)
-        valid = found if self.rules is None else self.keep(z, budget=False)
+        valid = found
+        if self.rules is not None and self.rules.projection is not None:
+            valid = self.keep(z, budget=False)
         distances = self.distance(valid)
         inside = distances < self.eps * (1 - 16 * float(np.finfo(self.X.dtype).eps))
         inside = inside.reshape(-1, *[1] * (found.ndim - 1))
@@ -214,9 +230,9 @@ class Region:
             change /= unit
         return lengths(change.reshape(len(change), int(np.prod(change.shape[1:]))), self.norm)
 
-    def noise(self, rng: np.random.RandomState) -> NDArray[Any]:
+    def noise(self, streams: Streams) -> NDArray[Any]:
         """The samples moved by random signs of the budget's size: what no knowledge does."""
-        signs = random_signs(rng, self.X.shape, self.eps, self.norm, self.movable())
+        signs = random_signs(streams, self.eps, self.norm, self.movable())
         return self.keep(self.start() + signs, full=True)
 
     @property
@@ -239,10 +255,16 @@ class Region:
             return self.unit
         if np.prod(self.unit.shape[1:]) == 1:
             return None
+        if self.shared is not None:
+            return self.shared
         free, size = self.movable(), np.log(self.unit)
         n_free = free.sum(axis=0)
         mean = (size * free).sum(axis=0) / np.maximum(n_free, 1)
         return np.exp(np.where(n_free > 0, mean, size.mean(axis=0)))
+
+    def in_shared_unit(self) -> NDArray[np.float64]:
+        """The samples in the coordinates that they share: ``z``, where all have the same unit."""
+        return replace(self, unit=self.shared_unit()).start().astype(float)
 
     def by_unit(self) -> list[NDArray[np.intp]]:
         """Numbers of samples with the same unit, for each; of those that may change."""

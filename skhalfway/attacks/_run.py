@@ -12,22 +12,26 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.exceptions import NotFittedError
 
-from skhalfway._checks import check_random_state
 from skhalfway._inputs import Frame, check_labels, container_of, read_samples, read_targets
-from skhalfway._randomness import own_rng, undisturbed
-from skhalfway._text import shown
+from skhalfway._randomness import draw_seed, own_rng, undisturbed
+from skhalfway._rounding import ColumnTypes
+from skhalfway._text import brief, shown
 from skhalfway.attacks._adapters import run_adapter
 from skhalfway.attacks._automatic import run_automatic
 from skhalfway.attacks._constraints import Header
 from skhalfway.attacks._named import check_positions
 from skhalfway.attacks._parameters import (
+    KINDS,
     advice,
+    automatic,
+    begins_elsewhere,
     check_float_type,
     check_parameters,
     check_source,
     gradient_attack,
     make_attack,
 )
+from skhalfway.attacks._pool import Pool
 from skhalfway.attacks._problem import Outcome, Problem, read_region
 from skhalfway.attacks._reach import say_out_of_reach
 from skhalfway.attacks._reference import Reference, clip_values_of, reference_for, reference_seen
@@ -35,6 +39,7 @@ from skhalfway.models import Model, NotDifferentiableError, as_model
 from skhalfway.models._as_model import check_kind, counts_as_fitted, fit_clone
 from skhalfway.models._faults import answers, classes_of, named, type_name, type_named
 from skhalfway.models._kinds import unfrozen
+from skhalfway.models._memory_use import is_out_of_memory, samples_that_fit
 from skhalfway.models._reader import reader_of
 from skhalfway.models._soft_agreement import soft_agreement
 from skhalfway.models._torch_model import TorchModel
@@ -73,8 +78,7 @@ def fit_source(generator: AdversarialGenerator, X: Any, y: Any, fit_params: Mapp
         raise ValueError(
             "This AdversarialGenerator estimator requires y to be passed, but the target y is None"
         )
-    if y is not None:
-        read_targets(y, len(array))
+    labels = None if y is None else read_targets(y, len(array))
     data, fit = X if hasattr(X, "columns") else array, partial(fit_clone, **fit_params)
     source = named(type_name(source), fit, source, data, y)
     model = as_model(source)
@@ -88,11 +92,13 @@ def fit_source(generator: AdversarialGenerator, X: Any, y: Any, fit_params: Mapp
         generator.soft_agreement_ = agreement
     generator._reference = reference
     generator._partners = None
-    if generator.attack == "halfway":
+    if begins_elsewhere(generator):
         from skhalfway.attacks._partners import keep_partners
 
-        rng = check_random_state(generator.random_state)
-        generator._partners = keep_partners(model.reading(Frame.of(X)), array, y, rng)
+        frame = Frame.of(X)
+        # categories are known to those who read them in the training data
+        ask = None if frame is None else model.reading(frame).predict
+        generator._partners = keep_partners(array, labels, own_rng(generator.random_state), ask)
     generator.n_iter_ = 1 if generator.attack == "fgsm" else generator.max_iter
 
 
@@ -119,7 +125,9 @@ def _generate(
     reader = generator if fitted else reader_of(model)
     array = read_samples(reader, X, reset=not fitted and model.n_features_in_ is None)
     check_positions(generator.eps, generator.constraints, X)
-    region = region_of(generator, array, reader, frame, reference_seen(generator))
+    region = region_of(
+        generator, array, reader, frame, reference_seen(generator), types=ColumnTypes.of(X, array.dtype)
+    )
     classes = generator.classes_ if fitted else _classes(model, array)
     check_source(generator, model, region, len(classes), targeted=targeted)
     if np.isnan(array).any():
@@ -132,30 +140,84 @@ def _generate(
     else:
         labels = type_named(model, answers, model, array)
     say_out_of_reach(region, reader)
-    problem = Problem(model, region, labels, len(classes), targeted, getattr(generator, "_partners", None))
-    outcome = type_named(model, run, generator, problem, rng)
-    for remark in outcome.remarks:
+    problem = Problem(
+        model,
+        region,
+        labels,
+        len(classes),
+        targeted,
+        getattr(generator, "_partners", None),
+        seed=draw_seed(rng),
+    )
+    outcome = type_named(model, run, generator, problem)
+    for remark in outcome.findings:
         warn(str(remark))
     return outcome, container_of(X)(outcome.X_adv)
 
 
-def run(generator: AdversarialGenerator, problem: Problem, rng: np.random.RandomState) -> Outcome:
-    """Attack a checked problem."""
+def run(generator: AdversarialGenerator, problem: Problem) -> Outcome:
+    """Attack a checked problem, a batch of samples at a time; attacks of others get them all."""
     if not isinstance(generator.attack, str):
-        return run_adapter(generator, problem, rng)
+        return run_adapter(generator, problem)
     check_float_type(problem.model, problem.region.eps, generator.step_size)
-    if generator.attack == "auto":
-        return run_automatic(generator, problem, rng)
+    size = generator.batch_size
+    if problem.pool is None:
+        size = min(size, batch_that_fits(generator, problem.model, problem.region.X))
+    batches = problem.batches(size)
+    if len(batches) < 2:
+        return _run_where_it_fits(generator, problem)
+    if problem.pool is None:
+        pool = Pool.of(problem)
+        shared = replace(problem.region, shared=pool.problem.region.shared)
+        problem = replace(problem, region=shared, pool=pool)
+    return Outcome.joined([_run_where_it_fits(generator, problem.take(rows)) for rows in batches])
+
+
+def batch_that_fits(
+    generator: AdversarialGenerator, model: Model, X: NDArray[Any], n_workers: int = 1
+) -> int:
+    """How many samples an attack on a source may take at once, where so many workers share the memory."""
+    name = automatic(model, generator.norm) if generator.attack == "auto" else generator.attack
+    if not (name in KINDS and KINDS[name].gradient and model.has_gradient):
+        return 2**30
+    if generator.device is not None:
+        import torch
+
+        model = model.on(torch.device(generator.device))
+    return type_named(model, samples_that_fit, model, X, n_workers)
+
+
+def _run_where_it_fits(generator: AdversarialGenerator, problem: Problem) -> Outcome:
+    """Attack a batch; where memory does not hold it, in halves, and say so."""
     try:
-        outcome = make_attack(generator, generator.attack).run(problem, rng)
+        return _run(generator, problem)
+    except (MemoryError, RuntimeError) as error:
+        n, reason = len(problem.region), brief(error, 80)
+        if n < 2 or not is_out_of_memory(error):
+            raise
+    warn(
+        f"{type_name(problem.model.estimator)} takes more memory for {n} samples at once than is free "
+        f"({reason}), so these are attacked in halves; a smaller batch_size needs no second try",
+        UserWarning,
+    )
+    pool = problem.pool or Pool.of(problem)
+    parts = [replace(problem.take(rows), pool=pool) for rows in np.array_split(np.arange(n), 2)]
+    return Outcome.joined([_run_where_it_fits(generator, part) for part in parts])
+
+
+def _run(generator: AdversarialGenerator, problem: Problem) -> Outcome:
+    if generator.attack == "auto":
+        return run_automatic(generator, problem)
+    try:
+        outcome = make_attack(generator, generator.attack).run(problem)
     except NotDifferentiableError as error:
         raise TypeError(
             f"attack={generator.attack!r} needs gradients, but {error}; attack='auto' attacks black boxes "
             f"too, and {advice(generator.norm)}"
         ) from None
-    if outcome.faults is None:
-        return outcome
-    return replace(outcome, remarks=outcome.faults.remarks(advice(generator.norm)))
+    if outcome.faults is not None:
+        outcome.faults.advice = advice(generator.norm)
+    return outcome
 
 
 def region_of(
@@ -165,11 +227,13 @@ def region_of(
     frame: Frame | None,
     reference: Reference | None,
     *,
+    types: ColumnTypes | None = None,
     of_others: bool = False,
 ) -> Region:
     """Where each sample may go; ``header`` is an object that keeps the names of features.
 
-    ``of_others``: budgets and masks one a sample are those of others than X, of as many as they are.
+    ``types`` tells of columns that are given out in narrower types. ``of_others``: budgets and masks one a
+    sample are those of others than X, of as many as they are.
     """
     return read_region(
         X,
@@ -180,6 +244,7 @@ def region_of(
         spread=None if reference is None else reference.spread(generator.eps_unit),
         header=Header.of(header, X),
         categories=None if frame is None else frame.categories,
+        types=types,
         of_others=of_others,
     )
 

@@ -18,7 +18,7 @@ _N_DIRECTIONS = 32
 _SHORTER = 0.5 ** np.arange(1, 8)
 
 
-def fooled_by_queries(problem: Problem, X_adv: NDArray[Any], rng: np.random.RandomState) -> NDArray[np.bool_]:
+def fooled_by_queries(problem: Problem, X_adv: NDArray[Any]) -> NDArray[np.bool_]:
     """Which samples fall to a part of a change, or to one step along a slope estimated from scores.
 
     ``X_adv`` is where one step along the gradient leads: where the budget is far larger than it takes, whole
@@ -34,7 +34,7 @@ def fooled_by_queries(problem: Problem, X_adv: NDArray[Any], rng: np.random.Rand
     # the samples, changes of each, and two that are to win
     queries = Queries(problem, 1 + _N_DIRECTIONS + 2 + len(_SHORTER))
     of = np.repeat(rows, _N_DIRECTIONS)
-    asked = _one_feature_each(queries, rng) if region.norm == 1 else search_of(queries, rng).first(of)
+    asked = _one_feature_each(queries) if region.norm == 1 else search_of(queries).first(of)
     rise = -margin(queries.scores(asked, of), problem.labels[of], targeted=problem.targeted).reshape(n, -1)
     asked = asked.reshape(n, _N_DIRECTIONS, -1)
     slope = np.einsum("nk,nkj->nj", rise - rise.mean(axis=1, keepdims=True), asked - queries.x0[:, None])
@@ -49,11 +49,11 @@ def fooled_by_queries(problem: Problem, X_adv: NDArray[Any], rng: np.random.Rand
     return np.logical_or.reduce([queries.won(points, rows, budget=True) for points in tried])
 
 
-def _one_feature_each(queries: Queries, rng: np.random.RandomState) -> NDArray[np.float64]:
+def _one_feature_each(queries: Queries) -> NDArray[np.float64]:
     """Points, some for each sample, with one feature changed by the whole budget."""
     region, x0 = queries.problem.region, queries.x0
     movable = region.movable().reshape(x0.shape)
-    order = (rng.uniform(size=movable.shape) + ~movable).argsort(axis=1)
+    order = (queries.streams.uniform(np.arange(len(x0)), x0.shape[1]) + ~movable).argsort(axis=1)
     turn = np.arange(_N_DIRECTIONS) % np.maximum(movable.sum(axis=1, keepdims=True), 1)
     of, feature = (
         np.repeat(np.arange(len(x0)), _N_DIRECTIONS),
@@ -61,5 +61,5 @@ def _one_feature_each(queries: Queries, rng: np.random.RandomState) -> NDArray[n
     )
     points = x0[of]
     # different features, as far as there are so many
-    points[np.arange(len(of)), feature] += region.eps * rng.choice([-1.0, 1.0], size=len(of))
+    points[np.arange(len(of)), feature] += region.eps * queries.streams.signs(of)
     return queries.clip(np.where(movable[of], points, x0[of]), of)

@@ -16,6 +16,7 @@ from skhalfway._vectors import unit_vectors
 from skhalfway.attacks._queries import Queries
 
 if TYPE_CHECKING:
+    from skhalfway._streams import Streams
     from skhalfway.attacks._problem import Outcome, Problem, Settings
 
 Floats = NDArray[np.float64]
@@ -26,10 +27,6 @@ _HALVED_AT = (0.001, 0.005, 0.02, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8)
 _N_TILES = 5
 
 
-def _signs(rng: np.random.RandomState, *shape: int) -> Floats:
-    return rng.choice([-1.0, 1.0], size=shape)
-
-
 def bump(n_rows: int, n_columns: int) -> Floats:
     """Sums of 1, 1/4, 1/9... that rise towards the middle, of length 1 (the paper's equation 2)."""
     distance = np.maximum.outer(*(np.abs(np.arange(n) - n // 2) for n in (n_rows, n_columns)))
@@ -38,10 +35,10 @@ def bump(n_rows: int, n_columns: int) -> Floats:
     return unit_vectors(heights.ravel()).reshape(heights.shape)
 
 
-def _bumps(n: int, side: int, rng: np.random.RandomState) -> Floats:
+def _bumps(rows: Indices, side: int, streams: Streams) -> Floats:
     """Squares with a bump upwards and one downwards, one above the other or side by side."""
     pair = np.concatenate([bump(side // 2, side), -bump(side - side // 2, side)])
-    return np.where(rng.uniform(size=(n, 1, 1)) < 0.5, pair, pair.T)
+    return np.where(streams.uniform(rows, 1, 1) < 0.5, pair, pair.T)
 
 
 class _Squares:
@@ -50,35 +47,37 @@ class _Squares:
     def __init__(self, shape: tuple[int, ...], norm: float) -> None:
         self.shape, self.norm, self.n_channels = shape, norm, shape[0]
 
-    def first(self, n: int, rng: np.random.RandomState) -> Floats:
-        """Change of the whole, (n, n_channels, n_pixels): vertical stripes in Linf, tiles of bumps in L2."""
-        c, h, w = self.shape
+    def first(self, rows: Indices, streams: Streams) -> Floats:
+        """Change of the whole, (n_rows, n_channels, n_pixels): stripes in Linf, tiles of bumps in L2."""
+        n, (c, h, w) = len(rows), self.shape
         if self.norm == np.inf:
-            return np.repeat(_signs(rng, n, c, 1, w), h, axis=2).reshape(n, c, -1)
+            return np.repeat(streams.signs(rows, c, 1, w), h, axis=2).reshape(n, c, -1)
         side = max(1, min(h, w) // _N_TILES)
         down, right = h // side, w // side
-        tiles = _signs(rng, n, c, down, 1, right, 1) * _bumps(n, side, rng)[:, None, None, :, None]
+        tiles = (
+            streams.signs(rows, c, down, 1, right, 1) * _bumps(rows, side, streams)[:, None, None, :, None]
+        )
         change = np.zeros((n, c, h, w))
         change[:, :, : down * side, : right * side] = tiles.reshape(n, c, down * side, right * side)
         return change.reshape(n, c, -1)
 
-    def places(self, rows: Indices, share: float, rng: np.random.RandomState) -> Indices:
+    def places(self, rows: Indices, share: float, streams: Streams) -> Indices:
         """Random pixels to change, (n_rows, n_changed)."""
         _, h, w = self.shape
         side = max(1, round(sqrt(share * h * w)))
         if self.norm == 2:
             side = max(3, side + (side + 1) % 2)
         side = min(side, h, w)
-        top, left = (rng.randint(n - side + 1, size=(len(rows), 1, 1)) for n in (h, w))
+        top, left = (streams.integers(rows, n - side + 1)[:, None, None] for n in (h, w))
         step = np.arange(side)
         return ((top + step[:, None]) * w + left + step).reshape(len(rows), -1)
 
-    def change(self, n: int, n_changed: int, rng: np.random.RandomState) -> Floats:
-        """How to change them, (n, n_channels, n_changed): all by one sign in Linf, by a bump in L2."""
-        sign = _signs(rng, n, self.n_channels, 1)
+    def change(self, rows: Indices, n_changed: int, streams: Streams) -> Floats:
+        """How to change them, (n_rows, n_channels, n_changed): all by one sign in Linf, by a bump in L2."""
+        sign = streams.signs(rows, self.n_channels, 1)
         if self.norm == np.inf:
             return np.repeat(sign, n_changed, axis=2)
-        return sign * _bumps(n, round(sqrt(n_changed)), rng).reshape(n, 1, -1)
+        return sign * _bumps(rows, round(sqrt(n_changed)), streams).reshape(len(rows), 1, -1)
 
 
 class _Subsets:
@@ -91,21 +90,24 @@ class _Subsets:
         self.movable, self.n_movable = movable, int(each.max(initial=0))
         self.each = None if np.isin(each, (0, self.n_movable)).all() else each
 
-    def first(self, n: int, rng: np.random.RandomState) -> Floats:
-        return self.change(n, self.movable.shape[1], rng)
+    def first(self, rows: Indices, streams: Streams) -> Floats:
+        return self.change(rows, self.movable.shape[1], streams)
 
-    def places(self, rows: Indices, share: float, rng: np.random.RandomState) -> Indices:
+    def places(self, rows: Indices, share: float, streams: Streams) -> Indices:
         size = max(1, round(share * self.n_movable))
-        drawn = rng.uniform(size=(len(rows), self.movable.shape[1])) + ~self.movable[rows]
+        drawn = streams.uniform(rows, self.movable.shape[1]) + ~self.movable[rows]
         if self.each is None:
-            return drawn.argpartition(size - 1, axis=1)[:, :size]
+            places = drawn.argpartition(size - 1, axis=1)[:, :size]
+            # in the order that all would have, for signs go by it
+            order = np.take_along_axis(drawn, places, axis=1).argsort(axis=1)
+            return np.take_along_axis(places, order, axis=1)
         # where fewer may change, the same share of these; the places left over are one that never does
         order = drawn.argsort(axis=1)
         own = np.maximum(1, np.rint(share * self.each[rows]))[:, None]
         return np.where(np.arange(size) < own, order[:, :size], order[:, -1:])
 
-    def change(self, n: int, n_changed: int, rng: np.random.RandomState) -> Floats:
-        return _signs(rng, n, 1, n_changed)
+    def change(self, rows: Indices, n_changed: int, streams: Streams) -> Floats:
+        return streams.signs(rows, 1, n_changed)
 
 
 @dataclass(frozen=True)
@@ -115,12 +117,12 @@ class Search:
     queries: Queries
     parts: _Squares | _Subsets
     movable: NDArray[np.bool_]
-    rng: np.random.RandomState
+    streams: Streams
 
     def first(self, rows: Indices) -> Floats:
         """Random points as far as the budget goes."""
         region = self.queries.problem.region
-        change = self.parts.first(len(rows), self.rng).reshape(len(rows), -1) * self.movable[rows]
+        change = self.parts.first(rows, self.streams).reshape(len(rows), -1) * self.movable[rows]
         if region.norm == 2:
             change = unit_vectors(change)
         return self.queries.clip(self.queries.x0[rows] + region.eps * change, rows)
@@ -138,7 +140,7 @@ class Search:
     def _linf(self, change: Floats, movable: NDArray[np.bool_], rows: Indices, share: float) -> list[Floats]:
         """Algorithm 2: a part goes to one end of the budget or the other."""
         places = self._part(rows, share)
-        to = self.queries.problem.region.eps * self.parts.change(len(rows), places.shape[2], self.rng)
+        to = self.queries.problem.region.eps * self.parts.change(rows, places.shape[2], self.streams)
         return [_put(change, places, sign * to) for sign in (1, -1)]
 
     def _l2(self, change: Floats, movable: NDArray[np.bool_], rows: Indices, share: float) -> list[Floats]:
@@ -148,13 +150,13 @@ class Search:
         rest = _put(_put(change, here, 0.0), there, 0.0)
         available = (change**2).sum(axis=2) - (rest**2).sum(axis=2)
         available += np.maximum(unused, 0.0)[:, None] / self.parts.n_channels
-        bumps = unit_vectors(self.parts.change(len(rows), here.shape[2], self.rng))
+        bumps = unit_vectors(self.parts.change(rows, here.shape[2], self.streams))
         new = bumps + unit_vectors(np.take_along_axis(change, here, 2))
         new *= np.take_along_axis(movable, here, 2)
         return [_put(rest, here, unit_vectors(new) * np.sqrt(np.maximum(available, 0.0))[:, :, None])]
 
     def _part(self, rows: Indices, share: float) -> Indices:
-        places = self.parts.places(rows, share, self.rng)
+        places = self.parts.places(rows, share, self.streams)
         return np.repeat(places[:, None], self.parts.n_channels, axis=1)
 
 
@@ -164,12 +166,12 @@ def _put(array: Floats, places: Indices, values: Floats | float) -> Floats:
     return array
 
 
-def search_of(queries: Queries, rng: np.random.RandomState) -> Search:
+def search_of(queries: Queries) -> Search:
     """Parts that suit the samples: squares of images, subsets of the features of rows."""
     region = queries.problem.region
     shape, movable = region.X.shape[1:], region.movable().reshape(queries.x0.shape)
     parts = _Squares(shape, region.norm) if len(shape) == 3 else _Subsets(movable)
-    return Search(queries, parts, movable, rng)
+    return Search(queries, parts, movable, queries.streams)
 
 
 @dataclass(frozen=True)
@@ -187,13 +189,13 @@ class Square:
     settings: Settings
     p: float
 
-    def run(self, problem: Problem, rng: np.random.RandomState) -> Outcome:
+    def run(self, problem: Problem) -> Outcome:
         """Attack all samples, one query of all of them at a time."""
         region, budget = problem.region, self.settings.max_queries
         rows = np.arange(len(region))
         with problem.model.evaluating():
             queries = Queries(problem, budget)
-            search = search_of(queries, rng)
+            search = search_of(queries)
             point, least = queries.x0.copy(), np.full(len(region), np.inf)
             for i in count():
                 # the last query is kept to see whether a win is one

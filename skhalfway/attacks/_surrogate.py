@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,10 +19,11 @@ from skhalfway.attacks._gradient import pgd
 from skhalfway.attacks._problem import Outcome, Problem
 from skhalfway.attacks._queries import Queries
 from skhalfway.attacks._region import Region
-from skhalfway.models import Finding, Model, as_model
+from skhalfway.models import Model, as_model
 from skhalfway.models._torch import dtype_of
 
 if TYPE_CHECKING:
+    from skhalfway.attacks._pool import Pool
     from skhalfway.attacks._problem import Settings
 
 _MAX_NEW = 1000  # inputs that one round may add
@@ -85,37 +87,47 @@ class Surrogate:
     n_rounds: int
     step: float | None
 
-    def run(self, problem: Problem, rng: np.random.RandomState) -> Outcome:
+    def run(self, problem: Problem) -> Outcome:
         """Learn the source (Algorithm 1) and attack all samples at once.
 
         Everything happens in the coordinates that the samples share, where categories and missing values are
         0: the substitute knows nothing of them.
         """
-        region, n = problem.region, len(problem.region)
+        region, pool = problem.region, problem.pool
         queries = Queries(problem, self.settings.max_queries)
         X_adv, left = region.X.copy(), np.flatnonzero(np.isinf(queries.distances))
-        if not len(left):
-            return Outcome(X_adv, queries.n_asked)
-        remarks: tuple[Finding, ...] = ()
-        flat = _shared_region(queries)
-        with problem.model.evaluating():
-            substitute = self._distil(queries, flat, rng)
-        if substitute is not None:
-            task = Problem(substitute, flat, problem.labels, problem.n_classes, problem.targeted)
-            made = pgd(self.settings).run(task, rng)
-            assert made.faults is not None
-            remarks = made.faults.remarks("attack_params['estimator'] takes another substitute")
+        substitute, n_more, faults = None, 0, None
+        if pool is not None:
+            substitute, n_more = pool.once("substitute", partial(self._distil_pool, pool))
+        elif len(left):
+            substitute, n_more = self._distil(queries, len(region))
+        if substitute is not None and len(left):
+            task = replace(problem, model=substitute, region=_shared_region(queries), pool=None)
+            made = pgd(self.settings).run(task)
+            faults = made.faults
+            assert faults is not None
+            faults.advice = "attack_params['estimator'] takes another substitute"
             z = queries.own(made.X_adv[left], left).reshape(X_adv[left].shape)
             X_adv[left] = region.keep(z, left, full=True)
-        share, rest = divmod(int(queries.n_asked.sum()), n)
-        return Outcome(X_adv, share + (np.arange(n) < rest), remarks=remarks)
+        return Outcome(X_adv, 1 + problem.shares(n_more), of_substitute=faults)
 
-    def _distil(self, queries: Queries, flat: Region, rng: np.random.RandomState) -> Model | None:
-        """The substitute; None where the source gave one answer to all that was asked.
+    def _distil_pool(self, pool: Pool) -> tuple[Model | None, int]:
+        return self._distil(Queries(pool.problem, self.settings.max_queries), pool.n_whole)
 
-        ``flat`` is the region in the coordinates that the samples share.
+    def _distil(self, queries: Queries, n_whole: int) -> tuple[Model | None, int]:
+        """The substitute, and how many queries it took beside one for each sample.
+
+        None where the source gave one answer to all that was asked.
         """
-        X, movable, n = flat.X, flat.movable(), len(flat)
+        problem = queries.problem
+        with problem.model.evaluating():
+            substitute = self._augment(queries, n_whole, np.random.RandomState(problem.seed))
+        return substitute, int((queries.n_asked - 1).sum())
+
+    def _augment(self, queries: Queries, n_whole: int, rng: np.random.RandomState) -> Model | None:
+        """Learn from the samples, and in each round from inputs around them."""
+        flat = _shared_region(queries)
+        X, movable = flat.X, flat.movable()
         n_movable = movable.sum() / max(1, movable.any(axis=1).sum())
         reach = flat.flat_units() * flat.eps * max(1, n_movable) ** (-1 / flat.norm)
         spread = X.std(axis=0)
@@ -123,10 +135,10 @@ class Surrogate:
         # a substitute is not trained on points that are nowhere near the data
         step = np.minimum(reach, _FARTHEST * usual) if self.step is None else self.step * flat.flat_units()
         scale = _Scale(X.mean(axis=0), np.maximum(spread, usual))
-        points, of, labels = X, np.arange(n), queries.predicted
+        points, of, labels = X, np.arange(len(X)), queries.predicted
         substitute = self._fit(points, labels, scale, queries.problem.n_classes, rng)
         for k in range(self.n_rounds):
-            n_left = self.settings.max_queries * n - int(queries.n_asked.sum())
+            n_left = self.settings.max_queries * n_whole - int(queries.n_asked.sum())
             parents = rng.permutation(len(points))[: min(n_left, _MAX_NEW)]
             if not len(parents):
                 break

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -11,7 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skhalfway._checks import check_integer
+from skhalfway._rounding import types_of
 from skhalfway._text import percent
+from skhalfway.attacks._missed import Missed
 from skhalfway.attacks._problem import Outcome
 from skhalfway.attacks._trees import nearest_adversarial
 from skhalfway.models import Model, NotDifferentiableError
@@ -22,6 +24,7 @@ from skhalfway.models._warnings import warn
 
 if TYPE_CHECKING:
     from skhalfway.attacks._problem import Problem, Settings
+    from skhalfway.models._tree_arrays import TreeEnsemble
 
 
 # rounding may part the two where classes are as good as equal
@@ -40,13 +43,21 @@ class TreeAttack:
 
     n_starts: int
 
-    def run(self, problem: Problem, rng: np.random.RandomState) -> Outcome:
+    def run(self, problem: Problem) -> Outcome:
         """Attack all samples."""
         region, model = problem.region, problem.model
         x = region.X.reshape(len(region), -1)
+        others = x[:0] if problem.pool is None else problem.pool.problem.region.X.reshape(-1, x.shape[1])
         with _refusing():
-            ensemble, made = trees_of(model, x)
-        _check_reading(model, ensemble.predict(np.hstack([x, made])) == model.predict(region.X))
+            ensemble, made, held = trees_of(model, np.vstack([x, others]))
+        seen, x_made = np.hstack([np.vstack([x, others]), made]), made[: len(x)]
+        if problem.pool is None:
+            pool = None
+            _check_reading(model, ensemble.predict(seen) == model.predict(region.X))
+        else:
+            pool, said = seen[len(x) :], problem.pool.predicted
+            problem.pool.once("reading", lambda: _check_reading(model, ensemble.predict(pool) == said))
+        made = x_made
         low, high = (np.broadcast_to(bound, region.X.shape).reshape(x.shape) for bound in region.limits())
         if region.carried is not None:
             # a missing value has no place between bounds, and never moves
@@ -54,10 +65,15 @@ class TreeAttack:
             own = region.carried.reshape(x.shape) & numbers
             low, high = (np.where(own, x, b) for b in (low, high))
             low, high = np.where(numbers, low, -np.inf), np.where(numbers, high, np.inf)
+        rules = region.rules
+        groups, stuck = ([], []) if rules is None else _parted(rules.one_hot, ensemble, held, made.shape[1])
+        for group in stuck:
+            low, high = np.array(low), np.array(high)
+            low[:, group] = high[:, group] = x[:, group]
         unit, one = region.flat_units(), np.ones(made.shape)
         if region.one_unit:
             unit, one = unit[0], one[0]
-        points, _ = nearest_adversarial(
+        points, found = nearest_adversarial(
             ensemble,
             lambda X: model.predict(X[:, : x.shape[1]].reshape(-1, *region.X.shape[1:])),
             np.hstack([x, made]),
@@ -66,15 +82,53 @@ class TreeAttack:
             np.hstack([low, made]),
             np.hstack([high, made]),
             unit=np.append(unit, one, axis=-1),
+            whole=() if rules is None else rules.integer,
+            groups=groups,
+            types=types_of(region.types, x.shape[1] + made.shape[1], x.dtype),
             targeted=problem.targeted,
-            rng=rng,
+            streams=problem.streams(),
+            pool=pool,
             n_starts=self.n_starts,
         )
         points = points[:, : x.shape[1]].reshape(region.X.shape)
         valid, X_adv, distances = region.keep_found(points)
         won = problem.won(model.predict(valid))
-        distances = problem.nearest(X_adv, np.where(won, distances, np.inf))
-        return Outcome(X_adv, distances=distances, at_any_budget=True)
+        missed = _missed(problem, found, won, stuck=bool(stuck))
+        distances = np.where(won, distances, np.inf)
+        distances = problem.nearer(X_adv, distances, np.flatnonzero(found & (distances > region.eps)))
+        return Outcome(X_adv, distances=distances, at_any_budget=True, missed=missed)
+
+
+def _parted(
+    groups: Sequence[NDArray[np.intp]], ensemble: TreeEnsemble, held: NDArray[np.bool_], n_made: int
+) -> tuple[list[NDArray[np.intp]], list[NDArray[np.intp]]]:
+    """One-hot groups whose category may be looked for, and those that have to stay as they are.
+
+    The latter have columns of which trees or steps make categories, or in which 0 or 1 counts as missing.
+    """
+    numbers = np.repeat([[0.0], [1.0]], len(held) + n_made, axis=1)
+    stays = held | ensemble.is_missing(numbers)[:, : len(held)].any(axis=0)
+    free = [group for group in groups if not stays[group].any()]
+    return free, [group for group in groups if stays[group].any()]
+
+
+def _missed(
+    problem: Problem, found: NDArray[np.bool_], won: NDArray[np.bool_], *, stuck: bool
+) -> tuple[Missed, ...]:
+    """What constraints that the search does not know have cost."""
+    rules, missed = problem.region.rules, []
+    other = "surrogate" if problem.region.norm == 1 else "hopskipjump"
+    advice = f"attack={other!r} asks for samples that keep to all constraints"
+    if rules is not None and rules.projection is not None:
+        what = "constraints.projection undid what attack='tree', which does not know it, had found"
+        missed.append(Missed(found & ~won, what, advice))
+    if stuck:
+        what = (
+            "attack='tree' found nothing, and did not look for other categories in one_hot groups of which "
+            "the source makes categories itself, or takes 0 or 1 for missing"
+        )
+        missed.append(Missed(~won, what, advice))
+    return tuple(missed)
 
 
 def check_trees(model: Model, n_features: int) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,7 +19,21 @@ class Cells:
     """Each feature's line, cut at the thresholds that an ensemble has on it.
 
     A value lies in cell j of its feature where j thresholds are smaller. The cells of all features, one
-    feature after another, are *slots*.
+    feature after another, are *slots*. Features that hold whole numbers are cut at these, so that each cell
+    has one, and those of one-hot groups between 0 and 1 too.
+
+    Parameters
+    ----------
+    ensemble : TreeEnsemble
+        The trees.
+    n_features : int
+        Number of features.
+    dtypes : dtype or sequence of dtype
+        Float type of all features, or of each.
+    whole : sequence of int, default=()
+        Features that hold whole numbers.
+    groups : sequence of int arrays, default=()
+        Features of each one-hot group.
 
     Attributes
     ----------
@@ -28,7 +42,11 @@ class Cells:
     feature : int array of shape (n_slots,)
         Feature of each slot.
     bottom, top : arrays of shape (n_slots,)
-        Smallest and largest value of each slot, in the coarser float type of the data's and the library's.
+        Smallest and largest value of each slot, in the coarser float type of the feature's and the library's.
+    groups : sequence of int arrays
+        As given.
+    grouped : bool array of shape (n_features,)
+        Whether a feature is in a one-hot group.
     is_empty : bool array of shape (n_slots,)
         Where all values of a slot count as missing.
     numeric : bool array of shape (n_nodes,)
@@ -40,38 +58,48 @@ class Cells:
     """
 
     @np.errstate(over="ignore")  # a threshold, or what is next to it, may be too large for the type
-    def __init__(self, ensemble: TreeEnsemble, n_features: int, dtype: Any) -> None:
+    def __init__(
+        self,
+        ensemble: TreeEnsemble,
+        n_features: int,
+        dtypes: Any,
+        whole: Sequence[int] | Ints = (),
+        groups: Sequence[Ints] = (),
+    ) -> None:
         self.ensemble = ensemble
         self.numeric = (ensemble.feature >= 0) & (ensemble.category_row < 0)
-        type_ = min(np.dtype(ensemble.dtype), np.dtype(dtype), key=lambda float_: float_.itemsize).type
-        up, down = type_(np.inf), type_(-np.inf)
-        # the largest numbers of the type that are not larger
-        threshold = ensemble.threshold.astype(type_)
-        threshold = np.where(threshold > ensemble.threshold, np.nextafter(threshold, down), threshold)
-        self.rank = np.zeros(len(threshold), dtype=np.intp)
-        self._edges = []
-        for f in range(n_features):
+        types = [dtypes] * n_features if isinstance(dtypes, (np.dtype, type)) else dtypes
+        missing = np.broadcast_to(ensemble.missing, n_features)
+        self.groups, self.grouped = groups, np.zeros(n_features, dtype=bool)
+        self.grouped[[feature for group in groups for feature in group]] = True
+        is_whole = self.grouped.copy()
+        is_whole[list(whole)] = True
+        self.rank = np.zeros(len(ensemble.threshold), dtype=np.intp)
+        self._edges, bottoms, tops = [], [], []
+        for f, own in enumerate(types):
+            type_ = min(np.dtype(ensemble.dtype), np.dtype(own), key=lambda float_: float_.itemsize).type
             here = self.numeric & (ensemble.feature == f)
-            edges, self.rank[here] = np.unique(threshold[here], return_inverse=True)
+            threshold = _at_most(ensemble.threshold[here], type_)
+            if is_whole[f]:
+                threshold = np.floor(threshold) + type_(0)  # no -0.0
+            cut = np.append(threshold, type_(0)) if self.grouped[f] else threshold
+            edges, rank = np.unique(cut, return_inverse=True)
+            self.rank[here] = rank[: len(threshold)]
+            bottom, top = _ends(edges, missing[f], ensemble.missing_within, whole=bool(is_whole[f]))
             self._edges.append(edges)
+            bottoms.append(bottom)
+            tops.append(top)
         n_cells = np.array([len(edges) + 1 for edges in self._edges])
         self.first, self.last = np.cumsum(n_cells) - n_cells, np.cumsum(n_cells) - 1
         self.feature = np.repeat(np.arange(n_features), n_cells)
-        bottom = np.concatenate([[down, *np.nextafter(edges, up)] for edges in self._edges])
-        top = np.concatenate([[*edges, up] for edges in self._edges])
-        # a number that stands for a missing value is none
-        missing = np.broadcast_to(ensemble.missing, n_features)[self.feature]
-        first, last = ((missing + d * ensemble.missing_within).astype(type_) for d in (-1, 1))
-        bottom = np.where((bottom >= first) & (bottom <= last), np.nextafter(last, up), bottom)
-        top = np.where((top >= first) & (top <= last), np.nextafter(first, down), top)
-        self.bottom, self.top = bottom.astype(float), top.astype(float)
+        self.bottom, self.top = np.concatenate(bottoms), np.concatenate(tops)
         self.is_empty = self.bottom > self.top
 
-        self._parent = np.full(len(threshold), -1)
+        self._parent = np.full(len(self.rank), -1)
         splits = np.flatnonzero(ensemble.feature >= 0)
         for child in (ensemble.left, ensemble.right):
             self._parent[child[splits]] = splits
-        self.reach = np.stack([np.zeros(len(threshold), dtype=np.intp), n_cells[ensemble.feature] - 1])
+        self.reach = np.stack([np.zeros(len(self.rank), dtype=np.intp), n_cells[ensemble.feature] - 1])
         nodes = np.flatnonzero(self.numeric)
         for i, above, left in self._ancestors(nodes):
             same = ensemble.feature[nodes[i]] == ensemble.feature[above]
@@ -132,6 +160,9 @@ def joint_boxes(cells: Cells, most: int) -> Boxes | None:
     tree = np.searchsorted(ensemble.roots, leaf, side="right") - 1
     own = [leaf[tree == k] for k in range(len(ensemble.roots))]
     joint, leaves = cells.boxes(own[0]), own[0][:, None]
+    # nothing reaches a leaf between thresholds that no number of the feature's parts
+    there = (joint[0] <= joint[1]).all(axis=1)
+    joint, leaves = joint[:, there], leaves[there]
     most = most // len(cells.first)
     for more in own[1:]:
         if len(leaves) > most:
@@ -147,6 +178,29 @@ def joint_boxes(cells: Cells, most: int) -> Boxes | None:
         joint = np.concatenate([boxes for boxes, _ in met], axis=1)
         leaves = np.concatenate([both for _, both in met])
     return Boxes(joint, leaves, ensemble.value[leaves].sum(axis=1) + ensemble.baseline)
+
+
+def _at_most(numbers: Floats, type_: Any) -> NDArray[Any]:
+    """The largest numbers of a float type that are not larger."""
+    rounded = numbers.astype(type_)
+    return np.where(rounded > numbers, np.nextafter(rounded, type_(-np.inf)), rounded)
+
+
+def _ends(edges: NDArray[Any], missing: float, within: float, *, whole: bool) -> tuple[Floats, Floats]:
+    """Smallest and largest value between edges, in their float type; or whole number."""
+    type_ = edges.dtype.type
+    up, down = type_(np.inf), type_(-np.inf)
+    after = np.nextafter(edges, up)
+    if whole:
+        after = np.maximum(after, edges + type_(1))
+    bottom, top = np.append(down, after), np.append(edges, up)
+    # a number that stands for a missing value is none
+    first, last = type_(missing - within), type_(missing + within)
+    bottom = np.where((bottom >= first) & (bottom <= last), np.nextafter(last, up), bottom)
+    top = np.where((top >= first) & (top <= last), np.nextafter(first, down), top)
+    if whole:
+        bottom, top = np.ceil(bottom), np.floor(top)
+    return bottom.astype(float), top.astype(float)
 
 
 def _narrow(interval: Ints, where: Ints, rank: Ints, left: Bools) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skhalfway.attacks._tree_cells import Bools, Cells, Floats, Ints
+from skhalfway.attacks._tree_groups import Groups
 
 # of multiples of its inverse, sums are exact
 _FINEST = 2**20
@@ -38,10 +39,10 @@ class TreeTask:
         What the norm divides the change of each feature by.
     home : int array of shape (n_samples, n_features)
         The samples' cells; -1 where a value is missing.
+    groups : Groups
+        One-hot groups of features, which change as a whole.
     enough : float
         Margin above which a point is adversarial.
-    movable : int array
-        Features that some sample may change; all, where there are none.
     """
 
     def __init__(
@@ -58,8 +59,7 @@ class TreeTask:
         self.cells, self.x, self.labels, self.norm = cells, x, labels, norm
         self.low, self.high, self.unit, self.targeted = low, high, unit, targeted
         self.home = cells.of(x)
-        movable = np.flatnonzero(((low < high) & (self.home >= 0)).any(axis=0))
-        self.movable = movable if len(movable) else np.arange(x.shape[1])
+        self.groups = Groups(cells, cells.groups)
         self._codes = cells.ensemble.codes(x)
         # what adds up without rounding may tie, and the first class wins; of others XGBoost adds up 32 bits
         self._response = cells.ensemble.response
@@ -123,10 +123,10 @@ class TreeTask:
         others[label] = -np.inf
         return own - others.max(axis=1) if self.targeted else others.max(axis=1) - own
 
-    def points(self, cells: Ints) -> NDArray[Any]:
-        """Points in cells that are nearest to the samples, in their float type."""
-        row, feature = np.arange(len(cells))[:, None], np.arange(cells.shape[1])
-        return self.value(row, feature, cells).astype(self.x.dtype)
+    def points(self, cells: Ints, row: Ints | None = None) -> NDArray[Any]:
+        """Points in cells that are nearest to the samples, or to some of them, in their float type."""
+        row = np.arange(len(cells)) if row is None else row
+        return self.value(row[:, None], np.arange(cells.shape[1]), cells).astype(self.x.dtype)
 
     def goes_left(self, row: Ints, node: Ints, cell: Ints) -> Bools:
         """Side that samples take whose value at a node's feature lies in a cell."""
@@ -143,6 +143,7 @@ class TreeTask:
         A point is given by its cells and reaches a leaf by moving one feature if the leaf's box excludes
         it in that feature only. This changes the scores in an interval of the feature's cells. Among
         cells with equal scores, between two ends of intervals, the one next to the sample is a move.
+        Features of one-hot groups do not move alone.
         """
         grid, ensemble = self.cells, self.cells.ensemble
         leaves = self._within_one_move(row, cells, room)
@@ -158,7 +159,7 @@ class TreeTask:
         width = len(grid.feature) + 1
         begin = i * width + grid.first[feature]
         # features away from home have moves that change no score; and each row has one move at least
-        away, moved = np.nonzero(cells != self.home[row])
+        away, moved = np.nonzero((cells != self.home[row]) & ~grid.grouped)
         quiet = np.concatenate([away * width + grid.first[moved], np.arange(len(row)) * width])
         place = np.concatenate([begin + first, begin + last + 1, quiet])
         order = place.argsort(kind="stable")
@@ -177,9 +178,10 @@ class TreeTask:
         cell = np.clip(home, slot - grid.first[feature], end - grid.first[feature])
         there = sums[i] + change[kept]
         margin = self.margin(row[i], there)
-        margin[home < 0] = -np.inf
+        stays = (home < 0) | grid.grouped[feature]
+        margin[stays] = -np.inf
         height = self.height(row[i], there, margin)
-        height[home < 0] = -np.inf
+        height[stays] = -np.inf
         here = self.margin(row, sums)
         return here, self.height(row, sums, here), Moves(i, feature, cell, margin, height)
 
@@ -205,7 +207,7 @@ class TreeTask:
 
             ahead = front[:, ~free]
             ahead[_NODE] = np.where(left, ensemble.left[node], ensemble.right[node])[~free]
-            able = (moved < 0) & (cell >= 0) & grid.numeric[node]
+            able = (moved < 0) & (cell >= 0) & grid.numeric[node] & ~grid.grouped[feature]
             across, to_left, at = front[:, able], ~left[able], node[able]
             across[_NODE] = np.where(to_left, ensemble.left[at], ensemble.right[at])
             across[_MOVED] = feature[able]

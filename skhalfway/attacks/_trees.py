@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from skhalfway._parallel import pause
+from skhalfway._streams import Streams
 from skhalfway.attacks._tree_cells import Bools, Boxes, Cells, Floats, Ints, joint_boxes
 from skhalfway.attacks._tree_moves import TreeTask
 from skhalfway.models._tree_arrays import TreeEnsemble
@@ -33,8 +34,12 @@ def nearest_adversarial(
     high: ArrayLike = np.inf,
     *,
     unit: ArrayLike = 1.0,
+    types: Sequence[np.dtype[Any]] | None = None,
+    whole: Ints | Sequence[int] = (),
+    groups: Sequence[Ints] = (),
     targeted: bool = False,
-    rng: np.random.RandomState,
+    streams: Streams | None = None,
+    pool: NDArray[Any] | None = None,
     n_starts: int = 10,
 ) -> tuple[NDArray[Any], Bools]:
     """Look for the points nearest to samples that trees classify differently.
@@ -64,10 +69,19 @@ def nearest_adversarial(
         Bounds; x is within.
     unit : array-like that broadcasts to (n_features,), or of x's shape, default=1.0
         What the norm divides the change of each feature by.
+    types : sequence of dtype, default=None
+        Float type of each feature, whose values alone are looked at. None is x's.
+    whole : int array, default=()
+        Features that hold whole numbers.
+    groups : sequence of int arrays, default=()
+        Features of each one-hot group, which change as a whole: none of them counts as missing where it is
+        0 or 1, nor is split by category.
     targeted : bool, default=False
         What ``labels`` are for.
-    rng : RandomState
-        Makes all starts but the first.
+    streams : Streams, default=None
+        For each sample: makes all starts but the first. None is of seed 0.
+    pool : array of shape (n_others, n_features), default=None
+        Samples to begin at where the search from a sample finds nothing. None is ``x``.
     n_starts : int, default=10
         Searches that may fail to find anything nearer; of fewer than 30 trees as many more, as each takes
         less time. What is found without a search needs none.
@@ -79,12 +93,13 @@ def nearest_adversarial(
     found : bool array of shape (n_samples,)
         Where ``predict`` is fooled.
     """
-    x_adv = x.copy()
+    x_adv, pool = x.copy(), x if pool is None else pool
+    streams = Streams(0, np.arange(len(x))) if streams is None else streams
     found = (predict(x) == labels) == targeted
     low, high = (np.broadcast_to(np.asarray(bound, dtype=float), x.shape) for bound in (low, high))
     units = np.asarray(unit, dtype=float)
     units = units if units.ndim == 2 else np.broadcast_to(units, x.shape[1:])
-    cells = Cells(ensemble, x.shape[1], x.dtype)
+    cells = Cells(ensemble, x.shape[1], x.dtype if types is None else types, whole, groups)
     left = np.flatnonzero(~found)
     boxes = joint_boxes(cells, _BOXES)
     size = max(1, _TREES_AT_ONCE // len(ensemble.roots))
@@ -92,7 +107,11 @@ def nearest_adversarial(
         rows = left[begin : begin + size]
         own = units[rows] if units.ndim == 2 else units
         task = TreeTask(cells, x[rows], labels[rows], norm, low[rows], high[rows], own, targeted)
-        at = _search(task, rng, n_starts, x) if boxes is None else _nearest_boxes(task, boxes)
+        at = (
+            _search(task, streams.take(rows), n_starts, pool)
+            if boxes is None
+            else _nearest_boxes(task, boxes)
+        )
         points = task.points(at)
         fooled = (predict(points) == labels[rows]) == targeted
         x_adv[rows[fooled]], found[rows] = points[fooled], fooled
@@ -101,7 +120,7 @@ def nearest_adversarial(
 
 def _nearest_boxes(task: TreeTask, boxes: Boxes) -> Ints:
     """Nearest cells in the boxes with an adversarial class; the sample's where there are none."""
-    at = task.home.copy()
+    at, groups = task.home.copy(), task.groups
     features = np.arange(task.home.shape[1])
     size = max(1, _BOXES_AT_ONCE // boxes.cells[0].size)
     for begin in range(0, len(at), size):
@@ -110,12 +129,19 @@ def _nearest_boxes(task: TreeTask, boxes: Boxes) -> Ints:
         row, box = np.indices((len(rows), len(boxes.sums))).reshape(2, -1)
         margin = task.margin(rows[row], boxes.sums[box])
         near = np.clip(task.home[rows, None], *boxes.cells)
-        price = task.total(task.price(rows[:, None, None], features, near))
+        prices = task.price(rows[:, None, None], features, near)
+        choices = [groups.cheapest(task, rows, boxes.cells, g) for g in range(len(groups))]
+        if len(groups):
+            prices[:, :, task.cells.grouped] = 0.0
+            prices = np.concatenate([prices, *(cost[:, :, None] for _, cost in choices)], axis=2)
+        price = task.total(prices)
         is_open = _is_open(task, rows)[:, boxes.leaves].all(axis=2)
         price[(margin.reshape(price.shape) <= task.enough) | ~is_open] = np.inf
         nearest = price.argmin(axis=1)
         reached = np.isfinite(price[np.arange(len(rows)), nearest])
         at[rows[reached]] = near[reached, nearest[reached]]
+        for g, (choice, _) in enumerate(choices):
+            groups.put(at, rows[reached], groups.first[g] + choice[reached, nearest[reached]])
     return at
 
 
@@ -133,9 +159,9 @@ def _is_open(task: TreeTask, rows: Ints) -> Bools:
     return is_open
 
 
-def _search(task: TreeTask, rng: np.random.RandomState, n_starts: int, pool: NDArray[Any]) -> Ints:
+def _search(task: TreeTask, streams: Streams, n_starts: int, pool: NDArray[Any]) -> Ints:
     """Nearest adversarial cells that local searches find; the sample's where there are none."""
-    n = len(task.home)
+    groups, (n, n_features) = task.groups, task.home.shape
     at, best = task.home.copy(), task.home.copy()
     # price of the best, and what the next may cost: not that of what is out of bounds
     record, limit = np.full(n, np.inf), np.full(n, np.finfo(float).max)
@@ -152,10 +178,28 @@ def _search(task: TreeTask, rng: np.random.RandomState, n_starts: int, pool: NDA
         i, feature, cell, margin_there, climbed_there = moves
         price = task.price(row[i], feature, cell)
         total = task.with_rest(rest[i, feature], price)
+        dearer = price - prices[i, feature]
+        if len(groups):
+            changes = groups.switches(task, row, at[row], prices, limit[row])
+            # numbered on behind the features
+            switched = n_features + changes.category
+            order = np.concatenate([i, changes.row]).argsort(kind="stable")
+            i, feature, cell, margin_there, climbed_there, dearer, total = (
+                np.concatenate(pair)[order]
+                for pair in (
+                    (i, changes.row),
+                    (feature, switched),
+                    (cell, np.zeros_like(switched)),
+                    (margin_there, changes.margin),
+                    (climbed_there, changes.height),
+                    (dearer, changes.dearer),
+                    (total, changes.total),
+                )
+            )
         within = total <= limit[row[i]]
         crossing = _largest(i, np.where(within & (margin_there > task.enough), -total, -np.inf), len(row))
         gain = climbed_there - climbed[i]
-        dearer = np.maximum(price - prices[i, feature], 1e-12)
+        dearer = np.maximum(dearer, 1e-12)
         step = _largest(i, np.where(within & (gain > 1e-8), gain / dearer, -np.inf), len(row))
 
         across = (margin > task.enough) & (spent <= limit[row])
@@ -165,7 +209,10 @@ def _search(task: TreeTask, rng: np.random.RandomState, n_starts: int, pool: NDA
         height[row] = climbed
         move = np.where(crosses, crossing, np.where(across | ~rises, -1, step))
         moved = move >= 0
-        at[row[moved], feature[move[moved]]] = cell[move[moved]]
+        which, rows = move[moved], row[moved]
+        alone = feature[which] < n_features
+        at[rows[alone], feature[which[alone]]] = cell[which[alone]]
+        groups.put(at, rows[~alone], feature[which[~alone]] - n_features)
         won = crosses | across
         record[row[won]] = np.where(crosses, total[crossing], spent)[won]
         best[row[won]] = at[row[won]]
@@ -179,19 +226,19 @@ def _search(task: TreeTask, rng: np.random.RandomState, n_starts: int, pool: NDA
         finished = n_failed[stuck] >= n_starts
         row = np.setdiff1d(row, np.concatenate([stuck[finished], lost[sent[lost]]]))
         for one in lost[~sent[lost]]:
-            at[one] = _elsewhere(task, one, pool, rng)
+            at[one] = _elsewhere(task, one, pool, streams)
         sent[lost] = True
         height[lost], height[stuck] = -np.inf, -np.inf
         stuck = stuck[~finished]
-        limit[stuck] = np.nextafter(record[stuck] * (1 - rng.uniform(size=len(stuck)) ** 2 / 2), -np.inf)
-        at[stuck] = _another_start(task, stuck, best[stuck], limit[stuck], rng)
+        limit[stuck] = np.nextafter(record[stuck] * (1 - streams.uniform(stuck) ** 2 / 2), -np.inf)
+        at[stuck] = _another_start(task, stuck, best[stuck], limit[stuck], streams)
     return best
 
 
-def _another_start(task: TreeTask, row: Ints, cells: Ints, limit: Floats, rng: np.random.RandomState) -> Ints:
+def _another_start(task: TreeTask, row: Ints, cells: Ints, limit: Floats, streams: Streams) -> Ints:
     """A random part of changes, for a random share of a limit; and of a tree, a leaf within it."""
-    prices, order = task.prices(row, cells), rng.uniform(size=cells.shape)
-    share = rng.uniform(size=(len(row), 1))
+    prices, order = task.groups.together(task, task.prices(row, cells)), streams.uniform(row, cells.shape[1])
+    share = streams.uniform(row, 1)
     if task.norm == np.inf:
         kept = (prices <= limit[:, None]) & (order < share)
     else:
@@ -199,16 +246,15 @@ def _another_start(task: TreeTask, row: Ints, cells: Ints, limit: Floats, rng: n
         paid = np.take_along_axis(prices, ranked, axis=1).cumsum(axis=1)
         kept = np.empty(cells.shape, dtype=bool)
         np.put_along_axis(kept, ranked, paid <= share * limit[:, None], axis=1)
-    part = np.where(kept, cells, task.home[row])
+    part = np.where(task.groups.as_first(kept), cells, task.home[row])
+    return _into_leaves(task, row, part, limit, streams)
 
-    return _into_leaves(task, row, part, limit, rng)
 
-
-def _into_leaves(task: TreeTask, row: Ints, cells: Ints, limit: Floats, rng: np.random.RandomState) -> Ints:
+def _into_leaves(task: TreeTask, row: Ints, cells: Ints, limit: Floats, streams: Streams) -> Ints:
     """Points brought into a leaf of one tree each, at random among those within a limit of price."""
     grid, ensemble = task.cells, task.cells.ensemble
     at, prices, i = cells.copy(), task.prices(row, cells), np.arange(len(row))
-    node = ensemble.roots[rng.randint(len(ensemble.roots), size=len(row))]
+    node = ensemble.roots[streams.integers(row, len(ensemble.roots))]
     while len(inner := i[ensemble.feature[node] >= 0]):
         here, r = node[inner], row[inner]
         feature = ensemble.feature[here]
@@ -220,24 +266,35 @@ def _into_leaves(task: TreeTask, row: Ints, cells: Ints, limit: Floats, rng: np.
         price = task.price(r, feature, there)
         total = task.with_rest(task.rest(prices[inner])[np.arange(len(inner)), feature], price)
         across = (cell >= 0) & grid.numeric[here] & (total <= limit[inner]) & (first <= last)
-        across &= rng.uniform(size=len(inner)) < 0.5
-        one = inner[across], feature[across]
-        at[one], prices[one] = there[across], price[across]
+        across &= streams.uniform(row[inner]) < 0.5
+        grouped = np.flatnonzero(across & grid.grouped[feature])
+        moved = inner[grouped]
+        across[grouped] = task.groups.enter(
+            task, r[grouped], at, prices, moved, feature[grouped], limit[moved]
+        )
+        alone = across & ~grid.grouped[feature]
+        one = inner[alone], feature[alone]
+        at[one], prices[one] = there[alone], price[alone]
         node[inner] = np.where(left ^ across, ensemble.left[here], ensemble.right[here])
     return at
 
 
-def _elsewhere(task: TreeTask, row: int, pool: NDArray[Any], rng: np.random.RandomState) -> Ints:
+def _elsewhere(task: TreeTask, row: int, pool: NDArray[Any], streams: Streams) -> Ints:
     """Cells of the nearest adversarial point of a pool and of random ones; the sample's if there is none."""
     grid, ensemble = task.cells, task.cells.ensemble
-    slot = grid.first + (rng.uniform(size=(_N_DRAWN, len(grid.first))) * (grid.last - grid.first + 1)).astype(
-        int
-    )
+    share = streams.uniform(np.array([row]), _N_DRAWN, len(grid.first))[0]
+    slot = grid.first + (share * (grid.last - grid.first + 1)).astype(int)
     drawn = np.where(np.isfinite(grid.top[slot]), grid.top[slot], grid.bottom[slot])
+    for columns in task.groups.columns:
+        category = (share[:, columns[0]] * len(columns)).astype(int)
+        drawn[:, columns] = np.arange(len(columns)) == category[:, None]
     points = np.concatenate([pool, drawn.astype(pool.dtype)])
     stays = (task.home[row] < 0) | np.isin(np.arange(pool.shape[1]), list(ensemble.categories))
     points = np.where(stays | np.isnan(points), task.x[row], points.clip(task.low[row], task.high[row]))
     points = points.astype(pool.dtype)
+    for columns in task.groups.columns:
+        none = points[:, columns].sum(axis=1) != 1  # between bounds
+        points[np.ix_(none, columns)] = task.x[row, columns]
     cells = np.where(stays, task.home[row], grid.of(points))
     rows = np.full(len(points), row)
     margin = task.margin(rows, ensemble.sums(points))

@@ -21,11 +21,12 @@ _SPARSE_SHARE = 4  # one query of so many is kept back to set features back
 class Walk:
     """Points of all samples on their way along the boundary."""
 
-    def __init__(self, queries: Queries, rng: np.random.RandomState) -> None:
+    def __init__(self, queries: Queries) -> None:
         region = queries.problem.region
-        self.queries, self.rng, self.norm, self.x0 = queries, rng, region.norm, queries.x0
+        self.queries, self.norm, self.x0 = queries, region.norm, queries.x0
         self.movable = region.movable().reshape(self.x0.shape)
         self.point = queries.nearest.copy()
+        self.n_steps = np.zeros(len(self.x0), dtype=np.intp)
 
     def distance(self, rows: NDArray[np.intp], norm: float) -> NDArray[np.float64]:
         return lengths(self.point[rows] - self.x0[rows], norm)
@@ -57,7 +58,7 @@ class Walk:
             won = self.ask(self.x0[rows[left]] + part, rows[left])
             wins[left[won]], lost[left[~won]] = middle[won], middle[~won]
 
-    def step(self, rows: NDArray[np.intp], direction: NDArray[np.float64], share: float) -> None:
+    def step(self, rows: NDArray[np.intp], direction: NDArray[np.float64], share: NDArray[Any]) -> None:
         """Go there by a share of the distance, halved until that wins ("geometric progression")."""
         size = share * self.distance(rows, self.norm)
         for _ in range(_N_HALVINGS):
@@ -88,7 +89,7 @@ class Walk:
         """Take steps until the queries are spent; in L2, where sparse, the last queries set features back."""
         budget, kept_back = self.queries.max_queries, 0
         if sparse and self.norm == 2:
-            kept_back = min(int(self.movable.sum(axis=1).max(initial=0)), budget // _SPARSE_SHARE)
+            kept_back = min(self.x0.shape[1], budget // _SPARSE_SHARE)
         self.queries.max_queries = budget - kept_back
         take_steps(rows)
         self.queries.max_queries = budget

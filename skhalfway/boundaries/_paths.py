@@ -10,8 +10,8 @@ from numbers import Real
 from typing import Any
 
 import numpy as np
+from joblib import delayed
 from numpy.typing import NDArray
-from sklearn.utils.parallel import delayed
 
 from skhalfway._blocks import blocks
 from skhalfway._parallel import side_by_side

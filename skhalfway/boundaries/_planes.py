@@ -8,8 +8,8 @@ from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from joblib import delayed
 from numpy.typing import NDArray
-from sklearn.utils.parallel import delayed
 
 from skhalfway._blocks import blocks
 from skhalfway._checks import check_integer, check_jobs

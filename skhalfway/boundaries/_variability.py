@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from joblib import delayed
 from numpy.typing import NDArray
 from sklearn.model_selection import StratifiedShuffleSplit
 from sklearn.utils import _safe_indexing
-from sklearn.utils.parallel import delayed
 
 from skhalfway._checks import check_integer, check_jobs, check_random_state, check_size
 from skhalfway._entries import takes_datasets

@@ -15,9 +15,9 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+from joblib import delayed
 from numpy.typing import NDArray
 from scipy.special import ndtr
-from sklearn.utils.parallel import delayed
 
 from skhalfway._blocks import blocks
 from skhalfway._checks import check_random_state

@@ -9,9 +9,9 @@ from numbers import Real
 from typing import Any, ClassVar
 
 import numpy as np
+from joblib import delayed
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, clone
-from sklearn.utils.parallel import delayed
 from sklearn.utils.validation import has_fit_parameter
 
 from skhalfway._checks import check_choice, check_jobs, check_positive, check_random_state

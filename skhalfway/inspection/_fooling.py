@@ -13,9 +13,10 @@ from scipy.special import softmax
 
 from skhalfway._checks import check_choice, check_integer, check_random_state
 from skhalfway._entries import takes_datasets
-from skhalfway._inputs import check_finite, check_no_categories, read_samples, round_towards, under_names
+from skhalfway._inputs import check_finite, check_no_categories, read_samples, under_names
 from skhalfway._intervals import ConfidenceInterval, wilson_interval
 from skhalfway._randomness import draw_seed, leaving_no_trace, undisturbed
+from skhalfway._rounding import round_towards
 from skhalfway._text import between, short, shown
 from skhalfway.attacks import AdversarialGenerator
 from skhalfway.attacks._problem import read_bounds

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from joblib import delayed
 from numpy.typing import NDArray
-from sklearn.utils.parallel import delayed
 
 from skhalfway._checks import check_integer, check_jobs, check_positive, check_random_state
 from skhalfway._entries import takes_datasets

@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+from joblib import delayed
 from numpy.typing import NDArray
-from sklearn.utils.parallel import delayed
 
 from skhalfway._checks import check_integer, check_jobs, check_random_state
 from skhalfway._parallel import side_by_side

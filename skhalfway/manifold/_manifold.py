@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from skhalfway._checks import check_norm
 from skhalfway._entries import takes_datasets
-from skhalfway._inputs import read_numbers, round_towards
+from skhalfway._inputs import read_numbers
+from skhalfway._rounding import round_towards
 from skhalfway.manifold._tangents import Projection, check_manifold, projections
 
 _NOTHING = 1e-9  # of the whole

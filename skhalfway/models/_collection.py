@@ -8,9 +8,9 @@ from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
+from joblib import delayed
 from numpy.typing import NDArray
 from sklearn.utils.metaestimators import _BaseComposition
-from sklearn.utils.parallel import delayed
 
 from skhalfway._inputs import Frame, positions, read_targets, same_columns
 from skhalfway._parallel import side_by_side
@@ -182,11 +182,11 @@ class ModelCollection(FitRouter, _BaseComposition):
                 )
         self.feature_names_in_ = np.asarray(names, dtype=object)
 
-    def _parallel(self, jobs: Iterable[Any], n: int, what: str) -> Iterator[Any]:
+    def _parallel(
+        self, jobs: Iterable[Any], n: int, what: str, *, unit: str = "model", **options: Any
+    ) -> Iterator[Any]:
         verbose = getattr(self, "verbose", 0)
-        return side_by_side(
-            jobs, n, n_jobs=self.n_jobs, verbose=verbose, what=what, unit="model", prefer="threads"
-        )
+        return side_by_side(jobs, n, n_jobs=self.n_jobs, verbose=verbose, what=what, unit=unit, **options)
 
 
 def is_pair(item: Any) -> bool:

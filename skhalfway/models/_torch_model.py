@@ -7,17 +7,19 @@ from traceback import walk_tb
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from joblib import cpu_count
 from numpy.typing import ArrayLike, NDArray
 
 from skhalfway._inputs import Frame
 from skhalfway.models._kinds import is_torch_module
+from skhalfway.models._memory_use import is_out_of_memory, samples_that_fit
 from skhalfway.models._model import Model
 from skhalfway.models._warnings import warn
 
 if TYPE_CHECKING:
     import torch
 
-_PREDICTION_BATCH = 1024
+_PREDICTION_BATCH, _LARGE = 1024, 2**21  # samples at once; values from which on memory is looked at
 _LOOKED_AT = 32  # samples of the first call, from which the outputs are told
 # sizes of batch that are tried where a module refuses one
 _REFUSALS = (RuntimeError, ValueError, AssertionError)
@@ -58,6 +60,7 @@ class TorchModel(Model):
         self._batch: int | None = None  # the only size of batch that the module takes
         self._size = 0  # of a batch that it took
         self._n_asked = 1  # samples at once
+        self._most: int | None = None  # that memory holds
         if self.output_source != "stated":
             self.output, self.output_source = "logits", "assumed"
 
@@ -77,7 +80,7 @@ class TorchModel(Model):
         X = np.asarray(X)
         self._n_asked = max(self._n_asked, len(X))
         # even batches: statistics of a batch of one are none
-        batches = np.array_split(X, -(-len(X) // _PREDICTION_BATCH)) if len(X) else [X]
+        batches = np.array_split(X, -(-len(X) // self._at_once(X))) if len(X) else [X]
         with self.evaluating(), torch.no_grad():
             place = place_of(module)
             rows = (torch.tensor(np.ascontiguousarray(batch), **place) for batch in batches)
@@ -88,6 +91,14 @@ class TorchModel(Model):
                 f"{self.classes_.tolist()}"
             )
         return scores
+
+    def _at_once(self, X: NDArray[Any]) -> int:
+        """How many samples are asked for at once, of those that are large: as many as memory holds."""
+        if X.size < _LARGE:
+            return _PREDICTION_BATCH
+        if self._most is None:
+            self._most = samples_that_fit(self, X, cpu_count())
+        return min(_PREDICTION_BATCH, self._most)
 
     def n_outputs(self, X: ArrayLike) -> int:
         from skhalfway.models._outputs import ENOUGH
@@ -117,15 +128,16 @@ class TorchModel(Model):
                 plain = getattr(z, "ndim", 0) == 2 and len(z) == len(x) and z.shape[1] > 1
                 if plain and z.is_floating_point():
                     return z
-            except _REFUSALS:  # said below
-                pass
+            except _REFUSALS as error:  # said below
+                if is_out_of_memory(error):
+                    raise
         from skhalfway.models._outputs import UnreadableError
 
         x = x.clone() if self._writes_input else x
         try:
             return self._in_batches(x)
         except _REFUSALS as error:
-            if self._batch is not None or isinstance(error, UnreadableError):
+            if self._batch is not None or isinstance(error, UnreadableError) or is_out_of_memory(error):
                 raise
             try:
                 return self._twice(x) if len(x) == 1 else self._in_batches(x, self._size)
@@ -277,6 +289,8 @@ class TorchModel(Model):
         try:
             return given, self.module(given)
         except _REFUSALS as error:
+            if is_out_of_memory(error):
+                raise
             # a sample alone is given twice, if that is all it needs
             for n in (len(x) if len(x) > 1 else 2, self._n_asked, *_FIXED_SIZES):
                 given = x[torch.arange(n, device=x.device) % min(len(x), _LOOKED_AT)]

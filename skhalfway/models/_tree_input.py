@@ -27,7 +27,7 @@ Bools = NDArray[np.bool_]
 _REACHES = (2.0**40, 2.0**20, 2.0**5, 1.0, 0.1)
 
 
-def trees_of(model: Model, X: NDArray[Any]) -> tuple[TreeEnsemble, NDArray[Any]]:
+def trees_of(model: Model, X: NDArray[Any]) -> tuple[TreeEnsemble, NDArray[Any], Bools]:
     """Trees of a classifier, over the columns of X and further ones.
 
     Parameters
@@ -43,6 +43,8 @@ def trees_of(model: Model, X: NDArray[Any]) -> tuple[TreeEnsemble, NDArray[Any]]
         The trees.
     made : array of shape (n_samples, n_made)
         What steps make of categories, which the ensemble takes beside X. It stays as it is.
+    held : bool array of shape (n_features,)
+        Columns of X of which anything makes categories, so that they have to stay as they are.
 
     Raises
     ------
@@ -54,7 +56,8 @@ def trees_of(model: Model, X: NDArray[Any]) -> tuple[TreeEnsemble, NDArray[Any]]
         sums = replace(sums, response=Ordered(sums.response, model._order))
     (path, ensemble), *more = sums.parts
     if not more and not path.stem.steps:
-        return replace(_picked(path, ensemble), response=sums.response), X[:, :0]
+        alone = replace(_picked(path, ensemble), response=sums.response)
+        return alone, X[:, :0], np.isin(np.arange(X.shape[1]), list(alone.categories))
     with np.errstate(all="ignore"):
         return _joined(model, X, sums)
 
@@ -93,7 +96,7 @@ def _picked(path: Path, ensemble: TreeEnsemble) -> TreeEnsemble:
     return replace(ensemble, feature=feature, categories=categories)
 
 
-def _joined(model: Model, X: NDArray[Any], sums: TreeSums) -> tuple[TreeEnsemble, NDArray[Any]]:
+def _joined(model: Model, X: NDArray[Any], sums: TreeSums) -> tuple[TreeEnsemble, NDArray[Any], Bools]:
     """All parts, those behind the same steps and in the same float type together."""
     groups: dict[tuple[int, type], list[TreeEnsemble]] = {}
     stems = {id(path.stem): path.stem for path, _ in sums.parts}
@@ -121,6 +124,7 @@ def _joined(model: Model, X: NDArray[Any], sums: TreeSums) -> tuple[TreeEnsemble
             missing=np.append(missing, np.full(len(made), np.nan)),
         ),
         np.stack(made, axis=1).astype(X.dtype) if made else X[:, :0],
+        held,
     )
 
 

@@ -2,8 +2,9 @@
 
 Per split it says what is missing: nothing (nan is then read as 0), nan, or what is as good as 0 (nan is
 then read as 0, too), which goes in the default direction. It writes 1e300 for infinity, where a split
-parts what is missing from all numbers. At a split by category those listed go left, all others right, and
-a number counts as that without its fraction.
+parts what is missing from all numbers. A number as good as 0 is read as 0, so that a threshold among these
+parts none of them. At a split by category those listed go left, all others right, and a number counts as
+that without its fraction.
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ def lightgbm(estimator: Any) -> TreeEnsemble:
             return column, np.nan, False, None, known[column][left] if known else left.astype(float)
         zero_is_missing |= node["missing_type"] == "Zero"
         missing_left = node["default_left"] if node["missing_type"] != "None" else threshold >= 0
-        return column, _or_infinite(threshold), missing_left, None, None
+        return column, _as_read(threshold), missing_left, None, None
 
     factor = n_sums / len(model["tree_info"]) if model["average_output"] else 1.0
     trees = [
@@ -67,8 +68,13 @@ def lightgbm(estimator: Any) -> TreeEnsemble:
     )
 
 
-def _or_infinite(threshold: float) -> float:
-    return float(np.copysign(np.inf, threshold)) if abs(threshold) >= _INFINITE else threshold
+def _as_read(threshold: float) -> float:
+    """The largest number that goes left."""
+    if abs(threshold) >= _INFINITE:
+        return float(np.copysign(np.inf, threshold))
+    if -_ZERO <= threshold < _ZERO:
+        return _ZERO if threshold >= 0 else float(np.nextafter(-_ZERO, -np.inf))
+    return threshold
 
 
 def _pandas_categories(estimator: Any, booster: Any, model: Any) -> dict[int, NDArray[np.float64]]:

@@ -15,9 +15,9 @@ from skhalfway._inputs import (
     check_no_categories,
     container_of,
     read_samples,
-    round_towards,
 )
 from skhalfway._readable import read_labels
+from skhalfway._rounding import round_towards
 from skhalfway.perturbation._boundary import check_step
 
 

@@ -11,7 +11,8 @@ from sklearn.frozen import FrozenEstimator
 
 from skhalfway._blocks import blocks
 from skhalfway._checks import check_choice
-from skhalfway._inputs import read_targets, round_towards, table_like
+from skhalfway._inputs import read_targets, table_like
+from skhalfway._rounding import round_towards
 from skhalfway._text import shown
 from skhalfway.models._as_model import check_kind, counts_as_fitted
 

@@ -14,14 +14,16 @@ from sklearn.utils.validation import check_is_fitted
 from skhalfway._checks import check_choice, check_jobs, check_random_state, meant
 from skhalfway._inputs import Frame, fingerprints, read_samples
 from skhalfway._randomness import draw_seed
+from skhalfway._rounding import ColumnTypes
 from skhalfway._text import counted, shown
 from skhalfway.attacks import AdversarialGenerator
 from skhalfway.attacks._named import check_positions
-from skhalfway.attacks._parameters import check_source, check_unattached
-from skhalfway.attacks._partners import N_KEPT
+from skhalfway.attacks._parameters import begins_elsewhere, check_source, check_unattached
+from skhalfway.attacks._partners import n_kept
 from skhalfway.attacks._per_sample import in_words
 from skhalfway.attacks._reach import say_out_of_reach
 from skhalfway.attacks._reference import Reference, is_range, reference_for
+from skhalfway.engine._store import check_memory
 from skhalfway.models import Model
 from skhalfway.models._as_model import takes_missing
 from skhalfway.models._collection import ModelCollection, is_pair
@@ -39,6 +41,7 @@ class AttackingCollection(ModelCollection):
     sources: Sequence[str] | None
     targets: Sequence[str] | None
     condition: str
+    memory: Any
     random_state: Any
     verbose: int
 
@@ -56,6 +59,7 @@ class AttackingCollection(ModelCollection):
         check_jobs(self.n_jobs, self.verbose)
         check_random_state(self.random_state)
         check_unattached(self.generator, "every model is attacked in turn")
+        check_memory(self.memory)
         if np.ndim(self._generator.eps) == 0 and self._generator.eps == np.inf:
             raise ValueError(
                 "transfer is measured within a budget, so the generator's eps must be finite, got inf"
@@ -67,7 +71,8 @@ class AttackingCollection(ModelCollection):
         self._check_params()
         models, array, classes = self._read_for_models(X)
         check_positions(self._generator.eps, self._generator.constraints, X)
-        region = self._generator._region(array, self, Frame.of(X), self._reference_for(array))
+        reference, types = self._reference_for(array), ColumnTypes.of(X, array.dtype)
+        region = self._generator._region(array, self, Frame.of(X), reference, types)
         return models, region, classes
 
     def _say_out_of_reach(self, region: Region) -> list[str]:
@@ -76,12 +81,12 @@ class AttackingCollection(ModelCollection):
     def _keep_reference(self, array: NDArray[Any] | None) -> None:
         """Keep of training data, or of what stands for it, what attacks may know of it."""
         self._reference: Reference | None = None
-        self._partners: NDArray[Any] | None = None  # samples that attack="halfway" may begin at
+        self._partners: NDArray[Any] | None = None  # samples that attacks by queries may begin at
         if array is None:
             return
         self._reference, self._n_reference = Reference.of(array), len(array)
-        if self._generator.attack == "halfway":
-            rows = np.random.RandomState(0).permutation(len(array))[:N_KEPT]
+        if begins_elsewhere(self._generator):
+            rows = np.random.RandomState(0).permutation(len(array))[: n_kept(array.shape)]
             self._partners = array[np.sort(rows)]
 
     def _reference_for(self, array: NDArray[Any]) -> Reference | None:
@@ -134,29 +139,35 @@ class AttackingCollection(ModelCollection):
                 generator.random_state = draw_seed(rng)
         return generators
 
-    def _measured(self) -> str:
-        """What the budget, bounds and partners come from; empty where nothing depends on it."""
+    def _measured(self, *, asked: bool) -> str:
+        """What the budget, bounds and partners come from; empty where nothing depends on it.
+
+        ``asked``: an attack went by answers, so it may have begun at partners.
+        """
         generator, figures = self._generator, []
         if self._reference is None:
-            depends = reference_for(generator, np.zeros((1, 1))) is not None or generator.attack == "halfway"
+            elsewhere = asked and begins_elsewhere(generator)
+            depends = elsewhere or reference_for(generator, np.zeros((1, 1))) is not None
             return "the attacked samples" if depends else ""
         spread = self._reference.spread(generator.eps_unit)
         if spread is not None:
             figures.append(spread)
         if is_range(generator.clip_values):
             figures += [self._reference.low, self._reference.high]
-        if self._partners is not None:
+        if asked and self._partners is not None:
             figures.append(self._partners)
         if not figures:
             return ""
         known_by = fingerprints(np.concatenate([np.ravel(part) for part in figures])[None])[0]
         return f"{counted(self._n_reference, 'sample')}, {known_by:016x}"
 
-    def _settings(self, X: NDArray[Any], out_of_reach: Sequence[str]) -> dict[str, Any]:
+    def _settings(
+        self, X: NDArray[Any], out_of_reach: Sequence[str], costs: Mapping[str, Mapping[str, float]]
+    ) -> dict[str, Any]:
         """What decides figures on some samples, of the generator and of this object."""
         settings = self._generator.get_params(deep=False)
         settings["eps"] = in_words(settings["eps"], X.ndim)
-        measured = self._measured()
+        measured = self._measured(asked=any("queries" in cost for cost in costs.values()))
         if measured:
             settings["reference"] = measured
         if out_of_reach:

@@ -194,11 +194,9 @@ class BySample(Rates):
         Returns
         -------
         X_adv : array-like
-            In the container that X came in, its columns of smaller floats in
-            the type of the widest, for rounded they would be other samples than
-            those that were counted; a sample that could not count, and was not
-            attacked, is as it was. A copy, or a map that copies what is written
-            to: what was kept does not change.
+            In the container that X came in, with its types; a sample that could
+            not count, and was not attacked, is as it was. A copy, or a map that
+            copies what is written to: what was kept does not change.
 
         Raises
         ------

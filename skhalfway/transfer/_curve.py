@@ -81,9 +81,9 @@ class TransferCurve(Result):
     TransferCurve: 2 models, 150 samples, Linf budgets in input units
     eps  mean transfer rate  noise  source success
     0    .00 [.00 .03]       .00    .00
-    0.2  .10 [.05 .14]       .03    .10
-    0.5  .42 [.34 .49]       .10    .42
-    1    .96 [.93 .99]       .23    .97
+    0.2  .10 [.05 .14]       .01    .10
+    0.5  .42 [.34 .49]       .07    .42
+    1    .96 [.93 .99]       .20    .97
     """
 
     eps: NDArray[np.float64]

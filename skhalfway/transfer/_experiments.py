@@ -155,7 +155,10 @@ def _plan(
 
 def _origin(scorer: TransferScorer, made_by: str, plan: Plan, tried: Tried, begin: float) -> Provenance:
     """Where the result comes from."""
-    settings = {**scorer._settings(plan.samples, plan.out_of_reach), "condition": scorer.condition}
+    settings = {
+        **scorer._settings(plan.samples, plan.out_of_reach, tried.costs),
+        "condition": scorer.condition,
+    }
     if plan.target is not None:
         settings["target"] = plan.target if np.ndim(plan.target) == 0 else "a label for each sample"
     return Provenance(

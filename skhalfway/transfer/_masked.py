@@ -69,8 +69,13 @@ def chance(gained: int, lost: int) -> float:
     return float(binom.sf(gained - 1, gained + lost, 0.5))
 
 
+def rows_to_ask(n: int) -> NDArray[np.intp]:
+    """Which of ``n`` samples the few queries are for."""
+    return np.random.RandomState(0).permutation(n)[: int(np.clip(n // ONE_OF, N_LEAST, N_MOST))]
+
+
 def ask_with_queries(problem: Problem, X_adv: NDArray[Any], settings: Settings) -> Opinion | None:
-    """Opinion of few queries on a small sample, or None where it has no objection to the own attack.
+    """Opinion of few queries on few samples, or None where it has no objection to the own attack.
 
     Where the own attack fools few, some samples get more queries, by the Square attack: a gradient that is
     not 0 and yet of no use hides behind it what a step or two do not find.
@@ -78,23 +83,20 @@ def ask_with_queries(problem: Problem, X_adv: NDArray[Any], settings: Settings) 
     ``X_adv`` is what the own attack made. First come the samples that it failed on: what queries gain there
     may already be too little, whatever they lose elsewhere.
     """
-    n = int(np.clip(len(X_adv) // ONE_OF, N_LEAST, N_MOST))
-    rows = np.random.RandomState(0).permutation(len(X_adv))[:n]
-    own = problem.won(problem.model.predict(X_adv[rows]), rows)
+    rows = np.arange(len(X_adv))
+    own = problem.won(problem.model.predict(X_adv))
     missed, hit = rows[~own], rows[own]
     if chance(len(missed), 0) >= LEVEL / 2:
         return None
-    rng = np.random.RandomState(0)
-
     searched = own.mean() < LOW and problem.region.norm in KINDS["square"].norms
 
     def fooled(some: NDArray[np.intp]) -> NDArray[np.bool_]:
         part = problem.take(some)
-        found = fooled_by_queries(part, fgsm(settings).run(part, rng).X_adv, rng)
+        found = fooled_by_queries(part, fgsm(settings).run(part).X_adv)
         left = np.flatnonzero(~found)[:N_SEARCHED]
         if searched and len(left):
             rest = part.take(left)
-            made = square(replace(settings, max_queries=N_QUERIES)).run(rest, rng).X_adv
+            made = square(replace(settings, max_queries=N_QUERIES)).run(rest).X_adv
             found[left] = rest.won(rest.model.predict(made))
         return found
 

@@ -4,28 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.utils.parallel import delayed
 
 from skhalfway._inputs import fingerprints
+from skhalfway._randomness import draw_seed
 from skhalfway.attacks._parameters import follows_gradients
-from skhalfway.attacks._problem import Problem
+from skhalfway.engine._store import store_of
 from skhalfway.models._check import check_models
-from skhalfway.models._collection import predictions
 from skhalfway.models._faults import named
 from skhalfway.models._warnings import warn, warn_of
+from skhalfway.transfer._cell_store import CellStore
+from skhalfway.transfer._cells import ask_blocks, run_all
 from skhalfway.transfer._folder import SamplesFolder, place_for
 from skhalfway.transfer._masked import ask_others
-from skhalfway.transfer._outcomes import NOT_ASKED, Outcomes, smallest_integers
+from skhalfway.transfer._outcomes import Outcomes
 from skhalfway.transfer._samples import KeptSamples, kept_of
-from skhalfway.transfer._source import Attacked, attack
+from skhalfway.transfer._source import sources_of
 from skhalfway.transfer._targets import read_goals
 
 if TYPE_CHECKING:
-    from skhalfway.attacks import AdversarialGenerator
     from skhalfway.attacks._region import Region
     from skhalfway.models import Model, ModelCheck
     from skhalfway.transfer._scorer import TransferScorer
@@ -56,7 +57,7 @@ class Plan:
     row_index : pandas Index or None, default=None
         Its index.
     partners : ndarray of shape (n_partners, ...) or None, default=None
-        Samples of the reference that ``attack="halfway"`` may begin at.
+        Samples of the reference that attacks by queries may begin at.
     keep : bool, default=False
         Whether samples are kept.
     folder : SamplesFolder or None, default=None
@@ -123,33 +124,30 @@ def try_all(scorer: TransferScorer, plan: Plan, rng: np.random.RandomState) -> T
     places = [list(models).index(name) for name in sources]
     targeted = plan.target is not None
     scorer._check_sources(sources, regions[0], len(plan.classes), targeted=targeted)
-    state = rng.get_state()
-    noisy = []
-    for region in regions:
-        rng.set_state(state)
-        noisy.append(region.noise(rng))
+    seed = draw_seed(rng)
     generators = scorer._generators(len(sources), rng)
-    clean = predictions(models, X)
+    memory = store_of(scorer.memory)
+    kept = None if memory is None else CellStore.of(memory, models, X)
+    clean, *control = ask_blocks(models, regions, seed, scorer._generator.batch_size, scorer._parallel, kept)
     left = clean[places] if truth is None else np.broadcast_to(truth, (len(sources), len(X)))
-    goals = read_goals(plan.target, sources, X, plan.classes, left, rng) if targeted else None
+    goals = read_goals(plan.target, sources, X, plan.classes, left, seed) if targeted else None
     gradients = follows_gradients(scorer._generator.attack)
     checks = check_models(models, X, plan.classes, truth, clean, gradients=gradients)
     warn_of(checks)
-    control = np.stack([predictions(models, noise) for noise in noisy])
     # samples that can count for a source: only these are attacked
     needed = np.ones_like(left, dtype=bool) if scorer.condition == "all" else clean[places] == left
     if goals is not None:
         needed &= goals != left
     labels = left if goals is None else goals
-    jobs = (
-        delayed(_attack_and_try)(name, plan, generators[i], labels[i], needed[i], i)
-        for i, name in enumerate(sources)
+    attacked = sources_of(
+        scorer, sources, generators, regions, labels, needed, clean[places], len(plan.classes), targeted
     )
-    each = list(scorer._parallel(jobs, len(sources), "attack"))
-    answers = np.stack([part.answers for part in each], axis=1)  # (budget, source, model, sample)
+    keep = partial(place_for, X, plan.folder) if plan.keep else None
+    made = run_all(attacked, models, X.shape, scorer._parallel, keep, kept)
+    answers = made.answers
     masked, costs = np.zeros(len(sources), dtype=bool), {}
-    for i, (name, part) in enumerate(zip(sources, each, strict=True)):
-        if part.source is not None:
+    for i, (name, part) in enumerate(zip(sources, made.attacked, strict=True)):
+        if part is not None:
             place, tried = places[i], needed[i]
             others = ask_others(
                 i,
@@ -157,14 +155,14 @@ def try_all(scorer: TransferScorer, plan: Plan, rng: np.random.RandomState) -> T
                 left[:, tried],
                 None if goals is None else goals[:, tried],
                 clean[place, tried],
-                control[-1, place, tried],
+                control[-1][place, tried],
                 answers[:, :, place, tried],
             )
-            found, masked[i] = named(name, part.source.judged, others)
+            found, masked[i] = named(name, part.judged, others)
             for finding in found:
                 warn(f"model {name!r}: {finding}")
             checks[name] = checks[name].adding(found)
-            costs[name] = part.source.cost
+            costs[name] = part.account.cost
     asked = [list(models).index(name) for name in plan.targets]
     known_by = fingerprints(X)
     outcomes = [
@@ -176,51 +174,15 @@ def try_all(scorer: TransferScorer, plan: Plan, rng: np.random.RandomState) -> T
             truth,
             clean,
             noise[asked],
-            made[np.arange(len(sources)), places],
-            made[:, asked],
+            said[np.arange(len(sources)), places],
+            said[:, asked],
             goals,
             plan.index,
             known_by,
             row_index=plan.row_index,
         )
-        for noise, made in zip(control, answers, strict=True)
+        for noise, said in zip(control, answers, strict=True)
     ]
-    kept = None
-    if plan.keep:
-        kept = kept_of({name: part.samples for name, part in zip(sources, each, strict=True)}, plan.given)
-    return Tried(outcomes, masked, checks, costs, kept)
-
-
-@dataclass(frozen=True)
-class _Part:
-    """What came of one source: the answers of every model, (n_budgets, n_models, n_samples)."""
-
-    answers: NDArray[np.integer[Any]]
-    source: Attacked | None
-    samples: Any
-
-
-def _attack_and_try(
-    name: str,
-    plan: Plan,
-    generator: AdversarialGenerator,
-    labels: NDArray[np.intp],
-    needed: NDArray[np.bool_],
-    number: int,
-) -> _Part:
-    """Attack one source at every budget and ask every model; ``labels`` are those to leave, or to reach."""
-    models, n_classes = plan.models, len(plan.classes)
-    answers = np.full(
-        (len(plan.regions), len(models), len(labels)), NOT_ASKED, dtype=smallest_integers(n_classes)
-    )
-    samples = place_for(plan.samples, plan.folder, number) if plan.keep else None
-    if not needed.any():
-        return _Part(answers, None, samples)
-    parts = [region.take(needed) for region in plan.regions]
-    problem = Problem(models[name], parts[-1], labels[needed], n_classes, plan.target is not None)
-    each, source = named(name, attack, generator, problem, parts, plan.partners)
-    for place, X_adv in zip(answers, each, strict=True):
-        place[:, needed] = predictions(models, X_adv)
-    if samples is not None:
-        samples[needed] = each[-1]
-    return _Part(answers, source, samples)
+    samples = made.samples
+    given = None if samples is None else kept_of(dict(zip(sources, samples, strict=True)), plan.given)
+    return Tried(outcomes, masked, checks, costs, given)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
+from copy import copy
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from skhalfway._inputs import container_of, in_floats_of
+from skhalfway._inputs import container_of
 from skhalfway._text import brief, shown
 from skhalfway.results._reading import part_of_results
 from skhalfway.transfer._containers import untold
@@ -186,10 +187,9 @@ def kept_of(arrays: Mapping[str, NDArray[Any]], X: Any) -> KeptSamples:
     """Keep samples that were made of X, so that nothing done to X or to them later changes them."""
     for array in arrays.values():
         array.setflags(write=False)
-    # of an array its kind is enough; of a DataFrame its names, and its categories
+    # of an array its kind is enough; of a DataFrame its names, types and categories
     if hasattr(X, "columns"):
-        # rounded, they would not be those that were counted; what is later done to X does not reach the copy
-        X = in_floats_of(X, next(iter(arrays.values())).dtype)
+        X = copy(X)  # what is later done to X does not reach it
     else:
         X = X[:0] if hasattr(X, "__getitem__") else None
     return KeptSamples(arrays, container_of(X))
@@ -197,7 +197,5 @@ def kept_of(arrays: Mapping[str, NDArray[Any]], X: Any) -> KeptSamples:
 
 def kept_in(folder: SamplesFolder, kept: KeptSamples, X: Any, outcomes: Outcomes) -> KeptSamples:
     """Say in the folder what its files are."""
-    if hasattr(X, "columns"):
-        X = in_floats_of(X, next(iter(kept.arrays.values())).dtype)
     known_by = write_manifest(folder, kept.arrays, X, outcomes)
     return replace(kept, folder=str(folder.path), fingerprint=known_by)

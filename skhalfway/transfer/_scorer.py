@@ -48,13 +48,17 @@ class TransferScorer(JudgingCollection):
         classify correctly; of these, those that fool the source; or all
         samples, as Papernot et al. count [1]_.
     n_jobs : int, default=None
-        Number of threads, over models to fit and sources to attack. None is 1
-        unless in a ``joblib.parallel_config`` context.
+        Number of threads, over models to fit, and over blocks of up to 1,024 samples of each source to
+        attack. None is 1 unless in a ``joblib.parallel_config`` context. Results do not depend on it.
+    memory : str, Path or joblib.Memory, default=None
+        Folder in which every finished piece of work is kept, so that a run that was killed goes on where it
+        was, and a model more costs its own attacks and answers alone; see Notes. None: nothing is kept.
     random_state : int, RandomState instance or None, default=None
         For the noise control, and for the generator where its own
         ``random_state`` is None. Pass an int for the same output across calls.
     verbose : int, default=0
-        Above 0, show progress bars.
+        Above 0, show progress bars; above 1, also how often models were asked. The logger
+        ``"skhalfway"`` has the same as records, of levels INFO and DEBUG.
 
     Attributes
     ----------
@@ -86,6 +90,14 @@ class TransferScorer(JudgingCollection):
 
     Metadata such as ``sample_weight`` go from :meth:`fit` to those of ``estimators``
     that request them (scikit-learn's ``enable_metadata_routing``); rates have no weights.
+
+    With ``memory``, what was made on a source, and what each model says of it, is kept for each block of
+    samples, known by the content of the models, samples, labels, attack and seed, and by the versions of
+    this package and of those it rests on. Models are known by their fitted content and, where classes and
+    functions are no part of an installed package, by their code, never by name alone; an object with a text
+    ``__skhalfway_key__`` by that. Several processes may share a folder. What was damaged is noticed by a
+    checksum and measured again, with a warning; nothing is ever unpickled. ``skhalfway cache info FOLDER``
+    says how much is kept, ``skhalfway cache clear FOLDER`` deletes it.
 
     Where the generator's ``eps_unit`` is not ``"input"``, spread is that of the
     training data or of the reference; of the samples that are attacked, where
@@ -139,6 +151,7 @@ class TransferScorer(JudgingCollection):
         targets: Sequence[str] | None = None,
         condition: str = "both_correct",
         n_jobs: int | None = None,
+        memory: Any = None,
         random_state: Any = None,
         verbose: int = 0,
     ) -> None:
@@ -148,6 +161,7 @@ class TransferScorer(JudgingCollection):
         self.targets = targets
         self.condition = condition
         self.n_jobs = n_jobs
+        self.memory = memory
         self.random_state = random_state
         self.verbose = verbose
 
@@ -167,8 +181,9 @@ class TransferScorer(JudgingCollection):
         reference : array-like of shape (n_reference, n_features), default=None
             With ``estimators=None``, data like that which the models were
             trained on: the spread for the generator's ``eps_unit`` and the
-            range for its ``clip_values="range"`` are measured on it, and the
-            partners of ``attack="halfway"`` are taken from it. None: all come
+            range for its ``clip_values="range"`` are measured on it, and
+            ``attack="hopskipjump"``, ``"halfway"``, and ``"auto"`` where it asks
+            for predictions, begin at up to 2,000 of its samples. None: all come
             from the samples that are attacked, so that they change with these.
             Else the training samples are the reference. Where rates depend on
             it, ``provenance.settings["reference"]`` says which one it was.

@@ -1,29 +1,207 @@
-"""One source attacked at all budgets, and doubted where that is done by gradient."""
+"""One source: which samples are attacked on it, what that takes, and how its attack is doubted."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from joblib import effective_n_jobs
 from numpy.typing import NDArray
 from sklearn.base import clone
 
-from skhalfway._randomness import own_rng
+from skhalfway._randomness import draw_seed, own_rng
 from skhalfway.attacks._parameters import advice, gradient_attack
-from skhalfway.attacks._partners import keep_partners
-from skhalfway.attacks._problem import Problem, Settings
+from skhalfway.attacks._partners import Partners
+from skhalfway.attacks._pool import Pool
+from skhalfway.attacks._problem import Outcome, Problem, Settings
+from skhalfway.attacks._run import batch_that_fits, run
 from skhalfway.models import Finding
-from skhalfway.transfer._masked import N_MOST, Opinion, ask_with_queries, objection
+from skhalfway.models._faults import named
+from skhalfway.transfer._masked import N_MOST, Opinion, ask_with_queries, objection, rows_to_ask
 
 if TYPE_CHECKING:
     from skhalfway.attacks import AdversarialGenerator
-    from skhalfway.attacks._problem import Outcome
     from skhalfway.attacks._region import Region
+    from skhalfway.models import Model
+    from skhalfway.transfer._attacking import AttackingCollection
 
 _N_STEPS, _N_RESTARTS = 40, 5
+
+
+@dataclass(frozen=True)
+class Source:
+    """A model that is attacked: on which samples, and what for.
+
+    Attributes
+    ----------
+    name : str
+        Its name.
+    model : Model
+        Itself.
+    generator : AdversarialGenerator
+        Its attack.
+    seed : int
+        For whatever that draws.
+    regions : sequence of Region
+        All samples, and where they may go, at each budget; the largest comes last.
+    labels : ndarray of shape (n_samples,)
+        Class indices to leave or, where ``targeted``, to reach.
+    rows : int ndarray of shape (n_rows,)
+        Numbers of the samples to attack.
+    clean : ndarray of shape (n_samples,)
+        What it says of the samples.
+    n_classes : int
+        How many labels there are.
+    targeted : bool, default=False
+        What ``labels`` are for.
+    partners : Partners or None, default=None
+        Training samples that the attack may know.
+    """
+
+    name: str
+    model: Model
+    generator: AdversarialGenerator
+    seed: int
+    regions: Sequence[Region]
+    labels: NDArray[np.intp]
+    rows: NDArray[np.intp]
+    clean: NDArray[np.intp]
+    n_classes: int
+    targeted: bool = False
+    partners: Partners | None = None
+
+    @property
+    def splits(self) -> bool:
+        """Whether what its attack makes of a sample depends on no others but those that all blocks know."""
+        return isinstance(self.generator.attack, str)
+
+    @cached_property
+    def pool(self) -> Pool | None:
+        """What the attack on a block may know of the whole; None where there are no blocks."""
+        return Pool.of(self._problem(self.rows), self.clean[self.rows]) if self.splits else None
+
+    def problem(self, rows: NDArray[np.intp]) -> Problem:
+        """The attack on some samples, within the largest budget."""
+        return replace(self._problem(rows), pool=self.pool)
+
+    def _problem(self, rows: NDArray[np.intp]) -> Problem:
+        return Problem(
+            self.model,
+            self.regions[-1].take(rows),
+            self.labels[rows],
+            self.n_classes,
+            self.targeted,
+            self.partners,
+            seed=self.seed,
+            numbers=rows,
+        )
+
+    def attack(self, rows: NDArray[np.intp]) -> tuple[list[NDArray[Any]], Account]:
+        """Adversarial samples within every budget, the largest one last, and what the attack took.
+
+        An attack that looks for the nearest adversarial samples does so once, within the largest budget:
+        where a sample's lies farther away than a smaller one, it is brought back into that. Any other attack
+        is run for each budget: an end point within one is no good start for another, whose steps are longer.
+        """
+        begin = perf_counter()
+        problem, outcomes = self.problem(rows), []
+
+        def within(region: Region) -> Outcome:
+            outcome = run(self.generator, replace(problem, region=region))
+            outcomes.append(outcome)
+            return outcome
+
+        largest, smaller = problem.region, [region.take(rows) for region in self.regions[:-1]]
+        found = within(largest)
+        if not found.at_any_budget or found.distances is None:
+            each = [within(region).X_adv for region in smaller]
+        else:
+            z = largest.to_z(found.X_adv)
+            far = found.distances.reshape(-1, *[1] * (z.ndim - 1))
+            each = [np.where(far <= region.eps, found.X_adv, region.keep(z, full=True)) for region in smaller]
+        return [*each, found.X_adv], Account.of(outcomes, perf_counter() - begin)
+
+
+def sources_of(
+    scorer: AttackingCollection,
+    models: Mapping[str, Model],
+    generators: Sequence[AdversarialGenerator],
+    regions: Sequence[Region],
+    labels: NDArray[np.intp],
+    needed: NDArray[np.bool_],
+    clean: NDArray[np.intp],
+    n_classes: int,
+    targeted: bool = False,
+) -> list[Source]:
+    """The sources of a scorer; arrays are of shape (n_sources, n_samples)."""
+    regions = [replace(region, shared=region.shared_unit()) for region in regions]
+    sources, n_workers = [], effective_n_jobs(scorer.n_jobs)
+    for i, (name, model) in enumerate(models.items()):
+        generator, partners = generators[i], None
+        if scorer._partners is not None:
+            known, frame = scorer._partners, model._frame
+            partners = Partners(known if frame is None else known[frame.knows(known)])
+            if generator.attack != "auto" or not model.has_gradient:
+                named(name, partners.said_by, model)  # else once it is needed, if ever
+        fits = named(name, batch_that_fits, generator, model, regions[0].X, n_workers)
+        generator.batch_size = min(generator.batch_size, fits)
+        seed, rows = draw_seed(own_rng(generator.random_state)), np.flatnonzero(needed[i])
+        sources.append(
+            Source(
+                name,
+                model,
+                generator,
+                seed,
+                regions,
+                labels[i],
+                rows,
+                clean[i],
+                n_classes,
+                targeted,
+                partners,
+            )
+        )
+    return sources
+
+
+@dataclass(frozen=True)
+class Account:
+    """What an attack took and found in its source.
+
+    Attributes
+    ----------
+    cost : dict of str to float
+        ``seconds`` that it took, and ``queries`` or ``gradients`` that it used, over all budgets.
+    outcome : Outcome
+        That at the largest budget, without the samples.
+    """
+
+    cost: dict[str, float]
+    outcome: Outcome
+
+    @classmethod
+    def of(cls, outcomes: Sequence[Outcome], seconds: float) -> Account:
+        """That of the same samples at several budgets, the largest first."""
+        cost = {"seconds": seconds}
+        for outcome in outcomes:
+            if outcome.n_queries is not None:
+                cost["queries"] = cost.get("queries", 0) + int(outcome.n_queries.sum())
+            if outcome.faults is not None:
+                cost["gradients"] = cost.get("gradients", 0) + outcome.faults.n_gradients
+        return cls(cost, replace(outcomes[0], X_adv=np.empty((len(outcomes[0].X_adv), 0))))
+
+    @classmethod
+    def joined(cls, parts: Sequence[Account]) -> Account:
+        """That of all samples, from those of blocks."""
+        cost: dict[str, float] = {}
+        for part in parts:
+            for name, value in part.cost.items():
+                cost[name] = cost.get(name, 0) + value
+        return cls(cost, Outcome.joined([part.outcome for part in parts]))
 
 
 @dataclass(frozen=True)
@@ -32,119 +210,69 @@ class Attacked:
 
     Attributes
     ----------
-    generator : AdversarialGenerator
-        Its attack.
-    problem : Problem
-        The task at the largest budget.
-    remarks : tuple of Finding
-        What the attack found remarkable in the source.
-    by_gradient : str
-        The attack, in words, where it follows the source's gradient; else empty.
-    flat : bool ndarray of shape (n_samples,)
-        Where its gradient was 0.
+    source : Source
+        It.
+    account : Account
+        What the attack took and found.
     queries : Opinion or None
-        Objection of few queries to that attack.
-    cost : dict of str to float
-        ``seconds`` that the attack took, and ``queries`` or ``gradients`` that it used, over all budgets.
+        Objection of few queries to an attack by gradient.
     """
 
-    generator: AdversarialGenerator
-    problem: Problem
-    remarks: tuple[Finding, ...]
-    by_gradient: str
-    flat: NDArray[np.bool_]
-    queries: Opinion | None
-    cost: dict[str, float]
+    source: Source
+    account: Account
+    queries: Opinion | None = None
+
+    @property
+    def by_gradient(self) -> str:
+        """The attack, in words, where it follows the source's gradient; else empty."""
+        attack = self.source.generator.attack
+        if isinstance(attack, str) and self.account.outcome.faults is None:
+            return ""  # "auto" found no gradient after all
+        return gradient_attack(attack, self.source.model)
+
+    def asked(self, X_adv: NDArray[Any]) -> Attacked:
+        """With the opinion of few queries; ``X_adv`` is what was made of the samples that are to be asked."""
+        if not self.by_gradient:
+            return self
+        source, positions = self.source, rows_to_ask(len(self.source.rows))
+        settings = Settings(batch_size=source.generator.batch_size, device=source.generator.device)
+        opinion = ask_with_queries(source.problem(source.rows[positions]), X_adv, settings)
+        if opinion is not None:
+            opinion = replace(opinion, gained=positions[opinion.gained])
+        return replace(self, queries=opinion)
 
     def judged(self, others: Sequence[Opinion] = ()) -> tuple[list[Finding], bool]:
         """What a user must know of the source; and whether its gradients may be masked."""
+        remarks = list(self.account.outcome.findings)
         shown = objection(self.queries, others) if self.by_gradient else None
         if shown is None:
-            return list(self.remarks), False
-        rows = shown.gained[:N_MOST]
+            return remarks, False
+        rows, faults = shown.gained[:N_MOST], self.account.outcome.faults
+        flat = np.zeros(len(rows), dtype=bool) if faults is None else faults.flat[rows]
         # what an attack by gradient finds from other starts was not hidden, unless it had no gradient
-        hidden = self.flat[rows] | ~self._fooled_after_restarts(rows)
+        hidden = flat | ~self._fooled_after_restarts(self.source.rows[rows])
         masked = bool(2 * hidden.sum() > len(rows))
         message = (
             f"{self.by_gradient} fools it on {shown.own} of {shown.n} samples, but {shown.attack} on "
             f"{shown.own + shown.balance} of the same, so it seems safer than it is"
         )
         finding = Finding("attack", "warning", message, self._remedy(masked))
-        return [*self.remarks, finding], masked
+        return [*remarks, finding], masked
 
     def _remedy(self, masked: bool) -> str:
+        source, faults = self.source, self.account.outcome.faults
         if not masked:
             # that of a smooth copy leads only so far
-            others = ", and 'hopskipjump', or 'tree' for trees, may be" if self.problem.model.smoothed else ""
+            others = ", and 'hopskipjump', or 'tree' for trees, may be" if source.model.smoothed else ""
             stronger = f"attack='pgd' with n_restarts={_N_RESTARTS} is stronger{others}"
             return f"the attack is too weak here, and {stronger}"
-        if self.generator.attack == "auto" and self.flat.any():
+        if source.generator.attack == "auto" and faults is not None and faults.flat.any():
             return "its gradients are masked; raise max_queries, or see whether attack='square' finds more"
-        return f"its gradients may be masked, and {advice(self.generator.norm)}"
+        return f"its gradients may be masked, and {advice(source.generator.norm)}"
 
     def _fooled_after_restarts(self, rows: NDArray[np.intp]) -> NDArray[np.bool_]:
-        problem, stronger = self.problem.take(rows), clone(self.generator)
+        problem, stronger = self.source.problem(rows), clone(self.source.generator)
         stronger.set_params(attack="pgd", attack_params=None, step_size=None, max_iter=_N_STEPS)
-        stronger.set_params(n_restarts=_N_RESTARTS, random_start=True, random_state=0)
-        outcome = stronger._attack(
-            problem.model, problem.region, problem.labels, problem.n_classes, targeted=problem.targeted
-        )
+        stronger.set_params(n_restarts=_N_RESTARTS, random_start=True)
+        outcome = run(stronger, replace(problem, seed=0))
         return problem.won(problem.model.predict(outcome.X_adv))
-
-
-def attack(
-    generator: AdversarialGenerator,
-    problem: Problem,
-    regions: list[Region],
-    partners: NDArray[Any] | None = None,
-) -> tuple[list[NDArray[Any]], Attacked]:
-    """Adversarial samples within every budget, the largest one last, and the source to be judged for that.
-
-    ``partners`` are samples that the attack may begin at, where it is one that does.
-    """
-    if partners is not None:
-        generator._partners = keep_partners(problem.model, partners, None, own_rng(generator.random_state))
-    each, outcome, cost = _attack(generator, problem, regions)
-    by_gradient, queries = gradient_attack(generator.attack, problem.model), None
-    if isinstance(generator.attack, str) and outcome.faults is None:
-        by_gradient = ""  # "auto" found no gradient after all
-    if by_gradient:
-        settings = Settings(batch_size=generator.batch_size, device=generator.device)
-        queries = ask_with_queries(problem, each[-1], settings)
-    flat = np.zeros(len(problem.region), dtype=bool) if outcome.faults is None else outcome.faults.flat
-    return each, Attacked(generator, problem, outcome.remarks, by_gradient, flat, queries, cost)
-
-
-def _attack(
-    generator: AdversarialGenerator, problem: Problem, regions: list[Region]
-) -> tuple[list[NDArray[Any]], Outcome, dict[str, float]]:
-    """Adversarial samples within every budget, what the attack found at the largest one, and what it cost.
-
-    An attack that looks for the nearest adversarial samples does so once, within the largest budget: where
-    a sample's lies farther away than a smaller one, it is brought back into that. Any other attack is run
-    for each budget: an end point within one is no good start for another, whose steps are longer.
-    """
-    *smaller, largest = regions
-
-    cost: dict[str, float] = {}
-    begin = perf_counter()
-
-    def run(region: Region) -> Outcome:
-        outcome = generator._attack(
-            problem.model, region, problem.labels, problem.n_classes, targeted=problem.targeted
-        )
-        if outcome.n_queries is not None:
-            cost["queries"] = cost.get("queries", 0) + int(outcome.n_queries.sum())
-        if outcome.faults is not None:
-            cost["gradients"] = cost.get("gradients", 0) + outcome.faults.n_gradients
-        return outcome
-
-    outcome = run(largest)
-    if not outcome.at_any_budget or outcome.distances is None:
-        each = [*(run(region).X_adv for region in smaller), outcome.X_adv]
-        return each, outcome, {"seconds": perf_counter() - begin, **cost}
-    z = largest.to_z(outcome.X_adv)
-    far = outcome.distances.reshape(-1, *[1] * (z.ndim - 1))
-    each = [np.where(far <= region.eps, outcome.X_adv, region.keep(z, full=True)) for region in smaller]
-    each.append(outcome.X_adv)  # within the largest already
-    return each, outcome, {"seconds": perf_counter() - begin, **cost}

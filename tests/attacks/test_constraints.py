@@ -27,6 +27,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from skhalfway import AdversarialGenerator, Constraints, TransferScorer
+from skhalfway._streams import Streams
 from skhalfway.attacks._norms import random_in_ball
 from skhalfway.attacks._parameters import KINDS
 from skhalfway.attacks._reference import reference_seen
@@ -101,12 +102,19 @@ FULL = Constraints(
 )
 
 
+projection_unknown_to_trees = pytest.mark.filterwarnings(
+    "ignore:.*constraints.projection undid:skhalfway.models.ModelWarning"
+)
+
+
 def subsets(items: list[str]) -> Any:
     return st.lists(st.sampled_from(items), unique=True)
 
 
 @TOO_SMALL
 @pytest.mark.parametrize(("attack", "norm"), EVERY)
+@projection_unknown_to_trees
+@pytest.mark.filterwarnings("ignore:for .* samples no input:skhalfway.models.ModelWarning")
 @settings(max_examples=12, deadline=None, derandomize=True, phases=[Phase.generate])
 @given(
     immutable=subsets([*REAL, *WHOLE]),
@@ -141,6 +149,7 @@ def test_no_output_breaks_a_constraint(
     assert (np.linalg.norm((X_adv - some) / scale, norm, axis=1) <= eps * (1 + 1e-12)).all()
 
 
+@projection_unknown_to_trees
 @pytest.mark.parametrize(("attack", "norm"), EVERY)
 def test_attacks_succeed_under_constraints(attack: str, norm: float) -> None:
     source = source_of(attack)
@@ -226,7 +235,7 @@ def test_rules_together_leave_all_that_the_budget_buys(
     model, data, _ = mixed(holes)
     bounds = np.nanmin(data, axis=0), np.nanmax(data, axis=0)
     scale = np.ones(11) if unit == "input" else np.nanstd(data, axis=0)
-    x, rng = np.nan_to_num(data), np.random.RandomState(0)
+    x = np.nan_to_num(data)
     rules = MIXED_RULES.replaced(integer=MIXED_WHOLE, one_hot=MIXED_GROUPS, projection=projection)
     # off the tenths, whose rounding could go either way
     for eps, full in product((0.43, 1.13, 2.37, 5.03), (False, True)):
@@ -239,7 +248,10 @@ def test_rules_together_leave_all_that_the_budget_buys(
             constraints=rules,
         )
         region = generator._region(data, generator.fit(data), None, reference_seen(generator))
-        z = region.start() + random_in_ball(rng, x.shape, eps, norm) * 1.5
+        z = (
+            region.start()
+            + random_in_ball(Streams(0, np.arange(len(x))), np.arange(len(x)), x.shape[1:], eps, norm) * 1.5
+        )
         wanted = np.nan_to_num(replace(region, rules=None).keep(z))
         made = region.keep(z, full=full)
         np.testing.assert_array_equal(np.isnan(made), np.isnan(data))

@@ -18,6 +18,7 @@ from torch import nn
 
 from skhalfway import AdversarialGenerator, Constraints
 from skhalfway._readable import as_table
+from skhalfway._streams import Streams
 from skhalfway._text import shown
 from skhalfway.attacks import _trees
 from skhalfway.attacks._boundary import Field, Nearest, shortest
@@ -103,7 +104,7 @@ def test_one_feature_each_moves_what_may_move():
     frozen = [0, 3]
     problem = Problem(as_model(LINE), region_of(X, constraints=Constraints(immutable=frozen)), Y, 2)
     queries = Queries(problem, max_queries=1000)
-    points = _one_feature_each(queries, np.random.RandomState(0)).reshape(len(X), _N_DIRECTIONS, -1)
+    points = _one_feature_each(queries).reshape(len(X), _N_DIRECTIONS, -1)
     change = points - X[:, None]
     assert not change[:, :, frozen].any()
     assert ((change != 0).sum(axis=2) <= 1).all()
@@ -277,28 +278,31 @@ def test_what_may_be_rounding_is_no_win_on_trees(strict, enough):
     bounds = np.full(x.shape, -9.0), np.full(x.shape, 9.0)
     task = TreeTask(Cells(ensemble, 1, x.dtype), x, np.array([0, 0]), 2, *bounds, np.ones(1), False)
     assert task.enough == enough == task.margin(np.array([0]), ensemble.sums(x[1:]))[0]
-    rng = np.random.RandomState(0)
-    assert _search(task, rng, 5, x)[0] == 2
+    streams = Streams(0, np.arange(2))
+    assert _search(task, streams, 5, x)[0] == 2
     assert _nearest_boxes(task, joint_boxes(task.cells, 100))[0] == 2
-    assert _elsewhere(task, 0, np.array([[1.0]]), rng) == 2
+    assert _elsewhere(task, 0, np.array([[1.0]]), streams) == 2
 
 
 @pytest.mark.parametrize("norm", [np.inf, 2])
 def test_searches_of_trees_start_from_parts_of_every_size(monkeypatch, norm):
     """Of each sample its own random share: of the features in L-inf, else of what the limit buys."""
-    monkeypatch.setattr(_trees, "_into_leaves", lambda task, row, part, limit, rng: part)
+    monkeypatch.setattr(_trees, "_into_leaves", lambda task, row, part, limit, streams: part)
     n, d = 300, 200
-    task = SimpleNamespace(norm=norm, home=np.zeros((n, d), dtype=int), prices=lambda row, cells: cells / 1.0)
+    alone = SimpleNamespace(together=lambda task, values: values, as_first=lambda kept: kept)
+    task = SimpleNamespace(
+        groups=alone, norm=norm, home=np.zeros((n, d), dtype=int), prices=lambda row, cells: cells / 1.0
+    )
     limit = np.full(n, 1.0 if norm == np.inf else d)
     cells = np.ones((n, d), dtype=int)
-    part = _trees._another_start(task, np.arange(n), cells, limit, np.random.RandomState(0))
+    part = _trees._another_start(task, np.arange(n), cells, limit, Streams(0, np.arange(n)))
     shares = np.sort(part.mean(axis=1))
     assert_allclose(shares, np.linspace(0, 1, n), atol=0.1)
     assert_allclose(part.mean(axis=0), 0.5, atol=0.15)
     if norm == np.inf:
         # of what costs more than the limit nothing is left
         assert not _trees._another_start(
-            task, np.arange(n), cells, limit - 1e-9, np.random.RandomState(0)
+            task, np.arange(n), cells, limit - 1e-9, Streams(0, np.arange(n))
         ).any()
 
 

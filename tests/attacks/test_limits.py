@@ -133,6 +133,7 @@ def test_half_open_bounds_of_images(dtype: type) -> None:
     assert np.unique(made.astype(np.float32)).size == 2
 
 
+@pytest.mark.filterwarnings("ignore:for .* samples no input:skhalfway.models.ModelWarning")
 @pytest.mark.parametrize(("attack", "norm"), ATTACKS)
 def test_budgets_per_feature_at_their_limits(attack: str, norm: float) -> None:
     every = [[5e-324, 0.1, 0.2], [1e-20, 0.1, 0.0], [1e18, 1e-17, 0.1]]

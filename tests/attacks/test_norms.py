@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import brentq, linprog
 
+from skhalfway._streams import Streams
 from skhalfway._vectors import lengths as lengths_of
 from skhalfway.attacks._norms import BALLS, keep_budget, lengths, random_in_ball, random_signs
 
@@ -120,7 +121,7 @@ def test_ascend_stays_where_the_gradient_is_zero(norm: float) -> None:
 @pytest.mark.parametrize("norm", NORMS)
 def test_random_in_ball_is_uniform(norm: float) -> None:
     n, d, eps = 20_000, 3, 2.0
-    points = random_in_ball(np.random.RandomState(0), (n, 1, d), eps, norm).reshape(n, d)
+    points = random_in_ball(Streams(0, np.arange(n)), np.arange(n), (1, d), eps, norm).reshape(n, d)
     radius = np.linalg.norm(points, norm, axis=1) / eps
     assert radius.max() <= 1
     # P(radius <= r) = r^d, whatever the norm; tolerances are 4 standard errors
@@ -137,7 +138,7 @@ def test_random_in_ball_is_uniform(norm: float) -> None:
 @pytest.mark.parametrize("n_movable", [10, 4])
 def test_random_signs_lie_on_the_sphere(norm: float, n_movable: int) -> None:
     movable = np.broadcast_to((np.arange(10) < n_movable).reshape(2, 5), (500, 2, 5))
-    noise = random_signs(np.random.RandomState(0), (500, 2, 5), 0.3, norm, movable).reshape(500, 10)
+    noise = random_signs(Streams(0, np.arange(500)), 0.3, norm, movable).reshape(500, 10)
     np.testing.assert_allclose(np.linalg.norm(noise, norm, axis=1), 0.3)
     assert (noise[:, n_movable:] == 0).all()
     noise = noise[:, :n_movable]
@@ -178,7 +179,12 @@ def test_keep_budget_holds_as_a_user_checks_it(
     rng = np.random.RandomState(seed)
     X = (offset + rng.standard_normal((4, 12))).astype(dtype)
     unit = 10 ** rng.uniform(-3, 1, size=12) if units else np.ones(12)
-    wanted = X.astype(float) + reach * random_in_ball(rng, X.shape, eps, norm) * unit
+    wanted = (
+        X.astype(float)
+        + reach
+        * random_in_ball(Streams(0, np.arange(len(X))), np.arange(len(X)), X.shape[1:], eps, norm)
+        * unit
+    )
     bounds = (X.min(axis=0).astype(float), np.asarray(X.max() + 1, dtype=float)) if clip else None
     X_adv = keep_budget(X, wanted, eps, norm, bounds, unit if units else None)
     assert X_adv.dtype == dtype

@@ -276,6 +276,7 @@ def test_a_callable_is_given_budgets_that_broadcast(eps: Any, constraints: Any, 
     np.testing.assert_allclose(made, X + expected * free, atol=1e-12)
 
 
+@pytest.mark.filterwarnings("ignore:for .* samples no input:skhalfway.models.ModelWarning")
 @pytest.mark.parametrize(("attack", "norm"), EVERY)
 @settings(max_examples=8, deadline=None, derandomize=True, phases=[Phase.generate])
 @given(

@@ -17,6 +17,7 @@ from art.attacks.evasion import DeepFool, ProjectedGradientDescent
 from numpy.typing import NDArray
 
 from skhalfway import AdversarialGenerator
+from skhalfway._streams import Streams
 from skhalfway.attacks._norms import random_signs
 from skhalfway.attacks._parameters import KINDS
 from skhalfway.models import Model, as_model
@@ -168,9 +169,8 @@ def test_within_budget_and_bounds(lab: Lab, row: Row) -> None:
 @every_row
 def test_fools_more_than_noise(lab: Lab, row: Row) -> None:
     X = lab.case(row).X
-    noise = random_signs(
-        np.random.RandomState(0), X.shape, EPS[row.norm], row.norm, np.ones(X.shape, dtype=bool)
-    )
+    streams = Streams(0, np.arange(len(X)))
+    noise = random_signs(streams, EPS[row.norm], row.norm, np.ones(X.shape, dtype=bool))
     fooled_by_noise = lab.fooled(row, (X + noise).clip(0, 1).astype(X.dtype))
     assert lab.fooled(row, lab.first(row)) > fooled_by_noise
 

@@ -94,9 +94,9 @@ class Case:
         """How far an attack gets, where nothing stops it."""
         return float(self.attacked(attack)[0] @ self.w)
 
-    def falls(self, attack: str, share: float) -> bool:
+    def falls(self, attack: str, share: float, seed: int = 0) -> bool:
         """Whether the source errs where it takes such a share of the largest rise."""
-        change, distance = self.attacked(attack, share * self.best())
+        change, distance = self.attacked(attack, share * self.best(), random_state=seed)
         falls = bool(change @ self.w > share * self.best())
         if falls and distance is not None:
             # what is told of the nearest point is true of the one that is given
@@ -129,8 +129,7 @@ class Case:
             ),
             clip_values=self.clip if np.isfinite(self.clip).any() else None,
             max_queries=120,
-            random_state=0,
-            **params,
+            **{"random_state": 0, **params},
         )
         made = generator.generate([x, other], [0, 1])[0]
         told = generator.distances_
@@ -209,7 +208,9 @@ def test_attacks_by_gradient_rise_as_far_as_can_be(name: str, attack: str) -> No
 @pytest.mark.parametrize("name", [name for name, case in CASES.items() if case.norm == 2])
 def test_other_attacks_fool_what_can_be_fooled(name: str, attack: str) -> None:
     case, share = CASES[name], LESS.get((name, attack), 0.98 if attack in ("deepfool", "fmn") else 0.6)
-    assert case.falls(attack, share)
+    # a random search of few queries may be unlucky
+    seeds = range(5 if attack == "square" else 1)
+    assert np.mean([case.falls(attack, share, seed) for seed in seeds]) > 0.5
     assert not case.falls(attack, 1.001)
 
 

@@ -13,6 +13,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier
 
 from skhalfway import AdversarialGenerator
+from skhalfway._streams import Streams
 from skhalfway.attacks._norms import random_signs
 
 EPS = {np.inf: 0.2, 2: 1.3, 1: 6.0}
@@ -59,7 +60,7 @@ def test_fools_a_forest_more_than_noise_does(digits, norm: float) -> None:
     generator = make(box, norm)
     X_adv = generator.generate(X, y)
     assert np.linalg.norm(X_adv - X, norm, axis=1).max() <= EPS[norm]
-    signs = random_signs(np.random.RandomState(0), X.shape, EPS[norm], norm, np.ones(X.shape, dtype=bool))
+    signs = random_signs(Streams(0, np.arange(len(X))), EPS[norm], norm, np.ones(X.shape, dtype=bool))
     noise = (forest.predict(np.clip(X + signs, 0, 1)) != y).mean()
     assert (forest.predict(X_adv) != y).mean() > noise + 0.2
     assert generator.n_queries_.sum() == box.n
@@ -104,11 +105,13 @@ def test_same_random_state_same_bytes(digits) -> None:
 def test_what_has_won_is_left_alone_and_targets(digits) -> None:
     forest, X, y = digits
     target = np.where(np.arange(len(X)) % 2, y, 3)
-    X_adv = make(Box(forest), eps=0.4).generate(X, target=target)
-    stay = target == y
-    np.testing.assert_array_equal(X_adv[stay], X[stay])
-    assert (forest.predict(X_adv[~stay]) == 3).mean() > 0.3
-    assert (X_adv[~stay] != X[~stay]).any(axis=1).all()
+    stay, reached = target == y, []
+    for seed in range(3):
+        X_adv = make(Box(forest), eps=0.4, random_state=seed).generate(X, target=target)
+        np.testing.assert_array_equal(X_adv[stay], X[stay])
+        reached.append((forest.predict(X_adv[~stay]) == 3).mean())
+        assert (X_adv[~stay] != X[~stay]).any(axis=1).all()
+    assert np.mean(reached) > 0.3
 
 
 def test_images_and_float32(digits) -> None:

@@ -18,6 +18,7 @@ from sklearn.preprocessing import scale
 from sklearn.tree import DecisionTreeClassifier, ExtraTreeClassifier
 
 from skhalfway._inputs import category_codes
+from skhalfway._streams import Streams
 from skhalfway.attacks import _trees
 from skhalfway.attacks._tree_cells import Cells
 from skhalfway.attacks._tree_moves import TreeTask
@@ -63,8 +64,7 @@ def attack(classifier, X, norm, low=-np.inf, high=np.inf, *, labels=None, **opti
     model = as_model(classifier)
     labels = model.predict(X) if labels is None else labels
     return nearest_adversarial(
-        tree_ensemble(classifier), model.predict, X, labels, norm, low, high,
-        rng=np.random.RandomState(0), **options,
+        tree_ensemble(classifier), model.predict, X, labels, norm, low, high, **options,
     )  # fmt: skip
 
 
@@ -180,6 +180,23 @@ def test_all_cells_of_a_small_forest(norm, way):
     assert ours.mean() <= 1.02 * np.mean(optimum)
 
 
+class Drawn(Streams):
+    """Streams that note whether anyone wanted some of them."""
+
+    taken = False
+
+    def take(self, rows):
+        part, self.taken = super().take(rows), self.taken
+        take = part._bits
+
+        def bits(rows, n_values):
+            self.taken = True
+            return take(rows, n_values)
+
+        part._bits = bits
+        return part
+
+
 @pytest.mark.parametrize(
     ("name", "n_trees", "searched"),
     [("iris", 1, False), ("iris", 3, False), ("iris", 60, False), ("breast", 3, False), ("breast", 60, True)],
@@ -188,13 +205,12 @@ def test_boxes_that_meet_in_few_ways_need_no_search(name, n_trees, searched):
     """What is found without one takes no random numbers."""
     X, y = data(name)[:2]
     forest = RandomForestClassifier(n_trees, max_depth=5, random_state=0).fit(X, y)
-    rng, untouched = np.random.RandomState(0), np.random.RandomState(0)
-    own = forest.predict(X[::30])
+    own, streams = forest.predict(X[::30]), Drawn(0, np.arange(len(X[::30])))
     _, found = nearest_adversarial(
-        tree_ensemble(forest), forest.predict, X[::30], own, 2, rng=rng, n_starts=1
+        tree_ensemble(forest), forest.predict, X[::30], own, 2, streams=streams, n_starts=1
     )
     assert found.all()
-    assert (rng.rand() != untouched.rand()) == searched
+    assert streams.taken == searched
 
 
 def library(name, classifier, **params):
@@ -283,7 +299,7 @@ def test_thresholds_beyond_a_float_type_are_out_of_reach(n_trees, way):
     ensemble = join(n_trees * stumps, baseline=-0.1)
     x = np.array([[-1.0], [60000.0]], dtype=np.float16)
     for trees, predict in ((tree_ensemble(tree), tree.predict), (ensemble, ensemble.predict)):
-        x_adv, found = nearest_adversarial(trees, predict, x, predict(x), 2, rng=np.random.RandomState(0))
+        x_adv, found = nearest_adversarial(trees, predict, x, predict(x), 2)
         assert found.all()
         np.testing.assert_array_equal(x_adv, np.array([[np.nextafter(np.float16(0), np.float16(1))], [0]]))
 
@@ -373,7 +389,7 @@ def test_missing_values_and_categories_stay(n_trees):
         return classifier.predict(pd.DataFrame({"a": X[:, 0], "colour": column, "b": X[:, 2]}))
 
     own = predict(codes)
-    X_adv, found = nearest_adversarial(ensemble, predict, codes, own, 2, rng=np.random.RandomState(0))
+    X_adv, found = nearest_adversarial(ensemble, predict, codes, own, 2)
     assert found.mean() > 0.8
     assert found[np.isnan(codes[:, 0])].any()
     np.testing.assert_array_equal(predict(X_adv) != own, found)
@@ -396,9 +412,7 @@ def test_no_change_leads_across_a_split_by_category(n_trees, norm, way):
     )
     ensemble = join(n_trees * [tree])
     x = np.array([[2.0, -1.0], [4.0, -1.0], [7.0, 2.0], [np.nan, -3.0]])
-    x_adv, found = nearest_adversarial(
-        ensemble, ensemble.predict, x, ensemble.predict(x), norm, rng=np.random.RandomState(0)
-    )
+    x_adv, found = nearest_adversarial(ensemble, ensemble.predict, x, ensemble.predict(x), norm)
     # all of category 4 are of class 1
     assert found.tolist() == [True, False, True, True]
     np.testing.assert_allclose(x_adv, [[2, 0], [4, -1], [7, 0], [np.nan, 0]], atol=1e-300)
@@ -432,9 +446,7 @@ def test_where_no_single_move_gains(n_trees, norm, way):
     ensemble = both_positive(n_trees)
     x = np.array([[-1.0, -2.0], [-3.0, 1.0], [-1e-3, -1e-3]])
     labels = np.zeros(3, dtype=int)
-    x_adv, found = nearest_adversarial(
-        ensemble, ensemble.predict, x, labels, norm, -4, 4, rng=np.random.RandomState(0)
-    )
+    x_adv, found = nearest_adversarial(ensemble, ensemble.predict, x, labels, norm, -4, 4)
     assert found.all()
     np.testing.assert_allclose(x_adv, [[0, 0], [0, 1], [0, 0]], atol=1e-300)
 
@@ -449,7 +461,13 @@ def test_one_move_that_wins_goes_before_a_steeper_one_that_does_not(short, norm,
     ensemble, x = join(10 * kinds, baseline=-1.0), np.zeros((1, 3))
     for seed in range(5):
         x_adv, found = nearest_adversarial(
-            ensemble, ensemble.predict, x, np.array([0]), norm, rng=np.random.RandomState(seed), n_starts=1
+            ensemble,
+            ensemble.predict,
+            x,
+            np.array([0]),
+            norm,
+            streams=Streams(seed, np.arange(1)),
+            n_starts=1,
         )
         assert found[0]
         np.testing.assert_array_equal(x_adv, [-np.eye(3)[short]])
@@ -460,9 +478,7 @@ def test_one_move_that_wins_goes_before_a_steeper_one_that_does_not(short, norm,
 def test_at_a_threshold(n_trees, norm, way):
     """Where the distance is the smallest number there is, and its square 0."""
     ensemble, x = both_positive(n_trees), np.array([[0.0, 5.0]])
-    x_adv, found = nearest_adversarial(
-        ensemble, ensemble.predict, x, np.array([0]), norm, rng=np.random.RandomState(0)
-    )
+    x_adv, found = nearest_adversarial(ensemble, ensemble.predict, x, np.array([0]), norm)
     assert found.all()
     np.testing.assert_array_equal(x_adv, [[np.nextafter(0, 1), 5]])
 
@@ -471,8 +487,8 @@ def test_at_a_threshold(n_trees, norm, way):
 def test_where_classes_tie_in_a_leaf_the_first_wins(n_classes, way):
     X, y = np.repeat([[0.0], [1.0]], [n_classes, 2], axis=0), [*range(n_classes), *2 * [n_classes - 1]]
     stump = DecisionTreeClassifier(max_depth=1).fit(X, y)
-    last, rng = np.array([n_classes - 1]), np.random.RandomState(0)
-    x_adv, found = nearest_adversarial(tree_ensemble(stump), stump.predict, X[-1:], last, 2, rng=rng)
+    last = np.array([n_classes - 1])
+    x_adv, found = nearest_adversarial(tree_ensemble(stump), stump.predict, X[-1:], last, 2)
     assert found[0] and x_adv[0, 0] == 0.5
 
 
@@ -480,7 +496,7 @@ def test_where_classes_tie_in_a_leaf_the_first_wins(n_classes, way):
 def test_a_classifier_that_disagrees_with_its_trees(norm, way):
     ensemble, x = both_positive(3), np.array([[1.0, 2.0]])
     x_adv, found = nearest_adversarial(
-        ensemble, lambda X: np.zeros(len(X), dtype=int), x, np.array([0]), norm, rng=np.random.RandomState(0)
+        ensemble, lambda X: np.zeros(len(X), dtype=int), x, np.array([0]), norm
     )
     assert not found.any()
     np.testing.assert_array_equal(x_adv, x)
@@ -490,9 +506,7 @@ def test_a_classifier_that_disagrees_with_its_trees(norm, way):
 def test_nothing_to_find(n_trees, way):
     ensemble = both_positive(n_trees)
     x = np.array([[-1.0, -2.0]])
-    x_adv, found = nearest_adversarial(
-        ensemble, ensemble.predict, x, np.array([0]), 2, -4, [4, -1], rng=np.random.RandomState(0)
-    )
+    x_adv, found = nearest_adversarial(ensemble, ensemble.predict, x, np.array([0]), 2, -4, [4, -1])
     assert not found.any()
     np.testing.assert_array_equal(x_adv, x)
 
@@ -502,7 +516,7 @@ def test_the_last_word_is_predicts():
     X = X[:5]
     own = classifier.predict(X)
     X_adv, found = nearest_adversarial(
-        tree_ensemble(classifier), lambda X: own[: len(X)], X, own, 2, low, high, rng=np.random.RandomState(0)
+        tree_ensemble(classifier), lambda X: own[: len(X)], X, own, 2, low, high
     )
     assert not found.any()
     np.testing.assert_array_equal(X_adv, X)

@@ -180,7 +180,7 @@ def attacked(source: Any, X: Any, labels: Any = None, **options: Any) -> tuple[A
 def test_the_trees_are_those_of_the_source(name: str, n_classes: int) -> None:
     source, (X, _) = fitted(name, n_classes), data(n_classes)
     X = np.vstack([X, X + np.random.default_rng(0).normal(size=X.shape), 10 * X, -X])
-    ensemble, made = trees_of(as_model(source), X)
+    ensemble, made, _ = trees_of(as_model(source), X)
     assert made.shape[1] == 0
     np.testing.assert_array_equal(source.classes_[ensemble.predict(X)], source.predict(X))
 
@@ -190,7 +190,7 @@ def test_the_trees_are_those_of_the_source(name: str, n_classes: int) -> None:
 def test_the_sums_say_what_the_source_says(name: str, n_classes: int) -> None:
     """Probabilities, and decision values where there are some."""
     source, (X, _) = fitted(name, n_classes), data(n_classes)
-    ensemble, _ = trees_of(as_model(source), X)
+    ensemble, *_ = trees_of(as_model(source), X)
     sums, response = ensemble.sums(X), ensemble.response
     if hasattr(source, "predict_proba"):
         np.testing.assert_allclose(response.probability(sums), source.predict_proba(X), atol=1e-6)
@@ -221,7 +221,7 @@ def test_the_sums_say_what_the_source_says(name: str, n_classes: int) -> None:
 )
 def test_there_are_no_more_sums_than_it_takes(name: str, n_sums: tuple[int, int]) -> None:
     for n_classes, n in zip((2, 3), n_sums, strict=True):
-        ensemble, _ = trees_of(as_model(fitted(name, n_classes)), data(n_classes)[0])
+        ensemble, *_ = trees_of(as_model(fitted(name, n_classes)), data(n_classes)[0])
         assert ensemble.value.shape[1] == len(ensemble.baseline) == n
 
 
@@ -279,7 +279,7 @@ def test_numbers_are_looked_for_far_from_the_samples(value: float) -> None:
     """A sample alone, however large its values, and splits on either side of it."""
     column = np.array([[value - 3 - abs(value)], [value], [value + 3 + abs(value)]])
     source = make_pipeline(StandardScaler(), tree()).fit(column, [0, 1, 2])
-    ensemble, _ = trees_of(as_model(source), column[1:2])
+    ensemble, *_ = trees_of(as_model(source), column[1:2])
     assert ensemble.predict(column).tolist() == [0, 1, 2]
     edges, half = np.sort(ensemble.threshold[ensemble.feature == 0]), (3 + abs(value)) / 2
     np.testing.assert_allclose(edges, [value - half, value + half], atol=1e-6 * half)
@@ -290,7 +290,7 @@ def test_numbers_are_looked_for_far_from_the_samples(value: float) -> None:
 def test_thresholds_are_the_steps_own(name: str, dtype: type) -> None:
     """A threshold goes left, and the next number of the type goes right."""
     source, X = fitted(name, 3), data(3)[0].astype(dtype)
-    ensemble, _ = trees_of(as_model(source), X)
+    ensemble, *_ = trees_of(as_model(source), X)
     splits = np.flatnonzero((ensemble.feature >= 0) & (np.abs(ensemble.threshold) < 50))
     assert len(splits) > 3
     for node in splits:
@@ -368,7 +368,7 @@ def test_targets_and_orders_of_classes() -> None:
     assert found.mean() > 0.9
     np.testing.assert_array_equal(source.predict(X_adv) == target, found)
     turned = model.in_order(np.array([2, 0, 1]))
-    ensemble, _ = trees_of(turned, X)
+    ensemble, *_ = trees_of(turned, X)
     np.testing.assert_array_equal(ensemble.predict(X), turned.predict(X))
 
 
@@ -468,7 +468,7 @@ def test_a_number_that_is_filled_in_stays() -> None:
     X = X.copy()
     X[::4, 2] = -1
     source = make_pipeline(SimpleImputer(missing_values=-1), StandardScaler(), forest()).fit(X, y)
-    ensemble, _ = trees_of(as_model(source), X)
+    ensemble, *_ = trees_of(as_model(source), X)
     np.testing.assert_array_equal(ensemble.predict(X), source.predict(X))
     X_adv, distances = attacked(source, X[:40])
     np.testing.assert_array_equal(X_adv == -1, X[:40] == -1)
@@ -539,7 +539,7 @@ def test_wrappers_of_art(kind: str, scaled: bool) -> None:
         }[kind]
         source = wrapper(inner.fit(Z, y), **options)
     model = as_model(source)
-    ensemble, _ = trees_of(model, X)
+    ensemble, *_ = trees_of(model, X)
     np.testing.assert_array_equal(ensemble.predict(X), model.predict(X))
     for samples in (X[::6], X[::6].astype(float)):
         X_adv, distances = attacked(source, samples, norm=2)

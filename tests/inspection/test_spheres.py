@@ -166,6 +166,7 @@ def test_errors_are_shares_of_fresh_points(monkeypatch: Any) -> None:
         assert curves.values["bound"][0, 0] == pytest.approx(cap_distance(float(inner[0]), 40))
 
 
+@pytest.mark.filterwarnings("ignore:for .* samples no input:skhalfway.models.ModelWarning")
 @pytest.mark.parametrize(("constant", "inner"), [(0, 0.0), (1, 1.0)])
 def test_what_is_not_known_is_nan(constant: int, inner: float) -> None:
     curves = adversarial_spheres(

@@ -269,6 +269,7 @@ def test_gradient(name):
     assert any(close) or name in ("NearestCentroid", "OutputCodeClassifier")
 
 
+@pytest.mark.filterwarnings("ignore:for .* samples no input:skhalfway.models.ModelWarning")  # of constants
 @each_classifier
 def test_as_a_source(name):
     classifier, X, y = fitted(name)

@@ -152,6 +152,21 @@ def test_arrays_are_the_librarys_trees(case: Any) -> None:
         assert np.isinf(ensemble.threshold).any()
 
 
+def test_lightgbm_reads_as_0_what_is_as_good_as_0() -> None:
+    """No number between a threshold among these and 0 is on the other side of it."""
+    X, y = telling_gaps()
+    classifier = lightgbm().fit(np.nan_to_num(X), y)
+    zero = float(np.float32(1e-35))
+    just_off = [np.nextafter(end, way) for end in (-zero, zero) for way in (-1.0, 1.0)]
+    around = [0.0, -0.0, zero, -zero, zero / 2, -zero / 2, 2 * zero, -2 * zero, *just_off]
+    samples = np.repeat(np.nan_to_num(X)[:20], len(around), axis=0)
+    samples[:, 1] = np.tile(around, 20)
+    ensemble = tree_ensemble(classifier)
+    assert (np.abs(ensemble.threshold) < 2 * zero).any()
+    proba = ensemble.response.probability(ensemble.sums(samples))
+    np.testing.assert_allclose(proba, classifier.predict_proba(samples), atol=2e-6, rtol=0)
+
+
 def test_soft_trees_agree_and_have_a_gradient(case: Any) -> None:
     classifier, X, numbers, _ = case
     module = to_module(classifier)

@@ -150,6 +150,7 @@ ATTACKS = {
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of TorchScript
 @pytest.mark.filterwarnings("ignore:.*refuses a sample alone:skhalfway.models.ModelWarning")
+@pytest.mark.filterwarnings("ignore:for .* samples no input:skhalfway.models.ModelWarning")
 @pytest.mark.parametrize("kind", MODULES)
 def test_answers_are_those_of_evaluation_mode_and_nothing_is_touched(kind):
     module = made(MODULES[kind])

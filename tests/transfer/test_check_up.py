@@ -48,24 +48,31 @@ TURNED = (
     "model 'turned': accuracy is .31, and .97 if its classes 0, 1, 2 are read as 2, 1, 0; "
     "code y as in its training"
 )
+NOTHING = "for {} samples no input of another class was found, so that they stay as they are"
 ONE = "model '<one>': it answers 1 to all 150 samples, of which 100 are of other classes: accuracy .33; "
 
 
 @pytest.mark.parametrize(
-    "act",
+    ("act", "missed"),
     [
-        lambda s, models, X, y: s.transfer(X, y),
-        lambda s, models, X, y: s.score(X, y),
-        lambda s, models, X, y: s.transfer_curve(X, y, eps=[0.1, 0.2]),
-        lambda s, models, X, y: s.robust_accuracy(SVC().fit(X, y), X, y),
-        lambda s, models, X, y: HalfwayScorer(n_pairs=20, random_state=0).fit(models).measure(X, y),
-        lambda s, models, X, y: HalfwayScorer(random_state=0).fit(models).predict_transfer(X, y, eps=0.2),
+        (lambda s, models, X, y: s.transfer(X, y), "50 of 50"),
+        (lambda s, models, X, y: s.score(X, y), "50 of 50"),
+        (lambda s, models, X, y: s.transfer_curve(X, y, eps=[0.1, 0.2]), "50 of 50"),
+        (lambda s, models, X, y: s.robust_accuracy(SVC().fit(X, y), X, y), "50 of 150"),
+        (lambda s, models, X, y: HalfwayScorer(n_pairs=20, random_state=0).fit(models).measure(X, y), ""),
+        (
+            lambda s, models, X, y: HalfwayScorer(random_state=0).fit(models).predict_transfer(X, y, eps=0.2),
+            "",
+        ),
     ],
     ids=["transfer", "score", "transfer_curve", "robust_accuracy", "measure", "predict_transfer"],
 )
-def test_each_finding_is_said_once(iris, models, scorer, act):
+def test_each_finding_is_said_once(iris, models, scorer, act, missed):
     _, texts = said(lambda: act(scorer, models, *iris))
-    assert len(texts) == 2 and texts[0] == TURNED and texts[1].startswith(ONE)
+    assert texts[0] == TURNED and texts[1].startswith(ONE)
+    # where there is one answer, an attack finds no other
+    nothing = [f"model '<one>': {NOTHING.format(missed)}"] if missed else []
+    assert [text.partition(";")[0] for text in texts[2:]] == nothing
 
 
 def test_findings_are_in_the_result(iris, models, scorer):
@@ -77,23 +84,27 @@ def test_findings_are_in_the_result(iris, models, scorer):
         assert list(result.checks) == list(models)
         assert [check.ok for check in result.checks.values()] == [True, False, False]
         assert result.checks["turned"].findings == check_model(models["turned"], X, y).findings
-        assert repr(result).splitlines()[-2:] == [
+        assert repr(result).splitlines()[-3:] == [
             "warning: turned: accuracy is .31, and .97 if its classes 0, 1, 2 are read as 2, 1, 0",
             f"warning: <one>: {ONE.partition(': ')[2].removesuffix('; ')}",
+            f"warning: <one>: {NOTHING.format('50 of 50')}",
         ]
         assert pickle.loads(pickle.dumps(result)).checks == result.checks
     html = said(lambda: scorer.transfer(X, y))[0]._repr_html_()
-    assert html.count(">warning: ") == 2 and "warning: &lt;one&gt;: it answers 1" in html
+    assert html.count(">warning: ") == 3 and "warning: &lt;one&gt;: it answers 1" in html
 
 
 def test_without_labels_one_answer_is_told_by_the_other_models(iris, models):
     X, _ = iris
     fitted = TransferScorer(GENERATOR, random_state=0).fit({**models, "svm": SVC().fit(*iris)})
     _, texts = said(lambda: fitted.transfer(X))
-    assert len(texts) == 1 and "<one>" in texts[0] and "most other models put 10" in texts[0]
+    assert "<one>" in texts[0] and "most other models put 10" in texts[0]
+    assert [text.partition(";")[0] for text in texts[1:]] == [
+        f"model '<one>': {NOTHING.format('150 of 150')}"
+    ]
     # samples of one class are no reason to doubt anyone
     _, texts = said(lambda: fitted.transfer(X[60:75]))
-    assert texts == []
+    assert [text.partition(";")[0] for text in texts] == [f"model '<one>': {NOTHING.format('15 of 15')}"]
 
 
 def test_a_copy_matters_to_attacks_that_follow_it(iris):

@@ -8,6 +8,9 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.linear_model import LogisticRegression
 
 from skhalfway import AdversarialGenerator, TransferMatrix, TransferScorer
+from skhalfway._streams import Streams
+from skhalfway.attacks._problem import Problem
+from skhalfway.attacks._run import run
 from skhalfway.transfer import Outcomes
 
 CONDITIONS = ("both_correct", "source_fooled", "all")
@@ -137,7 +140,7 @@ def test_transfer_by_hand():
     )
     # the black box cannot be attacked with FGSM, so only the first row is asked for
     models, region, _ = scorer._start(X)
-    X_adv = scorer._generator._attack(models["line"], region, y, 2).X_adv
+    X_adv = run(scorer._generator, Problem(models["line"], region, y, 2)).X_adv
     np.testing.assert_allclose(X_adv.ravel(), [-0.38, 0.07, -0.07, 0.03, 0.38])
     clean = np.stack([models[name].predict(region.X) for name in ("line", "shifted")])
     np.testing.assert_array_equal(clean, [[0, 0, 1, 1, 1], [0, 1, 1, 1, 1]])
@@ -181,5 +184,5 @@ def test_noise_is_weaker_than_the_attack_and_of_its_size(digits):
     scorer = TransferScorer(AdversarialGenerator(eps=0.1), random_state=0).fit(models)
     matrix = scorer.transfer(X[800:1000], y[800:1000])
     assert (matrix.noise + 0.2 < matrix.rates).all()
-    noisy = scorer._start(X[:50])[1].noise(np.random.RandomState(0))
+    noisy = scorer._start(X[:50])[1].noise(Streams(0, np.arange(50)))
     np.testing.assert_allclose(np.abs(noisy - X[:50]), 0.1)

@@ -23,7 +23,7 @@ from skhalfway import (
     TransferScorer,
 )
 from skhalfway.attacks._problem import Outcome
-from skhalfway.transfer import _measure
+from skhalfway.transfer import _cells, _source
 
 EPS = (0.1, 0.4, 1.2)
 
@@ -84,15 +84,13 @@ def test_each_budget_is_a_transfer(iris, pair, generator, condition, labelled):
 @pytest.mark.parametrize(("attack", "n_attacks"), [("pgd", 3), ("fmn", 1), (DeepFool, 3)])
 def test_the_nearest_is_looked_for_once(iris, pair, attack, n_attacks, monkeypatch):
     X, y = iris[0][::10], iris[1][::10]
-    budgets, run = [], AdversarialGenerator._attack
-    monkeypatch.setattr(
-        AdversarialGenerator,
-        "_attack",
-        lambda self, model, region, *args, **targeted: (
-            budgets.append(region.eps),
-            run(self, model, region, *args, **targeted),
-        )[1],
-    )
+    budgets, run = [], _source.run
+
+    def noted(generator, problem):
+        budgets.append(problem.region.eps)
+        return run(generator, problem)
+
+    monkeypatch.setattr(_source, "run", noted)
     generator = AdversarialGenerator(attack=attack, norm=2)
     TransferScorer(generator).fit(pair).transfer_curve(X, y, eps=EPS)
     assert sorted(budgets) == sorted(EPS[-n_attacks:] * 3)
@@ -103,8 +101,8 @@ def test_the_nearest_is_looked_for_once(iris, pair, attack, n_attacks, monkeypat
 def test_every_budget_is_kept(iris, norm, dtype, iris_models, monkeypatch):
     """Nearest samples beyond a budget are brought back into it, as far as it reaches."""
     X, y = iris[0][::3].astype(dtype), iris[1][::3]
-    tried, predictions = [], _measure.predictions
-    monkeypatch.setattr(_measure, "predictions", lambda models, X: tried.append(X) or predictions(models, X))
+    tried, predictions = [], _cells.predictions
+    monkeypatch.setattr(_cells, "predictions", lambda models, X: tried.append(X) or predictions(models, X))
     models = {name: iris_models[name] for name in ("lr", "svm")}
     scorer = TransferScorer(AdversarialGenerator(attack="fmn", norm=norm), condition="all").fit(models)
     curve = scorer.transfer_curve(X, y, eps=EPS)
@@ -152,10 +150,11 @@ def test_source_success_never_falls(iris, pair, monkeypatch):
     """Where an attack loses within a larger budget what it had, the curve of success does not."""
     X, y = iris
 
-    def forgetful(self, model, region, labels, n_classes, *, targeted):
+    def forgetful(generator, problem):
+        region = problem.region
         return Outcome(region.X if region.eps > 1 else region.X[::-1].copy())
 
-    monkeypatch.setattr(AdversarialGenerator, "_attack", forgetful)
+    monkeypatch.setattr(_source, "run", forgetful)
     curve = TransferScorer().fit(pair).transfer_curve(X, y, eps=EPS)
     fooled = np.array([matrix.source_fooled for matrix in curve.matrices])
     assert (fooled[2] > 0).all() and (fooled[3] == 0).all()

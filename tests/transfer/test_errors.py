@@ -15,6 +15,7 @@ from sklearn.svm import SVC
 from sklearn.tree import DecisionTreeClassifier
 
 from skhalfway import AdversarialGenerator, TransferMatrixDisplay, TransferScorer
+from skhalfway.transfer import _source
 
 RNG = np.random.RandomState(0)
 X = RNG.rand(40, 3)
@@ -220,7 +221,7 @@ def test_no_source_is_attacked_where_one_cannot_be(attack, last, data, error, me
     scorer = TransferScorer(AdversarialGenerator(**settings)).fit(models)
     arguments = (JUDGE, data, Y) if method == "robust_accuracy" else (data, Y)
     further = {"eps": [0.1, 0.2]} if method == "transfer_curve" else {}
-    monkeypatch.setattr(AdversarialGenerator, "_attack", None)
+    monkeypatch.setattr(_source, "run", None)
     with pytest.raises(error, match=rf"model '\w+': {message}"):
         getattr(scorer, method)(*arguments, **further)
 

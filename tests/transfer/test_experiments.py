@@ -19,7 +19,7 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.svm import SVC
 
 from skhalfway import AdversarialGenerator, TransferScorer, load_result
-from skhalfway.transfer import Robustness
+from skhalfway.transfer import Robustness, _source
 
 ESTIMATORS = [("lr", LogisticRegression(max_iter=1000)), ("svm", SVC()), ("knn", KNeighborsClassifier())]
 
@@ -116,7 +116,7 @@ def test_samples_of_the_target_class_are_not_attacked(flowers):
 @pytest.mark.parametrize("way", ["transfer", "curve"])
 def test_targets_are_checked_before_any_attack(flowers, target, message, way, monkeypatch):
     models, X, y = flowers
-    monkeypatch.setattr(AdversarialGenerator, "_attack", lambda *args, **kwargs: pytest.fail("attacked"))
+    monkeypatch.setattr(_source, "run", lambda *args: pytest.fail("attacked"))
     scorer = TransferScorer().fit(models)
     with pytest.raises(ValueError, match=message):
         if way == "transfer":

@@ -24,12 +24,21 @@ from skhalfway import AdversarialGenerator, Constraints, TransferCurve, Transfer
 from skhalfway.__main__ import train
 from skhalfway.attacks import _square
 from skhalfway.attacks._constraints import Header
+from skhalfway.attacks._faults import Faults
 from skhalfway.attacks._problem import Outcome, Problem, Settings, read_region
 from skhalfway.attacks._second_opinion import fooled_by_queries
 from skhalfway.models import Finding, ModelWarning, as_model
-from skhalfway.transfer import _masked
-from skhalfway.transfer._masked import LEVEL, Opinion, ask_others, ask_with_queries, chance, objection
-from skhalfway.transfer._source import Attacked
+from skhalfway.transfer import _masked, _source
+from skhalfway.transfer._masked import (
+    LEVEL,
+    Opinion,
+    ask_others,
+    ask_with_queries,
+    chance,
+    objection,
+    rows_to_ask,
+)
+from skhalfway.transfer._source import Account, Attacked
 
 EPS = {np.inf: 0.15, 2: 1.0, 1: 4.0}
 Forward = Callable[[nn.Module, torch.Tensor], torch.Tensor]
@@ -241,24 +250,31 @@ class Told:
         return Told(*(part[rows] for part in (self.own, self.by_queries, self.by_square)), self.norm)
 
 
+def ask(problem: Told, X_adv: Any, settings: Settings) -> Any:
+    """The opinion on all samples, as sources ask for it."""
+    rows = rows_to_ask(len(X_adv))
+    opinion = ask_with_queries(problem.take(rows), X_adv[rows], settings)
+    return None if opinion is None else replace(opinion, gained=rows[opinion.gained])
+
+
 @pytest.fixture
 def asked(monkeypatch) -> dict[str, list[int]]:
     """How many samples queries and the Square attack were asked about, and with how many queries each."""
     calls: dict[str, list[int]] = {"queries": [], "square": [], "max_queries": []}
 
-    def by_queries(problem: Any, X_adv: Any, rng: Any) -> Any:
+    def by_queries(problem: Any, X_adv: Any) -> Any:
         calls["queries"].append(len(problem.own))
         return problem.by_queries == 1
 
     def square(settings: Settings) -> Any:
-        def run(problem: Any, rng: Any) -> Outcome:
+        def run(problem: Any) -> Outcome:
             calls["square"].append(len(problem.own))
             calls["max_queries"].append(settings.max_queries)
             return Outcome(problem.by_square)
 
         return SimpleNamespace(run=run)
 
-    step = SimpleNamespace(run=lambda problem, rng: Outcome(problem.own))
+    step = SimpleNamespace(run=lambda problem: Outcome(problem.own))
     monkeypatch.setattr(_masked, "fooled_by_queries", by_queries)
     monkeypatch.setattr(_masked, "square", square)
     monkeypatch.setattr(_masked, "fgsm", lambda settings: step)
@@ -279,14 +295,14 @@ def told(n: int, own: Any, by_queries: Any, by_square: Any = 0, norm: float = np
     ("n", "n_asked"), [(10, 10), (32, 32), (100, 32), (131, 32), (132, 33), (200, 50), (259, 64), (1000, 64)]
 )
 def test_a_quarter_of_the_samples_is_asked_about_of_32_to_64(asked, n: int, n_asked: int) -> None:
-    opinion = ask_with_queries(told(n, 0, 1), np.zeros(n), Settings())
+    opinion = ask(told(n, 0, 1), np.zeros(n), Settings())
     assert (opinion.attack, opinion.n, opinion.own, opinion.lost) == ("a few queries", n_asked, 0, 0)
     assert asked["queries"] == [n_asked] == [len(opinion.gained)] == [len(set(opinion.gained.tolist()))]
     assert opinion.gained.max() < n and asked["square"] == []
 
 
 def test_the_samples_that_are_asked_about_are_drawn_from_all_and_always_the_same(asked) -> None:
-    first, again = (ask_with_queries(told(1000, 0, 1), np.zeros(1000), Settings()) for _ in range(2))
+    first, again = (ask(told(1000, 0, 1), np.zeros(1000), Settings()) for _ in range(2))
     np.testing.assert_array_equal(first.gained, again.gained)
     assert first.gained.min() < 100 and first.gained.max() >= 900
 
@@ -295,7 +311,7 @@ def test_the_samples_that_are_asked_about_are_drawn_from_all_and_always_the_same
 def test_queries_are_asked_where_they_can_object(asked, n_missed: int, is_asked: bool) -> None:
     """Of 32 samples: 2^-5 is more than half of the level, and 2^-6 is less."""
     own = (np.arange(32) >= n_missed).astype(int)
-    opinion = ask_with_queries(told(32, own, 1), own, Settings())
+    opinion = ask(told(32, own, 1), own, Settings())
     assert (opinion is not None) == is_asked == bool(asked["queries"])
     if is_asked:
         assert (opinion.own, len(opinion.gained), opinion.lost) == (32 - n_missed, n_missed, 0)
@@ -307,7 +323,7 @@ def test_queries_are_asked_where_they_can_object(asked, n_missed: int, is_asked:
 def test_what_queries_lose_is_counted_where_they_gain_enough(asked, n_gained: int, objects: bool) -> None:
     own = (np.arange(32) >= 10).astype(int)
     by_queries = np.where(own == 1, np.arange(32) >= 13, np.arange(32) < n_gained).astype(int)
-    opinion = ask_with_queries(Told(own, by_queries, 0 * own), own, Settings())
+    opinion = ask(Told(own, by_queries, 0 * own), own, Settings())
     assert asked["queries"] == ([10, 22] if objects else [10])
     assert (opinion is not None) == objects
     if objects:
@@ -324,7 +340,7 @@ def test_a_source_of_which_less_than_a_quarter_is_fooled_is_searched(
 ) -> None:
     """24 of the samples that queries left, with 200 queries for each; in L1 there is no Square attack."""
     own = (np.arange(32) < n_fooled).astype(int)
-    opinion = ask_with_queries(told(32, own, (1, 0), 1, norm), own, Settings(max_queries=7))
+    opinion = ask(told(32, own, (1, 0), 1, norm), own, Settings(max_queries=7))
     assert (opinion is not None) == searched
     if searched:
         n_searched = min(24, 32 - n_fooled)
@@ -385,28 +401,51 @@ class Again:
     def set_params(self, **params: Any) -> None:
         self.given |= params
 
-    def _attack(
-        self, model: Any, region: Any, labels: Any, n_classes: int, *, targeted: bool = False
-    ) -> Outcome:
-        self.given["labels"] = labels
-        return Outcome(np.arange(len(labels)) < self.n_fooled)
+
+@dataclass(frozen=True)
+class Task:
+    """A task that knows its samples by their labels."""
+
+    labels: Any
+    model: Any
+    seed: int = 9
+
+    def won(self, predicted: Any) -> Any:
+        return predicted == 1
 
 
-def doubted(n_gained: int, n_fooled: int, **changes: Any) -> Attacked:
-    class Task(SimpleNamespace):
-        def take(self, rows: Any) -> Task:
-            return Task(**vars(self) | {"labels": self.labels[rows]})
+@pytest.fixture(autouse=True)
+def restarts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Restarts of an attack that fools some of the samples."""
 
-        def won(self, predicted: Any) -> Any:
-            return predicted == 1
+    def fool_some(generator: Any, problem: Any) -> Any:
+        if not isinstance(generator, Again):
+            return run(generator, problem)
+        generator.given |= {"labels": problem.labels, "seed": problem.seed}
+        return Outcome(np.arange(len(problem.labels)) < generator.n_fooled)
 
+    run = _source.run
+    monkeypatch.setattr(_source, "run", fool_some)
+
+
+QUERIES = Opinion("a few queries", 0, 10, np.arange(0), 0)
+
+
+def doubted(
+    n_gained: int, n_fooled: int, *, flat: Any = False, attack: str = "fgsm", smoothed: bool = False
+) -> Attacked:
     n = n_gained + 10
-    model = SimpleNamespace(predict=lambda X: X.astype(int), smoothed=False)
-    task = Task(model=model, region=None, labels=np.arange(n), n_classes=3, targeted=False)
-    queries = Opinion("a few queries", n, 10, np.arange(n_gained) + 10, 0)
-    remark = Finding("any", "note", "said before", "nothing")
-    source = Attacked(Again(n_fooled), task, (remark,), "attack='fgsm'", np.zeros(n, dtype=bool), queries, {})
-    return replace(source, **changes)
+    model = SimpleNamespace(predict=lambda X: X.astype(int), smoothed=smoothed, has_gradient=True)
+    source: Any = SimpleNamespace(
+        generator=Again(n_fooled, attack),
+        model=model,
+        rows=np.arange(n),
+        problem=lambda rows: Task(np.arange(n)[rows], model),
+    )
+    faults, remark = Faults(n, "Net"), Finding("any", "note", "said before", "nothing")
+    faults.flat[:] = flat
+    account = Account({}, Outcome(np.empty((n, 0)), faults=faults, remarks=(remark,)))
+    return Attacked(source, account, replace(QUERIES, n=n, gained=np.arange(n_gained) + 10))
 
 
 @pytest.mark.parametrize(
@@ -424,15 +463,16 @@ def test_gradients_are_masked_where_restarts_do_not_find_most(n_gained, n_fooled
         "the same, so it seems safer than it is"
     )
     assert ("may be masked" in finding.advice) is masked
-    np.testing.assert_array_equal(source.generator.given.pop("labels"), 10 + np.arange(min(n_gained, 64)))
-    assert source.generator.given == {
+    given = source.source.generator.given
+    np.testing.assert_array_equal(given.pop("labels"), 10 + np.arange(min(n_gained, 64)))
+    assert given == {
         "attack": "pgd",
         "attack_params": None,
         "step_size": None,
         "max_iter": 40,
         "n_restarts": 5,
         "random_start": True,
-        "random_state": 0,  # so that it is judged alike each time
+        "seed": 0,  # so that it is judged alike each time
     }
 
 
@@ -443,28 +483,25 @@ def test_where_there_was_no_gradient_it_was_hidden(n_flat: int, masked: bool) ->
 
 
 def test_what_is_advised_against_a_weak_attack() -> None:
-    source, flat = doubted(8, 0), np.ones(18, dtype=bool)
-    smoothed = SimpleNamespace(**vars(source.problem) | {"model": SimpleNamespace(smoothed=True)})
-    auto = Again(0, "auto")
     weak = "the attack is too weak here, and attack='pgd' with n_restarts=5 is stronger"
     others = ", and 'hopskipjump', or 'tree' for trees, may be"
-    assert source._remedy(False) == weak
-    assert replace(source, problem=smoothed)._remedy(False) == weak + others
+    assert doubted(8, 0)._remedy(False) == weak
+    assert doubted(8, 0, smoothed=True)._remedy(False) == weak + others
     start = "its gradients may be masked, and attack="
-    assert source._remedy(True).startswith(start)
-    assert replace(source, generator=auto)._remedy(True).startswith(start)
-    assert replace(source, flat=flat)._remedy(True).startswith(start)
-    assert replace(source, generator=auto, flat=flat)._remedy(True) == (
+    assert doubted(8, 0)._remedy(True).startswith(start)
+    assert doubted(8, 0, attack="auto")._remedy(True).startswith(start)
+    assert doubted(8, 0, flat=True)._remedy(True).startswith(start)
+    assert doubted(8, 0, attack="auto", flat=True)._remedy(True) == (
         "its gradients are masked; raise max_queries, or see whether attack='square' finds more"
     )
 
 
 def test_without_an_objection_a_source_is_not_doubted() -> None:
-    for source in (doubted(8, 0, queries=None), doubted(8, 0, by_gradient=""), doubted(5, 0)):
+    silent = replace(doubted(8, 0), queries=None)
+    for source in (silent, doubted(8, 0, attack="square"), doubted(5, 0)):
         (remark,), masked = source.judged()
         assert (remark.message, masked) == ("said before", False)
-    queries = doubted(8, 0).queries
-    assert doubted(8, 0, queries=None).judged([queries])[1]
+    assert silent.judged([doubted(8, 0).queries])[1]
 
 
 @pytest.mark.parametrize(("gained", "lost"), [(0, 0), (1, 0), (5, 0), (6, 0), (9, 3), (3, 9), (40, 40)])
@@ -531,7 +568,7 @@ def test_queries_keep_to_the_region(net, samples, norm: float, images: bool) -> 
         header=header,
         categories=None,
     )
-    fooled = fooled_by_queries(Problem(model, region, y, 10), region.X, np.random.RandomState(0))
+    fooled = fooled_by_queries(Problem(model, region, y, 10), region.X)
     assert fooled.shape == (20,) and fooled.any()
     assert sum(map(len, asked)) == 20 * (1 + 32 + 2 + 7)
     for Z in asked:

@@ -13,6 +13,7 @@ from sklearn.neural_network import MLPClassifier
 from sklearn.svm import SVC
 
 from skhalfway import AdversarialGenerator, TransferScorer
+from skhalfway.transfer import _source
 
 
 @pytest.fixture(scope="module")
@@ -37,13 +38,13 @@ def scorer_of(models, **given):
 @pytest.fixture
 def attacked(monkeypatch):
     """Which models are attacked."""
-    names, run = [], AdversarialGenerator._attack
+    names, run = [], _source.run
 
-    def attack(self, model, *args, **kwargs):
-        names.append(type(model.estimator).__name__)
-        return run(self, model, *args, **kwargs)
+    def attack(generator, problem):
+        names.append(type(problem.model.estimator).__name__)
+        return run(generator, problem)
 
-    monkeypatch.setattr(AdversarialGenerator, "_attack", attack)
+    monkeypatch.setattr(_source, "run", attack)
     return names
 
 

@@ -1,0 +1,122 @@
+"""How many samples a model's gradients can be taken of at once, in the memory that is free."""
+
+from __future__ import annotations
+
+import os
+import sys
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    import torch
+
+    from skhalfway.models._model import Model
+
+_SHARE = 0.5  # of the memory that is free, which all who work at once may use
+_PEAK = 2.0  # what is held at the worst moment, as a multiple of what the gradient needs to be kept
+_COPIES = 12  # of a sample, in float64, beside the model: start, step, bounds, gradient...
+_TRIED = 4  # samples
+_UNKNOWN = 2**32  # bytes, where the system does not say
+_CGROUPS = (
+    ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"),
+    ("/sys/fs/cgroup/memory/memory.limit_in_bytes", "/sys/fs/cgroup/memory/memory.usage_in_bytes"),
+)
+
+
+def free_memory(device: torch.device | None = None) -> int:
+    """Bytes that are free on a device; None is the machine, or the container that this process is in."""
+    if device is not None and device.type == "cuda":
+        import torch
+
+        return int(torch.cuda.mem_get_info(device)[0])
+    free = [_free_of_machine()]
+    for limit, used in _CGROUPS:
+        try:
+            free.append(int(Path(limit).read_text()) - int(Path(used).read_text()))
+        except (OSError, ValueError):  # there is none, or it says "max"
+            continue
+    return max(0, min(free))
+
+
+def _free_of_machine() -> int:
+    try:
+        for line in Path("/proc/meminfo").read_text().splitlines():
+            if line.startswith("MemAvailable:"):
+                return 1024 * int(line.split()[1])
+    except OSError:
+        pass
+    try:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
+    except (AttributeError, ValueError, OSError):
+        return _UNKNOWN
+
+
+def bytes_of_gradient(model: Model, X: NDArray[np.floating]) -> float:
+    """What taking the gradient of one sample holds: the activations that a backward pass needs.
+
+    Those are noted while the model is asked for the logits of ``X``, a few samples, as autograd saves them.
+    """
+    import torch
+
+    from skhalfway.models._torch import place_of
+
+    module = model.module
+    assert module is not None
+    weights = {weight.untyped_storage().data_ptr() for weight in chain(module.parameters(), module.buffers())}
+    held = {}
+
+    def note(tensor: torch.Tensor) -> torch.Tensor:
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in weights:
+            held[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    with model.evaluating():
+        x = torch.tensor(np.ascontiguousarray(X), **place_of(module)).requires_grad_()
+        with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
+            logits = model.logits(x)
+    del logits  # until then all that is noted is held, so that no address is there twice
+    return sum(held.values()) / len(X)
+
+
+def samples_that_fit(model: Model, X: NDArray[np.floating], n_workers: int = 1) -> int:
+    """How many samples, a power of 2, a batch may have where so many workers take gradients at once.
+
+    A power of 2, so that a little more or less memory changes nothing.
+
+    Parameters
+    ----------
+    model : Model
+        With a gradient.
+    X : ndarray of shape (n_samples, ...)
+        Samples, of which a few are tried.
+    n_workers : int, default=1
+        Threads or processes that share the memory.
+
+    Returns
+    -------
+    n : int
+        1 at the least.
+    """
+    from skhalfway.models._torch import device_of
+
+    if model.module is None or not len(X):
+        return 2**30
+    own = _COPIES * 8 * int(np.prod(X.shape[1:]))
+    most = _SHARE * free_memory(device_of(model.module)) / n_workers
+    n = most / max(1.0, _PEAK * bytes_of_gradient(model, X[:_TRIED]) + own)
+    return 2 ** int(np.log2(n)) if n >= 2 else 1
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that memory is full; what torch holds back of a device is then given up."""
+    torch = sys.modules.get("torch")
+    if torch is not None and isinstance(error, torch.OutOfMemoryError):
+        torch.cuda.empty_cache()
+        return True
+    # what torch says on the CPU has no type of its own
+    return isinstance(error, MemoryError) or "DefaultCPUAllocator" in str(error)

@@ -1,0 +1,180 @@
+"""Finished cells of a scorer in a store: what they are known by, and how they are written."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from skhalfway.attacks._faults import Faults
+from skhalfway.attacks._missed import Missed
+from skhalfway.attacks._parameters import KINDS
+from skhalfway.attacks._problem import Outcome
+from skhalfway.engine._fingerprint import KEY, UnknownContentError, fingerprint
+from skhalfway.engine._store import Store
+from skhalfway.models import Finding
+from skhalfway.models._faults import named
+from skhalfway.results._provenance import versions
+from skhalfway.transfer._masked import Opinion
+from skhalfway.transfer._source import Account, Source
+
+if TYPE_CHECKING:
+    from skhalfway.attacks._region import Region
+    from skhalfway.models import Model
+
+_N_PROBED = 64  # samples on which models are asked, should they change in what no content tells
+_FAULTS = ("faults", "of_substitute")
+
+
+@dataclass(frozen=True)
+class CellStore:
+    """A store, and what the models of one call are known by there.
+
+    Attributes
+    ----------
+    store : Store
+        The store.
+    keys : dict of str to str
+        Of each model, by name.
+    """
+
+    store: Store
+    keys: Mapping[str, str]
+
+    @classmethod
+    def of(cls, store: Store, models: Mapping[str, Model], X: NDArray[Any]) -> CellStore:
+        """For some models, which are asked about a few samples."""
+        return cls(store, {name: named(name, model_key, model, X) for name, model in models.items()})
+
+    def key_of_asked(self, regions: Sequence[Region], block: slice, seed: int) -> str:
+        """What the samples of a block, and noise, are known by."""
+        return self._key("asked", list(regions), block.start, seed)
+
+    def key_of_made(self, source: Source, rows: NDArray[np.intp]) -> str:
+        """What the samples that are made of some rows are known by."""
+        attack = source.generator.attack
+        alone = isinstance(attack, str) and attack in KINDS and KINDS[attack].gradient
+        pool = None if alone or source.pool is None else source.pool.problem.region
+        said = None if alone or source.pool is None else source.pool.predicted
+        partners = None if source.partners is None else source.partners.X
+        params = source.generator.get_params(deep=False)
+        params["device"] = str(params["device"])
+        for name in ("estimator", "eps", "random_state"):  # the source, the regions and the seed say it
+            params.pop(name)
+        return self._key(
+            "made",
+            self.keys[source.name],
+            params,
+            [region.take(rows) for region in source.regions],
+            source.labels[rows],
+            (source.n_classes, source.targeted, source.seed),
+            rows,
+            (pool, said, partners),
+        )
+
+    @staticmethod
+    def _key(*content: Any) -> str:
+        return fingerprint(versions(), *content)
+
+    def made(self, key: str) -> tuple[list[NDArray[Any]], Account] | None:
+        """The samples at each budget that are kept, and what they took."""
+        entry = self.store.get(key)
+        if entry is None:
+            return None
+        arrays, values = entry
+        samples = [arrays[f"X_adv_{k}"] for k in range(values["n_budgets"])]
+        faults, of_substitute = (_faults_in(arrays, values, name) for name in _FAULTS)
+        outcome = Outcome(
+            np.empty((len(samples[0]), 0)),
+            arrays.get("n_queries"),
+            arrays.get("distances"),
+            values["at_any_budget"],
+            faults,
+            of_substitute,
+            remarks=tuple(Finding(**remark) for remark in values["remarks"]),
+            missed=tuple(Missed(arrays[f"missed_{k}"], *said) for k, said in enumerate(values["missed"])),
+        )
+        return samples, Account(values["cost"], outcome)
+
+    def keep_made(self, key: str, samples: Sequence[NDArray[Any]], account: Account) -> None:
+        """Keep them."""
+        outcome = account.outcome
+        arrays = {f"X_adv_{k}": X_adv for k, X_adv in enumerate(samples)}
+        values: dict[str, Any] = {
+            "n_budgets": len(samples),
+            "cost": account.cost,
+            "at_any_budget": outcome.at_any_budget,
+            "remarks": [asdict(remark) for remark in outcome.remarks],
+            "missed": [(missed.what, missed.advice, missed.least) for missed in outcome.missed],
+        }
+        arrays |= {f"missed_{k}": missed.where for k, missed in enumerate(outcome.missed)}
+        for name in ("n_queries", "distances"):
+            if (figures := getattr(outcome, name)) is not None:
+                arrays[name] = figures
+        for name in _FAULTS:
+            faults = getattr(outcome, name)
+            if faults is not None:
+                arrays[f"{name}_flat"], arrays[f"{name}_not_finite"] = faults.flat, faults.not_finite
+                values[name] = [faults.source, faults.partly, faults.n_gradients, faults.advice]
+        self.store.put(key, arrays, values)
+
+    def answers(self, key: str) -> NDArray[Any] | None:
+        """What a model said, as it is kept."""
+        entry = self.store.get(key)
+        return None if entry is None else entry[0]["answers"]
+
+    def keep_answers(self, key: str, answers: NDArray[Any]) -> None:
+        """Keep it."""
+        self.store.put(key, {"answers": answers}, {})
+
+    def opinion(self, key: str) -> tuple[Opinion | None] | None:
+        """A second opinion, which may be none, as it is kept."""
+        entry = self.store.get(key)
+        if entry is None:
+            return None
+        arrays, values = entry
+        return (Opinion(**values, gained=arrays["gained"]) if values else None,)
+
+    def keep_opinion(self, key: str, opinion: Opinion | None) -> None:
+        """Keep it."""
+        if opinion is None:
+            self.store.put(key, {}, {})
+            return
+        values = {name: getattr(opinion, name) for name in ("attack", "n", "own", "lost")}
+        self.store.put(key, {"gained": opinion.gained}, values)
+
+
+def _faults_in(arrays: Mapping[str, NDArray[Any]], values: Mapping[str, Any], name: str) -> Faults | None:
+    if name not in values:
+        return None
+    source, partly, n_gradients, advice = values[name]
+    faults = Faults(len(arrays[f"{name}_flat"]), source, partly=partly)
+    faults.flat, faults.not_finite = arrays[f"{name}_flat"], arrays[f"{name}_not_finite"]
+    faults.n_gradients, faults.advice = n_gradients, advice
+    return faults
+
+
+def model_key(model: Model, X: NDArray[Any]) -> str:
+    """What a model is known by: its content, how it is read, and its answers to the first samples.
+
+    TypeError where no content is known.
+    """
+    frame = model._frame
+    columns = None
+    if frame is not None:
+        coded = [(i, codes, values.tolist()) for i, (codes, _, values) in frame._codes.items()]
+        columns = list(map(str, frame.names)), coded
+    output = getattr(model, "output", None), getattr(model, "output_source", None)
+    try:
+        content = fingerprint(
+            type(model).__name__, model.estimator, model.classes_, model._order, output, columns
+        )
+    except UnknownContentError as error:
+        raise TypeError(
+            f"memory tells models apart by their content, but {error}; give it a text {KEY}, an attribute "
+            "that changes whenever its answers do, or pass memory=None"
+        ) from error
+    return fingerprint(content, model.predict(X[:_N_PROBED]))

@@ -1,0 +1,388 @@
+"""Work in cells: results depend neither on blocks nor on threads, processes, their order and kills."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import joblib
+import numpy as np
+import pytest
+from sklearn.base import clone
+from sklearn.datasets import load_digits, make_blobs
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.frozen import FrozenEstimator
+from sklearn.linear_model import LogisticRegression
+from sklearn.naive_bayes import GaussianNB
+from sklearn.neural_network import MLPClassifier
+from sklearn.svm import SVC
+from sklearn.tree import DecisionTreeClassifier
+
+from skhalfway import AdversarialGenerator, Constraints, TransferScorer
+from skhalfway.engine import Store
+from skhalfway.transfer import _cells, _source
+from skhalfway.transfer._cells import LongestFirst, Task, blocks_of
+
+
+@pytest.fixture(scope="module")
+def digits():
+    X, y = load_digits(return_X_y=True)
+    return X[:600] / 16, y[:600]
+
+
+@pytest.fixture(scope="module")
+def models(digits):
+    X, y = digits
+    return {
+        "lr": LogisticRegression(max_iter=500).fit(X[:400], y[:400]),
+        "mlp": MLPClassifier((16,), max_iter=2000, random_state=0).fit(X[:400], y[:400]),
+        "svc": SVC().fit(X[:400], y[:400]),
+        "forest": RandomForestClassifier(5, random_state=0).fit(X[:400], y[:400]),
+        "tree": DecisionTreeClassifier(max_depth=8, random_state=0).fit(X[:400], y[:400]),
+    }
+
+
+GRADIENT = ["lr", "mlp", "svc"]
+# attack, further parameters, sources
+ATTACKS = {
+    "pgd": ({"random_start": True, "n_restarts": 2}, GRADIENT),
+    "fmn": ({"norm": 2, "eps": 1.0}, GRADIENT),
+    "auto": ({}, ["forest", "mlp", "tree"]),
+    "hopskipjump": ({}, ["svc", "forest"]),
+    "halfway": ({}, ["svc", "forest"]),
+    "square": ({}, ["svc", "forest"]),
+    "surrogate": ({"max_queries": 10}, ["svc", "forest"]),
+    "tree": ({"norm": 2, "eps": 1.0}, ["forest", "tree"]),
+}
+OWN_BUDGETS = {
+    "one": None,
+    "each sample's": lambda n: np.linspace(0.05, 0.2, n)[:, None],
+    "each sample's and feature's": lambda n: np.random.default_rng(0).uniform(0.05, 0.2, (n, 64)),
+}
+
+
+PARAMS = {"eps": 0.15, "clip_values": (0, 1), "max_queries": 40, "max_iter": 10, "batch_size": 32}
+
+
+def measured(models, X, y, attack, *, n_jobs=1, sources=None, memory=None, target=None, **params):
+    generator = AdversarialGenerator(attack=attack, **{**PARAMS, **params})
+    scorer = TransferScorer(generator, sources=sources, n_jobs=n_jobs, memory=memory, random_state=0)
+    return scorer.fit(models).transfer(X, y, keep_samples=True, target=target)
+
+
+def same(one, other) -> None:
+    assert one == other
+    for source in one.sources:
+        np.testing.assert_allclose(one.samples(source), other.samples(source), atol=1e-5)
+
+
+@pytest.mark.filterwarnings("ignore::skhalfway.models.ModelWarning")
+@pytest.mark.parametrize("budget", OWN_BUDGETS)
+@pytest.mark.parametrize("attack", ATTACKS)
+def test_results_do_not_depend_on_blocks_threads_and_order(attack, budget, models, digits, monkeypatch):
+    X, y = digits[0][400:530], digits[1][400:530]
+    params, sources = ATTACKS[attack]
+    if OWN_BUDGETS[budget] is not None:
+        params = {**params, "eps": params.get("eps", 0.15) / 0.15 * OWN_BUDGETS[budget](len(X))}
+    whole = measured(models, X, y, attack, sources=sources, **params)
+    assert (whole.outcomes.adversarial != whole.outcomes.clean[whole.outcomes.target_places]).any()
+    for size, n_jobs in [(32, 2), (64, 1), (70, 3)]:
+        monkeypatch.setattr(_cells, "_MOST_SAMPLES", size)
+        same(whole, measured(models, X, y, attack, sources=sources, n_jobs=n_jobs, **params))
+
+
+@pytest.mark.filterwarnings("ignore::skhalfway.models.ModelWarning")
+@pytest.mark.parametrize("target", ["random", "least_likely", 3])
+def test_targets_and_curves_do_not_depend_on_blocks(target, models, digits, monkeypatch):
+    X, y = digits[0][400:500], digits[1][400:500]
+
+    def both(n_jobs):
+        matrix = measured(models, X, y, "pgd", sources=GRADIENT, target=target, n_jobs=n_jobs)
+        generator = AdversarialGenerator(attack="pgd", max_iter=5, batch_size=32)
+        scorer = TransferScorer(generator, sources=GRADIENT, n_jobs=n_jobs, random_state=0).fit(models)
+        return matrix, scorer.transfer_curve(X, y, eps=[0.05, 0.1], target=target)
+
+    (matrix, curve), _ = both(1), monkeypatch.setattr(_cells, "_MOST_SAMPLES", 32)
+    again, curve_again = both(2)
+    same(matrix, again)
+    assert curve == curve_again
+
+
+@pytest.mark.filterwarnings("ignore::skhalfway.models.ModelWarning")
+def test_constraints_and_masks_do_not_depend_on_blocks(models, digits, monkeypatch):
+    X, y = digits[0][400:500] * 16, digits[1][400:500]
+    mask = np.random.default_rng(0).random(X.shape) < 0.5
+    scaled = {name: LogisticRegression(C=C, max_iter=2000).fit(X, y) for name, C in (("a", 1), ("b", 0.01))}
+    params = {"eps": 3.0, "clip_values": (0, 16), "constraints": Constraints(integer=range(64), mask=mask)}
+    for attack in ("pgd", "hopskipjump", "square"):
+        whole = measured(scaled, X, y, attack, **params)
+        with monkeypatch.context() as patch:
+            patch.setattr(_cells, "_MOST_SAMPLES", 32)
+            same(whole, measured(scaled, X, y, attack, n_jobs=2, **params))
+
+
+@pytest.mark.filterwarnings("ignore::skhalfway.models.ModelWarning")
+def test_results_do_not_depend_on_the_backend(models, digits, monkeypatch):
+    X, y = digits[0][400:500], digits[1][400:500]
+    whole = measured(models, X, y, "auto")
+    monkeypatch.setattr(_cells, "_MOST_SAMPLES", 32)
+    with joblib.parallel_config("loky", n_jobs=2):
+        same(whole, measured(models, X, y, "auto", n_jobs=None))
+
+
+@pytest.mark.filterwarnings("ignore::skhalfway.models.ModelWarning")
+@pytest.mark.parametrize("attack", ["pgd", "hopskipjump", "auto"])
+def test_a_generator_makes_what_a_scorer_makes(attack, models, digits):
+    """The whole, in batches, and a scorer's cells are the same attack."""
+    X, y = digits[0][400:530], digits[1][400:530]
+    generator = AdversarialGenerator(attack=attack, random_state=0, **PARAMS)
+    scorer = TransferScorer(generator, condition="all").fit(models)
+    matrix = scorer.transfer(X, y, keep_samples=True)
+    for name in ("svc", "forest") if attack != "pgd" else GRADIENT:
+        alone = generator.set_params(estimator=FrozenEstimator(models[name])).generate(X, y)
+        np.testing.assert_allclose(matrix.samples(name), alone, atol=1e-5)
+        generator.set_params(estimator=None)
+
+
+def test_blocks_are_whole_batches_and_do_not_grow_with_the_samples_size():
+    for shape, batch, expected in [
+        ((2000, 64), 256, [1024, 976]),
+        ((100, 64), 256, [100]),
+        ((100, 3, 224, 224), 16, [48, 48, 4]),
+        ((10, 3, 1000, 1000), 4, [4, 4, 2]),
+        ((2100, 2), 1000, [1000, 1000, 100]),
+    ]:
+        blocks = blocks_of(shape, batch)
+        assert [block.stop - block.start for block in blocks] == expected
+        assert np.concatenate([np.arange(shape[0])[block] for block in blocks]).tolist() == [*range(shape[0])]
+
+
+def test_the_longest_come_first_as_they_are_measured():
+    rows, sizes = np.arange(10), [(0, 10), (0, 10), (1, 10), (1, 10), (2, 5)]
+    queue = LongestFirst([Task(i, rows[:n], rows[:0]) for i, n in sizes])
+    order, tasks = [], iter(queue)
+    for rate in (0.1, 0.3, 0.2):  # of a sample; each source once, in their order
+        order.append(next(tasks).source)
+        queue.done(order[-1], rate)
+    order += [task.source for task in tasks]
+    assert order == [0, 1, 2, 1, 0]
+    assert len(queue) == 5
+
+
+# --- memory ---
+
+
+@pytest.fixture
+def counted(monkeypatch):
+    """Names of the sources that are attacked, a time for each cell."""
+    attacked, attack = [], _source.Source.attack
+    monkeypatch.setattr(
+        _source.Source, "attack", lambda self, rows: attacked.append(self.name) or attack(self, rows)
+    )
+    return attacked
+
+
+@pytest.mark.filterwarnings("ignore::skhalfway.models.ModelWarning")
+@pytest.mark.parametrize("attack", ["pgd", "auto", "hopskipjump", "fmn"])
+def test_what_is_kept_is_not_measured_again(attack, models, digits, counted, monkeypatch, tmp_path):
+    X, y = digits[0][400:500], digits[1][400:500]
+    monkeypatch.setattr(_cells, "_MOST_SAMPLES", 32)
+    few = {name: models[name] for name in ("lr", "svc")}
+    whole = measured(few, X, y, attack)
+    counted.clear()
+    first = measured(few, X, y, attack, memory=tmp_path)
+    assert sorted(counted) == sorted(4 * ["lr"] + 4 * ["svc"])
+    counted.clear()
+    again = measured(few, X, y, attack, memory=joblib.Memory(tmp_path, verbose=0), n_jobs=2)
+    assert counted == []
+    same(whole, first)
+    same(whole, again)
+    assert first.provenance.costs == again.provenance.costs
+    # a model more: its row and its column
+    more = measured({**few, "mlp": models["mlp"]}, X, y, attack, memory=tmp_path)
+    assert counted == 4 * ["mlp"]
+    same(more, measured({**few, "mlp": models["mlp"]}, X, y, attack))
+
+
+def change_weights(model):
+    model.coef_ = model.coef_ + 1e-12
+
+
+# what is changed, and whether the samples of model "a" have to be made again
+CHANGES = {
+    "nothing": (lambda call: None, False),
+    "another model": (lambda call: change_weights(call["models"]["b"]), False),
+    "the model": (lambda call: change_weights(call["models"]["a"]), True),
+    "a sample": (lambda call: call["X"].__setitem__((0, 0), call["X"][0, 0] + 1e-9), True),
+    "a label": (lambda call: call["y"].__setitem__(0, 1 - call["y"][0]), True),
+    "eps": (lambda call: call["params"].update(eps=3.1), True),
+    "eps of a sample": (lambda call: call["params"].update(eps=np.full((40, 1), 3.0)), True),
+    "clip_values": (lambda call: call["params"].update(clip_values=(-20, 21)), True),
+    "max_iter": (lambda call: call["params"].update(max_iter=6), True),
+    "constraints": (lambda call: call["params"].update(constraints=Constraints(immutable=[0])), True),
+    "the attack": (lambda call: call["params"].update(attack="mifgsm"), True),
+    "the seed": (lambda call: call.update(random_state=1), True),
+    "the number of jobs": (lambda call: call.update(n_jobs=2), False),
+    "the condition": (lambda call: call.update(condition="source_fooled"), False),
+    "the names": (lambda call: call.update(models={f"{k}2": m for k, m in call["models"].items()}), False),
+}
+
+
+@pytest.mark.filterwarnings("ignore::skhalfway.models.ModelWarning")
+@pytest.mark.parametrize("changed", CHANGES)
+def test_what_is_kept_is_known_by_all_that_it_depends_on(changed, counted, tmp_path):
+    X, y = make_blobs(40, centers=2, n_features=3, cluster_std=3.0, random_state=0)
+    call = {
+        "X": X,
+        "y": y,
+        "models": {
+            name: LogisticRegression(C=C).fit(X.copy(), y.copy()) for name, C in (("a", 1), ("b", 0.1))
+        },
+        "params": {
+            "attack": "pgd",
+            "eps": 3.0,
+            "max_iter": 5,
+            "random_start": True,
+            "clip_values": (-20, 20),
+        },
+        "random_state": 0,
+    }
+
+    def run(memory):
+        given = dict(call)
+        X, y, models, params = (given.pop(name) for name in ("X", "y", "models", "params"))
+        scorer = TransferScorer(AdversarialGenerator(**params), memory=memory, **given)
+        return scorer.fit(models).transfer(X, y, keep_samples=True)
+
+    run(tmp_path)
+    counted.clear()
+    change, again = CHANGES[changed]
+    change(call)
+    kept = run(tmp_path)
+    assert ("a" in {name[0] for name in counted}) == again
+    same(kept, run(None))
+
+
+def test_a_users_attack_and_model_are_known_by_their_code(counted, tmp_path):
+    X, y = make_blobs(40, centers=2, n_features=3, cluster_std=3.0, random_state=0)
+    models = {name: LogisticRegression(C=C).fit(X, y) for name, C in (("a", 1), ("b", 0.1))}
+
+    def pushed(by):
+        return lambda model, X, y: X + by
+
+    for by, expected in ((0.1, 2), (0.1, 0), (0.2, 2)):
+        counted.clear()
+        generator = AdversarialGenerator(attack=pushed(by), eps=1.0)
+        TransferScorer(generator, memory=tmp_path, random_state=0).fit(models).transfer(X, y)
+        assert len(counted) == expected
+
+
+def test_a_model_without_content_is_refused_before_any_work(counted, tmp_path):
+    import threading
+
+    X, y = make_blobs(40, centers=2, n_features=3, cluster_std=3.0, random_state=0)
+    models = {"nb": GaussianNB().fit(X, y), "lr": LogisticRegression().fit(X, y)}
+    models["nb"].connection_ = threading.Lock()
+    scorer = TransferScorer(memory=tmp_path, random_state=0).fit(models)
+    message = "model 'nb': memory tells models apart by their content, but the content of lock cannot be told"
+    with pytest.raises(TypeError, match=message):
+        scorer.transfer(X, y)
+    assert counted == []
+    models["nb"].__skhalfway_key__ = "version 1"
+    assert scorer.transfer(X, y) == scorer.set_params(memory=None).transfer(X, y)
+
+
+@pytest.mark.filterwarnings("ignore::skhalfway.models.ModelWarning")
+def test_damaged_entries_are_measured_again_and_said(models, digits, tmp_path):
+    X, y = digits[0][400:460], digits[1][400:460]
+    few = {name: models[name] for name in ("lr", "svc")}
+    whole = measured(few, X, y, "pgd", memory=tmp_path)
+    for k, file in enumerate(sorted(tmp_path.rglob("*.cell"))):
+        content = bytearray(file.read_bytes())
+        content[-1 - k] ^= 8
+        file.write_bytes(content if k % 2 else content[: len(content) // 2])
+    with pytest.warns(UserWarning, match="is damaged"):
+        same(whole, measured(few, X, y, "pgd", memory=tmp_path))
+    same(whole, measured(few, X, y, "pgd", memory=tmp_path))
+
+
+def test_the_judged_classifier_and_a_source_of_its_type_are_told_apart(digits, tmp_path):
+    """Both are called SVC."""
+    X, y = digits[0][:200], digits[1][:200]
+    models = {"SVC": SVC(C=0.1).fit(X, y), "lr": LogisticRegression(max_iter=500).fit(X, y)}
+    judged = SVC(C=100).fit(X, y)
+    scorer = TransferScorer(AdversarialGenerator(eps=0.1, max_iter=5), random_state=0).fit(models)
+    kept = clone(scorer).set_params(memory=tmp_path).fit(models)
+    for _ in range(2):
+        assert kept.robustness(judged, X, y) == scorer.robustness(judged, X, y)
+
+
+PROGRAM = """
+import sys, time
+import numpy as np
+from sklearn.datasets import make_blobs
+from sklearn.tree import DecisionTreeClassifier
+import skhalfway.transfer._cells as cells
+from skhalfway import AdversarialGenerator, TransferScorer
+from skhalfway.transfer._source import Source
+
+folder, log, out, n_jobs = *sys.argv[1:4], int(sys.argv[4])
+cells._MOST_SAMPLES = 8
+attack = Source.attack
+
+def slow(self, rows):
+    time.sleep(0.05)
+    made = attack(self, rows)
+    open(log, "a").write("x")
+    return made
+
+Source.attack = slow
+X, y = make_blobs(64, centers=3, n_features=4, cluster_std=3.0, random_state=0)
+models = {f"m{k}": DecisionTreeClassifier(max_depth=k + 2, random_state=k).fit(X, y) for k in range(3)}
+generator = AdversarialGenerator(attack="hopskipjump", eps=1.0, max_queries=30, batch_size=8)
+open(log, "a").write("|")
+scorer = TransferScorer(generator, random_state=0, n_jobs=n_jobs, memory=None if folder == "-" else folder)
+matrix = scorer.fit(models).transfer(X, y)
+matrix.save(out)
+"""
+
+
+def started(program: Path, *args: object) -> subprocess.Popen[bytes]:
+    # warnings of models are not what this is about
+    return subprocess.Popen([sys.executable, "-W", "ignore", str(program), *map(str, args)])
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no such signal")
+def test_a_run_that_is_killed_goes_on_where_it_was(tmp_path):
+    """The long form, with 20 kills, is in the benchmarks."""
+    from skhalfway.results import load_result
+
+    program, store, log = tmp_path / "program.py", tmp_path / "store", tmp_path / "log"
+    program.write_text(PROGRAM)
+    assert started(program, "-", tmp_path / "plain", tmp_path / "plain.json", 1).wait(120) == 0
+    rng = np.random.default_rng(0)
+    for _ in range(3):
+        run = started(program, store, log, tmp_path / "killed.json", 2)
+        before = log.read_text().count("x") if log.exists() else 0
+        after, deadline = before + int(rng.integers(1, 5)), time.monotonic() + 60
+        while time.monotonic() < deadline and run.poll() is None:
+            if log.exists() and log.read_text().count("x") >= after:
+                break
+            time.sleep(0.01)
+        os.kill(run.pid, signal.SIGKILL)
+        run.wait()
+    assert started(program, store, log, tmp_path / "again.json", 2).wait(120) == 0
+    plain, again = load_result(tmp_path / "plain.json"), load_result(tmp_path / "again.json")
+    assert plain == again
+    n_cells, n_done = (tmp_path / "plain").read_text().count("x"), log.read_text().count("x")
+    assert n_cells <= n_done <= n_cells + 3 * 2  # a cell on each thread may be lost at each kill
+    # two at once share what is there
+    second = tmp_path / "second"
+    both = [started(program, second, tmp_path / f"log{k}", tmp_path / f"{k}.json", 1) for k in range(2)]
+    assert [run.wait(120) for run in both] == [0, 0]
+    assert all(load_result(tmp_path / f"{k}.json") == plain for k in range(2))
+    assert Store(second).info().n_left_over == 0
