@@ -21,10 +21,16 @@ _PEAK = 2.0  # what is held at the worst moment, as a multiple of what the gradi
 _COPIES = 12  # of a sample, in float64, beside the model: start, step, bounds, gradient...
 _TRIED = 4  # samples
 _UNKNOWN = 2**32  # bytes, where the system does not say
+# of containers, in both versions: most bytes, those in use, and of what these are
 _CGROUPS = (
-    ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"),
-    ("/sys/fs/cgroup/memory/memory.limit_in_bytes", "/sys/fs/cgroup/memory/memory.usage_in_bytes"),
+    ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current", "/sys/fs/cgroup/memory.stat"),
+    (
+        "/sys/fs/cgroup/memory/memory.limit_in_bytes",
+        "/sys/fs/cgroup/memory/memory.usage_in_bytes",
+        "/sys/fs/cgroup/memory/memory.stat",
+    ),
 )
+_CACHES = ("inactive_file", "active_file")  # of files, which the system gives up where memory is needed
 
 
 def free_memory(device: torch.device | None = None) -> int:
@@ -34,9 +40,11 @@ def free_memory(device: torch.device | None = None) -> int:
 
         return int(torch.cuda.mem_get_info(device)[0])
     free = [_free_of_machine()]
-    for limit, used in _CGROUPS:
+    for limit, used, parts in _CGROUPS:
         try:
-            free.append(int(Path(limit).read_text()) - int(Path(used).read_text()))
+            left = int(Path(limit).read_text()) - int(Path(used).read_text())
+            lines = (line.split() for line in Path(parts).read_text().splitlines())
+            free.append(left + sum(int(value) for name, value in lines if name in _CACHES))
         except (OSError, ValueError):  # there is none, or it says "max"
             continue
     return max(0, min(free))
