@@ -10,13 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skhalfway._blocks import blocks
-from skhalfway.attacks._pool import nearest
+from skhalfway.attacks._pool import n_kept, nearest
 
 if TYPE_CHECKING:
     from skhalfway.attacks._queries import Queries
     from skhalfway.models import Model
-
-N_KEPT, _MOST_VALUES = 2000, 2**24
 
 
 class Partners:
@@ -50,11 +48,6 @@ class Partners:
         if self._ask is not None:
             self.said_by(cast(Any, None))  # what is asked stays here
         return Partners, (self.X, self._labels)
-
-
-def n_kept(shape: tuple[int, ...]) -> int:
-    """How many samples of data of that shape are kept."""
-    return min(N_KEPT, max(1, _MOST_VALUES // max(1, int(np.prod(shape[1:])))))
 
 
 def keep_partners(

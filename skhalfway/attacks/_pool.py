@@ -18,8 +18,19 @@ if TYPE_CHECKING:
     from skhalfway.attacks._problem import Problem
 
 Made = TypeVar("Made")
-_N_KEPT = 2000
+_N_KEPT, _MOST_VALUES = 2000, 2**24
 _METRICS = {np.inf: "chebyshev", 2: "euclidean", 1: "cityblock"}
+
+
+def n_kept(shape: tuple[int, ...]) -> int:
+    """How many samples of data of that shape attacks may know beside those that they are given."""
+    return min(_N_KEPT, max(1, _MOST_VALUES // max(1, int(np.prod(shape[1:])))))
+
+
+def drawn(shape: tuple[int, ...], seed: int) -> NDArray[np.intp]:
+    """Places of the samples of a whole that its parts may know: of all, or of as many as are kept."""
+    n, most = shape[0], n_kept(shape)
+    return np.arange(n) if n <= most else np.sort(np.random.RandomState(seed).permutation(n)[:most])
 
 
 def nearest(
@@ -75,15 +86,11 @@ class Pool:
     _once: _Once = field(default_factory=_Once, compare=False, repr=False)
 
     @staticmethod
-    def of(problem: Problem, predicted: NDArray[np.intp] | None = None) -> Pool:
-        """Up to 2,000 samples of a whole, drawn by its seed; ``predicted`` is what the source says of all."""
-        n, rows = len(problem.region), np.arange(len(problem.region))
-        if n > _N_KEPT:
-            rows = np.sort(np.random.RandomState(problem.seed).permutation(n)[:_N_KEPT])
-        shared = replace(problem.region, shared=problem.region.shared_unit())
-        some = replace(problem, region=shared).take(rows)
-        answers = problem.model.predict(some.region.X) if predicted is None else predicted[rows]
-        return Pool(some, answers, n)
+    def of(problem: Problem) -> Pool:
+        """That of a whole problem, whose source is asked."""
+        region = replace(problem.region, shared=problem.region.shared_unit())
+        some = replace(problem, region=region).take(drawn(region.X.shape, problem.seed))
+        return Pool(some, problem.model.predict(some.region.X), len(region))
 
     @cached_property
     def shared(self) -> NDArray[np.float64]:

@@ -184,7 +184,7 @@ def batch_that_fits(
         import torch
 
         model = model.on(torch.device(generator.device))
-    return type_named(model, samples_that_fit, model, X, n_workers)
+    return samples_that_fit(model, X, n_workers)
 
 
 def _run_where_it_fits(generator: AdversarialGenerator, problem: Problem) -> Outcome:

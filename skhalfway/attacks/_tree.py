@@ -16,11 +16,10 @@ from skhalfway._text import percent
 from skhalfway.attacks._missed import Missed
 from skhalfway.attacks._problem import Outcome
 from skhalfway.attacks._trees import nearest_adversarial
-from skhalfway.models import Model, NotDifferentiableError
+from skhalfway.models import Finding, Model, NotDifferentiableError
 from skhalfway.models._tree_input import trees_of
 from skhalfway.models._tree_parsers import unwrapped
 from skhalfway.models._tree_sums import tree_sums
-from skhalfway.models._warnings import warn
 
 if TYPE_CHECKING:
     from skhalfway.attacks._problem import Problem, Settings
@@ -50,14 +49,13 @@ class TreeAttack:
         others = x[:0] if problem.pool is None else problem.pool.problem.region.X.reshape(-1, x.shape[1])
         with _refusing():
             ensemble, made, held = trees_of(model, np.vstack([x, others]))
-        seen, x_made = np.hstack([np.vstack([x, others]), made]), made[: len(x)]
+        made, made_of_others = made[: len(x)], made[len(x) :]
         if problem.pool is None:
-            pool = None
-            _check_reading(model, ensemble.predict(seen) == model.predict(region.X))
+            pool, asked = None, np.hstack([x, made])
+            remarks = _differs(model, ensemble.predict(asked) == model.predict(region.X))
         else:
-            pool, said = seen[len(x) :], problem.pool.predicted
-            problem.pool.once("reading", lambda: _check_reading(model, ensemble.predict(pool) == said))
-        made = x_made
+            pool, said = np.hstack([others, made_of_others]), problem.pool.predicted
+            remarks = problem.pool.once("reading", lambda: _differs(model, ensemble.predict(pool) == said))
         low, high = (np.broadcast_to(bound, region.X.shape).reshape(x.shape) for bound in region.limits())
         if region.carried is not None:
             # a missing value has no place between bounds, and never moves
@@ -96,7 +94,7 @@ class TreeAttack:
         missed = _missed(problem, found, won, stuck=bool(stuck))
         distances = np.where(won, distances, np.inf)
         distances = problem.nearer(X_adv, distances, np.flatnonzero(found & (distances > region.eps)))
-        return Outcome(X_adv, distances=distances, at_any_budget=True, missed=missed)
+        return Outcome(X_adv, distances=distances, at_any_budget=True, remarks=remarks, missed=missed)
 
 
 def _parted(
@@ -148,15 +146,17 @@ def _refusing() -> Iterator[None]:
         ) from None
 
 
-def _check_reading(model: Model, agrees: NDArray[np.bool_]) -> None:
-    """Warn where a classifier is not what its trees were read as: what is nearest is then not found."""
+def _differs(model: Model, agrees: NDArray[np.bool_]) -> tuple[Finding, ...]:
+    """What to say where a classifier is not what its trees were read as: what is nearest is not found."""
     share = float(agrees.mean())
-    if share < _AGREES:
-        name = type(unwrapped(model.estimator)).__name__
-        warn(
-            f"{name}.predict differs from its trees, as they are read here, on {percent(1 - share)} of the "
-            "samples: attack='tree' may miss adversarial samples; other attacks do not depend on the reading"
-        )
+    if share >= _AGREES:
+        return ()
+    name = type(unwrapped(model.estimator)).__name__
+    message = (
+        f"{name}.predict differs from its trees, as they are read here, on {percent(1 - share)} of the "
+        "samples: attack='tree' may miss adversarial samples"
+    )
+    return (Finding("attack", "warning", message, "other attacks do not depend on the reading"),)
 
 
 def tree(settings: Settings, n_starts: int = 10) -> TreeAttack:

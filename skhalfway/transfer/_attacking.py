@@ -19,8 +19,8 @@ from skhalfway._text import counted, shown
 from skhalfway.attacks import AdversarialGenerator
 from skhalfway.attacks._named import check_positions
 from skhalfway.attacks._parameters import begins_elsewhere, check_source, check_unattached
-from skhalfway.attacks._partners import n_kept
 from skhalfway.attacks._per_sample import in_words
+from skhalfway.attacks._pool import n_kept
 from skhalfway.attacks._reach import say_out_of_reach
 from skhalfway.attacks._reference import Reference, is_range, reference_for
 from skhalfway.engine._store import check_memory

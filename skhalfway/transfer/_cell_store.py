@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -57,8 +58,9 @@ class CellStore:
         """What the samples that are made of some rows are known by."""
         attack = source.generator.attack
         alone = isinstance(attack, str) and attack in KINDS and KINDS[attack].gradient
-        pool = None if alone or source.pool is None else source.pool.problem.region
-        said = None if alone or source.pool is None else source.pool.predicted
+        pool, known = source.pool, ""
+        if pool is not None and not alone:
+            known = pool.once("key", partial(fingerprint, pool.problem.region, pool.predicted))
         partners = None if source.partners is None else source.partners.X
         params = source.generator.get_params(deep=False)
         params["device"] = str(params["device"])
@@ -72,7 +74,7 @@ class CellStore:
             source.labels[rows],
             (source.n_classes, source.targeted, source.seed),
             rows,
-            (pool, said, partners),
+            (known, partners),
         )
 
     @staticmethod

@@ -266,7 +266,7 @@ def _asked(source: Source, cells: list[Cell], store: CellStore | None) -> Attack
     """A source with the opinion of few queries on its attack."""
     cells = sorted(cells, key=lambda cell: int(cell.rows[0]))
     attacked = Attacked(source, Account.joined([cell.account for cell in cells]))
-    key = fingerprint("opinion", [cell.key for cell in cells])
+    key = "" if store is None else fingerprint("opinion", [cell.key for cell in cells])
     if store is not None and (known := store.opinion(key)) is not None:
         return replace(attacked, queries=known[0])
     kept = np.concatenate([cell.kept for cell in cells])

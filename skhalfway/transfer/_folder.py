@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import re
@@ -15,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skhalfway._text import brief, shown
+from skhalfway.engine._fingerprint import fingerprint
 from skhalfway.transfer._containers import told
 from skhalfway.transfer._outcomes import Outcomes
 
@@ -91,7 +91,8 @@ def write_manifest(
     folder: SamplesFolder, arrays: Mapping[str, NDArray[Any]], X: Any, outcomes: Outcomes
 ) -> str:
     """Write what the files are, once they are complete; return the fingerprint of their result."""
-    known_by = _fingerprint(arrays, outcomes)
+    said = outcomes.clean, outcomes.own, outcomes.adversarial
+    known_by = fingerprint(outcomes.sources, outcomes.targets, *said, *arrays.values())
     first = next(iter(arrays.values()))
     for array in arrays.values():
         if isinstance(array, np.memmap):
@@ -145,11 +146,3 @@ def mapped(folder: Path, manifest: Mapping[str, Any]) -> dict[str, NDArray[Any]]
             f"the samples in {shown(str(folder))} are incomplete or were changed: {brief(error, 120)}"
         ) from error
     return arrays
-
-
-def _fingerprint(arrays: Mapping[str, NDArray[Any]], outcomes: Outcomes) -> str:
-    """Of a result: what models said, and the samples that they said it of."""
-    known_by = hashlib.sha256(repr((outcomes.sources, outcomes.targets)).encode())
-    for array in (outcomes.clean, outcomes.own, outcomes.adversarial, *arrays.values()):
-        known_by.update(np.ascontiguousarray(array).data)
-    return known_by.hexdigest()

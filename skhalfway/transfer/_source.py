@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +15,7 @@ from sklearn.base import clone
 from skhalfway._randomness import draw_seed, own_rng
 from skhalfway.attacks._parameters import advice, gradient_attack
 from skhalfway.attacks._partners import Partners
-from skhalfway.attacks._pool import Pool
+from skhalfway.attacks._pool import Pool, drawn
 from skhalfway.attacks._problem import Outcome, Problem, Settings
 from skhalfway.attacks._run import batch_that_fits, run
 from skhalfway.models import Finding
@@ -52,14 +51,14 @@ class Source:
         Class indices to leave or, where ``targeted``, to reach.
     rows : int ndarray of shape (n_rows,)
         Numbers of the samples to attack.
-    clean : ndarray of shape (n_samples,)
-        What it says of the samples.
     n_classes : int
         How many labels there are.
     targeted : bool, default=False
         What ``labels`` are for.
     partners : Partners or None, default=None
         Training samples that the attack may know.
+    pool : Pool or None, default=None
+        What the attack on a block may know of the whole; None where there are no blocks.
     """
 
     name: str
@@ -69,26 +68,18 @@ class Source:
     regions: Sequence[Region]
     labels: NDArray[np.intp]
     rows: NDArray[np.intp]
-    clean: NDArray[np.intp]
     n_classes: int
     targeted: bool = False
     partners: Partners | None = None
+    pool: Pool | None = None
 
     @property
     def splits(self) -> bool:
         """Whether what its attack makes of a sample depends on no others but those that all blocks know."""
         return isinstance(self.generator.attack, str)
 
-    @cached_property
-    def pool(self) -> Pool | None:
-        """What the attack on a block may know of the whole; None where there are no blocks."""
-        return Pool.of(self._problem(self.rows), self.clean[self.rows]) if self.splits else None
-
     def problem(self, rows: NDArray[np.intp]) -> Problem:
         """The attack on some samples, within the largest budget."""
-        return replace(self._problem(rows), pool=self.pool)
-
-    def _problem(self, rows: NDArray[np.intp]) -> Problem:
         return Problem(
             self.model,
             self.regions[-1].take(rows),
@@ -96,8 +87,9 @@ class Source:
             self.n_classes,
             self.targeted,
             self.partners,
-            seed=self.seed,
-            numbers=rows,
+            self.pool,
+            self.seed,
+            rows,
         )
 
     def attack(self, rows: NDArray[np.intp]) -> tuple[list[NDArray[Any]], Account]:
@@ -150,21 +142,11 @@ def sources_of(
         fits = named(name, batch_that_fits, generator, model, regions[0].X, n_workers)
         generator.batch_size = min(generator.batch_size, fits)
         seed, rows = draw_seed(own_rng(generator.random_state)), np.flatnonzero(needed[i])
-        sources.append(
-            Source(
-                name,
-                model,
-                generator,
-                seed,
-                regions,
-                labels[i],
-                rows,
-                clean[i],
-                n_classes,
-                targeted,
-                partners,
-            )
-        )
+        source = Source(name, model, generator, seed, regions, labels[i], rows, n_classes, targeted, partners)
+        if source.splits:
+            some = rows[drawn((len(rows), *regions[0].X.shape[1:]), seed)]
+            source = replace(source, pool=Pool(source.problem(some), clean[i][some], len(rows)))
+        sources.append(source)
     return sources
 
 

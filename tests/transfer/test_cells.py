@@ -24,6 +24,7 @@ from sklearn.tree import DecisionTreeClassifier
 
 from skhalfway import AdversarialGenerator, Constraints, TransferScorer
 from skhalfway.engine import Store
+from skhalfway.models import ModelWarning
 from skhalfway.transfer import _cells, _source
 from skhalfway.transfer._cells import LongestFirst, Task, blocks_of
 
@@ -308,6 +309,31 @@ def test_damaged_entries_are_measured_again_and_said(models, digits, tmp_path):
     with pytest.warns(UserWarning, match="is damaged"):
         same(whole, measured(few, X, y, "pgd", memory=tmp_path))
     same(whole, measured(few, X, y, "pgd", memory=tmp_path))
+
+
+class Contrary(DecisionTreeClassifier):
+    """Not what its tree says."""
+
+    def predict(self, X):
+        return 1 - super().predict(X)
+
+
+@pytest.mark.parametrize("backend", ["threading", "loky"])
+def test_what_is_said_of_a_source_is_said_whenever_its_cells_are_used(backend, tmp_path):
+    """A figure out of a folder, or of another process, comes with the warning that it had."""
+    X, y = make_blobs(60, centers=2, n_features=3, cluster_std=3.0, random_state=0)
+    models = {name: Contrary(max_depth=d, random_state=0).fit(X, 1 - y) for name, d in (("a", 2), ("b", 3))}
+    scorer = TransferScorer(AdversarialGenerator(attack="tree", eps=2.0), random_state=0, memory=tmp_path)
+    for _ in range(2):
+        with (
+            joblib.parallel_config(backend, n_jobs=2),
+            pytest.warns(
+                ModelWarning, match="model '[ab]': Contrary.predict differs from its trees"
+            ) as caught,
+        ):
+            matrix = scorer.fit(models).transfer(X, y)
+        assert len(caught) == 2
+        assert all("differs from its trees" in str(check) for check in matrix.checks.values())
 
 
 def test_the_judged_classifier_and_a_source_of_its_type_are_told_apart(digits, tmp_path):
