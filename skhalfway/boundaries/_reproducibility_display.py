@@ -9,7 +9,7 @@ import numpy as np
 from skhalfway._text import short
 from skhalfway.boundaries._reproducibility import Reproducibility, reproducibility
 from skhalfway.displays import Display
-from skhalfway.displays._heat_map import cell_texts, fit, heat_map, heat_map_axes
+from skhalfway.displays._heat_map import cell_texts, fit, heat_map
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -89,22 +89,14 @@ class ReproducibilityDisplay(Display, draws=[Reproducibility], by=reproducibilit
         display : ReproducibilityDisplay
             This object, with ``ax_``, ``figure_``, ``im_`` and ``text_``.
         """
-        result, n = self.result, len(self.result.names)
+        result = self.result
         scores, texts = np.array(result.scores), None
         if include_values:
             texts = cell_texts(scores, result.confidence_interval(level) if include_intervals else None)
             np.fill_diagonal(texts, "")
         # of a model with itself there is nothing to see
         np.fill_diagonal(scores, np.nan)
-        if ax is None:
-            ax = heat_map_axes(
-                n,
-                n,
-                include_values=include_values,
-                include_intervals=include_intervals,
-                longest_name=max(map(len, result.names), default=0),
-            )
-        self.im_, self.text_ = heat_map(
+        ax, self.im_, self.text_ = heat_map(
             ax,
             scores,
             result.names,
@@ -112,6 +104,7 @@ class ReproducibilityDisplay(Display, draws=[Reproducibility], by=reproducibilit
             colorbar="share of a plane" if colorbar else None,
             im_kw={"cmap": cmap, "vmin": 0, "vmax": 1} | (im_kw or {}),
             text_kw=text_kw,
+            include_intervals=include_intervals,
         )
         ax.set_facecolor("0.82")
         ax.set_title(f"how much they agree\n(mean score {short(result.mean_score).strip()})", fontsize=10)

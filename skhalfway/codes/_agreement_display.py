@@ -78,7 +78,7 @@ class CodeAgreementDisplay(Display, draws=[CodeAgreement], by=code_agreement):
         self.images_: dict[str, AxesImage] = {}
         for ax, (name, title) in zip(self.axes_, _TITLES.items(), strict=True):
             values = getattr(result, name)
-            self.images_[name], _ = heat_map(
+            _, self.images_[name], _ = heat_map(
                 ax,
                 values,
                 result.first,

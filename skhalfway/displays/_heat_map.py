@@ -30,7 +30,7 @@ def cell_texts(values: NDArray[np.float64], interval: ConfidenceInterval | None 
     return texts
 
 
-def heat_map_axes(
+def _new_axes(
     n_rows: int,
     n_columns: int,
     *,
@@ -71,7 +71,7 @@ def fit(ax: Axes, written: NDArray[Any] | None) -> None:
 
 
 def heat_map(
-    ax: Axes,
+    ax: Axes | None,
     values: NDArray[np.float64],
     names: Sequence[str],
     columns: Sequence[str] | None = None,
@@ -80,14 +80,26 @@ def heat_map(
     colorbar: str | None,
     im_kw: dict[str, Any],
     text_kw: dict[str, Any] | None,
-) -> tuple[AxesImage, NDArray[Any] | None]:
-    """Draw a matrix with the names of its rows and columns; return the image, and what is in the cells.
+    include_intervals: bool = False,
+    longest_name: int | None = None,
+    longest_text: int = 0,
+) -> tuple[Axes, AxesImage, NDArray[Any] | None]:
+    """Draw a matrix with the names of its rows and columns; return axes, image, and what is in the cells.
 
-    Without names of columns they are those of the rows. ``texts`` are for the cells, ``colorbar`` is its
-    label; None is for none.
+    Without axes there is a new figure, as large as names, and cells with intervals or with a text so long,
+    need. Without names of columns they are those of the rows. ``texts`` are for the cells, ``colorbar`` is
+    its label; None is for none.
     """
     columns = names if columns is None else columns
     n = len(columns)
+    if ax is None:
+        ax = _new_axes(
+            *values.shape,
+            include_values=texts is not None,
+            include_intervals=include_intervals,
+            longest_name=max(map(len, names), default=0) if longest_name is None else longest_name,
+            longest_text=longest_text,
+        )
     figure: Any = ax.figure
     image = ax.imshow(values, **im_kw)
     written = None
@@ -111,4 +123,4 @@ def heat_map(
     ax.set_xticks(range(n), columns, rotation=45, ha="right", rotation_mode="anchor")
     if colorbar is not None:
         figure.colorbar(image, ax=ax, fraction=0.046, pad=0.03, label=colorbar)
-    return image, written
+    return ax, image, written

@@ -8,7 +8,7 @@ import numpy as np
 
 from skhalfway._text import between
 from skhalfway.displays import Display
-from skhalfway.displays._heat_map import cell_texts, heat_map, heat_map_axes
+from skhalfway.displays._heat_map import cell_texts, heat_map
 from skhalfway.displays._style import figure_text
 from skhalfway.halfway._measurement import HalfwayMeasurement
 from skhalfway.halfway._scorer import measured
@@ -107,7 +107,7 @@ class AgreementDisplay(Display, draws=[HalfwayMeasurement], by=measured, kind="a
         ValueError
             If ``level`` is out of range.
         """
-        measurement, n = self.result, len(self.result.names)
+        measurement = self.result
         agreement = measurement.agreement
         mean = f"mean agreement {figure_text(measurement.mean_agreement)}"
         interval = None
@@ -120,9 +120,7 @@ class AgreementDisplay(Display, draws=[HalfwayMeasurement], by=measured, kind="a
         np.fill_diagonal(agreement, np.nan)
         if texts is not None:
             np.fill_diagonal(texts, "")
-        if ax is None:
-            ax = heat_map_axes(n, n, include_values=include_values, include_intervals=include_intervals)
-        self.im_, self.text_ = heat_map(
+        ax, self.im_, self.text_ = heat_map(
             ax,
             agreement,
             measurement.names,
@@ -130,6 +128,7 @@ class AgreementDisplay(Display, draws=[HalfwayMeasurement], by=measured, kind="a
             colorbar="halfway agreement" if colorbar else None,
             im_kw={"cmap": cmap, "vmin": -1, "vmax": 1} | (im_kw or {}),
             text_kw=text_kw,
+            include_intervals=include_intervals,
         )
         # what is not known is told from 0, which is nearly white
         ax.set_facecolor("0.82")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from skhalfway.displays import Display
-from skhalfway.displays._heat_map import cell_texts, fit, heat_map, heat_map_axes
+from skhalfway.displays._heat_map import cell_texts, fit, heat_map
 from skhalfway.transfer._by_class import TransferByClass
 
 if TYPE_CHECKING:
@@ -81,17 +81,8 @@ class TransferByClassDisplay(Display, draws=[TransferByClass]):
             for place, n in np.ndenumerate(by_class.worst_eligible):
                 if n:
                     texts[place] = f"{texts[place]} of {n}\n{by_class.worst_sources[place]}".rstrip()
-        if ax is None:
-            ax = heat_map_axes(
-                *by_class.worst.shape,
-                include_values=include_values,
-                include_intervals=False,
-                longest_name=max(map(len, rows)),
-                longest_text=0
-                if texts is None
-                else max(len(line) for text in texts.flat for line in text.split("\n")),
-            )
-        self.im_, self.text_ = heat_map(
+        lines = [] if texts is None else [line for text in texts.flat for line in text.split("\n")]
+        ax, self.im_, self.text_ = heat_map(
             ax,
             by_class.worst,
             rows,
@@ -100,6 +91,7 @@ class TransferByClassDisplay(Display, draws=[TransferByClass]):
             colorbar="highest transfer rate" if colorbar else None,
             im_kw={"cmap": cmap, "vmin": 0, "vmax": 1, "aspect": "auto"} | (im_kw or {}),
             text_kw=text_kw,
+            longest_text=max(map(len, lines), default=0),
         )
         ax.set(xlabel="target", ylabel="true label")
         ax.set_title(

@@ -8,7 +8,7 @@ import numpy as np
 
 from skhalfway._text import between
 from skhalfway.displays import Display
-from skhalfway.displays._heat_map import cell_texts, fit, heat_map, heat_map_axes
+from skhalfway.displays._heat_map import cell_texts, fit, heat_map
 from skhalfway.transfer._comparison import TransferComparison, signed
 
 if TYPE_CHECKING:
@@ -75,19 +75,12 @@ class TransferComparisonDisplay(Display, draws=[TransferComparison]):
         """
         comparison = self.result
         differences = comparison.differences
-        if ax is None:
-            ax = heat_map_axes(
-                *differences.shape,
-                include_values=include_values,
-                include_intervals=False,
-                longest_name=max(map(len, comparison.sources)),
-            )
         texts = None
         if include_values:
             stars = np.where(comparison.significant, " *", "").astype(object)
             texts = cell_texts(differences) + stars
         most = max(0.01, float(np.abs(np.nan_to_num(differences)).max()))
-        self.im_, self.text_ = heat_map(
+        ax, self.im_, self.text_ = heat_map(
             ax,
             differences,
             comparison.sources,

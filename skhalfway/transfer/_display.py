@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from skhalfway._text import short
 from skhalfway.displays import Display
-from skhalfway.displays._heat_map import cell_texts, fit, heat_map, heat_map_axes
+from skhalfway.displays._heat_map import cell_texts, fit, heat_map
 from skhalfway.transfer._matrix import TransferMatrix
 from skhalfway.transfer._shown import marked
 
@@ -119,17 +119,10 @@ class TransferMatrixDisplay(Display, draws=[TransferMatrix]):
         from matplotlib.patches import Rectangle
 
         matrix = self.result
-        if ax is None:
-            ax = heat_map_axes(
-                *matrix.rates.shape,
-                include_values=include_values,
-                include_intervals=include_intervals,
-                longest_name=max(map(len, matrix.sources), default=0),
-            )
         texts = None
         if include_values:
             texts = cell_texts(matrix.rates, matrix.confidence_interval(level) if include_intervals else None)
-        self.im_, self.text_ = heat_map(
+        ax, self.im_, self.text_ = heat_map(
             ax,
             matrix.rates,
             marked(matrix.sources, matrix.masked),
@@ -138,6 +131,8 @@ class TransferMatrixDisplay(Display, draws=[TransferMatrix]):
             colorbar="transfer rate" if colorbar else None,
             im_kw={"cmap": cmap, "vmin": 0, "vmax": 1} | (im_kw or {}),
             text_kw=text_kw,
+            include_intervals=include_intervals,
+            longest_name=max(map(len, matrix.sources), default=0),  # without marks
         )
         own = [
             (i, matrix.targets.index(name)) for i, name in enumerate(matrix.sources) if name in matrix.targets
