@@ -32,11 +32,10 @@ class UnknownContentError(TypeError):
 def fingerprint(*objects: Any) -> str:
     """A text for the content of objects, of 40 hexadecimal digits.
 
-    Objects are taken apart as for pickling, into types and plain values, so that nothing depends on the
-    order in which they were made, on shared parts, or on the process. Functions and classes that are not
-    part of an installed package count by their code, defaults, closures and the globals that they name;
-    those of packages by name and the package's version. An object with a text ``__skhalfway_key__`` is
-    what that says.
+    Objects are taken apart as for pickling, into types and plain values, so that nothing depends on shared
+    parts, or on the process. Functions and classes that are not part of an installed package count by their
+    code, defaults, closures and the globals that they name; those of packages by name and the package's
+    version. An object with a text ``__skhalfway_key__`` is what that says.
 
     Parameters
     ----------
@@ -107,15 +106,15 @@ class _Walk:
             return self._tensor(obj)
         top = type(obj).__module__.partition(".")[0]
         if top == "art" or _is_net(obj):  # which pickle themselves with a time, or through files
-            state = {name: value for name, value in vars(obj).items() if name not in _OF_TRAINING}
+            state = {name: vars(obj)[name] for name in sorted(vars(obj)) if name not in _OF_TRAINING}
             return self._all("state", (type(obj), state))
         if top == "catboost" and hasattr(obj, "save_model"):
             return self._all("catboost", (type(obj), obj.get_params(), _catboost(obj)))
         return self._reduced(obj)
 
     def _mapping(self, kind: str, mapping: Mapping[Any, Any]) -> bytes:
-        pairs = sorted(self.digest(name) + self.digest(value) for name, value in mapping.items())
-        return _hashed(kind, b"".join(pairs))
+        # in their order, which what goes through them may depend on: a ModuleDict's layers, for one
+        return self._all(kind, (part for pair in mapping.items() for part in pair))
 
     def _array(self, array: np.ndarray[Any, Any]) -> bytes:
         if array.dtype.hasobject:
@@ -166,7 +165,7 @@ class _Walk:
             except ValueError:  # not bound yet
                 cells.append(None)
         known = function.__globals__
-        named = {name: known[name] for name in _names(function.__code__) & known.keys()}
+        named = {name: known[name] for name in sorted(_names(function.__code__) & known.keys())}
         return function.__code__, function.__defaults__, function.__kwdefaults__, cells, named
 
     def _reduced(self, obj: Any) -> bytes:

@@ -129,7 +129,7 @@ CONTENTS = [
     (b"a", b"a", ["a", bytearray(b"a")]),
     ([1, 2], [1, 2], [(1, 2), [2, 1], [[1], 2], {1, 2}]),
     ([SHARED, SHARED], [[1.0, 2.0], [1.0, 2.0]], [[SHARED, [1.0, 2]], [SHARED]]),
-    ({"a": 1, "b": 2}, {"b": 2, "a": 1}, [{"a": 2, "b": 1}, {"a": 1}]),
+    ({"a": 1, "b": 2}, {"a": 1, "b": 2}, [{"b": 2, "a": 1}, {"a": 2, "b": 1}, {"a": 1}]),
     ({1, 2, "x"}, {"x", 2, 1}, [{1, 2}, frozenset({1, 2, "x"})]),
     (CYCLE, CYCLE, [OTHER_CYCLE, [1, [1]], [1]]),
     (X, X.copy(), [X.astype(np.float32), X[:-1], X.reshape(30, 8), X + 1e-16, X.T]),
@@ -178,6 +178,24 @@ def test_code_counts_with_the_globals_it_names():
     assert made("# a comment\n" + code) == made(code)
     for was, now in [("FACTOR = 2", "FACTOR = 3"), ("FACTOR * x", "FACTOR + x")]:
         assert all(a != b for a, b in zip(made(code.replace(was, now)), made(code), strict=True))
+
+
+class InTurn(nn.Module):
+    """Layers in the order in which they stand in a dict."""
+
+    def __init__(self, order: str) -> None:
+        super().__init__()
+        layers = {"a": nn.Tanh(), "b": nn.Softmax(dim=1)}
+        self.layers = nn.ModuleDict({name: layers[name] for name in order})
+
+    def forward(self, x):
+        for layer in self.layers.values():
+            x = layer(x)
+        return x
+
+
+def test_the_order_of_layers_counts():
+    assert fingerprint(InTurn("ab")) == fingerprint(InTurn("ab")) != fingerprint(InTurn("ba"))
 
 
 def test_recursion_ends():
