@@ -21,7 +21,7 @@ KEY = "__skhalfway_key__"  # attribute of objects that say themselves what they 
 _SIZE = 20  # bytes of a fingerprint
 _PLAIN = (type(None), bool, int, float, complex, str, bytes, type(Ellipsis), type(NotImplemented))
 # of networks: what training needs, not what they answer by
-_OF_TRAINING = ("history_", "optimizer_", "callbacks_", "_optimizer", "_loss")
+_OF_TRAINING = ("history_", "optimizer_", "callbacks_", "_optimizer")
 _OF_ANY_CLASS = ("__dict__", "__weakref__", "__doc__", "__annotations__", "__abstractmethods__", "_abc_impl")
 
 

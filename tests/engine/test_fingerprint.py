@@ -40,10 +40,10 @@ def skorch_net(seed: int = 0) -> NeuralNetClassifier:
     return model.fit(X.astype(np.float32), y)
 
 
-def art_classifier(seed: int = 0):
+def art_classifier(seed: int = 0, loss: type[nn.Module] = nn.CrossEntropyLoss):
     from art.estimators.classification import PyTorchClassifier
 
-    return PyTorchClassifier(net(seed), nn.CrossEntropyLoss(), (4,), 3)
+    return PyTorchClassifier(net(seed), loss(), (4,), 3)
 
 
 # how each is made, anew each time; and another that differs in one thing
@@ -178,6 +178,11 @@ def test_code_counts_with_the_globals_it_names():
     assert made("# a comment\n" + code) == made(code)
     for was, now in [("FACTOR = 2", "FACTOR = 3"), ("FACTOR * x", "FACTOR + x")]:
         assert all(a != b for a, b in zip(made(code.replace(was, now)), made(code), strict=True))
+
+
+def test_the_loss_of_an_art_classifier_counts():
+    """ART's attacks follow it."""
+    assert fingerprint(art_classifier()) != fingerprint(art_classifier(loss=nn.MultiMarginLoss))
 
 
 class InTurn(nn.Module):
