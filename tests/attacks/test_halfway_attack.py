@@ -16,7 +16,7 @@ from sklearn.neighbors import KNeighborsClassifier
 
 import skhalfway._blocks
 from skhalfway import AdversarialGenerator, TransferScorer
-from skhalfway.attacks import _partners
+from skhalfway.attacks import _pool
 from skhalfway.attacks._halfway import _Crossings
 from skhalfway.attacks._partners import Partners, keep_partners, nearest_partners
 from skhalfway.attacks._problem import Problem
@@ -72,7 +72,7 @@ def test_a_fit_for_another_attack_keeps_no_partners() -> None:
 
 
 def test_partners_are_bounded_and_of_all_classes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_partners, "N_KEPT", 12)
+    monkeypatch.setattr(_pool, "_N_KEPT", 12)
     rare = np.r_[np.arange(50), 60, 61, 110:150]
     model = as_model(KNeighborsClassifier(1).fit(X, Y))
     kept = keep_partners(X[rare], np.array(["a", "b", "c"])[Y[rare]], np.random.RandomState(0))
