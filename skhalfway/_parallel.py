@@ -26,14 +26,14 @@ class Stopped(BaseException):
     """Raised in a thread whose work is no longer wanted; a model's ``except Exception`` does not catch it."""
 
 
-class _Crew:
+class Crew:
     """The jobs of one call, in threads of this process."""
 
     def __init__(self, *, here: bool = True) -> None:
         self.here = here
         self.sharing: Callable[[], AbstractContextManager[Any]] = nullcontext
         self.asked: Callable[[], None] | None = None
-        self._outer = getattr(_OF_THREAD, "crew", None) if here else None
+        self._outer = crew_of_thread() if here else None
         self._changed = threading.Condition()
         self._stopped = False
         self._n_running = 0
@@ -58,16 +58,21 @@ class _Crew:
 
     def __reduce__(self) -> tuple[Any, ...]:
         # joblib ends other processes itself
-        return _Crew._elsewhere, ()
+        return Crew._elsewhere, ()
 
     @staticmethod
-    def _elsewhere() -> _Crew:
-        return _Crew(here=False)
+    def _elsewhere() -> Crew:
+        return Crew(here=False)
+
+
+def crew_of_thread() -> Crew | None:
+    """Whom this thread works for."""
+    return getattr(_OF_THREAD, "crew", None)
 
 
 def pause() -> None:
     """Raise where the caller's work is no longer wanted; models call it whenever they are asked."""
-    crew = getattr(_OF_THREAD, "crew", None)
+    crew = crew_of_thread()
     if crew is not None:
         if crew.stopped:
             raise Stopped
@@ -86,23 +91,23 @@ def _one_thread() -> Iterator[None]:
         yield
 
 
-class _Failure:
+class Failure:
     """What a job raised, carried out of its thread: a pool loses what is no Exception."""
 
     def __init__(self, error: BaseException) -> None:
         self.error = error
 
 
-class _Job:
+class Job:
     """A function that stops with its crew, and runs under its caller's configuration of scikit-learn."""
 
     def __init__(
-        self, function: Callable[..., Any], crew: _Crew, config: dict[str, Any], filters: list[Any]
+        self, function: Callable[..., Any], crew: Crew, config: dict[str, Any], filters: list[Any]
     ) -> None:
         self._function, self._crew, self._config, self._filters = function, crew, config, filters
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        crew, outer = self._crew, getattr(_OF_THREAD, "crew", None)
+        crew, outer = self._crew, crew_of_thread()
         crew.add(1)
         _OF_THREAD.crew = crew
         try:
@@ -113,7 +118,7 @@ class _Job:
             if isinstance(error, KeyboardInterrupt) or not crew.here:
                 raise
             crew.stop()
-            return _Failure(error)
+            return Failure(error)
         finally:
             _OF_THREAD.crew = outer
             crew.add(-1)
@@ -151,8 +156,11 @@ def side_by_side(
     next time that they ask a model; what it raised is raised here when none of them runs any more. An
     interrupt does the same.
     """
-    crew, config, filters = _Crew(), get_config(), list(warnings.filters)
-    calls = (delayed(_Job(job, crew, config, filters))(*args, **kwargs) for job, args, kwargs in jobs)
+    crew, config, filters = Crew(), get_config(), list(warnings.filters)
+    calls = (
+        delayed(Job(job, crew, config, filters))(*args, **kwargs)
+        for job, args, kwargs in _while_wanted(jobs, crew)
+    )
     results = _results(calls, crew, n_jobs=n_jobs, prefer=prefer, in_order=in_order)
     progress = Progress(what, n, unit, verbose)
     if progress.counts:
@@ -165,8 +173,18 @@ def side_by_side(
         progress.close()
 
 
+def _while_wanted(jobs: Iterable[Any], crew: Crew) -> Iterator[Any]:
+    """Jobs until one fails: none is taken in vain."""
+    jobs = iter(jobs)
+    while not crew.stopped:
+        try:
+            yield next(jobs)
+        except StopIteration:
+            return
+
+
 def _results(
-    calls: Iterable[Any], crew: _Crew, *, n_jobs: int | None, prefer: str, in_order: bool
+    calls: Iterable[Any], crew: Crew, *, n_jobs: int | None, prefer: str, in_order: bool
 ) -> Iterator[Any]:
     """Results as they come; all at the end from a backend of joblib that hands them over only then."""
     backend, usual = get_active_backend(prefer=prefer)
@@ -204,11 +222,11 @@ def _own_filters() -> Iterator[None]:
         yield
 
 
-def _until_failure(results: Iterator[Any], crew: _Crew) -> Iterator[Any]:
+def _until_failure(results: Iterator[Any], crew: Crew) -> Iterator[Any]:
     failure: BaseException | None = None
     try:
         for result in results:
-            if isinstance(result, _Failure):
+            if isinstance(result, Failure):
                 # those that were stopped may come before the one that failed
                 if failure is None or isinstance(failure, Stopped):
                     failure = result.error

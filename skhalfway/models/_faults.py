@@ -25,7 +25,7 @@ def named(name: str, function: Any, *args: Any) -> Any:
         # the first is an exception where the user asks for that, the second names the estimator itself
         raise
     except Exception as error:
-        kinds = (NotFittedError, TypeError, ValueError)
+        kinds = (NotFittedError, TypeError, ValueError, TimeoutError)
         kind = next((kind for kind in kinds if isinstance(error, kind)), RuntimeError)
         says = ":" if kind in kinds else f" raised {type(error).__name__}:"
         nested = _NAMED.match(text := brief(error))

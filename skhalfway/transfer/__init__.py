@@ -7,6 +7,7 @@ from skhalfway.transfer._comparison_display import TransferComparisonDisplay
 from skhalfway.transfer._curve import TransferCurve
 from skhalfway.transfer._curve_display import TransferCurveDisplay
 from skhalfway.transfer._display import TransferMatrixDisplay
+from skhalfway.transfer._failures import FailedPair
 from skhalfway.transfer._matrix import TransferMatrix
 from skhalfway.transfer._outcomes import Outcomes
 from skhalfway.transfer._robustness import Robustness
@@ -14,6 +15,7 @@ from skhalfway.transfer._robustness_display import RobustnessDisplay
 from skhalfway.transfer._scorer import TransferScorer
 
 __all__ = [
+    "FailedPair",
     "Outcomes",
     "Robustness",
     "RobustnessDisplay",

@@ -16,6 +16,7 @@ from skhalfway._inputs import Frame, fingerprints, read_samples
 from skhalfway._randomness import draw_seed
 from skhalfway._rounding import ColumnTypes
 from skhalfway._text import counted, shown
+from skhalfway._time_limit import check_timeout
 from skhalfway.attacks import AdversarialGenerator
 from skhalfway.attacks._named import check_positions
 from skhalfway.attacks._parameters import begins_elsewhere, check_source, check_unattached
@@ -29,6 +30,7 @@ from skhalfway.models._as_model import takes_missing
 from skhalfway.models._collection import ModelCollection, is_pair
 from skhalfway.models._faults import named
 from skhalfway.transfer._counting import CONDITIONS
+from skhalfway.transfer._failures import check_error_score
 
 if TYPE_CHECKING:
     from skhalfway.attacks._region import Region
@@ -42,6 +44,8 @@ class AttackingCollection(ModelCollection):
     targets: Sequence[str] | None
     condition: str
     memory: Any
+    error_score: Any
+    timeout: float | None
     random_state: Any
     verbose: int
 
@@ -60,6 +64,8 @@ class AttackingCollection(ModelCollection):
         check_random_state(self.random_state)
         check_unattached(self.generator, "every model is attacked in turn")
         check_memory(self.memory)
+        check_error_score(self.error_score)
+        check_timeout(self.timeout)
         if np.ndim(self._generator.eps) == 0 and self._generator.eps == np.inf:
             raise ValueError(
                 "transfer is measured within a budget, so the generator's eps must be finite, got inf"

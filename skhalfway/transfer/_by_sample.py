@@ -201,8 +201,9 @@ class BySample(Rates):
         Raises
         ------
         ValueError
-            If there is no such source; if samples were not kept, or lie in a
-            folder that :func:`~skhalfway.load_result` did not find.
+            If there is no such source, or its attack failed; if samples were not
+            kept, or lie in a folder that :func:`~skhalfway.load_result` did not
+            find.
         """
         if source not in self.sources:
             raise ValueError(_unknown("source", source, self.sources))
@@ -211,6 +212,9 @@ class BySample(Rates):
                 "the adversarial samples were not kept, or in memory alone, and files of results do not hold "
                 "them; pass a folder, or True for this session, as keep_samples to transfer"
             )
+        reasons = [self.failures.get((source, target)) for target in self.targets]
+        if all(reasons) and not self.source_eligible[self.sources.index(source)]:
+            raise ValueError(f"no sample made on {shown(source)} is known: {reasons[0]}")
         return self.kept.of(source)
 
     def compare(self, other: Any, level: float = 0.95) -> TransferComparison:

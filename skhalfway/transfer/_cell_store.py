@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -19,6 +19,7 @@ from skhalfway.engine._store import Store
 from skhalfway.models import Finding
 from skhalfway.models._faults import named
 from skhalfway.results._provenance import versions
+from skhalfway.transfer._failures import Failed
 from skhalfway.transfer._masked import Opinion
 from skhalfway.transfer._source import Account, Source
 
@@ -46,9 +47,14 @@ class CellStore:
     keys: Mapping[str, str]
 
     @classmethod
-    def of(cls, store: Store, models: Mapping[str, Model], X: NDArray[Any]) -> CellStore:
-        """For some models, which are asked about a few samples."""
-        return cls(store, {name: named(name, model_key, model, X) for name, model in models.items()})
+    def of(
+        cls, store: Store, models: Mapping[str, Model], X: NDArray[Any], call: Callable[..., Any] = named
+    ) -> CellStore:
+        """For some models, which are asked about a few samples; ``call`` asks them, by their name."""
+        contents = {name: named(name, content_key, model) for name, model in models.items()}
+        said = {name: call(name, model.predict, X[:_N_PROBED]) for name, model in models.items()}
+        known = {name: answer for name, answer in said.items() if not isinstance(answer, Failed)}
+        return cls(store, {name: fingerprint(contents[name], answer) for name, answer in known.items()})
 
     def key_of_asked(self, regions: Sequence[Region], block: slice, seed: int) -> str:
         """What the samples of a block, and noise, are known by."""
@@ -159,8 +165,8 @@ def _faults_in(arrays: Mapping[str, NDArray[Any]], values: Mapping[str, Any], na
     return faults
 
 
-def model_key(model: Model, X: NDArray[Any]) -> str:
-    """What a model is known by: its content, how it is read, and its answers to the first samples.
+def content_key(model: Model) -> str:
+    """What a model is known by, beside its answers to the first samples: its content, and how it is read.
 
     TypeError where no content is known.
     """
@@ -171,7 +177,7 @@ def model_key(model: Model, X: NDArray[Any]) -> str:
         columns = list(map(str, frame.names)), coded
     output = getattr(model, "output", None), getattr(model, "output_source", None)
     try:
-        content = fingerprint(
+        return fingerprint(
             type(model).__name__, model.estimator, model.classes_, model._order, output, columns
         )
     except UnknownContentError as error:
@@ -179,4 +185,3 @@ def model_key(model: Model, X: NDArray[Any]) -> str:
             f"memory tells models apart by their content, but {error}; give it a text {KEY}, an attribute "
             "that changes whenever its answers do, or pass memory=None"
         ) from error
-    return fingerprint(content, model.predict(X[:_N_PROBED]))

@@ -23,7 +23,7 @@ from skhalfway.models._warnings import warn
 from skhalfway.results import Provenance, Result
 from skhalfway.results._result import equal
 from skhalfway.results._table import Cell, Table
-from skhalfway.transfer._counting import read_counts, resampled_means, see
+from skhalfway.transfer._counting import mean_rate, read_counts, resampled_means, see
 from skhalfway.transfer._outcomes import Outcomes
 
 if TYPE_CHECKING:
@@ -232,7 +232,8 @@ def compare(first: BySample, second: BySample, level: float) -> TransferComparis
             )
         raise ValueError(f"the two are of other samples: their {parts} differ; attack the same X and y")
     _warn_of_other_values(one.fingerprints, other.fingerprints)
-    seen, others = see(one, *own_count), see(other, *their_count)
+    failed = one.failed | other.failed  # means are to be over the same pairs
+    seen, others = (see(*count).without(failed) for count in ((one, *own_count), (other, *their_count)))
     both = seen.eligible & others.eligible
     only_first, only_other = both & seen.fooled & ~others.fooled, both & others.fooled & ~seen.fooled
     n = both.sum(axis=2)
@@ -255,7 +256,7 @@ def compare(first: BySample, second: BySample, level: float) -> TransferComparis
         n,
         only_first.sum(axis=2),
         only_other.sum(axis=2),
-        second.mean_rate - first.mean_rate,
+        mean_rate(others) - mean_rate(seen),
         ConfidenceInterval(float(interval.low), float(interval.high)),
         level,
         provenance=_origin((first.provenance, second.provenance), level, one.n_samples),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -59,6 +59,11 @@ class Seen:
     source_fooled: NDArray[np.bool_]
     pairs: NDArray[np.bool_]
 
+    def without(self, pairs: NDArray[np.bool_]) -> Seen:
+        """The same with no sample that counts for some pairs, (n_sources, n_targets)."""
+        names = ("eligible", "fooled", "same_mistake", "noise_fooled")
+        return replace(self, **{name: getattr(self, name) & ~pairs[:, :, None] for name in names})
+
 
 def see(outcomes: Outcomes, condition: str, goal: str = "other") -> Seen:
     """Look at every sample under a condition: whether it counts, and whether it fools."""
@@ -78,6 +83,8 @@ def see(outcomes: Outcomes, condition: str, goal: str = "other") -> Seen:
         assert goals is not None
         return answers == goals[:, None]
 
+    # those of a source that failed are not known
+    known = (outcomes.own != NOT_ASKED) & (outcomes.clean[outcomes.source_places] != NOT_ASKED)
     own = success(outcomes.own[:, None])[:, 0]
     asked = aimed[:, None] & (outcomes.adversarial != NOT_ASKED)
     if condition == "all":
@@ -87,7 +94,7 @@ def see(outcomes: Outcomes, condition: str, goal: str = "other") -> Seen:
         if condition == "source_fooled":
             eligible = eligible & own[:, None]
     fooled = eligible & success(outcomes.adversarial)
-    source_eligible = right_source & aimed
+    source_eligible = right_source & aimed & known
     # as objects: texts of numpy end before a trailing null
     sources, targets = (np.array(names, dtype=object) for names in (outcomes.sources, outcomes.targets))
     return Seen(
@@ -143,7 +150,9 @@ def check_attacked(outcomes: Outcomes, condition: str) -> None:
         counting = outcomes.clean[outcomes.source_places] == left
     if outcomes.goals is not None:
         counting &= outcomes.goals != left
-    unknown = (outcomes.own == NOT_ASKED) | (outcomes.adversarial == NOT_ASKED).any(axis=1)
+    failed: NDArray[np.bool_] = outcomes.failed  # which the result says
+    unknown = ((outcomes.adversarial == NOT_ASKED) & ~failed[:, :, None]).any(axis=1)
+    unknown |= (outcomes.own == NOT_ASKED) & ~failed.any(axis=1, keepdims=True)
     missing = (counting & unknown).sum(axis=1)
     if missing.any():
         i = int(missing.argmax())
@@ -172,6 +181,13 @@ def mean_standard_error(seen: Seen) -> float:
     ):
         influence += (fooled - one * eligible) / n
     return float(np.sqrt(((influence / pairs.sum()) ** 2).sum()))
+
+
+def mean_rate(seen: Seen) -> float:
+    """Mean transfer rate over pairs of a source and another model with samples that count; else nan."""
+    eligible = seen.eligible.sum(axis=2)
+    pairs = seen.pairs & (eligible > 0)
+    return float((seen.fooled.sum(axis=2)[pairs] / eligible[pairs]).mean()) if pairs.any() else np.nan
 
 
 def resampled_means(

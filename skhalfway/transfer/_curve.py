@@ -17,7 +17,7 @@ from skhalfway.results._result import frozen
 from skhalfway.results._table import Cell, Table
 from skhalfway.transfer._counting import read_counts, source_fallen
 from skhalfway.transfer._matrix import TransferMatrix, read_masked
-from skhalfway.transfer._shown import models_of
+from skhalfway.transfer._shown import failures_of, models_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -362,7 +362,7 @@ class TransferCurve(Result):
             f"{title}, L{norm} budgets in {UNITS[self.eps_unit]}",
             ["eps", "mean transfer rate", "noise", "source success"],
             rows,
-            notes=[*notes, *first._doubts()],
+            notes=[*notes, *failures_of(first), *first._doubts()],
         )
 
 

@@ -8,7 +8,7 @@ from skhalfway._text import short
 from skhalfway.displays import Display
 from skhalfway.displays._heat_map import cell_texts, fit, heat_map
 from skhalfway.transfer._matrix import TransferMatrix
-from skhalfway.transfer._shown import marked
+from skhalfway.transfer._shown import failed_pairs, marked
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -122,6 +122,7 @@ class TransferMatrixDisplay(Display, draws=[TransferMatrix]):
         texts = None
         if include_values:
             texts = cell_texts(matrix.rates, matrix.confidence_interval(level) if include_intervals else None)
+            texts[failed_pairs(matrix)] = "failed"
         ax, self.im_, self.text_ = heat_map(
             ax,
             matrix.rates,

@@ -7,7 +7,7 @@ from dataclasses import replace
 from itertools import pairwise
 from numbers import Real
 from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,11 +24,15 @@ from skhalfway.transfer._curve import TransferCurve
 from skhalfway.transfer._folder import read_place
 from skhalfway.transfer._matrix import TransferMatrix
 from skhalfway.transfer._measure import Plan, Tried, try_all
+from skhalfway.transfer._outcomes import NOT_ASKED
 from skhalfway.transfer._samples import kept_in
 
 if TYPE_CHECKING:
     from skhalfway.attacks._region import Region
     from skhalfway.transfer._scorer import TransferScorer
+
+
+Measured = TypeVar("Measured", TransferMatrix, TransferCurve)
 
 
 def read_budgets(eps: Any) -> list[float]:
@@ -65,7 +69,8 @@ def measure_matrix(scorer: TransferScorer, X: Any, y: Any, target: Any, keep_sam
         tried = try_all(scorer, plan, rng)
         if folder is not None and tried.kept is not None:
             tried = replace(tried, kept=kept_in(folder, tried.kept, X, tried.outcomes[-1]))
-    return _matrix(scorer, tried, 0, _origin(scorer, "TransferScorer.transfer", plan, tried, begin))
+    matrix = _matrix(scorer, tried, 0, _origin(scorer, "TransferScorer.transfer", plan, tried, begin))
+    return _unless_interrupted(tried, matrix)
 
 
 def measure_curve(scorer: TransferScorer, X: Any, y: Any, eps: Any, target: Any) -> TransferCurve:
@@ -85,12 +90,13 @@ def measure_curve(scorer: TransferScorer, X: Any, y: Any, eps: Any, target: Any)
         tried = try_all(scorer, plan, rng)
     # before any change
     first = tried.outcomes[0]
-    clean = first.clean[first.target_places]
+    clean, own = first.clean[first.target_places], first.clean[first.source_places]
+    lost = first.failed[:, :, None] & (first.adversarial == NOT_ASKED)
     unchanged = replace(
         first,
         noise=clean,
-        own=first.clean[first.source_places],
-        adversarial=np.broadcast_to(clean, first.adversarial.shape),
+        own=np.where(first.failed.any(axis=1, keepdims=True) & (first.own == NOT_ASKED), NOT_ASKED, own),
+        adversarial=np.where(lost, NOT_ASKED, clean),
     )
     tried = replace(tried, outcomes=[unchanged, *tried.outcomes])
     origin = _origin(scorer, "TransferScorer.transfer_curve", plan, tried, begin)
@@ -100,7 +106,7 @@ def measure_curve(scorer: TransferScorer, X: Any, y: Any, eps: Any, target: Any)
     for k, budget in enumerate(every):
         settings = {**origin.settings, "eps": float(budget), "eps_unit": unit}
         matrices.append(_matrix(scorer, tried, k, replace(origin, settings=settings, costs={}, seconds=None)))
-    return TransferCurve(
+    curve = TransferCurve(
         every,
         tuple(matrices),
         source_fallen(tried.outcomes, matrices[0].goal),
@@ -109,6 +115,15 @@ def measure_curve(scorer: TransferScorer, X: Any, y: Any, eps: Any, target: Any)
         tried.masked,
         provenance=replace(origin, settings={**origin.settings, "eps": budgets, "eps_unit": unit}),
     )
+    return _unless_interrupted(tried, curve)
+
+
+def _unless_interrupted(tried: Tried, result: Measured) -> Measured:
+    """The result; where the user interrupted, raise that, with what there is of it."""
+    if tried.interrupt is not None:
+        tried.interrupt.partial = result  # type: ignore[attr-defined]
+        raise tried.interrupt
+    return result
 
 
 def _matrix(scorer: TransferScorer, tried: Tried, k: int, origin: Provenance) -> TransferMatrix:

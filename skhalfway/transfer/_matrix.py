@@ -30,7 +30,7 @@ from skhalfway.transfer._counting import (
 from skhalfway.transfer._outcomes import Outcomes
 from skhalfway.transfer._samples import KeptSamples, found_beside
 from skhalfway.transfer._sentences import sentence
-from skhalfway.transfer._shown import matrix_table
+from skhalfway.transfer._shown import failed_pairs, failures_of, matrix_table
 
 if TYPE_CHECKING:
     from skhalfway.models import ModelCheck
@@ -296,8 +296,10 @@ class TransferMatrix(BySample, Result):
         """Say of which pairs nothing is known."""
         pairs = [
             (self.names.index(self.sources[i]), self.names.index(self.targets[j]))
-            for i, j in np.argwhere(self.eligible == 0)
+            for i, j in np.argwhere((self.eligible == 0) & ~failed_pairs(self))
         ]
+        for said in failures_of(self):
+            warn(said)
         if pairs:
             warn(
                 f"there are no {CONDITIONS[self.condition]} for {named_pairs(self.names, pairs, ' -> ')} "

@@ -15,15 +15,15 @@ from skhalfway._randomness import draw_seed
 from skhalfway.attacks._parameters import follows_gradients
 from skhalfway.engine._store import store_of
 from skhalfway.models._check import check_models
-from skhalfway.models._faults import named
 from skhalfway.models._warnings import warn, warn_of
 from skhalfway.transfer._cell_store import CellStore
 from skhalfway.transfer._cells import ask_blocks, run_all
+from skhalfway.transfer._failures import Care, Failed, Failures
 from skhalfway.transfer._folder import SamplesFolder, place_for
 from skhalfway.transfer._masked import ask_others
 from skhalfway.transfer._outcomes import Outcomes
 from skhalfway.transfer._samples import KeptSamples, kept_of
-from skhalfway.transfer._source import sources_of
+from skhalfway.transfer._source import sources_of, unjudged
 from skhalfway.transfer._targets import read_goals
 
 if TYPE_CHECKING:
@@ -103,6 +103,8 @@ class Tried:
         What the attack on each source cost, over all budgets.
     kept : KeptSamples or None
         The samples of the largest budget, where they are kept.
+    interrupt : KeyboardInterrupt or None, default=None
+        What the user did before all samples were attacked.
     """
 
     outcomes: list[Outcomes]
@@ -110,6 +112,7 @@ class Tried:
     checks: dict[str, ModelCheck]
     costs: dict[str, dict[str, float]]
     kept: KeptSamples | None
+    interrupt: KeyboardInterrupt | None = None
 
 
 def try_all(scorer: TransferScorer, plan: Plan, rng: np.random.RandomState) -> Tried:
@@ -127,42 +130,53 @@ def try_all(scorer: TransferScorer, plan: Plan, rng: np.random.RandomState) -> T
     seed = draw_seed(rng)
     generators = scorer._generators(len(sources), rng)
     memory = store_of(scorer.memory)
-    kept = None if memory is None else CellStore.of(memory, models, X)
-    clean, *control = ask_blocks(models, regions, seed, scorer._generator.batch_size, scorer._parallel, kept)
+    failures = Failures(Care(scorer.error_score == "raise", scorer.timeout))
+    kept = None if memory is None else CellStore.of(memory, models, X, failures.call)
+    size = scorer._generator.batch_size
+    clean, *control = ask_blocks(models, regions, seed, size, scorer._parallel, kept, failures)
     left = clean[places] if truth is None else np.broadcast_to(truth, (len(sources), len(X)))
-    goals = read_goals(plan.target, sources, X, plan.classes, left, seed) if targeted else None
+    goals = None
+    if targeted:
+        goals = read_goals(plan.target, sources, X, plan.classes, left, seed, failures.call)
+    known = {name: models[name] for name in failures.known(models)}
+    said = clean[[name in known for name in models]]
     gradients = follows_gradients(scorer._generator.attack)
-    checks = check_models(models, X, plan.classes, truth, clean, gradients=gradients)
+    checks = check_models(known, X, plan.classes, truth, said, gradients=gradients, call=failures.call)
     warn_of(checks)
     # samples that can count for a source: only these are attacked
     needed = np.ones_like(left, dtype=bool) if scorer.condition == "all" else clean[places] == left
     if goals is not None:
         needed &= goals != left
     labels = left if goals is None else goals
+    n_classes = len(plan.classes)
     attacked = sources_of(
-        scorer, sources, generators, regions, labels, needed, clean[places], len(plan.classes), targeted
+        scorer, sources, generators, regions, labels, needed, clean[places], n_classes, targeted, failures
     )
     keep = partial(place_for, X, plan.folder) if plan.keep else None
-    made = run_all(attacked, models, X.shape, scorer._parallel, keep, kept)
+    made = run_all(attacked, models, X.shape, scorer._parallel, keep, kept, failures)
     answers = made.answers
     masked, costs = np.zeros(len(sources), dtype=bool), {}
     for i, (name, part) in enumerate(zip(sources, made.attacked, strict=True)):
-        if part is not None:
-            place, tried = places[i], needed[i]
-            others = ask_others(
-                i,
-                plan.sources,
-                left[:, tried],
-                None if goals is None else goals[:, tried],
-                clean[place, tried],
-                control[-1][place, tried],
-                answers[:, :, place, tried],
-            )
-            found, masked[i] = named(name, part.judged, others)
-            for finding in found:
-                warn(f"model {name!r}: {finding}")
-            checks[name] = checks[name].adding(found)
-            costs[name] = part.account.cost
+        if part is None or failures.has_lost(name):
+            continue
+        costs[name] = part.account.cost
+        if failures.interrupt is not None:
+            continue
+        place, tried = places[i], needed[i]
+        others = ask_others(
+            i,
+            plan.sources,
+            left[:, tried],
+            None if goals is None else goals[:, tried],
+            clean[place, tried],
+            control[-1][place, tried],
+            answers[:, :, place, tried],
+        )
+        judged = failures.care(name, part.judged, others)
+        found, masked[i] = ([unjudged(judged.reason)], False) if isinstance(judged, Failed) else judged
+        for finding in found:
+            warn(f"model {name!r}: {finding}")
+        checks[name] = checks[name].adding(found)
     asked = [list(models).index(name) for name in plan.targets]
     known_by = fingerprints(X)
     outcomes = [
@@ -180,9 +194,10 @@ def try_all(scorer: TransferScorer, plan: Plan, rng: np.random.RandomState) -> T
             plan.index,
             known_by,
             row_index=plan.row_index,
+            failures=failures.pairs(plan.sources, plan.targets),
         )
         for noise, said in zip(control, answers, strict=True)
     ]
     samples = made.samples
     given = None if samples is None else kept_of(dict(zip(sources, samples, strict=True)), plan.given)
-    return Tried(outcomes, masked, checks, costs, given)
+    return Tried(outcomes, masked, checks, costs, given, failures.interrupt)

@@ -12,6 +12,7 @@ from skhalfway._checks import check_different
 from skhalfway._index import index_for, level_names, only_numbered
 from skhalfway._text import shown
 from skhalfway.results._reading import part_of_results
+from skhalfway.transfer._failures import FailedPair
 
 NOT_ASKED = -1
 
@@ -41,9 +42,9 @@ class Outcomes:
         True class indices; None where they were not given, and each source's
         own prediction took their place.
     clean : ndarray of shape (n_models, n_samples)
-        Answers to the samples as they are.
+        Answers to the samples as they are; -1 of a model that failed.
     noise : ndarray of shape (n_targets, n_samples)
-        Answers to the samples with noise of the attack's size.
+        Answers to the samples with noise of the attack's size; -1 there too.
     own : ndarray of shape (n_sources, n_samples)
         What each source says of the samples made on it; -1 where none was
         made, since it could not count.
@@ -62,6 +63,9 @@ class Outcomes:
         What the levels of that index are called; None is not known.
     row_index : pandas Index or None, default=None
         The index itself, for tables; not written into files.
+    failures : tuple of FailedPair, default=()
+        Pairs of which nothing is known, since a model failed, or not all, since
+        the user interrupted.
 
     See Also
     --------
@@ -82,11 +86,13 @@ class Outcomes:
     fingerprints: NDArray[np.uint64] | None = field(default=None, compare=False)
     index_names: tuple[Any, ...] | None = field(default=None, compare=False)
     row_index: Any = field(default=None, compare=False, metadata={"in_files": False})
+    failures: tuple[FailedPair, ...] = ()
 
     def __post_init__(self) -> None:
         for name in ("names", "sources", "targets"):
             object.__setattr__(self, name, tuple(getattr(self, name)))
             check_different(name, getattr(self, name))
+        object.__setattr__(self, "failures", tuple(self.failures))
         for name in (*self.sources, *self.targets):
             if name not in self.names:
                 raise ValueError(f"there is no model {name!r}; the models are {shown(list(self.names))}")
@@ -110,7 +116,8 @@ class Outcomes:
             if array.shape != shape:
                 raise ValueError(f"{name} must have shape {shape}, got {array.shape}")
             if name not in ("index", "fingerprints"):
-                least = NOT_ASKED if name in ("own", "adversarial") else 0
+                may_fail = name in ("clean", "noise") and self.failures
+                least = NOT_ASKED if name in ("own", "adversarial") or may_fail else 0
                 if array.dtype.kind not in "iu" or not _within(array, least, len(self.classes)):
                     asked = ", or -1 where a model was not asked" if least < 0 else ""
                     raise ValueError(
@@ -131,6 +138,13 @@ class Outcomes:
         kept = array.copy() if array.flags.writeable else array
         kept.setflags(write=False)
         object.__setattr__(self, name, kept)
+
+    @property
+    def failed(self) -> NDArray[np.bool_]:
+        """Which pairs are among the failures, (n_sources, n_targets)."""
+        pairs = {(pair.source, pair.target) for pair in self.failures}
+        each = [[(source, target) in pairs for target in self.targets] for source in self.sources]
+        return np.array(each, dtype=bool).reshape(len(self.sources), len(self.targets))
 
     @property
     def n_samples(self) -> int:
@@ -179,7 +193,7 @@ class Outcomes:
         parts = {}
         for part in fields(self)[4:]:
             kept = getattr(self, part.name)
-            if kept is not None and part.name != "index_names":
+            if kept is not None and part.name not in ("index_names", "failures"):
                 parts[part.name] = kept[rows] if part.name == "row_index" else kept[..., rows]
         return replace(self, **{**parts, "index": self.sample_names[rows]})
 

@@ -16,7 +16,7 @@ from skhalfway._intervals import (
     simultaneous_level,
     wilson_interval,
 )
-from skhalfway.transfer._outcomes import Outcomes
+from skhalfway.transfer._outcomes import NOT_ASKED, Outcomes
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -57,6 +57,12 @@ class Rates:
         return self.outcomes
 
     @property
+    def failures(self) -> dict[tuple[str, str], str]:
+        """Pairs (source, target) of which transfer is not known, or not for all samples, and why."""
+        pairs = () if self.outcomes is None else self.outcomes.failures
+        return {(pair.source, pair.target): pair.reason for pair in pairs}
+
+    @property
     def n_samples(self) -> int:
         """How many samples were attacked, whether they count or not."""
         return self._known("n_samples").n_samples
@@ -65,12 +71,13 @@ class Rates:
     def accuracy(self) -> NDArray[np.float64]:
         """Share of the samples, as they are, that each model classifies correctly, (n_models,).
 
-        nan where labels are not known, or there is no sample.
+        nan where labels are not known, the model failed, or there is no sample.
         """
         outcomes = self._known("accuracy")
         if outcomes.labels is None:
             return np.full(len(self.names), np.nan)
-        return ratio((outcomes.clean == outcomes.labels).sum(axis=1), np.array(outcomes.n_samples))
+        right = ratio((outcomes.clean == outcomes.labels).sum(axis=1), np.array(outcomes.n_samples))
+        return np.where((outcomes.clean == NOT_ASKED).any(axis=1), np.nan, right)
 
     @property
     def different_mistake(self) -> NDArray[np.int64]:
@@ -168,7 +175,8 @@ class Rates:
             row per pair, a model with itself included, with all of them, the
             accuracy of source and target, how often the source's samples fool
             the source itself (``source_success``), and, where it is known,
-            whether the source may be masked.
+            whether the source may be masked; ``failure`` says why a rate is not
+            known, where any failed.
 
         Returns
         -------
@@ -203,5 +211,8 @@ class Rates:
             columns["n_samples"] = np.full(shape, self.n_samples)
         if self.masked is not None:
             columns["masked"] = np.repeat(self.masked, len(self.targets))
+        if failures := self.failures:
+            each = [failures.get((one, two), "") for one in self.sources for two in self.targets]
+            columns["failure"] = np.array(each, dtype=object)
         pairs = pd.MultiIndex.from_product([self.sources, self.targets], names=["source", "target"])
         return pd.DataFrame({name: np.ravel(matrix) for name, matrix in columns.items()}, index=pairs)

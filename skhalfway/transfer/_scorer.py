@@ -53,6 +53,14 @@ class TransferScorer(JudgingCollection):
     memory : str, Path or joblib.Memory, default=None
         Folder in which every finished piece of work is kept, so that a run that was killed goes on where it
         was, and a model more costs its own attacks and answers alone; see Notes. None: nothing is kept.
+    error_score : "raise" or numpy.nan, default="raise"
+        What happens when a model raises, gives what are no predictions, takes too long, or ends the process
+        that it runs in: its error is raised; or only its own rates are lost. These are nan then, with a
+        warning and the reason in ``matrix.failures``; :meth:`score` is nan too.
+    timeout : float, default=None
+        Seconds that a model may take to be attacked, or to answer, on one block of up to 1,024 samples;
+        what is later fails. None: no limit. An attack stops when it next asks the model; a model that never
+        answers is left waiting in a thread of its own.
     random_state : int, RandomState instance or None, default=None
         For the noise control, and for the generator where its own
         ``random_state`` is None. Pass an int for the same output across calls.
@@ -152,6 +160,8 @@ class TransferScorer(JudgingCollection):
         condition: str = "both_correct",
         n_jobs: int | None = None,
         memory: Any = None,
+        error_score: Any = "raise",
+        timeout: float | None = None,
         random_state: Any = None,
         verbose: int = 0,
     ) -> None:
@@ -162,6 +172,8 @@ class TransferScorer(JudgingCollection):
         self.condition = condition
         self.n_jobs = n_jobs
         self.memory = memory
+        self.error_score = error_score
+        self.timeout = timeout
         self.random_state = random_state
         self.verbose = verbose
 
@@ -236,19 +248,19 @@ class TransferScorer(JudgingCollection):
         -------
         rate : float
             Between 0 and 1; nan, with a warning, where no pair has a sample
-            that counts.
+            that counts, or a model failed under ``error_score=numpy.nan``.
         """
         from skhalfway.transfer._experiments import measure_matrix
 
         matrix = measure_matrix(self, X, y, None, False)
-        if np.isnan(matrix.mean_rate):
+        if np.isnan(matrix.mean_rate) and not matrix.failures:
             warn(
                 "no pair of models has a sample that counts, so the mean transfer rate is nan",
                 UndefinedMetricWarning,
             )
         else:
             matrix._warn_unknown()
-        return matrix.mean_rate
+        return np.nan if matrix.failures else matrix.mean_rate
 
     @takes_datasets
     def transfer(
@@ -295,7 +307,12 @@ class TransferScorer(JudgingCollection):
             or holds the samples of another result.
         RuntimeError
             If a model raises while it predicts or is attacked; its name is in
-            the message.
+            the message. With ``error_score=numpy.nan`` its rates are nan instead.
+        TimeoutError
+            If a model takes longer than ``timeout``.
+        KeyboardInterrupt
+            If the user interrupts; its attribute ``partial`` is the result of
+            what was measured by then.
 
         Warns
         -----

@@ -20,8 +20,13 @@ _LEVEL = 0.05  # of the test that tells two sources apart
 def sentence(matrix: TransferMatrix, j: int) -> str:
     """One for the target of that number."""
     others = np.flatnonzero(matrix._transfers[:, j])
+    failed = [name for name in matrix.sources if (name, matrix.targets[j]) in matrix.failures]
+    failed = [name for name in failed if name != matrix.targets[j]]
+    lost = ""
+    if failed:
+        lost = f" Samples made on {', '.join(failed)} are left out: they failed, or are incomplete."
     if not len(others):
-        return "has no sample that counts with any other model."
+        return f"has no sample that counts with any other model.{lost}"
     rates, noise = matrix.rates[others, j], matrix.noise[others, j].mean()
     ranked = others[np.argsort(-rates, kind="stable")]
     names = [matrix.sources[i] for i in ranked]
@@ -43,7 +48,7 @@ def sentence(matrix: TransferMatrix, j: int) -> str:
             made += f", most by {most}"
     done = "is fooled by" if matrix.goal == "other" else "gives the label aimed at for"
     said = f"{done} {share} of the samples made on {made}; by noise of the same size, {percent(noise)}."
-    return f"{said}{_any(matrix, j) if len(others) > 1 else ''}{hidden}"
+    return f"{said}{_any(matrix, j) if len(others) > 1 else ''}{lost}{hidden}"
 
 
 def _any(matrix: TransferMatrix, j: int) -> str:

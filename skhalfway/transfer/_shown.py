@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skhalfway._intervals import FEWEST
-from skhalfway._text import between, counted, short
+from skhalfway._text import between, counted, named_pairs, short, shown
 from skhalfway.attacks._per_sample import BY_SAMPLE
 from skhalfway.results._table import Cell, Table
 from skhalfway.transfer._counting import CONDITIONS
@@ -46,6 +46,8 @@ def title_of(matrix: TransferMatrix) -> str:
         mean += " " + between(*matrix.confidence_interval(of="mean_rate"))
     elif matrix.eligible[matrix._transfers].min(initial=FEWEST) < FEWEST:
         mean += f" [no interval: a pair has fewer than {FEWEST} samples]"
+    if matrix.failures:
+        mean += f" over {matrix._transfers.sum()} of {counted(int(matrix._pairs.sum()), 'pair')}"
     return ", ".join([*parts, mean])
 
 
@@ -61,9 +63,42 @@ def attack_of(settings: dict[str, Any]) -> str:
     return f"{settings['attack']}, L{norm:g} eps {size}{unit}"
 
 
+def failed_pairs(matrix: TransferMatrix) -> NDArray[np.bool_]:
+    """Pairs of which nothing is known since a model failed."""
+    if matrix.outcomes is None:
+        return np.zeros(matrix.eligible.shape, dtype=bool)
+    return matrix.outcomes.failed & (matrix.eligible == 0)
+
+
+def failures_of(matrix: TransferMatrix) -> list[str]:
+    """A line for each reason why pairs failed, and which."""
+    by_reason: dict[str, list[tuple[str, str]]] = {}
+    for pair, reason in matrix.failures.items():
+        by_reason.setdefault(reason, []).append(pair)
+    lines = []
+    for reason, pairs in by_reason.items():
+        lines.append(f"{_pairs_in_words(matrix, pairs)}: {reason}")
+    return lines
+
+
+def _pairs_in_words(matrix: TransferMatrix, pairs: list[tuple[str, str]]) -> str:
+    """Pairs as what they have in common."""
+    (source, target), some = pairs[0], set(pairs)
+    row = {(source, name) for name in matrix.targets}
+    column = {(name, target) for name in matrix.sources}
+    if some == row:
+        return f"all samples made on {shown(source)}"
+    for name, parts in ((target, column), (source, row)):
+        if some == parts | {pair for pair in matrix.failures if name in pair}:
+            return f"all pairs with {shown(name)}"
+    if some == column:
+        return f"all samples tried on {shown(target)}"
+    return named_pairs(matrix.names, [tuple(map(matrix.names.index, pair)) for pair in pairs], " -> ")
+
+
 def matrix_table(matrix: TransferMatrix) -> Table:
     """Rates, with sources in rows and targets in columns."""
-    interval = matrix.confidence_interval()
+    interval, reasons, failed = matrix.confidence_interval(), matrix.failures, failed_pairs(matrix)
     rows: list[list[str | Cell]] = []
     for i, name in enumerate(marked(matrix.sources, matrix.masked)):
         rows.append([name])
@@ -71,10 +106,11 @@ def matrix_table(matrix: TransferMatrix) -> Table:
             rate, counts = matrix.rates[i, j], f"{matrix.fooled[i, j]} of {matrix.eligible[i, j]}"
             rows[-1].append(
                 Cell(
-                    short(rate),
+                    "failed" if failed[i, j] else short(rate),
                     between(interval.low[i, j], interval.high[i, j]),
                     shade=float(rate),
-                    hint=f"{counts}; noise {short(matrix.noise[i, j])}",
+                    hint=reasons.get((matrix.sources[i], target), "")
+                    or f"{counts}; noise {short(matrix.noise[i, j])}",
                     framed=matrix.sources[i] == target,
                 )
             )
@@ -105,6 +141,6 @@ def matrix_table(matrix: TransferMatrix) -> Table:
         ["source", *matrix.targets],
         rows,
         f"{attack}: {caption}" if attack else caption,
-        [*notes, *matrix._doubts()],
+        [*notes, *failures_of(matrix), *matrix._doubts()],
         centred=True,
     )

@@ -19,7 +19,7 @@ from skhalfway.attacks._pool import Pool, drawn
 from skhalfway.attacks._problem import Outcome, Problem, Settings
 from skhalfway.attacks._run import batch_that_fits, run
 from skhalfway.models import Finding
-from skhalfway.models._faults import named
+from skhalfway.transfer._failures import Care, Failed, Failures
 from skhalfway.transfer._masked import N_MOST, Opinion, ask_with_queries, objection, rows_to_ask
 
 if TYPE_CHECKING:
@@ -128,26 +128,43 @@ def sources_of(
     clean: NDArray[np.intp],
     n_classes: int,
     targeted: bool = False,
+    failures: Failures | None = None,
 ) -> list[Source]:
-    """The sources of a scorer; arrays are of shape (n_sources, n_samples)."""
+    """The sources of a scorer; arrays are of shape (n_sources, n_samples).
+
+    One that fails, or had already, has no samples to attack.
+    """
+    failures = Failures(Care()) if failures is None else failures
     regions = [replace(region, shared=region.shared_unit()) for region in regions]
     sources, n_workers = [], effective_n_jobs(scorer.n_jobs)
     for i, (name, model) in enumerate(models.items()):
-        generator, partners = generators[i], None
-        if scorer._partners is not None:
-            known, frame = scorer._partners, model._frame
-            partners = Partners(known if frame is None else known[frame.knows(known)])
-            if generator.attack != "auto" or not model.has_gradient:
-                named(name, partners.said_by, model)  # else once it is needed, if ever
-        fits = named(name, batch_that_fits, generator, model, regions[0].X, n_workers)
-        generator.batch_size = min(generator.batch_size, fits)
+        generator = generators[i]
         seed, rows = draw_seed(own_rng(generator.random_state)), np.flatnonzero(needed[i])
-        source = Source(name, model, generator, seed, regions, labels[i], rows, n_classes, targeted, partners)
-        if source.splits:
-            some = rows[drawn((len(rows), *regions[0].X.shape[1:]), seed)]
-            source = replace(source, pool=Pool(source.problem(some), clean[i][some], len(rows)))
-        sources.append(source)
+        source = Source(name, model, generator, seed, regions, labels[i], rows, n_classes, targeted)
+        made = None
+        if not failures.has_lost(name):
+            made = failures.care(name, _prepared, source, scorer._partners, clean[i], n_workers)
+        if isinstance(made, Failed):
+            failures.lose_source(name, made.reason)
+        sources.append(made if isinstance(made, Source) else replace(source, rows=rows[:0]))
     return sources
+
+
+def _prepared(source: Source, known: NDArray[Any] | None, clean: NDArray[np.intp], n_workers: int) -> Source:
+    """A source with what its attack may know, and a batch size that fits into memory."""
+    model, generator, rows = source.model, source.generator, source.rows
+    if known is not None:
+        frame = model._frame
+        partners = Partners(known if frame is None else known[frame.knows(known)])
+        if generator.attack != "auto" or not model.has_gradient:
+            partners.said_by(model)  # else once it is needed, if ever
+        source = replace(source, partners=partners)
+    X = source.regions[0].X
+    generator.batch_size = min(generator.batch_size, batch_that_fits(generator, model, X, n_workers))
+    if not source.splits:
+        return source
+    some = rows[drawn((len(rows), *X.shape[1:]), source.seed)]
+    return replace(source, pool=Pool(source.problem(some), clean[some], len(rows)))
 
 
 @dataclass(frozen=True)
@@ -186,6 +203,12 @@ class Account:
         return cls(cost, Outcome.joined([part.outcome for part in parts]))
 
 
+def unjudged(reason: str) -> Finding:
+    """What is said of a source whose attack nothing could be compared with."""
+    said = f"whether the attack on it is weaker than it could be is not known: {reason}"
+    return Finding("attack", "warning", said, "attack it by queries too, as with attack='square'")
+
+
 @dataclass(frozen=True)
 class Attacked:
     """A source that was attacked, to be judged with what others say of it.
@@ -198,11 +221,14 @@ class Attacked:
         What the attack took and found.
     queries : Opinion or None
         Objection of few queries to an attack by gradient.
+    unasked : str
+        Why these could not be made; empty where they were.
     """
 
     source: Source
     account: Account
     queries: Opinion | None = None
+    unasked: str = ""
 
     @property
     def by_gradient(self) -> str:
@@ -226,6 +252,8 @@ class Attacked:
     def judged(self, others: Sequence[Opinion] = ()) -> tuple[list[Finding], bool]:
         """What a user must know of the source; and whether its gradients may be masked."""
         remarks = list(self.account.outcome.findings)
+        if self.unasked:
+            remarks.append(unjudged(self.unasked))
         shown = objection(self.queries, others) if self.by_gradient else None
         if shown is None:
             return remarks, False

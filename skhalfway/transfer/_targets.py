@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -25,10 +25,12 @@ def read_goals(
     classes: NDArray[Any],
     left: NDArray[np.intp],
     seed: int,
+    call: Callable[..., Any] = named,
 ) -> NDArray[np.intp]:
     """Class indices that the attack on each source aims at, (n_sources, n_samples).
 
-    ``left`` are the labels to leave, of the same shape; a random one is any other.
+    ``left`` are the labels to leave, of the same shape; a random one is any other. ``call`` calls a function
+    of a model, by its name; where it gives no labels, the source has none to aim at.
     """
     if isinstance(target, str) and target in CHOICES and not (classes == target).any():
         if target == "random":
@@ -36,7 +38,9 @@ def read_goals(
             step = 1 + Streams(seed, rows, _PURPOSE).integers(rows, len(classes) - 1)
             return (left + step) % len(classes)
         each = zip(sources.items(), left, strict=True)
-        return np.stack([named(name, _least_likely, model, X, leave) for (name, model), leave in each])
+        each = zip(sources.items(), left, strict=True)
+        found = [(call(name, _least_likely, model, X, leave), leave) for (name, model), leave in each]
+        return np.stack([goal if isinstance(goal, np.ndarray) else leave for goal, leave in found])
     if np.ndim(target) == 0:
         known = classes.tolist()
         if target not in known:

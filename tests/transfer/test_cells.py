@@ -25,8 +25,8 @@ from sklearn.tree import DecisionTreeClassifier
 from skhalfway import AdversarialGenerator, Constraints, TransferScorer
 from skhalfway.engine import Store
 from skhalfway.models import ModelWarning
-from skhalfway.transfer import _cells, _source
-from skhalfway.transfer._cells import LongestFirst, Task, blocks_of
+from skhalfway.transfer import _schedule, _source
+from skhalfway.transfer._schedule import LongestFirst, Task, blocks_of
 
 
 @pytest.fixture(scope="module")
@@ -92,7 +92,7 @@ def test_results_do_not_depend_on_blocks_threads_and_order(attack, budget, model
     whole = measured(models, X, y, attack, sources=sources, **params)
     assert (whole.outcomes.adversarial != whole.outcomes.clean[whole.outcomes.target_places]).any()
     for size, n_jobs in [(32, 2), (64, 1), (70, 3)]:
-        monkeypatch.setattr(_cells, "_MOST_SAMPLES", size)
+        monkeypatch.setattr(_schedule, "_MOST_SAMPLES", size)
         same(whole, measured(models, X, y, attack, sources=sources, n_jobs=n_jobs, **params))
 
 
@@ -107,7 +107,7 @@ def test_targets_and_curves_do_not_depend_on_blocks(target, models, digits, monk
         scorer = TransferScorer(generator, sources=GRADIENT, n_jobs=n_jobs, random_state=0).fit(models)
         return matrix, scorer.transfer_curve(X, y, eps=[0.05, 0.1], target=target)
 
-    (matrix, curve), _ = both(1), monkeypatch.setattr(_cells, "_MOST_SAMPLES", 32)
+    (matrix, curve), _ = both(1), monkeypatch.setattr(_schedule, "_MOST_SAMPLES", 32)
     again, curve_again = both(2)
     same(matrix, again)
     assert curve == curve_again
@@ -122,7 +122,7 @@ def test_constraints_and_masks_do_not_depend_on_blocks(models, digits, monkeypat
     for attack in ("pgd", "hopskipjump", "square"):
         whole = measured(scaled, X, y, attack, **params)
         with monkeypatch.context() as patch:
-            patch.setattr(_cells, "_MOST_SAMPLES", 32)
+            patch.setattr(_schedule, "_MOST_SAMPLES", 32)
             same(whole, measured(scaled, X, y, attack, n_jobs=2, **params))
 
 
@@ -130,7 +130,7 @@ def test_constraints_and_masks_do_not_depend_on_blocks(models, digits, monkeypat
 def test_results_do_not_depend_on_the_backend(models, digits, monkeypatch):
     X, y = digits[0][400:500], digits[1][400:500]
     whole = measured(models, X, y, "auto")
-    monkeypatch.setattr(_cells, "_MOST_SAMPLES", 32)
+    monkeypatch.setattr(_schedule, "_MOST_SAMPLES", 32)
     with joblib.parallel_config("loky", n_jobs=2):
         same(whole, measured(models, X, y, "auto", n_jobs=None))
 
@@ -191,7 +191,7 @@ def counted(monkeypatch):
 @pytest.mark.parametrize("attack", ["pgd", "auto", "hopskipjump", "fmn"])
 def test_what_is_kept_is_not_measured_again(attack, models, digits, counted, monkeypatch, tmp_path):
     X, y = digits[0][400:500], digits[1][400:500]
-    monkeypatch.setattr(_cells, "_MOST_SAMPLES", 32)
+    monkeypatch.setattr(_schedule, "_MOST_SAMPLES", 32)
     few = {name: models[name] for name in ("lr", "svc")}
     whole = measured(few, X, y, attack)
     counted.clear()
@@ -352,12 +352,12 @@ import sys, time
 import numpy as np
 from sklearn.datasets import make_blobs
 from sklearn.tree import DecisionTreeClassifier
-import skhalfway.transfer._cells as cells
+import skhalfway.transfer._schedule as schedule
 from skhalfway import AdversarialGenerator, TransferScorer
 from skhalfway.transfer._source import Source
 
 folder, log, out, n_jobs = *sys.argv[1:4], int(sys.argv[4])
-cells._MOST_SAMPLES = 8
+schedule._MOST_SAMPLES = 8
 attack = Source.attack
 
 def slow(self, rows):

@@ -101,8 +101,8 @@ def test_the_nearest_is_looked_for_once(iris, pair, attack, n_attacks, monkeypat
 def test_every_budget_is_kept(iris, norm, dtype, iris_models, monkeypatch):
     """Nearest samples beyond a budget are brought back into it, as far as it reaches."""
     X, y = iris[0][::3].astype(dtype), iris[1][::3]
-    tried, predictions = [], _cells.predictions
-    monkeypatch.setattr(_cells, "predictions", lambda models, X: tried.append(X) or predictions(models, X))
+    tried, answers = [], _cells.answers
+    monkeypatch.setattr(_cells, "answers", lambda model, X: tried.append(X) or answers(model, X))
     models = {name: iris_models[name] for name in ("lr", "svm")}
     scorer = TransferScorer(AdversarialGenerator(attack="fmn", norm=norm), condition="all").fit(models)
     curve = scorer.transfer_curve(X, y, eps=EPS)

@@ -1,0 +1,73 @@
+"""Jobs that outlive the worker processes they run in."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from itertools import count
+from typing import Any, TypeVar
+
+from joblib import delayed
+from joblib.externals.loky.process_executor import TerminatedWorkerError
+
+Item = TypeVar("Item")
+_CODES = re.compile(r"\{(.*)\}")
+
+
+@dataclass(frozen=True)
+class Died:
+    """In the place of a result: the job ended its process."""
+
+    reason: str
+
+    @classmethod
+    def of(cls, error: TerminatedWorkerError) -> Died:
+        """As joblib says it."""
+        codes = _CODES.search(str(error))
+        return cls(
+            f"its worker process died ({codes[1] if codes else 'with no exit code'}), as for want of memory "
+            "or by a fault in compiled code"
+        )
+
+
+def outlive(
+    parallel: Callable[..., Any], items: Iterable[Item], job_of: Callable[[Item], Any]
+) -> Iterator[tuple[Item, Any]]:
+    """Items and the results of their jobs, as they come.
+
+    When a worker process dies, :class:`Died` is the result of all that ran then, to be run again
+    :func:`alone`; the others go on.
+    """
+    items, numbers, begun = iter(items), count(), dict[int, Item]()
+
+    def jobs() -> Iterator[Any]:
+        for item in items:
+            number = next(numbers)
+            begun[number] = item
+            yield delayed(_numbered)(number, *job_of(item))
+
+    while True:
+        try:
+            with closing(parallel(jobs())) as results:
+                for number, result in results:
+                    yield begun.pop(number), result
+            return
+        except TerminatedWorkerError as error:
+            died = Died.of(error)
+        for number in list(begun):
+            yield begun.pop(number), died
+
+
+def alone(parallel: Callable[..., Any], job: Any) -> Any:
+    """Result of a single job in a worker process, or :class:`Died`."""
+    try:
+        with closing(parallel([delayed(_numbered)(0, *job)])) as results:
+            return next(results)[1]
+    except TerminatedWorkerError as error:
+        return Died.of(error)
+
+
+def _numbered(number: int, function: Callable[..., Any], args: Any, kwargs: Any) -> tuple[int, Any]:
+    return number, function(*args, **kwargs)

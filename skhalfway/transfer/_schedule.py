@@ -1,0 +1,99 @@
+"""Which samples are attacked together, and in which order: the cells of an experiment to come."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from math import inf
+from threading import Lock
+from time import perf_counter
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from skhalfway.transfer._masked import rows_to_ask
+
+if TYPE_CHECKING:
+    from skhalfway.transfer._source import Source
+
+_MOST_SAMPLES, _MOST_VALUES = 1024, 2**23  # of a block
+
+
+def blocks_of(shape: tuple[int, ...], batch_size: int) -> list[slice]:
+    """Samples that are handled together, of data of that shape: whole batches, whatever the machine."""
+    n, n_values = shape[0], max(1, int(np.prod(shape[1:])))
+    size = min(_MOST_VALUES // n_values, _MOST_SAMPLES)
+    size = batch_size * max(1, size // batch_size)
+    return [slice(begin, min(begin + size, n)) for begin in range(0, n, size)]
+
+
+@dataclass(frozen=True)
+class Task:
+    """A cell to come."""
+
+    source: int
+    rows: NDArray[np.intp]
+    kept: NDArray[np.intp]
+
+
+def tasks_of(sources: Sequence[Source], shape: tuple[int, ...], *, keep: bool) -> list[Task]:
+    """All cells; those of each source in the order of the samples."""
+    tasks = []
+    for i, source in enumerate(sources):
+        starts = np.array([block.start for block in blocks_of(shape, source.generator.batch_size)])
+        asked = source.rows[rows_to_ask(len(source.rows))] if len(source.rows) else source.rows
+        parts = [source.rows]
+        if source.splits:
+            parts = np.split(source.rows, np.searchsorted(source.rows, starts[1:]))
+        tasks += [Task(i, rows, rows if keep else np.intersect1d(rows, asked)) for rows in parts if len(rows)]
+    return tasks
+
+
+class LongestFirst:
+    """Cells in an order that ends together: of the source that takes longest for one, as measured so far.
+
+    Of each source a first one comes before, since it is not known then. Of a source of which none has come
+    back, the time since the first began is known.
+    """
+
+    def __init__(self, tasks: Sequence[Task]) -> None:
+        self._n, self._lock = len(tasks), Lock()
+        self._left: dict[int, deque[Task]] = {}
+        for task in tasks:
+            self._left.setdefault(task.source, deque()).append(task)
+        self._begun: dict[int, tuple[float, int]] = {}  # when, and of how many samples
+        self._rates: dict[int, float] = {}  # seconds of a sample
+
+    def __len__(self) -> int:
+        return self._n
+
+    def __iter__(self) -> Iterator[Task]:
+        while True:
+            with self._lock:
+                left = {source: tasks for source, tasks in self._left.items() if tasks}
+                if not left:
+                    return
+                source = max(left, key=lambda source: self._seconds(source, len(left[source][0].rows)))
+                task = left[source].popleft()
+                self._begun.setdefault(source, (perf_counter(), len(task.rows)))
+            yield task
+
+    def _seconds(self, source: int, n: int) -> float:
+        if source in self._rates:
+            return n * self._rates[source]
+        if source not in self._begun:
+            return inf
+        begin, n_first = self._begun[source]
+        return (perf_counter() - begin) * n / n_first
+
+    def drop(self, source: int) -> None:
+        """Leave out what is left of a source."""
+        with self._lock:
+            self._left.pop(source, None)
+
+    def done(self, source: int, rate: float) -> None:
+        """Keep how many seconds a sample took."""
+        with self._lock:
+            self._rates[source] = rate
