@@ -25,7 +25,7 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 
 from skhalfway import HalfwayScorer, TransferScorer
-from skhalfway._parallel import _Crew, _Job, pause, side_by_side
+from skhalfway._parallel import Crew, Job, pause, side_by_side
 from tests.entries import BRIEF, ENTRIES, LINEAR, NETWORK, PAIR, SKORCH, TREE, Layers, X, Y
 
 
@@ -177,8 +177,8 @@ def test_results_come_in_order_and_errors_come_through(backend: str, verbose: in
 
 def test_what_a_job_raises_elsewhere_is_raised_there() -> None:
     """So that joblib ends the others at once, and says where it was; here, the others are told to stop."""
-    crew = _Crew()
-    here = _Job(square, crew, {}, [])
+    crew = Crew()
+    here = Job(square, crew, {}, [])
     elsewhere = pickle.loads(pickle.dumps(here))
     assert here(3) == elsewhere(3) == 9
     with pytest.raises(ValueError, match="5"):

@@ -10,6 +10,7 @@ import time
 import numpy as np
 import pytest
 from joblib import parallel_config
+from joblib.externals.loky.process_executor import TerminatedWorkerError
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.datasets import load_iris
 from sklearn.linear_model import LogisticRegression
@@ -292,14 +293,64 @@ def test_failures_are_not_kept_but_tried_again(fault, good, tmp_path):
 
 
 def test_a_worker_that_dies_loses_its_model_alone(good):
-    bad, alone = Faulty("deadly", home=os.getpid()), scorer(good, None).transfer(X, Y)
-    with parallel_config("loky", n_jobs=2):
-        with pytest.warns(ModelWarning, match="all pairs with 'bad'.*its worker process died .SIGKILL"):
-            matrix = scorer(good, bad).transfer(X, Y)
-        assert of_the_good(matrix) == of_the_good(alone)
-        assert {pair for pair in matrix.failures if "bad" not in pair} == set()
-        with pytest.raises(RuntimeError, match="model 'bad': its worker process died"):
-            scorer(good, bad, error_score="raise").transfer(X, Y)
+    models = {"lr": good["lr"], "bad": Faulty("deadly", home=os.getpid()).fit(X, Y)}
+    generator = AdversarialGenerator(eps=0.5, max_iter=5)
+    one = TransferScorer(generator, error_score=np.nan, random_state=0, targets=["lr"]).fit(models)
+    said = "all samples made on 'bad'.*its worker process died .SIGKILL"
+    with parallel_config("loky", n_jobs=2), pytest.warns(ModelWarning, match=said):
+        matrix = one.transfer(X, Y)
+    alone = scorer(good, None).transfer(X, Y)
+    assert matrix.fooled[0, 0] == alone.fooled[0, 0]
+    assert list(matrix.failures) == [("bad", "lr")]
+
+
+DEADLY = {"attacked": ("bad", None), "asked": (None, "bad")}
+
+
+@pytest.mark.parametrize("error_score", ["raise", np.nan])
+@pytest.mark.parametrize("when", DEADLY)
+def test_whoever_ends_a_process_is_found(when, error_score, good, monkeypatch):
+    """As if the process had died: what joblib raises then."""
+    from skhalfway.transfer import _cells
+
+    (source_, asked_), run_task = DEADLY[when], _cells.run_task
+
+    def run(source, task, models, kept, care, without):
+        if source.name == source_ or (asked_ in models and asked_ not in without):
+            raise TerminatedWorkerError("The exit codes of the workers are {SIGSEGV(-11)}")
+        return run_task(source, task, models, kept, care, without)
+
+    monkeypatch.setattr(_cells, "run_task", run)
+    measured = scorer(good, Faulty(), error_score=error_score, n_jobs=2)
+    if error_score == "raise":
+        with pytest.raises(RuntimeError, match="model 'bad': its worker process died .SIGSEGV"):
+            measured.transfer(X, Y)
+        return
+    with pytest.warns(ModelWarning, match="all pairs with 'bad'.*its worker process died .SIGSEGV"):
+        matrix = measured.transfer(X, Y)
+    assert of_the_good(matrix) == of_the_good(scorer(good, None).transfer(X, Y))
+
+
+def test_a_process_that_dies_once_loses_nothing(good, monkeypatch):
+    """As where memory was short since several ran at once."""
+    from skhalfway.transfer import _cells
+
+    whole, deaths = scorer(good, Faulty()).transfer(X, Y), []
+    for name in ("run_task", "_ask_block", "_asked"):
+        real = getattr(_cells, name)
+
+        def run(*args, name=name, real=real):
+            if name not in deaths and threading.current_thread() is not threading.main_thread():
+                deaths.append(name)
+                raise TerminatedWorkerError("The exit codes of the workers are {SIGKILL(-9)}")
+            return real(*args)
+
+        monkeypatch.setattr(_cells, name, run)
+    monkeypatch.setattr(_schedule, "_MOST_SAMPLES", 32)
+    again = scorer(good, Faulty(), error_score="raise", n_jobs=2)
+    again.generator.batch_size = 32
+    assert again.transfer(X, Y) == whole
+    assert sorted(deaths) == ["_ask_block", "_asked", "run_task"]
 
 
 def interrupted_after(n, monkeypatch):
