@@ -26,6 +26,7 @@ from skhalfway.transfer._outcomes import NOT_ASKED, smallest_integers
 from skhalfway.transfer._source import Account, Attacked, Source
 
 if TYPE_CHECKING:
+    from skhalfway.attacks._limits import WholeRegion
     from skhalfway.attacks._region import Region
     from skhalfway.models import Model
 
@@ -71,6 +72,11 @@ class Cell:
     kept: NDArray[np.intp]
     X_adv: NDArray[Any]
     key: str = ""
+
+    def keeping(self, numbers: NDArray[np.intp]) -> Cell:
+        """The cell with what was made of no others than the samples of these numbers."""
+        here = np.isin(self.kept, numbers)
+        return replace(self, kept=self.kept[here], X_adv=self.X_adv[here])
 
 
 @dataclass(frozen=True)
@@ -173,7 +179,7 @@ def _kept_or_asked(
 
 def ask_blocks(
     models: Mapping[str, Model],
-    regions: Sequence[Region],
+    regions: Sequence[WholeRegion],
     seed: int,
     batch_size: int,
     parallel: Parallel,
@@ -256,6 +262,8 @@ def run_all(
         answers[:, cell.source, :, cell.rows] = np.moveaxis(cell.answers, -1, 0)
         if rooms is not None:
             rooms[cell.source][cell.kept] = cell.X_adv
+            rows = sources[cell.source].rows
+            cell = cell.keeping(rows[rows_to_ask(len(rows))])
         cells[cell.source].append(cell)
     jobs = (delayed(_asked)(source, part, kept) for source, part in zip(sources, cells, strict=True) if part)
     attacked = iter(list(parallel(jobs, sum(map(bool, cells)), "ask for second opinions")))

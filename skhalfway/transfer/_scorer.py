@@ -10,7 +10,7 @@ import numpy as np
 from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.utils.metadata_routing import UNUSED
 
-from skhalfway._entries import takes_datasets
+from skhalfway._entries import takes_blocks, takes_datasets
 from skhalfway.attacks import AdversarialGenerator
 from skhalfway.models._warnings import warn
 from skhalfway.transfer._judging import JudgingCollection
@@ -221,7 +221,7 @@ class TransferScorer(JudgingCollection):
         self._keep_reference(array)
         return self
 
-    @takes_datasets
+    @takes_blocks
     def score(self, X: Any, y: Any = None) -> float:
         """Mean transfer rate over ordered pairs of two models.
 
@@ -250,7 +250,7 @@ class TransferScorer(JudgingCollection):
             matrix._warn_unknown()
         return matrix.mean_rate
 
-    @takes_datasets
+    @takes_blocks
     def transfer(
         self, X: Any, y: Any = None, *, target: Any = None, keep_samples: bool | str | Path = False
     ) -> TransferMatrix:
@@ -317,7 +317,7 @@ class TransferScorer(JudgingCollection):
         matrix._warn_unknown()
         return matrix
 
-    @takes_datasets
+    @takes_blocks
     def transfer_curve(
         self, X: Any, y: Any = None, *, eps: Sequence[float], target: Any = None
     ) -> TransferCurve:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from skhalfway._blocks import blocks
 from skhalfway._inputs import check_labels
 from skhalfway._streams import Streams
 from skhalfway._text import shown
@@ -50,7 +51,9 @@ def read_goals(
 
 def _least_likely(model: Model, X: NDArray[Any], left: NDArray[np.intp]) -> NDArray[np.intp]:
     """The class, other than the one to leave, that a model holds for the least likely."""
-    scores: NDArray[np.float64] = explained(X, model.scores, X)
-    scores = scores.copy()
-    scores[np.arange(len(X)), left] = np.inf
-    return scores.argmin(axis=1)
+    least = np.empty(len(X), dtype=np.intp)
+    for rows in blocks(len(X), int(np.prod(X.shape[1:]))):
+        scores = np.array(explained(X[rows], model.scores, X[rows]))
+        scores[np.arange(len(scores)), left[rows]] = np.inf
+        least[rows] = scores.argmin(axis=1)
+    return least
