@@ -158,7 +158,7 @@ class _Room:
             import torch
 
             self._raw = torch.promote_types(self._raw, samples.dtype)
-        else:
+        elif raw != self._raw:
             self._raw, self._device = np.result_type(_of_numpy(self._raw), _of_numpy(raw)), None
         dtype = _of_numpy(self._raw)
         dtype = dtype if dtype in FLOATS else np.dtype(float)

@@ -8,14 +8,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from skhalfway._blocks import blocks
 from skhalfway._inputs import check_labels
 from skhalfway._streams import Streams
 from skhalfway._text import shown
 from skhalfway.models import Model
 from skhalfway.models._faults import explained, named
+from skhalfway.transfer._cells import blocks_of
 
 _PURPOSE = 1  # of draws
+_BATCH = 256  # samples whose scores are asked for together, at the least
 CHOICES = ("least_likely", "random")
 
 
@@ -52,7 +53,7 @@ def read_goals(
 def _least_likely(model: Model, X: NDArray[Any], left: NDArray[np.intp]) -> NDArray[np.intp]:
     """The class, other than the one to leave, that a model holds for the least likely."""
     least = np.empty(len(X), dtype=np.intp)
-    for rows in blocks(len(X), int(np.prod(X.shape[1:]))):
+    for rows in blocks_of(X.shape, _BATCH):
         scores = np.array(explained(X[rows], model.scores, X[rows]))
         scores[np.arange(len(scores)), left[rows]] = np.inf
         least[rows] = scores.argmin(axis=1)

@@ -24,8 +24,8 @@ from skhalfway.attacks import _trees
 from skhalfway.attacks._boundary import Field, Nearest, shortest
 from skhalfway.attacks._constraints import Header
 from skhalfway.attacks._faults import MANY, Faults
-from skhalfway.attacks._norms import BALLS
 from skhalfway.attacks._limits import read_limits
+from skhalfway.attacks._norms import BALLS
 from skhalfway.attacks._problem import Outcome, Problem, Settings
 from skhalfway.attacks._queries import Queries
 from skhalfway.attacks._second_opinion import _N_DIRECTIONS, _one_feature_each
