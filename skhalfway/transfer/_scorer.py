@@ -84,14 +84,14 @@ class TransferScorer(JudgingCollection):
     ``Dataset`` or ``DataLoader`` of torch, which is gone through once; where it
     gives pairs (sample, label) and ``y`` is None, its labels are ``y``.
 
-    :meth:`transfer`, :meth:`score` and :meth:`transfer_curve` never hold samples that do not fit into memory:
-    those of a ``numpy.memmap``, of an array that is read by slices (h5py, zarr, dask.array), of a dataset, or
-    of an iterator of blocks, arrays of shape (n, n_features), or of pairs (samples, labels) of such. A memmap of
-    floats is used as it is. All others are gone through once, in their own order, and laid as floats into a
-    temporary file, in the folder that the environment variable ``JOBLIB_TEMP_FOLDER`` names or where temporary
-    files are, which is deleted at the end. Results are those of the whole array. In memory are then a block of
-    each worker's, some numbers of each sample, and up to 2,000 samples that attacks may know; attacks of other
-    packages get all samples at once.
+    :meth:`transfer`, :meth:`score` and :meth:`transfer_curve` never hold samples that do not fit into
+    memory: those of a ``numpy.memmap``, of an array that is read by slices (h5py, zarr, dask.array), of a
+    dataset, or of an iterator of blocks, arrays of shape (n, n_features), or of pairs (samples, labels)
+    of such. A memmap of floats is used as it is. All others are gone through once, in their own order,
+    and laid as floats into a temporary file, in the folder that the environment variable
+    ``JOBLIB_TEMP_FOLDER`` names or where temporary files are, which is deleted at the end. Results are
+    those of the whole array. In memory are then a block of each worker's, some numbers of each sample,
+    and up to 2,000 samples that attacks may know; attacks of other packages get all samples at once.
 
     To scikit-learn this is no classifier, so ``GridSearchCV`` and
     ``cross_val_score`` do not stratify by default: where classes come in

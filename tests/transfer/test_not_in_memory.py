@@ -1,4 +1,4 @@
-"""Samples that do not fit into memory: read once, in blocks, with the results of the whole, and never held."""
+"""Samples that do not fit into memory: read once, in blocks, with the results of the whole, never held."""
 
 from __future__ import annotations
 
