@@ -56,9 +56,9 @@ def blocks_in(X: Any, name: str = "X") -> Blocks | None:
 def _is_read_by_slices(X: Any) -> bool:
     if isinstance(X, (np.ndarray, np.generic)) or is_tensor(X):
         return False
-    if any(hasattr(X, name) for name in ("iloc", "columns", "toarray", "predict", "forward")):
-        return False
     if not all(hasattr(X, name) for name in ("shape", "dtype", "__getitem__")):
+        return False
+    if any(hasattr(X, name) for name in ("iloc", "columns", "toarray", "predict", "forward")):
         return False
     return isinstance(X.shape, tuple) and len(X.shape) > 1
 
@@ -141,7 +141,8 @@ def _of_item(item: Any, where: str) -> Batch:
             raise ValueError(f"{_WANTED}, but {where} makes no array: {shown(samples)}") from error
     if len(samples.shape) < 2:
         raise ValueError(
-            f"{_WANTED}, but {where} has shape {tuple(samples.shape)}; a single sample is a block as x[None]"
+            f"{_WANTED}, but {where} has shape {tuple(samples.shape)}; a single sample is a block as "
+            "x[None], or pass all that it gives: numpy.array(list(X))"
         )
     if labels is None:
         return Batch(where, samples, None)
