@@ -13,17 +13,20 @@ from numpy.typing import NDArray
 
 from skhalfway._text import shown
 
-_BATCH = 256
+_BATCH = 64
 _SAMPLES_OR_PAIRS = "samples, or (sample, label)"
 
 
-class _Batch(NamedTuple):
+class Batch(NamedTuple):
+    """Some samples in one tensor or array, their labels, and where they are in the whole."""
+
     place: str
-    samples: Any  # one tensor or array
+    samples: Any
     labels: list[Any] | None
 
 
 def is_dataset(X: Any) -> bool:
+    """Whether X is a Dataset or DataLoader of torch."""
     data = sys.modules.get("torch.utils.data")
     return data is not None and isinstance(X, (data.Dataset, data.DataLoader))
 
@@ -41,18 +44,18 @@ def read_dataset(dataset: Any, name: str = "X") -> tuple[Any, Any]:
     TypeError
         If its items are not samples or (sample, label), or it does not say how many there are.
     """
-    batches = list(_batches(dataset, name))
+    batches = list(batches_of(dataset, name))
     if not any(len(batch.samples) for batch in batches):
         raise ValueError(f"{name} holds no samples: {shown(dataset)} is empty")
     labelled = _have_labels([batch.labels for batch in batches], name)
     _check_equal({batch.place: tuple(batch.samples.shape[1:]) for batch in batches}, name)
     samples = _joined([batch.samples for batch in batches])
-    if not labelled or not _means_its_labels(dataset):
+    if not labelled or not means_its_labels(dataset):
         return samples, None
-    return samples, _as_array(list(chain.from_iterable(batch.labels or () for batch in batches)))
+    return samples, as_labels(list(chain.from_iterable(batch.labels or () for batch in batches)))
 
 
-def _batches(dataset: Any, name: str) -> Iterator[_Batch]:
+def batches_of(dataset: Any, name: str) -> Iterator[Batch]:
     """What it gives, in batches of samples of one shape."""
     from torch.utils.data import DataLoader, IterableDataset
 
@@ -80,15 +83,15 @@ def _batches(dataset: Any, name: str) -> Iterator[_Batch]:
         ) from error
 
 
-def _of_batch(batch: Any, number: int, name: str) -> _Batch:
+def _of_batch(batch: Any, number: int, name: str) -> Batch:
     samples, labels = _parted(batch, f"batch {number} of {name}")
-    samples, labels = _as_block(samples), None if labels is None else _listed(labels)
+    samples, labels = _as_block(samples), None if labels is None else listed(labels)
     n = len(labels) if isinstance(labels, list) else 1
     if labels is not None and n != len(samples):
         raise ValueError(
             f"batch {number} of {name} has {len(samples)} samples and labels for {n}; each sample needs one"
         )
-    return _Batch(f"batch {number}", samples, labels)
+    return Batch(f"batch {number}", samples, labels)
 
 
 def _is_batch(item: Any) -> bool:
@@ -99,7 +102,7 @@ def _is_batch(item: Any) -> bool:
     return len(sizes[0]) > 1 and len(sizes[1]) > 0 and sizes[0][0] == sizes[1][0]
 
 
-def _of_items(items: list[Any], first: int, name: str) -> _Batch:
+def _of_items(items: list[Any], first: int, name: str) -> Batch:
     """A batch of items that are yet to be stacked."""
     pairs = [_parted(item, f"item {first + i} of {name}") for i, item in enumerate(items)]
     samples = [_as_block(sample) for sample, _ in pairs]
@@ -107,7 +110,7 @@ def _of_items(items: list[Any], first: int, name: str) -> _Batch:
     labels = [label for _, label in pairs]
     stacked = _joined([sample[None] for sample in samples])
     labelled = _have_labels(labels, name)
-    return _Batch(f"item {first}", stacked, [_plain(label) for label in labels] if labelled else None)
+    return Batch(f"item {first}", stacked, [_plain(label) for label in labels] if labelled else None)
 
 
 def _have_labels(labels: list[Any], name: str) -> bool:
@@ -169,11 +172,12 @@ def _check_equal(shapes: dict[str, tuple[int, ...]], name: str) -> None:
 
 def _plain(label: Any) -> Any:
     """A label of one sample, as a number, a text, or a list of what it holds."""
-    values = _listed(label)
+    values = listed(label)
     return values[0] if isinstance(values, list) and len(values) == 1 else values
 
 
-def _listed(labels: Any) -> Any:
+def listed(labels: Any) -> Any:
+    """Labels as a list; one label as it is."""
     return labels.tolist() if hasattr(labels, "tolist") else list(labels) if _is_list(labels) else labels
 
 
@@ -181,7 +185,7 @@ def _is_list(labels: Any) -> bool:
     return isinstance(labels, Iterable) and not isinstance(labels, (str, bytes, Mapping))
 
 
-def _as_array(labels: list[Any]) -> NDArray[Any] | list[Any]:
+def as_labels(labels: list[Any]) -> NDArray[Any] | list[Any]:
     """An array of labels; a list where some are texts and others numbers, as whoever reads labels says."""
     if len({isinstance(label, (str, bytes)) for label in labels}) > 1:
         return labels
@@ -191,7 +195,7 @@ def _as_array(labels: list[Any]) -> NDArray[Any] | list[Any]:
         return labels
 
 
-def _means_its_labels(dataset: Any) -> bool:
+def means_its_labels(dataset: Any) -> bool:
     """False for skorch's Dataset without y, which gives 0 for each."""
     data, skorch = sys.modules["torch.utils.data"], sys.modules.get("skorch.dataset")
     while isinstance(dataset, (data.DataLoader, data.Subset)):

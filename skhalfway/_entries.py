@@ -22,35 +22,44 @@ def takes_datasets(function: Function) -> Function:
     return _taking_datasets(function, None)
 
 
+def takes_blocks(function: Function) -> Function:
+    """As :func:`takes_datasets`, of a function that goes through ``X`` itself, in blocks."""
+    return _taking_datasets(function, None, ("X",))
+
+
 def takes_datasets_or(rival: str) -> Callable[[Function], Function]:
     """As :func:`takes_datasets`, of a function that takes labels, or a parameter ``rival`` in their place."""
     return lambda function: _taking_datasets(function, rival)
 
 
-def _taking_datasets(function: Function, rival: str | None) -> Function:
+def _taking_datasets(function: Function, rival: str | None, apart: tuple[str, ...] = ()) -> Function:
     own = signature(function)
 
     @wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
-        args, kwargs = with_samples(own, args, kwargs, rival)
+        args, kwargs = with_samples(own, args, kwargs, rival, apart)
         return function(*args, **kwargs)
 
     return cast(Function, call)
 
 
 def with_samples(
-    own: Signature, args: tuple[Any, ...], kwargs: Mapping[str, Any], rival: str | None = None
+    own: Signature,
+    args: tuple[Any, ...],
+    kwargs: Mapping[str, Any],
+    rival: str | None = None,
+    apart: tuple[str, ...] = (),
 ) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """Arguments as a function of the signature ``own`` takes them, with what datasets hold in their place.
 
-    Their labels are left out where ``rival`` is given instead of labels.
+    Their labels are left out where ``rival`` is given instead of labels. Those of names ``apart`` stay.
     """
     if not any(map(is_dataset, (*args, *kwargs.values()))):
         return args, dict(kwargs)
     given = own.bind_partial(*args, **kwargs)
     replaced = rival is not None and given.arguments.get(rival) is not None
     for name, value in list(given.arguments.items()):
-        if not is_dataset(value):
+        if name in apart or not is_dataset(value):
             continue
         with undisturbed():  # a DataLoader draws, whether it shuffles or not
             given.arguments[name], labels = read_dataset(value, name)

@@ -16,6 +16,7 @@ from sklearn.utils import check_array
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import validate_data
 
+from skhalfway._blocks import SCANNED, blocks
 from skhalfway._polars import holds_numbers, in_polars, is_polars_frame, without_polars
 from skhalfway._readable import as_table, is_missing, is_tensor, read_labels
 from skhalfway._rounding import float_type, round_towards
@@ -41,12 +42,12 @@ def _category_code(value: Any) -> float:
     return float(int.from_bytes(blake2b(str(value).encode(), digest_size=8).digest(), "big") >> 12)
 
 
-def read_samples(estimator: Any, X: Any, *, reset: bool, name: str = "X") -> NDArray[Any]:
+def read_samples(estimator: Any, X: Any, *, reset: bool, name: str = "X", first: int = 0) -> NDArray[Any]:
     """Check samples of shape (n_samples, n_features), or images of any more axes.
 
     Returns a float array; integers become float64. The number of features and
     their names are kept on ``estimator`` (``reset``) or compared with what it
-    keeps.
+    keeps. ``first`` is the number of the first sample, in a whole that is read in blocks.
     """
     table = as_table(X, name)
     frame = Frame.of(table)
@@ -62,7 +63,7 @@ def read_samples(estimator: Any, X: Any, *, reset: bool, name: str = "X") -> NDA
     else:
         array = validate_data(estimator, table, **checks, reset=reset)
     # whether a missing value is an error is the source's to say, as it is asked to predict
-    check_finite(array, name, allow_nan=True)
+    check_finite(array, name, allow_nan=True, first=first)
     # torch takes no negative strides, such as those of X[::-1]
     return np.ascontiguousarray(array)
 
@@ -106,17 +107,23 @@ def check_no_categories(X: Any, name: str = "X", what: str = "this is for number
         )
 
 
-def check_finite(X: NDArray[Any], name: str = "X", *, allow_nan: bool = False) -> None:
-    """Raise for an infinite value and, unless they are allowed, for a missing one; say where."""
+def check_finite(X: NDArray[Any], name: str = "X", *, allow_nan: bool = False, first: int = 0) -> None:
+    """Raise for an infinite value and, unless they are allowed, for a missing one; say where.
+
+    ``first`` is the number of the first sample.
+    """
     if 0 in X.shape[1:]:
         raise ValueError(f"samples of {name} must have features, got shape {X.shape}")
-    wrong = ~np.isfinite(X)
-    if allow_nan and wrong.any():
-        wrong = np.isinf(X)
-    if wrong.any():
-        place = np.unravel_index(int(wrong.argmax()), X.shape)
-        what = "NaN" if np.isnan(X[place]) else "infinity"
-        raise ValueError(f"Input {name} contains {what}, in {name}[{', '.join(map(str, place))}]")
+    for rows in blocks(len(X), int(np.prod(X.shape[1:])), SCANNED):
+        wrong = ~np.isfinite(X[rows])
+        if allow_nan and wrong.any():
+            wrong = np.isinf(X[rows])
+        if wrong.any():
+            place = np.unravel_index(int(wrong.argmax()), wrong.shape)
+            what = "NaN" if np.isnan(X[rows][place]) else "infinity"
+            row, *others = map(int, place)
+            where = ", ".join(map(str, (first + rows.start + row, *others)))
+            raise ValueError(f"Input {name} contains {what}, in {name}[{where}]")
 
 
 class Frame:
@@ -284,11 +291,14 @@ def under_names(X: NDArray[Any], names: Any) -> Any:
 
 def fingerprints(X: NDArray[Any]) -> NDArray[np.uint64]:
     """A number for each sample by which it is known again: 64 bits of the hash of its values, in float32."""
-    with np.errstate(over="ignore"):
-        rows = X.reshape(len(X), -1).astype(np.float32) + np.float32(0)  # no -0, which equals 0
-    rows[np.isnan(rows)] = np.nan
-    hashes = (blake2b(row.tobytes(), digest_size=8).digest() for row in rows)
-    return np.fromiter((int.from_bytes(one, "big") for one in hashes), dtype=np.uint64, count=len(rows))
+    known_by = np.empty(len(X), dtype=np.uint64)
+    for block in blocks(len(X), int(np.prod(X.shape[1:])), SCANNED):
+        with np.errstate(over="ignore"):
+            rows = X[block].astype(np.float32) + np.float32(0)  # no -0, which equals 0
+        rows[np.isnan(rows)] = np.nan
+        hashes = (blake2b(row.tobytes(), digest_size=8).digest() for row in rows)
+        known_by[block] = [int.from_bytes(one, "big") for one in hashes]
+    return known_by
 
 
 def positions(labels: Any, classes: NDArray[Any]) -> NDArray[np.intp]:

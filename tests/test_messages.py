@@ -150,7 +150,7 @@ BAD_SAMPLES: dict[str, tuple[Any, str]] = {
     "bunch": (load_iris(), "got Bunch; pass its data"),
     "dict": ({"a": [1.0], "b": [2.0]}, r"pass a table: pandas.DataFrame\("),
     "mapping": (UserDict(a=[1.0]), "pass a table"),
-    "generator": ((row for row in X), r"got generator; pass all that it gives: numpy.array\(list\("),
+    "generator": ((row for row in X), r"[r;] pass all that it gives: numpy.array\(list\("),
     "torch generator": (torch.Generator(), "got Generator"),
     "ragged": ([*X[:5].tolist(), [1.0, 2.0]], r"row 0 has \(4,\) and row 5 has \(2,\); pad or resize"),
     "ragged early": ([[1.0, 2.0], [1.0], [3.0, 4.0]], r"row 0 has \(2,\) and row 1 has \(1,\)"),

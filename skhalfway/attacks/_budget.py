@@ -60,20 +60,20 @@ def _place(index: tuple[int, ...]) -> str:
 
 def read_budget(
     eps: Any,
-    spread: NDArray[np.float64] | None,
     header: Header,
     shape: tuple[int, ...],
     *,
     of_others: bool,
 ) -> tuple[float, NDArray[np.float64] | None]:
-    """The budget as one number, and the input units that one unit of it is worth in each feature.
+    """The budget as one number, and what one unit of it is worth in each feature.
 
-    ``shape`` is X's. The units are None where they are all 1; else of the shape of a sample or, where samples
+    ``shape`` is X's. Those are None where they are all 1; else of the shape of a sample or, where samples
     have budgets of their own, of X's or (n_samples, 1, ...). They are 0 where there is no budget, as in
-    columns that a mapping does not name. With ``of_others``, X are not the samples that have the budgets.
+    columns that a mapping does not name, and count in input units, or in the spread of a feature. With
+    ``of_others``, X are not the samples that have the budgets.
     """
     if isinstance(eps, Real):
-        return float(eps), spread
+        return float(eps), None
     if is_by_name(eps):
         # what is not named may not change
         each: NDArray[np.float64] = np.zeros(header.n_columns)
@@ -87,20 +87,23 @@ def read_budget(
         each = each.reshape(shape[1:])
     else:
         each = read_values("eps must be a number or", np.array(eps, dtype=float), shape, of_others=of_others)
-    return 1.0, each if spread is None else each * spread
+    return 1.0, each
 
 
-def check_unit(unit: NDArray[np.float64], size: NDArray[np.float64], header: Header) -> NDArray[np.float64]:
+def check_unit(
+    unit: NDArray[np.float64], size: NDArray[np.float64], header: Header, first: int = 0
+) -> NDArray[np.float64]:
     """What one unit of the budget is worth, 0 where that is nothing beside the feature's largest value.
 
     ``size`` is that value. Values are then no more than ``LARGEST`` units, and a unit is no more than that in
-    input units, or than 10 such values: with both, all that attacks compute is still a float32.
+    input units, or than 10 such values: with both, all that attacks compute is still a float32. ``first`` is
+    the number of the first sample, where they have units of their own.
     """
     if unit.ndim > size.ndim:
         size = size.max(initial=0.0) if np.prod(unit.shape[1:]) == 1 else size
         over = (unit > np.maximum(LARGEST, 10 * size)).reshape(len(unit), -1).any(axis=1)
         for sample in np.flatnonzero(over).tolist():
-            check_length(f"eps of sample {sample}", float(unit[sample].max()))
+            check_length(f"eps of sample {first + sample}", float(unit[sample].max()))
         return np.where(size > unit * LARGEST, 0.0, unit)
     for column in np.flatnonzero(unit > np.maximum(LARGEST, 10 * size)).tolist():
         check_length(f"eps of {header.name(column)}", float(unit.flat[column]))

@@ -33,6 +33,7 @@ from skhalfway.models._kinds import is_torch_module
 
 if TYPE_CHECKING:
     from skhalfway.attacks._generator import AdversarialGenerator
+    from skhalfway.attacks._limits import WholeRegion
     from skhalfway.attacks._region import Region
     from skhalfway.models import Model
 
@@ -247,7 +248,7 @@ def gradient_attack(attack: Any, model: Model) -> str:
 def check_source(
     generator: AdversarialGenerator,
     model: Model,
-    region: Region,
+    region: Region | WholeRegion,
     n_classes: int,
     *,
     targeted: bool | None = False,
@@ -256,7 +257,8 @@ def check_source(
     if targeted is not None:
         check_targets(generator, targeted)
     if not isinstance(generator.attack, str):
-        adapter_of(generator.attack).check_task(model, region, n_classes)
+        given = region.take(slice(None))  # such an attack gets all samples at once
+        adapter_of(generator.attack).check_task(model, given, n_classes)
         return
     name = generator.attack
     if name == "auto":

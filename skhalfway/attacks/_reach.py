@@ -11,12 +11,13 @@ from skhalfway.attacks._constraints import Header
 from skhalfway.models._warnings import warn
 
 if TYPE_CHECKING:
+    from skhalfway.attacks._limits import WholeRegion
     from skhalfway.attacks._region import Region
 
 _MOST_NAMED = 3
 
 
-def say_out_of_reach(region: Region, owner: Any) -> list[str]:
+def say_out_of_reach(region: Region | WholeRegion, owner: Any) -> list[str]:
     """Warn of columns and one-hot groups that may change, but in no sample by as much as it takes.
 
     ``owner`` is an object that keeps the names of features. Returns a text for each column or group.
@@ -48,32 +49,55 @@ def say_out_of_reach(region: Region, owner: Any) -> list[str]:
     return found
 
 
-def _rules_out_of_reach(region: Region) -> tuple[list[int], list[NDArray[np.intp]]]:
+def _rules_out_of_reach(region: Region | WholeRegion) -> tuple[list[int], list[NDArray[np.intp]]]:
     """Columns of whole numbers, and one-hot groups."""
-    if region.rules is None:
+    rules = region.take(slice(0, 1)).rules
+    if rules is None:
         return [], []
-    movable, unit = region.movable().reshape(len(region), -1), region.flat_units()
+    whole, groups = rules.integer.tolist(), list(rules.one_hot)
+    able, near = np.zeros((2, len(whole) + len(groups)), dtype=bool)
+    for part in region.parts():
+        movable, unit = part.movable().reshape(len(part), -1), part.flat_units()
+        costs = [(k, 1 / unit[:, k]) for k in whole] + [
+            (group, part.category_cost(group)) for group in groups
+        ]
+        for number, (columns, cost) in enumerate(costs):
+            may = movable[:, np.atleast_1d(columns)].any(axis=1)
+            able[number] |= may.any()
+            near[number] |= (may & (cost <= part.eps)).any()
+    dear = able & ~near
+    n = len(whole)
+    return [k for k, no in zip(whole, dear[:n], strict=True) if no], [
+        group for group, no in zip(groups, dear[n:], strict=True) if no
+    ]
 
-    def too_dear(cost: NDArray[Any], columns: Any) -> bool:
-        able = movable[:, columns].any(axis=1)
-        return bool(able.any() and not (able & (cost <= region.eps)).any())
 
-    columns = [k for k in region.rules.integer.tolist() if too_dear(1 / unit[:, k], [k])]
-    return columns, [g for g in region.rules.one_hot if too_dear(region.category_cost(g), g)]
-
-
-def _floats_out_of_reach(region: Region) -> list[int]:
+def _floats_out_of_reach(region: Region | WholeRegion) -> list[int]:
     """Columns in which no sample's next float lies within the budget."""
-    X, reach = region.X, region.eps * (np.ones(1) if region.unit is None else region.unit)
+    if all(map(_surely_near, region.parts())):
+        return []  # as nearly always
+    able, near = np.zeros((2, int(np.prod(region.X.shape[1:]))), dtype=bool)
+    for part in region.parts():
+        X, reach = part.X, _reach(part)
+        size = np.abs(X)
+        may = part.movable() & (reach > 0) & np.isfinite(size)
+        if part.carried is not None:
+            may = may & ~part.carried
+        # towards 0 floats never lie farther apart
+        within = size.astype(float) - np.nextafter(size, np.zeros(1, dtype=size.dtype)) <= reach
+        may, within = (np.broadcast_to(array, X.shape).reshape(len(X), -1) for array in (may, within))
+        able |= may.any(axis=0)
+        near |= (may & within).any(axis=0)
+    return np.flatnonzero(able & ~near).tolist()
+
+
+def _reach(region: Region) -> NDArray[np.float64]:
+    """The budget in input units."""
+    return region.eps * (np.ones(1) if region.unit is None else region.unit)
+
+
+def _surely_near(region: Region) -> bool:
+    """Whether the next float is near for all values; nothing of their size is made to tell."""
+    X = region.X
     largest = np.fmax(np.fmax.reduce(X, axis=None), -np.fmin.reduce(X, axis=None))
-    if not largest > 0 or np.spacing(largest) <= reach.min():
-        return []  # as nearly always, and nothing of X's size was made
-    size = np.abs(X)
-    able = region.movable() & (reach > 0) & np.isfinite(size)
-    if region.carried is not None:
-        able = able & ~region.carried
-    # towards 0 floats never lie farther apart
-    near = size.astype(float) - np.nextafter(size, np.zeros(1, dtype=size.dtype)) <= reach
-    flat = (len(region), -1)
-    able, near = able.reshape(flat), np.broadcast_to(near, able.shape).reshape(flat)
-    return np.flatnonzero(able.any(axis=0) & ~(able & near).any(axis=0)).tolist()
+    return bool(not largest > 0 or np.spacing(largest) <= _reach(region).min())

@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.exceptions import NotFittedError
 
+from skhalfway._blocks import SCANNED, blocks
+
 if TYPE_CHECKING:
     from skhalfway.attacks._generator import AdversarialGenerator
 
@@ -35,16 +37,35 @@ class Reference:
     @classmethod
     def of(cls, X: NDArray[Any]) -> Reference:
         """Measure samples."""
-        missing = np.isnan(X)
-        nothing = missing.all(axis=0)
-        low, high = (
-            np.where(nothing, np.nan, pick(X, axis=0, initial=start, where=~missing).astype(float))
-            for pick, start in ((np.min, np.inf), (np.max, -np.inf))
-        )
-        X = np.where(nothing, 0.0, X.astype(float))
+        shape = X.shape[1:]
+        low, high, n_known = np.full(shape, np.inf), np.full(shape, -np.inf), np.zeros(shape, dtype=int)
+        every = list(blocks(len(X), int(np.prod(shape)), SCANNED))
+        for rows in every:
+            known = ~np.isnan(X[rows])
+            n_known += known.sum(axis=0)
+            low = np.minimum(low, X[rows].min(axis=0, initial=np.inf, where=known))
+            high = np.maximum(high, X[rows].max(axis=0, initial=-np.inf, where=known))
+        nothing = n_known == 0
+        low, high = (np.where(nothing, np.nan, end) for end in (low, high))
         # in multiples of powers of two, whose squares neither overflow nor vanish
-        exponent = np.frexp(np.nanmax(np.abs(X), axis=0))[1]
-        deviation = np.ldexp(np.nanstd(np.ldexp(X, -exponent), axis=0), exponent)
+        exponent = np.frexp(np.where(nothing, 0.0, np.maximum(np.abs(low), np.abs(high))))[1]
+        n_known = np.maximum(n_known, 1)
+
+        def mean(squares_from: NDArray[np.float64] | None) -> NDArray[np.float64]:
+            total = np.zeros(shape)
+            for rows in every:
+                x = np.ldexp(X[rows].astype(float), -exponent)
+                known = ~np.isnan(x)
+                if squares_from is not None:
+                    x -= squares_from
+                    x *= x
+                x[~known] = 0.0
+                if len(x):
+                    x[0] += total  # numpy adds row by row, so that blocks change no digit
+                    total = x.sum(axis=0)
+            return total / n_known
+
+        deviation = np.ldexp(np.sqrt(mean(mean(None))), exponent)
         return cls(deviation, low, high)
 
     def spread(self, eps_unit: str) -> NDArray[np.float64] | None:
@@ -53,13 +74,16 @@ class Reference:
             return None
         return self.deviation if eps_unit == "std" else np.nan_to_num(self.high - self.low)
 
-    def bounds(self, X: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
-        """Bounds of X's shape: the range of each feature, and as far as a sample's own value is beyond it."""
+    def check_width(self) -> None:
+        """Raise where the ranges leave no room."""
         if not (self.low < self.high).any():
             raise ValueError(
                 "clip_values='range' is the range of each feature, and none has any width: of one sample, or "
                 "of constant data; fit on more samples, or pass clip_values=(min, max)"
             )
+
+    def bounds(self, X: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+        """Bounds of X's shape: the range of each feature, and as far as a sample's own value is beyond it."""
         return np.fmin(self.low, X), np.fmax(self.high, X)
 
 

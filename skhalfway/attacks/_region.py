@@ -7,7 +7,7 @@ input divided by what a unit of the budget is worth in each feature. What they f
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -82,6 +82,10 @@ class Region:
             if (value := getattr(self, name)) is not None and value.ndim == self.X.ndim
         }
         return replace(self, X=self.X[rows], **own)
+
+    def parts(self) -> list[Region]:
+        """All samples at once; a :class:`WholeRegion` gives a few at a time."""
+        return [self]
 
     def affordable(self) -> Region:
         """The region as far as the budget lets whole numbers and categories go, so that none is wasted."""
@@ -251,16 +255,8 @@ class Region:
         Where samples have units of their own, the geometric mean of each feature's over the samples in which
         it may change: for what one sample means to another, only how features compare counts.
         """
-        if self.unit is None or self.one_unit:
-            return self.unit
-        if np.prod(self.unit.shape[1:]) == 1:
-            return None
-        if self.shared is not None:
-            return self.shared
-        free, size = self.movable(), np.log(self.unit)
-        n_free = free.sum(axis=0)
-        mean = (size * free).sum(axis=0) / np.maximum(n_free, 1)
-        return np.exp(np.where(n_free > 0, mean, size.mean(axis=0)))
+        own = self.unit is not None and not self.one_unit and np.prod(self.unit.shape[1:]) > 1
+        return self.shared if own and self.shared is not None else mean_unit(self, [self])
 
     def in_shared_unit(self) -> NDArray[np.float64]:
         """The samples in the coordinates that they share: ``z``, where all have the same unit."""
@@ -300,6 +296,21 @@ class Region:
         if self.low is None or self.high is None:
             return None
         return self._of(self.low, rows), self._of(self.high, rows)
+
+
+def mean_unit(first: Region, parts: Iterable[Region]) -> NDArray[np.float64] | None:
+    """What :meth:`Region.shared_unit` is of samples in parts; ``first`` are any of them."""
+    if first.unit is None or first.one_unit:
+        return first.unit
+    if np.prod(first.unit.shape[1:]) == 1:
+        return None
+    n, n_free, among, among_free = 0, *np.zeros((3, *first.X.shape[1:]))
+    for part in parts:
+        assert part.unit is not None
+        free, size = part.movable(), np.log(part.unit)
+        n, n_free = n + len(size), n_free + free.sum(axis=0)
+        among, among_free = among + size.sum(axis=0), among_free + (size * free).sum(axis=0)
+    return np.exp(np.where(n_free > 0, among_free / np.maximum(n_free, 1), among / n))
 
 
 class _StraightThrough(torch.autograd.Function):

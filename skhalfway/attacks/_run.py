@@ -19,6 +19,7 @@ from skhalfway._text import brief, shown
 from skhalfway.attacks._adapters import run_adapter
 from skhalfway.attacks._automatic import run_automatic
 from skhalfway.attacks._constraints import Header
+from skhalfway.attacks._limits import Limits, read_limits
 from skhalfway.attacks._named import check_positions
 from skhalfway.attacks._parameters import (
     KINDS,
@@ -32,7 +33,7 @@ from skhalfway.attacks._parameters import (
     make_attack,
 )
 from skhalfway.attacks._pool import Pool
-from skhalfway.attacks._problem import Outcome, Problem, read_region
+from skhalfway.attacks._problem import Outcome, Problem
 from skhalfway.attacks._reach import say_out_of_reach
 from skhalfway.attacks._reference import Reference, clip_values_of, reference_for, reference_seen
 from skhalfway.models import Model, NotDifferentiableError, as_model
@@ -230,12 +231,26 @@ def region_of(
     types: ColumnTypes | None = None,
     of_others: bool = False,
 ) -> Region:
-    """Where each sample may go; ``header`` is an object that keeps the names of features.
+    """Where each sample may go; see :func:`limits_of`."""
+    return limits_of(generator, X, header, frame, reference, types=types, of_others=of_others).region(X)
+
+
+def limits_of(
+    generator: AdversarialGenerator,
+    X: NDArray[Any],
+    header: Any,
+    frame: Frame | None,
+    reference: Reference | None,
+    *,
+    types: ColumnTypes | None = None,
+    of_others: bool = False,
+) -> Limits:
+    """What decides where samples may go; ``header`` is an object that keeps the names of features.
 
     ``types`` tells of columns that are given out in narrower types. ``of_others``: budgets and masks one a
     sample are those of others than X, of as many as they are.
     """
-    return read_region(
+    return read_limits(
         X,
         eps=generator.eps,
         norm=generator.norm,

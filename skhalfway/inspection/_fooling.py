@@ -19,7 +19,7 @@ from skhalfway._randomness import draw_seed, leaving_no_trace, undisturbed
 from skhalfway._rounding import round_towards
 from skhalfway._text import between, short, shown
 from skhalfway.attacks import AdversarialGenerator
-from skhalfway.attacks._problem import read_bounds
+from skhalfway.attacks._limits import read_bounds
 from skhalfway.attacks._reference import is_range
 from skhalfway.models import Model, as_model
 from skhalfway.models._faults import classes_of
@@ -276,7 +276,7 @@ def fooling_inputs(
     X = read_samples(reader, X, reset=model.n_features_in_ is None)
     check_finite(X)
     given = None if is_range(clip_values) else clip_values
-    bounds = read_bounds(given, X, np.zeros(X.shape, dtype=bool))
+    bounds = read_bounds(given, X)
     low, high = (X.min(axis=0), X.max(axis=0)) if bounds is None else bounds
     low, high = (np.broadcast_to(bound, X.shape[1:]).astype(float) for bound in (low, high))
     rng = check_random_state(random_state)

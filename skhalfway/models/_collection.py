@@ -130,9 +130,14 @@ class ModelCollection(FitRouter, _BaseComposition):
             models[name] = named(name, seen.reading, frame)
         return models
 
-    def _read_for_models(self, X: Any) -> tuple[dict[str, Model], NDArray[Any], NDArray[Any]]:
-        """The models as they read X, its samples, and the labels of class indices, checked together."""
-        array = self._read(X, reset=False)
+    def _read_for_models(
+        self, X: Any, array: NDArray[Any] | None = None
+    ) -> tuple[dict[str, Model], NDArray[Any], NDArray[Any]]:
+        """The models as they read X, its samples, and the labels of class indices, checked together.
+
+        ``array`` are the samples, where they were read before.
+        """
+        array = self._read(X, reset=False) if array is None else array
         models = self._seen(Frame.of(X))
         return models, array, self._known_classes(models, array)
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,15 +16,18 @@ from skhalfway._checks import check_choice, check_jobs, check_random_state, mean
 from skhalfway._inputs import Frame, fingerprints, read_samples
 from skhalfway._randomness import draw_seed
 from skhalfway._rounding import ColumnTypes
+from skhalfway._spool import Gathered, gathered
 from skhalfway._text import counted, shown
 from skhalfway._time_limit import check_timeout
 from skhalfway.attacks import AdversarialGenerator
+from skhalfway.attacks._limits import WholeRegion
 from skhalfway.attacks._named import check_positions
 from skhalfway.attacks._parameters import begins_elsewhere, check_source, check_unattached
 from skhalfway.attacks._per_sample import in_words
 from skhalfway.attacks._pool import n_kept
 from skhalfway.attacks._reach import say_out_of_reach
 from skhalfway.attacks._reference import Reference, is_range, reference_for
+from skhalfway.attacks._run import limits_of
 from skhalfway.engine._store import check_memory
 from skhalfway.models import Model
 from skhalfway.models._as_model import takes_missing
@@ -31,9 +35,6 @@ from skhalfway.models._collection import ModelCollection, is_pair
 from skhalfway.models._faults import named
 from skhalfway.transfer._counting import CONDITIONS
 from skhalfway.transfer._failures import check_error_score
-
-if TYPE_CHECKING:
-    from skhalfway.attacks._region import Region
 
 
 class AttackingCollection(ModelCollection):
@@ -55,8 +56,8 @@ class AttackingCollection(ModelCollection):
         tags.input_tags.allow_nan = bool(pairs) and all(is_pair(p) and takes_missing(p[1]) for p in pairs)
         return tags
 
-    def _read(self, X: Any, *, reset: bool) -> NDArray[Any]:
-        return read_samples(self, X, reset=reset)
+    def _read(self, X: Any, *, reset: bool, first: int = 0) -> NDArray[Any]:
+        return read_samples(self, X, reset=reset, first=first)
 
     def _check_params(self) -> None:
         check_choice("condition", self.condition, CONDITIONS)
@@ -71,17 +72,27 @@ class AttackingCollection(ModelCollection):
                 "transfer is measured within a budget, so the generator's eps must be finite, got inf"
             )
 
-    def _start(self, X: Any) -> tuple[dict[str, Model], Region, NDArray[Any]]:
-        """Models, samples and where they may go, and classes, checked."""
+    @contextmanager
+    def _gathered(self, X: Any, y: Any) -> Iterator[Gathered]:
+        """Samples that are not in memory, gone through; whatever else can be refused is refused before."""
         check_is_fitted(self)
         self._check_params()
-        models, array, classes = self._read_for_models(X)
+        with gathered(X, y, partial(self._read, reset=False)) as found:
+            yield found
+
+    def _start(
+        self, X: Any, array: NDArray[Any] | None = None
+    ) -> tuple[dict[str, Model], WholeRegion, NDArray[Any]]:
+        """Models, samples and where they may go, and classes, checked; ``array`` are samples read before."""
+        check_is_fitted(self)
+        self._check_params()
+        models, array, classes = self._read_for_models(X, array)
         check_positions(self._generator.eps, self._generator.constraints, X)
         reference, types = self._reference_for(array), ColumnTypes.of(X, array.dtype)
-        region = self._generator._region(array, self, Frame.of(X), reference, types)
-        return models, region, classes
+        limits = limits_of(self._generator, array, self, Frame.of(X), reference, types=types)
+        return models, WholeRegion(array, limits, limits.eps), classes
 
-    def _say_out_of_reach(self, region: Region) -> list[str]:
+    def _say_out_of_reach(self, region: WholeRegion) -> list[str]:
         return say_out_of_reach(region, self)
 
     def _keep_reference(self, array: NDArray[Any] | None) -> None:
@@ -126,7 +137,7 @@ class AttackingCollection(ModelCollection):
         return sources, targets
 
     def _check_sources(
-        self, models: Mapping[str, Model], region: Region, n_classes: int, *, targeted: bool = False
+        self, models: Mapping[str, Model], region: WholeRegion, n_classes: int, *, targeted: bool = False
     ) -> None:
         """Raise for a source that the attack cannot attack, before it attacks any."""
         check = partial(check_source, targeted=targeted)

@@ -25,6 +25,7 @@ from skhalfway.transfer._schedule import LongestFirst, Task, blocks_of, tasks_of
 from skhalfway.transfer._source import Account, Attacked, Source
 
 if TYPE_CHECKING:
+    from skhalfway.attacks._limits import WholeRegion
     from skhalfway.attacks._region import Region
     from skhalfway.models import Model
 
@@ -63,6 +64,11 @@ class Cell:
     X_adv: NDArray[Any]
     key: str = ""
     lost: Mapping[str, str] = field(default_factory=dict)
+
+    def keeping(self, numbers: NDArray[np.intp]) -> Cell:
+        """The cell with what was made of no others than the samples of these numbers."""
+        here = np.isin(self.kept, numbers)
+        return replace(self, kept=self.kept[here], X_adv=self.X_adv[here])
 
 
 def run_task(
@@ -147,7 +153,7 @@ def _kept_or_asked(kept: CellStore | None, key: str, name: str, ask: Callable[[]
 
 def ask_blocks(
     models: Mapping[str, Model],
-    regions: Sequence[Region],
+    regions: Sequence[WholeRegion],
     seed: int,
     batch_size: int,
     parallel: Parallel,
@@ -261,6 +267,8 @@ def run_all(
                 said[:, cell.source, :, cell.rows] = np.moveaxis(cell.answers, -1, 0)
                 if rooms is not None:
                     rooms[cell.source][cell.kept] = cell.X_adv
+                    rows = sources[cell.source].rows
+                    cell = cell.keeping(rows[rows_to_ask(len(rows))])
                 cells[cell.source].append(cell)
     except KeyboardInterrupt as interrupt:
         if failures is None:

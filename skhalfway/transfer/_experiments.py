@@ -28,7 +28,7 @@ from skhalfway.transfer._outcomes import NOT_ASKED
 from skhalfway.transfer._samples import kept_in
 
 if TYPE_CHECKING:
-    from skhalfway.attacks._region import Region
+    from skhalfway.attacks._limits import WholeRegion
     from skhalfway.transfer._scorer import TransferScorer
 
 
@@ -61,8 +61,8 @@ def _rise(budgets: list[Any]) -> bool:
 def measure_matrix(scorer: TransferScorer, X: Any, y: Any, target: Any, keep_samples: Any) -> TransferMatrix:
     """What :meth:`TransferScorer.transfer` gives."""
     begin, rng = perf_counter(), own_rng(scorer.random_state)
-    with undisturbed():
-        models, region, classes = scorer._start(X)
+    with undisturbed(), scorer._gathered(X, y) as (X, array, y):
+        models, region, classes = scorer._start(X, array)
         folder = read_place(keep_samples, scorer._roles(models)[0])
         keep = folder is not None or bool(keep_samples)
         plan = replace(_plan(scorer, models, [region], classes, X, y, target), keep=keep, folder=folder)
@@ -78,8 +78,8 @@ def measure_curve(scorer: TransferScorer, X: Any, y: Any, eps: Any, target: Any)
     budgets = read_budgets(eps)
     begin, rng = perf_counter(), own_rng(scorer.random_state)
     generator = scorer._generator
-    with undisturbed():
-        models, region, classes = scorer._start(X)
+    with undisturbed(), scorer._gathered(X, y) as (X, array, y):
+        models, region, classes = scorer._start(X, array)
         if (own := own_eps(generator.attack)) is not None:
             raise ValueError(
                 f"an instance of an attack keeps its own eps, {shown(own)}, so it has no curve; "
@@ -142,7 +142,7 @@ def _matrix(scorer: TransferScorer, tried: Tried, k: int, origin: Provenance) ->
 def _plan(
     scorer: TransferScorer,
     models: Mapping[str, Any],
-    regions: list[Region],
+    regions: list[WholeRegion],
     classes: NDArray[Any],
     X: Any,
     y: Any,

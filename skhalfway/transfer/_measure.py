@@ -27,7 +27,7 @@ from skhalfway.transfer._source import sources_of, unjudged
 from skhalfway.transfer._targets import read_goals
 
 if TYPE_CHECKING:
-    from skhalfway.attacks._region import Region
+    from skhalfway.attacks._limits import WholeRegion
     from skhalfway.models import Model, ModelCheck
     from skhalfway.transfer._scorer import TransferScorer
 
@@ -44,7 +44,7 @@ class Plan:
         Names of those to attack and of those to ask.
     classes : ndarray of shape (n_classes,)
         Labels of the class indices.
-    regions : list of Region
+    regions : list of WholeRegion
         Where samples may go, at each budget.
     truth : ndarray of shape (n_samples,) or None
         True class indices.
@@ -70,7 +70,7 @@ class Plan:
     sources: tuple[str, ...]
     targets: tuple[str, ...]
     classes: NDArray[Any]
-    regions: list[Region]
+    regions: list[WholeRegion]
     truth: NDArray[np.intp] | None
     target: Any
     index: NDArray[Any] | None

@@ -10,7 +10,7 @@ import numpy as np
 from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.utils.metadata_routing import UNUSED
 
-from skhalfway._entries import takes_datasets
+from skhalfway._entries import takes_blocks, takes_datasets
 from skhalfway.attacks import AdversarialGenerator
 from skhalfway.models._warnings import warn
 from skhalfway.transfer._judging import JudgingCollection
@@ -91,6 +91,15 @@ class TransferScorer(JudgingCollection):
     Samples may be arrays, DataFrames of pandas or polars, tensors, and a
     ``Dataset`` or ``DataLoader`` of torch, which is gone through once; where it
     gives pairs (sample, label) and ``y`` is None, its labels are ``y``.
+
+    :meth:`transfer`, :meth:`score` and :meth:`transfer_curve` never hold samples that do not fit into
+    memory: those of a ``numpy.memmap``, of an array that is read by slices (h5py, zarr, dask.array), of a
+    dataset, or of an iterator of blocks, arrays of shape (n, n_features), or of pairs (samples, labels)
+    of such. A memmap of floats is used as it is. All others are gone through once, in their own order,
+    and laid as floats into a temporary file, in the folder that the environment variable
+    ``JOBLIB_TEMP_FOLDER`` names or where temporary files are, which is deleted at the end. Results are
+    those of the whole array. In memory are then a block of each worker's, some numbers of each sample,
+    and up to 2,000 samples that attacks may know; attacks of other packages get all samples at once.
 
     To scikit-learn this is no classifier, so ``GridSearchCV`` and
     ``cross_val_score`` do not stratify by default: where classes come in
@@ -233,7 +242,7 @@ class TransferScorer(JudgingCollection):
         self._keep_reference(array)
         return self
 
-    @takes_datasets
+    @takes_blocks
     def score(self, X: Any, y: Any = None) -> float:
         """Mean transfer rate over ordered pairs of two models.
 
@@ -262,7 +271,7 @@ class TransferScorer(JudgingCollection):
             matrix._warn_unknown()
         return np.nan if matrix.failures else matrix.mean_rate
 
-    @takes_datasets
+    @takes_blocks
     def transfer(
         self, X: Any, y: Any = None, *, target: Any = None, keep_samples: bool | str | Path = False
     ) -> TransferMatrix:
@@ -285,7 +294,8 @@ class TransferScorer(JudgingCollection):
             wrong label will do.
         keep_samples : bool, str or Path, default=False
             Whether to keep the adversarial samples, for
-            ``matrix.samples(source)``: in memory, or in a folder, as one file
+            ``matrix.samples(source)``: in memory, which takes as much as X for
+            each source, or in a folder, as one file
             in numpy's format for each source, from which they are mapped, and
             ``samples.json``, which says what they are. A result that is saved
             remembers the folder, see :func:`~skhalfway.load_result`. A folder
@@ -334,7 +344,7 @@ class TransferScorer(JudgingCollection):
         matrix._warn_unknown()
         return matrix
 
-    @takes_datasets
+    @takes_blocks
     def transfer_curve(
         self, X: Any, y: Any = None, *, eps: Sequence[float], target: Any = None
     ) -> TransferCurve:

@@ -24,6 +24,7 @@ from skhalfway.transfer._masked import N_MOST, Opinion, ask_with_queries, object
 
 if TYPE_CHECKING:
     from skhalfway.attacks import AdversarialGenerator
+    from skhalfway.attacks._limits import WholeRegion
     from skhalfway.attacks._region import Region
     from skhalfway.models import Model
     from skhalfway.transfer._attacking import AttackingCollection
@@ -45,7 +46,7 @@ class Source:
         Its attack.
     seed : int
         For whatever that draws.
-    regions : sequence of Region
+    regions : sequence of WholeRegion
         All samples, and where they may go, at each budget; the largest comes last.
     labels : ndarray of shape (n_samples,)
         Class indices to leave or, where ``targeted``, to reach.
@@ -65,7 +66,7 @@ class Source:
     model: Model
     generator: AdversarialGenerator
     seed: int
-    regions: Sequence[Region]
+    regions: Sequence[WholeRegion]
     labels: NDArray[np.intp]
     rows: NDArray[np.intp]
     n_classes: int
@@ -122,7 +123,7 @@ def sources_of(
     scorer: AttackingCollection,
     models: Mapping[str, Model],
     generators: Sequence[AdversarialGenerator],
-    regions: Sequence[Region],
+    regions: Sequence[WholeRegion],
     labels: NDArray[np.intp],
     needed: NDArray[np.bool_],
     clean: NDArray[np.intp],

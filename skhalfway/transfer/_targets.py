@@ -13,8 +13,10 @@ from skhalfway._streams import Streams
 from skhalfway._text import shown
 from skhalfway.models import Model
 from skhalfway.models._faults import explained, named
+from skhalfway.transfer._schedule import blocks_of
 
 _PURPOSE = 1  # of draws
+_BATCH = 256  # samples whose scores are asked for together, at the least
 CHOICES = ("least_likely", "random")
 
 
@@ -54,7 +56,9 @@ def read_goals(
 
 def _least_likely(model: Model, X: NDArray[Any], left: NDArray[np.intp]) -> NDArray[np.intp]:
     """The class, other than the one to leave, that a model holds for the least likely."""
-    scores: NDArray[np.float64] = explained(X, model.scores, X)
-    scores = scores.copy()
-    scores[np.arange(len(X)), left] = np.inf
-    return scores.argmin(axis=1)
+    least = np.empty(len(X), dtype=np.intp)
+    for rows in blocks_of(X.shape, _BATCH):
+        scores = np.array(explained(X[rows], model.scores, X[rows]))
+        scores[np.arange(len(scores)), left[rows]] = np.inf
+        least[rows] = scores.argmin(axis=1)
+    return least

@@ -24,8 +24,9 @@ from skhalfway.attacks import _trees
 from skhalfway.attacks._boundary import Field, Nearest, shortest
 from skhalfway.attacks._constraints import Header
 from skhalfway.attacks._faults import MANY, Faults
+from skhalfway.attacks._limits import read_limits
 from skhalfway.attacks._norms import BALLS
-from skhalfway.attacks._problem import Outcome, Problem, Settings, read_region
+from skhalfway.attacks._problem import Outcome, Problem, Settings
 from skhalfway.attacks._queries import Queries
 from skhalfway.attacks._second_opinion import _N_DIRECTIONS, _one_feature_each
 from skhalfway.attacks._surrogate import Surrogate
@@ -41,7 +42,7 @@ LINE = LogisticRegression().fit(X, Y)
 
 
 def region_of(X, *, eps=0.3, norm=np.inf, constraints=None, clip_values=(0, 1), categories=None):
-    return read_region(
+    limits = read_limits(
         X,
         eps=eps,
         norm=norm,
@@ -51,6 +52,7 @@ def region_of(X, *, eps=0.3, norm=np.inf, constraints=None, clip_values=(0, 1), 
         header=Header(X.shape[1], None),
         categories=categories,
     )
+    return limits.region(X)
 
 
 @pytest.mark.parametrize("norm", [np.inf, 2, 1])

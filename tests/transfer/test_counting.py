@@ -139,7 +139,8 @@ def test_transfer_by_hand():
         {"line": source, "shifted": Sign(-0.1)}
     )
     # the black box cannot be attacked with FGSM, so only the first row is asked for
-    models, region, _ = scorer._start(X)
+    models, whole, _ = scorer._start(X)
+    region = whole.take(slice(None))
     X_adv = run(scorer._generator, Problem(models["line"], region, y, 2)).X_adv
     np.testing.assert_allclose(X_adv.ravel(), [-0.38, 0.07, -0.07, 0.03, 0.38])
     clean = np.stack([models[name].predict(region.X) for name in ("line", "shifted")])
@@ -184,5 +185,5 @@ def test_noise_is_weaker_than_the_attack_and_of_its_size(digits):
     scorer = TransferScorer(AdversarialGenerator(eps=0.1), random_state=0).fit(models)
     matrix = scorer.transfer(X[800:1000], y[800:1000])
     assert (matrix.noise + 0.2 < matrix.rates).all()
-    noisy = scorer._start(X[:50])[1].noise(Streams(0, np.arange(50)))
+    noisy = scorer._start(X[:50])[1].take(slice(None)).noise(Streams(0, np.arange(50)))
     np.testing.assert_allclose(np.abs(noisy - X[:50]), 0.1)

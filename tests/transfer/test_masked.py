@@ -25,7 +25,8 @@ from skhalfway.__main__ import train
 from skhalfway.attacks import _square
 from skhalfway.attacks._constraints import Header
 from skhalfway.attacks._faults import Faults
-from skhalfway.attacks._problem import Outcome, Problem, Settings, read_region
+from skhalfway.attacks._limits import read_limits
+from skhalfway.attacks._problem import Outcome, Problem, Settings
 from skhalfway.attacks._second_opinion import fooled_by_queries
 from skhalfway.models import Finding, ModelWarning, as_model
 from skhalfway.transfer import _masked, _source
@@ -558,7 +559,7 @@ def test_queries_keep_to_the_region(net, samples, norm: float, images: bool) -> 
     model.predict = lambda Z: asked.append(Z) or predict(Z)
     model.scores = lambda Z: asked.append(Z) or scores(Z)
     header = Header(64, None)
-    region = read_region(
+    limits = read_limits(
         X,
         eps=EPS[norm],
         norm=norm,
@@ -568,7 +569,7 @@ def test_queries_keep_to_the_region(net, samples, norm: float, images: bool) -> 
         header=header,
         categories=None,
     )
-    fooled = fooled_by_queries(Problem(model, region, y, 10), region.X)
+    fooled = fooled_by_queries(Problem(model, limits.region(X), y, 10), X)
     assert fooled.shape == (20,) and fooled.any()
     assert sum(map(len, asked)) == 20 * (1 + 32 + 2 + 7)
     for Z in asked:

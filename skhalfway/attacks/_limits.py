@@ -1,0 +1,315 @@
+"""What decides where samples may go, read once for all; the region of any of them is made from it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from skhalfway._blocks import SCANNED, blocks
+from skhalfway._rounding import ColumnTypes
+from skhalfway._text import shown
+from skhalfway.attacks._budget import check_unit, read_budget
+from skhalfway.attacks._constraints import Constraints, Header, Rules, read_constraints, read_mask
+from skhalfway.attacks._named import check_same_columns, check_unmasked
+from skhalfway.attacks._reference import Reference
+
+if TYPE_CHECKING:
+    from skhalfway.attacks._region import Region, Rows
+
+EVERY_ROW = slice(None)
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Budget, bounds and constraints, checked against samples that need not be held at once.
+
+    Attributes
+    ----------
+    eps : float
+        Budget, in units.
+    norm : float
+        Norm in which it counts.
+    header : Header
+        The columns.
+    each : ndarray or None
+        Budgets of their own, of features or of samples; see ``read_budget``.
+    spread : ndarray of the shape of a sample, or None
+        What they count in.
+    clip_values : Reference, (ndarray, ndarray) or None
+        Bounds, or what is measured to bound each sample.
+    rules : Rules
+        Constraints.
+    free : bool ndarray or None
+        False where the user lets nothing change; broadcasts against X.
+    categories : bool ndarray of shape (n_features,) or None
+        True where a column holds no numbers.
+    types : ColumnTypes or None
+        Columns that are narrower than X.
+    largest : ndarray of the shape of a sample
+        Of the absolute values in X.
+    carries, fixes, plain : bool
+        Whether there is, anywhere in X: no number; what may not change; nothing but bounds.
+    """
+
+    eps: float
+    norm: float
+    header: Header
+    each: NDArray[np.float64] | None
+    spread: NDArray[np.float64] | None
+    clip_values: Reference | tuple[NDArray[Any], NDArray[Any]] | None
+    rules: Rules
+    free: NDArray[np.bool_] | None
+    categories: NDArray[np.bool_] | None
+    types: ColumnTypes | None
+    largest: NDArray[np.float64]
+    carries: bool
+    plain: bool
+    fixes: bool = True
+
+    def region(self, X: NDArray[Any], rows: Rows = EVERY_ROW) -> Region:
+        """Where some of the samples X may go."""
+        from skhalfway.attacks._region import Region
+
+        n_axes, X = X.ndim, X[rows]
+        bounds = self._bounds(X)
+        if self.plain:
+            low, high = bounds or (None, None)
+            return Region(X, self.eps, self.norm, low=low, high=high, types=self.types)
+        flat, rules = (len(X), -1), self.rules
+        carried = _carried(X, self.categories)
+        x = np.where(carried, 0.0, X.astype(float))
+        low, high = (np.array(np.broadcast_to(b, X.shape)) for b in (bounds or (-np.inf, np.inf)))
+        fixed = carried.copy()
+        fixed.reshape(flat)[:, rules.immutable] = True
+        if self.free is not None:
+            fixed |= ~(self.free[rows] if self.free.ndim == n_axes else self.free)
+        unit = self._unit(n_axes, rows)
+        if unit is not None:
+            fixed |= unit == 0
+            unit = np.where(unit == 0, 1.0, unit)
+        for group in rules.one_hot:
+            low.reshape(flat)[:, group] = low.reshape(flat)[:, group].clip(0)
+            high.reshape(flat)[:, group] = high.reshape(flat)[:, group].clip(max=1)
+        low[fixed], high[fixed] = x[fixed], x[fixed]
+        low.reshape(flat)[:, rules.increasing] = x.reshape(flat)[:, rules.increasing]
+        high.reshape(flat)[:, rules.decreasing] = x.reshape(flat)[:, rules.decreasing]
+        return Region(
+            X,
+            self.eps,
+            self.norm,
+            unit,
+            low,
+            high,
+            ~fixed if self.fixes else None,
+            carried if self.carries else None,
+            rules if rules.discrete else None,
+            self.types,
+        )
+
+    def _bounds(self, X: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]] | None:
+        return self.clip_values.bounds(X) if isinstance(self.clip_values, Reference) else self.clip_values
+
+    def _unit(self, n_axes: int, rows: Rows) -> NDArray[np.float64] | None:
+        """Input units that one unit of the budget is worth, 0 where that is nothing."""
+        each = self.each
+        if each is not None and each.ndim == n_axes:
+            each = each[rows]
+        if each is None or self.spread is None:
+            unit = self.spread if each is None else each
+        else:
+            unit = each * self.spread
+        if unit is None:
+            return None
+        return check_unit(unit, self.largest, self.header, first=getattr(rows, "start", None) or 0)
+
+
+@dataclass(frozen=True)
+class WholeRegion:
+    """Samples and where they may go, of which the region of some is made when it is asked for.
+
+    Attributes
+    ----------
+    X : ndarray of shape (n_samples, ...)
+        The samples, of a float type; they may be mapped from a file.
+    limits : Limits
+        What decides where they may go.
+    eps : float
+        Budget, in units.
+    shared : ndarray of the shape of a sample, or None
+        :meth:`shared_unit`, once it is known.
+    """
+
+    X: NDArray[Any]
+    limits: Limits
+    eps: float
+    shared: NDArray[Any] | None = None
+
+    def __len__(self) -> int:
+        return len(self.X)
+
+    def take(self, rows: Rows) -> Region:
+        """The region of some of the samples."""
+        return replace(self.limits.region(self.X, rows), eps=self.eps, shared=self.shared)
+
+    def parts(self) -> Iterator[Region]:
+        """The regions of all samples, a few at a time."""
+        return map(self.take, _scanned(self.X))
+
+    def shared_unit(self) -> NDArray[np.float64] | None:
+        """See :meth:`Region.shared_unit`."""
+        from skhalfway.attacks._region import mean_unit
+
+        return mean_unit(self.take(slice(0, 1)), self.parts()) if self.shared is None else self.shared
+
+
+def _scanned(X: NDArray[Any]) -> Iterator[slice]:
+    return blocks(len(X), int(np.prod(X.shape[1:])), SCANNED)
+
+
+def _carried(X: NDArray[Any], categories: NDArray[np.bool_] | None) -> NDArray[np.bool_]:
+    """Where samples hold no numbers."""
+    carried = np.isnan(X)
+    if categories is not None:
+        carried |= categories
+    return carried
+
+
+def read_limits(
+    X: NDArray[Any],
+    *,
+    eps: Any,
+    norm: float,
+    clip_values: Any,
+    constraints: Constraints | None,
+    spread: NDArray[np.float64] | None,
+    header: Header,
+    categories: NDArray[np.bool_] | None,
+    types: ColumnTypes | None = None,
+    of_others: bool = False,
+) -> Limits:
+    """Where samples may go; data and parameters are checked against each other, a few samples at a time.
+
+    ``clip_values`` may be a :class:`Reference`, whose range bounds them. ``categories`` (n_features,) is true
+    where a column holds no numbers, or None; ``types`` tells of narrower columns. With ``of_others``, X are
+    not the samples that budgets and masks one a sample are for: each may then go as far as any of those.
+    """
+    budget, each = read_budget(eps, header, X.shape, of_others=of_others)
+    if spread is not None and not spread.any():
+        raise ValueError(
+            "eps counts in the spread of the features, which is 0 in all of them: of one sample, or of "
+            "constant data; pass eps_unit='input', or fit on more samples"
+        )
+    if isinstance(clip_values, Reference):
+        clip_values.check_width()
+    else:
+        clip_values = read_bounds(clip_values, X, categories, header.names)
+    text = np.zeros(header.n_columns, dtype=bool) if categories is None else categories
+    rules = read_constraints(constraints or Constraints(), header, text)
+    largest, carries = np.zeros(X.shape[1:]), False
+    for rows in _scanned(X):
+        carried = _carried(X[rows], categories)
+        carries = carries or bool(carried.any())
+        flat = len(carried), -1
+        _check_data(X[rows].reshape(flat), carried.reshape(flat), rules, header)
+        if each is not None or spread is not None:
+            size = np.abs(np.where(carried, 0.0, X[rows].astype(float)))
+            largest = np.maximum(largest, size.max(axis=0, initial=0.0))
+    free = None
+    if constraints is not None and constraints.mask is not None:
+        free = read_mask(constraints.mask, X.shape, rules, header, of_others=of_others)
+    plain = not carries and each is None and spread is None and constraints is None
+    limits = Limits(
+        budget,
+        norm,
+        header,
+        each,
+        spread,
+        clip_values,
+        rules,
+        free,
+        categories,
+        types,
+        largest,
+        carries,
+        plain,
+    )
+    return limits if plain else _with_what_is_fixed(limits, X)
+
+
+def _with_what_is_fixed(limits: Limits, X: NDArray[Any]) -> Limits:
+    """ValueError where nothing may change."""
+    fixes, changes, header = False, not len(X), limits.header
+    for rows in _scanned(X):
+        free = limits.region(X, rows).free
+        assert free is not None
+        fixes, changes = fixes or not free.all(), changes or bool(free.any())
+    if not changes:
+        names = ", ".join(header.name(column) for column in range(min(header.n_columns, 5)))
+        raise ValueError(
+            f"no column may change: {names}{', ...' if header.n_columns > 5 else ''} are immutable, have no "
+            "budget or one that is nothing beside their values, are masked, or hold categories or missing "
+            "values"
+        )
+    return replace(limits, fixes=fixes)
+
+
+def _check_data(X: NDArray[Any], carried: NDArray[np.bool_], rules: Rules, header: Header) -> None:
+    """Raise where the data itself breaks its constraints, naming the column."""
+    for column in rules.integer:
+        values = X[~carried[:, column], column]
+        if (values % 1 != 0).any():
+            raise ValueError(
+                f"{header.name(column)} is in constraints.integer, but holds {values[values % 1 != 0][0]}"
+            )
+    for group in rules.one_hot:
+        if not (np.isin(X[:, group], (0, 1)).all() and (X[:, group].sum(axis=1) == 1).all()):
+            names = ", ".join(header.name(column) for column in group)
+            raise ValueError(
+                f"{names} are a group of constraints.one_hot, but not every row has one 1 and 0 elsewhere"
+            )
+
+
+def read_bounds(
+    clip_values: Any,
+    X: NDArray[Any],
+    categories: NDArray[np.bool_] | None = None,
+    names: list[str] | None = None,
+) -> tuple[NDArray[Any], NDArray[Any]] | None:
+    """Lower and upper bounds that broadcast against a sample; X is checked to be between.
+
+    What is missing in X, or in its columns of ``categories``, lies nowhere.
+    """
+    if clip_values is None:
+        return None
+    if isinstance(clip_values, (tuple, list)) and len(clip_values) == 2:
+        for which, bound in enumerate(clip_values):
+            check_unmasked(f"clip_values[{which}]", bound)
+            check_same_columns(f"clip_values[{which}]", bound, names)
+    try:
+        low, high = (np.asarray(bound, dtype=float) for bound in clip_values)
+        fits = np.broadcast_shapes(low.shape, high.shape, X.shape[1:]) == X.shape[1:]
+    except (TypeError, ValueError):
+        fits = False
+    if not fits:
+        raise ValueError(
+            "clip_values must be None, 'range' or a pair (min, max) of numbers, or of arrays of the shape of "
+            f"a sample, {X.shape[1:]}; got {shown(clip_values)}"
+        )
+    if not (low < high).all():
+        raise ValueError(f"clip_values must have min < max, got {shown(clip_values)}")
+    outside, ends = False, []
+    for rows in _scanned(X):
+        x, there = X[rows], ~_carried(X[rows], categories)
+        outside = outside or bool((((x < low) | (x > high)) & there).any())
+        if there.any():
+            ends += [x.min(initial=np.inf, where=there), x.max(initial=-np.inf, where=there)]
+    if outside:
+        raise ValueError(
+            f"data outside clip_values={shown(clip_values)}: X has min {min(ends)} and max {max(ends)}; "
+            "scale X or pass clip_values that hold it"
+        )
+    return low, high
