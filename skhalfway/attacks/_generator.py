@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from skhalfway._callbacks import with_callbacks
 from skhalfway._entries import takes_datasets, takes_datasets_or
 from skhalfway.attacks._constraints import Constraints
 from skhalfway.attacks._estimator import GeneratorBase
@@ -102,9 +103,16 @@ class AdversarialGenerator(GeneratorBase):
     batch_size : int, default=256
         Samples attacked at once, by the package's own attacks. Results do not depend
         on it, but for rounding.
-    device : str or torch.device, default=None
-        Where gradients are computed. None is where the source's weights lie;
-        elsewhere a copy of them is used.
+    device : str, torch.device or list of these, default=None
+        Where gradients are computed. None is where the source's weights lie; elsewhere a copy of them is
+        used. Several take turns, and work at once: batches of the package's own attacks by gradient here;
+        in a scorer of several models blocks of samples, as many at once as its ``n_jobs``. An attack
+        of another library or a callable goes to the first, but in a scorer. Results are the same, but for
+        the rounding of different hardware.
+    dtype : {"bfloat16", "float16"}, default=None
+        Float type in which ``"fgsm"``, ``"pgd"`` and ``"mifgsm"`` take gradients of torch modules, skorch
+        nets and ART's classifiers of torch modules, by ``torch.autocast``; see Notes. No effect on other
+        attacks and sources. None is the source's own type.
     random_state : int, RandomState instance or None, default=None
         For whatever an attack draws. Pass an int for the same output across calls.
 
@@ -263,6 +271,7 @@ class AdversarialGenerator(GeneratorBase):
         attack_params: dict[str, Any] | None = None,
         batch_size: int = 256,
         device: Any = None,
+        dtype: str | None = None,
         random_state: Any = None,
     ) -> None:
         self.estimator = estimator
@@ -280,8 +289,10 @@ class AdversarialGenerator(GeneratorBase):
         self.attack_params = attack_params
         self.batch_size = batch_size
         self.device = device
+        self.dtype = dtype
         self.random_state = random_state
 
+    @with_callbacks
     @takes_datasets
     def fit(self, X: Any, y: Any = None, **fit_params: Any) -> AdversarialGenerator:
         """Fit a clone of the source, unless it counts as fitted.

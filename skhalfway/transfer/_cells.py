@@ -16,6 +16,7 @@ import numpy as np
 from joblib import delayed
 from numpy.typing import NDArray
 
+from skhalfway._devices import Turns
 from skhalfway._streams import Streams
 from skhalfway.engine._fingerprint import fingerprint
 from skhalfway.models._collection import predictions
@@ -245,13 +246,15 @@ def run_all(
     rooms = None if place is None else [place(i) for i in range(len(sources))]
     tasks = LongestFirst(tasks_of(sources, shape, keep=place is not None))
     cells: list[list[Cell]] = [[] for _ in sources]
-    jobs = (delayed(run_task)(sources[task.source], task, models, kept) for task in tasks)
+    turns = Turns(sources[0].generator.device)
+    jobs = (delayed(run_task)(_in_turn(sources, task, turns), task, models, kept) for task in tasks)
     n_samples = sum(len(source.rows) for source in sources)
 
     def tell(cell: Cell) -> tuple[int, str]:
         return len(cell.rows), sources[cell.source].name
 
     for cell in parallel(jobs, n_samples, "attack", unit="sample", in_order=False, tell=tell):
+        turns.done(_place(cell))
         tasks.done(cell.source, cell.account.cost["seconds"] / len(cell.rows))
         answers[:, cell.source, :, cell.rows] = np.moveaxis(cell.answers, -1, 0)
         if rooms is not None:
@@ -260,6 +263,15 @@ def run_all(
     jobs = (delayed(_asked)(source, part, kept) for source, part in zip(sources, cells, strict=True) if part)
     attacked = iter(list(parallel(jobs, sum(map(bool, cells)), "ask for second opinions")))
     return Made(answers, [next(attacked) if part else None for part in cells], rooms)
+
+
+def _place(work: Task | Cell) -> tuple[int, int]:
+    return work.source, int(work.rows[0])
+
+
+def _in_turn(sources: Sequence[Source], task: Task, turns: Turns) -> Source:
+    """The source of a cell, with the device whose turn it is."""
+    return replace(sources[task.source], device=turns.take(_place(task)))
 
 
 def _asked(source: Source, cells: list[Cell], store: CellStore | None) -> Attacked:

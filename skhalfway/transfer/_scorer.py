@@ -10,6 +10,7 @@ import numpy as np
 from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.utils.metadata_routing import UNUSED
 
+from skhalfway._callbacks import with_callbacks
 from skhalfway._entries import takes_datasets
 from skhalfway.attacks import AdversarialGenerator
 from skhalfway.models._warnings import warn
@@ -165,6 +166,7 @@ class TransferScorer(JudgingCollection):
         self.random_state = random_state
         self.verbose = verbose
 
+    @with_callbacks
     @takes_datasets
     def fit(self, X: Any, y: Any = None, *, reference: Any = None, **fit_params: Any) -> TransferScorer:
         """Take fitted models, or fit clones of ``estimators`` on data.
