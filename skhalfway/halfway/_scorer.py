@@ -84,6 +84,8 @@ class HalfwayScorer(PathModels):
     ranks the sources of a target by transfer rate is a hypothesis: the
     documentation says how far benchmarks bear it out.
 
+    From scikit-learn 1.9 on, ``set_callbacks(ProgressBar())`` shows how far ``estimators`` are fitted.
+
     References
     ----------
     .. [1] BenShmuel, "Meet you halfway: explaining deep learning mysteries",

@@ -100,6 +100,12 @@ class TransferScorer(JudgingCollection):
     checksum and measured again, with a warning; nothing is ever unpickled. ``skhalfway cache info FOLDER``
     says how much is kept, ``skhalfway cache clear FOLDER`` deletes it.
 
+    Where the generator has several devices, blocks of samples go to them in turn, and ``n_jobs`` says how
+    many are attacked at once. What ``memory`` keeps does not depend on which device that was, but on their
+    types, since hardware of a kind rounds alike.
+
+    From scikit-learn 1.9 on, ``set_callbacks(ProgressBar())`` shows how far ``estimators`` are fitted.
+
     Where the generator's ``eps_unit`` is not ``"input"``, spread is that of the
     training data or of the reference; of the samples that are attacked, where
     fitted models were handed in without one.
