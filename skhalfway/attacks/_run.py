@@ -184,7 +184,9 @@ def run(generator: AdversarialGenerator, problem: Problem) -> Outcome:
         delayed(_run_where_it_fits)(on(generator, device), problem.take(rows))
         for device, rows in zip(cycle(devices), batches, strict=False)
     )
-    return Outcome.joined(list(side_by_side(jobs, len(batches), n_jobs=len(devices))))
+    return Outcome.joined(
+        list(side_by_side(jobs, len(batches), n_jobs=len(devices), what="attack", unit="block"))
+    )
 
 
 def on(generator: AdversarialGenerator, device: Any) -> AdversarialGenerator:

@@ -114,6 +114,13 @@ def test_a_batch_that_does_not_fit_is_halved_on_its_device(zoo):
     np.testing.assert_allclose(halved, whole, atol=1e-6)
 
 
+def test_a_model_that_lies_there_is_no_copy():
+    model = as_model(nn.Linear(3, 2))
+    assert all(model.on(device) is model for device in (None, "cpu", "cpu:0", torch.device("cpu")))
+    assert model.on("meta").device == torch.device("meta")
+    assert model.device == torch.device("cpu") == as_model(nn.ReLU(), classes=[0, 1]).device
+
+
 def test_devices_share_the_workers(monkeypatch):
     workers = []
     monkeypatch.setattr(
