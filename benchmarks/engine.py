@@ -406,14 +406,14 @@ TEXT = """# What a transfer matrix costs
 
     python benchmarks/engine.py
 
-makes this page and its plots; `python benchmarks/engine.py speed growth` measures these parts anew. Ratios are
-medians over rounds in which contestants take turns (Python {python}, torch {torch}, {cores} cores).
+makes this page and its plots; `python benchmarks/engine.py speed growth` measures these parts anew. Ratios
+are medians over rounds in which contestants take turns (Python {python}, torch {torch}, {cores} cores).
 """
 SPEED = """
 ## Beside a loop written by hand, and other libraries
 
-8 networks on {n} digits by PGD-40, L-inf, eps {eps}: attack each, ask all. The loop takes {base_ms:.0f} ms; ours
-also asks all models about noise, checks them, and asks for second opinions.
+8 networks on {n} digits by PGD-40, L-inf, eps {eps}: attack each, ask all. The loop takes {base_ms:.0f} ms;
+ours also asks all models about noise, checks them, and asks for second opinions.
 
 | contestant | time over the loop's | aim |
 | --- | --- | --- |
@@ -448,9 +448,9 @@ GROWTH_TEXT = """
 
 {rows}
 
-Exponents are slopes of logarithms over the upper half of the sizes. *Rest* is everything but attacks: answers,
-check-ups, second opinions, counting. Linear classifiers and PGD of 10 steps; pixels: convolutional networks
-with random weights, 16 images of 3 channels.
+Exponents are slopes of logarithms over the upper half of the sizes. *Rest* is everything but attacks:
+answers, check-ups, second opinions, counting. Linear classifiers and PGD of 10 steps; pixels: convolutional
+networks with random weights, 16 images of 3 channels.
 
 ![Seconds as sizes grow](../doc/_static/engine_growth.png)
 """

@@ -129,9 +129,9 @@ TEXT = """# Runs that are killed, damaged and interrupted
 
     python benchmarks/faults.py
 
-A matrix of four trees, of {n} cells that take a tenth of a second each, in processes that are killed (SIGKILL)
-at random moments, whose folder is damaged, that share one, and that are interrupted. Each time the result is
-compared with that of a run that nothing disturbed.
+A matrix of four trees, of {n} cells that take a tenth of a second each, in processes that are killed
+(SIGKILL) at random moments, whose folder is damaged, that share one, and that are interrupted. Each time the
+result is compared with that of a run that nothing disturbed.
 
 {rows}
 

@@ -104,13 +104,14 @@ TEXT = """# An hour of small matrices
 
     python benchmarks/soak.py
 
-{n:,} matrices and curves in {minutes:.0f} minutes, of scikit-learn models, a network, a forest and a model that fails,
-on one thread and on two, with a folder and without, every eleventh interrupted. After {warm:.0f} minutes of warm-up, and at
-the end:
+{n:,} matrices and curves in {minutes:.0f} minutes, of scikit-learn models, a network, a forest and a model
+that fails, on one thread and on two, with a folder and without, every eleventh interrupted. After
+{warm:.0f} minutes of warm-up, and at the end:
 
 {rows}
 
-Memory grew by {growth:+.2f} % (aim: below 1 %): medians of the first and last tenth of the time after the warm-up.
+Memory grew by {growth:+.2f} % (aim: below 1 %): medians of the first and last tenth of the time after the
+warm-up.
 """
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn import utils
 
-from skhalfway._text import brief, shown
+from skhalfway._text import shown
 
 # longest change that anything is asked to make: its square, and what models make of it, are still float32
 LARGEST = 1e18
@@ -74,20 +74,6 @@ def check_jobs(n_jobs: Any, verbose: Any = 0) -> None:
         raise ValueError(f"n_jobs must be None or an integer, -1 for all processors; got {shown(n_jobs)}")
     if not isinstance(verbose, Integral) or verbose < 0:
         raise ValueError(f"verbose must be an integer >= 0, got {shown(verbose)}")
-
-
-def check_device(device: Any) -> None:
-    """Raise for what names no device of this machine; None is wherever the weights lie."""
-    if device is None:
-        return
-    import torch
-
-    try:
-        torch.zeros(1, device=torch.device(device)).cpu()
-    except (RuntimeError, AssertionError, ImportError, TypeError, ValueError) as error:
-        raise ValueError(
-            f"device={shown(device)} cannot be used on this machine: {brief(error, 120)}; pass 'cpu' or None"
-        ) from error
 
 
 def check_random_state(random_state: Any) -> np.random.RandomState:

@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 import logging
+import warnings
 from time import perf_counter
 from typing import Any
 
 LOGGER = logging.getLogger("skhalfway")
 LOGGER.addHandler(logging.NullHandler())
 _EVERY = 0.5  # seconds between two looks at what was asked
+
+
+def _tqdm() -> Any:
+    """The bar for notebooks, or that of text, where a notebook has no widgets: tqdm warns of that."""
+    from tqdm import TqdmWarning
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", TqdmWarning)
+        from tqdm.auto import tqdm
+    return tqdm
 
 
 class Progress:
@@ -36,9 +47,7 @@ class Progress:
         self._begin = self._looked = perf_counter()
         self._bar: Any = None
         if verbose:
-            from tqdm.auto import tqdm
-
-            self._bar = tqdm(total=total, desc=what, unit=unit)
+            self._bar = _tqdm()(total=total, desc=what, unit=unit)
         self.counts = verbose > 1
         LOGGER.info("%s: %d %ss", what, total, unit)
 

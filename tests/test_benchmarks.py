@@ -282,3 +282,76 @@ def test_mutants_change_what_figures_depend_on(mutations: Any, number: int) -> N
     }
     for mutant in drawn:
         compile(mutant.code, "mutant", "exec")
+
+
+@pytest.fixture(scope="module")
+def gpu() -> Any:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(BENCHMARKS)
+        yield import_module("gpu")
+
+
+def few_images(gpu: Any) -> tuple[Any, Any, Any]:
+    return gpu.Wide(4), *gpu.images(12)
+
+
+def test_what_runs_on_a_gpu_runs_on_the_cpu(gpu: Any) -> None:
+    apart = gpu.compare(("cpu", ["cpu", "cpu"]), 40)
+    assert apart == gpu.Difference(0, 40, 0.0) and apart.tolerated
+    assert not gpu.Difference(5, 100, 0.0).tolerated and gpu.Difference(2, 100, 0.0).tolerated
+    row = gpu.against_bare_loop(*few_images(gpu), "cpu", 1)
+    assert row["same"] > 0.99 and row["skhalfway"] > 0
+    row = gpu.fewer_digits(*few_images(gpu), "cpu", "bfloat16", 1)
+    assert row["ratio"] > 0 and 0 <= row["fewer"] <= 1 and 0 <= row["own"] <= 1
+    row = gpu.in_turns(*few_images(gpu), ["cpu", "cpu"], 6)
+    assert row["same"] > 0.99 and min(row["one"], row["all"]) > 0
+
+
+def test_batches_of_a_gpu_that_are_too_large_are_counted(gpu: Any) -> None:
+    module, X, y = few_images(gpu)
+
+    class Small(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner = module
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            if x.requires_grad and len(x) > 4:
+                raise torch.OutOfMemoryError("out of memory")
+            return self.inner(x)
+
+    assert gpu.halving(Small(), X, y, "cpu", 4) == {"halved": 3, "same": pytest.approx(1, abs=0.01)}
+
+
+def test_a_machine_without_a_gpu_is_told_so(
+    gpu: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr("sys.argv", ["gpu.py", "--output", str(tmp_path / "page.md")])
+    with pytest.raises(SystemExit, match="There is no CUDA GPU"):
+        gpu.main()
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_page_of_a_gpu_is_written(gpu: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "a card")
+    parts = ("figures", "bare", "digits", "stack", "rest")
+    monkeypatch.setattr(gpu, "measured", lambda n_rounds: {name: f"<{name} {n_rounds}>" for name in parts})
+    monkeypatch.setattr("sys.argv", ["gpu.py", "--rounds", "3", "--output", str(page)])
+    gpu.main()
+    text = page.read_text()
+    assert "on a card, torch" in text
+    assert all(f"<{name} 3>" in text for name in parts)
+
+
+def test_a_stack_makes_what_networks_make_one_after_another(gpu: Any) -> None:
+    networks = [gpu.stacked.perceptron(8).requires_grad_(False) for _ in range(3)]
+    X, y = gpu.digits()
+    ways = gpu.stacked.ways(
+        networks, torch.from_numpy(X[:6]), torch.from_numpy(y[:6]), torch.get_num_threads()
+    )
+    assert gpu.stacked.agreement(ways) > 0.99
+    seconds, medians = gpu.stacked.both_ratios(ways, 1)
+    assert seconds > 0 and set(medians) == set(ways) and medians["one after another"] == (1, 1)

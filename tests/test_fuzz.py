@@ -223,7 +223,8 @@ SETTINGS: dict[str, list[Any]] = {
     "n_restarts": [1, 2],
     "random_start": [False, True],
     "batch_size": [1, 3, 256],
-    "device": [None, "cpu", torch.device("cpu")],
+    "device": [None, "cpu", torch.device("cpu"), ["cpu", "cpu"]],
+    "dtype": [None, "bfloat16", "float16"],
     "attack_params": [None, {}],
 }
 # at the limits of what is allowed, or beyond
@@ -247,7 +248,8 @@ ODD: dict[str, list[Any]] = {
     "n_restarts": [0, True],
     "random_start": ["yes", None, 1],
     "batch_size": [0, 10**30],
-    "device": ["nope", "meta", "cuda:77", 3.5],
+    "device": ["nope", "meta", "cuda:77", 3.5, [], ["cpu", None], ["cpu", "meta"]],
+    "dtype": ["float32", 16, torch.bfloat16],
     "attack_params": [{"decay": 0.5}, {"n_rounds": 1}, {"nonsense": 1}, [1]],
     "random_state": [-1, "a", 3.5],
 }

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import subprocess
+import sys
 
 import pytest
 from joblib import delayed
@@ -59,3 +61,36 @@ def test_a_stage_that_fails_says_how_far_it_came(caplog):
     with caplog.at_level(logging.INFO, logger="skhalfway"), pytest.raises(ValueError, match="no"):
         list(side_by_side((delayed(fail)(k) for k in range(4)), 4, n_jobs=1, what="attack", unit="model"))
     assert caplog.records[-1].getMessage().startswith("attack: 2 of 4 models in ")
+
+
+NOTEBOOK = """
+import sys
+from types import ModuleType, SimpleNamespace
+
+class ZMQInteractiveShell:
+    pass
+
+shell = ModuleType("IPython")
+shell.get_ipython = ZMQInteractiveShell
+sys.modules |= {"ipykernel.zmqshell": ModuleType("zmqshell"), "IPython": shell, "ipywidgets": None}
+
+from skhalfway._progress import Progress
+
+bar = Progress("attack", 3, "sample", 1)
+bar.done(3, "model")
+bar.close()
+import tqdm.autonotebook
+assert tqdm.autonotebook.tqdm.__module__ == "tqdm.std"
+import warnings
+assert all("Tqdm" not in str(rule) for rule in warnings.filters)
+"""
+
+
+@pytest.mark.parametrize("filters", [(), ("-W", "error")], ids=["warnings shown", "warnings are errors"])
+def test_a_notebook_without_widgets_gets_the_bar_of_text(filters):
+    done = subprocess.run(
+        [sys.executable, *filters, "-c", NOTEBOOK], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "attack: 100%" in done.stderr and "3/3" in done.stderr
+    assert "IProgress" not in done.stderr and "Warning" not in done.stderr

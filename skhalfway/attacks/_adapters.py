@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from skhalfway._devices import devices_of
 from skhalfway._randomness import globally_seeded
 from skhalfway._readable import is_tensor
 from skhalfway._text import brief, shown
@@ -237,10 +238,7 @@ def run_adapter(generator: AdversarialGenerator, problem: Problem) -> Outcome:
     seeded for it. Values that it leaves alone stay to the last digit, whatever float type it computes in.
     """
     adapter, region, seed = adapter_of(generator.attack), problem.region, problem.seed
-    if generator.device is not None:
-        import torch
-
-        problem = replace(problem, model=problem.model.on(torch.device(generator.device)))
+    problem = replace(problem, model=problem.model.on(devices_of(generator.device)[0]))
     X_adv, n_undefined, n_flat, n_coarse = region.X.copy(), 0, 0, 0
     for rows, some, step in adapter.parts(region):
         part, asking = replace(problem, region=some, labels=problem.labels[rows]), generator

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
 from sklearn.utils.metadata_routing import _routing_enabled
 
+from skhalfway._callbacks import CallbackSupport
 from skhalfway._entries import takes_datasets
 from skhalfway._text import shown
 from skhalfway.attacks._constraints import Constraints
@@ -27,7 +28,9 @@ if TYPE_CHECKING:
     from skhalfway.attacks._region import Region
 
 
-class GeneratorBase(FitRouter, HoldsArt, OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
+class GeneratorBase(
+    CallbackSupport, FitRouter, HoldsArt, OneToOneFeatureMixin, TransformerMixin, BaseEstimator
+):
     """A transformer with a source, which counts as fitted where that does."""
 
     estimator: Any

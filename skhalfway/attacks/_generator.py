@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from skhalfway._callbacks import with_callbacks
 from skhalfway._entries import takes_datasets, takes_datasets_or
 from skhalfway.attacks._constraints import Constraints
 from skhalfway.attacks._estimator import GeneratorBase
@@ -16,18 +17,16 @@ from skhalfway.attacks._run import fit_source, generate
 class AdversarialGenerator(GeneratorBase):
     """Change inputs, within a budget, so that a source classifier errs.
 
-    The transformer fits a source classifier and replaces samples by
-    adversarial ones: points no further than ``eps`` from them, in the norm
-    ``norm``, that the source classifies differently where the attack succeeds.
+    The transformer fits a source classifier and replaces samples by adversarial ones: points no further than
+    ``eps`` from them, in the norm ``norm``, that the source classifies differently where the attack succeeds.
 
     Parameters
     ----------
     estimator : object, default=None
         The source. A classifier is cloned and fitted by :meth:`fit`. None is
-        ``LogisticRegression(max_iter=1000)``. A ``FrozenEstimator`` of a fitted classifier,
-        a ``torch.nn.Module``, an ART classifier and an object without a
-        ``fit`` count as fitted and are used as they are, with no need to
-        call :meth:`fit`.
+        ``LogisticRegression(max_iter=1000)``. A ``FrozenEstimator`` of a fitted classifier, a
+        ``torch.nn.Module``, an ART classifier and an object without a ``fit`` count as fitted and are used as
+        they are, with no need to call :meth:`fit`.
     attack : str, class, object or callable, default="auto"
         - ``"auto"``: ``"pgd"`` for a source with a gradient, exact or smoothed,
           else ``"hopskipjump"`` (``"surrogate"`` in L1); that too for samples at
@@ -54,9 +53,8 @@ class AdversarialGenerator(GeneratorBase):
           and get samples scaled from these to [0, 1].
         - A callable ``f(model, X, y)`` that returns samples; see Notes.
 
-        What an attack returns outside the budget (many look for the
-        smallest change, whatever its size), the bounds or the constraints is
-        brought back by the shortest way.
+        What an attack returns outside the budget (many look for the smallest change, whatever its size), the
+        bounds or the constraints is brought back by the shortest way.
     eps : float, array-like or mapping, default=0.1
         Budget: largest norm of a change. One number; or one for each feature,
         as an array of shape (n_features,) or by column name, 0 where nothing may
@@ -68,9 +66,8 @@ class AdversarialGenerator(GeneratorBase):
         budget is at most 1e18, as many models compute in float32. Where it is so
         small that no other float is as near, samples stay.
     eps_unit : {"input", "std", "range"}, default="input"
-        What ``eps`` counts in: the units of the data, or each feature's
-        standard deviation or range in the training data (needs :meth:`fit`); in
-        a scorer of fitted models, in the samples that it is given.
+        What ``eps`` counts in: the units of the data, or each feature's standard deviation or range in the
+        training data (needs :meth:`fit`); in a scorer of fitted models, in the samples that it is given.
     norm : {np.inf, 2, 1}, default=np.inf
         Norm in which the budget counts.
     constraints : Constraints, default=None
@@ -85,26 +82,31 @@ class AdversarialGenerator(GeneratorBase):
         is one for each feature or sample). None is ``2.5 * eps / max_iter`` for ``"pgd"`` and
         ``eps / max_iter`` for ``"mifgsm"``.
     n_restarts : int, default=1
-        Number of attacks on each sample; the one with the largest margin is
-        kept. All but the first start at random. For ``"fgsm"``, ``"pgd"``,
-        ``"mifgsm"`` and ``"surrogate"``.
+        Number of attacks on each sample; the one with the largest margin is kept. All but the first start at
+        random. For ``"fgsm"``, ``"pgd"``, ``"mifgsm"`` and ``"surrogate"``.
     random_start : bool, default=False
         Whether the first of these also starts at a random point of the ball, not at the sample.
     clip_values : tuple of (min, max) or "range", default=None
-        Range of valid data: two numbers, or two arrays of the shape of a sample; data
-        outside is an error. ``"range"``: that of each feature in the data that ``eps_unit``
-        is measured on; a sample beyond it moves no further out. None: no clipping.
+        Range of valid data: two numbers, or two arrays of the shape of a sample; data outside is an error.
+        ``"range"``: that of each feature in the data that ``eps_unit`` is measured on; a sample beyond it
+        moves no further out. None: no clipping.
     attack_params : dict, default=None
-        Further parameters of the attack, such as ``{"decay": 1.0}`` for
-        ``"mifgsm"``; for a class of another library any of its own, which go before
-        this object's; for a callable whatever it takes by name. None under ``"auto"``
-        and for an instance.
+        Further parameters of the attack, such as ``{"decay": 1.0}`` for ``"mifgsm"``; for a class of another
+        library any of its own, which go before this object's; for a callable whatever it takes by name. None
+        under ``"auto"`` and for an instance.
     batch_size : int, default=256
         Samples attacked at once, by the package's own attacks. Results do not depend
         on it, but for rounding.
-    device : str or torch.device, default=None
-        Where gradients are computed. None is where the source's weights lie;
-        elsewhere a copy of them is used.
+    device : str, torch.device or list of these, default=None
+        Where gradients are computed. None is where the source's weights lie; elsewhere a copy of them is
+        used. Several take turns, and work at once: batches of the package's own attacks by gradient here;
+        in a scorer of several models blocks of samples, as many at once as its ``n_jobs``. An attack
+        of another library or a callable goes to the first, but in a scorer. Results are the same, but for
+        the rounding of different hardware.
+    dtype : {"bfloat16", "float16"}, default=None
+        Float type in which ``"fgsm"``, ``"pgd"`` and ``"mifgsm"`` take gradients of torch modules, skorch
+        nets and ART's classifiers of torch modules, by ``torch.autocast``; see Notes. No effect on other
+        attacks and sources. None is the source's own type.
     random_state : int, RandomState instance or None, default=None
         For whatever an attack draws. Pass an int for the same output across calls.
 
@@ -119,10 +121,9 @@ class AdversarialGenerator(GeneratorBase):
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of features seen during :meth:`fit`, where they are strings.
     soft_agreement_ : float or None
-        Share of up to 500 training samples that the source's differentiable
-        copy, which attacks by gradient follow, classifies as the source does;
-        where it is low, they may miss much. None where they follow the source
-        itself, and for other attacks.
+        Share of up to 500 training samples that the source's differentiable copy, which attacks by gradient
+        follow, classifies as the source does; where it is low, they may miss much. None where they follow the
+        source itself, and for other attacks.
     n_iter_ : int
         Number of steps that the attack is allowed.
     n_queries_ : ndarray of shape (n_samples,) or None
@@ -143,23 +144,23 @@ class AdversarialGenerator(GeneratorBase):
 
     Notes
     -----
-    The gradient attacks raise cross-entropy. They follow the gradient of its
-    margin, which has the same direction and does not vanish where a confident
-    source saturates, and end at the last step, as in the papers. In L1 a step
-    goes to the feature with the largest gradient and, where ``clip_values``
-    leave that one no room, to the next.
+    The gradient attacks raise cross-entropy. They follow the gradient of its margin, which has the same
+    direction and does not vanish where a confident source saturates, and end at the last step, as in the
+    papers. In L1 a step goes to the feature with the largest gradient and, where ``clip_values`` leave that
+    one no room, to the next.
 
-    An attack by gradient sees nothing where a source's gradient is 0, and takes
-    a source for robust that only hides it. So attacks warn, by a
-    :class:`~skhalfway.models.ModelWarning`, where 5 % or more of the samples end,
-    unfooled, at a gradient of exactly 0; such samples stay as they are. Gradients
-    that are nan or infinite at some values of some samples are mended, with a
-    warning: what is missing is taken from the gradient at a point close by, else
-    nan becomes 0, and an infinite value is as large as the largest of its sample.
-    Other samples are attacked as if they were alone. A source whose outputs torch
-    cannot follow back to its inputs is a TypeError, or under ``"auto"`` a black box.
-    Attacks of other libraries follow a loss in float32, whose gradient is 0 too where a source
-    is very sure, and in which large values have few digits: they warn alike of such samples.
+    An attack by gradient sees nothing where a source's gradient is 0, and takes a source for robust that only
+    hides it. So attacks warn, by a :class:`~skhalfway.models.ModelWarning`, where 5 % or more of the samples
+    end, unfooled, at a gradient of exactly 0; such samples stay as they are. Gradients that are nan or
+    infinite at some values of some samples are mended, with a warning: what is missing is taken from the
+    gradient at a point close by, else nan becomes 0, and an infinite value is as large as the largest of its
+    sample. Other samples are attacked as if they were alone. A source whose outputs torch cannot follow back
+    to its inputs is a TypeError, or under ``"auto"`` a black box. With a ``dtype``, logits and gradients of
+    such an attack have as many digits as that where torch holds them for enough; what float16 has no number
+    for is taken in the source's own type. Samples, weights and whatever is predicted keep theirs.
+    ``"deepfool"`` and ``"fmn"`` do not use it: how far a boundary is takes all digits. Attacks of other
+    libraries follow a loss in float32, whose gradient is 0 too where a source is very sure, and in which
+    large values have few digits: they warn alike of such samples.
 
     A callable gets the model as its owner knows it: whatever has ``predict``, such as a scikit-learn
     estimator or pipeline (out of its ``FrozenEstimator``), a skorch net or an ART classifier, is asked by
@@ -174,10 +175,9 @@ class AdversarialGenerator(GeneratorBase):
     reach) or ``random_state`` (an int), it is given these. Global random generators are seeded for it,
     and for other libraries.
 
-    Budgets and masks one a sample belong to the samples of one call: as many have
-    to be handed in, so that cross-validation, which hands in some, cannot use them.
-    :meth:`fit` attacks nothing, and takes any number. The package's own attacks
-    move all samples at once, whatever their budgets; attacks of ART, foolbox and
+    Budgets and masks one a sample belong to the samples of one call: as many have to be handed in, so that
+    cross-validation, which hands in some, cannot use them. :meth:`fit` attacks nothing, and takes any number.
+    The package's own attacks move all samples at once, whatever their budgets; attacks of ART, foolbox and
     torchattacks know one budget, and are run once for each that samples have.
 
     :meth:`transform` leaves no trace in this object, as scikit-learn asks; :meth:`generate` reports
@@ -189,15 +189,14 @@ class AdversarialGenerator(GeneratorBase):
     nothing is found for 5 % of the samples or more, a warning says so. ``"surrogate"`` learns from X. So
     what these give for one sample may depend on the others, of which they know all, or 2,000 that are drawn.
 
-    ``"halfway"`` is this package's own, and no published attack: crossing
-    regression, of ``skhalfway.halfway``, made into one. From a sample, a
-    boundary that is a plane of unit normal n at distance D is crossed in the
-    unit direction u at a distance r with 1 / r = <n, u> / D, so that regression
-    on u gives n / D; a prediction tells whether the crossing in its direction is
-    nearer or further. Segments lead to samples that the source puts in other
-    classes (in the target class), then to points around the nearest crossing so
-    far; each next step goes along n. The samples at the other ends are partners, as above; in
-    :class:`~skhalfway.TransferScorer` those of its reference. Without any, they are the other samples of X.
+    ``"halfway"`` is this package's own, and no published attack: crossing regression, of
+    ``skhalfway.halfway``, made into one. From a sample, a boundary that is a plane of unit normal n at
+    distance D is crossed in the unit direction u at a distance r with 1 / r = <n, u> / D, so that regression
+    on u gives n / D; a prediction tells whether the crossing in its direction is nearer or further. Segments
+    lead to samples that the source puts in other classes (in the target class), then to points around the
+    nearest crossing so far; each next step goes along n. The samples at the other ends are partners, as
+    above; in :class:`~skhalfway.TransferScorer` those of its reference. Without any, they are the other
+    samples of X.
 
     Columns of a DataFrame that hold categories, and missing values, stay as they are; columns of floats keep
     their types, and models are asked of numbers that these hold; polars comes back as polars. Wherever
@@ -206,22 +205,18 @@ class AdversarialGenerator(GeneratorBase):
 
     References
     ----------
-    .. [1] Goodfellow, Shlens & Szegedy, "Explaining and harnessing adversarial
-       examples", ICLR 2015, section 4.
-    .. [2] Madry et al., "Towards deep learning models resistant to adversarial
-       attacks", ICLR 2018, section 2.1.
-    .. [3] Dong et al., "Boosting adversarial attacks with momentum", CVPR
-       2018, Algorithm 1.
-    .. [4] Moosavi-Dezfooli, Fawzi & Frossard, "DeepFool: a simple and accurate
-       method to fool deep neural networks", CVPR 2016, Algorithm 2.
-    .. [5] Pintor et al., "Fast minimum-norm adversarial attacks through
-       adaptive norm constraints", NeurIPS 2021, Algorithm 1.
-    .. [6] Chen, Jordan & Wainwright, "HopSkipJumpAttack: a query-efficient
-       decision-based attack", IEEE S&P 2020, Algorithm 2.
-    .. [7] Andriushchenko et al., "Square attack: a query-efficient black-box
-       adversarial attack via random search", ECCV 2020, Algorithms 1 to 3.
-    .. [8] Papernot et al., "Practical black-box attacks against machine
-       learning", ASIACCS 2017, Algorithm 1.
+    .. [1] Goodfellow, Shlens & Szegedy, "Explaining and harnessing adversarial examples", ICLR 2015, sec. 4.
+    .. [2] Madry et al., "Towards deep learning models resistant to adversarial attacks", ICLR 2018, sec. 2.1.
+    .. [3] Dong et al., "Boosting adversarial attacks with momentum", CVPR 2018, Algorithm 1.
+    .. [4] Moosavi-Dezfooli, Fawzi & Frossard, "DeepFool: a simple and accurate method to fool deep neural
+       networks", CVPR 2016, Algorithm 2.
+    .. [5] Pintor et al., "Fast minimum-norm adversarial attacks through adaptive norm constraints", NeurIPS
+       2021, Algorithm 1.
+    .. [6] Chen, Jordan & Wainwright, "HopSkipJumpAttack: a query-efficient decision-based attack", IEEE S&P
+       2020, Algorithm 2.
+    .. [7] Andriushchenko et al., "Square attack: a query-efficient black-box adversarial attack via random
+       search", ECCV 2020, Algorithms 1 to 3.
+    .. [8] Papernot et al., "Practical black-box attacks against machine learning", ASIACCS 2017, Algorithm 1.
 
     Examples
     --------
@@ -263,6 +258,7 @@ class AdversarialGenerator(GeneratorBase):
         attack_params: dict[str, Any] | None = None,
         batch_size: int = 256,
         device: Any = None,
+        dtype: str | None = None,
         random_state: Any = None,
     ) -> None:
         self.estimator = estimator
@@ -280,8 +276,10 @@ class AdversarialGenerator(GeneratorBase):
         self.attack_params = attack_params
         self.batch_size = batch_size
         self.device = device
+        self.dtype = dtype
         self.random_state = random_state
 
+    @with_callbacks
     @takes_datasets
     def fit(self, X: Any, y: Any = None, **fit_params: Any) -> AdversarialGenerator:
         """Fit a clone of the source, unless it counts as fitted.

@@ -17,7 +17,8 @@ from skhalfway.attacks._faults import Faults
 from skhalfway.attacks._norms import largest, lengths, random_in_ball
 from skhalfway.attacks._problem import Outcome
 from skhalfway.models._derivative import derivative
-from skhalfway.models._torch import dtype_of, place_of
+from skhalfway.models._precision import in_fewer_digits
+from skhalfway.models._torch import HALF, dtype_of, place_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -49,6 +50,8 @@ class Batch:
         Whether the labels are where to go rather than where to leave.
     place : dict
         Float type and device of the tensors.
+    dtype : str or None, default=None
+        Float type in which the source is followed, where that is not its own.
     """
 
     rows: slice
@@ -59,10 +62,13 @@ class Batch:
     faults: Faults
     targeted: bool
     place: dict[str, Any]
+    dtype: str | None = None
 
-    def logits(self, x: torch.Tensor) -> torch.Tensor:
-        """Differentiable logits at points of the region's coordinates."""
-        return self.model.logits(x if self.view is None else self.view(x))
+    def logits(self, x: torch.Tensor, dtype: str | None = None) -> torch.Tensor:
+        """Differentiable logits at points of the region's coordinates; in ``dtype``, or the source's own."""
+        with in_fewer_digits(self.model, dtype):
+            logits = self.model.logits(x if self.view is None else self.view(x))
+            return logits.float() if logits.dtype in HALF else logits
 
     def slope(self, logits: torch.Tensor) -> torch.Tensor:
         """Gradient of the margin m = logsumexp(other logits) - own logit at the logits.
@@ -74,7 +80,14 @@ class Batch:
 
     def gradient(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Gradient of the margin at points, such that it can be followed, and the logits there."""
-        gradient, logits = self._gradient(x)
+        gradient, logits = self._gradient(x, self.dtype)
+        if self.dtype == "float16" and self.model.in_torch:
+            # its range is small: what is lost there is taken in the source's own type
+            size = largest(gradient)
+            there = size.isfinite() & (size > 0)
+            if not there.all():
+                full, logits = self._gradient(x)
+                gradient = torch.where(there, gradient, full)
         # one figure instead of a look at each value, for which every step would pay
         if not isfinite(torch.linalg.vector_norm(gradient)):
             bounds = self.ball.low, self.ball.high
@@ -85,10 +98,10 @@ class Batch:
             gradient = torch.where(size > torch.finfo(x.dtype).max ** 0.25, smaller, gradient)
         return gradient, logits
 
-    def _gradient(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def _gradient(self, x: torch.Tensor, dtype: str | None = None) -> tuple[torch.Tensor, torch.Tensor]:
         self.faults.n_gradients += len(x)
         x = x.detach().requires_grad_()
-        logits = self.logits(x)
+        logits = self.logits(x, dtype)
         return derivative(self.model, logits, x, self.slope(logits), again=False), logits
 
     def look_back(self, gradient: torch.Tensor, logits: torch.Tensor) -> None:
@@ -128,13 +141,8 @@ def batches(problem: Problem, model: Model, settings: Settings, faults: Faults) 
             faults,
             problem.targeted,
             place,
+            settings.dtype,
         )
-
-
-def on_device(model: Model, device: Any) -> Model:
-    """The source where the settings want it."""
-    assert model.module is not None
-    return model if device is None else model.on(torch.device(device))
 
 
 @dataclass(frozen=True)
@@ -180,7 +188,7 @@ class GradientAttack:
         """Attack all samples; of several restarts keep the largest margin."""
         region, settings = problem.region.affordable(), self.settings
         problem = replace(problem, region=region)
-        model = on_device(problem.model, settings.device)
+        model = problem.model.on(settings.device)
         assert model.module is not None
         size = self.reach * region.eps / self.n_steps if settings.step_size is None else settings.step_size
         # all that a longer step adds is the rounding of what the ball cuts off it

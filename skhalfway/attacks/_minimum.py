@@ -14,7 +14,7 @@ from skhalfway._checks import LARGEST, as_python
 from skhalfway._text import shown
 from skhalfway.attacks._boundary import Field, Nearest
 from skhalfway.attacks._faults import Faults
-from skhalfway.attacks._gradient import batches, on_device
+from skhalfway.attacks._gradient import batches
 from skhalfway.attacks._norms import largest
 from skhalfway.attacks._problem import Outcome, Problem
 
@@ -41,7 +41,7 @@ class MinimumAttack:
     def run(self, problem: Problem) -> Outcome:
         """Attack the samples that have not won as they are."""
         region = problem.region
-        model = on_device(problem.model, self.settings.device)
+        model = problem.model.on(self.settings.device)
         X_adv, distances = region.X.copy(), np.zeros(len(region))
         n_steps = self.settings.max_iter
         n_last = max(n_steps // 10, int(n_steps > 1))

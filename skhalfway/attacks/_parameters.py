@@ -16,13 +16,13 @@ from skhalfway._checks import (
     as_python,
     check_bool,
     check_choice,
-    check_device,
     check_integer,
     check_length,
     check_norm,
     check_random_state,
     meant,
 )
+from skhalfway._devices import check_device, devices_of
 from skhalfway._text import shown
 from skhalfway.attacks._adapters import adapter_of
 from skhalfway.attacks._budget import check_eps
@@ -30,6 +30,7 @@ from skhalfway.attacks._constraints import Constraints
 from skhalfway.attacks._problem import Attack, Settings
 from skhalfway.attacks._reference import EPS_UNITS
 from skhalfway.models._kinds import is_torch_module
+from skhalfway.models._precision import check_dtype
 
 if TYPE_CHECKING:
     from skhalfway.attacks._generator import AdversarialGenerator
@@ -91,7 +92,8 @@ def check_parameters(generator: AdversarialGenerator) -> None:
         value = getattr(generator, name)
         check_integer(name, value)
     check_bool("random_start", generator.random_start)
-    check_device(generator.device)
+    check_device(generator.device, several=True)
+    check_dtype(generator.dtype, [] if generator.device is None else devices_of(generator.device))
     check_random_state(generator.random_state)
     if generator.step_size is not None:
         check_length("step_size", generator.step_size)
@@ -165,7 +167,8 @@ def make_attack(generator: AdversarialGenerator, name: str) -> Attack:
         n_restarts=int(generator.n_restarts),
         random_start=bool(generator.random_start),
         batch_size=int(generator.batch_size),
-        device=generator.device,
+        device=devices_of(generator.device)[0],
+        dtype=generator.dtype,
     )
     attack: Attack = make(settings, **params)
     return attack
@@ -182,6 +185,12 @@ def follows_gradients(attack: Any) -> bool:
     if not isinstance(attack, str):
         return adapter_of(attack).by_gradient
     return attack == "auto" or KINDS[attack].gradient
+
+
+def takes_gradients(generator: AdversarialGenerator, model: Model) -> bool:
+    """Whether an attack of this package takes the gradients of a source."""
+    name = automatic(model, generator.norm) if generator.attack == "auto" else generator.attack
+    return isinstance(name, str) and KINDS[name].gradient and model.has_gradient
 
 
 def own_eps(attack: Any) -> Any:
@@ -264,6 +273,8 @@ def check_source(
     if name == "auto":
         name = automatic(model, generator.norm)
         make_attack(generator, name)  # the parameters of a named attack are checked already
+    if takes_gradients(generator, model) and model.in_torch:
+        check_dtype(generator.dtype, [model.device] if generator.device is None else [])
     if KINDS[name].gradient and not model.has_gradient:
         raise TypeError(
             f"attack={name!r} needs gradients, but {model.why_black_box}; "

@@ -33,6 +33,7 @@ class Settings:
     random_start: bool = False
     batch_size: int = 256
     device: Any = None
+    dtype: str | None = None
 
 
 @dataclass(frozen=True)

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from copy import copy
 from dataclasses import replace
 from functools import partial
+from itertools import cycle
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 import numpy as np
+from joblib import delayed
 from numpy.typing import NDArray
 from sklearn.exceptions import NotFittedError
 
+from skhalfway._callbacks import fit_tasks
+from skhalfway._devices import devices_of
 from skhalfway._inputs import Frame, check_labels, container_of, read_samples, read_targets
+from skhalfway._parallel import side_by_side
 from skhalfway._randomness import draw_seed, own_rng, undisturbed
 from skhalfway._rounding import ColumnTypes
 from skhalfway._text import brief, shown
@@ -22,15 +28,14 @@ from skhalfway.attacks._constraints import Header
 from skhalfway.attacks._limits import Limits, read_limits
 from skhalfway.attacks._named import check_positions
 from skhalfway.attacks._parameters import (
-    KINDS,
     advice,
-    automatic,
     begins_elsewhere,
     check_float_type,
     check_parameters,
     check_source,
     gradient_attack,
     make_attack,
+    takes_gradients,
 )
 from skhalfway.attacks._pool import Pool
 from skhalfway.attacks._problem import Outcome, Problem
@@ -81,7 +86,8 @@ def fit_source(generator: AdversarialGenerator, X: Any, y: Any, fit_params: Mapp
         )
     labels = None if y is None else read_targets(y, len(array))
     data, fit = X if hasattr(X, "columns") else array, partial(fit_clone, **fit_params)
-    source = named(type_name(source), fit, source, data, y)
+    with fit_tasks(generator, ["source"], X, y) as (task,):
+        source = named(type_name(source), fit, source, data, y, task)
     model = as_model(source)
     generator.classes_ = _classes(model, array)
     check_source(generator, model, region, len(generator.classes_), targeted=None)
@@ -162,8 +168,10 @@ def run(generator: AdversarialGenerator, problem: Problem) -> Outcome:
         return run_adapter(generator, problem)
     check_float_type(problem.model, problem.region.eps, generator.step_size)
     size = generator.batch_size
+    # of attacks that ask for answers, nothing is computed on them
+    devices = devices_of(generator.device) if takes_gradients(generator, problem.model) else (None,)
     if problem.pool is None:
-        size = min(size, batch_that_fits(generator, problem.model, problem.region.X))
+        size = min(size, batch_that_fits(generator, problem.model, problem.region.X, len(devices)))
     batches = problem.batches(size)
     if len(batches) < 2:
         return _run_where_it_fits(generator, problem)
@@ -171,21 +179,33 @@ def run(generator: AdversarialGenerator, problem: Problem) -> Outcome:
         pool = Pool.of(problem)
         shared = replace(problem.region, shared=pool.problem.region.shared)
         problem = replace(problem, region=shared, pool=pool)
-    return Outcome.joined([_run_where_it_fits(generator, problem.take(rows)) for rows in batches])
+    if len(devices) == 1:
+        return Outcome.joined([_run_where_it_fits(generator, problem.take(rows)) for rows in batches])
+    jobs = (
+        delayed(_run_where_it_fits)(on(generator, device), problem.take(rows))
+        for device, rows in zip(cycle(devices), batches, strict=False)
+    )
+    return Outcome.joined(
+        list(side_by_side(jobs, len(batches), n_jobs=len(devices), what="attack", unit="block"))
+    )
+
+
+def on(generator: AdversarialGenerator, device: Any) -> AdversarialGenerator:
+    """The generator with one of its devices."""
+    one = copy(generator)
+    one.device = device
+    return one
 
 
 def batch_that_fits(
     generator: AdversarialGenerator, model: Model, X: NDArray[Any], n_workers: int = 1
 ) -> int:
     """How many samples an attack on a source may take at once, where so many workers share the memory."""
-    name = automatic(model, generator.norm) if generator.attack == "auto" else generator.attack
-    if not (name in KINDS and KINDS[name].gradient and model.has_gradient):
+    if not takes_gradients(generator, model):
         return 2**30
-    if generator.device is not None:
-        import torch
-
-        model = model.on(torch.device(generator.device))
-    return samples_that_fit(model, X, n_workers)
+    models = [model.on(device) for device in dict.fromkeys(devices_of(generator.device))]
+    # devices take turns, so that each has its share of the workers
+    return min(samples_that_fit(each, X, -(-n_workers // len(models))) for each in models)
 
 
 def _run_where_it_fits(generator: AdversarialGenerator, problem: Problem) -> Outcome:

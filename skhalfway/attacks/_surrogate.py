@@ -103,7 +103,7 @@ class Surrogate:
             substitute, n_more = self._distil(queries, len(region))
         if substitute is not None and len(left):
             task = replace(problem, model=substitute, region=_shared_region(queries), pool=None)
-            made = pgd(self.settings).run(task)
+            made = pgd(replace(self.settings, dtype=None)).run(task)
             faults = made.faults
             assert faults is not None
             faults.advice = "attack_params['estimator'] takes another substitute"

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.utils.validation import check_is_fitted
 
+from skhalfway._callbacks import with_callbacks
 from skhalfway._checks import check_jobs, check_length, check_norm, check_random_state
 from skhalfway._entries import takes_datasets
 from skhalfway._inputs import check_labels
@@ -83,6 +84,8 @@ class HalfwayScorer(PathModels):
     ranks the sources of a target by transfer rate is a hypothesis: the
     documentation says how far benchmarks bear it out.
 
+    From scikit-learn 1.9 on, ``set_callbacks(ProgressBar())`` shows how far ``estimators`` are fitted.
+
     References
     ----------
     .. [1] BenShmuel, "Meet you halfway: explaining deep learning mysteries",
@@ -131,6 +134,7 @@ class HalfwayScorer(PathModels):
         self.n_jobs = n_jobs
         self.random_state = random_state
 
+    @with_callbacks
     @takes_datasets
     def fit(self, X: Any, y: Any = None, **fit_params: Any) -> HalfwayScorer:
         """Take fitted models, or fit clones of ``estimators`` on data.

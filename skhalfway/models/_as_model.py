@@ -13,6 +13,7 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.utils import get_tags
 from sklearn.utils.validation import check_is_fitted
 
+from skhalfway._callbacks import FitTask
 from skhalfway._polars import without_polars
 from skhalfway._text import shown
 from skhalfway.models._kinds import (
@@ -188,17 +189,21 @@ def counts_as_fitted(estimator: Any) -> bool:
     )
 
 
-def fit_clone(estimator: Any, X: Any, y: Any, **fit_params: Any) -> Any:
-    """A fitted clone; the object itself where it :func:`counts_as_fitted`."""
+def fit_clone(estimator: Any, X: Any, y: Any, task: FitTask | None = None, /, **fit_params: Any) -> Any:
+    """A fitted clone; the object itself where it :func:`counts_as_fitted`. Callbacks are told of a task."""
     check_kind(estimator)
+    task = task or FitTask()
     if counts_as_fitted(estimator):
-        return estimator
+        with task.around(None, X, y):
+            return estimator
     # not every library takes polars'
     X, y = without_polars(X), without_polars(y)
     net = inner_skorch_net(estimator)
     if net is not None and not converts(estimator, net, X, y):
         X = X.astype(net_dtype(net))
-    return clone(estimator).fit(X, y, **fit_params)
+    fresh = clone(estimator)
+    with task.around(fresh, X, y):
+        return fresh.fit(X, y, **fit_params)
 
 
 def _labels(classes: ArrayLike) -> NDArray[Any]:

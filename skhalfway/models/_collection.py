@@ -12,6 +12,7 @@ from joblib import delayed
 from numpy.typing import NDArray
 from sklearn.utils.metaestimators import _BaseComposition
 
+from skhalfway._callbacks import CallbackSupport, fit_tasks
 from skhalfway._inputs import Frame, positions, read_targets, same_columns
 from skhalfway._parallel import side_by_side
 from skhalfway._text import shown
@@ -22,7 +23,7 @@ from skhalfway.models._model import Model
 from skhalfway.models._routing import FitRouter
 
 
-class ModelCollection(FitRouter, _BaseComposition):
+class ModelCollection(CallbackSupport, FitRouter, _BaseComposition):
     """A scorer of several models, whose parameter ``estimators`` decides what ``fit`` takes.
 
     Subclasses have the parameters ``estimators`` and ``n_jobs``.
@@ -108,11 +109,12 @@ class ModelCollection(FitRouter, _BaseComposition):
             read_targets(y, len(array))
             data = X if hasattr(X, "columns") else array
             names = [name for name, _ in self.estimators]
-            fits = (
-                delayed(named)(name, partial(fit_clone, **params[name]), model, data, y)
-                for name, model in self.estimators
-            )
-            models = dict(zip(names, self._parallel(fits, len(names), "fit"), strict=True))
+            with fit_tasks(self, names, X, y) as tasks:
+                fits = (
+                    delayed(named)(name, partial(fit_clone, **params[name]), model, data, y, task)
+                    for (name, model), task in zip(self.estimators, tasks, strict=True)
+                )
+                models = dict(zip(names, self._parallel(fits, len(names), "fit"), strict=True))
         seen = {name: named(name, as_model, model) for name, model in models.items()}
         classes = common_classes(seen)
         if self.estimators is None:

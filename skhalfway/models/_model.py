@@ -43,11 +43,15 @@ class Model:
         Width of the input, where the estimator says.
     name : str or None
         What its owner calls it, for messages.
+    in_torch : bool
+        Whether its owner computes in torch too, so that ``torch.autocast`` means something.
 
     See Also
     --------
     as_model : Makes a Model.
     """
+
+    in_torch = False
 
     def __init__(self, estimator: Any, classes: NDArray[Any] | None) -> None:
         self.estimator = estimator
@@ -248,15 +252,26 @@ class Model:
         reader._frame = frame
         return reader
 
-    def on(self, device: torch.device) -> Model:
-        """Return a Model whose module lies on ``device``: this one, or one with a copy of it."""
+    @property
+    def device(self) -> torch.device:
+        """Where the module lies; the CPU, where there is none."""
+        import torch
+
         from skhalfway.models._torch import device_of
 
-        module = self.module
-        if module is None or device_of(module) == device:
+        return torch.device("cpu") if self.module is None else device_of(self.module)
+
+    def on(self, device: str | torch.device | None) -> Model:
+        """Return a Model whose module lies on ``device``: this one, or one with a copy of it; None is any."""
+        if device is None or self.module is None:
+            return self
+        import torch
+
+        device = torch.empty(0, device=device).device  # with its number
+        if self.device == device:
             return self
         moved = copy(self)
-        moved.__dict__["_conversion"] = deepcopy(module).to(device), ""
+        moved.__dict__["_conversion"] = deepcopy(self.module).to(device), ""
         return moved
 
     def evaluating(self) -> AbstractContextManager[None]:
@@ -334,6 +349,8 @@ def _decides_by_pairs(estimator: Any) -> bool:
 
 class SkorchModel(Model):
     """A skorch net, or an estimator that ends in one."""
+
+    in_torch = True
 
     def __init__(self, estimator: Any, classes: NDArray[Any] | None, net: Any) -> None:
         super().__init__(estimator, classes)

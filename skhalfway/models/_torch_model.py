@@ -14,6 +14,7 @@ from skhalfway._inputs import Frame
 from skhalfway.models._kinds import is_torch_module
 from skhalfway.models._memory_use import is_out_of_memory, samples_that_fit
 from skhalfway.models._model import Model
+from skhalfway.models._precision import in_all_digits
 from skhalfway.models._warnings import warn
 
 if TYPE_CHECKING:
@@ -40,6 +41,8 @@ class TorchModel(Model):
     ends_in_probability : bool
         Whether the last sigmoid or softmax was found.
     """
+
+    in_torch = True
 
     def __init__(self, estimator: Any, classes: NDArray[Any] | None, output: str | None = None) -> None:
         super().__init__(estimator, classes)
@@ -120,7 +123,8 @@ class TorchModel(Model):
 
     def _logits(self, x: torch.Tensor) -> torch.Tensor:
         if not self._looked:
-            self._look(x)
+            with in_all_digits(x):
+                self._look(x)
         if self._plain and len(x) > 1:
             assert self.module is not None
             try:
@@ -332,7 +336,7 @@ class ArtModel(TorchModel):
 
     def __init__(self, estimator: Any, classes: NDArray[Any] | None, output: str | None = None) -> None:
         super().__init__(estimator, classes, output)
-        self._wraps_module = is_torch_module(getattr(estimator, "model", None))
+        self.in_torch = self._wraps_module = is_torch_module(getattr(estimator, "model", None))
         if not self._wraps_module:  # its outputs are what ART says
             self.output_source = ""
 

@@ -15,7 +15,8 @@ from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
 from skhalfway._blocks import blocks
-from skhalfway._checks import check_choice, check_device, check_integer, check_positive, check_random_state
+from skhalfway._checks import check_choice, check_integer, check_positive, check_random_state
+from skhalfway._devices import check_device
 from skhalfway._entries import takes_datasets
 from skhalfway._inputs import read_rows, read_targets
 from skhalfway._randomness import draw_seed

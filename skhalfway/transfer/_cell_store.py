@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from skhalfway._devices import devices_of
 from skhalfway.attacks._faults import Faults
 from skhalfway.attacks._missed import Missed
-from skhalfway.attacks._parameters import KINDS
+from skhalfway.attacks._parameters import KINDS, takes_gradients
 from skhalfway.attacks._problem import Outcome
 from skhalfway.engine._fingerprint import KEY, UnknownContentError, fingerprint
 from skhalfway.engine._store import Store
@@ -69,7 +70,7 @@ class CellStore:
             known = pool.once("key", partial(fingerprint, pool.problem.region, pool.predicted))
         partners = None if source.partners is None else source.partners.X
         params = source.generator.get_params(deep=False)
-        params["device"] = str(params["device"])
+        params["device"], params["dtype"] = _computed_in(source)
         for name in ("estimator", "eps", "random_state"):  # the source, the regions and the seed say it
             params.pop(name)
         return self._key(
@@ -153,6 +154,20 @@ class CellStore:
             return
         values = {name: getattr(opinion, name) for name in ("attack", "n", "own", "lost")}
         self.store.put(key, {"gained": opinion.gained}, values)
+
+
+def _computed_in(source: Source) -> tuple[list[str], str | None]:
+    """Types of devices, and the float type, on which the digits of what is made depend.
+
+    Not the devices themselves, since those of one type round alike: a folder goes on where there are others.
+    """
+    generator, model = source.generator, source.model
+    if isinstance(generator.attack, str) and not takes_gradients(generator, model):
+        return [], None
+    from torch import device as named
+
+    devices = (model.device if each is None else named(each) for each in devices_of(generator.device))
+    return sorted({device.type for device in devices}), generator.dtype if model.in_torch else None
 
 
 def _faults_in(arrays: Mapping[str, NDArray[Any]], values: Mapping[str, Any], name: str) -> Faults | None:

@@ -13,6 +13,7 @@ import numpy as np
 from joblib import delayed
 from numpy.typing import NDArray
 
+from skhalfway._devices import Turns
 from skhalfway._streams import Streams
 from skhalfway.engine._fingerprint import fingerprint
 from skhalfway.engine._survivors import Died, alone, outlive
@@ -301,10 +302,10 @@ def _cells(
     keep: bool,
 ) -> Generator[Cell]:
     """Cells as they come, of sources whose attack does not fail."""
-    tasks = LongestFirst(tasks_of(sources, shape, keep=keep))
+    tasks, turns = LongestFirst(tasks_of(sources, shape, keep=keep)), Turns(sources[0].generator.device)
 
     def job_of(task: Task, asked: Collection[str] = tuple(models)) -> Any:
-        source = sources[task.source]
+        source = replace(sources[task.source], device=turns.take(_place(task)))
         without = failures.without(source.name, models) | (models.keys() - set(asked))
         return delayed(run_task)(source, task, models, kept, failures.care, without)
 
@@ -313,11 +314,14 @@ def _cells(
 
     def run_alone(task: Task, asked: Collection[str]) -> Any:
         what = f"attack {sources[task.source].name} again"
-        return alone(partial(parallel, n=1, what=what), job_of(task, asked))
+        ran = alone(partial(parallel, n=1, what=what), job_of(task, asked))
+        turns.done(_place(task))
+        return ran
 
     n_samples = sum(len(source.rows) for source in sources)
     run = partial(parallel, n=n_samples, what="attack", unit="sample", in_order=False, tell=tell)
     for task, ran in outlive(run, tasks, job_of):
+        turns.done(_place(task))
         source = sources[task.source]
         cell = _apart(task, source, models, failures, run_alone) if isinstance(ran, Died) else ran
         for name, reason in cell.lost.items():
@@ -330,6 +334,10 @@ def _cells(
             continue
         tasks.done(task.source, cell.account.cost["seconds"] / len(task.rows))
         yield cell
+
+
+def _place(task: Task) -> tuple[int, int]:
+    return task.source, int(task.rows[0])
 
 
 def _joined(source: Source, cells: list[Cell]) -> Attacked:

@@ -10,6 +10,7 @@ import numpy as np
 from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.utils.metadata_routing import UNUSED
 
+from skhalfway._callbacks import with_callbacks
 from skhalfway._entries import takes_blocks, takes_datasets
 from skhalfway.attacks import AdversarialGenerator
 from skhalfway.models._warnings import warn
@@ -116,6 +117,12 @@ class TransferScorer(JudgingCollection):
     checksum and measured again, with a warning; nothing is ever unpickled. ``skhalfway cache info FOLDER``
     says how much is kept, ``skhalfway cache clear FOLDER`` deletes it.
 
+    Where the generator has several devices, blocks of samples go to them in turn, and ``n_jobs`` says how
+    many are attacked at once. What ``memory`` keeps does not depend on which device that was, but on their
+    types, since hardware of a kind rounds alike.
+
+    From scikit-learn 1.9 on, ``set_callbacks(ProgressBar())`` shows how far ``estimators`` are fitted.
+
     Where the generator's ``eps_unit`` is not ``"input"``, spread is that of the
     training data or of the reference; of the samples that are attacked, where
     fitted models were handed in without one.
@@ -186,6 +193,7 @@ class TransferScorer(JudgingCollection):
         self.random_state = random_state
         self.verbose = verbose
 
+    @with_callbacks
     @takes_datasets
     def fit(self, X: Any, y: Any = None, *, reference: Any = None, **fit_params: Any) -> TransferScorer:
         """Take fitted models, or fit clones of ``estimators`` on data.

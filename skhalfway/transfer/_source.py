@@ -12,12 +12,13 @@ from joblib import effective_n_jobs
 from numpy.typing import NDArray
 from sklearn.base import clone
 
+from skhalfway._devices import devices_of
 from skhalfway._randomness import draw_seed, own_rng
 from skhalfway.attacks._parameters import advice, gradient_attack
 from skhalfway.attacks._partners import Partners
 from skhalfway.attacks._pool import Pool, drawn
 from skhalfway.attacks._problem import Outcome, Problem, Settings
-from skhalfway.attacks._run import batch_that_fits, run
+from skhalfway.attacks._run import batch_that_fits, on, run
 from skhalfway.models import Finding
 from skhalfway.transfer._failures import Care, Failed, Failures
 from skhalfway.transfer._masked import N_MOST, Opinion, ask_with_queries, objection, rows_to_ask
@@ -60,6 +61,8 @@ class Source:
         Training samples that the attack may know.
     pool : Pool or None, default=None
         What the attack on a block may know of the whole; None where there are no blocks.
+    device : object, default=None
+        That of the generator's devices on which it is attacked; None is as the generator says.
     """
 
     name: str
@@ -73,6 +76,7 @@ class Source:
     targeted: bool = False
     partners: Partners | None = None
     pool: Pool | None = None
+    device: Any = None
 
     @property
     def splits(self) -> bool:
@@ -101,10 +105,11 @@ class Source:
         is run for each budget: an end point within one is no good start for another, whose steps are longer.
         """
         begin = perf_counter()
+        generator = self.generator if self.device is None else on(self.generator, self.device)
         problem, outcomes = self.problem(rows), []
 
         def within(region: Region) -> Outcome:
-            outcome = run(self.generator, replace(problem, region=region))
+            outcome = run(generator, replace(problem, region=region))
             outcomes.append(outcome)
             return outcome
 
@@ -244,7 +249,9 @@ class Attacked:
         if not self.by_gradient:
             return self
         source, positions = self.source, rows_to_ask(len(self.source.rows))
-        settings = Settings(batch_size=source.generator.batch_size, device=source.generator.device)
+        settings = Settings(
+            batch_size=source.generator.batch_size, device=devices_of(source.generator.device)[0]
+        )
         opinion = ask_with_queries(source.problem(source.rows[positions]), X_adv, settings)
         if opinion is not None:
             opinion = replace(opinion, gained=positions[opinion.gained])

@@ -1,0 +1,76 @@
+"""Gradients of torch models in fewer digits than they predict in: which types there are, and where."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable
+from contextlib import AbstractContextManager, nullcontext
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from skhalfway._checks import meant
+from skhalfway._text import brief, shown
+
+if TYPE_CHECKING:
+    import torch
+
+    from skhalfway.models._model import Model
+
+DTYPES = ("bfloat16", "float16")
+
+
+def check_dtype(dtype: Any, devices: Iterable[Any]) -> None:
+    """Raise for what is no such type, or one in which a device cannot compute; None is the model's own."""
+    if dtype is None:
+        return
+    if not isinstance(dtype, str) or dtype not in DTYPES:
+        raise ValueError(
+            f"dtype must be {', '.join(map(repr, DTYPES))} or None, got {shown(dtype)}{meant(dtype, DTYPES)}"
+        )
+    for device in devices:
+        _check_computes(dtype, str(device))
+
+
+@cache
+def _check_computes(dtype: str, device: str) -> None:
+    import torch
+
+    wanted, why = getattr(torch, dtype), ""
+    try:
+        with warnings.catch_warnings(), torch.inference_mode(False), torch.enable_grad():
+            warnings.simplefilter("error")  # torch says so, and goes on without
+            x = torch.eye(2, device=device, requires_grad=True)
+            with torch.autocast(torch.device(device).type, dtype=wanted):
+                product = x @ x
+            torch.autograd.grad(product.sum(), x)
+            if product.dtype != wanted:
+                why = f"it computes in {product.dtype} instead"
+    except (RuntimeError, UserWarning, NotImplementedError) as error:
+        why = brief(error, 120)
+    if why:
+        raise ValueError(
+            f"dtype={dtype!r} cannot be used on the device {device!r}: {why}; pass another one, or None, the "
+            "model's own"
+        )
+
+
+def in_fewer_digits(model: Model, dtype: str | None) -> AbstractContextManager[Any]:
+    """Context in which a model that its owner computes in torch is asked for logits, as torch advises.
+
+    Sums of many products are taken in fewer digits there, what needs more is not; weights stay as they are.
+    """
+    if dtype is None or not model.in_torch:
+        return nullcontext()
+    import torch
+
+    return torch.autocast(model.device.type, dtype=getattr(torch, dtype))
+
+
+def in_all_digits(x: torch.Tensor) -> AbstractContextManager[Any]:
+    """Context in which what is computed of x has the digits of its own type, whatever surrounds it."""
+    import torch
+
+    kind = x.device.type
+    if not torch.amp.is_autocast_available(kind) or not torch.is_autocast_enabled(kind):
+        return nullcontext()
+    return torch.autocast(kind, enabled=False)
