@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import platform
 import statistics
 import subprocess
 import sys
@@ -23,8 +22,10 @@ from typing import Any
 
 import numpy as np
 import torch
+from engine_page import page, plot
+from engine_plan import plan
 from numpy.typing import NDArray
-from run import EPS, N_STEPS, STEP_SIZE, bare_torch_loop, digits, ratios, table, trained
+from run import EPS, N_STEPS, STEP_SIZE, bare_torch_loop, digits, ratios, trained
 from sklearn.datasets import make_classification
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
@@ -32,10 +33,11 @@ from torch import nn
 from tqdm.auto import tqdm
 
 from skhalfway import AdversarialGenerator, TransferScorer
+from skhalfway.models import as_model
 
 HERE = Path(__file__).parent
 FIGURES, PAGE = HERE / "engine.json", HERE / "engine.md"
-PLOTS = HERE.parent / "doc" / "_static"
+PLOTS, PLAN = HERE.parent / "doc" / "_static", HERE.parent / "doc" / "scale.rst"
 N_DIGITS, BATCH = 997, 256
 
 
@@ -342,6 +344,55 @@ def bench_memory(n_rounds: int) -> dict[str, Any]:
     return {name: statistics.median(values) for name, values in peaks.items()}
 
 
+def network_224() -> nn.Module:
+    """A residual network's first stages, of random weights."""
+    layers: list[nn.Module] = [nn.Conv2d(3, 32, 7, stride=4, padding=3), nn.ReLU(), nn.MaxPool2d(2)]
+    for width in (32, 64, 128):
+        layers += [nn.Conv2d(width, 2 * width, 3, stride=2, padding=1), nn.ReLU()]
+    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(256, 10)).eval()
+
+
+def bench_rates(n_rounds: int) -> dict[str, Any]:
+    """Seconds of a sample, of one attack and of one prediction, on one core."""
+    X, y = digits()
+    torch.manual_seed(0)
+    linear, X_table, y_table = linear_models(2, 20)
+    modules = networks(X[:800], y[:800])
+    forests = {
+        f"forest {k}": RandomForestClassifier(100, random_state=k).fit(X[:800], y[:800]) for k in range(2)
+    }
+    images = np.random.RandomState(0).rand(8, 3, 224, 224).astype(np.float32)
+    large = {"one": network_224(), "other": network_224()}
+    pgd = AdversarialGenerator(attack="pgd", eps=EPS, step_size=STEP_SIZE, max_iter=N_STEPS, batch_size=BATCH)
+    queries = AdversarialGenerator(attack="hopskipjump", eps=EPS, max_queries=1000)
+    kinds: dict[str, tuple[dict[str, Any], Any, Any, AdversarialGenerator]] = {
+        "linear, 20 columns": (linear, *grown(X_table, y_table, 4096), pgd),
+        "MLP, 8 x 8": ({k: modules[k] for k in ("mlp 128", "mlp 192")}, X[800:], y[800:], pgd),
+        "CNN, 8 x 8": ({k: modules[k] for k in ("cnn 8", "cnn 16")}, X[800:], y[800:], pgd),
+        "CNN, 3 x 224 x 224": (large, images, None, pgd),
+        "forest of 100, 1,000 queries": (forests, X[800:1056], y[800:1056], queries),
+    }
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    figures = {}
+    for kind, (models, samples, labels, generator) in kinds.items():
+        measured = TransferScorer(generator, condition="all", random_state=0).fit(models)
+        attacks, predictions = [], []
+        for _ in range(min(n_rounds, 3)):
+            matrix = measured.transfer(samples, labels)
+            each = [cost["seconds"] for cost in matrix.provenance.costs.values()]
+            attacks.append(statistics.mean(each) / len(samples))
+            begin = time.perf_counter()
+            for model in models.values():
+                as_model(model).predict(samples)
+            predictions.append((time.perf_counter() - begin) / len(models) / len(samples))
+        n_bytes = samples[0].nbytes
+        figures[kind] = [statistics.median(attacks), statistics.median(predictions), n_bytes]
+        tqdm.write(f"{kind}: {figures[kind]}")
+    torch.set_num_threads(before)
+    return figures
+
+
 PARTS: dict[str, Callable[[int], dict[str, Any]]] = {
     "speed": bench_speed,
     "black_boxes": bench_black_boxes,
@@ -349,166 +400,8 @@ PARTS: dict[str, Callable[[int], dict[str, Any]]] = {
     "dask": bench_dask,
     "growth": bench_growth,
     "memory": bench_memory,
+    "rates": bench_rates,
 }
-
-
-def exponent(sizes: NDArray[Any], seconds: NDArray[Any]) -> float:
-    """Slope of logarithms over the upper half of the sizes, where what every call costs weighs little."""
-    upper = slice(len(sizes) // 2 - (len(sizes) % 2 == 0), None)
-    return float(np.polyfit(np.log(sizes[upper]), np.log(seconds[upper]), 1)[0])
-
-
-def growth_rows(growth: Mapping[str, Any]) -> list[dict[str, str]]:
-    rows = []
-    for what, measured in growth.items():
-        sizes, seconds, attacks, rest = np.array(measured, dtype=float).T
-        aim = "1.05; rest 2.05" if what == "models" else "1.05"
-        row = {"as these grow": what, "from": f"{sizes[0]:,.0f}", "to": f"{sizes[-1]:,.0f}"}
-        row |= {"seconds": f"{seconds[0]:.2f} to {seconds[-1]:.2f}"}
-        row |= {"exponent": f"{exponent(sizes, seconds):.2f}", "attacks": f"{exponent(sizes, attacks):.2f}"}
-        rows.append(row | {"rest": f"{exponent(sizes, rest):.2f}", "aim": aim})
-    return rows
-
-
-def plot(figures: Mapping[str, Any], folder: Path) -> None:
-    """The ratios as bars, and how costs grow."""
-    import matplotlib.pyplot as plt
-
-    folder.mkdir(parents=True, exist_ok=True)
-    if "speed" in figures:
-        speed = {k: v for k, v in figures["speed"].items() if k not in ("base_ms", "apart", "n")}
-        figure, ax = plt.subplots(figsize=(6, 2.4), layout="constrained")
-        bars = ax.barh(list(speed), list(speed.values()), color=["C7", "C0", "C0", "C1", "C1"])
-        ax.bar_label(bars, fmt="%.2f", padding=3)
-        ax.axvline(1, color="k", lw=0.8)
-        ax.set(xlabel="time over that of a loop written by hand", xlim=(0, 1.15 * max(speed.values())))
-        ax.invert_yaxis()
-        figure.savefig(folder / "engine_speed.png", dpi=120)
-        plt.close(figure)
-    if "growth" in figures:
-        figure, axes = plt.subplots(1, 4, figsize=(11, 2.8), layout="constrained")
-        for ax, (what, measured) in zip(axes, figures["growth"].items(), strict=True):
-            sizes, seconds, attacks, rest = np.array(measured, dtype=float).T
-            for name, values, style in (
-                ("all", seconds, "o-"),
-                ("attacks", attacks, "^--"),
-                ("rest", rest, "v:"),
-            ):
-                ax.loglog(sizes, values, style, label=name)
-            ax.set(xlabel=what, title=f"exponent {exponent(sizes, seconds):.2f}")
-        axes[0].set_ylabel("seconds")
-        axes[0].legend()
-        figure.savefig(folder / "engine_growth.png", dpi=120)
-        plt.close(figure)
-
-
-TEXT = """# What a transfer matrix costs
-
-    python benchmarks/engine.py
-
-makes this page and its plots; `python benchmarks/engine.py speed growth` measures these parts anew. Ratios
-are medians over rounds in which contestants take turns (Python {python}, torch {torch}, {cores} cores).
-"""
-SPEED = """
-## Beside a loop written by hand, and other libraries
-
-8 networks on {n} digits by PGD-40, L-inf, eps {eps}: attack each, ask all. The loop takes {base_ms:.0f} ms;
-ours also asks all models about noise, checks them, and asks for second opinions.
-
-| contestant | time over the loop's | aim |
-| --- | --- | --- |
-| skhalfway, one job | {one:.2f} | 1.02 |
-| skhalfway, two jobs | {two:.2f} | 0.55 |
-| torchattacks | {torchattacks:.2f} | |
-| ART | {art:.2f} | |
-
-With two jobs ours is {times_art:.1f} times as fast as ART (aim 4) and {times_torchattacks:.1f} times as
-torchattacks (aim 1.8). Rates are within {apart:.3f} of the loop's.
-
-![Time over that of a loop written by hand](../doc/_static/engine_speed.png)
-"""
-BLACK = """
-## Black boxes
-
-4 forests on 400 digits by HopSkipJump with 100 queries: two jobs take {two:.2f} of one's time (aim 0.6).
-"""
-KEPT = """
-## With `memory=`
-
-Keeping all cells in a folder takes {empty:.3f} of the time without (aim 1.03); a second run, which takes them
-from there, {full:.2f}.
-"""
-DASK = """
-## On Dask, on one machine
-
-Two worker processes take {dask:.2f} of the time of two threads.
-"""
-GROWTH_TEXT = """
-## As it grows
-
-{rows}
-
-Exponents are slopes of logarithms over the upper half of the sizes. *Rest* is everything but attacks:
-answers, check-ups, second opinions, counting. Linear classifiers and PGD of 10 steps; pixels: convolutional
-networks with random weights, 16 images of 3 channels.
-
-![Seconds as sizes grow](../doc/_static/engine_growth.png)
-"""
-MEMORY_TEXT = """
-## Memory
-
-Two small convolutional networks, images of 3 x 32 x 32 in a file that is mapped, batches of 256. Peak of the
-memory that is no file, above that of a first run on 256 images:
-
-{rows}
-
-Ours over the loop's at 4,096 images: {ratio:.2f} (aim 1.1). From 1,024 to 16,384 images, which are
-{size:.0f} MiB, it grows by {growth:.0f} MiB.
-"""
-
-
-def page(figures: Mapping[str, Any], cores: int) -> str:
-    parts = [
-        TEXT.format(python=platform.python_version(), torch=torch.__version__.split("+")[0], cores=cores)
-    ]
-    if "speed" in figures:
-        speed = figures["speed"]
-        two = speed["skhalfway, two jobs"]
-        parts.append(
-            SPEED.format(
-                n=speed["n"],
-                eps=EPS,
-                base_ms=speed["base_ms"],
-                one=speed["skhalfway, one job"],
-                two=two,
-                torchattacks=speed["torchattacks"],
-                art=speed["ART"],
-                times_art=speed["ART"] / two,
-                times_torchattacks=speed["torchattacks"] / two,
-                apart=speed["apart"],
-            )
-        )
-    if "black_boxes" in figures:
-        parts.append(BLACK.format(two=figures["black_boxes"]["two jobs"]))
-    if "kept" in figures:
-        kept = figures["kept"]
-        parts.append(KEPT.format(empty=kept["memory, empty"], full=kept["memory, full"]))
-    if "dask" in figures:
-        parts.append(DASK.format(dask=figures["dask"]["Dask"]))
-    if "growth" in figures:
-        parts.append(GROWTH_TEXT.format(rows=table(growth_rows(figures["growth"]))))
-    if "memory" in figures:
-        peaks = figures["memory"]
-        rows = [{"contestant": name, "peak": f"{value:.1f} MiB"} for name, value in peaks.items()]
-        parts.append(
-            MEMORY_TEXT.format(
-                rows=table(rows),
-                ratio=peaks["ours 4096"] / peaks["bare 4096"],
-                size=16_384 * 3 * 32 * 32 * 4 / 2**20,
-                growth=peaks["ours 16384"] - peaks["ours 1024"],
-            )
-        )
-    return "".join(parts)
 
 
 def main() -> None:
@@ -525,6 +418,8 @@ def main() -> None:
         FIGURES.write_text(json.dumps(figures, indent=1) + "\n")
     plot(figures, PLOTS)
     PAGE.write_text(page(figures, torch.get_num_threads()))
+    if "rates" in figures:
+        PLAN.write_text(plan(figures["rates"]))
 
 
 if __name__ == "__main__":

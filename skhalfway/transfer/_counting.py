@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -20,6 +20,7 @@ CONDITIONS = {
     "source_fooled": "samples that source and target both classify correctly and that fool the source",
     "all": "all samples",
 }
+COUNTED = ("eligible", "fooled", "same_mistake", "noise_fooled", "source_eligible", "source_fooled")
 GOALS = {
     "other": "the target gives another label than the true one",
     "target": "the target gives the label that the attack aims at",
@@ -95,8 +96,6 @@ def see(outcomes: Outcomes, condition: str, goal: str = "other") -> Seen:
             eligible = eligible & own[:, None]
     fooled = eligible & success(outcomes.adversarial)
     source_eligible = right_source & aimed & known
-    # as objects: texts of numpy end before a trailing null
-    sources, targets = (np.array(names, dtype=object) for names in (outcomes.sources, outcomes.targets))
     return Seen(
         eligible=eligible,
         fooled=fooled,
@@ -104,7 +103,7 @@ def see(outcomes: Outcomes, condition: str, goal: str = "other") -> Seen:
         noise_fooled=eligible & success(outcomes.noise[None]),
         source_eligible=source_eligible,
         source_fooled=source_eligible & own,
-        pairs=sources[:, None] != targets[None],
+        pairs=outcomes.pairs,
     )
 
 
@@ -151,8 +150,9 @@ def check_attacked(outcomes: Outcomes, condition: str) -> None:
     if outcomes.goals is not None:
         counting &= outcomes.goals != left
     failed: NDArray[np.bool_] = outcomes.failed  # which the result says
-    unknown = ((outcomes.adversarial == NOT_ASKED) & ~failed[:, :, None]).any(axis=1)
-    unknown |= (outcomes.own == NOT_ASKED) & ~failed.any(axis=1, keepdims=True)
+    unknown = (outcomes.own == NOT_ASKED) & ~failed.any(axis=1, keepdims=True)
+    for i, answers in enumerate(outcomes.adversarial):
+        unknown[i] |= (answers[~failed[i]] == NOT_ASKED).any(axis=0)
     missing = (counting & unknown).sum(axis=1)
     if missing.any():
         i = int(missing.argmax())
@@ -163,23 +163,43 @@ def check_attacked(outcomes: Outcomes, condition: str) -> None:
         )
 
 
-def mean_standard_error(seen: Seen) -> float:
+def _seen_in_parts(outcomes: Outcomes, condition: str, goal: str) -> Iterator[tuple[slice, Seen]]:
+    """What is seen of some of the samples at a time, so that little is held at once."""
+    n = outcomes.n_samples
+    parts = list(blocks(n, len(outcomes.sources) * len(outcomes.targets)))
+    if len(parts) <= 1:
+        yield slice(n), see(outcomes, condition, goal)
+        return
+    for rows in parts:
+        yield rows, see(outcomes.take(rows), condition, goal)
+
+
+def count(outcomes: Outcomes, condition: str, goal: str = "other") -> dict[str, NDArray[np.int64]]:
+    """All counts of a matrix, by name."""
+    counts: dict[str, NDArray[np.int64]] = {}
+    for _, seen in _seen_in_parts(outcomes, condition, goal):
+        for name in COUNTED:
+            counts[name] = counts.get(name, 0) + getattr(seen, name).sum(axis=-1)
+    return counts
+
+
+def mean_standard_error(
+    outcomes: Outcomes, condition: str, goal: str, counts: Mapping[str, NDArray[np.int64]]
+) -> float:
     """Standard error of the mean rate over ordered pairs, linearised over samples.
 
     The mean is a sum of ratios over the same samples; each sample's influence
     on it (Jackknife's, to first order) is squared and summed. nan where a pair has
     too few samples to tell how much they differ.
     """
-    total = seen.eligible.sum(axis=2)
-    pairs = seen.pairs & (total > 0)
+    total, influence = counts["eligible"], np.zeros(outcomes.n_samples)
+    pairs = outcomes.pairs & (total > 0)
     if not pairs.any() or total[pairs].min() < FEWEST:
         return np.nan
-    rate = seen.fooled.sum(axis=2)[pairs] / total[pairs]
-    influence = np.zeros(seen.fooled.shape[2])
-    for one, fooled, eligible, n in zip(
-        rate, seen.fooled[pairs], seen.eligible[pairs], total[pairs], strict=True
-    ):
-        influence += (fooled - one * eligible) / n
+    for rows, seen in _seen_in_parts(outcomes, condition, goal):
+        for i, j in np.argwhere(pairs):
+            rate = counts["fooled"][i, j] / total[i, j]
+            influence[rows] += (seen.fooled[i, j] - rate * seen.eligible[i, j]) / total[i, j]
     return float(np.sqrt(((influence / pairs.sum()) ** 2).sum()))
 
 

@@ -21,11 +21,12 @@ from skhalfway.results._result import frozen
 from skhalfway.transfer._by_sample import BySample
 from skhalfway.transfer._counting import (
     CONDITIONS,
+    COUNTED,
     GOALS,
     check_attacked,
+    count,
     mean_standard_error,
     read_counts,
-    see,
 )
 from skhalfway.transfer._outcomes import Outcomes
 from skhalfway.transfer._samples import KeptSamples, found_beside
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
     from skhalfway.models import ModelCheck
     from skhalfway.results._table import Table
 
-_COUNTS = ("eligible", "fooled", "same_mistake", "noise_fooled")
 _OF_SOURCES = ("source_eligible", "source_fooled")
 
 
@@ -194,7 +194,7 @@ class TransferMatrix(BySample, Result):
         check_choice("condition", self.condition, CONDITIONS)
         check_choice("goal", self.goal, GOALS)
         n_sources, n_targets = len(self.sources), len(self.targets)
-        for name in (*_COUNTS, *_OF_SOURCES):
+        for name in COUNTED:
             shape = (n_sources,) if name in _OF_SOURCES else (n_sources, n_targets)
             object.__setattr__(self, name, read_counts(name, getattr(self, name), shape))
         for part, whole in (
@@ -216,8 +216,7 @@ class TransferMatrix(BySample, Result):
         roles = ("names", "sources", "targets")
         apart = [name for name in roles if getattr(self, name) != getattr(outcomes, name)]
         if not apart and (self.goal == "other" or outcomes.goals is not None):
-            seen = see(outcomes, self.condition, self.goal)
-            counts = {name: getattr(seen, name).sum(axis=-1) for name in (*_COUNTS, *_OF_SOURCES)}
+            counts = count(outcomes, self.condition, self.goal)
             apart = [name for name, n in counts.items() if not np.array_equal(getattr(self, name), n)]
         elif not apart:
             apart = ["goal"]
@@ -261,13 +260,12 @@ class TransferMatrix(BySample, Result):
         if goal == "target" and outcomes.goals is None:
             raise ValueError("these attacks aim at no label: only goal='other' can be counted")
         check_attacked(outcomes, condition)
-        seen = see(outcomes, condition, goal)
-        counts = {name: getattr(seen, name).sum(axis=-1) for name in (*_COUNTS, *_OF_SOURCES)}
+        counts: dict[str, Any] = count(outcomes, condition, goal)
         return cls(
             outcomes.names,
             **counts,
             condition=condition,
-            standard_error=mean_standard_error(seen),
+            standard_error=mean_standard_error(outcomes, condition, goal, counts),
             sources=outcomes.sources,
             targets=outcomes.targets,
             goal=goal,

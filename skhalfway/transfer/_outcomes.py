@@ -140,6 +140,14 @@ class Outcomes:
         object.__setattr__(self, name, kept)
 
     @property
+    def pairs(self) -> NDArray[np.bool_]:
+        """Where source and target are two models, (n_sources, n_targets)."""
+        # as objects: texts of numpy end before a trailing null
+        sources, targets = (np.array(names, dtype=object) for names in (self.sources, self.targets))
+        apart: NDArray[np.bool_] = sources[:, None] != targets[None]
+        return apart
+
+    @property
     def failed(self) -> NDArray[np.bool_]:
         """Which pairs are among the failures, (n_sources, n_targets)."""
         pairs = {(pair.source, pair.target) for pair in self.failures}

@@ -7,11 +7,13 @@ import pytest
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.linear_model import LogisticRegression
 
+import skhalfway._blocks
 from skhalfway import AdversarialGenerator, TransferMatrix, TransferScorer
 from skhalfway._streams import Streams
 from skhalfway.attacks._problem import Problem
 from skhalfway.attacks._run import run
-from skhalfway.transfer import Outcomes
+from skhalfway.transfer import Outcomes, _counting
+from skhalfway.transfer._counting import see
 
 CONDITIONS = ("both_correct", "source_fooled", "all")
 
@@ -187,3 +189,26 @@ def test_noise_is_weaker_than_the_attack_and_of_its_size(digits):
     assert (matrix.noise + 0.2 < matrix.rates).all()
     noisy = scorer._start(X[:50])[1].take(slice(None)).noise(Streams(0, np.arange(50)))
     np.testing.assert_allclose(np.abs(noisy - X[:50]), 0.1)
+
+
+@pytest.mark.parametrize("condition", CONDITIONS)
+def test_counts_in_parts_are_those_of_the_whole(condition, monkeypatch):
+    """Counting many models and samples holds a part of what is seen at once."""
+    rng = np.random.default_rng(0)
+    n, n_samples = 4, 1_000
+    clean, noise = (rng.integers(0, 3, (n, n_samples)) for _ in range(2))
+    given = (
+        "abcd",
+        clean[[0]].repeat(n, axis=0),
+        clean,
+        noise,
+        rng.integers(0, 3, (n, n, n_samples)),
+        condition,
+    )
+    whole = count(*given)
+    monkeypatch.setattr(skhalfway._blocks.blocks, "__defaults__", (100,))
+    assert count(*given) == whole
+    seen = []
+    monkeypatch.setattr(_counting, "see", lambda *args: seen.append(args[0].n_samples) or see(*args))
+    count(*given)
+    assert max(seen) <= 100 // n**2

@@ -1,0 +1,110 @@
+"""What matrices of many models and samples take, from measured figures: doc/scale.rst."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+SIZES = ((10, 1_000), (20, 10_000), (100, 10_000), (100, 100_000), (1_000, 1_000_000))
+UNITS = ((1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB"), (1, "B"))
+TIMES = ((365.25 * 86400, "years"), (86400, "days"), (3600, "h"), (60, "min"), (1, "s"))
+
+
+def in_units(value: float, units: Sequence[tuple[float, str]]) -> str:
+    """A figure in the largest unit of which it has one at least."""
+    size, name = next((unit for unit in units if value >= unit[0]), units[-1])
+    return f"{value / size:,.0f} {name}" if value / size >= 10 else f"{value / size:.1f} {name}"
+
+
+def seconds(rates: Sequence[float], n_models: int, n_samples: int) -> float:
+    """Of one core: every model is attacked, and asked about the samples of all, about noise and as they are."""
+    attack, predict, _ = rates
+    return n_samples * (n_models * attack + n_models * (n_models + 2) * predict)
+
+
+def answers_size(n_models: int, n_samples: int) -> float:
+    """Bytes of what all models say of the samples made on all, one of a small integer each."""
+    return n_samples * n_models * (n_models + 3)
+
+
+def kept_size(rates: Sequence[float], n_models: int, n_samples: int) -> float:
+    """Bytes of a folder of ``memory=``: the samples made on each model, and all answers."""
+    return n_models * n_samples * rates[2] + answers_size(n_models, n_samples)
+
+
+def grid(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table of reStructuredText."""
+    lines = [".. list-table::", "   :header-rows: 1", ""]
+    for row in (head, *rows):
+        lines += [f"   {'*' if k == 0 else ' '} - {cell}" for k, cell in enumerate(row)]
+    return "\n".join(lines)
+
+
+def plan(figures: Mapping[str, Any]) -> str:
+    """The page."""
+    each = [
+        [kind, f"{1000 * attack:.3g} ms", f"{1000 * predict:.3g} ms", in_units(size, UNITS)]
+        for kind, (attack, predict, size) in figures.items()
+    ]
+    head = ["models x samples", *(f"{n:,} x {m:,}" for n, m in SIZES)]
+    times = [
+        [kind, *(in_units(seconds(rates, *size), TIMES) for size in SIZES)] for kind, rates in figures.items()
+    ]
+    held = [["answers, in memory", *(in_units(answers_size(*size), UNITS) for size in SIZES)]]
+    held += [
+        [f"folder: {kind}", *(in_units(kept_size(rates, *size), UNITS) for size in SIZES)]
+        for kind, rates in figures.items()
+    ]
+    return TEXT.format(each=grid(EACH, each), times=grid(head, times), held=grid(head, held))
+
+
+EACH = ["models", "attack, a sample", "prediction, a sample", "size of a sample"]
+TEXT = """\
+How long will it take, and what breaks first?
+=============================================
+
+..
+   Made by benchmarks/engine.py from measured figures; do not edit.
+
+A transfer matrix of *m* models and *n* samples takes *m n* attacks and *m*\\ :sup:`2` *n* predictions. Both
+grow in proportion to the samples, as measured up to 100,000; what all else takes is small.
+
+.. image:: _static/engine_growth.png
+   :alt: Seconds of a matrix against samples, features, models and pixels, in logarithms: straight lines
+
+Beside a loop written by hand, and other libraries, on two cores:
+
+.. image:: _static/engine_speed.png
+   :alt: Time over that of a loop written by hand: about 1 with one job, about half with two
+
+On one core of a small machine, by PGD with 40 steps, or by 1,000 queries where models have no gradient:
+
+{each}
+
+From these, on **one core**; divide by the cores that you have, or by the workers of a cluster:
+
+{times}
+
+What is held and kept:
+
+{held}
+
+What breaks first?
+------------------
+
+1,000 models on a million samples are beyond one machine, and this is the order in which it shows:
+
+1. **The answers.** What each model says of each sample made on each other one is held as one byte, so that classes,
+   samples and attacks can be compared later. That is 1 TB here, and more for a curve: memory ends first.
+   Nobody needs a million samples for a rate: 10,000 give each to one percentage point (95 % interval), and
+   1,000 models on 10,000 samples are 10 GB. Or let fewer models be ``targets``.
+2. **Time.** Attack twenty models that stand for the rest (``sources=[...]``) and ask all; take fewer steps or
+   queries; use more cores, or a cluster.
+3. **The folder** of ``memory=``. It holds every adversarial sample, so large images fill disks before anything
+   else is full. A full disk ends nothing: one warning, and what is not kept is measured again next time.
+4. **Models in each process.** Threads share them; worker processes and clusters hold all models once each.
+5. **The table.** A million rates are no table to read: use ``to_frame``, and ``result.save``.
+
+What does not break: samples that do not fit into memory (they stay in files), black boxes that fail now and then
+(``error_score=numpy.nan``, ``timeout=``), runs that are killed (``memory=``).
+"""
