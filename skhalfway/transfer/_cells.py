@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache, partial
 from itertools import chain
 from math import inf
@@ -16,12 +16,13 @@ import numpy as np
 from joblib import delayed
 from numpy.typing import NDArray
 
+from skhalfway._shared import Shared
 from skhalfway._streams import Streams
 from skhalfway.engine._fingerprint import fingerprint
 from skhalfway.models._collection import predictions
 from skhalfway.models._faults import named
 from skhalfway.transfer._cell_store import CellStore
-from skhalfway.transfer._masked import rows_to_ask
+from skhalfway.transfer._masked import Opinion, rows_to_ask
 from skhalfway.transfer._outcomes import NOT_ASKED, smallest_integers
 from skhalfway.transfer._source import Account, Attacked, Source
 
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 _MOST_SAMPLES, _MOST_VALUES = 1024, 2**23  # of a block
 
 Parallel = Callable[..., Iterator[Any]]
+# what all cells are given: sources without their regions, models, and where cells are kept
+Given = Shared[tuple[list[Source], Mapping[str, "Model"], CellStore | None]]
 
 
 def blocks_of(shape: tuple[int, ...], batch_size: int) -> list[slice]:
@@ -138,6 +141,12 @@ class LongestFirst:
             self._rates[source] = rate
 
 
+def _run_sent(given: Given, task: Task, regions: Sequence[Region]) -> Cell:
+    """A cell, perhaps in another process, which has all but its regions already."""
+    sources, models, kept = given.value
+    return run_task(sources[task.source].at(task.rows, regions), task, models, kept)
+
+
 def run_task(source: Source, task: Task, models: Mapping[str, Model], kept: CellStore | None) -> Cell:
     """Attack the samples of a cell, and ask all models; what is kept of that is taken from there."""
     key = "" if kept is None else kept.key_of_made(source, task.rows)
@@ -185,8 +194,10 @@ def ask_blocks(
     """
     blocks = blocks_of(regions[0].X.shape, batch_size)
 
+    shared = Shared((models, kept))
+
     def given(block: slice) -> tuple[Any, ...]:
-        return models, [region.take(block) for region in regions], block, seed, kept
+        return shared, [region.take(block) for region in regions], block, seed
 
     # models may have to see samples before they can go to other processes: what their outputs are
     first, others = _ask_block(*given(blocks[0])), blocks[1:]
@@ -196,8 +207,13 @@ def ask_blocks(
 
 
 def _ask_block(
-    models: Mapping[str, Model], regions: Sequence[Region], block: slice, seed: int, kept: CellStore | None
+    shared: Shared[tuple[Mapping[str, Model], CellStore | None]],
+    regions: Sequence[Region],
+    block: slice,
+    seed: int,
 ) -> NDArray[Any]:
+    models, kept = shared.value
+
     @cache
     def noisy(k: int) -> NDArray[Any]:
         return regions[k].noise(Streams(seed, np.arange(block.start, block.stop)))
@@ -245,7 +261,8 @@ def run_all(
     rooms = None if place is None else [place(i) for i in range(len(sources))]
     tasks = LongestFirst(tasks_of(sources, shape, keep=place is not None))
     cells: list[list[Cell]] = [[] for _ in sources]
-    jobs = (delayed(run_task)(sources[task.source], task, models, kept) for task in tasks)
+    given = Shared(([source.at(source.rows[:0], ()) for source in sources], models, kept))
+    jobs = (delayed(_run_sent)(given, task, sources[task.source].regions_of(task.rows)) for task in tasks)
     n_samples = sum(len(source.rows) for source in sources)
 
     def tell(cell: Cell) -> tuple[int, str]:
@@ -257,22 +274,49 @@ def run_all(
         if rooms is not None:
             rooms[cell.source][cell.kept] = cell.X_adv
         cells[cell.source].append(cell)
-    jobs = (delayed(_asked)(source, part, kept) for source, part in zip(sources, cells, strict=True) if part)
-    attacked = iter(list(parallel(jobs, sum(map(bool, cells)), "ask for second opinions")))
-    return Made(answers, [next(attacked) if part else None for part in cells], rooms)
+    for part in cells:
+        part.sort(key=lambda cell: int(cell.rows[0]))
+    jobs = (
+        delayed(_opinion)(given, *_asked(source, part))
+        for source, part in zip(sources, cells, strict=True)
+        if part
+    )
+    opinions = iter(list(parallel(jobs, sum(map(bool, cells)), "ask for second opinions")))
+    attacked = [
+        Attacked(source, _account(part), next(opinions)) if part else None
+        for source, part in zip(sources, cells, strict=True)
+    ]
+    return Made(answers, attacked, rooms)
 
 
-def _asked(source: Source, cells: list[Cell], store: CellStore | None) -> Attacked:
-    """A source with the opinion of few queries on its attack."""
-    cells = sorted(cells, key=lambda cell: int(cell.rows[0]))
-    attacked = Attacked(source, Account.joined([cell.account for cell in cells]))
-    key = "" if store is None else fingerprint("opinion", [cell.key for cell in cells])
-    if store is not None and (known := store.opinion(key)) is not None:
-        return replace(attacked, queries=known[0])
-    kept = np.concatenate([cell.kept for cell in cells])
+def _account(cells: Sequence[Cell]) -> Account:
+    return Account.joined([cell.account for cell in cells])
+
+
+def _asked(source: Source, cells: Sequence[Cell]) -> tuple[Any, ...]:
+    """What few queries are to be asked about, of all cells of a source."""
     numbers = source.rows[rows_to_ask(len(source.rows))]
+    kept = np.concatenate([cell.kept for cell in cells])
     X_adv = np.concatenate([cell.X_adv for cell in cells])[np.searchsorted(kept, numbers)]
-    asked: Attacked = named(source.name, attacked.asked, X_adv)
+    key = fingerprint("opinion", [cell.key for cell in cells])
+    return cells[0].source, numbers, source.regions_of(numbers), _account(cells), X_adv, key
+
+
+def _opinion(
+    given: Given,
+    i: int,
+    numbers: NDArray[np.intp],
+    regions: Sequence[Region],
+    account: Account,
+    X_adv: NDArray[Any],
+    key: str,
+) -> Opinion | None:
+    """The opinion of few queries on the attack on a source."""
+    sources, _, store = given.value
+    if store is not None and (known := store.opinion(key)) is not None:
+        return known[0]
+    source = sources[i].at(numbers, regions)
+    opinion: Opinion | None = named(source.name, Attacked(source, account).asked, X_adv)
     if store is not None:
-        store.keep_opinion(key, asked.queries)
-    return asked
+        store.keep_opinion(key, opinion)
+    return opinion

@@ -59,6 +59,8 @@ class Source:
         Training samples that the attack may know.
     pool : Pool or None, default=None
         What the attack on a block may know of the whole; None where there are no blocks.
+    within : int ndarray of shape (n_within,) or None, default=None
+        Numbers of the samples that ``regions`` are of, ascending; None is all.
     """
 
     name: str
@@ -72,17 +74,34 @@ class Source:
     targeted: bool = False
     partners: Partners | None = None
     pool: Pool | None = None
+    within: NDArray[np.intp] | None = None
 
     @property
     def splits(self) -> bool:
         """Whether what its attack makes of a sample depends on no others but those that all blocks know."""
         return isinstance(self.generator.attack, str)
 
+    def regions_of(self, rows: NDArray[np.intp]) -> list[Region]:
+        """Where some samples may go, at each budget."""
+        return [self._part(region, rows) for region in self.regions]
+
+    def _part(self, region: Region, rows: NDArray[np.intp]) -> Region:
+        if self.within is None:
+            return region.take(rows)
+        return region if len(rows) == len(self.within) else region.take(np.searchsorted(self.within, rows))
+
+    def at(self, rows: NDArray[np.intp], regions: Sequence[Region]) -> Source:
+        """The source with the regions of some samples only, which are all that it needs to attack those."""
+        return replace(self, regions=regions, within=rows)
+
     def problem(self, rows: NDArray[np.intp]) -> Problem:
         """The attack on some samples, within the largest budget."""
+        return self._problem(rows, self._part(self.regions[-1], rows))
+
+    def _problem(self, rows: NDArray[np.intp], region: Region) -> Problem:
         return Problem(
             self.model,
-            self.regions[-1].take(rows),
+            region,
             self.labels[rows],
             self.n_classes,
             self.targeted,
@@ -100,14 +119,14 @@ class Source:
         is run for each budget: an end point within one is no good start for another, whose steps are longer.
         """
         begin = perf_counter()
-        problem, outcomes = self.problem(rows), []
+        *smaller, largest = self.regions_of(rows)
+        problem, outcomes = self._problem(rows, largest), []
 
         def within(region: Region) -> Outcome:
             outcome = run(self.generator, replace(problem, region=region))
             outcomes.append(outcome)
             return outcome
 
-        largest, smaller = problem.region, [region.take(rows) for region in self.regions[:-1]]
         found = within(largest)
         if not found.at_any_budget or found.distances is None:
             each = [within(region).X_adv for region in smaller]
@@ -212,16 +231,16 @@ class Attacked:
             return ""  # "auto" found no gradient after all
         return gradient_attack(attack, self.source.model)
 
-    def asked(self, X_adv: NDArray[Any]) -> Attacked:
-        """With the opinion of few queries; ``X_adv`` is what was made of the samples that are to be asked."""
+    def asked(self, X_adv: NDArray[Any]) -> Opinion | None:
+        """The opinion of few queries; ``X_adv`` is what was made of the samples that are to be asked."""
         if not self.by_gradient:
-            return self
+            return None
         source, positions = self.source, rows_to_ask(len(self.source.rows))
         settings = Settings(batch_size=source.generator.batch_size, device=source.generator.device)
         opinion = ask_with_queries(source.problem(source.rows[positions]), X_adv, settings)
         if opinion is not None:
             opinion = replace(opinion, gained=positions[opinion.gained])
-        return replace(self, queries=opinion)
+        return opinion
 
     def judged(self, others: Sequence[Opinion] = ()) -> tuple[list[Finding], bool]:
         """What a user must know of the source; and whether its gradients may be masked."""
