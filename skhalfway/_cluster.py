@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import CancelledError
 from contextlib import contextmanager
 from typing import Any
 
@@ -58,14 +59,24 @@ def cluster(backend: Any, shared: Sequence[Shared[Any]]) -> Iterator[None]:
             for box in shared:
                 known[id(box)] = client.scatter(Value(box.value), broadcast=True, hash=False)
             yield
+        except CancelledError as error:
+            raise RuntimeError(
+                "the cluster lost every worker that had the models and what else jobs share; call again once "
+                "it has workers (with memory=, in a folder that all of them see, what was done is kept)"
+            ) from error
         finally:
-            left = list(backend._results)
-            backend._results.clear()
-            backend._callbacks.clear()
             for box in shared:
                 known.pop(id(box), None)
-            if left:
-                client.cancel(left, force=True)
+            client.sync(_cancel_all, backend)
+
+
+async def _cancel_all(backend: Any) -> None:
+    """In the client's own thread, after whatever joblib handed to it."""
+    left = list(backend._results)
+    backend._results.clear()
+    backend._callbacks.clear()
+    if left:
+        await backend.client.cancel(left, asynchronous=True, force=True)
 
 
 def unwanted_here() -> Callable[[], bool] | None:
