@@ -73,7 +73,7 @@ def _packed(value: Any) -> list[NDArray[np.uint8]]:
 def _received(key: str, pickled: NDArray[np.uint8], *beside: NDArray[np.uint8]) -> Shared[Any]:
     with _LOCK:
         if key not in _RECEIVED:
-            shared = _RECEIVED[key] = Shared(pickle.loads(pickled, buffers=beside))
+            shared = _RECEIVED[key] = Shared(pickle.loads(pickled.data, buffers=beside))
             shared._key = key
         _RECEIVED.move_to_end(key)
         while len(_RECEIVED) > _N_RECEIVED:

@@ -58,7 +58,7 @@ class WithoutGenerators(ParallelBackendBase):
 
 
 register_parallel_backend("without generators", WithoutGenerators)
-BACKENDS = ["multiprocessing", "without generators"]
+BACKENDS = ["multiprocessing", "loky", "threading", "without generators"]
 
 NET = clone(SKORCH).fit(X.astype("float32"), Y)
 MODELS = {"lr": LINEAR, "tree": TREE, "net": Layers(), "mlp": NETWORK}
