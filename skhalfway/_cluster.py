@@ -49,7 +49,7 @@ class OnCluster:
 
 @contextmanager
 def cluster(backend: Any, shared: Sequence[Shared[Any]]) -> Iterator[None]:
-    """Give every worker what jobs share; afterwards take it away, and cancel jobs that are left."""
+    """Give every worker what jobs share, as long as it is there; in the end cancel jobs that are left."""
     import dask
 
     client, known = backend.client, backend.data_futures
@@ -57,7 +57,9 @@ def cluster(backend: Any, shared: Sequence[Shared[Any]]) -> Iterator[None]:
     with dask.config.set({"distributed.admin.large-graph-warning-threshold": "1 TiB"}):
         try:
             for box in shared:
-                known[id(box)] = client.scatter(Value(box.value), broadcast=True, hash=False)
+                if box.sent is None or box.sent[0] != client.id or box.sent[1].status != "finished":
+                    box.sent = client.id, client.scatter(Value(box.value), broadcast=True, hash=False)
+                known[id(box)] = box.sent[1]
             yield
         except CancelledError as error:
             raise RuntimeError(

@@ -43,10 +43,16 @@ class Shared(Value[T]):
     ----------
     value : object
         What is in it; changes after the first job was sent do not get to other processes.
+
+    Attributes
+    ----------
+    sent : tuple or None
+        Which cluster has it, and as what.
     """
 
     def __init__(self, value: T) -> None:
         super().__init__(value)
+        self.sent: tuple[str, Any] | None = None
         self._key, self._lock, self._arrays = uuid4().hex, Lock(), list[NDArray[np.uint8]]()
 
     def __reduce__(self) -> tuple[Any, ...]:
