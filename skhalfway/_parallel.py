@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from functools import partial
 from itertools import chain, islice
-from typing import Any, cast
+from typing import Any
 
 from joblib import Parallel, delayed
 from joblib.parallel import get_active_backend
@@ -18,6 +18,7 @@ from sklearn import config_context, get_config
 
 from skhalfway._cluster import OnCluster, cluster, is_cluster, one_core, unwanted_here
 from skhalfway._cores import cores_shared
+from skhalfway._filters import filters_of_caller
 from skhalfway._progress import Progress
 from skhalfway._shared import Shared
 
@@ -33,7 +34,7 @@ class _Crew:
     """The jobs of one call, in threads of this process."""
 
     def __init__(self, *, here: bool = True) -> None:
-        self.here = here
+        self.here = self.in_its_process = here
         self.sharing: Callable[[], AbstractContextManager[Any]] = nullcontext
         self.asked: Callable[[], None] | None = None
         self.unwanted: Callable[[], bool] | None = None
@@ -64,11 +65,13 @@ class _Crew:
 
     def __reduce__(self) -> tuple[Any, ...]:
         # joblib ends other processes itself; tasks of a cluster ask whether they are wanted
-        return _Crew._elsewhere, ()
+        return _Crew._elsewhere, (os.getpid(),)
 
     @staticmethod
-    def _elsewhere() -> _Crew:
-        return _Crew(here=False)
+    def _elsewhere(process: int) -> _Crew:
+        crew = _Crew(here=False)
+        crew.in_its_process = process == os.getpid()
+        return crew
 
 
 def pause() -> None:
@@ -133,13 +136,12 @@ class _Job:
             return
         forked, self._crew.unwanted = os.getpid() != _PROCESS, unwanted_here()
         with ExitStack() as stack:
-            stack.enter_context(warnings.catch_warnings())
+            if not self._crew.in_its_process:
+                stack.enter_context(filters_of_caller(self._filters))
             if forked:
                 stack.enter_context(_one_thread())
             if self._crew.unwanted is not None:
                 stack.enter_context(one_core())
-            warnings.resetwarnings()
-            cast("list[Any]", warnings.filters).extend(self._filters)
             yield
 
 
