@@ -69,7 +69,8 @@ def cluster(backend: Any, shared: Sequence[Shared[Any]]) -> Iterator[None]:
         finally:
             for box in shared:
                 known.pop(id(box), None)
-            client.sync(_cancel_all, backend)
+            if client.status == "running":  # else its tasks went with it
+                client.sync(_cancel_all, backend)
 
 
 async def _cancel_all(backend: Any) -> None:

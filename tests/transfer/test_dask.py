@@ -8,6 +8,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import CancelledError
 from functools import cache
 from typing import Any
 
@@ -15,6 +16,7 @@ import numpy as np
 import pytest
 import torch
 from joblib import delayed, parallel_config
+from joblib.parallel import get_active_backend
 from sklearn.datasets import load_digits
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
@@ -24,7 +26,9 @@ from sklearn.tree import DecisionTreeClassifier
 from torch import nn
 
 from skhalfway import AdversarialGenerator, HalfwayScorer, TransferScorer
+from skhalfway._cluster import cluster as on_cluster
 from skhalfway._parallel import side_by_side
+from skhalfway._shared import Shared
 from skhalfway.boundaries import loss_variability, reproducibility
 from skhalfway.inspection import memorization_curve
 from skhalfway.transfer import _cells
@@ -260,6 +264,13 @@ def test_an_error_names_the_model_and_leaves_the_cluster_usable(cluster: Any) ->
             transfer(given, sources=["lr"], attack="pgd")
         once(lambda: idle(cluster))
         same(transfer(sources=["lr"]), transfer(sources=["lr"]))
+
+
+def test_the_loss_of_all_workers_is_said_in_words(cluster: Any) -> None:
+    with parallel_config("dask"):
+        backend, _ = get_active_backend()
+    with pytest.raises(RuntimeError, match="lost every worker"), on_cluster(backend, [Shared(1)]):
+        raise CancelledError
 
 
 def test_an_interrupt_leaves_nothing_running(cluster: Any, tmp_path: Any) -> None:
