@@ -17,7 +17,7 @@ def in_units(value: float, units: Sequence[tuple[float, str]]) -> str:
 
 
 def seconds(rates: Sequence[float], n_models: int, n_samples: int) -> float:
-    """Of one core: every model is attacked, and asked about the samples of all, about noise and as they are."""
+    """Of one core: every model is attacked, and asked about the samples of all, about noise and as is."""
     attack, predict, _ = rates
     return n_samples * (n_models * attack + n_models * (n_models + 2) * predict)
 
@@ -94,17 +94,18 @@ What breaks first?
 
 1,000 models on a million samples are beyond one machine, and this is the order in which it shows:
 
-1. **The answers.** What each model says of each sample made on each other one is held as one byte, so that classes,
-   samples and attacks can be compared later. That is 1 TB here, and more for a curve: memory ends first.
-   Nobody needs a million samples for a rate: 10,000 give each to one percentage point (95 % interval), and
-   1,000 models on 10,000 samples are 10 GB. Or let fewer models be ``targets``.
+1. **The answers.** What each model says of each sample made on each other one is held as one byte, so that
+   classes, samples and attacks can be compared later. That is 1 TB here, and more for a curve: memory ends
+   first. Nobody needs a million samples for a rate: 10,000 give each to one percentage point (95 % interval),
+   and 1,000 models on 10,000 samples are 10 GB. Or let fewer models be ``targets``.
 2. **Time.** Attack twenty models that stand for the rest (``sources=[...]``) and ask all; take fewer steps or
    queries; use more cores, or a cluster.
-3. **The folder** of ``memory=``. It holds every adversarial sample, so large images fill disks before anything
-   else is full. A full disk ends nothing: one warning, and what is not kept is measured again next time.
+3. **The folder** of ``memory=``. It holds every adversarial sample, so large images fill disks before
+   anything else is full. A full disk ends nothing: one warning, and what is not kept is measured again next
+   time.
 4. **Models in each process.** Threads share them; worker processes and clusters hold all models once each.
 5. **The table.** A million rates are no table to read: use ``to_frame``, and ``result.save``.
 
-What does not break: samples that do not fit into memory (they stay in files), black boxes that fail now and then
-(``error_score=numpy.nan``, ``timeout=``), runs that are killed (``memory=``).
+What does not break: samples that do not fit into memory (they stay in files), black boxes that fail now and
+then (``error_score=numpy.nan``, ``timeout=``), runs that are killed (``memory=``).
 """

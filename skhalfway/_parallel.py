@@ -7,16 +7,20 @@ import sys
 import threading
 import warnings
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from functools import partial
-from typing import Any, cast
+from itertools import chain, islice
+from typing import Any
 
 from joblib import Parallel, delayed
 from joblib.parallel import get_active_backend
 from sklearn import config_context, get_config
 
+from skhalfway._cluster import OnCluster, cluster, is_cluster, one_core, unwanted_here
 from skhalfway._cores import cores_shared
+from skhalfway._filters import filters_of_caller
 from skhalfway._progress import Progress
+from skhalfway._shared import Shared
 
 _PROCESS = os.getpid()  # in which this was imported: a fork of it has another
 _OF_THREAD = threading.local()  # crew: whom the thread works for
@@ -30,9 +34,10 @@ class Crew:
     """The jobs of one call, in threads of this process."""
 
     def __init__(self, *, here: bool = True) -> None:
-        self.here = here
+        self.here = self.in_its_process = here
         self.sharing: Callable[[], AbstractContextManager[Any]] = nullcontext
         self.asked: Callable[[], None] | None = None
+        self.unwanted: Callable[[], bool] | None = None
         self._outer = crew_of_thread() if here else None
         self._changed = threading.Condition()
         self._stopped = False
@@ -40,7 +45,9 @@ class Crew:
 
     @property
     def stopped(self) -> bool:
-        return self._stopped or (self._outer is not None and self._outer.stopped)
+        if self._stopped or (self.unwanted is not None and self.unwanted()):
+            return True
+        return self._outer is not None and self._outer.stopped
 
     def stop(self) -> None:
         self._stopped = True
@@ -57,12 +64,14 @@ class Crew:
             self._changed.notify_all()
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # joblib ends other processes itself
-        return Crew._elsewhere, ()
+        # joblib ends other processes itself; tasks of a cluster ask whether they are wanted
+        return Crew._elsewhere, (os.getpid(),)
 
     @staticmethod
-    def _elsewhere() -> Crew:
-        return Crew(here=False)
+    def _elsewhere(process: int) -> Crew:
+        crew = Crew(here=False)
+        crew.in_its_process = process == os.getpid()
+        return crew
 
 
 def crew_of_thread() -> Crew | None:
@@ -130,10 +139,14 @@ class Job:
             with self._crew.sharing():
                 yield
             return
-        forked = os.getpid() != _PROCESS
-        with warnings.catch_warnings(), _one_thread() if forked else nullcontext():
-            warnings.resetwarnings()
-            cast("list[Any]", warnings.filters).extend(self._filters)
+        forked, self._crew.unwanted = os.getpid() != _PROCESS, unwanted_here()
+        with ExitStack() as stack:
+            if not self._crew.in_its_process:
+                stack.enter_context(filters_of_caller(self._filters))
+            if forked:
+                stack.enter_context(_one_thread())
+            if self._crew.unwanted is not None:
+                stack.enter_context(one_core())
             yield
 
 
@@ -197,11 +210,26 @@ def _results(
     return_as = "generator" if in_order else "generator_unordered"
     generates = getattr(backend, "supports_return_generator", False)
     threads = n_workers > 1 and getattr(backend, "supports_sharedmem", False)
-    with (
-        _own_filters() if threads else nullcontext(),
-        cores_shared(n_workers) if threads else nullcontext(nullcontext) as crew.sharing,
-    ):
+    with ExitStack() as stack:
+        if threads:
+            stack.enter_context(_own_filters())
+            crew.sharing = stack.enter_context(cores_shared(n_workers))
+        if is_cluster(backend):
+            calls = stack.enter_context(_on_cluster(backend, calls))
         yield from (parallel(return_as=return_as) if generates else parallel())(calls)
+
+
+@contextmanager
+def _on_cluster(backend: Any, calls: Iterable[Any]) -> Iterator[Iterable[Any]]:
+    """The calls, for a cluster: later ones are taken by a thread that must not wait for it."""
+    calls = iter(calls)
+    first = list(islice(calls, 1))
+    shared = [arg for _, args, _ in first for arg in args if isinstance(arg, Shared)]
+    with cluster(backend, shared):
+        yield (
+            (OnCluster(partial(call, **kwargs)), OnCluster.args(args), {})
+            for call, args, kwargs in chain(first, calls)
+        )
 
 
 @contextmanager

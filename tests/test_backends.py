@@ -58,7 +58,7 @@ class WithoutGenerators(ParallelBackendBase):
 
 
 register_parallel_backend("without generators", WithoutGenerators)
-BACKENDS = ["multiprocessing", "without generators"]
+BACKENDS = ["multiprocessing", "loky", "threading", "without generators"]
 
 NET = clone(SKORCH).fit(X.astype("float32"), Y)
 MODELS = {"lr": LINEAR, "tree": TREE, "net": Layers(), "mlp": NETWORK}
@@ -157,6 +157,29 @@ def test_every_backend_gives_what_one_core_gives(backend: str, name: str) -> Non
     alone = CALLS[name]()
     with parallel_config(backend, n_jobs=2):
         assert_same(CALLS[name](), alone)
+
+
+JOBS = {
+    name: (function, given)
+    for name, (function, given) in ENTRIES.items()
+    if "n_jobs" in inspect.signature(function).parameters
+}
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name", [*JOBS, "measure", "predict_transfer"])
+def test_all_that_takes_n_jobs_shows_its_progress(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    function, given = JOBS.get(name, (None, {}))
+    scorer = HalfwayScorer(n_pairs=5, random_state=0, verbose=1).fit(MODELS)
+    capsys.readouterr()
+    if function is None:
+        scorer.measure(X, Y) if name == "measure" else scorer.predict_transfer(X, Y, eps=0.1)
+    else:
+        function(**given | {"verbose": 1})
+    assert "100%" in capsys.readouterr().err
+    if function is not None:
+        with pytest.raises(ValueError, match="verbose"):
+            function(**given | {"verbose": -1})
 
 
 def square(i: int) -> int:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from math import ceil, log2
 from numbers import Real
 from typing import Any
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 
 from skhalfway._blocks import blocks
 from skhalfway._parallel import side_by_side
+from skhalfway._shared import Shared
 from skhalfway._text import shown
 from skhalfway.models import Model
 from skhalfway.models._faults import named
@@ -60,31 +60,34 @@ def trace_all(
     *,
     names: Sequence[str] = (),
     n_jobs: int | None = None,
+    verbose: int = 0,
 ) -> list[Trace]:
-    """Trace the same paths on every model, the models in parallel; errors say its name, if given."""
+    """Trace the same paths on every model, side by side; errors say its name, if given."""
     if not len(A):
         nothing = np.empty((0, len(GRID)), dtype=np.intp)
         return [Trace(np.empty(0), nothing, nothing[:, 0])] * len(models)
-    jobs: list[Any] = [partial(named, name, _trace) for name in names] or [_trace] * len(models)
-    parts = []
-    for block in blocks(len(A), len(GRID) * int(np.prod(A.shape[1:]))):
-        a, b = A[block], B[block]
-        # made once for all models
-        points = path(a[:, None], b[:, None], GRID.reshape(-1, *[1] * (a.ndim - 1)))
-        points = points.reshape(-1, *a.shape[1:])
-        parts.append(
-            list(
-                side_by_side(
-                    (delayed(job)(model, a, b, points, tol) for job, model in zip(jobs, models, strict=True)),
-                    len(models),
-                    n_jobs=n_jobs,
-                )
-            )
-        )
+    given = Shared((list(models), list(names)))
+    parts = list(blocks(len(A), len(GRID) * int(np.prod(A.shape[1:]))))
+
+    def jobs() -> Iterator[Any]:
+        for part in parts:
+            a, b = A[part], B[part]
+            # made once for all models
+            points = path(a[:, None], b[:, None], GRID.reshape(-1, *[1] * (a.ndim - 1)))
+            points = points.reshape(-1, *a.shape[1:])
+            yield from (delayed(_trace_one)(given, i, a, b, points, tol) for i in range(len(models)))
+
+    n = len(parts) * len(models)
+    found = list(side_by_side(jobs(), n, n_jobs=n_jobs, verbose=verbose, what="trace paths", unit="part"))
     return [
         Trace(*(np.concatenate(arrays) for arrays in zip(*(vars(t).values() for t in traces), strict=True)))
-        for traces in zip(*parts, strict=True)
+        for traces in (found[i :: len(models)] for i in range(len(models)))
     ]
+
+
+def _trace_one(given: Shared[tuple[list[Model], list[str]]], i: int, *paths: Any) -> Trace:
+    models, names = given.value
+    return named(names[i], _trace, models[i], *paths) if names else _trace(models[i], *paths)
 
 
 def path(A: NDArray[Any], B: NDArray[Any], t: NDArray[np.float64]) -> NDArray[Any]:

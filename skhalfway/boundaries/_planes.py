@@ -8,20 +8,17 @@ from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from joblib import delayed
 from numpy.typing import NDArray
 
 from skhalfway._blocks import blocks
 from skhalfway._checks import check_integer, check_jobs
 from skhalfway._entries import takes_datasets
 from skhalfway._inputs import check_labels
-from skhalfway._parallel import side_by_side
 from skhalfway._randomness import leaving_no_trace
 from skhalfway._text import short, shown
+from skhalfway.boundaries._answers import ask_all
 from skhalfway.boundaries._paths import check_tol, trace_all
 from skhalfway.boundaries._points import read_several
-from skhalfway.models import Model
-from skhalfway.models._faults import named
 from skhalfway.results import Result
 from skhalfway.results._provenance import recorded
 from skhalfway.results._result import frozen
@@ -227,6 +224,7 @@ def decision_regions(
     padding: float = 0.1,
     tol: float | None = None,
     n_jobs: int | None = None,
+    verbose: int = 0,
 ) -> DecisionRegions:
     """Ask models about a grid of the plane through three samples.
 
@@ -253,6 +251,8 @@ def decision_regions(
         looks for none.
     n_jobs : int, default=None
         Number of threads, over models. None is 1 unless in a ``joblib.parallel_config`` context.
+    verbose : int, default=0
+        Whether to show a progress bar.
 
     Returns
     -------
@@ -303,7 +303,7 @@ def decision_regions(
            [4.  , 0.  ],
            [5.07, 1.51]])
     """
-    check_grid(resolution, padding, n_jobs)
+    check_grid(resolution, padding, n_jobs, verbose)
     if tol is not None:
         check_tol(tol)
     seen, samples, classes = read_several(models, X3)
@@ -317,27 +317,26 @@ def decision_regions(
     x, y = axes(anchors, resolution, padding)
     shares = grid_shares(anchors, x, y)[0]
     labels = np.empty((len(seen), resolution**2), dtype=np.intp)
-    for part in blocks(len(shares), flat.shape[2]):
-        labels[:, part] = predict(seen, mix(shares[part], samples), n_jobs)
+    parts = list(blocks(len(shares), flat.shape[2]))
+    points = (mix(shares[part], samples) for part in parts)
+    for part, found_there in zip(parts, ask_all(seen, points, len(parts), n_jobs, verbose), strict=True):
+        labels[:, part] = found_there
     found = None
     if tol is not None:
         begin, end = samples[SIDES.ravel()], samples[SIDES[:, ::-1].ravel()]
-        traces = trace_all(list(seen.values()), begin, end, tol, names=list(seen), n_jobs=n_jobs)
+        traces = trace_all(
+            list(seen.values()), begin, end, tol, names=list(seen), n_jobs=n_jobs, verbose=verbose
+        )
         found = np.stack([trace.position.reshape(SIDES.shape) for trace in traces])
     grid = classes[labels].reshape(-1, resolution, resolution)
     return DecisionRegions(tuple(seen), classes, grid, x[0], y[0], samples, own, found)
 
 
-def check_grid(resolution: Any, padding: Any, n_jobs: Any) -> None:
+def check_grid(resolution: Any, padding: Any, n_jobs: Any, verbose: Any) -> None:
     check_integer("resolution", resolution, 2)
-    check_jobs(n_jobs)
+    check_jobs(n_jobs, verbose)
     if not isinstance(padding, Real) or isinstance(padding, bool) or not 0 <= float(padding) < np.inf:
         raise ValueError(f"padding must be a finite number >= 0, got {shown(padding)}")
-
-
-def predict(models: dict[str, Model], points: NDArray[Any], n_jobs: int | None) -> NDArray[np.intp]:
-    jobs = (delayed(named)(name, model.predict, points) for name, model in models.items())
-    return np.stack(list(side_by_side(jobs, len(models), n_jobs=n_jobs)))
 
 
 def gram_schmidt(corners: NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -16,7 +16,8 @@ from skhalfway._entries import takes_datasets
 from skhalfway._intervals import SHARE, ConfidenceInterval, mean_t_interval
 from skhalfway._readable import read_labels
 from skhalfway._text import between, counted, short, shown
-from skhalfway.boundaries._planes import axes, check_grid, gram_schmidt, grid_shares, mix, on_a_line, predict
+from skhalfway.boundaries._answers import ask_all
+from skhalfway.boundaries._planes import axes, check_grid, gram_schmidt, grid_shares, mix, on_a_line
 from skhalfway.boundaries._points import read_several
 from skhalfway.results import Result
 from skhalfway.results._provenance import recorded
@@ -169,6 +170,7 @@ def reproducibility(
     resolution: int = 50,
     padding: float = 0.1,
     n_jobs: int | None = None,
+    verbose: int = 0,
     random_state: Any = None,
 ) -> Reproducibility:
     """Score how often models agree on planes through three samples.
@@ -200,6 +202,8 @@ def reproducibility(
     n_jobs : int, default=None
         Number of threads, over models. None is 1 unless in a
         ``joblib.parallel_config`` context.
+    verbose : int, default=0
+        Whether to show a progress bar.
     random_state : int, RandomState instance or None, default=None
         Draws the triplets. Pass an int for the same planes across calls.
 
@@ -248,7 +252,7 @@ def reproducibility(
     svm  .96 [.96 .97]      1.0      .85 [.82 .87]
     tree .84 [.82 .86] .85 [.82 .87]      1.0
     """
-    check_grid(resolution, padding, n_jobs)
+    check_grid(resolution, padding, n_jobs, verbose)
     check_integer("n_planes", n_planes)
     seen, samples, _ = read_several(models, X)
     if len(samples) < 3:
@@ -257,17 +261,23 @@ def reproducibility(
     agreement = np.empty((n_planes, len(seen), len(seen)))
     n_points, width = resolution**2, int(np.prod(samples.shape[1:]))
     # several planes are asked about at once, or a part of one where samples are large
-    for block in blocks(n_planes, n_points * max(width, len(seen))):
-        corners = samples[triplets[block]]
-        anchors = gram_schmidt(corners.reshape(len(corners), 3, -1))[1]
-        shares = grid_shares(anchors, *axes(anchors, resolution, padding))
-        labels = np.empty((len(seen), len(corners), n_points), dtype=np.intp)
-        for part in blocks(n_points, len(corners) * width):
-            points = mix(shares[:, part], corners)
-            predicted = predict(seen, points.reshape(-1, *samples.shape[1:]), n_jobs)
-            labels[..., part] = predicted.reshape(len(seen), len(corners), -1)
-        for i, own in enumerate(labels):
-            agreement[block, i] = (own == labels).mean(axis=2).T
+    planes = list(blocks(n_planes, n_points * max(width, len(seen))))
+    parts = [[*blocks(n_points, len(triplets[block]) * width)] for block in planes]
+
+    def points() -> Iterator[NDArray[Any]]:
+        for block, own in zip(planes, parts, strict=True):
+            corners = samples[triplets[block]]
+            anchors = gram_schmidt(corners.reshape(len(corners), 3, -1))[1]
+            shares = grid_shares(anchors, *axes(anchors, resolution, padding))
+            yield from (mix(shares[:, part], corners).reshape(-1, *samples.shape[1:]) for part in own)
+
+    answers = ask_all(seen, points(), sum(map(len, parts)), n_jobs, verbose)
+    for block, own in zip(planes, parts, strict=True):
+        n = len(triplets[block])
+        each = [next(answers).reshape(len(seen), n, -1) for _ in own]
+        labels = np.concatenate(each, axis=2)
+        for i, said in enumerate(labels):
+            agreement[block, i] = (said == labels).mean(axis=2).T
     spread = agreement.std(axis=0, ddof=1) if n_planes > 1 else np.full(agreement.shape[1:], np.nan)
     return Reproducibility(tuple(seen), agreement.mean(axis=0), spread / np.sqrt(n_planes), int(n_planes))
 

@@ -15,6 +15,7 @@ from skhalfway._entries import takes_datasets
 from skhalfway._inputs import check_labels
 from skhalfway._parallel import side_by_side
 from skhalfway._readable import read_labels
+from skhalfway._shared import Shared
 from skhalfway.boundaries._gradients import cross_entropy
 from skhalfway.boundaries._points import read_points
 from skhalfway.models import as_model
@@ -33,6 +34,7 @@ def loss_variability(
     n_fits: int = 10,
     train_size: float = 0.5,
     n_jobs: int | None = None,
+    verbose: int = 0,
     random_state: Any = None,
 ) -> NDArray[np.float64]:
     """Variability of a source's loss landscape: how much the loss depends on the training sample.
@@ -62,6 +64,8 @@ def loss_variability(
     n_jobs : int, default=None
         Number of threads, over clones. None is 1 unless in a
         ``joblib.parallel_config`` context.
+    verbose : int, default=0
+        Whether to show a progress bar.
     random_state : int, RandomState instance or None, default=None
         Draws the parts. What else differs between clones is up to the
         estimator's own ``random_state``.
@@ -109,7 +113,7 @@ def loss_variability(
     1.6
     """
     check_integer("n_fits", n_fits, 2)
-    check_jobs(n_jobs)
+    check_jobs(n_jobs, verbose)
     check_size("train_size", train_size)
     check_kind(estimator)
     if counts_as_fitted(estimator):
@@ -127,20 +131,20 @@ def loss_variability(
     split = StratifiedShuffleSplit(
         n_fits, train_size=train_size, random_state=check_random_state(random_state)
     )
+    given = Shared((estimator, classes, points, labels))
     jobs = (
-        delayed(_losses)(estimator, _safe_indexing(data, rows), y_train[rows], classes, points, labels)
+        delayed(_losses)(given, _safe_indexing(data, rows), y_train[rows])
         for rows, _ in split.split(np.empty(len(y_train)), y_train)
     )
-    return np.var(list(side_by_side(jobs, n_fits, n_jobs=n_jobs)), axis=0)
+    losses = side_by_side(jobs, n_fits, n_jobs=n_jobs, verbose=verbose, what="loss variability", unit="fit")
+    return np.var(list(losses), axis=0)
 
 
 def _losses(
-    estimator: Any,
+    given: Shared[tuple[Any, NDArray[Any], NDArray[Any], NDArray[np.intp]]],
     X_train: Any,
     y_train: NDArray[Any],
-    classes: NDArray[Any],
-    points: NDArray[Any],
-    labels: NDArray[np.intp],
 ) -> NDArray[np.float64]:
+    estimator, classes, points, labels = given.value
     fitted = fit_clone(estimator, X_train, y_train)
     return cross_entropy(as_model(fitted, classes=classes), points, labels)

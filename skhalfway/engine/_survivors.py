@@ -46,7 +46,8 @@ def outlive(
         for item in items:
             number = next(numbers)
             begun[number] = item
-            yield delayed(_numbered)(number, *job_of(item))
+            function, args, kwargs = job_of(item)
+            yield delayed(_numbered)(number, function, *args, **kwargs)
 
     while True:
         try:
@@ -63,11 +64,11 @@ def outlive(
 def alone(parallel: Callable[..., Any], job: Any) -> Any:
     """Result of a single job in a worker process, or :class:`Died`."""
     try:
-        with closing(parallel([delayed(_numbered)(0, *job)])) as results:
-            return next(results)[1]
+        with closing(parallel([job])) as results:
+            return next(results)
     except TerminatedWorkerError as error:
         return Died.of(error)
 
 
-def _numbered(number: int, function: Callable[..., Any], args: Any, kwargs: Any) -> tuple[int, Any]:
+def _numbered(number: int, function: Callable[..., Any], *args: Any, **kwargs: Any) -> tuple[int, Any]:
     return number, function(*args, **kwargs)

@@ -10,8 +10,8 @@ eps (<a, v_t> + ||a|| c_t) >= 1. As v and c are estimates, the left-hand side is
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from functools import partial
+from collections.abc import Iterator, Sequence
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,7 @@ from scipy.special import ndtr
 from skhalfway._blocks import blocks
 from skhalfway._checks import check_random_state
 from skhalfway._parallel import side_by_side
+from skhalfway._shared import Shared
 from skhalfway._vectors import unit_vectors
 from skhalfway.boundaries._nearest import nearest_other
 from skhalfway.halfway._regression import crossing_normals
@@ -50,6 +51,7 @@ def predict_rates(
     names: Sequence[str] = (),
     random_state: Any = None,
     n_jobs: int | None = None,
+    verbose: int = 0,
 ) -> Array:
     """Transfer rates (source, target) to expect of samples that both classify right; nan without any.
 
@@ -57,7 +59,16 @@ def predict_rates(
     ``N_HALVINGS`` times for a sample.
     """
     budgets = [(eps, norm)]
-    return predict_all(models, X, labels, budgets, names=names, random_state=random_state, n_jobs=n_jobs)[0]
+    return predict_all(
+        models,
+        X,
+        labels,
+        budgets,
+        names=names,
+        random_state=random_state,
+        n_jobs=n_jobs,
+        verbose=verbose,
+    )[0]
 
 
 def predict_all(
@@ -69,6 +80,7 @@ def predict_all(
     names: Sequence[str] = (),
     random_state: Any = None,
     n_jobs: int | None = None,
+    verbose: int = 0,
 ) -> Array:
     """As :func:`predict_rates`, of shape (budget, source, target), for the price of one (eps, norm).
 
@@ -77,16 +89,21 @@ def predict_all(
     flat = X.reshape(len(X), -1).astype(float)
     reach = reach_of(flat, labels, budgets)
     rng = check_random_state(random_state)
-    jobs: list[Any] = [partial(named, name, boundaries) for name in names] or [boundaries] * len(models)
-    n, d = len(models), flat.shape[1]
+    given, n, d = Shared((list(models), list(names))), len(models), flat.shape[1]
+    parts = list(blocks(len(X), max(n, N_DIRECTIONS) * d + n * n))
     expected, eligible = np.zeros((len(budgets), n, n)), np.zeros((n, n))
-    for block in blocks(len(X), max(n, N_DIRECTIONS) * d + n * n):
-        directions = towards_others(flat, labels, np.arange(len(X))[block], rng)
-        calls = (
-            delayed(job)(model, X[block], labels[block], directions, reach)
-            for job, model in zip(jobs, models, strict=True)
-        )
-        found = list(side_by_side(calls, n, n_jobs=n_jobs))
+
+    def jobs() -> Iterator[Any]:
+        for part in parts:
+            directions = towards_others(flat, labels, np.arange(len(X))[part], rng)
+            yield from (
+                delayed(_boundaries_of)(given, i, X[part], labels[part], directions, reach) for i in range(n)
+            )
+
+    each = side_by_side(
+        jobs(), n * len(parts), n_jobs=n_jobs, verbose=verbose, what="predict transfer", unit="part"
+    )
+    while found := list(islice(each, n)):
         right, normals, nearness = (np.stack(each, axis=1) for each in zip(*found, strict=True))
         both = right[:, :, None] & right[:, None]
         eligible += both.sum(axis=0)
@@ -108,6 +125,11 @@ def probabilities(normals: Array, nearness: Array, eps: float, norm: float) -> A
     ahead = progress > 0
     likely[ahead] = ndtr((np.log(eps) + np.log(progress[ahead])) / SPREAD)
     return likely
+
+
+def _boundaries_of(given: Shared[tuple[list[Model], list[str]]], i: int, *args: Any) -> Any:
+    models, names = given.value
+    return named(names[i], boundaries, models[i], *args) if names else boundaries(models[i], *args)
 
 
 def boundaries(

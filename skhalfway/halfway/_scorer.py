@@ -53,8 +53,10 @@ class HalfwayScorer(PathModels):
     tol : float, default=1e-3
         Largest error of a crossing, as a share of its path.
     n_jobs : int, default=None
-        Number of threads, over models. None is 1 unless in a
-        ``joblib.parallel_config`` context.
+        Number of threads, over models and blocks of samples. None is 1 unless in a
+        ``joblib.parallel_config`` context. Results do not depend on it.
+    verbose : int, default=0
+        Above 0, show progress bars; above 1, also how often models were asked.
     random_state : int, RandomState instance or None, default=None
         Draws the pairs. Pass an int for the same output across calls.
 
@@ -125,6 +127,7 @@ class HalfwayScorer(PathModels):
         n_pairs: int = 500,
         tol: float = 1e-3,
         n_jobs: int | None = None,
+        verbose: int = 0,
         random_state: Any = None,
     ) -> None:
         self.estimators = estimators
@@ -132,6 +135,7 @@ class HalfwayScorer(PathModels):
         self.n_pairs = n_pairs
         self.tol = tol
         self.n_jobs = n_jobs
+        self.verbose = verbose
         self.random_state = random_state
 
     @with_callbacks
@@ -223,7 +227,13 @@ class HalfwayScorer(PathModels):
         warn_of(check_models(models, points, classes, labels, gradients=False))
         begin, end = points[pairs[:, 0]], points[pairs[:, 1]]
         traces = trace_all(
-            list(models.values()), begin, end, self.tol, names=list(models), n_jobs=self.n_jobs
+            list(models.values()),
+            begin,
+            end,
+            self.tol,
+            names=list(models),
+            n_jobs=self.n_jobs,
+            verbose=self.verbose,
         )
         counted = np.stack([(trace.labels[:, [0, -1]] == labels[pairs]).all(axis=1) for trace in traces])
         for name in (name for name, counts in zip(models, counted, strict=True) if not counts.any()):
@@ -329,6 +339,7 @@ class HalfwayScorer(PathModels):
             names=list(models),
             random_state=check_random_state(self.random_state),
             n_jobs=self.n_jobs,
+            verbose=self.verbose,
         )
         if np.isnan(rates).any():
             which = named_pairs(tuple(models), np.argwhere(np.triu(np.isnan(rates))).tolist(), " and ")
@@ -351,7 +362,7 @@ class HalfwayScorer(PathModels):
                 "answer needs to change"
             )
         check_tol(self.tol)
-        check_jobs(self.n_jobs)
+        check_jobs(self.n_jobs, self.verbose)
         check_random_state(self.random_state)
 
     def _start(self, X: Any, y: Any) -> tuple[dict[str, Model], NDArray[Any], NDArray[Any], NDArray[np.intp]]:

@@ -20,6 +20,7 @@ from skhalfway._inputs import check_labels, read_samples
 from skhalfway._intervals import SHARE
 from skhalfway._parallel import side_by_side
 from skhalfway._randomness import draw_seed
+from skhalfway._shared import Shared
 from skhalfway._text import shown
 from skhalfway.inspection._curves import Curves
 from skhalfway.inspection._labelled import answers_of, check_net_labels, check_repeats, read_test
@@ -223,7 +224,8 @@ def distill(
     fit = _taught(student, model, X, indices, classes, targets, float(temperature), float(label_weight))
     plain = None if indices is None else partial(train, student, X, classes[indices])
     rng = check_random_state(random_state)
-    jobs = (delayed(_pair)(fit, plain, draw_seed(rng)) for _ in range(n_repeats))
+    given = Shared((fit, plain))
+    jobs = (delayed(_pair)(given, draw_seed(rng)) for _ in range(n_repeats))
     pairs = side_by_side(
         jobs, n_repeats, n_jobs=n_jobs, verbose=verbose, what="students", unit="student", prefer="processes"
     )
@@ -277,5 +279,8 @@ def _taught(
     )
 
 
-def _pair(fit: Callable[[int], Any], plain: Callable[[int], Any] | None, seed: int) -> tuple[Any, Any]:
+def _pair(
+    given: Shared[tuple[Callable[[int], Any], Callable[[int], Any] | None]], seed: int
+) -> tuple[Any, Any]:
+    fit, plain = given.value
     return fit(seed), None if plain is None else plain(seed)

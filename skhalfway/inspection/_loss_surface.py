@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from skhalfway._checks import check_integer, check_jobs, check_positive, check_random_state
 from skhalfway._entries import takes_datasets
 from skhalfway._parallel import side_by_side
+from skhalfway._shared import Shared
 from skhalfway.inspection._losses import Loss, Tensors, filter_normalised
 from skhalfway.results import Result
 from skhalfway.results._provenance import recorded
@@ -177,7 +178,8 @@ def loss_surface(
     loss, rng = Loss(network, X, y), check_random_state(random_state)
     first, second = (filter_normalised(loss.weights, rng) for _ in range(2))
     steps = np.linspace(-span, span, n_points)
-    rows = (delayed(_row)(loss, first, second, step, steps) for step in steps)
+    given = Shared((loss, first, second, steps))
+    rows = (delayed(_row)(given, step) for step in steps)
     done = side_by_side(
         rows, n_points, n_jobs=n_jobs, verbose=verbose, what="loss surface", unit="row", prefer="processes"
     )
@@ -186,7 +188,8 @@ def loss_surface(
 
 
 def _row(
-    loss: Loss, first: Tensors, second: Tensors, step: float, steps: NDArray[np.float64]
+    given: Shared[tuple[Loss, Tensors, Tensors, NDArray[np.float64]]], step: float
 ) -> list[tuple[float, float]]:
     """Loss and accuracy at one step along the first direction, and all along the second."""
+    loss, first, second, steps = given.value
     return [loss.moved((step, first), (other, second)) for other in steps]

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from skhalfway._checks import check_integer, check_jobs, check_random_state
 from skhalfway._parallel import side_by_side
 from skhalfway._randomness import draw_seed
+from skhalfway._shared import Shared
 
 
 def repeated(
@@ -33,8 +34,13 @@ def repeated(
     check_jobs(n_jobs, verbose)
     rng = check_random_state(random_state)
     seeds = [draw_seed(rng) for _ in range(n_repeats)]
-    jobs = (delayed(measure)(setting, seed) for setting in settings for seed in seeds)
+    given = Shared(measure)
+    jobs = (delayed(_measured)(given, setting, seed) for setting in settings for seed in seeds)
     n = len(settings) * n_repeats
     results = side_by_side(jobs, n, n_jobs=n_jobs, verbose=verbose, what=what, unit="run", prefer="processes")
     found = np.array(list(results), dtype=float)
     return found.reshape(len(settings), n_repeats, *found.shape[1:])
+
+
+def _measured(given: Shared[Callable[[Any, int], Any]], setting: Any, seed: int) -> Any:
+    return given.value(setting, seed)

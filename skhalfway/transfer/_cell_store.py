@@ -77,7 +77,7 @@ class CellStore:
             "made",
             self.keys[source.name],
             params,
-            [region.take(rows) for region in source.regions],
+            source.regions_of(rows),
             source.labels[rows],
             (source.n_classes, source.targeted, source.seed),
             rows,

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
-from functools import cache, partial
-from itertools import chain
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,23 +13,24 @@ from joblib import delayed
 from numpy.typing import NDArray
 
 from skhalfway._devices import Turns
-from skhalfway._streams import Streams
+from skhalfway._shared import Shared
 from skhalfway.engine._fingerprint import fingerprint
 from skhalfway.engine._survivors import Died, alone, outlive
 from skhalfway.models._faults import answers
+from skhalfway.transfer._asking import Parallel, kept_or_asked
 from skhalfway.transfer._cell_store import CellStore
 from skhalfway.transfer._failures import Care, Failed, Failures
-from skhalfway.transfer._masked import rows_to_ask
+from skhalfway.transfer._masked import Opinion, rows_to_ask
 from skhalfway.transfer._outcomes import NOT_ASKED, smallest_integers
-from skhalfway.transfer._schedule import LongestFirst, Task, blocks_of, tasks_of
+from skhalfway.transfer._schedule import LongestFirst, Task, tasks_of
 from skhalfway.transfer._source import Account, Attacked, Source
 
 if TYPE_CHECKING:
-    from skhalfway.attacks._limits import WholeRegion
     from skhalfway.attacks._region import Region
     from skhalfway.models import Model
 
-Parallel = Callable[..., Iterator[Any]]
+# what all cells are given: sources without regions, models, where cells are kept, how models are called
+Given = Shared[tuple[list[Source], Mapping[str, "Model"], CellStore | None, Care]]
 
 
 @dataclass(frozen=True)
@@ -72,6 +72,15 @@ class Cell:
         return replace(self, kept=self.kept[here], X_adv=self.X_adv[here])
 
 
+def _run_sent(
+    given: Given, task: Task, regions: Sequence[Region], device: Any, without: Collection[str]
+) -> Cell:
+    """A cell, perhaps in another process, which has all but its regions already."""
+    sources, models, kept, care = given.value
+    source = replace(sources[task.source].at(task.rows, regions), device=device)
+    return run_task(source, task, models, kept, care, without)
+
+
 def run_task(
     source: Source,
     task: Task,
@@ -97,7 +106,7 @@ def run_task(
 
     for j, (name, model) in enumerate(models.items()):
         if name not in without:
-            given = _kept_or_asked(kept, key, name, partial(care, name, ask, model))
+            given = kept_or_asked(kept, key, name, partial(care, name, ask, model))
             if isinstance(given, Failed):
                 lost[name] = given.reason
             else:
@@ -139,91 +148,6 @@ def _apart(
     return whole
 
 
-def _kept_or_asked(kept: CellStore | None, key: str, name: str, ask: Callable[[], Any]) -> Any:
-    """Answers of a model to what is known by a key; :class:`Failed` where it gives none."""
-    if kept is None:
-        return ask()
-    key = fingerprint(key, kept.keys[name])
-    given = kept.answers(key)
-    if given is None:
-        given = ask()
-        if not isinstance(given, Failed):
-            kept.keep_answers(key, given)
-    return given
-
-
-def ask_blocks(
-    models: Mapping[str, Model],
-    regions: Sequence[WholeRegion],
-    seed: int,
-    batch_size: int,
-    parallel: Parallel,
-    kept: CellStore | None = None,
-    failures: Failures | None = None,
-) -> NDArray[np.intp]:
-    """What all models say of the samples, and of noise at each budget; -1 of those that fail.
-
-    Of shape (1 + n_budgets, n_models, n_samples).
-    """
-    failures = Failures(Care()) if failures is None else failures
-    shape = regions[0].X.shape
-    first, *others = blocks_of(shape, batch_size)
-    said = np.full((1 + len(regions), len(models), shape[0]), NOT_ASKED, dtype=np.intp)
-
-    def job_of(block: slice, names: Collection[str] | None = None) -> Any:
-        asked = [name for name in failures.known(models) if names is None or name in names]
-        some = {name: models[name] for name in asked}
-        return delayed(_ask_block)(some, [region.take(block) for region in regions], block, seed, kept, care)
-
-    def keep(block: slice, given: Mapping[str, Any]) -> None:
-        for name, answer in given.items():
-            if isinstance(answer, Failed):
-                failures.lose_model(name, answer.reason)
-            else:
-                said[:, places[name], block] = answer
-
-    care, places = failures.care, {name: j for j, name in enumerate(models)}
-    # models may have to see samples before they can go to other processes: what their outputs are
-    function, args, _ = job_of(first)
-    keep(first, function(*args))
-    run = partial(parallel, n=len(others), what="ask all models", unit="block", in_order=False)
-    for block, given in outlive(run, others, job_of) if others else ():
-        if isinstance(given, Died):
-            for name in failures.known(models):
-                one = alone(partial(parallel, n=1, what=f"ask {name} again"), job_of(block, [name]))
-                keep(block, {name: failures.died(name, one.reason)} if isinstance(one, Died) else one)
-        else:
-            keep(block, given)
-    for name in models.keys() - set(failures.known(models)):
-        said[:, places[name]] = NOT_ASKED
-    return said
-
-
-def _ask_block(
-    models: Mapping[str, Model],
-    regions: Sequence[Region],
-    block: slice,
-    seed: int,
-    kept: CellStore | None,
-    care: Care,
-) -> dict[str, Any]:
-    """What each model says, of shape (1 + n_budgets, n_rows); :class:`Failed` where it fails."""
-
-    @cache
-    def noisy(k: int) -> NDArray[Any]:
-        return regions[k].noise(Streams(seed, np.arange(block.start, block.stop)))
-
-    def ask(model: Model) -> NDArray[Any]:
-        samples = chain([regions[0].X], map(noisy, range(len(regions))))
-        return np.stack([answers(model, X) for X in samples])
-
-    key = "" if kept is None else kept.key_of_asked(regions, block, seed)
-    return {
-        name: _kept_or_asked(kept, key, name, partial(care, name, ask, model))
-        for name, model in models.items()
-    }
-
-
 @dataclass(frozen=True)
 class Made:
     """What came of all cells.
@@ -261,7 +185,8 @@ def run_all(
     said = np.full((n_budgets, len(sources), len(models), shape[0]), NOT_ASKED, dtype=integers)
     rooms = None if place is None else [place(i) for i in range(len(sources))]
     cells: list[list[Cell]] = [[] for _ in sources]
-    each = _cells(sources, models, shape, parallel, kept, losses, keep=place is not None)
+    given = Shared(([source.at(source.rows[:0], ()) for source in sources], models, kept, losses.care))
+    each = _cells(given, sources, shape, parallel, losses, keep=place is not None)
     try:
         with closing(each):
             for cell in each:
@@ -280,10 +205,12 @@ def run_all(
         n_attacked = sum(len(cell.rows) for cell in part)
         if losses.interrupt is not None and n_attacked < len(source.rows):
             losses.leave(source.name, n_attacked, len(source.rows))
+        part.sort(key=lambda cell: int(cell.rows[0]))
         if part and not losses.has_lost(source.name):
-            attacked[i] = _joined(source, part)
+            accounts = [cell.account for cell in part if cell.account is not None]
+            attacked[i] = Attacked(source, Account.joined(accounts))
     if losses.interrupt is None:
-        _ask_for_opinions(attacked, cells, parallel, kept, losses)
+        _ask_for_opinions(given, attacked, cells, parallel, losses)
     for i, source in enumerate(sources):
         for j, name in enumerate(models):
             if losses.lost(source.name, name) is not None:
@@ -292,11 +219,10 @@ def run_all(
 
 
 def _cells(
+    given: Given,
     sources: Sequence[Source],
-    models: Mapping[str, Model],
     shape: tuple[int, ...],
     parallel: Parallel,
-    kept: CellStore | None,
     failures: Failures,
     *,
     keep: bool,
@@ -304,10 +230,12 @@ def _cells(
     """Cells as they come, of sources whose attack does not fail."""
     tasks, turns = LongestFirst(tasks_of(sources, shape, keep=keep)), Turns(sources[0].generator.device)
 
+    models = given.value[1]
+
     def job_of(task: Task, asked: Collection[str] = tuple(models)) -> Any:
-        source = replace(sources[task.source], device=turns.take(_place(task)))
+        source, device = sources[task.source], turns.take(_place(task))
         without = failures.without(source.name, models) | (models.keys() - set(asked))
-        return delayed(run_task)(source, task, models, kept, failures.care, without)
+        return delayed(_run_sent)(given, task, source.regions_of(task.rows), device, without)
 
     def tell(result: tuple[int, Cell]) -> tuple[int, str]:
         return len(result[1].rows), sources[result[1].source].name
@@ -340,51 +268,54 @@ def _place(task: Task) -> tuple[int, int]:
     return task.source, int(task.rows[0])
 
 
-def _joined(source: Source, cells: list[Cell]) -> Attacked:
-    cells.sort(key=lambda cell: int(cell.rows[0]))
-    return Attacked(source, Account.joined([cell.account for cell in cells if cell.account is not None]))
-
-
 def _ask_for_opinions(
+    given: Given,
     attacked: list[Attacked | None],
-    cells: Sequence[list[Cell]],
+    cells: Sequence[Sequence[Cell]],
     parallel: Parallel,
-    kept: CellStore | None,
     failures: Failures,
 ) -> None:
     """Let few queries say what they think of each attack."""
+    each = {i: one for i, one in enumerate(attacked) if one is not None}
 
     def job_of(i: int) -> Any:
-        return delayed(_asked)(attacked[i], cells[i], kept, failures.care)
+        source, parts = each[i].source, cells[i]
+        numbers = source.rows[rows_to_ask(len(source.rows))]
+        kept = np.concatenate([cell.kept for cell in parts])
+        X_adv = np.concatenate([cell.X_adv for cell in parts])[np.searchsorted(kept, numbers)]
+        key = fingerprint("opinion", [cell.key for cell in parts])
+        return delayed(_asked)(given, i, numbers, source.regions_of(numbers), each[i].account, X_adv, key)
 
-    numbers = [i for i, one in enumerate(attacked) if one is not None]
     run = partial(
-        parallel, n=len(numbers), what="ask for second opinions", in_order=False, tell=lambda _: (1, "")
+        parallel, n=len(each), what="ask for second opinions", in_order=False, tell=lambda _: (1, "")
     )
-    for i, asked in outlive(run, numbers, job_of):
-        one = attacked[i]
-        assert one is not None
-        name = one.source.name
-        if isinstance(asked, Died):
-            asked = alone(partial(parallel, n=1, what=f"ask {name} again"), job_of(i))
-        if isinstance(asked, Died):
-            asked = replace(one, unasked=failures.died(name, asked.reason).reason)
-        attacked[i] = asked
+    for i, opinion in outlive(run, each, job_of):
+        name = each[i].source.name
+        if isinstance(opinion, Died):
+            opinion = alone(partial(parallel, n=1, what=f"ask {name} again"), job_of(i))
+        if isinstance(opinion, Died):
+            opinion = failures.died(name, opinion.reason)
+        if isinstance(opinion, Failed):
+            attacked[i] = replace(each[i], unasked=opinion.reason)
+        else:
+            attacked[i] = replace(each[i], queries=opinion)
 
 
-def _asked(attacked: Attacked, cells: list[Cell], store: CellStore | None, care: Care) -> Attacked:
-    """A source with the opinion of few queries on its attack."""
-    source = attacked.source
-    key = "" if store is None else fingerprint("opinion", [cell.key for cell in cells])
+def _asked(
+    given: Given,
+    i: int,
+    numbers: NDArray[np.intp],
+    regions: Sequence[Region],
+    account: Account,
+    X_adv: NDArray[Any],
+    key: str,
+) -> Opinion | Failed | None:
+    """The opinion of few queries on the attack on a source."""
+    sources, _, store, care = given.value
     if store is not None and (known := store.opinion(key)) is not None:
-        return replace(attacked, queries=known[0])
-    kept = np.concatenate([cell.kept for cell in cells])
-    numbers = source.rows[rows_to_ask(len(source.rows))]
-    X_adv = np.concatenate([cell.X_adv for cell in cells])[np.searchsorted(kept, numbers)]
-    asked = care(source.name, attacked.asked, X_adv)
-    if isinstance(asked, Failed):
-        return replace(attacked, unasked=asked.reason)
-    if store is not None:
-        store.keep_opinion(key, asked.queries)
-    opinion: Attacked = asked
+        return known[0]
+    source = sources[i].at(numbers, regions)
+    opinion: Opinion | Failed | None = care(source.name, Attacked(source, account).asked, X_adv)
+    if store is not None and not isinstance(opinion, Failed):
+        store.keep_opinion(key, opinion)
     return opinion

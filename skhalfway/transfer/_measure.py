@@ -16,8 +16,9 @@ from skhalfway.attacks._parameters import follows_gradients
 from skhalfway.engine._store import store_of
 from skhalfway.models._check import check_models
 from skhalfway.models._warnings import warn, warn_of
+from skhalfway.transfer._asking import ask_blocks
 from skhalfway.transfer._cell_store import CellStore
-from skhalfway.transfer._cells import ask_blocks, run_all
+from skhalfway.transfer._cells import run_all
 from skhalfway.transfer._failures import Care, Failed, Failures
 from skhalfway.transfer._folder import SamplesFolder, place_for
 from skhalfway.transfer._masked import ask_others

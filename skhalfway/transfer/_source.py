@@ -18,6 +18,7 @@ from skhalfway.attacks._parameters import advice, gradient_attack
 from skhalfway.attacks._partners import Partners
 from skhalfway.attacks._pool import Pool, drawn
 from skhalfway.attacks._problem import Outcome, Problem, Settings
+from skhalfway.attacks._region import Region
 from skhalfway.attacks._run import batch_that_fits, on, run
 from skhalfway.models import Finding
 from skhalfway.transfer._failures import Care, Failed, Failures
@@ -26,7 +27,6 @@ from skhalfway.transfer._masked import N_MOST, Opinion, ask_with_queries, object
 if TYPE_CHECKING:
     from skhalfway.attacks import AdversarialGenerator
     from skhalfway.attacks._limits import WholeRegion
-    from skhalfway.attacks._region import Region
     from skhalfway.models import Model
     from skhalfway.transfer._attacking import AttackingCollection
 
@@ -63,13 +63,15 @@ class Source:
         What the attack on a block may know of the whole; None where there are no blocks.
     device : object, default=None
         That of the generator's devices on which it is attacked; None is as the generator says.
+    within : int ndarray of shape (n_within,) or None, default=None
+        Numbers of the samples that ``regions`` are of, ascending; None is all.
     """
 
     name: str
     model: Model
     generator: AdversarialGenerator
     seed: int
-    regions: Sequence[WholeRegion]
+    regions: Sequence[WholeRegion | Region]
     labels: NDArray[np.intp]
     rows: NDArray[np.intp]
     n_classes: int
@@ -77,17 +79,36 @@ class Source:
     partners: Partners | None = None
     pool: Pool | None = None
     device: Any = None
+    within: NDArray[np.intp] | None = None
 
     @property
     def splits(self) -> bool:
         """Whether what its attack makes of a sample depends on no others but those that all blocks know."""
         return isinstance(self.generator.attack, str)
 
+    def regions_of(self, rows: NDArray[np.intp]) -> list[Region]:
+        """Where some samples may go, at each budget."""
+        return [self._part(region, rows) for region in self.regions]
+
+    def _part(self, region: WholeRegion | Region, rows: NDArray[np.intp]) -> Region:
+        if self.within is None:
+            return region.take(rows)
+        if isinstance(region, Region) and len(rows) == len(self.within):
+            return region
+        return region.take(np.searchsorted(self.within, rows))
+
+    def at(self, rows: NDArray[np.intp], regions: Sequence[Region]) -> Source:
+        """The source with the regions of some samples only, which are all that it needs to attack those."""
+        return replace(self, regions=regions, within=rows)
+
     def problem(self, rows: NDArray[np.intp]) -> Problem:
         """The attack on some samples, within the largest budget."""
+        return self._problem(rows, self._part(self.regions[-1], rows))
+
+    def _problem(self, rows: NDArray[np.intp], region: Region) -> Problem:
         return Problem(
             self.model,
-            self.regions[-1].take(rows),
+            region,
             self.labels[rows],
             self.n_classes,
             self.targeted,
@@ -106,14 +127,14 @@ class Source:
         """
         begin = perf_counter()
         generator = self.generator if self.device is None else on(self.generator, self.device)
-        problem, outcomes = self.problem(rows), []
+        *smaller, largest = self.regions_of(rows)
+        problem, outcomes = self._problem(rows, largest), []
 
         def within(region: Region) -> Outcome:
             outcome = run(generator, replace(problem, region=region))
             outcomes.append(outcome)
             return outcome
 
-        largest, smaller = problem.region, [region.take(rows) for region in self.regions[:-1]]
         found = within(largest)
         if not found.at_any_budget or found.distances is None:
             each = [within(region).X_adv for region in smaller]
@@ -244,10 +265,10 @@ class Attacked:
             return ""  # "auto" found no gradient after all
         return gradient_attack(attack, self.source.model)
 
-    def asked(self, X_adv: NDArray[Any]) -> Attacked:
-        """With the opinion of few queries; ``X_adv`` is what was made of the samples that are to be asked."""
+    def asked(self, X_adv: NDArray[Any]) -> Opinion | None:
+        """The opinion of few queries; ``X_adv`` is what was made of the samples that are to be asked."""
         if not self.by_gradient:
-            return self
+            return None
         source, positions = self.source, rows_to_ask(len(self.source.rows))
         settings = Settings(
             batch_size=source.generator.batch_size, device=devices_of(source.generator.device)[0]
@@ -255,7 +276,7 @@ class Attacked:
         opinion = ask_with_queries(source.problem(source.rows[positions]), X_adv, settings)
         if opinion is not None:
             opinion = replace(opinion, gained=positions[opinion.gained])
-        return replace(self, queries=opinion)
+        return opinion
 
     def judged(self, others: Sequence[Opinion] = ()) -> tuple[list[Finding], bool]:
         """What a user must know of the source; and whether its gradients may be masked."""

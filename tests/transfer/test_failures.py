@@ -333,11 +333,11 @@ def test_whoever_ends_a_process_is_found(when, error_score, good, monkeypatch):
 
 def test_a_process_that_dies_once_loses_nothing(good, monkeypatch):
     """As where memory was short since several ran at once."""
-    from skhalfway.transfer import _cells
+    from skhalfway.transfer import _asking, _cells
 
     whole, deaths = scorer(good, Faulty()).transfer(X, Y), []
-    for name in ("run_task", "_ask_block", "_asked"):
-        real = getattr(_cells, name)
+    for name, home in (("run_task", _cells), ("_ask_block", _asking), ("_asked", _cells)):
+        real = getattr(home, name)
 
         def run(*args, name=name, real=real):
             if name not in deaths and threading.current_thread() is not threading.main_thread():
@@ -345,7 +345,7 @@ def test_a_process_that_dies_once_loses_nothing(good, monkeypatch):
                 raise TerminatedWorkerError("The exit codes of the workers are {SIGKILL(-9)}")
             return real(*args)
 
-        monkeypatch.setattr(_cells, name, run)
+        monkeypatch.setattr(home, name, run)
     monkeypatch.setattr(_schedule, "_MOST_SAMPLES", 32)
     again = scorer(good, Faulty(), error_score="raise", n_jobs=2)
     again.generator.batch_size = 32
