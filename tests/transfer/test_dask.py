@@ -31,7 +31,7 @@ from skhalfway._parallel import side_by_side
 from skhalfway._shared import Shared
 from skhalfway.boundaries import loss_variability, reproducibility
 from skhalfway.inspection import memorization_curve
-from skhalfway.transfer import _cells
+from skhalfway.transfer import _schedule
 
 distributed = pytest.importorskip("distributed")
 pytestmark = pytest.mark.filterwarnings("ignore::skhalfway.models.ModelWarning")
@@ -53,7 +53,7 @@ def cluster() -> Iterator[Any]:
 
 @pytest.fixture(autouse=True)
 def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_cells, "_MOST_SAMPLES", 32)
+    monkeypatch.setattr(_schedule, "_MOST_SAMPLES", 32)
 
 
 class Net(nn.Module):
