@@ -13,6 +13,10 @@ from joblib import parallel_config
 from skhalfway._shared import Shared, Value
 
 
+class WorkersLostError(RuntimeError):
+    """No worker is left of those that had what jobs share."""
+
+
 def is_cluster(backend: Any) -> bool:
     """Whether a backend of joblib is its one for Dask, which is imported only where it is used."""
     module = sys.modules.get("joblib._dask")
@@ -62,7 +66,7 @@ def cluster(backend: Any, shared: Sequence[Shared[Any]]) -> Iterator[None]:
                 known[id(box)] = box.sent[1]
             yield
         except CancelledError as error:
-            raise RuntimeError(
+            raise WorkersLostError(
                 "the cluster lost every worker that had the models and what else jobs share; call again once "
                 "it has workers (with memory=, in a folder that all of them see, what was done is kept)"
             ) from error

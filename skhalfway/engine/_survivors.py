@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
@@ -11,6 +12,8 @@ from typing import Any, TypeVar
 
 from joblib import delayed
 from joblib.externals.loky.process_executor import TerminatedWorkerError
+
+from skhalfway._cluster import WorkersLostError
 
 Item = TypeVar("Item")
 _CODES = re.compile(r"\{(.*)\}")
@@ -23,13 +26,18 @@ class Died:
     reason: str
 
     @classmethod
-    def of(cls, error: TerminatedWorkerError) -> Died:
-        """As joblib says it."""
-        codes = _CODES.search(str(error))
-        return cls(
-            f"its worker process died ({codes[1] if codes else 'with no exit code'}), as for want of memory "
-            "or by a fault in compiled code"
-        )
+    def of(cls, error: Exception) -> Died:
+        """As joblib says it, which knows exit codes of its own processes."""
+        codes = _CODES.search(str(error)) if isinstance(error, TerminatedWorkerError) else None
+        how = f" ({codes[1]})" if codes else ""
+        return cls(f"its worker process died{how}, as for want of memory or by a fault in compiled code")
+
+
+def _deaths() -> tuple[type[Exception], ...]:
+    """What is raised here when a worker process of joblib or of Dask dies again and again."""
+    scheduler = sys.modules.get("distributed.scheduler")
+    of_dask = () if scheduler is None else (WorkersLostError, scheduler.KilledWorker)
+    return TerminatedWorkerError, *of_dask
 
 
 def outlive(
@@ -55,7 +63,7 @@ def outlive(
                 for number, result in results:
                     yield begun.pop(number), result
             return
-        except TerminatedWorkerError as error:
+        except _deaths() as error:
             died = Died.of(error)
         for number in list(begun):
             yield begun.pop(number), died
@@ -66,7 +74,7 @@ def alone(parallel: Callable[..., Any], job: Any) -> Any:
     try:
         with closing(parallel([job])) as results:
             return next(results)
-    except TerminatedWorkerError as error:
+    except _deaths() as error:
         return Died.of(error)
 
 

@@ -31,6 +31,7 @@ from skhalfway._parallel import side_by_side
 from skhalfway._shared import Shared
 from skhalfway.boundaries import loss_variability, reproducibility
 from skhalfway.inspection import memorization_curve
+from skhalfway.models import ModelWarning
 from skhalfway.transfer import _schedule
 
 distributed = pytest.importorskip("distributed")
@@ -302,3 +303,26 @@ def test_results_come_in_their_order_or_as_they_are_ready(cluster: Any) -> None:
         jobs = [delayed(slow)(i) for i in range(6)]
         assert list(side_by_side(jobs, 6, n_jobs=None)) == list(range(6))
         assert sorted(side_by_side(jobs, 6, n_jobs=None, in_order=False)) == list(range(6))
+
+
+class Deadly(LogisticRegression):
+    """Ends every process but the one that it was made in."""
+
+    home = None
+
+    def predict(self, X: Any) -> Any:
+        if os.getpid() != self.home:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().predict(X)
+
+
+def test_a_model_that_ends_its_workers_loses_its_own_rates_alone(cluster: Any) -> None:
+    deadly, given = fitted(Deadly(max_iter=500)), models()
+    deadly.home = os.getpid()
+    generator = AdversarialGenerator(attack="pgd", eps=0.1, max_iter=5)
+    params = {"error_score": np.nan, "random_state": 0, "sources": list(given)[:1]}
+    with parallel_config("dask"), pytest.warns(ModelWarning, match="its worker process died"):
+        matrix = TransferScorer(generator, **params).fit({**given, "deadly": deadly}).transfer(X, Y)
+    assert {target for _, target in matrix.failures} == {"deadly"}
+    alone = TransferScorer(generator, **params).fit(given).transfer(X, Y)
+    np.testing.assert_array_equal(matrix.fooled[:, : len(given)], alone.fooled)
