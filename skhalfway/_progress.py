@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from time import perf_counter
 from typing import Any
 
@@ -84,3 +86,21 @@ class Progress:
             self._unit,
             perf_counter() - self._begin,
         )
+
+
+@contextmanager
+def announced(
+    what: str, total: int, unit: str, verbose: int, call: Callable[..., Any]
+) -> Iterator[Callable[..., Any]]:
+    """Calls of functions, one for each of several models and by its name, as a stage of work."""
+    progress = Progress(what, total, unit, verbose)
+
+    def told(name: str, function: Callable[..., Any], *args: Any) -> Any:
+        result = call(name, function, *args)
+        progress.done(1, name)
+        return result
+
+    try:
+        yield told
+    finally:
+        progress.close()

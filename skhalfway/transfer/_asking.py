@@ -11,6 +11,7 @@ import numpy as np
 from joblib import delayed
 from numpy.typing import NDArray
 
+from skhalfway._progress import announced
 from skhalfway._shared import Shared
 from skhalfway._streams import Streams
 from skhalfway.engine._fingerprint import fingerprint
@@ -50,6 +51,7 @@ def ask_blocks(
     parallel: Parallel,
     kept: CellStore | None = None,
     failures: Failures | None = None,
+    verbose: int = 0,
 ) -> NDArray[np.intp]:
     """What all models say of the samples, and of noise at each budget; -1 of those that fail.
 
@@ -75,7 +77,9 @@ def ask_blocks(
     places = {name: j for j, name in enumerate(models)}
     # models may have to see samples before they can go to other processes: what their outputs are
     function, args, _ = job_of(first)
-    keep(first, function(*args))
+    asked = failures.known(models)
+    with announced("ask models", len(asked), "model", verbose, failures.care) as call:
+        keep(first, function(Shared((models, kept, call)), *args[1:]))
     run = partial(parallel, n=len(others), what="ask all models", unit="block", in_order=False)
     for block, given in outlive(run, others, job_of) if others else ():
         if isinstance(given, Died):

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skhalfway._inputs import fingerprints
+from skhalfway._progress import announced
 from skhalfway._randomness import draw_seed
 from skhalfway.attacks._parameters import follows_gradients
 from skhalfway.engine._store import store_of
@@ -134,7 +135,9 @@ def try_all(scorer: TransferScorer, plan: Plan, rng: np.random.RandomState) -> T
     failures = Failures(Care(scorer.error_score == "raise", scorer.timeout))
     kept = None if memory is None else CellStore.of(memory, models, X, failures.call)
     size = scorer._generator.batch_size
-    clean, *control = ask_blocks(models, regions, seed, size, scorer._parallel, kept, failures)
+    clean, *control = ask_blocks(
+        models, regions, seed, size, scorer._parallel, kept, failures, verbose=scorer.verbose
+    )
     left = clean[places] if truth is None else np.broadcast_to(truth, (len(sources), len(X)))
     goals = None
     if targeted:
@@ -142,7 +145,8 @@ def try_all(scorer: TransferScorer, plan: Plan, rng: np.random.RandomState) -> T
     known = {name: models[name] for name in failures.known(models)}
     said = clean[[name in known for name in models]]
     gradients = follows_gradients(scorer._generator.attack)
-    checks = check_models(known, X, plan.classes, truth, said, gradients=gradients, call=failures.call)
+    with announced("check models", len(known), "model", scorer.verbose, failures.call) as call:
+        checks = check_models(known, X, plan.classes, truth, said, gradients=gradients, call=call)
     warn_of(checks)
     # samples that can count for a source: only these are attacked
     needed = np.ones_like(left, dtype=bool) if scorer.condition == "all" else clean[places] == left

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from sklearn.base import clone
 
 from skhalfway._devices import devices_of
+from skhalfway._progress import announced
 from skhalfway._randomness import draw_seed, own_rng
 from skhalfway.attacks._parameters import advice, gradient_attack
 from skhalfway.attacks._partners import Partners
@@ -164,16 +165,17 @@ def sources_of(
     failures = Failures(Care()) if failures is None else failures
     regions = [replace(region, shared=region.shared_unit()) for region in regions]
     sources, n_workers = [], effective_n_jobs(scorer.n_jobs)
-    for i, (name, model) in enumerate(models.items()):
-        generator = generators[i]
-        seed, rows = draw_seed(own_rng(generator.random_state)), np.flatnonzero(needed[i])
-        source = Source(name, model, generator, seed, regions, labels[i], rows, n_classes, targeted)
-        made = None
-        if not failures.has_lost(name):
-            made = failures.care(name, _prepared, source, scorer._partners, clean[i], n_workers)
-        if isinstance(made, Failed):
-            failures.lose_source(name, made.reason)
-        sources.append(made if isinstance(made, Source) else replace(source, rows=rows[:0]))
+    with announced("prepare attacks", len(models), "source", scorer.verbose, failures.care) as call:
+        for i, (name, model) in enumerate(models.items()):
+            generator = generators[i]
+            seed, rows = draw_seed(own_rng(generator.random_state)), np.flatnonzero(needed[i])
+            source = Source(name, model, generator, seed, regions, labels[i], rows, n_classes, targeted)
+            made = None
+            if not failures.has_lost(name):
+                made = call(name, _prepared, source, scorer._partners, clean[i], n_workers)
+            if isinstance(made, Failed):
+                failures.lose_source(name, made.reason)
+            sources.append(made if isinstance(made, Source) else replace(source, rows=rows[:0]))
     return sources
 
 

@@ -92,7 +92,7 @@ def test_in_other_norms(norm, zoo):
         ("cnn", "square"),
         ("cnn", lambda model, X, y: X + 0.05 * np.sign(X - X.mean())),
     ],
-    ids=str,
+    ids=lambda given: given if isinstance(given, str) else "own function",
 )
 def test_no_effect_on_others(name, attack, zoo):
     case = zoo(name)
