@@ -51,6 +51,10 @@ SUITES: dict[str, tuple[tuple[str, ...], ...]] = {
     ),
     "codes": (("codes.py",),),
     "trust": (("checkup.py",), ("second_opinion.py",), ("intervals.py",), ("memory.py",)),
+    "engine": (("engine.py",),),
+    "faults": (("faults.py",),),
+    "soak": (("soak.py",),),
+    "gpu": (("gpu.py",),),
 }
 
 
@@ -353,6 +357,15 @@ Of every other source, and of whole attacks: [memory.md](memory.md). Black-box a
 own, [black_box.md](black_box.md), and so have the soft splits of trees, [soft_trees.md](soft_trees.md), the
 votes of an SVC, [svc_votes.md](svc_votes.md), networks of one architecture that are attacked as one stack,
 [stacked.md](stacked.md), and everything on a GPU, [gpu.md](gpu.md).
+
+## Whole matrices
+
+    tox run -e bench -- engine
+
+measures them beside a loop written by hand and other libraries, as they grow, with `memory=`, on Dask, and what
+they hold: [engine.md](engine.md), and `doc/scale.rst`, which plans large ones from these figures. `faults` in its
+place kills, damages and interrupts runs, [faults.md](faults.md); `soak` measures small matrices for an hour,
+[soak.md](soak.md); `gpu` is for a machine with one, [gpu.md](gpu.md).
 
 ## The halfway framework
 

@@ -55,9 +55,9 @@ class TransferScorer(JudgingCollection):
         Folder in which every finished piece of work is kept, so that a run that was killed goes on where it
         was, and a model more costs its own attacks and answers alone; see Notes. None: nothing is kept.
     error_score : "raise" or numpy.nan, default="raise"
-        What happens when a model raises, gives what are no predictions, takes too long, or ends the process
-        that it runs in: its error is raised; or only its own rates are lost. These are nan then, with a
-        warning and the reason in ``matrix.failures``; :meth:`score` is nan too.
+        What happens when a model raises, gives no predictions, takes too long, or ends the process that it
+        runs in: its error is raised; or only its own rates are lost. These are nan then, with a warning and
+        the reason in ``matrix.failures``; :meth:`score` is nan too.
     timeout : float, default=None
         Seconds that a model may take to be attacked, or to answer, on one block of up to 1,024 samples;
         what is later fails. None: no limit. An attack stops when it next asks the model; a model that never
@@ -89,33 +89,28 @@ class TransferScorer(JudgingCollection):
 
     Notes
     -----
-    Samples may be arrays, DataFrames of pandas or polars, tensors, and a
-    ``Dataset`` or ``DataLoader`` of torch, which is gone through once; where it
-    gives pairs (sample, label) and ``y`` is None, its labels are ``y``.
-
-    :meth:`transfer`, :meth:`score` and :meth:`transfer_curve` never hold samples that do not fit into
-    memory: those of a ``numpy.memmap``, of an array that is read by slices (h5py, zarr, dask.array), of a
-    dataset, or of an iterator of blocks, arrays of shape (n, n_features), or of pairs (samples, labels)
-    of such. A memmap of floats is used as it is. All others are gone through once, in their own order,
-    and laid as floats into a temporary file, in the folder that the environment variable
-    ``JOBLIB_TEMP_FOLDER`` names or where temporary files are, which is deleted at the end. Results are
-    those of the whole array. In memory are then a block of each worker's, some numbers of each sample,
-    and up to 2,000 samples that attacks may know; attacks of other packages get all samples at once.
+    Samples may be arrays, DataFrames of pandas or polars, tensors, and a ``Dataset`` or ``DataLoader`` of
+    torch; where it gives pairs (sample, label) and ``y`` is None, its labels are ``y``. They need not fit into memory: a ``numpy.memmap`` of floats is used as it is; arrays that are read by
+    slices (h5py, zarr, dask.array), datasets, and iterators of blocks of shape (n, n_features), or of pairs
+    (samples, labels) of such, are gone through once, and laid as floats into a temporary file, in the folder
+    that the environment variable ``JOBLIB_TEMP_FOLDER`` names or where temporary files are. In memory are a
+    block of each worker's, some numbers of each sample, and up to 2,000 samples that attacks may know;
+    attacks of other packages get all samples at once.
 
     To scikit-learn this is no classifier, so ``GridSearchCV`` and
     ``cross_val_score`` do not stratify by default: where classes come in
     order, pass ``cv=StratifiedKFold()``.
 
-    Metadata such as ``sample_weight`` go from :meth:`fit` to those of ``estimators``
-    that request them (scikit-learn's ``enable_metadata_routing``); rates have no weights.
+    Metadata such as ``sample_weight`` go from :meth:`fit` to those of ``estimators`` that request them
+    (scikit-learn's ``enable_metadata_routing``); rates have no weights.
 
     With ``memory``, what was made on a source, and what each model says of it, is kept for each block of
-    samples, known by the content of the models, samples, labels, attack and seed, and by the versions of
-    this package and of those it rests on. Models are known by their fitted content and, where classes and
-    functions are no part of an installed package, by their code, never by name alone; an object with a text
-    ``__skhalfway_key__`` by that. Several processes may share a folder. What was damaged is noticed by a
-    checksum and measured again, with a warning; nothing is ever unpickled. ``skhalfway cache info FOLDER``
-    says how much is kept, ``skhalfway cache clear FOLDER`` deletes it.
+    samples, known by the content of the models, samples, labels, attack and seed, and by the versions of this
+    package and of those it rests on. Models are known by their fitted content and, where classes and functions
+    are no part of an installed package, by their code; an object with a text ``__skhalfway_key__`` by that.
+    Several processes may share a folder. What was damaged is noticed by a checksum and measured again, with a
+    warning; nothing is ever unpickled. ``skhalfway cache info FOLDER`` says how much is kept, ``skhalfway
+    cache clear FOLDER`` deletes it.
 
     Where the generator has several devices, blocks of samples go to them in turn, and ``n_jobs`` says how
     many are attacked at once. What ``memory`` keeps does not depend on which device that was, but on their
