@@ -50,7 +50,7 @@ class TransferScorer(JudgingCollection):
         samples, as Papernot et al. count [1]_.
     n_jobs : int, default=None
         Number of threads, over models to fit, and over blocks of up to 1,024 samples of each source to
-        attack. None is 1 unless in a ``joblib.parallel_config`` context. Results do not depend on it.
+        attack; 1 by default, unless in a ``joblib.parallel_config``. Results do not depend on it.
     memory : str, Path or joblib.Memory, default=None
         Folder in which every finished piece of work is kept, so that a run that was killed goes on where it
         was, and a model more costs its own attacks and answers alone; see Notes. None: nothing is kept.
@@ -90,12 +90,13 @@ class TransferScorer(JudgingCollection):
     Notes
     -----
     Samples may be arrays, DataFrames of pandas or polars, tensors, and a ``Dataset`` or ``DataLoader`` of
-    torch; where it gives pairs (sample, label) and ``y`` is None, its labels are ``y``. They need not fit into memory: a ``numpy.memmap`` of floats is used as it is; arrays that are read by
-    slices (h5py, zarr, dask.array), datasets, and iterators of blocks of shape (n, n_features), or of pairs
-    (samples, labels) of such, are gone through once, and laid as floats into a temporary file, in the folder
-    that the environment variable ``JOBLIB_TEMP_FOLDER`` names or where temporary files are. In memory are a
-    block of each worker's, some numbers of each sample, and up to 2,000 samples that attacks may know;
-    attacks of other packages get all samples at once.
+    torch; where it gives pairs (sample, label) and ``y`` is None, its labels are ``y``. They need not fit
+    into memory: a ``numpy.memmap`` of floats is used as it is; arrays that are read by slices (h5py, zarr,
+    dask.array), datasets, and iterators of blocks of shape (n, n_features), or of pairs (samples, labels) of
+    such, are gone through once, and laid as floats into a temporary file, in the folder that the environment
+    variable ``JOBLIB_TEMP_FOLDER`` names or where temporary files are. In memory are a block of each
+    worker's, some numbers of each sample, and up to 2,000 samples that attacks may know; attacks of other
+    packages get all samples at once.
 
     To scikit-learn this is no classifier, so ``GridSearchCV`` and
     ``cross_val_score`` do not stratify by default: where classes come in
@@ -106,17 +107,10 @@ class TransferScorer(JudgingCollection):
 
     With ``memory``, what was made on a source, and what each model says of it, is kept for each block of
     samples, known by the content of the models, samples, labels, attack and seed, and by the versions of this
-    package and of those it rests on. Models are known by their fitted content and, where classes and functions
-    are no part of an installed package, by their code; an object with a text ``__skhalfway_key__`` by that.
-    Several processes may share a folder. What was damaged is noticed by a checksum and measured again, with a
-    warning; nothing is ever unpickled. ``skhalfway cache info FOLDER`` says how much is kept, ``skhalfway
-    cache clear FOLDER`` deletes it.
-
-    Where the generator has several devices, blocks of samples go to them in turn, and ``n_jobs`` says how
-    many are attacked at once. What ``memory`` keeps does not depend on which device that was, but on their
-    types, since hardware of a kind rounds alike.
-
-    From scikit-learn 1.9 on, ``set_callbacks(ProgressBar())`` shows how far ``estimators`` are fitted.
+    package and of those it rests on. Models are known by their fitted content and, where they are no part of
+    an installed package, by their code; an object with a text ``__skhalfway_key__`` by that. Processes may
+    share a folder. What was damaged is noticed by a checksum and measured again, with a warning; nothing is
+    ever unpickled. ``skhalfway cache info FOLDER`` says how much is kept, ``clear`` deletes it.
 
     Where the generator's ``eps_unit`` is not ``"input"``, spread is that of the
     training data or of the reference; of the samples that are attacked, where
