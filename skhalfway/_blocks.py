@@ -11,9 +11,9 @@ _MAX_VALUES = 2**22  # held at once: 32 MiB of float64
 SCANNED = 2**18  # of what is only gone through
 
 
-def blocks(n_rows: int, n_values: int, most: int = _MAX_VALUES) -> Iterator[slice]:
+def blocks(n_rows: int, n_values: int, most: int | None = None) -> Iterator[slice]:
     """Slices of as many rows, of ``n_values`` each, as are held at once: of ``most`` values."""
-    size = max(1, most // max(1, n_values))
+    size = max(1, (_MAX_VALUES if most is None else most) // max(1, n_values))
     return (slice(begin, begin + size) for begin in range(0, n_rows, size))
 
 

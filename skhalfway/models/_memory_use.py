@@ -81,7 +81,7 @@ def bytes_of_gradient(model: Model, X: NDArray[np.floating]) -> float:
         storage = tensor.untyped_storage()
         if storage.data_ptr() not in weights:
             held[storage.data_ptr()] = storage.nbytes()
-        return tensor
+        return tensor.detach()  # an output that its own graph held would never be let go
 
     with model.evaluating():
         x = torch.tensor(np.ascontiguousarray(X), **place_of(module)).requires_grad_()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import warnings
 
 import numpy as np
@@ -147,3 +148,17 @@ def test_attacks_without_a_gradient_are_not_measured(monkeypatch, digits):
     monkeypatch.setattr(_memory_use, "bytes_of_gradient", None)
     model = LogisticRegression(max_iter=500).fit(X, y)
     AdversarialGenerator(model, attack="square", max_queries=5).fit(X, y).generate(X[:5], y[:5])
+
+
+def test_nothing_of_the_gradient_is_held_afterwards():
+    """An output that autograd saves would hold its own graph, if the hook that notes it gave it back."""
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Linear(4, 8), nn.Sigmoid(), nn.Linear(8, 3), nn.LogSoftmax(1)).eval()
+    model, X = as_model(net, output="logits"), np.zeros((2, 4), np.float32)
+    bytes_of_gradient(model, X)
+    gc.collect()
+    before = sum(isinstance(one, torch.Tensor) for one in gc.get_objects())
+    for _ in range(5):
+        bytes_of_gradient(model, X)
+    gc.collect()
+    assert sum(isinstance(one, torch.Tensor) for one in gc.get_objects()) == before

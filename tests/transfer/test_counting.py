@@ -7,8 +7,8 @@ import pytest
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.linear_model import LogisticRegression
 
+import skhalfway._blocks
 from skhalfway import AdversarialGenerator, TransferMatrix, TransferScorer
-from skhalfway._blocks import blocks
 from skhalfway._streams import Streams
 from skhalfway.attacks._problem import Problem
 from skhalfway.attacks._run import run
@@ -206,7 +206,7 @@ def test_counts_in_parts_are_those_of_the_whole(condition, monkeypatch):
         condition,
     )
     whole = count(*given)
-    monkeypatch.setattr(blocks, "__defaults__", (100,))
+    monkeypatch.setattr(skhalfway._blocks, "_MAX_VALUES", 100)
     assert count(*given) == whole
     seen = []
     monkeypatch.setattr(_counting, "see", lambda *args: seen.append(args[0].n_samples) or see(*args))
