@@ -400,6 +400,41 @@ def test_an_interrupt_brings_what_is_done(n_jobs, good, monkeypatch, tmp_path):
     assert whole.transfer(X, Y) == matrix
 
 
+# what is interrupted: whether all samples were attacked by then, and of whom it is not known how well
+AFTER_ATTACKS = {"_asked": ["lr", "svm"], "judged": ["svm"]}
+PHASES = {"_ask_block": None, "check_models": None, "sources_of": None, **AFTER_ATTACKS}
+
+
+@pytest.mark.parametrize("n_jobs", [1, 2])
+@pytest.mark.parametrize("phase", PHASES)
+def test_an_interrupt_at_any_time(phase, n_jobs, good, monkeypatch):
+    """Before the attacks there is nothing to bring; after them all that is measured."""
+    from skhalfway.transfer import _asking, _cells, _measure, _source
+
+    home = {"_ask_block": _asking, "_asked": _cells, "judged": _source.Attacked}.get(phase, _measure)
+    whole, real, calls = scorer(good, None, n_jobs=n_jobs), getattr(home, phase), []
+
+    def interrupted(*args, **kwargs):
+        calls.append(phase)
+        if len(calls) == (2 if phase in AFTER_ATTACKS else 1):
+            raise KeyboardInterrupt
+        return real(*args, **kwargs)
+
+    expected = whole.transfer(X, Y)
+    monkeypatch.setattr(home, phase, interrupted)
+    with pytest.raises(KeyboardInterrupt) as interrupt:
+        whole.transfer(X, Y)
+    part = interrupt.value.partial
+    if phase not in AFTER_ATTACKS:
+        assert part is None
+        return
+    assert not part.failures
+    assert of_the_good(part) == of_the_good(expected)
+    unjudged = [name for name, check in part.checks.items() if "user interrupted" in str(check)]
+    assert unjudged == PHASES[phase]
+    assert "is not known: the user interrupted" in str(part)
+
+
 def test_an_interrupted_curve(good, monkeypatch):
     interrupted_after(2, monkeypatch)
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
