@@ -211,12 +211,23 @@ def _results(
     generates = getattr(backend, "supports_return_generator", False)
     threads = n_workers > 1 and getattr(backend, "supports_sharedmem", False)
     with ExitStack() as stack:
+        if n_workers > 1 and not threads and not is_cluster(backend):
+            calls = _packed(calls)
         if threads:
             stack.enter_context(_own_filters())
             crew.sharing = stack.enter_context(cores_shared(n_workers))
         if is_cluster(backend):
             calls = stack.enter_context(_on_cluster(backend, calls))
         yield from (parallel(return_as=return_as) if generates else parallel())(calls)
+
+
+def _packed(calls: Iterable[Any]) -> Iterator[Any]:
+    """The calls; what does not go to other processes is said here, where joblib does not hide the reason."""
+    for call in calls:
+        for arg in call[1]:
+            if isinstance(arg, Shared):
+                arg.pack()
+        yield call
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 from collections import OrderedDict
+from collections.abc import Iterator, Mapping
 from threading import Lock, RLock
 from typing import Any, Generic, TypeVar
 from uuid import uuid4
@@ -11,6 +12,8 @@ from uuid import uuid4
 import cloudpickle
 import numpy as np
 from numpy.typing import NDArray
+
+from skhalfway._text import brief, shown
 
 _LARGE = 2**16  # bytes of an array that is sent beside the others
 _N_RECEIVED = 2  # kept at a time, since a process of joblib's outlives the call that it worked for
@@ -55,11 +58,15 @@ class Shared(Value[T]):
         self.sent: tuple[str, Any] | None = None
         self._key, self._lock, self._arrays = uuid4().hex, Lock(), list[NDArray[np.uint8]]()
 
-    def __reduce__(self) -> tuple[Any, ...]:
+    def pack(self) -> list[NDArray[np.uint8]]:
+        """What goes out; TypeError where something in it does not pickle."""
         with self._lock:
             if not self._arrays:
                 self._arrays = _packed(self.value)
-        return _received, (self._key, *self._arrays)
+            return self._arrays
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _received, (self._key, *self.pack())
 
 
 def _packed(value: Any) -> list[NDArray[np.uint8]]:
@@ -72,8 +79,25 @@ def _packed(value: Any) -> list[NDArray[np.uint8]]:
             beside.append(np.frombuffer(content, np.uint8))
         return content.nbytes < _LARGE
 
-    pickled = cloudpickle.dumps(value, protocol=5, buffer_callback=is_small)
+    try:
+        pickled = cloudpickle.dumps(value, protocol=5, buffer_callback=is_small)
+    except Exception as error:
+        who = ", ".join(shown(name) for name in _unpicklable(value)) or "what jobs need"
+        raise TypeError(
+            f"{who} cannot be sent to other processes: {brief(error)}; let it leave that out when it is "
+            "pickled (__getstate__), or use threads, which are the default"
+        ) from error
     return [np.frombuffer(pickled, np.uint8), *beside]
+
+
+def _unpicklable(value: Any) -> Iterator[str]:
+    """Names, in the mappings that are a part of it, of what does not pickle."""
+    for part in value if isinstance(value, tuple) else (value,):
+        for name, item in part.items() if isinstance(part, Mapping) else ():
+            try:
+                cloudpickle.dumps(item)
+            except Exception:
+                yield str(name)
 
 
 def _received(key: str, pickled: NDArray[np.uint8], *beside: NDArray[np.uint8]) -> Shared[Any]:

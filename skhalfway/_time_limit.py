@@ -36,14 +36,22 @@ def within(seconds: float, function: Callable[..., Any], *args: Any) -> Any:
         crew.sharing, crew.asked = outer.sharing, outer.asked
     job, results = Job(function, crew, get_config(), list(warnings.filters)), list[Any]()
     context = copy_context()
-    thread = Thread(target=lambda: results.append(context.run(job, *args)), daemon=True)
+
+    def call() -> None:
+        try:
+            results.append(context.run(job, *args))
+        except BaseException as error:  # an interrupt, which jobs leave to the thread that they are in
+            results.append(Failure(error))
+
+    thread = Thread(target=call, daemon=True)
     end = monotonic() + seconds
     thread.start()
     try:
         while thread.is_alive() and not crew.stopped and (left := end - monotonic()) > 0:
             thread.join(min(left, _LOOK))
     finally:
-        late = thread.is_alive()
+        # one that failed just now may still be about to end
+        late = thread.is_alive() and monotonic() >= end
         crew.stop()
         thread.join(_GRACE)
     if outer is not None and outer.stopped:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from threading import Lock
 
 import numpy as np
 import pytest
@@ -59,3 +60,19 @@ def test_a_process_keeps_few_boxes(monkeypatch: pytest.MonkeyPatch) -> None:
     assert pickle.loads(pickle.dumps(boxes[3])) is opened[3]
     again = pickle.loads(pickle.dumps(boxes[0]))
     assert again is not opened[0] and again.value == 0
+
+
+@pytest.mark.parametrize(
+    ("value", "who"),
+    [
+        (({"good": 1, "bad": Lock()}, None), "'bad' cannot be sent to other processes: cannot pickle"),
+        (({"good": 1}, Lock()), "what jobs need cannot be sent to other processes: cannot pickle"),
+    ],
+    ids=["named", "unnamed"],
+)
+@pytest.mark.parametrize("backend", ["loky", "multiprocessing"])
+def test_what_does_not_pickle_is_named(backend: str, value: object, who: str) -> None:
+    """joblib says only that it could not pickle the task."""
+    jobs = [delayed(where)(Shared(value), i) for i in range(2)]
+    with parallel_config(backend, n_jobs=2), pytest.raises(TypeError, match=who):
+        list(side_by_side(jobs, 2, n_jobs=None))

@@ -11,7 +11,7 @@ import pytest
 from joblib import delayed
 from sklearn import config_context, get_config
 
-from skhalfway._parallel import pause, side_by_side
+from skhalfway._parallel import Crew, pause, side_by_side
 from skhalfway._time_limit import within
 
 
@@ -37,6 +37,32 @@ def test_errors_and_configuration_are_those_of_the_caller():
         warnings.simplefilter("error", UserWarning)
         with pytest.raises(UserWarning, match="odd"):
             within(30, warnings.warn, "odd")
+
+
+def interrupted():
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("n_jobs", [1, 2])
+def test_an_interrupt_in_a_call_is_one(n_jobs):
+    """It is no fault of the model that was asked."""
+    with pytest.raises(KeyboardInterrupt):
+        within(30, interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        list(side_by_side([delayed(within)(30, interrupted)], 1, n_jobs=n_jobs))
+
+
+def test_what_fails_as_it_is_looked_at_is_not_late(monkeypatch):
+    """Its crew is stopped a moment before its thread ends."""
+    add = Crew.add
+
+    def slowly(self, change):
+        time.sleep(0.4 if change < 0 else 0)
+        add(self, change)
+
+    monkeypatch.setattr(Crew, "add", slowly)
+    with pytest.raises(ZeroDivisionError):
+        within(30, lambda: 1 / 0)
 
 
 def test_what_asks_is_stopped():

@@ -14,6 +14,7 @@ from skhalfway._text import between, counted, short, shown
 from skhalfway.results import Result
 from skhalfway.results._result import frozen
 from skhalfway.results._table import Cell, Table
+from skhalfway.transfer._shown import failures_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -189,6 +190,7 @@ class TransferByClass(Result):
             rows,
             "highest rate [95 % interval] at which the label's samples fool a target, of how many that "
             "count; source",
+            notes=failures_of(self.matrices[0]),
         )
 
 

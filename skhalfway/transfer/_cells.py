@@ -209,8 +209,13 @@ def run_all(
         if part and not losses.has_lost(source.name):
             accounts = [cell.account for cell in part if cell.account is not None]
             attacked[i] = Attacked(source, Account.joined(accounts))
-    if losses.interrupt is None:
-        _ask_for_opinions(given, attacked, cells, parallel, losses)
+    try:
+        if losses.interrupt is None:
+            _ask_for_opinions(given, attacked, cells, parallel, losses)
+    except KeyboardInterrupt as interrupt:
+        if failures is None:
+            raise
+        losses.interrupt = interrupt
     for i, source in enumerate(sources):
         for j, name in enumerate(models):
             if losses.lost(source.name, name) is not None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from itertools import pairwise
 from numbers import Real
@@ -61,7 +62,7 @@ def _rise(budgets: list[Any]) -> bool:
 def measure_matrix(scorer: TransferScorer, X: Any, y: Any, target: Any, keep_samples: Any) -> TransferMatrix:
     """What :meth:`TransferScorer.transfer` gives."""
     begin, rng = perf_counter(), own_rng(scorer.random_state)
-    with undisturbed(), scorer._gathered(X, y) as (X, array, y):
+    with undisturbed(), _nothing_yet(), scorer._gathered(X, y) as (X, array, y):
         models, region, classes = scorer._start(X, array)
         folder = read_place(keep_samples, scorer._roles(models)[0])
         keep = folder is not None or bool(keep_samples)
@@ -78,7 +79,7 @@ def measure_curve(scorer: TransferScorer, X: Any, y: Any, eps: Any, target: Any)
     budgets = read_budgets(eps)
     begin, rng = perf_counter(), own_rng(scorer.random_state)
     generator = scorer._generator
-    with undisturbed(), scorer._gathered(X, y) as (X, array, y):
+    with undisturbed(), _nothing_yet(), scorer._gathered(X, y) as (X, array, y):
         models, region, classes = scorer._start(X, array)
         if (own := own_eps(generator.attack)) is not None:
             raise ValueError(
@@ -116,6 +117,16 @@ def measure_curve(scorer: TransferScorer, X: Any, y: Any, eps: Any, target: Any)
         provenance=replace(origin, settings={**origin.settings, "eps": budgets, "eps_unit": unit}),
     )
     return _unless_interrupted(tried, curve)
+
+
+@contextmanager
+def _nothing_yet() -> Iterator[None]:
+    """An interrupt in here comes before there is any result."""
+    try:
+        yield
+    except KeyboardInterrupt as interrupt:
+        interrupt.partial = None  # type: ignore[attr-defined]
+        raise
 
 
 def _unless_interrupted(tried: Tried, result: Measured) -> Measured:

@@ -44,6 +44,9 @@ class JudgingCollection(AttackingCollection):
             If :meth:`fit` was not called.
         ValueError
             If the data is invalid, or the classes are not those of the models.
+        RuntimeError, TimeoutError
+            If a model raises, or takes longer than ``timeout``, whatever ``error_score`` is: the
+            worst case over the other sources would look better than it is.
 
         Warns
         -----
@@ -95,6 +98,8 @@ class JudgingCollection(AttackingCollection):
         ValueError
             If the data is invalid, or the classes are not those of the models;
             if the only source is ``estimator`` itself.
+        RuntimeError, TimeoutError
+            If a model raises, or takes longer than ``timeout``, whatever ``error_score`` is.
 
         Examples
         --------

@@ -25,7 +25,7 @@ from skhalfway.transfer._folder import SamplesFolder, place_for
 from skhalfway.transfer._masked import ask_others
 from skhalfway.transfer._outcomes import Outcomes
 from skhalfway.transfer._samples import KeptSamples, kept_of
-from skhalfway.transfer._source import sources_of, unjudged
+from skhalfway.transfer._source import sources_of
 from skhalfway.transfer._targets import read_goals
 
 if TYPE_CHECKING:
@@ -165,8 +165,6 @@ def try_all(scorer: TransferScorer, plan: Plan, rng: np.random.RandomState) -> T
         if part is None or failures.has_lost(name):
             continue
         costs[name] = part.account.cost
-        if failures.interrupt is not None:
-            continue
         place, tried = places[i], needed[i]
         others = ask_others(
             i,
@@ -177,10 +175,16 @@ def try_all(scorer: TransferScorer, plan: Plan, rng: np.random.RandomState) -> T
             control[-1][place, tried],
             answers[:, :, place, tried],
         )
-        judged = failures.care(name, part.judged, others)
-        found, masked[i] = ([unjudged(judged.reason)], False) if isinstance(judged, Failed) else judged
-        for finding in found:
-            warn(f"model {name!r}: {finding}")
+        judged: Any = Failed("the user interrupted")
+        try:
+            if failures.interrupt is None:
+                judged = failures.care(name, part.judged, others)
+        except KeyboardInterrupt as interrupt:
+            failures.interrupt = interrupt
+        found, masked[i] = (part.unjudged(judged.reason), False) if isinstance(judged, Failed) else judged
+        if failures.interrupt is None:
+            for finding in found:
+                warn(f"model {name!r}: {finding}")
         checks[name] = checks[name].adding(found)
     asked = [list(models).index(name) for name in plan.targets]
     known_by = fingerprints(X)

@@ -319,7 +319,7 @@ class TransferScorer(JudgingCollection):
             If a model takes longer than ``timeout``.
         KeyboardInterrupt
             If the user interrupts; its attribute ``partial`` is the result of
-            what was measured by then.
+            what was measured by then, None where no sample was attacked yet.
 
         Warns
         -----

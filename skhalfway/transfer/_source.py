@@ -232,12 +232,6 @@ class Account:
         return cls(cost, Outcome.joined([part.outcome for part in parts]))
 
 
-def unjudged(reason: str) -> Finding:
-    """What is said of a source whose attack nothing could be compared with."""
-    said = f"whether the attack on it is weaker than it could be is not known: {reason}"
-    return Finding("attack", "warning", said, "attack it by queries too, as with attack='square'")
-
-
 @dataclass(frozen=True)
 class Attacked:
     """A source that was attacked, to be judged with what others say of it.
@@ -280,11 +274,21 @@ class Attacked:
             opinion = replace(opinion, gained=positions[opinion.gained])
         return opinion
 
+    def unjudged(self, reason: str) -> list[Finding]:
+        """What a user must know of the source, where nothing could be compared with its attack."""
+        remarks = list(self.account.outcome.findings)
+        if self.by_gradient:
+            said = f"whether the attack on it is weaker than it could be is not known: {reason}"
+            remarks.append(
+                Finding("attack", "warning", said, "attack it by queries too, as with attack='square'")
+            )
+        return remarks
+
     def judged(self, others: Sequence[Opinion] = ()) -> tuple[list[Finding], bool]:
         """What a user must know of the source; and whether its gradients may be masked."""
         remarks = list(self.account.outcome.findings)
         if self.unasked:
-            remarks.append(unjudged(self.unasked))
+            remarks = self.unjudged(self.unasked)
         shown = objection(self.queries, others) if self.by_gradient else None
         if shown is None:
             return remarks, False

@@ -14,13 +14,13 @@ from skhalfway.attacks._parameters import follows_gradients
 from skhalfway.engine._store import store_of
 from skhalfway.models._as_model import seen_as
 from skhalfway.models._check import check_models
-from skhalfway.models._collection import predictions
-from skhalfway.models._faults import answers, named, type_name, type_named
+from skhalfway.models._faults import answers, type_name
 from skhalfway.models._kinds import unfrozen
 from skhalfway.models._warnings import warn, warn_of
 from skhalfway.results import Provenance
 from skhalfway.transfer._cell_store import CellStore
 from skhalfway.transfer._cells import run_all
+from skhalfway.transfer._failures import Care, Failures
 from skhalfway.transfer._robustness import Robustness
 from skhalfway.transfer._source import sources_of
 
@@ -47,15 +47,20 @@ def measure_robustness(scorer: AttackingCollection, estimator: Any, X: Any, y: A
         generators = dict(zip(chosen, scorer._generators(len(chosen), rng), strict=True))
         own_generators = [generators[name] for name in sources]
         gradients = follows_gradients(scorer._generator.attack)
-        warn_of(check_models(sources, array, classes, truth, gradients=gradients))
+        # whatever fails is raised, since the worst case over fewer sources looks better than it is
+        failures = Failures(Care(timeout=scorer.timeout))
+        call = failures.call
+        said = np.stack([call(name, answers, model, array) for name, model in sources.items()])
+        checked = check_models(sources, array, classes, truth, gradients=gradients, call=call)
+        warn_of(checked)
         scorer._check_sources(sources, region, len(classes))
         out_of_reach = scorer._say_out_of_reach(region)
-        clean = type_named(judged, answers, judged, array)
         n_sources, n = len(sources), len(array)
         name = type_name(judged.estimator)
+        clean = call(name, answers, judged, array)
         asked = {f"the judged {name}" if name in sources else name: judged}
         memory = store_of(scorer.memory)
-        kept = None if memory is None else CellStore.of(memory, {**asked, **sources}, array)
+        kept = None if memory is None else CellStore.of(memory, {**asked, **sources}, array, call)
         every = np.ones((n_sources, n), dtype=bool)
         labels = np.broadcast_to(truth, every.shape)
         made = run_all(
@@ -66,19 +71,23 @@ def measure_robustness(scorer: AttackingCollection, estimator: Any, X: Any, y: A
                 [region],
                 labels,
                 every,
-                predictions(sources, array),
+                said,
                 len(classes),
+                failures=failures,
             ),
             asked,
             array.shape,
             scorer._parallel,
             kept=kept,
+            failures=failures,
         )
+        if failures.interrupt is not None:
+            raise failures.interrupt
         costs = {}
         for name, part in zip(sources, made.attacked, strict=True):
             assert part is not None
             costs[name] = part.account.cost
-            for finding in named(name, part.judged)[0]:
+            for finding in call(name, part.judged)[0]:
                 warn(f"model {name!r}: {finding}")
     origin = Provenance(
         "TransferScorer.robustness",

@@ -183,6 +183,20 @@ def test_what_takes_too_long_is_lost(waits, good):
         scorer(good, bad, timeout=0.5, error_score="raise").transfer(X, Y)
 
 
+@pytest.mark.parametrize(("fault", "error"), [("slow", TimeoutError), ("unknown samples", RuntimeError)])
+def test_the_worst_case_needs_every_source(fault, error, good):
+    """Without one that fails, a classifier would look more robust than it is."""
+    one = scorer(good, Faulty(fault, seconds=8), timeout=2)
+    with pytest.raises(error, match="model 'bad'"):
+        one.robustness(SVC(C=10).fit(X, Y), X, Y)
+
+
+def test_a_limit_is_one_of_who_is_judged_too(good):
+    judged = Faulty("slow", seconds=8).fit(X + 1, Y)
+    with pytest.raises(TimeoutError, match="model 'Faulty': took longer than timeout=2 s"):
+        scorer(good, None, timeout=2).robustness(judged, X + 1, Y)
+
+
 def test_a_limit_that_is_kept_changes_nothing(good):
     models = {**good, "mlp": MLPClassifier((8,), max_iter=2000, random_state=0).fit(X, Y)}
     generator = AdversarialGenerator(eps=0.5)
@@ -244,7 +258,9 @@ def test_results_say_it_everywhere(condition, good, tmp_path):
     matrix.save(tmp_path / "matrix.json")
     assert load_result(tmp_path / "matrix.json") == matrix
     assert matrix.subset(Y < 2).failures == matrix.failures
-    assert matrix.by_class().matrices[0].failures == matrix.failures
+    by_class = matrix.by_class()
+    assert by_class.matrices[0].failures == matrix.failures
+    assert "all pairs with 'bad': model 'bad' raised ZeroDivisionError" in str(by_class)
     assert matrix.exposure("bad")["of"].sum() == 0
     assert matrix.eligible_for_any[2] == 0
     texts = TransferMatrixDisplay.from_result(matrix).text_
@@ -398,6 +414,41 @@ def test_an_interrupt_brings_what_is_done(n_jobs, good, monkeypatch, tmp_path):
     monkeypatch.undo()
     monkeypatch.setattr(_schedule, "_MOST_SAMPLES", 32)
     assert whole.transfer(X, Y) == matrix
+
+
+# what is interrupted: whether all samples were attacked by then, and of whom it is not known how well
+AFTER_ATTACKS = {"_asked": ["lr", "svm"], "judged": ["svm"]}
+PHASES = {"_ask_block": None, "check_models": None, "sources_of": None, **AFTER_ATTACKS}
+
+
+@pytest.mark.parametrize("n_jobs", [1, 2])
+@pytest.mark.parametrize("phase", PHASES)
+def test_an_interrupt_at_any_time(phase, n_jobs, good, monkeypatch):
+    """Before the attacks there is nothing to bring; after them all that is measured."""
+    from skhalfway.transfer import _asking, _cells, _measure, _source
+
+    home = {"_ask_block": _asking, "_asked": _cells, "judged": _source.Attacked}.get(phase, _measure)
+    whole, real, calls = scorer(good, None, n_jobs=n_jobs), getattr(home, phase), []
+
+    def interrupted(*args, **kwargs):
+        calls.append(phase)
+        if len(calls) == (2 if phase in AFTER_ATTACKS else 1):
+            raise KeyboardInterrupt
+        return real(*args, **kwargs)
+
+    expected = whole.transfer(X, Y)
+    monkeypatch.setattr(home, phase, interrupted)
+    with pytest.raises(KeyboardInterrupt) as interrupt:
+        whole.transfer(X, Y)
+    part = interrupt.value.partial
+    if phase not in AFTER_ATTACKS:
+        assert part is None
+        return
+    assert not part.failures
+    assert of_the_good(part) == of_the_good(expected)
+    unjudged = [name for name, check in part.checks.items() if "user interrupted" in str(check)]
+    assert unjudged == PHASES[phase]
+    assert "is not known: the user interrupted" in str(part)
 
 
 def test_an_interrupted_curve(good, monkeypatch):
