@@ -2,7 +2,7 @@
 
     python benchmarks/faults.py
 
-A matrix of small trees, of some fifty cells that take a tenth of a second each, is measured with `memory=`
+A matrix of small trees, of some hundred cells that take a tenth of a second each, is measured with `memory=`
 in a process that is killed (SIGKILL) at random moments, until it is done; then entries of its folder are
 damaged. Every result must be identical to that of a run that nothing disturbed.
 """
@@ -49,10 +49,9 @@ def slow(self, rows):
 
 Source.attack = slow
 X, y = make_blobs(128, centers=3, n_features=4, cluster_std=3.0, random_state=0)
-models = {f"m{k}": DecisionTreeClassifier(max_depth=k + 2, random_state=k).fit(X, y) for k in range(4)}
+models = {f"m{k}": DecisionTreeClassifier(max_depth=k + 2, random_state=k).fit(X, y) for k in range(6)}
 generator = AdversarialGenerator(attack="hopskipjump", eps=1.0, max_queries=30, batch_size=8)
 scorer = TransferScorer(generator, random_state=0, n_jobs=n_jobs, memory=None if folder == "-" else folder)
-open(log, "a").write("|")
 scorer.fit(models).transfer(X, y).save(out)
 """
 
@@ -65,20 +64,24 @@ def n_cells(log: Path) -> int:
     return log.read_text().count("x") if log.exists() else 0
 
 
+def until_it_works(run: subprocess.Popen[bytes], log: Path, before: int, rng: np.random.Generator) -> None:
+    """Wait until a run has made a cell, and then for another moment."""
+    while run.poll() is None and n_cells(log) <= before:
+        time.sleep(0.005)
+    time.sleep(float(rng.uniform(0, 0.25)))
+
+
 def killed(folder: Path, n_kills: int, rng: np.random.Generator) -> dict[str, str]:
-    """Kill a run at random moments, half of them within cells, until it was killed that often; let it end."""
+    """Kill a run at random moments, until it is done."""
     store, log, out = folder / "store", folder / "log", folder / "out.json"
     n_killed = 0
-    while n_killed < n_kills:
-        run, begun = start(store, log, out, 2), log.read_text().count("|") if log.exists() else 0
-        while run.poll() is None and (not log.exists() or log.read_text().count("|") == begun):
-            time.sleep(0.01)
-        time.sleep(float(rng.uniform(0, 0.6)))
-        if run.poll() is not None:  # it was done before: begin anew, to be killed as often as was said
-            break
-        os.kill(run.pid, signal.SIGKILL)
+    for _ in range(n_kills):
+        run, before = start(store, log, out, 2), n_cells(log)
+        until_it_works(run, log, before, rng)
+        if run.poll() is None:
+            os.kill(run.pid, signal.SIGKILL)
+            n_killed += 1
         run.wait()
-        n_killed += 1
         tqdm.write(f"killed {n_killed} times, {n_cells(log)} cells")
     assert start(store, log, out, 2).wait() == 0
     return {"fault": "killed", "times": str(n_killed), "cells made": str(n_cells(log))}
@@ -115,10 +118,8 @@ def interrupted(folder: Path, n_times: int, rng: np.random.Generator) -> dict[st
     store, log, out = folder / "interrupted", folder / "log interrupted", folder / "interrupted.json"
     n_done = 0
     for _ in range(n_times):
-        run, begun = start(store, log, out, 2), log.read_text().count("|") if log.exists() else 0
-        while run.poll() is None and (not log.exists() or log.read_text().count("|") == begun):
-            time.sleep(0.01)
-        time.sleep(float(rng.uniform(0, 0.6)))
+        run, before = start(store, log, out, 2), n_cells(log)
+        until_it_works(run, log, before, rng)
         run.send_signal(signal.SIGINT)
         n_done += run.wait() == 0
     assert start(store, log, out, 2).wait() == 0
@@ -129,13 +130,13 @@ TEXT = """# Runs that are killed, damaged and interrupted
 
     python benchmarks/faults.py
 
-A matrix of four trees, of {n} cells that take a tenth of a second each, in processes that are killed
+A matrix of six trees, of {n} cells that take a tenth of a second each, in processes that are killed
 (SIGKILL) at random moments, whose folder is damaged, that share one, and that are interrupted. Each time the
 result is compared with that of a run that nothing disturbed.
 
 {rows}
 
-*Cells made*: {n} would be none twice; each kill may lose the cell that each of two threads is at.
+*Cells made*: {n} is none twice; each kill may lose the cell that each of two threads is at.
 """
 
 
