@@ -355,3 +355,38 @@ def test_a_stack_makes_what_networks_make_one_after_another(gpu: Any) -> None:
     assert gpu.stacked.agreement(ways) > 0.99
     seconds, medians = gpu.stacked.both_ratios(ways, 1)
     assert seconds > 0 and set(medians) == set(ways) and medians["one after another"] == (1, 1)
+
+
+@pytest.fixture(scope="module")
+def engine() -> Any:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(BENCHMARKS)
+        names = ("engine", "engine_page", "engine_plan")
+        yield SimpleNamespace(**{name: import_module(name) for name in names})
+
+
+@pytest.mark.parametrize("power", [0.5, 1, 2])
+def test_exponents_are_those_of_powers(engine: Any, power: float) -> None:
+    sizes = np.array([10.0, 100, 1_000, 10_000])
+    assert engine.engine_page.exponent(sizes, 3 * sizes**power) == pytest.approx(power)
+
+
+def test_plans_count_attacks_predictions_and_bytes(engine: Any) -> None:
+    plan = engine.engine_plan
+    assert plan.seconds((0.1, 0.01, 4), 3, 10) == pytest.approx(10 * (3 * 0.1 + (9 + 2 * 3) * 0.01))
+    assert plan.answers_size(1_000, 1_000_000) == pytest.approx(1e12, rel=0.01)
+    assert plan.kept_size((0, 0, 8), 2, 100) == 2 * 100 * 8 + plan.answers_size(2, 100)
+    assert [plan.in_units(value, plan.TIMES) for value in (0.5, 90, 86400 * 3)] == [
+        "0.5 s",
+        "1.5 min",
+        "3.0 days",
+    ]
+    assert "1.0 TB" in plan.plan({"linear": [1e-4, 1e-6, 160]})
+
+
+def test_matrices_by_hand_have_the_rates_of_the_package(engine: Any) -> None:
+    X, y = engine.engine.digits()
+    modules = dict(list(engine.engine.networks(X[:300], y[:300]).items())[:2])
+    ours = engine.engine.scorer(modules, condition="all").transfer(X[300:400], y[300:400])
+    bare = engine.engine.bare_matrix(modules, X[300:400], y[300:400])
+    np.testing.assert_allclose(ours.rates, bare, atol=0.011)
