@@ -509,7 +509,12 @@ ALWAYS_0 = np.zeros(20, dtype=int)
         (ALWAYS_0, np.arange(20) < 8, None, ("warning", "8 are of other classes: accuracy .60")),
         (ALWAYS_0, np.arange(20) < 7, None, ("note", "7 are of other classes: accuracy .65")),
         (ALWAYS_0, ALWAYS_0, None, None),
-        (ALWAYS_0, None, [np.arange(20) < 8], ("warning", "of which the other model puts 8 into other classes")),
+        (
+            ALWAYS_0,
+            None,
+            [np.arange(20) < 8],
+            ("warning", "of which the other model puts 8 into other classes"),
+        ),
         (ALWAYS_0, None, [np.arange(20) < 7], ("note", "of which the other model puts 7 into other classes")),
         # one of two is not most
         (ALWAYS_0, None, [np.arange(20) < 9, ALWAYS_0], None),
