@@ -133,7 +133,7 @@ def _of_item(item: Any, where: str) -> Batch:
     samples, labels = _parted(item, where)
     if isinstance(samples, (str, bytes, Mapping, Number)) or samples is None:
         raise TypeError(f"{_WANTED}, but {where} is {shown(item)}")
-    check_no_categories(samples, f"{where},", "blocks of DataFrames are read as numbers")
+    check_no_categories(samples, where, "blocks of DataFrames are read as numbers")
     if not hasattr(samples, "shape"):
         try:
             samples = np.asarray(samples)

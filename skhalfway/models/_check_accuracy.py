@@ -118,7 +118,8 @@ def _constant(answers: Answers) -> Finding | None:
     if answers.truth is not None:
         said += f", of which {n_missed} are of other classes: accuracy {short(answers.right.mean())}"
     elif reference is not None:
-        said += f", of which most other models put {n_missed} into other classes"
+        who = "the other model puts" if len(reference) == 1 else "most other models put"
+        said += f", of which {who} {n_missed} into other classes"
     sure = reference is not None and n_missed >= N_MISSED
     return Finding(
         "constant",

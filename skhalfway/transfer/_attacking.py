@@ -56,8 +56,8 @@ class AttackingCollection(ModelCollection):
         tags.input_tags.allow_nan = bool(pairs) and all(is_pair(p) and takes_missing(p[1]) for p in pairs)
         return tags
 
-    def _read(self, X: Any, *, reset: bool, first: int = 0) -> NDArray[Any]:
-        return read_samples(self, X, reset=reset, first=first)
+    def _read(self, X: Any, *, reset: bool, first: int = 0, name: str = "X") -> NDArray[Any]:
+        return read_samples(self, X, reset=reset, first=first, name=name)
 
     def _check_params(self) -> None:
         check_choice("condition", self.condition, CONDITIONS)

@@ -235,7 +235,7 @@ class TransferScorer(JudgingCollection):
         array = self._fit_models(X, y, fit_params)
         self._roles(self.models_)
         if reference is not None:
-            array = self._read(reference, reset=not hasattr(self, "n_features_in_"))
+            array = self._read(reference, reset=not hasattr(self, "n_features_in_"), name="reference")
         self._keep_reference(array)
         return self
 

@@ -509,15 +509,20 @@ ALWAYS_0 = np.zeros(20, dtype=int)
         (ALWAYS_0, np.arange(20) < 8, None, ("warning", "8 are of other classes: accuracy .60")),
         (ALWAYS_0, np.arange(20) < 7, None, ("note", "7 are of other classes: accuracy .65")),
         (ALWAYS_0, ALWAYS_0, None, None),
-        (ALWAYS_0, None, [np.arange(20) < 8], ("warning", "most other models put 8 into other classes")),
-        (ALWAYS_0, None, [np.arange(20) < 7], ("note", "most other models put 7 into other classes")),
+        (
+            ALWAYS_0,
+            None,
+            [np.arange(20) < 8],
+            ("warning", "of which the other model puts 8 into other classes"),
+        ),
+        (ALWAYS_0, None, [np.arange(20) < 7], ("note", "of which the other model puts 7 into other classes")),
         # one of two is not most
         (ALWAYS_0, None, [np.arange(20) < 9, ALWAYS_0], None),
         (
             ALWAYS_0,
             None,
             [np.arange(20) < 9, np.arange(20) < 8, ALWAYS_0],
-            ("warning", "put 8 into other classes"),
+            ("warning", "of which most other models put 8 into other classes"),
         ),
         (ALWAYS_0, None, None, ("note", "it answers 'a' to all 20 samples")),
         (np.arange(20) == 19, None, None, None),

@@ -426,7 +426,7 @@ WRONG: dict[str, tuple[Callable[[], Any], Any, type[Exception], str]] = {
         lambda: iter([CATEGORIES]),
         Y,
         ValueError,
-        r"block 0 of X, has columns of categories, \['b'\], .*encode them as numbers",
+        r"block 0 of X has columns of categories, \['b'\], .*encode them as numbers",
     ),
     "its own error": (lambda: that_fails(X), Y, RuntimeError, "the disk is gone"),
 }
