@@ -209,6 +209,7 @@ def linear_models(n: int, n_features: int) -> tuple[dict[str, Any], NDArray[Any]
     X, y = make_classification(
         40 * n, n_features, n_informative=min(n_features, 20), n_redundant=0, n_classes=3, random_state=0
     )
+    X = (X - X.min()) / (X.max() - X.min())
     fits = enumerate(zip(np.split(X, n), np.split(y, n), strict=True))
     models = {f"linear {k}": LogisticRegression(max_iter=50, tol=1e-2).fit(*data) for k, data in fits}
     return models, X, y
