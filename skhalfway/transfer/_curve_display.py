@@ -11,7 +11,7 @@ from skhalfway._text import shown
 from skhalfway.displays import Display
 from skhalfway.displays._style import colours, dashes, markers
 from skhalfway.transfer._curve import UNITS, TransferCurve, mean_of_known
-from skhalfway.transfer._shown import marked
+from skhalfway.transfer._shown import known_pairs, marked
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -184,8 +184,9 @@ class TransferCurveDisplay(Display, draws=[TransferCurve]):
             self._draw_mean(ax, level, thick, {} if band_kw is None else band_kw, include_controls)
             if include_targets:
                 for name, rates, style in zip(curve.targets, curve.target_rates.T, styles, strict=True):
+                    label = f"to {name}" if np.isfinite(rates).any() else f"to {name} (unknown)"
                     (self.targets_[name],) = ax.plot(
-                        curve.eps, rates, lw=1.3, ms=4, label=f"to {name}", zorder=3, **style
+                        curve.eps, rates, lw=1.3, ms=4, label=label, zorder=3, **style
                     )
         ax.set(
             xlabel=f"budget eps: {_NORMS[curve.norm]} norm, in {UNITS[curve.eps_unit]}",
@@ -197,6 +198,8 @@ class TransferCurveDisplay(Display, draws=[TransferCurve]):
         if curve.masked is not None and curve.masked.any():
             hidden = [name for name, flag in zip(curve.sources, curve.masked, strict=True) if flag]
             said.append(f"gradients possibly masked (*): {', '.join(hidden)}")
+        if over := known_pairs(curve.matrices[-1]).strip():
+            said.append(f"means are {over}: in the others a model failed")
         if said:
             ax.set_title("\n".join(said), fontsize=10)
         ax.grid(alpha=0.3)

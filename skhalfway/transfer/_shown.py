@@ -46,9 +46,14 @@ def title_of(matrix: TransferMatrix) -> str:
         mean += " " + between(*matrix.confidence_interval(of="mean_rate"))
     elif matrix.eligible[matrix._transfers].min(initial=FEWEST) < FEWEST:
         mean += f" [no interval: a pair has fewer than {FEWEST} samples]"
-    if matrix.failures:
-        mean += f" over {matrix._transfers.sum()} of {counted(int(matrix._pairs.sum()), 'pair')}"
-    return ", ".join([*parts, mean])
+    return ", ".join([*parts, mean + known_pairs(matrix)])
+
+
+def known_pairs(matrix: TransferMatrix) -> str:
+    """Over how many pairs the mean is; empty where none failed."""
+    if not matrix.failures:
+        return ""
+    return f" over {matrix._transfers.sum()} of {counted(int(matrix._pairs.sum()), 'pair')}"
 
 
 def attack_of(settings: dict[str, Any]) -> str:

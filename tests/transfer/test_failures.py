@@ -236,6 +236,9 @@ def test_curves_and_targets(good):
     np.testing.assert_array_equal(curve.source_success[:, :2], alone.source_success)
     assert np.isnan(curve.source_success[:, 2]).all()
     assert "all pairs with 'bad'" in str(curve)
+    ax = curve.plot().ax_
+    assert ax.get_title() == "means are over 2 of 6 pairs: in the others a model failed"
+    assert "to bad (unknown)" in [text.get_text() for text in ax.get_legend().get_texts()]
     assert curve.subset(Y == 1).matrices[0].failures
     with pytest.warns(ModelWarning, match="all pairs with 'bad'"):
         matrix = scorer(good, Faulty("unknown samples")).transfer(X, Y, target="random")
@@ -263,8 +266,9 @@ def test_results_say_it_everywhere(condition, good, tmp_path):
     assert "all pairs with 'bad': model 'bad' raised ZeroDivisionError" in str(by_class)
     assert matrix.exposure("bad")["of"].sum() == 0
     assert matrix.eligible_for_any[2] == 0
-    texts = TransferMatrixDisplay.from_result(matrix).text_
-    assert [text.get_text() for text in np.ravel(texts)].count("failed") == 5
+    display = TransferMatrixDisplay.from_result(matrix)
+    assert [text.get_text() for text in np.ravel(display.text_)].count("failed") == 5
+    assert "over 2 of 6 pairs" in display.ax_.get_title()
 
 
 def test_labels_of_the_sources_are_not_needed(good):
