@@ -190,9 +190,16 @@ class ModelCollection(CallbackSupport, FitRouter, _BaseComposition):
         self.feature_names_in_ = np.asarray(names, dtype=object)
 
     def _parallel(
-        self, jobs: Iterable[Any], n: int, what: str, *, unit: str = "model", **options: Any
+        self,
+        jobs: Iterable[Any],
+        n: int,
+        what: str,
+        *,
+        unit: str = "model",
+        quiet: bool = False,
+        **options: Any,
     ) -> Iterator[Any]:
-        verbose = getattr(self, "verbose", 0)
+        verbose = 0 if quiet else getattr(self, "verbose", 0)
         return side_by_side(jobs, n, n_jobs=self.n_jobs, verbose=verbose, what=what, unit=unit, **options)
 
 

@@ -84,7 +84,9 @@ def ask_blocks(
     for block, given in outlive(run, others, job_of) if others else ():
         if isinstance(given, Died):
             for name in failures.known(models):
-                one = alone(partial(parallel, n=1, what=f"ask {name} again"), job_of(block, [name]))
+                one = alone(
+                    partial(parallel, n=1, quiet=True, what=f"ask {name} again"), job_of(block, [name])
+                )
                 keep(block, {name: failures.died(name, one.reason)} if isinstance(one, Died) else one)
         else:
             keep(block, given)

@@ -247,7 +247,7 @@ def _cells(
 
     def run_alone(task: Task, asked: Collection[str]) -> Any:
         what = f"attack {sources[task.source].name} again"
-        ran = alone(partial(parallel, n=1, what=what), job_of(task, asked))
+        ran = alone(partial(parallel, n=1, quiet=True, what=what), job_of(task, asked))
         turns.done(_place(task))
         return ran
 
@@ -297,7 +297,7 @@ def _ask_for_opinions(
     for i, opinion in outlive(run, each, job_of):
         name = each[i].source.name
         if isinstance(opinion, Died):
-            opinion = alone(partial(parallel, n=1, what=f"ask {name} again"), job_of(i))
+            opinion = alone(partial(parallel, n=1, quiet=True, what=f"ask {name} again"), job_of(i))
         if isinstance(opinion, Died):
             opinion = failures.died(name, opinion.reason)
         if isinstance(opinion, Failed):
