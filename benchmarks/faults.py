@@ -10,7 +10,6 @@ damaged. Every result must be identical to that of a run that nothing disturbed.
 from __future__ import annotations
 
 import argparse
-import os
 import signal
 import subprocess
 import sys
@@ -64,32 +63,25 @@ def n_cells(log: Path) -> int:
     return log.read_text().count("x") if log.exists() else 0
 
 
-def until_it_works(run: subprocess.Popen[bytes], log: Path, before: int, rng: np.random.Generator) -> None:
-    """Wait until a run has made a cell, and then for another moment."""
-    while run.poll() is None and n_cells(log) <= before:
-        time.sleep(0.005)
-    time.sleep(float(rng.uniform(0, 0.25)))
-
-
-def killed(folder: Path, n_kills: int, rng: np.random.Generator) -> dict[str, str]:
-    """Kill a run at random moments, until it is done."""
-    store, log, out = folder / "store", folder / "log", folder / "out.json"
-    n_killed = 0
-    for _ in range(n_kills):
+def stopped(folder: Path, how: str, by: int, n_times: int, rng: np.random.Generator) -> dict[str, str]:
+    """Stop a run with a signal at random moments, once it has made a cell, until it is done."""
+    store, log, out = folder / f"store {how}", folder / f"log {how}", folder / f"{how}.json"
+    n_stopped = 0
+    for _ in range(n_times):
         run, before = start(store, log, out, 2), n_cells(log)
-        until_it_works(run, log, before, rng)
-        if run.poll() is None:
-            os.kill(run.pid, signal.SIGKILL)
-            n_killed += 1
-        run.wait()
-        tqdm.write(f"killed {n_killed} times, {n_cells(log)} cells")
+        while run.poll() is None and n_cells(log) <= before:
+            time.sleep(0.005)
+        time.sleep(float(rng.uniform(0, 0.25)))
+        run.send_signal(by)
+        n_stopped += run.wait() != 0
+        tqdm.write(f"{how} {n_stopped} times, {n_cells(log)} cells")
     assert start(store, log, out, 2).wait() == 0
-    return {"fault": "killed", "times": str(n_killed), "cells made": str(n_cells(log))}
+    return {"fault": how, "times": str(n_stopped), "cells made": str(n_cells(log))}
 
 
 def damaged(folder: Path, n_times: int, rng: np.random.Generator) -> dict[str, str]:
     """Flip a bit of an entry, or cut it, and measure again."""
-    store, log, out = folder / "store", folder / "log", folder / "damaged.json"
+    store, log, out = folder / "store killed", folder / "log killed", folder / "damaged.json"
     before = n_cells(log)
     for k in range(n_times):
         entries = sorted(path for path in store.rglob("*") if path.is_file())
@@ -111,19 +103,6 @@ def shared(folder: Path, n_writers: int) -> dict[str, str]:
     runs = [start(store, log, folder / f"shared {k}.json", 1) for k, log in enumerate(logs)]
     assert [run.wait() for run in runs] == [0] * n_writers
     return {"fault": "shared", "times": f"{n_writers} at once", "cells made": str(sum(map(n_cells, logs)))}
-
-
-def interrupted(folder: Path, n_times: int, rng: np.random.Generator) -> dict[str, str]:
-    """Ctrl-C, again and again."""
-    store, log, out = folder / "interrupted", folder / "log interrupted", folder / "interrupted.json"
-    n_done = 0
-    for _ in range(n_times):
-        run, before = start(store, log, out, 2), n_cells(log)
-        until_it_works(run, log, before, rng)
-        run.send_signal(signal.SIGINT)
-        n_done += run.wait() == 0
-    assert start(store, log, out, 2).wait() == 0
-    return {"fault": "interrupted", "times": str(n_times - n_done), "cells made": str(n_cells(log))}
 
 
 TEXT = """# Runs that are killed, damaged and interrupted
@@ -155,10 +134,10 @@ def main() -> None:
         assert start("-", folder / "plain", folder / "plain.json", 1).wait() == 0
         plain, n = load_result(folder / "plain.json"), n_cells(folder / "plain")
         for row in (
-            killed(folder, options.times, rng),
+            stopped(folder, "killed", signal.SIGKILL, options.times, rng),
             damaged(folder, options.times, rng),
             shared(folder, 4),
-            interrupted(folder, options.times, rng),
+            stopped(folder, "interrupted", signal.SIGINT, options.times, rng),
         ):
             tqdm.write(str(row))
             rows.append(row)

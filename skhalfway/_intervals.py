@@ -32,6 +32,12 @@ def ratio(part: NDArray[Any], whole: NDArray[Any]) -> NDArray[np.float64]:
     return np.divide(part, whole, out=np.full(np.shape(part), np.nan), where=whole > 0)
 
 
+def mean_over(pairs: NDArray[np.bool_], part: NDArray[Any], whole: NDArray[Any]) -> float:
+    """Mean of ``part / whole`` over those of some pairs whose whole is not 0; nan where there are none."""
+    rates = ratio(part, whole)[pairs & (whole > 0)]
+    return float(rates.mean()) if len(rates) else np.nan
+
+
 def wilson_interval(count: Any, total: Any, level: float = 0.95) -> ConfidenceInterval:
     """Wilson's score interval of a proportion; nan where ``total`` is 0.
 

@@ -13,7 +13,7 @@ from skhalfway._callbacks import CallbackSupport
 from skhalfway._entries import takes_datasets
 from skhalfway._text import shown
 from skhalfway.attacks._constraints import Constraints
-from skhalfway.attacks._run import region_of, source_of
+from skhalfway.attacks._run import limits_of, source_of
 from skhalfway.models._as_model import counts_as_fitted, takes_missing
 from skhalfway.models._clones import HoldsArt
 from skhalfway.models._faults import type_name
@@ -97,4 +97,4 @@ class GeneratorBase(
         types: ColumnTypes | None = None,
     ) -> Region:
         """Where each sample may go."""
-        return region_of(cast(Any, self), X, header, frame, reference, types=types)
+        return limits_of(cast(Any, self), X, header, frame, reference, types=types).region(X)

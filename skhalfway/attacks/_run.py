@@ -53,7 +53,6 @@ from skhalfway.models._warnings import warn
 
 if TYPE_CHECKING:
     from skhalfway.attacks._generator import AdversarialGenerator
-    from skhalfway.attacks._region import Region
 
 _SOURCES: WeakKeyDictionary[AdversarialGenerator, Model] = WeakKeyDictionary()
 _NOT_FITTED = (
@@ -77,7 +76,8 @@ def fit_source(generator: AdversarialGenerator, X: Any, y: Any, fit_params: Mapp
     array = read_samples(generator, X, reset=True)
     check_positions(generator.eps, generator.constraints, X)
     reference = reference_for(generator, array)
-    region = region_of(generator, array, generator, Frame.of(X), reference, of_others=True)
+    limits = limits_of(generator, array, generator, Frame.of(X), reference, of_others=True)
+    region = limits.region(array)
     source = source_of(generator.estimator)
     check_kind(source)
     if y is None and not counts_as_fitted(source):
@@ -132,9 +132,9 @@ def _generate(
     reader = generator if fitted else reader_of(model)
     array = read_samples(reader, X, reset=not fitted and model.n_features_in_ is None)
     check_positions(generator.eps, generator.constraints, X)
-    region = region_of(
-        generator, array, reader, frame, reference_seen(generator), types=ColumnTypes.of(X, array.dtype)
-    )
+    types = ColumnTypes.of(X, array.dtype)
+    limits = limits_of(generator, array, reader, frame, reference_seen(generator), types=types)
+    region = limits.region(array)
     classes = generator.classes_ if fitted else _classes(model, array)
     check_source(generator, model, region, len(classes), targeted=targeted)
     if np.isnan(array).any():
@@ -239,20 +239,6 @@ def _run(generator: AdversarialGenerator, problem: Problem) -> Outcome:
     if outcome.faults is not None:
         outcome.faults.advice = advice(generator.norm)
     return outcome
-
-
-def region_of(
-    generator: AdversarialGenerator,
-    X: NDArray[Any],
-    header: Any,
-    frame: Frame | None,
-    reference: Reference | None,
-    *,
-    types: ColumnTypes | None = None,
-    of_others: bool = False,
-) -> Region:
-    """Where each sample may go; see :func:`limits_of`."""
-    return limits_of(generator, X, header, frame, reference, types=types, of_others=of_others).region(X)
 
 
 def limits_of(

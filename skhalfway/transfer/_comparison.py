@@ -24,7 +24,7 @@ from skhalfway.results import Provenance, Result
 from skhalfway.results._result import equal
 from skhalfway.results._table import Cell, Table
 from skhalfway.transfer._counting import mean_rate, read_counts, resampled_means, see
-from skhalfway.transfer._outcomes import Outcomes
+from skhalfway.transfer._outcomes import Outcomes, apart
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -172,8 +172,7 @@ class TransferComparison(Result):
         mean = f"{signed(self.mean_difference)} {between(low, high, signed)}".strip()
         n = counted(int(significant.sum()), "pair")
         notes = []
-        pairs = np.array(self.sources, dtype=object)[:, None] != np.array(self.targets, dtype=object)
-        of_pairs = differences[pairs & (self.n > 0)]
+        of_pairs = differences[apart(self.sources, self.targets) & (self.n > 0)]
         if len(of_pairs) and abs(of_pairs.mean() - self.mean_difference) >= 0.005:
             notes.append(
                 "the mean is over the samples that count in each experiment alone, the differences of pairs "

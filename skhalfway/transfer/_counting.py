@@ -10,17 +10,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skhalfway._blocks import blocks
-from skhalfway._intervals import FEWEST, ratio
+from skhalfway._intervals import FEWEST, mean_over, ratio
 from skhalfway._text import counted
 from skhalfway.results._result import frozen
-from skhalfway.transfer._outcomes import NOT_ASKED, Outcomes
+from skhalfway.transfer._outcomes import NOT_ASKED, Outcomes, apart
 
 CONDITIONS = {
     "both_correct": "samples that source and target both classify correctly",
     "source_fooled": "samples that source and target both classify correctly and that fool the source",
     "all": "all samples",
 }
-COUNTED = ("eligible", "fooled", "same_mistake", "noise_fooled", "source_eligible", "source_fooled")
+OF_PAIRS = ("eligible", "fooled", "same_mistake", "noise_fooled")
+OF_SOURCES = ("source_eligible", "source_fooled")
+COUNTED = (*OF_PAIRS, *OF_SOURCES)
 GOALS = {
     "other": "the target gives another label than the true one",
     "target": "the target gives the label that the attack aims at",
@@ -62,8 +64,7 @@ class Seen:
 
     def without(self, pairs: NDArray[np.bool_]) -> Seen:
         """The same with no sample that counts for some pairs, (n_sources, n_targets)."""
-        names = ("eligible", "fooled", "same_mistake", "noise_fooled")
-        return replace(self, **{name: getattr(self, name) & ~pairs[:, :, None] for name in names})
+        return replace(self, **{name: getattr(self, name) & ~pairs[:, :, None] for name in OF_PAIRS})
 
 
 def see(outcomes: Outcomes, condition: str, goal: str = "other") -> Seen:
@@ -103,7 +104,7 @@ def see(outcomes: Outcomes, condition: str, goal: str = "other") -> Seen:
         noise_fooled=eligible & success(outcomes.noise[None]),
         source_eligible=source_eligible,
         source_fooled=source_eligible & own,
-        pairs=outcomes.pairs,
+        pairs=apart(outcomes.sources, outcomes.targets),
     )
 
 
@@ -193,7 +194,7 @@ def mean_standard_error(
     too few samples to tell how much they differ.
     """
     total, influence = counts["eligible"], np.zeros(outcomes.n_samples)
-    pairs = outcomes.pairs & (total > 0)
+    pairs = apart(outcomes.sources, outcomes.targets) & (total > 0)
     if not pairs.any() or total[pairs].min() < FEWEST:
         return np.nan
     for rows, seen in _seen_in_parts(outcomes, condition, goal):
@@ -205,9 +206,7 @@ def mean_standard_error(
 
 def mean_rate(seen: Seen) -> float:
     """Mean transfer rate over pairs of a source and another model with samples that count; else nan."""
-    eligible = seen.eligible.sum(axis=2)
-    pairs = seen.pairs & (eligible > 0)
-    return float((seen.fooled.sum(axis=2)[pairs] / eligible[pairs]).mean()) if pairs.any() else np.nan
+    return mean_over(seen.pairs, seen.fooled.sum(axis=2), seen.eligible.sum(axis=2))
 
 
 def resampled_means(

@@ -23,6 +23,7 @@ from skhalfway.transfer._counting import (
     CONDITIONS,
     COUNTED,
     GOALS,
+    OF_SOURCES,
     check_attacked,
     count,
     mean_standard_error,
@@ -36,8 +37,6 @@ from skhalfway.transfer._shown import failed_pairs, failures_of, matrix_table
 if TYPE_CHECKING:
     from skhalfway.models import ModelCheck
     from skhalfway.results._table import Table
-
-_OF_SOURCES = ("source_eligible", "source_fooled")
 
 
 def read_masked(masked: Any, n: int) -> NDArray[np.bool_] | None:
@@ -195,7 +194,7 @@ class TransferMatrix(BySample, Result):
         check_choice("goal", self.goal, GOALS)
         n_sources, n_targets = len(self.sources), len(self.targets)
         for name in COUNTED:
-            shape = (n_sources,) if name in _OF_SOURCES else (n_sources, n_targets)
+            shape = (n_sources,) if name in OF_SOURCES else (n_sources, n_targets)
             object.__setattr__(self, name, read_counts(name, getattr(self, name), shape))
         for part, whole in (
             ("fooled", "eligible"),

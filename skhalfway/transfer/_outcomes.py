@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
@@ -15,6 +16,13 @@ from skhalfway.results._reading import part_of_results
 from skhalfway.transfer._failures import FailedPair
 
 NOT_ASKED = -1
+
+
+def apart(sources: Sequence[str], targets: Sequence[str]) -> NDArray[np.bool_]:
+    """Where source and target are two models, (n_sources, n_targets)."""
+    # as objects: texts of numpy end before a trailing null
+    different: NDArray[np.bool_] = np.array(sources, dtype=object)[:, None] != np.array(targets, dtype=object)
+    return different
 
 
 def smallest_integers(n_classes: int) -> np.dtype[Any]:
@@ -138,14 +146,6 @@ class Outcomes:
         kept = array.copy() if array.flags.writeable else array
         kept.setflags(write=False)
         object.__setattr__(self, name, kept)
-
-    @property
-    def pairs(self) -> NDArray[np.bool_]:
-        """Where source and target are two models, (n_sources, n_targets)."""
-        # as objects: texts of numpy end before a trailing null
-        sources, targets = (np.array(names, dtype=object) for names in (self.sources, self.targets))
-        apart: NDArray[np.bool_] = sources[:, None] != targets[None]
-        return apart
 
     @property
     def failed(self) -> NDArray[np.bool_]:

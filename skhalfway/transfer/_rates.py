@@ -12,11 +12,12 @@ from skhalfway._intervals import (
     ConfidenceInterval,
     check_level,
     mean_interval,
+    mean_over,
     ratio,
     simultaneous_level,
     wilson_interval,
 )
-from skhalfway.transfer._outcomes import NOT_ASKED, Outcomes
+from skhalfway.transfer._outcomes import NOT_ASKED, Outcomes, apart
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -102,13 +103,12 @@ class Rates:
     @property
     def mean_rate(self) -> float:
         """Mean transfer rate over pairs of a source and another model with eligible samples."""
-        pairs = self.rates[self._transfers]
-        return float(pairs.mean()) if len(pairs) else np.nan
+        return mean_over(self._pairs, self.fooled, self.eligible)
 
     @property
     def _pairs(self) -> NDArray[np.bool_]:
         """Where source and target are two models."""
-        return np.array(self.sources, dtype=object)[:, None] != np.array(self.targets, dtype=object)
+        return apart(self.sources, self.targets)
 
     @property
     def _transfers(self) -> NDArray[np.bool_]:
