@@ -24,8 +24,10 @@ import numpy as np
 import torch
 from engine_page import page, plot
 from engine_plan import plan
+from joblib import parallel_config
 from numpy.typing import NDArray
 from run import EPS, N_STEPS, STEP_SIZE, bare_torch_loop, digits, ratios, trained
+from sklearn.base import clone
 from sklearn.datasets import make_classification
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
@@ -33,6 +35,7 @@ from torch import nn
 from tqdm.auto import tqdm
 
 from skhalfway import AdversarialGenerator, TransferScorer
+from skhalfway.__main__ import train, untrained_models
 from skhalfway.models import as_model
 
 HERE = Path(__file__).parent
@@ -122,22 +125,78 @@ def art_matrix(modules: Mapping[str, nn.Module], X: NDArray[Any], y: NDArray[Any
     return np.array(rows)
 
 
+def serial(run: Callable[[], Any]) -> Callable[[], Any]:
+    """The same on one thread of torch's."""
+
+    def on_one_thread() -> Any:
+        before = torch.get_num_threads()
+        torch.set_num_threads(1)
+        try:
+            return run()
+        finally:
+            torch.set_num_threads(before)
+
+    return on_one_thread
+
+
+def in_processes(run: Callable[[], Any]) -> Callable[[], Any]:
+    """The same in worker processes, which are kept from call to call."""
+
+    def on_loky() -> Any:
+        with parallel_config("loky"):
+            return run()
+
+    return on_loky
+
+
 def bench_speed(n_rounds: int) -> dict[str, Any]:
     """Eight networks on 997 digits by PGD-40."""
     X, y = digits()
     modules = networks(X[:800], y[:800])
     X, y = X[800:], y[800:]
     contestants: dict[str, Callable[[], Any]] = {
-        "bare loop": lambda: bare_matrix(modules, X, y),
-        "skhalfway, one job": lambda: scorer(modules, n_jobs=1).transfer(X, y),
+        "loop": serial(lambda: bare_matrix(modules, X, y)),
+        "loop, all threads": lambda: bare_matrix(modules, X, y),
+        "skhalfway, one job": serial(lambda: scorer(modules, n_jobs=1).transfer(X, y)),
         "skhalfway, two jobs": lambda: scorer(modules, n_jobs=2).transfer(X, y),
+        "skhalfway, two processes": in_processes(lambda: scorer(modules, n_jobs=2).transfer(X, y)),
         "torchattacks": lambda: torchattacks_matrix(modules, X, y),
         "ART": lambda: art_matrix(modules, X, y),
     }
     bare = bare_matrix(modules, X, y)
     ours = scorer(modules, condition="all").transfer(X, y)
-    figures = ratios(contestants, "bare loop", n_rounds)
+    figures = ratios(contestants, "loop", n_rounds)
     return figures | {"apart": float(np.abs(ours.rates - bare).max()), "n": len(X)}
+
+
+def generator_matrix(
+    models: Mapping[str, Any], X: NDArray[Any], y: NDArray[Any], generator: AdversarialGenerator
+) -> NDArray[Any]:
+    """One source after another by the generator, and what every model says of the samples."""
+    rows = []
+    for source in models.values():
+        made = clone(generator).set_params(estimator=source).fit(X, y).transform(X)
+        rows.append([(target.predict(made) != y).mean() for target in models.values()])
+    return np.array(rows)
+
+
+def bench_kinds(n_rounds: int) -> dict[str, Any]:
+    """The eight kinds of models of the demo on 997 digits, beside a loop over their sources."""
+    X, y = digits()
+    models = {name: train(model, X[:800], y[:800]) for name, model in untrained_models().items()}
+    X, y = X[800:], y[800:]
+    generator = AdversarialGenerator(eps=EPS, clip_values=(0, 1))
+
+    def ours(n_jobs: int) -> Callable[[], Any]:
+        return lambda: TransferScorer(generator, n_jobs=n_jobs, random_state=0).fit(models).transfer(X, y)
+
+    contestants = {
+        "loop": serial(lambda: generator_matrix(models, X, y, generator)),
+        "skhalfway, one job": serial(ours(1)),
+        "skhalfway, two jobs": ours(2),
+        "skhalfway, two processes": in_processes(ours(2)),
+    }
+    return ratios(contestants, "loop", n_rounds)
 
 
 def bench_kept(n_rounds: int) -> dict[str, Any]:
@@ -176,7 +235,6 @@ def bench_black_boxes(n_rounds: int) -> dict[str, Any]:
 def bench_dask(n_rounds: int) -> dict[str, Any]:
     """Two worker processes on this machine beside two threads."""
     from dask.distributed import Client, LocalCluster
-    from joblib import parallel_config
 
     X, y = digits()
     modules = networks(X[:800], y[:800])
@@ -396,6 +454,7 @@ def bench_rates(n_rounds: int) -> dict[str, Any]:
 
 PARTS: dict[str, Callable[[int], dict[str, Any]]] = {
     "speed": bench_speed,
+    "kinds": bench_kinds,
     "black_boxes": bench_black_boxes,
     "kept": bench_kept,
     "dask": bench_dask,

@@ -61,7 +61,14 @@ def read_samples(estimator: Any, X: Any, *, reset: bool, name: str = "X", first:
     if not reset and getattr(table, "ndim", 2) > 2:
         array = check_array(table, **checks, estimator=estimator, input_name=name)
     else:
-        array = validate_data(estimator, table, **checks, reset=reset)
+        try:
+            array = validate_data(estimator, table, **checks, reset=reset)
+        except ValueError as error:
+            # scikit-learn calls everything X here
+            if name == "X":
+                raise
+            said = str(error)
+            raise ValueError(f"{name}{said[1:]}" if said.startswith("X ") else f"{name}: {said}") from error
     # whether a missing value is an error is the source's to say, as it is asked to predict
     check_finite(array, name, allow_nan=True, first=first)
     # torch takes no negative strides, such as those of X[::-1]

@@ -1,4 +1,4 @@
-"""What a budget is too small to change, of numbers and of categories: it makes figures look robust."""
+"""What a budget is too small to change, or hardly changes: it makes figures look robust."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from skhalfway.attacks._region import Region
 
 _MOST_NAMED = 3
+_HARDLY, _UNEQUAL = 0.01, 100  # of a standard deviation; largest share of one over the smallest
+_ENOUGH, _READ = 20, slice(0, 256)  # samples from which a standard deviation is taken
 
 
 def say_out_of_reach(region: Region | WholeRegion, owner: Any) -> list[str]:
@@ -24,6 +26,7 @@ def say_out_of_reach(region: Region | WholeRegion, owner: Any) -> list[str]:
     """
     if region.eps == np.inf or not len(region):
         return []
+    _say_hardly_any(region, owner)
     header, floats = Header.of(owner, region.X), _floats_out_of_reach(region)
     whole, groups = _rules_out_of_reach(region)
     ruled = {*whole, *(int(k) for group in groups for k in group)}
@@ -47,6 +50,31 @@ def say_out_of_reach(region: Region | WholeRegion, owner: Any) -> list[str]:
         UserWarning,
     )
     return found
+
+
+def _say_hardly_any(region: Region | WholeRegion, owner: Any) -> None:
+    """Warn of one budget for columns in different units, too small to be felt in some of them."""
+    if region.X.ndim != 2 or len(region) < _ENOUGH or region.eps == 0:
+        return
+    part = region.take(_READ)
+    if part.unit is not None:
+        return
+    moves = part.movable().any(axis=0) & np.isfinite(part.X).all(axis=0)
+    spread = part.X[:, moves].astype(float).std(axis=0)
+    columns, share = np.flatnonzero(moves)[spread > 0], region.eps / spread[spread > 0]
+    if not len(share) or share.min() >= _HARDLY:
+        return
+    if share.max() >= _HARDLY and share.max() < _UNEQUAL * share.min():
+        return
+    header, least = Header.of(owner, part.X), columns[share.argmin()]
+    n = int((share < _HARDLY).sum())
+    warn(
+        f"eps={region.eps:g} lets {n} of {len(share)} columns change by less than a hundredth of their "
+        f"standard deviation ({header.name(int(least))}: {share.min():.1g} of it), so rates near 0 may come "
+        "from the budget, not from the models. Pass eps_unit='std' to give eps in standard deviations, an "
+        "eps for each column, or scaled data",
+        UserWarning,
+    )
 
 
 def _rules_out_of_reach(region: Region | WholeRegion) -> tuple[list[int], list[NDArray[np.intp]]]:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from skhalfway._text import short
 from skhalfway.displays import Display
 from skhalfway.displays._heat_map import cell_texts, fit, heat_map
 from skhalfway.transfer._matrix import TransferMatrix
-from skhalfway.transfer._shown import failed_pairs, known_pairs, marked
+from skhalfway.transfer._shown import failed_pairs, known_pairs, marked, mean_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -142,7 +141,7 @@ class TransferMatrixDisplay(Display, draws=[TransferMatrix]):
             # what a model does to itself is success, not transfer
             ax.add_patch(Rectangle((j - 0.47, i - 0.47), 0.94, 0.94, fill=False, ec="k", lw=1))
         ax.set(xlabel="target", ylabel="source")
-        title = f"mean transfer rate {short(matrix.mean_rate).strip()}{known_pairs(matrix)}"
+        title = mean_of(matrix) + known_pairs(matrix)
         if matrix.condition != "both_correct":
             title += f'\n(condition="{matrix.condition}")'
         if matrix.goal == "target":

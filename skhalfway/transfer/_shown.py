@@ -41,12 +41,19 @@ def title_of(matrix: TransferMatrix) -> str:
     parts = [models_of(matrix)]
     if matrix.outcomes is not None:
         parts.append(counted(matrix.n_samples, "sample"))
-    mean = f"mean transfer rate {short(matrix.mean_rate).strip()}"
+    mean = mean_of(matrix)
     if np.isfinite(matrix.standard_error):
         mean += " " + between(*matrix.confidence_interval(of="mean_rate"))
     elif matrix.eligible[matrix._transfers].min(initial=FEWEST) < FEWEST:
         mean += f" [no interval: a pair has fewer than {FEWEST} samples]"
     return ", ".join([*parts, mean + known_pairs(matrix)])
+
+
+def mean_of(matrix: TransferMatrix) -> str:
+    """The mean transfer rate, or that there is none."""
+    if np.isnan(matrix.mean_rate):
+        return "no mean transfer rate"
+    return f"mean transfer rate {short(matrix.mean_rate).strip()}"
 
 
 def known_pairs(matrix: TransferMatrix) -> str:

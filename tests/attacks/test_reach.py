@@ -1,7 +1,8 @@
-"""Whole numbers and categories that a budget is too small to change are said, and kept in the result."""
+"""What a budget is too small to change, or hardly changes, is said; the former is kept in the result."""
 
 from __future__ import annotations
 
+import re
 import warnings
 from typing import Any
 
@@ -112,6 +113,38 @@ def test_budgets_below_what_floats_tell_apart_are_said(
             assert f"from one number of {data.dtype} to the next" in texts[0]
             assert ("pass it in float64" in texts[0]) == (data.dtype != np.float64)
             np.testing.assert_array_equal(made[:, k], data[:, k])
+
+
+NOISE = RNG.normal(size=(80, 3))
+HARDLY: dict[str, tuple[Any, dict[str, Any], str | None]] = {
+    "columns in other units": (NOISE * [1, 1, 1000], {"eps": 0.3}, r"1 of 3 .*column 2: 0\.0003 of it"),
+    "all": (1000 * NOISE, {"eps": 1.0, "norm": 2}, "3 of 3 columns"),
+    "of those that may change": (
+        NOISE * [1, 1, 1000],
+        {"eps": 0.3, "constraints": Constraints(immutable=[2])},
+        None,
+    ),
+    "in standard deviations": (1000 * NOISE, {"eps": 0.1, "eps_unit": "std"}, None),
+    "by column": (NOISE * [1, 1, 1000], {"eps": [0.3, 0.3, 300.0]}, None),
+    "a small budget in the same units": (NOISE * [1, 2, 4], {"eps": 0.02}, None),
+    "a column that is constant": (NOISE * [1, 1, 0], {"eps": 0.3}, None),
+}
+
+
+@pytest.mark.parametrize(("data", "given", "said"), HARDLY.values(), ids=HARDLY)
+def test_one_budget_for_columns_in_other_units_is_said(
+    data: Any, given: dict[str, Any], said: str | None
+) -> None:
+    """Rates near 0 would look like robust models."""
+    y = np.arange(len(data)) % 2
+    generator = AdversarialGenerator(attack="fgsm", **given).fit(data, y)
+    with warnings.catch_warnings(record=True) as heard:
+        warnings.simplefilter("always", UserWarning)
+        generator.generate(data)
+    texts = [str(one.message) for one in heard if "standard deviation" in str(one.message)]
+    assert len(texts) == (said is not None)
+    if said is not None:
+        assert re.search(said, texts[0])
 
 
 def test_of_many_the_first_are_named() -> None:

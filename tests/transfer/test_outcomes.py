@@ -257,7 +257,7 @@ def test_no_sample_is_nothing_known(rows):
     empty = TransferMatrix.of(outcomes_of()).subset(rows)
     assert empty.n_samples == 0 and np.isnan(empty.mean_rate)
     assert np.isnan(empty.accuracy).all() and np.isnan(empty.rates).all()
-    assert "2 sources, 3 targets, 0 samples, mean transfer rate -" in repr(empty)
+    assert "2 sources, 3 targets, 0 samples, no mean transfer rate" in repr(empty)
     assert empty.describe().count("has no sample that counts with any other model") == 3
     assert len(empty.exposure()) == 0 and (empty.to_frame()["n_samples"] == 0).all()
     comparison = empty.compare(empty)

@@ -311,7 +311,7 @@ def test_a_result_says_what_it_was_measured_on(iris, kind):
 
 def test_a_reference_is_checked(data):
     models, X, y = data
-    with pytest.raises(ValueError, match="X has 3 features, but TransferScorer is expecting 64"):
+    with pytest.raises(ValueError, match="reference has 3 features, but TransferScorer is expecting 64"):
         TransferScorer().fit(models, reference=X[:, :3])
     with pytest.raises(ValueError, match="reference must hold numbers, but reference\\[0, 0\\] is 'a'"):
         TransferScorer().fit(models, reference=[["a"] * 64])
