@@ -22,9 +22,12 @@ def as_python(value: Any) -> Any:
     return value.item() if isinstance(value, np.number) else value
 
 
-def check_integer(name: str, value: Any, least: int = 1) -> None:
+def check_integer(name: str, value: Any, least: int = 1, *, or_auto: bool = False) -> None:
+    if or_auto and isinstance(value, str) and value == "auto":
+        return
     if not isinstance(value, Integral) or isinstance(value, bool) or value < least:
-        raise ValueError(f"{name} must be an integer >= {least}, got {shown(value)}")
+        also = "'auto' or " if or_auto else ""
+        raise ValueError(f"{name} must be {also}an integer >= {least}, got {shown(value)}")
 
 
 def check_positive(name: str, value: Any) -> None:

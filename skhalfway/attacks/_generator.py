@@ -94,9 +94,10 @@ class AdversarialGenerator(GeneratorBase):
         Further parameters of the attack, such as ``{"decay": 1.0}`` for ``"mifgsm"``; for a class of another
         library any of its own, which go before this object's; for a callable whatever it takes by name. None
         under ``"auto"`` and for an instance.
-    batch_size : int, default=256
-        Samples attacked at once, by the package's own attacks. Results do not depend
-        on it, but for rounding.
+    batch_size : int or "auto", default="auto"
+        Samples attacked at once. ``"auto"`` is 256; where gradients are cheap, up to 1,024 small ones, for
+        these take little longer. The package's own attacks take fewer where memory does not hold so many.
+        Results do not depend on it, but for rounding.
     device : str, torch.device or list of these, default=None
         Where gradients are computed. None is where the source's weights lie; elsewhere a copy of them is
         used. Several take turns, and work at once: batches of the package's own attacks by gradient here;
@@ -256,7 +257,7 @@ class AdversarialGenerator(GeneratorBase):
         random_start: bool = False,
         clip_values: tuple[ArrayLike, ArrayLike] | str | None = None,
         attack_params: dict[str, Any] | None = None,
-        batch_size: int = 256,
+        batch_size: int | str = "auto",
         device: Any = None,
         dtype: str | None = None,
         random_state: Any = None,

@@ -88,9 +88,10 @@ KINDS = {
 
 def check_parameters(generator: AdversarialGenerator) -> None:
     """Raise for what no data could make right."""
-    for name in ("max_iter", "max_queries", "n_restarts", "batch_size"):
+    for name in ("max_iter", "max_queries", "n_restarts"):
         value = getattr(generator, name)
         check_integer(name, value)
+    check_integer("batch_size", generator.batch_size, or_auto=True)
     check_bool("random_start", generator.random_start)
     check_device(generator.device, several=True)
     check_dtype(generator.dtype, [] if generator.device is None else devices_of(generator.device))
@@ -166,7 +167,7 @@ def make_attack(generator: AdversarialGenerator, name: str) -> Attack:
         step_size=None if generator.step_size is None else float(generator.step_size),
         n_restarts=int(generator.n_restarts),
         random_start=bool(generator.random_start),
-        batch_size=int(generator.batch_size),
+        **({} if isinstance(generator.batch_size, str) else {"batch_size": int(generator.batch_size)}),
         device=devices_of(generator.device)[0],
         dtype=generator.dtype,
     )

@@ -24,6 +24,7 @@ from skhalfway._rounding import ColumnTypes
 from skhalfway._text import brief, shown
 from skhalfway.attacks._adapters import run_adapter
 from skhalfway.attacks._automatic import run_automatic
+from skhalfway.attacks._batch_size import batch_of
 from skhalfway.attacks._constraints import Header
 from skhalfway.attacks._limits import Limits, read_limits
 from skhalfway.attacks._named import check_positions
@@ -45,7 +46,7 @@ from skhalfway.models import Model, NotDifferentiableError, as_model
 from skhalfway.models._as_model import check_kind, counts_as_fitted, fit_clone
 from skhalfway.models._faults import answers, classes_of, named, type_name, type_named
 from skhalfway.models._kinds import unfrozen
-from skhalfway.models._memory_use import is_out_of_memory, samples_that_fit
+from skhalfway.models._memory_use import is_out_of_memory
 from skhalfway.models._reader import reader_of
 from skhalfway.models._soft_agreement import soft_agreement
 from skhalfway.models._torch_model import TorchModel
@@ -164,15 +165,15 @@ def _generate(
 
 def run(generator: AdversarialGenerator, problem: Problem) -> Outcome:
     """Attack a checked problem, a batch of samples at a time; attacks of others get them all."""
+    # of attacks that ask for answers, nothing is computed on them
+    devices = devices_of(generator.device) if takes_gradients(generator, problem.model) else (None,)
+    if problem.pool is None or isinstance(generator.batch_size, str):
+        generator = copy(generator)
+        generator.batch_size = batch_of(generator, problem.model, problem.region.X, len(devices))
     if not isinstance(generator.attack, str):
         return run_adapter(generator, problem)
     check_float_type(problem.model, problem.region.eps, generator.step_size)
-    size = generator.batch_size
-    # of attacks that ask for answers, nothing is computed on them
-    devices = devices_of(generator.device) if takes_gradients(generator, problem.model) else (None,)
-    if problem.pool is None:
-        size = min(size, batch_that_fits(generator, problem.model, problem.region.X, len(devices)))
-    batches = problem.batches(size)
+    batches = problem.batches(generator.batch_size)
     if len(batches) < 2:
         return _run_where_it_fits(generator, problem)
     if problem.pool is None:
@@ -195,17 +196,6 @@ def on(generator: AdversarialGenerator, device: Any) -> AdversarialGenerator:
     one = copy(generator)
     one.device = device
     return one
-
-
-def batch_that_fits(
-    generator: AdversarialGenerator, model: Model, X: NDArray[Any], n_workers: int = 1
-) -> int:
-    """How many samples an attack on a source may take at once, where so many workers share the memory."""
-    if not takes_gradients(generator, model):
-        return 2**30
-    models = [model.on(device) for device in dict.fromkeys(devices_of(generator.device))]
-    # devices take turns, so that each has its share of the workers
-    return min(samples_that_fit(each, X, -(-n_workers // len(models))) for each in models)
 
 
 def _run_where_it_fits(generator: AdversarialGenerator, problem: Problem) -> Outcome:

@@ -47,7 +47,6 @@ def ask_blocks(
     models: Mapping[str, Model],
     regions: Sequence[WholeRegion],
     seed: int,
-    batch_size: int,
     parallel: Parallel,
     kept: CellStore | None = None,
     failures: Failures | None = None,
@@ -59,7 +58,7 @@ def ask_blocks(
     """
     failures = Failures(Care()) if failures is None else failures
     shape = regions[0].X.shape
-    first, *others = blocks_of(shape, batch_size)
+    first, *others = blocks_of(shape)
     said = np.full((1 + len(regions), len(models), shape[0]), NOT_ASKED, dtype=np.intp)
 
     def job_of(block: slice, names: Collection[str] | None = None) -> Any:

@@ -134,9 +134,8 @@ def try_all(scorer: TransferScorer, plan: Plan, rng: np.random.RandomState) -> T
     memory = store_of(scorer.memory)
     failures = Failures(Care(scorer.error_score == "raise", scorer.timeout))
     kept = None if memory is None else CellStore.of(memory, models, X, failures.call)
-    size = scorer._generator.batch_size
     clean, *control = ask_blocks(
-        models, regions, seed, size, scorer._parallel, kept, failures, verbose=scorer.verbose
+        models, regions, seed, scorer._parallel, kept, failures, verbose=scorer.verbose
     )
     left = clean[places] if truth is None else np.broadcast_to(truth, (len(sources), len(X)))
     goals = None

@@ -18,10 +18,10 @@ from skhalfway.transfer._masked import rows_to_ask
 if TYPE_CHECKING:
     from skhalfway.transfer._source import Source
 
-_MOST_SAMPLES, _MOST_VALUES = 1024, 2**23  # of a block
+_MOST_SAMPLES, _MOST_VALUES = 256, 2**23  # of a block that is more than one batch
 
 
-def blocks_of(shape: tuple[int, ...], batch_size: int) -> list[slice]:
+def blocks_of(shape: tuple[int, ...], batch_size: int = 1) -> list[slice]:
     """Samples that are handled together, of data of that shape: whole batches, whatever the machine."""
     n, n_values = shape[0], max(1, int(np.prod(shape[1:])))
     size = min(_MOST_VALUES // n_values, _MOST_SAMPLES)
@@ -42,10 +42,12 @@ def tasks_of(sources: Sequence[Source], shape: tuple[int, ...], *, keep: bool) -
     """All cells; those of each source in the order of the samples."""
     tasks = []
     for i, source in enumerate(sources):
-        starts = np.array([block.start for block in blocks_of(shape, source.generator.batch_size)])
-        asked = source.rows[rows_to_ask(len(source.rows))] if len(source.rows) else source.rows
+        if not len(source.rows):
+            continue
+        asked = source.rows[rows_to_ask(len(source.rows))]
         parts = [source.rows]
         if source.splits:
+            starts = np.array([block.start for block in blocks_of(shape, source.generator.batch_size)])
             parts = np.split(source.rows, np.searchsorted(source.rows, starts[1:]))
         tasks += [Task(i, rows, rows if keep else np.intersect1d(rows, asked)) for rows in parts if len(rows)]
     return tasks

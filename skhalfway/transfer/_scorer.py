@@ -49,7 +49,7 @@ class TransferScorer(JudgingCollection):
         classify correctly; of these, those that fool the source; or all
         samples, as Papernot et al. count [1]_.
     n_jobs : int, default=None
-        Number of threads, over models to fit, and over blocks of up to 1,024 samples of each source to
+        Number of threads, over models to fit, and over blocks of some hundred samples of each source to
         attack; 1 by default, unless in a ``joblib.parallel_config``. Results do not depend on it.
     memory : str, Path or joblib.Memory, default=None
         Folder in which every finished piece of work is kept, so that a run that was killed goes on where it
@@ -59,7 +59,7 @@ class TransferScorer(JudgingCollection):
         runs in: its error is raised; or only its own rates are lost. These are nan then, with a warning and
         the reason in ``matrix.failures``; :meth:`score` is nan too.
     timeout : float, default=None
-        Seconds that a model may take to be attacked, or to answer, on one block of up to 1,024 samples;
+        Seconds that a model may take to be attacked, or to answer, on one block of up to 1,024 samples, usually 256;
         what is later fails. None: no limit. An attack stops when it next asks the model; a model that never
         answers is left waiting in a thread of its own.
     random_state : int, RandomState instance or None, default=None

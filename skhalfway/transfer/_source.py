@@ -20,7 +20,8 @@ from skhalfway.attacks._partners import Partners
 from skhalfway.attacks._pool import Pool, drawn
 from skhalfway.attacks._problem import Outcome, Problem, Settings
 from skhalfway.attacks._region import Region
-from skhalfway.attacks._run import batch_that_fits, on, run
+from skhalfway.attacks._batch_size import batch_of
+from skhalfway.attacks._run import on, run
 from skhalfway.models import Finding
 from skhalfway.transfer._failures import Care, Failed, Failures
 from skhalfway.transfer._masked import N_MOST, Opinion, ask_with_queries, objection, rows_to_ask
@@ -189,7 +190,7 @@ def _prepared(source: Source, known: NDArray[Any] | None, clean: NDArray[np.intp
             partners.said_by(model)  # else once it is needed, if ever
         source = replace(source, partners=partners)
     X = source.regions[0].X
-    generator.batch_size = min(generator.batch_size, batch_that_fits(generator, model, X, n_workers))
+    generator.batch_size = batch_of(generator, model, X, n_workers)
     if not source.splits:
         return source
     some = rows[drawn((len(rows), *X.shape[1:]), source.seed)]

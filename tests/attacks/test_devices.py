@@ -10,11 +10,13 @@ import numpy as np
 import pytest
 import torch
 from sklearn.base import clone
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.linear_model import LogisticRegression
 from torch import nn
 
 from skhalfway import AdversarialGenerator
 from skhalfway._devices import Turns, available, check_device
-from skhalfway.attacks._run import batch_that_fits
+from skhalfway.attacks._batch_size import batch_of
 from skhalfway.models import Model, _memory_use, as_model
 
 TWO = ["cpu", "cpu:0"]  # two names of one device, to tell turns apart
@@ -124,7 +126,7 @@ def test_a_model_that_lies_there_is_no_copy():
 def test_devices_share_the_workers(monkeypatch):
     workers = []
     monkeypatch.setattr(
-        "skhalfway.attacks._run.samples_that_fit", lambda model, X, n: workers.append(n) or 2**n
+        "skhalfway.attacks._batch_size.samples_that_fit", lambda model, X, n: workers.append(n) or 2**n
     )
     monkeypatch.setattr(_memory_use, "free_memory", lambda device: 2**30)
     model, X = as_model(nn.Linear(3, 2)), np.zeros((4, 3), dtype=np.float32)
@@ -138,8 +140,30 @@ def test_devices_share_the_workers(monkeypatch):
     ]:
         workers.clear()
         generator = AdversarialGenerator(attack="pgd", device=device)
-        assert batch_that_fits(generator, model, X, n_workers) == 2 ** min(expected)
+        assert batch_of(generator, model, X, n_workers) == 2 ** min(expected)
         assert workers == expected
+
+
+def test_small_samples_are_attacked_more_at_once(monkeypatch):
+    """Where a gradient is cheap; more of these cost little more than few."""
+    monkeypatch.setattr("skhalfway.attacks._batch_size.samples_that_fit", lambda model, X, n: 2**30)
+    X, y = np.random.RandomState(0).rand(30, 4), np.arange(30) % 2
+    module, forest = nn.Linear(4, 2), RandomForestClassifier(2).fit(X, y)
+    for model, attack, shape, expected in [
+        (module, "pgd", (4,), 1024),
+        (module, "pgd", (3, 32, 32), 256),
+        (module, "pgd", (1, 28, 28), 1024),
+        (module, "pgd", (2048,), 512),
+        (module, "hopskipjump", (4,), 256),
+        (LogisticRegression().fit(X, y), "auto", (4,), 1024),
+        (forest, "pgd", (4,), 256),
+        (forest, "square", (4,), 256),
+        (module, lambda model, X, y: X, (4,), 256),
+    ]:
+        generator = AdversarialGenerator(attack=attack)
+        source = as_model(model, classes=[0, 1]) if model is module else as_model(model)
+        assert batch_of(generator, source, np.zeros((1, *shape))) == expected
+        assert batch_of(generator.set_params(batch_size=7), source, np.zeros((1, *shape))) == 7
 
 
 def test_turns_go_where_least_is_going_on():

@@ -74,8 +74,13 @@ BAD_PARAMETERS = [
         for size in (0, -1, np.nan, "1")
     ),
     *(
-        Bad({name: value}, f"{name} must be an integer >= 1, got {value!r}")
-        for name in ("max_iter", "max_queries", "n_restarts", "batch_size")
+        Bad({name: value}, f"{name} must be {also}an integer >= 1, got {value!r}")
+        for name, also in {
+            "max_iter": "",
+            "max_queries": "",
+            "n_restarts": "",
+            "batch_size": "'auto' or ",
+        }.items()
         for value in (0, -1, 1.5, "3", True, None)
     ),
     *(

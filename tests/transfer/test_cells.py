@@ -151,7 +151,8 @@ def test_a_generator_makes_what_a_scorer_makes(attack, models, digits):
 
 def test_blocks_are_whole_batches_and_do_not_grow_with_the_samples_size():
     for shape, batch, expected in [
-        ((2000, 64), 256, [1024, 976]),
+        ((2000, 64), 100, [200] * 10),
+        ((1000, 64), 1, [256, 256, 256, 232]),
         ((100, 64), 256, [100]),
         ((100, 3, 224, 224), 16, [48, 48, 4]),
         ((10, 3, 1000, 1000), 4, [4, 4, 2]),

@@ -1,0 +1,40 @@
+"""How many samples are attacked at once."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from skhalfway._devices import devices_of
+from skhalfway.attacks._parameters import takes_gradients
+from skhalfway.models._memory_use import samples_that_fit
+
+if TYPE_CHECKING:
+    from skhalfway.attacks._generator import AdversarialGenerator
+    from skhalfway.models import Model
+
+USUAL = 256
+# small samples are attacked up to so many at once: steps of few cost as much as steps of many
+_MOST, _MOST_VALUES = 1024, 2**20
+
+
+def batch_of(generator: AdversarialGenerator, model: Model, X: NDArray[Any], n_workers: int = 1) -> int:
+    """The generator's batch size, or what suits the source; what takes gradients fits into memory.
+
+    So many workers share the memory.
+    """
+    size, gradients = generator.batch_size, takes_gradients(generator, model)
+    if isinstance(size, str):
+        size = USUAL
+        # copies of trees and neighbours compute much for each sample: more at once save nothing
+        if gradients and not model.smoothed:
+            fit = _MOST_VALUES // max(1, int(np.prod(X.shape[1:])))
+            while size < _MOST and 2 * size <= fit:
+                size *= 2
+    if not gradients:
+        return size
+    models = [model.on(device) for device in dict.fromkeys(devices_of(generator.device))]
+    # devices take turns, so that each has its share of the workers
+    return min([size, *(samples_that_fit(each, X, -(-n_workers // len(models))) for each in models)])
