@@ -12,7 +12,6 @@ import torch
 from numpy.typing import NDArray
 from run import EPS, table
 
-
 BATCH = 1024  # what ours takes of digits
 NO_CONTESTANTS = ("base_ms", "apart")
 
@@ -79,17 +78,17 @@ are medians over rounds in which contestants take turns (Python {python}, torch 
 SPEED = """
 ## Beside a loop written by hand, and other libraries
 
-8 small networks on digits by PGD-40, L-inf, eps {eps}: attack each, ask all. Times over that of the loop on one
-thread, in batches of {batch:,} samples, which takes {seconds}; where no batch is named, all take such.
+8 small networks on digits by PGD-40, L-inf, eps {eps}: attack each, ask all. Times over that of the loop on
+one thread, in batches of {batch:,} samples, which takes {seconds}; where no batch is named, all take such.
 
 {rows}
 
-Ours also asks all models about noise, checks them, and asks for second opinions: {extra:.0%} of the loop's time
-with {fewest} digits, and less the more there are. Aims: one job 1.02, two jobs 0.55; at least 4 times as fast
-as ART, 1.8 times as torchattacks with two jobs. With {most} digits two jobs are {art:.1f} times as fast as ART in
-the same batches and {art_own:.1f} times as in its own; {torchattacks:.1f} times as torchattacks, which has both
-cores too, through torch. Python runs one of two threads at a time: steps of small networks are short, so two
-jobs do not halve the time. Rates are within {apart:.3f} of the loop's.
+Ours also asks all models about noise, checks them, and asks for second opinions: {extra:.0%} of the loop's
+time with {fewest} digits, and less the more there are. Aims: one job 1.02, two jobs 0.55; at least 4 times as
+fast as ART, 1.8 times as torchattacks with two jobs. With {most} digits two jobs are {art:.1f} times as fast
+as ART in the same batches and {art_own:.1f} times as in its own; {torchattacks:.1f} times as torchattacks,
+which has both cores too, through torch. Python runs one of two threads at a time: steps of small networks are
+short, so two jobs do not halve the time. Rates are within {apart:.3f} of the loop's.
 
 ![Time over that of a loop written by hand](../doc/_static/engine_speed.png)
 """
@@ -103,18 +102,19 @@ one job {one:.2f} (aim 1.02), two jobs {two:.2f} (aim 0.55), two worker processe
 BLACK = """
 ## Black boxes
 
-4 forests on 400 digits by HopSkipJump with 100 queries: two jobs take {two:.2f} of one's time (aim 0.6).
+4 forests on 400 digits by HopSkipJump with 1,000 queries: two jobs take {two:.2f} of one's time (aim 0.6).
+They are processes, which start once; of two threads that ask forests one waits for the other.
 """
 KEPT = """
 ## With `memory=`
 
-Keeping all cells in a folder takes {empty:.3f} of the time without (aim 1.03); a second run, which takes them
-from there, {full:.2f}.
+Of the same eight kinds of models: keeping all cells in a folder takes {empty:.3f} of the time without (aim
+1.03); a second run, which takes them from there, {full:.3f}.
 """
 DASK = """
 ## On Dask, on one machine
 
-Two worker processes take {dask:.2f} of the time of two threads.
+Of the same models: two worker processes of Dask take {dask:.2f} of the time of two threads.
 """
 GROWTH_TEXT = """
 ## As it grows
@@ -131,7 +131,7 @@ MEMORY_TEXT = """
 ## Memory
 
 Two small convolutional networks, images of 3 x 32 x 32 in a file that is mapped, batches of 256. Peak of the
-memory that is no file, above that of a first run on 256 images:
+memory that is no file, above that after a first run on 8 images:
 
 {rows}
 

@@ -12,7 +12,7 @@ from functools import partial
 from itertools import chain, islice
 from typing import Any
 
-from joblib import Parallel, delayed
+from joblib import Parallel, delayed, effective_n_jobs
 from joblib.parallel import get_active_backend
 from sklearn import config_context, get_config
 
@@ -158,11 +158,11 @@ def side_by_side(
     verbose: int = 0,
     what: str = "",
     unit: str = "job",
-    prefer: str = "threads",
+    prefer: str | Callable[[], str] = "threads",
     in_order: bool = True,
     tell: Callable[[Any], tuple[int, str]] = lambda result: (1, ""),
 ) -> Iterator[Any]:
-    """Results of delayed calls, in their order or as they come; ``prefer`` threads or processes.
+    """Results of delayed calls, in their order or as they come; ``prefer`` threads or processes, or ask.
 
     They amount to ``n`` units; ``tell`` says of a result to how many, and whose it is. Jobs are taken as they
     are needed, so that the next may depend on the results so far. Where a job raises, the others stop the
@@ -174,6 +174,8 @@ def side_by_side(
         delayed(Job(job, crew, config, filters))(*args, **kwargs)
         for job, args, kwargs in _while_wanted(jobs, crew)
     )
+    if callable(prefer):
+        prefer = prefer() if effective_n_jobs(n_jobs) > 1 else "threads"
     results = _results(calls, crew, n_jobs=n_jobs, prefer=prefer, in_order=in_order)
     progress = Progress(what, n, unit, verbose)
     if progress.counts:

@@ -275,7 +275,7 @@ class AdversarialGenerator(GeneratorBase):
         self.random_start = random_start
         self.clip_values = clip_values
         self.attack_params = attack_params
-        self.batch_size = batch_size
+        self.batch_size: Any = batch_size
         self.device = device
         self.dtype = dtype
         self.random_state = random_state

@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from skhalfway.attacks._region import Region
     from skhalfway.models import Model
 
+# answers of black boxes to samples of which processes are worth their start
+_MANY_ANSWERS = 2_000_000
+
 # what all cells are given: sources without regions, models, where cells are kept, how models are called
 Given = Shared[tuple[list[Source], Mapping[str, "Model"], CellStore | None, Care]]
 
@@ -251,8 +254,10 @@ def _cells(
         turns.done(_place(task))
         return ran
 
-    n_samples = sum(len(source.rows) for source in sources)
-    run = partial(parallel, n=n_samples, what="attack", unit="sample", in_order=False, tell=tell)
+    n_samples, prefer = sum(len(source.rows) for source in sources), partial(_preferred, given, sources)
+    run = partial(
+        parallel, n=n_samples, what="attack", unit="sample", in_order=False, tell=tell, prefer=prefer
+    )
     for task, ran in outlive(run, tasks, job_of):
         turns.done(_place(task))
         source = sources[task.source]
@@ -267,6 +272,22 @@ def _cells(
             continue
         tasks.done(task.source, cell.account.cost["seconds"] / len(task.rows))
         yield cell
+
+
+def _preferred(given: Given, sources: Sequence[Source]) -> str:
+    """Threads, or processes where black boxes are asked much: of a forest, two threads are slower than one.
+
+    Unless a model cannot be sent to another process.
+    """
+    asked = [source for source in sources if source.splits and not source.follows_gradients]
+    n_answers = sum(len(one.rows) * one.generator.max_queries * len(one.regions) for one in asked)
+    if n_answers < _MANY_ANSWERS:
+        return "threads"
+    try:
+        given.pack()
+    except TypeError:
+        return "threads"
+    return "processes"
 
 
 def _place(task: Task) -> tuple[int, int]:

@@ -50,7 +50,9 @@ class TransferScorer(JudgingCollection):
         samples, as Papernot et al. count [1]_.
     n_jobs : int, default=None
         Number of threads, over models to fit, and over blocks of some hundred samples of each source to
-        attack; 1 by default, unless in a ``joblib.parallel_config``. Results do not depend on it.
+        attack; 1 by default, unless in a ``joblib.parallel_config``. Results do not depend on it. Where
+        black boxes are to answer for more than two million samples, processes are used instead, as two
+        threads of Python do not speed them up; ``parallel_config("threading")`` keeps to threads.
     memory : str, Path or joblib.Memory, default=None
         Folder in which every finished piece of work is kept, so that a run that was killed goes on where it
         was, and a model more costs its own attacks and answers alone; see Notes. None: nothing is kept.
@@ -59,9 +61,9 @@ class TransferScorer(JudgingCollection):
         runs in: its error is raised; or only its own rates are lost. These are nan then, with a warning and
         the reason in ``matrix.failures``; :meth:`score` is nan too.
     timeout : float, default=None
-        Seconds that a model may take to be attacked, or to answer, on one block of up to 1,024 samples, usually 256;
-        what is later fails. None: no limit. An attack stops when it next asks the model; a model that never
-        answers is left waiting in a thread of its own.
+        Seconds that a model may take to be attacked, or to answer, on one block of samples, 256 or up to
+        1,024; what is later fails. None: no limit. An attack stops when it next asks the model; a model that
+        never answers is left waiting in a thread of its own.
     random_state : int, RandomState instance or None, default=None
         For the noise control, and for the generator where its own
         ``random_state`` is None. Pass an int for the same output across calls.

@@ -15,12 +15,12 @@ from sklearn.base import clone
 from skhalfway._devices import devices_of
 from skhalfway._progress import announced
 from skhalfway._randomness import draw_seed, own_rng
-from skhalfway.attacks._parameters import advice, gradient_attack
+from skhalfway.attacks._batch_size import batch_of
+from skhalfway.attacks._parameters import advice, gradient_attack, takes_gradients
 from skhalfway.attacks._partners import Partners
 from skhalfway.attacks._pool import Pool, drawn
 from skhalfway.attacks._problem import Outcome, Problem, Settings
 from skhalfway.attacks._region import Region
-from skhalfway.attacks._batch_size import batch_of
 from skhalfway.attacks._run import on, run
 from skhalfway.models import Finding
 from skhalfway.transfer._failures import Care, Failed, Failures
@@ -87,6 +87,11 @@ class Source:
     def splits(self) -> bool:
         """Whether what its attack makes of a sample depends on no others but those that all blocks know."""
         return isinstance(self.generator.attack, str)
+
+    @property
+    def follows_gradients(self) -> bool:
+        """Whether the package's own attack takes gradients, rather than asking for answers."""
+        return takes_gradients(self.generator, self.model)
 
     def regions_of(self, rows: NDArray[np.intp]) -> list[Region]:
         """Where some samples may go, at each budget."""

@@ -6,7 +6,9 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
+from contextlib import nullcontext
 from pathlib import Path
 
 import joblib
@@ -25,7 +27,7 @@ from sklearn.tree import DecisionTreeClassifier
 from skhalfway import AdversarialGenerator, Constraints, TransferScorer
 from skhalfway.engine import Store
 from skhalfway.models import ModelWarning
-from skhalfway.transfer import _schedule, _source
+from skhalfway.transfer import _cells, _schedule, _source
 from skhalfway.transfer._schedule import LongestFirst, Task, blocks_of
 
 
@@ -133,6 +135,48 @@ def test_results_do_not_depend_on_the_backend(models, digits, monkeypatch):
     monkeypatch.setattr(_schedule, "_MOST_SAMPLES", 32)
     with joblib.parallel_config("loky", n_jobs=2):
         same(whole, measured(models, X, y, "auto", n_jobs=None))
+
+
+class Whereabouts(LogisticRegression):
+    """Notes in a file which processes it is asked in."""
+
+    note = lock = None
+
+    def predict(self, X):
+        with open(self.note, "a") as file:
+            file.write(f"{os.getpid()}\n")
+        return super().predict(X)
+
+
+@pytest.mark.parametrize(
+    ("attack", "n_jobs", "worth", "where"),
+    [
+        ("hopskipjump", 2, 1000, "processes"),
+        ("hopskipjump", 1, 1000, "here"),
+        ("hopskipjump", 2, 10**9, "here"),
+        ("pgd", 2, 1000, "here"),
+        ("does not pickle", 2, 1000, "here"),
+        ("threads", 2, 1000, "here"),
+    ],
+)
+def test_black_boxes_that_are_asked_much_are_asked_in_processes(
+    attack, n_jobs, worth, where, digits, monkeypatch, tmp_path
+):
+    """Of a forest two threads are slower than one."""
+    X, y = digits[0][400:500], digits[1][400:500]
+    given = {"a": Whereabouts(max_iter=2000).fit(X, y), "b": Whereabouts(C=0.01).fit(X, y)}
+    for model in given.values():
+        model.note = tmp_path / "note"
+    alone = measured(given, X, y, "pgd" if attack == "pgd" else "hopskipjump")
+    (tmp_path / "note").unlink()
+    monkeypatch.setattr(_cells, "_MANY_ANSWERS", worth)
+    if attack == "does not pickle":
+        given["a"].lock = threading.Lock()
+    backend = joblib.parallel_config("threading") if attack == "threads" else nullcontext()
+    with backend:
+        same(alone, measured(given, X, y, "pgd" if attack == "pgd" else "hopskipjump", n_jobs=n_jobs))
+    asked_in = set((tmp_path / "note").read_text().split())
+    assert (asked_in > {str(os.getpid())}) == (where == "processes")
 
 
 @pytest.mark.filterwarnings("ignore::skhalfway.models.ModelWarning")
