@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from skhalfway.models import Model
 
 # answers of black boxes to samples of which processes are worth their start
-_MANY_ANSWERS = 2_000_000
+_MANY_ANSWERS = 1_000_000
 
 # what all cells are given: sources without regions, models, where cells are kept, how models are called
 Given = Shared[tuple[list[Source], Mapping[str, "Model"], CellStore | None, Care]]

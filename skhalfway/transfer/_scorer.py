@@ -51,7 +51,7 @@ class TransferScorer(JudgingCollection):
     n_jobs : int, default=None
         Number of threads, over models to fit, and over blocks of some hundred samples of each source to
         attack; 1 by default, unless in a ``joblib.parallel_config``. Results do not depend on it. Where
-        black boxes are to answer for more than two million samples, processes are used instead, as two
+        black boxes are to answer for more than a million samples, processes are used instead, as two
         threads of Python do not speed them up; ``parallel_config("threading")`` keeps to threads.
     memory : str, Path or joblib.Memory, default=None
         Folder in which every finished piece of work is kept, so that a run that was killed goes on where it
