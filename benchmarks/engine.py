@@ -2,9 +2,9 @@
 
     python benchmarks/engine.py [PART ...]
 
-measures the parts that are named, or all, keeps their figures in engine.json, and writes engine.md and its
-plots anew from all that is kept there. Contestants take turns in every round, in random order; a ratio is
-the median over rounds of that within a round.
+measures the parts that are named, all, or "none", keeps their figures in engine.json, and writes engine.md
+and its plots anew from all that is kept there. Contestants take turns in every round, in random order; a
+ratio is the median over rounds of that within a round.
 """
 
 from __future__ import annotations
@@ -486,11 +486,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("parts", nargs="*", choices=[[], *PARTS], help="what to measure; all by default")
+    parser.add_argument(
+        "parts", nargs="*", choices=[[], "none", *PARTS], help="what to measure; all by default"
+    )
     parser.add_argument("--rounds", type=int, default=15)
     options = parser.parse_args()
     figures = json.loads(FIGURES.read_text()) if FIGURES.exists() else {}
-    for name in options.parts or PARTS:
+    for name in [part for part in options.parts or PARTS if part != "none"]:
         figures[name] = PARTS[name](options.rounds)
         tqdm.write(f"{name}: {figures[name]}")
         FIGURES.write_text(json.dumps(figures, indent=1) + "\n")

@@ -44,8 +44,8 @@ def plot(figures: Mapping[str, Any], folder: Path) -> None:
         figure, ax = plt.subplots(figsize=(8, 3), layout="constrained")
         colors = ["C0" if name.startswith("skhalfway") else "C7" for name in speed]
         bars = ax.barh(list(speed), list(speed.values()), color=colors)
-        ax.bar_label(bars, fmt="%.2f", padding=3)
-        ax.axvline(1, color="k", lw=0.8)
+        ax.axvline(1, color="C7", lw=0.8, zorder=0)
+        ax.bar_label(bars, fmt="%.2f", padding=3, bbox={"color": "w", "pad": 0.5})
         ax.set(xlim=(0, 1.15 * max(speed.values())))
         ax.set_xlabel("time over that of a loop written by hand, on one thread")
         ax.invert_yaxis()
@@ -62,6 +62,9 @@ def plot(figures: Mapping[str, Any], folder: Path) -> None:
             ):
                 ax.loglog(sizes, values, style, label=name)
             ax.set(xlabel=what, title=f"exponent {exponent(sizes, seconds):.2f}")
+            if what == "models":
+                ax.set_xticks(sizes, [f"{size:.0f}" for size in sizes])
+                ax.minorticks_off()
         axes[0].set_ylabel("seconds")
         axes[0].legend()
         figure.savefig(folder / "engine_growth.png", dpi=120)
@@ -95,9 +98,9 @@ short, so two jobs do not halve the time. Rates are within {apart:.3f} of the lo
 KINDS = """
 ## Eight kinds of models
 
-The demo's eight models - linear, kernel, network, forest, boosting, neighbours - on 997 digits, beside a loop
-of `AdversarialGenerator` over sources and `predict` over targets, which takes {base_ms:.0f} ms on one thread:
-one job {one:.2f} (aim 1.02), two jobs {two:.2f} (aim 0.55), two worker processes {processes:.2f}.
+The demo's eight models - linear, kernel, networks, a forest, neighbours - on 997 digits, beside a loop of
+`AdversarialGenerator` over sources and `predict` over targets, which takes {seconds:.1f} s on one thread: one
+job {one:.2f} (aim 1.02), two jobs {two:.2f} (aim 0.55), two worker processes {processes:.2f}.
 """
 BLACK = """
 ## Black boxes
@@ -144,7 +147,7 @@ def speed_text(speed: Mapping[str, Mapping[str, float]]) -> str:
     fewest, most = speed
     names = [name for name in speed[most] if name not in NO_CONTESTANTS]
     rows = [
-        {"contestant": name} | {f"{n} digits": f"{figures[name]:.2f}" for n, figures in speed.items()}
+        {"contestant": name} | {f"{int(n):,} digits": f"{figures[name]:.2f}" for n, figures in speed.items()}
         for name in names
     ]
     times = {name: value / speed[most]["skhalfway, two jobs"] for name, value in speed[most].items()}
@@ -154,8 +157,8 @@ def speed_text(speed: Mapping[str, Mapping[str, float]]) -> str:
         seconds=" and ".join(f"{figures['base_ms'] / 1000:.1f} s" for figures in speed.values()),
         rows=table(rows),
         extra=speed[fewest]["skhalfway, one job on one thread"] - 1,
-        fewest=fewest,
-        most=most,
+        fewest=f"{int(fewest):,}",
+        most=f"{int(most):,}",
         art=times["ART, torch's threads"],
         art_own=times["ART, torch's threads, its batches of 32"],
         torchattacks=times["torchattacks, torch's threads"],
@@ -173,7 +176,7 @@ def page(figures: Mapping[str, Any], cores: int) -> str:
         kinds = figures["kinds"]
         parts.append(
             KINDS.format(
-                base_ms=kinds["base_ms"],
+                seconds=kinds["base_ms"] / 1000,
                 one=kinds["skhalfway, one job"],
                 two=kinds["skhalfway, two jobs"],
                 processes=kinds["skhalfway, two processes"],

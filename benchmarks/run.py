@@ -363,9 +363,9 @@ votes of an SVC, [svc_votes.md](svc_votes.md), networks of one architecture that
     tox run -e bench -- engine
 
 measures them beside a loop written by hand and other libraries, as they grow, with `memory=`, on Dask, and
-what they hold, and plans large ones from these figures.
+what they hold: [engine.md](engine.md), and `doc/scale.rst`, which plans large ones from these figures.
 `faults` in its place kills, damages and interrupts runs, [faults.md](faults.md); `soak` measures small
-matrices for an hour; `gpu` is for a machine with one, [gpu.md](gpu.md).
+matrices for an hour, [soak.md](soak.md); `gpu` is for a machine with one, [gpu.md](gpu.md).
 
 ## The halfway framework
 
