@@ -151,8 +151,11 @@ def test_all_that_takes_n_jobs_is_here() -> None:
 @pytest.mark.filterwarnings(
     "ignore"
 )  # of few samples, steps and queries; what is said of these is tested elsewhere
-@pytest.mark.parametrize("name", CALLS)
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize(
+    ("backend", "name"),
+    # what containers samples come in is not the backends' to say
+    [(backend, name) for backend in BACKENDS for name in CALLS if backend == "loky" or " in " not in name],
+)
 def test_every_backend_gives_what_one_core_gives(backend: str, name: str) -> None:
     alone = CALLS[name]()
     with parallel_config(backend, n_jobs=2):

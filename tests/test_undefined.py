@@ -85,7 +85,7 @@ CALLS: dict[str, tuple[Callable[[], Any], Any, str]] = {
     ),
     "transfer of those fooled": (
         lambda: (
-            transfer({"right": RIGHT, "tree": TREE}, 1e-9, condition="source_fooled").transfer(X, Y).rates
+            transfer({"right": RIGHT, "tree": TREE}, 0.01, condition="source_fooled").transfer(X, Y).rates
         ),
         [[True] * 2] * 2,
         "and that fool the source for 'right' -> 'right', 'right' -> 'tree'",

@@ -51,6 +51,9 @@ ENDS_IN_A_NET = {
 }
 
 
+@pytest.mark.filterwarnings(
+    "ignore:eps=.* change by less than a hundredth of their standard deviation:UserWarning"
+)
 @pytest.mark.parametrize("name", ENDS_IN_A_NET)
 def test_digits_are_kept_where_steps_convert(name: str) -> None:
     model = ENDS_IN_A_NET[name]().fit(TIMES, LATE)

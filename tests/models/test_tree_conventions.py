@@ -189,6 +189,9 @@ def test_soft_trees_agree_and_have_a_gradient(case: Any) -> None:
     assert (as_model(module).predict(numbers) == own).mean() >= 0.99
 
 
+@pytest.mark.filterwarnings(
+    "ignore:eps=.* change by less than a hundredth of their standard deviation:UserWarning"
+)
 def test_a_gradient_attack_moves_what_is_there(case: Any) -> None:
     classifier, X, _, _ = case
     own = np.ravel(classifier.predict(X))
