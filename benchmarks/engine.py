@@ -256,7 +256,7 @@ def bench_dask(n_rounds: int) -> dict[str, Any]:
 
     modules, X, y = eight_kinds()
     with (
-        LocalCluster(2, threads_per_worker=1, processes=True, dashboard_address=None) as cluster,
+        LocalCluster(2, threads_per_worker=1, processes=True, dashboard_address=":0") as cluster,
         Client(cluster),
     ):
 

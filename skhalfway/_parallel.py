@@ -19,6 +19,7 @@ from sklearn import config_context, get_config
 from skhalfway._cluster import OnCluster, cluster, is_cluster, one_core, unwanted_here
 from skhalfway._cores import cores_shared
 from skhalfway._filters import filters_of_caller
+from skhalfway._interrupts import interrupts_later
 from skhalfway._progress import Progress
 from skhalfway._shared import Shared
 
@@ -220,7 +221,26 @@ def _results(
             crew.sharing = stack.enter_context(cores_shared(n_workers))
         if is_cluster(backend):
             calls = stack.enter_context(_on_cluster(backend, calls))
+        if threads and generates:
+            yield from _threads(parallel(return_as=return_as), calls)
+            return
         yield from (parallel(return_as=return_as) if generates else parallel())(calls)
+
+
+def _threads(parallel: Any, calls: Iterable[Any]) -> Iterator[Any]:
+    """Results of threads that end whenever the user interrupts: those of a pool half made would stay."""
+    results = None
+    try:
+        with interrupts_later():
+            parallel.__enter__()
+            results = parallel(calls)
+        yield from results
+    finally:
+        with interrupts_later(), warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # of jobs that were begun: they are not wanted
+            if results is not None:
+                results.close()
+            parallel.__exit__(None, None, None)
 
 
 def _packed(calls: Iterable[Any]) -> Iterator[Any]:

@@ -7,6 +7,7 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
+from multiprocessing.pool import ThreadPool
 
 import foolbox
 import numpy as np
@@ -14,7 +15,7 @@ import pytest
 import torch
 import torchattacks
 from art.attacks.evasion import ProjectedGradientDescent
-from joblib import delayed, parallel_config
+from joblib import _parallel_backends, delayed, parallel_config
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 from skorch import NeuralNetClassifier
@@ -182,6 +183,35 @@ def test_an_interrupt_stops_all_threads_before_the_call_returns(attack, n_jobs):
     seen = [values(net) for net in nets]
     time.sleep(0.1)
     assert all(map(untouched, nets, seen))
+
+
+@pytest.mark.usefixtures("interruptible")
+@pytest.mark.parametrize("moment", ["made", "ended"])
+def test_an_interrupt_leaves_no_pool_half_made_or_half_gone(moment, monkeypatch):
+    """Threads of such a pool would wait for work as long as the process lives."""
+
+    class Interrupted(ThreadPool):
+        def _repopulate_pool(self):
+            super()._repopulate_pool()
+            if moment == "made":
+                os.kill(os.getpid(), signal.SIGINT)
+
+        def terminate(self):
+            if moment == "ended":
+                os.kill(os.getpid(), signal.SIGINT)
+            super().terminate()
+
+    monkeypatch.setattr(_parallel_backends, "ThreadPool", Interrupted)
+    scorer = TransferScorer(AdversarialGenerator(max_iter=5), n_jobs=2, random_state=0)
+    scorer.fit([network(), network()])
+    n_threads = threading.active_count()
+    with pytest.raises(KeyboardInterrupt):
+        scorer.transfer(X, Y)
+    deadline = time.monotonic() + 10
+    while threading.active_count() > n_threads and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert threading.active_count() <= n_threads
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 def work(i, log):

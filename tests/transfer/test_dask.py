@@ -45,7 +45,7 @@ X_TRAIN, Y_TRAIN, X, Y = DIGITS[:600] / 16, LABELS[:600], DIGITS[600:760] / 16, 
 def cluster() -> Iterator[Any]:
     with (
         distributed.LocalCluster(
-            n_workers=2, processes=True, threads_per_worker=1, dashboard_address=None, silence_logs=50
+            n_workers=2, processes=True, threads_per_worker=1, dashboard_address=":0", silence_logs=50
         ) as cluster,
         distributed.Client(cluster),
     ):
