@@ -18,6 +18,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -195,14 +196,18 @@ def generator_matrix(
     return np.array(rows)
 
 
+def with_jobs(
+    generator: AdversarialGenerator, models: Mapping[str, Any], X: NDArray[Any], y: NDArray[Any], n_jobs: int
+) -> Callable[[], Any]:
+    """A matrix to be measured in so many jobs."""
+    return lambda: TransferScorer(generator, n_jobs=n_jobs, random_state=0).fit(models).transfer(X, y)
+
+
 def bench_kinds(n_rounds: int) -> dict[str, Any]:
     """The eight kinds of models of the demo on 997 digits, beside a loop over their sources."""
     models, X, y = eight_kinds()
     generator = AdversarialGenerator(eps=EPS, clip_values=(0, 1))
-
-    def ours(n_jobs: int) -> Callable[[], Any]:
-        return lambda: TransferScorer(generator, n_jobs=n_jobs, random_state=0).fit(models).transfer(X, y)
-
+    ours = partial(with_jobs, generator, models, X, y)
     contestants = {
         "loop": serial(lambda: generator_matrix(models, X, y, generator)),
         "skhalfway, one job": serial(ours(1)),
@@ -243,10 +248,7 @@ def bench_black_boxes(n_rounds: int) -> dict[str, Any]:
     }
     X, y = X[800:1200], y[800:1200]
     generator = AdversarialGenerator(attack="hopskipjump", eps=EPS, clip_values=(0, 1), max_queries=1000)
-
-    def run(n_jobs: int) -> Callable[[], Any]:
-        return lambda: TransferScorer(generator, n_jobs=n_jobs, random_state=0).fit(forests).transfer(X, y)
-
+    run = partial(with_jobs, generator, forests, X, y)
     return ratios({"one job": run(1), "two jobs": run(2)}, "one job", min(n_rounds, 5))
 
 

@@ -100,11 +100,11 @@ def one(k: int, given: dict[str, Any], X: Any, y: Any, folder: Path) -> None:
         scorer.transfer_curve(X[rows], y[rows], eps=[0.1, 0.3])
 
 
-TEXT = """# An hour of small matrices
+TEXT = """# {minutes:g} minutes of small matrices
 
-    python benchmarks/soak.py
+    python benchmarks/soak.py --minutes {minutes:g}
 
-{n:,} matrices and curves in {minutes:.0f} minutes, of scikit-learn models, a network, a forest and a model
+{n:,} matrices and curves in {minutes:g} minutes, of scikit-learn models, a network, a forest and a model
 that fails, on one thread and on two, with a folder and without, every eleventh interrupted. After
 {warm:.0f} minutes of warm-up, and at the end:
 

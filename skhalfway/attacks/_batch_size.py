@@ -9,13 +9,13 @@ from numpy.typing import NDArray
 
 from skhalfway._devices import devices_of
 from skhalfway.attacks._parameters import takes_gradients
+from skhalfway.attacks._problem import Settings
 from skhalfway.models._memory_use import samples_that_fit
 
 if TYPE_CHECKING:
     from skhalfway.attacks._generator import AdversarialGenerator
     from skhalfway.models import Model
 
-USUAL = 256
 # small samples are attacked up to so many at once: steps of few cost as much as steps of many
 _MOST, _MOST_VALUES = 1024, 2**20
 
@@ -27,7 +27,7 @@ def batch_of(generator: AdversarialGenerator, model: Model, X: NDArray[Any], n_w
     """
     size, gradients = generator.batch_size, takes_gradients(generator, model)
     if isinstance(size, str):
-        size = USUAL
+        size = Settings.batch_size
         # copies of trees and neighbours compute much for each sample: more at once save nothing
         if gradients and not model.smoothed:
             fit = _MOST_VALUES // max(1, int(np.prod(X.shape[1:])))

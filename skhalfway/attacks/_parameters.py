@@ -167,7 +167,9 @@ def make_attack(generator: AdversarialGenerator, name: str) -> Attack:
         step_size=None if generator.step_size is None else float(generator.step_size),
         n_restarts=int(generator.n_restarts),
         random_start=bool(generator.random_start),
-        **({} if isinstance(generator.batch_size, str) else {"batch_size": int(generator.batch_size)}),
+        batch_size=Settings.batch_size
+        if isinstance(generator.batch_size, str)
+        else int(generator.batch_size),
         device=devices_of(generator.device)[0],
         dtype=generator.dtype,
     )

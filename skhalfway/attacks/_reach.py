@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skhalfway.attacks._constraints import Header
+from skhalfway.attacks._reference import Reference
 from skhalfway.models._warnings import warn
 
 if TYPE_CHECKING:
@@ -59,9 +60,9 @@ def _say_hardly_any(region: Region | WholeRegion, owner: Any) -> None:
     part = region.take(_READ)
     if part.unit is not None:
         return
-    moves = part.movable().any(axis=0) & np.isfinite(part.X).all(axis=0)
-    spread = part.X[:, moves].astype(float).std(axis=0)
-    columns, share = np.flatnonzero(moves)[spread > 0], region.eps / spread[spread > 0]
+    spread = Reference.of(part.X).deviation
+    columns = np.flatnonzero(part.movable().any(axis=0) & (spread > 0))
+    share = region.eps / spread[columns]
     if not len(share) or share.min() >= _HARDLY:
         return
     if share.max() >= _HARDLY and share.max() < _UNEQUAL * share.min():

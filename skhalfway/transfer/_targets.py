@@ -16,7 +16,6 @@ from skhalfway.models._faults import explained, named
 from skhalfway.transfer._schedule import blocks_of
 
 _PURPOSE = 1  # of draws
-_BATCH = 256  # samples whose scores are asked for together, at the least
 CHOICES = ("least_likely", "random")
 
 
@@ -57,7 +56,7 @@ def read_goals(
 def _least_likely(model: Model, X: NDArray[Any], left: NDArray[np.intp]) -> NDArray[np.intp]:
     """The class, other than the one to leave, that a model holds for the least likely."""
     least = np.empty(len(X), dtype=np.intp)
-    for rows in blocks_of(X.shape, _BATCH):
+    for rows in blocks_of(X.shape):
         scores = np.array(explained(X[rows], model.scores, X[rows]))
         scores[np.arange(len(scores)), left[rows]] = np.inf
         least[rows] = scores.argmin(axis=1)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 from sklearn.tree import DecisionTreeClassifier
@@ -119,6 +120,11 @@ NOISE = RNG.normal(size=(80, 3))
 HARDLY: dict[str, tuple[Any, dict[str, Any], str | None]] = {
     "columns in other units": (NOISE * [1, 1, 1000], {"eps": 0.3}, r"1 of 3 .*column 2: 0\.0003 of it"),
     "all": (1000 * NOISE, {"eps": 1.0, "norm": 2}, "3 of 3 columns"),
+    "of which one has missing values": (
+        np.where(np.arange(3) + np.arange(80)[:, None] == 5, np.nan, NOISE * [1, 1, 1000]),
+        {"eps": 0.3, "estimator": HistGradientBoostingClassifier(max_iter=5)},
+        "1 of 3 .*column 2",
+    ),
     "of those that may change": (
         NOISE * [1, 1, 1000],
         {"eps": 0.3, "constraints": Constraints(immutable=[2])},

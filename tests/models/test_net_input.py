@@ -51,7 +51,7 @@ ENDS_IN_A_NET = {
 }
 
 
-@pytest.mark.filterwarnings(
+@pytest.mark.filterwarnings(  # steps too small for float32, on purpose
     "ignore:eps=.* change by less than a hundredth of their standard deviation:UserWarning"
 )
 @pytest.mark.parametrize("name", ENDS_IN_A_NET)

@@ -189,7 +189,7 @@ def test_soft_trees_agree_and_have_a_gradient(case: Any) -> None:
     assert (as_model(module).predict(numbers) == own).mean() >= 0.99
 
 
-@pytest.mark.filterwarnings(
+@pytest.mark.filterwarnings(  # -999 stands for what is missing in one case
     "ignore:eps=.* change by less than a hundredth of their standard deviation:UserWarning"
 )
 def test_a_gradient_attack_moves_what_is_there(case: Any) -> None:
