@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from skhalfway.attacks import AdversarialGenerator, Constraints
     from skhalfway.halfway import HalfwayScorer
+    from skhalfway.report import AuditReport, audit
     from skhalfway.results import load_result
     from skhalfway.transfer import (
         TransferCurve,
@@ -19,6 +20,7 @@ __version__ = "0.1.0"
 
 _HOME = {
     "AdversarialGenerator": "skhalfway.attacks",
+    "AuditReport": "skhalfway.report",
     "Constraints": "skhalfway.attacks",
     "HalfwayScorer": "skhalfway.halfway",
     "TransferCurve": "skhalfway.transfer",
@@ -26,11 +28,13 @@ _HOME = {
     "TransferMatrix": "skhalfway.transfer",
     "TransferMatrixDisplay": "skhalfway.transfer",
     "TransferScorer": "skhalfway.transfer",
+    "audit": "skhalfway.report",
     "load_result": "skhalfway.results",
 }
 
 __all__ = [
     "AdversarialGenerator",
+    "AuditReport",
     "Constraints",
     "HalfwayScorer",
     "TransferCurve",
@@ -39,6 +43,7 @@ __all__ = [
     "TransferMatrixDisplay",
     "TransferScorer",
     "__version__",
+    "audit",
     "load_result",
 ]
 

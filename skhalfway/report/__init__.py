@@ -1,0 +1,24 @@
+"""The audit: who fools a deployed model, how far, how sure that is, and what to do.
+
+:func:`skhalfway.audit` measures and returns an :class:`AuditReport`.
+"""
+
+from skhalfway.report._audit import audit
+from skhalfway.report._findings import Advice
+from skhalfway.report._parts import AttackedColumns, ExposedSample, NearestSamples, Retraining, Surrogates
+from skhalfway.report._report import AuditReport
+from skhalfway.report._threats import Threat
+from skhalfway.report._verdict import Verdict
+
+__all__ = [
+    "Advice",
+    "AttackedColumns",
+    "AuditReport",
+    "ExposedSample",
+    "NearestSamples",
+    "Retraining",
+    "Surrogates",
+    "Threat",
+    "Verdict",
+    "audit",
+]

@@ -1,0 +1,147 @@
+"""What an audit is given: models, samples and reference, checked before any work."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.model_selection import train_test_split
+from sklearn.utils import _safe_indexing
+
+from skhalfway._checks import meant
+from skhalfway._polars import without_polars
+from skhalfway._readable import read_labels
+from skhalfway._text import counted, shown
+from skhalfway.models._collection import named_models
+
+
+class Samples(NamedTuple):
+    """Samples and labels, what a reference is, and how it came about.
+
+    Attributes
+    ----------
+    X, y
+        What is attacked.
+    reference : array-like or None
+        Samples like those of training.
+    reference_labels : ndarray or None
+        Their true labels, where these are known.
+    split_off : bool
+        Whether the reference was split off X.
+    n_given : int
+        How many samples there were to attack.
+    rows : ndarray of shape (n_samples,)
+        Numbers of the attacked samples in what was given.
+    """
+
+    X: Any
+    y: NDArray[Any]
+    reference: Any
+    reference_labels: NDArray[Any] | None
+    split_off: bool
+    n_given: int
+    rows: NDArray[np.intp]
+
+
+def read_models(models: Any, deployed: Any) -> tuple[dict[str, Any], str]:
+    """Models by name, and the name of the deployed one."""
+    if hasattr(models, "predict") or callable(getattr(models, "forward", None)):
+        models = {"deployed": models}
+    one = isinstance(models, (Mapping, list, tuple)) and len(models) == 1
+    if one:
+        named = models if isinstance(models, Mapping) else dict(_as_pairs(models))
+    else:
+        named = named_models(
+            models, "models must be a fitted model, or several", "; pass audit({name: model}, X, y)"
+        )
+    names = [str(name) for name in named]
+    if deployed is None:
+        deployed = names[0]
+    if not isinstance(deployed, str) or deployed not in names:
+        known = f"the models are {shown(names)}"
+        raise ValueError(
+            f"deployed must be the name of the model that is audited, got {shown(deployed)}; {known}"
+            f"{meant(deployed, names)}"
+        )
+    return dict(zip(names, named.values(), strict=True)), deployed
+
+
+def _as_pairs(models: Any) -> list[tuple[str, Any]]:
+    only = models[0]
+    return [only] if isinstance(only, tuple) else [("deployed", only)]
+
+
+def read_samples(
+    X: Any, y: Any, reference: Any, *, surrogates: bool, n_samples: int | None, seed: int
+) -> Samples:
+    """Check samples and labels; split off a reference where surrogates need one; draw what is attacked."""
+    X = without_polars(X)
+    n = len(X) if hasattr(X, "__len__") else None
+    labels = read_labels(y, n)
+    _check_classes(labels, "y")
+    X_reference, y_reference = _read_reference(reference)
+    split_off = surrogates and X_reference is None
+    rows = np.arange(len(labels))
+    if split_off:
+        kept, held = _halves(labels, seed)
+        X_reference, y_reference = _safe_indexing(X, held), labels[held]
+        rows = kept
+    n_given = len(rows)
+    if n_samples is not None and n_samples < n_given:
+        rows = _drawn(rows, labels, n_samples, seed)
+    whole = len(rows) == len(labels)
+    return Samples(
+        X if whole else _safe_indexing(X, rows),
+        labels[rows],
+        X_reference,
+        y_reference,
+        split_off,
+        n_given,
+        rows,
+    )
+
+
+def _check_classes(labels: NDArray[Any], name: str) -> None:
+    seen = np.unique(labels)
+    if len(seen) < 2:
+        raise ValueError(
+            f"{name} holds one class, {shown(seen)}; samples of at least 2 are needed to tell whether a model "
+            "is fooled"
+        )
+
+
+def _read_reference(reference: Any) -> tuple[Any, NDArray[Any] | None]:
+    """Samples of the reference, and their labels where it is a pair."""
+    if reference is None:
+        return None, None
+    if not isinstance(reference, tuple):
+        return without_polars(reference), None
+    if len(reference) != 2:
+        raise ValueError(
+            f"reference must be samples, or a pair (samples, labels), got {len(reference)} of them"
+        )
+    X = without_polars(reference[0])
+    labels = read_labels(reference[1], len(X), name="the labels of reference")
+    _check_classes(labels, "reference")
+    return X, labels
+
+
+def _halves(labels: NDArray[Any], seed: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    counts = np.unique(labels, return_counts=True)[1]
+    if len(labels) < 20 or counts.min() < 2:
+        raise ValueError(
+            f"surrogates are trained on samples that are not attacked, and {counted(len(labels), 'sample')} "
+            "are too few to split; pass reference=(X_train, y_train), or surrogates=None"
+        )
+    kept, held = train_test_split(np.arange(len(labels)), test_size=0.5, stratify=labels, random_state=seed)
+    return np.sort(kept), np.sort(held)
+
+
+def _drawn(rows: NDArray[np.intp], labels: NDArray[Any], n: int, seed: int) -> NDArray[np.intp]:
+    """So many rows, classes in proportion as far as that goes."""
+    counts = np.unique(labels[rows], return_counts=True)[1]
+    stratify = labels[rows] if counts.min() >= 2 and len(counts) <= min(n, len(rows) - n) else None
+    drawn, _ = train_test_split(rows, train_size=n, stratify=stratify, random_state=seed)
+    return np.sort(drawn)

@@ -1,0 +1,94 @@
+"""How an audit was measured, and what it says nothing of."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from skhalfway._inputs import Frame
+from skhalfway._text import counted, shown
+from skhalfway.report._words import budget, listed
+
+if TYPE_CHECKING:
+    from skhalfway.report._inputs import Samples
+    from skhalfway.report._parts import Surrogates
+    from skhalfway.report._setting import Setting
+
+NORMS = {
+    np.inf: "L-infinity: no value changes by more than the budget",
+    2: "L2: the Euclidean length of the change is at most the budget",
+    1: "L1: the sum of the sizes of all changes is at most the budget",
+}
+
+
+def protocol_of(setting: Setting, data: Samples, own: Surrogates | None) -> dict[str, str]:
+    """What decides the figures, in words."""
+    generator = setting.generator
+    attack = generator.attack
+    labels, counts = np.unique(setting.y, return_counts=True)
+    shares = [f"{label}: {n}" for label, n in zip(labels, counts, strict=True)]
+    said = {
+        "samples attacked": f"{len(setting.y):,} of {data.n_given:,}",
+        "samples of each class": listed(shares, 12),
+        "attack": f"{attack if isinstance(attack, str) else shown(attack)}, {generator.max_iter} steps by "
+        f"gradient, at most {generator.max_queries:,} queries a sample without one",
+        "norm": NORMS[float(generator.norm)],
+        "budgets": ", ".join(budget(eps, generator.eps_unit) for eps in setting.budgets),
+        "valid range": _range(generator.clip_values),
+        "constraints": "none" if generator.constraints is None else str(generator.constraints),
+        "denominator": "samples that the deployed model and the attacked model both classify right",
+        "noise": "each value moved by the whole budget, up or down at random, within the same limits",
+        "units measured on": _measured_on(setting, data),
+        "seed": str(setting.seed),
+    }
+    if own is not None:
+        part = "X, of samples that are not attacked," if own.split_off else "the reference data"
+        by = "their true labels" if own.labelled_by == "reference" else "the answers of the deployed model"
+        said["surrogates"] = (
+            f"{counted(len(own.names), 'model')} trained on {own.n_rows:,} of {own.n_reference:,} samples of "
+            f"{part} with {by}"
+        )
+    return said
+
+
+def _range(clip_values: Any) -> str:
+    if clip_values is None:
+        return "none"
+    if isinstance(clip_values, str):
+        return "that of each column in the data on which units are measured"
+    low, high = clip_values
+    return f"{shown(low)} to {shown(high)}"
+
+
+def _measured_on(setting: Setting, data: Samples) -> str:
+    if setting.reference is None:
+        return "the samples that are attacked, as no reference was given"
+    origin = "samples split off X" if data.split_off else "reference samples"
+    return f"{len(setting.reference):,} {origin}"
+
+
+def not_tested(setting: Setting, data: Samples) -> tuple[str, ...]:
+    """What nothing in the report speaks of."""
+    generator = setting.generator
+    norm = NORMS[float(generator.norm)].partition(":")[0]
+    said = [
+        f"Changes larger than {budget(setting.budgets[-1], generator.eps_unit)}, or measured in another norm "
+        f"than {norm}.",
+        "Stronger attacks than those of the protocol: adaptive attacks made for this model by hand, or with "
+        "more steps and queries. Rates are lower bounds of what an attacker achieves.",
+        "Attacks on training data (poisoning), on privacy (who was in the training data), and on the software "
+        "around the model.",
+        "Other data than these samples: what they do not cover, as drift or new kinds of customers.",
+    ]
+    frame = Frame.of(setting.X)
+    if frame is not None:
+        names = listed([str(name) for name in frame.names])
+        said.append(f"Changes of columns that hold categories, which have no distance: {names}.")
+    if generator.constraints is not None:
+        said.append("Changes that the constraints rule out, which real attackers may not keep to.")
+    if len(setting.y) < data.n_given:
+        said.append(
+            f"{data.n_given - len(setting.y):,} of the {data.n_given:,} samples, which were not drawn."
+        )
+    return tuple(said)

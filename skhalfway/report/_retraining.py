@@ -1,0 +1,83 @@
+"""What adversarial training of a clone of the deployed model buys, tried here."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import clone
+from sklearn.frozen import FrozenEstimator
+from sklearn.utils import _safe_indexing
+
+from skhalfway.models._kinds import is_torch_module
+from skhalfway.perturbation import AdversarialSampler
+from skhalfway.report._parts import Retraining
+from skhalfway.transfer import TransferScorer
+
+if TYPE_CHECKING:
+    from skhalfway.report._setting import Setting
+    from skhalfway.transfer import TransferMatrix
+
+N_TRAINED, N_JUDGED = 4000, 300
+BEFORE, AFTER = "before retraining", "after retraining"
+
+
+def retrained(setting: Setting) -> Retraining:
+    """Train a clone on clean samples, and one on as many adversarial ones too; attack both anew."""
+    why = why_not(setting)
+    if why:
+        raise ValueError(why)
+    assert setting.reference_labels is not None
+    eps = setting.budgets[len(setting.budgets) // 2]
+    rng = np.random.RandomState(setting.seed)
+    rows = np.sort(rng.permutation(len(setting.reference_labels))[:N_TRAINED])
+    X, y = _safe_indexing(setting.reference, rows), setting.reference_labels[rows]
+    model = setting.model
+    before = clone(model).fit(X, y)
+    generator = clone(setting.generator).set_params(eps=eps)
+    sampler = AdversarialSampler(
+        generator, sources={BEFORE: FrozenEstimator(before)}, random_state=setting.seed
+    )
+    after = clone(model).fit(*sampler.fit_resample(X, y))
+    others = {name: one for name, one in setting.models.items() if name != setting.deployed}
+    scorer = TransferScorer(
+        generator,
+        targets=[BEFORE, AFTER],
+        condition="all",
+        random_state=setting.seed,
+        **setting.options,
+    )
+    scorer.fit({BEFORE: before, AFTER: after, **others}, reference=setting.measured_on)
+    judged = np.sort(np.random.RandomState(setting.seed).permutation(len(setting.y))[:N_JUDGED])
+    matrix = scorer.transfer(*setting.rows(judged))
+    return Retraining(eps, len(y), *_held(matrix), masked=_is_masked(matrix))
+
+
+def why_not(setting: Setting) -> str:
+    """Why the deployed model cannot be trained again here; empty where it can."""
+    model = setting.model
+    if setting.reference_labels is None:
+        return "training again takes samples with true labels: pass reference=(X_train, y_train)"
+    if is_torch_module(model) or isinstance(model, FrozenEstimator) or not hasattr(model, "fit"):
+        return "this kind of model cannot be trained again here; only estimators with fit can"
+    return ""
+
+
+def _held(matrix: TransferMatrix) -> tuple[NDArray[np.bool_], ...]:
+    """Whether both are right: as the samples are, as attacked on themselves, on all others."""
+    outcomes = matrix.outcomes
+    assert outcomes is not None and outcomes.labels is not None
+    truth = outcomes.labels
+    pair = [outcomes.names.index(name) for name in (BEFORE, AFTER)]
+    right = outcomes.clean[pair] == truth
+    own = right & (outcomes.own[[outcomes.sources.index(name) for name in (BEFORE, AFTER)]] == truth)
+    rows = [i for i, name in enumerate(outcomes.sources) if name not in (BEFORE, AFTER)]
+    if not rows:
+        return right, own
+    said: Any = outcomes.adversarial[rows]
+    return right, own, right & (said == truth).all(axis=0)
+
+
+def _is_masked(matrix: TransferMatrix) -> bool:
+    return matrix.masked is not None and bool(matrix.masked[matrix.sources.index(AFTER)])

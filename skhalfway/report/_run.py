@@ -1,0 +1,285 @@
+"""The run of an audit: surrogates, the transfer curve, then every part, whatever becomes of the others."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from skhalfway._progress import Progress
+from skhalfway._text import brief, shown
+from skhalfway.models._kinds import unfrozen
+from skhalfway.models._model import Model
+from skhalfway.report._columns import attacked_columns
+from skhalfway.report._exposed import most_exposed
+from skhalfway.report._halfway import halfway
+from skhalfway.report._nearest import nearest_samples
+from skhalfway.report._parts import Surrogates
+from skhalfway.report._protocol import not_tested, protocol_of
+from skhalfway.report._report import AuditReport
+from skhalfway.report._retraining import retrained, why_not
+from skhalfway.report._setting import Setting
+from skhalfway.report._surrogates import default_surrogates, trained
+from skhalfway.report._threats import threats_to
+from skhalfway.results import Provenance
+from skhalfway.transfer import TransferScorer
+
+if TYPE_CHECKING:
+    from skhalfway.attacks import AdversarialGenerator
+    from skhalfway.report._inputs import Samples
+    from skhalfway.transfer import TransferCurve
+
+MOST_ROWS = 10_000  # that surrogates are trained on
+# what is measured beside the curve, in this order
+PARTS = ("exposed", "columns", "nearest", "halfway", "retraining")
+
+
+@dataclass(frozen=True)
+class Request:
+    """What an audit is asked for, checked."""
+
+    models: Mapping[str, Any]
+    deployed: str
+    surrogates: Any
+    share: float
+    generator: AdversarialGenerator
+    budgets: tuple[float, ...]
+    data: Samples
+    parts: tuple[str, ...]
+    options: Mapping[str, Any]
+    seed: int
+
+
+@dataclass
+class _Done:
+    """What there is of a report so far."""
+
+    fields: dict[str, Any] = field(default_factory=dict)
+    left_out: dict[str, str] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def timed(self, what: str) -> Iterator[None]:
+        """Add the time of what is done in here."""
+        begin = perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[what] = self.seconds.get(what, 0.0) + perf_counter() - begin
+
+
+def run(request: Request) -> AuditReport:
+    """Do it."""
+    done, begin = _Done(), perf_counter()
+    with warnings.catch_warnings(record=True) as log:
+        warnings.simplefilter("always")
+        with done.timed("surrogates"):
+            models, own = _with_surrogates(request)
+        scorer = TransferScorer(_seeded(request), random_state=request.seed, **request.options).fit(
+            models, reference=_measured_on(request)
+        )
+        setting = _setting(request, models, scorer, own)
+        _check_there_is_something(setting)
+
+        def report(curve: TransferCurve, *, partial: bool) -> AuditReport:
+            said = tuple(dict.fromkeys(brief(one.message, 400) for one in log))
+            return AuditReport(
+                request.deployed,
+                setting.roles,
+                {name: kind_of(model) for name, model in models.items()},
+                curve,
+                surrogates=own,
+                **done.fields,
+                left_out=done.left_out,
+                not_tested=not_tested(setting, request.data),
+                protocol=protocol_of(setting, request.data, own),
+                warnings=said,
+                seconds=done.seconds,
+                partial=partial,
+                provenance=Provenance(
+                    "audit",
+                    {
+                        "deployed": request.deployed,
+                        "parts": list(request.parts),
+                        "random_state": request.seed,
+                    },
+                    n_samples=len(setting.y),
+                    seconds=perf_counter() - begin,
+                ),
+            )
+
+        try:
+            with done.timed("transfer"):
+                curve = scorer.transfer_curve(setting.X, setting.y, eps=list(request.budgets))
+        except KeyboardInterrupt as interrupt:
+            partial: Any = getattr(interrupt, "partial", None)
+            done.left_out.update(dict.fromkeys(request.parts, "the run was interrupted before"))
+            interrupt.partial = None if partial is None else report(partial, partial=True)  # type: ignore[attr-defined]
+            raise
+        try:
+            _measure_parts(request, setting, curve, done)
+        except KeyboardInterrupt as interrupt:
+            interrupt.partial = report(curve, partial=True)  # type: ignore[attr-defined]
+            raise
+        return report(curve, partial=False)
+
+
+def _seeded(request: Request) -> AdversarialGenerator:
+    from sklearn.base import clone
+
+    generator: AdversarialGenerator = clone(request.generator)
+    if generator.random_state is None:
+        generator.random_state = request.seed
+    return generator.set_params(eps=request.budgets[-1])
+
+
+def _measured_on(request: Request) -> Any:
+    return request.data.X if request.data.reference is None else request.data.reference
+
+
+def _with_surrogates(request: Request) -> tuple[dict[str, Any], Surrogates | None]:
+    """All models, and what the surrogates are."""
+    models, data, seed = dict(request.models), request.data, request.seed
+    if request.surrogates is None:
+        return models, None
+    n = len(data.reference)
+    n_rows = min(max(int(request.share * n), 1), MOST_ROWS)
+    rows = np.sort(np.random.RandomState(seed).permutation(n)[:n_rows])
+    from sklearn.utils import _safe_indexing
+
+    X = _safe_indexing(data.reference, rows)
+    labels = data.reference_labels
+    if labels is not None:
+        y = labels[rows]
+    else:
+        deployed = models[request.deployed]
+        y = np.asarray(deployed.predict(X)) if hasattr(deployed, "predict") else _said(deployed, X, data.y)
+    if len(np.unique(y)) < 2:
+        raise ValueError(
+            f"the {n_rows} samples that surrogates are trained on are of one class, {shown(np.unique(y))}; "
+            "pass more or other samples as reference, or surrogates=None"
+        )
+    if request.surrogates == "auto":
+        new, described = default_surrogates(data.reference, len(np.unique(y)), seed)
+    else:
+        new = dict(request.surrogates)
+        described = {name: kind_of(model) for name, model in new.items()}
+    names = {name: _free(f"surrogate {name}", models) for name in new}
+    fits = trained(new, X, y, seed=seed, n_jobs=request.options["n_jobs"], verbose=request.options["verbose"])
+    own = Surrogates(
+        tuple(names.values()),
+        n_rows,
+        n,
+        "deployed" if labels is None else "reference",
+        data.split_off,
+        {names[name]: text for name, text in described.items()},
+    )
+    return {**models, **{names[name]: model for name, model in fits.items()}}, own
+
+
+def _said(deployed: Any, X: Any, y: Any) -> Any:
+    from skhalfway.models._as_model import seen_as
+
+    classes = np.unique(y)
+    return classes[seen_as(deployed, classes).predict(np.asarray(X))]
+
+
+def _free(name: str, taken: Mapping[str, Any]) -> str:
+    while name in taken:
+        name = f"{name} (trained here)"
+    return name
+
+
+def _setting(
+    request: Request, models: Mapping[str, Any], scorer: TransferScorer, own: Surrogates | None
+) -> Setting:
+    surrogates = () if own is None else own.names
+    roles = {name: "surrogate" if name in surrogates else "other" for name in models}
+    roles[request.deployed] = "deployed"
+    data = request.data
+    classes = scorer.classes_
+    if classes is None:
+        classes = scorer._known_classes(scorer._seen(None), np.asarray(data.X[:1], dtype=np.float32))
+    return Setting(
+        models,
+        roles,
+        request.deployed,
+        np.asarray(classes),
+        data.X,
+        data.y,
+        data.rows,
+        _seeded(request),
+        request.budgets,
+        data.reference,
+        data.reference_labels,
+        request.options,
+        request.seed,
+    )
+
+
+def _check_there_is_something(setting: Setting) -> None:
+    """Raise where the deployed model is right nowhere, before anything is attacked."""
+    unknown = sorted({str(label) for label in np.unique(setting.y)} - {str(c) for c in setting.classes})
+    if unknown:
+        raise ValueError(
+            f"y holds labels that the models do not know: {shown(unknown)}; the models know "
+            f"{shown(setting.classes)}"
+        )
+    if not (setting.answers(setting.deployed, setting.X) == setting.y).any():
+        raise ValueError(
+            f"{setting.deployed} classifies none of the {len(setting.y)} samples right, so there is nothing to "
+            "attack; see that columns, scaling and labels are those that it was trained with"
+        )
+
+
+def _measure_parts(request: Request, setting: Setting, curve: TransferCurve, done: _Done) -> None:
+    """Measure what is asked for; what cannot be measured is left out, and the reason kept."""
+    images = np.ndim(setting.X) > 2
+    makers: dict[str, Callable[[], dict[str, Any]]] = {
+        "exposed": lambda: {"exposed": most_exposed(setting, curve)},
+        "columns": lambda: {"columns": attacked_columns(setting, _telling(setting, curve))},
+        "nearest": lambda: {"nearest": nearest_samples(setting)},
+        "halfway": lambda: dict(zip(("predicted", "agreement"), halfway(setting, curve), strict=True)),
+        "retraining": lambda: {"retraining": retrained(setting)},
+    }
+    cannot = {"retraining": why_not(setting), "columns": "images have no columns" if images else ""}
+    progress = Progress("measure parts", len(request.parts), "part", request.options["verbose"])
+    left = list(request.parts)
+    try:
+        for part in request.parts:
+            if why := cannot.get(part):
+                done.left_out[part] = why
+            else:
+                with done.timed(part):
+                    try:
+                        done.fields.update(makers[part]())
+                    except (ValueError, TypeError, RuntimeError, MemoryError) as error:
+                        # the rest of the report is as good without it, and says why it is not there
+                        done.left_out[part] = brief(error)
+            left.remove(part)
+            progress.done(1, part)
+    except KeyboardInterrupt:
+        done.left_out.update(dict.fromkeys(left, "the run was interrupted before"))
+        raise
+    finally:
+        progress.close()
+
+
+def _telling(setting: Setting, curve: TransferCurve) -> float:
+    """The smallest budget at which the attack on the model itself fools a fifth; else the largest."""
+    own = [t for t in threats_to(setting.deployed, setting.roles, curve) if t.kind == "deployed"]
+    return next((threat.eps for threat in own if threat.rate >= 0.2), setting.budgets[-1])
+
+
+def kind_of(model: Any) -> str:
+    """The type of a model, of a pipeline that of its last step."""
+    inner = model.estimator if isinstance(model, Model) else unfrozen(model)
+    steps = getattr(inner, "steps", None)
+    last = type(steps[-1][1]).__name__ if steps else ""
+    name = type(inner).__name__
+    return f"{name} of {last}" if last else name

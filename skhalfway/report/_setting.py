@@ -1,0 +1,106 @@
+"""What all parts of an audit share: models, samples, attack, and what is drawn for whom."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import clone
+from sklearn.frozen import FrozenEstimator
+from sklearn.utils import _safe_indexing
+
+from skhalfway.models import Model
+from skhalfway.models._as_model import seen_as
+
+if TYPE_CHECKING:
+    from skhalfway.attacks import AdversarialGenerator
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What is audited, and how.
+
+    Attributes
+    ----------
+    models : dict of str to object
+        Every fitted model, surrogates included.
+    roles : dict of str to str
+        By model "deployed", "other" or "surrogate".
+    deployed : str
+        Name of the audited one.
+    classes : ndarray of shape (n_classes,)
+        Labels that all models share.
+    X, y
+        Samples to attack and their labels.
+    row_numbers : ndarray of shape (n_samples,)
+        Where the samples stand in what the user gave.
+    generator : AdversarialGenerator
+        The attack, without a source.
+    budgets : tuple of float
+        Increasing.
+    reference : array-like or None
+        Samples like those of training, on which units and ranges are measured.
+    reference_labels : ndarray or None
+        Their true labels, where these are known.
+    options : dict
+        What scorers get: n_jobs, memory, error_score, timeout, verbose.
+    seed : int
+        For all that is drawn.
+    """
+
+    models: Mapping[str, Any]
+    roles: Mapping[str, str]
+    deployed: str
+    classes: NDArray[Any]
+    X: Any
+    y: NDArray[Any]
+    row_numbers: NDArray[np.intp]
+    generator: AdversarialGenerator
+    budgets: tuple[float, ...]
+    reference: Any
+    reference_labels: NDArray[Any] | None
+    options: Mapping[str, Any]
+    seed: int
+
+    @property
+    def model(self) -> Any:
+        """The deployed model."""
+        return self.models[self.deployed]
+
+    @property
+    def measured_on(self) -> Any:
+        """Samples on which units and ranges are measured."""
+        return self.X if self.reference is None else self.reference
+
+    def seen(self, name: str) -> Model:
+        """A model as the package sees it."""
+        return seen_as(self.models[name], self.classes)
+
+    def answers(self, name: str, X: Any) -> NDArray[Any]:
+        """Labels that a model gives."""
+        model = self.models[name]
+        if hasattr(model, "predict") and hasattr(model, "classes_"):
+            return np.asarray(model.predict(X))
+        labels: NDArray[Any] = self.classes[self.seen(name).predict(np.asarray(X))]
+        return labels
+
+    def right(self, most: int) -> NDArray[np.intp]:
+        """Numbers of samples that the deployed model classifies right: at most so many, drawn by the seed."""
+        rows = np.flatnonzero(self.answers(self.deployed, self.X) == self.y)
+        return np.sort(np.random.RandomState(self.seed).permutation(rows)[:most])
+
+    def rows(self, rows: NDArray[np.intp]) -> tuple[Any, NDArray[Any]]:
+        """Some samples and their labels."""
+        return _safe_indexing(self.X, rows), self.y[rows]
+
+    def attack_on(self, name: str, **params: Any) -> AdversarialGenerator:
+        """The attack, ready for a model, with some parameters changed."""
+        model = self.models[name]
+        source = FrozenEstimator(model) if hasattr(model, "fit") else self.seen(name)
+        generator = clone(self.generator).set_params(estimator=source, **params)
+        if generator.random_state is None:
+            generator.random_state = self.seed
+        return generator.fit(self.measured_on)

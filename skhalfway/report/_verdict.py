@@ -1,0 +1,124 @@
+"""The verdict: is the deployed model exposed, to whom, at which budget, and how sure is that."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from skhalfway._text import counted
+from skhalfway.report._threats import ATTACKERS, Threat
+from skhalfway.report._words import budget, in_percent, listed, probability, share
+
+if TYPE_CHECKING:
+    from skhalfway.report._report import AuditReport
+
+FEWEST = 30  # samples below which nothing found means nothing
+
+LEVELS = {
+    "exposed": "Exposed",
+    "exposed_to_owner": "Exposed to whoever has the model",
+    "nothing_found": "No attack tried here fools it more often than random noise",
+    "unknown": "Not known",
+}
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The answer of a report.
+
+    Attributes
+    ----------
+    level : {"exposed", "exposed_to_owner", "nothing_found", "unknown"}
+        Whether attackers without the deployed model fool it more often than noise does; only those who have
+        it; nobody; or whether the figures do not tell.
+    headline : str
+        The same in a few words.
+    sentences : tuple of str
+        Who, how often, at which budget, how sure; what noise does; what the figures rest on.
+    """
+
+    level: str
+    headline: str
+    sentences: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return " ".join([f"{self.headline}.", *self.sentences])
+
+
+def verdict_of(report: AuditReport) -> Verdict:
+    """Judge a report."""
+    threats = report.threats
+    doubts = doubts_about(report)
+    sentences = []
+    level = _level(threats, doubts)
+    for kind, attacker in ATTACKERS.items():
+        mine = [threat for threat in threats if threat.kind == kind]
+        if mine:
+            sentences.append(_sentence(report, attacker, mine))
+    if level == "unknown":
+        sentences.append(f"The figures do not say that the model is safe: {'; '.join(doubts)}.")
+    elif doubts:
+        sentences.append(f"The true figures may be higher: {'; '.join(doubts)}.")
+    if report.partial:
+        sentences.append("The run was interrupted, so this rests on a part of what was to be measured.")
+    return Verdict(level, LEVELS[level], tuple(sentences))
+
+
+def _level(threats: Sequence[Threat], doubts: Sequence[str]) -> str:
+    beyond = {threat.kind for threat in threats if threat.beyond_noise}
+    if beyond & {"surrogate", "other"}:
+        return "exposed"
+    if doubts:
+        return "unknown"
+    return "exposed_to_owner" if beyond else "nothing_found"
+
+
+def doubts_about(report: AuditReport) -> tuple[str, ...]:
+    """Reasons why attacks may have missed what is there; a model is never called safe where there is one."""
+    curve = report.curve
+    reasons = []
+    if not report.threats or not max(threat.n for threat in report.threats):
+        reasons.append("no sample counts")
+    elif min(threat.n for threat in report.threats) < FEWEST:
+        few = min(threat.n for threat in report.threats)
+        reasons.append(f"only {counted(few, 'sample')} count, and at least {FEWEST} are needed")
+    if curve.masked is not None:
+        hidden = [name for name, flag in zip(curve.sources, curve.masked, strict=True) if flag]
+        if report.deployed in hidden:
+            reasons.append("the gradients of the deployed model may be masked, so its own attack is too weak")
+    for name in (report.deployed, *(name for name in curve.sources if report.roles[name] == "other")):
+        check = curve.checks.get(name)
+        if check is not None and check.warnings:
+            reasons.append(f"the check-up of {name} warns: {check.warnings[0].message}")
+    failed = sorted({name for pair in curve.matrices[-1].failures for name in pair})
+    if failed:
+        reasons.append(f"measurements failed of {listed(failed)}")
+    return tuple(reasons)
+
+
+def _sentence(report: AuditReport, attacker: str, threats: Sequence[Threat]) -> str:
+    """What one kind of attacker achieves: at the smallest budget that is beyond noise, and at the largest."""
+    beyond = [threat for threat in threats if threat.beyond_noise]
+    last = threats[-1]
+    upper = attacker[0].upper() + attacker[1:]
+    if not last.n:
+        return f"Of {attacker} nothing is known, as no sample counts."
+    if not beyond:
+        return (
+            f"{upper} does not fool it more often than random noise does, beyond chance "
+            f"({probability(last.p)}): within {budget(last.eps, report.unit)} "
+            f"{share(last.fooled, last.n)} of the samples, and noise {share(last.noise, last.n)}."
+        )
+    first = beyond[0]
+    said = (
+        f"{upper} fools it for {share(first.fooled, first.n)} of the samples that count, with changes of at "
+        f"most {budget(first.eps, report.unit)} (noise of that size: {in_percent(first.noise_rate)} %; "
+        f"{probability(first.p)})"
+    )
+    if last is not first:
+        said += (
+            f", and for {share(last.fooled, last.n)} with at most {budget(last.eps, report.unit)} (noise: "
+            f"{in_percent(last.noise_rate)} %)"
+        )
+    return f"{said}."

@@ -1,0 +1,67 @@
+"""How a report writes figures: the same way in text, Markdown and HTML."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from skhalfway._intervals import wilson_interval
+from skhalfway._text import counted
+
+if TYPE_CHECKING:
+    from skhalfway.report._threats import Threat
+
+UNITS = {
+    "input": "in the units of the data",
+    "std": "standard deviations",
+    "range": "of the range of each column",
+    "eps": "times the budget of the generator",
+}
+
+
+def share(part: int, whole: int) -> str:
+    """A share in percent with its interval, as ``31 % (27 to 35 %, 155 of 500)``."""
+    if not whole:
+        return "not known (no sample counts)"
+    low, high = (in_percent(float(end)) for end in wilson_interval(part, whole))
+    return f"{in_percent(part / whole)} % ({low} to {high} %, {part:,} of {whole:,})"
+
+
+def in_percent(value: float) -> str:
+    """A share in percent, without its sign; a decimal where it is close to 0 or 100, but neither."""
+    if np.isnan(value):
+        return "-"
+    percent = 100 * value
+    fine = 0 < percent < 1 or 99 < percent < 100
+    return f"{percent:.1f}" if fine else f"{percent:.0f}"
+
+
+def budget(eps: float, unit: str) -> str:
+    """A budget and its unit, as ``0.25 standard deviations``."""
+    if unit == "std":
+        return f"{eps:g} standard deviation{'' if eps == 1 else 's'}"
+    if unit == "range":
+        return f"{100 * eps:g} % of the range"
+    return f"{eps:g}" if unit == "input" else f"{eps:g} times the generator's budget"
+
+
+def listed(names: Sequence[str], most: int = 6) -> str:
+    """Names in a sentence, as ``a, b and c``; of many the first ones, and how many more."""
+    shown = list(names[:most])
+    if len(names) > most:
+        return f"{', '.join(shown)} and {counted(len(names) - most, 'other')}"
+    return " and ".join(filter(None, [", ".join(shown[:-1]), *shown[-1:]]))
+
+
+def probability(p: float) -> str:
+    """A p-value, as ``p = .03`` or ``p < .001``."""
+    if np.isnan(p):
+        return "p is not known"
+    return "p < .001" if p < 0.001 else f"p = {p:.3f}".replace("0.", ".", 1)
+
+
+def beside_noise(threat: Threat) -> str:
+    """What an attacker achieves, and what noise of the same size does."""
+    return f"{share(threat.fooled, threat.n)}; random noise of the same size {share(threat.noise, threat.n)}"
