@@ -63,7 +63,8 @@ def _fooled_without(setting: Setting, X: Any, y: NDArray[Any], eps: float, colum
     given = setting.generator.constraints
     own = Constraints() if given is None else given
     names = [X.columns[k] if hasattr(X, "columns") else k for k in columns]
-    fixed = own.replaced(immutable=(*own.immutable, *(n for n in names if n not in own.immutable)))
+    before: Any = own.immutable  # a tuple, whatever it was given as
+    fixed = own.replaced(immutable=(*before, *(name for name in names if name not in before)))
     generator = setting.attack_on(setting.deployed, eps=eps, constraints=fixed)
     return int((setting.answers(setting.deployed, generator.generate(X, y)) != y).sum())
 

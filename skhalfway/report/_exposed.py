@@ -32,7 +32,7 @@ def most_exposed(setting: Setting, curve: TransferCurve) -> tuple[ExposedSample,
         answer = setting.answers(setting.deployed, X_adv)[0]
         if answer == y[0]:
             continue  # attacks that know other samples may find another way with one alone
-        names = getattr(setting.X, "index", None)
+        names: Any = getattr(setting.X, "index", None)
         numbered = names is None or callable(names)
         name = int(setting.row_numbers[row]) if numbered else plain_name(names[row])
         parts: dict[str, Any] = {}

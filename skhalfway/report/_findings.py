@@ -83,7 +83,7 @@ def _threats(report: AuditReport) -> Iterator[Advice]:
         yield Advice(
             "transfer",
             _severity(worst.interval.low),
-            f"Adversarial examples transfer to {report.deployed} from models that an attacker can train or get",
+            f"Adversarial examples made on other models fool {report.deployed}",
             f"Within {budget(worst.eps, report.unit)}, samples made on {listed(worst.sources)} fool it: "
             f"{beside_noise(worst)}. The best single source is {worst.best}: "
             f"{share(worst.best_fooled, worst.best_n)}. The smallest budget beyond noise is "
@@ -130,7 +130,7 @@ def _noise(report: AuditReport) -> Iterator[Advice]:
 
 
 def _classes(report: AuditReport) -> Iterator[Advice]:
-    """Classes that are fooled more often than the rest, by attackers without the model where there are any."""
+    """Classes that are fooled more often than the rest."""
     rates = class_rates(report)
     if len(rates) < 2:
         return
@@ -218,8 +218,8 @@ def _columns(report: AuditReport) -> Iterator[Advice]:
                 f"{budget(columns.eps, report.unit)} the attack on the model itself fools "
                 f"{share(columns.n_fooled, columns.n_samples)}; where {name} may not change, "
                 f"{share(left, columns.n_samples)}.",
-                f"See to it that clients cannot set {name} freely: take it from a source of your own or verify "
-                f"it, then audit with Constraints(immutable=[{name!r}]).",
+                f"See to it that clients cannot set {name} freely: take it from a source of your own, or "
+                f"verify it; then audit with Constraints(immutable=[{name!r}]).",
             )
 
 
@@ -252,9 +252,9 @@ def _resistant(report: AuditReport) -> Iterator[Advice]:
                 "note",
                 f"{name} resists the same attackers better than {report.deployed}",
                 f"Right as it is and under samples made on all other models: {share(int(theirs.sum()), n)} "
-                f"of the samples, and {report.deployed} {share(int(mine.sum()), n)} ({probability(float(p))}, "
-                "McNemar's test, adjusted). Its accuracy is not lower, beyond chance.",
-                f"Consider {name} in the place of {report.deployed}; attack it itself first, as attackers who "
+                f"of the samples, and {report.deployed} {share(int(mine.sum()), n)} "
+                f"({probability(float(p))}, McNemar's test, adjusted). Its accuracy is not lower, beyond chance.",
+                f"Consider {name} in the place of {report.deployed}; audit it itself first, as attackers who "
                 "have it would.",
             )
 
@@ -287,7 +287,7 @@ def _retraining(report: AuditReport) -> Iterator[Advice]:
     if tried.others is not None:
         o_before, o_after = tried.others.sum(axis=1)
         others = (
-            f" Under samples made on the other models {share(o_before, n)}, and after {share(o_after, n)}."
+            f" Under samples made on other models: {share(o_after, n)}; without these {share(o_before, n)}."
         )
     yield Advice(
         "retraining",
@@ -295,8 +295,8 @@ def _retraining(report: AuditReport) -> Iterator[Advice]:
         f"Adversarial training {'helps' if helps else 'was tried and does not help'}",
         f"A clone trained anew on {counted(tried.n_rows, 'sample')} and as many adversarial ones of "
         f"{budget(tried.eps, report.unit)} stays right under its own attack for "
-        f"{share(int(tried.own[1].sum()), n)} of the samples; without them {share(int(tried.own[0].sum()), n)} "
-        f"({probability(tried.p('own'))}).{others} Accuracy on the samples as they are: "
+        f"{share(int(tried.own[1].sum()), n)} of the samples; without these "
+        f"{share(int(tried.own[0].sum()), n)} ({probability(tried.p('own'))}).{others} Accuracy on the samples as they are: "
         f"{in_percent(clean[0])} % before, {in_percent(clean[1])} % after ({probability(tried.p('right'))})."
         f"{doubt}",
         "Retrain with AdversarialSampler in an imbalanced-learn Pipeline, and audit what comes out with a "

@@ -107,8 +107,8 @@ def _check_classes(labels: NDArray[Any], name: str) -> None:
     seen = np.unique(labels)
     if len(seen) < 2:
         raise ValueError(
-            f"{name} holds one class, {shown(seen)}; samples of at least 2 are needed to tell whether a model "
-            "is fooled"
+            f"{name} holds one class, {shown(seen)}; samples of at least 2 are needed to tell whether a "
+            "model is fooled"
         )
 
 

@@ -77,8 +77,8 @@ def not_tested(setting: Setting, data: Samples) -> tuple[str, ...]:
         f"than {norm}.",
         "Stronger attacks than those of the protocol: adaptive attacks made for this model by hand, or with "
         "more steps and queries. Rates are lower bounds of what an attacker achieves.",
-        "Attacks on training data (poisoning), on privacy (who was in the training data), and on the software "
-        "around the model.",
+        "Attacks on training data (poisoning), on privacy (who was in the training data), and on the "
+        "software around the model.",
         "Other data than these samples: what they do not cover, as drift or new kinds of customers.",
     ]
     frame = Frame.of(setting.X)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,7 +51,8 @@ def retrained(setting: Setting) -> Retraining:
     scorer.fit({BEFORE: before, AFTER: after, **others}, reference=setting.measured_on)
     judged = np.sort(np.random.RandomState(setting.seed).permutation(len(setting.y))[:N_JUDGED])
     matrix = scorer.transfer(*setting.rows(judged))
-    return Retraining(eps, len(y), *_held(matrix), masked=_is_masked(matrix))
+    right, own, others = _held(matrix)
+    return Retraining(eps, len(y), right, own, others, masked=_is_masked(matrix))
 
 
 def why_not(setting: Setting) -> str:
@@ -64,7 +65,9 @@ def why_not(setting: Setting) -> str:
     return ""
 
 
-def _held(matrix: TransferMatrix) -> tuple[NDArray[np.bool_], ...]:
+def _held(
+    matrix: TransferMatrix,
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_], NDArray[np.bool_] | None]:
     """Whether both are right: as the samples are, as attacked on themselves, on all others."""
     outcomes = matrix.outcomes
     assert outcomes is not None and outcomes.labels is not None
@@ -74,9 +77,8 @@ def _held(matrix: TransferMatrix) -> tuple[NDArray[np.bool_], ...]:
     own = right & (outcomes.own[[outcomes.sources.index(name) for name in (BEFORE, AFTER)]] == truth)
     rows = [i for i, name in enumerate(outcomes.sources) if name not in (BEFORE, AFTER)]
     if not rows:
-        return right, own
-    said: Any = outcomes.adversarial[rows]
-    return right, own, right & (said == truth).all(axis=0)
+        return right, own, None
+    return right, own, right & (outcomes.adversarial[rows] == truth).all(axis=0)
 
 
 def _is_masked(matrix: TransferMatrix) -> bool:

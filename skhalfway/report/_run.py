@@ -10,9 +10,12 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from sklearn.base import clone
+from sklearn.utils import _safe_indexing
 
 from skhalfway._progress import Progress
 from skhalfway._text import brief, shown
+from skhalfway.models._as_model import seen_as
 from skhalfway.models._kinds import unfrozen
 from skhalfway.models._model import Model
 from skhalfway.report._columns import attacked_columns
@@ -130,8 +133,6 @@ def run(request: Request) -> AuditReport:
 
 
 def _seeded(request: Request) -> AdversarialGenerator:
-    from sklearn.base import clone
-
     generator: AdversarialGenerator = clone(request.generator)
     if generator.random_state is None:
         generator.random_state = request.seed
@@ -150,8 +151,6 @@ def _with_surrogates(request: Request) -> tuple[dict[str, Any], Surrogates | Non
     n = len(data.reference)
     n_rows = min(max(int(request.share * n), 1), MOST_ROWS)
     rows = np.sort(np.random.RandomState(seed).permutation(n)[:n_rows])
-    from sklearn.utils import _safe_indexing
-
     X = _safe_indexing(data.reference, rows)
     labels = data.reference_labels
     if labels is not None:
@@ -183,8 +182,6 @@ def _with_surrogates(request: Request) -> tuple[dict[str, Any], Surrogates | Non
 
 
 def _said(deployed: Any, X: Any, y: Any) -> Any:
-    from skhalfway.models._as_model import seen_as
-
     classes = np.unique(y)
     return classes[seen_as(deployed, classes).predict(np.asarray(X))]
 
@@ -232,8 +229,8 @@ def _check_there_is_something(setting: Setting) -> None:
         )
     if not (setting.answers(setting.deployed, setting.X) == setting.y).any():
         raise ValueError(
-            f"{setting.deployed} classifies none of the {len(setting.y)} samples right, so there is nothing to "
-            "attack; see that columns, scaling and labels are those that it was trained with"
+            f"{setting.deployed} classifies none of the {len(setting.y)} samples right, so there is nothing "
+            "to attack; see that columns, scaling and labels are those that it was trained with"
         )
 
 
