@@ -253,7 +253,8 @@ def _resistant(report: AuditReport) -> Iterator[Advice]:
                 f"{name} resists the same attackers better than {report.deployed}",
                 f"Right as it is and under samples made on all other models: {share(int(theirs.sum()), n)} "
                 f"of the samples, and {report.deployed} {share(int(mine.sum()), n)} "
-                f"({probability(float(p))}, McNemar's test, adjusted). Its accuracy is not lower, beyond chance.",
+                f"({probability(float(p))}, McNemar's test, adjusted). "
+                "Its accuracy is not lower, beyond chance.",
                 f"Consider {name} in the place of {report.deployed}; audit it itself first, as attackers who "
                 "have it would.",
             )
@@ -296,8 +297,8 @@ def _retraining(report: AuditReport) -> Iterator[Advice]:
         f"A clone trained anew on {counted(tried.n_rows, 'sample')} and as many adversarial ones of "
         f"{budget(tried.eps, report.unit)} stays right under its own attack for "
         f"{share(int(tried.own[1].sum()), n)} of the samples; without these "
-        f"{share(int(tried.own[0].sum()), n)} ({probability(tried.p('own'))}).{others} Accuracy on the samples as they are: "
-        f"{in_percent(clean[0])} % before, {in_percent(clean[1])} % after ({probability(tried.p('right'))})."
+        f"{share(int(tried.own[0].sum()), n)} ({probability(tried.p('own'))}).{others} "
+        f"Accuracy on the samples as they are: {in_percent(clean[0])} % before, {in_percent(clean[1])} % after ({probability(tried.p('right'))})."
         f"{doubt}",
         "Retrain with AdversarialSampler in an imbalanced-learn Pipeline, and audit what comes out with a "
         "stronger attack before you trust it."

@@ -51,8 +51,8 @@ def retrained(setting: Setting) -> Retraining:
     scorer.fit({BEFORE: before, AFTER: after, **others}, reference=setting.measured_on)
     judged = np.sort(np.random.RandomState(setting.seed).permutation(len(setting.y))[:N_JUDGED])
     matrix = scorer.transfer(*setting.rows(judged))
-    right, own, others = _held(matrix)
-    return Retraining(eps, len(y), right, own, others, masked=_is_masked(matrix))
+    right, own, under_others = _held(matrix)
+    return Retraining(eps, len(y), right, own, under_others, masked=_is_masked(matrix))
 
 
 def why_not(setting: Setting) -> str:
