@@ -1,7 +1,7 @@
 """The audit: who fools a deployed model, how far, how sure that is, and what to do.
 
-:func:`skhalfway.audit` measures and returns an :class:`AuditReport`; :func:`read_model`, :func:`read_data` and
-:func:`read_constraints` take what it needs out of files.
+:func:`skhalfway.audit` measures and returns an :class:`AuditReport`; :func:`read_model`, :func:`read_data`
+and :func:`read_constraints` take what it needs out of files.
 """
 
 from skhalfway.report._audit import audit
