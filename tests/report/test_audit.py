@@ -129,7 +129,7 @@ def test_columns_decide_as_often_as_shapley_and_shubik_say():
     data = rng.uniform(size=(400, 3))
     linear = LogisticRegression().fit(data, data.sum(axis=1) > 1.5)
     linear.coef_, linear.intercept_ = np.array([[3.0, 2.0, 2.0]]), np.array([-3.5])
-    setting = SimpleNamespace(seed=0, deployed="m", answers=lambda name, X: linear.predict(X))
+    setting = SimpleNamespace(seed=0, deployed="m", answers=lambda name, X: linear.predict(np.asarray(X)))
     labels = np.zeros(400, dtype=bool)
     for kind in (np.asarray, lambda X: pd.DataFrame(X, columns=list("abc"))):
         weights = deciding(setting, kind(np.zeros((400, 3))), kind(np.ones((400, 3))), labels)
