@@ -60,8 +60,8 @@ def deciding(setting: Setting, X: Any, X_adv: Any, y: NDArray[Any]) -> NDArray[n
 
     Columns get their changed values one after the other, in random orders; the one that turns the answer
     decides. This is the power index of Shapley & Shubik ("A method for evaluating the distribution of power
-    in a committee system", American Political Science Review 48, 1954), over orders drawn at random. Where an answer turns
-    more than once on the way, halving finds one of these places.
+    in a committee system", American Political Science Review 48, 1954), over orders drawn at random. Where
+    an answer turns more than once on the way, halving finds one of these places.
     """
     rng = np.random.RandomState(setting.seed)
     n, d = len(y), np.shape(X)[1]

@@ -224,7 +224,7 @@ def test_texts_and_missing_values():
 
     steps = make_column_transformer((OneHotEncoder(), ["kind"]), remainder="passthrough")
     deployed = make_pipeline(steps, HistGradientBoostingClassifier(max_iter=5)).fit(table[:300], Y[:300])
-    few = {name: surrogates[name] for name in ("linear", "boosting")}
+    few = {"linear": surrogates["linear"]}
     report = quick(
         deployed,
         table[300:],
@@ -232,6 +232,8 @@ def test_texts_and_missing_values():
         surrogates=few,
         reference=(table[:300], Y[:300]),
         parts=["exposed", "columns", "halfway"],
+        eps=[0.5],
+        n_samples=20,
     )
     assert report.deployed == "deployed" and "categories" in report.left_out["halfway"]
     assert any("kind" in said for said in report.not_tested)
@@ -259,8 +261,10 @@ def test_images():
         digits[500:600],
         surrogates="auto",
         reference=(images[:500], digits[:500]),
-        surrogate_share=1.0,
+        surrogate_share=0.4,
         parts=["exposed", "columns", "retraining"],
+        eps=[0.3],
+        n_samples=20,
     )
     assert report.unit == "input" and len(report.surrogates.names) == 3
     assert report.left_out["columns"] == "images have no columns"
