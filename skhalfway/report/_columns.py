@@ -93,11 +93,32 @@ def _fooled_without(setting: Setting, X: Any, y: NDArray[Any], eps: float, colum
     """How many samples fool where these columns, by number, may not change."""
     given = setting.generator.constraints
     own = Constraints() if given is None else given
-    names = [X.columns[k] if hasattr(X, "columns") else k for k in columns]
-    before: Any = own.immutable  # a tuple, whatever it was given as
-    fixed = own.replaced(immutable=(*before, *(name for name in names if name not in before)))
-    generator = setting.attack_on(setting.deployed, eps=eps, constraints=fixed)
+    named = list(X.columns) if hasattr(X, "columns") else list(range(np.shape(X)[1]))
+    fixed = {named[k] for k in columns}
+    for group in own.one_hot:
+        together = {_name_of(column, named) for column in group}
+        fixed |= together if fixed & together else set()
+    immutable: Any = own.immutable  # a tuple, whatever it was given as
+    before = {_name_of(column, named) for column in immutable}
+    free = [named[k] for k in np.flatnonzero(_numeric(X)) if named[k] not in fixed | before]
+    if not free:
+        return 0
+    fixed_rules = own.replaced(immutable=[name for name in named if name in fixed | before])
+    generator = setting.attack_on(setting.deployed, eps=eps, constraints=fixed_rules)
     return int((setting.answers(setting.deployed, generator.generate(X, y)) != y).sum())
+
+
+def _name_of(column: Any, named: list[Any]) -> Any:
+    """The name of a column that constraints name, or whose position they give."""
+    return column if column in named or isinstance(column, str) else named[column]
+
+
+def _numeric(X: Any) -> NDArray[np.bool_]:
+    """Which columns hold numbers that differ, so that an attack can change them."""
+    array = numbers(X)
+    low, high = (np.where(np.isnan(array), end, array) for end in (np.inf, -np.inf))
+    varies: NDArray[np.bool_] = low.min(axis=0) < high.max(axis=0)
+    return varies
 
 
 def column_names(X: Any) -> list[str]:

@@ -238,7 +238,10 @@ def test_texts_and_missing_values():
     assert report.deployed == "deployed" and "categories" in report.left_out["halfway"]
     assert any("kind" in said for said in report.not_tested)
     assert all(column != "kind" for one in report.exposed for column, _, _ in one.changes)
-    assert not np.isnan(report.columns.shares).any()
+    columns = report.columns
+    assert columns.shares[columns.names.index("kind")] == columns.weights[columns.names.index("kind")] == 0
+    # of all columns that may change, none is left
+    assert columns.frozen_all in (0, None) and set(columns.frozen) <= {"mean area", "mean texture"}
 
 
 def network(seed):
