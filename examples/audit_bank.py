@@ -75,7 +75,7 @@ def preparation(columns: pd.Index) -> object:
 
 
 def main(n_samples: int = 500, parts: str | list[str] = "all", folder: Path = Path()) -> None:
-    """Train two models, audit the one that is deployed, and write the report."""
+    """Train two models, audit the boosting, and write the report."""
     X, y = make_applications()
     X_train, X_test, y_train, y_test = train_test_split(X, y, stratify=y, random_state=0)
     boosting = HistGradientBoostingClassifier(max_iter=100, class_weight="balanced", random_state=0)
