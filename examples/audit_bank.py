@@ -2,8 +2,8 @@
 Audit of a bank's model
 =======================
 
-Which applicants for a loan could change the answer of a bank's model, by how much, and would another model, or
-adversarial training, help? The table is made by a seeded script: 20,000 applications with texts, missing
+Which applicants for a loan could change the answer of a bank's model, by how much, and would another model,
+or adversarial training, help? The table is made by a seeded script: 20,000 applications with texts, missing
 values, and 5 % of loans that were not paid back.
 
 Run it as ``python examples/audit_bank.py``; it writes ``audit_bank.html``, the page to read, and

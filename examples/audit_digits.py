@@ -2,8 +2,8 @@
 Audit of a network that reads digits
 ====================================
 
-How small a change of its pixels makes a network read another digit, and do the changes that were made for other
-networks do the same? Images of 8 x 8 pixels of scikit-learn's digits, networks of torch.
+How small a change of its pixels makes a network read another digit, and do the changes that were made for
+other networks do the same? Images of 8 x 8 pixels of scikit-learn's digits, networks of torch.
 
 Run it as ``python examples/audit_digits.py``; it writes ``audit_digits.html`` and ``audit_digits.json``.
 """
