@@ -1,12 +1,16 @@
 """The audit: who fools a deployed model, how far, how sure that is, and what to do.
 
-:func:`skhalfway.audit` measures and returns an :class:`AuditReport`.
+:func:`skhalfway.audit` measures and returns an :class:`AuditReport`; models, data and constraints come out of
+files by :func:`read_model`, :func:`read_data` and :func:`read_constraints`.
 """
 
 from skhalfway.report._audit import audit
+from skhalfway.report._data import Data, read_data
 from skhalfway.report._findings import Advice
+from skhalfway.report._models import read_model
 from skhalfway.report._parts import AttackedColumns, ExposedSample, NearestSamples, Retraining, Surrogates
 from skhalfway.report._report import AuditReport
+from skhalfway.report._rules import read_constraints
 from skhalfway.report._threats import Threat
 from skhalfway.report._verdict import Verdict
 
@@ -14,6 +18,7 @@ __all__ = [
     "Advice",
     "AttackedColumns",
     "AuditReport",
+    "Data",
     "ExposedSample",
     "NearestSamples",
     "Retraining",
@@ -21,4 +26,7 @@ __all__ = [
     "Threat",
     "Verdict",
     "audit",
+    "read_constraints",
+    "read_data",
+    "read_model",
 ]

@@ -1,0 +1,274 @@
+"""Samples and labels out of a file: tables, arrays, and folders of images."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+from typing import Any
+from zipfile import BadZipFile
+
+import numpy as np
+from numpy.typing import NDArray
+
+from skhalfway._checks import meant
+from skhalfway._inputs import read_targets
+from skhalfway._readable import as_table
+from skhalfway._text import counted, shown
+from skhalfway.report._images import read_images
+from skhalfway.report._paths import ending_of, existing, library, said
+
+ENDINGS = (".csv", ".parquet", ".npy", ".npz")
+_WHAT = "data"
+# what unreadable files come to in pandas, pyarrow and numpy
+_UNREADABLE = (ValueError, OSError, EOFError, KeyError, BadZipFile, zlib.error, MemoryError)
+
+
+@dataclass(frozen=True, eq=False)
+class Data:
+    """Samples out of a file, and their labels.
+
+    Parameters
+    ----------
+    X : DataFrame of shape (n_samples, n_features), or ndarray of shape (n_samples, ...)
+        Samples; a DataFrame where the file holds a table.
+    y : ndarray of shape (n_samples,) or None
+        Labels; None where the file holds none or no target was named.
+    image_shape : tuple of int or None
+        Shape of a sample where it has more than one axis, (channels, height,
+        width) for a folder of images; None for rows of features.
+    names : tuple of str or None
+        Names of the columns of a table; None for arrays and images.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skhalfway.report import Data
+    >>> Data(np.zeros((5, 1, 8, 8)), np.array([0, 1, 1, 0, 1]), (1, 8, 8), None)
+    Data: 5 samples of shape (1, 8, 8), 2 classes
+    """
+
+    X: Any
+    y: NDArray[Any] | None
+    image_shape: tuple[int, ...] | None
+    names: tuple[str, ...] | None
+
+    def __repr__(self) -> str:
+        of = counted(self.X.shape[1], "column") if self.image_shape is None else f"shape {self.image_shape}"
+        labels = "no labels" if self.y is None else f"{len(np.unique(self.y))} classes"
+        return f"Data: {counted(len(self.X), 'sample')} of {of}, {labels}"
+
+
+def read_data(path: str | PathLike[str], *, target: str | None = None) -> Data:
+    r"""Read samples, and their labels, out of a file or a folder of images.
+
+    Parameters
+    ----------
+    path : str or path-like
+        One of these:
+
+        - ``.csv``: a table, separated by commas, whose first line names the
+          columns. Columns of text stay as they are.
+        - ``.parquet``: a table; takes pyarrow.
+        - ``.npy``: one array, which is ``X``.
+        - ``.npz``: arrays ``X`` of shape (n_samples, ...) and ``y``.
+        - A folder of images with one folder for each class, which names the
+          class; takes Pillow. All images must be of one size, and 8-bit grey
+          or RGB; files whose names begin with a dot are passed over. They
+          become float32 in [0, 1], layout (n, channels, height, width), in the
+          order of the names of folders and files. Labels are the folders'
+          names, as integers where all names are written as integers are.
+    target : str, default=None
+        The column of a table, or the array of an ``.npz`` file, that holds the
+        labels. None: a table has no labels, ``.npz`` has those called ``y``.
+        A folder names the labels itself.
+
+    Returns
+    -------
+    data : Data
+        ``X``, ``y``, ``image_shape`` and ``names``.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ImportError
+        If a library is missing that reading the file takes.
+    ValueError
+        If the file has another ending or cannot be read; if it holds Python
+        objects, which are never loaded; if there is no such target, or labels
+        are missing or all the same; if a table has no rows or columns, two
+        columns of one name, or a column without a name; if images differ in
+        size or colour.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from tempfile import TemporaryDirectory
+    >>> from skhalfway.report import read_data
+    >>> with TemporaryDirectory() as folder:
+    ...     path = Path(folder) / "test.csv"
+    ...     _ = path.write_text("age,city,label\n31,Graz,yes\n45,Bonn,no\n28,Bern,no\n")
+    ...     data = read_data(path, target="label")
+    >>> data
+    Data: 3 samples of 2 columns, 2 classes
+    >>> data.y, data.names
+    (array(['yes', 'no', 'no'], dtype='<U3'), ('age', 'city'))
+    """
+    if target is not None and not isinstance(target, str):
+        raise TypeError(f"target must be the name of a column or None, got {shown(target)}")
+    place = existing(path, _WHAT)
+    if place.is_dir():
+        if target is not None:
+            raise ValueError(
+                f"{place.name} is a folder, whose sub-folders name the classes; leave out the target "
+                f"{shown(target)}"
+            )
+        X, y = read_images(place)
+        return Data(X, _checked(y, len(X), place, "the names of folders"), X.shape[1:], None)
+    ending = ending_of(place, ENDINGS, _WHAT)
+    if ending in (".csv", ".parquet"):
+        return _from_table(_csv(place) if ending == ".csv" else _parquet(place), target, place)
+    X, y, name = _arrays(place, target)
+    return Data(
+        _samples(X, place),
+        None if y is None else _checked(y, len(X), place, f"array {shown(name)}"),
+        X.shape[1:] if X.ndim > 2 else None,
+        None,
+    )
+
+
+def _csv(place: Path) -> Any:
+    import pandas as pd
+
+    try:
+        head = pd.read_csv(place, header=None, nrows=1, dtype=str, keep_default_na=False)
+        table = pd.read_csv(place, low_memory=False)
+    except _UNREADABLE as error:
+        raise ValueError(f"{place.name} cannot be read as CSV: {said(error, place)}") from error
+    # pandas renames what is called twice, and takes what has no name for an index, or calls it Unnamed
+    names = head.iloc[0].tolist()
+    if not isinstance(table.index, pd.RangeIndex):
+        raise ValueError(
+            f"{place.name} has rows with more values than the {len(names)} names in its first line"
+        )
+    if len(names) == 1 and any(mark in names[0] for mark in ";\t|"):
+        raise ValueError(f"{place.name} has one column, {shown(names[0])}; separate values by commas")
+    if all(map(_is_number, names)) and names != [str(i) for i in range(len(names))]:
+        raise ValueError(
+            f"{place.name} has numbers in its first line, {shown(names)}; that line must name the columns"
+        )
+    if len(names) == table.shape[1]:
+        table.columns = names
+    return table
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _parquet(place: Path) -> Any:
+    parquet = library("pyarrow.parquet", place, "pyarrow")
+    arrow = library("pyarrow", place)
+    try:
+        table = parquet.read_table(place)
+        _check_names(table.column_names, place)
+        return table.to_pandas()
+    except (arrow.ArrowException, *_UNREADABLE) as error:
+        raise ValueError(f"{place.name} cannot be read as Parquet: {said(error, place)}") from error
+
+
+def _check_names(names: Sequence[Any], place: Path) -> None:
+    seen: set[Any] = set()
+    for number, name in enumerate(names):
+        if name == "":
+            raise ValueError(
+                f"column {number} of {place.name} has no name; name it, or leave it out where it is an index "
+                "(index=False in to_csv)"
+            )
+        if name in seen:
+            raise ValueError(f"{place.name} has two columns called {shown(name)}; give each its own name")
+        seen.add(name)
+
+
+def _from_table(table: Any, target: str | None, place: Path) -> Data:
+    table.columns = [str(name) for name in table.columns]
+    names = list(table.columns)
+    _check_names(names, place)
+    if not len(table) or not names:
+        raise ValueError(f"{place.name} has no rows; samples are needed, one in each row")
+    if target is None:
+        return Data(table, None, None, tuple(names))
+    if target not in names:
+        raise ValueError(
+            f"{place.name} has no column {shown(target)}; it has {shown(names)}{meant(target, names)}"
+        )
+    missing = table[target].isna().to_numpy()
+    if missing.any():
+        raise ValueError(
+            f"column {shown(target)} of {place.name} has no label in {counted(int(missing.sum()), 'row')} of "
+            f"{len(table)}, row {missing.argmax()} the first; leave out rows without a label"
+        )
+    y = _checked(table[target], len(table), place, f"column {shown(target)}")
+    X = table.drop(columns=target)
+    if not X.shape[1]:
+        raise ValueError(f"{place.name} has no column but {shown(target)}; columns of features are needed")
+    return Data(X, y, None, tuple(X.columns))
+
+
+def _arrays(place: Path, target: str | None) -> tuple[Any, Any, str]:
+    """X, y (or None) and the name of y's array."""
+    if place.suffix.lower() == ".npy" and target is not None:
+        raise ValueError(
+            f"{place.name} holds one array, without the target {shown(target)}; keep X and y in an .npz file "
+            "(numpy.savez)"
+        )
+    name = "y" if target is None else target
+    try:
+        content = np.load(place, allow_pickle=False)
+        if isinstance(content, np.ndarray) == (place.suffix.lower() == ".npz"):
+            other = ".npy" if isinstance(content, np.ndarray) else ".npz"
+            raise ValueError(f"it is written as {other}; rename it")
+        if isinstance(content, np.ndarray):
+            return content, None, name
+        with content as archive:
+            if absent := {"X", name if target is not None else "X"} - set(archive.files):
+                wanted = sorted(absent)[0]
+                raise ValueError(f"it has no array {shown(wanted)}; it has {shown(sorted(archive.files))}")
+            return archive["X"], archive[name] if name in archive.files else None, name
+    except _UNREADABLE as error:
+        told = said(error, place)
+        if "pickle" in told or "Object arrays" in told:
+            told = "it holds Python objects, which could run any code; save arrays of numbers"
+        raise ValueError(f"{place.name} cannot be read: {told}") from error
+
+
+def _samples(X: Any, place: Path) -> NDArray[Any]:
+    try:
+        array: NDArray[Any] = as_table(X)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{place.name}: {said(error, place)}") from error
+    if array.dtype.kind not in "biuf":
+        raise ValueError(f"X of {place.name} must hold numbers, got dtype {array.dtype}")
+    if not array.size:
+        raise ValueError(f"X of {place.name} is empty, shape {array.shape}; samples are needed")
+    return array
+
+
+def _checked(y: Any, n_samples: int, place: Path, where: str) -> NDArray[Any]:
+    """Labels of two classes or more, one for each sample."""
+    try:
+        labels = read_targets(y, n_samples)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{where} of {place.name} holds no labels: {said(error, place)}") from error
+    if len(classes := np.unique(labels)) < 2:
+        raise ValueError(
+            f"{where} of {place.name} holds one class, {shown(classes[0])}; a classifier needs two or more"
+        )
+    return labels

@@ -1,0 +1,170 @@
+"""Classifiers out of files, without running code of the file unless its owner is trusted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from os import PathLike
+from pathlib import Path
+from typing import Any
+from zipfile import ZipFile, is_zipfile
+
+from sklearn.exceptions import NotFittedError
+
+from skhalfway._checks import check_bool
+from skhalfway._text import counted, shown
+from skhalfway.models import as_model
+from skhalfway.report._paths import ending_of, existing, library, said
+
+SAFE = (".skops", ".onnx", ".pt2")
+PICKLES = (".joblib", ".pkl", ".pickle", ".pt", ".pth")
+_TRIED = 2  # samples that a model is asked about as it is loaded
+
+
+def read_model(
+    path: str | PathLike[str], *, trust_pickle: bool = False, trusted: Sequence[str] = (), X: Any = None
+) -> Any:
+    """Read a fitted classifier out of a file.
+
+    Parameters
+    ----------
+    path : str or path-like
+        One of these:
+
+        - ``.skops``: scikit-learn's models, kept by skops, which loads types
+          of a list that it knows, and those that are ``trusted``.
+        - ``.onnx``: any model, run by onnxruntime; a black box, without
+          gradients. Files of skl2onnx are read, with their labels, and networks
+          with one input and one output of scores, whose labels are the numbers
+          of their columns.
+        - ``.pt2``: networks kept by ``torch.export.save``, with gradients.
+          They are read as data, without ``torch.export.load``, and may call the
+          operators of a list. Labels are the numbers of their columns.
+        - ``.joblib``, ``.pkl``, ``.pickle`` (pickle, cloudpickle, joblib),
+          ``.pt``, ``.pth`` (TorchScript, pickled modules): with
+          ``trust_pickle`` only.
+    trust_pickle : bool, default=False
+        Whether files that can run any code as they are loaded may be loaded.
+    trusted : sequence of str, default=()
+        Types that a ``.skops`` file may hold beside those that skops knows, as
+        ``"my_package.MyTransformer"``.
+    X : array-like of shape (n_samples, ...), default=None
+        Samples that the model is for: it is asked about the first of them, so
+        that one that does not take them is found here. An ``.onnx`` file may
+        need them to tell what its outputs are.
+
+    Returns
+    -------
+    estimator : object
+        What :func:`skhalfway.models.as_model` takes: an estimator, a
+        ``torch.nn.Module``, or an object with ``predict`` and ``classes_``.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ImportError
+        If a library is missing that reading the file, or the model, takes.
+    ValueError
+        If the file has another ending, cannot be read, may run code and is not
+        trusted, or holds no fitted classifier; if the model does not take ``X``.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from tempfile import TemporaryDirectory
+    >>> import skops.io
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from skhalfway.report import read_model
+    >>> X, y = load_iris(return_X_y=True)
+    >>> with TemporaryDirectory() as folder:
+    ...     path = Path(folder) / "deployed.skops"
+    ...     skops.io.dump(LogisticRegression(max_iter=500).fit(X, y), path)
+    ...     read_model(path, X=X)
+    LogisticRegression(max_iter=500)
+    """
+    check_bool("trust_pickle", trust_pickle)
+    trusted = [trusted] if isinstance(trusted, str) else list(trusted)
+    if not all(isinstance(name, str) for name in trusted):
+        raise TypeError(f"trusted must hold names of types, got {shown(trusted)}")
+    place = existing(path, "a model")
+    ending = ending_of(place, (*SAFE, *PICKLES), "a model")
+    if ending in PICKLES and not trust_pickle:
+        raise ValueError(
+            f"{place.name} may run any code as it is loaded, so it is not loaded; convert it to "
+            f"{', '.join(SAFE)}, or, if you trust whoever made it, pass trust_pickle=True (--trust-pickle)"
+        )
+    if ending == ".skops":
+        model = _skops(place, trusted)
+    elif ending == ".onnx":
+        from skhalfway.report._onnx import OnnxClassifier
+
+        model = OnnxClassifier(place, X)
+    elif ending == ".pt2":
+        from skhalfway.report._exported import read_exported
+
+        model = read_exported(place)
+    else:
+        model = _pickled(place, ending)
+    _check(model, place, X)
+    return model
+
+
+def _skops(place: Path, trusted: Sequence[str]) -> Any:
+    io = library("skops.io", place, "skops")
+    try:
+        unknown = sorted(set(io.get_untrusted_types(file=place)) - set(trusted))
+        if not unknown:
+            return io.load(place, trusted=list(trusted))
+    except ImportError as error:
+        raise ImportError(
+            f"{place.name} holds a type of a library that is not installed: {said(error, place)}"
+        ) from error
+    except Exception as error:  # whatever nodes of a file that was changed come to
+        raise ValueError(f"{place.name} cannot be read by skops: {said(error, place)}") from error
+    options = " ".join(f"--trust {name}" for name in unknown[:3])
+    raise ValueError(
+        f"{place.name} holds {counted(len(unknown), 'type')} that skops does not know to be harmless, "
+        f"{shown(unknown)}; if you know them, pass trusted= ({options})"
+    )
+
+
+def _pickled(place: Path, ending: str) -> Any:
+    try:
+        if ending in (".pt", ".pth"):
+            return _torch(place)
+        import joblib
+
+        return joblib.load(place)  # which reads what pickle and cloudpickle write, too
+    except ImportError as error:
+        raise ImportError(
+            f"{place.name} takes a module that is not installed here: {said(error, place)}"
+        ) from error
+    except Exception as error:  # what code of others comes to
+        raise ValueError(f"{place.name} cannot be loaded: {said(error, place)}") from error
+
+
+def _torch(place: Path) -> Any:
+    import torch
+
+    if is_zipfile(place):
+        with ZipFile(place) as archive:
+            scripted = any(name.split("/")[1:2] == ["code"] for name in archive.namelist())
+        if scripted:
+            return torch.jit.load(str(place), map_location="cpu").eval()
+    loaded = torch.load(place, map_location="cpu", weights_only=False)
+    if isinstance(loaded, dict):
+        raise ValueError(
+            "it holds weights or a checkpoint without the network; save the network with torch.export.save"
+        )
+    return loaded
+
+
+def _check(model: Any, place: Path, X: Any) -> None:
+    """Raise where it is no fitted classifier, or does not take the samples."""
+    try:
+        seen = as_model(model)
+        if X is not None:
+            seen.predict(X[:_TRIED])
+    except (TypeError, ValueError, RuntimeError, NotFittedError) as error:
+        raise ValueError(f"{place.name}: {said(error, place)}") from error

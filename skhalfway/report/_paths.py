@@ -1,0 +1,57 @@
+"""What every reader of a file says: that it is not there, cannot be read, or that a library is missing."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+from importlib import import_module
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+from skhalfway._checks import meant
+from skhalfway._text import brief, shown
+
+# a drive, and folders one inside the other
+_FOLDERS = re.compile(r"(?:\b[A-Za-z]:)?[/\\](?:[^\s/\\:'\"]+[/\\])+")
+
+
+def existing(path: Any, what: str) -> Path:
+    """The path of a file or folder that is there; what is wrong with it names no folders."""
+    if not isinstance(path, (str, PathLike)) or not str(path):
+        raise TypeError(f"{what} must be given as a path, got {shown(path)}")
+    place = Path(path)
+    if not place.exists():
+        raise FileNotFoundError(f"{place.name} does not exist; {what} must be a file that is there")
+    return place
+
+
+def ending_of(place: Path, allowed: Collection[str], what: str) -> str:
+    """The file's ending, in small letters; a ValueError for any but those that are allowed."""
+    ending = place.suffix.lower()
+    wanted = f"{what} must be a file that ends in one of {', '.join(allowed)}"
+    if not place.is_file():
+        raise ValueError(f"{place.name} is a folder; {wanted}")
+    if ending not in allowed:
+        got = f"the ending {shown(ending)}" if ending else "no ending"
+        raise ValueError(f"{place.name} has {got}; {wanted}{meant(ending, allowed)}")
+    return ending
+
+
+def said(error: BaseException, place: Path) -> str:
+    """What an error says, in one line and without folders, whose names may be private."""
+    text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    for folder in {str(place.absolute().parent), str(place.resolve().parent)}:
+        if len(folder) > 1:
+            text = text.replace(folder, "")
+    return brief(_FOLDERS.sub("", text) or type(error).__name__, 200)
+
+
+def library(name: str, place: Path, package: str | None = None) -> Any:
+    """A library that reading the file takes, imported as it is needed first."""
+    try:
+        return import_module(name)
+    except ImportError as error:
+        raise ImportError(
+            f"{place.name} cannot be read without {package or name}; install it: pip install skhalfway[audit]"
+        ) from error
