@@ -1,4 +1,4 @@
-"""Results into files: JSON with packed arrays."""
+"""Into files, each whole or not at all: results as JSON with packed arrays, and any text."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ import hashlib
 import json
 import os
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import Field, fields, is_dataclass
 from math import isfinite
 from pathlib import Path
 from secrets import token_hex
 from shutil import copymode
-from typing import Any
+from typing import Any, TextIO
 
 import numpy as np
 
@@ -26,16 +27,26 @@ PACKED = "biufcUSMm"  # kinds of arrays whose bytes are kept; items of others on
 
 def write(result: Any, path: str | Path) -> None:
     """Write a result; what is there stays whole until the new file is complete."""
-    place = Path(path)
     content = encoded(result)
     document = {"format": FORMAT, "version": VERSION, "sha256": digest(content), "content": content}
+    with whole_file(path) as file:
+        json.dump(document, file, allow_nan=False, separators=(",", ":"))
+
+
+@contextmanager
+def whole_file(path: str | Path) -> Iterator[TextIO]:
+    """A file of text to write, which takes the place of what is there once it is complete.
+
+    ValueError where it cannot be written.
+    """
+    place = Path(path)
     if not place.name:
         raise ValueError(f"{shown(str(path))} names no file to write")
     part = place.with_name(f"{place.name}.{token_hex(4)}")
     try:
         try:
             with open(part, "x", encoding="utf-8") as file:
-                json.dump(document, file, allow_nan=False, separators=(",", ":"))
+                yield file
             if place.is_file():
                 copymode(place, part)
             os.replace(part, place)
