@@ -22,7 +22,7 @@ from torch import nn
 from tqdm.auto import tqdm
 
 from skhalfway import AdversarialGenerator, TransferScorer
-from skhalfway.__main__ import train, untrained_models
+from skhalfway.cli._demo import train, untrained_models
 from skhalfway.attacks import _second_opinion
 from skhalfway.models import ModelWarning
 from skhalfway.transfer import _masked, _source

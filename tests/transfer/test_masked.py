@@ -21,7 +21,7 @@ from sklearn.svm import SVC
 from torch import nn
 
 from skhalfway import AdversarialGenerator, Constraints, TransferCurve, TransferMatrix, TransferScorer
-from skhalfway.__main__ import train
+from skhalfway.cli._demo import train
 from skhalfway.attacks import _square
 from skhalfway.attacks._constraints import Header
 from skhalfway.attacks._faults import Faults
