@@ -100,9 +100,9 @@ def _completed(report: AuditReport, options: Namespace, said: Sequence[str]) -> 
 def _write(report: AuditReport, options: Namespace, outcomes: Sequence[Outcome]) -> list[Path]:
     """Write the reports that are asked for, each whole or not at all; return where they are."""
     writers: dict[str, Callable[[Path], Any]] = {
-        "out": report.to_html,
-        "json": report.save,
-        "markdown": report.to_markdown,
+        "out": lambda path: report.to_html(path),
+        "json": lambda path: report.save(path),
+        "markdown": lambda path: report.to_markdown(path),
         "junit": lambda path: write_junit(report, outcomes, options.fail_above, path),
     }
     written = []

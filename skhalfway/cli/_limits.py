@@ -131,7 +131,7 @@ def _judged(report: AuditReport, limits: Sequence[Limit]) -> Iterator[Outcome]:
 
 def _written(figure: float, other: float) -> str:
     """A figure, with as many digits as tell it from another."""
-    for digits in range(2, 17):
+    for digits in range(3, 17):
         text = f"{figure:.{digits}g}"
         if float(text) != other or figure == other:
             return text
