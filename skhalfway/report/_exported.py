@@ -1,9 +1,9 @@
 """Networks of torch.export out of ``.pt2`` files, read as data: no pickle is loaded, no code is run.
 
-``torch.export.load`` unpickles sample inputs and weights, evaluates expressions and writes names of it
-into Python code. So the archive is read here: the graph is JSON, the weights are bytes, and the operators that
-the graph may call are those of a list. Layout of the archive: ``torch/export/pt2_archive``; of the graph:
-version 8 of ``torch/_export/serde/schema.py``.
+``torch.export.load`` unpickles sample inputs and weights, evaluates expressions and writes names into
+Python code. So the archive is read here: the graph is JSON, the weights are bytes, and the operators that the
+graph may call are those of a list. The layout of the archive is that of ``torch/export/pt2_archive``; that of
+the graph is version 8 of ``torch/_export/serde/schema.py``.
 """
 
 from __future__ import annotations

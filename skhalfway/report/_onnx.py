@@ -264,7 +264,8 @@ class OnnxClassifier:
         if self._scores is not None:
             result = results[self._scores]
             if isinstance(result, list) and result and isinstance(result[0], dict):
-                given = list(result[0])  # a mapping from labels to probabilities for each sample
+                # a mapping from labels to probabilities for each sample, which onnxruntime sorts
+                given = given if set(given or ()) == set(result[0]) else list(result[0])
             columns = _as_columns(result, None if given is None else np.asarray(given), self.file)
         self.classes_ = self._classes(given, columns, results)
         self._gives_probabilities: bool | None = None

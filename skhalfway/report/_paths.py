@@ -13,7 +13,7 @@ from skhalfway._checks import meant
 from skhalfway._text import brief, shown
 
 # a drive, and folders one inside the other
-_FOLDERS = re.compile(r"(?:\b[A-Za-z]:)?[/\\](?:[^\s/\\:'\"]+[/\\])+")
+_FOLDERS = re.compile(r"(?<![\w.])(?:\b[A-Za-z]:)?[/\\](?:[^\s/\\:'\"]+[/\\])+")
 
 
 def existing(path: Any, what: str) -> Path:
@@ -21,6 +21,7 @@ def existing(path: Any, what: str) -> Path:
     if not isinstance(path, (str, PathLike)) or not str(path):
         raise TypeError(f"{what} must be given as a path, got {shown(path)}")
     place = Path(path)
+    place = place if place.name.strip(".") else place.resolve()  # "." and ".." are no names
     if not place.exists():
         raise FileNotFoundError(f"{place.name} does not exist; {what} must be a file that is there")
     return place
