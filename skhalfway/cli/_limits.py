@@ -45,7 +45,7 @@ class Limit:
     value: float | None
 
     def __str__(self) -> str:
-        return f"kind:{self.name}" if self.value is None else f"{self.name}={self.value:g}"
+        return f"kind:{self.name}" if self.value is None else f"{self.name}={_plain(self.value)}"
 
 
 @dataclass(frozen=True)
@@ -125,14 +125,18 @@ def _judged(report: AuditReport, limits: Sequence[Limit]) -> Iterator[Outcome]:
             said = f"{one.name} is not known"
         else:
             relation = "not " * passed + ("below" if least else "above")
-            said = f"{one.name} {_written(figure, one.value)} is {relation} {one.value:g}"
+            said = f"{one.name} {_written(figure, one.value)} is {relation} {_plain(one.value)}"
         yield Outcome(str(one), passed, said)
 
 
+def _plain(value: float) -> str:
+    return repr(value).removesuffix(".0")
+
+
 def _written(figure: float, other: float) -> str:
-    """A figure, with as many digits as tell it from another."""
+    """A figure, with as many digits as tell on which side of another it is."""
     for digits in range(3, 17):
         text = f"{figure:.{digits}g}"
-        if float(text) != other or figure == other:
+        if (float(text) > other) == (figure > other) and (float(text) < other) == (figure < other):
             return text
     return repr(figure)

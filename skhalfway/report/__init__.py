@@ -5,6 +5,7 @@ files by :func:`read_model`, :func:`read_data` and :func:`read_constraints`.
 """
 
 from skhalfway.report._audit import audit
+from skhalfway.report._cards import SkoreCheck, skops_section, skore_check
 from skhalfway.report._data import Data, read_data
 from skhalfway.report._findings import Advice
 from skhalfway.report._models import read_model
@@ -22,6 +23,7 @@ __all__ = [
     "ExposedSample",
     "NearestSamples",
     "Retraining",
+    "SkoreCheck",
     "Surrogates",
     "Threat",
     "Verdict",
@@ -29,4 +31,6 @@ __all__ = [
     "read_constraints",
     "read_data",
     "read_model",
+    "skops_section",
+    "skore_check",
 ]
