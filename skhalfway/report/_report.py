@@ -11,6 +11,7 @@ import numpy as np
 
 from skhalfway._text import between, short, shown
 from skhalfway.report._findings import Advice, findings_of
+from skhalfway.report._paged import Paged
 from skhalfway.report._parts import AttackedColumns, ExposedSample, NearestSamples, Retraining, Surrogates
 from skhalfway.report._threats import ATTACKERS, Threat, threats_to
 from skhalfway.report._verdict import Verdict, verdict_of
@@ -22,13 +23,14 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from skhalfway.halfway import HalfwayMeasurement, PredictedTransfer
+    from skhalfway.report._blocks import Page
     from skhalfway.transfer import TransferCurve
 
 ROLES = ("deployed", "other", "surrogate")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class AuditReport(Result, drawn=False):
+class AuditReport(Paged, Result, drawn=False):
     """What an audit of a deployed model measured, and what follows from it.
 
     Made by :func:`skhalfway.audit`. What was measured are the fields; verdict, threats, findings and metrics
@@ -214,6 +216,11 @@ class AuditReport(Result, drawn=False):
         ]
         columns = ["attacker", "eps", "n", "fooled", "rate", "low", "high", "noise", "best_source", "p"]
         return pd.DataFrame(rows, columns=columns).set_index(["attacker", "eps"])
+
+    def _page(self) -> Page:
+        from skhalfway.report._content import content_of
+
+        return content_of(self)
 
     def _table(self) -> Table:
         budgets = [float(eps) for eps in self.curve.eps[1:]]

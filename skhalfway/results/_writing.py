@@ -1,4 +1,4 @@
-"""Into files, each whole or not at all: results as JSON with packed arrays, and any text."""
+"""Results into files: JSON with packed arrays."""
 
 from __future__ import annotations
 
@@ -22,23 +22,30 @@ from skhalfway._intervals import ConfidenceInterval
 from skhalfway._text import brief, shown
 
 FORMAT, VERSION = "skhalfway result", 1
+_COMPACT: dict[str, Any] = {"allow_nan": False, "separators": (",", ":")}
 PACKED = "biufcUSMm"  # kinds of arrays whose bytes are kept; items of others one by one
 
 
 def write(result: Any, path: str | Path) -> None:
     """Write a result; what is there stays whole until the new file is complete."""
-    content = encoded(result)
-    document = {"format": FORMAT, "version": VERSION, "sha256": digest(content), "content": content}
+    document = _document(result)
     with whole_file(path) as file:
-        json.dump(document, file, allow_nan=False, separators=(",", ":"))
+        json.dump(document, file, **_COMPACT)
+
+
+def json_of(result: Any) -> str:
+    """The text of a result's file."""
+    return json.dumps(_document(result), **_COMPACT)
+
+
+def _document(result: Any) -> dict[str, Any]:
+    content = encoded(result)
+    return {"format": FORMAT, "version": VERSION, "sha256": digest(content), "content": content}
 
 
 @contextmanager
 def whole_file(path: str | Path) -> Iterator[TextIO]:
-    """A file of text to write, which takes the place of what is there once it is complete.
-
-    ValueError where it cannot be written.
-    """
+    """A text file to write; what is there stays whole until the new one is complete."""
     place = Path(path)
     if not place.name:
         raise ValueError(f"{shown(str(path))} names no file to write")
