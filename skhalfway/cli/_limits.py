@@ -106,7 +106,9 @@ def judged(report: AuditReport, limits: Sequence[Limit], *, accept_doubts: bool 
     if any(one.name != "accuracy" for one in limits):
         doubts = doubts_about(report)
         said = (
-            f"attacks may have missed what is there: {'; '.join(doubts)}" if doubts else "there is no reason to doubt the figures"
+            f"attacks may have missed what is there: {'; '.join(doubts)}"
+            if doubts
+            else "there is no reason to doubt the figures"
         )
         outcomes.append(Outcome("figures can be trusted", accept_doubts or not doubts, said))
     return outcomes

@@ -26,6 +26,21 @@ examples:
 """
 
 
+def make_parser() -> Parser:
+    """The parser of all commands; each says in ``run`` what it does with its options."""
+    called = Path(sys.argv[0]).stem
+    parser = Parser(
+        prog="skhalfway" if called == "skhalfway" else "python -m skhalfway",
+        description="Which classifiers are fooled by the same adversarial examples? How exposed is yours?",
+        epilog=EPILOG,
+    )
+    parser.add_argument("--version", action="version", version=f"skhalfway {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=Parser)
+    for command in COMMANDS:
+        command.add_to(commands)
+    return parser
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line.
 
@@ -52,17 +67,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Traceback (most recent call last):
     SystemExit: 0
     """
-    called = Path(sys.argv[0]).stem
-    parser = Parser(
-        prog="skhalfway" if called == "skhalfway" else "python -m skhalfway",
-        description="Which classifiers are fooled by the same adversarial examples? How exposed is yours?",
-        epilog=EPILOG,
-    )
-    parser.add_argument("--version", action="version", version=f"skhalfway {__version__}")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=Parser)
-    for command in COMMANDS:
-        command.add_to(commands)
-    options = parser.parse_args(arguments)
+    options = make_parser().parse_args(arguments)
     try:
         status: int = options.run(options)
     except KeyboardInterrupt:

@@ -28,7 +28,7 @@ ONE = ["--model", "deployed.skops"]
     [
         ([*ONE, "--data", "nowhere.csv"], "nowhere.csv does not exist"),
         ([*ONE, "--data", "broken.parquet", "--target", "label"], "broken.parquet cannot be read as Parquet"),
-        ([*ONE, "--data", "test.csv", "--target", "lable"], "no column 'lable'; .* did you mean 'label'"),
+        ([*ONE, "--data", "test.csv", "--target", "labels"], "no column 'labels'; .* did you mean 'label'"),
         ([*ONE, "--data", "test.csv"], "true labels of test.csv are needed: .* --target"),
         ([*ONE, "--data", "one.csv", "--target", "label"], "holds one class, 'yes'"),
         (["--model", "nowhere.skops", *DATA], "nowhere.skops does not exist"),

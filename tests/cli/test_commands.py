@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
+import shlex
 import subprocess
 import sys
+from pathlib import Path
 
 import matplotlib.image
 import numpy as np
@@ -11,7 +14,7 @@ import pytest
 
 import skhalfway
 from skhalfway.cli import _check
-from skhalfway.cli._main import COMMANDS
+from skhalfway.cli._main import COMMANDS, make_parser
 from skhalfway.engine import Store
 from tests.cli.conftest import DATA, run
 
@@ -84,6 +87,23 @@ def test_cache(tmp_path, capsys):
     assert [*tmp_path.iterdir()] == [other]
     assert run("--version") == 0
     assert capsys.readouterr().out == f"skhalfway {skhalfway.__version__}\n"
+
+
+@pytest.mark.parametrize("page", ["README.md", "doc/continuous_integration.rst"])
+def test_commands_of_the_documentation_parse(page, tmp_path, monkeypatch):
+    text = (Path(__file__).parents[2] / page).read_text("utf-8")
+    text = re.sub(r"\\?\n\s+(?=--)", " ", text)  # a command in several lines
+    commands = [
+        shlex.split(line)[1:] for line in re.findall(r"^(?:\s*\$|\s) *(skhalfway [a-z]+ .*)$", text, re.MULTILINE)
+    ]
+    commands = [words for words in commands if words[0] in ("audit", "check", "compare", "cache")]
+    assert commands
+    monkeypatch.chdir(tmp_path)
+    for words in commands:
+        for word in words:
+            if re.fullmatch(r"\S+\.(skops|pt2|csv|toml|json)", word):
+                Path(word.partition("=")[2] or word).touch()
+        assert callable(make_parser().parse_args(words).run), words
 
 
 def test_check(here, capsys):
