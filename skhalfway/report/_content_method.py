@@ -117,7 +117,9 @@ def frameworks(report: AuditReport) -> Section:
     """Which figure answers which question of two well-known frameworks."""
     rows: list[list[str | Cell]] = [list(row) for row in FRAMEWORKS]
     blocks: list[Block] = [
-        Text("This is no claim of compliance. It says where on this page to look for evidence on a question."),
+        Text(
+            "This is no claim of compliance. It says where on this page to look for evidence on a question."
+        ),
         Grid(
             Table(
                 "Where this page speaks of questions of two frameworks",

@@ -16,6 +16,7 @@ from skhalfway.results._table import Cell, Table
 if TYPE_CHECKING:
     from skhalfway.report._report import AuditReport
 
+MOST_ROWS = 20  # of a table that is not folded
 JUDGED = {
     "right": "as the samples are",
     "own": "attacked itself",
@@ -121,7 +122,8 @@ def predicted(report: AuditReport) -> Section:
                     ["source", "target", "predicted", "measured"],
                     rows,
                     f"Within {budget(float(report.curve.eps[-1]), report.unit)}.",
-                )
+                ),
+                folded=len(rows) > MOST_ROWS,
             ),
         ]
     blocks.append(explained("transfer", "rank correlation"))

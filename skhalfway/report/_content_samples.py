@@ -188,7 +188,9 @@ def _changes(report: AuditReport, one: ExposedSample) -> Block:
     rows: list[list[str | Cell]] = []
     for name, before, after in one.changes:
         old, new, change = in_units(before, after)
-        rows.append([name, number_cell(before, old), number_cell(after, new), number_cell(after - before, change)])
+        rows.append(
+            [name, number_cell(before, old), number_cell(after, new), number_cell(after - before, change)]
+        )
     if not rows:
         return Text("Which columns were changed is not known.")
     return Grid(
@@ -223,7 +225,9 @@ def columns(report: AuditReport) -> Section:
     attacked = f"{report.deployed} was attacked itself within {budget(found.eps, report.unit)}, on "
     attacked += f"{counted(found.n_samples, 'sample')} that it classifies right. "
     if not found.n_fooled:
-        return Section("columns", title, [Text(attacked + "None of them fooled it, so no column carries an attack.")])
+        return Section(
+            "columns", title, [Text(attacked + "None of them fooled it, so no column carries an attack.")]
+        )
     rows: list[list[str | Cell]] = []
     for name, part, needed in list(zip(found.names, found.shares, found.needed, strict=True))[:MOST_ROWS]:
         kept = found.frozen.get(name)
