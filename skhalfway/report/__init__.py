@@ -1,9 +1,10 @@
 """The audit: who fools a deployed model, how far, how sure that is, and what to do.
 
-:func:`skhalfway.audit` measures and returns an :class:`AuditReport`.
+:func:`skhalfway.audit` measures and returns an :class:`AuditReport`; :func:`compare_reports` compares two.
 """
 
 from skhalfway.report._audit import audit
+from skhalfway.report._comparison import AuditComparison, ShareChange, compare_reports
 from skhalfway.report._findings import Advice
 from skhalfway.report._parts import AttackedColumns, ExposedSample, NearestSamples, Retraining, Surrogates
 from skhalfway.report._report import AuditReport
@@ -13,12 +14,15 @@ from skhalfway.report._verdict import Verdict
 __all__ = [
     "Advice",
     "AttackedColumns",
+    "AuditComparison",
     "AuditReport",
     "ExposedSample",
     "NearestSamples",
     "Retraining",
+    "ShareChange",
     "Surrogates",
     "Threat",
     "Verdict",
     "audit",
+    "compare_reports",
 ]

@@ -92,7 +92,8 @@ def _steps(report: AuditReport, found: NearestSamples) -> Chart:
     middle = _distance(float(found.quantiles[2]), report.unit).text
     return Chart(
         "Share of samples that a change of at most this size fools",
-        f"The share rises from 0 to {in_percent(float(y[-1]))} % of {counted(len(found.distances), 'sample')}; "
+        f"The share rises from 0 to {in_percent(float(y[-1]))} % of "
+        f"{counted(len(found.distances), 'sample')}; "
         f"the median distance is: {middle}. Quantiles are in the table below.",
         f"size of the change ({UNITS[report.unit]})",
         "share fooled",
@@ -129,7 +130,8 @@ def exposed(report: AuditReport) -> Section:
     )
     if pictures:
         text += (
-            f" Black is {limits[0]:.4g} and white {limits[1]:.4g}; in the differences red is more, blue less, "
+            f" Black is {limits[0]:.4g} and white {limits[1]:.4g}; in the differences red is more, blue "
+            f"less, "
             f"and the strongest colour a change of {change:.3g}."
         )
     return Section("exposed", title, [Text(text), Cards(cards)])
