@@ -39,10 +39,13 @@ class Grid:
         As every result has it.
     sortable : bool
         Whether sorting its rows makes sense.
+    folded : bool
+        Whether it is long, and shown when asked for.
     """
 
     table: Table
     sortable: bool = True
+    folded: bool = False
 
 
 @dataclass(frozen=True)

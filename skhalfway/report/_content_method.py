@@ -37,22 +37,26 @@ FRAMEWORKS = (
     (
         "NIST AI RMF 1.0, Measure 2.5",
         "The system is shown to be valid and reliable; limits of generalisation are documented",
-        "Models (accuracy with intervals), Threats by budget (random noise), Verdict (what the audit says nothing of)",
+        "Models (accuracy with intervals), Threats by budget (random noise), Verdict (what the audit "
+        "says nothing of)",
     ),
     (
         "NIST AI RMF 1.0, Measure 2.6",
         "The system is evaluated for safety risks",
-        "Findings, How far the nearest sample that fools is; consequences of a wrong answer are not assessed here",
+        "Findings, How far the nearest sample that fools is; consequences of a wrong answer are not "
+        "assessed here",
     ),
     (
         "NIST AI RMF 1.0, Measure 2.7",
         "Security and resilience are evaluated and documented",
-        "Threats by budget, Models (who fools whom), The most exposed samples, What adversarial training bought",
+        "Threats by budget, Models (who fools whom), The most exposed samples, What adversarial "
+        "training bought",
     ),
     (
         "EU AI Act, Article 15(1)",
         "An appropriate level of accuracy, robustness and cybersecurity",
-        "Verdict (accuracy, robust accuracy), Threats by budget; which level is appropriate is not decided here",
+        "Verdict (accuracy, robust accuracy), Threats by budget; which level is appropriate is not "
+        "decided here",
     ),
     (
         "EU AI Act, Article 15(3)",
@@ -117,13 +121,16 @@ def frameworks(report: AuditReport) -> Section:
     """Which figure answers which question of two well-known frameworks."""
     rows: list[list[str | Cell]] = [list(row) for row in FRAMEWORKS]
     blocks: list[Block] = [
-        Text("This is no claim of compliance. It says where on this page to look for evidence on a question."),
+        Text(
+            "This is no claim of compliance. It says where on this page to look for evidence on a question."
+        ),
         Grid(
             Table(
                 "Where this page speaks of questions of two frameworks",
                 ["framework", "what it asks for, in short", "where to look"],
                 rows,
-                "NIST AI RMF: AI Risk Management Framework, NIST AI 100-1, function Measure. EU AI Act: Regulation "
+                "NIST AI RMF: AI Risk Management Framework, NIST AI 100-1, function Measure. EU AI Act: "
+                "Regulation "
                 "(EU) 2024/1689; Article 15 is on high-risk systems.",
             ),
             sortable=False,

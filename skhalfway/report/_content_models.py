@@ -16,6 +16,7 @@ from skhalfway.results._table import Cell, Table
 if TYPE_CHECKING:
     from skhalfway.report._report import AuditReport
 
+MOST_ROWS = 20  # of a table that is not folded
 JUDGED = {
     "right": "as the samples are",
     "own": "attacked itself",
@@ -40,8 +41,10 @@ def retraining(report: AuditReport) -> Section:
     blocks: list[Block] = [
         Text(
             f"A clone of {report.deployed} was trained on {counted(tried.n_rows, 'sample')}; a second one on "
-            f"the same samples and as many adversarial examples of {budget(tried.eps, report.unit)}. Both were "
-            f"then attacked anew, on the same {counted(n, 'sample')}. The deployed model itself was not changed."
+            f"the same samples and as many adversarial examples of {budget(tried.eps, report.unit)}. "
+            f"Both were "
+            f"then attacked anew, on the same {counted(n, 'sample')}. The deployed model itself was not "
+            f"changed."
         )
     ]
     if tried.masked:
@@ -121,7 +124,8 @@ def predicted(report: AuditReport) -> Section:
                     ["source", "target", "predicted", "measured"],
                     rows,
                     f"Within {budget(float(report.curve.eps[-1]), report.unit)}.",
-                )
+                ),
+                folded=len(rows) > MOST_ROWS,
             ),
         ]
     blocks.append(explained("transfer", "rank correlation"))
@@ -149,9 +153,12 @@ def agreement(report: AuditReport) -> Section:
         rows.append([name, *cells])
     blocks: list[Block] = [
         Text(
-            "Models that change their answers at the same places of the way from one class to another tend to "
-            "be fooled by the same samples. 1: at places of the same order; 0: unrelated. This measure is our "
-            f"own formalisation; it rests on {counted(len(found.pairs), 'path')} between samples of two classes."
+            "Models that change their answers at the same places of the way from one class to another "
+            "tend to "
+            "be fooled by the same samples. 1: at places of the same order; 0: unrelated. This measure "
+            "is our "
+            f"own formalisation; it rests on {counted(len(found.pairs), 'path')} between samples of two "
+            f"classes."
         ),
         Grid(
             Table(
@@ -192,8 +199,12 @@ def checks(report: AuditReport) -> Section:
     if curve.masked is None:
         blocks.append(Text("Whether gradients are masked was not looked at, or is not known."))
     elif not any(hidden.values()):
-        said = "No sign of masked gradients was seen in any attacked model: no other attack that was tried on the "
-        blocks.append(Text(f"{said}same samples fools one more often than its own, beyond chance."))
+        blocks.append(
+            Text(
+                "No sign of masked gradients was seen in any attacked model: no other attack that was tried on "
+                "the same samples fools one more often than its own, beyond chance."
+            )
+        )
     if rows:
         head = ["model", "severity", "what was seen", "what to do"]
         blocks.append(Grid(Table("What the check-ups of the models found", head, rows)))

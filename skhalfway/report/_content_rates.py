@@ -32,7 +32,8 @@ def threats(report: AuditReport) -> Section:
     rows: list[list[str | Cell]] = [_row(report, threat) for threat in report.threats]
     blocks: list[Block] = [
         Text(
-            f"How often {report.deployed} is fooled by {_alternatives(kinds)}. A sample counts if the deployed "
+            f"How often {report.deployed} is fooled by {_alternatives(kinds)}. A sample counts if the "
+            f"deployed "
             "model and at least one of the attacked models classify it right; a sample that fools at a "
             "smaller budget counts at all larger ones."
         ),

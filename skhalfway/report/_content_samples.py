@@ -92,7 +92,8 @@ def _steps(report: AuditReport, found: NearestSamples) -> Chart:
     middle = _distance(float(found.quantiles[2]), report.unit).text
     return Chart(
         "Share of samples that a change of at most this size fools",
-        f"The share rises from 0 to {in_percent(float(y[-1]))} % of {counted(len(found.distances), 'sample')}; "
+        f"The share rises from 0 to {in_percent(float(y[-1]))} % of "
+        f"{counted(len(found.distances), 'sample')}; "
         f"the median distance is: {middle}. Quantiles are in the table below.",
         f"size of the change ({UNITS[report.unit]})",
         "share fooled",
@@ -129,7 +130,8 @@ def exposed(report: AuditReport) -> Section:
     )
     if pictures:
         text += (
-            f" Black is {limits[0]:.4g} and white {limits[1]:.4g}; in the differences red is more, blue less, "
+            f" Black is {limits[0]:.4g} and white {limits[1]:.4g}; in the differences red is more, blue "
+            f"less, "
             f"and the strongest colour a change of {change:.3g}."
         )
     return Section("exposed", title, [Text(text), Cards(cards)])
@@ -188,7 +190,9 @@ def _changes(report: AuditReport, one: ExposedSample) -> Block:
     rows: list[list[str | Cell]] = []
     for name, before, after in one.changes:
         old, new, change = in_units(before, after)
-        rows.append([name, number_cell(before, old), number_cell(after, new), number_cell(after - before, change)])
+        rows.append(
+            [name, number_cell(before, old), number_cell(after, new), number_cell(after - before, change)]
+        )
     if not rows:
         return Text("Which columns were changed is not known.")
     return Grid(
@@ -223,7 +227,9 @@ def columns(report: AuditReport) -> Section:
     attacked = f"{report.deployed} was attacked itself within {budget(found.eps, report.unit)}, on "
     attacked += f"{counted(found.n_samples, 'sample')} that it classifies right. "
     if not found.n_fooled:
-        return Section("columns", title, [Text(attacked + "None of them fooled it, so no column carries an attack.")])
+        return Section(
+            "columns", title, [Text(attacked + "None of them fooled it, so no column carries an attack.")]
+        )
     rows: list[list[str | Cell]] = []
     for name, part, needed in list(zip(found.names, found.shares, found.needed, strict=True))[:MOST_ROWS]:
         kept = found.frozen.get(name)

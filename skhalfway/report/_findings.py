@@ -298,7 +298,8 @@ def _retraining(report: AuditReport) -> Iterator[Advice]:
         f"{budget(tried.eps, report.unit)} stays right under its own attack for "
         f"{share(int(tried.own[1].sum()), n)} of the samples; without these "
         f"{share(int(tried.own[0].sum()), n)} ({probability(tried.p('own'))}).{others} "
-        f"Accuracy on the samples as they are: {in_percent(clean[0])} % before, {in_percent(clean[1])} % after ({probability(tried.p('right'))})."
+        f"Accuracy on the samples as they are: {in_percent(clean[0])} % before, {in_percent(clean[1])} "
+        f"% after ({probability(tried.p('right'))})."
         f"{doubt}",
         "Retrain with AdversarialSampler in an imbalanced-learn Pipeline, and audit what comes out with a "
         "stronger attack before you trust it."

@@ -63,7 +63,8 @@ def _shown(value: Any) -> Any:
         return value
     if isinstance(value, float):
         return f"{value:.6g}"
-    return without_paths(value) if isinstance(value, str) else value
+    # a number stays beside its sign
+    return without_paths(value).replace(" %", "\u00a0%") if isinstance(value, str) else value
 
 
 def _colours(cell: Cell) -> str:

@@ -69,7 +69,8 @@ def _block(block: Block, level: int) -> Iterator[str]:
             yield f"{'#' * level} {plain(card.title)}"
             yield from _blocks(card.blocks, level + 1)
     elif isinstance(block, Pictures):
-        yield f"Pictures, which the HTML page shows: {'; '.join(plain(one.alternative) for one in block.pictures)}."
+        texts = "; ".join(plain(one.alternative) for one in block.pictures)
+        yield f"Pictures, which the HTML page shows: {texts}."
     elif isinstance(block, Chart):
         yield f"Chart, which the HTML page shows: {plain(block.title)}. {plain(block.alternative)}"
     elif isinstance(block, Grid):

@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 
 _PART = r"""[^\s/\\'"<>|:,;()]+"""
-# absolute paths of both kinds of systems and those from a home folder, but for their last part
+# absolute paths of both kinds of systems and those from a home folder, but for their last part; in quotes
+# blanks are part of them
 _FOLDERS = re.compile(
-    rf"""(?<=['"])(?:~[^/\\'"]*|[A-Za-z]:)?[/\\][^'"]*[/\\](?=[^/\\'"]+['"])  # in quotes blanks are part of it
+    rf"""(?<=['"])(?:~[^/\\'"]*|[A-Za-z]:)?[/\\][^'"]*[/\\](?=[^/\\'"]+['"])
     |(?<![\w.:/~\\])(?:file://)?/(?:{_PART}/)+(?={_PART})
     |(?<![\w.:/~\\])~[\w.-]*/(?:{_PART}/)*(?={_PART})
     |(?<![\w.:/~\\])[A-Za-z]:[/\\](?:{_PART}[/\\])*(?={_PART})

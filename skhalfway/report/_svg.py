@@ -8,7 +8,6 @@ from typing import NamedTuple, TypeAlias
 
 import numpy as np
 from matplotlib.ticker import MaxNLocator
-from numpy.typing import NDArray
 
 from skhalfway.report._blocks import Chart, Series
 from skhalfway.report._words import in_percent
@@ -16,7 +15,8 @@ from skhalfway.report._words import in_percent
 Place: TypeAlias = Callable[[float], float]
 
 WIDTH, HEIGHT = 420, 270
-LEFT, RIGHT, TOP, BOTTOM = 46, 12, 10, 42
+LEFT, RIGHT, TOP, BOTTOM = 54, 22, 10, 42
+APART = 5  # series whose intervals would hide each other stand so far apart
 
 
 class Tick(NamedTuple):
@@ -98,41 +98,31 @@ def drawn(chart: Chart) -> Drawing:
     def up(y: float) -> float:
         return round(HEIGHT - BOTTOM - (HEIGHT - TOP - BOTTOM) * y, 1)
 
+    def place(one: Series, k: int) -> Place:
+        """Across, beside the other series with intervals."""
+        apart = 0.0 if one.low is None else APART * (k - (n_bars - 1) / 2)
+        return lambda x: round(across(x) + apart, 1)
+
+    n_bars = sum(one.low is not None for one in chart.series)
     shares = np.linspace(0, 1, 6)
     return Drawing(
         [Tick(across(x), f"{in_percent(x)} %" if chart.square else f"{x:g}") for x in x_ticks],
         [Tick(up(y), f"{in_percent(y)} %") for y in shares],
-        [
-            Line(
-                one.name,
-                k,
-                one.dashed,
-                _path(one, chart.kind, across, up),
-                [] if chart.kind == "steps" else [(across(x), up(y)) for x, y in zip(one.x, one.y, strict=True)],
-                _bars(one, across, up),
-            )
-            for k, one in enumerate(chart.series)
-        ],
+        [_line(one, k, chart.kind, place(one, k), up) for k, one in enumerate(chart.series)],
         (across(0), up(0), across(1), up(1)) if chart.square else None,
     )
 
 
-def _path(one: Series, kind: str, across: Place, up: Place) -> str:
-    """The line of a series, from left to right."""
-    if kind == "points" or not len(one.x):
-        return ""
-    x, y = (np.array([place(value) for value in values]) for place, values in ((across, one.x), (up, one.y)))
-    return _stepped(x, y) if kind == "steps" else "M" + "L".join(f"{a:g},{b:g}" for a, b in zip(x, y, strict=True))
-
-
-def _stepped(x: NDArray[np.float64], y: NDArray[np.float64]) -> str:
-    return f"M{x[0]:g},{y[0]:g}" + "".join(f"H{a:g}V{b:g}" for a, b in zip(x[1:], y[1:], strict=True))
-
-
-def _bars(one: Series, across: Place, up: Place) -> list[Bar]:
-    if one.low is None or one.high is None:
-        return []
-    return [
-        Bar(across(x), up(low), up(high))
-        for x, low, high in zip(one.x, one.low, one.high, strict=True)
-    ]
+def _line(one: Series, number: int, kind: str, across: Place, up: Place) -> Line:
+    places = [(across(x), up(y)) for x, y in zip(one.x, one.y, strict=True)]
+    bars = []
+    if one.low is not None and one.high is not None:
+        bars = [
+            Bar(across(x), up(low), up(high)) for x, low, high in zip(one.x, one.low, one.high, strict=True)
+        ]
+    path = ""
+    if places and kind == "steps":
+        path = f"M{places[0][0]:g},{places[0][1]:g}" + "".join(f"H{x:g}V{y:g}" for x, y in places[1:])
+    elif kind == "lines":
+        path = "M" + "L".join(f"{x:g},{y:g}" for x, y in places)
+    return Line(one.name, number, one.dashed, path, [] if kind == "steps" else places, bars)

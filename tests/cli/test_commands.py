@@ -94,7 +94,8 @@ def test_commands_of_the_documentation_parse(page, tmp_path, monkeypatch):
     text = (Path(__file__).parents[2] / page).read_text("utf-8")
     text = re.sub(r"\\?\n\s+(?=--)", " ", text)  # a command in several lines
     commands = [
-        shlex.split(line)[1:] for line in re.findall(r"^(?:\s*\$|\s) *(skhalfway [a-z]+ .*)$", text, re.MULTILINE)
+        shlex.split(line)[1:]
+        for line in re.findall(r"^(?:\s*\$|\s) *(skhalfway [a-z]+ .*)$", text, re.MULTILINE)
     ]
     commands = [words for words in commands if words[0] in ("audit", "check", "compare", "cache")]
     assert commands

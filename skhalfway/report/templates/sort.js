@@ -8,7 +8,10 @@ for (const table of document.querySelectorAll("table[data-sortable]")) {
     button.type = "button";
     button.textContent = head.textContent;
     button.title = "Sort by this column";
-    head.replaceChildren(button);
+    const printed = document.createElement("span"); // browsers do not repeat buttons on every sheet of paper
+    printed.className = "printed";
+    printed.textContent = head.textContent;
+    head.replaceChildren(button, printed);
     button.addEventListener("click", () => {
       const up = head.getAttribute("aria-sort") !== "ascending";
       const key = (row) => {
