@@ -1,7 +1,8 @@
 """The audit: who fools a deployed model, how far, how sure that is, and what to do.
 
-:func:`skhalfway.audit` measures and returns an :class:`AuditReport`; :func:`compare_reports` compares two. Models,
-data and constraints come out of files by :func:`read_model`, :func:`read_data` and :func:`read_constraints`.
+:func:`skhalfway.audit` measures and returns an :class:`AuditReport`; :func:`compare_reports` compares two.
+Models, data and constraints come out of files by :func:`read_model`, :func:`read_data` and
+:func:`read_constraints`.
 """
 
 from skhalfway.report._audit import audit
