@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from skhalfway.cli._audit import HTML, MARKDOWN, check_apart
-from skhalfway.cli._parser import PASSED, existing, to_write
+from skhalfway.cli._parser import ABOVE, PASSED, existing, to_write
 
 if TYPE_CHECKING:
     from skhalfway.report import AuditReport
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 EPILOG = """\
 examples:
   skhalfway compare baseline.json report.json
-  skhalfway compare baseline.json report.json --out comparison.html --markdown comparison.md
+  skhalfway compare baseline.json report.json --out comparison.html --fail-worse
 """
 
 
@@ -36,6 +36,12 @@ def add_to(commands: Any) -> None:
     parser.add_argument(
         "--markdown", type=to_write(*MARKDOWN), metavar="FILE", help="for the summary of a job (.md)"
     )
+    parser.add_argument(
+        "--fail-worse",
+        action="store_true",
+        help="end with status 1 where the later model is fooled more often by some attacker, beyond chance, or "
+        "where there is reason to doubt its figures",
+    )
     parser.set_defaults(run=run, parser=parser)
 
 
@@ -50,6 +56,9 @@ def run(options: Namespace) -> int:
         if path is not None:
             write(path)
             print(f"report: {path}")
+    if options.fail_worse and (comparison.level in ("worse", "mixed") or comparison.doubts):
+        why = "; ".join([comparison.headline, *comparison.doubts])
+        return int(options.parser.tell(f"failed: {why}", ABOVE))
     return PASSED
 
 

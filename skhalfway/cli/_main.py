@@ -15,7 +15,7 @@ COMMANDS = (_audit, _check, _compare, _demo, _cache)
 EPILOG = """\
 exit status:
   0    passed
-  1    above a limit (audit), or the check-up warns (check)
+  1    above a limit (audit), the check-up warns (check), worse than before (compare --fail-worse)
   2    an argument, a file or the data is wrong; nothing was written
   130  interrupted
 

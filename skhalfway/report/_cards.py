@@ -35,7 +35,7 @@ def skops_section(report: AuditReport, *, section: str = SECTION) -> dict[str, s
     Raises
     ------
     TypeError
-        If ``report`` is no :class:`AuditReport`.
+        If ``report`` is no :class:`~skhalfway.AuditReport`.
     ValueError
         If the title is empty.
 
@@ -183,7 +183,7 @@ def skore_check(report: AuditReport, *, severity: str = "issue") -> SkoreCheck:
     Raises
     ------
     TypeError
-        If ``report`` is no :class:`AuditReport`.
+        If ``report`` is no :class:`~skhalfway.AuditReport`.
     ValueError
         If ``severity`` is another one.
 

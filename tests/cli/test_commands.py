@@ -6,6 +6,7 @@ import re
 import shlex
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import matplotlib.image
@@ -16,6 +17,7 @@ import skhalfway
 from skhalfway.cli import _check
 from skhalfway.cli._main import COMMANDS, make_parser
 from skhalfway.engine import Store
+from skhalfway.report import compare_reports
 from tests.cli.conftest import DATA, run
 
 
@@ -145,3 +147,22 @@ def test_compare(report, tmp_path, monkeypatch, capsys):
     report.curve.matrices[-1].save("matrix.json")
     assert run("compare", "a.json", "matrix.json") == 2
     assert "matrix.json holds TransferMatrix, not the report of an audit" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("difference", "doubts", "status"),
+    [(0.3, (), 1), (0.0, (), 0), (-0.3, (), 0), (0.0, ("gradients may be masked",), 1)],
+    ids=["worse", "same", "better", "in doubt"],
+)
+def test_compare_with_a_baseline(difference, doubts, status, report, tmp_path, monkeypatch, capsys):
+    same = compare_reports(report, report)
+    threats = tuple(replace(one, difference=difference, p=0.01) for one in same.threats)
+    changed = replace(same, threats=threats, doubts=doubts)
+    monkeypatch.setattr("skhalfway.report.compare_reports", lambda before, after: changed)
+    monkeypatch.chdir(tmp_path)
+    report.save("a.json")
+    assert run("compare", "a.json", "a.json") == 0
+    assert capsys.readouterr().err == ""
+    assert run("compare", "a.json", "a.json", "--fail-worse") == status
+    line = "python -m skhalfway compare: failed: " + "; ".join([changed.headline, *doubts]) + "\n"
+    assert capsys.readouterr().err == line * status
