@@ -39,8 +39,8 @@ def add_to(commands: Any) -> None:
     parser.add_argument(
         "--fail-worse",
         action="store_true",
-        help="end with status 1 where the later model is fooled more often by some attacker, beyond chance, or "
-        "where there is reason to doubt its figures",
+        help="end with status 1 where the later model is fooled more often by some attacker, beyond chance, "
+        "or where there is reason to doubt its figures",
     )
     parser.set_defaults(run=run, parser=parser)
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 import dis
 from types import TracebackType
 
-_TOLD = (ValueError, TypeError, OSError, ImportError)  # TimeoutError is an OSError
+_TOLD = (ValueError, TypeError, ImportError)
 _HOMES = ("skhalfway", "sklearn")
-_RAISE = {"RAISE_VARARGS", "RERAISE"}
 # what messages of Python's interface call by the names of its parameters
 _OPTIONS = {
     "pass reference=(X_train, y_train), or surrogates=None": "give --reference FILE, or --no-surrogates",
@@ -20,15 +19,18 @@ _OPTIONS = {
 def is_told(error: BaseException) -> bool:
     """Whether an error is one that this package, or scikit-learn, raises on purpose for bad input.
 
-    That is told from a slip in the code by the instruction that was run last: ``raise``. Errors of models
-    (RuntimeError) are not bad input: their traceback says what failed.
+    That is told from a slip in the code by the instruction that was run last: ``raise``. What the system says of
+    files, and models that take too long (OSError), is no slip either. Errors inside models (RuntimeError) are
+    not bad input: their traceback says what failed.
     """
+    if isinstance(error, OSError):
+        return True
     if not isinstance(error, _TOLD):
         return False
     last = error.__traceback__
     while last is not None and last.tb_next is not None:
         last = last.tb_next
-    return last is not None and _home(last) in _HOMES and _instruction(last) in _RAISE
+    return last is not None and _home(last) in _HOMES and _instruction(last) == "RAISE_VARARGS"
 
 
 def said(error: BaseException) -> str:

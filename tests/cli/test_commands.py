@@ -50,6 +50,7 @@ def test_help_has_an_example(command, capsys):
         (["cache", "clear", "folder.png"], "nothing is kept in folder.png"),
         (["compare", "a.json", "b.json"], "a.json does not exist"),
         (["compare", "text.json", "text.json"], "text.json"),
+        (["compare", "folder.png", "text.json"], "Is a directory"),
         (["check", "--model", "text.json", "--data", "text.json"], "has the ending '.json'"),
     ],
     ids=str,
