@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import runpy
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from skhalfway import AuditReport, load_result
 
 EXAMPLES = sorted((Path(__file__).parents[1] / "examples").glob("plot_*.py"))
 
@@ -33,5 +36,18 @@ def test_example(example: Path) -> None:
     assert int(run.stdout.splitlines()[-1]) >= 1
 
 
+AUDITS = sorted((Path(__file__).parents[1] / "examples").glob("audit_*.py"))
+
+
+@pytest.mark.parametrize("example", AUDITS, ids=lambda path: path.stem)
+def test_audit(example: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """In short: few samples, and no more than transfer."""
+    runpy.run_path(str(example))["main"](20, [], tmp_path)
+    assert capsys.readouterr().out.startswith("AuditReport of ")
+    assert {path.name for path in tmp_path.iterdir()} == {f"{example.stem}.json", f"{example.stem}.html"}
+    assert isinstance(load_result(tmp_path / f"{example.stem}.json"), AuditReport)
+
+
 def test_there_are_examples() -> None:
     assert "plot_tabular_audit" in [example.stem for example in EXAMPLES]
+    assert [example.stem for example in AUDITS] == ["audit_bank", "audit_digits", "audit_tumours"]

@@ -188,8 +188,10 @@ def _scale(answers: Answers, truth: Indices) -> tuple[float, Finding] | None:
         return None
     right, before = _right(answers, truth, ways[best], more), answers.right[more]
     accuracy = float(right.mean())
-    # half of its errors at least are due to the scale
-    too_little = 1 - accuracy > (1 - before.mean()) / 2
+    # half of its errors at least are due to the scale, not gone as it answers a large class more often
+    too_little = any(
+        1 - of(right, truth[more]) > (1 - of(before, truth[more])) / 2 for of in (_plainly, _by_class)
+    )
     if too_little or _log_risk(before, right) + np.log(len(tried)) > np.log(RISK):
         return None
     return accuracy, Finding(
@@ -215,6 +217,17 @@ def _right(answers: Answers, truth: Indices, change: Change, rows: Indices) -> N
     except Exception:
         # a model of counts refuses numbers below 0: it was not trained on such
         return np.zeros(len(rows), dtype=bool)
+
+
+def _plainly(right: NDArray[np.bool_], truth: Indices) -> float:
+    """Share of the samples."""
+    return float(right.mean())
+
+
+def _by_class(right: NDArray[np.bool_], truth: Indices) -> float:
+    """Mean share over the classes, each counting as much."""
+    n = np.bincount(truth)
+    return float((np.bincount(truth, right)[n > 0] / n[n > 0]).mean())
 
 
 def _log_risk(before: NDArray[np.bool_], after: NDArray[np.bool_]) -> float:

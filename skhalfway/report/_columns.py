@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 
 N_SAMPLES = 200
 N_FROZEN = 5  # columns that are frozen, each for itself
-_MOST_COLUMNS = 200  # that get their values back, one by one: those with the largest changes
+N_ORDERS = 16  # in which columns get their changed values
 
 
 def attacked_columns(setting: Setting, eps: float) -> AttackedColumns:
-    """Attack the deployed model; put columns back one by one; attack again where one may not change."""
+    """Attack the deployed model; see which columns decide; attack again where these may not change."""
     X, y = setting.rows(setting.right(N_SAMPLES))
     generator = setting.attack_on(setting.deployed, eps=eps)
     X_adv = generator.generate(X, y)
@@ -32,16 +32,13 @@ def attacked_columns(setting: Setting, eps: float) -> AttackedColumns:
     total = change.sum(axis=1, keepdims=True)
     shares = np.divide(change, total, out=np.zeros_like(change), where=total > 0)[fools]
     mean = shares.mean(axis=0) if fools.any() else np.full(len(names), np.nan)
-    needed = np.zeros(len(names), dtype=np.int64)
+    weights = np.full(len(names), np.nan)
     if fools.any():
         rows = np.flatnonzero(fools)
-        for k in np.argsort(-mean, kind="stable")[:_MOST_COLUMNS]:
-            if mean[k] > 0:
-                put_back = _with_column(_take(X_adv, rows), _take(X, rows), int(k))
-                needed[k] = (setting.answers(setting.deployed, put_back) == y[rows]).sum()
-    order = np.lexsort((-np.nan_to_num(mean), -needed))
+        weights = deciding(setting, _take(X, rows), _take(X_adv, rows), y[rows])
+    order = np.lexsort((-np.nan_to_num(mean), -np.nan_to_num(weights)))
     frozen: dict[str, int] = {}
-    asked = [int(k) for k in order[:N_FROZEN] if needed[k] > 0]
+    asked = [int(k) for k in order[:N_FROZEN] if weights[k] > 0]
     for columns in [[k] for k in asked] + ([asked] if len(asked) > 1 else []):
         fooled = _fooled_without(setting, X, y, eps, columns)
         if len(columns) == 1:
@@ -49,7 +46,7 @@ def attacked_columns(setting: Setting, eps: float) -> AttackedColumns:
     return AttackedColumns(
         tuple(names[k] for k in order),
         mean[order],
-        needed[order],
+        weights[order],
         n_fooled=int(fools.sum()),
         n_samples=len(y),
         eps=eps,
@@ -58,15 +55,70 @@ def attacked_columns(setting: Setting, eps: float) -> AttackedColumns:
     )
 
 
+def deciding(setting: Setting, X: Any, X_adv: Any, y: NDArray[Any]) -> NDArray[np.float64]:
+    """How often each column decides, of samples that fool: shares that add up to 1.
+
+    Columns get their changed values one after the other, in random orders; the one that turns the answer
+    decides. This is the power index of Shapley & Shubik ("A method for evaluating the distribution of power
+    in a committee system", American Political Science Review 48, 1954), over orders drawn at random. Where
+    an answer turns more than once on the way, halving finds one of these places.
+    """
+    rng = np.random.RandomState(setting.seed)
+    n, d = len(y), np.shape(X)[1]
+    decides = np.zeros(d)
+    for _ in range(N_ORDERS):
+        rank = np.argsort(rng.uniform(size=(n, d)), axis=1)  # at which place each column gets its value
+        right, fooled = np.zeros(n, dtype=np.intp), np.full(n, d)  # numbers of columns
+        while (fooled - right > 1).any():
+            middle = (right + fooled) // 2
+            said = setting.answers(setting.deployed, _mixed(X, X_adv, rank < middle[:, None]))
+            right, fooled = np.where(said == y, middle, right), np.where(said == y, fooled, middle)
+        decides += (rank == fooled[:, None] - 1).sum(axis=0)
+    shares: NDArray[np.float64] = decides / (n * N_ORDERS)
+    return shares
+
+
+def _mixed(X: Any, X_adv: Any, of_adversarial: NDArray[np.bool_]) -> Any:
+    """Values of the one or of the other, (n_samples, n_columns)."""
+    if not hasattr(X, "iloc"):
+        return np.where(of_adversarial, X_adv, X)
+    mixed = X_adv.copy()
+    for k in np.flatnonzero(~of_adversarial.all(axis=0)):
+        column = X_adv.iloc[:, k]
+        mixed.isetitem(k, column.where(of_adversarial[:, k], X.iloc[:, k].astype(column.dtype)))
+    return mixed
+
+
 def _fooled_without(setting: Setting, X: Any, y: NDArray[Any], eps: float, columns: list[int]) -> int:
     """How many samples fool where these columns, by number, may not change."""
     given = setting.generator.constraints
     own = Constraints() if given is None else given
-    names = [X.columns[k] if hasattr(X, "columns") else k for k in columns]
-    before: Any = own.immutable  # a tuple, whatever it was given as
-    fixed = own.replaced(immutable=(*before, *(name for name in names if name not in before)))
-    generator = setting.attack_on(setting.deployed, eps=eps, constraints=fixed)
+    named = list(X.columns) if hasattr(X, "columns") else list(range(np.shape(X)[1]))
+    fixed = {named[k] for k in columns}
+    for group in own.one_hot:
+        together = {_name_of(column, named) for column in group}
+        fixed |= together if fixed & together else set()
+    immutable: Any = own.immutable  # a tuple, whatever it was given as
+    before = {_name_of(column, named) for column in immutable}
+    free = [named[k] for k in np.flatnonzero(_numeric(X)) if named[k] not in fixed | before]
+    if not free:
+        return 0
+    fixed_rules = own.replaced(immutable=[name for name in named if name in fixed | before])
+    generator = setting.attack_on(setting.deployed, eps=eps, constraints=fixed_rules)
     return int((setting.answers(setting.deployed, generator.generate(X, y)) != y).sum())
+
+
+def _name_of(column: Any, named: list[Any]) -> Any:
+    """The name of a column that constraints name, or whose position they give."""
+    return column if column in named or isinstance(column, str) else named[column]
+
+
+def _numeric(X: Any) -> NDArray[np.bool_]:
+    """Which columns hold numbers that differ, so that an attack can change them."""
+    array = numbers(X)
+    low, high = (np.where(np.isnan(array), end, array) for end in (np.inf, -np.inf))
+    varies: NDArray[np.bool_] = low.min(axis=0) < high.max(axis=0)
+    return varies
 
 
 def column_names(X: Any) -> list[str]:
@@ -97,13 +149,3 @@ def spread_of(generator: Any, n_columns: int) -> NDArray[np.float64]:
 
 def _take(X: Any, rows: NDArray[np.intp]) -> Any:
     return X.iloc[rows] if hasattr(X, "iloc") else X[rows]
-
-
-def _with_column(X: Any, other: Any, k: int) -> Any:
-    """A copy of X with one column of another."""
-    changed = X.copy()
-    if hasattr(X, "iloc"):
-        changed.isetitem(k, other.iloc[:, k].to_numpy())
-    else:
-        changed[:, k] = other[:, k]
-    return changed

@@ -205,7 +205,7 @@ def _columns(report: AuditReport) -> Iterator[Advice]:
     columns = report.columns
     if columns is None or not columns.n_fooled:
         return
-    of = dict(zip(columns.names, columns.shares, strict=True))
+    of = dict(zip(columns.names, columns.weights, strict=True))
     for name, left in columns.frozen.items():
         gone = columns.n_fooled - left
         # what one alone fools and the other does not is not kept: the bound of least evidence
@@ -214,7 +214,7 @@ def _columns(report: AuditReport) -> Iterator[Advice]:
                 "column",
                 "medium",
                 f"Column {name} carries the attack",
-                f"It takes {in_percent(of[name])} % of the changes that fool. Within "
+                f"Its change decides in {in_percent(of[name])} % of cases. Within "
                 f"{budget(columns.eps, report.unit)} the attack on the model itself fools "
                 f"{share(columns.n_fooled, columns.n_samples)}; where {name} may not change, "
                 f"{share(left, columns.n_samples)}.",
@@ -298,8 +298,8 @@ def _retraining(report: AuditReport) -> Iterator[Advice]:
         f"{budget(tried.eps, report.unit)} stays right under its own attack for "
         f"{share(int(tried.own[1].sum()), n)} of the samples; without these "
         f"{share(int(tried.own[0].sum()), n)} ({probability(tried.p('own'))}).{others} "
-        f"Accuracy on the samples as they are: {in_percent(clean[0])} % before, {in_percent(clean[1])} "
-        f"% after ({probability(tried.p('right'))})."
+        f"Accuracy on the samples as they are: {in_percent(clean[0])} % before, "
+        f"{in_percent(clean[1])} % after ({probability(tried.p('right'))})."
         f"{doubt}",
         "Retrain with AdversarialSampler in an imbalanced-learn Pipeline, and audit what comes out with a "
         "stronger attack before you trust it."

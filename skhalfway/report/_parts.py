@@ -51,12 +51,13 @@ class AttackedColumns:
     Parameters
     ----------
     names : tuple of str
-        Names of the columns, those that the attack needs most first.
+        Names of the columns, those that decide most often first.
     shares : ndarray of shape (n_columns,)
         Share of each in the changes that fool, each measured in the unit of the budget. They add up to 1;
         all are nan where nothing fools.
-    needed : ndarray of shape (n_columns,)
-        Of the samples that fool, how many no longer do where the column alone gets its value back.
+    weights : ndarray of shape (n_columns,)
+        How often each decides, where columns get their changed values one after the other in random orders
+        until the answer turns. They add up to 1; all are nan where nothing fools.
     n_fooled : int
         How many samples fool.
     n_samples : int
@@ -71,7 +72,7 @@ class AttackedColumns:
 
     names: tuple[str, ...]
     shares: NDArray[np.float64]
-    needed: NDArray[np.int64]
+    weights: NDArray[np.float64]
     n_fooled: int
     n_samples: int
     eps: float
@@ -80,7 +81,7 @@ class AttackedColumns:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "shares", frozen(self.shares, float))
-        object.__setattr__(self, "needed", frozen(self.needed, np.int64))
+        object.__setattr__(self, "weights", frozen(self.weights, float))
 
 
 @part_of_results

@@ -376,6 +376,17 @@ def test_samples_of_one_class_tell_nothing_of_chance_and_scale(label):
         assert not {"chance", "scale"} & set(kinds(check_model(model, data[Y == label], Y[Y == label])))
 
 
+@pytest.mark.parametrize(("share", "shift", "weight"), [(0.05, 1.0, 20), (0.05, 1.5, 40), (0.1, 1.5, 40)])
+def test_a_scale_on_which_the_large_class_is_answered_more_often_is_not_the_models_own(share, shift, weight):
+    """A model that gives a rare class more weight errs on the large one, and less where it sees little."""
+    rng = np.random.RandomState(0)
+    y = (rng.uniform(size=2000) < share).astype(int)
+    X = np.exp(rng.normal(size=(2000, 2)) + shift * y[:, None])
+    model = LogisticRegression(class_weight={0: 1, 1: weight}, max_iter=1000).fit(X, y)
+    assert model.score(X, y) < 0.9 < model.score(StandardScaler().fit_transform(X), y)
+    assert "scale" not in kinds(check_model(model, X, y))
+
+
 def test_a_scale_on_which_the_answer_is_always_the_same_is_not_the_models_own():
     class One(Service):
         def predict(self, X):
