@@ -21,6 +21,7 @@ from skhalfway.results import Result
 from skhalfway.results._reading import part_of_results
 from skhalfway.results._result import equal
 from skhalfway.results._table import Cell, Table
+from skhalfway.transfer._comparison import signed
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -179,7 +180,7 @@ class AuditComparison(Paged, Result, drawn=False):
                     f"{one.kind}{where}",
                     Cell(short(_share(one.before))),
                     Cell(short(_share(one.after))),
-                    Cell(f"{one.difference:+.2f}{star}", between(*one.interval)),
+                    Cell(f"{signed(one.difference)}{star}", between(*one.interval, signed)),
                 ]
             )
         names = " and ".join(dict.fromkeys(map(repr, self.deployed)))
