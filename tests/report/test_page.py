@@ -22,6 +22,7 @@ PIXELS = np.arange(16.0).reshape(1, 4, 4)
 PAINTED = np.arange(48.0).reshape(3, 4, 4)
 IMAGE = ExposedSample(7, "a", "b", "tree", 0.25, 1, before=PIXELS, after=PIXELS + 0.5)
 EMPTY = dict.fromkeys(("surrogates", "columns", "nearest", "predicted", "agreement", "retraining"))
+UNFOOLED = AttackedColumns(("a",), np.full(1, np.nan), np.zeros(1, int), 0, 9, 0.25, {})
 PAGES = {
     "whole": report_of(),
     "images": report_of(exposed=(IMAGE, replace(IMAGE, name=8, before=PAINTED, after=PAINTED[::-1]))),
@@ -170,8 +171,7 @@ def test_markdown_has_the_same_figures():
         "attack looks in L1."),
         ({"nearest": None}, "nearest", "it was not asked for"),
         ({"columns": None, "left_out": {"columns": "no columns"}}, "columns", "measured: no columns."),
-        ({"columns": AttackedColumns(("a",), np.full(1, np.nan), np.zeros(1, int), 0, 9, 0.25, {})}, "columns",
-         "None of them fooled it"),
+        ({"columns": UNFOOLED}, "columns", "None of them fooled it"),
         ({"exposed": ()}, "exposed", "it was not asked for"),
         ({"exposed": (), "seconds": {"exposed": 0.1}}, "exposed", "No sample fooled"),
         ({"predicted": None}, "predicted", "L-infinity and L2 without constraints only"),
