@@ -21,6 +21,7 @@ from skhalfway.results import Result
 from skhalfway.results._reading import part_of_results
 from skhalfway.results._result import equal
 from skhalfway.results._table import Cell, Table
+from skhalfway.transfer._comparison import signed
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -101,7 +102,7 @@ class AuditComparison(Paged, Result, drawn=False):
     apart : dict of str to (str, str), default={}
         What was measured in another way: by setting, how before and how after.
     findings : tuple of (str, str), default=()
-        Titles of findings, each with "gone", "new" or "stayed".
+        Titles of findings, each with "gone", "new", "stayed", or "unknown" where only one audit looked.
 
     See Also
     --------
@@ -179,7 +180,7 @@ class AuditComparison(Paged, Result, drawn=False):
                     f"{one.kind}{where}",
                     Cell(short(_share(one.before))),
                     Cell(short(_share(one.after))),
-                    Cell(f"{one.difference:+.2f}{star}", between(*one.interval)),
+                    Cell(f"{signed(one.difference)}{star}", between(*one.interval, signed)),
                 ]
             )
         names = " and ".join(dict.fromkeys(map(repr, self.deployed)))
@@ -374,9 +375,16 @@ def _apart(before: AuditReport, after: AuditReport) -> dict[str, tuple[str, str]
 
 
 def _findings(before: AuditReport, after: AuditReport) -> Iterator[tuple[str, str]]:
-    titles = [dict.fromkeys(advice.title for advice in report.findings) for report in (before, after)]
-    for title in {**titles[1], **titles[0]}:
-        state = (
-            "stayed" if title in titles[0] and title in titles[1] else "gone" if title in titles[0] else "new"
-        )
-        yield title, state
+    """Titles of the findings of both, and whether each is new."""
+    found, other = ({one.title: one.kind for one in report.findings} for report in (before, after))
+    for title, kind in {**other, **found}.items():
+        if title in found and title in other:
+            yield title, "stayed"
+        elif kind in ("column", "retraining") and _looked_for(kind, before) != _looked_for(kind, after):
+            yield title, "unknown"
+        else:
+            yield title, "gone" if title in found else "new"
+
+
+def _looked_for(kind: str, report: AuditReport) -> bool:
+    return (report.columns if kind == "column" else report.retraining) is not None

@@ -32,7 +32,12 @@ KINDS = {
     "accuracy": "accuracy on the samples as they are",
     "robust_accuracy": "robust accuracy",
 }
-STATES = {"gone": "no longer found", "new": "new", "stayed": "found in both"}
+STATES = {
+    "gone": "no longer found",
+    "new": "new",
+    "stayed": "found in both",
+    "unknown": "looked for in one alone",
+}
 
 
 def content_of_comparison(found: AuditComparison) -> Page:
@@ -52,18 +57,15 @@ def _verdict(found: AuditComparison) -> Section:
     before, after = found.deployed
     blocks: list[Block] = []
     if found.doubts:
-        blocks.append(
-            Text(f"The figures of the second audit may be too good: {'; '.join(found.doubts)}.", True)
-        )
+        said = f"The figures of the second audit may be too good: {'; '.join(found.doubts)}."
+        blocks.append(Text(said, notice=True))
     blocks.append(Text(f"Before, {before}: {found.verdicts[0]}. After, {after}: {found.verdicts[1]}."))
-    beyond = [one for one in found.threats if one.beyond_chance]
-    sentences = [_sentence(found, one) for one in beyond]
+    sentences = [_sentence(found, one) for one in found.threats if one.beyond_chance]
     if sentences:
         blocks += [Text("Beyond chance:"), Items(sentences)]
     else:
-        said = "No share of samples that fool differs beyond chance. Small differences may not be seen "
-        "in few samples."
-        blocks.append(Text(said))
+        blocks.append(Text("No share of samples that fool differs beyond chance."))
+        blocks.append(Text("Small differences may not be seen in few samples."))
     how = "Both audits attacked the same samples, which are compared one by one (McNemar's exact test)."
     if found.unpaired:
         how = f"{found.unpaired} They are tested by Fisher's exact test."

@@ -201,7 +201,8 @@ def checks(report: AuditReport) -> Section:
     elif not any(hidden.values()):
         blocks.append(
             Text(
-                "No sign of masked gradients was seen in any attacked model: no other attack that was tried on "
+                "No sign of masked gradients was seen in any attacked model: no other attack that was "
+                "tried on "
                 "the same samples fools one more often than its own, beyond chance."
             )
         )

@@ -17,6 +17,8 @@ from skhalfway.report._private import without_paths
 from skhalfway.report._svg import drawn
 from skhalfway.results._table import Cell, ink_on, shade_of
 
+UNSIGNED: dict[str, Any] = {"Software": None}
+
 
 def html_of(page: Page) -> str:
     """The whole document."""
@@ -83,8 +85,8 @@ def png(picture: Picture) -> str:
     if picture.pixels.ndim == 2:
         colours = "bwr" if picture.difference else "gray"
         high = high if high > low else low + 1
-        imsave(buffer, picture.pixels, format="png", cmap=colours, vmin=low, vmax=high)
+        imsave(buffer, picture.pixels, format="png", cmap=colours, vmin=low, vmax=high, metadata=UNSIGNED)
     else:
         shares = (picture.pixels - low) / (high - low if high > low else 1)
-        imsave(buffer, np.clip(shares, 0, 1), format="png")
+        imsave(buffer, np.clip(shares, 0, 1), format="png", metadata=UNSIGNED)
     return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode('ascii')}"

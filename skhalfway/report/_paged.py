@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from textwrap import wrap
 from typing import TYPE_CHECKING
 
 from skhalfway.results._writing import json_of, whole_file
 
 if TYPE_CHECKING:
     from skhalfway.report._blocks import Page
+    from skhalfway.results._table import Table
+
+WIDTH = 120  # characters of a line of sentences
 
 
 class Paged:
@@ -17,6 +21,16 @@ class Paged:
     def _page(self) -> Page:
         """What the page says."""
         raise NotImplementedError
+
+    def _table(self) -> Table:
+        """What is shown where there is no page."""
+        raise NotImplementedError
+
+    def __repr__(self) -> str:
+        lines = (
+            wrap(line, WIDTH) if len(line) > WIDTH else [line] for line in self._table().text().splitlines()
+        )
+        return "\n".join(line for part in lines for line in part)
 
     def to_html(self, path: str | Path | None = None) -> str:
         """Return the page as one HTML document, which needs no network, and no script to be read.
