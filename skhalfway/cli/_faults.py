@@ -20,8 +20,8 @@ def is_told(error: BaseException) -> bool:
     """Whether an error is one that this package, or scikit-learn, raises on purpose for bad input.
 
     That is told from a slip in the code by the instruction that was run last: ``raise``. What the system says
-    of files, and models that take too long (OSError), is no slip either. Errors inside models (RuntimeError) are
-    not bad input: their traceback says what failed.
+    of files, and models that take too long (OSError), is no slip either. Errors inside models (RuntimeError)
+    are not bad input: their traceback says what failed.
     """
     if isinstance(error, OSError):
         return True
