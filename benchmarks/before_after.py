@@ -48,7 +48,7 @@ def works() -> dict[str, Callable[[], Any]]:
     from sklearn.model_selection import cross_val_score
 
     from skhalfway import AdversarialGenerator, TransferScorer
-    from skhalfway.__main__ import train, untrained_models
+    from skhalfway.cli._demo import train, untrained_models
     from skhalfway.halfway import HalfwayScorer
 
     X, y = digits()

@@ -11,7 +11,7 @@ from run import digits, ratios, table
 from threadpoolctl import threadpool_limits
 
 from skhalfway import AdversarialGenerator, TransferScorer
-from skhalfway.__main__ import train, untrained_models
+from skhalfway.cli._demo import train, untrained_models
 from skhalfway.models import as_model
 from skhalfway.models._check import check_models
 

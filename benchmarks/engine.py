@@ -37,7 +37,7 @@ from torch import nn
 from tqdm.auto import tqdm
 
 from skhalfway import AdversarialGenerator, TransferScorer
-from skhalfway.__main__ import train, untrained_models
+from skhalfway.cli._demo import train, untrained_models
 from skhalfway.models import as_model
 
 HERE = Path(__file__).parent

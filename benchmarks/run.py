@@ -30,7 +30,7 @@ from torch import nn
 from tqdm.auto import tqdm
 
 from skhalfway import AdversarialGenerator
-from skhalfway.__main__ import untrained_models
+from skhalfway.cli._demo import untrained_models
 
 EPS, STEP_SIZE, N_STEPS = 0.1, 0.01, 40
 README = Path(__file__).with_name("README.md")

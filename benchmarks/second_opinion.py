@@ -22,8 +22,8 @@ from torch import nn
 from tqdm.auto import tqdm
 
 from skhalfway import AdversarialGenerator, TransferScorer
-from skhalfway.__main__ import train, untrained_models
 from skhalfway.attacks import _second_opinion
+from skhalfway.cli._demo import train, untrained_models
 from skhalfway.models import ModelWarning
 from skhalfway.transfer import _masked, _source
 

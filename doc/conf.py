@@ -37,7 +37,9 @@ html_static_path = ["_static"]
 html_css_files = ["skhalfway.css"]
 html_show_sourcelink = False
 html_copy_source = False
-html_sidebars = {"index": [], "guide": [], "framework": [], "coming_from": [], "changelog": []}
+html_sidebars = {
+    page: [] for page in ("index", "guide", "continuous_integration", "framework", "coming_from", "changelog")
+}
 html_theme_options = {
     "navigation_with_keys": False,
     "show_prev_next": False,

@@ -57,6 +57,44 @@ def wilson_interval(count: Any, total: Any, level: float = 0.95) -> ConfidenceIn
     return ConfidenceInterval(low, high)
 
 
+def difference_interval(
+    first: tuple[Any, Any], second: tuple[Any, Any], phi: Any = 0.0, level: float = 0.95
+) -> ConfidenceInterval:
+    """Newcombe's interval of the second proportion less the first; nan where a total is 0.
+
+    Each proportion is a pair (count, total). ``phi`` is the correlation of both where they are of the same
+    samples, as of :func:`paired_phi`, and 0 where they are independent.
+
+    Newcombe, "Interval estimation for the difference between independent proportions: comparison of eleven
+    methods", Statistics in Medicine 17, 1998, method 10; and "Improved confidence intervals for the
+    difference between binomial proportions based on paired data", the same volume, method 10.
+    """
+    ends = []
+    rates = [float(ratio(np.asarray(count), np.asarray(total))) for count, total in (first, second)]
+    for count, total in (first, second):
+        ends.append([float(end) for end in wilson_interval(count, total, level)])
+    (low, high), (other_low, other_high) = ends
+    rate, other = rates
+    # distances of the ends from the rates that move the difference down, and up
+    down = other - other_low, high - rate
+    up = other_high - other, rate - low
+    reach = [np.sqrt(max(a**2 - 2 * phi * a * b + b**2, 0.0)) for a, b in (down, up)]
+    return ConfidenceInterval(other - rate - reach[0], other - rate + reach[1])
+
+
+def paired_phi(both: int, only_first: int, only_second: int, neither: int) -> float:
+    """Correlation of two outcomes of the same samples, corrected as in Newcombe's method 10; 0 if unknown."""
+    n = both + only_first + only_second + neither
+    sides = (both + only_first, only_second + neither, both + only_second, only_first + neither)
+    product = float(np.prod([float(side) for side in sides]))
+    if product == 0:
+        return 0.0
+    cross = float(both) * neither - float(only_first) * only_second
+    if cross > 0:
+        cross = max(cross - n / 2, 0.0)
+    return cross / float(np.sqrt(product))
+
+
 def percentile_interval(
     values: NDArray[np.float64], level: float = 0.95, *, n: Any = np.inf
 ) -> ConfidenceInterval:

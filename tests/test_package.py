@@ -1,4 +1,4 @@
-"""The package itself: what it exports, its command line, and how its modules stand on each other."""
+"""The package itself: what it exports, and how its modules stand on each other."""
 
 from __future__ import annotations
 
@@ -11,13 +11,9 @@ from pathlib import Path
 from pkgutil import iter_modules
 from textwrap import dedent
 
-import matplotlib.image
-import numpy as np
 import pytest
 
 import skhalfway
-from skhalfway.__main__ import main
-from skhalfway.engine import Store
 
 
 def test_public_names():
@@ -44,64 +40,6 @@ def test_public_names_of_packages(name):
 def test_every_name_has_one_home():
     homes = Counter(public for name in PACKAGES for public in import_module(name).__all__)
     assert max(homes.values()) == 1, [public for public, n in homes.items() if n > 1]
-
-
-def test_demo(tmp_path, capsys):
-    picture = tmp_path / "matrix.png"
-    main(["demo", "--output", str(picture), "--samples", "10"])
-    shown = capsys.readouterr()
-    names = ["logistic", "linear svm", "rbf svm", "mlp", "skorch net", "torch cnn", "forest", "5-nn"]
-    for name in names:
-        # a row of the matrix and a sentence about the column
-        assert sum(line.startswith(name) for line in shown.out.splitlines()) >= 2
-    assert "Mean transfer rate over the 56 pairs of two models: ." in shown.out
-    assert "train: 100%" in shown.err and "attack: 100%" in shown.err
-    assert min(matplotlib.image.imread(picture).shape[:2]) > 500
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        ([], "required"),
-        (["dance"], "invalid choice"),
-        (["demo", "--eps", "much"], "--eps: invalid"),
-        (["demo", "--eps", "nan"], "--eps: must be a finite number > 0, got nan"),
-        (["demo", "--samples", "9"], "--samples: must be from 10 to 797, got 9"),
-        (
-            ["demo", "--output", "no_folder/matrix.png"],
-            "no_folder/matrix.png cannot be written",
-        ),
-        (["demo", "--output", "matrix.mp3"], "--output: matrix.mp3 must end in one of"),
-        (["demo", "--output", "folder.png"], "folder.png cannot be written"),
-        (["cache"], "required"),
-        (["cache", "info", "nowhere"], "nothing is kept in nowhere; give the folder that was memory= of"),
-        (["cache", "clear", "folder.png"], "nothing is kept in folder.png"),
-    ],
-    ids=str,
-)
-def test_command_line_errors_come_before_training(arguments, message, tmp_path, monkeypatch, capsys):
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "folder.png").mkdir()
-    monkeypatch.setattr("skhalfway.__main__.demo", None)
-    with pytest.raises(SystemExit, match="2"):
-        main(arguments)
-    printed = capsys.readouterr().err
-    assert "usage: python -m skhalfway" in printed and message in printed
-    assert [path.name for path in tmp_path.iterdir()] == ["folder.png"]
-
-
-def test_cache(tmp_path, capsys):
-    store, other = Store(tmp_path), tmp_path / "other"
-    other.touch()
-    store.put("ab" * 20, {"a": np.arange(3)}, {})
-    main(["cache", "info", str(tmp_path)])
-    assert capsys.readouterr().out == f"{tmp_path}: 1 entries, 0.0 MiB\n"
-    main(["cache", "clear", str(tmp_path)])
-    assert capsys.readouterr().out == f"deleted {tmp_path}: 1 entries, 0.0 MiB\n"
-    assert [*tmp_path.iterdir()] == [other]
-    with pytest.raises(SystemExit, match="0"):
-        main(["--version"])
-    assert capsys.readouterr().out == f"skhalfway {skhalfway.__version__}\n"
 
 
 # --- the house
@@ -132,6 +70,7 @@ FLOORS = (
     "report",
     "datasets",
     "",
+    "cli",
     "__main__",
 )
 APART = {"transfer", "perturbation"}  # neither imports the other

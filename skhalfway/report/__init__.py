@@ -1,10 +1,13 @@
 """The audit: who fools a deployed model, how far, how sure that is, and what to do.
 
-:func:`skhalfway.audit` measures and returns an :class:`AuditReport`; :func:`read_model`, :func:`read_data`
-and :func:`read_constraints` take what it needs out of files.
+:func:`skhalfway.audit` measures and returns an :class:`AuditReport`; :func:`compare_reports` compares two.
+Models, data and constraints come out of files by :func:`read_model`, :func:`read_data` and
+:func:`read_constraints`.
 """
 
 from skhalfway.report._audit import audit
+from skhalfway.report._cards import SkoreCheck, skops_section, skore_check
+from skhalfway.report._comparison import AuditComparison, ShareChange, compare_reports
 from skhalfway.report._data import Data, read_data
 from skhalfway.report._findings import Advice
 from skhalfway.report._models import read_model
@@ -17,16 +20,22 @@ from skhalfway.report._verdict import Verdict
 __all__ = [
     "Advice",
     "AttackedColumns",
+    "AuditComparison",
     "AuditReport",
     "Data",
     "ExposedSample",
     "NearestSamples",
     "Retraining",
+    "ShareChange",
+    "SkoreCheck",
     "Surrogates",
     "Threat",
     "Verdict",
     "audit",
+    "compare_reports",
     "read_constraints",
     "read_data",
     "read_model",
+    "skops_section",
+    "skore_check",
 ]

@@ -8,9 +8,11 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from skhalfway._text import between, short, shown
 from skhalfway.report._findings import Advice, findings_of
+from skhalfway.report._paged import Paged
 from skhalfway.report._parts import AttackedColumns, ExposedSample, NearestSamples, Retraining, Surrogates
 from skhalfway.report._threats import ATTACKERS, Threat, threats_to
 from skhalfway.report._verdict import Verdict, verdict_of
@@ -22,13 +24,14 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from skhalfway.halfway import HalfwayMeasurement, PredictedTransfer
+    from skhalfway.report._blocks import Page
     from skhalfway.transfer import TransferCurve
 
 ROLES = ("deployed", "other", "surrogate")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class AuditReport(Result, drawn=False):
+class AuditReport(Paged, Result, drawn=False):
     """What an audit of a deployed model measured, and what follows from it.
 
     Made by :func:`skhalfway.audit`. What was measured are the fields; verdict, threats, findings and metrics
@@ -90,7 +93,7 @@ class AuditReport(Result, drawn=False):
     >>> report.verdict.level
     'exposed'
     >>> round(report.metrics["other_rate"], 2)
-    0.46
+    0.55
     """
 
     deployed: str
@@ -167,24 +170,34 @@ class AuditReport(Result, drawn=False):
         metrics = {"rate": max(known, default=np.nan), **found}
         metrics["noise_rate"] = max((threat.noise_rate for threat in known.values()), default=np.nan)
         metrics["accuracy"] = float(self.curve.accuracy[self.curve.names.index(self.deployed)])
-        metrics["robust_accuracy"] = self._robust_accuracy()
+        robust = self.held(robust=True)
+        metrics["robust_accuracy"] = np.nan if robust is None or not len(robust) else float(robust.mean())
         metrics["findings"] = float(sum(advice.severity != "note" for advice in self.findings))
         return metrics
 
-    def _robust_accuracy(self) -> float:
-        outcomes = [matrix.outcomes for matrix in self.curve.matrices[1:]]
-        first = outcomes[0]
+    def held(self, *, robust: bool = False) -> NDArray[np.bool_] | None:
+        """Which samples the deployed model classifies right.
+
+        Parameters
+        ----------
+        robust : bool, default=False
+            Whether also under every attack at every budget.
+
+        Returns
+        -------
+        held : bool ndarray of shape (n_samples,), or None
+            None where true labels are not known.
+        """
+        first, *attacked = (matrix.outcomes for matrix in self.curve.matrices)
         assert first is not None
-        truth = first.labels
-        if truth is None or not first.n_samples:
-            return np.nan
-        j = first.targets.index(self.deployed)
-        holds = first.clean[first.names.index(self.deployed)] == truth
-        for one in outcomes:
+        if first.labels is None:
+            return None
+        holds: NDArray[np.bool_] = first.clean[first.names.index(self.deployed)] == first.labels
+        for one in attacked if robust else ():
             assert one is not None
-            said = one.adversarial[:, j]
-            holds = holds & ((said == truth) | (said < 0)).all(axis=0)
-        return float(holds.mean())
+            said = one.adversarial[:, one.targets.index(self.deployed)]
+            holds = holds & ((said == first.labels) | (said < 0)).all(axis=0)
+        return holds
 
     def to_frame(self) -> pd.DataFrame:
         """Return the threats as a pandas DataFrame.
@@ -214,6 +227,11 @@ class AuditReport(Result, drawn=False):
         ]
         columns = ["attacker", "eps", "n", "fooled", "rate", "low", "high", "noise", "best_source", "p"]
         return pd.DataFrame(rows, columns=columns).set_index(["attacker", "eps"])
+
+    def _page(self) -> Page:
+        from skhalfway.report._content import content_of
+
+        return content_of(self)
 
     def _table(self) -> Table:
         budgets = [float(eps) for eps in self.curve.eps[1:]]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +13,7 @@ from skhalfway._intervals import ConfidenceInterval, holm, wilson_interval
 from skhalfway.transfer._counting import see
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from skhalfway.transfer import TransferCurve
 
@@ -89,65 +89,87 @@ class Threat:
         return bool(self.p < LEVEL)
 
 
-def threats_to(deployed: str, roles: Mapping[str, str], curve: TransferCurve) -> tuple[Threat, ...]:
-    """Every kind of attacker at every budget above 0, in the order of the kinds and of the budgets."""
+class Attempts(NamedTuple):
+    """What one kind of attacker does within one budget, source by source and sample by sample.
+
+    Attributes
+    ----------
+    kind : {"surrogate", "other", "deployed"}
+        Who attacks.
+    sources : tuple of str
+        The models that are attacked.
+    eps : float
+        Budget.
+    eligible, fooled, noise : bool ndarray of shape (n_sources, n_samples)
+        Samples that count; of these, those that fool at this budget or at a smaller one; those that noise
+        of such a size fools.
+    """
+
+    kind: str
+    sources: tuple[str, ...]
+    eps: float
+    eligible: NDArray[np.bool_]
+    fooled: NDArray[np.bool_]
+    noise: NDArray[np.bool_]
+
+
+def attempts_on(deployed: str, roles: Mapping[str, str], curve: TransferCurve) -> Iterator[Attempts]:
+    """Of every kind of attacker at every budget above 0, budget by budget."""
     j = curve.targets.index(deployed)
     kinds = [kind for kind in ATTACKERS if any(roles[name] == kind for name in curve.sources)]
     fooled: dict[str, NDArray[np.bool_]] = {}
-    noise: NDArray[np.bool_] | None = None
-    found: list[Threat] = []
-    p_values: list[NDArray[np.float64]] = []
+    noise: dict[str, NDArray[np.bool_]] = {}
     for eps, matrix in zip(curve.eps[1:], curve.matrices[1:], strict=True):
-        assert matrix.outcomes is not None
-        seen = see(matrix.outcomes, matrix.condition, matrix.goal)
-        left = matrix.outcomes.left
+        outcomes = matrix.outcomes
+        assert outcomes is not None
+        seen = see(outcomes, matrix.condition, matrix.goal)
         for kind in kinds:
             rows = [i for i, name in enumerate(curve.sources) if roles[name] == kind]
             # what the samples of one's own budget fail at, those of a smaller one may do
             eligible, now = seen.eligible[rows, j], seen.fooled[rows, j]
-            before = fooled.get(kind)
-            fooled[kind] = now if before is None else now | before
-            by_noise = matrix.outcomes.noise[j] != left[rows]
+            by_noise = outcomes.noise[j] != outcomes.left[rows]
             if matrix.goal == "target":
-                assert matrix.outcomes.goals is not None
-                by_noise = matrix.outcomes.noise[j] == matrix.outcomes.goals[rows]
+                assert outcomes.goals is not None
+                by_noise = outcomes.noise[j] == outcomes.goals[rows]
             by_noise = by_noise & eligible
-            key = f"noise of {kind}"
-            fooled[key] = noise = by_noise if key not in fooled else by_noise | fooled[key]
-            found.append(_threat(kind, [curve.sources[i] for i in rows], eps, eligible, fooled[kind], noise))
-            p_values.append(_beyond(fooled[kind], noise, eligible))
+            fooled[kind] = now | fooled[kind] if kind in fooled else now
+            noise[kind] = by_noise | noise[kind] if kind in noise else by_noise
+            sources = tuple(curve.sources[i] for i in rows)
+            yield Attempts(kind, sources, float(eps), eligible, fooled[kind], noise[kind])
+
+
+def threats_to(deployed: str, roles: Mapping[str, str], curve: TransferCurve) -> tuple[Threat, ...]:
+    """Every kind of attacker at every budget above 0, in the order of the kinds and of the budgets."""
+    found: list[Threat] = []
+    p_values: list[NDArray[np.float64]] = []
+    for one in attempts_on(deployed, roles, curve):
+        found.append(_threat(one))
+        p_values.append(_beyond(one.fooled, one.noise, one.eligible))
     if not found:
         return ()
     adjusted = iter(np.split(holm(np.concatenate(p_values)), np.cumsum([len(p) for p in p_values])[:-1]))
     return tuple(
         sorted(
             (replace(threat, p=_least(next(adjusted))) for threat in found),
-            key=lambda threat: (kinds.index(threat.kind), threat.eps),
+            key=lambda threat: (list(ATTACKERS).index(threat.kind), threat.eps),
         )
     )
 
 
-def _threat(
-    kind: str,
-    sources: list[str],
-    eps: float,
-    eligible: NDArray[np.bool_],
-    fooled: NDArray[np.bool_],
-    noise: NDArray[np.bool_],
-) -> Threat:
-    each = fooled.sum(axis=1)
-    rates = each / np.maximum(eligible.sum(axis=1), 1)
+def _threat(one: Attempts) -> Threat:
+    each = one.fooled.sum(axis=1)
+    rates = each / np.maximum(one.eligible.sum(axis=1), 1)
     best = int(rates.argmax())
     return Threat(
-        kind,
-        tuple(sources),
-        float(eps),
-        n=int(eligible.any(axis=0).sum()),
-        fooled=int(fooled.any(axis=0).sum()),
-        noise=int(noise.any(axis=0).sum()),
-        best=sources[best] if each.any() else "",
+        one.kind,
+        one.sources,
+        one.eps,
+        n=int(one.eligible.any(axis=0).sum()),
+        fooled=int(one.fooled.any(axis=0).sum()),
+        noise=int(one.noise.any(axis=0).sum()),
+        best=one.sources[best] if each.any() else "",
         best_fooled=int(each[best]),
-        best_n=int(eligible[best].sum()),
+        best_n=int(one.eligible[best].sum()),
         p=np.nan,
     )
 

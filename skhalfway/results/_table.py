@@ -28,6 +28,8 @@ class Cell:
         What HTML shows when the pointer rests on the cell.
     framed : bool
         Whether the cell is set apart: in brackets in text, with a dashed frame in HTML.
+    order : float or None
+        The number by which a page that can be sorted sorts it; None is its text.
     """
 
     text: str
@@ -35,6 +37,7 @@ class Cell:
     shade: float | None = None
     hint: str = ""
     framed: bool = False
+    order: float | None = None
 
     def __str__(self) -> str:
         text = f"{self.text} {self.ends}" if self.ends else self.text

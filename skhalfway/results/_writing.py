@@ -7,13 +7,14 @@ import hashlib
 import json
 import os
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import Field, fields, is_dataclass
 from math import isfinite
 from pathlib import Path
 from secrets import token_hex
 from shutil import copymode
-from typing import Any
+from typing import Any, TextIO
 
 import numpy as np
 
@@ -21,21 +22,38 @@ from skhalfway._intervals import ConfidenceInterval
 from skhalfway._text import brief, shown
 
 FORMAT, VERSION = "skhalfway result", 1
+_COMPACT: dict[str, Any] = {"allow_nan": False, "separators": (",", ":")}
 PACKED = "biufcUSMm"  # kinds of arrays whose bytes are kept; items of others one by one
 
 
 def write(result: Any, path: str | Path) -> None:
     """Write a result; what is there stays whole until the new file is complete."""
-    place = Path(path)
+    document = _document(result)
+    with whole_file(path) as file:
+        json.dump(document, file, **_COMPACT)
+
+
+def json_of(result: Any) -> str:
+    """The text of a result's file."""
+    return json.dumps(_document(result), **_COMPACT)
+
+
+def _document(result: Any) -> dict[str, Any]:
     content = encoded(result)
-    document = {"format": FORMAT, "version": VERSION, "sha256": digest(content), "content": content}
+    return {"format": FORMAT, "version": VERSION, "sha256": digest(content), "content": content}
+
+
+@contextmanager
+def whole_file(path: str | Path) -> Iterator[TextIO]:
+    """A text file to write; what is there stays whole until the new one is complete."""
+    place = Path(path)
     if not place.name:
         raise ValueError(f"{shown(str(path))} names no file to write")
     part = place.with_name(f"{place.name}.{token_hex(4)}")
     try:
         try:
             with open(part, "x", encoding="utf-8") as file:
-                json.dump(document, file, allow_nan=False, separators=(",", ":"))
+                yield file
             if place.is_file():
                 copymode(place, part)
             os.replace(part, place)

@@ -45,11 +45,13 @@ from skhalfway.inspection._forgetting import TaskCurve
 from skhalfway.inspection._memorization import LearningCurves
 from skhalfway.models import Finding, ModelCheck
 from skhalfway.perturbation.theory import LearnedBoundary, OrthogonalityCondition
+from skhalfway.report import compare_reports
 from skhalfway.results import ConfidenceInterval, Provenance, Result
 from skhalfway.results._result import equal
 from skhalfway.training import TrainingHistory
 from skhalfway.transfer import Outcomes, Robustness
 from tests.entries import ENTRIES
+from tests.report.made import report_of
 from tests.test_package import IMPORTS
 
 for module in walk_packages(skhalfway.__path__, "skhalfway."):
@@ -150,9 +152,18 @@ EXAMPLES = [
     MATRIX.compare(MATRIX),
     TransferCurve([0, 1], (MATRIX, MATRIX), np.array([[1, 1], [2, 2]])),
     Robustness(("one",), np.arange(3), np.arange(3), np.array([[0, 0, 2]])),
+    report_of(),
+    compare_reports(report_of(), report_of(partial=True)),
 ]
 EXAMPLES = [replace(example, provenance=ORIGIN) for example in EXAMPLES]
-UNDRAWN = {"Crossings", "LearnedBoundary", "ModelCheck", "OrthogonalityCondition"}
+UNDRAWN = {
+    "AuditComparison",
+    "AuditReport",
+    "Crossings",
+    "LearnedBoundary",
+    "ModelCheck",
+    "OrthogonalityCondition",
+}
 every_result = pytest.mark.parametrize("result", EXAMPLES, ids=lambda result: type(result).__name__)
 
 

@@ -21,13 +21,13 @@ from sklearn.svm import SVC
 from torch import nn
 
 from skhalfway import AdversarialGenerator, Constraints, TransferCurve, TransferMatrix, TransferScorer
-from skhalfway.__main__ import train
 from skhalfway.attacks import _square
 from skhalfway.attacks._constraints import Header
 from skhalfway.attacks._faults import Faults
 from skhalfway.attacks._limits import read_limits
 from skhalfway.attacks._problem import Outcome, Problem, Settings
 from skhalfway.attacks._second_opinion import fooled_by_queries
+from skhalfway.cli._demo import train
 from skhalfway.models import Finding, ModelWarning, as_model
 from skhalfway.transfer import _masked, _source
 from skhalfway.transfer._masked import (

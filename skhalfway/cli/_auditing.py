@@ -1,0 +1,147 @@
+"""The audit of files: read, measure, write reports, judge; what an interrupt leaves is written too."""
+
+from __future__ import annotations
+
+import warnings
+from argparse import Namespace
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from skhalfway._text import brief
+from skhalfway.attacks import AdversarialGenerator
+from skhalfway.attacks._parameters import check_parameters
+from skhalfway.cli._command import command_of
+from skhalfway.cli._inputs import read_limits_of_samples, read_models, read_reference, read_samples
+from skhalfway.cli._junit import write_junit
+from skhalfway.cli._limits import Outcome, judged
+from skhalfway.cli._parser import ABOVE, INTERRUPTED, PASSED
+from skhalfway.cli._stopping import interrupted_by_sigterm, undisturbed_by_sigterm
+from skhalfway.report import audit
+
+if TYPE_CHECKING:
+    from skhalfway.report import AuditReport, Data
+
+
+def audit_files(options: Namespace) -> int:
+    """Do what the options ask for; return the exit status."""
+    said: list[str] = []
+    with interrupted_by_sigterm():
+        try:
+            report = _measured(options, said)
+        except KeyboardInterrupt as interrupt:
+            with undisturbed_by_sigterm():
+                return _interrupted(options, getattr(interrupt, "partial", None), said)
+        report = _completed(report, options, said)
+        outcomes = judged(report, options.fail_above, accept_doubts=options.accept_doubts)
+        with undisturbed_by_sigterm():
+            written = _write(report, options, outcomes)
+    _print(report, options, outcomes, written)
+    if failed := [outcome.said for outcome in outcomes if not outcome.passed]:
+        return int(options.parser.tell(f"failed: {'; '.join(failed)}", ABOVE))
+    return PASSED
+
+
+def _measured(options: Namespace, said: list[str]) -> AuditReport:
+    """Read everything, then measure. What is warned of meanwhile goes into ``said``."""
+    with warnings.catch_warnings(record=True) as log:
+        warnings.simplefilter("always")
+        try:
+            data = read_samples(options)
+            generator = _generator(options, data)
+            reference = read_reference(options, data)
+            models = read_models(options, data)
+            return audit(
+                models,
+                data.X,
+                data.y,
+                deployed=options.deployed,
+                surrogates=None if options.no_surrogates else "auto",
+                surrogate_share=options.surrogate_share,
+                generator=generator,
+                eps=options.eps,
+                reference=reference,
+                n_samples=options.samples,
+                parts={"all": "all", "none": ()}.get(options.parts[0], options.parts),
+                memory=options.memory,
+                timeout=options.timeout,
+                n_jobs=options.jobs,
+                random_state=options.seed,
+                verbose=int(not options.quiet),
+            )
+        finally:
+            said += dict.fromkeys(brief(one.message, 400) for one in log)
+
+
+def _generator(options: Namespace, data: Data) -> AdversarialGenerator:
+    bounds = options.clip_values
+    clip: Any = {"range": "range", "none": None}[bounds[0]] if len(bounds) == 1 else tuple(map(float, bounds))
+    generator = AdversarialGenerator(
+        attack=options.attack,
+        eps=options.eps[-1],
+        eps_unit=options.eps_unit or ("std" if data.image_shape is None else "input"),
+        norm=np.inf if options.norm == "inf" else int(options.norm),
+        clip_values=clip,
+        constraints=read_limits_of_samples(options, data),
+    )
+    check_parameters(generator)
+    return generator
+
+
+def _completed(report: AuditReport, options: Namespace, said: Sequence[str]) -> AuditReport:
+    """With the command, and with what reading the files warned of."""
+    every = tuple(dict.fromkeys([*said, *report.warnings]))
+    return replace(report, command=command_of(options, "audit"), warnings=every)
+
+
+def _write(report: AuditReport, options: Namespace, outcomes: Sequence[Outcome]) -> list[Path]:
+    """Write the reports that are asked for, each whole or not at all; return where they are."""
+    writers: dict[str, Callable[[Path], Any]] = {
+        "out": lambda path: report.to_html(path),
+        "json": lambda path: report.save(path),
+        "markdown": lambda path: report.to_markdown(path),
+        "junit": lambda path: write_junit(report, outcomes, options.fail_above, path),
+    }
+    written = []
+    for name, write in writers.items():
+        path = getattr(options, name)
+        if path is not None:
+            write(path)
+            written.append(path)
+    return written
+
+
+def _print(
+    report: AuditReport, options: Namespace, outcomes: Sequence[Outcome], written: Sequence[Path]
+) -> None:
+    """The verdict in a few lines, limits, and where reports are."""
+    if options.quiet:
+        return
+    partial = " (partial: the run was interrupted)" if report.partial else ""
+    print(f"{report.deployed}: {report.verdict.headline}{partial}")
+    for sentence in report.verdict.sentences:
+        print(f"  {sentence}")
+    for outcome in outcomes:
+        print(f"{'passed' if outcome.passed else 'FAILED'}  {outcome.said}")
+    for path in written:
+        print(f"report: {path}")
+
+
+def _interrupted(options: Namespace, report: AuditReport | None, said: Sequence[str]) -> int:
+    """Write what there is, and say how the run goes on."""
+    if report is None:
+        done = "interrupted before any sample was attacked, so no report was written"
+    else:
+        report = _completed(report, options, said)
+        outcomes = judged(report, options.fail_above, accept_doubts=options.accept_doubts)
+        written = _write(report, options, outcomes)
+        _print(report, options, outcomes, written)
+        done = "interrupted; reports, marked partial, are of what was measured by then"
+    if options.memory is None:
+        goes_on = "with --memory DIR, a run that is interrupted can go on where it was"
+    else:
+        goes_on = f"run the same command again, with --memory {options.memory}, and it goes on where it was"
+    return int(options.parser.tell(f"{done}; {goes_on}", INTERRUPTED))

@@ -1,0 +1,61 @@
+"""``skhalfway check``: what would make figures about models mislead."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from typing import Any
+
+from skhalfway.cli._inputs import add_data, add_models, check_names, read_models, read_samples
+from skhalfway.cli._parser import ABOVE, PASSED
+
+DESCRIPTION = """\
+Would figures about these models mislead? A few predictions tell whether inputs are on the scale of training,
+whether classes are in order, whether answers are constant or random, and whether gradients can be followed.
+An audit does this too; alone it takes seconds.
+"""
+EPILOG = """\
+ends with status 1 where the check-up of a model warns.
+
+examples:
+  skhalfway check --model deployed.skops --data test.csv --target label
+  skhalfway check --model a.skops --model b=net.pt2 --data test.npz
+"""
+
+
+def add_to(commands: Any) -> None:
+    """Add the command to the parser."""
+    parser = commands.add_parser(
+        "check",
+        help="check models on data, before figures about them are trusted",
+        description=DESCRIPTION,
+        epilog=EPILOG,
+        usage="%(prog)s --model FILE --data FILE --target COLUMN [options]",
+    )
+    add_models(parser)
+    add_data(parser)
+    parser.set_defaults(run=run, parser=parser)
+
+
+def run(options: Namespace) -> int:
+    """Check all models; print what was found."""
+    check_names(options)
+    import warnings
+    from dataclasses import replace
+
+    from skhalfway._text import brief
+    from skhalfway.models import check_model
+
+    with warnings.catch_warnings(record=True) as log:
+        warnings.simplefilter("always")
+        data = read_samples(options)
+        models = read_models(options, data)
+        checks = [replace(check_model(model, data.X, data.y), name=name) for name, model in models.items()]
+    for check in checks:
+        print(check)
+    for message in dict.fromkeys(brief(one.message, 400) for one in log):
+        print(f"warning: {message}")
+    warned = [check for check in checks if not check.ok]
+    if not warned:
+        return PASSED
+    found = "; ".join(f"{check.name}: {check.warnings[0].message}" for check in warned)
+    return int(options.parser.tell(f"failed: {found}", ABOVE))

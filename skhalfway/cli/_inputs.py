@@ -1,0 +1,170 @@
+"""What audits and check-ups read: models, samples, constraints."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser, Namespace
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from skhalfway.cli._parser import existing, wrong
+
+if TYPE_CHECKING:
+    from skhalfway.attacks import Constraints
+    from skhalfway.report import Data
+
+FORMATS = ".skops, .onnx or .pt2; .joblib, .pkl, .pickle, .pt and .pth with --trust-pickle"
+
+
+@dataclass(frozen=True)
+class ModelFile:
+    """A model in a file.
+
+    Attributes
+    ----------
+    name : str
+        What it is called: what the user says, else the file's name without its ending.
+    path : Path
+        The file.
+    """
+
+    name: str
+    path: Path
+
+    def __str__(self) -> str:
+        """As an argument, without folders."""
+        return self.path.name if self.name == self.path.stem else f"{self.name}={self.path.name}"
+
+
+def model_file(text: str) -> ModelFile:
+    """``FILE`` or ``NAME=FILE``."""
+    name, equals, file = text.partition("=")
+    if not equals or Path(text).exists() or Path(name).name != name:
+        path = existing(text)
+        return ModelFile(path.stem, path)
+    if not name.strip():
+        raise wrong(f"{text} has no name before its =; give NAME=FILE, or FILE alone")
+    return ModelFile(name, existing(file))
+
+
+def add_models(parser: ArgumentParser) -> Any:
+    """Options for models and for what may be loaded; return their group."""
+    group = parser.add_argument_group("models")
+    group.add_argument(
+        "--model",
+        dest="models",
+        action="append",
+        required=True,
+        type=model_file,
+        metavar="[NAME=]FILE",
+        help=f"a fitted classifier ({FORMATS}); may be given several times",
+    )
+    group.add_argument(
+        "--trust",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="TYPE",
+        help="types that a .skops file may hold beside those that skops knows, as package.MyTransformer",
+    )
+    group.add_argument(
+        "--trust-pickle",
+        action="store_true",
+        help="load pickles too, which can run any code: only from whom you trust as you trust yourself",
+    )
+    return group
+
+
+def add_data(parser: ArgumentParser) -> Any:
+    """Options for samples; return their group."""
+    group = parser.add_argument_group("data")
+    group.add_argument(
+        "--data",
+        required=True,
+        type=existing,
+        metavar="FILE",
+        help="samples that the models were not trained on: .csv or .parquet with named columns, "
+        ".npz with arrays X and y, or a folder of images with one folder for each class",
+    )
+    group.add_argument("--target", metavar="COLUMN", help="column (in .npz the array) with the true labels")
+    return group
+
+
+def check_names(options: Namespace) -> None:
+    """End where two models have one name."""
+    names = [model.name for model in options.models]
+    for name in names:
+        if names.count(name) > 1:
+            options.parser.error(f"two models are called {name!r}; tell them apart as --model NAME=FILE")
+
+
+def read_samples(options: Namespace) -> Data:
+    """Samples with labels."""
+    from skhalfway.report import read_data
+
+    data = read_data(options.data, target=options.target)
+    if data.y is None:
+        raise ValueError(
+            f"the true labels of {options.data.name} are needed: name their column or array by --target"
+        )
+    return data
+
+
+def read_reference(options: Namespace, data: Data) -> Any:
+    """Samples like those of training, with their labels where the file has them."""
+    from skhalfway._text import shown
+    from skhalfway.report import read_data
+
+    if options.reference is None:
+        return None
+    if data.names is None:
+        # arrays and images: labels by the same name, or from the folders
+        target = options.target if options.reference.suffix.lower() == ".npz" else None
+        reference = read_data(options.reference, target=target)
+        return reference.X if reference.y is None else (reference.X, reference.y)
+    reference = read_data(options.reference)
+    if reference.names is None:
+        raise ValueError(f"{options.reference.name} must be a table, as {options.data.name} is")
+    own = [name for name in reference.names if name != options.target]
+    if set(own) != set(data.names):
+        lacks, more = (sorted(set(a) - set(b)) for a, b in ((data.names, own), (own, data.names)))
+        differs = "; ".join(
+            f"{what} {shown(names)}" for what, names in (("it lacks", lacks), ("it also has", more)) if names
+        )
+        raise ValueError(
+            f"{options.reference.name} must have the columns of {options.data.name}, but {differs}"
+        )
+    X = reference.X[list(data.names)]
+    if options.target not in reference.names:
+        return X
+    return X, reference.X[options.target]
+
+
+def read_limits_of_samples(options: Namespace, data: Data) -> Constraints | None:
+    """The constraints, whose columns the data have."""
+    import numpy as np
+
+    from skhalfway.attacks import Constraints
+    from skhalfway.attacks._constraints import Header
+    from skhalfway.attacks._constraints import read_constraints as check_constraints
+    from skhalfway.report import read_constraints
+
+    if options.constraints is None:
+        return None
+    constraints = Constraints(**read_constraints(options.constraints))
+    n_columns = int(np.prod(data.X.shape[1:]))
+    try:
+        check_constraints(constraints, Header(n_columns, data.names), np.zeros(n_columns, dtype=bool))
+    except ValueError as error:
+        raise ValueError(f"{options.constraints.name}: {error}") from error
+    return constraints
+
+
+def read_models(options: Namespace, data: Data) -> dict[str, Any]:
+    """Models by name, each of which takes the samples."""
+    from skhalfway.report import read_model
+
+    return {
+        model.name: read_model(model.path, trust_pickle=options.trust_pickle, trusted=options.trust, X=data.X)
+        for model in options.models
+    }

@@ -1,0 +1,77 @@
+"""A report as JUnit XML, the form in which continuous integration shows tests."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+from xml.etree import ElementTree
+
+from skhalfway.results._writing import whole_file
+
+if TYPE_CHECKING:
+    from skhalfway.cli._limits import Limit, Outcome
+    from skhalfway.report import AuditReport
+
+_FORBIDDEN = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")  # in XML 1.0
+
+
+def write_junit(
+    report: AuditReport, outcomes: Sequence[Outcome], limits: Sequence[Limit], path: Path
+) -> None:
+    """Write a test case for each limit and for each finding.
+
+    A finding fails where a limit rules out its kind; others say what was found, and pass. A run that was
+    interrupted is an error.
+    """
+    ruled_out = {one.name for one in limits if one.value is None}
+    cases = [_case("limits", outcome.name, outcome.said, failed=not outcome.passed) for outcome in outcomes]
+    for number, advice in enumerate(report.findings, start=1):
+        text = f"{advice.severity}: {advice.title}\n{advice.evidence}\n{advice.action}"
+        # numbered, as two columns or models may have the same finding
+        name = f"{number}. {advice.kind}: {advice.title}"
+        cases.append(_case("findings", name, text, failed=advice.kind in ruled_out))
+    if report.partial:
+        case = _case("run", "complete", "", failed=False)
+        said = "the run was interrupted; the report rests on a part of what was to be measured"
+        ElementTree.SubElement(case, "error", message=said, type="Interrupted")
+        cases.append(case)
+    seconds = f"{sum(report.seconds.values()):.3f}"
+    counts = {
+        "tests": str(len(cases)),
+        "failures": str(sum(case.find("failure") is not None for case in cases)),
+        "errors": str(int(report.partial)),
+        "skipped": "0",
+        "time": seconds,
+    }
+    root = ElementTree.Element("testsuites", {"name": "skhalfway audit", **counts})
+    suite = ElementTree.SubElement(
+        root, "testsuite", {"name": _clean(f"audit of {report.deployed}"), **counts}
+    )
+    properties = ElementTree.SubElement(suite, "properties")
+    for key, value in {"verdict": report.verdict.headline, **report.metrics}.items():
+        ElementTree.SubElement(properties, "property", name=key, value=_clean(str(value)))
+    suite.extend(cases)
+    out = ElementTree.SubElement(suite, "system-out")
+    out.text = _clean(str(report.verdict))
+    ElementTree.indent(root)
+    with whole_file(path) as file:
+        file.write('<?xml version="1.0" encoding="UTF-8"?>\n')
+        file.write(ElementTree.tostring(root, encoding="unicode"))
+        file.write("\n")
+
+
+def _case(group: str, name: str, text: str, *, failed: bool) -> ElementTree.Element:
+    case = ElementTree.Element("testcase", classname=f"skhalfway.audit.{group}", name=_clean(name), time="0")
+    if failed:
+        failure = ElementTree.SubElement(case, "failure", message=_clean(text.splitlines()[0]), type=group)
+        failure.text = _clean(text)
+    elif text:
+        ElementTree.SubElement(case, "system-out").text = _clean(text)
+    return case
+
+
+def _clean(text: str) -> str:
+    """Without characters that XML cannot hold, for each of which stands a question mark."""
+    return _FORBIDDEN.sub("?", text)

@@ -1,0 +1,79 @@
+"""main: the command that is asked for, and the exit status."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from skhalfway import __version__
+from skhalfway.cli import _audit, _cache, _check, _compare, _demo
+from skhalfway.cli._faults import is_told, said
+from skhalfway.cli._parser import BAD_INPUT, INTERRUPTED, Parser
+
+COMMANDS = (_audit, _check, _compare, _demo, _cache)
+EPILOG = """\
+exit status:
+  0    passed
+  1    above a limit (audit), the check-up warns (check), worse than before (compare --fail-worse)
+  2    an argument, a file or the data is wrong; nothing was written
+  130  interrupted
+
+examples:
+  skhalfway demo
+  skhalfway audit --model deployed.skops --data test.csv --target label --out report.html
+  skhalfway COMMAND --help    says what each command takes
+"""
+
+
+def make_parser() -> Parser:
+    """The parser of all commands; each says in ``run`` what it does with its options."""
+    called = Path(sys.argv[0]).stem
+    parser = Parser(
+        prog="skhalfway" if called == "skhalfway" else "python -m skhalfway",
+        description="Which classifiers are fooled by the same adversarial examples? How exposed is yours?",
+        epilog=EPILOG,
+    )
+    parser.add_argument("--version", action="version", version=f"skhalfway {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=Parser)
+    for command in COMMANDS:
+        command.add_to(commands)
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    Parameters
+    ----------
+    arguments : sequence of str, default=None
+        None: those of the process.
+
+    Returns
+    -------
+    status : int
+        0 passed, 1 above a limit, 2 bad input, 130 interrupted. A fault of the package itself raises, so that
+        its traceback is seen.
+
+    Raises
+    ------
+    SystemExit
+        For ``--help`` and ``--version`` with status 0, and for arguments that cannot be parsed with status 2.
+
+    Examples
+    --------
+    >>> from skhalfway.cli import main
+    >>> main(["--version"])
+    Traceback (most recent call last):
+    SystemExit: 0
+    """
+    options = make_parser().parse_args(arguments)
+    try:
+        status: int = options.run(options)
+    except KeyboardInterrupt:
+        return options.parser.tell("interrupted", INTERRUPTED)
+    except Exception as error:
+        if not is_told(error):
+            raise
+        return options.parser.tell(f"error: {said(error)}", BAD_INPUT)
+    return status

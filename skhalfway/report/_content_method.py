@@ -1,0 +1,169 @@
+"""The last part of a page: warnings, what was left out, how it was measured, and what it may serve for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from skhalfway._text import counted
+from skhalfway.report._blocks import Block, Code, Grid, Items, Section, Text, number_cell
+from skhalfway.report._terms import TERMS
+from skhalfway.results._table import Cell, Table
+
+if TYPE_CHECKING:
+    from skhalfway.report._report import AuditReport
+
+PARTS = {
+    "exposed": "the most exposed samples",
+    "columns": "which columns carry the attack",
+    "nearest": "how far the nearest sample that fools is",
+    "halfway": "predicted transfer and halfway agreement",
+    "retraining": "what adversarial training buys",
+    "surrogates": "training of surrogates",
+    "transfer": "attacks, and trying them on all models",
+}
+
+# framework, part of it, what it asks for, where this page speaks of it
+FRAMEWORKS = (
+    (
+        "NIST AI RMF 1.0, Measure 1.1",
+        "Metrics for the most significant risks are selected; risks that are not measured are documented",
+        "Verdict (what the audit says nothing of), Protocol",
+    ),
+    (
+        "NIST AI RMF 1.0, Measure 2.3",
+        "Performance is measured for conditions similar to those of deployment",
+        "Threats by budget, Models (accuracy), Protocol (which samples)",
+    ),
+    (
+        "NIST AI RMF 1.0, Measure 2.5",
+        "The system is shown to be valid and reliable; limits of generalisation are documented",
+        "Models (accuracy with intervals), Threats by budget (random noise), Verdict (what the audit "
+        "says nothing of)",
+    ),
+    (
+        "NIST AI RMF 1.0, Measure 2.6",
+        "The system is evaluated for safety risks",
+        "Findings, How far the nearest sample that fools is; consequences of a wrong answer are not "
+        "assessed here",
+    ),
+    (
+        "NIST AI RMF 1.0, Measure 2.7",
+        "Security and resilience are evaluated and documented",
+        "Threats by budget, Models (who fools whom), The most exposed samples, What adversarial "
+        "training bought",
+    ),
+    (
+        "EU AI Act, Article 15(1)",
+        "An appropriate level of accuracy, robustness and cybersecurity",
+        "Verdict (accuracy, robust accuracy), Threats by budget; which level is appropriate is not "
+        "decided here",
+    ),
+    (
+        "EU AI Act, Article 15(3)",
+        "Levels of accuracy and the metrics are declared in the instructions of use",
+        "Models (accuracy), Verdict (figures), Protocol",
+    ),
+    (
+        "EU AI Act, Article 15(4)",
+        "Resilience to errors, faults and inconsistencies",
+        "Threats by budget (random noise), Can the figures be trusted?",
+    ),
+    (
+        "EU AI Act, Article 15(5)",
+        "Resilience against third parties who try to alter use, outputs or performance, as by adversarial "
+        "examples (model evasion)",
+        "Threats by budget, Findings, Which columns carry the attack; data poisoning, model poisoning and "
+        "attacks on confidentiality are not measured",
+    ),
+)
+
+
+def warned(report: AuditReport) -> Section:
+    """What the measurements warned of."""
+    if not report.warnings:
+        return Section("warnings", "Warnings", [Text("The measurements gave no warning.")])
+    text = f"The measurements gave {counted(len(report.warnings), 'warning')}:"
+    return Section("warnings", "Warnings", [Text(text), Items(report.warnings)])
+
+
+def left_out(report: AuditReport) -> Section:
+    """Parts that are not there, and why."""
+    if not report.left_out:
+        said = "Nothing that was asked for was left out."
+        if report.partial:
+            said = "The run was interrupted; no further part was left out."
+        return Section("left-out", "What was left out, and why", [Text(said)])
+    rows: list[list[str | Cell]] = [[PARTS.get(part, part), why] for part, why in report.left_out.items()]
+    table = Table("Parts of the audit that are not there", ["part", "why"], rows)
+    return Section("left-out", "What was left out, and why", [Grid(table, sortable=False)])
+
+
+def protocol(report: AuditReport) -> Section:
+    """How it was measured, with which versions, and what it took."""
+    rows: list[list[str | Cell]] = [[name, text] for name, text in report.protocol.items()]
+    blocks: list[Block] = []
+    if rows:
+        blocks.append(Grid(Table("What decides the figures", ["what", "how"], rows), sortable=False))
+    origin = report.provenance
+    if origin is not None:
+        made: list[list[str | Cell]] = [[name, number] for name, number in origin.versions.items()]
+        blocks.append(Grid(Table("Versions", ["package", "version"], made), sortable=False))
+    if report.seconds:
+        took: list[list[str | Cell]] = [
+            [PARTS.get(part, part), number_cell(time, f"{time:.1f}")] for part, time in report.seconds.items()
+        ]
+        total = "" if origin is None or origin.seconds is None else f"{origin.seconds:.1f} s in all."
+        blocks.append(Grid(Table("Time that each part took", ["part", "seconds"], took, total)))
+    return Section("protocol", "Protocol", blocks or [Text("The report does not say how it was measured.")])
+
+
+def frameworks(report: AuditReport) -> Section:
+    """Which figure answers which question of two well-known frameworks."""
+    rows: list[list[str | Cell]] = [list(row) for row in FRAMEWORKS]
+    blocks: list[Block] = [
+        Text(
+            "This is no claim of compliance. It says where on this page to look for evidence on a question."
+        ),
+        Grid(
+            Table(
+                "Where this page speaks of questions of two frameworks",
+                ["framework", "what it asks for, in short", "where to look"],
+                rows,
+                "NIST AI RMF: AI Risk Management Framework, NIST AI 100-1, function Measure. EU AI Act: "
+                "Regulation "
+                "(EU) 2024/1689; Article 15 is on high-risk systems.",
+            ),
+            sortable=False,
+        ),
+    ]
+    return Section("frameworks", "Questions of frameworks", blocks)
+
+
+def glossary(report: AuditReport) -> Section:
+    """What the terms mean."""
+    rows: list[list[str | Cell]] = [[term, meaning] for term, meaning in sorted(TERMS.items())]
+    table = Table("Terms of this page", ["term", "meaning"], rows)
+    return Section("glossary", "Glossary", [Grid(table, sortable=False)])
+
+
+def repeated(report: AuditReport) -> Section:
+    """How to repeat it."""
+    title = "Repeating this audit"
+    if report.command:
+        said = "This command repeats it, with the same data, models and versions:"
+        return Section("repeat", title, [Text(said), Code(report.command)])
+    blocks: list[Block] = [
+        Text(
+            "It was made in Python by skhalfway.audit(), with the settings of the protocol above; the same "
+            "models, data, settings, seed and versions give the same figures."
+        )
+    ]
+    origin = report.provenance
+    if origin is not None and origin.settings:
+        rows: list[list[str | Cell]] = [[name, _written(value)] for name, value in origin.settings.items()]
+        blocks.append(Grid(Table("Settings of audit()", ["parameter", "value"], rows), sortable=False))
+    return Section("repeat", title, blocks)
+
+
+def _written(value: object) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)

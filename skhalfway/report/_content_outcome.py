@@ -1,0 +1,85 @@
+"""The first part of a page: the verdict and the findings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from skhalfway.report._blocks import Block, Finding, Grid, Items, Section, Text, number_cell
+from skhalfway.report._terms import explained
+from skhalfway.report._words import budget, in_percent, share
+from skhalfway.results._table import Cell, Table
+
+if TYPE_CHECKING:
+    from skhalfway.report._report import AuditReport
+
+# colours of verdicts: how bad the news is
+LEVELS = {"exposed": "bad", "exposed_to_owner": "some", "nothing_found": "none", "unknown": "unknown"}
+PARTIAL = (
+    "Partial: the run was interrupted before all was measured. What is missing is named below; what is there "
+    "may look better than the whole would."
+)
+FIGURES = {
+    "accuracy": "Accuracy on the samples as they are",
+    "robust_accuracy": "Robust accuracy: right as they are, and under every attack at every budget",
+    "surrogate_rate": "Fooled by attackers with models of their own",
+    "other_rate": "Fooled by attackers with one of the other models",
+    "deployed_rate": "Fooled by attackers with the deployed model itself",
+    "noise_rate": "Fooled by random noise of the same size",
+}
+
+
+def verdict(report: AuditReport) -> Section:
+    """The answer, what noise does, what was not tested."""
+    blocks: list[Block] = [Text(PARTIAL, notice=True)] if report.partial else []
+    blocks += [Text(sentence) for sentence in report.verdict.sentences]
+    blocks += _noise(report)
+    largest = budget(float(report.curve.eps[-1]), report.unit)
+    rows: list[list[str | Cell]] = []
+    for name, said in FIGURES.items():
+        if name in report.metrics:
+            value = report.metrics[name]
+            text = "not known" if np.isnan(value) else f"{in_percent(value)} %"
+            rows.append([said, number_cell(value, text)])
+    blocks.append(
+        Grid(
+            Table(
+                f"{report.deployed} in figures, at the largest budget of {largest}",
+                ["figure", "share of samples"],
+                rows,
+                "Accuracies are shares of all samples, the other figures of those that count: see Threats.",
+            ),
+            sortable=False,
+        )
+    )
+    blocks.append(Text("This audit says nothing of:"))
+    blocks.append(Items(report.not_tested or ["what the protocol below does not name."]))
+    blocks.append(explained("adversarial example", "budget", "interval", "p-value", "robust accuracy"))
+    return Section("verdict", "Verdict", blocks)
+
+
+def _noise(report: AuditReport) -> Iterator[Block]:
+    counting = [threat for threat in report.threats if threat.n]
+    if counting:
+        most = max(counting, key=lambda threat: (threat.eps, threat.n))
+        yield Text(
+            f"For comparison: random noise within {budget(most.eps, report.unit)}, without any attacker, "
+            f"fools {report.deployed} for {share(most.noise, most.n)} of these samples."
+        )
+
+
+def findings(report: AuditReport) -> Section:
+    """Every finding with its evidence and what to do."""
+    blocks: list[Block] = [
+        Finding(found.severity, found.title, found.evidence, found.action) for found in report.findings
+    ]
+    if not blocks:
+        blocks = [
+            Text(
+                "There is no finding. That is no proof of safety: it says that what was tried here, on these "
+                "samples, showed nothing."
+            )
+        ]
+    return Section("findings", "Findings", blocks)

@@ -1,0 +1,22 @@
+"""Texts without what belongs to the machine: of a path only the name of the file stays."""
+
+from __future__ import annotations
+
+import re
+
+_PART = r"""[^\s/\\'"<>|:,;()]+"""
+# absolute paths of both kinds of systems and those from a home folder, but for their last part; in quotes
+# blanks are part of them
+_FOLDERS = re.compile(
+    rf"""(?<=['"])(?:~[^/\\'"]*|[A-Za-z]:)?[/\\][^'"]*[/\\](?=[^/\\'"]+['"])
+    |(?<![\w.:/~\\])(?:file://)?/(?:{_PART}/)+(?={_PART})
+    |(?<![\w.:/~\\])~[\w.-]*/(?:{_PART}/)*(?={_PART})
+    |(?<![\w.:/~\\])[A-Za-z]:[/\\](?:{_PART}[/\\])*(?={_PART})
+    |(?<![\w.:/~\\])\\\\(?:{_PART}\\)+(?={_PART})""",
+    re.VERBOSE,
+)
+
+
+def without_paths(text: str) -> str:
+    """The text, with folders left out of paths."""
+    return _FOLDERS.sub("", text)
