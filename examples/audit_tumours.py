@@ -3,7 +3,7 @@ Audit of a model of tumours
 ===========================
 
 Which measurements of a cell decide whether a tumour is called benign, and how small may an error of
-measurement be that turns the answer? Breast cancer data of scikit-learn, a logistic regression, a forest beside it.
+measurement be that turns the answer? Breast cancer data of scikit-learn, a logistic regression, and a forest.
 
 Run it as ``python examples/audit_tumours.py``; it writes ``audit_tumours.html`` and ``audit_tumours.json``.
 """

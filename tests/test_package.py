@@ -67,6 +67,7 @@ FLOORS = (
     "codes",
     "structure",
     "inspection",
+    "files",
     "report",
     "datasets",
     "",

@@ -23,7 +23,8 @@ from skhalfway.cli._stopping import interrupted_by_sigterm, undisturbed_by_sigte
 from skhalfway.report import audit
 
 if TYPE_CHECKING:
-    from skhalfway.report import AuditReport, Data
+    from skhalfway.files import Data
+    from skhalfway.report import AuditReport
 
 
 def audit_files(options: Namespace) -> int:

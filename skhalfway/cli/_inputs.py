@@ -11,7 +11,7 @@ from skhalfway.cli._parser import existing, wrong
 
 if TYPE_CHECKING:
     from skhalfway.attacks import Constraints
-    from skhalfway.report import Data
+    from skhalfway.files import Data
 
 FORMATS = ".skops, .onnx or .pt2; .joblib, .pkl, .pickle, .pt and .pth with --trust-pickle"
 
@@ -100,7 +100,7 @@ def check_names(options: Namespace) -> None:
 
 def read_samples(options: Namespace) -> Data:
     """Samples with labels."""
-    from skhalfway.report import read_data
+    from skhalfway.files import read_data
 
     data = read_data(options.data, target=options.target)
     if data.y is None:
@@ -113,7 +113,7 @@ def read_samples(options: Namespace) -> Data:
 def read_reference(options: Namespace, data: Data) -> Any:
     """Samples like those of training, with their labels where the file has them."""
     from skhalfway._text import shown
-    from skhalfway.report import read_data
+    from skhalfway.files import read_data
 
     if options.reference is None:
         return None
@@ -147,7 +147,7 @@ def read_limits_of_samples(options: Namespace, data: Data) -> Constraints | None
     from skhalfway.attacks import Constraints
     from skhalfway.attacks._constraints import Header
     from skhalfway.attacks._constraints import read_constraints as check_constraints
-    from skhalfway.report import read_constraints
+    from skhalfway.files import read_constraints
 
     if options.constraints is None:
         return None
@@ -162,7 +162,7 @@ def read_limits_of_samples(options: Namespace, data: Data) -> Constraints | None
 
 def read_models(options: Namespace, data: Data) -> dict[str, Any]:
     """Models by name, each of which takes the samples."""
-    from skhalfway.report import read_model
+    from skhalfway.files import read_model
 
     return {
         model.name: read_model(model.path, trust_pickle=options.trust_pickle, trusted=options.trust, X=data.X)

@@ -1,19 +1,15 @@
 """The audit: who fools a deployed model, how far, how sure that is, and what to do.
 
 :func:`skhalfway.audit` measures and returns an :class:`AuditReport`; :func:`compare_reports` compares two.
-Models, data and constraints come out of files by :func:`read_model`, :func:`read_data` and
-:func:`read_constraints`.
+Models, data and constraints come out of files by :mod:`skhalfway.files`.
 """
 
 from skhalfway.report._audit import audit
 from skhalfway.report._cards import SkoreCheck, skops_section, skore_check
 from skhalfway.report._comparison import AuditComparison, ShareChange, compare_reports
-from skhalfway.report._data import Data, read_data
 from skhalfway.report._findings import Advice
-from skhalfway.report._models import read_model
 from skhalfway.report._parts import AttackedColumns, ExposedSample, NearestSamples, Retraining, Surrogates
 from skhalfway.report._report import AuditReport
-from skhalfway.report._rules import read_constraints
 from skhalfway.report._threats import Threat
 from skhalfway.report._verdict import Verdict
 
@@ -22,7 +18,6 @@ __all__ = [
     "AttackedColumns",
     "AuditComparison",
     "AuditReport",
-    "Data",
     "ExposedSample",
     "NearestSamples",
     "Retraining",
@@ -33,9 +28,6 @@ __all__ = [
     "Verdict",
     "audit",
     "compare_reports",
-    "read_constraints",
-    "read_data",
-    "read_model",
     "skops_section",
     "skore_check",
 ]

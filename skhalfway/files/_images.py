@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skhalfway._text import counted, shown
-from skhalfway.report._paths import library, said
+from skhalfway.files._paths import library, said
 
 _MODES = {"L": "grey", "RGB": "RGB"}  # Pillow's names for 8 bits of grey, and three times 8 bits of colour
 

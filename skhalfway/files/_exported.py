@@ -18,10 +18,10 @@ import torch
 from torch import nn
 
 from skhalfway._text import counted, shown
+from skhalfway.files._operators import operator_of
+from skhalfway.files._paths import said
+from skhalfway.files._program import DEVICE, ExportedNetwork, Name, Program, Step, names_in
 from skhalfway.models._warnings import warn
-from skhalfway.report._operators import operator_of
-from skhalfway.report._paths import said
-from skhalfway.report._program import DEVICE, ExportedNetwork, Name, Program, Step, names_in
 
 _SCHEMA = 8
 _MOST = 2**31 - 1  # samples at once, where there is no limit

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from skhalfway.report._operators import operator_of
+from skhalfway.files._operators import operator_of
 
 
 @dataclass(frozen=True)

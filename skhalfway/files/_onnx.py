@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from skhalfway._text import shown
-from skhalfway.report._onnx_classes import classes_in, walk
-from skhalfway.report._paths import library, said
+from skhalfway.files._onnx_classes import classes_in, walk
+from skhalfway.files._paths import library, said
 
 _DTYPES: dict[str, Any] = {
     "tensor(float)": np.float32,

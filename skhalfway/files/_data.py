@@ -17,8 +17,8 @@ from skhalfway._checks import meant
 from skhalfway._inputs import read_targets
 from skhalfway._readable import as_table
 from skhalfway._text import counted, shown
-from skhalfway.report._images import read_images
-from skhalfway.report._paths import ending_of, existing, library, said
+from skhalfway.files._images import read_images
+from skhalfway.files._paths import ending_of, existing, library, said
 
 ENDINGS = (".csv", ".parquet", ".npy", ".npz")
 _WHAT = "data"
@@ -45,7 +45,7 @@ class Data:
     Examples
     --------
     >>> import numpy as np
-    >>> from skhalfway.report import Data
+    >>> from skhalfway.files import Data
     >>> Data(np.zeros((5, 1, 8, 8)), np.array([0, 1, 1, 0, 1]), (1, 8, 8), None)
     Data: 5 samples of shape (1, 8, 8), 2 classes
     """
@@ -107,7 +107,7 @@ def read_data(path: str | PathLike[str], *, target: str | None = None) -> Data:
     --------
     >>> from pathlib import Path
     >>> from tempfile import TemporaryDirectory
-    >>> from skhalfway.report import read_data
+    >>> from skhalfway.files import read_data
     >>> with TemporaryDirectory() as folder:
     ...     path = Path(folder) / "test.csv"
     ...     _ = path.write_text("age,city,label\n31,Graz,yes\n45,Bonn,no\n28,Bern,no\n")

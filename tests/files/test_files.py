@@ -29,8 +29,8 @@ from sklearn.preprocessing import FunctionTransformer
 from torch import nn
 
 from skhalfway import AdversarialGenerator, Constraints, TransferScorer
+from skhalfway.files import read_constraints, read_data, read_model
 from skhalfway.models import ModelWarning, as_model
-from skhalfway.report import read_constraints, read_data, read_model
 
 RNG = np.random.RandomState(0)
 X = RNG.normal(size=(60, 4))

@@ -13,7 +13,7 @@ from typing import Any
 from skhalfway._checks import meant
 from skhalfway._text import shown
 from skhalfway.attacks import Constraints
-from skhalfway.report._paths import ending_of, existing, library, said
+from skhalfway.files._paths import ending_of, existing, library, said
 
 # keys, and what each of them must be
 KEYS = {
@@ -63,7 +63,7 @@ def read_constraints(path: str | PathLike[str]) -> dict[str, Any]:
     >>> from pathlib import Path
     >>> from tempfile import TemporaryDirectory
     >>> from skhalfway import Constraints
-    >>> from skhalfway.report import read_constraints
+    >>> from skhalfway.files import read_constraints
     >>> with TemporaryDirectory() as folder:
     ...     path = Path(folder) / "constraints.toml"
     ...     _ = path.write_text('immutable = ["sex", "country"]\nincreasing = ["age"]\n')

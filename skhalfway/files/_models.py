@@ -12,8 +12,8 @@ from sklearn.exceptions import NotFittedError
 
 from skhalfway._checks import check_bool
 from skhalfway._text import counted, shown
+from skhalfway.files._paths import ending_of, existing, library, said
 from skhalfway.models import as_model
-from skhalfway.report._paths import ending_of, existing, library, said
 
 SAFE = (".skops", ".onnx", ".pt2")
 PICKLES = (".joblib", ".pkl", ".pickle", ".pt", ".pth")
@@ -75,7 +75,7 @@ def read_model(
     >>> import skops.io
     >>> from sklearn.datasets import load_iris
     >>> from sklearn.linear_model import LogisticRegression
-    >>> from skhalfway.report import read_model
+    >>> from skhalfway.files import read_model
     >>> X, y = load_iris(return_X_y=True)
     >>> with TemporaryDirectory() as folder:
     ...     path = Path(folder) / "deployed.skops"
@@ -97,11 +97,11 @@ def read_model(
     if ending == ".skops":
         model = _skops(place, trusted)
     elif ending == ".onnx":
-        from skhalfway.report._onnx import OnnxClassifier
+        from skhalfway.files._onnx import OnnxClassifier
 
         model = OnnxClassifier(place, X)
     elif ending == ".pt2":
-        from skhalfway.report._exported import read_exported
+        from skhalfway.files._exported import read_exported
 
         model = read_exported(place)
     else:
