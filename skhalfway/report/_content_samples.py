@@ -231,20 +231,21 @@ def columns(report: AuditReport) -> Section:
             "columns", title, [Text(attacked + "None of them fooled it, so no column carries an attack.")]
         )
     rows: list[list[str | Cell]] = []
-    for name, part, needed in list(zip(found.names, found.shares, found.needed, strict=True))[:MOST_ROWS]:
+    for name, part, weight in list(zip(found.names, found.shares, found.weights, strict=True))[:MOST_ROWS]:
         kept = found.frozen.get(name)
         left = Cell("not tried", order=-1.0) if kept is None else rate_cell(kept, found.n_samples)
         taken = number_cell(float(part), f"{in_percent(float(part))} %")
-        rows.append([name, rate_cell(int(needed), found.n_fooled), taken, left])
+        decides = number_cell(float(weight), f"{in_percent(float(weight))} %")
+        rows.append([name, decides, taken, left])
     blocks: list[Block] = [
         Text(
-            f"{attacked}{share(found.n_fooled, found.n_samples)} fooled it. A column is needed for a sample "
-            "if the sample no longer fools once that column alone has its value back."
+            f"{attacked}{share(found.n_fooled, found.n_samples)} fooled it. Columns get their changed "
+            "values one after the other, in random orders; the one at which the answer turns decides."
         ),
         Grid(
             Table(
-                "Columns, those that are needed most first",
-                ["column", "needed for", "share of the changes", "fooled where it may not change"],
+                "Columns, those that decide most often first",
+                ["column", "decides in", "share of the changes", "fooled where it may not change"],
                 rows,
                 "Share of the changes: of their sizes in the unit of the budget; all shares add up to 100 %. "
                 "Last column: the attack was repeated with this column frozen.",
