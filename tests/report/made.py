@@ -60,7 +60,7 @@ def report_of(names=("net", "tree", "surrogate linear"), **parts):
         "curve": curve_of(names),
         "surrogates": Surrogates(names[2:], 30, 60, "reference", False, {names[2]: "logistic regression"}),
         "columns": AttackedColumns(
-            ("income", "age"), np.array([0.75, 0.25]), np.array([30, 5]), 40, 60, 0.25, {"income": 7}
+            ("income", "age"), np.array([0.75, 0.25]), np.array([0.9, 0.1]), 40, 60, 0.25, {"income": 7}
         ),
         "exposed": (
             ExposedSample(

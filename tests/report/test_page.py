@@ -22,7 +22,7 @@ PIXELS = np.arange(16.0).reshape(1, 4, 4)
 PAINTED = np.arange(48.0).reshape(3, 4, 4)
 IMAGE = ExposedSample(7, "a", "b", "tree", 0.25, 1, before=PIXELS, after=PIXELS + 0.5)
 EMPTY = dict.fromkeys(("surrogates", "columns", "nearest", "predicted", "agreement", "retraining"))
-UNFOOLED = AttackedColumns(("a",), np.full(1, np.nan), np.zeros(1, int), 0, 9, 0.25, {})
+UNFOOLED = AttackedColumns(("a",), np.full(1, np.nan), np.full(1, np.nan), 0, 9, 0.25, {})
 PAGES = {
     "whole": report_of(),
     "images": report_of(exposed=(IMAGE, replace(IMAGE, name=8, before=PAINTED, after=PAINTED[::-1]))),
@@ -37,7 +37,7 @@ PAGES = {
         protocol={HOSTILE: HOSTILE},
         not_tested=(HOSTILE,),
         command=HOSTILE,
-        columns=AttackedColumns((HOSTILE,), np.ones(1), np.array([9]), 9, 20, 0.25, {HOSTILE: 2}),
+        columns=AttackedColumns((HOSTILE,), np.ones(1), np.ones(1), 9, 20, 0.25, {HOSTILE: 2}),
         exposed=(ExposedSample(HOSTILE, HOSTILE, "b", HOSTILE, 0.25, 1, ((HOSTILE, 1.0, 2.0),)),),
     ),
     "comparison": compare_reports(report_of(), report_of(NAMES)),
@@ -126,8 +126,8 @@ def test_figures_are_those_of_the_report():
         "0.752 standard deviations",
         "not found",
     ]
-    rows = tables["Columns, those that are needed most first"][1:]
-    assert rows[0][:3] == ["income", "75 %60 to 86 %, 30 of 40", "75 %"] and "7 of 60" in rows[0][3]
+    rows = tables["Columns, those that decide most often first"][1:]
+    assert rows[0][:3] == ["income", "90 %", "75 %"] and "7 of 60" in rows[0][3]
     assert rows[1][3] == "not tried"
     rows = tables["Sample row 7: the columns that were changed most"][1:]
     assert rows == [["income", "1,234", "1,200", "-34"], ["age", "30.0", "31.0", "+1.0"]]
