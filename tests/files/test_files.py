@@ -170,7 +170,7 @@ def broken_image(path):
         ("f", loose, None, "'readme.txt' is a file"),
         ("f", broken_image, None, "0/x.png cannot be read as an image"),
     ],
-    ids=str,
+    ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_data_that_cannot_be_used(name, write, target, message, tmp_path):
     path = tmp_path / name

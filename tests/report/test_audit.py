@@ -366,7 +366,7 @@ GIVEN = AdversarialGenerator(constraints=Constraints(integer=[0]))
         ({"reference": (X_TRAIN, Y_TRAIN[:5])}, ValueError, "the labels of reference"),
         ({"surrogates": QUICK, "X": X_TEST[:10], "y": Y_TEST[:10]}, ValueError, "too few to split"),
     ],
-    ids=str,
+    ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_what_cannot_be_audited_is_refused_before_any_attack(changed, error, message, monkeypatch):
     monkeypatch.setattr("skhalfway.transfer._experiments.try_all", None)
