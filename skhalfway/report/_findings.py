@@ -233,6 +233,8 @@ def _resistant(report: AuditReport) -> Iterator[Advice]:
     own = right[curve.names.index(report.deployed)]
     found, p_values = [], []
     for name in curve.targets:
+        if report.roles[name] == "surrogate":
+            continue  # trained on less, by default settings, and for another end
         sources = [s for s in curve.sources if s not in (name, report.deployed)]
         if name == report.deployed or not sources:
             continue
@@ -281,7 +283,9 @@ def _retraining(report: AuditReport) -> Iterator[Advice]:
         return
     before, after = tried.accuracy("own")
     clean = tried.accuracy()
-    helps = after - before >= MEDIUM and tried.p("own") < LEVEL
+    told = abs(after - before) >= MEDIUM and tried.p("own") < LEVEL
+    helps = told and after > before
+    effect = "helps" if helps else "makes it worse" if told else "was tried and does not help"
     n = tried.own.shape[1]
     doubt = " Its gradients may be masked, so that this may look too good." if tried.masked else ""
     others = ""
@@ -293,8 +297,8 @@ def _retraining(report: AuditReport) -> Iterator[Advice]:
     yield Advice(
         "retraining",
         "note",
-        f"Adversarial training {'helps' if helps else 'was tried and does not help'}",
-        f"A clone trained anew on {counted(tried.n_rows, 'sample')} and as many adversarial ones of "
+        f"Adversarial training {effect}",
+        f"A clone trained anew, once, on {counted(tried.n_rows, 'sample')} and as many adversarial ones of "
         f"{budget(tried.eps, report.unit)} stays right under its own attack for "
         f"{share(int(tried.own[1].sum()), n)} of the samples; without these "
         f"{share(int(tried.own[0].sum()), n)} ({probability(tried.p('own'))}).{others} "
@@ -304,7 +308,9 @@ def _retraining(report: AuditReport) -> Iterator[Advice]:
         "Retrain with AdversarialSampler in an imbalanced-learn Pipeline, and audit what comes out with a "
         "stronger attack before you trust it."
         if helps
-        else "Other remedies come first: columns that clients cannot change, another model, fewer questions.",
+        else "One round against a model that stays as it was does not do it here: the clone learns to tell "
+        "these samples by their changes. For networks, attack the model anew in each round of training; else "
+        "other remedies come first: columns that clients cannot change, another model, fewer questions.",
     )
 
 

@@ -34,8 +34,8 @@ class InUnits:
 
     def predict(self, Z: NDArray[Any]) -> NDArray[np.intp]:
         """Class indices."""
-        # what does not vary stays where it is
-        X = np.where(self.spread > 0, Z * self.spread, self.fixed)
+        # what does not vary stays where it is; points of paths are flat
+        X = np.where(self.spread > 0, np.reshape(Z, (-1, *self.fixed.shape)) * self.spread, self.fixed)
         return self.model.predict(X)
 
 

@@ -30,7 +30,7 @@ def protocol_of(setting: Setting, data: Samples, own: Surrogates | None) -> dict
     shares = [f"{label}: {n}" for label, n in zip(labels, counts, strict=True)]
     said = {
         "samples attacked": f"{len(setting.y):,} of {data.n_given:,}",
-        "samples of each class": listed(shares, 12),
+        "samples of each class": ", ".join(shares[:12]) + (", ..." if len(shares) > 12 else ""),
         "attack": f"{attack if isinstance(attack, str) else shown(attack)}, {generator.max_iter} steps by "
         f"gradient, at most {generator.max_queries:,} queries a sample without one",
         "norm": NORMS[float(generator.norm)],

@@ -10,12 +10,16 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 from sklearn.base import clone
 from sklearn.utils import _safe_indexing
 
 from skhalfway._progress import Progress
 from skhalfway._text import brief, shown
+from skhalfway.models import as_model
 from skhalfway.models._as_model import seen_as
+from skhalfway.models._collection import common_classes
+from skhalfway.models._faults import named as as_told
 from skhalfway.models._kinds import unfrozen
 from skhalfway.models._model import Model
 from skhalfway.report._columns import attacked_columns
@@ -81,13 +85,14 @@ def run(request: Request) -> AuditReport:
     done, begin = _Done(), perf_counter()
     with warnings.catch_warnings(record=True) as log:
         warnings.simplefilter("always")
+        classes = _classes_of(request.models, request.data.X)
+        _check_there_is_something(_setting(request, request.models, classes, None))
         with done.timed("surrogates"):
-            models, own = _with_surrogates(request)
+            models, own = _with_surrogates(request, classes)
         scorer = TransferScorer(_seeded(request), random_state=request.seed, **request.options).fit(
             models, reference=_measured_on(request)
         )
-        setting = _setting(request, models, scorer, own)
-        _check_there_is_something(setting)
+        setting = _setting(request, models, classes, own)
 
         def report(curve: TransferCurve, *, partial: bool) -> AuditReport:
             said = tuple(dict.fromkeys(brief(one.message, 400) for one in log))
@@ -143,7 +148,17 @@ def _measured_on(request: Request) -> Any:
     return request.data.X if request.data.reference is None else request.data.reference
 
 
-def _with_surrogates(request: Request) -> tuple[dict[str, Any], Surrogates | None]:
+def _classes_of(models: Mapping[str, Any], X: Any) -> NDArray[Any]:
+    """Labels that the given models share; of networks that name none, the numbers of their outputs."""
+    seen = {name: as_told(name, as_model, model) for name, model in models.items()}
+    classes = common_classes(seen)
+    if classes is None:
+        first = next(iter(seen.values()))
+        classes = np.arange(first.n_outputs(np.asarray(X[:2], dtype=np.float32)))
+    return classes
+
+
+def _with_surrogates(request: Request, classes: NDArray[Any]) -> tuple[dict[str, Any], Surrogates | None]:
     """All models, and what the surrogates are."""
     models, data, seed = dict(request.models), request.data, request.seed
     if request.surrogates is None:
@@ -157,14 +172,16 @@ def _with_surrogates(request: Request) -> tuple[dict[str, Any], Surrogates | Non
         y = labels[rows]
     else:
         deployed = models[request.deployed]
-        y = np.asarray(deployed.predict(X)) if hasattr(deployed, "predict") else _said(deployed, X, data.y)
-    if len(np.unique(y)) < 2:
+        asked = hasattr(deployed, "predict") and hasattr(deployed, "classes_")
+        y = np.asarray(deployed.predict(X) if asked else classes[seen_as(deployed, classes).predict(X)])
+    missing = classes[~np.isin(classes, y)]
+    if len(missing):
         raise ValueError(
-            f"the {n_rows} samples that surrogates are trained on are of one class, {shown(np.unique(y))}; "
-            "pass more or other samples as reference, or surrogates=None"
+            f"the {n_rows} samples that surrogates are trained on have none of class {shown(missing)}; pass "
+            "more or other samples as reference, a larger surrogate_share, or surrogates=None"
         )
     if request.surrogates == "auto":
-        new, described = default_surrogates(data.reference, len(np.unique(y)), seed)
+        new, described = default_surrogates(data.reference, len(classes), seed)
     else:
         new = dict(request.surrogates)
         described = {name: kind_of(model) for name, model in new.items()}
@@ -181,11 +198,6 @@ def _with_surrogates(request: Request) -> tuple[dict[str, Any], Surrogates | Non
     return {**models, **{names[name]: model for name, model in fits.items()}}, own
 
 
-def _said(deployed: Any, X: Any, y: Any) -> Any:
-    classes = np.unique(y)
-    return classes[seen_as(deployed, classes).predict(np.asarray(X))]
-
-
 def _free(name: str, taken: Mapping[str, Any]) -> str:
     while name in taken:
         name = f"{name} (trained here)"
@@ -193,20 +205,17 @@ def _free(name: str, taken: Mapping[str, Any]) -> str:
 
 
 def _setting(
-    request: Request, models: Mapping[str, Any], scorer: TransferScorer, own: Surrogates | None
+    request: Request, models: Mapping[str, Any], classes: NDArray[Any], own: Surrogates | None
 ) -> Setting:
     surrogates = () if own is None else own.names
     roles = {name: "surrogate" if name in surrogates else "other" for name in models}
     roles[request.deployed] = "deployed"
     data = request.data
-    classes = scorer.classes_
-    if classes is None:
-        classes = scorer._known_classes(scorer._seen(None), np.asarray(data.X[:1], dtype=np.float32))
     return Setting(
         models,
         roles,
         request.deployed,
-        np.asarray(classes),
+        classes,
         data.X,
         data.y,
         data.rows,
@@ -245,6 +254,8 @@ def _measure_parts(request: Request, setting: Setting, curve: TransferCurve, don
         "retraining": lambda: {"retraining": retrained(setting)},
     }
     cannot = {"retraining": why_not(setting), "columns": "images have no columns" if images else ""}
+    if not request.parts:
+        return
     progress = Progress("measure parts", len(request.parts), "part", request.options["verbose"])
     left = list(request.parts)
     try:

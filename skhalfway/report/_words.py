@@ -34,8 +34,10 @@ def in_percent(value: float) -> str:
     if np.isnan(value):
         return "-"
     percent = 100 * value
-    fine = 0 < percent < 1 or 99 < percent < 100
-    return f"{percent:.1f}" if fine else f"{percent:.0f}"
+    if 0 < percent < 0.05 or 99.95 <= percent < 100:
+        return "< 0.1" if percent < 1 else "> 99.9"
+    fine = percent < 1 or percent > 99
+    return f"{percent:.1f}" if fine and percent not in (0, 100) else f"{percent:.0f}"
 
 
 def budget(eps: float, unit: str) -> str:

@@ -265,13 +265,14 @@ def test_images():
         surrogates="auto",
         reference=(images[:500], digits[:500]),
         surrogate_share=0.4,
-        parts=["exposed", "columns", "retraining"],
+        parts=["exposed", "columns", "halfway", "retraining"],
         eps=[0.3],
         n_samples=20,
     )
     assert report.unit == "input" and len(report.surrogates.names) == 3
     assert report.left_out["columns"] == "images have no columns"
     assert "cannot be trained again" in report.left_out["retraining"]
+    assert report.agreement.pairs.shape == (200, 2) and report.predicted.known.sum() == 12
     one = report.exposed[0]
     assert one.before.shape == one.after.shape == (1, 8, 8) and not one.changes
     assert abs(one.after - one.before).max() <= one.eps + 1e-6
@@ -365,11 +366,16 @@ GIVEN = AdversarialGenerator(constraints=Constraints(integer=[0]))
         ({"reference": (X_TRAIN, Y_TRAIN, 3)}, ValueError, r"a pair \(samples, labels\), got 3"),
         ({"reference": (X_TRAIN, Y_TRAIN[:5])}, ValueError, "the labels of reference"),
         ({"surrogates": QUICK, "X": X_TEST[:10], "y": Y_TEST[:10]}, ValueError, "too few to split"),
+        (
+            {"surrogates": QUICK, "reference": (X_TRAIN, Y_TRAIN), "surrogate_share": 0.001},
+            ValueError,
+            "the 1 samples that surrogates are trained on have none of class",
+        ),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_what_cannot_be_audited_is_refused_before_any_attack(changed, error, message, monkeypatch):
     monkeypatch.setattr("skhalfway.transfer._experiments.try_all", None)
-    monkeypatch.setattr("skhalfway.attacks._gradient.batches", None)
+    monkeypatch.setattr("skhalfway.report._run.trained", None)
     with pytest.raises(error, match=message):
         quick(**changed)

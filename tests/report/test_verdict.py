@@ -178,14 +178,19 @@ def test_another_model_that_resists_is_a_finding_unless_it_is_less_accurate(made
 
 @pytest.mark.parametrize(
     ("after", "masked", "words"),
-    [(150, False, "helps"), (101, False, "does not help"), (150, True, "masked")],
+    [
+        (150, False, "helps"),
+        (60, False, "makes it worse"),
+        (101, False, "does not help"),
+        (150, True, "masked"),
+    ],
 )
 def test_retraining_says_what_it_bought(after, masked, words, made):
     held = np.arange(200) < np.array([[100], [after]])
     tried = Retraining(0.1, 500, np.ones((2, 200), dtype=bool), held, held, masked)
     finding = kinds(made({"deployed": 100, "second": 0}, fields={"retraining": tried}))["retraining"]
     assert words in f"{finding.title} {finding.evidence}" and share(after, 200) in finding.evidence
-    assert tried.p("own") == pytest.approx(min(1, 2 * 0.5 ** (after - 100)))
+    assert tried.p("own") == pytest.approx(min(1, 2 * 0.5 ** abs(after - 100)))
     np.testing.assert_allclose(tried.accuracy("own"), [0.5, after / 200])
 
 
@@ -234,9 +239,12 @@ def test_reports_that_do_not_fit_together_are_refused(changed, message, made):
     [
         (share(1, 3), "33 % (6 to 79 %, 1 of 3)"),
         (share(0, 0), "not known (no sample counts)"),
-        (share(1, 1000), "0.1 % (0.0 to 0.6 %, 1 of 1,000)"),
+        (share(1, 1000), "0.1 % (< 0.1 to 0.6 %, 1 of 1,000)"),
         (in_percent(np.nan), "-"),
         (in_percent(1.0), "100"),
+        (in_percent(0.9996), "> 99.9"),
+        (in_percent(0.0001), "< 0.1"),
+        (in_percent(0.995), "99.5"),
         (budget(1, "std"), "1 standard deviation"),
         (budget(0.05, "range"), "5 % of the range"),
         (budget(0.05, "input"), "0.05"),
