@@ -17,6 +17,7 @@ from skhalfway.report._words import beside_noise, budget, in_percent, listed, pr
 from skhalfway.transfer._counting import exposed, see
 
 if TYPE_CHECKING:
+    from skhalfway.report._parts import Retraining
     from skhalfway.report._report import AuditReport
 
 SEVERITIES = ("high", "medium", "low", "note")
@@ -89,7 +90,7 @@ def _threats(report: AuditReport) -> Iterator[Advice]:
             f"{share(worst.best_fooled, worst.best_n)}. The smallest budget beyond noise is "
             f"{budget(first.eps, report.unit)} ({probability(first.p)}).",
             "Keeping the model secret does not protect it. Reduce what a client can change without being "
-            "checked, retrain on adversarial samples, and audit again.",
+            f"checked, {_other_remedy(report)}, and audit again.",
         )
     own = [threat for threat in beyond if threat.kind == "deployed"]
     if own:
@@ -109,6 +110,21 @@ def _threats(report: AuditReport) -> Iterator[Advice]:
             f"budget beyond noise is {budget(first.eps, report.unit)} ({probability(first.p)}).",
             keep,
         )
+
+
+def _other_remedy(report: AuditReport) -> str:
+    """What to try beside columns, in the light of what was tried here."""
+    if report.retraining is None:
+        return "try adversarial training or another model"
+    return "retrain on adversarial samples" if _effect(report.retraining)[0] else "try another model"
+
+
+def _effect(tried: Retraining) -> tuple[bool, str]:
+    """Whether adversarial training helps, and what it does in a word."""
+    before, after = tried.accuracy("own")
+    told = abs(after - before) >= MEDIUM and tried.p("own") < LEVEL
+    helps = bool(told and after > before)
+    return helps, "helps" if helps else "makes it worse" if told else "was tried and does not help"
 
 
 def _noise(report: AuditReport) -> Iterator[Advice]:
@@ -281,11 +297,8 @@ def _retraining(report: AuditReport) -> Iterator[Advice]:
     tried = report.retraining
     if tried is None:
         return
-    before, after = tried.accuracy("own")
     clean = tried.accuracy()
-    told = abs(after - before) >= MEDIUM and tried.p("own") < LEVEL
-    helps = told and after > before
-    effect = "helps" if helps else "makes it worse" if told else "was tried and does not help"
+    helps, effect = _effect(tried)
     n = tried.own.shape[1]
     doubt = " Its gradients may be masked, so that this may look too good." if tried.masked else ""
     others = ""
