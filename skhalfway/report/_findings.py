@@ -305,7 +305,8 @@ def _retraining(report: AuditReport) -> Iterator[Advice]:
     if tried.others is not None:
         o_before, o_after = tried.others.sum(axis=1)
         others = (
-            f" Under samples made on other models: {share(o_after, n)}; without these {share(o_before, n)}."
+            f" Under samples made on {listed(tried.sources)}: {share(o_after, n)}; without these "
+            f"{share(o_before, n)}."
         )
     yield Advice(
         "retraining",

@@ -251,7 +251,7 @@ def _measure_parts(request: Request, setting: Setting, curve: TransferCurve, don
         "columns": lambda: {"columns": attacked_columns(setting, _telling(setting, curve))},
         "nearest": lambda: {"nearest": nearest_samples(setting)},
         "halfway": lambda: dict(zip(("predicted", "agreement"), halfway(setting, curve), strict=True)),
-        "retraining": lambda: {"retraining": retrained(setting)},
+        "retraining": lambda: {"retraining": retrained(setting, curve)},
     }
     cannot = {"retraining": why_not(setting), "columns": "images have no columns" if images else ""}
     if not request.parts:

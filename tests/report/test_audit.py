@@ -180,6 +180,9 @@ def test_nearest_samples_of_a_tree_are_exact():
 def test_retraining_judges_both_on_the_same_samples(whole):
     tried = whole.retraining
     assert tried.right.shape == tried.own.shape == tried.others.shape == (2, 60)
+    rates = whole.curve.to_frame().loc[(0.5, slice(None), "deployed"), "rate"].drop("deployed", level=1)
+    best = rates.sort_values(ascending=False, kind="stable").index.get_level_values(1)[:2]
+    assert tried.sources == tuple(best)
     assert tried.eps == 0.5 and tried.n_rows == len(X_TRAIN)
     # the clone before is the deployed model, whose curve says the same of it
     outcomes = whole.curve.matrices[-1].outcomes

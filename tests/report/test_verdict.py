@@ -187,7 +187,7 @@ def test_another_model_that_resists_is_a_finding_unless_it_is_less_accurate(made
 )
 def test_retraining_says_what_it_bought(after, masked, words, made):
     held = np.arange(200) < np.array([[100], [after]])
-    tried = Retraining(0.1, 500, np.ones((2, 200), dtype=bool), held, held, masked)
+    tried = Retraining(0.1, 500, np.ones((2, 200), dtype=bool), held, held, ("a", "b"), masked)
     finding = kinds(made({"deployed": 100, "second": 0}, fields={"retraining": tried}))["retraining"]
     assert words in f"{finding.title} {finding.evidence}" and share(after, 200) in finding.evidence
     assert tried.p("own") == pytest.approx(min(1, 2 * 0.5 ** abs(after - 100)))
