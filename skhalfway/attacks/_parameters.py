@@ -101,7 +101,10 @@ def check_parameters(generator: AdversarialGenerator) -> None:
     check_norm(generator.norm, NORMS)
     check_choice("eps_unit", generator.eps_unit, EPS_UNITS)
     if generator.constraints is not None and not isinstance(generator.constraints, Constraints):
-        raise TypeError(f"constraints must be a Constraints or None, got {shown(generator.constraints)}")
+        raise TypeError(
+            f"constraints must be a Constraints or None, got {shown(generator.constraints)}; write them as "
+            "Constraints(immutable=[...], integer=[...])"
+        )
     if generator.attack_params is not None and not isinstance(generator.attack_params, dict):
         raise TypeError(f"attack_params must be a dict or None, got {shown(generator.attack_params)}")
     kind = KINDS.get(generator.attack) if isinstance(generator.attack, str) else None

@@ -118,7 +118,9 @@ def _judged(report: AuditReport, limits: Sequence[Limit]) -> Iterator[Outcome]:
     for one in limits:
         if one.value is None:
             found = [advice.title for advice in report.findings if advice.kind == one.name]
-            yield Outcome(str(one), not found, f"finding: {found[0]}" if found else "no such finding")
+            yield Outcome(
+                str(one), not found, f"finding: {found[0]}" if found else f"no finding of kind {one.name}"
+            )
             continue
         figure = report.metrics.get(one.name, float("nan"))
         least = one.name in LEAST

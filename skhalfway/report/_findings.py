@@ -96,7 +96,7 @@ def _threats(report: AuditReport) -> Iterator[Advice]:
     if own:
         worst = max(own, key=lambda threat: threat.interval.low)
         first = min(own, key=lambda threat: threat.eps)
-        apart_rate = max((t.rate for t in report.threats if t.kind != "deployed"), default=np.nan)
+        apart_rate = max((threat.rate for threat in apart), default=0.0)
         keep = (
             "Guard the file of the model, and limit how many questions one client may ask."
             if apart_rate < worst.rate

@@ -19,6 +19,15 @@ if TYPE_CHECKING:
     from skhalfway.attacks import AdversarialGenerator
 
 
+def labels_by(model: Any, X: Any, classes: NDArray[Any]) -> NDArray[Any]:
+    """Labels that a model gives; those of as_model, and bare networks, answer numbers of classes."""
+    if hasattr(model, "predict") and hasattr(model, "classes_") and not isinstance(model, Model):
+        return np.asarray(model.predict(X))
+    X = np.asarray(X) if not hasattr(model, "predict") else X
+    labels: NDArray[Any] = classes[seen_as(model, classes).predict(X)]
+    return labels
+
+
 @dataclass(frozen=True)
 class Setting:
     """What is audited, and how.
@@ -81,11 +90,7 @@ class Setting:
 
     def answers(self, name: str, X: Any) -> NDArray[Any]:
         """Labels that a model gives."""
-        model = self.models[name]
-        if hasattr(model, "predict") and hasattr(model, "classes_"):
-            return np.asarray(model.predict(X))
-        labels: NDArray[Any] = self.classes[self.seen(name).predict(np.asarray(X))]
-        return labels
+        return labels_by(self.models[name], X, self.classes)
 
     def right(self, most: int) -> NDArray[np.intp]:
         """Numbers of samples that the deployed model classifies right: at most so many, drawn by the seed."""

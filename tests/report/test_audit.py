@@ -22,6 +22,7 @@ from sklearn.tree import DecisionTreeClassifier
 from torch import nn
 
 from skhalfway import AdversarialGenerator, Constraints, TransferScorer, audit, load_result
+from skhalfway.models import as_model
 from skhalfway.report import _run
 from skhalfway.report._columns import deciding
 from skhalfway.report._surrogates import default_surrogates
@@ -261,12 +262,13 @@ def test_images():
         optimizer.zero_grad()
         nn.functional.cross_entropy(model(torch.tensor(images[:500])), torch.tensor(digits[:500])).backward()
         optimizer.step()
+    names = np.array([f"digit {digit}" for digit in range(10)])  # as folders name them; skorch takes none
     report = quick(
-        {"net": model.eval()},
+        {"net": as_model(model.eval(), classes=names)},
         images[500:600],
-        digits[500:600],
+        names[digits[500:600]],
         surrogates="auto",
-        reference=(images[:500], digits[:500]),
+        reference=(images[:500], names[digits[:500]]),
         surrogate_share=0.4,
         parts=["exposed", "columns", "halfway", "retraining"],
         eps=[0.3],
@@ -281,7 +283,9 @@ def test_images():
     assert abs(one.after - one.before).max() <= one.eps + 1e-6
     number = int(one.name)
     np.testing.assert_array_equal(one.before, images[500 + number])
-    assert digits[500 + number] == one.label
+    assert names[digits[500 + number]] == one.label
+    outcomes = report.curve.matrices[0].outcomes
+    assert ((outcomes.clean == outcomes.labels).mean(axis=1) > 0.5).all()  # of surrogates, too
 
 
 def test_a_part_that_fails_leaves_the_others(monkeypatch):
@@ -322,12 +326,20 @@ def test_an_interrupt_leaves_a_partial_report(monkeypatch):
             assert caught.value.partial.partial and isinstance(caught.value.partial.curve, TransferCurve)
 
 
-def test_warnings_are_in_the_report():
+def test_warnings_are_in_the_report(monkeypatch):
+    def warned(*_):
+        for message in (*before, "it is small"):
+            warnings.warn(message, stacklevel=2)
+        raise ValueError("enough")
+
     hidden = make_pipeline(StandardScaler(), LogisticRegression(C=1e6)).fit(X_TRAIN, 1 - Y_TRAIN)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        report = quick({"deployed": MODELS["deployed"], "hidden": hidden})
-    assert any("hidden" in said for said in report.warnings)
+        before = quick({"deployed": MODELS["deployed"], "hidden": hidden}).warnings
+        monkeypatch.setattr(_run, "nearest_samples", warned)
+        report = quick({"deployed": MODELS["deployed"], "hidden": hidden}, parts=["nearest"])
+    assert any("hidden" in said for said in before)
+    assert report.warnings == (*before, "how far the nearest sample that fools is: it is small")
     assert any(advice.kind == "check" and "hidden" in advice.title for advice in report.findings)
 
 
@@ -338,6 +350,11 @@ GIVEN = AdversarialGenerator(constraints=Constraints(integer=[0]))
     ("changed", "error", "message"),
     [
         ({"models": MODELS["bayes"]}, ValueError, "one model alone, without surrogates, has nothing to be"),
+        (
+            {"models": "deployed.skops"},
+            TypeError,
+            "got the name 'deployed.skops'; read a file by .*read_model",
+        ),
         ({"deployed": "deploid"}, ValueError, "deployed must be the name .*deploid.*did you mean 'deployed'"),
         ({"models": {}}, ValueError, "at least 2 are needed|must be"),
         ({"models": {"a": 3, "b": MODELS["bayes"]}}, TypeError, "a"),
@@ -368,6 +385,11 @@ GIVEN = AdversarialGenerator(constraints=Constraints(integer=[0]))
         ({"random_state": None}, ValueError, "random_state must be an integer"),
         ({"reference": (X_TRAIN, Y_TRAIN, 3)}, ValueError, r"a pair \(samples, labels\), got 3"),
         ({"reference": (X_TRAIN, Y_TRAIN[:5])}, ValueError, "the labels of reference"),
+        (
+            {"reference": X_TRAIN.assign(label=Y_TRAIN).drop(columns="mean area")},
+            ValueError,
+            r"it lacks \['mean area'\] and also has \['label'\]; labels are given apart",
+        ),
         ({"surrogates": QUICK, "X": X_TEST[:10], "y": Y_TEST[:10]}, ValueError, "too few to split"),
         (
             {"surrogates": QUICK, "reference": (X_TRAIN, Y_TRAIN), "surrogate_share": 0.001},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,6 +12,8 @@ from scipy.stats import binomtest, fisher_exact
 from skhalfway._intervals import ConfidenceInterval, holm
 from skhalfway.models import Finding, ModelCheck
 from skhalfway.report import AttackedColumns, Retraining
+from skhalfway.report._findings import _threats
+from skhalfway.report._threats import Threat
 from skhalfway.report._words import budget, in_percent, listed, probability, share
 from tests.report.conftest import curve_of, report_of
 
@@ -137,6 +140,14 @@ def test_a_class_that_is_fooled_more_often_is_named(made):
     p = 2 * fisher_exact([[40, 10], [10, 140]], alternative="greater").pvalue
     assert probability(p) in finding.evidence
     assert "class" not in kinds(made({"deployed": 0, "second": np.arange(0, 200, 4)}, labels=labels))
+
+
+@pytest.mark.parametrize(("p", "words"), [(0.01, "secrecy would not help"), (0.2, "Guard the file")])
+def test_secrecy_is_given_up_only_where_others_fool_beyond_noise(p, words):
+    own = Threat("deployed", ("net",), 0.5, 54, 15, 5, "net", 15, 54, 0.01)
+    others = replace(own, kind="surrogate", sources=("a",), best="a", p=p)
+    report = SimpleNamespace(threats=[others, own], deployed="net", unit="std", retraining=None)
+    assert words in list(_threats(report))[-1].action
 
 
 def test_noise_that_fools_is_a_finding(made):
