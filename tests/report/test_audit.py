@@ -285,7 +285,7 @@ def test_images():
     np.testing.assert_array_equal(one.before, images[500 + number])
     assert names[digits[500 + number]] == one.label
     outcomes = report.curve.matrices[0].outcomes
-    assert ((outcomes.clean == outcomes.labels).mean(axis=1) > 0.5).all()  # of surrogates, too
+    assert ((outcomes.clean == outcomes.labels).mean(axis=1) > 0.3).all()  # of surrogates, too; chance is 0.1
 
 
 def test_a_part_that_fails_leaves_the_others(monkeypatch):
