@@ -19,6 +19,12 @@ if TYPE_CHECKING:
     from skhalfway.attacks import AdversarialGenerator
 
 
+def answers_of(model: Any, classes: NDArray[Any], X: Any) -> NDArray[Any]:
+    """Labels that a model gives, one for each sample, as the rest of the package reads them."""
+    labels: NDArray[Any] = classes[seen_as(model, classes).predict(X)]
+    return labels
+
+
 @dataclass(frozen=True)
 class Setting:
     """What is audited, and how.
@@ -81,11 +87,7 @@ class Setting:
 
     def answers(self, name: str, X: Any) -> NDArray[Any]:
         """Labels that a model gives."""
-        model = self.models[name]
-        if hasattr(model, "predict") and hasattr(model, "classes_"):
-            return np.asarray(model.predict(X))
-        labels: NDArray[Any] = self.classes[self.seen(name).predict(np.asarray(X))]
-        return labels
+        return answers_of(self.models[name], self.classes, X)
 
     def right(self, most: int) -> NDArray[np.intp]:
         """Numbers of samples that the deployed model classifies right: at most so many, drawn by the seed."""

@@ -91,7 +91,12 @@ def doubts_about(report: AuditReport) -> tuple[str, ...]:
         check = curve.checks.get(name)
         if check is not None and check.warnings:
             reasons.append(f"the check-up of {name} warns: {check.warnings[0].message}")
-    failed = sorted({name for pair in curve.matrices[-1].failures for name in pair})
+    if report.unmoved:
+        reasons.append(
+            f"no attack could change {listed(report.unmoved)}, in which the samples vary and the reference "
+            "does not; pass a reference like the samples, or constraints that make these immutable"
+        )
+    failed = sorted({name for matrix in curve.matrices for pair in matrix.failures for name in pair})
     if failed:
         reasons.append(f"measurements failed of {listed(failed)}")
     return tuple(reasons)
