@@ -64,7 +64,8 @@ class AuditReport(Paged, Result, drawn=False):
     left_out : dict of str to str, default={}
         By part of the report why it is not there.
     unmoved : tuple of str, default=()
-        Columns that no attack could change, as the reference does not vary in them, though the samples do.
+        Columns in which budgets are next to nothing, as the reference varies much less in them than the
+        samples do, so that an attack that fails says little.
     not_tested : tuple of str, default=()
         What the audit says nothing of.
     protocol : dict of str to str, default={}

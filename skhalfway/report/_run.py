@@ -33,7 +33,7 @@ from skhalfway.report._retraining import retrained, why_not
 from skhalfway.report._setting import Setting, answers_of
 from skhalfway.report._surrogates import default_surrogates, trained
 from skhalfway.report._threats import threats_to
-from skhalfway.report._unmoved import OFTEN, without_budget
+from skhalfway.report._unmoved import unmoved
 from skhalfway.results import Provenance
 from skhalfway.transfer import TransferScorer
 
@@ -94,7 +94,7 @@ def run(request: Request) -> AuditReport:
             models, reference=_measured_on(request)
         )
         setting = _setting(request, models, classes, own)
-        still = without_budget(setting)
+        held = unmoved(setting)
 
         def report(curve: TransferCurve, *, partial: bool) -> AuditReport:
             said = tuple(dict.fromkeys(brief(one.message, 400) for one in log))
@@ -106,8 +106,8 @@ def run(request: Request) -> AuditReport:
                 surrogates=own,
                 **done.fields,
                 left_out=done.left_out,
-                unmoved=tuple(name for name, share in still.items() if share >= OFTEN),
-                not_tested=not_tested(setting, request.data, list(still)),
+                unmoved=held.doubtful,
+                not_tested=not_tested(setting, request.data, held.still),
                 protocol=protocol_of(setting, request.data, own),
                 warnings=said,
                 seconds=done.seconds,

@@ -1,8 +1,8 @@
-"""Columns that no attack could change, as the reference does not vary in them, though the samples do."""
+"""Columns in which budgets are next to nothing, as the reference varies much less than the samples."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -12,32 +12,50 @@ from skhalfway.report._columns import column_names, numbers
 if TYPE_CHECKING:
     from skhalfway.report._setting import Setting
 
-OFTEN = 0.05  # share of the samples from which on a reference without a column's values is not like them
+OFTEN = 0.05  # share of samples beyond the reference's range from which on they are not like it
+MUCH_LESS = 0.1  # spread of the reference, as a share of that of the samples
 
 
-def without_budget(setting: Setting) -> dict[str, float]:
-    """By column, the share of the samples whose value is not the only one that the reference has.
+class Unmoved(NamedTuple):
+    """Columns that budgets in standard deviations or ranges do not move, or hardly.
 
-    Budgets in standard deviations or ranges are 0 there. Columns that constraints keep as they are, and those
-    of categories, are left out. Images have no columns: the largest share is that of their "pixels".
+    Attributes
+    ----------
+    still : tuple of str
+        The reference has one value alone, so that the budget is 0, and some sample has another.
+    doubtful : tuple of str
+        The reference varies at most a tenth as much as the samples, of which at least 5 % are beyond its
+        range.
+    """
+
+    still: tuple[str, ...] = ()
+    doubtful: tuple[str, ...] = ()
+
+
+def unmoved(setting: Setting) -> Unmoved:
+    """Compare the reference with the samples; of images all values together are called "pixels".
+
+    Columns that constraints keep as they are, and those of categories, are left out.
     """
     unit = setting.generator.eps_unit
     if setting.reference is None or unit == "input":
-        return {}
+        return Unmoved()
     images = np.ndim(setting.X) > 2
     X, known = (
         np.asarray(data, dtype=float) if images else numbers(data) for data in (setting.X, setting.reference)
     )
     reference = Reference.of(known)
-    spread = reference.spread(unit)
-    assert spread is not None
-    differs = ((X != reference.low) & ~np.isnan(X) & (spread == 0)).mean(axis=0)
+    spread, own = reference.spread(unit), Reference.of(X).spread(unit)
+    assert spread is not None and own is not None
+    # what the reference has no value of has no range either: all samples are beyond it
+    beyond = (~((X >= reference.low) & (X <= reference.high)) & ~np.isnan(X)).mean(axis=0)
+    still = (spread == 0) & (beyond > 0)
+    doubtful = (spread <= MUCH_LESS * own) & (beyond >= OFTEN)
     if images:
-        return {"pixels": float(differs.max())} if differs.any() else {}
+        return Unmoved(("pixels",) * bool(still.any()), ("pixels",) * bool(doubtful.any()))
     names = column_names(setting.X)
     constraints = setting.generator.constraints
     immutable: Any = () if constraints is None else constraints.immutable
     fixed = {column if isinstance(column, str) else names[column] for column in immutable}
-    return {
-        name: float(share) for name, share in zip(names, differs, strict=True) if share and name not in fixed
-    }
+    free = np.array([name not in fixed for name in names])
+    return Unmoved(*(tuple(names[k] for k in np.flatnonzero(some & free)) for some in (still, doubtful)))

@@ -93,8 +93,8 @@ def doubts_about(report: AuditReport) -> tuple[str, ...]:
             reasons.append(f"the check-up of {name} warns: {check.warnings[0].message}")
     if report.unmoved:
         reasons.append(
-            f"no attack could change {listed(report.unmoved)}, in which the samples vary and the reference "
-            "does not; pass a reference like the samples, or constraints that make these immutable"
+            f"the reference varies much less than the samples in {listed(report.unmoved)}, so that budgets "
+            "are next to nothing there; pass a reference like the samples, or make these immutable in constraints"
         )
     failed = sorted({name for matrix in curve.matrices for pair in matrix.failures for name in pair})
     if failed:
