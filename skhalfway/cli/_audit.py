@@ -218,7 +218,12 @@ def _check(options: Namespace) -> None:
         )
     if len(options.parts) > 1 and {"all", "none"} & set(options.parts):
         error("argument --parts: 'all' and 'none' stand alone")
-    if why := unknowable(options.fail_above, n_models=len(names), surrogates=not options.no_surrogates):
+    if why := unknowable(
+        options.fail_above,
+        n_models=len(names),
+        surrogates=not options.no_surrogates,
+        parts=options.parts,
+    ):
         error(f"argument --fail-above: {why}")
     if options.accept_doubts and not options.fail_above:
         error("--accept-doubts is for limits; give --fail-above too")

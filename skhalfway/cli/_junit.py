@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree
 
+from skhalfway.report._private import writable
 from skhalfway.results._writing import whole_file
 
 if TYPE_CHECKING:
     from skhalfway.cli._limits import Limit, Outcome
     from skhalfway.report import AuditReport
-
-_FORBIDDEN = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")  # in XML 1.0
 
 
 def write_junit(
@@ -47,14 +45,14 @@ def write_junit(
     }
     root = ElementTree.Element("testsuites", {"name": "skhalfway audit", **counts})
     suite = ElementTree.SubElement(
-        root, "testsuite", {"name": _clean(f"audit of {report.deployed}"), **counts}
+        root, "testsuite", {"name": writable(f"audit of {report.deployed}"), **counts}
     )
     properties = ElementTree.SubElement(suite, "properties")
     for key, value in {"verdict": report.verdict.headline, **report.metrics}.items():
-        ElementTree.SubElement(properties, "property", name=key, value=_clean(str(value)))
+        ElementTree.SubElement(properties, "property", name=key, value=writable(str(value)))
     suite.extend(cases)
     out = ElementTree.SubElement(suite, "system-out")
-    out.text = _clean(str(report.verdict))
+    out.text = writable(str(report.verdict))
     ElementTree.indent(root)
     with whole_file(path) as file:
         file.write('<?xml version="1.0" encoding="UTF-8"?>\n')
@@ -63,15 +61,12 @@ def write_junit(
 
 
 def _case(group: str, name: str, text: str, *, failed: bool) -> ElementTree.Element:
-    case = ElementTree.Element("testcase", classname=f"skhalfway.audit.{group}", name=_clean(name), time="0")
+    case = ElementTree.Element(
+        "testcase", classname=f"skhalfway.audit.{group}", name=writable(name), time="0"
+    )
     if failed:
-        failure = ElementTree.SubElement(case, "failure", message=_clean(text.splitlines()[0]), type=group)
-        failure.text = _clean(text)
+        failure = ElementTree.SubElement(case, "failure", message=writable(text.splitlines()[0]), type=group)
+        failure.text = writable(text)
     elif text:
-        ElementTree.SubElement(case, "system-out").text = _clean(text)
+        ElementTree.SubElement(case, "system-out").text = writable(text)
     return case
-
-
-def _clean(text: str) -> str:
-    """Without characters that XML cannot hold, for each of which stands a question mark."""
-    return _FORBIDDEN.sub("?", text)

@@ -26,6 +26,7 @@ KINDS = (
     *("transfer", "own_attack", "noise", "class", "column", "resistant_model", "retraining", "masked"),
     "check",
 )
+PARTS_OF_KINDS = {"column": "columns", "retraining": "retraining"}  # the others are always looked for
 LEAST = ("accuracy", "robust_accuracy")  # those that a limit bounds from below
 
 
@@ -84,9 +85,14 @@ def limit(text: str) -> Limit:
     return Limit(name, value)
 
 
-def unknowable(limits: Sequence[Limit], *, n_models: int, surrogates: bool) -> str:
+def unknowable(
+    limits: Sequence[Limit], *, n_models: int, surrogates: bool, parts: Sequence[str] = ("all",)
+) -> str:
     """What is wrong with limits of figures that will not be measured; "" where nothing is."""
     for one in limits:
+        part = PARTS_OF_KINDS.get(one.name) if one.value is None else None
+        if part is not None and part not in parts and "all" not in parts:
+            return f"{one} is found by a part that is not measured; add {part} to --parts"
         if one.name == "surrogate_rate" and not surrogates:
             return "surrogate_rate is not measured with --no-surrogates; leave that limit out"
         if one.name == "other_rate" and n_models < 2:
@@ -118,9 +124,8 @@ def _judged(report: AuditReport, limits: Sequence[Limit]) -> Iterator[Outcome]:
     for one in limits:
         if one.value is None:
             found = [advice.title for advice in report.findings if advice.kind == one.name]
-            yield Outcome(
-                str(one), not found, f"finding: {found[0]}" if found else f"no finding of kind {one.name}"
-            )
+            said = f"finding: {found[0]}" if found else _why_not_looked_for(report, one.name)
+            yield Outcome(str(one), not said, said or f"no finding of kind {one.name}")
             continue
         figure = report.metrics.get(one.name, float("nan"))
         least = one.name in LEAST
@@ -131,6 +136,16 @@ def _judged(report: AuditReport, limits: Sequence[Limit]) -> Iterator[Outcome]:
             relation = "not " * passed + ("below" if least else "above")
             said = f"{one.name} {_written(figure, one.value)} is {relation} {_plain(one.value)}"
         yield Outcome(str(one), passed, said)
+
+
+def _why_not_looked_for(report: AuditReport, kind: str) -> str:
+    """Why there may be such a finding, though none was found; "" where it was looked for."""
+    part = PARTS_OF_KINDS.get(kind)
+    if part is not None and getattr(report, part) is None:
+        return f"kind:{kind} is not known: {report.left_out.get(part, 'its part was not measured')}"
+    if kind == "masked" and report.curve.masked is None:
+        return "kind:masked is not known: it was not looked for"
+    return ""
 
 
 def _plain(value: float) -> str:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from io import TextIOWrapper
 from pathlib import Path
 
 from skhalfway import __version__
@@ -41,6 +43,20 @@ def make_parser() -> Parser:
     return parser
 
 
+@contextmanager
+def _any_text_printed() -> Iterator[None]:
+    """Standard output takes names in any script: what its encoding lacks is written as an escape."""
+    stream, before = sys.stdout, getattr(sys.stdout, "errors", None)
+    if not isinstance(stream, TextIOWrapper) or before is None:
+        yield
+        return
+    stream.reconfigure(errors="backslashreplace")
+    try:
+        yield
+    finally:
+        stream.reconfigure(errors=before)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line.
 
@@ -69,7 +85,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     options = make_parser().parse_args(arguments)
     try:
-        status: int = options.run(options)
+        with _any_text_printed():
+            status: int = options.run(options)
     except KeyboardInterrupt:
         return options.parser.tell("interrupted", INTERRUPTED)
     except Exception as error:

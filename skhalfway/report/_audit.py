@@ -149,7 +149,7 @@ def audit(
         )
     if n_samples is not None:
         check_integer("n_samples", n_samples, 2)
-    if not isinstance(surrogates, Mapping) and surrogates not in ("auto", None):
+    if not (isinstance(surrogates, Mapping) and surrogates) and surrogates not in ("auto", None):
         raise ValueError(
             f"surrogates must be 'auto', None, or a mapping of names to estimators, got {shown(surrogates)}"
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -93,7 +94,9 @@ def _fooled_without(setting: Setting, X: Any, y: NDArray[Any], eps: float, colum
     """How many samples fool where these columns, by number, may not change."""
     given = setting.generator.constraints
     own = Constraints() if given is None else given
-    named = list(X.columns) if hasattr(X, "columns") else list(range(np.shape(X)[1]))
+    # constraints take texts for names and numbers for positions; names of other kinds they do not know
+    columns_of_X = X.columns if hasattr(X, "columns") else range(np.shape(X)[1])
+    named = [name if isinstance(name, (str, Integral)) else k for k, name in enumerate(columns_of_X)]
     fixed = {named[k] for k in columns}
     for group in own.one_hot:
         together = {_name_of(column, named) for column in group}

@@ -12,6 +12,7 @@ from scipy.stats import fisher_exact
 
 from skhalfway._intervals import ConfidenceInterval, difference_interval, holm, mcnemar, paired_phi
 from skhalfway._text import between, short, shown
+from skhalfway.report._alike import apart, not_tried_again, why_unpaired
 from skhalfway.report._paged import Paged
 from skhalfway.report._report import AuditReport
 from skhalfway.report._threats import ATTACKERS, LEVEL, Attempts, attempts_on
@@ -19,7 +20,6 @@ from skhalfway.report._verdict import doubts_about
 from skhalfway.report._words import budget
 from skhalfway.results import Result
 from skhalfway.results._reading import part_of_results
-from skhalfway.results._result import equal
 from skhalfway.results._table import Cell, Table
 from skhalfway.transfer._comparison import signed
 
@@ -98,7 +98,8 @@ class AuditComparison(Paged, Result, drawn=False):
     unpaired : str, default=""
         Why samples are not compared one by one; empty where they are the same.
     doubts : tuple of str, default=()
-        Why the figures of the second audit may be too good.
+        Why the figures of the second audit may be too good: what its verdict doubts, and what the first tried
+        and it did not.
     apart : dict of str to (str, str), default={}
         What was measured in another way: by setting, how before and how after.
     findings : tuple of (str, str), default=()
@@ -254,7 +255,7 @@ def compare_reports(before: AuditReport, after: AuditReport) -> AuditComparison:
                 f"the audits have different {what}, {shown(own)} and {shown(theirs)}, so they cannot be "
                 "compared; measure both with the same"
             )
-    unpaired = _why_unpaired(before, after)
+    unpaired = why_unpaired(before, after)
     changes = list(_threats(before, after, paired=not unpaired))
     if not changes:
         budgets = [[float(eps) for eps in curve.eps[1:]] for curve in curves]
@@ -266,7 +267,7 @@ def compare_reports(before: AuditReport, after: AuditReport) -> AuditComparison:
     changes = [replace(one, p=float(p)) for one, p in zip(changes, adjusted, strict=True)]
     order = list(ATTACKERS)
     changes.sort(key=lambda one: (order.index(one.kind), one.eps))
-    doubts = doubts_about(after)
+    doubts = (*doubts_about(after), *not_tried_again(before, after))
     if after.partial:
         doubts = (*doubts, "the second audit was interrupted")
     return AuditComparison(
@@ -277,33 +278,9 @@ def compare_reports(before: AuditReport, after: AuditReport) -> AuditComparison:
         tuple(_accuracies(before, after, paired=not unpaired)),
         unpaired,
         doubts,
-        _apart(before, after),
+        apart(before, after),
         tuple(_findings(before, after)),
     )
-
-
-def _why_unpaired(before: AuditReport, after: AuditReport) -> str:
-    """Why samples cannot be compared one by one; empty where they are the same."""
-    one, other = (report.curve.matrices[0].outcomes for report in (before, after))
-    assert one is not None and other is not None
-    labels = [None if o.labels is None else o.classes[o.labels] for o in (one, other)]
-    for what, mine, theirs in (
-        ("how many they are", one.n_samples, other.n_samples),
-        ("the names of their rows", one.sample_names, other.sample_names),
-        ("their labels", labels[0], labels[1]),
-    ):
-        if not equal(mine, theirs):
-            return (
-                f"The samples are not the same ({what}), so that shares are compared as of different samples."
-            )
-    prints = one.fingerprints, other.fingerprints
-    if prints[0] is None or prints[1] is None:
-        return "Whether the samples are the same is not known, so that they are compared as different ones."
-    n = int((prints[0] != prints[1]).sum())
-    if n:
-        many = f"{n} of the {one.n_samples} samples have other values"
-        return f"{many}, so that all are compared as different ones."
-    return ""
 
 
 def _threats(before: AuditReport, after: AuditReport, *, paired: bool) -> Iterator[ShareChange]:
@@ -359,19 +336,6 @@ def change(
     difference = _share(shares[1]) - _share(shares[0])
     interval = ConfidenceInterval(float(low), float(high))
     return ShareChange(kind, eps, counts[0], counts[1], difference, interval, *only, p=p)
-
-
-def _apart(before: AuditReport, after: AuditReport) -> dict[str, tuple[str, str]]:
-    """Settings that are not the same."""
-    keys = dict.fromkeys([*before.protocol, *after.protocol])
-    own = {key: (before.protocol.get(key, "not said"), after.protocol.get(key, "not said")) for key in keys}
-    for kind in ATTACKERS:
-        names = tuple(
-            ", ".join(name for name in report.curve.sources if report.roles[name] == kind) or "none"
-            for report in (before, after)
-        )
-        own[f"attacked: {kind}"] = (names[0], names[1])
-    return {key: pair for key, pair in own.items() if pair[0] != pair[1]}
 
 
 def _findings(before: AuditReport, after: AuditReport) -> Iterator[tuple[str, str]]:

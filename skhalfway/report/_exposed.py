@@ -49,15 +49,11 @@ def most_exposed(setting: Setting, curve: TransferCurve) -> tuple[ExposedSample,
 
 def _candidates(setting: Setting, curve: TransferCurve) -> list[tuple[int, str, float, int]]:
     """Samples, the source and the budget that fool first, and how many sources fool in the end."""
-    frame = curve.exposure(setting.deployed)
-    positions = curve.matrices[-1]._exposure(setting.deployed)
-    order = {name: k for k, name in enumerate(positions.index)} if positions.index.is_unique else None
-    if order is None:
-        return []
+    frame = curve._exposure(setting.deployed).reset_index(drop=True)  # names may be there twice
+    frame = frame.sort_values(["eps", "fooled_by"], ascending=[True, False], kind="stable")
     columns = [name for name in curve.sources if name != setting.deployed]
     found = []
-    for name, values in frame.iterrows():
-        row = order[name]
+    for row, values in zip(frame.index.tolist(), frame.to_dict("records"), strict=True):
         each = {source: float(values[f"from {source}"]) for source in columns}
         fooling = {source: eps for source, eps in each.items() if np.isfinite(eps) and eps > 0}
         if fooling:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from skhalfway._inputs import Frame
+from skhalfway._inputs import Frame, positions
 from skhalfway.attacks._reference import Reference
 from skhalfway.halfway import HalfwayMeasurement, HalfwayScorer, PredictedTransfer
 from skhalfway.models import Model
@@ -55,7 +55,7 @@ def halfway(setting: Setting, curve: TransferCurve) -> tuple[PredictedTransfer |
     models = {name: InUnits(setting.seen(name), spread, array.mean(axis=0)) for name in curve.targets}
     rows = setting.right(N_SAMPLES)
     Z = np.divide(array, spread, out=np.zeros_like(array), where=spread > 0)[rows]
-    labels = np.searchsorted(setting.classes, setting.y[rows])
+    labels = positions(setting.y[rows], setting.classes)
     scorer = HalfwayScorer(n_pairs=N_PAIRS, random_state=setting.seed, n_jobs=setting.options["n_jobs"]).fit(
         models
     )

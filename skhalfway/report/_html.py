@@ -13,7 +13,7 @@ import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from skhalfway.report._blocks import Page, Picture
-from skhalfway.report._private import without_paths
+from skhalfway.report._private import without_paths, writable
 from skhalfway.report._svg import drawn
 from skhalfway.results._table import Cell, ink_on, shade_of
 
@@ -25,13 +25,14 @@ def html_of(page: Page) -> str:
     environment = _environment()
     style, script = (_source(name) for name in ("style.css", "sort.js"))
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    return environment.get_template("page.html").render(
+    document = environment.get_template("page.html").render(
         page=page,
         style=style,
         script=script,
         script_hash=f"sha256-{digest}",
         number=count(1).__next__,
     )
+    return writable(document)
 
 
 @cache

@@ -12,8 +12,7 @@ from sklearn.model_selection import train_test_split
 from sklearn.utils import _safe_indexing
 
 from skhalfway._checks import meant
-from skhalfway._polars import without_polars
-from skhalfway._readable import read_labels
+from skhalfway._readable import as_table, is_tensor, read_labels
 from skhalfway._text import counted, shown
 from skhalfway.models._collection import named_models
 
@@ -83,11 +82,10 @@ def read_samples(
     X: Any, y: Any, reference: Any, *, surrogates: bool, n_samples: int | None, seed: int
 ) -> Samples:
     """Check samples and labels; split off a reference where surrogates need one; draw what is attacked."""
-    X = without_polars(X)
-    n = len(X) if hasattr(X, "__len__") else None
-    labels = read_labels(y, n)
+    X = _table(X, "X")
+    labels = read_labels(y, np.shape(X)[0])
     _check_classes(labels, "y")
-    X_reference, y_reference = _read_reference(reference)
+    X_reference, y_reference = _read_reference(reference, X)
     _check_columns(X, X_reference)
     split_off = surrogates and X_reference is None
     rows = np.arange(len(labels))
@@ -128,6 +126,21 @@ def _check_columns(X: Any, reference: Any) -> None:
         )
 
 
+def _table(X: Any, name: str) -> Any:
+    """Dense samples, whose columns, where they are named, are told apart by their names."""
+    if not hasattr(X, "shape") or hasattr(X, "columns") or is_tensor(X):
+        X = as_table(X, name)
+    if hasattr(X, "toarray"):
+        raise TypeError(f"{name} is sparse, but dense data is required; pass {name}.toarray()")
+    if not np.ndim(X):
+        raise TypeError(f"{name} must hold samples, one in each row, got {shown(X)}")
+    names = list(getattr(X, "columns", ()))
+    for column in names:
+        if names.count(column) > 1:
+            raise ValueError(f"{name} has two columns called {shown(column)}; give each its own name")
+    return X
+
+
 def _check_classes(labels: NDArray[Any], name: str) -> None:
     seen = np.unique(labels)
     if len(seen) < 2:
@@ -137,28 +150,42 @@ def _check_classes(labels: NDArray[Any], name: str) -> None:
         )
 
 
-def _read_reference(reference: Any) -> tuple[Any, NDArray[Any] | None]:
-    """Samples of the reference, and their labels where it is a pair."""
+def _read_reference(reference: Any, X: Any) -> tuple[Any, NDArray[Any] | None]:
+    """Samples of the reference, under the names of X's columns, and their labels where it is a pair."""
     if reference is None:
         return None, None
     if not isinstance(reference, tuple):
-        return without_polars(reference), None
+        return _under_names_of(X, _table(reference, "reference")), None
     if len(reference) != 2:
         raise ValueError(
             f"reference must be samples, or a pair (samples, labels), got {len(reference)} of them"
         )
-    X = without_polars(reference[0])
-    labels = read_labels(reference[1], len(X), name="the labels of reference")
+    samples = _under_names_of(X, _table(reference[0], "reference"))
+    labels = read_labels(reference[1], np.shape(samples)[0], name="the labels of reference")
     _check_classes(labels, "reference")
-    return X, labels
+    return samples, labels
+
+
+def _under_names_of(X: Any, reference: Any) -> Any:
+    """The reference as a DataFrame where X is one: an array has the columns of X in their order."""
+    if not hasattr(X, "columns") or hasattr(reference, "columns") or np.shape(reference)[1:] != X.shape[1:]:
+        return reference
+    import pandas as pd
+
+    return pd.DataFrame(np.asarray(reference), columns=X.columns).infer_objects()
 
 
 def _halves(labels: NDArray[Any], seed: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    counts = np.unique(labels, return_counts=True)[1]
-    if len(labels) < 20 or counts.min() < 2:
+    classes, counts = np.unique(labels, return_counts=True)
+    few = ""
+    if len(labels) < 20:
+        few = f"{counted(len(labels), 'sample')} are too few to split"
+    elif counts.min() < 2:
+        few = f"class {shown(classes[counts.argmin()])} has one sample, which cannot be split"
+    if few:
         raise ValueError(
-            f"surrogates are trained on samples that are not attacked, and {counted(len(labels), 'sample')} "
-            "are too few to split; pass reference=(X_train, y_train), or surrogates=None"
+            f"surrogates are trained on samples that are not attacked, and {few}; pass "
+            "reference=(X_train, y_train), or surrogates=None"
         )
     kept, held = train_test_split(np.arange(len(labels)), test_size=0.5, stratify=labels, random_state=seed)
     return np.sort(kept), np.sort(held)

@@ -19,7 +19,7 @@ from skhalfway.report._blocks import (
     Pictures,
     Text,
 )
-from skhalfway.report._private import without_paths
+from skhalfway.report._private import without_paths, writable
 from skhalfway.results._table import Cell
 
 _SPECIAL = re.compile(r"([\\`*_\[\]<>|~$])")
@@ -33,7 +33,7 @@ def markdown_of(page: Page) -> str:
         lines.append(f"## {plain(section.title)}")
         lines += _blocks(section.blocks, 3)
     lines += ["---", plain(page.footer)]
-    return "\n\n".join(line for line in lines if line) + "\n"
+    return writable("\n\n".join(line for line in lines if line) + "\n")
 
 
 def plain(text: Any) -> str:

@@ -1,4 +1,4 @@
-"""Texts without what belongs to the machine: of a path only the name of the file stays."""
+"""Texts without what belongs to the machine: of a path only the name of the file stays; and without NULs."""
 
 from __future__ import annotations
 
@@ -15,6 +15,15 @@ _FOLDERS = re.compile(
     |(?<![\w.:/~\\])\\\\(?:{_PART}\\)+(?={_PART})""",
     re.VERBOSE,
 )
+
+
+# control characters and halves of pairs, which XML 1.0 forbids, and HTML and UTF-8 with it
+_FORBIDDEN = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+
+def writable(text: str) -> str:
+    """The text, with a question mark for each character that no page can hold."""
+    return _FORBIDDEN.sub("?", text)
 
 
 def without_paths(text: str) -> str:

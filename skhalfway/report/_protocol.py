@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -68,7 +69,7 @@ def _measured_on(setting: Setting, data: Samples) -> str:
     return f"{len(setting.reference):,} {origin}"
 
 
-def not_tested(setting: Setting, data: Samples) -> tuple[str, ...]:
+def not_tested(setting: Setting, data: Samples, unmoved: Sequence[str] = ()) -> tuple[str, ...]:
     """What nothing in the report speaks of."""
     generator = setting.generator
     norm = NORMS[float(generator.norm)].partition(":")[0]
@@ -85,6 +86,10 @@ def not_tested(setting: Setting, data: Samples) -> tuple[str, ...]:
     if frame is not None:
         names = listed([str(name) for name in frame.names])
         said.append(f"Changes of columns that hold categories, which have no distance: {names}.")
+    if unmoved:
+        said.append(
+            f"Changes of what does not vary in the reference and so has no budget: {listed(unmoved)}."
+        )
     if generator.constraints is not None:
         said.append("Changes that the constraints rule out, which real attackers may not keep to.")
     if len(setting.y) < data.n_given:

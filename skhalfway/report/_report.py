@@ -63,6 +63,9 @@ class AuditReport(Paged, Result, drawn=False):
         What adversarial training bought.
     left_out : dict of str to str, default={}
         By part of the report why it is not there.
+    unmoved : tuple of str, default=()
+        Columns in which budgets are next to nothing, as the reference varies much less in them than the
+        samples do, so that an attack that fails says little.
     not_tested : tuple of str, default=()
         What the audit says nothing of.
     protocol : dict of str to str, default={}
@@ -108,6 +111,7 @@ class AuditReport(Paged, Result, drawn=False):
     agreement: HalfwayMeasurement | None = None
     retraining: Retraining | None = None
     left_out: Mapping[str, str] = field(default_factory=dict)
+    unmoved: tuple[str, ...] = ()
     not_tested: tuple[str, ...] = ()
     protocol: Mapping[str, str] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
@@ -118,7 +122,7 @@ class AuditReport(Paged, Result, drawn=False):
     def __post_init__(self) -> None:
         for name in ("roles", "kinds", "left_out", "protocol", "seconds"):
             object.__setattr__(self, name, dict(getattr(self, name)))
-        for name in ("exposed", "not_tested", "warnings"):
+        for name in ("exposed", "unmoved", "not_tested", "warnings"):
             object.__setattr__(self, name, tuple(getattr(self, name)))
         models = self.curve.names
         for name in ("roles", "kinds"):
@@ -166,9 +170,9 @@ class AuditReport(Paged, Result, drawn=False):
         """
         last = {threat.kind: threat for threat in self.threats}  # the largest budget comes last
         found = {f"{kind}_rate": last[kind].rate for kind in ATTACKERS if kind in last}
-        known = {threat.rate: threat for threat in last.values() if not np.isnan(threat.rate)}
-        metrics = {"rate": max(known, default=np.nan), **found}
-        metrics["noise_rate"] = max((threat.noise_rate for threat in known.values()), default=np.nan)
+        known = [threat for threat in last.values() if threat.n]
+        metrics = {"rate": max((threat.rate for threat in known), default=np.nan), **found}
+        metrics["noise_rate"] = max((threat.noise_rate for threat in known), default=np.nan)
         metrics["accuracy"] = float(self.curve.accuracy[self.curve.names.index(self.deployed)])
         robust = self.held(robust=True)
         metrics["robust_accuracy"] = np.nan if robust is None or not len(robust) else float(robust.mean())
@@ -186,13 +190,14 @@ class AuditReport(Paged, Result, drawn=False):
         Returns
         -------
         held : bool ndarray of shape (n_samples,), or None
-            None where true labels are not known.
+            None where true labels are not known, or the model failed.
         """
         first, *attacked = (matrix.outcomes for matrix in self.curve.matrices)
         assert first is not None
-        if first.labels is None:
+        answers = first.clean[first.names.index(self.deployed)]
+        if first.labels is None or (answers < 0).any():
             return None
-        holds: NDArray[np.bool_] = first.clean[first.names.index(self.deployed)] == first.labels
+        holds: NDArray[np.bool_] = answers == first.labels
         for one in attacked if robust else ():
             assert one is not None
             said = one.adversarial[:, one.targets.index(self.deployed)]

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from sklearn.base import clone
 from sklearn.utils import _safe_indexing
 
-from skhalfway._inputs import how_to_name
+from skhalfway._inputs import how_to_name, positions
 from skhalfway._progress import Progress
 from skhalfway._text import brief, shown
 from skhalfway.models import as_model
@@ -30,9 +30,10 @@ from skhalfway.report._parts import Surrogates
 from skhalfway.report._protocol import not_tested, protocol_of
 from skhalfway.report._report import AuditReport
 from skhalfway.report._retraining import retrained, why_not
-from skhalfway.report._setting import Setting, labels_by
+from skhalfway.report._setting import Setting, answers_of
 from skhalfway.report._surrogates import default_surrogates, trained
 from skhalfway.report._threats import threats_to
+from skhalfway.report._unmoved import unmoved
 from skhalfway.report._words import PART_NAMES
 from skhalfway.results import Provenance
 from skhalfway.transfer import TransferScorer
@@ -96,6 +97,7 @@ def run(request: Request) -> AuditReport:
             models, reference=_measured_on(request)
         )
         setting = _setting(request, models, classes, own)
+        held = unmoved(setting)
 
         def report(curve: TransferCurve, *, partial: bool) -> AuditReport:
             said = tuple(dict.fromkeys(brief(one.message, 400) for one in log))
@@ -107,7 +109,8 @@ def run(request: Request) -> AuditReport:
                 surrogates=own,
                 **done.fields,
                 left_out=done.left_out,
-                not_tested=not_tested(setting, request.data),
+                unmoved=held.doubtful,
+                not_tested=not_tested(setting, request.data, held.still),
                 protocol=protocol_of(setting, request.data, own),
                 warnings=said,
                 seconds=done.seconds,
@@ -174,8 +177,14 @@ def _with_surrogates(request: Request, classes: NDArray[Any]) -> tuple[dict[str,
     if labels is not None:
         y = labels[rows]
     else:
-        y = labels_by(models[request.deployed], X, classes)
-    missing = classes[~np.isin(classes, y)]
+        y = answers_of(models[request.deployed], classes, X)
+    unknown = np.unique(y[positions(y, classes) < 0])
+    if len(unknown):
+        raise ValueError(
+            f"reference holds labels that the models do not know: {shown(unknown)}; the models know "
+            f"{shown(classes)}"
+        )
+    missing = classes[positions(classes, np.unique(y)) < 0]
     if len(missing):
         raise ValueError(
             f"the {n_rows} samples that surrogates are trained on have none of class {shown(missing)}; pass "
@@ -231,8 +240,8 @@ def _setting(
 
 def _check_there_is_something(setting: Setting) -> None:
     """Raise where the deployed model is right nowhere, before anything is attacked."""
-    unknown = sorted({str(label) for label in np.unique(setting.y)} - {str(c) for c in setting.classes})
-    if unknown:
+    unknown = np.unique(setting.y[positions(setting.y, setting.classes) < 0])
+    if len(unknown):
         raise ValueError(
             f"y holds labels that the models do not know: {shown(unknown)}; the models know "
             f"{shown(setting.classes)}{how_to_name(setting.classes, np.asarray(setting.y))}"

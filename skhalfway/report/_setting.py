@@ -19,11 +19,8 @@ if TYPE_CHECKING:
     from skhalfway.attacks import AdversarialGenerator
 
 
-def labels_by(model: Any, X: Any, classes: NDArray[Any]) -> NDArray[Any]:
-    """Labels that a model gives; those of as_model, and bare networks, answer numbers of classes."""
-    if hasattr(model, "predict") and hasattr(model, "classes_") and not isinstance(model, Model):
-        return np.asarray(model.predict(X))
-    X = np.asarray(X) if not hasattr(model, "predict") else X
+def answers_of(model: Any, classes: NDArray[Any], X: Any) -> NDArray[Any]:
+    """Labels that a model gives, one for each sample, as the rest of the package reads them."""
     labels: NDArray[Any] = classes[seen_as(model, classes).predict(X)]
     return labels
 
@@ -90,7 +87,7 @@ class Setting:
 
     def answers(self, name: str, X: Any) -> NDArray[Any]:
         """Labels that a model gives."""
-        return labels_by(self.models[name], X, self.classes)
+        return answers_of(self.models[name], self.classes, X)
 
     def right(self, most: int) -> NDArray[np.intp]:
         """Numbers of samples that the deployed model classifies right: at most so many, drawn by the seed."""

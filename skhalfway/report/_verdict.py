@@ -91,7 +91,12 @@ def doubts_about(report: AuditReport) -> tuple[str, ...]:
         check = curve.checks.get(name)
         if check is not None and check.warnings:
             reasons.append(f"the check-up of {name} warns: {check.warnings[0].message}")
-    failed = sorted({name for pair in curve.matrices[-1].failures for name in pair})
+    if report.unmoved:
+        reasons.append(
+            f"the reference varies much less than the samples in {listed(report.unmoved)}, so that budgets "
+            "are next to nothing there; pass a reference like the samples, or make these columns immutable"
+        )
+    failed = sorted({name for matrix in curve.matrices for pair in matrix.failures for name in pair})
     if failed:
         reasons.append(f"measurements failed of {listed(failed)}")
     return tuple(reasons)

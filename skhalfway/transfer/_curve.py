@@ -285,6 +285,11 @@ class TransferCurve(Result):
         ValueError
             If there are only counts, or no such target.
         """
+        frame = self._exposure(target)
+        return frame.sort_values(["eps", "fooled_by"], ascending=[True, False], kind="stable")
+
+    def _exposure(self, target: str | None) -> pd.DataFrame:
+        """The same in the order of the samples."""
         each = [matrix._exposed(target) for matrix in self.matrices]
         falls = self._smallest_eps([one.fooled for one in each], [one.eligible for one in each])
         frame = self.matrices[-1]._exposure(target)
@@ -294,7 +299,7 @@ class TransferCurve(Result):
         frame.insert(int("label" in frame), "eps", least)
         for i in others:
             frame[f"from {self.sources[i]}"] = falls[i]
-        return frame.sort_values(["eps", "fooled_by"], ascending=[True, False], kind="stable")
+        return frame
 
     def _smallest_eps(
         self, fooled: list[NDArray[np.bool_]], eligible: list[NDArray[np.bool_]]

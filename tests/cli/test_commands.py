@@ -7,6 +7,7 @@ import shlex
 import subprocess
 import sys
 from dataclasses import replace
+from io import BytesIO, TextIOWrapper
 from pathlib import Path
 
 import matplotlib.image
@@ -15,7 +16,7 @@ import pytest
 from onnx import TensorProto, helper
 
 import skhalfway
-from skhalfway.cli import _check
+from skhalfway.cli import _check, _compare
 from skhalfway.cli._inputs import labels_like
 from skhalfway.cli._main import COMMANDS, make_parser
 from skhalfway.engine import Store
@@ -187,6 +188,21 @@ def test_compare(report, tmp_path, monkeypatch, capsys):
     report.curve.matrices[-1].save("matrix.json")
     assert run("compare", "a.json", "matrix.json") == 2
     assert "matrix.json holds TransferMatrix, not the report of an audit" in capsys.readouterr().err
+
+
+def test_names_that_the_terminal_cannot_write_are_escaped(report, tmp_path, monkeypatch):
+    names = {name: f"{name} \u03c0\udcff" for name in report.curve.names}
+    raw = BytesIO()
+    stream = TextIOWrapper(raw, encoding="ascii")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(_compare, "_read", lambda path: report)
+    monkeypatch.setattr("skhalfway.report.AuditComparison.__str__", lambda self: names["deployed"])
+    monkeypatch.setattr(sys, "stdout", stream)
+    report.save("a.json")
+    assert run("compare", "a.json", "a.json") == 0
+    stream.flush()
+    assert raw.getvalue().split(b"\n")[0] == b"deployed \\u03c0\\udcff"
+    assert stream.errors == "strict"
 
 
 @pytest.mark.parametrize(

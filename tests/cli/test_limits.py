@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from skhalfway.cli._junit import write_junit
-from skhalfway.cli._limits import KINDS, LEAST, METRICS, judged, limit
+from skhalfway.cli._limits import KINDS, LEAST, METRICS, judged, limit, unknowable
 from skhalfway.report._findings import KINDS as ALL_KINDS
 
 
@@ -33,8 +33,27 @@ def test_limits(report):
     assert limit("0.3") == limit("rate=0.3")
     found = {advice.kind for advice in report.findings}
     assert "own_attack" in found
+    not_looked_for = {"column", "retraining"}  # no part was measured
     for kind in KINDS:
-        assert judged(report, [limit(f"kind:{kind}")])[0].passed == (kind not in found)
+        outcome = judged(report, [limit(f"kind:{kind}")])[0]
+        assert outcome.passed == (kind not in found | not_looked_for)
+        assert ("is not known" in outcome.said) == (kind in not_looked_for)
+    left_out = replace(report, left_out={"columns": "images have no columns"})
+    assert judged(left_out, [limit("kind:column")])[0].said.endswith("not known: images have no columns")
+
+
+@pytest.mark.parametrize(
+    ("text", "parts", "why"),
+    [
+        ("kind:column", ["exposed"], "add columns to --parts"),
+        ("kind:retraining", ["none"], "add retraining to --parts"),
+        ("kind:column", ["columns"], ""),
+        ("kind:column", ["all"], ""),
+        ("kind:masked", ["none"], ""),
+    ],
+)
+def test_limits_of_what_is_not_measured_are_refused(text, parts, why):
+    assert unknowable([limit(text)], n_models=1, surrogates=True, parts=parts).endswith(why)
 
 
 def test_figures_close_to_a_limit_are_told_apart(report):

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from scipy.sparse import csr_matrix
 from sklearn.datasets import load_breast_cancer, load_digits
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.linear_model import LogisticRegression
@@ -361,7 +362,22 @@ GIVEN = AdversarialGenerator(constraints=Constraints(integer=[0]))
         ({"models": {"a": SVC(), "b": MODELS["bayes"]}}, ValueError, "not fitted"),
         ({"y": np.zeros(len(Y_TEST), dtype=int)}, ValueError, "y holds one class"),
         ({"y": Y_TEST[:-1]}, ValueError, "one label per sample"),
-        ({"y": Y_TEST + 1}, ValueError, r"y holds labels that the models do not know: \['2'\]"),
+        ({"y": Y_TEST + 1}, ValueError, r"y holds labels that the models do not know: \[2\]"),
+        ({"y": Y_TEST.astype(str)}, ValueError, r"do not know: \['0', '1'\]; the models know \[0, 1\]"),
+        ({"reference": (X_TRAIN, Y_TRAIN + 1), "surrogates": QUICK}, ValueError, r"reference .* know: \[2\]"),
+        ({"X": csr_matrix(X_TEST)}, TypeError, r"X is sparse, .*pass X.toarray\(\)"),
+        ({"reference": csr_matrix(X_TRAIN)}, TypeError, "reference is sparse"),
+        (
+            {"X": X_TEST.rename(columns={"mean area": "mean radius"})},
+            ValueError,
+            "X has two columns called 'mean radius'",
+        ),
+        ({"surrogates": {}}, ValueError, "surrogates must be 'auto', None, or a mapping"),
+        (
+            {"surrogates": QUICK, "y": np.r_[2, Y_TEST[1:]]},
+            ValueError,
+            "class 2 has one sample, which cannot be split; pass reference",
+        ),
         ({"X": X_TEST[["mean area"]]}, ValueError, "features|columns|feature names"),
         (
             {"y": 1 - MODELS["deployed"].predict(X_TEST)},
@@ -404,3 +420,95 @@ def test_what_cannot_be_audited_is_refused_before_any_attack(changed, error, mes
     monkeypatch.setattr("skhalfway.report._run.trained", None)
     with pytest.raises(error, match=message):
         quick(**changed)
+
+
+class Answering:
+    """A model without gradients; its answers have the shape (n_samples, 1) as CatBoost's, or (n_samples,)."""
+
+    def __init__(self, model, shape):
+        self.model, self.classes_, self.shape = model, model.classes_, shape
+
+    def predict(self, X):
+        return self.model.predict(np.asarray(X)).reshape(self.shape)
+
+
+NAMED = X_TEST.iloc[:, :4]
+TABLE = NAMED.to_numpy()
+SMALL = {
+    "deployed": Answering(LogisticRegression(max_iter=5000).fit(X_TRAIN.to_numpy()[:, :4], Y_TRAIN), -1),
+    "other": GaussianNB().fit(X_TRAIN.to_numpy()[:, :4], Y_TRAIN),
+}
+
+
+def small(X=TABLE, y=Y_TEST, models=SMALL, **changed):
+    """The same in a second."""
+    attack = AdversarialGenerator(
+        attack="square", eps_unit="std", clip_values="range", max_queries=20, random_state=0
+    )
+    return quick(models, X, y, **{"generator": attack, "eps": [0.5], "parts": ["columns"], **changed})
+
+
+@pytest.mark.parametrize(
+    ("models", "X", "y"),
+    [
+        ({**SMALL, "deployed": Answering(SMALL["deployed"].model, (-1, 1))}, TABLE, Y_TEST),
+        (SMALL, TABLE, Y_TEST.astype(float)),
+        (SMALL, TABLE, Y_TEST.astype(bool)),
+        (SMALL, TABLE.tolist(), Y_TEST),
+        (SMALL, torch.tensor(TABLE), Y_TEST),
+    ],
+    ids=["answers in a column", "labels as floats", "labels as bools", "lists", "tensor"],
+)
+def test_the_same_in_another_form_gives_the_same_figures(models, X, y):
+    """Answers, labels and samples are compared by value, in whatever form they come."""
+    parts = ["exposed", "columns"]
+    expected, report = small(parts=parts), small(X, y, models, parts=parts)
+    assert report.metrics == expected.metrics and report.columns.frozen == expected.columns.frozen
+    names = [(one.name, one.label, one.source) for one in report.exposed]
+    assert names == [(one.name, one.label, one.source) for one in expected.exposed] and names
+
+
+def test_names_that_samples_share_hide_none_of_them():
+    expected = small(NAMED, parts=["exposed"])
+    report = small(NAMED.set_axis(["case"] * len(NAMED)), parts=["exposed"])
+    assert [one.changes for one in report.exposed] == [one.changes for one in expected.exposed]
+    assert {one.name for one in report.exposed} == {"case"}
+
+
+def test_columns_of_names_that_constraints_do_not_know_are_frozen():
+    pairs = pd.MultiIndex.from_tuples([("mean", k) for k in range(4)])
+    expected, found = (small(X).columns for X in (TABLE, NAMED.set_axis(pairs, axis=1)))
+    assert list(found.frozen.values()) == list(expected.frozen.values())
+
+
+def test_a_reference_without_names_has_those_of_the_samples():
+    train = X_TRAIN.iloc[:, :4]
+    named, plain = (small(NAMED, reference=reference) for reference in (train, train.to_numpy()))
+    assert plain.columns.frozen == named.columns.frozen and plain.metrics == named.metrics
+
+
+@pytest.mark.parametrize(
+    ("moved", "spread", "immutable", "doubtful", "still"),
+    [
+        (1.0, 0, (), True, True),
+        (0.025, 0, (), False, True),
+        (1.0, 0.01, (), True, False),
+        (1.0, 1, (), False, False),
+        (1.0, 0, (3,), False, False),
+    ],
+    ids=["constant", "few differ", "of another scale", "alike", "immutable by intention"],
+)
+def test_columns_that_the_reference_hardly_varies_in_are_no_sign_of_safety(
+    moved, spread, immutable, doubtful, still
+):
+    """Budgets are next to nothing there, so nothing found says nothing, unless the user rules changes out."""
+    X, train = NAMED[:40].copy(), X_TRAIN.iloc[:, :4]
+    area = "mean area"
+    X.iloc[int(moved * 40) :, X.columns.get_loc(area)] = 500.0
+    reference = train.assign(**{area: 500.0 + spread * (train[area] - 500.0)})
+    rules = Constraints(immutable=immutable)
+    report = quick(SMALL, X, Y_TEST[:40], reference=reference, constraints=rules, eps=[0.001])
+    assert report.unmoved == ((area,) if doubtful else ())
+    assert any("does not vary in the reference" in line for line in report.not_tested) == still
+    assert ("less than the samples in mean area" in str(report.verdict)) == doubtful
+    assert not doubtful or report.verdict.level == "unknown"

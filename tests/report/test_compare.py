@@ -98,6 +98,28 @@ def test_a_better_figure_in_doubt_is_not_called_better(parts):
     assert "may be too good" in found.headline and found.doubts[0] in found.to_html().replace("\u00a0", " ")
 
 
+@pytest.mark.parametrize(
+    ("changed", "doubt"),
+    [
+        ({"protocol": {"attack": "fgsm", "seed": "0"}}, "another setting of attack"),
+        ({"curve": curve_of(NAMES, fooled=(0, 15))}, "did not try 0.5 standard deviations"),
+        ({"curve": curve_of(NAMES[:2])}, "did not try an attacker who trains models"),
+        ({"curve": curve_of((*NAMES[:2], "surrogate forest"))}, "did not train surrogate linear"),
+    ],
+)
+def test_what_the_second_audit_did_not_try_is_a_doubt(changed, doubt):
+    before = with_fooled(0, 15, 40)
+    names = changed.get("curve", before.curve).names
+    roles = dict(zip(names, ("deployed", "other", "surrogate"), strict=False))
+    after = replace(
+        before, roles=roles, kinds=dict.fromkeys(names, "SVC"), surrogates=None, columns=None, predicted=None,
+        agreement=None, exposed=(), **changed,
+    )  # fmt: skip
+    doubts = compare_reports(before, after).doubts
+    assert len(doubts) == 1 and doubt in doubts[0]
+    assert not compare_reports(after, after).doubts
+
+
 def test_findings_and_settings():
     whole = report_of()
     found = compare_reports(whole, replace(whole, retraining=None, protocol={"attack": "fgsm"}))

@@ -253,6 +253,17 @@ def test_paths_of_the_machine_are_left_out(text, shown):
     assert shown in clean(Reader(report.to_html()).all("main")[0]["text"])
 
 
+def test_what_no_file_holds_is_a_question_mark(tmp_path):
+    """Names of files may hold bytes that are no text, which Python reads as halves of pairs."""
+    names = ("net\udcff\x00", "tree", "surrogate linear")
+    report = report_of(names, columns=None)
+    for write, path in ((report.to_html, "a.html"), (report.to_markdown, "a.md")):
+        text = write(tmp_path / path)
+        assert "net??" in text and "\x00" not in text
+    report.save(tmp_path / "a.json")
+    assert load_result(tmp_path / "a.json").deployed == names[0]
+
+
 def test_files(tmp_path):
     """Each text is written as it is returned, and what was there is replaced or stays whole."""
     report = PAGES["whole"]

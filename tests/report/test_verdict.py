@@ -15,6 +15,7 @@ from skhalfway.report import AttackedColumns, Retraining
 from skhalfway.report._findings import _threats
 from skhalfway.report._threats import Threat
 from skhalfway.report._words import budget, in_percent, listed, probability, share
+from skhalfway.transfer import FailedPair, TransferMatrix
 from tests.report.conftest import curve_of, report_of
 
 
@@ -211,6 +212,37 @@ def test_warnings_of_check_ups_are_findings(made):
     assert (finding.severity, finding.evidence, finding.action) == ("medium", "Odd.", "Mend it.")
     order = [advice.severity for advice in report.findings]
     assert order == sorted(order, key=("high", "medium", "low", "note").index)
+
+
+def test_noise_of_two_attackers_whose_rates_are_the_same_is_the_higher(made):
+    report = made({"deployed": 0, "second": 0}, eps=(0.5,))
+    other, deployed = report.threats
+    threats = replace(other, noise=9), replace(deployed, noise=1)
+    report.__dict__["threats"] = threats  # a cached property
+    assert report.metrics["noise_rate"] == 9 / 200
+
+
+FAILED = FailedPair("surrogate a", "deployed", "boom")
+
+
+def test_what_failed_at_a_smaller_budget_is_a_doubt(made):
+    report = made({"deployed": 0, "surrogate a": 0})
+    first, small, large = report.curve.matrices
+    failed = TransferMatrix.of(replace(small.outcomes, failures=(FAILED,)))
+    report = replace(report, curve=replace(report.curve, matrices=(first, failed, large)))
+    assert report.verdict.level == "unknown" and "failed of deployed and surrogate a" in str(report.verdict)
+
+
+def test_accuracies_of_a_model_that_failed_are_not_known(made):
+    report = made({"deployed": 0, "surrogate a": 0})
+    first, *others = report.curve.matrices
+    clean = first.outcomes.clean.copy()
+    clean[0] = -1
+    matrices = [
+        TransferMatrix.of(replace(one.outcomes, clean=clean, failures=(FAILED,))) for one in (first, *others)
+    ]
+    report = replace(report, curve=replace(report.curve, matrices=tuple(matrices)))
+    assert np.isnan(report.metrics["robust_accuracy"]) and report.held() is None
 
 
 def test_metrics_are_those_of_the_largest_budget(made):

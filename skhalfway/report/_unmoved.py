@@ -1,0 +1,61 @@
+"""Columns in which budgets are next to nothing, as the reference varies much less than the samples."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from skhalfway.attacks._reference import Reference
+from skhalfway.report._columns import column_names, numbers
+
+if TYPE_CHECKING:
+    from skhalfway.report._setting import Setting
+
+OFTEN = 0.05  # share of samples beyond the reference's range from which on they are not like it
+MUCH_LESS = 0.1  # spread of the reference, as a share of that of the samples
+
+
+class Unmoved(NamedTuple):
+    """Columns that budgets in standard deviations or ranges do not move, or hardly.
+
+    Attributes
+    ----------
+    still : tuple of str
+        The reference has one value alone, so that the budget is 0, and some sample has another.
+    doubtful : tuple of str
+        The reference varies at most a tenth as much as the samples, of which at least 5 % are beyond its
+        range.
+    """
+
+    still: tuple[str, ...] = ()
+    doubtful: tuple[str, ...] = ()
+
+
+def unmoved(setting: Setting) -> Unmoved:
+    """Compare the reference with the samples; of images all values together are called "pixels".
+
+    Columns that constraints keep as they are, and those of categories, are left out.
+    """
+    unit = setting.generator.eps_unit
+    if setting.reference is None or unit == "input":
+        return Unmoved()
+    images = np.ndim(setting.X) > 2
+    X, known = (
+        np.asarray(data, dtype=float) if images else numbers(data) for data in (setting.X, setting.reference)
+    )
+    reference = Reference.of(known)
+    spread, own = reference.spread(unit), Reference.of(X).spread(unit)
+    assert spread is not None and own is not None
+    # what the reference has no value of has no range either: all samples are beyond it
+    beyond = (~((X >= reference.low) & (X <= reference.high)) & ~np.isnan(X)).mean(axis=0)
+    still = (spread == 0) & (beyond > 0)
+    doubtful = (spread <= MUCH_LESS * own) & (beyond >= OFTEN)
+    if images:
+        return Unmoved(("pixels",) * bool(still.any()), ("pixels",) * bool(doubtful.any()))
+    names = column_names(setting.X)
+    constraints = setting.generator.constraints
+    immutable: Any = () if constraints is None else constraints.immutable
+    fixed = {column if isinstance(column, str) else names[column] for column in immutable}
+    free = np.array([name not in fixed for name in names])
+    return Unmoved(*(tuple(names[k] for k in np.flatnonzero(some & free)) for some in (still, doubtful)))
