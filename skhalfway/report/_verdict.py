@@ -94,7 +94,7 @@ def doubts_about(report: AuditReport) -> tuple[str, ...]:
     if report.unmoved:
         reasons.append(
             f"the reference varies much less than the samples in {listed(report.unmoved)}, so that budgets "
-            "are next to nothing there; pass a reference like the samples, or make these immutable in constraints"
+            "are next to nothing there; pass a reference like the samples, or constraints that fix these"
         )
     failed = sorted({name for matrix in curve.matrices for pair in matrix.failures for name in pair})
     if failed:
