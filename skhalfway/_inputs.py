@@ -343,6 +343,16 @@ def check_labels(y: Any, classes: NDArray[Any], n_samples: int, *, name: str = "
     if (indices < 0).any():
         raise ValueError(
             f"{name} holds labels that are not among the classes {shown(classes)}: "
-            f"{shown(np.unique(labels[indices < 0])[:5])}"
+            f"{shown(np.unique(labels[indices < 0])[:5])}{how_to_name(classes, labels)}"
         )
     return indices
+
+
+def how_to_name(classes: NDArray[Any], labels: NDArray[Any]) -> str:
+    """What to do where labels are texts, and classes numbers, as those of a network's outputs are."""
+    if labels.dtype.kind not in "OUT" or not np.array_equal(classes, np.arange(len(classes))):
+        return ""
+    return (
+        "; if these are names of a network's outputs, give them in their order: "
+        "as_model(network, classes=[...])"
+    )

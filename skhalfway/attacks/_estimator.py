@@ -13,6 +13,7 @@ from skhalfway._callbacks import CallbackSupport
 from skhalfway._entries import takes_datasets
 from skhalfway._text import shown
 from skhalfway.attacks._constraints import Constraints
+from skhalfway.attacks._parameters import recipe_of
 from skhalfway.attacks._run import limits_of, source_of
 from skhalfway.models._as_model import counts_as_fitted, takes_missing
 from skhalfway.models._clones import HoldsArt
@@ -34,6 +35,7 @@ class GeneratorBase(
     """A transformer with a source, which counts as fitted where that does."""
 
     estimator: Any
+    attack: Any
     constraints: Constraints | None
     random_state: Any
     _holds = "estimator"
@@ -41,25 +43,35 @@ class GeneratorBase(
     fit_transform = takes_datasets(TransformerMixin.fit_transform)
 
     def set_params(self, **params: Any) -> Self:
-        """Set parameters, fields of ``constraints`` included.
+        """Set parameters, fields of ``constraints`` and of a ``Recipe`` included.
 
         Parameters
         ----------
         **params : dict
             Values by name; ``constraints__immutable`` makes new constraints, with
-            that field changed.
+            that field changed, ``attack__momentum__decay`` a new recipe.
 
         Returns
         -------
         self : AdversarialGenerator
             This object.
         """
-        prefix = "constraints__"
-        fields = {name: value for name, value in params.items() if name.startswith(prefix)}
-        super().set_params(**{name: value for name, value in params.items() if name not in fields})
-        if fields:
-            changes = {name.removeprefix(prefix): value for name, value in fields.items()}
-            self.constraints = (self.constraints or Constraints()).replaced(**changes)
+        of_constraints, of_recipe = (
+            {name: value for name, value in params.items() if name.startswith(prefix)}
+            for prefix in ("constraints__", "attack__")
+        )
+        own = {name: value for name, value in params.items() if name not in of_constraints | of_recipe}
+        super().set_params(**own)
+        if of_constraints:
+            self.constraints = (self.constraints or Constraints()).replaced(**_without_prefix(of_constraints))
+        if of_recipe:
+            recipe = recipe_of(self.attack)
+            if recipe is None:
+                raise ValueError(
+                    f"attack is {shown(self.attack)}, which has no pieces to set; {shown(sorted(of_recipe))} "
+                    "are of a Recipe, or of a name that list_attacks() has"
+                )
+            self.attack = recipe.replaced(**_without_prefix(of_recipe))
         return self
 
     def _fitted_by_name(self) -> dict[str, Any]:
@@ -98,3 +110,7 @@ class GeneratorBase(
     ) -> Region:
         """Where each sample may go."""
         return limits_of(cast(Any, self), X, header, frame, reference, types=types).region(X)
+
+
+def _without_prefix(params: Mapping[str, Any]) -> dict[str, Any]:
+    return {name.partition("__")[2]: value for name, value in params.items()}

@@ -35,7 +35,8 @@ class AdversarialGenerator(GeneratorBase):
           up to 100 queries each but not in L1, for those that a smoothed gradient does not
           fool.
         - By gradient: ``"fgsm"``, one step [1]_; ``"pgd"``, projected steps
-          [2]_; ``"mifgsm"``, steps with momentum [3]_.
+          [2]_; ``"mifgsm"``, steps with momentum [3]_; a :class:`~skhalfway.attacks.Recipe` of pieces, or
+          the name of one, such as ``"vmi-di-ti"``: see :func:`~skhalfway.attacks.list_attacks`.
         - For the nearest sample that fools: ``"deepfool"`` [4]_ and ``"fmn"``
           [5]_ by gradient; ``"tree"`` for trees (exact, but for a ``projection``),
           ensembles of trees, and pipelines of them whose steps keep each column by itself.

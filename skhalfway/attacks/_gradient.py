@@ -13,9 +13,12 @@ import torch
 
 from skhalfway._checks import LARGEST
 from skhalfway._text import shown
+from skhalfway.attacks._course import Course
 from skhalfway.attacks._faults import Faults
-from skhalfway.attacks._norms import largest, lengths, random_in_ball
+from skhalfway.attacks._norms import largest, random_in_ball
 from skhalfway.attacks._problem import Outcome
+from skhalfway.attacks._recipe import Recipe
+from skhalfway.attacks._steps import Momentum
 from skhalfway.models._derivative import derivative
 from skhalfway.models._precision import in_fewer_digits
 from skhalfway.models._torch import HALF, dtype_of, place_of
@@ -23,7 +26,9 @@ from skhalfway.models._torch import HALF, dtype_of, place_of
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from skhalfway._streams import Streams
     from skhalfway.attacks._norms import Ball
+    from skhalfway.attacks._pieces import Following
     from skhalfway.attacks._problem import Problem, Settings
     from skhalfway.models import Model
 
@@ -64,10 +69,19 @@ class Batch:
     place: dict[str, Any]
     dtype: str | None = None
 
-    def logits(self, x: torch.Tensor, dtype: str | None = None) -> torch.Tensor:
-        """Differentiable logits at points of the region's coordinates; in ``dtype``, or the source's own."""
+    def logits(
+        self,
+        x: torch.Tensor,
+        dtype: str | None = None,
+        change: Callable[[torch.Tensor], torch.Tensor] | None = None,
+    ) -> torch.Tensor:
+        """Differentiable logits at points of the region's coordinates; in ``dtype``, or the source's own.
+
+        ``change`` makes something else of what the source would see.
+        """
         with in_fewer_digits(self.model, dtype):
-            logits = self.model.logits(x if self.view is None else self.view(x))
+            seen = x if self.view is None else self.view(x)
+            logits = self.model.logits(seen if change is None else change(seen))
             return logits.float() if logits.dtype in HALF else logits
 
     def slope(self, logits: torch.Tensor) -> torch.Tensor:
@@ -78,31 +92,44 @@ class Batch:
         """
         return logits.detach().masked_fill(self.own, -torch.inf).softmax(dim=1).masked_fill_(self.own, -1.0)
 
-    def gradient(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Gradient of the margin at points, such that it can be followed, and the logits there."""
-        gradient, logits = self._gradient(x, self.dtype)
+    def gradient(self, x: torch.Tensor, follow: Following | None = None) -> tuple[torch.Tensor, torch.Tensor]:
+        """Gradient of the margin at points, such that it can be followed, and the logits there.
+
+        ``follow``: of the loss of a recipe, of what it makes of the points; its logits are of these.
+        """
+        gradient, logits = self._gradient(x, self.dtype, follow)
         if self.dtype == "float16" and self.model.in_torch:
             # its range is small: what is lost there is taken in the source's own type
             size = largest(gradient)
             there = size.isfinite() & (size > 0)
             if not there.all():
-                full, logits = self._gradient(x)
+                full, logits = self._gradient(x, None, follow)
                 gradient = torch.where(there, gradient, full)
         # one figure instead of a look at each value, for which every step would pay
         if not isfinite(torch.linalg.vector_norm(gradient)):
             bounds = self.ball.low, self.ball.high
-            gradient = self.faults.mend(gradient, x, self.rows, bounds, lambda at: self._gradient(at)[0])
+            gradient = self.faults.mend(
+                gradient, x, self.rows, bounds, lambda at: self._gradient(at, None, follow)[0]
+            )
             # only the direction counts; squares of such values would overflow, and powers of 2 round nothing
             size = largest(gradient)
             smaller = torch.ldexp(gradient, -torch.frexp(size).exponent)
             gradient = torch.where(size > torch.finfo(x.dtype).max ** 0.25, smaller, gradient)
         return gradient, logits
 
-    def _gradient(self, x: torch.Tensor, dtype: str | None = None) -> tuple[torch.Tensor, torch.Tensor]:
-        self.faults.n_gradients += len(x)
+    def _gradient(
+        self, x: torch.Tensor, dtype: str | None = None, follow: Following | None = None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         x = x.detach().requires_grad_()
-        logits = self.logits(x, dtype)
-        return derivative(self.model, logits, x, self.slope(logits), again=False), logits
+        change = None if follow is None else follow.change
+        logits = self.logits(x, dtype, change)
+        self.faults.n_gradients += len(logits)
+        if follow is None:
+            slope = self.slope(logits)
+        else:
+            n_copies = len(logits) // len(x)
+            slope = follow.slope(logits, self.own.repeat(n_copies, 1)) / n_copies
+        return derivative(self.model, logits, x, slope, again=False), logits
 
     def look_back(self, gradient: torch.Tensor, logits: torch.Tensor) -> None:
         """Note which samples have not won, may change, and where no gradient by what may change leads on."""
@@ -157,29 +184,28 @@ class GradientAttack:
         Number of gradients.
     reach : float
         Sum of the lengths of all steps, as a multiple of the budget, where the settings name no step size.
-    decay : float, default=0.0
-        Share of the accumulated gradient that is kept at each step.
+    recipe : Recipe or None, default=None
+        Pieces that say what is followed, and which way; None is the gradient of the margin.
     """
 
     settings: Settings
     n_steps: int
     reach: float
-    decay: float = 0.0
+    recipe: Recipe | None = None
 
-    def climb(self, batch: Batch, x: torch.Tensor, size: float) -> torch.Tensor:
+    def climb(self, batch: Batch, x: torch.Tensor, size: float, streams: Streams) -> torch.Tensor:
         """Raise the loss (or lower it, ``targeted``) from the points ``x``, whose memory the result uses."""
-        ball, momentum = batch.ball, None
+        ball = batch.ball
         size = -size if batch.targeted else size
+        pieces = None if self.recipe is None else Course(self.recipe, batch, size, streams)
         for step in range(self.n_steps):
-            gradient, logits = batch.gradient(x)
+            gradient, logits = batch.gradient(x) if pieces is None else pieces.gradient(x)
             if ball.free is not None:
                 gradient.mul_(ball.free)
             if step == self.n_steps - 1:
-                batch.look_back(gradient, logits)
-            if self.decay:
-                gradient.div_(lengths(gradient, 1).clamp_min_(torch.finfo(x.dtype).tiny))
-                momentum = gradient if momentum is None else momentum.mul_(self.decay).add_(gradient)
-                gradient = momentum.clone()
+                batch.look_back(gradient, batch.logits(x) if logits is None else logits)
+            if pieces is not None:
+                gradient = pieces.direction(gradient)
             ball.ascend(x, gradient, size)
             ball.confine(x)
         return x
@@ -204,7 +230,7 @@ class GradientAttack:
                         start = random_in_ball(streams, numbers[batch.rows], shape, region.eps, region.norm)
                         x += torch.from_numpy(start).to(**batch.place)
                         batch.ball.confine(x)
-                    x = self.climb(batch, x, size)
+                    x = self.climb(batch, x, size, problem.streams(1 + restart).take(numbers[batch.rows]))
                     kept = region.keep(x.cpu().numpy(), batch.rows, full=True)
                     if settings.n_restarts == 1:
                         X_adv[batch.rows] = kept
@@ -241,4 +267,13 @@ def mifgsm(settings: Settings, decay: float = 1.0) -> GradientAttack:
             f"attack_params['decay'] to the power of max_iter must be at most {LARGEST:g}, or the first "
             f"gradient outweighs all others; got {shown(decay)} and {settings.max_iter}"
         )
-    return GradientAttack(settings, settings.max_iter, 1.0, decay)
+    return GradientAttack(settings, settings.max_iter, 1.0, Recipe(Momentum(decay)) if decay else None)
+
+
+def by_recipe(recipe: Recipe) -> Callable[[Settings], GradientAttack]:
+    """A function that makes the attack of a recipe, which takes no further parameters."""
+
+    def made(settings: Settings) -> GradientAttack:
+        return GradientAttack(settings, settings.max_iter, recipe.reach, recipe)
+
+    return made

@@ -29,7 +29,7 @@ from skhalfway.attacks._budget import check_eps
 from skhalfway.attacks._constraints import Constraints
 from skhalfway.attacks._problem import Attack, Settings
 from skhalfway.attacks._reference import EPS_UNITS
-from skhalfway.models._kinds import is_torch_module
+from skhalfway.models._kinds import is_made_of, is_torch_module
 from skhalfway.models._precision import check_dtype
 
 if TYPE_CHECKING:
@@ -86,6 +86,28 @@ KINDS = {
 }
 
 
+RECIPE = Kind("_gradient", gradient=True, restarts=True)
+
+
+def is_own(attack: Any) -> bool:
+    """Whether an attack is one of this package's, or "auto"; else it is an adapter's."""
+    return isinstance(attack, str) or is_made_of(attack, "skhalfway.attacks._recipe", "Recipe")
+
+
+def kind_of(attack: Any) -> Kind | None:
+    """What an attack of this package is for; None of "auto", of names that nobody knows, and of others'."""
+    if isinstance(attack, str) and attack in (*KINDS, "auto"):
+        return KINDS.get(attack)
+    return RECIPE if is_own(attack) and recipe_of(attack) is not None else None
+
+
+def recipe_of(attack: Any) -> Any:
+    """The recipe that an attack is, or that its name stands for; None where it is none."""
+    from skhalfway.attacks import _recipe  # which imports torch
+
+    return _recipe.recipe_of(attack)
+
+
 def check_parameters(generator: AdversarialGenerator) -> None:
     """Raise for what no data could make right."""
     for name in ("max_iter", "max_queries", "n_restarts"):
@@ -101,10 +123,13 @@ def check_parameters(generator: AdversarialGenerator) -> None:
     check_norm(generator.norm, NORMS)
     check_choice("eps_unit", generator.eps_unit, EPS_UNITS)
     if generator.constraints is not None and not isinstance(generator.constraints, Constraints):
-        raise TypeError(f"constraints must be a Constraints or None, got {shown(generator.constraints)}")
+        raise TypeError(
+            f"constraints must be a Constraints or None, got {shown(generator.constraints)}; write them as "
+            "Constraints(immutable=[...], integer=[...])"
+        )
     if generator.attack_params is not None and not isinstance(generator.attack_params, dict):
         raise TypeError(f"attack_params must be a dict or None, got {shown(generator.attack_params)}")
-    kind = KINDS.get(generator.attack) if isinstance(generator.attack, str) else None
+    kind = kind_of(generator.attack)
     nearest = kind is not None and kind.nearest
     if not nearest and isinstance(generator.eps, Real) and generator.eps == np.inf:
         names = ", ".join(repr(name) for name, each in KINDS.items() if each.nearest)
@@ -113,14 +138,14 @@ def check_parameters(generator: AdversarialGenerator) -> None:
             f"{names}"
         )
     check_eps(generator.eps, infinite=nearest)
-    if not isinstance(generator.attack, str):
+    if not is_own(generator.attack):
         adapter_of(generator.attack).check(generator)
     elif kind is not None:
         make_attack(generator, generator.attack)
     elif generator.attack != "auto":
         raise ValueError(
-            f"unknown attack {shown(generator.attack)}; give 'auto', {', '.join(map(repr, KINDS))}, "
-            "an attack of ART, foolbox or torchattacks, or a callable"
+            f"unknown attack {shown(generator.attack)}; give 'auto', {', '.join(map(repr, KINDS))}, a name "
+            "of list_attacks() or a Recipe, an attack of ART, foolbox or torchattacks, or a callable"
             f"{meant(generator.attack, ['auto', *KINDS])}"
         )
     elif generator.attack_params:
@@ -142,9 +167,10 @@ def check_unattached(generator: Any, instead: str, allowed: str = "an Adversaria
     check_parameters(generator)
 
 
-def make_attack(generator: AdversarialGenerator, name: str) -> Attack:
-    """Make the attack of that name, with the generator's settings."""
-    kind = KINDS[name]
+def make_attack(generator: AdversarialGenerator, name: Any) -> Attack:
+    """Make the attack of that name or recipe, with the generator's settings."""
+    kind = kind_of(name)
+    assert kind is not None
     if generator.norm not in kind.norms:
         allowed = " or ".join("np.inf" if norm == np.inf else str(norm) for norm in kind.norms)
         raise ValueError(f"attack={name!r} works with norm {allowed}, got {shown(generator.norm)}")
@@ -153,7 +179,8 @@ def make_attack(generator: AdversarialGenerator, name: str) -> Attack:
             f"attack={name!r} takes no n_restarts and random_start; "
             f"{', '.join(repr(other) for other, kind in KINDS.items() if kind.restarts)} do"
         )
-    make = getattr(import_module(f"skhalfway.attacks.{kind.module}"), name)
+    home = import_module(f"skhalfway.attacks.{kind.module}")
+    make = home.by_recipe(recipe_of(name)) if kind is RECIPE else getattr(home, name)
     params = generator.attack_params or {}
     allowed_params = _parameter_names(make)
     unknown = sorted(set(params) - set(allowed_params))
@@ -185,20 +212,21 @@ def _parameter_names(make: Callable[..., Attack]) -> list[str]:
 
 def follows_gradients(attack: Any) -> bool:
     """Whether an attack follows gradients, at least those of sources that have one."""
-    if not isinstance(attack, str):
+    if not is_own(attack):
         return adapter_of(attack).by_gradient
-    return attack == "auto" or KINDS[attack].gradient
+    kind = kind_of(attack)
+    return kind is None or kind.gradient
 
 
 def takes_gradients(generator: AdversarialGenerator, model: Model) -> bool:
     """Whether an attack of this package takes the gradients of a source."""
-    name = automatic(model, generator.norm) if generator.attack == "auto" else generator.attack
-    return isinstance(name, str) and KINDS[name].gradient and model.has_gradient
+    kind = kind_of(automatic(model, generator.norm) if generator.attack == "auto" else generator.attack)
+    return kind is not None and kind.gradient and model.has_gradient
 
 
 def own_eps(attack: Any) -> Any:
     """The budget that an instance of another library's attack keeps; None where it takes the generator's."""
-    return None if isinstance(attack, str) else adapter_of(attack).own_eps
+    return None if is_own(attack) else adapter_of(attack).own_eps
 
 
 def check_float_type(model: Model, eps: float, step_size: float | None) -> None:
@@ -239,7 +267,8 @@ def begins_elsewhere(generator: AdversarialGenerator) -> bool:
     name = generator.attack
     if name == "auto":
         name = without_gradient(generator.norm)[0]
-    return isinstance(name, str) and KINDS[name].partners
+    kind = kind_of(name)
+    return kind is not None and kind.partners
 
 
 def advice(norm: float) -> str:
@@ -252,7 +281,7 @@ def gradient_attack(attack: Any, model: Model) -> str:
     """What to call an attack, as given to the generator, that follows the source's gradient; else empty."""
     if not model.has_gradient:
         return ""
-    if not isinstance(attack, str):
+    if not is_own(attack):
         return adapter_of(attack).gradient_name
     return f"attack={attack!r}" if follows_gradients(attack) else ""
 
@@ -268,7 +297,7 @@ def check_source(
     """Raise for a source that the attack cannot attack, before any is; ``targeted`` None is not known yet."""
     if targeted is not None:
         check_targets(generator, targeted)
-    if not isinstance(generator.attack, str):
+    if not is_own(generator.attack):
         given = region.take(slice(None))  # such an attack gets all samples at once
         adapter_of(generator.attack).check_task(model, given, n_classes)
         return
@@ -278,7 +307,8 @@ def check_source(
         make_attack(generator, name)  # the parameters of a named attack are checked already
     if takes_gradients(generator, model) and model.in_torch:
         check_dtype(generator.dtype, [model.device] if generator.device is None else [])
-    if KINDS[name].gradient and not model.has_gradient:
+    kind = kind_of(name)
+    if kind is not None and kind.gradient and not model.has_gradient:
         raise TypeError(
             f"attack={name!r} needs gradients, but {model.why_black_box}; "
             "attack='auto' attacks black boxes too"
@@ -291,10 +321,10 @@ def check_source(
 
 def check_targets(generator: AdversarialGenerator, targeted: bool) -> None:
     """Raise where labels are to be reached by an attack that knows none, or to be left by one that cannot."""
-    if not isinstance(generator.attack, str):
+    if not is_own(generator.attack):
         adapter_of(generator.attack).check_targets(generator, targeted)
         return
-    kind = KINDS.get(generator.attack)
+    kind = kind_of(generator.attack)
     if targeted and kind is not None and not kind.targets:
         raise ValueError(
             f"attack={generator.attack!r} looks for the nearest boundary, whatever class is behind it, "

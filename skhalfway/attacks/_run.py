@@ -35,6 +35,7 @@ from skhalfway.attacks._parameters import (
     check_parameters,
     check_source,
     gradient_attack,
+    is_own,
     make_attack,
     takes_gradients,
 )
@@ -170,7 +171,7 @@ def run(generator: AdversarialGenerator, problem: Problem) -> Outcome:
     if problem.pool is None or isinstance(generator.batch_size, str):
         generator = copy(generator)
         generator.batch_size = batch_of(generator, problem.model, problem.region.X, len(devices))
-    if not isinstance(generator.attack, str):
+    if not is_own(generator.attack):
         return run_adapter(generator, problem)
     check_float_type(problem.model, problem.region.eps, generator.step_size)
     batches = problem.batches(generator.batch_size)

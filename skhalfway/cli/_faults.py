@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dis
+import re
 from types import TracebackType
 
 _TOLD = (ValueError, TypeError, ImportError)
@@ -11,7 +12,9 @@ _HOMES = ("skhalfway", "sklearn")
 _OPTIONS = {
     "pass reference=(X_train, y_train), or surrogates=None": "give --reference FILE, or --no-surrogates",
     "samples as reference, or surrogates=None": "samples as --reference, or --no-surrogates",
-    "pass trusted= (": "add (",
+    "give them in their order: as_model(network, classes=[...])": "give them in their order: --classes LABEL "
+    "LABEL ...",
+    "leave out classes": "leave out --classes",
     "pass trust_pickle=True (--trust-pickle)": "add --trust-pickle",
 }
 
@@ -38,7 +41,7 @@ def said(error: BaseException) -> str:
     text = str(error)
     for parameter, option in _OPTIONS.items():
         text = text.replace(parameter, option)
-    return text
+    return re.sub(r"pass trusted= \((.*)\)", r"add \1", text)
 
 
 def _home(place: TracebackType) -> str:

@@ -87,6 +87,13 @@ def add_data(parser: ArgumentParser) -> Any:
         ".npz with arrays X and y, or a folder of images with one folder for each class",
     )
     group.add_argument("--target", metavar="COLUMN", help="column (in .npz the array) with the true labels")
+    group.add_argument(
+        "--classes",
+        nargs="+",
+        metavar="LABEL",
+        help="labels of a network's outputs, in their order, written as in the data; needed where labels are "
+        "not 0, 1, 2... and the file (.pt2, .onnx, .pt) does not say them; of images, names of folders",
+    )
     return group
 
 
@@ -164,7 +171,28 @@ def read_models(options: Namespace, data: Data) -> dict[str, Any]:
     """Models by name, each of which takes the samples."""
     from skhalfway.files import read_model
 
+    classes = None if options.classes is None else labels_like(options.classes, data.y)
     return {
-        model.name: read_model(model.path, trust_pickle=options.trust_pickle, trusted=options.trust, X=data.X)
+        model.name: read_model(
+            model.path, trust_pickle=options.trust_pickle, trusted=options.trust, X=data.X, classes=classes
+        )
         for model in options.models
     }
+
+
+def labels_like(texts: list[str], y: Any) -> list[Any]:
+    """Labels out of the words of a command, in the type of those of the data."""
+    import numpy as np
+
+    from skhalfway._text import shown
+
+    if y.dtype.kind not in "biuf":
+        return texts
+    read = {"False": False, "True": True}.__getitem__ if y.dtype.kind == "b" else y.dtype.type
+    try:
+        return [np.asarray(read(text)).item() for text in texts]
+    except (KeyError, ValueError, OverflowError) as error:
+        raise ValueError(
+            f"the labels of the data are numbers, as {shown(y[0])}, but --classes names {shown(texts)}; "
+            "write them as the data do"
+        ) from error

@@ -125,7 +125,7 @@ def _judged(report: AuditReport, limits: Sequence[Limit]) -> Iterator[Outcome]:
         if one.value is None:
             found = [advice.title for advice in report.findings if advice.kind == one.name]
             said = f"finding: {found[0]}" if found else _why_not_looked_for(report, one.name)
-            yield Outcome(str(one), not said, said or "no such finding")
+            yield Outcome(str(one), not said, said or f"no finding of kind {one.name}")
             continue
         figure = report.metrics.get(one.name, float("nan"))
         least = one.name in LEAST

@@ -8,10 +8,13 @@ from pathlib import Path
 from typing import Any
 from zipfile import ZipFile, is_zipfile
 
+from numpy.typing import ArrayLike
 from sklearn.exceptions import NotFittedError
 
 from skhalfway._checks import check_bool
 from skhalfway._text import counted, shown
+from skhalfway.files._naming import name_outputs, read_classes
+from skhalfway.files._onnx import OnnxClassifier
 from skhalfway.files._paths import ending_of, existing, library, said
 from skhalfway.models import as_model
 
@@ -21,7 +24,12 @@ _TRIED = 2  # samples that a model is asked about as it is loaded
 
 
 def read_model(
-    path: str | PathLike[str], *, trust_pickle: bool = False, trusted: Sequence[str] = (), X: Any = None
+    path: str | PathLike[str],
+    *,
+    trust_pickle: bool = False,
+    trusted: Sequence[str] = (),
+    X: Any = None,
+    classes: ArrayLike | None = None,
 ) -> Any:
     """Read a fitted classifier out of a file.
 
@@ -51,6 +59,11 @@ def read_model(
         Samples that the model is for: it is asked about the first of them, so
         that one that does not take them is found here. An ``.onnx`` file may
         need them to tell what its outputs are.
+    classes : array-like of shape (n_classes,), default=None
+        Labels of the outputs, in their order, of a network in a ``.pt2``,
+        ``.onnx`` or ``.pt`` file that does not say them. None: the numbers of
+        the outputs. A model that says its labels keeps its own order; they must
+        be the same ones.
 
     Returns
     -------
@@ -66,7 +79,8 @@ def read_model(
         If a library is missing that reading the file, or the model, takes.
     ValueError
         If the file has another ending, cannot be read, may run code and is not
-        trusted, or holds no fitted classifier; if the model does not take ``X``.
+        trusted, or holds no fitted classifier; if the model does not take ``X``,
+        or has other labels, or another number of outputs, than ``classes``.
 
     Examples
     --------
@@ -84,6 +98,7 @@ def read_model(
     LogisticRegression(max_iter=500)
     """
     check_bool("trust_pickle", trust_pickle)
+    labels = None if classes is None else read_classes(classes)
     trusted = [trusted] if isinstance(trusted, str) else list(trusted)
     if not all(isinstance(name, str) for name in trusted):
         raise TypeError(f"trusted must hold names of types, got {shown(trusted)}")
@@ -97,8 +112,6 @@ def read_model(
     if ending == ".skops":
         model = _skops(place, trusted)
     elif ending == ".onnx":
-        from skhalfway.files._onnx import OnnxClassifier
-
         model = OnnxClassifier(place, X)
     elif ending == ".pt2":
         from skhalfway.files._exported import read_exported
@@ -106,6 +119,8 @@ def read_model(
         model = read_exported(place)
     else:
         model = _pickled(place, ending)
+    if labels is not None:
+        name_outputs(model, labels, place)
     _check(model, place, X)
     return model
 

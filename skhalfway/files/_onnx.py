@@ -50,6 +50,8 @@ class OnnxClassifier:
         Where the file says how many there are.
     feature_names_in_ : ndarray of shape (n_features,)
         Where there is an input for each column.
+    says_labels : bool
+        Whether the file names its labels; else they are the numbers of its outputs.
     """
 
     def __init__(self, place: Path, X: Any = None) -> None:
@@ -63,6 +65,8 @@ class OnnxClassifier:
         # weights beside the file take its path; all else is kept, and goes along where this is pickled
         self._path = str(place.resolve()) if _check_external(graph, place) else None
         self._bytes = b"" if self._path else graph.SerializeToString()
+        self.classes_: NDArray[Any]
+        self._label: int | None
         self._read_inputs()
         self._read_outputs(graph, X)
 
@@ -85,6 +89,16 @@ class OnnxClassifier:
             raise ValueError(
                 f"{self.file} cannot be run by onnxruntime: {said(error, Path(self._path or self.file))}"
             ) from error
+
+    def name_outputs(self, classes: NDArray[Any]) -> None:
+        """Give the outputs these labels, where the file names none."""
+        if len(classes) != len(self.classes_):
+            raise ValueError(
+                f"{self.file} has outputs for {len(self.classes_)} classes, but {len(classes)} are named: "
+                f"{shown(classes)}"
+            )
+        self.classes_ = classes
+        self._label = None  # its own answers are numbers: go by the largest score
 
     def predict(self, X: ArrayLike) -> NDArray[Any]:
         """Labels of samples.
@@ -268,6 +282,7 @@ class OnnxClassifier:
                 given = given if set(given or ()) == set(result[0]) else list(result[0])
             columns = _as_columns(result, None if given is None else np.asarray(given), self.file)
         self.classes_ = self._classes(given, columns, results)
+        self.says_labels = given is not None or self._scores is None
         self._gives_probabilities: bool | None = None
         if columns is not None:
             self._gives_probabilities = _are_probabilities(columns, graph, outputs[scores[0]][0])

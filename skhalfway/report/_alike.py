@@ -23,7 +23,7 @@ def why_unpaired(before: AuditReport, after: AuditReport) -> str:
     labels = [None if o.labels is None else o.classes[o.labels] for o in (one, other)]
     for what, mine, theirs in (
         ("how many they are", one.n_samples, other.n_samples),
-        ("their names", one.sample_names, other.sample_names),
+        ("the names of their rows", one.sample_names, other.sample_names),
         ("their labels", labels[0], labels[1]),
     ):
         if not equal(mine, theirs):

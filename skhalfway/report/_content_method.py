@@ -7,20 +7,11 @@ from typing import TYPE_CHECKING
 from skhalfway._text import counted
 from skhalfway.report._blocks import Block, Code, Grid, Items, Section, Text, number_cell
 from skhalfway.report._terms import TERMS
+from skhalfway.report._words import PART_NAMES
 from skhalfway.results._table import Cell, Table
 
 if TYPE_CHECKING:
     from skhalfway.report._report import AuditReport
-
-PARTS = {
-    "exposed": "the most exposed samples",
-    "columns": "which columns carry the attack",
-    "nearest": "how far the nearest sample that fools is",
-    "halfway": "predicted transfer and halfway agreement",
-    "retraining": "what adversarial training buys",
-    "surrogates": "training of surrogates",
-    "transfer": "attacks, and trying them on all models",
-}
 
 # framework, part of it, what it asks for, where this page speaks of it
 FRAMEWORKS = (
@@ -93,7 +84,9 @@ def left_out(report: AuditReport) -> Section:
         if report.partial:
             said = "The run was interrupted; no further part was left out."
         return Section("left-out", "What was left out, and why", [Text(said)])
-    rows: list[list[str | Cell]] = [[PARTS.get(part, part), why] for part, why in report.left_out.items()]
+    rows: list[list[str | Cell]] = [
+        [PART_NAMES.get(part, part), why] for part, why in report.left_out.items()
+    ]
     table = Table("Parts of the audit that are not there", ["part", "why"], rows)
     return Section("left-out", "What was left out, and why", [Grid(table, sortable=False)])
 
@@ -110,7 +103,8 @@ def protocol(report: AuditReport) -> Section:
         blocks.append(Grid(Table("Versions", ["package", "version"], made), sortable=False))
     if report.seconds:
         took: list[list[str | Cell]] = [
-            [PARTS.get(part, part), number_cell(time, f"{time:.1f}")] for part, time in report.seconds.items()
+            [PART_NAMES.get(part, part), number_cell(time, f"{time:.1f}")]
+            for part, time in report.seconds.items()
         ]
         total = "" if origin is None or origin.seconds is None else f"{origin.seconds:.1f} s in all."
         blocks.append(Grid(Table("Time that each part took", ["part", "seconds"], took, total)))

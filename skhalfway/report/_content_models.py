@@ -20,7 +20,7 @@ MOST_ROWS = 20  # of a table that is not folded
 JUDGED = {
     "right": "as the samples are",
     "own": "attacked itself",
-    "others": "samples made on all other models",
+    "others": "samples made on the other models that fool it most",
 }
 
 

@@ -96,7 +96,7 @@ def _threats(report: AuditReport) -> Iterator[Advice]:
     if own:
         worst = max(own, key=lambda threat: threat.interval.low)
         first = min(own, key=lambda threat: threat.eps)
-        apart_rate = max((t.rate for t in report.threats if t.kind != "deployed"), default=np.nan)
+        apart_rate = max((threat.rate for threat in apart), default=0.0)
         keep = (
             "Guard the file of the model, and limit how many questions one client may ask."
             if apart_rate < worst.rate
@@ -305,7 +305,8 @@ def _retraining(report: AuditReport) -> Iterator[Advice]:
     if tried.others is not None:
         o_before, o_after = tried.others.sum(axis=1)
         others = (
-            f" Under samples made on other models: {share(o_after, n)}; without these {share(o_before, n)}."
+            f" Under samples made on {listed(tried.sources)}: {share(o_after, n)}; without these "
+            f"{share(o_before, n)}."
         )
     yield Advice(
         "retraining",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from os import PathLike
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -46,6 +47,11 @@ class Samples(NamedTuple):
 
 def read_models(models: Any, deployed: Any) -> tuple[dict[str, Any], str]:
     """Models by name, and the name of the deployed one."""
+    if isinstance(models, (str, PathLike)):
+        raise TypeError(
+            f"models must be fitted models, got the name {shown(str(models))}; read a file by "
+            "skhalfway.files.read_model first"
+        )
     if hasattr(models, "predict") or callable(getattr(models, "forward", None)):
         models = {"deployed": models}
     one = isinstance(models, (Mapping, list, tuple)) and len(models) == 1
@@ -80,6 +86,7 @@ def read_samples(
     labels = read_labels(y, np.shape(X)[0])
     _check_classes(labels, "y")
     X_reference, y_reference = _read_reference(reference, X)
+    _check_columns(X, X_reference)
     split_off = surrogates and X_reference is None
     rows = np.arange(len(labels))
     if split_off:
@@ -114,6 +121,24 @@ def _table(X: Any, name: str) -> Any:
         if names.count(column) > 1:
             raise ValueError(f"{name} has two columns called {shown(column)}; give each its own name")
     return X
+
+
+def _check_columns(X: Any, reference: Any) -> None:
+    """Raise where tables differ in columns, as where one holds the labels too."""
+    if not (hasattr(X, "columns") and hasattr(reference, "columns")):
+        return
+    lacks, more = (
+        [name for name in a if name not in b]
+        for a, b in zip((X.columns, reference.columns), (reference.columns, X.columns), strict=True)
+    )
+    if lacks or more:
+        differs = [
+            f"{what} {shown(names)}" for what, names in (("lacks", lacks), ("also has", more)) if names
+        ]
+        raise ValueError(
+            f"reference must have the columns of X, but it {' and '.join(differs)}; labels are given apart: "
+            "reference=(X_train, y_train)"
+        )
 
 
 def _check_classes(labels: NDArray[Any], name: str) -> None:

@@ -171,8 +171,9 @@ class Retraining:
     right : bool ndarray of shape (2, n_samples)
         Whether the model before and after classifies each sample right as it is.
     own, others : bool ndarray of shape (2, n_samples) or None
-        Whether it also does as attacked on the model itself, and as attacked on every surrogate and other
-        model.
+        Whether it also does as attacked on the model itself, and as attacked on each of ``sources``.
+    sources : tuple of str, default=()
+        The other models whose samples fool the deployed model most.
     masked : bool
         Whether the gradients of the retrained model may be masked, so that its figures look too good.
     """
@@ -182,9 +183,11 @@ class Retraining:
     right: NDArray[np.bool_]
     own: NDArray[np.bool_]
     others: NDArray[np.bool_] | None = None
+    sources: tuple[str, ...] = ()
     masked: bool = False
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "sources", tuple(self.sources))
         for name in ("right", "own", "others"):
             if getattr(self, name) is not None:
                 object.__setattr__(self, name, frozen(getattr(self, name), bool))

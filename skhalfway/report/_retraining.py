@@ -17,13 +17,14 @@ from skhalfway.transfer import TransferScorer
 
 if TYPE_CHECKING:
     from skhalfway.report._setting import Setting
-    from skhalfway.transfer import TransferMatrix
+    from skhalfway.transfer import TransferCurve, TransferMatrix
 
 N_TRAINED, N_JUDGED = 4000, 300
+N_SOURCES = 2  # models that attack both, beside themselves: those whose samples fool the deployed one most
 BEFORE, AFTER = "before retraining", "after retraining"
 
 
-def retrained(setting: Setting) -> Retraining:
+def retrained(setting: Setting, curve: TransferCurve) -> Retraining:
     """Train a clone on clean samples, and one on as many adversarial ones too; attack both anew."""
     why = why_not(setting)
     if why:
@@ -40,7 +41,8 @@ def retrained(setting: Setting) -> Retraining:
         generator, sources={BEFORE: FrozenEstimator(before)}, random_state=setting.seed
     )
     after = clone(model).fit(*sampler.fit_resample(X, y))
-    others = {name: one for name, one in setting.models.items() if name != setting.deployed}
+    sources = _strongest(setting, curve)
+    others = {name: setting.models[name] for name in sources}
     scorer = TransferScorer(
         generator,
         targets=[BEFORE, AFTER],
@@ -52,7 +54,14 @@ def retrained(setting: Setting) -> Retraining:
     judged = np.sort(np.random.RandomState(setting.seed).permutation(len(setting.y))[:N_JUDGED])
     matrix = scorer.transfer(*setting.rows(judged))
     right, own, under_others = _held(matrix)
-    return Retraining(eps, len(y), right, own, under_others, masked=_is_masked(matrix))
+    return Retraining(eps, len(y), right, own, under_others, sources, masked=_is_masked(matrix))
+
+
+def _strongest(setting: Setting, curve: TransferCurve) -> tuple[str, ...]:
+    """The other models whose samples fool the deployed one most, at the largest budget."""
+    rates = curve.rates[-1][:, curve.targets.index(setting.deployed)]
+    order = np.argsort(-np.nan_to_num(rates), kind="stable")
+    return tuple(curve.sources[i] for i in order if curve.sources[i] != setting.deployed)[:N_SOURCES]
 
 
 def why_not(setting: Setting) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from time import perf_counter
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from sklearn.base import clone
 from sklearn.utils import _safe_indexing
 
-from skhalfway._inputs import positions
+from skhalfway._inputs import how_to_name, positions
 from skhalfway._progress import Progress
 from skhalfway._text import brief, shown
 from skhalfway.models import as_model
@@ -30,10 +30,11 @@ from skhalfway.report._parts import Surrogates
 from skhalfway.report._protocol import not_tested, protocol_of
 from skhalfway.report._report import AuditReport
 from skhalfway.report._retraining import retrained, why_not
-from skhalfway.report._setting import Setting, answers_of
+from skhalfway.report._setting import Setting, labels_by
 from skhalfway.report._surrogates import default_surrogates, trained
 from skhalfway.report._threats import threats_to
 from skhalfway.report._unmoved import unmoved
+from skhalfway.report._words import PART_NAMES
 from skhalfway.results import Provenance
 from skhalfway.transfer import TransferScorer
 
@@ -70,6 +71,7 @@ class _Done:
     fields: dict[str, Any] = field(default_factory=dict)
     left_out: dict[str, str] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
+    log: list[warnings.WarningMessage] = field(default_factory=list)
 
     @contextmanager
     def timed(self, what: str) -> Iterator[None]:
@@ -86,6 +88,7 @@ def run(request: Request) -> AuditReport:
     done, begin = _Done(), perf_counter()
     with warnings.catch_warnings(record=True) as log:
         warnings.simplefilter("always")
+        done.log = log
         classes = _classes_of(request.models, request.data.X)
         _check_there_is_something(_setting(request, request.models, classes, None))
         with done.timed("surrogates"):
@@ -174,7 +177,7 @@ def _with_surrogates(request: Request, classes: NDArray[Any]) -> tuple[dict[str,
     if labels is not None:
         y = labels[rows]
     else:
-        y = answers_of(models[request.deployed], classes, X)
+        y = labels_by(models[request.deployed], X, classes)
     unknown = np.unique(y[positions(y, classes) < 0])
     if len(unknown):
         raise ValueError(
@@ -241,7 +244,7 @@ def _check_there_is_something(setting: Setting) -> None:
     if len(unknown):
         raise ValueError(
             f"y holds labels that the models do not know: {shown(unknown)}; the models know "
-            f"{shown(setting.classes)}"
+            f"{shown(setting.classes)}{how_to_name(setting.classes, np.asarray(setting.y))}"
         )
     if not (setting.answers(setting.deployed, setting.X) == setting.y).any():
         raise ValueError(
@@ -258,7 +261,7 @@ def _measure_parts(request: Request, setting: Setting, curve: TransferCurve, don
         "columns": lambda: {"columns": attacked_columns(setting, _telling(setting, curve))},
         "nearest": lambda: {"nearest": nearest_samples(setting)},
         "halfway": lambda: dict(zip(("predicted", "agreement"), halfway(setting, curve), strict=True)),
-        "retraining": lambda: {"retraining": retrained(setting)},
+        "retraining": lambda: {"retraining": retrained(setting, curve)},
     }
     cannot = {"retraining": why_not(setting), "columns": "images have no columns" if images else ""}
     if not request.parts:
@@ -270,7 +273,7 @@ def _measure_parts(request: Request, setting: Setting, curve: TransferCurve, don
             if why := cannot.get(part):
                 done.left_out[part] = why
             else:
-                with done.timed(part):
+                with done.timed(part), _named_warnings(PART_NAMES[part], done.log):
                     try:
                         done.fields.update(makers[part]())
                     except (ValueError, TypeError, RuntimeError, MemoryError) as error:
@@ -283,6 +286,21 @@ def _measure_parts(request: Request, setting: Setting, curve: TransferCurve, don
         raise
     finally:
         progress.close()
+
+
+@contextmanager
+def _named_warnings(part: str, said: Sequence[warnings.WarningMessage]) -> Iterator[None]:
+    """Name the part in warnings that are new with it: it may have a budget and models of its own."""
+    known = {str(one.message) for one in said}
+    with warnings.catch_warnings(record=True) as log:
+        warnings.simplefilter("always")
+        try:
+            yield
+        finally:
+            told = [(str(one.message), one.category) for one in log]
+    for message, category in told:
+        if message not in known:
+            warnings.warn(f"{part}: {message}", category, stacklevel=2)
 
 
 def _telling(setting: Setting, curve: TransferCurve) -> float:

@@ -22,6 +22,7 @@ from sklearn.utils import _safe_indexing
 
 from skhalfway._inputs import Frame
 from skhalfway._parallel import side_by_side
+from skhalfway.models._kinds import is_skorch_net
 
 # slow with many samples, and no better at what they are here for
 _FEW_ROWS = {"kernel": 2000, "neighbours": 2000}
@@ -122,4 +123,9 @@ def trained(
 def _fit(model: Any, X: Any, y: NDArray[Any]) -> Any:
     if np.ndim(X) > 2:
         X = np.asarray(X, dtype=np.float32)
-    return clone(model).fit(X, y)
+    classes, codes = np.unique(y, return_inverse=True)
+    if not is_skorch_net(model) or np.array_equal(classes, np.arange(len(classes))):
+        return clone(model).fit(X, y)
+    module = clone(model).fit(X, codes).module_.eval()  # skorch learns, and answers, numbers of columns only
+    module.classes_ = classes
+    return module

@@ -19,6 +19,15 @@ UNITS = {
     "range": "of the range of each column",
     "eps": "times the budget of the generator",
 }
+PART_NAMES = {
+    "exposed": "the most exposed samples",
+    "columns": "which columns carry the attack",
+    "nearest": "how far the nearest sample that fools is",
+    "halfway": "predicted transfer and halfway agreement",
+    "retraining": "what adversarial training buys",
+    "surrogates": "training of surrogates",
+    "transfer": "attacks, and trying them on all models",
+}
 
 
 def share(part: int, whole: int) -> str:

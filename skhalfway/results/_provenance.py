@@ -55,6 +55,8 @@ def plain(value: Any) -> Any:
         return [plain(one) for one in value]
     if isinstance(value, type) or inspect.isroutine(value):
         return value.__name__
+    if hasattr(value, "as_setting"):
+        return value.as_setting()
     if is_dataclass(value):
         parts = {field.name: getattr(value, field.name) for field in fields(value) if field.init}
         return {name: plain(part) for name, part in parts.items() if part is not None}

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from skhalfway._devices import devices_of
 from skhalfway.attacks._faults import Faults
 from skhalfway.attacks._missed import Missed
-from skhalfway.attacks._parameters import KINDS, takes_gradients
+from skhalfway.attacks._parameters import is_own, kind_of, takes_gradients
 from skhalfway.attacks._problem import Outcome
 from skhalfway.engine._fingerprint import KEY, UnknownContentError, fingerprint
 from skhalfway.engine._store import Store
@@ -64,7 +64,8 @@ class CellStore:
     def key_of_made(self, source: Source, rows: NDArray[np.intp]) -> str:
         """What the samples that are made of some rows are known by."""
         attack = source.generator.attack
-        alone = isinstance(attack, str) and attack in KINDS and KINDS[attack].gradient
+        kind = kind_of(attack)
+        alone = kind is not None and kind.gradient
         pool, known = source.pool, ""
         if pool is not None and not alone:
             known = pool.once("key", partial(fingerprint, pool.problem.region, pool.predicted))
@@ -162,7 +163,7 @@ def _computed_in(source: Source) -> tuple[list[str], str | None]:
     Not the devices themselves, since those of one type round alike: a folder goes on where there are others.
     """
     generator, model = source.generator, source.model
-    if isinstance(generator.attack, str) and not takes_gradients(generator, model):
+    if is_own(generator.attack) and not takes_gradients(generator, model):
         return [], None
     from torch import device as named
 

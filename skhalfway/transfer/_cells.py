@@ -313,7 +313,11 @@ def _ask_for_opinions(
         return delayed(_asked)(given, i, numbers, source.regions_of(numbers), each[i].account, X_adv, key)
 
     run = partial(
-        parallel, n=len(each), what="ask for second opinions", in_order=False, tell=lambda _: (1, "")
+        parallel,
+        n=len(each),
+        what="try other attacks (second opinions)",
+        in_order=False,
+        tell=lambda _: (1, ""),
     )
     for i, opinion in outlive(run, each, job_of):
         name = each[i].source.name

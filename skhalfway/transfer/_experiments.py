@@ -50,7 +50,7 @@ def read_budgets(eps: Any) -> list[float]:
     if not rising:
         raise ValueError(
             f"eps must be a sequence of finite numbers > 0, each larger than the one before; got "
-            f"{shown(eps)}. For one budget call transfer"
+            f"{shown(eps)}; one budget alone is given as [0.1]"
         )
     return budgets
 

@@ -16,7 +16,7 @@ from skhalfway._devices import devices_of
 from skhalfway._progress import announced
 from skhalfway._randomness import draw_seed, own_rng
 from skhalfway.attacks._batch_size import batch_of
-from skhalfway.attacks._parameters import advice, gradient_attack, takes_gradients
+from skhalfway.attacks._parameters import advice, gradient_attack, is_own, takes_gradients
 from skhalfway.attacks._partners import Partners
 from skhalfway.attacks._pool import Pool, drawn
 from skhalfway.attacks._problem import Outcome, Problem, Settings
@@ -86,7 +86,7 @@ class Source:
     @property
     def splits(self) -> bool:
         """Whether what its attack makes of a sample depends on no others but those that all blocks know."""
-        return isinstance(self.generator.attack, str)
+        return is_own(self.generator.attack)
 
     @property
     def follows_gradients(self) -> bool:
@@ -263,7 +263,7 @@ class Attacked:
     def by_gradient(self) -> str:
         """The attack, in words, where it follows the source's gradient; else empty."""
         attack = self.source.generator.attack
-        if isinstance(attack, str) and self.account.outcome.faults is None:
+        if is_own(attack) and self.account.outcome.faults is None:
             return ""  # "auto" found no gradient after all
         return gradient_attack(attack, self.source.model)
 

@@ -34,7 +34,7 @@ ONE = ["--model", "deployed.skops"]
         (["--model", "nowhere.skops", *DATA], "nowhere.skops does not exist"),
         (["--model", "broken.skops", *DATA], "broken.skops cannot be read by skops"),
         (["--model", "model.txt", *DATA], "model.txt has the ending '.txt'; .* .skops, .onnx, .pt2"),
-        (["--model", "own.skops", *DATA], "'posixpath.join'.* add .--trust posixpath.join"),
+        (["--model", "own.skops", *DATA], "'posixpath.join'.* add --trust posixpath.join$"),
         (["--model", "pickle.pkl", *DATA], "pickle.pkl may run any code .* add --trust-pickle"),
         (["--model", "wide.skops", *DATA], "wide.skops: X has 3 features, but .* expecting 4"),
         ([*BOTH, "--model", "words.skops", *DATA, *FAST], "model 'words'.* classes|labels"),

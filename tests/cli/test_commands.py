@@ -13,9 +13,11 @@ from pathlib import Path
 import matplotlib.image
 import numpy as np
 import pytest
+from onnx import TensorProto, helper
 
 import skhalfway
 from skhalfway.cli import _check, _compare
+from skhalfway.cli._inputs import labels_like
 from skhalfway.cli._main import COMMANDS, make_parser
 from skhalfway.engine import Store
 from skhalfway.report import compare_reports
@@ -108,6 +110,8 @@ def test_commands_of_the_documentation_parse(page, tmp_path, monkeypatch):
         for word in words:
             if re.fullmatch(r"\S+\.(skops|pt2|csv|toml|json)", word):
                 Path(word.partition("=")[2] or word).touch()
+            elif re.fullmatch(r"images/\w+", word):
+                Path(word).mkdir(parents=True)
         assert callable(make_parser().parse_args(words).run), words
 
 
@@ -122,6 +126,41 @@ def test_check(here, capsys):
     assert shown.out.count("warning") >= 1
     assert shown.err.startswith("python -m skhalfway check: failed: deployed: accuracy is ")
     assert shown.err.count("\n") == 1
+
+
+def test_check_asks_for_the_labels_of_a_network(here, capsys, tmp_path):
+    """And goes by those that are given."""
+    weights = [helper.make_tensor("W", TensorProto.FLOAT, [3, 2], [-1, 1, -1, 1, 0, 0])]
+    shapes = [
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, [None, n]) for name, n in (("x", 3), ("z", 2))
+    ]
+    graph = helper.make_graph(
+        [helper.make_node("MatMul", ["x", "W"], ["z"])], "g", shapes[:1], shapes[1:], weights
+    )
+    opsets = [helper.make_opsetid("", 17)]
+    path = tmp_path / "net.onnx"
+    path.write_bytes(helper.make_model(graph, opset_imports=opsets, ir_version=9).SerializeToString())
+    assert run("check", "--model", str(path), *DATA) == 2
+    assert "give them in their order: --classes LABEL LABEL ...\n" in capsys.readouterr().err
+    assert run("check", "--model", str(path), *DATA, "--classes", "no", "yes") == 0
+    assert "nothing found" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("texts", "y", "labels"),
+    [
+        (["b", "a"], np.array(["a", "b"]), ["b", "a"]),
+        (["2", "0", "1"], np.array([0, 1, 0]), [2, 0, 1]),
+        (["True", "False"], np.array([False, True]), [True, False]),
+        (["1.5", "2"], np.array([1.5, 2.0]), [1.5, 2.0]),
+    ],
+)
+def test_labels_of_a_command_have_the_type_of_those_of_the_data(texts, y, labels):
+    found = labels_like(texts, y)
+    assert found == labels and list(map(type, found)) == list(map(type, labels))
+    if y.dtype.kind != "U":
+        with pytest.raises(ValueError, match="--classes names .*write them as the data do"):
+            labels_like(["one", "two"], y)
 
 
 def test_check_says_what_was_warned_of(here, monkeypatch, capsys):

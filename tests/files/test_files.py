@@ -657,6 +657,26 @@ def test_onnx(write, classes, gives, tmp_path):
     assert_allclose(model.scores(X), getattr(MODEL, gives)(X), atol=1e-5)
 
 
+def test_outputs_are_named_where_the_file_does_not_say(pixels, tmp_path):
+    names = np.array(["c", "a", "b"])
+    path = logits(tmp_path / "m.onnx")
+    read = read_model(path, X=X, classes=names)
+    assert_array_equal(read.predict(X), names[MODEL.predict(X)])
+    network, file = nn.Linear(64, 3), tmp_path / "n.pt2"
+    model = as_model(read_model(exported(network, file), classes=names))
+    assert_array_equal(names, model.classes_)
+    assert_array_equal(model.predict(pixels.numpy()), network(pixels).argmax(dim=1))
+    refused(read_model, path, "has outputs for 3 classes, but 2 are named", classes=names[:2])
+    refused(read_model, file, "3 outputs for 2 classes", X=pixels.numpy(), classes=names[:2])
+    with pytest.raises(ValueError, match="must name each label once"):
+        read_model(path, classes=["a", "a", "b"])
+    with pytest.raises(ValueError, match="two or more labels"):
+        read_model(path, classes="abc")
+    own = linear(tmp_path / "own.onnx", labels=NAMES.tolist())
+    assert read_model(own, classes=NAMES[::-1]).classes_.tolist() == NAMES.tolist()  # its own order
+    refused(read_model, own, "says its labels itself, .*leave out classes", classes=names)
+
+
 def test_onnx_with_one_column_of_scores(tmp_path):
     binary = LogisticRegression().fit(X, Y > 0)
     weights = [helper.make_tensor("W", F, [4, 1], binary.coef_.ravel())]

@@ -23,6 +23,7 @@ from sklearn.tree import DecisionTreeClassifier
 from torch import nn
 
 from skhalfway import AdversarialGenerator, Constraints, TransferScorer, audit, load_result
+from skhalfway.models import as_model
 from skhalfway.report import _run
 from skhalfway.report._columns import deciding
 from skhalfway.report._surrogates import default_surrogates
@@ -106,8 +107,8 @@ def test_exposed_samples_fool_within_their_budget(whole):
 
 
 def test_results_do_not_depend_on_jobs():
-    settings = {"surrogates": QUICK, "reference": (X_TRAIN, Y_TRAIN), "n_samples": 30}
-    one, two = (quick(parts=["exposed", "columns"], n_jobs=n, **settings) for n in (1, 2))
+    few = {"surrogates": {"bayes": GaussianNB()}, "reference": (X_TRAIN, Y_TRAIN), "n_samples": 20}
+    one, two = (quick(parts=["exposed"], eps=[0.5], n_jobs=n, **few) for n in (1, 2))
     assert one == two
 
 
@@ -142,7 +143,7 @@ def test_columns_decide_as_often_as_shapley_and_shubik_say():
 
 def test_frozen_columns_are_added_to_the_constraints():
     constraints = Constraints(immutable=["mean radius"])
-    columns = quick(constraints=constraints, parts=["columns"], eps=[1.0]).columns
+    columns = quick(constraints=constraints, parts=["columns"], eps=[1.0], n_samples=20).columns
     assert columns.shares[columns.names.index("mean radius")] == 0
     assert "mean radius" not in columns.frozen
     assert len(columns.frozen) == 5 and columns.weights.sum() == pytest.approx(1)
@@ -151,8 +152,8 @@ def test_frozen_columns_are_added_to_the_constraints():
 
 @pytest.mark.parametrize("norm", [np.inf, 2])
 def test_nearest_samples_of_a_linear_model_are_at_its_distance(norm):
-    generator = AdversarialGenerator(norm=norm, eps_unit="std", max_iter=200)
-    report = quick(generator=generator, parts=["nearest"], reference=X_TRAIN)
+    generator = AdversarialGenerator(norm=norm, eps_unit="std", max_iter=100)
+    report = quick(generator=generator, parts=["nearest"], reference=X_TRAIN, eps=[0.1], n_samples=20)
     _, linear = MODELS["deployed"]
     rows = report.curve.matrices[0].outcomes.row_index
     samples, labels = X_TEST.loc[rows], Y_TEST.loc[rows]
@@ -181,6 +182,9 @@ def test_nearest_samples_of_a_tree_are_exact():
 def test_retraining_judges_both_on_the_same_samples(whole):
     tried = whole.retraining
     assert tried.right.shape == tried.own.shape == tried.others.shape == (2, 60)
+    rates = whole.curve.to_frame().loc[(0.5, slice(None), "deployed"), "rate"].drop("deployed", level=1)
+    best = rates.sort_values(ascending=False, kind="stable").index.get_level_values(1)[:2]
+    assert tried.sources == tuple(best)
     assert tried.eps == 0.5 and tried.n_rows == len(X_TRAIN)
     # the clone before is the deployed model, whose curve says the same of it
     outcomes = whole.curve.matrices[-1].outcomes
@@ -259,12 +263,13 @@ def test_images():
         optimizer.zero_grad()
         nn.functional.cross_entropy(model(torch.tensor(images[:500])), torch.tensor(digits[:500])).backward()
         optimizer.step()
+    names = np.array([f"digit {digit}" for digit in range(10)])  # as folders name them; skorch takes none
     report = quick(
-        {"net": model.eval()},
+        {"net": as_model(model.eval(), classes=names)},
         images[500:600],
-        digits[500:600],
+        names[digits[500:600]],
         surrogates="auto",
-        reference=(images[:500], digits[:500]),
+        reference=(images[:500], names[digits[:500]]),
         surrogate_share=0.4,
         parts=["exposed", "columns", "halfway", "retraining"],
         eps=[0.3],
@@ -279,7 +284,9 @@ def test_images():
     assert abs(one.after - one.before).max() <= one.eps + 1e-6
     number = int(one.name)
     np.testing.assert_array_equal(one.before, images[500 + number])
-    assert digits[500 + number] == one.label
+    assert names[digits[500 + number]] == one.label
+    outcomes = report.curve.matrices[0].outcomes
+    assert ((outcomes.clean == outcomes.labels).mean(axis=1) > 0.3).all()  # of surrogates, too; chance is 0.1
 
 
 def test_a_part_that_fails_leaves_the_others(monkeypatch):
@@ -320,12 +327,20 @@ def test_an_interrupt_leaves_a_partial_report(monkeypatch):
             assert caught.value.partial.partial and isinstance(caught.value.partial.curve, TransferCurve)
 
 
-def test_warnings_are_in_the_report():
+def test_warnings_are_in_the_report(monkeypatch):
+    def warned(*_):
+        for message in (*before, "it is small"):
+            warnings.warn(message, stacklevel=2)
+        raise ValueError("enough")
+
     hidden = make_pipeline(StandardScaler(), LogisticRegression(C=1e6)).fit(X_TRAIN, 1 - Y_TRAIN)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        report = quick({"deployed": MODELS["deployed"], "hidden": hidden})
-    assert any("hidden" in said for said in report.warnings)
+        before = quick({"deployed": MODELS["deployed"], "hidden": hidden}).warnings
+        monkeypatch.setattr(_run, "nearest_samples", warned)
+        report = quick({"deployed": MODELS["deployed"], "hidden": hidden}, parts=["nearest"])
+    assert any("hidden" in said for said in before)
+    assert report.warnings == (*before, "how far the nearest sample that fools is: it is small")
     assert any(advice.kind == "check" and "hidden" in advice.title for advice in report.findings)
 
 
@@ -336,6 +351,11 @@ GIVEN = AdversarialGenerator(constraints=Constraints(integer=[0]))
     ("changed", "error", "message"),
     [
         ({"models": MODELS["bayes"]}, ValueError, "one model alone, without surrogates, has nothing to be"),
+        (
+            {"models": "deployed.skops"},
+            TypeError,
+            "got the name 'deployed.skops'; read a file by .*read_model",
+        ),
         ({"deployed": "deploid"}, ValueError, "deployed must be the name .*deploid.*did you mean 'deployed'"),
         ({"models": {}}, ValueError, "at least 2 are needed|must be"),
         ({"models": {"a": 3, "b": MODELS["bayes"]}}, TypeError, "a"),
@@ -381,6 +401,11 @@ GIVEN = AdversarialGenerator(constraints=Constraints(integer=[0]))
         ({"random_state": None}, ValueError, "random_state must be an integer"),
         ({"reference": (X_TRAIN, Y_TRAIN, 3)}, ValueError, r"a pair \(samples, labels\), got 3"),
         ({"reference": (X_TRAIN, Y_TRAIN[:5])}, ValueError, "the labels of reference"),
+        (
+            {"reference": X_TRAIN.assign(label=Y_TRAIN).drop(columns="mean area")},
+            ValueError,
+            r"it lacks \['mean area'\] and also has \['label'\]; labels are given apart",
+        ),
         ({"surrogates": QUICK, "X": X_TEST[:10], "y": Y_TEST[:10]}, ValueError, "too few to split"),
         (
             {"surrogates": QUICK, "reference": (X_TRAIN, Y_TRAIN), "surrogate_share": 0.001},

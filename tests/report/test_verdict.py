@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,6 +12,8 @@ from scipy.stats import binomtest, fisher_exact
 from skhalfway._intervals import ConfidenceInterval, holm
 from skhalfway.models import Finding, ModelCheck
 from skhalfway.report import AttackedColumns, Retraining
+from skhalfway.report._findings import _threats
+from skhalfway.report._threats import Threat
 from skhalfway.report._words import budget, in_percent, listed, probability, share
 from skhalfway.transfer import FailedPair, TransferMatrix
 from tests.report.conftest import curve_of, report_of
@@ -140,6 +143,14 @@ def test_a_class_that_is_fooled_more_often_is_named(made):
     assert "class" not in kinds(made({"deployed": 0, "second": np.arange(0, 200, 4)}, labels=labels))
 
 
+@pytest.mark.parametrize(("p", "words"), [(0.01, "secrecy would not help"), (0.2, "Guard the file")])
+def test_secrecy_is_given_up_only_where_others_fool_beyond_noise(p, words):
+    own = Threat("deployed", ("net",), 0.5, 54, 15, 5, "net", 15, 54, 0.01)
+    others = replace(own, kind="surrogate", sources=("a",), best="a", p=p)
+    report = SimpleNamespace(threats=[others, own], deployed="net", unit="std", retraining=None)
+    assert words in list(_threats(report))[-1].action
+
+
 def test_noise_that_fools_is_a_finding(made):
     assert share(40, 200) in kinds(made({"deployed": 50, "second": 0}, noise=40))["noise"].evidence
     assert "noise" not in kinds(made({"deployed": 50, "second": 0}, noise=1))
@@ -188,7 +199,7 @@ def test_another_model_that_resists_is_a_finding_unless_it_is_less_accurate(made
 )
 def test_retraining_says_what_it_bought(after, masked, words, made):
     held = np.arange(200) < np.array([[100], [after]])
-    tried = Retraining(0.1, 500, np.ones((2, 200), dtype=bool), held, held, masked)
+    tried = Retraining(0.1, 500, np.ones((2, 200), dtype=bool), held, held, ("a", "b"), masked)
     finding = kinds(made({"deployed": 100, "second": 0}, fields={"retraining": tried}))["retraining"]
     assert words in f"{finding.title} {finding.evidence}" and share(after, 200) in finding.evidence
     assert tried.p("own") == pytest.approx(min(1, 2 * 0.5 ** abs(after - 100)))

@@ -1,0 +1,266 @@
+"""Recipe: a gradient attack made of pieces; and the recipes that have names."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, fields, replace
+from numbers import Integral
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from skhalfway._checks import meant
+from skhalfway._text import shown
+from skhalfway.attacks._gradient_pieces import Averaged, Translation, Variance
+from skhalfway.attacks._input_pieces import DiverseInput, FeatureDropout, ScaleCopies
+from skhalfway.attacks._losses import CrossEntropy, Logit, Margin, ProbabilityMargin
+from skhalfway.attacks._pieces import PIECES, Piece
+from skhalfway.attacks._steps import Momentum, Nesterov
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+# pieces in names such as "vmi-di-ti"
+SHORT: dict[str, tuple[Piece, ...]] = {
+    "mi": (Momentum(),),
+    "ni": (Nesterov(),),
+    "vmi": (Momentum(), Variance()),
+    "vni": (Nesterov(), Variance()),
+    "av": (Averaged(),),
+    "di": (DiverseInput(),),
+    "ti": (Translation(),),
+    "si": (ScaleCopies(),),
+    "fd": (FeatureDropout(),),
+    "ce": (CrossEntropy(),),
+    "margin": (Margin(),),
+    "logit": (Logit(),),
+    "pm": (ProbabilityMargin(),),
+}
+
+
+@dataclass(frozen=True, init=False, repr=False)
+class Recipe:
+    """A gradient attack made of pieces, over the one loop of projected steps.
+
+    Pieces are of four kinds: *step*, which way to go given all gradients so far; *gradient*, gradients at
+    other points too; *input*, what the model sees in the place of a sample; *loss*, what is raised. Without
+    any, it is the iterative method of Kurakin et al. (2017). Immutable, compared and hashed by value, and
+    searchable:
+    ``generator__attack__momentum__decay=[0.5, 1.0]``, ``generator__attack__momentum=[None, Momentum()]``.
+
+    Parameters
+    ----------
+    *pieces : Piece
+        Instances of :class:`Momentum`, :class:`Nesterov`; :class:`Variance`, :class:`Averaged`,
+        :class:`Translation`; :class:`DiverseInput`, :class:`ScaleCopies`, :class:`FeatureDropout`;
+        :class:`CrossEntropy`, :class:`Margin`, :class:`Logit`, :class:`ProbabilityMargin`. One of each, and
+        one step and one loss at most. Inputs are changed in the order in which they are given. Without a loss
+        it is cross-entropy.
+    image_shape : tuple of (channels, height, width), default=None
+        Of samples that are flat rows, for pieces that need images.
+    reach : float, default=1.0
+        Sum of the lengths of all steps, as a multiple of the budget, where the generator names no step size.
+
+    See Also
+    --------
+    list_attacks : Names of recipes, which ``attack=`` takes as well, such as ``"vmi-di-ti"``.
+    skhalfway.AdversarialGenerator : Takes this as ``attack=``.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from skhalfway import AdversarialGenerator
+    >>> from skhalfway.attacks import Nesterov, Recipe, Variance
+    >>> X, y = load_iris(return_X_y=True)
+    >>> recipe = Recipe(Nesterov(), Variance(n=5))
+    >>> recipe
+    Recipe(Nesterov(decay=1.0), Variance(n=5, radius=1.5))
+    >>> generator = AdversarialGenerator(
+    ...     LogisticRegression(max_iter=1000), attack=recipe, eps=0.5, random_state=0
+    ... ).fit(X, y)
+    >>> round(generator.estimator_.score(generator.transform(X), y), 2)
+    0.55
+    >>> generator.set_params(attack__variance=None).attack
+    Recipe(Nesterov(decay=1.0))
+    """
+
+    pieces: tuple[Piece, ...]
+    image_shape: tuple[int, ...] | None
+    reach: float
+
+    def __init__(
+        self, *pieces: Piece, image_shape: tuple[int, ...] | None = None, reach: float = 1.0
+    ) -> None:
+        for piece in pieces:
+            if not isinstance(piece, Piece):
+                known = [cls.__name__ for cls in PIECES.values()]
+                raise TypeError(
+                    f"pieces must be instances of {', '.join(known)}; got {shown(piece)}"
+                    f"{meant(getattr(piece, '__name__', piece), known)}"
+                )
+        for kind in ("step", "loss"):
+            found = [type(piece).__name__ for piece in pieces if piece.kind == kind]
+            if len(found) > 1:
+                raise ValueError(f"a recipe has one {kind} at most, got {' and '.join(found)}")
+        names = [type(piece).__name__ for piece in pieces]
+        if len(set(names)) < len(names):
+            raise ValueError(f"each piece may be there once, got {', '.join(names)}")
+        if image_shape is not None:
+            whole = isinstance(image_shape, (tuple, list)) and len(image_shape) == 3
+            if not whole or not all(isinstance(n, Integral) and n > 0 for n in image_shape):
+                raise ValueError(
+                    f"image_shape must be (channels, height, width), or None, got {shown(image_shape)}"
+                )
+            image_shape = tuple(int(n) for n in image_shape)
+        if (
+            isinstance(reach, bool)
+            or not isinstance(reach, (int, float, np.number))
+            or not 0 < reach < np.inf
+        ):
+            raise ValueError(f"reach must be a finite number > 0, got {shown(reach)}")
+        object.__setattr__(self, "pieces", tuple(pieces))
+        object.__setattr__(self, "image_shape", image_shape)
+        object.__setattr__(self, "reach", float(reach))
+
+    def __repr__(self) -> str:
+        shape = [] if self.image_shape is None else [f"image_shape={self.image_shape}"]
+        reach = [] if self.reach == 1 else [f"reach={self.reach:g}"]
+        return f"Recipe({', '.join([*map(str, self.pieces), *shape, *reach])})"
+
+    def __sklearn_clone__(self) -> Recipe:
+        return self
+
+    def as_setting(self) -> str:
+        """How results write down that they were made by it.
+
+        Returns
+        -------
+        text : str
+            Its pieces.
+        """
+        return repr(self)
+
+    def of(self, kind: str) -> tuple[Piece, ...]:
+        """The pieces of a kind.
+
+        Parameters
+        ----------
+        kind : {"step", "gradient", "input", "loss"}
+            Which.
+
+        Returns
+        -------
+        pieces : tuple of Piece
+            In their order.
+        """
+        return tuple(piece for piece in self.pieces if piece.kind == kind)
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """Get pieces and their parameters, so that scikit-learn's searches can name them.
+
+        Parameters
+        ----------
+        deep : bool, default=True
+            Whether to include the parameters of pieces, as ``momentum__decay``.
+
+        Returns
+        -------
+        params : dict
+            Values by name.
+        """
+        params: dict[str, Any] = {"image_shape": self.image_shape, "reach": self.reach}
+        for piece in self.pieces:
+            params[piece.name] = piece
+            if deep:
+                params |= {f"{piece.name}__{f.name}": getattr(piece, f.name) for f in fields(piece)}
+        return params
+
+    def replaced(self, **params: Any) -> Recipe:
+        """The recipe with pieces, or their parameters, changed; this object stays as it is.
+
+        Parameters
+        ----------
+        **params : dict
+            ``image_shape``, ``reach``; a piece by its name, as ``momentum=Momentum(0.5)``, or None to leave
+            it out; a parameter of a piece, as ``momentum__decay=0.5``.
+
+        Returns
+        -------
+        recipe : Recipe
+            A new one. Pieces that were not there come last.
+
+        Raises
+        ------
+        ValueError
+            If there is no such piece or parameter.
+        """
+        pieces = {piece.name: piece for piece in self.pieces}
+        rest = {name: params.pop(name) for name in ("image_shape", "reach") if name in params}
+        for name, value in sorted(params.items(), key=lambda item: "__" in item[0]):
+            which, _, parameter = name.partition("__")
+            if which not in PIECES:
+                known = [*PIECES, "image_shape", "reach"]
+                raise ValueError(f"a Recipe has no {shown(which)}; it has {known}{meant(which, known)}")
+            if not parameter:
+                pieces.pop(which, None) if value is None else pieces.update({which: value})
+                continue
+            piece = pieces.get(which) or PIECES[which]()
+            if parameter not in [f.name for f in fields(piece)]:
+                raise ValueError(
+                    f"{type(piece).__name__} has no {shown(parameter)}; it has "
+                    f"{[f.name for f in fields(piece)]}"
+                )
+            pieces[which] = replace(piece, **{parameter: value})
+        settings = {"image_shape": self.image_shape, "reach": self.reach, **rest}
+        return Recipe(*pieces.values(), **settings)
+
+
+def recipe_of(attack: Any) -> Recipe | None:
+    """The recipe that ``attack=`` stands for: itself, or that of its name; None where it is none."""
+    if isinstance(attack, Recipe):
+        return attack
+    if not isinstance(attack, str):
+        return None
+    parts = attack.split("-")
+    if not all(part in SHORT for part in parts):
+        return None
+    return Recipe(*(piece for part in parts for piece in SHORT[part]))
+
+
+def _named() -> Iterator[tuple[str, Recipe]]:
+    for name in SHORT:
+        if name not in ("ce", "margin", "logit", "pm"):
+            yield name, Recipe(*SHORT[name])
+    for name in ("mi-di", "mi-ti", "mi-di-ti", "ni-si", "ni-si-di-ti", "vmi-di-ti", "vni-si-di-ti", "mi-fd"):
+        recipe = recipe_of(name)
+        assert recipe is not None
+        yield name, recipe
+
+
+def list_attacks() -> pd.DataFrame:
+    """List names of recipes; others can be put together in the same way.
+
+    Returns
+    -------
+    frame : pandas.DataFrame
+        Indexed by the name that ``attack=`` takes: ``pieces``, ``papers``, and ``images``, whether samples
+        must be images. Any of the parts between hyphens may be joined: ``"vmi-di-logit"``.
+
+    Examples
+    --------
+    >>> from skhalfway.attacks import list_attacks
+    >>> list_attacks().loc["ni-si", "pieces"]
+    'Nesterov(decay=1.0), ScaleCopies(n=5)'
+    """
+    import pandas as pd
+
+    rows = {
+        name: {
+            "pieces": ", ".join(map(str, recipe.pieces)),
+            "papers": "; ".join(dict.fromkeys(piece.paper for piece in recipe.pieces)),
+            "images": any(piece.images for piece in recipe.pieces),
+        }
+        for name, recipe in _named()
+    }
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("attack")
