@@ -108,6 +108,21 @@ def read_samples(
     )
 
 
+def _table(X: Any, name: str) -> Any:
+    """Dense samples, whose columns, where they are named, are told apart by their names."""
+    if not hasattr(X, "shape") or hasattr(X, "columns") or is_tensor(X):
+        X = as_table(X, name)
+    if hasattr(X, "toarray"):
+        raise TypeError(f"{name} is sparse, but dense data is required; pass {name}.toarray()")
+    if not np.ndim(X):
+        raise TypeError(f"{name} must hold samples, one in each row, got {shown(X)}")
+    names = list(getattr(X, "columns", ()))
+    for column in names:
+        if names.count(column) > 1:
+            raise ValueError(f"{name} has two columns called {shown(column)}; give each its own name")
+    return X
+
+
 def _check_columns(X: Any, reference: Any) -> None:
     """Raise where tables differ in columns, as where one holds the labels too."""
     if not (hasattr(X, "columns") and hasattr(reference, "columns")):
@@ -124,21 +139,6 @@ def _check_columns(X: Any, reference: Any) -> None:
             f"reference must have the columns of X, but it {' and '.join(differs)}; labels are given apart: "
             "reference=(X_train, y_train)"
         )
-
-
-def _table(X: Any, name: str) -> Any:
-    """Dense samples, whose columns, where they are named, are told apart by their names."""
-    if not hasattr(X, "shape") or hasattr(X, "columns") or is_tensor(X):
-        X = as_table(X, name)
-    if hasattr(X, "toarray"):
-        raise TypeError(f"{name} is sparse, but dense data is required; pass {name}.toarray()")
-    if not np.ndim(X):
-        raise TypeError(f"{name} must hold samples, one in each row, got {shown(X)}")
-    names = list(getattr(X, "columns", ()))
-    for column in names:
-        if names.count(column) > 1:
-            raise ValueError(f"{name} has two columns called {shown(column)}; give each its own name")
-    return X
 
 
 def _check_classes(labels: NDArray[Any], name: str) -> None:

@@ -30,7 +30,7 @@ from skhalfway.report._parts import Surrogates
 from skhalfway.report._protocol import not_tested, protocol_of
 from skhalfway.report._report import AuditReport
 from skhalfway.report._retraining import retrained, why_not
-from skhalfway.report._setting import Setting, answers_of
+from skhalfway.report._setting import Setting, labels_by
 from skhalfway.report._surrogates import default_surrogates, trained
 from skhalfway.report._threats import threats_to
 from skhalfway.report._unmoved import unmoved
@@ -177,7 +177,7 @@ def _with_surrogates(request: Request, classes: NDArray[Any]) -> tuple[dict[str,
     if labels is not None:
         y = labels[rows]
     else:
-        y = answers_of(models[request.deployed], classes, X)
+        y = labels_by(models[request.deployed], X, classes)
     unknown = np.unique(y[positions(y, classes) < 0])
     if len(unknown):
         raise ValueError(
@@ -191,7 +191,7 @@ def _with_surrogates(request: Request, classes: NDArray[Any]) -> tuple[dict[str,
             "more or other samples as reference, a larger surrogate_share, or surrogates=None"
         )
     if request.surrogates == "auto":
-        new, described = default_surrogates(data.reference, len(classes), seed)
+        new, described = default_surrogates(data.reference, len(classes), seed, n_rows)
     else:
         new = dict(request.surrogates)
         described = {name: kind_of(model) for name, model in new.items()}

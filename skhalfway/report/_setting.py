@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from skhalfway.attacks import AdversarialGenerator
 
 
-def answers_of(model: Any, classes: NDArray[Any], X: Any) -> NDArray[Any]:
+def labels_by(model: Any, X: Any, classes: NDArray[Any]) -> NDArray[Any]:
     """Labels that a model gives, one for each sample, as the rest of the package reads them."""
     labels: NDArray[Any] = classes[seen_as(model, classes).predict(X)]
     return labels
@@ -87,7 +87,7 @@ class Setting:
 
     def answers(self, name: str, X: Any) -> NDArray[Any]:
         """Labels that a model gives."""
-        return answers_of(self.models[name], self.classes, X)
+        return labels_by(self.models[name], X, self.classes)
 
     def right(self, most: int) -> NDArray[np.intp]:
         """Numbers of samples that the deployed model classifies right: at most so many, drawn by the seed."""

@@ -26,12 +26,15 @@ from skhalfway.models._kinds import is_skorch_net
 
 # slow with many samples, and no better at what they are here for
 _FEW_ROWS = {"kernel": 2000, "neighbours": 2000}
+_N_STEPS, _BATCH = 600, 64  # of networks for images, at least
 
 
-def default_surrogates(X: Any, n_classes: int, seed: int) -> tuple[dict[str, Any], dict[str, str]]:
+def default_surrogates(
+    X: Any, n_classes: int, seed: int, n_rows: int
+) -> tuple[dict[str, Any], dict[str, str]]:
     """Untrained models of different families for such data, and what they are, by name."""
     if np.ndim(X) > 2:
-        return _for_images(np.shape(X)[1:], n_classes)
+        return _for_images(np.shape(X)[1:], n_classes, n_rows)
     # the rare class counts as much as the others, as for an attacker who wants to be taken for another
     weight: dict[str, Any] = {"class_weight": "balanced"}
     models = {
@@ -67,7 +70,7 @@ def _preparation(X: Any) -> list[Any]:
     return [make_column_transformer(*steps)]
 
 
-def _for_images(shape: tuple[int, ...], n_classes: int) -> tuple[dict[str, Any], dict[str, str]]:
+def _for_images(shape: tuple[int, ...], n_classes: int, n_rows: int) -> tuple[dict[str, Any], dict[str, str]]:
     """Networks for samples of more than one axis, which scikit-learn's models do not take."""
     import torch
     from skorch import NeuralNetClassifier
@@ -96,8 +99,9 @@ def _for_images(shape: tuple[int, ...], n_classes: int) -> tuple[dict[str, Any],
             criterion=nn.CrossEntropyLoss,
             optimizer=torch.optim.Adam,
             lr=1e-3,
-            max_epochs=20,
-            batch_size=64,
+            # of few samples more often, for a surrogate that learnt little tells little
+            max_epochs=max(20, -(-_N_STEPS * _BATCH // max(n_rows, 1))),
+            batch_size=_BATCH,
             verbose=0,
         )
         for name, module in modules.items()

@@ -6,6 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
+
+from skhalfway._intervals import wilson_interval
 from skhalfway._text import counted
 from skhalfway.report._threats import ATTACKERS, Threat
 from skhalfway.report._words import budget, in_percent, listed, probability, share
@@ -14,6 +17,7 @@ if TYPE_CHECKING:
     from skhalfway.report._report import AuditReport
 
 FEWEST = 30  # samples below which nothing found means nothing
+WEAKER = 0.1  # accuracy that surrogates lack, from which on they say little
 
 LEVELS = {
     "exposed": "Exposed",
@@ -94,12 +98,31 @@ def doubts_about(report: AuditReport) -> tuple[str, ...]:
     if report.unmoved:
         reasons.append(
             f"the reference varies much less than the samples in {listed(report.unmoved)}, so that budgets "
-            "are next to nothing there; pass a reference like the samples, or make these columns immutable"
+            "are next to nothing there; pass a reference like the samples, or constraints that fix these"
         )
+    reasons += filter(None, [_weak_surrogates(report)])
     failed = sorted({name for matrix in curve.matrices for pair in matrix.failures for name in pair})
     if failed:
         reasons.append(f"measurements failed of {listed(failed)}")
     return tuple(reasons)
+
+
+def _weak_surrogates(report: AuditReport) -> str:
+    """That surrogates, which fool nothing beyond noise, are surely far less accurate; else empty."""
+    mine = [threat for threat in report.threats if threat.kind == "surrogate"]
+    if not mine or any(threat.beyond_noise for threat in mine):
+        return ""
+    curve = report.curve
+    accuracy = dict(zip(curve.names, curve.accuracy, strict=True))
+    best, own = max(accuracy[name] for name in mine[0].sources), accuracy[report.deployed]
+    n = curve.n_samples
+    ends = [wilson_interval(round(share_right * n), n) for share_right in (best, own)]
+    if np.isnan(own) or own - best < WEAKER or ends[0].high >= ends[1].low:
+        return ""
+    return (
+        f"the best surrogate classifies {in_percent(best)} % right and {report.deployed} "
+        f"{in_percent(own)} %, so attackers with better models may fool it more often"
+    )
 
 
 def _sentence(report: AuditReport, attacker: str, threats: Sequence[Threat]) -> str:

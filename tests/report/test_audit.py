@@ -219,7 +219,7 @@ def test_texts_and_missing_values():
     table = X[["mean area", "mean texture"]].copy()
     table["kind"] = np.where(np.arange(len(X)) % 3, "one", "two")
     table.iloc[::7, 1] = np.nan
-    surrogates, described = default_surrogates(table, 2, 0)
+    surrogates, described = default_surrogates(table, 2, 0, 100)
     assert (
         list(surrogates)
         == ["linear", "kernel", "network", "forest", "boosting", "neighbours"]

@@ -114,6 +114,24 @@ def test_verdict(fooled, others, level, words, made):
     assert "interrupted" in str(partial.verdict) and "(partial)" in repr(partial)
 
 
+@pytest.mark.parametrize(("n_right", "level"), [(120, "unknown"), (185, "nothing_found")])
+def test_surrogates_that_learnt_little_leave_a_doubt(n_right, level, made):
+    report = made({"deployed": 0, "surrogate a": 0})
+    matrices = []
+    for matrix in report.curve.matrices:
+        clean = matrix.outcomes.clean.copy()
+        clean[1, n_right:] = 1
+        matrices.append(type(matrix).of(replace(matrix.outcomes, clean=clean)))
+    curve = replace(
+        report.curve, matrices=tuple(matrices), source_fallen=np.zeros_like(report.curve.source_fallen)
+    )
+    verdict = replace(report, curve=curve).verdict
+    assert verdict.level == level
+    assert ("the best surrogate classifies 60 % right and deployed 100 %" in str(verdict)) == (
+        level == "unknown"
+    )
+
+
 def test_verdict_names_the_smallest_budget_beyond_noise(made):
     report = made({"deployed": (2, 50), "second": (0, 0)}, noise=(1, 1))
     (said,) = [s for s in report.verdict.sentences if "has the deployed model itself" in s]
