@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -222,6 +222,9 @@ def _columns(report: AuditReport) -> Iterator[Advice]:
     if columns is None or not columns.n_fooled:
         return
     of = dict(zip(columns.names, columns.weights, strict=True))
+    # of an array columns are called by their numbers, which is how constraints name them
+    numbered = {f"column {k}": k for k in range(len(of))}
+    as_given: dict[str, Any] = numbered if set(of) == set(numbered) else {}
     for name, left in columns.frozen.items():
         gone = columns.n_fooled - left
         # what one alone fools and the other does not is not kept: the bound of least evidence
@@ -235,7 +238,8 @@ def _columns(report: AuditReport) -> Iterator[Advice]:
                 f"{share(columns.n_fooled, columns.n_samples)}; where {name} may not change, "
                 f"{share(left, columns.n_samples)}.",
                 f"See to it that clients cannot set {name} freely: take it from a source of your own, or "
-                f"verify it; then audit with Constraints(immutable=[{name!r}]).",
+                f"verify it; then audit with "
+                f"Constraints(immutable=[{as_given.get(name, name)!r}]).",
             )
 
 

@@ -189,6 +189,12 @@ def test_a_column_without_which_half_of_the_attack_is_gone_is_a_finding(left, fo
         assert "Constraints(immutable=['age'])" in findings["column"].action
 
 
+def test_columns_of_arrays_are_named_by_their_positions(made):
+    part = columns(names=("column 1", "column 0"), frozen={"column 1": 10})
+    findings = kinds(made({"deployed": 80, "second": 0}, fields={"columns": part}))
+    assert "Constraints(immutable=[1])" in findings["column"].action
+
+
 def test_another_model_that_resists_is_a_finding_unless_it_is_less_accurate(made):
     report = made({"deployed": 0, "second": 0, "surrogate a": 100})
     finding = kinds(report)["resistant_model"]
