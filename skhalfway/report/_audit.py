@@ -12,8 +12,7 @@ from skhalfway._checks import as_python, check_choice, check_integer, check_rand
 from skhalfway._text import shown
 from skhalfway.attacks import AdversarialGenerator, Constraints
 from skhalfway.report._inputs import read_models, read_samples
-from skhalfway.report._run import PARTS, Request, run
-from skhalfway.transfer._experiments import read_budgets
+from skhalfway.report._words import PARTS
 
 if TYPE_CHECKING:
     from skhalfway.report._report import AuditReport
@@ -138,6 +137,9 @@ def audit(
     >>> print(report.verdict.headline)
     Exposed
     """
+    from skhalfway.report._run import Request, run  # which imports torch
+    from skhalfway.transfer._experiments import read_budgets
+
     named, deployed = read_models(models, deployed)
     budgets = tuple(read_budgets(eps))
     attack = _attack(generator, constraints, X)

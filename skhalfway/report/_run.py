@@ -44,8 +44,6 @@ if TYPE_CHECKING:
     from skhalfway.transfer import TransferCurve
 
 MOST_ROWS = 10_000  # that surrogates are trained on
-# what is measured beside the curve, in this order
-PARTS = ("exposed", "columns", "nearest", "halfway", "retraining")
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,8 @@ UNITS = {
     "range": "of the range of each column",
     "eps": "times the budget of the generator",
 }
+# what is measured beside transfer, in this order
+PARTS = ("exposed", "columns", "nearest", "halfway", "retraining")
 PART_NAMES = {
     "exposed": "the most exposed samples",
     "columns": "which columns carry the attack",

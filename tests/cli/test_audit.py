@@ -17,7 +17,7 @@ import pytest
 from skhalfway import load_result
 from skhalfway.cli import _auditing
 from skhalfway.cli._audit import PARTS
-from skhalfway.report._run import PARTS as ALL_PARTS
+from skhalfway.report._words import PARTS as ALL_PARTS
 from tests.cli.conftest import BOTH, DATA, FAST, run
 
 ONE = ["--model", "deployed.skops"]

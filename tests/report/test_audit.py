@@ -27,6 +27,7 @@ from skhalfway.models import as_model
 from skhalfway.report import _run
 from skhalfway.report._columns import deciding
 from skhalfway.report._surrogates import default_surrogates
+from skhalfway.report._words import PARTS
 from skhalfway.transfer import TransferCurve
 
 X, Y = load_breast_cancer(return_X_y=True, as_frame=True)
@@ -70,7 +71,7 @@ def test_whole(whole, tmp_path):
     assert whole.kinds["deployed"] == "Pipeline of LogisticRegression"
     assert whole.surrogates.n_rows == len(X_TRAIN) // 2 and whole.surrogates.n_reference == len(X_TRAIN)
     assert whole.curve.n_samples == 60 and whole.unit == "std"
-    assert set(whole.seconds) == {"surrogates", "transfer", *_run.PARTS}
+    assert set(whole.seconds) == {"surrogates", "transfer", *PARTS}
     assert whole.provenance.made_by == "audit"
     whole.save(tmp_path / "report.json")
     again = load_result(tmp_path / "report.json")
