@@ -139,20 +139,9 @@ def test_reference_columns_and_labels(here, monkeypatch):
     assert columns == list(X) == list(bare) and set(y) == {"yes", "no"}
 
 
-@pytest.fixture
-def heard():
-    """SIGINT is heard, which a shell that starts a process in the background has it not be."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
-
-
-@pytest.mark.skipif(
-    threading.current_thread() is not threading.main_thread(), reason="signals come elsewhere"
-)
 @pytest.mark.parametrize("kind", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("memory", [[], ["--memory", "kept"]], ids=["", "memory"])
-def test_interrupted(kind, memory, report, here, tmp_path, monkeypatch, capsys, heard):
+def test_interrupted(kind, memory, report, here, tmp_path, monkeypatch, capsys):
     """What was measured is written and marked, and a line says how it goes on."""
     partial = None
 
