@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
@@ -30,7 +30,7 @@ from skhalfway.report._parts import Surrogates
 from skhalfway.report._protocol import not_tested, protocol_of
 from skhalfway.report._report import AuditReport
 from skhalfway.report._retraining import retrained, why_not
-from skhalfway.report._setting import Setting, labels_by
+from skhalfway.report._setting import Setting
 from skhalfway.report._surrogates import default_surrogates, trained
 from skhalfway.report._threats import threats_to
 from skhalfway.report._unmoved import unmoved
@@ -87,14 +87,15 @@ def run(request: Request) -> AuditReport:
     with warnings.catch_warnings(record=True) as log:
         warnings.simplefilter("always")
         done.log = log
-        classes = _classes_of(request.models, request.data.X)
-        _check_there_is_something(_setting(request, request.models, classes, None))
-        with done.timed("surrogates"):
-            models, own = _with_surrogates(request, classes)
-        scorer = TransferScorer(_seeded(request), random_state=request.seed, **request.options).fit(
-            models, reference=_measured_on(request)
+        setting = _setting(request)
+        _check_there_is_something(setting)
+        own: Surrogates | None = None
+        if request.surrogates is not None:
+            with done.timed("surrogates"):
+                setting, own = _with_surrogates(request, setting)
+        scorer = TransferScorer(setting.generator, random_state=request.seed, **request.options).fit(
+            setting.models, reference=setting.measured_on
         )
-        setting = _setting(request, models, classes, own)
         held = unmoved(setting)
 
         def report(curve: TransferCurve, *, partial: bool) -> AuditReport:
@@ -102,7 +103,7 @@ def run(request: Request) -> AuditReport:
             return AuditReport(
                 request.deployed,
                 setting.roles,
-                {name: kind_of(model) for name, model in models.items()},
+                {name: kind_of(model) for name, model in setting.models.items()},
                 curve,
                 surrogates=own,
                 **done.fields,
@@ -141,17 +142,6 @@ def run(request: Request) -> AuditReport:
         return report(curve, partial=False)
 
 
-def _seeded(request: Request) -> AdversarialGenerator:
-    generator: AdversarialGenerator = clone(request.generator)
-    if generator.random_state is None:
-        generator.random_state = request.seed
-    return generator.set_params(eps=request.budgets[-1])
-
-
-def _measured_on(request: Request) -> Any:
-    return request.data.X if request.data.reference is None else request.data.reference
-
-
 def _classes_of(models: Mapping[str, Any], X: Any) -> NDArray[Any]:
     """Labels that the given models share; of networks that name none, the numbers of their outputs."""
     seen = {name: as_told(name, as_model, model) for name, model in models.items()}
@@ -162,11 +152,10 @@ def _classes_of(models: Mapping[str, Any], X: Any) -> NDArray[Any]:
     return classes
 
 
-def _with_surrogates(request: Request, classes: NDArray[Any]) -> tuple[dict[str, Any], Surrogates | None]:
-    """All models, and what the surrogates are."""
-    models, data, seed = dict(request.models), request.data, request.seed
-    if request.surrogates is None:
-        return models, None
+def _with_surrogates(request: Request, setting: Setting) -> tuple[Setting, Surrogates]:
+    """The setting with surrogates, and what these are."""
+    models, classes = setting.models, setting.classes
+    data, seed = request.data, request.seed
     n = len(data.reference)
     n_rows = min(max(int(request.share * n), 1), MOST_ROWS)
     rows = np.sort(np.random.RandomState(seed).permutation(n)[:n_rows])
@@ -175,7 +164,7 @@ def _with_surrogates(request: Request, classes: NDArray[Any]) -> tuple[dict[str,
     if labels is not None:
         y = labels[rows]
     else:
-        y = labels_by(models[request.deployed], X, classes)
+        y = setting.answers(setting.deployed, X)
     unknown = np.unique(y[positions(y, classes) < 0])
     if len(unknown):
         raise ValueError(
@@ -203,7 +192,9 @@ def _with_surrogates(request: Request, classes: NDArray[Any]) -> tuple[dict[str,
         data.split_off,
         {names[name]: text for name, text in described.items()},
     )
-    return {**models, **{names[name]: model for name, model in fits.items()}}, own
+    every = {**models, **{names[name]: model for name, model in fits.items()}}
+    roles = {**setting.roles, **dict.fromkeys(own.names, "surrogate")}
+    return replace(setting, models=every, roles=roles), own
 
 
 def _free(name: str, taken: Mapping[str, Any]) -> str:
@@ -212,22 +203,20 @@ def _free(name: str, taken: Mapping[str, Any]) -> str:
     return name
 
 
-def _setting(
-    request: Request, models: Mapping[str, Any], classes: NDArray[Any], own: Surrogates | None
-) -> Setting:
-    surrogates = () if own is None else own.names
-    roles = {name: "surrogate" if name in surrogates else "other" for name in models}
-    roles[request.deployed] = "deployed"
-    data = request.data
+def _setting(request: Request) -> Setting:
+    """Of the models that were given."""
+    data, generator = request.data, clone(request.generator).set_params(eps=request.budgets[-1])
+    if generator.random_state is None:
+        generator.random_state = request.seed
     return Setting(
-        models,
-        roles,
+        request.models,
+        {name: "deployed" if name == request.deployed else "other" for name in request.models},
         request.deployed,
-        classes,
+        _classes_of(request.models, data.X),
         data.X,
         data.y,
         data.rows,
-        _seeded(request),
+        generator,
         request.budgets,
         data.reference,
         data.reference_labels,

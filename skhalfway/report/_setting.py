@@ -19,12 +19,6 @@ if TYPE_CHECKING:
     from skhalfway.attacks import AdversarialGenerator
 
 
-def labels_by(model: Any, X: Any, classes: NDArray[Any]) -> NDArray[Any]:
-    """Labels that a model gives, one for each sample, as the rest of the package reads them."""
-    labels: NDArray[Any] = classes[seen_as(model, classes).predict(X)]
-    return labels
-
-
 @dataclass(frozen=True)
 class Setting:
     """What is audited, and how.
@@ -44,7 +38,7 @@ class Setting:
     row_numbers : ndarray of shape (n_samples,)
         Where the samples stand in what the user gave.
     generator : AdversarialGenerator
-        The attack, without a source.
+        The attack, without a source, and with a seed.
     budgets : tuple of float
         Increasing.
     reference : array-like or None
@@ -86,8 +80,9 @@ class Setting:
         return seen_as(self.models[name], self.classes)
 
     def answers(self, name: str, X: Any) -> NDArray[Any]:
-        """Labels that a model gives."""
-        return labels_by(self.models[name], X, self.classes)
+        """Labels that a model gives, one for each sample, as the rest of the package reads them."""
+        labels: NDArray[Any] = self.classes[self.seen(name).predict(X)]
+        return labels
 
     def right(self, most: int) -> NDArray[np.intp]:
         """Numbers of samples that the deployed model classifies right: at most so many, drawn by the seed."""
@@ -102,7 +97,5 @@ class Setting:
         """The attack, ready for a model, with some parameters changed."""
         model = self.models[name]
         source = FrozenEstimator(model) if hasattr(model, "fit") else self.seen(name)
-        generator = clone(self.generator).set_params(estimator=source, **params)
-        if generator.random_state is None:
-            generator.random_state = self.seed
+        generator: AdversarialGenerator = clone(self.generator).set_params(estimator=source, **params)
         return generator.fit(self.measured_on)
