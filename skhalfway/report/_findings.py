@@ -7,14 +7,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.stats import fisher_exact
 
 from skhalfway._intervals import holm, mcnemar, wilson_interval
 from skhalfway._text import counted
-from skhalfway.report._threats import LEVEL
+from skhalfway.report._threats import LEVEL, attempts_on, holds
 from skhalfway.report._words import beside_noise, budget, in_percent, listed, probability, share
-from skhalfway.transfer._counting import exposed, see
 
 if TYPE_CHECKING:
     from skhalfway.report._parts import Retraining
@@ -181,7 +179,11 @@ def class_rates(report: AuditReport) -> list[tuple[str, int, int]]:
     outcomes = matrix.outcomes
     if outcomes is None or outcomes.labels is None:
         return []
-    eligible, fooled = seen_by(report, report.deployed)
+    last = {one.kind: one for one in attempts_on(report.deployed, report.roles, report.curve)}
+    made = [one for kind, one in last.items() if kind != "deployed"] or list(last.values())
+    eligible, fooled = (
+        np.any([getattr(one, what).any(axis=0) for one in made], axis=0) for what in ("eligible", "fooled")
+    )
     rates = []
     for place in np.unique(outcomes.labels):
         of_class = outcomes.labels == place
@@ -190,30 +192,6 @@ def class_rates(report: AuditReport) -> list[tuple[str, int, int]]:
             (label, int((eligible & of_class).sum()), int((fooled & of_class).sum()), of_class.sum())
         )
     return [rate[:3] for rate in sorted(rates, key=lambda rate: rate[3])]
-
-
-def seen_by(report: AuditReport, target: str) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Which samples count for a target and which fool it within the largest budget, each (n_samples,).
-
-    Made on the models other than it and the deployed one; where there is none, on the deployed one.
-    """
-    curve = report.curve
-    j = curve.targets.index(target)
-    apart = [i for i, name in enumerate(curve.sources) if name not in (target, report.deployed)]
-    rows = apart or [i for i, name in enumerate(curve.sources) if name == report.deployed]
-    eligible: NDArray[np.bool_] = np.zeros(curve.n_samples, dtype=bool)
-    fooled = np.zeros(curve.n_samples, dtype=bool)
-    for matrix in curve.matrices[1:]:
-        assert matrix.outcomes is not None
-        seen = see(matrix.outcomes, matrix.condition, matrix.goal)
-        if apart:
-            found = exposed(seen, j)
-            now, counts = found.fooled, found.eligible
-        else:
-            now, counts = seen.fooled[:, j], seen.eligible[:, j]
-        eligible |= counts[rows].any(axis=0)
-        fooled |= now[rows].any(axis=0)
-    return eligible, fooled
 
 
 def _columns(report: AuditReport) -> Iterator[Advice]:
@@ -246,11 +224,7 @@ def _columns(report: AuditReport) -> Iterator[Advice]:
 def _resistant(report: AuditReport) -> Iterator[Advice]:
     """Other models that are as accurate and hold more often against the same attackers."""
     curve = report.curve
-    first = curve.matrices[0].outcomes
-    if first is None or first.labels is None:
-        return
-    right = first.clean == first.labels
-    own = right[curve.names.index(report.deployed)]
+    own = report.held()
     found, p_values = [], []
     for name in curve.targets:
         if report.roles[name] == "surrogate":
@@ -258,8 +232,10 @@ def _resistant(report: AuditReport) -> Iterator[Advice]:
         sources = [s for s in curve.sources if s not in (name, report.deployed)]
         if name == report.deployed or not sources:
             continue
-        mine, theirs = (_holds(report, one, sources) for one in (report.deployed, name))
-        other = right[curve.names.index(name)]
+        other = holds(curve, name, ())
+        mine, theirs = (holds(curve, one, sources) for one in (report.deployed, name))
+        if own is None or other is None or mine is None or theirs is None:
+            continue
         worse = float(mcnemar((own & ~other).sum(), (other & ~own).sum()))
         if other.mean() < own.mean() and worse < LEVEL:
             continue
@@ -280,20 +256,6 @@ def _resistant(report: AuditReport) -> Iterator[Advice]:
                 f"Consider {name} in the place of {report.deployed}; audit it itself first, as attackers who "
                 "have it would.",
             )
-
-
-def _holds(report: AuditReport, target: str, sources: list[str]) -> NDArray[np.bool_]:
-    """Whether a target is right on each sample as it is and as made on some sources, at every budget."""
-    curve = report.curve
-    j, rows = curve.targets.index(target), [curve.sources.index(name) for name in sources]
-    first = curve.matrices[0].outcomes
-    assert first is not None and first.labels is not None
-    holds: NDArray[np.bool_] = first.clean[curve.names.index(target)] == first.labels
-    for matrix in curve.matrices[1:]:
-        assert matrix.outcomes is not None
-        said = matrix.outcomes.adversarial[rows, j]
-        holds = holds & ((said == first.labels) | (said < 0)).all(axis=0)
-    return holds
 
 
 def _retraining(report: AuditReport) -> Iterator[Advice]:

@@ -14,7 +14,7 @@ from skhalfway._text import between, short, shown
 from skhalfway.report._findings import Advice, findings_of
 from skhalfway.report._paged import Paged
 from skhalfway.report._parts import AttackedColumns, ExposedSample, NearestSamples, Retraining, Surrogates
-from skhalfway.report._threats import ATTACKERS, Threat, threats_to
+from skhalfway.report._threats import ATTACKERS, Threat, holds, threats_to
 from skhalfway.report._verdict import Verdict, verdict_of
 from skhalfway.report._words import budget
 from skhalfway.results import Result
@@ -190,19 +190,9 @@ class AuditReport(Paged, Result, drawn=False):
         Returns
         -------
         held : bool ndarray of shape (n_samples,), or None
-            None where true labels are not known, or the model failed.
+            None where true labels are not known, or the model failed, or an attack that would count.
         """
-        first, *attacked = (matrix.outcomes for matrix in self.curve.matrices)
-        assert first is not None
-        answers = first.clean[first.names.index(self.deployed)]
-        if first.labels is None or (answers < 0).any():
-            return None
-        holds: NDArray[np.bool_] = answers == first.labels
-        for one in attacked if robust else ():
-            assert one is not None
-            said = one.adversarial[:, one.targets.index(self.deployed)]
-            holds = holds & ((said == first.labels) | (said < 0)).all(axis=0)
-        return holds
+        return holds(self.curve, self.deployed, self.curve.sources if robust else ())
 
     def to_frame(self) -> pd.DataFrame:
         """Return the threats as a pandas DataFrame.

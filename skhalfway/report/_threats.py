@@ -13,7 +13,7 @@ from skhalfway._intervals import ConfidenceInterval, holm, wilson_interval
 from skhalfway.transfer._counting import see
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping
 
     from skhalfway.transfer import TransferCurve
 
@@ -136,6 +136,28 @@ def attempts_on(deployed: str, roles: Mapping[str, str], curve: TransferCurve) -
             noise[kind] = by_noise | noise[kind] if kind in noise else by_noise
             sources = tuple(curve.sources[i] for i in rows)
             yield Attempts(kind, sources, float(eps), eligible, fooled[kind], noise[kind])
+
+
+def holds(curve: TransferCurve, target: str, sources: Collection[str]) -> NDArray[np.bool_] | None:
+    """Whether a target is right on each sample, as it is and as made on some sources at every budget.
+
+    None where true labels are not known, or the target, or an attack that is asked about, failed.
+    """
+    first, *attacked = (matrix.outcomes for matrix in curve.matrices)
+    assert first is not None
+    answers = first.clean[first.names.index(target)]
+    if first.labels is None or (answers < 0).any():
+        return None
+    right: NDArray[np.bool_] = answers == first.labels
+    j, rows = curve.targets.index(target), [curve.sources.index(name) for name in sources]
+    for one in attacked:
+        assert one is not None
+        if one.failed[rows, j].any():
+            return None
+        # what was not attacked, as its source errs on it, is as it was
+        said = one.adversarial[rows, j]
+        right = right & ((said == first.labels) | (said < 0)).all(axis=0)
+    return right
 
 
 def threats_to(deployed: str, roles: Mapping[str, str], curve: TransferCurve) -> tuple[Threat, ...]:

@@ -269,6 +269,20 @@ def test_accuracies_of_a_model_that_failed_are_not_known(made):
     assert np.isnan(report.metrics["robust_accuracy"]) and report.held() is None
 
 
+def test_a_model_is_not_robust_to_an_attack_that_failed(made):
+    report = made({"deployed": 0, "surrogate a": 0})
+    assert report.metrics["robust_accuracy"] == 1
+    first, *others = report.curve.matrices
+    matrices = []
+    for one in others:
+        adversarial = one.outcomes.adversarial.copy()
+        adversarial[1, 0] = -1
+        lost = replace(one.outcomes, adversarial=adversarial, failures=(FAILED,))
+        matrices.append(TransferMatrix.of(lost))
+    report = replace(report, curve=replace(report.curve, matrices=(first, *matrices)))
+    assert report.metrics["accuracy"] == 1 and np.isnan(report.metrics["robust_accuracy"])
+
+
 def test_metrics_are_those_of_the_largest_budget(made):
     report = made({"deployed": (40, 100), "second": (10, 20)}, noise=(1, 3))
     assert report.metrics == {
