@@ -22,29 +22,32 @@ N_CHANGES = 6  # columns that are shown of a sample
 def most_exposed(setting: Setting, curve: TransferCurve) -> tuple[ExposedSample, ...]:
     """Attack the samples again that fool at the smallest budgets, at these, and keep what still fools.
 
-    From the models of attackers without the deployed one; where there is none, on itself.
+    They are made on the other models, those of attackers without the deployed one.
     """
-    found: list[ExposedSample] = []
-    for row, source, eps, fooled_by in _candidates(setting, curve):
-        X, y = setting.rows(np.array([row]))
+    candidates = _candidates(setting, curve)
+    found: dict[int, ExposedSample] = {}
+    for source, eps in dict.fromkeys((source, eps) for _, source, eps, _ in candidates):
+        fooled_by = {row: n for row, *how, n in candidates if how == [source, eps]}
+        X, y = setting.rows(np.array(list(fooled_by)))
         generator = setting.attack_on(source, eps=eps)
         X_adv = generator.generate(X, y)
-        answer = setting.answers(setting.deployed, X_adv)[0]
-        if answer == y[0]:
-            continue  # attacks that know other samples may find another way with one alone
-        names: Any = getattr(setting.X, "index", None)
-        numbered = names is None or callable(names)
-        name = int(setting.row_numbers[row]) if numbered else plain_name(names[row])
-        parts: dict[str, Any] = {}
-        if np.ndim(X) > 2:
-            parts = {"before": np.asarray(X)[0], "after": np.asarray(X_adv)[0]}
-        else:
-            parts = {"changes": _changes(X, X_adv, generator)}
-        sample = ExposedSample(name, _plain(y[0]), _plain(answer), source, eps, fooled_by=fooled_by, **parts)
-        found.append(sample)
-        if len(found) == N_SHOWN:
-            break
-    return tuple(found)
+        answers = setting.answers(setting.deployed, X_adv)
+        parts = _pictures(X, X_adv) if np.ndim(X) > 2 else _changes(X, X_adv, generator)
+        for row, label, answer, part in zip(fooled_by, y, answers, parts, strict=True):
+            # attacks that know other samples may find another way with these alone
+            if answer != label:
+                name = _name_of(setting, row)
+                found[row] = ExposedSample(
+                    name, _plain(label), _plain(answer), source, eps, fooled_by[row], **part
+                )
+    return tuple(found[row] for row, *_ in candidates if row in found)[:N_SHOWN]
+
+
+def _name_of(setting: Setting, row: int) -> Any:
+    """What a sample is called in X, else where it stands there."""
+    names: Any = getattr(setting.X, "index", None)
+    numbered = names is None or callable(names)
+    return int(setting.row_numbers[row]) if numbered else plain_name(names[row])
 
 
 def _candidates(setting: Setting, curve: TransferCurve) -> list[tuple[int, str, float, int]]:
@@ -64,12 +67,21 @@ def _candidates(setting: Setting, curve: TransferCurve) -> list[tuple[int, str, 
     return found
 
 
-def _changes(X: Any, X_adv: Any, generator: Any) -> tuple[tuple[str, Any, Any], ...]:
-    before, after = numbers(X)[0], numbers(X_adv)[0]
-    change = np.abs(np.nan_to_num(after - before)) / spread_of(generator, len(before))
-    names = column_names(X)
-    order = np.argsort(-change, kind="stable")[:N_CHANGES]
-    return tuple((names[k], float(before[k]), float(after[k])) for k in order if change[k] > 0)
+def _pictures(X: Any, X_adv: Any) -> list[dict[str, Any]]:
+    """Each image before and after."""
+    pairs = zip(np.asarray(X), np.asarray(X_adv), strict=True)
+    return [{"before": before, "after": after} for before, after in pairs]
+
+
+def _changes(X: Any, X_adv: Any, generator: Any) -> list[dict[str, Any]]:
+    """Of each sample the columns that were changed most, before and after."""
+    before, after, names = numbers(X), numbers(X_adv), column_names(X)
+    change = np.abs(np.nan_to_num(after - before)) / spread_of(generator, len(names))
+    order = np.argsort(-change, axis=1, kind="stable")[:, :N_CHANGES]
+    return [
+        {"changes": tuple((names[k], float(b[k]), float(a[k])) for k in columns if moved[k] > 0)}
+        for b, a, moved, columns in zip(before, after, change, order, strict=True)
+    ]
 
 
 def _plain(label: Any) -> Any:
