@@ -19,16 +19,12 @@ N_QUERIES = 500  # of a black box, for each sample
 def nearest_samples(setting: Setting) -> NearestSamples:
     """Look for the nearest sample: exactly for trees, by gradient, or by queries."""
     X, y = setting.rows(setting.right(N_SAMPLES))
-    name = setting.deployed
-    gradient = "fmn" if setting.seen(name).has_gradient else "hopskipjump"
-    if not gradient == "fmn" and setting.generator.norm == 1:
-        raise ValueError("no attack of a black box looks for the nearest sample in L1")
     attack = "tree"
     try:
         generator = _looking(setting, attack)
         generator.generate(X, y)
-    except (TypeError, ValueError):  # of models that are no trees, before anything is attacked
-        attack = gradient
+    except TypeError:  # of models that are not made of trees, before anything is attacked
+        attack = "fmn" if setting.seen(setting.deployed).has_gradient else "hopskipjump"
         generator = _looking(setting, attack)
         generator.generate(X, y)
     assert generator.distances_ is not None
