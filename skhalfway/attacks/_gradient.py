@@ -15,6 +15,7 @@ from skhalfway._checks import LARGEST
 from skhalfway._text import shown
 from skhalfway.attacks._course import Course
 from skhalfway.attacks._faults import Faults
+from skhalfway.attacks._losses import margin_slope
 from skhalfway.attacks._norms import largest, random_in_ball
 from skhalfway.attacks._problem import Outcome
 from skhalfway.attacks._recipe import Recipe
@@ -84,14 +85,6 @@ class Batch:
             logits = self.model.logits(seen if change is None else change(seen))
             return logits.float() if logits.dtype in HALF else logits
 
-    def slope(self, logits: torch.Tensor) -> torch.Tensor:
-        """Gradient of the margin m = logsumexp(other logits) - own logit at the logits.
-
-        Cross-entropy is softplus(m), so this has the direction of its gradient, and it does not vanish
-        where a confident source saturates.
-        """
-        return logits.detach().masked_fill(self.own, -torch.inf).softmax(dim=1).masked_fill_(self.own, -1.0)
-
     def gradient(self, x: torch.Tensor, follow: Following | None = None) -> tuple[torch.Tensor, torch.Tensor]:
         """Gradient of the margin at points, such that it can be followed, and the logits there.
 
@@ -125,7 +118,7 @@ class Batch:
         logits = self.logits(x, dtype, change)
         self.faults.n_gradients += len(logits)
         if follow is None:
-            slope = self.slope(logits)
+            slope = margin_slope(logits, self.own)
         else:
             n_copies = len(logits) // len(x)
             slope = follow.slope(logits, self.own.repeat(n_copies, 1)) / n_copies

@@ -9,6 +9,15 @@ import torch
 from skhalfway.attacks._pieces import Piece
 
 
+def margin_slope(logits: torch.Tensor, own: torch.Tensor) -> torch.Tensor:
+    """Gradient of the margin m = logsumexp(other logits) - own logit at the logits.
+
+    Cross-entropy is softplus(m), so this has the direction of its gradient, and it does not vanish where a
+    confident source saturates.
+    """
+    return _others(logits, own).softmax(dim=1).masked_fill_(own, -1.0)
+
+
 def _others(logits: torch.Tensor, own: torch.Tensor) -> torch.Tensor:
     return logits.detach().masked_fill(own, -torch.inf)
 
@@ -27,7 +36,7 @@ class CrossEntropy(Piece):
         others = _others(logits, own)
         margin = others.logsumexp(dim=1, keepdim=True) - logits.detach()[own][:, None]
         wrong = torch.nn.functional.logsigmoid(margin).exp().clamp_min(torch.finfo(logits.dtype).tiny ** 0.5)
-        return wrong * others.softmax(dim=1).masked_fill(own, -1.0)
+        return wrong * margin_slope(logits, own)
 
 
 @dataclass(frozen=True)
