@@ -99,10 +99,10 @@ def _fooled_without(setting: Setting, X: Any, y: NDArray[Any], eps: float, colum
     named = [name if isinstance(name, (str, Integral)) else k for k, name in enumerate(columns_of_X)]
     fixed = {named[k] for k in columns}
     for group in own.one_hot:
-        together = {_name_of(column, named) for column in group}
+        together = {name_of(column, named) for column in group}
         fixed |= together if fixed & together else set()
     immutable: Any = own.immutable  # a tuple, whatever it was given as
-    before = {_name_of(column, named) for column in immutable}
+    before = {name_of(column, named) for column in immutable}
     free = [named[k] for k in np.flatnonzero(_numeric(X)) if named[k] not in fixed | before]
     if not free:
         return 0
@@ -111,7 +111,7 @@ def _fooled_without(setting: Setting, X: Any, y: NDArray[Any], eps: float, colum
     return int((setting.answers(setting.deployed, generator.generate(X, y)) != y).sum())
 
 
-def _name_of(column: Any, named: list[Any]) -> Any:
+def name_of(column: Any, named: list[Any]) -> Any:
     """The name of a column that constraints name, or whose position they give."""
     return column if column in named or isinstance(column, str) else named[column]
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from skhalfway.attacks._reference import Reference
-from skhalfway.report._columns import column_names, numbers
+from skhalfway.report._columns import column_names, name_of, numbers
 
 if TYPE_CHECKING:
     from skhalfway.report._setting import Setting
@@ -56,6 +56,6 @@ def unmoved(setting: Setting) -> Unmoved:
     names = column_names(setting.X)
     constraints = setting.generator.constraints
     immutable: Any = () if constraints is None else constraints.immutable
-    fixed = {column if isinstance(column, str) else names[column] for column in immutable}
+    fixed = {name_of(column, names) for column in immutable}
     free = np.array([name not in fixed for name in names])
     return Unmoved(*(tuple(names[k] for k in np.flatnonzero(some & free)) for some in (still, doubtful)))
