@@ -107,3 +107,10 @@ class Streams:
         part = object.__new__(Streams)
         part._keys, part._n_draws = self._keys[rows], self._n_draws[rows]
         return part
+
+    def apart(self, purpose: int) -> Streams:
+        """Streams of the same samples for another purpose, from their beginning."""
+        other = object.__new__(Streams)
+        other._keys = _mixed(self._keys + _STEP * np.array([purpose + 1], dtype=np.uint64))
+        other._n_draws = np.zeros(len(self._keys), dtype=np.uint64)
+        return other

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from functools import partial
+from math import prod
 from typing import TYPE_CHECKING
 
 import torch
 
 from skhalfway.attacks._losses import CrossEntropy
-from skhalfway.attacks._pieces import Following, Run
+from skhalfway.attacks._norms import at_least_tiny, lengths
+from skhalfway.attacks._pieces import Following, Piece, Run, has, repeated
 
 if TYPE_CHECKING:
     from skhalfway._streams import Streams
     from skhalfway.attacks._gradient import Batch
+    from skhalfway.attacks._layers import Wires
+    from skhalfway.attacks._norms import Ball
     from skhalfway.attacks._recipe import Recipe
 
 
@@ -27,45 +31,100 @@ class Course:
         The samples.
     size : float
         Length of a step, negative where the loss is to fall.
+    n_steps : int
+        How many steps are taken.
     streams : Streams
         Draws for each sample of the batch.
+    wires : Wires
+        The layers of the source that pieces asked for.
     """
 
-    def __init__(self, recipe: Recipe, batch: Batch, size: float, streams: Streams) -> None:
-        self._batch = batch
-        self._steps, self._gradients, inputs, losses = map(recipe.of, ("step", "gradient", "input", "loss"))
-        self._inputs = inputs
-        self._run = Run(batch, size, batch.ball.eps, streams, recipe.image_shape)
+    def __init__(
+        self, recipe: Recipe, batch: Batch, size: float, n_steps: int, streams: Streams, wires: Wires
+    ) -> None:
+        self._batch, self._pieces = batch, recipe.pieces
+        self._run = Run(batch, size, batch.ball.eps, n_steps, streams, wires, recipe.image_shape)
+        wires.run = self._run
+        self._inputs = self._with("change")
+        # of pieces that ask for gradients, the first asks the second, and so on
+        self._asking = sorted(self._with("gradient"), key=lambda piece: not piece.outermost)
+        self._strides = self._with("stride")
+        losses = recipe.of("loss")
+        self._loss: Piece = losses[0] if losses else CrossEntropy()
+        self._n_copies = prod(piece.n_copies for piece in self._inputs)
         # of one gradient alone only the direction counts, and that of the margin's is the same
-        plain = not (inputs or self._gradients or losses)
-        loss = losses[0] if losses else CrossEntropy()
-        self._follow = None if plain else Following(self._changed if inputs else None, loss.slope)
+        plain = not (self._inputs or self._asking or losses or recipe.of("model"))
+        self._follow = None if plain else Following(None, self._weigh)
+        self._elsewhere = bool(self._asking or self._inputs or recipe.of("model"))
+
+    def _with(self, method: str) -> list[Piece]:
+        return [piece for piece in self._pieces if has(piece, method)]
+
+    @property
+    def rehearsals(self) -> list[tuple[int, float]]:
+        """How many steps are taken before the samples are set back, and how much longer they are."""
+        return [piece.rehearsal for piece in self._pieces if piece.rehearsal[0]]
 
     def gradient(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
         """What to follow from the points ``x``, and the logits there, where these were computed."""
         logits: list[torch.Tensor] = []
         self._run.at = x
-        for piece in self._steps:
+        for piece in self._pieces:
+            piece.prepare(self._run)
+        for piece in self._pieces:
             x = piece.ahead(self._run, x)
-
-        def ask(at: torch.Tensor) -> torch.Tensor:
-            found, said = self._batch.gradient(at, self._follow)
-            logits.append(said)
-            return found
-
-        for piece in reversed(self._gradients):
+        ask = partial(self._ask, logits)
+        for piece in reversed(self._asking):
             ask = partial(piece.gradient, self._run, ask=ask)
         gradient = ask(x)
-        elsewhere = self._gradients or self._inputs or x is not self._run.at
-        return gradient, None if elsewhere else logits[0]
+        return gradient, None if self._elsewhere or x is not self._run.at else logits[0]
+
+    def logits(self, x: torch.Tensor) -> torch.Tensor:
+        """What the source itself says."""
+        with self._run.wires.cut():
+            return self._batch.logits(x)
 
     def direction(self, gradient: torch.Tensor) -> torch.Tensor:
         """The way to go."""
-        for piece in self._steps:
+        for piece in self._pieces:
             gradient = piece.direction(self._run, gradient)
         return gradient
 
-    def _changed(self, seen: torch.Tensor) -> torch.Tensor:
+    def move(self, ball: Ball, x: torch.Tensor, direction: torch.Tensor, size: float) -> None:
+        """Take the step, in place."""
+        self._run.step += 1
+        strides = [piece.stride(self._run, direction) for piece in self._strides]
+        given = [stride for stride in strides if stride is not None]
+        if not given:
+            ball.ascend(x, direction, size)
+            return
+        stride = given[0]
+        if ball.free is not None:
+            stride = stride * ball.free
+        if ball.norm != torch.inf:  # of the length that the norm knows
+            stride = stride / at_least_tiny(lengths(stride, ball.norm))
+        x.add_(stride, alpha=size)
+
+    def _ask(self, logits: list[torch.Tensor], x: torch.Tensor) -> torch.Tensor:
+        """Gradient at points, of the mean over copies; as many at once as the batch size allows."""
+        if self._follow is None or not self._inputs:
+            found, said = self._batch.gradient(x, self._follow)
+            logits.append(said)
+            return found
+        most, total = max(1, self._batch.at_once // len(x)), torch.zeros_like(x)
+        for begin in range(0, self._n_copies, most):
+            numbers = torch.arange(begin, min(self._n_copies, begin + most), device=x.device)
+            change = partial(self._changed, numbers)
+            total += self._batch.gradient(x, Following(change, self._weigh, self._n_copies))[0]
+        return total
+
+    def _changed(self, numbers: torch.Tensor, seen: torch.Tensor) -> torch.Tensor:
+        copy = numbers.repeat_interleave(len(seen))
+        seen = repeated(seen, len(numbers))
         for piece in self._inputs:
-            seen = piece.change(self._run, seen)
+            seen = piece.change(self._run, seen, copy % piece.n_copies)
+            copy = copy // piece.n_copies
         return seen
+
+    def _weigh(self, logits: torch.Tensor, own: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        return self._loss.weigh(self._run, logits, own)

@@ -15,8 +15,10 @@ from skhalfway._checks import LARGEST
 from skhalfway._text import shown
 from skhalfway.attacks._course import Course
 from skhalfway.attacks._faults import Faults
+from skhalfway.attacks._layers import wired
 from skhalfway.attacks._losses import margin_slope
 from skhalfway.attacks._norms import largest, random_in_ball
+from skhalfway.attacks._pieces import repeated
 from skhalfway.attacks._problem import Outcome
 from skhalfway.attacks._recipe import Recipe
 from skhalfway.attacks._steps import Momentum
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from skhalfway._streams import Streams
+    from skhalfway.attacks._layers import Wires
     from skhalfway.attacks._norms import Ball
     from skhalfway.attacks._pieces import Following
     from skhalfway.attacks._problem import Problem, Settings
@@ -56,6 +59,10 @@ class Batch:
         Whether the labels are where to go rather than where to leave.
     place : dict
         Float type and device of the tensors.
+    problem : Problem
+        Of which these are some samples.
+    at_once : int
+        How many copies of samples the source is asked for at once.
     dtype : str or None, default=None
         Float type in which the source is followed, where that is not its own.
     """
@@ -68,6 +75,8 @@ class Batch:
     faults: Faults
     targeted: bool
     place: dict[str, Any]
+    problem: Problem
+    at_once: int
     dtype: str | None = None
 
     def logits(
@@ -81,13 +90,14 @@ class Batch:
         ``change`` makes something else of what the source would see.
         """
         with in_fewer_digits(self.model, dtype):
-            seen = x if self.view is None else self.view(x)
+            seen = x if self.view is None else self._seen(x)
             logits = self.model.logits(seen if change is None else change(seen))
             return logits.float() if logits.dtype in HALF else logits
 
     def gradient(self, x: torch.Tensor, follow: Following | None = None) -> tuple[torch.Tensor, torch.Tensor]:
         """Gradient of the margin at points, such that it can be followed, and the logits there.
 
+        Points are those of the samples, or several for each, all first ones before all second ones.
         ``follow``: of the loss of a recipe, of what it makes of the points; its logits are of these.
         """
         gradient, logits = self._gradient(x, self.dtype, follow)
@@ -100,15 +110,28 @@ class Batch:
                 gradient = torch.where(there, gradient, full)
         # one figure instead of a look at each value, for which every step would pay
         if not isfinite(torch.linalg.vector_norm(gradient)):
-            bounds = self.ball.low, self.ball.high
-            gradient = self.faults.mend(
-                gradient, x, self.rows, bounds, lambda at: self._gradient(at, None, follow)[0]
-            )
+            gradient = self._mended(gradient, x, follow)
             # only the direction counts; squares of such values would overflow, and powers of 2 round nothing
             size = largest(gradient)
             smaller = torch.ldexp(gradient, -torch.frexp(size).exponent)
             gradient = torch.where(size > torch.finfo(x.dtype).max ** 0.25, smaller, gradient)
         return gradient, logits
+
+    def _seen(self, x: torch.Tensor) -> torch.Tensor:
+        """What the source sees of points, of which there may be several for each sample."""
+        assert self.view is not None
+        n = len(self.own)
+        return self.view(x) if len(x) == n else torch.cat([self.view(part) for part in x.split(n)])
+
+    def _mended(self, gradient: torch.Tensor, x: torch.Tensor, follow: Following | None) -> torch.Tensor:
+        """The gradient, with what comes nearest to it where it cannot be followed."""
+        n, bounds = len(self.own), (self.ball.low, self.ball.high)
+
+        def look(at: torch.Tensor) -> torch.Tensor:
+            return self._gradient(at, None, follow)[0]
+
+        parts = zip(gradient.split(n), x.split(n), strict=True)
+        return torch.cat([self.faults.mend(part, at, self.rows, bounds, look) for part, at in parts])
 
     def _gradient(
         self, x: torch.Tensor, dtype: str | None = None, follow: Following | None = None
@@ -118,11 +141,9 @@ class Batch:
         logits = self.logits(x, dtype, change)
         self.faults.n_gradients += len(logits)
         if follow is None:
-            slope = margin_slope(logits, self.own)
-        else:
-            n_copies = len(logits) // len(x)
-            slope = follow.slope(logits, self.own.repeat(n_copies, 1)) / n_copies
-        return derivative(self.model, logits, x, slope, again=False), logits
+            return derivative(self.model, logits, x, margin_slope(logits, self.own), again=False), logits
+        outputs, weights = follow.weigh(logits, repeated(self.own, len(logits) // len(self.own)))
+        return derivative(self.model, outputs, x, weights / follow.n_copies, again=False), logits
 
     def look_back(self, gradient: torch.Tensor, logits: torch.Tensor) -> None:
         """Note which samples have not won, may change, and where no gradient by what may change leads on."""
@@ -161,6 +182,8 @@ def batches(problem: Problem, model: Model, settings: Settings, faults: Faults) 
             faults,
             problem.targeted,
             place,
+            problem,
+            settings.batch_size,
             settings.dtype,
         )
 
@@ -186,20 +209,34 @@ class GradientAttack:
     reach: float
     recipe: Recipe | None = None
 
-    def climb(self, batch: Batch, x: torch.Tensor, size: float, streams: Streams) -> torch.Tensor:
+    def climb(
+        self, batch: Batch, x: torch.Tensor, size: float, streams: Streams, wires: Wires
+    ) -> torch.Tensor:
         """Raise the loss (or lower it, ``targeted``) from the points ``x``, whose memory the result uses."""
-        ball = batch.ball
         size = -size if batch.targeted else size
-        pieces = None if self.recipe is None else Course(self.recipe, batch, size, streams)
-        for step in range(self.n_steps):
+        if self.recipe is None:
+            return self._steps(batch, x, size, self.n_steps, None)
+        pieces = Course(self.recipe, batch, size, self.n_steps, streams, wires)
+        for n_steps, factor in pieces.rehearsals:
+            self._steps(batch, x.clone(), factor * size, n_steps, pieces)
+        return self._steps(batch, x, size, self.n_steps, pieces)
+
+    def _steps(
+        self, batch: Batch, x: torch.Tensor, size: float, n_steps: int, pieces: Course | None
+    ) -> torch.Tensor:
+        ball = batch.ball
+        for step in range(n_steps):
             gradient, logits = batch.gradient(x) if pieces is None else pieces.gradient(x)
             if ball.free is not None:
                 gradient.mul_(ball.free)
-            if step == self.n_steps - 1:
-                batch.look_back(gradient, batch.logits(x) if logits is None else logits)
-            if pieces is not None:
-                gradient = pieces.direction(gradient)
-            ball.ascend(x, gradient, size)
+            if step == n_steps - 1:
+                if logits is None:
+                    logits = batch.logits(x) if pieces is None else pieces.logits(x)
+                batch.look_back(gradient, logits)
+            if pieces is None:
+                ball.ascend(x, gradient, size)
+            else:
+                pieces.move(ball, x, pieces.direction(gradient), size)
             ball.confine(x)
         return x
 
@@ -207,7 +244,8 @@ class GradientAttack:
         """Attack all samples; of several restarts keep the largest margin."""
         region, settings = problem.region.affordable(), self.settings
         problem = replace(problem, region=region)
-        model = problem.model.on(settings.device)
+        pieces = () if self.recipe is None else self.recipe.pieces
+        model, wires = wired(problem.model, pieces, settings.device)
         assert model.module is not None
         size = self.reach * region.eps / self.n_steps if settings.step_size is None else settings.step_size
         # all that a longer step adds is the rounding of what the ball cuts off it
@@ -215,20 +253,22 @@ class GradientAttack:
         X_adv, best = region.X.copy(), np.full(len(region), -np.inf)
         faults = Faults(len(region), type(model.estimator).__name__, partly=region.free is not None)
         streams, numbers, shape = problem.streams(), np.arange(len(region)), region.X.shape[1:]
-        with model.evaluating():
+        with wires, model.evaluating():
             for restart in range(settings.n_restarts):
                 for batch in batches(problem, model, settings, faults):
                     x = batch.ball.x0.clone()
+                    wires.look(batch)
                     if settings.random_start or restart > 0:
                         start = random_in_ball(streams, numbers[batch.rows], shape, region.eps, region.norm)
                         x += torch.from_numpy(start).to(**batch.place)
                         batch.ball.confine(x)
-                    x = self.climb(batch, x, size, problem.streams(1 + restart).take(numbers[batch.rows]))
+                    streams = problem.streams(1 + restart).take(numbers[batch.rows])
+                    x = self.climb(batch, x, size, streams, wires)
                     kept = region.keep(x.cpu().numpy(), batch.rows, full=True)
                     if settings.n_restarts == 1:
                         X_adv[batch.rows] = kept
                         continue
-                    with torch.no_grad():
+                    with torch.no_grad(), wires.cut():
                         margin = batch.margins(batch.logits(x)).cpu().numpy()
                     better = margin > best[batch.rows]
                     best[batch.rows][better] = margin[better]

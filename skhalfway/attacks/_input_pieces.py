@@ -1,73 +1,18 @@
-"""Pieces of the kind "input": what the model sees in the place of a sample."""
+"""Pieces of the kind "input", for rows of any kind: what the model sees in the place of a sample."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
-from torch.nn.functional import grid_sample
 
-from skhalfway.attacks._pieces import Piece, Run, check_number
-
-
-@dataclass(frozen=True)
-class DiverseInput(Piece):
-    """Resize each image to a random smaller size, and put it at a random place.
-
-    Xie et al., "Improving transferability of adversarial examples with input diversity", CVPR 2019, section
-    3; bilinear, around it 0.
-
-    Parameters
-    ----------
-    probability : float, default=0.5
-        How often an image is changed.
-    least : float, default=0.9
-        The smallest size, as a share of its own.
-    """
-
-    kind, name, paper, images = "input", "diverse_input", "Xie et al., CVPR 2019", True
-    probability: float = 0.5
-    least: float = 0.9
-
-    def __post_init__(self) -> None:
-        check_number(self, "probability", 0, 1)
-        check_number(self, "least", 0.01, 1)
-
-    def change(self, run: Run, seen: torch.Tensor) -> torch.Tensor:
-        images = run.images(seen, self)
-        n, _, height, width = images.shape
-        draws = run.uniform(len(run.batch.own), 4).to(images.dtype).repeat(n // len(run.batch.own), 1)
-        often = draws[:, 0] < self.probability
-        # whole pixels, as a resized image has
-        least = round(self.least * height), round(self.least * width)
-        rows = torch.floor(least[0] + draws[:, 1] * (height - least[0]))
-        rows = torch.where(often, rows, torch.full_like(rows, height))
-        columns = torch.round(rows * width / height)
-        top, left = (
-            torch.floor(draws[:, 2] * (height - rows + 1)),
-            torch.floor(draws[:, 3] * (width - columns + 1)),
-        )
-        return resized(images, rows, columns, top, left).reshape(seen.shape)
+from skhalfway.attacks._pieces import Gradient, Piece, Run, check_number
 
 
-def resized(
-    images: torch.Tensor, rows: torch.Tensor, columns: torch.Tensor, top: torch.Tensor, left: torch.Tensor
-) -> torch.Tensor:
-    """Images resized, bilinearly, to so many rows and columns each, and put there on a ground of 0."""
-    height, width = images.shape[2:]
-    axes = []
-    for n, size, begin in ((height, rows, top), (width, columns, left)):
-        pixel = torch.arange(n, dtype=images.dtype, device=images.device)[None] - begin[:, None]
-        inside = (pixel >= 0) & (pixel < size[:, None])
-        # where the centre of a pixel of the smaller image lies in the larger one, no further than its edges
-        source = ((pixel + 0.5) * n / size[:, None] - 0.5).clamp(0, n - 1)
-        at = (2 * source + 1) / n - 1
-        axes.append(torch.where(inside, at, torch.full_like(at, 3.0)))  # beyond: 0
-    down, across = axes
-    grid = torch.stack(
-        [across[:, None].expand(-1, height, -1), down[:, :, None].expand(-1, -1, width)], dim=-1
-    )
-    return grid_sample(images, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
+def each(values: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
+    """One value for each row, shaped to broadcast against rows."""
+    return values.to(like.dtype).reshape(-1, *[1] * (like.ndim - 1))
 
 
 @dataclass(frozen=True)
@@ -89,8 +34,177 @@ class ScaleCopies(Piece):
     def __post_init__(self) -> None:
         check_number(self, "n", 1, 30, whole=True)
 
-    def change(self, run: Run, seen: torch.Tensor) -> torch.Tensor:
-        return torch.cat([seen / 2**k for k in range(self.n)])
+    @property
+    def n_copies(self) -> int:
+        return self.n
+
+    def change(self, run: Run, seen: torch.Tensor, copy: torch.Tensor) -> torch.Tensor:
+        return seen * each(0.5**copy, seen)
+
+
+@dataclass(frozen=True)
+class UniformScale(Piece):
+    """Copies of the sample, scaled by factors in even distances.
+
+    Wang, Ying, Li & Zhang, "Boost adversarial transferability by uniform scale and mix mask method" (US-MM),
+    arXiv 2311.12051, 2023, section 3.2.
+
+    Parameters
+    ----------
+    n : int, default=5
+        Number of copies.
+    low, high : float, default=0.1, 0.75
+        The least and the largest factor.
+    """
+
+    kind, name, paper = "input", "uniform_scale", "Wang et al., arXiv 2311.12051"
+    n: int = 5
+    low: float = 0.1
+    high: float = 0.75
+
+    def __post_init__(self) -> None:
+        check_number(self, "n", 2, whole=True)
+        check_number(self, "low", 0)
+        check_number(self, "high", 0)
+
+    @property
+    def n_copies(self) -> int:
+        return self.n
+
+    def change(self, run: Run, seen: torch.Tensor, copy: torch.Tensor) -> torch.Tensor:
+        return seen * each(self.low + (self.high - self.low) * copy / (self.n - 1), seen)
+
+
+@dataclass(frozen=True)
+class MixMask(Piece):
+    """Multiply the sample by a mask that another sample makes.
+
+    Wang, Ying, Li & Zhang, "Boost adversarial transferability by uniform scale and mix mask method" (US-MM),
+    arXiv 2311.12051, 2023, section 3.3: the mask is ``1 - reach + 2 * reach * other``, where the values of
+    other samples are measured from the least to the largest of all samples that are attacked.
+
+    Parameters
+    ----------
+    n : int, default=3
+        Number of other samples.
+    reach : float, default=0.5
+        How far the mask lies from 1 at most.
+    """
+
+    kind, name, paper = "input", "mix_mask", "Wang et al., arXiv 2311.12051"
+    n: int = 3
+    reach: float = 0.5
+
+    def __post_init__(self) -> None:
+        check_number(self, "n", 1, whole=True)
+        check_number(self, "reach", 0, 1)
+
+    @property
+    def n_copies(self) -> int:
+        return self.n
+
+    def change(self, run: Run, seen: torch.Tensor, copy: torch.Tensor) -> torch.Tensor:
+        others = run.others(self, len(seen), of_other_classes=False)
+        values = run.kept["pool"][0]
+        low, high = float(values.min()), float(values.max())
+        others = (others - low) / (high - low if high > low else 1.0)
+        return seen * (1 - self.reach + 2 * self.reach * others)
+
+
+@dataclass(frozen=True)
+class Admix(Piece):
+    """Add a share of a sample of another class, drawn from all that are attacked.
+
+    Wang, He, Wang & He, "Admix: enhancing the transferability of adversarial attacks", ICCV 2021, equation 4.
+
+    Parameters
+    ----------
+    n : int, default=3
+        Number of other samples.
+    share : float, default=0.2
+        How much of each.
+    """
+
+    kind, name, paper = "input", "admix", "Wang et al., ICCV 2021"
+    n: int = 3
+    share: float = 0.2
+
+    def __post_init__(self) -> None:
+        check_number(self, "n", 1, whole=True)
+        check_number(self, "share", 0)
+
+    @property
+    def n_copies(self) -> int:
+        return self.n
+
+    def change(self, run: Run, seen: torch.Tensor, copy: torch.Tensor) -> torch.Tensor:
+        return seen + self.share * run.others(self, len(seen))
+
+
+@dataclass(frozen=True)
+class MixedRows(Piece):
+    """Take some values of a sample from others, drawn from all that are attacked, column by column.
+
+    Our own, for tables, where sums of samples mean little: what columns of other rows hold may occur.
+
+    Parameters
+    ----------
+    n : int, default=3
+        Number of copies.
+    probability : float, default=0.1
+        How often a value is another sample's.
+    """
+
+    kind, name, paper = "input", "mixed_rows", "ours"
+    n: int = 3
+    probability: float = 0.1
+
+    def __post_init__(self) -> None:
+        check_number(self, "n", 1, whole=True)
+        check_number(self, "probability", 0, 1)
+
+    @property
+    def n_copies(self) -> int:
+        return self.n
+
+    def change(self, run: Run, seen: torch.Tensor, copy: torch.Tensor) -> torch.Tensor:
+        swapped = run.uniform(self, len(seen), *seen.shape[1:]) < self.probability
+        return torch.where(swapped, run.others(self, len(seen), of_other_classes=False), seen)
+
+
+@dataclass(frozen=True)
+class Jitter(Piece):
+    """Add noise in multiples of each column's standard deviation over all samples that are attacked.
+
+    Our own, for tables, whose columns have units of their own.
+
+    Parameters
+    ----------
+    n : int, default=5
+        Number of copies.
+    scale : float, default=0.1
+        Standard deviation of the noise, in columns' own.
+    """
+
+    kind, name, paper = "input", "jitter", "ours"
+    n: int = 5
+    scale: float = 0.1
+
+    def __post_init__(self) -> None:
+        check_number(self, "n", 1, whole=True)
+        check_number(self, "scale", 0)
+
+    @property
+    def n_copies(self) -> int:
+        return self.n
+
+    def change(self, run: Run, seen: torch.Tensor, copy: torch.Tensor) -> torch.Tensor:
+        if self.name not in run.kept:
+            run.others(self, run.n, of_other_classes=False)
+            spread = np.asarray(run.kept["pool"][0], dtype=float).std(axis=0)
+            run.kept[self.name] = torch.tensor(spread, **run.batch.place)
+        noise = torch.special.ndtri(run.uniform(self, len(seen), *seen.shape[1:]).clamp(1e-6, 1 - 1e-6))
+        return seen + self.scale * run.kept[self.name] * noise
 
 
 @dataclass(frozen=True)
@@ -111,10 +225,38 @@ class FeatureDropout(Piece):
     def __post_init__(self) -> None:
         check_number(self, "probability", 0, 1)
 
-    def change(self, run: Run, seen: torch.Tensor) -> torch.Tensor:
-        n = len(run.batch.own)
-        view = run.batch.view
-        own = run.batch.ball.x0 if view is None else view(run.batch.ball.x0)
-        back = run.uniform(n, *seen.shape[1:]) < self.probability
-        copies = len(seen) // n, *[1] * (seen.ndim - 1)
-        return torch.where(back.repeat(copies), own.repeat(copies), seen)
+    def change(self, run: Run, seen: torch.Tensor, copy: torch.Tensor) -> torch.Tensor:
+        back = run.uniform(self, len(seen), *seen.shape[1:]) < self.probability
+        return torch.where(back, run.original(len(seen)), seen)
+
+
+@dataclass(frozen=True)
+class IntegratedGradient(Piece):
+    """The mean gradient on the straight way from 0 to the sample, times the sample.
+
+    Sundararajan, Taly & Yan, ICML 2017, equation 3, by n points; as what an attack follows by Huang & Kong,
+    "Transferable adversarial attack based on integrated gradients" (TAIG-S), ICLR 2022, and, with momentum,
+    by Ma et al. (MIG), ICCV 2023.
+
+    Parameters
+    ----------
+    n : int, default=20
+        Number of points on the way.
+    """
+
+    kind, name, paper = "input", "integrated_gradient", "Huang & Kong, ICLR 2022"
+    n: int = 20
+
+    def __post_init__(self) -> None:
+        check_number(self, "n", 1, whole=True)
+
+    @property
+    def n_copies(self) -> int:
+        return self.n
+
+    def change(self, run: Run, seen: torch.Tensor, copy: torch.Tensor) -> torch.Tensor:
+        # the gradient at points on the way, not by how far they are
+        return seen - seen.detach() * each(1 - (copy + 1) / self.n, seen)
+
+    def gradient(self, run: Run, x: torch.Tensor, ask: Gradient) -> torch.Tensor:
+        return x * ask(x)

@@ -6,7 +6,7 @@ Everything here works on a whole batch; a "row" is one sample, flattened.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -27,7 +27,7 @@ def largest(x: torch.Tensor) -> torch.Tensor:
     return x.abs().amax(dim=tuple(range(1, x.ndim)), keepdim=True)
 
 
-def _at_least_tiny(length: torch.Tensor) -> torch.Tensor:
+def at_least_tiny(length: torch.Tensor) -> torch.Tensor:
     """In place, so that it can be divided by."""
     return length.clamp_min_(torch.finfo(length.dtype).tiny)
 
@@ -46,6 +46,8 @@ class Ball:
     high: torch.Tensor | None
     free: torch.Tensor | None = None
 
+    norm: ClassVar[float]
+
     def ascend(self, x: torch.Tensor, gradient: torch.Tensor, size: float) -> None:
         """Move ``x`` in place by the step of length ``size`` along which the gradient rises most."""
         raise NotImplementedError
@@ -62,6 +64,8 @@ class Ball:
 
 @dataclass
 class LinfBall(Ball):
+    norm = np.inf
+
     def __post_init__(self) -> None:
         low, high = self.x0 - self.eps, self.x0 + self.eps
         self.low = low if self.low is None else torch.maximum(low, self.low)
@@ -75,19 +79,23 @@ class LinfBall(Ball):
 
 
 class L2Ball(Ball):
+    norm = 2
+
     def ascend(self, x: torch.Tensor, gradient: torch.Tensor, size: float) -> None:
         # in multiples of the largest value, whose squares neither overflow nor vanish
-        gradient.div_(_at_least_tiny(largest(gradient)))
-        x.addcdiv_(gradient, _at_least_tiny(lengths(gradient, 2)), value=size)
+        gradient.div_(at_least_tiny(largest(gradient)))
+        x.addcdiv_(gradient, at_least_tiny(lengths(gradient, 2)), value=size)
 
     def confine(self, x: torch.Tensor) -> None:
         delta = x - self.x0
-        shrink = (self.eps / _at_least_tiny(lengths(delta, 2).clamp_min_(self.eps))).expand_as(x)
+        shrink = (self.eps / at_least_tiny(lengths(delta, 2).clamp_min_(self.eps))).expand_as(x)
         torch.addcmul(self.x0, delta, shrink, out=x)
         self._clip(x)
 
 
 class L1Ball(Ball):
+    norm = 1
+
     def ascend(self, x: torch.Tensor, gradient: torch.Tensor, size: float) -> None:
         # The steepest point of the l1 ball is a corner: all on the feature with
         # the largest gradient. Where clipping leaves it no room, the rest goes
@@ -119,7 +127,7 @@ class L1Ball(Ball):
         self._clip(x)
 
 
-BALLS: dict[float, type[Ball]] = {np.inf: LinfBall, 2: L2Ball, 1: L1Ball}
+BALLS: dict[float, type[Ball]] = {ball.norm: ball for ball in (LinfBall, L2Ball, L1Ball)}
 
 
 def random_in_ball(

@@ -103,9 +103,9 @@ def kind_of(attack: Any) -> Kind | None:
 
 def recipe_of(attack: Any) -> Any:
     """The recipe that an attack is, or that its name stands for; None where it is none."""
-    from skhalfway.attacks import _recipe  # which imports torch
+    from skhalfway.attacks import _attack_names  # which imports torch
 
-    return _recipe.recipe_of(attack)
+    return _attack_names.recipe_of(attack)
 
 
 def check_parameters(generator: AdversarialGenerator) -> None:
@@ -143,10 +143,12 @@ def check_parameters(generator: AdversarialGenerator) -> None:
     elif kind is not None:
         make_attack(generator, generator.attack)
     elif generator.attack != "auto":
+        from skhalfway.attacks._attack_names import names as of_recipes
+
         raise ValueError(
             f"unknown attack {shown(generator.attack)}; give 'auto', {', '.join(map(repr, KINDS))}, a name "
             "of list_attacks() or a Recipe, an attack of ART, foolbox or torchattacks, or a callable"
-            f"{meant(generator.attack, ['auto', *KINDS])}"
+            f"{meant(generator.attack, ['auto', *KINDS, *of_recipes()])}"
         )
     elif generator.attack_params:
         raise ValueError(
@@ -317,6 +319,8 @@ def check_source(
         from skhalfway.attacks._tree import check_trees
 
         check_trees(model, region.X[0].size)
+    if kind is RECIPE:
+        recipe_of(name).check_source(model, region.X.shape[1:])
 
 
 def check_targets(generator: AdversarialGenerator, targeted: bool) -> None:

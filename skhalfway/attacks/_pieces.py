@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, fields
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from zlib import crc32
 
 import numpy as np
 import torch
 
 from skhalfway._text import shown
+from skhalfway.attacks._pool import Pool
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from skhalfway._streams import Streams
     from skhalfway.attacks._gradient import Batch
+    from skhalfway.attacks._layers import Wires
 
 Gradient = Callable[[torch.Tensor], torch.Tensor]
 
-KINDS = ("step", "gradient", "input", "loss")
+KINDS = ("step", "gradient", "input", "loss", "model")
 
 
 class Following(NamedTuple):
@@ -28,12 +33,16 @@ class Following(NamedTuple):
     ----------
     change : callable or None
         Makes of what the source would see, (n, ...), something else, or several copies (k * n, ...).
-    slope : callable
-        Gradient of the loss at logits (k * n, n_classes), given where labels are.
+    weigh : callable
+        Of logits (k * n, n_classes) and where labels are: outputs of the source, and their weights; the sum
+        of the products is followed.
+    n_copies : int, default=1
+        Of how many copies the mean is taken, those of other calls included.
     """
 
     change: Callable[[torch.Tensor], torch.Tensor] | None
-    slope: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+    weigh: Callable[[torch.Tensor, torch.Tensor], tuple[torch.Tensor, torch.Tensor]]
+    n_copies: int = 1
 
 
 @dataclass
@@ -48,12 +57,18 @@ class Run:
         Length of a step, negative where the loss is to fall.
     eps : float
         Budget, in the coordinates of the region.
+    n_steps : int
+        How many steps are taken.
     streams : Streams
         Draws of each sample, which depend on no other.
+    wires : Wires
+        The layers of the source that pieces asked for.
     image_shape : tuple of int or None
         Channels, height and width of samples that are flat.
     at : Tensor or None
         Where the samples are, even where the gradient is taken ahead of that.
+    step : int
+        Number of the step.
     kept : dict
         By piece, whatever it remembers from step to step.
     """
@@ -61,66 +76,180 @@ class Run:
     batch: Batch
     size: float
     eps: float
+    n_steps: int
     streams: Streams
+    wires: Wires
     image_shape: tuple[int, ...] | None = None
     at: torch.Tensor | None = None
+    step: int = 0
     kept: dict[Any, Any] = field(default_factory=dict)
+    _drawn: dict[str, Streams] = field(default_factory=dict)
 
-    def uniform(self, n: int, *shape: int) -> torch.Tensor:
-        """Numbers between 0 and 1, of shape (n, *shape), for each of the batch's n samples."""
-        numbers = self.streams.uniform(np.arange(n), *shape)
+    @property
+    def n(self) -> int:
+        """How many samples there are."""
+        return len(self.batch.own)
+
+    def uniform(self, piece: Piece, n_rows: int, *shape: int, what: str = "") -> torch.Tensor:
+        """Numbers between 0 and 1, of shape (n_rows, *shape), for copies of the batch's samples in turn.
+
+        What a sample gets depends neither on other pieces' draws nor on how many copies are drawn at once;
+        ``what`` tells the draws of one piece apart.
+        """
+        name = f"{piece.name} {what}"
+        if name not in self._drawn:
+            self._drawn[name] = self.streams.apart(crc32(name.encode()))
+        numbers = self._drawn[name].uniform(np.resize(np.arange(self.n), n_rows), *shape)
         return torch.from_numpy(numbers).to(**self.batch.place)
+
+    def original(self, n_rows: int) -> torch.Tensor:
+        """What the model sees of the samples that are attacked, as often as there are copies."""
+        if "original" not in self.kept:
+            x0, view = self.batch.ball.x0, self.batch.view
+            self.kept["original"] = x0 if view is None else view(x0).detach()
+        original: torch.Tensor = self.kept["original"]
+        return repeated(original, n_rows // self.n)
+
+    def others(self, piece: Piece, n_rows: int, *, of_other_classes: bool = True) -> torch.Tensor:
+        """Samples drawn from all that are attacked, as the model sees them, one for each of the copies.
+
+        Of other classes than the one to leave or to reach, if wanted.
+        """
+        if "pool" not in self.kept:
+            problem = self.batch.problem
+            pool = (problem.pool or Pool.of(problem)).problem
+            order = np.argsort(pool.labels, kind="stable")
+            self.kept["pool"] = pool.region.X[order], pool.labels[order]
+        X, labels = self.kept["pool"]
+        own = np.resize(self.batch.problem.labels[self.batch.rows], n_rows)
+        begin, end = (np.searchsorted(labels, own, side) for side in ("left", "right"))
+        if not of_other_classes:
+            begin, end = np.zeros_like(begin), np.zeros_like(end)
+        n_others = len(X) - (end - begin)
+        if not n_others.all():
+            raise ValueError(
+                f"{piece.name!r} mixes samples of different classes, and all {len(X)} samples that are "
+                "attacked have one class; give samples of several, or leave the piece out"
+            )
+        drawn = (self.uniform(piece, n_rows, what="others").double().cpu().numpy() * n_others).astype(np.intp)
+        drawn = np.minimum(drawn, n_others - 1)
+        drawn += np.where(drawn >= begin, end - begin, 0)
+        return torch.tensor(X[drawn], **self.batch.place)
+
+    def summed(self, ask: Gradient, points: Iterable[torch.Tensor]) -> torch.Tensor:
+        """Sum of what is asked at points, each of x's shape; as many at once as the batch size allows."""
+        total, group = None, list[torch.Tensor]()
+
+        def asked() -> torch.Tensor:
+            found = ask(torch.cat(group)) if len(group) > 1 else ask(group[0])
+            found = found.unflatten(0, (len(group), -1)).sum(dim=0)
+            group.clear()
+            return found if total is None else total + found
+
+        for point in points:
+            group.append(point)
+            if len(group) * len(point) + len(point) > self.batch.at_once:
+                total = asked()
+        if group:
+            total = asked()
+        assert total is not None
+        return total
 
     def images(self, x: torch.Tensor, piece: Piece) -> torch.Tensor:
         """Samples as images (n, channels, height, width); an error where they are none."""
-        shape = x.shape[1:] if self.image_shape is None else self.image_shape
-        if len(shape) != 3:
-            raise ValueError(
-                f"{piece.name!r} is for images, and samples have shape {tuple(x.shape[1:])}; give their "
-                "shape, as Recipe(..., image_shape=(channels, height, width)), or leave the piece out"
-            )
-        if int(np.prod(shape)) != x[0].numel():
-            raise ValueError(
-                f"image_shape {tuple(shape)} holds {int(np.prod(shape))} values, and samples have "
-                f"{x[0].numel()}"
-            )
-        return x.reshape(-1, *shape)
+        return x.reshape(-1, *as_image(piece, x.shape[1:], self.image_shape))
+
+
+def as_image(piece: Piece, shape: tuple[int, ...], image_shape: tuple[int, ...] | None) -> tuple[int, ...]:
+    """Channels, height and width of samples of a shape; an error where they are no images."""
+    images = tuple(shape) if image_shape is None else image_shape
+    if len(images) != 3:
+        raise ValueError(
+            f"{piece.name!r} is for images, and samples have shape {tuple(shape)}; give their shape, as "
+            "Recipe(..., image_shape=(channels, height, width)), or leave the piece out"
+        )
+    if int(np.prod(images)) != int(np.prod(shape)):
+        raise ValueError(
+            f"image_shape {images} holds {int(np.prod(images))} values, and samples have "
+            f"{int(np.prod(shape))}"
+        )
+    return images
+
+
+def repeated(x: torch.Tensor, n_times: int) -> torch.Tensor:
+    """``x``, one copy of all of it after another."""
+    return x if n_times == 1 else x.repeat(n_times, *[1] * (x.ndim - 1))
 
 
 @dataclass(frozen=True)
 class Piece:
     """A piece of a gradient attack; a subclass does what its kind says, and may leave out the rest.
 
-    Subclasses are frozen dataclasses whose fields are their parameters.
+    Subclasses are frozen dataclasses whose fields are their parameters. Every method below has a default that
+    changes nothing.
     """
 
     kind: ClassVar[str]
     name: ClassVar[str]
     paper: ClassVar[str]
     images: ClassVar[bool] = False
+    #: a recipe has one piece of each such name at most
+    only: ClassVar[str] = ""
+    #: whether it asks for gradients once a step, so that no other piece may ask it several times
+    outermost: ClassVar[bool] = False
 
     def __init_subclass__(cls) -> None:
-        PIECES[cls.name] = cls
+        if "name" in vars(cls):  # else it is what several have in common
+            PIECES[cls.name] = cls
+
+    @property
+    def n_copies(self) -> int:
+        """How many copies of each sample :meth:`change` makes."""
+        return 1
+
+    @property
+    def needs_images(self) -> bool:
+        """Whether samples must be images, with these parameters."""
+        return self.images
+
+    @property
+    def rehearsal(self) -> tuple[int, float]:
+        """How many steps are taken, and how much longer ones, before the samples are set back."""
+        return 0, 1.0
+
+    def wire(self, module: nn.Module, wires: Wires) -> None:
+        """Change how the source's module, which is this attack's own, passes gradients on."""
+
+    def prepare(self, run: Run) -> None:
+        """Note what is needed, before the gradient of each step."""
 
     def ahead(self, run: Run, x: torch.Tensor) -> torch.Tensor:
         """Where the gradient is taken instead of at ``x``."""
         return x
 
+    def gradient(self, run: Run, x: torch.Tensor, ask: Gradient) -> torch.Tensor:
+        """The gradient instead of ``ask(x)``; x has the batch's samples, one copy of all after another."""
+        return ask(x)
+
     def direction(self, run: Run, gradient: torch.Tensor) -> torch.Tensor:
         """The way to go instead of along the gradient."""
         return gradient
 
-    def gradient(self, run: Run, x: torch.Tensor, ask: Gradient) -> torch.Tensor:
-        """The gradient instead of ``ask(x)``."""
-        return ask(x)
+    def stride(self, run: Run, direction: torch.Tensor) -> torch.Tensor | None:
+        """The step, in multiples of its length; None leaves it to the norm."""
+        return None
 
-    def change(self, run: Run, seen: torch.Tensor) -> torch.Tensor:
-        """What the model sees instead of samples (n, ...): one or more copies of each, (k * n, ...)."""
+    def change(self, run: Run, seen: torch.Tensor, copy: torch.Tensor) -> torch.Tensor:
+        """What the model sees instead of each row; ``copy`` (n_rows,) says the how manieth copy it is."""
         return seen
 
-    def slope(self, logits: torch.Tensor, own: torch.Tensor) -> torch.Tensor:
+    def slope(self, run: Run, logits: torch.Tensor, own: torch.Tensor) -> torch.Tensor:
         """Gradient of the loss at the logits."""
         raise NotImplementedError
+
+    def weigh(self, run: Run, logits: torch.Tensor, own: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Outputs of the source, and the gradient of the loss at them."""
+        return logits, self.slope(run, logits, own)
 
     def __str__(self) -> str:
         given = ", ".join(f"{f.name}={getattr(self, f.name)!r}" for f in fields(self))
@@ -128,6 +257,11 @@ class Piece:
 
 
 PIECES: dict[str, type[Piece]] = {}
+
+
+def has(piece: Piece, method: str) -> bool:
+    """Whether a piece does something of its own there."""
+    return getattr(type(piece), method) is not getattr(Piece, method)
 
 
 def check_number(piece: Piece, name: str, low: float, high: float = np.inf, *, whole: bool = False) -> None:

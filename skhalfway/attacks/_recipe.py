@@ -1,8 +1,7 @@
-"""Recipe: a gradient attack made of pieces; and the recipes that have names."""
+"""Recipe: a gradient attack made of pieces."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
 from numbers import Integral
 from typing import TYPE_CHECKING, Any
@@ -11,51 +10,30 @@ import numpy as np
 
 from skhalfway._checks import meant
 from skhalfway._text import shown
-from skhalfway.attacks._gradient_pieces import Averaged, Translation, Variance
-from skhalfway.attacks._input_pieces import DiverseInput, FeatureDropout, ScaleCopies
-from skhalfway.attacks._losses import CrossEntropy, Logit, Margin, ProbabilityMargin
-from skhalfway.attacks._pieces import PIECES, Piece
-from skhalfway.attacks._steps import Momentum, Nesterov
+from skhalfway.attacks._layers import wired
+from skhalfway.attacks._pieces import PIECES, Piece, as_image
 
 if TYPE_CHECKING:
-    import pandas as pd
-
-# pieces in names such as "vmi-di-ti"
-SHORT: dict[str, tuple[Piece, ...]] = {
-    "mi": (Momentum(),),
-    "ni": (Nesterov(),),
-    "vmi": (Momentum(), Variance()),
-    "vni": (Nesterov(), Variance()),
-    "av": (Averaged(),),
-    "di": (DiverseInput(),),
-    "ti": (Translation(),),
-    "si": (ScaleCopies(),),
-    "fd": (FeatureDropout(),),
-    "ce": (CrossEntropy(),),
-    "margin": (Margin(),),
-    "logit": (Logit(),),
-    "pm": (ProbabilityMargin(),),
-}
+    from skhalfway.models import Model
 
 
 @dataclass(frozen=True, init=False, repr=False)
 class Recipe:
     """A gradient attack made of pieces, over the one loop of projected steps.
 
-    Pieces are of four kinds: *step*, which way to go given all gradients so far; *gradient*, gradients at
-    other points too; *input*, what the model sees in the place of a sample; *loss*, what is raised. Without
-    any, it is the iterative method of Kurakin et al. (2017). Immutable, compared and hashed by value, and
-    searchable:
+    Pieces are of five kinds: *step*, which way to go given all gradients so far, and how far in each value;
+    *gradient*, gradients at other points too; *input*, what the model sees in the place of a sample; *loss*,
+    what is raised; *model*, how the source passes gradients on. Without any, it is the iterative method of
+    Kurakin et al. (2017). Immutable, compared and hashed by value, and searchable:
     ``generator__attack__momentum__decay=[0.5, 1.0]``, ``generator__attack__momentum=[None, Momentum()]``.
 
     Parameters
     ----------
     *pieces : Piece
-        Instances of :class:`Momentum`, :class:`Nesterov`; :class:`Variance`, :class:`Averaged`,
-        :class:`Translation`; :class:`DiverseInput`, :class:`ScaleCopies`, :class:`FeatureDropout`;
-        :class:`CrossEntropy`, :class:`Margin`, :class:`Logit`, :class:`ProbabilityMargin`. One of each, and
-        one step and one loss at most. Inputs are changed in the order in which they are given. Without a loss
-        it is cross-entropy.
+        Instances of the pieces that :func:`list_pieces` lists; each once, and at most one loss, one piece
+        with a momentum, one with a stride, and one that compares gradients around the sample. Inputs are
+        changed in the order in which they are given; of pieces that ask for gradients, the first asks the
+        second, and so on. Without a loss it is cross-entropy.
     image_shape : tuple of (channels, height, width), default=None
         Of samples that are flat rows, for pieces that need images.
     reach : float, default=1.0
@@ -64,6 +42,7 @@ class Recipe:
     See Also
     --------
     list_attacks : Names of recipes, which ``attack=`` takes as well, such as ``"vmi-di-ti"``.
+    list_pieces : All pieces, with their kinds and papers.
     skhalfway.AdversarialGenerator : Takes this as ``attack=``.
 
     Examples
@@ -99,13 +78,19 @@ class Recipe:
                     f"pieces must be instances of {', '.join(known)}; got {shown(piece)}"
                     f"{meant(getattr(piece, '__name__', piece), known)}"
                 )
-        for kind in ("step", "loss"):
-            found = [type(piece).__name__ for piece in pieces if piece.kind == kind]
-            if len(found) > 1:
-                raise ValueError(f"a recipe has one {kind} at most, got {' and '.join(found)}")
         names = [type(piece).__name__ for piece in pieces]
         if len(set(names)) < len(names):
             raise ValueError(f"each piece may be there once, got {', '.join(names)}")
+        for what in ("loss", "momentum", "stride"):
+            found = [type(piece).__name__ for piece in pieces if what in (piece.kind, piece.only)]
+            if len(found) > 1:
+                raise ValueError(f"a recipe has one {what} at most, got {' and '.join(found)}")
+        found = [type(piece).__name__ for piece in pieces if piece.outermost]
+        if len(found) > 1:
+            raise ValueError(
+                f"{' and '.join(found)} compare gradients around the same sample; a recipe has one of these "
+                "at most"
+            )
         if image_shape is not None:
             whole = isinstance(image_shape, (tuple, list)) and len(image_shape) == 3
             if not whole or not all(isinstance(n, Integral) and n > 0 for n in image_shape):
@@ -146,7 +131,7 @@ class Recipe:
 
         Parameters
         ----------
-        kind : {"step", "gradient", "input", "loss"}
+        kind : {"step", "gradient", "input", "loss", "model"}
             Which.
 
         Returns
@@ -155,6 +140,27 @@ class Recipe:
             In their order.
         """
         return tuple(piece for piece in self.pieces if piece.kind == kind)
+
+    def check_source(self, model: Model, shape: tuple[int, ...]) -> None:
+        """Raise for a source, or a shape of samples, that pieces cannot work with.
+
+        Parameters
+        ----------
+        model : Model
+            The source.
+        shape : tuple of int
+            Of a sample.
+
+        Raises
+        ------
+        ValueError
+            If a piece needs images, layers or branches that are not there.
+        """
+        for piece in self.pieces:
+            if piece.needs_images:
+                as_image(piece, shape, self.image_shape)
+        with wired(model, self.pieces, None)[1]:
+            pass
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """Get pieces and their parameters, so that scikit-learn's searches can name them.
@@ -214,53 +220,3 @@ class Recipe:
             pieces[which] = replace(piece, **{parameter: value})
         settings = {"image_shape": self.image_shape, "reach": self.reach, **rest}
         return Recipe(*pieces.values(), **settings)
-
-
-def recipe_of(attack: Any) -> Recipe | None:
-    """The recipe that ``attack=`` stands for: itself, or that of its name; None where it is none."""
-    if isinstance(attack, Recipe):
-        return attack
-    if not isinstance(attack, str):
-        return None
-    parts = attack.split("-")
-    if not all(part in SHORT for part in parts):
-        return None
-    return Recipe(*(piece for part in parts for piece in SHORT[part]))
-
-
-def _named() -> Iterator[tuple[str, Recipe]]:
-    for name in SHORT:
-        if name not in ("ce", "margin", "logit", "pm"):
-            yield name, Recipe(*SHORT[name])
-    for name in ("mi-di", "mi-ti", "mi-di-ti", "ni-si", "ni-si-di-ti", "vmi-di-ti", "vni-si-di-ti", "mi-fd"):
-        recipe = recipe_of(name)
-        assert recipe is not None
-        yield name, recipe
-
-
-def list_attacks() -> pd.DataFrame:
-    """List names of recipes; others can be put together in the same way.
-
-    Returns
-    -------
-    frame : pandas.DataFrame
-        Indexed by the name that ``attack=`` takes: ``pieces``, ``papers``, and ``images``, whether samples
-        must be images. Any of the parts between hyphens may be joined: ``"vmi-di-logit"``.
-
-    Examples
-    --------
-    >>> from skhalfway.attacks import list_attacks
-    >>> list_attacks().loc["ni-si", "pieces"]
-    'Nesterov(decay=1.0), ScaleCopies(n=5)'
-    """
-    import pandas as pd
-
-    rows = {
-        name: {
-            "pieces": ", ".join(map(str, recipe.pieces)),
-            "papers": "; ".join(dict.fromkeys(piece.paper for piece in recipe.pieces)),
-            "images": any(piece.images for piece in recipe.pieces),
-        }
-        for name, recipe in _named()
-    }
-    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("attack")

@@ -1,13 +1,19 @@
-"""Pieces of the kind "step": which way an attack goes, given gradients so far."""
+"""Pieces of the kind "step" that remember: which way an attack goes, given gradients so far."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 
-from skhalfway.attacks._norms import lengths
-from skhalfway.attacks._pieces import Piece, Run, check_number
+from skhalfway.attacks._norms import at_least_tiny, lengths
+from skhalfway.attacks._pieces import Gradient, Piece, Run, check_number
+
+
+def unit_mean(gradient: torch.Tensor) -> torch.Tensor:
+    """The gradient as a multiple of the mean size of its values."""
+    return gradient * gradient[0].numel() / at_least_tiny(lengths(gradient, 1))
 
 
 @dataclass(frozen=True)
@@ -23,7 +29,7 @@ class Momentum(Piece):
         What is left of the sum at each step.
     """
 
-    kind, name, paper = "step", "momentum", "Dong et al., CVPR 2018"
+    kind, name, paper, only = "step", "momentum", "Dong et al., CVPR 2018", "momentum"
     decay: float = 1.0
 
     def __post_init__(self) -> None:
@@ -54,3 +60,152 @@ class Nesterov(Momentum):
         if before is None:
             return x
         return x + run.size * self.decay * before[0].numel() * before
+
+
+@dataclass(frozen=True)
+class GlobalMomentum(Momentum):
+    """Momentum that begins with the sum of gradients on a first way of a few long steps, which is then left.
+
+    Wang et al., "Boosting the transferability of adversarial attacks with global momentum initialization",
+    arXiv 2211.11236, 2022.
+
+    Parameters
+    ----------
+    decay : float, default=1.0
+        What is left of the sum at each step.
+    n : int, default=5
+        Number of steps on the first way.
+    factor : float, default=10.0
+        How many times as long as a step these are.
+    """
+
+    kind, name, paper = "step", "global_momentum", "Wang et al., arXiv 2211.11236"
+    n: int = 5
+    factor: float = 10.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_number(self, "n", 1, whole=True)
+        check_number(self, "factor", 0)
+
+    @property
+    def rehearsal(self) -> tuple[int, float]:
+        return self.n, self.factor
+
+
+@dataclass(frozen=True)
+class EnhancedMomentum(Momentum):
+    """Momentum of the mean gradient at points on the line of the gradient before, to both sides.
+
+    Wang, Lin, Hu, Wang & He, "Boosting adversarial transferability through enhanced momentum", BMVC 2021,
+    equations 6 and 7, with evenly spaced points.
+
+    Parameters
+    ----------
+    decay : float, default=1.0
+        What is left of the sum at each step.
+    n : int, default=11
+        Number of points.
+    radius : float, default=7.0
+        How far the outermost lie, in steps.
+    """
+
+    kind, name, paper, outermost = "step", "enhanced_momentum", "Wang et al., BMVC 2021", True
+    n: int = 11
+    radius: float = 7.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_number(self, "n", 1, whole=True)
+        check_number(self, "radius", 0)
+
+    def gradient(self, run: Run, x: torch.Tensor, ask: Gradient) -> torch.Tensor:
+        before = run.kept.get("enhanced_momentum")
+        if before is None:
+            mean = ask(x)
+        else:
+            places = np.linspace(-self.radius, self.radius, self.n).tolist()
+            mean = run.summed(ask, (x + place * run.size * before for place in places)) / self.n
+        run.kept["enhanced_momentum"] = unit_mean(mean)
+        return mean
+
+
+@dataclass(frozen=True)
+class AdaBelief(Piece):
+    """Mean of gradients so far, each value divided by how much it differed from what was expected.
+
+    Zhuang et al., "AdaBelief optimizer: adapting stepsizes by the belief in observed gradients", NeurIPS
+    2020, Algorithm 2; as a step of an attack. Its sign is that of the mean, so it takes a stride of its own.
+
+    Parameters
+    ----------
+    beta_1, beta_2 : float, default=0.9, 0.999
+        What is left of the means at each step, of gradients and of squared differences.
+    """
+
+    kind, name, paper, only = "step", "adabelief", "Zhuang et al., NeurIPS 2020", "momentum"
+    beta_1: float = 0.9
+    beta_2: float = 0.999
+
+    def __post_init__(self) -> None:
+        check_number(self, "beta_1", 0, 0.9999)
+        check_number(self, "beta_2", 0, 0.999999)
+
+    def direction(self, run: Run, gradient: torch.Tensor) -> torch.Tensor:
+        gradient = unit_mean(gradient)
+        nothing = torch.zeros_like(gradient)
+        mean, spread, n = run.kept.get("adabelief", (nothing, nothing, 0))
+        mean = self.beta_1 * mean + (1 - self.beta_1) * gradient
+        spread = self.beta_2 * spread + (1 - self.beta_2) * (gradient - mean) ** 2 + 1e-12
+        run.kept["adabelief"] = mean, spread, n + 1
+        first, second = 1 - self.beta_1 ** (n + 1), 1 - self.beta_2 ** (n + 1)
+        return (mean / first) / ((spread / second).sqrt() + 1e-6)
+
+    def stride(self, run: Run, direction: torch.Tensor) -> torch.Tensor:
+        return direction.clamp(-1, 1)
+
+
+@dataclass(frozen=True)
+class TanhAdam(Piece):
+    """Sums of gradients and of their squares; the step is the hyperbolic tangent of their ratio.
+
+    Zou et al., "Making adversarial examples more transferable and indistinguishable" (AI-FGTM), AAAI 2022,
+    Algorithm 1: steps grow as Adam's, and add up to as much as equal ones.
+
+    Parameters
+    ----------
+    mu_1, mu_2 : float, default=1.5, 1.9
+        Weights of a gradient, and of its square.
+    scale : float, default=1.3
+        Of the ratio.
+    beta_1, beta_2 : float, default=0.9, 0.99
+        By which steps grow.
+    """
+
+    kind, name, paper, only = "step", "tanh_adam", "Zou et al., AAAI 2022", "momentum"
+    mu_1: float = 1.5
+    mu_2: float = 1.9
+    scale: float = 1.3
+    beta_1: float = 0.9
+    beta_2: float = 0.99
+
+    def __post_init__(self) -> None:
+        for name in ("mu_1", "mu_2", "scale"):
+            check_number(self, name, 1e-6)
+        check_number(self, "beta_1", 0, 0.9999)
+        check_number(self, "beta_2", 0, 0.9999)
+
+    def direction(self, run: Run, gradient: torch.Tensor) -> torch.Tensor:
+        # of a ratio that no scale of gradients changes
+        gradient = unit_mean(gradient)
+        nothing = torch.zeros_like(gradient)
+        first, second = run.kept.get("tanh_adam", (nothing, nothing))
+        first, second = first + self.mu_1 * gradient, second + self.mu_2 * gradient**2
+        run.kept["tanh_adam"] = first, second
+        return self.scale * first / at_least_tiny(second.sqrt())
+
+    def stride(self, run: Run, direction: torch.Tensor) -> torch.Tensor:
+        steps = np.arange(1, run.n_steps + 1)
+        growth = (1 - self.beta_1**steps) / np.sqrt(1 - self.beta_2**steps)
+        now = growth[min(run.step, run.n_steps) - 1] / growth.mean()
+        return direction.tanh() * float(now)

@@ -274,6 +274,12 @@ class Model:
         moved.__dict__["_conversion"] = deepcopy(self.module).to(device), ""
         return moved
 
+    def apart(self) -> Model:
+        """Return a Model whose module is its own: what is hooked on to it meets no other's calls."""
+        other = copy(self)
+        other.__dict__.pop("_conversion", None)
+        return other
+
     def evaluating(self) -> AbstractContextManager[None]:
         """Context to use the module in: evaluation mode, and gradients even where the caller has none."""
         if self.module is None:

@@ -1,0 +1,190 @@
+"""Pieces of the kind "loss" that raise or lower what a hidden layer of the source says."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+import torch
+
+from skhalfway._text import shown
+from skhalfway.attacks._losses import CrossEntropy
+from skhalfway.attacks._norms import at_least_tiny, lengths
+from skhalfway.attacks._pieces import Piece, Run, check_number, repeated
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from skhalfway.attacks._layers import Wires
+
+
+@dataclass(frozen=True)
+class FeatureLoss(Piece):
+    """What losses on a hidden layer have in common: the layer, by name; None is the middle one."""
+
+    kind = "loss"
+    layer: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.layer is not None and not isinstance(self.layer, str):
+            raise TypeError(
+                f"{type(self).__name__}(layer=...) must be the name of a layer as in named_modules(), or "
+                f"None, got {shown(self.layer)}"
+            )
+
+    def wire(self, module: nn.Module, wires: Wires) -> None:
+        wires.heard[self.name] = wires.listen(module, self.layer)
+
+    def features(self, run: Run, n_rows: int) -> torch.Tensor:
+        """What the layer returned at the last call."""
+        features = run.wires.seen[run.wires.heard[self.name]]
+        if len(features) != n_rows:
+            raise ValueError(
+                f"layer {run.wires.heard[self.name]!r} returns {len(features)} rows for {n_rows} samples; "
+                "losses on features need a row for each sample, so name another layer"
+            )
+        return features
+
+    def weights(self, run: Run) -> torch.Tensor | None:
+        """Of the features of each sample; None where logits are followed as yet."""
+        found: torch.Tensor | None = run.kept.get(self.name)
+        return found
+
+    def weigh(self, run: Run, logits: torch.Tensor, own: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        weights = self.weights(run)
+        if weights is None:
+            return logits, CrossEntropy().slope(run, logits, own)
+        features = self.features(run, len(logits))
+        return features, repeated(weights, len(features) // run.n)
+
+
+@dataclass(frozen=True)
+class _Importance(FeatureLoss):
+    """Lower the features that the label's probability rests on: a mean gradient over changed copies."""
+
+    n: int = 30
+
+    def changed(self, run: Run, number: int, seen: torch.Tensor) -> torch.Tensor:
+        """The copy of that number."""
+        raise NotImplementedError
+
+    def prepare(self, run: Run) -> None:
+        if self.name in run.kept:
+            return
+        batch, total = run.batch, None
+        for number in range(self.n):
+            x = batch.ball.x0.detach().requires_grad_()
+            logits = batch.logits(x, None, partial(self.changed, run, number))
+            batch.faults.n_gradients += len(x)
+            probability = logits.softmax(dim=1)[batch.own].sum()
+            (found,) = torch.autograd.grad(probability, self.features(run, len(x)))
+            total = found if total is None else total + found
+        assert total is not None
+        run.kept[self.name] = -total / at_least_tiny(lengths(total, 2))
+
+
+@dataclass(frozen=True)
+class FeatureImportance(_Importance):
+    """Lower the features that matter for the label, as copies with values dropped at random tell.
+
+    Wang et al., "Feature importance-aware transferable adversarial attacks" (FIA), ICCV 2021, equations 3 to
+    5; with patches of several pixels, Zhang et al., "Enhancing the transferability of adversarial examples
+    with random patch" (RPA), IJCAI 2022.
+
+    Parameters
+    ----------
+    layer : str, default=None
+        Name of the layer, as in ``named_modules()``. None is the middle one of those with weights.
+    n : int, default=30
+        Number of copies.
+    drop : float, default=0.3
+        How often a value is 0 in a copy.
+    patch : int, default=1
+        Width of the patches that are dropped together, in pixels; of more than 1, samples must be images.
+    """
+
+    name, paper = "feature_importance", "Wang et al., ICCV 2021"
+    drop: float = 0.3
+    patch: int = 1
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_number(self, "n", 1, whole=True)
+        check_number(self, "drop", 0, 1)
+        check_number(self, "patch", 1, whole=True)
+
+    @property
+    def needs_images(self) -> bool:
+        return self.patch > 1
+
+    def changed(self, run: Run, number: int, seen: torch.Tensor) -> torch.Tensor:
+        if self.patch == 1:
+            return seen * (run.uniform(self, len(seen), *seen.shape[1:]) >= self.drop)
+        images = run.images(seen, self)
+        height, width = (-(-size // self.patch) for size in images.shape[2:])
+        kept = (run.uniform(self, len(seen), height, width) >= self.drop).to(images.dtype)
+        kept = kept.repeat_interleave(self.patch, 1).repeat_interleave(self.patch, 2)
+        return (images * kept[:, None, : images.shape[2], : images.shape[3]]).reshape(seen.shape)
+
+
+@dataclass(frozen=True)
+class NeuronAttribution(_Importance):
+    """Lower the features that matter for the label, as integrated gradients from 0 to the sample tell.
+
+    Zhang et al., "Improving adversarial transferability via neuron attribution-based attacks" (NAA), CVPR
+    2022, equations 8 and 11, with the identity in the place of both transformations.
+
+    Parameters
+    ----------
+    layer : str, default=None
+        Name of the layer, as in ``named_modules()``. None is the middle one of those with weights.
+    n : int, default=30
+        Number of points on the way.
+    """
+
+    name, paper = "neuron_attribution", "Zhang et al., CVPR 2022"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_number(self, "n", 1, whole=True)
+
+    def changed(self, run: Run, number: int, seen: torch.Tensor) -> torch.Tensor:
+        return seen * ((number + 1) / self.n)
+
+
+@dataclass(frozen=True)
+class IntermediateLevel(FeatureLoss):
+    """After a share of the steps, go on in the direction in which these have moved the features.
+
+    Huang et al., "Enhancing adversarial example transferability with an intermediate level attack" (ILA),
+    ICCV 2019, equation 1 (the projection loss), from where the first steps have led; those follow
+    cross-entropy.
+
+    Parameters
+    ----------
+    layer : str, default=None
+        Name of the layer, as in ``named_modules()``. None is the middle one of those with weights.
+    begin : float, default=0.5
+        Share of the steps after which it sets in.
+    """
+
+    name, paper = "intermediate_level", "Huang et al., ICCV 2019"
+    begin: float = 0.5
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_number(self, "begin", 0, 1)
+
+    def prepare(self, run: Run) -> None:
+        first = max(1, round(self.begin * run.n_steps))
+        if self.name in run.kept or run.step < first or run.at is None:
+            return
+        each = []
+        for x in (run.at, run.batch.ball.x0):
+            with torch.no_grad():
+                run.batch.logits(x)
+            each.append(self.features(run, len(x)))
+        moved = each[0] - each[1]
+        # what was moved is to be moved on, whether the loss shall rise or fall
+        run.kept[self.name] = (1.0 if run.size > 0 else -1.0) * moved / at_least_tiny(lengths(moved, 2))

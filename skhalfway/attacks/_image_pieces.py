@@ -1,0 +1,383 @@
+"""Pieces of the kind "input", for images: what the model sees in the place of a sample."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import pi, sqrt
+
+import torch
+from torch.nn.functional import grid_sample
+
+from skhalfway.attacks._pieces import Piece, Run, check_number
+
+
+@dataclass(frozen=True)
+class DiverseInput(Piece):
+    """Resize each image to a random smaller size, and put it at a random place.
+
+    Xie et al., "Improving transferability of adversarial examples with input diversity", CVPR 2019, section
+    3; bilinear, around it 0.
+
+    Parameters
+    ----------
+    probability : float, default=0.5
+        How often an image is changed.
+    least : float, default=0.9
+        The smallest size, as a share of its own.
+    """
+
+    kind, name, paper, images = "input", "diverse_input", "Xie et al., CVPR 2019", True
+    probability: float = 0.5
+    least: float = 0.9
+
+    def __post_init__(self) -> None:
+        check_number(self, "probability", 0, 1)
+        check_number(self, "least", 0.01, 1)
+
+    def change(self, run: Run, seen: torch.Tensor, copy: torch.Tensor) -> torch.Tensor:
+        images = run.images(seen, self)
+        draws = run.uniform(self, len(images), 4).to(images.dtype)
+        least = torch.full_like(draws[:, 0], self.least)
+        return smaller(images, draws[:, 0] < self.probability, least, draws[:, 1:]).reshape(seen.shape)
+
+
+@dataclass(frozen=True)
+class DiverseEnsemble(Piece):
+    """Copies of the image, each resized at random down to a least size of its own, and put anywhere.
+
+    Zou et al., "Improving the transferability of adversarial examples with resized-diverse-inputs,
+    diversity-ensemble and region fitting" (DEM), ECCV 2020, section 3.2; images become smaller here rather
+    than larger, since sources take one size.
+
+    Parameters
+    ----------
+    n : int, default=5
+        Number of copies.
+    least : float, default=0.6
+        The smallest size of the last copy, as a share of its own; that of the first is .9.
+    """
+
+    kind, name, paper, images = "input", "diverse_ensemble", "Zou et al., ECCV 2020", True
+    n: int = 5
+    least: float = 0.6
+
+    def __post_init__(self) -> None:
+        check_number(self, "n", 1, whole=True)
+        check_number(self, "least", 0.01, 0.9)
+
+    @property
+    def n_copies(self) -> int:
+        return self.n
+
+    def change(self, run: Run, seen: torch.Tensor, copy: torch.Tensor) -> torch.Tensor:
+        images = run.images(seen, self)
+        least = 0.9 - (0.9 - self.least) * copy.to(images.dtype) / max(1, self.n - 1)
+        draws = run.uniform(self, len(images), 3).to(images.dtype)
+        return smaller(images, torch.ones_like(copy, dtype=torch.bool), least, draws).reshape(seen.shape)
+
+
+@dataclass(frozen=True)
+class RandomCrop(Piece):
+    """Enlarge a random part of the image to its full size.
+
+    Crops of images are an old augmentation; as a piece of an attack, our own.
+
+    Parameters
+    ----------
+    least : float, default=0.8
+        The smallest part, as a share of the width.
+    """
+
+    kind, name, paper, images = "input", "random_crop", "ours", True
+    least: float = 0.8
+
+    def __post_init__(self) -> None:
+        check_number(self, "least", 0.01, 1)
+
+    def change(self, run: Run, seen: torch.Tensor, copy: torch.Tensor) -> torch.Tensor:
+        images = run.images(seen, self)
+        draws = run.uniform(self, len(images), 3).to(images.dtype)
+        share = self.least + draws[:, 0] * (1 - self.least)
+        axes = []
+        for n, place in ((images.shape[2], draws[:, 1]), (images.shape[3], draws[:, 2])):
+            at = (2 * torch.arange(n, **run.batch.place) + 1) / n - 1
+            axes.append(share[:, None] * at + ((1 - share) * (2 * place - 1))[:, None])
+        return sampled(images, axes[0][:, :, None], axes[1][:, None, :], "border").reshape(seen.shape)
+
+
+@dataclass(frozen=True)
+class Cutout(Piece):
+    """Put 0 into a square at a random place of the image.
+
+    DeVries & Taylor, arXiv 1708.04552, 2017, as an augmentation; as a piece of an attack, our own.
+
+    Parameters
+    ----------
+    size : float, default=0.3
+        Width of the square, as a share of the image's.
+    """
+
+    kind, name, paper, images = "input", "cutout", "ours", True
+    size: float = 0.3
+
+    def __post_init__(self) -> None:
+        check_number(self, "size", 0, 1)
+
+    def change(self, run: Run, seen: torch.Tensor, copy: torch.Tensor) -> torch.Tensor:
+        images = run.images(seen, self)
+        draws = run.uniform(self, len(images), 2).to(images.dtype)
+        inside = []
+        for n, place in ((images.shape[2], draws[:, 0]), (images.shape[3], draws[:, 1])):
+            at = torch.arange(n, **run.batch.place)[None]
+            inside.append((at + 0.5 - (place * n)[:, None]).abs() <= self.size * n / 2)
+        square = inside[0][:, None, :, None] & inside[1][:, None, None, :]
+        return images.masked_fill(square, 0.0).reshape(seen.shape)
+
+
+@dataclass(frozen=True)
+class MaskedBlocks(Piece):
+    """Copies of the image, each with one block of it set to 0.
+
+    Fan et al., "Enhancing the transferability via block-wise masks" (MaskBlock), arXiv 2208.06538, 2022.
+
+    Parameters
+    ----------
+    blocks : int, default=4
+        Number of blocks along each side; there are as many copies as blocks.
+    """
+
+    kind, name, paper, images = "input", "masked_blocks", "Fan et al., arXiv 2208.06538", True
+    blocks: int = 4
+
+    def __post_init__(self) -> None:
+        check_number(self, "blocks", 1, 32, whole=True)
+
+    @property
+    def n_copies(self) -> int:
+        return self.blocks**2
+
+    def change(self, run: Run, seen: torch.Tensor, copy: torch.Tensor) -> torch.Tensor:
+        images = run.images(seen, self)
+        rows, columns = (torch.arange(n, device=seen.device) * self.blocks // n for n in (images.shape[2:]))
+        number = rows[:, None] * self.blocks + columns
+        return images.masked_fill((number == copy[:, None, None])[:, None], 0.0).reshape(seen.shape)
+
+
+@dataclass(frozen=True)
+class BlockShuffle(Piece):
+    """Copies of the image whose blocks, cut at random places, are shuffled and turned.
+
+    Wang, He, Wang & Wang, "Boosting adversarial transferability by block shuffle and rotation" (BSR), CVPR
+    2024, section 3.3.
+
+    Parameters
+    ----------
+    n : int, default=20
+        Number of copies.
+    blocks : int, default=2
+        Number of blocks along each side.
+    angle : float, default=24.0
+        Largest angle, in degrees.
+    """
+
+    kind, name, paper, images = "input", "block_shuffle", "Wang et al., CVPR 2024", True
+    n: int = 20
+    blocks: int = 2
+    angle: float = 24.0
+
+    def __post_init__(self) -> None:
+        check_number(self, "n", 1, whole=True)
+        check_number(self, "blocks", 1, whole=True)
+        check_number(self, "angle", 0, 180)
+
+    @property
+    def n_copies(self) -> int:
+        return self.n
+
+    def change(self, run: Run, seen: torch.Tensor, copy: torch.Tensor) -> torch.Tensor:
+        images, b = run.images(seen, self), self.blocks
+        draws = run.uniform(self, len(images), 4 * b + b * b).to(images.dtype)
+        axes = [self._axis(n, draws[:, 2 * b * i : 2 * b * (i + 1)]) for i, n in enumerate(images.shape[2:])]
+        (row, up, tall, top), (column, left, wide, begin) = axes
+        angles = (2 * draws[:, 4 * b :] - 1) * self.angle * pi / 180
+        turn = angles.gather(1, (row[:, :, None] * b + column[:, None, :]).flatten(1))
+        turn = turn.reshape(len(images), *images.shape[2:])
+        y, x = up[:, :, None], left[:, None, :]
+        down = turn.cos() * y - turn.sin() * x
+        across = turn.sin() * y + turn.cos() * x
+        outside = (down.abs() > tall[:, :, None] / 2) | (across.abs() > wide[:, None, :] / 2)
+        down, across = down + top[:, :, None], across + begin[:, None, :]
+        height, width = images.shape[2:]
+        down, across = 2 * down / height - 1, 2 * across / width - 1
+        down = torch.where(outside, torch.full_like(down, 3.0), down)  # beyond: 0
+        return sampled(images, down, across, "zeros").reshape(seen.shape)
+
+    def _axis(self, n: int, draws: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """Of each pixel: its block, how far it lies from its centre, and the block's size and centre."""
+        b = self.blocks
+        # cuts lie anywhere within half a block's width of even ones
+        even = torch.arange(1, b, dtype=draws.dtype, device=draws.device) * n / b
+        cuts = (even + (draws[:, : b - 1] - 0.5) * n / b).round()
+        ends = torch.cat([torch.zeros_like(draws[:, :1]), cuts, torch.full_like(draws[:, :1], n)], dim=1)
+        size = ends.diff(dim=1)
+        order = draws[:, b:].argsort(dim=1)
+        after = size.gather(1, order).cumsum(dim=1)
+        pixel = torch.arange(n, dtype=draws.dtype, device=draws.device) + 0.5
+        place = torch.searchsorted(after, pixel.expand(len(draws), n).contiguous()).clamp_max(b - 1)
+        block = order.gather(1, place)
+        own = size.gather(1, block)
+        offset = pixel - (after.gather(1, place) - own) - own / 2
+        return block, offset, own, ends.gather(1, block) + own / 2
+
+
+@dataclass(frozen=True)
+class StructureInvariant(Piece):
+    """Copies of the image, each block of which is changed in a way of its own.
+
+    Wang, Zhang & Zhang, "Structure invariant transformation for better adversarial transferability" (SIA),
+    ICCV 2023, section 3.3: a block is shifted along either axis, flipped along either, turned by 180 degrees,
+    scaled, covered by noise of the budget's size, or partly dropped. Of the paper's ten ways, resizing and
+    the change of frequencies are left out.
+
+    Parameters
+    ----------
+    n : int, default=20
+        Number of copies.
+    blocks : int, default=3
+        Number of blocks along each side.
+    """
+
+    kind, name, paper, images = "input", "structure_invariant", "Wang et al., ICCV 2023", True
+    n: int = 20
+    blocks: int = 3
+
+    def __post_init__(self) -> None:
+        check_number(self, "n", 1, whole=True)
+        check_number(self, "blocks", 1, 32, whole=True)
+
+    @property
+    def n_copies(self) -> int:
+        return self.n
+
+    def change(self, run: Run, seen: torch.Tensor, copy: torch.Tensor) -> torch.Tensor:
+        images, b = run.images(seen, self), self.blocks
+        n, _, height, width = images.shape
+        draws = run.uniform(self, n, 3, b * b).to(images.dtype)
+        place = [torch.arange(size, device=seen.device) for size in (height, width)]
+        ends = [torch.arange(b + 1, device=seen.device) * size // b for size in (height, width)]
+        block = [torch.searchsorted(end, at, right=True) - 1 for end, at in zip(ends, place, strict=True)]
+        number = (block[0][:, None] * b + block[1]).flatten()
+        way, amount, other = ((draws[:, i].gather(1, number.expand(n, -1))) for i in range(3))
+        way, amount, other = (part.reshape(n, height, width) for part in (way, amount, other))
+        way = (8 * way).long()
+        source = []
+        for axis in (0, 1):
+            begin, size = ends[axis][block[axis]], ends[axis].diff()[block[axis]]
+            shape = (-1, 1) if axis == 0 else (1, -1)
+            begin, size, at = (part.reshape(shape) for part in (begin, size, place[axis]))
+            within = at - begin
+            shifted = (within + (amount * size).long()) % size
+            back = size - 1 - within
+            source.append(begin + _either(way, {axis: shifted, 2 + axis: back, 4: back}, within))
+        index = (source[0] * width + source[1]).flatten(1)[:, None].expand(-1, images.shape[1], -1)
+        moved = images.flatten(2).gather(2, index).reshape(images.shape)
+        way, amount = way[:, None], amount[:, None]
+        moved = torch.where(way == 5, moved * amount, moved)
+        pixels = run.uniform(self, n, *images.shape[1:], what="pixels").to(images.dtype)
+        moved = torch.where(way == 6, moved + run.eps * (2 * pixels - 1), moved)
+        dropped = (way == 7) & (pixels < 0.1)
+        return moved.masked_fill(dropped, 0.0).reshape(seen.shape)
+
+
+@dataclass(frozen=True)
+class Spectrum(Piece):
+    """Copies of the image with noise, whose frequencies are scaled at random.
+
+    Long et al., "Frequency domain model augmentation for adversarial attack" (SSA), ECCV 2022, equation 5:
+    ``IDCT(DCT(x + noise) * mask)``.
+
+    Parameters
+    ----------
+    n : int, default=20
+        Number of copies.
+    rho : float, default=0.5
+        Largest difference of a frequency's factor from 1.
+    noise : float, default=1.0
+        Standard deviation of the noise, as a multiple of the budget.
+    """
+
+    kind, name, paper, images = "input", "spectrum", "Long et al., ECCV 2022", True
+    n: int = 20
+    rho: float = 0.5
+    noise: float = 1.0
+
+    def __post_init__(self) -> None:
+        check_number(self, "n", 1, whole=True)
+        check_number(self, "rho", 0)
+        check_number(self, "noise", 0)
+
+    @property
+    def n_copies(self) -> int:
+        return self.n
+
+    def change(self, run: Run, seen: torch.Tensor, copy: torch.Tensor) -> torch.Tensor:
+        images = run.images(seen, self)
+        draws = run.uniform(self, len(images), 2, *images.shape[1:]).to(images.dtype)
+        noise = torch.special.ndtri(draws[:, 0].clamp(1e-6, 1 - 1e-6))
+        down, across = (cosines(size, images) for size in images.shape[2:])
+        waves = down @ (images + self.noise * run.eps * noise) @ across.T
+        return (down.T @ (waves * (1 + self.rho * (2 * draws[:, 1] - 1))) @ across).reshape(seen.shape)
+
+
+def cosines(n: int, like: torch.Tensor) -> torch.Tensor:
+    """Matrix of the orthonormal discrete cosine transform, type II, of n values."""
+    at = torch.arange(n, dtype=torch.float64, device=like.device)
+    matrix = torch.cos(pi / n * (at + 0.5) * at[:, None]) * sqrt(2 / n)
+    matrix[0] /= sqrt(2)
+    return matrix.to(like.dtype)
+
+
+def _either(way: torch.Tensor, ways: dict[int, torch.Tensor], otherwise: torch.Tensor) -> torch.Tensor:
+    """For each pixel what its way says."""
+    result = otherwise.expand(way.shape)
+    for number, value in ways.items():
+        result = torch.where(way == number, value.expand(way.shape), result)
+    return result
+
+
+def smaller(
+    images: torch.Tensor, changed: torch.Tensor, least: torch.Tensor, draws: torch.Tensor
+) -> torch.Tensor:
+    """Images resized at random to no less than a share of their size, at random places; where ``changed``."""
+    height, width = images.shape[2:]
+    # whole pixels, as a resized image has
+    fewest = (least * height).round()
+    rows = torch.floor(fewest + draws[:, 0] * (height - fewest))
+    rows = torch.where(changed, rows, torch.full_like(rows, height))
+    columns = torch.round(rows * width / height)
+    top = torch.floor(draws[:, 1] * (height - rows + 1))
+    left = torch.floor(draws[:, 2] * (width - columns + 1))
+    return resized(images, rows, columns, top, left)
+
+
+def resized(
+    images: torch.Tensor, rows: torch.Tensor, columns: torch.Tensor, top: torch.Tensor, left: torch.Tensor
+) -> torch.Tensor:
+    """Images resized, bilinearly, to so many rows and columns each, and put there on a ground of 0."""
+    height, width = images.shape[2:]
+    axes = []
+    for n, size, begin in ((height, rows, top), (width, columns, left)):
+        pixel = torch.arange(n, dtype=images.dtype, device=images.device)[None] - begin[:, None]
+        inside = (pixel >= 0) & (pixel < size[:, None])
+        # where the centre of a pixel of the smaller image lies in the larger one, no further than its edges
+        source = ((pixel + 0.5) * n / size[:, None] - 0.5).clamp(0, n - 1)
+        at = (2 * source + 1) / n - 1
+        axes.append(torch.where(inside, at, torch.full_like(at, 3.0)))  # beyond: 0
+    return sampled(images, axes[0][:, :, None], axes[1][:, None, :], "zeros")
+
+
+def sampled(images: torch.Tensor, down: torch.Tensor, across: torch.Tensor, beyond: str) -> torch.Tensor:
+    """Images read, bilinearly, at places from -1 to 1; what lies beyond is 0 or that of the border."""
+    shape = (len(images), *images.shape[2:])
+    grid = torch.stack([across.expand(shape), down.expand(shape)], dim=-1)
+    return grid_sample(images, grid, mode="bilinear", padding_mode=beyond, align_corners=False)

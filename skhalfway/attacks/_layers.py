@@ -1,0 +1,176 @@
+"""Layers of a source that pieces of a recipe listen to, or change the gradients of."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import torch
+from torch import fx, nn
+
+from skhalfway._checks import meant
+from skhalfway._text import brief, shown
+from skhalfway.attacks._pieces import has
+
+if TYPE_CHECKING:
+    from skhalfway.attacks._gradient import Batch
+    from skhalfway.attacks._pieces import Piece, Run
+    from skhalfway.models import Model
+
+Layer = TypeVar("Layer", bound=nn.Module)
+
+_ADDS = (operator.add, operator.iadd, torch.add)
+
+
+class Wires(AbstractContextManager["Wires"]):
+    """Hooks on the layers of a module, which are gone at the end, and idle where the module is asked plainly.
+
+    Attributes
+    ----------
+    run : Run or None
+        The batch that is attacked.
+    seen : dict
+        Output of each layer that is listened to, by its name, at the last call.
+    heard : dict
+        By piece, the name of the layer that it listens to.
+    """
+
+    def __init__(self) -> None:
+        self.run: Run | None = None
+        self.seen: dict[str, torch.Tensor] = {}
+        self.heard: dict[str, str] = {}
+        self._on, self._handles = True, list[Any]()
+
+    def __exit__(self, *error: object) -> None:
+        while self._handles:
+            self._handles.pop().remove()
+
+    def hook(
+        self, part: nn.Module, output: Callable[[torch.Tensor, torch.Tensor], torch.Tensor | None]
+    ) -> None:
+        """Put ``output(given, output)`` in the place of what a layer returns; None leaves it."""
+
+        def called(part: nn.Module, given: Any, returned: Any) -> Any:
+            return output(given[0], returned) if self._on else None
+
+        self._handles.append(part.register_forward_hook(called))
+
+    def listen(self, module: nn.Module, name: str | None) -> str:
+        """Note what a layer returns; without a name, one in the middle. Return its name."""
+        name = _middle(module) if name is None else name
+        (part,) = named_layers(module, [name])
+
+        def note(given: torch.Tensor, output: Any) -> None:
+            if not isinstance(output, torch.Tensor) or not output.is_floating_point():
+                raise ValueError(
+                    f"layer {name!r} returns {type(output).__name__}, where a tensor of floats is needed; "
+                    "name another layer"
+                )
+            self.seen[name] = output
+
+        self.hook(part, note)
+        return name
+
+    def look(self, batch: Batch) -> None:
+        """Ask the source once with hooks idle: a torch module is looked at as it is called first."""
+        if self._handles:
+            with torch.no_grad(), self.cut():
+                batch.logits(batch.ball.x0)
+
+    @contextmanager
+    def cut(self) -> Iterator[None]:
+        """Context in which hooks are idle."""
+        before, self._on = self._on, False
+        try:
+            yield
+        finally:
+            self._on = before
+
+
+def wired(model: Model, pieces: Iterable[Piece], device: Any) -> tuple[Model, Wires]:
+    """The source on a device, with the hooks that pieces want on a module that is nobody else's."""
+    wires = Wires()
+    wiring = [piece for piece in pieces if has(piece, "wire")]
+    if not wiring:
+        return model.on(device), wires
+    model = model.apart().on(device)
+    assert model.module is not None
+    try:
+        for piece in wiring:
+            piece.wire(model.module, wires)
+    except BaseException:
+        wires.__exit__()
+        raise
+    return model, wires
+
+
+def named_layers(module: nn.Module, names: Iterable[str]) -> list[nn.Module]:
+    """Layers of a module by their names in ``named_modules()``; an error says which there are."""
+    parts = {name: part for name, part in module.named_modules() if name}
+    names = list(names)
+    for name in names:
+        if name not in parts:
+            raise ValueError(
+                f"{type(module).__name__} has no layer {shown(name)}; its layers are "
+                f"{shown(list(parts))}{meant(name, list(parts))}"
+            )
+    return [parts[name] for name in names]
+
+
+def layers_of(module: nn.Module, kinds: tuple[type[Layer], ...], what: str) -> list[Layer]:
+    """All layers of some types; an error where there are none."""
+    found = [part for part in module.modules() if isinstance(part, kinds)]
+    if not found:
+        named = " or ".join(f"nn.{kind.__name__}" for kind in kinds)
+        raise ValueError(
+            f"{what} changes layers {named}, and {type(module).__name__} has none; functions such as "
+            "torch.relu are not seen, so write them as layers, or leave the piece out"
+        )
+    return found
+
+
+def _middle(module: nn.Module) -> str:
+    """The layer with weights in the middle."""
+    names = [
+        name
+        for name, part in module.named_modules()
+        if name and any(weight.ndim > 1 for weight in part.parameters(recurse=False))
+    ]
+    if len(names) < 2:
+        raise ValueError(
+            f"{type(module).__name__} has no hidden layer with weights, which losses on features need; take "
+            "another loss, or name a layer, as FeatureImportance(layer=...) does"
+        )
+    return names[(len(names) - 1) // 2]
+
+
+def residual_branches(module: nn.Module) -> list[str]:
+    """Names of the layers whose output is added to what skips them, told from the traced graph."""
+    try:
+        graph = fx.Tracer().trace(module)
+    except Exception as error:  # whatever a forward does with what is no tensor
+        raise ValueError(
+            f"the residual branches of {type(module).__name__} cannot be told, since torch.fx cannot trace "
+            f"it ({brief(error, 100)}); name the last layer of each, as SkipGradient(layers=[...])"
+        ) from error
+    before: dict[fx.Node, set[fx.Node]] = {}
+    found = []
+    for node in graph.nodes:
+        inputs = node.all_input_nodes
+        before[node] = set(inputs).union(*(before[one] for one in inputs)) if inputs else set()
+        added = node.target in _ADDS if node.op == "call_function" else node.target in ("add", "add_")
+        if not added or node.op not in ("call_function", "call_method") or len(inputs) != 2:
+            continue
+        left, right = ({one, *before[one]} for one in inputs)
+        own = [sum(one.op == "call_module" for one in own) for own in (left - right, right - left)]
+        branch = inputs[0] if own[0] > own[1] else inputs[1]
+        if max(own) and branch.op == "call_module":
+            found.append(str(branch.target))
+    if not found:
+        raise ValueError(
+            f"{type(module).__name__} has no residual branch, a layer whose output is added to what skips "
+            "it; leave SkipGradient out, or name the last layer of each branch, as SkipGradient(layers=[...])"
+        )
+    return found

@@ -1,0 +1,251 @@
+"""Pieces of the kind "model": how the source passes gradients on, while it is attacked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from torch import nn
+from torch.nn.functional import pad, silu
+
+from skhalfway._text import shown
+from skhalfway.attacks._layers import Wires, layers_of, named_layers, residual_branches
+from skhalfway.attacks._pieces import Piece, Run, check_number, repeated
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_Normalisation = nn.modules.batchnorm._BatchNorm
+_NORMALISATIONS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
+
+
+def _instead(value: torch.Tensor, passes: torch.Tensor) -> torch.Tensor:
+    """One tensor's values with the gradient of another."""
+    return passes + (value - passes).detach()
+
+
+@dataclass(frozen=True)
+class SkipGradient(Piece):
+    """Pass on less of the gradient through residual branches, and so more through what skips them.
+
+    Wu et al., "Skip connections matter: on the transferability of adversarial examples generated with
+    ResNets" (SGM), ICLR 2020, equation 4.
+
+    Parameters
+    ----------
+    decay : float, default=0.5
+        What is left of the gradient of each branch.
+    layers : tuple of str, default=None
+        Names of the last layers of the branches, as in ``named_modules()``. None: they are told from the
+        network's graph, as ``torch.fx`` traces it.
+    """
+
+    kind, name, paper = "model", "skip_gradient", "Wu et al., ICLR 2020"
+    decay: float = 0.5
+    layers: tuple[str, ...] | None = None
+
+    def __post_init__(self) -> None:
+        check_number(self, "decay", 0)
+        if self.layers is None:
+            return
+        if isinstance(self.layers, str) or not all(isinstance(name, str) for name in self.layers):
+            raise TypeError(
+                "SkipGradient(layers=...) must be names of layers as in named_modules(), or None, got "
+                f"{shown(self.layers)}"
+            )
+        object.__setattr__(self, "layers", tuple(self.layers))
+
+    def wire(self, module: nn.Module, wires: Wires) -> None:
+        names = residual_branches(module) if self.layers is None else self.layers
+        for part in named_layers(module, names):
+            wires.hook(part, lambda given, output: _instead(output.detach(), self.decay * output))
+
+
+@dataclass(frozen=True)
+class LinearBackward(Piece):
+    """Pass gradients through rectifiers as if these were not there.
+
+    Guo, Li & Chen, "Backpropagating linearly improves transferability of adversarial examples" (LinBP),
+    NeurIPS 2020, section 3.2, without its scale of gradients in residual networks.
+
+    Parameters
+    ----------
+    first : float, default=0.5
+        Share of the rectifiers, in the order of the network's layers, that stay as they are.
+    """
+
+    kind, name, paper = "model", "linear_backward", "Guo et al., NeurIPS 2020"
+    first: float = 0.5
+
+    def __post_init__(self) -> None:
+        check_number(self, "first", 0, 1)
+
+    def wire(self, module: nn.Module, wires: Wires) -> None:
+        parts = layers_of(module, (nn.ReLU,), "LinearBackward")
+        for part in parts[min(round(self.first * len(parts)), len(parts) - 1) :]:
+            _separate(part)
+            wires.hook(part, lambda given, output: _instead(output, given))
+
+
+@dataclass(frozen=True)
+class SmoothBackward(Piece):
+    """Pass gradients through rectifiers and maxima of windows as if these were smooth.
+
+    Wang et al., "Rethinking the backward propagation for adversarial transferability" (BPA), NeurIPS 2023,
+    equations 5 and 6: rectifiers as SiLU, maxima as means weighted by a softmax.
+
+    Parameters
+    ----------
+    temperature : float, default=10.0
+        By which values are multiplied in that softmax.
+    """
+
+    kind, name, paper = "model", "smooth_backward", "Wang et al., NeurIPS 2023"
+    temperature: float = 10.0
+
+    def __post_init__(self) -> None:
+        check_number(self, "temperature", 0)
+
+    def wire(self, module: nn.Module, wires: Wires) -> None:
+        for part in layers_of(module, (nn.ReLU, nn.MaxPool2d), "SmoothBackward"):
+            if isinstance(part, nn.ReLU):
+                _separate(part)
+                wires.hook(part, lambda given, output: _instead(output, silu(given)))
+            elif isinstance(part, nn.MaxPool2d) and not (part.ceil_mode or part.return_indices):
+                wires.hook(part, self._pooled(part))
+
+    def _pooled(self, part: nn.MaxPool2d) -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor]:
+        size, stride, around, gap = (
+            (value, value) if isinstance(value, int) else tuple(value)
+            for value in (part.kernel_size, part.stride, part.padding, part.dilation)
+        )
+
+        def mean(given: torch.Tensor, output: torch.Tensor) -> torch.Tensor:
+            channels = given.shape[1]
+            wide = pad(
+                given, (around[1], around[1], around[0], around[0]), value=torch.finfo(given.dtype).min
+            )
+            windows = nn.functional.unfold(wide, size, gap, 0, stride).unflatten(1, (channels, -1))
+            weights = (self.temperature * (windows - windows.amax(dim=2, keepdim=True))).softmax(dim=2)
+            values = windows.masked_fill(windows <= torch.finfo(given.dtype).min, 0.0)
+            return _instead(output, (weights * values).sum(dim=2).reshape(output.shape))
+
+        return mean
+
+
+@dataclass(frozen=True)
+class Ghost(Piece):
+    """Drop some of what each hidden layer with weights says, others at each step.
+
+    Li et al., "Learning transferable adversarial examples via ghost networks", AAAI 2020, section 3.2
+    (erosion by dropout); the scale of what skips residual branches is left out.
+
+    Parameters
+    ----------
+    rate : float, default=0.05
+        How often a value is dropped; the others are scaled up. The deeper a network, the less it can bear.
+    """
+
+    kind, name, paper = "model", "ghost", "Li et al., AAAI 2020"
+    rate: float = 0.05
+
+    def __post_init__(self) -> None:
+        check_number(self, "rate", 0, 0.99)
+
+    def wire(self, module: nn.Module, wires: Wires) -> None:
+        weighted = [
+            part
+            for part in module.modules()
+            if any(weight.ndim > 1 for weight in part.parameters(recurse=False))
+        ]
+        if len(weighted) < 2:
+            raise ValueError(
+                f"Ghost drops what hidden layers say, and {type(module).__name__} has none; leave it out"
+            )
+
+        def drop(given: torch.Tensor, output: torch.Tensor) -> torch.Tensor:
+            run = wires.run
+            assert run is not None
+            kept = run.uniform(self, len(output), *output.shape[1:]) >= self.rate
+            return output * kept / (1 - self.rate)
+
+        for part in weighted[:-1]:
+            wires.hook(part, drop)
+
+
+@dataclass(frozen=True)
+class BatchStatistics(Piece):
+    """Normalise by the statistics of the batch, as in training; a sample's result depends on the others then.
+
+    Batch normalisation in training mode: Ioffe & Szegedy, ICML 2015, Algorithm 1; as a piece of an attack,
+    our own. Running statistics stay as they are.
+    """
+
+    kind, name, paper = "model", "batch_statistics", "ours"
+
+    def wire(self, module: nn.Module, wires: Wires) -> None:
+        for part in layers_of(module, _NORMALISATIONS, "BatchStatistics"):
+
+            def normalised(
+                given: torch.Tensor, output: torch.Tensor, part: _Normalisation = part
+            ) -> torch.Tensor:
+                return nn.functional.batch_norm(
+                    given, None, None, part.weight, part.bias, training=True, eps=part.eps
+                )
+
+            wires.hook(part, normalised)
+
+
+@dataclass(frozen=True)
+class IntermediateDecay(Piece):
+    """Bring what a hidden layer says most of the way back to what it says of the original sample.
+
+    Li et al., "Improving adversarial transferability via intermediate-level perturbation decay" (ILPD),
+    NeurIPS 2023, equation 6.
+
+    Parameters
+    ----------
+    share : float, default=0.1
+        What is left of the change.
+    layer : str, default=None
+        Name of the layer, as in ``named_modules()``. None is the middle one of those with weights.
+    """
+
+    kind, name, paper = "model", "intermediate_decay", "Li et al., NeurIPS 2023"
+    share: float = 0.1
+    layer: str | None = None
+
+    def __post_init__(self) -> None:
+        check_number(self, "share", 0, 1)
+        if self.layer is not None and not isinstance(self.layer, str):
+            raise TypeError(
+                "IntermediateDecay(layer=...) must be the name of a layer as in named_modules(), or None, "
+                f"got {shown(self.layer)}"
+            )
+
+    def wire(self, module: nn.Module, wires: Wires) -> None:
+        name = wires.listen(module, self.layer)
+        wires.heard[self.name] = name
+        (part,) = named_layers(module, [name])
+
+        def decayed(given: torch.Tensor, output: torch.Tensor) -> torch.Tensor | None:
+            run = wires.run
+            before = None if run is None else run.kept.get(self.name)
+            if before is None:
+                return None
+            before = repeated(before, len(output) // len(before))
+            return self.share * output + (1 - self.share) * before
+
+        wires.hook(part, decayed)
+
+    def prepare(self, run: Run) -> None:
+        if self.name not in run.kept:
+            with torch.no_grad():
+                run.batch.logits(run.batch.ball.x0)
+            run.kept[self.name] = run.wires.seen[run.wires.heard[self.name]].detach()
+
+
+def _separate(part: nn.Module) -> None:
+    """Let a rectifier leave what it is given as it is, so that a hook sees that; the values are the same."""
+    part.inplace = False  # type: ignore[assignment]

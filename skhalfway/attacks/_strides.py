@@ -1,0 +1,124 @@
+"""Pieces of the kind "step" that say how far each value goes, where others go by the sign alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch.nn.functional import conv2d
+
+from skhalfway.attacks._norms import at_least_tiny, largest
+from skhalfway.attacks._pieces import Piece, Run, check_number
+
+
+@dataclass(frozen=True)
+class Normalised(Piece):
+    """Go along the gradient itself rather than along its signs; its largest value goes a whole step.
+
+    Rozsa, Rudd & Boult, "Adversarial diversity and hard positive generation", CVPR workshops 2016, equation
+    2. In L2 that is what every step does, and in L1 it spreads a step over all values.
+    """
+
+    kind, name, paper, only = "step", "normalised", "Rozsa et al., CVPR workshops 2016", "stride"
+
+    def stride(self, run: Run, direction: torch.Tensor) -> torch.Tensor:
+        return direction / at_least_tiny(largest(direction))
+
+
+@dataclass(frozen=True)
+class Staircase(Piece):
+    """Values go further the larger their gradient is among all of the sample, in even stairs.
+
+    Gao et al., "Staircase sign method for boosting adversarial attacks" (I-FGS2M), arXiv 2104.09722, equation
+    7: of the k-th of n parts of all values, in the order of their size, each goes (2k - 1) / n of a step.
+
+    Parameters
+    ----------
+    n : int, default=64
+        Number of stairs.
+    """
+
+    kind, name, paper, only = "step", "staircase", "Gao et al., arXiv 2104.09722", "stride"
+    n: int = 64
+
+    def __post_init__(self) -> None:
+        check_number(self, "n", 1, whole=True)
+
+    def stride(self, run: Run, direction: torch.Tensor) -> torch.Tensor:
+        flat = direction.flatten(1)
+        n_values = flat.shape[1]
+        rank = flat.abs().argsort(dim=1).argsort(dim=1)
+        stair = torch.div(rank * self.n, n_values, rounding_mode="floor") + 1
+        return (flat.sign() * (2 * stair - 1) / self.n).reshape(direction.shape)
+
+
+@dataclass(frozen=True)
+class Rescaled(Piece):
+    """Values go further the larger the logarithm of their gradient is.
+
+    Han et al., "Sampling-based fast gradient rescaling method for highly transferable adversarial attacks"
+    (FGRM), arXiv 2307.02828, 2023, equation 6: ``factor * sign(g) * sigmoid((log2|g| - mean) / std)``.
+
+    Parameters
+    ----------
+    factor : float, default=2.0
+        Twice how far a value of mean logarithm goes.
+    """
+
+    kind, name, paper, only = "step", "rescaled", "Han et al., arXiv 2307.02828", "stride"
+    factor: float = 2.0
+
+    def __post_init__(self) -> None:
+        check_number(self, "factor", 1e-6)
+
+    def stride(self, run: Run, direction: torch.Tensor) -> torch.Tensor:
+        flat = direction.flatten(1)
+        there = flat != 0
+        # of values without a gradient there is no logarithm
+        size = torch.where(there, flat.abs(), 1.0).log2()
+        n = there.sum(dim=1, keepdim=True).clamp_min(1)
+        mean = (size * there).sum(dim=1, keepdim=True) / n
+        spread = (((size - mean) ** 2 * there).sum(dim=1, keepdim=True) / (n - 1).clamp_min(1)).sqrt()
+        weight = ((size - mean) / at_least_tiny(spread)).sigmoid()
+        return (self.factor * flat.sign() * weight).reshape(direction.shape)
+
+
+@dataclass(frozen=True)
+class PatchWise(Piece):
+    """Long steps, whose part beyond the budget is passed on to the pixels around.
+
+    Gao et al., "Patch-wise attack for fooling deep neural network" (PI-FGSM), ECCV 2020, Algorithm 1.
+
+    Parameters
+    ----------
+    amplification : float, default=10.0
+        How much longer steps are.
+    size : int, default=3
+        Width of the patch to which it is passed on, in pixels, odd.
+    """
+
+    kind, name, paper, only, images = "step", "patch_wise", "Gao et al., ECCV 2020", "stride", True
+    amplification: float = 10.0
+    size: int = 3
+
+    def __post_init__(self) -> None:
+        check_number(self, "amplification", 1e-6)
+        check_number(self, "size", 3, whole=True)
+        if self.size % 2 == 0:
+            raise ValueError(f"PatchWise(size=...) must be odd, got {self.size}")
+
+    def stride(self, run: Run, direction: torch.Tensor) -> torch.Tensor:
+        # in multiples of a step, so that neither its length nor its sign counts
+        most = run.eps / abs(run.size)
+        sign = direction.sign()
+        total = run.kept.get("patch_wise", torch.zeros_like(sign)) + self.amplification * sign
+        beyond = (total.abs() - most).clamp_min(0.0) * total.sign()
+        images = run.images(beyond, self)
+        n_channels = images.shape[1]
+        kernel = torch.full((self.size, self.size), 1 / (self.size**2 - 1), **run.batch.place)
+        kernel[self.size // 2, self.size // 2] = 0.0
+        kernel = kernel.expand(n_channels, 1, self.size, self.size)
+        around = conv2d(images, kernel, padding=self.size // 2, groups=n_channels).reshape(sign.shape)
+        passed_on = most * around.sign()
+        run.kept["patch_wise"] = total + passed_on
+        return self.amplification * sign + passed_on
