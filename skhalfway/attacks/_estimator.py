@@ -9,12 +9,12 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
 from sklearn.utils.metadata_routing import _routing_enabled
 
-from skhalfway._callbacks import CallbackSupport
+from skhalfway._callbacks import CallbackSupport, with_callbacks
 from skhalfway._entries import takes_datasets
 from skhalfway._text import shown
 from skhalfway.attacks._constraints import Constraints
 from skhalfway.attacks._parameters import recipe_of
-from skhalfway.attacks._run import limits_of, source_of
+from skhalfway.attacks._run import fit_source, limits_of, source_of
 from skhalfway.models._as_model import counts_as_fitted, takes_missing
 from skhalfway.models._clones import HoldsArt
 from skhalfway.models._faults import type_name
@@ -41,6 +41,38 @@ class GeneratorBase(
     _holds = "estimator"
 
     fit_transform = takes_datasets(TransformerMixin.fit_transform)
+
+    @with_callbacks
+    @takes_datasets
+    def fit(self, X: Any, y: Any = None, **fit_params: Any) -> Self:
+        """Fit a clone of the source, unless it counts as fitted.
+
+        Parameters
+        ----------
+        X : {array-like, DataFrame, Tensor, Dataset} of shape (n_samples, n_features)
+            Training samples; images may have more axes.
+        y : array-like of shape (n_samples,), default=None
+            Labels. None only where the source counts as fitted.
+        **fit_params : dict
+            Metadata such as ``sample_weight``, passed to the source's ``fit``; with
+            ``enable_metadata_routing``, as far as the source requests it.
+
+        Returns
+        -------
+        self : AdversarialGenerator
+            The fitted transformer.
+
+        Raises
+        ------
+        ValueError
+            If a parameter or the data is invalid; if the source neither requests nor
+            refuses metadata that are routed.
+        TypeError
+            If the source is not a classifier, X is sparse, or there are metadata
+            that no source takes: one that counts as fitted takes none.
+        """
+        fit_source(cast(Any, self), X, y, self._fit_params(fit_params))
+        return self
 
     def set_params(self, **params: Any) -> Self:
         """Set parameters, fields of ``constraints`` and of a ``Recipe`` included.

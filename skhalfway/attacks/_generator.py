@@ -7,11 +7,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from skhalfway._callbacks import with_callbacks
 from skhalfway._entries import takes_datasets, takes_datasets_or
 from skhalfway.attacks._constraints import Constraints
 from skhalfway.attacks._estimator import GeneratorBase
-from skhalfway.attacks._run import fit_source, generate
+from skhalfway.attacks._run import generate
 
 
 class AdversarialGenerator(GeneratorBase):
@@ -35,8 +34,10 @@ class AdversarialGenerator(GeneratorBase):
           up to 100 queries each but not in L1, for those that a smoothed gradient does not
           fool.
         - By gradient: ``"fgsm"``, one step [1]_; ``"pgd"``, projected steps
-          [2]_; ``"mifgsm"``, steps with momentum [3]_; a :class:`~skhalfway.attacks.Recipe` of pieces, or
-          the name of one, such as ``"vmi-di-ti"``: see :func:`~skhalfway.attacks.list_attacks`.
+          [2]_; ``"mifgsm"``, steps with momentum [3]_; ``"apgd"``, steps whose lengths follow from how the
+          loss rises [9]_, the strongest of these with ``max_iter=100``; a
+          :class:`~skhalfway.attacks.Recipe` of pieces, or the name of one, such as ``"vmi-di-ti"``: see
+          :func:`~skhalfway.attacks.list_attacks`.
         - For the nearest sample that fools: ``"deepfool"`` [4]_ and ``"fmn"``
           [5]_ by gradient; ``"tree"`` for trees (exact, but for a ``projection``),
           ensembles of trees, and pipelines of them whose steps keep each column by itself.
@@ -81,10 +82,10 @@ class AdversarialGenerator(GeneratorBase):
     step_size : float, default=None
         Length of a step, in the units of ``eps`` (a fraction of it, where it
         is one for each feature or sample). None is ``2.5 * eps / max_iter`` for ``"pgd"`` and
-        ``eps / max_iter`` for ``"mifgsm"``.
+        ``eps / max_iter`` for ``"mifgsm"``. ``"fgsm"`` and ``"apgd"`` take none.
     n_restarts : int, default=1
         Number of attacks on each sample; the one with the largest margin is kept. All but the first start at
-        random. For ``"fgsm"``, ``"pgd"``, ``"mifgsm"`` and ``"surrogate"``.
+        random. For ``"fgsm"``, ``"pgd"``, ``"mifgsm"``, ``"apgd"`` and ``"surrogate"``.
     random_start : bool, default=False
         Whether the first of these also starts at a random point of the ball, not at the sample.
     clip_values : tuple of (min, max) or "range", default=None
@@ -92,7 +93,9 @@ class AdversarialGenerator(GeneratorBase):
         ``"range"``: that of each feature in the data that ``eps_unit`` is measured on; a sample beyond it
         moves no further out. None: no clipping.
     attack_params : dict, default=None
-        Further parameters of the attack, such as ``{"decay": 1.0}`` for ``"mifgsm"``; for a class of another
+        Further parameters of the attack, such as ``{"decay": 1.0}`` for ``"mifgsm"``, or for ``"apgd"``
+        ``{"loss": "dlr"}`` (the difference of logits ratio, which needs three classes; ``"ce"`` is
+        cross-entropy) and ``{"n_targets": 9}`` (towards so many other labels in turn); for a class of another
         library any of its own, which go before this object's; for a callable whatever it takes by name. None
         under ``"auto"`` and for an instance.
     batch_size : int or "auto", default="auto"
@@ -106,9 +109,9 @@ class AdversarialGenerator(GeneratorBase):
         of another library or a callable goes to the first, but in a scorer. Results are the same, but for
         the rounding of different hardware.
     dtype : {"bfloat16", "float16"}, default=None
-        Float type in which ``"fgsm"``, ``"pgd"`` and ``"mifgsm"`` take gradients of torch modules, skorch
-        nets and ART's classifiers of torch modules, by ``torch.autocast``; see Notes. No effect on other
-        attacks and sources. None is the source's own type.
+        Float type in which ``"fgsm"``, ``"pgd"``, ``"mifgsm"`` and ``"apgd"`` take gradients of torch
+        modules, skorch nets and ART's classifiers of torch modules, by ``torch.autocast``; see Notes. No
+        effect on other attacks and sources. None is the source's own type.
     random_state : int, RandomState instance or None, default=None
         For whatever an attack draws. Pass an int for the same output across calls.
 
@@ -148,8 +151,9 @@ class AdversarialGenerator(GeneratorBase):
     -----
     The gradient attacks raise cross-entropy. They follow the gradient of its margin, which has the same
     direction and does not vanish where a confident source saturates, and end at the last step, as in the
-    papers. In L1 a step goes to the feature with the largest gradient and, where ``clip_values`` leave that
-    one no room, to the next.
+    papers; ``"apgd"`` returns the best point that it met: one that fools, of the largest loss. In L1 a step
+    goes to the feature with the largest gradient and, where ``clip_values`` leave that one no room, to the
+    next; those of ``"apgd"`` go to some features.
 
     An attack by gradient sees nothing where a source's gradient is 0, and takes a source for robust that only
     hides it. So attacks warn, by a :class:`~skhalfway.models.ModelWarning`, where 5 % or more of the samples
@@ -165,7 +169,7 @@ class AdversarialGenerator(GeneratorBase):
     large values have few digits: they warn alike of such samples.
 
     A callable gets the model as its owner knows it: whatever has ``predict``, such as a scikit-learn
-    estimator or pipeline (out of its ``FrozenEstimator``), a skorch net or an ART classifier, is asked by
+    estimator (out of its ``FrozenEstimator``), a skorch net or an ART classifier, is asked by
     that; a torch module is called. Modules, those in nets and classifiers too, are views in evaluation
     mode that share the weights. :func:`~skhalfway.models.as_model` makes one kind of all. X is a copy of
     the samples, an array of the shape that the model sees, (n_samples, n_features) for scikit-learn and
@@ -219,6 +223,8 @@ class AdversarialGenerator(GeneratorBase):
     .. [7] Andriushchenko et al., "Square attack: a query-efficient black-box adversarial attack via random
        search", ECCV 2020, Algorithms 1 to 3.
     .. [8] Papernot et al., "Practical black-box attacks against machine learning", ASIACCS 2017, Algorithm 1.
+    .. [9] Croce & Hein, "Reliable evaluation of adversarial robustness with an ensemble of diverse
+       parameter-free attacks", ICML 2020, Algorithm 1; in L1 "Mind the box", ICML 2021, Algorithm 1.
 
     Examples
     --------
@@ -280,38 +286,6 @@ class AdversarialGenerator(GeneratorBase):
         self.device = device
         self.dtype = dtype
         self.random_state = random_state
-
-    @with_callbacks
-    @takes_datasets
-    def fit(self, X: Any, y: Any = None, **fit_params: Any) -> AdversarialGenerator:
-        """Fit a clone of the source, unless it counts as fitted.
-
-        Parameters
-        ----------
-        X : {array-like, DataFrame, Tensor, Dataset} of shape (n_samples, n_features)
-            Training samples; images may have more axes.
-        y : array-like of shape (n_samples,), default=None
-            Labels. None only where the source counts as fitted.
-        **fit_params : dict
-            Metadata such as ``sample_weight``, passed to the source's ``fit``; with
-            ``enable_metadata_routing``, as far as the source requests it.
-
-        Returns
-        -------
-        self : AdversarialGenerator
-            The fitted transformer.
-
-        Raises
-        ------
-        ValueError
-            If a parameter or the data is invalid; if the source neither requests nor
-            refuses metadata that are routed.
-        TypeError
-            If the source is not a classifier, X is sparse, or there are metadata
-            that no source takes: one that counts as fitted takes none.
-        """
-        fit_source(self, X, y, self._fit_params(fit_params))
-        return self
 
     @takes_datasets
     def transform(self, X: Any) -> Any:

@@ -76,6 +76,7 @@ KINDS = {
     "fgsm": Kind("_gradient", gradient=True, restarts=True),
     "pgd": Kind("_gradient", gradient=True, restarts=True),
     "mifgsm": Kind("_gradient", gradient=True, restarts=True),
+    "apgd": Kind("_apgd", gradient=True, restarts=True),
     "deepfool": Kind("_minimum", norms=(np.inf, 2), gradient=True, nearest=True, targets=False),
     "fmn": Kind("_minimum", gradient=True, nearest=True),
     "hopskipjump": Kind("_hopskipjump", norms=(np.inf, 2), nearest=True, partners=True),
@@ -315,6 +316,11 @@ def check_source(
             f"attack={name!r} needs gradients, but {model.why_black_box}; "
             "attack='auto' attacks black boxes too"
         )
+    if name == "apgd":
+        from skhalfway.attacks._apgd import check_loss
+
+        source = type(model.estimator).__name__
+        check_loss(generator.attack_params, n_classes, source, targeted=targeted)
     if name == "tree":
         from skhalfway.attacks._tree import check_trees
 

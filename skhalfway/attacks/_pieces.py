@@ -45,6 +45,13 @@ class Following(NamedTuple):
     n_copies: int = 1
 
 
+def at_logits(
+    slope: Callable[[torch.Tensor, torch.Tensor], torch.Tensor],
+) -> Callable[[torch.Tensor, torch.Tensor], tuple[torch.Tensor, torch.Tensor]]:
+    """What weighs logits by a loss's gradient at them."""
+    return lambda logits, own: (logits, slope(logits, own))
+
+
 @dataclass
 class Run:
     """A batch on its way: what pieces know, and where they keep what they must remember.

@@ -98,7 +98,10 @@ BAD_PARAMETERS = [
         Bad({"norm": norm}, f"norm must be np.inf, 2 or 1, got {norm!r}")
         for norm in (0, 3, "inf", None, True, -np.inf)
     ),
-    Bad({"attack": "bim"}, "unknown attack 'bim'; give 'auto', 'fgsm', 'pgd', 'mifgsm', 'deepfool', 'fmn'"),
+    Bad(
+        {"attack": "bim"},
+        "unknown attack 'bim'; give 'auto', 'fgsm', 'pgd', 'mifgsm', 'apgd', 'deepfool', 'fmn'",
+    ),
     *(
         Bad(
             {"attack": attack},
@@ -231,7 +234,7 @@ CALLS = [
             params={"attack": attack},
             error=TypeError,
         )
-        for attack in ("fgsm", "pgd", "mifgsm", "deepfool", "fmn")
+        for attack in ("fgsm", "pgd", "mifgsm", "apgd", "deepfool", "fmn")
     ),
     Call(
         "tree-on-no-tree",

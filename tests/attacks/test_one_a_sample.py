@@ -30,7 +30,7 @@ EVERY = [(attack, norm) for attack, kind in KINDS.items() for norm in kind.norms
 AUTO = [("auto", norm) for norm in (np.inf, 2, 1)]
 # attacks to which the other samples are nothing, nor what they draw; and how exact they are: the nearest
 # samples are searched for, to a thousandth
-ALONE = {"fgsm": 1e-9, "pgd": 1e-9, "mifgsm": 1e-9, "deepfool": 1e-3, "fmn": 1e-3, "tree": 1e-9}
+ALONE = {"fgsm": 1e-9, "pgd": 1e-9, "mifgsm": 1e-9, "apgd": 1e-9, "deepfool": 1e-3, "fmn": 1e-3, "tree": 1e-9}
 BY_QUERIES = ("hopskipjump", "halfway", "square")
 
 
@@ -68,7 +68,8 @@ def test_the_same_budget_for_all_is_one_budget(attack: str, norm: float) -> None
         assert (one != X).any()
         for shape in ((N, 1), X.shape):
             made = generator(attack, norm, eps=np.full(shape, eps)).generate(X, Y)
-            atol = 1e-15 if (eps, shape) == (0.5, (N, 1)) else 1e-12  # coordinates are not rounded there
+            # coordinates are not rounded there; elsewhere forty steps with momentum add rounding up
+            atol = 1e-15 if (eps, shape) == (0.5, (N, 1)) else 1e-7 if attack == "apgd" else 1e-12
             np.testing.assert_allclose(made, one, rtol=0, atol=atol)
 
 

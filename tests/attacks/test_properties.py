@@ -39,7 +39,8 @@ DIFFERENTIABLE = ["logistic", "svc", "mlp", "pca", "skorch", "cnn", "art"]
 GRADIENT = [
     Row(source, attack, norm)
     for source in DIFFERENTIABLE
-    for attack in ("fgsm", "pgd", "mifgsm")
+    for attack in ("fgsm", "pgd", "mifgsm", "apgd")
+    if attack != "apgd" or source in ("svc", "cnn")
     for norm in (np.inf, 2, 1)
 ]
 MINIMUM = [

@@ -173,7 +173,7 @@ CASES = {
     "a budget for each, whole, in L2": Case(W, [3, 0.2, 0.1], 2, [2.5, 1.0, 1.0], integer=(0,)),
     "a budget for each, whole, in Linf": Case(W, [3, 0.2, 0.1], np.inf, [2.7, 0.0, 0.3], integer=(0,)),
 }
-GRADIENT = ("fgsm", "pgd", "mifgsm")
+GRADIENT = ("fgsm", "pgd", "mifgsm", "apgd")
 # shares of the best that are reached where it is not: what bounds cut off steps is not made up for elsewhere;
 # the step worth most for its price is made first; whole numbers are not where a boundary seems nearest
 LESS = {
@@ -181,6 +181,7 @@ LESS = {
     ("bounds in L1, a budget for each", "pgd"): 0.98,
     ("monotone and a group in L2", "pgd"): 0.98,
     **{("monotone and a group in L2", attack): 0.89 for attack in ("fgsm", "mifgsm")},
+    ("monotone and a group in L2", "apgd"): 0.95,
     **{("a group or a whole", attack): 0.84 for attack in GRADIENT},
     **{
         (name, attack): share
