@@ -38,7 +38,7 @@ class FeatureLoss(Piece):
 
     def features(self, run: Run, n_rows: int) -> torch.Tensor:
         """What the layer returned at the last call."""
-        features = run.wires.seen[run.wires.heard[self.name]]
+        features = run.wires.said(self)
         if len(features) != n_rows:
             raise ValueError(
                 f"layer {run.wires.heard[self.name]!r} returns {len(features)} rows for {n_rows} samples; "

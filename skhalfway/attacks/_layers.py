@@ -53,7 +53,14 @@ class Wires(AbstractContextManager["Wires"]):
         """Put ``output(given, output)`` in the place of what a layer returns; None leaves it."""
 
         def called(part: nn.Module, given: Any, returned: Any) -> Any:
-            return output(given[0], returned) if self._on else None
+            if not self._on:
+                return None
+            if not isinstance(returned, torch.Tensor) or not returned.is_floating_point():
+                raise ValueError(
+                    f"a layer of type {type(part).__name__} returns {type(returned).__name__}, where pieces "
+                    "of a recipe need a tensor of floats; name another layer, or leave the piece out"
+                )
+            return output(given[0], returned)
 
         self._handles.append(part.register_forward_hook(called))
 
@@ -62,12 +69,7 @@ class Wires(AbstractContextManager["Wires"]):
         name = _middle(module) if name is None else name
         (part,) = named_layers(module, [name])
 
-        def note(given: torch.Tensor, output: Any) -> None:
-            if not isinstance(output, torch.Tensor) or not output.is_floating_point():
-                raise ValueError(
-                    f"layer {name!r} returns {type(output).__name__}, where a tensor of floats is needed; "
-                    "name another layer"
-                )
+        def note(given: torch.Tensor, output: torch.Tensor) -> None:
             self.seen[name] = output
 
         self.hook(part, note)
@@ -78,6 +80,15 @@ class Wires(AbstractContextManager["Wires"]):
         if self._handles:
             with torch.no_grad(), self.cut():
                 batch.logits(batch.ball.x0)
+
+    def said(self, piece: Piece) -> torch.Tensor:
+        """What the layer that a piece listens to returned at the last call."""
+        name = self.heard[piece.name]
+        if name not in self.seen:
+            raise ValueError(
+                f"layer {name!r} is never called, as parts of a larger layer are not; name another layer"
+            )
+        return self.seen[name]
 
     @contextmanager
     def cut(self) -> Iterator[None]:
@@ -131,13 +142,24 @@ def layers_of(module: nn.Module, kinds: tuple[type[Layer], ...], what: str) -> l
     return found
 
 
+def weighted_layers(module: nn.Module) -> dict[str, nn.Module]:
+    """Layers that multiply by weights, but for those of attention, which are no calls of their own."""
+    inside = {
+        part
+        for attention in module.modules()
+        if isinstance(attention, nn.MultiheadAttention)
+        for part in attention.modules()
+    }
+    return {
+        name: part
+        for name, part in module.named_modules()
+        if name and part not in inside and any(w.ndim > 1 for w in part.parameters(recurse=False))
+    }
+
+
 def _middle(module: nn.Module) -> str:
     """The layer with weights in the middle."""
-    names = [
-        name
-        for name, part in module.named_modules()
-        if name and any(weight.ndim > 1 for weight in part.parameters(recurse=False))
-    ]
+    names = list(weighted_layers(module))
     if len(names) < 2:
         raise ValueError(
             f"{type(module).__name__} has no hidden layer with weights, which losses on features need; take "

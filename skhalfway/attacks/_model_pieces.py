@@ -10,7 +10,7 @@ from torch import nn
 from torch.nn.functional import pad, silu
 
 from skhalfway._text import shown
-from skhalfway.attacks._layers import Wires, layers_of, named_layers, residual_branches
+from skhalfway.attacks._layers import Wires, layers_of, named_layers, residual_branches, weighted_layers
 from skhalfway.attacks._pieces import Piece, Run, check_number, repeated
 
 if TYPE_CHECKING:
@@ -154,11 +154,7 @@ class Ghost(Piece):
         check_number(self, "rate", 0, 0.99)
 
     def wire(self, module: nn.Module, wires: Wires) -> None:
-        weighted = [
-            part
-            for part in module.modules()
-            if any(weight.ndim > 1 for weight in part.parameters(recurse=False))
-        ]
+        weighted = list(weighted_layers(module).values())
         if len(weighted) < 2:
             raise ValueError(
                 f"Ghost drops what hidden layers say, and {type(module).__name__} has none; leave it out"
@@ -243,7 +239,7 @@ class IntermediateDecay(Piece):
         if self.name not in run.kept:
             with torch.no_grad():
                 run.batch.logits(run.batch.ball.x0)
-            run.kept[self.name] = run.wires.seen[run.wires.heard[self.name]].detach()
+            run.kept[self.name] = run.wires.said(self).detach()
 
 
 def _separate(part: nn.Module) -> None:

@@ -664,3 +664,42 @@ def test_more_than_forty_names_are_published():
         "loss",
         "model",
     }
+
+
+class Tokens(nn.Module):
+    """Attention, whose parts are never called."""
+
+    def __init__(self):
+        super().__init__()
+        self.embed, self.last = nn.Linear(8, 8), nn.Linear(8, 10)
+        self.attention = nn.MultiheadAttention(8, 2, batch_first=True)
+
+    def forward(self, x):
+        h = self.embed(x.flatten(1, 2))
+        return self.last((h + self.attention(h, h, h)[0]).mean(dim=1))
+
+
+@pytest.mark.parametrize(
+    "piece", [FeatureImportance(n=2), IntermediateLevel(), IntermediateDecay(), Ghost()], ids=str
+)
+def test_parts_of_attention_are_no_layers_of_their_own(piece, digits):
+    torch.manual_seed(0)
+    X, y, _ = digits
+    moved = found((X, y, Tokens().double()), Recipe(piece))
+    assert np.abs(moved - X).max() > SIZE
+
+
+@pytest.mark.parametrize(
+    ("layer", "message"),
+    [
+        (
+            "attention",
+            "a layer of type MultiheadAttention returns tuple, where pieces of a recipe need a tensor",
+        ),
+        ("attention.out_proj", "layer 'attention.out_proj' is never called"),
+    ],
+)
+def test_layers_that_do_not_say_what_is_needed(layer, message, digits):
+    X, y, _ = digits
+    with pytest.raises(ValueError, match=message):
+        found((X, y, Tokens().double()), Recipe(IntermediateDecay(layer=layer)))
