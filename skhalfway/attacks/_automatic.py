@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import clone
 
+from skhalfway.attacks._in_turn import joined, part_of
 from skhalfway.attacks._parameters import automatic, make_attack, without_gradient
-from skhalfway.attacks._pool import Pool
 from skhalfway.models import Finding, NotDifferentiableError
 
 if TYPE_CHECKING:
@@ -52,21 +52,12 @@ def _asked(
     """An outcome with the samples that an attack by queries makes in some rows, or in those where it wins."""
     if not len(rows):
         return outcome
-    # what it knows of the other samples does not depend on which of them it is for
-    part = replace(problem.take(rows), pool=problem.pool or Pool.of(problem))
+    part = part_of(problem, rows)
     # restarts are for the attack by gradient
     asking = clone(generator).set_params(n_restarts=1, random_start=False)
     made = make_attack(asking, name).run(part)
     taken = part.won(part.model.predict(made.X_adv)) if only_wins else np.ones(len(rows), dtype=bool)
-    X_adv, n_queries = outcome.X_adv.copy(), np.zeros(len(outcome.X_adv), dtype=np.intp)
-    if outcome.n_queries is not None:
-        n_queries += outcome.n_queries
-    assert made.n_queries is not None
-    X_adv[rows[taken]], n_queries[rows] = made.X_adv[taken], made.n_queries
-    missed = outcome.missed
-    if not only_wins:
-        missed += tuple(each.spread(rows, len(X_adv)) for each in made.missed)
-    return replace(outcome, X_adv=X_adv, n_queries=n_queries, missed=missed)
+    return joined(outcome, replace(made, missed=()) if only_wins else made, rows, taken)
 
 
 def _instead(what: str, instead: str) -> str:

@@ -33,6 +33,10 @@ class AdversarialGenerator(GeneratorBase):
           :class:`~skhalfway.models.ModelWarning`, where they are 5 % or more), and, with
           up to 100 queries each but not in L1, for those that a smoothed gradient does not
           fool.
+        - ``"auto-strong"``: for robust accuracy, several attacks in turn, each on the samples that still
+          stand, as in AutoAttack [9]_: with a gradient ``"apgd"`` with both losses (``"pgd"`` too in L1),
+          ``"fmn"`` and ``"square"``; with a smoothed one or none ``"tree"`` for trees, ``"square"``, and what
+          ``"auto"`` takes. AutoAttack's own figures are ``max_iter=100`` and ``max_queries=5000``.
         - By gradient: ``"fgsm"``, one step [1]_; ``"pgd"``, projected steps
           [2]_; ``"mifgsm"``, steps with momentum [3]_; ``"apgd"``, steps whose lengths follow from how the
           loss rises [9]_, the strongest of these with ``max_iter=100``; a
@@ -97,7 +101,7 @@ class AdversarialGenerator(GeneratorBase):
         ``{"loss": "dlr"}`` (the difference of logits ratio, which needs three classes; ``"ce"`` is
         cross-entropy) and ``{"n_targets": 9}`` (towards so many other labels in turn); for a class of another
         library any of its own, which go before this object's; for a callable whatever it takes by name. None
-        under ``"auto"`` and for an instance.
+        under ``"auto"``, ``"auto-strong"`` and for an instance.
     batch_size : int or "auto", default="auto"
         Samples attacked at once. ``"auto"`` is 256; where gradients are cheap, up to 1,024 small ones, for
         these take little longer. The package's own attacks take fewer where memory does not hold so many.

@@ -87,17 +87,18 @@ KINDS = {
 }
 
 
+AUTOMATIC = ("auto", "auto-strong")  # what chooses attacks for each source
 RECIPE = Kind("_gradient", gradient=True, restarts=True)
 
 
 def is_own(attack: Any) -> bool:
-    """Whether an attack is one of this package's, or "auto"; else it is an adapter's."""
+    """Whether an attack is one of this package's, or chosen by it; else it is an adapter's."""
     return isinstance(attack, str) or is_made_of(attack, "skhalfway.attacks._recipe", "Recipe")
 
 
 def kind_of(attack: Any) -> Kind | None:
-    """What an attack of this package is for; None of "auto", of names that nobody knows, and of others'."""
-    if isinstance(attack, str) and attack in (*KINDS, "auto"):
+    """What an attack of this package is for; None of those that choose, of unknown names and of others'."""
+    if isinstance(attack, str) and attack in (*KINDS, *AUTOMATIC):
         return KINDS.get(attack)
     return RECIPE if is_own(attack) and recipe_of(attack) is not None else None
 
@@ -143,17 +144,24 @@ def check_parameters(generator: AdversarialGenerator) -> None:
         adapter_of(generator.attack).check(generator)
     elif kind is not None:
         make_attack(generator, generator.attack)
-    elif generator.attack != "auto":
+    elif generator.attack not in AUTOMATIC:
         from skhalfway.attacks._attack_names import names as of_recipes
 
+        known = [*AUTOMATIC, *KINDS]
         raise ValueError(
-            f"unknown attack {shown(generator.attack)}; give 'auto', {', '.join(map(repr, KINDS))}, a name "
+            f"unknown attack {shown(generator.attack)}; give {', '.join(map(repr, known))}, a name "
             "of list_attacks() or a Recipe, an attack of ART, foolbox or torchattacks, or a callable"
-            f"{meant(generator.attack, ['auto', *KINDS, *of_recipes()])}"
+            f"{meant(generator.attack, [*known, *of_recipes()])}"
         )
     elif generator.attack_params:
         raise ValueError(
-            "attack='auto' chooses an attack for each source, so attack_params must be None; name the attack"
+            f"attack={generator.attack!r} chooses an attack for each source, so attack_params must be None; "
+            "name the attack"
+        )
+    elif generator.attack == "auto-strong" and generator.step_size is not None:
+        raise ValueError(
+            "attack='auto-strong' has attacks that find the lengths of their steps; step_size must be None, "
+            f"got {shown(generator.step_size)}"
         )
 
 
@@ -223,7 +231,8 @@ def follows_gradients(attack: Any) -> bool:
 
 def takes_gradients(generator: AdversarialGenerator, model: Model) -> bool:
     """Whether an attack of this package takes the gradients of a source."""
-    kind = kind_of(automatic(model, generator.norm) if generator.attack == "auto" else generator.attack)
+    chosen = generator.attack in AUTOMATIC if isinstance(generator.attack, str) else False
+    kind = kind_of(automatic(model, generator.norm) if chosen else generator.attack)
     return kind is not None and kind.gradient and model.has_gradient
 
 
@@ -268,7 +277,7 @@ def without_gradient(norm: float) -> list[str]:
 def begins_elsewhere(generator: AdversarialGenerator) -> bool:
     """Whether the attack, or that to which ``"auto"`` may turn, begins at other samples."""
     name = generator.attack
-    if name == "auto":
+    if isinstance(name, str) and name in AUTOMATIC:
         name = without_gradient(generator.norm)[0]
     kind = kind_of(name)
     return kind is not None and kind.partners

@@ -43,6 +43,7 @@ from skhalfway.attacks._pool import Pool
 from skhalfway.attacks._problem import Outcome, Problem
 from skhalfway.attacks._reach import say_out_of_reach
 from skhalfway.attacks._reference import Reference, clip_values_of, reference_for, reference_seen
+from skhalfway.attacks._strong import run_strong
 from skhalfway.models import Model, NotDifferentiableError, as_model
 from skhalfway.models._as_model import check_kind, counts_as_fitted, fit_clone
 from skhalfway.models._faults import answers, classes_of, named, type_name, type_named
@@ -220,6 +221,8 @@ def _run_where_it_fits(generator: AdversarialGenerator, problem: Problem) -> Out
 def _run(generator: AdversarialGenerator, problem: Problem) -> Outcome:
     if generator.attack == "auto":
         return run_automatic(generator, problem)
+    if generator.attack == "auto-strong":
+        return run_strong(generator, problem)
     try:
         outcome = make_attack(generator, generator.attack).run(problem)
     except NotDifferentiableError as error:

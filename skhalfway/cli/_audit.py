@@ -109,7 +109,7 @@ def _add_attack(parser: ArgumentParser) -> None:
         "or 'none'",
     )
     group.add_argument(
-        "--attack", default="auto", metavar="NAME", help="auto (if not said), pgd, hopskipjump, tree..."
+        "--attack", default="auto", metavar="NAME", help="auto (if not said), auto-strong, pgd, tree..."
     )
     group.add_argument(
         "--no-surrogates", action="store_true", help="train none; attack the models that are given only"

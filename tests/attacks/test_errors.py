@@ -100,7 +100,7 @@ BAD_PARAMETERS = [
     ),
     Bad(
         {"attack": "bim"},
-        "unknown attack 'bim'; give 'auto', 'fgsm', 'pgd', 'mifgsm', 'apgd', 'deepfool', 'fmn'",
+        "unknown attack 'bim'; give 'auto', 'auto-strong', 'fgsm', 'pgd', 'mifgsm', 'apgd', ",
     ),
     *(
         Bad(
