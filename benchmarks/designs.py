@@ -43,7 +43,7 @@ def _split(X: Any, y: Any, n_train: int, seed: int, **rest: Any) -> Data:
     return Data(X_train.astype("float32"), y_train, X_test.astype("float32"), y_test, **rest)
 
 
-N_TEST = 240
+N_TEST = 120
 
 
 def digits(seed: int) -> Data:

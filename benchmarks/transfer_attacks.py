@@ -8,7 +8,7 @@ does several at once. `animals` needs the package animal_mnist: `pip install --n
 
 What was fixed before the first run (of the seeds below; seed 99 was looked at to choose budgets):
 
-- Data, designs, budgets: designs.py. Seeds: 0 to 4. Test samples: 240, of which those count that source and
+- Data, designs, budgets: designs.py. Seeds: 0 to 4. Test samples: 120, of which those count that source and
   target both classify correctly.
 - Every attack has 60 gradient calls for each sample (`CALLS`), those for copies included, in as many steps
   as that allows; steps add up to the budget. "plain" is the iterative method of Kurakin et al., 60 steps.
@@ -94,7 +94,7 @@ from skhalfway.attacks import (
 )
 from skhalfway.models import as_model
 
-CALLS, SEEDS, STEPS_OF_TRAINING = 60, range(5), 500
+CALLS, SEEDS, STEPS_OF_TRAINING = 60, range(5), 400
 HERE = Path(__file__).parent
 RESULTS = HERE / "transfer_attacks.json"
 
