@@ -78,10 +78,8 @@ def _copies_of_members(model: Model, X: NDArray[Any]) -> Iterator[Finding]:
     for name, member in members.items():
         finding = _copy(member, X, member.predict(X))
         if finding is not None:
-            message = f"of its member {name!r}, {finding.message}".replace(
-                "agrees with it", "agrees with that"
-            )
-            yield replace(finding, message=message, advice="leave that member out")
+            said = f"member {name!r}: {finding.message}"
+            yield replace(finding, message=said, advice="leave that member out")
 
 
 def _votes(model: Model, n_classes: int, X: NDArray[Any]) -> Floats:
