@@ -7,6 +7,7 @@ from skhalfway.attacks._constraints import Constraints
 from skhalfway.attacks._generator import AdversarialGenerator
 
 if TYPE_CHECKING:
+    from skhalfway.attacks._ensemble_piece import ReducedVariance
     from skhalfway.attacks._gradient_pieces import Averaged, Translation, Variance
     from skhalfway.attacks._input_pieces import DiverseInput, FeatureDropout, ScaleCopies
     from skhalfway.attacks._losses import CrossEntropy, Logit, Margin, ProbabilityMargin
@@ -26,6 +27,7 @@ _HOME = {
     "Piece": "_pieces",
     "ProbabilityMargin": "_losses",
     "Recipe": "_recipe",
+    "ReducedVariance": "_ensemble_piece",
     "ScaleCopies": "_input_pieces",
     "Translation": "_gradient_pieces",
     "Variance": "_gradient_pieces",
@@ -46,6 +48,7 @@ __all__ = [
     "Piece",
     "ProbabilityMargin",
     "Recipe",
+    "ReducedVariance",
     "ScaleCopies",
     "Translation",
     "Variance",

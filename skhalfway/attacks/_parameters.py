@@ -318,6 +318,8 @@ def check_source(
         )
     if kind is not None:
         check_follows(model, name, by_gradient=kind.gradient, stepwise=kind.module == RECIPE.module)
+        for piece in recipe_of(name).pieces if kind is RECIPE else ():
+            piece.check_source(model)
     if name == "tree":
         from skhalfway.attacks._tree import check_trees
 

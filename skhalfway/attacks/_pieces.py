@@ -15,6 +15,7 @@ from skhalfway._text import shown
 if TYPE_CHECKING:
     from skhalfway._streams import Streams
     from skhalfway.attacks._gradient import Batch
+    from skhalfway.models import Model
 
 Gradient = Callable[[torch.Tensor], torch.Tensor]
 
@@ -98,9 +99,14 @@ class Piece:
     name: ClassVar[str]
     paper: ClassVar[str]
     images: ClassVar[bool] = False
+    ensembles: ClassVar[bool] = False
 
     def __init_subclass__(cls) -> None:
         PIECES[cls.name] = cls
+
+    def check_source(self, model: Model) -> None:
+        """Raise for a source that the piece is not for."""
+        return
 
     def ahead(self, run: Run, x: torch.Tensor) -> torch.Tensor:
         """Where the gradient is taken instead of at ``x``."""

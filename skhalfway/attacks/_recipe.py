@@ -11,6 +11,7 @@ import numpy as np
 
 from skhalfway._checks import meant
 from skhalfway._text import shown
+from skhalfway.attacks._ensemble_piece import ReducedVariance
 from skhalfway.attacks._gradient_pieces import Averaged, Translation, Variance
 from skhalfway.attacks._input_pieces import DiverseInput, FeatureDropout, ScaleCopies
 from skhalfway.attacks._losses import CrossEntropy, Logit, Margin, ProbabilityMargin
@@ -30,6 +31,7 @@ SHORT: dict[str, tuple[Piece, ...]] = {
     "di": (DiverseInput(),),
     "ti": (Translation(),),
     "si": (ScaleCopies(),),
+    "svre": (Momentum(), ReducedVariance()),
     "fd": (FeatureDropout(),),
     "ce": (CrossEntropy(),),
     "margin": (Margin(),),
@@ -52,10 +54,10 @@ class Recipe:
     ----------
     *pieces : Piece
         Instances of :class:`Momentum`, :class:`Nesterov`; :class:`Variance`, :class:`Averaged`,
-        :class:`Translation`; :class:`DiverseInput`, :class:`ScaleCopies`, :class:`FeatureDropout`;
-        :class:`CrossEntropy`, :class:`Margin`, :class:`Logit`, :class:`ProbabilityMargin`. One of each, and
-        one step and one loss at most. Inputs are changed in the order in which they are given. Without a loss
-        it is cross-entropy.
+        :class:`Translation`, and of ensembles :class:`ReducedVariance`; :class:`DiverseInput`,
+        :class:`ScaleCopies`, :class:`FeatureDropout`; :class:`CrossEntropy`, :class:`Margin`, :class:`Logit`,
+        :class:`ProbabilityMargin`. One of each, and one step and one loss at most. Inputs are changed in the
+        order in which they are given. Without a loss it is cross-entropy.
     image_shape : tuple of (channels, height, width), default=None
         Of samples that are flat rows, for pieces that need images.
     reach : float, default=1.0
@@ -244,8 +246,9 @@ def list_attacks() -> pd.DataFrame:
     Returns
     -------
     frame : pandas.DataFrame
-        Indexed by the name that ``attack=`` takes: ``pieces``, ``papers``, and ``images``, whether samples
-        must be images. Any of the parts between hyphens may be joined: ``"vmi-di-logit"``.
+        Indexed by the name that ``attack=`` takes: ``pieces``, ``papers``, ``images``, whether samples must
+        be images, and ``ensembles``, whether the source must be an :class:`~skhalfway.Ensemble`. Any of the
+        parts between hyphens may be joined: ``"vmi-di-logit"``.
 
     Examples
     --------
@@ -260,6 +263,7 @@ def list_attacks() -> pd.DataFrame:
             "pieces": ", ".join(map(str, recipe.pieces)),
             "papers": "; ".join(dict.fromkeys(piece.paper for piece in recipe.pieces)),
             "images": any(piece.images for piece in recipe.pieces),
+            "ensembles": any(piece.ensembles for piece in recipe.pieces),
         }
         for name, recipe in _named()
     }

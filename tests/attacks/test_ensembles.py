@@ -15,6 +15,8 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 
 from skhalfway import AdversarialGenerator, Constraints, Ensemble
+from skhalfway._streams import Streams
+from skhalfway.attacks import Momentum, Recipe, ReducedVariance
 from skhalfway.models import as_model
 
 X, Y = load_iris(return_X_y=True)
@@ -121,6 +123,78 @@ def test_recipes_follow_members(combine):
         total = total + gradient / gradient.abs().sum(dim=1, keepdim=True)
         x = confined(moved(x, total, size))
     np.testing.assert_allclose(generator.generate(X, Y), x.numpy(), atol=1e-6)
+
+
+class Draws:
+    """Numbers that decide which member is followed, in the place of a stream's."""
+
+    def __init__(self):
+        self.left = list(NUMBERS)
+
+    def uniform(self, rows):
+        return np.array([self.left.pop(0)])
+
+
+NUMBERS = np.random.RandomState(0).rand(100)
+
+
+@pytest.mark.parametrize("n", [None, 5])
+def test_reduced_variance_is_the_algorithm_of_its_paper(monkeypatch, n):
+    """Inner steps are as long as outer ones; momentum outside, and the inner sum as the gradient."""
+    monkeypatch.setattr(Streams, "shared", lambda streams: Draws())
+    ensemble = Ensemble(MEMBERS, combine="losses", weights=[5, 2, 3])
+    recipe = "svre" if n is None else Recipe(Momentum(), ReducedVariance(n))
+    made = AdversarialGenerator(ensemble, attack=recipe, eps=EPS, norm=2, max_iter=3).generate(X, Y)
+    y, x, size, draws = torch.tensor(Y), torch.tensor(X), EPS / 3, iter(NUMBERS)
+
+    def of_member(k, x):
+        x = x.clone().requires_grad_()
+        return torch.autograd.grad(cross_entropy(each(x)[k], y, reduction="sum"), x)[0]
+
+    outer = torch.zeros_like(x)
+    for _ in range(3):
+        here = [of_member(k, x) for k in range(3)]
+        mean = sum(w * gradient for w, gradient in zip(WEIGHTS, here, strict=True))
+        inner, point = torch.zeros_like(x), x
+        for _ in range(12 if n is None else n):
+            k = int(np.searchsorted([0.5, 0.7], next(draws)))
+            inner = inner + of_member(k, point) - here[k] + mean
+            point = confined(moved(point, inner, size))
+        outer = outer + inner / inner.abs().sum(dim=1, keepdim=True)
+        x = confined(moved(x, outer, size))
+    np.testing.assert_allclose(made, x.numpy(), atol=1e-6)
+
+
+def test_all_blocks_draw_the_same_members():
+    ensemble = Ensemble(MEMBERS, combine="losses")
+    settings = {
+        "attack": "svre-si",
+        "eps": EPS,
+        "norm": 2,
+        "max_iter": 3,
+        "constraints": Constraints(immutable=[1]),
+    }
+    whole, blocks, other = (
+        AdversarialGenerator(ensemble, **settings, batch_size=size, random_state=seed).generate(X, Y)
+        for size, seed in (("auto", 0), (10, 0), ("auto", 1))
+    )
+    np.testing.assert_allclose(whole, blocks, atol=1e-12)
+    assert (whole != other).any()
+    assert (whole[:, 1] == X[:, 1]).all()
+
+
+@pytest.mark.parametrize(
+    ("source", "error", "message"),
+    [
+        (FrozenEstimator(LR), TypeError, "an Ensemble one after another, and LogisticRegression is none"),
+        (Ensemble(MEMBERS), ValueError, "needs combine='losses', got 'logits'"),
+    ],
+)
+def test_reduced_variance_is_for_losses_of_ensembles(source, error, message):
+    with pytest.raises(error, match=message):
+        AdversarialGenerator(source, attack="svre").generate(X, Y)
+    with pytest.raises(ValueError, match=r"ReducedVariance\(n=...\) must be an integer of at least 1"):
+        ReducedVariance(0)
 
 
 def test_a_sure_member_does_not_hide_the_others():

@@ -224,7 +224,7 @@ MODELS = {
     "svm": SVC().fit(X_IRIS, Y_IRIS),
     "mlp": MLPClassifier((10,), solver="lbfgs", random_state=0, max_iter=1000).fit(X_IRIS, Y_IRIS),
 }
-ON_TABLES = [name for name, row in list_attacks().iterrows() if not row["images"]]
+ON_TABLES = [name for name, row in list_attacks().iterrows() if not row["images"] | row["ensembles"]]
 
 
 @pytest.mark.parametrize("norm", [np.inf, 2, 1])
@@ -378,5 +378,6 @@ def test_errors(call, error, message):
 def test_list_of_attacks():
     frame = list_attacks()
     assert frame.index.is_unique and {"vmi-di-ti", "ni-si", "fd"} <= set(frame.index)
+    assert frame.index[frame["ensembles"]].tolist() == ["svre"]
     assert frame.loc["vmi-di-ti", "images"] and not frame.loc["vmi", "images"]
     assert "Wang & He" in frame.loc["vmi-di-ti", "papers"]
