@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from skhalfway.attacks import AdversarialGenerator, Constraints
     from skhalfway.halfway import HalfwayScorer
+    from skhalfway.models import Ensemble
     from skhalfway.report import AuditReport, audit
     from skhalfway.results import load_result
     from skhalfway.transfer import (
@@ -22,6 +23,7 @@ _HOME = {
     "AdversarialGenerator": "skhalfway.attacks",
     "AuditReport": "skhalfway.report",
     "Constraints": "skhalfway.attacks",
+    "Ensemble": "skhalfway.models",
     "HalfwayScorer": "skhalfway.halfway",
     "TransferCurve": "skhalfway.transfer",
     "TransferCurveDisplay": "skhalfway.transfer",
@@ -36,6 +38,7 @@ __all__ = [
     "AdversarialGenerator",
     "AuditReport",
     "Constraints",
+    "Ensemble",
     "HalfwayScorer",
     "TransferCurve",
     "TransferCurveDisplay",

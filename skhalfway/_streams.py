@@ -44,6 +44,7 @@ class Streams:
     def __init__(self, seed: int, numbers: NDArray[np.intp], purpose: int = 0) -> None:
         start = _mixed(np.array([seed], dtype=np.uint64) + _STEP)
         start = _mixed(start + _STEP * np.array([purpose + 1], dtype=np.uint64))
+        self._start = start
         self._keys = _mixed(start + _STEP * (numbers.astype(np.uint64) + np.uint64(1)))
         self._n_draws = np.zeros(len(numbers), dtype=np.uint64)
 
@@ -104,13 +105,18 @@ class Streams:
 
     def take(self, rows: NDArray[np.intp]) -> Streams:
         """Those of some of the samples, from where they are; what is drawn there is not drawn here."""
-        part = object.__new__(Streams)
-        part._keys, part._n_draws = self._keys[rows], self._n_draws[rows]
-        return part
+        return self._made(self._keys[rows], self._n_draws[rows])
+
+    def shared(self) -> Streams:
+        """A single stream, the same whatever samples these are: for draws that all samples share."""
+        return self._made(_mixed(self._start.copy()), np.zeros(1, dtype=np.uint64))
+
+    def _made(self, keys: NDArray[np.uint64], n_draws: NDArray[np.uint64]) -> Streams:
+        made = object.__new__(Streams)
+        made._start, made._keys, made._n_draws = self._start, keys, n_draws
+        return made
 
     def apart(self, purpose: int) -> Streams:
         """Streams of the same samples for another purpose, from their beginning."""
-        other = object.__new__(Streams)
-        other._keys = _mixed(self._keys + _STEP * np.array([purpose + 1], dtype=np.uint64))
-        other._n_draws = np.zeros(len(self._keys), dtype=np.uint64)
-        return other
+        keys = _mixed(self._keys + _STEP * np.array([purpose + 1], dtype=np.uint64))
+        return self._made(keys, np.zeros(len(keys), dtype=np.uint64))

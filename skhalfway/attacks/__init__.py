@@ -8,6 +8,7 @@ from skhalfway.attacks._generator import AdversarialGenerator
 
 if TYPE_CHECKING:
     from skhalfway.attacks._attack_names import list_attacks, list_pieces
+    from skhalfway.attacks._ensemble_piece import ReducedVariance
     from skhalfway.attacks._feature_losses import FeatureImportance, IntermediateLevel, NeuronAttribution
     from skhalfway.attacks._gradient_pieces import (
         Averaged,
@@ -108,6 +109,7 @@ _HOME = {
     "ProbabilityMargin": "_losses",
     "RandomCrop": "_image_pieces",
     "Recipe": "_recipe",
+    "ReducedVariance": "_ensemble_piece",
     "Relevance": "_gradient_pieces",
     "Rescaled": "_strides",
     "ReverseNoise": "_gradient_pieces",
@@ -167,6 +169,7 @@ __all__ = [
     "ProbabilityMargin",
     "RandomCrop",
     "Recipe",
+    "ReducedVariance",
     "Relevance",
     "Rescaled",
     "ReverseNoise",

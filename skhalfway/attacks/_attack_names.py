@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
+from skhalfway.attacks._ensemble_piece import ReducedVariance
 from skhalfway.attacks._feature_losses import FeatureImportance, IntermediateLevel, NeuronAttribution
 from skhalfway.attacks._gradient_pieces import (
     Averaged,
@@ -122,6 +123,7 @@ PARTS: dict[str, tuple[Piece, ...]] = {
     "ghost": (_MI, Ghost()),
     "ilpd": (_MI, IntermediateDecay()),
     "bn": (BatchStatistics(),),
+    "svre": (_MI, ReducedVariance()),
     "ce": (CrossEntropy(),),
     "margin": (Margin(),),
     "logit": (Logit(),),
@@ -174,6 +176,7 @@ def _needs(recipe: Recipe) -> str:
     needs += [
         what
         for kind, what in (
+            (ReducedVariance, "an Ensemble"),
             (SkipGradient, "residual branches"),
             (LinearBackward, "nn.ReLU"),
             (SmoothBackward, "nn.ReLU or nn.MaxPool2d"),

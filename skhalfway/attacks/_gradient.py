@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from math import inf, isfinite, log
 from numbers import Real
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import torch
@@ -17,6 +17,7 @@ from skhalfway.attacks._course import Course
 from skhalfway.attacks._faults import Faults
 from skhalfway.attacks._layers import wired
 from skhalfway.attacks._losses import margin_slope
+from skhalfway.attacks._members import at_once_of, members_of
 from skhalfway.attacks._norms import largest, random_in_ball
 from skhalfway.attacks._pieces import repeated
 from skhalfway.attacks._problem import Outcome
@@ -31,10 +32,13 @@ if TYPE_CHECKING:
 
     from skhalfway._streams import Streams
     from skhalfway.attacks._layers import Wires
+    from skhalfway.attacks._members import Members
     from skhalfway.attacks._norms import Ball
     from skhalfway.attacks._pieces import Following
     from skhalfway.attacks._problem import Problem, Settings
     from skhalfway.models import Model
+
+Said = TypeVar("Said")
 
 
 @dataclass(frozen=True)
@@ -65,6 +69,8 @@ class Batch:
         How many copies of samples the source is asked for at once.
     dtype : str or None, default=None
         Float type in which the source is followed, where that is not its own.
+    members : Members or None, default=None
+        What follows the members of a source that is an ensemble.
     """
 
     rows: slice
@@ -78,6 +84,7 @@ class Batch:
     problem: Problem
     at_once: int
     dtype: str | None = None
+    members: Members | None = None
 
     def logits(
         self,
@@ -89,10 +96,20 @@ class Batch:
 
         ``change`` makes something else of what the source would see.
         """
+        logits = self.ask(self.model.logits, x, dtype, change)
+        return logits.float() if logits.dtype in HALF else logits
+
+    def ask(
+        self,
+        function: Callable[[torch.Tensor], Said],
+        x: torch.Tensor,
+        dtype: str | None = None,
+        change: Callable[[torch.Tensor], torch.Tensor] | None = None,
+    ) -> Said:
+        """What a function of the source gives for what that would see of the points."""
         with in_fewer_digits(self.model, dtype):
             seen = x if self.view is None else self._seen(x)
-            logits = self.model.logits(seen if change is None else change(seen))
-            return logits.float() if logits.dtype in HALF else logits
+            return function(seen if change is None else change(seen))
 
     def gradient(self, x: torch.Tensor, follow: Following | None = None) -> tuple[torch.Tensor, torch.Tensor]:
         """Gradient of the margin at points, such that it can be followed, and the logits there.
@@ -136,6 +153,8 @@ class Batch:
     def _gradient(
         self, x: torch.Tensor, dtype: str | None = None, follow: Following | None = None
     ) -> tuple[torch.Tensor, torch.Tensor]:
+        if self.members is not None and not self.members.are_logits:
+            return self.members.gradient(self, x, dtype, follow)
         x = x.detach().requires_grad_()
         change = None if follow is None else follow.change
         logits = self.logits(x, dtype, change)
@@ -183,8 +202,9 @@ def batches(problem: Problem, model: Model, settings: Settings, faults: Faults) 
             problem.targeted,
             place,
             problem,
-            settings.batch_size,
+            at_once_of(model, settings.batch_size),
             settings.dtype,
+            members_of(model),
         )
 
 
@@ -226,6 +246,8 @@ class GradientAttack:
     ) -> torch.Tensor:
         ball = batch.ball
         for step in range(n_steps):
+            if batch.members is not None:
+                batch.members.step, batch.members.size = step, size
             gradient, logits = batch.gradient(x) if pieces is None else pieces.gradient(x)
             if ball.free is not None:
                 gradient.mul_(ball.free)

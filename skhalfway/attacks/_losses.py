@@ -18,6 +18,14 @@ def margin_slope(logits: torch.Tensor, own: torch.Tensor) -> torch.Tensor:
     return _others(logits, own).softmax(dim=1).masked_fill_(own, -1.0)
 
 
+def cross_entropy_slope(logits: torch.Tensor, own: torch.Tensor) -> torch.Tensor:
+    """Gradient of cross-entropy at the logits, which never rounds to 0."""
+    others = _others(logits, own)
+    margin = others.logsumexp(dim=1, keepdim=True) - logits.detach()[own][:, None]
+    wrong = torch.nn.functional.logsigmoid(margin).exp().clamp_min(torch.finfo(logits.dtype).tiny ** 0.5)
+    return wrong * margin_slope(logits, own)
+
+
 def _others(logits: torch.Tensor, own: torch.Tensor) -> torch.Tensor:
     return logits.detach().masked_fill(own, -torch.inf)
 
@@ -33,10 +41,7 @@ class CrossEntropy(Piece):
     kind, name, paper = "loss", "cross_entropy", "Goodfellow et al., ICLR 2015"
 
     def slope(self, run: Run, logits: torch.Tensor, own: torch.Tensor) -> torch.Tensor:
-        others = _others(logits, own)
-        margin = others.logsumexp(dim=1, keepdim=True) - logits.detach()[own][:, None]
-        wrong = torch.nn.functional.logsigmoid(margin).exp().clamp_min(torch.finfo(logits.dtype).tiny ** 0.5)
-        return wrong * margin_slope(logits, own)
+        return cross_entropy_slope(logits, own)
 
 
 @dataclass(frozen=True)

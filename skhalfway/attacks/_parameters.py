@@ -27,6 +27,7 @@ from skhalfway._text import shown
 from skhalfway.attacks._adapters import adapter_of
 from skhalfway.attacks._budget import check_eps
 from skhalfway.attacks._constraints import Constraints
+from skhalfway.attacks._of_ensembles import check_follows
 from skhalfway.attacks._problem import Attack, Settings
 from skhalfway.attacks._reference import EPS_UNITS
 from skhalfway.models._kinds import is_made_of, is_torch_module
@@ -310,8 +311,10 @@ def check_source(
     if targeted is not None:
         check_targets(generator, targeted)
     if not is_own(generator.attack):
+        adapter = adapter_of(generator.attack)
+        check_follows(model, generator.attack, by_gradient=adapter.by_gradient, stepwise=False)
         given = region.take(slice(None))  # such an attack gets all samples at once
-        adapter_of(generator.attack).check_task(model, given, n_classes)
+        adapter.check_task(model, given, n_classes)
         return
     name = generator.attack
     if name == "auto":
@@ -330,6 +333,8 @@ def check_source(
 
         source = type(model.estimator).__name__
         check_loss(generator.attack_params, n_classes, source, targeted=targeted)
+    if kind is not None:
+        check_follows(model, name, by_gradient=kind.gradient, stepwise=kind.module == RECIPE.module)
     if name == "tree":
         from skhalfway.attacks._tree import check_trees
 

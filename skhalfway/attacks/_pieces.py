@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from skhalfway._streams import Streams
     from skhalfway.attacks._gradient import Batch
     from skhalfway.attacks._layers import Wires
+    from skhalfway.models import Model
 
 Gradient = Callable[[torch.Tensor], torch.Tensor]
 
@@ -229,6 +230,10 @@ class Piece:
 
     def prepare(self, run: Run) -> None:
         """Note what is needed, before the gradient of each step."""
+
+    def check_source(self, model: Model) -> None:
+        """Raise for a source that the piece is not for."""
+        return
 
     def ahead(self, run: Run, x: torch.Tensor) -> torch.Tensor:
         """Where the gradient is taken instead of at ``x``."""

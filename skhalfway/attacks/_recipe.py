@@ -11,7 +11,8 @@ import numpy as np
 from skhalfway._checks import meant
 from skhalfway._text import shown
 from skhalfway.attacks._layers import wired
-from skhalfway.attacks._pieces import PIECES, Piece, as_image
+from skhalfway.attacks._of_ensembles import check_layers
+from skhalfway.attacks._pieces import PIECES, Piece, as_image, has
 
 if TYPE_CHECKING:
     from skhalfway.models import Model
@@ -157,8 +158,12 @@ class Recipe:
             If a piece needs images, layers or branches that are not there.
         """
         for piece in self.pieces:
+            piece.check_source(model)
             if piece.needs_images:
                 as_image(piece, shape, self.image_shape)
+        wiring = [type(piece).__name__ for piece in self.pieces if has(piece, "wire")]
+        if wiring:
+            check_layers(model, wiring)
         with wired(model, self.pieces, None)[1]:
             pass
 

@@ -16,6 +16,7 @@ from torch import nn
 from skhalfway._checks import check_integer, check_length
 from skhalfway._text import shown
 from skhalfway.attacks._gradient import pgd
+from skhalfway.attacks._of_ensembles import check_learns
 from skhalfway.attacks._problem import Outcome, Problem
 from skhalfway.attacks._queries import Queries
 from skhalfway.attacks._region import Region
@@ -221,4 +222,5 @@ def surrogate(
         check_length("attack_params['step']", step)
     if estimator is not None and not hasattr(estimator, "fit"):
         raise ValueError(f"attack_params['estimator'] must be None or a classifier, got {shown(estimator)}")
+    check_learns("attack_params['estimator']", estimator)
     return Surrogate(settings, estimator, int(n_rounds), None if step is None else float(step))

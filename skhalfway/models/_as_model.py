@@ -16,10 +16,12 @@ from sklearn.utils.validation import check_is_fitted
 from skhalfway._callbacks import FitTask
 from skhalfway._polars import without_polars
 from skhalfway._text import shown
+from skhalfway.models._ensemble_model import ensemble_model
 from skhalfway.models._kinds import (
     inner_skorch_net,
     is_art_classifier,
     is_art_estimator,
+    is_ensemble,
     is_skorch_net,
     is_torch_module,
     net_dtype,
@@ -40,8 +42,8 @@ def as_model(estimator: Any, *, classes: ArrayLike | None = None, output: str | 
     estimator : object
         A fitted scikit-learn classifier or anything with ``predict`` and
         ``classes_``; a skorch classifier; a ``torch.nn.Module`` that returns
-        logits; an ART classifier; a ``FrozenEstimator`` of any of these. A
-        Model is returned unchanged.
+        logits; an ART classifier; an :class:`Ensemble` of these; a
+        ``FrozenEstimator`` of any. A Model is returned unchanged.
     classes : array-like of shape (n_classes,), default=None
         Labels of a torch module's or ART classifier's outputs, in their
         order, where the object has no ``classes_`` of its own (which must be
@@ -110,6 +112,9 @@ def as_model(estimator: Any, *, classes: ArrayLike | None = None, output: str | 
 
     name = type(estimator).__name__
     check_kind(estimator)
+    if is_ensemble(inner):
+        inner._check(fitted=True)
+        return ensemble_model(inner, given, lambda member, labels: as_model(member, classes=labels))
     _check_fitted(estimator)
     if not hasattr(estimator, "predict"):
         raise TypeError(f"a classifier is needed, but {name} has no predict")
@@ -183,10 +188,22 @@ def counts_as_fitted(estimator: Any) -> bool:
     """Whether ``fit`` leaves the object as it is, rather than fitting a clone."""
     return (
         isinstance(estimator, (Model, FrozenEstimator))
+        or (is_ensemble(estimator) and estimator._holds_fitted())
         or is_torch_module(estimator)
         or is_art_classifier(estimator)
         or (hasattr(estimator, "predict") and not hasattr(estimator, "fit"))
     )
+
+
+def is_fitted(estimator: Any) -> bool:
+    """Whether a classifier is fitted, as far as can be told; what cannot be fitted is."""
+    if isinstance(estimator, type):
+        return False
+    try:
+        _check_fitted(estimator)
+    except NotFittedError:
+        return counts_as_fitted(estimator)
+    return True
 
 
 def fit_clone(estimator: Any, X: Any, y: Any, task: FitTask | None = None, /, **fit_params: Any) -> Any:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from functools import partial
 from itertools import chain
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,7 @@ from skhalfway._intervals import wilson_interval
 from skhalfway._text import percent
 from skhalfway.models._check_accuracy import Answers, Indices
 from skhalfway.models._check_result import Finding
+from skhalfway.models._ensemble_model import EnsembleModel
 from skhalfway.models._model import Model, SkorchModel
 from skhalfway.models._soft_agreement import copy_agrees
 from skhalfway.models._torch_model import ArtModel, TorchModel
@@ -65,8 +67,19 @@ def score_findings(answers: Answers, *, gradients: bool) -> Iterator[Finding]:
         moved,
         _otherwise(model, X, scores, predicted) if moved is None else None,
         _copy(model, X, predicted) if gradients and moved is None else None,
+        *(_copies_of_members(model, X) if gradients and moved is None else ()),
     ]
     yield from (finding for finding in found if finding is not None)
+
+
+def _copies_of_members(model: Model, X: NDArray[Any]) -> Iterator[Finding]:
+    """What :func:`_copy` finds in each member of an ensemble."""
+    members = model.members if isinstance(model, EnsembleModel) else {}
+    for name, member in members.items():
+        finding = _copy(member, X, member.predict(X))
+        if finding is not None:
+            said = f"member {name!r}: {finding.message}"
+            yield replace(finding, message=said, advice="leave that member out")
 
 
 def _votes(model: Model, n_classes: int, X: NDArray[Any]) -> Floats:

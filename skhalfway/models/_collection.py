@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from sklearn.utils.metaestimators import _BaseComposition
 
 from skhalfway._callbacks import CallbackSupport, fit_tasks
-from skhalfway._inputs import Frame, positions, read_targets, same_columns
+from skhalfway._inputs import Frame, read_targets, same_columns
 from skhalfway._parallel import side_by_side
 from skhalfway._text import shown
 from skhalfway.models._as_model import as_model, check_kind, fit_clone, seen_as
@@ -21,6 +21,7 @@ from skhalfway.models._columns import column_names
 from skhalfway.models._faults import answers, explained, named
 from skhalfway.models._model import Model
 from skhalfway.models._routing import FitRouter
+from skhalfway.models._same_classes import common_classes
 
 
 class ModelCollection(CallbackSupport, FitRouter, _BaseComposition):
@@ -251,29 +252,6 @@ def _named_after_types(models: Iterable[Any]) -> list[tuple[str, Any]]:
             f"models must be instances, got the class {classes[0]}; pass {classes[0]}(...), fitted"
         )
     return _name_estimators(models)
-
-
-def common_classes(models: Mapping[str, Any]) -> NDArray[Any] | None:
-    known = {name: model.classes_ for name, model in models.items() if model.classes_ is not None}
-    if not known:
-        return None
-    # sorted where one has them so, as scikit-learn's classifiers have
-    first = next((name for name, theirs in known.items() if _ascend(theirs)), next(iter(known)))
-    classes = known[first]
-    for name, theirs in known.items():
-        if len(theirs) != len(classes) or (positions(theirs, classes) < 0).any():
-            raise ValueError(
-                f"the models must have the same classes_: {shown(first)} has {shown(classes)}, "
-                f"{shown(name)} has {shown(theirs)}; fit them on the same labels, and give a torch module "
-                "its labels by as_model(module, classes=[...])"
-            )
-    if len(classes) < 2:
-        raise ValueError(f"the models know one class, {shown(classes)}; at least 2 are needed")
-    return classes
-
-
-def _ascend(labels: NDArray[Any]) -> bool:
-    return bool((labels[:-1] < labels[1:]).all())
 
 
 def predictions(models: Mapping[str, Model], X: NDArray[Any]) -> NDArray[np.intp]:

@@ -43,6 +43,11 @@ def is_art_estimator(estimator: Any) -> bool:
     return _is_instance(estimator, "art.estimators.estimator", "BaseEstimator")
 
 
+def is_ensemble(estimator: Any) -> bool:
+    """Whether it is this package's Ensemble, which stands above this module."""
+    return getattr(type(estimator), "_is_ensemble", False) is True
+
+
 def is_skorch_net(estimator: Any) -> bool:
     return _is_instance(estimator, "skorch", "NeuralNet")
 

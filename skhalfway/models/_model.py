@@ -241,7 +241,8 @@ class Model:
                 "another order"
             )
         ordered = copy(self)
-        ordered._order, ordered.classes_ = order, classes
+        ordered._order = order if self._order is None else self._order[order]
+        ordered.classes_ = classes
         return ordered
 
     def reading(self, frame: Frame | None) -> Model:

@@ -171,10 +171,10 @@ def decision(estimator: Any) -> nn.Module:
 def vote(estimator: Any, steepness: float) -> nn.Module:
     """Module with the logarithm of a vote for the predicted class, softened."""
     module = to_module(estimator)
-    return in_sequence([module, LogSoftmax(steepness / _emphasis(module), smoothed=True)])
+    return in_sequence([module, LogSoftmax(steepness / emphasis_of(module), smoothed=True)])
 
 
-def _emphasis(module: nn.Module) -> float:
+def emphasis_of(module: nn.Module) -> float:
     """What a module multiplies its logits by for the sake of attacks."""
     while isinstance(module, nn.Sequential) and len(module):
         module = module[-1]

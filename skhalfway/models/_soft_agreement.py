@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skhalfway._blocks import spread
+from skhalfway.models._ensemble_model import EnsembleModel
 from skhalfway.models._model import Model
 from skhalfway.models._torch_model import TorchModel
 
@@ -38,9 +39,10 @@ def copy_agrees(
     Returns
     -------
     agrees : bool ndarray of shape (n_samples,) or None
-        None where there is no copy: the classifier is a torch module, or has no gradient.
+        None where there is no copy: the classifier is a torch module, has no gradient, or is an ensemble,
+        which predicts by its members' copies.
     """
-    if model.module is None or isinstance(model, TorchModel):
+    if model.module is None or isinstance(model, (TorchModel, EnsembleModel)):
         return None
     import torch
 

@@ -32,18 +32,27 @@ from skhalfway.engine._store import check_memory
 from skhalfway.models import Model
 from skhalfway.models._as_model import takes_missing
 from skhalfway.models._collection import ModelCollection, is_pair
+from skhalfway.models._ensemble_checks import COMBINE
 from skhalfway.models._faults import named
 from skhalfway.transfer._counting import CONDITIONS
 from skhalfway.transfer._failures import check_error_score
+from skhalfway.transfer._leave_one_out import (
+    LEAVE_ONE_OUT,
+    all_but,
+    check_leave_one_out,
+    holds_members,
+    with_ensembles,
+)
 
 
 class AttackingCollection(ModelCollection):
     """A collection of which the sources are attacked and the targets asked."""
 
     generator: AdversarialGenerator | None
-    sources: Sequence[str] | None
+    sources: Sequence[str] | str | None
     targets: Sequence[str] | None
     condition: str
+    combine: str
     memory: Any
     error_score: Any
     timeout: float | None
@@ -61,6 +70,12 @@ class AttackingCollection(ModelCollection):
 
     def _check_params(self) -> None:
         check_choice("condition", self.condition, CONDITIONS)
+        check_choice("combine", self.combine, COMBINE)
+        if isinstance(self.sources, str) and not self._leaves_one_out:
+            raise ValueError(
+                f"sources must be None, {LEAVE_ONE_OUT!r} or a list of different names of models, got "
+                f"{shown(self.sources)}{meant(self.sources, [LEAVE_ONE_OUT])}"
+            )
         check_jobs(self.n_jobs, self.verbose)
         check_random_state(self.random_state)
         check_unattached(self.generator, "every model is attacked in turn")
@@ -112,11 +127,21 @@ class AttackingCollection(ModelCollection):
 
     def _roles(self, models: Mapping[str, Any]) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """Names of the sources and of the targets, checked."""
-        roles = []
-        for role in ("sources", "targets"):
+        roles: list[tuple[str, ...]] = []
+        for role in ("targets", "sources"):
             given = getattr(self, role)
+            if role == "sources" and self._leaves_one_out:
+                check_leave_one_out(models, roles[0])
+                roles.append(tuple(map(all_but, roles[0])))
+                continue
+            ensembles = [name for name, model in models.items() if role == "targets" and holds_members(model)]
             if given is None:
-                roles.append(tuple(models))
+                roles.append(tuple(name for name in models if name not in ensembles))
+                if not roles[-1]:
+                    raise ValueError(
+                        "all models are ensembles, which are attacked and no targets; hand in at least one "
+                        "model to try the samples on"
+                    )
                 continue
             names = tuple(given) if isinstance(given, (list, tuple, np.ndarray)) else ()
             if not names or not all(isinstance(name, str) for name in names) or len(set(names)) < len(names):
@@ -130,11 +155,27 @@ class AttackingCollection(ModelCollection):
                         f"{role} names {name!r}, which is no model; the models are {shown(known)}"
                         f"{meant(name, known)}"
                     )
+                if name in ensembles:
+                    raise ValueError(
+                        f"targets names {name!r}, which is an Ensemble: a source that is attacked through "
+                        "models, and no model that anybody deploys; for one, wrap the members in a "
+                        "VotingClassifier, or name targets that are no ensembles"
+                    )
             roles.append(tuple(map(str, names)))  # those of an array are numpy's
-        sources, targets = roles
+        targets, sources = roles
         if sources == targets and len(sources) == 1:
             raise ValueError(f"a source needs another model as its target, got {shown(sources[0])} for both")
         return sources, targets
+
+    @property
+    def _leaves_one_out(self) -> bool:
+        return isinstance(self.sources, str) and self.sources == LEAVE_ONE_OUT
+
+    def _with_ensembles(self, models: Mapping[str, Model]) -> Mapping[str, Model]:
+        """The models, and the ensembles that ``sources`` asks for."""
+        if not self._leaves_one_out:
+            return models
+        return with_ensembles(models, self._roles(models)[1], self.combine)
 
     def _check_sources(
         self, models: Mapping[str, Model], region: WholeRegion, n_classes: int, *, targeted: bool = False
@@ -189,6 +230,8 @@ class AttackingCollection(ModelCollection):
             settings["reference"] = measured
         if out_of_reach:
             settings["out_of_reach"] = out_of_reach
+        if self._leaves_one_out:
+            settings["sources"], settings["combine"] = LEAVE_ONE_OUT, self.combine
         # the model is known by its name, and the others change no figure
         for name in ("estimator", "device", "batch_size"):
             settings.pop(name, None)

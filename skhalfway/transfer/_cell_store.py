@@ -18,6 +18,7 @@ from skhalfway.attacks._problem import Outcome
 from skhalfway.engine._fingerprint import KEY, UnknownContentError, fingerprint
 from skhalfway.engine._store import Store
 from skhalfway.models import Finding
+from skhalfway.models._ensemble_model import EnsembleModel
 from skhalfway.models._faults import named
 from skhalfway.results._provenance import versions
 from skhalfway.transfer._failures import Failed
@@ -186,6 +187,9 @@ def content_key(model: Model) -> str:
 
     TypeError where no content is known.
     """
+    if isinstance(model, EnsembleModel):  # a member may be read in another way than its estimator says
+        members = [(name, content_key(member)) for name, member in model.members.items()]
+        return fingerprint("ensemble", model.combine, model.weights, model.classes_, members)
     frame = model._frame
     columns = None
     if frame is not None:

@@ -13,7 +13,7 @@ from skhalfway._blocks import blocks
 from skhalfway._intervals import FEWEST, mean_over, ratio
 from skhalfway._text import counted
 from skhalfway.results._result import frozen
-from skhalfway.transfer._outcomes import NOT_ASKED, Outcomes, apart
+from skhalfway.transfer._outcomes import NOT_ASKED, Outcomes
 
 CONDITIONS = {
     "both_correct": "samples that source and target both classify correctly",
@@ -51,7 +51,7 @@ class Seen:
     source_eligible, source_fooled : bool ndarray of shape (n_sources, n_samples)
         Samples that the source classifies correctly, and of those the ones that fool it.
     pairs : bool ndarray of shape (n_sources, n_targets)
-        Whether source and target are two models.
+        Whether source and target are two models whose rate is one of transfer.
     """
 
     eligible: NDArray[np.bool_]
@@ -88,7 +88,7 @@ def see(outcomes: Outcomes, condition: str, goal: str = "other") -> Seen:
     # those of a source that failed are not known
     known = (outcomes.own != NOT_ASKED) & (outcomes.clean[outcomes.source_places] != NOT_ASKED)
     own = success(outcomes.own[:, None])[:, 0]
-    asked = aimed[:, None] & (outcomes.adversarial != NOT_ASKED)
+    asked = aimed[:, None] & (outcomes.adversarial != NOT_ASKED) & ~outcomes.aside[:, :, None]
     if condition == "all":
         eligible = asked
     else:
@@ -104,7 +104,7 @@ def see(outcomes: Outcomes, condition: str, goal: str = "other") -> Seen:
         noise_fooled=eligible & success(outcomes.noise[None]),
         source_eligible=source_eligible,
         source_fooled=source_eligible & own,
-        pairs=apart(outcomes.sources, outcomes.targets),
+        pairs=outcomes.apart,
     )
 
 
@@ -194,7 +194,7 @@ def mean_standard_error(
     too few samples to tell how much they differ.
     """
     total, influence = counts["eligible"], np.zeros(outcomes.n_samples)
-    pairs = apart(outcomes.sources, outcomes.targets) & (total > 0)
+    pairs = outcomes.apart & (total > 0)
     if not pairs.any() or total[pairs].min() < FEWEST:
         return np.nan
     for rows, seen in _seen_in_parts(outcomes, condition, goal):

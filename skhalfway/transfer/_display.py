@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from skhalfway.displays import Display
 from skhalfway.displays._heat_map import cell_texts, fit, heat_map
 from skhalfway.transfer._matrix import TransferMatrix
-from skhalfway.transfer._shown import failed_pairs, known_pairs, marked, mean_of
+from skhalfway.transfer._shown import ALL_OTHERS, failed_pairs, known_pairs, marked, mean_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -32,7 +34,7 @@ class TransferMatrixDisplay(Display, draws=[TransferMatrix]):
     im_ : matplotlib AxesImage
         The heat map itself.
     text_ : ndarray of shape (n_sources, n_targets) or None
-        The values written in the cells.
+        The values written in the cells. Of ``sources="leave_one_out"`` there is one row.
 
     See Also
     --------
@@ -117,22 +119,28 @@ class TransferMatrixDisplay(Display, draws=[TransferMatrix]):
         """
         from matplotlib.patches import Rectangle
 
-        matrix = self.result
-        texts = None
+        matrix, texts, one_each = self.result, None, self.result._one_each
+        names = marked(matrix.sources, matrix.masked) if one_each is None else [ALL_OTHERS]
+
+        def drawn(values: Any) -> Any:
+            """Of a matrix; of one with a single source for each target, these in a row."""
+            return values if one_each is None else values[one_each, np.arange(len(one_each))][None]
+
         if include_values:
             texts = cell_texts(matrix.rates, matrix.confidence_interval(level) if include_intervals else None)
             texts[failed_pairs(matrix)] = "failed"
+            texts[matrix._aside] = "member"
         ax, self.im_, self.text_ = heat_map(
             ax,
-            matrix.rates,
-            marked(matrix.sources, matrix.masked),
+            drawn(matrix.rates),
+            names,
             matrix.targets,
-            texts=texts,
+            texts=None if texts is None else drawn(texts),
             colorbar="transfer rate" if colorbar else None,
             im_kw={"cmap": cmap, "vmin": 0, "vmax": 1} | (im_kw or {}),
             text_kw=text_kw,
             include_intervals=include_intervals,
-            longest_name=max(map(len, matrix.sources), default=0),  # without marks
+            longest_name=max(map(len, matrix.sources if one_each is None else names), default=0),  # no marks
         )
         own = [
             (i, matrix.targets.index(name)) for i, name in enumerate(matrix.sources) if name in matrix.targets

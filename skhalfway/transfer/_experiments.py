@@ -160,7 +160,8 @@ def _plan(
     target: Any,
 ) -> Plan:
     sources, targets = scorer._roles(models)
-    chosen = {name: model for name, model in models.items() if name in {*sources, *targets}}
+    every = scorer._with_ensembles(models)
+    chosen = {name: model for name, model in every.items() if name in {*sources, *targets}}
     n = len(regions[0].X)
     truth = None if y is None else check_labels(y, classes, n)
     return Plan(

@@ -293,7 +293,7 @@ class TransferMatrix(BySample, Result):
         """Say of which pairs nothing is known."""
         pairs = [
             (self.names.index(self.sources[i]), self.names.index(self.targets[j]))
-            for i, j in np.argwhere((self.eligible == 0) & ~failed_pairs(self))
+            for i, j in np.argwhere((self.eligible == 0) & ~failed_pairs(self) & ~self._aside)
         ]
         for said in failures_of(self):
             warn(said)

@@ -22,6 +22,7 @@ from skhalfway.transfer._cell_store import CellStore
 from skhalfway.transfer._cells import run_all
 from skhalfway.transfer._failures import Care, Failed, Failures
 from skhalfway.transfer._folder import SamplesFolder, place_for
+from skhalfway.transfer._leave_one_out import pairs_aside, remark
 from skhalfway.transfer._masked import ask_others
 from skhalfway.transfer._outcomes import Outcomes
 from skhalfway.transfer._samples import KeptSamples, kept_of
@@ -147,6 +148,7 @@ def try_all(scorer: TransferScorer, plan: Plan, rng: np.random.RandomState) -> T
     with announced("check models", len(known), "model", scorer.verbose, failures.call) as call:
         checks = check_models(known, X, plan.classes, truth, said, gradients=gradients, call=call)
     warn_of(checks)
+    checks |= {name: check.adding(remark(known[name])) for name, check in checks.items()}
     # samples that can count for a source: only these are attacked
     needed = np.ones_like(left, dtype=bool) if scorer.condition == "all" else clean[places] == left
     if goals is not None:
@@ -203,6 +205,7 @@ def try_all(scorer: TransferScorer, plan: Plan, rng: np.random.RandomState) -> T
             known_by,
             row_index=plan.row_index,
             failures=failures.pairs(plan.sources, plan.targets),
+            set_aside=pairs_aside(models, plan.sources, plan.targets, one_each=scorer._leaves_one_out),
         )
         for noise, said in zip(control, answers, strict=True)
     ]

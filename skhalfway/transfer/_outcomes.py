@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
@@ -74,6 +74,9 @@ class Outcomes:
     failures : tuple of FailedPair, default=()
         Pairs of which nothing is known, since a model failed, or not all, since
         the user interrupted.
+    set_aside : tuple of (str, str), default=()
+        Pairs for which no sample counts: the target is a member of the source, an ensemble, so that its rate
+        is none of transfer; or, of ``sources="leave_one_out"``, the ensemble was made for another target.
 
     See Also
     --------
@@ -95,12 +98,14 @@ class Outcomes:
     index_names: tuple[Any, ...] | None = field(default=None, compare=False)
     row_index: Any = field(default=None, compare=False, metadata={"in_files": False})
     failures: tuple[FailedPair, ...] = ()
+    set_aside: tuple[tuple[str, str], ...] = ()
 
     def __post_init__(self) -> None:
         for name in ("names", "sources", "targets"):
             object.__setattr__(self, name, tuple(getattr(self, name)))
             check_different(name, getattr(self, name))
         object.__setattr__(self, "failures", tuple(self.failures))
+        object.__setattr__(self, "set_aside", tuple((source, target) for source, target in self.set_aside))
         for name in (*self.sources, *self.targets):
             if name not in self.names:
                 raise ValueError(f"there is no model {name!r}; the models are {shown(list(self.names))}")
@@ -150,8 +155,21 @@ class Outcomes:
     @property
     def failed(self) -> NDArray[np.bool_]:
         """Which pairs are among the failures, (n_sources, n_targets)."""
-        pairs = {(pair.source, pair.target) for pair in self.failures}
-        each = [[(source, target) in pairs for target in self.targets] for source in self.sources]
+        return self._among((pair.source, pair.target) for pair in self.failures)
+
+    @property
+    def aside(self) -> NDArray[np.bool_]:
+        """Where no sample counts, as the target is a member of the source, say, (n_sources, n_targets)."""
+        return self._among(self.set_aside)
+
+    @property
+    def apart(self) -> NDArray[np.bool_]:
+        """Where source and target are two models whose rate is one of transfer, (n_sources, n_targets)."""
+        return apart(self.sources, self.targets) & ~self.aside
+
+    def _among(self, pairs: Iterable[tuple[str, str]]) -> NDArray[np.bool_]:
+        some = set(pairs)
+        each = [[(source, target) in some for target in self.targets] for source in self.sources]
         return np.array(each, dtype=bool).reshape(len(self.sources), len(self.targets))
 
     @property
@@ -201,7 +219,7 @@ class Outcomes:
         parts = {}
         for part in fields(self)[4:]:
             kept = getattr(self, part.name)
-            if kept is not None and part.name not in ("index_names", "failures"):
+            if kept is not None and part.name not in ("index_names", "failures", "set_aside"):
                 parts[part.name] = kept[rows] if part.name == "row_index" else kept[..., rows]
         return replace(self, **{**parts, "index": self.sample_names[rows]})
 

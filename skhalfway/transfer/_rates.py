@@ -107,8 +107,25 @@ class Rates:
 
     @property
     def _pairs(self) -> NDArray[np.bool_]:
-        """Where source and target are two models."""
-        return apart(self.sources, self.targets)
+        """Where source and target are two models whose rate is one of transfer."""
+        return apart(self.sources, self.targets) if self.outcomes is None else self.outcomes.apart
+
+    @property
+    def _aside(self) -> NDArray[np.bool_]:
+        """Where no sample counts, as the target is a member of the source, say."""
+        if self.outcomes is None:
+            return np.zeros(self.eligible.shape, dtype=bool)
+        return self.outcomes.aside
+
+    @property
+    def _one_each(self) -> NDArray[np.intp] | None:
+        """Number of the one source of each target, where each source has one target too; else None."""
+        pairs, n = self._pairs, len(self.targets)
+        if n < 2 or pairs.shape != (n, n) or not self._aside.any():
+            return None
+        if (pairs.sum(axis=0) != 1).any() or (pairs.sum(axis=1) != 1).any():
+            return None
+        return pairs.argmax(axis=0)
 
     @property
     def _transfers(self) -> NDArray[np.bool_]:
@@ -176,7 +193,7 @@ class Rates:
             accuracy of source and target, how often the source's samples fool
             the source itself (``source_success``), and, where it is known,
             whether the source may be masked; ``failure`` says why a rate is not
-            known, where any failed.
+            known, where any failed. Pairs of an ensemble and one of its members are left out.
 
         Returns
         -------
@@ -215,4 +232,5 @@ class Rates:
             each = [failures.get((one, two), "") for one in self.sources for two in self.targets]
             columns["failure"] = np.array(each, dtype=object)
         pairs = pd.MultiIndex.from_product([self.sources, self.targets], names=["source", "target"])
-        return pd.DataFrame({name: np.ravel(matrix) for name, matrix in columns.items()}, index=pairs)
+        frame = pd.DataFrame({name: np.ravel(matrix) for name, matrix in columns.items()}, index=pairs)
+        return frame[~self._aside.ravel()] if self._aside.any() else frame

@@ -37,17 +37,19 @@ class TransferScorer(JudgingCollection):
         The attack; its ``estimator`` must be None, since every model is
         attacked. None is ``AdversarialGenerator()``.
     estimators : list of (str, estimator), default=None
-        None: :meth:`fit` takes fitted models. A list: :meth:`fit` takes data
-        and fits clones of these, which are searchable as ``name__parameter``;
-        a ``FrozenEstimator`` stays as it is.
-    sources, targets : list of str, default=None
-        Names of the models to attack, and of those to try the samples on. None
-        is all. One deployed model against one surrogate needs one attack:
-        ``sources=["surrogate"], targets=["deployed"]``.
+        None: :meth:`fit` takes fitted models. A list: :meth:`fit` takes data and fits clones of these, which
+        are searchable as ``name__parameter``; a ``FrozenEstimator`` stays as it is.
+    sources : list of str or "leave_one_out", default=None
+        Names of the models to attack. None is all. ``"leave_one_out"``: each target has one source,
+        ``"all but ..."``, an :class:`~skhalfway.Ensemble` of all other models with a gradient.
+    targets : list of str, default=None
+        Names of the models to try the samples on. None is all but ensembles. One deployed model against
+        one surrogate needs one attack: ``sources=["surrogate"], targets=["deployed"]``.
     condition : {"both_correct", "source_fooled", "all"}, default="both_correct"
-        Samples that count for a pair: those that source and target both
-        classify correctly; of these, those that fool the source; or all
-        samples, as Papernot et al. count [1]_.
+        Samples that count for a pair: those that source and target both classify correctly; of these, those
+        that fool the source; or all samples, as Papernot et al. count [1]_.
+    combine : {"logits", "probabilities", "losses", "serial", "adaptive"}, default="logits"
+        What attacks follow of these ensembles of all but one; see :class:`~skhalfway.Ensemble`.
     n_jobs : int, default=None
         Number of threads, over models to fit, and over blocks of some hundred samples of each source to
         attack; 1 by default, unless in a ``joblib.parallel_config``. Results do not depend on it. Where
@@ -81,8 +83,7 @@ class TransferScorer(JudgingCollection):
     n_features_in_ : int
         Width of the data. Only where data or a model says.
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
-        Column names, where :meth:`fit` got a DataFrame or models that were
-        fitted with one.
+        Column names, where :meth:`fit` got a DataFrame or models that were fitted with one.
 
     See Also
     --------
@@ -162,9 +163,10 @@ class TransferScorer(JudgingCollection):
         generator: AdversarialGenerator | None = None,
         *,
         estimators: list[tuple[str, Any]] | None = None,
-        sources: Sequence[str] | None = None,
+        sources: Sequence[str] | str | None = None,
         targets: Sequence[str] | None = None,
         condition: str = "both_correct",
+        combine: str = "logits",
         n_jobs: int | None = None,
         memory: Any = None,
         error_score: Any = "raise",
@@ -177,6 +179,7 @@ class TransferScorer(JudgingCollection):
         self.sources = sources
         self.targets = targets
         self.condition = condition
+        self.combine = combine
         self.n_jobs = n_jobs
         self.memory = memory
         self.error_score = error_score
@@ -332,8 +335,7 @@ class TransferScorer(JudgingCollection):
             often than its own: see the notes of
             :class:`~skhalfway.TransferMatrix`, of its ``masked``.
         UserWarning
-            If the budget is too small for a step of a whole number or a change
-            of category.
+            If the budget is too small for a step of a whole number or a change of category.
         UndefinedMetricWarning
             If no sample counts for a pair; its rates are nan.
         """
@@ -377,8 +379,7 @@ class TransferScorer(JudgingCollection):
         ModelWarning, UserWarning
             As :meth:`transfer`, for the largest budget.
         UndefinedMetricWarning
-            If no sample counts for a pair at the largest budget; its rates are
-            nan.
+            If no sample counts for a pair at the largest budget; its rates are nan.
 
         Examples
         --------

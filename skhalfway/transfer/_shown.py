@@ -17,6 +17,8 @@ from skhalfway.transfer._counting import CONDITIONS
 if TYPE_CHECKING:
     from skhalfway.transfer._matrix import TransferMatrix
 
+# in the place of sources, where each target has an ensemble of its own
+ALL_OTHERS = "all others"
 MASKED = (
     "* gradients possibly masked: other attacks fool this source more often than its own does, so its "
     "rates and the mean are too low"
@@ -33,6 +35,8 @@ def models_of(matrix: TransferMatrix) -> str:
     """How many models, and which part they have."""
     if matrix.sources == matrix.targets:
         return counted(len(matrix.names), "model")
+    if matrix._one_each is not None:
+        return f"{counted(len(matrix.targets), 'model')}, each attacked through the others"
     return f"{counted(len(matrix.sources), 'source')}, {counted(len(matrix.targets), 'target')}"
 
 
@@ -111,21 +115,27 @@ def _pairs_in_words(matrix: TransferMatrix, pairs: list[tuple[str, str]]) -> str
 def matrix_table(matrix: TransferMatrix) -> Table:
     """Rates, with sources in rows and targets in columns."""
     interval, reasons, failed = matrix.confidence_interval(), matrix.failures, failed_pairs(matrix)
+    held, one_each = matrix._aside, matrix._one_each
+
+    def cell(i: int, j: int) -> Cell:
+        rate, counts = matrix.rates[i, j], f"{matrix.fooled[i, j]} of {matrix.eligible[i, j]}"
+        if held[i, j]:
+            return Cell("member", hint=f"{matrix.targets[j]} is a member of {matrix.sources[i]}")
+        return Cell(
+            "failed" if failed[i, j] else short(rate),
+            between(interval.low[i, j], interval.high[i, j]),
+            shade=float(rate),
+            hint=reasons.get((matrix.sources[i], matrix.targets[j]), "")
+            or f"{counts}; noise {short(matrix.noise[i, j])}",
+            framed=matrix.sources[i] == matrix.targets[j],
+        )
+
     rows: list[list[str | Cell]] = []
-    for i, name in enumerate(marked(matrix.sources, matrix.masked)):
-        rows.append([name])
-        for j, target in enumerate(matrix.targets):
-            rate, counts = matrix.rates[i, j], f"{matrix.fooled[i, j]} of {matrix.eligible[i, j]}"
-            rows[-1].append(
-                Cell(
-                    "failed" if failed[i, j] else short(rate),
-                    between(interval.low[i, j], interval.high[i, j]),
-                    shade=float(rate),
-                    hint=reasons.get((matrix.sources[i], target), "")
-                    or f"{counts}; noise {short(matrix.noise[i, j])}",
-                    framed=matrix.sources[i] == target,
-                )
-            )
+    if one_each is not None:
+        rows.append([ALL_OTHERS, *(cell(int(i), j) for j, i in enumerate(one_each))])
+    else:
+        for i, name in enumerate(marked(matrix.sources, matrix.masked)):
+            rows.append([name, *(cell(i, j) for j in range(len(matrix.targets)))])
     # with no cell of their own, a rate of .00 might as well be that of an attack that failed
     others = [name for name in matrix.sources if name not in matrix.targets]
     ends = matrix.confidence_interval(of="source_success")
@@ -137,6 +147,9 @@ def matrix_table(matrix: TransferMatrix) -> Table:
         rows.append(["accuracy", *(Cell(accuracy[name]) for name in matrix.targets)])
         if others:
             notes.append("accuracy of sources: " + ", ".join(f"{name} {accuracy[name]}" for name in others))
+    if one_each is not None and matrix.masked is not None and matrix.masked.any():
+        names = marked(matrix.sources, matrix.masked)
+        notes.append("sources: " + ", ".join(names))
     if others:
         notes.append("attacks fool their own source: " + ", ".join(map(success.__getitem__, others)))
     if matrix.masked is not None and matrix.masked.any():

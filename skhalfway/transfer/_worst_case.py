@@ -32,6 +32,11 @@ def measure_robustness(scorer: AttackingCollection, estimator: Any, X: Any, y: A
     """What :meth:`TransferScorer.robustness` gives."""
     begin, rng = perf_counter(), own_rng(scorer.random_state)
     with undisturbed():
+        if scorer._leaves_one_out:
+            raise ValueError(
+                "sources='leave_one_out' is for the models of a scorer, each against the others; to judge "
+                "another classifier pass sources=None, or fit the scorer with an Ensemble among its models"
+            )
         models, region, classes = scorer._start(X)
         array = region.X
         truth = check_labels(y, classes, len(array))

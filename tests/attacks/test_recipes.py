@@ -232,7 +232,7 @@ MODELS = {
     "mlp": MLPClassifier((10,), solver="lbfgs", random_state=0, max_iter=1000).fit(X_IRIS, Y_IRIS),
 }
 FRAME = list_attacks()
-NOT_HERE = {"images", "residual branches", "nn.BatchNorm"}
+NOT_HERE = {"an Ensemble", "images", "residual branches", "nn.BatchNorm"}
 ON_TABLES = [name for name in FRAME.index if not set(FRAME.loc[name, "needs"].split(", ")) & NOT_HERE]
 
 
@@ -384,7 +384,7 @@ def generator_of(attack, X=X_IRIS, model=MODELS["lr"]):
         (
             lambda: generator_of(Recipe(FeatureImportance("layer_9")), model=MODELS["mlp"]),
             ValueError,
-            r"has no layer 'layer_9'; its layers are \['layer_0', .*did you mean 'layer_0'",
+            r"has no layer 'layer_9'; its layers are \['layer_0', .*did you mean 'layer_1'",
         ),
         (
             lambda: (
@@ -424,5 +424,6 @@ def test_errors(call, error, message):
 def test_list_of_attacks():
     frame = list_attacks()
     assert frame.index.is_unique and {"vmi-di-ti", "ni-si", "fd"} <= set(frame.index)
+    assert frame.loc["svre", "needs"] == "an Ensemble"
     assert frame.loc["vmi-di-ti", "images"] and not frame.loc["vmi", "images"]
     assert "Wang & He" in frame.loc["vmi-di-ti", "papers"]
