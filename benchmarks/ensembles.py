@@ -40,7 +40,8 @@ Mean share of 100 test samples, right or not before, that each of six models (lo
 naive Bayes, network, forest, linear discriminant analysis) misclassifies when they are attacked through the
 five others, by `"pgd"` of 20 steps; beside that, the same when they are attacked on one other model: the mean
 over these, that of the model which is best on average, and that of the best for each target, which nobody
-knows before. Features lie between 0 and 1. *Balanced*: `combine="logits"` with the weights of `Ensemble.balanced`. One split, one seed.
+knows before. Features lie between 0 and 1. *Balanced*: `combine="logits"` with the weights of
+`Ensemble.balanced`. One split, one seed.
 
 """
 
