@@ -100,7 +100,7 @@ def test_curves_of_rectangles(data):
         ({"sources": []}, r"sources must be None or a list of different names of models, got \[\]"),
         (
             {"sources": "lr"},
-            "sources must be None, 'leave_one_out' or a list of different names of models, got 'lr'",
+            "sources must be None, 'leave_one_out' or a list of .*, got 'lr'",
         ),
         ({"targets": ["lr", "lr"]}, "targets must be None or a list of different names"),
         ({"targets": [1]}, "targets must be None or a list"),
