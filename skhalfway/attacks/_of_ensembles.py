@@ -35,7 +35,7 @@ def check_follows(model: Model, attack: Any, *, by_gradient: bool, stepwise: boo
     if not stepwise:
         raise TypeError(
             f"attack={shown(attack)} follows logits, and {given} has none of its own; give it "
-            "combine='logits' or 'probabilities', or attack it by 'pgd', 'mifgsm' or a recipe"
+            "combine='probabilities' or 'logits', or attack it by 'pgd', 'mifgsm' or a recipe"
         )
     if model.combine == "serial" and attack == "fgsm":
         raise ValueError(
@@ -67,6 +67,6 @@ def check_learns(name: str, estimator: Any) -> None:
         )
     if estimator.combine not in AS_LOGITS:
         raise ValueError(
-            f"{name} is attacked through its logits, so it must be an Ensemble with combine='logits' or "
-            f"'probabilities', got {estimator.combine!r}"
+            f"{name} is attacked through its logits, so it must be an Ensemble with combine="
+            f"'probabilities' or 'logits', got {estimator.combine!r}"
         )

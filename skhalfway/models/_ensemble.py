@@ -32,13 +32,13 @@ class Ensemble(ClassifierMixin, EnsembleBase):
     ----------
     estimators : list of (str, estimator)
         Two or more members. One that is fitted stays as it is; others are cloned and fitted by :meth:`fit`.
-    combine : {"logits", "probabilities", "losses", "serial", "adaptive"}, default="logits"
+    combine : {"probabilities", "logits", "losses", "serial", "adaptive"}, default="probabilities"
         What attacks by gradient follow:
 
-        - ``"logits"``: the weighted mean of the members' logits, the best of the first three in [2]_, section
-          3.3;
-        - ``"probabilities"``: the logarithm of the weighted mean of their probabilities ([1]_, equation 3),
-          exact where these round to 0 or 1;
+        - ``"probabilities"``: the logarithm of the weighted mean of the members' probabilities ([1]_,
+          equation 3), exact where these round to 0 or 1; the best for models of several kinds, see Notes;
+        - ``"logits"``: the weighted mean of their logits, the best of the first three for networks in [2]_,
+          section 3.3;
         - ``"losses"``: the weighted mean of the members' losses ([2]_, section 3.3);
         - ``"serial"``: one member at each step, in turn;
         - ``"adaptive"``: the mean of the logits, with weights that each sample has anew at each step, larger
@@ -75,7 +75,19 @@ class Ensemble(ClassifierMixin, EnsembleBase):
     network's may be tens, a forest's are logarithms of probabilities. ``"logits"`` takes them as they are, so
     that a member with large ones says most; :meth:`balanced` gives an ensemble whose weights make up for
     that. Probabilities, and losses, have one unit: but a member that is very sure of the label has a loss
-    next to 0, whose gradient is small, and so says little until others have done their part.
+    next to 0, whose gradient is small, and so says little until others have done their part. Where each of
+    six models (logistic regression, SVM, naive Bayes, network, forest, discriminant analysis) was attacked
+    through the five others, by ``"pgd"`` of 20 steps on 100 samples, the mean rates were
+
+    ====================  =============  ==========  ========  ======  ======  ========
+    data                  probabilities  logits      balanced  losses  serial  adaptive
+    ====================  =============  ==========  ========  ======  ======  ========
+    digits, eps .15       .57            .56         .57       .54     .56     .56
+    digits 0 to 5, .2     .77            .67         .73       .71     .71     .70
+    breast cancer, .1     .52            .37         .45       .38     .46     .36
+    ====================  =============  ==========  ========  ======  ======  ========
+
+    and those of the attack on one other model .46, .60 and .39 on average, .59, .76 and .51 for the best one.
 
     The ensemble's own prediction, by which a source counts as fooled, is the class with the largest mean
     logit; under ``"probabilities"`` that with the largest mean probability. Of members that are step
@@ -121,14 +133,14 @@ class Ensemble(ClassifierMixin, EnsembleBase):
     ...     print(round(1 - target.score(generator.generate(X_test, y_test), y_test), 2))
     0.11
     0.22
-    0.22
+    0.2
     """
 
     def __init__(
         self,
         estimators: list[tuple[str, Any]],
         *,
-        combine: str = "logits",
+        combine: str = "probabilities",
         weights: ArrayLike | None = None,
     ) -> None:
         self.estimators = estimators
@@ -246,7 +258,8 @@ class Ensemble(ClassifierMixin, EnsembleBase):
         Raises
         ------
         ValueError
-            If the ensemble is "serial", or a member has the same logits for all classes throughout.
+            If the ensemble follows no mean of logits, as under "logits" and "adaptive"; if a member has the
+            same logits for all classes throughout.
 
         Examples
         --------
@@ -256,15 +269,18 @@ class Ensemble(ClassifierMixin, EnsembleBase):
         >>> from skhalfway import Ensemble
         >>> X, y = load_iris(return_X_y=True)
         >>> members = [("lr", LogisticRegression(max_iter=1000).fit(X, y)), ("svm", SVC().fit(X, y))]
-        >>> Ensemble(members).balanced(X).weights.round(2)
+        >>> Ensemble(members, combine="logits").balanced(X).weights.round(2)
         array([0.63, 0.37])
         """
         import torch
 
         from skhalfway.models._torch import place_of
 
-        if self.combine == "serial":
-            raise ValueError("an Ensemble with combine='serial' has no weights to balance")
+        if self.combine not in ("logits", "adaptive"):
+            raise ValueError(
+                "balanced weighs members by the size of their logits, of which combine='logits' and "
+                f"'adaptive' take the mean; this Ensemble has combine={self.combine!r}"
+            )
         model, array = self._reading(X)
         with model.evaluating(), torch.no_grad():
             each = model.joint.each(torch.tensor(array, **place_of(model.joint)))

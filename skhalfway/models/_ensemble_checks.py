@@ -15,7 +15,7 @@ from skhalfway.models._collection import is_pair
 from skhalfway.models._ensemble_model import EnsembleModel, named_member
 from skhalfway.models._kinds import is_ensemble, unfrozen
 
-COMBINE = ("logits", "probabilities", "losses", "serial", "adaptive")
+COMBINE = ("probabilities", "logits", "losses", "serial", "adaptive")
 
 
 def check_members(pairs: Any) -> None:

@@ -48,7 +48,7 @@ class TransferScorer(JudgingCollection):
     condition : {"both_correct", "source_fooled", "all"}, default="both_correct"
         Samples that count for a pair: those that source and target both classify correctly; of these, those
         that fool the source; or all samples, as Papernot et al. count [1]_.
-    combine : {"logits", "probabilities", "losses", "serial", "adaptive"}, default="logits"
+    combine : {"probabilities", "logits", "losses", "serial", "adaptive"}, default="probabilities"
         What attacks follow of these ensembles of all but one; see :class:`~skhalfway.Ensemble`.
     n_jobs : int, default=None
         Number of threads, over models to fit, and over blocks of some hundred samples of each source to
@@ -166,7 +166,7 @@ class TransferScorer(JudgingCollection):
         sources: Sequence[str] | str | None = None,
         targets: Sequence[str] | None = None,
         condition: str = "both_correct",
-        combine: str = "logits",
+        combine: str = "probabilities",
         n_jobs: int | None = None,
         memory: Any = None,
         error_score: Any = "raise",

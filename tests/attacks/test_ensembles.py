@@ -187,7 +187,7 @@ def test_all_blocks_draw_the_same_members():
     ("source", "error", "message"),
     [
         (FrozenEstimator(LR), TypeError, "an Ensemble one after another, and LogisticRegression is none"),
-        (Ensemble(MEMBERS), ValueError, "needs combine='losses', got 'logits'"),
+        (Ensemble(MEMBERS), ValueError, "needs combine='losses', got 'probabilities'"),
     ],
 )
 def test_reduced_variance_is_for_losses_of_ensembles(source, error, message):
@@ -244,7 +244,7 @@ def test_black_box_attacks_take_any_combination():
 def test_attacks_that_follow_logits_refuse_combinations_that_are_none(attack):
     settings = {"attack": attack, "eps": 0.1}
     members = [("lr", LR), ("svm", SVM)]
-    with pytest.raises(TypeError, match="has none of its own; give it combine='logits'"):
+    with pytest.raises(TypeError, match="has none of its own; give it combine='probabilities'"):
         AdversarialGenerator(Ensemble(members, combine="losses"), **settings).generate(X, Y)
     assert AdversarialGenerator(Ensemble(members), **settings).generate(X[:3], Y[:3]).shape == (3, 4)
 
@@ -265,7 +265,7 @@ def test_an_ensemble_as_the_substitute_of_a_black_box():
         return AdversarialGenerator(source, attack="surrogate", attack_params=params, eps=0.5, random_state=0)
 
     assert source.score(generator().generate(X, Y), Y) < 0.8
-    with pytest.raises(ValueError, match="must be an Ensemble with combine='logits'"):
+    with pytest.raises(ValueError, match="must be an Ensemble with combine='probabilities'"):
         generator(combine="losses").generate(X, Y)
     with pytest.raises(ValueError, match=r"members \['b'\] are fitted and stay as they are"):
         generator(estimators=[*unfitted, ("b", LR)]).generate(X, Y)

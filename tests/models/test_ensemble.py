@@ -92,7 +92,7 @@ def test_classes_are_aligned_by_label_and_modules_take_those_of_others():
     skorch.fit(X.astype(np.float32), Y)
     reverse = LogisticRegression(max_iter=1000).fit(X, 2 - Y)
     lr = LogisticRegression(max_iter=1000).fit(X, NAMES[Y])
-    ensemble = Ensemble([("lr", lr), ("shuffled", shuffled), ("module", net(2))])
+    ensemble = Ensemble([("lr", lr), ("shuffled", shuffled), ("module", net(2))], combine="logits")
     assert ensemble.classes_.tolist() == NAMES.tolist()
     x = torch.tensor(X, dtype=torch.float32)
     with torch.no_grad():
@@ -103,7 +103,7 @@ def test_classes_are_aligned_by_label_and_modules_take_those_of_others():
     np.testing.assert_array_equal(NAMES[::-1][model.predict(X)], ensemble.predict(X))
 
     art = SklearnClassifier(LR)
-    mixed = Ensemble([("reverse", reverse), ("skorch", skorch), ("art", art)])
+    mixed = Ensemble([("reverse", reverse), ("skorch", skorch), ("art", art)], combine="logits")
     assert mixed.classes_.tolist() == [0, 1, 2]
     z = logits(reverse), as_model(skorch).scores(X), logits(LR)
     expected = (z[0] + np.log(z[1]) + z[2]) / 3
@@ -119,10 +119,10 @@ def test_modules_alone_have_column_numbers_for_labels():
 def test_balanced_weights_make_logits_equally_large():
     loud = deepcopy(LR)
     loud.coef_, loud.intercept_ = 50 * LR.coef_, 50 * LR.intercept_
-    balanced = Ensemble([("lr", LR), ("loud", loud)]).balanced(X)
+    balanced = Ensemble([("lr", LR), ("loud", loud)], combine="logits").balanced(X)
     np.testing.assert_allclose(balanced.weights, [50 / 51, 1 / 51], rtol=1e-9)
-    with pytest.raises(ValueError, match="'serial' has no weights to balance"):
-        Ensemble([("lr", LR), ("svm", SVM)], combine="serial").balanced(X)
+    with pytest.raises(ValueError, match="this Ensemble has combine='losses'"):
+        Ensemble([("lr", LR), ("svm", SVM)], combine="losses").balanced(X)
 
 
 def test_forests_do_not_speak_louder_for_the_sake_of_attacks():

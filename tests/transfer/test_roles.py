@@ -98,7 +98,10 @@ def test_curves_of_rectangles(data):
         ({"sources": ["foreste"]}, "sources names 'foreste', which is no model; the models are"),
         ({"targets": ["lr", "x"]}, "targets names 'x', which is no model"),
         ({"sources": []}, r"sources must be None or a list of different names of models, got \[\]"),
-        ({"sources": "lr"}, "sources must be None or a list of different names of models, got 'lr'"),
+        (
+            {"sources": "lr"},
+            "sources must be None, 'leave_one_out' or a list of .*, got 'lr'",
+        ),
         ({"targets": ["lr", "lr"]}, "targets must be None or a list of different names"),
         ({"targets": [1]}, "targets must be None or a list"),
         (
