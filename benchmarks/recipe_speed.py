@@ -2,8 +2,8 @@
 
     python benchmarks/recipe_speed.py
 
-writes recipe_speed.md. A bare loop takes gradients of cross-entropy of as many rows at once as the recipe does, and steps along their
-sign; what a piece does with gradients and samples comes on top.
+writes recipe_speed.md. A bare loop takes gradients of cross-entropy of as many rows at once as the recipe
+does, and steps along their sign; what a piece does with gradients and samples comes on top.
 """
 
 from __future__ import annotations
