@@ -92,15 +92,19 @@ class FMN(MinimumAttack):
         for k in range(n_steps):
             if k == (n_steps + 1) // 2:
                 # what has found nothing starts anew, towards the most probable rival
-                rival, x = None, torch.where(field.found()[1] < torch.inf, x, field.x0)
+                rival, x = None, torch.where(field.distances() < torch.inf, x, field.x0)
             left = (1 + cos(pi * k / n_steps)) / 2
             gamma = self.gamma[1] + (self.gamma[0] - self.gamma[1]) * left
             x, logits = field.logits(x)
             margins, slope = field.slope(x, logits, rival)
             x = x.detach()
-            boundary = field.lengths(field.climb(x, slope, margins.abs()))
+            # only the direction counts; sizes of any kind neither overflow nor underflow
+            size = largest(slope).clamp_min(torch.finfo(x.dtype).tiny)
+            slope = slope / size
+            ways = field.ways(x, slope)
+            boundary = field.lengths(ways.to((margins.abs() / size).nan_to_num(0.0)))
             step = self.pace[0] * boundary if step is None else step
-            _, nearest = field.found()
+            nearest = field.distances()
             found, way = nearest < torch.inf, field.lengths(x - field.x0)
             length = torch.where(found, step * (self.pace[1] + (1 - self.pace[1]) * left), step)
             # a radius of 0 has no direction
@@ -110,9 +114,7 @@ class FMN(MinimumAttack):
                 torch.minimum(radius * (1 - gamma), nearest),
                 torch.where(found, radius * (1 + gamma), outwards),
             )
-            # only the direction counts; sizes of any kind neither overflow nor underflow
-            slope = slope / largest(slope).clamp_min(torch.finfo(x.dtype).tiny)
-            x = x + field.climb(x, slope, length * field.lengths(slope, DUAL[field.norm]))
+            x = x + ways.to(length * field.lengths(slope, DUAL[field.norm]))
             x = field.project(x, radius)
             won = field.offer(x)
 

@@ -406,3 +406,22 @@ def test_a_sample_that_fools_is_no_further_away_than_it_is(attack: str, norm: fl
         fooled = forest.predict(generator.generate(X, y)) != y
         assert (generator.distances_[fooled] <= eps).all()
         assert (generator.distances_[~fooled] > eps).all()
+
+
+@pytest.mark.parametrize("source", ["svc", "cnn"])
+@every_attack
+def test_no_sample_depends_on_the_others(zoo, source: str, attack: str, norm: float) -> None:
+    case = zoo(source)
+    given: dict[str, Any] = {"attack": attack, "norm": norm, "clip_values": (0, 1), "eps": np.inf}
+    X, y, order = case.X[:12], case.y[:12], np.random.RandomState(0).permutation(12)
+
+    def found(rows: Any, **params: Any) -> Any:
+        generator = AdversarialGenerator(case.source, **given, **params)
+        generator.generate(X[rows], y[rows])
+        return generator.distances_
+
+    together = found(np.arange(12))
+    alone = np.concatenate([found(np.array([row])) for row in range(4)])
+    np.testing.assert_allclose(alone, together[:4], rtol=1e-6)
+    for params in ({}, {"batch_size": 5}):
+        np.testing.assert_allclose(found(order, **params), together[order], rtol=1e-6)
