@@ -79,6 +79,8 @@ KINDS = {
     "apgd": Kind("_apgd", gradient=True, restarts=True),
     "deepfool": Kind("_minimum", norms=(np.inf, 2), gradient=True, nearest=True, targets=False),
     "fmn": Kind("_minimum", gradient=True, nearest=True),
+    "cw": Kind("_minimum_l2", norms=(2,), gradient=True, nearest=True),
+    "ddn": Kind("_minimum_l2", norms=(2,), gradient=True, nearest=True),
     "hopskipjump": Kind("_hopskipjump", norms=(np.inf, 2), nearest=True, partners=True),
     "halfway": Kind("_halfway", norms=(np.inf, 2), nearest=True, partners=True),
     "square": Kind("_square", norms=(np.inf, 2)),
@@ -322,6 +324,11 @@ def check_source(
         raise TypeError(
             f"attack={name!r} needs gradients, but {model.why_black_box}; "
             "attack='auto' attacks black boxes too"
+        )
+    if name == "cw" and not all(np.isfinite(bound).all() for bound in region.take(slice(0, 1)).limits()):
+        raise ValueError(
+            "attack='cw' looks for samples in a range, so clip_values must be finite for all columns, got "
+            f"{shown(generator.clip_values)}; 'ddn' and 'fmn' need none"
         )
     if name == "apgd":
         from skhalfway.attacks._apgd import check_loss
