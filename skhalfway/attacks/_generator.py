@@ -44,8 +44,8 @@ class AdversarialGenerator(GeneratorBase):
           :func:`~skhalfway.attacks.list_attacks`.
         - For the nearest sample that fools: ``"deepfool"`` [4]_ and ``"fmn"``
           [5]_ by gradient, in L2 ``"ddn"`` [10]_ and ``"cw"`` [11]_, which takes ``max_iter`` steps for each
-          of several weights and needs finite ``clip_values``; ``"tree"`` for trees (exact, but for a ``projection``),
-          ensembles of trees, and pipelines of them whose steps keep each column by itself.
+          of several weights and needs finite ``clip_values``; ``"tree"`` for trees (exact, but for a
+          ``projection``), ensembles of trees, and pipelines of them whose steps keep each column by itself.
         - Without a gradient: ``"hopskipjump"`` asks for predictions [6]_, and so
           does ``"halfway"``, our own: it regresses the boundary on where the
           source's answer changes between samples (see Notes); ``"square"`` asks
@@ -230,8 +230,8 @@ class AdversarialGenerator(GeneratorBase):
     .. [8] Papernot et al., "Practical black-box attacks against machine learning", ASIACCS 2017, Algorithm 1.
     .. [9] Croce & Hein, "Reliable evaluation of adversarial robustness with an ensemble of diverse
        parameter-free attacks", ICML 2020, Algorithm 1; in L1 "Mind the box", ICML 2021, Algorithm 1.
-    .. [10] Rony et al., "Decoupling direction and norm for efficient gradient-based L2 adversarial attacks and
-       defenses", CVPR 2019, Algorithm 1.
+    .. [10] Rony et al., "Decoupling direction and norm for efficient gradient-based L2 adversarial attacks
+       and defenses", CVPR 2019, Algorithm 1.
     .. [11] Carlini & Wagner, "Towards evaluating the robustness of neural networks", IEEE S&P 2017, VI.A.
 
     Examples

@@ -121,7 +121,10 @@ class FMN(MinimumAttack):
 
 @dataclass(frozen=True)
 class DeepFool(MinimumAttack):
-    """DeepFool: Moosavi-Dezfooli et al., CVPR 2016, Algorithm 2, and its extension to other norms."""
+    """DeepFool: Moosavi-Dezfooli et al., CVPR 2016, Algorithm 2, and its extension to other norms.
+
+    Towards a label, each step goes to the boundary between that and the most probable other one.
+    """
 
     overshoot: float
 
@@ -129,7 +132,7 @@ class DeepFool(MinimumAttack):
         x = field.x0
         change, won = torch.zeros_like(x), torch.zeros_like(x[:, :1], dtype=torch.bool)
         for _ in range(n_steps):
-            step = field.to_boundary(x)[0]
+            step = self._step(field, x)
             least = (
                 _OUTWARDS * field.lengths(change) / field.lengths(step).clamp_min(torch.finfo(x.dtype).tiny)
             )
@@ -138,6 +141,14 @@ class DeepFool(MinimumAttack):
             won |= field.offer(x)
             if won.all():
                 break
+
+    @staticmethod
+    def _step(field: Field, x: torch.Tensor) -> torch.Tensor:
+        if not field.batch.targeted:
+            return field.to_boundary(x)[0]
+        leaf, logits = field.logits(x)
+        margins, slope = field.slope(leaf, logits)
+        return field.climb(leaf.detach(), slope, margins.abs())
 
 
 def fmn(settings: Settings) -> FMN:
