@@ -100,7 +100,9 @@ class AdversarialGenerator(GeneratorBase):
     attack_params : dict, default=None
         Further parameters of the attack, such as ``{"decay": 1.0}`` for ``"mifgsm"``, or for ``"apgd"``
         ``{"loss": "dlr"}`` (the difference of logits ratio, which needs three classes; ``"ce"`` is
-        cross-entropy) and ``{"n_targets": 9}`` (towards so many other labels in turn); for a class of another
+        cross-entropy) and ``{"n_targets": 9}`` (towards so many other labels in turn), or for
+        ``"hopskipjump"`` ``{"start": ...}``, adversarial samples to begin at or ``"surrogate"``, ``"square"``
+        or ``"halfway"``, which make them with half of the queries; for a class of another
         library any of its own, which go before this object's; for a callable whatever it takes by name. None
         under ``"auto"``, ``"auto-strong"`` and for an instance.
     batch_size : int or "auto", default="auto"
