@@ -219,9 +219,9 @@ the first run; `benchmarks/transfer_attacks.py` begins with them.
 **All attacks have {calls} gradient calls a sample**, copies included. *Effect*: mean transfer rate over
 ordered pairs source != target less that of the plain iteration on the same pairs, in points (hundredths),
 with a 95 % t interval over blocks; *p*: Wilcoxon's signed ranks over blocks, Holm over all attacks of the
-table. Pieces that a source does not allow (layers, residual branches) are compared on the sources that do. Blocks of
-one data set share its models' designs and much of its samples, so the intervals are those of other seeds, not
-of other data.
+table. Pieces that a source does not allow (layers, residual branches) are compared on the sources that do.
+Blocks of one data set share its models' designs and much of its samples, so the intervals are those of other
+seeds, not of other data.
 
 ## On images
 

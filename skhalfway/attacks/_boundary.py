@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 _N_RIVALS = 10  # classes whose boundaries are compared, as in the code of DeepFool's authors
 _PRECISION = 2.0**-10  # of a distance along its way
 _REACH = 2.0**10  # of a sample's values, or of 1: no feature is changed by more at once
+_ROUNDING = 1e-6  # of a rise
+_N_STEEPEST = 256  # features among which a change in L1 is looked for, before all are put in order
 _MARGIN = 1e-4  # share by which a distance goes beyond, for what wins by a hair loses in another batch
 
 
@@ -30,29 +32,75 @@ def shortest(w: torch.Tensor, rise: torch.Tensor, room: torch.Tensor, norm: floa
     the one that rises most. These are the projections onto a hyperplane in a box of Croce & Hein, "Minimally
     distorted adversarial examples with a fast adaptive boundary attack", ICML 2020.
     """
-    # slopes in multiples of the largest neither underflow nor overflow as they are squared and summed
-    w = torch.where(room > 0, w, 0.0)
-    scale = largest(w).clamp_min(torch.finfo(w.dtype).tiny)
-    steep, rise = w.abs() / scale, rise / scale
-    room = torch.where(steep > 0, room, 0.0)
-    # features in the order in which r fills their room; r grows at speeds u, and in L1 one after another
-    u = steep if norm == 2 else (steep > 0).to(w)
-    full_at = torch.where(steep > 0, room / u, 0.0)
-    order = (-steep if norm == 1 else full_at).argsort(dim=1)
-    gain = torch.where(steep > 0, steep * room, 0.0).gather(1, order)
-    left = (rise - gain.cumsum(1).roll(1, dims=1)).index_copy(1, order.new_zeros(1), rise)
-    speed = (steep * u).gather(1, order)
-    if norm != 1:
-        speed = speed.flip(1).cumsum(1).flip(1)
-    time = torch.where(speed > 0, left.clamp_min(0.0) / speed, 0.0)
-    if norm == 1:
-        r = torch.zeros_like(w).scatter(1, order, time)
-    else:
-        ends = full_at.gather(1, order)
-        in_time = (time <= ends) & (speed > 0)
-        first = in_time.to(torch.uint8).argmax(dim=1, keepdim=True)
-        r = torch.where(in_time.any(1, keepdim=True), time.gather(1, first), ends[:, -1:]) * u
-    return torch.where(steep > 0, torch.minimum(r, room), 0.0) * w.sign()
+    return Ways(w, room, norm).to(rise)
+
+
+class Ways:
+    """The shortest changes that rise along slopes: see :func:`shortest`."""
+
+    def __init__(self, w: torch.Tensor, room: torch.Tensor, norm: float) -> None:
+        self._norm = norm
+        # slopes in multiples of the largest neither underflow nor overflow as they are squared and summed
+        w = torch.where(room > 0, w, 0.0)
+        self._sign = w.sign()
+        self._scale = largest(w).clamp_min(torch.finfo(w.dtype).tiny)
+        self._steep = w.abs() / self._scale
+        self._room = torch.where(self._steep > 0, room, 0.0)
+
+    def to(self, rise: torch.Tensor) -> torch.Tensor:
+        """The change that rises so much."""
+        rise, steep, room = rise / self._scale, self._steep, self._room
+        if self._norm == 1:
+            r = torch.minimum(_steepest_first(steep, room, rise), room)
+        else:
+            r = _at_speeds(steep, steep if self._norm == 2 else self._sign.abs(), room, rise)
+        return r.mul_(self._sign)
+
+
+def _at_speeds(steep: torch.Tensor, u: torch.Tensor, room: torch.Tensor, rise: torch.Tensor) -> torch.Tensor:
+    """Lengths min(t u, room) with the least t at which they rise so much; all grow at speeds u.
+
+    The rise is concave in t, and linear between the times at which features have filled their room. So
+    Newton's steps from t = 0 never go too far, and end exactly once no more features fill up.
+    """
+    speed, most = steep * u, torch.finfo(steep.dtype).max
+    time = (rise / speed.sum(dim=1, keepdim=True)).nan_to_num(0.0).clamp_max(most)
+    going = torch.ones_like(time, dtype=torch.bool)
+    while True:
+        grown = time * u
+        r = torch.minimum(grown, room)
+        left = rise - (steep * r).sum(dim=1, keepdim=True)
+        # rows stop one by one, so that none depends on the others
+        going &= left > _ROUNDING * rise
+        if not going.any():
+            return r
+        pace = torch.where(grown < room, speed, 0.0).sum(dim=1, keepdim=True)
+        going &= pace > 0
+        time = torch.where(going, (time + left / pace).clamp_max(most), time)
+
+
+def _steepest_first(steep: torch.Tensor, room: torch.Tensor, rise: torch.Tensor) -> torch.Tensor:
+    """Lengths of features that fill their room one after another, the steepest first."""
+    few, d = min(_N_STEEPEST, steep.shape[1]), steep.shape[1]
+    r, order = torch.zeros_like(steep), steep.topk(few, dim=1).indices
+    enough = _filled(r, order, steep, room, rise)
+    if few < d and not enough.all():
+        rest = torch.where(~enough[:, 0])[0]
+        part = torch.zeros_like(r[rest])
+        _filled(part, (-steep[rest]).argsort(dim=1), steep[rest], room[rest], rise[rest])
+        r[rest] = part
+    return r
+
+
+def _filled(
+    r: torch.Tensor, order: torch.Tensor, steep: torch.Tensor, room: torch.Tensor, rise: torch.Tensor
+) -> torch.Tensor:
+    """Write the lengths of features in that order to ``r``; tell where they rise enough."""
+    slope = steep.gather(1, order)
+    gain = torch.where(slope > 0, slope * room.gather(1, order), 0.0).cumsum(1)
+    left = (rise - gain.roll(1, dims=1)).index_copy(1, order.new_zeros(1), rise)
+    r.scatter_(1, order, torch.where(slope > 0, left.clamp_min(0.0) / slope, 0.0))
+    return gain[:, -1:] >= rise
 
 
 class Nearest:
@@ -96,10 +144,10 @@ class Nearest:
         way = self.z[found] - start
         low, high = np.zeros((2, len(found), *[1] * (way.ndim - 1)))
         high += 1
-        while (high - low > _PRECISION * high).any():
-            middle = (low + high) / 2
-            won = self.offer(start + middle * way, found).reshape(middle.shape)
-            low, high = np.where(won, low, middle), np.where(won, middle, high)
+        while len(left := np.flatnonzero((high - low).ravel() > _PRECISION * high.ravel())):
+            middle = (low[left] + high[left]) / 2
+            won = self.offer(start[left] + middle * way[left], found[left]).reshape(middle.shape)
+            low[left], high[left] = np.where(won, low[left], middle), np.where(won, middle, high[left])
         self.offer(start + (1 + _MARGIN) * high * way, found, anyway=True)
 
 
@@ -172,8 +220,12 @@ class Field:
         And within reach, for where the slope is next to nothing it would lead out of all numbers. Where a
         margin is not known, there is none.
         """
-        room = torch.where(slope > 0, self.high - x, x - self.low).clamp_min(0.0)
-        return shortest(slope, rise.nan_to_num(0.0), torch.minimum(room, self.reach), self.norm)
+        return self.ways(x, slope).to(rise.nan_to_num(0.0))
+
+    def ways(self, x: torch.Tensor, slope: torch.Tensor) -> Ways:
+        """The shortest changes of x along that slope, within bounds and reach, of any rise."""
+        room = torch.where(slope > 0, self.high - x, x - self.low).clamp_min_(0.0)
+        return Ways(slope, torch.minimum(room, self.reach), self.norm)
 
     def lengths(self, change: torch.Tensor, norm: float | None = None) -> torch.Tensor:
         norm = self.norm if norm is None else norm
@@ -215,6 +267,10 @@ class Field:
         z, distances = self.nearest.z[self.batch.rows], self.nearest.distances[self.batch.rows]
         x, d = (torch.tensor(a, **self.batch.place) for a in (z, distances))
         return x.flatten(1), d[:, None]
+
+    def distances(self) -> torch.Tensor:
+        """Distances of the nearest points that win, (n_samples, 1); inf where none does."""
+        return torch.tensor(self.nearest.distances[self.batch.rows], **self.batch.place)[:, None]
 
     def flatten(self) -> None:
         """Try the nearest point of the boundary's tangent at the nearest point found, and the way there."""

@@ -43,8 +43,9 @@ class AdversarialGenerator(GeneratorBase):
           :class:`~skhalfway.attacks.Recipe` of pieces, or the name of one, such as ``"vmi-di-ti"``: see
           :func:`~skhalfway.attacks.list_attacks`.
         - For the nearest sample that fools: ``"deepfool"`` [4]_ and ``"fmn"``
-          [5]_ by gradient; ``"tree"`` for trees (exact, but for a ``projection``),
-          ensembles of trees, and pipelines of them whose steps keep each column by itself.
+          [5]_ by gradient, in L2 ``"ddn"`` [10]_ and ``"cw"`` [11]_, which takes ``max_iter`` steps for each
+          of several weights and needs finite ``clip_values``; ``"tree"`` for trees (exact, but for a
+          ``projection``), ensembles of trees, and pipelines of them whose steps keep each column by itself.
         - Without a gradient: ``"hopskipjump"`` asks for predictions [6]_, and so
           does ``"halfway"``, our own: it regresses the boundary on where the
           source's answer changes between samples (see Notes); ``"square"`` asks
@@ -99,7 +100,9 @@ class AdversarialGenerator(GeneratorBase):
     attack_params : dict, default=None
         Further parameters of the attack, such as ``{"decay": 1.0}`` for ``"mifgsm"``, or for ``"apgd"``
         ``{"loss": "dlr"}`` (the difference of logits ratio, which needs three classes; ``"ce"`` is
-        cross-entropy) and ``{"n_targets": 9}`` (towards so many other labels in turn); for a class of another
+        cross-entropy) and ``{"n_targets": 9}`` (towards so many other labels in turn), or for
+        ``"hopskipjump"`` ``{"start": ...}``, adversarial samples to begin at or ``"surrogate"``, ``"square"``
+        or ``"halfway"``, which make them with half of the queries; for a class of another
         library any of its own, which go before this object's; for a callable whatever it takes by name. None
         under ``"auto"``, ``"auto-strong"`` and for an instance.
     batch_size : int or "auto", default="auto"
@@ -229,6 +232,9 @@ class AdversarialGenerator(GeneratorBase):
     .. [8] Papernot et al., "Practical black-box attacks against machine learning", ASIACCS 2017, Algorithm 1.
     .. [9] Croce & Hein, "Reliable evaluation of adversarial robustness with an ensemble of diverse
        parameter-free attacks", ICML 2020, Algorithm 1; in L1 "Mind the box", ICML 2021, Algorithm 1.
+    .. [10] Rony et al., "Decoupling direction and norm for efficient gradient-based L2 adversarial attacks
+       and defenses", CVPR 2019, Algorithm 1.
+    .. [11] Carlini & Wagner, "Towards evaluating the robustness of neural networks", IEEE S&P 2017, VI.A.
 
     Examples
     --------

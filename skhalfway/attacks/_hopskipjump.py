@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from skhalfway._blocks import blocks
+from skhalfway._checks import check_choice
+from skhalfway._text import shown
 from skhalfway._vectors import unit_vectors
 from skhalfway.attacks._queries import Queries, begin
 from skhalfway.attacks._walk import Walk, check_walk
@@ -17,6 +20,8 @@ from skhalfway.attacks._walk import Walk, check_walk
 if TYPE_CHECKING:
     from skhalfway.attacks._problem import Outcome, Problem, Settings
 
+# attacks that need no gradient, and the modules that they are in
+_STARTS = {"surrogate": "_surrogate", "square": "_square", "halfway": "_halfway"}
 _TINY = float(np.finfo(float).tiny)
 
 
@@ -60,22 +65,56 @@ class HopSkipJump:
         How far from the boundary they are, as a share of the sample's Euclidean distance.
     sparse : bool
         Whether features are set back at last.
+    start : Attack, ndarray of X's shape, or None, default=None
+        Adversarial samples to begin at, or what makes them.
     """
 
     settings: Settings
     n_directions: int
     radius: float
     sparse: bool
+    start: Any = None
 
     def run(self, problem: Problem) -> Outcome:
         """Attack all samples, one step of all of them at a time."""
         with problem.model.evaluating():
             queries = Queries(problem, self.settings.max_queries, anywhere=True)
+            if self.start is not None:
+                self._begin_at_start(queries)
             begin(queries)
             walk = _Walk(queries)
             rows = np.flatnonzero(np.isfinite(queries.distances))
             walk.until_spent(rows, partial(self._take_steps, walk), sparse=self.sparse)
         return queries.outcome()
+
+    def _begin_at_start(self, queries: Queries) -> None:
+        """Ask for the samples to begin at; those that are given must win."""
+        problem, given = queries.problem, isinstance(self.start, np.ndarray)
+        rows = np.flatnonzero(np.isinf(queries.distances) & queries.open(np.arange(len(queries.x0))))
+        if not len(rows):
+            return
+        X = problem.region.X
+        if given:
+            numbers = problem.names
+            if self.start.shape[1:] != X.shape[1:] or numbers.max() >= len(self.start):
+                raise ValueError(
+                    "attack_params['start'] must hold one adversarial sample for each of X, of shape "
+                    f"{X.shape[1:]}, got shape {self.start.shape}"
+                )
+            made = self.start[numbers].astype(X.dtype)
+        else:
+            outcome = self.start.run(problem)
+            made = outcome.X_adv
+            if outcome.n_queries is not None:
+                queries.n_asked += outcome.n_queries
+        points = problem.region.to_z(made).reshape(queries.x0.shape)[rows].astype(float)
+        won = queries.won(queries.clip(points, rows), rows)
+        if given and not won.all():
+            raise ValueError(
+                f"attack_params['start'] must hold adversarial samples, which {(~won).sum()} of {len(won)} "
+                "are not for this source, within bounds and constraints; give those of an attack that fools "
+                "it, or the name of one, as 'surrogate'"
+            )
 
     def _take_steps(self, walk: _Walk, rows: NDArray[np.intp]) -> None:
         """The steps of Algorithm 2, numbered on, until the queries are spent."""
@@ -90,7 +129,7 @@ class HopSkipJump:
 
 
 def hopskipjump(
-    settings: Settings, n_directions: int = 25, radius: float = 0.5, sparse: bool = True
+    settings: Settings, n_directions: int = 25, radius: float = 0.5, sparse: bool = True, start: Any = None
 ) -> HopSkipJump:
     """HopSkipJumpAttack (Chen, Jordan & Wainwright 2020, Algorithms 1 and 2), all samples at once.
 
@@ -98,5 +137,20 @@ def hopskipjump(
     trees; fewer queries for each direction, of which there are more; a binary search to within 3% of the
     distance; the nearest of all inputs that won rather than the last; and in L2 the last queries, up to one
     for each feature or a quarter of the budget, set features back to what they were where that still wins.
+    ``start`` are adversarial samples of X's shape to begin at, in input units, or the name of an attack that
+    makes them; those that it does not fool begin as ever.
     """
-    return HopSkipJump(settings, *check_walk(n_directions, radius, sparse))
+    walk = check_walk(n_directions, radius, sparse)
+    if isinstance(start, str):
+        check_choice("attack_params['start']", start, _STARTS)
+        home = import_module(f"skhalfway.attacks.{_STARTS[start]}")
+        half = replace(settings, max_queries=max(1, settings.max_queries // 2))
+        return HopSkipJump(settings, *walk, getattr(home, start)(half))
+    if start is not None:
+        start = np.asarray(start)
+        if start.dtype.kind not in "fiu" or start.ndim < 2:
+            raise ValueError(
+                "attack_params['start'] must be adversarial samples of X's shape, or the name of an attack, "
+                f"one of {list(_STARTS)}; got {shown(start)}"
+            )
+    return HopSkipJump(settings, *walk, start)

@@ -92,15 +92,19 @@ class FMN(MinimumAttack):
         for k in range(n_steps):
             if k == (n_steps + 1) // 2:
                 # what has found nothing starts anew, towards the most probable rival
-                rival, x = None, torch.where(field.found()[1] < torch.inf, x, field.x0)
+                rival, x = None, torch.where(field.distances() < torch.inf, x, field.x0)
             left = (1 + cos(pi * k / n_steps)) / 2
             gamma = self.gamma[1] + (self.gamma[0] - self.gamma[1]) * left
             x, logits = field.logits(x)
             margins, slope = field.slope(x, logits, rival)
             x = x.detach()
-            boundary = field.lengths(field.climb(x, slope, margins.abs()))
+            # only the direction counts; sizes of any kind neither overflow nor underflow
+            size = largest(slope).clamp_min(torch.finfo(x.dtype).tiny)
+            slope = slope / size
+            ways = field.ways(x, slope)
+            boundary = field.lengths(ways.to((margins.abs() / size).nan_to_num(0.0)))
             step = self.pace[0] * boundary if step is None else step
-            _, nearest = field.found()
+            nearest = field.distances()
             found, way = nearest < torch.inf, field.lengths(x - field.x0)
             length = torch.where(found, step * (self.pace[1] + (1 - self.pace[1]) * left), step)
             # a radius of 0 has no direction
@@ -110,16 +114,17 @@ class FMN(MinimumAttack):
                 torch.minimum(radius * (1 - gamma), nearest),
                 torch.where(found, radius * (1 + gamma), outwards),
             )
-            # only the direction counts; sizes of any kind neither overflow nor underflow
-            slope = slope / largest(slope).clamp_min(torch.finfo(x.dtype).tiny)
-            x = x + field.climb(x, slope, length * field.lengths(slope, DUAL[field.norm]))
+            x = x + ways.to(length * field.lengths(slope, DUAL[field.norm]))
             x = field.project(x, radius)
             won = field.offer(x)
 
 
 @dataclass(frozen=True)
 class DeepFool(MinimumAttack):
-    """DeepFool: Moosavi-Dezfooli et al., CVPR 2016, Algorithm 2, and its extension to other norms."""
+    """DeepFool: Moosavi-Dezfooli et al., CVPR 2016, Algorithm 2, and its extension to other norms.
+
+    Towards a label, each step goes to the boundary between that and the most probable other one.
+    """
 
     overshoot: float
 
@@ -127,7 +132,7 @@ class DeepFool(MinimumAttack):
         x = field.x0
         change, won = torch.zeros_like(x), torch.zeros_like(x[:, :1], dtype=torch.bool)
         for _ in range(n_steps):
-            step = field.to_boundary(x)[0]
+            step = self._step(field, x)
             least = (
                 _OUTWARDS * field.lengths(change) / field.lengths(step).clamp_min(torch.finfo(x.dtype).tiny)
             )
@@ -136,6 +141,14 @@ class DeepFool(MinimumAttack):
             won |= field.offer(x)
             if won.all():
                 break
+
+    @staticmethod
+    def _step(field: Field, x: torch.Tensor) -> torch.Tensor:
+        if not field.batch.targeted:
+            return field.to_boundary(x)[0]
+        leaf, logits = field.logits(x)
+        margins, slope = field.slope(leaf, logits)
+        return field.climb(leaf.detach(), slope, margins.abs())
 
 
 def fmn(settings: Settings) -> FMN:

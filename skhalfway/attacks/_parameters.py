@@ -58,8 +58,6 @@ class Kind:
         Whether it knows random starts.
     nearest : bool
         Whether it looks for the nearest adversarial sample, so that a budget may be infinite.
-    targets : bool
-        Whether it can move samples towards labels.
     partners : bool
         Whether it begins at other samples, those of training data included.
     """
@@ -69,7 +67,6 @@ class Kind:
     gradient: bool = False
     restarts: bool = False
     nearest: bool = False
-    targets: bool = True
     partners: bool = False
 
 
@@ -78,8 +75,10 @@ KINDS = {
     "pgd": Kind("_gradient", gradient=True, restarts=True),
     "mifgsm": Kind("_gradient", gradient=True, restarts=True),
     "apgd": Kind("_apgd", gradient=True, restarts=True),
-    "deepfool": Kind("_minimum", norms=(np.inf, 2), gradient=True, nearest=True, targets=False),
+    "deepfool": Kind("_minimum", norms=(np.inf, 2), gradient=True, nearest=True),
     "fmn": Kind("_minimum", gradient=True, nearest=True),
+    "cw": Kind("_minimum_l2", norms=(2,), gradient=True, nearest=True),
+    "ddn": Kind("_minimum_l2", norms=(2,), gradient=True, nearest=True),
     "hopskipjump": Kind("_hopskipjump", norms=(np.inf, 2), nearest=True, partners=True),
     "halfway": Kind("_halfway", norms=(np.inf, 2), nearest=True, partners=True),
     "square": Kind("_square", norms=(np.inf, 2)),
@@ -328,6 +327,11 @@ def check_source(
             f"attack={name!r} needs gradients, but {model.why_black_box}; "
             "attack='auto' attacks black boxes too"
         )
+    if name == "cw" and not all(np.isfinite(bound).all() for bound in region.take(slice(0, 1)).limits()):
+        raise ValueError(
+            "attack='cw' looks for samples in a range, so clip_values must be finite for all columns, got "
+            f"{shown(generator.clip_values)}; 'ddn' and 'fmn' need none"
+        )
     if name == "apgd":
         from skhalfway.attacks._apgd import check_loss
 
@@ -347,10 +351,3 @@ def check_targets(generator: AdversarialGenerator, targeted: bool) -> None:
     """Raise where labels are to be reached by an attack that knows none, or to be left by one that cannot."""
     if not is_own(generator.attack):
         adapter_of(generator.attack).check_targets(generator, targeted)
-        return
-    kind = kind_of(generator.attack)
-    if targeted and kind is not None and not kind.targets:
-        raise ValueError(
-            f"attack={generator.attack!r} looks for the nearest boundary, whatever class is behind it, "
-            "so it takes no target; attack='fmn' does"
-        )

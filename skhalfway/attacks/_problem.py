@@ -95,6 +95,11 @@ class Problem:
         return replace(self, region=self.region.take(rows), labels=self.labels[rows], numbers=numbers)
 
     @property
+    def names(self) -> NDArray[np.intp]:
+        """What the samples are called in the whole."""
+        return self._numbers
+
+    @property
     def _numbers(self) -> NDArray[np.intp]:
         return np.arange(len(self.region)) if self.numbers is None else self.numbers
 

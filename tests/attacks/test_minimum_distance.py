@@ -350,7 +350,6 @@ def test_few_steps(zoo, attack: str, norm: float, max_iter: int) -> None:
         ),
         ({"attack": "deepfool", "attack_params": {"overshoot": 1e39}}, r"from 0 to 1e\+18, got 1e\+39"),
         ({"attack": "deepfool", "attack_params": {"overshot": 1}}, "unknown to attack='deepfool'"),
-        ({"attack": "deepfool", "target": 1}, "takes no target"),
         ({"attack": "fmn", "attack_params": {"gamma": 1}}, "unknown to attack='fmn'"),
         ({"attack": "fmn", "n_restarts": 2}, "takes no n_restarts"),
         ({"attack": "pgd"}, "eps must be a finite number"),
@@ -406,3 +405,45 @@ def test_a_sample_that_fools_is_no_further_away_than_it_is(attack: str, norm: fl
         fooled = forest.predict(generator.generate(X, y)) != y
         assert (generator.distances_[fooled] <= eps).all()
         assert (generator.distances_[~fooled] > eps).all()
+
+
+@pytest.mark.parametrize("source", ["svc", "cnn"])
+@every_attack
+def test_no_sample_depends_on_the_others(zoo, source: str, attack: str, norm: float) -> None:
+    case = zoo(source)
+    given: dict[str, Any] = {"attack": attack, "norm": norm, "clip_values": (0, 1), "eps": np.inf}
+    X, y, order = case.X[:12], case.y[:12], np.random.RandomState(0).permutation(12)
+
+    def found(rows: Any, **params: Any) -> Any:
+        generator = AdversarialGenerator(case.source, **given, **params)
+        generator.generate(X[rows], y[rows])
+        return generator.distances_
+
+    together = found(np.arange(12))
+    alone = np.concatenate([found(np.array([row])) for row in range(4)])
+    np.testing.assert_allclose(alone, together[:4], rtol=1e-6)
+    for params in ({}, {"batch_size": 5}):
+        np.testing.assert_allclose(found(order, **params), together[order], rtol=1e-6)
+
+
+@pytest.mark.parametrize("norm", [np.inf, 2])
+@pytest.mark.parametrize("source", ["logistic", "svc", "cnn"])
+def test_deepfool_towards_a_label(zoo, source: str, norm: float) -> None:
+    case = zoo(source)
+    target = (case.y + 1) % 10
+    given: dict[str, Any] = {"target": target, "norm": norm, "clip_values": (0, 1)}
+    generator, X_adv = attacked(case.source, case.X, attack="deepfool", **given)
+    found = np.isfinite(generator.distances_)
+    assert found.mean() > 0.9
+    np.testing.assert_array_equal(as_model(case.source).predict(X_adv) == target, found)
+    nearest, _ = attacked(case.source, case.X, attack="fmn", **given)
+    both = found & np.isfinite(nearest.distances_)
+    assert generator.distances_[both].mean() < 1.4 * nearest.distances_[both].mean()
+    anywhere, _ = attacked(
+        case.source,
+        case.X,
+        as_model(case.source).predict(case.X),
+        **{**given, "target": None},
+        attack="deepfool",
+    )
+    assert np.median(generator.distances_) > np.median(anywhere.distances_)

@@ -1,0 +1,125 @@
+"""Minimum-distance attacks in L2: Carlini & Wagner's, and by decoupled direction and norm."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import cos, pi
+from numbers import Real
+from typing import TYPE_CHECKING
+
+import torch
+
+from skhalfway._checks import check_integer, check_positive
+from skhalfway._text import shown
+from skhalfway.attacks._minimum import MinimumAttack
+
+if TYPE_CHECKING:
+    from skhalfway.attacks._boundary import Field
+    from skhalfway.attacks._problem import Settings
+
+_INSIDE = 1 - 1e-6  # share of the range in which a sample begins: at its ends tanh has no slope
+_BETA_1, _BETA_2, _EPSILON = 0.9, 0.999, 1e-8  # Adam's own defaults
+
+
+@dataclass(frozen=True)
+class CarliniWagner(MinimumAttack):
+    """The L2 attack of Carlini & Wagner, IEEE S&P 2017, section VI.A.
+
+    Minimises the squared distance plus c times how far the margin is below 0, over w, where tanh(w) runs
+    through the range of each feature; c is searched for each sample. What is ours: distances are in multiples
+    of how far the boundary seems to be, and margins in multiples of the sample's own, so that no scale is
+    presumed.
+
+    Attributes
+    ----------
+    n_searches : int
+        Values of c that are tried; each gets all steps.
+    c : float
+        The first.
+    """
+
+    n_searches: int
+    c: float
+
+    def search(self, field: Field, n_steps: int) -> None:
+        x0, width = field.x0, (field.high - field.low).clamp_min(torch.finfo(field.x0.dtype).tiny)
+        middle, half = (field.low + field.high) / 2, width / 2
+        begin = torch.atanh(((x0 - middle) / half).clamp(-1, 1) * _INSIDE)
+        still = width <= torch.finfo(x0.dtype).tiny
+        if field.free is not None:
+            still = still | (field.free == 0)
+        margins, slope = field.slope(*field.logits(x0))
+        unit = field.lengths(field.climb(x0, slope, margins.abs())).clamp_min(torch.finfo(x0.dtype).eps)
+        usual = margins.abs().clamp_min(torch.finfo(x0.dtype).eps)
+        c = torch.full_like(unit, self.c)
+        low, high = torch.zeros_like(c), torch.full_like(c, torch.inf)
+        rate = self.settings.step_size or 0.3
+        for _ in range(self.n_searches):
+            w, first, second, ever = begin.clone(), torch.zeros_like(x0), torch.zeros_like(x0), c < 0
+            for k in range(1, n_steps + 1):
+                bent = w.tanh()
+                x = torch.where(still, x0, middle + half * bent)
+                ever |= field.offer(x)
+                leaf, logits = field.logits(x)
+                margins, slope = field.slope(leaf, logits)
+                pull = 2 * (x - x0) / unit**2
+                push = torch.where(margins <= 0, c * slope / usual, 0.0)
+                gradient = (pull - push) * half * (1 - bent**2)
+                first = _BETA_1 * first + (1 - _BETA_1) * gradient
+                second = _BETA_2 * second + (1 - _BETA_2) * gradient**2
+                step = first / (1 - _BETA_1**k) / ((second / (1 - _BETA_2**k)).sqrt() + _EPSILON)
+                w = w - rate * step
+            high, low = torch.where(ever, torch.minimum(high, c), high), torch.where(ever, low, c)
+            c = torch.where(high.isfinite(), (low + high) / 2, 10 * c)
+
+
+@dataclass(frozen=True)
+class DDN(MinimumAttack):
+    """Decoupled direction and norm: Rony et al., CVPR 2019, Algorithm 1.
+
+    What is ours: the first radius and the first step are as long as the first gradient says that the boundary
+    is away, rather than 1, so that no scale of the data is presumed.
+
+    Attributes
+    ----------
+    gamma : float
+        Share by which the radius changes after each step.
+    """
+
+    gamma: float
+
+    def search(self, field: Field, n_steps: int) -> None:
+        x, tiny = field.x0, torch.finfo(field.x0.dtype).tiny
+        won = torch.zeros_like(x[:, :1], dtype=torch.bool)
+        radius = torch.full_like(x[:, :1], torch.nan)
+        for k in range(n_steps):
+            leaf, logits = field.logits(x)
+            margins, slope = field.slope(leaf, logits)
+            slope = slope / slope.abs().amax(dim=1, keepdim=True).clamp_min(tiny)
+            if k == 0:
+                _, raw = field.slope(*field.logits(x))
+                radius = field.lengths(field.climb(x, raw, margins.abs())).clamp_min(tiny)
+                first = radius if self.settings.step_size is None else self.settings.step_size
+            length = first * (0.01 + 0.99 * (1 + cos(pi * k / n_steps)) / 2)
+            change = x - field.x0 + length * slope / field.lengths(slope).clamp_min(tiny)
+            radius = radius * torch.where(won, 1 - self.gamma, 1 + self.gamma)
+            x = field.x0 + radius * change / field.lengths(change).clamp_min(tiny)
+            x = torch.clamp(x, field.low, field.high)
+            won = field.offer(x)
+
+
+def cw(settings: Settings, n_searches: int = 5, c: float = 1.0) -> CarliniWagner:
+    """Carlini & Wagner's L2 attack; ``c`` is the first weight of the margin, of ``n_searches``.
+
+    ``step_size`` is the rate of Adam, 0.3 where it is None; ``max_iter`` are the steps of each search.
+    """
+    check_integer("attack_params['n_searches']", n_searches)
+    check_positive("attack_params['c']", c)
+    return CarliniWagner(settings, int(n_searches), float(c))
+
+
+def ddn(settings: Settings, gamma: float = 0.05) -> DDN:
+    """Decoupled direction and norm; its first step is step_size long where that is given."""
+    if not isinstance(gamma, Real) or isinstance(gamma, bool) or not 0 < gamma < 1:
+        raise ValueError(f"attack_params['gamma'] must be a number between 0 and 1, got {shown(gamma)}")
+    return DDN(settings, float(gamma))
