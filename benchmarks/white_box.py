@@ -160,7 +160,8 @@ def main() -> None:
         "makes this page: a "
         f"CNN on {N} digits, eps {EPS[np.inf]} in L-inf and {EPS[2]} in L2, 100 steps, one thread (Python "
         f"{platform.python_version()}, torch {torch.__version__}). AutoAttack has 5,000 queries for Square, "
-        '"auto-strong" here 1,000. Each figure was taken once, and seconds vary with what else a machine does.\n\n'
+        '"auto-strong" here 1,000. Each figure was taken once, and seconds vary with '
+        "what else a machine does.\n\n"
     )
     aims = (
         '\nAims: "auto-strong" at most .01 above AutoAttack; a gradient of "fmn" at most 1.5 times one of '
