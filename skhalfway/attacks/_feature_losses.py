@@ -102,6 +102,12 @@ class FeatureImportance(_Importance):
         How often a value is 0 in a copy.
     patch : int, default=1
         Width of the patches that are dropped together, in pixels; of more than 1, samples must be images.
+
+    Examples
+    --------
+    >>> from skhalfway.attacks import FeatureImportance, Recipe
+    >>> Recipe(FeatureImportance(layer='layer_0'))
+    Recipe(FeatureImportance(layer='layer_0', n=30, drop=0.3, patch=1))
     """
 
     name, paper = "feature_importance", "Wang et al., ICCV 2021"
@@ -141,6 +147,12 @@ class NeuronAttribution(_Importance):
         Name of the layer, as in ``named_modules()``. None is the middle one of those with weights.
     n : int, default=30
         Number of points on the way.
+
+    Examples
+    --------
+    >>> from skhalfway.attacks import NeuronAttribution, Recipe
+    >>> Recipe(NeuronAttribution(layer='layer_0'))
+    Recipe(NeuronAttribution(layer='layer_0', n=30))
     """
 
     name, paper = "neuron_attribution", "Zhang et al., CVPR 2022"
@@ -167,6 +179,12 @@ class IntermediateLevel(FeatureLoss):
         Name of the layer, as in ``named_modules()``. None is the middle one of those with weights.
     begin : float, default=0.5
         Share of the steps after which it sets in.
+
+    Examples
+    --------
+    >>> from skhalfway.attacks import IntermediateLevel, Recipe
+    >>> Recipe(IntermediateLevel(layer='layer_0'))
+    Recipe(IntermediateLevel(layer='layer_0', begin=0.5))
     """
 
     name, paper = "intermediate_level", "Huang et al., ICCV 2019"

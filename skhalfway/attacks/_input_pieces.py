@@ -26,6 +26,12 @@ class ScaleCopies(Piece):
     ----------
     n : int, default=5
         Number of copies.
+
+    Examples
+    --------
+    >>> from skhalfway.attacks import Recipe, ScaleCopies
+    >>> Recipe(ScaleCopies(n=4))
+    Recipe(ScaleCopies(n=4))
     """
 
     kind, name, paper = "input", "scale_copies", "Lin et al., ICLR 2020"
@@ -55,6 +61,12 @@ class UniformScale(Piece):
         Number of copies.
     low, high : float, default=0.1, 0.75
         The least and the largest factor.
+
+    Examples
+    --------
+    >>> from skhalfway.attacks import Recipe, UniformScale
+    >>> Recipe(UniformScale(n=4))
+    Recipe(UniformScale(n=4, low=0.1, high=0.75))
     """
 
     kind, name, paper = "input", "uniform_scale", "Wang et al., arXiv 2311.12051"
@@ -89,6 +101,12 @@ class MixMask(Piece):
         Number of other samples.
     reach : float, default=0.5
         How far the mask lies from 1 at most.
+
+    Examples
+    --------
+    >>> from skhalfway.attacks import MixMask, Recipe
+    >>> Recipe(MixMask(n=4))
+    Recipe(MixMask(n=4, reach=0.5))
     """
 
     kind, name, paper = "input", "mix_mask", "Wang et al., arXiv 2311.12051"
@@ -123,6 +141,12 @@ class Admix(Piece):
         Number of other samples.
     share : float, default=0.2
         How much of each.
+
+    Examples
+    --------
+    >>> from skhalfway.attacks import Admix, Recipe
+    >>> Recipe(Admix(n=4))
+    Recipe(Admix(n=4, share=0.2))
     """
 
     kind, name, paper = "input", "admix", "Wang et al., ICCV 2021"
@@ -153,6 +177,12 @@ class MixedRows(Piece):
         Number of copies.
     probability : float, default=0.1
         How often a value is another sample's.
+
+    Examples
+    --------
+    >>> from skhalfway.attacks import MixedRows, Recipe
+    >>> Recipe(MixedRows(n=4))
+    Recipe(MixedRows(n=4, probability=0.1))
     """
 
     kind, name, paper = "input", "mixed_rows", "ours"
@@ -184,6 +214,12 @@ class Jitter(Piece):
         Number of copies.
     scale : float, default=0.1
         Standard deviation of the noise, in columns' own.
+
+    Examples
+    --------
+    >>> from skhalfway.attacks import Jitter, Recipe
+    >>> Recipe(Jitter(n=4))
+    Recipe(Jitter(n=4, scale=0.1))
     """
 
     kind, name, paper = "input", "jitter", "ours"
@@ -217,6 +253,12 @@ class FeatureDropout(Piece):
     ----------
     probability : float, default=0.1
         How often a value is as it was in the sample that is attacked.
+
+    Examples
+    --------
+    >>> from skhalfway.attacks import FeatureDropout, Recipe
+    >>> Recipe(FeatureDropout(probability=0.7))
+    Recipe(FeatureDropout(probability=0.7))
     """
 
     kind, name, paper = "input", "feature_dropout", "ours"
@@ -242,6 +284,12 @@ class IntegratedGradient(Piece):
     ----------
     n : int, default=20
         Number of points on the way.
+
+    Examples
+    --------
+    >>> from skhalfway.attacks import IntegratedGradient, Recipe
+    >>> Recipe(IntegratedGradient(n=4))
+    Recipe(IntegratedGradient(n=4))
     """
 
     kind, name, paper = "input", "integrated_gradient", "Huang & Kong, ICLR 2022"

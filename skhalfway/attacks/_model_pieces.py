@@ -39,6 +39,12 @@ class SkipGradient(Piece):
     layers : tuple of str, default=None
         Names of the last layers of the branches, as in ``named_modules()``. None: they are told from the
         network's graph, as ``torch.fx`` traces it.
+
+    Examples
+    --------
+    >>> from skhalfway.attacks import Recipe, SkipGradient
+    >>> Recipe(SkipGradient(decay=0.9))
+    Recipe(SkipGradient(decay=0.9, layers=None))
     """
 
     kind, name, paper = "model", "skip_gradient", "Wu et al., ICLR 2020"
@@ -73,6 +79,12 @@ class LinearBackward(Piece):
     ----------
     first : float, default=0.5
         Share of the rectifiers, in the order of the network's layers, that stay as they are.
+
+    Examples
+    --------
+    >>> from skhalfway.attacks import LinearBackward, Recipe
+    >>> Recipe(LinearBackward(first=0.2))
+    Recipe(LinearBackward(first=0.2))
     """
 
     kind, name, paper = "model", "linear_backward", "Guo et al., NeurIPS 2020"
@@ -99,6 +111,12 @@ class SmoothBackward(Piece):
     ----------
     temperature : float, default=10.0
         By which values are multiplied in that softmax.
+
+    Examples
+    --------
+    >>> from skhalfway.attacks import Recipe, SmoothBackward
+    >>> Recipe(SmoothBackward(temperature=5.0))
+    Recipe(SmoothBackward(temperature=5.0))
     """
 
     kind, name, paper = "model", "smooth_backward", "Wang et al., NeurIPS 2023"
@@ -145,6 +163,12 @@ class Ghost(Piece):
     ----------
     rate : float, default=0.05
         How often a value is dropped; the others are scaled up. The deeper a network, the less it can bear.
+
+    Examples
+    --------
+    >>> from skhalfway.attacks import Ghost, Recipe
+    >>> Recipe(Ghost(rate=0.1))
+    Recipe(Ghost(rate=0.1))
     """
 
     kind, name, paper = "model", "ghost", "Li et al., AAAI 2020"
@@ -176,6 +200,12 @@ class BatchStatistics(Piece):
 
     Batch normalisation in training mode: Ioffe & Szegedy, ICML 2015, Algorithm 1; as a piece of an attack,
     our own. Running statistics stay as they are.
+
+    Examples
+    --------
+    >>> from skhalfway.attacks import BatchStatistics, Recipe
+    >>> Recipe(BatchStatistics())
+    Recipe(BatchStatistics())
     """
 
     kind, name, paper = "model", "batch_statistics", "ours"
@@ -206,6 +236,12 @@ class IntermediateDecay(Piece):
         What is left of the change.
     layer : str, default=None
         Name of the layer, as in ``named_modules()``. None is the middle one of those with weights.
+
+    Examples
+    --------
+    >>> from skhalfway.attacks import IntermediateDecay, Recipe
+    >>> Recipe(IntermediateDecay(share=0.3))
+    Recipe(IntermediateDecay(share=0.3, layer=None))
     """
 
     kind, name, paper = "model", "intermediate_decay", "Li et al., NeurIPS 2023"

@@ -17,6 +17,12 @@ class Normalised(Piece):
 
     Rozsa, Rudd & Boult, "Adversarial diversity and hard positive generation", CVPR workshops 2016, equation
     2. In L2 that is what every step does, and in L1 it spreads a step over all values.
+
+    Examples
+    --------
+    >>> from skhalfway.attacks import Normalised, Recipe
+    >>> Recipe(Normalised())
+    Recipe(Normalised())
     """
 
     kind, name, paper, only = "step", "normalised", "Rozsa et al., CVPR workshops 2016", "stride"
@@ -36,6 +42,12 @@ class Staircase(Piece):
     ----------
     n : int, default=64
         Number of stairs.
+
+    Examples
+    --------
+    >>> from skhalfway.attacks import Recipe, Staircase
+    >>> Recipe(Staircase(n=4))
+    Recipe(Staircase(n=4))
     """
 
     kind, name, paper, only = "step", "staircase", "Gao et al., arXiv 2104.09722", "stride"
@@ -63,6 +75,12 @@ class Rescaled(Piece):
     ----------
     factor : float, default=2.0
         Twice how far a value of mean logarithm goes.
+
+    Examples
+    --------
+    >>> from skhalfway.attacks import Recipe, Rescaled
+    >>> Recipe(Rescaled(factor=3.0))
+    Recipe(Rescaled(factor=3.0))
     """
 
     kind, name, paper, only = "step", "rescaled", "Han et al., arXiv 2307.02828", "stride"
@@ -95,6 +113,12 @@ class PatchWise(Piece):
         How much longer steps are.
     size : int, default=3
         Width of the patch to which it is passed on, in pixels, odd.
+
+    Examples
+    --------
+    >>> from skhalfway.attacks import PatchWise, Recipe
+    >>> Recipe(PatchWise(amplification=5.0))
+    Recipe(PatchWise(amplification=5.0, size=3))
     """
 
     kind, name, paper, only, images = "step", "patch_wise", "Gao et al., ECCV 2020", "stride", True
