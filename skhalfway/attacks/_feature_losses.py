@@ -88,8 +88,7 @@ class _Importance(FeatureLoss):
 class FeatureImportance(_Importance):
     """Lower the features that matter for the label, as copies with values dropped at random tell.
 
-    Wang et al., "Feature importance-aware transferable adversarial attacks" (FIA), ICCV 2021, equations 3 to
-    5; with patches of several pixels, Zhang et al., "Enhancing the transferability of adversarial examples
+    Wang et al., "Feature importance-aware transferable adversarial attacks" (FIA), ICCV 2021; with patches of several pixels, Zhang et al., "Enhancing the transferability of adversarial examples
     with random patch" (RPA), IJCAI 2022.
 
     Parameters
@@ -139,7 +138,7 @@ class NeuronAttribution(_Importance):
     """Lower the features that matter for the label, as integrated gradients from 0 to the sample tell.
 
     Zhang et al., "Improving adversarial transferability via neuron attribution-based attacks" (NAA), CVPR
-    2022, equations 8 and 11, with the identity in the place of both transformations.
+    2022, with the identity in the place of both transformations.
 
     Parameters
     ----------
@@ -170,7 +169,7 @@ class IntermediateLevel(FeatureLoss):
     """After a share of the steps, go on in the direction in which these have moved the features.
 
     Huang et al., "Enhancing adversarial example transferability with an intermediate level attack" (ILA),
-    ICCV 2019, equation 1 (the projection loss), from where the first steps have led; those follow
+    ICCV 2019 (the projection loss), from where the first steps have led; those follow
     cross-entropy.
 
     Parameters

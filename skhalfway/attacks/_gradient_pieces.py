@@ -97,8 +97,7 @@ class Averaged(Around):
 class Relevance(Around):
     """Mix the gradient with the mean around it, by how alike they are; go less far where signs turn.
 
-    Zhu et al., "Boosting adversarial transferability via gradient relevance attack" (GRA), ICCV 2023,
-    equations 5 to 9.
+    Zhu et al., "Boosting adversarial transferability via gradient relevance attack" (GRA), ICCV 2023.
 
     Parameters
     ----------
@@ -227,8 +226,8 @@ class ReverseNoise(Piece):
 class GradientPenalty(Piece):
     """Penalise the norm of the gradient, by a second gradient a little further on.
 
-    Wu et al., "GNP attack: transferable adversarial examples via gradient norm penalty", ICIP 2023, equation
-    6: ``(1 + weight) * g(x) - weight * g(x + radius * g(x) / mean|g(x)|)``. Cross-entropy of a sure source
+    Wu et al., "GNP attack: transferable adversarial examples via gradient norm penalty", ICIP 2023:
+    ``(1 + weight) * g(x) - weight * g(x + radius * g(x) / mean|g(x)|)``. Cross-entropy of a sure source
     rises so fast on the way that the difference leads back; take :class:`Margin`, as ``"gnp"`` does.
 
     Parameters

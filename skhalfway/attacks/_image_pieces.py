@@ -52,7 +52,7 @@ class DiverseEnsemble(Piece):
     """Copies of the image, each resized at random down to a least size of its own, and put anywhere.
 
     Zou et al., "Improving the transferability of adversarial examples with resized-diverse-inputs,
-    diversity-ensemble and region fitting" (DEM), ECCV 2020, section 3.2; images become smaller here rather
+    diversity-ensemble and region fitting" (DEM), ECCV 2020; images become smaller here rather
     than larger, since sources take one size.
 
     Parameters
@@ -162,7 +162,7 @@ class Cutout(Piece):
 class MaskedBlocks(Piece):
     """Copies of the image, each with one block of it set to 0.
 
-    Fan et al., "Enhancing the transferability via block-wise masks" (MaskBlock), arXiv 2208.06538, 2022.
+    Fan et al., "MaskBlock: transferable adversarial examples with Bayes approach", arXiv 2208.06538, 2022.
 
     Parameters
     ----------
@@ -198,7 +198,7 @@ class BlockShuffle(Piece):
     """Copies of the image whose blocks, cut at random places, are shuffled and turned.
 
     Wang, He, Wang & Wang, "Boosting adversarial transferability by block shuffle and rotation" (BSR), CVPR
-    2024, section 3.3.
+    2024.
 
     Parameters
     ----------
@@ -271,7 +271,7 @@ class StructureInvariant(Piece):
     """Copies of the image, each block of which is changed in a way of its own.
 
     Wang, Zhang & Zhang, "Structure invariant transformation for better adversarial transferability" (SIA),
-    ICCV 2023, section 3.3: a block is shifted along either axis, flipped along either, turned by 180 degrees,
+    ICCV 2023: a block is shifted along either axis, flipped along either, turned by 180 degrees,
     scaled, covered by noise of the budget's size, or partly dropped. Of the paper's ten ways, resizing and
     the change of frequencies are left out.
 
@@ -335,7 +335,7 @@ class StructureInvariant(Piece):
 class Spectrum(Piece):
     """Copies of the image with noise, whose frequencies are scaled at random.
 
-    Long et al., "Frequency domain model augmentation for adversarial attack" (SSA), ECCV 2022, equation 5:
+    Long et al., "Frequency domain model augmentation for adversarial attack" (SSA), ECCV 2022:
     ``IDCT(DCT(x + noise) * mask)``.
 
     Parameters

@@ -52,8 +52,8 @@ class ScaleCopies(Piece):
 class UniformScale(Piece):
     """Copies of the sample, scaled by factors in even distances.
 
-    Wang, Ying, Li & Zhang, "Boost adversarial transferability by uniform scale and mix mask method" (US-MM),
-    arXiv 2311.12051, 2023, section 3.2.
+    Wang, Ying, Li & Lian, "Boost adversarial transferability by uniform scale and mix mask method" (US-MM),
+    arXiv 2311.12051, 2023.
 
     Parameters
     ----------
@@ -91,8 +91,8 @@ class UniformScale(Piece):
 class MixMask(Piece):
     """Multiply the sample by a mask that another sample makes.
 
-    Wang, Ying, Li & Zhang, "Boost adversarial transferability by uniform scale and mix mask method" (US-MM),
-    arXiv 2311.12051, 2023, section 3.3: the mask is ``1 - reach + 2 * reach * other``, where the values of
+    Wang, Ying, Li & Lian, "Boost adversarial transferability by uniform scale and mix mask method" (US-MM),
+    arXiv 2311.12051, 2023: the mask is ``1 - reach + 2 * reach * other``, where the values of
     other samples are measured from the least to the largest of all samples that are attacked.
 
     Parameters
@@ -133,7 +133,7 @@ class MixMask(Piece):
 class Admix(Piece):
     """Add a share of a sample of another class, drawn from all that are attacked.
 
-    Wang, He, Wang & He, "Admix: enhancing the transferability of adversarial attacks", ICCV 2021, equation 4.
+    Wang, He, Wang & He, "Admix: enhancing the transferability of adversarial attacks", ICCV 2021.
 
     Parameters
     ----------

@@ -76,7 +76,7 @@ class Logit(Piece):
     """The logit of the label alone, whose gradient never fades.
 
     Zhao, Liu & Larson, "On success and simplicity: a second look at transferable targeted attacks", NeurIPS
-    2021, equation 5.
+    2021.
 
     Examples
     --------
@@ -134,7 +134,7 @@ class OwnProbability(Piece):
 class PoincareTriplet(Piece):
     """Distance of the logits from the label in the Poincare ball, and, of targeted attacks, a triplet's loss.
 
-    Li et al., "Towards transferable targeted attack", CVPR 2020, equations 4, 8 and 9: logits are scaled to a
+    Li et al., "Towards transferable targeted attack", CVPR 2020: logits are scaled to a
     1-norm of 1; the triplet compares the angles to the target and to what the source predicts at the sample.
     Their mean is taken off first, since a shift of all logits says nothing, and would count here.
 

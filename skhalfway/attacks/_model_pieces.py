@@ -30,7 +30,7 @@ class SkipGradient(Piece):
     """Pass on less of the gradient through residual branches, and so more through what skips them.
 
     Wu et al., "Skip connections matter: on the transferability of adversarial examples generated with
-    ResNets" (SGM), ICLR 2020, equation 4.
+    ResNets" (SGM), ICLR 2020.
 
     Parameters
     ----------
@@ -73,7 +73,7 @@ class LinearBackward(Piece):
     """Pass gradients through rectifiers as if these were not there.
 
     Guo, Li & Chen, "Backpropagating linearly improves transferability of adversarial examples" (LinBP),
-    NeurIPS 2020, section 3.2, without its scale of gradients in residual networks.
+    NeurIPS 2020, without its scale of gradients in residual networks.
 
     Parameters
     ----------
@@ -105,7 +105,7 @@ class SmoothBackward(Piece):
     """Pass gradients through rectifiers and maxima of windows as if these were smooth.
 
     Wang et al., "Rethinking the backward propagation for adversarial transferability" (BPA), NeurIPS 2023,
-    equations 5 and 6: rectifiers as SiLU, maxima as means weighted by a softmax.
+    here: rectifiers as SiLU, maxima as means weighted by a softmax.
 
     Parameters
     ----------
@@ -156,7 +156,7 @@ class SmoothBackward(Piece):
 class Ghost(Piece):
     """Drop some of what each hidden layer with weights says, others at each step.
 
-    Li et al., "Learning transferable adversarial examples via ghost networks", AAAI 2020, section 3.2
+    Li et al., "Learning transferable adversarial examples via ghost networks", AAAI 2020
     (erosion by dropout); the scale of what skips residual branches is left out.
 
     Parameters
@@ -228,7 +228,7 @@ class IntermediateDecay(Piece):
     """Bring what a hidden layer says most of the way back to what it says of the original sample.
 
     Li et al., "Improving adversarial transferability via intermediate-level perturbation decay" (ILPD),
-    NeurIPS 2023, equation 6.
+    NeurIPS 2023.
 
     Parameters
     ----------

@@ -116,7 +116,7 @@ class EnhancedMomentum(Momentum):
     """Momentum of the mean gradient at points on the line of the gradient before, to both sides.
 
     Wang, Lin, Hu, Wang & He, "Boosting adversarial transferability through enhanced momentum", BMVC 2021,
-    equations 6 and 7, with evenly spaced points.
+    with evenly spaced points.
 
     Parameters
     ----------

@@ -15,8 +15,8 @@ from skhalfway.attacks._pieces import Piece, Run, check_number
 class Normalised(Piece):
     """Go along the gradient itself rather than along its signs; its largest value goes a whole step.
 
-    Rozsa, Rudd & Boult, "Adversarial diversity and hard positive generation", CVPR workshops 2016, equation
-    2. In L2 that is what every step does, and in L1 it spreads a step over all values.
+    Rozsa, Rudd & Boult, "Adversarial diversity and hard positive generation", CVPR workshops 2016. In
+    L2 that is what every step does, and in L1 it spreads a step over all values.
 
     Examples
     --------
@@ -35,8 +35,8 @@ class Normalised(Piece):
 class Staircase(Piece):
     """Values go further the larger their gradient is among all of the sample, in even stairs.
 
-    Gao et al., "Staircase sign method for boosting adversarial attacks" (I-FGS2M), arXiv 2104.09722, equation
-    7: of the k-th of n parts of all values, in the order of their size, each goes (2k - 1) / n of a step.
+    Zhang et al., "Staircase sign method for boosting adversarial attacks" (I-FGS2M), arXiv 2104.09722, 2021:
+    of the k-th of n parts of all values, in the order of their size, each goes (2k - 1) / n of a step.
 
     Parameters
     ----------
@@ -50,7 +50,7 @@ class Staircase(Piece):
     Recipe(Staircase(n=4))
     """
 
-    kind, name, paper, only = "step", "staircase", "Gao et al., arXiv 2104.09722", "stride"
+    kind, name, paper, only = "step", "staircase", "Zhang et al., arXiv 2104.09722", "stride"
     n: int = 64
 
     def __post_init__(self) -> None:
@@ -69,7 +69,7 @@ class Rescaled(Piece):
     """Values go further the larger the logarithm of their gradient is.
 
     Han et al., "Sampling-based fast gradient rescaling method for highly transferable adversarial attacks"
-    (FGRM), arXiv 2307.02828, 2023, equation 6: ``factor * sign(g) * sigmoid((log2|g| - mean) / std)``.
+    (FGRM), arXiv 2307.02828, 2023: ``factor * sign(g) * sigmoid((log2|g| - mean) / std)``.
 
     Parameters
     ----------
