@@ -88,8 +88,9 @@ class _Importance(FeatureLoss):
 class FeatureImportance(_Importance):
     """Lower the features that matter for the label, as copies with values dropped at random tell.
 
-    Wang et al., "Feature importance-aware transferable adversarial attacks" (FIA), ICCV 2021; with patches of several pixels, Zhang et al., "Enhancing the transferability of adversarial examples
-    with random patch" (RPA), IJCAI 2022.
+    Wang et al., "Feature importance-aware transferable adversarial attacks" (FIA), ICCV 2021; with
+    patches of several pixels, Zhang et al., "Enhancing the transferability of adversarial examples with
+    random patch" (RPA), IJCAI 2022.
 
     Parameters
     ----------

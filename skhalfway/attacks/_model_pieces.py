@@ -104,8 +104,8 @@ class LinearBackward(Piece):
 class SmoothBackward(Piece):
     """Pass gradients through rectifiers and maxima of windows as if these were smooth.
 
-    Wang et al., "Rethinking the backward propagation for adversarial transferability" (BPA), NeurIPS 2023,
-    here: rectifiers as SiLU, maxima as means weighted by a softmax.
+    Wang et al., "Rethinking the backward propagation for adversarial transferability" (BPA), NeurIPS 2023:
+    rectifiers as SiLU, maxima as means weighted by a softmax.
 
     Parameters
     ----------
