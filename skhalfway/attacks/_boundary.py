@@ -126,6 +126,11 @@ class Nearest:
         self.distances[places[better & won]] = distances[better & won]
         return won
 
+    def follow(self, z: NDArray[Any], rows: NDArray[np.intp]) -> None:
+        """Note points that lose: until something wins, the latest one is the best direction known."""
+        lost = np.isinf(self.distances[rows])
+        self.z[rows[lost]] = z[lost]
+
     def within(self, region: Region) -> NDArray[Any]:
         """The inputs found, brought into the budget of a region.
 
@@ -261,6 +266,25 @@ class Field:
         """Ask the source itself about points; true where they win."""
         won = self.nearest.offer(x.cpu().numpy().reshape(self.shape), self.batch.rows)
         return torch.from_numpy(won).to(x.device)[:, None]
+
+    def offer_likely(self, x: torch.Tensor, logits: torch.Tensor) -> torch.Tensor:
+        """Ask the source itself about points that win by their logits, and are nearer than those before.
+
+        True where points win; of those that are no nearer, as far as the logits tell. Where logits are of a
+        smoothed source, it is asked about all.
+        """
+        if self.batch.model.smoothed:
+            return self.offer(x)
+        won = self.batch.margins(logits.detach())[:, None] > 0
+        likely = won & (self.lengths(x - self.x0) < self.distances())
+        rows = np.arange(len(self.nearest.z))[self.batch.rows]
+        each, chosen = likely[:, 0].cpu().numpy(), x.cpu().numpy().reshape(self.shape)
+        self.nearest.follow(chosen[~each], rows[~each])
+        if each.any():
+            said = np.zeros(len(each), dtype=bool)
+            said[each] = self.nearest.offer(chosen[each], rows[each])
+            won = torch.where(likely, torch.from_numpy(said).to(x.device)[:, None], won)
+        return won
 
     def found(self) -> tuple[torch.Tensor, torch.Tensor]:
         """The nearest points that win, and their distances; the latest points where none does."""

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from skhalfway.attacks._faults import Faults
 from skhalfway.attacks._pool import Pool
 from skhalfway.attacks._problem import Attack, Outcome, Problem
+
+if TYPE_CHECKING:
+    from skhalfway.attacks._faults import Faults
 
 
 def standing(problem: Problem, X_adv: NDArray[Any]) -> NDArray[np.intp]:

@@ -85,19 +85,21 @@ class FMN(MinimumAttack):
     pace: tuple[float, float] = (0.6, 0.01)
 
     def search(self, field: Field, n_steps: int) -> None:
-        x, won = field.x0, torch.zeros_like(field.x0[:, :1], dtype=torch.bool)
+        x = field.x0
         rival = None if field.batch.targeted else field.to_boundary(x)[1]
         radius = torch.full_like(x[:, :1], torch.inf)
         step = None if self.settings.step_size is None else torch.full_like(radius, self.settings.step_size)
         for k in range(n_steps):
             if k == (n_steps + 1) // 2:
                 # what has found nothing starts anew, towards the most probable rival
+                field.offer(x)
                 rival, x = None, torch.where(field.distances() < torch.inf, x, field.x0)
             left = (1 + cos(pi * k / n_steps)) / 2
             gamma = self.gamma[1] + (self.gamma[0] - self.gamma[1]) * left
             x, logits = field.logits(x)
             margins, slope = field.slope(x, logits, rival)
             x = x.detach()
+            won = field.offer_likely(x, logits)
             # only the direction counts; sizes of any kind neither overflow nor underflow
             size = largest(slope).clamp_min(torch.finfo(x.dtype).tiny)
             slope = slope / size
@@ -116,7 +118,7 @@ class FMN(MinimumAttack):
             )
             x = x + ways.to(length * field.lengths(slope, DUAL[field.norm]))
             x = field.project(x, radius)
-            won = field.offer(x)
+        field.offer(x)
 
 
 @dataclass(frozen=True)

@@ -76,15 +76,15 @@ def test_l1_spends_all_on_the_feature_where_it_is_worth_most() -> None:
     np.testing.assert_allclose(made, X + uphill(Y) * step, rtol=1e-12)
 
 
-@pytest.mark.parametrize("attack", KINDS)
+# "cw" needs bounds, which scaled data have not in common
+@pytest.mark.parametrize("attack", [attack for attack in KINDS if attack != "cw"])
 def test_units_are_the_same_attack_on_scaled_data(attack: str) -> None:
     """A budget in standard deviations on the data is a plain budget on standardised data."""
     scaler = StandardScaler().fit(X.to_numpy())
     Z = scaler.transform(X.to_numpy())
     given = {
         "attack": attack,
-        "eps": 0.4,
-        "norm": np.inf,
+        **({"norm": np.inf, "eps": 0.4} if np.inf in KINDS[attack].norms else {"norm": 2, "eps": 0.8}),
         "max_iter": 5,
         "max_queries": 80,
         "random_state": 0,

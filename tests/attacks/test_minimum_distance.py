@@ -23,7 +23,7 @@ from sklearn.svm import SVC
 from torch import nn
 
 from skhalfway import AdversarialGenerator, Constraints
-from skhalfway.attacks._boundary import Nearest, shortest
+from skhalfway.attacks._boundary import Field, shortest
 from skhalfway.models import ModelWarning, as_model
 
 with warnings.catch_warnings():
@@ -378,16 +378,17 @@ def test_votes_that_deny_what_the_logits_tell(norm: float, scaled: bool) -> None
 def test_step_size(zoo, monkeypatch: pytest.MonkeyPatch) -> None:
     case = zoo("logistic")
     lengths: list[float] = []
-    offer = Nearest.offer
+    offer = Field.offer_likely
 
-    def spy(self, z, rows, **params):
-        lengths.append(float(size(z - self.problem.region.start(rows), 2).max()))
-        return offer(self, z, rows, **params)
+    def spy(self, x, logits):
+        lengths.append(float(self.lengths(x - self.x0).max()))
+        return offer(self, x, logits)
 
-    monkeypatch.setattr(Nearest, "offer", spy)
+    monkeypatch.setattr(Field, "offer_likely", spy)
     attacked(case.source, case.X, case.y, attack="fmn", norm=2, step_size=0.01)
-    assert lengths[0] == pytest.approx(0.01)
-    assert lengths[1] == pytest.approx(0.02, rel=0.01)
+    assert lengths[0] == 0
+    assert lengths[1] == pytest.approx(0.01)
+    assert lengths[2] == pytest.approx(0.02, rel=0.01)
 
 
 @pytest.mark.parametrize("attack", ["deepfool", "fmn", "tree"])

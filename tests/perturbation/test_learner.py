@@ -537,11 +537,6 @@ LR = LogisticRegression(max_iter=1000)
         ({"base": "noise", "n_noise": 3}, ValueError, "none of 3 samples moves to"),
         ({"generator": AdversarialGenerator(LR)}, ValueError, "generator.estimator must be None"),
         ({"generator": AdversarialGenerator(eps=-1)}, ValueError, "eps must be a finite number > 0"),
-        (
-            {"generator": AdversarialGenerator(attack="deepfool")},
-            ValueError,
-            "it takes no target",
-        ),
         ({"generator": "pgd"}, TypeError, "a GeometryGenerator or None, got 'pgd'"),
         ({"generator": attack(clip_values=(0, 0.5))}, ValueError, "data outside clip_values"),
         (
