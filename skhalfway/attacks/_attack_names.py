@@ -137,7 +137,7 @@ def recipe_of(attack: Any) -> Recipe | None:
     """The recipe that ``attack=`` stands for: itself, or that of its name; None where it is none."""
     if isinstance(attack, Recipe):
         return attack
-    if not isinstance(attack, str):
+    if not isinstance(attack, str) or attack.endswith("-"):
         return None
     pieces: list[Piece] = []
     rest = attack

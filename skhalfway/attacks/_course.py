@@ -65,6 +65,13 @@ class Course:
         """How many steps are taken before the samples are set back, and how much longer they are."""
         return [piece.rehearsal for piece in self._pieces if piece.rehearsal[0]]
 
+    def set_back(self) -> None:
+        """Forget the way to where samples are set back from, but for the sum of its gradients."""
+        self._run.step = 0
+        for piece in self._pieces:
+            if piece.of_steps:
+                self._run.kept.pop(piece.name, None)
+
     def gradient(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
         """What to follow from the points ``x``, and the logits there, where these were computed."""
         logits: list[torch.Tensor] = []
@@ -115,7 +122,8 @@ class Course:
         for begin in range(0, self._n_copies, most):
             numbers = torch.arange(begin, min(self._n_copies, begin + most), device=x.device)
             change = partial(self._changed, numbers)
-            total += self._batch.gradient(x, Following(change, self._weigh, self._n_copies))[0]
+            with self._run.inside(numbers.tolist()):
+                total += self._batch.gradient(x, Following(change, self._weigh, self._n_copies))[0]
         return total
 
     def _changed(self, numbers: torch.Tensor, seen: torch.Tensor) -> torch.Tensor:

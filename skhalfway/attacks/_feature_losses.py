@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import torch
 
 from skhalfway._text import shown
-from skhalfway.attacks._losses import CrossEntropy
-from skhalfway.attacks._norms import at_least_tiny, lengths
+from skhalfway.attacks._losses import CrossEntropy, OwnProbability
+from skhalfway.attacks._norms import at_least_tiny, largest, lengths
 from skhalfway.attacks._pieces import Piece, Run, check_number, repeated
 
 if TYPE_CHECKING:
@@ -77,10 +77,18 @@ class _Importance(FeatureLoss):
             x = batch.ball.x0.detach().requires_grad_()
             logits = batch.logits(x, None, partial(self.changed, run, number))
             batch.faults.n_gradients += len(x)
-            probability = logits.softmax(dim=1)[batch.own].sum()
-            (found,) = torch.autograd.grad(probability, self.features(run, len(x)))
+            rising, features = -OwnProbability().slope(run, logits, batch.own), self.features(run, len(x))
+            found = None
+            if features.requires_grad:
+                (found,) = torch.autograd.grad(logits, features, rising, allow_unused=True)
+            if found is None:
+                raise ValueError(
+                    f"the logits do not depend on what layer {run.wires.heard[self.name]!r} returns, so that "
+                    f"{type(self).__name__} cannot tell what matters there; name another layer"
+                )
             total = found if total is None else total + found
         assert total is not None
+        total = total / at_least_tiny(largest(total))  # of a sure source, whose squares would vanish
         run.kept[self.name] = -total / at_least_tiny(lengths(total, 2))
 
 
@@ -187,7 +195,7 @@ class IntermediateLevel(FeatureLoss):
     Recipe(IntermediateLevel(layer='layer_0', begin=0.5))
     """
 
-    name, paper = "intermediate_level", "Huang et al., ICCV 2019"
+    name, paper, of_steps = "intermediate_level", "Huang et al., ICCV 2019", True
     begin: float = 0.5
 
     def __post_init__(self) -> None:

@@ -71,6 +71,8 @@ class Batch:
         Float type in which the source is followed, where that is not its own.
     members : Members or None, default=None
         What follows the members of a source that is an ensemble.
+    carried : tuple of (bool Tensor, Tensor) or None, default=None
+        Where samples hold no number (a category, a missing value), and what they hold there.
     """
 
     rows: slice
@@ -85,6 +87,7 @@ class Batch:
     at_once: int
     dtype: str | None = None
     members: Members | None = None
+    carried: tuple[torch.Tensor, torch.Tensor] | None = None
 
     def logits(
         self,
@@ -109,7 +112,15 @@ class Batch:
         """What a function of the source gives for what that would see of the points."""
         with in_fewer_digits(self.model, dtype):
             seen = x if self.view is None else self._seen(x)
-            return function(seen if change is None else change(seen))
+            return function(seen if change is None else self._changed(change, seen))
+
+    def _changed(self, change: Callable[[torch.Tensor], torch.Tensor], seen: torch.Tensor) -> torch.Tensor:
+        """Something else of what the source would see, where that is a number."""
+        changed = change(seen)
+        if self.carried is None:
+            return changed
+        where, values = (repeated(part, len(changed) // len(part)) for part in self.carried)
+        return torch.where(where, values, changed)
 
     def gradient(self, x: torch.Tensor, follow: Following | None = None) -> tuple[torch.Tensor, torch.Tensor]:
         """Gradient of the margin at points, such that it can be followed, and the logits there.
@@ -205,6 +216,7 @@ def batches(problem: Problem, model: Model, settings: Settings, faults: Faults) 
             at_once_of(model, settings.batch_size),
             settings.dtype,
             members_of(model),
+            region.not_numbers(rows, place),
         )
 
 
@@ -239,6 +251,7 @@ class GradientAttack:
         pieces = Course(self.recipe, batch, size, self.n_steps, streams, wires)
         for n_steps, factor in pieces.rehearsals:
             self._steps(batch, x.clone(), factor * size, n_steps, pieces)
+            pieces.set_back()
         return self._steps(batch, x, size, self.n_steps, pieces)
 
     def _steps(
@@ -274,14 +287,14 @@ class GradientAttack:
         size = min(size, region.eps / torch.finfo(dtype_of(model.module)).eps ** 0.5)
         X_adv, best = region.X.copy(), np.full(len(region), -np.inf)
         faults = Faults(len(region), type(model.estimator).__name__, partly=region.free is not None)
-        streams, numbers, shape = problem.streams(), np.arange(len(region)), region.X.shape[1:]
+        starts, numbers, shape = problem.streams(), np.arange(len(region)), region.X.shape[1:]
         with wires, model.evaluating():
             for restart in range(settings.n_restarts):
                 for batch in batches(problem, model, settings, faults):
                     x = batch.ball.x0.clone()
                     wires.look(batch)
                     if settings.random_start or restart > 0:
-                        start = random_in_ball(streams, numbers[batch.rows], shape, region.eps, region.norm)
+                        start = random_in_ball(starts, numbers[batch.rows], shape, region.eps, region.norm)
                         x += torch.from_numpy(start).to(**batch.place)
                         batch.ball.confine(x)
                     streams = problem.streams(1 + restart).take(numbers[batch.rows])

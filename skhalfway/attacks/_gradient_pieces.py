@@ -53,7 +53,7 @@ class Variance(Around):
     Recipe(Variance(n=4, radius=1.5))
     """
 
-    name, paper, outermost = "variance", "Wang & He, CVPR 2021", True
+    name, paper, outermost, of_steps = "variance", "Wang & He, CVPR 2021", True, True
 
     def gradient(self, run: Run, x: torch.Tensor, ask: Gradient) -> torch.Tensor:
         here = ask(x)
@@ -116,6 +116,7 @@ class Relevance(Around):
     """
 
     name, paper, only, outermost = "relevance", "Zhu et al., ICCV 2023", "stride", True
+    of_steps = True
     radius: float = 3.5
     decay: float = 0.94
 
@@ -126,7 +127,8 @@ class Relevance(Around):
     def gradient(self, run: Run, x: torch.Tensor, ask: Gradient) -> torch.Tensor:
         here = ask(x)
         mean = run.summed(ask, self.around(run, x)) / self.n
-        alike = cosine_similarity(here.flatten(1), mean.flatten(1), dim=1)
+        # of a sure source they are so small that the division would take them for 0
+        alike = cosine_similarity(unit_mean(here).flatten(1), unit_mean(mean).flatten(1), dim=1)
         alike = alike.reshape(-1, *[1] * (x.ndim - 1))
         return alike * here + (1 - alike) * mean
 

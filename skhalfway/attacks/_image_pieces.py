@@ -326,7 +326,7 @@ class StructureInvariant(Piece):
         way, amount = way[:, None], amount[:, None]
         moved = torch.where(way == 5, moved * amount, moved)
         pixels = run.uniform(self, n, *images.shape[1:], what="pixels").to(images.dtype)
-        moved = torch.where(way == 6, moved + run.eps * (2 * pixels - 1), moved)
+        moved = torch.where(way == 6, moved + run.as_seen(run.eps * (2 * pixels - 1)), moved)
         dropped = (way == 7) & (pixels < 0.1)
         return moved.masked_fill(dropped, 0.0).reshape(seen.shape)
 
@@ -373,5 +373,5 @@ class Spectrum(Piece):
         draws = run.uniform(self, len(images), 2, *images.shape[1:]).to(images.dtype)
         noise = torch.special.ndtri(draws[:, 0].clamp(1e-6, 1 - 1e-6))
         down, across = (cosines(size, images) for size in images.shape[2:])
-        waves = down @ (images + self.noise * run.eps * noise) @ across.T
+        waves = down @ (images + run.as_seen(self.noise * run.eps * noise)) @ across.T
         return (down.T @ (waves * (1 + self.rho * (2 * draws[:, 1] - 1))) @ across).reshape(seen.shape)

@@ -109,7 +109,7 @@ class MixMask(Piece):
     Recipe(MixMask(n=4, reach=0.5))
     """
 
-    kind, name, paper = "input", "mix_mask", "Wang et al., arXiv 2311.12051"
+    kind, name, paper, mixes = "input", "mix_mask", "Wang et al., arXiv 2311.12051", True
     n: int = 3
     reach: float = 0.5
 
@@ -123,10 +123,11 @@ class MixMask(Piece):
 
     def change(self, run: Run, seen: torch.Tensor, copy: torch.Tensor) -> torch.Tensor:
         others = run.others(self, len(seen), of_other_classes=False)
-        values = run.kept["pool"][0]
-        low, high = float(values.min()), float(values.max())
+        values, _ = run.pool()
+        low, high = float(np.nanmin(values)), float(np.nanmax(values))
         others = (others - low) / (high - low if high > low else 1.0)
-        return seen * (1 - self.reach + 2 * self.reach * others)
+        mask = 1 - self.reach + 2 * self.reach * others
+        return seen * torch.where(mask.isnan(), 1.0, mask)
 
 
 @dataclass(frozen=True)
@@ -149,7 +150,7 @@ class Admix(Piece):
     Recipe(Admix(n=4, share=0.2))
     """
 
-    kind, name, paper = "input", "admix", "Wang et al., ICCV 2021"
+    kind, name, paper, mixes = "input", "admix", "Wang et al., ICCV 2021", True
     n: int = 3
     share: float = 0.2
 
@@ -162,7 +163,8 @@ class Admix(Piece):
         return self.n
 
     def change(self, run: Run, seen: torch.Tensor, copy: torch.Tensor) -> torch.Tensor:
-        return seen + self.share * run.others(self, len(seen))
+        others = run.others(self, len(seen))
+        return seen + self.share * torch.where(others.isnan(), 0.0, others)
 
 
 @dataclass(frozen=True)
@@ -185,7 +187,7 @@ class MixedRows(Piece):
     Recipe(MixedRows(n=4, probability=0.1))
     """
 
-    kind, name, paper = "input", "mixed_rows", "ours"
+    kind, name, paper, mixes = "input", "mixed_rows", "ours", True
     n: int = 3
     probability: float = 0.1
 
@@ -199,7 +201,8 @@ class MixedRows(Piece):
 
     def change(self, run: Run, seen: torch.Tensor, copy: torch.Tensor) -> torch.Tensor:
         swapped = run.uniform(self, len(seen), *seen.shape[1:]) < self.probability
-        return torch.where(swapped, run.others(self, len(seen), of_other_classes=False), seen)
+        others = run.others(self, len(seen), of_other_classes=False)
+        return torch.where(swapped & ~others.isnan(), others, seen)
 
 
 @dataclass(frozen=True)
@@ -222,7 +225,7 @@ class Jitter(Piece):
     Recipe(Jitter(n=4, scale=0.1))
     """
 
-    kind, name, paper = "input", "jitter", "ours"
+    kind, name, paper, mixes = "input", "jitter", "ours", True
     n: int = 5
     scale: float = 0.1
 
@@ -236,8 +239,8 @@ class Jitter(Piece):
 
     def change(self, run: Run, seen: torch.Tensor, copy: torch.Tensor) -> torch.Tensor:
         if self.name not in run.kept:
-            run.others(self, run.n, of_other_classes=False)
-            spread = np.asarray(run.kept["pool"][0], dtype=float).std(axis=0)
+            numbers = np.ma.masked_invalid(np.asarray(run.pool()[0], dtype=float))
+            spread = np.ma.filled(numbers.std(axis=0), 0.0)
             run.kept[self.name] = torch.tensor(spread, **run.batch.place)
         noise = torch.special.ndtri(run.uniform(self, len(seen), *seen.shape[1:]).clamp(1e-6, 1 - 1e-6))
         return seen + self.scale * run.kept[self.name] * noise
@@ -274,11 +277,12 @@ class FeatureDropout(Piece):
 
 @dataclass(frozen=True)
 class IntegratedGradient(Piece):
-    """The mean gradient on the straight way from 0 to the sample, times the sample.
+    """The mean gradient on the straight way from 0 to the sample, times the size of the sample's values.
 
     Sundararajan, Taly & Yan, ICML 2017, equation 3, by n points; as what an attack follows by Huang & Kong,
     "Transferable adversarial attack based on integrated gradients" (TAIG-S), ICLR 2022, and, with momentum,
-    by Ma et al. (MIG), ICCV 2023.
+    by Ma et al. (MIG), ICCV 2023. There values are pixels, never negative; a negative one itself would turn
+    the gradient round.
 
     Parameters
     ----------
@@ -307,4 +311,4 @@ class IntegratedGradient(Piece):
         return seen - seen.detach() * each(1 - (copy + 1) / self.n, seen)
 
     def gradient(self, run: Run, x: torch.Tensor, ask: Gradient) -> torch.Tensor:
-        return x * ask(x)
+        return x.abs() * ask(x)

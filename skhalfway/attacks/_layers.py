@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 Layer = TypeVar("Layer", bound=nn.Module)
 
 _ADDS = (operator.add, operator.iadd, torch.add)
+_CONTAINERS = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
 
 
 class Wires(AbstractContextManager["Wires"]):
@@ -168,10 +169,44 @@ def _middle(module: nn.Module) -> str:
     return names[(len(names) - 1) // 2]
 
 
+class _Tracer(fx.proxy.GraphAppendingTracer):
+    def create_arg(self, a: Any) -> Any:
+        return self.graph.get_attr("given") if isinstance(a, torch.Tensor) else super().create_arg(a)
+
+
+def _traced(module: nn.Module) -> fx.Graph:
+    """The graph of a module that is nobody else's.
+
+    ``fx.Tracer`` would, while it is at work, trace whatever modules other threads call.
+    """
+    graph = fx.Graph()
+    tracer = _Tracer(graph)
+
+    def seen(name: str) -> Callable[..., Any]:
+        return lambda *args, **kwargs: tracer.create_proxy("call_module", name, args, kwargs)
+
+    leaves = {
+        name: part
+        for name, part in module.named_modules()
+        if name and type(part).__module__.startswith("torch.nn") and not isinstance(part, _CONTAINERS)
+    }
+    own = {name: vars(part)["forward"] for name, part in leaves.items() if "forward" in vars(part)}
+    try:
+        for name, part in leaves.items():
+            vars(part)["forward"] = seen(name)
+        graph.output(tracer.create_arg(module(tracer.create_proxy("placeholder", "x", (), {}))))
+    finally:
+        for name, part in leaves.items():
+            vars(part).pop("forward", None)
+            if name in own:
+                vars(part)["forward"] = own[name]
+    return graph
+
+
 def residual_branches(module: nn.Module) -> list[str]:
     """Names of the layers whose output is added to what skips them, told from the traced graph."""
     try:
-        graph = fx.Tracer().trace(module)
+        graph = _traced(module)
     except Exception as error:  # whatever a forward does with what is no tensor
         raise ValueError(
             f"the residual branches of {type(module).__name__} cannot be told, since torch.fx cannot trace "
@@ -186,6 +221,8 @@ def residual_branches(module: nn.Module) -> list[str]:
         if not added or node.op not in ("call_function", "call_method") or len(inputs) != 2:
             continue
         left, right = ({one, *before[one]} for one in inputs)
+        if not left & right:  # what is added does not come from the input
+            continue
         own = [sum(one.op == "call_module" for one in own) for own in (left - right, right - left)]
         branch = inputs[0] if own[0] > own[1] else inputs[1]
         if max(own) and branch.op == "call_module":

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 
 from skhalfway.attacks._pieces import Piece, Run, check_number
+
+if TYPE_CHECKING:
+    from skhalfway.models import Model
 
 
 def margin_slope(logits: torch.Tensor, own: torch.Tensor) -> torch.Tensor:
@@ -20,10 +24,17 @@ def margin_slope(logits: torch.Tensor, own: torch.Tensor) -> torch.Tensor:
 
 def cross_entropy_slope(logits: torch.Tensor, own: torch.Tensor) -> torch.Tensor:
     """Gradient of cross-entropy at the logits, which never rounds to 0."""
+    _, wrong, _ = _probabilities(logits, own)
+    return wrong * margin_slope(logits, own)
+
+
+def _probabilities(logits: torch.Tensor, own: torch.Tensor) -> tuple[torch.Tensor, ...]:
+    """Of the label; of all other classes; and these classes' shares of that. None of the sums rounds to 0."""
     others = _others(logits, own)
     margin = others.logsumexp(dim=1, keepdim=True) - logits.detach()[own][:, None]
-    wrong = torch.nn.functional.logsigmoid(margin).exp().clamp_min(torch.finfo(logits.dtype).tiny ** 0.5)
-    return wrong * margin_slope(logits, own)
+    least = torch.finfo(logits.dtype).tiny ** 0.5
+    mine, rest = ((sign * margin).neg().sigmoid().clamp_min(least) for sign in (1.0, -1.0))
+    return mine, rest, others.softmax(dim=1)
 
 
 def _others(logits: torch.Tensor, own: torch.Tensor) -> torch.Tensor:
@@ -76,7 +87,7 @@ class Logit(Piece):
     """The logit of the label alone, whose gradient never fades.
 
     Zhao, Liu & Larson, "On success and simplicity: a second look at transferable targeted attacks", NeurIPS
-    2021.
+    2021. Of two classes it is the difference of their logits: one of these may be a constant.
 
     Examples
     --------
@@ -88,7 +99,8 @@ class Logit(Piece):
     kind, name, paper = "loss", "logit", "Zhao et al., NeurIPS 2021"
 
     def slope(self, run: Run, logits: torch.Tensor, own: torch.Tensor) -> torch.Tensor:
-        return torch.zeros_like(logits).masked_fill_(own, -1.0)
+        others = torch.full_like(logits, 1.0 if logits.shape[1] == 2 else 0.0)
+        return others.masked_fill_(own, -1.0)
 
 
 @dataclass(frozen=True)
@@ -105,10 +117,11 @@ class ProbabilityMargin(Piece):
     kind, name, paper = "loss", "probability_margin", "ours"
 
     def slope(self, run: Run, logits: torch.Tensor, own: torch.Tensor) -> torch.Tensor:
-        p = logits.detach().softmax(dim=1)
-        other = p.masked_fill(own, -1).argmax(dim=1, keepdim=True)
-        weight = torch.zeros_like(p).scatter_(1, other, 1.0).masked_fill_(own, -1.0)
-        return p * (weight - (weight * p).sum(dim=1, keepdim=True))
+        mine, rest, shares = _probabilities(logits, own)
+        most, other = shares.max(dim=1, keepdim=True)
+        slope = rest * shares * (mine - rest * most)
+        slope = slope.scatter_add(1, other, rest * most)
+        return torch.where(own, -mine * rest * (1 + most), slope)
 
 
 @dataclass(frozen=True)
@@ -125,9 +138,8 @@ class OwnProbability(Piece):
     kind, name, paper = "loss", "own_probability", "Ma et al., ICCV 2023"
 
     def slope(self, run: Run, logits: torch.Tensor, own: torch.Tensor) -> torch.Tensor:
-        p = logits.detach().softmax(dim=1)
-        mine = p[own][:, None]
-        return mine * (p - own.to(p.dtype))
+        mine, _, _ = _probabilities(logits, own)
+        return mine * cross_entropy_slope(logits, own)
 
 
 @dataclass(frozen=True)
@@ -160,7 +172,19 @@ class PoincareTriplet(Piece):
         check_number(self, "weight", 0)
         check_number(self, "gap", 0)
 
+    def check_source(self, model: Model) -> None:
+        if model.classes_ is not None:
+            self._check_classes(len(model.classes_))
+
+    def _check_classes(self, n_classes: int) -> None:
+        if n_classes == 2:
+            raise ValueError(
+                "PoincareTriplet, 'potrip', needs three classes or more: two logits less their mean, scaled "
+                "to a 1-norm of 1, are the same everywhere, so that nothing leads on; take another loss"
+            )
+
     def prepare(self, run: Run) -> None:
+        self._check_classes(run.batch.own.shape[1])
         if run.batch.targeted and self.name not in run.kept:
             with torch.no_grad():
                 run.kept[self.name] = run.batch.logits(run.batch.ball.x0).argmax(dim=1)

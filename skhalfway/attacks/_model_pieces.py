@@ -63,7 +63,8 @@ class SkipGradient(Piece):
         object.__setattr__(self, "layers", tuple(self.layers))
 
     def wire(self, module: nn.Module, wires: Wires) -> None:
-        names = residual_branches(module) if self.layers is None else self.layers
+        with wires.cut():
+            names = residual_branches(module) if self.layers is None else self.layers
         for part in named_layers(module, names):
             wires.hook(part, lambda given, output: _instead(output.detach(), self.decay * output))
 

@@ -54,6 +54,15 @@ def check_layers(model: Model, pieces: list[str]) -> None:
         )
 
 
+def check_one_layer(model: Model, piece: str) -> None:
+    """Raise where a piece follows one layer, and the source holds several networks."""
+    if isinstance(model, EnsembleModel):
+        raise ValueError(
+            f"{piece} follows one layer, which is that of one member, so the other members of an Ensemble "
+            "would have no say; attack the members by it one by one, or leave the piece out"
+        )
+
+
 def check_learns(name: str, estimator: Any) -> None:
     """Raise for an ensemble that is to learn a black box's answers, and holds members that would not."""
     if not is_ensemble(estimator):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
@@ -10,6 +11,7 @@ from zlib import crc32
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from skhalfway._text import shown
 from skhalfway.attacks._pool import Pool
@@ -79,6 +81,9 @@ class Run:
         Number of the step.
     kept : dict
         By piece, whatever it remembers from step to step.
+    lanes : tuple of str
+        Of each copy of the batch that is asked for now, which points and copies of a step it is: they draw
+        apart, so that it does not matter how many are asked for at once.
     """
 
     batch: Batch
@@ -91,6 +96,7 @@ class Run:
     at: torch.Tensor | None = None
     step: int = 0
     kept: dict[Any, Any] = field(default_factory=dict)
+    lanes: tuple[str, ...] = ("",)
     _drawn: dict[str, Streams] = field(default_factory=dict)
 
     @property
@@ -104,11 +110,40 @@ class Run:
         What a sample gets depends neither on other pieces' draws nor on how many copies are drawn at once;
         ``what`` tells the draws of one piece apart.
         """
-        name = f"{piece.name} {what}"
-        if name not in self._drawn:
-            self._drawn[name] = self.streams.apart(crc32(name.encode()))
-        numbers = self._drawn[name].uniform(np.resize(np.arange(self.n), n_rows), *shape)
+        # more rows than copies: a layer that lays out each sample as several rows
+        several, rest = divmod(n_rows, self.n * len(self.lanes))
+        if rest or not several:
+            raise ValueError(
+                f"{piece.name!r} meets {n_rows} rows for {self.n * len(self.lanes)} samples, so it cannot "
+                "tell which are whose; name other layers, or leave it out"
+            )
+        drawn = []
+        for lane in self.lanes:
+            name = f"{piece.name} {what}{lane}"
+            if name not in self._drawn:
+                self._drawn[name] = self.streams.apart(crc32(name.encode()))
+            drawn.append(self._drawn[name].uniform(np.arange(self.n), several, *shape))
+        numbers = np.concatenate(drawn).reshape(n_rows, *shape)
         return torch.from_numpy(numbers).to(**self.batch.place)
+
+    @contextmanager
+    def inside(self, numbers: Iterable[int]) -> Iterator[None]:
+        """Context in which so many points or copies are asked for at once, one copy of all after another."""
+        before = self.lanes
+        self.lanes = tuple(f"{lane}.{number}" for number in numbers for lane in before)
+        try:
+            yield
+        finally:
+            self.lanes = before
+
+    def as_seen(self, change: torch.Tensor) -> torch.Tensor:
+        """What a change of samples, in the budget's units, is to the model; images may be given for rows."""
+        region, rows = self.batch.problem.region, self.batch.rows
+        if region.unit is None:
+            return change
+        unit = torch.tensor(region.unit[rows] if region.unit.ndim == region.X.ndim else region.unit)
+        flat = change.reshape(-1, self.n, *region.X.shape[1:])
+        return (flat * unit.to(**self.batch.place)).reshape(change.shape)
 
     def original(self, n_rows: int) -> torch.Tensor:
         """What the model sees of the samples that are attacked, as often as there are copies."""
@@ -118,17 +153,29 @@ class Run:
         original: torch.Tensor = self.kept["original"]
         return repeated(original, n_rows // self.n)
 
-    def others(self, piece: Piece, n_rows: int, *, of_other_classes: bool = True) -> torch.Tensor:
-        """Samples drawn from all that are attacked, as the model sees them, one for each of the copies.
+    def pool(self) -> tuple[NDArray[Any], NDArray[np.intp]]:
+        """Samples that are attacked, as the model sees them, and their classes, in whose order they are.
 
-        Of other classes than the one to leave or to reach, if wanted.
+        nan where a sample holds no number.
         """
         if "pool" not in self.kept:
             problem = self.batch.problem
-            pool = (problem.pool or Pool.of(problem)).problem
-            order = np.argsort(pool.labels, kind="stable")
-            self.kept["pool"] = pool.region.X[order], pool.labels[order]
+            pool = problem.pool or Pool.of(problem)
+            region = pool.problem.region
+            # where labels are to be reached, they say nothing of the samples
+            labels = pool.predicted if problem.targeted else pool.problem.labels
+            X = region.X if region.carried is None else np.where(region.carried, np.nan, region.X)
+            order = np.argsort(labels, kind="stable")
+            self.kept["pool"] = X[order], labels[order]
         X, labels = self.kept["pool"]
+        return X, labels
+
+    def others(self, piece: Piece, n_rows: int, *, of_other_classes: bool = True) -> torch.Tensor:
+        """Samples drawn from all that are attacked, as the model sees them, one for each of the copies.
+
+        Of other classes than the one to leave or to reach, if wanted; nan where they hold no number.
+        """
+        X, labels = self.pool()
         own = np.resize(self.batch.problem.labels[self.batch.rows], n_rows)
         begin, end = (np.searchsorted(labels, own, side) for side in ("left", "right"))
         if not of_other_classes:
@@ -146,10 +193,11 @@ class Run:
 
     def summed(self, ask: Gradient, points: Iterable[torch.Tensor]) -> torch.Tensor:
         """Sum of what is asked at points, each of x's shape; as many at once as the batch size allows."""
-        total, group = None, list[torch.Tensor]()
+        total, group, n_asked = None, list[torch.Tensor](), 0
 
         def asked() -> torch.Tensor:
-            found = ask(torch.cat(group)) if len(group) > 1 else ask(group[0])
+            with self.inside(range(n_asked, n_asked + len(group))):
+                found = ask(torch.cat(group)) if len(group) > 1 else ask(group[0])
             found = found.unflatten(0, (len(group), -1)).sum(dim=0)
             group.clear()
             return found if total is None else total + found
@@ -157,7 +205,8 @@ class Run:
         for point in points:
             group.append(point)
             if len(group) * len(point) + len(point) > self.batch.at_once:
-                total = asked()
+                n_points = len(group)
+                total, n_asked = asked(), n_asked + n_points
         if group:
             total = asked()
         assert total is not None
@@ -205,6 +254,10 @@ class Piece:
     only: ClassVar[str] = ""
     #: whether it asks for gradients once a step, so that no other piece may ask it several times
     outermost: ClassVar[bool] = False
+    #: whether it uses other samples that are attacked
+    mixes: ClassVar[bool] = False
+    #: whether what it keeps is of the steps so far, and means nothing where the samples are set back
+    of_steps: ClassVar[bool] = False
 
     def __init_subclass__(cls) -> None:
         if "name" in vars(cls):  # else it is what several have in common
@@ -288,3 +341,5 @@ def check_number(piece: Piece, name: str, low: float, high: float = np.inf, *, w
             f"{type(piece).__name__}({name}=...) must be {what} of at least {low:g}{upper}, got "
             f"{shown(value)}"
         )
+    if isinstance(value, np.generic):  # so that equal pieces look the same
+        object.__setattr__(piece, name, value.item())

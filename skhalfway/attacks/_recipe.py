@@ -11,7 +11,7 @@ import numpy as np
 from skhalfway._checks import meant
 from skhalfway._text import shown
 from skhalfway.attacks._layers import wired
-from skhalfway.attacks._of_ensembles import check_layers
+from skhalfway.attacks._of_ensembles import check_layers, check_one_layer
 from skhalfway.attacks._pieces import PIECES, Piece, as_image, has
 
 if TYPE_CHECKING:
@@ -159,6 +159,8 @@ class Recipe:
         """
         for piece in self.pieces:
             piece.check_source(model)
+            if "layer" in [f.name for f in fields(piece)]:
+                check_one_layer(model, type(piece).__name__)
             if piece.needs_images:
                 as_image(piece, shape, self.image_shape)
         wiring = [type(piece).__name__ for piece in self.pieces if has(piece, "wire")]
@@ -214,6 +216,11 @@ class Recipe:
                 known = [*PIECES, "image_shape", "reach"]
                 raise ValueError(f"a Recipe has no {shown(which)}; it has {known}{meant(which, known)}")
             if not parameter:
+                if isinstance(value, Piece) and value.kind != PIECES[which].kind:
+                    raise ValueError(
+                        f"{which} is a piece of the kind {PIECES[which].kind!r}, so another of that kind or "
+                        f"None may be in its place; got {value}, which is {value.name}"
+                    )
                 pieces.pop(which, None) if value is None else pieces.update({which: value})
                 continue
             piece = pieces.get(which) or PIECES[which]()

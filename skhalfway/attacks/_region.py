@@ -163,13 +163,18 @@ class Region:
                 return torch.tensor(self.keep(z.detach().cpu().numpy(), rows, full=True), **place)
 
             return lambda z: _StraightThrough.apply(z, unit, keep)
-        if self.carried is None:
+        held = self.not_numbers(rows, place)
+        if held is None:
             return lambda z: z * unit
-        carried, values = (
-            torch.tensor(self.carried[rows], device=place["device"]),
-            torch.tensor(self.X[rows], **place),
-        )
+        carried, values = held
         return lambda z: torch.where(carried, values, z * unit)
+
+    def not_numbers(self, rows: Rows, place: dict[str, Any]) -> tuple[torch.Tensor, torch.Tensor] | None:
+        """Where samples hold no number, and what they hold there; None where they hold numbers only."""
+        if self.carried is None:
+            return None
+        where = torch.tensor(self.carried[rows], device=place["device"])
+        return where, torch.tensor(self.X[rows], **place)
 
     def keep(
         self, z: NDArray[Any], rows: Rows = EVERY_ROW, *, budget: bool = True, full: bool = False

@@ -122,6 +122,7 @@ class PatchWise(Piece):
     """
 
     kind, name, paper, only, images = "step", "patch_wise", "Gao et al., ECCV 2020", "stride", True
+    of_steps = True
     amplification: float = 10.0
     size: int = 3
 

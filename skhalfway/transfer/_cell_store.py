@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from skhalfway._devices import devices_of
 from skhalfway.attacks._faults import Faults
 from skhalfway.attacks._missed import Missed
-from skhalfway.attacks._parameters import is_own, kind_of, takes_gradients
+from skhalfway.attacks._parameters import is_own, kind_of, recipe_of, takes_gradients
 from skhalfway.attacks._problem import Outcome
 from skhalfway.engine._fingerprint import KEY, UnknownContentError, fingerprint
 from skhalfway.engine._store import Store
@@ -26,6 +26,7 @@ from skhalfway.transfer._masked import Opinion
 from skhalfway.transfer._source import Account, Source
 
 if TYPE_CHECKING:
+    from skhalfway.attacks._pool import Pool
     from skhalfway.attacks._region import Region
     from skhalfway.models import Model
 
@@ -66,10 +67,12 @@ class CellStore:
         """What the samples that are made of some rows are known by."""
         attack = source.generator.attack
         kind = kind_of(attack)
-        alone = kind is not None and kind.gradient
+        recipe = recipe_of(attack)
+        mixes = recipe is not None and any(piece.mixes for piece in recipe.pieces)
+        alone = kind is not None and kind.gradient and not mixes
         pool, known = source.pool, ""
         if pool is not None and not alone:
-            known = pool.once("key", partial(fingerprint, pool.problem.region, pool.predicted))
+            known = pool.once("key", partial(fingerprint, *_of_pool(pool, labels=mixes)))
         partners = None if source.partners is None else source.partners.X
         params = source.generator.get_params(deep=False)
         params["device"], params["dtype"] = _computed_in(source)
@@ -156,6 +159,12 @@ class CellStore:
             return
         values = {name: getattr(opinion, name) for name in ("attack", "n", "own", "lost")}
         self.store.put(key, {"gained": opinion.gained}, values)
+
+
+def _of_pool(pool: Pool, *, labels: bool) -> tuple[Any, ...]:
+    """What an attack may know of the whole; ``labels``: those of its samples too."""
+    known = pool.problem.region, pool.predicted
+    return (*known, pool.problem.labels) if labels else known
 
 
 def _computed_in(source: Source) -> tuple[list[str], str | None]:
