@@ -88,9 +88,9 @@ class _Importance(FeatureLoss):
 class FeatureImportance(_Importance):
     """Lower the features that matter for the label, as copies with values dropped at random tell.
 
-    Wang et al., "Feature importance-aware transferable adversarial attacks" (FIA), ICCV 2021, equations 3 to
-    5; with patches of several pixels, Zhang et al., "Enhancing the transferability of adversarial examples
-    with random patch" (RPA), IJCAI 2022.
+    Wang et al., "Feature importance-aware transferable adversarial attacks" (FIA), ICCV 2021; with
+    patches of several pixels, Zhang et al., "Enhancing the transferability of adversarial examples with
+    random patch" (RPA), IJCAI 2022.
 
     Parameters
     ----------
@@ -102,6 +102,12 @@ class FeatureImportance(_Importance):
         How often a value is 0 in a copy.
     patch : int, default=1
         Width of the patches that are dropped together, in pixels; of more than 1, samples must be images.
+
+    Examples
+    --------
+    >>> from skhalfway.attacks import FeatureImportance, Recipe
+    >>> Recipe(FeatureImportance(layer='layer_0'))
+    Recipe(FeatureImportance(layer='layer_0', n=30, drop=0.3, patch=1))
     """
 
     name, paper = "feature_importance", "Wang et al., ICCV 2021"
@@ -133,7 +139,7 @@ class NeuronAttribution(_Importance):
     """Lower the features that matter for the label, as integrated gradients from 0 to the sample tell.
 
     Zhang et al., "Improving adversarial transferability via neuron attribution-based attacks" (NAA), CVPR
-    2022, equations 8 and 11, with the identity in the place of both transformations.
+    2022, with the identity in the place of both transformations.
 
     Parameters
     ----------
@@ -141,6 +147,12 @@ class NeuronAttribution(_Importance):
         Name of the layer, as in ``named_modules()``. None is the middle one of those with weights.
     n : int, default=30
         Number of points on the way.
+
+    Examples
+    --------
+    >>> from skhalfway.attacks import NeuronAttribution, Recipe
+    >>> Recipe(NeuronAttribution(layer='layer_0'))
+    Recipe(NeuronAttribution(layer='layer_0', n=30))
     """
 
     name, paper = "neuron_attribution", "Zhang et al., CVPR 2022"
@@ -158,7 +170,7 @@ class IntermediateLevel(FeatureLoss):
     """After a share of the steps, go on in the direction in which these have moved the features.
 
     Huang et al., "Enhancing adversarial example transferability with an intermediate level attack" (ILA),
-    ICCV 2019, equation 1 (the projection loss), from where the first steps have led; those follow
+    ICCV 2019 (the projection loss), from where the first steps have led; those follow
     cross-entropy.
 
     Parameters
@@ -167,6 +179,12 @@ class IntermediateLevel(FeatureLoss):
         Name of the layer, as in ``named_modules()``. None is the middle one of those with weights.
     begin : float, default=0.5
         Share of the steps after which it sets in.
+
+    Examples
+    --------
+    >>> from skhalfway.attacks import IntermediateLevel, Recipe
+    >>> Recipe(IntermediateLevel(layer='layer_0'))
+    Recipe(IntermediateLevel(layer='layer_0', begin=0.5))
     """
 
     name, paper = "intermediate_level", "Huang et al., ICCV 2019"

@@ -45,6 +45,12 @@ class Variance(Around):
         Number of points around each sample.
     radius : float, default=1.5
         How far from it, as a multiple of the budget.
+
+    Examples
+    --------
+    >>> from skhalfway.attacks import Recipe, Variance
+    >>> Recipe(Variance(n=4))
+    Recipe(Variance(n=4, radius=1.5))
     """
 
     name, paper, outermost = "variance", "Wang & He, CVPR 2021", True
@@ -71,6 +77,12 @@ class Averaged(Around):
         Number of points.
     radius : float, default=1.0
         How far from it, as a multiple of the budget.
+
+    Examples
+    --------
+    >>> from skhalfway.attacks import Averaged, Recipe
+    >>> Recipe(Averaged(n=4))
+    Recipe(Averaged(n=4, radius=1.0))
     """
 
     name, paper = "averaged", "Wu et al., arXiv 1802.09707"
@@ -85,8 +97,7 @@ class Averaged(Around):
 class Relevance(Around):
     """Mix the gradient with the mean around it, by how alike they are; go less far where signs turn.
 
-    Zhu et al., "Boosting adversarial transferability via gradient relevance attack" (GRA), ICCV 2023,
-    equations 5 to 9.
+    Zhu et al., "Boosting adversarial transferability via gradient relevance attack" (GRA), ICCV 2023.
 
     Parameters
     ----------
@@ -96,6 +107,12 @@ class Relevance(Around):
         How far from it, as a multiple of the budget.
     decay : float, default=0.94
         What is left of the way of a value whenever its direction has turned.
+
+    Examples
+    --------
+    >>> from skhalfway.attacks import Recipe, Relevance
+    >>> Recipe(Relevance(n=4))
+    Recipe(Relevance(n=4, radius=3.5, decay=0.94))
     """
 
     name, paper, only, outermost = "relevance", "Zhu et al., ICCV 2023", "stride", True
@@ -136,6 +153,12 @@ class FlatMaxima(Around):
         How far from it, as a multiple of the budget.
     balance : float, default=0.5
         Weight of the gradients a step down.
+
+    Examples
+    --------
+    >>> from skhalfway.attacks import FlatMaxima, Recipe
+    >>> Recipe(FlatMaxima(n=4))
+    Recipe(FlatMaxima(n=4, radius=3.0, balance=0.5))
     """
 
     name, paper = "flat_maxima", "Ge et al., NeurIPS 2023"
@@ -170,6 +193,12 @@ class ReverseNoise(Piece):
         How far it may go in each value, as a multiple of the budget.
     begin : float, default=0.25
         After which share of the steps it sets in; 0 is from the first on.
+
+    Examples
+    --------
+    >>> from skhalfway.attacks import Recipe, ReverseNoise
+    >>> Recipe(ReverseNoise(n=4))
+    Recipe(ReverseNoise(n=4, radius=1.0, begin=0.25))
     """
 
     kind, name, paper = "gradient", "reverse_noise", "Qin et al., NeurIPS 2022"
@@ -197,8 +226,8 @@ class ReverseNoise(Piece):
 class GradientPenalty(Piece):
     """Penalise the norm of the gradient, by a second gradient a little further on.
 
-    Wu et al., "GNP attack: transferable adversarial examples via gradient norm penalty", ICIP 2023, equation
-    6: ``(1 + weight) * g(x) - weight * g(x + radius * g(x) / mean|g(x)|)``. Cross-entropy of a sure source
+    Wu et al., "GNP attack: transferable adversarial examples via gradient norm penalty", ICIP 2023:
+    ``(1 + weight) * g(x) - weight * g(x + radius * g(x) / mean|g(x)|)``. Cross-entropy of a sure source
     rises so fast on the way that the difference leads back; take :class:`Margin`, as ``"gnp"`` does.
 
     Parameters
@@ -207,6 +236,12 @@ class GradientPenalty(Piece):
         Of the penalty.
     radius : float, default=0.16
         How much further on, as a multiple of the budget; .01 for one of 16 / 255 in the paper.
+
+    Examples
+    --------
+    >>> from skhalfway.attacks import GradientPenalty, Recipe
+    >>> Recipe(GradientPenalty(weight=0.5))
+    Recipe(GradientPenalty(weight=0.5, radius=0.16))
     """
 
     kind, name, paper = "gradient", "gradient_penalty", "Wu et al., ICIP 2023"
@@ -229,6 +264,12 @@ class ImprovedEuler(Piece):
 
     Peng et al., "Boosting transferability of adversarial example via an enhanced Euler's method" (IE-FGSM),
     ICASSP 2023; both as multiples of the mean size of their values.
+
+    Examples
+    --------
+    >>> from skhalfway.attacks import ImprovedEuler, Recipe
+    >>> Recipe(ImprovedEuler())
+    Recipe(ImprovedEuler())
     """
 
     kind, name, paper = "gradient", "improved_euler", "Peng et al., ICASSP 2023"
@@ -252,6 +293,12 @@ class DirectionTuning(Piece):
         Number of smaller steps.
     decay : float, default=0.8
         What is left of the momentum at each of them.
+
+    Examples
+    --------
+    >>> from skhalfway.attacks import DirectionTuning, Recipe
+    >>> Recipe(DirectionTuning(n=4))
+    Recipe(DirectionTuning(n=4, decay=0.8))
     """
 
     kind, name, paper = "gradient", "direction_tuning", "Yang et al., arXiv 2303.15109"
@@ -285,6 +332,12 @@ class Translation(Piece):
         Width of the kernel in pixels, odd; of smaller images, the largest odd width that is no wider.
     sigma : float, default=3.0
         Standard deviations of the Gaussian to each side.
+
+    Examples
+    --------
+    >>> from skhalfway.attacks import Recipe, Translation
+    >>> Recipe(Translation(size=5))
+    Recipe(Translation(size=5, sigma=3.0))
     """
 
     kind, name, paper, images = "gradient", "translation", "Dong et al., CVPR 2019", True

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import pi, sqrt
+from math import pi
 
 import torch
-from torch.nn.functional import grid_sample
 
 from skhalfway.attacks._pieces import Piece, Run, check_number
+from skhalfway.attacks._resampling import cosines, either, sampled, smaller
 
 
 @dataclass(frozen=True)
@@ -24,6 +24,12 @@ class DiverseInput(Piece):
         How often an image is changed.
     least : float, default=0.9
         The smallest size, as a share of its own.
+
+    Examples
+    --------
+    >>> from skhalfway.attacks import DiverseInput, Recipe
+    >>> Recipe(DiverseInput(probability=0.7))
+    Recipe(DiverseInput(probability=0.7, least=0.9))
     """
 
     kind, name, paper, images = "input", "diverse_input", "Xie et al., CVPR 2019", True
@@ -46,7 +52,7 @@ class DiverseEnsemble(Piece):
     """Copies of the image, each resized at random down to a least size of its own, and put anywhere.
 
     Zou et al., "Improving the transferability of adversarial examples with resized-diverse-inputs,
-    diversity-ensemble and region fitting" (DEM), ECCV 2020, section 3.2; images become smaller here rather
+    diversity-ensemble and region fitting" (DEM), ECCV 2020; images become smaller here rather
     than larger, since sources take one size.
 
     Parameters
@@ -55,6 +61,12 @@ class DiverseEnsemble(Piece):
         Number of copies.
     least : float, default=0.6
         The smallest size of the last copy, as a share of its own; that of the first is .9.
+
+    Examples
+    --------
+    >>> from skhalfway.attacks import DiverseEnsemble, Recipe
+    >>> Recipe(DiverseEnsemble(n=4))
+    Recipe(DiverseEnsemble(n=4, least=0.6))
     """
 
     kind, name, paper, images = "input", "diverse_ensemble", "Zou et al., ECCV 2020", True
@@ -86,6 +98,12 @@ class RandomCrop(Piece):
     ----------
     least : float, default=0.8
         The smallest part, as a share of the width.
+
+    Examples
+    --------
+    >>> from skhalfway.attacks import RandomCrop, Recipe
+    >>> Recipe(RandomCrop(least=0.8))
+    Recipe(RandomCrop(least=0.8))
     """
 
     kind, name, paper, images = "input", "random_crop", "ours", True
@@ -115,6 +133,12 @@ class Cutout(Piece):
     ----------
     size : float, default=0.3
         Width of the square, as a share of the image's.
+
+    Examples
+    --------
+    >>> from skhalfway.attacks import Cutout, Recipe
+    >>> Recipe(Cutout(size=0.5))
+    Recipe(Cutout(size=0.5))
     """
 
     kind, name, paper, images = "input", "cutout", "ours", True
@@ -138,12 +162,18 @@ class Cutout(Piece):
 class MaskedBlocks(Piece):
     """Copies of the image, each with one block of it set to 0.
 
-    Fan et al., "Enhancing the transferability via block-wise masks" (MaskBlock), arXiv 2208.06538, 2022.
+    Fan et al., "MaskBlock: transferable adversarial examples with Bayes approach", arXiv 2208.06538, 2022.
 
     Parameters
     ----------
     blocks : int, default=4
         Number of blocks along each side; there are as many copies as blocks.
+
+    Examples
+    --------
+    >>> from skhalfway.attacks import MaskedBlocks, Recipe
+    >>> Recipe(MaskedBlocks(blocks=3))
+    Recipe(MaskedBlocks(blocks=3))
     """
 
     kind, name, paper, images = "input", "masked_blocks", "Fan et al., arXiv 2208.06538", True
@@ -168,7 +198,7 @@ class BlockShuffle(Piece):
     """Copies of the image whose blocks, cut at random places, are shuffled and turned.
 
     Wang, He, Wang & Wang, "Boosting adversarial transferability by block shuffle and rotation" (BSR), CVPR
-    2024, section 3.3.
+    2024.
 
     Parameters
     ----------
@@ -178,6 +208,12 @@ class BlockShuffle(Piece):
         Number of blocks along each side.
     angle : float, default=24.0
         Largest angle, in degrees.
+
+    Examples
+    --------
+    >>> from skhalfway.attacks import BlockShuffle, Recipe
+    >>> Recipe(BlockShuffle(n=4))
+    Recipe(BlockShuffle(n=4, blocks=2, angle=24.0))
     """
 
     kind, name, paper, images = "input", "block_shuffle", "Wang et al., CVPR 2024", True
@@ -235,7 +271,7 @@ class StructureInvariant(Piece):
     """Copies of the image, each block of which is changed in a way of its own.
 
     Wang, Zhang & Zhang, "Structure invariant transformation for better adversarial transferability" (SIA),
-    ICCV 2023, section 3.3: a block is shifted along either axis, flipped along either, turned by 180 degrees,
+    ICCV 2023: a block is shifted along either axis, flipped along either, turned by 180 degrees,
     scaled, covered by noise of the budget's size, or partly dropped. Of the paper's ten ways, resizing and
     the change of frequencies are left out.
 
@@ -245,6 +281,12 @@ class StructureInvariant(Piece):
         Number of copies.
     blocks : int, default=3
         Number of blocks along each side.
+
+    Examples
+    --------
+    >>> from skhalfway.attacks import Recipe, StructureInvariant
+    >>> Recipe(StructureInvariant(n=4))
+    Recipe(StructureInvariant(n=4, blocks=3))
     """
 
     kind, name, paper, images = "input", "structure_invariant", "Wang et al., ICCV 2023", True
@@ -278,7 +320,7 @@ class StructureInvariant(Piece):
             within = at - begin
             shifted = (within + (amount * size).long()) % size
             back = size - 1 - within
-            source.append(begin + _either(way, {axis: shifted, 2 + axis: back, 4: back}, within))
+            source.append(begin + either(way, {axis: shifted, 2 + axis: back, 4: back}, within))
         index = (source[0] * width + source[1]).flatten(1)[:, None].expand(-1, images.shape[1], -1)
         moved = images.flatten(2).gather(2, index).reshape(images.shape)
         way, amount = way[:, None], amount[:, None]
@@ -293,7 +335,7 @@ class StructureInvariant(Piece):
 class Spectrum(Piece):
     """Copies of the image with noise, whose frequencies are scaled at random.
 
-    Long et al., "Frequency domain model augmentation for adversarial attack" (SSA), ECCV 2022, equation 5:
+    Long et al., "Frequency domain model augmentation for adversarial attack" (SSA), ECCV 2022:
     ``IDCT(DCT(x + noise) * mask)``.
 
     Parameters
@@ -304,6 +346,12 @@ class Spectrum(Piece):
         Largest difference of a frequency's factor from 1.
     noise : float, default=1.0
         Standard deviation of the noise, as a multiple of the budget.
+
+    Examples
+    --------
+    >>> from skhalfway.attacks import Recipe, Spectrum
+    >>> Recipe(Spectrum(n=4))
+    Recipe(Spectrum(n=4, rho=0.5, noise=1.0))
     """
 
     kind, name, paper, images = "input", "spectrum", "Long et al., ECCV 2022", True
@@ -327,57 +375,3 @@ class Spectrum(Piece):
         down, across = (cosines(size, images) for size in images.shape[2:])
         waves = down @ (images + self.noise * run.eps * noise) @ across.T
         return (down.T @ (waves * (1 + self.rho * (2 * draws[:, 1] - 1))) @ across).reshape(seen.shape)
-
-
-def cosines(n: int, like: torch.Tensor) -> torch.Tensor:
-    """Matrix of the orthonormal discrete cosine transform, type II, of n values."""
-    at = torch.arange(n, dtype=torch.float64, device=like.device)
-    matrix = torch.cos(pi / n * (at + 0.5) * at[:, None]) * sqrt(2 / n)
-    matrix[0] /= sqrt(2)
-    return matrix.to(like.dtype)
-
-
-def _either(way: torch.Tensor, ways: dict[int, torch.Tensor], otherwise: torch.Tensor) -> torch.Tensor:
-    """For each pixel what its way says."""
-    result = otherwise.expand(way.shape)
-    for number, value in ways.items():
-        result = torch.where(way == number, value.expand(way.shape), result)
-    return result
-
-
-def smaller(
-    images: torch.Tensor, changed: torch.Tensor, least: torch.Tensor, draws: torch.Tensor
-) -> torch.Tensor:
-    """Images resized at random to no less than a share of their size, at random places; where ``changed``."""
-    height, width = images.shape[2:]
-    # whole pixels, as a resized image has
-    fewest = (least * height).round()
-    rows = torch.floor(fewest + draws[:, 0] * (height - fewest))
-    rows = torch.where(changed, rows, torch.full_like(rows, height))
-    columns = torch.round(rows * width / height)
-    top = torch.floor(draws[:, 1] * (height - rows + 1))
-    left = torch.floor(draws[:, 2] * (width - columns + 1))
-    return resized(images, rows, columns, top, left)
-
-
-def resized(
-    images: torch.Tensor, rows: torch.Tensor, columns: torch.Tensor, top: torch.Tensor, left: torch.Tensor
-) -> torch.Tensor:
-    """Images resized, bilinearly, to so many rows and columns each, and put there on a ground of 0."""
-    height, width = images.shape[2:]
-    axes = []
-    for n, size, begin in ((height, rows, top), (width, columns, left)):
-        pixel = torch.arange(n, dtype=images.dtype, device=images.device)[None] - begin[:, None]
-        inside = (pixel >= 0) & (pixel < size[:, None])
-        # where the centre of a pixel of the smaller image lies in the larger one, no further than its edges
-        source = ((pixel + 0.5) * n / size[:, None] - 0.5).clamp(0, n - 1)
-        at = (2 * source + 1) / n - 1
-        axes.append(torch.where(inside, at, torch.full_like(at, 3.0)))  # beyond: 0
-    return sampled(images, axes[0][:, :, None], axes[1][:, None, :], "zeros")
-
-
-def sampled(images: torch.Tensor, down: torch.Tensor, across: torch.Tensor, beyond: str) -> torch.Tensor:
-    """Images read, bilinearly, at places from -1 to 1; what lies beyond is 0 or that of the border."""
-    shape = (len(images), *images.shape[2:])
-    grid = torch.stack([across.expand(shape), down.expand(shape)], dim=-1)
-    return grid_sample(images, grid, mode="bilinear", padding_mode=beyond, align_corners=False)

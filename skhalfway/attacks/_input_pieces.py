@@ -26,6 +26,12 @@ class ScaleCopies(Piece):
     ----------
     n : int, default=5
         Number of copies.
+
+    Examples
+    --------
+    >>> from skhalfway.attacks import Recipe, ScaleCopies
+    >>> Recipe(ScaleCopies(n=4))
+    Recipe(ScaleCopies(n=4))
     """
 
     kind, name, paper = "input", "scale_copies", "Lin et al., ICLR 2020"
@@ -46,8 +52,8 @@ class ScaleCopies(Piece):
 class UniformScale(Piece):
     """Copies of the sample, scaled by factors in even distances.
 
-    Wang, Ying, Li & Zhang, "Boost adversarial transferability by uniform scale and mix mask method" (US-MM),
-    arXiv 2311.12051, 2023, section 3.2.
+    Wang, Ying, Li & Lian, "Boost adversarial transferability by uniform scale and mix mask method" (US-MM),
+    arXiv 2311.12051, 2023.
 
     Parameters
     ----------
@@ -55,6 +61,12 @@ class UniformScale(Piece):
         Number of copies.
     low, high : float, default=0.1, 0.75
         The least and the largest factor.
+
+    Examples
+    --------
+    >>> from skhalfway.attacks import Recipe, UniformScale
+    >>> Recipe(UniformScale(n=4))
+    Recipe(UniformScale(n=4, low=0.1, high=0.75))
     """
 
     kind, name, paper = "input", "uniform_scale", "Wang et al., arXiv 2311.12051"
@@ -79,8 +91,8 @@ class UniformScale(Piece):
 class MixMask(Piece):
     """Multiply the sample by a mask that another sample makes.
 
-    Wang, Ying, Li & Zhang, "Boost adversarial transferability by uniform scale and mix mask method" (US-MM),
-    arXiv 2311.12051, 2023, section 3.3: the mask is ``1 - reach + 2 * reach * other``, where the values of
+    Wang, Ying, Li & Lian, "Boost adversarial transferability by uniform scale and mix mask method" (US-MM),
+    arXiv 2311.12051, 2023: the mask is ``1 - reach + 2 * reach * other``, where the values of
     other samples are measured from the least to the largest of all samples that are attacked.
 
     Parameters
@@ -89,6 +101,12 @@ class MixMask(Piece):
         Number of other samples.
     reach : float, default=0.5
         How far the mask lies from 1 at most.
+
+    Examples
+    --------
+    >>> from skhalfway.attacks import MixMask, Recipe
+    >>> Recipe(MixMask(n=4))
+    Recipe(MixMask(n=4, reach=0.5))
     """
 
     kind, name, paper = "input", "mix_mask", "Wang et al., arXiv 2311.12051"
@@ -115,7 +133,7 @@ class MixMask(Piece):
 class Admix(Piece):
     """Add a share of a sample of another class, drawn from all that are attacked.
 
-    Wang, He, Wang & He, "Admix: enhancing the transferability of adversarial attacks", ICCV 2021, equation 4.
+    Wang, He, Wang & He, "Admix: enhancing the transferability of adversarial attacks", ICCV 2021.
 
     Parameters
     ----------
@@ -123,6 +141,12 @@ class Admix(Piece):
         Number of other samples.
     share : float, default=0.2
         How much of each.
+
+    Examples
+    --------
+    >>> from skhalfway.attacks import Admix, Recipe
+    >>> Recipe(Admix(n=4))
+    Recipe(Admix(n=4, share=0.2))
     """
 
     kind, name, paper = "input", "admix", "Wang et al., ICCV 2021"
@@ -153,6 +177,12 @@ class MixedRows(Piece):
         Number of copies.
     probability : float, default=0.1
         How often a value is another sample's.
+
+    Examples
+    --------
+    >>> from skhalfway.attacks import MixedRows, Recipe
+    >>> Recipe(MixedRows(n=4))
+    Recipe(MixedRows(n=4, probability=0.1))
     """
 
     kind, name, paper = "input", "mixed_rows", "ours"
@@ -184,6 +214,12 @@ class Jitter(Piece):
         Number of copies.
     scale : float, default=0.1
         Standard deviation of the noise, in columns' own.
+
+    Examples
+    --------
+    >>> from skhalfway.attacks import Jitter, Recipe
+    >>> Recipe(Jitter(n=4))
+    Recipe(Jitter(n=4, scale=0.1))
     """
 
     kind, name, paper = "input", "jitter", "ours"
@@ -217,6 +253,12 @@ class FeatureDropout(Piece):
     ----------
     probability : float, default=0.1
         How often a value is as it was in the sample that is attacked.
+
+    Examples
+    --------
+    >>> from skhalfway.attacks import FeatureDropout, Recipe
+    >>> Recipe(FeatureDropout(probability=0.7))
+    Recipe(FeatureDropout(probability=0.7))
     """
 
     kind, name, paper = "input", "feature_dropout", "ours"
@@ -242,6 +284,12 @@ class IntegratedGradient(Piece):
     ----------
     n : int, default=20
         Number of points on the way.
+
+    Examples
+    --------
+    >>> from skhalfway.attacks import IntegratedGradient, Recipe
+    >>> Recipe(IntegratedGradient(n=4))
+    Recipe(IntegratedGradient(n=4))
     """
 
     kind, name, paper = "input", "integrated_gradient", "Huang & Kong, ICLR 2022"

@@ -36,6 +36,12 @@ class CrossEntropy(Piece):
 
     Its gradient is softmax(logits) - one-hot(label), here as the probability of all other classes times the
     gradient of their margin; that probability never rounds to 0.
+
+    Examples
+    --------
+    >>> from skhalfway.attacks import CrossEntropy, Recipe
+    >>> Recipe(CrossEntropy())
+    Recipe(CrossEntropy())
     """
 
     kind, name, paper = "loss", "cross_entropy", "Goodfellow et al., ICLR 2015"
@@ -50,6 +56,12 @@ class Margin(Piece):
 
     Carlini & Wagner, "Towards evaluating the robustness of neural networks", IEEE S&P 2017, section V.A, f_6
     without its end at 0.
+
+    Examples
+    --------
+    >>> from skhalfway.attacks import Margin, Recipe
+    >>> Recipe(Margin())
+    Recipe(Margin())
     """
 
     kind, name, paper = "loss", "margin", "Carlini & Wagner, IEEE S&P 2017"
@@ -64,7 +76,13 @@ class Logit(Piece):
     """The logit of the label alone, whose gradient never fades.
 
     Zhao, Liu & Larson, "On success and simplicity: a second look at transferable targeted attacks", NeurIPS
-    2021, equation 5.
+    2021.
+
+    Examples
+    --------
+    >>> from skhalfway.attacks import Logit, Recipe
+    >>> Recipe(Logit())
+    Recipe(Logit())
     """
 
     kind, name, paper = "loss", "logit", "Zhao et al., NeurIPS 2021"
@@ -75,7 +93,14 @@ class Logit(Piece):
 
 @dataclass(frozen=True)
 class ProbabilityMargin(Piece):
-    """The largest other probability less that of the label."""
+    """The largest other probability less that of the label.
+
+    Examples
+    --------
+    >>> from skhalfway.attacks import ProbabilityMargin, Recipe
+    >>> Recipe(ProbabilityMargin())
+    Recipe(ProbabilityMargin())
+    """
 
     kind, name, paper = "loss", "probability_margin", "ours"
 
@@ -88,7 +113,14 @@ class ProbabilityMargin(Piece):
 
 @dataclass(frozen=True)
 class OwnProbability(Piece):
-    """The probability of the label alone, which falls."""
+    """The probability of the label alone, which falls.
+
+    Examples
+    --------
+    >>> from skhalfway.attacks import OwnProbability, Recipe
+    >>> Recipe(OwnProbability())
+    Recipe(OwnProbability())
+    """
 
     kind, name, paper = "loss", "own_probability", "Ma et al., ICCV 2023"
 
@@ -102,7 +134,7 @@ class OwnProbability(Piece):
 class PoincareTriplet(Piece):
     """Distance of the logits from the label in the Poincare ball, and, of targeted attacks, a triplet's loss.
 
-    Li et al., "Towards transferable targeted attack", CVPR 2020, equations 4, 8 and 9: logits are scaled to a
+    Li et al., "Towards transferable targeted attack", CVPR 2020: logits are scaled to a
     1-norm of 1; the triplet compares the angles to the target and to what the source predicts at the sample.
     Their mean is taken off first, since a shift of all logits says nothing, and would count here.
 
@@ -112,6 +144,12 @@ class PoincareTriplet(Piece):
         Of the triplet's loss.
     gap : float, default=0.007
         By which the angle to the target shall be the smaller one.
+
+    Examples
+    --------
+    >>> from skhalfway.attacks import PoincareTriplet, Recipe
+    >>> Recipe(PoincareTriplet(weight=0.5))
+    Recipe(PoincareTriplet(weight=0.5, gap=0.007))
     """
 
     kind, name, paper = "loss", "poincare_triplet", "Li et al., CVPR 2020"

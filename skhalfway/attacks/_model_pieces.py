@@ -30,7 +30,7 @@ class SkipGradient(Piece):
     """Pass on less of the gradient through residual branches, and so more through what skips them.
 
     Wu et al., "Skip connections matter: on the transferability of adversarial examples generated with
-    ResNets" (SGM), ICLR 2020, equation 4.
+    ResNets" (SGM), ICLR 2020.
 
     Parameters
     ----------
@@ -39,6 +39,12 @@ class SkipGradient(Piece):
     layers : tuple of str, default=None
         Names of the last layers of the branches, as in ``named_modules()``. None: they are told from the
         network's graph, as ``torch.fx`` traces it.
+
+    Examples
+    --------
+    >>> from skhalfway.attacks import Recipe, SkipGradient
+    >>> Recipe(SkipGradient(decay=0.9))
+    Recipe(SkipGradient(decay=0.9, layers=None))
     """
 
     kind, name, paper = "model", "skip_gradient", "Wu et al., ICLR 2020"
@@ -67,12 +73,18 @@ class LinearBackward(Piece):
     """Pass gradients through rectifiers as if these were not there.
 
     Guo, Li & Chen, "Backpropagating linearly improves transferability of adversarial examples" (LinBP),
-    NeurIPS 2020, section 3.2, without its scale of gradients in residual networks.
+    NeurIPS 2020, without its scale of gradients in residual networks.
 
     Parameters
     ----------
     first : float, default=0.5
         Share of the rectifiers, in the order of the network's layers, that stay as they are.
+
+    Examples
+    --------
+    >>> from skhalfway.attacks import LinearBackward, Recipe
+    >>> Recipe(LinearBackward(first=0.2))
+    Recipe(LinearBackward(first=0.2))
     """
 
     kind, name, paper = "model", "linear_backward", "Guo et al., NeurIPS 2020"
@@ -92,13 +104,19 @@ class LinearBackward(Piece):
 class SmoothBackward(Piece):
     """Pass gradients through rectifiers and maxima of windows as if these were smooth.
 
-    Wang et al., "Rethinking the backward propagation for adversarial transferability" (BPA), NeurIPS 2023,
-    equations 5 and 6: rectifiers as SiLU, maxima as means weighted by a softmax.
+    Wang et al., "Rethinking the backward propagation for adversarial transferability" (BPA), NeurIPS 2023:
+    rectifiers as SiLU, maxima as means weighted by a softmax.
 
     Parameters
     ----------
     temperature : float, default=10.0
         By which values are multiplied in that softmax.
+
+    Examples
+    --------
+    >>> from skhalfway.attacks import Recipe, SmoothBackward
+    >>> Recipe(SmoothBackward(temperature=5.0))
+    Recipe(SmoothBackward(temperature=5.0))
     """
 
     kind, name, paper = "model", "smooth_backward", "Wang et al., NeurIPS 2023"
@@ -138,13 +156,19 @@ class SmoothBackward(Piece):
 class Ghost(Piece):
     """Drop some of what each hidden layer with weights says, others at each step.
 
-    Li et al., "Learning transferable adversarial examples via ghost networks", AAAI 2020, section 3.2
+    Li et al., "Learning transferable adversarial examples via ghost networks", AAAI 2020
     (erosion by dropout); the scale of what skips residual branches is left out.
 
     Parameters
     ----------
     rate : float, default=0.05
         How often a value is dropped; the others are scaled up. The deeper a network, the less it can bear.
+
+    Examples
+    --------
+    >>> from skhalfway.attacks import Ghost, Recipe
+    >>> Recipe(Ghost(rate=0.1))
+    Recipe(Ghost(rate=0.1))
     """
 
     kind, name, paper = "model", "ghost", "Li et al., AAAI 2020"
@@ -176,6 +200,12 @@ class BatchStatistics(Piece):
 
     Batch normalisation in training mode: Ioffe & Szegedy, ICML 2015, Algorithm 1; as a piece of an attack,
     our own. Running statistics stay as they are.
+
+    Examples
+    --------
+    >>> from skhalfway.attacks import BatchStatistics, Recipe
+    >>> Recipe(BatchStatistics())
+    Recipe(BatchStatistics())
     """
 
     kind, name, paper = "model", "batch_statistics", "ours"
@@ -198,7 +228,7 @@ class IntermediateDecay(Piece):
     """Bring what a hidden layer says most of the way back to what it says of the original sample.
 
     Li et al., "Improving adversarial transferability via intermediate-level perturbation decay" (ILPD),
-    NeurIPS 2023, equation 6.
+    NeurIPS 2023.
 
     Parameters
     ----------
@@ -206,6 +236,12 @@ class IntermediateDecay(Piece):
         What is left of the change.
     layer : str, default=None
         Name of the layer, as in ``named_modules()``. None is the middle one of those with weights.
+
+    Examples
+    --------
+    >>> from skhalfway.attacks import IntermediateDecay, Recipe
+    >>> Recipe(IntermediateDecay(share=0.3))
+    Recipe(IntermediateDecay(share=0.3, layer=None))
     """
 
     kind, name, paper = "model", "intermediate_decay", "Li et al., NeurIPS 2023"

@@ -27,6 +27,12 @@ class Momentum(Piece):
     ----------
     decay : float, default=1.0
         What is left of the sum at each step.
+
+    Examples
+    --------
+    >>> from skhalfway.attacks import Momentum, Recipe
+    >>> Recipe(Momentum(decay=0.9))
+    Recipe(Momentum(decay=0.9))
     """
 
     kind, name, paper, only = "step", "momentum", "Dong et al., CVPR 2018", "momentum"
@@ -51,6 +57,12 @@ class Nesterov(Momentum):
     Lin et al., "Nesterov accelerated gradient and scale invariance for adversarial attacks", ICLR 2020,
     section 3.1. The sum is measured there in the mean size of a value, as in the authors' code; in
     the 1-norm of the text the way ahead would be nothing beside a step.
+
+    Examples
+    --------
+    >>> from skhalfway.attacks import Nesterov, Recipe
+    >>> Recipe(Nesterov(decay=0.9))
+    Recipe(Nesterov(decay=0.9))
     """
 
     kind, name, paper = "step", "nesterov", "Lin et al., ICLR 2020"
@@ -77,6 +89,12 @@ class GlobalMomentum(Momentum):
         Number of steps on the first way.
     factor : float, default=10.0
         How many times as long as a step these are.
+
+    Examples
+    --------
+    >>> from skhalfway.attacks import GlobalMomentum, Recipe
+    >>> Recipe(GlobalMomentum(decay=0.9))
+    Recipe(GlobalMomentum(decay=0.9, n=5, factor=10.0))
     """
 
     kind, name, paper = "step", "global_momentum", "Wang et al., arXiv 2211.11236"
@@ -98,7 +116,7 @@ class EnhancedMomentum(Momentum):
     """Momentum of the mean gradient at points on the line of the gradient before, to both sides.
 
     Wang, Lin, Hu, Wang & He, "Boosting adversarial transferability through enhanced momentum", BMVC 2021,
-    equations 6 and 7, with evenly spaced points.
+    with evenly spaced points.
 
     Parameters
     ----------
@@ -108,6 +126,12 @@ class EnhancedMomentum(Momentum):
         Number of points.
     radius : float, default=7.0
         How far the outermost lie, in steps.
+
+    Examples
+    --------
+    >>> from skhalfway.attacks import EnhancedMomentum, Recipe
+    >>> Recipe(EnhancedMomentum(decay=0.9))
+    Recipe(EnhancedMomentum(decay=0.9, n=11, radius=7.0))
     """
 
     kind, name, paper, outermost = "step", "enhanced_momentum", "Wang et al., BMVC 2021", True
@@ -141,6 +165,12 @@ class AdaBelief(Piece):
     ----------
     beta_1, beta_2 : float, default=0.9, 0.999
         What is left of the means at each step, of gradients and of squared differences.
+
+    Examples
+    --------
+    >>> from skhalfway.attacks import AdaBelief, Recipe
+    >>> Recipe(AdaBelief(beta_1=0.8))
+    Recipe(AdaBelief(beta_1=0.8, beta_2=0.999))
     """
 
     kind, name, paper, only = "step", "adabelief", "Zhuang et al., NeurIPS 2020", "momentum"
@@ -180,6 +210,12 @@ class TanhAdam(Piece):
         Of the ratio.
     beta_1, beta_2 : float, default=0.9, 0.99
         By which steps grow.
+
+    Examples
+    --------
+    >>> from skhalfway.attacks import Recipe, TanhAdam
+    >>> Recipe(TanhAdam(mu_1=2.0))
+    Recipe(TanhAdam(mu_1=2.0, mu_2=1.9, scale=1.3, beta_1=0.9, beta_2=0.99))
     """
 
     kind, name, paper, only = "step", "tanh_adam", "Zou et al., AAAI 2022", "momentum"

@@ -15,8 +15,14 @@ from skhalfway.attacks._pieces import Piece, Run, check_number
 class Normalised(Piece):
     """Go along the gradient itself rather than along its signs; its largest value goes a whole step.
 
-    Rozsa, Rudd & Boult, "Adversarial diversity and hard positive generation", CVPR workshops 2016, equation
-    2. In L2 that is what every step does, and in L1 it spreads a step over all values.
+    Rozsa, Rudd & Boult, "Adversarial diversity and hard positive generation", CVPR workshops 2016. In
+    L2 that is what every step does, and in L1 it spreads a step over all values.
+
+    Examples
+    --------
+    >>> from skhalfway.attacks import Normalised, Recipe
+    >>> Recipe(Normalised())
+    Recipe(Normalised())
     """
 
     kind, name, paper, only = "step", "normalised", "Rozsa et al., CVPR workshops 2016", "stride"
@@ -29,16 +35,22 @@ class Normalised(Piece):
 class Staircase(Piece):
     """Values go further the larger their gradient is among all of the sample, in even stairs.
 
-    Gao et al., "Staircase sign method for boosting adversarial attacks" (I-FGS2M), arXiv 2104.09722, equation
-    7: of the k-th of n parts of all values, in the order of their size, each goes (2k - 1) / n of a step.
+    Zhang et al., "Staircase sign method for boosting adversarial attacks" (I-FGS2M), arXiv 2104.09722, 2021:
+    of the k-th of n parts of all values, in the order of their size, each goes (2k - 1) / n of a step.
 
     Parameters
     ----------
     n : int, default=64
         Number of stairs.
+
+    Examples
+    --------
+    >>> from skhalfway.attacks import Recipe, Staircase
+    >>> Recipe(Staircase(n=4))
+    Recipe(Staircase(n=4))
     """
 
-    kind, name, paper, only = "step", "staircase", "Gao et al., arXiv 2104.09722", "stride"
+    kind, name, paper, only = "step", "staircase", "Zhang et al., arXiv 2104.09722", "stride"
     n: int = 64
 
     def __post_init__(self) -> None:
@@ -57,12 +69,18 @@ class Rescaled(Piece):
     """Values go further the larger the logarithm of their gradient is.
 
     Han et al., "Sampling-based fast gradient rescaling method for highly transferable adversarial attacks"
-    (FGRM), arXiv 2307.02828, 2023, equation 6: ``factor * sign(g) * sigmoid((log2|g| - mean) / std)``.
+    (FGRM), arXiv 2307.02828, 2023: ``factor * sign(g) * sigmoid((log2|g| - mean) / std)``.
 
     Parameters
     ----------
     factor : float, default=2.0
         Twice how far a value of mean logarithm goes.
+
+    Examples
+    --------
+    >>> from skhalfway.attacks import Recipe, Rescaled
+    >>> Recipe(Rescaled(factor=3.0))
+    Recipe(Rescaled(factor=3.0))
     """
 
     kind, name, paper, only = "step", "rescaled", "Han et al., arXiv 2307.02828", "stride"
@@ -95,6 +113,12 @@ class PatchWise(Piece):
         How much longer steps are.
     size : int, default=3
         Width of the patch to which it is passed on, in pixels, odd.
+
+    Examples
+    --------
+    >>> from skhalfway.attacks import PatchWise, Recipe
+    >>> Recipe(PatchWise(amplification=5.0))
+    Recipe(PatchWise(amplification=5.0, size=3))
     """
 
     kind, name, paper, only, images = "step", "patch_wise", "Gao et al., ECCV 2020", "stride", True

@@ -56,8 +56,8 @@ from skhalfway.attacks import (
     list_attacks,
     list_pieces,
 )
-from skhalfway.attacks._image_pieces import cosines
 from skhalfway.attacks._pieces import Run
+from skhalfway.attacks._resampling import cosines
 from skhalfway.models import as_model
 
 EPS, STEPS = 0.125, 4  # of which no sum is rounded

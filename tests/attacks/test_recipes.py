@@ -43,8 +43,8 @@ from skhalfway.attacks import (
     list_attacks,
 )
 from skhalfway.attacks._attack_names import recipe_of
-from skhalfway.attacks._image_pieces import resized
 from skhalfway.attacks._pieces import PIECES
+from skhalfway.attacks._resampling import resized
 from skhalfway.models import as_model
 
 EPS, STEPS = 0.1, 10
