@@ -10,7 +10,13 @@ from numpy.typing import NDArray
 from sklearn.base import clone
 
 from skhalfway.attacks._in_turn import joined, part_of
-from skhalfway.attacks._parameters import automatic, make_attack, without_gradient
+from skhalfway.attacks._parameters import (
+    advice,
+    automatic,
+    make_attack,
+    no_attack_in_0,
+    without_gradient,
+)
 from skhalfway.models import Finding, NotDifferentiableError
 
 if TYPE_CHECKING:
@@ -23,14 +29,19 @@ N_QUERIES = 100
 
 def run_automatic(generator: AdversarialGenerator, problem: Problem) -> Outcome:
     """Attack the source as it allows; tell in the remarks where that is not as it seems."""
-    name, instead = automatic(problem.model, generator.norm), without_gradient(generator.norm)[0]
+    name, instead = automatic(problem.model, generator.norm), next(iter(without_gradient(generator.norm)), "")
     try:
         outcome = make_attack(generator, name).run(problem)
     except NotDifferentiableError as error:
+        if not instead:
+            raise TypeError(no_attack_in_0(str(error))) from None
         outcome = make_attack(generator, instead).run(problem)
         found = Finding("gradient", "warning", str(error), _instead("it", instead))
         return replace(outcome, remarks=(found,))
     if (faults := outcome.faults) is None:
+        return outcome
+    if not instead:
+        faults.advice = advice(generator.norm)
         return outcome
     faults.advice = _instead("these", instead)
     if problem.model.smoothed and instead == "hopskipjump":

@@ -36,7 +36,10 @@ def shortest(w: torch.Tensor, rise: torch.Tensor, room: torch.Tensor, norm: floa
 
 
 class Ways:
-    """The shortest changes that rise along slopes: see :func:`shortest`."""
+    """The shortest changes that rise along slopes: see :func:`shortest`.
+
+    In norm 0, the fewest features that rise enough, each of which goes as far as it may.
+    """
 
     def __init__(self, w: torch.Tensor, room: torch.Tensor, norm: float) -> None:
         self._norm = norm
@@ -52,6 +55,8 @@ class Ways:
         rise, steep, room = rise / self._scale, self._steep, self._room
         if self._norm == 1:
             r = torch.minimum(_steepest_first(steep, room, rise), room)
+        elif self._norm == 0:
+            r = _most_first(steep, room, rise)
         else:
             r = _at_speeds(steep, steep if self._norm == 2 else self._sign.abs(), room, rise)
         return r.mul_(self._sign)
@@ -77,6 +82,14 @@ def _at_speeds(steep: torch.Tensor, u: torch.Tensor, room: torch.Tensor, rise: t
         pace = torch.where(grown < room, speed, 0.0).sum(dim=1, keepdim=True)
         going &= pace > 0
         time = torch.where(going, (time + left / pace).clamp_max(most), time)
+
+
+def _most_first(steep: torch.Tensor, room: torch.Tensor, rise: torch.Tensor) -> torch.Tensor:
+    """Room of the features that gain most by it, of as few as rise so much; of all where none do."""
+    gain, order = (steep * room).sort(dim=1, descending=True, stable=True)
+    before = (gain.cumsum(1) - gain).index_fill(1, order.new_zeros(1), 0.0)
+    needed = (before < rise) & (gain > 0)
+    return torch.where(torch.zeros_like(needed).scatter_(1, order, needed), room, 0.0)
 
 
 def _steepest_first(steep: torch.Tensor, room: torch.Tensor, rise: torch.Tensor) -> torch.Tensor:
@@ -137,6 +150,8 @@ class Nearest:
         Those inside stay as they won: with less room, whole numbers and categories may be rounded otherwise.
         """
         inside = self.distances < region.eps * (1 - 16 * float(np.finfo(region.X.dtype).eps))
+        if region.norm == 0:
+            inside = self.distances <= region.eps  # whole numbers
         return np.where(inside.reshape(-1, *[1] * (self.X.ndim - 1)), self.X, region.keep(self.z, full=True))
 
     def shorten(self, rows: Rows) -> None:
@@ -230,7 +245,7 @@ class Field:
     def ways(self, x: torch.Tensor, slope: torch.Tensor) -> Ways:
         """The shortest changes of x along that slope, within bounds and reach, of any rise."""
         room = torch.where(slope > 0, self.high - x, x - self.low).clamp_min_(0.0)
-        return Ways(slope, torch.minimum(room, self.reach), self.norm)
+        return Ways(slope, room if self.norm == 0 else torch.minimum(room, self.reach), self.norm)
 
     def lengths(self, change: torch.Tensor, norm: float | None = None) -> torch.Tensor:
         norm = self.norm if norm is None else norm
@@ -264,7 +279,12 @@ class Field:
 
     def offer(self, x: torch.Tensor) -> torch.Tensor:
         """Ask the source itself about points; true where they win."""
-        won = self.nearest.offer(x.cpu().numpy().reshape(self.shape), self.batch.rows)
+        z = x.cpu().numpy().reshape(self.shape)
+        if self.norm == 0:
+            # rounding to the source's float type changes no feature
+            start = self.nearest.problem.region.start(self.batch.rows)
+            z = np.where((x == self.x0).cpu().numpy().reshape(self.shape), start, z)
+        won = self.nearest.offer(z, self.batch.rows)
         return torch.from_numpy(won).to(x.device)[:, None]
 
     def offer_likely(self, x: torch.Tensor, logits: torch.Tensor) -> torch.Tensor:

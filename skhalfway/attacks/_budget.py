@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from numbers import Real
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,10 @@ from skhalfway._text import shown
 from skhalfway.attacks._constraints import Header
 from skhalfway.attacks._named import check_names, check_unmasked, is_by_name
 from skhalfway.attacks._per_sample import read_values
+from skhalfway.models._kinds import is_torch_module
+
+if TYPE_CHECKING:
+    from skhalfway.models import Model
 
 _MOST = float(np.finfo(float).max)
 
@@ -43,6 +47,49 @@ def check_eps(eps: Any, *, infinite: bool) -> None:
         value = as_python(given)
         if not isinstance(value, Real) or isinstance(value, bool) or value < 0 or not value <= _MOST:
             raise ValueError(f"eps{place} must be a finite number >= 0, got {shown(value)}")
+
+
+def check_number_of_features(eps: Any, eps_unit: str) -> None:
+    """Raise for what is no budget in norm 0."""
+    if eps_unit != "input":
+        raise ValueError(
+            f"norm=0 counts changed features, so eps_unit must be 'input', got {shown(eps_unit)}"
+        )
+    if not isinstance(eps, Real) or isinstance(eps, bool):
+        raise ValueError(
+            "norm=0 counts changed features, so eps must be one number for all features and samples, got "
+            f"{shown(eps)}; columns that may not change go into Constraints(immutable=[...])"
+        )
+    check_count("eps", eps)
+
+
+def check_count(name: str, eps: Any) -> None:
+    """Raise for what is no number of features, nor infinite."""
+    if not (eps >= 1 and (eps == np.inf or eps % 1 == 0)):
+        raise ValueError(
+            f"norm=0 counts changed features, so {name} must be a whole number >= 1 or np.inf, "
+            f"got {shown(eps)}"
+        )
+
+
+def check_float_type(model: Model, eps: float, step_size: float | None) -> None:
+    """Raise where a source computes in 16 bits that do not hold such lengths."""
+    if not is_torch_module(model.estimator):
+        return
+    from torch import finfo
+
+    from skhalfway.models._torch import weight_dtype
+
+    dtype = weight_dtype(model.estimator)
+    if dtype is None:
+        return
+    largest = finfo(dtype).max / 8
+    for name, value in (("eps", eps), ("step_size", step_size)):
+        if value is not None and largest < as_python(value) < np.inf:
+            raise ValueError(
+                f"{name} must be at most {largest:g} for {type(model.estimator).__name__}, which computes in "
+                f"{str(dtype).removeprefix('torch.')}, got {shown(value)}; convert it with float()"
+            )
 
 
 def _all_budgets(eps: NDArray[Any]) -> bool:

@@ -115,7 +115,7 @@ class _Space:
     def rounded(self, wanted: NDArray[Any], x: NDArray[Any]) -> NDArray[Any]:
         """Whole numbers and one-hot groups made valid; the rest shortened to what the budget has left."""
         near, wanted = x.astype(float), wanted.astype(float)
-        reach = self.eps * self.unit
+        reach = np.inf if self.norm == 0 else self.eps * self.unit
         low, high = np.maximum(self.low, near - reach), np.minimum(self.high, near + reach)
         result = wanted.copy()
         whole = self.rules.integer
@@ -126,13 +126,41 @@ class _Space:
         for group in self.rules.one_hot:
             result[:, group] = _switched(wanted[:, group], near[:, group], low[:, group], high[:, group])
         result = np.where(self.free, result, near)
-        if self.norm != np.inf and (self.eps < np.inf or self.full):
+        if self.norm == 0:
+            result = self._fewest(result, wanted, near)
+        elif self.norm != np.inf and (self.eps < np.inf or self.full):
             result = np.clip(self._affordable(result, wanted, near), low, high)
         result = round_towards(result, near, self.dtype)
         if self.types is not None:
             result = self.types.towards(result, x)
         over = self.length(result - x) > self.eps
         return np.where(over[:, None], x, result)
+
+    def _fewest(
+        self, result: NDArray[np.float64], wanted: NDArray[np.float64], x: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """Of all steps, a group's change of category being one, as many as change ``eps`` features.
+
+        Those whose wanted change is the largest for each feature that they change come first, as a share of
+        the feature's range.
+        """
+        n_features = x.shape[1]
+        if self.eps >= n_features:
+            return result
+        owner = np.arange(n_features)
+        for group in self.rules.one_hot:
+            owner[group] = group[0]
+        with np.errstate(over="ignore"):
+            width = self.high - self.low
+        share = np.abs(wanted - x) / np.where((width > 0) & np.isfinite(width), width, 1.0)
+        owned = np.eye(n_features)[owner]
+        cost, asked = (result != x) @ owned, share @ owned
+        order = np.argsort(-asked / np.where(cost > 0, cost, np.inf), axis=1, kind="stable")
+        bought, spent, row = np.zeros_like(cost, dtype=bool), np.zeros(len(x)), np.arange(len(x))
+        for step in order.T:
+            bought[row, step] = affordable = spent + cost[row, step] <= self.eps
+            spent += np.where(affordable, cost[row, step], 0.0)
+        return np.where(bought[:, owner], result, x)
 
     def _affordable(
         self, result: NDArray[np.float64], wanted: NDArray[np.float64], x: NDArray[np.float64]

@@ -166,6 +166,11 @@ class WholeRegion:
         return mean_unit(self.take(slice(0, 1)), self.parts()) if self.shared is None else self.shared
 
 
+def is_bounded(region: Region | WholeRegion) -> bool:
+    """Whether what may change has a finite range."""
+    return all(np.isfinite(bound).all() for bound in region.take(slice(0, 1)).limits())
+
+
 def _scanned(X: NDArray[Any]) -> Iterator[slice]:
     return blocks(len(X), int(np.prod(X.shape[1:])), SCANNED)
 

@@ -38,6 +38,12 @@ class MinimumAttack:
         """Offer points to the field."""
         raise NotImplementedError
 
+    def finish(self, field: Field, n_steps: int) -> None:
+        """Offer what is nearer than the points found."""
+        for _ in range(n_steps):
+            field.flatten()
+        field.nearest.shorten(field.batch.rows)
+
     def run(self, problem: Problem) -> Outcome:
         """Attack the samples that have not won as they are."""
         region = problem.region
@@ -55,9 +61,7 @@ class MinimumAttack:
                 field = Field(batch, nearest, region.norm)
                 flat = field.flat()
                 self.search(field, n_steps - n_last)
-                for _ in range(n_last):
-                    field.flatten()
-                nearest.shorten(batch.rows)
+                self.finish(field, n_last)
                 lost = np.isinf(nearest.distances[batch.rows])
                 of_rest.flat[batch.rows] = lost & flat
         if len(left):

@@ -58,13 +58,15 @@ class CarliniWagner(MinimumAttack):
             w, first, second, ever = begin.clone(), torch.zeros_like(x0), torch.zeros_like(x0), c < 0
             for k in range(1, n_steps + 1):
                 bent = w.tanh()
-                x = torch.where(still, x0, middle + half * bent)
+                x = torch.where(still | (w == begin), x0, middle + half * bent)
                 ever |= field.offer(x)
                 leaf, logits = field.logits(x)
                 margins, slope = field.slope(leaf, logits)
                 pull = 2 * (x - x0) / unit**2
                 push = torch.where(margins <= 0, c * slope / usual, 0.0)
-                gradient = (pull - push) * half * (1 - bent**2)
+                # no gradient leads nowhere, whatever rounding pulls at
+                lost = (margins <= 0) & ~slope.any(dim=1, keepdim=True)
+                gradient = torch.where(lost, 0.0, (pull - push) * half * (1 - bent**2))
                 first = _BETA_1 * first + (1 - _BETA_1) * gradient
                 second = _BETA_2 * second + (1 - _BETA_2) * gradient**2
                 step = first / (1 - _BETA_1**k) / ((second / (1 - _BETA_2**k)).sqrt() + _EPSILON)

@@ -127,7 +127,44 @@ class L1Ball(Ball):
         self._clip(x)
 
 
-BALLS: dict[float, type[Ball]] = {ball.norm: ball for ball in (LinfBall, L2Ball, L1Ball)}
+class L0Ball(Ball):
+    """All points that differ from the rows of ``x0`` in at most ``eps`` features, between the bounds."""
+
+    norm = 0
+
+    def ascend(self, x: torch.Tensor, gradient: torch.Tensor, size: float) -> None:
+        # any feature may go all the way: those along which that raises most
+        assert self.low is not None
+        assert self.high is not None
+        rising = gradient if size > 0 else -gradient
+        room = torch.where(rising > 0, self.high - x, self.low - x)
+        gain = (rising * room).flatten(1)
+        chosen = most(gain, abs(size)) & (gain > 0)
+        x.add_(torch.where(chosen.reshape(x.shape), room, 0.0))
+
+    def confine(self, x: torch.Tensor) -> None:
+        self._clip(x)
+        moved = ((x - self.x0) / _widths(self.low, self.high, x)).abs().flatten(1)
+        x.copy_(torch.where(most(moved, self.eps).reshape(x.shape), x, self.x0))
+
+
+def most(values: torch.Tensor, n: float) -> torch.Tensor:
+    """Where the ``n`` largest values of each row are; of equal ones the first."""
+    if n >= values.shape[1]:
+        return torch.ones_like(values, dtype=torch.bool)
+    order = values.argsort(dim=1, descending=True, stable=True)[:, : int(n)]
+    return torch.zeros_like(values, dtype=torch.bool).scatter_(1, order, value=True)
+
+
+def _widths(low: torch.Tensor | None, high: torch.Tensor | None, like: torch.Tensor) -> torch.Tensor:
+    """How wide the range of each feature is; 1 where it has no ends, or one value."""
+    if low is None or high is None:
+        return torch.ones_like(like)
+    width = high - low
+    return torch.where((width > 0) & width.isfinite(), width, 1.0)
+
+
+BALLS: dict[float, type[Ball]] = {ball.norm: ball for ball in (LinfBall, L2Ball, L1Ball, L0Ball)}
 
 
 def random_in_ball(
@@ -152,6 +189,27 @@ def random_signs(
     return streams.signs(np.arange(n), *sample) * movable * (eps / n_movable ** (1 / norm))
 
 
+def random_ends(
+    streams: Streams,
+    rows: NDArray[np.intp],
+    eps: float,
+    x: NDArray[Any],
+    bounds: tuple[NDArray[Any], NDArray[Any]],
+    movable: NDArray[np.bool_],
+) -> NDArray[np.float64]:
+    """``x`` with ``eps`` random features at a random end of their range: in L0, noise without knowledge.
+
+    A feature that is at that end already goes to the other one. All are of x's shape, (n_rows, n_features);
+    ``rows`` are places in the streams.
+    """
+    low, high = bounds
+    up = streams.signs(rows, x.shape[1]) > 0
+    end = np.where(np.where(up, high, low) == x, np.where(up, low, high), np.where(up, high, low))
+    able = movable & (end != x)
+    drawn = torch.from_numpy(np.where(able, streams.uniform(rows, x.shape[1]), -1.0))
+    return np.where(most(drawn, eps).numpy() & able, end, x)
+
+
 def keep_budget(
     X: NDArray[Any],
     X_adv: NDArray[Any],
@@ -164,10 +222,12 @@ def keep_budget(
 
     "Exactly" is meant as a user checks it: the norm of ``X_adv - X``, divided by ``unit``, is at most eps,
     whether the difference is rounded to X's own type or not. X itself is the answer where no other float is
-    as near. ``unit`` is of the shape of a sample, of X's or (n_samples, 1, ...).
+    as near. ``unit`` is of the shape of a sample, of X's or (n_samples, 1, ...); in norm 0 it is None.
     """
     ulp = float(np.finfo(X.dtype).eps)
     low, high = _finite_bounds(bounds, X.dtype)
+    if norm == 0:
+        return _fewest(X, X_adv, eps, (low, high))
     wanted = np.clip(X_adv, low, high)
     if eps == np.inf:
         return wanted.astype(X.dtype)
@@ -191,6 +251,26 @@ def keep_budget(
         if not over.any():
             return result
     return np.where(over, X, result)
+
+
+def _fewest(
+    X: NDArray[Any], X_adv: NDArray[Any], eps: float, bounds: tuple[NDArray[Any], NDArray[Any]]
+) -> NDArray[Any]:
+    """``X_adv`` with all but ``eps`` features as in X: those that moved most, as a share of their range.
+
+    A value that is X's own, rounded to ``X_adv``'s float type, has not moved.
+    """
+    with np.errstate(over="ignore"):
+        own = X_adv == X.astype(X_adv.dtype)
+    wanted = np.where(own, X, np.clip(X_adv, *bounds).astype(X.dtype, copy=False))
+    if eps >= np.prod(X.shape[1:]):
+        return wanted
+    with np.errstate(over="ignore"):
+        moved = np.abs(np.subtract(wanted, X, dtype=float))
+        width = np.subtract(bounds[1], bounds[0], dtype=float)
+    moved = moved / np.where((width > 0) & np.isfinite(width), width, 1.0)
+    kept = most(torch.from_numpy(moved.reshape(len(X), int(np.prod(X.shape[1:])))), eps).numpy()
+    return np.where(kept.reshape(X.shape), wanted, X)
 
 
 def _reach(eps: float, unit: NDArray[Any], margin: float) -> NDArray[np.float64]:

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from skhalfway._checks import (
-    as_python,
     check_bool,
     check_choice,
     check_integer,
@@ -25,12 +24,13 @@ from skhalfway._checks import (
 from skhalfway._devices import check_device, devices_of
 from skhalfway._text import shown
 from skhalfway.attacks._adapters import adapter_of
-from skhalfway.attacks._budget import check_eps
+from skhalfway.attacks._budget import check_eps, check_number_of_features
 from skhalfway.attacks._constraints import Constraints
+from skhalfway.attacks._limits import is_bounded
 from skhalfway.attacks._of_ensembles import check_follows
 from skhalfway.attacks._problem import Attack, Settings
 from skhalfway.attacks._reference import EPS_UNITS
-from skhalfway.models._kinds import is_made_of, is_torch_module
+from skhalfway.models._kinds import is_made_of
 from skhalfway.models._precision import check_dtype
 
 if TYPE_CHECKING:
@@ -39,7 +39,8 @@ if TYPE_CHECKING:
     from skhalfway.attacks._region import Region
     from skhalfway.models import Model
 
-NORMS = (np.inf, 2, 1)
+NORMS = (np.inf, 2, 1)  # in which a change has a length
+ALL_NORMS = (*NORMS, 0)  # that is the number of features that change
 
 
 @dataclass(frozen=True)
@@ -79,6 +80,7 @@ KINDS = {
     "fmn": Kind("_minimum", gradient=True, nearest=True),
     "cw": Kind("_minimum_l2", norms=(2,), gradient=True, nearest=True),
     "ddn": Kind("_minimum_l2", norms=(2,), gradient=True, nearest=True),
+    "sigmazero": Kind("_sigma_zero", norms=(0,), gradient=True, nearest=True),
     "hopskipjump": Kind("_hopskipjump", norms=(np.inf, 2), nearest=True, partners=True),
     "halfway": Kind("_halfway", norms=(np.inf, 2), nearest=True, partners=True),
     "square": Kind("_square", norms=(np.inf, 2)),
@@ -122,7 +124,7 @@ def check_parameters(generator: AdversarialGenerator) -> None:
     check_random_state(generator.random_state)
     if generator.step_size is not None:
         check_length("step_size", generator.step_size)
-    check_norm(generator.norm, NORMS)
+    check_norm(generator.norm, ALL_NORMS)
     check_choice("eps_unit", generator.eps_unit, EPS_UNITS)
     if generator.constraints is not None and not isinstance(generator.constraints, Constraints):
         raise TypeError(
@@ -133,6 +135,8 @@ def check_parameters(generator: AdversarialGenerator) -> None:
         raise TypeError(f"attack_params must be a dict or None, got {shown(generator.attack_params)}")
     kind = kind_of(generator.attack)
     nearest = kind is not None and kind.nearest
+    if generator.norm == 0:
+        _check_norm_0(generator)
     if not nearest and isinstance(generator.eps, Real) and generator.eps == np.inf:
         names = ", ".join(repr(name) for name, each in KINDS.items() if each.nearest)
         raise ValueError(
@@ -165,6 +169,36 @@ def check_parameters(generator: AdversarialGenerator) -> None:
         )
 
 
+def _check_norm_0(generator: AdversarialGenerator) -> None:
+    """Raise for an attack that counts no changed features, and for a budget that is no number of these."""
+    own, kind = is_own(generator.attack), kind_of(generator.attack)
+    if own and kind is not None and 0 not in kind.norms:
+        raise ValueError(_unknown_norm(generator.attack, kind.norms, 0))
+    if not own and adapter_of(generator.attack).owner:
+        raise ValueError(
+            f"{adapter_of(generator.attack).name} works with norm np.inf, 2 or 1, got 0; {_knowing_0()}, and "
+            "so may a callable of your own"
+        )
+    check_number_of_features(generator.eps, generator.eps_unit)
+
+
+def _knowing_0() -> str:
+    """Which attacks know norm 0, in words."""
+    return (
+        " and ".join(f"attack={name!r}" for name, kind in KINDS.items() if 0 in kind.norms) + " knows norm 0"
+    )
+
+
+def _unknown_norm(attack: Any, norms: tuple[float, ...], norm: Any) -> str:
+    """What to say of an attack that does not know a norm."""
+    *most, last = ("np.inf" if each == np.inf else str(each) for each in norms)
+    allowed = f"{', '.join(most)} or {last}" if most else last
+    remedy = f"; {_knowing_0()}" if norm == 0 else ""
+    if norms == (0,):
+        remedy = "; pass norm=0, or name an attack that knows that norm, as 'fmn'"
+    return f"attack={attack!r} works with norm {allowed}, got {shown(norm)}{remedy}"
+
+
 def check_unattached(generator: Any, instead: str, allowed: str = "an AdversarialGenerator or None") -> None:
     """Raise unless an object that has a generator may set what it attacks; ``instead`` says how users do."""
     from skhalfway.attacks._generator import AdversarialGenerator
@@ -183,8 +217,7 @@ def make_attack(generator: AdversarialGenerator, name: Any) -> Attack:
     kind = kind_of(name)
     assert kind is not None
     if generator.norm not in kind.norms:
-        allowed = " or ".join("np.inf" if norm == np.inf else str(norm) for norm in kind.norms)
-        raise ValueError(f"attack={name!r} works with norm {allowed}, got {shown(generator.norm)}")
+        raise ValueError(_unknown_norm(name, kind.norms, generator.norm))
     if not kind.restarts and (generator.n_restarts != 1 or generator.random_start):
         raise ValueError(
             f"attack={name!r} takes no n_restarts and random_start; "
@@ -231,9 +264,11 @@ def follows_gradients(attack: Any) -> bool:
 
 def takes_gradients(generator: AdversarialGenerator, model: Model) -> bool:
     """Whether an attack of this package takes the gradients of a source."""
-    chosen = generator.attack in AUTOMATIC if isinstance(generator.attack, str) else False
+    chosen = isinstance(generator.attack, str) and generator.attack in AUTOMATIC
+    if not model.has_gradient:
+        return False
     kind = kind_of(automatic(model, generator.norm) if chosen else generator.attack)
-    return kind is not None and kind.gradient and model.has_gradient
+    return kind is not None and kind.gradient
 
 
 def own_eps(attack: Any) -> Any:
@@ -241,31 +276,16 @@ def own_eps(attack: Any) -> Any:
     return None if is_own(attack) else adapter_of(attack).own_eps
 
 
-def check_float_type(model: Model, eps: float, step_size: float | None) -> None:
-    """Raise where a source computes in 16 bits that do not hold such lengths."""
-    if not is_torch_module(model.estimator):
-        return
-    from torch import finfo
-
-    from skhalfway.models._torch import weight_dtype
-
-    dtype = weight_dtype(model.estimator)
-    if dtype is None:
-        return
-    largest = finfo(dtype).max / 8
-    for name, value in (("eps", eps), ("step_size", step_size)):
-        if value is not None and largest < as_python(value) < np.inf:
-            raise ValueError(
-                f"{name} must be at most {largest:g} for {type(model.estimator).__name__}, which computes in "
-                f"{str(dtype).removeprefix('torch.')}, got {shown(value)}; convert it with float()"
-            )
-
-
 def automatic(model: Model, norm: float) -> str:
     """The attack under ``"auto"`` for a source."""
     if model.has_gradient:
-        return "pgd"
+        return "sigmazero" if norm == 0 else "pgd"
     return without_gradient(norm)[0]
+
+
+def no_attack_in_0(why: str) -> str:
+    """What to say of a source without a gradient, and why it has none, in norm 0."""
+    return f"norm=0 needs gradients, but {why}; {advice(0)}"
 
 
 def without_gradient(norm: float) -> list[str]:
@@ -278,13 +298,15 @@ def begins_elsewhere(generator: AdversarialGenerator) -> bool:
     """Whether the attack, or that to which ``"auto"`` may turn, begins at other samples."""
     name = generator.attack
     if isinstance(name, str) and name in AUTOMATIC:
-        name = without_gradient(generator.norm)[0]
+        name = next(iter(without_gradient(generator.norm)), "sigmazero")
     kind = kind_of(name)
     return kind is not None and kind.partners
 
 
 def advice(norm: float) -> str:
     """What to do where gradients are of no use."""
+    if norm == 0:
+        return "no attack without them counts changed features; pass norm=np.inf, 2 or 1"
     *most, last = map(repr, without_gradient(norm))
     return f"attack={', '.join(most)} and {last} need no gradient" if most else f"attack={last} needs none"
 
@@ -309,6 +331,11 @@ def check_source(
     """Raise for a source that the attack cannot attack, before any is; ``targeted`` None is not known yet."""
     if targeted is not None:
         check_targets(generator, targeted)
+    if generator.norm == 0 and not is_bounded(region):
+        raise ValueError(
+            "in norm 0 a feature may go as far as its range, so clip_values must be finite for all columns "
+            f"that may change, got {shown(generator.clip_values)}; pass clip_values=(min, max) or 'range'"
+        )
     if not is_own(generator.attack):
         adapter = adapter_of(generator.attack)
         check_follows(model, generator.attack, by_gradient=adapter.by_gradient, stepwise=False)
@@ -316,6 +343,8 @@ def check_source(
         adapter.check_task(model, given, n_classes)
         return
     name = generator.attack
+    if generator.norm == 0 and not model.has_gradient:
+        raise TypeError(no_attack_in_0(model.why_black_box))
     if name == "auto":
         name = automatic(model, generator.norm)
         make_attack(generator, name)  # the parameters of a named attack are checked already
@@ -327,7 +356,7 @@ def check_source(
             f"attack={name!r} needs gradients, but {model.why_black_box}; "
             "attack='auto' attacks black boxes too"
         )
-    if name == "cw" and not all(np.isfinite(bound).all() for bound in region.take(slice(0, 1)).limits()):
+    if name == "cw" and not is_bounded(region):
         raise ValueError(
             "attack='cw' looks for samples in a range, so clip_values must be finite for all columns, got "
             f"{shown(generator.clip_values)}; 'ddn' and 'fmn' need none"

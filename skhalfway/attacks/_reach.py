@@ -27,8 +27,10 @@ def say_out_of_reach(region: Region | WholeRegion, owner: Any) -> list[str]:
     """
     if region.eps == np.inf or not len(region):
         return []
-    _say_hardly_any(region, owner)
-    header, floats = Header.of(owner, region.X), _floats_out_of_reach(region)
+    header, floats = Header.of(owner, region.X), list[int]()
+    if region.take(slice(0, 1)).norm != 0:  # in which any feature may go anywhere
+        _say_hardly_any(region, owner)
+        floats = _floats_out_of_reach(region)
     whole, groups = _rules_out_of_reach(region)
     ruled = {*whole, *(int(k) for group in groups for k in group)}
     columns = [k for k in floats if k not in ruled]

@@ -20,7 +20,7 @@ from skhalfway._streams import Streams
 from skhalfway._vectors import lengths
 from skhalfway.attacks._constraints import Rules
 from skhalfway.attacks._discrete import to_valid
-from skhalfway.attacks._norms import BALLS, Ball, keep_budget, random_signs
+from skhalfway.attacks._norms import BALLS, Ball, keep_budget, random_ends, random_signs
 
 Rows = slice | NDArray[Any]
 EVERY_ROW = slice(None)
@@ -36,8 +36,8 @@ class Region:
         The samples, of a float type.
     eps : float
         Budget, in ``z``.
-    norm : {np.inf, 2, 1}
-        Norm in which it counts.
+    norm : {np.inf, 2, 1, 0}
+        Norm in which it counts; 0 is the number of features that differ.
     unit : ndarray of the shape of a sample, of X's or (n_samples, 1, ...); or None
         Input units that one unit of ``z`` is worth, in all samples or in each.
     low, high : ndarray or None
@@ -192,7 +192,9 @@ class Region:
         if unit is not None:
             z = x + (z - x / unit) * unit
         eps, bounds = self.eps if budget else np.inf, self._bounds(rows)
-        kept = keep_budget(x, z, eps, self.norm, bounds, unit)
+        # changed features are counted once whole numbers and categories are whole
+        at_first = np.inf if self.norm == 0 and self.rules is not None else eps
+        kept = keep_budget(x, z, at_first, self.norm, bounds, unit)
         if self.rules is not None and len(x):
             flat = len(x), -1
             low, high = self.limits(rows)
@@ -240,7 +242,20 @@ class Region:
         return lengths(change.reshape(len(change), int(np.prod(change.shape[1:]))), self.norm)
 
     def noise(self, streams: Streams) -> NDArray[Any]:
-        """The samples moved by random signs of the budget's size: what no knowledge does."""
+        """The samples moved by random signs of the budget's size: what no knowledge does.
+
+        In norm 0, ``eps`` random features go to a random end of their range.
+        """
+        if self.norm == 0:
+            flat = len(self), int(np.prod(self.X.shape[1:]))
+            low, high = (np.broadcast_to(bound, self.X.shape).reshape(flat) for bound in self.limits())
+            start, movable = self.start().reshape(flat), self.movable().reshape(flat)
+            return self.keep(
+                random_ends(streams, np.arange(len(self)), self.eps, start, (low, high), movable).reshape(
+                    self.X.shape
+                ),
+                full=True,
+            )
         signs = random_signs(streams, self.eps, self.norm, self.movable())
         return self.keep(self.start() + signs, full=True)
 

@@ -25,18 +25,19 @@ from skhalfway._text import brief, shown
 from skhalfway.attacks._adapters import run_adapter
 from skhalfway.attacks._automatic import run_automatic
 from skhalfway.attacks._batch_size import batch_of
+from skhalfway.attacks._budget import check_float_type
 from skhalfway.attacks._constraints import Header
 from skhalfway.attacks._limits import Limits, read_limits
 from skhalfway.attacks._named import check_positions
 from skhalfway.attacks._parameters import (
     advice,
     begins_elsewhere,
-    check_float_type,
     check_parameters,
     check_source,
     gradient_attack,
     is_own,
     make_attack,
+    no_attack_in_0,
     takes_gradients,
 )
 from skhalfway.attacks._pool import Pool
@@ -226,6 +227,8 @@ def _run(generator: AdversarialGenerator, problem: Problem) -> Outcome:
     try:
         outcome = make_attack(generator, generator.attack).run(problem)
     except NotDifferentiableError as error:
+        if generator.norm == 0:
+            raise TypeError(no_attack_in_0(str(error))) from None
         raise TypeError(
             f"attack={generator.attack!r} needs gradients, but {error}; attack='auto' attacks black boxes "
             f"too, and {advice(generator.norm)}"

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from skhalfway.attacks._norms import random_ends
 from skhalfway.attacks._queries import Queries
 from skhalfway.attacks._square import margin, search_of
 
@@ -28,13 +29,16 @@ def fooled_by_queries(problem: Problem, X_adv: NDArray[Any]) -> NDArray[np.bool_
     4, look behind masked gradients by simultaneous perturbation (Spall 1992). Our perturbations are as long
     as the budget, for what hides a slope hides it from small ones, and one of them may win already. They lead
     to where the Square attack starts, stripes of images included; in L1, which that does not know, each
-    changes one feature.
+    changes one feature, and in L0 as many as the budget counts.
     """
     region, n, rows = problem.region, len(problem.region), np.arange(len(problem.region))
     # the samples, changes of each, and two that are to win
     queries = Queries(problem, 1 + _N_DIRECTIONS + 2 + len(_SHORTER))
     of = np.repeat(rows, _N_DIRECTIONS)
-    asked = _one_feature_each(queries) if region.norm == 1 else search_of(queries).first(of)
+    if region.norm == 0:
+        asked = _some_features_each(queries, of)
+    else:
+        asked = _one_feature_each(queries) if region.norm == 1 else search_of(queries).first(of)
     rise = -margin(queries.scores(asked, of), problem.labels[of], targeted=problem.targeted).reshape(n, -1)
     asked = asked.reshape(n, _N_DIRECTIONS, -1)
     slope = np.einsum("nk,nkj->nj", rise - rise.mean(axis=1, keepdims=True), asked - queries.x0[:, None])
@@ -47,6 +51,13 @@ def fooled_by_queries(problem: Problem, X_adv: NDArray[Any]) -> NDArray[np.bool_
     change = region.to_z(X_adv).reshape(best.shape) - queries.x0
     tried = [x.numpy().reshape(best.shape), best, *(queries.x0 + part * change for part in _SHORTER)]
     return np.logical_or.reduce([queries.won(points, rows, budget=True) for points in tried])
+
+
+def _some_features_each(queries: Queries, of: NDArray[np.intp]) -> NDArray[np.float64]:
+    """Points for the samples ``of``, with random features at an end of their range."""
+    region, bounds = queries.problem.region, (queries.low[of], queries.high[of])
+    movable = region.movable().reshape(queries.x0.shape)[of]
+    return random_ends(queries.streams, of, region.eps, queries.x0[of], bounds, movable)
 
 
 def _one_feature_each(queries: Queries) -> NDArray[np.float64]:

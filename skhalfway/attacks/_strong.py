@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from skhalfway.attacks._in_turn import joined, part_of, standing
 from skhalfway.attacks._missed import Missed
-from skhalfway.attacks._parameters import KINDS, make_attack, without_gradient
+from skhalfway.attacks._parameters import KINDS, make_attack, no_attack_in_0, without_gradient
+from skhalfway.attacks._parameters import advice as instead_of_gradients
 from skhalfway.attacks._problem import Outcome
 from skhalfway.models import Finding, NotDifferentiableError
 
@@ -30,6 +31,8 @@ _KEEP_BOTH = "an attack by gradient alone would call it more robust than it is"
 
 def stages(model: Model, norm: float, n_classes: int, *, targeted: bool) -> list[Stage]:
     """The attacks for a source that know the norm, in the order in which they come."""
+    if norm == 0:
+        return [("sigmazero", None)]
     found: list[Stage] = [("tree", None)] if _of_trees(model) else []
     if model.has_gradient:
         found.append(("apgd", {"loss": "ce"}))
@@ -86,9 +89,13 @@ def run_strong(generator: AdversarialGenerator, problem: Problem) -> Outcome:
         won = part.won(model.predict(made.X_adv))
         if made.faults is not None:
             made.faults.advice = "attack='auto-strong' attacks these by queries too"
+            if generator.norm == 0:
+                made.faults.advice = instead_of_gradients(0)
         elif outcome is not None and outcome.faults is not None and not model.smoothed:
             by_queries[rows[won]] = True
         outcome = made if outcome is None else joined(outcome, made, rows, won)
+    if refused and generator.norm == 0:
+        raise TypeError(no_attack_in_0(refused[0].message))
     if refused and (outcome is None or outcome.n_queries is None):
         outcome = _by_queries_alone(generator, problem, outcome)
     assert outcome is not None

@@ -187,6 +187,11 @@ def _attack(
         return AdversarialGenerator(eps_unit=unit, clip_values="range", constraints=constraints)
     if not isinstance(generator, AdversarialGenerator):
         raise TypeError(f"generator must be an AdversarialGenerator or None, got {shown(generator)}")
+    if generator.norm == 0:
+        raise ValueError(
+            "an audit measures how large changes are, so generator.norm must be np.inf, 2 or 1, got 0; "
+            "TransferScorer.transfer_curve counts changed features with that generator"
+        )
     if constraints is None:
         return generator
     if generator.constraints is not None:

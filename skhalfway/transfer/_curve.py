@@ -32,6 +32,11 @@ UNITS = {
 }
 
 
+def unit_of(curve: TransferCurve) -> str:
+    """What the budgets of a curve count, in words."""
+    return "changed features" if curve.norm == 0 else UNITS[curve.eps_unit]
+
+
 @dataclass(frozen=True, eq=False, repr=False)
 class TransferCurve(Result):
     """Transfer rates at growing budgets: a security evaluation curve for every pair.
@@ -48,7 +53,7 @@ class TransferCurve(Result):
     source_fallen : ndarray of shape (n_budgets, n_sources)
         Samples, of those that a source classifies correctly, that fool it
         within the budget: at this one or at a smaller one.
-    norm : {np.inf, 2, 1}, default=np.inf
+    norm : {np.inf, 2, 1, 0}, default=np.inf
         Norm in which the budgets count.
     eps_unit : {"input", "std", "range", "eps"}, default="input"
         Their unit: the generator's, or multiples of its ``eps`` where that
@@ -364,7 +369,7 @@ class TransferCurve(Result):
             hidden = ", ".join(name for name, flag in zip(self.sources, self.masked, strict=True) if flag)
             notes.append(f"gradients possibly masked, so that their own attack is too weak: {hidden}")
         return Table(
-            f"{title}, L{norm} budgets in {UNITS[self.eps_unit]}",
+            f"{title}, L{norm} budgets in {unit_of(self)}",
             ["eps", "mean transfer rate", "noise", "source success"],
             rows,
             notes=[*notes, *failures_of(first), *first._doubts()],

@@ -10,7 +10,7 @@ import numpy as np
 from skhalfway._text import shown
 from skhalfway.displays import Display
 from skhalfway.displays._style import colours, dashes, markers
-from skhalfway.transfer._curve import UNITS, TransferCurve, mean_of_known
+from skhalfway.transfer._curve import TransferCurve, mean_of_known, unit_of
 from skhalfway.transfer._shown import known_pairs, marked
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.lines import Line2D
     from numpy.typing import NDArray
 
-_NORMS = {np.inf: r"$L_\infty$", 2: "$L_2$", 1: "$L_1$"}
+_NORMS = {np.inf: r"$L_\infty$", 2: "$L_2$", 1: "$L_1$", 0: "$L_0$"}
 _GREY: dict[str, Any] = {"color": "0.45", "lw": 1.5, "zorder": 2}
 _BARS: dict[str, Any] = {"lw": 1.4, "ms": 4, "elinewidth": 1, "capsize": 2, "zorder": 3}
 _N_BARS = 5  # intervals of more lines hide each other
@@ -189,7 +189,7 @@ class TransferCurveDisplay(Display, draws=[TransferCurve]):
                         curve.eps, rates, lw=1.3, ms=4, label=label, zorder=3, **style
                     )
         ax.set(
-            xlabel=f"budget eps: {_NORMS[curve.norm]} norm, in {UNITS[curve.eps_unit]}",
+            xlabel=f"budget eps: {_NORMS[curve.norm]} norm, in {unit_of(curve)}",
             ylabel="transfer rate" if target is None else f"transfer rate to {target}",
             xlim=(-0.02 * curve.eps[-1], curve.eps[-1] * 1.04),
             ylim=(-0.02, 1.02),

@@ -18,6 +18,7 @@ from skhalfway._index import index_of, row_index_of
 from skhalfway._inputs import check_labels
 from skhalfway._randomness import own_rng, undisturbed
 from skhalfway._text import shown
+from skhalfway.attacks._budget import check_count
 from skhalfway.attacks._parameters import own_eps
 from skhalfway.results import Provenance
 from skhalfway.transfer._counting import source_fallen
@@ -81,6 +82,9 @@ def measure_curve(scorer: TransferScorer, X: Any, y: Any, eps: Any, target: Any)
     generator = scorer._generator
     with undisturbed(), _nothing_yet(), scorer._gathered(X, y) as (X, array, y):
         models, region, classes = scorer._start(X, array)
+        if generator.norm == 0:
+            for budget in budgets:
+                check_count("eps", budget)
         if (own := own_eps(generator.attack)) is not None:
             raise ValueError(
                 f"an instance of an attack keeps its own eps, {shown(own)}, so it has no curve; "

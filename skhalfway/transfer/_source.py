@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from skhalfway.transfer._attacking import AttackingCollection
 
 _N_STEPS, _N_RESTARTS = 40, 5
+_N_STEPS_IN_0 = 200  # of an attack without random starts
 
 
 @dataclass(frozen=True)
@@ -286,9 +287,10 @@ class Attacked:
         remarks = list(self.account.outcome.findings)
         if self.by_gradient:
             said = f"whether the attack on it is weaker than it could be is not known: {reason}"
-            remarks.append(
-                Finding("attack", "warning", said, "attack it by queries too, as with attack='square'")
-            )
+            remedy = "attack it by queries too, as with attack='square'"
+            if self.source.generator.norm == 0:
+                remedy = f"raise max_iter, or attack it in another norm: {advice(0)}"
+            remarks.append(Finding("attack", "warning", said, remedy))
         return remarks
 
     def judged(self, others: Sequence[Opinion] = ()) -> tuple[list[Finding], bool]:
@@ -317,8 +319,11 @@ class Attacked:
             # that of a smooth copy leads only so far
             others = ", and 'hopskipjump', or 'tree' for trees, may be" if source.model.smoothed else ""
             stronger = f"attack='pgd' with n_restarts={_N_RESTARTS} is stronger{others}"
+            if source.generator.norm == 0:
+                stronger = f"attack='sigmazero' with max_iter={_N_STEPS_IN_0} is stronger"
             return f"the attack is too weak here, and {stronger}"
-        if source.generator.attack == "auto" and faults is not None and faults.flat.any():
+        asked = source.generator.attack == "auto" and source.generator.norm != 0
+        if asked and faults is not None and faults.flat.any():
             return "its gradients are masked; raise max_queries, or see whether attack='square' finds more"
         return f"its gradients may be masked, and {advice(source.generator.norm)}"
 
@@ -326,5 +331,7 @@ class Attacked:
         problem, stronger = self.source.problem(rows), clone(self.source.generator)
         stronger.set_params(attack="pgd", attack_params=None, step_size=None, max_iter=_N_STEPS)
         stronger.set_params(n_restarts=_N_RESTARTS, random_start=True)
+        if stronger.norm == 0:
+            stronger.set_params(attack="sigmazero", max_iter=_N_STEPS_IN_0, n_restarts=1, random_start=False)
         outcome = run(stronger, replace(problem, seed=0))
         return problem.won(problem.model.predict(outcome.X_adv))

@@ -95,8 +95,8 @@ BAD_PARAMETERS = [
         for device in ("nope", "meta", "cuda:77", 3.5)
     ),
     *(
-        Bad({"norm": norm}, f"norm must be np.inf, 2 or 1, got {norm!r}")
-        for norm in (0, 3, "inf", None, True, -np.inf)
+        Bad({"norm": norm}, f"norm must be np.inf, 2, 1 or 0, got {norm!r}")
+        for norm in (3, "inf", None, True, -np.inf)
     ),
     Bad(
         {"attack": "bim"},

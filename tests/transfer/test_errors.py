@@ -107,7 +107,7 @@ SETTINGS = [
     ({"generator": "pgd"}, TypeError, "generator must be an AdversarialGenerator or None, got 'pgd'"),
     ({"generator": AdversarialGenerator(SVC())}, ValueError, "generator.estimator must be None"),
     ({"generator": AdversarialGenerator(eps=-0.1)}, ValueError, "eps must be a finite number > 0, got -0.1"),
-    ({"generator": AdversarialGenerator(norm=3)}, ValueError, "norm must be np.inf, 2 or 1, got 3"),
+    ({"generator": AdversarialGenerator(norm=3)}, ValueError, "norm must be np.inf, 2, 1 or 0, got 3"),
     ({"generator": AdversarialGenerator(attack="magic")}, ValueError, "unknown attack 'magic'"),
 ]
 
