@@ -164,8 +164,12 @@ class Ghost(Piece):
         def drop(given: torch.Tensor, output: torch.Tensor) -> torch.Tensor:
             run = wires.run
             assert run is not None
-            kept = run.uniform(self, len(output), *output.shape[1:]) >= self.rate
-            return output * kept / (1 - self.rate)
+            # the axis of the samples, which comes second in sequences of some layers
+            n = run.n * len(run.lanes)
+            axis = next((i for i, size in enumerate(output.shape[:2]) if size and size % n == 0), 0)
+            first = output.movedim(axis, 0)
+            kept = run.uniform(self, len(first), *first.shape[1:]) >= self.rate
+            return output * kept.movedim(0, axis) / (1 - self.rate)
 
         for part in weighted[:-1]:
             wires.hook(part, drop)

@@ -313,3 +313,21 @@ def test_what_would_be_something_else_is_refused(call, message):
 def test_pieces_with_numbers_of_numpy_look_as_others():
     piece = Variance(n=np.int64(3), radius=np.float64(0.5))
     assert str(piece) == "Variance(n=3, radius=0.5)" and type(piece.n) is int
+
+
+class Sequence(nn.Module):
+    """Layers that have the samples on their second axis."""
+
+    def __init__(self):
+        super().__init__()
+        self.embed, self.hidden, self.last = nn.Linear(1, 8), nn.Linear(8, 8), nn.Linear(8, 3)
+
+    def forward(self, x):
+        return self.last(torch.tanh(self.hidden(self.embed(x.T[:, :, None]))).mean(dim=0))
+
+
+def test_ghosts_find_the_samples_on_the_second_axis():
+    torch.manual_seed(0)
+    net = Sequence().double()
+    one, other = (attacked(Recipe(Ghost(0.3), Variance(n=2)), net, batch_size=size) for size in (len(X), 31))
+    np.testing.assert_allclose(one, other, atol=1e-9)
