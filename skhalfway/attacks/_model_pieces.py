@@ -180,7 +180,7 @@ class BatchStatistics(Piece):
     """Normalise by the statistics of the batch, as in training; a sample's result depends on the others then.
 
     Batch normalisation in training mode: Ioffe & Szegedy, ICML 2015, Algorithm 1; as a piece of an attack,
-    our own. Running statistics stay as they are.
+    our own. Running statistics stay as they are, and count for a row that is attacked alone.
     """
 
     kind, name, paper = "model", "batch_statistics", "ours"
@@ -190,7 +190,9 @@ class BatchStatistics(Piece):
 
             def normalised(
                 given: torch.Tensor, output: torch.Tensor, part: _Normalisation = part
-            ) -> torch.Tensor:
+            ) -> torch.Tensor | None:
+                if given.ndim == 2 and wires.run is not None and wires.run.n == 1:
+                    return None
                 return nn.functional.batch_norm(
                     given, None, None, part.weight, part.bias, training=True, eps=part.eps
                 )
