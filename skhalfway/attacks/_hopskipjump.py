@@ -96,7 +96,13 @@ class HopSkipJump:
         X = problem.region.X
         if given:
             numbers = problem.names
-            if self.start.shape[1:] != X.shape[1:] or numbers.max() >= len(self.start):
+            whole = len(self.start)  # unless more is known
+            if problem.pool is not None:
+                whole = problem.pool.n_whole
+            elif problem.numbers is None:
+                whole = len(X)
+            misfits = len(self.start) != whole or numbers.max() >= len(self.start)
+            if misfits or self.start.shape[1:] != X.shape[1:]:
                 raise ValueError(
                     "attack_params['start'] must hold one adversarial sample for each of X, of shape "
                     f"{X.shape[1:]}, got shape {self.start.shape}"

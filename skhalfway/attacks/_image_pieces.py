@@ -7,6 +7,7 @@ from math import pi
 
 import torch
 
+from skhalfway.attacks._input_pieces import Copies
 from skhalfway.attacks._pieces import Piece, Run, check_number
 from skhalfway.attacks._resampling import cosines, either, sampled, smaller
 
@@ -48,7 +49,7 @@ class DiverseInput(Piece):
 
 
 @dataclass(frozen=True)
-class DiverseEnsemble(Piece):
+class DiverseEnsemble(Copies):
     """Copies of the image, each resized at random down to a least size of its own, and put anywhere.
 
     Zou et al., "Improving the transferability of adversarial examples with resized-diverse-inputs,
@@ -69,17 +70,13 @@ class DiverseEnsemble(Piece):
     Recipe(DiverseEnsemble(n=4, least=0.6))
     """
 
-    kind, name, paper, images = "input", "diverse_ensemble", "Zou et al., ECCV 2020", True
+    name, paper, images = "diverse_ensemble", "Zou et al., ECCV 2020", True
     n: int = 5
     least: float = 0.6
 
     def __post_init__(self) -> None:
-        check_number(self, "n", 1, whole=True)
+        super().__post_init__()
         check_number(self, "least", 0.01, 0.9)
-
-    @property
-    def n_copies(self) -> int:
-        return self.n
 
     def change(self, run: Run, seen: torch.Tensor, copy: torch.Tensor) -> torch.Tensor:
         images = run.images(seen, self)
@@ -194,7 +191,7 @@ class MaskedBlocks(Piece):
 
 
 @dataclass(frozen=True)
-class BlockShuffle(Piece):
+class BlockShuffle(Copies):
     """Copies of the image whose blocks, cut at random places, are shuffled and turned.
 
     Wang, He, Wang & Wang, "Boosting adversarial transferability by block shuffle and rotation" (BSR), CVPR
@@ -216,19 +213,15 @@ class BlockShuffle(Piece):
     Recipe(BlockShuffle(n=4, blocks=2, angle=24.0))
     """
 
-    kind, name, paper, images = "input", "block_shuffle", "Wang et al., CVPR 2024", True
+    name, paper, images = "block_shuffle", "Wang et al., CVPR 2024", True
     n: int = 20
     blocks: int = 2
     angle: float = 24.0
 
     def __post_init__(self) -> None:
-        check_number(self, "n", 1, whole=True)
+        super().__post_init__()
         check_number(self, "blocks", 1, whole=True)
         check_number(self, "angle", 0, 180)
-
-    @property
-    def n_copies(self) -> int:
-        return self.n
 
     def change(self, run: Run, seen: torch.Tensor, copy: torch.Tensor) -> torch.Tensor:
         images, b = run.images(seen, self), self.blocks
@@ -267,7 +260,7 @@ class BlockShuffle(Piece):
 
 
 @dataclass(frozen=True)
-class StructureInvariant(Piece):
+class StructureInvariant(Copies):
     """Copies of the image, each block of which is changed in a way of its own.
 
     Wang, Zhang & Zhang, "Structure invariant transformation for better adversarial transferability" (SIA),
@@ -289,17 +282,13 @@ class StructureInvariant(Piece):
     Recipe(StructureInvariant(n=4, blocks=3))
     """
 
-    kind, name, paper, images = "input", "structure_invariant", "Wang et al., ICCV 2023", True
+    name, paper, images = "structure_invariant", "Wang et al., ICCV 2023", True
     n: int = 20
     blocks: int = 3
 
     def __post_init__(self) -> None:
-        check_number(self, "n", 1, whole=True)
+        super().__post_init__()
         check_number(self, "blocks", 1, 32, whole=True)
-
-    @property
-    def n_copies(self) -> int:
-        return self.n
 
     def change(self, run: Run, seen: torch.Tensor, copy: torch.Tensor) -> torch.Tensor:
         images, b = run.images(seen, self), self.blocks
@@ -332,7 +321,7 @@ class StructureInvariant(Piece):
 
 
 @dataclass(frozen=True)
-class Spectrum(Piece):
+class Spectrum(Copies):
     """Copies of the image with noise, whose frequencies are scaled at random.
 
     Long et al., "Frequency domain model augmentation for adversarial attack" (SSA), ECCV 2022:
@@ -354,19 +343,15 @@ class Spectrum(Piece):
     Recipe(Spectrum(n=4, rho=0.5, noise=1.0))
     """
 
-    kind, name, paper, images = "input", "spectrum", "Long et al., ECCV 2022", True
+    name, paper, images = "spectrum", "Long et al., ECCV 2022", True
     n: int = 20
     rho: float = 0.5
     noise: float = 1.0
 
     def __post_init__(self) -> None:
-        check_number(self, "n", 1, whole=True)
+        super().__post_init__()
         check_number(self, "rho", 0)
         check_number(self, "noise", 0)
-
-    @property
-    def n_copies(self) -> int:
-        return self.n
 
     def change(self, run: Run, seen: torch.Tensor, copy: torch.Tensor) -> torch.Tensor:
         images = run.images(seen, self)

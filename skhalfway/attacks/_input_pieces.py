@@ -16,7 +16,22 @@ def each(values: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
 
 
 @dataclass(frozen=True)
-class ScaleCopies(Piece):
+class Copies(Piece):
+    """What pieces have in common that show the model several copies of each sample."""
+
+    kind = "input"
+    n: int = 5
+
+    def __post_init__(self) -> None:
+        check_number(self, "n", 1, whole=True)
+
+    @property
+    def n_copies(self) -> int:
+        return self.n
+
+
+@dataclass(frozen=True)
+class ScaleCopies(Copies):
     """Copies of the sample, each half as large as the one before.
 
     Lin et al., "Nesterov accelerated gradient and scale invariance for adversarial attacks", ICLR 2020,
@@ -34,22 +49,18 @@ class ScaleCopies(Piece):
     Recipe(ScaleCopies(n=4))
     """
 
-    kind, name, paper = "input", "scale_copies", "Lin et al., ICLR 2020"
+    name, paper = "scale_copies", "Lin et al., ICLR 2020"
     n: int = 5
 
     def __post_init__(self) -> None:
         check_number(self, "n", 1, 30, whole=True)
-
-    @property
-    def n_copies(self) -> int:
-        return self.n
 
     def change(self, run: Run, seen: torch.Tensor, copy: torch.Tensor) -> torch.Tensor:
         return seen * each(0.5**copy, seen)
 
 
 @dataclass(frozen=True)
-class UniformScale(Piece):
+class UniformScale(Copies):
     """Copies of the sample, scaled by factors in even distances.
 
     Wang, Ying, Li & Lian, "Boost adversarial transferability by uniform scale and mix mask method" (US-MM),
@@ -69,7 +80,7 @@ class UniformScale(Piece):
     Recipe(UniformScale(n=4, low=0.1, high=0.75))
     """
 
-    kind, name, paper = "input", "uniform_scale", "Wang et al., arXiv 2311.12051"
+    name, paper = "uniform_scale", "Wang et al., arXiv 2311.12051"
     n: int = 5
     low: float = 0.1
     high: float = 0.75
@@ -79,16 +90,12 @@ class UniformScale(Piece):
         check_number(self, "low", 0)
         check_number(self, "high", 0)
 
-    @property
-    def n_copies(self) -> int:
-        return self.n
-
     def change(self, run: Run, seen: torch.Tensor, copy: torch.Tensor) -> torch.Tensor:
         return seen * each(self.low + (self.high - self.low) * copy / (self.n - 1), seen)
 
 
 @dataclass(frozen=True)
-class MixMask(Piece):
+class MixMask(Copies):
     """Multiply the sample by a mask that another sample makes.
 
     Wang, Ying, Li & Lian, "Boost adversarial transferability by uniform scale and mix mask method" (US-MM),
@@ -114,12 +121,8 @@ class MixMask(Piece):
     reach: float = 0.5
 
     def __post_init__(self) -> None:
-        check_number(self, "n", 1, whole=True)
+        super().__post_init__()
         check_number(self, "reach", 0, 1)
-
-    @property
-    def n_copies(self) -> int:
-        return self.n
 
     def change(self, run: Run, seen: torch.Tensor, copy: torch.Tensor) -> torch.Tensor:
         others = run.others(self, len(seen), of_other_classes=False)
@@ -131,7 +134,7 @@ class MixMask(Piece):
 
 
 @dataclass(frozen=True)
-class Admix(Piece):
+class Admix(Copies):
     """Add a share of a sample of another class, drawn from all that are attacked.
 
     Wang, He, Wang & He, "Admix: enhancing the transferability of adversarial attacks", ICCV 2021.
@@ -155,12 +158,8 @@ class Admix(Piece):
     share: float = 0.2
 
     def __post_init__(self) -> None:
-        check_number(self, "n", 1, whole=True)
+        super().__post_init__()
         check_number(self, "share", 0)
-
-    @property
-    def n_copies(self) -> int:
-        return self.n
 
     def change(self, run: Run, seen: torch.Tensor, copy: torch.Tensor) -> torch.Tensor:
         others = run.others(self, len(seen))
@@ -168,7 +167,7 @@ class Admix(Piece):
 
 
 @dataclass(frozen=True)
-class MixedRows(Piece):
+class MixedRows(Copies):
     """Take some values of a sample from others, drawn from all that are attacked, column by column.
 
     Our own, for tables, where sums of samples mean little: what columns of other rows hold may occur.
@@ -192,12 +191,8 @@ class MixedRows(Piece):
     probability: float = 0.1
 
     def __post_init__(self) -> None:
-        check_number(self, "n", 1, whole=True)
+        super().__post_init__()
         check_number(self, "probability", 0, 1)
-
-    @property
-    def n_copies(self) -> int:
-        return self.n
 
     def change(self, run: Run, seen: torch.Tensor, copy: torch.Tensor) -> torch.Tensor:
         swapped = run.uniform(self, len(seen), *seen.shape[1:]) < self.probability
@@ -206,7 +201,7 @@ class MixedRows(Piece):
 
 
 @dataclass(frozen=True)
-class Jitter(Piece):
+class Jitter(Copies):
     """Add noise in multiples of each column's standard deviation over all samples that are attacked.
 
     Our own, for tables, whose columns have units of their own.
@@ -230,12 +225,8 @@ class Jitter(Piece):
     scale: float = 0.1
 
     def __post_init__(self) -> None:
-        check_number(self, "n", 1, whole=True)
+        super().__post_init__()
         check_number(self, "scale", 0)
-
-    @property
-    def n_copies(self) -> int:
-        return self.n
 
     def change(self, run: Run, seen: torch.Tensor, copy: torch.Tensor) -> torch.Tensor:
         if self.name not in run.kept:
@@ -276,7 +267,7 @@ class FeatureDropout(Piece):
 
 
 @dataclass(frozen=True)
-class IntegratedGradient(Piece):
+class IntegratedGradient(Copies):
     """The mean gradient on the straight way from 0 to the sample, times the size of the sample's values.
 
     Sundararajan, Taly & Yan, ICML 2017, equation 3, by n points; as what an attack follows by Huang & Kong,
@@ -296,15 +287,8 @@ class IntegratedGradient(Piece):
     Recipe(IntegratedGradient(n=4))
     """
 
-    kind, name, paper = "input", "integrated_gradient", "Huang & Kong, ICLR 2022"
+    name, paper = "integrated_gradient", "Huang & Kong, ICLR 2022"
     n: int = 20
-
-    def __post_init__(self) -> None:
-        check_number(self, "n", 1, whole=True)
-
-    @property
-    def n_copies(self) -> int:
-        return self.n
 
     def change(self, run: Run, seen: torch.Tensor, copy: torch.Tensor) -> torch.Tensor:
         # the gradient at points on the way, not by how far they are

@@ -188,8 +188,12 @@ class Ghost(Piece):
         def drop(given: torch.Tensor, output: torch.Tensor) -> torch.Tensor:
             run = wires.run
             assert run is not None
-            kept = run.uniform(self, len(output), *output.shape[1:]) >= self.rate
-            return output * kept / (1 - self.rate)
+            # the axis of the samples, which comes second in sequences of some layers
+            n = run.n * len(run.lanes)
+            axis = next((i for i, size in enumerate(output.shape[:2]) if size and size % n == 0), 0)
+            first = output.movedim(axis, 0)
+            kept = run.uniform(self, len(first), *first.shape[1:]) >= self.rate
+            return output * kept.movedim(0, axis) / (1 - self.rate)
 
         for part in weighted[:-1]:
             wires.hook(part, drop)
@@ -200,7 +204,7 @@ class BatchStatistics(Piece):
     """Normalise by the statistics of the batch, as in training; a sample's result depends on the others then.
 
     Batch normalisation in training mode: Ioffe & Szegedy, ICML 2015, Algorithm 1; as a piece of an attack,
-    our own. Running statistics stay as they are.
+    our own. Running statistics stay as they are, and count for a row that is attacked alone.
 
     Examples
     --------
@@ -216,7 +220,9 @@ class BatchStatistics(Piece):
 
             def normalised(
                 given: torch.Tensor, output: torch.Tensor, part: _Normalisation = part
-            ) -> torch.Tensor:
+            ) -> torch.Tensor | None:
+                if given.ndim == 2 and wires.run is not None and wires.run.n == 1:
+                    return None
                 return nn.functional.batch_norm(
                     given, None, None, part.weight, part.bias, training=True, eps=part.eps
                 )

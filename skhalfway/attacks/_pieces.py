@@ -115,7 +115,7 @@ class Run:
         if rest or not several:
             raise ValueError(
                 f"{piece.name!r} meets {n_rows} rows for {self.n * len(self.lanes)} samples, so it cannot "
-                "tell which are whose; name other layers, or leave it out"
+                "tell which are whose; leave it out"
             )
         drawn = []
         for lane in self.lanes:

@@ -313,3 +313,36 @@ def test_what_would_be_something_else_is_refused(call, message):
 def test_pieces_with_numbers_of_numpy_look_as_others():
     piece = Variance(n=np.int64(3), radius=np.float64(0.5))
     assert str(piece) == "Variance(n=3, radius=0.5)" and type(piece.n) is int
+
+
+class Sequence(nn.Module):
+    """Layers that have the samples on their second axis."""
+
+    def __init__(self):
+        super().__init__()
+        self.embed, self.hidden, self.last = nn.Linear(1, 8), nn.Linear(8, 8), nn.Linear(8, 3)
+
+    def forward(self, x):
+        return self.last(torch.tanh(self.hidden(self.embed(x.T[:, :, None]))).mean(dim=0))
+
+
+def test_ghosts_find_the_samples_on_the_second_axis():
+    torch.manual_seed(0)
+    net = Sequence().double()
+    one, other = (attacked(Recipe(Ghost(0.3), Variance(n=2)), net, batch_size=size) for size in (len(X), 31))
+    np.testing.assert_allclose(one, other, atol=1e-9)
+
+
+def test_a_row_alone_is_normalised_as_ever():
+    """Of one row there are no statistics, and a last batch may hold one."""
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Linear(4, 16), nn.BatchNorm1d(16), nn.ReLU(), nn.Linear(16, 3)).double()
+    found = attacked("bn", net, X[:3], Y[:3], batch_size=2)
+    np.testing.assert_allclose(found[2:], attacked("ifgsm", net, X[2:3], Y[2:3]), atol=1e-9)
+    assert np.abs(found[2] - X[2]).max() > 0.1
+
+
+def test_samples_to_begin_at_are_as_many_as_those_attacked():
+    start = np.tile(X[100:110], (2, 1))
+    with pytest.raises(ValueError, match="must hold one adversarial sample for each of X"):
+        attacked("hopskipjump", LR, X[:10], Y[:10], eps=5.0, attack_params={"start": start})
