@@ -28,7 +28,8 @@ class AdversarialGenerator(GeneratorBase):
         they are, with no need to call :meth:`fit`.
     attack : str, class, object or callable, default="auto"
         - ``"auto"``: ``"pgd"`` for a source with a gradient, exact or smoothed,
-          else ``"hopskipjump"`` (``"surrogate"`` in L1); that too for samples at
+          else ``"hopskipjump"`` (``"surrogate"`` in L1; ``"sigmazero"``, and
+          nothing without a gradient, in L0); that too for samples at
           which the gradient is exactly 0 (with a
           :class:`~skhalfway.models.ModelWarning`, where they are 5 % or more), and, with
           up to 100 queries each but not in L1, for those that a smoothed gradient does not
@@ -36,7 +37,8 @@ class AdversarialGenerator(GeneratorBase):
         - ``"auto-strong"``: for robust accuracy, several attacks in turn, each on the samples that still
           stand, as in AutoAttack [9]_: with a gradient ``"apgd"`` with both losses (``"pgd"`` too in L1),
           ``"fmn"`` and ``"square"``; with a smoothed one or none ``"tree"`` for trees, ``"square"``, and what
-          ``"auto"`` takes. AutoAttack's own figures are ``max_iter=100`` and ``max_queries=5000``.
+          ``"auto"`` takes; in L0 ``"sigmazero"`` alone. AutoAttack's own figures are ``max_iter=100`` and
+          ``max_queries=5000``.
         - By gradient: ``"fgsm"``, one step [1]_; ``"pgd"``, projected steps
           [2]_; ``"mifgsm"``, steps with momentum [3]_; ``"apgd"``, steps whose lengths follow from how the
           loss rises [9]_, the strongest of these with ``max_iter=100``; a
@@ -44,7 +46,8 @@ class AdversarialGenerator(GeneratorBase):
           :func:`~skhalfway.attacks.list_attacks`.
         - For the nearest sample that fools: ``"deepfool"`` [4]_ and ``"fmn"``
           [5]_ by gradient, in L2 ``"ddn"`` [10]_ and ``"cw"`` [11]_, which takes ``max_iter`` steps for each
-          of several weights and needs finite ``clip_values``; ``"tree"`` for trees (exact, but for a
+          of several weights and needs finite ``clip_values``; in L0 ``"sigmazero"`` [12]_, for the fewest
+          changed features; ``"tree"`` for trees (exact, but for a
           ``projection``), ensembles of trees, and pipelines of them whose steps keep each column by itself.
         - Without a gradient: ``"hopskipjump"`` asks for predictions [6]_, and so
           does ``"halfway"``, our own: it regresses the boundary on where the
@@ -71,12 +74,15 @@ class AdversarialGenerator(GeneratorBase):
         numbers, the change is divided by these and its norm is at most 1.
         ``np.inf`` is allowed for attacks that look for the nearest sample; a finite
         budget is at most 1e18, as many models compute in float32. Where it is so
-        small that no other float is as near, samples stay.
+        small that no other float is as near, samples stay. With ``norm=0`` it is one whole number of
+        features, at least 1; a change of category in a one-hot group changes two.
     eps_unit : {"input", "std", "range"}, default="input"
         What ``eps`` counts in: the units of the data, or each feature's standard deviation or range in the
         training data (needs :meth:`fit`); in a scorer of fitted models, in the samples that it is given.
-    norm : {np.inf, 2, 1}, default=np.inf
-        Norm in which the budget counts.
+    norm : {np.inf, 2, 1, 0}, default=np.inf
+        Norm in which the budget counts. 0 is the number of features that change, by however much:
+        for ``"sigmazero"``, ``"auto"``, ``"auto-strong"`` and callables, with finite ``clip_values``. Of more
+        changes those stay that are the largest, as shares of the range of their features.
     constraints : Constraints, default=None
         What else a valid sample keeps to: immutable, integer, one-hot and
         monotone columns, a projection, a mask. See :class:`~skhalfway.Constraints`.
@@ -86,8 +92,9 @@ class AdversarialGenerator(GeneratorBase):
         Most predictions that an attack without a gradient asks for one sample.
     step_size : float, default=None
         Length of a step, in the units of ``eps`` (a fraction of it, where it
-        is one for each feature or sample). None is ``2.5 * eps / max_iter`` for ``"pgd"`` and
-        ``eps / max_iter`` for ``"mifgsm"``. ``"fgsm"`` and ``"apgd"`` take none.
+        is one for each feature or sample; for ``"sigmazero"`` the first step, as a share of each feature's
+        range). None is ``2.5 * eps / max_iter`` for ``"pgd"``, ``eps / max_iter`` for ``"mifgsm"`` and 1 for
+        ``"sigmazero"``. ``"fgsm"`` and ``"apgd"`` take none.
     n_restarts : int, default=1
         Number of attacks on each sample; the one with the largest margin is kept. All but the first start at
         random. For ``"fgsm"``, ``"pgd"``, ``"mifgsm"``, ``"apgd"`` and ``"surrogate"``.
@@ -145,8 +152,9 @@ class AdversarialGenerator(GeneratorBase):
     distances_ : ndarray of shape (n_samples,) or None
         Norm of the smallest change found by the last :meth:`generate` that
         fools the source, in the units of ``eps`` (in multiples of a sample's
-        own) and however large: inf where none was found, 0 where none is needed. Attacks by
-        queries know of what they asked; a sample brought back into the budget may fool nearer.
+        own; with ``norm=0`` the number of changed features) and however large: inf where
+        none was found, 0 where none is needed. Attacks by queries know of what they
+        asked; a sample brought back into the budget may fool nearer.
         None after attacks that do not look for it.
 
     See Also
@@ -235,6 +243,8 @@ class AdversarialGenerator(GeneratorBase):
     .. [10] Rony et al., "Decoupling direction and norm for efficient gradient-based L2 adversarial attacks
        and defenses", CVPR 2019, Algorithm 1.
     .. [11] Carlini & Wagner, "Towards evaluating the robustness of neural networks", IEEE S&P 2017, VI.A.
+    .. [12] Cinà et al., "sigma-zero: gradient-based optimization of l0-norm adversarial examples", ICLR 2025,
+       Algorithm 1.
 
     Examples
     --------

@@ -168,7 +168,10 @@ class WholeRegion:
 
 def is_bounded(region: Region | WholeRegion) -> bool:
     """Whether what may change has a finite range."""
-    return all(np.isfinite(bound).all() for bound in region.take(slice(0, 1)).limits())
+    first = region.take(slice(0, 1))
+    # what may not change in one sample may in another
+    parts = [first] if first.free is None else region.parts()
+    return all(np.isfinite(bound).all() for part in parts for bound in part.limits())
 
 
 def _scanned(X: NDArray[Any]) -> Iterator[slice]:

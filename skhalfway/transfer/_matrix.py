@@ -73,6 +73,7 @@ class TransferMatrix(BySample, Result):
     noise_fooled : ndarray of shape (n_sources, n_targets)
         Of the eligible, those that fool the target in the same way after
         random-sign noise of the same norm in place of the attack: the control.
+        In norm 0, ``eps`` random features go to a random end of their range.
     source_eligible, source_fooled : ndarray of shape (n_sources,)
         Samples that a source classifies correctly, and of those the ones that
         its own adversarial samples fool, whatever the condition.

@@ -360,7 +360,7 @@ class TransferScorer(JudgingCollection):
         eps : sequence of float
             Increasing budgets > 0, instead of the generator's and in its
             ``eps_unit``; multiples of its ``eps`` where that has a number for
-            each feature or sample.
+            each feature or sample; whole numbers of features with ``norm=0``.
         target : label, array-like of shape (n_samples,), or str, default=None
             Label that the attacks aim at; see :meth:`transfer`.
 

@@ -18,11 +18,11 @@ from numpy.typing import NDArray
 
 from skhalfway import AdversarialGenerator
 from skhalfway._streams import Streams
-from skhalfway.attacks._norms import random_signs
+from skhalfway.attacks._norms import random_ends, random_signs
 from skhalfway.attacks._parameters import KINDS
 from skhalfway.models import Model, as_model
 
-EPS = {np.inf: 0.2, 2: 1.2, 1: 5.0}
+EPS = {np.inf: 0.2, 2: 1.2, 1: 5.0, 0: 5}
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ MINIMUM = [
     for source in ("svc", "cnn", "forest")
     for attack in ("deepfool", "fmn")
     for norm in KINDS[attack].norms
-]
+] + [Row(source, "sigmazero", 0) for source in ("svc", "cnn")]
 SMOOTHED = [Row(source, "pgd", norm) for source in ("forest", "knn") for norm in (np.inf, 2, 1)]
 QUERIES = [
     Row(source, attack, norm)
@@ -171,8 +171,16 @@ def test_within_budget_and_bounds(lab: Lab, row: Row) -> None:
 def test_fools_more_than_noise(lab: Lab, row: Row) -> None:
     X = lab.case(row).X
     streams = Streams(0, np.arange(len(X)))
-    noise = random_signs(streams, EPS[row.norm], row.norm, np.ones(X.shape, dtype=bool))
-    fooled_by_noise = lab.fooled(row, (X + noise).clip(0, 1).astype(X.dtype))
+    if row.norm == 0:
+        flat, ends = (
+            X.reshape(len(X), -1),
+            np.broadcast_to([[[0.0]], [[1.0]]], (2, *X.reshape(len(X), -1).shape)),
+        )
+        noisy = random_ends(streams, np.arange(len(X)), EPS[0], flat, tuple(ends), flat >= 0).reshape(X.shape)
+    else:
+        noise = random_signs(streams, EPS[row.norm], row.norm, np.ones(X.shape, dtype=bool))
+        noisy = (X + noise).clip(0, 1)
+    fooled_by_noise = lab.fooled(row, noisy.astype(X.dtype))
     assert lab.fooled(row, lab.first(row)) > fooled_by_noise
 
 
