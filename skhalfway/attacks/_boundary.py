@@ -95,7 +95,9 @@ def _most_first(steep: torch.Tensor, room: torch.Tensor, rise: torch.Tensor) -> 
 def _steepest_first(steep: torch.Tensor, room: torch.Tensor, rise: torch.Tensor) -> torch.Tensor:
     """Lengths of features that fill their room one after another, the steepest first."""
     few, d = min(_N_STEEPEST, steep.shape[1]), steep.shape[1]
-    r, order = torch.zeros_like(steep), steep.topk(few, dim=1).indices
+    # of features that are as steep, the first comes first, whatever else is in the batch
+    order = (-steep).argsort(dim=1, stable=True) if few == d else steep.topk(few, dim=1).indices
+    r = torch.zeros_like(steep)
     enough = _filled(r, order, steep, room, rise)
     if few < d and not enough.all():
         rest = torch.where(~enough[:, 0])[0]

@@ -42,7 +42,7 @@ def as_model(estimator: Any, *, classes: ArrayLike | None = None, output: str | 
     estimator : object
         A fitted scikit-learn classifier or anything with ``predict`` and
         ``classes_``; a skorch classifier; a ``torch.nn.Module`` that returns
-        logits; an ART classifier; an :class:`Ensemble` of these; a
+        logits; an ART classifier; an :class:`~skhalfway.Ensemble` of these; a
         ``FrozenEstimator`` of any. A Model is returned unchanged.
     classes : array-like of shape (n_classes,), default=None
         Labels of a torch module's or ART classifier's outputs, in their

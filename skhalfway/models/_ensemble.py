@@ -26,7 +26,7 @@ class Ensemble(ClassifierMixin, EnsembleBase):
     :class:`~skhalfway.TransferScorer`, where it is a row of the matrix and no column. Its members may be of
     any kinds that have a gradient, exact or smoothed (scikit-learn, torch, skorch, ART), and name their
     classes in any order; a torch module that names none has those of the others, in the order of
-    :attr:`classes_`.
+    ``classes_``.
 
     Parameters
     ----------
@@ -219,7 +219,7 @@ class Ensemble(ClassifierMixin, EnsembleBase):
         Returns
         -------
         labels : ndarray of shape (n_samples,)
-            Of :attr:`classes_`; column numbers, where no member names any.
+            Of ``classes_``; column numbers, where no member names any.
         """
         model, array = self._reading(X)
         labels: NDArray[Any] = classes_of(model, array)[model.predict(array)]
@@ -236,7 +236,7 @@ class Ensemble(ClassifierMixin, EnsembleBase):
         Returns
         -------
         probabilities : ndarray of shape (n_samples, n_classes)
-            In the order of :attr:`classes_`.
+            In the order of ``classes_``.
         """
         model, array = self._reading(X)
         return model.scores(array)

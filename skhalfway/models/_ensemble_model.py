@@ -36,7 +36,7 @@ class EnsembleModel(Model):
     members : dict of str to Model
         The members by name, with their classes in one order.
     combine : str
-        What attacks by gradient follow; see :class:`Ensemble`.
+        What attacks by gradient follow; see :class:`~skhalfway.Ensemble`.
     weights : ndarray of shape (n_members,)
         Positive numbers that sum to 1.
     """

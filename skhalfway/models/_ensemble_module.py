@@ -46,7 +46,7 @@ class EnsembleModule(Members):
     weights : ndarray of shape (n_members,)
         Positive numbers that sum to 1.
     combine : str
-        What is made of the logits; see :class:`Ensemble`.
+        What is made of the logits; see :class:`~skhalfway.Ensemble`.
     """
 
     def __init__(self, models: Sequence[Model], weights: NDArray, combine: str) -> None:
