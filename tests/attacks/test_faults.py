@@ -172,7 +172,8 @@ def test_rows_are_alone_whatever_the_size_of_their_gradients(attack: str, norm: 
 @every_attack
 @pytest.mark.parametrize("fault", ["no_grad", "detach", "long"])
 def test_a_graph_that_is_cut(attack: str, norm: float, fault: str) -> None:
-    message = f"attack='{attack}' needs gradients, but Faulty gives outputs that torch cannot follow .*'auto'"
+    what, instead = (f"attack='{attack}'", ".*'auto'") if norm else ("norm=0", "")
+    message = f"{what} needs gradients, but Faulty gives outputs that torch cannot follow {instead}"
     with pytest.raises(TypeError, match=message):
         generator(Faulty(fault), attack, norm).generate(X)
 
@@ -281,7 +282,7 @@ def twins(request: pytest.FixtureRequest) -> tuple[nn.Module, nn.Module]:
 def test_black_pixels_protect_nothing(twins: tuple[nn.Module, nn.Module], attack: str, norm: float) -> None:
     data, y = load_digits(return_X_y=True)
     images = (data[:40] / 16).astype(np.float32)
-    eps = {np.inf: 0.15, 2: 1.0, 1: 4.0}[norm]
+    eps = {np.inf: 0.15, 2: 1.0, 1: 4.0, 0: 4}[norm]
     accuracy = []
     for source in twins:
         made = AdversarialGenerator(source, attack=attack, norm=norm, eps=eps, clip_values=(0, 1))
@@ -293,7 +294,8 @@ def test_black_pixels_protect_nothing(twins: tuple[nn.Module, nn.Module], attack
         with torch.no_grad():
             accuracy.append((source(torch.from_numpy(X_adv)).argmax(dim=1).numpy() == y[:40]).mean())
     as_it_is, helped = accuracy
-    assert as_it_is <= helped + 0.05
+    # sigma-zero divides by the largest value, of which there is a guess only: weaker, and said above
+    assert as_it_is <= helped + (0.05 if norm else 0.4)
 
 
 def test_gradients_that_are_measured_are_those_of_attacks() -> None:
@@ -320,10 +322,15 @@ FIXED: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.mark.parametrize("reason", FIXED)
-@every_attack
+# in L0 there is one budget for all
+@pytest.mark.parametrize(
+    ("attack", "norm", "reason"),
+    [(*known, reason) for known in KNOWN for reason in FIXED if known[1] or reason == "immutable"],
+)
 def test_a_gradient_by_what_never_changes_is_none(attack: str, norm: float, reason: str) -> None:
-    given = {"attack": attack, "norm": norm, "eps": 0.4} | FIXED[reason]
+    given = {"attack": attack, "norm": norm, "eps": 0.4 if norm else 2} | FIXED[reason]
+    if attack in ("cw", "sigmazero"):
+        given["clip_values"] = (-4, 4)
     with pytest.warns(ModelWarning, match="exactly 0 in all columns that may change on"):
         AdversarialGenerator(HalfRounded(), **given).generate(X)
 

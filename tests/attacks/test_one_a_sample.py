@@ -26,7 +26,8 @@ from tests.attacks.budgets import BUDGETS, STAY, X_TRAIN, Y_TRAIN, N, X, Y
 MASK = np.random.RandomState(0).uniform(size=X.shape) < 0.5
 MASK[:3] = False
 
-EVERY = [(attack, norm) for attack, kind in KINDS.items() for norm in kind.norms]
+# in norm 0 there is one budget for all
+EVERY = [(attack, norm) for attack, kind in KINDS.items() for norm in kind.norms if norm]
 AUTO = [("auto", norm) for norm in (np.inf, 2, 1)]
 # attacks to which the other samples are nothing, nor what they draw; and how exact they are: the nearest
 # samples are searched for, to a thousandth
@@ -47,6 +48,8 @@ def generator(attack: Any, norm: float = np.inf, **params: Any) -> AdversarialGe
     given = {"max_iter": 10, "max_queries": 100, "random_state": 0} | params
     if attack == "surrogate":
         given = {"attack_params": {"n_rounds": 1}} | given
+    if attack == "cw" and given.get("clip_values") is None:  # it needs a range
+        given["clip_values"] = (-50.0, 50.0)
     model = source("tree" if attack == "tree" else "net")
     return AdversarialGenerator(model, attack=attack, norm=norm, **given)
 
