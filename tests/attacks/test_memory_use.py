@@ -161,4 +161,5 @@ def test_nothing_of_the_gradient_is_held_afterwards():
     for _ in range(5):
         bytes_of_gradient(model, X)
     gc.collect()
-    assert sum(issubclass(type(one), torch.Tensor) for one in gc.get_objects()) == before
+    # what other tests left may go meanwhile; a graph that is held is one a call at least
+    assert sum(issubclass(type(one), torch.Tensor) for one in gc.get_objects()) < before + 5
