@@ -155,7 +155,7 @@ def check_parameters(generator: AdversarialGenerator) -> None:
         raise ValueError(
             f"unknown attack {shown(generator.attack)}; give {', '.join(map(repr, known))}, a name "
             "of list_attacks() or a Recipe, an attack of ART, foolbox or torchattacks, or a callable"
-            f"{meant(generator.attack, [*known, *of_recipes()])}"
+            f"{meant(generator.attack, known) or meant(generator.attack, of_recipes())}"
         )
     elif generator.attack_params:
         raise ValueError(
