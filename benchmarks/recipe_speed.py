@@ -57,7 +57,8 @@ RECIPES: dict[str, tuple[Recipe, int, int, tuple[str, dict[str, Any]] | None]] =
     "gra": (Recipe(_MI, Relevance(n=20)), 10, 21, None),
     "pgn": (Recipe(_MI, FlatMaxima(n=10)), 10, 20, None),
     "di": (Recipe(_MI, DiverseInput()), 40, 1, ("DIFGSM", {"decay": 1.0})),
-    "ti": (Recipe(_MI, Translation(size=7)), 40, 1, ("TIFGSM", {"decay": 1.0, "diversity_prob": 0.0})),
+    # torchattacks' own takes three channels only
+    "ti": (Recipe(_MI, Translation(size=7)), 40, 1, None),
     "ni-si": (Recipe(Nesterov(), ScaleCopies(n=5)), 10, 5, ("SINIFGSM", {"m": 5})),
     "admix": (Recipe(_MI, Admix(n=3), ScaleCopies(n=5)), 10, 15, None),
     "bsr": (Recipe(_MI, BlockShuffle(n=20)), 10, 20, None),
@@ -121,7 +122,7 @@ by itself, so that results are the same in any batches.
 """
 
 
-def measured(n_rounds: int, size: int = 28) -> str:
+def measured(n_rounds: int, size: int) -> str:
     X, y = digits()
     images = torch.from_numpy(X.reshape(-1, 1, 8, 8))
     images = nn.functional.interpolate(images, (size, size), mode="bilinear").numpy()
@@ -145,12 +146,17 @@ def measured(n_rounds: int, size: int = 28) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--size", type=int, default=16, help="of the images, in pixels")
     parser.add_argument("--output", type=Path, default=Path(__file__).with_suffix(".md"))
     options = parser.parse_args()
     when = f"; {time.strftime('%d %B %Y')}, torch {torch.__version__}"
     page = PAGE.format(
-        shape="1 x 28 x 28", n=N, rounds=options.rounds, when=when, table=measured(options.rounds)
+        shape=f"1 x {options.size} x {options.size}",
+        n=N,
+        rounds=options.rounds,
+        when=when,
+        table=measured(options.rounds, options.size),
     )
     options.output.write_text(page)
 
