@@ -182,7 +182,7 @@ def models(data: Data, seed: int, device: str) -> tuple[dict[str, Any], dict[str
     return sources | {name: fitted[name] for name in CLASSICAL}, sources | fitted
 
 
-def fits(recipe: Recipe, data: Data, source: Any, name: str) -> bool:
+def fits(recipe: Recipe, data: Data, source: Any) -> bool:
     """Whether a recipe can be used: on images, or with layers that the source has."""
     try:
         recipe.check_source(source, data.X_test.shape[1:])
@@ -210,7 +210,7 @@ def block(name: str, seed: int, device: str, recipes: dict[str, Any] | None = No
         found["n"][source] = {target: int(each.sum()) for target, each in count.items()}
         found["fooled"][source] = {}
         for label, (recipe, n_steps, _) in (recipes or RECIPES).items():
-            if not fits(recipe, data, model, source):
+            if not fits(recipe, data, model):
                 continue
             generator = AdversarialGenerator(
                 model,

@@ -45,7 +45,7 @@ def test_all_attacks_have_as_many_gradient_calls(bench: Any) -> None:
         patch.setattr(GradientAttack, "run", noted)
         for name, (recipe, n_steps, _) in bench.transfer_attacks.RECIPES.items():
             source = next(
-                each for each in sources.values() if bench.transfer_attacks.fits(recipe, data, each, "")
+                each for each in sources.values() if bench.transfer_attacks.fits(recipe, data, each)
             )
             generator = bench.transfer_attacks.AdversarialGenerator(
                 source, attack=recipe, eps=0.1, max_iter=n_steps, clip_values=(0, 1), batch_size=1500
