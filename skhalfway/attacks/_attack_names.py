@@ -166,25 +166,8 @@ def _named() -> Iterator[tuple[str, Recipe]]:
 
 def _needs(recipe: Recipe) -> str:
     """What sources and samples must be, in words."""
-    pieces = {type(piece) for piece in recipe.pieces}
-    needs = ["images"] if any(piece.needs_images for piece in recipe.pieces) else []
-    if any(piece.kind == "loss" and hasattr(piece, "layer") for piece in recipe.pieces) or pieces & {
-        IntermediateDecay,
-        Ghost,
-    }:
-        needs.append("hidden layers")
-    needs += [
-        what
-        for kind, what in (
-            (ReducedVariance, "an Ensemble"),
-            (SkipGradient, "residual branches"),
-            (LinearBackward, "nn.ReLU"),
-            (SmoothBackward, "nn.ReLU or nn.MaxPool2d"),
-            (BatchStatistics, "nn.BatchNorm"),
-        )
-        if kind in pieces
-    ]
-    return ", ".join(needs)
+    images = ["images"] if any(piece.needs_images for piece in recipe.pieces) else []
+    return ", ".join(dict.fromkeys([*images, *(piece.needs for piece in recipe.pieces if piece.needs)]))
 
 
 def list_attacks() -> pd.DataFrame:

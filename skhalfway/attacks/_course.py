@@ -48,14 +48,13 @@ class Course:
         self._inputs = self._with("change")
         # of pieces that ask for gradients, the first asks the second, and so on
         self._asking = sorted(self._with("gradient"), key=lambda piece: not piece.outermost)
-        self._strides = self._with("stride")
+        self._stride = next(iter(self._with("stride")), None)
         losses = recipe.of("loss")
         self._loss: Piece = losses[0] if losses else CrossEntropy()
         self._n_copies = prod(piece.n_copies for piece in self._inputs)
-        # of one gradient alone only the direction counts, and that of the margin's is the same
-        plain = not (self._inputs or self._asking or losses or recipe.of("model"))
-        self._follow = None if plain else Following(None, self._weigh)
         self._elsewhere = bool(self._asking or self._inputs or recipe.of("model"))
+        # of one gradient alone only the direction counts, and that of the margin's is the same
+        self._follow = Following(None, self._weigh) if self._elsewhere or losses else None
 
     def _with(self, method: str) -> list[Piece]:
         return [piece for piece in self._pieces if has(piece, method)]
@@ -100,12 +99,10 @@ class Course:
     def move(self, ball: Ball, x: torch.Tensor, direction: torch.Tensor, size: float) -> None:
         """Take the step, in place."""
         self._run.step += 1
-        strides = [piece.stride(self._run, direction) for piece in self._strides]
-        given = [stride for stride in strides if stride is not None]
-        if not given:
+        if self._stride is None:
             ball.ascend(x, direction, size)
             return
-        stride = given[0]
+        stride = self._stride.stride(self._run, direction)
         if ball.free is not None:
             stride = stride * ball.free
         if ball.norm != torch.inf:  # of the length that the norm knows

@@ -11,6 +11,7 @@ from skhalfway._rounding import ColumnTypes, round_towards
 from skhalfway._text import brief
 from skhalfway._vectors import lengths
 from skhalfway.attacks._constraints import Rules
+from skhalfway.attacks._norms import widths
 
 _N_SHORTER = 8  # the shortest change tried is 1/128 of the one asked for
 
@@ -150,9 +151,7 @@ class _Space:
         owner = np.arange(n_features)
         for group in self.rules.one_hot:
             owner[group] = group[0]
-        with np.errstate(over="ignore"):
-            width = self.high - self.low
-        share = np.abs(wanted - x) / np.where((width > 0) & np.isfinite(width), width, 1.0)
+        share = np.abs(wanted - x) / widths(self.low, self.high)
         owned = np.eye(n_features)[owner]
         cost, asked = (result != x) @ owned, share @ owned
         order = np.argsort(-asked / np.where(cost > 0, cost, np.inf), axis=1, kind="stable")

@@ -62,6 +62,7 @@ class ReducedVariance(Piece):
     """
 
     kind, name, paper, outermost = "gradient", "reduced_variance", "Xiong et al., CVPR 2022", True
+    needs = "an Ensemble"
     n: int | None = None
     decay: float = 1.0
 

@@ -8,33 +8,27 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from skhalfway._text import shown
-from skhalfway.attacks._losses import CrossEntropy, OwnProbability
+from skhalfway.attacks._layers import OnLayer, Wires
+from skhalfway.attacks._losses import OwnProbability, cross_entropy_slope
 from skhalfway.attacks._norms import at_least_tiny, largest, lengths
-from skhalfway.attacks._pieces import Piece, Run, check_number, repeated
+from skhalfway.attacks._pieces import Run, check_number, repeated
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from skhalfway.attacks._layers import Wires
-
 
 @dataclass(frozen=True)
-class FeatureLoss(Piece):
+class FeatureLoss(OnLayer):
     """What losses on a hidden layer have in common: the layer, by name; None is the middle one."""
 
     kind = "loss"
     layer: str | None = None
 
     def __post_init__(self) -> None:
-        if self.layer is not None and not isinstance(self.layer, str):
-            raise TypeError(
-                f"{type(self).__name__}(layer=...) must be the name of a layer as in named_modules(), or "
-                f"None, got {shown(self.layer)}"
-            )
+        self.check_layer()
 
     def wire(self, module: nn.Module, wires: Wires) -> None:
-        wires.heard[self.name] = wires.listen(module, self.layer)
+        wires.listen(module, self)
 
     def features(self, run: Run, n_rows: int) -> torch.Tensor:
         """What the layer returned at the last call."""
@@ -46,15 +40,10 @@ class FeatureLoss(Piece):
             )
         return features
 
-    def weights(self, run: Run) -> torch.Tensor | None:
-        """Of the features of each sample; None where logits are followed as yet."""
-        found: torch.Tensor | None = run.kept.get(self.name)
-        return found
-
     def weigh(self, run: Run, logits: torch.Tensor, own: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        weights = self.weights(run)
-        if weights is None:
-            return logits, CrossEntropy().slope(run, logits, own)
+        weights: torch.Tensor | None = run.kept.get(self.name)
+        if weights is None:  # logits are followed as yet
+            return logits, cross_entropy_slope(logits, own)
         features = self.features(run, len(logits))
         return features, repeated(weights, len(features) // run.n)
 

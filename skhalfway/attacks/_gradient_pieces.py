@@ -115,7 +115,7 @@ class Relevance(Around):
     Recipe(Relevance(n=4, radius=3.5, decay=0.94))
     """
 
-    name, paper, only, outermost = "relevance", "Zhu et al., ICCV 2023", "stride", True
+    name, paper, outermost = "relevance", "Zhu et al., ICCV 2023", True
     of_steps = True
     radius: float = 3.5
     decay: float = 0.94

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
@@ -12,11 +12,12 @@ from torch import fx, nn
 
 from skhalfway._checks import meant
 from skhalfway._text import brief, shown
-from skhalfway.attacks._pieces import has
+from skhalfway.attacks._of_ensembles import check_one_layer
+from skhalfway.attacks._pieces import Piece, has
 
 if TYPE_CHECKING:
     from skhalfway.attacks._gradient import Batch
-    from skhalfway.attacks._pieces import Piece, Run
+    from skhalfway.attacks._pieces import Run
     from skhalfway.models import Model
 
 Layer = TypeVar("Layer", bound=nn.Module)
@@ -65,16 +66,17 @@ class Wires(AbstractContextManager["Wires"]):
 
         self._handles.append(part.register_forward_hook(called))
 
-    def listen(self, module: nn.Module, name: str | None) -> str:
-        """Note what a layer returns; without a name, one in the middle. Return its name."""
-        name = _middle(module) if name is None else name
+    def listen(self, module: nn.Module, piece: OnLayer) -> nn.Module:
+        """Note what the layer of a piece returns; return that layer."""
+        name = _middle(module) if piece.layer is None else piece.layer
         (part,) = named_layers(module, [name])
 
         def note(given: torch.Tensor, output: torch.Tensor) -> None:
             self.seen[name] = output
 
         self.hook(part, note)
-        return name
+        self.heard[piece.name] = name
+        return part
 
     def look(self, batch: Batch) -> None:
         """Ask the source once with hooks idle: a torch module is looked at as it is called first."""
@@ -109,13 +111,30 @@ def wired(model: Model, pieces: Iterable[Piece], device: Any) -> tuple[Model, Wi
         return model.on(device), wires
     model = model.apart().on(device)
     assert model.module is not None
-    try:
+    with ExitStack() as undone:
+        undone.push(wires)
         for piece in wiring:
             piece.wire(model.module, wires)
-    except BaseException:
-        wires.__exit__()
-        raise
+        undone.pop_all()
     return model, wires
+
+
+class OnLayer(Piece):
+    """What pieces have in common that follow one layer: its name, or None for the one in the middle."""
+
+    needs = "hidden layers"
+    layer: str | None
+
+    def check_layer(self) -> None:
+        """Raise for what names no layer."""
+        if self.layer is not None and not isinstance(self.layer, str):
+            raise TypeError(
+                f"{type(self).__name__}(layer=...) must be the name of a layer as in named_modules(), or "
+                f"None, got {shown(self.layer)}"
+            )
+
+    def check_source(self, model: Model) -> None:
+        check_one_layer(model, type(self).__name__)
 
 
 def named_layers(module: nn.Module, names: Iterable[str]) -> list[nn.Module]:

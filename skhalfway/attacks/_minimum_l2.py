@@ -12,6 +12,7 @@ import torch
 from skhalfway._checks import check_integer, check_positive
 from skhalfway._text import shown
 from skhalfway.attacks._minimum import MinimumAttack
+from skhalfway.attacks._norms import at_least_tiny, largest
 
 if TYPE_CHECKING:
     from skhalfway.attacks._boundary import Field
@@ -59,9 +60,9 @@ class CarliniWagner(MinimumAttack):
             for k in range(1, n_steps + 1):
                 bent = w.tanh()
                 x = torch.where(still | (w == begin), x0, middle + half * bent)
-                ever |= field.offer(x)
                 leaf, logits = field.logits(x)
                 margins, slope = field.slope(leaf, logits)
+                ever |= field.offer_likely(x, logits)
                 pull = 2 * (x - x0) / unit**2
                 push = torch.where(margins <= 0, c * slope / usual, 0.0)
                 # no gradient leads nowhere, whatever rounding pulls at
@@ -92,22 +93,22 @@ class DDN(MinimumAttack):
 
     def search(self, field: Field, n_steps: int) -> None:
         x, tiny = field.x0, torch.finfo(field.x0.dtype).tiny
-        won = torch.zeros_like(x[:, :1], dtype=torch.bool)
-        radius = torch.full_like(x[:, :1], torch.nan)
+        radius = first = torch.empty(0)
         for k in range(n_steps):
             leaf, logits = field.logits(x)
             margins, slope = field.slope(leaf, logits)
-            slope = slope / slope.abs().amax(dim=1, keepdim=True).clamp_min(tiny)
             if k == 0:
-                _, raw = field.slope(*field.logits(x))
-                radius = field.lengths(field.climb(x, raw, margins.abs())).clamp_min(tiny)
-                first = radius if self.settings.step_size is None else self.settings.step_size
+                radius = field.lengths(field.climb(x, slope, margins.abs())).clamp_min(tiny)
+                step = self.settings.step_size
+                first = radius if step is None else torch.full_like(radius, step)
+            won = field.offer_likely(x, logits)
+            slope = slope / at_least_tiny(largest(slope))
             length = first * (0.01 + 0.99 * (1 + cos(pi * k / n_steps)) / 2)
             change = x - field.x0 + length * slope / field.lengths(slope).clamp_min(tiny)
             radius = radius * torch.where(won, 1 - self.gamma, 1 + self.gamma)
             x = field.x0 + radius * change / field.lengths(change).clamp_min(tiny)
             x = torch.clamp(x, field.low, field.high)
-            won = field.offer(x)
+        field.offer(x)
 
 
 def cw(settings: Settings, n_searches: int = 5, c: float = 1.0) -> CarliniWagner:

@@ -10,7 +10,14 @@ from torch import nn
 from torch.nn.functional import pad, silu
 
 from skhalfway._text import shown
-from skhalfway.attacks._layers import Wires, layers_of, named_layers, residual_branches, weighted_layers
+from skhalfway.attacks._layers import (
+    OnLayer,
+    Wires,
+    layers_of,
+    named_layers,
+    residual_branches,
+    weighted_layers,
+)
 from skhalfway.attacks._pieces import Piece, Run, check_number, repeated
 
 if TYPE_CHECKING:
@@ -48,6 +55,7 @@ class SkipGradient(Piece):
     """
 
     kind, name, paper = "model", "skip_gradient", "Wu et al., ICLR 2020"
+    needs = "residual branches"
     decay: float = 0.5
     layers: tuple[str, ...] | None = None
 
@@ -89,6 +97,7 @@ class LinearBackward(Piece):
     """
 
     kind, name, paper = "model", "linear_backward", "Guo et al., NeurIPS 2020"
+    needs = "nn.ReLU"
     first: float = 0.5
 
     def __post_init__(self) -> None:
@@ -121,6 +130,7 @@ class SmoothBackward(Piece):
     """
 
     kind, name, paper = "model", "smooth_backward", "Wang et al., NeurIPS 2023"
+    needs = "nn.ReLU or nn.MaxPool2d"
     temperature: float = 10.0
 
     def __post_init__(self) -> None:
@@ -173,6 +183,7 @@ class Ghost(Piece):
     """
 
     kind, name, paper = "model", "ghost", "Li et al., AAAI 2020"
+    needs = "hidden layers"
     rate: float = 0.05
 
     def __post_init__(self) -> None:
@@ -214,6 +225,7 @@ class BatchStatistics(Piece):
     """
 
     kind, name, paper = "model", "batch_statistics", "ours"
+    needs = "nn.BatchNorm"
 
     def wire(self, module: nn.Module, wires: Wires) -> None:
         for part in layers_of(module, _NORMALISATIONS, "BatchStatistics"):
@@ -231,7 +243,7 @@ class BatchStatistics(Piece):
 
 
 @dataclass(frozen=True)
-class IntermediateDecay(Piece):
+class IntermediateDecay(OnLayer):
     """Bring what a hidden layer says most of the way back to what it says of the original sample.
 
     Li et al., "Improving adversarial transferability via intermediate-level perturbation decay" (ILPD),
@@ -257,17 +269,9 @@ class IntermediateDecay(Piece):
 
     def __post_init__(self) -> None:
         check_number(self, "share", 0, 1)
-        if self.layer is not None and not isinstance(self.layer, str):
-            raise TypeError(
-                "IntermediateDecay(layer=...) must be the name of a layer as in named_modules(), or None, "
-                f"got {shown(self.layer)}"
-            )
+        self.check_layer()
 
     def wire(self, module: nn.Module, wires: Wires) -> None:
-        name = wires.listen(module, self.layer)
-        wires.heard[self.name] = name
-        (part,) = named_layers(module, [name])
-
         def decayed(given: torch.Tensor, output: torch.Tensor) -> torch.Tensor | None:
             run = wires.run
             before = None if run is None else run.kept.get(self.name)
@@ -276,7 +280,7 @@ class IntermediateDecay(Piece):
             before = repeated(before, len(output) // len(before))
             return self.share * output + (1 - self.share) * before
 
-        wires.hook(part, decayed)
+        wires.hook(wires.listen(module, self), decayed)
 
     def prepare(self, run: Run) -> None:
         if self.name not in run.kept:

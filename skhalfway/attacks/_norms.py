@@ -253,6 +253,13 @@ def keep_budget(
     return np.where(over, X, result)
 
 
+def widths(low: NDArray[Any], high: NDArray[Any]) -> NDArray[np.float64]:
+    """How wide the range of each feature is; 1 where it has no ends, or one value."""
+    with np.errstate(over="ignore"):
+        width = np.subtract(high, low, dtype=float)
+    return np.where((width > 0) & np.isfinite(width), width, 1.0)
+
+
 def _fewest(
     X: NDArray[Any], X_adv: NDArray[Any], eps: float, bounds: tuple[NDArray[Any], NDArray[Any]]
 ) -> NDArray[Any]:
@@ -267,8 +274,7 @@ def _fewest(
         return wanted
     with np.errstate(over="ignore"):
         moved = np.abs(np.subtract(wanted, X, dtype=float))
-        width = np.subtract(bounds[1], bounds[0], dtype=float)
-    moved = moved / np.where((width > 0) & np.isfinite(width), width, 1.0)
+    moved = moved / widths(*bounds)
     kept = most(torch.from_numpy(moved.reshape(len(X), int(np.prod(X.shape[1:])))), eps).numpy()
     return np.where(kept.reshape(X.shape), wanted, X)
 

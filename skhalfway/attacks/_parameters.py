@@ -98,6 +98,11 @@ def is_own(attack: Any) -> bool:
     return isinstance(attack, str) or is_made_of(attack, "skhalfway.attacks._recipe", "Recipe")
 
 
+def chooses(attack: Any) -> bool:
+    """Whether it stands for attacks that are chosen for each source."""
+    return isinstance(attack, str) and attack in AUTOMATIC
+
+
 def kind_of(attack: Any) -> Kind | None:
     """What an attack of this package is for; None of those that choose, of unknown names and of others'."""
     if isinstance(attack, str) and attack in (*KINDS, *AUTOMATIC):
@@ -148,7 +153,7 @@ def check_parameters(generator: AdversarialGenerator) -> None:
         adapter_of(generator.attack).check(generator)
     elif kind is not None:
         make_attack(generator, generator.attack)
-    elif generator.attack not in AUTOMATIC:
+    elif not chooses(generator.attack):
         from skhalfway.attacks._attack_names import names as of_recipes
 
         known = [*AUTOMATIC, *KINDS]
@@ -264,10 +269,9 @@ def follows_gradients(attack: Any) -> bool:
 
 def takes_gradients(generator: AdversarialGenerator, model: Model) -> bool:
     """Whether an attack of this package takes the gradients of a source."""
-    chosen = isinstance(generator.attack, str) and generator.attack in AUTOMATIC
     if not model.has_gradient:
         return False
-    kind = kind_of(automatic(model, generator.norm) if chosen else generator.attack)
+    kind = kind_of(automatic(model, generator.norm) if chooses(generator.attack) else generator.attack)
     return kind is not None and kind.gradient
 
 
@@ -297,7 +301,7 @@ def without_gradient(norm: float) -> list[str]:
 def begins_elsewhere(generator: AdversarialGenerator) -> bool:
     """Whether the attack, or that to which ``"auto"`` may turn, begins at other samples."""
     name = generator.attack
-    if isinstance(name, str) and name in AUTOMATIC:
+    if chooses(name):
         name = next(iter(without_gradient(generator.norm)), "sigmazero")
     kind = kind_of(name)
     return kind is not None and kind.partners

@@ -242,16 +242,15 @@ def repeated(x: torch.Tensor, n_times: int) -> torch.Tensor:
 class Piece:
     """A piece of a gradient attack; a subclass does what its kind says, and may leave out the rest.
 
-    Subclasses are frozen dataclasses whose fields are their parameters. Every method below has a default that
-    changes nothing.
+    Subclasses are frozen dataclasses whose fields are their parameters. What they leave out changes nothing.
     """
 
     kind: ClassVar[str]
     name: ClassVar[str]
     paper: ClassVar[str]
     images: ClassVar[bool] = False
-    #: a recipe has one piece of each such name at most
-    only: ClassVar[str] = ""
+    #: what a source must have, in words
+    needs: ClassVar[str] = ""
     #: whether it asks for gradients once a step, so that no other piece may ask it several times
     outermost: ClassVar[bool] = False
     #: whether it uses other samples that are attacked
@@ -286,7 +285,6 @@ class Piece:
 
     def check_source(self, model: Model) -> None:
         """Raise for a source that the piece is not for."""
-        return
 
     def ahead(self, run: Run, x: torch.Tensor) -> torch.Tensor:
         """Where the gradient is taken instead of at ``x``."""
@@ -300,9 +298,9 @@ class Piece:
         """The way to go instead of along the gradient."""
         return gradient
 
-    def stride(self, run: Run, direction: torch.Tensor) -> torch.Tensor | None:
-        """The step, in multiples of its length; None leaves it to the norm."""
-        return None
+    def stride(self, run: Run, direction: torch.Tensor) -> torch.Tensor:
+        """The step, in multiples of its length; without one, the norm says which."""
+        raise NotImplementedError
 
     def change(self, run: Run, seen: torch.Tensor, copy: torch.Tensor) -> torch.Tensor:
         """What the model sees instead of each row; ``copy`` (n_rows,) says the how manieth copy it is."""

@@ -11,7 +11,7 @@ import numpy as np
 from skhalfway._checks import meant
 from skhalfway._text import shown
 from skhalfway.attacks._layers import wired
-from skhalfway.attacks._of_ensembles import check_layers, check_one_layer
+from skhalfway.attacks._of_ensembles import check_layers
 from skhalfway.attacks._pieces import PIECES, Piece, as_image, has
 
 if TYPE_CHECKING:
@@ -82,14 +82,19 @@ class Recipe:
         names = [type(piece).__name__ for piece in pieces]
         if len(set(names)) < len(names):
             raise ValueError(f"each piece may be there once, got {', '.join(names)}")
-        for what in ("loss", "momentum", "stride"):
-            found = [type(piece).__name__ for piece in pieces if what in (piece.kind, piece.only)]
+        alike = {
+            "loss": [piece for piece in pieces if piece.kind == "loss"],
+            "momentum": [piece for piece in pieces if has(piece, "direction")],
+            "stride": [piece for piece in pieces if has(piece, "stride")],
+        }
+        for what, found in alike.items():
             if len(found) > 1:
-                raise ValueError(f"a recipe has one {what} at most, got {' and '.join(found)}")
-        found = [type(piece).__name__ for piece in pieces if piece.outermost]
-        if len(found) > 1:
+                named = " and ".join(type(piece).__name__ for piece in found)
+                raise ValueError(f"a recipe has one {what} at most, got {named}")
+        around = [type(piece).__name__ for piece in pieces if piece.outermost]
+        if len(around) > 1:
             raise ValueError(
-                f"{' and '.join(found)} compare gradients around the same sample; a recipe has one of these "
+                f"{' and '.join(around)} compare gradients around the same sample; a recipe has one of these "
                 "at most"
             )
         if image_shape is not None:
@@ -159,8 +164,6 @@ class Recipe:
         """
         for piece in self.pieces:
             piece.check_source(model)
-            if "layer" in [f.name for f in fields(piece)]:
-                check_one_layer(model, type(piece).__name__)
             if piece.needs_images:
                 as_image(piece, shape, self.image_shape)
         wiring = [type(piece).__name__ for piece in self.pieces if has(piece, "wire")]

@@ -35,7 +35,7 @@ class Momentum(Piece):
     Recipe(Momentum(decay=0.9))
     """
 
-    kind, name, paper, only = "step", "momentum", "Dong et al., CVPR 2018", "momentum"
+    kind, name, paper = "step", "momentum", "Dong et al., CVPR 2018"
     decay: float = 1.0
 
     def __post_init__(self) -> None:
@@ -173,7 +173,7 @@ class AdaBelief(Piece):
     Recipe(AdaBelief(beta_1=0.8, beta_2=0.999))
     """
 
-    kind, name, paper, only = "step", "adabelief", "Zhuang et al., NeurIPS 2020", "momentum"
+    kind, name, paper = "step", "adabelief", "Zhuang et al., NeurIPS 2020"
     beta_1: float = 0.9
     beta_2: float = 0.999
 
@@ -218,7 +218,7 @@ class TanhAdam(Piece):
     Recipe(TanhAdam(mu_1=2.0, mu_2=1.9, scale=1.3, beta_1=0.9, beta_2=0.99))
     """
 
-    kind, name, paper, only = "step", "tanh_adam", "Zou et al., AAAI 2022", "momentum"
+    kind, name, paper = "step", "tanh_adam", "Zou et al., AAAI 2022"
     mu_1: float = 1.5
     mu_2: float = 1.9
     scale: float = 1.3

@@ -25,7 +25,7 @@ class Normalised(Piece):
     Recipe(Normalised())
     """
 
-    kind, name, paper, only = "step", "normalised", "Rozsa et al., CVPR workshops 2016", "stride"
+    kind, name, paper = "step", "normalised", "Rozsa et al., CVPR workshops 2016"
 
     def stride(self, run: Run, direction: torch.Tensor) -> torch.Tensor:
         return direction / at_least_tiny(largest(direction))
@@ -50,7 +50,7 @@ class Staircase(Piece):
     Recipe(Staircase(n=4))
     """
 
-    kind, name, paper, only = "step", "staircase", "Zhang et al., arXiv 2104.09722", "stride"
+    kind, name, paper = "step", "staircase", "Zhang et al., arXiv 2104.09722"
     n: int = 64
 
     def __post_init__(self) -> None:
@@ -83,7 +83,7 @@ class Rescaled(Piece):
     Recipe(Rescaled(factor=3.0))
     """
 
-    kind, name, paper, only = "step", "rescaled", "Han et al., arXiv 2307.02828", "stride"
+    kind, name, paper = "step", "rescaled", "Han et al., arXiv 2307.02828"
     factor: float = 2.0
 
     def __post_init__(self) -> None:
@@ -121,7 +121,7 @@ class PatchWise(Piece):
     Recipe(PatchWise(amplification=5.0, size=3))
     """
 
-    kind, name, paper, only, images = "step", "patch_wise", "Gao et al., ECCV 2020", "stride", True
+    kind, name, paper, images = "step", "patch_wise", "Gao et al., ECCV 2020", True
     of_steps = True
     amplification: float = 10.0
     size: int = 3

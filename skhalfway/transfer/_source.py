@@ -16,7 +16,7 @@ from skhalfway._devices import devices_of
 from skhalfway._progress import announced
 from skhalfway._randomness import draw_seed, own_rng
 from skhalfway.attacks._batch_size import batch_of
-from skhalfway.attacks._parameters import AUTOMATIC, advice, gradient_attack, is_own, takes_gradients
+from skhalfway.attacks._parameters import advice, chooses, gradient_attack, is_own, takes_gradients
 from skhalfway.attacks._partners import Partners
 from skhalfway.attacks._pool import Pool, drawn
 from skhalfway.attacks._problem import Outcome, Problem, Settings
@@ -192,8 +192,7 @@ def _prepared(source: Source, known: NDArray[Any] | None, clean: NDArray[np.intp
     if known is not None:
         frame = model._frame
         partners = Partners(known if frame is None else known[frame.knows(known)])
-        chosen = isinstance(generator.attack, str) and generator.attack in AUTOMATIC
-        if not chosen or not model.has_gradient:
+        if not chooses(generator.attack) or not model.has_gradient:
             partners.said_by(model)  # else once it is needed, if ever
         source = replace(source, partners=partners)
     X = source.regions[0].X

@@ -22,6 +22,7 @@ from torch.nn import functional
 from skhalfway import AdversarialGenerator, Constraints, TransferScorer, load_result
 from skhalfway._streams import Streams
 from skhalfway.attacks import (
+    AdaBelief,
     Averaged,
     CrossEntropy,
     DiverseInput,
@@ -370,6 +371,11 @@ def generator_of(attack, X=X_IRIS, model=MODELS["lr"]):
         (lambda: generator_of("mi-xx"), ValueError, "unknown attack 'mi-xx'; give 'auto'.*list_attacks"),
         (lambda: generator_of("mi-ni"), ValueError, "one momentum at most"),
         (lambda: Recipe(Variance(), Relevance()), ValueError, "compare gradients around the same sample"),
+        (
+            lambda: Recipe(AdaBelief(), Staircase()),
+            ValueError,
+            "one stride at most, got AdaBelief and St",
+        ),
         (lambda: Recipe(Staircase(), Relevance()), ValueError, "one stride at most, got Staircase and Relev"),
         (lambda: SkipGradient(layers="a"), TypeError, "must be names of layers"),
         (lambda: FeatureImportance(3), TypeError, "must be the name of a layer"),
