@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import CancelledError
 from contextlib import contextmanager
@@ -11,6 +12,8 @@ from typing import Any
 from joblib import parallel_config
 
 from skhalfway._shared import Shared, Value
+
+_PAUSES = (0.1, 0.5, 2)  # seconds in which a scheduler is to notice that a worker is gone
 
 
 class WorkersLostError(RuntimeError):
@@ -62,7 +65,7 @@ def cluster(backend: Any, shared: Sequence[Shared[Any]]) -> Iterator[None]:
         try:
             for box in shared:
                 if box.sent is None or box.sent[0] != client.id or box.sent[1].status != "finished":
-                    box.sent = client.id, client.scatter(Value(box.value), broadcast=True, hash=False)
+                    box.sent = client.id, _with_all(client, Value(box.value))
                 known[id(box)] = box.sent[1]
             yield
         except CancelledError as error:
@@ -75,6 +78,18 @@ def cluster(backend: Any, shared: Sequence[Shared[Any]]) -> Iterator[None]:
                 known.pop(id(box), None)
             if client.status == "running":  # else its tasks went with it
                 client.sync(_cancel_all, backend)
+
+
+def _with_all(client: Any, value: Value) -> Any:
+    """The future of a value that every worker has; sent anew when one of them is lost on the way."""
+    for pause in _PAUSES:
+        try:
+            return client.scatter(value, broadcast=True, hash=False)
+        except OSError:  # the scheduler hangs up when it cannot reach a worker that it believes to be there
+            if client.status != "running":
+                raise
+            time.sleep(pause)
+    return client.scatter(value, broadcast=True, hash=False)
 
 
 async def _cancel_all(backend: Any) -> None:

@@ -25,7 +25,7 @@ from sklearn.svm import SVC
 from sklearn.tree import DecisionTreeClassifier
 from torch import nn
 
-from skhalfway import AdversarialGenerator, HalfwayScorer, TransferScorer
+from skhalfway import AdversarialGenerator, HalfwayScorer, TransferScorer, _cluster
 from skhalfway._cluster import cluster as on_cluster
 from skhalfway._parallel import side_by_side
 from skhalfway._shared import Shared
@@ -293,6 +293,10 @@ def test_an_interrupt_leaves_nothing_running(cluster: Any, tmp_path: Any) -> Non
     once(lambda: idle(cluster) and not goes_on(note), 10)
 
 
+def add(box: Shared[int], i: int) -> int:
+    return box.value + i
+
+
 def slow(i: int) -> int:
     time.sleep(0.05)
     return i
@@ -303,6 +307,30 @@ def test_results_come_in_their_order_or_as_they_are_ready(cluster: Any) -> None:
         jobs = [delayed(slow)(i) for i in range(6)]
         assert list(side_by_side(jobs, 6, n_jobs=None)) == list(range(6))
         assert sorted(side_by_side(jobs, 6, n_jobs=None, in_order=False)) == list(range(6))
+
+
+def test_what_jobs_share_is_sent_anew_when_a_worker_is_lost_on_the_way(
+    cluster: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent, scatter = [], distributed.Client.scatter
+
+    def interrupted(client: Any, data: Any, *args: Any, **kwargs: Any) -> Any:
+        sent.append(type(data).__name__)
+        if len(sent) < 3:
+            raise distributed.comm.CommClosedError("Stream is closed")
+        return scatter(client, data, *args, **kwargs)
+
+    monkeypatch.setattr(distributed.Client, "scatter", interrupted)
+    box = Shared(3)
+    with parallel_config("dask"):
+        assert list(side_by_side([delayed(add)(box, i) for i in range(3)], 3, n_jobs=None)) == [3, 4, 5]
+    assert sent == ["Value"] * 3
+
+    monkeypatch.setattr(_cluster, "_PAUSES", (0,))
+    sent[:] = []
+    with parallel_config("dask"), pytest.raises(distributed.comm.CommClosedError, match="Stream is closed"):
+        list(side_by_side([delayed(add)(Shared(3), i) for i in range(3)], 3, n_jobs=None))
+    assert len(sent) == 2
 
 
 class Deadly(LogisticRegression):
