@@ -5,8 +5,10 @@ BenShmuel, "Meet you halfway: explaining deep learning mysteries", arXiv 2206.04
 """
 
 from skhalfway.halfway._agreement_display import AgreementDisplay
+from skhalfway.halfway._consensus import consensus_score
 from skhalfway.halfway._crossings import Crossings, crossings
 from skhalfway.halfway._crossings_display import CrossingsDisplay
+from skhalfway.halfway._jury import Jury
 from skhalfway.halfway._measurement import HalfwayMeasurement
 from skhalfway.halfway._pairs import sample_pairs
 from skhalfway.halfway._predicted import PredictedTransfer
@@ -20,8 +22,10 @@ __all__ = [
     "CrossingsDisplay",
     "HalfwayMeasurement",
     "HalfwayScorer",
+    "Jury",
     "PredictedTransfer",
     "PredictedTransferDisplay",
+    "consensus_score",
     "crossings",
     "halfway_score",
     "sample_pairs",

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
-from skhalfway._checks import check_choice
+from skhalfway._checks import check_choice, check_integer
 from skhalfway._intervals import ConfidenceInterval, check_level, percentile_interval, ratio
 from skhalfway._text import between, counted, short, shown
+from skhalfway.halfway._dyads import dyadic_interval
+from skhalfway.halfway._halves import label_margins, peers_credit
 from skhalfway.results import Result
 from skhalfway.results._result import frozen
 from skhalfway.results._table import Cell, Table
@@ -20,7 +23,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _N_BOOTSTRAPS = 1000
-_FIGURES = ("deviation", "agreement", "boundary_distance", "mean_agreement")
+_OF_HALVES = ("halves", "answers", "labels", "classes")
+_FIGURES = ("deviation", "consensus", "agreement", "boundary_distance", "mean_agreement")
 
 
 def deviation(
@@ -126,6 +130,14 @@ class HalfwayMeasurement(Result):
         answer never changes.
     counted : bool ndarray of shape (n_models, n_pairs)
         Whether the model classifies both samples right.
+    halves : ndarray of shape (n_halves, 2), default=None
+        Row numbers of the samples that a half lies between. None: none were asked about.
+    answers : ndarray of shape (n_models, n_halves), default=None
+        Class indices that models give to the halves.
+    labels : ndarray of shape (n_samples,), default=None
+        Class indices of the samples' own labels.
+    classes : ndarray of shape (n_classes,), default=None
+        Labels of class indices.
 
     See Also
     --------
@@ -166,16 +178,27 @@ class HalfwayMeasurement(Result):
     lengths: NDArray[np.float64]
     crossings: NDArray[np.float64]
     counted: NDArray[np.bool_]
+    halves: NDArray[np.intp] | None = None
+    answers: NDArray[np.intp] | None = None
+    labels: NDArray[np.intp] | None = None
+    classes: NDArray[Any] | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "names", tuple(self.names))
         n_models, n_pairs = len(self.names), len(self.pairs)
-        shapes = {
+        shapes: dict[str, tuple[int, ...]] = {
             "pairs": (n_pairs, 2),
             "lengths": (n_pairs,),
             "crossings": (n_models, n_pairs),
             "counted": (n_models, n_pairs),
         }
+        of_halves = [getattr(self, name) for name in _OF_HALVES]
+        if any(given is not None for given in of_halves):
+            if any(given is None for given in of_halves):
+                raise ValueError(f"{', '.join(_OF_HALVES)} must be given together, or none of them")
+            n_halves = len(of_halves[0])
+            shapes |= {"halves": (n_halves, 2), "answers": (n_models, n_halves)}
+            shapes |= {name: (len(given),) for name, given in zip(_OF_HALVES[2:], of_halves[2:], strict=True)}
         for name, shape in shapes.items():
             values = frozen(getattr(self, name))
             if values.shape != shape:
@@ -191,6 +214,20 @@ class HalfwayMeasurement(Result):
     def deviation(self) -> NDArray[np.float64]:
         """Mean ``|crossing - 1/2|`` of each model, (n_models,); nan where no pair counts."""
         return deviation(self.crossings, self.counted)
+
+    @property
+    def consensus(self) -> NDArray[np.float64]:
+        """Share of halves at which a model says what the plurality of the others says, (n_models,).
+
+        A half is the midpoint of a sample and one of its nearest neighbours, of
+        any label. Where k answers of the others are tied, giving one of them
+        counts 1 / k. nan where no halves were asked about.
+        """
+        return self._credit.mean(axis=1) if self._credit.size else np.full(len(self.names), np.nan)
+
+    @cached_property
+    def _credit(self) -> NDArray[np.float64]:
+        return np.empty((len(self.names), 0)) if self.answers is None else peers_credit(self.answers)
 
     @property
     def agreement(self) -> NDArray[np.float64]:
@@ -214,7 +251,8 @@ class HalfwayMeasurement(Result):
         ----------
         level : float, default=0.95
             Confidence level, between 0 and 1.
-        of : {"deviation", "agreement", "boundary_distance", "mean_agreement"}, default="deviation"
+        of : {"deviation", "consensus", "agreement", "boundary_distance", "mean_agreement"}, \
+                default="deviation"
             Which figure. For agreement, ranks are those among all pairs.
 
         Returns
@@ -234,6 +272,8 @@ class HalfwayMeasurement(Result):
         n_pairs = len(self.pairs)
         rng = np.random.RandomState(0)
         weights = rng.multinomial(n_pairs, np.full(n_pairs, 1 / n_pairs), _N_BOOTSTRAPS).astype(float)
+        if of == "consensus":
+            return self._consensus_interval(level)
         if of == "deviation":
             values = deviation(self.crossings, self.counted, weights)
             return percentile_interval(values, level, n=self.counted.sum(axis=1))
@@ -248,6 +288,68 @@ class HalfwayMeasurement(Result):
         known = ~np.isnan(self.agreement[i, j])
         return percentile_interval(_mean_of_pairs(values), level, n=n[i, j].min(where=known, initial=n_pairs))
 
+    def contested(self, X: Any = None, *, n_samples: int | None = None) -> pd.DataFrame:
+        """Samples around which models give another label than their own, the most contested first.
+
+        Their labels are worth checking. What is counted are the answers of all
+        models at the halves of a sample: between it and its nearest neighbours,
+        and those whose neighbour it is. Our own measure; for single models with
+        probabilities that are cross-validated, confident learning [1]_ asks the
+        same question.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features), default=None
+            The samples that were measured, whose index the frame gets where
+            they have one. None: row numbers.
+        n_samples : int, default=None
+            How many. None is all those with a margin below 0.
+
+        Returns
+        -------
+        frame : DataFrame
+            A row for each sample, with its ``label``; ``suggested``, the most
+            frequent of the other answers; ``margin``, the share of answers that
+            give its label less the share that give the suggested one, from -1
+            to 1; and ``n_halves``.
+
+        Raises
+        ------
+        ValueError
+            If no halves were asked about, X holds another number of samples,
+            or ``n_samples`` is out of range.
+
+        References
+        ----------
+        .. [1] Northcutt, Jiang & Chuang, "Confident learning: estimating
+           uncertainty in dataset labels", JAIR 70, 2021.
+        """
+        import pandas as pd
+
+        if self.halves is None or self.answers is None or self.labels is None or self.classes is None:
+            raise ValueError(
+                "no halves were asked about, so no sample is known to be contested; measure with "
+                "HalfwayScorer(n_neighbors=6)"
+            )
+        n = len(self.labels)
+        if n_samples is not None:
+            check_integer("n_samples", n_samples)
+            if n_samples > n:
+                raise ValueError(f"n_samples={n_samples}, but only {n} were measured")
+        if X is not None and len(X) != n:
+            raise ValueError(f"X must hold the {n} samples that were measured, got {len(X)}")
+        margin, rival, n_halves = label_margins(self.halves, self.answers, self.labels, len(self.classes))
+        order = np.argsort(margin, kind="stable")
+        order = order[: (margin < 0).sum() if n_samples is None else n_samples]
+        columns = {
+            "label": self.classes[self.labels[order]],
+            "suggested": self.classes[rival[order]],
+            "margin": margin[order],
+            "n_halves": n_halves[order],
+        }
+        index = getattr(X, "index", None)
+        return pd.DataFrame(columns, index=pd.RangeIndex(n)[order] if index is None else index[order])
+
     def to_frame(self, *, of: str = "models") -> pd.DataFrame:
         """Figures by model, or by pair of models.
 
@@ -255,7 +357,7 @@ class HalfwayMeasurement(Result):
         ----------
         of : {"models", "pairs"}, default="models"
             A row for each model: pairs of samples that count, median crossing,
-            deviation with its interval. Or for each two models: pairs that
+            deviation and consensus with their intervals. Or for each two models: pairs that
             count for both, agreement and boundary distance, with intervals.
 
         Returns
@@ -274,6 +376,9 @@ class HalfwayMeasurement(Result):
                 "low": low,
                 "high": high,
             }
+            if self.halves is not None:
+                low, high = self.confidence_interval(of="consensus")
+                columns |= {"consensus": self.consensus, "consensus_low": low, "consensus_high": high}
             return pd.DataFrame(columns, index=pd.Index(self.names, name="model"))
         if of != "pairs":
             raise ValueError(f"of must be 'models' or 'pairs', got {shown(of)}")
@@ -291,6 +396,11 @@ class HalfwayMeasurement(Result):
             columns, index=pd.MultiIndex.from_arrays([names[i], names[j]], names=["model", "other"])
         )
 
+    def _consensus_interval(self, level: float) -> ConfidenceInterval:
+        if self.halves is None or self.labels is None or len(self.names) < 2:
+            return ConfidenceInterval(*np.full((2, len(self.names)), np.nan))
+        return dyadic_interval(self._credit, self.halves, len(self.labels), level)
+
     def _medians(self) -> NDArray[np.float64]:
         rows = zip(self.crossings, self.counted, strict=True)
         return np.array([np.median(row[own]) if own.any() else np.nan for row, own in rows])
@@ -300,13 +410,17 @@ class HalfwayMeasurement(Result):
         mean = finely(self.mean_agreement).strip()
         ends = between(*self.confidence_interval(of="mean_agreement"), finely)
         low, high = self.confidence_interval()
+        least, most = self.confidence_interval(of="consensus")
+        headers = ["model", "deviation [95 %]", "median crossing", "pairs that count"]
         rows: list[list[str | Cell]] = []
         for i, name in enumerate(self.names):
             deviation = Cell(finely(self.deviation[i]), between(low[i], high[i], finely))
             rows.append([name, deviation, Cell(short(self._medians()[i])), str(self.counted[i].sum())])
+            if self.halves is not None:
+                rows[-1].append(Cell(short(self.consensus[i]), between(least[i], most[i])))
         return Table(
             f"HalfwayMeasurement: {n_models}, {n_pairs}, mean agreement {mean} {ends}".rstrip(),
-            ["model", "deviation [95 %]", "median crossing", "pairs that count"],
+            headers if self.halves is None else [*headers, "consensus [95 %]"],
             rows,
         )
 

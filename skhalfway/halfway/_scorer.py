@@ -17,6 +17,7 @@ from skhalfway._randomness import leaving_no_trace
 from skhalfway._text import named_pairs, shown
 from skhalfway.boundaries._paths import check_tol, trace_all
 from skhalfway.boundaries._points import PathModels
+from skhalfway.halfway._halves import N_NEIGHBORS, answers_at_halves, check_neighbors, neighbour_pairs
 from skhalfway.halfway._measurement import HalfwayMeasurement
 from skhalfway.halfway._pairs import check_pairs, sample_pairs
 from skhalfway.models import Model
@@ -50,6 +51,9 @@ class HalfwayScorer(PathModels):
         the nearest of another class.
     n_pairs : int, default=500
         How many paths.
+    n_neighbors : int or None, default=6
+        How many nearest neighbours (Euclidean) of a sample halves lie at: the
+        midpoints at which models are asked for their consensus. None: no halves are asked about.
     tol : float, default=1e-3
         Largest error of a crossing, as a share of its path.
     n_jobs : int, default=None
@@ -109,10 +113,10 @@ class HalfwayScorer(PathModels):
     >>> scorer = HalfwayScorer(random_state=0).fit(models)
     >>> scorer.measure(X, y)
     HalfwayMeasurement: 3 models, 500 pairs, mean agreement .843 [.816 .866]
-    model  deviation [95 %]  median crossing  pairs that count
-    lr     .168 [.156 .179]  .42              477
-    svm    .181 [.169 .192]  .41              481
-    tree   .174 [.163 .186]  .42              500
+    model  deviation [95 %]  median crossing  pairs that count  consensus [95 %]
+    lr     .168 [.156 .179]  .42              477               .98 [.95 .99]
+    svm    .181 [.169 .192]  .41              481               .98 [.95 .99]
+    tree   .174 [.163 .186]  .42              500               .96 [.91 .99]
     >>> rates = scorer.predict_transfer(X, y, eps=0.5)
     >>> rates.shape, rates.diagonal().round(1)
     ((3, 3), array([0.5, 0.5, 0.8]))
@@ -124,6 +128,7 @@ class HalfwayScorer(PathModels):
         *,
         pairs: str = "random",
         n_pairs: int = 500,
+        n_neighbors: int | None = N_NEIGHBORS,
         tol: float = 1e-3,
         n_jobs: int | None = None,
         verbose: int = 0,
@@ -132,6 +137,7 @@ class HalfwayScorer(PathModels):
         self.estimators = estimators
         self.pairs = pairs
         self.n_pairs = n_pairs
+        self.n_neighbors = n_neighbors
         self.tol = tol
         self.n_jobs = n_jobs
         self.verbose = verbose
@@ -192,8 +198,8 @@ class HalfwayScorer(PathModels):
         Returns
         -------
         measurement : HalfwayMeasurement
-            Crossings, deviation of each model, agreement and boundary distance
-            of each two, with intervals.
+            Crossings, deviation and consensus of each model, agreement and
+            boundary distance of each two, with intervals.
 
         Raises
         ------
@@ -243,7 +249,8 @@ class HalfwayScorer(PathModels):
             )
         lengths = np.linalg.norm((end - begin).reshape(len(pairs), -1).astype(float), axis=1)
         positions = np.stack([trace.position for trace in traces])
-        measurement = HalfwayMeasurement(tuple(models), pairs, lengths, positions, counted)
+        of_halves = self._at_halves(models, points, labels, classes)
+        measurement = HalfwayMeasurement(tuple(models), pairs, lengths, positions, counted, **of_halves)
         some = counted.sum(axis=1) > 0
         unknown = np.isnan(measurement.agreement) & np.outer(some, some)
         if unknown.any():
@@ -254,6 +261,20 @@ class HalfwayScorer(PathModels):
                 UndefinedMetricWarning,
             )
         return measurement
+
+    def _at_halves(
+        self,
+        models: dict[str, Model],
+        points: NDArray[Any],
+        labels: NDArray[np.intp],
+        classes: NDArray[Any],
+    ) -> dict[str, Any]:
+        """What the measurement holds of halves; nothing where none are asked about."""
+        if self.n_neighbors is None:
+            return {}
+        halves = neighbour_pairs(points, self.n_neighbors)
+        answers = answers_at_halves(models, points, halves, self.n_jobs, self.verbose)
+        return {"halves": halves, "answers": answers, "labels": labels, "classes": classes}
 
     @takes_datasets
     def score(self, X: Any, y: Any) -> float:
@@ -360,6 +381,8 @@ class HalfwayScorer(PathModels):
                 "pairs must be 'random' or 'nearest', got 'within': between two samples of one class no "
                 "answer needs to change"
             )
+        if self.n_neighbors is not None:
+            check_neighbors(self.n_neighbors)
         check_tol(self.tol)
         check_jobs(self.n_jobs, self.verbose)
         check_random_state(self.random_state)

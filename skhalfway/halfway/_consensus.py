@@ -1,0 +1,175 @@
+"""consensus_score: how far one classifier meets others halfway between neighbours."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from skhalfway._checks import check_jobs, check_random_state
+from skhalfway._entries import takes_datasets
+from skhalfway._randomness import leaving_no_trace
+from skhalfway._readable import read_labels
+from skhalfway._text import shown
+from skhalfway.boundaries._points import read_labelled, read_several
+from skhalfway.halfway._halves import (
+    N_NEIGHBORS,
+    answers_at_halves,
+    check_neighbors,
+    neighbour_pairs,
+    reference_credit,
+)
+from skhalfway.halfway._jury import Jury
+from skhalfway.models._collection import is_pair, named_models
+
+_JUDGED = "the estimator"
+
+
+@takes_datasets
+@leaving_no_trace
+def consensus_score(
+    estimator: Any,
+    X: Any,
+    y: Any,
+    *,
+    reference: Any = "jury",
+    n_neighbors: int = N_NEIGHBORS,
+    n_jobs: int | None = None,
+    random_state: Any = 0,
+) -> float:
+    """Share of the halves between neighbours at which a classifier says what others say: higher is better.
+
+    A half is the midpoint of a training sample and one of its nearest
+    neighbours, of any label. The others are classifiers that were made
+    independently of the one that is judged, on the same data: a :class:`Jury`
+    of classical ones, or those that are given. It asks for predictions only,
+    and for no sample that was held out.
+
+    This is the second form of the hypothesis that the package is named after,
+    and our own: a model generalises as far as it meets independently made
+    models halfway. Where labels are noisy it ranks networks of one training set
+    by their accuracy better than training accuracy does; with clean labels it
+    does not (see Notes). It rewards likeness to the others, whatever they know.
+
+    Parameters
+    ----------
+    estimator : object
+        Fitted classifier: of scikit-learn, skorch or ART, a torch module, or
+        anything with ``predict`` and ``classes_``.
+    X : array-like of shape (n_samples, n_features)
+        The samples it was trained on; images may have more axes.
+    y : array-like of shape (n_samples,)
+        The labels it was trained on, noisy ones included.
+    reference : "jury", Jury, or collection of estimators, default="jury"
+        Who is asked.
+
+        - ``"jury"``: a :class:`Jury`, fitted on X and y in this call.
+        - A fitted :class:`Jury`: with one, a search does not fit it again for
+          each candidate.
+        - Fitted classifiers, as a mapping or a sequence: each has one vote.
+    n_neighbors : int, default=6
+        How many nearest neighbours (Euclidean) of a sample. A midpoint that
+        two samples share counts once.
+    n_jobs : int, default=None
+        Number of threads, over models. None is 1 unless in a
+        ``joblib.parallel_config`` context.
+    random_state : int, RandomState instance or None, default=0
+        Seeds the jury that is fitted here.
+
+    Returns
+    -------
+    score : float
+        Between 0 and 1. Where k answers of the others are tied, giving one of
+        them counts 1 / k.
+
+    Raises
+    ------
+    ValueError
+        If the data or a parameter is invalid, all samples are the same point,
+        classes differ, or the estimator is itself the reference.
+    TypeError
+        If an object is not a classifier.
+    NotFittedError
+        If a classifier is not fitted.
+
+    See Also
+    --------
+    skhalfway.HalfwayScorer : ``measure(X, y).consensus`` judges several models by each other.
+    halfway_score : The first form of the hypothesis.
+
+    Notes
+    -----
+    ``benchmarks/consensus.md`` has what came out, and against what.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_wine
+    >>> from sklearn.preprocessing import scale
+    >>> from sklearn.svm import SVC
+    >>> from sklearn.tree import DecisionTreeClassifier
+    >>> from skhalfway.halfway import Jury, consensus_score
+    >>> X, y = load_wine(return_X_y=True)
+    >>> X = scale(X)
+    >>> jury = Jury(random_state=0).fit(X, y)
+    >>> stump = DecisionTreeClassifier(max_depth=1).fit(X, y)
+    >>> round(consensus_score(stump, X, y, reference=jury), 2)
+    0.7
+    >>> round(consensus_score(SVC().fit(X, y), X, y, reference=jury), 2)
+    0.99
+
+    Choose between classifiers with no data held out: as ``scoring=``, with the
+    training data as the only test set.
+
+    >>> from functools import partial
+    >>> import numpy as np
+    >>> from sklearn.model_selection import GridSearchCV
+    >>> everything = np.arange(len(X))
+    >>> search = GridSearchCV(
+    ...     DecisionTreeClassifier(random_state=0),
+    ...     {"max_depth": [1, 3]},
+    ...     scoring=partial(consensus_score, reference=jury),
+    ...     cv=[(everything, everything)],
+    ... )
+    >>> search.fit(X, y).best_params_
+    {'max_depth': 3}
+    """
+    check_neighbors(n_neighbors)
+    check_jobs(n_jobs)
+    rng = check_random_state(random_state)
+    others = _named(reference, estimator)
+    _, points, _ = read_labelled(estimator, X, y)
+    pairs = neighbour_pairs(points, n_neighbors)
+    if others is None:
+        jury = Jury(n_jobs=n_jobs, random_state=rng).fit(
+            points.reshape(len(points), -1), read_labels(y, len(points))
+        )
+        others = [("jury", jury)]
+    models, points, _ = read_several([(_JUDGED, estimator), *others], X)
+    answer, *votes = answers_at_halves(models, points, pairs, n_jobs, 0)
+    return float(reference_credit(answer, np.stack(votes), np.ones(len(votes))).mean())
+
+
+def _named(reference: Any, estimator: Any) -> list[tuple[str, Any]] | None:
+    """Fitted classifiers by name, of whatever form they are given; None for a jury to fit."""
+    if isinstance(reference, str) and reference == "jury":
+        return None
+    if isinstance(reference, (str, type(None))):
+        raise ValueError(
+            f"reference must be 'jury', a fitted Jury, or fitted classifiers, got {shown(reference)}"
+        )
+    if hasattr(reference, "predict") or not isinstance(reference, (Mapping, list, tuple)):
+        reference = [reference]
+    elif not len(reference):
+        raise ValueError("reference must hold at least one fitted classifier, got none")
+    # beside the one that is judged there are two, as a collection of models must have
+    values = list(reference.items()) if isinstance(reference, Mapping) else list(reference)
+    found = named_models(
+        [(_JUDGED, estimator), *values] if all(map(is_pair, values)) else [estimator, *values],
+        "reference must be fitted classifiers",
+        "",
+    )
+    others = list(found.items())[1:]
+    if any(model is estimator for _, model in others):
+        raise ValueError("the estimator is in its own reference, and would be judged by itself; leave it out")
+    return others

@@ -1,0 +1,111 @@
+"""Halves: midpoints of samples and their nearest neighbours, and what models say there."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.neighbors import NearestNeighbors
+
+from skhalfway._blocks import blocks
+from skhalfway._checks import check_integer
+from skhalfway.boundaries._answers import ask_all
+from skhalfway.boundaries._paths import path
+from skhalfway.models import Model
+
+N_NEIGHBORS = 6  # as in the prototype that the benchmark's claims were made with
+_TIE = 1e-9  # supports that differ by less, as a share of the largest, are the same
+
+
+def check_neighbors(n_neighbors: Any) -> None:
+    check_integer("n_neighbors", n_neighbors)
+
+
+def neighbour_pairs(X: NDArray[Any], n_neighbors: int) -> NDArray[np.intp]:
+    """Samples and their nearest neighbours of any label, each two once: row numbers (n_halves, 2).
+
+    Samples at the same point are no neighbours; of several at a neighbour's point the first stands for all.
+    Where there are fewer other points than ``n_neighbors``, all of them are neighbours.
+    """
+    points, first, place = np.unique(X.reshape(len(X), -1), axis=0, return_index=True, return_inverse=True)
+    k = min(n_neighbors, len(points) - 1)
+    if k < 1:
+        raise ValueError("halves need samples at 2 different points or more, but all of them are the same")
+    near = NearestNeighbors(n_neighbors=k).fit(points).kneighbors(return_distance=False)
+    rows = np.arange(len(X))
+    pairs = np.column_stack([np.repeat(rows, k), first[near[place.ravel()]].ravel()])
+    return np.unique(np.sort(pairs, axis=1), axis=0).astype(np.intp)
+
+
+def answers_at_halves(
+    models: dict[str, Model], X: NDArray[Any], pairs: NDArray[np.intp], n_jobs: int | None, verbose: int
+) -> NDArray[np.intp]:
+    """Class indices (n_models, n_halves) that models give to the midpoints of pairs of samples."""
+    parts = list(blocks(len(pairs), X[0].size))
+    middle = np.array(0.5)
+    points = (path(X[pairs[part, 0]], X[pairs[part, 1]], middle) for part in parts)
+    return np.concatenate(list(ask_all(models, points, len(parts), n_jobs, verbose)), axis=1)
+
+
+def peers_credit(answers: NDArray[np.intp]) -> NDArray[np.float64]:
+    """Whether each model says what the plurality of the others says, (n_models, n_halves).
+
+    Where k answers are tied, a model that gives one of them has 1 / k: what drawing lots gives on average.
+    nan where there are no others.
+    """
+    n_models, n = answers.shape
+    credit = np.full((n_models, n), np.nan)
+    if n_models < 2:
+        return credit
+    for part in blocks(n, n_models**2):
+        some = answers[:, part]
+        same = some[:, None] == some
+        total = same.sum(axis=0)
+        for i in range(n_models):
+            support = total - same[i]  # by the others, and by none where it is the model itself
+            support[i] = 0
+            credit[i, part] = _credit(total[i] - 1, support, np.where(np.arange(n_models) == i, 0.0, 1.0))
+    return credit
+
+
+def reference_credit(
+    answer: NDArray[np.intp], others: NDArray[np.intp], weights: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Whether an answer (n_halves,) is that of the weighted plurality of others (n_others, n_halves)."""
+    credit = np.empty(len(answer))
+    for part in blocks(len(answer), len(others) ** 2):
+        some = others[:, part]
+        support = np.einsum("l,lrn->rn", weights, some[:, None] == some)
+        credit[part] = _credit(weights @ (some == answer[part]), support, weights)
+    return credit
+
+
+def _credit(own: NDArray[Any], support: NDArray[Any], weights: NDArray[np.float64]) -> NDArray[np.float64]:
+    """1 / (number of tied answers) where one's own support (n,) is the most of voters' (n_voters, n)."""
+    most = support.max(axis=0)
+    # voters of one answer weigh as much together as it has support
+    n_tied = weights @ (support >= most * (1 - _TIE)) / most
+    return np.where(own >= most * (1 - _TIE), 1 / n_tied, 0.0)
+
+
+def label_margins(
+    pairs: NDArray[np.intp], answers: NDArray[np.intp], labels: NDArray[np.intp], n_classes: int
+) -> tuple[NDArray[np.float64], NDArray[np.intp], NDArray[np.intp]]:
+    """What models say around each sample, at all halves that it is an end of.
+
+    Returns the share of answers that give its label less that of the most frequent other class, which
+    that class is, and the number of halves; nan, and its own label, where there is none.
+    """
+    votes = np.zeros((len(labels), n_classes))
+    for ends in pairs.T:
+        for answer in answers:
+            np.add.at(votes, (ends, answer), 1)
+    n_halves = np.bincount(pairs.ravel(), minlength=len(labels))
+    rows = np.arange(len(labels))
+    own = votes[rows, labels]
+    votes[rows, labels] = -1
+    rival = votes.argmax(axis=1)
+    n = n_halves * len(answers)
+    margin = np.divide(own - votes[rows, rival], n, out=np.full(len(labels), np.nan), where=n > 0)
+    return margin, np.where(n > 0, rival, labels), n_halves
