@@ -2,21 +2,21 @@
 
     python benchmarks/consensus.py
 
-measures what is not yet in consensus.json, (data set, seed, training set) by (data set, seed, training set),
-and writes consensus.md and consensus.svg. Data and models: consensus_zoo.py, which says what to install; every
-measure is a line of MEASURES. `--development` runs on digits instead, into .cache/, to try the program.
+measures what is not yet in consensus.json, one training set after another,
+and writes consensus.md and consensus.svg. Data and models: consensus_zoo.py, which says what to install;
+every measure is a line of MEASURES. `--development` runs on digits instead, into .cache/, to try the program.
 
 Fixed before the first run, and not changed after it:
 
 - Data, seeds, training sets, models: consensus_zoo.py. Measures: MEASURES. What is compared: test error.
 - *Headline*: excess error of the model that a measure picks, its test error less the least among the 42
-  models, in points; ties are averaged. *Primary rank correlation*: Kendall's tau-b with test accuracy among the
-  32 networks of one training set, averaged over seeds; a constant measure has tau 0. Intervals are Student's
-  over the eight data sets.
+  models, in points; ties are averaged. *Primary rank correlation*: Kendall's tau-b with test accuracy among
+  the 32 networks of one training set, averaged over seeds; a constant measure has tau 0. Intervals are
+  Student's over the eight data sets.
 - Claims:
   1. With noisy labels (.2 and .4), networks are ranked better by the jury at halves, and by peers at halves,
-     than by training accuracy, mixup accuracy, every margin, norm and sharpness, the halfway score, and than by
-     5-fold cross-validation.
+     than by training accuracy, mixup accuracy, every margin, norm and sharpness, the halfway score, and than
+     by 5-fold cross-validation.
   2. With clean labels, all of them or 30 %, neither ranks better than 5-fold cross-validation.
   3. With noisy labels, the model that the jury at halves picks has no more excess error than the picks of
      5-fold cross-validation and of a tenth held out.
