@@ -212,8 +212,8 @@ def claims(results: Results) -> str:
         f"k-NN {cell(overall['leave-one-out k-NN'])}.",
         f"5. {verdict(taus[JURY].mean() > training.mean())} At halves {cell(taus[JURY])}, at training "
         f"samples {cell(training)}; difference {apart(taus[JURY], training)}.",
-        f"The jury itself errs by {itself[NOISY]} points more than the best of the 42 models under noise, and "
-        f"{itself[CLEAN]} with clean labels: below 0 it is better than any of them.",
+        f"The jury itself errs by {itself[NOISY]} points more than the best of the 42 models under noise, "
+        f"and by {itself[CLEAN]} with clean labels: below 0 it is better than any of them.",
     ]
     return "\n\n".join(lines)
 
