@@ -14,8 +14,8 @@ extra trees, boosting, logistic regression, 25 nearest neighbours) know the chan
 - *confident learning* (Northcutt et al. 2021, as cleanlab has it, its defaults): of the five models' mean
   probabilities in 5-fold cross-validation; five more trainings each.
 
-Fixed before the first run: all of the above, and the claim that contested samples have an average precision at
-most .05 below that of confident learning, averaged over data sets, at each noise.
+Fixed before the first run: all of the above, and the claim that contested samples have an average precision
+at most .05 below that of confident learning, averaged over data sets, at each noise.
 """
 
 from __future__ import annotations
