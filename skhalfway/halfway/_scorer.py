@@ -51,7 +51,10 @@ class HalfwayScorer(PathModels):
     n_pairs : int, default=500
         How many paths.
     tol : float, default=1e-3
-        Largest error of a crossing, as a share of its path.
+        Largest error of a crossing, as a share of its path. An answer that
+        changes and changes back within one step of a grid of 16 is not seen,
+        whatever ``tol`` is; of decision trees, of which every split on the path
+        is known, it is: see :func:`~skhalfway.halfway.crossings`.
     n_jobs : int, default=None
         Number of threads, over models and blocks of samples. None is 1 unless in a
         ``joblib.parallel_config`` context. Results do not depend on it.
