@@ -25,7 +25,7 @@ _NARROWEST = 1e-9
 # a lead of the first class that rounding of the sums can make, as a share of them
 _ROUNDING = 1e-9
 # leaves that a tree's path goes through, about: how many pairs are gone through at once
-_LEAVES = 16
+_LEAVES = 64
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Stretches:
 def trees_on(model: Model, A: NDArray[np.floating]) -> TreeEnsemble | None:
     """The trees that a model is made of, over the columns of A; None for any other model.
 
-    None, too, where a column is a category, or where the trees are not those of the model's answers at A.
+    None, too, where a column is a category.
     """
     if A.ndim != 2 or A.dtype.kind != "f":
         return None
@@ -107,30 +107,34 @@ def _leaves(ensemble: TreeEnsemble, A: Floats, B: Floats, until: Floats) -> tupl
     """Pair, leaf, and from where to where, of all leaves of all trees that paths go through."""
     way = B - A
     n_trees = len(ensemble.roots)
-    pair = np.repeat(np.arange(len(A)), n_trees)
-    node, low, high = np.tile(ensemble.roots, len(A)), np.zeros(len(pair)), np.repeat(until, n_trees)
+    pair: Ints = np.repeat(np.arange(len(A)), n_trees)
+    node: Ints = np.tile(ensemble.roots, len(A))
+    low: Floats = np.zeros(len(pair))
+    high: Floats = np.repeat(until, n_trees)
     at_missing = ensemble.is_missing(A)
     done: list[tuple[Ints, Ints, Floats, Floats]] = []
     while len(node):
         feature = ensemble.feature[node]
         leaf = feature < 0
         done.append((pair[leaf], node[leaf], low[leaf], high[leaf]))
-        pair, node, low, high, feature = (values[~leaf] for values in (pair, node, low, high, feature))
+        pair, node, low, high = pair[~leaf], node[~leaf], low[~leaf], high[~leaf]
+        feature = feature[~leaf]
         a, w, threshold = A[pair, feature], way[pair, feature], ensemble.threshold[node]
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             split = (threshold - a) / w
         # a column that stays as it is goes one way; what it is may mean missing
         stays = np.where(at_missing[pair, feature], ensemble.missing_left[node], a <= threshold)
-        rises = w > 0
+        rises = w >= 0
         split = np.where(w == 0, np.where(stays, np.inf, -np.inf), split)
-        rises |= w == 0
         before, after = split > low, split < high
         near = np.where(rises, ensemble.left[node], ensemble.right[node])
         far = np.where(rises, ensemble.right[node], ensemble.left[node])
         middle = np.clip(split, low, high)
-        pair, node, low, high = (
-            np.concatenate([one[before], other[after]])
-            for one, other in ((pair, pair), (near, far), (low, middle), (middle, high))
+        node = np.concatenate([near[before], far[after]])
+        pair = np.concatenate([pair[before], pair[after]])
+        low, high = (
+            np.concatenate([low[before], middle[after]]),
+            np.concatenate([middle[before], high[after]]),
         )
     pairs, leaves, begins, ends = zip(*done, strict=True)
     return np.concatenate(pairs), np.concatenate(leaves), np.concatenate(begins), np.concatenate(ends)

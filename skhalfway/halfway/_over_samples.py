@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
@@ -15,7 +17,7 @@ Bools = NDArray[np.bool_]
 
 # how figures are turned for an interval that is symmetric: half the logit of one from 0 to 1/2, the
 # logarithm of one from 0 on, and of a correlation Fisher's z
-SCALES = {
+SCALES: dict[str, Any] = {
     "up to a half": (lambda x: logit(2 * x), lambda x: 1 / (x * (1 - 2 * x)), lambda z: expit(z) / 2),
     "positive": (np.log, lambda x: 1 / x, np.exp),
     "correlation": (np.arctanh, lambda x: 1 / (1 - x**2), np.tanh),

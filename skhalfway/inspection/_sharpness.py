@@ -204,8 +204,8 @@ def sharpness(
         what="sharpness",
     )
     names = ["rise", "curvature", *(part + figure for part in parts for figure in ("loss", "accuracy"))]
-    n_samples = {"test accuracy": len(parts["test "][0])} if "test " in parts else {}
-    return Sharpness(sizes, {name: found[..., i] for i, name in enumerate(names)}, n_samples=n_samples)
+    tested = {"test accuracy": len(parts["test "][0])} if "test " in parts else {}
+    return Sharpness(sizes, {name: found[..., i] for i, name in enumerate(names)}, n_samples=tested)
 
 
 def _measure(
