@@ -10,6 +10,7 @@ not, its docstring says what it does. A share of 95 % of 1,000 experiments has a
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -192,7 +193,7 @@ def bootstraps(measurement: HalfwayMeasurement, rng: np.random.RandomState) -> l
     rows, place = np.unique(measurement.pairs, return_inverse=True)
     place, intervals = place.reshape(-1, 2), []
     for n in (n_pairs, len(rows)):
-        weights = rng.multinomial(n, np.full(n, 1 / n), 500).astype(float)
+        weights = rng.multinomial(n, np.full(n, 1 / n), 200).astype(float)
         if n != n_pairs or intervals:
             weights = weights[:, place[:, 0]] * weights[:, place[:, 1]]
         with np.errstate(invalid="ignore"):
@@ -200,18 +201,18 @@ def bootstraps(measurement: HalfwayMeasurement, rng: np.random.RandomState) -> l
     return intervals
 
 
+@cache
+def expected(kind: str, n: int = 1000, n_pairs: int = 20_000) -> NDArray[np.float64]:
+    """Mean figures over draws of samples: the population's, where pairs are random and samples are many."""
+    seeds = 10**6 + np.arange(1500 if kind == "nearest" else 30)
+    many = (figures(measured(np.random.RandomState(seed), n, n_pairs, kind)) for seed in seeds)
+    means: NDArray[np.float64] = np.nanmean(list(many), axis=0)
+    return means
+
+
 def of_halfway(n: int, n_pairs: int, kind: str) -> dict[str, str]:
     """Coverage of the intervals of halfway figures, and of two bootstraps of the deviation."""
-    if kind == "nearest":
-        # what it is on other draws of as many samples
-        truth = np.nanmean(
-            [figures(measured(np.random.RandomState(10**6 + k), n, n_pairs, kind)) for k in range(1500)],
-            axis=0,
-        )
-    else:
-        # of a thousand samples each pairs of different ones, so that all samples are independent
-        many = (measured(np.random.RandomState(10**6 + k), 1000, 20_000, kind) for k in range(40))
-        truth = np.mean([figures(one) for one in many], axis=0)
+    truth = expected(kind, n, n_pairs) if kind == "nearest" else expected(kind)
     good = np.full((N_HALFWAY, 6), np.nan)
     for seed in range(N_HALFWAY):
         rng = np.random.RandomState(seed)
