@@ -92,9 +92,12 @@ def _trace_one(given: Shared[tuple[list[Model], list[str]]], i: int, *paths: Any
 
 
 def path(A: NDArray[Any], B: NDArray[Any], t: NDArray[np.float64]) -> NDArray[Any]:
-    """Points on the paths from A to B; exactly A at 0 and B at 1, in their float type."""
+    """Points on the paths from A to B; exactly A at 0, B at 1, and where both are the same, in their type."""
     t = t.astype(np.result_type(A, B))
-    return (1 - t) * A + t * B
+    points = (1 - t) * A + t * B
+    # rounding must not move what stays: a tree's threshold may be there
+    np.copyto(points, A, where=A == B)
+    return points
 
 
 def _trace(model: Model, A: NDArray[Any], B: NDArray[Any], points: NDArray[Any], tol: float) -> Trace:

@@ -208,7 +208,7 @@ def test_images():
 
 
 def test_a_narrow_island_of_a_tree_is_seen():
-    """Between .31 and .3101, where no point of the grid lies: from both sides, and where both ends are alike."""
+    """Between .31 and .3101, where no point of the grid lies: from both sides, and between ends alike."""
     X = np.array([[0.0], [0.30995], [0.31005], [0.31015], [0.7], [0.9]])
     tree = DecisionTreeClassifier(random_state=0).fit(X, list("aabacc"))
     result = crossings(tree, [[0.0], [1.0], [0.0], [0.5]], [[1.0], [0.0], [0.4], [0.0]])
@@ -255,14 +255,15 @@ def test_crossings_of_trees_are_the_first(estimator, monkeypatch):
     seen, late = np.nan_to_num(found.position, nan=2), np.nan_to_num(on_grid, nan=2)
     assert (seen <= late + 1e-3).all() and (seen < late - 1e-3).any()
     steps = np.linspace(0, 1, 4097)[:, None, None]
-    labels = model.predict(((1 - steps) * A + steps * B).reshape(-1, 6)).reshape(4097, -1)
+    # of a column that stays, which may be a threshold itself, rounding would make others
+    labels = model.predict((A + steps * (B - A)).reshape(-1, 6)).reshape(4097, -1)
     changed = labels != labels[0]
     first = np.where(changed.any(axis=0), changed.argmax(axis=0) / 4096, 2)
     assert (seen <= first + 1e-3).all()
     # where it is earlier than on that grid, the stretch is narrow: ask on both sides of where it begins
     for row in np.flatnonzero(seen < first - 1e-3):
         near = seen[row] + np.linspace(-1, 1, 20001)[:, None] / 4096
-        assert (model.predict((1 - near) * A[row] + near * B[row]) != labels[0, row]).any()
+        assert (model.predict(A[row] + near * (B[row] - A[row])) != labels[0, row]).any()
     monkeypatch.setattr(_blocks, "_MAX_VALUES", 3000)
     assert crossings(model, A, B) == found
 
