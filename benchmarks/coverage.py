@@ -218,8 +218,8 @@ def of_halfway(n: int, n_pairs: int, kind: str) -> dict[str, str]:
         rng = np.random.RandomState(seed)
         one = measured(rng, n, n_pairs, kind)
         ends = [one.confidence_interval(LEVEL, of=name) for name in FIGURES]
-        at: list[Any] = [0, (0, 2), (0, 2), ()]
-        intervals = [(low[place], high[place]) for (low, high), place in zip(ends, at, strict=True)]
+        at: list[tuple[int, ...]] = [(0,), (0, 2), (0, 2), ()]
+        intervals = [np.asarray(pair)[(slice(None), *place)] for pair, place in zip(ends, at, strict=True)]
         for k, (low, high) in enumerate([*intervals, *bootstraps(one, rng)]):
             if not np.isnan(low):
                 good[seed, k] = low <= truth[k if k < 4 else 0] <= high

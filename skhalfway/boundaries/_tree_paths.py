@@ -25,7 +25,7 @@ _NARROWEST = 1e-9
 # a lead of the first class that rounding of the sums can make, as a share of them
 _ROUNDING = 1e-9
 # leaves that a tree's path goes through, about: how many pairs are gone through at once
-_LEAVES = 64
+_LEAVES = 16
 
 
 @dataclass(frozen=True)
