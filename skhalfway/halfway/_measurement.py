@@ -179,8 +179,8 @@ class HalfwayMeasurement(Result):
         in the logarithm of a distance and in Fisher's z of an agreement.
 
         In simulations (``benchmarks/coverage.md``), those of 95 % hold 92 to
-        98 % of the time, for random pairs and for nearest ones; of few
-        samples whose figures are skewed, distances among them, down to COVERAGE_LEAST %.
+        98 % of the time for random pairs, of 30 samples or more; for nearest
+        ones, whose partners depend on all samples, 88 to 97 %.
 
         Parameters
         ----------
