@@ -57,7 +57,7 @@ trees every split on a path is known: stretches on which their sums say another 
 their middle. Share of {n_late} random pairs whose crossing comes more than the tolerance later than on a
 grid of 4,096 steps: by the grid of 16 and bisection alone, and as it is; how many predictions a pair takes,
 and what the second look takes of time (all over that without, median of {n_late_rounds} rounds). Aim: below
-1 % of trees. All features are standardised.
+1 % of trees, of which single points are left, at which several splits meet. All features are standardised.
 
 {late}
 """
