@@ -50,7 +50,7 @@ SUITES: dict[str, tuple[tuple[str, ...], ...]] = {
         ("perturbation_artificial.py",),
     ),
     "codes": (("codes.py",),),
-    "trust": (("checkup.py",), ("second_opinion.py",), ("intervals.py",), ("memory.py",)),
+    "trust": (("checkup.py",), ("second_opinion.py",), ("coverage.py",), ("memory.py",)),
     "engine": (("engine.py",),),
     "faults": (("faults.py",),),
     "soak": (("soak.py",),),
@@ -401,7 +401,7 @@ whether networks whose codes agree fall together: [codes.md](codes.md).
 
 measures what the check-up of models costs beside a transfer matrix, [checkup.md](checkup.md); what second
 opinions on attacks cost and see, [second_opinion.md](second_opinion.md); whether intervals hold what they
-say, [intervals.md](intervals.md); and memory, as above.
+say, [coverage.md](coverage.md); and memory, as above.
 
 ## Tests that notice a weaker attack
 

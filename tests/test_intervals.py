@@ -212,10 +212,49 @@ def test_interval_within_limits_is_the_delta_methods() -> None:
 
 @pytest.mark.parametrize("limits", [(-np.inf, np.inf), SHARE, POSITIVE], ids=str)
 @pytest.mark.parametrize("value", [0.0, 0.1, 1.0])
-def test_few_values_that_are_the_same_have_no_interval(value: float, limits: tuple[float, float]) -> None:
-    assert np.isnan(t_interval(np.full((2, 9), value), limits=limits)).all()
-    # as many say that there is no spread
-    np.testing.assert_array_equal(t_interval(np.full((2, 10), value), limits=limits), np.full((2, 2), value))
+@pytest.mark.parametrize("n", [2, 9, 10, 40])
+def test_values_that_are_the_same_have_no_interval_of_width_0(
+    value: float, limits: tuple[float, float], n: int
+) -> None:
+    low, high = t_interval(np.full((2, n), value), limits=limits)
+    if limits == SHARE and value != 0.1 and n >= 10:
+        # as seldom as one time in 20
+        least = np.full(2, 0.05 ** (1 / n))
+        np.testing.assert_allclose([low, high], [least, [1, 1]] if value else [[0, 0], 1 - least])
+    else:
+        assert np.isnan([low, high]).all()
+
+
+@pytest.mark.parametrize("n", [2, 3, 10, 200])
+def test_shares_of_test_samples_cover_these_too(n: int) -> None:
+    rng = np.random.RandomState(n)
+    values = np.concatenate([rng.randint(70, 90, (3, n)) / 100, np.full((1, n), 0.8)])
+    alone, both = (t_interval(values, limits=SHARE, n_samples=given) for given in (None, 100))
+    # the squares of the reaches add, on the scale of logits
+    reach = norm.ppf(0.975) / np.sqrt(100 * values.mean(axis=1) * (1 - values.mean(axis=1)))
+    for seeds, found in zip(alone, both, strict=True):
+        apart = logit(seeds) - logit(values.mean(axis=1))
+        apart[3] = 0.0
+        np.testing.assert_allclose(np.abs(logit(found) - logit(values.mean(axis=1))), np.hypot(apart, reach))
+    assert np.isnan(alone.low).tolist() == [False] * 3 + [True]
+    for value in (0.0, 1.0):
+        found = t_interval(np.full((2, n), value), limits=SHARE, n_samples=np.array([50, 100]))
+        np.testing.assert_array_equal(found, wilson_interval(value * np.array([50, 100]), [50, 100]))
+    assert np.isnan(t_interval(np.array([0.5]), limits=SHARE, n_samples=10)).all()
+
+
+def test_skewed_repeats_have_a_longer_side() -> None:
+    """From 10 repeats on a bootstrap-t is longer where the tail is, and no side shorter than Student's."""
+    values = np.random.RandomState(0).gamma(0.3, size=(500, 15))
+    m, reach = values.mean(axis=1), t.ppf(0.975, 14) * sem(values, axis=1)
+    low, high = t_interval(values, limits=POSITIVE)
+    assert (np.log(low) <= np.log(m) - reach / m + 1e-9).all()
+    assert (np.log(high) >= np.log(m) + reach / m - 1e-9).all()
+    for n, few in ((15, 0.92), (9, 0.86)):
+        low, high = t_interval(values[:, :n], limits=POSITIVE)
+        assert few < ((low <= 0.3) & (0.3 <= high)).mean() < 0.98
+    assert np.median((high - m)[:100]) > 0 and (t_interval(values, limits=POSITIVE).high > high).mean() < 0.9
+    np.testing.assert_array_equal(t_interval(values, limits=POSITIVE), t_interval(values, limits=POSITIVE))
 
 
 def test_means_at_a_limit_have_an_interval_that_is_cut_there() -> None:

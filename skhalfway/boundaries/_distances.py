@@ -319,7 +319,7 @@ def inter_boundary_distance(
     InterBoundaryDistance: 145 samples, legitimate directions
                               median distance
     to the source's boundary  1.14
-    to the target's boundary  1.02
+    to the target's boundary  1.01
     between both              0.123
     """
     check_choice("direction", direction, DIRECTIONS)

@@ -16,6 +16,7 @@ from skhalfway._blocks import blocks
 from skhalfway._parallel import side_by_side
 from skhalfway._shared import Shared
 from skhalfway._text import shown
+from skhalfway.boundaries._tree_paths import other_stretches, trees_on
 from skhalfway.models import Model
 from skhalfway.models._faults import named
 
@@ -91,9 +92,12 @@ def _trace_one(given: Shared[tuple[list[Model], list[str]]], i: int, *paths: Any
 
 
 def path(A: NDArray[Any], B: NDArray[Any], t: NDArray[np.float64]) -> NDArray[Any]:
-    """Points on the paths from A to B; exactly A at 0 and B at 1, in their float type."""
+    """Points on the paths from A to B; exactly A at 0, B at 1, and where both are the same, in their type."""
     t = t.astype(np.result_type(A, B))
-    return (1 - t) * A + t * B
+    points = (1 - t) * A + t * B
+    # rounding must not move what stays: a tree's threshold may be there
+    np.copyto(points, A, where=A == B)
+    return points
 
 
 def _trace(model: Model, A: NDArray[Any], B: NDArray[Any], points: NDArray[Any], tol: float) -> Trace:
@@ -116,4 +120,35 @@ def _trace(model: Model, A: NDArray[Any], B: NDArray[Any], points: NDArray[Any],
     position[crosses] = (low + high) / 2
     all_met = labels[:, 0].copy()
     all_met[crosses] = met
+    _look_again(model, A, B, labels[:, 0], position, all_met)
     return Trace(position, labels, all_met)
+
+
+def _look_again(
+    model: Model,
+    A: NDArray[Any],
+    B: NDArray[Any],
+    start: NDArray[np.intp],
+    position: NDArray[np.float64],
+    met: NDArray[np.intp],
+) -> None:
+    """Move crossings of trees to islands that lie before them, between points of the grid.
+
+    The model is asked in the middle of each stretch on which its trees say another class, the first of each
+    path at first, until it does say another or no stretch is left.
+    """
+    trees = trees_on(model, A)
+    if trees is None:
+        return
+    found = other_stretches(trees, A, B, start, np.where(np.isnan(position), 1.0, position))
+    pair, begin, end = found.pair, found.begin, found.end
+    while len(pair):
+        first = np.flatnonzero(np.diff(pair, prepend=-1))
+        rows, middle = pair[first], (begin[first] + end[first]) / 2
+        seen = model.predict(path(A[rows], B[rows], middle[:, None]))
+        other = seen != start[rows]
+        position[rows[other]], met[rows[other]] = begin[first][other], seen[other]
+        # what the model does not say is struck off, and so is what lies behind an island
+        left = ~np.isin(pair, rows[other])
+        left[first] = False
+        pair, begin, end = pair[left], begin[left], end[left]

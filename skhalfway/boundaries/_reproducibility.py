@@ -123,6 +123,9 @@ class Reproducibility(Result):
     def confidence_interval(self, level: float = 0.95) -> ConfidenceInterval:
         """Student's intervals of the scores over planes, symmetric in the logit of the score.
 
+        They cover other planes through the same samples; the models are as they
+        are.
+
         Parameters
         ----------
         level : float, default=0.95
@@ -132,14 +135,19 @@ class Reproducibility(Result):
         -------
         interval : ConfidenceInterval
             Ends of shape (n_models, n_models); nan for one plane, and where the
-            scores of fewer than 10 are all the same.
+            scores of all are the same; but where two models agree everywhere on
+            10 or more, the lower end is the score with which that happens with
+            probability 1 - level.
 
         Raises
         ------
         ValueError
             If ``level`` is out of range.
         """
-        return mean_t_interval(self.scores, self.standard_errors, self.n_planes, level, limits=SHARE)
+        low, high = mean_t_interval(self.scores, self.standard_errors, self.n_planes, level, limits=SHARE)
+        for end in (low, high):  # a model agrees with itself for certain
+            np.fill_diagonal(end, np.where(np.isnan(self.standard_errors.diagonal()), np.nan, 1.0))
+        return ConfidenceInterval(low, high)
 
     def _table(self) -> Table:
         low, high = self.confidence_interval()
@@ -154,7 +162,7 @@ class Reproducibility(Result):
             f"score {short(self.mean_score)}",
             ["", *self.names],
             rows,
-            "share of a plane on which two models agree [95 % interval]",
+            "share of a plane on which two models agree [95 % over planes]",
             centred=True,
         )
 
@@ -246,7 +254,7 @@ def reproducibility(
     ... }
     >>> reproducibility(models, X, y, n_planes=40, resolution=20, random_state=0)
     Reproducibility: 3 models, 40 planes, mean score .88
-    share of a plane on which two models agree [95 % interval]
+    share of a plane on which two models agree [95 % over planes]
               lr            svm          tree
     lr        1.0      .96 [.96 .97] .84 [.82 .86]
     svm  .96 [.96 .97]      1.0      .85 [.82 .87]

@@ -58,7 +58,7 @@ class Drift(Result):
     ...     noise_distances=np.array([[0.0, 1, 0, 0], [0.0, 0, 0, 0]]),
     ... )
     Drift: 2 layers, 4 samples
-    figure [95 % interval]; distances in units of the map
+    figure [95 % over samples]; distances in units of the map
     layer   codes changed  by noise       distance         by noise
     hidden  .25 [.05 .70]  .25 [.05 .70]  .25 [.01 6.03]   .25 [.01 6.03]
     output  .75 [.30 .95]  .00 [.00 .49]  3.00 [.95 9.43]  .00
@@ -99,10 +99,13 @@ class Drift(Result):
         return self.noise_distances.mean(axis=1)
 
     def confidence_interval(self, level: float = 0.95, *, of: str = "changed") -> ConfidenceInterval:
-        """Intervals: Wilson's for shares, Student's for mean distances.
+        """Intervals over samples: Wilson's for shares, Student's for mean distances.
 
+        They cover other samples; the network and the map are as they are.
         Those of distances are symmetric in the logarithm of the mean, so that
-        none is below 0.
+        none is below 0, and of 10 to 100 samples longer by a bootstrap-t where
+        distances are skewed. What they hold: ``benchmarks/coverage.md``, shares
+        of one seed and losses.
 
         Parameters
         ----------
@@ -115,7 +118,7 @@ class Drift(Result):
         -------
         interval : ConfidenceInterval
             Ends of shape (n_layers,); of distances nan with a single sample,
-            or where those of fewer than 10 are all the same.
+            or where they are all the same, which says nothing of others.
 
         Raises
         ------
@@ -161,7 +164,7 @@ class Drift(Result):
             f"Drift: {counted(len(self.layers), 'layer')}, {counted(len(self.norms), 'sample')}",
             ["layer", "codes changed", "by noise", "distance", "by noise"],
             rows,
-            "figure [95 % interval]; distances in units of the map",
+            "figure [95 % over samples]; distances in units of the map",
         )
 
 

@@ -10,6 +10,7 @@ from sklearn.neighbors import NearestNeighbors
 
 from skhalfway._blocks import blocks
 from skhalfway._checks import check_integer
+from skhalfway._intervals import ratio
 from skhalfway.boundaries._answers import ask_all
 from skhalfway.boundaries._paths import path
 from skhalfway.models import Model
@@ -90,22 +91,23 @@ def _credit(own: NDArray[Any], support: NDArray[Any], weights: NDArray[np.float6
 
 
 def label_margins(
-    pairs: NDArray[np.intp], answers: NDArray[np.intp], labels: NDArray[np.intp], n_classes: int
-) -> tuple[NDArray[np.float64], NDArray[np.intp], NDArray[np.intp]]:
+    pairs: NDArray[np.intp], answers: NDArray[np.intp], labels: NDArray[np.intp], classes: NDArray[Any]
+) -> dict[str, NDArray[Any]]:
     """What models say around each sample, at all halves that it is an end of.
 
-    Returns the share of answers that give its label less that of the most frequent other class, which
-    that class is, and the number of halves; nan, and its own label, where there is none.
+    Its own label; ``suggested``, the most frequent other answer; ``margin``, the share of answers that give
+    its label less that of the suggested one; and ``n_halves``. Where there is none, the margin is nan, and
+    nothing else is suggested.
     """
-    votes = np.zeros((len(labels), n_classes))
+    n, rows = len(labels), np.arange(len(labels))
+    votes = np.zeros((n, len(classes)))
     for ends in pairs.T:
         for answer in answers:
             np.add.at(votes, (ends, answer), 1)
-    n_halves = np.bincount(pairs.ravel(), minlength=len(labels))
-    rows = np.arange(len(labels))
     own = votes[rows, labels]
     votes[rows, labels] = -1
-    rival = votes.argmax(axis=1)
-    n = n_halves * len(answers)
-    margin = np.divide(own - votes[rows, rival], n, out=np.full(len(labels), np.nan), where=n > 0)
-    return margin, np.where(n > 0, rival, labels), n_halves
+    most, rival = votes.max(axis=1), votes.argmax(axis=1)
+    n_halves = np.bincount(pairs.ravel(), minlength=n)
+    rival = np.where(n_halves > 0, rival, labels)
+    margin = ratio(own - most, n_halves * len(answers))
+    return {"label": classes[labels], "suggested": classes[rival], "margin": margin, "n_halves": n_halves}

@@ -95,7 +95,7 @@ def halfway_score(
     >>> X, y = load_digits(return_X_y=True)
     >>> svm, tree = SVC().fit(X, y), DecisionTreeClassifier(random_state=0).fit(X, y)
     >>> round(halfway_score(svm, X, y), 2), round(halfway_score(tree, X, y), 2)
-    (0.62, 0.13)
+    (0.62, 0.12)
 
     Choose between classifiers with no data held out: as ``scoring=``, with the
     training data as the only test set.

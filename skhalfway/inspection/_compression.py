@@ -236,7 +236,8 @@ def compression_curve(
         what=f"{method} curve",
     )[0]
     values = {name: found[..., i].T for i, name in enumerate(_FIGURES)}
-    return CompressionCurve(np.array(levels), values, method)
+    n_samples = dict.fromkeys(("accuracy", "agreement"), len(y_test))
+    return CompressionCurve(np.array(levels), values, method, n_samples=n_samples)
 
 
 def compress(

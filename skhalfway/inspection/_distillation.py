@@ -240,7 +240,8 @@ def distill(
         "accuracy": (answers == y_test).mean(axis=2),
         "agreement": (answers == answers[0, 0]).mean(axis=2),
     }
-    return Distillation(np.array(list(groups)), values, students, plain_students)
+    n_samples = dict.fromkeys(values, len(y_test))
+    return Distillation(np.array(list(groups)), values, students, plain_students, n_samples=n_samples)
 
 
 def _taught(

@@ -219,7 +219,9 @@ def feature_transfer(
         what="transfer",
     )
     values = {way: found[:, :, i].T for i, way in enumerate(_WAYS)}
-    return FeatureTransfer(np.arange(len(layers)), values, tuple(layers))
+    assert task_b.X_test is not None
+    n_samples = dict.fromkeys(values, len(task_b.X_test))
+    return FeatureTransfer(np.arange(len(layers)), values, tuple(layers), n_samples=n_samples)
 
 
 def _layers(estimator: Any, X: NDArray[Any], n_classes: int) -> dict[str, list[str]]:

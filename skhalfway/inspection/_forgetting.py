@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from numbers import Real
 from typing import Any, ClassVar
@@ -58,6 +58,8 @@ class ForgettingCurve(Curves):
     chance : ndarray of shape (n_tasks,)
         Expected accuracy on each task of labels drawn as often as the task's
         training samples have them.
+    n_test : ndarray of shape (n_tasks,), default=None
+        Test samples of each task, which intervals then cover too.
 
     See Also
     --------
@@ -76,6 +78,7 @@ class ForgettingCurve(Curves):
 
     accuracy: Mapping[str, NDArray[np.float64]]
     chance: NDArray[np.float64]
+    n_test: NDArray[np.intp] | None = field(default=None, kw_only=True)
 
     x_label: ClassVar[str] = "tasks learned"
     y_label: ClassVar[str] = "mean accuracy on the tasks learned"
@@ -84,8 +87,18 @@ class ForgettingCurve(Curves):
         return SHARE
 
     def __post_init__(self) -> None:
-        super().__post_init__()
         n = len(self.x)
+        if self.n_test is not None:
+            n_test = frozen(self.n_test)
+            if n_test.shape != (n,) or (n_test < 1).any():
+                raise ValueError(
+                    f"n_test must hold a positive number for each of {n} tasks, got {shown(n_test)}"
+                )
+            object.__setattr__(self, "n_test", n_test)
+            # a mean of shares errs as a share of as many samples would, or less
+            learned = np.arange(1, n + 1) ** 2 / np.cumsum(1 / n_test)
+            object.__setattr__(self, "n_samples", dict.fromkeys(self.values, learned))
+        super().__post_init__()
         accuracy = {name: frozen(value, float) for name, value in self.accuracy.items()}
         chance = frozen(self.chance, float)
         if list(accuracy) != list(self.values) or chance.shape != (n,):
@@ -145,7 +158,9 @@ class ForgettingCurve(Curves):
         """
         if task not in range(len(self.x)):
             raise ValueError(f"task must be an integer from 0 to {len(self.x) - 1}, got {shown(task)}")
-        return TaskCurve(self.x, {name: value[:, task] for name, value in self.accuracy.items()})
+        values = {name: value[:, task] for name, value in self.accuracy.items()}
+        n_samples = {} if self.n_test is None else dict.fromkeys(values, int(self.n_test[task]))
+        return TaskCurve(self.x, values, n_samples=n_samples)
 
 
 @recorded
@@ -285,7 +300,8 @@ def forgetting_curve(
         name: np.stack([runs[i, : i + 1].mean(axis=0) for i in range(n)]) for name, runs in accuracy.items()
     }
     chance = np.array([chance_accuracy(task, classes) for task in read])
-    return ForgettingCurve(np.arange(1, n + 1), values, accuracy, chance)
+    n_test = np.array([len(task.y_test) for task in read])
+    return ForgettingCurve(np.arange(1, n + 1), values, accuracy, chance, n_test=n_test)
 
 
 def _check_estimator(estimator: Any, remedy: str | Sequence[str] | None) -> list[str]:

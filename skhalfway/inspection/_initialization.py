@@ -226,7 +226,8 @@ def initialization_influence(
         "output change": np.abs(outputs[1:] - outputs[0]).sum(axis=3).mean(axis=2) / 2,
         "accuracy difference": np.abs(accuracy[1:] - accuracy[0]),
     }
-    return InitializationInfluence(np.array(_VARIED), values, accuracy[0])
+    n_samples = {"disagreement": labels.shape[-1]}
+    return InitializationInfluence(np.array(_VARIED), values, accuracy[0], n_samples=n_samples)
 
 
 @dataclass(frozen=True)

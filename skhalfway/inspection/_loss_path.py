@@ -80,6 +80,9 @@ class LossPath(Curves):
     def _limits(self, name: str) -> tuple[float, float]:
         return POSITIVE if "loss" in name else SHARE
 
+    def _covered(self) -> str:
+        return "seeds"  # of what the table shows
+
     def _table(self) -> Table:
         rows: list[list[str | Cell]] = []
         for name in self._losses():
@@ -210,7 +213,10 @@ def loss_path(
         what="loss path",
     )
     names = _names(_TRAINED, parts) + _names(_BETWEEN, parts)
-    return LossPath(t, dict(zip(names, runs[0].transpose(1, 2, 0), strict=True)))
+    values = dict(zip(names, runs[0].transpose(1, 2, 0), strict=True))
+    tested = (name for name in names if name.startswith("test accuracy"))
+    n_samples = dict.fromkeys(tested, len(parts["test "][0])) if "test " in parts else {}
+    return LossPath(t, values, n_samples=n_samples)
 
 
 def _names(line: str, parts: Parts) -> list[str]:

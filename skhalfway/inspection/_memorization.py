@@ -224,7 +224,8 @@ def memorization_curve(
         values["epochs"] = np.where(reached.any(axis=2), reached.argmax(axis=2) + 1.0, np.nan)
         lines = {name: line.T for name, line in zip(names, by_epoch, strict=True)}
         learning = LearningCurves(np.arange(1, epochs + 1), lines)
-    return MemorizationCurve(np.array(names), values, learning, float(target))
+    n_samples = {} if split.X_test is None else {"test accuracy": len(split.X_test)}
+    return MemorizationCurve(np.array(names), values, learning, float(target), n_samples=n_samples)
 
 
 def _memorize(

@@ -204,7 +204,8 @@ def sharpness(
         what="sharpness",
     )
     names = ["rise", "curvature", *(part + figure for part in parts for figure in ("loss", "accuracy"))]
-    return Sharpness(sizes, {name: found[..., i] for i, name in enumerate(names)})
+    tested = {"test accuracy": len(parts["test "][0])} if "test " in parts else {}
+    return Sharpness(sizes, {name: found[..., i] for i, name in enumerate(names)}, n_samples=tested)
 
 
 def _measure(

@@ -18,7 +18,7 @@ from skhalfway._polars import without_polars
 from skhalfway._readable import read_labels
 from skhalfway._text import counted, short, shown
 from skhalfway.boundaries._points import read_points
-from skhalfway.halfway._measurement import agreement, deviation
+from skhalfway.halfway._figures import agreement, deviation
 from skhalfway.models import Model, as_model
 from skhalfway.models._as_model import check_kind
 from skhalfway.models._kinds import inner_skorch_net

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import partial
-from itertools import combinations
 
 import numpy as np
 import pandas as pd
@@ -12,7 +11,6 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from scipy.special import logit
 from sklearn.base import clone
 from sklearn.datasets import load_digits, load_wine, make_blobs
 from sklearn.dummy import DummyClassifier
@@ -27,8 +25,8 @@ from sklearn.tree import DecisionTreeClassifier
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from skhalfway import HalfwayScorer, load_result
+from skhalfway._intervals import wilson_interval
 from skhalfway.halfway import HalfwayMeasurement, Jury, _jury, consensus_score
-from skhalfway.halfway._dyads import dyadic_interval
 from skhalfway.halfway._halves import neighbour_pairs, peers_credit, reference_credit
 
 X, Y = load_wine(return_X_y=True)
@@ -104,27 +102,6 @@ def test_one_model_has_no_peers():
     assert np.isnan(peers_credit(np.zeros((1, 3), dtype=int))).all()
 
 
-def test_interval_is_that_of_the_double_sum():
-    rng = np.random.RandomState(0)
-    pairs = np.array(list(combinations(range(12), 2)))[rng.permutation(66)[:40]]
-    values = (rng.uniform(size=(2, 40)) < 0.7).astype(float)
-    low, high = dyadic_interval(values, pairs, 12, 0.9)
-    shared = (pairs[:, None, :, None] == pairs[None, :, None, :]).any(axis=(2, 3))
-    for row, one, other in zip(values, low, high, strict=True):
-        mean, apart = row.mean(), row - row.mean()
-        error = np.sqrt(apart @ shared @ apart) / 40
-        reach = 1.6448536269514722 * error / (mean * (1 - mean))
-        np.testing.assert_allclose(logit([one, other]), logit(mean) + np.array([-reach, reach]))
-
-
-def test_interval_where_nothing_varies():
-    pairs = np.column_stack([np.arange(20), np.arange(1, 21)])
-    low, high = dyadic_interval(np.stack([np.zeros(20), np.ones(20)]), pairs, 21)
-    np.testing.assert_allclose((low[0], high[1]), (0, 1))
-    np.testing.assert_allclose((high[0], low[1]), (0.1546, 0.8454), atol=1e-3)
-    assert np.isnan(dyadic_interval(np.ones((1, 4)), pairs[:4], 5)).all()
-
-
 @pytest.fixture(scope="module")
 def models():
     members = {
@@ -162,6 +139,26 @@ def test_measured_with_peers(models, tmp_path):
     assert "consensus [95 %]" in repr(measurement)
     measurement.save(tmp_path / "measurement.json")
     assert load_result(tmp_path / "measurement.json") == measurement
+
+
+def test_sure_of_as_many_samples_as_there_are():
+    pairs = np.column_stack([np.arange(20), np.arange(1, 21)])
+    measurement = HalfwayMeasurement(
+        ("a", "b", "c"),
+        pairs=pairs,
+        lengths=np.ones(20),
+        crossings=np.full((3, 20), 0.5),
+        counted=np.ones((3, 20), dtype=bool),
+        halves=pairs,
+        answers=np.stack([np.zeros(20), np.zeros(20), np.ones(20)]).astype(int),
+        labels=np.zeros(21, dtype=int),
+        classes=np.arange(2),
+    )
+    # two answers of the others are tied where one of them is c's
+    np.testing.assert_allclose(measurement.consensus, [0.5, 0.5, 0])
+    low, high = measurement.confidence_interval(of="consensus")
+    assert np.isnan(low[:2]).all()
+    np.testing.assert_allclose((low[2], high[2]), wilson_interval(0, 21))
 
 
 def test_no_halves_where_none_are_wanted(models):

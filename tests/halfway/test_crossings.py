@@ -8,14 +8,28 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sklearn.datasets import load_breast_cancer
 from sklearn.dummy import DummyClassifier
-from sklearn.ensemble import RandomForestClassifier
+from sklearn.ensemble import (
+    AdaBoostClassifier,
+    BaggingClassifier,
+    ExtraTreesClassifier,
+    GradientBoostingClassifier,
+    HistGradientBoostingClassifier,
+    RandomForestClassifier,
+)
 from sklearn.linear_model import LogisticRegression, RidgeClassifier
 from sklearn.neighbors import KNeighborsClassifier, NearestCentroid
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC, LinearSVC
+from sklearn.tree import DecisionTreeClassifier
 from torch import nn
 
+from skhalfway import _blocks
+from skhalfway.boundaries._paths import trace_all
 from skhalfway.halfway import crossings
+from skhalfway.models import as_model
 
 
 def points(n, d, seed=0, scale=1.0):
@@ -146,8 +160,6 @@ def test_ends_are_asked_for_as_they_are(rule):
 
 
 def test_many_pairs_go_in_blocks(rule, monkeypatch):
-    from skhalfway import _blocks
-
     half = rule(lambda X: X[:, 0] > 0)
     A, B = points(101, 4)
     whole = crossings(half, A, B)
@@ -193,6 +205,89 @@ def test_images():
     images, rows = crossings(net, A, B), crossings(flat, A.reshape(30, -1), B.reshape(30, -1))
     np.testing.assert_array_equal(images.position, rows.position)
     assert np.isfinite(images.position).any()
+
+
+def test_a_narrow_island_of_a_tree_is_seen():
+    """Between .31 and .3101, where no point of the grid lies: from both sides, and between ends alike."""
+    X = np.array([[0.0], [0.30995], [0.31005], [0.31015], [0.7], [0.9]])
+    tree = DecisionTreeClassifier(random_state=0).fit(X, list("aabacc"))
+    result = crossings(tree, [[0.0], [1.0], [0.0], [0.5]], [[1.0], [0.0], [0.4], [0.0]])
+    np.testing.assert_allclose(result.position, [0.31, 0.495, 0.31 / 0.4, (0.5 - 0.3101) / 0.5], atol=1e-3)
+    assert result.met_class.tolist() == ["b", "a", "b", "b"]
+    assert result.n_changes.tolist() == [1, 1, 0, 0]
+
+
+TREES = [
+    DecisionTreeClassifier(random_state=0),
+    ExtraTreesClassifier(10, random_state=0),
+    RandomForestClassifier(10, random_state=0),
+    GradientBoostingClassifier(n_estimators=20, random_state=0),
+    HistGradientBoostingClassifier(max_iter=20, min_samples_leaf=3, random_state=0),
+    AdaBoostClassifier(DecisionTreeClassifier(max_depth=4), n_estimators=10, random_state=0),
+    BaggingClassifier(random_state=0),
+    make_pipeline(StandardScaler(), RandomForestClassifier(10, random_state=0)),
+]
+
+
+@pytest.mark.parametrize("estimator", TREES, ids=lambda one: type(one).__name__)
+def test_crossings_of_trees_are_the_first(estimator, monkeypatch):
+    """Never later than on a grid of 4,096, and the model says so itself just behind."""
+    X, y = load_breast_cancer(return_X_y=True)
+    X = X[:, 20:26] / X[:, 20:26].std(axis=0)
+    y = y ^ (np.random.RandomState(1).uniform(size=len(y)) < 0.2)  # islands
+    model = estimator.fit(X[::2], y[::2])
+    pairs = np.random.RandomState(0).permutation(len(X))[:160].reshape(2, 80)
+    A, B = X[pairs]
+    A[:, 2] = B[:, 2]  # a column that stays
+    asked = 0
+    predict = type(model).predict
+
+    def counting(self, points):
+        nonlocal asked
+        asked += len(points) if self is model else 0
+        return predict(self, points)
+
+    monkeypatch.setattr(type(model), "predict", counting)
+    found = crossings(model, A, B)
+    monkeypatch.undo()
+    assert asked < 27 * len(A)
+    on_grid = trace_all([as_model(SeenOnly(model))], A, B, 1e-3)[0].position
+    seen, late = np.nan_to_num(found.position, nan=2), np.nan_to_num(on_grid, nan=2)
+    assert (seen <= late + 1e-3).all() and (seen < late - 1e-3).any()
+    steps = np.linspace(0, 1, 4097)[:, None, None]
+    # of a column that stays, which may be a threshold itself, rounding would make others
+    labels = model.predict((A + steps * (B - A)).reshape(-1, 6)).reshape(4097, -1)
+    changed = labels != labels[0]
+    first = np.where(changed.any(axis=0), changed.argmax(axis=0) / 4096, 2)
+    assert (seen <= first + 1e-3).all()
+    # where it is earlier than on that grid, the stretch is narrow: ask on both sides of where it begins
+    for row in np.flatnonzero(seen < first - 1e-3):
+        near = seen[row] + np.linspace(-1, 1, 20001)[:, None] / 4096
+        assert (model.predict(A[row] + near * (B[row] - A[row])) != labels[0, row]).any()
+    monkeypatch.setattr(_blocks, "_MAX_VALUES", 3000)
+    assert crossings(model, A, B) == found
+
+
+class SeenOnly:
+    """A classifier of which nothing is known but its answers."""
+
+    def __init__(self, model):
+        self.model, self.classes_ = model, model.classes_
+
+    def predict(self, X):
+        return self.model.predict(X)
+
+
+def test_the_model_itself_has_the_last_word():
+    """Trees that are not what the model answers by move nothing."""
+
+    class Other(DecisionTreeClassifier):
+        def predict(self, X):
+            return self.classes_[(X[:, 0] > 0.625).astype(int)]
+
+    X = np.linspace(0, 1, 50)[:, None]
+    found = crossings(Other().fit(X, np.arange(50) % 2), [[0.0], [1.0]], [[1.0], [0.0]])
+    np.testing.assert_allclose(found.position, [0.625, 0.375], atol=1e-3)
 
 
 def test_result_is_read_only(iris, iris_models):

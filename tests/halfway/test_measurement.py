@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.stats import bootstrap, rankdata, spearmanr
+from scipy.special import logit
+from scipy.stats import bootstrap, spearmanr, t
 
 from skhalfway.halfway import HalfwayMeasurement
 
@@ -70,40 +71,107 @@ def test_intervals_are_those_of_scipys_bootstrap():
     np.testing.assert_array_equal(again.low, low)
 
 
-def replicates(m, of):
-    """What a figure would be with each of the 1,000 draws, pair by pair."""
-    n_models, n_pairs = m.crossings.shape
-    draws = np.random.RandomState(0).multinomial(n_pairs, np.full(n_pairs, 1 / n_pairs), 1000)
-    found = np.full((1000, n_models, n_models), np.nan)
-    for (i, j), _ in np.ndenumerate(np.eye(n_models)):
-        both = m.counted[i] & m.counted[j]
-        weights = draws[:, both]
-        if of == "agreement":
-            a, b = (rankdata(m.crossings[k, both]) for k in (i, j))
-            for k, w in enumerate(weights):
-                drawn = np.repeat([a, b], w, axis=1)
-                if both.sum() > 2 and w.sum() > 2 and np.ptp(drawn, axis=1).all():
-                    found[k, i, j] = np.corrcoef(drawn)[0, 1]
-            continue
-        if of == "deviation":
-            values = np.abs(m.crossings[i, both] - 0.5)
-        else:
-            values = np.abs(m.crossings[i, both] - m.crossings[j, both]) * m.lengths[both]
-        known = weights.sum(axis=1) > 0
-        found[known, i, j] = weights[known] @ values / weights[known].sum(axis=1)
-    return np.diagonal(found, axis1=1, axis2=2) if of == "deviation" else found
+def crossed(seed, n=30, n_pairs=200):
+    """Three linear models between two clouds: pairs that share a sample cross at like places."""
+    rng = np.random.RandomState(seed)
+    y = rng.permutation(n) % 2
+    X = rng.standard_normal((n, 3))
+    X[:, 0] += np.where(y, 2.0, -2.0)
+    pairs = np.argwhere(y[:, None] != y)
+    pairs = pairs[rng.permutation(len(pairs))[:n_pairs]]
+    values = np.array([[1, 0, 0], [1, 0.5, 0], [0.9, 0, 0.7]]) @ X.T
+    right = (values > 0) == (y == 1)
+    counts = right[:, pairs].all(axis=2)
+    a, b = values[:, pairs[:, 0]], values[:, pairs[:, 1]]
+    positions = np.where(counts, a / np.where(counts, a - b, 1), np.nan)
+    lengths = np.linalg.norm(X[pairs[:, 0]] - X[pairs[:, 1]], axis=1)
+    return HalfwayMeasurement("abc", pairs, lengths, positions, counts)
 
 
-@pytest.mark.parametrize("of", ["deviation", "boundary_distance", "agreement"])
-@pytest.mark.parametrize("counted", [0.5, 0.8])
-def test_intervals_are_percentiles_of_a_thousand_draws(of, counted):
-    m = measurement(n_models=2, n_pairs=60, counted=counted)
-    for level in (0.5, 0.95):
-        tails = [(1 - level) / 2, (1 + level) / 2]
-        np.testing.assert_allclose(
-            m.confidence_interval(level, of=of), np.nanquantile(replicates(m, of), tails, axis=0)
-        )
-    np.testing.assert_array_equal(m.confidence_interval(of=of), m.confidence_interval(0.95, of=of))
+FIGURES = ("deviation", "boundary_distance", "agreement", "mean_agreement")
+
+
+def one_of(m, of):
+    """A figure, of models 0 or 0 and 2, and how the interval turns it."""
+    value = getattr(m, of)
+    return value if of == "mean_agreement" else value[0] if of == "deviation" else value[0, 2]
+
+
+@pytest.mark.parametrize("of", FIGURES)
+@pytest.mark.parametrize("ties", [False, True])
+def test_intervals_are_by_what_samples_move(of, ties):
+    """The formula written out, with what a pair moves as the difference that one more of it makes."""
+    m = crossed(5, n=14, n_pairs=40)
+    if ties:
+        positions = np.where(m.counted, np.round(m.crossings, 1), np.nan)
+        m = HalfwayMeasurement(m.names, m.pairs, m.lengths, positions, m.counted)
+    copies = 100
+
+    def repeated(extra):
+        rows = np.concatenate([np.tile(np.arange(40), copies), extra]).astype(int)
+        fields = m.pairs[rows], m.lengths[rows], m.crossings[:, rows], m.counted[:, rows]
+        return one_of(HalfwayMeasurement(m.names, *fields), of)
+
+    moves = np.array([(repeated([k]) - repeated([])) * copies for k in range(40)])
+    counts = {"deviation": m.counted[0], "mean_agreement": m.counted.sum(axis=0) > 1}.get(
+        of, m.counted[0] & m.counted[2]
+    )
+    samples = np.unique(m.pairs[counts])
+    of_samples = []
+    for sample in samples:
+        own = (m.pairs == sample).any(axis=1)
+        of_samples.append((moves[own].sum() / (1 - (own & counts).sum() / counts.sum())) ** 2)
+    both_ways = {}
+    for pair, move in zip(np.sort(m.pairs, axis=1).tolist(), moves, strict=True):
+        both_ways[tuple(pair)] = both_ways.get(tuple(pair), 0) + move
+    of_pairs = sum(move**2 for move in both_ways.values())
+    assert len(both_ways) < 40, "the seed has pairs and their reverse"
+    variance = max(sum(of_samples) - of_pairs, of_pairs)
+    freedom = max(2 * variance**2 / (len(samples) * np.var(of_samples)), 1)
+    turn = {"deviation": lambda x: logit(2 * x), "boundary_distance": np.log}.get(of, np.arctanh)
+    value = one_of(m, of)
+    slope = (turn(value + 1e-6) - turn(value - 1e-6)) / 2e-6
+    reach = t.ppf(0.95, freedom) * np.sqrt(variance) * slope
+    found = m.confidence_interval(0.9, of=of)
+    ends = found if of == "mean_agreement" else [end[0] if of == "deviation" else end[0, 2] for end in found]
+    np.testing.assert_allclose(turn(np.array(ends)), turn(value) + np.array([-reach, reach]), rtol=0.02)
+
+
+def test_intervals_hold_where_pairs_share_samples():
+    """200 pairs of 30 samples say about as much as 30 samples: as pairs alone they held half of the time."""
+    many = [crossed(10**6 + k, n=100, n_pairs=10**4) for k in range(30)]
+    truth = {of: np.mean([one_of(m, of) for m in many]) for of in FIGURES}
+    held = dict.fromkeys(FIGURES, 0)
+    for seed in range(100):
+        m = crossed(seed)
+        for of in FIGURES:
+            low, high = m.confidence_interval(of=of)
+            if of != "mean_agreement":
+                low, high = (end[0] if of == "deviation" else end[0, 2] for end in (low, high))
+            held[of] += low <= truth[of] <= high
+    assert min(held.values()) >= 88, held
+
+
+def test_intervals_need_samples_that_differ():
+    rng = np.random.RandomState(0)
+    pairs = np.column_stack([np.zeros(40, dtype=int), np.arange(1, 41)])
+    positions, counts = rng.uniform(0.1, 0.9, (2, 40)), np.ones((2, 40), dtype=bool)
+    few = rng.permutation(72)[:40]
+    for rows, known in (
+        (pairs, False),  # one sample is in all: of others nothing is said
+        (np.column_stack([few // 8, few % 8 + 1]), False),  # nine samples
+        (np.column_stack([few // 8, few % 8 + 9]), True),
+    ):
+        m = HalfwayMeasurement("ab", rows, np.ones(40), positions, counts)
+        for of in FIGURES:
+            ends = np.array(m.confidence_interval(of=of))
+            between = ends[:, [0, 1], [1, 0]] if ends.ndim == 3 else ends
+            assert (np.isnan(between) != known).all(), of
+    same = np.tile(positions[0], (2, 1))
+    m = HalfwayMeasurement("ab", np.arange(80).reshape(40, 2), np.ones(40), same, counts)
+    # models that are one differ nowhere, of which no error can be told; each agrees with itself
+    assert np.isnan(m.confidence_interval(of="agreement").low[0, 1])
+    np.testing.assert_array_equal(np.diagonal(m.confidence_interval(of="agreement"), axis1=1, axis2=2), 1)
 
 
 @pytest.mark.parametrize("n", [0, 1, 2, 3, 9, 10])
@@ -145,7 +213,11 @@ def test_edges_of_how_many_pairs_count(n: int, n_pairs: int) -> None:
     counted = np.zeros((3, n_pairs), dtype=bool)
     counted[0], counted[1:, :n] = True, True
     m = HalfwayMeasurement(
-        "abc", np.zeros((n_pairs, 2), dtype=int), np.ones(n_pairs), rng.uniform(size=(3, n_pairs)), counted
+        "abc",
+        np.arange(2 * n_pairs).reshape(-1, 2),
+        np.ones(n_pairs),
+        rng.uniform(size=(3, n_pairs)),
+        counted,
     )
     few = np.array([[False, True, True]] + [[True] * 3] * 2)
     assert np.isfinite(m.deviation).tolist() == [True, n > 0, n > 0]
