@@ -149,8 +149,8 @@ def t_interval(
     all or nothing, and the interval is Wilson's. nan of one repeat.
 
     What it holds where 95 % are asked for is in ``benchmarks/coverage.md``: over seeds 93 to 98 % of shares
-    of most kinds, of exponential, gamma(4) and log-normal (s = 0.5) losses; of shares that are mostly 1 (beta,
-    3.8 and 0.2) 86 to 95 %, of gamma(0.3) losses 88 to 94, of log-normal ones 89 to 93 (s = 1) and 81 to 89
+    of most kinds, of exponential, gamma(4) and log-normal (s = 0.5) losses; of shares mostly 1 (beta, 3.8 and
+    0.2) 86 to 95 %, of gamma(0.3) losses 88 to 94, of log-normal ones 89 to 93 (s = 1) and 81 to 89
     (s = 1.5). With ``n_samples`` it holds 94 to 100 % over seeds and test samples, too often since repeats do
     not fail on the same ones; and of three repeats that are mostly 1, on 200 test samples or more, 88 to 91.
     """
