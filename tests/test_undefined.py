@@ -188,7 +188,8 @@ def test_edges_of_how_many_samples_count_for_a_pair(n: int) -> None:
 def test_edges_of_how_many_samples_drift(n: int) -> None:
     drift = Drift(("layer",), np.ones(n), np.ones((1, n)), np.zeros((1, n)))
     for figure in ("distance", "noise_distance"):
-        assert np.isnan(drift.confidence_interval(of=figure)).all() == (n < 10)
+        # however many are the same, they say nothing of how far others may be
+        assert np.isnan(drift.confidence_interval(of=figure)).all()
     assert drift.confidence_interval(of="noise_changed").high[0] > 0.2
     if n == 2:
         # Student's, of one degree of freedom, on the scale of the logarithm
