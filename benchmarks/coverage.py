@@ -23,6 +23,7 @@ from skhalfway import TransferMatrix
 from skhalfway._intervals import POSITIVE, SHARE, percentile_interval, t_interval
 from skhalfway.boundaries._nearest import nearest_other
 from skhalfway.halfway import HalfwayMeasurement
+from skhalfway.halfway._halves import neighbour_pairs, peers_credit
 from skhalfway.transfer import Outcomes, Robustness
 
 N_EXPERIMENTS, N_HALFWAY = 1000, 400
@@ -45,6 +46,12 @@ moves, less what is counted twice; the arithmetic is in `skhalfway/halfway/_over
 samples, other choices held less: one degree of freedom less than there are samples, in place of those by
 which the squares vary, 88 to 94 %; no correction for a sample's own weight besides, 86 to 91 %; no
 transformation besides, 85 to 89 %."""
+CONSENSUS = """\
+Samples are drawn anew in each of 400 experiments, five linear models stay: the interval of the best of
+them, of one that is worse, and of a bad one; in brackets, what its consensus is on average over draws of
+as many samples. Intervals are on the safe side: a sample that is drawn instead of another takes the place
+of others as a neighbour, which they do not know. So is a bootstrap that draws **samples** again, a half
+with the product of their weights; one with the sum of the weights would be too short by a third."""
 REPEATS = """\
 4,000 experiments. Over seeds: the truth is the mean of the distribution that repeats are drawn from. From
 10 repeats on the bootstrap-t makes intervals longer where repeats are skewed. Plain Student's intervals
@@ -230,6 +237,41 @@ def of_halfway(n: int, n_pairs: int, kind: str) -> dict[str, str]:
     return dict(zip(names, (f"{value:.1%}" for value in np.nanmean(good, axis=0)), strict=True))
 
 
+PEERS = np.array([[1, 0, 0, 0], [1, 0.5, 0, 0], [0.8, 0, 0.6, 0.3], [1, -0.6, 0.3, 0], [0, 1, 0, 0]])
+
+
+def at_halves(rng: np.random.RandomState, n: int, offset: float) -> HalfwayMeasurement:
+    """What five fixed linear models say at the halves of samples, which are drawn."""
+    y = rng.uniform(size=n) < 0.5
+    X = rng.standard_normal((n, 4))
+    X[:, 0] += np.where(y, offset, -offset)
+    halves = neighbour_pairs(X, 6)
+    answers = (PEERS @ ((X[halves[:, 0]] + X[halves[:, 1]]) / 2).T > 0).astype(int)
+    none = np.zeros((5, 0))
+    own: dict[str, Any] = {"halves": halves, "answers": answers}
+    own |= {"labels": y.astype(int), "classes": np.arange(2)}
+    no_pairs = np.zeros((0, 2), dtype=int)
+    return HalfwayMeasurement("abcde", no_pairs, np.zeros(0), none, none.astype(bool), **own)
+
+
+def of_consensus(n: int, offset: float) -> dict[str, str]:
+    """Coverage of intervals of consensus: of a good model, one that is worse, and one that is bad."""
+    many = [at_halves(np.random.RandomState(10**6 + seed), n, offset).consensus for seed in range(400)]
+    truth = np.mean(many, axis=0)
+    good, drawn = [], []
+    for seed in range(N_HALFWAY):
+        rng = np.random.RandomState(seed)
+        one = at_halves(rng, n, offset)
+        good.append(held(one.confidence_interval(LEVEL, of="consensus"), truth))
+        weights = rng.multinomial(n, np.full(n, 1 / n), 200).astype(float)
+        weights = weights[:, one.halves].prod(axis=2)
+        again = weights @ peers_credit(one.answers).T / weights.sum(axis=1, keepdims=True)
+        drawn.append(held(percentile_interval(again, LEVEL), truth))
+    shown = {"best": 0, "worse": 3, "bad": 4}
+    cells = {name: f"{np.mean(good, axis=0)[k]:.1%} ({truth[k]:.2f})" for name, k in shown.items()}
+    return cells | {"best, samples drawn again": f"{np.mean(drawn, axis=0)[0]:.1%}"}
+
+
 Draw = Callable[[np.random.RandomState, Any], NDArray[np.float64]]
 SHARES: dict[str, tuple[Draw, float]] = {
     "beta(107, 5): sure": (lambda rng, n: rng.beta(107, 5, n), 107 / 112),
@@ -311,6 +353,11 @@ def main() -> None:
             head = {"pairs": kind, "samples": str(n), "number of pairs": str(n_pairs)}
             halfway.append(head | of_halfway(n, n_pairs, kind))
             print(halfway[-1], flush=True)
+    consensus = [
+        {"samples": str(n), "distance of classes": f"{2 * d:g}"} | of_consensus(n, d)
+        for d in (0.5, 1.6)
+        for n in (30, 100, 300)
+    ]
     tested = list(of_tested())
     rows = []
     for n_models, n_samples, rate, shared in (
@@ -340,6 +387,7 @@ def main() -> None:
     lines += ["", "## Transfer matrices", "", *MATRICES.splitlines(), "", table(rows)]
     lines += ["", "## Robust accuracy", "", table(robust)]
     lines += ["", "## Halfway figures", "", *HALFWAY.splitlines(), "", table(halfway)]
+    lines += ["", "## Consensus", "", *CONSENSUS.splitlines(), "", table(consensus)]
     lines += ["", "## Repeats: shares, over seeds", "", *REPEATS.splitlines(), ""]
     lines += [table(list(of_repeats(SHARES, SHARE))), "", "## Repeats: losses, over seeds", ""]
     lines += [table(list(of_repeats(LOSSES, POSITIVE))), "", "## Repeats: shares of test samples", ""]
