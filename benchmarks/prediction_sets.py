@@ -6,13 +6,17 @@ import inspect
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import designs
+import matplotlib
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
 from scipy.ndimage import gaussian_filter
+from sklearn.datasets import load_sample_images, make_circles, make_gaussian_quantiles, make_swiss_roll
 from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.naive_bayes import GaussianNB
@@ -105,6 +109,69 @@ DEVELOPMENT: dict[str, Callable[[], Set]] = {
     "teacher": teacher,
     "fields": fields,
     "silhouettes": silhouettes,
+}
+
+
+# held out: named, and committed with what is claimed of them, before a model was trained on them
+
+
+def quantiles() -> Set:
+    """Three shells of a Gaussian in 20 dimensions (make_gaussian_quantiles)."""
+    return _split(*make_gaussian_quantiles(n_samples=1100, n_features=20, n_classes=3, random_state=0), 1000)
+
+
+def lifted_circles() -> Set:
+    """Two circles in the plane, and 50 random smooth features of it (make_circles)."""
+    X, y = make_circles(1100, noise=0.12, factor=0.5, random_state=0)
+    rng = np.random.RandomState(0)
+    lifted = np.tanh(X @ rng.standard_normal((2, 50)) + rng.uniform(-1, 1, 50))
+    return _split(lifted + 0.1 * rng.standard_normal(lifted.shape), y, 1000, standardise=True)
+
+
+def rolled_bands() -> Set:
+    """Six bands of a Swiss roll, turned in 30 dimensions with noise (make_swiss_roll)."""
+    X, t = make_swiss_roll(1100, noise=0.3, random_state=0)
+    rng = np.random.RandomState(0)
+    turned = X @ np.linalg.qr(rng.standard_normal((30, 3)))[0].T + rng.standard_normal((1100, 30))
+    return _split(turned, np.digitize(t, np.quantile(t, np.arange(1, 6) / 6)), 1000, standardise=True)
+
+
+def textures() -> Set:
+    """Grey crops of 12 x 12 pixels: which photograph, and which half of it (load_sample_images)."""
+    rng, X, y = np.random.RandomState(0), [], []
+    greys = [photograph.mean(axis=2) / 255 for photograph in load_sample_images().images]
+    for _ in range(1100):
+        k = rng.randint(4)
+        half = np.array_split(greys[k // 2], 2)[k % 2]
+        top, left = rng.randint(half.shape[0] - 12), rng.randint(half.shape[1] - 12)
+        X.append(half[top : top + 12, left : left + 12].ravel())
+        y.append(k)
+    return _split(X, y, 1000, size=12)
+
+
+def letters() -> Set:
+    """Eight letters in two fonts, 14 x 14, turned, moved and with noise (the fonts of matplotlib)."""
+    rng, X, y = np.random.RandomState(0), [], []
+    folder = Path(matplotlib.get_data_path()) / "fonts" / "ttf"
+    fonts = [ImageFont.truetype(str(folder / f"{name}.ttf"), 15) for name in ("DejaVuSans", "DejaVuSerif")]
+    for _ in range(1300):
+        k = rng.randint(8)
+        image = Image.new("L", (28, 28))
+        ImageDraw.Draw(image).text((14, 14), "ABCEHKRX"[k], 255, fonts[rng.randint(2)], anchor="mm")
+        image = image.rotate(rng.uniform(-15, 15), Image.Resampling.BILINEAR)
+        top, left = 7 + rng.randint(-1, 2, 2)
+        crop = np.asarray(image, dtype=float)[top : top + 14, left : left + 14] / 255
+        X.append((crop + 0.1 * rng.standard_normal(crop.shape)).ravel())
+        y.append(k)
+    return _split(X, y, 1200, size=14)
+
+
+HELD_OUT: dict[str, Callable[[], Set]] = {
+    "quantiles": quantiles,
+    "lifted circles": lifted_circles,
+    "rolled bands": rolled_bands,
+    "textures": textures,
+    "letters": letters,
 }
 
 

@@ -13,6 +13,7 @@ from skhalfway.halfway._predicted import PredictedTransfer
 from skhalfway.halfway._prediction_display import PredictedTransferDisplay
 from skhalfway.halfway._score import halfway_score
 from skhalfway.halfway._scorer import HalfwayScorer
+from skhalfway.halfway._transfer_prediction import TransferPrediction
 
 __all__ = [
     "AgreementDisplay",
@@ -22,6 +23,7 @@ __all__ = [
     "HalfwayScorer",
     "PredictedTransfer",
     "PredictedTransferDisplay",
+    "TransferPrediction",
     "crossings",
     "halfway_score",
     "sample_pairs",

@@ -1,14 +1,14 @@
-"""What crossings along a few directions say of boundaries that extend in many: planes with their uncertainty.
+"""What crossings along a few directions say of boundaries that extend in many: planes, and what is open.
 
 The boundary of a model around a sample is a plane, v = n / D, and a nearness c whichever way one goes: along
-the unit direction u it is crossed at the distance r with 1 / r = <v, u> + c + error. With K directions in d >> K
-features, ridge regression sees a shadow of v, K / d of its squared length, and rates made of it are too low.
-So each model gets a prior, v ~ N(0, s^2 (a S + b I / d)): s is the sample's mean of 1 / r, S the covariance of
-differences between classes, and a, b and the variances of c and of the errors are those under which all the
-model's crossings together are likeliest (as noise comes with both signs, errors are told from it). A direction
-without a crossing has 1 / r below what can be seen, not 0: its expectation is filled in. What a model's
-directions leave open of v is as large as the prior says; how much of it two models share is their
-correlation along the same directions, over all samples, taken down to 0 where it is uncertain.
+the unit direction u it is crossed at the distance r with 1 / r = <v, u> + c + error. With K directions in
+d >> K features, ridge regression sees a shadow of v, K / d of its squared length, and rates made of it are
+too low. So each model gets a prior, v ~ N(0, s^2 (a S + b I / d)): s is the sample's mean of 1 / r, S the
+covariance of differences between classes, and a, b and the variances of c and of the errors are those under
+which all the model's crossings together are likeliest (as noise comes with both signs, errors are told from
+it). A direction without a crossing has 1 / r below what can be seen, not 0: its expectation is filled in.
+What a model's directions leave open of v is as large as the prior says; how much of it two models share is
+their correlation along the same directions, over all samples, taken down to 0 where it is uncertain.
 
 Our own derivation. Lengths are in units of the reach, within which crossings are looked for.
 """
@@ -86,7 +86,7 @@ def differences(X: Array, labels: NDArray[np.intp], rng: np.random.RandomState) 
 
 def fit_priors(asked: Asked) -> Priors:
     """The likeliest prior of each model, twice: the second time with what was filled in after the first."""
-    n, n_models, k = asked.nearness.shape
+    n_models = asked.nearness.shape[1]
     scale = asked.nearness.mean(axis=2)
     known = asked.right & (scale > 0)
     y = asked.nearness / np.where(scale > 0, scale, 1)[..., None]
@@ -100,19 +100,25 @@ def fit_priors(asked: Asked) -> Priors:
         if not again:
             y = _filled(asked, y, weights, inverses, scale)
     correlation, trust = _shared(asked, sizes, weights, inverses, known)
-    return Priors(*sizes.T, np.where(known, scale, 0.0), y, correlation, trust)
+    along, plain, constant, error = sizes.T
+    scale = np.where(known, scale, 0.0)
+    return Priors(along, plain, constant, error, scale, y, correlation, trust)
 
 
 def _likeliest(asked: Asked, y: Array, rows: NDArray[np.intp]) -> Array:
     """Of a grid: the sizes of S, of I / d, of c and of errors."""
-    best, found, y, k = -np.inf, np.ones(4), y[rows], y.shape[1]
+    best, found, y = -np.inf, np.ones(4), y[rows]
     signals, levels, errors = np.array(list(product(SIGNALS, LEVELS_OF_C, ERRORS))).T[:, :, None]
     for share in SHARES:
         values, vectors = np.linalg.eigh((1 - share) * asked.along[rows] + share * asked.plain[rows])
         turned = np.einsum("nkl,nk->nl", vectors, y)
         ones = vectors.sum(axis=1)
         variances = signals[..., None] * np.maximum(values, 0) + errors[..., None]  # (grid, n, k)
-        yy, y1, one = (turned**2 / variances).sum(2), (turned * ones / variances).sum(2), (ones**2 / variances).sum(2)
+        yy, y1, one = (
+            (turned**2 / variances).sum(2),
+            (turned * ones / variances).sum(2),
+            (ones**2 / variances).sum(2),
+        )
         volume = np.log(variances).sum(axis=(1, 2)) + np.log1p(levels * one).sum(axis=1)
         overall = (yy - levels * y1**2 / (1 + levels * one)).sum(axis=1) / y.size
         likelihood = -volume / 2 - y.size / 2 * np.log(np.maximum(overall, 1e-300))
@@ -124,9 +130,7 @@ def _likeliest(asked: Asked, y: Array, rows: NDArray[np.intp]) -> Array:
     return found
 
 
-def _weights(
-    asked: Asked, sizes: Array, y: Array, known: NDArray[np.bool_]
-) -> tuple[Array, Array]:
+def _weights(asked: Asked, sizes: Array, y: Array, known: NDArray[np.bool_]) -> tuple[Array, Array]:
     """M^-1 y and M^-1, M the covariance of y under the prior, (n, models, K) and (n, models, K, K)."""
     eye = np.eye(y.shape[2])
     inverses = np.stack(
@@ -168,7 +172,7 @@ def _shared(
             sides = [a @ part @ b for part in parts]
             gram = np.array([[(side * np.swapaxes(part, -1, -2)).sum() for part in parts] for side in sides])
             z, w = weights[rows, s], weights[rows, t]
-            products = [((z[:, None] @ (part @ w[..., None]))).sum() for part in parts]
+            products = [(z[:, None] @ (part @ w[..., None])).sum() for part in parts]
             inverse = np.linalg.pinv(gram)
             doubt = np.sqrt(max(inverse[0, 0], 0.0)) / DOUBT if rows.any() and gram[0, 0] > 0 else np.inf
             trust[s, t] = trust[t, s] = 1 / (1 + doubt**2)
@@ -187,24 +191,23 @@ class Planes:
     def progress(self, norm: float, correlation: Array) -> Array:
         """Expected <a_s, v_t> + ||a_s|| c_t of a step a_s of length 1 on s: (n, source, target).
 
-        In L-inf a = sign(v), in L2 v / ||v||. For Gaussian v_s and v_t whose unseen parts have a correlation
-        rho, E sign(v_s) v_t is by Stein's lemma erf(m_s / (sqrt(2) p_s)) m_t + 2 rho p_t phi(m_s / p_s), p standard
-        deviations.
+        In L-inf a = sign(v), in L2 v / ||v||. For Gaussian v_s and v_t of standard deviations p, whose unseen
+        parts have a correlation rho, E sign(v_s) v_t is by Stein's lemma
+        erf(m_s / (sqrt(2) p_s)) m_t + 2 rho p_t phi(m_s / p_s).
         """
         deviation = np.sqrt(self.variance)
         if norm == np.inf:
             z = self.mean / np.maximum(deviation, 1e-300)
             move = erf(z / np.sqrt(2))
             unseen = 2 * np.exp(-np.minimum(z**2, 1400) / 2) / np.sqrt(2 * np.pi)
-            length = np.full(self.nearness.shape, np.sqrt(self.mean.shape[2]))
+            length = np.sqrt(self.mean.shape[2])
         else:
             size = np.sqrt((self.mean**2).sum(axis=2) + self.variance.sum(axis=2))[..., None]
             size = np.where(size > 0, size, 1.0)
             move, unseen = self.mean / size, deviation / size
-            length = np.ones(self.nearness.shape)
-        # whose boundary is nowhere in particular is no source
-        length = np.where((self.mean != 0).any(axis=2), length, 0.0)
-        seen = move @ self.mean.transpose(0, 2, 1) + length[:, :, None] * self.nearness[:, None]
+            length = 1.0
+        # also where no boundary of s is known: it is attacked some way, and c is how near t's is any way
+        seen = move @ self.mean.transpose(0, 2, 1) + length * self.nearness[:, None]
         return np.asarray(seen + correlation * (unseen @ deviation.transpose(0, 2, 1)))
 
     @property

@@ -3,9 +3,9 @@
 Our own method. Around a sample, every model is asked how far its answer holds along the same few unit
 directions. Of the distances r, :mod:`skhalfway.halfway._planes` makes planes v = n / D, the way to the
 boundary over its distance, with what is not known of them; and c, how near a boundary is whichever way
-one goes, as around a sample on an island. An attack on a source s moves the sample by eps a, to first order
-a = sign(v_s) in L-inf and v_s / ||v_s|| in L2, and a target t is fooled where eps (<a, v_t> + ||a|| c_t) >= 1. As
-that is an expectation, the left-hand side is taken for log-normal.
+one goes, as around a sample on an island. An attack on a source s moves the sample by eps a, to first
+order a = sign(v_s) in L-inf and v_s / ||v_s|| in L2, and a target t is fooled where
+eps (<a, v_t> + ||a|| c_t) >= 1. As that is an expectation, the left-hand side is taken for log-normal.
 """
 
 from __future__ import annotations
@@ -42,8 +42,10 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Prediction:
-    """Of ordered pairs of models: ``rates`` (budget, source, target), the samples that both classify right,
-    and how far the directions asked determine the rates, 0 to 1 (nan without such samples).
+    """Of ordered pairs of models: ``rates`` (budget, source, target), and what they rest on.
+
+    ``eligible`` counts the samples that both classify right; ``reliability`` is how far the directions asked
+    determine the rates, 0 to 1, nan without such samples.
     """
 
     rates: Array
@@ -186,7 +188,9 @@ def crossing_levels(
     levels = np.full(directions.shape[:2], np.nan)
     if not right.any():
         return right, levels
-    held = np.zeros((int(right.sum()), directions.shape[1]), dtype=np.intp)  # levels at which the label still holds
+    held = np.zeros(
+        (int(right.sum()), directions.shape[1]), dtype=np.intp
+    )  # levels at which the label still holds
     own, ways = X[right], reach * directions[right]
     flat, limits = own.reshape(len(own), 1, -1), np.finfo(X.dtype)
     for step in 2 ** np.arange(N_HALVINGS - 1, -1, -1):
