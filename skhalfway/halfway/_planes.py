@@ -197,9 +197,9 @@ class Planes:
         """
         deviation = np.sqrt(self.variance)
         if norm == np.inf:
-            z = self.mean / np.maximum(deviation, 1e-300)
+            z = np.clip(self.mean / np.maximum(deviation, 1e-30), -40, 40)
             move = erf(z / np.sqrt(2))
-            unseen = 2 * np.exp(-np.minimum(z**2, 1400) / 2) / np.sqrt(2 * np.pi)
+            unseen = 2 * np.exp(-(z**2) / 2) / np.sqrt(2 * np.pi)
             length = np.sqrt(self.mean.shape[2])
         else:
             size = np.sqrt((self.mean**2).sum(axis=2) + self.variance.sum(axis=2))[..., None]
