@@ -264,7 +264,7 @@ def verdict(results: dict[str, dict[str, Any]]) -> str:
     lines = [
         f"rho over all pairs is {min(rho.values()):.2f} to {max(rho.values()):.2f}: at least .85 on "
         f"{sum(r >= 0.85 for r in rho.values())} of {n}, at least .75 on "
-        f"{sum(r >= 0.75 for r in rho.values())}; of {len(cells)} settings on "
+        f"{sum(r >= 0.75 for r in rho.values())}; of {len(cells)} settings it is so on "
         f"{sum(row['rho'][OURS][0] >= 0.85 for row in cells)} and "
         f"{sum(row['rho'][OURS][0] >= 0.75 for row in cells)}.",
         f"The bias is {min(bias.values()):+.3f} to {max(bias.values()):+.3f}: within .05 on "
@@ -275,6 +275,22 @@ def verdict(results: dict[str, dict[str, Any]]) -> str:
         f"rho is higher than the first version's on {ahead(BEFORE)} of {n}, than gradient alignment's on "
         f"{ahead(ALIGNED)}, than that of noise at the target on {ahead(NOISE)}.",
     ]
+    claims = {
+        "rho of .85 on all (aim)": min(rho.values()) >= 0.85,
+        "a bias within .05 on all (aim)": max(map(abs, bias.values())) <= 0.05,
+        "95 % held on all (aim)": min(inside.values()) >= 0.95,
+        "rho of .75 on all and .85 on two": min(rho.values()) >= 0.75
+        and sum(r >= 0.85 for r in rho.values()) >= 2,
+        "a bias within .12 on all and .05 on three": max(map(abs, bias.values())) <= 0.12
+        and sum(abs(b) <= 0.05 for b in bias.values()) >= 3,
+        "90 % held on all": min(inside.values()) >= 0.9,
+        "ahead of the first version on four": ahead(BEFORE) >= 4,
+        "ahead of both baselines on four": min(ahead(ALIGNED), ahead(NOISE)) >= 4,
+    }
+    for title, met in (("Met", True), ("Not met", False)):
+        lines.append(
+            f"{title}: {'; '.join(claim for claim, is_met in claims.items() if is_met is met) or 'none'}."
+        )
     return "\n".join(fill(f"- {line}", 110, subsequent_indent="  ") for line in lines)
 
 
@@ -295,6 +311,26 @@ tenths by what was predicted:
 By setting (rho over all pairs / within target / within source):
 
 {settings}
+
+## Why the first version's rates were too low
+
+Measured on the development sets while the second was designed, not by this script:
+
+- *A shadow.* Ridge regression of K directions in d features sees K / d of the squared length of v. For two
+  planes of cosine .9 in isotropic data it predicted .61 / .54 for an exact .68 / .57 (itself / the other)
+  in 5 dimensions, .40 / .31 for .65 / .55 in 50, .19 / .14 for .62 / .61 in 200, .05 / .06 for .69 / .58 in
+  800. With a prior fitted on all crossings and the unseen part counted: about .66 / .57, .60 / .50, .56 /
+  .44, .51 / .46. So most of it is mended and not all: transfer between unlike planes stays too low (cosine
+  .5 in 200 dimensions: .17 for .36).
+- *Directions without a crossing* were counted as 1 / r = 0; behind the sample a plane has 1 / r < 0.
+  Filling in the expectation brought rates in 5 dimensions from .61 / .54 to .66 / .57.
+- *One plane.* With the true gradients of models in place of estimates, and the nearest plane only, rates
+  were too low by .24 (digits, L-inf .19) and .13 (gaussians, L-inf .73); with a plane for each rival class
+  at the target, by .05 and .07. Planes fitted for each rival from so few crossings ranked worse, so there
+  is still one, and the nearness c stands in for the others.
+- *The path of PGD*, which bends, accounts for the last .03 to .06 at large budgets.
+- Smoothed sources: PGD follows the smoothed form of neighbours, whose own boundary is rough; it transfers
+  better than their answers tell (5-NN on `teacher`: predicted .4 too low).
 
 ## Development
 

@@ -115,6 +115,12 @@ class HalfwayScorer(PathModels):
     svm    .181 [.169 .192]  .41              481
     tree   .174 [.163 .186]  .42              500
     >>> scorer.predict_transfer(X, y, eps=0.5)
+    TransferPrediction: 3 models, PGD of eps 0.5 in L-inf
+    rate [95 %]; reliability .99 to 1.0
+    source       lr              svm            tree
+    lr     (.50 [.27 .73])  .42 [.20 .66]   .48 [.25 .71]
+    svm     .46 [.23 .70]  (.45 [.23 .68])  .58 [.34 .80]
+    tree    .31 [.12 .54]   .30 [.11 .55]  (.76 [.53 .92])
     """
 
     def __init__(
@@ -331,7 +337,8 @@ class HalfwayScorer(PathModels):
         from skhalfway.halfway._prediction import predict
 
         models, points, classes, labels = self._start(X, y)
-        warn_of(check_models(models, points, classes, labels, gradients=False))
+        checks = check_models(models, points, classes, labels, gradients=False)
+        warn_of(checks)
         found = predict(
             list(models.values()),
             points,
@@ -349,7 +356,8 @@ class HalfwayScorer(PathModels):
                 f"no sample is classified right by {which} together, so their rates are nan",
                 UndefinedMetricWarning,
             )
-        doubtful = np.triu(found.reliability < DOUBTFUL)
+        told = np.array([not check.ok for check in checks.values()])  # what is wrong with it is said
+        doubtful = np.triu(found.reliability < DOUBTFUL) & ~told[:, None] & ~told
         if doubtful.any():
             which = named_pairs(names, np.argwhere(doubtful).tolist(), " and ")
             warn(

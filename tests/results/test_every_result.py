@@ -164,6 +164,7 @@ UNDRAWN = {
     "LearnedBoundary",
     "ModelCheck",
     "OrthogonalityCondition",
+    "TransferPrediction",
 }
 every_result = pytest.mark.parametrize("result", EXAMPLES, ids=lambda result: type(result).__name__)
 
