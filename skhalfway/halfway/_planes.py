@@ -235,9 +235,9 @@ def planes(priors: Priors, asked: Asked, rows: slice, directions: Array, spans: 
         ridge = gram + RIDGE * level * eye
         y = (priors.nearness[rows, m] * (scale > 0)[:, None])[..., None]
         weights = np.linalg.solve(ridge + CONSTANT * level, y)[..., 0]
-        mean[:, m] = np.einsum("nkd,nk->nd", towards, weights) * scale[:, None]
+        mean[:, m] = np.einsum("nkf,nk->nf", towards, weights) * scale[:, None]
         nearness[:, m] = CONSTANT * level * weights.sum(axis=1) * scale
-        explained = np.einsum("nkd,nkd->nd", towards, np.linalg.solve(ridge, towards))
+        explained = np.einsum("nkf,nkf->nf", towards, np.linalg.solve(ridge, towards))
         left = np.maximum(along * on_diagonal + plain / d - explained, 0)
         variance[:, m] = left * scale[:, None] ** 2
     return Planes(mean, variance, nearness)
