@@ -40,6 +40,7 @@ SUITES: dict[str, tuple[tuple[str, ...], ...]] = {
     "halfway": (
         ("generalisation.py", "--held-out"),
         ("transfer_prediction.py", "--held-out"),
+        ("transfer_prediction2.py", "--held-out"),
         ("halfway_attack.py",),
         ("halfway_speed.py",),
     ),
@@ -372,9 +373,10 @@ matrices for an hour, [soak.md](soak.md); `gpu` is for a machine with one, [gpu.
 
     tox run -e bench -- halfway
 
-tests its hypotheses, goes on where it was interrupted, and makes four pages: which measures tell how well a
+tests its hypotheses, goes on where it was interrupted, and makes five pages: which measures tell how well a
 classifier generalises, [generalisation.md](generalisation.md); how well transfer is predicted without an
-attack, [transfer_prediction.md](transfer_prediction.md); the attack by crossings beside others,
+attack, [transfer_prediction.md](transfer_prediction.md) and, with intervals and on new data,
+[transfer_prediction2.md](transfer_prediction2.md); the attack by crossings beside others,
 [halfway_attack.md](halfway_attack.md); and what crossings cost, [halfway_speed.md](halfway_speed.md).
 
 ## Learning from perturbations

@@ -13,7 +13,8 @@ the average; in the overall one its ties count as ties.
 
 The predictor was designed on the development sets, on all these samples and on 90 of them, and on a
 synthetic set of two overlapping classes in five dimensions that is not shown. The others are run with
-`--held-out`, once, when it is frozen. What was measured lies in benchmarks/.cache/transfer/.
+`--held-out`, once, when it is frozen. What was measured lies in benchmarks/.cache/transfer/. The page has
+figures of the predictor's first version; the second is judged in transfer_prediction2.py, on other data.
 """
 
 from __future__ import annotations
@@ -152,7 +153,7 @@ def seconds_by_model(case: Case) -> Array:
         if right.any():
             generator.generate(case.X[right], case.y[right])
         between = time.process_time()
-        _prediction.boundaries(model, case.X, case.y, ways, reach)
+        _prediction.crossing_levels(model, case.X, case.y, ways, reach)
         found.append((between - begin, time.process_time() - between))
     return np.array(found)
 
@@ -481,12 +482,13 @@ the attacks' time or less.
 {held_out}
 
 How `predict_transfer` works (our own method): every model alone is asked, around each sample that it
-classifies right, how far r its answer holds along the same {n_directions} directions u, half towards
-samples of other classes, half noise; {n_halvings} questions for each. Crossing regression fits 1 / r = <v,
-u> + c: v is the way to the model's boundary over the distance, c how near a boundary is whichever way one
-goes. A sample made on s is predicted to fool t with probability Phi(log(eps (<a, v_t> + ||a|| c_t)) /
-{spread}), a = sign(v_s) in L-inf, v_s / ||v_s|| in L2. No model is asked about what was made for another.
-`crossing regression, plain` is v alone, from paths between samples without noise, {n_directions} for a
+classifies right, how far its answer holds along the same {n_directions} directions, half towards samples of
+other classes, half noise; {n_halvings} questions for each. Crossing regression makes of that the way to the
+model's boundary over the distance, v, how near a boundary is whichever way one goes, c, and what remains
+open of both (skhalfway/halfway/_planes.py). A sample made on s is predicted to fool t with probability
+Phi(log(eps (<a, v_t> + ||a|| c_t)) / {spread}), a = sign(v_s) in L-inf, v_s / ||v_s|| in L2, where the
+argument is an expectation. No model is asked about what was made for another.
+`crossing regression, plain` is v alone, from paths between samples without noise, 20 for a
 sample, each crossing found to 1/64 of the path, and a threshold of 1 in place of Phi.
 
 Budgets are {shares} of the median distance from a test sample to the nearest training sample of another

@@ -140,5 +140,5 @@ scatter = ranked.plot(identity=False, xlabel="halfway agreement")
 # ``predict_transfer`` makes rates for a given budget of the crossings: still
 # with no attack, no gradient, and from predictions of each model alone.
 
-predicted = PredictedTransfer(scorer.predict_transfer(X_test[:100], y_test[:100], eps=0.1), measured)
+predicted = scorer.predict_transfer(X_test[:100], y_test[:100], eps=0.1).compare(measured)
 scatter = predicted.plot()

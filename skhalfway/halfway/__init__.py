@@ -15,6 +15,7 @@ from skhalfway.halfway._predicted import PredictedTransfer
 from skhalfway.halfway._prediction_display import PredictedTransferDisplay
 from skhalfway.halfway._score import halfway_score
 from skhalfway.halfway._scorer import HalfwayScorer
+from skhalfway.halfway._transfer_prediction import TransferPrediction
 
 __all__ = [
     "AgreementDisplay",
@@ -25,6 +26,7 @@ __all__ = [
     "Jury",
     "PredictedTransfer",
     "PredictedTransferDisplay",
+    "TransferPrediction",
     "consensus_score",
     "crossings",
     "halfway_score",

@@ -1,16 +1,17 @@
 """Transfer rates predicted from each model's own answers: no attack, no gradient, no pair of models asked.
 
 Our own method. Around a sample, every model is asked how far its answer holds along the same few unit
-directions u. Crossing regression (:mod:`skhalfway.halfway._regression`) fits the distances r by
-1 / r = <v, u> + c: a flat boundary has v = n / D, the way there over the distance; c is how near a boundary
-is whichever way one goes, as around a sample on an island. An attack on a source s moves the sample by
-eps a, to first order a = sign(v_s) in L-inf and v_s / ||v_s|| in L2, and a target t is fooled where
-eps (<a, v_t> + ||a|| c_t) >= 1. As v and c are estimates, the left-hand side is taken for log-normal.
+directions. Of the distances r, :mod:`skhalfway.halfway._planes` makes planes v = n / D, the way to the
+boundary over its distance, with what is not known of them; and c, how near a boundary is whichever way
+one goes, as around a sample on an island. An attack on a source s moves the sample by eps a, to first
+order a = sign(v_s) in L-inf and v_s / ||v_s|| in L2, and a target t is fooled where
+eps (<a, v_t> + ||a|| c_t) >= 1. As that is an expectation, the left-hand side is taken for log-normal.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
@@ -25,20 +26,31 @@ from skhalfway._parallel import side_by_side
 from skhalfway._shared import Shared
 from skhalfway._vectors import unit_vectors
 from skhalfway.boundaries._nearest import nearest_other
-from skhalfway.halfway._regression import crossing_normals
+from skhalfway.halfway._planes import Asked, differences, fit_priors, planes
 from skhalfway.models import Model
 from skhalfway.models._faults import named
 
-# chosen on the development sets of benchmarks/transfer_prediction.py
-N_DIRECTIONS = 20
-N_HALVINGS = 3
+# chosen on the development sets of benchmarks/transfer_prediction2.py
+N_DIRECTIONS = 24
+N_HALVINGS = 5
 REACH = 2.0  # in median distances to the nearest sample of another class, or in twice the budget
-LEVELS = np.geomspace(0.08, 1, 2**N_HALVINGS - 1)  # where on the way to there a model may be asked
-PENALTY = 0.03
-CONSTANT = 0.5  # what c is multiplied by in the regression: it is penalised 4 times as much as v
-SPREAD = 0.5  # standard deviation of the logarithm of what is compared with 1
+LEVELS = np.geomspace(0.02, 1, 2**N_HALVINGS - 1)  # where on the way to there a model may be asked
+SPREAD = 0.4  # standard deviation of the logarithm of what is compared with 1
 
 Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """Of ordered pairs of models: ``rates`` (budget, source, target), and what they rest on.
+
+    ``eligible`` counts the samples that both classify right; ``reliability`` is how far the directions asked
+    determine the rates, 0 to 1, nan without such samples.
+    """
+
+    rates: Array
+    eligible: NDArray[np.intp]
+    reliability: Array
 
 
 def predict_rates(
@@ -48,30 +60,27 @@ def predict_rates(
     *,
     eps: float,
     norm: float,
-    names: Sequence[str] = (),
-    random_state: Any = None,
-    n_jobs: int | None = None,
-    verbose: int = 0,
+    **options: Any,
 ) -> Array:
-    """Transfer rates (source, target) to expect of samples that both classify right; nan without any.
-
-    ``labels`` are class indices, ``norm`` is np.inf or 2. A model is asked 1 + ``N_DIRECTIONS`` *
-    ``N_HALVINGS`` times for a sample.
-    """
-    budgets = [(eps, norm)]
-    return predict_all(
-        models,
-        X,
-        labels,
-        budgets,
-        names=names,
-        random_state=random_state,
-        n_jobs=n_jobs,
-        verbose=verbose,
-    )[0]
+    """Transfer rates (source, target) to expect of samples that both classify right; nan without any."""
+    return predict_all(models, X, labels, [(eps, norm)], **options)[0]
 
 
 def predict_all(
+    models: Sequence[Model],
+    X: NDArray[Any],
+    labels: NDArray[np.intp],
+    budgets: Sequence[tuple[float, float]],
+    **options: Any,
+) -> Array:
+    """As :func:`predict_rates`, of shape (budget, source, target), for the price of one (eps, norm).
+
+    The largest decides how far models are asked, where that is further than the distance of classes needs.
+    """
+    return predict(models, X, labels, budgets, **options).rates
+
+
+def predict(
     models: Sequence[Model],
     X: NDArray[Any],
     labels: NDArray[np.intp],
@@ -81,85 +90,117 @@ def predict_all(
     random_state: Any = None,
     n_jobs: int | None = None,
     verbose: int = 0,
-) -> Array:
-    """As :func:`predict_rates`, of shape (budget, source, target), for the price of one (eps, norm).
+) -> Prediction:
+    """Rates for several budgets (eps, norm), norm np.inf or 2, with how far they are determined.
 
-    The largest decides how far models are asked, where that is further than the distance of classes needs.
+    ``labels`` are class indices. A model is asked 1 + ``N_DIRECTIONS`` * ``N_HALVINGS`` times for a sample.
     """
     flat = X.reshape(len(X), -1).astype(float)
     reach = reach_of(flat, labels, budgets)
     rng = check_random_state(random_state)
-    given, n, d = Shared((list(models), list(names))), len(models), flat.shape[1]
-    parts = list(blocks(len(X), max(n, N_DIRECTIONS) * d + n * n))
-    expected, eligible = np.zeros((len(budgets), n, n)), np.zeros((n, n))
+    spans = differences(flat, labels, rng)
+    parts = list(blocks(len(X), 2 * (max(len(models), N_DIRECTIONS)) * flat.shape[1] + len(models) ** 2))
+    seeds = rng.randint(2**31 - 1, size=len(parts))
+
+    def directions(j: int) -> Array:
+        rows = np.arange(len(X))[parts[j]]
+        return towards_others(flat, labels, rows, np.random.RandomState(seeds[j]))
+
+    asked = _ask(models, X, labels, reach, parts, directions, spans, names, n_jobs, verbose)
+    priors = fit_priors(asked)
+    both = asked.right[:, :, None] & asked.right[:, None]
+    eligible, n_models = both.sum(axis=0), len(models)
+    expected, determined = np.zeros((len(budgets), n_models, n_models)), np.zeros((n_models, n_models))
+    for j, part in enumerate(parts):
+        found = planes(priors, asked, part, directions(j), spans)
+        progress = {norm: found.progress(norm, priors.correlation) for norm in {norm for _, norm in budgets}}
+        for total, (eps, norm) in zip(expected, budgets, strict=True):
+            # where a model is wrong its boundary is not known, and nothing is likely
+            total += (probabilities(progress[norm], eps / reach) * both[part]).sum(axis=0)
+        seen = np.nan_to_num(found.seen)
+        of_two = np.sqrt(seen[:, :, None] * seen[:, None])
+        met = (seen > 0)[:, :, None] & (seen > 0)[:, None]
+        determined += ((of_two + (1 - of_two) * priors.trust) * (both[part] & met)).sum(axis=0)
+    some = eligible > 0
+    rates, reliability = (
+        np.divide(total, eligible, out=np.full(total.shape, np.nan), where=np.broadcast_to(some, total.shape))
+        for total in (expected, determined)
+    )
+    return Prediction(rates, eligible, np.minimum(reliability, 1.0))
+
+
+def _ask(
+    models: Sequence[Model],
+    X: NDArray[Any],
+    labels: NDArray[np.intp],
+    reach: float,
+    parts: list[slice],
+    directions: Any,
+    spans: Array,
+    names: Sequence[str],
+    n_jobs: int | None,
+    verbose: int,
+) -> Asked:
+    """Crossings of all models along the directions of each block, and what the directions have in common."""
+    given, n = Shared((list(models), list(names))), len(models)
+    grams: list[tuple[Array, Array]] = []
 
     def jobs() -> Iterator[Any]:
-        for part in parts:
-            directions = towards_others(flat, labels, np.arange(len(X))[part], rng)
-            yield from (
-                delayed(_boundaries_of)(given, i, X[part], labels[part], directions, reach) for i in range(n)
-            )
+        for j, part in enumerate(parts):
+            ways = directions(j)
+            along = ways @ spans.T
+            grams.append((ways @ ways.transpose(0, 2, 1) / ways.shape[2], along @ along.transpose(0, 2, 1)))
+            yield from (delayed(_asked)(given, i, X[part], labels[part], ways, reach) for i in range(n))
 
     each = side_by_side(
         jobs(), n * len(parts), n_jobs=n_jobs, verbose=verbose, what="predict transfer", unit="part"
     )
-    while found := list(islice(each, n)):
-        right, normals, nearness = (np.stack(each, axis=1) for each in zip(*found, strict=True))
-        both = right[:, :, None] & right[:, None]
-        eligible += both.sum(axis=0)
-        for total, (eps, norm) in zip(expected, budgets, strict=True):
-            # where a model is wrong its boundary is not known, and nothing is likely
-            total += probabilities(normals, nearness, eps, norm).sum(axis=0)
-    return np.divide(expected, eligible, out=np.full(expected.shape, np.nan), where=eligible > 0)
+    found = []
+    while block := list(islice(each, n)):
+        found.append([np.stack(part, axis=1) for part in zip(*block, strict=True)])
+    right, levels = (np.concatenate(part) for part in zip(*found, strict=True))
+    plain, along = (np.concatenate(part) for part in zip(*grams, strict=True))
+    crossed = np.isfinite(levels)
+    return Asked(right, np.where(crossed, 1 / np.where(crossed, levels, 1.0), 0.0), crossed, plain, along)
 
 
-def probabilities(normals: Array, nearness: Array, eps: float, norm: float) -> Array:
-    """How likely moves across the source's boundary cross the target's: (sample, source, target).
-
-    ``normals`` v have shape (n_samples, n_models, n_features), ``nearness`` c (n_samples, n_models).
-    """
-    moves = np.sign(normals) if norm == np.inf else unit_vectors(normals)
-    lengths = np.linalg.norm(moves, axis=2)
-    progress = moves @ normals.transpose(0, 2, 1) + lengths[:, :, None] * nearness[:, None]
+def probabilities(progress: Array, eps: float) -> Array:
+    """How likely moves of size ``eps`` cross boundaries that lie at 1 / progress."""
     likely = np.zeros(progress.shape)
     ahead = progress > 0
     likely[ahead] = ndtr((np.log(eps) + np.log(progress[ahead])) / SPREAD)
     return likely
 
 
-def _boundaries_of(given: Shared[tuple[list[Model], list[str]]], i: int, *args: Any) -> Any:
+def _asked(given: Shared[tuple[list[Model], list[str]]], i: int, *args: Any) -> Any:
     models, names = given.value
-    return named(names[i], boundaries, models[i], *args) if names else boundaries(models[i], *args)
+    return named(names[i], crossing_levels, models[i], *args) if names else crossing_levels(models[i], *args)
 
 
-def boundaries(
+def crossing_levels(
     model: Model, X: NDArray[Any], labels: NDArray[np.intp], directions: Array, reach: float
-) -> tuple[NDArray[np.bool_], Array, Array]:
-    """Whether a model is right on each sample; v and c of its boundary there, 0 where it is wrong."""
-    right = model.predict(X) == labels
-    fitted = np.zeros((len(X), directions.shape[2] + 1))
-    if right.any():
-        ways = directions[right]
-        distances = reach * _crossing_levels(model, X[right], labels[right], reach * ways)
-        with_constant = np.concatenate([ways, np.full((*ways.shape[:2], 1), CONSTANT)], axis=2)
-        fitted[right] = crossing_normals(with_constant, distances, alpha=PENALTY)
-    return right, fitted[:, :-1], CONSTANT * fitted[:, -1]
-
-
-def _crossing_levels(model: Model, X: NDArray[Any], labels: NDArray[np.intp], ways: Array) -> Array:
-    """Where on its ways from each sample a model errs, as a share of the way; nan where it does not.
+) -> tuple[NDArray[np.bool_], Array]:
+    """Whether a model is right on each sample; where it errs on each way, as a share of the reach, else nan.
 
     Found by halving between ``LEVELS``: to a factor, which is all that the regression needs.
     """
-    held = np.zeros(ways.shape[:2], dtype=np.intp)  # levels at which the label still holds
-    flat, limits = X.reshape(len(X), 1, -1), np.finfo(X.dtype)
+    right = model.predict(X) == labels
+    levels = np.full(directions.shape[:2], np.nan)
+    if not right.any():
+        return right, levels
+    held = np.zeros(
+        (int(right.sum()), directions.shape[1]), dtype=np.intp
+    )  # levels at which the label still holds
+    own, ways = X[right], reach * directions[right]
+    flat, limits = own.reshape(len(own), 1, -1), np.finfo(X.dtype)
     for step in 2 ** np.arange(N_HALVINGS - 1, -1, -1):
         points = flat + LEVELS[held + step - 1][..., None] * ways
         asked = np.clip(points, limits.min, limits.max).astype(X.dtype, copy=False).reshape(-1, *X.shape[1:])
-        holds = model.predict(asked).reshape(held.shape) == labels[:, None]
+        holds = model.predict(asked).reshape(held.shape) == labels[right][:, None]
         held += np.where(holds, step, 0)
     ratio = np.sqrt(LEVELS[1] / LEVELS[0])
-    return np.where(held < len(LEVELS), LEVELS[np.minimum(held, len(LEVELS) - 1)] / ratio, np.nan)
+    levels[right] = np.where(held < len(LEVELS), LEVELS[np.minimum(held, len(LEVELS) - 1)] / ratio, np.nan)
+    return right, levels
 
 
 def towards_others(
@@ -167,7 +208,8 @@ def towards_others(
 ) -> Array:
     """Unit vectors (n_rows, N_DIRECTIONS, n_features): half towards samples of other classes, half noise.
 
-    The samples are drawn at random. The noise of one row is orthogonal as far as there are dimensions: paths
+    The samples are drawn at random. The noise is orthogonal as far as there are dimensions, and comes twice,
+    with both signs, on ways to different samples: what it does both times is no error of either. Paths
     between samples alone would say nothing about directions that the data do not take, but attacks do.
     """
     counts = np.bincount(labels)
@@ -175,13 +217,14 @@ def towards_others(
     order = np.argsort(labels, kind="stable")
     drawn = rng.randint(len(X) - n_own, size=(len(rows), N_DIRECTIONS))
     partners = order[np.where(drawn < begins, drawn, drawn + n_own)]
-    n_features = X.shape[1]
-    noise = [
-        np.linalg.qr(rng.standard_normal((len(rows), n_features, min(n_features, N_DIRECTIONS - have))))[0]
-        for have in range(0, N_DIRECTIONS, n_features)
+    n_features, n_noises = X.shape[1], N_DIRECTIONS // 2
+    drawn_noise = [
+        np.linalg.qr(rng.standard_normal((len(rows), n_features, min(n_features, n_noises - have))))[0]
+        for have in range(0, n_noises, n_features)
     ]
+    noise = np.concatenate(drawn_noise, axis=2).transpose(0, 2, 1)
     others = unit_vectors(X[partners] - X[rows, None])
-    return unit_vectors(others + np.concatenate(noise, axis=2).transpose(0, 2, 1))
+    return unit_vectors(others + np.concatenate([noise, -noise], axis=1))
 
 
 def reach_of(X: Array, labels: NDArray[np.intp], budgets: Sequence[tuple[float, float]]) -> float:

@@ -32,7 +32,7 @@ def _predicted(
     settings = {"eps": eps, "norm": norm, "random_state": scorer.random_state}
     seconds, n = perf_counter() - begin, int(np.shape(X)[0])
     origin = Provenance("HalfwayScorer.predict_transfer", settings, n_samples=n, seconds=seconds)
-    return PredictedTransfer(predicted, measured, names, provenance=origin)
+    return PredictedTransfer(predicted.rates, measured, names, provenance=origin)
 
 
 class PredictedTransferDisplay(Display, draws=[PredictedTransfer], by=_predicted):

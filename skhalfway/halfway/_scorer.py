@@ -20,6 +20,7 @@ from skhalfway.boundaries._points import PathModels
 from skhalfway.halfway._halves import N_NEIGHBORS, answers_at_halves, check_neighbors, neighbour_pairs
 from skhalfway.halfway._measurement import HalfwayMeasurement
 from skhalfway.halfway._pairs import check_pairs, sample_pairs
+from skhalfway.halfway._transfer_prediction import DOUBTFUL, TransferPrediction
 from skhalfway.models import Model
 from skhalfway.models._check import check_models
 from skhalfway.models._warnings import warn, warn_of
@@ -120,9 +121,13 @@ class HalfwayScorer(PathModels):
     lr     .168 [.145 .193]  .42              477               .98 [.95 .99]
     svm    .181 [.158 .205]  .41              481               .98 [.94 .99]
     tree   .175 [.154 .198]  .41              500               .96 [.90 .99]
-    >>> rates = scorer.predict_transfer(X, y, eps=0.5)
-    >>> rates.shape, rates.diagonal().round(1)
-    ((3, 3), array([0.5, 0.5, 0.8]))
+    >>> scorer.predict_transfer(X, y, eps=0.5)
+    TransferPrediction: 3 models, PGD of eps 0.5 in L-inf
+    rate [95 %]; reliability .99 to 1.0
+    source       lr              svm            tree
+    lr     (.50 [.27 .73])  .42 [.20 .66]   .48 [.25 .71]
+    svm     .46 [.23 .70]  (.45 [.23 .68])  .58 [.34 .80]
+    tree    .31 [.12 .54]   .30 [.11 .55]  (.76 [.53 .92])
     """
 
     def __init__(
@@ -296,19 +301,22 @@ class HalfwayScorer(PathModels):
 
     @takes_datasets
     @leaving_no_trace
-    def predict_transfer(self, X: Any, y: Any, *, eps: float, norm: float = np.inf) -> NDArray[np.float64]:
+    @recorded
+    def predict_transfer(self, X: Any, y: Any, *, eps: float, norm: float = np.inf) -> TransferPrediction:
         """Predict transfer rates, with no attack and no gradient.
 
         Each model alone is asked how far its answer holds around each sample,
-        in 20 directions and 61 predictions; of that, regression tells how near
-        its boundary is and which way it faces. Whether a change made for one
-        model crosses the boundary of another is then a matter of arithmetic.
+        in 24 directions and 121 predictions; of all that together, regression
+        tells how near its boundaries are and which way they face, and how much
+        of this the directions leave open. Whether a change made for one model
+        crosses the boundary of another is then a matter of arithmetic.
         Our own method; ``pairs``, ``n_pairs`` and ``tol`` have no part in it.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            Samples that would be attacked.
+            Samples that would be attacked. Priors are fitted on all of them
+            together: 100 and more are better than few.
         y : array-like of shape (n_samples,)
             True labels.
         eps : float
@@ -318,10 +326,10 @@ class HalfwayScorer(PathModels):
 
         Returns
         -------
-        rates : ndarray of shape (n_models, n_models)
-            Predicted share of the samples that both models classify right and
-            that, attacked on the source (row), fool the target (column). Made
-            to rank pairs: of the rate itself it is a rough estimate.
+        prediction : TransferPrediction
+            Predicted rates, each with an interval and a reliability;
+            ``numpy.asarray`` of it are the rates. Made to rank pairs: of a
+            rate itself it is a rough estimate, as the intervals say.
 
         Raises
         ------
@@ -333,34 +341,46 @@ class HalfwayScorer(PathModels):
         Warns
         -----
         ModelWarning
-            As :meth:`measure`.
+            As :meth:`measure`. If the answers of two models determine little
+            of their rate: its reliability is below .3.
         UndefinedMetricWarning
             If two models classify no sample right together; their rates are nan.
         """
         check_length("eps", eps)
         check_norm(norm, NORMS)
-        from skhalfway.halfway._prediction import predict_rates
+        from skhalfway.halfway._prediction import predict
 
         models, points, classes, labels = self._start(X, y)
-        warn_of(check_models(models, points, classes, labels, gradients=False))
-        rates = predict_rates(
+        checks = check_models(models, points, classes, labels, gradients=False)
+        warn_of(checks)
+        found = predict(
             list(models.values()),
             points,
             labels,
-            eps=float(eps),
-            norm=float(norm),
+            [(float(eps), float(norm))],
             names=list(models),
             random_state=check_random_state(self.random_state),
             n_jobs=self.n_jobs,
             verbose=self.verbose,
         )
-        if np.isnan(rates).any():
-            which = named_pairs(tuple(models), np.argwhere(np.triu(np.isnan(rates))).tolist(), " and ")
+        names = tuple(models)
+        if not found.eligible.all():
+            which = named_pairs(names, np.argwhere(np.triu(found.eligible == 0)).tolist(), " and ")
             warn(
                 f"no sample is classified right by {which} together, so their rates are nan",
                 UndefinedMetricWarning,
             )
-        return rates
+        told = np.array([not check.ok for check in checks.values()])  # what is wrong with it is said
+        doubtful = np.triu(found.reliability < DOUBTFUL) & ~told[:, None] & ~told
+        if doubtful.any():
+            which = named_pairs(names, np.argwhere(doubtful).tolist(), " and ")
+            warn(
+                f"the directions asked determine little of the rates of {which} (reliability below "
+                f"{DOUBTFUL:g}); pass more samples, or attack them"
+            )
+        return TransferPrediction(
+            found.rates[0], found.reliability, found.eligible, names, float(eps), float(norm)
+        )
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -62,8 +62,8 @@ def halfway(setting: Setting, curve: TransferCurve) -> tuple[PredictedTransfer |
     agreement = scorer.measure(Z, labels)
     predicted = None
     if setting.generator.norm in (np.inf, 2) and setting.generator.constraints is None:
-        rates = scorer.predict_transfer(Z, labels, eps=setting.budgets[-1], norm=setting.generator.norm)
+        prediction = scorer.predict_transfer(Z, labels, eps=setting.budgets[-1], norm=setting.generator.norm)
         measured = curve.matrices[-1]
         places = [measured.sources.index(name) for name in curve.targets]
-        predicted = PredictedTransfer(rates, measured.rates[places], names=curve.targets)
+        predicted = PredictedTransfer(prediction.rates, measured.rates[places], names=curve.targets)
     return predicted, agreement

@@ -244,7 +244,7 @@ def test_transfer_at_the_limits(eps: float, dtype: type) -> None:
     for norm in (np.inf, 2, 1):
         matrix = TransferScorer(AdversarialGenerator(eps=eps, norm=norm, max_queries=20)).fit(models)
         assert np.isfinite(matrix.transfer(X, y).rates).all()
-    rates = HalfwayScorer(random_state=0).fit(models).predict_transfer(X, y, eps=eps)
+    rates = np.asarray(HalfwayScorer(random_state=0).fit(models).predict_transfer(X, y, eps=eps))
     assert (rates == 0).all() if eps < 1 else ((rates >= 0) & (rates <= 1)).all()
 
 

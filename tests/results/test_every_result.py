@@ -26,7 +26,7 @@ from skhalfway.boundaries import DecisionRegions, InterBoundaryDistance, Reprodu
 from skhalfway.codes import CodeAgreement, Drift, Homogeneity
 from skhalfway.codes._homogeneity import resampled, shuffled
 from skhalfway.displays import Display
-from skhalfway.halfway import Crossings, HalfwayMeasurement, PredictedTransfer
+from skhalfway.halfway import Crossings, HalfwayMeasurement, PredictedTransfer, TransferPrediction
 from skhalfway.inspection import (
     AdversarialSpheres,
     CompressionCurve,
@@ -141,6 +141,7 @@ EXAMPLES = [
         np.ones((2, 12), dtype=bool),
     ),
     PredictedTransfer(SQUARE - 0.5, SQUARE, ("one", "two")),
+    TransferPrediction(SQUARE, SQUARE, np.array([[9, 8], [8, 9]]), ("one", "two"), 0.1, np.inf),
     TrainingHistory(
         np.array([0.0, 1.0]), SQUARE / 2, np.ones((2, 2), bool), np.array([[np.inf, 1.0], [1, 2]]), np.ones(2)
     ),
@@ -163,6 +164,7 @@ UNDRAWN = {
     "LearnedBoundary",
     "ModelCheck",
     "OrthogonalityCondition",
+    "TransferPrediction",
 }
 every_result = pytest.mark.parametrize("result", EXAMPLES, ids=lambda result: type(result).__name__)
 
