@@ -103,7 +103,8 @@ def glass() -> tuple[Any, Any]:
 
 def pima() -> tuple[Any, Any]:
     """Seven measures of 532 women; diabetes (MASS)."""
-    table = pd.concat([r_table("MASS/Pima.tr"), r_table("MASS/Pima.te")])
+    parts = ("tr", "te")  # codespell:ignore te
+    table = pd.concat([r_table(f"MASS/Pima.{part}") for part in parts])
     return table.drop(columns="type"), table["type"]
 
 

@@ -14,13 +14,13 @@ from skhalfway._checks import check_jobs, check_length, check_norm, check_random
 from skhalfway._entries import takes_datasets
 from skhalfway._inputs import check_labels
 from skhalfway._randomness import leaving_no_trace
-from skhalfway._text import named_pairs, shown
 from skhalfway.boundaries._paths import check_tol, trace_all
 from skhalfway.boundaries._points import PathModels
+from skhalfway.halfway._doubts import warn_of_doubtful, warn_of_unknown
 from skhalfway.halfway._halves import N_NEIGHBORS, answers_at_halves, check_neighbors, neighbour_pairs
 from skhalfway.halfway._measurement import HalfwayMeasurement
 from skhalfway.halfway._pairs import check_pairs, sample_pairs
-from skhalfway.halfway._transfer_prediction import DOUBTFUL, TransferPrediction
+from skhalfway.halfway._transfer_prediction import TransferPrediction
 from skhalfway.models import Model
 from skhalfway.models._check import check_models
 from skhalfway.models._warnings import warn, warn_of
@@ -249,12 +249,6 @@ class HalfwayScorer(PathModels):
             verbose=self.verbose,
         )
         counted = np.stack([(trace.labels[:, [0, -1]] == labels[pairs]).all(axis=1) for trace in traces])
-        for name in (name for name, counts in zip(models, counted, strict=True) if not counts.any()):
-            warn(
-                f"model {shown(name)} classifies both samples of no pair right, as one does that never "
-                "changes its answer; its figures are nan",
-                UndefinedMetricWarning,
-            )
         lengths = np.linalg.norm((end - begin).reshape(len(pairs), -1).astype(float), axis=1)
         positions = np.stack([trace.position for trace in traces])
         of_halves: dict[str, Any] = {}
@@ -263,15 +257,7 @@ class HalfwayScorer(PathModels):
             answers = answers_at_halves(models, points, halves, self.n_jobs, self.verbose)
             of_halves = {"halves": halves, "answers": answers, "labels": labels, "classes": classes}
         measurement = HalfwayMeasurement(tuple(models), pairs, lengths, positions, counted, **of_halves)
-        some = counted.sum(axis=1) > 0
-        unknown = np.isnan(measurement.agreement) & np.outer(some, some)
-        if unknown.any():
-            which = named_pairs(tuple(models), np.argwhere(np.triu(unknown)).tolist(), " and ")
-            warn(
-                f"the agreement of {which} is nan: fewer than 3 pairs count for both, or one of them crosses "
-                "everywhere at the same place; raise n_pairs",
-                UndefinedMetricWarning,
-            )
+        warn_of_unknown(measurement)
         return measurement
 
     @takes_datasets
@@ -364,20 +350,7 @@ class HalfwayScorer(PathModels):
             verbose=self.verbose,
         )
         names = tuple(models)
-        if not found.eligible.all():
-            which = named_pairs(names, np.argwhere(np.triu(found.eligible == 0)).tolist(), " and ")
-            warn(
-                f"no sample is classified right by {which} together, so their rates are nan",
-                UndefinedMetricWarning,
-            )
-        told = np.array([not check.ok for check in checks.values()])  # what is wrong with it is said
-        doubtful = np.triu(found.reliability < DOUBTFUL) & ~told[:, None] & ~told
-        if doubtful.any():
-            which = named_pairs(names, np.argwhere(doubtful).tolist(), " and ")
-            warn(
-                f"the directions asked determine little of the rates of {which} (reliability below "
-                f"{DOUBTFUL:g}); pass more samples, or attack them"
-            )
+        warn_of_doubtful(found, names, [not check.ok for check in checks.values()])
         return TransferPrediction(
             found.rates[0], found.reliability, found.eligible, names, float(eps), float(norm)
         )
