@@ -16,7 +16,7 @@ from skhalfway.boundaries._paths import path
 from skhalfway.models import Model
 
 N_NEIGHBORS = 6  # as in the prototype that the benchmark's claims were made with
-_TIE = 1e-9  # supports that differ by less, as a share of the largest, are the same
+_TIE = 1e-9  # supports, and distances, that differ by a smaller share are the same
 
 
 def check_neighbors(n_neighbors: Any) -> None:
@@ -27,16 +27,41 @@ def neighbour_pairs(X: NDArray[Any], n_neighbors: int) -> NDArray[np.intp]:
     """Samples and their nearest neighbours of any label, each two once: row numbers (n_halves, 2).
 
     Samples at the same point are no neighbours; of several at a neighbour's point the first stands for all.
-    Where there are fewer other points than ``n_neighbors``, all of them are neighbours.
+    Of points that are as far, the first is nearer. Where there are fewer other points than ``n_neighbors``,
+    all of them are neighbours.
     """
     points, first, place = np.unique(X.reshape(len(X), -1), axis=0, return_index=True, return_inverse=True)
     k = min(n_neighbors, len(points) - 1)
     if k < 1:
         raise ValueError("halves need samples at 2 different points or more, but all of them are the same")
-    near = NearestNeighbors(n_neighbors=k).fit(points).kneighbors(return_distance=False)
+    near = _nearest(points - points.mean(axis=0), k)
     rows = np.arange(len(X))
     pairs = np.column_stack([np.repeat(rows, k), first[near[place.ravel()]].ravel()])
     return np.unique(np.sort(pairs, axis=1), axis=0).astype(np.intp)
+
+
+def _nearest(points: NDArray[Any], k: int) -> NDArray[np.intp]:
+    """The k nearest other points of each, (n_points, k); of those that are as far, the first.
+
+    A search in threads finds any of them. So more are asked for, until one is further away.
+    """
+    n, search = len(points), NearestNeighbors().fit(points)
+    found, left, n_asked = np.empty((n, k), dtype=np.intp), np.arange(n), min(2 * k + 8, n)
+    while len(left):
+        open_rows = []
+        for part in blocks(len(left), 4 * n_asked):
+            rows = left[part]
+            far, near = search.kneighbors(points[rows], n_asked)
+            far = np.where(near == rows[:, None], np.inf, far)
+            last = np.partition(far, k - 1, axis=1)[:, k - 1 : k]
+            tied = np.abs(far - last) <= _TIE * last
+            order = np.where(tied, near, np.where(far < last, -1, n)).argsort(axis=1, kind="stable")
+            found[rows] = np.take_along_axis(near, order[:, :k], axis=1)
+            further = (far > last) & ~tied & (near != rows[:, None])
+            open_rows.append(rows[~further.any(axis=1)])
+        left = np.concatenate(open_rows) if n_asked < n else left[:0]
+        n_asked = min(2 * n_asked, n)
+    return found
 
 
 def answers_at_halves(

@@ -57,6 +57,18 @@ def test_pairs_are_those_of_brute_force():
     assert [tuple(pair) for pair in neighbour_pairs(points, 5).tolist()] == sorted(expected)
 
 
+@pytest.mark.parametrize("n_values", [2, 3, 50])
+@pytest.mark.parametrize("k", [1, 6, 40])
+def test_of_points_that_are_as_far_the_first_is_nearer(n_values, k):
+    rng = np.random.RandomState(0)
+    points = np.unique(rng.randint(n_values, size=(150, 6)), axis=0).astype(float)
+    distances = np.linalg.norm(points[:, None] - points, axis=2).round(9)
+    np.fill_diagonal(distances, np.inf)
+    nearest = distances.argsort(axis=1, kind="stable")[:, :k]
+    expected = {tuple(sorted((i, int(j)))) for i in range(len(points)) for j in nearest[i]}
+    assert [tuple(pair) for pair in neighbour_pairs(1e3 + points, k).tolist()] == sorted(expected)
+
+
 def test_samples_at_one_point_are_no_neighbours():
     points = np.array([[0.0], [0.0], [1.0], [5.0], [5.0]])
     # of each point's samples the first is the neighbour; three points have two others each at most
