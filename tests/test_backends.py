@@ -153,8 +153,14 @@ def test_all_that_takes_n_jobs_is_here() -> None:
 )  # of few samples, steps and queries; what is said of these is tested elsewhere
 @pytest.mark.parametrize(
     ("backend", "name"),
-    # what containers samples come in is not the backends' to say
-    [(backend, name) for backend in BACKENDS for name in CALLS if backend == "loky" or " in " not in name],
+    # every function in processes and in threads, and the other backends with what is spread in their own ways; what
+    # containers samples come in is not the backends' to say
+    [
+        *(("loky", name) for name in CALLS),
+        *(("threading", name) for name in CALLS if " in " not in name),
+        *(("multiprocessing", name) for name in ("transfer", "fit skorch")),
+        *(("without generators", name) for name in ("transfer", "samples", "fit", "measure", "loss_path")),
+    ],
 )
 def test_every_backend_gives_what_one_core_gives(backend: str, name: str) -> None:
     alone = CALLS[name]()
