@@ -175,7 +175,9 @@ def test_attacks_succeed_under_constraints(attack: str, norm: float) -> None:
     whole = [*WHOLE, *GROUPS[0], *GROUPS[1]]
     # not only the real columns are used; a surrogate knows nothing of the others' steps, and in L1 PGD spends
     # all, where the projection leaves no whole step
-    assert (attack, norm) == ("pgd", 1) or attack == "surrogate" or (X_adv[whole] != some[whole]).any(axis=None)
+    assert (
+        (attack, norm) == ("pgd", 1) or attack == "surrogate" or (X_adv[whole] != some[whole]).any(axis=None)
+    )
 
 
 MIXED_WHOLE, MIXED_GROUPS = [3, 4, 5], [[6, 7, 8], [9, 10]]

@@ -144,8 +144,7 @@ def test_no_point_of_a_fine_grid_is_nearer(n_trees, norm, way):
     assert found.all()
     of_grid = forest.predict(grid)
     nearest = [
-        distance(grid[of_grid != own], x, norm).min()
-        for x, own in zip(X, forest.predict(X), strict=True)
+        distance(grid[of_grid != own], x, norm).min() for x, own in zip(X, forest.predict(X), strict=True)
     ]
     ours = distance(X_adv, X, norm)
     # a search among several trees may miss a point
