@@ -377,9 +377,9 @@ tests its hypotheses, goes on where it was interrupted, and makes five pages: wh
 classifier generalises, [generalisation.md](generalisation.md); how well transfer is predicted without an
 attack, [transfer_prediction.md](transfer_prediction.md) and, with intervals and on new data,
 [transfer_prediction2.md](transfer_prediction2.md); the attack by crossings beside others,
-[halfway_attack.md](halfway_attack.md); and what crossings cost, [halfway_speed.md](halfway_speed.md). Two more
-have their data and claims fixed and are not run yet: `consensus.py`, which measures pick a good model among
-models of one training set, and `contested.py`, which wrong labels are found.
+[halfway_attack.md](halfway_attack.md); and what crossings cost, [halfway_speed.md](halfway_speed.md). Two
+more have their data and claims fixed and are not run yet: `consensus.py`, which measures pick a good model
+among models of one training set, and `contested.py`, which wrong labels are found.
 
 ## Learning from perturbations
 

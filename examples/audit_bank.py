@@ -74,9 +74,11 @@ def preparation(columns: pd.Index) -> object:
     )
 
 
-def main(n_samples: int = 500, parts: str | list[str] = "all", folder: Path = Path()) -> None:
+def main(
+    n_samples: int = 500, parts: str | list[str] = "all", folder: Path = Path(), n_applications: int = 20_000
+) -> None:
     """Train two models, audit the boosting, and write the report."""
-    X, y = make_applications()
+    X, y = make_applications(n_applications)
     X_train, X_test, y_train, y_test = train_test_split(X, y, stratify=y, random_state=0)
     boosting = HistGradientBoostingClassifier(max_iter=100, class_weight="balanced", random_state=0)
     linear = LogisticRegression(class_weight="balanced", max_iter=1000)

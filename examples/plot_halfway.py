@@ -40,7 +40,7 @@ models = {
     "mlp": MLPClassifier((64,), max_iter=500, random_state=0),
     "scaled mlp": make_pipeline(StandardScaler(), MLPClassifier((64,), max_iter=500, random_state=0)),
     "5-nn": KNeighborsClassifier(),
-    "forest": RandomForestClassifier(50, random_state=0),
+    "forest": RandomForestClassifier(30, random_state=0),
     "naive bayes": GaussianNB(),
     "tree": DecisionTreeClassifier(random_state=0),
 }
@@ -60,19 +60,19 @@ from skhalfway.boundaries import DecisionRegionsDisplay
 
 three = [np.flatnonzero(y_train == digit)[2] for digit in (3, 5, 8)]
 regions = DecisionRegionsDisplay.from_estimator(
-    models, X_train[three], y_train[three], resolution=120, plot_kw={"image_shape": (8, 8)}
+    models, X_train[three], y_train[three], resolution=60, plot_kw={"image_shape": (8, 8)}
 )
 
 # %%
 # Crossings of many pairs
 # -----------------------
 #
-# Now 500 pairs of training samples of different classes, the same for all
+# Now 200 pairs of training samples of different classes, the same for all
 # models. A pair counts for a model that classifies both its samples right.
 
 from skhalfway.halfway import HalfwayScorer
 
-scorer = HalfwayScorer(random_state=0).fit(models)
+scorer = HalfwayScorer(n_pairs=200, random_state=0).fit(models)
 measurement = scorer.measure(X_train, y_train)
 histograms = measurement.plot()
 
@@ -122,7 +122,7 @@ heat_map = measurement.plot("agreement", include_intervals=True)
 from skhalfway import AdversarialGenerator, TransferScorer
 
 attack = AdversarialGenerator(eps=0.1, clip_values=(0, 1))
-measured = TransferScorer(attack, random_state=0).fit(models).transfer(X_test[:100], y_test[:100])
+measured = TransferScorer(attack, random_state=0).fit(models).transfer(X_test[:60], y_test[:60])
 measured
 
 # %%
@@ -140,5 +140,5 @@ scatter = ranked.plot(identity=False, xlabel="halfway agreement")
 # ``predict_transfer`` makes rates for a given budget of the crossings: still
 # with no attack, no gradient, and from predictions of each model alone.
 
-predicted = scorer.predict_transfer(X_test[:100], y_test[:100], eps=0.1).compare(measured)
+predicted = scorer.predict_transfer(X_test[:60], y_test[:60], eps=0.1).compare(measured)
 scatter = predicted.plot()

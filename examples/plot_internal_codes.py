@@ -63,7 +63,7 @@ print(f"accuracy {network.score(X_test, y_test):.2f}")
 
 from skhalfway.codes import CodeMap
 
-codes = CodeMap(network, pooling="flatten", random_state=0).fit(X_train)
+codes = CodeMap(network, pooling="flatten", n_iter=4000, random_state=0).fit(X_train)
 print(codes.layers_)
 codes.transform(X_test[:5])
 
@@ -76,7 +76,7 @@ codes.transform(X_test[:5])
 # The control gives the images shuffled labels. Beside the network stands the same
 # one before training.
 
-before = CodeMap(untrained, pooling="flatten", random_state=0).fit(X_train)
+before = CodeMap(untrained, pooling="flatten", n_iter=4000, random_state=0).fit(X_train)
 homogeneity, at_random = codes.homogeneity(X_test, y_test), before.homogeneity(X_test, y_test)
 figure, axes = plt.subplots(1, 2, figsize=(8, 3.4), layout="constrained")
 names = ["shared", "class_entropy"]
@@ -87,7 +87,7 @@ homogeneity
 
 # %%
 # By the share there is no trend in the trained network; by the uncertainty the
-# classes part a little from the first layer to the third. Without training they mix
+# classes part a little from the first layer to the second. Without training they mix
 # on the way, most of all at the output: that deep layers tell classes apart is
 # learned, and the first layer does so from the start.
 #
@@ -95,7 +95,7 @@ homogeneity
 # --------
 #
 # Each unit has its commonest class, and its colour; the paler it is, the more of the
-# others share it. In the first layer no unit of 1 or 8 has its full colour; from the
+# others share it. In the first layer no unit of 1 has its full colour; from the
 # second on every class has units that are, or nearly so, its own. Pale ones are left
 # in all layers.
 

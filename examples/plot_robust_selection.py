@@ -45,7 +45,7 @@ search = GridSearchCV(
     {"gamma": [0.01, 0.03, 0.1, 0.3, 1.0]},
     scoring={"accuracy": "accuracy", "robust": judge.robust_accuracy},
     refit="robust",
-    cv=StratifiedKFold(5),
+    cv=StratifiedKFold(3),
 ).fit(X_ours, y_ours)
 
 results = pd.DataFrame(search.cv_results_).set_index("param_gamma")

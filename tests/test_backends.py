@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import fields, is_dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -130,6 +131,12 @@ def assert_same(a: Any, b: Any) -> None:
         assert_same(vars(a), vars(b))
 
 
+@cache
+def alone(name: str) -> Any:
+    """What one core gives."""
+    return CALLS[name]()
+
+
 def test_all_that_takes_n_jobs_is_here() -> None:
     assert {
         "decision_regions",
@@ -153,13 +160,19 @@ def test_all_that_takes_n_jobs_is_here() -> None:
 )  # of few samples, steps and queries; what is said of these is tested elsewhere
 @pytest.mark.parametrize(
     ("backend", "name"),
-    # what containers samples come in is not the backends' to say
-    [(backend, name) for backend in BACKENDS for name in CALLS if backend == "loky" or " in " not in name],
+    # every function in processes and in threads, and the other backends with what is spread in ways of its
+    # own; what containers samples come in is not the backends' to say
+    [
+        *(("loky", name) for name in CALLS),
+        *(("threading", name) for name in CALLS if " in " not in name),
+        *(("multiprocessing", name) for name in ("transfer", "fit skorch")),
+        *(("without generators", name) for name in ("transfer", "samples", "fit", "measure", "loss_path")),
+    ],
 )
 def test_every_backend_gives_what_one_core_gives(backend: str, name: str) -> None:
-    alone = CALLS[name]()
+    expected = alone(name)
     with parallel_config(backend, n_jobs=2):
-        assert_same(CALLS[name](), alone)
+        assert_same(CALLS[name](), expected)
 
 
 JOBS = {

@@ -64,10 +64,11 @@ def test_attacks_fool_and_keep_the_budget(case, attack: str) -> None:
     generator = AdversarialGenerator(
         FrozenEstimator(booster), attack=attack, eps=1.0, eps_unit="std", max_queries=200, random_state=0
     ).fit(X)
-    X_adv = generator.generate(X, y)
-    fooled = np.ravel(booster.predict(X_adv)) != y
+    some, labels = X[::3], y[::3]
+    X_adv = generator.generate(some, labels)
+    fooled = np.ravel(booster.predict(X_adv)) != labels
     assert fooled.mean() > 0.3
-    assert (((X_adv - X) / X.to_numpy().std(axis=0)).abs().max(axis=1) <= 1).all()
+    assert (((X_adv - some) / X.to_numpy().std(axis=0)).abs().max(axis=1) <= 1).all()
     if generator.distances_ is not None:
         # what was found within the budget is not lost to the rounding of a threshold
         np.testing.assert_array_equal(fooled[generator.distances_ < 0.999], True)

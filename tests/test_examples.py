@@ -36,13 +36,14 @@ def test_example(example: Path) -> None:
     assert int(run.stdout.splitlines()[-1]) >= 1
 
 
+FEWER = {"audit_bank": {"n_applications": 2000}}
 AUDITS = sorted((Path(__file__).parents[1] / "examples").glob("audit_*.py"))
 
 
 @pytest.mark.parametrize("example", AUDITS, ids=lambda path: path.stem)
 def test_audit(example: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """In short: few samples, and no more than transfer."""
-    runpy.run_path(str(example))["main"](20, [], tmp_path)
+    runpy.run_path(str(example))["main"](20, [], tmp_path, **FEWER.get(example.stem, {}))
     assert capsys.readouterr().out.startswith("AuditReport of ")
     assert {path.name for path in tmp_path.iterdir()} == {f"{example.stem}.json", f"{example.stem}.html"}
     assert isinstance(load_result(tmp_path / f"{example.stem}.json"), AuditReport)

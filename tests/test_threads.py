@@ -112,7 +112,7 @@ def test_threads_that_share_a_module_get_what_each_gets_alone(call, kind):
     net = KINDS[kind](network())
     alone, before, states = CALLS[call](net), values(net), global_states()
     with ThreadPoolExecutor(4) as pool:
-        results = [future.result() for future in [pool.submit(CALLS[call], net) for _ in range(6)]]
+        results = [future.result() for future in [pool.submit(CALLS[call], net) for _ in range(4)]]
     for result in results:
         np.testing.assert_array_equal(result, alone)
     assert untouched(net, before) and global_states() == states

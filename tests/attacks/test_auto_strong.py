@@ -33,7 +33,7 @@ def standing(source: Any, X: Any, y: Any, attack: str, norm: float, **params: An
 @pytest.mark.parametrize("name", ["torch_mlp", "svc", "forest", "opaque"])
 def test_no_stage_fools_a_sample_that_all_do_not(zoo, name: str, norm: float) -> None:
     case = zoo(name)
-    X_few, y = case.X[:12], case.y[:12]
+    X_few, y = case.X[:8], case.y[:8]
     left = standing(case.source, X_few, y, "auto-strong", norm, max_queries=40)
     each = stages(as_model(case.source), norm, 10, targeted=False)
     assert len(each) > 1 or (name, norm) == ("opaque", 1)

@@ -31,7 +31,7 @@ X, Y = make_moons(400, noise=0.3, random_state=0)
 THRESHOLDS = np.linspace(-1, 2, 7)
 SMOOTHED = {
     "AdaBoost": AdaBoostClassifier(DecisionTreeClassifier(max_depth=2), random_state=0),
-    "forest behind a scaler": make_pipeline(StandardScaler(), RandomForestClassifier(30, random_state=0)),
+    "forest behind a scaler": make_pipeline(StandardScaler(), RandomForestClassifier(10, random_state=0)),
     "neighbours": KNeighborsClassifier(),
     "bins": make_pipeline(KBinsDiscretizer(8), LogisticRegression()),
     "thresholds": make_pipeline(FeatureUnion([(str(t), Binarizer(threshold=t)) for t in THRESHOLDS]), SVC()),
@@ -45,14 +45,16 @@ SMOOTHED = {
     "neighbours' labels": LabelSpreading(kernel="knn", n_neighbors=5),
 }
 
+RARE = ("votes", "votes of a bag", "predictions stacked")  # few samples are won by questions alone
 FOOLED_BY_GRADIENT = ("thresholds", "bits")  # where there are few cells, it finds all that there is
 
 
-def attacked(model: Any, attack: str, **params: Any) -> tuple[AdversarialGenerator, Any]:
+def attacked(model: Any, attack: str, n: int = 80, **params: Any) -> tuple[AdversarialGenerator, Any]:
     """The generator after its attack, and which samples keep their prediction."""
     generator = AdversarialGenerator(FrozenEstimator(model), attack=attack, eps=0.3, random_state=0, **params)
-    labels = model.predict(X[200:])
-    return generator, model.predict(generator.generate(X[200:], labels)) == labels
+    some = X[200 : 200 + n]
+    labels = model.predict(some)
+    return generator, model.predict(generator.generate(some, labels)) == labels
 
 
 @pytest.mark.parametrize("params", [{}, {"n_restarts": 2}, {"max_queries": 30}], ids=str)
@@ -60,8 +62,9 @@ def attacked(model: Any, attack: str, **params: Any) -> tuple[AdversarialGenerat
 def test_what_a_smoothed_gradient_does_not_fool_is_asked_about(name: str, params: dict[str, Any]) -> None:
     model = SMOOTHED[name].fit(X[:200], Y[:200])
     assert as_model(model).smoothed
-    generator, left = attacked(model, "auto", **params)
-    by_gradient = attacked(model, "pgd", **{k: v for k, v in params.items() if k != "max_queries"})[1]
+    n = 200 if name in RARE and "n_restarts" not in params else 60
+    generator, left = attacked(model, "auto", n, **params)
+    by_gradient = attacked(model, "pgd", n, **{k: v for k, v in params.items() if k != "max_queries"})[1]
     asked = generator.n_queries_
     assert not asked[~by_gradient].any() and (asked[by_gradient] > 0).all()
     assert asked.max() <= min(100, generator.max_queries)
@@ -69,7 +72,7 @@ def test_what_a_smoothed_gradient_does_not_fool_is_asked_about(name: str, params
     # where restarts found all that a few questions would, these find nothing more
     assert left.mean() < by_gradient.mean() or name in FOOLED_BY_GRADIENT or "n_restarts" in params
     if not params:
-        assert left.mean() <= attacked(model, "hopskipjump")[1].mean() + 0.07
+        assert left.mean() <= attacked(model, "hopskipjump", n)[1].mean() + 0.07
 
 
 def test_an_exact_gradient_is_the_whole_attack() -> None:

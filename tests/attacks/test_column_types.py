@@ -21,7 +21,7 @@ from skhalfway._rounding import ColumnTypes, round_towards
 from skhalfway.attacks._tree_cells import Cells
 from skhalfway.models._tree_parsers import tree_ensemble
 
-N = 40
+N = 20
 TYPES: dict[str, dict[str, str]] = {
     "float32": {"a": "float32"},
     "float16": {"a": "float16"},

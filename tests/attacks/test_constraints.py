@@ -57,7 +57,7 @@ def made(n: int = 80) -> tuple[pd.DataFrame, np.ndarray]:
 X, Y = made()
 SOURCES = {
     "linear": make_pipeline(StandardScaler(), LogisticRegression()).fit(X, Y),
-    "forest": RandomForestClassifier(10, max_depth=5, random_state=0).fit(X, Y),
+    "forest": RandomForestClassifier(6, max_depth=5, random_state=0).fit(X, Y),
 }
 
 
@@ -117,7 +117,7 @@ def subsets(items: list[str]) -> Any:
 @pytest.mark.parametrize(("attack", "norm"), EVERY)
 @projection_unknown_to_trees
 @pytest.mark.filterwarnings("ignore:for .* samples no input:skhalfway.models.ModelWarning")
-@settings(max_examples=12, deadline=None, derandomize=True, phases=[Phase.generate])
+@settings(max_examples=5, deadline=None, derandomize=True, phases=[Phase.generate])
 @given(
     immutable=subsets([*REAL, *WHOLE]),
     integer=subsets(WHOLE),
@@ -147,7 +147,7 @@ def test_no_output_breaks_a_constraint(
         max_queries=60,
         random_state=seed,
     ).fit(X)
-    some = X.sample(6, random_state=seed)
+    some = X.sample(4, random_state=seed)
     X_adv = generator.transform(some)
     assert broken(some, X_adv, constraints) == []
     scale = 1.0 if unit == "input" else X.to_numpy().std(axis=0)
@@ -165,16 +165,19 @@ def test_attacks_succeed_under_constraints(attack: str, norm: float) -> None:
         norm=norm,
         constraints=FULL,
         clip_values=(X.min(), X.max()) if attack in BOUNDED else None,
-        max_queries=400,
+        max_queries=200,
         random_state=0,
     )
-    X_adv = generator.generate(X, Y)
-    assert broken(X, X_adv, FULL) == []
-    assert source.score(X_adv, Y) < source.score(X, Y) - 0.1
+    some, labels = X[::2], Y[::2]
+    X_adv = generator.fit(X).generate(some, labels)
+    assert broken(some, X_adv, FULL) == []
+    assert source.score(X_adv, labels) < source.score(some, labels) - 0.1
     whole = [*WHOLE, *GROUPS[0], *GROUPS[1]]
     # not only the real columns are used; a surrogate knows nothing of the others' steps, and in L1 PGD spends
     # all, where the projection leaves no whole step
-    assert (attack, norm) == ("pgd", 1) or attack == "surrogate" or (X_adv[whole] != X[whole]).any(axis=None)
+    assert (
+        (attack, norm) == ("pgd", 1) or attack == "surrogate" or (X_adv[whole] != some[whole]).any(axis=None)
+    )
 
 
 MIXED_WHOLE, MIXED_GROUPS = [3, 4, 5], [[6, 7, 8], [9, 10]]

@@ -145,12 +145,20 @@ CLIPS = {
 }
 
 
-@every_norm
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("source", ["logistic", "torch_mlp", "opaque"])
-@pytest.mark.parametrize("clip_values", CLIPS.values(), ids=CLIPS)
-def test_clip_values_hold_exactly(zoo, clip_values: Any, source: str, dtype: str, norm: float) -> None:
-    case = zoo(source)
+# each two of these four meet
+CLIPPED = [
+    (clip, source, dtype, norm)
+    for i, clip in enumerate(CLIPS)
+    for j, source in enumerate(["logistic", "torch_mlp", "opaque"])
+    for dtype in ("float32", "float64")
+    for k, norm in enumerate(EPS)
+    if (i + j + k) % 3 == 0
+]
+
+
+@pytest.mark.parametrize(("clip", "source", "dtype", "norm"), CLIPPED)
+def test_clip_values_hold_exactly(zoo, clip: str, source: str, dtype: str, norm: float) -> None:
+    case, clip_values = zoo(source), CLIPS[clip]
     X = case.X[:4].astype(dtype)
     eps = 6 * EPS[norm]
     generator = AdversarialGenerator(

@@ -19,7 +19,7 @@ N = 400
 KIND = np.eye(3)[rng.randint(3, size=N)]
 X = np.column_stack([5 * rng.rand(N), 3 * rng.randn(N), KIND, rng.randint(0, 10, N), rng.randn(N)])
 Y = (X[:, 0] / 5 + X[:, 1] / 6 + 0.8 * X[:, 2] - 0.5 * X[:, 3] + X[:, 5] / 10 + X[:, 6] > 1).astype(int)
-TRAIN, TEST = slice(300), slice(300, 340)
+TRAIN, TEST = slice(300), slice(300, 320)
 SOURCES: dict[str, Any] = {
     "tree": DecisionTreeClassifier(random_state=0),
     "forest": RandomForestClassifier(20, random_state=0),

@@ -45,7 +45,7 @@ def source(kind: str) -> Any:
 
 
 def generator(attack: Any, norm: float = np.inf, **params: Any) -> AdversarialGenerator:
-    given = {"max_iter": 10, "max_queries": 100, "random_state": 0} | params
+    given = {"max_iter": 10, "max_queries": 60, "random_state": 0} | params
     if attack == "surrogate":
         given = {"attack_params": {"n_rounds": 1}} | given
     if attack == "cw" and given.get("clip_values") is None:  # it needs a range
@@ -282,7 +282,7 @@ def test_a_callable_is_given_budgets_that_broadcast(eps: Any, constraints: Any, 
 
 @pytest.mark.filterwarnings("ignore:for .* samples no input:skhalfway.models.ModelWarning")
 @pytest.mark.parametrize(("attack", "norm"), EVERY)
-@settings(max_examples=8, deadline=None, derandomize=True, phases=[Phase.generate])
+@settings(max_examples=5, deadline=None, derandomize=True, phases=[Phase.generate])
 @given(
     seed=st.integers(0, 99),
     per_feature=st.booleans(),

@@ -124,7 +124,7 @@ class Lab:
             )
         elif attack is ProjectedGradientDescent:
             params = {"attack_params": {"num_random_init": 1}} | params
-        given = {"eps": EPS[row.norm], "max_iter": 10, "max_queries": 200, "clip_values": (0, 1)} | params
+        given = {"eps": EPS[row.norm], "max_iter": 10, "max_queries": 100, "clip_values": (0, 1)} | params
         given = {"random_state": 0} | given
         return AdversarialGenerator(self.zoo(row.source).source, attack=attack, norm=row.norm, **given)
 
@@ -208,10 +208,11 @@ def test_other_batches_same_points(lab: Lab, row: Row) -> None:
 @pytest.mark.parametrize("row", [row for row in ROWS if row.attack != "instance"], ids=str)
 def test_larger_budget_fools_more(lab: Lab, row: Row) -> None:
     case = lab.case(row)
-    rates = [
+    smaller, larger = (
         lab.fooled(row, lab.generator(row, eps=factor * EPS[row.norm]).generate(case.X, case.y))
-        for factor in (0.02 if row.attack == "tree" else 0.2, 1, 3)
-    ]
+        for factor in (0.02 if row.attack == "tree" else 0.2, 3)
+    )
+    rates = [smaller, lab.fooled(row, lab.first(row)), larger]
     assert rates == sorted(rates)
     assert rates[0] < rates[-1]
 

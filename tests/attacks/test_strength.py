@@ -210,7 +210,7 @@ def test_attacks_by_gradient_rise_as_far_as_can_be(name: str, attack: str) -> No
 def test_other_attacks_fool_what_can_be_fooled(name: str, attack: str) -> None:
     case, share = CASES[name], LESS.get((name, attack), 0.98 if attack in ("deepfool", "fmn") else 0.6)
     # a random search of few queries may be unlucky
-    seeds = range(5 if attack == "square" else 1)
+    seeds = range(3 if attack == "square" else 1)
     assert np.mean([case.falls(attack, share, seed) for seed in seeds]) > 0.5
     assert not case.falls(attack, 1.001)
 

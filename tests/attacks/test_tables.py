@@ -72,15 +72,13 @@ def same_but_numbers(made: pd.DataFrame) -> None:
     pd.testing.assert_frame_equal(made[CATEGORIES], X.loc[made.index, CATEGORIES])
 
 
-@pytest.mark.parametrize("name", MODELS)
-def test_transfer_over_a_frame_with_categories(name: str) -> None:
+def test_transfer_over_a_frame_with_categories() -> None:
     generator = AdversarialGenerator(eps=0.6, eps_unit="std", attack="pgd")
     with pytest.warns(ModelWarning, match="model 'neighbours': .* it seems safer than it is"):
         matrix = TransferScorer(generator, random_state=0).fit(MODELS).transfer(X, Y)
-    place = matrix.names.index(name)
-    # of all models: each is a fooled source and a fooled target, by more than noise
-    assert matrix.source_success[place] > 0.25
-    assert (matrix.rates[:, place] > matrix.noise[:, place]).all()
+    # all models are fooled sources and fooled targets, by more than noise
+    assert (matrix.source_success > 0.25).all()
+    assert (matrix.rates > matrix.noise).all()
 
 
 def test_boosting_by_scikit_learns_own_categories() -> None:
@@ -97,11 +95,13 @@ def test_boosting_by_scikit_learns_own_categories() -> None:
 
 def test_a_generator_fits_clones_on_frames() -> None:
     generator = AdversarialGenerator(MODELS["boosting"], eps=0.5).fit(X, Y)
-    same_but_numbers(generator.transform(X))
+    same_but_numbers(generator.transform(X[::4]))
     scorer = TransferScorer(AdversarialGenerator(eps=0.5), estimators=list(MODELS.items()), random_state=0)
     fitted = scorer.fit(X, Y)
-    assert fitted.score(X, Y) > 0.05
-    assert 0 < fitted.robust_accuracy(MODELS["linear"], X, Y) < MODELS["linear"].score(X, Y)
+    some, labels = X[::4], Y[::4]
+    assert fitted.score(some, labels) > 0.05
+    robust = fitted.robust_accuracy(MODELS["linear"], some, labels)
+    assert 0 < robust < MODELS["linear"].score(some, labels)
 
 
 @pytest.mark.parametrize("attack", KINDS)
@@ -166,6 +166,7 @@ def test_missing_values_stay_missing_and_the_rest_is_attacked() -> None:
             HistGradientBoostingClassifier(max_iter=20, random_state=0),
         ).fit(holes, Y),
     }
+    rows, labels = holes[::4], Y[::4]
     for model in models.values():
         for attack, norm in (
             ("pgd", np.inf),
@@ -180,13 +181,13 @@ def test_missing_values_stay_missing_and_the_rest_is_attacked() -> None:
             )
             if attack in ("hopskipjump", "halfway"):  # partners with holes of their own
                 generator.fit(holes, Y)
-            made = generator.generate(holes, Y)
-            pd.testing.assert_frame_equal(made[CATEGORIES], holes[CATEGORIES])
-            assert (made[NUMBERS].isna() == holes[NUMBERS].isna()).all(axis=None)
-            change = (made[NUMBERS] - holes[NUMBERS]).fillna(0.0)
+            made = generator.generate(rows, labels)
+            pd.testing.assert_frame_equal(made[CATEGORIES], rows[CATEGORIES])
+            assert (made[NUMBERS].isna() == rows[NUMBERS].isna()).all(axis=None)
+            change = (made[NUMBERS] - rows[NUMBERS]).fillna(0.0)
             assert (np.linalg.norm(change, norm, axis=1) <= 1).all()
-            assert model.score(made, Y) < model.score(holes, Y)
-    matrix = TransferScorer(AdversarialGenerator(eps=0.8), random_state=0).fit(models).transfer(holes, Y)
+            assert model.score(made, labels) < model.score(rows, labels)
+    matrix = TransferScorer(AdversarialGenerator(eps=0.8), random_state=0).fit(models).transfer(rows, labels)
     assert (matrix.rates > 0.05).all()
 
 

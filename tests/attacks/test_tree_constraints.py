@@ -135,7 +135,7 @@ def valid(X_adv: Any, X: Any, rules: Constraints) -> Any:
 def test_at_least_as_many_as_without_the_trees(name: str, rules: str, norm: float) -> None:
     X, model = data()[0][TEST], fitted(name)
     params = {"eps": np.inf, "norm": norm, "constraints": RULES[rules], "clip_values": (-4, 10)}
-    made = {attack: attacked(name, attack, max_queries=200, **params) for attack in ("tree", "hopskipjump")}
+    made = {attack: attacked(name, attack, max_queries=80, **params) for attack in ("tree", "hopskipjump")}
     fooled = {}
     for attack, (X_adv, distances) in made.items():
         wins = model.predict(X_adv) != model.predict(X)

@@ -241,7 +241,7 @@ def test_compression_on_digits(network: Any, digits: Any) -> None:
     split = (digits.X, digits.y, digits.X_test, digits.y_test)
 
     def measured(levels: list[float], **params: Any) -> Any:
-        curve = compression_curve(network, *split, levels=levels, n_repeats=3, random_state=0, **params)
+        curve = compression_curve(network, *split, levels=levels, n_repeats=2, random_state=0, **params)
         assert list(curve.values) == ["accuracy", "agreement", "size"]
         return curve.means["accuracy"]
 

@@ -270,7 +270,7 @@ def test_images():
         images[500:600],
         names[digits[500:600]],
         surrogates="auto",
-        reference=(images[:500], names[digits[:500]]),
+        reference=(images[:300], names[digits[:300]]),
         surrogate_share=0.4,
         parts=["exposed", "columns", "halfway", "retraining"],
         eps=[0.3],

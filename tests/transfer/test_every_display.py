@@ -111,9 +111,14 @@ HEAT_MAPS = {
         lambda *shape: matrix_of(*shape).by_class(),
         TransferByClassDisplay,
         {},
-        [*SQUARES, *RECTANGLES],
+        [(1, 1), (3, 3), (20, 20), (1, 20), (20, 1), (2, 8)],
     ),
-    "differences": (comparison_of, TransferComparisonDisplay, {}, [*SQUARES, *RECTANGLES]),
+    "differences": (
+        comparison_of,
+        TransferComparisonDisplay,
+        {},
+        [(1, 1), (3, 3), (20, 20), (1, 20), (20, 1), (8, 2)],
+    ),
 }
 
 

@@ -199,11 +199,18 @@ def test_score_reads_in_blocks_too(room: Path) -> None:
     assert SCORER.score(in_pairs(X)) == SCORER.score(X, Y)
 
 
-@pytest.mark.parametrize("way", ["map", "array on disk", "dataset of tensors", "blocks"])
-@pytest.mark.parametrize("dtype", ["float32", "float16", ">f4", "uint8", "int64", "bool"])
+@pytest.mark.parametrize(
+    ("way", "dtype", "room"),
+    # torch has no tensors of other byte orders
+    [
+        (way, dtype, (i + k) % 2 == 1)
+        for i, way in enumerate(["map", "array on disk", "dataset of tensors", "blocks"])
+        for k, dtype in enumerate(["float32", "float16", ">f4", "uint8", "int64", "bool"])
+        if (way, dtype) != ("dataset of tensors", ">f4")
+    ],
+    indirect=["room"],
+)
 def test_float_types_are_those_of_the_whole(way: str, dtype: str, room: Path, tmp_path: Path) -> None:
-    if way == "dataset of tensors" and dtype == ">f4":
-        pytest.skip("torch has no such tensors")
     samples = X > 0.5 if dtype == "bool" else (X * 1.99).astype(dtype)
     expected = SCORER.transfer(samples, Y, keep_samples=True).samples("lr")
     make, labelled = WAYS[way]
