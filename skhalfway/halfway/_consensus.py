@@ -71,8 +71,9 @@ def consensus_score(
         How many nearest neighbours (Euclidean) of a sample. A midpoint that
         two samples share counts once.
     n_jobs : int, default=None
-        Number of threads, over models. None is 1 unless in a
-        ``joblib.parallel_config`` context.
+        Number of jobs in which the jury is fitted, and of threads in which
+        models are asked. None is 1 unless in a ``joblib.parallel_config``
+        context. The score does not depend on it.
     random_state : int, RandomState instance or None, default=0
         Seeds the jury that is fitted here.
 
