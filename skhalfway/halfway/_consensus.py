@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from skhalfway._checks import check_jobs, check_random_state
+from skhalfway._checks import check_integer, check_jobs, check_random_state
 from skhalfway._entries import takes_datasets
 from skhalfway._randomness import leaving_no_trace
 from skhalfway._readable import read_labels
@@ -16,7 +16,6 @@ from skhalfway.boundaries._points import read_labelled, read_several
 from skhalfway.halfway._halves import (
     N_NEIGHBORS,
     answers_at_halves,
-    check_neighbors,
     neighbour_pairs,
     reference_credit,
 )
@@ -138,7 +137,7 @@ def consensus_score(
     >>> search.fit(X, y).best_params_
     {'max_depth': 3}
     """
-    check_neighbors(n_neighbors)
+    check_integer("n_neighbors", n_neighbors)
     check_jobs(n_jobs)
     rng = check_random_state(random_state)
     others = _named(reference, estimator)

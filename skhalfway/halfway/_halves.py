@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 from sklearn.neighbors import NearestNeighbors
 
 from skhalfway._blocks import blocks
-from skhalfway._checks import check_integer
 from skhalfway._intervals import ratio
 from skhalfway.boundaries._answers import ask_all
 from skhalfway.boundaries._paths import path
@@ -17,10 +16,6 @@ from skhalfway.models import Model
 
 N_NEIGHBORS = 6  # as in the prototype that the benchmark's claims were made with
 _TIE = 1e-9  # supports, and distances, that differ by a smaller share are the same
-
-
-def check_neighbors(n_neighbors: Any) -> None:
-    check_integer("n_neighbors", n_neighbors)
 
 
 def neighbour_pairs(X: NDArray[Any], n_neighbors: int) -> NDArray[np.intp]:

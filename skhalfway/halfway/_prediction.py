@@ -188,9 +188,8 @@ def crossing_levels(
     levels = np.full(directions.shape[:2], np.nan)
     if not right.any():
         return right, levels
-    held = np.zeros(
-        (int(right.sum()), directions.shape[1]), dtype=np.intp
-    )  # levels at which the label still holds
+    # levels at which the label still holds
+    held = np.zeros((int(right.sum()), directions.shape[1]), dtype=np.intp)
     own, ways = X[right], reach * directions[right]
     flat, limits = own.reshape(len(own), 1, -1), np.finfo(X.dtype)
     for step in 2 ** np.arange(N_HALVINGS - 1, -1, -1):

@@ -10,14 +10,14 @@ from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.utils.validation import check_is_fitted
 
 from skhalfway._callbacks import with_callbacks
-from skhalfway._checks import check_jobs, check_length, check_norm, check_random_state
+from skhalfway._checks import check_integer, check_jobs, check_length, check_norm, check_random_state
 from skhalfway._entries import takes_datasets
 from skhalfway._inputs import check_labels
 from skhalfway._randomness import leaving_no_trace
 from skhalfway.boundaries._paths import check_tol, trace_all
 from skhalfway.boundaries._points import PathModels
 from skhalfway.halfway._doubts import warn_of_doubtful, warn_of_unknown
-from skhalfway.halfway._halves import N_NEIGHBORS, answers_at_halves, check_neighbors, neighbour_pairs
+from skhalfway.halfway._halves import N_NEIGHBORS, answers_at_halves, neighbour_pairs
 from skhalfway.halfway._measurement import HalfwayMeasurement
 from skhalfway.halfway._pairs import check_pairs, sample_pairs
 from skhalfway.halfway._transfer_prediction import TransferPrediction
@@ -368,7 +368,7 @@ class HalfwayScorer(PathModels):
                 "answer needs to change"
             )
         if self.n_neighbors is not None:
-            check_neighbors(self.n_neighbors)
+            check_integer("n_neighbors", self.n_neighbors)
         check_tol(self.tol)
         check_jobs(self.n_jobs, self.verbose)
         check_random_state(self.random_state)
