@@ -21,10 +21,11 @@ def read_samples(X: Any, *, name: str = "X", n_features: int | None = None) -> N
     return X
 
 
-def check_gamma(gamma: Any) -> None:
-    """A slope of 0 is a ReLU and 1 a linear network; the theory divides by gamma."""
-    if not isinstance(gamma, Real) or isinstance(gamma, bool) or not 0 < float(gamma) <= 1:
-        raise ValueError(f"gamma must be a number in (0, 1], got {shown(gamma)}")
+def check_gamma(gamma: Any, *, relu: bool = False) -> None:
+    """A slope of 0 is a ReLU and 1 a linear network; the theory of leaky ones divides by gamma."""
+    number = isinstance(gamma, Real) and not isinstance(gamma, bool)
+    if not number or not (0 < float(gamma) <= 1 or (relu and gamma == 0)):
+        raise ValueError(f"gamma must be a number in {'[' if relu else '('}0, 1], got {shown(gamma)}")
 
 
 def signs(y: Any, n_samples: int | None = None, *, both: bool = True) -> NDArray[np.float64]:

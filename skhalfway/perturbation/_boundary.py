@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from skhalfway._checks import check_norm, check_positive
+from skhalfway._checks import check_choice, check_norm, check_positive
 from skhalfway._entries import takes_datasets
 from skhalfway._inputs import read_rows
 from skhalfway._intervals import ratio
@@ -77,9 +77,10 @@ def boundary(X: Any, y: Any, *, gamma: float = 0.2) -> NDArray[np.float64]:
     return (solve(X, labels, gamma) * labels) @ X
 
 
-def check_step(eps: Any, norm: Any, n_changed: Any, n_features: int) -> None:
+def check_step(eps: Any, norm: Any, n_changed: Any, step: Any, n_features: int) -> None:
     check_positive("eps", eps)
     check_norm(norm, (0, 2, np.inf))
+    check_choice("step", step, ("sign", "gradient"))
     if (norm == 0) != (n_changed is not None):
         raise ValueError(
             f"n_changed must be given with norm=0, and only then; got norm={shown(norm)}, "
@@ -93,23 +94,26 @@ def check_step(eps: Any, norm: Any, n_changed: Any, n_features: int) -> None:
         )
 
 
-def _step(q: Any, eps: float, norm: float, n_changed: int | None) -> NDArray[np.float64]:
+def _towards_positive(
+    q: Any, eps: float, norm: float, n_changed: int | None, step: str
+) -> NDArray[np.float64]:
     """The perturbation towards class +1."""
     row = read_rows([q], name="q").astype(float) if np.ndim(q) == 1 else np.zeros((1, 1))
     if not row.any():
         raise ValueError(f"q must be a finite direction other than 0, of shape (n_features,); got {shown(q)}")
     q = row[0]
-    check_step(eps, norm, n_changed, len(q))
+    check_step(eps, norm, n_changed, step, len(q))
     if norm == 2:
         return eps * q / np.linalg.norm(q)
-    step = eps * np.sign(q)
+    size = np.abs(q)
+    moved = eps * np.sign(q) if step == "sign" else eps * (q / size.max())
     if n_changed is not None:
-        step[np.argsort(-np.abs(q), kind="stable")[n_changed:]] = 0.0
-    return step
+        moved[np.argsort(-size, kind="stable")[n_changed:]] = 0.0
+    return moved
 
 
 def geometry_perturbation(
-    q: Any, y: Any, *, eps: float, norm: float = 2, n_changed: int | None = None
+    q: Any, y: Any, *, eps: float, norm: float = 2, n_changed: int | None = None, step: str = "sign"
 ) -> NDArray[np.float64]:
     """Perturbations towards a class, read off a linear boundary.
 
@@ -117,7 +121,8 @@ def geometry_perturbation(
     ``eps * y * q / ||q||`` (``norm=2``), ``eps * y * sign(q)`` (``norm=np.inf``),
     and the same on the ``n_changed`` largest ``|q_i|`` alone (``norm=0``). They
     follow the geometry-inspired perturbations of [1]_; the formulas are our
-    derivation.
+    derivation. The experiments of [1]_ do not take signs: their attack divides the
+    gradient by its largest entry, which is ``step="gradient"`` (their public code).
 
     Parameters
     ----------
@@ -132,6 +137,10 @@ def geometry_perturbation(
         Which of the three.
     n_changed : int, default=None
         With ``norm=0``, how many features change.
+    step : {"sign", "gradient"}, default="sign"
+        For ``norm=np.inf`` and ``norm=0``: each feature changes by eps, or by
+        ``eps * |q_i| / max |q|``. The second changes the largest alone by eps. For
+        ``norm=2`` they are the same.
 
     Returns
     -------
@@ -154,8 +163,10 @@ def geometry_perturbation(
     >>> geometry_perturbation([3.0, -4.0], [1, -1], eps=1.0)
     array([[ 0.6, -0.8],
            [-0.6,  0.8]])
+    >>> geometry_perturbation([3.0, -4.0], [1], eps=1.0, norm=float("inf"), step="gradient")
+    array([[ 0.75, -1.  ]])
     """
-    return signs(y, both=False)[:, None] * _step(q, eps, norm, n_changed)
+    return signs(y, both=False)[:, None] * _towards_positive(q, eps, norm, n_changed, step)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -232,6 +243,7 @@ def learned_boundary(
     eps: float,
     norm: float = 2,
     n_changed: int | None = None,
+    step: str = "sign",
     gamma: float = 0.2,
 ) -> LearnedBoundary:
     """Boundary that a network learns from perturbed samples and the classes they are perturbed to.
@@ -253,7 +265,7 @@ def learned_boundary(
         Class that each is perturbed to, and is then taken for.
     q : array-like of shape (n_features,)
         Direction of the boundary that perturbations are made with.
-    eps, norm, n_changed
+    eps, norm, n_changed, step
         As for :func:`geometry_perturbation`.
     gamma : float, default=0.2
         Slope of the leaky ReLU of the network that learns, in (0, 1].
@@ -294,7 +306,7 @@ def learned_boundary(
     check_gamma(gamma)
     X = read_samples(X)
     labels = signs(y, len(X))
-    delta = _step(q, eps, norm, n_changed)
+    delta = _towards_positive(q, eps, norm, n_changed, step)
     if len(delta) != X.shape[1]:
         raise ValueError(f"X has {X.shape[1]} features, q has {len(delta)}")
     weights = solve(X + labels[:, None] * delta, labels, gamma)

@@ -12,15 +12,17 @@ LOSSES = ("exponential", "logistic")
 _SUFFICIENT = 0.5  # share of the decrease that the gradient promises (Armijo)
 _FARTHEST = 1.0  # change of a margin in a step: beyond it, the gradient is that of another point
 _DIVERGED = 700.0  # logarithm of a loss that is no float any more
+_USUAL_STEPS = 20  # that training takes where samples are no more than features
 _FAR = 15.0  # margin from which a logistic loss is its exponential to float precision
 
 
 @dataclass(frozen=True)
 class Descent:
-    """How training went: the smallest margin, and the mean loss before each step and at the end."""
+    """How training went: the smallest margin, the mean loss before each step and at the end, time of flow."""
 
     margin: float
     losses: list[float]
+    time: float
 
 
 def descend(
@@ -32,15 +34,17 @@ def descend(
     gamma: float,
     loss: str,
     margin: float,
+    max_time: float,
     max_iter: int,
     learning_rate: float | None,
 ) -> Descent:
     """Train ``weights`` in place until all margins are ``margin``, as OneHiddenLayerClassifier describes.
 
     Weights move in the span of the samples. Where these are fewer than features, a step changes coefficients
-    of the samples, and their inner products are all that it needs.
+    of the samples, and their inner products are all that it needs. With few hidden units beside the samples,
+    the inner products would cost more than the steps that they save.
     """
-    spanned = x.shape[0] <= x.shape[1]
+    spanned = x.shape[0] <= min(x.shape[1], _USUAL_STEPS * len(weights))
     inputs = weights @ x.T
     moving, onwards = (torch.zeros_like(inputs), x @ x.T) if spanned else (weights, x.T)
     spare, pulls = torch.empty_like(inputs), torch.empty_like(inputs)
@@ -50,14 +54,15 @@ def descend(
     step = safe * len(x)
     margins = sign * (read_out @ leaky_relu(inputs, gamma))
     log_loss, pull = _log_loss(margins, loss)
-    losses = [exp(log_loss)]
-    while margins.min() < margin and len(losses) <= max_iter:
+    losses, time = [exp(log_loss)], 0.0
+    while margins.min() < margin and time < max_time and len(losses) <= max_iter:
+        level = exp(max(log_loss, -_DIVERGED))  # a step on the logarithm of the loss is 1 / level on the loss
         pull *= sign
         # torch.where is ten times slower
         torch.gt(inputs, 0, out=pulls).mul_((1 - gamma) * pull).add_(gamma * pull)
         change = (pulls if spanned else pulls @ x).mul_(read_out[:, None])
         if learning_rate is not None:
-            step = learning_rate * exp(log_loss)
+            step = min(learning_rate, max_time - time) * level
             inputs.addmm_(change, onwards, alpha=step)
             margins = sign * (read_out @ leaky_relu(inputs, gamma))
             log_loss, pull = _log_loss(margins, loss)
@@ -69,7 +74,7 @@ def descend(
             moved = change @ onwards
             slope = torch.dot(change.flatten(), (moved if spanned else change).flatten())
             promised = _SUFFICIENT * float(slope)
-            step *= 2
+            step = min(2 * step, (max_time - time) * level)
             while True:
                 torch.add(inputs, moved, alpha=step, out=spare)
                 after = sign * (read_out @ leaky_relu(spare, gamma))
@@ -81,10 +86,11 @@ def descend(
                 step = max(step / 2, safe)
             inputs, spare, margins, log_loss = spare, inputs, after, lower
         moving.add_(change, alpha=step)
+        time += step / level
         losses.append(exp(log_loss))
     if spanned:
         weights.addmm_(moving, x)
-    return Descent(float(margins.min()), losses)
+    return Descent(float(margins.min()), losses, time)
 
 
 def _log_loss(margins: torch.Tensor, loss: str) -> tuple[float, torch.Tensor]:

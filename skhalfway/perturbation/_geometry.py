@@ -18,6 +18,8 @@ from skhalfway._inputs import (
 )
 from skhalfway._readable import read_labels
 from skhalfway._rounding import round_towards
+from skhalfway.attacks._limits import read_bounds
+from skhalfway.attacks._reference import is_range
 from skhalfway.perturbation._boundary import check_step
 
 
@@ -39,6 +41,15 @@ class GeometryGenerator(BaseEstimator):
         largest features alone.
     n_changed : int, default=None
         With ``norm=0``, how many features change.
+    step : {"sign", "gradient"}, default="sign"
+        For ``norm=np.inf`` and ``norm=0``: each feature changes by eps, or in
+        proportion to its entry of the direction, the largest by eps. For
+        ``norm=2`` they are the same.
+    clip_values : "range", (min, max) or None, default=None
+        Bounds of a sample, numbers or arrays of shape (n_features,); "range" is the
+        range of each feature in the training samples, beyond which a sample moves
+        no further. With ``norm=0`` and an eps as long as the range, features that
+        change end at a bound.
     gamma : float, default=0.2
         Slope of the network's leaky ReLU, in (0, 1].
 
@@ -60,7 +71,10 @@ class GeometryGenerator(BaseEstimator):
     Notes
     -----
     Formulas: :func:`~skhalfway.perturbation.theory.geometry_perturbation`, after
-    the geometry-inspired perturbations of [1]_. Nothing is clipped.
+    the geometry-inspired perturbations of [1]_. Its experiments attack a trained
+    network, by steps along the gradient over its largest entry: that is
+    ``step="gradient"`` for ``norm=np.inf``, and ``norm=0, eps=2`` with
+    ``clip_values=(-1, 1)``, since features that change drift to a bound there.
 
     References
     ----------
@@ -78,11 +92,20 @@ class GeometryGenerator(BaseEstimator):
     """
 
     def __init__(
-        self, *, eps: float = 0.1, norm: float = 2, n_changed: int | None = None, gamma: float = 0.2
+        self,
+        *,
+        eps: float = 0.1,
+        norm: float = 2,
+        n_changed: int | None = None,
+        step: str = "sign",
+        clip_values: Any = None,
+        gamma: float = 0.2,
     ) -> None:
         self.eps = eps
         self.norm = norm
         self.n_changed = n_changed
+        self.step = step
+        self.clip_values = clip_values
         self.gamma = gamma
 
     @takes_datasets
@@ -104,7 +127,8 @@ class GeometryGenerator(BaseEstimator):
         Raises
         ------
         ValueError
-            If a parameter or the data is invalid, or there are not two classes.
+            If a parameter or the data is invalid, X is outside of ``clip_values``, or
+            there are not two classes.
 
         Warns
         -----
@@ -115,14 +139,20 @@ class GeometryGenerator(BaseEstimator):
 
         check_no_categories(X, what="a boundary is for numbers")
         array = read_samples(self, X, reset=True)
-        check_step(self.eps, self.norm, self.n_changed, array.shape[1])
+        check_step(self.eps, self.norm, self.n_changed, self.step, array.shape[1])
+        self._bounds = array.min(axis=0), array.max(axis=0)
+        self._clipping(array)
         y = read_labels(y, len(array))
         self.boundary_ = boundary(array, y, gamma=self.gamma)
         self.classes_ = np.unique(y)
-        self._step = geometry_perturbation(
-            self.boundary_, [1], eps=self.eps, norm=self.norm, n_changed=self.n_changed
+        self._change = geometry_perturbation(
+            self.boundary_, [1], eps=self.eps, norm=self.norm, n_changed=self.n_changed, step=self.step
         )
         return self
+
+    def _clipping(self, X: Any) -> Any:
+        """Bounds that samples are within, or None."""
+        return self._bounds if is_range(self.clip_values) else read_bounds(self.clip_values, X)
 
     @takes_datasets
     def generate(self, X: Any, target: Any) -> Any:
@@ -145,14 +175,17 @@ class GeometryGenerator(BaseEstimator):
         NotFittedError
             If :meth:`fit` was not called.
         ValueError
-            If the data is invalid or a label is unknown.
+            If the data is invalid or outside of ``clip_values``, or a label is unknown.
         """
         check_is_fitted(self)
         array = read_samples(self, X, reset=False)
         labels = check_labels(target, self.classes_, len(array), name="target")
         signs = np.where(labels == 1, 1.0, -1.0)
-        moved = np.empty_like(array)
+        moved, bounds = np.empty_like(array), self._clipping(array)
         for block in blocks(len(array), array.shape[1]):
             begin = array[block].astype(float)
-            moved[block] = round_towards(begin + signs[block, None] * self._step, begin, array.dtype)
+            end = begin + signs[block, None] * self._change
+            if bounds is not None:
+                end = np.clip(end, np.minimum(bounds[0], begin), np.maximum(bounds[1], begin))
+            moved[block] = round_towards(end, begin, array.dtype)
         return container_of(X)(moved)

@@ -32,7 +32,7 @@ def lazy_kernel(X: Any, Z: Any, *, gamma: float = 0.2, bias: bool = True) -> NDA
     Z : array-like of shape (n_points, n_features)
         Other points.
     gamma : float, default=0.2
-        Slope of the leaky ReLU, in (0, 1].
+        Slope of the leaky ReLU, in [0, 1]; 0 is a ReLU, as in the experiments of [1]_.
     bias : bool, default=True
         Whether hidden units have one. Without, theta is the angle between x and z.
 
@@ -57,7 +57,7 @@ def lazy_kernel(X: Any, Z: Any, *, gamma: float = 0.2, bias: bool = True) -> NDA
     >>> lazy_kernel([[1, 0]], [[2, 0], [0, 1], [-1, 0]], gamma=0.5, bias=False)
     array([[0.625 , 0.5625, 0.5   ]])
     """
-    check_gamma(gamma)
+    check_gamma(gamma, relu=True)
     check_bool("bias", bias)
     X = read_samples(X)
     Z = read_samples(Z, name="Z", n_features=X.shape[1])
@@ -88,7 +88,7 @@ def lazy_boundary(X: Any, y: Any, Z: Any, *, gamma: float = 0.2, bias: bool = Tr
     Z : array-like of shape (n_points, n_features)
         Points.
     gamma : float, default=0.2
-        Slope of the leaky ReLU, in (0, 1].
+        Slope of the leaky ReLU, in [0, 1]; 0 is a ReLU, as in the experiments of [1]_.
     bias : bool, default=True
         Whether hidden units have one.
 
@@ -113,7 +113,7 @@ def lazy_boundary(X: Any, y: Any, Z: Any, *, gamma: float = 0.2, bias: bool = Tr
     >>> lazy_boundary([[1, 0], [0, 1]], [1, -1], [[2, 0], [0, 2]], gamma=0.5, bias=False)
     array([ 0.625, -0.625])
     """
-    check_gamma(gamma)
+    check_gamma(gamma, relu=True)
     check_bool("bias", bias)
     X = read_samples(X)
     labels = signs(y, len(X))
@@ -165,7 +165,7 @@ def lazy_perturbation(
     >>> lazy_perturbation([[1, 0], [0, 1]], [1, -1], [[3, 3]]).round(3)
     array([[ 0.707, -0.707]])
     """
-    check_gamma(gamma)
+    check_gamma(gamma, relu=True)
     check_bool("bias", bias)
     X = read_samples(X)
     labels = signs(y, len(X))

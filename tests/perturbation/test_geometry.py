@@ -54,6 +54,38 @@ def test_orthogonal_samples_in_closed_form(way: Any, step: Any, gamma: float) ->
 
 
 @VIOLATED
+@pytest.mark.parametrize("way", [*WAYS, {"eps": 2.0, "norm": 0, "n_changed": 50}], ids=str)
+@pytest.mark.parametrize(
+    "bounds", [(-1, 1), (-np.ones(1000), np.ones(1000)), "range"], ids=["pair", "arrays", "range"]
+)
+def test_bounds(artificial, way: Any, bounds: Any) -> None:
+    X, y = artificial
+    free = GeometryGenerator(**way).fit(X, y).generate(X, y)
+    within = GeometryGenerator(**way, clip_values=bounds).fit(X, y)
+    low, high = (X.min(axis=0), X.max(axis=0)) if isinstance(bounds, str) else bounds
+    np.testing.assert_allclose(within.generate(X, y), np.clip(free, low, high))
+    if way["eps"] == 2.0 and way.get("norm") == 0 and not isinstance(bounds, str):
+        changed = within.generate(X, y) != X
+        assert np.abs(within.generate(X, y)[changed]).min() == 1  # they drift to the bounds
+    if isinstance(bounds, str):
+        outside = within.generate(X * 1.5, y)
+        assert (np.abs(outside) <= np.maximum(np.abs(X * 1.5), np.maximum(-low, high))).all()
+    else:
+        with pytest.raises(ValueError, match="outside clip_values"):
+            within.generate(X * 1.5, y)
+        with pytest.raises(ValueError, match="outside clip_values"):
+            clone(within).fit(X * 1.5, y)
+
+
+@VIOLATED
+def test_in_proportion_to_the_direction(artificial) -> None:
+    X, y = artificial
+    generator = GeometryGenerator(eps=0.1, norm=np.inf, step="gradient").fit(X, y)
+    step = 0.1 * generator.boundary_ / np.abs(generator.boundary_).max()
+    np.testing.assert_allclose(generator.generate(X, y) - X, np.where(y == "yes", 1, -1)[:, None] * step)
+
+
+@VIOLATED
 @pytest.mark.parametrize("norm", [2, np.inf])
 def test_same_as_one_step_of_an_attack_on_the_boundary(artificial, norm: float) -> None:
     X, y = artificial
@@ -130,6 +162,9 @@ LR = LogisticRegression(max_iter=1000)
         ({"norm": 1}, "norm must be 0, 2 or np.inf, got 1"),
         ({"norm": 0}, "n_changed must be given with norm=0"),
         ({"norm": 0, "n_changed": 5}, "n_changed must be an integer from 1 to n_features=4, got 5"),
+        ({"step": "signs"}, "step must be one of ['sign', 'gradient']"),
+        ({"clip_values": (1, 0)}, "clip_values must have min < max"),
+        ({"clip_values": (0, 5)}, "data outside clip_values=(0, 5)"),
         ({"gamma": 0}, "gamma must be a number in (0, 1], got 0"),
     ],
     ids=str,

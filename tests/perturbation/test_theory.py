@@ -196,6 +196,18 @@ def test_geometry_perturbation(norm, n_changed, expected):
     np.testing.assert_allclose(made, 0.5 * np.outer([1, -1, 1], expected))
 
 
+@pytest.mark.parametrize(
+    ("norm", "n_changed", "expected"),
+    [(2, None, [0.0, 0.6, -0.8]), (np.inf, None, [0, 0.75, -1]), (0, 1, [0, 0, -1]), (0, 2, [0, 0.75, -1])],
+)
+def test_geometry_perturbation_in_proportion_to_the_gradient(norm, n_changed, expected):
+    options = {"eps": 0.5, "norm": norm, "n_changed": n_changed, "step": "gradient"}
+    made = geometry_perturbation([0, 3, -4], [1, -1, 1], **options)
+    np.testing.assert_allclose(made, 0.5 * np.outer([1, -1, 1], expected))
+    learned = quietly(learned_boundary, np.eye(3), [1, -1, 1], [0, 3, -4], **options, gamma=1.0)
+    np.testing.assert_allclose(learned.perturbation, learned.multipliers.sum() * 0.5 * np.array(expected))
+
+
 def test_geometry_perturbation_is_nearly_the_attack_on_the_network():
     gamma = 0.2
     X, y = nearly_orthogonal(20, 100, spread=1.0)
@@ -289,6 +301,33 @@ def test_training_stops_at_the_margin_and_never_climbs(n, d, dtype):
     assert set(network.predict(X)) == {"no", "yes"}
 
 
+@pytest.mark.parametrize(("n", "d", "m"), [(20, 200, 100), (100, 75, 50)])
+def test_time_is_that_of_gradient_flow(n, d, m):
+    # plain descent in 2,000 small steps, against a few long ones, whose loss is somewhat ahead
+    rng = np.random.RandomState(0)
+    X, y = rng.uniform(-1, 1, (n, d)), rng.choice([-1, 1], n)
+    options = {"gamma": 0.01, "margin": None, "max_time": 20.0, "init": "uniform", "random_state": 0}
+    network = OneHiddenLayerClassifier(m, **options).fit(X, y)
+    assert network.time_ == pytest.approx(20)
+    assert network.n_iter_ < 20
+    plain = OneHiddenLayerClassifier(m, learning_rate=0.01, max_iter=30_000, **options).fit(X, y)
+    assert plain.n_iter_ == pytest.approx(2000, abs=1)
+    assert plain.time_ == pytest.approx(20)
+    Z = rng.uniform(-1, 1, (500, d))
+    assert cosine(network.decision_function(Z), plain.decision_function(Z)) > 0.99
+    assert 0.7 < network.loss_curve_[-1] / plain.loss_curve_[-1] < 1
+
+
+def test_uniform_weights_are_those_of_a_linear_layer():
+    X, y = nearly_orthogonal(4, 400)
+    options = {"margin": None, "max_time": 1e-9, "init": "uniform", "random_state": 0}
+    weights = OneHiddenLayerClassifier(100, **options).fit(X, y).hidden_weights_
+    layer = torch.nn.Linear(400, 100).weight.detach().numpy()
+    np.testing.assert_allclose(
+        np.quantile(weights, [0, 0.25, 0.5, 0.75, 1]), np.quantile(layer, [0, 0.25, 0.5, 0.75, 1]), atol=1e-3
+    )
+
+
 def test_scale_of_the_data_does_not_matter():
     X, y = nearly_orthogonal(10, 30)
     one, other = (OneHiddenLayerClassifier(20, random_state=0).fit(X * s, y) for s in (1, 1024))
@@ -336,6 +375,14 @@ def test_samples_that_cannot_be_told_apart():
         OneHiddenLayerClassifier(10, random_state=0).fit(X, y)
 
 
+def test_time_that_does_not_pass():
+    X, y = nearly_orthogonal(4, 8)
+    with pytest.warns(
+        ConvergenceWarning, match="stopped after 2 steps, at time .* of max_time=1000000.0; raise"
+    ):
+        OneHiddenLayerClassifier(10, margin=None, max_time=1e6, max_iter=2, random_state=0).fit(X, y)
+
+
 # -- wide networks
 
 
@@ -345,7 +392,7 @@ def random_network(m, d, bias, seed=0):
 
 
 @pytest.mark.parametrize("bias", [True, False])
-@pytest.mark.parametrize("gamma", [0.2, 1.0])
+@pytest.mark.parametrize("gamma", [0, 0.2, 1.0])
 def test_lazy_kernel_is_that_of_a_wide_random_network(gamma, bias):
     rng = np.random.RandomState(1)
     X, Z = rng.standard_normal((5, 8)), rng.standard_normal((4, 8))
@@ -435,10 +482,16 @@ X2, Y2, Q2 = np.eye(2), [0, 1], [1.0, 2.0]
                 lambda g: orthogonality_condition(X2, g),
                 lambda g: boundary(X2, Y2, gamma=g),
                 lambda g: learned_boundary(X2, Y2, Q2, eps=1, gamma=g),
+                lambda g: OneHiddenLayerClassifier(gamma=g).fit(X2, Y2),
+            )
+        ],
+        *[
+            (lambda g=gamma, f=function: f(g), r"gamma must be a number in \[0, 1\]")
+            for gamma in (-0.1, 1.01, np.nan, "a", False)
+            for function in (
                 lambda g: lazy_kernel(X2, X2, gamma=g),
                 lambda g: lazy_boundary(X2, Y2, X2, gamma=g),
                 lambda g: lazy_perturbation(X2, Y2, X2, gamma=g),
-                lambda g: OneHiddenLayerClassifier(gamma=g).fit(X2, Y2),
             )
         ],
         (lambda: boundary(X2, [1, 1]), "two classes, got 1"),
@@ -458,6 +511,7 @@ X2, Y2, Q2 = np.eye(2), [0, 1], [1.0, 2.0]
         (lambda: geometry_perturbation(Q2, Y2, eps=1, norm=1), "norm must be"),
         (lambda: geometry_perturbation(Q2, Y2, eps=1, norm=0), "n_changed must be given with"),
         (lambda: geometry_perturbation(Q2, Y2, eps=1, n_changed=1), "n_changed must be given with"),
+        (lambda: geometry_perturbation(Q2, Y2, eps=1, step="signs"), "step must be one of"),
         (lambda: geometry_perturbation(Q2, Y2, eps=1, norm=0, n_changed=3), "from 1 to"),
         (lambda: agreement(Q2, [1.0], X2), "Z has 2 features"),
         (lambda: agreement(Q2, SVC().fit(np.eye(3), [0, 1, 2]), np.eye(3)[:, :2]), "features|classes"),
@@ -469,6 +523,9 @@ X2, Y2, Q2 = np.eye(2), [0, 1], [1.0, 2.0]
         (lambda: OneHiddenLayerClassifier(0).fit(X2, Y2), "n_hidden must be"),
         (lambda: OneHiddenLayerClassifier(loss="hinge").fit(X2, Y2), "loss must be"),
         (lambda: OneHiddenLayerClassifier(margin=0).fit(X2, Y2), "margin must be"),
+        (lambda: OneHiddenLayerClassifier(margin=None).fit(X2, Y2), "training would not stop"),
+        (lambda: OneHiddenLayerClassifier(max_time=np.inf).fit(X2, Y2), "max_time must be"),
+        (lambda: OneHiddenLayerClassifier(init="zeros").fit(X2, Y2), "init must be"),
         (lambda: OneHiddenLayerClassifier(max_iter=1.5).fit(X2, Y2), "max_iter must be"),
         (lambda: OneHiddenLayerClassifier(learning_rate=-1).fit(X2, Y2), "learning_rate must be"),
         (lambda: OneHiddenLayerClassifier(learning_rate=1e9).fit([[1.0], [2.0]], Y2), "diverges"),
