@@ -95,7 +95,8 @@ def patches(seed: int) -> Data:
     (X, y), (X_test, y_test) = (
         (np.array(X, dtype="float32"), np.array(y)) for X, y in (samples[True], samples[False])
     )
-    return Data(X, y, X_test, y_test, eps=0.04, clip_values=(0, 1))
+    order = rng.permutation(len(X))  # whoever takes the first rows gets all classes
+    return Data(X[order], y[order], X_test, y_test, eps=0.04, clip_values=(0, 1))
 
 
 def _table(X: Any, y: Any, n_train: int, seed: int, eps: float) -> Data:

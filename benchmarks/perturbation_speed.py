@@ -21,7 +21,6 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from perturbation_artificial import DEFAULT, GAMMA, MAX_ITER, N_HIDDEN, draw, trained
 from run import EPS, N_STEPS, STEP_SIZE, digits, ratios, table
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
@@ -40,6 +39,8 @@ from skhalfway.perturbation.theory import (
     geometry_perturbation,
 )
 
+GAMMA, N_HIDDEN, MARGIN, MAX_ITER = 0.2, 1000, 1.0, 60
+DEFAULT: dict[str, Any] = {"d": 10_000, "N": 1000, "N_adv": 10_000, "eps": 0.78, "norm": 2}
 SIZES = ((200, 2000), (1000, 2000), (2000, 1000), (5000, 200))
 N_TRAINING_STEPS = 20
 LOSSES: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
@@ -57,7 +58,7 @@ round.
 
 {whole}
 
-The default of [perturbation_artificial.md](perturbation_artificial.md):
+Learning from moved noise, as [perturbation_curves.md](perturbation_curves.md) does, but for the closed form:
 {default};
 {n_hidden} hidden units, gamma = {gamma}, at most {max_iter} steps. In a process of its own, whose start and
 imports are part of *all*: the boundary of the N samples, the perturbation of the N_adv along it, the training
@@ -83,6 +84,25 @@ of its kink. Aim: at most 1.1.
 within 1e-5 of the hand-made ones, *same answers* the share of other digits that both learners give the same
 label. Aim: at most 1.1.
 """
+
+
+def draw(setting: dict[str, Any], seed: int) -> tuple[Any, Any, Any, Any]:
+    """The samples with their random labels, the noise with its targets."""
+    rng = np.random.RandomState(seed)
+
+    def points(n: int) -> tuple[Any, Any]:
+        X = rng.uniform(-1, 1, (n, setting["d"])).astype(np.float32)
+        return X, np.where(rng.uniform(size=n) < 0.5, -1, 1)
+
+    return *points(setting["N"]), *points(setting["N_adv"])
+
+
+def trained(X: Any, y: Any, seed: int) -> OneHiddenLayerClassifier:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        return OneHiddenLayerClassifier(
+            N_HIDDEN, GAMMA, margin=MARGIN, max_iter=MAX_ITER, random_state=seed
+        ).fit(X, y)
 
 
 def whole() -> None:

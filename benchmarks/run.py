@@ -48,7 +48,7 @@ SUITES: dict[str, tuple[tuple[str, ...], ...]] = {
         ("perturbation_images.py",),
         ("perturbation_transfer.py",),
         ("perturbation_speed.py",),
-        ("perturbation_artificial.py",),
+        ("perturbation_curves.py",),
     ),
     "codes": (("codes.py",),),
     "trust": (("checkup.py",), ("second_opinion.py",), ("coverage.py",), ("memory.py",)),
@@ -388,8 +388,8 @@ among models of one training set, and `contested.py`, which wrong labels are fou
 compares what networks learn from perturbed digits, and what separates features from distillation,
 [perturbation_images.md](perturbation_images.md); whether what was learned transfers,
 [perturbation_transfer.md](perturbation_transfer.md); what the training costs,
-[perturbation_speed.md](perturbation_speed.md); and what is learned from moved noise with the figures of a
-paper, [perturbation_artificial.md](perturbation_artificial.md). The last takes hours; all go on where they
+[perturbation_speed.md](perturbation_speed.md); and what is learned from moved noise beside the curves of a
+paper, [perturbation_curves.md](perturbation_curves.md). The last takes hours; all go on where they
 were interrupted.
 
 ## What layers encode
