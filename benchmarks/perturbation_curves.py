@@ -17,10 +17,11 @@ and N_adv of 1 to 100):
   10,000. Seeds 0, 1, 2.
 - Networks: one hidden layer, leaky ReLU of slope .01, the start of a torch.nn.Linear, full-batch gradient
   flow on the exponential loss for a time of 10,000: what 100,000 epochs at a rate of .01 with momentum .9
-  add up to. 200 hidden units, where the paper has 1,000, to fit three hours; "width" has points with 1,000 beside.
+  add up to. 200 hidden units, where the paper has 1,000, to fit three hours; some points are run with 1,000
+  as well.
 - Attack: the rules of perturbation_rules.py. Budgets of the paper's: L2 grows with sqrt(d), .78 at 10,000;
   L-inf .03; L0 5 % of features. The gradient is taken 10 times (20 in L0), where the paper takes it 100 times
-  (once a freed pixel); "steps" has points with as many as the paper beside.
+  (once a freed pixel); some points are run with as many as the paper as well.
   Uniform data is kept in [-1, 1]; normal data has no bounds (at seed 99 and d = 500 the paper's figures for
   L2 and L-inf are met without, and missed by .06 within [-1, 1]).
 - Closed form: the boundary of multipliers that are all alike, and perturbations read off it with

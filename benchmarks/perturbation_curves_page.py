@@ -75,9 +75,9 @@ def write(rows: Rows, folder: Path) -> None:
         (curves.__doc__ or "").strip(),
         f"![The curves of the paper and ours]({curves.RESULTS.stem}.svg)",
         summary(apart),
-        "*Ours*: source and learner are trained networks (means over seeds ± standard deviation). *Control*:\n"
-        "a learner of the points before they are moved. *Source fooled*: the share of moved points that the\n"
-        "source gives their target.",
+        "*Ours*: source and learner are trained networks (means over seeds ± standard deviation).\n"
+        "*Control*: a learner of the points before they are moved. *Source fooled*: the share of moved\n"
+        "points that the source gives their target.",
     ]
     sections += checks(found)
     (folder / "perturbation_curves.md").write_text("\n\n".join([*head, *sections]) + "\n")

@@ -33,7 +33,7 @@ def moved(
     In L2 and L-inf there are ``n_steps`` steps of ``eps / 5``. In L0 there are ``n_changed``, each of which
     frees one more pixel; the gradient is taken anew ``n_steps`` times meanwhile.
     """
-    lowest, best = torch.full((len(start),), np.inf), start.clone()
+    lowest, best = start.new_full((len(start),), np.inf), start.clone()
     now, freed = start.clone(), torch.zeros_like(start, dtype=torch.bool)
     periods = [1] * n_steps
     if norm == 0:
@@ -75,8 +75,8 @@ def _freeing(slope: torch.Tensor, freed: torch.Tensor, period: int) -> torch.Ten
     order = size.masked_fill(marks, -1).topk(period).indices
     # the first that is freed has the largest gradient of those, so that what is divided by stays the same
     largest = torch.maximum(size.masked_fill(~marks, 0).amax(1), size.gather(1, order[:, :1])[:, 0])
-    times = marks * float(period)
-    times.scatter_(1, order, (period - torch.arange(period, dtype=flat.dtype)).expand(len(flat), -1))
+    times = marks.to(flat.dtype) * period
+    times.scatter_(1, order, (period - torch.arange(period).to(flat)).expand(len(flat), -1))
     marks.scatter_(1, order, True)
     freed.copy_(marks.reshape(freed.shape))
     change = L0_STEP * times * flat / largest.clamp_min(torch.finfo(flat.dtype).tiny)[:, None]
