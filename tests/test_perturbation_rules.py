@@ -18,7 +18,7 @@ def rules() -> Any:
         yield import_module("perturbation_rules")
 
 
-W = torch.linspace(-1, 1, 12).double().reshape(12)
+W = torch.linspace(-1, 1.3, 12).double()
 
 
 def bent(x: torch.Tensor) -> torch.Tensor:
