@@ -67,10 +67,14 @@ def _animal_file(name: str) -> NDArray[Any]:
     return _OnlyArrays(io.BytesIO(gzip.decompress(Path(str(found[0].locate())).read_bytes()))).load()
 
 
-def animals(seed: int) -> Data:
-    """Silhouettes of ten animals, 28 x 28."""
+def silhouettes() -> tuple[NDArray[Any], NDArray[np.intp]]:
+    """Ten animals, 28 x 28, 10,000 in all (PyPI package animal_mnist)."""
     X, y = (np.asarray(_animal_file(f"animal_{what}_version_3.gz")) for what in ("data", "label"))
-    X, y = X.reshape(len(X), 1, 28, 28) / 255, np.unique(y, return_inverse=True)[1].ravel()
+    return X.reshape(len(X), 1, 28, 28) / 255, np.unique(y, return_inverse=True)[1].ravel()
+
+
+def animals(seed: int) -> Data:
+    X, y = silhouettes()
     return _split(X, y, 4000, seed, eps=0.1, clip_values=(0, 1))
 
 

@@ -8,6 +8,7 @@ iterate of lowest loss is kept; nothing starts at random.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -91,28 +92,21 @@ def towards(
     norm: float,
     eps: float,
     clip_values: Any,
+    targeted: bool,
     n_steps: int,
     n_changed: int | None = None,
-    targeted: bool = True,
 ) -> NDArray[Any]:
-    """The same as ``attack=`` of an AdversarialGenerator: a skorch net is moved on towards labels."""
+    """The same as ``attack`` of an AdversarialGenerator, for skorch nets; L0 where it has ``n_changed``."""
     assert targeted
-    module, target = model.module_.eval(), torch.from_numpy(np.asarray(y))
+    module = model.module_.eval()
+    inputs, targets = torch.from_numpy(np.asarray(X)), torch.from_numpy(np.asarray(y))
     parts = []
-    for rows in torch.arange(len(X)).split(500):
-
-        def loss(x: torch.Tensor, rows: torch.Tensor = rows) -> torch.Tensor:
-            return functional.cross_entropy(module(x), target[rows], reduction="none")
-
-        parts.append(
-            moved(
-                loss,
-                torch.from_numpy(np.asarray(X))[rows],
-                norm=norm,
-                eps=eps,
-                n_changed=n_changed,
-                n_steps=n_steps,
-                bounds=clip_values,
-            )
-        )
+    for x, target in zip(inputs.split(500), targets.split(500), strict=True):
+        loss = partial(_cross_entropy, module, target)
+        how = {"eps": eps, "n_changed": n_changed, "n_steps": n_steps, "bounds": clip_values}
+        parts.append(moved(loss, x, norm=norm if n_changed is None else 0, **how))
     return torch.cat(parts).numpy()
+
+
+def _cross_entropy(module: Any, target: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+    return functional.cross_entropy(module(x), target, reduction="none")

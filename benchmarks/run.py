@@ -48,6 +48,8 @@ SUITES: dict[str, tuple[tuple[str, ...], ...]] = {
         ("perturbation_images.py",),
         ("perturbation_transfer.py",),
         ("perturbation_speed.py",),
+        ("perturbation_wide.py",),
+        ("perturbation_animals.py",),
         ("perturbation_curves.py",),
     ),
     "codes": (("codes.py",),),
@@ -388,8 +390,10 @@ among models of one training set, and `contested.py`, which wrong labels are fou
 compares what networks learn from perturbed digits, and what separates features from distillation,
 [perturbation_images.md](perturbation_images.md); whether what was learned transfers,
 [perturbation_transfer.md](perturbation_transfer.md); what the training costs,
-[perturbation_speed.md](perturbation_speed.md); and what is learned from moved noise beside the curves of a
-paper, [perturbation_curves.md](perturbation_curves.md). The last takes hours; all go on where they
+[perturbation_speed.md](perturbation_speed.md); what is learned from moved noise beside the curves of a paper,
+[perturbation_curves.md](perturbation_curves.md), from moved 28 x 28 images by its protocols,
+[perturbation_animals.md](perturbation_animals.md), and by wide networks beside those of its follow-up,
+[perturbation_wide.md](perturbation_wide.md). These three take hours; all go on where they
 were interrupted.
 
 ## What layers encode
