@@ -1,4 +1,4 @@
-"""The nearest sample of another class."""
+"""The nearest samples, whatever the threads of the search."""
 
 from __future__ import annotations
 
@@ -8,13 +8,44 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.neighbors import NearestNeighbors
 
+from skhalfway._blocks import blocks
+
+TIE = 1e-9  # what differs by a smaller share is the same
+
+
+def nearest(points: NDArray[Any], k: int, queries: NDArray[Any] | None = None) -> NDArray[np.intp]:
+    """The k nearest points of each query, (n_queries, k); of those that are as far, the first.
+
+    Without queries, the k nearest other points of each point. A search in threads finds any of those that are
+    as far. So more are asked for, until one is further away.
+    """
+    n, search = len(points), NearestNeighbors().fit(points)
+    asked = points if queries is None else queries
+    found, left = np.empty((len(asked), k), dtype=np.intp), np.arange(len(asked))
+    n_asked = min(2 * k + 8, n)
+    while len(left):
+        open_rows = []
+        for part in blocks(len(left), 4 * n_asked):
+            rows = left[part]
+            far, near = search.kneighbors(asked[rows], n_asked)
+            own = near == (rows[:, None] if queries is None else -1)
+            far = np.where(own, np.inf, far)
+            last = np.partition(far, k - 1, axis=1)[:, k - 1 : k]
+            tied = np.abs(far - last) <= TIE * last
+            order = np.where(tied, near, np.where(far < last, -1, n)).argsort(axis=1, kind="stable")
+            found[rows] = np.take_along_axis(near, order[:, :k], axis=1)
+            further = (far > last) & ~tied & ~own
+            open_rows.append(rows[~further.any(axis=1)])
+        left = np.concatenate(open_rows) if n_asked < n else left[:0]
+        n_asked = min(2 * n_asked, n)
+    return found
+
 
 def nearest_other(X: NDArray[Any], labels: NDArray[np.intp]) -> NDArray[np.intp]:
-    """For each sample, the row of the nearest sample of another class."""
-    nearest = np.empty(len(X), dtype=np.intp)
+    """For each sample, the row of the nearest sample of another class; the first of several as near."""
+    found = np.empty(len(X), dtype=np.intp)
     for label in np.unique(labels):
         own = labels == label
         others = np.flatnonzero(~own)
-        search = NearestNeighbors(n_neighbors=1).fit(X[others])
-        nearest[own] = others[search.kneighbors(X[own], return_distance=False)[:, 0]]
-    return nearest
+        found[own] = others[nearest(X[others], 1, X[own])[:, 0]]
+    return found

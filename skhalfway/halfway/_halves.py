@@ -6,16 +6,15 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.neighbors import NearestNeighbors
 
 from skhalfway._blocks import blocks
 from skhalfway._intervals import ratio
 from skhalfway.boundaries._answers import ask_all
+from skhalfway.boundaries._nearest import TIE, nearest
 from skhalfway.boundaries._paths import path
 from skhalfway.models import Model
 
 N_NEIGHBORS = 6  # as in the prototype that the benchmark's claims were made with
-_TIE = 1e-9  # supports, and distances, that differ by a smaller share are the same
 
 
 def neighbour_pairs(X: NDArray[Any], n_neighbors: int) -> NDArray[np.intp]:
@@ -29,34 +28,10 @@ def neighbour_pairs(X: NDArray[Any], n_neighbors: int) -> NDArray[np.intp]:
     k = min(n_neighbors, len(points) - 1)
     if k < 1:
         raise ValueError("halves need samples at 2 different points or more, but all of them are the same")
-    near = _nearest(points - points.mean(axis=0), k)
+    near = nearest(points - points.mean(axis=0), k)
     rows = np.arange(len(X))
     pairs = np.column_stack([np.repeat(rows, k), first[near[place.ravel()]].ravel()])
     return np.unique(np.sort(pairs, axis=1), axis=0).astype(np.intp)
-
-
-def _nearest(points: NDArray[Any], k: int) -> NDArray[np.intp]:
-    """The k nearest other points of each, (n_points, k); of those that are as far, the first.
-
-    A search in threads finds any of them. So more are asked for, until one is further away.
-    """
-    n, search = len(points), NearestNeighbors().fit(points)
-    found, left, n_asked = np.empty((n, k), dtype=np.intp), np.arange(n), min(2 * k + 8, n)
-    while len(left):
-        open_rows = []
-        for part in blocks(len(left), 4 * n_asked):
-            rows = left[part]
-            far, near = search.kneighbors(points[rows], n_asked)
-            far = np.where(near == rows[:, None], np.inf, far)
-            last = np.partition(far, k - 1, axis=1)[:, k - 1 : k]
-            tied = np.abs(far - last) <= _TIE * last
-            order = np.where(tied, near, np.where(far < last, -1, n)).argsort(axis=1, kind="stable")
-            found[rows] = np.take_along_axis(near, order[:, :k], axis=1)
-            further = (far > last) & ~tied & (near != rows[:, None])
-            open_rows.append(rows[~further.any(axis=1)])
-        left = np.concatenate(open_rows) if n_asked < n else left[:0]
-        n_asked = min(2 * n_asked, n)
-    return found
 
 
 def answers_at_halves(
@@ -106,8 +81,8 @@ def _credit(own: NDArray[Any], support: NDArray[Any], weights: NDArray[np.float6
     """1 / (number of tied answers) where one's own support (n,) is the most of voters' (n_voters, n)."""
     most = support.max(axis=0)
     # voters of one answer weigh as much together as it has support
-    n_tied = weights @ (support >= most * (1 - _TIE)) / most
-    return np.where(own >= most * (1 - _TIE), 1 / n_tied, 0.0)
+    n_tied = weights @ (support >= most * (1 - TIE)) / most
+    return np.where(own >= most * (1 - TIE), 1 / n_tied, 0.0)
 
 
 def label_margins(
