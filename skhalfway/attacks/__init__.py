@@ -54,6 +54,7 @@ if TYPE_CHECKING:
         Ghost,
         IntermediateDecay,
         LinearBackward,
+        NearbyWeights,
         SkipGradient,
         SmoothBackward,
     )
@@ -99,6 +100,7 @@ _HOME = {
     "MixMask": "_input_pieces",
     "MixedRows": "_input_pieces",
     "Momentum": "_steps",
+    "NearbyWeights": "_model_pieces",
     "Nesterov": "_steps",
     "NeuronAttribution": "_feature_losses",
     "Normalised": "_strides",
@@ -159,6 +161,7 @@ __all__ = [
     "MixMask",
     "MixedRows",
     "Momentum",
+    "NearbyWeights",
     "Nesterov",
     "NeuronAttribution",
     "Normalised",

@@ -52,6 +52,7 @@ from skhalfway.attacks._model_pieces import (
     Ghost,
     IntermediateDecay,
     LinearBackward,
+    NearbyWeights,
     SkipGradient,
     SmoothBackward,
 )
@@ -121,6 +122,7 @@ PARTS: dict[str, tuple[Piece, ...]] = {
     "linbp": (LinearBackward(),),
     "bpa": (_MI, SmoothBackward()),
     "ghost": (_MI, Ghost()),
+    "nw": (_MI, NearbyWeights()),
     "ilpd": (_MI, IntermediateDecay()),
     "bn": (BatchStatistics(),),
     "svre": (_MI, ReducedVariance()),

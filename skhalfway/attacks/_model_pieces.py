@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 from torch import nn
+from torch.func import functional_call
 from torch.nn.functional import pad, silu
 
 from skhalfway._text import shown
@@ -208,6 +210,73 @@ class Ghost(Piece):
 
         for part in weighted[:-1]:
             wires.hook(part, drop)
+
+
+@dataclass(frozen=True)
+class NearbyWeights(Piece):
+    """Follow the source with other weights near its own at each step.
+
+    Ours, in the spirit of Gubri et al., "LGV: boosting adversarial example transferability from large
+    geometric vicinity", ECCV 2022, whose weights are those of further training at a high rate: here they are
+    drawn, which takes no data. Weights collected by training make an :class:`~skhalfway.Ensemble` with
+    ``combine="serial"``.
+
+    Parameters
+    ----------
+    scale : float, default=0.1
+        Standard deviation of what is added to the weights of a layer, over their root mean square. Biases
+        and the weights of normalisations stay as they are.
+
+    Examples
+    --------
+    >>> from skhalfway.attacks import NearbyWeights, Recipe
+    >>> Recipe(NearbyWeights(scale=0.2))
+    Recipe(NearbyWeights(scale=0.2))
+    """
+
+    kind, name, paper = "model", "nearby_weights", "ours"
+    needs = "a module with layers"
+    scale: float = 0.1
+
+    def __post_init__(self) -> None:
+        check_number(self, "scale", 0)
+
+    def wire(self, module: nn.Module, wires: Wires) -> None:
+        parts = list(weighted_layers(module).values())
+        if not parts:
+            raise ValueError(
+                f"NearbyWeights moves the weights of layers, and {type(module).__name__} has none; leave it "
+                "out"
+            )
+        for number, part in enumerate(parts):
+
+            def nearby(
+                given: torch.Tensor, output: torch.Tensor, number: int = number, part: nn.Module = part
+            ) -> torch.Tensor | None:
+                if wires.run is None:
+                    return None
+                with wires.cut():
+                    moved: torch.Tensor = functional_call(
+                        part, self._drawn(wires.run, number, part), (given,)
+                    )
+                return moved
+
+            wires.hook(part, nearby)
+
+    def _drawn(self, run: Run, number: int, part: nn.Module) -> dict[str, torch.Tensor]:
+        """Weights of a layer, the same for all samples, and for all copies of a step."""
+        step, weights = run.kept.get((self.name, number), (None, {}))
+        if step == run.step:
+            return weights
+        stream = run.streams.shared().apart(number * 1_000_003 + run.step)
+        weights = {}
+        for name, weight in part.named_parameters(recurse=False):
+            if weight.ndim > 1:
+                noise = torch.from_numpy(stream.normal(np.zeros(1, dtype=np.intp), *weight.shape)[0])
+                size = self.scale * weight.square().mean().sqrt()
+                weights[name] = weight + size * noise.to(weight)
+        run.kept[self.name, number] = run.step, weights
+        return weights
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -11,6 +14,7 @@ from torch import nn
 from torch.nn import functional
 
 from skhalfway import AdversarialGenerator
+from skhalfway._streams import Streams
 from skhalfway.attacks import (
     AdaBelief,
     Admix,
@@ -36,6 +40,7 @@ from skhalfway.attacks import (
     MaskedBlocks,
     MixedRows,
     MixMask,
+    NearbyWeights,
     NeuronAttribution,
     Normalised,
     OwnProbability,
@@ -443,6 +448,18 @@ class Thinned(Attributed):
         return torch.autograd.grad(self.loss(z), x)[0]
 
 
+class Nearby(Plain):
+    """Weights of layers, without biases and normalisations, have a fifth of their root mean square added."""
+
+    def __init__(self, digits):
+        super().__init__(digits)
+        self.net = deepcopy(self.net)
+        with torch.no_grad():
+            for weight in self.net.parameters():
+                if weight.ndim > 1:
+                    weight += 0.2 * weight.square().mean().sqrt()
+
+
 class Poincare(Plain):
     def loss(self, logits):
         logits = logits - logits.mean(1, keepdim=True)
@@ -517,6 +534,29 @@ def test_as_the_formula_says(name, digits, halves):
         assert np.abs(expected - Plain(digits).run()).max() > SIZE  # it does something
     assert all(not part._forward_hooks for part in digits[2].modules())
     assert digits[2].rectify_2.inplace  # nothing of the network's owner was changed
+
+
+def test_weights_are_moved_by_shares_of_their_size(digits, monkeypatch):
+    monkeypatch.setattr(Streams, "normal", lambda self, rows, *shape: np.ones((len(rows), *shape)))
+    ours = found(digits, Recipe(NearbyWeights(scale=0.2)))
+    expected = Nearby(digits).run()
+    np.testing.assert_allclose(ours, expected, atol=1e-6)
+    assert np.abs(expected - Plain(digits).run()).max() > SIZE
+
+
+def test_weights_near_by_are_normal_and_others_at_each_step(digits):
+    net, seen = deepcopy(digits[2]).requires_grad_(False), []
+    batch = SimpleNamespace(own=torch.zeros(3, 10))
+    run = Run(batch, 0.1, EPS, STEPS, Streams(0, np.arange(3)), None)
+    piece = NearbyWeights(scale=0.3)
+    for run.step in range(3):
+        (moved,) = piece._drawn(run, 0, net.last).values()
+        assert moved is piece._drawn(run, 0, net.last)["weight"]  # the same for all copies
+        noise = (moved - net.last.weight) / net.last.weight.square().mean().sqrt()
+        assert 0.25 < float(noise.std()) < 0.35
+        assert abs(float(noise.mean())) < 0.06
+        seen.append(noise.ravel().numpy())
+    assert np.abs(np.corrcoef(seen) - np.eye(3)).max() < 0.2
 
 
 def test_targeted_attacks_by_poincare_distance_compare_with_what_the_source_said(digits):

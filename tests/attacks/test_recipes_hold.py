@@ -37,6 +37,7 @@ from skhalfway.attacks import (
     MixedRows,
     MixMask,
     Momentum,
+    NearbyWeights,
     OwnProbability,
     ProbabilityMargin,
     Recipe,
@@ -70,6 +71,7 @@ def attacked(attack, model=MLP, samples=X, labels=Y, target=None, **settings):
         Recipe(Variance(n=3), Averaged(n=3)),
         Recipe(Variance(n=4), Ghost(0.3)),
         Recipe(Ghost(0.3), ScaleCopies(3)),
+        Recipe(NearbyWeights(0.3), ScaleCopies(3)),
     ],
     ids=str,
 )
