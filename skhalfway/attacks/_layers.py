@@ -14,6 +14,7 @@ from skhalfway._checks import meant
 from skhalfway._text import brief, shown
 from skhalfway.attacks._of_ensembles import check_one_layer
 from skhalfway.attacks._pieces import Piece, has
+from skhalfway.models._graph import traced
 
 if TYPE_CHECKING:
     from skhalfway.attacks._gradient import Batch
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 Layer = TypeVar("Layer", bound=nn.Module)
 
 _ADDS = (operator.add, operator.iadd, torch.add)
-_CONTAINERS = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
 
 
 class Wires(AbstractContextManager["Wires"]):
@@ -188,44 +188,10 @@ def _middle(module: nn.Module) -> str:
     return names[(len(names) - 1) // 2]
 
 
-class _Tracer(fx.proxy.GraphAppendingTracer):
-    def create_arg(self, a: Any) -> Any:
-        return self.graph.get_attr("given") if isinstance(a, torch.Tensor) else super().create_arg(a)
-
-
-def _traced(module: nn.Module) -> fx.Graph:
-    """The graph of a module that is nobody else's.
-
-    ``fx.Tracer`` would, while it is at work, trace whatever modules other threads call.
-    """
-    graph = fx.Graph()
-    tracer = _Tracer(graph)
-
-    def seen(name: str) -> Callable[..., Any]:
-        return lambda *args, **kwargs: tracer.create_proxy("call_module", name, args, kwargs)
-
-    leaves = {
-        name: part
-        for name, part in module.named_modules()
-        if name and type(part).__module__.startswith("torch.nn") and not isinstance(part, _CONTAINERS)
-    }
-    own = {name: vars(part)["forward"] for name, part in leaves.items() if "forward" in vars(part)}
-    try:
-        for name, part in leaves.items():
-            vars(part)["forward"] = seen(name)
-        graph.output(tracer.create_arg(module(tracer.create_proxy("placeholder", "x", (), {}))))
-    finally:
-        for name, part in leaves.items():
-            vars(part).pop("forward", None)
-            if name in own:
-                vars(part)["forward"] = own[name]
-    return graph
-
-
 def residual_branches(module: nn.Module) -> list[str]:
     """Names of the layers whose output is added to what skips them, told from the traced graph."""
     try:
-        graph = _traced(module)
+        graph = traced(module)
     except Exception as error:  # whatever a forward does with what is no tensor
         raise ValueError(
             f"the residual branches of {type(module).__name__} cannot be told, since torch.fx cannot trace "

@@ -1,0 +1,28 @@
+"""What a network's wiring tells: loops among its neurons, what its layers pass on, what holds when bits flip.
+
+What is published and what is ours is said at each function, with the paper.
+"""
+
+from importlib import import_module
+from typing import Any
+
+# a module for each question, and one for the display of its answer; imported when it is asked, since most
+# need torch (PEP 562)
+_MODULES = {
+    "_topology": ["network_topology", "NetworkTopology", "NetworkTopologyDisplay"],
+}
+_HOME = {name: module for module, names in _MODULES.items() for name in names}
+__all__ = [*_HOME]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module = import_module(f"{__name__}.{_HOME[name]}")
+    # where results are, their displays are known
+    display = import_module(f"{__name__}.{_HOME[name]}_display")
+    return getattr(display if name.endswith("Display") else module, name)
+
+
+def __dir__() -> list[str]:
+    return __all__

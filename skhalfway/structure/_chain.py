@@ -1,0 +1,188 @@
+"""The layers of a network, one after another."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import fx, nn
+
+from skhalfway._text import brief, shown
+from skhalfway.codes._network import check_network
+from skhalfway.models import to_module
+from skhalfway.models._graph import traced
+from skhalfway.models._kinds import is_skorch_net
+from skhalfway.models._views import evaluation_view
+
+DENSE, CONVOLUTION, POOLING = "dense", "convolution", "pooling"
+_CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
+_POOLINGS = (nn.MaxPool1d, nn.MaxPool2d, nn.MaxPool3d, nn.AvgPool1d, nn.AvgPool2d, nn.AvgPool3d)
+_NORMALISATIONS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
+_PASSING = (nn.Identity, nn.Flatten, nn.modules.dropout._DropoutNd)
+# what functions and methods of tensors do, by their names
+_RESHAPING = {"flatten", "view", "reshape", "contiguous", "squeeze", "dropout", "dropout1d", "dropout2d"}
+_ASKING = {"size", "dim", "numel", "getattr", "getitem", "len", "mul", "floordiv"}
+_ACTIVATIONS = {"relu": "relu", "relu_": "relu", "sigmoid": "sigmoid", "sigmoid_": "sigmoid"}
+_ACTIVATIONS |= {"tanh": "tanh", "tanh_": "tanh", "softmax": "softmax", "log_softmax": "softmax"}
+
+
+@dataclass
+class Layer:
+    """A layer that multiplies by weights, or pools; and what comes after it.
+
+    Attributes
+    ----------
+    name : str
+        As in ``named_modules()``.
+    kind : {"dense", "convolution", "pooling"}
+    part : nn.Module
+        The layer itself.
+    weight : ndarray or None
+        (n_outputs, n_inputs) of a dense layer, the kernels of a convolution; with the batch normalisation
+        that follows multiplied in.
+    bias : ndarray or None
+        (n_outputs,); likewise.
+    activation : str
+        ``"none"``, ``"relu"``, ``"sigmoid"``, ``"tanh"``, ``"softmax"``, or the name of another.
+    """
+
+    name: str
+    kind: str
+    part: nn.Module = field(repr=False)
+    weight: NDArray[np.float64] | None = field(default=None, repr=False)
+    bias: NDArray[np.float64] | None = field(default=None, repr=False)
+    activation: str = "none"
+
+
+class Chain:
+    """The layers of a fitted network in which each is given what the one before it returned.
+
+    Parameters
+    ----------
+    estimator : object
+        A torch module, skorch classifier or MLPClassifier; a Pipeline, search or FrozenEstimator of one.
+
+    Raises
+    ------
+    TypeError
+        If it is no network.
+    ValueError
+        If layers skip others or run several times, or one is of a kind that has no weights to look at.
+    """
+
+    def __init__(self, estimator: Any) -> None:
+        inner = check_network(estimator)[-1]
+        self.name = type(inner).__name__
+        module = evaluation_view(inner.module_ if is_skorch_net(inner) else to_module(inner))
+        # a network that is one layer has a name for it too
+        self._parts = nn.Sequential(module) if not any(module.children()) else module
+        self.layers: list[Layer] = []
+        self._last: fx.Node | None = None
+        for node in self._graph().nodes:
+            self._follow(node)
+        if not self.layers:
+            raise ValueError(
+                f"{self.name} has no layer with weights, dense or convolutional, whose structure can be told"
+            )
+
+    @property
+    def dense(self) -> list[Layer]:
+        """Its layers, all of which must be dense."""
+        for layer in self.layers:
+            if layer.kind != DENSE:
+                raise ValueError(
+                    f"this is for dense layers, but {layer.name!r} of {self.name} is a "
+                    f"{type(layer.part).__name__}; pass a network of nn.Linear layers, or the last part of "
+                    "this one as a module of its own"
+                )
+        return self.layers
+
+    def _graph(self) -> fx.Graph:
+        try:
+            return traced(self._parts)
+        except Exception as error:  # whatever a forward does with what is no tensor
+            raise ValueError(
+                f"the order of the layers of {self.name} cannot be told, since torch.fx cannot trace it "
+                f"({brief(error, 100)}); put them into a torch.nn.Sequential"
+            ) from error
+
+    def _follow(self, node: fx.Node) -> None:
+        """Take one more step along the chain."""
+        name = _name_of(node)
+        if node.op == "placeholder":
+            self._last = node
+        if node.op in ("placeholder", "output", "get_attr") or name in _ASKING:
+            return
+        before = [
+            one for one in node.all_input_nodes if _name_of(one) not in _ASKING and one.op != "get_attr"
+        ]
+        if before != [self._last] or node.args[:1] != (self._last,):
+            raise ValueError(
+                f"{self.name} is no chain of layers: {shown(name or str(node.target))} is not given "
+                "what comes out of the one before it, and nothing else; pass a part that is one, as a module"
+            )
+        self._last = node
+        if node.op == "call_module":
+            self._add(str(node.target), self._parts.get_submodule(str(node.target)))
+        elif name in _ACTIVATIONS:
+            self._activated(_ACTIVATIONS[name])
+        elif name not in _RESHAPING:
+            self._refuse(name)
+
+    def _add(self, name: str, part: nn.Module) -> None:
+        if any(layer.name == name for layer in self.layers):
+            raise ValueError(
+                f"layer {shown(name)} of {self.name} runs several times for one sample; pass a network in "
+                "which each layer runs once"
+            )
+        if isinstance(part, (nn.Linear, *_CONVOLUTIONS)):
+            kind = DENSE if isinstance(part, nn.Linear) else CONVOLUTION
+            bias = None if part.bias is None else _array(part.bias)
+            self.layers.append(Layer(name, kind, part, _array(part.weight), bias))
+        elif isinstance(part, _POOLINGS):
+            self.layers.append(Layer(name, POOLING, part))
+        elif isinstance(part, _NORMALISATIONS):
+            self._normalised(name, part)
+        elif type(part).__module__ == "torch.nn.modules.activation":
+            kind = type(part).__name__.lower()
+            self._activated({"logsoftmax": "softmax"}.get(kind, kind))
+        elif not isinstance(part, _PASSING):
+            self._refuse(f"{name}, a {type(part).__name__}")
+
+    def _activated(self, name: str) -> None:
+        if self.layers:
+            self.layers[-1].activation = name
+
+    def _normalised(self, name: str, part: Any) -> None:
+        """Multiply a batch normalisation into the layer before it."""
+        layer = self.layers[-1] if self.layers else None
+        if layer is None or layer.weight is None or layer.activation != "none" or part.running_var is None:
+            self._refuse(
+                f"{name}, a {type(part).__name__} that does not follow a layer with weights directly"
+            )
+        assert layer is not None and layer.weight is not None
+        scale = 1 / np.sqrt(_array(part.running_var) + part.eps)
+        shift = -_array(part.running_mean) * scale
+        if part.weight is not None:
+            scale, shift = scale * _array(part.weight), shift * _array(part.weight) + _array(part.bias)
+        layer.weight = layer.weight * scale.reshape(-1, *[1] * (layer.weight.ndim - 1))
+        layer.bias = shift + (0.0 if layer.bias is None else layer.bias * scale)
+
+    def _refuse(self, what: str) -> None:
+        raise ValueError(
+            f"{self.name} holds {what}, of which no weights can be told; a network may hold dense layers, "
+            "convolutions, poolings, batch normalisations, activations and dropout, one after another"
+        )
+
+
+def _name_of(node: fx.Node) -> str:
+    if node.op == "call_module":
+        return ""
+    return str(node.target if isinstance(node.target, str) else getattr(node.target, "__name__", node.target))
+
+
+def _array(values: torch.Tensor) -> NDArray[np.float64]:
+    return values.detach().cpu().double().numpy().copy()

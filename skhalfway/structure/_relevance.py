@@ -1,0 +1,105 @@
+"""How much each neuron of a layer owes to each neuron of the layer before."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from skhalfway._text import brief
+from skhalfway.structure._chain import DENSE, POOLING, Chain, Layer
+
+_MOST = 50_000_000  # entries of a matrix of relevances
+_POOLED = {1: nn.functional.avg_pool1d, 2: nn.functional.avg_pool2d, 3: nn.functional.avg_pool3d}
+
+
+def relevances(chain: Chain, n_matrices: int, shape: tuple[int, ...] | None) -> list[NDArray[np.float64]]:
+    """The last matrices of relevances, (n_before, n_after) each; ``shape`` is that of a sample.
+
+    ``R_ij = max(w_ij, 0) / sum_k max(w_kj, 0)``: the positive part of the weight from i to j, over the sum of
+    those into j, and 0 for a neuron that no positive weight leads to. Of a convolution the sum is over its
+    kernel. Of a pooling over windows of f inputs, ``1 / f`` each.
+    """
+    layers = chain.layers[-n_matrices:]
+    if all(layer.kind == DENSE for layer in layers):
+        return [_of_dense(layer) for layer in layers]
+    if shape is None:
+        raise ValueError(
+            f"{chain.name} has convolutions or poolings, whose neurons are as many as its inputs ask for; "
+            "pass a sample or more as X"
+        )
+    found, size = [], torch.Size(shape)
+    for number, layer in enumerate(chain.layers):
+        wanted = number >= len(chain.layers) - n_matrices
+        matrix, size = _laid_out(layer, size, chain.name, wanted)
+        if wanted:
+            assert matrix is not None
+            found.append(matrix)
+    return found
+
+
+def _of_dense(layer: Layer) -> NDArray[np.float64]:
+    assert layer.weight is not None
+    return _shares(layer.weight.clip(min=0).T)
+
+
+def _shares(positive: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Columns over their sums; those of zeros stay."""
+    sums = positive.sum(axis=0)
+    return np.divide(positive, sums, out=np.zeros_like(positive), where=sums > 0)
+
+
+def _laid_out(
+    layer: Layer, size: torch.Size, name: str, wanted: bool
+) -> tuple[NDArray[np.float64] | None, torch.Size]:
+    """The matrix of a layer that is given samples of a size, and the size of what it returns."""
+    if layer.kind == DENSE:
+        assert layer.weight is not None
+        if size.numel() != layer.weight.shape[1]:
+            raise ValueError(
+                f"layer {layer.name!r} of {name} takes {layer.weight.shape[1]} values, and X gives it "
+                f"{size.numel()}; pass samples of the shape that the network takes"
+            )
+        return (_of_dense(layer) if wanted else None), torch.Size([len(layer.weight)])
+    part: Any = layer.part
+    weight = None if layer.weight is None else torch.from_numpy(layer.weight.clip(min=0))
+
+    def spread(x: torch.Tensor) -> torch.Tensor:
+        if weight is not None:
+            conv = getattr(nn.functional, f"conv{x.ndim - 2}d")
+            return conv(x, weight, None, part.stride, part.padding, part.dilation, part.groups)
+        stride = part.kernel_size if part.stride is None else part.stride
+        return _POOLED[x.ndim - 2](
+            x, part.kernel_size, stride, part.padding, part.ceil_mode, count_include_pad=True
+        )
+
+    try:
+        after = spread(torch.zeros(1, *size, dtype=torch.float64)).shape[1:]
+    except RuntimeError as error:
+        raise ValueError(
+            f"layer {layer.name!r} of {name} takes no samples of shape {tuple(size)} ({brief(error, 80)}); "
+            "pass samples of the shape that the network takes"
+        ) from error
+    if not wanted:
+        return None, after
+    if size.numel() * after.numel() > _MOST:
+        raise ValueError(
+            f"layer {layer.name!r} of {name} connects {size.numel()} neurons to {after.numel()}, which is "
+            "too many; take fewer n_layers, counted from the output, or a smaller network"
+        )
+    with torch.no_grad():
+        matrix = (
+            spread(torch.eye(size.numel(), dtype=torch.float64).reshape(size.numel(), *size))
+            .flatten(1)
+            .numpy()
+        )
+    if layer.kind == POOLING:
+        return matrix, after
+    assert weight is not None
+    # over the whole kernel, also where it hangs over the edge
+    sums = weight.flatten(1).sum(dim=1).numpy()
+    sums = np.repeat(sums, after[1:].numel())
+    return np.divide(matrix, sums, out=np.zeros_like(matrix), where=sums > 0), after

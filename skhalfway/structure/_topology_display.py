@@ -1,0 +1,100 @@
+"""NetworkTopologyDisplay: the persistence diagram of a network."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from skhalfway.displays import Display
+from skhalfway.displays._style import colours
+from skhalfway.structure._topology import NetworkTopology, network_topology
+
+if TYPE_CHECKING:
+    from matplotlib.collections import PathCollection
+
+
+class NetworkTopologyDisplay(Display, draws=[NetworkTopology], by=network_topology):
+    """Persistence diagram of a :class:`NetworkTopology`: the further above the diagonal, the longer it lasts.
+
+    Use ``from_estimator``, with a fitted network, or ``plot`` of the result, to make one. Pairs at one place
+    are one marker, the larger, the more they are; those without end stand on a line at the top.
+
+    Parameters
+    ----------
+    result : NetworkTopology
+        What to draw.
+
+    Attributes
+    ----------
+    ax_ : matplotlib Axes
+        Axes with the diagram.
+    figure_ : matplotlib Figure
+        Figure that holds them.
+    markers_ : dict of str to matplotlib PathCollection
+        ``"components"`` and ``"loops"``, where there are any.
+
+    Examples
+    --------
+    >>> import matplotlib
+    >>> matplotlib.use("agg")
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.neural_network import MLPClassifier
+    >>> from skhalfway.structure import NetworkTopologyDisplay
+    >>> X, y = load_iris(return_X_y=True)
+    >>> net = MLPClassifier((8, 6), solver="lbfgs", max_iter=500, random_state=0).fit(X, y)
+    >>> sorted(NetworkTopologyDisplay.from_estimator(net).markers_)
+    ['components', 'loops']
+    """
+
+    def plot(self, ax: Any = None, *, scatter_kw: dict[str, Any] | None = None) -> NetworkTopologyDisplay:
+        """Draw the diagram.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+            Axes to draw on. None makes a figure.
+        scatter_kw : dict, default=None
+            Passed to ``ax.scatter`` for both dimensions.
+
+        Returns
+        -------
+        display : NetworkTopologyDisplay
+            This object, with ``ax_``, ``figure_`` and ``markers_``.
+        """
+        import matplotlib.pyplot as plt
+
+        if ax is None:
+            _, ax = plt.subplots(figsize=(5, 4.5), layout="constrained")
+        self.ax_, self.figure_ = ax, ax.figure
+        self.markers_: dict[str, PathCollection] = {}
+        result = self.result
+        exact = result.levels is None
+        parts = {"components": result.components, "loops": result.loops}
+        every = np.concatenate(list(parts.values()))
+        # where there are levels, the last is the largest number; of relevances, the smallest
+        last = every[every > 0].min() if exact else len(result.levels) + 1
+        top = last / 3 if exact else 1.06 * last
+        for (name, pairs), colour, marker in zip(parts.items(), colours(2), "^o", strict=True):
+            if not len(pairs):
+                continue
+            places, counts = np.unique(pairs, axis=0, return_counts=True)
+            places[~np.isfinite(places) | (places == 0)] = top
+            style = {"s": 8 + 40 * np.sqrt(counts / counts.max()), "alpha": 0.6, "lw": 0, "marker": marker}
+            label = f"{name}: {len(pairs)}"
+            self.markers_[name] = ax.scatter(
+                *places.T, **style | {"color": colour, "label": label} | (scatter_kw or {})
+            )
+        unit = "relevance" if exact else "level"
+        ends = (1.0, float(last))
+        ax.plot(ends, ends, color="0.6", lw=1)
+        ax.axhline(top, color="0.6", lw=1, ls=":")
+        ax.annotate("without end", (1, top), xytext=(0, 3), textcoords="offset points", color="0.35")
+        if exact:  # paths are let in as the threshold falls
+            ax.set(xscale="log", yscale="log", xlim=(1.5, top / 1.5), ylim=(1.5, top / 3))
+        else:
+            ax.set_ylim(top=1.08 * top)
+        ax.set(xlabel=f"birth ({unit})", ylabel=f"death ({unit})")
+        ax.legend(frameon=False, loc="lower right")
+        ax.spines[["top", "right"]].set_visible(False)
+        return self
