@@ -10,8 +10,10 @@ from typing import Any
 # need torch (PEP 562)
 _MODULES = {
     "_topology": ["network_topology", "NetworkTopology", "NetworkTopologyDisplay"],
+    "_causal": ["causal_structure", "CausalStructure", "CausalStructureDisplay", "UndersampledWarning"],
 }
 _HOME = {name: module for module, names in _MODULES.items() for name in names}
+_HOME["CausalCallback"] = "_causal_callback"  # skorch is not imported before it is used
 __all__ = [*_HOME]
 
 
@@ -19,6 +21,8 @@ def __getattr__(name: str) -> Any:
     if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     module = import_module(f"{__name__}.{_HOME[name]}")
+    if _HOME[name] not in _MODULES:
+        return getattr(module, name)
     # where results are, their displays are known
     display = import_module(f"{__name__}.{_HOME[name]}_display")
     return getattr(display if name.endswith("Display") else module, name)

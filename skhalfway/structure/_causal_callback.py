@@ -1,0 +1,165 @@
+"""CausalCallback: the causal structure of a skorch net along its training."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from skorch.callbacks import Callback
+
+from skhalfway._checks import check_integer, check_random_state
+from skhalfway._randomness import draw_seed, undisturbed
+from skhalfway.results import Provenance
+from skhalfway.structure._causal import FIGURES, CausalStructure, measure_all, read_wirings
+from skhalfway.structure._chain import Chain
+
+
+class CausalCallback(Callback):
+    """Record :func:`causal_structure` of a skorch net while it is trained.
+
+    Beside :class:`~skhalfway.training.HalfwayCallback`. Training is not disturbed: weights come out as they
+    do without it, and each record is fed with the same noise.
+
+    Parameters
+    ----------
+    every : int, default=1
+        Epochs between two records. The net as it is before training and at its end is always recorded.
+    input_range, ranges, n_bins, joint, correction
+        As for :func:`causal_structure`.
+    n_samples : int, default=10000
+        Points of noise at each record.
+    random_state : int, RandomState instance or None, default=None
+        Draws the noise.
+
+    Attributes
+    ----------
+    structure_ : CausalStructure
+        Figures by epoch and layer; there once training has ended. ``partial_fit`` continues it, ``fit``
+        begins anew.
+
+    See Also
+    --------
+    causal_structure : The same of a network that is trained.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import torch
+    >>> from sklearn.datasets import load_iris
+    >>> from skorch import NeuralNetClassifier
+    >>> from skhalfway.structure import CausalCallback
+    >>> X, y = load_iris(return_X_y=True)
+    >>> _ = torch.manual_seed(0)
+    >>> net = NeuralNetClassifier(
+    ...     torch.nn.Sequential(torch.nn.Linear(4, 5), torch.nn.Sigmoid(), torch.nn.Linear(5, 3)),
+    ...     criterion=torch.nn.CrossEntropyLoss,
+    ...     lr=0.1,
+    ...     max_epochs=20,
+    ...     callbacks=[("causal", CausalCallback(every=10, joint="never", random_state=0))],
+    ...     verbose=0,
+    ... )
+    >>> net = net.fit(X.astype(np.float32) / 8, y)
+    >>> dict(net.callbacks_)["causal"].structure_.epochs
+    array([ 0., 10., 20.])
+    """
+
+    def __init__(
+        self,
+        *,
+        every: int = 1,
+        input_range: Any = (0, 1),
+        ranges: Any = None,
+        n_bins: int = 8,
+        n_samples: int = 10_000,
+        joint: str = "auto",
+        correction: str | None = None,
+        random_state: Any = None,
+    ) -> None:
+        self.every = every
+        self.input_range = input_range
+        self.ranges = ranges
+        self.n_bins = n_bins
+        self.n_samples = n_samples
+        self.joint = joint
+        self.correction = correction
+        self.random_state = random_state
+
+    def initialize(self) -> CausalCallback:
+        """Forget what was recorded.
+
+        Returns
+        -------
+        self : CausalCallback
+            As it was made.
+        """
+        self.records_: dict[float, Any] = {}
+        if hasattr(self, "structure_"):
+            del self.structure_
+        return self
+
+    def on_epoch_begin(self, net: Any, **kwargs: Any) -> None:
+        """Before the first epoch, record the net as it is.
+
+        Parameters
+        ----------
+        net : NeuralNetClassifier
+            The net in training.
+        **kwargs : dict
+            Ignored.
+        """
+        if self.records_:
+            return
+        check_integer("every", self.every)
+        with undisturbed():
+            self._seed = draw_seed(check_random_state(self.random_state))
+        self._record(net, len(net.history) - 1)
+
+    def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
+        """Record the net, where it is time.
+
+        Parameters
+        ----------
+        net : NeuralNetClassifier
+            The net in training.
+        **kwargs : dict
+            Ignored.
+        """
+        if (len(net.history) - min(self.records_)) % self.every == 0:
+            self._record(net, len(net.history))
+
+    def on_train_end(self, net: Any, **kwargs: Any) -> None:
+        """Record the net that came out, and keep all of it.
+
+        Parameters
+        ----------
+        net : NeuralNetClassifier
+            The trained net.
+        **kwargs : dict
+            Ignored.
+        """
+        if not self.records_:  # no epoch
+            return
+        if max(self.records_) < len(net.history):
+            self._record(net, len(net.history))
+        bits = list(self.records_.values())
+        figures = {name: np.array([[getattr(one, name) for one in row] for row in bits]) for name in FIGURES}
+        self.structure_: CausalStructure = CausalStructure(
+            self._layers,
+            **figures,
+            epochs=np.array(list(self.records_)),
+            provenance=Provenance("CausalCallback", self.get_params()),
+        )
+
+    def _record(self, net: Any, epoch: float) -> None:
+        with undisturbed():
+            wirings = read_wirings(Chain(net.module_), self.input_range, self.ranges)
+            self._layers = tuple(wirings)
+            self.records_[float(epoch)] = measure_all(
+                wirings,
+                np.random.RandomState(self._seed),
+                n_bins=self.n_bins,
+                n_samples=self.n_samples,
+                joint=self.joint,
+                correction=self.correction,
+                warns=not self.records_,  # once
+            )

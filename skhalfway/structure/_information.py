@@ -1,0 +1,215 @@
+"""What a layer passes on, in bits, while it is fed with uniform noise."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from skhalfway._blocks import blocks
+
+Range = tuple[float, float]
+_AT_ONCE, _PER_BIN = 2**22, 64  # values of noise; places of an input that varies alone
+FIRST, ENOUGH, MOST = 10_000, 0.05, 2**20  # samples to begin with; bits of change, and samples, to end with
+SPARE = 3  # bits by which the logarithm of the samples must exceed what the inputs can hold
+
+
+@dataclass(frozen=True)
+class Wiring:
+    """A layer as a function of rows, and the ranges in which its neurons are told apart.
+
+    Attributes
+    ----------
+    apply : callable
+        Rows of inputs (n, n_inputs) to rows of outputs (n, n_outputs).
+    n_inputs : int
+    inputs, outputs : (float, float)
+        Ranges.
+    """
+
+    apply: Callable[[NDArray[np.float64]], NDArray[np.float64]]
+    n_inputs: int
+    inputs: Range
+    outputs: Range
+
+
+@dataclass(frozen=True)
+class Bits:
+    """What was found of a layer.
+
+    Attributes
+    ----------
+    information : float
+        Effective information; nan where it was not to be told.
+    parts : float
+        Sum over pairs of neurons while all inputs vary.
+    sensitivity : float
+        Sum over pairs while only the one input varies.
+    n_samples : int
+        Of the first two.
+    outside : float
+        Share of outputs that lay outside their range, and were left out.
+    """
+
+    information: float
+    parts: float
+    sensitivity: float
+    n_samples: int
+    outside: float
+
+
+def measured(
+    wiring: Wiring,
+    *,
+    n_bins: int,
+    n_samples: int | None,
+    joint: bool,
+    corrected: bool,
+    rng: np.random.RandomState,
+) -> Bits:
+    """Figures of a layer; without ``n_samples``, of as many as it takes until they stay."""
+    alone = sensitivity(wiring, n_bins, corrected)
+    sample = _Sample(wiring, n_bins, joint)
+    if n_samples is not None:
+        sample.draw(n_samples, rng)
+        return Bits(*sample.bits(corrected), alone, sample.n, sample.outside)
+    sample.draw(FIRST, rng)
+    before = sample.bits(corrected)
+    while sample.n < MOST:
+        sample.draw(sample.n, rng)
+        now = sample.bits(corrected)
+        if all(abs(a - b) < ENOUGH for a, b in zip(now, before, strict=True) if a == a):
+            break
+        before = now
+    return Bits(*sample.bits(corrected), alone, sample.n, sample.outside)
+
+
+def can_be_told(n_inputs: int, n_bins: int, n_samples: int | None) -> bool:
+    """Whether so many samples fill the joint distribution of the inputs."""
+    return n_inputs * np.log2(n_bins) <= np.log2(MOST if n_samples is None else n_samples) - SPARE
+
+
+class _Sample:
+    """Counts of noise that went through a layer so far."""
+
+    def __init__(self, wiring: Wiring, n_bins: int, joint: bool) -> None:
+        self._wiring, self._n_bins, self._joint = wiring, n_bins, joint
+        self._pairs: NDArray[np.intp] | None = None
+        self._tuples: list[tuple[NDArray[Any], NDArray[Any]]] = []
+        self.n, self._n_outside, self._n_outputs = 0, 0, 0
+
+    @property
+    def outside(self) -> float:
+        return self._n_outside / self._n_outputs
+
+    def draw(self, n: int, rng: np.random.RandomState) -> None:
+        wiring, bins = self._wiring, self._n_bins
+        for block in blocks(n, wiring.n_inputs, _AT_ONCE):
+            size = min(block.stop, n) - block.start
+            x = rng.uniform(*wiring.inputs, (size, wiring.n_inputs))
+            y = wiring.apply(x)
+            a, b = binned(x, wiring.inputs, bins), binned(y, wiring.outputs, bins)
+            there = (y >= wiring.outputs[0]) & (y <= wiring.outputs[1])
+            counts = pair_counts(a, b, there, bins)
+            self._pairs = counts if self._pairs is None else self._pairs + counts
+            self._n_outside += int((~there).sum())
+            self._n_outputs += there.size
+            if self._joint:
+                whole = there.all(axis=1)
+                self._tuples.append((_coded(a[whole], bins), b[whole].astype(np.int16)))
+        self.n += n
+
+    def bits(self, corrected: bool) -> tuple[float, float]:
+        """Effective information, nan where it is not asked for, and the sum over pairs."""
+        assert self._pairs is not None
+        parts = float(informations(self._pairs, corrected).sum())
+        return (self._together(corrected) if self._joint else np.nan), parts
+
+    def _together(self, corrected: bool) -> float:
+        inputs, outputs = (np.concatenate(each) for each in zip(*self._tuples, strict=True))
+        if not len(inputs):
+            return 0.0
+        x = np.unique(inputs, return_inverse=True)[1].ravel()
+        y = np.unique(outputs, axis=0, return_inverse=True)[1].ravel()
+        n_y = int(y.max()) + 1
+        found = (np.bincount(x), np.bincount(y), np.unique(x * n_y + y, return_counts=True)[1])
+        one, other, both = (entropy(counts, corrected) for counts in found)
+        return one + other - both
+
+
+def binned(values: NDArray[np.float64], ends: Range, n_bins: int) -> NDArray[np.intp]:
+    """Numbers of bins of equal width; of what lies outside, those of the ends."""
+    low, high = ends
+    places = np.clip((values - low) / (high - low), 0, 1) * n_bins
+    return np.minimum(places.astype(np.intp), n_bins - 1)
+
+
+def _coded(rows: NDArray[np.intp], n_bins: int) -> NDArray[np.int64]:
+    """A number for each row of bins; of inputs that can be told there are not too many for that."""
+    code = np.zeros(len(rows), dtype=np.int64)
+    for column in rows.T:
+        code = code * n_bins + column
+    return code
+
+
+def pair_counts(
+    a: NDArray[np.intp], b: NDArray[np.intp], there: NDArray[np.bool_], n_bins: int
+) -> NDArray[np.intp]:
+    """How often each two bins of two neurons meet, (n_a, n_b, n_bins, n_bins), of outputs that are there."""
+    n_a, n_b = a.shape[1], b.shape[1]
+    counts = np.empty((n_a, n_b, n_bins, n_bins), dtype=np.intp)
+    offset = b + np.arange(n_b) * n_bins**2
+    for i in range(n_a):
+        found = np.bincount((a[:, i, None] * n_bins + offset)[there], minlength=n_b * n_bins**2)
+        counts[i] = found.reshape(n_b, n_bins, n_bins)
+    return counts
+
+
+def informations(counts: NDArray[np.intp], corrected: bool) -> NDArray[np.float64]:
+    """Mutual information in bits of the last two axes of counts."""
+    flat = counts.reshape(*counts.shape[:-2], -1)
+    parts = (counts.sum(axis=-1), counts.sum(axis=-2), flat)
+    one, other, both = (entropies(each, corrected) for each in parts)
+    return one + other - both
+
+
+def entropies(counts: NDArray[np.intp], corrected: bool) -> NDArray[np.float64]:
+    """Plug-in entropy in bits along the last axis; 0 of nothing. Corrected as by Miller and Madow."""
+    total = counts.sum(axis=-1, keepdims=True)
+    share = counts / np.maximum(total, 1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        found = -np.where(share > 0, share * np.log2(share), 0.0).sum(axis=-1)
+    if corrected:
+        occupied = (counts > 0).sum(axis=-1)
+        found = found + np.maximum(occupied - 1, 0) / (2 * np.maximum(total[..., 0], 1) * np.log(2))
+    return found
+
+
+def entropy(counts: NDArray[np.intp], corrected: bool) -> float:
+    return float(entropies(counts, corrected))
+
+
+def sensitivity(wiring: Wiring, n_bins: int, corrected: bool) -> float:
+    """Sum over pairs of neurons while only the input varies, evenly over its range, and the others are 0."""
+    low, high = wiring.inputs
+    n = _PER_BIN * n_bins
+    places = low + (high - low) * (np.arange(n) + 0.5) / n
+    total = 0.0
+    for x in _alone(places, wiring.n_inputs):
+        y = wiring.apply(x)
+        there = (y >= wiring.outputs[0]) & (y <= wiring.outputs[1])
+        a = binned(places[:, None], wiring.inputs, n_bins)
+        counts = pair_counts(a, binned(y, wiring.outputs, n_bins), there, n_bins)
+        total += float(informations(counts, corrected).sum())
+    return total
+
+
+def _alone(places: NDArray[np.float64], n_inputs: int) -> Iterator[NDArray[np.float64]]:
+    """Rows in which one input varies, for each input."""
+    for i in range(n_inputs):
+        x = np.zeros((len(places), n_inputs))
+        x[:, i] = places
+        yield x
