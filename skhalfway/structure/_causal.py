@@ -8,29 +8,21 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import expit
 
 from skhalfway._checks import check_choice, check_integer, check_random_state
-from skhalfway._text import counted, short, shown
+from skhalfway._text import counted, short
 from skhalfway.models._warnings import warn
 from skhalfway.results import Result
 from skhalfway.results._provenance import recorded
 from skhalfway.results._result import frozen
 from skhalfway.results._table import Table
-from skhalfway.structure._chain import Chain, Layer
-from skhalfway.structure._information import Bits, Range, Wiring, can_be_told, measured
+from skhalfway.structure._chain import Chain
+from skhalfway.structure._information import Bits, Wiring, can_be_told, measured
+from skhalfway.structure._noise import read_wirings
 
 if TYPE_CHECKING:
     import pandas as pd
 
-# what neurons are told apart in, as in the authors' code
-RANGES: dict[str, Range] = {"sigmoid": (0, 1), "tanh": (-1, 1), "relu": (0, 10), "none": (-10, 10)}
-_FUNCTIONS = {
-    "sigmoid": expit,
-    "tanh": np.tanh,
-    "relu": lambda z: np.maximum(z, 0),
-    "none": lambda z: z,
-}
 _MUCH_OUTSIDE = 0.05
 FIGURES = ("sensitivity", "parts", "information")
 
@@ -362,40 +354,3 @@ def _say(
             f"outputs lie outside the range of their activation and are left out: {shares}; widen ranges",
             UndersampledWarning,
         )
-
-
-def read_wirings(chain: Chain, input_range: Any, ranges: Mapping[str, Any] | None) -> dict[str, Wiring]:
-    """Each layer as a function of noise, by its name."""
-    known = dict(RANGES)
-    for name, value in dict(ranges or {}).items():
-        check_choice("an activation in ranges", name, RANGES)
-        known[name] = _read_range(f"ranges[{name!r}]", value)
-    before, found = _read_range("input_range", input_range), {}
-    for layer in chain.dense:
-        kind = "none" if layer.activation == "softmax" and layer is chain.dense[-1] else layer.activation
-        if kind not in known:
-            raise ValueError(
-                f"layer {layer.name!r} of {chain.name} has the activation {kind}, which has no range to tell "
-                f"neurons apart in; those of {shown(list(RANGES))} do"
-            )
-        assert layer.weight is not None
-        found[layer.name] = Wiring(_applied(layer, kind), layer.weight.shape[1], before, known[kind])
-        before = known[kind]
-    return found
-
-
-def _applied(layer: Layer, kind: str) -> Any:
-    weight, bias = layer.weight, 0.0 if layer.bias is None else layer.bias
-    assert weight is not None
-    activation = _FUNCTIONS[kind]
-    return lambda x: activation(x @ weight.T + bias)
-
-
-def _read_range(name: str, value: Any) -> Range:
-    try:
-        low, high = (float(end) for end in value)
-    except (TypeError, ValueError):
-        low = high = np.nan
-    if not (np.isfinite([low, high]).all() and low < high):
-        raise ValueError(f"{name} must be two finite numbers (low, high), low < high; got {shown(value)}")
-    return low, high

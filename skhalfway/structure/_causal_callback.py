@@ -10,8 +10,9 @@ from skorch.callbacks import Callback
 from skhalfway._checks import check_integer, check_random_state
 from skhalfway._randomness import draw_seed, undisturbed
 from skhalfway.results import Provenance
-from skhalfway.structure._causal import FIGURES, CausalStructure, measure_all, read_wirings
+from skhalfway.structure._causal import FIGURES, CausalStructure, measure_all
 from skhalfway.structure._chain import Chain
+from skhalfway.structure._noise import read_wirings
 
 
 class CausalCallback(Callback):
