@@ -11,10 +11,10 @@ from typing import Any
 _MODULES = {
     "_topology": ["network_topology", "NetworkTopology", "NetworkTopologyDisplay"],
     "_causal": ["causal_structure", "CausalStructure", "CausalStructureDisplay", "UndersampledWarning"],
+    "_connectivity": ["connectivity", "connectivity_filter", "Connectivity", "ConnectivityDisplay"],
 }
 _HOME = {name: module for module, names in _MODULES.items() for name in names}
 # without a display
-_HOME |= dict.fromkeys(["connectivity", "connectivity_filter", "Connectivity"], "_connectivity")
 _HOME["CausalCallback"] = "_causal_callback"  # skorch is not imported before it is used
 __all__ = [*_HOME]
 

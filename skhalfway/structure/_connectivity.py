@@ -31,7 +31,7 @@ Edge = tuple[Any, Any, str]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Connectivity(Result, drawn=False):
+class Connectivity(Result):
     """How deep and wide a network is, over all paths from its input to its output.
 
     Made by :func:`connectivity`; arrays are read-only.
@@ -48,6 +48,10 @@ class Connectivity(Result, drawn=False):
     eigenvalues : ndarray of shape (n_inputs,), default=None
         Of the kernel that a wide network with this graph starts from, over its
         mean diagonal, falling.
+
+    See Also
+    --------
+    ConnectivityDisplay : Draws the eigenvalues.
 
     Examples
     --------

@@ -1,0 +1,84 @@
+"""ConnectivityDisplay: the spectrum of the kernel that a network starts from."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from skhalfway.displays import Display
+from skhalfway.displays._style import colours
+from skhalfway.structure._connectivity import Connectivity, connectivity
+
+if TYPE_CHECKING:
+    from matplotlib.lines import Line2D
+
+
+class ConnectivityDisplay(Display, draws=[Connectivity], by=connectivity):
+    """Eigenvalues of the kernel of a :class:`Connectivity`: the smaller one is, the slower its part is learned.
+
+    Use ``from_estimator``, with a network or edges and a ``correlation``, or ``plot`` of the result.
+
+    Parameters
+    ----------
+    result : Connectivity
+        What to draw.
+
+    Attributes
+    ----------
+    ax_ : matplotlib Axes
+        Axes with the spectrum.
+    figure_ : matplotlib Figure
+        Figure that holds them.
+    line_ : matplotlib Line2D
+        The eigenvalues, falling.
+
+    Examples
+    --------
+    >>> import matplotlib
+    >>> matplotlib.use("agg")
+    >>> from skhalfway.structure import ConnectivityDisplay
+    >>> chain = [("x", "a", "weights"), ("a", "y", "weights")]
+    >>> ConnectivityDisplay.from_estimator(chain, correlation=0.5).line_.get_ydata().round(2)
+    array([7.29, 0.3 , 0.3 , 0.3 , 0.3 , 0.3 , 0.3 , 0.3 , 0.3 , 0.3 ])
+    """
+
+    def plot(self, ax: Any = None, *, line_kw: dict[str, Any] | None = None) -> ConnectivityDisplay:
+        """Draw the spectrum.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+            Axes to draw on. None makes a figure.
+        line_kw : dict, default=None
+            Passed to ``ax.plot``.
+
+        Returns
+        -------
+        display : ConnectivityDisplay
+            This object, with ``ax_``, ``figure_`` and ``line_``.
+
+        Raises
+        ------
+        ValueError
+            If the result has no kernel.
+        """
+        result = self.result
+        if result.eigenvalues is None:
+            raise ValueError("there is no kernel to draw; give connectivity a correlation of inputs")
+        if ax is None:
+            import matplotlib.pyplot as plt
+
+            _, ax = plt.subplots(figsize=(5, 3.6), layout="constrained")
+        self.ax_, self.figure_ = ax, ax.figure
+        n = len(result.eigenvalues)
+        style = {"color": colours(1)[0], "marker": "o", "ms": 5, "lw": 1}
+        (self.line_,): tuple[Line2D] = ax.plot(
+            np.arange(1, n + 1), result.eigenvalues, **style | (line_kw or {})
+        )
+        ax.set(yscale="log", xlabel="number of the eigenvalue", ylabel="over the mean diagonal of the kernel")
+        ax.set_title(
+            f"effective depth {result.depth:.3g}, effective width {result.width:.3g}", fontsize="medium"
+        )
+        ax.spines[["top", "right"]].set_visible(False)
+        return self
