@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class ConnectivityDisplay(Display, draws=[Connectivity], by=connectivity):
-    """Eigenvalues of the kernel of a :class:`Connectivity`: the smaller one is, the slower its part is learned.
+    """Eigenvalues of the kernel of a :class:`Connectivity`: the smaller, the slower that part is learned.
 
     Use ``from_estimator``, with a network or edges and a ``correlation``, or ``plot`` of the result.
 
@@ -73,9 +73,8 @@ class ConnectivityDisplay(Display, draws=[Connectivity], by=connectivity):
         self.ax_, self.figure_ = ax, ax.figure
         n = len(result.eigenvalues)
         style = {"color": colours(1)[0], "marker": "o", "ms": 5, "lw": 1}
-        (self.line_,): tuple[Line2D] = ax.plot(
-            np.arange(1, n + 1), result.eigenvalues, **style | (line_kw or {})
-        )
+        lines = ax.plot(np.arange(1, n + 1), result.eigenvalues, **style | (line_kw or {}))
+        self.line_: Line2D = lines[0]
         ax.set(yscale="log", xlabel="number of the eigenvalue", ylabel="over the mean diagonal of the kernel")
         ax.set_title(
             f"effective depth {result.depth:.3g}, effective width {result.width:.3g}", fontsize="medium"
