@@ -40,7 +40,7 @@ class ConnectivityDisplay(Display, draws=[Connectivity], by=connectivity):
     >>> from skhalfway.structure import ConnectivityDisplay
     >>> chain = [("x", "a", "weights"), ("a", "y", "weights")]
     >>> ConnectivityDisplay.from_estimator(chain, correlation=0.5).line_.get_ydata().round(2)
-    array([7.29, 0.3 , 0.3 , 0.3 , 0.3 , 0.3 , 0.3 , 0.3 , 0.3 , 0.3 ])
+    array([7.16, 0.32, 0.32, 0.32, 0.32, 0.32, 0.32, 0.32, 0.32, 0.32])
     """
 
     def plot(self, ax: Any = None, *, line_kw: dict[str, Any] | None = None) -> ConnectivityDisplay:
