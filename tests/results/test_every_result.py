@@ -48,7 +48,13 @@ from skhalfway.perturbation.theory import LearnedBoundary, OrthogonalityConditio
 from skhalfway.report import compare_reports
 from skhalfway.results import ConfidenceInterval, Provenance, Result
 from skhalfway.results._result import equal
-from skhalfway.structure import CausalStructure, Connectivity, FourierStabilisation, NetworkTopology
+from skhalfway.structure import (
+    CausalStructure,
+    Connectivity,
+    FourierStabilisation,
+    KernelTemplates,
+    NetworkTopology,
+)
 from skhalfway.training import TrainingHistory
 from skhalfway.transfer import Outcomes, Robustness
 from tests.entries import ENTRIES
@@ -110,6 +116,7 @@ EXAMPLES = [
         0.99,
     ),
     FourierStabilisation(np.array([4, 2]), np.array([3.5, 1.0]), np.array([0.9, 0.9, 0.88]), object()),
+    KernelTemplates(np.array(["a", "b"]), np.array(["DoG", "d/dx"]), np.array([0.9, -0.3]), 0.8, 0.01),
     Connectivity(1.25, 2.4, 4, np.array([1.5, 0.5])),
     CausalStructure(("a", "b"), SQUARE + 1, SQUARE, SQUARE + 0.5, epochs=np.array([0.0, 3.0])),
     NetworkTopology([[1, 2], [1, np.inf]], [[2, 3], [2, 3], [2, np.inf]], (2, 1), np.array([1.0, 0.5, 0.25])),
