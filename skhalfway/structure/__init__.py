@@ -12,6 +12,7 @@ _MODULES = {
     "_topology": ["network_topology", "NetworkTopology", "NetworkTopologyDisplay"],
     "_causal": ["causal_structure", "CausalStructure", "CausalStructureDisplay", "UndersampledWarning"],
     "_connectivity": ["connectivity", "connectivity_filter", "Connectivity", "ConnectivityDisplay"],
+    "_disentangle": ["disentangle", "Disentanglement", "DisentanglementDisplay"],
     "_templates": ["kernel_templates", "KernelTemplates", "KernelTemplatesDisplay"],
 }
 _HOME = {name: module for module, names in _MODULES.items() for name in names}

@@ -51,6 +51,7 @@ from skhalfway.results._result import equal
 from skhalfway.structure import (
     CausalStructure,
     Connectivity,
+    Disentanglement,
     FourierStabilisation,
     KernelTemplates,
     NetworkTopology,
@@ -117,6 +118,9 @@ EXAMPLES = [
     ),
     FourierStabilisation(np.array([4, 2]), np.array([3.5, 1.0]), np.array([0.9, 0.9, 0.88]), object()),
     KernelTemplates(np.array(["a", "b"]), np.array(["DoG", "d/dx"]), np.array([0.9, -0.3]), 0.8, 0.01),
+    Disentanglement(
+        np.array(list("abc")), ("one",), (np.eye(3) > 0,), *np.ones((3, 3), dtype=int), np.eye(3, dtype=int)
+    ),
     Connectivity(1.25, 2.4, 4, np.array([1.5, 0.5])),
     CausalStructure(("a", "b"), SQUARE + 1, SQUARE, SQUARE + 0.5, epochs=np.array([0.0, 3.0])),
     NetworkTopology([[1, 2], [1, np.inf]], [[2, 3], [2, 3], [2, np.inf]], (2, 1), np.array([1.0, 0.5, 0.25])),

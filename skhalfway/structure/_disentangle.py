@@ -1,0 +1,301 @@
+"""disentangle: which channels of a network serve which class."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator
+
+from skhalfway._checks import check_integer, check_positive, check_random_state
+from skhalfway._entries import takes_datasets
+from skhalfway._inputs import check_labels, read_samples
+from skhalfway._intervals import ratio, wilson_interval
+from skhalfway._progress import Progress
+from skhalfway._text import counted, short, shown
+from skhalfway.codes._network import Network, check_layers
+from skhalfway.models import as_model
+from skhalfway.results import Result
+from skhalfway.results._provenance import recorded
+from skhalfway.results._result import frozen
+from skhalfway.results._table import Table
+from skhalfway.structure._masks import Masks
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Disentanglement(Result):
+    """Which channels of each layer serve which class, and what the network is without the others.
+
+    Made by :func:`disentangle`; arrays are read-only.
+
+    Parameters
+    ----------
+    classes : ndarray of shape (n_classes,)
+        Labels.
+    layers : tuple of str
+        Names of the layers.
+    masks : tuple of bool ndarray of shape (n_classes, n_channels)
+        For each layer, whether a channel serves a class.
+    own, others : ndarray of shape (n_classes,)
+        Of the sub-network of each class: how many samples of the class, and of the
+        other classes, it gives the class.
+    n_samples : ndarray of shape (n_classes,)
+        Samples of each class.
+    mistakes : ndarray of shape (n_classes, n_classes)
+        Mistakes of the whole network: true class by predicted class.
+
+    See Also
+    --------
+    DisentanglementDisplay : Draws the similarity of classes.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skhalfway.structure import Disentanglement
+    >>> masks = (np.array([[True, True, False], [True, False, True], [False, False, True]]),)
+    >>> mistakes = np.array([[0, 3, 1], [0, 0, 0], [0, 2, 0]])
+    >>> counts = [8, 9, 9], [1, 0, 0], [10, 10, 10]
+    >>> found = Disentanglement(np.arange(3), ("hidden",), masks, *counts, mistakes)
+    >>> found.similarity.round(2)
+    array([[1.  , 0.33, 0.  ],
+           [0.33, 1.  , 0.5 ],
+           [0.  , 0.5 , 1.  ]])
+    """
+
+    classes: NDArray[Any]
+    layers: tuple[str, ...]
+    masks: tuple[NDArray[np.bool_], ...]
+    own: NDArray[np.intp]
+    others: NDArray[np.intp]
+    n_samples: NDArray[np.intp]
+    mistakes: NDArray[np.intp]
+
+    def __post_init__(self) -> None:
+        n = len(self.classes)
+        object.__setattr__(self, "classes", frozen(self.classes))
+        object.__setattr__(self, "layers", tuple(self.layers))
+        object.__setattr__(self, "masks", tuple(frozen(mask, bool) for mask in self.masks))
+        for name, shape in (("own", (n,)), ("others", (n,)), ("n_samples", (n,)), ("mistakes", (n, n))):
+            array = frozen(getattr(self, name), np.intp)
+            if array.shape != shape:
+                raise ValueError(f"{name} must have shape {shape}, got {array.shape}")
+            object.__setattr__(self, name, array)
+        if len(self.masks) != len(self.layers) or any(
+            mask.ndim != 2 or len(mask) != n for mask in self.masks
+        ):
+            raise ValueError("masks must have one array (n_classes, n_channels) for each layer")
+
+    @property
+    def similarity(self) -> NDArray[np.float64]:
+        """Mean over layers of the share of channels of either class that serve both, (n_classes, n_classes).
+
+        1 where neither has any.
+        """
+        total = np.zeros((len(self.classes),) * 2)
+        for mask in self.masks:
+            weights = mask.astype(float)
+            both = weights @ weights.T
+            either = weights.sum(axis=1)[:, None] + weights.sum(axis=1) - both
+            total += np.divide(both, either, out=np.ones_like(both), where=either > 0)
+        return total / len(self.masks)
+
+    def mistakes_to_similar(self, n_similar: int = 3) -> tuple[int, int]:
+        """Count the mistakes that go to a class similar to the true one.
+
+        Parameters
+        ----------
+        n_similar : int, default=3
+            How many classes, the most similar to each, count as that; by chance
+            ``n_similar / (n_classes - 1)`` of the mistakes go there.
+
+        Returns
+        -------
+        n_there, n_mistakes : int
+            Those, and all.
+
+        Raises
+        ------
+        ValueError
+            If it is below 1, or not below the number of other classes.
+        """
+        check_integer("n_similar", n_similar)
+        n = len(self.classes)
+        if n_similar >= n - 1:
+            raise ValueError(f"n_similar must be below the number of other classes, {n - 1}, got {n_similar}")
+        likeness = self.similarity.copy()
+        np.fill_diagonal(likeness, -1)
+        nearest = np.argsort(-likeness, axis=1, kind="stable")[:, :n_similar]
+        return int(np.take_along_axis(self.mistakes, nearest, axis=1).sum()), int(self.mistakes.sum())
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row per class: its channels by layer, and what its sub-network does."""
+        import pandas as pd
+
+        total = self.n_samples.sum()
+        columns = {
+            f"channels of {name}": mask.sum(axis=1)
+            for name, mask in zip(self.layers, self.masks, strict=True)
+        }
+        figures = {
+            "own class": ratio(self.own, self.n_samples),
+            "other classes": ratio(self.others, total - self.n_samples),
+        }
+        return pd.DataFrame(columns | figures, index=pd.Index(self.classes, name="class"))
+
+    def _table(self) -> Table:
+        total = self.n_samples.sum()
+        head = ["class", *(f"{n} ({m.shape[1]})" for n, m in zip(self.layers, self.masks, strict=True))]
+        rows = []
+        for i, label in enumerate(self.classes):
+            own = short(float(ratio(self.own[i], self.n_samples[i])))
+            others = short(float(ratio(self.others[i], total - self.n_samples[i])))
+            rows.append([str(label), *(str(int(mask[i].sum())) for mask in self.masks), own, others])
+        notes = []
+        n = len(self.classes)
+        if n > 4 and self.mistakes.sum():
+            there, every = self.mistakes_to_similar()
+            low, high = (short(float(end)) for end in wilson_interval(there, every))
+            notes.append(
+                f"{there} of {every} mistakes go to one of the 3 most similar classes, "
+                f"{short(there / every)} [{low} {high}]; by chance {short(3 / (n - 1))}"
+            )
+        title = f"Disentanglement: {n} classes, {counted(len(self.layers), 'layer')}"
+        return Table(title, [*head, "own class", "other classes"], rows, notes=notes)
+
+
+@takes_datasets
+@recorded
+def disentangle(
+    estimator: Any,
+    X: Any,
+    y: Any,
+    *,
+    layers: Any = "auto",
+    beta: float = 1.0,
+    step: float = 0.1,
+    n_epochs: int = 20,
+    batch_size: int = 16,
+    random_state: Any = None,
+    verbose: int = 0,
+) -> Disentanglement:
+    """Split a trained network into a sub-network for each class, by a mask over the channels of its layers.
+
+    For each class a logit m is learned for each channel, while the weights stay as they are; what a channel
+    says is multiplied by ``sigmoid(m)``. From samples of that class alone, the mean over layers of
+
+    ``CE(masked network, labels) + MSE(masked, unmasked channels) + beta mean(sigmoid(m)**2)``
+
+    is lowered, by steps of constant length for each layer; the second term counts only samples that the
+    network classifies right [1]_. Then the channels with ``sigmoid(m) > .5`` make the sub-network. By [1]_
+    sub-networks of classes that are often taken for each other are alike.
+
+    Parameters
+    ----------
+    estimator : object
+        Fitted network: a torch module, skorch classifier or ``MLPClassifier``.
+    X : array-like of shape (n_samples, ...)
+        Samples.
+    y : array-like of shape (n_samples,)
+        Their labels.
+    layers : "auto" or list of str, default="auto"
+        Layers that are masked, channel by channel: after each layer with weights its activation, but for the
+        last.
+    beta : float, default=1.0
+        What a channel costs. The authors take .02 to 5, by network.
+    step : float, default=0.1
+        Length of a step of the logits of a layer.
+    n_epochs : int, default=20
+        How often the samples are gone through.
+    batch_size : int, default=16
+        Samples of a step.
+    random_state : int, RandomState instance or None, default=None
+        Draws the logits that are begun with, and the order of samples.
+    verbose : int, default=0
+        Whether to show a progress bar.
+
+    Returns
+    -------
+    disentanglement : Disentanglement
+        Masks, and what sub-networks and network do.
+
+    Raises
+    ------
+    TypeError
+        If the estimator is no network.
+    ValueError
+        If it has no named or no hidden layers, a class has no sample, or a parameter is invalid.
+
+    See Also
+    --------
+    network_topology : What weights alone tell.
+
+    References
+    ----------
+    .. [1] Hu et al., "NAD: neural architecture disentanglement", ICCV 2021,
+       arXiv 2003.13268; the objective is that of the authors' code.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.neural_network import MLPClassifier
+    >>> from skhalfway.structure import disentangle
+    >>> X, y = load_iris(return_X_y=True)
+    >>> net = MLPClassifier((20,), solver="lbfgs", alpha=1, max_iter=500, random_state=0).fit(X, y)
+    >>> found = disentangle(net, X, y, n_epochs=5, random_state=0)
+    >>> found.layers, found.masks[0].shape
+    (('activation_1',), (3, 20))
+    """
+    check_layers(layers)
+    for name, value in (("step", step), ("beta", beta)):
+        check_positive(name, value)
+    check_integer("n_epochs", n_epochs)
+    check_integer("batch_size", batch_size)
+    rng = check_random_state(random_state)
+    array = read_samples(BaseEstimator(), X, reset=True)
+    network, model = Network(estimator), as_model(estimator)
+    names = network.layers(layers, array)
+    if layers == "auto":
+        names = names[:-1]
+    if not names:
+        raise ValueError("the network has no hidden layer whose channels could be masked; name layers")
+    classes = np.arange(model.n_outputs(array)) if model.classes_ is None else model.classes_
+    labels = check_labels(y, classes, len(array))
+    n_samples = np.bincount(labels, minlength=len(classes))
+    if not n_samples.all():
+        missing = shown(classes[n_samples == 0])
+        raise ValueError(
+            f"a sub-network is learned from samples of its class, and there are none of {missing}"
+        )
+    answers = model.predict(array)
+    masks = Masks(network, model, names, array)
+    found: list[list[NDArray[np.bool_]]] = []
+    own, others = np.zeros((2, len(classes)), dtype=np.intp)
+    with closing(Progress("disentangle", len(classes), "sub-network", verbose)) as progress:
+        for c in range(len(classes)):
+            rows = np.flatnonzero(labels == c)
+            found.append(
+                masks.learned(
+                    rows,
+                    c,
+                    answers[rows] == c,
+                    beta=beta,
+                    step=step,
+                    n_epochs=n_epochs,
+                    batch_size=batch_size,
+                    rng=rng,
+                )
+            )
+            says = masks.answers(found[-1]) == c
+            own[c], others[c] = says[labels == c].sum(), says[labels != c].sum()
+            progress.done(1, str(classes[c]))
+    mistakes = np.zeros((len(classes),) * 2, dtype=np.intp)
+    np.add.at(mistakes, (labels, answers), 1)
+    np.fill_diagonal(mistakes, 0)
+    stacked = tuple(np.array(layer) for layer in zip(*found, strict=True))
+    return Disentanglement(classes, tuple(names), stacked, own, others, n_samples, mistakes)

@@ -1,0 +1,139 @@
+"""Masks over the channels of a network's layers, learned while its weights stay as they are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+from torch.nn import functional
+
+from skhalfway._blocks import blocks
+from skhalfway.codes._network import Network
+from skhalfway.models import Model
+
+_SUM = 1e-4  # by which a sum of probabilities may miss 1
+
+
+class Masks:
+    """A network whose layers are masked, and the samples that it is asked about.
+
+    Parameters
+    ----------
+    network : Network
+        Its layers, and the way of samples into it.
+    model : Model
+        The same, as it answers.
+    names : sequence of str
+        Layers that are masked.
+    X : ndarray of shape (n_samples, ...)
+        Samples.
+    """
+
+    def __init__(self, network: Network, model: Model, names: Sequence[str], X: NDArray[Any]) -> None:
+        self._network, self._model = network, model
+        self._parts: list[nn.Module] = [network._parts[name] for name in names]
+        self._x = network._tensor(X, slice(None))
+        self._masks: list[torch.Tensor] = []  # those that are on
+        self._said: list[torch.Tensor] = []
+        with self._hooked(), torch.no_grad():
+            self._ask(self._x[:2])
+        self.n_channels = [said.shape[1] for said in self._said]
+
+    @contextmanager
+    def _hooked(self) -> Iterator[None]:
+        def hook(number: int) -> Any:
+            def called(_part: nn.Module, _given: Any, output: torch.Tensor) -> torch.Tensor:
+                if self._masks:
+                    mask = self._masks[number].to(output)
+                    output = output * mask.reshape(1, -1, *[1] * (output.ndim - 2))
+                self._said.append(output.clone())  # the next layer may work in place
+                return output
+
+            return called
+
+        handles = [part.register_forward_hook(hook(i)) for i, part in enumerate(self._parts)]
+        try:
+            with self._network._evaluating():
+                yield
+        finally:
+            for handle in handles:
+                handle.remove()
+
+    def _ask(self, x: torch.Tensor) -> torch.Tensor:
+        """Logits, and what the layers said after their masks."""
+        self._said.clear()
+        output: torch.Tensor = self._network._module(x)
+        if output.shape[1] == 1:  # the logit of the second class
+            return torch.cat([torch.zeros_like(output), output], dim=1)
+        seen = output.detach()
+        if (seen >= 0).all() and (seen.sum(dim=1) - 1).abs().max() < _SUM:  # probabilities
+            return output.clamp_min(torch.finfo(output.dtype).tiny).log()
+        return output
+
+    def learned(
+        self,
+        rows: NDArray[np.intp],
+        target: int,
+        right: NDArray[np.bool_],
+        *,
+        beta: float,
+        step: float,
+        n_epochs: int,
+        batch_size: int,
+        rng: np.random.RandomState,
+    ) -> list[NDArray[np.bool_]]:
+        """Whether each channel of each layer serves a class, from its samples, some of which are right."""
+        x, correct = self._x[rows], torch.from_numpy(right)
+        logits = [torch.from_numpy(rng.standard_normal(n)).to(x) for n in self.n_channels]
+        labels = torch.full((len(rows),), target, device=x.device)
+        for _ in range(n_epochs):
+            order = torch.from_numpy(rng.permutation(len(rows)))
+            for part in order.split(batch_size):
+                gradients = self._gradients(logits, x[part], labels[part], correct[part], beta)
+                for m, gradient in zip(logits, gradients, strict=True):
+                    length = torch.linalg.vector_norm(gradient)
+                    if length > 0:
+                        m -= step * gradient / length
+        return [(m > 0).cpu().numpy() for m in logits]
+
+    def _gradients(
+        self,
+        logits: list[torch.Tensor],
+        x: torch.Tensor,
+        labels: torch.Tensor,
+        correct: torch.Tensor,
+        beta: float,
+    ) -> tuple[torch.Tensor, ...]:
+        with self._hooked():
+            self._masks = []
+            with torch.no_grad():
+                self._ask(x)
+            before = [said.clone() for said in self._said]
+            given = [m.clone().requires_grad_() for m in logits]
+            self._masks = [torch.sigmoid(m) for m in given]
+            try:
+                loss = functional.cross_entropy(self._ask(x), labels)
+                if correct.any():
+                    for said, was in zip(self._said, before, strict=True):
+                        loss = loss + functional.mse_loss(said[correct], was[correct])
+                loss = loss + beta * sum((mask**2).mean() for mask in self._masks)
+                return torch.autograd.grad(loss / len(logits), given)
+            finally:
+                self._masks = []
+
+    def answers(self, masks: Sequence[NDArray[np.bool_]]) -> NDArray[np.intp]:
+        """Class indices that the network gives all samples under binary masks."""
+        found = []
+        with self._hooked(), torch.no_grad():
+            self._masks = [torch.from_numpy(mask).to(self._x) for mask in masks]
+            try:
+                for part in blocks(len(self._x), int(np.prod(self._x.shape[1:]))):
+                    found.append(self._ask(self._x[part]).argmax(dim=1).cpu().numpy())
+            finally:
+                self._masks = []
+        return np.concatenate(found)
