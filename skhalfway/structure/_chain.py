@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from sklearn.exceptions import NotFittedError
 from torch import fx, nn
 
 from skhalfway._text import brief, shown
@@ -70,19 +71,23 @@ class Chain:
     TypeError
         If it is no network.
     ValueError
-        If layers skip others or run several times, or one is of a kind that has no weights to look at.
+        If layers skip others or run several times, one is of a kind that has no weights to look at, or
+        weights are not finite.
     """
 
     def __init__(self, estimator: Any) -> None:
-        inner = check_network(estimator)[-1]
+        inner, own = module_of(estimator)
         self.name = type(inner).__name__
-        module = evaluation_view(inner.module_ if is_skorch_net(inner) else to_module(inner))
+        module = evaluation_view(own)
         # a network that is one layer has a name for it too
         self._parts = nn.Sequential(module) if not any(module.children()) else module
         self.layers: list[Layer] = []
         self._last: fx.Node | None = None
         for node in self._graph().nodes:
             self._follow(node)
+        for layer in self.layers:
+            if layer.weight is not None:
+                check_weights(f"layer {layer.name!r} of {self.name}", layer.weight, layer.bias)
         if not self.layers:
             raise ValueError(
                 f"{self.name} has no layer with weights, dense or convolutional, whose structure can be told"
@@ -175,6 +180,26 @@ class Chain:
         raise ValueError(
             f"{self.name} holds {what}, of which no weights can be told; a network may hold dense layers, "
             "convolutions, poolings, batch normalisations, activations and dropout, one after another"
+        )
+
+
+def module_of(estimator: Any) -> tuple[Any, nn.Module]:
+    """The network that an estimator is or ends in, and its torch module."""
+    inner = check_network(estimator)[-1]
+    if not is_skorch_net(inner):
+        return inner, to_module(inner)
+    if not hasattr(inner, "module_"):
+        raise NotFittedError(
+            f"this {type(inner).__name__} has no module yet; call its fit, or initialize for random weights"
+        )
+    return inner, inner.module_
+
+
+def check_weights(whose: str, *weights: NDArray[np.float64] | None) -> None:
+    """Raise for what is nan or infinite."""
+    if any(weight is not None and not np.isfinite(weight).all() for weight in weights):
+        raise ValueError(
+            f"{whose} has weights that are nan or inf; train the network again, or look at its data"
         )
 
 

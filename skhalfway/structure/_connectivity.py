@@ -21,6 +21,7 @@ from skhalfway.results import Result
 from skhalfway.results._provenance import recorded
 from skhalfway.results._result import frozen
 from skhalfway.results._table import Table
+from skhalfway.structure._chain import module_of
 from skhalfway.structure._kernel import correlations, wide_kernel
 
 if TYPE_CHECKING:
@@ -282,11 +283,11 @@ def _read_edges(network: Any) -> list[Edge]:
                 )
         return [edge for edge in edges if edge[2] != "none"]
     inner = check_network(network)[-1]
-    if isinstance(inner, MLPClassifier):
+    if isinstance(inner, MLPClassifier):  # fitted or not
         hidden = inner.hidden_layer_sizes
         n_layers = len(tuple(hidden)) + 1 if isinstance(hidden, Iterable) else 2
         return [(str(i), str(i + 1), "weights") for i in range(n_layers)]
-    return _of_module(inner.module_ if is_skorch_net(inner) else inner)
+    return _of_module(module_of(inner)[1])
 
 
 def _of_module(module: Any) -> list[Edge]:

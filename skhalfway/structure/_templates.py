@@ -12,13 +12,11 @@ from skhalfway._blocks import blocks
 from skhalfway._checks import check_integer, check_random_state
 from skhalfway._intervals import wilson_interval
 from skhalfway._text import counted, short, shown
-from skhalfway.codes._network import check_network
-from skhalfway.models import to_module
-from skhalfway.models._kinds import is_skorch_net
 from skhalfway.results import Result
 from skhalfway.results._provenance import recorded
 from skhalfway.results._result import frozen
 from skhalfway.results._table import Table
+from skhalfway.structure._chain import check_weights, module_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -232,11 +230,11 @@ def _read_kernels(network: Any) -> dict[str, NDArray[np.float64]]:
             raise ValueError(
                 f"kernels must have shape (n_kernels, size, size) with a size of 3 or more, got {array.shape}"
             )
+        check_weights("the array of kernels", array)
         return {"kernels": array}
     from torch import nn
 
-    inner = check_network(network)[-1]
-    module = inner.module_ if is_skorch_net(inner) else to_module(inner)
+    inner, module = module_of(network)
     found = {
         name: part.weight.detach().cpu().double().numpy()[:, 0]
         for name, part in module.named_modules()
@@ -249,4 +247,6 @@ def _read_kernels(network: Any) -> dict[str, NDArray[np.float64]]:
             f"{type(inner).__name__} has no depthwise convolution, an nn.Conv2d with a group for each "
             "channel, of 3 x 3 pixels or more; the clusters are of such kernels"
         )
+    for name, kernels in found.items():
+        check_weights(f"layer {name!r} of {type(inner).__name__}", kernels)
     return found

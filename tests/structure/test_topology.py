@@ -9,13 +9,15 @@ import numpy as np
 import pytest
 import torch
 from sklearn.datasets import load_digits, load_iris
+from sklearn.exceptions import NotFittedError
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
+from skorch import NeuralNetClassifier
 from torch import nn
 
-from skhalfway.structure import network_topology
+from skhalfway.structure import causal_structure, connectivity, kernel_templates, network_topology
 from skhalfway.structure._chain import Chain
 from skhalfway.structure._persistence import LEVELS, best_paths, persistence
 from skhalfway.structure._relevance import relevances
@@ -216,6 +218,8 @@ class Stubborn(Skipping):
 
 
 NET = dense(np.ones((3, 2)), np.ones((2, 3)))
+BROKEN = dense(np.ones((3, 2)), [[1.0, np.nan, 1.0]])
+UNMADE = NeuralNetClassifier(nn.Sequential)
 IMAGES = nn.Sequential(nn.Conv2d(1, 2, 3), nn.Flatten(), nn.Linear(8, 2))
 
 
@@ -223,6 +227,13 @@ IMAGES = nn.Sequential(nn.Conv2d(1, 2, 3), nn.Flatten(), nn.Linear(8, 2))
     ("call", "error", "message"),
     [
         (lambda: network_topology(SVC()), TypeError, "a network with layers is needed"),
+        (lambda: network_topology(MLPClassifier()), NotFittedError, "is not fitted yet"),
+        (lambda: network_topology(UNMADE), NotFittedError, "has no module yet; call its fit, or its init"),
+        (lambda: kernel_templates(UNMADE), NotFittedError, "has no module yet"),
+        (lambda: connectivity(UNMADE), NotFittedError, "has no module yet"),
+        (lambda: network_topology(BROKEN, n_layers=2), ValueError, "layer .2. of .* has weights that"),
+        (lambda: causal_structure(BROKEN), ValueError, "layer '2' of Sequential has weights that are nan"),
+        (lambda: kernel_templates(np.full((1, 3, 3), np.inf)), ValueError, "kernels has weights that are"),
         (lambda: network_topology(Skipping()), ValueError, "no chain of layers: 'add' is not given what"),
         (lambda: network_topology(Twice()), ValueError, "layer 'one' of Twice runs several times"),
         (lambda: network_topology(Stubborn()), ValueError, "put them into a torch.nn.Sequential"),
