@@ -228,7 +228,7 @@ IMAGES = nn.Sequential(nn.Conv2d(1, 2, 3), nn.Flatten(), nn.Linear(8, 2))
     [
         (lambda: network_topology(SVC()), TypeError, "a network with layers is needed"),
         (lambda: network_topology(MLPClassifier()), NotFittedError, "is not fitted yet"),
-        (lambda: network_topology(UNMADE), NotFittedError, "has no module yet; call its fit, or its init"),
+        (lambda: network_topology(UNMADE), NotFittedError, "has no module yet; call its fit, or init"),
         (lambda: kernel_templates(UNMADE), NotFittedError, "has no module yet"),
         (lambda: connectivity(UNMADE), NotFittedError, "has no module yet"),
         (lambda: network_topology(BROKEN, n_layers=2), ValueError, "layer .2. of .* has weights that"),
