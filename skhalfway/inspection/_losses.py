@@ -41,7 +41,7 @@ class Loss:
         Its buffers of floats, which batch normalisation keeps.
     """
 
-    def __init__(self, network: Any, X: Any, y: Any) -> None:
+    def __init__(self, network: Any, X: Any, y: Any, *, precise: bool = False) -> None:
         weights_of(network)  # raises for what is no network
         model = as_model(network)
         X = read_samples(BaseEstimator(), X, reset=True)
@@ -52,6 +52,8 @@ class Loss:
         if model.module is None:
             raise TypeError(f"the network's logits are needed: {model.why_black_box}")
         self._module = deepcopy(model.module).eval()
+        if precise:
+            self._module.double()
         self.weights = detached(self._module.named_parameters())
         self.statistics = {
             name: value
@@ -85,28 +87,37 @@ class Loss:
         The gradient of the gradient's product with a vector is the Hessian's: the matrix itself is never
         made.
         """
+        n = sum(weight.numel() for weight in self.weights.values())
+        hessian = LinearOperator((n, n), matvec=self.hessian_product, dtype=np.float64)
+        begin = rng.standard_normal(n)
+        return float(eigsh(hessian, k=1, which="LA", v0=begin, tol=_TOL, return_eigenvectors=False)[0])
+
+    def hessian_product(self, vector: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The Hessian of the mean cross-entropy, at the network's own weights, times a vector."""
         weights = {name: weight.clone().requires_grad_() for name, weight in self.weights.items()}
         parts = list(weights.values())
         sizes = [part.numel() for part in parts]
-        n = sum(sizes)
-        place: dict[str, Any] = {"dtype": parts[0].dtype, "device": parts[0].device}
+        pieces = torch.as_tensor(vector.ravel()).to(parts[0]).split(sizes)
+        total = np.zeros(sum(sizes))
+        for logits, y in self._logits(weights):
+            loss = cross_entropy(logits, y, reduction="sum") / len(self._y)
+            gradient = torch.autograd.grad(loss, parts, create_graph=True, materialize_grads=True)
+            along = sum(
+                (slope.flatten() * piece).sum() for slope, piece in zip(gradient, pieces, strict=True)
+            )
+            second = torch.autograd.grad(along, parts, materialize_grads=True)
+            total += torch.cat([part.flatten() for part in second]).double().cpu().numpy()
+        return total
 
-        def product(vector: NDArray[np.float64]) -> NDArray[np.float64]:
-            pieces = torch.as_tensor(vector.ravel(), **place).split(sizes)
-            total = np.zeros(n)
-            for logits, y in self._logits(weights):
-                loss = cross_entropy(logits, y, reduction="sum") / len(self._y)
-                gradient = torch.autograd.grad(loss, parts, create_graph=True, materialize_grads=True)
-                along = sum(
-                    (slope.flatten() * piece).sum() for slope, piece in zip(gradient, pieces, strict=True)
-                )
-                second = torch.autograd.grad(along, parts, materialize_grads=True)
-                total += torch.cat([part.flatten() for part in second]).double().cpu().numpy()
-            return total
-
-        hessian = LinearOperator((n, n), matvec=product, dtype=np.float64)
-        begin = rng.standard_normal(n)
-        return float(eigsh(hessian, k=1, which="LA", v0=begin, tol=_TOL, return_eigenvectors=False)[0])
+    def gradient_norm(self) -> float:
+        """Length of the gradient of the mean cross-entropy there."""
+        weights = {name: weight.clone().requires_grad_() for name, weight in self.weights.items()}
+        total = torch.zeros(1)
+        for logits, y in self._logits(weights):
+            loss = cross_entropy(logits, y, reduction="sum") / len(self._y)
+            found = torch.autograd.grad(loss, list(weights.values()), materialize_grads=True)
+            total = total.to(found[0]) + torch.cat([part.flatten() for part in found])
+        return float(total.norm())
 
     def _logits(self, state: Mapping[str, torch.Tensor]) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
         for x, y in zip(self._x.split(_BATCH), self._y.split(_BATCH), strict=True):

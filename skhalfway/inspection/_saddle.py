@@ -1,0 +1,252 @@
+"""saddle_index: in how many directions the loss of a network still falls, at the weights it has."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from skhalfway._checks import check_choice, check_integer, check_random_state
+from skhalfway._entries import takes_datasets
+from skhalfway._text import counted, short, shown
+from skhalfway.inspection._losses import Loss
+from skhalfway.results import Result
+from skhalfway.results._provenance import recorded
+from skhalfway.results._result import frozen
+from skhalfway.results._table import Table
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_EXACT, _MOST = 2000, 20_000  # parameters up to which "auto" takes the whole matrix, and anybody can
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class SaddleIndex(Result):
+    """Curvatures of the loss at the weights of a network.
+
+    Made by :func:`saddle_index`; arrays are read-only.
+
+    Parameters
+    ----------
+    eigenvalues : ndarray of shape (n_values,)
+        Of the Hessian, rising: all, or places of a quadrature of their density.
+    weights : ndarray of shape (n_probes, n_values)
+        Share of all eigenvalues that each stands for, summing to 1 for each probe; one row where they are
+        all there.
+    n_parameters : int
+        Number of weights of the network.
+    gradient_norm : float
+        Length of the gradient: at a critical point it is 0.
+    loss : float
+        Mean cross-entropy there.
+    tol : float
+        Share of the largest eigenvalue in size, up to which an eigenvalue counts as flat.
+
+    See Also
+    --------
+    SaddleIndexDisplay : Draws the eigenvalues.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skhalfway.inspection import SaddleIndex
+    >>> saddle = SaddleIndex(np.array([-2.0, 0.0, 1.0, 10.0]), np.full((1, 4), 0.25), 4, 0.0, 0.7, 1e-4)
+    >>> saddle
+    SaddleIndex: 4 parameters, index .25, loss .70, gradient 0
+    curvature  share
+    negative   .25
+    flat       .25
+    positive   .50
+    """
+
+    eigenvalues: NDArray[np.float64]
+    weights: NDArray[np.float64]
+    n_parameters: int
+    gradient_norm: float
+    loss: float
+    tol: float = 1e-4
+
+    def __post_init__(self) -> None:
+        for name in ("eigenvalues", "weights"):
+            object.__setattr__(self, name, frozen(getattr(self, name), float))
+        if self.weights.ndim != 2 or self.weights.shape[1] != len(self.eigenvalues):
+            raise ValueError(f"weights must have a row of {len(self.eigenvalues)} for each probe")
+
+    @property
+    def shares(self) -> dict[str, float]:
+        """Shares of negative, flat and positive curvature."""
+        return {name: float(share.mean()) for name, share in self._by_probe().items()}
+
+    @property
+    def index(self) -> float:
+        """Share of negative eigenvalues: of a critical point, the index of the saddle; 0 of a minimum."""
+        return self.shares["negative"]
+
+    @property
+    def standard_error(self) -> float:
+        """Of the index over probes; 0 where all eigenvalues are there, nan of a single probe."""
+        own = self._by_probe()["negative"]
+        if len(own) == 1:
+            return 0.0 if len(self.eigenvalues) == self.n_parameters else np.nan
+        return float(own.std(ddof=1) / len(own) ** 0.5)
+
+    def _by_probe(self) -> dict[str, NDArray[np.float64]]:
+        limit = self.tol * np.abs(self.eigenvalues).max(initial=0.0)
+        kinds = {
+            "negative": self.eigenvalues < -limit,
+            "flat": np.abs(self.eigenvalues) <= limit,
+            "positive": self.eigenvalues > limit,
+        }
+        return {name: self.weights @ kind for name, kind in kinds.items()}
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row per eigenvalue or place of the quadrature."""
+        import pandas as pd
+
+        return pd.DataFrame({"eigenvalue": self.eigenvalues, "share": self.weights.mean(axis=0)})
+
+    def _table(self) -> Table:
+        rows = [[name, short(share)] for name, share in self.shares.items()]
+        notes = []
+        if len(self.eigenvalues) != self.n_parameters:
+            error = f", standard error {self.standard_error:.2g}" if len(self.weights) > 1 else ""
+            notes = [f"shares are estimated by {counted(len(self.weights), 'probe')}{error}"]
+        title = f"SaddleIndex: {counted(self.n_parameters, 'parameter')}, index {short(self.index)}, "
+        title += f"loss {short(self.loss)}, gradient {self.gradient_norm:.2g}"
+        return Table(title, ["curvature", "share"], rows, notes=notes)
+
+
+@takes_datasets
+@recorded
+def saddle_index(
+    estimator: Any,
+    X: Any,
+    y: Any,
+    *,
+    tol: float = 1e-4,
+    method: str = "auto",
+    n_probes: int = 10,
+    n_steps: int = 80,
+    random_state: Any = None,
+) -> SaddleIndex:
+    """Count the directions in which the loss of a network curves downwards.
+
+    The index of a critical point is the share of the negative eigenvalues of the Hessian. In high dimension
+    points of high loss are said to be saddles nearly always, with an index that grows with the loss [1]_.
+    Weights that training has left are seldom a critical point, and the index is then no more than a share of
+    curvatures: the gradient's length stands beside it. Eigenvalues near 0 are counted apart, for a network
+    has many: a flat direction is neither.
+
+    Parameters
+    ----------
+    estimator : object
+        Fitted network: a torch module, skorch classifier or ``MLPClassifier``.
+    X : array-like of shape (n_samples, ...)
+        Samples, over which the mean cross-entropy is taken, without penalties, in evaluation mode.
+    y : array-like of shape (n_samples,)
+        Their labels.
+    tol : float, default=1e-4
+        Up to which share of the largest eigenvalue in size one counts as flat.
+    method : {"auto", "exact", "lanczos"}, default="auto"
+        "exact" makes the whole Hessian, in double precision; "lanczos" estimates the density of its
+        eigenvalues from its products with random vectors [2]_. "auto" takes the first up to 2,000
+        parameters.
+    n_probes : int, default=10
+        Random vectors of "lanczos".
+    n_steps : int, default=80
+        Steps with each.
+    random_state : int, RandomState instance or None, default=None
+        Draws them.
+
+    Returns
+    -------
+    saddle : SaddleIndex
+        Shares of curvature, and the eigenvalues.
+
+    Raises
+    ------
+    TypeError
+        If the estimator is no network.
+    ValueError
+        If a parameter or the data is invalid, or the whole Hessian of too many parameters is asked for.
+
+    See Also
+    --------
+    sharpness : The largest eigenvalue, by batch size.
+
+    References
+    ----------
+    .. [1] Dauphin, Pascanu, Gulcehre, Cho, Ganguli & Bengio, "Identifying and attacking
+       the saddle point problem in high-dimensional non-convex optimization", NeurIPS
+       2014, arXiv 1406.2572.
+    .. [2] Golub & Welsch, "Calculation of Gauss quadrature rules", Mathematics of
+       Computation 23, 1969: nodes and weights of the quadrature that Lanczos' method makes.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.neural_network import MLPClassifier
+    >>> from skhalfway.inspection import saddle_index
+    >>> X, y = load_iris(return_X_y=True)
+    >>> net = MLPClassifier((5,), solver="lbfgs", alpha=1, max_iter=500, random_state=0).fit(X, y)
+    >>> saddle = saddle_index(net, X, y)
+    >>> saddle.n_parameters, saddle.index < 0.5
+    (43, True)
+    """
+    if not 0 <= tol < 1:
+        raise ValueError(f"tol must be a number from 0 to below 1, got {shown(tol)}")
+    check_choice("method", method, ("auto", "exact", "lanczos"))
+    check_integer("n_probes", n_probes)
+    check_integer("n_steps", n_steps)
+    rng = check_random_state(random_state)
+    loss = Loss(estimator, X, y, precise=True)
+    n = sum(weight.numel() for weight in loss.weights.values())
+    if method == "exact" and n > _MOST:
+        raise ValueError(
+            f"the whole Hessian of {n:,} parameters takes {8 * n * n / 2**30:,.0f} GiB, and more time; take "
+            "method='lanczos'"
+        )
+    if method == "exact" or (method == "auto" and n <= _EXACT):
+        hessian = np.array([loss.hessian_product(row) for row in np.eye(n)])
+        eigenvalues, weights = np.linalg.eigvalsh((hessian + hessian.T) / 2), np.full((1, n), 1 / n)
+    else:
+        found = [lanczos(loss.hessian_product, n, min(n_steps, n), rng) for _ in range(n_probes)]
+        eigenvalues = np.concatenate([places for places, _ in found])
+        order = np.argsort(eigenvalues, kind="stable")
+        weights = np.zeros((n_probes, len(eigenvalues)))
+        begin = 0
+        for i, (places, shares) in enumerate(found):
+            weights[i, begin : begin + len(places)] = shares
+            begin += len(places)
+        eigenvalues, weights = eigenvalues[order], weights[:, order]
+    return SaddleIndex(eigenvalues, weights, n, loss.gradient_norm(), loss.at({})[0], float(tol))
+
+
+def lanczos(
+    product: Any, n: int, n_steps: int, rng: np.random.RandomState
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Places and weights of the quadrature of a symmetric matrix's density of eigenvalues, by one vector.
+
+    With full orthogonalisation; it ends early where the vector has no more to tell.
+    """
+    vector = rng.standard_normal(n)
+    basis = [vector / np.linalg.norm(vector)]
+    diagonal, beside = [], []
+    for _ in range(n_steps):
+        new = product(basis[-1])
+        diagonal.append(float(new @ basis[-1]))
+        known = np.array(basis)
+        for _ in range(2):  # once more, for rounding
+            new = new - known.T @ (known @ new)
+        length = float(np.linalg.norm(new))
+        if len(diagonal) == n_steps or length < 1e-10 * max(np.abs(diagonal).max(), 1e-300):
+            break
+        beside.append(length)
+        basis.append(new / length)
+    beside = beside[: len(diagonal) - 1]
+    matrix = np.diag(diagonal) + np.diag(beside, 1) + np.diag(beside, -1)
+    places, vectors = np.linalg.eigh(matrix)
+    return places, vectors[0] ** 2

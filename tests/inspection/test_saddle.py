@@ -1,0 +1,142 @@
+"""Curvatures of the loss: closed cases, the Hessian of torch, the density by random vectors, refusals."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from sklearn.datasets import load_digits, load_iris
+from sklearn.neural_network import MLPClassifier
+from sklearn.svm import SVC
+from torch import nn
+from torch.autograd.functional import hessian
+from torch.func import functional_call
+
+from skhalfway.inspection import SaddleIndex, saddle_index
+from skhalfway.inspection._saddle import lanczos
+
+X, Y = load_iris(return_X_y=True)
+
+
+def at(function, *point):
+    """The index of a function of a few variables, as a result has it."""
+    values = torch.tensor(point, dtype=torch.float64)
+    eigenvalues = torch.linalg.eigvalsh(hessian(function, values)).numpy()
+    n = len(eigenvalues)
+    return SaddleIndex(eigenvalues, np.full((1, n), 1 / n), n, 0.0, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("function", "point", "expected"),
+    [
+        (lambda v: 5 * v[0] ** 2 - v[1] ** 2, (0, 0), {"negative": 0.5, "flat": 0, "positive": 0.5}),
+        # no minimum, but no curvature either
+        (lambda v: v[0] ** 3 - 3 * v[0] * v[1] ** 2, (0, 0), {"negative": 0, "flat": 1, "positive": 0}),
+        (lambda v: (v[0] * v[1] - 1) ** 2 / 2, (0, 0), {"negative": 0.5, "flat": 0, "positive": 0.5}),
+        (lambda v: (v[0] * v[1] - 1) ** 2 / 2, (1, 1), {"negative": 0, "flat": 0.5, "positive": 0.5}),
+        (lambda v: (v[0] * v[1] * v[2] - 1) ** 2 / 2, (0, 0, 0), {"negative": 0, "flat": 1, "positive": 0}),
+    ],
+)
+def test_closed_cases(function, point, expected):
+    saddle = at(function, *point)
+    assert saddle.shares == pytest.approx(expected)
+    assert saddle.index == pytest.approx(expected["negative"])
+    assert saddle.standard_error == 0
+
+
+def test_the_hessian_is_that_of_torch():
+    net = MLPClassifier((4,), activation="tanh", tol=0.1, random_state=0).fit(X, Y)
+    saddle = saddle_index(net, X, Y)
+    module = nn.Sequential(nn.Linear(4, 4), nn.Tanh(), nn.Linear(4, 3)).double()
+    with torch.no_grad():
+        for i, layer in enumerate((module[0], module[2])):
+            layer.weight.copy_(torch.tensor(net.coefs_[i].T))
+            layer.bias.copy_(torch.tensor(net.intercepts_[i]))
+    shapes = {name: p.shape for name, p in module.named_parameters()}
+    flat = torch.cat([p.detach().flatten() for p in module.parameters()])
+
+    def loss(vector):
+        parts = dict(zip(shapes, vector.split([s.numel() for s in shapes.values()]), strict=True))
+        state = {name: parts[name].reshape(shape) for name, shape in shapes.items()}
+        logits = functional_call(module, state, (torch.tensor(X),))
+        return nn.functional.cross_entropy(logits, torch.tensor(Y))
+
+    expected = torch.linalg.eigvalsh(hessian(loss, flat)).numpy()
+    flat.requires_grad_()
+    (slope,) = torch.autograd.grad(loss(flat), flat)
+    np.testing.assert_allclose(saddle.eigenvalues, expected, atol=1e-8)
+    assert saddle.gradient_norm == pytest.approx(float(slope.norm()))
+    assert saddle.loss == pytest.approx(loss(flat).item())
+    assert saddle.n_parameters == len(expected) == len(saddle.to_frame())
+    negative = (expected < -1e-4 * np.abs(expected).max()).mean()
+    assert saddle.index == pytest.approx(negative)
+
+
+def test_random_vectors_find_the_density():
+    rng = np.random.RandomState(0)
+    values = np.concatenate([rng.uniform(-2, -1, 60), np.zeros(100), rng.uniform(1, 5, 140)])
+    turn = np.linalg.qr(rng.standard_normal((300, 300)))[0]
+    matrix = turn @ np.diag(values) @ turn.T
+    shares = []
+    for _ in range(20):
+        places, weights = lanczos(matrix.__matmul__, 300, 60, rng)
+        assert weights.sum() == pytest.approx(1)
+        assert places.min() >= -2 - 1e-8
+        assert places.max() <= 5 + 1e-8
+        shares.append(weights[places < -0.5].sum())
+    error = np.std(shares, ddof=1) / 20**0.5
+    assert abs(np.mean(shares) - 0.2) < 4 * error
+    # where there are no more different eigenvalues, it ends, and is exact
+    places, weights = lanczos(np.diag([1.0, 1, 3]).__matmul__, 3, 10, rng)
+    np.testing.assert_allclose(places, [1, 3])
+
+
+def test_both_ways_agree_on_a_network():
+    X, y = load_digits(return_X_y=True)
+    net = MLPClassifier((8,), tol=0.1, random_state=0).fit(X[:300] / 16, y[:300])
+    data = X[:300] / 16, y[:300]
+    exact = saddle_index(net, *data, tol=1e-3)
+    assert len(exact.eigenvalues) == exact.n_parameters == 610
+    estimated = saddle_index(net, *data, tol=1e-3, method="lanczos", n_probes=5, random_state=0)
+    assert 0 < estimated.standard_error < 0.1
+    assert abs(estimated.index - exact.index) < 5 * estimated.standard_error + 0.01
+    assert estimated.eigenvalues.max() == pytest.approx(exact.eigenvalues.max(), rel=1e-4)
+    again = saddle_index(net, *data, tol=1e-3, method="lanczos", n_probes=5, random_state=0)
+    assert again == estimated
+    assert "estimated by 5 probes" in str(estimated)
+    assert exact.plot().line_.get_ydata()[-1] == pytest.approx(1)
+
+
+def test_the_index_falls_as_a_network_learns():
+    net = MLPClassifier((8,), random_state=0, learning_rate_init=0.01)
+    found = []
+    for _ in range(3):
+        for _ in range(15):
+            net.partial_fit(X, Y, classes=[0, 1, 2])
+        found.append(saddle_index(net, X, Y, tol=1e-3))
+    assert found[-1].loss < found[0].loss
+    assert found[-1].index <= found[0].index
+
+
+WIDE = nn.Sequential(nn.Linear(4, 5000), nn.ReLU(), nn.Linear(5000, 3))
+NET = MLPClassifier((3,), tol=0.1, random_state=0).fit(X, Y)
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        (lambda: saddle_index(SVC().fit(X, Y), X, Y), TypeError, "network"),
+        (lambda: saddle_index(NET, X, Y, tol=-1), ValueError, "tol must be"),
+        (lambda: saddle_index(NET, X, Y, method="newton"), ValueError, "method must be one of"),
+        (lambda: saddle_index(NET, X, Y, n_probes=0), ValueError, "n_probes must be"),
+        (lambda: saddle_index(NET, X, Y, n_steps=0), ValueError, "n_steps must be"),
+        (
+            lambda: saddle_index(WIDE, X, Y, method="exact"),
+            ValueError,
+            "the whole Hessian of 40,003 parameters takes 12 GiB.*method='lanczos'",
+        ),
+    ],
+)  # fmt: skip
+def test_refused(call, error, message):
+    with pytest.raises(error, match=message):
+        call()
