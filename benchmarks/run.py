@@ -359,8 +359,10 @@ Aim: at most 1.3.
 Of every other source, and of whole attacks: [memory.md](memory.md). Black-box attacks have a page of their
 own, [black_box.md](black_box.md), and so have the soft splits of trees, [soft_trees.md](soft_trees.md), the
 votes of an SVC, [svc_votes.md](svc_votes.md), networks of one architecture that are attacked as one stack,
-[stacked.md](stacked.md), and everything on a GPU, [gpu.md](gpu.md). Attacks by gradient stand beside those of
-other libraries on [white_box.md](white_box.md).
+[stacked.md](stacked.md), everything on a GPU, [gpu.md](gpu.md), and what to follow of an ensemble,
+[ensembles.md](ensembles.md). Attacks by gradient stand beside those of other libraries on
+[white_box.md](white_box.md). [transfer_attacks.md](transfer_attacks.md) compares attacks made to transfer with
+the plain iteration at equal gradient calls; what these cost is on [recipe_speed.md](recipe_speed.md).
 
 ## Whole matrices
 
