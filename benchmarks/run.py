@@ -361,8 +361,8 @@ own, [black_box.md](black_box.md), and so have the soft splits of trees, [soft_t
 votes of an SVC, [svc_votes.md](svc_votes.md), networks of one architecture that are attacked as one stack,
 [stacked.md](stacked.md), everything on a GPU, [gpu.md](gpu.md), and what to follow of an ensemble,
 [ensembles.md](ensembles.md). Attacks by gradient stand beside those of other libraries on
-[white_box.md](white_box.md). [transfer_attacks.md](transfer_attacks.md) compares attacks made to transfer with
-the plain iteration at equal gradient calls; what these cost is on [recipe_speed.md](recipe_speed.md).
+[white_box.md](white_box.md). [transfer_attacks.md](transfer_attacks.md) compares attacks made to transfer
+with the plain iteration at equal gradient calls; what these cost is on [recipe_speed.md](recipe_speed.md).
 
 ## Whole matrices
 
