@@ -29,6 +29,7 @@ from skhalfway.displays import Display
 from skhalfway.halfway import Crossings, HalfwayMeasurement, PredictedTransfer, TransferPrediction
 from skhalfway.inspection import (
     AdversarialSpheres,
+    ApproximationCurve,
     CompressionCurve,
     Curves,
     Distillation,
@@ -109,6 +110,7 @@ EXAMPLES = [
     TaskCurve(np.array([1, 2]), {"none": HALVES}),
     LossPath(np.array([0.0, 1.0]), {"loss between solutions": HALVES}),
     Sharpness(np.array([8, 32]), {"rise": HALVES - 0.6, "loss": HALVES}),
+    ApproximationCurve(np.array([2, 4]), {"bound": HALVES, "trained": HALVES}),
     SaddleIndex(np.array([-2.0, 0.0, 1.0, 10.0]), np.full((2, 4), 0.25), 90, 0.1, 0.7),
     AdversarialSpheres(np.array([10, 20]), {"inner error": HALVES / 9, "distance": HALVES}, 100),
     LossSurface(np.array([-1.0, 1.0]), SQUARE, 1 - SQUARE),

@@ -1,0 +1,58 @@
+"""ApproximationCurveDisplay: errors against width."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from skhalfway.inspection._approximation import ApproximationCurve, approximation_curve
+from skhalfway.inspection._curves_display import CurvesDisplay
+
+
+class ApproximationCurveDisplay(CurvesDisplay, draws=[ApproximationCurve], by=approximation_curve):
+    """Lines of an :class:`ApproximationCurve`.
+
+    Use ``from_estimator``, which takes a function, or ``plot`` of the curve, to make one.
+
+    Parameters
+    ----------
+    result : ApproximationCurve
+        What to draw.
+
+    Attributes
+    ----------
+    ax_ : matplotlib Axes
+        Axes with the lines.
+    figure_ : matplotlib Figure
+        Figure that holds them.
+    lines_ : dict of str to matplotlib Line2D
+        Lines by the name of the figure.
+
+    Examples
+    --------
+    >>> import matplotlib
+    >>> matplotlib.use("agg")
+    >>> import numpy as np
+    >>> from skhalfway.inspection import ApproximationCurveDisplay
+    >>> display = ApproximationCurveDisplay.from_estimator(np.sin, widths=[2, 8], n_repeats=1, random_state=0)
+    >>> list(display.lines_)
+    ['bound', 'constructed', 'trained']
+    """
+
+    def plot(self, ax: Any = None, **kwargs: Any) -> ApproximationCurveDisplay:
+        """Draw the lines.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+            Axes to draw on. None makes a figure.
+        **kwargs : dict
+            Passed to :meth:`CurvesDisplay.plot`.
+
+        Returns
+        -------
+        display : ApproximationCurveDisplay
+            This object, with ``ax_``, ``figure_`` and ``lines_``.
+        """
+        super().plot(ax, **kwargs)
+        self.ax_.set(yscale="log", ylabel="largest error")
+        return self
