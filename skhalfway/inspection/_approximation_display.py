@@ -54,5 +54,8 @@ class ApproximationCurveDisplay(CurvesDisplay, draws=[ApproximationCurve], by=ap
             This object, with ``ax_``, ``figure_`` and ``lines_``.
         """
         super().plot(ax, **kwargs)
+        widths = self.result.x
+        self.ax_.set_xticks(widths, [str(width) for width in widths])
+        self.ax_.minorticks_off()
         self.ax_.set(yscale="log", ylabel="largest error")
         return self

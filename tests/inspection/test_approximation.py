@@ -46,7 +46,7 @@ def test_steep_sigmoids_are_steps_away_from_the_jumps():
     np.testing.assert_allclose(sigmoids[away], steps[away], atol=1e-6)
 
 
-def test_training_finds_less_than_there_is():
+def test_errors_fall_with_width_and_follow_the_seed():
     curve = approximation_curve(FUNCTIONS["wave"], widths=[2, 16], n_repeats=2, random_state=0)
     assert (curve.values["constructed"] <= curve.values["bound"] + 1e-4).all()
     assert curve.means["trained"][1] < curve.means["trained"][0]
