@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skhalfway._checks import check_choice, check_integer, check_random_state
-from skhalfway._text import counted, short
+from skhalfway._text import counted, percent, short
 from skhalfway.models._warnings import warn
 from skhalfway.results import Result
 from skhalfway.results._provenance import recorded
@@ -349,7 +349,7 @@ def _say(
         name: one.outside for name, one in zip(wirings, found, strict=True) if one.outside > _MUCH_OUTSIDE
     }
     if outside:
-        shares = ", ".join(f"{name!r} {share:.0%}" for name, share in outside.items())
+        shares = ", ".join(f"{name!r} {percent(share)}" for name, share in outside.items())
         warn(
             f"outputs lie outside the range of their activation and are left out: {shares}; widen ranges",
             UndersampledWarning,
