@@ -125,7 +125,7 @@ class _Sample:
     def bits(self, corrected: bool) -> tuple[float, float]:
         """Effective information, nan where it is not asked for, and the sum over pairs."""
         assert self._pairs is not None
-        parts = float(informations(self._pairs, corrected).sum())
+        parts = float(mutual_information(self._pairs, corrected).sum())
         return (self._together(corrected) if self._joint else np.nan), parts
 
     def _together(self, corrected: bool) -> float:
@@ -168,7 +168,7 @@ def pair_counts(
     return counts
 
 
-def informations(counts: NDArray[np.intp], corrected: bool) -> NDArray[np.float64]:
+def mutual_information(counts: NDArray[np.intp], corrected: bool) -> NDArray[np.float64]:
     """Mutual information in bits of the last two axes of counts."""
     flat = counts.reshape(*counts.shape[:-2], -1)
     parts = (counts.sum(axis=-1), counts.sum(axis=-2), flat)
@@ -203,7 +203,7 @@ def sensitivity(wiring: Wiring, n_bins: int, corrected: bool) -> float:
         there = (y >= wiring.outputs[0]) & (y <= wiring.outputs[1])
         a = binned(places[:, None], wiring.inputs, n_bins)
         counts = pair_counts(a, binned(y, wiring.outputs, n_bins), there, n_bins)
-        total += float(informations(counts, corrected).sum())
+        total += float(mutual_information(counts, corrected).sum())
     return total
 
 

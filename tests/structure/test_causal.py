@@ -13,7 +13,7 @@ from skorch import NeuralNetClassifier
 from torch import nn
 
 from skhalfway.structure import CausalCallback, CausalStructure, UndersampledWarning, causal_structure
-from skhalfway.structure._information import Wiring, entropies, informations, measured, pair_counts
+from skhalfway.structure._information import Wiring, entropies, measured, mutual_information, pair_counts
 from tests.structure.test_topology import dense
 
 ACTIVATIONS = {"sigmoid": nn.Sigmoid, "tanh": nn.Tanh, "relu": nn.ReLU}
@@ -129,7 +129,7 @@ def test_the_correction_takes_the_bias_off():
     rng = np.random.RandomState(0)
     apart = rng.randint(16, size=(20_000, 1)), rng.randint(16, size=(20_000, 1))
     counts = pair_counts(*apart, np.ones((20_000, 1), dtype=bool), 16)
-    plain, corrected = (float(informations(counts, c)[0, 0]) for c in (False, True))
+    plain, corrected = (float(mutual_information(counts, c)[0, 0]) for c in (False, True))
     assert plain == pytest.approx(15**2 / (2 * 20_000 * np.log(2)), rel=0.2)
     assert abs(corrected) < 0.2 * plain
     assert entropies(np.array([1, 1, 0]), False) == pytest.approx(1)
