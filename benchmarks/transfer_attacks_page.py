@@ -207,6 +207,20 @@ def claims(frame: pd.DataFrame, data: tuple[str, ...]) -> str:
     )
 
 
+def in_short(frame: pd.DataFrame, recipes: list[str], *, n_named: int = 3) -> str:
+    """A line for each data set, with the attacks that help most and least there."""
+    lines = []
+    for data, some in frame.groupby("data", sort=False):
+        effect = 100 * some.groupby(["recipe", "seed"])["effect"].mean().unstack()
+        order = effect.mean(axis=1).reindex(recipes).drop("plain").dropna().sort_values(ascending=False)
+
+        def named(part: pd.Series) -> str:
+            return ", ".join(f"{name} {value:+.1f}" for name, value in part.items())
+
+        lines.append(f"- {data}: most {named(order[:n_named])}; least {named(order[-n_named:])}.")
+    return "\n".join(lines)
+
+
 PAGE = """# Attacks made to transfer: which help, where
 
     python benchmarks/transfer_attacks.py
@@ -222,6 +236,15 @@ with a 95 % t interval over blocks; *p*: Wilcoxon's signed ranks over blocks, Ho
 table. Pieces that a source does not allow (layers, residual branches) are compared on the sources that do.
 Blocks of one data set share its models' designs and much of its samples, so the intervals are those of other
 seeds, not of other data.
+
+## In short
+
+The three attacks that help most and the three that help least on each data set, as mean effects in points:
+
+{short}
+
+What helps on one kind of image can harm on another: compare the last columns of the next table, and what the
+claims of the literature come to at the end of the page.
 
 ## On images
 
@@ -279,6 +302,7 @@ def write(blocks: list[dict[str, Any]], folder: Path) -> None:
     page = PAGE.format(
         n_blocks=", ".join(f"{name} {n}" for name, n in frame.groupby("data")["seed"].nunique().items()),
         calls=CALLS,
+        short=in_short(frame, list(RECIPES)),
         **parts,
         where=from_where(frame, shown),
         claims=claims(frame, IMAGES),

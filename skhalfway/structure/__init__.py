@@ -17,7 +17,6 @@ _MODULES = {
 }
 _HOME = {name: module for module, names in _MODULES.items() for name in names}
 # without a display
-# without a display
 _HOME |= {"ParityCoded": "_parity", "robustness_radius": "_bits"}
 _HOME |= dict.fromkeys(["fourier_stabilise", "FourierStabilisation"], "_fourier")
 _HOME["CausalCallback"] = "_causal_callback"  # skorch is not imported before it is used
