@@ -261,6 +261,8 @@ def train(
     return module.eval()
 
 
-def classical(name: str) -> Any:
-    """An unfitted classical model."""
-    return clone(TECHNIQUES[name])
+def classical(name: str, n_samples: int) -> Any:
+    """An unfitted classical model, of 25 neighbours or as many as there are samples."""
+    model = clone(TECHNIQUES[name])
+    few = {key for key, n in model.get_params().items() if key.endswith("n_neighbors") and n > n_samples}
+    return model.set_params(**dict.fromkeys(few, n_samples))
