@@ -9,6 +9,7 @@ from typing import Any
 # a module for each question, and one for the display of its answer; imported when it is asked, since most
 # need torch (PEP 562)
 _MODULES = {
+    "_capacity": ["capacity_study", "CapacityStudy", "CapacityStudyDisplay"],
     "_topology": ["network_topology", "NetworkTopology", "NetworkTopologyDisplay"],
     "_causal": ["causal_structure", "CausalStructure", "CausalStructureDisplay", "UndersampledWarning"],
     "_connectivity": ["connectivity", "connectivity_filter", "Connectivity", "ConnectivityDisplay"],
@@ -19,6 +20,7 @@ _HOME = {name: module for module, names in _MODULES.items() for name in names}
 # without a display
 _HOME |= {"ParityCoded": "_parity", "robustness_radius": "_bits"}
 _HOME |= dict.fromkeys(["fourier_stabilise", "FourierStabilisation"], "_fourier")
+_HOME |= dict.fromkeys(["lipschitz_number", "perturbation_stability"], "_perturbed")
 _HOME["CausalCallback"] = "_causal_callback"  # skorch is not imported before it is used
 __all__ = [*_HOME]
 

@@ -51,6 +51,7 @@ from skhalfway.report import compare_reports
 from skhalfway.results import ConfidenceInterval, Provenance, Result
 from skhalfway.results._result import equal
 from skhalfway.structure import (
+    CapacityStudy,
     CausalStructure,
     Connectivity,
     Disentanglement,
@@ -126,6 +127,14 @@ EXAMPLES = [
         np.array(list("abc")), ("one",), (np.eye(3) > 0,), *np.ones((3, 3), dtype=int), np.eye(3, dtype=int)
     ),
     Connectivity(1.25, 2.4, 4, np.array([1.5, 0.5])),
+    CapacityStudy(
+        np.array([1, 2]),
+        np.array([1.0, 0.5]),
+        ((8,), (6, 3)),
+        np.array([90, 90]),
+        {"robust accuracy": np.array([[0.5, 0.6], [0.7, 0.7]]), "lipschitz": np.array([[3.0, 4], [1, 1.5]])},
+        20,
+    ),
     CausalStructure(("a", "b"), SQUARE + 1, SQUARE, SQUARE + 0.5, epochs=np.array([0.0, 3.0])),
     NetworkTopology([[1, 2], [1, np.inf]], [[2, 3], [2, 3], [2, np.inf]], (2, 1), np.array([1.0, 0.5, 0.25])),
     CodeAgreement(("a", "b"), ("c", "d"), SQUARE, np.array([[0.5, np.nan], [0.2, 0.1]])),
