@@ -52,7 +52,7 @@ SUITES: dict[str, tuple[tuple[str, ...], ...]] = {
         ("perturbation_animals.py",),
         ("perturbation_curves.py",),
     ),
-    "codes": (("codes.py",),),
+    "codes": (("codes.py",), ("novelty.py",)),
     "trust": (("checkup.py",), ("second_opinion.py",), ("coverage.py",), ("memory.py",)),
     "engine": (("engine.py",),),
     "faults": (("faults.py",),),
@@ -381,9 +381,10 @@ tests its hypotheses, goes on where it was interrupted, and makes five pages: wh
 classifier generalises, [generalisation.md](generalisation.md); how well transfer is predicted without an
 attack, [transfer_prediction.md](transfer_prediction.md) and, with intervals and on new data,
 [transfer_prediction2.md](transfer_prediction2.md); the attack by crossings beside others,
-[halfway_attack.md](halfway_attack.md); and what crossings cost, [halfway_speed.md](halfway_speed.md). Two
-more have their data and claims fixed and are not run yet: `consensus.py`, which measures pick a good model
-among models of one training set, and `contested.py`, which wrong labels are found.
+[halfway_attack.md](halfway_attack.md); and what crossings cost, [halfway_speed.md](halfway_speed.md). Which
+wrong labels contested samples find, beside confident learning, is on [contested.md](contested.md)
+(`python benchmarks/contested.py`). One more has its data and claims fixed and is not run to its end yet:
+`consensus.py`, which measures pick a good model among models of one training set.
 
 ## Learning from perturbations
 
@@ -403,7 +404,8 @@ were interrupted.
     tox run -e bench -- codes
 
 asks whether shallow layers are homogeneous and deep ones diverse, whether that goes with vulnerability, and
-whether networks whose codes agree fall together: [codes.md](codes.md).
+whether networks whose codes agree fall together: [codes.md](codes.md); and which unusual samples codes tell,
+beside noise of the same size: [novelty.md](novelty.md).
 
 ## Whether figures can be trusted
 

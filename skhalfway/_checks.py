@@ -36,6 +36,12 @@ def check_positive(name: str, value: Any) -> None:
         raise ValueError(f"{name} must be a finite number > 0, got {shown(value)}")
 
 
+def check_share(name: str, value: Any) -> None:
+    """Raise unless this is a number above 0 and at most 1."""
+    if not isinstance(value, Real) or isinstance(value, bool) or not 0 < value <= 1:
+        raise ValueError(f"{name} must be a share in (0, 1], got {shown(value)}")
+
+
 def check_choice(name: str, value: Any, allowed: Collection[str]) -> None:
     if not isinstance(value, str) or value not in allowed:
         raise ValueError(f"{name} must be one of {list(allowed)}, got {shown(value)}{meant(value, allowed)}")

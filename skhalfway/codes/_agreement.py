@@ -15,7 +15,7 @@ from skhalfway._text import short
 from skhalfway.codes._codemap import CodeMap
 from skhalfway.codes._given import fitted_map
 from skhalfway.codes._homogeneity import information
-from skhalfway.codes._network import joined
+from skhalfway.codes._network import joined, read_for_network
 from skhalfway.models._warnings import warn
 from skhalfway.results import Result
 from skhalfway.results._provenance import recorded
@@ -171,7 +171,7 @@ def code_agreement(first: CodeMap, second: CodeMap, X: Any) -> CodeAgreement:
     """
     codes, features = [], []
     for code_map in [fitted_map(first), fitted_map(second)]:
-        recorded = joined(code_map._encoder.activations(code_map._read(X, reset=False)))
+        recorded = joined(code_map._encoder.activations(read_for_network(code_map, X, reset=False)))
         codes.append(code_map._encoder.codes_of(recorded).T)
         features.append([_factor(activations) for activations in recorded.values()])
     agreement = CodeAgreement(

@@ -9,18 +9,19 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
 
-from skhalfway._checks import check_choice, check_integer, check_random_state
+from skhalfway._checks import check_choice, check_integer, check_random_state, check_share
 from skhalfway._entries import takes_datasets
-from skhalfway._inputs import Frame, check_finite, read_samples, read_targets
+from skhalfway._inputs import read_targets
 from skhalfway._randomness import draw_seed, leaving_no_trace
 from skhalfway._readable import read_labels
 from skhalfway._text import shown
-from skhalfway.codes._coarse import warn_of_few_codes, warn_of_variance
-from skhalfway.codes._drift import Drift, moved_as_far
+from skhalfway.codes._coarse import warn_of_variance
+from skhalfway.codes._drift import Drift, drift_of
 from skhalfway.codes._encoder import Encoder
-from skhalfway.codes._homogeneity import Homogeneity, contingency, resampled, shuffled
-from skhalfway.codes._maps import check_shape, check_units, grid_distances
-from skhalfway.codes._network import POOLINGS, check_layers, check_network, trained
+from skhalfway.codes._homogeneity import Homogeneity, homogeneity_of
+from skhalfway.codes._maps import check_shape, check_units
+from skhalfway.codes._network import POOLINGS, check_layers, check_network, read_for_network, trained
+from skhalfway.codes._novelty import ClassCodes
 from skhalfway.models._as_model import check_kind, counts_as_fitted
 from skhalfway.models._routing import FitRouter
 from skhalfway.results._provenance import recorded
@@ -114,9 +115,7 @@ class CodeMap(FitRouter, TransformerMixin, BaseEstimator):
 
     On the digits of scikit-learn, with ``pooling="flatten"``, ``class_entropy``
     fell from the first layer to the last in five of five small convolutional
-    networks. In perceptrons of three hidden layers it fell from the first
-    hidden layer to the last in five of five, and at the output was above the
-    first in two; in those of two hidden layers there was no such trend. The
+    networks; in perceptrons of two hidden layers there was no such trend. The
     benchmark ``benchmarks/codes.py`` has more networks, and another data set where
     nothing of the kind shows.
 
@@ -205,7 +204,7 @@ class CodeMap(FitRouter, TransformerMixin, BaseEstimator):
             raise ValueError(
                 f"fit got {shown(sorted(params))} to train the network with, but no y; pass y too"
             )
-        array, rng = self._read(X, reset=True), check_random_state(self.random_state)
+        array, rng = read_for_network(self, X, reset=True), check_random_state(self.random_state)
         if y is not None:
             read_targets(y, len(array))
         # parameters may be set again before the next fit
@@ -215,13 +214,14 @@ class CodeMap(FitRouter, TransformerMixin, BaseEstimator):
         stream = None if self.random_state is None else rng
         self.estimator_ = trained(self.estimator, data, y, stream, params)
         self._encoder = Encoder(self.estimator_, self.layers, self.pooling, array)
-        self._encoder.fit(array, self._shape, self.n_iter, rng)
+        seen, codes = self._encoder.fit(array, self._shape, self.n_iter, rng)
         self.layers_, maps = self._encoder.layers, self._encoder.maps.values()
         self.maps_ = {name: part.minisom for name, part in self._encoder.maps.items()}
         self.quantization_error_ = np.array([part.quantization_error for part in maps])
         self.unexplained_variance_ = np.array([part.unexplained_variance for part in maps])
         self.topographic_error_ = np.array([part.topographic_error for part in maps])
         warn_of_variance(self.layers_, self.unexplained_variance_, self._shape)
+        self._class_codes = ClassCodes(self.estimator_, self._encoder, seen, codes, self._shape)
         return self
 
     fit_transform = takes_datasets(TransformerMixin.fit_transform)
@@ -249,7 +249,7 @@ class CodeMap(FitRouter, TransformerMixin, BaseEstimator):
             If the data is invalid, or activations are nan or inf.
         """
         check_is_fitted(self)
-        return self._encoder.codes(self._read(X, reset=False))
+        return self._encoder.codes(read_for_network(self, X, reset=False))
 
     @takes_datasets
     @leaving_no_trace
@@ -288,22 +288,10 @@ class CodeMap(FitRouter, TransformerMixin, BaseEstimator):
         check_is_fitted(self)
         check_integer("n_bootstrap", n_bootstrap, 2)
         check_integer("n_shuffles", n_shuffles)
-        array = self._read(X, reset=False)
-        classes, labels = np.unique(read_labels(y, len(array)), return_inverse=True)
-        if len(classes) < 2:
-            raise ValueError(f"homogeneity compares classes, but y holds one only: {shown(classes)}")
-        codes = self._encoder.codes(array)
-        counts = contingency(codes, labels, self._shape[0] * self._shape[1])
-        warn_of_few_codes(self.layers_, (counts.sum(axis=2) > 0).sum(axis=1), len(classes))
-        rng = self._stream()
-        return Homogeneity(
-            layers=tuple(self.layers_),
-            classes=classes,
-            shape=self._shape,
-            counts=counts,
-            bootstrap=resampled(counts, n_bootstrap, rng),
-            shuffled=shuffled(counts, n_shuffles, rng),
-        )
+        array = read_for_network(self, X, reset=False)
+        labels = read_labels(y, len(array))
+        rng, times = self._stream(), (n_bootstrap, n_shuffles)
+        return homogeneity_of(array, labels, self._encoder, self._shape, times, rng)
 
     @takes_datasets
     @leaving_no_trace
@@ -333,17 +321,41 @@ class CodeMap(FitRouter, TransformerMixin, BaseEstimator):
             If the data is invalid, or both are not of the same shape.
         """
         check_is_fitted(self)
-        clean, moved = (self._read(samples, reset=False) for samples in (X, X_adv))
-        if clean.shape != moved.shape:
-            raise ValueError(f"X and X_adv must have the same shape, got {clean.shape} and {moved.shape}")
-        norms, noisy = moved_as_far(clean, moved, self._stream())
-        before, after, by_noise = map(self._encoder.codes, (clean, moved, noisy))
-        return Drift(
-            layers=tuple(self.layers_),
-            norms=norms,
-            distances=grid_distances(before, after, self._shape).T,
-            noise_distances=grid_distances(before, by_noise, self._shape).T,
-        )
+        clean, moved = (read_for_network(self, samples, reset=False) for samples in (X, X_adv))
+        return drift_of(clean, moved, self._encoder, self._shape, self._stream())
+
+    @takes_datasets
+    @leaving_no_trace
+    def novelty(self, X: Any, *, share: float = 0.05) -> NDArray[np.float64]:
+        """Measure how far codes are from those of the training samples that are given the same class.
+
+        This distance is ours; a follow-up of the paper is said to detect unusual samples by their codes. What
+        it detects, beside samples with as much noise: ``benchmarks/novelty.md``.
+
+        Parameters
+        ----------
+        X : {array-like, DataFrame, Tensor} of shape (n_samples, n_features)
+            Samples.
+        share : float, default=0.05
+            Share of the training samples that the network gives the class, above 0 and at most 1.
+
+        Returns
+        -------
+        distances : ndarray of shape (n_samples, n_layers)
+            The distance on the grid, in units' spacings, within which that share of them lies; 0 where they
+            have the sample's own code, inf where the network gave no training sample the class.
+
+        Raises
+        ------
+        NotFittedError
+            If :meth:`fit` was not called.
+        ValueError
+            If the data or ``share`` is invalid, or the network gives no classes.
+        """
+        check_is_fitted(self)
+        check_share("share", share)
+        array = read_for_network(self, X, reset=False)
+        return self._class_codes.distances(array, share)
 
     def get_feature_names_out(self, input_features: Any = None) -> NDArray[Any]:
         """Names of the columns of :meth:`transform`: the layers.
@@ -382,17 +394,6 @@ class CodeMap(FitRouter, TransformerMixin, BaseEstimator):
         check_integer("n_iter", self.n_iter)
         check_choice("pooling", self.pooling, POOLINGS)
         check_layers(self.layers)
-
-    def _read(self, X: Any, *, reset: bool) -> NDArray[Any]:
-        frame = Frame.of(X)
-        if frame is not None:
-            raise TypeError(
-                f"a network takes numbers, but X has columns of categories: {shown(list(frame.names))}; "
-                "encode them"
-            )
-        array = read_samples(self, X, reset=reset)
-        check_finite(array)
-        return array
 
     def _stream(self) -> np.random.RandomState:
         """A stream of its own: noise must not repeat data that was drawn with the same seed."""

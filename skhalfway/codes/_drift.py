@@ -12,6 +12,8 @@ from skhalfway._checks import check_choice
 from skhalfway._intervals import POSITIVE, ConfidenceInterval, t_interval, wilson_interval
 from skhalfway._text import between, counted, short
 from skhalfway._vectors import unit_vectors
+from skhalfway.codes._encoder import Encoder
+from skhalfway.codes._maps import grid_distances
 from skhalfway.results import Result
 from skhalfway.results._result import frozen
 from skhalfway.results._table import Cell, Table
@@ -176,3 +178,19 @@ def moved_as_far(
     norms = np.linalg.norm(change, axis=1)
     noise = norms[:, None] * unit_vectors(rng.standard_normal(change.shape))
     return norms, X + noise.reshape(X.shape)
+
+
+def drift_of(
+    X: NDArray[Any], X_adv: NDArray[Any], encoder: Encoder, shape: tuple[int, int], rng: np.random.RandomState
+) -> Drift:
+    """How far samples move on an encoder's maps."""
+    if X.shape != X_adv.shape:
+        raise ValueError(f"X and X_adv must have the same shape, got {X.shape} and {X_adv.shape}")
+    norms, noisy = moved_as_far(X, X_adv, rng)
+    before, after, by_noise = map(encoder.codes, (X, X_adv, noisy))
+    return Drift(
+        layers=tuple(encoder.layers),
+        norms=norms,
+        distances=grid_distances(before, after, shape).T,
+        noise_distances=grid_distances(before, by_noise, shape).T,
+    )

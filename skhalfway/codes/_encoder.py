@@ -30,14 +30,20 @@ class Encoder:
         self.layers: list[str] = named(type(estimator).__name__, Network(estimator).layers, layers, X)
         self.maps: dict[str, LayerMap] = {}
 
-    def fit(self, X: NDArray[Any], shape: tuple[int, int], n_iter: int, rng: np.random.RandomState) -> None:
-        """Fit a map to what each layer gives; of more samples than steps, as many are drawn."""
+    def fit(
+        self, X: NDArray[Any], shape: tuple[int, int], n_iter: int, rng: np.random.RandomState
+    ) -> tuple[NDArray[Any], NDArray[np.intp]]:
+        """Fit a map to what each layer gives; of more samples than steps, as many are drawn.
+
+        Returns these, and their codes.
+        """
         if len(X) > n_iter:
             X = X[rng.permutation(len(X))[:n_iter]]
+        given = joined(self.activations(X))
         self.maps = {
-            name: LayerMap(activations, shape, n_iter, draw_seed(rng))
-            for name, activations in joined(self.activations(X)).items()
+            name: LayerMap(activations, shape, n_iter, draw_seed(rng)) for name, activations in given.items()
         }
+        return X, self.codes_of(given)
 
     def activations(self, X: NDArray[Any]) -> Iterator[Activations]:
         """What the layers give for a batch of samples; batch after batch."""

@@ -23,7 +23,9 @@ from skhalfway._intervals import (
     percentile_interval,
     ratio,
 )
-from skhalfway._text import between, short
+from skhalfway._text import between, short, shown
+from skhalfway.codes._coarse import warn_of_few_codes
+from skhalfway.codes._encoder import Encoder
 from skhalfway.results import Result
 from skhalfway.results._result import frozen
 from skhalfway.results._table import Cell, Table
@@ -258,6 +260,30 @@ def contingency(codes: NDArray[np.intp], labels: NDArray[np.intp], n_units: int)
     cells = codes * n_classes + labels[:, None]
     return np.array(
         [np.bincount(layer, minlength=n_units * n_classes).reshape(n_units, n_classes) for layer in cells.T]
+    )
+
+
+def homogeneity_of(
+    X: NDArray[Any],
+    y: NDArray[Any],
+    encoder: Encoder,
+    shape: tuple[int, int],
+    times: tuple[int, int],
+    rng: np.random.RandomState,
+) -> Homogeneity:
+    """How far classes share an encoder's codes; ``times`` it is resampled, and labels are shuffled."""
+    classes, labels = np.unique(y, return_inverse=True)
+    if len(classes) < 2:
+        raise ValueError(f"homogeneity compares classes, but y holds one only: {shown(classes)}")
+    counts = contingency(encoder.codes(X), labels, shape[0] * shape[1])
+    warn_of_few_codes(encoder.layers, (counts.sum(axis=2) > 0).sum(axis=1), len(classes))
+    return Homogeneity(
+        layers=tuple(encoder.layers),
+        classes=classes,
+        shape=shape,
+        counts=counts,
+        bootstrap=resampled(counts, times[0], rng),
+        shuffled=shuffled(counts, times[1], rng),
     )
 
 

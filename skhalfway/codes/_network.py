@@ -18,6 +18,7 @@ from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import Pipeline
 from sklearn.utils import _safe_indexing
 
+from skhalfway._inputs import Frame, check_finite, read_samples
 from skhalfway._randomness import draw_seed
 from skhalfway._text import shown
 from skhalfway.models import Model, as_model, to_module
@@ -185,6 +186,19 @@ def check_network(estimator: Any) -> list[Any]:
                 "a network with layers is needed: a torch module, a skorch classifier or an MLPClassifier, "
                 f"or a Pipeline that ends in one; got {type(inner).__name__}"
             )
+
+
+def read_for_network(estimator: Any, X: Any, *, reset: bool) -> NDArray[Any]:
+    """Samples as an estimator of a network takes them: finite numbers."""
+    frame = Frame.of(X)
+    if frame is not None:
+        raise TypeError(
+            f"a network takes numbers, but X has columns of categories: {shown(list(frame.names))}; "
+            "encode them"
+        )
+    array = read_samples(estimator, X, reset=reset)
+    check_finite(array)
+    return array
 
 
 def check_layers(layers: Any) -> None:

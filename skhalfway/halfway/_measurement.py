@@ -262,7 +262,11 @@ class HalfwayMeasurement(Result):
         models at the halves of a sample: between it and its nearest neighbours,
         and those whose neighbour it is. Our own measure; for single models with
         probabilities that are cross-validated, confident learning [1]_ asks the
-        same question.
+        same question, and answers it better where few labels are wrong: on eight
+        data sets with 5, 10, 20 and 40 % of the labels changed at random, average
+        precision of contested samples was lower by .09, .09 and .05, and higher
+        by .01 (``benchmarks/contested.md``). It needs models that are trained
+        anew for each fold; this needs none.
 
         Parameters
         ----------
