@@ -132,6 +132,7 @@ def test_constraints_and_masks_do_not_depend_on_blocks(models, digits, monkeypat
             same(whole, measured(scaled, X, y, attack, n_jobs=2, **params))
 
 
+@pytest.mark.usefixtures("quick_processes")
 @pytest.mark.filterwarnings("ignore::skhalfway.models.ModelWarning")
 def test_results_do_not_depend_on_the_backend(models, digits, monkeypatch):
     X, y = digits[0][400:450], digits[1][400:450]
@@ -367,6 +368,7 @@ class Contrary(DecisionTreeClassifier):
         return 1 - super().predict(X)
 
 
+@pytest.mark.usefixtures("quick_processes")
 @pytest.mark.parametrize("backend", ["threading", "loky"])
 def test_what_is_said_of_a_source_is_said_whenever_its_cells_are_used(backend, tmp_path):
     """A figure out of a folder, or of another process, comes with the warning that it had."""

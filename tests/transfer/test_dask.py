@@ -35,6 +35,7 @@ from skhalfway.models import ModelWarning
 from skhalfway.transfer import _schedule
 
 distributed = pytest.importorskip("distributed")
+dask = pytest.importorskip("dask")
 pytestmark = pytest.mark.filterwarnings("ignore::skhalfway.models.ModelWarning")
 
 DIGITS, LABELS = load_digits(return_X_y=True)
@@ -42,8 +43,9 @@ X_TRAIN, Y_TRAIN, X, Y = DIGITS[:600] / 16, LABELS[:600], DIGITS[600:760] / 16, 
 
 
 @pytest.fixture(scope="module")
-def cluster() -> Iterator[Any]:
+def cluster(quick_processes: None) -> Iterator[Any]:
     with (
+        dask.config.set({"distributed.worker.multiprocessing-method": "forkserver"}),
         distributed.LocalCluster(
             n_workers=2, processes=True, threads_per_worker=1, dashboard_address=":0", silence_logs=50
         ) as cluster,

@@ -291,6 +291,7 @@ def test_images_and_a_module_of_torch(room: Path, tmp_path: Path) -> None:
         assert scorer.transfer(samples, target="least_likely") == expected
 
 
+@pytest.mark.usefixtures("quick_processes")
 def test_other_processes_read_the_file(room: Path, whole: Any) -> None:
     with parallel_config("loky", n_jobs=2):
         assert SCORER.transfer(in_pairs(X), keep_samples=True) == whole[0]
