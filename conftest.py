@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import signal
 import sys
 import threading
@@ -24,6 +25,21 @@ def extras(request: pytest.FixtureRequest) -> None:
     examples = getattr(getattr(request.node, "dtest", None), "examples", [])
     if any("imblearn" in example.source for example in examples):
         pytest.importorskip("imblearn")
+
+
+@pytest.fixture(scope="module")
+def quick_processes() -> Iterator[None]:
+    """New processes of joblib and of Dask are forked from one that has imported what they need.
+
+    They get all that they are given by pickling, as they do elsewhere, and are lost in the same ways.
+    test_backends starts its processes as joblib does.
+    """
+    from joblib.externals.loky.backend import context
+
+    multiprocessing.set_forkserver_preload(["skhalfway.transfer", "skorch", "pytest"])
+    context.set_start_method("forkserver", force=True)
+    yield
+    context.set_start_method(None, force=True)
 
 
 @pytest.fixture(autouse=True)

@@ -204,12 +204,12 @@ def square(i: int) -> int:
     return i**2
 
 
-@pytest.mark.parametrize("verbose", [0, 1])
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_results_come_in_order_and_errors_come_through(backend: str, verbose: int) -> None:
+def test_results_come_in_order_and_errors_come_through(backend: str) -> None:
     with parallel_config(backend, n_jobs=2):
-        jobs = (delayed(square)(i) for i in range(5))
-        assert list(side_by_side(jobs, 5, n_jobs=None, verbose=verbose)) == [0, 1, 4, 9, 16]
+        for verbose in (0, 1):
+            jobs = (delayed(square)(i) for i in range(5))
+            assert list(side_by_side(jobs, 5, n_jobs=None, verbose=verbose)) == [0, 1, 4, 9, 16]
         with pytest.raises(ValueError, match="5"):
             list(side_by_side((delayed(square)(i) for i in range(8)), 8, n_jobs=None))
 

@@ -29,6 +29,7 @@ def where(shared: Shared[Counted], i: int) -> tuple[int, int]:
     return id(shared.value), int(shared.value.large[i])
 
 
+@pytest.mark.usefixtures("quick_processes")
 @pytest.mark.parametrize("backend", ["loky", "multiprocessing", "threading"])
 def test_what_is_shared_is_pickled_once_and_opened_once_in_each_process(backend: str) -> None:
     shared = Shared(Counted())

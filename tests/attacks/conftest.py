@@ -126,7 +126,7 @@ UNFITTED: dict[str, Callable[[], Any]] = {
     "svc": SVC,
     "mlp": lambda: MLPClassifier((32,), solver="lbfgs", random_state=0),
     "pca": lambda: make_pipeline(MinMaxScaler((-1, 1)), PCA(20), LogisticRegression(max_iter=1000)),
-    "forest": lambda: RandomForestClassifier(20, random_state=0),
+    "forest": lambda: RandomForestClassifier(10, random_state=0),
     "knn": KNeighborsClassifier,
 }
 

@@ -469,6 +469,7 @@ def test_cloned_pickled_and_written(iris, attack: Any) -> None:
     assert pickle.loads(pickle.dumps(generator)).transform(X).tobytes() == once.tobytes()
 
 
+@pytest.mark.usefixtures("quick_processes")
 @every_library
 def test_in_other_processes(iris, attack: Any) -> None:
     X, y = iris

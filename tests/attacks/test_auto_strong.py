@@ -33,12 +33,12 @@ def standing(source: Any, X: Any, y: Any, attack: str, norm: float, **params: An
 @pytest.mark.parametrize("name", ["torch_mlp", "svc", "forest", "opaque"])
 def test_no_stage_fools_a_sample_that_all_do_not(zoo, name: str, norm: float) -> None:
     case = zoo(name)
-    X_few, y = case.X[:8], case.y[:8]
-    left = standing(case.source, X_few, y, "auto-strong", norm, max_queries=40)
+    X_few, y, brief = case.X[:8], case.y[:8], {"max_queries": 40, "max_iter": 10}
+    left = standing(case.source, X_few, y, "auto-strong", norm, **brief)
     each = stages(as_model(case.source), norm, 10, targeted=False)
     assert len(each) > 1 or (name, norm) == ("opaque", 1)
     for attack, params in each:
-        alone = standing(case.source, X_few, y, attack, norm, attack_params=params, max_queries=40)
+        alone = standing(case.source, X_few, y, attack, norm, attack_params=params, **brief)
         # what a random search draws depends on which samples are left, and so may what it finds
         assert left.sum() <= alone.sum()
         assert not (left & ~alone).any() or not attack.startswith(("apgd", "pgd", "tree"))

@@ -41,9 +41,16 @@ def fitted(name: str) -> Any:
     return SOURCES[name].fit(X[TRAIN], Y[TRAIN])
 
 
-@pytest.mark.parametrize("rules", RULES)
-@pytest.mark.parametrize(("attack", "norm"), KNOWN)
-@pytest.mark.parametrize("name", SOURCES)
+@pytest.mark.parametrize(
+    ("name", "attack", "norm", "rules"),
+    # every two of source, attack and rules
+    [
+        (name, *known, [*RULES][(i + k + more) % len(RULES)])
+        for i, name in enumerate(SOURCES)
+        for k, known in enumerate(KNOWN)
+        for more in (0, 1)
+    ],
+)
 def test_no_sample_costs_the_others_theirs(name: str, attack: str, norm: float, rules: str) -> None:
     source = fitted(name)
     generator = AdversarialGenerator(

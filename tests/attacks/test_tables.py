@@ -94,9 +94,10 @@ def test_boosting_by_scikit_learns_own_categories() -> None:
 
 
 def test_a_generator_fits_clones_on_frames() -> None:
-    generator = AdversarialGenerator(MODELS["boosting"], eps=0.5).fit(X, Y)
+    brief = {"eps": 0.5, "max_iter": 10, "max_queries": 100}
+    generator = AdversarialGenerator(MODELS["boosting"], **brief).fit(X, Y)
     same_but_numbers(generator.transform(X[::4]))
-    scorer = TransferScorer(AdversarialGenerator(eps=0.5), estimators=list(MODELS.items()), random_state=0)
+    scorer = TransferScorer(AdversarialGenerator(**brief), estimators=list(MODELS.items()), random_state=0)
     fitted = scorer.fit(X, Y)
     some, labels = X[::4], Y[::4]
     assert fitted.score(some, labels) > 0.05
@@ -177,7 +178,7 @@ def test_missing_values_stay_missing_and_the_rest_is_attacked() -> None:
             ("square", np.inf),
         ):
             generator = AdversarialGenerator(
-                FrozenEstimator(model), attack=attack, eps=1.0, norm=norm, max_queries=100, random_state=0
+                FrozenEstimator(model), attack=attack, eps=1.0, norm=norm, max_queries=50, random_state=0
             )
             if attack in ("hopskipjump", "halfway"):  # partners with holes of their own
                 generator.fit(holes, Y)

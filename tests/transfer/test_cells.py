@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
-import runpy
 import signal
-import subprocess
-import sys
 import threading
 import time
 import warnings
@@ -64,7 +62,6 @@ ATTACKS = {
     "tree": ({"norm": 2, "eps": 1.0}, ["forest", "tree"]),
 }
 OWN_BUDGETS = {
-    "one": None,
     "each sample's": lambda n: np.linspace(0.05, 0.2, n)[:, None],
     "each sample's and feature's": lambda n: np.random.default_rng(0).uniform(0.05, 0.2, (n, 64)),
 }
@@ -86,18 +83,22 @@ def same(one, other) -> None:
 
 
 @pytest.mark.filterwarnings("ignore::skhalfway.models.ModelWarning")
-@pytest.mark.parametrize("budget", OWN_BUDGETS)
-@pytest.mark.parametrize("attack", ATTACKS)
+@pytest.mark.parametrize(
+    ("attack", "budget"),
+    # budgets of samples' own by turns
+    [pair for k, name in enumerate(ATTACKS) for pair in ((name, "one"), (name, [*OWN_BUDGETS][k % 2]))],
+)
 def test_results_do_not_depend_on_blocks_threads_and_order(attack, budget, models, digits, monkeypatch):
-    n = 40 if attack == "tree" else 56
+    batch = 8 if attack == "tree" else 16
+    n = 2 * batch + 5
     X, y = digits[0][400 : 400 + n], digits[1][400 : 400 + n]
     params, sources = ATTACKS[attack]
-    params = {"batch_size": 16, **params}
-    if OWN_BUDGETS[budget] is not None:
+    params = {"batch_size": batch, **params}
+    if budget in OWN_BUDGETS:
         params = {**params, "eps": params.get("eps", 0.15) / 0.15 * OWN_BUDGETS[budget](len(X))}
     whole = measured(models, X, y, attack, sources=sources, **params)
     assert (whole.outcomes.adversarial != whole.outcomes.clean[whole.outcomes.target_places]).any()
-    for size, n_jobs in [(16, 2), (32, 1)] if budget == "one" else [(16, 2)]:
+    for size, n_jobs in [(batch, 2), (2 * batch, 1)] if budget == "one" else [(batch, 2)]:
         monkeypatch.setattr(_schedule, "_MOST_SAMPLES", size)
         same(whole, measured(models, X, y, attack, sources=sources, n_jobs=n_jobs, **params))
 
@@ -132,6 +133,7 @@ def test_constraints_and_masks_do_not_depend_on_blocks(models, digits, monkeypat
             same(whole, measured(scaled, X, y, attack, n_jobs=2, **params))
 
 
+@pytest.mark.usefixtures("quick_processes")
 @pytest.mark.filterwarnings("ignore::skhalfway.models.ModelWarning")
 def test_results_do_not_depend_on_the_backend(models, digits, monkeypatch):
     X, y = digits[0][400:450], digits[1][400:450]
@@ -367,6 +369,7 @@ class Contrary(DecisionTreeClassifier):
         return 1 - super().predict(X)
 
 
+@pytest.mark.usefixtures("quick_processes")
 @pytest.mark.parametrize("backend", ["threading", "loky"])
 def test_what_is_said_of_a_source_is_said_whenever_its_cells_are_used(backend, tmp_path):
     """A figure out of a folder, or of another process, comes with the warning that it had."""
@@ -396,74 +399,69 @@ def test_the_judged_classifier_and_a_source_of_its_type_are_told_apart(digits, t
         assert kept.robustness(judged, X, y) == scorer.robustness(judged, X, y)
 
 
-PROGRAM = """
-import sys, time
-import numpy as np
-from sklearn.datasets import make_blobs
-from sklearn.tree import DecisionTreeClassifier
-import skhalfway.transfer._schedule as schedule
-from skhalfway import AdversarialGenerator, TransferScorer
-from skhalfway.transfer._source import Source
+def slow_run(folder: Path | None, log: Path, out: Path, n_jobs: int) -> None:
+    """What is killed: a transfer that notes its beginning, and the end of each cell."""
+    attack = _source.Source.attack
 
-folder, log, out, n_jobs = *sys.argv[1:4], int(sys.argv[4])
-schedule._MOST_SAMPLES = 8
-attack = Source.attack
+    def slow(self, rows):
+        time.sleep(0.05)
+        made = attack(self, rows)
+        with open(log, "a") as file:
+            file.write("x")
+        return made
 
-def slow(self, rows):
-    time.sleep(0.05)
-    made = attack(self, rows)
-    open(log, "a").write("x")
-    return made
-
-Source.attack = slow
-X, y = make_blobs(64, centers=3, n_features=4, cluster_std=3.0, random_state=0)
-models = {f"m{k}": DecisionTreeClassifier(max_depth=k + 2, random_state=k).fit(X, y) for k in range(3)}
-generator = AdversarialGenerator(attack="hopskipjump", eps=1.0, max_queries=30, batch_size=8)
-open(log, "a").write("|")
-scorer = TransferScorer(generator, random_state=0, n_jobs=n_jobs, memory=None if folder == "-" else folder)
-matrix = scorer.fit(models).transfer(X, y)
-matrix.save(out)
-"""
-
-
-def started(program: Path, *args: object) -> subprocess.Popen[bytes]:
+    X, y = make_blobs(64, centers=3, n_features=4, cluster_std=3.0, random_state=0)
+    models = {f"m{k}": DecisionTreeClassifier(max_depth=k + 2, random_state=k).fit(X, y) for k in range(3)}
+    generator = AdversarialGenerator(attack="hopskipjump", eps=1.0, max_queries=30, batch_size=8)
+    with open(log, "a") as file:
+        file.write("|")
+    scorer = TransferScorer(generator, random_state=0, n_jobs=n_jobs, memory=folder)
     # warnings of models are not what this is about
-    return subprocess.Popen([sys.executable, "-W", "ignore", str(program), *map(str, args)])
+    with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings():
+        patch.setattr(_schedule, "_MOST_SAMPLES", 8)
+        patch.setattr(_source.Source, "attack", slow)
+        warnings.simplefilter("ignore")
+        scorer.fit(models).transfer(X, y).save(out)
+
+
+def started(*args: object) -> multiprocessing.Process:
+    process = multiprocessing.get_context("forkserver").Process(target=slow_run, args=args)
+    process.start()
+    return process
+
+
+def ended(process: multiprocessing.Process) -> int | None:
+    process.join(120)
+    return process.exitcode
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no such signal")
-def test_a_run_that_is_killed_goes_on_where_it_was(tmp_path, monkeypatch):
+@pytest.mark.usefixtures("quick_processes")
+def test_a_run_that_is_killed_goes_on_where_it_was(tmp_path):
     """The long form, with 20 kills, is in the benchmarks."""
     from skhalfway.results import load_result
 
-    program, store, log = tmp_path / "program.py", tmp_path / "store", tmp_path / "log"
-    program.write_text(PROGRAM)
-    for place, name in ((_schedule, "_MOST_SAMPLES"), (_source.Source, "attack")):
-        monkeypatch.setattr(place, name, getattr(place, name))  # which the program changes
-    argv = [str(program), "-", str(tmp_path / "plain"), str(tmp_path / "plain.json"), "1"]
-    monkeypatch.setattr(sys, "argv", argv)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        runpy.run_path(str(program))
+    store, log = tmp_path / "store", tmp_path / "log"
+    slow_run(None, tmp_path / "plain", tmp_path / "plain.json", 1)
     rng = np.random.default_rng(0)
     for _ in range(2):
-        run = started(program, store, log, tmp_path / "killed.json", 2)
+        run = started(store, log, tmp_path / "killed.json", 2)
         before = log.read_text().count("x") if log.exists() else 0
         after, deadline = before + int(rng.integers(1, 5)), time.monotonic() + 60
-        while time.monotonic() < deadline and run.poll() is None:
+        while time.monotonic() < deadline and run.is_alive():
             if log.exists() and log.read_text().count("x") >= after:
                 break
             time.sleep(0.01)
-        os.kill(run.pid, signal.SIGKILL)
-        run.wait()
-    assert started(program, store, log, tmp_path / "again.json", 2).wait(120) == 0
+        run.kill()
+        run.join()
+    assert ended(started(store, log, tmp_path / "again.json", 2)) == 0
     plain, again = load_result(tmp_path / "plain.json"), load_result(tmp_path / "again.json")
     assert plain == again
     n_cells, n_done = (tmp_path / "plain").read_text().count("x"), log.read_text().count("x")
     assert n_cells <= n_done <= n_cells + 2 * 2  # a cell on each thread may be lost at each kill
     # two at once share what is there
     second = tmp_path / "second"
-    both = [started(program, second, tmp_path / f"log{k}", tmp_path / f"{k}.json", 1) for k in range(2)]
-    assert [run.wait(120) for run in both] == [0, 0]
+    both = [started(second, tmp_path / f"log{k}", tmp_path / f"{k}.json", 1) for k in range(2)]
+    assert [ended(run) for run in both] == [0, 0]
     assert all(load_result(tmp_path / f"{k}.json") == plain for k in range(2))
     assert Store(second).info().n_left_over == 0

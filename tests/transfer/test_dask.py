@@ -35,6 +35,7 @@ from skhalfway.models import ModelWarning
 from skhalfway.transfer import _schedule
 
 distributed = pytest.importorskip("distributed")
+dask = pytest.importorskip("dask")
 pytestmark = pytest.mark.filterwarnings("ignore::skhalfway.models.ModelWarning")
 
 DIGITS, LABELS = load_digits(return_X_y=True)
@@ -42,8 +43,9 @@ X_TRAIN, Y_TRAIN, X, Y = DIGITS[:600] / 16, LABELS[:600], DIGITS[600:760] / 16, 
 
 
 @pytest.fixture(scope="module")
-def cluster() -> Iterator[Any]:
+def cluster(quick_processes: None) -> Iterator[Any]:
     with (
+        dask.config.set({"distributed.worker.multiprocessing-method": "forkserver"}),
         distributed.LocalCluster(
             n_workers=2, processes=True, threads_per_worker=1, dashboard_address=":0", silence_logs=50
         ) as cluster,
@@ -350,7 +352,7 @@ def test_a_model_that_ends_its_workers_loses_its_own_rates_alone(cluster: Any) -
     generator = AdversarialGenerator(attack="pgd", eps=0.1, max_iter=5)
     params = {"error_score": np.nan, "random_state": 0, "sources": list(given)[:1]}
     with parallel_config("dask"), pytest.warns(ModelWarning, match="its worker process died"):
-        matrix = TransferScorer(generator, **params).fit({**given, "deadly": deadly}).transfer(X, Y)
+        matrix = TransferScorer(generator, **params).fit({**given, "deadly": deadly}).transfer(X[:64], Y[:64])
     assert {target for _, target in matrix.failures} == {"deadly"}
-    alone = TransferScorer(generator, **params).fit(given).transfer(X, Y)
+    alone = TransferScorer(generator, **params).fit(given).transfer(X[:64], Y[:64])
     np.testing.assert_array_equal(matrix.fooled[:, : len(given)], alone.fooled)

@@ -312,6 +312,7 @@ def test_failures_are_not_kept_but_tried_again(fault, good, tmp_path):
     assert whole.transfer(X, Y) == scorer(good, Faulty()).transfer(X, Y)
 
 
+@pytest.mark.usefixtures("quick_processes")
 def test_a_worker_that_dies_loses_its_model_alone(good):
     models = {"lr": good["lr"], "bad": Faulty("deadly", home=os.getpid()).fit(X, Y)}
     generator = AdversarialGenerator(eps=0.5, max_iter=5)

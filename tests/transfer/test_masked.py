@@ -45,6 +45,11 @@ EPS = {np.inf: 0.15, 2: 1.0, 1: 4.0}
 Forward = Callable[[nn.Module, torch.Tensor], torch.Tensor]
 
 
+@pytest.fixture(scope="module", autouse=True)
+def brief_second_opinions() -> None:
+    """They are not brief here."""
+
+
 class Changed(nn.Module):
     """A network behind something that changes its gradient."""
 

@@ -6,6 +6,7 @@ import os
 import tracemalloc
 import warnings
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, ClassVar
@@ -199,6 +200,16 @@ def test_score_reads_in_blocks_too(room: Path) -> None:
     assert SCORER.score(in_pairs(X)) == SCORER.score(X, Y)
 
 
+def typed(dtype: str) -> Any:
+    return X > 0.5 if dtype == "bool" else (X * 1.99).astype(dtype)
+
+
+@cache
+def of_type(dtype: str) -> Any:
+    """What the whole gives."""
+    return SCORER.transfer(typed(dtype), Y, keep_samples=True).samples("lr")
+
+
 @pytest.mark.parametrize(
     ("way", "dtype", "room"),
     # torch has no tensors of other byte orders
@@ -211,8 +222,8 @@ def test_score_reads_in_blocks_too(room: Path) -> None:
     indirect=["room"],
 )
 def test_float_types_are_those_of_the_whole(way: str, dtype: str, room: Path, tmp_path: Path) -> None:
-    samples = X > 0.5 if dtype == "bool" else (X * 1.99).astype(dtype)
-    expected = SCORER.transfer(samples, Y, keep_samples=True).samples("lr")
+    samples = typed(dtype)
+    expected = of_type(dtype)
     make, labelled = WAYS[way]
     found = SCORER.transfer(make(samples, tmp_path), None if labelled else Y, keep_samples=True).samples("lr")
     assert isinstance(found, torch.Tensor) == (way == "dataset of tensors")
@@ -291,6 +302,7 @@ def test_images_and_a_module_of_torch(room: Path, tmp_path: Path) -> None:
         assert scorer.transfer(samples, target="least_likely") == expected
 
 
+@pytest.mark.usefixtures("quick_processes")
 def test_other_processes_read_the_file(room: Path, whole: Any) -> None:
     with parallel_config("loky", n_jobs=2):
         assert SCORER.transfer(in_pairs(X), keep_samples=True) == whole[0]

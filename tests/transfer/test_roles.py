@@ -283,7 +283,9 @@ def test_a_result_says_what_it_was_measured_on(iris, kind):
     given, depends = KINDS_OF_REFERENCE[kind]
     X, y = iris
     models = {"lr": LogisticRegression(max_iter=1000).fit(X, y), "svm": SVC().fit(X, y)}
-    scorer = TransferScorer(AdversarialGenerator(**{"eps": 0.3, "max_iter": 3, **given}), random_state=0)
+    scorer = TransferScorer(
+        AdversarialGenerator(**{"eps": 0.3, "max_iter": 3, "max_queries": 20, **given}), random_state=0
+    )
     few, labels = X[::15], y[::15]
     alone = scorer.fit(models).transfer(few, labels)
     one = scorer.fit(models, reference=X).transfer(few, labels)
