@@ -31,6 +31,7 @@ _HOME = {name: module for module, names in _MODULES.items() for name in names}
 __all__ = ["Curves", "CurvesDisplay", *_HOME]
 # parts of other results, which users meet but do not import
 _HOME |= {"LearningCurves": "_memorization", "TaskCurve": "_forgetting"}
+_HOME |= dict.fromkeys(["PretrainingCurve", "PretrainingDifferences"], "_initialization")
 
 
 def __getattr__(name: str) -> Any:

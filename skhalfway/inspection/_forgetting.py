@@ -25,7 +25,8 @@ from skhalfway.models._warnings import warn
 from skhalfway.results._provenance import recorded
 from skhalfway.results._result import frozen
 
-_REMEDIES = ("rehearsal", "ewc")
+_REMEDIES = ("rehearsal", "ewc", "hard_attention")
+_OF_NETS = ("ewc", "hard_attention")
 
 
 class TaskCurve(Curves):
@@ -173,6 +174,8 @@ def forgetting_curve(
     batch_size: int = 32,
     memory: float = 0.1,
     strength: float = 10.0,
+    sparsity: float = 0.75,
+    hardness: float = 400.0,
     n_repeats: int = 5,
     random_state: Any = None,
     n_jobs: int | None = None,
@@ -191,7 +194,7 @@ def forgetting_curve(
     tasks : sequence of (X_train, y_train, X_test, y_test)
         At least two, in the order in which they are learned. They share one
         output layer, with all labels that any of them has.
-    remedy : {"rehearsal", "ewc"} or list of them, default=None
+    remedy : {"rehearsal", "ewc", "hard_attention"} or list, default=None
         What is done against forgetting, beside training without a remedy:
 
         - ``"rehearsal"``: a random share of the training samples of each
@@ -199,6 +202,11 @@ def forgetting_curve(
         - ``"ewc"``: elastic weights, of skorch nets. A quadratic penalty
           holds each weight where it was after each earlier task, the more, the
           more the answers depended on it [2]_.
+        - ``"hard_attention"``: hard attention to the task, of skorch nets that
+          are chains of dense layers and convolutions. Each task learns a mask
+          of the hidden units, and weights between units that earlier tasks use
+          are kept [3]_. It alone is told, at test time, which task a sample is
+          of; see Notes.
     n_epochs : int, default=10
         How often the samples of a task are gone through.
     batch_size : int, default=32
@@ -210,6 +218,15 @@ def forgetting_curve(
         the less is forgotten, and the less is learned. Gradient descent fails
         where steps overshoot the penalty, so it depends on the learning rate;
         the default was found on permuted digits.
+    sparsity : float, default=0.75
+        Of hard attention, at least 0: the weight c in [3]_ of the share of the
+        units no earlier task uses that a task uses. The larger, the fewer
+        units each task takes.
+    hardness : float, default=400
+        Of hard attention, at least 1: s_max in [3]_. A mask is ``sigmoid(s *
+        e)`` with an embedding e that is learned. In each epoch s grows from
+        ``1 / hardness`` to ``hardness``, which it is at test time: the larger,
+        the more a mask is a step.
     n_repeats : int, default=5
         How often all is trained, each time with another seed.
     random_state : int, RandomState instance or None, default=None
@@ -229,10 +246,17 @@ def forgetting_curve(
     Raises
     ------
     ValueError
-        If there are fewer than two tasks, or a parameter or data is invalid.
+        If there are fewer than two tasks, a parameter or data is invalid, or
+        a net for hard attention is no chain of dense layers and convolutions,
+        has no hidden layer, or has other weights or normalisations.
     TypeError
-        If the estimator has no ``partial_fit``, is fitted, or has no elastic
-        weights.
+        If the estimator has no ``partial_fit``, is fitted, or is no skorch
+        net where the remedy needs one.
+
+    Warns
+    -----
+    ConvergenceWarning
+        If hard attention comes to a task that uses no unit of a layer.
 
     Notes
     -----
@@ -245,12 +269,34 @@ def forgetting_curve(
     tasks that share their labels, as permuted pixels do; where each task has
     classes of its own, on digits the first is forgotten as without them.
 
+    With hard attention, as in [3]_, each task has an output layer of its own,
+    here of all labels, which begins as the net's own was drawn; a task is
+    answered with its mask and its output layer, one that is yet to come with
+    those that were drawn. Joint training and the other remedies are not told
+    the task, so where tasks have classes of their own hard attention has the
+    easier question. Masks are of units, and of whole maps of convolutions.
+    Embeddings begin as standard normal numbers and are stepped by gradient
+    descent with the learning rate of [3]_, .05, whatever optimiser the net
+    has; their gradient is made up for s, and they and their products with s
+    are cut at 6 and 50, as the authors' code does. Past masks cut the steps of
+    weights, where [3]_ cuts gradients: of plain gradient descent that is the
+    same, and with momentum, weight decay or Adam weights between units whose
+    masks are 1 still stay as they are. [3]_ train with batches of 64 for up to
+    200 epochs. Where a net learns slowly, all units are closed before it has
+    learned anything: raise its learning rate, or lower ``sparsity``. On three
+    permutations of the pixels of digits a net with two layers of 100 units
+    (Adam, 10 epochs, 5 repeats) had a forgetting ratio of -.02 with it, and
+    -.40 without a remedy.
+
     References
     ----------
     .. [1] McCloskey & Cohen, "Catastrophic interference in connectionist
        networks: the sequential learning problem", 1989.
     .. [2] Kirkpatrick et al., "Overcoming catastrophic forgetting in neural
        networks", PNAS 114, 2017.
+    .. [3] Serra, Suris, Miron & Karatzoglou, "Overcoming catastrophic
+       forgetting with hard attention to the task", ICML, 2018, arXiv
+       1801.01423.
 
     Examples
     --------
@@ -281,10 +327,19 @@ def forgetting_curve(
     if not isinstance(memory, Real) or isinstance(memory, bool) or not 0 < memory <= 1:
         raise ValueError(f"memory must be a share in (0, 1], got {shown(memory)}")
     check_positive("strength", strength)
+    if not isinstance(sparsity, Real) or isinstance(sparsity, bool) or not 0 <= sparsity < np.inf:
+        raise ValueError(f"sparsity must be a finite number >= 0, got {shown(sparsity)}")
+    if not isinstance(hardness, Real) or isinstance(hardness, bool) or not 1 <= hardness < np.inf:
+        raise ValueError(f"hardness must be a finite number >= 1, got {shown(hardness)}")
     read, classes = read_tasks(tasks)
     check_net_labels(estimator, classes)
+    if "hard_attention" in remedies:
+        from skhalfway.inspection._hard_attention import check_attention
+
+        check_attention(estimator, read[0].X)
     names = ["none", *remedies, "joint"]
-    options = Options(classes, n_epochs, batch_size, float(memory), float(strength))
+    settings = float(memory), float(strength), float(sparsity), float(hardness)
+    options = Options(classes, n_epochs, batch_size, *settings)
     found = repeated(
         partial(accuracies, estimator, read, options),
         names,
@@ -316,8 +371,10 @@ def _check_estimator(estimator: Any, remedy: str | Sequence[str] | None) -> list
         raise TypeError(f"an unfitted classifier is needed, to learn all tasks; {name} is taken as fitted")
     if not hasattr(estimator, "partial_fit"):
         raise TypeError(f"one task after another is learned with partial_fit, which {name} has not")
-    if "ewc" in remedies and not is_skorch_net(estimator):
+    of_nets = [remedy for remedy in remedies if remedy in _OF_NETS]
+    if of_nets and not is_skorch_net(estimator):
         raise TypeError(
-            f"remedy='ewc' is for skorch nets, whose gradients it changes, got {name}; use 'rehearsal'"
+            f"remedy={of_nets[0]!r} is for skorch nets, into whose training it reaches, got {name}; use "
+            "'rehearsal'"
         )
     return remedies

@@ -45,7 +45,7 @@ def read_trainable(
 def train_from_initial(estimator: Any, X: Any, y: Any, seed: int) -> tuple[Any, Any]:
     """The network that a training begins with, and the one that ``train`` gives for the same seed."""
     if isinstance(estimator, MLPClassifier):
-        return _initial_mlp(estimator, X, y, seed), train(estimator, X, y, seed)
+        return initial_mlp(estimator, X, y, seed), train(estimator, X, y, seed)
     recorded = clone(estimator)
     # attributes, since skorch's set_params fails where callbacks are disabled
     if recorded.callbacks == "disable":
@@ -70,7 +70,7 @@ class _FirstState(Callback):
             self.state_ = {name: value.clone() for name, value in net.module_.state_dict().items()}
 
 
-def _initial_mlp(estimator: MLPClassifier, X: Any, y: Any, seed: int) -> MLPClassifier:
+def initial_mlp(estimator: MLPClassifier, X: Any, y: Any, seed: int) -> MLPClassifier:
     """The perceptron with the weights that its training draws before all else; no solver has a part in them.
 
     One epoch, by a step so small that every weight is rounded back to itself.

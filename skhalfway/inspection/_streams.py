@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from sklearn.base import is_classifier
 from sklearn.neural_network import MLPClassifier
 
+from skhalfway._randomness import undisturbed
 from skhalfway._text import shown
 from skhalfway.inspection._splits import check_makes_module, check_trains_on_all
 from skhalfway.models._kinds import is_skorch_net
@@ -47,25 +48,61 @@ def n_epochs_of(estimator: Any) -> int:
 
 
 def train_on_stream(
-    estimator: Any, X: NDArray[Any], y: NDArray[Any], orders: Iterator[NDArray[Any]], first: int, rest: int
+    estimator: Any,
+    X: NDArray[Any],
+    y: NDArray[Any],
+    orders: Iterator[NDArray[Any]],
+    first: int,
+    rest: int,
+    *,
+    begin: Callable[[Any], Any] | None = None,
+    note: Callable[[Any], None] | None = None,
 ) -> Any:
     """A fitted clone, from a seed for its first weights, one for what else it draws, and rows for each epoch.
 
-    All epochs are trained, unless a skorch net has a callback that stops it.
+    All epochs are trained, unless a skorch net has a callback that stops it. ``begin`` returns the network to
+    train, given one that is not trained: an MLPClassifier without weights, a net with its first ones.
+    ``note`` is called with it before the first epoch and after each.
     """
     fresh = seeded_clone(estimator, first)
     if not is_skorch_net(estimator):
+        if begin is not None:
+            fresh = begin(fresh)
         fresh.set_params(shuffle=False)
         classes = np.unique(y)
+        if note is not None:
+            note(fresh)
         for order in orders:
             # draws nothing but the first weights: rows are not shuffled
             fresh.partial_fit(X[order], y[order], classes=classes)
+            if note is not None:
+                note(fresh)
         return fresh
     fresh.set_params(iterator_train__sampler=_Stream(orders, len(y)), iterator_train__shuffle=False)
     with seeded(fresh, first):
         fresh.initialize()
+    if begin is not None:
+        fresh = begin(fresh)
+    if note is not None:
+        fresh.callbacks_.append(("note", _noting(note)))
     with seeded(fresh, rest):
         return fresh.partial_fit(X, y)
+
+
+def _noting(note: Callable[[Any], None]) -> Any:
+    from skorch.callbacks import Callback
+
+    class Noting(Callback):
+        def on_epoch_begin(self, net: Any, **kwargs: Any) -> None:
+            if not net.history[:-1]:  # the first; a net that was shown no labels knows no classes
+                with undisturbed():
+                    note(net)
+
+        def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
+            with undisturbed():  # a net draws even as it predicts
+                note(net)
+
+    return Noting()
 
 
 class _Stream:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -31,6 +31,8 @@ class Options(NamedTuple):
     batch_size: int
     memory: float
     strength: float
+    sparsity: float
+    hardness: float
 
 
 def read_tasks(tasks: Sequence[Sequence[Any]]) -> tuple[list[Task], NDArray[Any]]:
@@ -69,7 +71,7 @@ def accuracies(
     """Accuracy after each task (rows) on each (columns)."""
     if remedy == "joint":
         return np.array([_joint(estimator, tasks, n, options, seed) for n in range(1, len(tasks) + 1)])
-    net, elastic = _fresh(estimator, options, seed), None
+    net, elastic, attention = _fresh(estimator, options, seed), None, None
     kept: list[Any] = []
     if remedy == "ewc":
         from skhalfway.inspection._elastic import ElasticWeights
@@ -79,9 +81,20 @@ def accuracies(
     draw = np.random.RandomState(draw_seed(order))
     rows = []
     with seeded(net, seed):
-        for task in tasks:
+        if remedy == "hard_attention":
+            from skhalfway.inspection._hard_attention import HardAttention
+
+            net.initialize()
+            masks = {"sparsity": options.sparsity, "hardness": options.hardness}
+            attention = HardAttention(net, len(tasks), draw, **masks)
+        for i, task in enumerate(tasks):
             X, y = (np.concatenate(parts) for parts in zip(*kept, (task.X, task.y), strict=True))
-            with nullcontext() if elastic is None else elastic.holding(net):
+            around: AbstractContextManager[None] = nullcontext()
+            if elastic is not None:
+                around = elastic.holding(net)
+            elif attention is not None:
+                around = attention.learning(net, i)
+            with around:
                 _learn(net, X, y, options, order)
             if elastic is not None:
                 elastic.consolidate(net, task.X)
@@ -89,7 +102,7 @@ def accuracies(
                 n_kept = max(1, round(options.memory * len(task.y)))
                 stored = draw.choice(len(task.y), n_kept, replace=False)
                 kept.append((task.X[stored], task.y[stored]))
-            rows.append(_scores(net, tasks))
+            rows.append(_scores(net, tasks, None if attention is None else attention.answering))
     return np.array(rows)
 
 
@@ -130,5 +143,12 @@ def _learn(
             estimator.partial_fit(X[rows], y[rows], classes=options.classes)
 
 
-def _scores(estimator: Any, tasks: list[Task]) -> list[float]:
-    return [float((answers_of(estimator, task.X_test) == task.y_test).mean()) for task in tasks]
+def _scores(
+    estimator: Any, tasks: list[Task], told: Callable[[int], AbstractContextManager[None]] | None = None
+) -> list[float]:
+    """Accuracy on each task; ``told(i)`` is around the answers to one, where it matters which it is."""
+    scores = []
+    for i, task in enumerate(tasks):
+        with nullcontext() if told is None else told(i):
+            scores.append(float((answers_of(estimator, task.X_test) == task.y_test).mean()))
+    return scores

@@ -257,7 +257,8 @@ def test_elastic_weights_hold_permuted_digits(digits: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("estimator", "remedy"), [(iris_net(), ["rehearsal", "ewc"]), (SGDClassifier(), "rehearsal")]
+    ("estimator", "remedy"),
+    [(iris_net(), ["rehearsal", "ewc", "hard_attention"]), (SGDClassifier(), "rehearsal")],
 )
 def test_a_seed_decides_and_jobs_do_not(estimator: Any, remedy: Any) -> None:
     def measured(random_state: int, n_jobs: int | None = None) -> Any:

@@ -44,6 +44,7 @@ from skhalfway.inspection import (
     Sharpness,
 )
 from skhalfway.inspection._forgetting import TaskCurve
+from skhalfway.inspection._initialization import PretrainingCurve, PretrainingDifferences
 from skhalfway.inspection._memorization import LearningCurves
 from skhalfway.models import Finding, ModelCheck
 from skhalfway.perturbation.theory import LearnedBoundary, OrthogonalityCondition
@@ -77,6 +78,7 @@ def every_kind(base: type = Result) -> set[type]:
 RNG = np.random.RandomState(0)
 HALVES = np.array([[0.5, 0.6, 0.7], [0.8, 0.75, 0.9]])
 TASKS = {name: RNG.uniform(0.4, 0.9, (2, 2, 3)) for name in ("none", "joint")}
+PAIRED = {"plain": HALVES, "pretrained": HALVES[::-1]}
 COUNTS = RNG.poisson(2, (2, 6, 3))
 SQUARE = np.array([[1.0, 0.8], [0.8, 1.0]])
 REGIONS = np.array([[["a", "b"], ["b", "b"]], [["a", "a"], ["b", "b"]]])
@@ -105,7 +107,14 @@ EXAMPLES = [
     ),
     CompressionCurve(np.array([1.0, 0.1]), {"accuracy": HALVES, "size": HALVES}, "pruning"),
     Distillation(np.array(["teacher", "plain"]), {"accuracy": HALVES}, (object(),), (object(),)),
-    InitializationInfluence(np.array(["order", "both"]), {"disagreement": HALVES}, np.full(3, 0.9)),
+    InitializationInfluence(
+        np.array(["order", "both"]),
+        {"disagreement": HALVES},
+        np.full(3, 0.9),
+        pretraining=PretrainingCurve(np.array([2.0, 0.5]), PAIRED, PAIRED),
+    ),
+    PretrainingCurve(np.array([2.0, 0.5]), PAIRED, PAIRED),
+    PretrainingDifferences(np.array([2.0, 0.5]), {"test loss": HALVES - 0.7}),
     FeatureTransfer(np.arange(2), {"AnB": HALVES, "BnB+": HALVES}, ("hidden", "output")),
     ForgettingCurve(np.array([1, 2]), dict.fromkeys(TASKS, HALVES), TASKS, np.array([0.5, 0.4])),
     TaskCurve(np.array([1, 2]), {"none": HALVES}),
