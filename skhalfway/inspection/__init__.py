@@ -15,6 +15,7 @@ _MODULES = {
     "_loss_surface": ["loss_surface", "LossSurface", "LossSurfaceDisplay"],
     "_sharpness": ["sharpness", "Sharpness", "SharpnessDisplay"],
     "_saddle": ["saddle_index", "SaddleIndex", "SaddleIndexDisplay"],
+    "_linear_landscape": ["linear_landscape", "LinearLandscape", "LinearLandscapeDisplay"],
     "_approximation": ["approximation_curve", "ApproximationCurve", "ApproximationCurveDisplay"],
     "_memorization": ["memorization_curve", "MemorizationCurve", "MemorizationCurveDisplay"],
     "_compression": ["compress", "compression_curve", "CompressionCurve", "CompressionCurveDisplay"],
