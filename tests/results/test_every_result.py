@@ -41,6 +41,7 @@ from skhalfway.inspection import (
     LossPath,
     LossSurface,
     MemorizationCurve,
+    SaddleHistory,
     SaddleIndex,
     Sharpness,
 )
@@ -113,6 +114,7 @@ EXAMPLES = [
     Sharpness(np.array([8, 32]), {"rise": HALVES - 0.6, "loss": HALVES}),
     ApproximationCurve(np.array([2, 4]), {"bound": HALVES, "trained": HALVES}),
     SaddleIndex(np.array([-2.0, 0.0, 1.0, 10.0]), np.full((2, 4), 0.25), 90, 0.1, 0.7),
+    SaddleHistory(np.arange(3), *np.array([[5, 3, 2], [4, 5, 6], [0, 0, 0], [9, 5, 1], [3, 2, 1]]) / 10, 90),
     LinearLandscape(
         (3, 2, 2),
         np.array([2.0, 1.0]),
@@ -418,6 +420,8 @@ MAKERS = [
     "memorization_curve",
     "orthogonality_condition",
     "reproducibility",
+    "saddle_history",
+    "saddle_index",
     "sharpness",
 ]
 
