@@ -37,7 +37,7 @@ class SaddleHistory(Result):
     """Curvatures of the loss at the weights that a network has along its training.
 
     Made by :func:`saddle_history`, :class:`SaddleCallback` and, of what a loop of your own measured,
-    :meth:`of`; arrays are read-only.
+    :meth:`SaddleHistory.of`; arrays are read-only.
 
     Parameters
     ----------
@@ -116,6 +116,19 @@ class SaddleHistory(Result):
             increase.
         TypeError
             If one is anything else.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_iris
+        >>> from sklearn.neural_network import MLPClassifier
+        >>> from skhalfway.inspection import SaddleHistory, saddle_index
+        >>> X, y = load_iris(return_X_y=True)
+        >>> net, records = MLPClassifier((3,), random_state=0), []
+        >>> for epoch in range(4):
+        ...     net = net.partial_fit(X[::2], y[::2], classes=[0, 1, 2])
+        ...     records.append(saddle_index(net, X[1::2], y[1::2]))  # on other samples than those of training
+        >>> SaddleHistory.of(records, [1, 2, 3, 4]).epochs
+        array([1., 2., 3., 4.])
         """
         records = list(records)
         strange = [type(one).__name__ for one in records if not isinstance(one, SaddleIndex)]
