@@ -168,8 +168,15 @@ ENTRIES: dict[str, tuple[Callable[..., Any], dict[str, Any]]] = {
         n_test=9,
         n_repeats=1,
     ),
+    "linear_landscape": call(
+        inspection.linear_landscape, X=X, y=Y, hidden=(2,), n_starts=1, max_iter=20, random_state=0
+    ),
     "loss_path": call(inspection.loss_path, estimator=PERCEPTRON, X=X, y=Y, n_repeats=1, positions=3, **TEST),
     "loss_surface": call(inspection.loss_surface, network=NETWORK, X=X, y=Y, n_points=2),
+    "saddle_index": call(inspection.saddle_index, estimator=NETWORK, X=X, y=Y),
+    "saddle_history": call(
+        inspection.saddle_history, estimator=MLPClassifier((2,), batch_size=20), X=X, y=Y, n_epochs=1
+    ),
     "sharpness": call(
         inspection.sharpness,
         estimator=PERCEPTRON,

@@ -15,6 +15,8 @@ _MODULES = {
     "_loss_surface": ["loss_surface", "LossSurface", "LossSurfaceDisplay"],
     "_sharpness": ["sharpness", "Sharpness", "SharpnessDisplay"],
     "_saddle": ["saddle_index", "SaddleIndex", "SaddleIndexDisplay"],
+    "_saddle_history": ["saddle_history", "SaddleHistory", "SaddleHistoryDisplay"],
+    "_linear_landscape": ["linear_landscape", "LinearLandscape", "LinearLandscapeDisplay"],
     "_approximation": ["approximation_curve", "ApproximationCurve", "ApproximationCurveDisplay"],
     "_memorization": ["memorization_curve", "MemorizationCurve", "MemorizationCurveDisplay"],
     "_compression": ["compress", "compression_curve", "CompressionCurve", "CompressionCurveDisplay"],
@@ -28,13 +30,15 @@ _MODULES = {
     "_forgetting": ["forgetting_curve", "ForgettingCurve", "ForgettingCurveDisplay"],
 }
 _HOME = {name: module for module, names in _MODULES.items() for name in names}
-__all__ = ["Curves", "CurvesDisplay", *_HOME]
+__all__ = ["Curves", "CurvesDisplay", *_HOME, "SaddleCallback"]
 # parts of other results, which users meet but do not import
 _HOME |= {"LearningCurves": "_memorization", "TaskCurve": "_forgetting"}
 _HOME |= dict.fromkeys(["PretrainingCurve", "PretrainingDifferences"], "_initialization")
 
 
 def __getattr__(name: str) -> Any:
+    if name == "SaddleCallback":  # draws nothing
+        return import_module(f"{__name__}._saddle_callback").SaddleCallback
     if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     module = import_module(f"{__name__}.{_HOME[name]}")

@@ -175,6 +175,9 @@ def saddle_index(
 
     See Also
     --------
+    saddle_history : The same along the training of an ``MLPClassifier``.
+    SaddleCallback : The same along the training of a skorch net.
+    linear_landscape : All kinds of critical points of a deep linear network.
     sharpness : The largest eigenvalue, by batch size.
 
     References
@@ -196,11 +199,7 @@ def saddle_index(
     >>> saddle.n_parameters, saddle.index < 0.5
     (43, True)
     """
-    if not 0 <= tol < 1:
-        raise ValueError(f"tol must be a number from 0 to below 1, got {shown(tol)}")
-    check_choice("method", method, ("auto", "exact", "lanczos"))
-    check_integer("n_probes", n_probes)
-    check_integer("n_steps", n_steps)
+    check_options(tol, method, n_probes, n_steps)
     rng = check_random_state(random_state)
     loss = Loss(estimator, X, y, precise=True)
     n = sum(weight.numel() for weight in loss.weights.values())
@@ -223,6 +222,16 @@ def saddle_index(
             begin += len(places)
         eigenvalues, weights = eigenvalues[order], weights[:, order]
     return SaddleIndex(eigenvalues, weights, n, loss.gradient_norm(), loss.at({})[0], float(tol))
+
+
+def check_options(tol: Any, method: Any, n_probes: Any, n_steps: Any) -> None:
+    """Raise for what :func:`saddle_index` does not take."""
+    number = isinstance(tol, (int, float, np.integer, np.floating)) and not isinstance(tol, bool)
+    if not number or not 0 <= tol < 1:
+        raise ValueError(f"tol must be a number from 0 to below 1, got {shown(tol)}")
+    check_choice("method", method, ("auto", "exact", "lanczos"))
+    check_integer("n_probes", n_probes)
+    check_integer("n_steps", n_steps)
 
 
 def lanczos(

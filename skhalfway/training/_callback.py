@@ -125,9 +125,9 @@ class HalfwayCallback(Callback):
         """
         if self.recorder_ is not None:
             return
-        X, y = _arrays(dataset_train)
+        X, y = arrays_of(dataset_train, "HalfwayCallback")
         points = read_points(BaseEstimator(), X, reset=True)
-        model = _model(net)
+        model = model_of(net)
         with undisturbed():
             classes = np.arange(model.n_outputs(points))
         self.recorder_ = Recorder(points, check_labels(y, classes, len(points)), **self.get_params())
@@ -145,7 +145,7 @@ class HalfwayCallback(Callback):
         """
         assert self.recorder_ is not None
         if (len(net.history) - self.recorder_.epochs[0]) % self.every == 0:
-            self.recorder_.record(_model(net), len(net.history))
+            self.recorder_.record(model_of(net), len(net.history))
         self._write(net)
 
     def on_train_end(self, net: Any, **kwargs: Any) -> None:
@@ -161,7 +161,7 @@ class HalfwayCallback(Callback):
         if self.recorder_ is None:  # no epoch
             return
         if self.recorder_.epochs[-1] < len(net.history):
-            self.recorder_.record(_model(net), len(net.history))
+            self.recorder_.record(model_of(net), len(net.history))
             self._write(net)
         origin = Provenance("HalfwayCallback", self.get_params())
         self.history_: TrainingHistory = TrainingHistory(**self.recorder_.arrays(), provenance=origin)
@@ -181,7 +181,7 @@ class HalfwayCallback(Callback):
         net.history.record("halfway_deviation_best", bool(best))
 
 
-def _model(net: Any) -> Model:
+def model_of(net: Any) -> Model:
     """The net without skorch's data loaders, which take an order of magnitude longer than the module."""
     if not hasattr(net, "classes_"):  # it learns from a dataset that skorch asks for no labels
         return as_model(to_module(net))
@@ -189,7 +189,7 @@ def _model(net: Any) -> Model:
     return as_model(as_model(net).module)
 
 
-def _arrays(dataset: Any) -> tuple[Any, Any]:
+def arrays_of(dataset: Any, who: str) -> tuple[Any, Any]:
     """X and y of what skorch trains on."""
     try:
         X, y = data_from_dataset(dataset)
@@ -198,7 +198,7 @@ def _arrays(dataset: Any) -> tuple[Any, Any]:
             X, y = read_dataset(dataset, "the training data")
     if y is None or isinstance(X, (dict, list, tuple)):
         raise TypeError(
-            f"HalfwayCallback needs samples in one array and their labels, got {type(X).__name__} "
+            f"{who} needs samples in one array and their labels, got {type(X).__name__} "
             f"and {type(y).__name__}"
         )
     return X, y

@@ -1,0 +1,181 @@
+"""SaddleCallback: the saddle index of a skorch net along its training."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from skorch.callbacks import Callback
+
+from skhalfway._checks import check_integer, check_random_state
+from skhalfway._randomness import draw_seed, undisturbed
+from skhalfway._text import shown
+from skhalfway.inspection._saddle import SaddleIndex, check_options, saddle_index
+from skhalfway.inspection._saddle_history import SaddleHistory
+from skhalfway.results import Provenance
+from skhalfway.training._callback import arrays_of, model_of
+
+
+class SaddleCallback(Callback):
+    """Record :func:`saddle_index` of a skorch net while it is trained.
+
+    Beside :class:`~skhalfway.training.HalfwayCallback`. Training is not disturbed: weights come out as they
+    do without it, and each record has the same random vectors.
+
+    Parameters
+    ----------
+    X : array-like of shape (n_samples, ...), default=None
+        Samples on which the loss is measured. None: those that the net is trained on.
+    y : array-like of shape (n_samples,), default=None
+        Their labels, as the net has them.
+    every : int, default=1
+        Epochs between two records. The net as it is before training and at its end is always recorded.
+    tol, method, n_probes, n_steps
+        As for :func:`saddle_index`.
+    random_state : int, RandomState instance or None, default=None
+        Draws the random vectors.
+
+    Attributes
+    ----------
+    history_ : SaddleHistory
+        Index, loss and length of the gradient by epoch; there once training has ended. ``partial_fit``
+        continues it, ``fit`` begins anew.
+
+    See Also
+    --------
+    saddle_history : The same for ``MLPClassifier``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import torch
+    >>> from sklearn.datasets import load_iris
+    >>> from skorch import NeuralNetClassifier
+    >>> from skhalfway.inspection import SaddleCallback
+    >>> X, y = load_iris(return_X_y=True)
+    >>> _ = torch.manual_seed(0)
+    >>> net = NeuralNetClassifier(
+    ...     torch.nn.Sequential(torch.nn.Linear(4, 5), torch.nn.Tanh(), torch.nn.Linear(5, 3)),
+    ...     criterion=torch.nn.CrossEntropyLoss,
+    ...     lr=0.1,
+    ...     max_epochs=20,
+    ...     callbacks=[("saddle", SaddleCallback(X[::3], y[::3], every=10))],
+    ...     verbose=0,
+    ... )
+    >>> net = net.fit(X.astype(np.float32), y)
+    >>> dict(net.callbacks_)["saddle"].history_.epochs
+    array([ 0., 10., 20.])
+    """
+
+    def __init__(
+        self,
+        X: Any = None,
+        y: Any = None,
+        *,
+        every: int = 1,
+        tol: float = 1e-4,
+        method: str = "auto",
+        n_probes: int = 10,
+        n_steps: int = 80,
+        random_state: Any = None,
+    ) -> None:
+        self.X = X
+        self.y = y
+        self.every = every
+        self.tol = tol
+        self.method = method
+        self.n_probes = n_probes
+        self.n_steps = n_steps
+        self.random_state = random_state
+
+    def initialize(self) -> SaddleCallback:
+        """Forget what was recorded.
+
+        Returns
+        -------
+        self : SaddleCallback
+            As it was made.
+        """
+        self.records_: dict[int, SaddleIndex] = {}
+        if hasattr(self, "history_"):
+            del self.history_
+        return self
+
+    def on_epoch_begin(self, net: Any, dataset_train: Any = None, **kwargs: Any) -> None:
+        """Before the first epoch, record the net as it is.
+
+        Parameters
+        ----------
+        net : NeuralNetClassifier
+            The net in training.
+        dataset_train : Dataset
+            What it is trained on.
+        **kwargs : dict
+            Ignored.
+
+        Raises
+        ------
+        ValueError
+            If a parameter or the samples are invalid.
+        TypeError
+            If the loss is to be measured on the training data, and these have no labels, or are not samples
+            in one array.
+        """
+        if self.records_:
+            return
+        check_integer("every", self.every)
+        check_options(self.tol, self.method, self.n_probes, self.n_steps)
+        if (self.X is None) != (self.y is None):
+            name, other = ("y", "X") if self.y is None else ("X", "y")
+            raise ValueError(
+                f"X and y must be given together, or neither, got {other}={shown(getattr(self, other))} "
+                f"without {name}"
+            )
+        with undisturbed():
+            self._seed = draw_seed(check_random_state(self.random_state))
+        given = self.X is not None
+        self._data = (self.X, self.y) if given else arrays_of(dataset_train, "SaddleCallback")
+        self._record(net, len(net.history) - 1)
+
+    def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
+        """Record the net, where it is time.
+
+        Parameters
+        ----------
+        net : NeuralNetClassifier
+            The net in training.
+        **kwargs : dict
+            Ignored.
+        """
+        if (len(net.history) - min(self.records_)) % self.every == 0:
+            self._record(net, len(net.history))
+
+    def on_train_end(self, net: Any, **kwargs: Any) -> None:
+        """Record the net that came out, and keep all of it.
+
+        Parameters
+        ----------
+        net : NeuralNetClassifier
+            The trained net.
+        **kwargs : dict
+            Ignored.
+        """
+        if not self.records_:  # no epoch
+            return
+        if max(self.records_) < len(net.history):
+            self._record(net, len(net.history))
+        history = SaddleHistory.of(list(self.records_.values()), list(self.records_))
+        origin = Provenance("SaddleCallback", self.get_params(), n_samples=len(self._data[0]))
+        self.history_: SaddleHistory = replace(history, provenance=origin)
+
+    def _record(self, net: Any, epoch: int) -> None:
+        with undisturbed():
+            self.records_[epoch] = saddle_index(
+                model_of(net).module,
+                *self._data,
+                tol=self.tol,
+                method=self.method,
+                n_probes=self.n_probes,
+                n_steps=self.n_steps,
+                random_state=self._seed,
+            )
