@@ -24,11 +24,12 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _MUCH_OUTSIDE = 0.05
+_LEAST_EXCESS, _MUCH_EXCESS = 0.05, 0.1  # bits, and share, of the sum over pairs, beyond which it is said
 FIGURES = ("sensitivity", "parts", "information")
 
 
 class UndersampledWarning(UserWarning):
-    """Too few samples for the joint distribution of a layer's inputs.
+    """Too few samples for the joint distribution of a layer's inputs, or for as many pairs.
 
     Examples
     --------
@@ -249,8 +250,9 @@ def causal_structure(
     Warns
     -----
     UndersampledWarning
-        If EI is not to be told; or an output is outside its range more often than
-        once in twenty, where samples are left out.
+        If EI is not to be told; the sum over pairs is too large by a tenth, as that
+        of many pairs is with few samples; or an output is outside its range more
+        often than once in twenty, where samples are left out.
 
     See Also
     --------
@@ -343,6 +345,18 @@ def _say(
             f"the samples do not fill the joint distribution of {n_bins} bins of the inputs of layers "
             f"{', '.join(untold)}, so that their effective information {then}; lower n_bins, raise "
             "n_samples, or pass joint='never'",
+            UndersampledWarning,
+        )
+    large = {
+        name: one.excess
+        for name, one in zip(wirings, found, strict=True)
+        if one.excess > max(_LEAST_EXCESS, _MUCH_EXCESS * one.parts)
+    }
+    if large:
+        bits = ", ".join(f"{name!r} {excess:.3g} bits" for name, excess in large.items())
+        warn(
+            f"EI of parts, a sum over pairs of neurons, is too large for want of samples, by about: {bits}; "
+            "raise n_samples, or pass correction='miller-madow'",
             UndersampledWarning,
         )
     outside = {

@@ -22,7 +22,7 @@ DENSE, CONVOLUTION, POOLING = "dense", "convolution", "pooling"
 _CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 _POOLINGS = (nn.MaxPool1d, nn.MaxPool2d, nn.MaxPool3d, nn.AvgPool1d, nn.AvgPool2d, nn.AvgPool3d)
 _NORMALISATIONS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
-_PASSING = (nn.Identity, nn.Flatten, nn.modules.dropout._DropoutNd)
+_PASSING = (nn.Identity, nn.Flatten, nn.Unflatten, nn.modules.dropout._DropoutNd)
 # what functions and methods of tensors do, by their names
 _RESHAPING = {"flatten", "view", "reshape", "contiguous", "squeeze", "dropout", "dropout1d", "dropout2d"}
 _ASKING = {"size", "dim", "numel", "getattr", "getitem", "len", "mul", "floordiv"}

@@ -52,6 +52,8 @@ class Bits:
         Of the first two.
     outside : float
         Share of outputs that lay outside their range, and were left out.
+    excess : float
+        Bits by which the sum over pairs is too large, by about, for want of samples; 0 of a corrected one.
     """
 
     information: float
@@ -59,6 +61,7 @@ class Bits:
     sensitivity: float
     n_samples: int
     outside: float
+    excess: float = 0.0
 
 
 def measured(
@@ -75,7 +78,7 @@ def measured(
     sample = _Sample(wiring, n_bins, joint)
     if n_samples is not None:
         sample.draw(n_samples, rng)
-        return Bits(*sample.bits(corrected), alone, sample.n, sample.outside)
+        return sample.told(alone, corrected)
     sample.draw(FIRST, rng)
     before = sample.bits(corrected)
     while sample.n < MOST:
@@ -84,7 +87,7 @@ def measured(
         if all(abs(a - b) < ENOUGH for a, b in zip(now, before, strict=True) if a == a):
             break
         before = now
-    return Bits(*sample.bits(corrected), alone, sample.n, sample.outside)
+    return sample.told(alone, corrected)
 
 
 def can_be_told(n_inputs: int, n_bins: int, n_samples: int | None) -> bool:
@@ -127,6 +130,13 @@ class _Sample:
         assert self._pairs is not None
         parts = float(mutual_information(self._pairs, corrected).sum())
         return (self._together(corrected) if self._joint else np.nan), parts
+
+    def told(self, alone: float, corrected: bool) -> Bits:
+        """All figures, with the sensitivity."""
+        assert self._pairs is not None
+        information, parts = self.bits(corrected)
+        excess = 0.0 if corrected else parts - float(mutual_information(self._pairs, True).sum())
+        return Bits(information, parts, alone, self.n, self.outside, excess)
 
     def _together(self, corrected: bool) -> float:
         inputs, outputs = (np.concatenate(each) for each in zip(*self._tuples, strict=True))

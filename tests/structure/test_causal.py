@@ -253,3 +253,15 @@ def test_networks_of_other_layers():
         causal_structure(nn.Sequential(nn.Conv2d(1, 2, 3), nn.Flatten(), nn.Linear(8, 2)))
     with pytest.raises(ValueError, match="'0' of Sequential has the activation gelu, which has no range"):
         causal_structure(nn.Sequential(nn.Linear(2, 2), nn.GELU(), nn.Linear(2, 2)))
+
+
+def test_a_sum_over_many_pairs_with_few_samples_is_said_to_be_too_large() -> None:
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Linear(30, 30), nn.Sigmoid(), nn.Linear(30, 3))
+    with pytest.warns(UndersampledWarning, match="too large for want of samples"):
+        few = causal_structure(net, n_samples=1000, joint="never", random_state=0)
+    better = causal_structure(
+        net, n_samples=1000, joint="never", correction="miller-madow", random_state=0
+    ).parts[0]
+    many = causal_structure(net, n_samples=200_000, joint="never", random_state=0).parts[0]
+    assert few.parts[0] > many + 5 and abs(better - many) < 0.3 * (few.parts[0] - many)

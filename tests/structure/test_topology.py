@@ -267,3 +267,9 @@ def test_without_gudhi(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "gudhi", None)
     with pytest.raises(ImportError, match=re.escape("pip install 'skhalfway[structure]'")):
         network_topology(NET, n_layers=2)
+
+
+def test_images_that_are_rows_may_be_folded_by_the_network() -> None:
+    layers = [nn.Conv2d(1, 2, 3), nn.ReLU(), nn.Flatten(), nn.Linear(8, 3)]
+    folded, plain = nn.Sequential(nn.Unflatten(1, (1, 4, 4)), *layers), nn.Sequential(*layers)
+    assert network_topology(folded, n_layers=2) == network_topology(plain, n_layers=2)
