@@ -53,6 +53,7 @@ SUITES: dict[str, tuple[tuple[str, ...], ...]] = {
         ("perturbation_curves.py",),
     ),
     "codes": (("codes.py",), ("novelty.py",)),
+    "structure": (("structure_link.py",),),
     "trust": (("checkup.py",), ("second_opinion.py",), ("coverage.py",), ("memory.py",)),
     "engine": (("engine.py",),),
     "faults": (("faults.py",),),
@@ -406,6 +407,14 @@ were interrupted.
 asks whether shallow layers are homogeneous and deep ones diverse, whether that goes with vulnerability, and
 whether networks whose codes agree fall together: [codes.md](codes.md); and which unusual samples codes tell,
 beside noise of the same size: [novelty.md](novelty.md).
+
+## What the wiring tells
+
+    tox run -e bench -- structure
+
+asks whether measures of a network's structure tell how well it generalises, and which networks fall together,
+beside consensus and the best published measures, on networks that consensus.py trains. Data, measures and
+claims are fixed in `structure_link.py`; it is not run to its end yet.
 
 ## Whether figures can be trusted
 

@@ -391,3 +391,23 @@ def test_matrices_by_hand_have_the_rates_of_the_package(engine: Any) -> None:
     ours = engine.engine.scorer(modules, condition="all").transfer(X[300:400], y[300:400])
     bare = engine.engine.bare_matrix(modules, X[300:400], y[300:400])
     np.testing.assert_allclose(ours.rates, bare, atol=0.011)
+
+
+def test_what_tells_accuracy_and_who_falls_together() -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(BENCHMARKS)
+        link = import_module("structure_link")
+    rng = np.random.default_rng(0)
+    accuracy = rng.permutation(12) / 12
+    # networks fall the more the less accurate they are, whoever attacks, and fool all others alike
+    rates = np.broadcast_to(1 - accuracy, (12, 12)) + 0.001 * np.arange(12)[:, None]
+    one = {"accuracy": accuracy.tolist(), "rates": rates.tolist()}
+    found = link.figures(accuracy, one)
+    assert found["accuracy"] == pytest.approx(1) and found["falls"] == pytest.approx(-1)
+    unknown = np.where(np.arange(12) < 6, np.nan, accuracy)
+    assert link.figures(unknown, one)["accuracy"] == pytest.approx(1)
+    # two groups, within which networks fall to each other
+    group = np.arange(12) % 2
+    together = {"accuracy": accuracy.tolist(), "rates": (group[:, None] == group).astype(float).tolist()}
+    assert link.figures(group.astype(float), together)["fall together"] == pytest.approx(1)
+    assert link.figures(np.zeros(12), together) == dict.fromkeys(link.OUTCOMES, 0.0)

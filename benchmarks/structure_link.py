@@ -1,0 +1,300 @@
+"""Whether a network's structure tells how well it generalises, and which networks fall together.
+
+    python benchmarks/structure_link.py
+
+measures what is not yet in structure_link.json, one training set after another, and writes structure_link.md.
+Run consensus.py first: the best of its measures stand beside those of `skhalfway.structure`, of the same
+networks.
+
+Fixed before the first run, and not changed after it:
+
+- Networks: the 32 of each training set of consensus_zoo.py, eight data sets, labels as they are and with a
+  share of .2 changed, seed 0; they are trained again, as there.
+- Measures: MEASURES, none of which sees a test sample. Topology and causal structure are of perceptrons only,
+  which all networks but half of those on textures are.
+- Outcomes: *accuracy* on test samples; *falls*, the mean rate at which the others' adversarial examples fool
+  the network; *fools*, the mean rate at which its own fool the others (PGD in L-inf, eps .2 of standardised
+  features, 100 test samples, of which those count that both networks get right); and of each two networks,
+  how far they *fall together*: the mean of both rates.
+- Figures: Kendall's tau-b of a measure with the first three, among networks of one training set; Spearman's
+  correlation over pairs of falling together with minus the difference of the two networks' ranks in the
+  measure. Means over data sets, with Student's 95 % intervals.
+- Claims:
+  1. No measure of structure ranks accuracy better, by the size of tau, than the jury at halves does, with
+     clean labels or with wrong ones.
+  2. Of all measures of structure, the relative Lipschitz number tells best, by the size of tau, which
+     networks fall.
+  3. No difference in a measure of structure tells which pairs fall together with a mean correlation above .3.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import time
+import warnings
+from collections.abc import Callable
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from consensus_page import cell, interval, tau
+from consensus_zoo import DATA, N_NETWORKS, Data, load, networks, train, training_set
+from joblib import Parallel, delayed
+from numpy.typing import NDArray
+from run import table
+from scipy.stats import rankdata, spearmanr
+from torch import nn
+
+from skhalfway import AdversarialGenerator, TransferScorer
+from skhalfway.inspection import saddle_index
+from skhalfway.structure import (
+    causal_structure,
+    connectivity,
+    disentangle,
+    lipschitz_number,
+    network_topology,
+    perturbation_stability,
+)
+
+HERE = Path(__file__).parent
+RESULTS, CONSENSUS = HERE / "structure_link.json", HERE / "consensus.json"
+CONDITIONS, SEED, EPS, N_ATTACKED = ("clean", "noise .2"), 0, 0.2, 100
+BESIDE = (
+    "consensus: jury at halves",
+    "consensus: peers at halves",
+    "5-fold cross-validation",
+    "training accuracy",
+    "mixup accuracy",
+    "margin / spectral norms",
+    "path norm",
+    "magnitude-aware flatness",
+)
+RELATIVE = "Lipschitz number, relative"
+OUTCOMES = ("accuracy", "falls", "fools", "fall together")
+Array = NDArray[Any]
+
+
+class Seen:
+    """A network, and what several measures share."""
+
+    def __init__(self, module: nn.Sequential, hyper: dict[str, Any], X: Array, y: Array) -> None:
+        self.module, self.hyper, self.X, self.y = module, hyper, X, y
+
+    @cached_property
+    def topology(self) -> Any:
+        return network_topology(self.module, n_layers=min(3, self.hyper["depth"] + 1))
+
+    @cached_property
+    def causal(self) -> Any:
+        return causal_structure(
+            self.module,
+            input_range=(-3, 3),
+            n_samples=20_000,
+            joint="never",
+            correction="miller-madow",
+            random_state=0,
+        )
+
+    @cached_property
+    def saddle(self) -> Any:
+        return saddle_index(self.module, self.X, self.y, n_probes=3, n_steps=40, random_state=0)
+
+    @cached_property
+    def attacked(self) -> Array:
+        generator = AdversarialGenerator(self.module, eps=EPS, random_state=0).fit(self.X, self.y)
+        return np.asarray(generator.generate(self.X, self.y))
+
+    @cached_property
+    def alike(self) -> float:
+        """Mean similarity of the parts of two classes."""
+        found = disentangle(self.module, self.X, self.y, random_state=0).similarity
+        return float(found[~np.eye(len(found), dtype=bool)].mean())
+
+    @property
+    def dense(self) -> bool:
+        return bool(self.hyper["family"] == "mlp")
+
+
+MEASURES: dict[str, Callable[[Seen], float]] = {
+    "loops": lambda one: one.topology.n_loops if one.dense else np.nan,
+    "loops per neuron": lambda one: (
+        one.topology.n_loops / sum(one.topology.n_neurons) if one.dense else np.nan
+    ),
+    "hull area of loops": lambda one: one.topology.hull_area if one.dense else np.nan,
+    "sensitivity": lambda one: one.causal.sensitivity.sum() if one.dense else np.nan,
+    "EI of parts": lambda one: one.causal.parts.sum() if one.dense else np.nan,
+    "degeneracy": lambda one: one.causal.degeneracy("parts").sum() if one.dense else np.nan,
+    "similarity of classes' parts": lambda one: one.alike,
+    "saddle index": lambda one: one.saddle.index,
+    "length of the gradient": lambda one: one.saddle.gradient_norm,
+    "Lipschitz number, relative": lambda one: lipschitz_number(
+        one.module, one.X, one.attacked, relative=True
+    ),
+    "Lipschitz number": lambda one: lipschitz_number(one.module, one.X, one.attacked),
+    "stability": lambda one: perturbation_stability(one.module, one.X, one.attacked),
+    "effective depth": lambda one: connectivity(one.module).depth,
+}
+
+
+def block(name: str, condition: str, n: int = N_NETWORKS, data: Data | None = None, seed: int = SEED) -> Any:
+    """Outcomes and measures of the networks of a training set."""
+    begin = time.time()
+    torch.set_num_threads(1)
+    data = load(name, seed) if data is None else data
+    X, y = training_set(data, condition, seed)
+    nets, values, accuracy = {}, {title: [] for title in MEASURES}, []
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of sources that are hardly fooled, and of pairs without samples
+        for i, hyper in enumerate(list(networks(data, seed))[:n]):
+            module = train(data, hyper, X, y, seed)
+            nets[f"network {i}"] = module
+            seen = Seen(module, hyper, X, y)
+            for title, measure in MEASURES.items():
+                values[title].append(float(measure(seen)))
+            with torch.no_grad():
+                said = module(torch.from_numpy(data.X_test)).argmax(dim=1).numpy()
+            accuracy.append(float((said == data.y_test).mean()))
+        rows = np.random.RandomState(seed).permutation(len(data.X_test))[:N_ATTACKED]
+        scorer = TransferScorer(
+            AdversarialGenerator(eps=EPS, max_iter=20), condition="both_correct", random_state=0
+        )
+        rates = np.array(scorer.fit(nets).transfer(data.X_test[rows], data.y_test[rows]).rates)
+    return {
+        "data": name,
+        "condition": condition,
+        "accuracy": [round(each, 5) for each in accuracy],
+        "rates": [[plain(value) for value in row] for row in rates],
+        "measures": {
+            title: [None if np.isnan(v) else float(f"{v:.6g}") for v in each]
+            for title, each in values.items()
+        },
+        "seconds": round(time.time() - begin),
+    }
+
+
+def plain(value: float) -> float | None:
+    """For JSON, which has no nan."""
+    return None if np.isnan(value) else float(f"{value:.6g}")
+
+
+def measured(n_jobs: int) -> list[dict[str, Any]]:
+    """All blocks; those that the file has are not measured again."""
+    kept = json.loads(RESULTS.read_text()) if RESULTS.exists() else []
+    have = {(each["data"], each["condition"]) for each in kept}
+    wanted = [(name, condition) for name in DATA for condition in CONDITIONS]
+    tasks = [delayed(block)(*one) for one in wanted if one not in have]
+    for found in Parallel(n_jobs=n_jobs, return_as="generator_unordered")(tasks):
+        kept.append(found)
+        print(found["data"], found["condition"], f"{found['seconds']} s", flush=True)
+        part = RESULTS.with_suffix(".part")
+        lines = sorted(json.dumps(each, separators=(",", ":")) for each in kept)
+        part.write_text("[\n" + ",\n".join(lines) + "\n]\n")
+        os.replace(part, RESULTS)
+    return kept
+
+
+# ---- the page
+
+
+def figures(values: Array, one: dict[str, Any]) -> dict[str, float]:
+    """What a measure comes to on a training set, by outcome."""
+    rates = np.array(one["rates"], dtype=float)
+    np.fill_diagonal(rates, np.nan)
+    falls, fools = np.nanmean(rates, axis=0), np.nanmean(rates, axis=1)
+    known = ~np.isnan(values)
+    ranks = np.full(len(values), np.nan)
+    ranks[known] = rankdata(values[known])
+    i, j = np.triu_indices(len(values), 1)
+    together = (rates[i, j] + rates[j, i]) / 2
+    there = ~np.isnan(together) & known[i] & known[j]
+    near = -np.abs(ranks[i] - ranks[j])[there]
+    varied = there.sum() > 2 and np.ptp(near) > 0 and np.ptp(together[there]) > 0
+    return {
+        "accuracy": tau(values, 1 - np.array(one["accuracy"])),
+        "falls": tau(values, -falls),
+        "fools": tau(values, -fools),
+        "fall together": float(spearmanr(near, together[there]).statistic) if varied else 0.0,
+    }
+
+
+def collected(blocks: list[dict[str, Any]]) -> dict[str, dict[tuple[str, str], Array]]:
+    """Of each measure, by outcome and condition, a figure for each data set."""
+    kept = json.loads(CONSENSUS.read_text()) if CONSENSUS.exists() else []
+    beside = {(b["data"], b["condition"]): b for b in kept if b["seed"] == SEED}
+    result: dict[str, dict[tuple[str, str], Array]] = {}
+    for condition in CONDITIONS:
+        some = [one for one in blocks if one["condition"] == condition]
+        for title in (*MEASURES, *BESIDE):
+            found = []
+            for one in some:
+                source = one if title in MEASURES else beside.get((one["data"], condition))
+                if source is not None:
+                    values = np.array(source["measures"][title][:N_NETWORKS], dtype=float)
+                    found.append(figures(values, one))
+            for outcome in OUTCOMES:
+                result.setdefault(title, {})[outcome, condition] = np.array([each[outcome] for each in found])
+    return result
+
+
+def claims(found: dict[str, dict[tuple[str, str], Array]]) -> str:
+    jury = found[BESIDE[0]]
+
+    def mean(title: str, outcome: str, condition: str) -> float:
+        return float(np.mean(found[title][outcome, condition]))
+
+    better = [
+        f"{title} ({condition}: {abs(mean(title, 'accuracy', condition)):.2f} against "
+        f"{jury['accuracy', condition].mean():.2f})"
+        for title in MEASURES
+        for condition in CONDITIONS
+        if abs(mean(title, "accuracy", condition)) > jury["accuracy", condition].mean()
+    ]
+    both = {t: abs(np.mean([mean(t, "falls", c) for c in CONDITIONS])) for t in MEASURES}
+    best = max(both, key=lambda title: both[title])
+    paired = [t for t in MEASURES if max(mean(t, "fall together", c) for c in CONDITIONS) > 0.3]
+
+    def line(what: str, exceptions: list[str]) -> str:
+        return f"{what}: **" + (f"failed** for {', '.join(exceptions)}." if exceptions else "held**.")
+
+    lines = [
+        line("No measure of structure ranks accuracy better than the jury at halves does", better),
+        line(
+            "The relative Lipschitz number tells best which networks fall", [best] if best != RELATIVE else []
+        )
+        + f" Mean tau by size: {both[best]:.2f}.",
+        line("No difference tells which pairs fall together with more than .3", paired),
+    ]
+    return "\n".join(f"{i}. {each}" for i, each in enumerate(lines, 1))
+
+
+def write(blocks: list[dict[str, Any]]) -> None:
+    found = collected(blocks)
+    parts = ["# Structure beside generalisation and transfer", (__doc__ or "").split("\n\n", 1)[1].strip()]
+    parts += ["## The claims", claims(found)]
+    for condition in CONDITIONS:
+        rows = []
+        for title in (*MEASURES, *BESIDE):
+            row = {"measure": title if title in MEASURES else f"*{title}*"}
+            for outcome in OUTCOMES:
+                values = found[title][outcome, condition]
+                row[outcome] = cell(values) if len(values) else ""
+            rows.append((np.abs(interval(found[title]["accuracy", condition])[0]), row))
+        rows.sort(key=lambda each: -each[0])
+        parts += [f"## Labels: {condition}", table([row for _, row in rows])]
+    parts.append("Measures in italics are those of consensus.md; all others are of `skhalfway.structure`.")
+    RESULTS.with_suffix(".md").write_text("\n\n".join(parts) + "\n")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--jobs", type=int, default=2)
+    options = parser.parse_args()
+    write(measured(options.jobs))
+
+
+if __name__ == "__main__":
+    main()
