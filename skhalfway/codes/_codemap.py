@@ -329,8 +329,8 @@ class CodeMap(FitRouter, TransformerMixin, BaseEstimator):
     def novelty(self, X: Any, *, share: float = 0.05) -> NDArray[np.float64]:
         """Measure how far codes are from those of the training samples that are given the same class.
 
-        This distance is ours; a follow-up of the paper is said to detect unusual samples by their codes. What
-        it detects, beside samples with as much noise: ``benchmarks/novelty.md``.
+        This distance is ours. It tells adversarial examples from noise of their size, but the distance of
+        activations from their nearest neighbours tells them better: ``benchmarks/novelty.md``.
 
         Parameters
         ----------
