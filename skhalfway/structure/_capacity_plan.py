@@ -87,6 +87,11 @@ def own_attack(
     """A clone of the generator, one that can attack samples of any number."""
     check_unattached(generator, "networks of the study are attacked")
     made = AdversarialGenerator() if generator is None else clone(generator)
+    if made.norm not in (np.inf, 2, 1):
+        raise ValueError(
+            "training is on what PGD makes, in norm inf, 2 or 1, but generator.norm is "
+            f"{shown(made.norm)}; set one of these"
+        )
     for X in (data[0], data[2]):
         # of as many samples or not, training goes through them in batches
         if params_of_rows(made, slice(None), X.shape):

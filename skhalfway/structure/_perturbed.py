@@ -13,7 +13,7 @@ from skhalfway._blocks import blocks
 from skhalfway._checks import check_norm
 from skhalfway._inputs import check_finite, read_samples
 from skhalfway.models import as_model, to_module
-from skhalfway.models._torch import in_use, place_of, two_columns
+from skhalfway.models._torch import device_of, in_use, two_columns, weight_dtype
 
 
 def lipschitz_number(
@@ -49,7 +49,8 @@ def lipschitz_number(
     Raises
     ------
     ValueError
-        If samples are not as many and of the same shape, hold nan, or the norm is another.
+        If samples are not as many and of the same shape, hold nan, the norm is another, or the estimator is a
+        tree or the like, whose gradient is that of a smooth stand-in.
     NotDifferentiableError
         If the estimator has no gradient.
 
@@ -75,6 +76,11 @@ def lipschitz_number(
     """
     check_norm(norm, (np.inf, 2, 1))
     before, after = _read(X, X_adv)
+    if as_model(estimator).smoothed:
+        raise ValueError(
+            f"{type(estimator).__name__} has steps, and no gradient but that of a smooth stand-in, whose number "
+            "this would be; pass a model with a gradient, or use perturbation_stability"
+        )
     module = to_module(estimator)
     distance = np.linalg.norm((after - before).reshape(len(before), -1), norm, axis=1)
     old = _outputs(module, before)
@@ -152,8 +158,9 @@ def _read(X: Any, X_adv: Any) -> tuple[NDArray[Any], NDArray[Any]]:
 
 
 def _outputs(module: torch.nn.Module, X: NDArray[Any]) -> NDArray[np.float64]:
-    found = []
+    found, dtype = [], weight_dtype(module) or torch.float32
     with in_use(module), torch.no_grad():
         for block in blocks(len(X), int(np.prod(X.shape[1:]))):
-            found.append(two_columns(module(torch.as_tensor(X[block], **place_of(module)))).double())
+            x = torch.as_tensor(X[block], dtype=dtype, device=device_of(module))
+            found.append(two_columns(module(x)).double())
     return np.asarray(torch.cat(found).cpu())

@@ -8,6 +8,7 @@ import torch
 from sklearn.datasets import load_digits
 from sklearn.dummy import DummyClassifier
 from sklearn.linear_model import LogisticRegression
+from sklearn.tree import DecisionTreeClassifier
 from torch import nn
 
 from skhalfway import AdversarialGenerator
@@ -99,6 +100,14 @@ def test_stability_is_not_accuracy() -> None:
     same = (model.predict(X[:200]) == model.predict(adversarial)).mean()
     assert perturbation_stability(model, X[:200], adversarial) == same < 1
     assert lipschitz_number(model, X[:200], adversarial) > 0
+
+
+def test_of_half_precision_and_of_steps() -> None:
+    half = nn.Linear(64, 10).half()
+    number = lipschitz_number(half, X[:9], X[:9] + 0.125)
+    assert number == pytest.approx(lipschitz_number(half.float(), X[:9], X[:9] + 0.125), rel=0.05)
+    with pytest.raises(ValueError, match="DecisionTreeClassifier has steps"):
+        lipschitz_number(DecisionTreeClassifier().fit(X, Y), X[:9], X[9:18])
 
 
 @pytest.mark.parametrize(
@@ -208,6 +217,7 @@ def test_what_learned_nothing_is_said() -> None:
         ({"learning_rate": 0}, ValueError, "learning_rate"),
         ({"n_repeats": 0}, ValueError, "n_repeats"),
         ({"memory": 3}, ValueError, "memory"),
+        ({"generator": AdversarialGenerator(norm=0, eps=2)}, ValueError, "norm inf, 2 or 1"),
         ({"generator": "pgd"}, TypeError, "AdversarialGenerator"),
         ({"generator": AdversarialGenerator(nn.Linear(64, 10))}, ValueError, "estimator must be None"),
         ({"generator": AdversarialGenerator(eps=np.full((300, 1), 0.1))}, ValueError, "one a sample"),
