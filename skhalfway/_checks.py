@@ -38,7 +38,7 @@ def check_positive(name: str, value: Any) -> None:
 
 def check_share(name: str, value: Any) -> None:
     """Raise unless this is a number above 0 and at most 1."""
-    if not isinstance(value, Real) or isinstance(value, bool) or not 0 < value <= 1:
+    if not isinstance(value, Real) or isinstance(value, bool) or not 0 < float(value) <= 1:
         raise ValueError(f"{name} must be a share in (0, 1], got {shown(value)}")
 
 

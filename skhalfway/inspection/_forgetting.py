@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.exceptions import UndefinedMetricWarning
 
-from skhalfway._checks import check_integer, check_positive
+from skhalfway._checks import check_integer, check_positive, check_share
 from skhalfway._intervals import SHARE, ratio
 from skhalfway._text import shown
 from skhalfway.inspection._curves import Curves
@@ -324,8 +324,7 @@ def forgetting_curve(
     check_integer("n_epochs", n_epochs)
     check_integer("batch_size", batch_size)
     check_repeats(estimator, n_repeats)
-    if not isinstance(memory, Real) or isinstance(memory, bool) or not 0 < memory <= 1:
-        raise ValueError(f"memory must be a share in (0, 1], got {shown(memory)}")
+    check_share("memory", memory)
     check_positive("strength", strength)
     if not isinstance(sparsity, Real) or isinstance(sparsity, bool) or not 0 <= sparsity < np.inf:
         raise ValueError(f"sparsity must be a finite number >= 0, got {shown(sparsity)}")

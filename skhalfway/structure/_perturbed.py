@@ -78,8 +78,8 @@ def lipschitz_number(
     before, after = _read(X, X_adv)
     if as_model(estimator).smoothed:
         raise ValueError(
-            f"{type(estimator).__name__} has steps, and no gradient but that of a smooth stand-in, whose number "
-            "this would be; pass a model with a gradient, or use perturbation_stability"
+            f"{type(estimator).__name__} has steps, and no gradient but that of a smooth stand-in, whose "
+            "number this would be; pass a model with a gradient, or use perturbation_stability"
         )
     module = to_module(estimator)
     distance = np.linalg.norm((after - before).reshape(len(before), -1), norm, axis=1)
