@@ -53,7 +53,7 @@ SUITES: dict[str, tuple[tuple[str, ...], ...]] = {
         ("perturbation_curves.py",),
     ),
     "codes": (("codes.py",), ("novelty.py",)),
-    "structure": (("structure_link.py",),),
+    "structure": (("structure.py",), ("structure_link.py",)),
     "trust": (("checkup.py",), ("second_opinion.py",), ("coverage.py",), ("memory.py",)),
     "engine": (("engine.py",),),
     "faults": (("faults.py",),),
@@ -412,9 +412,11 @@ beside noise of the same size: [novelty.md](novelty.md).
 
     tox run -e bench -- structure
 
-asks whether measures of a network's structure tell how well it generalises, and which networks fall together,
-beside consensus and the best published measures, on networks that consensus.py trains. Data, measures and
-claims are fixed in `structure_link.py`; it is not run to its end yet.
+shows what the tools come to on small networks, beside published figures where there are any:
+[structure.md](structure.md). It then asks whether measures of a network's structure tell how well it
+generalises, and which networks fall together, beside consensus and the best published measures, on networks
+that consensus.py trains: data, measures and claims are fixed in `structure_link.py`, which is not run to its
+end yet.
 
 ## Whether figures can be trusted
 

@@ -291,18 +291,18 @@ classified over 90 % of the kernels of large trained networks; ours are small, a
         kernels,
     ),
     "Depth and shape (capacity_study)": (
-        """Adversarial training on digits, eps .1 in L-inf. Huang et al. (2021) found in wide residual networks
-that less capacity in the last stage helps.""",
+        """Adversarial training on digits, eps .1 in L-inf. Huang et al. (2021) found in wide residual
+networks that less capacity in the last stage helps.""",
         capacity,
     ),
     "Saddles along training (saddle_history)": (
-        """64-15-10 on 300 digits. Dauphin et al. (2014) say of critical points that their index grows with the
-loss. No values are public; the sign can be compared, though weights on the way are no critical points.""",
+        """64-15-10 on 300 digits. Dauphin et al. (2014) say of critical points that their index grows with
+the loss. No values are public; the sign can be compared, though weights on the way are no critical points.""",
         saddles,
     ),
     "Forgetting (forgetting_curve)": (
-        """Forgetting ratios, 0 as joint training and -1 as chance; five repeats. Recalled of Serra et al. (2018),
-on other data: HAT -.02 and -.06 after 2 and 8 tasks, EWC -.08 and -.25, SGD -.20 and -.66. Hard attention is
+        """Forgetting ratios, 0 as joint training and -1 as chance; five repeats. Recalled of Serra et al.
+(2018), on other data: HAT -.02 and -.06 after 2 and 8 tasks, EWC -.08 and -.25, SGD -.20 and -.66. Hard attention is
 told the task, the others are not.""",
         forgetting,
     ),
