@@ -297,13 +297,14 @@ networks that less capacity in the last stage helps.""",
     ),
     "Saddles along training (saddle_history)": (
         """64-15-10 on 300 digits. Dauphin et al. (2014) say of critical points that their index grows with
-the loss. No values are public; the sign can be compared, though weights on the way are no critical points.""",
+the loss. No values are public; the sign can be compared, though weights on the way are not critical
+points.""",
         saddles,
     ),
     "Forgetting (forgetting_curve)": (
         """Forgetting ratios, 0 as joint training and -1 as chance; five repeats. Recalled of Serra et al.
-(2018), on other data: HAT -.02 and -.06 after 2 and 8 tasks, EWC -.08 and -.25, SGD -.20 and -.66. Hard attention is
-told the task, the others are not.""",
+(2018), on other data: HAT -.02 and -.06 after 2 and 8 tasks, EWC -.08 and -.25, SGD -.20 and -.66. Hard
+attention is told the task, the others are not.""",
         forgetting,
     ),
     "Pre-training (initialization_influence)": (
