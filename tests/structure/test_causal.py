@@ -248,6 +248,11 @@ def test_parameters(options, message):
         causal_structure(dense(np.eye(2)), **options)
 
 
+def test_ranges_are_a_mapping():
+    with pytest.raises(TypeError, match="ranges must be a mapping of .* got 5"):
+        causal_structure(dense(np.eye(2)), ranges=5)
+
+
 def test_networks_of_other_layers():
     with pytest.raises(ValueError, match="for dense layers, but '0' of Sequential is a Conv2d"):
         causal_structure(nn.Sequential(nn.Conv2d(1, 2, 3), nn.Flatten(), nn.Linear(8, 2)))
