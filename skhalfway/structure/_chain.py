@@ -147,8 +147,8 @@ class Chain:
         if given is not self._last:
             what = shown(_name_of(given) or str(given.target)) if isinstance(given, fx.Node) else shown(given)
             raise ValueError(
-                f"{self.name} is no chain of layers: it returns {what}, not what comes out of its last layer; "
-                "pass the part that is a chain, as a module"
+                f"{self.name} is no chain of layers: it returns {what}, not what comes out of its last "
+                "layer; pass the part that is a chain, as a module"
             )
 
     def _add(self, name: str, part: nn.Module) -> None:

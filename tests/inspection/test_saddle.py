@@ -91,6 +91,23 @@ def test_random_vectors_find_the_density():
     np.testing.assert_allclose(places, [1, 3])
 
 
+@pytest.mark.parametrize("n_probes", [1, 2])
+def test_as_many_places_as_parameters_are_no_whole_matrix(n_probes):
+    binary = MLPClassifier((2,), activation="tanh", max_iter=5, random_state=0)
+    with pytest.warns(UserWarning, match="Maximum iterations"):
+        binary.fit(X, Y > 0)
+    n = 4 * 2 + 2 + 2 + 1
+    shares = np.random.RandomState(0).dirichlet(np.ones(n), n_probes)
+    guessed = SaddleIndex(np.linspace(-1, 1, n), shares, n, 0.0, 0.0)
+    assert np.isnan(guessed.standard_error) == (n_probes == 1)
+    assert "estimated by" in repr(guessed)
+    found = saddle_index(binary, X, Y > 0, method="lanczos", n_probes=n_probes, random_state=0)
+    assert "estimated by" in repr(found)
+    whole = saddle_index(binary, X, Y > 0)
+    assert whole.standard_error == 0
+    assert "estimated by" not in repr(whole)
+
+
 def test_both_ways_agree_on_a_network():
     X, y = load_digits(return_X_y=True)
     net = MLPClassifier((8,), tol=0.1, random_state=0).fit(X[:300] / 16, y[:300])
