@@ -107,10 +107,14 @@ def linear_of(estimator: Any) -> tuple[NDArray[np.float64], float]:
         raise TypeError(
             f"a linear classifier is needed, with coef_ and intercept_; got {type(estimator).__name__}"
         ) from error
-    if weights.ndim != 2 or len(weights) != 1:
-        raise ValueError(
-            f"two classes are needed, but {type(estimator).__name__} has {shown(list(estimator.classes_))}"
+    classes = getattr(estimator, "classes_", None)
+    if classes is None:
+        raise TypeError(
+            "a linear classifier is needed, whose answer is the sign of its output; "
+            f"{type(estimator).__name__} has no classes"
         )
+    if weights.ndim != 2 or len(weights) != 1:
+        raise ValueError(f"two classes are needed, but {type(estimator).__name__} has {shown(list(classes))}")
     return weights[0], float(intercept[0])
 
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from sklearn.neural_network import MLPClassifier
 from sklearn.utils.validation import check_is_fitted
 
-from skhalfway._checks import check_integer
+from skhalfway._checks import check_integer, is_number
 from skhalfway._entries import takes_datasets
 from skhalfway._inputs import check_labels, read_rows
 from skhalfway._text import counted, short, shown
@@ -141,7 +141,7 @@ def fourier_stabilise(
     if not isinstance(estimator, MLPClassifier):
         raise TypeError(f"an MLPClassifier is needed, got {type(estimator).__name__}")
     check_is_fitted(estimator)
-    if not 0 <= most_lost < 1:
+    if not is_number(most_lost) or not 0 <= most_lost < 1:
         raise ValueError(f"most_lost must be a number from 0 to below 1, got {shown(most_lost)}")
     if n_neurons is not None:
         check_integer("n_neurons", n_neurons)

@@ -217,8 +217,10 @@ class ParityCoded(ClassifierMixin, BaseEstimator):
         if isinstance(groups, Integral) and not isinstance(groups, bool) and int(groups) >= 1:
             return [columns[i : i + int(groups)] for i in range(0, n_features, int(groups))]
         try:
-            found = [np.asarray(group, dtype=np.intp) for group in groups]
-            fits = all(g.ndim == 1 and len(g) and np.isin(g, columns).all() for g in found)
+            found = [np.asarray(group) for group in groups]
+            fits = all(
+                g.dtype.kind in "iu" and g.ndim == 1 and len(g) and np.isin(g, columns).all() for g in found
+            )
             unique = all(len(np.unique(g)) == len(g) for g in found)
         except (TypeError, ValueError):
             found, fits, unique = [], False, False

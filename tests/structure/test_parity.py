@@ -10,7 +10,7 @@ import pytest
 from sklearn.base import clone
 from sklearn.datasets import load_digits
 from sklearn.frozen import FrozenEstimator
-from sklearn.linear_model import LogisticRegression, Perceptron, RidgeClassifier
+from sklearn.linear_model import LogisticRegression, Perceptron, Ridge, RidgeClassifier
 from sklearn.model_selection import GridSearchCV
 from sklearn.neural_network import MLPClassifier
 from sklearn.svm import SVC, LinearSVC
@@ -199,6 +199,9 @@ BITS, LABELS = all_bits(3), np.arange(8) % 2
         (lambda: ParityCoded(groups=0).fit(BITS, LABELS), ValueError, "groups must be 'all'"),
         (lambda: ParityCoded(groups=[[0, 3]]).fit(BITS, LABELS), ValueError, "columns from 0 to 2"),
         (lambda: ParityCoded(groups=[[0, 0]]).fit(BITS, LABELS), ValueError, "different columns"),
+        (lambda: ParityCoded(groups=[[0.5, 1.7]]).fit(BITS, LABELS), ValueError, "got \\[\\[0.5, 1.7"),
+        (lambda: ParityCoded(Ridge()).fit(BITS, LABELS), TypeError, "Ridge has no classes"),
+        (lambda: robustness_radius(Ridge().fit(BITS, LABELS), BITS), TypeError, "Ridge has no classes"),
         (lambda: ParityCoded(threshold="mean").fit(BITS, LABELS), ValueError, "threshold must be one of"),
         (lambda: robustness_radius(SVC().fit(BITS, LABELS), BITS), TypeError, "a linear classifier"),
         (
@@ -220,6 +223,11 @@ BITS, LABELS = all_bits(3), np.arange(8) % 2
             lambda: robustness_radius(LogisticRegression().fit(BITS, LABELS), BITS, kind="swaps"),
             ValueError,
             "kind must be one of",
+        ),
+        (
+            lambda: fourier_stabilise(MLPClassifier(tol=9).fit(BITS, LABELS), BITS, LABELS, most_lost="a"),
+            ValueError,
+            "most_lost must be a number from 0 to below 1, got 'a'",
         ),
         (lambda: fourier_stabilise(SVC(), BITS, LABELS), TypeError, "an MLPClassifier is needed"),
     ],
