@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from sklearn.base import clone
 from sklearn.datasets import load_iris
 from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import SGDClassifier
@@ -98,6 +99,8 @@ def test_a_skorch_net_is_not_disturbed():
     assert first.provenance.made_by == "SaddleCallback" and second.provenance.n_samples == 50
     net.partial_fit(X, Y)
     assert dict(net.callbacks_)["c0"].history_.epochs.tolist() == [0, 4, 6, 8, 12]
+    again = clone(net)  # what was recorded is no parameter
+    assert again.callbacks[0][1].get_params() == callbacks[0].get_params()
 
 
 @pytest.mark.parametrize(
