@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 import torch
@@ -106,6 +108,18 @@ def test_as_many_places_as_parameters_are_no_whole_matrix(n_probes):
     whole = saddle_index(binary, X, Y > 0)
     assert whole.standard_error == 0
     assert "estimated by" not in repr(whole)
+
+
+@pytest.mark.parametrize("tol", [0.0, 1e-4, 1e-2, 0.05, 0.9])
+@pytest.mark.parametrize("scale", [1e-7, 1.0, 3e5])
+def test_labels_of_eigenvalues_keep_apart(tol, scale):
+    eigenvalues = scale * np.array([-1.0, -1e-3, 0.0, 1e-5, 0.5, 8.0])
+    drawn = SaddleIndex(eigenvalues, np.full((1, 6), 1 / 6), 6, 0.0, 0.0, tol).plot()
+    drawn.figure_.canvas.draw()
+    labels = drawn.ax_.get_xticklabels()
+    ends = sorted((box.x0, box.x1) for box in (one.get_window_extent() for one in labels) if box.width)
+    assert len(ends) > 2
+    assert all(one[1] < other[0] for one, other in itertools.pairwise(ends))
 
 
 def test_both_ways_agree_on_a_network():
