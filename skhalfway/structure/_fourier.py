@@ -149,6 +149,8 @@ def fourier_stabilise(
     low = lower_of(rows)
     labels = check_labels(y, estimator.classes_, len(rows))
     net, weights = deepcopy(estimator), estimator.coefs_[0]
+    # rows were read by their names; as arrays they have none
+    names = vars(net).pop("feature_names_in_", None)
     largest = np.abs(weights).max(axis=0)
     gains = len(weights) - np.abs(weights).sum(axis=0) / np.where(largest > 0, largest, 1)
     accuracies, chosen = [_accuracy(net, rows, labels)], list[int]()
@@ -163,6 +165,8 @@ def fourier_stabilise(
         net = _with_equal(net, estimator, left[best], low)
         accuracies.append(float(after[best]))
         chosen.append(left.pop(best))
+    if names is not None:
+        net.feature_names_in_ = names
     return FourierStabilisation(np.array(chosen, dtype=np.intp), gains[chosen], np.array(accuracies), net)
 
 

@@ -74,6 +74,13 @@ def test_the_hessian_is_that_of_torch():
     assert saddle.index == pytest.approx(negative)
 
 
+def test_where_gradients_are_off():
+    net = nn.Sequential(nn.Linear(4, 3))
+    with torch.no_grad():
+        found = saddle_index(net, X, Y)
+    assert found == saddle_index(net, X, Y)
+
+
 def test_random_vectors_find_the_density():
     rng = np.random.RandomState(0)
     values = np.concatenate([rng.uniform(-2, -1, 60), np.zeros(100), rng.uniform(1, 5, 140)])

@@ -6,6 +6,7 @@ import itertools
 import warnings
 
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.base import clone
 from sklearn.datasets import load_digits
@@ -182,6 +183,16 @@ def test_stabilised_neurons_are_further_from_inputs(digits):
         assert distance[1] > distance[0]
     assert len(fourier_stabilise(net, X[900:], y[900:], n_neurons=1).neurons) <= 1
     assert found.to_frame()["neuron"].tolist() == found.neurons.tolist()
+
+
+def test_a_network_of_named_columns_keeps_them(recwarn):
+    frame = pd.DataFrame(all_bits(4), columns=list("abcd"))
+    labels = frame.sum(axis=1) > 2
+    net = MLPClassifier((5,), tol=9, random_state=0).fit(frame, labels)
+    found = fourier_stabilise(net, frame, labels, most_lost=0.9)
+    assert not [one for one in recwarn if "feature names" in str(one.message)]
+    assert list(net.feature_names_in_) == list(found.estimator.feature_names_in_) == list("abcd")
+    assert found.estimator.score(frame, labels) == pytest.approx(found.accuracy[-1])
 
 
 # -- what is refused
