@@ -255,7 +255,7 @@ def pretraining() -> str:
     parts = []
     for n in (10, 100):
         found = initialization_influence(
-            MLPClassifier((n,), learning_rate_init=0.005, max_iter=40),
+            MLPClassifier((n,), learning_rate_init=0.005, batch_size=50, max_iter=40),
             X_TRAIN[:200],
             Y_TRAIN[:200],
             X_TEST,

@@ -30,6 +30,11 @@ def check_integer(name: str, value: Any, least: int = 1, *, or_auto: bool = Fals
         raise ValueError(f"{name} must be {also}an integer >= {least}, got {shown(value)}")
 
 
+def is_number(value: Any) -> bool:
+    """Whether this is a real number, which True and False are not."""
+    return isinstance(value, Real) and not isinstance(value, bool)
+
+
 def check_positive(name: str, value: Any) -> None:
     # integers are compared as they are, for the largest are no floats
     if not isinstance(value, Real) or isinstance(value, bool) or value <= 0 or not value < np.inf:

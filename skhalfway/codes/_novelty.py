@@ -65,7 +65,8 @@ class ClassCodes:
         for layer, counts in enumerate(self._counts):
             # of each unit, samples of each class that lie as near or nearer
             within = counts[nearest_first].cumsum(axis=1)
-            wanted = np.maximum(1, share * counts.sum(axis=0))
+            # a share of .05 of 140 samples are 7, although the product is a little more
+            wanted = np.maximum(1, np.ceil(share * counts.sum(axis=0) * (1 - 1e-12)))
             first = (within >= wanted).argmax(axis=1)
             known = counts.any(axis=0)
             reach[layer, :, : len(known)][:, known] = np.take_along_axis(rising, first[:, known], axis=1)

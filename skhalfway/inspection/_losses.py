@@ -92,6 +92,7 @@ class Loss:
         begin = rng.standard_normal(n)
         return float(eigsh(hessian, k=1, which="LA", v0=begin, tol=_TOL, return_eigenvectors=False)[0])
 
+    @torch.enable_grad()
     def hessian_product(self, vector: NDArray[np.float64]) -> NDArray[np.float64]:
         """The Hessian of the mean cross-entropy, at the network's own weights, times a vector."""
         weights = {name: weight.clone().requires_grad_() for name, weight in self.weights.items()}
@@ -109,6 +110,7 @@ class Loss:
             total += torch.cat([part.flatten() for part in second]).double().cpu().numpy()
         return total
 
+    @torch.enable_grad()
     def gradient_norm(self) -> float:
         """Length of the gradient of the mean cross-entropy there."""
         weights = {name: weight.clone().requires_grad_() for name, weight in self.weights.items()}

@@ -90,8 +90,14 @@ class SaddleIndex(Result):
         """Of the index over probes; 0 where all eigenvalues are there, nan of a single probe."""
         own = self._by_probe()["negative"]
         if len(own) == 1:
-            return 0.0 if len(self.eigenvalues) == self.n_parameters else np.nan
+            return 0.0 if self._exact else np.nan
         return float(own.std(ddof=1) / len(own) ** 0.5)
+
+    @property
+    def _exact(self) -> bool:
+        """Whether all eigenvalues are there: a probe's places may be as many, but weigh differently."""
+        n = self.n_parameters
+        return self.weights.shape == (1, n) and bool((np.abs(self.weights * n - 1) < 1e-9).all())
 
     def _by_probe(self) -> dict[str, NDArray[np.float64]]:
         limit = self.tol * np.abs(self.eigenvalues).max(initial=0.0)
@@ -111,7 +117,7 @@ class SaddleIndex(Result):
     def _table(self) -> Table:
         rows = [[name, short(share)] for name, share in self.shares.items()]
         notes = []
-        if len(self.eigenvalues) != self.n_parameters:
+        if not self._exact:
             error = f", standard error {self.standard_error:.2g}" if len(self.weights) > 1 else ""
             notes = [f"shares are estimated by {counted(len(self.weights), 'probe')}{error}"]
         title = f"SaddleIndex: {counted(self.n_parameters, 'parameter')}, index {short(self.index)}, "

@@ -132,9 +132,9 @@ class SaddleCallback(Callback):
                 f"without {name}"
             )
         with undisturbed():
-            self._seed = draw_seed(check_random_state(self.random_state))
+            self.seed_ = draw_seed(check_random_state(self.random_state))
         given = self.X is not None
-        self._data = (self.X, self.y) if given else arrays_of(dataset_train, "SaddleCallback")
+        self.data_ = (self.X, self.y) if given else arrays_of(dataset_train, "SaddleCallback")
         self._record(net, len(net.history) - 1)
 
     def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
@@ -165,17 +165,17 @@ class SaddleCallback(Callback):
         if max(self.records_) < len(net.history):
             self._record(net, len(net.history))
         history = SaddleHistory.of(list(self.records_.values()), list(self.records_))
-        origin = Provenance("SaddleCallback", self.get_params(), n_samples=len(self._data[0]))
+        origin = Provenance("SaddleCallback", self.get_params(), n_samples=len(self.data_[0]))
         self.history_: SaddleHistory = replace(history, provenance=origin)
 
     def _record(self, net: Any, epoch: int) -> None:
         with undisturbed():
             self.records_[epoch] = saddle_index(
                 model_of(net).module,
-                *self._data,
+                *self.data_,
                 tol=self.tol,
                 method=self.method,
                 n_probes=self.n_probes,
                 n_steps=self.n_steps,
-                random_state=self._seed,
+                random_state=self.seed_,
             )

@@ -73,9 +73,22 @@ class SaddleIndexDisplay(Display, draws=[SaddleIndex], by=saddle_index):
         largest = float(np.abs(result.eigenvalues).max(initial=0.0))
         if largest > 0:
             # most are small, some are not
-            ax.set_xscale("symlog", linthresh=max(result.tol, 1e-6) * largest)
-            ax.locator_params(axis="x", numticks=7)
+            least = max(result.tol, 1e-6) * largest
+            ticks = _ticks(least, largest)
+            if len(ticks) > 3:  # else the scale would be linear but for its ends
+                ax.set_xscale("symlog", linthresh=least)
+                low, high = ax.get_xlim()
+                ax.set_xticks([tick for tick in ticks if low <= tick <= high])
+                ax.minorticks_off()
         ax.set(ylim=(0, 1.02), xlabel="eigenvalue of the Hessian", ylabel="share of eigenvalues up to it")
         ax.set_title(f"index {result.index:.2g}, gradient {result.gradient_norm:.2g}", fontsize="medium")
         ax.spines[["top", "right"]].set_visible(False)
         return self
+
+
+def _ticks(least: float, largest: float) -> list[float]:
+    """0 and at most two powers of 10 on each side, half a decade or more beyond what is drawn linearly."""
+    top, low = int(np.floor(np.log10(largest))), float(np.log10(least)) + 0.5
+    powers = np.arange(top, low, -max(1, int(np.ceil((top - low) / 2))))
+    sizes = [10.0 ** int(power) for power in powers]
+    return [*(-size for size in sizes), 0.0, *reversed(sizes)]

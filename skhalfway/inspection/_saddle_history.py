@@ -13,10 +13,9 @@ from sklearn.neural_network import MLPClassifier
 
 from skhalfway._checks import check_integer, check_random_state
 from skhalfway._entries import takes_datasets
-from skhalfway._inputs import check_labels, read_rows
+from skhalfway._inputs import check_labels, read_rows, read_targets
 from skhalfway._polars import without_polars
 from skhalfway._randomness import draw_seed
-from skhalfway._readable import read_labels
 from skhalfway._text import counted, short, shown
 from skhalfway.halfway._figures import agreement
 from skhalfway.inspection._saddle import SaddleIndex, check_options, saddle_index
@@ -90,8 +89,8 @@ class SaddleHistory(Result):
                 raise ValueError(
                     f"{name} must have one axis and an entry for each epoch, got {getattr(self, name).shape}"
                 )
-        if (self.epochs[1:] <= self.epochs[:-1]).any():
-            raise ValueError(f"epochs must increase, got {shown(self.epochs)}")
+        if not np.isfinite(self.epochs).all() or (self.epochs[1:] <= self.epochs[:-1]).any():
+            raise ValueError(f"epochs must be finite and increase, got {shown(self.epochs)}")
 
     @classmethod
     def of(cls, records: Sequence[SaddleIndex], epochs: Any) -> SaddleHistory:
@@ -271,7 +270,7 @@ def saddle_history(
     check_integer("every", every)
     check_options(tol, method, n_probes, n_steps)
     points = read_rows(X)
-    labels = read_labels(y, len(points))
+    labels = read_targets(y, len(points))
     fitted = hasattr(estimator, "coefs_")
     classes = estimator.classes_ if fitted else np.unique(labels)
     check_labels(labels, classes, len(points))

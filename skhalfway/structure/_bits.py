@@ -39,9 +39,9 @@ def robustness_radius(
     With inputs x of -1 and +1 and an answer ``sign(w.x - theta)``, a flip of bit i moves the sum by
     ``2 |w_i|`` at most, and an erasure, which sets it to 0, by ``|w_i|``, and only where the bit pushes
     towards the answer. So r losses are survived, whichever they are, if and only if the r largest such
-    ``|w_i|`` sum to less than ``|w.x - theta|``, or half of it for flips. That is exact, and needs no attack;
-    ours, after the distance that [1]_ speaks of: the L1 distance from the hyperplane is
-    ``|w.x - theta| / max |w_i|``.
+    ``|w_i|`` sum to less than ``|w.x - theta|``, or half of it for flips. That is exact, and needs no attack.
+    The count is ours; [1]_ speaks of the L1 distance from the hyperplane, ``|w.x - theta| / max |w_i|``, and
+    losses that are fewer than it, or than half of it for flips, are among those that it counts.
 
     Parameters
     ----------
@@ -107,10 +107,14 @@ def linear_of(estimator: Any) -> tuple[NDArray[np.float64], float]:
         raise TypeError(
             f"a linear classifier is needed, with coef_ and intercept_; got {type(estimator).__name__}"
         ) from error
-    if weights.ndim != 2 or len(weights) != 1:
-        raise ValueError(
-            f"two classes are needed, but {type(estimator).__name__} has {shown(list(estimator.classes_))}"
+    classes = getattr(estimator, "classes_", None)
+    if classes is None:
+        raise TypeError(
+            "a linear classifier is needed, whose answer is the sign of its output; "
+            f"{type(estimator).__name__} has no classes"
         )
+    if weights.ndim != 2 or len(weights) != 1:
+        raise ValueError(f"two classes are needed, but {type(estimator).__name__} has {shown(list(classes))}")
     return weights[0], float(intercept[0])
 
 

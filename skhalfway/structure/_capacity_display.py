@@ -111,7 +111,7 @@ class CapacityStudyDisplay(Display, draws=[CapacityStudy], by=capacity_study):
         ax.set(xlabel="width of the last stage over that of the first", ylabel=name)
         if not several:
             ax.set_title(f"{study.budget[0]:,} parameters", fontsize="medium")
-        ax.legend()
+        ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)
         ax.grid(alpha=0.3)
         ax.spines[["top", "right"]].set_visible(False)
         return self

@@ -65,7 +65,9 @@ def plans_of(data: tuple[Any, Any, Any, Any], n_parameters: Any, depths: Any, ra
     budgets = ascending_integers("n_parameters", np.atleast_1d(n_parameters))
     layers = ascending_integers("depths", np.atleast_1d(depths))
     if budgets[0] < 1 or layers[0] < 1:
-        raise ValueError("n_parameters and depths must be integers >= 1")
+        raise ValueError(
+            f"n_parameters and depths must be integers >= 1, got {shown(n_parameters)} and {shown(depths)}"
+        )
     kept = np.atleast_1d(np.asarray(ratios))
     numbers = kept.ndim == 1 and kept.size and kept.dtype.kind in "iuf"
     if not numbers or not (np.isfinite(kept) & (kept > 0)).all() or len(set(kept.tolist())) < kept.size:

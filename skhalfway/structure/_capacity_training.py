@@ -51,6 +51,7 @@ def measured(task: Task, plan: Stages, seed: int) -> dict[str, float]:
         }
 
 
+@torch.enable_grad()
 def _train(module: nn.Module, task: Task, rng: np.random.RandomState, seed: int) -> None:
     """Adam on what PGD makes of each batch (Madry et al. 2018); on the samples themselves without steps."""
     settings: dict[str, Any] = {"estimator": module, "random_state": seed}

@@ -225,7 +225,7 @@ def causal_structure(
         changes by .05 bit, at most 2**20.
     joint : {"auto", "always", "never"}, default="auto"
         Whether to estimate EI. "auto": where the samples fill the joint
-        distribution of the inputs, which takes ``2**(n_inputs * log2(n_bins) + 3)``;
+        distribution of the inputs, of which it takes ``8 * n_bins**n_inputs``;
         elsewhere it is nan, with a warning. "always" estimates it all the same:
         then it is the entropy of the outputs more than anything.
     correction : {None, "miller-madow"}, default=None

@@ -112,7 +112,7 @@ class CausalCallback(Callback):
             return
         check_integer("every", self.every)
         with undisturbed():
-            self._seed = draw_seed(check_random_state(self.random_state))
+            self.seed_ = draw_seed(check_random_state(self.random_state))
         self._record(net, len(net.history) - 1)
 
     def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
@@ -145,7 +145,7 @@ class CausalCallback(Callback):
         bits = list(self.records_.values())
         figures = {name: np.array([[getattr(one, name) for one in row] for row in bits]) for name in FIGURES}
         self.structure_: CausalStructure = CausalStructure(
-            self._layers,
+            self.layers_,
             **figures,
             epochs=np.array(list(self.records_)),
             provenance=Provenance("CausalCallback", self.get_params()),
@@ -154,10 +154,10 @@ class CausalCallback(Callback):
     def _record(self, net: Any, epoch: float) -> None:
         with undisturbed():
             wirings = read_wirings(Chain(net.module_), self.input_range, self.ranges)
-            self._layers = tuple(wirings)
+            self.layers_ = tuple(wirings)
             self.records_[float(epoch)] = measure_all(
                 wirings,
-                np.random.RandomState(self._seed),
+                np.random.RandomState(self.seed_),
                 n_bins=self.n_bins,
                 n_samples=self.n_samples,
                 joint=self.joint,

@@ -119,6 +119,8 @@ class Chain:
         name = _name_of(node)
         if node.op == "placeholder":
             self._last = node
+        if node.op == "output":
+            self._returned(node)
         if node.op in ("placeholder", "output", "get_attr") or name in _ASKING:
             return
         before = [
@@ -136,6 +138,18 @@ class Chain:
             self._activated(_ACTIVATIONS[name])
         elif name not in _RESHAPING:
             self._refuse(name)
+
+    def _returned(self, node: fx.Node) -> None:
+        """Raise where what is returned, alone or first of several, has gone further than the last layer."""
+        given = node.args[0]
+        if isinstance(given, (list, tuple)) and given:
+            given = given[0]
+        if given is not self._last:
+            what = shown(_name_of(given) or str(given.target)) if isinstance(given, fx.Node) else shown(given)
+            raise ValueError(
+                f"{self.name} is no chain of layers: it returns {what}, not what comes out of its last "
+                "layer; pass the part that is a chain, as a module"
+            )
 
     def _add(self, name: str, part: nn.Module) -> None:
         if any(layer.name == name for layer in self.layers):

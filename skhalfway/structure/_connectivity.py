@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
 from typing import TYPE_CHECKING, Any
@@ -14,6 +14,7 @@ from sklearn.model_selection import ParameterGrid
 from sklearn.neural_network import MLPClassifier
 
 from skhalfway._checks import check_choice, check_integer
+from skhalfway._randomness import undisturbed
 from skhalfway._text import brief, counted, shown
 from skhalfway.codes._network import check_network
 from skhalfway.models._kinds import is_skorch_net, is_torch_module
@@ -29,6 +30,10 @@ if TYPE_CHECKING:
 
 KINDS = ("weights", "skip", "none")
 Edge = tuple[Any, Any, str]
+_SUMS = ("add", "add_", "iadd")
+# functions that multiply by weights, where a module calls them with its own
+_MAPS = ("linear", "bilinear", "matmul", "mm", "bmm", "addmm", "einsum", "conv1d", "conv2d", "conv3d")
+_NORMALISATIONS = tuple(f"torch.nn.modules.{kind}" for kind in ("batchnorm", "instancenorm", "normalization"))
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -113,7 +118,8 @@ def connectivity(network: Any, *, correlation: Any = None, order: str = "relu_la
         graph is traced; or the edges (from, to, kind) of a graph without cycles,
         with one node that nothing leads to, the input, and one that leads
         nowhere, the output. A node sums what edges bring. A convolution or dense
-        layer has weights; a pooling, normalisation or activation counts as a skip.
+        layer has weights, as a module or as a function; a pooling, normalisation or
+        activation counts as a skip.
     correlation : float or array-like of shape (n_inputs, n_inputs), default=None
         Of the inputs of which the kernel is computed; a float stands for ten inputs,
         all of that correlation to each other. None: no kernel.
@@ -259,7 +265,8 @@ def _of_candidate(estimator: Any, candidate: Mapping[str, Any]) -> tuple[float, 
         raise TypeError(
             f"candidates are made of a skorch classifier, whose module has a graph; got {type(net).__name__}"
         )
-    found = connectivity(net.initialize().module_)
+    with undisturbed():  # first weights are drawn
+        found = connectivity(net.initialize().module_)
     return found.depth, found.width
 
 
@@ -277,9 +284,10 @@ def _read_edges(network: Any) -> list[Edge]:
     if isinstance(network, Iterable) and not is_torch_module(network) and not isinstance(network, str):
         edges = [tuple(edge) if isinstance(edge, Iterable) else () for edge in network]
         for edge in edges:
-            if len(edge) != 3 or edge[2] not in KINDS:
+            if len(edge) != 3 or edge[2] not in KINDS or not all(isinstance(end, Hashable) for end in edge):
                 raise ValueError(
-                    f"edges must be (from, to, kind) with a kind of {list(KINDS)}, got {shown(edge)}"
+                    "edges must be (from, to, kind) of names, with a kind of "
+                    f"{list(KINDS)}, got {shown(edge)}"
                 )
         return [edge for edge in edges if edge[2] != "none"]
     inner = check_network(network)[-1]
@@ -292,7 +300,7 @@ def _read_edges(network: Any) -> list[Edge]:
 
 def _of_module(module: Any) -> list[Edge]:
     """The graph of a module: a call of a layer is an edge, and what is given several tensors sums them."""
-    from torch import nn
+    from torch import fx, nn
 
     from skhalfway.models._graph import traced
     from skhalfway.models._views import evaluation_view
@@ -315,8 +323,14 @@ def _of_module(module: Any) -> list[Edge]:
             plain.add(node)
             continue
         part = seen.get_submodule(str(node.target)) if node.op == "call_module" else nn.Identity()
-        kind = "weights" if any(weight.ndim > 1 for weight in part.parameters()) else "skip"
-        edges += [(one.name, node.name, kind) for one in before if one not in plain and one.op != "get_attr"]
+        name = str(getattr(node.target, "__name__", node.target))
+        weighs = any(weight.ndim > 1 for weight in part.parameters())
+        if node.op != "call_module":
+            weighs = name in _MAPS and any(one.op == "get_attr" for one in before)
+        kind = "weights" if weighs and type(part).__module__ not in _NORMALISATIONS else "skip"
+        # a sum of twice the same is two edges, a layer that is given it twice is one
+        given = [one for one in node.args if isinstance(one, fx.Node)] if name in _SUMS else before
+        edges += [(one.name, node.name, kind) for one in given if one not in plain and one.op != "get_attr"]
     return edges
 
 

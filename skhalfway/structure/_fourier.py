@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from sklearn.neural_network import MLPClassifier
 from sklearn.utils.validation import check_is_fitted
 
-from skhalfway._checks import check_integer
+from skhalfway._checks import check_integer, is_number
 from skhalfway._entries import takes_datasets
 from skhalfway._inputs import check_labels, read_rows
 from skhalfway._text import counted, short, shown
@@ -141,7 +141,7 @@ def fourier_stabilise(
     if not isinstance(estimator, MLPClassifier):
         raise TypeError(f"an MLPClassifier is needed, got {type(estimator).__name__}")
     check_is_fitted(estimator)
-    if not 0 <= most_lost < 1:
+    if not is_number(most_lost) or not 0 <= most_lost < 1:
         raise ValueError(f"most_lost must be a number from 0 to below 1, got {shown(most_lost)}")
     if n_neurons is not None:
         check_integer("n_neurons", n_neurons)
@@ -149,6 +149,8 @@ def fourier_stabilise(
     low = lower_of(rows)
     labels = check_labels(y, estimator.classes_, len(rows))
     net, weights = deepcopy(estimator), estimator.coefs_[0]
+    # rows were read by their names; as arrays they have none
+    names = vars(net).pop("feature_names_in_", None)
     largest = np.abs(weights).max(axis=0)
     gains = len(weights) - np.abs(weights).sum(axis=0) / np.where(largest > 0, largest, 1)
     accuracies, chosen = [_accuracy(net, rows, labels)], list[int]()
@@ -163,6 +165,8 @@ def fourier_stabilise(
         net = _with_equal(net, estimator, left[best], low)
         accuracies.append(float(after[best]))
         chosen.append(left.pop(best))
+    if names is not None:
+        net.feature_names_in_ = names
     return FourierStabilisation(np.array(chosen, dtype=np.intp), gains[chosen], np.array(accuracies), net)
 
 

@@ -21,7 +21,7 @@ def correlations(value: Any) -> NDArray[np.float64]:
     if array.ndim == 0:
         array = np.full((_N_INPUTS, _N_INPUTS), float(array))
         np.fill_diagonal(array, 1.0)
-    square = array.ndim == 2 and array.shape[0] == array.shape[1]
+    square = array.ndim == 2 and len(array) > 0 and array.shape[0] == array.shape[1]
     if not square or not np.allclose(array, array.T) or not np.allclose(np.diag(array), 1):
         raise ValueError(
             "correlation must be a number from -1 to 1, or a symmetric matrix of such numbers, ones on its "

@@ -25,6 +25,8 @@ _FUNCTIONS = {
 
 def read_wirings(chain: Chain, input_range: Any, ranges: Mapping[str, Any] | None) -> dict[str, Wiring]:
     """Each layer as a function of noise, by its name."""
+    if ranges is not None and not isinstance(ranges, Mapping):
+        raise TypeError(f"ranges must be a mapping of {list(RANGES)} to (low, high), got {shown(ranges)}")
     known = dict(RANGES)
     for name, value in dict(ranges or {}).items():
         check_choice("an activation in ranges", name, RANGES)

@@ -29,9 +29,9 @@ class ParityCoded(ClassifierMixin, BaseEstimator):
     A linear classifier of two classes is trained on the bits. Its inputs are then sent together with parity
     bits, the products of groups of bits as -1 and +1, and it gets new weights, of both: those with which it
     gives all training samples the same answers, and these lie as far from its boundary as they can, in the
-    L1 distance ``min |w.x - theta| / max |w_i|``. Every d - 1 erased bits, or d / 2 - 1 flipped ones, with d
-    rounded up, are then survived by every training sample, wherever they are: in the inputs or among the
-    parity bits.
+    L1 distance d, ``min |w.x - theta| / max |w_i|``. Every training sample then survives any erased bits that
+    are fewer than d, or any flipped ones that are fewer than d / 2, wherever they are: in the inputs or among
+    the parity bits.
 
     The parity code and its use are those of [1]_, which is not public to us beyond its first page; that the
     weights are found by a linear programme is ours. For a majority of an odd number of bits it doubles the
@@ -217,8 +217,10 @@ class ParityCoded(ClassifierMixin, BaseEstimator):
         if isinstance(groups, Integral) and not isinstance(groups, bool) and int(groups) >= 1:
             return [columns[i : i + int(groups)] for i in range(0, n_features, int(groups))]
         try:
-            found = [np.asarray(group, dtype=np.intp) for group in groups]
-            fits = all(g.ndim == 1 and len(g) and np.isin(g, columns).all() for g in found)
+            found = [np.asarray(group) for group in groups]
+            fits = all(
+                g.dtype.kind in "iu" and g.ndim == 1 and len(g) and np.isin(g, columns).all() for g in found
+            )
             unique = all(len(np.unique(g)) == len(g) for g in found)
         except (TypeError, ValueError):
             found, fits, unique = [], False, False

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 
 from skhalfway._blocks import blocks
-from skhalfway._checks import check_norm
+from skhalfway._checks import check_bool, check_norm
 from skhalfway._inputs import check_finite, read_samples
 from skhalfway.models import as_model, to_module
 from skhalfway.models._torch import device_of, in_use, two_columns, weight_dtype
@@ -25,6 +25,8 @@ def lipschitz_number(
     made of x, as the code published with [1]_ has it. A network whose outputs are c times those of another
     says the same, with a number that is c times as large: so compare networks of like margins, or ask for the
     number ``relative`` to the margins [ours].
+
+    Samples are rounded to the precision of the network's weights, and distances are those of what is left.
 
     Parameters
     ----------
@@ -75,6 +77,7 @@ def lipschitz_number(
     4.0
     """
     check_norm(norm, (np.inf, 2, 1))
+    check_bool("relative", relative)
     before, after = _read(X, X_adv)
     if as_model(estimator).smoothed:
         raise ValueError(
@@ -82,6 +85,7 @@ def lipschitz_number(
             "number this would be; pass a model with a gradient, or use perturbation_stability"
         )
     module = to_module(estimator)
+    before, after = (_as_given(module, array) for array in (before, after))
     distance = np.linalg.norm((after - before).reshape(len(before), -1), norm, axis=1)
     old = _outputs(module, before)
     change = np.abs(_outputs(module, after) - old).sum(axis=1)
@@ -157,10 +161,16 @@ def _read(X: Any, X_adv: Any) -> tuple[NDArray[Any], NDArray[Any]]:
     return before, after
 
 
+def _as_given(module: torch.nn.Module, X: NDArray[Any]) -> NDArray[np.float64]:
+    """Samples as the network computes with them: what its precision takes away, it is not moved by."""
+    dtype = weight_dtype(module) or torch.float32
+    return np.asarray(torch.tensor(X).to(dtype).double())
+
+
 def _outputs(module: torch.nn.Module, X: NDArray[Any]) -> NDArray[np.float64]:
     found, dtype = [], weight_dtype(module) or torch.float32
     with in_use(module), torch.no_grad():
         for block in blocks(len(X), int(np.prod(X.shape[1:]))):
-            x = torch.as_tensor(X[block], dtype=dtype, device=device_of(module))
+            x = torch.tensor(X[block], dtype=dtype, device=device_of(module))
             found.append(two_columns(module(x)).double())
     return np.asarray(torch.cat(found).cpu())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,9 @@ def relevances(chain: Chain, n_matrices: int, shape: tuple[int, ...] | None) -> 
     """
     layers = chain.layers[-n_matrices:]
     if all(layer.kind == DENSE for layer in layers):
+        for before, after in pairwise(layers):
+            assert before.weight is not None
+            _check_taken(after, len(before.weight), f"the one before it, {before.name!r},", chain.name)
         return [_of_dense(layer) for layer in layers]
     if shape is None:
         raise ValueError(
@@ -46,6 +50,19 @@ def _of_dense(layer: Layer) -> NDArray[np.float64]:
     return _shares(layer.weight.clip(min=0).T)
 
 
+def _check_taken(layer: Layer, n_given: int, giver: str, name: str) -> None:
+    """Raise where a dense layer takes more or fewer values than it is given."""
+    assert layer.weight is not None
+    if n_given != layer.weight.shape[1]:
+        remedy = "samples of the shape that the network takes"
+        if giver != "X":
+            remedy = "a network in which each layer takes one value from each neuron of the layer before it"
+        raise ValueError(
+            f"layer {layer.name!r} of {name} takes {layer.weight.shape[1]} values, and {giver} gives it "
+            f"{n_given}; pass {remedy}"
+        )
+
+
 def _shares(positive: NDArray[np.float64]) -> NDArray[np.float64]:
     """Columns over their sums; those of zeros stay."""
     sums = positive.sum(axis=0)
@@ -58,19 +75,23 @@ def _laid_out(
     """The matrix of a layer that is given samples of a size, and the size of what it returns."""
     if layer.kind == DENSE:
         assert layer.weight is not None
-        if size.numel() != layer.weight.shape[1]:
-            raise ValueError(
-                f"layer {layer.name!r} of {name} takes {layer.weight.shape[1]} values, and X gives it "
-                f"{size.numel()}; pass samples of the shape that the network takes"
-            )
+        _check_taken(layer, size.numel(), "X", name)
         return (_of_dense(layer) if wanted else None), torch.Size([len(layer.weight)])
     part: Any = layer.part
+    if layer.kind == POOLING and set(np.ravel(getattr(part, "dilation", 1))) != {1}:
+        raise ValueError(
+            f"layer {layer.name!r} of {name} is a {type(part).__name__} with dilation={part.dilation}, and "
+            "windows are told without; pass a network whose poolings have dilation=1"
+        )
     weight = None if layer.weight is None else torch.from_numpy(layer.weight.clip(min=0))
 
     def spread(x: torch.Tensor) -> torch.Tensor:
         if weight is not None:
-            conv = getattr(nn.functional, f"conv{x.ndim - 2}d")
-            return conv(x, weight, None, part.stride, part.padding, part.dilation, part.groups)
+            conv, padding = getattr(nn.functional, f"conv{x.ndim - 2}d"), part.padding
+            if part.padding_mode != "zeros":
+                sides = part._reversed_padding_repeated_twice
+                x, padding = nn.functional.pad(x, sides, mode=part.padding_mode), 0
+            return conv(x, weight, None, part.stride, padding, part.dilation, part.groups)
         stride = part.kernel_size if part.stride is None else part.stride
         return _POOLED[x.ndim - 2](
             x, part.kernel_size, stride, part.padding, part.ceil_mode, count_include_pad=True

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skhalfway._blocks import blocks
-from skhalfway._checks import check_integer, check_random_state
+from skhalfway._checks import check_integer, check_random_state, is_number
 from skhalfway._intervals import wilson_interval
 from skhalfway._text import counted, short, shown
 from skhalfway.results import Result
@@ -161,7 +161,7 @@ def kernel_templates(
     >>> found.template.tolist(), found.cosine.round(1).tolist()
     (['d/dx', 'd/dx'], [1.0, -1.0])
     """
-    if not 0 < threshold < 1:
+    if not is_number(threshold) or not 0 < threshold < 1:
         raise ValueError(f"threshold must be a number between 0 and 1, got {shown(threshold)}")
     check_integer("n_noise", n_noise)
     rng = check_random_state(random_state)
@@ -236,7 +236,7 @@ def _read_kernels(network: Any) -> dict[str, NDArray[np.float64]]:
 
     inner, module = module_of(network)
     found = {
-        name: part.weight.detach().cpu().double().numpy()[:, 0]
+        name or "0": part.weight.detach().cpu().double().numpy()[:, 0]
         for name, part in module.named_modules()
         if isinstance(part, nn.Conv2d)
         and 1 < part.groups == part.in_channels

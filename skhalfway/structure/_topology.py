@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy.spatial import ConvexHull, QhullError
 from sklearn.base import BaseEstimator
 
-from skhalfway._checks import check_integer
+from skhalfway._checks import check_bool, check_integer
 from skhalfway._entries import takes_datasets
 from skhalfway._inputs import read_samples
 from skhalfway._text import counted, shown
@@ -216,6 +216,7 @@ def network_topology(
     """
     gudhi()
     check_integer("n_layers", n_layers, least=2)
+    check_bool("inputs", inputs)
     thresholds = _read_levels(levels)
     chain = Chain(estimator)
     most = len(chain.layers) + int(bool(inputs))

@@ -44,6 +44,14 @@ def test_by_hand(share, expected, monkeypatch) -> None:
     np.testing.assert_allclose(found[:, 0], expected)
 
 
+def test_a_share_is_not_one_more_by_rounding(monkeypatch) -> None:
+    # .05 of 140 samples are 7, and as floats a little more
+    training = np.array([[0, 0]] * 7 + [[8, 0]] * 133)
+    monkeypatch.setattr("skhalfway.codes._novelty.as_model", lambda network: network)
+    found = ClassCodes(Given(), Given(), training, training[:, :1], (3, 3)).distances(training[:1], 0.05)
+    assert found.tolist() == [[0]]
+
+
 @pytest.fixture(scope="module")
 def codes() -> CodeMap:
     net = MLPClassifier((32, 32), solver="lbfgs", max_iter=60, tol=1e-2, random_state=0).fit(

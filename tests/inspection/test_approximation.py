@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from skhalfway.inspection import approximation_curve
-from skhalfway.inspection._approximation import constructed, largest_change
+from skhalfway.inspection._approximation import bound, constructed, largest_change
 
 PLACES = np.linspace(0, 1, 20_001)
 FUNCTIONS = {
@@ -28,6 +28,23 @@ def test_steps_keep_to_the_bound(name, n):
     if name == "line":
         assert error == pytest.approx(bound, abs=1e-4)
         assert error == pytest.approx(0.5 / n, abs=1e-4)
+
+
+@pytest.mark.parametrize("steepness", [0.1, 1.0, 4.0, 30.0])
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_sigmoids_keep_to_a_bound_of_their_own(name, steepness):
+    values = FUNCTIONS[name](PLACES)
+    for n in (1, 3, 16):
+        error = np.abs(constructed(PLACES, values, n, steepness) - values).max()
+        assert error <= bound(PLACES, values, n, steepness) + 1e-4
+        assert bound(PLACES, values, n, steepness) >= bound(PLACES, values, n, None) - 1e-9
+
+
+def test_very_steep_sigmoids_keep_to_the_bound_of_steps():
+    values = FUNCTIONS["kink"](PLACES)
+    # where a rise is met in its middle, half of the next value counts
+    assert bound(PLACES, values, 3, 1e9) <= (0.5 / 3 + 1.5 / 3) / 2 + 1e-4
+    assert bound(PLACES, values, 3, None) == pytest.approx(0.5 / 3, abs=1e-4)
 
 
 def test_the_largest_change_is_that_of_all_pairs():

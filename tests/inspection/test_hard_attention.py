@@ -262,13 +262,26 @@ class Skip(nn.Module):
         (Skip, "needs a chain of layers to mask: .* is no chain of layers"),
         (
             sequential(nn.Linear(64, 64), nn.Unflatten(1, (1, 8, 8)), nn.Conv2d(1, 2, 8), nn.Flatten()),
-            "64 units of '0' become 1 inputs of '2'",
+            "64 units of '0' become 1 inputs of '2' in NeuralNetClassifier; maps may be flattened",
         ),
     ],
 )
 def test_modules_that_are_refused(module: Any, message: str, digits: Any) -> None:
     with pytest.raises(ValueError, match=message):
         forgetting_curve(net(module), permuted(digits), remedy="hard_attention", n_repeats=1)
+
+
+def test_rows_may_be_folded_into_images_by_the_network(digits: Any) -> None:
+    def made(*begin: Any) -> Any:
+        return lambda: nn.Sequential(*begin, nn.Conv2d(1, 2, 8), nn.Flatten(), nn.Linear(2, 10))
+
+    images = [(a.reshape(-1, 1, 8, 8), b, c.reshape(-1, 1, 8, 8), d) for a, b, c, d in permuted(digits)]
+    settings: dict[str, Any] = {"n_epochs": 1, "n_repeats": 1, "sparsity": 0.0, "random_state": 0}
+    folded, plain = (
+        forgetting_curve(net(module), tasks, remedy="hard_attention", **settings)
+        for module, tasks in ((made(nn.Unflatten(1, (1, 8, 8))), permuted(digits)), (made(), images))
+    )
+    np.testing.assert_array_equal(folded.accuracy["hard_attention"], plain.accuracy["hard_attention"])
 
 
 @pytest.mark.parametrize(

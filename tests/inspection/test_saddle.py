@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 import torch
@@ -72,6 +74,13 @@ def test_the_hessian_is_that_of_torch():
     assert saddle.index == pytest.approx(negative)
 
 
+def test_where_gradients_are_off():
+    net = nn.Sequential(nn.Linear(4, 3))
+    with torch.no_grad():
+        found = saddle_index(net, X, Y)
+    assert found == saddle_index(net, X, Y)
+
+
 def test_random_vectors_find_the_density():
     rng = np.random.RandomState(0)
     values = np.concatenate([rng.uniform(-2, -1, 60), np.zeros(100), rng.uniform(1, 5, 140)])
@@ -89,6 +98,35 @@ def test_random_vectors_find_the_density():
     # where there are no more different eigenvalues, it ends, and is exact
     places, weights = lanczos(np.diag([1.0, 1, 3]).__matmul__, 3, 10, rng)
     np.testing.assert_allclose(places, [1, 3])
+
+
+@pytest.mark.parametrize("n_probes", [1, 2])
+def test_as_many_places_as_parameters_are_no_whole_matrix(n_probes):
+    binary = MLPClassifier((2,), activation="tanh", max_iter=5, random_state=0)
+    with pytest.warns(UserWarning, match="Maximum iterations"):
+        binary.fit(X, Y > 0)
+    n = 4 * 2 + 2 + 2 + 1
+    shares = np.random.RandomState(0).dirichlet(np.ones(n), n_probes)
+    guessed = SaddleIndex(np.linspace(-1, 1, n), shares, n, 0.0, 0.0)
+    assert np.isnan(guessed.standard_error) == (n_probes == 1)
+    assert "estimated by" in repr(guessed)
+    found = saddle_index(binary, X, Y > 0, method="lanczos", n_probes=n_probes, random_state=0)
+    assert "estimated by" in repr(found)
+    whole = saddle_index(binary, X, Y > 0)
+    assert whole.standard_error == 0
+    assert "estimated by" not in repr(whole)
+
+
+@pytest.mark.parametrize("tol", [0.0, 1e-4, 1e-2, 0.05, 0.9])
+@pytest.mark.parametrize("scale", [1e-7, 1.0, 3e5])
+def test_labels_of_eigenvalues_keep_apart(tol, scale):
+    eigenvalues = scale * np.array([-1.0, -1e-3, 0.0, 1e-5, 0.5, 8.0])
+    drawn = SaddleIndex(eigenvalues, np.full((1, 6), 1 / 6), 6, 0.0, 0.0, tol).plot()
+    drawn.figure_.canvas.draw()
+    labels = drawn.ax_.get_xticklabels()
+    ends = sorted((box.x0, box.x1) for box in (one.get_window_extent() for one in labels) if box.width)
+    assert len(ends) > 2
+    assert all(one[1] < other[0] for one, other in itertools.pairwise(ends))
 
 
 def test_both_ways_agree_on_a_network():

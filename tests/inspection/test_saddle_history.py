@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from sklearn.base import clone
 from sklearn.datasets import load_iris
 from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import SGDClassifier
@@ -98,6 +99,8 @@ def test_a_skorch_net_is_not_disturbed():
     assert first.provenance.made_by == "SaddleCallback" and second.provenance.n_samples == 50
     net.partial_fit(X, Y)
     assert dict(net.callbacks_)["c0"].history_.epochs.tolist() == [0, 4, 6, 8, 12]
+    again = clone(net)  # what was recorded is no parameter
+    assert again.callbacks[0][1].get_params() == callbacks[0].get_params()
 
 
 @pytest.mark.parametrize(
@@ -142,7 +145,9 @@ def history_of(**given):
         (lambda: SaddleHistory.of([], []), ValueError, "of one network, got none"),
         (lambda: SaddleHistory.of([RECORD, SMALL], [0, 1]), ValueError, r"networks of \[1, 2\] parameters"),
         (lambda: SaddleHistory.of([RECORD], [0, 1]), ValueError, "index must have one axis"),
-        (lambda: SaddleHistory.of([RECORD] * 2, [1, 1]), ValueError, "epochs must increase"),
+        (lambda: SaddleHistory.of([RECORD] * 2, [1, 1]), ValueError, "epochs must be finite and increase"),
+        (lambda: SaddleHistory.of([RECORD] * 2, [1, np.nan]), ValueError, "must be finite and increase"),
+        (history_of(y=X[:, 0]), ValueError, "^Unknown label type: continuous"),
         (lambda: trained(SaddleCallback(every=0)), ValueError, "every must be"),
         (lambda: trained(SaddleCallback(n_probes=0)), ValueError, "n_probes must be"),
         (lambda: trained(SaddleCallback(X)), ValueError, "X and y must be given together.*without y"),

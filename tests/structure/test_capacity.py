@@ -108,6 +108,36 @@ def test_of_half_precision_and_of_steps() -> None:
     assert number == pytest.approx(lipschitz_number(half.float(), X[:9], X[:9] + 0.125), rel=0.05)
     with pytest.raises(ValueError, match="DecisionTreeClassifier has steps"):
         lipschitz_number(DecisionTreeClassifier().fit(X, Y), X[:9], X[9:18])
+    with pytest.raises(ValueError, match="relative must be True or False, got 'no'"):
+        lipschitz_number(half, X[:9], X[9:18], relative="no")
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.uint8, bool])
+def test_distances_do_not_overflow_in_the_type_of_samples(dtype) -> None:
+    torch.manual_seed(0)
+    linear = nn.Linear(4, 3, bias=False)
+    rng, largest = np.random.RandomState(0), {np.float16: 60_000, np.uint8: 255, bool: 1}[dtype]
+    one = rng.randint(0, 2, (6, 4)) * largest
+    other = largest - one
+    if dtype is np.float16:
+        one, other = 2 * one - largest, 2 * other - largest  # twice as far as a number of 16 bits can be
+    moves = (other - one) @ linear.weight.detach().numpy().T
+    expected = (np.abs(moves).sum(axis=1) / np.linalg.norm(other - one, axis=1)).mean()
+    found = lipschitz_number(linear, one.astype(dtype), other.astype(dtype), norm=2)
+    assert found == pytest.approx(expected, rel=1e-4)
+
+
+def test_a_move_that_a_network_does_not_see_is_none() -> None:
+    linear, points = nn.Linear(2, 2), np.ones((3, 2))
+    assert np.isnan(lipschitz_number(linear, points, points + 1e-12))
+    assert lipschitz_number(linear.double(), points, points + 1e-9) > 0
+
+
+def test_samples_stay_where_a_network_works_in_place() -> None:
+    network = nn.Sequential(nn.ReLU(inplace=True), nn.Linear(2, 2)).double()
+    points, moved = -np.ones((3, 2)), np.full((3, 2), -2.0)
+    assert lipschitz_number(network, points, moved) == 0
+    assert (points == -1).all() and (moved == -2).all()
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import warnings
 import numpy as np
 import pytest
 import torch
+from sklearn.base import clone
 from sklearn.datasets import load_digits, load_iris
 from sklearn.neural_network import MLPClassifier
 from skorch import NeuralNetClassifier
@@ -225,6 +226,8 @@ def test_along_training():
     assert len(structure.plot().lines_["0"].get_xdata()) == 3
     net.partial_fit(*(a for a in (load_iris().data.astype(np.float32) / 8, load_iris().target)))
     assert dict(net.callbacks_)["c0"].structure_.epochs.tolist() == [0, 4, 6, 8, 12]
+    again = clone(net)  # what was recorded is no parameter
+    assert again.callbacks[0][1].get_params() == net.callbacks[0][1].get_params()
 
 
 # -- what is refused
@@ -246,6 +249,11 @@ def test_along_training():
 def test_parameters(options, message):
     with pytest.raises(ValueError, match=message):
         causal_structure(dense(np.eye(2)), **options)
+
+
+def test_ranges_are_a_mapping():
+    with pytest.raises(TypeError, match="ranges must be a mapping of .* got 5"):
+        causal_structure(dense(np.eye(2)), ranges=5)
 
 
 def test_networks_of_other_layers():

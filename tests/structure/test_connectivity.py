@@ -143,6 +143,41 @@ def test_modules_are_traced():
     assert connectivity(images).depth == 2
 
 
+class Own(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.one, self.two = nn.Parameter(torch.randn(4, 3)), nn.Parameter(torch.randn(4, 2))
+        self.place = nn.Parameter(torch.randn(1, 4))
+
+    def forward(self, x):
+        return (functional.linear(x, self.one).relu() + self.place) @ self.two
+
+
+class OwnTurned(Own):
+    def forward(self, x):
+        return functional.relu(x @ self.one.t()) @ self.two
+
+
+class Doubled(Residual):
+    def forward(self, x):
+        x = self.blocks[0](x)
+        return self.last(x + x)
+
+
+def test_weights_that_are_no_layers_and_layers_that_are_no_weights():
+    for network in (Own(), OwnTurned()):
+        assert connectivity(network).depth == 2  # and a place that is added is no layer
+    normalised = nn.Sequential(nn.Linear(4, 4), nn.Unflatten(1, (2, 2)), nn.LayerNorm((2, 2)), nn.Flatten())
+    assert connectivity(normalised).depth == 1
+    assert connectivity(Doubled()).n_paths == 2
+
+
+def test_candidates_leave_randomness_as_it_is():
+    before = torch.get_rng_state()
+    connectivity_filter(NeuralNetClassifier(Residual), {"module__n_blocks": [1]}, depth=(0, 9), width=(0, 9))
+    assert torch.equal(before, torch.get_rng_state())
+
+
 def test_candidates_of_a_search():
     net = NeuralNetClassifier(Residual, train_split=None, max_epochs=1, verbose=0)
     grid = {"module__n_blocks": [1, 2, 3, 6], "lr": [0.1]}
@@ -178,6 +213,8 @@ class Stubborn(nn.Module):
         (lambda: connectivity([("a", "b", W), ("b", "a", W)]), ValueError, "the graph has a cycle"),
         (lambda: connectivity([("a", "c", W), ("b", "c", W)]), ValueError, "one input and one output"),
         (lambda: connectivity([("a", "b", "pool")]), ValueError, "with a kind of"),
+        (lambda: connectivity([(["a"], "b", W)]), ValueError, "edges must be"),
+        (lambda: connectivity(CHAIN, correlation=np.zeros((0, 0))), ValueError, "must be a number from"),
         (lambda: connectivity(["ab"]), ValueError, "edges must be"),
         (lambda: connectivity(Stubborn()), ValueError, "cannot be told.*pass its edges"),
         (lambda: connectivity(3), TypeError, "a network with layers is needed"),

@@ -6,11 +6,12 @@ import itertools
 import warnings
 
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.base import clone
 from sklearn.datasets import load_digits
 from sklearn.frozen import FrozenEstimator
-from sklearn.linear_model import LogisticRegression, Perceptron, RidgeClassifier
+from sklearn.linear_model import LogisticRegression, Perceptron, Ridge, RidgeClassifier
 from sklearn.model_selection import GridSearchCV
 from sklearn.neural_network import MLPClassifier
 from sklearn.svm import SVC, LinearSVC
@@ -184,6 +185,16 @@ def test_stabilised_neurons_are_further_from_inputs(digits):
     assert found.to_frame()["neuron"].tolist() == found.neurons.tolist()
 
 
+def test_a_network_of_named_columns_keeps_them(recwarn):
+    frame = pd.DataFrame(all_bits(4), columns=list("abcd"))
+    labels = frame.sum(axis=1) > 2
+    net = MLPClassifier((5,), tol=9, random_state=0).fit(frame, labels)
+    found = fourier_stabilise(net, frame, labels, most_lost=0.9)
+    assert not [one for one in recwarn if "feature names" in str(one.message)]
+    assert list(net.feature_names_in_) == list(found.estimator.feature_names_in_) == list("abcd")
+    assert found.estimator.score(frame, labels) == pytest.approx(found.accuracy[-1])
+
+
 # -- what is refused
 
 BITS, LABELS = all_bits(3), np.arange(8) % 2
@@ -199,6 +210,9 @@ BITS, LABELS = all_bits(3), np.arange(8) % 2
         (lambda: ParityCoded(groups=0).fit(BITS, LABELS), ValueError, "groups must be 'all'"),
         (lambda: ParityCoded(groups=[[0, 3]]).fit(BITS, LABELS), ValueError, "columns from 0 to 2"),
         (lambda: ParityCoded(groups=[[0, 0]]).fit(BITS, LABELS), ValueError, "different columns"),
+        (lambda: ParityCoded(groups=[[0.5, 1.7]]).fit(BITS, LABELS), ValueError, "got \\[\\[0.5, 1.7"),
+        (lambda: ParityCoded(Ridge()).fit(BITS, LABELS), TypeError, "Ridge has no classes"),
+        (lambda: robustness_radius(Ridge().fit(BITS, LABELS), BITS), TypeError, "Ridge has no classes"),
         (lambda: ParityCoded(threshold="mean").fit(BITS, LABELS), ValueError, "threshold must be one of"),
         (lambda: robustness_radius(SVC().fit(BITS, LABELS), BITS), TypeError, "a linear classifier"),
         (
@@ -220,6 +234,11 @@ BITS, LABELS = all_bits(3), np.arange(8) % 2
             lambda: robustness_radius(LogisticRegression().fit(BITS, LABELS), BITS, kind="swaps"),
             ValueError,
             "kind must be one of",
+        ),
+        (
+            lambda: fourier_stabilise(MLPClassifier(tol=9).fit(BITS, LABELS), BITS, LABELS, most_lost="a"),
+            ValueError,
+            "most_lost must be a number from 0 to below 1, got 'a'",
         ),
         (lambda: fourier_stabilise(SVC(), BITS, LABELS), TypeError, "an MLPClassifier is needed"),
     ],

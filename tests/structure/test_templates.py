@@ -89,6 +89,7 @@ def test_networks_that_were_trained_and_not():
     )  # fmt: skip
     before = kernel_templates(net, threshold=0.6, random_state=0)
     assert before.layer.tolist() == ["1"] * 16
+    assert set(kernel_templates(nn.Conv2d(2, 2, 3, groups=2), random_state=0).layer) == {"0"}
     optimizer = torch.optim.Adam(net.parameters(), lr=0.01)
     for _ in range(30):
         optimizer.zero_grad()
@@ -109,6 +110,7 @@ def test_networks_that_were_trained_and_not():
         (lambda: kernel_templates([["a"]]), ValueError, "kernels must have shape"),
         (lambda: kernel_templates(SVC()), TypeError, "a network with layers is needed"),
         (lambda: kernel_templates(np.ones((2, 3, 3)), threshold=1), ValueError, "threshold must be"),
+        (lambda: kernel_templates(np.ones((2, 3, 3)), threshold="a"), ValueError, "threshold must be"),
         (lambda: kernel_templates(np.ones((2, 3, 3)), n_noise=0), ValueError, "n_noise must be"),
     ],
 )

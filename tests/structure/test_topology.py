@@ -136,6 +136,17 @@ def test_relevance_of_convolutions_and_poolings():
     assert topology.n_neurons == (32, 12, 3, 2)
 
 
+@pytest.mark.parametrize("mode", ["circular", "reflect", "replicate"])
+def test_relevance_where_a_convolution_goes_on_beyond_the_edge(mode):
+    torch.manual_seed(0)
+    conv = nn.Conv1d(1, 1, 3, padding=1, padding_mode=mode, bias=False).double()
+    conv.weight.data = torch.tensor([[[1.0, 2.0, 1.0]]]).double()
+    (matrix,) = relevances(Chain(nn.Sequential(conv)), 1, (1, 4))
+    expected = conv(torch.eye(4).double()[:, None]).flatten(1).detach().numpy() / 4
+    np.testing.assert_allclose(matrix, expected)
+    np.testing.assert_allclose(matrix.sum(axis=0), 1)  # nothing is lost at the edge
+
+
 def test_batch_normalisation_is_multiplied_in():
     torch.manual_seed(0)
     net = nn.Sequential(nn.Linear(4, 6), nn.BatchNorm1d(6), nn.ReLU(), nn.Linear(6, 3)).double().eval()
@@ -217,9 +228,29 @@ class Stubborn(Skipping):
         return self.two(self.one(x)) if x.sum() > 0 else self.two(x)
 
 
+class Turned(Skipping):
+    def forward(self, x):
+        return self.two(self.one(x)) * -2
+
+
+class Unasked(Skipping):
+    def forward(self, x):
+        hidden = self.one(x)
+        self.two(hidden)
+        return hidden
+
+
+class WithHidden(Skipping):
+    def forward(self, x):
+        hidden = self.one(x).relu()
+        return self.two(hidden), hidden
+
+
 NET = dense(np.ones((3, 2)), np.ones((2, 3)))
 BROKEN = dense(np.ones((3, 2)), [[1.0, np.nan, 1.0]])
 UNMADE = NeuralNetClassifier(nn.Sequential)
+HALVED = nn.Sequential(nn.Linear(4, 8), nn.GLU(), nn.Linear(4, 3))
+DILATED = nn.Sequential(nn.Conv1d(1, 2, 3), nn.MaxPool1d(2, 1, dilation=2), nn.Flatten(), nn.Linear(4, 2))
 IMAGES = nn.Sequential(nn.Conv2d(1, 2, 3), nn.Flatten(), nn.Linear(8, 2))
 
 
@@ -236,6 +267,15 @@ IMAGES = nn.Sequential(nn.Conv2d(1, 2, 3), nn.Flatten(), nn.Linear(8, 2))
         (lambda: kernel_templates(np.full((1, 3, 3), np.inf)), ValueError, "kernels has weights that are"),
         (lambda: network_topology(Skipping()), ValueError, "no chain of layers: 'add' is not given what"),
         (lambda: network_topology(Twice()), ValueError, "layer 'one' of Twice runs several times"),
+        (lambda: network_topology(Turned()), ValueError, "it returns 'mul', not what comes out of its last"),
+        (lambda: network_topology(Unasked()), ValueError, "it returns 'one', not what comes out of its last"),
+        (
+            lambda: network_topology(HALVED, n_layers=3, inputs=True),
+            ValueError,
+            "takes 4 values, and the one before it, '0', gives it 8",
+        ),
+        (lambda: network_topology(DILATED, np.zeros((1, 1, 6))), ValueError, "MaxPool1d with dilation=2"),
+        (lambda: network_topology(NET, n_layers=2, inputs="no"), ValueError, "inputs must be True or False"),
         (lambda: network_topology(Stubborn()), ValueError, "put them into a torch.nn.Sequential"),
         (lambda: network_topology(nn.Sequential(nn.LSTM(4, 3))), ValueError, "holds 0, a LSTM"),
         (lambda: network_topology(nn.Sequential(nn.ReLU())), ValueError, "no layer with weights"),
@@ -261,6 +301,12 @@ IMAGES = nn.Sequential(nn.Conv2d(1, 2, 3), nn.Flatten(), nn.Linear(8, 2))
 def test_refused(call, error, message):
     with pytest.raises(error, match=message):
         call()
+
+
+def test_the_first_of_several_outputs_counts():
+    network = WithHidden()
+    chain = nn.Sequential(network.one, nn.ReLU(), network.two)
+    assert network_topology(network, n_layers=2) == network_topology(chain, n_layers=2)
 
 
 def test_without_gudhi(monkeypatch):
