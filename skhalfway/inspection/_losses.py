@@ -20,6 +20,7 @@ from skhalfway._text import shown
 from skhalfway.inspection._weights import weights_of
 from skhalfway.models import as_model
 from skhalfway.models._faults import classes_of
+from skhalfway.models._outputs import columns_of
 from skhalfway.models._torch import place_of, two_columns
 
 Tensors = dict[str, torch.Tensor]
@@ -123,7 +124,8 @@ class Loss:
 
     def _logits(self, state: Mapping[str, torch.Tensor]) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
         for x, y in zip(self._x.split(_BATCH), self._y.split(_BATCH), strict=True):
-            yield two_columns(functional_call(self._module, dict(state), (x,))), y
+            output = functional_call(self._module, dict(state), (x,))
+            yield two_columns(columns_of(output, len(x), type(self._module).__name__)), y
 
 
 def filter_normalised(weights: Mapping[str, torch.Tensor], rng: np.random.RandomState) -> Tensors:

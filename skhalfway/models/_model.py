@@ -223,12 +223,12 @@ class Model:
         return z if self._order is None else z[:, self._order.tolist()]
 
     def _logits(self, x: torch.Tensor) -> torch.Tensor:
-        from skhalfway.models._outputs import as_columns, pick
+        from skhalfway.models._outputs import columns_of
         from skhalfway.models._torch import two_columns
 
         assert self.module is not None
         name = type(self.module).__name__
-        return two_columns(as_columns(pick(self.module(x), len(x), None, name), len(x), name))
+        return two_columns(columns_of(self.module(x), len(x), name))
 
     def in_order(self, classes: NDArray[Any] | None) -> Model:
         """Return a Model whose class indices are positions in ``classes``: its own, in another order."""

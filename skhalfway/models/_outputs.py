@@ -138,6 +138,11 @@ def pick(output: Any, n_samples: int, n_classes: int | None, name: str) -> torch
     )
 
 
+def columns_of(output: Any, n_samples: int, name: str) -> torch.Tensor:
+    """The scores that whatever a module returns holds, of shape (n_samples, n_columns)."""
+    return as_columns(pick(output, n_samples, None, name), n_samples, name)
+
+
 def _slots(output: Any) -> Iterator[tuple[str, Any]]:
     for class_ in type(output).__mro__:
         names = class_.__dict__.get("__slots__", ())

@@ -142,7 +142,9 @@ class Chain:
     def _returned(self, node: fx.Node) -> None:
         """Raise where what is returned, alone or first of several, has gone further than the last layer."""
         given = node.args[0]
-        if isinstance(given, (list, tuple)) and given:
+        if isinstance(given, dict) and given:
+            given = given.get("logits", next(iter(given.values())))
+        elif isinstance(given, (list, tuple)) and given:
             given = given[0]
         if given is not self._last:
             what = shown(_name_of(given) or str(given.target)) if isinstance(given, fx.Node) else shown(given)

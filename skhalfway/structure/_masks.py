@@ -15,6 +15,7 @@ from torch.nn import functional
 from skhalfway._blocks import blocks
 from skhalfway.codes._network import Network
 from skhalfway.models import Model
+from skhalfway.models._outputs import columns_of
 
 _SUM = 1e-4  # by which a sum of probabilities may miss 1
 
@@ -67,7 +68,8 @@ class Masks:
     def _ask(self, x: torch.Tensor) -> torch.Tensor:
         """Logits, and what the layers said after their masks."""
         self._said.clear()
-        output: torch.Tensor = self._network._module(x)
+        module = self._network._module
+        output = columns_of(module(x), len(x), type(module).__name__)
         if output.shape[1] == 1:  # the logit of the second class
             return torch.cat([torch.zeros_like(output), output], dim=1)
         seen = output.detach()

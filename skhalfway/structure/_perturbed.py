@@ -13,6 +13,7 @@ from skhalfway._blocks import blocks
 from skhalfway._checks import check_bool, check_norm
 from skhalfway._inputs import check_finite, read_samples
 from skhalfway.models import as_model, to_module
+from skhalfway.models._outputs import columns_of
 from skhalfway.models._torch import device_of, in_use, two_columns, weight_dtype
 
 
@@ -172,5 +173,5 @@ def _outputs(module: torch.nn.Module, X: NDArray[Any]) -> NDArray[np.float64]:
     with in_use(module), torch.no_grad():
         for block in blocks(len(X), int(np.prod(X.shape[1:]))):
             x = torch.tensor(X[block], dtype=dtype, device=device_of(module))
-            found.append(two_columns(module(x)).double())
+            found.append(two_columns(columns_of(module(x), len(x), type(module).__name__)).double())
     return np.asarray(torch.cat(found).cpu())

@@ -12,8 +12,9 @@ from skorch import NeuralNetClassifier
 from torch import nn
 
 from skhalfway.codes._network import Network
+from skhalfway.inspection import saddle_index
 from skhalfway.models import as_model
-from skhalfway.structure import Disentanglement, disentangle
+from skhalfway.structure import Disentanglement, disentangle, lipschitz_number
 from skhalfway.structure._masks import Masks
 
 
@@ -133,3 +134,31 @@ NET, X4, Y4 = built()
 def test_refused(call, error, message):
     with pytest.raises(error, match=message):
         call()
+
+
+class Returning(nn.Module):
+    def __init__(self, how, n_outputs=2):
+        super().__init__()
+        self.one, self.two, self.how = nn.Linear(4, 5), nn.Linear(5, n_outputs), how
+
+    def forward(self, x):
+        return self.how(self.two(torch.relu(self.one(x))))
+
+
+@pytest.mark.parametrize("how", [lambda z: {"logits": z}, lambda z: (z, None), lambda z: z[:, None]])
+@pytest.mark.parametrize("n_outputs", [1, 2])
+def test_logits_are_found_in_what_a_module_returns(how, n_outputs):
+    torch.manual_seed(0)
+    network = Returning(lambda z: z, n_outputs)
+    X, y = np.random.RandomState(0).standard_normal((20, 4)), np.arange(20) % 2
+    calls = [
+        lambda net: disentangle(net, X, y, n_epochs=1, random_state=0).own.tolist(),
+        lambda net: lipschitz_number(net, X, X + 1),
+        lambda net: saddle_index(net, X, y).eigenvalues.tolist(),
+    ]
+    expected = [call(network) for call in calls]
+    network.how = how
+    assert [call(network) for call in calls] == expected
+    if n_outputs == 1:
+        network.how = lambda z: z[:, 0]
+        assert [call(network) for call in calls] == expected

@@ -307,6 +307,8 @@ def test_the_first_of_several_outputs_counts():
     network = WithHidden()
     chain = nn.Sequential(network.one, nn.ReLU(), network.two)
     assert network_topology(network, n_layers=2) == network_topology(chain, n_layers=2)
+    network.forward = lambda x: {"hidden": x, "logits": network.two(network.one(x).relu())}
+    assert network_topology(network, n_layers=2) == network_topology(chain, n_layers=2)
 
 
 def test_without_gudhi(monkeypatch):
