@@ -174,7 +174,7 @@ def kernels() -> str:
                 "test accuracy": f"{right:.2f}",
                 "like a template, untrained": f"{before.share:.2f}",
                 "trained": f"{after.share:.2f}",
-                "white noise": f"{after.noise:.3f}",
+                "white noise": f"{after.noise_share:.3f}",
             }
         )
     return table(rows)

@@ -44,8 +44,9 @@ class KernelTemplates(Result):
         off-centre is of an on-centre.
     threshold : float
         Size of a cosine from which a kernel counts as like its template.
-    noise : float
-        Share of kernels of white noise of the same size that would count.
+    noise : ndarray of shape (n_kernels,)
+        Of each kernel, the share of kernels of white noise of its size that would count. One number stands
+        for all.
 
     See Also
     --------
@@ -57,19 +58,20 @@ class KernelTemplates(Result):
     >>> from skhalfway.structure import KernelTemplates
     >>> KernelTemplates(np.array(["a", "a"]), np.array(["DoG", "d/dx"]), np.array([0.9, -0.3]), 0.8, 0.01)
     KernelTemplates: 2 kernels, share like a template .50, of noise .01
-    layer  kernels  share [95 %]
-    a      2        .50 [.09 .91]
+    layer  kernels  share [95 %]   noise
+    a      2        .50 [.09 .91]  .01
     """
 
     layer: NDArray[Any]
     template: NDArray[Any]
     cosine: NDArray[np.float64]
     threshold: float
-    noise: float
+    noise: NDArray[np.float64]
 
     def __post_init__(self) -> None:
-        for name in ("layer", "template", "cosine"):
-            array = frozen(getattr(self, name), float if name == "cosine" else str)
+        object.__setattr__(self, "noise", np.broadcast_to(self.noise, np.shape(self.cosine)))
+        for name in ("layer", "template", "cosine", "noise"):
+            array = frozen(getattr(self, name), float if name in ("cosine", "noise") else str)
             if array.shape != (len(self.cosine),):
                 raise ValueError(f"{name} must have one value for each kernel, got {array.shape}")
             object.__setattr__(self, name, array)
@@ -84,25 +86,29 @@ class KernelTemplates(Result):
         """Share of kernels that are."""
         return float(self.counts.mean())
 
+    @property
+    def noise_share(self) -> float:
+        """Share of kernels that would be, were all of them white noise."""
+        return float(self.noise.mean())
+
     def to_frame(self) -> pd.DataFrame:
         """One row per kernel."""
         import pandas as pd
 
-        return pd.DataFrame(
-            {"layer": self.layer, "template": self.template, "cosine": self.cosine, "counts": self.counts}
-        )
+        names = ("layer", "template", "cosine", "counts", "noise")
+        return pd.DataFrame({name: getattr(self, name) for name in names})
 
     def _table(self) -> Table:
         rows = []
         for name in dict.fromkeys(self.layer.tolist()):
             own = self.counts[self.layer == name]
             low, high = wilson_interval(own.sum(), len(own))
-            rows.append(
-                [name, str(len(own)), f"{short(own.mean())} [{short(float(low))} {short(float(high))}]"]
-            )
+            share = f"{short(own.mean())} [{short(float(low))} {short(float(high))}]"
+            noise = float(self.noise[self.layer == name].mean())
+            rows.append([name, str(len(own)), share, short(noise)])
         title = f"KernelTemplates: {counted(len(self.cosine), 'kernel')}, share like a template "
-        title += f"{short(self.share)}, of noise {short(self.noise)}"
-        return Table(title, ["layer", "kernels", "share [95 %]"], rows)
+        title += f"{short(self.share)}, of noise {short(self.noise_share)}"
+        return Table(title, ["layer", "kernels", "share [95 %]", "noise"], rows)
 
 
 @recorded
@@ -174,10 +180,11 @@ def kernel_templates(
         found.append(which)
         likeness.append(cosine)
         noise = most_like(rng.standard_normal((n_noise, *some.shape[1:])))[1]
-        by_noise.append(len(some) * (np.abs(noise) >= threshold).mean())
-    share = float(np.sum(by_noise) / len(layers))
+        by_noise += [(np.abs(noise) >= threshold).mean()] * len(some)
     template = np.array(NAMES)[np.concatenate(found)]
-    return KernelTemplates(np.array(layers), template, np.concatenate(likeness), float(threshold), share)
+    return KernelTemplates(
+        np.array(layers), template, np.concatenate(likeness), float(threshold), np.array(by_noise)
+    )
 
 
 def bank(size: int) -> tuple[NDArray[np.intp], NDArray[np.float64]]:

@@ -76,7 +76,9 @@ class KernelTemplatesDisplay(Display, draws=[KernelTemplates], by=kernel_templat
             style = {"color": colour, "width": 0.7, "label": name}
             self.bars_[name] = ax.bar(range(len(layers)), shares, bottom=bottom, **style | (bar_kw or {}))
             bottom = bottom + shares
-        ax.axhline(result.noise, color="0.25", lw=1, ls="--", label="white noise")
+        noise = [result.noise[result.layer == layer].mean() for layer in layers]
+        places = np.arange(len(layers))
+        ax.hlines(noise, places - 0.45, places + 0.45, color="0.25", lw=1.2, ls="--", label="white noise")
         ax.set_xticks(range(len(layers)), layers)
         ax.set(ylim=(0, 1), ylabel=f"share with a cosine of {result.threshold:g} or more")
         ax.legend(frameon=False, fontsize="small", ncols=2)

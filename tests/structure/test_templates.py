@@ -75,7 +75,7 @@ def test_noise(size):
     cosines = noise.reshape(len(noise), -1) @ one / np.linalg.norm(noise, axis=(1, 2))
     assert np.sqrt((cosines**2).mean()) == pytest.approx(1 / size, rel=0.03)
     found = kernel_templates(noise, threshold=0.6, random_state=0)
-    assert found.share == pytest.approx(found.noise, abs=0.01)
+    assert found.share == pytest.approx(found.noise_share, abs=0.01)
     assert (most_like(np.zeros((1, size, size)))[1] == 0).all()
 
 
@@ -97,7 +97,7 @@ def test_networks_that_were_trained_and_not():
         optimizer.step()
     after = kernel_templates(net, threshold=0.6, random_state=0)
     assert np.abs(after.cosine).mean() > np.abs(before.cosine).mean()
-    assert after.noise == before.noise
+    assert after.noise_share == before.noise_share
     assert after.to_frame()["counts"].sum() == after.share * 16
 
 
@@ -117,3 +117,15 @@ def test_networks_that_were_trained_and_not():
 def test_refused(call, error, message):
     with pytest.raises(error, match=message):
         call()
+
+
+def test_noise_is_that_of_kernels_of_the_same_size() -> None:
+    net = nn.Sequential(nn.Conv2d(4, 4, 3, groups=4), nn.ReLU(), nn.Conv2d(4, 4, 7, groups=4))
+    both = kernel_templates(net, threshold=0.7, random_state=0)
+    small, large = (
+        kernel_templates(nn.Sequential(part), threshold=0.7).noise_share for part in (net[0], net[2])
+    )
+    np.testing.assert_allclose(both.noise, [small] * 4 + [large] * 4, atol=0.02)
+    assert small > 5 * large and both.noise_share == pytest.approx(both.noise.mean())
+    lines = both.plot().ax_.collections[0].get_segments()
+    np.testing.assert_allclose([line[0][1] for line in lines], both.noise[[0, 4]])
