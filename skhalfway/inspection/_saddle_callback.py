@@ -5,18 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from skorch.callbacks import Callback
-
-from skhalfway._checks import check_integer, check_random_state
-from skhalfway._randomness import draw_seed, undisturbed
 from skhalfway._text import shown
 from skhalfway.inspection._saddle import SaddleIndex, check_options, saddle_index
 from skhalfway.inspection._saddle_history import SaddleHistory
 from skhalfway.results import Provenance
 from skhalfway.training._callback import arrays_of, model_of
+from skhalfway.training._recording import Recording
 
 
-class SaddleCallback(Callback):
+class SaddleCallback(Recording):
     """Record :func:`saddle_index` of a skorch net while it is trained.
 
     Beside :class:`~skhalfway.training.HalfwayCallback`. Training is not disturbed: weights come out as they
@@ -67,6 +64,9 @@ class SaddleCallback(Callback):
     array([ 0., 10., 20.])
     """
 
+    _kept = "history_"
+    history_: SaddleHistory
+
     def __init__(
         self,
         X: Any = None,
@@ -88,42 +88,7 @@ class SaddleCallback(Callback):
         self.n_steps = n_steps
         self.random_state = random_state
 
-    def initialize(self) -> SaddleCallback:
-        """Forget what was recorded.
-
-        Returns
-        -------
-        self : SaddleCallback
-            As it was made.
-        """
-        self.records_: dict[int, SaddleIndex] = {}
-        if hasattr(self, "history_"):
-            del self.history_
-        return self
-
-    def on_epoch_begin(self, net: Any, dataset_train: Any = None, **kwargs: Any) -> None:
-        """Before the first epoch, record the net as it is.
-
-        Parameters
-        ----------
-        net : NeuralNetClassifier
-            The net in training.
-        dataset_train : Dataset
-            What it is trained on.
-        **kwargs : dict
-            Ignored.
-
-        Raises
-        ------
-        ValueError
-            If a parameter or the samples are invalid.
-        TypeError
-            If the loss is to be measured on the training data, and these have no labels, or are not samples
-            in one array.
-        """
-        if self.records_:
-            return
-        check_integer("every", self.every)
+    def _begin(self, dataset_train: Any) -> None:
         check_options(self.tol, self.method, self.n_probes, self.n_steps)
         if (self.X is None) != (self.y is None):
             name, other = ("y", "X") if self.y is None else ("X", "y")
@@ -131,51 +96,21 @@ class SaddleCallback(Callback):
                 f"X and y must be given together, or neither, got {other}={shown(getattr(self, other))} "
                 f"without {name}"
             )
-        with undisturbed():
-            self.seed_ = draw_seed(check_random_state(self.random_state))
         given = self.X is not None
         self.data_ = (self.X, self.y) if given else arrays_of(dataset_train, "SaddleCallback")
-        self._record(net, len(net.history) - 1)
 
-    def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
-        """Record the net, where it is time.
+    def _record(self, net: Any) -> SaddleIndex:
+        return saddle_index(
+            model_of(net).module,
+            *self.data_,
+            tol=self.tol,
+            method=self.method,
+            n_probes=self.n_probes,
+            n_steps=self.n_steps,
+            random_state=self.seed_,
+        )
 
-        Parameters
-        ----------
-        net : NeuralNetClassifier
-            The net in training.
-        **kwargs : dict
-            Ignored.
-        """
-        if (len(net.history) - min(self.records_)) % self.every == 0:
-            self._record(net, len(net.history))
-
-    def on_train_end(self, net: Any, **kwargs: Any) -> None:
-        """Record the net that came out, and keep all of it.
-
-        Parameters
-        ----------
-        net : NeuralNetClassifier
-            The trained net.
-        **kwargs : dict
-            Ignored.
-        """
-        if not self.records_:  # no epoch
-            return
-        if max(self.records_) < len(net.history):
-            self._record(net, len(net.history))
+    def _result(self) -> SaddleHistory:
         history = SaddleHistory.of(list(self.records_.values()), list(self.records_))
         origin = Provenance("SaddleCallback", self.get_params(), n_samples=len(self.data_[0]))
-        self.history_: SaddleHistory = replace(history, provenance=origin)
-
-    def _record(self, net: Any, epoch: int) -> None:
-        with undisturbed():
-            self.records_[epoch] = saddle_index(
-                model_of(net).module,
-                *self.data_,
-                tol=self.tol,
-                method=self.method,
-                n_probes=self.n_probes,
-                n_steps=self.n_steps,
-                random_state=self.seed_,
-            )
+        return replace(history, provenance=origin)

@@ -5,17 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from skorch.callbacks import Callback
 
-from skhalfway._checks import check_integer, check_random_state
-from skhalfway._randomness import draw_seed, undisturbed
 from skhalfway.results import Provenance
 from skhalfway.structure._causal import FIGURES, CausalStructure, measure_all
 from skhalfway.structure._chain import Chain
+from skhalfway.structure._information import Bits
 from skhalfway.structure._noise import read_wirings
+from skhalfway.training._recording import Recording
 
 
-class CausalCallback(Callback):
+class CausalCallback(Recording):
     """Record :func:`causal_structure` of a skorch net while it is trained.
 
     Beside :class:`~skhalfway.training.HalfwayCallback`. Training is not disturbed: weights come out as they
@@ -64,6 +63,9 @@ class CausalCallback(Callback):
     array([ 0., 10., 20.])
     """
 
+    _kept = "structure_"
+    structure_: CausalStructure
+
     def __init__(
         self,
         *,
@@ -85,82 +87,25 @@ class CausalCallback(Callback):
         self.correction = correction
         self.random_state = random_state
 
-    def initialize(self) -> CausalCallback:
-        """Forget what was recorded.
-
-        Returns
-        -------
-        self : CausalCallback
-            As it was made.
-        """
-        self.records_: dict[float, Any] = {}
-        if hasattr(self, "structure_"):
-            del self.structure_
-        return self
-
-    def on_epoch_begin(self, net: Any, **kwargs: Any) -> None:
-        """Before the first epoch, record the net as it is.
-
-        Parameters
-        ----------
-        net : NeuralNetClassifier
-            The net in training.
-        **kwargs : dict
-            Ignored.
-        """
-        if self.records_:
-            return
-        check_integer("every", self.every)
-        with undisturbed():
-            self.seed_ = draw_seed(check_random_state(self.random_state))
-        self._record(net, len(net.history) - 1)
-
-    def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
-        """Record the net, where it is time.
-
-        Parameters
-        ----------
-        net : NeuralNetClassifier
-            The net in training.
-        **kwargs : dict
-            Ignored.
-        """
-        if (len(net.history) - min(self.records_)) % self.every == 0:
-            self._record(net, len(net.history))
-
-    def on_train_end(self, net: Any, **kwargs: Any) -> None:
-        """Record the net that came out, and keep all of it.
-
-        Parameters
-        ----------
-        net : NeuralNetClassifier
-            The trained net.
-        **kwargs : dict
-            Ignored.
-        """
-        if not self.records_:  # no epoch
-            return
-        if max(self.records_) < len(net.history):
-            self._record(net, len(net.history))
-        bits = list(self.records_.values())
-        figures = {name: np.array([[getattr(one, name) for one in row] for row in bits]) for name in FIGURES}
-        self.structure_: CausalStructure = CausalStructure(
-            self.layers_,
-            **figures,
-            epochs=np.array(list(self.records_)),
-            provenance=Provenance("CausalCallback", self.get_params()),
+    def _record(self, net: Any) -> list[Bits]:
+        wirings = read_wirings(Chain(net.module_), self.input_range, self.ranges)
+        self.layers_ = tuple(wirings)
+        return measure_all(
+            wirings,
+            np.random.RandomState(self.seed_),
+            n_bins=self.n_bins,
+            n_samples=self.n_samples,
+            joint=self.joint,
+            correction=self.correction,
+            warns=not self.records_,  # once
         )
 
-    def _record(self, net: Any, epoch: float) -> None:
-        with undisturbed():
-            wirings = read_wirings(Chain(net.module_), self.input_range, self.ranges)
-            self.layers_ = tuple(wirings)
-            self.records_[float(epoch)] = measure_all(
-                wirings,
-                np.random.RandomState(self.seed_),
-                n_bins=self.n_bins,
-                n_samples=self.n_samples,
-                joint=self.joint,
-                correction=self.correction,
-                warns=not self.records_,  # once
-            )
+    def _result(self) -> CausalStructure:
+        bits = list(self.records_.values())
+        figures = {name: np.array([[getattr(one, name) for one in row] for row in bits]) for name in FIGURES}
+        return CausalStructure(
+            self.layers_,
+            **figures,
+            epochs=np.array(list(self.records_), dtype=float),
+            provenance=Provenance("CausalCallback", self.get_params()),
+        )

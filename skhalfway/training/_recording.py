@@ -1,0 +1,109 @@
+"""Recording: what callbacks share that look at a net before training, every few epochs, and at the end."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from skorch.callbacks import Callback
+
+from skhalfway._checks import check_integer, check_random_state
+from skhalfway._randomness import draw_seed, undisturbed
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+
+class Recording(Callback):
+    """Looks at a net without disturbing its training; subclasses say at what.
+
+    Parameters of subclasses are ``every`` and ``random_state``, beside their own. Each look has the same
+    seed, ``seed_``; what it finds is in ``records_``, by epoch.
+    """
+
+    _kept: ClassVar[str]  # name of the attribute that results are in, once training has ended
+    every: int
+    random_state: Any
+
+    def initialize(self) -> Self:
+        """Forget what was recorded.
+
+        Returns
+        -------
+        self : object
+            As it was made.
+        """
+        self.records_: dict[int, Any] = {}
+        if hasattr(self, self._kept):
+            delattr(self, self._kept)
+        return self
+
+    def on_epoch_begin(self, net: Any, dataset_train: Any = None, **kwargs: Any) -> None:
+        """Before the first epoch, record the net as it is.
+
+        Parameters
+        ----------
+        net : NeuralNetClassifier
+            The net in training.
+        dataset_train : Dataset
+            What it is trained on.
+        **kwargs : dict
+            Ignored.
+
+        Raises
+        ------
+        ValueError
+            If a parameter, or what is to be looked at, is invalid.
+        TypeError
+            If the training data are needed, and are not samples in one array and their labels.
+        """
+        if self.records_:
+            return
+        check_integer("every", self.every)
+        self._begin(dataset_train)
+        with undisturbed():
+            self.seed_ = draw_seed(check_random_state(self.random_state))
+        self._look(net, len(net.history) - 1)
+
+    def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
+        """Record the net, where it is time.
+
+        Parameters
+        ----------
+        net : NeuralNetClassifier
+            The net in training.
+        **kwargs : dict
+            Ignored.
+        """
+        if (len(net.history) - min(self.records_)) % self.every == 0:
+            self._look(net, len(net.history))
+
+    def on_train_end(self, net: Any, **kwargs: Any) -> None:
+        """Record the net that came out, and keep all of it.
+
+        Parameters
+        ----------
+        net : NeuralNetClassifier
+            The trained net.
+        **kwargs : dict
+            Ignored.
+        """
+        if not self.records_:  # no epoch
+            return
+        if max(self.records_) < len(net.history):
+            self._look(net, len(net.history))
+        setattr(self, self._kept, self._result())
+
+    def _look(self, net: Any, epoch: int) -> None:
+        with undisturbed():
+            self.records_[epoch] = self._record(net)
+
+    def _begin(self, dataset_train: Any) -> None:
+        """Check parameters, before the first look."""
+
+    def _record(self, net: Any) -> Any:
+        """What is found of the net as it is."""
+        raise NotImplementedError
+
+    def _result(self) -> Any:
+        """All that was recorded."""
+        raise NotImplementedError
