@@ -37,13 +37,13 @@ def is_number(value: Any) -> bool:
 
 def check_positive(name: str, value: Any) -> None:
     # integers are compared as they are, for the largest are no floats
-    if not isinstance(value, Real) or isinstance(value, bool) or value <= 0 or not value < np.inf:
+    if not is_number(value) or value <= 0 or not value < np.inf:
         raise ValueError(f"{name} must be a finite number > 0, got {shown(value)}")
 
 
 def check_share(name: str, value: Any) -> None:
     """Raise unless this is a number above 0 and at most 1."""
-    if not isinstance(value, Real) or isinstance(value, bool) or not 0 < float(value) <= 1:
+    if not is_number(value) or not 0 < float(value) <= 1:
         raise ValueError(f"{name} must be a share in (0, 1], got {shown(value)}")
 
 
@@ -65,7 +65,7 @@ def check_different(name: str, values: Collection[str]) -> None:
 
 
 def check_norm(norm: Any, allowed: Collection[float]) -> None:
-    if not isinstance(norm, Real) or isinstance(norm, bool) or norm not in allowed:
+    if not is_number(norm) or norm not in allowed:
         *most, last = ("np.inf" if each == np.inf else str(each) for each in allowed)
         raise ValueError(f"norm must be {', '.join(most)} or {last}, got {shown(norm)}")
 

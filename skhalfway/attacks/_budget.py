@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from skhalfway._checks import LARGEST, as_python, check_length
+from skhalfway._checks import LARGEST, as_python, check_length, is_number
 from skhalfway._text import shown
 from skhalfway.attacks._constraints import Header
 from skhalfway.attacks._named import check_names, check_unmasked, is_by_name
@@ -45,7 +45,7 @@ def check_eps(eps: Any, *, infinite: bool) -> None:
         )
     for place, given in each:
         value = as_python(given)
-        if not isinstance(value, Real) or isinstance(value, bool) or value < 0 or not value <= _MOST:
+        if not is_number(value) or value < 0 or not value <= _MOST:
             raise ValueError(f"eps{place} must be a finite number >= 0, got {shown(value)}")
 
 
@@ -55,7 +55,7 @@ def check_number_of_features(eps: Any, eps_unit: str) -> None:
         raise ValueError(
             f"norm=0 counts changed features, so eps_unit must be 'input', got {shown(eps_unit)}"
         )
-    if not isinstance(eps, Real) or isinstance(eps, bool):
+    if not is_number(eps):
         raise ValueError(
             "norm=0 counts changed features, so eps must be one number for all features and samples, got "
             f"{shown(eps)}; columns that may not change go into Constraints(immutable=[...])"

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import cos, pi
-from numbers import Real
 from typing import TYPE_CHECKING
 
 import torch
 
-from skhalfway._checks import check_integer, check_positive
+from skhalfway._checks import check_integer, check_positive, is_number
 from skhalfway._text import shown
 from skhalfway.attacks._minimum import MinimumAttack
 from skhalfway.attacks._norms import at_least_tiny, largest
@@ -123,6 +122,6 @@ def cw(settings: Settings, n_searches: int = 5, c: float = 1.0) -> CarliniWagner
 
 def ddn(settings: Settings, gamma: float = 0.05) -> DDN:
     """Decoupled direction and norm; its first step is step_size long where that is given."""
-    if not isinstance(gamma, Real) or isinstance(gamma, bool) or not 0 < gamma < 1:
+    if not is_number(gamma) or not 0 < gamma < 1:
         raise ValueError(f"attack_params['gamma'] must be a number between 0 and 1, got {shown(gamma)}")
     return DDN(settings, float(gamma))

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from itertools import count
 from math import sqrt
-from numbers import Real
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from skhalfway._checks import is_number
 from skhalfway._text import shown
 from skhalfway._vectors import unit_vectors
 from skhalfway.attacks._queries import Queries
@@ -231,6 +231,6 @@ def square(settings: Settings, p: float = 0.8) -> Square:
     feature with a sign of its own; a margin of scores for targets too, rather than cross-entropy; and a win
     by scores is one when a prediction, the sample's last query, says so.
     """
-    if not isinstance(p, Real) or isinstance(p, bool) or not 0 < p <= 1:
+    if not is_number(p) or not 0 < p <= 1:
         raise ValueError(f"attack_params['p'] must be a number in (0, 1], got {shown(p)}")
     return Square(settings, float(p))

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import ceil, log2
-from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -13,6 +12,7 @@ from joblib import delayed
 from numpy.typing import NDArray
 
 from skhalfway._blocks import blocks
+from skhalfway._checks import is_number
 from skhalfway._parallel import side_by_side
 from skhalfway._shared import Shared
 from skhalfway._text import shown
@@ -49,7 +49,7 @@ class Trace:
 
 
 def check_tol(tol: float) -> None:
-    if not isinstance(tol, Real) or isinstance(tol, bool) or not 0 < tol <= 1:
+    if not is_number(tol) or not 0 < tol <= 1:
         raise ValueError(f"tol must be a number in (0, 1], got {shown(tol)}")
 
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from skhalfway._blocks import blocks
-from skhalfway._checks import check_integer, check_jobs
+from skhalfway._checks import check_integer, check_jobs, is_number
 from skhalfway._entries import takes_datasets
 from skhalfway._inputs import check_labels
 from skhalfway._randomness import leaving_no_trace
@@ -335,7 +334,7 @@ def decision_regions(
 def check_grid(resolution: Any, padding: Any, n_jobs: Any, verbose: Any) -> None:
     check_integer("resolution", resolution, 2)
     check_jobs(n_jobs, verbose)
-    if not isinstance(padding, Real) or isinstance(padding, bool) or not 0 <= float(padding) < np.inf:
+    if not is_number(padding) or not 0 <= float(padding) < np.inf:
         raise ValueError(f"padding must be a finite number >= 0, got {shown(padding)}")
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from numbers import Real
 from typing import Any, ClassVar
 
 import numpy as np
@@ -13,7 +12,7 @@ from numpy.typing import NDArray
 from sklearn.frozen import FrozenEstimator
 from sklearn.neural_network import MLPClassifier
 
-from skhalfway._checks import check_choice, check_integer
+from skhalfway._checks import check_choice, check_integer, is_number
 from skhalfway._entries import takes_datasets
 from skhalfway._inputs import check_finite
 from skhalfway._intervals import POSITIVE, SHARE
@@ -341,7 +340,7 @@ def _check_options(method: str, levels: Sequence[float] | None, scope: str, code
                 raise ValueError(
                     f"a level of quantization must be at most {_MAX_BITS} bits, got {shown(level)}"
                 )
-        elif not isinstance(level, Real) or isinstance(level, bool) or not 0 < level <= 1:
+        elif not is_number(level) or not 0 < level <= 1:
             raise ValueError(f"a level of pruning is a share of weights kept in (0, 1], got {shown(level)}")
     return chosen
 

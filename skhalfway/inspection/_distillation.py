@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
-from numbers import Real
 from typing import Any, ClassVar
 
 import numpy as np
@@ -14,7 +13,7 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, clone
 from sklearn.utils.validation import has_fit_parameter
 
-from skhalfway._checks import check_choice, check_jobs, check_positive, check_random_state
+from skhalfway._checks import check_choice, check_jobs, check_positive, check_random_state, is_number
 from skhalfway._entries import takes_datasets
 from skhalfway._inputs import check_labels, read_samples
 from skhalfway._intervals import SHARE
@@ -200,7 +199,7 @@ def distill(
     (['teacher', 'distilled', 'plain'], 2)
     """
     check_positive("temperature", temperature)
-    if not isinstance(label_weight, Real) or isinstance(label_weight, bool) or not 0 <= label_weight < 1:
+    if not is_number(label_weight) or not 0 <= label_weight < 1:
         raise ValueError(f"label_weight must be a number in [0, 1), got {shown(label_weight)}")
     check_choice("targets", targets, ("soft", "hard"))
     check_jobs(n_jobs, verbose)

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import softmax
 
-from skhalfway._checks import check_choice, check_integer, check_random_state
+from skhalfway._checks import check_choice, check_integer, check_random_state, is_number
 from skhalfway._entries import takes_datasets
 from skhalfway._inputs import check_finite, check_no_categories, read_samples, under_names
 from skhalfway._intervals import ConfidenceInterval, wilson_interval
@@ -267,7 +266,7 @@ def fooling_inputs(
     check_integer("n_samples", n_samples)
     check_integer("max_iter", max_iter)
     check_integer("max_queries", max_queries, 2)
-    if not isinstance(threshold, Real) or isinstance(threshold, bool) or not 0 < threshold < 1:
+    if not is_number(threshold) or not 0 < threshold < 1:
         raise ValueError(f"threshold must be between 0 and 1, got {shown(threshold)}")
     model = as_model(estimator)
     _check_probabilities(model)

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from numbers import Real
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.exceptions import UndefinedMetricWarning
 
-from skhalfway._checks import check_integer, check_positive, check_share
+from skhalfway._checks import check_integer, check_positive, check_share, is_number
 from skhalfway._intervals import SHARE, ratio
 from skhalfway._text import shown
 from skhalfway.inspection._curves import Curves
@@ -326,9 +325,9 @@ def forgetting_curve(
     check_repeats(estimator, n_repeats)
     check_share("memory", memory)
     check_positive("strength", strength)
-    if not isinstance(sparsity, Real) or isinstance(sparsity, bool) or not 0 <= sparsity < np.inf:
+    if not is_number(sparsity) or not 0 <= sparsity < np.inf:
         raise ValueError(f"sparsity must be a finite number >= 0, got {shown(sparsity)}")
-    if not isinstance(hardness, Real) or isinstance(hardness, bool) or not 1 <= hardness < np.inf:
+    if not is_number(hardness) or not 1 <= hardness < np.inf:
         raise ValueError(f"hardness must be a finite number >= 1, got {shown(hardness)}")
     read, classes = read_tasks(tasks)
     check_net_labels(estimator, classes)

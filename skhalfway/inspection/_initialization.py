@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import partial
-from numbers import Real
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from skhalfway._checks import check_choice, check_integer
+from skhalfway._checks import check_choice, check_integer, is_number
 from skhalfway._entries import takes_datasets
 from skhalfway._inputs import check_finite
 from skhalfway._intervals import SHARE
@@ -256,7 +255,7 @@ def initialization_influence(
     assert split.X_test is not None
     check_finite(split.X)
     check_finite(split.X_test, "X_test")
-    if not isinstance(part, Real) or isinstance(part, bool) or not 0 < part <= 0.5:
+    if not is_number(part) or not 0 < part <= 0.5:
         raise ValueError(f"part must be above 0 and at most 0.5, got {shown(part)}")
     n_epochs = n_epochs_of(estimator)
     n_part = round(float(part) * n_epochs)
@@ -267,7 +266,7 @@ def initialization_influence(
     if pretraining is not None:
         check_choice("pretraining", pretraining, ("autoencoder",))
     check_integer("pretraining_epochs", pretraining_epochs)
-    if not isinstance(noise, Real) or isinstance(noise, bool) or not 0 <= noise < 1:
+    if not is_number(noise) or not 0 <= noise < 1:
         raise ValueError(f"noise must be a share in [0, 1), got {shown(noise)}")
     runs = [
         _Run(False, range(0)),

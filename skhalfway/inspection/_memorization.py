@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from numbers import Real
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from skhalfway._checks import check_integer
+from skhalfway._checks import check_integer, is_number
 from skhalfway._entries import takes_datasets
 from skhalfway._intervals import POSITIVE, SHARE
 from skhalfway._randomness import draw_seed, undisturbed
@@ -202,7 +201,7 @@ def memorization_curve(
         )
     if n_epochs is not None:
         check_integer("n_epochs", n_epochs)
-    if not isinstance(target, Real) or isinstance(target, bool) or not 0 < target <= 1:
+    if not is_number(target) or not 0 < target <= 1:
         raise ValueError(f"target must be above 0 and at most 1, got {shown(target)}")
     # MLPClassifier has no partial_fit with solver="lbfgs"
     epochs = n_epochs if hasattr(estimator, "partial_fit") else None
