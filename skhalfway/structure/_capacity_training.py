@@ -19,7 +19,7 @@ from skhalfway.engine._store import Store
 from skhalfway.models import ModelWarning, as_model
 from skhalfway.results._provenance import versions
 from skhalfway.structure._capacity_plan import Task
-from skhalfway.structure._perturbed import lipschitz_number, perturbation_stability
+from skhalfway.structure._perturbed import lipschitz_numbers, perturbation_stability
 from skhalfway.structure._stages import Stages
 
 _DROPS = (0.75, 0.9)  # shares of the epochs after which the learning rate is a tenth, as in the authors' code
@@ -40,13 +40,13 @@ def measured(task: Task, plan: Stages, seed: int) -> dict[str, float]:
         X_adv = np.asarray(attacked.generate(task.X_test, task.y_test))
         model = as_model(module)
         right = model.predict(task.X_test) == task.y_test
-        norm = task.generator.norm
+        number, of_margin = lipschitz_numbers(module, task.X_test, X_adv, task.generator.norm)
         return {
             "accuracy": float(right.mean()),
             "robust accuracy": float((right & (model.predict(X_adv) == task.y_test)).mean()),
             "stability": perturbation_stability(module, task.X_test, X_adv),
-            "lipschitz": lipschitz_number(module, task.X_test, X_adv, norm=norm),
-            "relative lipschitz": lipschitz_number(module, task.X_test, X_adv, norm=norm, relative=True),
+            "lipschitz": number,
+            "relative lipschitz": of_margin,
             "training accuracy": float((model.predict(task.X) == task.y).mean()),
         }
 

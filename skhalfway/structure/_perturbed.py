@@ -12,7 +12,7 @@ from sklearn.base import BaseEstimator
 from skhalfway._blocks import blocks
 from skhalfway._checks import check_bool, check_norm
 from skhalfway._inputs import check_finite, read_samples
-from skhalfway.models import as_model, to_module
+from skhalfway.models import NotDifferentiableError, as_model
 from skhalfway.models._outputs import columns_of
 from skhalfway.models._torch import device_of, in_use, two_columns, weight_dtype
 
@@ -79,26 +79,8 @@ def lipschitz_number(
     """
     check_norm(norm, (np.inf, 2, 1))
     check_bool("relative", relative)
-    before, after = _read(X, X_adv)
-    if as_model(estimator).smoothed:
-        raise ValueError(
-            f"{type(estimator).__name__} has steps, and no gradient but that of a smooth stand-in, whose "
-            "number this would be; pass a model with a gradient, or use perturbation_stability"
-        )
-    module = to_module(estimator)
-    before, after = (_as_given(module, array) for array in (before, after))
-    distance = np.linalg.norm((after - before).reshape(len(before), -1), norm, axis=1)
-    old = _outputs(module, before)
-    change = np.abs(_outputs(module, after) - old).sum(axis=1)
-    moved = distance > 0
-    if not moved.any():
-        return float("nan")
-    number = float((change[moved] / distance[moved]).mean())
-    if not relative:
-        return number
-    top = np.sort(old, axis=1)
-    margin = float((top[:, -1] - top[:, -2]).mean())
-    return number / margin if margin > 0 else float("nan")
+    number, of_margin = lipschitz_numbers(estimator, X, X_adv, norm)
+    return of_margin if relative else number
 
 
 def perturbation_stability(estimator: Any, X: Any, X_adv: Any) -> float:
@@ -145,6 +127,31 @@ def perturbation_stability(estimator: Any, X: Any, X_adv: Any) -> float:
     before, after = _read(X, X_adv)
     model = as_model(estimator)
     return float((model.predict(before) == model.predict(after)).mean())
+
+
+def lipschitz_numbers(estimator: Any, X: Any, X_adv: Any, norm: float) -> tuple[float, float]:
+    """The number, and the same relative to the mean margin."""
+    before, after = _read(X, X_adv)
+    model = as_model(estimator)
+    if model.smoothed:
+        raise ValueError(
+            f"{type(estimator).__name__} has steps, and no gradient but that of a smooth stand-in, whose "
+            "number this would be; pass a model with a gradient, or use perturbation_stability"
+        )
+    module = model.module
+    if module is None:
+        raise NotDifferentiableError(model.why_black_box)
+    before, after = (_as_given(module, array) for array in (before, after))
+    distance = np.linalg.norm((after - before).reshape(len(before), -1), norm, axis=1)
+    old = _outputs(module, before)
+    change = np.abs(_outputs(module, after) - old).sum(axis=1)
+    moved = distance > 0
+    if not moved.any():
+        return float("nan"), float("nan")
+    number = float((change[moved] / distance[moved]).mean())
+    top = np.sort(old, axis=1)
+    margin = float((top[:, -1] - top[:, -2]).mean())
+    return number, number / margin if margin > 0 else float("nan")
 
 
 def _read(X: Any, X_adv: Any) -> tuple[NDArray[Any], NDArray[Any]]:

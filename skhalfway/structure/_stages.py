@@ -80,7 +80,8 @@ class Stages:
     def module(self) -> nn.Sequential:
         """A new network, with He's first weights."""
         parts: list[nn.Module] = []
-        for i, (one, other) in enumerate(pairwise([self.shape[0], *self.widths()])):
+        widths = self.widths()
+        for i, (one, other) in enumerate(pairwise([self.shape[0], *widths])):
             if self.convolves:
                 stride = 2 if i in (self.depth, 2 * self.depth) else 1
                 parts.append(nn.Conv2d(one, other, _KERNEL, stride=stride, padding=1))
@@ -91,4 +92,4 @@ class Stages:
             parts.append(nn.ReLU())
         if self.convolves:
             parts += [nn.AdaptiveAvgPool2d(1), nn.Flatten()]
-        return nn.Sequential(*parts, nn.Linear(self.widths()[-1], self.n_classes))
+        return nn.Sequential(*parts, nn.Linear(widths[-1], self.n_classes))
