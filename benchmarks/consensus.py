@@ -34,7 +34,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import time
 import warnings
 from collections.abc import Callable
@@ -56,7 +55,7 @@ from consensus_zoo import (
     train,
     training_set,
 )
-from joblib import Parallel, delayed
+from joblib import delayed
 from measures import (
     feature_margin,
     flatness,
@@ -72,6 +71,7 @@ from measures import (
     spectral_product,
 )
 from numpy.typing import NDArray
+from resumed import plain, resumed
 from sklearn.model_selection import StratifiedKFold, train_test_split
 from sklearn.neighbors import NearestNeighbors
 from zoo import CACHE, Entry
@@ -314,25 +314,10 @@ def block(name: str, seed: int, condition: str, data: Data | None = None) -> dic
     }
 
 
-def plain(value: float) -> float | None:
-    """For JSON, which has no nan or inf: None is a measure that a model does not have, or the worst."""
-    return None if np.isnan(value) else float(f"{np.clip(value, -1e30, 1e30):.6g}")
-
-
 def measured(data: list[str], n_jobs: int, path: Path = RESULTS) -> list[dict[str, Any]]:
     """All blocks; those that the file has are not measured again."""
-    kept = json.loads(path.read_text()) if path.exists() else []
-    have = {(each["data"], each["seed"], each["condition"]) for each in kept}
     wanted = [(name, seed, condition) for seed in SEEDS for name in data for condition in CONDITIONS]
-    tasks = [delayed(block)(*one) for one in wanted if one not in have]
-    for found in Parallel(n_jobs=n_jobs, return_as="generator_unordered")(tasks):
-        kept.append(found)
-        print(found["data"], found["seed"], found["condition"], f"{found['seconds']} s", flush=True)
-        part = path.with_suffix(".part")
-        lines = sorted(json.dumps(each, separators=(",", ":")) for each in kept)
-        part.write_text("[\n" + ",\n".join(lines) + "\n]\n")
-        os.replace(part, path)
-    return kept
+    return resumed({one: delayed(block)(*one) for one in wanted}, ("data", "seed", "condition"), path, n_jobs)
 
 
 def development() -> None:

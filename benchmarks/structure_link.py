@@ -31,7 +31,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import time
 import warnings
 from collections.abc import Callable
@@ -43,8 +42,9 @@ import numpy as np
 import torch
 from consensus_page import cell, interval, tau
 from consensus_zoo import DATA, N_NETWORKS, Data, load, networks, train, training_set
-from joblib import Parallel, delayed
+from joblib import delayed
 from numpy.typing import NDArray
+from resumed import plain, resumed
 from run import table
 from scipy.stats import rankdata, spearmanr
 from torch import nn
@@ -168,33 +168,15 @@ def block(name: str, condition: str, n: int = N_NETWORKS, data: Data | None = No
         "condition": condition,
         "accuracy": [round(each, 5) for each in accuracy],
         "rates": [[plain(value) for value in row] for row in rates],
-        "measures": {
-            title: [None if np.isnan(v) else float(f"{v:.6g}") for v in each]
-            for title, each in values.items()
-        },
+        "measures": {title: [plain(value) for value in each] for title, each in values.items()},
         "seconds": round(time.time() - begin),
     }
 
 
-def plain(value: float) -> float | None:
-    """For JSON, which has no nan."""
-    return None if np.isnan(value) else float(f"{value:.6g}")
-
-
 def measured(n_jobs: int) -> list[dict[str, Any]]:
     """All blocks; those that the file has are not measured again."""
-    kept = json.loads(RESULTS.read_text()) if RESULTS.exists() else []
-    have = {(each["data"], each["condition"]) for each in kept}
     wanted = [(name, condition) for name in DATA for condition in CONDITIONS]
-    tasks = [delayed(block)(*one) for one in wanted if one not in have]
-    for found in Parallel(n_jobs=n_jobs, return_as="generator_unordered")(tasks):
-        kept.append(found)
-        print(found["data"], found["condition"], f"{found['seconds']} s", flush=True)
-        part = RESULTS.with_suffix(".part")
-        lines = sorted(json.dumps(each, separators=(",", ":")) for each in kept)
-        part.write_text("[\n" + ",\n".join(lines) + "\n]\n")
-        os.replace(part, RESULTS)
-    return kept
+    return resumed({one: delayed(block)(*one) for one in wanted}, ("data", "condition"), RESULTS, n_jobs)
 
 
 # ---- the page

@@ -24,8 +24,6 @@ What was fixed before the first run (of the seeds below; seed 99 was looked at t
 from __future__ import annotations
 
 import argparse
-import json
-import os
 import time
 import warnings
 from pathlib import Path
@@ -34,7 +32,8 @@ from typing import Any
 import numpy as np
 import torch
 from designs import DATA, Data, designs, trained
-from joblib import Parallel, delayed
+from joblib import delayed
+from resumed import resumed
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier
@@ -239,24 +238,13 @@ def measured(
     names: list[str], seeds: list[int], device: str, n_jobs: int, path: Path
 ) -> list[dict[str, Any]]:
     """All blocks; those that the file has are not measured again."""
-    kept = json.loads(path.read_text()) if path.exists() else []
-    have = {(each["data"], each["seed"]) for each in kept}
     # gradients of tables cost less than the way to a GPU
-    tasks = [
-        delayed(block)(name, seed, device if name in ("animals", "patches") else "cpu")
+    tasks = {
+        (name, seed): delayed(block)(name, seed, device if name in ("animals", "patches") else "cpu")
         for seed in seeds
         for name in sorted(names, key=lambda name: name != "animals")
-        if (name, seed) not in have
-    ]
-    for found in Parallel(n_jobs=n_jobs, return_as="generator_unordered")(tasks):
-        kept.append(found)
-        print(found["data"], found["seed"], f"{found['seconds']} s", flush=True)
-        part = path.with_suffix(".part")
-        part.write_text(
-            json.dumps(sorted(kept, key=lambda each: (each["data"], each["seed"])), separators=(",", ":"))
-        )
-        os.replace(part, path)
-    return kept
+    }
+    return resumed(tasks, ("data", "seed"), path, n_jobs)
 
 
 def main() -> None:
