@@ -16,7 +16,7 @@ from skhalfway._randomness import draw_seed, undisturbed
 from skhalfway._shared import Shared
 from skhalfway.engine._fingerprint import fingerprint
 from skhalfway.engine._store import Store
-from skhalfway.models import ModelWarning, as_model
+from skhalfway.models import as_model
 from skhalfway.results._provenance import versions
 from skhalfway.structure._capacity_plan import Task
 from skhalfway.structure._perturbed import lipschitz_numbers, perturbation_stability
@@ -68,8 +68,9 @@ def _train(module: nn.Module, task: Task, rng: np.random.RandomState, seed: int)
             rows = shuffled[begin : begin + task.batch_size]
             X, y = task.X[rows], task.y[rows]
             if task.n_steps:
-                with warnings.catch_warnings():  # of samples that a half-trained network has no gradient at
-                    warnings.simplefilter("ignore", ModelWarning)
+                # of budgets and of samples without a gradient: the attack on the test samples says it once
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore", UserWarning)
                     X = np.asarray(made.generate(X, y), dtype=np.float32)
             module.train()
             optimiser.zero_grad()

@@ -267,3 +267,13 @@ def test_what_is_refused(change, error, message) -> None:
     given = {"X": X[:300], "y": Y[:300], **TEST, **BRIEF} | change
     with pytest.raises(error, match=message):
         capacity_study(given.pop("X"), given.pop("y"), **given)
+
+
+def test_a_budget_that_is_too_small_for_a_column_is_said_of_the_attack_and_not_of_each_batch() -> None:
+    scaled = X * np.where(np.arange(64) == 20, 1e5, 1)
+    asked = BRIEF | {"generator": AdversarialGenerator(eps=0.1, max_iter=2), "n_epochs": 3}
+    with pytest.warns(UserWarning) as said:
+        capacity_study(
+            scaled[:300], Y[:300], X_test=scaled[300:400], y_test=Y[300:400], depths=[1], n_repeats=1, **asked
+        )
+    assert sum("hundredth of their standard deviation" in str(one.message) for one in said) == 1
