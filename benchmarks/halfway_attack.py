@@ -60,10 +60,10 @@ CODE = {  # what a result depends on
         *_SHARED,
         "attacks/_halfway.py",
         "attacks/_partners.py",
-        "attacks/_walk.py",
+        "attacks/_boundary_walk.py",
         "halfway/_regression.py",
     ),
-    "hopskipjump": (*_SHARED, "attacks/_hopskipjump.py", "attacks/_walk.py"),
+    "hopskipjump": (*_SHARED, "attacks/_hopskipjump.py", "attacks/_boundary_walk.py"),
     "square": (*_SHARED, "attacks/_square.py"),
 }
 

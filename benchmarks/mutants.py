@@ -7,7 +7,7 @@ docstrings, messages. Of all mutants of the core modules each is as likely as an
 by its length. Mutants that only crash, such as an argument replaced by None, say little about tests and are
 not made.
 
-    tox run -e mutants -- --number 40 --seed 3 --modules attacks/_walk transfer/ --tests tests/attacks
+    tox run -e mutants -- --number 40 --seed 3 --modules attacks/_region transfer/ --tests tests/attacks
 
 draws from some modules, may ask some tests only, and writes no page. Verdicts are kept in
 benchmarks/.cache/mutants/, and a run goes on where it was interrupted: after a change of the tests only what

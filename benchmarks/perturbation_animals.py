@@ -58,7 +58,7 @@ NORMS: dict[str, dict[str, Any]] = {
 }
 PROTOCOLS: dict[str, dict[str, Any]] = {
     "R": {"labels": "random"},
-    "D": {"labels": "shift"},
+    "D": {"labels": "next"},
     "noise": {"base": "noise"},
 }
 HERE = Path(__file__).parent

@@ -61,7 +61,7 @@ NORMS = ("L2", "L-inf", "L0")
 NETS = ("CNN", "MLP")
 PROTOCOLS: dict[str, dict[str, Any]] = {
     "R": {"labels": "random"},
-    "D": {"labels": "shift"},
+    "D": {"labels": "next"},
     "noise": {"base": "noise"},
 }
 BASES = ("data", "noise")

@@ -56,7 +56,7 @@ BUDGETS: dict[str, dict[str, Any]] = {
 SETTINGS = (("digits", "MLP"), ("digits", "CNN"), ("gaussians", "MLP"), ("gaussians", "deeper MLP"))
 PROTOCOLS: dict[str, dict[str, Any]] = {
     "R": {"labels": "random"},
-    "D": {"labels": "shift"},
+    "D": {"labels": "next"},
     "noise": {"base": "noise"},
 }
 PAGE = Path(__file__).with_suffix(".md")

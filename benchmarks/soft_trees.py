@@ -52,7 +52,7 @@ from sklearn.tree import DecisionTreeClassifier
 from skhalfway import AdversarialGenerator
 from skhalfway.attacks import _automatic
 from skhalfway.models import ModelWarning, as_model, to_module
-from skhalfway.models._responses import LogSoftmax, Mean
+from skhalfway.models._member_outputs import LogSoftmax, Mean
 from skhalfway.models._soft_agreement import soft_agreement
 from skhalfway.models._torch import in_sequence
 

@@ -240,11 +240,11 @@ def forgetting() -> str:
         train_split=None,
         verbose=0,
     )
-    remedies = ["rehearsal", "ewc", "hard_attention"]
-    curve = forgetting_curve(net, tasks, remedy=remedies, n_epochs=10, n_repeats=5, random_state=0)
+    methods = ["rehearsal", "ewc", "hard_attention"]
+    curve = forgetting_curve(net, tasks, method=methods, n_epochs=10, n_repeats=5, random_state=0)
     ratios = curve.forgetting
     rows = [
-        {"remedy": name, "after 2 tasks": f"{ratio[1].mean():.2f}", "after 3 tasks": f"{ratio[2].mean():.2f}"}
+        {"method": name, "after 2 tasks": f"{ratio[1].mean():.2f}", "after 3 tasks": f"{ratio[2].mean():.2f}"}
         for name, ratio in ratios.items()
     ]
     return f"{table(rows)}\n\n```\n{curve}\n```"
@@ -258,8 +258,8 @@ def pretraining() -> str:
             MLPClassifier((n,), learning_rate_init=0.005, batch_size=50, max_iter=40),
             X_TRAIN[:200],
             Y_TRAIN[:200],
-            X_TEST,
-            Y_TEST,
+            X_test=X_TEST,
+            y_test=Y_TEST,
             pretraining="autoencoder",
             n_repeats=10,
             random_state=0,

@@ -66,7 +66,7 @@ def ours(case: Case, budgets: Budgets) -> tuple[Array, list[tuple[Array, Array]]
     intervals = []
     for rates, (eps, norm) in zip(found.rates, budgets, strict=True):
         made = TransferPrediction(rates, found.reliability, found.eligible, tuple(case.models), eps, norm)
-        intervals.append(tuple(made.interval()))
+        intervals.append(tuple(made.prediction_interval()))
     return found.rates, intervals, found.reliability
 
 

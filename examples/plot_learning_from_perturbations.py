@@ -61,7 +61,7 @@ def describe(learner):
     }
 
 
-protocols = {"random": {"labels": "random"}, "shift": {"labels": "shift"}, "noise": {"base": "noise"}}
+protocols = {"random": {"labels": "random"}, "shift": {"labels": "next"}, "noise": {"base": "noise"}}
 learners = {name: learn(0.1, **protocol) for name, protocol in protocols.items()}
 table = pd.DataFrame({name: describe(learner) for name, learner in learners.items()}).T
 table.round(2)

@@ -74,7 +74,7 @@ student = NeuralNetClassifier(
     train_split=None,
     verbose=0,
 )
-taught = distill(clean, student, X_train, y_train, X_test, y_test, n_repeats=1, random_state=0)
+taught = distill(clean, student, X_train, y_train, X_test=X_test, y_test=y_test, n_repeats=1, random_state=0)
 
 models = {
     "clean": clean,

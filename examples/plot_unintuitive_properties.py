@@ -126,7 +126,7 @@ memorization
 
 from skhalfway.inspection import compression_curve
 
-split = X_train, y_train, X_test, y_test
+split = {"X": X_train, "y": y_train, "X_test": X_test, "y_test": y_test}
 panels = {
     "pruned": {},
     "pruned, then three epochs more": {"n_epochs": 3},
@@ -134,7 +134,7 @@ panels = {
 }
 figure, axes = plt.subplots(1, 3, figsize=(10.5, 3.6), sharey=True, layout="constrained")
 for ax, (title, options) in zip(axes, panels.items(), strict=True):
-    curve = compression_curve(network, *split, **options, n_repeats=3, random_state=0)
+    curve = compression_curve(network, **split, **options, n_repeats=3, random_state=0)
     curve.plot(ax=ax, names=["accuracy", "size"], legend=ax is axes[0])
     ax.set(title=title, ylim=(0, 1.05))
     ax.label_outer()
@@ -167,7 +167,7 @@ student = NeuralNetClassifier(
 )
 seen = y_train != 3
 distillation = distill(
-    fitted, student, X_train[seen], y_train[seen], X_test, y_test, n_repeats=2, random_state=0
+    fitted, student, X_train[seen], y_train[seen], X_test=X_test, y_test=y_test, n_repeats=2, random_state=0
 )
 points = distillation.plot()
 threes = X_test[y_test == 3]
@@ -192,8 +192,8 @@ influence = initialization_influence(
     MLPClassifier((32,), batch_size=32, max_iter=20),
     X_train[:400],
     y_train[:400],
-    X_test,
-    y_test,
+    X_test=X_test,
+    y_test=y_test,
     n_repeats=3,
     random_state=0,
 )
@@ -234,8 +234,8 @@ transfer = feature_transfer(
     y_train[low],
     X_train[high],
     y_train[high],
-    X_test[high_test],
-    y_test[high_test],
+    X_test=X_test[high_test],
+    y_test=y_test[high_test],
     random_state=0,
 )
 accuracies = transfer.plot()
@@ -255,5 +255,5 @@ from skhalfway.inspection import forgetting_curve
 orders = [np.random.RandomState(i).permutation(64) for i in range(3)]
 tasks = [(X_train[:, order], y_train, X_test[:, order], y_test) for order in orders]
 learner = clone(student).set_params(batch_size=128, lr=0.01)
-forgetting = forgetting_curve(learner, tasks, remedy=["rehearsal", "ewc"], n_repeats=3, random_state=0)
+forgetting = forgetting_curve(learner, tasks, method=["rehearsal", "ewc"], n_repeats=3, random_state=0)
 left = forgetting.of_task(0).plot()

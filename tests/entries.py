@@ -172,7 +172,7 @@ ENTRIES: dict[str, tuple[Callable[..., Any], dict[str, Any]]] = {
         inspection.linear_landscape, X=X, y=Y, hidden=(2,), n_starts=1, max_iter=20, random_state=0
     ),
     "loss_path": call(inspection.loss_path, estimator=PERCEPTRON, X=X, y=Y, n_repeats=1, positions=3, **TEST),
-    "loss_surface": call(inspection.loss_surface, network=NETWORK, X=X, y=Y, n_points=2),
+    "loss_surface": call(inspection.loss_surface, estimator=NETWORK, X=X, y=Y, n_points=2),
     "saddle_index": call(inspection.saddle_index, estimator=NETWORK, X=X, y=Y),
     "saddle_history": call(
         inspection.saddle_history, estimator=MLPClassifier((2,), batch_size=20), X=X, y=Y, n_epochs=1
@@ -196,7 +196,7 @@ ENTRIES: dict[str, tuple[Callable[..., Any], dict[str, Any]]] = {
         n_repeats=1,
         **TEST,
     ),
-    "compress": call(inspection.compress, network=NETWORK, level=0.5),
+    "compress": call(inspection.compress, estimator=NETWORK, level=0.5),
     "compression_curve": call(
         inspection.compression_curve, estimator=NETWORK, X=X, y=Y, levels=(0.5,), n_repeats=1, **TEST
     ),

@@ -78,7 +78,7 @@ APART = {"transfer", "perturbation"}  # neither imports the other
 # imports inside functions that close a circle; strike out what is gone
 KNOWN_CIRCLES = {
     ("attacks._parameters", "attacks._generator"),
-    ("models._kinds", "models._torch"),
+    ("models._type_checks", "models._torch"),
 }
 MOST_LINES = 400
 KNOWN_LONG: set[str] = set()

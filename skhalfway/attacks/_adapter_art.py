@@ -25,7 +25,7 @@ from skhalfway._text import shown
 from skhalfway.attacks._adapter_source import Source, finite_range
 from skhalfway.attacks._adapters import Adapter, step_of
 from skhalfway.attacks._queries import Queries, begin
-from skhalfway.models._kinds import is_art_classifier, unfrozen
+from skhalfway.models._type_checks import is_art_classifier, unfrozen
 from skhalfway.models._views import with_part
 
 if TYPE_CHECKING:

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from skhalfway._text import shown
 from skhalfway.attacks._adapters import Adapter, named_parameters
 from skhalfway.attacks._reference import is_range
-from skhalfway.models._kinds import is_torch_module, net_dtype, unfrozen
 from skhalfway.models._model import SkorchModel
 from skhalfway.models._torch_model import TorchModel
+from skhalfway.models._type_checks import is_torch_module, net_dtype, unfrozen
 
 if TYPE_CHECKING:
     from skhalfway.attacks._generator import AdversarialGenerator

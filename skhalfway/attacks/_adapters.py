@@ -22,7 +22,7 @@ from skhalfway.attacks._adapter_sight import Sight, flat_at_end, remarks, too_co
 from skhalfway.attacks._problem import Outcome
 from skhalfway.models import Finding
 from skhalfway.models._faults import type_name
-from skhalfway.models._kinds import is_made_of, is_torch_module
+from skhalfway.models._type_checks import is_made_of, is_torch_module
 
 if TYPE_CHECKING:
     from skhalfway.attacks._generator import AdversarialGenerator

@@ -14,7 +14,7 @@ from skhalfway._text import shown
 from skhalfway.attacks._constraints import Header
 from skhalfway.attacks._named import check_names, check_unmasked, is_by_name
 from skhalfway.attacks._per_sample import read_values
-from skhalfway.models._kinds import is_torch_module
+from skhalfway.models._type_checks import is_torch_module
 
 if TYPE_CHECKING:
     from skhalfway.models import Model

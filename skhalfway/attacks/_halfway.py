@@ -13,9 +13,9 @@ from scipy.special import expit
 from skhalfway._blocks import blocks
 from skhalfway._checks import check_integer
 from skhalfway._vectors import lengths, unit_vectors
+from skhalfway.attacks._boundary_walk import Walk, check_walk
 from skhalfway.attacks._partners import nearest_partners
 from skhalfway.attacks._queries import Queries, begin
-from skhalfway.attacks._walk import Walk, check_walk
 from skhalfway.halfway._regression import ridge_regressions
 
 if TYPE_CHECKING:

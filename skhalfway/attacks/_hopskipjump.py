@@ -14,8 +14,8 @@ from skhalfway._blocks import blocks
 from skhalfway._checks import check_choice
 from skhalfway._text import shown
 from skhalfway._vectors import unit_vectors
+from skhalfway.attacks._boundary_walk import Walk, check_walk
 from skhalfway.attacks._queries import Queries, begin
-from skhalfway.attacks._walk import Walk, check_walk
 
 if TYPE_CHECKING:
     from skhalfway.attacks._problem import Outcome, Problem, Settings

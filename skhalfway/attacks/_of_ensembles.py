@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from skhalfway._text import counted, shown
 from skhalfway.models._ensemble_model import EnsembleModel
-from skhalfway.models._kinds import is_ensemble
+from skhalfway.models._type_checks import is_ensemble
 
 if TYPE_CHECKING:
     from skhalfway.models import Model

@@ -30,8 +30,8 @@ from skhalfway.attacks._limits import is_bounded
 from skhalfway.attacks._of_ensembles import check_follows
 from skhalfway.attacks._problem import Attack, Settings
 from skhalfway.attacks._reference import EPS_UNITS
-from skhalfway.models._kinds import is_made_of
 from skhalfway.models._precision import check_dtype
+from skhalfway.models._type_checks import is_made_of
 
 if TYPE_CHECKING:
     from skhalfway.attacks._generator import AdversarialGenerator

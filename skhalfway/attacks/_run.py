@@ -48,11 +48,11 @@ from skhalfway.attacks._strong import run_strong
 from skhalfway.models import Model, NotDifferentiableError, as_model
 from skhalfway.models._as_model import check_kind, counts_as_fitted, fit_clone
 from skhalfway.models._faults import answers, classes_of, named, type_name, type_named
-from skhalfway.models._kinds import unfrozen
+from skhalfway.models._input_spec import reader_of
 from skhalfway.models._memory_use import is_out_of_memory
-from skhalfway.models._reader import reader_of
 from skhalfway.models._soft_agreement import soft_agreement
 from skhalfway.models._torch_model import TorchModel
+from skhalfway.models._type_checks import unfrozen
 from skhalfway.models._warnings import warn
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from skhalfway._text import shown
 from skhalfway._vectors import unit_vectors
 from skhalfway.boundaries._gradients import unit_gradient
 from skhalfway.boundaries._nearest import nearest_other
-from skhalfway.boundaries._points import read_labelled
+from skhalfway.boundaries._path_points import read_labelled
 
 
 @takes_datasets

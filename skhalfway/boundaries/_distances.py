@@ -17,12 +17,12 @@ from skhalfway._randomness import leaving_no_trace
 from skhalfway._text import counted
 from skhalfway.boundaries._directions import legitimate_directions, random_directions
 from skhalfway.boundaries._gradients import unit_gradient
+from skhalfway.boundaries._path_points import read_points, read_several_labelled
 from skhalfway.boundaries._paths import check_tol, trace_all
-from skhalfway.boundaries._points import read_points, read_several_labelled
 from skhalfway.models import Model, as_model
 from skhalfway.models._collection import predictions
 from skhalfway.models._faults import named, type_name
-from skhalfway.models._reader import reader_of
+from skhalfway.models._input_spec import reader_of
 from skhalfway.models._warnings import warn
 from skhalfway.results import Result
 from skhalfway.results._provenance import recorded

@@ -13,7 +13,7 @@ from sklearn.exceptions import UndefinedMetricWarning
 from skhalfway._checks import check_norm
 from skhalfway._entries import takes_datasets
 from skhalfway._randomness import leaving_no_trace
-from skhalfway.boundaries._points import read_labelled, read_several_labelled
+from skhalfway.boundaries._path_points import read_labelled, read_several_labelled
 from skhalfway.models import Model, NotDifferentiableError
 from skhalfway.models._faults import named
 from skhalfway.models._warnings import warn

@@ -16,8 +16,8 @@ from skhalfway._inputs import check_labels
 from skhalfway._randomness import leaving_no_trace
 from skhalfway._text import short, shown
 from skhalfway.boundaries._answers import ask_all
+from skhalfway.boundaries._path_points import read_several
 from skhalfway.boundaries._paths import check_tol, trace_all
-from skhalfway.boundaries._points import read_several
 from skhalfway.results import Result
 from skhalfway.results._provenance import recorded
 from skhalfway.results._result import frozen

@@ -17,8 +17,8 @@ from skhalfway._intervals import SHARE, ConfidenceInterval, mean_t_interval
 from skhalfway._readable import read_labels
 from skhalfway._text import between, counted, short, shown
 from skhalfway.boundaries._answers import ask_all
+from skhalfway.boundaries._path_points import read_several
 from skhalfway.boundaries._planes import axes, check_grid, gram_schmidt, grid_shares, mix, on_a_line
-from skhalfway.boundaries._points import read_several
 from skhalfway.results import Result
 from skhalfway.results._provenance import recorded
 from skhalfway.results._result import frozen

@@ -17,10 +17,10 @@ from skhalfway._parallel import side_by_side
 from skhalfway._readable import read_labels
 from skhalfway._shared import Shared
 from skhalfway.boundaries._gradients import cross_entropy
-from skhalfway.boundaries._points import read_points
+from skhalfway.boundaries._path_points import read_points
 from skhalfway.models import as_model
 from skhalfway.models._as_model import check_kind, counts_as_fitted, fit_clone
-from skhalfway.models._reader import reader_named
+from skhalfway.models._input_spec import reader_named
 
 
 @takes_datasets

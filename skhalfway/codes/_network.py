@@ -23,8 +23,8 @@ from skhalfway._randomness import draw_seed
 from skhalfway._text import shown
 from skhalfway.models import Model, as_model, to_module
 from skhalfway.models._as_model import counts_as_fitted, fit_clone
-from skhalfway.models._kinds import is_skorch_net, is_torch_module
 from skhalfway.models._training import train
+from skhalfway.models._type_checks import is_skorch_net, is_torch_module
 
 if TYPE_CHECKING:
     import torch

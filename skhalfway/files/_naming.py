@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from skhalfway._text import shown
 from skhalfway.files._onnx import OnnxClassifier
-from skhalfway.models._kinds import is_torch_module
+from skhalfway.models._type_checks import is_torch_module
 
 
 def read_classes(classes: ArrayLike) -> NDArray[Any]:

@@ -12,7 +12,7 @@ from skhalfway._entries import takes_datasets
 from skhalfway._randomness import leaving_no_trace
 from skhalfway._readable import read_labels
 from skhalfway._text import shown
-from skhalfway.boundaries._points import read_labelled, read_several
+from skhalfway.boundaries._path_points import read_labelled, read_several
 from skhalfway.halfway._halves import (
     N_NEIGHBORS,
     answers_at_halves,

@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from skhalfway._entries import takes_datasets
 from skhalfway._randomness import leaving_no_trace
 from skhalfway._text import counted, short
+from skhalfway.boundaries._path_points import read_points
 from skhalfway.boundaries._paths import check_tol, trace_all
-from skhalfway.boundaries._points import read_points
 from skhalfway.models import as_model
 from skhalfway.models._faults import classes_of, type_name
-from skhalfway.models._reader import reader_of
+from skhalfway.models._input_spec import reader_of
 from skhalfway.results import Result
 from skhalfway.results._provenance import recorded
 from skhalfway.results._result import frozen
@@ -24,7 +24,7 @@ from skhalfway.results._table import Table
 if TYPE_CHECKING:
     import pandas as pd
 
-_FIELDS = ("position", "n_changes", "met_class", "start_class", "end_class")
+_FIELDS = ("position", "n_changes", "next_class", "start_class", "end_class")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -40,7 +40,7 @@ class Crossings(Result, drawn=False):
         the label never changes.
     n_changes : ndarray of shape (n_pairs,)
         Changes of label seen on the way, at steps of 1/16.
-    met_class : ndarray of shape (n_pairs,)
+    next_class : ndarray of shape (n_pairs,)
         Label just behind the first crossing; ``start_class`` where there is none.
     start_class, end_class : ndarray of shape (n_pairs,)
         Labels of A and B themselves.
@@ -59,7 +59,7 @@ class Crossings(Result, drawn=False):
 
     position: NDArray[np.float64]
     n_changes: NDArray[np.intp]
-    met_class: NDArray[Any]
+    next_class: NDArray[Any]
     start_class: NDArray[Any]
     end_class: NDArray[Any]
 
@@ -163,7 +163,7 @@ def crossings(estimator: Any, A: Any, B: Any, *, tol: float = 1e-3) -> Crossings
     >>> X, y = load_iris(return_X_y=True)
     >>> knn = KNeighborsClassifier(1).fit(X, y)
     >>> found = crossings(knn, X[:3], X[50:53])
-    >>> found.position.round(2), found.met_class
+    >>> found.position.round(2), found.next_class
     (array([0.4 , 0.36, 0.35]), array([1, 1, 1]))
     """
     check_tol(tol)

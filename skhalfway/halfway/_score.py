@@ -9,8 +9,8 @@ import numpy as np
 from skhalfway._checks import check_random_state
 from skhalfway._entries import takes_datasets
 from skhalfway._randomness import leaving_no_trace
+from skhalfway.boundaries._path_points import read_labelled
 from skhalfway.boundaries._paths import check_tol, path, trace_all
-from skhalfway.boundaries._points import read_labelled
 from skhalfway.halfway._pairs import check_pairs, sample_pairs
 from skhalfway.models._faults import type_name
 

@@ -14,8 +14,8 @@ from skhalfway._checks import check_integer, check_jobs, check_length, check_nor
 from skhalfway._entries import takes_datasets
 from skhalfway._inputs import check_labels
 from skhalfway._randomness import leaving_no_trace
+from skhalfway.boundaries._path_points import PathModels
 from skhalfway.boundaries._paths import check_tol, trace_all
-from skhalfway.boundaries._points import PathModels
 from skhalfway.halfway._doubts import warn_of_doubtful, warn_of_unknown
 from skhalfway.halfway._halves import N_NEIGHBORS, answers_at_halves, neighbour_pairs
 from skhalfway.halfway._measurement import HalfwayMeasurement

@@ -115,7 +115,7 @@ class TransferPrediction(Result, drawn=False):
             return np.array(self.rates, dtype=dtype)
         return self.rates
 
-    def interval(self, level: float = 0.95) -> ConfidenceInterval:
+    def prediction_interval(self, level: float = 0.95) -> ConfidenceInterval:
         """Where a rate measured on these samples is to be expected.
 
         It covers both what the choice of samples does to a measured rate and
@@ -181,7 +181,7 @@ class TransferPrediction(Result, drawn=False):
         """
         import pandas as pd
 
-        low, high = self.interval()
+        low, high = self.prediction_interval()
         index = pd.MultiIndex.from_product([self.names, self.names], names=["source", "target"])
         columns = {"rate": self.rates, "low": low, "high": high}
         columns |= {"reliability": self.reliability, "eligible": self.eligible}
@@ -194,7 +194,7 @@ class TransferPrediction(Result, drawn=False):
         return f"reliability {short(known.min())} to {short(known.max())}"
 
     def _table(self) -> Table:
-        low, high = self.interval()
+        low, high = self.prediction_interval()
         rows: list[list[str | Cell]] = []
         for i, name in enumerate(self.names):
             cells = [

@@ -3,8 +3,8 @@
 from importlib import import_module
 from typing import Any
 
-from skhalfway.inspection._curves import Curves
-from skhalfway.inspection._curves_display import CurvesDisplay
+from skhalfway.inspection._curve_result import CurveResult
+from skhalfway.inspection._curve_result_display import CurveResultDisplay
 
 # a module for each question, and one for the display of its answer; imported when it is asked, since most
 # need torch (PEP 562)
@@ -30,7 +30,7 @@ _MODULES = {
     "_forgetting": ["forgetting_curve", "ForgettingCurve", "ForgettingCurveDisplay"],
 }
 _HOME = {name: module for module, names in _MODULES.items() for name in names}
-__all__ = ["Curves", "CurvesDisplay", *_HOME, "SaddleCallback"]
+__all__ = ["CurveResult", "CurveResultDisplay", *_HOME, "SaddleCallback"]
 # parts of other results, which users meet but do not import
 _HOME |= {"LearningCurves": "_memorization", "TaskCurve": "_forgetting"}
 _HOME |= dict.fromkeys(["PretrainingCurve", "PretrainingDifferences"], "_initialization")

@@ -16,7 +16,7 @@ from sklearn.neural_network import MLPRegressor
 from skhalfway._checks import ascending_integers, check_integer, check_positive
 from skhalfway._intervals import POSITIVE
 from skhalfway._text import brief, shown
-from skhalfway.inspection._curves import Curves
+from skhalfway.inspection._curve_result import CurveResult
 from skhalfway.inspection._repeats import repeated
 from skhalfway.results._provenance import recorded
 
@@ -24,7 +24,7 @@ _GRID = 20_001  # places of [0, 1] at which errors are looked for
 _NONE = 1e-12  # weight that counts no more
 
 
-class ApproximationCurve(Curves):
+class ApproximationCurve(CurveResult):
     """Largest error of networks of one hidden layer on a function, by width.
 
     Made by :func:`approximation_curve`; arrays are read-only.

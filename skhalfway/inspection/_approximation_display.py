@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from skhalfway.inspection._approximation import ApproximationCurve, approximation_curve
-from skhalfway.inspection._curves_display import CurvesDisplay
+from skhalfway.inspection._curve_result_display import CurveResultDisplay
 
 
-class ApproximationCurveDisplay(CurvesDisplay, draws=[ApproximationCurve], by=approximation_curve):
+class ApproximationCurveDisplay(CurveResultDisplay, draws=[ApproximationCurve], by=approximation_curve):
     """Lines of an :class:`ApproximationCurve`.
 
     Use ``from_estimator``, which takes a function, or ``plot`` of the curve, to make one.
@@ -46,7 +46,7 @@ class ApproximationCurveDisplay(CurvesDisplay, draws=[ApproximationCurve], by=ap
         ax : matplotlib Axes, default=None
             Axes to draw on. None makes a figure.
         **kwargs : dict
-            Passed to :meth:`CurvesDisplay.plot`.
+            Passed to :meth:`CurveResultDisplay.plot`.
 
         Returns
         -------

@@ -12,8 +12,8 @@ from sklearn.cluster import KMeans
 from sklearn.frozen import FrozenEstimator
 
 from skhalfway.inspection._weights import Weights
-from skhalfway.models._kinds import is_skorch_net, net_dtype
 from skhalfway.models._training import seeded
+from skhalfway.models._type_checks import is_skorch_net, net_dtype
 
 # puts the values of a matrix where the compression wants them
 Projections = Mapping[str, Callable[[NDArray[Any]], NDArray[Any]]]

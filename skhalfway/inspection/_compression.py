@@ -18,7 +18,7 @@ from skhalfway._inputs import check_finite
 from skhalfway._intervals import POSITIVE, SHARE
 from skhalfway._text import shown
 from skhalfway.inspection._compressed import fine_tune, matrices_of, prune, quantize
-from skhalfway.inspection._curves import Curves
+from skhalfway.inspection._curve_result import CurveResult
 from skhalfway.inspection._labelled import (
     answers_of,
     check_net_labels,
@@ -29,8 +29,8 @@ from skhalfway.inspection._labelled import (
 from skhalfway.inspection._repeats import repeated
 from skhalfway.inspection._weights import weights_of, with_weights
 from skhalfway.models._as_model import check_kind, counts_as_fitted
-from skhalfway.models._kinds import is_skorch_net, is_torch_module
 from skhalfway.models._training import train
+from skhalfway.models._type_checks import is_skorch_net, is_torch_module
 from skhalfway.results._provenance import recorded
 
 _FIGURES = ("accuracy", "agreement", "size")
@@ -43,7 +43,7 @@ _MAX_BITS = 16
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class CompressionCurve(Curves):
+class CompressionCurve(CurveResult):
     """What is left of a network's accuracy as it is compressed.
 
     Made by :func:`compression_curve`. The figures in ``values`` are
@@ -95,9 +95,9 @@ def compression_curve(
     estimator: Any,
     X: Any,
     y: Any,
+    *,
     X_test: Any,
     y_test: Any,
-    *,
     method: str = "pruning",
     levels: Sequence[float] | None = None,
     scope: str = "layer",
@@ -200,7 +200,7 @@ def compression_curve(
     >>> from skhalfway.inspection import compression_curve
     >>> X, y = load_iris(return_X_y=True)
     >>> net = MLPClassifier((32,), learning_rate_init=0.02, max_iter=300)
-    >>> curve = compression_curve(net, X[::2], y[::2], X[1::2], y[1::2], levels=[1, 0.5, 0.1],
+    >>> curve = compression_curve(net, X[::2], y[::2], X_test=X[1::2], y_test=y[1::2], levels=[1, 0.5, 0.1],
     ...                           n_repeats=2, random_state=0)
     >>> curve.means["agreement"][0], bool(curve.means["size"][1] < 0.6)
     (np.float64(1.0), True)
@@ -240,13 +240,13 @@ def compression_curve(
 
 
 def compress(
-    network: Any, level: float, *, method: str = "pruning", scope: str = "layer", codebook: str = "kmeans"
+    estimator: Any, level: float, *, method: str = "pruning", scope: str = "layer", codebook: str = "kmeans"
 ) -> Any:
     """Prune or quantise a trained network.
 
     Parameters
     ----------
-    network : skorch classifier, MLPClassifier or torch module
+    estimator : skorch classifier, MLPClassifier or torch module
         A fitted network; it is left as it is.
     level : float or int
         For pruning the share of the weights that are kept; for quantisation the
@@ -285,10 +285,10 @@ def compress(
     [32, 24]
     """
     (level,) = _check_options(method, [level], scope, codebook)
-    weights = weights_of(network)
+    weights = weights_of(estimator)
     if not matrices_of(weights):
-        raise ValueError(f"{type(network).__name__} has no matrices to compress")
-    return with_weights(network, _shrinking(method, scope, codebook)(weights, level)[0])
+        raise ValueError(f"{type(estimator).__name__} has no matrices to compress")
+    return with_weights(estimator, _shrinking(method, scope, codebook)(weights, level)[0])
 
 
 def _shrinking(method: str, scope: str, codebook: str) -> Any:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from skhalfway.inspection._compression import CompressionCurve, compression_curve
-from skhalfway.inspection._curves_display import CurvesDisplay
+from skhalfway.inspection._curve_result_display import CurveResultDisplay
 
 
-class CompressionCurveDisplay(CurvesDisplay, draws=[CompressionCurve], by=compression_curve):
+class CompressionCurveDisplay(CurveResultDisplay, draws=[CompressionCurve], by=compression_curve):
     """Lines of a :class:`CompressionCurve`.
 
-    Use ``from_estimator`` (see :class:`CurvesDisplay`), or ``plot`` of the curves, to make one.
+    Use ``from_estimator`` (see :class:`CurveResultDisplay`), or ``plot`` of the curves, to make one.
 
     Parameters
     ----------

@@ -21,7 +21,7 @@ from skhalfway._parallel import side_by_side
 from skhalfway._randomness import draw_seed
 from skhalfway._shared import Shared
 from skhalfway._text import shown
-from skhalfway.inspection._curves import Curves
+from skhalfway.inspection._curve_result import CurveResult
 from skhalfway.inspection._labelled import answers_of, check_net_labels, check_repeats, read_test
 from skhalfway.inspection._soft_targets import (
     check_skorch_student,
@@ -32,13 +32,13 @@ from skhalfway.inspection._soft_targets import (
 from skhalfway.models import Model, as_model
 from skhalfway.models._as_model import check_kind, counts_as_fitted
 from skhalfway.models._faults import classes_of, type_named
-from skhalfway.models._kinds import inner_skorch_net
 from skhalfway.models._training import train
+from skhalfway.models._type_checks import inner_skorch_net
 from skhalfway.results._provenance import recorded
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Distillation(Curves):
+class Distillation(CurveResult):
     """A teacher, students that it taught, and the same students without it.
 
     Made by :func:`distill`. The figures in ``values`` are ``"accuracy"`` and
@@ -88,9 +88,9 @@ def distill(
     student: Any,
     X: Any,
     y: Any,
+    *,
     X_test: Any,
     y_test: Any,
-    *,
     temperature: float = 4.0,
     label_weight: float = 0.0,
     targets: str = "soft",
@@ -194,7 +194,8 @@ def distill(
     >>> X, y = load_iris(return_X_y=True)
     >>> forest = RandomForestClassifier(20, random_state=0).fit(X[::2], y[::2])
     >>> tree = DecisionTreeClassifier(max_depth=2)
-    >>> result = distill(forest, tree, X[::2], y[::2], X[1::2], y[1::2], n_repeats=2, random_state=0)
+    >>> result = distill(forest, tree, X[::2], y[::2], X_test=X[1::2], y_test=y[1::2], n_repeats=2,
+    ...                  random_state=0)
     >>> result.x.tolist(), len(result.students)
     (['teacher', 'distilled', 'plain'], 2)
     """

@@ -9,7 +9,7 @@ from skhalfway.inspection._named_display import NamedCurvesDisplay
 class DistillationDisplay(NamedCurvesDisplay, draws=[Distillation], by=distill):
     """Points of a :class:`Distillation`, with intervals.
 
-    Use ``from_estimator`` (see :class:`CurvesDisplay`), or ``plot`` of the curves, to make one.
+    Use ``from_estimator`` (see :class:`CurveResultDisplay`), or ``plot`` of the curves, to make one.
 
     Parameters
     ----------

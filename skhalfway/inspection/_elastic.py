@@ -50,12 +50,12 @@ def _trained(module: nn.Module) -> dict[str, nn.Parameter]:
 class ElasticWeights:
     """Pulls a skorch net's weights back to where they were after each task, the more the more it needs them.
 
-    The gradient of ``strength / 2 * F * (w - w_task)**2``, summed over weights and earlier tasks, with the
+    The gradient of ``penalty / 2 * F * (w - w_task)**2``, summed over weights and earlier tasks, with the
     diagonal Fisher information F: the penalty of Kirkpatrick et al. (2017).
     """
 
-    def __init__(self, strength: float) -> None:
-        self.strength = strength
+    def __init__(self, penalty: float) -> None:
+        self.penalty = penalty
         self._stiffness: dict[str, torch.Tensor] = {}
         self._moment: dict[str, torch.Tensor] = {}
 
@@ -65,7 +65,7 @@ class ElasticWeights:
         weights = _trained(module)
         if not all(weight.isfinite().all() for weight in weights.values()):
             raise ValueError(
-                f"training came to weights that are not finite: with strength={self.strength} steps "
+                f"training came to weights that are not finite: with penalty={self.penalty} steps "
                 "overshoot the penalty of elastic weights; lower it, or the learning rate"
             )
         for name, fisher in fisher_diagonal(module, X).items():
@@ -89,4 +89,4 @@ class ElasticWeights:
 
     def _pulled(self, name: str, weight: torch.Tensor, gradient: torch.Tensor) -> torch.Tensor:
         pull = self._stiffness[name] * weight.detach() - self._moment[name]
-        return gradient + self.strength * pull
+        return gradient + self.penalty * pull

@@ -15,11 +15,11 @@ from skhalfway._entries import takes_datasets
 from skhalfway._intervals import SHARE
 from skhalfway._randomness import draw_seed, undisturbed
 from skhalfway._text import shown
-from skhalfway.inspection._curves import Curves
+from skhalfway.inspection._curve_result import CurveResult
 from skhalfway.inspection._repeats import repeated
 from skhalfway.inspection._splits import Split, check_makes_module, read_split
-from skhalfway.models._kinds import is_skorch_net
 from skhalfway.models._training import seeded, seeded_clone, train
+from skhalfway.models._type_checks import is_skorch_net
 from skhalfway.results._provenance import recorded
 from skhalfway.results._table import Table
 
@@ -33,7 +33,7 @@ MEANINGS = {
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class FeatureTransfer(Curves):
+class FeatureTransfer(CurveResult):
     """How far features serve another task, made by :func:`feature_transfer`.
 
     Arrays are read-only.
@@ -95,9 +95,9 @@ def feature_transfer(
     y_a: Any,
     X_b: Any,
     y_b: Any,
+    *,
     X_test: Any,
     y_test: Any,
-    *,
     n_repeats: int = 3,
     random_state: Any = None,
     n_jobs: int | None = None,
@@ -193,8 +193,8 @@ def feature_transfer(
     ...     criterion=nn.CrossEntropyLoss, lr=0.5, max_epochs=2, verbose=0,
     ... )
     >>> a, b, test = np.flatnonzero(y < 5), *np.split(np.flatnonzero(y >= 5), [100])
-    >>> tasks = X[a], y[a], X[b], y[b], X[test], y[test]
-    >>> transfer = feature_transfer(net, *tasks, n_repeats=1, random_state=0)
+    >>> transfer = feature_transfer(net, X[a], y[a], X[b], y[b], X_test=X[test], y_test=y[test], n_repeats=1,
+    ...                             random_state=0)
     >>> transfer.x, transfer.layers
     (array([0, 1]), ('0', '2'))
     """

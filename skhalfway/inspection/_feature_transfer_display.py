@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from skhalfway.inspection._curves_display import CurvesDisplay
+from skhalfway.inspection._curve_result_display import CurveResultDisplay
 from skhalfway.inspection._feature_transfer import MEANINGS, FeatureTransfer, feature_transfer
 
 
-class FeatureTransferDisplay(CurvesDisplay, draws=[FeatureTransfer], by=feature_transfer):
+class FeatureTransferDisplay(CurveResultDisplay, draws=[FeatureTransfer], by=feature_transfer):
     """Lines of a :class:`FeatureTransfer`.
 
-    Use ``from_estimator`` (see :class:`CurvesDisplay`), or ``plot`` of the curves, to make one.
+    Use ``from_estimator`` (see :class:`CurveResultDisplay`), or ``plot`` of the curves, to make one.
 
     Parameters
     ----------
@@ -51,7 +51,7 @@ class FeatureTransferDisplay(CurvesDisplay, draws=[FeatureTransfer], by=feature_
         ax : matplotlib Axes, default=None
             Axes to draw on. None makes a figure.
         **kwargs : dict
-            Passed to :meth:`CurvesDisplay.plot`.
+            Passed to :meth:`CurveResultDisplay.plot`.
 
         Returns
         -------

@@ -22,9 +22,9 @@ from skhalfway.attacks._limits import read_bounds
 from skhalfway.attacks._reference import is_range
 from skhalfway.models import Model, as_model
 from skhalfway.models._faults import classes_of
-from skhalfway.models._kinds import is_art_classifier
-from skhalfway.models._reader import reader_of
+from skhalfway.models._input_spec import reader_of
 from skhalfway.models._torch_model import TorchModel
+from skhalfway.models._type_checks import is_art_classifier
 from skhalfway.results import Result
 from skhalfway.results._provenance import recorded
 from skhalfway.results._result import frozen

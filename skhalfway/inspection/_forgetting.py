@@ -14,21 +14,21 @@ from sklearn.exceptions import UndefinedMetricWarning
 from skhalfway._checks import check_integer, check_positive, check_share, is_number
 from skhalfway._intervals import SHARE, ratio
 from skhalfway._text import shown
-from skhalfway.inspection._curves import Curves
+from skhalfway.inspection._curve_result import CurveResult
 from skhalfway.inspection._labelled import check_net_labels, check_repeats
 from skhalfway.inspection._repeats import repeated
 from skhalfway.inspection._tasks import Options, accuracies, chance_accuracy, read_tasks
 from skhalfway.models._as_model import check_kind, counts_as_fitted
-from skhalfway.models._kinds import is_skorch_net
+from skhalfway.models._type_checks import is_skorch_net
 from skhalfway.models._warnings import warn
 from skhalfway.results._provenance import recorded
 from skhalfway.results._result import frozen
 
-_REMEDIES = ("rehearsal", "ewc", "hard_attention")
+_METHODS = ("rehearsal", "ewc", "hard_attention")
 _OF_NETS = ("ewc", "hard_attention")
 
 
-class TaskCurve(Curves):
+class TaskCurve(CurveResult):
     """Accuracy on one task, as one task after another is learned."""
 
     x_label: ClassVar[str] = "tasks learned"
@@ -39,21 +39,21 @@ class TaskCurve(Curves):
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class ForgettingCurve(Curves):
+class ForgettingCurve(CurveResult):
     """Accuracy on tasks that are learned one after another.
 
     Made by :func:`forgetting_curve`. The figures in ``values`` are mean
-    accuracies over the tasks learned so far: ``"none"`` is without a remedy,
-    ``"joint"`` trained anew on all those tasks at once.
+    accuracies over the tasks learned so far: ``"none"`` is training without any method
+    against forgetting, ``"joint"`` is training anew on all those tasks at once.
 
     Parameters
     ----------
     x : ndarray of shape (n_tasks,)
         How many tasks were learned: 1, 2, ...
     values : dict of str to ndarray of shape (n_tasks, n_repeats)
-        Mean accuracies by remedy.
+        Mean accuracies by method.
     accuracy : dict of str to ndarray of shape (n_tasks, n_tasks, n_repeats)
-        By remedy, after how many tasks (first axis) and on which (second);
+        By method, after how many tasks (first axis) and on which (second);
         also on those yet to come.
     chance : ndarray of shape (n_tasks,)
         Expected accuracy on each task of labels drawn as often as the task's
@@ -114,7 +114,7 @@ class ForgettingCurve(Curves):
 
     @property
     def forgetting(self) -> dict[str, NDArray[np.float64]]:
-        """Forgetting ratio after each task, of shape (n_tasks, n_repeats), by remedy.
+        """Forgetting ratio after each task, of shape (n_tasks, n_repeats), by method.
 
         ``(A - A_R) / (A_J - A_R) - 1``, averaged over the tasks learned so far:
         A is the accuracy, A_R that of chance and A_J that of joint training on
@@ -148,8 +148,8 @@ class ForgettingCurve(Curves):
 
         Returns
         -------
-        curve : Curves
-            By remedy.
+        curve : CurveResult
+            By method.
 
         Raises
         ------
@@ -168,11 +168,11 @@ def forgetting_curve(
     estimator: Any,
     tasks: Sequence[Sequence[Any]],
     *,
-    remedy: str | Sequence[str] | None = None,
+    method: str | Sequence[str] | None = None,
     n_epochs: int = 10,
     batch_size: int = 32,
     memory: float = 0.1,
-    strength: float = 10.0,
+    penalty: float = 10.0,
     sparsity: float = 0.75,
     hardness: float = 400.0,
     n_repeats: int = 5,
@@ -193,8 +193,9 @@ def forgetting_curve(
     tasks : sequence of (X_train, y_train, X_test, y_test)
         At least two, in the order in which they are learned. They share one
         output layer, with all labels that any of them has.
-    remedy : {"rehearsal", "ewc", "hard_attention"} or list, default=None
-        What is done against forgetting, beside training without a remedy:
+    method : {"rehearsal", "ewc", "hard_attention"} or list, default=None
+        What is done against forgetting. Training without any of these methods is
+        always measured too:
 
         - ``"rehearsal"``: a random share of the training samples of each
           earlier task is mixed with those of the next.
@@ -212,7 +213,7 @@ def forgetting_curve(
         Samples given to ``partial_fit`` at once. A skorch net has its own.
     memory : float, default=0.1
         Share of samples that is kept for the rehearsal, in (0, 1].
-    strength : float, default=10
+    penalty : float, default=10
         Weight of the penalty of elastic weights, lambda in [2]_. The larger,
         the less is forgotten, and the less is learned. Gradient descent fails
         where steps overshoot the penalty, so it depends on the learning rate;
@@ -239,8 +240,8 @@ def forgetting_curve(
     Returns
     -------
     curve : ForgettingCurve
-        Accuracy on each task after each, without a remedy, with remedies, and
-        of joint training on all tasks so far; forgetting ratios.
+        Accuracy on each task after each, without a method, with each method, and
+        with joint training on all tasks so far; forgetting ratios.
 
     Raises
     ------
@@ -250,7 +251,7 @@ def forgetting_curve(
         has no hidden layer, or has other weights or normalisations.
     TypeError
         If the estimator has no ``partial_fit``, is fitted, or is no skorch
-        net where the remedy needs one.
+        net where the method needs one.
 
     Warns
     -----
@@ -271,7 +272,7 @@ def forgetting_curve(
     With hard attention, as in [3]_, each task has an output layer of its own,
     here of all labels, which begins as the net's own was drawn; a task is
     answered with its mask and its output layer, one that is yet to come with
-    those that were drawn. Joint training and the other remedies are not told
+    those that were drawn. Joint training and the other methods are not told
     the task, so where tasks have classes of their own hard attention has the
     easier question. Masks are of units, and of whole maps of convolutions.
     Embeddings begin as standard normal numbers and are stepped by gradient
@@ -285,7 +286,7 @@ def forgetting_curve(
     learned anything: raise its learning rate, or lower ``sparsity``. On three
     permutations of the pixels of digits a net with two layers of 100 units
     (Adam, 10 epochs, 5 repeats) had a forgetting ratio of -.02 with it, and
-    -.40 without a remedy.
+    -.40 without a method.
 
     References
     ----------
@@ -308,7 +309,7 @@ def forgetting_curve(
     >>> X, y = load_digits(return_X_y=True)
     >>> train, test = np.arange(len(X)) % 2 == 0, np.arange(len(X)) % 2 == 1
     >>> tasks = [(X[train & t], y[train & t], X[test & t], y[test & t]) for t in (y < 5, y >= 5)]
-    >>> curve = forgetting_curve(SGDClassifier(), tasks, remedy="rehearsal", n_epochs=1, batch_size=100,
+    >>> curve = forgetting_curve(SGDClassifier(), tasks, method="rehearsal", n_epochs=1, batch_size=100,
     ...                          n_repeats=2, random_state=0)
     >>> after = curve.of_task(0).means
     >>> bool(after["none"][1] < after["rehearsal"][1])
@@ -319,24 +320,24 @@ def forgetting_curve(
     >>> orders = [np.random.RandomState(i).permutation(64) for i in range(3)]
     >>> tasks = [(X[train][:, order], y[train], X[test][:, order], y[test]) for order in orders]
     """
-    remedies = _check_estimator(estimator, remedy)
+    methods = _check_estimator(estimator, method)
     check_integer("n_epochs", n_epochs)
     check_integer("batch_size", batch_size)
     check_repeats(estimator, n_repeats)
     check_share("memory", memory)
-    check_positive("strength", strength)
+    check_positive("penalty", penalty)
     if not is_number(sparsity) or not 0 <= sparsity < np.inf:
         raise ValueError(f"sparsity must be a finite number >= 0, got {shown(sparsity)}")
     if not is_number(hardness) or not 1 <= hardness < np.inf:
         raise ValueError(f"hardness must be a finite number >= 1, got {shown(hardness)}")
     read, classes = read_tasks(tasks)
     check_net_labels(estimator, classes)
-    if "hard_attention" in remedies:
+    if "hard_attention" in methods:
         from skhalfway.inspection._hard_attention import check_attention
 
         check_attention(estimator, read[0].X)
-    names = ["none", *remedies, "joint"]
-    settings = float(memory), float(strength), float(sparsity), float(hardness)
+    names = ["none", *methods, "joint"]
+    settings = float(memory), float(penalty), float(sparsity), float(hardness)
     options = Options(classes, n_epochs, batch_size, *settings)
     found = repeated(
         partial(accuracies, estimator, read, options),
@@ -357,22 +358,22 @@ def forgetting_curve(
     return ForgettingCurve(np.arange(1, n + 1), values, accuracy, chance, n_test=n_test)
 
 
-def _check_estimator(estimator: Any, remedy: str | Sequence[str] | None) -> list[str]:
-    """The remedies; an error where the estimator cannot learn one task after another with them."""
-    remedies = [] if remedy is None else [remedy] if isinstance(remedy, str) else list(remedy)
-    unknown = [name for name in remedies if name not in _REMEDIES]
-    if unknown or len(set(remedies)) < len(remedies):
-        raise ValueError(f"remedy must be None, or any of {list(_REMEDIES)}, each once; got {shown(remedy)}")
+def _check_estimator(estimator: Any, method: str | Sequence[str] | None) -> list[str]:
+    """The methods; an error where the estimator cannot learn one task after another with them."""
+    methods = [] if method is None else [method] if isinstance(method, str) else list(method)
+    unknown = [name for name in methods if name not in _METHODS]
+    if unknown or len(set(methods)) < len(methods):
+        raise ValueError(f"method must be None, or any of {list(_METHODS)}, each once; got {shown(method)}")
     check_kind(estimator)
     name = type(estimator).__name__
     if counts_as_fitted(estimator):
         raise TypeError(f"an unfitted classifier is needed, to learn all tasks; {name} is taken as fitted")
     if not hasattr(estimator, "partial_fit"):
         raise TypeError(f"one task after another is learned with partial_fit, which {name} has not")
-    of_nets = [remedy for remedy in remedies if remedy in _OF_NETS]
+    of_nets = [method for method in methods if method in _OF_NETS]
     if of_nets and not is_skorch_net(estimator):
         raise TypeError(
-            f"remedy={of_nets[0]!r} is for skorch nets, into whose training it reaches, got {name}; use "
+            f"method={of_nets[0]!r} is for skorch nets, into whose training it reaches, got {name}; use "
             "'rehearsal'"
         )
-    return remedies
+    return methods

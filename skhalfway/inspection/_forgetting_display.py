@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
-from skhalfway.inspection._curves_display import CurvesDisplay
+from skhalfway.inspection._curve_result_display import CurveResultDisplay
 from skhalfway.inspection._forgetting import ForgettingCurve, TaskCurve, forgetting_curve
 
 
-class ForgettingCurveDisplay(CurvesDisplay, draws=[TaskCurve, ForgettingCurve], by=forgetting_curve):
+class ForgettingCurveDisplay(CurveResultDisplay, draws=[TaskCurve, ForgettingCurve], by=forgetting_curve):
     """Lines of a :class:`ForgettingCurve`, or of one of its tasks.
 
-    Use ``from_estimator`` (see :class:`CurvesDisplay`), or ``plot`` of the curves, to make one.
+    Use ``from_estimator`` (see :class:`CurveResultDisplay`), or ``plot`` of the curves, to make one.
 
     Parameters
     ----------
-    result : ForgettingCurve or Curves
+    result : ForgettingCurve or CurveResult
         What to draw.
 
     See Also
@@ -46,7 +46,7 @@ class ForgettingCurveDisplay(CurvesDisplay, draws=[TaskCurve, ForgettingCurve], 
         ax : matplotlib Axes, default=None
             Axes to draw on. None makes a figure.
         **kwargs : dict
-            Passed to :meth:`CurvesDisplay.plot`.
+            Passed to :meth:`CurveResultDisplay.plot`.
 
         Returns
         -------

@@ -16,10 +16,10 @@ from skorch.callbacks import Callback
 from torch import nn
 
 from skhalfway._text import counted, shown
-from skhalfway.models._kinds import net_dtype
 from skhalfway.models._switched import switched
 from skhalfway.models._torch import place_of
 from skhalfway.models._training import seeded, seeded_clone
+from skhalfway.models._type_checks import net_dtype
 from skhalfway.models._warnings import warn
 from skhalfway.structure._chain import CONVOLUTION, DENSE, Chain, Layer
 
@@ -78,17 +78,17 @@ def hidden_steps(net: Any) -> tuple[str, list[_Step]]:
     normal = [key for key, part in module.named_modules() if isinstance(part, _NORMALISATIONS)]
     if normal:
         raise ValueError(
-            f"remedy='hard_attention' keeps the weights of dense layers and convolutions, but {name} "
+            f"method='hard_attention' keeps the weights of dense layers and convolutions, but {name} "
             f"normalises in {shown(normal)}, whose statistics or scales all tasks would change; leave "
             "normalisations out"
         )
     try:
         layers = [layer for layer in Chain(net).layers if layer.kind in (DENSE, CONVOLUTION)]
     except ValueError as error:
-        raise ValueError(f"remedy='hard_attention' needs a chain of layers to mask: {error}") from error
+        raise ValueError(f"method='hard_attention' needs a chain of layers to mask: {error}") from error
     if len(layers) < 2:
         raise ValueError(
-            f"remedy='hard_attention' masks hidden units, but {name} has none: {len(layers)} layer with "
+            f"method='hard_attention' masks hidden units, but {name} has none: {len(layers)} layer with "
             "weights; pass a network of two or more"
         )
     known = {id(weight) for layer in layers for weight in module.get_submodule(layer.name).parameters(False)}
@@ -97,7 +97,7 @@ def hidden_steps(net: Any) -> tuple[str, list[_Step]]:
     ]
     if others:
         raise ValueError(
-            f"remedy='hard_attention' keeps the weights of dense layers and convolutions, but {name} also "
+            f"method='hard_attention' keeps the weights of dense layers and convolutions, but {name} also "
             f"trains {shown(others)}; leave these out, or set their requires_grad to False"
         )
     return layers[0].name, [_step(*pair, name) for pair in pairwise(layers)]
@@ -106,7 +106,7 @@ def hidden_steps(net: Any) -> tuple[str, list[_Step]]:
 def _step(before: Layer, after: Layer, name: str) -> _Step:
     if any(getattr(layer.part, "groups", 1) != 1 for layer in (before, after)):
         raise ValueError(
-            f"remedy='hard_attention' needs convolutions with groups=1, which are given all units; "
+            f"method='hard_attention' needs convolutions with groups=1, which are given all units; "
             f"{name} has others, at {shown(after.name)} or {shown(before.name)}"
         )
     assert before.weight is not None and after.weight is not None
@@ -115,7 +115,7 @@ def _step(before: Layer, after: Layer, name: str) -> _Step:
     repeats, rest = divmod(n_inputs, n_units)
     if rest or (repeats != 1 and not flattened) or (before.kind == DENSE and after.kind == CONVOLUTION):
         raise ValueError(
-            f"remedy='hard_attention' masks units where the next layer is given them, but {n_units} units of "
+            f"method='hard_attention' masks units where the next layer is given them, but {n_units} units of "
             f"{shown(before.name)} become {n_inputs} inputs of {shown(after.name)} in {name}; maps may be "
             "flattened before a dense layer, all other shapes must stay"
         )
@@ -137,7 +137,7 @@ def check_attention(estimator: Any, X: NDArray[Any]) -> None:
     for step in steps:
         if not step.convolution and axes[step.after] != 2:
             raise ValueError(
-                f"remedy='hard_attention' needs a row for each sample in dense layers, but "
+                f"method='hard_attention' needs a row for each sample in dense layers, but "
                 f"{shown(step.after)} of {type(net).__name__} is given {axes[step.after]} axes; flatten "
                 "samples before it"
             )

@@ -16,7 +16,7 @@ from skhalfway._inputs import check_finite
 from skhalfway._intervals import SHARE
 from skhalfway._randomness import draw_seed, undisturbed
 from skhalfway._text import shown
-from skhalfway.inspection._curves import Curves
+from skhalfway.inspection._curve_result import CurveResult
 from skhalfway.inspection._pretraining_curve import PretrainingCurve, matched
 
 # users meet it as a part of these results
@@ -33,7 +33,7 @@ _PRETRAINED = "pretrained initialization"
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class InitializationInfluence(Curves):
+class InitializationInfluence(CurveResult):
     """How much of a trained network is chance, made by :func:`initialization_influence`.
 
     Arrays are read-only.
@@ -99,10 +99,10 @@ def initialization_influence(
     estimator: Any,
     X: Any,
     y: Any,
+    *,
     X_test: Any,
     y_test: Any,
-    *,
-    part: float = 0.25,
+    epoch_share: float = 0.25,
     pretraining: str | None = None,
     pretraining_epochs: int = 20,
     noise: float = 0.25,
@@ -147,7 +147,7 @@ def initialization_influence(
         Samples that networks are compared on.
     y_test : array-like of shape (n_test,)
         Their labels.
-    part : float, default=0.25
+    epoch_share : float, default=0.25
         Share of the epochs whose order is varied early or late, rounded to
         whole epochs, at least one; above 0 and at most 0.5.
     pretraining : {"autoencoder"}, default=None
@@ -237,15 +237,16 @@ def initialization_influence(
     >>> from skhalfway.inspection import initialization_influence
     >>> X, y = load_iris(return_X_y=True)
     >>> influence = initialization_influence(
-    ...     MLPClassifier((5,), max_iter=8), X[::2], y[::2], X[1::2], y[1::2], n_repeats=2, random_state=0
+    ...     MLPClassifier((5,), max_iter=8), X[::2], y[::2], X_test=X[1::2], y_test=y[1::2], n_repeats=2,
+    ...     random_state=0,
     ... )
     >>> influence.x.tolist()
     ['initialization', 'order', 'both', 'early order', 'late order']
     >>> list(influence.values)
     ['disagreement', 'output change', 'accuracy difference']
     >>> influence = initialization_influence(
-    ...     MLPClassifier((8,), learning_rate_init=0.02, max_iter=20), X[::2], y[::2], X[1::2], y[1::2],
-    ...     pretraining="autoencoder", n_repeats=2, random_state=0,
+    ...     MLPClassifier((8,), learning_rate_init=0.02, max_iter=20), X[::2], y[::2],
+    ...     X_test=X[1::2], y_test=y[1::2], pretraining="autoencoder", n_repeats=2, random_state=0,
     ... )
     >>> influence.x.tolist()[-1], list(influence.pretraining.values)
     ('pretrained initialization', ['plain', 'pretrained'])
@@ -255,13 +256,14 @@ def initialization_influence(
     assert split.X_test is not None
     check_finite(split.X)
     check_finite(split.X_test, "X_test")
-    if not is_number(part) or not 0 < part <= 0.5:
-        raise ValueError(f"part must be above 0 and at most 0.5, got {shown(part)}")
+    if not is_number(epoch_share) or not 0 < epoch_share <= 0.5:
+        raise ValueError(f"epoch_share must be above 0 and at most 0.5, got {shown(epoch_share)}")
     n_epochs = n_epochs_of(estimator)
-    n_part = round(float(part) * n_epochs)
+    n_part = round(float(epoch_share) * n_epochs)
     if not n_part:
         raise ValueError(
-            f"part must make an epoch or more of {n_epochs}, got {shown(part)}; train for longer"
+            f"epoch_share must make an epoch or more of {n_epochs}, got {shown(epoch_share)}; "
+            "train for longer"
         )
     if pretraining is not None:
         check_choice("pretraining", pretraining, ("autoencoder",))

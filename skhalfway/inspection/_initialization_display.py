@@ -11,7 +11,7 @@ class InitializationInfluenceDisplay(
 ):
     """What chance decides, point by point, of an :class:`InitializationInfluence`.
 
-    Use ``from_estimator`` (see :class:`CurvesDisplay`), or ``plot`` of the curves, to make one.
+    Use ``from_estimator`` (see :class:`CurveResultDisplay`), or ``plot`` of the curves, to make one.
 
     Parameters
     ----------

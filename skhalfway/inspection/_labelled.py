@@ -16,7 +16,7 @@ from skhalfway._text import shown
 from skhalfway.inspection._splits import check_makes_module
 from skhalfway.models import as_model
 from skhalfway.models._faults import answers, type_named
-from skhalfway.models._kinds import inner_skorch_net
+from skhalfway.models._type_checks import inner_skorch_net
 
 
 @takes_datasets

@@ -13,7 +13,7 @@ from skhalfway._entries import takes_datasets
 from skhalfway._intervals import POSITIVE, SHARE, t_interval
 from skhalfway._randomness import draw_seed
 from skhalfway._text import between, short, shown
-from skhalfway.inspection._curves import Curves
+from skhalfway.inspection._curve_result import CurveResult
 from skhalfway.inspection._initial import read_trainable, train_from_initial
 from skhalfway.inspection._losses import Loss
 from skhalfway.inspection._repeats import repeated
@@ -26,7 +26,7 @@ Parts = dict[str, tuple[Any, Any]]
 _TRAINED, _BETWEEN = "from initialisation", "between solutions"
 
 
-class LossPath(Curves):
+class LossPath(CurveResult):
     """Loss and accuracy on straight lines through the space of a network's weights.
 
     Made by :func:`loss_path`; arrays are read-only. Figures are named after the

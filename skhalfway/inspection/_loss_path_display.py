@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from skhalfway.inspection._curves_display import CurvesDisplay
+from skhalfway.inspection._curve_result_display import CurveResultDisplay
 from skhalfway.inspection._loss_path import LossPath, loss_path
 
 _LABELS = {"loss": "mean cross-entropy", "accuracy": "accuracy"}
 
 
-class LossPathDisplay(CurvesDisplay, draws=[LossPath], by=loss_path):
+class LossPathDisplay(CurveResultDisplay, draws=[LossPath], by=loss_path):
     """Lines of a :class:`LossPath`.
 
-    Use ``from_estimator`` (see :class:`CurvesDisplay`), or ``plot`` of the curves, to make one.
+    Use ``from_estimator`` (see :class:`CurveResultDisplay`), or ``plot`` of the curves, to make one.
 
     Parameters
     ----------
@@ -53,7 +53,7 @@ class LossPathDisplay(CurvesDisplay, draws=[LossPath], by=loss_path):
         names : list of str, default=None
             Figures to draw. None is every loss.
         **kwargs : dict
-            Passed to :meth:`CurvesDisplay.plot`.
+            Passed to :meth:`CurveResultDisplay.plot`.
 
         Returns
         -------

@@ -91,7 +91,7 @@ class LossSurface(Result):
 @takes_datasets
 @recorded
 def loss_surface(
-    network: Any,
+    estimator: Any,
     X: Any,
     y: Any,
     *,
@@ -115,7 +115,7 @@ def loss_surface(
 
     Parameters
     ----------
-    network : object
+    estimator : object
         Fitted skorch classifier or ``MLPClassifier``, or a torch module that
         returns logits.
     X : array-like of shape (n_samples, ...)
@@ -175,7 +175,7 @@ def loss_surface(
     check_integer("n_points", n_points, 2)
     check_positive("span", span)
     check_jobs(n_jobs, verbose)
-    loss, rng = Loss(network, X, y), check_random_state(random_state)
+    loss, rng = Loss(estimator, X, y), check_random_state(random_state)
     first, second = (filter_normalised(loss.weights, rng) for _ in range(2))
     steps = np.linspace(-span, span, n_points)
     given = Shared((loss, first, second, steps))

@@ -16,15 +16,15 @@ from skhalfway._intervals import POSITIVE, SHARE
 from skhalfway._randomness import draw_seed, undisturbed
 from skhalfway._text import shown
 from skhalfway.inspection._corruptions import SETTINGS, altered, name_of
-from skhalfway.inspection._curves import Curves
+from skhalfway.inspection._curve_result import CurveResult
 from skhalfway.inspection._repeats import repeated
 from skhalfway.inspection._splits import Split, check_trains_on_all, read_split
-from skhalfway.models._kinds import is_skorch_net
 from skhalfway.models._training import seeded, seeded_clone, train
+from skhalfway.models._type_checks import is_skorch_net
 from skhalfway.results._provenance import recorded
 
 
-class LearningCurves(Curves):
+class LearningCurves(CurveResult):
     """Training accuracy after each epoch, a line for each setting."""
 
     x_label = "epoch"
@@ -35,7 +35,7 @@ class LearningCurves(Curves):
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class MemorizationCurve(Curves):
+class MemorizationCurve(CurveResult):
     """What a classifier learns by heart, made by :func:`memorization_curve`.
 
     Arrays are read-only.
@@ -48,7 +48,7 @@ class MemorizationCurve(Curves):
         "training accuracy"; "test accuracy", where there is test data;
         "epochs" until the training accuracy first is ``target`` or more, nan
         where it never is, for estimators that are trained epoch by epoch.
-    learning : Curves or None
+    learning : CurveResult or None
         Training accuracy after each epoch, with a line for each setting; None
         where the estimator is not trained epoch by epoch.
     target : float
@@ -74,7 +74,7 @@ class MemorizationCurve(Curves):
     random labels  1.0                .10
     """
 
-    learning: Curves | None
+    learning: CurveResult | None
     target: float
 
     x_label = "training data"

@@ -16,7 +16,7 @@ _EPOCHS_LABEL = "epochs until it has\nlearned its data"
 class MemorizationCurveDisplay(NamedCurvesDisplay, draws=[MemorizationCurve], by=memorization_curve):
     """Accuracies of a :class:`MemorizationCurve`, and the epochs it took, in two panels.
 
-    Use ``from_estimator`` (see :class:`CurvesDisplay`), or ``plot`` of the curves, to make one.
+    Use ``from_estimator`` (see :class:`CurveResultDisplay`), or ``plot`` of the curves, to make one.
 
     Parameters
     ----------

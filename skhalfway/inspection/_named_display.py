@@ -1,4 +1,4 @@
-"""Curves over settings that have names: points with error bars, not lines."""
+"""CurveResult over settings that have names: points with error bars, not lines."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from skhalfway.displays._style import colours, markers
-from skhalfway.inspection._curves_display import CurvesDisplay
+from skhalfway.inspection._curve_result_display import CurveResultDisplay
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 
-class NamedCurvesDisplay(CurvesDisplay):
+class NamedCurvesDisplay(CurveResultDisplay):
     """What displays of named settings share; between two names there is nothing for a line to show."""
 
     _bounds: ClassVar[tuple[float | None, float | None]] = (None, None)  # of the axis
@@ -48,7 +48,7 @@ class NamedCurvesDisplay(CurvesDisplay):
 
         Returns
         -------
-        display : CurvesDisplay
+        display : CurveResultDisplay
             This object, with ``ax_``, ``figure_`` and ``lines_``.
 
         Raises

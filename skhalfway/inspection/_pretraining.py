@@ -15,8 +15,8 @@ from torch.nn.functional import mse_loss
 from skhalfway._randomness import draw_seed
 from skhalfway._text import shown
 from skhalfway.inspection._initial import initial_mlp
-from skhalfway.models._kinds import is_skorch_net
 from skhalfway.models._training import seeded, seeded_clone
+from skhalfway.models._type_checks import is_skorch_net
 from skhalfway.structure._chain import Chain
 
 _RATE, _BATCH = 0.001, 32

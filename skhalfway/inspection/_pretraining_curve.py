@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from sklearn.exceptions import UndefinedMetricWarning
 
 from skhalfway._intervals import POSITIVE
-from skhalfway.inspection._curves import Curves
+from skhalfway.inspection._curve_result import CurveResult
 from skhalfway.models._warnings import warn
 from skhalfway.results._result import frozen
 
@@ -20,7 +20,7 @@ PLAIN, PRETRAINED = "plain", "pretrained"
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class PretrainingCurve(Curves):
+class PretrainingCurve(CurveResult):
     """Test losses at equal training losses, with pre-training and without.
 
     Part of an :class:`InitializationInfluence`. Of each repeat there are two
@@ -68,7 +68,7 @@ class PretrainingCurve(Curves):
         return POSITIVE
 
     @property
-    def differences(self) -> Curves:
+    def differences(self) -> CurveResult:
         """Test loss and test accuracy with pre-training, less those without, of each repeat."""
         found = {"test loss": self.values, "test accuracy": self.accuracy}
         return PretrainingDifferences(
@@ -76,7 +76,7 @@ class PretrainingCurve(Curves):
         )
 
 
-class PretrainingDifferences(Curves):
+class PretrainingDifferences(CurveResult):
     """Test loss and accuracy with pre-training, less those without, at equal training losses."""
 
     x_label: ClassVar[str] = "training loss"

@@ -14,7 +14,7 @@ from skhalfway._checks import ascending_integers, check_choice, check_integer, c
 from skhalfway._entries import takes_datasets
 from skhalfway._intervals import POSITIVE, SHARE
 from skhalfway._text import shown
-from skhalfway.inspection._curves import Curves
+from skhalfway.inspection._curve_result import CurveResult
 from skhalfway.inspection._initial import read_trainable
 from skhalfway.inspection._losses import Loss, filter_normalised
 from skhalfway.inspection._repeats import repeated
@@ -22,7 +22,7 @@ from skhalfway.models._training import train
 from skhalfway.results._provenance import recorded
 
 
-class Sharpness(Curves):
+class Sharpness(CurveResult):
     """How sharp solutions are, by the batch size of their training.
 
     Made by :func:`sharpness`; arrays are read-only.
@@ -70,8 +70,8 @@ def sharpness(
     batch_sizes: Any = (8, 32, 128),
     X_test: Any = None,
     y_test: Any = None,
-    equal: str = "updates",
-    size: float = 0.5,
+    same: str = "updates",
+    radius: float = 0.5,
     n_directions: int = 10,
     n_repeats: int = 3,
     random_state: Any = None,
@@ -85,7 +85,7 @@ def sharpness(
     cross-entropy without penalties:
 
     - the *rise*: how much the loss rises, on average over random directions, when
-      each filter is moved by ``size`` times its own norm. Directions are
+      each filter is moved by ``radius`` times its own norm. Directions are
       filter-normalised [2]_ and taken both ways, so that a slope cancels; biases
       and the weights of batch normalisation stay as they are.
     - the *curvature*: the largest eigenvalue of the Hessian in all weights.
@@ -110,13 +110,13 @@ def sharpness(
         Ascending, at most the number of samples.
     X_test, y_test : array-like, default=None
         Samples for loss and accuracy of the solution on others.
-    equal : {"updates", "epochs"}, default="updates"
+    same : {"updates", "epochs"}, default="updates"
         What all trainings share. ``"updates"`` gives the estimator's epochs
         (``max_epochs`` or ``max_iter``) to the smallest batch size, and as many
         more to the others as make up for their fewer updates, rounded up.
         ``"epochs"`` gives the same to all: then large batches are trained less.
         What stops a training early is left to the estimator.
-    size : float, default=0.5
+    radius : float, default=0.5
         How far the rise is measured, in norms of the filters.
     n_directions : int, default=10
         Random directions for the rise, the same for all batch sizes.
@@ -179,21 +179,21 @@ def sharpness(
     parts = read_trainable(estimator, X, y, X_test, y_test)
     n_samples = len(parts[""][0])
     sizes = _read_sizes(batch_sizes, n_samples)
-    check_choice("equal", equal, ("updates", "epochs"))
+    check_choice("same", same, ("updates", "epochs"))
     if getattr(estimator, "solver", "") == "lbfgs":
         raise ValueError("the solver 'lbfgs' takes no batches; choose 'sgd' or 'adam'")
-    check_positive("size", size)
+    check_positive("radius", radius)
     check_integer("n_directions", n_directions)
     epochs = "max_iter" if isinstance(estimator, MLPClassifier) else "max_epochs"
     batch = "iterator_train__batch_size"
     if batch not in estimator.get_params():
         batch = "batch_size"
     per_epoch = -(-n_samples // sizes)
-    n_epochs = getattr(estimator, epochs) * (per_epoch[0] if equal == "updates" else per_epoch)
+    n_epochs = getattr(estimator, epochs) * (per_epoch[0] if same == "updates" else per_epoch)
     settings = [
         {batch: int(b), epochs: int(n)} for b, n in zip(sizes, -(-n_epochs // per_epoch), strict=True)
     ]
-    measure = partial(_measure, estimator=estimator, parts=parts, size=size, n_directions=n_directions)
+    measure = partial(_measure, estimator=estimator, parts=parts, radius=radius, n_directions=n_directions)
     found = repeated(
         measure,
         settings,
@@ -209,22 +209,22 @@ def sharpness(
 
 
 def _measure(
-    setting: dict[str, int], seed: int, *, estimator: Any, parts: Any, size: float, n_directions: int
+    setting: dict[str, int], seed: int, *, estimator: Any, parts: Any, radius: float, n_directions: int
 ) -> list[float]:
     """Figures of one training, in the order of their names."""
     X, y = parts[""]
     trained = train(clone(estimator).set_params(**setting), X, y, seed)
     losses, rng = [Loss(trained, *part) for part in parts.values()], np.random.RandomState(seed)
-    figures = [rise(losses[0], size, n_directions, rng), losses[0].curvature(rng)]
+    figures = [rise(losses[0], radius, n_directions, rng), losses[0].curvature(rng)]
     for loss in losses:
         figures += loss.at({})
     return figures
 
 
-def rise(loss: Loss, size: float, n_directions: int, rng: np.random.RandomState) -> float:
+def rise(loss: Loss, radius: float, n_directions: int, rng: np.random.RandomState) -> float:
     """Mean rise of a loss, as far along random directions, both ways."""
     directions = (filter_normalised(loss.weights, rng) for _ in range(n_directions))
-    found = [loss.moved((way * size, direction))[0] for direction in directions for way in (1, -1)]
+    found = [loss.moved((way * radius, direction))[0] for direction in directions for way in (1, -1)]
     return float(np.mean(found)) - loss.at({})[0]
 
 

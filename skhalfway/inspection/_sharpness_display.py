@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from skhalfway.inspection._curves_display import CurvesDisplay
+from skhalfway.inspection._curve_result_display import CurveResultDisplay
 from skhalfway.inspection._sharpness import Sharpness, sharpness
 
 _LABELS = {
@@ -14,10 +14,10 @@ _LABELS = {
 }
 
 
-class SharpnessDisplay(CurvesDisplay, draws=[Sharpness], by=sharpness):
+class SharpnessDisplay(CurveResultDisplay, draws=[Sharpness], by=sharpness):
     """Lines of :class:`Sharpness`.
 
-    Use ``from_estimator`` (see :class:`CurvesDisplay`), or ``plot`` of the curves, to make one.
+    Use ``from_estimator`` (see :class:`CurveResultDisplay`), or ``plot`` of the curves, to make one.
 
     Parameters
     ----------
@@ -62,7 +62,7 @@ class SharpnessDisplay(CurvesDisplay, draws=[Sharpness], by=sharpness):
         names : list of str, default=None
             Figures to draw. None is the rise.
         **kwargs : dict
-            Passed to :meth:`CurvesDisplay.plot`.
+            Passed to :meth:`CurveResultDisplay.plot`.
 
         Returns
         -------

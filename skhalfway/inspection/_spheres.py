@@ -13,7 +13,7 @@ from skhalfway._checks import ascending_integers, check_choice, check_integer, c
 from skhalfway._intervals import POSITIVE, SHARE
 from skhalfway._text import shown
 from skhalfway.attacks._parameters import KINDS
-from skhalfway.inspection._curves import Curves
+from skhalfway.inspection._curve_result import CurveResult
 from skhalfway.inspection._repeats import repeated
 from skhalfway.inspection._sphere_errors import Spheres, measure_errors
 from skhalfway.inspection._splits import read_split
@@ -21,7 +21,7 @@ from skhalfway.results._provenance import recorded
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class AdversarialSpheres(Curves):
+class AdversarialSpheres(CurveResult):
     """Errors on two spheres, and how near they lie, by the number of training samples.
 
     Made by :func:`adversarial_spheres`; arrays are read-only.

@@ -8,7 +8,7 @@ import numpy as np
 
 from skhalfway.displays._style import colours, markers
 from skhalfway.inspection._caps import cap_distance
-from skhalfway.inspection._curves_display import CurvesDisplay
+from skhalfway.inspection._curve_result_display import CurveResultDisplay
 from skhalfway.inspection._spheres import AdversarialSpheres, adversarial_spheres
 
 if TYPE_CHECKING:
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 _N_CURVE = 100
 
 
-class AdversarialSpheresDisplay(CurvesDisplay, draws=[AdversarialSpheres], by=adversarial_spheres):
+class AdversarialSpheresDisplay(CurveResultDisplay, draws=[AdversarialSpheres], by=adversarial_spheres):
     """Distances to the nearest error against errors, and their bound, of :class:`AdversarialSpheres`.
 
-    Use ``from_estimator`` (see :class:`CurvesDisplay`), or ``plot`` of the curves, to make one.
+    Use ``from_estimator`` (see :class:`CurveResultDisplay`), or ``plot`` of the curves, to make one.
 
     Parameters
     ----------

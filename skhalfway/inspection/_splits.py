@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from skhalfway._inputs import check_labels, check_no_categories, read_samples, read_targets
 from skhalfway._text import shown
 from skhalfway.models._as_model import check_kind, counts_as_fitted
-from skhalfway.models._kinds import inner_skorch_net, net_dtype
-from skhalfway.models._reader import reader_named
+from skhalfway.models._input_spec import reader_named
+from skhalfway.models._type_checks import inner_skorch_net, net_dtype
 
 
 class Split(NamedTuple):

@@ -13,8 +13,8 @@ from sklearn.neural_network import MLPClassifier
 from skhalfway._randomness import undisturbed
 from skhalfway._text import shown
 from skhalfway.inspection._splits import check_makes_module, check_trains_on_all
-from skhalfway.models._kinds import is_skorch_net
 from skhalfway.models._training import seeded, seeded_clone
+from skhalfway.models._type_checks import is_skorch_net
 
 _SOLVERS = ("sgd", "adam")
 

@@ -14,8 +14,8 @@ from skhalfway._inputs import check_labels
 from skhalfway._randomness import draw_seed
 from skhalfway._text import shown
 from skhalfway.inspection._labelled import answers_of, read_labelled, read_test
-from skhalfway.models._kinds import is_skorch_net, net_dtype
 from skhalfway.models._training import seeded, seeded_clone
+from skhalfway.models._type_checks import is_skorch_net, net_dtype
 
 
 class Task(NamedTuple):
@@ -30,7 +30,7 @@ class Options(NamedTuple):
     n_epochs: int
     batch_size: int
     memory: float
-    strength: float
+    penalty: float
     sparsity: float
     hardness: float
 
@@ -66,22 +66,22 @@ def chance_accuracy(task: Task, classes: NDArray[Any]) -> float:
 
 
 def accuracies(
-    estimator: Any, tasks: list[Task], options: Options, remedy: str, seed: int
+    estimator: Any, tasks: list[Task], options: Options, method: str, seed: int
 ) -> NDArray[np.float64]:
     """Accuracy after each task (rows) on each (columns)."""
-    if remedy == "joint":
+    if method == "joint":
         return np.array([_joint(estimator, tasks, n, options, seed) for n in range(1, len(tasks) + 1)])
     net, elastic, attention = _fresh(estimator, options, seed), None, None
     kept: list[Any] = []
-    if remedy == "ewc":
+    if method == "ewc":
         from skhalfway.inspection._elastic import ElasticWeights
 
-        elastic = ElasticWeights(options.strength)
+        elastic = ElasticWeights(options.penalty)
     order = np.random.RandomState(seed)
     draw = np.random.RandomState(draw_seed(order))
     rows = []
     with seeded(net, seed):
-        if remedy == "hard_attention":
+        if method == "hard_attention":
             from skhalfway.inspection._hard_attention import HardAttention
 
             net.initialize()
@@ -98,7 +98,7 @@ def accuracies(
                 _learn(net, X, y, options, order)
             if elastic is not None:
                 elastic.consolidate(net, task.X)
-            if remedy == "rehearsal":
+            if method == "rehearsal":
                 n_kept = max(1, round(options.memory * len(task.y)))
                 stored = draw.choice(len(task.y), n_kept, replace=False)
                 kept.append((task.X[stored], task.y[stored]))

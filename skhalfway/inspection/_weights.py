@@ -13,7 +13,7 @@ from sklearn.neural_network import MLPClassifier
 
 from skhalfway._text import shown
 from skhalfway.models._as_model import as_model
-from skhalfway.models._kinds import is_skorch_net, is_torch_module
+from skhalfway.models._type_checks import is_skorch_net, is_torch_module
 
 Weights = dict[str, NDArray[Any]]
 

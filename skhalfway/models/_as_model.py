@@ -17,7 +17,10 @@ from skhalfway._callbacks import FitTask
 from skhalfway._polars import without_polars
 from skhalfway._text import shown
 from skhalfway.models._ensemble_model import ensemble_model
-from skhalfway.models._kinds import (
+from skhalfway.models._model import Model, SkorchModel
+from skhalfway.models._net_input import converts
+from skhalfway.models._torch_model import ArtModel, TorchModel
+from skhalfway.models._type_checks import (
     inner_skorch_net,
     is_art_classifier,
     is_art_estimator,
@@ -27,9 +30,6 @@ from skhalfway.models._kinds import (
     net_dtype,
     unfrozen,
 )
-from skhalfway.models._model import Model, SkorchModel
-from skhalfway.models._net_input import converts
-from skhalfway.models._torch_model import ArtModel, TorchModel
 
 OUTPUTS = ("logits", "probability", "log_probability")
 

@@ -11,9 +11,9 @@ from sklearn.naive_bayes import BernoulliNB, ComplementNB, GaussianNB, Multinomi
 from torch import nn
 
 from skhalfway.models._linear import dense_layer, tensor
+from skhalfway.models._member_outputs import floored_log
 from skhalfway.models._memory import at_once
 from skhalfway.models._registry import register_module
-from skhalfway.models._responses import floored_log
 
 
 class Quadratic(nn.Module):

@@ -12,8 +12,7 @@ from torch import nn
 from skhalfway._inputs import positions
 from skhalfway.models._ensembles import Exp
 from skhalfway.models._linear import tensor
-from skhalfway.models._registry import NotDifferentiableError, register_module
-from skhalfway.models._responses import (
+from skhalfway.models._member_outputs import (
     IntoClasses,
     LogSoftmax,
     Mean,
@@ -24,6 +23,7 @@ from skhalfway.models._responses import (
     log_probability,
     naming,
 )
+from skhalfway.models._registry import NotDifferentiableError, register_module
 from skhalfway.models._transformers import Select
 
 

@@ -18,8 +18,8 @@ from skhalfway.models._check_result import ModelCheck
 from skhalfway.models._check_scores import score_findings
 from skhalfway.models._collection import predictions
 from skhalfway.models._faults import named
+from skhalfway.models._input_spec import reader_of
 from skhalfway.models._model import Model
-from skhalfway.models._reader import reader_of
 
 # by weight
 ORDER = (

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from sklearn.base import clone
 
-from skhalfway.models._kinds import is_art_classifier
+from skhalfway.models._type_checks import is_art_classifier
 
 if TYPE_CHECKING:
     from typing_extensions import Self

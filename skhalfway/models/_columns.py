@@ -9,7 +9,7 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
 
 from skhalfway._inputs import same_columns
-from skhalfway.models._kinds import _is_instance, is_torch_module
+from skhalfway.models._type_checks import _is_instance, is_torch_module
 
 
 def column_names(estimator: Any, n_columns: int | None = None) -> Any:

@@ -16,11 +16,11 @@ from torch import nn
 
 from skhalfway._text import shown
 from skhalfway.models._linear import dense_layer, tensor
-from skhalfway.models._meta import Respond, frozen, pipeline, search
+from skhalfway.models._member_outputs import SideBySide, naming, register_delegate
 from skhalfway.models._registry import NotDifferentiableError, register_module
-from skhalfway.models._responses import SideBySide, naming, register_delegate
 from skhalfway.models._torch import in_sequence
 from skhalfway.models._transformers import Select, to_transform
+from skhalfway.models._wrappers import Respond, frozen, pipeline, search
 
 to_transform.register(Pipeline, partial(pipeline, respond=to_transform))
 to_transform.register(FrozenEstimator, partial(frozen, respond=to_transform))

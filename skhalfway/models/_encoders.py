@@ -13,8 +13,8 @@ from torch import nn
 
 from skhalfway._inputs import category_codes
 from skhalfway.models._linear import tensor
+from skhalfway.models._member_outputs import SideBySide
 from skhalfway.models._registry import register_module
-from skhalfway.models._responses import SideBySide
 from skhalfway.models._transformers import Select
 
 

@@ -13,7 +13,7 @@ from skhalfway._text import shown
 from skhalfway.models._as_model import check_kind, is_fitted
 from skhalfway.models._collection import is_pair
 from skhalfway.models._ensemble_model import EnsembleModel, named_member
-from skhalfway.models._kinds import is_ensemble, unfrozen
+from skhalfway.models._type_checks import is_ensemble, unfrozen
 
 COMBINE = ("probabilities", "logits", "losses", "serial", "adaptive")
 

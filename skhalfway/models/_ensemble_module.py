@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from torch import nn
 
 from skhalfway._text import shown
+from skhalfway.models._member_outputs import emphasis_of
 from skhalfway.models._memory import Members
 from skhalfway.models._registry import NotDifferentiableError
-from skhalfway.models._responses import emphasis_of
 from skhalfway.models._torch import place_of
 
 if TYPE_CHECKING:

@@ -13,9 +13,7 @@ from torch import nn
 from skhalfway._inputs import positions
 from skhalfway._text import shown
 from skhalfway.models._linear import dense_layer, tensor
-from skhalfway.models._memory import Members
-from skhalfway.models._registry import register_module, to_module
-from skhalfway.models._responses import (
+from skhalfway.models._member_outputs import (
     Decision,
     IntoClasses,
     LogSoftmax,
@@ -28,6 +26,8 @@ from skhalfway.models._responses import (
     register_delegate,
     vote,
 )
+from skhalfway.models._memory import Members
+from skhalfway.models._registry import register_module, to_module
 from skhalfway.models._torch import in_sequence, two_columns
 from skhalfway.models._transformers import Select
 from skhalfway.models._tree_input import joined_shares

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from sklearn.exceptions import NotFittedError, UnsetMetadataPassedError
 
 from skhalfway._text import brief, shown
-from skhalfway.models._kinds import unfrozen
 from skhalfway.models._model import Model
+from skhalfway.models._type_checks import unfrozen
 
 _NAMED = re.compile("model '[^']*'")
 _CHANNELS = (1, 3, 4)

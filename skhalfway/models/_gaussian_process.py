@@ -14,8 +14,8 @@ from torch import nn
 
 from skhalfway.models._distances import Distances
 from skhalfway.models._linear import tensor
+from skhalfway.models._member_outputs import register_delegate
 from skhalfway.models._registry import NotDifferentiableError, register_module
-from skhalfway.models._responses import register_delegate
 
 
 class Kernel(nn.Module):

@@ -15,9 +15,9 @@ from skhalfway._parallel import pause
 from skhalfway._polars import without_polars
 from skhalfway._text import shown
 from skhalfway.models._columns import column_names
-from skhalfway.models._kinds import may_hold_skorch_nets, net_dtype
 from skhalfway.models._net_input import converts
 from skhalfway.models._registry import NotDifferentiableError, to_module
+from skhalfway.models._type_checks import may_hold_skorch_nets, net_dtype
 
 if TYPE_CHECKING:
     import torch

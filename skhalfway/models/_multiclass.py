@@ -18,8 +18,7 @@ from torch import nn
 
 from skhalfway.models._ensembles import Exp
 from skhalfway.models._linear import dense_layer, tensor
-from skhalfway.models._registry import NotDifferentiableError, register_module, to_module
-from skhalfway.models._responses import (
+from skhalfway.models._member_outputs import (
     FLOOR,
     Constant,
     LogSoftmax,
@@ -30,6 +29,7 @@ from skhalfway.models._responses import (
     naming,
     register_delegate,
 )
+from skhalfway.models._registry import NotDifferentiableError, register_module, to_module
 from skhalfway.models._svm import KernelMachine, Votes
 from skhalfway.models._torch import in_sequence, two_columns
 from skhalfway.models._transformers import Select

@@ -14,8 +14,8 @@ from torch.nn.functional import logsigmoid
 from skhalfway._text import shown
 from skhalfway.models._distances import Distances
 from skhalfway.models._linear import tensor
+from skhalfway.models._member_outputs import Decision, LogSoftmax, decision, floored_log, log_probability
 from skhalfway.models._registry import NotDifferentiableError, register_module
-from skhalfway.models._responses import Decision, LogSoftmax, decision, floored_log, log_probability
 from skhalfway.models._torch import in_sequence
 
 # power of each metric that a gradient is known of

@@ -12,7 +12,7 @@ from sklearn.pipeline import Pipeline
 
 from skhalfway._blocks import spread
 from skhalfway._randomness import undisturbed
-from skhalfway.models._kinds import net_dtype
+from skhalfway.models._type_checks import net_dtype
 
 _N_TRIED = 50  # of the samples, where steps are yet to be fitted
 

@@ -33,7 +33,6 @@ _FAMILIES = (
     "_gaussian_process",
     "_kernels",
     "_linear",
-    "_meta",
     "_missing",
     "_multiclass",
     "_neighbors",
@@ -43,6 +42,7 @@ _FAMILIES = (
     "_torch",
     "_transformers",
     "_trees",
+    "_wrappers",
 )
 
 

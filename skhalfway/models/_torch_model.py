@@ -11,10 +11,10 @@ from joblib import cpu_count
 from numpy.typing import ArrayLike, NDArray
 
 from skhalfway._inputs import Frame
-from skhalfway.models._kinds import is_torch_module
 from skhalfway.models._memory_use import is_out_of_memory, samples_that_fit
 from skhalfway.models._model import Model
 from skhalfway.models._precision import in_all_digits
+from skhalfway.models._type_checks import is_torch_module
 from skhalfway.models._warnings import warn
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from sklearn.base import clone
 
 from skhalfway._randomness import draw_seed, undisturbed
 from skhalfway.models._as_model import counts_as_fitted, fit_clone
-from skhalfway.models._kinds import inner_skorch_net
+from skhalfway.models._type_checks import inner_skorch_net
 
 
 def train(estimator: Any, X: Any, y: Any, seed: int, **fit_params: Any) -> Any:

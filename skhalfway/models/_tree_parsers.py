@@ -9,9 +9,9 @@ from typing import Any
 from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection._search import BaseSearchCV
 
-from skhalfway.models._kinds import _is_instance
 from skhalfway.models._registry import NotDifferentiableError
 from skhalfway.models._tree_arrays import TreeEnsemble
+from skhalfway.models._type_checks import _is_instance
 
 # type by package and name; module of this package and function that read it
 _PARSERS = [

@@ -19,12 +19,12 @@ from sklearn.pipeline import Pipeline
 from sklearn.semi_supervised import SelfTrainingClassifier
 
 from skhalfway._inputs import positions
-from skhalfway.models._kinds import is_art_classifier
 from skhalfway.models._registry import NotDifferentiableError
 from skhalfway.models._tree_arrays import TreeEnsemble
 from skhalfway.models._tree_columns import Path
 from skhalfway.models._tree_parsers import tree_ensemble, unwrapped
 from skhalfway.models._tree_responses import Floats, Response, Shares
+from skhalfway.models._type_checks import is_art_classifier
 
 Ints = NDArray[np.intp]
 

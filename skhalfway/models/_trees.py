@@ -20,8 +20,8 @@ from torch.nn.functional import logsigmoid
 from torch.utils.checkpoint import checkpoint
 
 from skhalfway.models._linear import tensor
+from skhalfway.models._member_outputs import branch, log_probability, naming
 from skhalfway.models._registry import register_module
-from skhalfway.models._responses import branch, log_probability, naming
 from skhalfway.models._tree_arrays import TreeEnsemble, join
 from skhalfway.models._tree_parsers import tree_ensemble
 from skhalfway.models._tree_responses import Shares

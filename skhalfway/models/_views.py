@@ -117,7 +117,7 @@ def estimator_view(estimator: Any) -> Any:
 
     What lies between is copied, one level deep; an estimator without such nets is returned as it is.
     """
-    from skhalfway.models._kinds import is_skorch_net
+    from skhalfway.models._type_checks import is_skorch_net
 
     def inside(value: Any) -> list[Any]:
         if is_skorch_net(value):

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 def boundary(X: Any, y: Any, *, gamma: float = 0.2) -> NDArray[np.float64]:
     """Direction of the boundary that a network with one hidden layer learns.
 
-    A network f with leaky ReLU units and a frozen read-out, trained by gradient
+    A network f with leaky ReLU units and a frozen output layer, trained by gradient
     flow on samples that meet :func:`orthogonality_condition`, ends at a linear
     boundary [1]_: ``sign f(z) = sign <q, z>`` with
     ``q = sum_n lambda_n y_n x_n``. The multipliers are solved for, see

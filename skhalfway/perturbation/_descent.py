@@ -1,4 +1,4 @@
-"""Full-batch gradient descent on the hidden layer of a network with a frozen read-out."""
+"""Full-batch gradient descent on the hidden layer of a network with a frozen output layer."""
 
 from __future__ import annotations
 

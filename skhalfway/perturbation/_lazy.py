@@ -70,7 +70,7 @@ def lazy_boundary(X: Any, y: Any, Z: Any, *, gamma: float = 0.2, bias: bool = Tr
 
     ``f(z) = mean_n y_n Phi(x_n, z) <x_n, z>``, with Phi the :func:`lazy_kernel`:
     the change of the output of a wide network with two layers and a frozen
-    read-out, in the lazy regime and early in training, as the public code of [1]_
+    output layer, in the lazy regime and early in training, as the public code of [1]_
     has it. Where biases are trained too, their own share
     ``mean_n y_n Phi(x_n, z)`` is left out, as it is there: ``<x_n, z>`` is of the
     order of n_features.

@@ -26,9 +26,9 @@ from skhalfway.attacks._reference import is_range, reference_for
 from skhalfway.models import as_model
 from skhalfway.models._as_model import check_kind
 from skhalfway.models._faults import named, type_name
-from skhalfway.models._kinds import inner_skorch_net, net_dtype
 from skhalfway.models._net_input import converts
 from skhalfway.models._training import train
+from skhalfway.models._type_checks import inner_skorch_net, net_dtype
 from skhalfway.perturbation._geometry import GeometryGenerator
 from skhalfway.perturbation._learner_base import LearnerBase
 from skhalfway.perturbation._protocol import check_start, read_labels, start, trainable
@@ -68,7 +68,7 @@ class PerturbationLearner(LearnerBase):
         source with a gradient; ``attack="auto"`` and ``"surrogate"`` do not.
         A :class:`GeometryGenerator` attacks nothing, and leaves to the source
         only to say whether it is fooled.
-    labels : {"random", "shift"}, default="random"
+    labels : {"random", "next"}, default="random"
         Class to move a sample to: any but its own, each as likely (protocol R
         of [1]_); or the next of ``classes_``, the first after the last (D).
     base : {"data", "noise"}, default="data"
@@ -130,7 +130,7 @@ class PerturbationLearner(LearnerBase):
     perturbations. With ``base="data"`` every label is wrong, so a control that
     learns anything falls below chance; so does a learner whose perturbations
     are too small to outweigh what the samples show, most easily with
-    ``labels="shift"``, where a sample's own class tells its label.
+    ``labels="next"``, where a sample's own class tells its label.
 
     The source need not be fooled for learning to work: on MNIST some 4% were
     where 89% was learned [1]_.

@@ -8,8 +8,8 @@ from sklearn.base import BaseEstimator, ClassifierMixin, is_classifier
 from sklearn.utils import get_tags
 
 from skhalfway.models._clones import HoldsArt
-from skhalfway.models._kinds import unfrozen
 from skhalfway.models._routing import FitRouter
+from skhalfway.models._type_checks import unfrozen
 
 
 class LearnerBase(FitRouter, HoldsArt, ClassifierMixin, BaseEstimator):

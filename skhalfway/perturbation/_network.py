@@ -31,7 +31,7 @@ _INITIAL_SIZE = 1e-3  # of a hidden unit's input, on the longest sample
 
 
 class OneHiddenLayerClassifier(ClassifierMixin, BaseEstimator):
-    """Classify in two by a network with one hidden layer and a frozen read-out.
+    """Classify in two by a network with one hidden layer and a frozen output layer.
 
     ``f(x) = a . phi(W x)`` with a leaky ReLU phi, no bias, and ``a`` frozen at
     ``1 / sqrt(n_hidden)`` for one half of the units and minus that for the other
@@ -82,7 +82,7 @@ class OneHiddenLayerClassifier(ClassifierMixin, BaseEstimator):
     hidden_weights_ : ndarray of shape (n_hidden, n_features)
         W.
     output_weights_ : ndarray of shape (n_hidden,)
-        The frozen read-out a.
+        The frozen output layer a.
     direction_ : ndarray of shape (n_features,)
         ``a W``. Where the boundary is linear, as the theory says it is for
         nearly orthogonal samples, this is its normal.
@@ -239,7 +239,7 @@ class OneHiddenLayerClassifier(ClassifierMixin, BaseEstimator):
             check_integer(name, value)
         if self.n_hidden % 2:
             raise ValueError(
-                f"n_hidden must be even, half for each sign of the read-out; got {self.n_hidden}"
+                f"n_hidden must be even, half for each sign of the output weights; got {self.n_hidden}"
             )
         check_choice("loss", self.loss, LOSSES)
         check_choice("init", self.init, INITS)
@@ -307,7 +307,7 @@ class OneHiddenLayerClassifier(ClassifierMixin, BaseEstimator):
 def initial(
     n_hidden: int, x: torch.Tensor, random_state: Any, init: str = "small"
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Weights to start from, and the read-out. Small ones are near 0 whatever the units of x."""
+    """Weights to start from, and the output weights. Small ones are near 0 whatever the units of x."""
     random = torch.Generator().manual_seed(draw_seed(check_random_state(random_state)))
     size = (n_hidden, x.shape[1])
     if init == "small":

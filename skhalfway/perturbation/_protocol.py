@@ -16,7 +16,7 @@ from skhalfway._rounding import round_towards
 from skhalfway._text import shown
 from skhalfway.models._as_model import check_kind, counts_as_fitted
 
-LABELS = ("random", "shift")
+LABELS = ("random", "next")
 BASES = ("data", "noise")
 
 

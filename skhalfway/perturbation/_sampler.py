@@ -25,7 +25,7 @@ from skhalfway.models import as_model
 from skhalfway.models._as_model import check_kind, counts_as_fitted
 from skhalfway.models._collection import is_pair
 from skhalfway.models._faults import classes_of, named
-from skhalfway.models._reader import reader_of
+from skhalfway.models._input_spec import reader_of
 from skhalfway.models._routing import FitRouter
 from skhalfway.perturbation._protocol import read_labels
 from skhalfway.perturbation._resampled import dense, joined, labels_in_one, labels_of

@@ -208,7 +208,7 @@ class Retraining:
         held = getattr(self, of)
         return ratio(held.sum(axis=1), np.full(2, held.shape[1]))
 
-    def interval(self, of: str = "right", level: float = 0.95) -> ConfidenceInterval:
+    def confidence_interval(self, level: float = 0.95, *, of: str = "right") -> ConfidenceInterval:
         """Wilson's intervals of these shares.
 
         Parameters

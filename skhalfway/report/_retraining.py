@@ -10,7 +10,7 @@ from sklearn.base import clone
 from sklearn.frozen import FrozenEstimator
 from sklearn.utils import _safe_indexing
 
-from skhalfway.models._kinds import is_torch_module
+from skhalfway.models._type_checks import is_torch_module
 from skhalfway.perturbation import AdversarialSampler
 from skhalfway.report._parts import Retraining
 from skhalfway.transfer import TransferScorer

@@ -19,9 +19,9 @@ from skhalfway._progress import Progress
 from skhalfway._text import brief, shown
 from skhalfway.models import as_model
 from skhalfway.models._faults import named as as_told
-from skhalfway.models._kinds import unfrozen
 from skhalfway.models._model import Model
 from skhalfway.models._same_classes import common_classes
+from skhalfway.models._type_checks import unfrozen
 from skhalfway.report._columns import attacked_columns
 from skhalfway.report._exposed import most_exposed
 from skhalfway.report._halfway import halfway

@@ -22,7 +22,7 @@ from sklearn.utils import _safe_indexing
 
 from skhalfway._inputs import Frame
 from skhalfway._parallel import side_by_side
-from skhalfway.models._kinds import is_skorch_net
+from skhalfway.models._type_checks import is_skorch_net
 
 # slow with many samples, and no better at what they are here for
 _FEW_ROWS = {"kernel": 2000, "neighbours": 2000}

@@ -93,8 +93,8 @@ def load_result(path: str | Path, *, samples: str | Path | None = None) -> Any:
     >>> from tempfile import TemporaryDirectory
     >>> import numpy as np
     >>> from skhalfway import load_result
-    >>> from skhalfway.inspection import Curves
-    >>> curves = Curves(np.array([1, 2]), {"accuracy": np.array([[0.5], [0.8]])})
+    >>> from skhalfway.inspection import CurveResult
+    >>> curves = CurveResult(np.array([1, 2]), {"accuracy": np.array([[0.5], [0.8]])})
     >>> with TemporaryDirectory() as folder:
     ...     path = Path(folder) / "curves.json"
     ...     curves.save(path)

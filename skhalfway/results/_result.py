@@ -94,10 +94,10 @@ class Result:
     Examples
     --------
     >>> import numpy as np
-    >>> from skhalfway.inspection import Curves
+    >>> from skhalfway.inspection import CurveResult
     >>> from skhalfway.results import Result
-    >>> curves = Curves(np.array([1, 2]), {"accuracy": np.array([[0.5], [0.8]])})
-    >>> isinstance(curves, Result), curves == Curves(curves.x, curves.values)
+    >>> curves = CurveResult(np.array([1, 2]), {"accuracy": np.array([[0.5], [0.8]])})
+    >>> isinstance(curves, Result), curves == CurveResult(curves.x, curves.values)
     (True, True)
     """
 

@@ -15,7 +15,7 @@ from skhalfway._text import brief, shown
 from skhalfway.codes._network import check_network
 from skhalfway.models import to_module
 from skhalfway.models._graph import traced
-from skhalfway.models._kinds import is_skorch_net
+from skhalfway.models._type_checks import is_skorch_net
 from skhalfway.models._views import evaluation_view
 
 DENSE, CONVOLUTION, POOLING = "dense", "convolution", "pooling"

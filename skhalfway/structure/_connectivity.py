@@ -17,7 +17,7 @@ from skhalfway._checks import check_choice, check_integer
 from skhalfway._randomness import undisturbed
 from skhalfway._text import brief, counted, shown
 from skhalfway.codes._network import check_network
-from skhalfway.models._kinds import is_skorch_net, is_torch_module
+from skhalfway.models._type_checks import is_skorch_net, is_torch_module
 from skhalfway.results import Result
 from skhalfway.results._provenance import recorded
 from skhalfway.results._result import frozen

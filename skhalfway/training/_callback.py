@@ -12,7 +12,7 @@ from skorch.utils import data_from_dataset
 from skhalfway._datasets import read_dataset
 from skhalfway._inputs import check_labels
 from skhalfway._randomness import undisturbed
-from skhalfway.boundaries._points import read_points
+from skhalfway.boundaries._path_points import read_points
 from skhalfway.models import Model, as_model, to_module
 from skhalfway.results import Provenance
 from skhalfway.training._recorder import Recorder

@@ -17,11 +17,11 @@ from skhalfway._inputs import check_labels
 from skhalfway._polars import without_polars
 from skhalfway._readable import read_labels
 from skhalfway._text import counted, short, shown
-from skhalfway.boundaries._points import read_points
+from skhalfway.boundaries._path_points import read_points
 from skhalfway.halfway._figures import agreement, deviation
 from skhalfway.models import Model, as_model
 from skhalfway.models._as_model import check_kind
-from skhalfway.models._kinds import inner_skorch_net
+from skhalfway.models._type_checks import inner_skorch_net
 from skhalfway.models._warnings import warn
 from skhalfway.results import Result
 from skhalfway.results._provenance import recorded

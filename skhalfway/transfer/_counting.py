@@ -133,7 +133,7 @@ def exposed(seen: Seen, target: int | None = None) -> Exposed:
     return Exposed(fooled, eligible, np.any(seen.noise_fooled & some, axis=(0, 1)))
 
 
-def source_fallen(outcomes: Sequence[Outcomes], goal: str) -> NDArray[np.int64]:
+def source_fooled_by_budget(outcomes: Sequence[Outcomes], goal: str) -> NDArray[np.int64]:
     """Samples that each source classifies correctly and that fool it at a budget or at a smaller one.
 
     Of shape (n_budgets, n_sources), for the outcomes at each budget.

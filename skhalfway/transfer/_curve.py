@@ -15,7 +15,7 @@ from skhalfway._text import between, counted, short, shown
 from skhalfway.results import Result
 from skhalfway.results._result import frozen
 from skhalfway.results._table import Cell, Table
-from skhalfway.transfer._counting import read_counts, source_fallen
+from skhalfway.transfer._counting import read_counts, source_fooled_by_budget
 from skhalfway.transfer._matrix import TransferMatrix, read_masked
 from skhalfway.transfer._shown import failures_of, models_of
 
@@ -50,7 +50,7 @@ class TransferCurve(Result):
         The budgets, increasing.
     matrices : tuple of TransferMatrix
         What :meth:`~skhalfway.TransferScorer.transfer` gives at each.
-    source_fallen : ndarray of shape (n_budgets, n_sources)
+    source_fooled : ndarray of shape (n_budgets, n_sources)
         Samples, of those that a source classifies correctly, that fool it
         within the budget: at this one or at a smaller one.
     norm : {np.inf, 2, 1, 0}, default=np.inf
@@ -93,7 +93,7 @@ class TransferCurve(Result):
 
     eps: NDArray[np.float64]
     matrices: tuple[TransferMatrix, ...]
-    source_fallen: NDArray[np.int64]
+    source_fooled: NDArray[np.int64]
     norm: float = np.inf
     eps_unit: str = "input"
     masked: NDArray[np.bool_] | None = None
@@ -111,19 +111,19 @@ class TransferCurve(Result):
         kinds = [(m.names, m.sources, m.targets, m.condition, m.goal) for m in self.matrices]
         if any(kind != kinds[0] for kind in kinds):
             raise ValueError("the matrices must be of the same models, counted under the same condition")
-        fallen = read_counts("source_fallen", self.source_fallen, (len(eps), len(first.sources)))
+        fallen = read_counts("source_fooled", self.source_fooled, (len(eps), len(first.sources)))
         if (np.diff(fallen, axis=0) < 0).any():
-            raise ValueError("source_fallen must hold counts that never fall from a budget to the next")
+            raise ValueError("source_fooled must hold counts that never fall from a budget to the next")
         eligible = [matrix.source_eligible for matrix in self.matrices]
         if not all(np.array_equal(one, eligible[0]) for one in eligible) or (fallen > eligible[0]).any():
             raise ValueError(
-                "the matrices must be of the same samples, and source_fallen cannot be larger than their "
+                "the matrices must be of the same samples, and source_fooled cannot be larger than their "
                 "source_eligible, of which it is a part"
             )
         check_choice("eps_unit", self.eps_unit, UNITS)
         object.__setattr__(self, "masked", read_masked(self.masked, len(first.sources)))
         object.__setattr__(self, "eps", eps)
-        object.__setattr__(self, "source_fallen", fallen)
+        object.__setattr__(self, "source_fooled", fallen)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -204,7 +204,7 @@ class TransferCurve(Result):
         """
         eligible = self.matrices[0].source_eligible
         return np.divide(
-            self.source_fallen, eligible, out=np.full(self.source_fallen.shape, np.nan), where=eligible > 0
+            self.source_fooled, eligible, out=np.full(self.source_fooled.shape, np.nan), where=eligible > 0
         )
 
     def confidence_interval(
@@ -234,7 +234,7 @@ class TransferCurve(Result):
         if of == "source_success":
             whole = self.matrices[0].source_eligible
             each_level = simultaneous_level(level, (whole > 0).sum()) if simultaneous else level
-            return wilson_interval(self.source_fallen, whole, each_level)
+            return wilson_interval(self.source_fooled, whole, each_level)
         each = [m.confidence_interval(level, of=of, simultaneous=simultaneous) for m in self.matrices]
         return ConfidenceInterval(*(np.stack(ends) for ends in zip(*each, strict=True)))
 
@@ -258,11 +258,11 @@ class TransferCurve(Result):
             If there are only counts, or no such samples.
         """
         matrices = tuple(matrix.subset(rows) for matrix in self.matrices)
-        fallen = source_fallen([matrix._known("subset") for matrix in matrices], matrices[0].goal)
+        fallen = source_fooled_by_budget([matrix._known("subset") for matrix in matrices], matrices[0].goal)
         origin = self.provenance
         if origin is not None:
             origin = replace(origin, n_samples=matrices[0].n_samples)
-        return replace(self, matrices=matrices, source_fallen=fallen, provenance=origin)
+        return replace(self, matrices=matrices, source_fooled=fallen, provenance=origin)
 
     def exposure(self, target: str | None = None) -> pd.DataFrame:
         """At which budget adversarial samples fool a target, sample by sample.

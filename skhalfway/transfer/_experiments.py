@@ -21,7 +21,7 @@ from skhalfway._text import shown
 from skhalfway.attacks._budget import check_count
 from skhalfway.attacks._parameters import own_eps
 from skhalfway.results import Provenance
-from skhalfway.transfer._counting import source_fallen
+from skhalfway.transfer._counting import source_fooled_by_budget
 from skhalfway.transfer._curve import TransferCurve
 from skhalfway.transfer._folder import read_place
 from skhalfway.transfer._matrix import TransferMatrix
@@ -114,7 +114,7 @@ def measure_curve(scorer: TransferScorer, X: Any, y: Any, eps: Any, target: Any)
     curve = TransferCurve(
         every,
         tuple(matrices),
-        source_fallen(tried.outcomes, matrices[0].goal),
+        source_fooled_by_budget(tried.outcomes, matrices[0].goal),
         float(generator.norm),
         unit,
         tried.masked,

@@ -11,7 +11,7 @@ from skhalfway._text import shown
 from skhalfway.models import Ensemble, Finding, Model
 from skhalfway.models._ensemble_model import EnsembleModel
 from skhalfway.models._faults import named
-from skhalfway.models._kinds import is_ensemble, unfrozen
+from skhalfway.models._type_checks import is_ensemble, unfrozen
 from skhalfway.models._warnings import warn
 
 LEAVE_ONE_OUT = "leave_one_out"

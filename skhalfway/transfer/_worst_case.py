@@ -15,7 +15,7 @@ from skhalfway.engine._store import store_of
 from skhalfway.models._as_model import seen_as
 from skhalfway.models._check import check_models
 from skhalfway.models._faults import answers, type_name
-from skhalfway.models._kinds import unfrozen
+from skhalfway.models._type_checks import unfrozen
 from skhalfway.models._warnings import warn, warn_of
 from skhalfway.results import Provenance
 from skhalfway.transfer._cell_store import CellStore

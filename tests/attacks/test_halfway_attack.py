@@ -17,12 +17,12 @@ from sklearn.neighbors import KNeighborsClassifier
 import skhalfway._blocks
 from skhalfway import AdversarialGenerator, TransferScorer
 from skhalfway.attacks import _pool
+from skhalfway.attacks._boundary_walk import Walk
 from skhalfway.attacks._halfway import _Crossings
 from skhalfway.attacks._partners import Partners, keep_partners, nearest_partners
 from skhalfway.attacks._problem import Problem
 from skhalfway.attacks._queries import Queries
 from skhalfway.attacks._region import Region
-from skhalfway.attacks._walk import Walk
 from skhalfway.models import as_model
 
 X, Y = load_iris(return_X_y=True)

@@ -51,8 +51,8 @@ from sklearn.tree import DecisionTreeClassifier
 
 from skhalfway import AdversarialGenerator
 from skhalfway.models import ModelWarning, NotDifferentiableError, as_model
-from skhalfway.models._kinds import is_art_classifier
 from skhalfway.models._tree_input import trees_of
+from skhalfway.models._type_checks import is_art_classifier
 
 
 def tree(depth: int | None = 4) -> Any:

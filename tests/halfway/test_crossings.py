@@ -52,7 +52,7 @@ def test_linear_models_cross_where_the_decision_is_zero(estimator, tol):
     assert np.abs(result.position - a / (a - b))[cross].max() <= tol
     np.testing.assert_array_equal(result.start_class, model.predict(A))
     np.testing.assert_array_equal(result.end_class, model.predict(B))
-    np.testing.assert_array_equal(result.met_class, model.predict(B))
+    np.testing.assert_array_equal(result.next_class, model.predict(B))
 
 
 def test_sphere(rule):
@@ -64,7 +64,7 @@ def test_sphere(rule):
     np.testing.assert_allclose(out.position, 1 / np.linalg.norm(B, axis=1), atol=1e-4)
     start = -4 * B / np.linalg.norm(B, axis=1)[:, None]
     through = crossings(ball, start, B, tol=1e-4)
-    assert (through.n_changes == 2).all() and (through.met_class == 0).all()
+    assert (through.n_changes == 2).all() and (through.next_class == 0).all()
     assert (through.start_class == 1).all() and (through.end_class == 1).all()
     np.testing.assert_allclose(through.position * (4 + np.linalg.norm(B, axis=1)), 3, atol=2e-3)
 
@@ -121,7 +121,7 @@ def test_invariances(seed, scale, shift):
     np.testing.assert_allclose(moved.position, plain.position, atol=1e-3)
     named = crossings(Half(classes=("no", "yes")), A, B)
     np.testing.assert_array_equal(named.position, plain.position)
-    np.testing.assert_array_equal(named.met_class == "yes", plain.met_class == 1)
+    np.testing.assert_array_equal(named.next_class == "yes", plain.next_class == 1)
 
 
 def test_third_class_on_the_way(rule):
@@ -129,14 +129,14 @@ def test_third_class_on_the_way(rule):
     result = crossings(bands, [[0.0], [1.0], [0.3]], [[1.0], [0.0], [0.4]])
     np.testing.assert_allclose(result.position, [0.25, 0.3, np.nan], atol=1e-3)
     assert result.n_changes.tolist() == [2, 2, 0]
-    assert result.met_class.tolist() == ["b", "b", "b"]
+    assert result.next_class.tolist() == ["b", "b", "b"]
 
 
 def test_a_model_that_never_changes_its_answer(iris):
     X, y = iris
     result = crossings(DummyClassifier().fit(X, y), X[:5], X[60:65])
     assert np.isnan(result.position).all() and (result.n_changes == 0).all()
-    np.testing.assert_array_equal(result.met_class, result.start_class)
+    np.testing.assert_array_equal(result.next_class, result.start_class)
 
 
 @pytest.mark.parametrize(("tol", "exactly"), [(1e-3, 23), (1e-2, 20), (1.0, 17)])
@@ -192,7 +192,7 @@ def test_any_classifier_and_container(iris, make):
         np.testing.assert_array_equal(result.start_class, model.predict(A))
     assert len(result) == 20
     assert list(result.to_frame().columns) == [
-        "position", "n_changes", "met_class", "start_class", "end_class"
+        "position", "n_changes", "next_class", "start_class", "end_class"
     ]  # fmt: skip
 
 
@@ -213,7 +213,7 @@ def test_a_narrow_island_of_a_tree_is_seen():
     tree = DecisionTreeClassifier(random_state=0).fit(X, list("aabacc"))
     result = crossings(tree, [[0.0], [1.0], [0.0], [0.5]], [[1.0], [0.0], [0.4], [0.0]])
     np.testing.assert_allclose(result.position, [0.31, 0.495, 0.31 / 0.4, (0.5 - 0.3101) / 0.5], atol=1e-3)
-    assert result.met_class.tolist() == ["b", "a", "b", "b"]
+    assert result.next_class.tolist() == ["b", "a", "b", "b"]
     assert result.n_changes.tolist() == [1, 1, 0, 0]
 
 

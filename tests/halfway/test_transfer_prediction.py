@@ -34,19 +34,19 @@ def test_is_an_array_of_its_rates():
 
 
 def test_intervals_are_beta_binomial_and_narrow_with_reliability():
-    low, high = made(reliability=0.5).interval()
+    low, high = made(reliability=0.5).prediction_interval()
     assert ((low >= 0) & (low <= high) & (high <= 1)).all()
     mean = (0.5 * 50 + 0.5) / 51
     ends = betabinom.ppf([0.025, 0.975], 50, 5 * mean, 5 * (1 - mean)) / 50
     assert (low[1, 1], high[1, 1]) == pytest.approx(tuple(ends))
-    widths = [np.subtract(*made(reliability=r).interval()[::-1]).mean() for r in (0.0, 0.9, 0.95, 1.0)]
+    widths = [np.subtract(*made(reliability=r).prediction_interval()[::-1]).mean() for r in (0.0, 0.9, 0.95, 1.0)]
     assert widths[0] == widths[1] > widths[2] > widths[3]
     # fewer samples measure less exactly, and a lower level holds less
-    assert np.subtract(*made(eligible=5).interval()[::-1]).mean() > widths[1]
-    inner = made().interval(0.5)
+    assert np.subtract(*made(eligible=5).prediction_interval()[::-1]).mean() > widths[1]
+    inner = made().prediction_interval(0.5)
     assert (inner.low >= low).all() and (inner.high <= high).all() and (inner.low > low).any()
     with pytest.raises(ValueError, match="level"):
-        made().interval(95)
+        made().prediction_interval(95)
 
 
 def test_text_and_frame():
@@ -59,7 +59,7 @@ def test_text_and_frame():
     assert list(frame.columns) == ["rate", "low", "high", "reliability", "eligible"]
     assert frame.loc[("one", "three"), "rate"] == prediction.rates[0, 2]
     unknown = TransferPrediction(*np.full((2, 2, 2), np.nan), np.zeros((2, 2)), ("a", "b"), 0.1, 2)
-    assert np.isnan(unknown.interval()).all() and "reliability is not known" in repr(unknown)
+    assert np.isnan(unknown.prediction_interval()).all() and "reliability is not known" in repr(unknown)
 
 
 def test_compares_with_what_was_measured():
@@ -97,7 +97,7 @@ def test_a_scorer_says_what_its_prediction_rests_on(iris):
     right = np.stack([model.predict(X) == y for model in models.values()])
     assert np.array_equal(prediction.eligible, right.astype(int) @ right.T)
     assert (prediction.reliability > 0.9).all() and prediction.provenance is not None
-    low, high = prediction.interval()
+    low, high = prediction.prediction_interval()
     assert ((low <= prediction.rates) & (prediction.rates <= high)).all()
 
 

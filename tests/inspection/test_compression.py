@@ -208,8 +208,8 @@ def test_an_mlp_keeps_to_it_too(fitted_mlp: Any, digits: Any) -> None:
 
 
 def test_a_trained_network_is_taken_as_it_is(fitted_mlp: Any, digits: Any) -> None:
-    split = (digits.X, digits.y, digits.X_test, digits.y_test)
-    curve = compression_curve(FrozenEstimator(fitted_mlp), *split, levels=[0.3, 1])
+    split = {"X": digits.X, "y": digits.y, "X_test": digits.X_test, "y_test": digits.y_test}
+    curve = compression_curve(FrozenEstimator(fitted_mlp), **split, levels=[0.3, 1])
     assert curve.n_repeats == 1 and curve.x.tolist() == [0.3, 1]
     assert curve.values["agreement"][1, 0] == 1
     assert curve.values["accuracy"][1, 0] == fitted_mlp.score(digits.X_test, digits.y_test)
@@ -224,7 +224,7 @@ def test_a_torch_module_and_images(digits: Any) -> None:
     torch.manual_seed(0)
     module = nn.Sequential(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten(), nn.Linear(144, 10))
     X, X_test = (x.reshape(-1, 1, 8, 8) for x in (digits.X, digits.X_test))
-    curve = compression_curve(module, X, digits.y, X_test, digits.y_test, levels=[1, 0.5])
+    curve = compression_curve(module, X, digits.y, X_test=X_test, y_test=digits.y_test, levels=[1, 0.5])
     assert curve.values["agreement"][0, 0] == 1
     # normalisation and biases stay
     kept = (36 + 1440) / 2 + 4 + 4 + 4 + 10
@@ -238,10 +238,10 @@ def network(request: pytest.FixtureRequest) -> Any:
 
 def test_compression_on_digits(network: Any, digits: Any) -> None:
     """Half of the weights, or four bits of them, do; few do not, unless the network is trained on."""
-    split = (digits.X, digits.y, digits.X_test, digits.y_test)
+    split = {"X": digits.X, "y": digits.y, "X_test": digits.X_test, "y_test": digits.y_test}
 
     def measured(levels: list[float], **params: Any) -> Any:
-        curve = compression_curve(network, *split, levels=levels, n_repeats=2, random_state=0, **params)
+        curve = compression_curve(network, **split, levels=levels, n_repeats=2, random_state=0, **params)
         assert list(curve.values) == ["accuracy", "agreement", "size"]
         return curve.means["accuracy"]
 
@@ -257,12 +257,13 @@ def test_compression_on_digits(network: Any, digits: Any) -> None:
 
 def test_a_seed_decides_and_jobs_do_not(digits: Any) -> None:
     net = skorch_net(max_epochs=2)
-    split = (digits.X[:200], digits.y[:200], digits.X_test[:100], digits.y_test[:100])
+    few, tested = (digits.X[:200], digits.y[:200]), (digits.X_test[:100], digits.y_test[:100])
+    split = dict(zip(["X", "y", "X_test", "y_test"], few + tested, strict=True))
     torch_state, numpy_state = torch.get_rng_state(), np.random.get_state()[1]
 
     def measured(random_state: int, n_jobs: int | None = None) -> Any:
         settings: dict[str, Any] = {"levels": [0.5], "n_epochs": 1, "n_repeats": 2, "n_jobs": n_jobs}
-        return compression_curve(net, *split, random_state=random_state, **settings).values["agreement"]
+        return compression_curve(net, **split, random_state=random_state, **settings).values["agreement"]
 
     first = measured(0)
     assert torch.equal(torch.get_rng_state(), torch_state)
@@ -274,8 +275,8 @@ def test_a_seed_decides_and_jobs_do_not(digits: Any) -> None:
 
 def test_labels_are_of_any_kind(digits: Any) -> None:
     names = np.array([f"digit {i}" for i in range(10)])
-    split = (digits.X, names[digits.y], digits.X_test, names[digits.y_test])
-    curve = compression_curve(mlp(), *split, levels=[1], n_repeats=1, random_state=0)
+    split = {"X": digits.X, "y": names[digits.y], "X_test": digits.X_test, "y_test": names[digits.y_test]}
+    curve = compression_curve(mlp(), **split, levels=[1], n_repeats=1, random_state=0)
     assert curve.values["accuracy"][0, 0] > 0.8
 
 
@@ -343,8 +344,8 @@ def test_drawn(fitted_mlp: Any, digits: Any, method: str, label: str) -> None:
 def test_compress_gives_the_network_of_the_curve(trained: Any, digits: Any, level: Any, method: str) -> None:
     before = weights_of(trained)
     compressed = compress(trained, level, method=method)
-    data = digits.X, digits.y, digits.X_test, digits.y_test
-    curve = compression_curve(FrozenEstimator(trained), *data, method=method, levels=[level])
+    data = {"X": digits.X, "y": digits.y, "X_test": digits.X_test, "y_test": digits.y_test}
+    curve = compression_curve(FrozenEstimator(trained), **data, method=method, levels=[level])
     assert compressed.score(digits.X_test, digits.y_test) == curve.values["accuracy"][0, 0]
     for name, weight in weights_of(compressed).items():
         if weight.ndim > 1:

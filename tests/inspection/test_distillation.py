@@ -32,7 +32,7 @@ from skhalfway.models._training import train
 X, Y = load_iris(return_X_y=True)
 NAMES = np.array(["setosa", "versicolor", "virginica"])[Y]
 TRAIN, TEST = slice(0, None, 2), slice(1, None, 2)
-SPLIT = (X[TRAIN], Y[TRAIN], X[TEST], Y[TEST])
+SPLIT: dict[str, Any] = {"X": X[TRAIN], "y": Y[TRAIN], "X_test": X[TEST], "y_test": Y[TEST]}
 
 
 class Net(nn.Module):
@@ -123,7 +123,7 @@ def test_probabilities_of_0_stay_0() -> None:
 
 def test_a_student_of_the_same_kind_becomes_its_teacher(logistic: Any) -> None:
     student = LogisticRegression(C=np.inf, max_iter=5000, tol=1e-8)
-    (found,) = distill(logistic, student, *SPLIT, temperature=1, n_repeats=1).students
+    (found,) = distill(logistic, student, **SPLIT, temperature=1, n_repeats=1).students
     np.testing.assert_allclose(found.predict_proba(X), logistic.predict_proba(X), atol=1e-3)
     plain = student.fit(X[TRAIN], Y[TRAIN]).predict_proba(X)
     assert np.abs(plain - logistic.predict_proba(X)).max() > 0.1
@@ -132,7 +132,7 @@ def test_a_student_of_the_same_kind_becomes_its_teacher(logistic: Any) -> None:
 def test_each_sample_is_shown_once_for_each_class(logistic: Any) -> None:
     student = DecisionTreeClassifier(max_depth=3, random_state=0)
     params: dict[str, Any] = {"temperature": 2, "label_weight": 0.25, "n_repeats": 1, "random_state": 0}
-    result = distill(logistic, student, *SPLIT, **params)
+    result = distill(logistic, student, **SPLIT, **params)
     z = X[TRAIN] @ logistic.coef_.T + logistic.intercept_
     weights = 0.75 * softmax(z / 2, axis=1) + 0.25 * np.eye(3)[Y[TRAIN]]
     seed = result.students[0].random_state
@@ -148,7 +148,7 @@ def test_a_skorch_student_descends_the_loss(logistic: Any) -> None:
     torch.manual_seed(0)
     start = nn.Linear(4, 3)
     student = skorch_net(start, lr=0.1, **params)
-    result = distill(logistic, student, *SPLIT, temperature=5, label_weight=0.2, n_repeats=1, random_state=0)
+    result = distill(logistic, student, **SPLIT, temperature=5, label_weight=0.2, n_repeats=1, random_state=0)
     x, w, b = X[TRAIN], start.weight.detach().numpy(), start.bias.detach().numpy()
     z = x @ w.T + b
     soft = softmax(z / 5, axis=1) - softmax((x @ logistic.coef_.T + logistic.intercept_) / 5, axis=1)
@@ -159,9 +159,9 @@ def test_a_skorch_student_descends_the_loss(logistic: Any) -> None:
 
 def test_hard_targets_are_the_teachers_answers() -> None:
     teacher = make_pipeline(StandardScaler(), LinearSVC(random_state=0)).fit(X[TRAIN], NAMES[TRAIN])
-    split = (X[TRAIN], NAMES[TRAIN], X[TEST], NAMES[TEST])
+    split = {"X": X[TRAIN], "y": NAMES[TRAIN], "X_test": X[TEST], "y_test": NAMES[TEST]}
     student = KNeighborsClassifier(1)
-    result = distill(teacher, student, *split, targets="hard", n_repeats=1)
+    result = distill(teacher, student, **split, targets="hard", n_repeats=1)
     by_hand = KNeighborsClassifier(1).fit(X[TRAIN], teacher.predict(X[TRAIN]))
     np.testing.assert_array_equal(result.students[0].predict(X), by_hand.predict(X))
     answers = teacher.predict(X[TEST])
@@ -176,7 +176,7 @@ def test_the_plain_student_is_trained_as_ever(logistic: Any) -> None:
     student = MLPClassifier((8,), max_iter=20)
     with pytest.warns(UserWarning, match="Stochastic Optimizer"):
         result = distill(
-            logistic, student, *SPLIT, targets="hard", n_repeats=2, random_state=np.random.RandomState(0)
+            logistic, student, **SPLIT, targets="hard", n_repeats=2, random_state=np.random.RandomState(0)
         )
         rng = np.random.RandomState(0)
         for plain in result.plain_students:
@@ -186,7 +186,9 @@ def test_the_plain_student_is_trained_as_ever(logistic: Any) -> None:
 
 
 def test_without_labels_there_is_no_plain_student(logistic: Any) -> None:
-    result = distill(logistic, iris_net(), X[TRAIN], None, X[TEST], Y[TEST], n_repeats=2, random_state=0)
+    result = distill(
+        logistic, iris_net(), X[TRAIN], None, X_test=X[TEST], y_test=Y[TEST], n_repeats=2, random_state=0
+    )
     assert result.x.tolist() == ["teacher", "distilled"] and result.plain_students == ()
 
 
@@ -195,7 +197,7 @@ def test_a_pipeline_and_validation_data(logistic: Any) -> None:
     from skorch.dataset import ValidSplit
 
     student = make_pipeline(StandardScaler(), iris_net(train_split=ValidSplit(5), max_epochs=40))
-    result = distill(logistic, student, *SPLIT, n_repeats=1, random_state=0)
+    result = distill(logistic, student, **SPLIT, n_repeats=1, random_state=0)
     net = result.students[0][-1]
     assert "valid_loss" in net.history[-1] and "valid_acc" not in net.history[-1]
     assert "valid_acc" in result.plain_students[0][-1].history[-1]
@@ -218,8 +220,8 @@ def test_students_know_a_class_that_they_never_saw(teacher: Any, digits: Any) ->
     seen = digits.y != 3
     threes = digits.X_test[digits.y_test == 3]
     student = skorch_net(max_epochs=40)
-    split = (digits.X[seen], digits.y[seen], digits.X_test, digits.y_test)
-    result = distill(teacher, student, *split, n_repeats=2, random_state=0)
+    split = {"X": digits.X[seen], "y": digits.y[seen], "X_test": digits.X_test, "y_test": digits.y_test}
+    result = distill(teacher, student, **split, n_repeats=2, random_state=0)
     known = [(net.predict(threes) == 3).mean() for net in result.students]
     unknown = [(net.predict(threes) == 3).mean() for net in result.plain_students]
     assert min(known) > 0.5
@@ -230,8 +232,8 @@ def test_students_know_a_class_that_they_never_saw(teacher: Any, digits: Any) ->
 
 def test_few_samples_teach_more_with_a_teacher(teacher: Any, digits: Any) -> None:
     student = skorch_net(max_epochs=120)
-    few = (digits.X[:100], digits.y[:100], digits.X_test, digits.y_test)
-    result = distill(teacher, student, *few, n_repeats=3, random_state=0)
+    few = {"X": digits.X[:100], "y": digits.y[:100], "X_test": digits.X_test, "y_test": digits.y_test}
+    result = distill(teacher, student, **few, n_repeats=3, random_state=0)
     assert result.means["agreement"][1] > result.means["agreement"][2] + 0.005
 
 
@@ -239,7 +241,7 @@ def test_few_samples_teach_more_with_a_teacher(teacher: Any, digits: Any) -> Non
 def test_a_seed_decides_and_jobs_do_not(logistic: Any, student: Any) -> None:
     def measured(random_state: int, n_jobs: int | None = None) -> Any:
         states = torch.get_rng_state(), np.random.get_state()[1]
-        result = distill(logistic, student, *SPLIT, n_repeats=3, random_state=random_state, n_jobs=n_jobs)
+        result = distill(logistic, student, **SPLIT, n_repeats=3, random_state=random_state, n_jobs=n_jobs)
         assert torch.equal(torch.get_rng_state(), states[0])
         np.testing.assert_array_equal(np.random.get_state()[1], states[1])
         each = (*result.students, *result.plain_students)
@@ -305,7 +307,7 @@ def test_errors(
 def test_skorch_needs_numbers_for_labels() -> None:
     teacher = RandomForestClassifier(5, random_state=0).fit(X, NAMES)
     with pytest.raises(ValueError, match="predicts column numbers, so it needs the labels 0, 1, ..., got"):
-        distill(teacher, iris_net(), X, NAMES, X, NAMES)
+        distill(teacher, iris_net(), X, NAMES, X_test=X, y_test=NAMES)
 
 
 def test_drawn(logistic: Any) -> None:

@@ -126,8 +126,8 @@ def test_elastic_weights_add_the_gradient_of_their_penalty() -> None:
 
 def test_a_penalty_that_overshoots_is_told() -> None:
     net = iris_net(optimizer=torch.optim.SGD, lr=1.0, batch_size=8)
-    with pytest.raises(ValueError, match="not finite: with strength=1000000.0 steps overshoot"):
-        forgetting_curve(net, PAIRS, remedy="ewc", strength=1e6, n_repeats=1, random_state=0)
+    with pytest.raises(ValueError, match="not finite: with penalty=1000000.0 steps overshoot"):
+        forgetting_curve(net, PAIRS, method="ewc", penalty=1e6, n_repeats=1, random_state=0)
 
 
 # --- sequences
@@ -203,12 +203,12 @@ class Witness(ClassifierMixin, BaseEstimator):
         return np.full(len(X), self.classes_[0])
 
 
-@pytest.mark.parametrize("remedy", [None, "rehearsal"])
-def test_what_is_shown(remedy: str | None) -> None:
+@pytest.mark.parametrize("method", [None, "rehearsal"])
+def test_what_is_shown(method: str | None) -> None:
     SEEN.clear()
-    forgetting_curve(Witness(), PAIRS, remedy=remedy, n_epochs=2, batch_size=16, memory=0.3, n_repeats=1)
-    shown, lengths = list(SEEN), [50, 65, 80] if remedy else [50, 50, 50]
-    if remedy:  # after those without it
+    forgetting_curve(Witness(), PAIRS, method=method, n_epochs=2, batch_size=16, memory=0.3, n_repeats=1)
+    shown, lengths = list(SEEN), [50, 65, 80] if method else [50, 50, 50]
+    if method:  # after those without it
         shown = shown[3 * 2 * 4 :]
     for n, (X_train, y_train, _, _) in zip(lengths, PAIRS, strict=True):
         n_batches = -(-n // 16)
@@ -232,8 +232,8 @@ def test_a_second_task_replaces_the_first_unless_it_is_rehearsed(digits: Any) ->
     mlp = MLPClassifier((32,), learning_rate_init=0.01)
     for estimator, n_epochs in ((mlp, 8), (skorch_net(lr=0.01), 12), (SGDClassifier(), 1)):
         settings: dict[str, Any] = {"n_epochs": n_epochs, "batch_size": 64, "memory": 0.2, "n_repeats": 2}
-        remedies = ["rehearsal", "ewc"] if isinstance(estimator, NeuralNetClassifier) else ["rehearsal"]
-        curve = forgetting_curve(estimator, tasks, remedy=remedies, random_state=0, **settings)
+        methods = ["rehearsal", "ewc"] if isinstance(estimator, NeuralNetClassifier) else ["rehearsal"]
+        curve = forgetting_curve(estimator, tasks, method=methods, random_state=0, **settings)
         first = curve.of_task(0).means
         assert first["none"][0] > 0.9
         assert first["none"][1] < 0.4
@@ -249,7 +249,7 @@ def test_a_second_task_replaces_the_first_unless_it_is_rehearsed(digits: Any) ->
 def test_elastic_weights_hold_permuted_digits(digits: Any) -> None:
     orders = [np.random.RandomState(i).permutation(64) for i in range(2)]
     tasks = [(digits.X[:, o], digits.y, digits.X_test[:, o], digits.y_test) for o in orders]
-    curve = forgetting_curve(skorch_net(), tasks, remedy=["ewc"], n_epochs=8, n_repeats=2, random_state=0)
+    curve = forgetting_curve(skorch_net(), tasks, method=["ewc"], n_epochs=8, n_repeats=2, random_state=0)
     first = curve.of_task(0).means
     assert first["none"][1] < first["none"][0] - 0.1
     assert first["ewc"][1] > first["none"][1] + 0.08
@@ -257,13 +257,13 @@ def test_elastic_weights_hold_permuted_digits(digits: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("estimator", "remedy"),
+    ("estimator", "method"),
     [(iris_net(), ["rehearsal", "ewc", "hard_attention"]), (SGDClassifier(), "rehearsal")],
 )
-def test_a_seed_decides_and_jobs_do_not(estimator: Any, remedy: Any) -> None:
+def test_a_seed_decides_and_jobs_do_not(estimator: Any, method: Any) -> None:
     def measured(random_state: int, n_jobs: int | None = None) -> Any:
         states = torch.get_rng_state(), np.random.get_state()[1]
-        settings: dict[str, Any] = {"n_epochs": 2, "n_repeats": 2, "n_jobs": n_jobs, "remedy": remedy}
+        settings: dict[str, Any] = {"n_epochs": 2, "n_repeats": 2, "n_jobs": n_jobs, "method": method}
         curve = forgetting_curve(estimator, PAIRS, random_state=random_state, **settings)
         assert torch.equal(torch.get_rng_state(), states[0])
         np.testing.assert_array_equal(np.random.get_state()[1], states[1])
@@ -280,7 +280,7 @@ def test_images_and_names_for_labels(digits: Any) -> None:
     module: Any = lambda: nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(144, 10))  # noqa: E731
     tasks = [(images[half], digits.y[half], images[:100], digits.y[:100]) for half in halves]
     net = skorch_net(module)
-    curve = forgetting_curve(net, tasks, remedy="ewc", n_repeats=1, random_state=0, n_epochs=5)
+    curve = forgetting_curve(net, tasks, method="ewc", n_repeats=1, random_state=0, n_epochs=5)
     assert curve.means["ewc"][1] > 0.5
     tasks = [(digits.X[half], names[half], digits.X[:100], names[:100]) for half in halves]
     curve = forgetting_curve(MultinomialNB(), tasks, n_epochs=1, n_repeats=1)
@@ -309,11 +309,11 @@ def test_images_and_names_for_labels(digits: Any) -> None:
         (MultinomialNB(), PAIRS, {"n_epochs": 0}, ValueError, "n_epochs must be an integer >= 1"),
         (MultinomialNB(), PAIRS, {"batch_size": 0}, ValueError, "batch_size must be an integer >= 1"),
         (MultinomialNB(), PAIRS, {"memory": 0}, ValueError, r"memory must be a share in \(0, 1\], got 0"),
-        (MultinomialNB(), PAIRS, {"strength": -1}, ValueError, "strength must be a finite number > 0"),
+        (MultinomialNB(), PAIRS, {"penalty": -1}, ValueError, "penalty must be a finite number > 0"),
         (MultinomialNB(), PAIRS, {"n_repeats": 0}, ValueError, "n_repeats must be an integer >= 1"),
-        (MultinomialNB(), PAIRS, {"remedy": "sleep"}, ValueError, "remedy must be None, or any of"),
-        (MultinomialNB(), PAIRS, {"remedy": ["rehearsal"] * 2}, ValueError, "each once"),
-        (MultinomialNB(), PAIRS, {"remedy": "ewc"}, TypeError, "is for skorch nets.*got MultinomialNB"),
+        (MultinomialNB(), PAIRS, {"method": "sleep"}, ValueError, "method must be None, or any of"),
+        (MultinomialNB(), PAIRS, {"method": ["rehearsal"] * 2}, ValueError, "each once"),
+        (MultinomialNB(), PAIRS, {"method": "ewc"}, TypeError, "is for skorch nets.*got MultinomialNB"),
         (skorch_net(nn.Linear(4, 3)), PAIRS, {}, ValueError, "module is made already"),
         (LogisticRegression(), PAIRS, {}, TypeError, "partial_fit, which LogisticRegression has not"),
         (FrozenEstimator(MultinomialNB()), PAIRS, {}, TypeError, "an unfitted classifier is needed"),
@@ -328,7 +328,7 @@ def test_errors(
 
 def test_drawn() -> None:
     display = ForgettingCurveDisplay.from_estimator(
-        MultinomialNB(), PAIRS, remedy="rehearsal", n_epochs=1, n_repeats=2, random_state=0
+        MultinomialNB(), PAIRS, method="rehearsal", n_epochs=1, n_repeats=2, random_state=0
     )
     assert list(display.lines_) == ["none", "rehearsal", "joint"]
     np.testing.assert_array_equal(display.lines_["none"].get_ydata(), display.result.means["none"])

@@ -214,7 +214,7 @@ def test_a_task_is_answered_as_it_was(module: Any, digits: Any) -> None:
 
 def test_permuted_digits_are_forgotten_less(digits: Any) -> None:
     learner, tasks = net(), permuted(digits)
-    settings: dict[str, Any] = {"remedy": "hard_attention", "n_epochs": 6, "n_repeats": 1}
+    settings: dict[str, Any] = {"method": "hard_attention", "n_epochs": 6, "n_repeats": 1}
     before = repr(learner), clone(learner).get_params().keys()
     states = torch.get_rng_state(), np.random.get_state()[1]
     curve = forgetting_curve(learner, tasks, random_state=0, **settings)
@@ -232,7 +232,7 @@ def test_permuted_digits_are_forgotten_less(digits: Any) -> None:
 def test_masks_that_close_are_told(digits: Any) -> None:
     settings: dict[str, Any] = {"n_epochs": 2, "n_repeats": 1, "sparsity": 1000.0, "random_state": 0}
     with pytest.warns(ConvergenceWarning, match="no unit of .* is used by task 0.*lower sparsity=1000.0"):
-        curve = forgetting_curve(net(), permuted(digits), remedy="hard_attention", **settings)
+        curve = forgetting_curve(net(), permuted(digits), method="hard_attention", **settings)
     assert curve.of_task(0).means["hard_attention"][0] < 0.2
 
 
@@ -268,7 +268,7 @@ class Skip(nn.Module):
 )
 def test_modules_that_are_refused(module: Any, message: str, digits: Any) -> None:
     with pytest.raises(ValueError, match=message):
-        forgetting_curve(net(module), permuted(digits), remedy="hard_attention", n_repeats=1)
+        forgetting_curve(net(module), permuted(digits), method="hard_attention", n_repeats=1)
 
 
 def test_rows_may_be_folded_into_images_by_the_network(digits: Any) -> None:
@@ -278,7 +278,7 @@ def test_rows_may_be_folded_into_images_by_the_network(digits: Any) -> None:
     images = [(a.reshape(-1, 1, 8, 8), b, c.reshape(-1, 1, 8, 8), d) for a, b, c, d in permuted(digits)]
     settings: dict[str, Any] = {"n_epochs": 1, "n_repeats": 1, "sparsity": 0.0, "random_state": 0}
     folded, plain = (
-        forgetting_curve(net(module), tasks, remedy="hard_attention", **settings)
+        forgetting_curve(net(module), tasks, method="hard_attention", **settings)
         for module, tasks in ((made(nn.Unflatten(1, (1, 8, 8))), permuted(digits)), (made(), images))
     )
     np.testing.assert_array_equal(folded.accuracy["hard_attention"], plain.accuracy["hard_attention"])
@@ -313,7 +313,7 @@ def test_a_shape_that_changes_is_refused(digits: Any) -> None:
 @pytest.mark.parametrize(
     ("estimator", "given", "error", "message"),
     [
-        (SGDClassifier(), {}, TypeError, "remedy='hard_attention' is for skorch nets.*got SGDClassifier"),
+        (SGDClassifier(), {}, TypeError, "method='hard_attention' is for skorch nets.*got SGDClassifier"),
         (net(), {"sparsity": -1}, ValueError, "sparsity must be a finite number >= 0, got -1"),
         (net(), {"sparsity": True}, ValueError, "sparsity must be a finite number >= 0, got True"),
         (net(), {"hardness": 0.5}, ValueError, "hardness must be a finite number >= 1, got 0.5"),
@@ -322,10 +322,10 @@ def test_a_shape_that_changes_is_refused(digits: Any) -> None:
 )
 def test_errors(estimator: Any, given: Any, error: type[Exception], message: str, digits: Any) -> None:
     with pytest.raises(error, match=message):
-        forgetting_curve(estimator, permuted(digits), remedy="hard_attention", **given)
+        forgetting_curve(estimator, permuted(digits), method="hard_attention", **given)
 
 
 def test_steps_that_come_to_nan_are_told(digits: Any) -> None:
     wild = net(optimizer=torch.optim.SGD, lr=1e30, optimizer__weight_decay=1e10)
     with pytest.raises(ValueError, match="weights that are not finite; lower the learning rate"):
-        forgetting_curve(wild, permuted(digits), remedy="hard_attention", n_epochs=1, n_repeats=1)
+        forgetting_curve(wild, permuted(digits), method="hard_attention", n_epochs=1, n_repeats=1)

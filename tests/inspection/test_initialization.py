@@ -122,7 +122,7 @@ def test_figures_are_those_of_the_outputs(few: Any, monkeypatch: pytest.MonkeyPa
         lambda estimator, split, n, run, seed: outputs[run.initialization, len(run.epochs)],
     )
     found = initialization_influence(
-        mlp(), few["X"], few["y"] > 4, few["X"][:3], [False, False, True], n_repeats=2
+        mlp(), few["X"], few["y"] > 4, X_test=few["X"][:3], y_test=[False, False, True], n_repeats=2
     )
     expected = {
         "disagreement": [1 / 3, 0, 1, 0, 0],
@@ -159,8 +159,8 @@ def test_a_seed_decides_and_nothing_is_changed(network: Any, few: Any) -> None:
         (net(iterator_train__sampler=[1]), {}, ValueError, "which has an iterator_train__sampler"),
         (mlp(early_stopping=True), {}, ValueError, "pass early_stopping=False"),
         (mlp(solver="lbfgs"), {}, ValueError, r"solver must be of \['sgd', 'adam'\].*'lbfgs'"),
-        (mlp(), {"part": 0.6}, ValueError, "part must be above 0 and at most 0.5, got 0.6"),
-        (mlp(), {"part": 0.01}, ValueError, "part must make an epoch or more of 4, got 0.01"),
+        (mlp(), {"epoch_share": 0.6}, ValueError, "epoch_share must be above 0 and at most 0.5, got 0.6"),
+        (mlp(), {"epoch_share": 0.01}, ValueError, "epoch_share must make an epoch or more of 4, got 0.01"),
         (mlp(), {"n_repeats": 1.5}, ValueError, "n_repeats must be an integer >= 1, got 1.5"),
         (mlp(), {"X_test": None, "y_test": None}, ValueError, "X_test and y_test are needed"),
     ],
@@ -172,7 +172,11 @@ def test_errors(network: Any, params: Any, error: type[Exception], message: str,
 
 def test_a_module_with_parameters_is_made_again(few: Any) -> None:
     found = initialization_influence(
-        net(Perceptron(8), module__n_hidden=4, max_epochs=2), **few, part=0.5, n_repeats=1, random_state=0
+        net(Perceptron(8), module__n_hidden=4, max_epochs=2),
+        **few,
+        epoch_share=0.5,
+        n_repeats=1,
+        random_state=0,
     )
     assert found.values["output change"][0, 0] > 0
 

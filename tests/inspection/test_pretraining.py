@@ -182,7 +182,7 @@ def test_curves_that_do_not_fit_are_refused() -> None:
 @pytest.mark.parametrize("network", [net(), mlp()], ids=["net", "mlp"])
 def test_a_seed_decides_and_the_rest_is_as_without(network: Any, few: Any) -> None:
     before = np.random.get_state()[1].copy(), torch.get_rng_state(), repr(network)
-    how: dict[str, Any] = {"part": 0.34, "n_repeats": 2, "pretraining_epochs": 2, "random_state": 0}
+    how: dict[str, Any] = {"epoch_share": 0.34, "n_repeats": 2, "pretraining_epochs": 2, "random_state": 0}
     plain = initialization_influence(network, **few, **how)
     one = initialization_influence(network, **few, **how, pretraining="autoencoder")
     assert (np.random.get_state()[1] == before[0]).all() and repr(network) == before[2]
@@ -262,5 +262,5 @@ def sequential(*layers: Any) -> Any:
 def test_errors(network: Any, params: Any, message: str, few: Any) -> None:
     with pytest.raises(ValueError, match=message):
         initialization_influence(
-            network, **few, part=0.34, n_repeats=1, **{"pretraining": "autoencoder"} | params
+            network, **few, epoch_share=0.34, n_repeats=1, **{"pretraining": "autoencoder"} | params
         )

@@ -166,7 +166,7 @@ def test_what_trainings_share(digits: Any, monkeypatch: Any, estimator: Any, nam
     # 4 epochs of 90 updates, 10 of 36, 360 of 1
     assert given == [(10, 4), (25, 10), (900, 360)]
     given.clear()
-    sharpness(estimator, digits.X, digits.y, equal="epochs", **options)
+    sharpness(estimator, digits.X, digits.y, same="epochs", **options)
     assert given == [(10, 4), (25, 4), (900, 4)]
 
 
@@ -261,11 +261,11 @@ GOOD = np.random.RandomState(0).rand(20, 4), np.arange(20) % 2
         (MLPClassifier(solver="lbfgs"), {}, ValueError, "'lbfgs' takes no batches"),
         (
             MLPClassifier(),
-            {"equal": "time"},
+            {"same": "time"},
             ValueError,
-            r"equal must be one of \['updates', 'epochs'\], got 'time'",
+            r"same must be one of \['updates', 'epochs'\], got 'time'",
         ),
-        (MLPClassifier(), {"size": -1}, ValueError, "size must be a finite number > 0, got -1"),
+        (MLPClassifier(), {"radius": -1}, ValueError, "radius must be a finite number > 0, got -1"),
         (MLPClassifier(), {"n_directions": 0}, ValueError, "n_directions must be an integer >= 1"),
         (MLPClassifier(), {"n_repeats": 1.5}, ValueError, "n_repeats must be an integer >= 1"),
         (MLPClassifier(), {"y_test": [0]}, ValueError, "X_test and y_test belong together"),

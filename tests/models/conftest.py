@@ -13,7 +13,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.preprocessing import scale
 
 from skhalfway.models import Model, as_model, to_module
-from skhalfway.models._responses import decision, log_probability
+from skhalfway.models._member_outputs import decision, log_probability
 
 
 @cache

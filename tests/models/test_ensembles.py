@@ -29,7 +29,7 @@ from torch import nn
 from skhalfway import AdversarialGenerator
 from skhalfway.models import as_model
 from skhalfway.models._ensembles import BoostedVotes
-from skhalfway.models._responses import log_probability
+from skhalfway.models._member_outputs import log_probability
 from skhalfway.models._trees import SoftTrees
 
 LR = LogisticRegression(max_iter=50)

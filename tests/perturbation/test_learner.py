@@ -34,10 +34,10 @@ from skhalfway.perturbation import PerturbationLearner
 
 PROTOCOLS: list[dict[str, Any]] = [
     {},
-    {"labels": "shift"},
+    {"labels": "next"},
     {"base": "noise"},
     {"perturbation_only": True},
-    {"labels": "shift", "perturbation_only": True},
+    {"labels": "next", "perturbation_only": True},
     {"base": "noise", "perturbation_only": True},
 ]
 
@@ -46,7 +46,7 @@ PROTOCOLS: list[dict[str, Any]] = [
     [
         PerturbationLearner(LogisticRegression(max_iter=1000)),
         PerturbationLearner(
-            SVC(break_ties=True), AdversarialGenerator(attack="fgsm"), labels="shift", perturbation_only=True
+            SVC(break_ties=True), AdversarialGenerator(attack="fgsm"), labels="next", perturbation_only=True
         ),
         PerturbationLearner(LogisticRegression(max_iter=1000), base="noise"),
     ]
@@ -85,10 +85,10 @@ def attack(**changes: Any) -> AdversarialGenerator:
     ("options", "learned", "control"),
     [
         ({}, 0.8, 0.05),
-        ({"labels": "shift"}, 0.55, 0.05),
+        ({"labels": "next"}, 0.55, 0.05),
         ({"base": "noise"}, 0.75, 0.3),
         ({"perturbation_only": True}, 0.65, 0.05),
-        ({"labels": "shift", "perturbation_only": True}, 0.55, 0.05),
+        ({"labels": "next", "perturbation_only": True}, 0.55, 0.05),
         ({"base": "noise", "perturbation_only": True}, 0.6, 0.3),
     ],
     ids=str,
@@ -136,11 +136,11 @@ def test_random_labels_are_any_but_the_own(digits, fitted, options: Any) -> None
     assert np.abs(counts[1:] - 100).max() < 4 * np.sqrt(900 * (1 / 9) * (8 / 9))
 
 
-def test_shift_goes_to_the_next_class() -> None:
+def test_next_goes_to_the_next_class() -> None:
     X, y = load_iris(return_X_y=True)
     names = np.array(["versicolor", "setosa", "virginica"])  # sorted: setosa, versicolor, virginica
     next_of = {"setosa": "versicolor", "versicolor": "virginica", "virginica": "setosa"}
-    learner = PerturbationLearner(LogisticRegression(max_iter=1000), labels="shift").fit(X, names[y])
+    learner = PerturbationLearner(LogisticRegression(max_iter=1000), labels="next").fit(X, names[y])
     assert learner.y_assigned_.tolist() == [next_of[name] for name in names[y]]
     assert learner.classes_.tolist() == sorted(next_of)
     assert set(learner.predict(X)) <= set(next_of)
@@ -247,7 +247,7 @@ def test_the_generator_keeps_its_own_random_state(digits) -> None:
     X, y = digits.X[:100], digits.y[:100]
     source = FrozenEstimator(LogisticRegression(max_iter=1000).fit(X, y))
     generator = attack(eps=0.1, max_iter=1, random_start=True, random_state=5)
-    learner = PerturbationLearner(source, generator, labels="shift", random_state=0).fit(X, y)
+    learner = PerturbationLearner(source, generator, labels="next", random_state=0).fit(X, y)
     alone = clone(generator).set_params(estimator=source).fit(X)
     np.testing.assert_array_equal(learner.X_perturbed_, alone.generate(X, target=learner.y_assigned_))
 
@@ -441,7 +441,7 @@ def test_images_for_skorch(digits, as_tensor: bool) -> None:
         return
     again = clone(learner).fit(given, digits.y)
     np.testing.assert_array_equal(learner.predict_proba(X_test), again.predict_proba(X_test))
-    only = clone(learner).set_params(source=FrozenEstimator(learner.source_), labels="shift")
+    only = clone(learner).set_params(source=FrozenEstimator(learner.source_), labels="next")
     assert only.fit(given, digits.y).source_.estimator is learner.source_
 
 
@@ -527,11 +527,11 @@ LR = LogisticRegression(max_iter=1000)
 @pytest.mark.parametrize(
     ("parameters", "error", "message"),
     [
-        ({"labels": "next"}, ValueError, "labels must be one of ['random', 'shift'], got 'next'"),
+        ({"labels": "shift"}, ValueError, "labels must be one of ['random', 'next'], got 'shift'"),
         ({"base": "images"}, ValueError, "base must be one of ['data', 'noise'], got 'images'"),
         ({"labels": ["shift"]}, ValueError, "labels must be one of"),
         ({"perturbation_only": 1}, ValueError, "perturbation_only must be True or False, got 1"),
-        ({"base": "noise", "labels": "shift"}, ValueError, "base='noise' has none; use labels='random'"),
+        ({"base": "noise", "labels": "next"}, ValueError, "base='noise' has none; use labels='random'"),
         ({"base": "noise", "n_noise": 0}, ValueError, "n_noise must be None or an integer >= 1, got 0"),
         ({"base": "noise", "n_noise": 10.0}, ValueError, "n_noise must be None or an integer"),
         ({"base": "noise", "n_noise": True}, ValueError, "n_noise must be None or an integer"),
@@ -605,7 +605,7 @@ def test_protocols_of_one_random_state_share_their_source(digits: Any) -> None:
     with pytest.warns(ConvergenceWarning):
         sources = [
             PerturbationLearner(network, **protocol, random_state=0).fit(digits.X, digits.y).source_
-            for protocol in ({}, {"labels": "shift"}, {"base": "noise", "n_noise": 50})
+            for protocol in ({}, {"labels": "next"}, {"base": "noise", "n_noise": 50})
         ]
     for other in sources[1:]:
         for own, first in zip(other.coefs_, sources[0].coefs_, strict=True):

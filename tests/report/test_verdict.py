@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest, fisher_exact
 
-from skhalfway._intervals import ConfidenceInterval, holm
+from skhalfway._intervals import ConfidenceInterval, holm, wilson_interval
 from skhalfway.models import Finding, ModelCheck
 from skhalfway.report import AttackedColumns, Retraining
 from skhalfway.report._findings import _threats
@@ -123,7 +123,7 @@ def test_surrogates_that_learnt_little_leave_a_doubt(n_right, level, made):
         clean[1, n_right:] = 1
         matrices.append(type(matrix).of(replace(matrix.outcomes, clean=clean)))
     curve = replace(
-        report.curve, matrices=tuple(matrices), source_fallen=np.zeros_like(report.curve.source_fallen)
+        report.curve, matrices=tuple(matrices), source_fooled=np.zeros_like(report.curve.source_fooled)
     )
     verdict = replace(report, curve=curve).verdict
     assert verdict.level == level
@@ -206,9 +206,9 @@ def test_another_model_that_resists_is_a_finding_unless_it_is_less_accurate(made
         clean[1, 150:] = 1
         worse = replace(matrix.outcomes, clean=clean)
         matrices.append(type(matrix).of(worse))
-    fallen = np.zeros_like(curve.source_fallen)
+    fallen = np.zeros_like(curve.source_fooled)
     assert "resistant_model" not in kinds(
-        replace(report, curve=replace(curve, matrices=tuple(matrices), source_fallen=fallen))
+        replace(report, curve=replace(curve, matrices=tuple(matrices), source_fooled=fallen))
     )
 
 
@@ -228,6 +228,8 @@ def test_retraining_says_what_it_bought(after, masked, words, made):
     assert words in f"{finding.title} {finding.evidence}" and share(after, 200) in finding.evidence
     assert tried.p("own") == pytest.approx(min(1, 2 * 0.5 ** abs(after - 100)))
     np.testing.assert_allclose(tried.accuracy("own"), [0.5, after / 200])
+    expected = wilson_interval(np.array([100, after]), np.array([200, 200]), 0.9)
+    np.testing.assert_allclose(tried.confidence_interval(0.9, of="own"), expected)
 
 
 def test_warnings_of_check_ups_are_findings(made):

@@ -31,7 +31,7 @@ from skhalfway.inspection import (
     AdversarialSpheres,
     ApproximationCurve,
     CompressionCurve,
-    Curves,
+    CurveResult,
     Distillation,
     FeatureTransfer,
     FoolingInputs,
@@ -99,7 +99,7 @@ MATRIX = TransferMatrix.of(OUTCOMES)
 ORIGIN = Provenance("measure", {"size": 0.5, "norm": np.inf}, n_samples=12, seconds=0.25)
 SETTINGS = np.array(["true labels", "random labels"])
 EXAMPLES = [
-    Curves(np.array([1, 2]), {"loss": HALVES, "unknown": np.full((2, 3), np.nan)}),
+    CurveResult(np.array([1, 2]), {"loss": HALVES, "unknown": np.full((2, 3), np.nan)}),
     LearningCurves(np.array([1, 2]), {"true labels": HALVES}),
     MemorizationCurve(
         SETTINGS,
@@ -400,7 +400,7 @@ def test_results_are_drawn_where_nothing_else_was_imported(way, tmp_path):
         "MemorizationCurve": "MemorizationCurveDisplay",
         "TaskCurve": "ForgettingCurveDisplay",
         "LossSurface": "LossSurfaceDisplay",
-        "LearningCurves": "CurvesDisplay",
+        "LearningCurves": "CurveResultDisplay",
     }
     expected = [f"{type(result).__name__} {drawn[type(result).__name__]}" for result in chosen]
     assert printed.stdout.split("\n")[:-1] == expected, printed.stderr

@@ -159,8 +159,8 @@ def test_source_success_never_falls(iris, pair, monkeypatch):
     curve = TransferScorer().fit(pair).transfer_curve(X, y, eps=EPS)
     fooled = np.array([matrix.source_fooled for matrix in curve.matrices])
     assert (fooled[2] > 0).all() and (fooled[3] == 0).all()
-    np.testing.assert_array_equal(curve.source_fallen, [fooled[0], fooled[1], fooled[2], fooled[2]])
-    np.testing.assert_allclose(curve.source_success, curve.source_fallen / curve.matrices[0].source_eligible)
+    np.testing.assert_array_equal(curve.source_fooled, [fooled[0], fooled[1], fooled[2], fooled[2]])
+    np.testing.assert_allclose(curve.source_success, curve.source_fooled / curve.matrices[0].source_eligible)
 
 
 def matrix_of(n, rate, *, noise=0.1, eligible=100):
@@ -203,7 +203,7 @@ def test_reads_what_the_matrices_say():
     assert "3 models, Linf budgets in input units" in repr(curve) and ".70 [.66 .74]" in repr(curve)
     with pytest.raises(FrozenInstanceError):
         curve.eps = 1
-    for array in (curve.eps, curve.source_fallen):
+    for array in (curve.eps, curve.source_fooled):
         with pytest.raises(ValueError, match="read-only"):
             array[0] = 1
 
@@ -291,10 +291,10 @@ def test_an_instance_keeps_its_eps(iris, pair, linear_module):
         ({"eps": [0, 1, np.inf]}, "increasing finite numbers >= 0"),
         ({"eps": [], "matrices": ()}, "one budget for each of 0 matrices"),
         ({"matrices": (matrix_of(3, 0), matrix_of(3, 0), OTHER_CONDITION)}, "under the same condition"),
-        ({"source_fallen": np.zeros((3, 2), int)}, r"source_fallen must hold counts >= 0 of shape \(3, 3\)"),
-        ({"source_fallen": np.array([[2] * 3, [1] * 3, [1] * 3], np.uint8)}, "counts that never fall"),
-        ({"source_fallen": np.full((3, 3), 999)}, "cannot be larger than their source_eligible"),
-        ({"source_fallen": np.array([[2] * 3, [1] * 3, [1] * 3])}, "counts that never fall"),
+        ({"source_fooled": np.zeros((3, 2), int)}, r"source_fooled must hold counts >= 0 of shape \(3, 3\)"),
+        ({"source_fooled": np.array([[2] * 3, [1] * 3, [1] * 3], np.uint8)}, "counts that never fall"),
+        ({"source_fooled": np.full((3, 3), 999)}, "cannot be larger than their source_eligible"),
+        ({"source_fooled": np.array([[2] * 3, [1] * 3, [1] * 3])}, "counts that never fall"),
         ({"matrices": (matrix_of(3, 0), matrix_of(3, 0), matrix_of(2, 0))}, "of the same models"),
         ({"eps_unit": "cm"}, "eps_unit must be one of"),
     ],

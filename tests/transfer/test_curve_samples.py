@@ -1,4 +1,4 @@
-"""Curves sample by sample: parts of them, and the budget at which each sample falls."""
+"""CurveResult sample by sample: parts of them, and the budget at which each sample falls."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def test_a_part_is_counted_anew(name):
     assert whole.matrices == curve.matrices
     part = curve.subset(np.arange(N) % 3 == 0)
     rest = curve.subset(np.arange(N) % 3 > 0)
-    np.testing.assert_array_equal(part.source_fallen + rest.source_fallen, whole.source_fallen)
+    np.testing.assert_array_equal(part.source_fooled + rest.source_fooled, whole.source_fooled)
     for one, other, every in zip(part.matrices, rest.matrices, curve.matrices, strict=True):
         np.testing.assert_array_equal(one.fooled + other.fooled, every.fooled)
     assert part.n_samples == 10 and part.eps.tolist() == EPS
@@ -113,7 +113,7 @@ def test_measured(iris):
     assert curve.subset(np.ones(len(X), bool)) == curve
     part, alone = curve.subset(y == 1), scorer.transfer_curve(frame[y == 1], y[y == 1], eps=[0.2, 0.5, 1.0])
     np.testing.assert_array_equal(part.rates, alone.rates)
-    np.testing.assert_array_equal(part.source_fallen, alone.source_fallen)
+    np.testing.assert_array_equal(part.source_fooled, alone.source_fooled)
     assert part.provenance.n_samples == 10 and part.provenance.settings == curve.provenance.settings
     found = curve.exposure("svm")
     assert found.index.name == "name" and set(found.index) == set(frame.index)

@@ -11,7 +11,7 @@ from skhalfway._inputs import check_labels, check_no_categories, read_samples
 from skhalfway.models import Model, as_model
 from skhalfway.models._collection import ModelCollection
 from skhalfway.models._faults import classes_of
-from skhalfway.models._reader import reader_of
+from skhalfway.models._input_spec import reader_of
 
 
 def read_points(reader: Any, X: Any, *, reset: bool, name: str = "X") -> NDArray[Any]:

@@ -1,4 +1,4 @@
-"""Curves: what is kept, the intervals, the drawing; and measurements that are repeated."""
+"""CurveResult: what is kept, the intervals, the drawing; and measurements that are repeated."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ import pytest
 from scipy import stats
 
 from skhalfway._intervals import t_interval
-from skhalfway.inspection import Curves, CurvesDisplay
+from skhalfway.inspection import CurveResult, CurveResultDisplay
 from skhalfway.inspection._repeats import repeated
 
 
 @pytest.fixture
-def curves() -> Curves:
+def curves() -> CurveResult:
     values = np.random.RandomState(0).rand(3, 5)
-    return Curves(np.array([1.0, 2.0, 4.0]), {"train": values, "test": values / 2})
+    return CurveResult(np.array([1.0, 2.0, 4.0]), {"train": values, "test": values / 2})
 
 
-def test_interval_is_scipys(curves: Curves) -> None:
+def test_interval_is_scipys(curves: CurveResult) -> None:
     expected = stats.ttest_1samp(curves.values["train"], 0, axis=1).confidence_interval(0.9)
     found = curves.confidence_interval(0.9, of="train")
     assert curves.confidence_interval(0.9).low.tolist() == found.low.tolist()  # of the first
@@ -30,19 +30,19 @@ def test_interval_is_scipys(curves: Curves) -> None:
 
 
 def test_one_repeat_has_no_interval() -> None:
-    one = Curves(np.array(["a", "b"]), {"accuracy": np.array([[0.5], [1.0]])})
+    one = CurveResult(np.array(["a", "b"]), {"accuracy": np.array([[0.5], [1.0]])})
     assert np.isnan(one.confidence_interval(of="accuracy")).all()
     assert "[" not in repr(one)
     assert np.isnan(t_interval(np.array([1.0])).low)
 
 
-def test_what_is_kept_cannot_change(curves: Curves) -> None:
+def test_what_is_kept_cannot_change(curves: CurveResult) -> None:
     for array in (curves.x, *curves.values.values()):
         with pytest.raises(ValueError, match="read-only"):
             array[0] = 0
 
 
-def test_frame(curves: Curves) -> None:
+def test_frame(curves: CurveResult) -> None:
     frame = curves.to_frame()
     assert frame.index.name == "x"
     np.testing.assert_allclose(frame[("test", "mean")], curves.means["test"])
@@ -63,10 +63,10 @@ def test_frame(curves: Curves) -> None:
 )
 def test_errors(x: Any, values: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        Curves(x, values)
+        CurveResult(x, values)
 
 
-def test_plot(curves: Curves) -> None:
+def test_plot(curves: CurveResult) -> None:
     display = curves.plot(names=["test"], line_kw={"lw": 1})
     (line,) = display.lines_.values()
     np.testing.assert_allclose(line.get_ydata(), curves.means["test"])
@@ -78,7 +78,7 @@ def test_plot(curves: Curves) -> None:
 
 
 def test_names_are_ticks() -> None:
-    curves = Curves(np.array(["true", "random"]), {"accuracy": np.array([[0.5], [1.0]])})
+    curves = CurveResult(np.array(["true", "random"]), {"accuracy": np.array([[0.5], [1.0]])})
     ticks = [tick.get_text() for tick in curves.plot().ax_.get_xticklabels()]
     assert ticks == ["true", "random"]
 
@@ -99,6 +99,6 @@ def test_repeats_share_their_seeds(n_jobs: int | None) -> None:
         repeated(drawn, [1], random_state=0, **settings | {"n_repeats": 0})
 
 
-def test_curves_that_nothing_measures(curves: Curves) -> None:
-    with pytest.raises(TypeError, match="CurvesDisplay draws results that are there, by from_result"):
-        CurvesDisplay.from_estimator(None)
+def test_curves_that_nothing_measures(curves: CurveResult) -> None:
+    with pytest.raises(TypeError, match="CurveResultDisplay draws results that are there, by from_result"):
+        CurveResultDisplay.from_estimator(None)

@@ -1,4 +1,4 @@
-"""CurvesDisplay: Curves as lines with bands."""
+"""CurveResultDisplay: CurveResult as lines with bands."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from skhalfway._text import shown
 from skhalfway.displays import Display
 from skhalfway.displays._style import colours, dashes, markers
-from skhalfway.inspection._curves import Curves
+from skhalfway.inspection._curve_result import CurveResult
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 _N_BANDS = 5
 
 
-class CurvesDisplay(Display, draws=[Curves]):
-    """Lines of :class:`Curves`, with bands for their intervals.
+class CurveResultDisplay(Display, draws=[CurveResult]):
+    """Lines of :class:`CurveResult`, with bands for their intervals.
 
     What the functions of ``skhalfway.inspection`` return is drawn by its
     ``plot``, or measured and drawn at once by the ``from_estimator`` of a
@@ -28,7 +28,7 @@ class CurvesDisplay(Display, draws=[Curves]):
 
     Parameters
     ----------
-    result : Curves
+    result : CurveResult
         What to draw.
 
     Attributes
@@ -45,9 +45,9 @@ class CurvesDisplay(Display, draws=[Curves]):
     >>> import matplotlib
     >>> matplotlib.use("agg")
     >>> import numpy as np
-    >>> from skhalfway.inspection import Curves, CurvesDisplay
-    >>> curves = Curves(np.array([1, 2]), {"accuracy": np.array([[0.5, 0.7], [0.8, 0.8]])})
-    >>> sorted(CurvesDisplay(curves).plot().lines_)
+    >>> from skhalfway.inspection import CurveResult, CurveResultDisplay
+    >>> curves = CurveResult(np.array([1, 2]), {"accuracy": np.array([[0.5, 0.7], [0.8, 0.8]])})
+    >>> sorted(CurveResultDisplay(curves).plot().lines_)
     ['accuracy']
     """
 
@@ -84,7 +84,7 @@ class CurvesDisplay(Display, draws=[Curves]):
 
         Returns
         -------
-        display : CurvesDisplay
+        display : CurveResultDisplay
             This object, with ``ax_``, ``figure_`` and ``lines_``.
 
         Raises

@@ -1,4 +1,4 @@
-"""Curves: figures at several settings, each measured again with other seeds."""
+"""CurveResult: figures at several settings, each measured again with other seeds."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Curves(Result):
+class CurveResult(Result):
     """Figures at several settings, each measured again with other seeds.
 
     Arrays are read-only.
@@ -38,14 +38,14 @@ class Curves(Result):
 
     See Also
     --------
-    CurvesDisplay : Draws them.
+    CurveResultDisplay : Draws them.
 
     Examples
     --------
     >>> import numpy as np
-    >>> from skhalfway.inspection import Curves
-    >>> Curves(np.array([1, 2]), {"accuracy": np.array([[0.5, 0.6, 0.7], [0.8, 0.8, 0.8]])})
-    Curves: 2 points, 3 repeats, means [95 % over seeds]
+    >>> from skhalfway.inspection import CurveResult
+    >>> CurveResult(np.array([1, 2]), {"accuracy": np.array([[0.5, 0.6, 0.7], [0.8, 0.8, 0.8]])})
+    CurveResult: 2 points, 3 repeats, means [95 % over seeds]
     x  accuracy
     1  .60 [.35 .85]
     2  .80

@@ -15,14 +15,14 @@ from sklearn.semi_supervised import SelfTrainingClassifier
 from torch import nn
 
 from skhalfway._text import shown
-from skhalfway.models._registry import to_module
-from skhalfway.models._responses import (
+from skhalfway.models._member_outputs import (
     Decision,
     decision,
     log_probability,
     naming,
     register_delegate,
 )
+from skhalfway.models._registry import to_module
 from skhalfway.models._torch import in_sequence
 from skhalfway.models._transformers import Affine, to_transform
 
