@@ -31,8 +31,8 @@ class DistillationDisplay(NamedCurvesDisplay, draws=[Distillation], by=distill):
     >>> X, y = load_iris(return_X_y=True)
     >>> forest = RandomForestClassifier(20, random_state=0).fit(X[::2], y[::2])
     >>> display = DistillationDisplay.from_estimator(
-    ...     forest, DecisionTreeClassifier(max_depth=2), X[::2], y[::2], X[1::2], y[1::2], n_repeats=2,
-    ...     random_state=0
+    ...     forest, DecisionTreeClassifier(max_depth=2), X[::2], y[::2], X_test=X[1::2], y_test=y[1::2],
+    ...     n_repeats=2, random_state=0
     ... )
     >>> sorted(display.lines_)
     ['accuracy', 'agreement']
