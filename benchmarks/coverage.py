@@ -36,7 +36,7 @@ at most 5 %. Wilson's intervals, of counts, are a little longer or shorter by th
 HALFWAY = """\
 400 experiments, in each of which samples are drawn anew; the three models, with curved boundaries, stay.
 Random pairs: the truth is the population's. Nearest ones: what the figure is on average over draws of as
-many samples. *Heavy tails*: samples lie at very different distances from the boundary. *Own*: most of a
+many samples. *Heavy tails*: samples lie at widely different distances from the boundary. *Own*: most of a
 crossing is the pair's own, and nothing that its samples share with other pairs.
 
 Drawing **pairs** again, as was done before, forgets that they share samples. Drawing **samples** again, a

@@ -41,7 +41,7 @@ PAGE = """# What crossings cost
     python benchmarks/halfway_speed.py
 
 makes this page. The crossings of {n_models} models on the same {n_pairs:,} pairs of digits, at a tolerance of
-{tol}, against the bare `estimator.predict` of the very points that each was asked about: median over
+{tol}, against the bare `estimator.predict` of the same points: median over
 {n_rounds} rounds of the ratio within a round, one thread.
 
 {table}

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar, cast
 
 try:
     from sklearn import callback
 except ImportError:  # an older scikit-learn
     callback = None
+
+Method = TypeVar("Method", bound=Callable[..., Any])
 
 
 class _Unsupported:
@@ -20,9 +22,9 @@ class _Unsupported:
 CallbackSupport: Any = _Unsupported if callback is None else callback.CallbackSupportMixin
 
 
-def with_callbacks(method: Any) -> Any:
+def with_callbacks(method: Method) -> Method:
     """Decorate a method ``fit`` that uses :func:`fit_tasks`: callbacks are put away whatever happens."""
-    return method if callback is None else callback.with_callbacks(method)
+    return method if callback is None else cast(Method, callback.with_callbacks(method))
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import runpy
 from collections import Counter
 from collections.abc import Iterator
 from graphlib import CycleError, TopologicalSorter
@@ -118,6 +119,15 @@ def imports_of(code: str) -> Iterator[tuple[str, bool]]:
 IMPORTS = [
     (module, *found) for module, path in MODULES.items() for found in imports_of(path.read_text("utf-8"))
 ]
+
+
+def test_the_drawing_shows_the_floors():
+    """doc/_static/house.svg is what doc/draw_house.py draws, and stands as the modules do."""
+    folder = Path(__file__).parents[1] / "doc"
+    script = runpy.run_path(str(folder / "draw_house.py"))
+    drawn = [package for floor, _ in script["FLOORS"] for package in floor]
+    assert drawn == [floor for floor in FLOORS if floor not in ("", "__main__")]
+    assert script["drawing"]() == (folder / "_static" / "house.svg").read_text("utf-8")
 
 
 def package_of(module: str) -> str:

@@ -39,7 +39,9 @@ def test_intervals_are_beta_binomial_and_narrow_with_reliability():
     mean = (0.5 * 50 + 0.5) / 51
     ends = betabinom.ppf([0.025, 0.975], 50, 5 * mean, 5 * (1 - mean)) / 50
     assert (low[1, 1], high[1, 1]) == pytest.approx(tuple(ends))
-    widths = [np.subtract(*made(reliability=r).prediction_interval()[::-1]).mean() for r in (0.0, 0.9, 0.95, 1.0)]
+    widths = [
+        np.subtract(*made(reliability=r).prediction_interval()[::-1]).mean() for r in (0.0, 0.9, 0.95, 1.0)
+    ]
     assert widths[0] == widths[1] > widths[2] > widths[3]
     # fewer samples measure less exactly, and a lower level holds less
     assert np.subtract(*made(eligible=5).prediction_interval()[::-1]).mean() > widths[1]
