@@ -2,9 +2,9 @@
 
     python .ci/words.py
 
-reads words.txt, beside this file, and all files that git tracks. It prints each find as path:line, with a better
-wording. It then lets proselint, with the checks of proselint.json, read the pages. It exits with 1 if either finds
-something.
+reads words.txt, beside this file, and all files that git tracks. It prints each find as path:line, with a
+better wording. It then lets proselint, with the checks of proselint.json, read the pages. It exits with 1 if
+either finds something.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Rule(NamedTuple):
 
 
 def read_rules(text: str) -> list[Rule]:
-    """Rules of the lines of a file; "pattern -> better", and comments after a "#" at the beginning of a line."""
+    """Rules, one a line, as "pattern -> better"; a line that begins with "#" is a comment."""
     rules = []
     for line in text.splitlines():
         if not line.strip() or line.startswith("#"):
