@@ -2,9 +2,9 @@
 
     tox run -e build [-- --dist FOLDER] [-- --quick]
 
-The source distribution is unpacked and installed from the unpacked folder, and its own suite is run on it.
-Then the suite is run on the wheel: the package's folder is taken away first, so that only the installed package
-can be found. `--quick` collects the tests and runs those of the package alone, to see that nothing is missing.
+The source distribution is unpacked, installed, and its own suite is run on it. Then the suite is run on the
+wheel: the folder of the package is taken away first, so that only the installed package can be found.
+`--quick` collects the tests and runs those of the package alone, to see that nothing is missing.
 """
 
 from __future__ import annotations
