@@ -326,17 +326,19 @@ PAGE = """# Benchmarks
 
     tox run -e bench
 
-makes this page. Numbers after the first are ratios to it: below 1 is faster. Contestants take turns of a
-tenth of a second or more in every round, in random order, and a ratio is the median over rounds of that
-within a round (Python {python}, torch {torch}, {cores} cores; glibc's allocator set not to give memory back
-between steps, see `tox.ini`: its page faults came to twice the work, for this contestant or that one).
+makes this page. In each row the first time is given in milliseconds, and the other columns are ratios to it:
+below 1 is faster. The contestants take turns of a tenth of a second or more in every round, in random order.
+A ratio is the median over rounds of the ratio within a round
+(Python {python}, torch {torch}, {cores} cores). The allocator
+of glibc is set to keep memory between steps (see `tox.ini`), because its page faults doubled the time of one
+contestant or another at random.
 
 ## Gradient attacks: PGD-40 on digits, L-inf, eps {eps}, through the public API of each library
 
 {gradient}
 
-*Same pixels*: the smallest share of pixels, over the four libraries, within 1e-5 of the bare loop's. What is
-left are pixels where float32 rounding decided the sign of a gradient, at some step.
+*Same pixels*: the smallest share of pixels, over the four libraries, within 1e-5 of the bare loop's. The
+remaining pixels differ because float32 rounding decided the sign of a gradient at some step.
 Aims: at most 1.05 of the bare loop, faster than ART and foolbox, not slower than torchattacks.
 
 ## RBF SVC: PGD-40 against its gradient written out in numpy
@@ -357,81 +359,9 @@ Aim: at most 1.2.
 
 Aim: at most 1.3.
 
-Of every other source, and of whole attacks: [memory.md](memory.md). Black-box attacks have a page of their
-own, [black_box.md](black_box.md), and so have the soft splits of trees, [soft_trees.md](soft_trees.md), the
-votes of an SVC, [svc_votes.md](svc_votes.md), networks of one architecture that are attacked as one stack,
-[stacked.md](stacked.md), everything on a GPU, [gpu.md](gpu.md), and what to follow of an ensemble,
-[ensembles.md](ensembles.md). Attacks by gradient stand beside those of other libraries on
-[white_box.md](white_box.md). [transfer_attacks.md](transfer_attacks.md) compares attacks made to transfer
-with the plain iteration at equal gradient calls; what these cost is on [recipe_speed.md](recipe_speed.md).
+## Other benchmarks
 
-## Whole matrices
-
-    tox run -e bench -- engine
-
-measures them beside a loop written by hand and other libraries, as they grow, with `memory=`, on Dask, and
-what they hold: [engine.md](engine.md), and `doc/scale.rst`, which plans large ones from these figures.
-`faults` in its place kills, damages and interrupts runs, [faults.md](faults.md); `soak` measures small
-matrices for an hour, [soak.md](soak.md); `gpu` is for a machine with one, [gpu.md](gpu.md).
-
-## The halfway framework
-
-    tox run -e bench -- halfway
-
-tests its hypotheses, goes on where it was interrupted, and makes five pages: which measures tell how well a
-classifier generalises, [generalisation.md](generalisation.md); how well transfer is predicted without an
-attack, [transfer_prediction.md](transfer_prediction.md) and, with intervals and on new data,
-[transfer_prediction2.md](transfer_prediction2.md); the attack by crossings beside others,
-[halfway_attack.md](halfway_attack.md); and what crossings cost, [halfway_speed.md](halfway_speed.md). Which
-wrong labels contested samples find, beside confident learning, is on [contested.md](contested.md)
-(`python benchmarks/contested.py`). One more has its data and claims fixed and is not run to its end yet:
-`consensus.py`, which measures pick a good model among models of one training set.
-
-## Learning from perturbations
-
-    tox run -e bench -- perturbation
-
-compares what networks learn from perturbed digits, and what separates features from distillation,
-[perturbation_images.md](perturbation_images.md); whether what was learned transfers,
-[perturbation_transfer.md](perturbation_transfer.md); what the training costs,
-[perturbation_speed.md](perturbation_speed.md); what is learned from moved noise beside the curves of a paper,
-[perturbation_curves.md](perturbation_curves.md), from moved 28 x 28 images by its protocols,
-[perturbation_animals.md](perturbation_animals.md), and by wide networks beside those of its follow-up,
-[perturbation_wide.md](perturbation_wide.md). These three take hours; all go on where they
-were interrupted.
-
-## What layers encode
-
-    tox run -e bench -- codes
-
-asks whether shallow layers are homogeneous and deep ones diverse, whether that goes with vulnerability, and
-whether networks whose codes agree fall together: [codes.md](codes.md); and which unusual samples codes tell,
-beside noise of the same size: [novelty.md](novelty.md).
-
-## What the wiring tells
-
-    tox run -e bench -- structure
-
-shows what the tools come to on small networks, beside published figures where there are any:
-[structure.md](structure.md). It then asks whether measures of a network's structure tell how well it
-generalises, and which networks fall together, beside consensus and the best published measures, on networks
-that consensus.py trains: data, measures and claims are fixed in `structure_link.py`, which is not run to its
-end yet.
-
-## Whether figures can be trusted
-
-    tox run -e bench -- trust
-
-measures what the check-up of models costs beside a transfer matrix, [checkup.md](checkup.md); what second
-opinions on attacks cost and see, [second_opinion.md](second_opinion.md); whether intervals hold what they
-say, [coverage.md](coverage.md); and memory, as above.
-
-## Tests that notice a weaker attack
-
-    tox run -e mutants
-
-draws 200 small changes of the core modules, and counts those that the tests notice:
-[mutants.md](mutants.md).
+The page [index.md](index.md) lists all questions that are measured, with their pages and commands.
 """
 
 

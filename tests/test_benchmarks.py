@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import re
 from importlib import import_module
 from pathlib import Path
 from types import SimpleNamespace
@@ -411,3 +412,9 @@ def test_what_tells_accuracy_and_who_falls_together() -> None:
     together = {"accuracy": accuracy.tolist(), "rates": (group[:, None] == group).astype(float).tolist()}
     assert link.figures(group.astype(float), together)["fall together"] == pytest.approx(1)
     assert link.figures(np.zeros(12), together) == dict.fromkeys(link.OUTCOMES, 0.0)
+
+
+def test_the_index_lists_every_page() -> None:
+    folder = Path(__file__).parents[1] / "benchmarks"
+    listed = set(re.findall(r"\]\((\w+\.md)\)", (folder / "index.md").read_text("utf-8")))
+    assert listed == {page.name for page in folder.glob("*.md")} - {"index.md"}
