@@ -101,7 +101,7 @@ class Seen:
 
     @cached_property
     def saddle(self) -> Any:
-        return saddle_index(self.module, self.X, self.y, n_probes=3, n_steps=40, random_state=0)
+        return saddle_index(self.module, self.X, self.y, n_probes=3, n_steps=200, random_state=0)
 
     @cached_property
     def attacked(self) -> Array:

@@ -310,8 +310,8 @@ class CodeMap(FitRouter, TransformerMixin, BaseEstimator):
         -------
         drift : Drift
             Codes changed and distances moved; and of the control: samples
-            moved, each in a random direction, as far (in L2) as by the
-            perturbation, with no regard to the range of valid data.
+            moved, each in a random direction, as far (in L2) as by the perturbation,
+            also out of range. A warning says where columns' units make that unfair.
 
         Raises
         ------

@@ -14,6 +14,7 @@ from skhalfway._text import between, counted, short
 from skhalfway._vectors import unit_vectors
 from skhalfway.codes._encoder import Encoder
 from skhalfway.codes._maps import grid_distances
+from skhalfway.models._warnings import warn
 from skhalfway.results import Result
 from skhalfway.results._result import frozen
 from skhalfway.results._table import Cell, Table
@@ -21,6 +22,7 @@ from skhalfway.results._table import Cell, Table
 if TYPE_CHECKING:
     import pandas as pd
 
+_UNITS = 20.0  # times the change of a middle column, from which on columns have different units
 _FIGURES = ("changed", "noise_changed", "distance", "noise_distance")
 
 
@@ -180,12 +182,26 @@ def moved_as_far(
     return norms, X + noise.reshape(X.shape)
 
 
+def _check_units(X: NDArray[Any], X_adv: NDArray[Any]) -> None:
+    """Warn where a few columns have nearly all of the change: noise of the same length is spread over all."""
+    sizes = np.sqrt(np.mean((X_adv - X).reshape(len(X), -1).astype(float) ** 2, axis=0))
+    sizes = sizes[sizes > 0]
+    if len(sizes) > 1 and sizes.max() > _UNITS * np.median(sizes):
+        warn(
+            f"some columns are changed {sizes.max() / np.median(sizes):,.0f} times as much as others, as if "
+            "columns had different units. Noise of the same length is spread evenly over columns, so it is "
+            "no fair control; scale the columns first, and pass the network without its scaler",
+            UserWarning,
+        )
+
+
 def drift_of(
     X: NDArray[Any], X_adv: NDArray[Any], encoder: Encoder, shape: tuple[int, int], rng: np.random.RandomState
 ) -> Drift:
     """How far samples move on an encoder's maps."""
     if X.shape != X_adv.shape:
         raise ValueError(f"X and X_adv must have the same shape, got {X.shape} and {X_adv.shape}")
+    _check_units(X, X_adv)
     norms, noisy = moved_as_far(X, X_adv, rng)
     before, after, by_noise = map(encoder.codes, (X, X_adv, noisy))
     return Drift(

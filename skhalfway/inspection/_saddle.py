@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.exceptions import ConvergenceWarning
 
 from skhalfway._checks import check_choice, check_integer, check_random_state
 from skhalfway._entries import takes_datasets
 from skhalfway._text import counted, short, shown
 from skhalfway.inspection._losses import Loss
+from skhalfway.models._warnings import warn
 from skhalfway.results import Result
 from skhalfway.results._provenance import recorded
 from skhalfway.results._result import frozen
@@ -21,6 +24,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _EXACT, _MOST = 2000, 20_000  # parameters up to which "auto" takes the whole matrix, and anybody can
+_WIDEST = 0.2  # distance of the bounds of an index, up to which nothing is said
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -44,6 +48,9 @@ class SaddleIndex(Result):
         Mean cross-entropy there.
     tol : float
         Share of the largest eigenvalue in size, up to which an eigenvalue counts as flat.
+    probe_bounds : ndarray of shape (n_probes, 2), default=None
+        Between which the share of negative eigenvalues of each probe surely is. None where all eigenvalues
+        are there.
 
     See Also
     --------
@@ -68,12 +75,18 @@ class SaddleIndex(Result):
     gradient_norm: float
     loss: float
     tol: float = 1e-4
+    probe_bounds: NDArray[np.float64] | None = None
 
     def __post_init__(self) -> None:
         for name in ("eigenvalues", "weights"):
             object.__setattr__(self, name, frozen(getattr(self, name), float))
         if self.weights.ndim != 2 or self.weights.shape[1] != len(self.eigenvalues):
             raise ValueError(f"weights must have a row of {len(self.eigenvalues)} for each probe")
+        if self.probe_bounds is not None:
+            bounds = frozen(self.probe_bounds, float)
+            if bounds.shape != (len(self.weights), 2):
+                raise ValueError(f"probe_bounds must have two for each of {len(self.weights)} probes")
+            object.__setattr__(self, "probe_bounds", bounds)
 
     @property
     def shares(self) -> dict[str, float]:
@@ -92,6 +105,25 @@ class SaddleIndex(Result):
         if len(own) == 1:
             return 0.0 if self._exact else np.nan
         return float(own.std(ddof=1) / len(own) ** 0.5)
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """Between which the index of these probes surely is, however few their steps are.
+
+        By the inequalities of Chebyshev, Markov and Stieltjes: a quadrature of few steps cannot tell on which
+        side of the limit the eigenvalues near it are. The choice of the probes is not in these bounds, but in
+        the standard error. Both are the index itself where all eigenvalues are there.
+        """
+        if self.probe_bounds is None:
+            return (self.index, self.index) if self._exact else (0.0, 1.0)
+        low, high = self.probe_bounds.mean(axis=0)
+        return float(low), float(high)
+
+    @property
+    def needs_more_steps(self) -> bool:
+        """Whether the bounds of the index are further apart than .2."""
+        low, high = self.bounds
+        return high - low > _WIDEST
 
     @property
     def _exact(self) -> bool:
@@ -120,6 +152,10 @@ class SaddleIndex(Result):
         if not self._exact:
             error = f", standard error {self.standard_error:.2g}" if len(self.weights) > 1 else ""
             notes = [f"shares are estimated by {counted(len(self.weights), 'probe')}{error}"]
+            if self.probe_bounds is not None:
+                notes.append(
+                    f"whatever the eigenvalues near 0 are, the index of these probes is {_range(self)}"
+                )
         title = f"SaddleIndex: {counted(self.n_parameters, 'parameter')}, index {short(self.index)}, "
         title += f"loss {short(self.loss)}, gradient {self.gradient_norm:.2g}"
         return Table(title, ["curvature", "share"], rows, notes=notes)
@@ -134,8 +170,8 @@ def saddle_index(
     *,
     tol: float = 1e-4,
     method: str = "auto",
-    n_probes: int = 10,
-    n_steps: int = 80,
+    n_probes: int = 4,
+    n_steps: int = 200,
     random_state: Any = None,
 ) -> SaddleIndex:
     """Count the directions in which the loss of a network curves downwards.
@@ -160,10 +196,11 @@ def saddle_index(
         "exact" makes the whole Hessian, in double precision; "lanczos" estimates the density of its
         eigenvalues from its products with random vectors [2]_. "auto" takes the first up to 2,000
         parameters.
-    n_probes : int, default=10
-        Random vectors of "lanczos".
-    n_steps : int, default=80
-        Steps with each.
+    n_probes : int, default=4
+        Number of random vectors of "lanczos".
+    n_steps : int, default=200
+        Number of steps with each vector. Each step takes one product with the Hessian, and memory for one
+        copy of the weights in double precision. Too few steps misjudge eigenvalues near 0.
     random_state : int, RandomState instance or None, default=None
         Draws them.
 
@@ -178,6 +215,11 @@ def saddle_index(
         If the estimator is no network.
     ValueError
         If a parameter or the data is invalid, or the whole Hessian of too many parameters is asked for.
+
+    Warns
+    -----
+    ConvergenceWarning
+        If the steps of "lanczos" are so few that the index is known within bounds more than .2 apart only.
 
     See Also
     --------
@@ -206,6 +248,21 @@ def saddle_index(
     (43, True)
     """
     check_options(tol, method, n_probes, n_steps)
+    saddle = find_saddle(estimator, X, y, tol, method, n_probes, n_steps, random_state)
+    if saddle.needs_more_steps:
+        n = saddle.n_parameters
+        warn(
+            f"{n_steps} steps are too few: they leave the index anywhere {_range(saddle)}; raise n_steps"
+            + (f", or take method='exact', which needs {n:,} steps in all" if n <= _MOST else ""),
+            ConvergenceWarning,
+        )
+    return saddle
+
+
+def find_saddle(
+    estimator: Any, X: Any, y: Any, tol: float, method: str, n_probes: int, n_steps: int, random_state: Any
+) -> SaddleIndex:
+    """What :func:`saddle_index` finds, with no word on whether its steps were enough."""
     rng = check_random_state(random_state)
     loss = Loss(estimator, X, y, precise=True)
     n = sum(weight.numel() for weight in loss.weights.values())
@@ -214,20 +271,53 @@ def saddle_index(
             f"the whole Hessian of {n:,} parameters takes {8 * n * n / 2**30:,.0f} GiB, and more time; take "
             "method='lanczos'"
         )
+    figures = (n, loss.gradient_norm(), loss.at({})[0], float(tol))
     if method == "exact" or (method == "auto" and n <= _EXACT):
         hessian = np.array([loss.hessian_product(row) for row in np.eye(n)])
-        eigenvalues, weights = np.linalg.eigvalsh((hessian + hessian.T) / 2), np.full((1, n), 1 / n)
-    else:
-        found = [lanczos(loss.hessian_product, n, min(n_steps, n), rng) for _ in range(n_probes)]
-        eigenvalues = np.concatenate([places for places, _ in found])
-        order = np.argsort(eigenvalues, kind="stable")
-        weights = np.zeros((n_probes, len(eigenvalues)))
-        begin = 0
-        for i, (places, shares) in enumerate(found):
-            weights[i, begin : begin + len(places)] = shares
-            begin += len(places)
-        eigenvalues, weights = eigenvalues[order], weights[:, order]
-    return SaddleIndex(eigenvalues, weights, n, loss.gradient_norm(), loss.at({})[0], float(tol))
+        return SaddleIndex(np.linalg.eigvalsh((hessian + hessian.T) / 2), np.full((1, n), 1 / n), *figures)
+    matrices = [lanczos(loss.hessian_product, n, min(n_steps, n), rng) for _ in range(n_probes)]
+    found = [quadrature(matrix) for matrix in matrices]
+    limit = tol * max(np.abs(places).max() for places, _ in found)
+    bounds = [
+        # a vector that had no more to tell has told its own share
+        share_below(-limit, *one, exact=len(matrix) < min(n_steps, n) or len(matrix) == n)
+        for matrix, one in zip(matrices, found, strict=True)
+    ]
+    return SaddleIndex(*_joined(found), *figures, np.array(bounds))
+
+
+def share_below(
+    limit: float, places: NDArray[np.float64], weights: NDArray[np.float64], *, exact: bool
+) -> tuple[float, float]:
+    """Bounds of the share of a measure below a limit, of whose Gauss quadrature places and weights are.
+
+    Chebyshev, Markov and Stieltjes: up to a place, the measure is at least what all places before it weigh,
+    and at most what they and the place itself weigh.
+    """
+    below = int(np.searchsorted(places, limit))
+    sums = np.append(0.0, np.cumsum(weights))
+    if exact:
+        return float(sums[below]), float(sums[below])
+    return float(sums[max(below - 1, 0)]), float(min(sums[min(below + 1, len(weights))], 1.0))
+
+
+def _range(saddle: SaddleIndex) -> str:
+    low, high = saddle.bounds
+    return f"between {short(low)} and {short(high)}"
+
+
+def _joined(
+    found: Sequence[tuple[NDArray[np.float64], NDArray[np.float64]]],
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Places of all quadratures, rising, and their weights, a row for each quadrature."""
+    places = np.concatenate([places for places, _ in found])
+    order = np.argsort(places, kind="stable")
+    weights = np.zeros((len(found), len(places)))
+    begin = 0
+    for row, (_, shares) in zip(weights, found, strict=True):
+        row[begin : begin + len(shares)] = shares
+        begin += len(shares)
+    return places[order], weights[:, order]
 
 
 def check_options(tol: Any, method: Any, n_probes: Any, n_steps: Any) -> None:
@@ -237,31 +327,35 @@ def check_options(tol: Any, method: Any, n_probes: Any, n_steps: Any) -> None:
         raise ValueError(f"tol must be a number from 0 to below 1, got {shown(tol)}")
     check_choice("method", method, ("auto", "exact", "lanczos"))
     check_integer("n_probes", n_probes)
-    check_integer("n_steps", n_steps)
+    check_integer("n_steps", n_steps, 2)
 
 
-def lanczos(
-    product: Any, n: int, n_steps: int, rng: np.random.RandomState
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Places and weights of the quadrature of a symmetric matrix's density of eigenvalues, by one vector.
+def lanczos(product: Any, n: int, n_steps: int, rng: np.random.RandomState) -> NDArray[np.float64]:
+    """A symmetric matrix's tridiagonal matrix, by its products with vectors that begin with a random one.
 
-    With full orthogonalisation; it ends early where the vector has no more to tell.
+    With full orthogonalisation; it is smaller than ``n_steps`` where the vector has no more to tell. Its
+    leading part of k rows is what k steps give.
     """
     vector = rng.standard_normal(n)
-    basis = [vector / np.linalg.norm(vector)]
-    diagonal, beside = [], []
-    for _ in range(n_steps):
-        new = product(basis[-1])
-        diagonal.append(float(new @ basis[-1]))
-        known = np.array(basis)
+    basis = np.empty((n_steps, n))
+    basis[0] = vector / np.linalg.norm(vector)
+    diagonal, beside = list[float](), list[float]()
+    for step in range(n_steps):
+        new = product(basis[step])
+        diagonal.append(float(new @ basis[step]))
+        known = basis[: step + 1]
         for _ in range(2):  # once more, for rounding
             new = new - known.T @ (known @ new)
         length = float(np.linalg.norm(new))
-        if len(diagonal) == n_steps or length < 1e-10 * max(np.abs(diagonal).max(), 1e-300):
+        if step + 1 == n_steps or length < 1e-10 * max(np.abs(diagonal).max(), 1e-300):
             break
         beside.append(length)
-        basis.append(new / length)
+        basis[step + 1] = new / length
     beside = beside[: len(diagonal) - 1]
-    matrix = np.diag(diagonal) + np.diag(beside, 1) + np.diag(beside, -1)
+    return np.diag(diagonal) + np.diag(beside, 1) + np.diag(beside, -1)
+
+
+def quadrature(matrix: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Places and weights of the Gauss quadrature that a tridiagonal matrix of Lanczos' method stands for."""
     places, vectors = np.linalg.eigh(matrix)
     return places, vectors[0] ** 2

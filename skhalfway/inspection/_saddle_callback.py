@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from skhalfway._text import shown
-from skhalfway.inspection._saddle import SaddleIndex, check_options, saddle_index
+from skhalfway.inspection._saddle import SaddleIndex, check_options, find_saddle
 from skhalfway.inspection._saddle_history import SaddleHistory
 from skhalfway.results import Provenance
 from skhalfway.training._callback import arrays_of, model_of
@@ -75,8 +75,8 @@ class SaddleCallback(Recording):
         every: int = 1,
         tol: float = 1e-4,
         method: str = "auto",
-        n_probes: int = 10,
-        n_steps: int = 80,
+        n_probes: int = 4,
+        n_steps: int = 200,
         random_state: Any = None,
     ) -> None:
         self.X = X
@@ -100,7 +100,7 @@ class SaddleCallback(Recording):
         self.data_ = (self.X, self.y) if given else arrays_of(dataset_train, "SaddleCallback")
 
     def _record(self, net: Any) -> SaddleIndex:
-        return saddle_index(
+        return find_saddle(
             model_of(net).module,
             *self.data_,
             tol=self.tol,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.neural_network import MLPClassifier
 
 from skhalfway._checks import check_integer, check_random_state
@@ -18,8 +19,9 @@ from skhalfway._polars import without_polars
 from skhalfway._randomness import draw_seed
 from skhalfway._text import counted, short, shown
 from skhalfway.halfway._figures import agreement
-from skhalfway.inspection._saddle import SaddleIndex, check_options, saddle_index
+from skhalfway.inspection._saddle import SaddleIndex, check_options, find_saddle
 from skhalfway.inspection._streams import check_streams
+from skhalfway.models._warnings import warn
 from skhalfway.results import Result
 from skhalfway.results._provenance import recorded
 from skhalfway.results._result import frozen
@@ -52,6 +54,8 @@ class SaddleHistory(Result):
         Length of the gradient: at a critical point it is 0.
     n_parameters : int
         Number of weights of the network.
+    bounds : ndarray of shape (n_records, 2), default=None
+        Between which the index of the probes surely is, see :attr:`SaddleIndex.bounds`.
 
     See Also
     --------
@@ -78,6 +82,7 @@ class SaddleHistory(Result):
     losses: NDArray[np.float64]
     gradient_norms: NDArray[np.float64]
     n_parameters: int
+    bounds: NDArray[np.float64] | None = None
 
     def __post_init__(self) -> None:
         names = ("epochs", "index", "flat", "standard_errors", "losses", "gradient_norms")
@@ -89,6 +94,10 @@ class SaddleHistory(Result):
                 raise ValueError(
                     f"{name} must have one axis and an entry for each epoch, got {getattr(self, name).shape}"
                 )
+        if self.bounds is not None:
+            object.__setattr__(self, "bounds", frozen(self.bounds, float))
+            if self.bounds.shape != (n, 2):
+                raise ValueError(f"bounds must have two for each of {n} epochs, got {self.bounds.shape}")
         if not np.isfinite(self.epochs).all() or (self.epochs[1:] <= self.epochs[:-1]).any():
             raise ValueError(f"epochs must be finite and increase, got {shown(self.epochs)}")
 
@@ -116,6 +125,11 @@ class SaddleHistory(Result):
         TypeError
             If one is anything else.
 
+        Warns
+        -----
+        ConvergenceWarning
+            If more steps are needed for some of them.
+
         Examples
         --------
         >>> from sklearn.datasets import load_iris
@@ -137,6 +151,13 @@ class SaddleHistory(Result):
         if len(sizes) != 1:
             found = f"got networks of {shown(sorted(sizes))} parameters" if sizes else "got none"
             raise ValueError(f"records must be of one network, {found}")
+        few = sum(one.needs_more_steps for one in records)
+        if few:
+            warn(
+                f"at {few} of {len(records)} epochs the steps of Lanczos' method are too few: they leave the "
+                "index within bounds more than .2 apart; raise n_steps, or take method='exact'",
+                ConvergenceWarning,
+            )
         shares = [one.shares for one in records]
         return cls(
             np.asarray(epochs, dtype=float),
@@ -146,6 +167,7 @@ class SaddleHistory(Result):
             np.array([one.loss for one in records]),
             np.array([one.gradient_norm for one in records]),
             sizes.pop(),
+            np.array([one.bounds for one in records]),
         )
 
     @property
@@ -165,6 +187,8 @@ class SaddleHistory(Result):
         columns = {
             "index": self.index,
             "standard error": self.standard_errors,
+            "low": self.index if self.bounds is None else self.bounds[:, 0],
+            "high": self.index if self.bounds is None else self.bounds[:, 1],
             "flat": self.flat,
             "loss": self.losses,
             "gradient norm": self.gradient_norms,
@@ -195,8 +219,8 @@ def saddle_history(
     every: int = 1,
     tol: float = 1e-4,
     method: str = "auto",
-    n_probes: int = 10,
-    n_steps: int = 80,
+    n_probes: int = 4,
+    n_steps: int = 200,
     random_state: Any = None,
 ) -> SaddleHistory:
     """Train a perceptron with ``partial_fit``, and record in how many directions its loss still falls.
@@ -276,9 +300,8 @@ def saddle_history(
     check_labels(labels, classes, len(points))
     data = without_polars(X) if hasattr(X, "columns") else points
     seed = draw_seed(check_random_state(random_state))
-    measure = partial(
-        saddle_index, tol=tol, method=method, n_probes=n_probes, n_steps=n_steps, random_state=seed
-    )
+    options = {"tol": tol, "method": method, "n_probes": n_probes, "n_steps": n_steps}
+    measure = partial(find_saddle, **options, random_state=seed)
     records = {0: measure(estimator, data, labels)} if fitted else {}
     for epoch in range(1, n_epochs + 1):
         estimator.partial_fit(data, labels, classes=classes)

@@ -85,9 +85,12 @@ class SaddleHistoryDisplay(Display, draws=[SaddleHistory], by=saddle_history):
             style = {"color": colour, "ls": dash, "lw": 1.5, "label": name, **few}
             (self.lines_[name],) = ax.plot(result.epochs, values, **style | (line_kw or {}))
         error = np.nan_to_num(result.standard_errors)
-        if error.any():
+        low, high = result.index - error, result.index + error
+        if result.bounds is not None:
+            low, high = np.minimum(low, result.bounds[:, 0]), np.maximum(high, result.bounds[:, 1])
+        if (low < high).any():
             band = {"color": self.lines_["index"].get_color(), "alpha": 0.2, "lw": 0}
-            shares.fill_between(result.epochs, result.index - error, result.index + error, **band)
+            shares.fill_between(result.epochs, low, high, **band)
         shares.set(xlabel="epoch", ylabel="share of eigenvalues", ylim=(-0.02, 1.02))
         sizes.set(xlabel="epoch", yscale="log")
         style = {"color": "0.35", "lw": 1, "marker": "o", "ms": 3.5}

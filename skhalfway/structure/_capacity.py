@@ -324,7 +324,8 @@ def capacity_study(
         warn(
             f"{n_idle} of {counted(n_trained, 'network')} learned nothing: accuracy on the training "
             "samples is no better than that of always naming the most frequent class, so stability means "
-            "nothing; raise n_epochs, lower the budget of the generator or change learning_rate",
+            "nothing; scale the features to a similar spread, raise n_epochs, lower the budget of the "
+            "generator or change learning_rate",
             UserWarning,
         )
     shape = [np.array([getattr(plan, name) for plan in plans]) for name in ("depth", "ratio", "n_parameters")]

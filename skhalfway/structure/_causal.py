@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _MUCH_OUTSIDE = 0.05
+_SAMPLES_A_CELL = 2  # fewer leave most cells of a pair of neurons empty, which no correction mends
 _LEAST_EXCESS, _MUCH_EXCESS = 0.05, 0.1  # bits, and share, of the sum over pairs, beyond which it is said
 FIGURES = ("sensitivity", "parts", "information")
 
@@ -251,7 +252,8 @@ def causal_structure(
     -----
     UndersampledWarning
         If EI is not to be told; the sum over pairs is too large by a tenth, as that
-        of many pairs is with few samples; or an output is outside its range more
+        of many pairs is with few samples; there are fewer than two samples for each of
+        the ``n_bins ** 2`` cells of a pair; or an output is outside its range more
         often than once in twenty, where samples are left out.
 
     See Also
@@ -347,10 +349,20 @@ def _say(
             "n_samples, or pass joint='never'",
             UndersampledWarning,
         )
+    cells = n_bins**2
+    least = _SAMPLES_A_CELL * cells
+    few = [name for name, one in zip(wirings, found, strict=True) if one.n_samples < least]
+    if few:
+        warn(
+            f"EI of parts of layers {', '.join(few)} says more of the number of samples than of the layer, "
+            f"corrected or not: {found[0].n_samples} samples for {cells} cells of each pair of neurons; raise "
+            f"n_samples to {least:,} or more, or lower n_bins",
+            UndersampledWarning,
+        )
     large = {
         name: one.excess
         for name, one in zip(wirings, found, strict=True)
-        if one.excess > max(_LEAST_EXCESS, _MUCH_EXCESS * one.parts)
+        if name not in few and one.excess > max(_LEAST_EXCESS, _MUCH_EXCESS * one.parts)
     }
     if large:
         bits = ", ".join(f"{name!r} {excess:.3g} bits" for name, excess in large.items())

@@ -20,6 +20,7 @@ from skhalfway._checks import check_choice
 from skhalfway._entries import takes_datasets
 from skhalfway._inputs import read_rows, read_targets
 from skhalfway._text import shown
+from skhalfway.models._warnings import warn
 from skhalfway.structure._bits import as_signs, lower_of, signed
 
 
@@ -146,6 +147,12 @@ class ParityCoded(ClassifierMixin, BaseEstimator):
         largest = np.abs(weights).max()
         self.plain_distance_ = float(np.abs(margins).min() / largest) if largest > 0 else 0.0
         answers = np.where(margins > 0, 1.0, -1.0)
+        if (answers == answers[0]).all():
+            warn(
+                f"{type(self.estimator_).__name__} predicts {self.classes_[int(answers[0] > 0)]!r} for every "
+                "training sample, which no lost or flipped bits change: distances and radii mean nothing",
+                UserWarning,
+            )
         *_, self.uncoded_distance_ = _farthest(bits, answers)
         coded = np.hstack([bits, self._parity(bits)])
         weights, threshold, self.distance_ = _farthest(coded, answers)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from skhalfway._blocks import blocks
 from skhalfway._checks import check_integer, check_random_state, is_number
 from skhalfway._intervals import wilson_interval
+from skhalfway._readable import is_tensor
 from skhalfway._text import counted, short, shown
 from skhalfway.results import Result
 from skhalfway.results._provenance import recorded
@@ -124,7 +125,7 @@ def kernel_templates(
 
     Parameters
     ----------
-    network : object or array-like of shape (n_kernels, size, size)
+    network : object or array-like of shape (n_kernels, size, size) or (n_kernels, 1, size, size)
         A torch module or skorch classifier with depthwise convolutions; or kernels.
     threshold : float, default=0.8
         Size of a cosine from which a kernel counts.
@@ -228,14 +229,17 @@ def most_like(kernels: NDArray[np.float64]) -> tuple[NDArray[np.intp], NDArray[n
 
 
 def _read_kernels(network: Any) -> dict[str, NDArray[np.float64]]:
-    if isinstance(network, (np.ndarray, list, tuple)):
+    if isinstance(network, (np.ndarray, list, tuple)) or is_tensor(network):
         try:
-            array = np.asarray(network, dtype=float)
+            array = np.asarray(network.detach().cpu() if is_tensor(network) else network, dtype=float)
         except (TypeError, ValueError):
             array = np.zeros(0)
+        if array.ndim == 4 and array.shape[1] == 1:  # as a depthwise convolution holds them
+            array = array[:, 0]
         if array.ndim != 3 or array.shape[1] != array.shape[2] or array.shape[1] < 3 or not len(array):
             raise ValueError(
-                f"kernels must have shape (n_kernels, size, size) with a size of 3 or more, got {array.shape}"
+                "kernels must have shape (n_kernels, size, size) or (n_kernels, 1, size, size) with a size "
+                f"of 3 or more, got {array.shape}"
             )
         check_weights("the array of kernels", array)
         return {"kernels": array}

@@ -6,10 +6,13 @@ import numpy as np
 import pytest
 from scipy.stats import t
 from sklearn.frozen import FrozenEstimator
+from sklearn.neural_network import MLPClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 from skhalfway import AdversarialGenerator
 from skhalfway._intervals import wilson_interval
-from skhalfway.codes import Drift
+from skhalfway.codes import CodeMap, Drift
 from skhalfway.codes._encoder import Encoder
 
 
@@ -83,3 +86,16 @@ def test_an_attack_moves_codes_of_digits_more_than_noise(digits, nets, code_maps
     if name == "cnn":  # the attack's lead grows with depth; on the perceptron it is large throughout
         lead = found.changed - found.noise_changed
         assert lead[-1] > lead[0] + 0.1
+
+
+def test_columns_in_different_units_have_no_fair_control():
+    """One budget in standard deviations is 500 times as much of one column as of the others."""
+    rng = np.random.RandomState(0)
+    units = np.array([500.0, 1, 1, 1, 1])
+    X = rng.standard_normal((80, 5)) * units
+    network = make_pipeline(StandardScaler(), MLPClassifier((8,), max_iter=20, tol=1, random_state=0))
+    code_map = CodeMap(network.fit(X, X[:, 1] > 0), n_iter=50, random_state=0).fit(X)
+    change = 0.3 * units * rng.choice([-1, 1], X.shape)
+    with pytest.warns(UserWarning, match="changed 500 times as much .* scale the columns first"):
+        code_map.drift(X, X + change)
+    code_map.drift(X, X + change / units)

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import itertools
+import warnings
 
 import numpy as np
 import pytest
 import torch
 from sklearn.datasets import load_digits, load_iris
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.neural_network import MLPClassifier
 from sklearn.svm import SVC
 from torch import nn
 from torch.autograd.functional import hessian
 from torch.func import functional_call
 
-from skhalfway.inspection import SaddleIndex, saddle_index
-from skhalfway.inspection._saddle import lanczos
+from skhalfway.inspection import SaddleHistory, SaddleIndex, saddle_index
+from skhalfway.inspection._losses import Loss
+from skhalfway.inspection._saddle import lanczos, quadrature
 
 X, Y = load_iris(return_X_y=True)
 
@@ -88,7 +91,7 @@ def test_random_vectors_find_the_density():
     matrix = turn @ np.diag(values) @ turn.T
     shares = []
     for _ in range(20):
-        places, weights = lanczos(matrix.__matmul__, 300, 60, rng)
+        places, weights = quadrature(lanczos(matrix.__matmul__, 300, 60, rng))
         assert weights.sum() == pytest.approx(1)
         assert places.min() >= -2 - 1e-8
         assert places.max() <= 5 + 1e-8
@@ -96,7 +99,7 @@ def test_random_vectors_find_the_density():
     error = np.std(shares, ddof=1) / 20**0.5
     assert abs(np.mean(shares) - 0.2) < 4 * error
     # where there are no more different eigenvalues, it ends, and is exact
-    places, weights = lanczos(np.diag([1.0, 1, 3]).__matmul__, 3, 10, rng)
+    places, weights = quadrature(lanczos(np.diag([1.0, 1, 3]).__matmul__, 3, 10, rng))
     np.testing.assert_allclose(places, [1, 3])
 
 
@@ -143,6 +146,46 @@ def test_both_ways_agree_on_a_network():
     assert again == estimated
     assert "estimated by 5 probes" in str(estimated)
     assert exact.plot().line_.get_ydata()[-1] == pytest.approx(1)
+
+
+def test_bounds_hold_what_the_probe_has_and_few_steps_are_said():
+    """Few steps misjudge eigenvalues near 0, by far more than the standard error."""
+    rng = np.random.RandomState(0)
+    inputs = rng.standard_normal((150, 12))
+    labels = (inputs[:, :3].sum(axis=1) > 0).astype(int) + 2 * (inputs[:, 3] > 0)
+    net = MLPClassifier((20,), "tanh", tol=0.1, random_state=0).fit(inputs, labels)
+    loss = Loss(net, inputs, labels, precise=True)
+    n = 12 * 20 + 20 + 20 * 4 + 4
+    values, vectors = np.linalg.eigh([loss.hessian_product(row) for row in np.eye(n)])
+    wide = []
+    for n_steps in (10, 40, 160, n):
+        seeds = {"method": "lanczos", "n_probes": 3, "n_steps": n_steps, "random_state": 0}
+        with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always")
+            saddle = saddle_index(net, inputs, labels, **seeds)
+        low, high = saddle.bounds
+        wide.append(high - low)
+        too_wide = wide[-1] > 0.2
+        assert sum(f"{n_steps} steps are too few" in str(one.message) for one in said) == too_wide
+        assert saddle.needs_more_steps == too_wide
+        assert "the index of these probes is surely between" in repr(saddle)
+        draws, limit = np.random.RandomState(0), 1e-4 * np.abs(saddle.eigenvalues).max()
+        for bounds in saddle.probe_bounds:
+            probe = draws.standard_normal(n)
+            share = ((vectors.T @ probe)[values < -limit] ** 2).sum() / (probe**2).sum()
+            assert bounds[0] - 1e-6 <= share <= bounds[1] + 1e-6
+    assert wide[0] > 0.2 > wide[2] and wide[3] < 1e-6
+
+
+def test_a_history_says_once_where_steps_are_too_few():
+    few = {"method": "lanczos", "n_steps": 3, "random_state": 0}
+    with pytest.warns(ConvergenceWarning, match="3 steps are too few: they leave the index anywhere between"):
+        short = saddle_index(NET, X, Y, **few)
+    with pytest.warns(ConvergenceWarning, match="at 2 of 2 epochs") as said:
+        history = SaddleHistory.of([short, short], [1, 2])
+    assert len(said) == 1
+    np.testing.assert_array_equal(history.bounds, [short.bounds] * 2)
+    assert history.to_frame()[["low", "high"]].to_numpy().tolist() == history.bounds.tolist()
 
 
 def test_the_index_falls_as_a_network_learns():

@@ -44,7 +44,7 @@ def test_a_perceptron_is_trained_as_by_itself_and_measured_as_it_is():
 
 
 def test_random_vectors_are_the_same_for_all_records():
-    options = {"method": "lanczos", "n_probes": 2, "n_steps": 10}
+    options = {"method": "lanczos", "n_probes": 2, "n_steps": 30}
     net = perceptron()
     history = saddle_history(net, X, Y, n_epochs=2, random_state=3, **options)
     seed = draw_seed(np.random.RandomState(3))

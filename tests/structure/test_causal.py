@@ -263,6 +263,14 @@ def test_networks_of_other_layers():
         causal_structure(nn.Sequential(nn.Linear(2, 2), nn.GELU(), nn.Linear(2, 2)))
 
 
+@pytest.mark.parametrize("correction", [None, "miller-madow"])
+@pytest.mark.parametrize("n_samples", [5, 20, 127])
+def test_fewer_samples_than_cells_of_a_pair_are_said_corrected_or_not(n_samples, correction) -> None:
+    net = dense(np.eye(6))
+    with pytest.warns(UndersampledWarning, match=f"{n_samples} samples for 64 cells .* to 128 or more"):
+        causal_structure(net, n_samples=n_samples, joint="never", correction=correction, random_state=0)
+
+
 def test_a_sum_over_many_pairs_with_few_samples_is_said_to_be_too_large() -> None:
     torch.manual_seed(0)
     net = nn.Sequential(nn.Linear(30, 30), nn.Sigmoid(), nn.Linear(30, 3))

@@ -129,6 +129,12 @@ def test_attacks_by_flips_show_the_gain(digits):
 # -- an estimator
 
 
+def test_a_constant_answer_is_not_called_robust() -> None:
+    X = all_bits(3)
+    with pytest.warns(UserWarning, match="LogisticRegression predicts .* for every training sample"):
+        ParityCoded().fit(X, X.sum(axis=1) % 2)
+
+
 def test_estimator_checks():
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

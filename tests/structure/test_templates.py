@@ -119,6 +119,13 @@ def test_refused(call, error, message):
         call()
 
 
+def test_kernels_as_a_convolution_holds_them() -> None:
+    layer = torch.nn.Conv2d(6, 6, 5, groups=6)
+    whole = kernel_templates(nn.Sequential(layer, nn.Flatten()), random_state=0)
+    for given in (layer.weight, layer.weight[:, 0].detach(), layer.weight.detach().numpy()):
+        np.testing.assert_array_equal(kernel_templates(given, random_state=0).cosine, whole.cosine)
+
+
 def test_noise_is_that_of_kernels_of_the_same_size() -> None:
     net = nn.Sequential(nn.Conv2d(4, 4, 3, groups=4), nn.ReLU(), nn.Conv2d(4, 4, 7, groups=4))
     both = kernel_templates(net, threshold=0.7, random_state=0)
