@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from skhalfway._text import shown
 from skhalfway.attacks._adapters import Adapter, named_parameters
 from skhalfway.attacks._reference import is_range
-from skhalfway.models._model import SkorchModel
+from skhalfway.models._skorch_model import SkorchModel
 from skhalfway.models._torch_model import TorchModel
 from skhalfway.models._type_checks import is_torch_module, net_dtype, unfrozen
 

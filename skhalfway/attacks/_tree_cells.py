@@ -121,7 +121,7 @@ class Cells:
         return boxes
 
     def _ancestors(self, nodes: Ints) -> Iterator[tuple[Ints, Ints, Bools]]:
-        """For each height: positions in ``nodes``, their numeric ancestors, whether they are left of these."""
+        """For each height: positions in ``nodes``, their numeric ancestors, whether left of them."""
         i, below = np.arange(len(nodes)), nodes
         while len(below):
             above = self._parent[below]
