@@ -29,8 +29,8 @@ from skhalfway.models._trees_sklearn import boosted_trees
 
 # Factor of logits that are logarithms of shares, averaged over several trees. The lead of a class is small in
 # logarithms, so that without the factor cross-entropy would push the class below all others, rather than
-# below the next one. On digits, PGD fools a forest on 80 % of the samples with the factor and 64 % without, and
-# other models on no fewer (benchmarks/soft_trees.md).
+# below the next one. On digits, PGD fools a forest on 80 % of the samples with the factor and on 64 %
+# without, and other models on no fewer (benchmarks/soft_trees.md).
 EMPHASIS = 8.0
 # log-odds of a split that is not softened: by category, for a missing value, or very far from the threshold
 _CERTAIN = 1e4
