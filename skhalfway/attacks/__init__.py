@@ -1,4 +1,4 @@
-"""How adversarial examples are made: a transformer, and the pieces of which attacks by gradient are made."""
+"""How adversarial examples are made: a transformer, and the pieces from which gradient attacks are made."""
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any

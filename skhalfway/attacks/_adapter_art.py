@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 _DECISION_BASED = (BoundaryAttack, HopSkipJump)
 
-# Attacks without a parameter "targeted" whose generate takes labels to reach, not to leave.
+# Attacks without a parameter "targeted" whose labels are those to reach, not to leave.
 _Y_IS_TARGET = {
     "DecisionTreeAttack",
     "GRAPHITEBlackbox",
@@ -52,11 +52,11 @@ class ArtAdapter(Adapter):
     """A class gets the generator's settings as far as it takes them; an instance keeps its own."""
 
     owner = "ART's"
-    _twin: Any = None  # of a source that is one of ART's classifiers, for this run
+    _twin: Any = None  # for this run, the twin of a source that is one of ART's classifiers
 
     @property
     def _decisions(self) -> bool:
-        """Whether it asks for predictions only."""
+        """Whether it queries predictions only."""
         return issubclass(self.class_, _DECISION_BASED)
 
     @property
@@ -69,7 +69,7 @@ class ArtAdapter(Adapter):
         return super().gradient_name if any("Gradients" in need for need in needs) else ""
 
     def parameter_names(self) -> list[str]:
-        """What it declares (inherited ones too) and its constructor takes."""
+        """Parameters that it declares (inherited ones too) and its constructor takes."""
         taken = signature(self.class_.__init__).parameters
         return [name for name in self.class_.attack_params if name in taken]
 
@@ -97,7 +97,7 @@ class ArtAdapter(Adapter):
         self._stand_in(model, region, n_classes)
 
     def _stand_in(self, model: Model, region: Region, n_classes: int) -> Any:
-        """The ART estimator that stands for a source; TypeError where there is none that the attack takes."""
+        """An ART estimator for a source that the attack takes; TypeError if there is none."""
         low, high = finite_range(region)
         if low.ndim or high.ndim:
             low, high = (np.broadcast_to(bound, region.X.shape[1:]) for bound in (low, high))
@@ -115,8 +115,8 @@ class ArtAdapter(Adapter):
     def _wrappers(
         self, model: Model, region: Region, n_classes: int, clip_values: tuple[Any, Any]
     ) -> Iterator[Any]:
-        """The ART estimators that can stand for a source, the most able first."""
-        # decision-based attacks hand on float64, which a module of float32 refuses: ours below casts
+        """ART estimators that can represent a source, the most capable first."""
+        # decision-based attacks pass on float64, which a module of float32 refuses; ours below casts
         own, shape, decisions = region.unit is None, region.X.shape[1:], self._decisions
         if is_art_classifier(model.estimator) and not decisions and own:
             self._twin = _watched(model._called, self.sight)
@@ -136,7 +136,7 @@ class ArtAdapter(Adapter):
                 device_type="cpu",
             )
 
-        # what needs answers alone asks the source itself, and no smooth copy of it
+        # an attack that needs predictions only queries the source itself, not a smooth copy of it
         if model.has_gradient and self.gradient_name:
             yield offered_by_gradient()
         yield BlackBoxClassifierNeuralNetwork(predict, shape, n_classes, clip_values=clip_values)
@@ -163,7 +163,7 @@ class ArtAdapter(Adapter):
             return self.class_(estimator, **self.settings(generator, theirs))
         own = attack.estimator is model.estimator and estimator is self._twin
         if own and getattr(attack, "targeted", problem.targeted) == problem.targeted:
-            # an attack of its own would switch the user's classifier
+            # bound to the user's own classifier, the attack would change its mode
             bound: EvasionAttack = with_part(attack, attack.estimator, estimator)
             return bound
         params = {name: getattr(attack, name) for name in names if hasattr(attack, name)}
@@ -175,7 +175,7 @@ class ArtAdapter(Adapter):
     def run(self, X: NDArray[Any], generator: AdversarialGenerator, problem: Problem, seed: int) -> Any:
         estimator = self._stand_in(problem.model, problem.region, problem.n_classes)
         one_hot = np.eye(problem.n_classes, dtype=np.float32)[problem.labels]
-        # a pool of threads costs more than it gives where rows are asked for one at a time
+        # for single rows, a pool of threads costs more time than it saves
         with threadpool_limits(1) if self._decisions else nullcontext():
             bound = self._made(estimator, generator, problem)
             if not self._decisions:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from skhalfway._text import shown
 from skhalfway.attacks._adapters import Adapter, named_parameters
 from skhalfway.attacks._reference import is_range
-from skhalfway.models._model import SkorchModel
+from skhalfway.models._skorch_model import SkorchModel
 from skhalfway.models._torch_model import TorchModel
 from skhalfway.models._type_checks import is_torch_module, net_dtype, unfrozen
 
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
     from skhalfway.attacks._region import Region
     from skhalfway.models import Model
 
-# parameters that it is given where it names them: what it is to do
+# the task: parameters that a callable gets if it has parameters of these names
 _TASK = ("eps", "norm", "clip_values", "targeted", "random_state")
 
 
 class CallableAdapter(Adapter):
-    """It knows the model, the data and the labels as the user does; only its samples are looked at."""
+    """Adapter of a callable, which gets the model, the data and the labels in the user's own form."""
 
     lenient, one_budget = False, False
 
@@ -39,17 +39,17 @@ class CallableAdapter(Adapter):
         return False
 
     def parameter_names(self) -> list[str]:
-        """What it takes by name beside the model, the samples and the labels."""
+        """Parameters that it takes by name beside the model, the samples and the labels."""
         try:
             first = list(signature(self.attack).parameters)[:3]
-        except ValueError:  # of compiled code nothing is known
+        except ValueError:  # compiled code has no signature
             return []
         return [name for name in named_parameters(self.attack) if name not in first]
 
     def check(self, generator: AdversarialGenerator) -> None:
         if generator.n_restarts != 1 or generator.random_start:
             raise ValueError(
-                f"n_restarts and random_start are for gradient attacks; {self.name} has to do that itself"
+                f"n_restarts and random_start are for gradient attacks; {self.name} has to restart by itself"
             )
         try:
             called = signature(self.attack)
@@ -73,8 +73,8 @@ class CallableAdapter(Adapter):
     def check_targets(self, generator: AdversarialGenerator, targeted: bool) -> None:
         if targeted and "targeted" not in self.parameter_names():
             raise ValueError(
-                f"{self.name} knows no target: it has no parameter named targeted, which is True where y "
-                "holds labels to reach; add one, or call generate without target"
+                f"{self.name} knows no target: it has no parameter named targeted, which is True if y holds "
+                "labels to reach; add one, or call generate without target"
             )
 
     def hand_out(self, generator: AdversarialGenerator, problem: Problem) -> NDArray[Any]:
@@ -104,12 +104,12 @@ class CallableAdapter(Adapter):
 
 
 def _bounds(region: Region, X: NDArray[Any]) -> tuple[NDArray[Any], ...]:
-    """Bounds that were measured, of the shape of what was handed out."""
+    """Measured bounds, in the shape of the samples that the callable gets."""
     return tuple(np.broadcast_to(bound, region.X.shape).reshape(X.shape) for bound in region.limits())
 
 
 def _budgets(region: Region, X: NDArray[Any]) -> Any:
-    """The budget in input units, to broadcast against what was handed out; 0 where nothing may change."""
+    """The budget in input units, which broadcasts against the samples; 0 where nothing may change."""
     if region.unit is None:
         return region.eps
     movable, each = region.movable(), region.eps * region.unit
@@ -122,13 +122,13 @@ def _budgets(region: Region, X: NDArray[Any]) -> Any:
 
 
 def _versions(known: Any) -> list[int]:
-    """How often each weight of a torch module was written to; nothing of other models."""
+    """How often each weight of a torch module was written to; empty for other models."""
     weights = known.parameters() if is_torch_module(known) else ()
     return [weight._version for weight in weights if not weight.is_inference()]
 
 
 def _dtype_of(model: Model, X: NDArray[Any]) -> str:
-    """The float type that a model computes in; that of X, where it takes any."""
+    """The float type that a model computes in; X's if it takes any."""
     if isinstance(model, SkorchModel):
         return str(X.dtype) if model.converts(model._flat(X)) else net_dtype(model._net)
     if not isinstance(model, TorchModel):

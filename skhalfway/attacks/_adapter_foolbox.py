@@ -1,4 +1,4 @@
-"""Any attack of foolbox, on any source that has what it asks for: a gradient, or scores."""
+"""Any attack of foolbox, on any source that has what the attack needs: a gradient, or scores."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from skhalfway.attacks._region import Region
     from skhalfway.models import Model
 
-# attacks, and what derives from them, that need outputs only
+# attacks that need outputs only; their subclasses do too
 _BY_ANSWERS = {
     "BaseAdditiveNoiseAttack",
     "BaseRepeatedAdditiveNoiseAttack",
@@ -42,7 +42,7 @@ _BY_ANSWERS = {
     "SaltAndPepperNoiseAttack",
     "SpatialAttack",
 }
-# that leave labels only, and that reach labels only
+# attacks that are untargeted only, and attacks that are targeted only
 _NO_TARGETS = {
     "DeepFoolAttack",
     "L1FastGradientAttack",
@@ -55,13 +55,13 @@ _TARGETS_ONLY = {"GenAttack"}
 
 
 class FoolboxAdapter(Adapter):
-    """foolbox takes the budget as it is called, so that instances have any."""
+    """Adapter of foolbox, whose attacks get the budget when they are called, so that instances have none."""
 
     owner = "foolbox's"
 
     @property
     def _kinds(self) -> set[str]:
-        """Names of the classes that the attack belongs to; that the one inside does where it is repeated."""
+        """Names of the classes of the attack; for a repeated attack, of the one inside."""
         class_ = self.class_ if self.is_class else type(_inner(self.attack))
         return {kind.__name__ for kind in class_.__mro__}
 
@@ -75,7 +75,7 @@ class FoolboxAdapter(Adapter):
         if isinstance(_inner(attack), FixedEpsilonAttack) and norm != generator.norm:
             raise ValueError(
                 f"{self.name} counts its budget in norm {_written(norm)}, but the generator has norm="
-                f"{_written(generator.norm)}; pass norm={_written(norm)}, or take its form for that norm"
+                f"{_written(generator.norm)}; pass norm={_written(norm)}, or take its variant for that norm"
             )
 
     def check_targets(self, generator: AdversarialGenerator, targeted: bool) -> None:
@@ -92,7 +92,7 @@ class FoolboxAdapter(Adapter):
             )
 
     def _made(self, generator: AdversarialGenerator, eps: float) -> Any:
-        """The attack, of the user's own instance a copy."""
+        """The attack; a copy if the user gave an instance."""
         if self.is_class:
             theirs = {
                 "steps": int(generator.max_iter),
@@ -100,7 +100,7 @@ class FoolboxAdapter(Adapter):
                 "constraint": {np.inf: "linf", 2: "l2"}.get(generator.norm, "l2"),
             }
             if "rel_stepsize" in (generator.attack_params or {}):
-                del theirs["abs_stepsize"]  # which would go before it
+                del theirs["abs_stepsize"]  # which would override it
             attack = self.in_its_name(lambda: self.class_(**self.settings(generator, theirs)))
         else:
             attack = copy(self.attack)
@@ -122,7 +122,7 @@ class FoolboxAdapter(Adapter):
         model = PyTorchModel(source, bounds, device=device)
         attack = self._made(generator, region.eps)
         aim = TargetedMisclassification if problem.targeted else Misclassification
-        # an attack for the nearest sample in another norm knows no budget in ours
+        # an attack for the nearest sample in another norm has no budget in ours
         eps = region.eps if _norm(attack) == generator.norm else None
         made = [
             attack(model, x, aim(labels), epsilons=eps)[1]
@@ -136,7 +136,7 @@ def _inner(attack: Any) -> Any:
 
 
 def _norm(attack: Any) -> float | None:
-    """The norm that an attack counts in; None where it counts in none."""
+    """The norm of an attack's budget; None if it has none."""
     norm = getattr(getattr(_inner(attack), "distance", None), "p", None)
     return None if norm is None else float(norm)
 

@@ -1,4 +1,4 @@
-"""What an attack of another library cannot see: gradients that vanish in float32, budgets too fine for it."""
+"""Limits of attacks of other libraries: gradients that vanish in float32, budgets too fine for it."""
 
 from __future__ import annotations
 
@@ -14,34 +14,34 @@ from skhalfway.models import Finding
 if TYPE_CHECKING:
     from skhalfway.attacks._problem import Problem
 
-_LEAST_STEPS = 4  # of a float type that a budget must hold, or hardly anything can be done with it
+_LEAST_STEPS = 4  # smallest useful budget, in steps of the float type
 
 
 @dataclass
 class Sight:
-    """The gradients that an attack asks for.
+    """The gradients that an attack computes.
 
     Attributes
     ----------
     n_flat : int
-        How many of them were exactly 0.
+        Number of gradients that were exactly 0.
     of_loss : callable or None
-        ``of_loss(X, labels)``: gradients of the cross-entropy as the attack sees it, in its own units and
-        float type. None where there are none.
+        ``of_loss(X, labels)`` returns gradients of the cross-entropy as the attack sees it, in its own units
+        and float type. None if there are none.
     """
 
     n_flat: int = 0
     of_loss: Callable[[NDArray[Any], NDArray[np.intp]], NDArray[Any]] | None = None
 
     def note(self, gradient: Any) -> None:
-        """Look at gradients, an array or a tensor, as the attack gets them."""
+        """Count those that are 0 among gradients, an array or a tensor, as the attack gets them."""
         self.n_flat += int((gradient.reshape(len(gradient), -1) == 0).all(axis=1).sum())
 
 
 def flat_at_end(
     sight: Sight, made: NDArray[Any], X_adv: NDArray[Any], problem: Problem, batch_size: int
 ) -> NDArray[np.bool_]:
-    """Samples, not fooled, that end where the loss has a gradient of exactly 0, if the attack met such."""
+    """Samples that do not fool the source and end where the gradient is 0; none if the attack met no such."""
     flat = np.zeros(len(made), dtype=bool)
     if not sight.n_flat or sight.of_loss is None:
         return flat
@@ -57,9 +57,9 @@ def flat_at_end(
 def too_coarse(
     handed: NDArray[Any], to_z: Callable[[NDArray[Any]], NDArray[Any]], problem: Problem
 ) -> NDArray[np.bool_]:
-    """Samples of which a value may change by fewer than four steps of the float type that was handed out.
+    """Samples with a value that may change by fewer than four steps of the attack's float type.
 
-    Where the data or the source has no more digits, the budget is too fine for these, whatever the attack.
+    They do not count if the data or the source has no more digits, as no attack can use the budget then.
     """
     region, floats = problem.region, np.finfo(handed.dtype)
     if problem.model.module is not None:
@@ -78,7 +78,7 @@ def too_coarse(
 
 
 def remarks(name: str, flat: int, coarse: int, n: int) -> tuple[Finding, ...]:
-    """What a user must know of an attack that could not see or move many of the ``n`` samples."""
+    """Remarks on an attack that met a gradient of 0, or too few digits, on many of the ``n`` samples."""
     from skhalfway.attacks._faults import MANY
 
     found = []
@@ -87,13 +87,13 @@ def remarks(name: str, flat: int, coarse: int, n: int) -> tuple[Finding, ...]:
             f"{name} meets a gradient of exactly 0 on {flat} of {n} samples that it does not fool, so it "
             "cannot move them"
         )
-        why = "in float32 a loss vanishes where a source is very sure; attack='auto' follows what does not"
+        why = "in float32 the loss vanishes where a source is very confident; attack='auto' avoids that"
         found.append(Finding("gradient", "warning", message, why))
     if coarse and coarse >= MANY * n:
         message = (
             f"{name} computes in float32, whose steps are more than a quarter of the budget at some value "
             f"that may change in {coarse} of {n} samples, so it hardly moves these"
         )
-        instead = "scale X, or take an attack by its name, which computes in the source's own float type"
+        instead = "scale X, or name one of skhalfway's own attacks, which compute in the source's float type"
         found.append(Finding("attack", "warning", message, instead))
     return tuple(found)

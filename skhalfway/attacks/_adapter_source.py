@@ -19,32 +19,32 @@ if TYPE_CHECKING:
 
 
 def finite_range(region: Region) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Bounds of all samples, finite where the data has none: no point of the ball leaves them."""
+    """Bounds of all samples; if the data has none, finite bounds that contain the whole ball."""
     X = region.start()
     low, high = X.min().astype(float) - region.eps, X.max().astype(float) + region.eps
     if (bounds := region.bounds()) is not None:
         low, high = (np.where(np.isfinite(b), b, free) for b, free in zip(bounds, (low, high), strict=True))
-        if low.shape == X.shape:  # a range for all samples: each one's own is kept to at the end
+        if low.shape == X.shape:  # one range for all samples here; each one's own is enforced at the end
             low, high = low.min(axis=0), high.max(axis=0)
     return np.asarray(low), np.asarray(high)
 
 
 class Source(nn.Module):
-    """A source as other libraries want it: a module that takes and gives float32, in their coordinates.
+    """A source as other libraries need it: a module that takes and returns float32, in their coordinates.
 
     Parameters
     ----------
     model : Model
         The source.
     region : Region
-        Whose coordinates it takes.
+        Region whose coordinates the module takes.
     low, width : float
-        Where 0 and how far from it 1 is in these, for libraries with a unit of their own.
+        Position of the library's 0, and distance from there to its 1, in these coordinates.
     answers : bool
-        Whether it gives the source's own scores, which have no gradient, where a module only smooths them or
+        Whether to return the source's own scores, which have no gradient, if its module is a smoothed copy or
         there is none.
     sight : Sight, default=None
-        Is shown the gradients that are asked for.
+        Counts the gradients that are computed.
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class Source(nn.Module):
         if model.module is not None:
             self.place = place_of(model.module)
         self.unit = None if region.unit is None else torch.tensor(region.unit, **self.place)
-        # by which libraries find the device
+        # libraries look at a parameter to find the device
         self.anchor = nn.Parameter(torch.zeros(1, device=self.place["device"]), requires_grad=False)
         self.eval()
 

@@ -1,4 +1,4 @@
-"""Any attack of torchattacks, which wants inputs from 0 to 1, on any source and any range."""
+"""Any attack of torchattacks, which needs inputs from 0 to 1, on any source and any range."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from skhalfway.models import Model
 
 _NORMS = {np.inf: "Linf", 2: "L2", 1: "L1"}
-# attacks, and what derives from them, that need outputs only
+# attacks that need outputs only; their subclasses do too
 _BY_ANSWERS = {"GN", "OnePixel", "Pixle", "SPSA", "Square", "VANILA"}
 
 
@@ -49,11 +49,11 @@ class TorchattacksAdapter(Adapter):
 
     def check_params(self, generator: AdversarialGenerator) -> None:
         if "model" not in signature(self.class_).parameters and self.is_class:
-            raise ValueError(f"{self.name} holds other attacks; make it of them, and give the instance")
+            raise ValueError(f"{self.name} is made of other attacks; make an instance of it, and pass that")
         if any(kind.__name__ == "LGV" for kind in self.class_.__mro__):
             raise ValueError(
-                f"{self.name} attacks networks that it trains itself, and not the source; give one of these "
-                "as estimator, with attack='pgd'"
+                f"{self.name} attacks networks that it trains itself, and not the source; pass one of these "
+                "networks as estimator, with attack='pgd'"
             )
         width = _width(generator.clip_values)
         if width is None:
@@ -67,13 +67,13 @@ class TorchattacksAdapter(Adapter):
                 raise ValueError(
                     f"{self.owner} {type(each).__name__} counts its budget in L"
                     f"{' or L'.join(map(str, norms))}, but the generator has norm={shown(generator.norm)}; "
-                    "give both the same, or take its form for that norm"
+                    "give both the same, or take its variant for that norm"
                 )
             if not self.is_class and hasattr(each, "eps"):
                 self._check_eps(each.eps, width, generator)
 
     def _norms(self, attack: Any) -> list[float]:
-        """Norms that a budget may count in; none where the attack has no budget."""
+        """Norms in which the attack can count a budget; empty if it has no budget."""
         if not hasattr(attack, "eps"):
             return []
         if hasattr(attack, "norm"):
@@ -85,7 +85,7 @@ class TorchattacksAdapter(Adapter):
         if not isinstance(generator.eps, Real) or generator.eps_unit != "input":
             raise ValueError(
                 f"the attack has one eps={shown(theirs)} for all features and samples, but the generator has "
-                "not; give the attack's class, and its parameters as attack_params"
+                "several; give the attack's class, and its parameters as attack_params"
             )
         if not isclose(theirs * width, generator.eps, rel_tol=1e-6):
             raise ValueError(
@@ -98,7 +98,7 @@ class TorchattacksAdapter(Adapter):
             raise ValueError(f"{self.name} has no targeted form; call generate without target")
 
     def _any(self, generator: AdversarialGenerator) -> Any:
-        """The user's instance, or one on a module that is none, to see what it is like."""
+        """The user's instance, or one made on an empty module, to inspect its attributes."""
         if not self.is_class:
             return self.attack
         empty = nn.Module()
@@ -128,7 +128,7 @@ class TorchattacksAdapter(Adapter):
         if problem.targeted:
             attack.set_mode_targeted_by_label(quiet=True)
         elif attack.attack_mode == "targeted(label)":
-            # its own way back prints
+            # torchattacks prints when it converts its output back, so do that here
             for each in _parts(attack):
                 each.attack_mode, each.targeted = "default", False
         batches = in_batches(X, problem.labels, generator.batch_size, source.anchor.device)
@@ -149,7 +149,7 @@ class TorchattacksAdapter(Adapter):
     ) -> Any:
         """The attack on a module, with a budget in its own units."""
         if not self.is_class:
-            # all but the user's model is copied, and what holds that holds ours instead
+            # copy everything but the user's model, and put ours in its place
             attack = deepcopy(self.attack, {id(self.attack.model): module})
             attack.set_model(module)
             attack.set_device(next(module.parameters()).device)
@@ -165,20 +165,20 @@ class TorchattacksAdapter(Adapter):
         }
         defaults = signature(self.class_).parameters
         if "alpha" in defaults and "steps" not in defaults and generator.step_size is None:
-            # of a single step, whose length its authors gave as a share of eps
+            # for a single step, keep the default ratio of alpha to eps
             theirs["alpha"] = eps * defaults["alpha"].default / defaults["eps"].default
         return self.in_its_name(lambda: self.class_(module, **self.settings(generator, theirs)))
 
 
 def _parts(attack: Any) -> list[Any]:
-    """The attack, and those that it consists of."""
+    """The attack itself and the attacks that it is made of."""
     return [attack, *attack._attacks.values()]
 
 
 def _width(clip_values: Any) -> float | None:
-    """How wide the range of valid data is; None where it is not known.
+    """Width of the range of valid data; None if it is not known.
 
-    What is no range at all is seen as the data is read.
+    Invalid ranges are reported when the data is read.
     """
     if is_range(clip_values):
         return None
@@ -191,7 +191,7 @@ def _width(clip_values: Any) -> float | None:
 
 
 def _frame(generator: AdversarialGenerator, region: Region) -> tuple[float, float]:
-    """Where 0 is for torchattacks, and how far from it 1 is, in the region's coordinates."""
+    """Position of torchattacks' 0, and distance from there to its 1, in the region's coordinates."""
     unit = 1.0 if region.unit is None else region.unit
     low, high = (np.asarray(bound, dtype=float) / unit for bound in generator.clip_values or ())
     least = float(low.min())

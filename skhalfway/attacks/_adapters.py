@@ -1,4 +1,4 @@
-"""Attacks of other libraries and of the user's: a source is handed out, what they return is brought home."""
+"""Attacks of other libraries and callables of the user: the source is wrapped, the result is made valid."""
 
 from __future__ import annotations
 
@@ -39,11 +39,11 @@ _LIBRARIES = {
 
 
 def adapter_of(attack: Any) -> Adapter:
-    """How an attack is run that is no name; TypeError where it is none."""
+    """The adapter of an attack that is not given by name; TypeError if it is no attack."""
     for base, module in _LIBRARIES.items():
         if is_made_of(attack, *base):
             return _make(module, attack)
-    # a network is called too, and is no attack
+    # a network is callable too, but is no attack
     if callable(attack) and not isinstance(attack, type) and not is_torch_module(attack):
         return _make("_adapter_callable", attack)
     raise TypeError(
@@ -63,19 +63,19 @@ class Adapter:
     Attributes
     ----------
     attack : object
-        As the user gave it, which stays as it is.
+        The class, instance or callable that the user gave; it is not changed.
     class_ : type
         Its class.
     is_class : bool
         Whether the class itself was given.
     owner : str
-        What messages put before its name.
+        Name of its library, which messages put before its name.
     lenient : bool
-        Whether samples that it returns as nan are said and left as they were; else they are an error.
+        Whether samples that it returns as nan stay as they were, with a warning; otherwise they are an error.
     one_budget : bool
-        Whether it knows one budget for all samples only: it is then run once for each that samples have.
+        Whether it takes only one budget for all samples. It is then run once for each different budget.
     sight : Sight
-        What it sees of the source as it is run.
+        Records what the attack sees of the source while it runs.
     """
 
     owner, lenient, one_budget = "", True, True
@@ -85,7 +85,7 @@ class Adapter:
         self.class_: Any = attack if self.is_class else type(attack)
         self.sight = Sight()
 
-    # what each library has its own way to say
+    # what differs between libraries
 
     @property
     def by_gradient(self) -> bool:
@@ -94,48 +94,48 @@ class Adapter:
 
     @property
     def own_eps(self) -> Any:
-        """The budget that an instance keeps; None where it is the generator's."""
+        """The budget of an instance; None if it takes the generator's."""
         return None
 
     def parameter_names(self) -> list[str]:
-        """What ``attack_params`` may name."""
+        """Names that ``attack_params`` may have."""
         return named_parameters(self.class_)
 
     def check_params(self, generator: AdversarialGenerator) -> None:
         """Raise for parameters of the generator that this attack cannot work with, whatever the data."""
 
     def check_targets(self, generator: AdversarialGenerator, targeted: bool) -> None:
-        """Raise where it cannot do what is asked: to move samples towards labels, or away from them."""
+        """Raise if it cannot be targeted and should be, or cannot be untargeted and should be."""
 
     def check_source(self, model: Model, region: Region, n_classes: int) -> None:
         """Raise for a source that it cannot attack."""
 
     def hand_out(self, generator: AdversarialGenerator, problem: Problem) -> NDArray[Any]:
-        """The samples in the attack's own units, shape and float type."""
+        """Samples in the attack's own units, shape and float type."""
         return problem.region.start().astype(np.float32)
 
     def run(self, X: NDArray[Any], generator: AdversarialGenerator, problem: Problem, seed: int) -> Any:
-        """Attack what was handed out."""
+        """Attack samples that are in the attack's own units."""
         raise NotImplementedError
 
     def to_z(self, made: NDArray[Any], generator: AdversarialGenerator, region: Region) -> NDArray[Any]:
-        """Where samples in the attack's own units are in the region's coordinates."""
+        """Convert samples from the attack's own units to the region's coordinates."""
         return made
 
-    # what they share
+    # what libraries share
 
     @property
     def name(self) -> str:
-        """The attack, as messages call it."""
+        """Name of the attack in messages."""
         return f"{self.owner} {self.class_.__name__}"
 
     @property
     def gradient_name(self) -> str:
-        """What to call an attack that follows the source's gradient, if it has one; else empty."""
+        """Name, for messages, of an attack that follows the source's gradient; empty for any other."""
         return f"attack={self.class_.__name__}" if self.by_gradient else ""
 
     def check(self, generator: AdversarialGenerator) -> None:
-        """Raise for what no data could make right."""
+        """Raise for parameters that are invalid whatever the data is."""
         if generator.n_restarts != 1 or generator.random_start:
             raise ValueError(
                 f"n_restarts and random_start are for gradient attacks; for {self.name} give its own "
@@ -163,43 +163,43 @@ class Adapter:
             self.check_source(model, some, n_classes)
 
     def parts(self, region: Region) -> list[tuple[NDArray[np.intp], Region, float]]:
-        """Numbers of the samples that are attacked together, where these may go, what a step of 1 is there.
+        """Groups of samples that are attacked together: their numbers, their region, and the size of 1 there.
 
-        Where samples have budgets of their own, those of which nothing may change are in no part.
+        If samples have budgets of their own, those that may not change at all are in no group.
         """
         if not self.one_budget or region.one_unit:
             return [(np.arange(len(region)), region, 1.0)]
         return [(rows, *region.take(rows).alone()) for rows in region.by_unit()]
 
     def settings(self, generator: AdversarialGenerator, theirs: dict[str, Any]) -> dict[str, Any]:
-        """Parameters for the class: the generator's, under their names here, and what goes before them."""
+        """Parameters for the class: the generator's, in the library's names, overridden by attack_params."""
         names = self.parameter_names()
         return {k: v for k, v in theirs.items() if k in names} | (generator.attack_params or {})
 
     def in_its_name(self, function: Callable[..., Any], *args: Any, model: Model | None = None) -> Any:
-        """Call a function of the library's or the user's; say whose error it is, unless the model's.
+        """Call a function of the library or the user, and name the attack in its errors, except the model's.
 
-        Without a model the attack is being made, of parameters that may be wrong.
+        ``model`` is None while the attack is being made, from parameters that may be invalid.
         """
         try:
             return function(*args)
-        except Warning:  # an exception where the user asks for that
+        except Warning:  # a warning that the user turned into an error
             raise
         except Exception as error:
             where = (frame.f_globals.get("__name__", "") for frame, _ in walk_tb(error.__traceback__))
-            # a callable asks the model itself
+            # an error inside the model is reported as such; a callable calls the model by itself
             if self.owner and any(name.startswith("skhalfway.models") for name in where):
                 raise
             other: type[Exception] = ValueError if model is None else RuntimeError
             kind = next((kind for kind in (TypeError, ValueError) if isinstance(error, kind)), other)
-            # a caller who has a name for the model puts it here
+            # callers that have another name for the model replace this one
             before = "" if model is None else f"model {type_name(model.estimator)!r}: "
             raise kind(f"{before}{self.name} raised {type(error).__name__}: {brief(error)}") from error
 
     def read(self, returned: Any, handed: NDArray[Any]) -> tuple[NDArray[Any], int]:
-        """What it returned as an array of the shape that was handed out, with no value that is nan.
+        """Read the attack's output: an array of the samples' shape without nan.
 
-        And the number of samples that had such values, and are as they were.
+        Also returns the number of samples that had nan, which are set back to what they were.
         """
         if is_tensor(returned):
             kept = returned.detach().cpu()
@@ -211,7 +211,7 @@ class Adapter:
                 f"{self.name} must return numbers of shape {handed.shape}, as an array or a tensor, got "
                 f"{shown(returned)}{f' of type {made.dtype}' if made.shape == handed.shape else ''}"
             )
-        # an infinite value is far away in a direction, and brought back as any other
+        # an infinite value is projected back like any other that lies too far away
         undefined = np.isnan(made) if self.lenient else ~np.isfinite(made)
         undefined = undefined.reshape(len(made), -1).any(axis=1)
         if not undefined.any():
@@ -232,10 +232,10 @@ def named_parameters(function: Any) -> list[str]:
 
 
 def run_adapter(generator: AdversarialGenerator, problem: Problem) -> Outcome:
-    """Run an attack that is no name: all that it returns is valid and within the budget afterwards.
+    """Run an attack that is not given by name, and make its output valid and within the budget.
 
-    It is given a copy of the samples and a view of the source, and draws from global generators that are
-    seeded for it. Values that it leaves alone stay to the last digit, whatever float type it computes in.
+    The attack gets a copy of the samples and a view of the source, and global random generators are seeded
+    for it. Values that it does not change stay exactly as they are, whatever float type it computes in.
     """
     adapter, region, seed = adapter_of(generator.attack), problem.region, problem.seed
     problem = replace(problem, model=problem.model.on(devices_of(generator.device)[0]))
@@ -258,9 +258,10 @@ def run_adapter(generator: AdversarialGenerator, problem: Problem) -> Outcome:
 def _run_part(
     adapter: Adapter, generator: AdversarialGenerator, problem: Problem, seed: int
 ) -> tuple[NDArray[Any], int, int, int]:
-    """What an attack makes of the samples of one part.
+    """Attack the samples of one group.
 
-    And for how many of them it returned nan, met a gradient of 0 to the end, has too few digits.
+    Also returns the numbers of samples for which the attack returned nan, ended at a gradient of 0, and had
+    too few digits.
     """
     region, handed = problem.region, adapter.hand_out(generator, problem)
     given = handed.copy(), generator, problem, seed
@@ -270,7 +271,7 @@ def _run_part(
     unmoved = (made == handed).reshape(region.X.shape)
     z = np.where(unmoved, region.start(), adapter.to_z(made, generator, region))
     X_adv = region.keep(z)
-    if not adapter.owner:  # a callable is given what the model takes
+    if not adapter.owner:  # a callable gets samples as the model takes them
         return X_adv, n_undefined, 0, 0
     with problem.model.evaluating():
         flat = flat_at_end(adapter.sight, made, X_adv, problem, generator.batch_size)

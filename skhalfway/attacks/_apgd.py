@@ -1,4 +1,4 @@
-"""Auto-PGD: projected gradient steps whose lengths follow from how the loss rises."""
+"""Auto-PGD: projected gradient steps whose lengths adapt to the progress of the loss."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ if TYPE_CHECKING:
     from skhalfway.attacks._problem import Problem, Settings
 
 LOSSES = ("ce", "dlr")
-_MOMENTUM = 0.75  # share of the new step; the rest is that of the step before
-_RISING = 0.75  # share of steps that must raise the loss, or the steps are too long
+_MOMENTUM = 0.75  # share of the new step in the sum; the rest is the share of the step before
+_RISING = 0.75  # if a smaller share of steps raises the loss, the steps are too long
 
 
 def checkpoints(n_steps: int) -> list[int]:
-    """Numbers of steps after which Algorithm 1 looks back, ever sooner."""
+    """Numbers of steps after which Algorithm 1 reviews its progress, at shrinking intervals."""
     before, share, found = 0.0, 0.22, []
     while share < 1:
         found.append(ceil(round(share * n_steps, 6)))
@@ -44,12 +44,13 @@ def checkpoints(n_steps: int) -> list[int]:
 def dlr(
     logits: torch.Tensor, own: torch.Tensor, rival: torch.Tensor | None = None, *, targeted: bool = False
 ) -> torch.Tensor:
-    """Difference of logits ratio, which neither the scale of the logits nor a constant changes.
+    """Difference of logits ratio, which does not depend on the scale of the logits or an added constant.
 
-    The largest other logit less the label's own, over the largest of all less the third (equation 6). For
-    the label of ``rival`` (n_samples, 1), or where the label is the ``targeted`` one, the logit to reach less
-    the one to pass, over the largest less the mean of the third and the fourth (equation 7). Without a rival,
-    that to pass is the largest other, where the paper has the true label, which nobody tells.
+    Untargeted (equation 6), it is the largest other logit minus the label's, divided by the largest of all
+    logits minus the third largest. Towards a label, ``rival`` (n_samples, 1) or the ``targeted`` one
+    (equation 7), it is that label's logit minus the one that it has to exceed, divided by the largest logit
+    minus the mean of the third and the fourth. The logit to exceed is the label's own or, in a targeted
+    attack, the largest other logit; the paper has the true label's, which is not known here.
     """
     most = logits.topk(3 if rival is None and not targeted else 4, dim=1).values
     label = logits[own]
@@ -73,15 +74,16 @@ class APGD(GradientAttack):
     """Auto-PGD.
 
     Croce & Hein, "Reliable evaluation of adversarial robustness with an ensemble of diverse parameter-free
-    attacks", ICML 2020, Algorithm 1; in L1 the variant of their "Mind the box", ICML 2021. What is ours: of
-    all points, one that fools is kept, that of the largest loss where several do.
+    attacks", ICML 2020, Algorithm 1; in L1 the variant of their "Mind the box", ICML 2021. Our own addition:
+    a point that fools is kept, the one of the largest loss if there are several.
 
     Attributes
     ----------
     loss : {"ce", "dlr"}
-        What is raised.
+        Loss that is raised.
     rank : int or None, default=None
-        Which other label is to be reached: 0 is the most probable one at the sample. None is any.
+        Rank of the label to reach among the other labels: 0 is the most probable one at the sample. None is
+        any label.
     """
 
     loss: str = "ce"
@@ -97,7 +99,7 @@ class APGD(GradientAttack):
         return self._climb(batch, x, follow, value)
 
     def _objective(self, batch: Batch) -> tuple[Following | None, Callable[[torch.Tensor], torch.Tensor]]:
-        """What is followed, and the height that it raises, of logits."""
+        """What is differentiated, and the loss that it raises, as a function of logits."""
         own, targeted, rival = batch.own, batch.targeted, None
         if self.rank is not None:
             with torch.no_grad():
@@ -107,7 +109,7 @@ class APGD(GradientAttack):
             value = partial(dlr, rival=rival, targeted=targeted)
             return Following(None, at_logits(partial(_dlr_slope, value))), partial(value, own=own)
         if rival is not None:
-            # the logits of two labels alone: their margin
+            # the margin of two labels alone
             others = torch.ones_like(own).scatter_(1, rival, False) & ~own
             two = partial(torch.Tensor.masked_fill, mask=others, value=-torch.inf)
             return (
@@ -147,7 +149,7 @@ class APGD(GradientAttack):
             climbed.go(there, last=step == self.n_steps)
             n_rises += climbed.height > height
             if step in marks and step < self.n_steps:
-                # the second: nothing better since the last look, with steps as long as then
+                # the second condition: no better point since the last review, with steps of the same length
                 still = ~shortened & (climbed.best <= best)
                 shortened = (n_rises < _RISING * (step - mark)) | still
                 size = torch.where(shortened, size / 2, size)
@@ -158,7 +160,7 @@ class APGD(GradientAttack):
 
 
 def _margin(logits: torch.Tensor, own: torch.Tensor) -> torch.Tensor:
-    """What cross-entropy rises and falls with, and has digits where that rounds to 0."""
+    """The margin, which rises with cross-entropy and has digits where that rounds to 0."""
     return logits.masked_fill(own, -torch.inf).logsumexp(dim=1) - logits[own]
 
 
@@ -167,7 +169,7 @@ class Targets(InTurn):
     """Auto-PGD towards several labels in turn, the most probable first."""
 
     def of(self, problem: Problem) -> InTurn:
-        """As many attacks as the source has other labels."""
+        """One attack for each target label, as far as the source has other labels."""
         return replace(self, attacks=self.attacks[: problem.n_classes - 1])
 
 
@@ -175,8 +177,9 @@ def apgd(settings: Settings, loss: str = "ce", n_targets: int | None = None) -> 
     """Auto-PGD (Croce & Hein 2020, Algorithm 1).
 
     ``loss`` is cross-entropy, ``"ce"``, or the difference of logits ratio, ``"dlr"``, which needs three
-    classes, and four towards given labels. With ``n_targets``, it goes towards so many of the most probable
-    other labels in turn, from where the first such attack failed: with ``"dlr"``, that is APGD-T.
+    classes, or four in targeted attacks. ``n_targets`` is the number of the most probable other labels that
+    are tried as targets, one after another, on the samples that are not fooled yet. With ``"dlr"``, that is
+    APGD-T.
     """
     check_choice("attack_params['loss']", loss, LOSSES)
     if n_targets is not None:
@@ -195,19 +198,19 @@ def apgd(settings: Settings, loss: str = "ce", n_targets: int | None = None) -> 
 def check_loss(
     params: dict[str, object] | None, n_classes: int, source: str, *, targeted: bool | None
 ) -> None:
-    """Raise where a source has too few classes for what ``attack="apgd"`` is to raise."""
+    """Raise if a source has too few classes for the loss of ``attack="apgd"``."""
     params = params or {}
     towards = "n_targets" in params and params["n_targets"] is not None
     if towards and targeted:
         raise ValueError(
-            "attack_params['n_targets'] is for labels to leave: with target, the label to reach is given; "
+            "attack_params['n_targets'] is for untargeted attacks: with target, the label to reach is given; "
             "leave n_targets out"
         )
     n_needed = 4 if towards or targeted else 3
     if params.get("loss") == "dlr" and n_classes < n_needed:
         label = " towards a label" if n_needed == 4 else ""
         raise ValueError(
-            f"attack_params['loss']='dlr' needs {n_needed} classes{label}, for it divides by how far the "
-            f"third{' and the fourth are' if n_needed == 4 else ' is'} below the first, and {source} has "
-            f"{n_classes}; pass 'ce'"
+            f"attack_params['loss']='dlr' needs {n_needed} classes{label}, since it divides by the largest "
+            f"logit minus the third{' and fourth' if n_needed == 4 else ''}, and {source} has {n_classes}; "
+            "pass 'ce'"
         )

@@ -1,4 +1,4 @@
-"""Which recipes have names, and what they are made of."""
+"""Names of recipes, and the pieces that they are made of."""
 
 from __future__ import annotations
 
@@ -73,8 +73,8 @@ if TYPE_CHECKING:
 
 _MI, _SI = Momentum(), ScaleCopies()
 
-# Published attacks, as their papers or the field's benchmark run them: with momentum, mostly. Parts between
-# hyphens are joined, and what several have is taken once.
+# Published attacks, as their papers or the field's benchmark run them, mostly with momentum. The parts of a
+# name, between hyphens, are joined; a piece that several parts have is taken once.
 PARTS: dict[str, tuple[Piece, ...]] = {
     "ifgsm": (),
     "mi": (_MI,),
@@ -136,7 +136,7 @@ _JOINED = ("mi-di", "mi-ti", "mi-di-ti", "ni-si", "ni-si-di-ti", "vmi-di-ti", "v
 
 
 def recipe_of(attack: Any) -> Recipe | None:
-    """The recipe that ``attack=`` stands for: itself, or that of its name; None where it is none."""
+    """The recipe that ``attack=`` stands for: itself, or the one of that name; None if there is none."""
     if isinstance(attack, Recipe):
         return attack
     if not isinstance(attack, str) or attack.endswith("-"):
@@ -144,7 +144,7 @@ def recipe_of(attack: Any) -> Recipe | None:
     pieces: list[Piece] = []
     rest = attack
     while rest:
-        # "smi-fgrm" is one name
+        # the longest name first, as "smi-fgrm" is one name
         part = max((name for name in PARTS if f"{rest}-".startswith(f"{name}-")), key=len, default=None)
         if part is None:
             return None
@@ -167,21 +167,21 @@ def _named() -> Iterator[tuple[str, Recipe]]:
 
 
 def _needs(recipe: Recipe) -> str:
-    """What sources and samples must be, in words."""
+    """What sources and samples must have, in words."""
     images = ["images"] if any(piece.needs_images for piece in recipe.pieces) else []
     return ", ".join(dict.fromkeys([*images, *(piece.needs for piece in recipe.pieces if piece.needs)]))
 
 
 def list_attacks() -> pd.DataFrame:
-    """List names of recipes; others can be put together in the same way.
+    """List the names of recipes, which ``attack=`` takes.
 
     Returns
     -------
     frame : pandas.DataFrame
-        Indexed by the name that ``attack=`` takes: ``pieces``; ``papers``; ``kinds`` of the pieces, as in
-        :class:`Recipe`; ``images``, whether samples must be images; and ``needs``, in words, what else a
-        source must have. Any of the parts between hyphens may be joined: ``"vmi-di-logit"``; what several
-        parts have in common is taken once.
+        One row for each name, with the columns ``pieces``; ``papers``; ``kinds`` of the pieces, as in
+        :class:`Recipe`; ``images``, whether samples must be images; and ``needs``, what else a source must
+        have, in words. Other names can be made by joining parts with hyphens, as in ``"vmi-di-logit"``; a
+        piece that several parts have is taken once.
 
     Examples
     --------
@@ -213,7 +213,7 @@ def list_pieces() -> pd.DataFrame:
     Returns
     -------
     frame : pandas.DataFrame
-        Indexed by the name of the class: its ``kind``; ``name``, as in ``attack__<name>__<parameter>``;
+        One row for each class, with the columns ``kind``; ``name``, as in ``attack__<name>__<parameter>``;
         ``parameters`` with their defaults; ``paper``; and ``images``, whether samples must be images.
 
     Examples

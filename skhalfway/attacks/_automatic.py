@@ -1,4 +1,4 @@
-"""attack="auto": by gradient, and by queries where that leads nowhere."""
+"""attack="auto": by gradient, and by queries where the gradient is of no use."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ if TYPE_CHECKING:
     from skhalfway.attacks._generator import AdversarialGenerator
     from skhalfway.attacks._problem import Outcome, Problem
 
-# of a source with smoothed steps, for each sample that its gradient does not fool: benchmarks/soft_trees.md
+# queries for each sample that the gradient of a smoothed source does not fool: benchmarks/soft_trees.md
 N_QUERIES = 100
 
 
 def run_automatic(generator: AdversarialGenerator, problem: Problem) -> Outcome:
-    """Attack the source as it allows; tell in the remarks where that is not as it seems."""
+    """Attack a source by its gradient, or else by queries; remarks say where the gradient failed."""
     name, instead = automatic(problem.model, generator.norm), next(iter(without_gradient(generator.norm)), "")
     try:
         outcome = make_attack(generator, name).run(problem)
@@ -60,7 +60,7 @@ def _asked(
     *,
     only_wins: bool = False,
 ) -> Outcome:
-    """An outcome with the samples that an attack by queries makes in some rows, or in those where it wins."""
+    """An outcome in which an attack by queries replaces some rows, or only those of them that it fools."""
     if not len(rows):
         return outcome
     part = part_of(problem, rows)
@@ -72,5 +72,5 @@ def _asked(
 
 
 def _instead(what: str, instead: str) -> str:
-    near = ", which ends where the source is just fooled, so that less transfers"
+    near = ", which stops just beyond the boundary, so that its samples transfer less"
     return f"attack='auto' attacks {what} by {instead!r} instead{near if instead == 'hopskipjump' else ''}"

@@ -1,4 +1,4 @@
-"""Where a model's decision changes: shortest ways to its boundaries, the nearest point found beyond."""
+"""Geometry of decision boundaries: shortest perturbations to them, and the nearest points found beyond."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ if TYPE_CHECKING:
     from skhalfway.attacks._region import Region, Rows
 
 _N_RIVALS = 10  # classes whose boundaries are compared, as in the code of DeepFool's authors
-_PRECISION = 2.0**-10  # of a distance along its way
-_REACH = 2.0**10  # of a sample's values, or of 1: no feature is changed by more at once
-_ROUNDING = 1e-6  # of a rise
+_PRECISION = 2.0**-10  # of a bisection, as a share of the distance
+_REACH = 2.0**10  # largest change of a feature at once, as a multiple of the sample's largest value or of 1
+_ROUNDING = 1e-6  # share of a rise that counts as rounding
 _N_STEEPEST = 256  # features among which a change in L1 is looked for, before all are put in order
-_MARGIN = 1e-4  # share by which a distance goes beyond, for what wins by a hair loses in another batch
+_MARGIN = 1e-4  # share by which to step beyond a boundary, as a win by rounding is lost in another batch
 
 
 def shortest(w: torch.Tensor, rise: torch.Tensor, room: torch.Tensor, norm: float) -> torch.Tensor:
-    """The shortest r with ``w @ r = rise`` whose values go the way of w's, by no more than ``room``.
+    """The shortest r with ``w @ r = rise``, whose values have the signs of w and are at most ``room``.
 
-    ``w`` and ``room`` are (n_samples, n_features), ``rise`` >= 0 is (n_samples, 1). Where no r rises so much,
-    the one that rises most. These are the projections onto a hyperplane in a box of Croce & Hein, "Minimally
-    distorted adversarial examples with a fast adaptive boundary attack", ICML 2020.
+    ``w`` and ``room`` are (n_samples, n_features), ``rise`` >= 0 is (n_samples, 1). If no r rises as much, it
+    is the one that rises most. These are the projections onto a hyperplane in a box of Croce & Hein,
+    "Minimally distorted adversarial examples with a fast adaptive boundary attack", ICML 2020.
     """
     return Ways(w, room, norm).to(rise)
 
@@ -38,7 +38,7 @@ def shortest(w: torch.Tensor, rise: torch.Tensor, room: torch.Tensor, norm: floa
 class Ways:
     """The shortest changes that rise along slopes: see :func:`shortest`.
 
-    In norm 0, the fewest features that rise enough, each of which goes as far as it may.
+    In norm 0 they change the fewest features that rise enough, each of them as far as it may go.
     """
 
     def __init__(self, w: torch.Tensor, room: torch.Tensor, norm: float) -> None:
@@ -51,7 +51,7 @@ class Ways:
         self._room = torch.where(self._steep > 0, room, 0.0)
 
     def to(self, rise: torch.Tensor) -> torch.Tensor:
-        """The change that rises so much."""
+        """The shortest change that rises by ``rise``."""
         rise, steep, room = rise / self._scale, self._steep, self._room
         if self._norm == 1:
             r = torch.minimum(_steepest_first(steep, room, rise), room)
@@ -63,10 +63,10 @@ class Ways:
 
 
 def _at_speeds(steep: torch.Tensor, u: torch.Tensor, room: torch.Tensor, rise: torch.Tensor) -> torch.Tensor:
-    """Lengths min(t u, room) with the least t at which they rise so much; all grow at speeds u.
+    """Lengths min(t u, room), with the smallest t at which they rise by ``rise``.
 
-    The rise is concave in t, and linear between the times at which features have filled their room. So
-    Newton's steps from t = 0 never go too far, and end exactly once no more features fill up.
+    The rise is concave in t, and linear between the times t at which features reach their room. So Newton's
+    steps from t = 0 never overshoot, and end at the exact t once no more features reach their room.
     """
     speed, most = steep * u, torch.finfo(steep.dtype).max
     time = (rise / speed.sum(dim=1, keepdim=True)).nan_to_num(0.0).clamp_max(most)
@@ -75,7 +75,7 @@ def _at_speeds(steep: torch.Tensor, u: torch.Tensor, room: torch.Tensor, rise: t
         grown = time * u
         r = torch.minimum(grown, room)
         left = rise - (steep * r).sum(dim=1, keepdim=True)
-        # rows stop one by one, so that none depends on the others
+        # each row stops on its own, so that no row depends on the others
         going &= left > _ROUNDING * rise
         if not going.any():
             return r
@@ -85,7 +85,10 @@ def _at_speeds(steep: torch.Tensor, u: torch.Tensor, room: torch.Tensor, rise: t
 
 
 def _most_first(steep: torch.Tensor, room: torch.Tensor, rise: torch.Tensor) -> torch.Tensor:
-    """Room of the features that gain most by it, of as few as rise so much; of all where none do."""
+    """Room of the fewest features that together rise by ``rise``, those of largest gain first.
+
+    If all features together do not rise as much, it is the room of all.
+    """
     gain, order = (steep * room).sort(dim=1, descending=True, stable=True)
     before = (gain.cumsum(1) - gain).index_fill(1, order.new_zeros(1), 0.0)
     needed = (before < rise) & (gain > 0)
@@ -93,9 +96,9 @@ def _most_first(steep: torch.Tensor, room: torch.Tensor, rise: torch.Tensor) -> 
 
 
 def _steepest_first(steep: torch.Tensor, room: torch.Tensor, rise: torch.Tensor) -> torch.Tensor:
-    """Lengths of features that fill their room one after another, the steepest first."""
+    """Lengths of features that use up their room one after another, the steepest first."""
     few, d = min(_N_STEEPEST, steep.shape[1]), steep.shape[1]
-    # of features that are as steep, the first comes first, whatever else is in the batch
+    # ties go to the first feature, whatever else is in the batch
     order = (-steep).argsort(dim=1, stable=True) if few == d else steep.topk(few, dim=1).indices
     r = torch.zeros_like(steep)
     enough = _filled(r, order, steep, room, rise)
@@ -110,7 +113,7 @@ def _steepest_first(steep: torch.Tensor, room: torch.Tensor, rise: torch.Tensor)
 def _filled(
     r: torch.Tensor, order: torch.Tensor, steep: torch.Tensor, room: torch.Tensor, rise: torch.Tensor
 ) -> torch.Tensor:
-    """Write the lengths of features in that order to ``r``; tell where they rise enough."""
+    """Write the lengths of features in that order to ``r``; return the rows in which they rise enough."""
     slope = steep.gather(1, order)
     gain = torch.where(slope > 0, slope * room.gather(1, order), 0.0).cumsum(1)
     left = (rise - gain.roll(1, dims=1)).index_copy(1, order.new_zeros(1), rise)
@@ -119,7 +122,7 @@ def _filled(
 
 
 class Nearest:
-    """The nearest inputs found that win, as the source itself judges."""
+    """The nearest inputs found that fool the source, by its own predictions."""
 
     def __init__(self, problem: Problem) -> None:
         self.problem = problem
@@ -128,13 +131,13 @@ class Nearest:
         self.distances = np.full(len(problem.region), np.inf)
 
     def offer(self, z: NDArray[Any], rows: Rows, *, anyway: bool = False) -> NDArray[np.bool_]:
-        """Keep the points that win and are nearer than the ones before, or ``anyway``; tell which win."""
+        """Keep points that win and are nearer than those before, or ``anyway``; return which win."""
         region = self.problem.region
         kept = region.keep(z, rows, full=True)
         won = self.problem.won(self.problem.model.predict(kept), rows)
         distances = region.distance(kept, rows)
         before = self.distances[rows]
-        # until something wins, the latest point is the best direction known
+        # before the first win, the latest point is the best direction known
         better = np.where(won, (distances < before) | anyway, before == np.inf)
         places = np.arange(len(region))[rows]
         self.z[places[better]], self.X[places[better]] = z[better], kept[better]
@@ -142,22 +145,23 @@ class Nearest:
         return won
 
     def follow(self, z: NDArray[Any], rows: NDArray[np.intp]) -> None:
-        """Note points that lose: until something wins, the latest one is the best direction known."""
+        """Note points that do not win: before the first win, the latest is the best direction known."""
         lost = np.isinf(self.distances[rows])
         self.z[rows[lost]] = z[lost]
 
     def within(self, region: Region) -> NDArray[Any]:
-        """The inputs found, brought into the budget of a region.
+        """The inputs found, projected into the budget of a region.
 
-        Those inside stay as they won: with less room, whole numbers and categories may be rounded otherwise.
+        Inputs inside the budget stay as they are: projected again, whole numbers and categories might be
+        rounded in another way.
         """
         inside = self.distances < region.eps * (1 - 16 * float(np.finfo(region.X.dtype).eps))
         if region.norm == 0:
-            inside = self.distances <= region.eps  # whole numbers
+            inside = self.distances <= region.eps  # numbers of features, so without a tolerance
         return np.where(inside.reshape(-1, *[1] * (self.X.ndim - 1)), self.X, region.keep(self.z, full=True))
 
     def shorten(self, rows: Rows) -> None:
-        """Walk back from each point straight to its sample, as far as it wins, by bisection."""
+        """Move each point straight towards its sample, as far as it still wins, by bisection."""
         found: NDArray[np.intp] = np.arange(len(self.z))[rows]
         found = found[np.isfinite(self.distances[found])]
         if not len(found):
@@ -174,9 +178,9 @@ class Nearest:
 
 
 class Field:
-    """A batch, with its samples laid out as rows of (n_samples, n_features): margins, slopes, room.
+    """A batch with its samples as rows of (n_samples, n_features): margins, their slopes, and room.
 
-    Margins are what has to rise: where they are positive the attack has won, as far as the logits tell.
+    The attack raises margins. Where they are positive, it has won, according to the logits.
     """
 
     def __init__(self, batch: Batch, nearest: Nearest, norm: float) -> None:
@@ -184,7 +188,7 @@ class Field:
         self.batch, self.nearest, self.norm = batch, nearest, norm
         self.shape = ball.x0.shape
         self.x0 = ball.x0.flatten(1)
-        # in L-inf the ball has folded its budget, here infinite, into the bounds
+        # in L-inf the ball has merged its budget, here infinite, into the bounds
         self.low, self.high = (
             self._laid_out(b, fill) for b, fill in ((ball.low, -np.inf), (ball.high, np.inf))
         )
@@ -204,12 +208,12 @@ class Field:
     def slope(
         self, x: torch.Tensor, logits: torch.Tensor, rival: torch.Tensor | None = None, *, again: bool = False
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Margins (n_samples, 1) at a leaf tensor, and their slopes by what may change."""
+        """Margins (n_samples, 1) at a leaf tensor, and their gradients with respect to what may change."""
         margins, slope = self._followed(x, logits, rival, again=again)
         return margins, slope if self.free is None else slope * self.free
 
     def flat(self) -> NDArray[np.bool_]:
-        """Where something may change, and the gradient by it is exactly 0."""
+        """Samples whose gradient with respect to all that may change is exactly 0."""
         flat = ~self.slope(*self.logits(self.x0))[1].any(dim=1)
         if self.free is not None:
             flat &= self.free.any(dim=1)
@@ -218,7 +222,7 @@ class Field:
     def _followed(
         self, x: torch.Tensor, logits: torch.Tensor, rival: torch.Tensor | None = None, *, again: bool = False
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Margins and their slopes, such that they can be followed."""
+        """Margins and their slopes, with faults mended so that they can be followed."""
         margins, slope = self._slope(x, logits, rival, again=again)
         x = x.detach()
         if not isfinite(torch.linalg.vector_norm(slope)):
@@ -237,15 +241,15 @@ class Field:
         return margins, derivative(self.batch.model, margins.sum(), x, again=again)
 
     def climb(self, x: torch.Tensor, slope: torch.Tensor, rise: torch.Tensor) -> torch.Tensor:
-        """The shortest change of x that raises a margin of that slope so much, within the bounds.
+        """The shortest change of x within the bounds that raises a margin of that slope by ``rise``.
 
-        And within reach, for where the slope is next to nothing it would lead out of all numbers. Where a
-        margin is not known, there is none.
+        It is limited to ``_REACH``, since a slope near 0 would lead to infinite values. It is 0 if the margin
+        is not known.
         """
         return self.ways(x, slope).to(rise.nan_to_num(0.0))
 
     def ways(self, x: torch.Tensor, slope: torch.Tensor) -> Ways:
-        """The shortest changes of x along that slope, within bounds and reach, of any rise."""
+        """The shortest changes of x along that slope, within the bounds and ``_REACH``, for any rise."""
         room = torch.where(slope > 0, self.high - x, x - self.low).clamp_min_(0.0)
         return Ways(slope, room if self.norm == 0 else torch.minimum(room, self.reach), self.norm)
 
@@ -254,13 +258,13 @@ class Field:
         return torch.linalg.vector_norm(change, norm, dim=1, keepdim=True)
 
     def project(self, x: torch.Tensor, radius: torch.Tensor) -> torch.Tensor:
-        """Bring x into balls of these radii, one for each sample, and between the bounds."""
+        """Project x into balls of these radii, one for each sample, and between the bounds."""
         each: Any = radius
         BALLS[self.norm](self.x0, each, self.low, self.high).confine(x)
         return x
 
     def to_boundary(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Shortest change that crosses a boundary, were all of them flat, and the class behind it."""
+        """Shortest change that crosses a boundary if all were planes, and the class behind it."""
         x, logits = self.logits(x)
         rivals = logits.masked_fill(self.batch.own, -torch.inf).argsort(dim=1, descending=True)
         n_rivals = min(_N_RIVALS, logits.shape[1]) - 1
@@ -272,7 +276,7 @@ class Field:
             rise = margins.abs()
             change = self.climb(x.detach(), slope, rise)
             length = self.lengths(change)
-            # a boundary beyond the bounds is the last to choose
+            # boundaries beyond the bounds are chosen last
             length[(change * slope).sum(1, keepdim=True) < 0.999 * rise] = torch.finfo(x.dtype).max
             nearer = length < least
             least = torch.where(nearer, length, least)
@@ -280,7 +284,7 @@ class Field:
         return best, behind
 
     def offer(self, x: torch.Tensor) -> torch.Tensor:
-        """Ask the source itself about points; true where they win."""
+        """Query the source itself at points; true where they win."""
         z = x.cpu().numpy().reshape(self.shape)
         if self.norm == 0:
             # rounding to the source's float type changes no feature
@@ -290,10 +294,10 @@ class Field:
         return torch.from_numpy(won).to(x.device)[:, None]
 
     def offer_likely(self, x: torch.Tensor, logits: torch.Tensor) -> torch.Tensor:
-        """Ask the source itself about points that win by their logits, and are nearer than those before.
+        """Query the source itself at points that win by their logits and are nearer than those before.
 
-        True where points win; of those that are no nearer, as far as the logits tell. Where logits are of a
-        smoothed source, it is asked about all.
+        Returns where points win; for points that are no nearer, this is what the logits say. A smoothed
+        source is queried at all points, since its logits are those of a copy.
         """
         if self.batch.model.smoothed:
             return self.offer(x)
@@ -309,23 +313,23 @@ class Field:
         return won
 
     def found(self) -> tuple[torch.Tensor, torch.Tensor]:
-        """The nearest points that win, and their distances; the latest points where none does."""
+        """The nearest points that win, and their distances; the latest points if none does."""
         z, distances = self.nearest.z[self.batch.rows], self.nearest.distances[self.batch.rows]
         x, d = (torch.tensor(a, **self.batch.place) for a in (z, distances))
         return x.flatten(1), d[:, None]
 
     def distances(self) -> torch.Tensor:
-        """Distances of the nearest points that win, (n_samples, 1); inf where none does."""
+        """Distances of the nearest points that win, (n_samples, 1); inf if none does."""
         return torch.tensor(self.nearest.distances[self.batch.rows], **self.batch.place)[:, None]
 
     def flatten(self) -> None:
-        """Try the nearest point of the boundary's tangent at the nearest point found, and the way there."""
+        """Try the nearest point of the boundary's tangent plane at the best point, and points up to it."""
         x, _ = self.found()
         x, logits = self.logits(x)
         margins, slope = self.slope(x, logits)
         x = x.detach()
         rise = -margins - (slope * (self.x0 - x)).sum(1, keepdim=True)
-        # a little more, for it must win in the floats of the data
+        # a little beyond, so that it still wins when it is rounded to the data's float type
         tangent = self.x0 + self.climb(self.x0, slope, (1.001 * rise).clamp_min(0.0))
         for share in (1.0, 0.3, 0.1):
             self.offer(x + share * (tangent - x))

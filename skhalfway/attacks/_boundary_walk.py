@@ -1,4 +1,4 @@
-"""What walks along a boundary share: finding it, steps along it, and setting features back."""
+"""Walks along a boundary, for HopSkipJump and the halfway attack: bisection, steps, resetting features."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from skhalfway._vectors import lengths
 from skhalfway.attacks._queries import Queries
 
 _TOLERANCE = 0.03  # of the binary search, as a share of the distance
-_N_HALVINGS = 6  # then the step is given up: at a corner of a tree none may win
-_SPARSE_SHARE = 4  # one query of so many is kept back to set features back
+_N_HALVINGS = 6  # most halvings of a step before it is given up: at a corner of a tree none may win
+_SPARSE_SHARE = 4  # 1 / share of the queries that is reserved for setting features back
 
 
 class Walk:
-    """Points of all samples on their way along the boundary."""
+    """The current points of all samples on a walk along the boundary."""
 
     def __init__(self, queries: Queries) -> None:
         region = queries.problem.region
@@ -36,7 +36,7 @@ class Walk:
         return self.queries.won(points, rows)
 
     def ask(self, points: NDArray[np.float64], rows: NDArray[np.intp]) -> NDArray[np.bool_]:
-        """Ask for a point of each sample, and go to those that win."""
+        """Query one point for each sample, and move to those that win."""
         won = self.won(points, rows)
         self.point[rows[won]] = points[won]
         return won
@@ -59,7 +59,7 @@ class Walk:
             wins[left[won]], lost[left[~won]] = middle[won], middle[~won]
 
     def step(self, rows: NDArray[np.intp], direction: NDArray[np.float64], share: NDArray[Any]) -> None:
-        """Go there by a share of the distance, halved until that wins ("geometric progression")."""
+        """Step in a direction by a share of the distance, halved until it wins ("geometric progression")."""
         size = share * self.distance(rows, self.norm)
         for _ in range(_N_HALVINGS):
             left = self.queries.open(rows)
@@ -68,9 +68,10 @@ class Walk:
             rows, direction, size = rows[lost], direction[lost], size[lost] / 2
 
     def revert(self, rows: NDArray[np.intp]) -> None:
-        """Set features back where that still wins, those that moved most first.
+        """Set features back to the sample's values if that still wins, those that moved most first.
 
-        In groups: the next is twice as large after a win, half as large after a loss.
+        Features are set back in groups. The next group is twice as large after a win, half as large after a
+        loss.
         """
         self.point[rows] = self.queries.nearest[rows]
         moved = np.abs(self.point[rows] - self.x0[rows])
@@ -99,7 +100,7 @@ class Walk:
 
 
 def check_walk(n_directions: Any, radius: Any, sparse: Any) -> tuple[int, float, bool]:
-    """Raise for what no walk could do."""
+    """Raise for parameters that are invalid for a walk."""
     check_integer("attack_params['n_directions']", n_directions)
     check_length("attack_params['radius']", radius)
     check_bool("attack_params['sparse']", sparse)

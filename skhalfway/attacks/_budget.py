@@ -1,4 +1,4 @@
-"""The budget: one number or one for each feature or sample, in the units of the data or of its spread."""
+"""The budget: one number, or one for each feature or sample, in the units of the data or of its spread."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _MOST = float(np.finfo(float).max)
 
 
 def check_eps(eps: Any, *, infinite: bool) -> None:
-    """Raise for what no data could make a budget."""
+    """Raise for a budget that is invalid whatever the data is."""
     check_unmasked("eps", eps)
     if isinstance(eps, Real) and not isinstance(eps, bool):
         if not (infinite and eps == np.inf):
@@ -35,7 +35,7 @@ def check_eps(eps: Any, *, infinite: bool) -> None:
     elif isinstance(eps, np.ndarray) and eps.dtype.kind in "fiu" and _all_budgets(eps):
         return
     elif isinstance(eps, (list, tuple, np.ndarray)):
-        # as objects, which numpy neither turns into one another nor wants of one length
+        # an array of objects keeps their types, and allows rows of different lengths
         objects = np.asarray(eps, dtype=object)
         each = [(_place(index), value) for index, value in np.ndenumerate(objects)]
     else:
@@ -50,7 +50,7 @@ def check_eps(eps: Any, *, infinite: bool) -> None:
 
 
 def check_number_of_features(eps: Any, eps_unit: str) -> None:
-    """Raise for what is no budget in norm 0."""
+    """Raise for a budget that is invalid in norm 0."""
     if eps_unit != "input":
         raise ValueError(
             f"norm=0 counts changed features, so eps_unit must be 'input', got {shown(eps_unit)}"
@@ -64,7 +64,7 @@ def check_number_of_features(eps: Any, eps_unit: str) -> None:
 
 
 def check_count(name: str, eps: Any) -> None:
-    """Raise for what is no number of features, nor infinite."""
+    """Raise for a budget that is neither a number of features nor infinite."""
     if not (eps >= 1 and (eps == np.inf or eps % 1 == 0)):
         raise ValueError(
             f"norm=0 counts changed features, so {name} must be a whole number >= 1 or np.inf, "
@@ -73,7 +73,7 @@ def check_count(name: str, eps: Any) -> None:
 
 
 def check_float_type(model: Model, eps: float, step_size: float | None) -> None:
-    """Raise where a source computes in 16 bits that do not hold such lengths."""
+    """Raise if a source computes in 16 bits and its float type cannot hold these lengths."""
     if not is_torch_module(model.estimator):
         return
     from torch import finfo
@@ -99,7 +99,7 @@ def _all_budgets(eps: NDArray[Any]) -> bool:
 
 
 def _place(index: tuple[int, ...]) -> str:
-    """Where in an array a budget is, as messages say it."""
+    """Position of a budget in an array, for messages."""
     if len(index) == 1:
         return f" of column {index[0]}"
     return f"[{', '.join(map(str, index))}]" if index else ""
@@ -112,17 +112,17 @@ def read_budget(
     *,
     of_others: bool,
 ) -> tuple[float, NDArray[np.float64] | None]:
-    """The budget as one number, and what one unit of it is worth in each feature.
+    """Split a budget into one number and the worth of one unit of it in each feature.
 
-    ``shape`` is X's. Those are None where they are all 1; else of the shape of a sample or, where samples
-    have budgets of their own, of X's or (n_samples, 1, ...). They are 0 where there is no budget, as in
-    columns that a mapping does not name, and count in input units, or in the spread of a feature. With
-    ``of_others``, X are not the samples that have the budgets.
+    The worths are in input units, or in multiples of a feature's spread. They are None if all are 1.
+    Otherwise their shape is that of a sample or, if samples have budgets of their own, X's (``shape``) or
+    (n_samples, 1, ...). They are 0 where there is no budget, such as in columns that a mapping does not name.
+    With ``of_others``, X are not the samples that have the budgets.
     """
     if isinstance(eps, Real):
         return float(eps), None
     if is_by_name(eps):
-        # what is not named may not change
+        # columns that are not named may not change
         each: NDArray[np.float64] = np.zeros(header.n_columns)
         columns = header.positions(eps.keys(), "eps")
         seen, n_named = np.unique(columns, return_counts=True)
@@ -140,11 +140,11 @@ def read_budget(
 def check_unit(
     unit: NDArray[np.float64], size: NDArray[np.float64], header: Header, first: int = 0
 ) -> NDArray[np.float64]:
-    """What one unit of the budget is worth, 0 where that is nothing beside the feature's largest value.
+    """The worth of one unit of the budget, 0 where that is negligible beside the feature's largest value.
 
-    ``size`` is that value. Values are then no more than ``LARGEST`` units, and a unit is no more than that in
-    input units, or than 10 such values: with both, all that attacks compute is still a float32. ``first`` is
-    the number of the first sample, where they have units of their own.
+    ``size`` is that value. Values are then at most ``LARGEST`` units, and a unit is at most ``LARGEST`` input
+    units, or 10 such values, so that all that attacks compute fits into float32. ``first`` is the number of
+    the first sample, if samples have units of their own.
     """
     if unit.ndim > size.ndim:
         size = size.max(initial=0.0) if np.prod(unit.shape[1:]) == 1 else size

@@ -1,4 +1,4 @@
-"""Where a climb is, and the best points that it met."""
+"""The state of an ascent: where it is, and the best points that it met."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ if TYPE_CHECKING:
 
 
 class Climbed:
-    """Points of a batch, one for each sample, and what was met on the way.
+    """Current points of an ascent, one for each sample of a batch, and the best points so far.
 
     Parameters
     ----------
     batch : Batch
         The samples.
     x : Tensor
-        Where the climb begins.
+        Points at which the ascent begins.
     follow : Following or None
-        What is followed; None is the margin.
+        What is differentiated; None is the margin.
     value : callable
-        Heights (n_samples,) at logits.
+        Function of logits that returns the values (n_samples,) to raise.
 
     Attributes
     ----------
     x, height, gradient : Tensor
-        Where the climb is.
+        Current points, and the value and the gradient there.
     best : Tensor of shape (n_samples,)
-        The largest height met.
+        Largest value so far.
     """
 
     def __init__(
@@ -52,7 +52,7 @@ class Climbed:
         self.go(x, last=False)
 
     def go(self, x: torch.Tensor, *, last: bool) -> None:
-        """Take points, and the gradient there but for the ``last``."""
+        """Move to points, and compute the gradient there unless they are the ``last``."""
         batch, self.x = self._batch, x
         if last:
             batch.look_back(self.gradient, self._logits)
@@ -76,17 +76,17 @@ class Climbed:
         self._kept = torch.where(kept.reshape(self._each), x, self._kept)
 
     def back_to_best(self, which: torch.Tensor) -> None:
-        """Go on from the best points, for some samples."""
+        """Set some samples back to their best points."""
         rows = which.reshape(self._each)
         self.x = torch.where(rows, self._at_best, self.x)
         self.gradient = torch.where(rows, self._gradient_at_best, self.gradient)
         self.height = torch.where(which, self.best, self.height)
 
     def at_best(self) -> torch.Tensor:
-        """The points of the largest height."""
+        """The points of the largest value."""
         return self._at_best
 
     def end(self) -> torch.Tensor:
-        """The points to keep: one that won, and of these, or where none did, the highest."""
+        """The points to return: those of the largest value among points that won, or else among all."""
         self._batch.faults.flat[self._batch.rows] &= ~self._won.cpu().numpy()
         return self._kept

@@ -19,38 +19,38 @@ Columns = Sequence[str | int]
 
 @dataclass(frozen=True, eq=False)
 class Constraints:
-    """What an adversarial sample must keep to, beside its budget.
+    """Constraints that an adversarial sample must satisfy, beside its budget.
 
     Columns are named as in the DataFrame that the generator is given, or by
-    position (of a flattened image too). A constraint that no sample can keep,
-    or that the data itself breaks, is an error.
+    position (for images, after flattening). A constraint that no sample can
+    satisfy, or that the data itself violates, is an error.
 
     Parameters
     ----------
     immutable : column or sequence of columns, default=()
-        May not change.
+        Columns that may not change.
     integer : column or sequence of columns, default=()
-        Hold whole numbers. Their bounds are those of ``clip_values``.
+        Columns of whole numbers. Their bounds are those of ``clip_values``.
     one_hot : sequence of sequences of columns, default=()
-        Groups of columns of which exactly one is 1 and the others are 0. To
-        change the category costs the budget two changes of 1. Where a budget is too
-        small for that, or for a step of an integer, in all samples, a warning says so.
+        Groups of columns of which exactly one is 1 and the others are 0. A
+        change of category costs two changes of 1. If a budget is too small in
+        all samples for that, or for a step of an integer, a warning says so.
     increasing : column or sequence of columns, default=()
-        May grow only: an age, a count of past events.
+        Columns that may only grow, such as an age or a count of past events.
     decreasing : column or sequence of columns, default=()
-        May shrink only.
+        Columns that may only shrink.
     projection : callable, default=None
         ``projection(X_adv, X)`` returns valid samples near ``X_adv``, both of
-        shape (n_samples, n_features), row by row: for totals, ratios and
-        whatever else binds columns together. Where what it returns breaks the
-        budget or another constraint, shorter changes are tried; the last
+        shape (n_samples, n_features), row by row. It is for totals, ratios and
+        other relations between columns. If what it returns violates the budget
+        or another constraint, shorter perturbations are tried; the last
         resort is the sample itself.
     mask : array-like of bool, default=None
-        True where a value may change, as 1 is, and False or 0 where not. Of the
-        shape of a sample, for all samples; or one for each sample, of X's shape
-        or (n_samples, 1), (n_samples, 1, 1, 1) for images. A row of which
-        nothing may change stays as it is. A one-hot group is masked as a whole
-        or not at all, in each row. It is kept as a read-only array.
+        True or 1 where a value may change, False or 0 elsewhere. Its shape is
+        that of a sample, for all samples, or it has one row for each sample:
+        X's shape, or (n_samples, 1), for images (n_samples, 1, 1, 1). A sample
+        whose mask is all False stays as it is. In each row, a one-hot group is
+        masked as a whole or not at all. The mask is kept as a read-only array.
 
     See Also
     --------
@@ -61,8 +61,8 @@ class Constraints:
     The object is immutable, compares and hashes by value, and can be searched
     over: ``constraints=[None, Constraints("age")]``, or by field as
     ``constraints__immutable``. Columns of a DataFrame that hold categories
-    rather than numbers never change, with no need to say so: a category has no
-    distance that a budget could count.
+    rather than numbers never change and need not be named, since a budget
+    cannot measure the distance between categories.
 
     Examples
     --------
@@ -78,7 +78,7 @@ class Constraints:
     >>> float(change["petal width (cm)"].abs().max()), float(change["petal length (cm)"].min())
     (0.0, 0.0)
 
-    Of setosas alone the sepals may change:
+    A mask: only the sepals of setosas may change.
 
     >>> may_change = np.zeros(X.shape, dtype=bool)
     >>> may_change[y == 0, :2] = True
@@ -126,7 +126,7 @@ class Constraints:
         return hash((*self._columns.values(), None if mask is None else (mask.shape, mask.tobytes())))
 
     def __reduce__(self) -> Any:
-        # what is made anew keeps its mask read-only, as arrays that are unpickled do not
+        # the constructor makes the mask read-only again; an unpickled array would not be
         return type(self), tuple(self.get_params().values())
 
     def __sklearn_clone__(self) -> Constraints:
@@ -149,11 +149,17 @@ class Constraints:
         -------
         params : dict
             Values by name.
+
+        Examples
+        --------
+        >>> from skhalfway import Constraints
+        >>> Constraints(integer=[0]).get_params()["integer"]
+        (0,)
         """
         return {f.name: getattr(self, f.name) for f in fields(self)}
 
     def replaced(self, **params: Any) -> Constraints:
-        """Constraints with some fields changed; this object stays as it is.
+        """Make constraints with some fields changed; this object stays as it is.
 
         Parameters
         ----------
@@ -163,7 +169,7 @@ class Constraints:
         Returns
         -------
         constraints : Constraints
-            The others as here.
+            A new object, whose other fields are those of this one.
 
         Raises
         ------
@@ -183,7 +189,7 @@ class Constraints:
 
 
 def _columns(name: str, given: Any) -> tuple[str | int, ...]:
-    """A tuple of names and positions, of whatever was given."""
+    """A tuple of names and positions, from a column or a sequence of columns."""
     columns = (given,) if isinstance(given, (str, Integral)) else given
     if not isinstance(columns, Iterable):
         raise TypeError(f"{name} must be a column or a sequence of columns, got {shown(given)}")
@@ -195,7 +201,7 @@ def _columns(name: str, given: Any) -> tuple[str | int, ...]:
 
 
 def _mask(given: Any) -> NDArray[np.bool_]:
-    """A read-only copy of what may change, of bools or of 0 and 1."""
+    """A read-only copy of a mask, which may hold bools or 0 and 1."""
     if hasattr(given, "columns"):
         raise TypeError(
             f"mask must be an array, whose columns are X's in X's order, got {shown(given)}; pass "
@@ -226,7 +232,7 @@ def _same(one: Any, other: Any) -> bool:
 
 @dataclass(frozen=True)
 class Rules:
-    """Constraints of one table: columns as positions, checked."""
+    """Checked constraints of one table, with columns as positions."""
 
     immutable: NDArray[np.intp]
     integer: NDArray[np.intp]
@@ -237,7 +243,7 @@ class Rules:
 
     @property
     def discrete(self) -> bool:
-        """Whether there is more to keep to than an interval for each column."""
+        """Whether validity is more than an interval for each column."""
         return bool(len(self.integer) or self.one_hot or self.projection is not None)
 
 
@@ -250,7 +256,7 @@ class Header:
 
     @classmethod
     def of(cls, owner: Any, X: NDArray[Any]) -> Header:
-        """The columns of samples, flattened, under the names that an object was fitted with, if it was."""
+        """The columns of samples, flattened, with the names that ``owner`` was fitted with, if any."""
         names = getattr(owner, "feature_names_in_", None)
         return cls(int(np.prod(X.shape[1:])), None if names is None else list(names))
 
@@ -270,7 +276,7 @@ class Header:
                     "pass a DataFrame, or positions"
                 )
             if column not in self.names:
-                column = column.replace(" ", "_")  # LightGBM keeps names so
+                column = column.replace(" ", "_")  # the form in which LightGBM keeps names
             if column not in self.names:
                 raise ValueError(
                     f"{where} names an unknown column {shown(column)}; X has {shown(self.names)}"
@@ -330,7 +336,7 @@ def read_constraints(constraints: Constraints, header: Header, categories: NDArr
 def read_mask(
     mask: Any, shape: tuple[int, ...], rules: Rules, header: Header, *, of_others: bool
 ) -> NDArray[np.bool_]:
-    """Where values may change, to broadcast against X, whose shape is given; see ``read_values``."""
+    """A mask that broadcasts against X, whose shape is given; see ``read_values``."""
     free = read_values("constraints.mask must", mask, shape, of_others=of_others)
     own = free.ndim == len(shape)
     if own and np.prod(free.shape[1:]) == 1:
@@ -344,7 +350,7 @@ def read_mask(
             where = f"row {partly[0]} of constraints.mask" if own else "constraints.mask"
             names = ", ".join(header.name(column) for column in group)
             raise ValueError(
-                f"{where} lets {n_free[partly[0]]} of {len(group)} columns change of the one_hot group "
+                f"{where} lets {n_free[partly[0]]} of {len(group)} columns change in the one_hot group "
                 f"{names}; let all of them change, or none"
             )
     return free

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class Course:
-    """What a recipe follows from step to step.
+    """What a recipe computes at each step.
 
     Parameters
     ----------
@@ -30,13 +30,13 @@ class Course:
     batch : Batch
         The samples.
     size : float
-        Length of a step, negative where the loss is to fall.
+        Length of a step, negative if the loss is to be lowered.
     n_steps : int
-        How many steps are taken.
+        Number of steps.
     streams : Streams
-        Draws for each sample of the batch.
+        Random numbers for each sample of the batch.
     wires : Wires
-        The layers of the source that pieces asked for.
+        Layers of the source that pieces asked for.
     """
 
     def __init__(
@@ -46,14 +46,14 @@ class Course:
         self._run = Run(batch, size, batch.ball.eps, n_steps, streams, wires, recipe.image_shape)
         wires.run = self._run
         self._inputs = self._with("change")
-        # of pieces that ask for gradients, the first asks the second, and so on
+        # each piece of the kind "gradient" gets its gradients from the next
         self._asking = sorted(self._with("gradient"), key=lambda piece: not piece.outermost)
         self._stride = next(iter(self._with("stride")), None)
         losses = recipe.of("loss")
         self._loss: Piece = losses[0] if losses else CrossEntropy()
         self._n_copies = prod(piece.n_copies for piece in self._inputs)
         self._elsewhere = bool(self._asking or self._inputs or recipe.of("model"))
-        # of one gradient alone only the direction counts, and that of the margin's is the same
+        # a single gradient matters by its direction only, which is that of the margin's gradient
         self._follow = Following(None, self._weigh) if self._elsewhere or losses else None
 
     def _with(self, method: str) -> list[Piece]:
@@ -61,18 +61,18 @@ class Course:
 
     @property
     def rehearsals(self) -> list[tuple[int, float]]:
-        """How many steps are taken before the samples are set back, and how much longer they are."""
+        """For each piece with preliminary steps: their number, and their length in steps."""
         return [piece.rehearsal for piece in self._pieces if piece.rehearsal[0]]
 
     def set_back(self) -> None:
-        """Forget the way to where samples are set back from, but for the sum of its gradients."""
+        """Drop the state of the preliminary steps, except the sum of their gradients."""
         self._run.step = 0
         for piece in self._pieces:
             if piece.of_steps:
                 self._run.kept.pop(piece.name, None)
 
     def gradient(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """What to follow from the points ``x``, and the logits there, where these were computed."""
+        """The gradient to follow from the points ``x``, and the logits there if they were computed."""
         logits: list[torch.Tensor] = []
         self._run.at = x
         for piece in self._pieces:
@@ -86,12 +86,12 @@ class Course:
         return gradient, None if self._elsewhere or x is not self._run.at else logits[0]
 
     def logits(self, x: torch.Tensor) -> torch.Tensor:
-        """What the source itself says."""
+        """Logits of the source itself."""
         with self._run.wires.cut():
             return self._batch.logits(x)
 
     def direction(self, gradient: torch.Tensor) -> torch.Tensor:
-        """The way to go."""
+        """Direction of the step."""
         for piece in self._pieces:
             gradient = piece.direction(self._run, gradient)
         return gradient
@@ -105,12 +105,12 @@ class Course:
         stride = self._stride.stride(self._run, direction)
         if ball.free is not None:
             stride = stride * ball.free
-        if ball.norm != torch.inf:  # of the length that the norm knows
+        if ball.norm != torch.inf:  # scale the step to its length in the norm
             stride = stride / at_least_tiny(lengths(stride, ball.norm))
         x.add_(stride, alpha=size)
 
     def _ask(self, logits: list[torch.Tensor], x: torch.Tensor) -> torch.Tensor:
-        """Gradient at points, of the mean over copies; as many at once as the batch size allows."""
+        """Gradient at points of the mean over copies; as many at once as the batch size allows."""
         if self._follow is None or not self._inputs:
             found, said = self._batch.gradient(x, self._follow)
             logits.append(said)

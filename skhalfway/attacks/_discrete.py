@@ -30,11 +30,11 @@ def to_valid(
     *,
     full: bool,
 ) -> NDArray[Any]:
-    """Valid rows near ``wanted``, which keeps to the budget and the bounds already.
+    """Valid rows near ``wanted``, which is within the budget and the bounds already.
 
-    All of shape (n_samples, n_features), in input units; see :class:`Region`; ``unit`` None is 1. With
-    ``full`` changes are as long as asked for: what whole numbers and categories do not take of that goes to
-    the other columns. Values are such as the types of their columns hold.
+    All arrays are of shape (n_samples, n_features), in input units; see :class:`Region`. ``unit`` None is 1.
+    With ``full``, changes are as long as those wanted: the part that whole numbers and categories leave
+    unused goes to the other columns. Values are rounded to the types of their columns.
     """
     unit = np.broadcast_to(1.0, X.shape) if unit is None else unit
     space = _Space(bounds, free, eps, norm, unit, rules, types, X.dtype, full)
@@ -104,7 +104,7 @@ class _Space:
         return np.linalg.norm(change.astype(float) / self.unit, self.norm, axis=1)
 
     def holds(self, made: NDArray[Any], x: NDArray[Any]) -> NDArray[np.bool_]:
-        """Which rows keep to everything but the projection itself."""
+        """Which rows satisfy everything but the projection."""
         with np.errstate(invalid="ignore"):
             held = np.isfinite(made).all(axis=1) & ((made >= self.low) & (made <= self.high)).all(axis=1)
             held &= (self.free | (made == x)).all(axis=1) & (self.length(made - x) <= self.eps)
@@ -140,10 +140,10 @@ class _Space:
     def _fewest(
         self, result: NDArray[np.float64], wanted: NDArray[np.float64], x: NDArray[np.float64]
     ) -> NDArray[np.float64]:
-        """Of all steps, a group's change of category being one, as many as change ``eps`` features.
+        """Keep changes of at most ``eps`` features in all; a change of category changes several.
 
-        Those whose wanted change is the largest for each feature that they change come first, as a share of
-        the feature's range.
+        The largest changes are kept: those with the largest wanted change, as a share of the feature's range,
+        for each feature that they change.
         """
         n_features = x.shape[1]
         if self.eps >= n_features:
@@ -164,7 +164,7 @@ class _Space:
     def _affordable(
         self, result: NDArray[np.float64], wanted: NDArray[np.float64], x: NDArray[np.float64]
     ) -> NDArray[np.float64]:
-        """Of the steps in whole numbers those that the budget allows, the most wanted first, and the rest."""
+        """Keep the steps of whole numbers that the budget allows, the most wanted first."""
         power = self.norm
         steps = [*([column] for column in self.rules.integer), *self.rules.one_hot]
         owner = np.zeros((x.shape[1], len(steps)))
@@ -195,7 +195,7 @@ class _Space:
 def _switched(
     wanted: NDArray[Any], x: NDArray[Any], low: NDArray[Any], high: NDArray[Any]
 ) -> NDArray[np.float64]:
-    """The group's most wanted category, where bounds and budget let it switch; else its own."""
+    """The group's most wanted category if bounds and budget allow the switch; otherwise its own."""
     row, own = np.arange(len(x)), x.argmax(axis=1)
     choice = np.where(high >= 1, wanted, -np.inf)
     choice[low[row, own] > 0] = -np.inf

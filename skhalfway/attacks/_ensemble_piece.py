@@ -1,4 +1,4 @@
-"""A piece of the kind "gradient" for ensembles: one member after another, with less variance."""
+"""A piece of the kind "gradient" for ensembles: it follows the members in turn, with reduced variance."""
 
 from __future__ import annotations
 
@@ -22,24 +22,25 @@ _A_MEMBER = 4  # inner steps for each member, as in section 4.1 of the paper
 
 @dataclass(frozen=True)
 class ReducedVariance(Piece):
-    """The way of an inner walk that follows the members of an :class:`~skhalfway.Ensemble` one at a time.
+    """Direction of an inner loop that follows the members of an :class:`~skhalfway.Ensemble` one at a time.
 
     Xiong et al., "Stochastic variance reduced ensemble adversarial attack for boosting the adversarial
-    transferability", CVPR 2022, Algorithm 1 (SVRE). From the sample x, at each inner step m a member k is
-    drawn, and what is followed there is ``g_k(x_m) - g_k(x) + g(x)``, of its gradient g_k and the mean
-    gradient g of all: its mean over draws is g(x_m), and it varies less than g_k. Inner steps are as long as
-    the outer ones, and go along the sum of these, that before times ``decay``. The sum after the last one is
-    the gradient at x; the walk itself is left behind.
+    transferability", CVPR 2022, Algorithm 1 (SVRE). The inner loop begins at the sample x. Each inner step m
+    draws a member k and computes ``g_k(x_m) - g_k(x) + g(x)``, where g_k is the member's gradient and g the
+    mean gradient of all members. The mean of this over draws is g(x_m), and its variance is smaller than that
+    of g_k. A sum, multiplied by ``decay`` at each inner step, collects these; an inner step goes along the
+    sum and is as long as an outer one. The last sum is used as the gradient at x, and the points of the inner
+    loop are discarded.
 
-    A member is drawn as often as its weight says, the same one for all samples. The source must be an
-    ensemble with ``combine="losses"``, whose gradient is the mean that the paper speaks of.
+    The probability of a member is its weight, and the same member is drawn for all samples. The source must
+    be an ensemble with ``combine="losses"``, whose gradient is the mean gradient of the paper.
 
     Parameters
     ----------
     n : int, default=None
         Number of inner steps; None is 4 for each member, as in the paper.
     decay : float, default=1.0
-        What is kept of the sum at each inner step.
+        Factor by which the sum is multiplied at each inner step.
 
     See Also
     --------
@@ -72,7 +73,7 @@ class ReducedVariance(Piece):
         check_number(self, "decay", 0)
 
     def check_source(self, model: Model) -> None:
-        """Raise for a source that has no members, or does not follow their losses."""
+        """Raise for a source that is no ensemble, or whose gradient is not that of its members' losses."""
         if not isinstance(model, EnsembleModel):
             raise TypeError(
                 f"ReducedVariance, 'svre', follows the members of an Ensemble one after another, and "
@@ -80,7 +81,7 @@ class ReducedVariance(Piece):
             )
         if model.combine != "losses":
             raise ValueError(
-                "ReducedVariance, 'svre', follows the losses of an Ensemble's members, so that needs "
+                "ReducedVariance, 'svre', follows the losses of an Ensemble's members, so it needs "
                 f"combine='losses', got {shown(model.combine)}"
             )
 

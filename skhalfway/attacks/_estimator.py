@@ -1,4 +1,4 @@
-"""What scikit-learn and the rest of the package ask of a generator: clones, tags, one source attacked."""
+"""The part of a generator that scikit-learn uses: fit, parameters, cloning, tags; and its region."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 class GeneratorBase(
     CallbackSupport, FitRouter, HoldsArt, OneToOneFeatureMixin, TransformerMixin, BaseEstimator
 ):
-    """A transformer with a source, which counts as fitted where that does."""
+    """A transformer with a source; it counts as fitted if the source does."""
 
     estimator: Any
     attack: Any
@@ -52,10 +52,10 @@ class GeneratorBase(
         X : {array-like, DataFrame, Tensor, Dataset} of shape (n_samples, n_features)
             Training samples; images may have more axes.
         y : array-like of shape (n_samples,), default=None
-            Labels. None only where the source counts as fitted.
+            Labels. They may be None only if the source counts as fitted.
         **fit_params : dict
-            Metadata such as ``sample_weight``, passed to the source's ``fit``; with
-            ``enable_metadata_routing``, as far as the source requests it.
+            Metadata such as ``sample_weight``, passed to the source's ``fit``. With
+            ``enable_metadata_routing``, only what the source requests is passed.
 
         Returns
         -------
@@ -65,28 +65,48 @@ class GeneratorBase(
         Raises
         ------
         ValueError
-            If a parameter or the data is invalid; if the source neither requests nor
+            If a parameter or the data is invalid, or if the source neither requests nor
             refuses metadata that are routed.
         TypeError
             If the source is not a classifier, X is sparse, or there are metadata
-            that no source takes: one that counts as fitted takes none.
+            for a source that counts as fitted, whose ``fit`` is not called.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_iris
+        >>> from skhalfway import AdversarialGenerator
+        >>> X, y = load_iris(return_X_y=True)
+        >>> AdversarialGenerator(eps=0.5).fit(X, y).classes_
+        array([0, 1, 2])
         """
         fit_source(cast(Any, self), X, y, self._fit_params(fit_params))
         return self
 
     def set_params(self, **params: Any) -> Self:
-        """Set parameters, fields of ``constraints`` and of a ``Recipe`` included.
+        """Set parameters, including fields of ``constraints`` and of a ``Recipe``.
 
         Parameters
         ----------
         **params : dict
-            Values by name; ``constraints__immutable`` makes new constraints, with
-            that field changed, ``attack__momentum__decay`` a new recipe.
+            Values by name. ``constraints__immutable`` makes new constraints with that
+            field changed, ``attack__momentum__decay`` a new recipe.
 
         Returns
         -------
         self : AdversarialGenerator
             This object.
+
+        Raises
+        ------
+        ValueError
+            If there is no such parameter, or ``attack`` is no recipe and has no pieces.
+
+        Examples
+        --------
+        >>> from skhalfway import AdversarialGenerator
+        >>> generator = AdversarialGenerator(attack="mi").set_params(eps=0.2, attack__momentum__decay=0.5)
+        >>> generator.attack
+        Recipe(Momentum(decay=0.5))
         """
         of_constraints, of_recipe = (
             {name: value for name, value in params.items() if name.startswith(prefix)}
@@ -100,8 +120,8 @@ class GeneratorBase(
             recipe = recipe_of(self.attack)
             if recipe is None:
                 raise ValueError(
-                    f"attack is {shown(self.attack)}, which has no pieces to set; {shown(sorted(of_recipe))} "
-                    "are of a Recipe, or of a name that list_attacks() has"
+                    f"attack is {shown(self.attack)}, which has no pieces to set; pass a Recipe or a name of "
+                    f"list_attacks() to set {shown(sorted(of_recipe))}"
                 )
             self.attack = recipe.replaced(**_without_prefix(of_recipe))
         return self
@@ -110,14 +130,14 @@ class GeneratorBase(
         return {"estimator": source_of(self.estimator)}
 
     def _fit_params(self, metadata: Mapping[str, Any]) -> Mapping[str, Any]:
-        """What the source's ``fit`` gets: what it requests; everything, where scikit-learn routes nothing."""
+        """What the source's ``fit`` gets: what it requests, or everything if metadata routing is off."""
         if _routing_enabled():
             return self._routed("fit", metadata)["estimator"]
         useless = sorted(name for name, value in metadata.items() if value is not None)
         if useless and counts_as_fitted(self.estimator):
             raise TypeError(
                 f"fit got {shown(useless)}, but {type_name(self.estimator)} counts as fitted and is not "
-                "fitted again; leave out what is for its fit"
+                "fitted again; leave these out"
             )
         return metadata
 

@@ -1,4 +1,4 @@
-"""Faults of a source's gradients: mended as far as that goes, counted for each sample, and said."""
+"""Faults of a source's gradients: mended if possible, counted for each sample, and reported."""
 
 from __future__ import annotations
 
@@ -16,30 +16,29 @@ from skhalfway.models import Finding
 if TYPE_CHECKING:
     from skhalfway.attacks._region import Rows
 
-_TRUST = (
-    0.25  # most that a guess may be of what is known: a slope beside a cliff may be steep and lead nowhere
-)
-MANY = 0.05  # share of samples without a gradient that may move a figure by more than its interval
+# largest size of a value taken from a nearby point, as a share of the known ones: near a jump it may mislead
+_TRUST = 0.25
+MANY = 0.05  # share of samples without a gradient that may change a rate by more than its interval
 
 
 class Faults:
-    """What was wrong with a source's gradients at the samples of one attack.
+    """Faults of a source's gradients at the samples of one attack.
 
     Attributes
     ----------
     source : str
-        What to call the source.
+        Name of the source in messages.
     partly : bool
-        Whether some values never change; gradients by them lead nowhere.
+        Whether some values never change, so that gradients with respect to them do not count.
     not_finite : bool ndarray of shape (n_samples,)
-        True where a gradient had values that are nan or infinite.
+        True for samples with nan or infinite values in a gradient.
     flat : bool ndarray of shape (n_samples,)
-        True where the attack came to its end without a win, in a place where the gradient is exactly 0: more
-        steps would not have led on.
+        True for samples that end without a win where the gradient is exactly 0, so that more steps would not
+        help.
     n_gradients : int
-        Gradients that were computed, over all samples.
+        Number of gradients computed, over all samples.
     advice : str
-        What to do where samples have no gradient.
+        What users can do about samples without a gradient.
     """
 
     def __init__(self, n: int, source: str, *, partly: bool = False) -> None:
@@ -57,12 +56,12 @@ class Faults:
         bounds: tuple[torch.Tensor | None, torch.Tensor | None],
         look: Callable[[torch.Tensor], torch.Tensor],
     ) -> torch.Tensor:
-        """The gradient of some rows at ``x``; where it cannot be followed, what comes nearest to it.
+        """The gradient of some rows at ``x``, with values that are not finite replaced.
 
-        What is missing comes from a point next to ``x``, where ``look`` gives the gradient. Infinite values
-        become one to two times as large as the largest that is known in their row, in the order that this
-        point tells; values that are nan become what they are there, up to a share of the largest known, or 0.
-        Rows without such values stay as they are.
+        ``look`` computes the gradient at a point next to ``x``. Infinite values become one to two times as
+        large as the largest finite value of their row, ordered by the gradient at that point. Values that are
+        nan become those at that point, up to a share of the row's largest finite value, or 0. Rows without
+        such values stay as they are.
         """
         known = gradient.isfinite()
         whole = known.flatten(1).all(dim=1)
@@ -77,7 +76,7 @@ class Faults:
         return torch.where(known, gradient, torch.where(gradient.isnan(), guess, gradient.sign() * size))
 
     def spread(self, rows: NDArray[np.intp], n: int) -> Faults:
-        """The faults of ``n`` samples of which these are some; the others have none."""
+        """These faults as those of ``n`` samples, at ``rows``; the other samples have none."""
         faults = Faults(n, self.source, partly=self.partly)
         faults.flat[:] = False
         faults.advice = self.advice
@@ -88,7 +87,7 @@ class Faults:
 
     @staticmethod
     def joined(parts: Sequence[Faults]) -> Faults:
-        """The faults of a whole, of whose blocks these are."""
+        """Join the faults of blocks of samples."""
         joined = Faults(0, parts[0].source, partly=any(part.partly for part in parts))
         joined.flat = np.concatenate([part.flat for part in parts])
         joined.not_finite = np.concatenate([part.not_finite for part in parts])
@@ -98,18 +97,18 @@ class Faults:
 
     @property
     def many_flat(self) -> bool:
-        """Whether so many samples have no gradient that figures may mislead."""
+        """Whether enough samples have no gradient to mislead."""
         return bool(self.flat.any() and self.flat.mean() >= MANY)
 
     def remarks(self) -> tuple[Finding, ...]:
-        """What a user must know."""
+        """Warnings for users."""
         n, found = len(self.flat), []
         followed = self.not_finite & ~self.flat if self.many_flat else self.not_finite
         if followed.any():
             message = (
                 f"{self.source} has gradients with nan or infinite values on {followed.sum()} of {n} samples"
             )
-            close_by = "the attack takes these values from points close by, and may be weaker than it seems"
+            close_by = "the attack takes these values from nearby points, and may be weaker than it seems"
             found.append(Finding("gradient", "warning", message, close_by))
         if self.many_flat:
             unknown = ", nan or infinite" if (self.flat & self.not_finite).any() else ""

@@ -1,4 +1,4 @@
-"""Pieces of the kind "loss" that raise or lower what a hidden layer of the source says."""
+"""Pieces of the kind "loss" that raise or lower the output of a hidden layer of the source."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class FeatureLoss(OnLayer):
-    """What losses on a hidden layer have in common: the layer, by name; None is the middle one."""
+    """Base of losses on a hidden layer, which is given by name; None is the middle one."""
 
     kind = "loss"
     layer: str | None = None
@@ -31,7 +31,7 @@ class FeatureLoss(OnLayer):
         wires.listen(module, self)
 
     def features(self, run: Run, n_rows: int) -> torch.Tensor:
-        """What the layer returned at the last call."""
+        """Output of the layer at the last call."""
         features = run.wires.said(self)
         if len(features) != n_rows:
             raise ValueError(
@@ -42,7 +42,7 @@ class FeatureLoss(OnLayer):
 
     def weigh(self, run: Run, logits: torch.Tensor, own: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         weights: torch.Tensor | None = run.kept.get(self.name)
-        if weights is None:  # logits are followed as yet
+        if weights is None:  # the loss on features has not begun: follow the logits
             return logits, cross_entropy_slope(logits, own)
         features = self.features(run, len(logits))
         return features, repeated(weights, len(features) // run.n)
@@ -50,12 +50,12 @@ class FeatureLoss(OnLayer):
 
 @dataclass(frozen=True)
 class _Importance(FeatureLoss):
-    """Lower the features that the label's probability rests on: a mean gradient over changed copies."""
+    """Lower the features on which the label's probability depends, by a mean gradient over changed copies."""
 
     n: int = 30
 
     def changed(self, run: Run, number: int, seen: torch.Tensor) -> torch.Tensor:
-        """The copy of that number."""
+        """The changed copy with that number."""
         raise NotImplementedError
 
     def prepare(self, run: Run) -> None:
@@ -73,17 +73,17 @@ class _Importance(FeatureLoss):
             if found is None:
                 raise ValueError(
                     f"the logits do not depend on what layer {run.wires.heard[self.name]!r} returns, so that "
-                    f"{type(self).__name__} cannot tell what matters there; name another layer"
+                    f"{type(self).__name__} cannot rank its features; name another layer"
                 )
             total = found if total is None else total + found
         assert total is not None
-        total = total / at_least_tiny(largest(total))  # of a sure source, whose squares would vanish
+        total = total / at_least_tiny(largest(total))  # for a confident source, whose squares would underflow
         run.kept[self.name] = -total / at_least_tiny(lengths(total, 2))
 
 
 @dataclass(frozen=True)
 class FeatureImportance(_Importance):
-    """Lower the features that matter for the label, as copies with values dropped at random tell.
+    """Lower the features that matter for the label, measured on copies with values dropped at random.
 
     Wang et al., "Feature importance-aware transferable adversarial attacks" (FIA), ICCV 2021; with
     patches of several pixels, Zhang et al., "Enhancing the transferability of adversarial examples with
@@ -96,9 +96,9 @@ class FeatureImportance(_Importance):
     n : int, default=30
         Number of copies.
     drop : float, default=0.3
-        How often a value is 0 in a copy.
+        Probability that a value is set to 0 in a copy.
     patch : int, default=1
-        Width of the patches that are dropped together, in pixels; of more than 1, samples must be images.
+        Width of the patches that are dropped together, in pixels. If it is above 1, samples must be images.
 
     Examples
     --------
@@ -133,17 +133,17 @@ class FeatureImportance(_Importance):
 
 @dataclass(frozen=True)
 class NeuronAttribution(_Importance):
-    """Lower the features that matter for the label, as integrated gradients from 0 to the sample tell.
+    """Lower the features that matter for the label, measured by integrated gradients from 0 to the sample.
 
     Zhang et al., "Improving adversarial transferability via neuron attribution-based attacks" (NAA), CVPR
-    2022, with the identity in the place of both transformations.
+    2022, with the identity in place of both transformations.
 
     Parameters
     ----------
     layer : str, default=None
         Name of the layer, as in ``named_modules()``. None is the middle one of those with weights.
     n : int, default=30
-        Number of points on the way.
+        Number of points between 0 and the sample.
 
     Examples
     --------
@@ -164,18 +164,17 @@ class NeuronAttribution(_Importance):
 
 @dataclass(frozen=True)
 class IntermediateLevel(FeatureLoss):
-    """After a share of the steps, go on in the direction in which these have moved the features.
+    """After a share of the steps, keep moving the features in the direction in which these moved them.
 
     Huang et al., "Enhancing adversarial example transferability with an intermediate level attack" (ILA),
-    ICCV 2019 (the projection loss), from where the first steps have led; those follow
-    cross-entropy.
+    ICCV 2019 (the projection loss). The first steps follow cross-entropy, and the loss begins where they end.
 
     Parameters
     ----------
     layer : str, default=None
         Name of the layer, as in ``named_modules()``. None is the middle one of those with weights.
     begin : float, default=0.5
-        Share of the steps after which it sets in.
+        Share of the steps after which this loss replaces cross-entropy.
 
     Examples
     --------
@@ -201,5 +200,5 @@ class IntermediateLevel(FeatureLoss):
                 run.batch.logits(x)
             each.append(self.features(run, len(x)))
         moved = each[0] - each[1]
-        # what was moved is to be moved on, whether the loss shall rise or fall
+        # features are moved on in that direction, whether the loss is to be raised or lowered
         run.kept[self.name] = (1.0 if run.size > 0 else -1.0) * moved / at_least_tiny(lengths(moved, 2))

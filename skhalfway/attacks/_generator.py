@@ -1,4 +1,4 @@
-"""AdversarialGenerator: adversarial inputs as a scikit-learn transformer."""
+"""AdversarialGenerator: a scikit-learn transformer that makes adversarial examples."""
 
 from __future__ import annotations
 
@@ -14,215 +14,213 @@ from skhalfway.attacks._run import generate
 
 
 class AdversarialGenerator(GeneratorBase):
-    """Change inputs, within a budget, so that a source classifier errs.
+    """Make adversarial examples: change inputs, within a budget, so that a source classifier is fooled.
 
-    The transformer fits a source classifier and replaces samples by adversarial ones: points no further than
-    ``eps`` from them, in the norm ``norm``, that the source classifies differently where the attack succeeds.
+    The transformer fits a source classifier and replaces each sample by an adversarial one: a point no
+    further than ``eps`` from the sample, in the norm ``norm``, to which the source gives another label if the
+    attack succeeds.
 
     Parameters
     ----------
     estimator : object, default=None
-        The source. A classifier is cloned and fitted by :meth:`fit`. None is
+        The source. A classifier is cloned and fitted by :meth:`fit`; None is
         ``LogisticRegression(max_iter=1000)``. A ``FrozenEstimator`` of a fitted classifier, a
-        ``torch.nn.Module``, an ART classifier and an object without a ``fit`` count as fitted and are used as
-        they are, with no need to call :meth:`fit`.
+        ``torch.nn.Module``, an ART classifier and an object without a ``fit`` count as fitted: they are used
+        as they are, and :meth:`fit` need not be called.
     attack : str, class, object or callable, default="auto"
-        - ``"auto"``: ``"pgd"`` for a source with a gradient, exact or smoothed,
-          else ``"hopskipjump"`` (``"surrogate"`` in L1; ``"sigmazero"``, and
-          nothing without a gradient, in L0); that too for samples at
-          which the gradient is exactly 0 (with a
-          :class:`~skhalfway.models.ModelWarning`, where they are 5 % or more), and, with
-          up to 100 queries each but not in L1, for those that a smoothed gradient does not
-          fool.
-        - ``"auto-strong"``: for robust accuracy, several attacks in turn, each on the samples that still
-          stand, as in AutoAttack [9]_: with a gradient ``"apgd"`` with both losses (``"pgd"`` too in L1),
-          ``"fmn"`` and ``"square"``; with a smoothed one or none ``"tree"`` for trees, ``"square"``, and what
-          ``"auto"`` takes; in L0 ``"sigmazero"`` alone. AutoAttack's own figures are ``max_iter=100`` and
-          ``max_queries=5000``.
-        - By gradient: ``"fgsm"``, one step [1]_; ``"pgd"``, projected steps
-          [2]_; ``"mifgsm"``, steps with momentum [3]_; ``"apgd"``, steps whose lengths follow from how the
-          loss rises [9]_, the strongest of these with ``max_iter=100``; a
-          :class:`~skhalfway.attacks.Recipe` of pieces, or the name of one, such as ``"vmi-di-ti"``: see
-          :func:`~skhalfway.attacks.list_attacks`.
-        - For the nearest sample that fools: ``"deepfool"`` [4]_ and ``"fmn"``
-          [5]_ by gradient, in L2 ``"ddn"`` [10]_ and ``"cw"`` [11]_, which takes ``max_iter`` steps for each
-          of several weights and needs finite ``clip_values``; in L0 ``"sigmazero"`` [12]_, for the fewest
-          changed features; ``"tree"`` for trees (exact, but for a
-          ``projection``), ensembles of trees, and pipelines of them whose steps keep each column by itself.
-        - Without a gradient: ``"hopskipjump"`` asks for predictions [6]_, and so
-          does ``"halfway"``, our own: it regresses the boundary on where the
-          source's answer changes between samples (see Notes); ``"square"`` asks
-          for scores [7]_; ``"surrogate"`` distils the source into a network and
+        - ``"auto"``: ``"pgd"`` for a source with a gradient, exact or smoothed, else ``"hopskipjump"``
+          (``"surrogate"`` in L1). These attacks without a gradient also take the samples at which the
+          gradient is exactly 0 (a :class:`~skhalfway.models.ModelWarning` says so if these are 5 % or more).
+          ``"hopskipjump"`` also tries up to 100 queries on each sample that a smoothed gradient does not
+          fool. In L0, ``"auto"`` is ``"sigmazero"`` and refuses a source without a gradient.
+        - ``"auto-strong"``: for robust accuracy, several attacks in turn, as in AutoAttack [9]_. Each is run
+          on the samples that none before it fooled: ``"tree"`` for trees; with a gradient, exact or smoothed,
+          ``"apgd"`` with both losses (in L1 ``"pgd"`` too) and ``"fmn"``; ``"square"``; with a smoothed
+          gradient or none, ``"hopskipjump"`` (``"surrogate"`` in L1). In L0 it is ``"sigmazero"`` alone.
+          AutoAttack's own settings are ``max_iter=100`` and ``max_queries=5000``.
+        - By gradient: ``"fgsm"``, one step [1]_; ``"pgd"``, projected steps [2]_; ``"mifgsm"``, steps with
+          momentum [3]_; ``"apgd"``, steps whose length adapts to the progress of the loss [9]_, the strongest
+          of these with ``max_iter=100``; a :class:`~skhalfway.attacks.Recipe` of pieces, or the name of a
+          recipe, such as ``"vmi-di-ti"``: see :func:`~skhalfway.attacks.list_attacks`.
+        - For the nearest adversarial sample (minimum norm): ``"deepfool"`` [4]_ and ``"fmn"`` [5]_, by
+          gradient; in L2 ``"ddn"`` [10]_ and ``"cw"`` [11]_, which takes ``max_iter`` steps for each of
+          several weights and needs finite ``clip_values``; in L0 ``"sigmazero"`` [12]_, for the fewest
+          changed features; ``"tree"`` for a tree (exact, except with a ``projection``), for ensembles of
+          trees, and for pipelines of them whose steps transform each column separately.
+        - Without a gradient: ``"hopskipjump"`` [6]_ and ``"halfway"``, our own (see Notes), query
+          predictions; ``"square"`` [7]_ queries scores; ``"surrogate"`` distils the source into a network and
           attacks that [8]_.
-        - A class or an instance of an evasion attack of ART, of foolbox or of
-          torchattacks, none of which but ART need be installed. A class gets this
-          object's ``eps``, ``norm``, ``max_iter``, ``step_size`` and the like
-          as far as it takes them. An instance keeps its own, and is copied
-          onto the source; its ``eps`` (foolbox's have none) and ``norm`` must be
-          the same as this object's. torchattacks need finite ``clip_values``,
-          and get samples scaled from these to [0, 1].
+        - A class or an instance of an evasion attack of ART, foolbox or torchattacks; of these only ART is
+          installed with this package. A class gets this object's ``eps``, ``norm``, ``max_iter``,
+          ``step_size`` and so on, as far as it takes them. An instance keeps its own parameters and is copied
+          onto the source; its ``eps`` (foolbox's have none) and ``norm`` must equal this object's.
+          torchattacks need finite ``clip_values``, and get samples scaled from these to [0, 1].
         - A callable ``f(model, X, y)`` that returns samples; see Notes.
 
-        What an attack returns outside the budget (many look for the smallest change, whatever its size), the
-        bounds or the constraints is brought back by the shortest way.
+        Samples that an attack returns outside the budget, the bounds or the constraints are projected back.
+        (Many attacks look for the smallest perturbation, whatever its size.)
     eps : float, array-like or mapping, default=0.1
-        Budget: largest norm of a change. One number; or one for each feature,
-        as an array of shape (n_features,) or by column name, 0 where nothing may
-        change, as for columns that are not named; or one for each sample that is
-        attacked, of shape (n_samples, 1), for images (n_samples, 1, 1, 1), or for
-        each sample and feature, of X's shape, 0 for a sample that stays. Of several
-        numbers, the change is divided by these and its norm is at most 1.
-        ``np.inf`` is allowed for attacks that look for the nearest sample; a finite
-        budget is at most 1e18, as many models compute in float32. Where it is so
-        small that no other float is as near, samples stay. With ``norm=0`` it is one whole number of
-        features, at least 1; a change of category in a one-hot group changes two.
+        Budget: the largest norm of a perturbation.
+
+        - One number; or one for each feature, as an array of shape (n_features,) or by column name.
+        - One number for each sample that is attacked, of shape (n_samples, 1), for images (n_samples, 1, 1,
+          1); or one for each sample and feature, of X's shape.
+
+        With several numbers, the norm of perturbation / eps is at most 1. What has 0, or a column that is not
+        named, does not change. ``np.inf`` is allowed for attacks that look for the nearest adversarial
+        sample. A finite budget is at most 1e18, since many models compute in float32. A sample whose next
+        float lies beyond the budget stays as it is. With ``norm=0`` the budget is one whole number of
+        features, at least 1; a change of category in a one-hot group changes two features.
     eps_unit : {"input", "std", "range"}, default="input"
-        What ``eps`` counts in: the units of the data, or each feature's standard deviation or range in the
-        training data (needs :meth:`fit`); in a scorer of fitted models, in the samples that it is given.
+        Unit of ``eps``: that of the data, or each feature's standard deviation or range. These are measured
+        on the training data (which needs :meth:`fit`); in a scorer of fitted models, on the samples that it
+        gets.
     norm : {np.inf, 2, 1, 0}, default=np.inf
-        Norm in which the budget counts. 0 is the number of features that change, by however much:
-        for ``"sigmazero"``, ``"auto"``, ``"auto-strong"`` and callables, with finite ``clip_values``. Of more
-        changes those stay that are the largest, as shares of the range of their features.
+        Norm of the perturbation. 0 is the number of features that change, each by any amount; it needs finite
+        ``clip_values`` and is for ``"sigmazero"``, ``"auto"``, ``"auto-strong"`` and callables. Of too many
+        changes the largest are kept, as shares of the range of their features.
     constraints : Constraints, default=None
-        What else a valid sample keeps to: immutable, integer, one-hot and
-        monotone columns, a projection, a mask. See :class:`~skhalfway.Constraints`.
+        What else makes a sample valid: immutable, integer, one-hot and monotone columns, a projection, a
+        mask. See :class:`~skhalfway.Constraints`.
     max_iter : int, default=40
         Number of steps of attacks by gradient. ``"fgsm"`` takes one.
     max_queries : int, default=1000
-        Most predictions that an attack without a gradient asks for one sample.
+        Largest number of predictions that an attack without a gradient queries for one sample.
     step_size : float, default=None
-        Length of a step, in the units of ``eps`` (a fraction of it, where it
-        is one for each feature or sample; for ``"sigmazero"`` the first step, as a share of each feature's
-        range). None is ``2.5 * eps / max_iter`` for ``"pgd"``, ``eps / max_iter`` for ``"mifgsm"`` and 1 for
+        Length of a step, in the units of ``eps``, or as a fraction of ``eps`` if that is one number for each
+        feature or sample. For ``"sigmazero"`` it is the first step, as a share of each feature's range. None
+        is ``2.5 * eps / max_iter`` for ``"pgd"``, ``eps / max_iter`` for ``"mifgsm"`` and 1 for
         ``"sigmazero"``. ``"fgsm"`` and ``"apgd"`` take none.
     n_restarts : int, default=1
-        Number of attacks on each sample; the one with the largest margin is kept. All but the first start at
-        random. For ``"fgsm"``, ``"pgd"``, ``"mifgsm"``, ``"apgd"`` and ``"surrogate"``.
+        Number of attacks on each sample, of which the one with the largest margin is kept. All but the first
+        start at random. For ``"fgsm"``, ``"pgd"``, ``"mifgsm"``, ``"apgd"``, recipes and ``"surrogate"``.
     random_start : bool, default=False
-        Whether the first of these also starts at a random point of the ball, not at the sample.
+        Whether the first restart, too, starts at a random point of the ball, and not at the sample.
     clip_values : tuple of (min, max) or "range", default=None
         Range of valid data: two numbers, or two arrays of the shape of a sample; data outside is an error.
-        ``"range"``: that of each feature in the data that ``eps_unit`` is measured on; a sample beyond it
-        moves no further out. None: no clipping.
+        ``"range"`` takes the range of each feature in the data on which ``eps_unit`` is measured; a sample
+        that lies beyond it moves no further out. None: no clipping.
     attack_params : dict, default=None
-        Further parameters of the attack, such as ``{"decay": 1.0}`` for ``"mifgsm"``, or for ``"apgd"``
-        ``{"loss": "dlr"}`` (the difference of logits ratio, which needs three classes; ``"ce"`` is
-        cross-entropy) and ``{"n_targets": 9}`` (towards so many other labels in turn), or for
-        ``"hopskipjump"`` ``{"start": ...}``, adversarial samples to begin at or ``"surrogate"``, ``"square"``
-        or ``"halfway"``, which make them with half of the queries; for a class of another
-        library any of its own, which go before this object's; for a callable whatever it takes by name. None
-        under ``"auto"``, ``"auto-strong"`` and for an instance.
+        Further parameters of the attack. For ``"mifgsm"``, ``{"decay": 1.0}``. For ``"apgd"``,
+        ``{"loss": "dlr"}`` (difference of logits ratio, which needs three classes; ``"ce"`` is cross-entropy)
+        and ``{"n_targets": 9}`` (the number of other labels to move towards, one after another). For
+        ``"hopskipjump"``, ``{"start": ...}``: adversarial samples to begin at, or ``"surrogate"``,
+        ``"square"`` or ``"halfway"``, which make them with half of the queries. A class of another library
+        takes any of its own parameters, which override this object's; a callable takes its own by name. None
+        for ``"auto"``, ``"auto-strong"`` and an instance.
     batch_size : int or "auto", default="auto"
-        Samples attacked at once. ``"auto"`` is 256; where gradients are cheap, up to 1,024 small ones, for
-        these take little longer. The package's own attacks take fewer where memory does not hold so many.
-        Results do not depend on it, but for rounding.
+        Number of samples attacked at once; affects speed, memory and the rounding of results only. ``"auto"``
+        is 256, or up to 1,024 small samples if gradients are cheap. The package's own attacks take fewer if
+        memory does not hold as many.
     device : str, torch.device or list of these, default=None
-        Where gradients are computed. None is where the source's weights lie; elsewhere a copy of them is
-        used. Several take turns, and work at once: batches of the package's own attacks by gradient here;
-        in a scorer of several models blocks of samples, as many at once as its ``n_jobs``. An attack
-        of another library or a callable goes to the first, but in a scorer. Results are the same, but for
-        the rounding of different hardware.
+        Where gradients are computed. None is where the source's weights are; on other devices a copy of them
+        is used. Several devices work at the same time: here on batches of the package's own attacks by
+        gradient, in a scorer of several models on blocks of samples, as many at once as its ``n_jobs``.
+        Outside a scorer, an attack of another library or a callable uses the first device only. Results
+        differ between devices by the rounding of their hardware only.
     dtype : {"bfloat16", "float16"}, default=None
-        Float type in which ``"fgsm"``, ``"pgd"``, ``"mifgsm"`` and ``"apgd"`` take gradients of torch
+        Float type in which ``"fgsm"``, ``"pgd"``, ``"mifgsm"`` and ``"apgd"`` compute gradients of torch
         modules, skorch nets and ART's classifiers of torch modules, by ``torch.autocast``; see Notes. No
         effect on other attacks and sources. None is the source's own type.
     random_state : int, RandomState instance or None, default=None
-        For whatever an attack draws. Pass an int for the same output across calls.
+        Seed of everything that an attack draws. Pass an int for the same output across calls.
 
     Attributes
     ----------
     estimator_ : object
         The fitted source.
     classes_ : ndarray of shape (n_classes,)
-        Its labels.
+        Labels of the source.
     n_features_in_ : int
         Number of features seen during :meth:`fit`.
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
-        Names of features seen during :meth:`fit`, where they are strings.
+        Names of features seen during :meth:`fit`, if they are strings.
     soft_agreement_ : float or None
-        Share of up to 500 training samples that the source's differentiable copy, which attacks by gradient
-        follow, classifies as the source does; where it is low, they may miss much. None where they follow the
-        source itself, and for other attacks.
+        Attacks by gradient may follow a differentiable copy of the source. This is the share of up to 500
+        training samples to which copy and source give the same label; if it is low, attacks may miss much.
+        None if the source itself is followed, and for other attacks.
     n_iter_ : int
-        Number of steps that the attack is allowed.
+        Maximum number of steps of the attack.
     n_queries_ : ndarray of shape (n_samples,) or None
-        Predictions that the last :meth:`generate` asked of the source for each
-        sample, but for labels of partners; None after attacks by gradient. Under ``"auto"``, 0 for samples
-        attacked by gradient where others were not.
+        Number of predictions that the last :meth:`generate` queried for each sample, without the labels of
+        partners (see Notes). None after attacks by gradient; under ``"auto"``, if any sample was attacked by
+        queries, 0 for those attacked by gradient.
     distances_ : ndarray of shape (n_samples,) or None
-        Norm of the smallest change found by the last :meth:`generate` that
-        fools the source, in the units of ``eps`` (in multiples of a sample's
-        own; with ``norm=0`` the number of changed features) and however large: inf where
-        none was found, 0 where none is needed. Attacks by queries know of what they
-        asked; a sample brought back into the budget may fool nearer.
-        None after attacks that do not look for it.
+        Norm of the smallest perturbation of each sample, of any size, that the last :meth:`generate` found to
+        fool the source; in the units of ``eps``, in multiples of a sample's own budget, or for ``norm=0`` in
+        changed features. inf if none was found, 0 if the source already misclassifies the clean sample.
+        Attacks by queries know only the points that they queried, so a sample that is projected back into the
+        budget may fool at a smaller distance. None after attacks that do not look for the nearest sample.
 
     See Also
     --------
-    skhalfway.TransferScorer : How many of these fool other models.
-    skhalfway.Constraints : What a valid sample keeps to.
+    skhalfway.TransferScorer : How many of these samples fool other models.
+    skhalfway.Constraints : What makes a sample valid.
 
     Notes
     -----
-    The gradient attacks raise cross-entropy. They follow the gradient of its margin, which has the same
-    direction and does not vanish where a confident source saturates, and end at the last step, as in the
-    papers; ``"apgd"`` returns the best point that it met: one that fools, of the largest loss. In L1 a step
-    goes to the feature with the largest gradient and, where ``clip_values`` leave that one no room, to the
-    next; those of ``"apgd"`` go to some features.
+    **Loss.** The gradient attacks raise cross-entropy. They follow the gradient of its margin, which has the
+    same direction and does not vanish where a confident source saturates, and return the last step, as in the
+    papers. ``"apgd"`` returns the best point that it met: a point that fools, of the largest loss. In L1, a
+    step changes the feature with the largest gradient and, if ``clip_values`` leave that one no room, the
+    next; a step of ``"apgd"`` changes several features.
 
-    An attack by gradient sees nothing where a source's gradient is 0, and takes a source for robust that only
-    hides it. So attacks warn, by a :class:`~skhalfway.models.ModelWarning`, where 5 % or more of the samples
-    end, unfooled, at a gradient of exactly 0; such samples stay as they are. Gradients that are nan or
-    infinite at some values of some samples are mended, with a warning: what is missing is taken from the
-    gradient at a point close by, else nan becomes 0, and an infinite value is as large as the largest of its
-    sample. Other samples are attacked as if they were alone. A source whose outputs torch cannot follow back
-    to its inputs is a TypeError, or under ``"auto"`` a black box. With a ``dtype``, logits and gradients of
-    such an attack have as many digits as that where torch holds them for enough; what float16 has no number
-    for is taken in the source's own type. Samples, weights and whatever is predicted keep theirs.
-    ``"deepfool"`` and ``"fmn"`` do not use it: how far a boundary is takes all digits. Attacks of other
-    libraries follow a loss in float32, whose gradient is 0 too where a source is very sure, and in which
-    large values have few digits: they warn alike of such samples.
+    **Gradients that are 0 or not finite.** An attack by gradient fails where the gradient is 0, so a source
+    that only masks its gradient seems robust. A :class:`~skhalfway.models.ModelWarning` says so if 5 % or
+    more of the samples end, without fooling the source, at a gradient of exactly 0; such samples stay as they
+    are. If some values of a gradient are nan or infinite, the gradient at a point close by replaces them,
+    with a warning. Where that fails, nan becomes 0, and an infinite value becomes as large as the largest of
+    its sample. The other samples are attacked as if they were alone. A source whose outputs torch cannot
+    trace back to its inputs is a TypeError, or a black box under ``"auto"``. Attacks of other libraries
+    follow a loss in float32, whose gradient is 0 also where a source is very confident, and which has few
+    digits for large values; both give a warning.
 
-    A callable gets the model as its owner knows it: whatever has ``predict``, such as a scikit-learn
-    estimator (out of its ``FrozenEstimator``), a skorch net or an ART classifier, is asked by
-    that; a torch module is called. Modules, those in nets and classifiers too, are views in evaluation
-    mode that share the weights. :func:`~skhalfway.models.as_model` makes one kind of all. X is a copy of
-    the samples, an array of the shape that the model sees, (n_samples, n_features) for scikit-learn and
-    as given for networks, and of the float type that it computes in (at least float32); y are the labels
-    to leave, as this object's :meth:`generate` takes them (a torch module's column numbers, where it
-    names none). It returns an array or a tensor of X's shape, of finite numbers. If it names parameters
-    ``eps`` (in input units: a number, or one for each feature or sample, an array that broadcasts against
-    X, 0 where nothing may change), ``norm``, ``clip_values``, ``targeted`` (whether y holds labels to
-    reach) or ``random_state`` (an int), it is given these. Global random generators are seeded for it,
-    and for other libraries.
+    **Reduced precision.** With a ``dtype``, logits and gradients have the precision of that type, wherever
+    torch's autocast uses it. Values that float16 cannot hold are computed in the source's own type. Samples,
+    weights and predictions keep their types. ``"deepfool"`` and ``"fmn"`` ignore ``dtype``: distances need
+    all digits.
 
-    Budgets and masks one a sample belong to the samples of one call: as many have to be handed in, so that
-    cross-validation, which hands in some, cannot use them. :meth:`fit` attacks nothing, and takes any number.
-    The package's own attacks move all samples at once, whatever their budgets; attacks of ART, foolbox and
-    torchattacks know one budget, and are run once for each that samples have.
+    **Callables.** A callable gets the model as its owner knows it. An object with ``predict``, such as a
+    scikit-learn estimator (without its ``FrozenEstimator``), a skorch net or an ART classifier, is to be
+    queried by ``predict``; a torch module is to be called. Modules, also those inside nets and classifiers,
+    are views in evaluation mode that share the weights. :func:`~skhalfway.models.as_model` gives all models
+    one interface. X is a copy of the samples: an array of the shape that the model takes, (n_samples,
+    n_features) for scikit-learn and as given for networks, in the model's float type (at least float32). y
+    holds the labels to leave, as :meth:`generate` takes them (column numbers, for a torch module without
+    labels). The callable returns finite numbers, as an array or a tensor of X's shape. It gets each of these
+    if it has a parameter of that name: ``eps`` (in input units: a number, or an array that broadcasts against
+    X, 0 where nothing may change), ``norm``, ``clip_values``, ``targeted`` (whether y holds labels to reach)
+    and ``random_state`` (an int). Global random generators are seeded before the call, as for attacks of
+    other libraries.
 
-    :meth:`transform` leaves no trace in this object, as scikit-learn asks; :meth:`generate` reports
-    what it took and found in ``n_queries_`` and ``distances_``.
+    **Budgets and masks for each sample** belong to the samples of one call, which must be as many. So
+    cross-validation, which passes some of the samples, cannot use them; :meth:`fit` attacks nothing and takes
+    any number. The package's own attacks move all samples at once, whatever their budgets. Attacks of ART,
+    foolbox and torchattacks know one budget, and are run once for each different budget.
 
-    ``"hopskipjump"`` begins at the nearest samples that the source puts elsewhere: of up to 2,000 training
-    samples, *partners* that :meth:`fit` keeps, then of X, then at random points around each sample. The
-    source is asked once for partners' labels, when they are needed; ``n_queries_`` does not count that. Where
-    nothing is found for 5 % of the samples or more, a warning says so. ``"surrogate"`` learns from X. So
-    what these give for one sample may depend on the others, of which they know all, or 2,000 that are drawn.
+    **State.** As scikit-learn asks, :meth:`transform` changes nothing in this object; :meth:`generate` sets
+    ``n_queries_`` and ``distances_``.
 
-    ``"halfway"`` is this package's own, and no published attack: crossing regression, of
-    ``skhalfway.halfway``, made into one. From a sample, a boundary that is a plane of unit normal n at
-    distance D is crossed in the unit direction u at a distance r with 1 / r = <n, u> / D, so that regression
-    on u gives n / D; a prediction tells whether the crossing in its direction is nearer or further. Segments
-    lead to samples that the source puts in other classes (in the target class), then to points around the
-    nearest crossing so far; each next step goes along n. The samples at the other ends are partners, as
-    above; in :class:`~skhalfway.TransferScorer` those of its reference. Without any, they are the other
-    samples of X.
+    **Partners.** ``"hopskipjump"`` begins at the nearest samples to which the source gives another label:
+    first among up to 2,000 training samples, the *partners*, which :meth:`fit` keeps; then in X; then among
+    random points around each sample. The partners' labels are queried once, when they are needed, and not
+    counted in ``n_queries_``. A warning says if nothing is found for 5 % of the samples or more.
+    ``"surrogate"`` is trained on X. So the results of these attacks for one sample may depend on the other
+    samples: on all of them, or on 2,000 that are drawn.
 
-    Columns of a DataFrame that hold categories, and missing values, stay as they are; columns of floats keep
-    their types, and models are asked of numbers that these hold; polars comes back as polars. Wherever
-    samples are taken, a ``Dataset`` or ``DataLoader`` of torch may give them: it is gone through once, and
-    where it gives pairs (sample, label) and ``y`` is None, its labels are ``y``.
+    **The attack "halfway"** is this package's own and not published; it uses the crossing regression of
+    ``skhalfway.halfway``. Take a boundary that is a plane with unit normal n at distance D from a sample. A
+    ray in the unit direction u crosses it at a distance r with 1 / r = <n, u> / D, so that regression on u
+    gives n / D. A prediction tells whether the crossing in its direction is nearer or further. The first
+    segments lead to samples of other classes (of the target class), by the source's predictions; the next to
+    points around the nearest crossing so far. Each step goes along n. The ends of the segments are the
+    partners, in :class:`~skhalfway.TransferScorer` those of its reference, and without any, the other samples
+    of X.
+
+    **Containers.** In a DataFrame, columns of categories and missing values stay as they are. Columns of
+    floats keep their types, and models are queried at numbers that these types hold; polars gives polars. A
+    ``Dataset`` or ``DataLoader`` of torch may replace samples: it is read once, and if it yields pairs
+    (sample, label) and ``y`` is None, its labels are ``y``.
 
     References
     ----------
@@ -309,7 +307,7 @@ class AdversarialGenerator(GeneratorBase):
 
     @takes_datasets
     def transform(self, X: Any) -> Any:
-        """Attack the source's own predictions.
+        """Attack the source's own predictions: move each sample away from the label that the source gives it.
 
         Parameters
         ----------
@@ -319,7 +317,7 @@ class AdversarialGenerator(GeneratorBase):
         Returns
         -------
         X_adv : same type, shape and float type as X
-            Adversarial samples; integers become floats. Of a Dataset, a tensor or array of all.
+            Adversarial samples; integers become floats. For a Dataset, one tensor or array of all samples.
 
         Raises
         ------
@@ -336,37 +334,44 @@ class AdversarialGenerator(GeneratorBase):
             If the source's gradients are of little use; see the class's notes.
         UserWarning
             If the budget is too small for a step of a whole number or a change of category.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_iris
+        >>> from skhalfway import AdversarialGenerator
+        >>> X, y = load_iris(return_X_y=True)
+        >>> X_adv = AdversarialGenerator(eps=0.5).fit(X, y).transform(X)
+        >>> bool(abs(X_adv - X).max() <= 0.5)
+        True
         """
         # scikit-learn puts a wrapper around this method
         return generate(self, X)[1]
 
     @takes_datasets_or("target")
     def generate(self, X: Any, y: Any = None, target: Any = None) -> Any:
-        """Attack given labels, or move towards target labels.
+        """Attack given labels, or move samples towards target labels.
 
         Parameters
         ----------
         X : {array-like, DataFrame, Tensor, Dataset} of shape (n_samples, n_features)
             Samples to change.
         y : array-like of shape (n_samples,), default=None
-            Labels to leave, the true ones usually. None: the source's own
-            predictions.
+            Labels to leave (untargeted attack), usually the true ones. None: the source's own predictions.
         target : label or array-like of shape (n_samples,), default=None
-            Labels to reach, instead of ``y``.
+            Labels to reach (targeted attack), instead of ``y``.
 
         Returns
         -------
         X_adv : same type, shape and float type as X
-            Adversarial samples; integers become floats. Of a Dataset, a tensor or array of all.
+            Adversarial samples; integers become floats. For a Dataset, one tensor or array of all samples.
 
         Raises
         ------
         NotFittedError
             If the source needs :meth:`fit`.
         ValueError
-            If the data is invalid, outside ``clip_values`` or breaks its own
-            constraints, a label is unknown, or both ``y`` and ``target`` are
-            given.
+            If the data is invalid, outside ``clip_values`` or violates its own constraints, a label is
+            unknown, or both ``y`` and ``target`` are given.
         TypeError
             If the attack needs gradients and the source has none.
 

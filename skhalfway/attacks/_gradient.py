@@ -1,4 +1,4 @@
-"""The gradient attacks: one loop, and a few lines for each attack."""
+"""The gradient attacks: one common loop, and a few lines for each attack."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Batch:
     Attributes
     ----------
     rows : slice
-        Which samples.
+        Which samples of the problem these are.
     ball : Ball
         Budget and bounds.
     own : bool Tensor of shape (n_samples, n_classes)
@@ -56,23 +56,23 @@ class Batch:
     model : Model
         The source, on the device of the tensors.
     view : callable or None
-        What the source sees of a tensor of the region's coordinates; None where that is the tensor itself.
+        Converts a tensor from the region's coordinates to the source's inputs; None if these are the same.
     faults : Faults
-        What is wrong with the gradients, of all samples of the problem.
+        Faults of the gradients, for all samples of the problem.
     targeted : bool
-        Whether the labels are where to go rather than where to leave.
+        Whether the labels are to be reached rather than left.
     place : dict
         Float type and device of the tensors.
     problem : Problem
-        Of which these are some samples.
+        The problem that the samples belong to.
     at_once : int
-        How many copies of samples the source is asked for at once.
+        Largest number of copies of samples that the source computes at once.
     dtype : str or None, default=None
-        Float type in which the source is followed, where that is not its own.
+        Float type of gradients, if it is not the source's own.
     members : Members or None, default=None
-        What follows the members of a source that is an ensemble.
+        Combines the members' gradients if the source is an ensemble.
     carried : tuple of (bool Tensor, Tensor) or None, default=None
-        Where samples hold no number (a category, a missing value), and what they hold there.
+        Mask of values that are no numbers (categories, missing values), and these values.
     """
 
     rows: slice
@@ -95,9 +95,9 @@ class Batch:
         dtype: str | None = None,
         change: Callable[[torch.Tensor], torch.Tensor] | None = None,
     ) -> torch.Tensor:
-        """Differentiable logits at points of the region's coordinates; in ``dtype``, or the source's own.
+        """Differentiable logits at points in the region's coordinates, in ``dtype`` or the source's own type.
 
-        ``change`` makes something else of what the source would see.
+        ``change`` is applied to the source's inputs.
         """
         logits = self.ask(self.model.logits, x, dtype, change)
         return logits.float() if logits.dtype in HALF else logits
@@ -109,13 +109,13 @@ class Batch:
         dtype: str | None = None,
         change: Callable[[torch.Tensor], torch.Tensor] | None = None,
     ) -> Said:
-        """What a function of the source gives for what that would see of the points."""
+        """Call a function of the source on its inputs for the points ``x``."""
         with in_fewer_digits(self.model, dtype):
             seen = x if self.view is None else self._seen(x)
             return function(seen if change is None else self._changed(change, seen))
 
     def _changed(self, change: Callable[[torch.Tensor], torch.Tensor], seen: torch.Tensor) -> torch.Tensor:
-        """Something else of what the source would see, where that is a number."""
+        """Apply ``change`` to the source's inputs, except to values that are no numbers."""
         changed = change(seen)
         if self.carried is None:
             return changed
@@ -123,36 +123,36 @@ class Batch:
         return torch.where(where, values, changed)
 
     def gradient(self, x: torch.Tensor, follow: Following | None = None) -> tuple[torch.Tensor, torch.Tensor]:
-        """Gradient of the margin at points, such that it can be followed, and the logits there.
+        """Gradient of the margin at points, mended so that it can be followed, and the logits there.
 
-        Points are those of the samples, or several for each, all first ones before all second ones.
-        ``follow``: of the loss of a recipe, of what it makes of the points; its logits are of these.
+        There is one point for each sample, or several copies of the batch, one after another. With
+        ``follow``, the gradient and the logits are those that a recipe asks for.
         """
         gradient, logits = self._gradient(x, self.dtype, follow)
         if self.dtype == "float16" and self.model.in_torch:
-            # its range is small: what is lost there is taken in the source's own type
+            # values that underflow in this type's small range are computed in the source's own type
             size = largest(gradient)
             there = size.isfinite() & (size > 0)
             if not there.all():
                 full, logits = self._gradient(x, None, follow)
                 gradient = torch.where(there, gradient, full)
-        # one figure instead of a look at each value, for which every step would pay
+        # one number tells whether all values are finite, which is cheaper than to check each at every step
         if not isfinite(torch.linalg.vector_norm(gradient)):
             gradient = self._mended(gradient, x, follow)
-            # only the direction counts; squares of such values would overflow, and powers of 2 round nothing
+            # only the direction matters: scaling by a power of 2 avoids overflow and rounds nothing
             size = largest(gradient)
             smaller = torch.ldexp(gradient, -torch.frexp(size).exponent)
             gradient = torch.where(size > torch.finfo(x.dtype).max ** 0.25, smaller, gradient)
         return gradient, logits
 
     def _seen(self, x: torch.Tensor) -> torch.Tensor:
-        """What the source sees of points, of which there may be several for each sample."""
+        """The source's inputs at points, of which there may be several for each sample."""
         assert self.view is not None
         n = len(self.own)
         return self.view(x) if len(x) == n else torch.cat([self.view(part) for part in x.split(n)])
 
     def _mended(self, gradient: torch.Tensor, x: torch.Tensor, follow: Following | None) -> torch.Tensor:
-        """The gradient, with what comes nearest to it where it cannot be followed."""
+        """The gradient, with values that are not finite replaced."""
         n, bounds = len(self.own), (self.ball.low, self.ball.high)
 
         def look(at: torch.Tensor) -> torch.Tensor:
@@ -176,7 +176,7 @@ class Batch:
         return derivative(self.model, outputs, x, weights / follow.n_copies, again=False), logits
 
     def look_back(self, gradient: torch.Tensor, logits: torch.Tensor) -> None:
-        """Note which samples have not won, may change, and where no gradient by what may change leads on."""
+        """Record samples that have not won and have a gradient of 0 with respect to all that may change."""
         stuck = largest(gradient).flatten() == 0
         if stuck.any():
             stuck &= ~(self.margins(logits.detach()) > 0)
@@ -185,9 +185,10 @@ class Batch:
         self.faults.flat[self.rows] &= stuck.cpu().numpy()
 
     def margins(self, logits: torch.Tensor, rival: torch.Tensor | None = None) -> torch.Tensor:
-        """What has to rise, and is positive where an attack won: another logit minus the label's own.
+        """Margins, which are positive where an attack has won: another logit minus the label's own.
 
-        That of a rival (n_samples, 1), or the largest; the negative where the label is the target.
+        The other logit is that of ``rival`` (n_samples, 1), or the largest. In a targeted attack, the sign is
+        reversed.
         """
         others = logits.masked_fill(self.own, -torch.inf)
         other = others.amax(dim=1) if rival is None else logits.gather(1, rival)[:, 0]
@@ -196,7 +197,7 @@ class Batch:
 
 
 def batches(problem: Problem, model: Model, settings: Settings, faults: Faults) -> Iterator[Batch]:
-    """The samples of a problem, some at a time."""
+    """The samples of a problem, in batches."""
     assert model.module is not None
     region = problem.region
     place = place_of(model.module)
@@ -231,9 +232,9 @@ class GradientAttack:
     n_steps : int
         Number of gradients.
     reach : float
-        Sum of the lengths of all steps, as a multiple of the budget, where the settings name no step size.
+        Sum of the lengths of all steps, as a multiple of the budget, if the settings have no step size.
     recipe : Recipe or None, default=None
-        Pieces that say what is followed, and which way; None is the gradient of the margin.
+        Pieces that change the loop; None follows the gradient of the margin.
     """
 
     settings: Settings
@@ -244,7 +245,7 @@ class GradientAttack:
     def climb(
         self, batch: Batch, x: torch.Tensor, size: float, streams: Streams, wires: Wires
     ) -> torch.Tensor:
-        """Raise the loss (or lower it, ``targeted``) from the points ``x``, whose memory the result uses."""
+        """Raise the loss from the points ``x``, or lower it in a targeted attack; ``x`` is overwritten."""
         size = -size if batch.targeted else size
         if self.recipe is None:
             return self._steps(batch, x, size, self.n_steps, None)
@@ -276,14 +277,14 @@ class GradientAttack:
         return x
 
     def run(self, problem: Problem) -> Outcome:
-        """Attack all samples; of several restarts keep the largest margin."""
+        """Attack all samples, and keep the restart of the largest margin."""
         region, settings = problem.region.affordable(), self.settings
         problem = replace(problem, region=region)
         pieces = () if self.recipe is None else self.recipe.pieces
         model, wires = wired(problem.model, pieces, settings.device)
         assert model.module is not None
         size = self.reach * region.eps / self.n_steps if settings.step_size is None else settings.step_size
-        # all that a longer step adds is the rounding of what the ball cuts off it
+        # a longer step would be cut off by the ball, and only add rounding errors
         size = min(size, region.eps / torch.finfo(dtype_of(model.module)).eps ** 0.5)
         X_adv, best = region.X.copy(), np.full(len(region), -np.inf)
         faults = Faults(len(region), type(model.estimator).__name__, partly=region.free is not None)
@@ -333,13 +334,13 @@ def mifgsm(settings: Settings, decay: float = 1.0) -> GradientAttack:
     if decay > 1 and settings.max_iter * log(decay) > log(LARGEST):
         raise ValueError(
             f"attack_params['decay'] to the power of max_iter must be at most {LARGEST:g}, or the first "
-            f"gradient outweighs all others; got {shown(decay)} and {settings.max_iter}"
+            f"gradient outweighs all others; got {shown(decay)} and {settings.max_iter}; lower one of these"
         )
     return GradientAttack(settings, settings.max_iter, 1.0, Recipe(Momentum(decay)) if decay else None)
 
 
 def by_recipe(recipe: Recipe) -> Callable[[Settings], GradientAttack]:
-    """A function that makes the attack of a recipe, which takes no further parameters."""
+    """Make a function that makes the attack of a recipe and takes no attack_params."""
 
     def made(settings: Settings) -> GradientAttack:
         return GradientAttack(settings, settings.max_iter, recipe.reach, recipe)

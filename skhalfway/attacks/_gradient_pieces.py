@@ -1,4 +1,4 @@
-"""Pieces of the kind "gradient": gradients at other points too, or smoothed ones."""
+"""Pieces of the kind "gradient": gradients at several points, or smoothed gradients."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from skhalfway.attacks._steps import unit_mean
 
 @dataclass(frozen=True)
 class Around(Piece):
-    """What pieces have in common that ask for gradients at points in a cube around each sample."""
+    """Base of pieces that compute gradients at random points in a cube around each sample."""
 
     kind = "gradient"
     n: int = 20
@@ -25,7 +25,7 @@ class Around(Piece):
         check_number(self, "radius", 0)
 
     def around(self, run: Run, x: torch.Tensor) -> Iterator[torch.Tensor]:
-        """Points around each sample, one after the other, so that little is held."""
+        """Points around each sample, made one at a time to save memory."""
         for _ in range(self.n):
             share = run.uniform(self, len(x), *x.shape[1:]).to(x.dtype)
             yield x + self.radius * run.eps * (2 * share - 1)
@@ -33,18 +33,18 @@ class Around(Piece):
 
 @dataclass(frozen=True)
 class Variance(Around):
-    """Add how much the gradient around the last point differed from that at it.
+    """Variance tuning: add the difference between the mean gradient around the last point and that at it.
 
     Wang & He, "Enhancing the transferability of adversarial attacks through variance tuning", CVPR 2021,
-    Algorithm 1; with Nesterov's momentum, points around the sample, less the gradient ahead of it, as in the
-    authors' code.
+    Algorithm 1. With Nesterov's momentum, the points lie around the sample, and the gradient that is
+    subtracted is the one ahead of it, as in the authors' code.
 
     Parameters
     ----------
     n : int, default=20
         Number of points around each sample.
     radius : float, default=1.5
-        How far from it, as a multiple of the budget.
+        Largest distance of the points in each feature, as a multiple of the budget.
 
     Examples
     --------
@@ -58,7 +58,7 @@ class Variance(Around):
     def gradient(self, run: Run, x: torch.Tensor, ask: Gradient) -> torch.Tensor:
         here = ask(x)
         before = run.kept.get("variance")
-        # not around where momentum looks ahead
+        # around the sample itself, not around the point to which momentum looks ahead
         around = run.summed(ask, self.around(run, x if run.at is None else run.at))
         run.kept["variance"] = around / self.n - here
         return here.clone() if before is None else here + before
@@ -69,14 +69,15 @@ class Averaged(Around):
     """The mean gradient at points around the sample.
 
     Wu, Zhu, Tai & E, "Understanding and enhancing the transferability of adversarial examples", arXiv
-    1802.09707, 2018, section 4, where the points are drawn from a normal distribution; here from a cube.
+    1802.09707, 2018, section 4. The paper draws the points from a normal distribution; here they are drawn
+    evenly from a cube.
 
     Parameters
     ----------
     n : int, default=10
         Number of points.
     radius : float, default=1.0
-        How far from it, as a multiple of the budget.
+        Largest distance of the points in each feature, as a multiple of the budget.
 
     Examples
     --------
@@ -95,7 +96,7 @@ class Averaged(Around):
 
 @dataclass(frozen=True)
 class Relevance(Around):
-    """Mix the gradient with the mean around it, by how alike they are; go less far where signs turn.
+    """Mix the gradient with the mean around it, by their cosine similarity; shorten steps where signs flip.
 
     Zhu et al., "Boosting adversarial transferability via gradient relevance attack" (GRA), ICCV 2023.
 
@@ -104,9 +105,9 @@ class Relevance(Around):
     n : int, default=20
         Number of points around each sample.
     radius : float, default=3.5
-        How far from it, as a multiple of the budget.
+        Largest distance of the points in each feature, as a multiple of the budget.
     decay : float, default=0.94
-        What is left of the way of a value whenever its direction has turned.
+        Factor by which a feature's step is multiplied each time that its direction flips.
 
     Examples
     --------
@@ -127,7 +128,7 @@ class Relevance(Around):
     def gradient(self, run: Run, x: torch.Tensor, ask: Gradient) -> torch.Tensor:
         here = ask(x)
         mean = run.summed(ask, self.around(run, x)) / self.n
-        # of a sure source they are so small that the division would take them for 0
+        # gradients of a confident source are so small that the division would round them to 0
         alike = cosine_similarity(unit_mean(here).flatten(1), unit_mean(mean).flatten(1), dim=1)
         alike = alike.reshape(-1, *[1] * (x.ndim - 1))
         return alike * here + (1 - alike) * mean
@@ -142,7 +143,7 @@ class Relevance(Around):
 
 @dataclass(frozen=True)
 class FlatMaxima(Around):
-    """Mix gradients around the sample with those a step down from there, so that high places are flat.
+    """Find flat maxima: mix gradients around the sample with those one step down from there.
 
     Ge et al., "Boosting adversarial transferability by achieving flat local maxima" (PGN, which penalises the
     norm of the gradient), NeurIPS 2023, Algorithm 1.
@@ -152,9 +153,9 @@ class FlatMaxima(Around):
     n : int, default=20
         Number of points around each sample.
     radius : float, default=3.0
-        How far from it, as a multiple of the budget.
+        Largest distance of the points in each feature, as a multiple of the budget.
     balance : float, default=0.5
-        Weight of the gradients a step down.
+        Weight of the gradients one step down.
 
     Examples
     --------
@@ -182,7 +183,7 @@ class FlatMaxima(Around):
 
 @dataclass(frozen=True)
 class ReverseNoise(Piece):
-    """The gradient where noise of a small attack in the other direction has undone most.
+    """The gradient at the point to which a small attack in the opposite direction leads.
 
     Qin et al., "Boosting the transferability of adversarial attacks with reverse adversarial perturbation"
     (RAP), NeurIPS 2022, Algorithm 1.
@@ -192,9 +193,9 @@ class ReverseNoise(Piece):
     n : int, default=8
         Number of steps of the small attack.
     radius : float, default=1.0
-        How far it may go in each value, as a multiple of the budget.
+        Largest change of the small attack in each feature, as a multiple of the budget.
     begin : float, default=0.25
-        After which share of the steps it sets in; 0 is from the first on.
+        Share of the steps after which the piece starts; 0 is from the first step.
 
     Examples
     --------
@@ -226,18 +227,19 @@ class ReverseNoise(Piece):
 
 @dataclass(frozen=True)
 class GradientPenalty(Piece):
-    """Penalise the norm of the gradient, by a second gradient a little further on.
+    """Penalise the norm of the gradient, by a second gradient at a point a little further along.
 
     Wu et al., "GNP attack: transferable adversarial examples via gradient norm penalty", ICIP 2023:
-    ``(1 + weight) * g(x) - weight * g(x + radius * g(x) / mean|g(x)|)``. Cross-entropy of a sure source
-    rises so fast on the way that the difference leads back; take :class:`Margin`, as ``"gnp"`` does.
+    ``(1 + weight) * g(x) - weight * g(x + radius * g(x) / mean|g(x)|)``. The cross-entropy of a confident
+    source rises so fast between the two points that the difference points backwards. So combine the piece
+    with :class:`Margin`, as ``"gnp"`` does.
 
     Parameters
     ----------
     weight : float, default=0.8
-        Of the penalty.
+        Weight of the penalty.
     radius : float, default=0.16
-        How much further on, as a multiple of the budget; .01 for one of 16 / 255 in the paper.
+        Distance of the second point, as a multiple of the budget. The paper has .01 for a budget of 16 / 255.
 
     Examples
     --------
@@ -262,10 +264,10 @@ class GradientPenalty(Piece):
 
 @dataclass(frozen=True)
 class ImprovedEuler(Piece):
-    """The mean of the gradient and of that where it leads.
+    """The mean of two gradients: at the sample, and one step further along the first.
 
     Peng et al., "Boosting transferability of adversarial example via an enhanced Euler's method" (IE-FGSM),
-    ICASSP 2023; both as multiples of the mean size of their values.
+    ICASSP 2023. Each gradient is divided by the mean of its absolute values.
 
     Examples
     --------
@@ -283,18 +285,18 @@ class ImprovedEuler(Piece):
 
 @dataclass(frozen=True)
 class DirectionTuning(Piece):
-    """The mean gradient along a way of smaller steps with a momentum of its own.
+    """The mean gradient along an inner loop of smaller steps with a momentum of its own.
 
     Yang, Lin, Zhang, Yang & Zhao, "Improving the transferability of adversarial examples via direction
-    tuning" (DTA), arXiv 2303.15109, 2023, Algorithm 1; its steps are 1 / n of the attack's, and look ahead as
-    Nesterov's do.
+    tuning" (DTA), arXiv 2303.15109, 2023, Algorithm 1. The inner steps are 1 / n as long as the attack's, and
+    look ahead as Nesterov's do.
 
     Parameters
     ----------
     n : int, default=10
-        Number of smaller steps.
+        Number of inner steps.
     decay : float, default=0.8
-        What is left of the momentum at each of them.
+        Factor by which the momentum is multiplied at each inner step.
 
     Examples
     --------
@@ -323,7 +325,7 @@ class DirectionTuning(Piece):
 
 @dataclass(frozen=True)
 class Translation(Piece):
-    """Smooth the gradient by a Gaussian kernel: about the mean gradient of shifted copies of an image.
+    """Smooth the gradient by a Gaussian kernel, which approximates the mean gradient of shifted images.
 
     Dong et al., "Evading defenses to transferable adversarial examples by translation-invariant attacks",
     CVPR 2019, section 3.
@@ -331,9 +333,10 @@ class Translation(Piece):
     Parameters
     ----------
     size : int, default=15
-        Width of the kernel in pixels, odd; of smaller images, the largest odd width that is no wider.
+        Width of the kernel in pixels, an odd number. For smaller images, it is the largest odd width that
+        fits.
     sigma : float, default=3.0
-        Standard deviations of the Gaussian to each side.
+        Half the kernel's width, in standard deviations of the Gaussian.
 
     Examples
     --------

@@ -25,15 +25,15 @@ Floats = NDArray[np.float64]
 Indices = NDArray[np.intp]
 
 _TINY = float(np.finfo(float).tiny)
-_N_REMEMBERED = 256  # answers of each sample
-_NEARER = 0.95  # what a partner or a leap is worth asking for, as a share of the least distance
-_PER_START = 500  # queries
-# of the regression, where the nearest crossing is at distance 1
+_N_REMEMBERED = 256  # predictions that are remembered for each sample
+_NEARER = 0.95  # a partner or leap is queried if it is nearer than this share of the least distance
+_PER_START = 500  # queries from each starting point
+# constants of the regression, in which the nearest crossing is at distance 1
 _WIDTH, _REACH, _PENALTY, _N_REGRESSIONS, _LEAST_CURVATURE = 0.02, 0.7, 3e-5, 6, 0.05
 
 
 class _Crossings(Walk):
-    """A walk that remembers the answers around each of its samples: where segments cross, or do not yet."""
+    """A walk that remembers predictions around each sample, and with them where segments cross a boundary."""
 
     def __init__(self, queries: Queries, samples: slice) -> None:
         super().__init__(queries)
@@ -43,7 +43,7 @@ class _Crossings(Walk):
         self.n_remembered, self.v = np.zeros(n, dtype=np.intp), np.zeros((n, d))
 
     def won(self, points: Floats, rows: Indices) -> NDArray[np.bool_]:
-        """Whether points win; the last answers are remembered."""
+        """Whether points win; the last predictions are remembered."""
         won = self.queries.won(points, rows)
         order = np.argsort(rows, kind="stable")
         of = rows[order] - self.first
@@ -55,12 +55,12 @@ class _Crossings(Walk):
         return won
 
     def start(self, rows: Indices, points: Floats) -> None:
-        """Go elsewhere, and forget what was seen before."""
+        """Move to new points, and forget the predictions so far."""
         self.point[rows], self.n_steps[rows] = points, 0
         self.n_remembered[rows - self.first], self.v[rows - self.first] = 0, 0.0
 
     def look_around(self, rows: Indices, n_queries: Indices, radius: float) -> None:
-        """Ask at the ends of segments to points around."""
+        """Query the ends of segments to points around the current ones."""
         of = np.repeat(rows, np.minimum(n_queries, self.queries.n_left(rows)))
         for block in blocks(len(of), self.x0.shape[1]):
             each = of[block]
@@ -69,12 +69,13 @@ class _Crossings(Walk):
             self.won(self.queries.clip(self.point[each] + u, each), each)
 
     def direction(self, rows: Indices) -> Floats:
-        """Where a boundary that is a plane comes nearest to each sample: of length 1, in the budget's norm.
+        """Direction, of length 1 in the budget's norm, in which a planar boundary is nearest to each sample.
 
-        A question at distance r in the direction u is won where the plane is crossed on the way to it, that
-        is where <v, u> > 1 / r, v the normal over the distance. Of that the answers tell by logistic
-        regression: ridge regressions of 1 / r on u, each corrected by what the last foretold wrongly. Those
-        near the crossing found count for more, and the crossing itself is one that is known.
+        A query at distance r in the direction u wins if the plane is crossed before it, that is if <v, u> >
+        1 / r, where v is the plane's normal divided by its distance. So v is estimated from the predictions
+        by logistic regression: ridge regressions of 1 / r on u, each corrected by the errors of the one
+        before. Queries near the crossing that was found have larger weights, and the crossing itself counts
+        as a known value.
         """
         own = rows - self.first
         crossing = self.point[rows] - self.x0[rows]
@@ -84,7 +85,7 @@ class _Crossings(Walk):
         near = np.exp(((change - crossing[:, None]) ** 2).sum(axis=2) / (-2 * _REACH**2))
         near *= np.arange(_N_REMEMBERED) < self.n_remembered[own, None]
         r = np.linalg.norm(change, axis=2)
-        # what has no direction says nothing of the boundary's
+        # a query at the sample itself has no direction, so it is left out
         r[r == 0] = 1.0
         u = np.concatenate([change / r[..., None], crossing[:, None]], axis=1)
         v = self.v[own] * unit[:, None]
@@ -104,12 +105,12 @@ class _Crossings(Walk):
         return unit_vectors(v)
 
     def leap(self, rows: Indices, direction: Floats) -> NDArray[np.bool_]:
-        """Go from the samples straight to where the plane comes nearest, where that wins."""
+        """Move from the samples straight to the nearest point of the plane, if that wins."""
         size = _NEARER * self.distance(rows, self.norm)[:, None]
         return self.ask(self.queries.clip(self.x0[rows] + size * direction, rows), rows)
 
     def towards(self, rows: Indices, partners: Floats) -> None:
-        """Go to the boundary on the way to partners, where it is nearer than what was found."""
+        """Move to the boundary on the segments to partners, if it is nearer than the best point."""
         change, size = partners - self.x0[rows], _NEARER * self.queries.distances[rows, None]
         if self.norm == 2:
             length = np.maximum(lengths(change)[:, None], _TINY)
@@ -122,20 +123,20 @@ class _Crossings(Walk):
 
 @dataclass(frozen=True)
 class Halfway:
-    """From the nearest crossing on, regress the boundary and go where it is nearest.
+    """The halfway attack: estimate the boundary by regression, and move to its nearest point.
 
     Attributes
     ----------
     settings : Settings
         The generator's.
     n_directions : int
-        Segments of the first regression; the t-th takes t^(1/4) times as many.
+        Number of segments of the first regression; the t-th takes t^(1/4) times as many.
     radius : float
-        How far from the crossing they end, as a share of the sample's Euclidean distance.
+        Distance of their ends from the crossing, as a share of the sample's Euclidean distance.
     sparse : bool
-        Whether features are set back at last, in L2.
+        Whether the last queries set features back, in L2.
     n_partners : int
-        Partners to look towards at first.
+        Number of partners whose segments are tried first.
     """
 
     settings: Settings
@@ -145,7 +146,7 @@ class Halfway:
     n_partners: int
 
     def run(self, problem: Problem) -> Outcome:
-        """Attack as many samples at once as can be remembered."""
+        """Attack as many samples at once as memory allows."""
         budget = self.settings.max_queries
         with problem.model.evaluating():
             queries = Queries(problem, budget, anywhere=True)
@@ -165,7 +166,7 @@ class Halfway:
         return queries.outcome()
 
     def _partners(self, walk: Walk, rows: Indices, points: Floats, numbers: Indices) -> Floats:
-        """Partners of samples, whose missing values are the samples' own."""
+        """Partners of samples, with missing values replaced by the samples' own."""
         partners = walk.queries.own(points[numbers[rows]], rows)
         return walk.queries.clip(np.where(np.isnan(partners), walk.x0[rows], partners), rows)
 
@@ -188,7 +189,7 @@ class Halfway:
             self._walk(walk, left)
 
     def _walk(self, walk: _Crossings, rows: Indices) -> None:
-        """Find the boundary, look around, regress, step; until the queries are spent."""
+        """Repeat until the queries are spent: find the boundary, query around, regress, step."""
         open_ = walk.queries.open
         while len(rows := rows[open_(rows)]):
             walk.n_steps[rows] += 1
@@ -208,13 +209,14 @@ def halfway(
     sparse: bool = True,
     n_partners: int = 12,
 ) -> Halfway:
-    """Crossing regression made into an attack, all samples at once. It is ours, and in no paper.
+    """The halfway attack, our own and unpublished: crossing regression, for all samples at once.
 
-    First, along the segments to partners, of which each costs one query unless it crosses nearer than those
-    before. Then steps: answers around the nearest crossing, the last 256 of them, give by crossing regression
-    the boundary's normal and distance, so where its plane comes nearest to the sample; if that does not win,
-    a step goes along the boundary as HopSkipJump's do. Of 1,000 queries or more, every 500 begin at another
-    partner, the last at the nearest of all. As with HopSkipJump, the last queries set features back in L2.
+    First it searches along the segments to partners. Each costs one query, unless it crosses the boundary
+    nearer than those before. Then it takes steps. The last 256 predictions around the nearest crossing give,
+    by crossing regression, the boundary's normal and distance, and so the nearest point of its plane. If that
+    point does not win, the step goes along the boundary as in HopSkipJump. With 1,000 queries or more, it
+    begins again at another partner every 500 queries, and the last time at the nearest point of all. As in
+    HopSkipJump, the last queries set features back in L2.
     """
     n_directions, radius, sparse = check_walk(n_directions, radius, sparse)
     check_integer("attack_params['n_partners']", n_partners)

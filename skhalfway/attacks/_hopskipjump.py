@@ -1,4 +1,4 @@
-"""HopSkipJump: small changes from predictions alone."""
+"""HopSkipJump: small perturbations from predictions alone."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ _TINY = float(np.finfo(float).tiny)
 
 
 class _Walk(Walk):
-    """A walk by directions in which winning becomes more frequent."""
+    """A walk whose directions are estimated from predictions: wins are more frequent along them."""
 
     def direction(
         self, rows: NDArray[np.intp], n_queries: NDArray[np.intp], radius: float
     ) -> NDArray[np.float64]:
-        """Directions in which winning becomes more frequent, from points around; with the baseline."""
+        """Directions of more frequent wins, estimated at points around; with the paper's baseline."""
         n_features = self.x0.shape[1]
         estimate = np.empty((len(rows), n_features))
         n_each = np.minimum(n_queries, self.queries.n_left(rows))
@@ -40,7 +40,7 @@ class _Walk(Walk):
             u = unit_vectors(self.queries.streams.normal(of, n_features) * self.movable[of])
             size = np.repeat(radius * self.distance(rows[block], 2), n)[:, None]
             asked = self.queries.clip(self.point[of] + size * u, of)
-            u = (asked - self.point[of]) / np.maximum(size, _TINY)  # what the bounds left of it
+            u = (asked - self.point[of]) / np.maximum(size, _TINY)  # the direction after clipping
             sign = np.where(self.queries.won(asked, of), 1.0, -1.0)
             first = np.cumsum(n) - n
             mean = np.add.reduceat(sign, first) / n
@@ -62,11 +62,11 @@ class HopSkipJump:
     n_directions : int
         Queries for the first direction; the t-th takes sqrt(t) times as many.
     radius : float
-        How far from the boundary they are, as a share of the sample's Euclidean distance.
+        Distance of the queries from the boundary, as a share of the sample's Euclidean distance.
     sparse : bool
-        Whether features are set back at last.
+        Whether the last queries set features back.
     start : Attack, ndarray of X's shape, or None, default=None
-        Adversarial samples to begin at, or what makes them.
+        Adversarial samples to begin at, or the attack that makes them.
     """
 
     settings: Settings
@@ -88,7 +88,7 @@ class HopSkipJump:
         return queries.outcome()
 
     def _begin_at_start(self, queries: Queries) -> None:
-        """Ask for the samples to begin at; those that are given must win."""
+        """Query the samples to begin at; given ones must win."""
         problem, given = queries.problem, isinstance(self.start, np.ndarray)
         rows = np.flatnonzero(np.isinf(queries.distances) & queries.open(np.arange(len(queries.x0))))
         if not len(rows):
@@ -96,7 +96,7 @@ class HopSkipJump:
         X = problem.region.X
         if given:
             numbers = problem.names
-            whole = len(self.start)  # unless more is known
+            whole = len(self.start)  # unless the number of all samples is known
             if problem.pool is not None:
                 whole = problem.pool.n_whole
             elif problem.numbers is None:
@@ -118,12 +118,12 @@ class HopSkipJump:
         if given and not won.all():
             raise ValueError(
                 f"attack_params['start'] must hold adversarial samples, which {(~won).sum()} of {len(won)} "
-                "are not for this source, within bounds and constraints; give those of an attack that fools "
-                "it, or the name of one, as 'surrogate'"
+                "are not for this source, within bounds and constraints; give samples that fool it, or the "
+                "name of an attack that makes them, such as 'surrogate'"
             )
 
     def _take_steps(self, walk: _Walk, rows: NDArray[np.intp]) -> None:
-        """The steps of Algorithm 2, numbered on, until the queries are spent."""
+        """Take the steps of Algorithm 2 until the queries are spent."""
         open_ = walk.queries.open
         while len(rows := rows[open_(rows)]):
             walk.n_steps[rows] += 1
@@ -139,12 +139,18 @@ def hopskipjump(
 ) -> HopSkipJump:
     """HopSkipJumpAttack (Chen, Jordan & Wainwright 2020, Algorithms 1 and 2), all samples at once.
 
-    Not in the paper: ``radius``, where it has 1 / n_features, too near to see anything around the corners of
-    trees; fewer queries for each direction, of which there are more; a binary search to within 3% of the
-    distance; the nearest of all inputs that won rather than the last; and in L2 the last queries, up to one
-    for each feature or a quarter of the budget, set features back to what they were where that still wins.
-    ``start`` are adversarial samples of X's shape to begin at, in input units, or the name of an attack that
-    makes them; those that it does not fool begin as ever.
+    Differences from the paper:
+
+    - Queries lie at ``radius`` from the boundary. The paper has 1 / n_features, which is too near to see past
+      the corners of trees.
+    - There are more directions, with fewer queries for each.
+    - The binary search ends at 3% of the distance.
+    - The result is the nearest of all inputs that won, not the last one.
+    - In L2, the last queries set features back to the sample's values if that still wins. There are up to as
+      many as features, or a quarter of all queries.
+
+    ``start`` holds adversarial samples of X's shape to begin at, in input units, or is the name of an attack
+    that makes them. Samples that this attack does not fool begin as usual.
     """
     walk = check_walk(n_directions, radius, sparse)
     if isinstance(start, str):

@@ -1,4 +1,4 @@
-"""Pieces of the kind "input", for images: what the model sees in the place of a sample."""
+"""Pieces of the kind "input", for images: what the model sees in place of a sample."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ class DiverseInput(Piece):
     """Resize each image to a random smaller size, and put it at a random place.
 
     Xie et al., "Improving transferability of adversarial examples with input diversity", CVPR 2019, section
-    3; bilinear, around it 0.
+    3. Resizing is bilinear, and the pixels around the smaller image are 0.
 
     Parameters
     ----------
     probability : float, default=0.5
-        How often an image is changed.
+        Probability that an image is changed.
     least : float, default=0.9
-        The smallest size, as a share of its own.
+        Smallest size, as a share of the image's size.
 
     Examples
     --------
@@ -50,18 +50,18 @@ class DiverseInput(Piece):
 
 @dataclass(frozen=True)
 class DiverseEnsemble(Copies):
-    """Copies of the image, each resized at random down to a least size of its own, and put anywhere.
+    """Copies of the image, resized at random and put at random places; each has its own smallest size.
 
     Zou et al., "Improving the transferability of adversarial examples with resized-diverse-inputs,
-    diversity-ensemble and region fitting" (DEM), ECCV 2020; images become smaller here rather
-    than larger, since sources take one size.
+    diversity-ensemble and region fitting" (DEM), ECCV 2020. Images become smaller here rather than larger,
+    since sources take one size.
 
     Parameters
     ----------
     n : int, default=5
         Number of copies.
     least : float, default=0.6
-        The smallest size of the last copy, as a share of its own; that of the first is .9.
+        Smallest size of the last copy, as a share of the image's size; that of the first is .9.
 
     Examples
     --------
@@ -89,12 +89,12 @@ class DiverseEnsemble(Copies):
 class RandomCrop(Piece):
     """Enlarge a random part of the image to its full size.
 
-    Crops of images are an old augmentation; as a piece of an attack, our own.
+    Random crops are an old data augmentation; their use in an attack is our own.
 
     Parameters
     ----------
     least : float, default=0.8
-        The smallest part, as a share of the width.
+        Smallest size of the part, as a share of the image's width.
 
     Examples
     --------
@@ -122,14 +122,14 @@ class RandomCrop(Piece):
 
 @dataclass(frozen=True)
 class Cutout(Piece):
-    """Put 0 into a square at a random place of the image.
+    """Set a square at a random place of the image to 0.
 
-    DeVries & Taylor, arXiv 1708.04552, 2017, as an augmentation; as a piece of an attack, our own.
+    DeVries & Taylor, arXiv 1708.04552, 2017, use it as a data augmentation; its use in an attack is our own.
 
     Parameters
     ----------
     size : float, default=0.3
-        Width of the square, as a share of the image's.
+        Width of the square, as a share of the image's width.
 
     Examples
     --------
@@ -164,7 +164,7 @@ class MaskedBlocks(Piece):
     Parameters
     ----------
     blocks : int, default=4
-        Number of blocks along each side; there are as many copies as blocks.
+        Number of blocks along each side. There are blocks * blocks copies, one for each block.
 
     Examples
     --------
@@ -192,7 +192,7 @@ class MaskedBlocks(Piece):
 
 @dataclass(frozen=True)
 class BlockShuffle(Copies):
-    """Copies of the image whose blocks, cut at random places, are shuffled and turned.
+    """Copies of the image whose blocks, cut at random places, are shuffled and rotated.
 
     Wang, He, Wang & Wang, "Boosting adversarial transferability by block shuffle and rotation" (BSR), CVPR
     2024.
@@ -204,7 +204,7 @@ class BlockShuffle(Copies):
     blocks : int, default=2
         Number of blocks along each side.
     angle : float, default=24.0
-        Largest angle, in degrees.
+        Largest angle of rotation, in degrees.
 
     Examples
     --------
@@ -238,13 +238,13 @@ class BlockShuffle(Copies):
         down, across = down + top[:, :, None], across + begin[:, None, :]
         height, width = images.shape[2:]
         down, across = 2 * down / height - 1, 2 * across / width - 1
-        down = torch.where(outside, torch.full_like(down, 3.0), down)  # beyond: 0
+        down = torch.where(outside, torch.full_like(down, 3.0), down)  # outside the image, which reads 0
         return sampled(images, down, across, "zeros").reshape(seen.shape)
 
     def _axis(self, n: int, draws: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        """Of each pixel: its block, how far it lies from its centre, and the block's size and centre."""
+        """For each pixel: its block, its distance from the block's centre, the block's size and centre."""
         b = self.blocks
-        # cuts lie anywhere within half a block's width of even ones
+        # cuts are drawn within half a block's width of even cuts
         even = torch.arange(1, b, dtype=draws.dtype, device=draws.device) * n / b
         cuts = (even + (draws[:, : b - 1] - 0.5) * n / b).round()
         ends = torch.cat([torch.zeros_like(draws[:, :1]), cuts, torch.full_like(draws[:, :1], n)], dim=1)
@@ -261,12 +261,12 @@ class BlockShuffle(Copies):
 
 @dataclass(frozen=True)
 class StructureInvariant(Copies):
-    """Copies of the image, each block of which is changed in a way of its own.
+    """Copies of the image in which each block is changed by a transformation of its own.
 
     Wang, Zhang & Zhang, "Structure invariant transformation for better adversarial transferability" (SIA),
-    ICCV 2023: a block is shifted along either axis, flipped along either, turned by 180 degrees,
-    scaled, covered by noise of the budget's size, or partly dropped. Of the paper's ten ways, resizing and
-    the change of frequencies are left out.
+    ICCV 2023. A block is shifted along either axis, flipped along either axis, rotated by 180 degrees,
+    scaled, covered with noise of the budget's size, or partly dropped. Two of the paper's ten
+    transformations, resizing and the change of frequencies, are left out.
 
     Parameters
     ----------
@@ -322,7 +322,7 @@ class StructureInvariant(Copies):
 
 @dataclass(frozen=True)
 class Spectrum(Copies):
-    """Copies of the image with noise, whose frequencies are scaled at random.
+    """Copies of the image with noise, in which each frequency is scaled at random.
 
     Long et al., "Frequency domain model augmentation for adversarial attack" (SSA), ECCV 2022:
     ``IDCT(DCT(x + noise) * mask)``.
@@ -332,7 +332,7 @@ class Spectrum(Copies):
     n : int, default=20
         Number of copies.
     rho : float, default=0.5
-        Largest difference of a frequency's factor from 1.
+        Largest difference between a frequency's factor and 1.
     noise : float, default=1.0
         Standard deviation of the noise, as a multiple of the budget.
 

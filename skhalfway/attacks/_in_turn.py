@@ -1,4 +1,4 @@
-"""Several attacks in turn, each on the samples that still stand."""
+"""Several attacks in turn, each on the samples that none before it fooled."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ if TYPE_CHECKING:
 
 
 def standing(problem: Problem, X_adv: NDArray[Any]) -> NDArray[np.intp]:
-    """Places of the samples with which no attack has won yet."""
+    """Positions of the samples with which no attack has won yet."""
     return np.flatnonzero(~problem.won(problem.model.predict(X_adv)))
 
 
 def part_of(problem: Problem, rows: NDArray[np.intp]) -> Problem:
-    """The task of some samples, for which an attack knows as much of the whole as for all."""
+    """The problem of some samples, with the same knowledge of the whole as for all samples."""
     return replace(problem.take(rows), pool=problem.pool or Pool.of(problem))
 
 
 def joined(outcome: Outcome, made: Outcome, rows: NDArray[np.intp], taken: NDArray[np.bool_]) -> Outcome:
-    """An outcome with that of a further attack on some rows, of which some of its samples are taken.
+    """Join an outcome and that of a further attack on ``rows``, whose samples are used where ``taken``.
 
-    A sample has no gradient where no attack saw one.
+    A sample counts as without a gradient if no attack found one.
     """
     n = len(outcome.X_adv)
     X_adv = outcome.X_adv.copy()
@@ -64,9 +64,9 @@ def _both(one: Faults | None, other: Faults | None, rows: NDArray[np.intp], n: i
 
 @dataclass(frozen=True)
 class InTurn:
-    """Attacks, one after another, each on the samples that stand after those before.
+    """Attacks, one after another, each on the samples that none before it fooled.
 
-    A sample that none of them wins with stays as the first one left it.
+    The result for a sample that none of them fools is that of the first one.
     """
 
     attacks: Sequence[Attack]

@@ -1,4 +1,4 @@
-"""Pieces of the kind "input", for rows of any kind: what the model sees in the place of a sample."""
+"""Pieces of the kind "input", for rows of any kind: what the model sees in place of a sample."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def each(values: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
 
 @dataclass(frozen=True)
 class Copies(Piece):
-    """What pieces have in common that show the model several copies of each sample."""
+    """Base of pieces that show the model several copies of each sample."""
 
     kind = "input"
     n: int = 5
@@ -32,7 +32,7 @@ class Copies(Piece):
 
 @dataclass(frozen=True)
 class ScaleCopies(Copies):
-    """Copies of the sample, each half as large as the one before.
+    """Copies of the sample, whose values are divided by 1, 2, 4, 8, ...
 
     Lin et al., "Nesterov accelerated gradient and scale invariance for adversarial attacks", ICLR 2020,
     section 3.2.
@@ -61,7 +61,7 @@ class ScaleCopies(Copies):
 
 @dataclass(frozen=True)
 class UniformScale(Copies):
-    """Copies of the sample, scaled by factors in even distances.
+    """Copies of the sample, scaled by evenly spaced factors.
 
     Wang, Ying, Li & Lian, "Boost adversarial transferability by uniform scale and mix mask method" (US-MM),
     arXiv 2311.12051, 2023.
@@ -71,7 +71,7 @@ class UniformScale(Copies):
     n : int, default=5
         Number of copies.
     low, high : float, default=0.1, 0.75
-        The least and the largest factor.
+        Smallest and largest factor.
 
     Examples
     --------
@@ -96,18 +96,18 @@ class UniformScale(Copies):
 
 @dataclass(frozen=True)
 class MixMask(Copies):
-    """Multiply the sample by a mask that another sample makes.
+    """Multiply the sample by a mask that is made from another sample.
 
     Wang, Ying, Li & Lian, "Boost adversarial transferability by uniform scale and mix mask method" (US-MM),
-    arXiv 2311.12051, 2023: the mask is ``1 - reach + 2 * reach * other``, where the values of
-    other samples are measured from the least to the largest of all samples that are attacked.
+    arXiv 2311.12051, 2023. The mask is ``1 - reach + 2 * reach * other``. The values of ``other`` are scaled
+    to [0, 1] by the smallest and the largest value of all samples that are attacked.
 
     Parameters
     ----------
     n : int, default=3
         Number of other samples.
     reach : float, default=0.5
-        How far the mask lies from 1 at most.
+        Largest difference between the mask and 1.
 
     Examples
     --------
@@ -135,7 +135,7 @@ class MixMask(Copies):
 
 @dataclass(frozen=True)
 class Admix(Copies):
-    """Add a share of a sample of another class, drawn from all that are attacked.
+    """Add a share of a sample of another class, drawn from all samples that are attacked.
 
     Wang, He, Wang & He, "Admix: enhancing the transferability of adversarial attacks", ICCV 2021.
 
@@ -144,7 +144,7 @@ class Admix(Copies):
     n : int, default=3
         Number of other samples.
     share : float, default=0.2
-        How much of each.
+        Factor of the other sample.
 
     Examples
     --------
@@ -168,16 +168,17 @@ class Admix(Copies):
 
 @dataclass(frozen=True)
 class MixedRows(Copies):
-    """Take some values of a sample from others, drawn from all that are attacked, column by column.
+    """Replace some values of a sample by those of others in the same column, drawn from all attacked samples.
 
-    Our own, for tables, where sums of samples mean little: what columns of other rows hold may occur.
+    Our own, for tables: a sum of two rows is rarely a meaningful row, but a value of another row is a
+    possible value of its column.
 
     Parameters
     ----------
     n : int, default=3
         Number of copies.
     probability : float, default=0.1
-        How often a value is another sample's.
+        Probability that a value is replaced.
 
     Examples
     --------
@@ -204,14 +205,14 @@ class MixedRows(Copies):
 class Jitter(Copies):
     """Add noise in multiples of each column's standard deviation over all samples that are attacked.
 
-    Our own, for tables, whose columns have units of their own.
+    Our own, for tables, whose columns have different units.
 
     Parameters
     ----------
     n : int, default=5
         Number of copies.
     scale : float, default=0.1
-        Standard deviation of the noise, in columns' own.
+        Standard deviation of the noise, as a multiple of the column's standard deviation.
 
     Examples
     --------
@@ -239,14 +240,14 @@ class Jitter(Copies):
 
 @dataclass(frozen=True)
 class FeatureDropout(Piece):
-    """Give some values of a sample back, drawn at random at each step, so that no few are relied on.
+    """Set some values back to those of the clean sample at each step, so that the attack relies on no few.
 
-    Our own, for tables: what dropout is to training.
+    Our own, for tables; it does for an attack what dropout does for training.
 
     Parameters
     ----------
     probability : float, default=0.1
-        How often a value is as it was in the sample that is attacked.
+        Probability that a value is set back.
 
     Examples
     --------
@@ -268,17 +269,17 @@ class FeatureDropout(Piece):
 
 @dataclass(frozen=True)
 class IntegratedGradient(Copies):
-    """The mean gradient on the straight way from 0 to the sample, times the size of the sample's values.
+    """Integrated gradient: the mean gradient on the segment from 0 to the sample, times the absolute values.
 
-    Sundararajan, Taly & Yan, ICML 2017, equation 3, by n points; as what an attack follows by Huang & Kong,
-    "Transferable adversarial attack based on integrated gradients" (TAIG-S), ICLR 2022, and, with momentum,
-    by Ma et al. (MIG), ICCV 2023. There values are pixels, never negative; a negative one itself would turn
-    the gradient round.
+    Sundararajan, Taly & Yan, ICML 2017, equation 3, with n points. Huang & Kong, "Transferable adversarial
+    attack based on integrated gradients" (TAIG-S), ICLR 2022, use it in an attack, and Ma et al. (MIG), ICCV
+    2023, with momentum. In these papers values are pixels, which are never negative. Absolute values are
+    taken here, since a negative value would reverse the gradient.
 
     Parameters
     ----------
     n : int, default=20
-        Number of points on the way.
+        Number of points on the segment.
 
     Examples
     --------
@@ -291,7 +292,7 @@ class IntegratedGradient(Copies):
     n: int = 20
 
     def change(self, run: Run, seen: torch.Tensor, copy: torch.Tensor) -> torch.Tensor:
-        # the gradient at points on the way, not by how far they are
+        # the scale is detached: the gradient is that at the point, not times the point's factor
         return seen - seen.detach() * each(1 - (copy + 1) / self.n, seen)
 
     def gradient(self, run: Run, x: torch.Tensor, ask: Gradient) -> torch.Tensor:

@@ -1,4 +1,4 @@
-"""Layers of a source that pieces of a recipe listen to, or change the gradients of."""
+"""Layers of a source that pieces of a recipe read, or whose gradients they change."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ _ADDS = (operator.add, operator.iadd, torch.add)
 
 
 class Wires(AbstractContextManager["Wires"]):
-    """Hooks on the layers of a module, which are gone at the end, and idle where the module is asked plainly.
+    """Hooks on the layers of a module. They are removed at the end, and can be switched off in between.
 
     Attributes
     ----------
     run : Run or None
         The batch that is attacked.
     seen : dict
-        Output of each layer that is listened to, by its name, at the last call.
+        Output of each recorded layer at the last call, by the layer's name.
     heard : dict
-        By piece, the name of the layer that it listens to.
+        Name of the layer that each piece records, by piece.
     """
 
     def __init__(self) -> None:
@@ -52,7 +52,7 @@ class Wires(AbstractContextManager["Wires"]):
     def hook(
         self, part: nn.Module, output: Callable[[torch.Tensor, torch.Tensor], torch.Tensor | None]
     ) -> None:
-        """Put ``output(given, output)`` in the place of what a layer returns; None leaves it."""
+        """Replace a layer's output by ``output(given, output)``, unless that is None."""
 
         def called(part: nn.Module, given: Any, returned: Any) -> Any:
             if not self._on:
@@ -67,7 +67,7 @@ class Wires(AbstractContextManager["Wires"]):
         self._handles.append(part.register_forward_hook(called))
 
     def listen(self, module: nn.Module, piece: OnLayer) -> nn.Module:
-        """Note what the layer of a piece returns; return that layer."""
+        """Record the output of a piece's layer; return that layer."""
         name = _middle(module) if piece.layer is None else piece.layer
         (part,) = named_layers(module, [name])
 
@@ -79,13 +79,13 @@ class Wires(AbstractContextManager["Wires"]):
         return part
 
     def look(self, batch: Batch) -> None:
-        """Ask the source once with hooks idle: a torch module is looked at as it is called first."""
+        """Call the source once without hooks, since a torch module is inspected at its first call."""
         if self._handles:
             with torch.no_grad(), self.cut():
                 batch.logits(batch.ball.x0)
 
     def said(self, piece: Piece) -> torch.Tensor:
-        """What the layer that a piece listens to returned at the last call."""
+        """Output of a piece's layer at the last call."""
         name = self.heard[piece.name]
         if name not in self.seen:
             raise ValueError(
@@ -95,7 +95,7 @@ class Wires(AbstractContextManager["Wires"]):
 
     @contextmanager
     def cut(self) -> Iterator[None]:
-        """Context in which hooks are idle."""
+        """Context in which hooks do nothing."""
         before, self._on = self._on, False
         try:
             yield
@@ -104,7 +104,7 @@ class Wires(AbstractContextManager["Wires"]):
 
 
 def wired(model: Model, pieces: Iterable[Piece], device: Any) -> tuple[Model, Wires]:
-    """The source on a device, with the hooks that pieces want on a module that is nobody else's."""
+    """The source on a device, with the pieces' hooks on a view of its module that is not shared."""
     wires = Wires()
     wiring = [piece for piece in pieces if has(piece, "wire")]
     if not wiring:
@@ -120,13 +120,13 @@ def wired(model: Model, pieces: Iterable[Piece], device: Any) -> tuple[Model, Wi
 
 
 class OnLayer(Piece):
-    """What pieces have in common that follow one layer: its name, or None for the one in the middle."""
+    """Base of pieces that use one layer, given by its name; None is the one in the middle."""
 
     needs = "hidden layers"
     layer: str | None
 
     def check_layer(self) -> None:
-        """Raise for what names no layer."""
+        """Raise for a ``layer`` that is not a name."""
         if self.layer is not None and not isinstance(self.layer, str):
             raise TypeError(
                 f"{type(self).__name__}(layer=...) must be the name of a layer as in named_modules(), or "
@@ -138,7 +138,7 @@ class OnLayer(Piece):
 
 
 def named_layers(module: nn.Module, names: Iterable[str]) -> list[nn.Module]:
-    """Layers of a module by their names in ``named_modules()``; an error says which there are."""
+    """Layers of a module by their names in ``named_modules()``; an error lists the names that exist."""
     parts = {name: part for name, part in module.named_modules() if name}
     names = list(names)
     for name in names:
@@ -151,7 +151,7 @@ def named_layers(module: nn.Module, names: Iterable[str]) -> list[nn.Module]:
 
 
 def layers_of(module: nn.Module, kinds: tuple[type[Layer], ...], what: str) -> list[Layer]:
-    """All layers of some types; an error where there are none."""
+    """All layers of some types; raises if there are none."""
     found = [part for part in module.modules() if isinstance(part, kinds)]
     if not found:
         named = " or ".join(f"nn.{kind.__name__}" for kind in kinds)
@@ -163,7 +163,7 @@ def layers_of(module: nn.Module, kinds: tuple[type[Layer], ...], what: str) -> l
 
 
 def weighted_layers(module: nn.Module) -> dict[str, nn.Module]:
-    """Layers that multiply by weights, but for those of attention, which are no calls of their own."""
+    """Layers that multiply by weights, except those inside attention, which are not called by themselves."""
     inside = {
         part
         for attention in module.modules()
@@ -183,18 +183,18 @@ def _middle(module: nn.Module) -> str:
     if len(names) < 2:
         raise ValueError(
             f"{type(module).__name__} has no hidden layer with weights, which losses on features need; take "
-            "another loss, or name a layer, as FeatureImportance(layer=...) does"
+            "another loss, or name a layer, as in FeatureImportance(layer=...)"
         )
     return names[(len(names) - 1) // 2]
 
 
 def residual_branches(module: nn.Module) -> list[str]:
-    """Names of the layers whose output is added to what skips them, told from the traced graph."""
+    """Names of the layers whose output is added to a skip connection, found in the traced graph."""
     try:
         graph = traced(module)
-    except Exception as error:  # whatever a forward does with what is no tensor
+    except Exception as error:  # a forward may raise anything when torch.fx traces it
         raise ValueError(
-            f"the residual branches of {type(module).__name__} cannot be told, since torch.fx cannot trace "
+            f"the residual branches of {type(module).__name__} cannot be found, since torch.fx cannot trace "
             f"it ({brief(error, 100)}); name the last layer of each, as SkipGradient(layers=[...])"
         ) from error
     before: dict[fx.Node, set[fx.Node]] = {}
@@ -206,7 +206,7 @@ def residual_branches(module: nn.Module) -> list[str]:
         if not added or node.op not in ("call_function", "call_method") or len(inputs) != 2:
             continue
         left, right = ({one, *before[one]} for one in inputs)
-        if not left & right:  # what is added does not come from the input
+        if not left & right:  # the two terms of the sum have no common input
             continue
         own = [sum(one.op == "call_module" for one in own) for own in (left - right, right - left)]
         branch = inputs[0] if own[0] > own[1] else inputs[1]
@@ -214,7 +214,8 @@ def residual_branches(module: nn.Module) -> list[str]:
             found.append(str(branch.target))
     if not found:
         raise ValueError(
-            f"{type(module).__name__} has no residual branch, a layer whose output is added to what skips "
-            "it; leave SkipGradient out, or name the last layer of each branch, as SkipGradient(layers=[...])"
+            f"{type(module).__name__} has no residual branch, that is no layer whose output is added to a "
+            "skip connection; leave SkipGradient out, or name the last layer of each branch, as "
+            "SkipGradient(layers=[...])"
         )
     return found

@@ -1,4 +1,4 @@
-"""What decides where samples may go, read once for all; the region of any of them is made from it."""
+"""Limits: what decides where samples may go, read once for all samples; regions are made from it."""
 
 from __future__ import annotations
 
@@ -32,27 +32,28 @@ class Limits:
     eps : float
         Budget, in units.
     norm : float
-        Norm in which it counts.
+        Norm of the budget.
     header : Header
         The columns.
     each : ndarray or None
-        Budgets of their own, of features or of samples; see ``read_budget``.
+        Budgets of single features or samples; see ``read_budget``.
     spread : ndarray of the shape of a sample, or None
-        What they count in.
+        Unit of these budgets, in input units.
     clip_values : Reference, (ndarray, ndarray) or None
-        Bounds, or what is measured to bound each sample.
+        Bounds, or the reference on which they are measured.
     rules : Rules
         Constraints.
     free : bool ndarray or None
-        False where the user lets nothing change; broadcasts against X.
+        False where the user allows no change; broadcasts against X.
     categories : bool ndarray of shape (n_features,) or None
-        True where a column holds no numbers.
+        True for columns that hold no numbers.
     types : ColumnTypes or None
-        Columns that are narrower than X.
+        Columns with a narrower float type than X.
     largest : ndarray of the shape of a sample
-        Of the absolute values in X.
+        Largest absolute values in X.
     carries, fixes, plain : bool
-        Whether there is, anywhere in X: no number; what may not change; nothing but bounds.
+        Whether X has values that are no numbers; whether some values may not change; whether bounds are the
+        only limit.
     """
 
     eps: float
@@ -71,7 +72,7 @@ class Limits:
     fixes: bool = True
 
     def region(self, X: NDArray[Any], rows: Rows = EVERY_ROW) -> Region:
-        """Where some of the samples X may go."""
+        """The region of some of the samples X."""
         from skhalfway.attacks._region import Region
 
         n_axes, X = X.ndim, X[rows]
@@ -114,7 +115,7 @@ class Limits:
         return self.clip_values.bounds(X) if isinstance(self.clip_values, Reference) else self.clip_values
 
     def _unit(self, n_axes: int, rows: Rows) -> NDArray[np.float64] | None:
-        """Input units that one unit of the budget is worth, 0 where that is nothing."""
+        """Input units of one unit of the budget, 0 where that is negligible."""
         each = self.each
         if each is not None and each.ndim == n_axes:
             each = each[rows]
@@ -129,18 +130,18 @@ class Limits:
 
 @dataclass(frozen=True)
 class WholeRegion:
-    """Samples and where they may go, of which the region of some is made when it is asked for.
+    """Samples and their limits, from which the region of some samples is made when it is needed.
 
     Attributes
     ----------
     X : ndarray of shape (n_samples, ...)
-        The samples, of a float type; they may be mapped from a file.
+        The samples, of a float type; they may be memory-mapped from a file.
     limits : Limits
-        What decides where they may go.
+        Budget, bounds and constraints.
     eps : float
         Budget, in units.
     shared : ndarray of the shape of a sample, or None
-        :meth:`shared_unit`, once it is known.
+        Result of :meth:`shared_unit`, once it is known.
     """
 
     X: NDArray[Any]
@@ -167,9 +168,9 @@ class WholeRegion:
 
 
 def is_bounded(region: Region | WholeRegion) -> bool:
-    """Whether what may change has a finite range."""
+    """Whether all values that may change have a finite range."""
     first = region.take(slice(0, 1))
-    # what may not change in one sample may in another
+    # with a mask, each sample has its own values that may change
     parts = [first] if first.free is None else region.parts()
     return all(np.isfinite(bound).all() for part in parts for bound in part.limits())
 
@@ -179,7 +180,7 @@ def _scanned(X: NDArray[Any]) -> Iterator[slice]:
 
 
 def _carried(X: NDArray[Any], categories: NDArray[np.bool_] | None) -> NDArray[np.bool_]:
-    """Where samples hold no numbers."""
+    """Mask of values that are no numbers (categories, missing values)."""
     carried = np.isnan(X)
     if categories is not None:
         carried |= categories
@@ -199,16 +200,17 @@ def read_limits(
     types: ColumnTypes | None = None,
     of_others: bool = False,
 ) -> Limits:
-    """Where samples may go; data and parameters are checked against each other, a few samples at a time.
+    """Read the limits of samples, and check data and parameters against each other, a few samples at a time.
 
-    ``clip_values`` may be a :class:`Reference`, whose range bounds them. ``categories`` (n_features,) is true
-    where a column holds no numbers, or None; ``types`` tells of narrower columns. With ``of_others``, X are
-    not the samples that budgets and masks one a sample are for: each may then go as far as any of those.
+    ``clip_values`` may be a :class:`Reference`, whose ranges are the bounds. ``categories`` (n_features,) is
+    true for columns that hold no numbers, or None; ``types`` has the narrower columns. With ``of_others``,
+    budgets and masks for each sample belong to other samples than X; then each sample of X may go as far as
+    any of those.
     """
     budget, each = read_budget(eps, header, X.shape, of_others=of_others)
     if spread is not None and not spread.any():
         raise ValueError(
-            "eps counts in the spread of the features, which is 0 in all of them: of one sample, or of "
+            "eps counts in the spread of the features, which is 0 in all of them, as for one sample or "
             "constant data; pass eps_unit='input', or fit on more samples"
         )
     if isinstance(clip_values, Reference):
@@ -249,7 +251,7 @@ def read_limits(
 
 
 def _with_what_is_fixed(limits: Limits, X: NDArray[Any]) -> Limits:
-    """ValueError where nothing may change."""
+    """Set ``fixes``; ValueError if no value may change."""
     fixes, changes, header = False, not len(X), limits.header
     for rows in _scanned(X):
         free = limits.region(X, rows).free
@@ -259,14 +261,14 @@ def _with_what_is_fixed(limits: Limits, X: NDArray[Any]) -> Limits:
         names = ", ".join(header.name(column) for column in range(min(header.n_columns, 5)))
         raise ValueError(
             f"no column may change: {names}{', ...' if header.n_columns > 5 else ''} are immutable, have no "
-            "budget or one that is nothing beside their values, are masked, or hold categories or missing "
-            "values"
+            "budget or one that is negligible beside their values, are masked, or hold categories or missing "
+            "values; let at least one change"
         )
     return replace(limits, fixes=fixes)
 
 
 def _check_data(X: NDArray[Any], carried: NDArray[np.bool_], rules: Rules, header: Header) -> None:
-    """Raise where the data itself breaks its constraints, naming the column."""
+    """Raise if the data itself violates its constraints, and name the column."""
     for column in rules.integer:
         values = X[~carried[:, column], column]
         if (values % 1 != 0).any():
@@ -287,9 +289,9 @@ def read_bounds(
     categories: NDArray[np.bool_] | None = None,
     names: list[str] | None = None,
 ) -> tuple[NDArray[Any], NDArray[Any]] | None:
-    """Lower and upper bounds that broadcast against a sample; X is checked to be between.
+    """Lower and upper bounds that broadcast against a sample; raises if X is not between them.
 
-    What is missing in X, or in its columns of ``categories``, lies nowhere.
+    Missing values in X, and columns of ``categories``, are not checked.
     """
     if clip_values is None:
         return None

@@ -1,4 +1,4 @@
-"""Pieces of the kind "loss": what an attack raises, by its gradient at the logits."""
+"""Pieces of the kind "loss": what an attack raises, given as the gradient with respect to the logits."""
 
 from __future__ import annotations
 
@@ -14,22 +14,25 @@ if TYPE_CHECKING:
 
 
 def margin_slope(logits: torch.Tensor, own: torch.Tensor) -> torch.Tensor:
-    """Gradient of the margin m = logsumexp(other logits) - own logit at the logits.
+    """Gradient of the margin m = logsumexp(other logits) - own logit, with respect to the logits.
 
-    Cross-entropy is softplus(m), so this has the direction of its gradient, and it does not vanish where a
-    confident source saturates.
+    Cross-entropy is softplus(m), so its gradient has the same direction. Unlike that, the margin's gradient
+    does not vanish where a confident source saturates.
     """
     return _others(logits, own).softmax(dim=1).masked_fill_(own, -1.0)
 
 
 def cross_entropy_slope(logits: torch.Tensor, own: torch.Tensor) -> torch.Tensor:
-    """Gradient of cross-entropy at the logits, which never rounds to 0."""
+    """Gradient of cross-entropy with respect to the logits, which never rounds to 0."""
     _, wrong, _ = _probabilities(logits, own)
     return wrong * margin_slope(logits, own)
 
 
 def _probabilities(logits: torch.Tensor, own: torch.Tensor) -> tuple[torch.Tensor, ...]:
-    """Of the label; of all other classes; and these classes' shares of that. None of the sums rounds to 0."""
+    """Probabilities of the label, of all other classes together, and each other class's share of that.
+
+    The first two never round to 0.
+    """
     others = _others(logits, own)
     margin = others.logsumexp(dim=1, keepdim=True) - logits.detach()[own][:, None]
     least = torch.finfo(logits.dtype).tiny ** 0.5
@@ -43,10 +46,10 @@ def _others(logits: torch.Tensor, own: torch.Tensor) -> torch.Tensor:
 
 @dataclass(frozen=True)
 class CrossEntropy(Piece):
-    """Cross-entropy of the label, exact where probabilities round to 1.
+    """Cross-entropy of the label, with a gradient that is exact even where probabilities round to 1.
 
-    Its gradient is softmax(logits) - one-hot(label), here as the probability of all other classes times the
-    gradient of their margin; that probability never rounds to 0.
+    The gradient is softmax(logits) - one-hot(label). It is computed as the probability of all other classes,
+    which never rounds to 0, times the gradient of their margin.
 
     Examples
     --------
@@ -63,10 +66,10 @@ class CrossEntropy(Piece):
 
 @dataclass(frozen=True)
 class Margin(Piece):
-    """The largest other logit less that of the label.
+    """The largest other logit minus that of the label.
 
     Carlini & Wagner, "Towards evaluating the robustness of neural networks", IEEE S&P 2017, section V.A, f_6
-    without its end at 0.
+    without the cut-off at 0.
 
     Examples
     --------
@@ -84,10 +87,10 @@ class Margin(Piece):
 
 @dataclass(frozen=True)
 class Logit(Piece):
-    """The logit of the label alone, whose gradient never fades.
+    """The logit of the label alone, whose gradient does not vanish as the attack succeeds.
 
     Zhao, Liu & Larson, "On success and simplicity: a second look at transferable targeted attacks", NeurIPS
-    2021. Of two classes it is the difference of their logits: one of these may be a constant.
+    2021. For two classes it is the difference of the logits, since one of them may be a constant.
 
     Examples
     --------
@@ -105,7 +108,7 @@ class Logit(Piece):
 
 @dataclass(frozen=True)
 class ProbabilityMargin(Piece):
-    """The largest other probability less that of the label.
+    """The largest other probability minus that of the label.
 
     Examples
     --------
@@ -126,7 +129,7 @@ class ProbabilityMargin(Piece):
 
 @dataclass(frozen=True)
 class OwnProbability(Piece):
-    """The probability of the label alone, which falls.
+    """The probability of the label alone, which the attack lowers.
 
     Examples
     --------
@@ -144,18 +147,19 @@ class OwnProbability(Piece):
 
 @dataclass(frozen=True)
 class PoincareTriplet(Piece):
-    """Distance of the logits from the label in the Poincare ball, and, of targeted attacks, a triplet's loss.
+    """Distance of the logits from the label in the Poincare ball, plus a triplet loss in targeted attacks.
 
-    Li et al., "Towards transferable targeted attack", CVPR 2020: logits are scaled to a
-    1-norm of 1; the triplet compares the angles to the target and to what the source predicts at the sample.
-    Their mean is taken off first, since a shift of all logits says nothing, and would count here.
+    Li et al., "Towards transferable targeted attack", CVPR 2020. Logits are scaled to a 1-norm of 1. The
+    triplet loss compares the angle to the target with the angle to the source's prediction at the clean
+    sample. The mean of the logits is subtracted first: a shift of all logits changes no prediction, but would
+    change this loss.
 
     Parameters
     ----------
     weight : float, default=0.01
-        Of the triplet's loss.
+        Weight of the triplet loss.
     gap : float, default=0.007
-        By which the angle to the target shall be the smaller one.
+        Margin of the triplet loss, by which the angle to the target should be smaller.
 
     Examples
     --------
@@ -179,8 +183,8 @@ class PoincareTriplet(Piece):
     def _check_classes(self, n_classes: int) -> None:
         if n_classes == 2:
             raise ValueError(
-                "PoincareTriplet, 'potrip', needs three classes or more: two logits less their mean, scaled "
-                "to a 1-norm of 1, are the same everywhere, so that nothing leads on; take another loss"
+                "PoincareTriplet, 'potrip', needs three classes or more: two logits minus their mean, scaled "
+                "to a 1-norm of 1, are the same everywhere, so that the gradient is 0; take another loss"
             )
 
     def prepare(self, run: Run) -> None:

@@ -1,4 +1,4 @@
-"""What attacks by gradient follow of an ensemble: its members' losses, one in turn, or weights that adapt."""
+"""How attacks by gradient follow an ensemble: members' losses, one member in turn, adaptive weights."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ if TYPE_CHECKING:
 
     Slope = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
-# how much a member's weight grows with what its trial step does to the others: beta in section 4.1 of AdaEA
+# how much a member's weight grows with the effect of its trial step on the others: beta in AdaEA, section 4.1
 _SHARPNESS = 10.0
 
 
 class Members:
-    """How the gradients of an ensemble's members make one, for a batch on its way.
+    """Combine the gradients of an ensemble's members into one, during the attack on a batch.
 
     Attributes
     ----------
     step : int
-        Number of the step that is being taken.
+        Number of the current step.
     size : float
-        Its length, negative where the loss is to fall.
+        Length of the step, negative if the loss is to be lowered.
     only : int or None
-        The member that alone is followed, whatever ``combine`` says; None is no one.
+        The only member that is followed, whatever ``combine`` says; None follows ``combine``.
     """
 
     def __init__(self, model: EnsembleModel) -> None:
@@ -44,23 +44,23 @@ class Members:
 
     @property
     def weights(self) -> list[float]:
-        """What each member counts; they sum to 1."""
+        """Weights of the members, which sum to 1."""
         return [float(weight) for weight in self._model.weights]
 
     @property
     def combine(self) -> str:
-        """What the ensemble's owner asks for."""
+        """The ensemble's parameter ``combine``."""
         return self._model.combine
 
     @property
     def are_logits(self) -> bool:
-        """Whether what is followed now is the ensemble's own logits, as of any source."""
+        """Whether the ensemble's own logits are followed, as for any other source."""
         return self.only is None and self.combine in ("logits", "probabilities")
 
     def gradient(
         self, batch: Batch, x: torch.Tensor, dtype: str | None, follow: Following | None
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """What is followed at the points ``x``, and logits there; see :meth:`Batch.gradient`."""
+        """The gradient to follow at the points ``x``, and the logits there; see :meth:`Batch.gradient`."""
         x, change = x.detach().requires_grad_(), None if follow is None else follow.change
         only = self.step % len(self.weights) if self.combine == "serial" else None
         only = only if self.only is None else self.only
@@ -86,9 +86,9 @@ class Members:
         return torch.as_tensor(self._model.weights).to(x)
 
     def _adapted(self, batch: Batch, x: torch.Tensor, each: list[torch.Tensor]) -> torch.Tensor:
-        """Weights of the members at each sample, (n_members, n_samples), by what a trial step of each does.
+        """Weights of the members at each sample, (n_members, n_samples), by the effect of trial steps.
 
-        ``losses[i, k]`` are those of member i where member k's trial step leads.
+        ``losses[i, k]`` are the losses of member i after a trial step along member k's gradient.
         """
         trials = []
         for logits in each:
@@ -103,7 +103,7 @@ class Members:
                 said = batch.ask(self._model.joint.each, point)
             trials.append(torch.stack([_losses(one, batch.own) for one in said]))
         losses = torch.stack(trials, dim=1)
-        own = losses.diagonal().T[:, None]  # of each member where its own step leads
+        own = losses.diagonal().T[:, None]  # losses of each member after its own trial step
         tiny = torch.finfo(losses.dtype).tiny ** 0.5
         ratio = (own + tiny) / (losses + tiny) if batch.targeted else (losses + tiny) / (own + tiny)
         others = ~torch.eye(len(each), dtype=torch.bool, device=x.device)[:, :, None]
@@ -112,17 +112,17 @@ class Members:
 
 
 def members_of(model: Model) -> Members | None:
-    """What follows an ensemble's members; None of any other source."""
+    """The object that combines an ensemble's members; None for any other source."""
     return Members(model) if isinstance(model, EnsembleModel) else None
 
 
 def at_once_of(model: Model, size: int) -> int:
-    """How many copies of samples are followed at once; of an ensemble whose weights adapt, one of each."""
+    """Number of copies of samples computed at once; with adaptive weights, one copy of each sample."""
     return 1 if isinstance(model, EnsembleModel) and model.combine == "adaptive" else size
 
 
 def _slope(logits: torch.Tensor, batch: Batch, follow: Following | None, otherwise: Slope) -> torch.Tensor:
-    """Gradient at the logits, of the mean loss over the copies of a sample."""
+    """Gradient of the mean loss over the copies of a sample, with respect to the logits."""
     own = repeated(batch.own, len(logits) // len(batch.own))
     if follow is None:
         return otherwise(logits, own)
@@ -130,6 +130,6 @@ def _slope(logits: torch.Tensor, batch: Batch, follow: Following | None, otherwi
 
 
 def _losses(logits: torch.Tensor, own: torch.Tensor) -> torch.Tensor:
-    """Cross-entropy of each sample, as the softplus of a margin, which does not round to 0."""
+    """Cross-entropy of each sample, computed as the softplus of a margin, so that it does not round to 0."""
     others = logits.masked_fill(own, -torch.inf).logsumexp(dim=1)
     return -torch.nn.functional.logsigmoid(logits[own] - others)

@@ -1,4 +1,4 @@
-"""Minimum-distance attacks: how near to each sample the source errs, whatever the budget."""
+"""Minimum-norm attacks: the nearest point to each sample at which the source is fooled, for any budget."""
 
 from __future__ import annotations
 
@@ -22,14 +22,16 @@ if TYPE_CHECKING:
     from skhalfway.attacks._problem import Settings
 
 DUAL = {np.inf: 1, 2: 2, 1: np.inf}
-_OUTWARDS = 0.05  # least step on, as a share of the way, where logits tell of a win that the source denies
+# smallest step outwards, as a share of the distance, if only the logits say that a point wins
+_OUTWARDS = 0.05
 
 
 @dataclass(frozen=True)
 class MinimumAttack:
-    """Look for the nearest winning point; at last take the boundary as flat, and walk straight back.
+    """Search for the nearest winning point, then refine it: tangent plane, and bisection to the sample.
 
-    The last tenth of the steps goes to the tangent, where Croce & Hein (ICML 2020) go with every step.
+    The last tenth of the steps tries the tangent plane of the boundary, as Croce & Hein (ICML 2020) do in
+    every step.
     """
 
     settings: Settings
@@ -39,13 +41,13 @@ class MinimumAttack:
         raise NotImplementedError
 
     def finish(self, field: Field, n_steps: int) -> None:
-        """Offer what is nearer than the points found."""
+        """Refine the points found."""
         for _ in range(n_steps):
             field.flatten()
         field.nearest.shorten(field.batch.rows)
 
     def run(self, problem: Problem) -> Outcome:
-        """Attack the samples that have not won as they are."""
+        """Attack the samples that the source does not misclassify already."""
         region = problem.region
         model = problem.model.on(self.settings.device)
         X_adv, distances = region.X.copy(), np.zeros(len(region))
@@ -76,16 +78,19 @@ class MinimumAttack:
 class FMN(MinimumAttack):
     """Fast minimum-norm attack.
 
-    Pintor et al., NeurIPS 2021, Algorithm 1, with the ball's radius and the length of a step annealed by
-    half a cosine. What is ours: distances and steps within the bounds, so that neither falls short where
-    they bind; steps as long as the sample's own distance asks, so that no scale of the data is presumed, and
-    no shorter until something wins; for half of the steps the rival whose boundary seems nearest at the
-    start, then the most probable one.
+    Pintor et al., NeurIPS 2021, Algorithm 1, with the ball's radius and the step size annealed by half a
+    cosine. Our own additions:
+
+    - Distances and steps take the bounds into account, so that neither is too short at a bound.
+    - Step sizes are in multiples of the sample's estimated distance, so that they fit any scale of the data,
+      and do not shrink before the first win.
+    - For half of the steps, the rival class is the one whose boundary seems nearest at the start, then the
+      most probable one.
     """
 
-    # as in the paper: shares by which the radius changes, first and last
+    # shares by which the radius changes, at the first and the last step, as in the paper
     gamma: tuple[float, float] = (0.05, 0.001)
-    # length of a step, as a share of the distance that the first gradient tells: first, and last of that
+    # first step size, as a share of the estimated distance; last step size, as a share of the first
     pace: tuple[float, float] = (0.6, 0.01)
 
     def search(self, field: Field, n_steps: int) -> None:
@@ -95,7 +100,7 @@ class FMN(MinimumAttack):
         step = None if self.settings.step_size is None else torch.full_like(radius, self.settings.step_size)
         for k in range(n_steps):
             if k == (n_steps + 1) // 2:
-                # what has found nothing starts anew, towards the most probable rival
+                # samples without a win start again, towards the most probable rival
                 field.offer(x)
                 rival, x = None, torch.where(field.distances() < torch.inf, x, field.x0)
             left = (1 + cos(pi * k / n_steps)) / 2
@@ -104,7 +109,7 @@ class FMN(MinimumAttack):
             margins, slope = field.slope(x, logits, rival)
             x = x.detach()
             won = field.offer_likely(x, logits)
-            # only the direction counts; sizes of any kind neither overflow nor underflow
+            # only the direction matters: scale it, so that nothing overflows or underflows
             size = largest(slope).clamp_min(torch.finfo(x.dtype).tiny)
             slope = slope / size
             ways = field.ways(x, slope)
@@ -158,7 +163,7 @@ class DeepFool(MinimumAttack):
 
 
 def fmn(settings: Settings) -> FMN:
-    """Fast minimum-norm attack; its first step is step_size long where that is given."""
+    """Fast minimum-norm attack; ``step_size``, if given, is the length of the first step."""
     return FMN(settings)
 
 
@@ -170,7 +175,7 @@ def deepfool(settings: Settings, overshoot: float = 0.02) -> DeepFool:
         )
     if settings.step_size is not None:
         raise ValueError(
-            f"attack='deepfool' steps as far as the boundary seems; step_size must be None, "
+            f"attack='deepfool' steps to where it estimates the boundary; step_size must be None, "
             f"got {shown(settings.step_size)}"
         )
     return DeepFool(settings, float(overshoot))

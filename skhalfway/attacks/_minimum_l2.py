@@ -1,4 +1,4 @@
-"""Minimum-distance attacks in L2: Carlini & Wagner's, and by decoupled direction and norm."""
+"""Minimum-norm attacks in L2: Carlini & Wagner's attack, and DDN (decoupled direction and norm)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from skhalfway.attacks._boundary import Field
     from skhalfway.attacks._problem import Settings
 
-_INSIDE = 1 - 1e-6  # share of the range in which a sample begins: at its ends tanh has no slope
+_INSIDE = 1 - 1e-6  # share of the range in which a sample begins, as tanh has no slope at its ends
 _BETA_1, _BETA_2, _EPSILON = 0.9, 0.999, 1e-8  # Adam's own defaults
 
 
@@ -25,17 +25,16 @@ _BETA_1, _BETA_2, _EPSILON = 0.9, 0.999, 1e-8  # Adam's own defaults
 class CarliniWagner(MinimumAttack):
     """The L2 attack of Carlini & Wagner, IEEE S&P 2017, section VI.A.
 
-    Minimises the squared distance plus c times how far the margin is below 0, over w, where tanh(w) runs
-    through the range of each feature; c is searched for each sample. What is ours: distances are in multiples
-    of how far the boundary seems to be, and margins in multiples of the sample's own, so that no scale is
-    presumed.
+    It minimises the squared distance plus c * max(0, -margin) over w, where tanh(w) maps to the range of each
+    feature, and searches c for each sample. Our own addition: distances are in multiples of the estimated
+    distance of the boundary, and margins in multiples of the sample's own, so that they fit any scale.
 
     Attributes
     ----------
     n_searches : int
-        Values of c that are tried; each gets all steps.
+        Number of values of c that are tried, each with all steps.
     c : float
-        The first.
+        First value of c.
     """
 
     n_searches: int
@@ -64,7 +63,7 @@ class CarliniWagner(MinimumAttack):
                 ever |= field.offer_likely(x, logits)
                 pull = 2 * (x - x0) / unit**2
                 push = torch.where(margins <= 0, c * slope / usual, 0.0)
-                # no gradient leads nowhere, whatever rounding pulls at
+                # stop samples without a gradient, which only rounding errors would move
                 lost = (margins <= 0) & ~slope.any(dim=1, keepdim=True)
                 gradient = torch.where(lost, 0.0, (pull - push) * half * (1 - bent**2))
                 first = _BETA_1 * first + (1 - _BETA_1) * gradient
@@ -79,8 +78,8 @@ class CarliniWagner(MinimumAttack):
 class DDN(MinimumAttack):
     """Decoupled direction and norm: Rony et al., CVPR 2019, Algorithm 1.
 
-    What is ours: the first radius and the first step are as long as the first gradient says that the boundary
-    is away, rather than 1, so that no scale of the data is presumed.
+    Our own addition: the first radius and the first step are the distance of the boundary, as the first
+    gradient estimates it, rather than 1, so that they fit any scale of the data.
 
     Attributes
     ----------
@@ -111,9 +110,10 @@ class DDN(MinimumAttack):
 
 
 def cw(settings: Settings, n_searches: int = 5, c: float = 1.0) -> CarliniWagner:
-    """Carlini & Wagner's L2 attack; ``c`` is the first weight of the margin, of ``n_searches``.
+    """Carlini & Wagner's L2 attack; ``c`` is the first of ``n_searches`` weights of the margin.
 
-    ``step_size`` is the rate of Adam, 0.3 where it is None; ``max_iter`` are the steps of each search.
+    ``step_size`` is the learning rate of Adam, 0.3 if it is None. ``max_iter`` is the number of steps of each
+    search.
     """
     check_integer("attack_params['n_searches']", n_searches)
     check_positive("attack_params['c']", c)
@@ -121,7 +121,7 @@ def cw(settings: Settings, n_searches: int = 5, c: float = 1.0) -> CarliniWagner
 
 
 def ddn(settings: Settings, gamma: float = 0.05) -> DDN:
-    """Decoupled direction and norm; its first step is step_size long where that is given."""
+    """Decoupled direction and norm; ``step_size``, if given, is the length of the first step."""
     if not is_number(gamma) or not 0 < gamma < 1:
         raise ValueError(f"attack_params['gamma'] must be a number between 0 and 1, got {shown(gamma)}")
     return DDN(settings, float(gamma))

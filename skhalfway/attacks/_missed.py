@@ -1,4 +1,4 @@
-"""Samples for which an attack found nothing, and why: counted over all batches, and said."""
+"""Samples for which an attack found nothing, and why: counted over all batches, and reported."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from skhalfway.models import Finding
 
 @dataclass(frozen=True, eq=False)
 class Missed:
-    """Which samples of one attack were missed for one reason.
+    """Samples for which an attack found nothing, for one reason.
 
     Attributes
     ----------
     where : bool ndarray of shape (n_samples,)
-        Which.
+        True for these samples.
     what : str
-        What is so of them, as it follows "for 3 of 20 samples".
+        The reason, as it follows "for 3 of 20 samples".
     advice : str
-        What to do.
+        What users can do.
     least : float, default=0.0
-        Share of the samples from which on it is said.
+        Smallest share of the samples that is reported.
     """
 
     where: NDArray[np.bool_]
@@ -33,14 +33,14 @@ class Missed:
     least: float = 0.0
 
     def spread(self, rows: NDArray[np.intp], n: int) -> Missed:
-        """That of ``n`` samples of which these are some."""
+        """These as part of ``n`` samples, at ``rows``."""
         where = np.zeros(n, dtype=bool)
         where[rows] = self.where
         return replace(self, where=where)
 
     @staticmethod
     def joined(each: Sequence[Sequence[Missed]], sizes: Sequence[int]) -> tuple[Missed, ...]:
-        """Those of a whole, from those of its parts of these sizes."""
+        """Join those of blocks of samples, of these sizes."""
         begins, n = np.cumsum([0, *sizes]), int(sum(sizes))
         found: dict[tuple[str, str], Missed] = {}
         for begin, part in zip(begins, each, strict=False):
@@ -52,7 +52,7 @@ class Missed:
         return tuple(found.values())
 
     def remarks(self) -> tuple[Finding, ...]:
-        """What a user must know."""
+        """Warnings for users."""
         n = int(self.where.sum())
         if not n or n < self.least * len(self.where):
             return ()

@@ -1,4 +1,4 @@
-"""Pieces of the kind "model": how the source passes gradients on, while it is attacked."""
+"""Pieces of the kind "model": how gradients pass backwards through the source while it is attacked."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def _instead(value: torch.Tensor, passes: torch.Tensor) -> torch.Tensor:
 
 @dataclass(frozen=True)
 class SkipGradient(Piece):
-    """Pass on less of the gradient through residual branches, and so more through what skips them.
+    """Scale down the gradient of residual branches, so that skip connections count for more.
 
     Wu et al., "Skip connections matter: on the transferability of adversarial examples generated with
     ResNets" (SGM), ICLR 2020.
@@ -44,9 +44,9 @@ class SkipGradient(Piece):
     Parameters
     ----------
     decay : float, default=0.5
-        What is left of the gradient of each branch.
+        Factor of the gradient of each branch.
     layers : tuple of str, default=None
-        Names of the last layers of the branches, as in ``named_modules()``. None: they are told from the
+        Names of the last layers of the branches, as in ``named_modules()``. None: they are found in the
         network's graph, as ``torch.fx`` traces it.
 
     Examples
@@ -81,15 +81,15 @@ class SkipGradient(Piece):
 
 @dataclass(frozen=True)
 class LinearBackward(Piece):
-    """Pass gradients through rectifiers as if these were not there.
+    """Pass gradients backwards through rectifiers (ReLU) unchanged, as if these were linear.
 
     Guo, Li & Chen, "Backpropagating linearly improves transferability of adversarial examples" (LinBP),
-    NeurIPS 2020, without its scale of gradients in residual networks.
+    NeurIPS 2020, without the paper's scaling of gradients in residual networks.
 
     Parameters
     ----------
     first : float, default=0.5
-        Share of the rectifiers, in the order of the network's layers, that stay as they are.
+        Share of the rectifiers, in the order of the network's layers, that keep their own gradient.
 
     Examples
     --------
@@ -114,15 +114,16 @@ class LinearBackward(Piece):
 
 @dataclass(frozen=True)
 class SmoothBackward(Piece):
-    """Pass gradients through rectifiers and maxima of windows as if these were smooth.
+    """Pass gradients backwards through rectifiers (ReLU) and max pooling as if these were smooth.
 
-    Wang et al., "Rethinking the backward propagation for adversarial transferability" (BPA), NeurIPS 2023:
-    rectifiers as SiLU, maxima as means weighted by a softmax.
+    Wang et al., "Rethinking the backward propagation for adversarial transferability" (BPA), NeurIPS 2023.
+    The gradient of a rectifier is that of SiLU, and the gradient of a maximum that of a mean weighted by a
+    softmax.
 
     Parameters
     ----------
     temperature : float, default=10.0
-        By which values are multiplied in that softmax.
+        Factor of the values in that softmax.
 
     Examples
     --------
@@ -167,15 +168,15 @@ class SmoothBackward(Piece):
 
 @dataclass(frozen=True)
 class Ghost(Piece):
-    """Drop some of what each hidden layer with weights says, others at each step.
+    """Apply dropout to the output of each hidden layer with weights, with a new mask at each step.
 
-    Li et al., "Learning transferable adversarial examples via ghost networks", AAAI 2020
-    (erosion by dropout); the scale of what skips residual branches is left out.
+    Li et al., "Learning transferable adversarial examples via ghost networks", AAAI 2020 (dropout erosion).
+    The paper's scaling of skip connections is left out.
 
     Parameters
     ----------
     rate : float, default=0.05
-        How often a value is dropped; the others are scaled up. The deeper a network, the less it can bear.
+        Probability that a value is dropped; the others are scaled up. Deeper networks need a lower rate.
 
     Examples
     --------
@@ -195,13 +196,13 @@ class Ghost(Piece):
         weighted = list(weighted_layers(module).values())
         if len(weighted) < 2:
             raise ValueError(
-                f"Ghost drops what hidden layers say, and {type(module).__name__} has none; leave it out"
+                f"Ghost drops outputs of hidden layers, and {type(module).__name__} has none; leave it out"
             )
 
         def drop(given: torch.Tensor, output: torch.Tensor) -> torch.Tensor:
             run = wires.run
             assert run is not None
-            # the axis of the samples, which comes second in sequences of some layers
+            # find the axis of the samples, which is the second for some layers of sequences
             n = run.n * len(run.lanes)
             axis = next((i for i, size in enumerate(output.shape[:2]) if size and size % n == 0), 0)
             first = output.movedim(axis, 0)
@@ -214,18 +215,18 @@ class Ghost(Piece):
 
 @dataclass(frozen=True)
 class NearbyWeights(Piece):
-    """Follow the source with other weights near its own at each step.
+    """Compute the gradient at each step with new random weights near the source's own.
 
-    Ours, in the spirit of Gubri et al., "LGV: boosting adversarial example transferability from large
-    geometric vicinity", ECCV 2022, whose weights are those of further training at a high rate: here they are
-    drawn, which takes no data. Weights collected by training make an :class:`~skhalfway.Ensemble` with
-    ``combine="serial"``.
+    Our own, in the spirit of Gubri et al., "LGV: boosting adversarial example transferability from large
+    geometric vicinity", ECCV 2022. LGV collects weights by further training at a high learning rate; here
+    they are drawn at random, which needs no data. For weights collected by training, use an
+    :class:`~skhalfway.Ensemble` with ``combine="serial"``.
 
     Parameters
     ----------
     scale : float, default=0.1
-        Standard deviation of what is added to the weights of a layer, over their root mean square. Biases
-        and the weights of normalisations stay as they are.
+        Standard deviation of the noise that is added to the weights of a layer, as a multiple of the weights'
+        root mean square. Biases and the weights of normalisation layers stay as they are.
 
     Examples
     --------
@@ -281,10 +282,11 @@ class NearbyWeights(Piece):
 
 @dataclass(frozen=True)
 class BatchStatistics(Piece):
-    """Normalise by the statistics of the batch, as in training; a sample's result depends on the others then.
+    """Use batch normalisation in training mode: normalise by the statistics of the attacked batch.
 
-    Batch normalisation in training mode: Ioffe & Szegedy, ICML 2015, Algorithm 1; as a piece of an attack,
-    our own. Running statistics stay as they are, and count for a row that is attacked alone.
+    Batch normalisation is from Ioffe & Szegedy, ICML 2015, Algorithm 1; its use in an attack is our own. The
+    result of a sample then depends on the other samples of its batch. Running statistics stay as they are,
+    and are used for a sample that is attacked alone.
 
     Examples
     --------
@@ -313,7 +315,7 @@ class BatchStatistics(Piece):
 
 @dataclass(frozen=True)
 class IntermediateDecay(OnLayer):
-    """Bring what a hidden layer says most of the way back to what it says of the original sample.
+    """Move the output of a hidden layer most of the way back to its output for the clean sample.
 
     Li et al., "Improving adversarial transferability via intermediate-level perturbation decay" (ILPD),
     NeurIPS 2023.
@@ -321,7 +323,7 @@ class IntermediateDecay(OnLayer):
     Parameters
     ----------
     share : float, default=0.1
-        What is left of the change.
+        Share of the change that is kept.
     layer : str, default=None
         Name of the layer, as in ``named_modules()``. None is the middle one of those with weights.
 
@@ -359,5 +361,5 @@ class IntermediateDecay(OnLayer):
 
 
 def _separate(part: nn.Module) -> None:
-    """Let a rectifier leave what it is given as it is, so that a hook sees that; the values are the same."""
+    """Make a rectifier work out of place, so that a hook sees its input; the output is the same."""
     part.inplace = False  # type: ignore[assignment]

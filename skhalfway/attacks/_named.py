@@ -1,4 +1,4 @@
-"""Columns as users name them: what names a column twice, or another one than it seems to, is refused."""
+"""Columns as users name them: a name that is ambiguous, or given twice, is refused."""
 
 from __future__ import annotations
 
@@ -18,31 +18,31 @@ _BY_COLUMN = ("immutable", "integer", "increasing", "decreasing")
 
 
 def is_by_name(values: Any) -> bool:
-    """Whether it gives a value for each name: a mapping, or a Series of pandas."""
+    """Whether values are given by name: a mapping, or a Series of pandas."""
     return isinstance(values, Mapping) or hasattr(values, "to_dict")
 
 
 def check_names(what: str, names: Iterable[Any]) -> None:
-    """Raise for what is neither a name nor a position of a column."""
+    """Raise for a key that is neither a name nor a position of a column."""
     for name in names:
         if isinstance(name, (bool, np.bool_)) or not isinstance(name, (str, Integral)):
             raise ValueError(f"{what} must name columns, or give their positions, got {shown(name)}")
 
 
 def check_unmasked(what: str, values: Any) -> None:
-    """Raise for a masked array, of which numpy would take the values that are masked too."""
+    """Raise for a masked array, since numpy would use its masked values too."""
     if np.ma.is_masked(values):
         raise ValueError(f"{what} is a masked array; fill in its values, as by {what}.filled(...)")
 
 
 def check_same_columns(what: str, values: Any, names: list[str] | None) -> None:
-    """Raise for a Series whose names are not the columns ``names`` of the data, each at its place."""
+    """Raise for a Series whose names are not the columns ``names`` of the data, in their order."""
     if not (hasattr(values, "to_dict") and hasattr(values, "index")):
         return
     own = list(values.index)
     by_position = own == list(range(len(own)))
     if names is None and all(isinstance(name, str) for name in own):
-        return  # of data without names it is only known where each value is
+        return  # data without names has positions only
     if by_position or (names is not None and same_columns(own, names)):
         return
     raise ValueError(
@@ -52,9 +52,9 @@ def check_same_columns(what: str, values: Any, names: list[str] | None) -> None:
 
 
 def check_positions(eps: Any, constraints: Constraints | None, X: Any) -> None:
-    """Raise where a number names a column of a DataFrame whose columns have numbers of their own.
+    """Raise if columns are given by number and the columns of the DataFrame have other numbers as names.
 
-    Positions are what is meant by numbers; where column 2 is called 3, it is not known what a user means.
+    Numbers are positions. If column 2 is called 3, it is not known which one the user means.
     """
     labels = list(getattr(X, "columns", ()))
     if not any(isinstance(label, Real) for label in labels) or labels == list(range(len(labels))):
@@ -67,5 +67,5 @@ def check_positions(eps: Any, constraints: Constraints | None, X: Any) -> None:
     if numbers:
         raise ValueError(
             f"eps and constraints take the number {shown(numbers[0])} for a position, but the columns of X "
-            f"are called {shown(labels)}; call them by texts, as X.columns = X.columns.astype(str) does"
+            f"are called {shown(labels)}; give them text names, as X.columns = X.columns.astype(str) does"
         )

@@ -1,4 +1,4 @@
-"""Norm balls: steps, projections, random points, and the last word on the budget.
+"""Norm balls: steps, projections, random points, and the final check of the budget.
 
 Everything here works on a whole batch; a "row" is one sample, flattened.
 """
@@ -23,12 +23,12 @@ def lengths(delta: torch.Tensor, norm: float) -> torch.Tensor:
 
 
 def largest(x: torch.Tensor) -> torch.Tensor:
-    """Largest size of a value in each row, shaped to broadcast against ``x``."""
+    """Largest absolute value in each row, shaped to broadcast against ``x``."""
     return x.abs().amax(dim=tuple(range(1, x.ndim)), keepdim=True)
 
 
 def at_least_tiny(length: torch.Tensor) -> torch.Tensor:
-    """In place, so that it can be divided by."""
+    """Raise lengths, in place, to the smallest positive float, so that they can divide."""
     return length.clamp_min_(torch.finfo(length.dtype).tiny)
 
 
@@ -37,7 +37,7 @@ class Ball:
     """All points within ``eps`` of the rows of ``x0`` and between ``low`` and ``high``.
 
     ``low`` and ``high`` are tensors that broadcast against ``x0``, or None; ``free`` is 0 where a value
-    never changes, 1 elsewhere. A subclass stands for a norm.
+    never changes, 1 elsewhere. There is a subclass for each norm.
     """
 
     x0: torch.Tensor
@@ -49,11 +49,11 @@ class Ball:
     norm: ClassVar[float]
 
     def ascend(self, x: torch.Tensor, gradient: torch.Tensor, size: float) -> None:
-        """Move ``x`` in place by the step of length ``size`` along which the gradient rises most."""
+        """Move ``x`` in place by the steepest step of length ``size``."""
         raise NotImplementedError
 
     def confine(self, x: torch.Tensor) -> None:
-        """Bring ``x`` back into the ball, in place, by the shortest way; then between the bounds."""
+        """Project ``x``, in place, onto the ball; then clip it to the bounds."""
         raise NotImplementedError
 
     def _clip(self, x: torch.Tensor) -> None:
@@ -82,7 +82,7 @@ class L2Ball(Ball):
     norm = 2
 
     def ascend(self, x: torch.Tensor, gradient: torch.Tensor, size: float) -> None:
-        # in multiples of the largest value, whose squares neither overflow nor vanish
+        # values are divided by the largest, so that their squares neither overflow nor underflow
         gradient.div_(at_least_tiny(largest(gradient)))
         x.addcdiv_(gradient, at_least_tiny(lengths(gradient, 2)), value=size)
 
@@ -133,7 +133,7 @@ class L0Ball(Ball):
     norm = 0
 
     def ascend(self, x: torch.Tensor, gradient: torch.Tensor, size: float) -> None:
-        # any feature may go all the way: those along which that raises most
+        # a changed feature may go to the end of its range: take those for which that raises most
         assert self.low is not None
         assert self.high is not None
         rising = gradient if size > 0 else -gradient
@@ -149,7 +149,7 @@ class L0Ball(Ball):
 
 
 def most(values: torch.Tensor, n: float) -> torch.Tensor:
-    """Where the ``n`` largest values of each row are; of equal ones the first."""
+    """Mask of the ``n`` largest values of each row; ties go to the first."""
     if n >= values.shape[1]:
         return torch.ones_like(values, dtype=torch.bool)
     order = values.argsort(dim=1, descending=True, stable=True)[:, : int(n)]
@@ -157,7 +157,7 @@ def most(values: torch.Tensor, n: float) -> torch.Tensor:
 
 
 def _widths(low: torch.Tensor | None, high: torch.Tensor | None, like: torch.Tensor) -> torch.Tensor:
-    """How wide the range of each feature is; 1 where it has no ends, or one value."""
+    """Width of the range of each feature; 1 if it has no ends, or a single value."""
     if low is None or high is None:
         return torch.ones_like(like)
     width = high - low
@@ -183,7 +183,7 @@ def random_in_ball(
 def random_signs(
     streams: Streams, eps: float, norm: float, movable: NDArray[np.bool_]
 ) -> NDArray[np.float64]:
-    """Random signs, scaled to lie on the sphere of radius ``eps``: noise without knowledge."""
+    """Random signs, scaled to lie on the sphere of radius ``eps``: the noise control."""
     n, *sample = movable.shape
     n_movable = movable.reshape(n, -1).sum(axis=1).clip(1).reshape(-1, *[1] * len(sample))
     return streams.signs(np.arange(n), *sample) * movable * (eps / n_movable ** (1 / norm))
@@ -197,10 +197,10 @@ def random_ends(
     bounds: tuple[NDArray[Any], NDArray[Any]],
     movable: NDArray[np.bool_],
 ) -> NDArray[np.float64]:
-    """``x`` with ``eps`` random features at a random end of their range: in L0, noise without knowledge.
+    """``x`` with ``eps`` random features at a random end of their range: the noise control in L0.
 
-    A feature that is at that end already goes to the other one. All are of x's shape, (n_rows, n_features);
-    ``rows`` are places in the streams.
+    A feature that is at that end already goes to the other one. All arrays have x's shape, (n_rows,
+    n_features); ``rows`` are positions in the streams.
     """
     low, high = bounds
     up = streams.signs(rows, x.shape[1]) > 0
@@ -220,9 +220,9 @@ def keep_budget(
 ) -> NDArray[Any]:
     """``X_adv`` in X's float type, finite, exactly within ``eps`` of X and between the bounds.
 
-    "Exactly" is meant as a user checks it: the norm of ``X_adv - X``, divided by ``unit``, is at most eps,
-    whether the difference is rounded to X's own type or not. X itself is the answer where no other float is
-    as near. ``unit`` is of the shape of a sample, of X's or (n_samples, 1, ...); in norm 0 it is None.
+    "Exactly" means as a user checks it: the norm of ``(X_adv - X) / unit`` is at most eps, whether the
+    difference is rounded to X's own type or not. Samples stay as they are if no other float is as near.
+    ``unit`` has the shape of a sample, X's shape or (n_samples, 1, ...); in norm 0 it is None.
     """
     ulp = float(np.finfo(X.dtype).eps)
     low, high = _finite_bounds(bounds, X.dtype)
@@ -233,7 +233,7 @@ def keep_budget(
         return wanted.astype(X.dtype)
     one, n_features = np.ones(X.shape[1:]) if unit is None else unit, int(np.prod(X.shape[1:]))
     if norm == np.inf:
-        # one number, for all or for each sample, has no product to round
+        # a budget that is one number, for all or for each sample, needs no product that would be rounded
         one_each = unit is not None and eps == 1 and int(np.prod(unit.shape[1:])) < n_features
         margin = 0.0 if one_each and one.ndim == X.ndim else 8 * ulp
         reach = _towards_0(np.array(eps) if unit is None else _reach(eps, unit, margin), X.dtype)
@@ -241,8 +241,8 @@ def keep_budget(
         return np.clip(wanted, _moved(X, -reach), _moved(X, reach))
     row = len(X), *[1] * (X.ndim - 1)
     result, over = X, np.ones(row, dtype=bool)
-    # a little less than eps leaves room for the rounding of sums and products; the second try is for norms
-    # of so many terms that it is too little
+    # a little less than eps leaves room for the rounding of sums and products; the second try is for sums of
+    # very many terms
     for margin in (8 * ulp, ulp**0.5):
         closer = _moved(X, _towards_0(_projected(X, wanted, _reach(eps, one, margin), norm), X.dtype))
         result = np.where(over, np.clip(closer, low, high), result)
@@ -254,7 +254,7 @@ def keep_budget(
 
 
 def widths(low: NDArray[Any], high: NDArray[Any]) -> NDArray[np.float64]:
-    """How wide the range of each feature is; 1 where it has no ends, or one value."""
+    """Width of the range of each feature; 1 if it has no ends, or a single value."""
     with np.errstate(over="ignore"):
         width = np.subtract(high, low, dtype=float)
     return np.where((width > 0) & np.isfinite(width), width, 1.0)
@@ -263,9 +263,9 @@ def widths(low: NDArray[Any], high: NDArray[Any]) -> NDArray[np.float64]:
 def _fewest(
     X: NDArray[Any], X_adv: NDArray[Any], eps: float, bounds: tuple[NDArray[Any], NDArray[Any]]
 ) -> NDArray[Any]:
-    """``X_adv`` with all but ``eps`` features as in X: those that moved most, as a share of their range.
+    """``X_adv`` with only the ``eps`` largest changes, as shares of the features' ranges; the rest is X.
 
-    A value that is X's own, rounded to ``X_adv``'s float type, has not moved.
+    A value that equals X's, rounded to ``X_adv``'s float type, has not changed.
     """
     with np.errstate(over="ignore"):
         own = X_adv == X.astype(X_adv.dtype)
@@ -280,7 +280,7 @@ def _fewest(
 
 
 def _reach(eps: float, unit: NDArray[Any], margin: float) -> NDArray[np.float64]:
-    """How far each feature may go on its own, less a share; 0 where floats have too few digits to tell."""
+    """Largest change of each feature alone, minus a margin; 0 where floats have too few digits for that."""
     floats = np.finfo(float)
     with np.errstate(over="ignore"):
         reach = np.minimum(eps * unit * (1 - margin), floats.max / 4)
@@ -290,9 +290,9 @@ def _reach(eps: float, unit: NDArray[Any], margin: float) -> NDArray[np.float64]
 def _projected(
     X: NDArray[Any], wanted: NDArray[Any], reach: NDArray[np.float64], norm: float
 ) -> NDArray[np.float64]:
-    """Change of X towards ``wanted``, as far as the ball goes that reaches so far in each feature.
+    """Change of X towards ``wanted``, projected onto the ball with these radii in the features.
 
-    As shares of the reach, which neither overflow as they are squared nor vanish unless they are nothing.
+    It is computed in shares of the radii, whose squares neither overflow nor underflow.
     """
     with np.errstate(over="ignore"):
         change = np.clip(np.subtract(wanted, X, dtype=float), -reach, reach)
@@ -302,11 +302,11 @@ def _projected(
 
 
 def _moved(X: NDArray[Any], change: NDArray[Any]) -> NDArray[Any]:
-    """``X + change`` in the float type of both, no further from X than ``change`` says."""
+    """``X + change``, rounded so that it is no further from X than ``change``."""
     with np.errstate(over="ignore", invalid="ignore"):
         moved = X + change
         if X.dtype.itemsize < 8:
-            # exactly, or rounded so little that a look at it in float64 does not tell
+            # in exact arithmetic, or up to a rounding that float64 does not see
             over = np.abs(np.subtract(moved, X, dtype=float)) > np.abs(change)
         else:
             # Knuth's two-sum: X + change is moved + rest, exactly
@@ -318,7 +318,7 @@ def _moved(X: NDArray[Any], change: NDArray[Any]) -> NDArray[Any]:
 
 
 def _towards_0(values: NDArray[np.float64], dtype: np.dtype[Any]) -> NDArray[Any]:
-    """Numbers in the float type ``dtype``, none larger than it was."""
+    """Numbers rounded towards 0 in the float type ``dtype``."""
     with np.errstate(over="ignore"):
         rounded = values.astype(dtype)
     larger = np.abs(rounded.astype(float)) > np.abs(values)
@@ -328,7 +328,7 @@ def _towards_0(values: NDArray[np.float64], dtype: np.dtype[Any]) -> NDArray[Any
 def _finite_bounds(
     bounds: tuple[NDArray[Any], NDArray[Any]] | None, dtype: np.dtype[Any]
 ) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Bounds in the float type ``dtype``, none wider than it was, nor than the type."""
+    """Bounds rounded inwards in the float type ``dtype``, and limited to its range."""
     limits = np.finfo(dtype)
     if bounds is None:
         return np.array(limits.min), np.array(limits.max)

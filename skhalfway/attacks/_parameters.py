@@ -39,28 +39,28 @@ if TYPE_CHECKING:
     from skhalfway.attacks._region import Region
     from skhalfway.models import Model
 
-NORMS = (np.inf, 2, 1)  # in which a change has a length
-ALL_NORMS = (*NORMS, 0)  # that is the number of features that change
+NORMS = (np.inf, 2, 1)  # true norms: the perturbation has a length
+ALL_NORMS = (*NORMS, 0)  # 0 is the number of features that change
 
 
 @dataclass(frozen=True)
 class Kind:
-    """What an attack is for. Its function, of the attack's name, is in ``module``.
+    """What an attack can do. ``module`` holds the function that makes it, which has the attack's name.
 
     Attributes
     ----------
     module : str
         Private module of this package.
     norms : tuple
-        Norms that it knows.
+        Norms that it supports.
     gradient : bool
         Whether it needs the source's gradient.
     restarts : bool
-        Whether it knows random starts.
+        Whether it supports random starts and restarts.
     nearest : bool
         Whether it looks for the nearest adversarial sample, so that a budget may be infinite.
     partners : bool
-        Whether it begins at other samples, those of training data included.
+        Whether it begins at other samples, which may be training data.
     """
 
     module: str
@@ -89,36 +89,36 @@ KINDS = {
 }
 
 
-AUTOMATIC = ("auto", "auto-strong")  # what chooses attacks for each source
+AUTOMATIC = ("auto", "auto-strong")  # names that choose attacks for each source
 RECIPE = Kind("_gradient", gradient=True, restarts=True)
 
 
 def is_own(attack: Any) -> bool:
-    """Whether an attack is one of this package's, or chosen by it; else it is an adapter's."""
+    """Whether an attack is one of this package's, or chosen by it; any other is run by an adapter."""
     return isinstance(attack, str) or is_made_of(attack, "skhalfway.attacks._recipe", "Recipe")
 
 
 def chooses(attack: Any) -> bool:
-    """Whether it stands for attacks that are chosen for each source."""
+    """Whether it is a name for attacks that are chosen for each source."""
     return isinstance(attack, str) and attack in AUTOMATIC
 
 
 def kind_of(attack: Any) -> Kind | None:
-    """What an attack of this package is for; None of those that choose, of unknown names and of others'."""
+    """The kind of an attack of this package; None for "auto", "auto-strong" and anything else."""
     if isinstance(attack, str) and attack in (*KINDS, *AUTOMATIC):
         return KINDS.get(attack)
     return RECIPE if is_own(attack) and recipe_of(attack) is not None else None
 
 
 def recipe_of(attack: Any) -> Any:
-    """The recipe that an attack is, or that its name stands for; None where it is none."""
-    from skhalfway.attacks import _attack_names  # which imports torch
+    """The recipe that an attack is, or that its name stands for; None if it is no recipe."""
+    from skhalfway.attacks import _attack_names  # imported late, as it imports torch
 
     return _attack_names.recipe_of(attack)
 
 
 def check_parameters(generator: AdversarialGenerator) -> None:
-    """Raise for what no data could make right."""
+    """Raise for parameters that are invalid whatever the data is."""
     for name in ("max_iter", "max_queries", "n_restarts"):
         value = getattr(generator, name)
         check_integer(name, value)
@@ -145,8 +145,8 @@ def check_parameters(generator: AdversarialGenerator) -> None:
     if not nearest and isinstance(generator.eps, Real) and generator.eps == np.inf:
         names = ", ".join(repr(name) for name, each in KINDS.items() if each.nearest)
         raise ValueError(
-            "eps must be a finite number > 0, got inf, which only attacks for the nearest sample take: "
-            f"{names}"
+            "eps must be a finite number > 0, got inf, which only attacks that look for the nearest "
+            f"adversarial sample take: {names}"
         )
     check_eps(generator.eps, infinite=nearest)
     if not is_own(generator.attack):
@@ -165,7 +165,7 @@ def check_parameters(generator: AdversarialGenerator) -> None:
     elif generator.attack_params:
         raise ValueError(
             f"attack={generator.attack!r} chooses an attack for each source, so attack_params must be None; "
-            "name the attack"
+            "name the attack to set them"
         )
     elif generator.attack == "auto-strong" and generator.step_size is not None:
         raise ValueError(
@@ -175,37 +175,41 @@ def check_parameters(generator: AdversarialGenerator) -> None:
 
 
 def _check_norm_0(generator: AdversarialGenerator) -> None:
-    """Raise for an attack that counts no changed features, and for a budget that is no number of these."""
+    """Raise for an attack that does not support norm 0, and for a budget that is not a number of features."""
     own, kind = is_own(generator.attack), kind_of(generator.attack)
     if own and kind is not None and 0 not in kind.norms:
         raise ValueError(_unknown_norm(generator.attack, kind.norms, 0))
     if not own and adapter_of(generator.attack).owner:
         raise ValueError(
             f"{adapter_of(generator.attack).name} works with norm np.inf, 2 or 1, got 0; {_knowing_0()}, and "
-            "so may a callable of your own"
+            "a callable of your own may too"
         )
     check_number_of_features(generator.eps, generator.eps_unit)
 
 
 def _knowing_0() -> str:
-    """Which attacks know norm 0, in words."""
+    """Which attacks support norm 0, in words."""
     return (
-        " and ".join(f"attack={name!r}" for name, kind in KINDS.items() if 0 in kind.norms) + " knows norm 0"
+        " and ".join(f"attack={name!r}" for name, kind in KINDS.items() if 0 in kind.norms)
+        + " supports norm 0"
     )
 
 
 def _unknown_norm(attack: Any, norms: tuple[float, ...], norm: Any) -> str:
-    """What to say of an attack that does not know a norm."""
+    """Message for an attack that does not support a norm."""
     *most, last = ("np.inf" if each == np.inf else str(each) for each in norms)
     allowed = f"{', '.join(most)} or {last}" if most else last
     remedy = f"; {_knowing_0()}" if norm == 0 else ""
     if norms == (0,):
-        remedy = "; pass norm=0, or name an attack that knows that norm, as 'fmn'"
+        remedy = "; pass norm=0, or name an attack that supports that norm, such as 'fmn'"
     return f"attack={attack!r} works with norm {allowed}, got {shown(norm)}{remedy}"
 
 
 def check_unattached(generator: Any, instead: str, allowed: str = "an AdversarialGenerator or None") -> None:
-    """Raise unless an object that has a generator may set what it attacks; ``instead`` says how users do."""
+    """Raise unless ``generator`` has no source of its own, so that its owner can set one.
+
+    ``instead`` tells users how to name the source, ``allowed`` what ``generator`` may be.
+    """
     from skhalfway.attacks._generator import AdversarialGenerator
 
     if generator is None:
@@ -255,12 +259,12 @@ def make_attack(generator: AdversarialGenerator, name: Any) -> Attack:
 
 @cache
 def _parameter_names(make: Callable[..., Attack]) -> list[str]:
-    """What an attack takes beside its settings."""
+    """Parameters that an attack takes beside its settings."""
     return list(signature(make).parameters)[1:]
 
 
 def follows_gradients(attack: Any) -> bool:
-    """Whether an attack follows gradients, at least those of sources that have one."""
+    """Whether an attack follows gradients, at least for sources that have one."""
     if not is_own(attack):
         return adapter_of(attack).by_gradient
     kind = kind_of(attack)
@@ -268,7 +272,7 @@ def follows_gradients(attack: Any) -> bool:
 
 
 def takes_gradients(generator: AdversarialGenerator, model: Model) -> bool:
-    """Whether an attack of this package takes the gradients of a source."""
+    """Whether an attack of this package computes the gradients of a source."""
     if not model.has_gradient:
         return False
     kind = kind_of(automatic(model, generator.norm) if chooses(generator.attack) else generator.attack)
@@ -276,30 +280,30 @@ def takes_gradients(generator: AdversarialGenerator, model: Model) -> bool:
 
 
 def own_eps(attack: Any) -> Any:
-    """The budget that an instance of another library's attack keeps; None where it takes the generator's."""
+    """The budget of an attack given as an instance of another library; None if it takes the generator's."""
     return None if is_own(attack) else adapter_of(attack).own_eps
 
 
 def automatic(model: Model, norm: float) -> str:
-    """The attack under ``"auto"`` for a source."""
+    """The attack that ``"auto"`` stands for, for a source."""
     if model.has_gradient:
         return "sigmazero" if norm == 0 else "pgd"
     return without_gradient(norm)[0]
 
 
 def no_attack_in_0(why: str) -> str:
-    """What to say of a source without a gradient, and why it has none, in norm 0."""
+    """Message for a source without a gradient in norm 0; ``why`` says why it has none."""
     return f"norm=0 needs gradients, but {why}; {advice(0)}"
 
 
 def without_gradient(norm: float) -> list[str]:
-    """Attacks on any source in that norm, the one of ``"auto"`` first."""
+    """Names of attacks that need no gradient in that norm; ``"auto"`` takes the first."""
     kinds = {name: kind for name, kind in KINDS.items() if name != "tree"}
     return [name for name, kind in kinds.items() if not kind.gradient and norm in kind.norms]
 
 
 def begins_elsewhere(generator: AdversarialGenerator) -> bool:
-    """Whether the attack, or that to which ``"auto"`` may turn, begins at other samples."""
+    """Whether the attack, or the one to which ``"auto"`` may turn, begins at other samples."""
     name = generator.attack
     if chooses(name):
         name = next(iter(without_gradient(generator.norm)), "sigmazero")
@@ -308,15 +312,15 @@ def begins_elsewhere(generator: AdversarialGenerator) -> bool:
 
 
 def advice(norm: float) -> str:
-    """What to do where gradients are of no use."""
+    """Advice for a source whose gradients are of no use."""
     if norm == 0:
-        return "no attack without them counts changed features; pass norm=np.inf, 2 or 1"
+        return "no attack without a gradient supports norm 0; pass norm=np.inf, 2 or 1"
     *most, last = map(repr, without_gradient(norm))
     return f"attack={', '.join(most)} and {last} need no gradient" if most else f"attack={last} needs none"
 
 
 def gradient_attack(attack: Any, model: Model) -> str:
-    """What to call an attack, as given to the generator, that follows the source's gradient; else empty."""
+    """Name, for messages, of an attack that follows the source's gradient; empty for any other attack."""
     if not model.has_gradient:
         return ""
     if not is_own(attack):
@@ -332,13 +336,17 @@ def check_source(
     *,
     targeted: bool | None = False,
 ) -> None:
-    """Raise for a source that the attack cannot attack, before any is; ``targeted`` None is not known yet."""
+    """Raise, before any sample is attacked, for a source that the attack cannot attack.
+
+    ``targeted`` is None while it is not known yet.
+    """
     if targeted is not None:
         check_targets(generator, targeted)
     if generator.norm == 0 and not is_bounded(region):
         raise ValueError(
-            "in norm 0 a feature may go as far as its range, so clip_values must be finite for all columns "
-            f"that may change, got {shown(generator.clip_values)}; pass clip_values=(min, max) or 'range'"
+            "in norm 0 a feature may move through its whole range, so clip_values must be finite for all "
+            f"columns that may change, got {shown(generator.clip_values)}; pass clip_values=(min, max) or "
+            "'range'"
         )
     if not is_own(generator.attack):
         adapter = adapter_of(generator.attack)
@@ -362,8 +370,8 @@ def check_source(
         )
     if name == "cw" and not is_bounded(region):
         raise ValueError(
-            "attack='cw' looks for samples in a range, so clip_values must be finite for all columns, got "
-            f"{shown(generator.clip_values)}; 'ddn' and 'fmn' need none"
+            "attack='cw' searches the range of valid data, so clip_values must be finite for all columns, "
+            f"got {shown(generator.clip_values)}; pass finite ones, or take 'ddn' or 'fmn', which need none"
         )
     if name == "apgd":
         from skhalfway.attacks._apgd import check_loss
@@ -381,6 +389,6 @@ def check_source(
 
 
 def check_targets(generator: AdversarialGenerator, targeted: bool) -> None:
-    """Raise where labels are to be reached by an attack that knows none, or to be left by one that cannot."""
+    """Raise if the attack cannot be targeted and should be, or cannot be untargeted and should be."""
     if not is_own(generator.attack):
         adapter_of(generator.attack).check_targets(generator, targeted)

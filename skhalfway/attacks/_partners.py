@@ -1,4 +1,4 @@
-"""Partners: samples that a source puts in other classes, at the other ends of segments."""
+"""Partners: samples to which the source gives another label; attacks by queries begin at them."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ if TYPE_CHECKING:
 
 
 class Partners:
-    """Samples that attacks may begin at, and where their source puts them, which it is asked once.
+    """Samples at which attacks may begin, and their labels, which the source predicts once.
 
     Parameters
     ----------
     X : ndarray of shape (n_partners, ...)
-        In input units.
+        Partners, in input units.
     labels : ndarray of shape (n_partners,), default=None
-        Class indices that the source gives them. None: not asked yet.
+        Class indices that the source predicts for them. None: not queried yet.
     ask : callable, default=None
-        Gives class indices of samples, where that takes more than the source that is attacked.
+        Function that predicts class indices, if these need more than the source that is attacked.
     """
 
     def __init__(
@@ -36,7 +36,7 @@ class Partners:
         self.X, self._labels, self._ask, self._lock = X, labels, ask, Lock()
 
     def said_by(self, model: Model) -> NDArray[np.intp]:
-        """Class indices; asked by one thread, while others wait."""
+        """Class indices; one thread queries them while others wait."""
         with self._lock:
             if self._labels is None:
                 ask, width = self._ask or model.predict, int(np.prod(self.X.shape[1:]))
@@ -46,27 +46,27 @@ class Partners:
 
     def __reduce__(self) -> tuple[Any, ...]:
         if self._ask is not None:
-            self.said_by(cast(Any, None))  # what is asked stays here
+            self.said_by(cast(Any, None))  # query now, as ``ask`` is not pickled
         return Partners, (self.X, self._labels)
 
 
 def keep_partners(
     X: NDArray[Any], y: Any, rng: np.random.RandomState, ask: Callable[..., Any] | None = None
 ) -> Partners:
-    """Keep some of the training samples, as many of each class as there are; see :class:`Partners`."""
+    """Keep some of the training samples, as evenly over the classes as possible; see :class:`Partners`."""
     order = rng.permutation(len(X))
     if y is not None:
         labels = np.unique(np.asarray(y), return_inverse=True)[1].ravel()[order]
         by_label = np.argsort(labels, kind="stable")
         counts = np.bincount(labels)
-        number = np.empty(len(X), dtype=np.intp)  # of a sample among those of its class
+        number = np.empty(len(X), dtype=np.intp)  # rank of each sample within its class
         number[by_label] = np.arange(len(X)) - np.repeat(np.cumsum(counts) - counts, counts)
         order = order[np.argsort(number, kind="stable")]
     return Partners(X[np.sort(order[: n_kept(X.shape)])], ask=ask)
 
 
 def known_points(queries: Queries) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
-    """Partners in the coordinates that samples share, nan where a value is missing, and their labels."""
+    """Partners in the coordinates that samples share, nan for missing values, and their labels."""
     problem = queries.problem
     assert problem.partners is not None
     unit = problem.region.shared_unit()
@@ -76,10 +76,10 @@ def known_points(queries: Queries) -> tuple[NDArray[np.float64], NDArray[np.intp
 
 
 def nearest_partners(queries: Queries, n: int) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
-    """Points, and for each sample the numbers of up to ``n`` that may win; -1 where there are no more.
+    """Points, and for each sample the numbers of up to ``n`` that may win; -1 if there are fewer.
 
-    Points are in the coordinates that the samples share. The nearest of each class first, then the second of
-    each class...: behind each boundary lies one.
+    Points are in the coordinates that the samples share. The nearest point of each class comes first, then
+    the second of each class, and so on, so that each boundary has a point behind it.
     """
     problem, x0 = queries.problem, queries.x0
     points, labels = queries.others() if problem.partners is None else known_points(queries)

@@ -1,4 +1,4 @@
-"""What may be given one a sample, as budgets and masks: which shapes it has."""
+"""Budgets and masks that may be given one for each sample: their shapes."""
 
 from __future__ import annotations
 
@@ -7,20 +7,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-BY_SAMPLE = "by sample"  # how the size of such a budget is called
+BY_SAMPLE = "by sample"  # the name of such a budget in results
 _CANNOT_SLICE = (
-    "each row belongs to one sample, and who hands in some of the samples, as cross-validation does, cannot "
-    "choose among the rows: hand in the samples that they are for, or give what is the same for all samples"
+    "each row belongs to one sample, so a caller that passes some of the samples, as cross-validation does, "
+    "cannot use them: hand in the samples that they are for, or give what is the same for all samples"
 )
 
 
 def read_values(
     must: str, values: NDArray[Any], shape: tuple[int, ...], *, of_others: bool = False
 ) -> NDArray[Any]:
-    """Values of the shape of a sample, or one for each sample, of X's shape or (n_samples, 1, ...).
+    """Check values of the shape of a sample, or one for each sample: of X's shape or (n_samples, 1, ...).
 
-    ``must`` is how messages begin, and its first word what the values are; ``shape`` is X's. Of samples other
-    than these, ``of_others``, the largest values are taken, so that they have the shape of a sample.
+    ``must`` is how messages begin, and its first word is the name of the values; ``shape`` is X's. With
+    ``of_others``, values for each sample belong to other samples than X; their largest values are returned,
+    in the shape of a sample.
     """
     n, *sample = shape
     if values.shape == tuple(sample):
@@ -38,16 +39,16 @@ def read_values(
             return values if np.prod(values.shape[1:]) == 1 else np.broadcast_to(values, shape)
         one_each += f", one for each sample and feature X's shape {shape}"
     elif values.ndim == 1:
-        one_each += ", as of reshape(-1, 1)" if len(shape) == 2 else ""
+        one_each += ", as reshape(-1, 1) gives it" if len(shape) == 2 else ""
     raise ValueError(
         f"{must} have one for each feature, shape {tuple(sample)}; got shape {values.shape}; {one_each}"
     )
 
 
 def params_of_rows(generator: Any, rows: Any, shape: tuple[int, ...]) -> dict[str, Any]:
-    """Parameters that a generator for X of that shape has to have for some rows: those of budgets and masks.
+    """The generator's budgets and masks for each sample, cut to some rows of X, whose shape is given.
 
-    ValueError where it is for other samples than X.
+    A ValueError is raised if they are for other samples than X.
     """
     params = {}
     mask: Any = None if generator.constraints is None else generator.constraints.mask
@@ -61,7 +62,7 @@ def params_of_rows(generator: Any, rows: Any, shape: tuple[int, ...]) -> dict[st
 
 
 def in_words(eps: Any, n_axes: int) -> Any:
-    """A budget as results keep it: where it is one a sample, for X of so many axes, how large it is."""
+    """A budget as results keep it: if there is one for each sample, a text that says how large they are."""
     if np.ndim(eps) != n_axes:
         return eps
     budgets = np.asarray(eps, dtype=float)

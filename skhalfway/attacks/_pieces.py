@@ -1,4 +1,4 @@
-"""What pieces of gradient attacks are, and what they may do in the one loop."""
+"""What pieces of gradient attacks are, and what each may change in the common loop."""
 
 from __future__ import annotations
 
@@ -30,17 +30,17 @@ KINDS = ("step", "gradient", "input", "loss", "model")
 
 
 class Following(NamedTuple):
-    """What a recipe follows instead of the margin at a sample.
+    """What a recipe differentiates instead of the margin at a sample.
 
     Attributes
     ----------
     change : callable or None
-        Makes of what the source would see, (n, ...), something else, or several copies (k * n, ...).
+        Function of the source's inputs, (n, ...), that returns other inputs, or several copies (k * n, ...).
     weigh : callable
-        Of logits (k * n, n_classes) and where labels are: outputs of the source, and their weights; the sum
-        of the products is followed.
+        Function of logits, (k * n, n_classes), and a mask of the labels. It returns outputs of the source and
+        their weights; the sum of the products is differentiated.
     n_copies : int, default=1
-        Of how many copies the mean is taken, those of other calls included.
+        Number of copies over which the mean is taken, including those of other calls.
     """
 
     change: Callable[[torch.Tensor], torch.Tensor] | None
@@ -51,39 +51,39 @@ class Following(NamedTuple):
 def at_logits(
     slope: Callable[[torch.Tensor, torch.Tensor], torch.Tensor],
 ) -> Callable[[torch.Tensor, torch.Tensor], tuple[torch.Tensor, torch.Tensor]]:
-    """What weighs logits by a loss's gradient at them."""
+    """Make a function that weighs logits by a loss's gradient with respect to them."""
     return lambda logits, own: (logits, slope(logits, own))
 
 
 @dataclass
 class Run:
-    """A batch on its way: what pieces know, and where they keep what they must remember.
+    """The state of an attack on one batch: what pieces may read, and where they keep their own state.
 
     Attributes
     ----------
     batch : Batch
         The samples.
     size : float
-        Length of a step, negative where the loss is to fall.
+        Length of a step, negative if the loss is to be lowered.
     eps : float
         Budget, in the coordinates of the region.
     n_steps : int
-        How many steps are taken.
+        Number of steps.
     streams : Streams
-        Draws of each sample, which depend on no other.
+        Random numbers of each sample, which depend on no other sample.
     wires : Wires
-        The layers of the source that pieces asked for.
+        Layers of the source that pieces asked for.
     image_shape : tuple of int or None
-        Channels, height and width of samples that are flat.
+        Channels, height and width of images that are given as flat rows.
     at : Tensor or None
-        Where the samples are, even where the gradient is taken ahead of that.
+        Where the samples are, also if the gradient is taken at a point ahead of that.
     step : int
-        Number of the step.
+        Number of the current step.
     kept : dict
-        By piece, whatever it remembers from step to step.
+        State of each piece, from step to step.
     lanes : tuple of str
-        Of each copy of the batch that is asked for now, which points and copies of a step it is: they draw
-        apart, so that it does not matter how many are asked for at once.
+        Names of the copies of the batch that are computed now. Each copy has random numbers of its own, so
+        that results do not depend on how many copies are computed at once.
     """
 
     batch: Batch
@@ -105,17 +105,17 @@ class Run:
         return len(self.batch.own)
 
     def uniform(self, piece: Piece, n_rows: int, *shape: int, what: str = "") -> torch.Tensor:
-        """Numbers between 0 and 1, of shape (n_rows, *shape), for copies of the batch's samples in turn.
+        """Random numbers between 0 and 1, of shape (n_rows, *shape), for copies of the batch's samples.
 
-        What a sample gets depends neither on other pieces' draws nor on how many copies are drawn at once;
-        ``what`` tells the draws of one piece apart.
+        The numbers of a sample depend neither on other pieces nor on how many copies are drawn at once;
+        ``what`` names the draws if a piece has several.
         """
-        # more rows than copies: a layer that lays out each sample as several rows
+        # there are more rows than copies if a layer splits each sample into several rows
         several, rest = divmod(n_rows, self.n * len(self.lanes))
         if rest or not several:
             raise ValueError(
                 f"{piece.name!r} meets {n_rows} rows for {self.n * len(self.lanes)} samples, so it cannot "
-                "tell which are whose; leave it out"
+                "assign rows to samples; leave it out"
             )
         drawn = []
         for lane in self.lanes:
@@ -128,7 +128,7 @@ class Run:
 
     @contextmanager
     def inside(self, numbers: Iterable[int]) -> Iterator[None]:
-        """Context in which so many points or copies are asked for at once, one copy of all after another."""
+        """Context in which several points or copies of the batch are computed at once."""
         before = self.lanes
         self.lanes = tuple(f"{lane}.{number}" for number in numbers for lane in before)
         try:
@@ -137,7 +137,7 @@ class Run:
             self.lanes = before
 
     def as_seen(self, change: torch.Tensor) -> torch.Tensor:
-        """What a change of samples, in the budget's units, is to the model; images may be given for rows."""
+        """Convert a perturbation from the budget's units to the model's; it may have the shape of images."""
         region, rows = self.batch.problem.region, self.batch.rows
         if region.unit is None:
             return change
@@ -146,7 +146,7 @@ class Run:
         return (flat * unit.to(**self.batch.place)).reshape(change.shape)
 
     def original(self, n_rows: int) -> torch.Tensor:
-        """What the model sees of the samples that are attacked, as often as there are copies."""
+        """The clean samples as the model sees them, repeated for each copy."""
         if "original" not in self.kept:
             x0, view = self.batch.ball.x0, self.batch.view
             self.kept["original"] = x0 if view is None else view(x0).detach()
@@ -154,15 +154,15 @@ class Run:
         return repeated(original, n_rows // self.n)
 
     def pool(self) -> tuple[NDArray[Any], NDArray[np.intp]]:
-        """Samples that are attacked, as the model sees them, and their classes, in whose order they are.
+        """All samples that are attacked, as the model sees them, sorted by class, and their classes.
 
-        nan where a sample holds no number.
+        Values that are no numbers (categories, missing values) are nan.
         """
         if "pool" not in self.kept:
             problem = self.batch.problem
             pool = problem.pool or Pool.of(problem)
             region = pool.problem.region
-            # where labels are to be reached, they say nothing of the samples
+            # the labels of a targeted attack are not the samples' own
             labels = pool.predicted if problem.targeted else pool.problem.labels
             X = region.X if region.carried is None else np.where(region.carried, np.nan, region.X)
             order = np.argsort(labels, kind="stable")
@@ -173,7 +173,8 @@ class Run:
     def others(self, piece: Piece, n_rows: int, *, of_other_classes: bool = True) -> torch.Tensor:
         """Samples drawn from all that are attacked, as the model sees them, one for each of the copies.
 
-        Of other classes than the one to leave or to reach, if wanted; nan where they hold no number.
+        With ``of_other_classes``, their class is not the one to leave or to reach. Values that are no numbers
+        are nan.
         """
         X, labels = self.pool()
         own = np.resize(self.batch.problem.labels[self.batch.rows], n_rows)
@@ -192,7 +193,7 @@ class Run:
         return torch.tensor(X[drawn], **self.batch.place)
 
     def summed(self, ask: Gradient, points: Iterable[torch.Tensor]) -> torch.Tensor:
-        """Sum of what is asked at points, each of x's shape; as many at once as the batch size allows."""
+        """Sum of gradients at points, each of x's shape; as many at once as the batch size allows."""
         total, group, n_asked = None, list[torch.Tensor](), 0
 
         def asked() -> torch.Tensor:
@@ -213,36 +214,54 @@ class Run:
         return total
 
     def images(self, x: torch.Tensor, piece: Piece) -> torch.Tensor:
-        """Samples as images (n, channels, height, width); an error where they are none."""
+        """Samples as images (n, channels, height, width); raises if they are none."""
         return x.reshape(-1, *as_image(piece, x.shape[1:], self.image_shape))
 
 
 def as_image(piece: Piece, shape: tuple[int, ...], image_shape: tuple[int, ...] | None) -> tuple[int, ...]:
-    """Channels, height and width of samples of a shape; an error where they are no images."""
+    """Channels, height and width of samples of a shape; raises if they are no images."""
     images = tuple(shape) if image_shape is None else image_shape
     if len(images) != 3:
         raise ValueError(
-            f"{piece.name!r} is for images, and samples have shape {tuple(shape)}; give their shape, as "
-            "Recipe(..., image_shape=(channels, height, width)), or leave the piece out"
+            f"{piece.name!r} is for images, and samples have shape {tuple(shape)}; give the shape of an "
+            "image, as Recipe(..., image_shape=(channels, height, width)), or leave the piece out"
         )
     if int(np.prod(images)) != int(np.prod(shape)):
         raise ValueError(
             f"image_shape {images} holds {int(np.prod(images))} values, and samples have "
-            f"{int(np.prod(shape))}"
+            f"{int(np.prod(shape))}; they must be as many"
         )
     return images
 
 
 def repeated(x: torch.Tensor, n_times: int) -> torch.Tensor:
-    """``x``, one copy of all of it after another."""
+    """Copies of ``x``, one after another."""
     return x if n_times == 1 else x.repeat(n_times, *[1] * (x.ndim - 1))
 
 
 @dataclass(frozen=True)
 class Piece:
-    """A piece of a gradient attack; a subclass does what its kind says, and may leave out the rest.
+    """Base class of the pieces of a gradient attack.
 
-    Subclasses are frozen dataclasses whose fields are their parameters. What they leave out changes nothing.
+    Subclasses are frozen dataclasses whose fields are their parameters. A subclass overrides the methods that
+    belong to its kind; the methods that it does not override change nothing.
+
+    Attributes
+    ----------
+    kind : {"step", "gradient", "input", "loss", "model"}
+        The part of the attack that it changes; see :class:`Recipe`.
+    name : str
+        Its name in parameters, as in ``attack__<name>__<parameter>``.
+    paper : str
+        The paper that it comes from, or ``"ours"``.
+    images : bool
+        Whether samples must be images.
+
+    Examples
+    --------
+    >>> from skhalfway.attacks import Momentum, Piece
+    >>> isinstance(Momentum(), Piece), Momentum.kind, Momentum.name
+    (True, 'step', 'momentum')
     """
 
     kind: ClassVar[str]
@@ -251,67 +270,67 @@ class Piece:
     images: ClassVar[bool] = False
     #: what a source must have, in words
     needs: ClassVar[str] = ""
-    #: whether it asks for gradients once a step, so that no other piece may ask it several times
+    #: whether it must be called once a step, so that no other piece may call it several times
     outermost: ClassVar[bool] = False
     #: whether it uses other samples that are attacked
     mixes: ClassVar[bool] = False
-    #: whether what it keeps is of the steps so far, and means nothing where the samples are set back
+    #: whether its state describes the steps so far, and is invalid once the samples are set back
     of_steps: ClassVar[bool] = False
 
     def __init_subclass__(cls) -> None:
-        if "name" in vars(cls):  # else it is what several have in common
+        if "name" in vars(cls):  # a class without a name is a common base
             PIECES[cls.name] = cls
 
     @property
     def n_copies(self) -> int:
-        """How many copies of each sample :meth:`change` makes."""
+        """Number of copies of each sample that :meth:`change` makes."""
         return 1
 
     @property
     def needs_images(self) -> bool:
-        """Whether samples must be images, with these parameters."""
+        """Whether samples must be images, given the parameters."""
         return self.images
 
     @property
     def rehearsal(self) -> tuple[int, float]:
-        """How many steps are taken, and how much longer ones, before the samples are set back."""
+        """Number of preliminary steps, and their length in steps, before the samples are set back."""
         return 0, 1.0
 
     def wire(self, module: nn.Module, wires: Wires) -> None:
-        """Change how the source's module, which is this attack's own, passes gradients on."""
+        """Change how gradients pass through the source's module, of which the attack has its own view."""
 
     def prepare(self, run: Run) -> None:
-        """Note what is needed, before the gradient of each step."""
+        """Compute what the piece needs before the gradient of each step."""
 
     def check_source(self, model: Model) -> None:
-        """Raise for a source that the piece is not for."""
+        """Raise for a source that the piece cannot work with."""
 
     def ahead(self, run: Run, x: torch.Tensor) -> torch.Tensor:
-        """Where the gradient is taken instead of at ``x``."""
+        """Points at which the gradient is computed, instead of at ``x``."""
         return x
 
     def gradient(self, run: Run, x: torch.Tensor, ask: Gradient) -> torch.Tensor:
-        """The gradient instead of ``ask(x)``; x has the batch's samples, one copy of all after another."""
+        """Gradient to use instead of ``ask(x)``; x holds one or more copies of the batch."""
         return ask(x)
 
     def direction(self, run: Run, gradient: torch.Tensor) -> torch.Tensor:
-        """The way to go instead of along the gradient."""
+        """Direction of the step, instead of the gradient."""
         return gradient
 
     def stride(self, run: Run, direction: torch.Tensor) -> torch.Tensor:
-        """The step, in multiples of its length; without one, the norm says which."""
+        """The step, in multiples of its length, instead of the steepest step of the norm."""
         raise NotImplementedError
 
     def change(self, run: Run, seen: torch.Tensor, copy: torch.Tensor) -> torch.Tensor:
-        """What the model sees instead of each row; ``copy`` (n_rows,) says the how manieth copy it is."""
+        """Inputs of the model instead of the rows ``seen``; ``copy`` (n_rows,) numbers the copies."""
         return seen
 
     def slope(self, run: Run, logits: torch.Tensor, own: torch.Tensor) -> torch.Tensor:
-        """Gradient of the loss at the logits."""
+        """Gradient of the loss with respect to the logits."""
         raise NotImplementedError
 
     def weigh(self, run: Run, logits: torch.Tensor, own: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Outputs of the source, and the gradient of the loss at them."""
+        """Outputs of the source, and the gradient of the loss with respect to them."""
         return logits, self.slope(run, logits, own)
 
     def __str__(self) -> str:
@@ -323,12 +342,12 @@ PIECES: dict[str, type[Piece]] = {}
 
 
 def has(piece: Piece, method: str) -> bool:
-    """Whether a piece does something of its own there."""
+    """Whether a piece overrides a method."""
     return getattr(type(piece), method) is not getattr(Piece, method)
 
 
 def check_number(piece: Piece, name: str, low: float, high: float = np.inf, *, whole: bool = False) -> None:
-    """Raise where a parameter of a piece is not a number in that range."""
+    """Raise if a parameter of a piece is not a number in that range."""
     value = getattr(piece, name)
     kind = Integral if whole else Real
     number: Any = value if isinstance(value, kind) and not isinstance(value, (bool, np.bool_)) else np.nan

@@ -1,4 +1,4 @@
-"""What attacks may know of the whole that the samples they are given are a part of."""
+"""Pool: what attacks may know of all samples if they are given a part of them."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ _METRICS = {np.inf: "chebyshev", 2: "euclidean", 1: "cityblock"}
 
 
 def n_kept(shape: tuple[int, ...]) -> int:
-    """How many samples of data of that shape attacks may know beside those that they are given."""
+    """Number of samples, of data of that shape, that attacks may know beside their own part."""
     return min(_N_KEPT, max(1, _MOST_VALUES // max(1, int(np.prod(shape[1:])))))
 
 
 def drawn(shape: tuple[int, ...], seed: int) -> NDArray[np.intp]:
-    """Places of the samples of a whole that its parts may know: of all, or of as many as are kept."""
+    """Positions of the samples that all parts may know: all samples, or a random selection."""
     n, most = shape[0], n_kept(shape)
     return np.arange(n) if n <= most else np.sort(np.random.RandomState(seed).permutation(n)[:most])
 
@@ -36,9 +36,9 @@ def drawn(shape: tuple[int, ...], seed: int) -> NDArray[np.intp]:
 def nearest(
     rows: NDArray[np.float64], points: NDArray[np.float64], n: int, norm: float
 ) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
-    """Distances and numbers of the ``n`` points nearest to each row; of equally near ones the first.
+    """Distances and numbers of the ``n`` points nearest to each row; ties go to the first.
 
-    scikit-learn's neighbours come in an order that changes with the number of rows where they are as near.
+    In scikit-learn's neighbour search, the order of ties depends on the number of rows.
     """
     n = min(n, len(points))
     distances, numbers = np.empty((len(rows), n)), np.empty((len(rows), n), dtype=np.intp)
@@ -50,7 +50,7 @@ def nearest(
 
 
 class _Once:
-    """What was made for a source, by name; made by one thread, while others wait for it."""
+    """Cache of objects made for a source, by name; one thread makes an object while others wait."""
 
     def __init__(self) -> None:
         self._lock, self._made = Lock(), dict[str, Any]()
@@ -68,16 +68,16 @@ class _Once:
 
 @dataclass(frozen=True)
 class Pool:
-    """Some samples of a whole that is attacked in blocks, drawn beforehand, and one source's answers.
+    """Samples drawn from all samples before these are attacked in blocks, and one source's predictions.
 
     Attributes
     ----------
     problem : Problem
-        Their attack.
+        The problem of the drawn samples.
     predicted : ndarray of shape (n_samples,)
-        Class indices that the source gives them.
+        Class indices that the source predicts for them.
     n_whole : int
-        How many samples the whole has.
+        Number of all samples.
     """
 
     problem: Problem
@@ -87,17 +87,17 @@ class Pool:
 
     @staticmethod
     def of(problem: Problem) -> Pool:
-        """That of a whole problem, whose source is asked."""
+        """The pool of a whole problem, with the source's predictions."""
         region = replace(problem.region, shared=problem.region.shared_unit())
         some = replace(problem, region=region).take(drawn(region.X.shape, problem.seed))
         return Pool(some, problem.model.predict(some.region.X), len(region))
 
     @cached_property
     def shared(self) -> NDArray[np.float64]:
-        """The samples as rows, in the coordinates that all samples of the whole share."""
+        """The samples as rows, in the coordinates that all samples share."""
         region = self.problem.region
         return region.in_shared_unit().reshape(len(region), -1)
 
     def once(self, name: str, make: Callable[[], Made]) -> Made:
-        """What ``make`` makes of the samples for this source, made once for all blocks."""
+        """The result of ``make``, which is called once for all blocks of this source."""
         return self._once.get(name, make)

@@ -1,4 +1,4 @@
-"""What an attack is asked, and what it answers."""
+"""What an attack is given (Problem, Settings), and what it returns (Outcome)."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ EVERY_ROW = slice(None)
 
 @dataclass(frozen=True)
 class Settings:
-    """The generator's parameters that say how an attack works, not what it may do."""
+    """The generator's parameters that determine how an attack works, not what is allowed."""
 
     max_iter: int = 40
     max_queries: int = 1000
@@ -38,28 +38,28 @@ class Settings:
 
 @dataclass(frozen=True)
 class Problem:
-    """One attack's task, checked.
+    """The checked task of one attack.
 
     Attributes
     ----------
     model : Model
         The source.
     region : Region
-        The samples, and where each may go.
+        The samples, and the valid region of each.
     labels : ndarray of shape (n_samples,)
         Class indices to leave or, where ``targeted``, to reach.
     n_classes : int
         Number of the source's classes.
     targeted : bool, default=False
-        What ``labels`` are for.
+        Whether ``labels`` are to be reached.
     partners : Partners or None, default=None
         Training samples that an attack may know.
     pool : Pool or None, default=None
-        What is known of the whole, where these samples are a part of one. None: they are the whole.
+        Knowledge of all samples, if these are a part of them. None: these are all samples.
     seed : int, default=0
-        For whatever is drawn.
+        Seed of all random numbers.
     numbers : int ndarray of shape (n_samples,), default=None
-        What the samples are called in the whole, so that each gets its own draws. None is from 0 on.
+        Numbers of the samples among all samples, so that each has its own random numbers. None counts from 0.
     """
 
     model: Model
@@ -73,15 +73,16 @@ class Problem:
     numbers: NDArray[np.intp] | None = None
 
     def won(self, predicted: NDArray[np.intp], rows: Rows = EVERY_ROW) -> NDArray[np.bool_]:
-        """Where predictions are what the attack wants."""
+        """Where predictions are what the attack aims for."""
         return (predicted == self.labels[rows]) == self.targeted
 
     def nearer(
         self, X_adv: NDArray[Any], distances: NDArray[np.float64], rows: NDArray[np.intp]
     ) -> NDArray[np.float64]:
-        """Distances of all samples, where inputs that some were brought back to win: theirs.
+        """Distances of all samples, updated for ``rows`` whose projected inputs still win.
 
-        What wins lies outside the budget; rounded to whole numbers and categories within it, it may still.
+        The nearest winning input may lie outside the budget. Projected into it and rounded to whole numbers
+        and categories, it may still win, at a smaller distance.
         """
         if not len(rows):
             return distances
@@ -96,7 +97,7 @@ class Problem:
 
     @property
     def names(self) -> NDArray[np.intp]:
-        """What the samples are called in the whole."""
+        """Numbers of the samples among all samples."""
         return self._numbers
 
     @property
@@ -104,48 +105,48 @@ class Problem:
         return np.arange(len(self.region)) if self.numbers is None else self.numbers
 
     def batches(self, size: int) -> list[NDArray[np.intp]]:
-        """Places of the samples that are attacked together: those whose numbers lie in one of ``size``.
+        """Positions of the samples that are attacked together: batches of ``size`` consecutive numbers.
 
-        They are the same in any blocks of the whole, since the order in which numbers are added up changes
-        their last digits.
+        The batches do not depend on the blocks in which all samples are given, since the composition of a
+        batch changes the last digits of results.
         """
         ends = np.flatnonzero(np.diff(self._numbers // size)) + 1
         return np.split(np.arange(len(self.region)), ends)
 
     def shares(self, total: int) -> NDArray[np.intp]:
-        """Each sample's share of what was spent on the whole."""
+        """Each sample's share of queries that were spent on all samples."""
         n = len(self.region) if self.pool is None else self.pool.n_whole
         share, rest = divmod(total, n)
         return share + (self._numbers < rest)
 
     def streams(self, purpose: int = 0) -> Streams:
-        """Draws for the samples, from their beginning; those of other purposes are others."""
+        """Random streams of the samples, from their beginning; each ``purpose`` has its own."""
         return Streams(self.seed, self._numbers, purpose)
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What an attack found.
+    """The result of an attack.
 
     Attributes
     ----------
     X_adv : ndarray of shape (n_samples, ...)
         Valid samples within the budget, of X's float type.
     n_queries : ndarray of shape (n_samples,) or None
-        Predictions asked of the source for each sample, by attacks that ask.
+        Number of queries for each sample; None for attacks without queries.
     distances : ndarray of shape (n_samples,) or None
-        Norm of the smallest change found that wins, in the budget's units; inf where none was found. By
-        attacks that look for it.
+        Norm of the smallest perturbation found that wins, in the budget's units; inf if none was found. None
+        for attacks that do not look for it.
     at_any_budget : bool
-        Whether a smaller budget would have led to the same distances.
+        Whether a smaller budget would have given the same distances.
     faults : Faults or None
-        What was wrong with the source's gradients, by attacks that use them.
+        Faults of the source's gradients, for attacks that use them.
     of_substitute : Faults or None
-        The same of a substitute, by attacks that follow its gradients instead.
+        Faults of a substitute's gradients, for attacks that follow these instead.
     missed : tuple of Missed
         Samples for which nothing was found, by reason.
     remarks : tuple of Finding
-        What else a user must know of the source to read the figures.
+        Other warnings about the source that users need to interpret results.
     """
 
     X_adv: NDArray[Any]
@@ -159,14 +160,14 @@ class Outcome:
 
     @property
     def findings(self) -> tuple[Finding, ...]:
-        """What a user must know of the source to read the figures."""
+        """All warnings about the source that users need to interpret results."""
         faults = [faults for faults in (self.faults, self.of_substitute) if faults is not None]
         said: list[Faults | Missed] = [*faults, *self.missed]
         return (*self.remarks, *(finding for each in said for finding in each.remarks()))
 
     @classmethod
     def joined(cls, parts: Sequence[Outcome]) -> Outcome:
-        """That of all samples, from those of some each."""
+        """Join the outcomes of blocks of samples."""
         if len(parts) == 1:
             return parts[0]
         return cls(
@@ -182,7 +183,7 @@ class Outcome:
 
 
 def _joined(each: Sequence[NDArray[Any] | None], parts: Sequence[Outcome]) -> NDArray[Any] | None:
-    """Figures of all samples, 0 in parts that have none; None where no part has."""
+    """Join numbers of blocks, with 0 for blocks that have none; None if no block has any."""
     known = [array for array in each if array is not None]
     if not known:
         return None
@@ -191,7 +192,7 @@ def _joined(each: Sequence[NDArray[Any] | None], parts: Sequence[Outcome]) -> ND
 
 
 def _joined_faults(each: Sequence[Faults | None], parts: Sequence[Outcome]) -> Faults | None:
-    """The faults of all samples, none in parts that have none; None where no part has."""
+    """Join the faults of blocks, with no fault for blocks that have none; None if no block has any."""
     known = [faults for faults in each if faults is not None]
     if not known:
         return None

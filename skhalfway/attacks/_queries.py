@@ -1,4 +1,4 @@
-"""What black-box attacks share: predictions that are counted, and points to begin at."""
+"""Queries: predictions that black-box attacks count, and points at which they begin."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _N_NEIGHBORS = 4
 _N_ROUNDS, _N_DRAWS = 6, 16
-_MANY = 0.05  # share of samples for which nothing was found that may move a figure by more than its interval
+_MANY = 0.05  # share of samples without any result that may change a rate by more than its interval
 _SO_THEY_STAY = "so that they stay as they are"
 _BEGIN_AT = (
     "give training data to begin at (fit of a generator, reference of a scorer), raise max_queries, or widen "
@@ -31,45 +31,45 @@ _BEGIN_AT = (
 class Queries:
     """Predictions of valid inputs, counted for each sample, and the nearest input of each that wins.
 
-    Asks for the samples themselves first, which may have won already. Points are rows of the region's
-    coordinates, flat.
+    The samples themselves are queried first, since the source may misclassify them already. Points are rows
+    in the region's coordinates, flattened.
 
     Parameters
     ----------
     problem : Problem
         The task.
     max_queries : int
-        Most predictions for each sample.
+        Largest number of predictions for each sample.
     anywhere : bool, default=False
-        Whether points outside the budget are asked for, too.
+        Whether points outside the budget are queried, too.
 
     Attributes
     ----------
     max_queries : int
-        Predictions that may be asked for each sample, but for the last.
+        Number of predictions that may be queried for each sample, without the last.
     last : int
-        How many are kept for the last: 1 where the nearest input that wins may lie outside the budget, so
-        that it has to be seen whether it wins within it too.
+        Number of predictions that are reserved for the end. It is 1 if the nearest winning input may lie
+        outside the budget, since its projection into the budget has to be queried too.
     x0 : ndarray of shape (n_samples, n_features)
         The samples.
     shared : ndarray of shape (n_samples, n_features)
-        The samples in coordinates that they share: ``x0`` itself, where those of the region are.
+        The samples in coordinates that all samples share; ``x0`` if the region's coordinates are shared.
     stretch : ndarray of shape (n_samples, 1) or (n_samples, n_features), or None
-        What leads from these to each sample's own, see :meth:`own`.
+        Factors from shared coordinates to each sample's own; see :meth:`own`.
     low, high : ndarray of shape (n_samples, n_features)
-        Their bounds; infinite where there are none.
+        Bounds of the samples; infinite if there are none.
     predicted : ndarray of shape (n_samples,)
         Class indices of the samples themselves.
     n_asked : ndarray of shape (n_samples,)
-        Predictions asked for each sample.
+        Number of predictions queried for each sample.
     distances : ndarray of shape (n_samples,)
-        Norm of the smallest change that wins; inf where none was found.
+        Norm of the smallest winning perturbation; inf if none was found.
     nearest : ndarray of shape (n_samples, n_features)
-        Where it leads, as it was asked for; the sample where none was found.
+        Nearest winning point, as it was queried; the sample if none was found.
     X_nearest : ndarray of shape (n_samples, ...)
-        The input there.
+        Input at that point.
     streams : Streams
-        Draws for each sample.
+        Random numbers for each sample.
     """
 
     def __init__(self, problem: Problem, max_queries: int, *, anywhere: bool = False) -> None:
@@ -93,37 +93,37 @@ class Queries:
         self.distances = np.where(problem.won(self.predicted), 0.0, np.inf)
         self.nearest, self.X_nearest = self.x0.copy(), region.X.copy()
         self._goal = region.eps if np.isfinite(region.eps) else 0.0
-        # of which nothing may change, so that there is nothing to ask
+        # samples that may not change at all need no queries
         self._stays: NDArray[np.bool_] | None = None
         if region.free is not None:
             self._stays = np.logical_not(region.movable().reshape(flat).any(axis=1))
 
     def others(self) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
-        """Samples of the whole that these are a part of, in the coordinates that they share, and answers."""
+        """The pool of all samples, in the coordinates that they share, and the source's predictions."""
         pool = self.problem.pool
         return (self.shared, self.predicted) if pool is None else (pool.shared, pool.predicted)
 
     def columns(self) -> NDArray[np.bool_]:
-        """Which columns change in some sample of the whole: those in which samples are near or far."""
+        """Columns that may change in some sample; only these count in distances between samples."""
         pool = self.problem.pool
         region = self.problem.region if pool is None else pool.problem.region
         columns: NDArray[np.bool_] = np.logical_or.reduce(region.movable().reshape(-1, self.x0.shape[1]))
         return columns
 
     def n_left(self, rows: NDArray[np.intp]) -> NDArray[np.intp]:
-        """How many more predictions may be asked for samples."""
+        """Number of predictions that may still be queried for samples."""
         return np.maximum(self.max_queries - self.n_asked[rows], 0)
 
     def open(self, rows: NDArray[np.intp]) -> NDArray[np.bool_]:
-        """Which samples have not reached the goal and may ask once more.
+        """Which samples have not reached the goal and may be queried again.
 
-        The goal is to be within the budget; with an infinite one, there is always something nearer.
+        The goal is to win within the budget. With an infinite budget, it is never reached.
         """
         is_open = (self.n_asked[rows] < self.max_queries) & (self.distances[rows] > self._goal)
         return is_open if self._stays is None else is_open & ~self._stays[rows]
 
     def own(self, points: NDArray[np.float64], rows: NDArray[np.intp]) -> NDArray[np.float64]:
-        """Points of the shared coordinates, one for each of some samples, in those of these samples."""
+        """Convert points, one for each row, from shared coordinates to the samples' own."""
         return points if self.stretch is None else points * self.stretch[rows]
 
     def clip(self, points: NDArray[np.float64], rows: NDArray[np.intp]) -> NDArray[np.float64]:
@@ -131,7 +131,7 @@ class Queries:
         return np.clip(points, self.low[rows], self.high[rows])
 
     def predict(self, points: NDArray[np.float64], rows: NDArray[np.intp]) -> NDArray[np.intp]:
-        """Class indices of the valid inputs nearest to points between the bounds; samples may repeat."""
+        """Class indices of the valid inputs nearest to points between the bounds; ``rows`` may repeat."""
         model = self.problem.model
         return np.concatenate([model.predict(X) for _, X in self._ask(points, rows, budget=False)])
 
@@ -143,7 +143,7 @@ class Queries:
     def won(
         self, points: NDArray[np.float64], rows: NDArray[np.intp], *, budget: bool = False
     ) -> NDArray[np.bool_]:
-        """Whether valid inputs win, within the budget or not; the nearest are remembered."""
+        """Whether valid inputs win, within the budget or not; the nearest winning ones are remembered."""
         wins = np.empty(len(rows), dtype=bool)
         for block, X in self._ask(points, rows, budget=budget):
             of = rows[block]
@@ -155,7 +155,7 @@ class Queries:
     def _ask(
         self, points: NDArray[np.float64], rows: NDArray[np.intp], *, budget: bool
     ) -> Iterator[tuple[slice, NDArray[Any]]]:
-        """The valid inputs to ask for, some at a time; counted."""
+        """The valid inputs to query, some at a time; they are counted."""
         region = self.problem.region
         self.n_asked += np.bincount(rows, minlength=len(self.n_asked))
         for block in blocks(len(points), self.x0.shape[1]):
@@ -173,9 +173,9 @@ class Queries:
     def _distance(
         self, points: NDArray[np.float64], X: NDArray[Any], rows: NDArray[np.intp]
     ) -> NDArray[np.float64]:
-        """Norm of changes that win: at most the budget wherever the region lets them pass as they are.
+        """Norm of winning perturbations: at most the budget if the region accepts them unchanged.
 
-        Within the rounding of X's float type the region has the last word.
+        The region decides cases within the rounding of X's float type.
         """
         region = self.problem.region
         distance = region.distance(X, rows)
@@ -191,7 +191,7 @@ class Queries:
         return distance
 
     def outcome(self) -> Outcome:
-        """The nearest inputs that win; those outside the budget are brought back into it, and asked for."""
+        """The nearest winning inputs; those outside the budget are projected into it, and queried again."""
         region, X_adv, distances = self.problem.region, self.X_nearest.copy(), self.distances
         missed: tuple[Missed, ...] = ()
         far = np.flatnonzero(distances > region.eps)
@@ -204,18 +204,18 @@ class Queries:
             nothing = np.isinf(distances)
             if self._stays is not None:
                 nothing &= ~self._stays
-            what = "that the source puts in the target class" if self.problem.targeted else "of another class"
+            what = "of the target class" if self.problem.targeted else "of another class"
             missed = (Missed(nothing, f"no input {what} was found, {_SO_THEY_STAY}", _BEGIN_AT, _MANY),)
         return Outcome(X_adv, self.n_asked, distances, missed=missed)
 
 
 def begin(queries: Queries, samples: NDArray[np.intp] | None = None, *, from_partners: bool = True) -> None:
-    """Ask, for each sample (of some, or all) that has not won, for points where it may win, until one does.
+    """Query points that may win, for each of the samples (or all) that has not won, until one does.
 
-    First the nearest partners, then the nearest other samples of X, or of the whole that X is a part of, that
-    lie where the attack wants to be: each costs a query, as what is valid for one sample need not be so for
-    another. Then random points between the bounds around the sample, ever further, as far as known samples
-    spread.
+    The first points are the nearest partners, then the nearest other samples (of X, or of the pool of all
+    samples) with a label that would win. Each costs a query, as a point that is valid for one sample may be
+    invalid for another. The last are random points between the bounds around the sample, at growing
+    distances, as far as known samples spread.
     """
     samples = np.arange(len(queries.x0)) if samples is None else samples
     if not (np.isinf(queries.distances[samples]) & queries.open(samples)).any():
@@ -238,7 +238,7 @@ def _begin_at(
     points: NDArray[np.float64],
     predicted: NDArray[np.intp],
 ) -> None:
-    """Ask for the nearest of these points that may win."""
+    """Query the nearest of these points that may win."""
     problem, columns = queries.problem, queries.columns()
     seen, mine = np.nan_to_num(points[:, columns]), queries.shared[:, columns]
     for label in np.unique(problem.labels):
@@ -255,10 +255,10 @@ def _begin_at(
 
 
 def _begin_anywhere(queries: Queries, samples: NDArray[np.intp], spread: NDArray[np.float64]) -> None:
-    """Ask for random points, no further than a spread at first; the last round goes 32 times as far.
+    """Query random points, first within one spread of the data, in the last round within 32 spreads.
 
-    Where nothing spreads, that is as far as the bounds or, where there are none, 32 times the sample's value
-    or 1.
+    In features without a spread, the last round goes to the bounds or, if there are none, to 32 times the
+    sample's value or 1.
     """
     x0 = queries.x0
     for k in range(_N_ROUNDS):

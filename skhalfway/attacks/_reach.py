@@ -1,4 +1,4 @@
-"""What a budget is too small to change, or hardly changes: it makes figures look robust."""
+"""Warnings about budgets that are too small to change some columns, which makes models look robust."""
 
 from __future__ import annotations
 
@@ -16,19 +16,20 @@ if TYPE_CHECKING:
     from skhalfway.attacks._region import Region
 
 _MOST_NAMED = 3
-_HARDLY, _UNEQUAL = 0.01, 100  # of a standard deviation; largest share of one over the smallest
-_ENOUGH, _READ = 20, slice(0, 256)  # samples from which a standard deviation is taken
+_HARDLY, _UNEQUAL = 0.01, 100  # a small budget, in standard deviations; ratio of the largest to the smallest
+_ENOUGH, _READ = 20, slice(0, 256)  # fewest samples that give a standard deviation; samples that are used
 
 
 def say_out_of_reach(region: Region | WholeRegion, owner: Any) -> list[str]:
-    """Warn of columns and one-hot groups that may change, but in no sample by as much as it takes.
+    """Warn about columns and one-hot groups that may change, but for which the budget is too small.
 
-    ``owner`` is an object that keeps the names of features. Returns a text for each column or group.
+    Only columns and groups that cannot change in any sample count. ``owner`` is an object that keeps the
+    names of features. Returns a text for each column or group.
     """
     if region.eps == np.inf or not len(region):
         return []
     header, floats = Header.of(owner, region.X), list[int]()
-    if region.take(slice(0, 1)).norm != 0:  # in which any feature may go anywhere
+    if region.take(slice(0, 1)).norm != 0:  # in norm 0, a feature may change by any amount
         _say_hardly_any(region, owner)
         floats = _floats_out_of_reach(region)
     whole, groups = _rules_out_of_reach(region)
@@ -48,15 +49,15 @@ def say_out_of_reach(region: Region | WholeRegion, owner: Any) -> list[str]:
         finer = f", scale the data,{wider}"
     warn(
         f"the budget is too small for {steps}, so that these keep their values in all samples: "
-        f"{', '.join(found[:_MOST_NAMED])}{more}. Raise eps{finer} or give it for each column; to say that "
-        "they are meant to stay, name them in constraints.immutable",
+        f"{', '.join(found[:_MOST_NAMED])}{more}. Raise eps{finer} or give it for each column; if they are "
+        "not to change, name them in constraints.immutable",
         UserWarning,
     )
     return found
 
 
 def _say_hardly_any(region: Region | WholeRegion, owner: Any) -> None:
-    """Warn of one budget for columns in different units, too small to be felt in some of them."""
+    """Warn about one budget for columns in different units, if it is negligible in some of them."""
     if region.X.ndim != 2 or len(region) < _ENOUGH or region.eps == 0:
         return
     part = region.take(_READ)
@@ -81,7 +82,7 @@ def _say_hardly_any(region: Region | WholeRegion, owner: Any) -> None:
 
 
 def _rules_out_of_reach(region: Region | WholeRegion) -> tuple[list[int], list[NDArray[np.intp]]]:
-    """Columns of whole numbers, and one-hot groups."""
+    """Columns of whole numbers, and one-hot groups, that the budget cannot change."""
     rules = region.take(slice(0, 1)).rules
     if rules is None:
         return [], []
@@ -104,9 +105,9 @@ def _rules_out_of_reach(region: Region | WholeRegion) -> tuple[list[int], list[N
 
 
 def _floats_out_of_reach(region: Region | WholeRegion) -> list[int]:
-    """Columns in which no sample's next float lies within the budget."""
+    """Columns of floats in which the budget reaches the next float of no sample."""
     if all(map(_surely_near, region.parts())):
-        return []  # as nearly always
+        return []  # the usual case, decided without going through the samples
     able, near = np.zeros((2, int(np.prod(region.X.shape[1:]))), dtype=bool)
     for part in region.parts():
         X, reach = part.X, _reach(part)
@@ -114,7 +115,7 @@ def _floats_out_of_reach(region: Region | WholeRegion) -> list[int]:
         may = part.movable() & (reach > 0) & np.isfinite(size)
         if part.carried is not None:
             may = may & ~part.carried
-        # towards 0 floats never lie farther apart
+        # the next float towards 0 is never further away than the one away from 0
         within = size.astype(float) - np.nextafter(size, np.zeros(1, dtype=size.dtype)) <= reach
         may, within = (np.broadcast_to(array, X.shape).reshape(len(X), -1) for array in (may, within))
         able |= may.any(axis=0)
@@ -128,7 +129,7 @@ def _reach(region: Region) -> NDArray[np.float64]:
 
 
 def _surely_near(region: Region) -> bool:
-    """Whether the next float is near for all values; nothing of their size is made to tell."""
+    """Whether the next float is surely within the budget for all values; needs no array of X's size."""
     X = region.X
     largest = np.fmax(np.fmax.reduce(X, axis=None), -np.fmin.reduce(X, axis=None))
     return bool(not largest > 0 or np.spacing(largest) <= _reach(region).min())

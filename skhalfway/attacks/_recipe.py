@@ -20,25 +20,31 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, init=False, repr=False)
 class Recipe:
-    """A gradient attack made of pieces, over the one loop of projected steps.
+    """A gradient attack made of pieces, each of which changes one part of the loop of projected steps.
 
-    Pieces are of five kinds: *step*, which way to go given all gradients so far, and how far in each value;
-    *gradient*, gradients at other points too; *input*, what the model sees in the place of a sample; *loss*,
-    what is raised; *model*, how the source passes gradients on. Without any, it is the iterative method of
-    Kurakin et al. (2017). Immutable, compared and hashed by value, and searchable:
-    ``generator__attack__momentum__decay=[0.5, 1.0]``, ``generator__attack__momentum=[None, Momentum()]``.
+    Pieces are of five kinds:
+
+    - *step*: the direction of a step, given all gradients so far, and its length in each feature;
+    - *gradient*: where gradients are computed (at other points too), and how they are averaged;
+    - *input*: what the model sees in place of a sample;
+    - *loss*: what is raised;
+    - *model*: how gradients pass backwards through the source.
+
+    Without any piece, it is the iterative method of Kurakin et al. (2017). A recipe is immutable, is compared
+    and hashed by value, and can be searched: ``generator__attack__momentum__decay=[0.5, 1.0]``,
+    ``generator__attack__momentum=[None, Momentum()]``.
 
     Parameters
     ----------
     *pieces : Piece
-        Instances of the pieces that :func:`list_pieces` lists; each once, and at most one loss, one piece
-        with a momentum, one with a stride, and one that compares gradients around the sample. Inputs are
-        changed in the order in which they are given; of pieces that ask for gradients, the first asks the
-        second, and so on. Without a loss it is cross-entropy.
+        Instances of the pieces that :func:`list_pieces` lists, each at most once. A recipe has at most one
+        loss, one piece with a momentum, one with a stride, and one that compares gradients around the sample.
+        Pieces of the kind "input" are applied in the order in which they are given. A piece of the kind
+        "gradient" gets its gradients from the next one of that kind. Without a loss, it is cross-entropy.
     image_shape : tuple of (channels, height, width), default=None
-        Of samples that are flat rows, for pieces that need images.
+        Shape of images that are given as flat rows, for pieces that need images.
     reach : float, default=1.0
-        Sum of the lengths of all steps, as a multiple of the budget, where the generator names no step size.
+        Sum of the lengths of all steps, as a multiple of the budget, if the generator has no ``step_size``.
 
     See Also
     --------
@@ -81,7 +87,7 @@ class Recipe:
                 )
         names = [type(piece).__name__ for piece in pieces]
         if len(set(names)) < len(names):
-            raise ValueError(f"each piece may be there once, got {', '.join(names)}")
+            raise ValueError(f"each piece may be there once, got {', '.join(names)}; leave out the others")
         alike = {
             "loss": [piece for piece in pieces if piece.kind == "loss"],
             "momentum": [piece for piece in pieces if has(piece, "direction")],
@@ -94,8 +100,8 @@ class Recipe:
         around = [type(piece).__name__ for piece in pieces if piece.outermost]
         if len(around) > 1:
             raise ValueError(
-                f"{' and '.join(around)} compare gradients around the same sample; a recipe has one of these "
-                "at most"
+                f"{' and '.join(around)} compare gradients around the same sample; a recipe may have one of "
+                "these at most"
             )
         if image_shape is not None:
             whole = isinstance(image_shape, (tuple, list)) and len(image_shape) == 3
@@ -123,44 +129,72 @@ class Recipe:
         return self
 
     def as_setting(self) -> str:
-        """How results write down that they were made by it.
+        """Text for the settings of results that were made with this recipe.
 
         Returns
         -------
         text : str
-            Its pieces.
+            The pieces, as code.
+
+        Examples
+        --------
+        >>> from skhalfway.attacks import Momentum, Recipe
+        >>> Recipe(Momentum()).as_setting()
+        'Recipe(Momentum(decay=1.0))'
         """
         return repr(self)
 
     def of(self, kind: str) -> tuple[Piece, ...]:
-        """The pieces of a kind.
+        """Pieces of one kind.
 
         Parameters
         ----------
         kind : {"step", "gradient", "input", "loss", "model"}
-            Which.
+            Kind of the pieces.
 
         Returns
         -------
         pieces : tuple of Piece
-            In their order.
+            Pieces of that kind, in their order.
+
+        Examples
+        --------
+        >>> from skhalfway.attacks import Logit, Momentum, Recipe
+        >>> Recipe(Momentum(), Logit()).of("loss")
+        (Logit(),)
         """
         return tuple(piece for piece in self.pieces if piece.kind == kind)
 
     def check_source(self, model: Model, shape: tuple[int, ...]) -> None:
-        """Raise for a source, or a shape of samples, that pieces cannot work with.
+        """Raise for a source, or a shape of samples, that the pieces cannot work with.
 
         Parameters
         ----------
         model : Model
-            The source.
+            The source, as :func:`~skhalfway.models.as_model` returns it.
         shape : tuple of int
-            Of a sample.
+            Shape of a sample.
 
         Raises
         ------
+        TypeError
+            If a piece is for ensembles and the source is none.
         ValueError
-            If a piece needs images, layers or branches that are not there.
+            If a piece needs images, layers, residual branches or classes that are not there.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_iris
+        >>> from sklearn.linear_model import LogisticRegression
+        >>> from skhalfway.attacks import Recipe, Translation
+        >>> from skhalfway.models import as_model
+        >>> X, y = load_iris(return_X_y=True)
+        >>> source = as_model(LogisticRegression(max_iter=1000).fit(X, y))
+        >>> Recipe(Translation()).check_source(source, X.shape[1:])
+        Traceback (most recent call last):
+            ...
+        ValueError: 'translation' is for images, and samples have shape (4,); give
+        the shape of an image, as Recipe(..., image_shape=(channels, height, width)), or leave the piece out
         """
         for piece in self.pieces:
             piece.check_source(model)
@@ -178,12 +212,18 @@ class Recipe:
         Parameters
         ----------
         deep : bool, default=True
-            Whether to include the parameters of pieces, as ``momentum__decay``.
+            Whether to include the parameters of pieces, such as ``momentum__decay``.
 
         Returns
         -------
         params : dict
             Values by name.
+
+        Examples
+        --------
+        >>> from skhalfway.attacks import Momentum, Recipe
+        >>> Recipe(Momentum(decay=0.9)).get_params()["momentum__decay"]
+        0.9
         """
         params: dict[str, Any] = {"image_shape": self.image_shape, "reach": self.reach}
         for piece in self.pieces:
@@ -193,23 +233,29 @@ class Recipe:
         return params
 
     def replaced(self, **params: Any) -> Recipe:
-        """The recipe with pieces, or their parameters, changed; this object stays as it is.
+        """Make a recipe with pieces, or their parameters, changed; this object stays as it is.
 
         Parameters
         ----------
         **params : dict
-            ``image_shape``, ``reach``; a piece by its name, as ``momentum=Momentum(0.5)``, or None to leave
+            ``image_shape`` or ``reach``; a piece by its name, as ``momentum=Momentum(0.5)``, or None to leave
             it out; a parameter of a piece, as ``momentum__decay=0.5``.
 
         Returns
         -------
         recipe : Recipe
-            A new one. Pieces that were not there come last.
+            A new recipe. Pieces that were not in this one come last.
 
         Raises
         ------
         ValueError
             If there is no such piece or parameter.
+
+        Examples
+        --------
+        >>> from skhalfway.attacks import Momentum, Recipe
+        >>> Recipe(Momentum()).replaced(momentum__decay=0.5, reach=2.0)
+        Recipe(Momentum(decay=0.5), reach=2)
         """
         pieces = {piece.name: piece for piece in self.pieces}
         rest = {name: params.pop(name) for name in ("image_shape", "reach") if name in params}
@@ -221,8 +267,8 @@ class Recipe:
             if not parameter:
                 if isinstance(value, Piece) and value.kind != PIECES[which].kind:
                     raise ValueError(
-                        f"{which} is a piece of the kind {PIECES[which].kind!r}, so another of that kind or "
-                        f"None may be in its place; got {value}, which is {value.name}"
+                        f"{which} must be a piece of the kind {PIECES[which].kind!r} or None; got {value}, "
+                        f"which is of the kind {value.kind!r}"
                     )
                 pieces.pop(which, None) if value is None else pieces.update({which: value})
                 continue

@@ -1,4 +1,4 @@
-"""What attacks may know of the data that a source was trained on: how far its features spread and reach."""
+"""Reference: the spread and range of each feature in the data that a source was trained on."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from skhalfway._blocks import SCANNED, blocks
 if TYPE_CHECKING:
     from skhalfway.attacks._generator import AdversarialGenerator
 
-RANGE = "range"  # the clip_values that are measured
+RANGE = "range"  # the value of clip_values for which bounds are measured
 EPS_UNITS = ("input", "std", RANGE)
 
 
 @dataclass(frozen=True)
 class Reference:
-    """Figures of each feature, missing values left out.
+    """Spread and range of each feature, without missing values.
 
     Attributes
     ----------
     deviation : ndarray of the shape of a sample
-        Standard deviation; 0 in a column of nothing.
+        Standard deviation; 0 for a feature without any value.
     low, high : ndarray of the shape of a sample
-        Smallest and largest value; nan in a column of nothing.
+        Smallest and largest value; nan for a feature without any value.
     """
 
     deviation: NDArray[np.float64]
@@ -47,7 +47,7 @@ class Reference:
             high = np.maximum(high, X[rows].max(axis=0, initial=-np.inf, where=known))
         nothing = n_known == 0
         low, high = (np.where(nothing, np.nan, end) for end in (low, high))
-        # in multiples of powers of two, whose squares neither overflow nor vanish
+        # values are scaled by powers of two, so that their squares neither overflow nor underflow
         exponent = np.frexp(np.where(nothing, 0.0, np.maximum(np.abs(low), np.abs(high))))[1]
         n_known = np.maximum(n_known, 1)
 
@@ -69,36 +69,36 @@ class Reference:
         return cls(deviation, low, high)
 
     def spread(self, eps_unit: str) -> NDArray[np.float64] | None:
-        """What a unit of the budget is worth in each feature; None where that is 1."""
+        """Input units of one unit of the budget in each feature; None if that is 1."""
         if eps_unit == "input":
             return None
         return self.deviation if eps_unit == "std" else np.nan_to_num(self.high - self.low)
 
     def check_width(self) -> None:
-        """Raise where the ranges leave no room."""
+        """Raise if the range of every feature is empty."""
         if not (self.low < self.high).any():
             raise ValueError(
-                "clip_values='range' is the range of each feature, and none has any width: of one sample, or "
-                "of constant data; fit on more samples, or pass clip_values=(min, max)"
+                "clip_values='range' is the range of each feature, and none has any width, as for one sample "
+                "or constant data; fit on more samples, or pass clip_values=(min, max)"
             )
 
     def bounds(self, X: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
-        """Bounds of X's shape: the range of each feature, and as far as a sample's own value is beyond it."""
+        """Bounds of X's shape: the range of each feature, widened to hold each sample."""
         return np.fmin(self.low, X), np.fmax(self.high, X)
 
 
 def reference_for(generator: AdversarialGenerator, X: NDArray[Any]) -> Reference | None:
-    """Figures of samples, where a parameter of the generator is measured on some."""
+    """The reference of samples, if a parameter of the generator is measured on one."""
     return Reference.of(X) if _needs_reference(generator) else None
 
 
 def clip_values_of(generator: AdversarialGenerator, reference: Reference | None) -> Any:
-    """The generator's clip_values, or the reference, where they are measured on it."""
+    """The generator's clip_values, or the reference if they are measured on it."""
     return reference if is_range(generator.clip_values) else generator.clip_values
 
 
 def reference_seen(generator: AdversarialGenerator) -> Reference | None:
-    """What a generator's ``fit`` measured, where it must have."""
+    """The reference that a generator's ``fit`` measured; raises if there must be one and is none."""
     if not _needs_reference(generator):
         return None
     seen: Reference | None = getattr(generator, "_reference", None)

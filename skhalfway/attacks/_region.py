@@ -1,8 +1,8 @@
-"""The region: where each sample may go. Budget, bounds and constraints meet here, and only here.
+"""Region: where each sample may go. Budget, bounds and constraints are enforced here, and only here.
 
-Attacks work in coordinates ``z`` of their own, in which the budget is one number: ``z`` is the input, or the
-input divided by what a unit of the budget is worth in each feature. What they find passes
-:meth:`Region.keep`, which has the last word.
+Attacks work in coordinates ``z`` of their own, in which the budget is one number. ``z`` is the input, or the
+input divided by the worth of a unit of the budget in each feature. Everything that attacks find passes
+:meth:`Region.keep`, which makes it valid.
 """
 
 from __future__ import annotations
@@ -37,21 +37,21 @@ class Region:
     eps : float
         Budget, in ``z``.
     norm : {np.inf, 2, 1, 0}
-        Norm in which it counts; 0 is the number of features that differ.
+        Norm of the budget; 0 is the number of features that differ.
     unit : ndarray of the shape of a sample, of X's or (n_samples, 1, ...); or None
-        Input units that one unit of ``z`` is worth, in all samples or in each.
+        Input units of one unit of ``z``, for all samples or for each.
     low, high : ndarray or None
-        Smallest and largest valid data, to broadcast against X.
+        Smallest and largest valid values; they broadcast against X.
     free : bool ndarray or None
         False where a value never changes; broadcasts against X.
     carried : bool ndarray of X's shape, or None
         True where X holds no number (a category, a missing value): ``z`` is 0 there.
     rules : Rules or None
-        What no interval says: whole numbers, one-hot groups, a projection.
+        Constraints that are no intervals: whole numbers, one-hot groups, a projection.
     types : ColumnTypes or None
-        Float types of columns that are narrower than X's, in which samples are given out.
+        Columns with a narrower float type than X, in which samples are returned.
     shared : ndarray of the shape of a sample, or None
-        :meth:`shared_unit` of the whole that the samples are a part of. None: they are the whole.
+        Result of :meth:`shared_unit` for all samples, if these are a part of them. None: these are all.
     """
 
     X: NDArray[Any]
@@ -71,7 +71,7 @@ class Region:
 
     @property
     def straight(self) -> bool:
-        """Whether ``z`` is the input itself, with nothing to round."""
+        """Whether ``z`` is the input itself, and nothing is rounded."""
         return self.unit is None and self.carried is None and self.rules is None
 
     def take(self, rows: Rows) -> Region:
@@ -88,7 +88,7 @@ class Region:
         return [self]
 
     def affordable(self) -> Region:
-        """The region as far as the budget lets whole numbers and categories go, so that none is wasted."""
+        """The region with bounds at the last whole number or category that the budget can reach."""
         if self.rules is None or self.eps == np.inf:
             return self
         x, shape = self._numbers(EVERY_ROW).reshape(len(self), -1), self.X.shape
@@ -98,7 +98,7 @@ class Region:
             dear = np.ix_(np.flatnonzero(self.category_cost(group) > self.eps), group)
             free[dear], low[dear], high[dear] = False, x[dear], x[dear]
         if self.norm == 1:
-            # a corner of the ball is all on one feature
+            # at a corner of the ball, one feature uses the whole budget
             whole = self.rules.integer
             steps = np.floor(self.eps * self.flat_units()[:, whole])
             low[:, whole] = np.maximum(low[:, whole], x[:, whole] - steps)
@@ -106,7 +106,7 @@ class Region:
         return replace(self, low=low.reshape(shape), high=high.reshape(shape), free=free.reshape(shape))
 
     def category_cost(self, group: NDArray[np.intp]) -> NDArray[np.float64]:
-        """What the cheapest change of category costs each sample, in the budget's units."""
+        """Cost of the cheapest change of category for each sample, in the budget's units."""
         cheapest = np.sort(1 / self.flat_units()[:, group], axis=1)[:, :2]
         cost: NDArray[np.float64] = np.linalg.norm(cheapest, self.norm, axis=1)
         return cost
@@ -126,16 +126,16 @@ class Region:
         return self._bounds(rows) or (np.array(-np.inf), np.array(np.inf))
 
     def movable(self, rows: Rows = EVERY_ROW) -> NDArray[np.bool_]:
-        """Where the samples may change, of their shape."""
+        """Mask of values that may change, in the samples' shape."""
         free = np.ones(1, dtype=bool) if self.free is None else self._of(self.free, rows)
         return np.broadcast_to(free, self.X[rows].shape)
 
     def to_z(self, X: NDArray[Any]) -> NDArray[Any]:
-        """Where inputs, one for each sample, are in ``z``."""
+        """Convert inputs, one for each sample, to ``z``."""
         return replace(self, X=X).start()
 
     def to_input(self, z: Any) -> Any:
-        """Inputs of ``z``: of any rows, where nothing is carried and all samples have the same unit."""
+        """Convert ``z`` to inputs, for any rows, if nothing is carried and all samples have one unit."""
         return z if self.unit is None else z * self.unit
 
     def ball(self, rows: Rows, place: dict[str, Any]) -> Ball:
@@ -148,10 +148,10 @@ class Region:
         )
 
     def view(self, rows: Rows, place: dict[str, Any]) -> Callable[[torch.Tensor], torch.Tensor] | None:
-        """What a model sees of ``z``, differentiably; None where that is ``z``.
+        """A differentiable function from ``z`` to the model's input; None if these are the same.
 
-        Whole numbers and one-hot groups are seen as :meth:`keep` will round them, and the gradient passes
-        as if they were not (the straight-through estimator of Bengio et al., arXiv 1308.3432, section 4).
+        Whole numbers and one-hot groups are rounded as :meth:`keep` will round them, and the gradient ignores
+        the rounding (the straight-through estimator of Bengio et al., arXiv 1308.3432, section 4).
         """
         if self.straight:
             return None
@@ -170,7 +170,7 @@ class Region:
         return lambda z: torch.where(carried, values, z * unit)
 
     def not_numbers(self, rows: Rows, place: dict[str, Any]) -> tuple[torch.Tensor, torch.Tensor] | None:
-        """Where samples hold no number, and what they hold there; None where they hold numbers only."""
+        """Mask of values that are no numbers, and these values; None if all values are numbers."""
         if self.carried is None:
             return None
         where = torch.tensor(self.carried[rows], device=place["device"])
@@ -179,20 +179,22 @@ class Region:
     def keep(
         self, z: NDArray[Any], rows: Rows = EVERY_ROW, *, budget: bool = True, full: bool = False
     ) -> NDArray[Any]:
-        """The valid inputs nearest to ``z``, in X's float type, within the budget unless told otherwise.
+        """The valid inputs nearest to ``z``, in X's float type, and within the budget if ``budget``.
 
-        Each value is one that its column's own type holds: what models are asked is what users get.
+        Each value is rounded to its column's own type, so that models are queried at the values that users
+        get.
 
-        Everything the package gives out passes here: attacks compute in the float type of their source, whose
-        rounding may overstep. The norm of the change, in X's own type and in the budget's units, is at most
-        eps as a user checks it. Rounding to whole numbers and categories prefers what ``z`` asks for most;
-        with ``full`` what it does not take of the change goes to the other columns.
+        Everything that the package returns passes here, since attacks compute in the float type of their
+        source, whose rounding may exceed the budget. The norm of the perturbation, computed in X's type and
+        in the budget's units, is at most eps when a user checks it. Whole numbers and categories that ``z``
+        changes most are changed first. With ``full``, the part of the change that they leave unused goes to
+        the other columns.
         """
         x, unit = self._numbers(rows), self._unit(rows)
         if unit is not None:
             z = x + (z - x / unit) * unit
         eps, bounds = self.eps if budget else np.inf, self._bounds(rows)
-        # changed features are counted once whole numbers and categories are whole
+        # with whole numbers or categories, changed features are counted after rounding
         at_first = np.inf if self.norm == 0 and self.rules is not None else eps
         kept = keep_budget(x, z, at_first, self.norm, bounds, unit)
         if self.rules is not None and len(x):
@@ -218,10 +220,10 @@ class Region:
         return kept
 
     def keep_found(self, found: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any], NDArray[np.float64]]:
-        """Inputs found with no budget: made valid; brought back into the budget; how far they are.
+        """Inputs found without a budget: made valid; projected into the budget; and their distances.
 
-        They are valid already, but for what a projection says. Those well inside stay to the last digit, on
-        which a split of a tree may depend.
+        They are valid already, except for a projection. Those well inside the budget stay exactly as they
+        are, since a split of a tree may depend on the last digit.
         """
         z = self.to_z(found)
         valid = found
@@ -233,7 +235,7 @@ class Region:
         return valid, np.where(inside, valid, self.keep(z)), distances
 
     def distance(self, X_adv: NDArray[Any], rows: Rows = EVERY_ROW) -> NDArray[np.float64]:
-        """Norm of each change, in the budget's units."""
+        """Norm of each perturbation, in the budget's units."""
         change = np.subtract(X_adv, self.X[rows], dtype=float)
         if self.carried is not None:
             change = np.where(self.carried[rows], 0.0, change)
@@ -242,7 +244,7 @@ class Region:
         return lengths(change.reshape(len(change), int(np.prod(change.shape[1:]))), self.norm)
 
     def noise(self, streams: Streams) -> NDArray[Any]:
-        """The samples moved by random signs of the budget's size: what no knowledge does.
+        """The noise control: the samples, moved by random signs of the budget's size.
 
         In norm 0, ``eps`` random features go to a random end of their range.
         """
@@ -261,29 +263,29 @@ class Region:
 
     @property
     def one_unit(self) -> bool:
-        """Whether all samples have the same unit, so that ``z`` of one means as much to another."""
+        """Whether all samples have the same unit, so that their ``z`` can be compared."""
         return self.unit is None or self.unit.ndim < self.X.ndim
 
     def flat_units(self) -> NDArray[np.float64]:
-        """Input units that one unit of ``z`` is worth, (n_samples, n_features)."""
+        """Input units of one unit of ``z``, (n_samples, n_features)."""
         unit = np.ones(1) if self.unit is None else self.unit
         return np.broadcast_to(unit, self.X.shape).reshape(len(self), int(np.prod(self.X.shape[1:])))
 
     def shared_unit(self) -> NDArray[np.float64] | None:
-        """What is a unit of coordinates that all samples share, in input units; None where these are inputs.
+        """The unit, in input units, of coordinates that all samples share; None if these are the inputs.
 
-        Where samples have units of their own, the geometric mean of each feature's over the samples in which
-        it may change: for what one sample means to another, only how features compare counts.
+        If samples have units of their own, it is each feature's geometric mean over the samples in which it
+        may change. Only the ratios of features matter for distances between samples.
         """
         own = self.unit is not None and not self.one_unit and np.prod(self.unit.shape[1:]) > 1
         return self.shared if own and self.shared is not None else mean_unit(self, [self])
 
     def in_shared_unit(self) -> NDArray[np.float64]:
-        """The samples in the coordinates that they share: ``z``, where all have the same unit."""
+        """The samples in the coordinates that they share: ``z``, if all have the same unit."""
         return replace(self, unit=self.shared_unit()).start().astype(float)
 
     def by_unit(self) -> list[NDArray[np.intp]]:
-        """Numbers of samples with the same unit, for each; of those that may change."""
+        """Groups of samples with the same unit, by number; samples that may not change are left out."""
         able = np.flatnonzero(self.movable().reshape(len(self), -1).any(axis=1))
         if self.unit is None or self.one_unit or not len(able):
             return [able]
@@ -292,9 +294,9 @@ class Region:
         return [able[which == k] for k in range(which.max() + 1)]
 
     def alone(self) -> tuple[Region, float]:
-        """The region with one unit, of samples that have the same; and what 1 was, in the new ``z``.
+        """The region with one unit, for samples that have the same unit; and the old unit in the new ``z``.
 
-        Where the unit is as much in each feature, this is the input.
+        If the unit is the same in all features, the new ``z`` is the input.
         """
         assert self.unit is not None
         unit = self.unit[0]
@@ -319,7 +321,7 @@ class Region:
 
 
 def mean_unit(first: Region, parts: Iterable[Region]) -> NDArray[np.float64] | None:
-    """What :meth:`Region.shared_unit` is of samples in parts; ``first`` are any of them."""
+    """The result of :meth:`Region.shared_unit` for samples in ``parts``; ``first`` is any of these."""
     if first.unit is None or first.one_unit:
         return first.unit
     if np.prod(first.unit.shape[1:]) == 1:

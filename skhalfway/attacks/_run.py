@@ -1,4 +1,4 @@
-"""What a generator does when it is fitted and asked: samples, source and labels are read, and attacked."""
+"""What a generator does in fit, transform and generate: it reads samples, source and labels, and attacks."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ _NOT_FITTED = (
 
 
 def source_of(estimator: Any) -> Any:
-    """What a generator with that parameter ``estimator`` attacks."""
+    """The source of a generator with that parameter ``estimator``."""
     if estimator is not None:
         return estimator
     from sklearn.linear_model import LogisticRegression
@@ -75,7 +75,7 @@ def source_of(estimator: Any) -> Any:
 
 
 def fit_source(generator: AdversarialGenerator, X: Any, y: Any, fit_params: Mapping[str, Any]) -> None:
-    """Fit the source, and keep on the generator what its attacks need to know of the data."""
+    """Fit the source, and keep on the generator what its attacks need to know about the data."""
     check_parameters(generator)
     array = read_samples(generator, X, reset=True)
     check_positions(generator.eps, generator.constraints, X)
@@ -107,7 +107,7 @@ def fit_source(generator: AdversarialGenerator, X: Any, y: Any, fit_params: Mapp
         from skhalfway.attacks._partners import keep_partners
 
         frame = Frame.of(X)
-        # categories are known to those who read them in the training data
+        # categories are only known to a model that has read the training data's frame
         ask = None if frame is None else model.reading(frame).predict
         generator._partners = keep_partners(array, labels, own_rng(generator.random_state), ask)
     generator.n_iter_ = 1 if generator.attack == "fgsm" else generator.max_iter
@@ -116,7 +116,7 @@ def fit_source(generator: AdversarialGenerator, X: Any, y: Any, fit_params: Mapp
 def generate(
     generator: AdversarialGenerator, X: Any, y: Any = None, target: Any = None
 ) -> tuple[Outcome, Any]:
-    """What was found, and the adversarial samples in X's container."""
+    """The outcome of an attack, and the adversarial samples in X's container."""
     if not generator.__sklearn_is_fitted__():
         raise NotFittedError(_NOT_FITTED)
     check_parameters(generator)
@@ -142,7 +142,7 @@ def _generate(
     classes = generator.classes_ if fitted else _classes(model, array)
     check_source(generator, model, region, len(classes), targeted=targeted)
     if np.isnan(array).any():
-        type_named(model, answers, model, array)  # whether they are an error is the source's to say
+        type_named(model, answers, model, array)  # raises if the source cannot deal with missing values
     if targeted:
         wanted = np.full(len(array), target) if np.ndim(target) == 0 else target
         labels = check_labels(wanted, classes, len(array), name="target")
@@ -167,8 +167,8 @@ def _generate(
 
 
 def run(generator: AdversarialGenerator, problem: Problem) -> Outcome:
-    """Attack a checked problem, a batch of samples at a time; attacks of others get them all."""
-    # of attacks that ask for answers, nothing is computed on them
+    """Attack a checked problem, a batch of samples at a time; attacks of other libraries get all samples."""
+    # attacks that query predictions compute nothing on the devices
     devices = devices_of(generator.device) if takes_gradients(generator, problem.model) else (None,)
     if problem.pool is None or isinstance(generator.batch_size, str):
         generator = copy(generator)
@@ -195,14 +195,14 @@ def run(generator: AdversarialGenerator, problem: Problem) -> Outcome:
 
 
 def on(generator: AdversarialGenerator, device: Any) -> AdversarialGenerator:
-    """The generator with one of its devices."""
+    """A copy of the generator with one of its devices."""
     one = copy(generator)
     one.device = device
     return one
 
 
 def _run_where_it_fits(generator: AdversarialGenerator, problem: Problem) -> Outcome:
-    """Attack a batch; where memory does not hold it, in halves, and say so."""
+    """Attack a batch; if memory does not hold it, attack it in halves, with a warning."""
     try:
         return _run(generator, problem)
     except (MemoryError, RuntimeError) as error:
@@ -211,7 +211,7 @@ def _run_where_it_fits(generator: AdversarialGenerator, problem: Problem) -> Out
             raise
     warn(
         f"{type_name(problem.model.estimator)} takes more memory for {n} samples at once than is free "
-        f"({reason}), so these are attacked in halves; a smaller batch_size needs no second try",
+        f"({reason}), so these are attacked in halves; a smaller batch_size avoids the second try",
         UserWarning,
     )
     pool = problem.pool or Pool.of(problem)
@@ -248,10 +248,10 @@ def limits_of(
     types: ColumnTypes | None = None,
     of_others: bool = False,
 ) -> Limits:
-    """What decides where samples may go; ``header`` is an object that keeps the names of features.
+    """Budget, bounds and constraints of samples X; ``header`` is an object that keeps the names of features.
 
-    ``types`` tells of columns that are given out in narrower types. ``of_others``: budgets and masks one a
-    sample are those of others than X, of as many as they are.
+    ``types`` are the columns that are returned in narrower types. With ``of_others``, budgets and masks for
+    each sample belong to other samples than X, of any number.
     """
     return read_limits(
         X,
@@ -268,7 +268,7 @@ def limits_of(
 
 
 def _source(generator: AdversarialGenerator, estimator: Any) -> Model:
-    """The source; a torch module is kept between calls, for its view follows what its owner does."""
+    """The source; a torch module's model is kept between calls, since it follows changes of the module."""
     model = _SOURCES.get(generator)
     if model is None or model.estimator is not unfrozen(estimator):
         model = as_model(estimator)
@@ -281,6 +281,7 @@ def _classes(model: Model, X: NDArray[Any]) -> NDArray[Any]:
     classes = classes_of(model, X)
     if len(classes) < 2:
         raise ValueError(
-            f"the source knows one class, {shown(classes)}; there must be at least 2 to be fooled"
+            f"the source knows one class, {shown(classes)}; there must be at least 2, so that it can be "
+            "fooled"
         )
     return classes

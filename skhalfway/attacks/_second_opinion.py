@@ -1,4 +1,4 @@
-"""A second opinion on an attack by gradient, by few queries."""
+"""A second opinion on an attack by gradient, from a few queries."""
 
 from __future__ import annotations
 
@@ -20,19 +20,20 @@ _SHORTER = 0.5 ** np.arange(1, 8)
 
 
 def fooled_by_queries(problem: Problem, X_adv: NDArray[Any]) -> NDArray[np.bool_]:
-    """Which samples fall to a part of a change, or to one step along a slope estimated from scores.
+    """Samples that fool the source by part of a perturbation, or by one step along an estimated slope.
 
-    ``X_adv`` is where one step along the gradient leads: where the budget is far larger than it takes, whole
-    steps pass the inputs that win, and end where there is no gradient any more.
+    ``X_adv`` holds the results of one step along the gradient. Parts of these perturbations are tried because
+    a step with a budget that is far too large passes the inputs that win, and ends where there is no
+    gradient.
 
     Uesato et al., "Adversarial risk and the dangers of evaluating against weak attacks", ICML 2018, section
-    4, look behind masked gradients by simultaneous perturbation (Spall 1992). Our perturbations are as long
-    as the budget, for what hides a slope hides it from small ones, and one of them may win already. They lead
-    to where the Square attack starts, stripes of images included; in L1, which that does not know, each
-    changes one feature, and in L0 as many as the budget counts.
+    4, detect masked gradients by simultaneous perturbation (Spall 1992). Our perturbations are as long as the
+    budget, since a masked slope cannot be seen from small ones, and one of them may win already. They lead to
+    the points at which the Square attack starts, stripes of images included. The Square attack does not
+    support L1 and L0: in L1, each perturbation changes one feature, and in L0 as many as the budget allows.
     """
     region, n, rows = problem.region, len(problem.region), np.arange(len(problem.region))
-    # the samples, changes of each, and two that are to win
+    # the clean sample, its perturbations, one step along the slope, the best of them, and shorter ones
     queries = Queries(problem, 1 + _N_DIRECTIONS + 2 + len(_SHORTER))
     of = np.repeat(rows, _N_DIRECTIONS)
     if region.norm == 0:
@@ -71,6 +72,6 @@ def _one_feature_each(queries: Queries) -> NDArray[np.float64]:
         np.take_along_axis(order, turn, axis=1).ravel(),
     )
     points = x0[of]
-    # different features, as far as there are so many
+    # different features, if there are enough of them
     points[np.arange(len(of)), feature] += region.eps * queries.streams.signs(of)
     return queries.clip(np.where(movable[of], points, x0[of]), of)

@@ -1,4 +1,4 @@
-"""The attack for the fewest changed features: sigma-zero."""
+"""The attack that changes the fewest features: sigma-zero."""
 
 from __future__ import annotations
 
@@ -16,33 +16,36 @@ if TYPE_CHECKING:
     from skhalfway.attacks._boundary import Field
     from skhalfway.attacks._problem import Settings
 
-_N_SINGLE = 16  # features, of those that gain least, that are restored one by one at last
+_N_SINGLE = 16  # features of the least gain that are tried for restoring one by one at the end
 
 
 @dataclass(frozen=True)
 class SigmaZero(MinimumAttack):
     """sigma-zero: Cinà et al., ICLR 2025, Algorithm 1.
 
-    Follows the gradient of the margin, where the attack has not won yet, plus that of a smooth count of the
-    changed features, sum_i d_i^2 / (d_i^2 + sigma), over their number. The gradient is divided by its largest
-    value; changes below a threshold tau are set to 0 after each step, and tau rises where the attack has won
-    and falls where it has not. Changes d are shares of the range in which a feature may lie, which in the
-    paper is [0, 1].
+    The attack follows the gradient of the margin (until it has won) plus that of a smooth count of the
+    changed features, sum_i d_i^2 / (d_i^2 + sigma), divided by their number. The gradient is divided by its
+    largest value. Changes below a threshold tau are set to 0 after each step; tau rises if the attack has
+    won, and falls if it has not. Changes d are shares of the range of a feature, which in the paper is
+    [0, 1].
 
-    What is ours: margins are in multiples of the sample's own, so that no scale of the logits is presumed;
-    a feature that is at the end of its range and would go on has no part in the largest value, so that fewer
-    steps do; the fewest features that win were the boundaries flat (a sort by slope times room) are tried
-    before the first step, and with the last tenth of the steps at the best point found; and in the end
-    features are restored, as long as that wins.
+    Our own additions:
+
+    - Margins are in multiples of the sample's own, so that they fit any scale of the logits.
+    - A feature at the end of its range, which cannot go further, does not count in the largest value, so that
+      fewer steps suffice.
+    - If boundaries were planes, a sort by slope times room would give the fewest features that win. These are
+      tried before the first step, and at the best point found in the last tenth of the steps.
+    - At the end, features are restored if the attack still wins without them.
 
     Attributes
     ----------
     sigma : float
-        Of the smooth count: the smaller, the sharper.
+        Smoothness of the count; smaller values are closer to the true count.
     tau : float
         First threshold, as a share of a feature's range.
     t : float
-        By how much of a step tau rises and falls.
+        Change of tau, as a share of a step.
     """
 
     sigma: float
@@ -57,7 +60,7 @@ class SigmaZero(MinimumAttack):
             still = still | (field.free == 0)
         width = torch.where(still, 1.0, width)
         if not field.batch.targeted:
-            # which also finds the rival whose boundary takes the fewest features
+            # this also finds the rival whose boundary needs the fewest features
             field.offer(torch.clamp(x0 + field.to_boundary(x0)[0], field.low, field.high))
         usual = field.slope(*field.logits(x0))[0].abs().clamp_min(torch.finfo(x0.dtype).eps)
         x, d = x0, torch.zeros_like(x0)
@@ -86,7 +89,7 @@ class SigmaZero(MinimumAttack):
             leaf, logits = field.logits(x)
             margins, slope = field.slope(leaf, logits)
             rise = (-margins - (slope * (field.x0 - x)).sum(1, keepdim=True)).nan_to_num(0.0)
-            # a little more, for it must win in the floats of the data
+            # a little beyond, so that it still wins when it is rounded to the data's float type
             change = field.climb(field.x0, slope, (1.001 * rise).clamp_min(0.0))
             field.offer(torch.clamp(field.x0 + change, field.low, field.high))
         self._restore(field)
@@ -97,7 +100,7 @@ class SigmaZero(MinimumAttack):
         x, distances = field.found()
         _, slope = field.slope(*field.logits(x))
         changed = x != field.x0
-        # the least gain first; what has not changed comes last
+        # the least gain first; features that have not changed come last
         gain = torch.where(changed, slope * (x - field.x0), torch.inf)
         order = gain.argsort(dim=1, stable=True)
         rank = torch.zeros_like(order).scatter_(
@@ -112,14 +115,14 @@ class SigmaZero(MinimumAttack):
             low, high = torch.where(left & won, middle, low), torch.where(left & ~won, middle, high)
         least = torch.where(rank < low, field.x0, x)
         for k in range(min(_N_SINGLE, int(n_changed.max()))):
-            # the one that decided the bisection is needed, as far as that one tells
+            # by the bisection, the feature at which it ended is needed
             tried = torch.where(rank == low + k, field.x0, least)
             won = field.offer(tried)
             least = torch.where(won & distances.isfinite(), tried, least)
 
 
 def sigmazero(settings: Settings, sigma: float = 1e-3, tau: float = 0.3, t: float = 0.01) -> SigmaZero:
-    """sigma-zero; its first step is step_size long, a share of each feature's range, 1 where that is None."""
+    """sigma-zero; ``step_size`` is the first step, as a share of each feature's range, 1 if it is None."""
     for name, value in (("sigma", sigma), ("tau", tau), ("t", t)):
         check_positive(f"attack_params[{name!r}]", value)
     return SigmaZero(settings, float(sigma), float(tau), float(t))

@@ -48,7 +48,7 @@ class _Squares:
         self.shape, self.norm, self.n_channels = shape, norm, shape[0]
 
     def first(self, rows: Indices, streams: Streams) -> Floats:
-        """Change of the whole, (n_rows, n_channels, n_pixels): stripes in Linf, tiles of bumps in L2."""
+        """First change of images, (n_rows, n_channels, n_pixels): stripes in Linf, tiles of bumps in L2."""
         n, (c, h, w) = len(rows), self.shape
         if self.norm == np.inf:
             return np.repeat(streams.signs(rows, c, 1, w), h, axis=2).reshape(n, c, -1)
@@ -73,7 +73,7 @@ class _Squares:
         return ((top + step[:, None]) * w + left + step).reshape(len(rows), -1)
 
     def change(self, rows: Indices, n_changed: int, streams: Streams) -> Floats:
-        """How to change them, (n_rows, n_channels, n_changed): all by one sign in Linf, by a bump in L2."""
+        """Changes of these pixels, (n_rows, n_channels, n_changed): one sign in Linf, a bump in L2."""
         sign = streams.signs(rows, self.n_channels, 1)
         if self.norm == np.inf:
             return np.repeat(sign, n_changed, axis=2)
@@ -98,10 +98,10 @@ class _Subsets:
         drawn = streams.uniform(rows, self.movable.shape[1]) + ~self.movable[rows]
         if self.each is None:
             places = drawn.argpartition(size - 1, axis=1)[:, :size]
-            # in the order that all would have, for signs go by it
+            # in the order that a full sort gives, since signs depend on it
             order = np.take_along_axis(drawn, places, axis=1).argsort(axis=1)
             return np.take_along_axis(places, order, axis=1)
-        # where fewer may change, the same share of these; the places left over are one that never does
+        # the same share of the features that may change in a sample; spare places name one that may not
         order = drawn.argsort(axis=1)
         own = np.maximum(1, np.rint(share * self.each[rows]))[:, None]
         return np.where(np.arange(size) < own, order[:, :size], order[:, -1:])
@@ -112,7 +112,7 @@ class _Subsets:
 
 @dataclass(frozen=True)
 class Search:
-    """Where samples may go next, in channels: arrays (n_rows, n_channels, n_pixels)."""
+    """The next points of a random search, as arrays (n_rows, n_channels, n_pixels)."""
 
     queries: Queries
     parts: _Squares | _Subsets
@@ -134,17 +134,17 @@ class Search:
         move = self._linf if self.queries.problem.region.norm == np.inf else self._l2
         moved = move((point - x0).reshape(channels), self.movable[rows].reshape(channels), rows, share)
         asked = [self.queries.clip(x0 + change.reshape(x0.shape), rows) for change in moved]
-        # the second is there for where the first would change nothing
+        # the second is used where the first would change nothing
         return np.where((asked[0] == point).all(axis=1, keepdims=True), asked[-1], asked[0])
 
     def _linf(self, change: Floats, movable: NDArray[np.bool_], rows: Indices, share: float) -> list[Floats]:
-        """Algorithm 2: a part goes to one end of the budget or the other."""
+        """Algorithm 2: move a part to one end of the budget or the other."""
         places = self._part(rows, share)
         to = self.queries.problem.region.eps * self.parts.change(rows, places.shape[2], self.streams)
         return [_put(change, places, sign * to) for sign in (1, -1)]
 
     def _l2(self, change: Floats, movable: NDArray[np.bool_], rows: Indices, share: float) -> list[Floats]:
-        """Algorithm 3: a part gets a bump, and for it what another part had of the budget."""
+        """Algorithm 3: add a bump to a part, with the share of the budget that is taken from another part."""
         here, there = self._part(rows, share), self._part(rows, share)
         unused = self.queries.problem.region.eps**2 - (change**2).sum(axis=(1, 2))
         rest = _put(_put(change, here, 0.0), there, 0.0)
@@ -176,7 +176,7 @@ def search_of(queries: Queries) -> Search:
 
 @dataclass(frozen=True)
 class Square:
-    """Random changes of a part of each sample, of which those stay that bring the margin down.
+    """Random changes of a part of each sample; those that lower the margin are kept.
 
     Attributes
     ----------
@@ -198,7 +198,7 @@ class Square:
             search = search_of(queries)
             point, least = queries.x0.copy(), np.full(len(region), np.inf)
             for i in count():
-                # the last query is kept to see whether a win is one
+                # the last query is reserved to check by a prediction whether a win by scores is one
                 rows = rows[queries.open(rows) & (queries.n_left(rows) >= 2)]
                 if not len(rows):
                     break
@@ -217,7 +217,7 @@ class Square:
 
 
 def margin(scores: Floats, labels: Indices, *, targeted: bool) -> Floats:
-    """Score of the label minus the largest other, or its negative: what an attack brings down."""
+    """The margin that an attack lowers: the label's score minus the largest other; negative if targeted."""
     index, others = np.arange(len(scores)), scores.copy()
     others[index, labels] = -np.inf
     height = scores[index, labels] - others.max(axis=1)
@@ -227,9 +227,12 @@ def margin(scores: Floats, labels: Indices, *, targeted: bool) -> Floats:
 def square(settings: Settings, p: float = 0.8) -> Square:
     """Square attack (Andriushchenko et al. 2020, Algorithms 1 to 3) on images (n, n_channels, height, width).
 
-    Not in the paper: rows have no geometry, so random subsets of as many features stand for squares, each
-    feature with a sign of its own; a margin of scores for targets too, rather than cross-entropy; and a win
-    by scores is one when a prediction, the sample's last query, says so.
+    Differences from the paper:
+
+    - Rows have no geometry, so a random subset of as many features replaces a square, and each feature has a
+      sign of its own.
+    - Targeted attacks use a margin of scores too, rather than cross-entropy.
+    - A win by scores counts only if a prediction, the sample's last query, confirms it.
     """
     if not is_number(p) or not 0 < p <= 1:
         raise ValueError(f"attack_params['p'] must be a number in (0, 1], got {shown(p)}")

@@ -1,4 +1,4 @@
-"""Pieces of the kind "step" that remember: which way an attack goes, given gradients so far."""
+"""Pieces of the kind "step" with a memory: the direction of a step, given the gradients so far."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from skhalfway.attacks._pieces import Gradient, Piece, Run, check_number
 
 
 def unit_mean(gradient: torch.Tensor) -> torch.Tensor:
-    """The gradient as a multiple of the mean size of its values."""
+    """The gradient divided by the mean of its absolute values."""
     return gradient * gradient[0].numel() / at_least_tiny(lengths(gradient, 1))
 
 
 @dataclass(frozen=True)
 class Momentum(Piece):
-    """Go along a sum of all gradients so far, of which the older count less.
+    """Step along a decaying sum of all gradients so far.
 
     Dong et al., "Boosting adversarial attacks with momentum", CVPR 2018, Algorithm 1:
     ``g = decay * g + gradient / ||gradient||_1``.
@@ -26,7 +26,7 @@ class Momentum(Piece):
     Parameters
     ----------
     decay : float, default=1.0
-        What is left of the sum at each step.
+        Factor by which the sum is multiplied at each step.
 
     Examples
     --------
@@ -52,11 +52,11 @@ class Momentum(Piece):
 
 @dataclass(frozen=True)
 class Nesterov(Momentum):
-    """Momentum whose gradient is taken ahead, where the sum alone would lead.
+    """Momentum with the gradient computed ahead, at the point to which the sum alone would lead.
 
     Lin et al., "Nesterov accelerated gradient and scale invariance for adversarial attacks", ICLR 2020,
-    section 3.1. The sum is measured there in the mean size of a value, as in the authors' code; in
-    the 1-norm of the text the way ahead would be nothing beside a step.
+    section 3.1. To look ahead, gradients are divided by the mean of their absolute values, as in the authors'
+    code. With the 1-norm of the paper's text, the distance ahead would be negligible beside a step.
 
     Examples
     --------
@@ -76,19 +76,19 @@ class Nesterov(Momentum):
 
 @dataclass(frozen=True)
 class GlobalMomentum(Momentum):
-    """Momentum that begins with the sum of gradients on a first way of a few long steps, which is then left.
+    """Momentum initialised by a few long preliminary steps, after which the samples are set back.
 
     Wang et al., "Boosting the transferability of adversarial attacks with global momentum initialization",
-    arXiv 2211.11236, 2022.
+    arXiv 2211.11236, 2022. The sum of gradients along the preliminary steps is kept.
 
     Parameters
     ----------
     decay : float, default=1.0
-        What is left of the sum at each step.
+        Factor by which the sum is multiplied at each step.
     n : int, default=5
-        Number of steps on the first way.
+        Number of preliminary steps.
     factor : float, default=10.0
-        How many times as long as a step these are.
+        Length of a preliminary step, as a multiple of a step.
 
     Examples
     --------
@@ -113,7 +113,7 @@ class GlobalMomentum(Momentum):
 
 @dataclass(frozen=True)
 class EnhancedMomentum(Momentum):
-    """Momentum of the mean gradient at points on the line of the gradient before, to both sides.
+    """Momentum of the mean gradient at points to both sides of the sample, along the previous gradient.
 
     Wang, Lin, Hu, Wang & He, "Boosting adversarial transferability through enhanced momentum", BMVC 2021,
     with evenly spaced points.
@@ -121,11 +121,11 @@ class EnhancedMomentum(Momentum):
     Parameters
     ----------
     decay : float, default=1.0
-        What is left of the sum at each step.
+        Factor by which the sum is multiplied at each step.
     n : int, default=11
         Number of points.
     radius : float, default=7.0
-        How far the outermost lie, in steps.
+        Distance of the outermost points, in steps.
 
     Examples
     --------
@@ -156,15 +156,16 @@ class EnhancedMomentum(Momentum):
 
 @dataclass(frozen=True)
 class AdaBelief(Piece):
-    """Mean of gradients so far, each value divided by how much it differed from what was expected.
+    """Mean of gradients so far, each value divided by its root mean squared deviation from that mean.
 
     Zhuang et al., "AdaBelief optimizer: adapting stepsizes by the belief in observed gradients", NeurIPS
-    2020, Algorithm 2; as a step of an attack. Its sign is that of the mean, so it takes a stride of its own.
+    2020, Algorithm 2, as a step of an attack. A sign step would undo the division, so that the piece has a
+    stride of its own.
 
     Parameters
     ----------
     beta_1, beta_2 : float, default=0.9, 0.999
-        What is left of the means at each step, of gradients and of squared differences.
+        Decay rates of the running means: of gradients, and of squared deviations.
 
     Examples
     --------
@@ -197,19 +198,19 @@ class AdaBelief(Piece):
 
 @dataclass(frozen=True)
 class TanhAdam(Piece):
-    """Sums of gradients and of their squares; the step is the hyperbolic tangent of their ratio.
+    """Step by the hyperbolic tangent of a ratio: the sum of gradients over the root of the sum of squares.
 
     Zou et al., "Making adversarial examples more transferable and indistinguishable" (AI-FGTM), AAAI 2022,
-    Algorithm 1: steps grow as Adam's, and add up to as much as equal ones.
+    Algorithm 1. Step sizes grow as Adam's do, and their sum is that of equal steps.
 
     Parameters
     ----------
     mu_1, mu_2 : float, default=1.5, 1.9
-        Weights of a gradient, and of its square.
+        Weights of a gradient, and of its square, in the sums.
     scale : float, default=1.3
-        Of the ratio.
+        Factor of the ratio, inside the hyperbolic tangent.
     beta_1, beta_2 : float, default=0.9, 0.99
-        By which steps grow.
+        Rates that determine how step sizes grow.
 
     Examples
     --------
@@ -232,7 +233,7 @@ class TanhAdam(Piece):
         check_number(self, "beta_2", 0, 0.9999)
 
     def direction(self, run: Run, gradient: torch.Tensor) -> torch.Tensor:
-        # of a ratio that no scale of gradients changes
+        # the ratio does not depend on the scale of gradients; this keeps its sums in range
         gradient = unit_mean(gradient)
         nothing = torch.zeros_like(gradient)
         first, second = run.kept.get("tanh_adam", (nothing, nothing))

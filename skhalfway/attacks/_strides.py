@@ -1,4 +1,4 @@
-"""Pieces of the kind "step" that say how far each value goes, where others go by the sign alone."""
+"""Pieces of the kind "step" that set the length of the step in each feature, instead of the sign alone."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from skhalfway.attacks._pieces import Piece, Run, check_number
 
 @dataclass(frozen=True)
 class Normalised(Piece):
-    """Go along the gradient itself rather than along its signs; its largest value goes a whole step.
+    """Step along the gradient itself rather than its signs; the largest value moves by a whole step.
 
     Rozsa, Rudd & Boult, "Adversarial diversity and hard positive generation", CVPR workshops 2016. In
-    L2 that is what every step does, and in L1 it spreads a step over all values.
+    L2 every step does that; in L1 it spreads a step over all features.
 
     Examples
     --------
@@ -33,15 +33,16 @@ class Normalised(Piece):
 
 @dataclass(frozen=True)
 class Staircase(Piece):
-    """Values go further the larger their gradient is among all of the sample, in even stairs.
+    """Sign steps whose length in a feature grows with the rank of its gradient, in even stairs.
 
-    Zhang et al., "Staircase sign method for boosting adversarial attacks" (I-FGS2M), arXiv 2104.09722, 2021:
-    of the k-th of n parts of all values, in the order of their size, each goes (2k - 1) / n of a step.
+    Zhang et al., "Staircase sign method for boosting adversarial attacks" (I-FGS2M), arXiv 2104.09722, 2021.
+    The features of a sample are sorted by the size of their gradient and split into n equal parts. Those in
+    the k-th part move by (2k - 1) / n of a step.
 
     Parameters
     ----------
     n : int, default=64
-        Number of stairs.
+        Number of stairs (parts).
 
     Examples
     --------
@@ -66,7 +67,7 @@ class Staircase(Piece):
 
 @dataclass(frozen=True)
 class Rescaled(Piece):
-    """Values go further the larger the logarithm of their gradient is.
+    """Sign steps whose length in a feature grows with the logarithm of its gradient.
 
     Han et al., "Sampling-based fast gradient rescaling method for highly transferable adversarial attacks"
     (FGRM), arXiv 2307.02828, 2023: ``factor * sign(g) * sigmoid((log2|g| - mean) / std)``.
@@ -74,7 +75,7 @@ class Rescaled(Piece):
     Parameters
     ----------
     factor : float, default=2.0
-        Twice how far a value of mean logarithm goes.
+        Longest possible step of a feature, in steps; a feature whose logarithm is the mean moves half as far.
 
     Examples
     --------
@@ -92,7 +93,7 @@ class Rescaled(Piece):
     def stride(self, run: Run, direction: torch.Tensor) -> torch.Tensor:
         flat = direction.flatten(1)
         there = flat != 0
-        # of values without a gradient there is no logarithm
+        # values whose gradient is 0 have no logarithm
         size = torch.where(there, flat.abs(), 1.0).log2()
         n = there.sum(dim=1, keepdim=True).clamp_min(1)
         mean = (size * there).sum(dim=1, keepdim=True) / n
@@ -103,16 +104,16 @@ class Rescaled(Piece):
 
 @dataclass(frozen=True)
 class PatchWise(Piece):
-    """Long steps, whose part beyond the budget is passed on to the pixels around.
+    """Long steps, whose part beyond the budget is passed on to neighbouring pixels.
 
     Gao et al., "Patch-wise attack for fooling deep neural network" (PI-FGSM), ECCV 2020, Algorithm 1.
 
     Parameters
     ----------
     amplification : float, default=10.0
-        How much longer steps are.
+        Factor by which steps are longer.
     size : int, default=3
-        Width of the patch to which it is passed on, in pixels, odd.
+        Width of the patch of neighbours, in pixels; an odd number.
 
     Examples
     --------
@@ -133,7 +134,7 @@ class PatchWise(Piece):
             raise ValueError(f"PatchWise(size=...) must be odd, got {self.size}")
 
     def stride(self, run: Run, direction: torch.Tensor) -> torch.Tensor:
-        # in multiples of a step, so that neither its length nor its sign counts
+        # everything is in multiples of a step, so that its length and sign do not matter
         most = run.eps / abs(run.size)
         sign = direction.sign()
         total = run.kept.get("patch_wise", torch.zeros_like(sign)) + self.amplification * sign

@@ -1,4 +1,4 @@
-"""attack="auto-strong": several strong attacks for a source, each on the samples that still stand."""
+"""attack="auto-strong": several strong attacks in turn, each on the samples that none before it fooled."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ if TYPE_CHECKING:
 Stage = tuple[str, dict[str, Any] | None]
 
 _N_TARGETS = 9  # as in AutoAttack
-_MANY = 0.05  # share of samples that only queries fool from which on it is said
+_MANY = 0.05  # share of samples that only queries fool, from which on a warning is given
 _MASKED = "attacks by gradient fail, and attacks by queries do not, so that its gradients may be masked"
-_KEEP_BOTH = "an attack by gradient alone would call it more robust than it is"
+_KEEP_BOTH = "an attack by gradient alone would overestimate its robustness"
 
 
 def stages(model: Model, norm: float, n_classes: int, *, targeted: bool) -> list[Stage]:
-    """The attacks for a source that know the norm, in the order in which they come."""
+    """The attacks for a source that support the norm, in their order."""
     if norm == 0:
         return [("sigmazero", None)]
     found: list[Stage] = [("tree", None)] if _of_trees(model) else []
@@ -64,7 +64,7 @@ def _of_trees(model: Model) -> bool:
 
 
 def run_strong(generator: AdversarialGenerator, problem: Problem) -> Outcome:
-    """Attack the source by each stage in turn; tell what all of them saw."""
+    """Attack a source by each stage in turn, and join their outcomes and remarks."""
     model, n = problem.model, len(problem.region)
     outcome: Outcome | None = None
     refused: list[Finding] = []
@@ -100,9 +100,9 @@ def run_strong(generator: AdversarialGenerator, problem: Problem) -> Outcome:
         outcome = _by_queries_alone(generator, problem, outcome)
     assert outcome is not None
     if outcome.faults is not None:
-        by_queries &= ~outcome.faults.flat  # of which the faults tell
+        by_queries &= ~outcome.faults.flat  # the faults report these already
     masked = (Missed(by_queries, _MASKED, _KEEP_BOTH, _MANY),) if by_queries.any() else ()
-    # what no search found is of the samples that none of them won with
+    # a failed search counts only for samples that no attack fooled
     stands = np.zeros(n, dtype=bool)
     stands[standing(problem, outcome.X_adv)] = True
     missed = tuple(replace(each, where=each.where & stands) for each in outcome.missed)
@@ -110,7 +110,7 @@ def run_strong(generator: AdversarialGenerator, problem: Problem) -> Outcome:
 
 
 def _by_queries_alone(generator: AdversarialGenerator, problem: Problem, outcome: Outcome | None) -> Outcome:
-    """What an attack on any source adds, where the source turned out to have no gradient."""
+    """Add an attack that works on any source, after the source turned out to have no gradient."""
     name = without_gradient(generator.norm)[0]
     attack = make_attack(_for_stage(generator, name, None), name)
     if outcome is None:
@@ -126,7 +126,7 @@ def _by_queries_alone(generator: AdversarialGenerator, problem: Problem, outcome
 def _for_stage(
     generator: AdversarialGenerator, name: str, params: dict[str, Any] | None
 ) -> AdversarialGenerator:
-    """The generator with an attack; restarts are for those that know them."""
+    """The generator with an attack; restarts are kept for attacks that support them."""
     one = copy(generator)
     one.attack, one.attack_params = name, params
     if not KINDS[name].restarts or name == "surrogate":

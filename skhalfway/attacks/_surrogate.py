@@ -1,4 +1,4 @@
-"""Substitutes of black boxes: learn what the source answers, and attack that."""
+"""Substitutes of black boxes: trained on the source's predictions, and attacked in its place."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ if TYPE_CHECKING:
     from skhalfway.attacks._pool import Pool
     from skhalfway.attacks._problem import Settings
 
-_MAX_NEW = 1000  # inputs that one round may add
-_FARTHEST = 100  # spreads of the data that new inputs may be away from others
-_NEVER = -1e4  # logit of a class that the source was not seen to answer
+_MAX_NEW = 1000  # most inputs that one round adds
+_FARTHEST = 100  # largest distance of new inputs from others, in spreads of the data
+_NEVER = -1e4  # logit of a class that the source was not seen to predict
 
 
 @dataclass(frozen=True)
 class _Scale:
-    """What is taken off points, and what they are divided by, before the substitute sees them.
+    """Centre and scale of the points that the substitute is trained on.
 
-    Features that vary less than most are divided as most are: the budget is the same for all, and with their
-    own spread the substitute would see them above all.
+    Features with a small spread are divided by the typical spread of features, not by their own. The budget
+    is the same for all features, so that the substitute would depend on these features too much otherwise.
     """
 
     centre: NDArray[np.float64]
@@ -48,7 +48,7 @@ class _Scale:
 
 
 class Substitute(nn.Module):
-    """A substitute's logits in the source's classes, of which it may have seen some only."""
+    """A substitute's logits for all classes of the source, some of which it may never have seen."""
 
     def __init__(self, model: Model, scale: _Scale, seen: NDArray[np.intp], n_classes: int) -> None:
         super().__init__()
@@ -76,11 +76,11 @@ class Surrogate:
     settings : Settings
         The generator's.
     estimator : object or None
-        What becomes the substitute.
+        Classifier that is trained as the substitute.
     n_rounds : int
-        How often the source is asked.
+        Number of rounds of queries.
     step : float or None
-        How far new inputs are from those they come from, in each feature.
+        Distance of new inputs from those that they are made from, in each feature.
     """
 
     settings: Settings
@@ -89,10 +89,10 @@ class Surrogate:
     step: float | None
 
     def run(self, problem: Problem) -> Outcome:
-        """Learn the source (Algorithm 1) and attack all samples at once.
+        """Train the substitute (Algorithm 1) and attack all samples at once.
 
-        Everything happens in the coordinates that the samples share, where categories and missing values are
-        0: the substitute knows nothing of them.
+        Everything happens in the coordinates that the samples share. Categories and missing values are 0
+        there, so that the substitute does not depend on them.
         """
         region, pool = problem.region, problem.pool
         queries = Queries(problem, self.settings.max_queries)
@@ -116,9 +116,9 @@ class Surrogate:
         return self._distil(Queries(pool.problem, self.settings.max_queries), pool.n_whole)
 
     def _distil(self, queries: Queries, n_whole: int) -> tuple[Model | None, int]:
-        """The substitute, and how many queries it took beside one for each sample.
+        """The substitute, and the number of queries that it took beside one for each sample.
 
-        None where the source gave one answer to all that was asked.
+        The substitute is None if the source predicted one label for all inputs.
         """
         problem = queries.problem
         with problem.model.evaluating():
@@ -126,14 +126,14 @@ class Surrogate:
         return substitute, int((queries.n_asked - 1).sum())
 
     def _augment(self, queries: Queries, n_whole: int, rng: np.random.RandomState) -> Model | None:
-        """Learn from the samples, and in each round from inputs around them."""
+        """Train on the samples, and in each round also on new inputs around them."""
         flat = _shared_region(queries)
         X, movable = flat.X, flat.movable()
         n_movable = movable.sum() / max(1, movable.any(axis=1).sum())
         reach = flat.flat_units() * flat.eps * max(1, n_movable) ** (-1 / flat.norm)
         spread = X.std(axis=0)
         usual = np.median(spread[spread > 0]) if (spread > 0).any() else np.median(reach)
-        # a substitute is not trained on points that are nowhere near the data
+        # no training on points that are far away from the data
         step = np.minimum(reach, _FARTHEST * usual) if self.step is None else self.step * flat.flat_units()
         scale = _Scale(X.mean(axis=0), np.maximum(spread, usual))
         points, of, labels = X, np.arange(len(X)), queries.predicted
@@ -165,7 +165,7 @@ class Surrogate:
         seen, answers = np.unique(labels, return_inverse=True)
         if len(seen) < 2:
             return None
-        # the loss stops to fall by as much as tol before max_iter is reached
+        # training ends by tol, long before max_iter
         net = MLPClassifier((64, 64), tol=1e-2, max_iter=2000, random_state=rng.randint(2**31 - 1))
         estimator = net if self.estimator is None else clone(self.estimator)
         model = as_model(estimator.fit(scale(points), answers))
@@ -181,7 +181,7 @@ class Surrogate:
         labels: NDArray[np.intp],
         rng: np.random.RandomState,
     ) -> NDArray[np.float64]:
-        """Signs of the Jacobian's row of each label; random ones where there is no substitute yet."""
+        """Signs of the Jacobian's row of each label; random signs while there is no substitute yet."""
         if substitute is None:
             return rng.choice([-1.0, 1.0], size=points.shape)
         assert substitute.module is not None
@@ -192,7 +192,7 @@ class Surrogate:
 
 
 def _shared_region(queries: Queries) -> Region:
-    """Where samples may go, as rows, in the coordinates that they share."""
+    """The region of the samples as rows, in the coordinates that they share."""
     region, stretch = queries.problem.region, queries.stretch
     own = 1.0 if stretch is None else stretch
     return Region(
@@ -211,11 +211,11 @@ def surrogate(
 ) -> Surrogate:
     """Jacobian-based data set augmentation (Papernot et al. 2017, Algorithm 1), then PGD on the substitute.
 
-    ``estimator`` is cloned and fitted on rows, scaled; None is an MLPClassifier. The source is asked for the
-    samples themselves, then in each round for as many new inputs as there are, up to 1000 and to
-    ``max_queries`` for each sample on average: all queries are shared, and each sample has its share.
-    ``step`` None is one of the budget's length, up to 100 spreads of the data. While the source gives one
-    answer to all, new inputs are random; where it never gives another, samples are returned as they are.
+    ``estimator`` is cloned and fitted on scaled rows; None is an MLPClassifier. The source is queried at the
+    samples themselves. Each round then doubles the inputs, with at most 1000 new ones, and on average at most
+    ``max_queries`` for each sample; each sample is charged an equal share of all queries. ``step`` None is
+    the budget's length, up to 100 spreads of the data. As long as the source predicts one label for all
+    inputs, new inputs are random; if it never predicts another, samples are returned as they are.
     """
     check_integer("attack_params['n_rounds']", n_rounds, 0)
     if step is not None:

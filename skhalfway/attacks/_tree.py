@@ -1,4 +1,4 @@
-"""Attack ``"tree"``: the nearest adversarial samples of trees, through their boxes."""
+"""Attack ``"tree"``: the nearest adversarial samples of trees, found through their leaves' boxes."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ if TYPE_CHECKING:
     from skhalfway.models._tree_arrays import TreeEnsemble
 
 
-# rounding may part the two where classes are as good as equal
+# least agreement of a classifier with its trees as read here: rounding may decide near-ties
 _AGREES = 0.99
 
 
 @dataclass(frozen=True)
 class TreeAttack:
-    """The search, within what the region allows of each feature.
+    """The search for the nearest adversarial sample, within the region.
 
     Attributes
     ----------
     n_starts : int
-        Searches of an ensemble that may fail to find anything nearer.
+        Number of searches of an ensemble without a nearer result, after which it stops.
     """
 
     n_starts: int
@@ -58,7 +58,7 @@ class TreeAttack:
             remarks = problem.pool.once("reading", lambda: _differs(model, ensemble.predict(pool) == said))
         low, high = (np.broadcast_to(bound, region.X.shape).reshape(x.shape) for bound in region.limits())
         if region.carried is not None:
-            # a missing value has no place between bounds, and never moves
+            # a missing value has no bounds, and never changes
             numbers = ~np.isnan(x)
             own = region.carried.reshape(x.shape) & numbers
             low, high = (np.where(own, x, b) for b in (low, high))
@@ -100,9 +100,9 @@ class TreeAttack:
 def _parted(
     groups: Sequence[NDArray[np.intp]], ensemble: TreeEnsemble, held: NDArray[np.bool_], n_made: int
 ) -> tuple[list[NDArray[np.intp]], list[NDArray[np.intp]]]:
-    """One-hot groups whose category may be looked for, and those that have to stay as they are.
+    """Split one-hot groups into those whose category the search may change, and those that it may not.
 
-    The latter have columns of which trees or steps make categories, or in which 0 or 1 counts as missing.
+    The latter have columns that the trees or steps treat as categories, or in which 0 or 1 counts as missing.
     """
     numbers = np.repeat([[0.0], [1.0]], len(held) + n_made, axis=1)
     stays = held | ensemble.is_missing(numbers)[:, : len(held)].any(axis=0)
@@ -113,24 +113,24 @@ def _parted(
 def _missed(
     problem: Problem, found: NDArray[np.bool_], won: NDArray[np.bool_], *, stuck: bool
 ) -> tuple[Missed, ...]:
-    """What constraints that the search does not know have cost."""
+    """Samples without a result because of constraints that the search does not know."""
     rules, missed = problem.region.rules, []
     other = "surrogate" if problem.region.norm == 1 else "hopskipjump"
-    advice = f"attack={other!r} asks for samples that keep to all constraints"
+    advice = f"attack={other!r} queries samples that satisfy all constraints"
     if rules is not None and rules.projection is not None:
-        what = "constraints.projection undid what attack='tree', which does not know it, had found"
+        what = "constraints.projection, which attack='tree' does not know, undid the result"
         missed.append(Missed(found & ~won, what, advice))
     if stuck:
         what = (
-            "attack='tree' found nothing, and did not look for other categories in one_hot groups of which "
-            "the source makes categories itself, or takes 0 or 1 for missing"
+            "attack='tree' found nothing, and did not try other categories in one_hot groups that the source "
+            "treats as categories itself, or in which it takes 0 or 1 for missing"
         )
         missed.append(Missed(~won, what, advice))
     return tuple(missed)
 
 
 def check_trees(model: Model, n_features: int) -> None:
-    """TypeError for a source that is not made of trees, as far as no samples are needed to tell."""
+    """Raise TypeError for a source that is not made of trees, if that is known without samples."""
     with _refusing():
         tree_sums(model.estimator, n_features)
 
@@ -147,19 +147,19 @@ def _refusing() -> Iterator[None]:
 
 
 def _differs(model: Model, agrees: NDArray[np.bool_]) -> tuple[Finding, ...]:
-    """What to say where a classifier is not what its trees were read as: what is nearest is not found."""
+    """Warning for a classifier that disagrees with its trees as read here."""
     share = float(agrees.mean())
     if share >= _AGREES:
         return ()
     name = type(unwrapped(model.estimator)).__name__
     message = (
-        f"{name}.predict differs from its trees, as they are read here, on {percent(1 - share)} of the "
-        "samples: attack='tree' may miss adversarial samples"
+        f"{name}.predict differs from its trees, as attack='tree' reads them, on {percent(1 - share)} of the "
+        "samples, so it may miss adversarial samples"
     )
-    return (Finding("attack", "warning", message, "other attacks do not depend on the reading"),)
+    return (Finding("attack", "warning", message, "other attacks do not read the trees"),)
 
 
 def tree(settings: Settings, n_starts: int = 10) -> TreeAttack:
-    """Nearest boxes of a tree, and a local search over those of an ensemble (see ``nearest_adversarial``)."""
+    """The nearest box of a tree, or a local search over those of an ensemble: ``nearest_adversarial``."""
     check_integer("attack_params['n_starts']", n_starts)
     return TreeAttack(int(n_starts))

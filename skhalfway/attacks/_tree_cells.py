@@ -16,11 +16,11 @@ Bools = NDArray[np.bool_]
 
 
 class Cells:
-    """Each feature's line, cut at the thresholds that an ensemble has on it.
+    """Cells of each feature: its values, cut at the thresholds of an ensemble.
 
-    A value lies in cell j of its feature where j thresholds are smaller. The cells of all features, one
-    feature after another, are *slots*. Features that hold whole numbers are cut at these, so that each cell
-    has one, and those of one-hot groups between 0 and 1 too.
+    A value lies in cell j of its feature if j thresholds are smaller. The cells of all features, one feature
+    after another, are *slots*. In features of whole numbers, each cell contains a whole number. Features of
+    one-hot groups are also cut between 0 and 1.
 
     Parameters
     ----------
@@ -48,7 +48,7 @@ class Cells:
     grouped : bool array of shape (n_features,)
         Whether a feature is in a one-hot group.
     is_empty : bool array of shape (n_slots,)
-        Where all values of a slot count as missing.
+        Whether all values of a slot count as missing.
     numeric : bool array of shape (n_nodes,)
         Whether a node splits numbers.
     rank : int array of shape (n_nodes,)
@@ -57,7 +57,7 @@ class Cells:
         The first and the last cell of its feature with which a node is reached.
     """
 
-    @np.errstate(over="ignore")  # a threshold, or what is next to it, may be too large for the type
+    @np.errstate(over="ignore")  # a threshold, or the float next to it, may be too large for the type
     def __init__(
         self,
         ensemble: TreeEnsemble,
@@ -121,7 +121,7 @@ class Cells:
         return boxes
 
     def _ancestors(self, nodes: Ints) -> Iterator[tuple[Ints, Ints, Bools]]:
-        """For each height: positions in ``nodes``, their numeric ancestors there, whether left of these."""
+        """For each height: positions in ``nodes``, their numeric ancestors, whether left of them."""
         i, below = np.arange(len(nodes)), nodes
         while len(below):
             above = self._parent[below]
@@ -141,7 +141,7 @@ class Boxes(NamedTuple):
     leaves : int array of shape (n_boxes, n_trees)
         The leaf of each tree there.
     sums : array of shape (n_boxes, n_sums)
-        What all trees add up to there.
+        Sum of all trees' responses there.
     """
 
     cells: Ints
@@ -150,17 +150,17 @@ class Boxes(NamedTuple):
 
 
 def joint_boxes(cells: Cells, most: int) -> Boxes | None:
-    """Where leaves of all trees meet; None where there are more such boxes, times features, than ``most``.
+    """Intersections of leaves of all trees; None if boxes times features are more than ``most``.
 
-    Leaves of which each two meet have a point in common (Helly's theorem, for boxes). A single tree has the
-    boxes of its leaves, however many.
+    Boxes of leaves that intersect pairwise have a common point (Helly's theorem for boxes). For a single
+    tree, these are the boxes of its leaves, however many.
     """
     ensemble = cells.ensemble
     leaf = np.flatnonzero(ensemble.feature < 0)
     tree = np.searchsorted(ensemble.roots, leaf, side="right") - 1
     own = [leaf[tree == k] for k in range(len(ensemble.roots))]
     joint, leaves = cells.boxes(own[0]), own[0][:, None]
-    # nothing reaches a leaf between thresholds that no number of the feature's parts
+    # a leaf is unreachable if no number of the feature's type lies between its thresholds
     there = (joint[0] <= joint[1]).all(axis=1)
     joint, leaves = joint[:, there], leaves[there]
     most = most // len(cells.first)
@@ -181,20 +181,20 @@ def joint_boxes(cells: Cells, most: int) -> Boxes | None:
 
 
 def _at_most(numbers: Floats, type_: Any) -> NDArray[Any]:
-    """The largest numbers of a float type that are not larger."""
+    """Numbers rounded down to a float type."""
     rounded = numbers.astype(type_)
     return np.where(rounded > numbers, np.nextafter(rounded, type_(-np.inf)), rounded)
 
 
 def _ends(edges: NDArray[Any], missing: float, within: float, *, whole: bool) -> tuple[Floats, Floats]:
-    """Smallest and largest value between edges, in their float type; or whole number."""
+    """Smallest and largest value, or whole number, between edges, in their float type."""
     type_ = edges.dtype.type
     up, down = type_(np.inf), type_(-np.inf)
     after = np.nextafter(edges, up)
     if whole:
         after = np.maximum(after, edges + type_(1))
     bottom, top = np.append(down, after), np.append(edges, up)
-    # a number that stands for a missing value is none
+    # leave out the number that stands for a missing value
     first, last = type_(missing - within), type_(missing + within)
     bottom = np.where((bottom >= first) & (bottom <= last), np.nextafter(last, up), bottom)
     top = np.where((top >= first) & (top <= last), np.nextafter(first, down), top)
@@ -204,7 +204,7 @@ def _ends(edges: NDArray[Any], missing: float, within: float, *, whole: bool) ->
 
 
 def _narrow(interval: Ints, where: Ints, rank: Ints, left: Bools) -> None:
-    """Keep of intervals (2, n) of cells what is on one side of splits."""
+    """Cut intervals (2, n) of cells to one side of splits, in place."""
     first, last = interval[:, where]
     interval[0, where] = np.where(left, first, np.maximum(first, rank + 1))
     interval[1, where] = np.where(left, np.minimum(last, rank), last)

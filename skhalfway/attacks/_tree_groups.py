@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 class Switches(NamedTuple):
     """Changes of category: position of the row, number of the category, margin and height there, costs.
 
-    ``dearer`` is what the group costs more than before, and ``total`` what the whole point costs.
+    ``dearer`` is the rise of the group's cost, and ``total`` the cost of the whole point.
     """
 
     row: Ints
@@ -29,16 +29,16 @@ class Switches(NamedTuple):
 
 
 class Groups:
-    """Groups of columns of which one is 1 and the others are 0. Their categories are numbered in a row.
+    """One-hot groups of columns. The categories of all groups are numbered consecutively.
 
     Attributes
     ----------
     columns : list of int array
-        Of each group.
+        Columns of each group.
     first : int array of shape (n_groups,)
         Number of each group's first category.
     patterns : list of int arrays of shape (n_categories, n_categories)
-        Of each group, its columns' cells in each category.
+        For each group, the cells of its columns in each category.
     """
 
     def __init__(self, cells: Cells, columns: Sequence[Ints]) -> None:
@@ -69,11 +69,11 @@ class Groups:
         ]
 
     def prices(self, task: TreeTask, row: Ints, group: int) -> Floats:
-        """What each category of a group costs, (n_rows, n_categories, n_columns)."""
+        """Cost of each category of a group, (n_rows, n_categories, n_columns)."""
         return task.price(row[:, None, None], self.columns[group], self.patterns[group])
 
     def cheapest(self, task: TreeTask, rows: Ints, boxes: Ints, group: int) -> tuple[Ints, Floats]:
-        """Of the categories that boxes allow, the cheapest and its price, both (n_rows, n_boxes).
+        """The cheapest category that each box allows, and its price, both (n_rows, n_boxes).
 
         ``boxes`` are first and last cells (2, n_boxes, n_features).
         """
@@ -86,7 +86,7 @@ class Groups:
         return best, np.take_along_axis(price, best[:, :, None], axis=2)[:, :, 0]
 
     def switches(self, task: TreeTask, row: Ints, cells: Ints, prices: Floats, limit: Floats) -> Switches:
-        """All changes of category that there is room for, from points given by their cells."""
+        """All changes of category within the limit, from points given by their cells."""
         found: list[tuple[Ints, Ints, Floats, Floats]] = []
         for g, (columns, now) in enumerate(zip(self.columns, self.chosen(cells), strict=True)):
             others = np.delete(prices, columns, axis=1)
@@ -112,9 +112,10 @@ class Groups:
     def enter(
         self, task: TreeTask, row: Ints, cells: Ints, prices: Floats, at: Ints, feature: Ints, limit: Floats
     ) -> Bools:
-        """Change the categories of points ``at`` some places, within limits; tell where that was done.
+        """Change the categories of points at positions ``at``, within limits; return where that was done.
 
-        Into that of a grouped feature, or out of it into the sample's own. Cells and prices change in place.
+        The new category is that of a grouped feature, or, if the point has it already, the sample's own.
+        Cells and prices change in place.
         """
         done = np.zeros(len(at), dtype=bool)
         for columns, pattern in zip(self.columns, self.patterns, strict=True):
@@ -133,7 +134,7 @@ class Groups:
         return done
 
     def together(self, task: TreeTask, values: Floats) -> Floats:
-        """Prices of features with those of each group on its first column, and none on the others."""
+        """Prices of features, with each group's price on its first column and 0 on its others."""
         values = values.copy()
         for columns in self.columns:
             values[:, columns[0]] = task.total(values[:, columns])
@@ -141,7 +142,7 @@ class Groups:
         return values
 
     def as_first(self, kept: Bools) -> Bools:
-        """What is so of each group's first column, of all of them; in place."""
+        """Copy the value of each group's first column to all of its columns, in place."""
         for columns in self.columns:
             kept[:, columns] = kept[:, columns[:1]]
         return kept

@@ -1,4 +1,4 @@
-"""What changing a sample costs, and what changing one feature of it does, exactly, for decision trees."""
+"""Costs of changing a sample, and the exact effect of changing one feature, for decision trees."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 from skhalfway.attacks._tree_cells import Bools, Cells, Floats, Ints
 from skhalfway.attacks._tree_groups import Groups
 
-# of multiples of its inverse, sums are exact
+# responses that are multiples of the inverse of this have exact sums
 _FINEST = 2**20
-# lines of a table of leaves: position of the row that can reach it, its tree, itself; by moving which
-# feature (-1: none), and from which cell of it to which
+# lines of a table of leaves: position of the row that can reach the leaf, its tree, the leaf; the feature to
+# move for that (-1: none), and the first and last cell to which it may move
 _ROW, _TREE, _NODE, _MOVED, _FIRST, _LAST = range(6)
 
 
@@ -28,15 +28,15 @@ class Moves(NamedTuple):
 
 
 class TreeTask:
-    """Samples, what they must become, and what may be changed at which price.
+    """Samples, the labels to leave or reach, and the prices of changes.
 
-    The price of a change of a feature is its length in units of the norm, in L2 the square of it. That of
-    a sample is their sum; in L-inf, the largest.
+    The price of a change of one feature is its length in the norm's units; in L2, the square of that. The
+    price of a sample is the sum of its features' prices; in L-inf, the largest.
 
     Attributes
     ----------
     unit : array of shape (n_features,) or (n_samples, n_features)
-        What the norm divides the change of each feature by.
+        Divisor of the change of each feature in the norm.
     home : int array of shape (n_samples, n_features)
         The samples' cells; -1 where a value is missing.
     groups : Groups
@@ -61,7 +61,7 @@ class TreeTask:
         self.home = cells.of(x)
         self.groups = Groups(cells, cells.groups)
         self._codes = cells.ensemble.codes(x)
-        # what adds up without rounding may tie, and the first class wins; of others XGBoost adds up 32 bits
+        # exact sums may tie, and the first class wins; XGBoost's sums are of 32 bits, with rounding errors
         self._response = cells.ensemble.response
         fine = (cells.ensemble.value[cells.ensemble.feature < 0] * _FINEST % 1).any()
         alone = len(cells.ensemble.roots) == 1 and cells.ensemble.probabilities
@@ -76,7 +76,7 @@ class TreeTask:
         return np.where(home < 0, x, value)
 
     def price(self, row: Ints, feature: Ints, cell: Ints) -> Floats:
-        """Price of bringing a feature to a cell: infinite out of bounds, 0 where the value is missing."""
+        """Price of moving a feature to a cell: infinite outside the bounds, 0 for a missing value."""
         value, x = self.value(row, feature, cell), self.x[row, feature]
         length = np.abs(value - x) / (self.unit[feature] if self.unit.ndim == 1 else self.unit[row, feature])
         fits = (value >= self.low[row, feature]) & (value <= self.high[row, feature])
@@ -92,7 +92,7 @@ class TreeTask:
         return prices.max(axis=-1) if self.norm == np.inf else prices.sum(axis=-1)
 
     def rest(self, prices: Floats) -> Floats:
-        """Price of all features but each one."""
+        """For each feature, the price of all other features."""
         if self.norm != np.inf:
             return np.maximum(prices.sum(axis=1, keepdims=True) - prices, 0.0)
         top = np.sort(np.hstack([np.zeros((len(prices), 1)), prices]), axis=1)[:, -2:]
@@ -103,7 +103,7 @@ class TreeTask:
         return np.maximum(rest, price) if self.norm == np.inf else rest + price
 
     def room(self, rest: Floats, limit: Floats) -> Floats:
-        """What each feature may cost for a point within a limit, all others staying."""
+        """Largest price of each feature with which the point stays within a limit, if no other changes."""
         if self.norm == np.inf:
             return np.where(rest <= limit[:, None], limit[:, None], -1.0)
         return limit[:, None] - rest
@@ -114,7 +114,7 @@ class TreeTask:
         return self._lead(row, scores - self._tie * np.arange(scores.shape[1]))
 
     def height(self, row: Ints, sums: Floats, margin: Floats) -> Floats:
-        """What a search has to climb: the margin, or what rises on the way where that stands still."""
+        """What a search raises: the margin, or a substitute that still changes if the margin is constant."""
         return self._lead(row, self._response.guide(sums)) if self._response.guides else margin
 
     def _lead(self, row: Ints, scores: Floats) -> Floats:
@@ -124,12 +124,12 @@ class TreeTask:
         return own - others.max(axis=1) if self.targeted else others.max(axis=1) - own
 
     def points(self, cells: Ints, row: Ints | None = None) -> NDArray[Any]:
-        """Points in cells that are nearest to the samples, or to some of them, in their float type."""
+        """Points in cells that are nearest to the samples, or to those in ``row``, in their float type."""
         row = np.arange(len(cells)) if row is None else row
         return self.value(row[:, None], np.arange(cells.shape[1]), cells).astype(self.x.dtype)
 
     def goes_left(self, row: Ints, node: Ints, cell: Ints) -> Bools:
-        """Side that samples take whose value at a node's feature lies in a cell."""
+        """Whether samples go left at a node if their value of its feature lies in a cell."""
         ensemble = self.cells.ensemble
         left = np.where(cell < 0, ensemble.missing_left[node], cell <= self.cells.rank[node])
         if not ensemble.categories:
@@ -138,7 +138,7 @@ class TreeTask:
         return np.where(line < 0, left, ensemble.goes_left[line, code])
 
     def moves(self, row: Ints, cells: Ints, room: Floats) -> tuple[Floats, Floats, Moves]:
-        """Margins and heights of points, and every move of one of their features that there is room for.
+        """Margins and heights of points, and every move of one feature within the limits ``room``.
 
         A point is given by its cells and reaches a leaf by moving one feature if the leaf's box excludes
         it in that feature only. This changes the scores in an interval of the feature's cells. Among
@@ -155,10 +155,10 @@ class TreeTask:
 
         i, tree, leaf, feature, first, last = leaves[:, aside]
         change = ensemble.value[leaf] - ensemble.value[stay[i, tree]]
-        # rows and slots on one line; a slot more in each row, where intervals of its last feature end
+        # rows and slots on one line; an extra slot in each row ends its last feature's intervals
         width = len(grid.feature) + 1
         begin = i * width + grid.first[feature]
-        # features away from home have moves that change no score; and each row has one move at least
+        # features away from the sample's cell have moves that change no score; each row has at least one move
         away, moved = np.nonzero((cells != self.home[row]) & ~grid.grouped)
         quiet = np.concatenate([away * width + grid.first[moved], np.arange(len(row)) * width])
         place = np.concatenate([begin + first, begin + last + 1, quiet])
@@ -186,7 +186,7 @@ class TreeTask:
         return here, self.height(row, sums, here), Moves(i, feature, cell, margin, height)
 
     def _within_one_move(self, row: Ints, cells: Ints, room: Floats) -> Ints:
-        """Table of the leaves that points reach as they are or by moving one feature (see ``_ROW``...)."""
+        """Table of the leaves that points reach unchanged or by moving one feature (see ``_ROW``...)."""
         grid, ensemble = self.cells, self.cells.ensemble
         n_trees = len(ensemble.roots)
         front = np.zeros((6, len(row) * n_trees), dtype=np.intp)
@@ -213,9 +213,9 @@ class TreeTask:
             across[_MOVED] = feature[able]
             across[_FIRST] = np.where(to_left, grid.reach[0, at], rank[able] + 1)
             across[_LAST] = np.where(to_left, rank[able], grid.reach[1, at])
-            # CatBoost's trees have leaves that nothing reaches
+            # CatBoost's trees have unreachable leaves
             across = across[:, across[_FIRST] <= across[_LAST]]
-            # a feature that has been moved may be on both sides
+            # a feature that is free to move may be on both sides
             lower, upper = free & (first <= rank), free & (last > rank)
             down, up = front[:, lower], front[:, upper]
             down[_NODE], down[_LAST] = ensemble.left[node[lower]], np.minimum(last, rank)[lower]

@@ -14,13 +14,13 @@ from skhalfway.attacks._tree_cells import Bools, Boxes, Cells, Floats, Ints, joi
 from skhalfway.attacks._tree_moves import TreeTask
 from skhalfway.models._tree_arrays import TreeEnsemble
 
-# trees times samples, and leaves times features times samples, that are looked at together
+# largest blocks: trees times samples, and leaves times features times samples
 _TREES_AT_ONCE, _BOXES_AT_ONCE = 2**15, 2**22
-# joint boxes of several trees times features, up to which the nearest is found
+# largest number of joint boxes of several trees, times features, for which the exact nearest is found
 _BOXES = 2**18
-# trees, of which a search takes so little time that there are more of them
+# fewer trees than this make a search so fast that more searches are made
 _FEW = 30
-# points that are drawn where the search from a sample finds nothing
+# random points that are drawn if the search from a sample finds nothing
 _N_DRAWN = 1000
 
 
@@ -42,56 +42,58 @@ def nearest_adversarial(
     pool: NDArray[Any] | None = None,
     n_starts: int = 10,
 ) -> tuple[NDArray[Any], Bools]:
-    """Look for the points nearest to samples that trees classify differently.
+    """Search for the points nearest to samples that trees classify differently.
 
-    For a single tree, and for several whose leaves' boxes meet in few ways, these are found: the nearest
-    points of all boxes in which every tree is constant. For more, a local search
-    changes one feature at a time, knowing the exact scores at all places to which it can go. So it moves
-    one or more trees to another leaf, as Zhang, Zhang and Hsieh, An Efficient Adversarial Attack for Tree
-    Ensembles (2020), section 3, who move by leaves. From the sample on, the change that gains most margin
-    for its price is made until one is adversarial. Then the search starts again with less to spend than
-    that, from a random part of the best change, brought into a random leaf of a random tree (a large
-    neighbourhood search; this is our addition).
+    The result is exact for a single tree, and for several trees whose leaves' boxes have few intersections:
+    it is the nearest point of all boxes in which every tree is constant. For more trees, it is found by local
+    search.
+
+    The local search changes one feature at a time, and knows the exact scores of all changes. A change moves
+    one or more trees to another leaf, as in Zhang, Zhang and Hsieh, An Efficient Adversarial Attack for Tree
+    Ensembles (2020), section 3, who move by leaves. Beginning at the sample, it makes the change of the
+    largest gain of margin for its price, until the point is adversarial. Then it starts again with a lower
+    limit of price, from a random part of the best change, moved into a random leaf of a random tree. (This
+    large neighbourhood search is our own addition.)
 
     Parameters
     ----------
     ensemble : TreeEnsemble
         The trees.
     predict : callable
-        The classifier's own predictions, class indices of rows, which have the last word.
+        Function that predicts class indices of rows. These predictions decide whether a point is adversarial.
     x : array of shape (n_samples, n_features)
         Samples. Missing values and categories stay as they are.
     labels : int array of shape (n_samples,)
         Class indices to leave or, where ``targeted``, to reach.
     norm : {np.inf, 2, 1}
-        Norm in which to be near.
+        Norm of distances.
     low, high : array-like that broadcasts to x, default=-np.inf, np.inf
-        Bounds; x is within.
+        Bounds; x lies between them.
     unit : array-like that broadcasts to (n_features,), or of x's shape, default=1.0
-        What the norm divides the change of each feature by.
+        Divisor of the change of each feature in the norm.
     types : sequence of dtype, default=None
-        Float type of each feature, whose values alone are looked at. None is x's.
+        Float type of each feature; only its values are considered. None is x's.
     whole : int array, default=()
         Features that hold whole numbers.
     groups : sequence of int arrays, default=()
         Features of each one-hot group, which change as a whole: none of them counts as missing where it is
         0 or 1, nor is split by category.
     targeted : bool, default=False
-        What ``labels`` are for.
+        Whether ``labels`` are to be reached.
     streams : Streams, default=None
-        For each sample: makes all starts but the first. None is of seed 0.
+        Random numbers of each sample, for all starts but the first. None has seed 0.
     pool : array of shape (n_others, n_features), default=None
-        Samples to begin at where the search from a sample finds nothing. None is ``x``.
+        Samples to begin at if the search from a sample finds nothing. None is ``x``.
     n_starts : int, default=10
-        Searches that may fail to find anything nearer; of fewer than 30 trees as many more, as each takes
-        less time. What is found without a search needs none.
+        Number of searches without a nearer result, after which it stops. For fewer than 30 trees there are
+        proportionally more, as each takes less time. Exact results need no search.
 
     Returns
     -------
     x_adv : array of shape (n_samples, n_features)
-        Adversarial points in x's float type; x itself where it is one, or none was found.
+        Adversarial points in x's float type; the sample itself if it is one, or if none was found.
     found : bool array of shape (n_samples,)
-        Where ``predict`` is fooled.
+        Samples for which ``predict`` is fooled.
     """
     x_adv, pool = x.copy(), x if pool is None else pool
     streams = Streams(0, np.arange(len(x))) if streams is None else streams
@@ -119,7 +121,7 @@ def nearest_adversarial(
 
 
 def _nearest_boxes(task: TreeTask, boxes: Boxes) -> Ints:
-    """Nearest cells in the boxes with an adversarial class; the sample's where there are none."""
+    """Nearest cells in the boxes with an adversarial class; the sample's own if there are none."""
     at, groups = task.home.copy(), task.groups
     features = np.arange(task.home.shape[1])
     size = max(1, _BOXES_AT_ONCE // boxes.cells[0].size)
@@ -146,7 +148,7 @@ def _nearest_boxes(task: TreeTask, boxes: Boxes) -> Ints:
 
 
 def _is_open(task: TreeTask, rows: Ints) -> Bools:
-    """Whether the missing values and the categories of samples let them into nodes."""
+    """Whether samples can reach nodes, given their missing values and categories."""
     ensemble = task.cells.ensemble
     is_open = np.ones((len(rows), len(ensemble.feature)), dtype=bool)
     for nodes in ensemble.levels():
@@ -160,10 +162,10 @@ def _is_open(task: TreeTask, rows: Ints) -> Bools:
 
 
 def _search(task: TreeTask, streams: Streams, n_starts: int, pool: NDArray[Any]) -> Ints:
-    """Nearest adversarial cells that local searches find; the sample's where there are none."""
+    """Nearest adversarial cells that local searches find; the sample's own if there are none."""
     groups, (n, n_features) = task.groups, task.home.shape
     at, best = task.home.copy(), task.home.copy()
-    # price of the best, and what the next may cost: not that of what is out of bounds
+    # price of the best point, and limit for the next: finite, as the price outside the bounds is infinite
     record, limit = np.full(n, np.inf), np.full(n, np.finfo(float).max)
     n_failed = np.zeros(n, dtype=int)
     better, sent = np.zeros((2, n), dtype=bool)
@@ -181,7 +183,7 @@ def _search(task: TreeTask, streams: Streams, n_starts: int, pool: NDArray[Any])
         dearer = price - prices[i, feature]
         if len(groups):
             changes = groups.switches(task, row, at[row], prices, limit[row])
-            # numbered on behind the features
+            # categories are numbered after the features
             switched = n_features + changes.category
             order = np.concatenate([i, changes.row]).argsort(kind="stable")
             i, feature, cell, margin_there, climbed_there, dearer, total = (
@@ -204,7 +206,7 @@ def _search(task: TreeTask, streams: Streams, n_starts: int, pool: NDArray[Any])
 
         across = (margin > task.enough) & (spent <= limit[row])
         crosses = (crossing >= 0) & ~(across & (spent <= total[crossing]))
-        # a step has to rise; where rounding made it seem so, the search is stuck
+        # a step has to raise the height; if only rounding made it seem so, the search is stuck
         rises = climbed > height[row]
         height[row] = climbed
         move = np.where(crosses, crossing, np.where(across | ~rises, -1, step))
@@ -236,7 +238,7 @@ def _search(task: TreeTask, streams: Streams, n_starts: int, pool: NDArray[Any])
 
 
 def _another_start(task: TreeTask, row: Ints, cells: Ints, limit: Floats, streams: Streams) -> Ints:
-    """A random part of changes, for a random share of a limit; and of a tree, a leaf within it."""
+    """Start from a random part of the changes, within a random share of a limit, in a leaf of a tree."""
     prices, order = task.groups.together(task, task.prices(row, cells)), streams.uniform(row, cells.shape[1])
     share = streams.uniform(row, 1)
     if task.norm == np.inf:
@@ -251,7 +253,7 @@ def _another_start(task: TreeTask, row: Ints, cells: Ints, limit: Floats, stream
 
 
 def _into_leaves(task: TreeTask, row: Ints, cells: Ints, limit: Floats, streams: Streams) -> Ints:
-    """Points brought into a leaf of one tree each, at random among those within a limit of price."""
+    """Move each point into a random leaf of one tree, among those within a limit of price."""
     grid, ensemble = task.cells, task.cells.ensemble
     at, prices, i = cells.copy(), task.prices(row, cells), np.arange(len(row))
     node = ensemble.roots[streams.integers(row, len(ensemble.roots))]
@@ -280,7 +282,7 @@ def _into_leaves(task: TreeTask, row: Ints, cells: Ints, limit: Floats, streams:
 
 
 def _elsewhere(task: TreeTask, row: int, pool: NDArray[Any], streams: Streams) -> Ints:
-    """Cells of the nearest adversarial point of a pool and of random ones; the sample's if there is none."""
+    """Cells of the nearest adversarial point among a pool and random points, or else the sample's."""
     grid, ensemble = task.cells, task.cells.ensemble
     share = streams.uniform(np.array([row]), _N_DRAWN, len(grid.first))[0]
     slot = grid.first + (share * (grid.last - grid.first + 1)).astype(int)
@@ -293,7 +295,7 @@ def _elsewhere(task: TreeTask, row: int, pool: NDArray[Any], streams: Streams) -
     points = np.where(stays | np.isnan(points), task.x[row], points.clip(task.low[row], task.high[row]))
     points = points.astype(pool.dtype)
     for columns in task.groups.columns:
-        none = points[:, columns].sum(axis=1) != 1  # between bounds
+        none = points[:, columns].sum(axis=1) != 1  # clipped to the bounds, no category may be left
         points[np.ix_(none, columns)] = task.x[row, columns]
     cells = np.where(stays, task.home[row], grid.of(points))
     rows = np.full(len(points), row)
@@ -305,7 +307,7 @@ def _elsewhere(task: TreeTask, row: int, pool: NDArray[Any], streams: Streams) -
 
 
 def _largest(group: Ints, value: Floats, n_groups: int) -> Ints:
-    """Position of each group's largest value, -1 where that is -inf; groups are in order, none is empty."""
+    """Position of each group's largest value, -1 if that is -inf; groups are sorted, and none is empty."""
     starts = np.searchsorted(group, np.arange(n_groups))
     largest = np.maximum.reduceat(value, starts)
     reached = np.flatnonzero(value == largest[group])

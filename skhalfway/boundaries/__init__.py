@@ -1,4 +1,4 @@
-"""Where boundaries lie, which way they face, how far apart those of two models are: published measures."""
+"""Decision boundaries: published measures of their distances, directions, regions and reproducibility."""
 
 from skhalfway.boundaries._directions import adversarial_directions, legitimate_directions, random_directions
 from skhalfway.boundaries._distances import InterBoundaryDistance, inter_boundary_distance, minimum_distance

@@ -1,4 +1,4 @@
-"""What several models say of many points, side by side."""
+"""Predictions of several models for many points, computed side by side."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from skhalfway.models._faults import named
 def ask_all(
     models: dict[str, Model], parts: Iterable[NDArray[Any]], n_parts: int, n_jobs: int | None, verbose: int
 ) -> Iterator[NDArray[np.intp]]:
-    """What all models say of each part of the points, (n_models, n_points)."""
+    """Predictions of all models for each part of the points, (n_models, n_points)."""
     given = Shared(models)
     jobs = (delayed(_ask_one)(given, name, points) for points in parts for name in models)
     n = n_parts * len(models)

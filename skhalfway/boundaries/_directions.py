@@ -1,4 +1,4 @@
-"""Unit vectors to follow from samples: towards other data, up the loss, or anywhere."""
+"""Unit vectors from samples: towards other samples, along the gradient of the loss, or random."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ from skhalfway.boundaries._path_points import read_labelled
 def legitimate_directions(X: Any, y: Any) -> NDArray[Any]:
     """Unit vectors from samples to the nearest sample of another label.
 
-    The *legitimate* directions of Tramèr et al., arXiv 1704.03453: where the
-    data itself crosses over to another class.
+    These are the *legitimate* directions of Tramèr et al., arXiv 1704.03453,
+    along which the data itself changes to another class.
 
     Parameters
     ----------
@@ -36,7 +36,8 @@ def legitimate_directions(X: Any, y: Any) -> NDArray[Any]:
     Returns
     -------
     directions : ndarray, shaped like X
-        Of length 1 in L2; zeros where the nearest is the same point.
+        Vectors of length 1 in L2; zeros if the nearest sample is the same
+        point.
 
     Raises
     ------
@@ -64,8 +65,8 @@ def legitimate_directions(X: Any, y: Any) -> NDArray[Any]:
 def adversarial_directions(estimator: Any, X: Any, y: Any) -> NDArray[Any]:
     """Unit vectors along which a classifier's cross-entropy rises most.
 
-    The *adversarial* directions of Tramèr et al., arXiv 1704.03453: one step
-    of the fast gradient method, in L2.
+    These are the *adversarial* directions of Tramèr et al., arXiv 1704.03453:
+    one step of the fast gradient method, in L2.
 
     Parameters
     ----------
@@ -79,7 +80,7 @@ def adversarial_directions(estimator: Any, X: Any, y: Any) -> NDArray[Any]:
     Returns
     -------
     directions : ndarray, shaped like X
-        Of length 1 in L2; zeros where the gradient is zero.
+        Vectors of length 1 in L2; zeros where the gradient is zero.
 
     Raises
     ------
@@ -107,19 +108,19 @@ def adversarial_directions(estimator: Any, X: Any, y: Any) -> NDArray[Any]:
 
 @takes_datasets
 def random_directions(X: Any, *, random_state: Any = None) -> NDArray[Any]:
-    """Unit vectors of the shape of samples, each direction as likely as any other.
+    """Random unit vectors of the shape of samples, drawn evenly from all directions.
 
     Parameters
     ----------
     X : array-like of shape (n_samples, n_features)
         Samples; images may have more axes.
     random_state : int, RandomState instance or None, default=None
-        Draws them. Pass an int for the same ones across calls.
+        Seed of the directions. Pass an int for the same ones across calls.
 
     Returns
     -------
     directions : ndarray, shaped like X
-        Of length 1 in L2.
+        Vectors of length 1 in L2.
 
     Raises
     ------
@@ -138,5 +139,5 @@ def random_directions(X: Any, *, random_state: Any = None) -> NDArray[Any]:
 
 
 def _unit(vectors: NDArray[Any], dtype: Any) -> NDArray[Any]:
-    """Rows, whatever their shape, of length 1, or 0."""
+    """Vectors of any shape, scaled to length 1; zeros stay zeros."""
     return unit_vectors(vectors.reshape(len(vectors), -1)).reshape(vectors.shape).astype(dtype)

@@ -1,4 +1,4 @@
-"""Distances from samples to boundaries, and between the boundaries of two models, along directions."""
+"""Distances, along directions, from samples to boundaries and between the boundaries of two models."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ DIRECTIONS = ("legitimate", "adversarial", "random")
 
 
 class Medians(NamedTuple):
-    """Medians over samples; inf where the label of half of them or more did not change."""
+    """Medians over samples; inf if the label did not change for half of them or more."""
 
     source: float
     target: float
@@ -45,23 +45,23 @@ class Medians(NamedTuple):
 
 @dataclass(frozen=True, eq=False, repr=False)
 class InterBoundaryDistance(Result):
-    """How far the boundaries of two models are, from samples and from each other, along directions.
+    """Distances, along directions, of two models' boundaries from samples and from each other.
 
-    Made by :func:`inter_boundary_distance`; arrays are read-only. Distances
-    are Euclidean, in input units, and inf where no label changed within
+    It is made by :func:`inter_boundary_distance`; its arrays are read-only.
+    Distances are Euclidean, in input units, and inf if no label changed within
     ``max_distance``.
 
     Parameters
     ----------
     direction : {"legitimate", "adversarial", "random"}
-        Which directions.
+        Kind of directions.
     max_distance : float
-        How far they were followed.
+        Distance up to which directions were followed.
     samples : ndarray of shape (n_counted,)
         Row numbers of the samples that count: those that both models classify
-        right, and that have a direction.
+        correctly, and that have a direction.
     source, target : ndarray of shape (n_counted,)
-        Minimum distances of the models.
+        Distances to the boundary of the source, and of the target.
 
     See Also
     --------
@@ -103,8 +103,8 @@ class InterBoundaryDistance(Result):
     def inter_boundary(self) -> NDArray[np.float64]:
         """Distances between the two boundaries, ``|source - target|``, (n_counted,).
 
-        inf where only one was met within ``max_distance``, nan where neither:
-        the boundaries may then be anywhere beyond.
+        It is inf if only one boundary was found within ``max_distance``, and
+        nan if none was, since both may be anywhere beyond.
         """
         either = np.isfinite(self.source) | np.isfinite(self.target)
         apart = np.subtract(self.source, self.target, out=np.full(len(self), np.nan), where=either)
@@ -112,18 +112,30 @@ class InterBoundaryDistance(Result):
 
     @property
     def medians(self) -> Medians:
-        """Medians of the distances; of those between boundaries where one was met; nan where none counts."""
+        """Medians of the distances; nan if no sample counts.
+
+        For ``inter_boundary``, only samples from which a boundary was found count.
+        """
         apart = self.inter_boundary
         return Medians(*map(_median, (self.source, self.target, apart[~np.isnan(apart)])))
 
     def to_frame(self) -> pd.DataFrame:
-        """Distances by sample.
+        """Return the distances as a pandas DataFrame.
 
         Returns
         -------
         frame : DataFrame
-            Columns ``source``, ``target`` and ``inter_boundary``, indexed by
-            row number.
+            One row for each sample, indexed by row number, with the columns
+            ``source``, ``target`` and ``inter_boundary``.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from skhalfway.boundaries import InterBoundaryDistance
+        >>> source, target = np.array([1.0, 2.0]), np.array([1.5, 2.0])
+        >>> result = InterBoundaryDistance("random", 5.0, np.arange(2), source, target)
+        >>> result.to_frame()["inter_boundary"].tolist()
+        [0.5, 0.0]
         """
         import pandas as pd
 
@@ -150,9 +162,9 @@ def minimum_distance(
 ) -> NDArray[np.float64]:
     """Distance along unit directions at which a classifier's label first changes.
 
-    MD_d(f, x) = min {e > 0 : f(x + e d) != f(x)} of [1]_, searched for as
-    :func:`skhalfway.halfway.crossings` does, from predictions alone: a label
-    that changes and changes back within 1/16 of ``max_distance`` is not seen.
+    This is MD_d(f, x) = min {e > 0 : f(x + e d) != f(x)} of [1]_. It is found
+    from predictions alone, as in :func:`skhalfway.halfway.crossings`: a label
+    that changes and changes back within 1/16 of ``max_distance`` is missed.
 
     Parameters
     ----------
@@ -162,16 +174,17 @@ def minimum_distance(
     X : array-like of shape (n_samples, n_features)
         Samples; images may have more axes.
     directions : array-like, shaped like X
-        A unit vector for each sample, in L2. A row of zeros leads nowhere.
+        A unit vector in L2 for each sample. For a row of zeros, the distance
+        is inf.
     max_distance : float
-        How far to follow them, in input units.
+        Distance up to which directions are followed, in input units.
     tol : float, default=1e-3
         Largest error of a distance, as a share of ``max_distance``.
 
     Returns
     -------
     distance : ndarray of shape (n_samples,)
-        In input units; inf where the label does not change within
+        Distances in input units; inf if the label does not change within
         ``max_distance``.
 
     Raises
@@ -220,8 +233,8 @@ def minimum_distance(
     wrong = np.flatnonzero((length != 0) & (np.abs(length - 1) > np.sqrt(np.finfo(directions.dtype).eps)))
     if len(wrong):
         raise ValueError(
-            f"directions must have length 1, but {len(wrong)} of {len(points)} have not, first that of row "
-            f"{wrong[0]}, {length[wrong[0]]:.3g}; divide each by its length"
+            f"directions must have length 1, but {len(wrong)} of {len(points)} have not; the first is row "
+            f"{wrong[0]}, of length {length[wrong[0]]:.3g}; divide each by its length"
         )
     names = [type_name(model.estimator)]
     return _follow([model], points, directions, max_distance, tol, names=names)[0]
@@ -243,34 +256,35 @@ def inter_boundary_distance(
 ) -> InterBoundaryDistance:
     """Compare the boundaries of two models, along the same directions from the same samples.
 
-    ID_d(f, g, x) = ``|MD_d(f, x) - MD_d(g, x)|`` of [1]_, over the samples that
-    both models classify right. Where it is smaller than either minimum
-    distance, what crosses the one boundary mostly crosses the other. Along
-    legitimate and random directions predictions are enough.
+    The result has ID_d(f, g, x) = ``|MD_d(f, x) - MD_d(g, x)|`` of [1]_ for the
+    samples that both models classify correctly. If it is smaller than both
+    minimum distances, perturbations that cross one boundary mostly cross the
+    other. Legitimate and random directions need predictions only.
 
     Parameters
     ----------
     source, target : object
-        Fitted classifiers with the same classes. They are equals, except that
-        adversarial directions are the source's.
+        Fitted classifiers with the same classes. Their roles are the same,
+        except that adversarial directions are those of the source.
     X : array-like of shape (n_samples, n_features)
         Samples; images may have more axes.
     y : array-like of shape (n_samples,)
         True labels.
     direction : {"legitimate", "adversarial", "random"}, default="legitimate"
-        From each sample
+        Directions from each sample:
 
         - ``"legitimate"``: to the nearest sample in X of another label;
         - ``"adversarial"``: along the gradient of the source's cross-entropy;
-        - ``"random"``: anywhere, each direction as likely as any other.
+        - ``"random"``: drawn evenly from all directions.
     max_distance : float, default=None
-        How far to follow them, in input units. None: the diagonal of the box
-        that holds X, as long as any path within the data's range.
+        Distance up to which directions are followed, in input units. None:
+        the diagonal of the bounding box of X, which is as long as any path
+        within the data's range.
     tol : float, default=1e-4
         Largest error of a minimum distance, as a share of ``max_distance``.
-        Finer than elsewhere, since what is compared is often small.
+        It is finer than elsewhere, since differences are often small.
     random_state : int, RandomState instance or None, default=None
-        Draws random directions. Pass an int for the same ones across calls.
+        Seed of random directions. Pass an int for the same ones across calls.
 
     Returns
     -------
@@ -281,9 +295,9 @@ def inter_boundary_distance(
     Raises
     ------
     ValueError
-        If a parameter is out of range; if the models differ in classes or in
-        width; if the data is invalid, or of one class; if y holds unknown
-        labels.
+        If a parameter is out of range; if the models differ in classes or
+        number of features; if the data is invalid, or of one class; if y has
+        unknown labels.
     TypeError
         If an object is not a classifier; if directions are adversarial and the
         source is a black box: the message says why.
@@ -293,13 +307,13 @@ def inter_boundary_distance(
     Warns
     -----
     UndefinedMetricWarning
-        If no sample counts, or neither boundary is met from any; the median
-        distance between them is nan.
+        If no sample counts, or no boundary is found from any sample. The
+        median distance between the boundaries is then nan.
 
     Notes
     -----
-    Samples without a direction do not count: where the gradient is zero, or
-    the nearest sample of another label is the same point.
+    Samples without a direction do not count. A sample has none if its gradient
+    is zero, or if the nearest sample of another label is the same point.
 
     References
     ----------
@@ -332,7 +346,7 @@ def inter_boundary_distance(
         max_distance = float(np.linalg.norm(np.ptp(points.astype(float), axis=0)))
         if max_distance == 0:
             raise ValueError(
-                "all samples are the same point, so their range says no distance; pass max_distance"
+                "all samples are the same point, so their range gives no distance; pass max_distance"
             )
     if direction == "legitimate":
         along = legitimate_directions(points, labels)
@@ -348,7 +362,7 @@ def inter_boundary_distance(
         why = (
             f"neither boundary is met within max_distance={max_distance:g} from any sample; raise it"
             if len(rows)
-            else "source and target classify no sample right together from which the direction leads anywhere"
+            else "source and target classify no sample right together that has a direction"
         )
         warn(f"the distance between the boundaries is nan: {why}", UndefinedMetricWarning)
     return result

@@ -1,4 +1,4 @@
-"""InterBoundaryDistanceDisplay: how far two models' boundaries are from each sample, as a scatter."""
+"""InterBoundaryDistanceDisplay: distances to two models' boundaries from each sample, as a scatter plot."""
 
 from __future__ import annotations
 
@@ -14,32 +14,33 @@ if TYPE_CHECKING:
 
 
 class InterBoundaryDistanceDisplay(Display, draws=[InterBoundaryDistance], by=inter_boundary_distance):
-    """Distance to the target's boundary against that to the source's: a mark for each sample.
+    """Scatter plot of the distances to the target's and the source's boundary, with a mark for each sample.
 
-    On the line both boundaries are met at the same place; beside it, the gap
-    is the inter-boundary distance.
+    On the diagonal line, both boundaries are at the same place. The distance
+    of a mark from the line, along an axis, is the inter-boundary distance.
 
     Parameters
     ----------
     result : InterBoundaryDistance
-        What to draw.
+        The distances to draw.
 
     Attributes
     ----------
     ax_ : matplotlib Axes
         Axes with the marks.
     figure_ : matplotlib Figure
-        Figure that holds them.
+        Figure that holds the axes.
     marks_ : matplotlib Line2D
-        Samples at which both boundaries were met.
+        Samples from which both boundaries were found.
     beyond_ : matplotlib Line2D
-        Those at which one, or neither, was: open marks at ``max_distance``.
+        Samples from which one or no boundary was found: open marks at
+        ``max_distance``.
     identity_ : matplotlib Line2D
-        The line where both are equally far.
+        The line of equal distances.
 
     See Also
     --------
-    InterBoundaryDistance : The figures.
+    InterBoundaryDistance : The distances.
 
     Examples
     --------
@@ -67,7 +68,7 @@ class InterBoundaryDistanceDisplay(Display, draws=[InterBoundaryDistance], by=in
         Parameters
         ----------
         ax : matplotlib Axes, default=None
-            Axes to draw on. None makes a figure.
+            Axes to draw on. None makes a new figure.
         mark_kw : dict, default=None
             Passed to ``ax.plot`` for the marks.
         line_kw : dict, default=None
@@ -77,6 +78,17 @@ class InterBoundaryDistanceDisplay(Display, draws=[InterBoundaryDistance], by=in
         -------
         display : InterBoundaryDistanceDisplay
             This object, with its attributes.
+
+        Examples
+        --------
+        >>> import matplotlib
+        >>> matplotlib.use("agg")
+        >>> import numpy as np
+        >>> from skhalfway.boundaries import InterBoundaryDistance, InterBoundaryDistanceDisplay
+        >>> result = InterBoundaryDistance("random", 5.0, np.arange(1), np.array([1.0]), np.array([1.5]))
+        >>> display = InterBoundaryDistanceDisplay.from_result(result).plot(mark_kw={"color": "k"})
+        >>> display.marks_.get_xdata().tolist()
+        [1.0]
         """
         import matplotlib.pyplot as plt
 

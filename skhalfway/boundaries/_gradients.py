@@ -1,4 +1,4 @@
-"""Gradients of the loss at the input: their size, and how alike those of two models are."""
+"""Gradients of the loss with respect to the input: their size, and their alignment between two models."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import torch
 
 _BATCH = 256
-# of perturbations, and the norm in which a gradient then counts
+# norms of perturbations, and the dual norms in which gradients are measured
 _DUAL = {np.inf: 1, 2: 2, 1: np.inf}
 
 
@@ -31,10 +31,10 @@ _DUAL = {np.inf: 1, 2: 2, 1: np.inf}
 def loss_gradient(estimator: Any, X: Any, y: Any) -> NDArray[Any]:
     """Gradient of a classifier's cross-entropy with respect to its input.
 
-    Where a confident classifier's loss saturates, the gradient's direction is
-    still exact: it is that of the margin, the logarithm of the sum of the
-    exponentials of all other logits minus the label's own, of which the
-    cross-entropy is the softplus.
+    The gradient's direction is exact even if a confident classifier's loss
+    saturates, since it is computed as that of the margin. The margin is the
+    logsumexp of all other logits minus the label's logit, and cross-entropy is
+    its softplus.
 
     Parameters
     ----------
@@ -44,12 +44,12 @@ def loss_gradient(estimator: Any, X: Any, y: Any) -> NDArray[Any]:
     X : array-like of shape (n_samples, n_features)
         Samples; images may have more axes.
     y : array-like of shape (n_samples,)
-        Labels whose loss it is.
+        Labels of the loss.
 
     Returns
     -------
     gradient : ndarray, shaped like X
-        In one over input units; computed in the float type of the model.
+        Gradients, in 1 / input units, computed in the float type of the model.
 
     Raises
     ------
@@ -65,8 +65,8 @@ def loss_gradient(estimator: Any, X: Any, y: Any) -> NDArray[Any]:
 
     See Also
     --------
-    gradient_size, gradient_alignment : What it says of a target, and of a
-        source.
+    gradient_size, gradient_alignment : Measures of a target, and of a pair of
+        source and target.
 
     Examples
     --------
@@ -87,11 +87,11 @@ def loss_gradient(estimator: Any, X: Any, y: Any) -> NDArray[Any]:
 @takes_datasets
 @leaving_no_trace
 def gradient_size(estimator: Any, X: Any, y: Any, *, norm: float = 2) -> NDArray[np.float64]:
-    """Size of a target's input gradients: how vulnerable it is to small perturbations.
+    """Size of a target's input gradients, which measures its vulnerability to small perturbations.
 
-    To first order, a perturbation of norm eps raises the cross-entropy at a
-    sample by eps times this, at most [1]_: S = ``||grad loss(x, y)||``, in
-    the dual of the perturbation's norm.
+    The size is S = ``||grad loss(x, y)||`` in the dual norm of the
+    perturbation's. To first order, a perturbation of norm eps raises the
+    cross-entropy at a sample by at most eps * S [1]_.
 
     Parameters
     ----------
@@ -102,12 +102,13 @@ def gradient_size(estimator: Any, X: Any, y: Any, *, norm: float = 2) -> NDArray
     y : array-like of shape (n_samples,)
         True labels.
     norm : {np.inf, 2, 1}, default=2
-        Norm of the perturbations: gradients are then measured in L1, L2, Linf.
+        Norm of the perturbations. Gradients are then measured in L1, L2 or
+        Linf, respectively.
 
     Returns
     -------
     size : ndarray of shape (n_samples,)
-        In one over input units.
+        Sizes, in 1 / input units.
 
     Raises
     ------
@@ -122,8 +123,8 @@ def gradient_size(estimator: Any, X: Any, y: Any, *, norm: float = 2) -> NDArray
 
     Notes
     -----
-    That the paper measures this, in the dual norm, was checked against a
-    public summary of it, not against its text.
+    We checked against a public summary of the paper, not against its text,
+    that it measures this quantity in the dual norm.
 
     References
     ----------
@@ -154,8 +155,9 @@ def gradient_size(estimator: Any, X: Any, y: Any, *, norm: float = 2) -> NDArray
 def gradient_alignment(source: Any, target: Any, X: Any, y: Any) -> NDArray[np.float64]:
     """Cosine of the angle between the input gradients of two models.
 
-    The better the gradients of the loss are aligned, the more a step along the
-    source's raises the target's loss [1]_: R = <g_s, g_t> / (``||g_s|| ||g_t||``).
+    The cosine is R = <g_s, g_t> / (``||g_s|| ||g_t||``), where g_s and g_t are
+    the gradients of the loss. With a larger R, a step along the source's
+    gradient raises the target's loss more [1]_.
 
     Parameters
     ----------
@@ -169,7 +171,7 @@ def gradient_alignment(source: Any, target: Any, X: Any, y: Any) -> NDArray[np.f
     Returns
     -------
     cosine : ndarray of shape (n_samples,)
-        Between -1 and 1; nan where a gradient is zero.
+        Cosines between -1 and 1; nan if a gradient is zero.
 
     Raises
     ------
@@ -177,20 +179,20 @@ def gradient_alignment(source: Any, target: Any, X: Any, y: Any) -> NDArray[np.f
         If an object is not a classifier, or is a black box; the message says
         which, and why.
     ValueError
-        If the models differ in classes or in width, the data is invalid, or y
-        holds unknown labels.
+        If the models differ in classes or number of features, the data is
+        invalid, or y has unknown labels.
     NotFittedError
         If a model is not fitted.
 
     Warns
     -----
     UndefinedMetricWarning
-        If a gradient is zero; the cosine is nan there.
+        If a gradient is zero; the cosine is then nan.
 
     Notes
     -----
-    That the paper measures this was checked against a public summary of it,
-    not against its text.
+    We checked against a public summary of the paper, not against its text,
+    that it measures this quantity.
 
     References
     ----------
@@ -224,9 +226,9 @@ def gradient_alignment(source: Any, target: Any, X: Any, y: Any) -> NDArray[np.f
 
 
 def unit_gradient(model: Model, points: NDArray[Any], labels: NDArray[np.intp]) -> NDArray[np.float64]:
-    """Direction in which the cross-entropy rises most, shaped like the points; 0 where it is flat."""
+    """Direction in which the cross-entropy rises most, shaped like the points; 0 if the gradient is 0."""
     gradient = margin_gradient(model, points, labels)[0].astype(float)
-    # far from its data a kernel's gradient is so small that the squares of it are 0
+    # far from the data, a kernel's gradient is so small that its squares underflow
     for size in (np.inf, 2):
         lengths = np.linalg.norm(_rows(gradient), size, axis=1)
         gradient = gradient / _column(np.where(lengths == 0, 1.0, lengths), gradient)
@@ -288,7 +290,7 @@ def _batches(
 
 
 def _margin(model: Model, x: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
-    """Logsumexp of the other logits minus the own, in float64; cross-entropy is its softplus."""
+    """Logsumexp of the other logits minus the label's, in float64; cross-entropy is its softplus."""
     logits = model.logits(x).double()
     own = logits.gather(1, label[:, None])
     others = logits.scatter(1, label[:, None], -np.inf)

@@ -1,4 +1,4 @@
-"""The nearest samples, whatever the threads of the search."""
+"""Nearest samples, independent of the number of threads of the search."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from sklearn.neighbors import NearestNeighbors
 
 from skhalfway._blocks import blocks
 
-TIE = 1e-9  # what differs by a smaller share is the same
+TIE = 1e-9  # distances that differ by a smaller share count as equal
 
 
 def nearest(points: NDArray[Any], k: int, queries: NDArray[Any] | None = None) -> NDArray[np.intp]:
-    """The k nearest points of each query, (n_queries, k); of those that are as far, the first.
+    """The k nearest points of each query, (n_queries, k); ties go to the first.
 
-    Without queries, the k nearest other points of each point. A search in threads finds any of those that are
-    as far. So more are asked for, until one is further away.
+    Without queries, they are the k nearest other points of each point. A search in threads may return any of
+    several points at the same distance. So more points are searched for, until one is further away.
     """
     n, search = len(points), NearestNeighbors().fit(points)
     asked = points if queries is None else queries
@@ -42,7 +42,7 @@ def nearest(points: NDArray[Any], k: int, queries: NDArray[Any] | None = None) -
 
 
 def nearest_other(X: NDArray[Any], labels: NDArray[np.intp]) -> NDArray[np.intp]:
-    """For each sample, the row of the nearest sample of another class; the first of several as near."""
+    """For each sample, the row of the nearest sample of another class; ties go to the first."""
     found = np.empty(len(X), dtype=np.intp)
     for label in np.unique(labels):
         own = labels == label

@@ -1,4 +1,4 @@
-"""Points that a straight path can join."""
+"""Points that can be joined by straight paths: checked samples without categories or missing values."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from skhalfway.models._input_spec import reader_of
 
 
 def read_points(reader: Any, X: Any, *, reset: bool, name: str = "X") -> NDArray[Any]:
-    """Check samples, and that each value is a number: between categories there is no halfway.
+    """Check samples, and that each value is a number, since there is no point between two categories.
 
-    As :func:`skhalfway._inputs.read_samples`, whose ``reader`` and ``reset`` these are.
+    For ``reader`` and ``reset``, see :func:`skhalfway._inputs.read_samples`.
     """
     check_no_categories(X, name, "no point lies halfway between two")
     points = read_samples(reader, X, reset=reset, name=name)
@@ -35,9 +35,9 @@ def read_labelled(estimator: Any, X: Any, y: Any) -> tuple[Model, NDArray[Any], 
 
 
 class PathModels(ModelCollection):
-    """Several models, that are asked about points on paths."""
+    """Several models that predict points on paths."""
 
-    _takes = ("models must be fitted models", "")  # to a function, which fits none
+    _takes = ("models must be fitted models", "")  # functions fit no models, unlike a scorer
 
     def __init__(self) -> None:
         self.estimators = None
@@ -57,6 +57,6 @@ def read_several(models: Any, X: Any) -> tuple[dict[str, Model], NDArray[Any], N
 def read_several_labelled(
     models: Any, X: Any, y: Any
 ) -> tuple[dict[str, Model], NDArray[Any], NDArray[np.intp]]:
-    """As :func:`read_labelled`, of several fitted classifiers."""
+    """Like :func:`read_labelled`, for several fitted classifiers."""
     seen, points, classes = read_several(models, X)
     return seen, points, check_labels(y, classes, len(points))

@@ -1,4 +1,4 @@
-"""Where a model's answer first changes on straight paths, from predictions alone."""
+"""Crossings: where a model's prediction first changes on straight paths, from predictions alone."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ GRID = np.linspace(0, 1, N_INTERVALS + 1)
 
 @dataclass(frozen=True)
 class Trace:
-    """What one model says on paths, in class indices.
+    """Predictions of one model on paths, as class indices.
 
     Attributes
     ----------
     position : ndarray of shape (n_pairs,)
-        First crossing, between 0 and 1; nan where the answer never changes.
+        First crossing, between 0 and 1; nan if the prediction never changes.
     labels : ndarray of shape (n_pairs, N_INTERVALS + 1)
-        Answers on ``GRID``; the first and the last are those at the ends themselves.
+        Predictions on ``GRID``; the first and the last are those at the ends themselves.
     met : ndarray of shape (n_pairs,)
-        Answer just behind the crossing; the one that never changes, where there is none.
+        Prediction just behind the crossing; without a crossing, the prediction of the whole path.
     """
 
     position: NDArray[np.float64]
@@ -44,7 +44,7 @@ class Trace:
 
     @property
     def n_changes(self) -> NDArray[np.intp]:
-        """Changes of the answer between neighbours on the grid."""
+        """Number of changes of the prediction between neighbouring points of the grid."""
         return (np.diff(self.labels, axis=1) != 0).sum(axis=1)
 
 
@@ -63,7 +63,7 @@ def trace_all(
     n_jobs: int | None = None,
     verbose: int = 0,
 ) -> list[Trace]:
-    """Trace the same paths on every model, side by side; errors say its name, if given."""
+    """Trace the same paths on every model, side by side; errors name the model, if names are given."""
     if not len(A):
         nothing = np.empty((0, len(GRID)), dtype=np.intp)
         return [Trace(np.empty(0), nothing, nothing[:, 0])] * len(models)
@@ -73,7 +73,7 @@ def trace_all(
     def jobs() -> Iterator[Any]:
         for part in parts:
             a, b = A[part], B[part]
-            # made once for all models
+            # points are made once for all models
             points = path(a[:, None], b[:, None], GRID.reshape(-1, *[1] * (a.ndim - 1)))
             points = points.reshape(-1, *a.shape[1:])
             yield from (delayed(_trace_one)(given, i, a, b, points, tol) for i in range(len(models)))
@@ -92,10 +92,10 @@ def _trace_one(given: Shared[tuple[list[Model], list[str]]], i: int, *paths: Any
 
 
 def path(A: NDArray[Any], B: NDArray[Any], t: NDArray[np.float64]) -> NDArray[Any]:
-    """Points on the paths from A to B; exactly A at 0, B at 1, and where both are the same, in their type."""
+    """Points on the paths from A to B, in their float type; exact at 0 and 1, and where A equals B."""
     t = t.astype(np.result_type(A, B))
     points = (1 - t) * A + t * B
-    # rounding must not move what stays: a tree's threshold may be there
+    # rounding must not move a constant feature, which may lie on a tree's threshold
     np.copyto(points, A, where=A == B)
     return points
 
@@ -109,7 +109,7 @@ def _trace(model: Model, A: NDArray[Any], B: NDArray[Any], points: NDArray[Any],
     low, high = GRID[first - 1], GRID[first]
     start, met = labels[crosses, 0], labels[crosses, first]
     a, b = A[crosses], B[crosses]
-    finest = max(tol, float(np.finfo(float).eps))  # positions are floats between 0 and 1
+    finest = max(tol, float(np.finfo(float).eps))  # floats between 0 and 1 are not finer
     for _ in range(ceil(log2(max(1 / (N_INTERVALS * finest), 1))) if len(crosses) else 0):
         middle = (low + high) / 2
         seen = model.predict(path(a, b, middle.reshape(-1, *[1] * (a.ndim - 1))))
@@ -132,10 +132,10 @@ def _look_again(
     position: NDArray[np.float64],
     met: NDArray[np.intp],
 ) -> None:
-    """Move crossings of trees to islands that lie before them, between points of the grid.
+    """Move crossings of trees to earlier regions of another class that lie between points of the grid.
 
-    The model is asked in the middle of each stretch on which its trees say another class, the first of each
-    path at first, until it does say another or no stretch is left.
+    The model predicts the middle of each stretch on which its trees predict another class, beginning with the
+    first of each path, until it predicts another class or no stretch is left.
     """
     trees = trees_on(model, A)
     if trees is None:
@@ -148,7 +148,7 @@ def _look_again(
         seen = model.predict(path(A[rows], B[rows], middle[:, None]))
         other = seen != start[rows]
         position[rows[other]], met[rows[other]] = begin[first][other], seen[other]
-        # what the model does not say is struck off, and so is what lies behind an island
+        # drop stretches that the model does not confirm, and those behind a confirmed one
         left = ~np.isin(pair, rows[other])
         left[first] = False
         pair, begin, end = pair[left], begin[left], end[left]

@@ -18,6 +18,7 @@ from skhalfway._text import short, shown
 from skhalfway.boundaries._answers import ask_all
 from skhalfway.boundaries._path_points import read_several
 from skhalfway.boundaries._paths import check_tol, trace_all
+from skhalfway.boundaries._plane_grids import axes, gram_schmidt, grid_shares, mix, on_a_line
 from skhalfway.results import Result
 from skhalfway.results._provenance import recorded
 from skhalfway.results._result import frozen
@@ -26,35 +27,36 @@ from skhalfway.results._table import Cell, Table
 if TYPE_CHECKING:
     import pandas as pd
 
-SIDES = np.array([[0, 1], [1, 2], [2, 0]])  # of the triangle of samples, by their numbers
+SIDES = np.array([[0, 1], [1, 2], [2, 0]])  # sides of the triangle of samples, by the samples' numbers
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class DecisionRegions(Result):
-    """What several models say on a grid of the plane through three samples.
+    """Predictions of several models on a grid of the plane through three samples.
 
-    Made by :func:`decision_regions`; arrays are read-only. Coordinates on the
-    plane are Euclidean distances in input units: the first sample is at
-    (0, 0), the second at (x, 0) with x > 0, the third at some (x, y), y > 0.
+    It is made by :func:`decision_regions`; its arrays are read-only.
+    Coordinates on the plane are Euclidean distances in input units. The first
+    sample is at (0, 0), the second at (x, 0) with x > 0, the third at (x, y)
+    with y > 0.
 
     Parameters
     ----------
     names : tuple of str
         Names of the n_models models.
     classes : ndarray of shape (n_classes,)
-        Labels that the models know.
+        Labels of the models.
     labels : ndarray of shape (n_models, resolution, resolution)
-        Label that model m gives the point (x[j], y[i]), in ``labels[m, i, j]``.
+        Predictions: ``labels[m, i, j]`` is that of model m at (x[j], y[i]).
     x, y : ndarray of shape (resolution,)
         Coordinates of the grid.
     samples : ndarray of shape (3, n_features)
         The three samples; images have more axes.
     sample_labels : ndarray of shape (3,), default=None
-        Their true labels; None where these are not known.
+        True labels of the samples; None if they are not known.
     crossings : ndarray of shape (n_models, 3, 2), default=None
         First crossings on the paths between the samples 0 and 1, 1 and 2, 2
-        and 0: as a share of the way from the former, and from the latter; nan
-        where there is none. None where they were not looked for.
+        and 0. They are shares of the path, measured from the first sample and
+        from the second; nan if there is none. None if they were not computed.
 
     See Also
     --------
@@ -109,7 +111,7 @@ class DecisionRegions(Result):
             if found.shape != (len(self.names), len(SIDES), 2):
                 raise ValueError(
                     f"crossings must have shape {(len(self.names), len(SIDES), 2)}: for each model and side, "
-                    f"from either end; got {found.shape}"
+                    f"from both ends; got {found.shape}"
                 )
             if ((found < 0) | (found > 1)).any():
                 raise ValueError("crossings must be between 0 and 1, or nan")
@@ -125,7 +127,7 @@ class DecisionRegions(Result):
 
     @property
     def basis(self) -> NDArray[np.float64]:
-        """Two orthogonal unit vectors that span the plane, (2, n_features): one for each axis."""
+        """Two orthogonal unit vectors that span the plane, one for each axis, (2, n_features)."""
         return self._plane[0]
 
     @property
@@ -135,7 +137,7 @@ class DecisionRegions(Result):
 
     @property
     def extent(self) -> tuple[float, float, float, float]:
-        """Left, right, bottom and top of the grid's cells, whose centres its points are."""
+        """Left, right, bottom and top edge of the grid's cells, whose centres are its points."""
         x, y = self.x.tolist(), self.y.tolist()
         half_x, half_y = (x[1] - x[0]) / 2, (y[1] - y[0]) / 2
         return x[0] - half_x, x[-1] + half_x, y[0] - half_y, y[-1] + half_y
@@ -147,18 +149,28 @@ class DecisionRegions(Result):
         return np.stack([(own == flat).mean(axis=1) for own in flat])
 
     def points(self) -> NDArray[Any]:
-        """Inputs on the grid.
+        """Compute the inputs on the grid.
 
         Returns
         -------
         points : ndarray of shape (resolution, resolution, n_features)
             ``points()[i, j]`` is the input at (x[j], y[i]).
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_iris
+        >>> from sklearn.naive_bayes import GaussianNB
+        >>> from skhalfway.boundaries import decision_regions
+        >>> X, y = load_iris(return_X_y=True)
+        >>> bayes = GaussianNB().fit(X, y)
+        >>> decision_regions([bayes, bayes], X[[0, 50, 100]], resolution=3).points().shape
+        (3, 3, 4)
         """
         shares = grid_shares(self.anchors[None], self.x[None], self.y[None])[0]
         return mix(shares, self.samples).reshape(len(self.y), len(self.x), *self.samples.shape[1:])
 
     def to_plane(self, points: Any) -> NDArray[np.float64]:
-        """Coordinates of inputs on the plane, or of the points of it that are nearest to them.
+        """Compute the coordinates of inputs on the plane, or of their projections onto it.
 
         Parameters
         ----------
@@ -168,12 +180,23 @@ class DecisionRegions(Result):
         Returns
         -------
         coordinates : ndarray of shape (n_points, 2)
-            In input units.
+            Coordinates, in input units.
 
         Raises
         ------
         ValueError
-            If the points are not of the samples' shape.
+            If the points do not have the samples' shape.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_iris
+        >>> from sklearn.naive_bayes import GaussianNB
+        >>> from skhalfway.boundaries import decision_regions
+        >>> X, y = load_iris(return_X_y=True)
+        >>> bayes = GaussianNB().fit(X, y)
+        >>> decision_regions([bayes, bayes], X[[0, 50, 100]], resolution=3).to_plane(X[[0, 50]]).round(2)
+        array([[0., 0.],
+               [4., 0.]])
         """
         points = np.asarray(points)
         if points.ndim == 0 or points.shape[1:] != self.samples.shape[1:]:
@@ -185,12 +208,22 @@ class DecisionRegions(Result):
         return away @ self.basis.reshape(2, -1).T
 
     def to_frame(self) -> pd.DataFrame:
-        """Labels by point of the grid.
+        """Return the predictions as a pandas DataFrame.
 
         Returns
         -------
         frame : DataFrame
             A row for each point, indexed by (y, x); a column for each model.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_iris
+        >>> from sklearn.naive_bayes import GaussianNB
+        >>> from skhalfway.boundaries import decision_regions
+        >>> X, y = load_iris(return_X_y=True)
+        >>> bayes = GaussianNB().fit(X, y)
+        >>> decision_regions([bayes, bayes], X[[0, 50, 100]], resolution=3).to_frame().shape
+        (9, 2)
         """
         import pandas as pd
 
@@ -225,10 +258,10 @@ def decision_regions(
     n_jobs: int | None = None,
     verbose: int = 0,
 ) -> DecisionRegions:
-    """Ask models about a grid of the plane through three samples.
+    """Predict a grid of points of the plane through three samples, with several models.
 
-    The plane's axes come from the three samples by Gram-Schmidt, and the grid reaches over the rectangle
-    around them, widened on each side by a share of its width and height, as in [1]_ and its authors' code.
+    The plane's axes are computed from the three samples by Gram-Schmidt. The grid covers the rectangle around
+    the samples, widened on each side by a share of its width and height, as in [1]_ and its authors' code.
 
     Parameters
     ----------
@@ -238,16 +271,16 @@ def decision_regions(
     X3 : array-like of shape (3, n_features)
         Three samples, not on a line; images may have more axes.
     y3 : array-like of shape (3,), default=None
-        Their true labels, to be drawn.
+        True labels of the samples, for drawing.
     resolution : int, default=50
-        Points of the grid along each axis, at least 2.
+        Number of points of the grid along each axis, at least 2.
     padding : float, default=0.1
         Share of the rectangle's width that is added on the left and on the
         right, and of its height below and above; at least 0.
     tol : float, default=None
         Largest error of the crossings on the paths between the samples, as a
-        share of a path, in (0, 1]; see :func:`skhalfway.halfway.crossings`. None
-        looks for none.
+        share of a path, in (0, 1]; see :func:`skhalfway.halfway.crossings`.
+        None computes no crossings.
     n_jobs : int, default=None
         Number of threads, over models. None is 1 unless in a ``joblib.parallel_config`` context.
     verbose : int, default=0
@@ -256,13 +289,13 @@ def decision_regions(
     Returns
     -------
     regions : DecisionRegions
-        Labels, the grid, and the samples' places on it.
+        Predictions, the grid, and the samples' coordinates on it.
 
     Raises
     ------
     ValueError
         If there are not three samples, or they lie on a line, or the data or a parameter is
-        invalid; if models differ in classes or in width.
+        invalid; if models differ in classes or number of features.
     TypeError
         If an object is not a classifier.
     NotFittedError
@@ -272,7 +305,7 @@ def decision_regions(
 
     See Also
     --------
-    reproducibility : How often models agree on many such planes.
+    reproducibility : Agreement of models on many such planes.
 
     References
     ----------
@@ -311,7 +344,7 @@ def decision_regions(
     own = None if y3 is None else classes[check_labels(y3, classes, 3, name="y3")]
     flat = samples.reshape(1, 3, -1)
     if on_a_line(flat)[0]:
-        raise ValueError("the 3 samples of X3 lie on a line, so through many planes; choose others")
+        raise ValueError("the 3 samples of X3 lie on a line, so they determine no plane; choose others")
     anchors = gram_schmidt(flat)[1]
     x, y = axes(anchors, resolution, padding)
     shares = grid_shares(anchors, x, y)[0]
@@ -336,62 +369,3 @@ def check_grid(resolution: Any, padding: Any, n_jobs: Any, verbose: Any) -> None
     check_jobs(n_jobs, verbose)
     if not is_number(padding) or not 0 <= float(padding) < np.inf:
         raise ValueError(f"padding must be a finite number >= 0, got {shown(padding)}")
-
-
-def gram_schmidt(corners: NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Axes of the planes through (n_planes, 3, n_features), and the corners' own places (n_planes, 3, 2)."""
-    first = corners[:, 1].astype(float) - corners[:, 0]
-    second = corners[:, 2].astype(float) - corners[:, 0]
-    anchors = np.zeros((len(corners), 3, 2))
-    anchors[:, 1, 0] = np.linalg.norm(first, axis=1)
-    first /= _divisor(anchors[:, 1, 0])
-    # a second pass takes away what rounding left of the first axis
-    for _ in range(2):
-        along = (first * second).sum(axis=1)
-        anchors[:, 2, 0] += along
-        second -= along[:, None] * first
-    anchors[:, 2, 1] = np.linalg.norm(second, axis=1)
-    return np.stack([first, second / _divisor(anchors[:, 2, 1])], axis=1), anchors
-
-
-def _divisor(lengths: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Lengths as a column; 1 where there is nothing to divide."""
-    return np.where(lengths == 0, 1.0, lengths)[:, None]
-
-
-def on_a_line(corners: NDArray[Any]) -> NDArray[np.bool_]:
-    """Whether three samples (n_planes, 3, n_features) differ from points of a line by rounding only."""
-    at = gram_schmidt(corners)[1]
-    size = np.linalg.norm(corners.astype(float), axis=2).max(axis=1)
-    return np.minimum(at[:, 1, 0], at[:, 2, 1]) <= 16 * np.finfo(corners.dtype).eps * size
-
-
-def axes(anchors: NDArray[np.float64], resolution: int, padding: float) -> tuple[NDArray[np.float64], ...]:
-    """Grid coordinates x and y, each (n_planes, resolution), around anchors (n_planes, 3, 2)."""
-    low, high = anchors.min(axis=1), anchors.max(axis=1)
-    low, high = low - padding * (high - low), high + padding * (high - low)
-    axes = np.linspace(low, high, resolution, axis=1)
-    return axes[..., 0], axes[..., 1]
-
-
-def grid_shares(
-    anchors: NDArray[np.float64], x: NDArray[np.float64], y: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    """Shares of the three samples in the points of the grids, row by row, (n_planes, resolution**2, 3).
-
-    These barycentric coordinates make the points with no copy of the plane's axes, as wide as samples are.
-    """
-    width, shift, height = anchors[:, 1, :1], anchors[:, 2, :1], anchors[:, 2, 1:]
-    third = (y / height)[:, :, None]
-    second = (x / width)[:, None, :] - third * (shift / width)[:, :, None]
-    shares = np.broadcast_arrays(1 - second - third, second, third)
-    return np.stack(shares, axis=-1).reshape(len(x), -1, 3)
-
-
-def mix(shares: NDArray[np.float64], corners: NDArray[Any]) -> NDArray[Any]:
-    """Points of one plane, or of as many as there are, in the corners' float type."""
-    planes = corners.shape[: shares.ndim - 2]
-    points = shares @ corners.reshape(*planes, 3, -1)
-    return points.astype(corners.dtype, copy=False).reshape(
-        *shares.shape[:-1], *corners.shape[shares.ndim - 1 :]
-    )

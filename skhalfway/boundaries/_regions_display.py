@@ -1,4 +1,4 @@
-"""DecisionRegionsDisplay: what several models say on one plane, side by side."""
+"""DecisionRegionsDisplay: predictions of several models on one plane, side by side."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _FONT_SIZE = 9
 _SQUARE: dict[str, Any] = {"marker": "s", "ms": 6, "color": "k", "ls": "", "zorder": 4}
 _DIAMOND: dict[str, Any] = {"marker": "D", "ms": 7, "mfc": "w", "mec": "k", "mew": 1.1, "ls": "", "zorder": 5}
-# seen inside a diamond where the answer changes just halfway
+# visible inside a diamond if the prediction changes exactly halfway
 _DOT: dict[str, Any] = {"marker": "o", "ms": 3.5, "color": "k", "ls": "", "zorder": 6}
 
 
@@ -35,7 +35,7 @@ def _asked(
     tol: float = 1e-3,
     n_jobs: int | None = None,
 ) -> DecisionRegions:
-    """As finely as it is to be drawn."""
+    """Decision regions on a grid that is fine enough for drawing."""
     return decision_regions(models, X3, y3, resolution=resolution, padding=padding, tol=tol, n_jobs=n_jobs)
 
 
@@ -43,40 +43,40 @@ class DecisionRegionsDisplay(Display, draws=[DecisionRegions], by=_asked):
     """Decision regions of several models on one plane through three samples.
 
     The paths between the samples are drawn with their halfway points, and with
-    the places where the model's answer changes first, seen from either end. Use
-    ``from_estimator``, which takes what :func:`decision_regions` takes, with a
-    finer grid and with crossings, or ``from_result`` to make one.
+    the first change of the model's prediction from each end. Make one with
+    ``from_estimator``, which takes the arguments of :func:`decision_regions`
+    and has a finer grid and crossings, or with ``from_result``.
 
     Parameters
     ----------
     result : DecisionRegions
-        What the models say on the plane. Samples whose labels it does not know
-        are numbered; where it has no crossings none are drawn.
+        The regions to draw. Samples without known labels are numbered.
+        Crossings are drawn if the result has them.
 
     Attributes
     ----------
     axes_ : ndarray of Axes, shape (n_models,)
         Axes of each model.
     figure_ : matplotlib Figure
-        Figure that holds them.
+        Figure that holds the axes.
     ims_ : list of matplotlib AxesImage
         The regions of each model.
     sides_ : list of list of matplotlib Line2D
         The three paths, for each model.
     halfway_, crossings_ : list of matplotlib Line2D
-        Halfway points, and first changes of the answer, for each model; the
-        latter is empty without crossings.
+        Halfway points, and first changes of the prediction, for each model.
+        The latter is empty without crossings.
     samples_ : list of list of matplotlib artists
         The marks of the three samples, for each model.
     text_ : list of list of matplotlib Text
         Labels in the regions, for each model.
     legend_ : matplotlib Legend or None
-        The legend of all.
+        The legend of the figure.
 
     See Also
     --------
-    decision_regions : Asks the models.
-    skhalfway.halfway.crossings : Finds where an answer changes.
+    decision_regions : Makes the regions.
+    skhalfway.halfway.crossings : Finds changes of the prediction.
 
     Examples
     --------
@@ -114,12 +114,13 @@ class DecisionRegionsDisplay(Display, draws=[DecisionRegions], by=_asked):
         Parameters
         ----------
         axes : sequence of Axes, default=None
-            Axes to draw on, one for each model. None makes a figure.
+            Axes to draw on, one for each model. None makes a new figure.
         include_labels : bool, default=True
-            Whether to write its label into each region that has room for it.
+            Whether to write the label into each region that has room for it.
         image_shape : tuple of int, default=None
-            Shape of the samples as pictures, to stand beside their labels:
-            (height, width), or (3, height, width) for colours between 0 and 1.
+            Shape of the samples as pictures, which are drawn beside their
+            labels: (height, width), or (3, height, width) for colours between
+            0 and 1.
         legend : bool, default=True
             Whether to add a legend, below a new figure or beside given axes.
         im_kw : dict, default=None
@@ -139,8 +140,22 @@ class DecisionRegionsDisplay(Display, draws=[DecisionRegions], by=_asked):
         Raises
         ------
         ValueError
-            If there is not one Axes for each model, or samples are not of
-            that shape.
+            If the number of axes is not that of the models, or samples do not
+            fit ``image_shape``.
+
+        Examples
+        --------
+        >>> import matplotlib
+        >>> matplotlib.use("agg")
+        >>> from sklearn.datasets import load_iris
+        >>> from sklearn.naive_bayes import GaussianNB
+        >>> from skhalfway.boundaries import DecisionRegionsDisplay, decision_regions
+        >>> X, y = load_iris(return_X_y=True)
+        >>> bayes = GaussianNB().fit(X, y)
+        >>> regions = decision_regions([bayes, bayes], X[[0, 50, 100]], resolution=10)
+        >>> display = DecisionRegionsDisplay.from_result(regions).plot(include_labels=False, legend=False)
+        >>> len(display.ims_), display.legend_ is None
+        (2, True)
         """
         regions, n = self.result, len(self.result.names)
         own = axes is None
@@ -158,7 +173,7 @@ class DecisionRegionsDisplay(Display, draws=[DecisionRegions], by=_asked):
             if len(image_shape) == 3:
                 pictures = np.moveaxis(pictures, 1, -1)  # matplotlib has colours last
         index = positions(regions.labels, regions.classes)
-        # only what is seen needs a colour; the samples' own classes have the first
+        # only visible classes need colours; the samples' own classes get the first ones
         labels = regions.sample_labels
         own_classes = np.array([], int) if labels is None else positions(labels, regions.classes)
         seen = np.union1d(index, own_classes)
@@ -197,11 +212,11 @@ class DecisionRegionsDisplay(Display, draws=[DecisionRegions], by=_asked):
         )
         for ax in axes.flat[n:]:
             ax.remove()
-        figure.suptitle(f"What {n} models answer on the plane through three samples", fontsize=12)
+        figure.suptitle(f"Predictions of {n} models on the plane through three samples", fontsize=12)
         return axes.flat[:n]
 
     def _view(self) -> tuple[float, float]:
-        """Width and height of what is shown: the plane, and round a thin one room for what is written."""
+        """Width and height of the view: those of the plane, or more if it is too narrow for its texts."""
         left, right, bottom, top = self.result.extent
         return max(right - left, 0.6 * (top - bottom)), max(top - bottom, 0.5 * (right - left))
 
@@ -211,7 +226,7 @@ class DecisionRegionsDisplay(Display, draws=[DecisionRegions], by=_asked):
         image: dict[str, Any] = {"extent": self.result.extent, "origin": "lower", "interpolation": "nearest"}
         self.ims_.append(ax.imshow(paint[index], **image | im_kw))
         for c in np.unique(index)[:-1]:
-            # a boundary is seen whatever the colours are
+            # draw boundaries, so that they are visible with any colours
             boundary: dict[str, Any] = {"levels": [0.5], "colors": "k", "linewidths": 0.7, "alpha": 0.7}
             ax.contour(self.result.x, self.result.y, index == c, **boundary)
         left, right, bottom, top = self.result.extent
@@ -240,7 +255,7 @@ class DecisionRegionsDisplay(Display, draws=[DecisionRegions], by=_asked):
         labels = self.result.sample_labels
         marks_of = ["1", "2", "3"] if labels is None else [str(label) for label in labels]
         marks: list[Any] = list(ax.plot(*self.result.anchors.T, **_SQUARE))
-        # the third sample is above the others: away from the paths is up for it, down for them, and apart
+        # the third sample lies above the others, so its label goes above it, and theirs go below and outwards
         for i, (side, up) in enumerate(((0.7, 1), (0.3, 1), (0.5, 0))):
             text = TextArea(marks_of[i], textprops={"fontsize": _FONT_SIZE, "weight": "bold"})
             content: Any = text
@@ -285,7 +300,7 @@ class DecisionRegionsDisplay(Display, draws=[DecisionRegions], by=_asked):
         if not own:
             beside: dict[str, Any] = {"loc": "center left", "bbox_to_anchor": (1.0, 0.5), "frameon": False}
             return self.axes_[-1].legend(handles=handles, **beside)
-        # in points, about
+        # approximate widths in points
         widths = [5.2 * len(handle.get_label()) + 32 for handle in handles]
         room = self.figure_.get_figwidth() * 72
         n_columns = len(handles) if sum(widths) < room else int(room / max(widths))
@@ -294,7 +309,7 @@ class DecisionRegionsDisplay(Display, draws=[DecisionRegions], by=_asked):
 
 
 def _light(names: Iterable[Any]) -> NDArray[np.float64]:
-    """Colours mixed with white, on which black is read."""
+    """Colours mixed with white, so that black text on them is readable."""
     from matplotlib.colors import to_rgb
 
     return 0.5 + 0.5 * np.array([to_rgb(name) for name in names])

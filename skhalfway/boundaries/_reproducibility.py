@@ -1,4 +1,4 @@
-"""Reproducibility scores: how often models agree on planes through three samples."""
+"""Reproducibility scores: agreement of models on planes through three samples."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ from skhalfway._readable import read_labels
 from skhalfway._text import between, counted, short, shown
 from skhalfway.boundaries._answers import ask_all
 from skhalfway.boundaries._path_points import read_several
-from skhalfway.boundaries._planes import axes, check_grid, gram_schmidt, grid_shares, mix, on_a_line
+from skhalfway.boundaries._plane_grids import axes, gram_schmidt, grid_shares, mix, on_a_line
+from skhalfway.boundaries._planes import check_grid
 from skhalfway.results import Result
 from skhalfway.results._provenance import recorded
 from skhalfway.results._result import frozen
@@ -27,15 +28,15 @@ from skhalfway.results._table import Cell, Table
 if TYPE_CHECKING:
     import pandas as pd
 
-# draws of triplets: of 500, enough even where 9 of 10 are on a line
+# most rounds of drawing triplets, which are enough for 500 planes even if 9 of 10 triplets are on a line
 _N_ROUNDS = 100
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Reproducibility(Result):
-    """How often models agree on planes through three samples.
+    """Agreement of models on planes through three samples.
 
-    Made by :func:`reproducibility`; arrays are read-only.
+    It is made by :func:`reproducibility`; its arrays are read-only.
 
     Parameters
     ----------
@@ -45,7 +46,7 @@ class Reproducibility(Result):
         Reproducibility scores: mean share of a plane's grid on which two
         models agree; 1 on the diagonal.
     standard_errors : ndarray of shape (n_models, n_models)
-        Of the scores, over planes; nan for one plane.
+        Standard errors of the scores, over planes; nan for one plane.
     n_planes : int
         Number of planes.
 
@@ -89,23 +90,34 @@ class Reproducibility(Result):
         return float(self.scores[np.triu_indices(len(self.names), 1)].mean())
 
     def to_frame(self, value: str | None = None) -> pd.DataFrame:
-        """Scores by pair of models.
+        """Return the scores as a pandas DataFrame.
 
         Parameters
         ----------
         value : {"scores", "standard_errors"} or None, default=None
-            Which, for a square table. None: a row for each two models, with
-            both.
+            Values of a square table. None: a row for each pair of models, with
+            both values.
 
         Returns
         -------
         frame : DataFrame
-            Square, or indexed by both names.
+            A square table, or a table indexed by the names of both models.
 
         Raises
         ------
         ValueError
-            If ``value`` is neither.
+            If ``value`` is unknown.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from skhalfway.boundaries import Reproducibility
+        >>> scores = np.array([[1.0, 0.9], [0.9, 1.0]])
+        >>> Reproducibility(("a", "b"), scores, np.full((2, 2), 0.01), n_planes=500).to_frame("scores")
+        other    a    b
+        model
+        a      1.0  0.9
+        b      0.9  1.0
         """
         import pandas as pd
 
@@ -121,10 +133,10 @@ class Reproducibility(Result):
         return pd.DataFrame(columns, index=pairs)
 
     def confidence_interval(self, level: float = 0.95) -> ConfidenceInterval:
-        """Student's intervals of the scores over planes, symmetric in the logit of the score.
+        """Compute Student's t intervals of the scores over planes, symmetric in the logit of the score.
 
-        They cover other planes through the same samples; the models are as they
-        are.
+        They account for the choice of planes through the same samples, not for
+        the training of the models.
 
         Parameters
         ----------
@@ -134,18 +146,28 @@ class Reproducibility(Result):
         Returns
         -------
         interval : ConfidenceInterval
-            Ends of shape (n_models, n_models); nan for one plane, and where the
-            scores of all are the same; but where two models agree everywhere on
-            10 or more, the lower end is the score with which that happens with
-            probability 1 - level.
+            Ends of shape (n_models, n_models). They are nan for one plane, and
+            if all planes have the same score. If two models agree everywhere on
+            10 planes or more, the lower end is the score at which that happens
+            with probability 1 - level.
 
         Raises
         ------
         ValueError
             If ``level`` is out of range.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from skhalfway.boundaries import Reproducibility
+        >>> scores = np.array([[1.0, 0.9], [0.9, 1.0]])
+        >>> result = Reproducibility(("a", "b"), scores, np.full((2, 2), 0.01), n_planes=500)
+        >>> low, high = result.confidence_interval()
+        >>> low[0, 1].round(2), high[0, 1].round(2)
+        (np.float64(0.88), np.float64(0.92))
         """
         low, high = mean_t_interval(self.scores, self.standard_errors, self.n_planes, level, limits=SHARE)
-        for end in (low, high):  # a model agrees with itself for certain
+        for end in (low, high):  # a model always agrees with itself
             np.fill_diagonal(end, np.where(np.isnan(self.standard_errors.diagonal()), np.nan, 1.0))
         return ConfidenceInterval(low, high)
 
@@ -181,13 +203,13 @@ def reproducibility(
     verbose: int = 0,
     random_state: Any = None,
 ) -> Reproducibility:
-    """Score how often models agree on planes through three samples.
+    """Measure the agreement of models on planes through three samples.
 
-    The reproducibility score of two models is the share of the points on
-    which they agree, of grids (see :func:`decision_regions`) on planes
-    through triplets of samples drawn at random [1]_. For the reproducibility
-    of one kind of model give two that were trained alike, from different
-    random states.
+    The reproducibility score of two models is the share of points on which
+    their predictions agree [1]_. The points form grids (see
+    :func:`decision_regions`) on planes through triplets of samples, which are
+    drawn at random. For the reproducibility of one kind of model, pass two
+    models that were trained in the same way with different random states.
 
     Parameters
     ----------
@@ -197,23 +219,24 @@ def reproducibility(
     X : array-like of shape (n_samples, n_features)
         Samples; images may have more axes.
     y : array-like of shape (n_samples,), default=None
-        Labels, of any type. With them, each triplet is of three classes, any
-        three as likely as any other: as the authors' code draws them, whose
-        classes are of one size. None: any three samples.
+        Labels, of any type. With labels, each triplet has three different
+        classes, and all sets of three classes are equally likely, as in the
+        authors' code, where classes have equal sizes. None: any three samples.
     n_planes : int, default=500
         Number of planes.
     resolution : int, default=50
-        Points of a grid along each axis, at least 2: each model is asked for
-        ``n_planes * resolution**2`` predictions.
+        Number of points of a grid along each axis, at least 2. Each model
+        makes ``n_planes * resolution**2`` predictions.
     padding : float, default=0.1
-        How far a grid reaches beyond its three samples, as a share.
+        Share of the width and height around the three samples by which a grid
+        is widened on each side.
     n_jobs : int, default=None
         Number of threads, over models. None is 1 unless in a
         ``joblib.parallel_config`` context.
     verbose : int, default=0
         Whether to show a progress bar.
     random_state : int, RandomState instance or None, default=None
-        Draws the triplets. Pass an int for the same planes across calls.
+        Seed of the triplets. Pass an int for the same planes across calls.
 
     Returns
     -------
@@ -223,9 +246,9 @@ def reproducibility(
     Raises
     ------
     ValueError
-        If X holds no three samples that are not on a line (of three classes,
-        where y is given), or the data or a parameter is invalid; if models
-        differ in classes or in width.
+        If X has no three samples (of three classes, if y is given) that are
+        not on a line; if the data or a parameter is invalid; if models differ
+        in classes or number of features.
     TypeError
         If an object is not a classifier.
     NotFittedError
@@ -268,7 +291,7 @@ def reproducibility(
     triplets = _draw(samples.reshape(len(samples), -1), y, n_planes, check_random_state(random_state))
     agreement = np.empty((n_planes, len(seen), len(seen)))
     n_points, width = resolution**2, int(np.prod(samples.shape[1:]))
-    # several planes are asked about at once, or a part of one where samples are large
+    # several planes are predicted at once, or a part of one if samples are large
     planes = list(blocks(n_planes, n_points * max(width, len(seen))))
     parts = [[*blocks(n_points, len(triplets[block]) * width)] for block in planes]
 
@@ -302,17 +325,17 @@ def _draw(X: NDArray[Any], y: Any, n_planes: int, rng: np.random.RandomState) ->
             return found
     raise ValueError(
         f"of {_N_ROUNDS} times {n_planes} triplets drawn from X, only {len(found)} are not on a line: planes "
-        "need samples that differ in two features or more"
+        "need samples that differ in two features or more; pass such samples"
     )
 
 
 def _draw_any(n_samples: int, n: int, rng: np.random.RandomState) -> NDArray[np.intp]:
-    """Triplets of samples; one that comes up twice makes a line, which is drawn again."""
+    """Triplets of samples; one with a repeated sample lies on a line, and is drawn again."""
     return rng.randint(n_samples, size=(n, 3))
 
 
 def _drawer_by_class(X: NDArray[Any], y: Any) -> Callable[[int, np.random.RandomState], NDArray[np.intp]]:
-    """Draws triplets of three classes."""
+    """Make a function that draws triplets of three classes."""
     classes, labels, counts = np.unique(read_labels(y, len(X)), return_inverse=True, return_counts=True)
     if len(classes) < 3:
         raise ValueError(

@@ -1,4 +1,4 @@
-"""ReproducibilityDisplay: on how much of a plane two models agree, as a heat map."""
+"""ReproducibilityDisplay: agreement of models on planes, as a heat map."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ class ReproducibilityDisplay(Display, draws=[Reproducibility], by=reproducibilit
     Parameters
     ----------
     result : Reproducibility
-        What to draw.
+        The scores to draw.
 
     Attributes
     ----------
     ax_ : matplotlib Axes
         Axes with the heat map.
     figure_ : matplotlib Figure
-        Figure that holds them.
+        Figure that holds the axes.
     im_ : matplotlib AxesImage
-        The heat map itself; the diagonal, 1 of itself, is left out.
+        The heat map itself, without the diagonal, which is always 1.
     text_ : ndarray of shape (n_models, n_models) or None
         The values written in the cells.
 
@@ -62,17 +62,17 @@ class ReproducibilityDisplay(Display, draws=[Reproducibility], by=reproducibilit
         im_kw: dict[str, Any] | None = None,
         text_kw: dict[str, Any] | None = None,
     ) -> ReproducibilityDisplay:
-        """Draw the heat map.
+        r"""Draw the heat map.
 
         Parameters
         ----------
         ax : matplotlib Axes, default=None
-            Axes to draw on. None makes a figure whose size grows with the
+            Axes to draw on. None makes a new figure, whose size grows with the
             number of models.
         include_values : bool, default=True
             Whether to write the scores into the cells.
         include_intervals : bool, default=False
-            Whether to write their intervals below them.
+            Whether to write confidence intervals below the scores.
         level : float, default=0.95
             Confidence level of the intervals.
         cmap : str or matplotlib Colormap, default="YlOrRd"
@@ -88,13 +88,25 @@ class ReproducibilityDisplay(Display, draws=[Reproducibility], by=reproducibilit
         -------
         display : ReproducibilityDisplay
             This object, with ``ax_``, ``figure_``, ``im_`` and ``text_``.
+
+        Examples
+        --------
+        >>> import matplotlib
+        >>> matplotlib.use("agg")
+        >>> import numpy as np
+        >>> from skhalfway.boundaries import Reproducibility, ReproducibilityDisplay
+        >>> scores = np.array([[1.0, 0.9], [0.9, 1.0]])
+        >>> result = Reproducibility(("a", "b"), scores, np.full((2, 2), 0.01), n_planes=500)
+        >>> display = ReproducibilityDisplay.from_result(result).plot(include_intervals=True)
+        >>> display.text_[0, 1].get_text()
+        '.90\n[.88 .92]'
         """
         result = self.result
         scores, texts = np.array(result.scores), None
         if include_values:
             texts = cell_texts(scores, result.confidence_interval(level) if include_intervals else None)
             np.fill_diagonal(texts, "")
-        # of a model with itself there is nothing to see
+        # the agreement of a model with itself is not drawn
         np.fill_diagonal(scores, np.nan)
         ax, self.im_, self.text_ = heat_map(
             ax,
@@ -107,7 +119,7 @@ class ReproducibilityDisplay(Display, draws=[Reproducibility], by=reproducibilit
             include_intervals=include_intervals,
         )
         ax.set_facecolor("0.82")
-        ax.set_title(f"how much they agree\n(mean score {short(result.mean_score).strip()})", fontsize=10)
+        ax.set_title(f"agreement of models\n(mean score {short(result.mean_score).strip()})", fontsize=10)
         fit(ax, self.text_)
         figure: Any = ax.figure
         self.ax_, self.figure_ = ax, figure

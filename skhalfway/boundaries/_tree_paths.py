@@ -1,7 +1,8 @@
-"""Where the answer of decision trees may first change on a path: every split that the path meets is known.
+"""Where predictions of decision trees may first change on a path: all splits that the path meets are known.
 
-A path goes through boxes of leaves. The sums of an ensemble are constant between two neighbouring splits, so
-that no stretch is too narrow to be seen. What trees say here is where to ask: the answer is the model's.
+A path goes through boxes of leaves, and the sums of an ensemble are constant between two neighbouring splits,
+so that no stretch is too narrow to be found. The trees only determine where to query the model; the model's
+own predictions decide.
 """
 
 from __future__ import annotations
@@ -20,24 +21,24 @@ from skhalfway.models._tree_input import trees_of
 Floats = NDArray[np.float64]
 Ints = NDArray[np.intp]
 
-# of a path's length: narrower stretches cannot be told from rounding of the points
+# share of a path's length: narrower stretches cannot be distinguished from rounding of the points
 _NARROWEST = 1e-9
-# a lead of the first class that rounding of the sums can make, as a share of them
+# lead of a class that rounding of the sums can cause, as a share of the sums
 _ROUNDING = 1e-9
-# leaves that a tree's path goes through, about: how many pairs are gone through at once
+# approximate number of a tree's leaves on a path, which determines how many pairs are processed at once
 _LEAVES = 16
 
 
 @dataclass(frozen=True)
 class Stretches:
-    """Parts of paths on which the answer of trees is, or may be, another than at the beginning.
+    """Parts of paths on which the prediction of trees differs, or may differ, from that at the beginning.
 
     Attributes
     ----------
     pair : int array of shape (n_stretches,)
-        Whose path; ascending.
+        Number of the path; ascending.
     begin, end : arrays of shape (n_stretches,)
-        From where to where, as shares of the path; ascending within a pair.
+        Ends of the stretch, as shares of the path; ascending within a pair.
     """
 
     pair: Ints
@@ -48,7 +49,7 @@ class Stretches:
 def trees_on(model: Model, A: NDArray[np.floating]) -> TreeEnsemble | None:
     """The trees that a model is made of, over the columns of A; None for any other model.
 
-    None, too, where a column is a category.
+    It is also None if a column is a category.
     """
     if A.ndim != 2 or A.dtype.kind != "f":
         return None
@@ -60,9 +61,9 @@ def trees_on(model: Model, A: NDArray[np.floating]) -> TreeEnsemble | None:
 
 
 def other_stretches(ensemble: TreeEnsemble, A: Floats, B: Floats, start: Ints, until: Floats) -> Stretches:
-    """Where trees say, or by a tie may say, another class than ``start``, before ``until`` on each path.
+    """Stretches, before ``until`` on each path, on which trees predict a class other than ``start``.
 
-    On a path at whose beginning the trees themselves do not say ``start`` there is none.
+    Ties are included. There are none on a path if the trees do not predict ``start`` at its beginning.
     """
     n_values = len(ensemble.roots) * _LEAVES * ensemble.value.shape[1]
     found: list[Stretches] = []
@@ -76,14 +77,14 @@ def other_stretches(ensemble: TreeEnsemble, A: Floats, B: Floats, start: Ints, u
 
 def _in_block(ensemble: TreeEnsemble, A: Floats, B: Floats, start: Ints, until: Floats) -> Stretches:
     pair, leaf, begin, end = _leaves(ensemble, A, B, until)
-    # a leaf's values are added where it begins and taken away where it ends: what is left after the last end
-    # of a path is 0, so that all paths are gone through as one
+    # a leaf's values are added where it begins and subtracted where it ends, so that the sum is 0 after the
+    # last end of a path, and all paths can be processed as one
     pair, at = np.concatenate([pair, pair]), np.concatenate([begin, end])
     order = np.lexsort([at, pair])
     leaf = np.concatenate([leaf, leaf])[order]
     sign = np.where(order < len(begin), 1.0, -1.0)[:, None]
     pair, at = pair[order], at[order]
-    # several splits at one place change the answer together
+    # several splits at one place change the prediction together
     last = np.flatnonzero((np.diff(at) > _NARROWEST) & (np.diff(pair) == 0))
     first = np.flatnonzero(np.diff(pair, prepend=-1))
     sums = np.cumsum(sign * ensemble.value[leaf], axis=0)[last] + ensemble.baseline
@@ -93,7 +94,7 @@ def _in_block(ensemble: TreeEnsemble, A: Floats, B: Floats, start: Ints, until: 
     others[rows, own] = -np.inf
     lead = scores[rows, own] - others.max(axis=1)
     close = _ROUNDING * np.maximum(1.0, np.abs(scores).max(axis=1))
-    # on the first stretch of a path trees say what they say of its beginning
+    # on the first stretch of a path, the prediction is that at its beginning
     is_first = np.zeros(len(at), dtype=bool)
     is_first[first] = True
     opening = at[last] <= at[first][np.cumsum(is_first)[last] - 1]
@@ -104,7 +105,7 @@ def _in_block(ensemble: TreeEnsemble, A: Floats, B: Floats, start: Ints, until: 
 
 
 def _leaves(ensemble: TreeEnsemble, A: Floats, B: Floats, until: Floats) -> tuple[Ints, Ints, Floats, Floats]:
-    """Pair, leaf, and from where to where, of all leaves of all trees that paths go through."""
+    """Pair, leaf, begin and end, for all leaves of all trees that paths go through."""
     way = B - A
     n_trees = len(ensemble.roots)
     pair: Ints = np.repeat(np.arange(len(A)), n_trees)
@@ -122,7 +123,7 @@ def _leaves(ensemble: TreeEnsemble, A: Floats, B: Floats, until: Floats) -> tupl
         a, w, threshold = A[pair, feature], way[pair, feature], ensemble.threshold[node]
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             split = (threshold - a) / w
-        # a column that stays as it is goes one way; what it is may mean missing
+        # a constant column goes to one side, and its value may mean missing
         stays = np.where(at_missing[pair, feature], ensemble.missing_left[node], a <= threshold)
         rises = w >= 0
         split = np.where(w == 0, np.where(stays, np.inf, -np.inf), split)

@@ -1,4 +1,4 @@
-"""How much a model's loss depends on the data it happened to be trained on."""
+"""Variability of the loss: how much a model's loss depends on the data that it was trained on."""
 
 from __future__ import annotations
 
@@ -37,11 +37,12 @@ def loss_variability(
     verbose: int = 0,
     random_state: Any = None,
 ) -> NDArray[np.float64]:
-    """Variability of a source's loss landscape: how much the loss depends on the training sample.
+    """Variability of a source's loss landscape: how much the loss depends on the training data.
 
-    The variance V of the cross-entropy at a sample over models that are
-    trained on different data [1]_. Where it is large, an attack made on one
-    such model follows what is its own rather than what all have in common.
+    The variability V is the variance of the cross-entropy at a sample over
+    models that are trained on different data [1]_. If it is large, an attack
+    on one such model exploits properties of this model rather than properties
+    that all have in common.
 
     Parameters
     ----------
@@ -49,25 +50,25 @@ def loss_variability(
         Classifier of scikit-learn or skorch, fitted or not; clones of it are
         fitted. It needs a gradient, or ``predict_proba``.
     X : array-like of shape (n_samples, n_features)
-        Samples where the loss is compared; images may have more axes.
+        Samples at which the loss is compared; images may have more axes.
     y : array-like of shape (n_samples,)
         True labels.
     X_train : array-like of shape (n_train, n_features)
-        Data to train on.
+        Training data.
     y_train : array-like of shape (n_train,)
-        Its labels.
+        Labels of the training data.
     n_fits : int, default=10
-        Number of clones, at least 2. Each is fitted on a part of the training
-        data of its own, drawn by class.
+        Number of clones, at least 2. Each is fitted on its own random part of
+        the training data, stratified by class.
     train_size : float or int, default=0.5
-        Size of a part: a share, or a number of samples.
+        Size of a part, as a share or a number of samples.
     n_jobs : int, default=None
         Number of threads, over clones. None is 1 unless in a
         ``joblib.parallel_config`` context.
     verbose : int, default=0
         Whether to show a progress bar.
     random_state : int, RandomState instance or None, default=None
-        Draws the parts. What else differs between clones is up to the
+        Seed of the parts. Other randomness of clones depends on the
         estimator's own ``random_state``.
 
     Returns
@@ -81,18 +82,19 @@ def loss_variability(
         If the object cannot be fitted, or has neither gradient nor
         ``predict_proba``.
     ValueError
-        If the data or a parameter is invalid, or y holds labels that y_train
-        has not.
+        If the data or a parameter is invalid, or y has labels that y_train has
+        not.
 
     Notes
     -----
-    That the paper speaks of the variability of the loss as the training data
-    is drawn anew was checked against a public summary of it. The formula,
-    V = E[loss^2] - E[loss]^2 over training sets, is from memory and was not
-    checked against its text; parts of one half are our choice. The loss is the
+    We checked against a public summary of the paper that it defines the
+    variability of the loss over training sets. The formula, V = E[loss^2] -
+    E[loss]^2 over training sets, is from memory and was not checked against
+    the paper's text; parts of one half are our choice. The loss is the
     cross-entropy of the logits that attacks follow, which for trees are those
-    of soft splits. Where there is no gradient it is that of ``predict_proba``,
-    with 0 taken as 2.2e-16, as in :func:`sklearn.metrics.log_loss`.
+    of soft splits. For a model without a gradient, it is the cross-entropy of
+    ``predict_proba``, with 0 replaced by 2.2e-16, as in
+    :func:`sklearn.metrics.log_loss`.
 
     References
     ----------

@@ -12,7 +12,7 @@ from torch import nn
 
 from skhalfway._text import shown
 from skhalfway.models import Model, as_model
-from skhalfway.models._model import SkorchModel
+from skhalfway.models._skorch_model import SkorchModel
 from skhalfway.models._torch_model import TorchModel
 from skhalfway.models._training import seeded, seeded_clone
 from skhalfway.models._type_checks import inner_skorch_net, net_dtype

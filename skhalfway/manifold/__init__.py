@@ -1,4 +1,4 @@
-"""Whether a perturbation runs along the manifold of the data, or leaves it."""
+"""Manifolds of data: whether a perturbation runs along the data manifold, or leaves it."""
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any

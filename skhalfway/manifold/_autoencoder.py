@@ -21,52 +21,53 @@ from skhalfway._text import shown
 
 
 class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
-    """Find a curved manifold near the data: a small autoencoder, as a transformer.
+    """A small autoencoder, as a transformer, which learns a curved manifold near the data.
 
-    An encoder and a decoder, mirror images of each other, are trained to give
-    back what they are given (mean squared error, Adam, a learning rate that
-    falls to 0 along a cosine). Inside, features are centred and divided by one
-    number for all, so that units do not matter and distances keep their
-    proportions. Without hidden layers it spans the space of ``PCA``; [1]_
-    shows that there is no other minimum.
+    An encoder and a decoder with mirrored layers are trained to reconstruct
+    their input. The loss is the mean squared error, the optimiser is Adam, and
+    the learning rate falls to 0 along a cosine. Inside, features are centred
+    and divided by one number for all, so that units do not matter and
+    distances keep their proportions. Without hidden layers, the manifold is
+    the space spanned by ``PCA``; [1]_ shows that there is no other minimum.
 
     Parameters
     ----------
     n_components : int, default=2
-        Dimensions of the manifold, at most the number of features.
+        Number of dimensions of the manifold, at most the number of features.
     hidden_layer_sizes : sequence of int, default=(64,)
-        Widths of the encoder's hidden layers, of SiLU units, which are smooth
-        so that the manifold has tangents; the decoder has them in reverse.
+        Widths of the encoder's hidden layers; the decoder has them in reverse.
+        Their units are SiLU, which is smooth, so that the manifold has
+        tangents.
     max_iter : int, default=200
-        Epochs.
+        Number of epochs.
     batch_size : int, default=128
-        Samples that a step is taken on.
+        Number of samples for each step.
     learning_rate : float, default=3e-3
-        Of the first step.
+        Initial learning rate.
     random_state : int, RandomState instance or None, default=None
-        For initial weights and the order of samples. torch's own randomness
-        is neither used nor changed.
+        Seed of the initial weights and the order of samples. torch's global
+        random state is neither used nor changed.
 
     Attributes
     ----------
     encoder_, decoder_ : torch.nn.Sequential
-        In float64, between scaled features and latents.
+        Networks between scaled features and latents, in float64.
     mean_ : ndarray of shape (n_features,)
-        Centre of the data.
+        Mean of the data.
     scale_ : float
-        Root mean square distance of a feature from its centre.
+        Root mean square deviation of features from their means.
     loss_curve_ : list of float
         Mean squared error of each epoch, as a share of the features' variance.
     n_iter_ : int
-        Epochs trained.
+        Number of epochs trained.
     n_features_in_ : int
         Number of features.
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
-        Their names, where X has names that are all strings.
+        Names of the features, if X has names that are all strings.
 
     See Also
     --------
-    manifold_parts : Parts of a perturbation along a manifold and across it.
+    manifold_parts : Parts of a perturbation along a manifold and orthogonal to it.
 
     References
     ----------
@@ -122,6 +123,13 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         ------
         ValueError
             If a parameter or the data is invalid.
+
+        Examples
+        --------
+        >>> from skhalfway.manifold import Autoencoder
+        >>> autoencoder = Autoencoder(1, max_iter=5, random_state=0).fit([[0.0, 0.0], [1.0, 1.0], [2.0, 2.0]])
+        >>> autoencoder.n_iter_, len(autoencoder.loss_curve_)
+        (5, 5)
         """
         self._check_parameters()
         X = read_rows(X, reader=self).astype(float)
@@ -129,7 +137,7 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         if self.n_components > n_features:
             raise ValueError(
                 f"n_components={self.n_components}, but X has n_features={n_features}; "
-                "a manifold has no more dimensions than the space it lies in"
+                "a manifold has at most as many dimensions as there are features"
             )
         self.mean_ = X.mean(axis=0)
         x = X - self.mean_
@@ -180,6 +188,13 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         -------
         Z : ndarray of shape (n_samples, n_components)
             Latents.
+
+        Examples
+        --------
+        >>> from skhalfway.manifold import Autoencoder
+        >>> X = [[0.0, 0.0], [1.0, 1.0], [2.0, 2.0]]
+        >>> Autoencoder(1, max_iter=5, random_state=0).fit(X).transform(X).shape
+        (3, 1)
         """
         check_is_fitted(self)
         X = read_rows(X, reader=self, reset=False)
@@ -199,6 +214,13 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         -------
         X : ndarray of shape (n_samples, n_features)
             Points of the manifold.
+
+        Examples
+        --------
+        >>> from skhalfway.manifold import Autoencoder
+        >>> autoencoder = Autoencoder(1, max_iter=5, random_state=0).fit([[0.0, 0.0], [1.0, 1.0], [2.0, 2.0]])
+        >>> autoencoder.inverse_transform([[0.5], [1.0]]).shape
+        (2, 2)
         """
         Z = self._latents(Z)
         decoded = self.decoder_(torch.from_numpy(Z.astype(float))).numpy()
@@ -206,7 +228,7 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
 
     @takes_datasets
     def jacobian(self, Z: Any) -> NDArray[np.float64]:
-        """Derivatives of the decoder.
+        """Compute the derivatives of the decoder.
 
         Parameters
         ----------
@@ -216,13 +238,20 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         Returns
         -------
         jacobian : ndarray of shape (n_samples, n_features, n_components)
-            Of :meth:`inverse_transform`: its columns span the manifold's
-            tangent space there.
+            Jacobian of :meth:`inverse_transform`, whose columns span the
+            manifold's tangent space.
+
+        Examples
+        --------
+        >>> from skhalfway.manifold import Autoencoder
+        >>> autoencoder = Autoencoder(1, max_iter=5, random_state=0).fit([[0.0, 0.0], [1.0, 1.0], [2.0, 2.0]])
+        >>> autoencoder.jacobian([[0.5], [1.0]]).shape
+        (2, 2, 1)
         """
         values = torch.from_numpy(self._latents(Z).astype(float))
         slopes = self.scale_ * torch.eye(self.n_components, dtype=torch.float64).expand(len(values), -1, -1)
         for layer in self.decoder_:
-            # the chain rule; torch.func.jacfwd gives the same, many times slower
+            # the chain rule; torch.func.jacfwd gives the same result, but is many times slower
             if isinstance(layer, nn.Linear):
                 slopes = layer.weight @ slopes
             else:
@@ -256,7 +285,7 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
 
 
 def _layers(widths: list[int], generator: torch.Generator) -> nn.Sequential:
-    """Linear layers with SiLU between them, initialised as torch does, from ``generator`` alone."""
+    """Linear layers with SiLU between them, initialised as in torch, but with ``generator`` only."""
     layers: list[nn.Module] = []
     for n_in, n_out in pairwise(widths):
         layer = nn.utils.skip_init(nn.Linear, n_in, n_out, dtype=torch.float64)

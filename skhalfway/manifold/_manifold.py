@@ -1,4 +1,4 @@
-"""Manifolds: the part of a perturbation that runs along the data, and the part that leaves it."""
+"""Manifolds: the part of a perturbation along the data manifold, and the part that leaves it."""
 
 from __future__ import annotations
 
@@ -14,38 +14,39 @@ from skhalfway._inputs import read_numbers
 from skhalfway._rounding import round_towards
 from skhalfway.manifold._tangents import Projection, check_manifold, projections
 
-_NOTHING = 1e-9  # of the whole
-_N_ROUNDS = 10  # with more, attacks in L-inf succeed hardly more often
+_NOTHING = 1e-9  # share of the whole below which a part counts as rounding
+_N_ROUNDS = 10  # rounds of projections; with more, attacks in L-inf hardly succeed more often
 
 
 @takes_datasets
 def manifold_parts(manifold: Any, X: Any, perturbation: Any) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Split perturbations into their parts along a manifold and across it.
+    """Split perturbations into their parts along a manifold and orthogonal to it.
 
     The manifold is linearised at each sample x: its tangents are the columns
     of the decoder's Jacobian at the latent of x, orthonormalised by a QR
     decomposition. The part on the manifold is the orthogonal projection onto
-    them, as in the comparison of x + d, x + Proj(d) and x + (d - Proj(d)) in
-    the Dimpled Manifold Model [1]_.
+    the tangents, as in the comparison of x + d, x + Proj(d) and
+    x + (d - Proj(d)) in the Dimpled Manifold Model [1]_.
 
     Parameters
     ----------
     manifold : transformer
-        Fitted on rows, with ``transform`` and ``inverse_transform``:
-        ``PCA``, :class:`Autoencoder`, a pipeline... If it has a
-        ``jacobian(Z)`` of shape (n_samples, n_features, n_components), that
-        is used; else that of ``inverse_transform`` is found by central
-        differences, and for ``PCA`` is known.
+        A transformer fitted on rows, with ``transform`` and
+        ``inverse_transform``, such as ``PCA``, :class:`Autoencoder` or a
+        pipeline. If it has a method ``jacobian(Z)``, which returns shape
+        (n_samples, n_features, n_components), that is used. Otherwise the
+        Jacobian of ``inverse_transform`` is computed by central differences,
+        or exactly for ``PCA``.
     X : array-like of shape (n_samples, n_features)
-        Samples where perturbations begin; images, which may have more axes,
-        are laid out as rows.
+        Samples to which perturbations are added. Images, which may have more
+        axes, are flattened.
     perturbation : array-like of X's shape
-        What is added to X, in its units.
+        Perturbations, in the units of X.
 
     Returns
     -------
     on, off : ndarray of X's shape
-        Parts along the manifold and orthogonal to it, whose sum is the
+        Parts along the manifold and orthogonal to it. Their sum is the
         perturbation.
 
     Raises
@@ -61,7 +62,7 @@ def manifold_parts(manifold: Any, X: Any, perturbation: Any) -> tuple[NDArray[An
 
     See Also
     --------
-    OnManifold, OffManifold : Constrain an attack to either.
+    OnManifold, OffManifold : Constrain an attack to one of the parts.
 
     References
     ----------
@@ -92,7 +93,7 @@ def manifold_parts(manifold: Any, X: Any, perturbation: Any) -> tuple[NDArray[An
 
 @dataclass(frozen=True)
 class _Part:
-    """A projection for ``Constraints``: changes reduced to one of their parts."""
+    """A projection for ``Constraints`` that reduces perturbations to one of their parts."""
 
     manifold: Any
     norm: float | None = None
@@ -103,13 +104,26 @@ class _Part:
             check_norm(self.norm, (np.inf, 2, 1))
 
     def __call__(self, X_adv: NDArray[Any], X: NDArray[Any]) -> NDArray[Any]:
-        """Valid samples for ``X_adv``, row by row, in X's float type."""
+        """Return valid samples near ``X_adv``, row by row, in X's float type.
+
+        Parameters
+        ----------
+        X_adv : ndarray of shape (n_samples, n_features)
+            Samples that an attack asks for.
+        X : ndarray of shape (n_samples, n_features)
+            Clean samples.
+
+        Returns
+        -------
+        X_valid : ndarray of shape (n_samples, n_features)
+            Clean samples plus the part of each perturbation.
+        """
         x = X.astype(float)
         change = X_adv - x
         part = np.empty_like(change)
         for rows, along in projections(self.manifold, x):
             part[rows] = self._kept(change[rows], along)
-        # rounding may not lengthen the change: as little is taken off as that could add
+        # rounding must not lengthen the change, so it is shortened by the most that rounding could add
         size = np.abs(part).max(axis=1, keepdims=True)
         spare = np.divide(np.abs(x).max(axis=1, keepdims=True), size, out=np.zeros_like(size), where=size > 0)
         slack = 4 * np.finfo(X.dtype).eps + 8 * np.finfo(float).eps * spare
@@ -117,12 +131,12 @@ class _Part:
         return round_towards(x + part, x, X.dtype)
 
     def _kept(self, change: NDArray[np.float64], along: Projection) -> NDArray[np.float64]:
-        """The part, as long as the whole where a norm says so."""
+        """The part; with a norm, stretched to the length of the whole."""
         part = self._part(change, along(change))
         if self.norm is None:
             return part
         if self.norm == np.inf:
-            # a projection is inside the box but in a few features; alternating ones fill it
+            # after a projection, few features reach the sides of the box; alternating projections fill it
             widest = np.abs(change).max(axis=1, keepdims=True)
             for _ in range(_N_ROUNDS):
                 clipped = np.clip(part * _stretch(change, part, 2), -widest, widest)
@@ -136,19 +150,20 @@ class _Part:
 class OnManifold(_Part):
     """Keep an attack on a manifold: ``Constraints(projection=OnManifold(pca))``.
 
-    What an attack asks for is replaced by its part along the manifold, as
-    :func:`manifold_parts` finds it; gradients pass as if it was not.
+    Each perturbation is replaced by its part along the manifold; see
+    :func:`manifold_parts`. Gradients ignore this projection.
 
     Parameters
     ----------
     manifold : transformer
-        As in :func:`manifold_parts`.
+        A fitted transformer, as in :func:`manifold_parts`.
     norm : {np.inf, 2, 1} or None, default=None
-        None: the part as it is, which is shorter than the whole in L2 and may
-        be longer in other norms, where it breaks the budget. A norm, that of
-        the attack: the part gets the length that the whole has in it, so that
-        the budget is used and kept; in L-inf, after projecting on the box and
-        on the manifold in turn.
+        Norm of the attack. The part is stretched to the length of the whole
+        perturbation in this norm, so that the budget is used and kept. In
+        L-inf, it is first projected onto the box of the budget and onto the
+        manifold alternately. None: the part is not stretched. It is then
+        shorter than the whole in L2, but may be longer in other norms and
+        violate the budget.
 
     See Also
     --------
@@ -157,10 +172,10 @@ class OnManifold(_Part):
 
     Notes
     -----
-    Bounds are not known to it: with ``clip_values``, where samples lie on a
-    bound that every direction along the manifold oversteps, as the black of an
-    image, an attack can find nothing. Equal to another of the same manifold,
-    the very object, and norm.
+    The projection ignores bounds. With ``clip_values``, samples may lie on a
+    bound that every direction along the manifold crosses, such as the black of
+    an image; an attack then finds nothing. Two objects are equal if they hold
+    the same manifold object and the same norm.
 
     Examples
     --------
@@ -185,15 +200,16 @@ class OnManifold(_Part):
 class OffManifold(_Part):
     """Keep an attack off a manifold: ``Constraints(projection=OffManifold(pca))``.
 
-    What an attack asks for is replaced by its part orthogonal to the manifold,
-    as :func:`manifold_parts` finds it; gradients pass as if it was not.
+    Each perturbation is replaced by its part orthogonal to the manifold; see
+    :func:`manifold_parts`. Gradients ignore this projection.
 
     Parameters
     ----------
     manifold : transformer
-        As in :func:`manifold_parts`.
+        A fitted transformer, as in :func:`manifold_parts`.
     norm : {np.inf, 2, 1} or None, default=None
-        As in :class:`OnManifold`.
+        Norm of the attack, in which the part is stretched to the length of
+        the whole perturbation; None: it is not. See :class:`OnManifold`.
 
     See Also
     --------
@@ -220,6 +236,6 @@ class OffManifold(_Part):
 
 
 def _stretch(change: NDArray[np.float64], part: NDArray[np.float64], norm: float) -> NDArray[np.float64]:
-    """How much longer changes are than their parts; 0 where a part is nothing but rounding."""
+    """Ratio of the length of changes to that of their parts; 0 if a part is only rounding error."""
     wanted, found = (np.linalg.norm(c, norm, axis=1, keepdims=True) for c in (change, part))
     return np.divide(wanted, found, out=np.zeros_like(found), where=found > _NOTHING * wanted)

@@ -1,7 +1,7 @@
-"""How any classifier is seen: class indices for arrays, logits with a gradient.
+"""Models: one interface for all classifiers, with predictions as class indices and logits with a gradient.
 
-:func:`as_model` is the one way in; :func:`register_module` teaches it a new
-type of estimator; :func:`check_model` says what may mislead about a model.
+:func:`as_model` makes a model from any classifier, :func:`register_module` adds a type of estimator, and
+:func:`check_model` looks for problems that would make results about a model misleading.
 """
 
 from skhalfway.models._as_model import as_model

@@ -24,7 +24,7 @@ class _ClassGradient(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor, None]:
         (x,) = ctx.saved_tensors
-        with torch.enable_grad():  # off in here, and ART's torch classifiers need it
+        with torch.enable_grad():  # autograd disables gradients here, and ART's torch classifiers need them
             jacobian = ctx.classifier.class_gradient(x.detach().cpu().numpy())  # (n, n_classes, *shape)
         return torch.einsum("nc,nc...->n...", grad, torch.from_numpy(jacobian).to(x)), None
 
@@ -41,7 +41,7 @@ class ClassGradient(nn.Module):
 
 
 def _standardisation(classifier: Any) -> list[nn.Module] | None:
-    """The classifier's preprocessing as modules; None where there is more than scaling."""
+    """The classifier's preprocessing as modules; None if it is more than scaling."""
     modules: list[nn.Module] = []
     for operation in classifier.preprocessing_operations:
         if not type(operation).__name__.startswith("StandardisationMeanStd"):

@@ -1,4 +1,4 @@
-"""The way in: what may be a classifier, and the Model of each."""
+"""as_model: which objects are classifiers, and the Model of each."""
 
 from __future__ import annotations
 
@@ -17,8 +17,9 @@ from skhalfway._callbacks import FitTask
 from skhalfway._polars import without_polars
 from skhalfway._text import shown
 from skhalfway.models._ensemble_model import ensemble_model
-from skhalfway.models._model import Model, SkorchModel
+from skhalfway.models._model import Model
 from skhalfway.models._net_input import converts
+from skhalfway.models._skorch_model import SkorchModel
 from skhalfway.models._torch_model import ArtModel, TorchModel
 from skhalfway.models._type_checks import (
     inner_skorch_net,
@@ -35,47 +36,47 @@ OUTPUTS = ("logits", "probability", "log_probability")
 
 
 def as_model(estimator: Any, *, classes: ArrayLike | None = None, output: str | None = None) -> Model:
-    """See a fitted classifier as a :class:`Model`.
+    """Wrap a fitted classifier as a :class:`Model`, the common interface of all classifiers.
 
     Parameters
     ----------
     estimator : object
-        A fitted scikit-learn classifier or anything with ``predict`` and
-        ``classes_``; a skorch classifier; a ``torch.nn.Module`` that returns
-        logits; an ART classifier; an :class:`~skhalfway.Ensemble` of these; a
-        ``FrozenEstimator`` of any. A Model is returned unchanged.
+        A fitted scikit-learn classifier, or any object with ``predict`` and ``classes_``; a skorch
+        classifier; a ``torch.nn.Module`` that returns logits; an ART classifier; an
+        :class:`~skhalfway.Ensemble` of these; a ``FrozenEstimator`` of any. A Model is returned unchanged.
     classes : array-like of shape (n_classes,), default=None
-        Labels of a torch module's or ART classifier's outputs, in their
-        order, where the object has no ``classes_`` of its own (which must be
-        the same where it has). By default a module's labels are its column
+        Labels of the outputs of a torch module or ART classifier, in the order of the outputs. If the object
+        has ``classes_`` of its own, they must be the same. By default a module's labels are its column
         numbers.
     output : {"logits", "probability", "log_probability"}, default=None
-        What a torch module returns, or the one in ART's PyTorchClassifier.
-        None: its last sigmoid or softmax, if it has one, is found as it is
-        called first, and the logits before it are used; values between 0 and
-        1 that sum to 1, or are one column, are taken for probabilities, with a
-        :class:`ModelWarning`; all else is logits. Where the first samples are
-        too few to tell, the module is also asked about mixtures of them.
+        What a torch module returns, or the module inside ART's PyTorchClassifier. None determines it at the
+        first call:
+
+        - If the module ends in a sigmoid or softmax, this is found, and the logits before it are used.
+        - Values between 0 and 1 that sum to 1, or form one column, are taken as probabilities, with a
+          :class:`ModelWarning`.
+        - Everything else is taken as logits.
+
+        If the first samples are too few to decide, the module is also called on mixtures of them.
 
     Returns
     -------
     model : Model
-        With ``has_gradient`` true where a converter exists (see
-        :func:`register_module`), a black box otherwise.
+        It has a gradient (``has_gradient``) if there is a converter for the type (see
+        :func:`register_module`); otherwise it is a black box.
 
     Raises
     ------
     TypeError
-        If the object is not a classifier: a class instead of an instance, a
-        regressor, no ``predict``, no ``classes_``.
+        If the object is not a classifier: a class instead of an instance, a regressor, or an object without
+        ``predict`` or ``classes_``.
     NotFittedError
         If it is not fitted.
     ValueError
-        If it predicts several outputs, has other classes than those asked
-        for, or is a skorch net with integer labels other than 0, 1, ...,
-        n_classes - 1; if ``classes`` names a label twice; if ``output`` is
-        unknown, or given for anything but a torch module. As it is called, if
-        the module's values cannot be what ``output`` says.
+        If it predicts several outputs, has other classes than ``classes``, or is a skorch net with integer
+        labels other than 0, 1, ..., n_classes - 1; if ``classes`` has a label twice; if ``output`` is
+        unknown, or given for an object that is no torch module. At the first call, if the module's values
+        cannot be what ``output`` says.
 
     Examples
     --------
@@ -91,7 +92,7 @@ def as_model(estimator: Any, *, classes: ArrayLike | None = None, output: str | 
     """
     inner = unfrozen(estimator)
     if is_torch_module(inner) or is_art_classifier(inner) or isinstance(inner, Model):
-        estimator = inner  # frozen or not, these stay as they are
+        estimator = inner  # these are never fitted, so a FrozenEstimator around them has no effect
     if output is not None:
         check_output(estimator, output)
     if isinstance(estimator, Model):
@@ -106,7 +107,7 @@ def as_model(estimator: Any, *, classes: ArrayLike | None = None, output: str | 
         if own is not None and len(own) != estimator.nb_classes:
             raise ValueError(
                 f"{type(estimator).__name__} has {estimator.nb_classes} outputs for {len(own)} classes "
-                f"{shown(own)}"
+                f"{shown(own)}; pass one label for each output"
             )
         return ArtModel(estimator, np.arange(estimator.nb_classes) if own is None else own, output)
 
@@ -147,14 +148,14 @@ def check_output(estimator: Any, output: Any) -> None:
 
 
 def seen_as(estimator: Any, classes: NDArray[Any] | None) -> Model:
-    """The Model of a classifier whose labels are ``classes``, in whatever order it has them itself."""
+    """The Model of a classifier with the labels ``classes``, brought into that order."""
     own = getattr(estimator, "classes_", None)
     same = own is not None and classes is not None and len(own) == len(classes) and set(own) == set(classes)
     return as_model(estimator, classes=None if same else classes).in_order(classes)
 
 
 def check_kind(estimator: Any) -> None:
-    """Raise TypeError for what is no classifier, fitted or not."""
+    """Raise TypeError for an object that is no classifier, fitted or not."""
     if is_torch_module(estimator) or is_art_classifier(estimator) or isinstance(estimator, Model):
         return
     name = type(estimator).__name__
@@ -174,7 +175,7 @@ def check_kind(estimator: Any) -> None:
 
 
 def takes_missing(estimator: Any) -> bool:
-    """Whether an estimator says, by its tags, that it takes missing values."""
+    """Whether an estimator takes missing values, according to its tags."""
     if isinstance(estimator, Model):
         return takes_missing(estimator.estimator)
     return (
@@ -185,7 +186,7 @@ def takes_missing(estimator: Any) -> bool:
 
 
 def counts_as_fitted(estimator: Any) -> bool:
-    """Whether ``fit`` leaves the object as it is, rather than fitting a clone."""
+    """Whether ``fit`` uses the object as it is, rather than fitting a clone."""
     return (
         isinstance(estimator, (Model, FrozenEstimator))
         or (is_ensemble(estimator) and estimator._holds_fitted())
@@ -196,7 +197,7 @@ def counts_as_fitted(estimator: Any) -> bool:
 
 
 def is_fitted(estimator: Any) -> bool:
-    """Whether a classifier is fitted, as far as can be told; what cannot be fitted is."""
+    """Whether a classifier is fitted, as far as can be determined; objects without ``fit`` are."""
     if isinstance(estimator, type):
         return False
     try:
@@ -207,13 +208,13 @@ def is_fitted(estimator: Any) -> bool:
 
 
 def fit_clone(estimator: Any, X: Any, y: Any, task: FitTask | None = None, /, **fit_params: Any) -> Any:
-    """A fitted clone; the object itself where it :func:`counts_as_fitted`. Callbacks are told of a task."""
+    """A fitted clone, or the object itself if it :func:`counts_as_fitted`; ``task`` is for callbacks."""
     check_kind(estimator)
     task = task or FitTask()
     if counts_as_fitted(estimator):
         with task.around(None, X, y):
             return estimator
-    # not every library takes polars'
+    # not every library takes polars
     X, y = without_polars(X), without_polars(y)
     net = inner_skorch_net(estimator)
     if net is not None and not converts(estimator, net, X, y):
@@ -224,7 +225,7 @@ def fit_clone(estimator: Any, X: Any, y: Any, task: FitTask | None = None, /, **
 
 
 def _labels(classes: ArrayLike) -> NDArray[Any]:
-    """Labels that users give, each once."""
+    """Labels given by users, which must be unique."""
     labels = np.asarray(classes)
     if labels.ndim != 1:
         raise ValueError(f"classes must be a list of labels, one for each output, got {shown(classes)}")
@@ -232,13 +233,13 @@ def _labels(classes: ArrayLike) -> NDArray[Any]:
     if twice:
         raise ValueError(
             f"classes must name each output's label once, but {shown(twice)} are in {shown(labels)} more "
-            "than once"
+            "than once; give each output a label of its own"
         )
     return labels
 
 
 def _own_classes(estimator: Any, given: NDArray[Any] | None) -> NDArray[Any] | None:
-    """The estimator's own labels, else those given; both must be the same."""
+    """The estimator's own labels, or else the given ones; if there are both, they must be the same."""
     own = getattr(estimator, "classes_", None)
     if own is None:
         return given
@@ -251,7 +252,7 @@ def _own_classes(estimator: Any, given: NDArray[Any] | None) -> NDArray[Any] | N
 
 
 def _has_tags(estimator: Any) -> bool:
-    while isinstance(estimator, FrozenEstimator):  # passes on what is inside
+    while isinstance(estimator, FrozenEstimator):  # it delegates to the estimator inside
         estimator = estimator.estimator
     return hasattr(estimator, "__sklearn_tags__")
 
@@ -261,7 +262,7 @@ def _kind(estimator: Any) -> str:
 
 
 def _check_fitted(estimator: Any) -> None:
-    """Raise NotFittedError for what scikit-learn or skorch can tell is not fitted."""
+    """Raise NotFittedError if scikit-learn or skorch can tell that it is not fitted."""
     if is_skorch_net(estimator):
         fitted = getattr(estimator, "initialized_", False)
     elif _has_tags(estimator) and hasattr(estimator, "fit"):

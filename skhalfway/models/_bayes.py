@@ -30,7 +30,7 @@ class Quadratic(nn.Module):
         self.register_buffer("bias", tensor(bias))
 
     def lengths(self, x: torch.Tensor) -> torch.Tensor:
-        """Norms (n_samples, n_classes); for the gradient the products are kept, not the differences."""
+        """Norms (n_samples, n_classes); only products, not differences, are kept for the gradient."""
         whitened = ((x - mean) @ weight for mean, weight in zip(self.mean, self.weight, strict=True))
         return torch.stack([torch.linalg.vector_norm(rows, dim=1) for rows in whitened], dim=1)
 
@@ -39,7 +39,7 @@ class Quadratic(nn.Module):
 
 
 class DiagonalQuadratic(Quadratic):
-    """The same where W is diagonal, given as (n_classes, n)."""
+    """:class:`Quadratic` with diagonal W, given as (n_classes, n)."""
 
     def lengths(self, x: torch.Tensor) -> torch.Tensor:
         return _DiagonalLengths.apply(x, self.mean, self.weight)
@@ -48,8 +48,9 @@ class DiagonalQuadratic(Quadratic):
 class _DiagonalLengths(torch.autograd.Function):
     """``||(x - mean) * weight||`` for each row of means and weights, (n_samples, n_classes).
 
-    Differences of some classes at a time, as many as a cache holds: expanded, their squares would be one
-    matrix product, and lose the digits that cancel. The gradient is such a product, for which x is kept.
+    Differences are computed for as many classes at a time as a cache holds. Squares that are expanded would
+    be one matrix product, but lose digits by cancellation. The gradient is such a product, for which x is
+    kept.
     """
 
     @staticmethod
@@ -64,7 +65,7 @@ class _DiagonalLengths(torch.autograd.Function):
     def backward(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor, None, None]:
         x, mean, weight, lengths = ctx.saved_tensors
         grad, squares, centre = grad / torch.where(lengths == 0, 1.0, lengths), weight.square(), mean.mean(0)
-        # from the middle of the means, so that less cancels
+        # relative to the middle of the means, so that fewer digits cancel
         return (grad @ squares) * (x - centre) - grad @ (squares * (mean - centre)), None, None
 
 
@@ -94,7 +95,7 @@ def quadratic_discriminant(estimator: QuadraticDiscriminantAnalysis) -> nn.Modul
     scalings, rotations = estimator.scalings_, estimator.rotations_
     weight = np.zeros((len(scalings), len(rotations[0]), max(map(len, scalings))))
     for w, r, s in zip(weight, rotations, scalings, strict=True):
-        # of fewer directions where a class has fewer samples than features
+        # a class with fewer samples than features has fewer directions
         w[:, : len(s)] = r * s**-0.5
     log_det = np.array([np.log(s).sum() for s in scalings])
     return Quadratic(estimator.means_, weight, floored_log(estimator.priors_) - log_det / 2)
@@ -113,7 +114,7 @@ def multinomial_nb(estimator: MultinomialNB) -> nn.Module:
 
 @register_module(ComplementNB)
 def complement_nb(estimator: ComplementNB) -> nn.Module:
-    # priors count where there is one class only, which leaves nothing to tell apart
+    # priors only matter with a single class, which has no other to compare with
     return dense_layer(estimator.feature_log_prob_, 0.0)
 
 

@@ -28,7 +28,7 @@ from skhalfway.models._transformers import Select
 
 
 class Platt(nn.Module):
-    """Log-probabilities ``sigmoid(-(a * score + b))``, normalised; of two classes, of the second's score."""
+    """Log-probabilities ``sigmoid(-(a * score + b))``, normalised; for two classes, of the second's score."""
 
     slope: torch.Tensor
     offset: torch.Tensor
@@ -46,8 +46,8 @@ class Platt(nn.Module):
 class Isotonic(nn.Module):
     """Log-probabilities on straight lines between an isotonic regression's thresholds, normalised.
 
-    Most of these lines are flat. What leads off them is one millionth of the
-    scores' own ``sigmoid``.
+    Most of these lines are flat. One millionth of the scores' own ``sigmoid`` is added, so that there is a
+    gradient on them.
     """
 
     def __init__(self, calibrators: list[Any], known: Any, n_classes: int) -> None:
@@ -61,12 +61,12 @@ class Isotonic(nn.Module):
         if len(self.lines) == 1:
             probability = torch.cat([1 - probability, probability], dim=1)
             scores = torch.cat([-scores, scores], dim=1)
-        # a class that a fold has not seen has its part where all are equally likely
+        # a class that a fold has not seen only counts if all probabilities are 0, which makes them uniform
         return log_normalised(self.probabilities(probability), self.scores(scores))
 
 
 class Line(nn.Module):
-    """Values between points, and beyond the last ones, as ``numpy.interp``."""
+    """Linear interpolation between points, constant beyond the last ones, as ``numpy.interp``."""
 
     x: torch.Tensor
     y: torch.Tensor
@@ -85,7 +85,7 @@ class Line(nn.Module):
 
 
 class LogOfTrace(nn.Module):
-    """Logarithm of probabilities and 1e-12, as scikit-learn scales them by a temperature."""
+    """Logarithm of probabilities plus 1e-12, as scikit-learn takes it for temperature scaling."""
 
     def forward(self, log_probability: torch.Tensor) -> torch.Tensor:
         return torch.logaddexp(log_probability, torch.full_like(log_probability, -12 * math.log(10)))
@@ -114,7 +114,7 @@ def _calibrated(member: Any, known: Any) -> list[nn.Module]:
         beta = float(member.calibrators[0].beta_)
         if not by_decision:
             return [log_probability(inner), LogOfTrace(), LogSoftmax(beta)]
-        # scikit-learn makes (-d, d) of a single decision d
+        # scikit-learn turns a single decision d into (-d, d)
         return [decision(inner), LogSoftmax(2 * beta if len(inner.classes_) == 2 else beta)]
     if by_decision:
         scores = [decision(inner)]

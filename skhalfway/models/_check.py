@@ -1,4 +1,4 @@
-"""The check-up of a model before anything is measured: what may make figures about it mislead."""
+"""The check-up of a model before results about it are measured: looks for what would make them misleading."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from skhalfway.models._faults import named
 from skhalfway.models._input_spec import reader_of
 from skhalfway.models._model import Model
 
-# by weight
+# kinds of findings, the most serious first
 ORDER = (
     *("outputs", "probabilities", "scale", "label_order", "constant", "chance", "random", "batch", "state"),
     *("soft_copy", "scores", "saturated"),
@@ -30,28 +30,33 @@ ORDER = (
 
 @takes_datasets
 def check_model(model: Any, X: Any, y: Any = None) -> ModelCheck:
-    """Look for what would make figures about a model mislead.
+    """Check a model for problems that would make results about it misleading.
 
-    A few predictions tell whether its outputs are probabilities where logits are meant; whether its answer
-    is constant, or its accuracy near chance, or far better on another scale of X or under another order of
-    its classes; whether its answers differ from call to call or with the other samples of a batch; whether
-    predicting changes it; and whether the scores and gradients that attacks follow are those of its
-    predictions. :class:`~skhalfway.TransferScorer` does this with each of its models before it attacks.
+    A few predictions show:
+
+    - whether its outputs are probabilities where logits are expected;
+    - whether it predicts one label for everything, or its accuracy is near chance, or far better with another
+      scale of X or another order of its classes;
+    - whether its predictions differ between calls, or depend on the other samples of a batch;
+    - whether predicting changes it;
+    - whether the scores and gradients that attacks follow agree with its predictions.
+
+    :class:`~skhalfway.TransferScorer` checks each of its models before it attacks them.
 
     Parameters
     ----------
     model : object
-        What :func:`as_model` takes.
+        Any classifier that :func:`as_model` takes.
     X : {array-like, DataFrame, Tensor, Dataset} of shape (n_samples, n_features)
-        Samples as they will be attacked, of several classes; images may have more axes. Of more than 500, 500
-        are drawn, with each class as often as in ``y``.
+        Samples as they will be attacked, of several classes; images may have more axes. If there are more
+        than 500, 500 are drawn, stratified by ``y``.
     y : array-like of shape (n_samples,), default=None
-        True labels. None: nothing is said of accuracy.
+        True labels. None: accuracy is not checked.
 
     Returns
     -------
     check : ModelCheck
-        With the findings.
+        The findings.
 
     Raises
     ------
@@ -61,13 +66,13 @@ def check_model(model: Any, X: Any, y: Any = None) -> ModelCheck:
     See Also
     --------
     ModelCheck : The result.
-    ModelWarning : What scorers say of findings.
+    ModelWarning : The warning that scorers give for findings.
 
     Notes
     -----
-    The thresholds are our own. Accuracy is near chance where a fifth of the way from chance to 1 lies above
-    its 95 % interval; another order of the classes, or another scale, is better by a sign test at .001,
-    corrected for how many there are.
+    The thresholds are our own. Accuracy counts as near chance if its 95 % interval lies below chance plus a
+    fifth of the distance from chance to 1. Another order of the classes, or another scale, counts as better
+    by a sign test at .001, corrected for the number of orders or scales.
 
     Examples
     --------
@@ -104,7 +109,7 @@ def check_models(
     gradients: bool = True,
     call: Callable[..., Any] = named,
 ) -> dict[str, ModelCheck]:
-    """Check models; by name.
+    """Check models, given and returned by name.
 
     Parameters
     ----------
@@ -115,13 +120,13 @@ def check_models(
     labels : ndarray of shape (n_classes,)
         Labels of the class indices.
     truth : ndarray of shape (n_samples,), default=None
-        True class indices. None: a model with one answer is compared with the others.
+        True class indices. None: a model with constant predictions is compared with the other models.
     predicted : ndarray of shape (n_models, n_samples), default=None
-        What the models say, where it is known. None: they are asked about ``N_SAMPLES``.
+        Predictions of the models, if they are known. None: the models predict ``N_SAMPLES`` samples.
     gradients : bool, default=True
-        Whether it matters what gradient attacks follow.
+        Whether to check what gradient attacks follow.
     call : callable, default=named
-        Calls a function of a model, by its name; what it gives in the place of a check is left out.
+        Function that calls the check of a model, given its name. Results that are no checks are left out.
     """
     with undisturbed():
         if predicted is None:
@@ -138,7 +143,7 @@ def check_models(
 
 
 def _drawn(n: int, truth: NDArray[np.intp] | None) -> NDArray[np.intp]:
-    """All samples, or ``N_SAMPLES`` in their order, with each class as often as it is there."""
+    """Positions of all samples, or of ``N_SAMPLES`` in their order, stratified by class."""
     order = np.random.RandomState(0).permutation(n)
     if truth is not None:
         order = order[np.argsort(truth[order], kind="stable")]

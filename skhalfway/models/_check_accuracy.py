@@ -1,7 +1,7 @@
-"""Whether a model's accuracy is that of a model whose inputs and labels are as it was trained on them.
+"""Checks of accuracy: whether inputs and labels are as in the model's training.
 
-All thresholds are our own, chosen so that an honest model is named rarely, however few the samples: where
-these leave room for doubt, nothing is said.
+All thresholds are our own. They are chosen so that a sound model is rarely reported, however few the samples:
+in cases of doubt, nothing is reported.
 """
 
 from __future__ import annotations
@@ -26,20 +26,20 @@ from skhalfway.models._torch_model import TorchModel
 
 Indices = NDArray[np.intp]
 
-# a model whose true accuracy lies further on the way from chance to 1 is named in 2.5 % of cases at most
+# share of the distance from chance to 1: a model of higher true accuracy is reported in 2.5 % of cases
 NEAR = 0.2
-# samples of other classes that a constant answer must miss before it is no accident
+# samples of other classes that a constant prediction must miss to be reported as a warning
 N_MISSED = 8
-# chance of naming other labels or another scale where the model does no better with them
+# probability of reporting other labels or another scale although the model does no better with them
 RISK = 1e-3
-# an accuracy that is surely lower makes other scales worth trying: on so many samples, the best one on more
+# accuracy below which other scales are tried; samples for the trial; samples for the best scale
 GOOD, N_TRIED, N_SAMPLES = 0.95, 50, 500
-N_LABELS = 12  # written out
+N_LABELS = 12  # most labels that are written out
 
 
 @dataclass(frozen=True)
 class Answers:
-    """What a model says of samples, and what it should say.
+    """A model's predictions of samples, and the true labels.
 
     Attributes
     ----------
@@ -48,13 +48,13 @@ class Answers:
     X : ndarray of shape (n_samples, ...)
         The samples.
     predicted : ndarray of shape (n_samples,)
-        Class indices.
+        Class indices that the model predicts.
     labels : ndarray of shape (n_classes,)
         Labels of the class indices.
     truth : ndarray of shape (n_samples,) or None
-        True class indices, where they are known.
+        True class indices, if they are known.
     others : ndarray of shape (n_others, n_samples) or None
-        What other models say, where there are any.
+        Predictions of other models, if there are any.
     """
 
     model: Model
@@ -66,12 +66,12 @@ class Answers:
 
     @cached_property
     def right(self) -> NDArray[np.bool_]:
-        """Which samples are classified right."""
+        """Which samples are classified correctly."""
         return self.predicted == self.truth
 
     @property
     def numbers(self) -> tuple[Any, ...]:
-        """Index of what holds numbers, not codes of categories."""
+        """Index of the columns of numbers, without those of category codes."""
         frame = self.model._frame
         return (...,) if frame is None else (slice(None), ~frame.categories)
 
@@ -81,12 +81,12 @@ class Answers:
 
 
 def accuracy_findings(answers: Answers, *, steady: bool = True) -> list[Finding]:
-    """What explains a low accuracy best; else that the answer is constant, or as good as chance.
+    """The best explanation of a low accuracy; else whether predictions are constant, or near chance.
 
-    Where answers are not ``steady``, what a model says of changed samples is not due to the change.
+    If predictions are not ``steady``, their response to changed samples means nothing and is not tested.
     """
     truth, causes = answers.truth, []
-    # of one class, an answer that is always the same is as right as any
+    # with samples of one class, a constant prediction is no fault
     several = truth is not None and bool((truth != truth[0]).any())
     if truth is not None and several:
         causes = [_label_order(answers, truth), _scale(answers, truth) if steady else None]
@@ -100,7 +100,7 @@ def accuracy_findings(answers: Answers, *, steady: bool = True) -> list[Finding]
 
 
 def chance(answers: Answers, truth: Indices) -> float:
-    """Accuracy to expect of answers that are each class as often, whatever the sample."""
+    """Expected accuracy of predictions with the same class frequencies that ignore the sample."""
     often = [np.bincount(c, minlength=len(answers.labels)) / len(c) for c in (truth, answers.predicted)]
     return float(often[0] @ often[1])
 
@@ -114,7 +114,7 @@ def _constant(answers: Answers) -> Finding | None:
     n_missed = int((missed.mean(axis=0) > 0.5).sum())
     if n_missed == 0:
         return None
-    said = f"it answers {_listed(answers.labels[[first]])} to all {len(answers.X)} samples"
+    said = f"it predicts {_listed(answers.labels[[first]])} for all {len(answers.X)} samples"
     if answers.truth is not None:
         said += f", of which {n_missed} are of other classes: accuracy {short(answers.right.mean())}"
     elif reference is not None:
@@ -125,7 +125,7 @@ def _constant(answers: Answers) -> Finding | None:
         "constant",
         "warning" if sure else "note",
         said,
-        "a model with one answer seems robust because nothing changes it: check its training and its inputs",
+        "a constant model seems robust, as nothing changes its prediction: check its training and its inputs",
     )
 
 
@@ -144,18 +144,18 @@ def _near_chance(answers: Answers, truth: Indices) -> Finding | None:
 
 
 def _label_order(answers: Answers, truth: Indices) -> tuple[float, Finding] | None:
-    """That other labels for the model's outputs make it right far more often, and how often."""
+    """Finding, with the accuracy, if other labels for the model's outputs give a far higher accuracy."""
     n_classes = len(answers.labels)
     met = np.zeros((n_classes, n_classes))
     np.add.at(met, (answers.predicted, truth), 1)
-    # where nothing speaks for a change, a class keeps its label
+    # a class keeps its label unless samples favour another
     order = linear_sum_assignment(met + 0.5 * np.eye(n_classes), maximize=True)[1]
     right, moved = order[answers.predicted] == truth, np.flatnonzero(order != np.arange(n_classes))
-    # samples speak for where each label goes, but for the last one that is left
+    # samples must support the new place of each label, except the last one, which has no choice
     n_seen = int((met[moved, order[moved]] > 0).sum())
     if n_seen < 2 or n_seen < len(moved) - 1:
         return None
-    # so many orders move as many labels, and this is the best of them
+    # correct for the number of orders that move as many labels
     n_orders = gammaln(n_classes + 1) - gammaln(n_classes - len(moved) + 1)
     accuracy = float(right.mean())
     poor = accuracy < (1 + chance(answers, truth)) / 2
@@ -177,7 +177,7 @@ def _label_order(answers: Answers, truth: Indices) -> tuple[float, Finding] | No
 
 
 def _scale(answers: Answers, truth: Indices) -> tuple[float, Finding] | None:
-    """That the model is right far more often on other scales, or with its channels moved, and how often."""
+    """Finding, with the accuracy, if another scale or order of channels gives a far higher accuracy."""
     if wilson_interval(answers.right.sum(), len(answers.X)).high >= GOOD:
         return None
     few, more = answers.spread(N_TRIED), answers.spread(N_SAMPLES)
@@ -188,7 +188,7 @@ def _scale(answers: Answers, truth: Indices) -> tuple[float, Finding] | None:
         return None
     right, before = _right(answers, truth, ways[best], more), answers.right[more]
     accuracy = float(right.mean())
-    # half of its errors at least are due to the scale, not gone as it answers a large class more often
+    # the scale must explain at least half of the errors, also if each class has the same weight
     too_little = any(
         1 - of(right, truth[more]) > (1 - of(before, truth[more])) / 2 for of in (_plainly, _by_class)
     )
@@ -204,9 +204,9 @@ def _scale(answers: Answers, truth: Indices) -> tuple[float, Finding] | None:
 
 
 def _right(answers: Answers, truth: Indices, change: Change, rows: Indices) -> NDArray[np.bool_]:
-    """Which samples are classified right once they are changed.
+    """Which samples are classified correctly after a change.
 
-    None, where the model does not take them, or has the same answer to all.
+    No sample is, if the model does not take them, or has the same prediction for all.
     """
     X = answers.X[rows]
     try:
@@ -215,7 +215,7 @@ def _right(answers: Answers, truth: Indices, change: Change, rows: Indices) -> N
             predicted = answers.model.predict(X)
             return (predicted == truth[rows]) & (predicted != predicted[0]).any()
     except Exception:
-        # a model of counts refuses numbers below 0: it was not trained on such
+        # a model may refuse the changed samples, such as negative counts: it was not trained on them
         return np.zeros(len(rows), dtype=bool)
 
 
@@ -225,13 +225,13 @@ def _plainly(right: NDArray[np.bool_], truth: Indices) -> float:
 
 
 def _by_class(right: NDArray[np.bool_], truth: Indices) -> float:
-    """Mean share over the classes, each counting as much."""
+    """Mean share over the classes, with equal weights."""
     n = np.bincount(truth)
     return float((np.bincount(truth, right)[n > 0] / n[n > 0]).mean())
 
 
 def _log_risk(before: NDArray[np.bool_], after: NDArray[np.bool_]) -> float:
-    """Log of the sign test's p: how likely as many samples are gained, of those gained or lost."""
+    """Log of the sign test's p value for the samples gained and lost."""
     gained, lost = int((after & ~before).sum()), int((before & ~after).sum())
     return float(binom.logsf(gained - 1, gained + lost, 0.5))
 

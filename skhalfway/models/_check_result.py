@@ -1,4 +1,4 @@
-"""What a check-up found: the findings about one model, as text, HTML and a table."""
+"""The result of a check-up: the findings about one model, as text, HTML and a table."""
 
 from __future__ import annotations
 
@@ -21,19 +21,30 @@ if TYPE_CHECKING:
 @part_of_results
 @dataclass(frozen=True)
 class Finding:
-    """One thing seen in a model that may mislead.
+    """One observation about a model that may make results about it misleading.
 
     Parameters
     ----------
     kind : str
         Short identifier: "outputs", "probabilities", "scale", "label_order", "constant", "chance", "random",
-        "batch", "state", "soft_copy", "scores" or "saturated"; of attacks "gradient" or "attack".
+        "batch", "state", "soft_copy", "scores" or "saturated"; for findings of attacks, "gradient" or
+        "attack".
     severity : {"warning", "note"}
-        Whether figures about the model may be wrong, or are only to be read with this in mind.
+        Whether results about the model may be wrong ("warning"), or only need care ("note").
     message : str
-        What was seen, with numbers.
+        The observation, with numbers.
     advice : str
-        What to do.
+        What to do about it.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from skhalfway.models import check_model
+    >>> X, y = load_iris(return_X_y=True)
+    >>> (finding,) = check_model(LogisticRegression(max_iter=1000).fit(X, y), X, 2 - y).findings
+    >>> finding.severity, finding.kind, finding.advice
+    ('warning', 'label_order', 'code y as in its training')
     """
 
     kind: str
@@ -47,23 +58,23 @@ class Finding:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class ModelCheck(Result, drawn=False):
-    """What a check-up of a model found.
+    """Result of a check-up of a model.
 
-    Made by :func:`check_model`, and by :class:`~skhalfway.TransferScorer` for each of its models, with what
-    their attacks found added.
+    It is made by :func:`check_model`, and by :class:`~skhalfway.TransferScorer` for each of its models, with
+    the findings of their attacks added.
 
     Parameters
     ----------
     name : str
         Name of the model.
     n_samples : int
-        Samples whose predictions were looked at.
+        Number of samples whose predictions were checked.
     n_classes : int
-        Classes that the model knows.
+        Number of the model's classes.
     accuracy : float
-        Share of these samples that it classifies right; nan where their labels are unknown.
+        Accuracy on these samples; nan if their labels are unknown.
     accuracy_interval : ConfidenceInterval
-        Wilson's 95 % interval of the accuracy.
+        95 % Wilson interval of the accuracy.
     findings : tuple of Finding
         Warnings first, the most serious one at the top.
 
@@ -84,7 +95,7 @@ class ModelCheck(Result, drawn=False):
     >>> check.ok
     True
 
-    The same model where the labels are coded in another way:
+    The same model, with labels that are coded in another way:
 
     >>> check_model(model, X, 2 - y).findings[0].message
     'accuracy is .31, and .97 if its classes 0, 1, 2 are read as 2, 1, 0'
@@ -99,7 +110,7 @@ class ModelCheck(Result, drawn=False):
 
     @property
     def warnings(self) -> tuple[Finding, ...]:
-        """Findings because of which figures about the model may be wrong."""
+        """Findings that mean that results about the model may be wrong."""
         return tuple(finding for finding in self.findings if finding.severity == "warning")
 
     @property
@@ -108,17 +119,27 @@ class ModelCheck(Result, drawn=False):
         return not self.warnings
 
     def adding(self, findings: Iterable[Finding]) -> ModelCheck:
-        """The same with more findings.
+        """Return a check with more findings.
 
         Parameters
         ----------
         findings : iterable of Finding
-            They come after those of the same severity.
+            New findings, which come after those of the same severity.
 
         Returns
         -------
         check : ModelCheck
-            A new one.
+            A new object.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_iris
+        >>> from sklearn.linear_model import LogisticRegression
+        >>> from skhalfway.models import Finding, check_model
+        >>> X, y = load_iris(return_X_y=True)
+        >>> check = check_model(LogisticRegression(max_iter=1000).fit(X, y), X, y)
+        >>> check.adding([Finding("attack", "note", "it was attacked once", "attack it again")]).ok
+        True
         """
         every = sorted([*self.findings, *findings], key=lambda finding: finding.severity != "warning")
         return replace(self, findings=tuple(every))
@@ -130,6 +151,16 @@ class ModelCheck(Result, drawn=False):
         -------
         frame : pandas.DataFrame
             One row per finding, with the columns kind, severity, message and advice.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_iris
+        >>> from sklearn.linear_model import LogisticRegression
+        >>> from skhalfway.models import check_model
+        >>> X, y = load_iris(return_X_y=True)
+        >>> check = check_model(LogisticRegression(max_iter=1000).fit(X, y), X, 2 - y)
+        >>> check.to_frame()[["severity", "kind"]].values.tolist()
+        [['warning', 'label_order']]
         """
         import pandas as pd
 

@@ -1,4 +1,4 @@
-"""Ways in which people prepare samples: what a model may have been trained on in place of those at hand."""
+"""Common ways to prepare samples, on one of which a model may have been trained."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Change = Callable[[NDArray[Any]], NDArray[Any]]
 
 
 def changes(X: NDArray[Any]) -> dict[str, Change]:
-    """Ways in which samples like these are prepared, by what they are called."""
+    """Common transformations of samples like these, by name."""
     if not np.isfinite(X).any():
         return {}
     low, high = np.nanmin(X), np.nanmax(X)

@@ -1,4 +1,4 @@
-"""Whether a model's scores and gradients are those of its predictions, and the same at every call.
+"""Checks of scores and gradients: whether they agree with predictions, and are the same at every call.
 
 All thresholds are our own.
 """
@@ -20,7 +20,8 @@ from skhalfway._text import percent
 from skhalfway.models._check_accuracy import Answers, Indices
 from skhalfway.models._check_result import Finding
 from skhalfway.models._ensemble_model import EnsembleModel
-from skhalfway.models._model import Model, SkorchModel
+from skhalfway.models._model import Model
+from skhalfway.models._skorch_model import SkorchModel
 from skhalfway.models._soft_agreement import copy_agrees
 from skhalfway.models._torch_model import ArtModel, TorchModel
 
@@ -30,22 +31,22 @@ if TYPE_CHECKING:
 Floats = NDArray[np.float64]
 Ask = Callable[[NDArray[Any]], Floats]
 
-# samples that a model is asked about again
+# samples that a model predicts again
 N_ASKED = 200
-# samples whose gradient is asked for
+# samples whose gradient is computed
 N_FOR_GRADIENT = 4
-# changes of scores, as shares of their usual range, that rounding may cause: in one batch, and in another
+# changes of scores that rounding may cause, as shares of their usual range: in one batch, and in another
 SAME, SIMILAR = 1e-4, 0.05
-# shares of samples on which a batch, and another largest score, may matter
+# shares of samples that may change with the batch, and whose largest score may differ from the prediction
 MATTERS, OTHERWISE = 0.02, 0.02
-# agreement of copies: where it is surely lower, gradient attacks fooled neighbours and AdaBoost on a tenth of
-# the samples less than attacks by predictions alone did; where it is a little higher, it is worth a note
+# agreement of copies below which there is a warning, or a note: below the first, gradient attacks on
+# neighbours and AdaBoost fooled a tenth of the samples fewer than attacks by predictions did
 AGREES, ALIKE = 0.9, 0.95
-N_COMPARED = 10  # samples at the least on which a copy is compared
+N_COMPARED = 10  # fewest samples on which a copy is compared
 
 
 def score_findings(answers: Answers, *, gradients: bool) -> Iterator[Finding]:
-    """What a model's scores tell; ``gradients`` says whether those of a copy matter."""
+    """Findings about a model's scores; with ``gradients``, also about the copy that attacks follow."""
     model, rows = answers.model, answers.spread(N_ASKED)
     X, predicted, n_classes = answers.X[rows], answers.predicted[rows], len(answers.labels)
     ask: Ask = model.scores
@@ -73,7 +74,7 @@ def score_findings(answers: Answers, *, gradients: bool) -> Iterator[Finding]:
 
 
 def _copies_of_members(model: Model, X: NDArray[Any]) -> Iterator[Finding]:
-    """What :func:`_copy` finds in each member of an ensemble."""
+    """Findings of :func:`_copy` for each member of an ensemble."""
     members = model.members if isinstance(model, EnsembleModel) else {}
     for name, member in members.items():
         finding = _copy(member, X, member.predict(X))
@@ -91,7 +92,7 @@ def _without_scores(error: Exception) -> Finding:
     return Finding(
         "scores",
         "note",
-        f"it predicts, but asked for scores it raises {type(error).__name__}: {reason}",
+        f"it predicts, but its scores raise {type(error).__name__}: {reason}",
         "attack='square', which follows scores, cannot attack it",
     )
 
@@ -105,7 +106,7 @@ def _torch_of(model: Model) -> nn.Module | None:
 def _watched(model: Model) -> Iterator[list[str]]:
     """Names of the weights, buffers and arrays that a torch model changes; its owner's stay as they were.
 
-    Not watched is what lies outside its modules, or in containers: a list that a hook fills.
+    Objects outside its modules, or in containers, such as a list that a hook fills, are not watched.
     """
     changed: list[str] = []
     module = _torch_of(model)
@@ -124,13 +125,13 @@ def _watched(model: Model) -> Iterator[list[str]]:
 
 def _versions(module: nn.Module) -> dict[str, tuple[int, int]]:
     """Identity and version of weights and buffers."""
-    # tensors of inference mode cannot change in place, and have no version
+    # tensors made in inference mode cannot change in place, and have no version
     named = chain(module.named_parameters(), module.named_buffers())
     return {name: (id(t), 0 if t.is_inference() else t._version) for name, t in named}
 
 
 def _ask_for_gradient(model: Model, X: NDArray[Any]) -> None:
-    """Call a torch model as attacks by gradient do, in case it does something else then."""
+    """Call a torch model as attacks by gradient do, since it may behave differently then."""
     module = _torch_of(model)
     if module is None:
         return
@@ -139,7 +140,7 @@ def _ask_for_gradient(model: Model, X: NDArray[Any]) -> None:
     from skhalfway.models._torch import place_of
 
     x = torch.tensor(X[:N_FOR_GRADIENT], **place_of(module))
-    # what is wrong with gradients, attacks by them say
+    # errors of gradients are reported by attacks
     with suppress(Exception), model.evaluating():
         model.logits(x.requires_grad_().clone())
 
@@ -156,7 +157,7 @@ def _changed(names: list[str]) -> Finding | None:
 
 
 def _never_called(model: Model) -> Finding | None:
-    """That evaluation mode is more than a flag to a part that is in training mode."""
+    """Finding if a part in training mode overrides ``train``, which may do more than set a flag."""
     module = _torch_of(model)
     if module is None:
         return None
@@ -197,7 +198,7 @@ def _outputs(model: Model, X: NDArray[Any], scores: Floats) -> Finding | None:
         return Finding(
             "probabilities",
             "warning",
-            "its outputs look like probabilities, so their logarithms stand for its logits",
+            "its outputs look like probabilities, so their logarithms are used as its logits",
             f"say what they are: as_model(model, output={kind!r}), or output='logits'",
         )
     if source == "assumed" and kind == "logits" and 0 <= scores.min() and scores.max() <= 1:
@@ -211,7 +212,7 @@ def _outputs(model: Model, X: NDArray[Any], scores: Floats) -> Finding | None:
 
 
 def _moved(ask: Ask, X: NDArray[Any], scores: Floats) -> Finding | None:
-    """That scores differ between two calls, or between two batches."""
+    """Finding if scores differ between two calls, or between two batches."""
     # fewer samples, in another order
     some = np.arange(len(X) - 1, -1, -4 if len(X) >= 8 else -1)
     elsewhere = ask(X[some])
@@ -229,47 +230,47 @@ def _moved(ask: Ask, X: NDArray[Any], scores: Floats) -> Finding | None:
 def _unsteady(kind: str, apart: NDArray[np.bool_], turned: NDArray[np.bool_]) -> Finding:
     when, advice = {
         "random": (
-            "asked twice about the same samples",
+            "called twice on the same samples",
             "switch off what is random, such as a dropout that ignores model.eval(); or average over enough "
             "calls",
         ),
         "batch": (
-            "asked about the same samples in another batch",
+            "called on the same samples in another batch",
             "let it use the mean and variance stored in training, as BatchNorm does with "
             "track_running_stats=True",
         ),
     }[kind]
     scores, answer = percent(apart.mean()), percent(turned.mean())
-    message = f"{when}, it changes its scores on {scores} of them and its answer on {answer}"
+    message = f"{when}, it changes its scores on {scores} of them and its prediction on {answer}"
     return Finding(kind, "warning", message, advice)
 
 
 def _apart(a: Floats, b: Floats, tol: float) -> NDArray[np.bool_]:
     """Samples whose scores differ by more than a share of the range that scores usually have."""
-    # infinite scores are equal, or apart
+    # two infinite scores are equal or differ; their difference is not defined
     gap = np.abs(np.subtract(a, b, out=np.zeros(a.shape), where=a != b)).max(axis=1)
     return gap > tol * np.median(np.ptp(np.where(np.isfinite(a), a, 0), axis=1))
 
 
 def _otherwise(model: Model, X: NDArray[Any], scores: Floats, predicted: Indices) -> Finding | None:
-    """That the largest score is not the prediction."""
+    """Finding if the class of the largest score is not the prediction."""
     share = float((scores.argmax(axis=1) != predicted).mean())
     if share <= OTHERWISE:
         return None
     again = model.predict(X)
     if (turned := again != predicted).any():
-        # the first time, it was asked among all samples
+        # the first predictions were made in a batch of all samples
         return _unsteady("batch" if (model.predict(X) == again).all() else "random", turned, turned)
     return Finding(
         "scores",
         "note",
         f"on {percent(share)} of the samples its largest score is not that of its prediction",
-        "read results of attack='square', which follows scores, with this in mind",
+        "interpret results of attack='square', which follows scores, with care",
     )
 
 
 def _copy(model: Model, X: NDArray[Any], predicted: Indices) -> Finding | None:
-    """That what gradient attacks follow says something else than the model."""
+    """Finding if the copy that gradient attacks follow predicts other labels than the model."""
     agrees = copy_agrees(model, X, predicted) if len(X) >= N_COMPARED else None
     if agrees is None:
         return None
@@ -292,5 +293,5 @@ def _saturated(model: Model, scores: Floats) -> Iterator[Finding]:
             "saturated",
             "note",
             f"on {percent(certain.mean())} of the samples its probabilities are exactly 0 and 1",
-            "expect little of attack='square', which follows them",
+            "attack='square', which follows them, will be weak",
         )

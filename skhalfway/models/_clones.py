@@ -1,4 +1,4 @@
-"""Clones of estimators that hold what scikit-learn cannot clone."""
+"""Cloning of estimators that hold objects which scikit-learn cannot clone."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 
 
 class HoldsArt:
-    """Mixin for estimators of which one parameter may be an ART classifier: a clone holds the same one.
+    """Mixin for estimators with a parameter that may be an ART classifier: a clone holds the same one.
 
-    ART's classifiers have a ``get_params`` of their own, which ``clone`` takes for scikit-learn's.
+    ART's classifiers have a ``get_params`` of their own, which ``clone`` mistakes for scikit-learn's.
     """
 
     _holds: ClassVar[str]

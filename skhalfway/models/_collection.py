@@ -1,4 +1,4 @@
-"""The models of one scorer: their names, what they share, and whose error it was."""
+"""ModelCollection: the models of a scorer or ensemble, their names, what they share, and their errors."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from skhalfway.models._same_classes import common_classes
 
 
 class ModelCollection(CallbackSupport, FitRouter, _BaseComposition):
-    """A scorer of several models, whose parameter ``estimators`` decides what ``fit`` takes.
+    """Base of scorers of several models, whose parameter ``estimators`` decides what ``fit`` takes.
 
     Subclasses have the parameters ``estimators`` and ``n_jobs``.
     """
@@ -34,22 +34,29 @@ class ModelCollection(CallbackSupport, FitRouter, _BaseComposition):
     n_jobs: int | None
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
-        """Get parameters, those of ``estimators`` included.
+        """Get parameters, including those of ``estimators``.
 
         Parameters
         ----------
         deep : bool, default=True
-            Whether to include them.
+            Whether to include the parameters of ``estimators``, such as ``svm__C``.
 
         Returns
         -------
         params : dict
             Values by name.
+
+        Examples
+        --------
+        >>> from sklearn.svm import SVC
+        >>> from skhalfway import Ensemble
+        >>> Ensemble([("svm", SVC(C=2.0)), ("other", SVC())]).get_params()["svm__C"]
+        2.0
         """
         return self._get_params("estimators", deep=deep)
 
     def set_params(self, **params: Any) -> Any:
-        """Set parameters, those of ``estimators`` too: ``svm__C``.
+        """Set parameters, including those of ``estimators``, such as ``svm__C``.
 
         Parameters
         ----------
@@ -60,11 +67,19 @@ class ModelCollection(CallbackSupport, FitRouter, _BaseComposition):
         -------
         self : object
             This object.
+
+        Examples
+        --------
+        >>> from sklearn.svm import SVC
+        >>> from skhalfway import TransferScorer
+        >>> scorer = TransferScorer(estimators=[("svm", SVC()), ("other", SVC())])
+        >>> scorer.set_params(svm__C=2.0).estimators[0]
+        ('svm', SVC(C=2.0))
         """
         self._set_params("estimators", **params)
         return self
 
-    # how messages on what is handed in as models begin and end
+    # begin and end of messages about invalid models
     _takes: ClassVar[tuple[str, str]] = (
         "with estimators=None fit takes fitted models",
         ". To fit on data pass estimators=[...]",
@@ -79,14 +94,14 @@ class ModelCollection(CallbackSupport, FitRouter, _BaseComposition):
         return tags
 
     def _read(self, X: Any, *, reset: bool) -> NDArray[Any]:
-        """Check samples, against the width and the names that are kept on this object."""
+        """Check samples against the number and the names of features that are kept on this object."""
         raise NotImplementedError
 
     def _fitted_by_name(self) -> dict[str, Any]:
         return dict(self.estimators or [])
 
     def _fit_models(self, X: Any, y: Any, metadata: Mapping[str, Any]) -> NDArray[Any] | None:
-        """Take models, or fit clones on data and return the data; keep what the models share."""
+        """Store fitted models, or fit clones on data and return the data; keep what the models share."""
         array = None
         if self.estimators is None:
             self._routed("fit", metadata)
@@ -125,7 +140,7 @@ class ModelCollection(CallbackSupport, FitRouter, _BaseComposition):
         return array
 
     def _seen(self, frame: Frame | None) -> dict[str, Model]:
-        """The fitted models, as they read a DataFrame's categories."""
+        """The fitted models as :class:`Model`, which read a DataFrame's categories."""
         models = {}
         for name, model in self.models_.items():
             seen = copy(named(name, seen_as, model, self.classes_))
@@ -136,21 +151,23 @@ class ModelCollection(CallbackSupport, FitRouter, _BaseComposition):
     def _read_for_models(
         self, X: Any, array: NDArray[Any] | None = None
     ) -> tuple[dict[str, Model], NDArray[Any], NDArray[Any]]:
-        """The models as they read X, its samples, and the labels of class indices, checked together.
+        """The models for X's categories, the samples, and the labels of class indices, checked together.
 
-        ``array`` are the samples, where they were read before.
+        ``array`` holds the samples if they were read before.
         """
         array = self._read(X, reset=False) if array is None else array
         models = self._seen(Frame.of(X))
         return models, array, self._known_classes(models, array)
 
     def _known_classes(self, models: Mapping[str, Model], X: NDArray[Any]) -> NDArray[Any]:
-        """Labels of the class indices; torch modules that do not say are asked about ``X``."""
+        """Labels of the class indices; torch modules without labels are called on ``X`` to count them."""
         if self.classes_ is not None:
             return self.classes_
         widths = {name: named(name, explained, X, model.n_outputs, X) for name, model in models.items()}
         if len(set(widths.values())) > 1:
-            raise ValueError(f"the models have different numbers of outputs: {shown(widths)}")
+            raise ValueError(
+                f"the models have different numbers of outputs: {shown(widths)}; fit them on the same labels"
+            )
         return np.arange(next(iter(widths.values())))
 
     def _check_estimators(self) -> None:
@@ -164,10 +181,12 @@ class ModelCollection(CallbackSupport, FitRouter, _BaseComposition):
             named(name, check_kind, estimator)
 
     def _take_width(self, models: Mapping[str, Model]) -> None:
-        """Keep the width and the column names that the models agree on."""
+        """Keep the number and the names of features, on which the models must agree."""
         widths = {name: model.n_features_in_ for name, model in models.items() if model.n_features_in_}
         if len(set(widths.values())) > 1:
-            raise ValueError(f"the models take different numbers of features: {shown(widths)}")
+            raise ValueError(
+                f"the models take different numbers of features: {shown(widths)}; fit them on the same data"
+            )
         for attribute in ("n_features_in_", "feature_names_in_"):
             self.__dict__.pop(attribute, None)
         if not widths:
@@ -180,13 +199,13 @@ class ModelCollection(CallbackSupport, FitRouter, _BaseComposition):
         }
         if not lists:
             return
-        # the most blanks: LightGBM keeps none
+        # take the names with the most blanks, since LightGBM replaces blanks by underscores
         first, names = max(lists.items(), key=lambda item: sum(" " in str(name) for name in item[1]))
         for other, theirs in lists.items():
             if not same_columns(names, theirs):
                 raise ValueError(
                     f"the models were fitted with different columns: {shown(first)} with {shown(names)}, "
-                    f"{shown(other)} with {shown(theirs)}"
+                    f"{shown(other)} with {shown(theirs)}; fit them on the same columns"
                 )
         self.feature_names_in_ = np.asarray(names, dtype=object)
 
@@ -214,9 +233,9 @@ def check_number(n: int) -> None:
 
 
 def named_models(models: Any, must: str, otherwise: str) -> dict[str, Any]:
-    """Names and fitted models, of whatever form a scorer's ``fit`` takes.
+    """Read names and fitted models, in any form that a scorer's ``fit`` takes.
 
-    ``must`` is how messages on other forms begin, ``otherwise`` what may be done where none was meant.
+    ``must`` is how messages about other forms begin, and ``otherwise`` is what else the user may have meant.
     """
     wanted = f"{must}: a mapping of names to models, a sequence of (name, model), or a sequence of models"
     if isinstance(models, Mapping):
@@ -242,7 +261,7 @@ def _predicts(model: Any) -> bool:
 
 
 def _named_after_types(models: Iterable[Any]) -> list[tuple[str, Any]]:
-    """Lower-case type names, numbered where they repeat, as ``make_pipeline`` does."""
+    """Lower-case type names, numbered if they repeat, as in ``make_pipeline``."""
     from sklearn.pipeline import _name_estimators
 
     models = list(models)
@@ -255,5 +274,5 @@ def _named_after_types(models: Iterable[Any]) -> list[tuple[str, Any]]:
 
 
 def predictions(models: Mapping[str, Model], X: NDArray[Any]) -> NDArray[np.intp]:
-    """Class indices, of shape (n_models, n_samples)."""
+    """Class indices that the models predict, of shape (n_models, n_samples)."""
     return np.stack([named(name, answers, model, X) for name, model in models.items()])

@@ -1,4 +1,4 @@
-"""Under which names a fitted estimator, or what is inside it, takes its columns."""
+"""Column names of a fitted estimator, or of the estimators inside it."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from skhalfway.models._type_checks import _is_instance, is_torch_module
 
 
 def column_names(estimator: Any, n_columns: int | None = None) -> Any:
-    """Names of the columns that an estimator was fitted with, so many of them; None where it keeps none.
+    """Names of the ``n_columns`` columns that an estimator was fitted with; None if it keeps none.
 
-    Parts keep names where the whole does not, or better ones: a meta-estimator repeats what LightGBM keeps,
-    which writes blanks as underscores, while another part would refuse them.
+    Parts may keep names if the whole does not, or better ones: a meta-estimator repeats the names of
+    LightGBM, which replaces blanks by underscores, while another part would refuse these.
     """
     if n_columns is None:
         n_columns = getattr(estimator, "n_features_in_", None)
@@ -28,12 +28,12 @@ def column_names(estimator: Any, n_columns: int | None = None) -> Any:
 
 
 def _kept_names(estimator: Any, seen: set[int]) -> Iterator[Any]:
-    """Names that an estimator keeps, and, where these may be LightGBM's or are none, those of its parts."""
+    """Names that an estimator keeps, and those of its parts, if it has none or they may be LightGBM's."""
     seen.add(id(estimator))
     own = getattr(estimator, "feature_names_in_", None)
     if _is_instance(estimator, "catboost", "CatBoost"):
         own = estimator.feature_names_
-        # columns that had no names are numbered
+        # numbers stand for columns without names
         if own is not None and list(own) == [str(i) for i in range(len(own))]:
             own = None
     if own is not None:
@@ -46,7 +46,7 @@ def _kept_names(estimator: Any, seen: set[int]) -> Iterator[Any]:
 
 
 def _parts(estimator: Any) -> Iterator[Any]:
-    """Estimators inside of one that may see its columns as they are."""
+    """Estimators inside another one that may get its columns unchanged."""
     if isinstance(estimator, FrozenEstimator):
         yield estimator.estimator
     elif isinstance(estimator, Pipeline):

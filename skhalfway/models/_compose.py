@@ -1,4 +1,4 @@
-"""What puts transformers together: unions, columns to each their own, chosen features."""
+"""Compositions of transformers: feature unions, column transformers, feature selection."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ to_transform.register(Pipeline, partial(pipeline, respond=to_transform))
 to_transform.register(FrozenEstimator, partial(frozen, respond=to_transform))
 to_transform.register(BaseSearchCV, partial(search, respond=to_transform))
 
-# a name, the transformer, what its input goes through before
+# a name, the transformer, and the modules before it
 Part = tuple[str, Any, list[nn.Module]]
 
 
@@ -61,7 +61,7 @@ def feature_union(estimator: FeatureUnion) -> nn.Module:
 
 
 def _union(estimator: Any, parts: list[Part]) -> nn.Module:
-    """Named transformers side by side, each after modules of its own and times its weight."""
+    """Named transformers side by side, each after its own modules and times its weight."""
     branches = []
     for name, transformer, before in parts:
         if isinstance(transformer, str) and transformer == "drop":
@@ -81,7 +81,7 @@ def selector(estimator: SelectorMixin) -> nn.Module:
 
 @register_delegate(RFE)
 def recursive_elimination(estimator: RFE, respond: Respond) -> nn.Module:
-    """The selected features, and the classifier of its own by which it predicts."""
+    """The selected features, and the inner classifier by which it predicts."""
     with naming(f"the estimator of the {type(estimator).__name__}"):
         return in_sequence([selector(estimator), respond(estimator.estimator_)])
 

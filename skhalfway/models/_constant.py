@@ -1,4 +1,4 @@
-"""Classifiers of which no gradient can be had, and why."""
+"""Classifiers that cannot have a gradient, and why."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The gradient of what a source says, or an error where its graph is cut."""
+"""The gradient of a source's outputs, or an error if its graph is cut."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 def derivative(
     model: Model, outputs: torch.Tensor, x: torch.Tensor, weights: torch.Tensor | None = None, *, again: bool
 ) -> torch.Tensor:
-    """Gradient at ``x`` of the outputs, weighted and summed; ``again``: the graph will be asked once more."""
+    """Gradient at ``x`` of the weighted sum of outputs; ``again`` keeps the graph for another call."""
     if outputs.requires_grad:
         # an output may depend on trained weights, and still not on x
         (gradient,) = torch.autograd.grad(outputs, x, weights, retain_graph=again, allow_unused=True)

@@ -1,4 +1,4 @@
-"""Distances between samples and fixed points, in the memory of the distances themselves."""
+"""Distances between samples and fixed points, with no more memory than the distances themselves."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from skhalfway.models._memory import at_once
 
 
 class Distances(nn.Module):
-    """Minkowski distances (n_samples, n_points); where they are zero, so is their gradient.
+    """Minkowski distances (n_samples, n_points); at a distance of 0 the gradient is 0.
 
-    The points lie around their mean, so that little cancels where Euclidean distances are computed by a
-    matrix product.
+    The points are centred, so that fewer digits cancel when Euclidean distances are computed by a matrix
+    product.
     """
 
     centre: torch.Tensor
@@ -36,12 +36,12 @@ class Distances(nn.Module):
         return torch.cdist(x, self.points, p=self.p)
 
     def among(self, n_points: int) -> torch.Tensor:
-        """Distances of so many of the points, evenly chosen, to all of them."""
+        """Distances of ``n_points`` of the points, evenly chosen, to all points."""
         return torch.cdist(self.points[:: -(-len(self.points) // n_points)], self.points, p=self.p)
 
 
 class _Euclidean(torch.autograd.Function):
-    """What ``torch.cdist`` gives, without copies of the points in each call, nor a gradient at them."""
+    """Distances as in ``torch.cdist``, without copies of the points, or a gradient for them."""
 
     @staticmethod
     def forward(ctx: Any, x: torch.Tensor, points: torch.Tensor, squares: torch.Tensor) -> torch.Tensor:
@@ -60,7 +60,7 @@ class _Euclidean(torch.autograd.Function):
 class ChiSquared(torch.autograd.Function):
     """The sum over features of ``(x - p)^2 / (x + p)``, where 0 / 0 is 0: (n_samples, n_points).
 
-    For some samples at a time, as there are n_points * n_features values of each.
+    It is computed for some samples at a time, as each has n_points * n_features values.
     """
 
     @staticmethod

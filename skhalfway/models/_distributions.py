@@ -1,4 +1,4 @@
-"""Transformers that change how a feature is distributed: to quantiles, and by powers."""
+"""Transformers that change the distribution of features: quantiles and powers."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from skhalfway.models._registry import register_module, to_module
 
 
 class PerFeature(nn.Module):
-    """A map of each feature by itself; a missing value stays one, and its gradient is 0."""
+    """A map of each feature separately; missing values stay missing, with a gradient of 0."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         missing = torch.isnan(x)
-        # 1 has a finite slope under every map here
+        # every map here has a finite slope at 1
         return torch.where(missing, torch.nan, self.map(torch.where(missing, 1.0, x)))
 
     def map(self, x: torch.Tensor) -> torch.Tensor:
@@ -28,13 +28,14 @@ class PerFeature(nn.Module):
 class Quantiles(PerFeature):
     """Position of a value among the quantiles of its feature, and the normal quantile of that.
 
-    Linear between neighbouring quantiles, so the gradient is their slope: 0 beyond the first and the last.
-    At a value that is several quantiles the position is the mean of the first's and the last's.
+    It is linear between neighbouring quantiles, so the gradient is their slope, and 0 beyond the first and
+    the last. At a value that equals several quantiles, the position is the mean of the first's and the
+    last's.
     """
 
     quantiles: torch.Tensor
     references: torch.Tensor
-    # scikit-learn's BOUNDS_THRESHOLD: so near to an end, a normal quantile counts as the end's
+    # scikit-learn's BOUNDS_THRESHOLD: a normal quantile this close to an end counts as the end
     threshold = 1e-7
 
     def __init__(self, quantiles: Any, references: Any, normal: bool) -> None:
@@ -44,7 +45,7 @@ class Quantiles(PerFeature):
         self.register_buffer("references", tensor(references))
 
     def _interpolate(self, columns: torch.Tensor, last: bool) -> torch.Tensor:
-        """Between the last, or else the first, quantile that is equal and its neighbour."""
+        """Interpolate between a neighbour and the last (or the first) quantile that is equal."""
         n_quantiles = self.quantiles.shape[1]
         upper = torch.searchsorted(self.quantiles, columns.detach(), right=last).clamp(1, n_quantiles - 1)
         low, high = self.quantiles.gather(1, upper - 1), self.quantiles.gather(1, upper)

@@ -1,4 +1,4 @@
-"""Encoders of categories: their inputs are category codes, which have the gradient zero."""
+"""Encoders of categories: their inputs are category codes, whose gradient is zero."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from skhalfway.models._transformers import Select
 
 
 def without_slope(y: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
-    """``y``, a step function of the rows of ``x``, with a gradient that is zero rather than absent."""
+    """``y``, a step function of ``x``, with a gradient of zero instead of none."""
     return y + 0 * torch.nan_to_num(x).sum(dim=1, keepdim=True)
 
 
 class Category(nn.Module):
-    """Which of its column's categories each sample has; their number where it has none of them."""
+    """Index of each sample's category in its column; the number of categories if it has none of them."""
 
     codes: torch.Tensor
     order: torch.Tensor
@@ -43,7 +43,7 @@ class Category(nn.Module):
 
 
 def _in_order(codes: torch.Tensor) -> torch.Tensor:
-    """Missing values, which compare to nothing, as the largest."""
+    """Codes in which missing values, which cannot be compared, are the largest."""
     return torch.where(torch.isnan(codes), torch.inf, codes.detach())
 
 
@@ -61,9 +61,9 @@ class Lookup(Category):
 
 
 class OneHot(Category):
-    """One in the output column that belongs to the category; in none where that column is ``width``.
+    """1 in the output column of the category, and 0 elsewhere; all 0 if that column is ``width``.
 
-    What a :class:`Lookup` of unit rows would give, with no table of n_categories squared.
+    It equals a :class:`Lookup` of unit rows, without a table of n_categories squared.
     """
 
     column: torch.Tensor
@@ -86,16 +86,16 @@ _UNSEEN = object()
 
 
 def _encoder(encoder: Any, widths: Any, kind: type[OneHot] | type[Lookup]) -> nn.Module:
-    """One module per column, with what the encoder itself gives for each of its categories and for another.
+    """One module per column, with the encoder's own output for each category and for an unknown one.
 
-    An encoder that refuses unknown categories does so when it predicts; its module gives zeros for them.
+    An encoder that refuses unknown categories does so when it transforms; its module gives zeros for them.
     """
     import pandas as pd
 
     refuses = encoder.get_params().get("handle_unknown") == "error"
     n_rows = max(map(len, encoder.categories_))
     columns = [
-        # to one length, by the last category once more
+        # padded to one length by the last category
         pd.Series([*categories, *[categories[-1]] * (n_rows - len(categories)), _UNSEEN], dtype=object)
         for categories in encoder.categories_
     ]

@@ -21,30 +21,32 @@ from skhalfway.models._faults import classes_of
 class Ensemble(ClassifierMixin, EnsembleBase):
     """Several models as one source, which is attacked through all of them at once.
 
-    What fools several models at once is more likely to fool one that it was not made for [1]_. An ensemble
-    stands wherever a source stands: ``AdversarialGenerator(ensemble)``, and, beside other models, in
-    :class:`~skhalfway.TransferScorer`, where it is a row of the matrix and no column. Its members may be of
-    any kinds that have a gradient, exact or smoothed (scikit-learn, torch, skorch, ART), and name their
-    classes in any order; a torch module that names none has those of the others, in the order of
-    ``classes_``.
+    An adversarial example that fools several models at once is more likely to fool another model [1]_. An
+    ensemble can be used as any other source: ``AdversarialGenerator(ensemble)``, or, among other models, in
+    :class:`~skhalfway.TransferScorer`, where it is a row of the matrix and no column.
+
+    The members may be models of any kinds that have a gradient, exact or smoothed (scikit-learn, torch,
+    skorch, ART). Their classes may be in any order. A torch module without labels has those of the other
+    members, in the order of ``classes_``.
 
     Parameters
     ----------
     estimators : list of (str, estimator)
-        Two or more members. One that is fitted stays as it is; others are cloned and fitted by :meth:`fit`.
+        Two or more members. Fitted members are used as they are; others are cloned and fitted by :meth:`fit`.
     combine : {"probabilities", "logits", "losses", "serial", "adaptive"}, default="probabilities"
         What attacks by gradient follow:
 
         - ``"probabilities"``: the logarithm of the weighted mean of the members' probabilities ([1]_,
-          equation 3), exact where these round to 0 or 1; the best for models of several kinds, see Notes;
-        - ``"logits"``: the weighted mean of their logits, the best of the first three for networks in [2]_,
-          section 3.3;
+          equation 3), exact even if these round to 0 or 1; the best choice for models of several kinds, see
+          Notes;
+        - ``"logits"``: the weighted mean of the members' logits, the best of the first three for networks
+          in [2]_, section 3.3;
         - ``"losses"``: the weighted mean of the members' losses ([2]_, section 3.3);
         - ``"serial"``: one member at each step, in turn;
-        - ``"adaptive"``: the mean of the logits, with weights that each sample has anew at each step, larger
-          for a member whose gradient raises the losses of the others; see Notes.
+        - ``"adaptive"``: the weighted mean of the members' logits, with new weights for each sample at each
+          step. A member has a larger weight if its gradient raises the losses of the others; see Notes.
     weights : array-like of shape (n_members,), default=None
-        Positive numbers, which are divided by their sum. None: all members weigh the same. For ``"serial"``
+        Positive weights of the members, which are divided by their sum. None: equal weights. For ``"serial"``
         it must be None.
 
     Attributes
@@ -52,32 +54,35 @@ class Ensemble(ClassifierMixin, EnsembleBase):
     estimators_ : list of (str, estimator)
         The fitted members.
     classes_ : ndarray of shape (n_classes,)
-        Their labels. Only where a member names them.
+        Labels of the members. Exists only if a member has labels.
     n_features_in_ : int
-        Width of the data. Only where a member says.
+        Number of features. Exists only if a member has it.
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
-        Column names, where members were fitted with them.
+        Column names. Exists only if members were fitted with them.
 
     See Also
     --------
-    skhalfway.TransferScorer : With ``sources="leave_one_out"`` attacks each model through all the others.
+    skhalfway.TransferScorer : With ``sources="leave_one_out"``, attacks each model through all the others.
     skhalfway.attacks.ReducedVariance : Follows the members of an ensemble one after another.
 
     Notes
     -----
-    Where all members are fitted, the ensemble is, too: nothing needs to call :meth:`fit`, and
-    ``AdversarialGenerator(ensemble)`` and ``TransferScorer.fit`` use it as it is, as they would a
-    ``FrozenEstimator``. A clone holds the same fitted members and clones of the others. So a fitted member
-    knows whatever it was trained on, under cross-validation too: hand in unfitted ones there.
-    ``set_params(svm__C=10)`` is for members that are yet to be fitted.
+    **Fitted members.** If all members are fitted, the ensemble counts as fitted: :meth:`fit` need not be
+    called, and ``AdversarialGenerator(ensemble)`` and ``TransferScorer.fit`` use it as it is, like a
+    ``FrozenEstimator``. A clone holds the same fitted members, and clones of the others. So a fitted member
+    keeps what it was trained on, also in cross-validation: pass unfitted members there.
+    ``set_params(svm__C=10)`` works for members that are not fitted yet.
 
-    Logits of different kinds of models have different units: those of an SVM are distances to its margins, a
-    network's may be tens, a forest's are logarithms of probabilities. ``"logits"`` takes them as they are, so
-    that a member with large ones says most; :meth:`balanced` gives an ensemble whose weights make up for
-    that. Probabilities, and losses, have one unit: but a member that is very sure of the label has a loss
-    next to 0, whose gradient is small, and so says little until others have done their part. Where each of
-    six models (logistic regression, SVM, naive Bayes, network, forest, discriminant analysis) was attacked
-    through the five others, by ``"pgd"`` of 20 steps on 100 samples, the mean rates were
+    **Scales of logits.** Logits of different kinds of models have different units: those of an SVM are
+    distances to its margins, those of a network may be tens, and those of a forest are logarithms of
+    probabilities. ``"logits"`` uses them as they are, so that a member with large logits dominates.
+    :meth:`balanced` returns an ensemble whose weights compensate for that. Probabilities and losses have the
+    same unit for all models. But a member that is very confident in the label has a loss near 0 with a small
+    gradient, and counts for little until the other members' gradients have moved the sample.
+
+    **Comparison.** Each of six models (logistic regression, SVM, naive Bayes, network, forest, discriminant
+    analysis) was attacked through the five others, by ``"pgd"`` with 20 steps on 100 samples. The mean rates
+    were:
 
     ====================  =============  ==========  ========  ======  ======  ========
     data                  probabilities  logits      balanced  losses  serial  adaptive
@@ -87,23 +92,24 @@ class Ensemble(ClassifierMixin, EnsembleBase):
     breast cancer, .1     .52            .37         .45       .38     .46     .36
     ====================  =============  ==========  ========  ======  ======  ========
 
-    and those of the attack on one other model .46, .60 and .39 on average, .59, .76 and .51 for the best one.
+    With one other model as the source, the rates were .46, .60 and .39 on average over the sources, and .59,
+    .76 and .51 for the best source.
 
-    The ensemble's own prediction, by which a source counts as fooled, is the class with the largest mean
-    logit; under ``"probabilities"`` that with the largest mean probability. Of members that are step
-    functions (trees, neighbours) their smoothed version counts, which is what is attacked.
+    **Predictions.** The ensemble's own prediction, which decides whether the source is fooled, is the class
+    with the largest mean logit; under ``"probabilities"``, the class with the largest mean probability. For
+    members that are step functions (trees, neighbours), it uses the smoothed version that is attacked.
 
-    ``"adaptive"`` is our own, in the spirit of [3]_. At each step every member k makes a trial step x_k of
-    the attack's length along the gradient of its own loss L_k. With r_k the mean over all other members i of
-    L_i(x_k) / L_i(x_i), of the inverse where labels are to be reached, its weight is proportional to
-    ``weights[k] * exp(10 * r_k)``. That takes as many more evaluations as there are pairs of members. The
-    paper's filter, which drops pixels at which members disagree, is not part of it. For ``"serial"`` we know
-    of no source that we are sure of.
+    **The option "adaptive"** is our own, in the spirit of [3]_. At each step, every member k makes a trial
+    step x_k of the attack's length along the gradient of its own loss L_k. Let r_k be the mean of L_i(x_k) /
+    L_i(x_i) over all other members i (of the inverse, in targeted attacks). The weight of k is proportional
+    to ``weights[k] * exp(10 * r_k)``. This takes as many more evaluations as there are pairs of members. The
+    paper's filter, which drops pixels on which members disagree, is left out. For ``"serial"``, we know no
+    source with certainty.
 
-    ``"losses"``, ``"serial"`` and ``"adaptive"`` are followed by ``"pgd"``, ``"mifgsm"``, ``"fgsm"`` (but for
-    ``"serial"``, of which it would follow the first member) and recipes. Attacks for the nearest sample, and
-    those of other libraries, take ``"logits"`` and ``"probabilities"``; attacks by queries ask for
-    predictions, whatever ``combine`` is.
+    **Attacks.** ``"losses"``, ``"serial"`` and ``"adaptive"`` are for ``"pgd"``, ``"mifgsm"``, ``"fgsm"``
+    (but not ``"serial"``, of which its one step would follow the first member only) and recipes. Attacks for
+    the nearest sample, and attacks of other libraries, take ``"logits"`` and ``"probabilities"``. Attacks by
+    queries use predictions, whatever ``combine`` is.
 
     References
     ----------
@@ -115,8 +121,8 @@ class Ensemble(ClassifierMixin, EnsembleBase):
 
     Examples
     --------
-    An ensemble does about as much to another model as the best of its members, and nobody needs to know which
-    that is:
+    An ensemble fools another model about as often as its best member does, and it need not be known which
+    member that is:
 
     >>> from sklearn.datasets import load_digits
     >>> from sklearn.frozen import FrozenEstimator
@@ -150,7 +156,7 @@ class Ensemble(ClassifierMixin, EnsembleBase):
     @with_callbacks
     @takes_datasets
     def fit(self, X: Any, y: Any, **fit_params: Any) -> Ensemble:
-        """Fit clones of those members that are not fitted.
+        """Fit clones of the members that are not fitted yet.
 
         Parameters
         ----------
@@ -171,9 +177,20 @@ class Ensemble(ClassifierMixin, EnsembleBase):
         ------
         ValueError
             If a parameter or the data is invalid; if there are fewer than two members, or they differ in
-            classes, width or columns; if a name is there twice, or is that of a parameter.
+            classes, number of features or columns; if two names are equal, or one is that of a parameter.
         TypeError
             If a member is no classifier, is an ensemble itself, or has no gradient.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_iris
+        >>> from sklearn.naive_bayes import GaussianNB
+        >>> from sklearn.svm import SVC
+        >>> from skhalfway import Ensemble
+        >>> X, y = load_iris(return_X_y=True)
+        >>> ensemble = Ensemble([("bayes", GaussianNB()), ("svm", SVC())]).fit(X, y)
+        >>> round(ensemble.score(X, y), 2)
+        0.97
         """
         self._check()
         params = self._routed("fit", fit_params)
@@ -201,7 +218,8 @@ class Ensemble(ClassifierMixin, EnsembleBase):
         width = self._seen_in_members("n_features_in_")
         if width is not None and width != self.n_features_in_:
             raise ValueError(
-                f"X has {self.n_features_in_} features, but the fitted members of this Ensemble take {width}"
+                f"X has {self.n_features_in_} features, but the fitted members of this Ensemble take "
+                f"{width}; pass samples with as many"
             )
         model = as_model(self)
         if model.classes_ is not None:
@@ -209,7 +227,7 @@ class Ensemble(ClassifierMixin, EnsembleBase):
         return self
 
     def predict(self, X: Any) -> NDArray[Any]:
-        """Predict the class with the largest mean logit, or probability; see the class's notes.
+        """Predict the class with the largest mean logit or probability; see the class's notes.
 
         Parameters
         ----------
@@ -219,14 +237,23 @@ class Ensemble(ClassifierMixin, EnsembleBase):
         Returns
         -------
         labels : ndarray of shape (n_samples,)
-            Of ``classes_``; column numbers, where no member names any.
+            Labels, from ``classes_``; column numbers, if no member has labels.
+
+        Examples
+        --------
+        >>> from sklearn.naive_bayes import GaussianNB
+        >>> from sklearn.svm import SVC
+        >>> from skhalfway import Ensemble
+        >>> X, y = [[0.0], [1.0], [4.0], [5.0]], ["low", "low", "high", "high"]
+        >>> Ensemble([("bayes", GaussianNB()), ("svm", SVC())]).fit(X, y).predict([[0.5], [4.5]]).tolist()
+        ['low', 'high']
         """
         model, array = self._reading(X)
         labels: NDArray[Any] = classes_of(model, array)[model.predict(array)]
         return labels
 
     def predict_proba(self, X: Any) -> NDArray[np.float64]:
-        """Softmax of the mean logits; under ``combine="probabilities"`` the mean probabilities.
+        """Softmax of the mean logits; under ``combine="probabilities"``, the mean probabilities.
 
         Parameters
         ----------
@@ -236,30 +263,39 @@ class Ensemble(ClassifierMixin, EnsembleBase):
         Returns
         -------
         probabilities : ndarray of shape (n_samples, n_classes)
-            In the order of ``classes_``.
+            Probabilities, with columns in the order of ``classes_``.
+
+        Examples
+        --------
+        >>> from sklearn.naive_bayes import GaussianNB
+        >>> from sklearn.svm import SVC
+        >>> from skhalfway import Ensemble
+        >>> X, y = [[0.0], [1.0], [4.0], [5.0]], [0, 0, 1, 1]
+        >>> Ensemble([("bayes", GaussianNB()), ("svm", SVC())]).fit(X, y).predict_proba([[2.5]]).round(2)
+        array([[0.5, 0.5]])
         """
         model, array = self._reading(X)
         return model.scores(array)
 
     def balanced(self, X: Any) -> Ensemble:
-        """The same members, with weights that make up for the scale of their logits.
+        """Return an ensemble of the same members, with weights that compensate for the scale of their logits.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            Samples on which it is measured; training data, say.
+            Samples on which the scale is measured, such as training data.
 
         Returns
         -------
         ensemble : Ensemble
-            Fitted. Each weight is inverse to the root mean square, over samples and classes, of the member's
-            logits less their mean over classes.
+            A fitted ensemble. Each weight is inversely proportional to the root mean square, over samples and
+            classes, of the member's logits minus their mean over classes.
 
         Raises
         ------
         ValueError
-            If the ensemble follows no mean of logits, as under "logits" and "adaptive"; if a member has the
-            same logits for all classes throughout.
+            If ``combine`` takes no mean of logits, which only ``"logits"`` and ``"adaptive"`` do; if all
+            logits of a member are equal.
 
         Examples
         --------
@@ -278,8 +314,8 @@ class Ensemble(ClassifierMixin, EnsembleBase):
 
         if self.combine not in ("logits", "adaptive"):
             raise ValueError(
-                "balanced weighs members by the size of their logits, of which combine='logits' and "
-                f"'adaptive' take the mean; this Ensemble has combine={self.combine!r}"
+                "balanced weighs members by the size of their logits, so it needs combine='logits' or "
+                f"'adaptive', which take the mean of these; this Ensemble has combine={self.combine!r}"
             )
         model, array = self._reading(X)
         with model.evaluating(), torch.no_grad():
@@ -290,13 +326,13 @@ class Ensemble(ClassifierMixin, EnsembleBase):
             if not 0 < size < np.inf:
                 raise ValueError(
                     f"member {name!r} of the Ensemble has logits of spread {size:g} on X, for which no "
-                    "weight makes up; leave it out"
+                    "weight can compensate; leave it out"
                 )
         weights = 1 / spread
         return type(self)(list(self.estimators_), combine=self.combine, weights=weights / weights.sum())
 
     def _reading(self, X: Any) -> tuple[EnsembleModel, NDArray[Any]]:
-        """The model of the members, as they read X, and the samples."""
+        """The ensemble's model for X's categories, and the samples."""
         frame = Frame.of(X)
         model: Any = as_model(self).reading(frame)
         array = read_samples(self, X, reset=False)

@@ -1,4 +1,4 @@
-"""What scikit-learn and this package ask of an ensemble: parameters, clones, what members share."""
+"""The part of an ensemble that scikit-learn uses: parameters, cloning, and attributes that members share."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _OF_MEMBERS = ("classes_", "n_features_in_", "feature_names_in_", "estimators_")
 
 
 class EnsembleBase(ModelCollection):
-    """A collection of members, which is fitted where all of them are."""
+    """A collection of members; it counts as fitted if all members are."""
 
     combine: str
     weights: Any
@@ -29,7 +29,7 @@ class EnsembleBase(ModelCollection):
     _is_ensemble = True
 
     def set_params(self, **params: Any) -> Self:
-        """Set parameters; those of members that are yet to be fitted too: ``svm__C``.
+        """Set parameters, including those of members that are not fitted yet, such as ``svm__C``.
 
         Parameters
         ----------
@@ -44,8 +44,15 @@ class EnsembleBase(ModelCollection):
         Raises
         ------
         ValueError
-            If there is no such parameter, or it is one of a member that is fitted, which would not change by
-            it.
+            If there is no such parameter, or it belongs to a fitted member, which it would not change.
+
+        Examples
+        --------
+        >>> from sklearn.svm import SVC
+        >>> from skhalfway import Ensemble
+        >>> ensemble = Ensemble([("svm", SVC()), ("other", SVC())])
+        >>> ensemble.set_params(svm__C=2.0, combine="logits").estimators[0]
+        ('svm', SVC(C=2.0))
         """
         given: Any = params.get("estimators", self.estimators)
         pairs = given if isinstance(given, (list, tuple)) else []
@@ -55,8 +62,8 @@ class EnsembleBase(ModelCollection):
             member = members.get(which)
             if parameter and member is not None and not counts_as_fitted(member) and is_fitted(member):
                 raise ValueError(
-                    f"member {which!r} is fitted and stays as it is, so {name} would change nothing; put "
-                    f"another in its place: set_params({which}=...), fitted or not"
+                    f"member {which!r} is fitted and stays as it is, so {name} would change nothing; replace "
+                    f"the member: set_params({which}=...), fitted or not"
                 )
         super().set_params(**params)
         return self
@@ -83,7 +90,7 @@ class EnsembleBase(ModelCollection):
         return tags
 
     def __getattr__(self, name: str) -> Any:
-        # what fit would find, of members that need none; only asked for what this object itself has not
+        # fitted members have these attributes without a call of fit; only called if this object has no such
         if name in _OF_MEMBERS and self._holds_fitted():
             found = self._seen_in_members(name)
             if found is not None:
@@ -95,7 +102,7 @@ class EnsembleBase(ModelCollection):
         return self.estimators or []
 
     def _holds_fitted(self) -> bool:
-        """Whether all members were fitted as they were handed in."""
+        """Whether all members were fitted before they were passed in."""
         pairs = self.__dict__.get("estimators")
         if not isinstance(pairs, (list, tuple)) or not pairs or not all(map(is_pair, pairs)):
             return False
@@ -121,7 +128,7 @@ class EnsembleBase(ModelCollection):
         return {name: one for name, one in self._pairs if isinstance(one, type) or not is_fitted(one)}
 
     def _check(self, *, fitted: bool = False) -> None:
-        """Raise for members and parameters that no data could make right; ``fitted``: for unfitted ones."""
+        """Raise for invalid members and parameters; with ``fitted``, also for unfitted members."""
         check_choice("combine", self.combine, COMBINE)
         check_members(self.estimators)
         self._check_estimators()
@@ -131,7 +138,7 @@ class EnsembleBase(ModelCollection):
 
 
 class _Shared(ModelCollection):
-    """The width and the names that members agree on."""
+    """The number and names of features on which members agree."""
 
     def __init__(self) -> None:
         pass

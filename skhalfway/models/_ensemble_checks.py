@@ -1,4 +1,4 @@
-"""Which members and weights an ensemble may have."""
+"""Checks of an ensemble's members and weights."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ COMBINE = ("probabilities", "logits", "losses", "serial", "adaptive")
 
 
 def check_members(pairs: Any) -> None:
-    """Raise for anything but names and classifiers, two at the least, of which none is an ensemble."""
+    """Raise unless there are at least two pairs of name and classifier, none of which is an ensemble."""
     if not isinstance(pairs, (list, tuple)) or not all(map(is_pair, pairs)):
         raise TypeError(f"estimators must be a list of (name, estimator), got {shown(pairs)}")
     if len(pairs) < 2:
@@ -31,7 +31,7 @@ def check_members(pairs: Any) -> None:
         if is_ensemble(inner) or isinstance(inner, EnsembleModel):
             raise TypeError(
                 f"member {name!r} is an Ensemble itself, and an ensemble of ensembles is not defined for "
-                "every combine; list its members here, and weigh them by weights"
+                "every combine; list its members here, and weight them by weights"
             )
 
 
@@ -40,8 +40,8 @@ def check_fitted(pairs: Iterable[tuple[str, Any]]) -> None:
     unfitted = [name for name, estimator in pairs if not is_fitted(estimator)]
     if unfitted:
         raise NotFittedError(
-            f"this Ensemble is not fitted, as its members {shown(unfitted)} are not; call its fit, or hand "
-            "in fitted ones"
+            f"this Ensemble is not fitted, as its members {shown(unfitted)} are not; call its fit, or pass "
+            "fitted members"
         )
 
 
@@ -56,6 +56,6 @@ def check_weights(weights: Any, combine: str, n: int) -> None:
     numbers = [w for w in given if isinstance(w, (int, float)) and not isinstance(w, bool)]
     if array.shape != (n,) or len(numbers) < n or not all(0 < number < np.inf for number in numbers):
         raise ValueError(
-            f"weights must be {n} finite numbers > 0, one for each member, got {shown(weights)}; a member of "
-            "no weight is left out"
+            f"weights must be {n} finite numbers > 0, one for each member, got {shown(weights)}; leave out "
+            "members that should have no weight"
         )

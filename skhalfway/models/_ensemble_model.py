@@ -1,4 +1,4 @@
-"""How an ensemble is seen: the models of its members, with their classes in one order, and their mean."""
+"""The Model of an ensemble: its members' models, with their classes in one order, and their combination."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from skhalfway.models._ensemble_module import EnsembleModule
 
 _AT_ONCE = 1024  # samples that are predicted at once
-_FEW = 20  # samples that tell how many outputs modules have
+_FEW = 20  # samples on which modules are called to count their outputs
 
 
 class EnsembleModel(Model):
@@ -64,21 +64,21 @@ class EnsembleModel(Model):
 
     @property
     def joint(self) -> EnsembleModule:
-        """The module, by which members can be followed."""
+        """The module that returns the members' logits."""
         module: Any = self.module
         if module is None:
             raise NotDifferentiableError(self.why_black_box)
         return module
 
     def _flat(self, x: Any) -> Any:
-        return x  # each member lays samples out as it needs them
+        return x  # each member flattens samples as it needs them
 
     def _logits(self, x: torch.Tensor) -> torch.Tensor:
         return self.joint(x)
 
     def _predict(self, X: Any) -> NDArray[np.intp]:
         scores = self._scores(X)
-        # nan has a message of its own
+        # scores raises an error for nan
         return (self.scores(X) if np.isnan(scores).any() else scores).argmax(axis=1)
 
     def _scores(self, X: Any) -> NDArray[np.float64]:
@@ -94,38 +94,38 @@ class EnsembleModel(Model):
         if self.classes_ is not None and scores.shape[1] != len(self.classes_):
             raise ValueError(
                 f"the members of {self._told} have {scores.shape[1]} outputs for the {len(self.classes_)} "
-                f"classes {shown(self.classes_)}"
+                f"classes {shown(self.classes_)}; they must know the same classes"
             )
         return scores
 
     def n_outputs(self, X: ArrayLike) -> int:
-        """Count the classes; where no member names them, they are asked with ``X``'s first rows."""
+        """Count the classes; if no member has labels, members are called on ``X``'s first rows for that."""
         if self.classes_ is not None:
             return len(self.classes_)
         return self.scores(np.asarray(X)[:_FEW]).shape[1]
 
     def in_order(self, classes: NDArray[Any] | None) -> Model:
-        """Return a Model whose class indices are positions in ``classes``: its own, in another order."""
+        """Return a Model whose class indices are positions in ``classes``, its own labels, reordered."""
         if classes is None or self.classes_ is None or np.array_equal(self.classes_, classes):
             return self
         return self._with(lambda member: member.in_order(classes), classes_=classes)
 
     def reading(self, frame: Frame | None) -> Model:
-        """Return a Model that takes the codes of a DataFrame's categories: this one, where there are none."""
+        """Return a Model that takes the codes of a DataFrame's categories; this object if there are none."""
         return self if frame is None else self._with(lambda member: member.reading(frame), _frame=frame)
 
     def on(self, device: str | torch.device | None) -> Model:
-        """Return a Model whose members lie on ``device``: this one, or one with copies; None is any."""
+        """Return a Model whose members are on ``device``: this object, or one with copies of them."""
         if device is None or self.module is None:
             return self
         return self._with(lambda member: member.on(device))
 
     def apart(self) -> Model:
-        """Return an ensemble of Models whose modules are their own."""
+        """Return a Model whose members have modules of their own."""
         return self._with(lambda member: member.apart())
 
     def _with(self, change: Callable[[Model], Model], **attributes: Any) -> Model:
-        """A twin with changed members; this one, where nothing changes."""
+        """A copy with changed members; this object if nothing changes."""
         members = {name: change(member) for name, member in self.members.items()}
         if not attributes and all(members[name] is member for name, member in self.members.items()):
             return self
@@ -136,7 +136,7 @@ class EnsembleModel(Model):
         return twin
 
     def evaluating(self) -> AbstractContextManager[None]:
-        """Context to use all members in: evaluation mode, and gradients even where the caller has none."""
+        """Context in which to use all members: in evaluation mode, and with gradients enabled."""
         return self._evaluating()
 
     @contextmanager
@@ -158,14 +158,16 @@ def named_member(name: str, function: Callable[..., Any], *args: Any) -> Any:
 
 
 def ensemble_model(ensemble: Any, classes: NDArray[Any] | None, see: Callable[..., Model]) -> EnsembleModel:
-    """The Model of an Ensemble; ``see`` is that of a member, given the classes where it has none of its own.
+    """The Model of an Ensemble.
+
+    ``see`` makes the Model of a member, given the classes if the member has none of its own.
 
     Raises
     ------
     NotDifferentiableError
         If a member has no gradient.
     ValueError
-        If members differ in classes, in width or in columns.
+        If members differ in classes, number of features or columns.
     """
     estimators = dict(ensemble.estimators_)
     seen = {name: named_member(name, see, estimator, None) for name, estimator in estimators.items()}
@@ -192,6 +194,6 @@ def ensemble_model(ensemble: Any, classes: NDArray[Any] | None, see: Callable[..
     if not model.has_gradient:
         raise NotDifferentiableError(
             f"an Ensemble follows the gradients of all its members, but {model.why_black_box}; leave it out, "
-            "or put a surrogate in its place: a classifier with a gradient that learned its answers"
+            "or replace it by a surrogate: a classifier with a gradient, trained on its predictions"
         )
     return model

@@ -1,4 +1,4 @@
-"""The logits of an ensemble's members, and what is made of them, in torch."""
+"""The logits of an ensemble's members, and their combination, in torch."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 
 
 class _Member(nn.Module):
-    """One model's logits, in its own float type and on its own device, for points of any."""
+    """One model's logits, computed in its own float type and on its own device, for any points."""
 
     def __init__(self, model: Model) -> None:
         super().__init__()
         assert model.module is not None
         self.model, self.module = model, model.module
-        # logits that are enlarged for the sake of attacks would speak louder than those of others
+        # undo the scaling of logits that only helps attacks, or they would count more than others
         self.by = 1.0 if model.in_torch else 1 / emphasis_of(model.module)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -35,7 +35,7 @@ class _Member(nn.Module):
 
 
 class EnsembleModule(Members):
-    """Models that look at the same samples.
+    """Models that are called on the same samples.
 
     It computes in the widest float type of its members, on the device of the first.
 
@@ -46,7 +46,7 @@ class EnsembleModule(Members):
     weights : ndarray of shape (n_members,)
         Positive numbers that sum to 1.
     combine : str
-        What is made of the logits; see :class:`~skhalfway.Ensemble`.
+        How logits are combined; see :class:`~skhalfway.Ensemble`.
     """
 
     def __init__(self, models: Sequence[Model], weights: NDArray, combine: str) -> None:
@@ -55,7 +55,7 @@ class EnsembleModule(Members):
         self.combine, self._names = combine, [str(model.name) for model in models]
         places = [place_of(member.module) for member in members]
         wide = torch.float64 if any(p["dtype"] == torch.float64 for p in places) else torch.float32
-        # the first of the parameters, so that it says what points are given in
+        # the first parameter determines the float type and device of points
         self.weights = nn.Parameter(
             torch.tensor(weights, dtype=wide, device=places[0]["device"]), requires_grad=False
         )
@@ -78,7 +78,7 @@ class EnsembleModule(Members):
             raise ValueError(f"the members have different numbers of outputs: {shown(widths)}")
         if torch.is_grad_enabled() and x.requires_grad:
             for name, logits in zip(names, wide, strict=True):
-                if not logits.requires_grad:  # the others would be followed in its place, in silence
+                if not logits.requires_grad:  # otherwise only the other members would be followed, silently
                     raise NotDifferentiableError(
                         f"member {name!r} of the Ensemble gives outputs that torch cannot follow back to "
                         "its inputs: torch.no_grad(), .detach(), integers or numpy inside its forward cut "
@@ -87,10 +87,10 @@ class EnsembleModule(Members):
         return wide
 
     def combined(self, logits: Sequence[torch.Tensor]) -> torch.Tensor:
-        """What the ensemble says, given what each member says, (n_samples, n_classes).
+        """Combine the members' logits into the ensemble's, (n_samples, n_classes).
 
-        The weighted mean of the logits; under "probabilities" the log of the weighted mean probability, which
-        is exact where probabilities round to 0 or 1.
+        It is the weighted mean of the logits; under "probabilities", the log of the weighted mean
+        probability, which is exact even if probabilities round to 0 or 1.
         """
         each, weights = torch.stack(list(logits)), self.weights[:, None, None]
         if self.combine == "probabilities":

@@ -1,4 +1,4 @@
-"""Votes, bags, boosts and stacks of other classifiers."""
+"""Voting, bagging, boosting and stacking of other classifiers."""
 
 from __future__ import annotations
 
@@ -33,12 +33,13 @@ from skhalfway.models._transformers import Select
 from skhalfway.models._tree_input import joined_shares
 from skhalfway.models._trees import EMPHASIS, SoftTrees, attackable
 
-# Of members' votes: a logit that leads by 1 / steepness makes a vote of 73 %. On digits and breast cancer, of
-# 4 to 1024, attacks are strongest from 8 to 64, and 99 % or more agree with the estimator from 16 on.
+# Steepness of members' votes: a logit that leads by 1 / steepness makes a vote of 73 %. On digits and breast
+# cancer, with values of 4 to 1024, attacks are strongest from 8 to 64, and from 16 on 99 % or more of
+# predictions agree with the estimator's.
 STEEPNESS = 16.0
-# Of a boost's members, whose logits may lead by anything: in units of their median lead at a sample. PGD on
-# four data sets with three kinds of members, of 2 to 128, is strongest from 4 to 16, and from 8 on 88 % or
-# more of samples agree.
+# Steepness for boosting, where logits may lead by any amount: in units of members' median lead at a sample.
+# With values of 2 to 128, on four data sets with three kinds of members, PGD is strongest from 4 to 16, and
+# from 8 on 88 % or more of predictions agree.
 BOOST_STEEPNESS = 8.0
 
 
@@ -48,7 +49,7 @@ class Exp(nn.Module):
 
 
 class Emphasis(nn.Module):
-    """Logits times a number, for the sake of attacks."""
+    """Logits times a number, which makes attacks stronger."""
 
     emphasis = EMPHASIS
 
@@ -59,8 +60,8 @@ class Emphasis(nn.Module):
 class BoostedVotes(Members):
     """The log of the weighted mean of members' votes, softened in units of the members' median lead.
 
-    A lead is the difference of the two largest logits. How large it is differs from one kind of member to
-    another, and from sample to sample, by orders of magnitude. The gradient takes it as given.
+    A lead is the difference of the two largest logits. Its size differs between kinds of members and between
+    samples by orders of magnitude. The gradient treats it as a constant.
     """
 
     smoothed = True
@@ -102,7 +103,7 @@ def averaged(estimator: Any) -> nn.Module:
 
 @log_probability.register
 def voting(estimator: VotingClassifier) -> nn.Module:
-    """The log of the mean probability; of the mean vote, softened, where voting is hard."""
+    """The log of the mean probability; for hard voting, of the mean softened vote."""
     if (trees := joined_shares(estimator)) is not None:
         return SoftTrees(trees)
     kept = [i for i, (_, member) in enumerate(estimator.estimators) if member != "drop"]
@@ -116,7 +117,7 @@ def voting(estimator: VotingClassifier) -> nn.Module:
 
 @log_probability.register
 def bagging(estimator: BaggingClassifier) -> nn.Module:
-    """The log of the mean probability; of the mean vote, softened, where members give no probabilities."""
+    """The log of the mean probability; if members have no probabilities, of the mean softened vote."""
     if (trees := joined_shares(estimator)) is not None:
         return SoftTrees(trees)
 
@@ -125,7 +126,7 @@ def bagging(estimator: BaggingClassifier) -> nn.Module:
         log = log_probability(member) if soft else vote(member, STEEPNESS)
         if len(member.classes_) == estimator.n_classes_:
             return log
-        # members know classes by their numbers, and may have seen some only
+        # members have class numbers as labels, and may have seen only some of the classes
         return nn.Sequential(log, IntoClasses(member.classes_, estimator.n_classes_))
 
     return Mean(_bag(estimator, respond))
@@ -148,7 +149,7 @@ def _bag(estimator: BaggingClassifier, respond: Callable[[Any], nn.Module]) -> l
 def adaboost(estimator: AdaBoostClassifier, respond: Callable[[Any], nn.Module]) -> nn.Module:
     """The log of the weighted mean vote, softened (Zhu et al. 2009, "Multi-class AdaBoost", Algorithm 2).
 
-    Of trees, whose leaves vote, it is the splits that are softened.
+    For trees, whose leaves vote, the splits are softened instead.
     """
     trees = joined_shares(estimator)
     if trees is not None and respond is to_module:
@@ -172,7 +173,7 @@ def _boosted_votes(estimator: AdaBoostClassifier) -> nn.Module:
 
 @register_delegate(StackingClassifier)
 def stacking(estimator: StackingClassifier, respond: Callable[[Any], nn.Module]) -> nn.Module:
-    """The final estimator's answer to the columns that the members give."""
+    """The final estimator's output for the columns that the members give."""
     columns = []
     names = [name for name, member in estimator.estimators if member != "drop"]
     for name, member, method in zip(names, estimator.estimators_, estimator.stack_method_, strict=True):
@@ -189,7 +190,7 @@ def _stacked(member: Any, method: str) -> list[nn.Module]:
         return [decision(member)]
     n_classes = len(member.classes_)
     if method == "predict_proba":
-        # of two probabilities scikit-learn drops the first
+        # for two classes, scikit-learn drops the first probability
         return [log_probability(member), Exp(), *([Select([1])] if n_classes == 2 else [])]
     # a vote for each class, times its label
     return [vote(member, STEEPNESS), Exp(), dense_layer(np.asarray(member.classes_, dtype=float)[None], 0.0)]

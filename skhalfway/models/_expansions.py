@@ -1,4 +1,4 @@
-"""Features made of features: polynomials and splines."""
+"""Feature expansions: polynomials and splines."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ class Products(nn.Module):
 
 
 class _Product(torch.autograd.Function):
-    """Products by the rule for their gradient, which holds at 0 and takes no power: only x is kept.
+    """Products, with a gradient that is valid at 0 and computes no powers; only x is kept for it.
 
-    A row for each feature: samples lie side by side in memory.
+    There is a row for each feature, so that samples lie side by side in memory.
     """
 
     @staticmethod
@@ -76,12 +76,12 @@ def polynomial_features(expansion: PolynomialFeatures) -> nn.Module:
 
 
 class Splines(nn.Module):
-    """B-splines of each feature, as a polynomial on each interval between knots and on each side of them.
+    """B-splines of each feature, as polynomials on the intervals between knots and on both sides of them.
 
     ``coefficients[m]`` (n_features, n_intervals, n_splines) holds the m-th derivative at the interval's
-    anchor over m!: Taylor's formula, which is exact there. A missing value gives zeros.
-    Beyond knots that the transformer refuses to leave, the polynomials go on: it is the estimator that
-    refuses, as it predicts.
+    anchor, divided by m!, for Taylor's formula, which is exact here. A missing value gives zeros. Beyond
+    knots that the transformer refuses to leave, the polynomials continue: the estimator itself refuses such
+    samples when it predicts.
     """
 
     ends: torch.Tensor
@@ -105,7 +105,7 @@ class Splines(nn.Module):
             ]
         )
         if extrapolation in ("constant", "linear"):
-            # the polynomials of no degree, or of one, that go on from the ends
+            # beyond the ends, polynomials are constant or linear
             coefficients[1 if extrapolation == "constant" else 2 :, :, [0, -1]] = 0
         else:
             anchors[:, -1], coefficients[:, :, -1] = anchors[:, -2], coefficients[:, :, -2]
@@ -126,7 +126,7 @@ class Splines(nn.Module):
 class _Polynomials(torch.autograd.Function):
     """Values (n_samples, n_features, n_splines) of the polynomials between edges; only x is kept.
 
-    Some samples at a time, as many as a cache holds.
+    They are computed for as many samples at a time as a cache holds.
     """
 
     @staticmethod
@@ -170,7 +170,7 @@ def spline_transformer(transformer: SplineTransformer) -> nn.Module:
         raise NotDifferentiableError("SplineTransformer(degree=0) is made of steps, which have no gradient")
     splines = transformer.bsplines_
     if transformer.degree == 1 and transformer.extrapolation == "linear" and len(splines) > 1:
-        # it raises its degree for one feature and keeps it so for those that follow
+        # scikit-learn raises the degree for the first feature and keeps it for the others
         raise NotDifferentiableError(
             "SplineTransformer(degree=1, extrapolation='linear') jumps inside the range of all features but "
             "the first; use one for each feature, or degree=2"

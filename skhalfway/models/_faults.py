@@ -1,4 +1,4 @@
-"""Whose fault an error is: the name of the model before it, and what is wrong with the samples."""
+"""Errors of models and samples: messages with the model's name, and what is wrong with the samples."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ _CHANNELS = (1, 3, 4)
 
 
 def named(name: str, function: Any, *args: Any) -> Any:
-    """Call the function; put the model's name before the message of what it raises."""
+    """Call the function, and put the model's name before the message of any error."""
     try:
         return function(*args)
     except (Warning, UnsetMetadataPassedError):
-        # the first is an exception where the user asks for that, the second names the estimator itself
+        # the first is a warning that the user turned into an error, the second names the estimator itself
         raise
     except Exception as error:
         kinds = (NotFittedError, TypeError, ValueError, TimeoutError)
@@ -34,7 +34,7 @@ def named(name: str, function: Any, *args: Any) -> Any:
 
 
 def type_named(model: Model, function: Any, *args: Any) -> Any:
-    """As :func:`named`, for a single model, whose name is its type's."""
+    """Like :func:`named`, for a single model, which is named by its type."""
     return named(type_name(model.estimator), function, *args)
 
 
@@ -43,19 +43,19 @@ def type_name(estimator: Any) -> str:
 
 
 def classes_of(model: Model, X: NDArray[Any]) -> NDArray[Any]:
-    """Labels of the class indices; column numbers of a torch module that does not say, which is asked."""
+    """Labels of the class indices; for a torch module without labels, which is called, column numbers."""
     if model.classes_ is not None:
         return model.classes_
     return np.arange(type_named(model, explained, X, model.n_outputs, X))
 
 
 def answers(model: Model, X: NDArray[Any]) -> NDArray[np.intp]:
-    """Class indices of samples; ValueError says why a model does not take them, if that can be seen."""
+    """Class indices of samples; ValueError says why a model does not take them, if that is known."""
     return explained(X, model.predict, X)
 
 
 def explained(X: NDArray[Any], function: Any, *args: Any) -> Any:
-    """Call the function; where it raises since samples are wrong, ValueError says what is wrong with them."""
+    """Call the function; if it raises because samples are invalid, a ValueError says why they are."""
     try:
         return function(*args)
     except Exception as error:

@@ -1,4 +1,4 @@
-"""FunctionTransformer: numpy's functions by torch's of that name, users' own where torch can run them."""
+"""FunctionTransformer: numpy functions by torch's of the same name, and users' own if torch can run them."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def function_transformer(transformer: FunctionTransformer) -> nn.Module:
 
 
 def _candidates(function: Callable[..., Any]) -> Iterator[Callable[..., Any]]:
-    """What may compute the function on tensors: torch's of the same name where it is numpy's or scipy's."""
+    """Functions that may compute the function on tensors: for numpy's or scipy's, torch's of that name."""
     if isinstance(function, np.ufunc) or getattr(function, "__module__", "") == "numpy":
         for namespace in (torch, torch.special):
             if hasattr(namespace, function.__name__):
@@ -61,7 +61,7 @@ def _samples(n_features: int) -> np.ndarray:
 
 
 def _difference(module: Function, transformer: FunctionTransformer, samples: np.ndarray) -> str:
-    """What sets the module apart from the transformer on samples; empty where nothing does."""
+    """How the module differs from the transformer on samples; empty if it does not."""
     x = tensor(samples).requires_grad_()
     try:
         ours = module(x)
@@ -75,7 +75,7 @@ def _difference(module: Function, transformer: FunctionTransformer, samples: np.
         with np.errstate(all="ignore"):
             expected = np.asarray(transformer.func(samples.copy(), **module.arguments), dtype=float)
     except Exception as error:  # as above
-        return f"nothing is known of its result: on an array it raises {type(error).__name__}: {error}"
+        return f"its result cannot be checked: on an array it raises {type(error).__name__}: {error}"
     if ours.shape != expected.shape or not np.allclose(ours.detach().numpy(), expected, equal_nan=True):
         return "it returns something else than for an array"
     return ""

@@ -86,7 +86,7 @@ class Constant(Kernel):
 
 
 class White(Constant):
-    """Noise, which a row shares with itself only."""
+    """White noise, whose covariance of a row with any other point is 0."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return x.new_zeros(1).expand(len(x), self.n_points)
@@ -123,7 +123,7 @@ class Combined(Kernel):
 
 def to_kernel(kernel: Any, points: Any) -> Kernel:
     """A kernel of scikit-learn between rows and ``points`` (n_points, n_features)."""
-    # a Matern is an RBF to isinstance
+    # Matern is a subclass of RBF, so it comes first
     if isinstance(kernel, kernels.Matern):
         if kernel.nu in _MATERN:
             return Stationary(points, kernel.length_scale, _MATERN[kernel.nu])
@@ -156,8 +156,8 @@ def to_kernel(kernel: Any, points: Any) -> Kernel:
 class LaplaceProcess(nn.Module):
     """Log-odds of the two-class Gaussian process by Laplace's approximation.
 
-    Rasmussen & Williams, Algorithm 3.2; the mean of the sigmoid over the latent
-    Gaussian by five error functions, Williams & Barber 1998, appendix A.
+    Rasmussen & Williams, Algorithm 3.2. The mean of the sigmoid over the latent Gaussian is approximated by
+    five error functions, as in Williams & Barber 1998, appendix A.
     """
 
     residual: torch.Tensor
@@ -169,7 +169,7 @@ class LaplaceProcess(nn.Module):
         super().__init__()
         self.register_buffer("residual", tensor(estimator.y_train_ - estimator.pi_))
         curvature = tensor(estimator.W_sr_).diag()
-        # no eigenvalue of the matrix that L is the root of lies below 1, so that its inverse is safe
+        # the matrix with the Cholesky factor L has no eigenvalue below 1, so it can be inverted safely
         whitening = torch.linalg.solve_triangular(tensor(estimator.L_), curvature, upper=False)
         self.register_buffer("whitening", whitening.T.contiguous())
         self.register_buffer("rate", tensor(LAMBDAS[:, 0]))
@@ -193,5 +193,5 @@ def laplace_process(estimator: Any) -> nn.Module:
 
 @register_delegate(GaussianProcessClassifier)
 def gaussian_process(estimator: GaussianProcessClassifier, respond: Callable[[Any], nn.Module]) -> nn.Module:
-    # several classes are scikit-learn's own OneVsRestClassifier or OneVsOneClassifier
+    # for several classes, this is scikit-learn's own OneVsRestClassifier or OneVsOneClassifier
     return respond(estimator.base_estimator_)

@@ -1,4 +1,4 @@
-"""The graph of a torch module: which layer is given what."""
+"""The graph of a torch module: the inputs of each layer."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ class _Tracer(fx.proxy.GraphAppendingTracer):
 
 
 def traced(module: nn.Module) -> fx.Graph:
-    """The graph of a module that is nobody else's.
+    """The graph of a module that no other thread uses.
 
-    ``fx.Tracer`` would, while it is at work, trace whatever modules other threads call.
+    ``fx.Tracer`` patches torch globally, so that it would also trace modules that other threads call.
     """
     graph = fx.Graph()
     tracer = _Tracer(graph)

@@ -1,4 +1,4 @@
-"""What a fitted classifier says of its input, to compare data with."""
+"""The input specification of a fitted classifier, with which data is compared."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from skhalfway.models._model import Model
 
 
 def reader_named(name: str) -> Any:
-    """An object that ``read_samples`` keeps a width and column names on, and that its errors call so."""
+    """An object on which ``read_samples`` keeps the number and names of columns; errors use its name."""
     return type(name, (BaseEstimator,), {})()
 
 
 def reader_of(model: Model) -> Any:
-    """An object with a fitted classifier's width, column names and type name, for ``read_samples``."""
+    """An object with a classifier's number of features, column names and type name, for ``read_samples``."""
     reader = reader_named(type_name(model.estimator))
     own = {"n_features_in_": model.n_features_in_, "feature_names_in_": column_names(model.estimator)}
     for name, value in own.items():

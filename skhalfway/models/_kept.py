@@ -1,4 +1,4 @@
-"""What a module writes to itself: told by its values, put back, and written to copies from then on."""
+"""Writes of a module to itself: detected by comparing values, undone, and redirected to copies."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from torch import nn
 
 Values: TypeAlias = "torch.Tensor | np.ndarray[Any, Any]"
 
-LOCK = RLock()  # of one module there may be several views, which share its memory
+LOCK = RLock()  # several views of one module share its memory
 
 
 class Written:
-    """What the parts of a view write to.
+    """Tensors and arrays that the parts of a view write to.
 
     Attributes
     ----------
@@ -28,14 +28,14 @@ class Written:
 
     def __init__(self, parts: dict[str, nn.Module]) -> None:
         self.names: list[str] = []
-        # kinds of calls, without gradients and with them, from which it is told what they write to
+        # kinds of calls (with gradients or without) whose writes are known
         self.known: set[bool] = set()
         self.looking: int | None = None
         self._parts = parts
         self._copied: list[tuple[Values, Values]] = []
 
     def stale(self) -> bool:
-        """Whether their owner has given other values to what the view has copies of."""
+        """Whether the owner has changed values of which the view has copies."""
         if not self._copied:
             return False
         with LOCK:
@@ -43,7 +43,7 @@ class Written:
 
     @contextmanager
     def first_calls(self) -> Iterator[None]:
-        """Any number of calls without gradients, of this thread: what they write to is told at the end."""
+        """Context for calls without gradients, in this thread; their writes are determined at the end."""
         with LOCK, self.kept():
             self.looking = get_ident()
             try:
@@ -54,13 +54,13 @@ class Written:
 
     @contextmanager
     def kept(self) -> Iterator[list[str]]:
-        """Names of what was written to inside; it is put back, and the view has copies."""
+        """Context that undoes writes and gives the view copies; yields the names of what was written to."""
         copies: dict[int, Values] = {}
         before = [
             (label, store, name, value, copies.setdefault(id(value), _copy(value)))
             for label, part in self._parts.items()
             for store in (part._parameters, part._buffers, part.__dict__)
-            for name, value in list(store.items())  # other threads may add to it
+            for name, value in list(store.items())  # a list, as other threads may add items
             if _may_be_written(value)
         ]
         own: dict[int, Any] = {}
@@ -84,9 +84,9 @@ class Written:
 
 
 def guarded(view: nn.Module, written: Written) -> Callable[..., Any]:
-    """How a view is called until it was called once without gradients and once with them.
+    """Function that calls a view until it was called once without gradients and once with them.
 
-    What the module writes to is told from these calls, so that nothing else needs to be compared later.
+    These calls show what the module writes to, so that only that has to be handled later.
     """
     return partial(_guarded, view, written)
 
@@ -97,7 +97,7 @@ def _guarded(view: nn.Module, written: Written, *args: Any, **kwargs: Any) -> An
     if graded in written.known or written.looking == get_ident():
         return view._call_impl(*args, **kwargs)
     with LOCK:
-        # a gradient needs what was written, so it is computed again, on the view's copies
+        # the gradient needs the written values, so the call is repeated on the view's copies
         again = [x.clone() if isinstance(x, torch.Tensor) and graded else x for x in args]
         with written.kept() as names:
             output = view._call_impl(*args, **kwargs)
@@ -134,7 +134,7 @@ def _same(a: Values, b: Values) -> bool:
 def _put_back(value: Values, values: Values) -> None:
     if isinstance(value, torch.Tensor):
         assert isinstance(values, torch.Tensor)
-        # their owner's graphs, which count versions, hold the values that are put back
+        # .data does not change the version, so that the owner's graphs stay valid
         value.data.copy_(values)
     else:
         value[...] = values

@@ -1,4 +1,4 @@
-"""Kernels between samples, what approximates them, and distances to centres."""
+"""Kernels between samples, approximations of kernels, and distances to centres."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class Kernel(nn.Module):
         return torch.tanh(self.gamma * (x @ self.points.T) + self.coef0)
 
     def rbf(self, x: torch.Tensor) -> torch.Tensor:
-        # -gamma ||x - p||^2 expanded, so that the work is one matrix product, in one piece of memory
+        # -gamma ||x - p||^2 is expanded, so that it is one matrix product, in one piece of memory
         kernel = torch.addmm(self.shift, x, self.points.T, alpha=2 * self.gamma)
         return kernel.sub_(self.gamma * x.square().sum(dim=1, keepdim=True)).exp_()
 
@@ -78,7 +78,7 @@ class Kernel(nn.Module):
         return getattr(self, self.name)(x)
 
 
-# pairwise_kernels drops those that a kernel does not have
+# pairwise_kernels ignores those that a kernel does not have
 _PARAMETERS = ("gamma", "degree", "coef0")
 _KERNELS = (
     *("additive_chi2", "chi2", "cosine", "laplacian", "linear"),
@@ -110,9 +110,9 @@ def kernel_pca(estimator: KernelPCA) -> nn.Module:
     parameters = {"gamma": estimator.gamma_, "degree": estimator.degree, "coef0": estimator.coef0}
     kernel = _kernel(estimator, estimator.X_fit_, parameters)
     values, vectors = estimator.eigenvalues_, estimator.eigenvectors_
-    # components of no variance stay zero
+    # components without variance stay zero
     weight = np.divide(vectors, np.sqrt(values), out=np.zeros_like(vectors), where=values != 0).T
-    # centring, an affine map of a kernel's row, goes into the weights
+    # centring is an affine map of a kernel's row, so it is merged into the weights
     weight = weight - weight.mean(axis=1, keepdims=True)
     return nn.Sequential(kernel, dense_layer(weight, weight @ _offset(estimator._centerer)))
 
@@ -183,9 +183,10 @@ class AdditiveChi2(nn.Module):
 
 
 class _AdditiveChi2(torch.autograd.Function):
-    """``h sqrt(x) cos(w log x)`` and the same with a sine, of frequencies w and heights h.
+    """``h sqrt(x) cos(w log x)`` and the same with a sine, for frequencies w and heights h.
 
-    The derivative of one, times x, is half of it and w times the other, so that no more is kept.
+    The derivative of each, times x, is half of it plus or minus w times the other, so that nothing else is
+    kept.
     """
 
     @staticmethod
@@ -223,7 +224,7 @@ def additive_chi2_sampler(sampler: AdditiveChi2Sampler) -> nn.Module:
 
 
 class Convolve(nn.Module):
-    """Circular convolution of the ``degree`` parts that a row consists of."""
+    """Circular convolution of the ``degree`` parts of a row."""
 
     def __init__(self, degree: int) -> None:
         super().__init__()
@@ -242,7 +243,7 @@ def polynomial_count_sketch(sketch: PolynomialCountSketch) -> nn.Module:
     weight = np.zeros((sketch.degree, sketch.n_components, sketch.indexHash_.shape[1]))
     np.put_along_axis(weight, sketch.indexHash_[:, None], sketch.bitHash_[:, None], axis=1)
     weight = weight.reshape(-1, weight.shape[2])
-    # with coef0, a last feature that is constant
+    # coef0 adds a last, constant feature
     offset = sketch.coef0**0.5 * weight[:, n_features:].sum(axis=1)
     return nn.Sequential(
         dense_layer(sketch.gamma**0.5 * weight[:, :n_features], offset), Convolve(sketch.degree)

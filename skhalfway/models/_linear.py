@@ -14,14 +14,14 @@ from skhalfway.models._registry import register_module
 
 
 def tensor(array: Any) -> torch.Tensor:
-    """Float64 tensor of an array, a sparse matrix or a number, in memory of its own."""
+    """Float64 tensor of an array, a sparse matrix or a number, as a copy."""
     dense = array.toarray() if hasattr(array, "toarray") else array
     return torch.from_numpy(np.array(dense, dtype=np.float64, order="C"))
 
 
 def dense_layer(weight: Any, bias: Any) -> nn.Linear:
     """Linear layer with frozen float64 ``weight`` (n_out, n_in) and ``bias`` (n_out,)."""
-    # RidgeClassifier's is a vector where there are two classes
+    # RidgeClassifier's weight is a vector if there are two classes
     weight = torch.atleast_2d(tensor(weight))
     n_out, n_in = weight.shape
     layer = nn.Linear(n_in, n_out, device="meta")

@@ -1,7 +1,7 @@
-"""What a meta-estimator asks of those inside it, as modules: log-probabilities, decisions, votes.
+"""Outputs of the estimators inside a meta-estimator, as modules: log-probabilities, decisions, votes.
 
-For converters to call: by then ``to_module`` has loaded the families, some of which register answers of their
-own.
+Only converters call these functions. By then ``to_module`` has loaded the families, some of which register
+their own versions.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ from skhalfway.models._torch import Cast, in_sequence, two_columns, weight_dtype
 Delegate = TypeVar("Delegate", bound=Callable[..., nn.Module])
 
 _TINY = float(np.finfo(np.float64).tiny)
-# log-probability of what has none
+# log-probability of a class without probability
 FLOOR = float(np.log(_TINY))
 
 
 @contextmanager
 def naming(part: str) -> Iterator[None]:
-    """Put the name of a part before the reason why it has no gradient."""
+    """Context that puts the name of a part before the reason why it has no gradient."""
     try:
         yield
     except NotDifferentiableError as error:
@@ -40,12 +40,12 @@ def naming(part: str) -> Iterator[None]:
 
 
 def floored_log(probability: Any) -> NDArray[np.float64]:
-    """Logarithm of numbers of which some may be 0."""
+    """Logarithm of numbers, some of which may be 0."""
     return np.log(np.maximum(probability, _TINY))
 
 
 class LogSoftmax(nn.Module):
-    """Log-probabilities of logits; those of ``steepness`` times the logits are votes made differentiable."""
+    """Log-probabilities of logits; with a ``steepness``, they are votes made differentiable."""
 
     def __init__(self, steepness: float = 1.0, *, smoothed: bool = False) -> None:
         super().__init__()
@@ -56,7 +56,7 @@ class LogSoftmax(nn.Module):
 
 
 class Decision(nn.Module):
-    """``decision_function`` of logits: of two columns, their difference."""
+    """``decision_function`` from logits: for two columns, their difference."""
 
     def forward(self, z: torch.Tensor) -> torch.Tensor:
         z = two_columns(z)
@@ -64,7 +64,7 @@ class Decision(nn.Module):
 
 
 class OneVsRestProbability(nn.Module):
-    """Log-probabilities of scores that are a logistic model's each, normalised where there are several."""
+    """Log-probabilities from scores of one logistic model each, normalised if there are several."""
 
     def forward(self, z: torch.Tensor) -> torch.Tensor:
         if z.shape[1] == 1:
@@ -82,10 +82,10 @@ class ModifiedHuberProbability(nn.Module):
 
 
 def log_normalised(probability: torch.Tensor, z: torch.Tensor, trace: float = 1e-6) -> torch.Tensor:
-    """Logarithm of probabilities that are made to sum to 1, uniform where all are 0.
+    """Logarithm of probabilities that are normalised to sum to 1, uniform if all are 0.
 
-    They are flat in places. There a trace of ``sigmoid(z)`` gives a gradient:
-    an attack follows its direction, however small.
+    They are constant in places. A trace of ``sigmoid(z)`` adds a gradient there: an attack follows its
+    direction, however small it is.
     """
     total = probability.sum(dim=1, keepdim=True)
     none = total == 0
@@ -106,7 +106,7 @@ class Constant(nn.Module):
 
 
 class IntoClasses(nn.Module):
-    """Columns of some classes among those of all; the others are filled, with practically no probability."""
+    """Columns of some classes, placed among those of all; the others get practically no probability."""
 
     index: torch.Tensor
 
@@ -128,9 +128,9 @@ class SideBySide(Members):
 
 
 class Mean(Members):
-    """Weighted mean of branches; of probabilities given as logarithms where ``of_logs``.
+    """Weighted mean of branches; with ``of_logs``, of probabilities that are given as logarithms.
 
-    In logarithms a confident branch keeps its gradient, which probabilities next to 0 and 1 have not.
+    In logarithms, a confident branch keeps its gradient, which vanishes for probabilities near 0 and 1.
     """
 
     weight: torch.Tensor
@@ -151,38 +151,38 @@ class Mean(Members):
 
 
 def branch(*modules: nn.Module) -> nn.Module:
-    """Modules one after another, from any float type to float64."""
+    """Modules one after another, with inputs of any float type and outputs in float64."""
     inner = in_sequence(list(modules))
     return nn.Sequential(Cast(weight_dtype(inner) or torch.float64), inner, Cast(torch.float64))
 
 
 @singledispatch
 def log_probability(estimator: Any) -> nn.Module:
-    """Module with the logarithm of ``predict_proba``: by default, of the softmax of the logits."""
+    """Module for the logarithm of ``predict_proba``: by default, of the softmax of the logits."""
     return in_sequence([to_module(estimator), LogSoftmax()])
 
 
 @singledispatch
 def decision(estimator: Any) -> nn.Module:
-    """Module with ``decision_function``, one column where there are two classes: by default, the logits."""
+    """Module for ``decision_function``, with one column for two classes: by default, the logits."""
     return in_sequence([to_module(estimator), Decision()])
 
 
 def vote(estimator: Any, steepness: float) -> nn.Module:
-    """Module with the logarithm of a vote for the predicted class, softened."""
+    """Module for the logarithm of a softened vote for the predicted class."""
     module = to_module(estimator)
     return in_sequence([module, LogSoftmax(steepness / emphasis_of(module), smoothed=True)])
 
 
 def emphasis_of(module: nn.Module) -> float:
-    """What a module multiplies its logits by for the sake of attacks."""
+    """Factor by which a module multiplies its logits to make attacks stronger."""
     while isinstance(module, nn.Sequential) and len(module):
         module = module[-1]
     return float(getattr(module, "emphasis", 1.0))
 
 
 def register_delegate(*types: type) -> Callable[[Delegate], Delegate]:
-    """Register an estimator that answers as one inside it does.
+    """Register an estimator whose outputs are those of one inside it.
 
     The decorated function takes the estimator and ``respond``, one of :func:`to_module`,
     :func:`log_probability` and :func:`decision`, to call on the inner estimator.
@@ -206,7 +206,7 @@ def _(estimator: SGDClassifier) -> nn.Module:
 
 @log_probability.register
 def _(estimator: LogisticRegression) -> nn.Module:
-    # until scikit-learn 1.8 several classes may be a model each
+    # until scikit-learn 1.8, each of several classes may have a model of its own
     several = len(estimator.classes_) > 2
     asked = getattr(estimator, "multi_class", "multinomial")
     one_vs_rest = asked == "ovr" or (asked in ("auto", "deprecated") and estimator.solver == "liblinear")

@@ -1,4 +1,4 @@
-"""How much of a batch is computed at once, and how much of it is kept for a gradient."""
+"""Memory of computations in batches: how much is computed at once, and how much is kept for a gradient."""
 
 from __future__ import annotations
 
@@ -10,33 +10,33 @@ from torch import nn
 from torch.autograd.graph import saved_tensors_hooks
 from torch.utils.checkpoint import checkpoint
 
-# values computed at once, which a cache holds; bytes kept of an ensemble, beyond those of one member
+# values computed at once, to fit into a cache; most bytes that an ensemble keeps, beyond one member's
 _AT_ONCE, _KEPT = 2**17, 2**26
-# bytes kept so far of the ensemble that is being computed: one number, which ensembles inside of it share
+# bytes kept so far by the ensemble that is being computed: one number, shared with ensembles inside it
 _SPENT: ContextVar[list[float] | None] = ContextVar("spent", default=None)
 
 
 def at_once(n_values: int) -> int:
-    """How many rows, of so many values each, are computed at once."""
+    """Number of rows, of ``n_values`` values each, that are computed at once."""
     return max(1, _AT_ONCE // max(1, n_values))
 
 
 class Members(nn.Module):
-    """Modules that look at the same samples.
+    """Modules that are called on the same samples, with a limit of memory.
 
-    What they keep for a gradient would grow with their number. It is measured as the first gradients are
-    asked for; once 64 MiB are kept, the members that follow keep nothing and are computed twice.
+    What modules keep for a gradient grows with their number. It is measured at the first gradients. Once 64
+    MiB are kept, the remaining members keep nothing and are computed twice.
     """
 
     def __init__(self, branches: Sequence[nn.Module]) -> None:
         super().__init__()
         self.branches = nn.ModuleList(branches)
         self._has_members = [any(isinstance(m, Members) for m in branch.modules()) for branch in branches]
-        # by each, in bytes per sample
+        # bytes that each module keeps per sample
         self._kept: list[float | None] = [None] * len(branches)
 
     def outputs(self, x: torch.Tensor) -> list[torch.Tensor]:
-        """What each of them gives."""
+        """Outputs of each module."""
         if not (torch.is_grad_enabled() and x.requires_grad and len(x)):
             return [branch(x) for branch in self.branches]
         spent = _SPENT.get() or [0.0]
@@ -50,7 +50,7 @@ class Members(nn.Module):
         if self._has_members[i]:
             return branch(x)
         if spent[0] >= _KEPT:
-            # evaluated modules draw nothing: no global random state is touched
+            # modules in evaluation mode draw no random numbers, so the global state need not be kept
             return checkpoint(branch, x, use_reentrant=False, preserve_rng_state=False)
         kept = self._kept[i]
         if kept is None:
@@ -63,9 +63,9 @@ class Members(nn.Module):
 
 
 def _measured(module: nn.Module, x: torch.Tensor) -> tuple[torch.Tensor, int]:
-    """What a module gives, and the bytes kept for its gradient.
+    """A module's output, and the bytes kept for its gradient.
 
-    Tensors with a dimension of the batch's size count: weights, which are there anyway, hardly ever have one.
+    Only tensors with a dimension of the batch's size count. Weights, which exist anyway, rarely have one.
     """
     kept = {x.untyped_storage().data_ptr(): 0}
 
@@ -73,7 +73,7 @@ def _measured(module: nn.Module, x: torch.Tensor) -> tuple[torch.Tensor, int]:
         storage = saved.untyped_storage()
         if len(x) in saved.shape:
             kept.setdefault(storage.data_ptr(), storage.nbytes())
-        # detached, as its own history would hold it in a circle
+        # detached, since a reference to its own history would be circular
         return saved.detach()
 
     with saved_tensors_hooks(pack, lambda saved: saved):

@@ -1,4 +1,4 @@
-"""How many samples a model's gradients can be taken of at once, in the memory that is free."""
+"""How many samples a model's gradients can be computed for at once in the free memory."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 
     from skhalfway.models._model import Model
 
-_SHARE = 0.5  # of the memory that is free, which all who work at once may use
-_PEAK = 2.0  # what is held at the worst moment, as a multiple of what the gradient needs to be kept
-_COPIES = 12  # of a sample, in float64, beside the model: start, step, bounds, gradient...
-_TRIED = 4  # samples
-_UNKNOWN = 2**32  # bytes, where the system does not say
-# of containers, in both versions: most bytes, those in use, and of what these are
+_SHARE = 0.5  # share of the free memory that all workers together may use
+_PEAK = 2.0  # peak memory, as a multiple of what is kept for the gradient
+_COPIES = 12  # copies of a sample, in float64, beside the model: start, step, bounds, gradient...
+_TRIED = 4  # samples on which memory is measured
+_UNKNOWN = 2**32  # bytes that are assumed to be free if the system does not say
+# files of containers, in both versions of cgroups: most bytes, bytes in use, and their breakdown
 _CGROUPS = (
     ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current", "/sys/fs/cgroup/memory.stat"),
     (
@@ -30,7 +30,7 @@ _CGROUPS = (
         "/sys/fs/cgroup/memory/memory.stat",
     ),
 )
-_CACHES = ("inactive_file", "active_file")  # of files, which the system gives up where memory is needed
+_CACHES = ("inactive_file", "active_file")  # caches of files, which the system frees when memory is needed
 
 
 def free_memory(device: torch.device | None = None) -> int:
@@ -45,7 +45,7 @@ def free_memory(device: torch.device | None = None) -> int:
             left = int(Path(limit).read_text()) - int(Path(used).read_text())
             lines = (line.split() for line in Path(parts).read_text().splitlines())
             free.append(left + sum(int(value) for name, value in lines if name in _CACHES))
-        except (OSError, ValueError):  # there is none, or it says "max"
+        except (OSError, ValueError):  # the file does not exist, or contains "max"
             continue
     return max(0, min(free))
 
@@ -64,9 +64,9 @@ def _free_of_machine() -> int:
 
 
 def bytes_of_gradient(model: Model, X: NDArray[np.floating]) -> float:
-    """What taking the gradient of one sample holds: the activations that a backward pass needs.
+    """Memory of the gradient of one sample: the activations that a backward pass needs.
 
-    Those are noted while the model is asked for the logits of ``X``, a few samples, as autograd saves them.
+    They are recorded as autograd saves them, while the logits of ``X``, a few samples, are computed.
     """
     import torch
 
@@ -81,34 +81,34 @@ def bytes_of_gradient(model: Model, X: NDArray[np.floating]) -> float:
         storage = tensor.untyped_storage()
         if storage.data_ptr() not in weights:
             held[storage.data_ptr()] = storage.nbytes()
-        return tensor.detach()  # an output that its own graph held would never be let go
+        return tensor.detach()  # an output that is referenced by its own graph would never be freed
 
     with model.evaluating():
         x = torch.tensor(np.ascontiguousarray(X), **place_of(module)).requires_grad_()
         with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
             logits = model.logits(x)
-    del logits  # until then all that is noted is held, so that no address is there twice
+    del logits  # until here all recorded tensors are alive, so that no address occurs twice
     return sum(held.values()) / len(X)
 
 
 def samples_that_fit(model: Model, X: NDArray[np.floating], n_workers: int = 1) -> int:
-    """How many samples, a power of 2, a batch may have where so many workers take gradients at once.
+    """Number of samples that a batch may have if several workers compute gradients at the same time.
 
-    A power of 2, so that a little more or less memory changes nothing.
+    It is a power of 2, so that small changes of the free memory do not change it.
 
     Parameters
     ----------
     model : Model
-        With a gradient.
+        A model with a gradient.
     X : ndarray of shape (n_samples, ...)
-        Samples, of which a few are tried.
+        Samples; memory is measured on a few of them.
     n_workers : int, default=1
         Threads or processes that share the memory.
 
     Returns
     -------
     n : int
-        1 at the least.
+        At least 1.
     """
     from skhalfway.models._torch import device_of
 
@@ -121,10 +121,10 @@ def samples_that_fit(model: Model, X: NDArray[np.floating], n_workers: int = 1) 
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error says that memory is full; what torch holds back of a device is then given up."""
+    """Whether an error means that memory is full; if so, torch's cached memory of a device is freed."""
     torch = sys.modules.get("torch")
     if torch is not None and isinstance(error, torch.OutOfMemoryError):
         torch.cuda.empty_cache()
         return True
-    # what torch says on the CPU has no type of its own
+    # torch's error on the CPU has no type of its own
     return isinstance(error, MemoryError) or "DefaultCPUAllocator" in str(error)

@@ -1,4 +1,4 @@
-"""Missing values: filled in, and indicated."""
+"""Missing values: imputation and indicators."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from skhalfway.models._transformers import Select
 
 
 class Missing(nn.Module):
-    """Which values are missing, of any estimator's ``missing_values``; categories are codes."""
+    """Mask of missing values, for any ``missing_values`` of an estimator; categories are codes."""
 
     def __init__(self, missing_values: Any) -> None:
         super().__init__()
@@ -29,7 +29,7 @@ class Missing(nn.Module):
 
 
 class Fill(Missing):
-    """Missing values replaced; the gradient is 0 there, and passes elsewhere."""
+    """Replace missing values; the gradient is 0 for these, and unchanged for others."""
 
     fill: torch.Tensor
 
@@ -42,7 +42,7 @@ class Fill(Missing):
 
 
 class Indicate(Missing):
-    """1 where a value is missing, else 0."""
+    """1 if a value is missing, else 0."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return without_slope(self.where(x).to(x.dtype), x)
@@ -56,7 +56,7 @@ def missing_indicator(indicator: MissingIndicator) -> nn.Module:
 @register_module(SimpleImputer)
 def simple_imputer(imputer: SimpleImputer) -> nn.Module:
     fill = category_codes(imputer.statistics_)
-    # a column without any value has nothing to fill in, and goes
+    # a column without any value has no fill value, and is dropped
     kept = np.arange(len(fill)) if imputer.keep_empty_features else np.flatnonzero(~np.isnan(fill))
     filled = nn.Sequential(Select(kept), Fill(imputer.missing_values, fill[kept]))
     return SideBySide([filled, missing_indicator(imputer.indicator_)]) if imputer.add_indicator else filled

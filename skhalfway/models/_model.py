@@ -1,4 +1,4 @@
-"""How any classifier is seen: :class:`Model`, and its form for skorch."""
+"""Model: the common interface of all classifiers."""
 
 from __future__ import annotations
 
@@ -15,40 +15,56 @@ from skhalfway._parallel import pause
 from skhalfway._polars import without_polars
 from skhalfway._text import shown
 from skhalfway.models._columns import column_names
-from skhalfway.models._net_input import converts
+from skhalfway.models._predictions import checked_scores, decides_by_pairs, indices_of
 from skhalfway.models._registry import NotDifferentiableError, to_module
-from skhalfway.models._type_checks import may_hold_skorch_nets, net_dtype
+from skhalfway.models._type_checks import may_hold_skorch_nets
 
 if TYPE_CHECKING:
     import torch
     from torch import nn
 
 
-_LARGEST = 1e300
-
-
 class Model:
-    """A fitted classifier, seen as class indices and, where there is one, a gradient.
+    """A fitted classifier with predictions as class indices and, if there is one, a gradient.
 
-    Made by :func:`as_model`; never fits, changes or copies the estimator.
+    Models are made by :func:`as_model`. A Model never fits, changes or copies the estimator.
+
+    Parameters
+    ----------
+    estimator : object
+        The fitted classifier.
+    classes : ndarray of shape (n_classes,) or None
+        Labels in the order of the class indices.
 
     Attributes
     ----------
     estimator : object
         The classifier itself.
     classes_ : ndarray of shape (n_classes,) or None
-        Labels in the order of the class indices. None for a torch module
-        that does not say: its labels are then its column numbers.
+        Labels in the order of the class indices. None for a torch module that does not have any: its labels
+        are its column numbers.
     n_features_in_ : int or None
-        Width of the input, where the estimator says.
+        Number of features of the input, if the estimator has it.
     name : str or None
-        What its owner calls it, for messages.
+        Name of the model in messages, if its owner gave one.
     in_torch : bool
-        Whether its owner computes in torch too, so that ``torch.autocast`` means something.
+        Whether the estimator itself computes in torch, so that ``torch.autocast`` applies to it.
 
     See Also
     --------
     as_model : Makes a Model.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.svm import SVC
+    >>> from skhalfway.models import as_model
+    >>> X, y = load_iris(return_X_y=True)
+    >>> model = as_model(SVC().fit(X, y))
+    >>> model.has_gradient, model.smoothed, model.n_outputs(X)
+    (True, False, 3)
+    >>> model.device, model.why_black_box
+    (device(type='cpu'), '')
     """
 
     in_torch = False
@@ -59,7 +75,7 @@ class Model:
         self.n_features_in_: int | None = getattr(estimator, "n_features_in_", None)
         self.name: str | None = None
         self._frame: Frame | None = None
-        self._names: dict[int, Any] = {}  # of the columns, by their number
+        self._names: dict[int, Any] = {}  # names of the columns, by the number of columns
         self._order: NDArray[np.intp] | None = None
 
     def __repr__(self) -> str:
@@ -82,14 +98,22 @@ class Model:
         Raises
         ------
         ValueError
-            If the width is wrong, or a prediction is not in ``classes_``.
+            If the number of features is wrong, or a prediction is not in ``classes_``.
+
+        Examples
+        --------
+        >>> from sklearn.naive_bayes import GaussianNB
+        >>> from skhalfway.models import as_model
+        >>> model = as_model(GaussianNB().fit([[0.0], [1.0], [4.0], [5.0]], ["low", "low", "high", "high"]))
+        >>> model.classes_[model.predict([[0.5], [4.5]])].tolist()
+        ['low', 'high']
         """
         pause()
         predicted = self._predict(X)
         return predicted if self._order is None else np.argsort(self._order)[predicted]
 
     def scores(self, X: ArrayLike) -> NDArray[np.float64]:
-        """Probabilities where the estimator gives them, else decision values, else 1 for the prediction.
+        """Compute scores: probabilities if the estimator has them, else decision values, else votes.
 
         Parameters
         ----------
@@ -99,31 +123,25 @@ class Model:
         Returns
         -------
         scores : ndarray of shape (n_samples, n_classes)
-            For attacks that ask for scores; the largest is the prediction
-            wherever the estimator itself keeps to that. Infinite ones are
-            1e300, so that they have differences.
+            Scores for attacks that query them. A vote is 1 for the predicted class and 0 for the others. The
+            class of the largest score is the prediction, if the estimator itself is consistent. Infinite
+            scores become 1e300, so that differences between them are defined.
 
         Raises
         ------
         ValueError
             If there is not one score for each sample and class, or one is nan.
+
+        Examples
+        --------
+        >>> from sklearn.naive_bayes import GaussianNB
+        >>> from skhalfway.models import as_model
+        >>> model = as_model(GaussianNB().fit([[0.0], [1.0], [4.0], [5.0]], [0, 0, 1, 1]))
+        >>> model.scores([[0.5], [2.5], [4.5]]).round(2).tolist()
+        [[1.0, 0.0], [0.5, 0.5], [0.0, 1.0]]
         """
         pause()
-        scores = self._scores(X)
-        n_samples = np.shape(X)[0]
-        if scores.ndim != 2 or len(scores) != n_samples:
-            raise ValueError(
-                f"{self._told} gives scores of shape {scores.shape} for {n_samples} samples; "
-                "a score for each sample and class is needed"
-            )
-        undefined = np.isnan(scores).any(axis=1)
-        if undefined.any():
-            in_X = "X, which holds nan" if _holds_nan(X) else "its computation, since X holds none"
-            raise ValueError(
-                f"{self._told} gives scores that are nan for {undefined.sum()} of {len(scores)} samples "
-                f"(the first is sample {undefined.argmax()}); look for the reason in {in_X}"
-            )
-        scores = scores.clip(-_LARGEST, _LARGEST)
+        scores = checked_scores(self._scores(X), X, self._told)
         return scores if self._order is None else scores[:, self._order]
 
     def _predict(self, X: Any) -> NDArray[np.intp]:
@@ -133,7 +151,7 @@ class Model:
         if hasattr(self.estimator, "predict_proba"):
             return np.asarray(self._called.predict_proba(self._arrange(X)), dtype=float)
         n_classes = self.n_outputs(X)
-        if hasattr(self.estimator, "decision_function") and not _decides_by_pairs(self.estimator):
+        if hasattr(self.estimator, "decision_function") and not decides_by_pairs(self.estimator):
             values = np.asarray(self._called.decision_function(self._arrange(X)), dtype=float)
             if values.ndim == 1 and n_classes == 2:
                 return np.stack([-values, values], axis=1)
@@ -143,7 +161,7 @@ class Model:
 
     @cached_property
     def _called(self) -> Any:
-        """The estimator, or its twin with views of its modules, which any number of threads may ask."""
+        """The estimator, or a twin with views of its modules, which any number of threads may use."""
         if not may_hold_skorch_nets(self.estimator):
             return self.estimator
         from skhalfway.models._views import estimator_view
@@ -157,18 +175,18 @@ class Model:
         return kind if self.name is None else f"model {self.name!r} ({kind})"
 
     def n_outputs(self, X: ArrayLike) -> int:
-        """Count the classes; a torch module that does not say is asked with ``X``'s first row."""
+        """Count the classes; a torch module without labels is called on ``X``'s first row for that."""
         assert self.classes_ is not None
         return len(self.classes_)
 
     @property
     def has_gradient(self) -> bool:
-        """Whether :attr:`module` is there."""
+        """Whether there is a :attr:`module`, and with it a gradient."""
         return self.module is not None
 
     @cached_property
     def smoothed(self) -> bool:
-        """Whether :attr:`module` smooths steps of the estimator, in its answers or in their gradient."""
+        """Whether :attr:`module` smooths step functions of the estimator, in its outputs or its gradient."""
         parts = () if self.module is None else self.module.modules()
         return any(getattr(part, "smoothed", False) for part in parts)
 
@@ -186,25 +204,25 @@ class Model:
 
     @property
     def module(self) -> nn.Module | None:
-        """Differentiable torch module with the estimator's logits, or None.
+        """Differentiable torch module that returns the estimator's logits, or None.
 
-        Of a torch module this is a view in evaluation mode, which shares its
-        weights and leaves no gradient on them.
+        For a torch module, this is a view in evaluation mode. It shares the weights, and leaves no gradient
+        on them.
         """
         return self._conversion[0]
 
     @property
     def why_black_box(self) -> str:
-        """Why there is no gradient; empty where there is one."""
+        """Why there is no gradient; empty if there is one."""
         return self._conversion[1]
 
     def logits(self, x: torch.Tensor) -> torch.Tensor:
-        """Differentiable logits of a batch.
+        """Compute differentiable logits of a batch.
 
         Parameters
         ----------
         x : Tensor of shape (n_samples, ...)
-            Of the module's own float type and device.
+            Samples, in the module's own float type and on its device.
 
         Returns
         -------
@@ -215,6 +233,18 @@ class Model:
         ------
         NotDifferentiableError
             If the classifier is a black box.
+
+        Examples
+        --------
+        >>> import torch
+        >>> from sklearn.naive_bayes import GaussianNB
+        >>> from skhalfway.models import as_model
+        >>> model = as_model(GaussianNB().fit([[0.0], [1.0], [4.0], [5.0]], [0, 0, 1, 1]))
+        >>> x = torch.tensor([[2.5]], dtype=torch.float64, requires_grad=True)
+        >>> low, high = model.logits(x)[0]
+        >>> (slope,) = torch.autograd.grad(high - low, x)
+        >>> round(slope.item(), 2)                         # the gradient points to the second class
+        16.0
         """
         if self.module is None:
             raise NotDifferentiableError(self.why_black_box)
@@ -231,7 +261,32 @@ class Model:
         return two_columns(columns_of(self.module(x), len(x), name))
 
     def in_order(self, classes: NDArray[Any] | None) -> Model:
-        """Return a Model whose class indices are positions in ``classes``: its own, in another order."""
+        """Return a Model whose class indices are positions in ``classes``, its own labels in another order.
+
+        Parameters
+        ----------
+        classes : ndarray of shape (n_classes,) or None
+            The model's labels, in any order. None keeps the order.
+
+        Returns
+        -------
+        model : Model
+            This object if the order is the same.
+
+        Raises
+        ------
+        ValueError
+            If the labels are not those of the model.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sklearn.naive_bayes import GaussianNB
+        >>> from skhalfway.models import as_model
+        >>> model = as_model(GaussianNB().fit([[0.0], [1.0], [4.0], [5.0]], ["low", "low", "high", "high"]))
+        >>> model.predict([[0.5]]), model.in_order(np.array(["low", "high"])).predict([[0.5]])
+        (array([1]), array([0]))
+        """
         if classes is None or self.classes_ is None or np.array_equal(self.classes_, classes):
             return self
         order = positions(classes, self.classes_)
@@ -246,7 +301,7 @@ class Model:
         return ordered
 
     def reading(self, frame: Frame | None) -> Model:
-        """Return a Model that takes the codes of a DataFrame's categories: this one, where there are none."""
+        """Return a Model that takes the codes of a DataFrame's categories; this object if there are none."""
         if frame is None:
             return self
         reader = copy(self)
@@ -255,7 +310,7 @@ class Model:
 
     @property
     def device(self) -> torch.device:
-        """Where the module lies; the CPU, where there is none."""
+        """Device of the module; the CPU if there is none."""
         import torch
 
         from skhalfway.models._torch import device_of
@@ -263,12 +318,31 @@ class Model:
         return torch.device("cpu") if self.module is None else device_of(self.module)
 
     def on(self, device: str | torch.device | None) -> Model:
-        """Return a Model whose module lies on ``device``: this one, or one with a copy of it; None is any."""
+        """Return a Model whose module is on ``device``: this object, or one with a copy of the module.
+
+        Parameters
+        ----------
+        device : str, torch.device or None
+            The device. None keeps the current one.
+
+        Returns
+        -------
+        model : Model
+            This object if nothing has to move.
+
+        Examples
+        --------
+        >>> from sklearn.naive_bayes import GaussianNB
+        >>> from skhalfway.models import as_model
+        >>> model = as_model(GaussianNB().fit([[0.0], [1.0], [4.0], [5.0]], [0, 0, 1, 1]))
+        >>> model.on("cpu") is model
+        True
+        """
         if device is None or self.module is None:
             return self
         import torch
 
-        device = torch.empty(0, device=device).device  # with its number
+        device = torch.empty(0, device=device).device  # "cuda" becomes "cuda:0"
         if self.device == device:
             return self
         moved = copy(self)
@@ -276,13 +350,13 @@ class Model:
         return moved
 
     def apart(self) -> Model:
-        """Return a Model whose module is its own: what is hooked on to it meets no other's calls."""
+        """Return a Model with a module of its own, so that hooks on it do not affect other users."""
         other = copy(self)
         other.__dict__.pop("_conversion", None)
         return other
 
     def evaluating(self) -> AbstractContextManager[None]:
-        """Context to use the module in: evaluation mode, and gradients even where the caller has none."""
+        """Context in which to use the module: in evaluation mode, and with gradients enabled."""
         if self.module is None:
             return nullcontext()
         from skhalfway.models._torch import in_use
@@ -290,16 +364,16 @@ class Model:
         return in_use(self.module, self._renewed)
 
     def _renewed(self) -> None:
-        """The estimator was changed by its owner."""
+        """Reset what was derived from the estimator, after its owner changed it."""
 
     def _flat(self, x: Any) -> Any:
-        # scikit-learn's estimators take rows; images are laid out as such
+        # scikit-learn's estimators take rows, so images are flattened
         return x if x.ndim == 2 else x.reshape(len(x), -1)
 
     def _arrange(self, X: Any) -> Any:
-        """X as the estimator wants it: rows, under the column names it was fitted with."""
+        """X as the estimator takes it: rows, with the column names that it was fitted with."""
         X = without_polars(X)
-        # a copy, since an estimator may write into what it is given
+        # a copy, since an estimator may write into its input
         if hasattr(X, "columns") and self._column_names(X.shape[1]) is not None:
             return X.copy()
         X = self._flat(np.asarray(X)).copy()
@@ -320,69 +394,4 @@ class Model:
     def _indices(self, predictions: Any, n_samples: int) -> NDArray[np.intp]:
         assert self.classes_ is not None
         classes = self.classes_ if self._order is None else self.classes_[np.argsort(self._order)]
-        predictions = np.asarray(predictions)
-        if predictions.ndim == 2 and predictions.shape[1] == 1:
-            predictions = predictions[:, 0]
-        if predictions.ndim == 2:
-            raise ValueError(
-                f"{self._told} predicts several outputs (shape {predictions.shape}); "
-                "only single-output classifiers are supported"
-            )
-        if predictions.shape != (n_samples,):
-            raise ValueError(
-                f"{self._told} predicts an array of shape {predictions.shape} for {n_samples} samples; "
-                "its predict must return one label for each sample"
-            )
-        indices = positions(predictions, classes)
-        if (indices < 0).any():
-            raise ValueError(
-                f"{self._told} predicts {shown(predictions[indices < 0][:3])}, "
-                f"not among its classes_ {shown(classes)}"
-            )
-        return indices
-
-
-def _holds_nan(X: Any) -> bool:
-    array = np.asarray(X)
-    return bool(np.isnan(array).any()) if array.dtype.kind == "f" else True
-
-
-def _decides_by_pairs(estimator: Any) -> bool:
-    """Whether decision values belong to pairs of classes: of three classes there are as many pairs."""
-    while hasattr(estimator, "steps"):
-        estimator = estimator.steps[-1][1]
-    return getattr(estimator, "decision_function_shape", "ovr") == "ovo"
-
-
-class SkorchModel(Model):
-    """A skorch net, or an estimator that ends in one."""
-
-    in_torch = True
-
-    def __init__(self, estimator: Any, classes: NDArray[Any] | None, net: Any) -> None:
-        super().__init__(estimator, classes)
-        self._net = net
-        self._converting: bool | None = None
-
-    def _indices(self, predictions: Any, n_samples: int) -> NDArray[np.intp]:
-        # skorch predicts column numbers, whatever the labels
-        if np.shape(predictions) != (n_samples,):
-            raise ValueError(
-                f"{self._told} predicts an array of shape {np.shape(predictions)} for {n_samples} samples; "
-                "its predict must return one label for each sample"
-            )
-        return np.asarray(predictions).astype(np.intp)
-
-    def _flat(self, x: Any) -> Any:
-        # a net alone takes images as they are; what knows its width takes rows
-        return x if self.n_features_in_ is None else super()._flat(x)
-
-    def _arrange(self, X: Any) -> Any:
-        X = super()._arrange(X)
-        return X if self._frame is not None or self.converts(X) else X.astype(net_dtype(self._net))
-
-    def converts(self, X: Any) -> bool:
-        """Whether steps before the net turn samples into its float type, and so take any; told once."""
-        if self._converting is None:
-            self._converting = converts(self.estimator, self._net, X)
-        return self._converting
+        return indices_of(predictions, n_samples, classes, self._told)

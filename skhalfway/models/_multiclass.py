@@ -1,4 +1,4 @@
-"""Several classes by several binary classifiers: one against the rest, one against one, output codes."""
+"""Multi-class by several binary classifiers: one-vs-rest, one-vs-one, output codes."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ from skhalfway.models._transformers import Select
 
 
 class PairScores(Votes):
-    """scikit-learn's decision of all pairs: votes, softened, and confidences squeezed to within 1/3."""
+    """scikit-learn's decision from all pairs: softened votes, plus confidences scaled to within 1/3."""
 
     steepness = 64.0
 
@@ -47,7 +47,7 @@ class PairScores(Votes):
     def forward(self, decisions: torch.Tensor) -> torch.Tensor:
         won = torch.sigmoid(self.steepness * decisions)
         votes = won @ self.into_first + (1 - won) @ self.into_second
-        # where members give probabilities, the later class's is its confidence and takes from the earlier's
+        # a probability of the later class is added to its confidence and subtracted from the earlier class's
         confidence = -torch.sigmoid(-decisions) if self.of_log_odds else decisions
         total = confidence @ (self.into_first - self.into_second)
         return votes + total / (3 * (total.abs() + 1))
@@ -66,7 +66,7 @@ class PairwiseCoupling(nn.Module):
 
     def __init__(self, estimator: SVC) -> None:
         super().__init__()
-        # the public names warn that they will go, as does probability=True
+        # the public names, and probability=True, give deprecation warnings
         self.register_buffer("slope", tensor(estimator._probA))
         self.register_buffer("offset", tensor(estimator._probB))
         self.n_classes = len(estimator.classes_)
@@ -75,7 +75,7 @@ class PairwiseCoupling(nn.Module):
 
     def forward(self, decisions: torch.Tensor) -> torch.Tensor:
         if self.n_classes == 2:
-            # libsvm's own decision is for the first class
+            # libsvm's own decision is positive for the first class
             return torch.log_softmax(two_columns(self.offset - self.slope * decisions), dim=1)
         wins = torch.sigmoid(-(self.slope * decisions + self.offset)).clamp(1e-7, 1 - 1e-7)
         n, k = len(decisions), self.n_classes
@@ -107,7 +107,7 @@ def svc_decision(estimator: SVC) -> nn.Module:
 @log_probability.register(SVC)
 @log_probability.register(NuSVC)
 def svc_probability(estimator: SVC) -> nn.Module:
-    # refuses what kernels it must
+    # raises for kernels without a gradient
     to_module(estimator)
     return in_sequence([KernelMachine(estimator), PairwiseCoupling(estimator)])
 
@@ -124,7 +124,7 @@ def _(estimator: _ConstantPredictor) -> nn.Module:
 
 @register_delegate(OneVsRestClassifier)
 def one_vs_rest(estimator: OneVsRestClassifier, respond: Callable[[Any], nn.Module]) -> nn.Module:
-    """Scores of the classes as scikit-learn compares them; probabilities as logarithms."""
+    """Scores of the classes as scikit-learn compares them, with logarithms in place of probabilities."""
     if estimator.multilabel_:
         raise NotDifferentiableError("a multilabel OneVsRestClassifier has no single class to attack")
     members = estimator.estimators_
@@ -139,13 +139,13 @@ def one_vs_rest(estimator: OneVsRestClassifier, respond: Callable[[Any], nn.Modu
 
 @register_delegate(OneVsOneClassifier)
 def one_vs_one(estimator: OneVsOneClassifier, respond: Callable[[Any], nn.Module]) -> nn.Module:
-    """Logits from pairwise votes, as an SVC's."""
+    """Logits from pairwise votes, as for an SVC."""
     members, n_classes = estimator.estimators_, len(estimator.classes_)
     with naming("a member of the OneVsOneClassifier"):
         pairs = SideBySide([branch(decision(member)) for member in members])
     if n_classes == 2 and respond is to_module:
         return pairs
-    # a member decides for the later class of its pair, Votes takes decisions for the earlier one
+    # a member's decision is positive for the later class of its pair, Votes expects it for the earlier one
     eye = np.eye(len(members))
     scores = (
         Votes(n_classes)
@@ -158,7 +158,7 @@ def one_vs_one(estimator: OneVsOneClassifier, respond: Callable[[Any], nn.Module
 
 @register_module(OutputCodeClassifier)
 def output_code(estimator: OutputCodeClassifier) -> nn.Module:
-    """Squared distances to the classes' codes, less what they share."""
+    """Negative squared distances to the classes' codes, without the term that all classes share."""
     members, codes = estimator.estimators_, estimator.code_book_
     with naming("a member of the OutputCodeClassifier"):
         scores = (
@@ -170,5 +170,5 @@ def output_code(estimator: OutputCodeClassifier) -> nn.Module:
 
 
 def _has_decisions(members: list[Any]) -> bool:
-    """Whether the members are compared by ``decision_function``, which stands before ``predict_proba``."""
+    """Whether the members are compared by ``decision_function``, which is preferred to ``predict_proba``."""
     return all(hasattr(member, "decision_function") for member in members)

@@ -1,4 +1,4 @@
-"""Classifiers by distance: to neighbours, to centroids, along the graph of label propagation."""
+"""Classifiers by distance: nearest neighbours, nearest centroids, label propagation."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from skhalfway.models._member_outputs import Decision, LogSoftmax, decision, flo
 from skhalfway.models._registry import NotDifferentiableError, register_module
 from skhalfway.models._torch import in_sequence
 
-# power of each metric that a gradient is known of
+# power of each metric that has a gradient here
 _POWERS = {
     "euclidean": 2.0,
     "l2": 2.0,
@@ -31,14 +31,14 @@ _SAMPLE = 1000
 
 
 def typical_distance(distances: Distances, k: int) -> float:
-    """Median distance of a point to its k-th neighbour, of a thousand points where there are more."""
-    # each is the nearest to itself
+    """Median distance of a point to its k-th neighbour, over at most a thousand points."""
+    # each point is its own nearest neighbour
     own = distances.among(_SAMPLE)
     return float(own.topk(k + 1, largest=False).values[:, -1].median()) or 1.0
 
 
 def among_nearest(distance: torch.Tensor, k: int, width: float) -> torch.Tensor:
-    """Log of how far each point counts as one of the k nearest: sigmoid of its distance from their edge.
+    """Log of each point's weight as one of the k nearest: the sigmoid of its distance from the edge.
 
     The edge lies halfway between the k-th nearest point and the next.
     """
@@ -47,14 +47,13 @@ def among_nearest(distance: torch.Tensor, k: int, width: float) -> torch.Tensor:
 
 
 class Neighbors(nn.Module):
-    """The log of each class's count of neighbours, softened.
+    """The log of each class's softened count of neighbours.
 
-    A point counts by the sigmoid of how far inside the neighbourhood it lies, in
-    units of ``temperature`` times the neighbourhood's own size. As
-    ``temperature`` falls, points inside count 1 and others nothing, which is what
-    scikit-learn counts. It may be set at any time. The defaults are our choice:
-    on digits, of 0.002 to 0.5, PGD is strongest at 0.05 for the five nearest, and
-    at 0.01 and 0.02 for a radius; 99 % of predictions agree.
+    The weight of a point is the sigmoid of its depth inside the neighbourhood, in units of ``temperature``
+    times the size of the neighbourhood. As ``temperature`` goes to 0, points inside count 1 and others 0, as
+    in scikit-learn. It may be set at any time. The defaults are our choice: on digits, with values of 0.002
+    to 0.5, PGD is strongest at 0.05 for the five nearest neighbours, and at 0.01 and 0.02 for a radius; 99 %
+    of predictions agree.
     """
 
     smoothed = True
@@ -73,20 +72,20 @@ class Neighbors(nn.Module):
         self.distances = Distances(estimator._fit_X[order], power)
 
     def near(self, distance: torch.Tensor) -> torch.Tensor:
-        """Log of how far each point counts."""
+        """Log of each point's weight."""
         raise NotImplementedError
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         distance = self.distances(x)
         weight = self.near(distance)
         if self.by_distance:
-            # to a sample that lies on a point, that point is all there is
+            # a point at distance 0 outweighs all others
             weight = weight - distance.clamp_min(1e-12).log()
         return torch.stack([part.logsumexp(dim=1) for part in weight.split(self.counts, dim=1)], dim=1)
 
 
 class KNearest(Neighbors):
-    """Neighbours are the k nearest; the size is a training point's median distance to its k-th neighbour."""
+    """The k nearest neighbours; the size is a training point's median distance to its k-th neighbour."""
 
     def __init__(self, estimator: KNeighborsClassifier) -> None:
         super().__init__(estimator)
@@ -95,7 +94,7 @@ class KNearest(Neighbors):
         if self.k >= n_points:
             raise NotDifferentiableError(
                 f"all {n_points} training samples are neighbours of n_neighbors={self.k}, "
-                "wherever a sample lies"
+                "wherever a sample lies, so predictions are constant"
             )
         self.size = typical_distance(self.distances, self.k)
 
@@ -104,7 +103,7 @@ class KNearest(Neighbors):
 
 
 class WithinRadius(Neighbors):
-    """Neighbours lie within the radius, which is the size; a trace of one is of the outliers' class."""
+    """Neighbours within the radius, which is the size; a trace of weight goes to the outliers' class."""
 
     temperature = 0.02
     log_trace: torch.Tensor
@@ -157,7 +156,7 @@ def radius_neighbors(estimator: RadiusNeighborsClassifier) -> nn.Module:
 
 
 class Centroids(nn.Module):
-    """``bias`` less the squared distance to each centroid, in units of ``scale``."""
+    """``bias`` minus the squared distance to each centroid, in units of ``scale``."""
 
     scale: torch.Tensor
     bias: torch.Tensor
@@ -174,7 +173,7 @@ class Centroids(nn.Module):
 
 @register_module(NearestCentroid)
 def nearest_centroid(estimator: NearestCentroid) -> nn.Module:
-    """The squared distances that predictions follow: without scales where all classes are as likely."""
+    """The squared distances that decide predictions: without scales if classes have equal priors."""
     priors = estimator.class_prior_
     if np.isclose(priors, 1 / len(priors)).all():
         return Centroids(estimator, 1.0, 0.0)
@@ -188,7 +187,7 @@ def discriminant(estimator: NearestCentroid) -> nn.Module:
     return Centroids(estimator, np.where(deviation == 0, 1.0, deviation), bias)
 
 
-# its decisions and probabilities keep to the scales, whatever the predictions do
+# decisions and probabilities always use the scales, unlike predictions
 @decision.register
 def _(estimator: NearestCentroid) -> nn.Module:
     return in_sequence([discriminant(estimator), Decision()])
@@ -215,7 +214,7 @@ class Propagation(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         kernel = self.kernel(self.distances(x))
-        # class by class: all at once are n_classes times the memory
+        # class by class, as all at once would take n_classes times the memory
         return torch.stack([(kernel + labels).logsumexp(dim=1) for labels in self.log_labels], dim=1)
 
 
@@ -229,7 +228,7 @@ class RBFPropagation(Propagation):
 
 
 class KNNPropagation(Propagation):
-    """The k nearest samples count, softened as those of :class:`KNearest`."""
+    """The k nearest samples, with softened weights as in :class:`KNearest`."""
 
     smoothed = True
     temperature: float = 0.05

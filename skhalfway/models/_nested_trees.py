@@ -1,4 +1,4 @@
-"""Trees that are written as dictionaries in dictionaries."""
+"""Trees that are stored as nested dictionaries."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from skhalfway.models._tree_arrays import Tree
 
 
 def nested_tree(root: Any, children: tuple[str, str], read: Callable[[Any], tuple[Any, ...]]) -> Tree:
-    """The tree below a node; ``read`` gives feature, threshold, missing_left, value and in_left of one."""
+    """The tree below a node; ``read`` returns a node's feature, threshold, missing_left, value, in_left."""
     nodes: list[Any] = [root]
     left, right = [], []
-    for node in nodes:  # grows
+    for node in nodes:  # the list grows during the loop
         leaf = children[0] not in node
         left.append(-1 if leaf else len(nodes))
         right.append(-1 if leaf else len(nodes) + 1)
@@ -33,6 +33,6 @@ def nested_tree(root: Any, children: tuple[str, str], read: Callable[[Any], tupl
 
 
 def _filled(values: tuple[Any, ...]) -> list[Any]:
-    """Values with zeros for None, in the shape of the others."""
+    """Values in which zeros, in the shape of the others, replace None."""
     shape = np.shape(next(value for value in values if value is not None))
     return [np.zeros(shape) if value is None else value for value in values]

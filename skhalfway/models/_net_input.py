@@ -1,4 +1,4 @@
-"""The float type of samples that an estimator takes which ends in a skorch net: the net's, or any."""
+"""The float type of samples for an estimator that ends in a skorch net: the net's type, or any."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from skhalfway._blocks import spread
 from skhalfway._randomness import undisturbed
 from skhalfway.models._type_checks import net_dtype
 
-_N_TRIED = 50  # of the samples, where steps are yet to be fitted
+_N_TRIED = 50  # samples on which steps are fitted for a trial, if they are not fitted yet
 
 
 def converts(estimator: Any, net: Any, X: Any, y: Any = None) -> bool:
-    """Whether steps before the net turn samples such as these into its float type by themselves.
+    """Whether steps before the net convert samples such as these to its float type.
 
-    A net refuses any other. Samples that are converted before such steps would lose digits that these see.
-    Of an estimator that is not fitted the steps are tried on some of the samples, for which ``y`` is needed.
+    A net refuses any other type. If samples were converted before such steps, these would lose digits. The
+    steps of an estimator that is not fitted are fitted on some of the samples, which needs ``y``.
     """
     with undisturbed():
         try:
@@ -38,7 +38,7 @@ def converts(estimator: Any, net: Any, X: Any, y: Any = None) -> bool:
                 elif isinstance(estimator, BaseSearchCV):
                     estimator = getattr(estimator, "best_estimator_", estimator.estimator)
         except Exception:
-            return False  # what is wrong shows as the estimator itself is called
+            return False  # the estimator itself will raise the error when it is called
     return reached and str(getattr(X, "dtype", "")) == net_dtype(net)
 
 

@@ -1,4 +1,4 @@
-"""What a torch module returns, read as logits: of whatever shape, container and kind it is."""
+"""Outputs of torch modules, of any shape, container and kind, read as logits."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import Any
 import torch
 from torch.overrides import TorchFunctionMode
 
-ENOUGH = 20  # samples, to take a single column between 0 and 1 for a probability
-_MADE = 32  # samples that are made where there are fewer
-FAR = 1000.0  # multiple of samples at which small logits are large
-_OFF = 1e-3  # by which sums of probabilities, and what is said to be such, may miss
+ENOUGH = 20  # fewest samples for which a single column between 0 and 1 is taken as a probability
+_MADE = 32  # samples that are made up if there are fewer
+FAR = 1000.0  # multiple of samples at which even small logits leave [0, 1]
+_OFF = 1e-3  # tolerance of sums of probabilities
 
 _SOFTMAX = {torch.softmax, torch.Tensor.softmax, torch.nn.functional.softmax}
 _SIGMOID = {
@@ -54,17 +54,17 @@ class UnreadableError(ValueError):
 
 
 class BeforeProbability(TorchFunctionMode):
-    """Notes what sigmoid and softmax are applied to, so that the logits before the last of them are known."""
+    """Records the inputs of sigmoid and softmax, so that the logits before the last of them are known."""
 
     def __init__(self) -> None:
         super().__init__()
-        # a result, what led to it, and how: by "sigmoid", by "softmax" over the second axis, or "otherwise"
+        # each result, its input and the function: "sigmoid", "softmax" over the second axis, or "otherwise"
         self._noted: dict[int, tuple[torch.Tensor, torch.Tensor, str]] = {}
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         first = args[0] if args else kwargs.get("input")
-        # of what is done in place, nothing is left afterwards
+        # an operation in place overwrites its input
         logits = first.clone() if func is torch.Tensor.sigmoid_ else first
         result = func(*args, **kwargs)
         if not isinstance(first, torch.Tensor) or not isinstance(result, torch.Tensor):
@@ -80,13 +80,13 @@ class BeforeProbability(TorchFunctionMode):
         return result
 
     def _follow(self, func: Any, result: torch.Tensor, first: torch.Tensor, args: Any, kwargs: Any) -> None:
-        """Note what a part or another shape of a probability, or 1 less it, came from."""
+        """Record the logits behind a part or another shape of a probability, or behind 1 minus it."""
         _, logits, how = self._noted[id(first)]
         if func in _RESHAPES:
             self._noted[id(result)] = result, func(logits, *args, **kwargs), how
             return
         if how == "softmax" and logits.ndim == 2 and logits.shape[1] == 2:
-            # each of two probabilities is the sigmoid of a difference
+            # each of two probabilities is the sigmoid of a difference of logits
             logits = logits - logits.flip(1)
         elif how != "sigmoid":
             return
@@ -96,7 +96,7 @@ class BeforeProbability(TorchFunctionMode):
             self._noted[id(result)] = result, -logits, "sigmoid"
 
     def before(self, result: torch.Tensor, *, over_classes: bool = False) -> torch.Tensor | None:
-        """What a probability came from; None for other tensors, and for sigmoids if softmax is asked for."""
+        """The logits of a probability; None for other tensors, and for sigmoids if ``over_classes``."""
         noted = self._noted.get(id(result))
         if noted is None or noted[0] is not result or (over_classes and noted[2] != "softmax"):
             return None
@@ -104,7 +104,7 @@ class BeforeProbability(TorchFunctionMode):
 
 
 def pick(output: Any, n_samples: int, n_classes: int | None, name: str) -> torch.Tensor:
-    """The one tensor of an output that can hold a score for each sample and class; else an error."""
+    """The only tensor of an output that can hold a score for each sample and class; raises otherwise."""
     if isinstance(output, torch.Tensor):
         return output
     if isinstance(logits := getattr(output, "logits", None), torch.Tensor):
@@ -139,7 +139,7 @@ def pick(output: Any, n_samples: int, n_classes: int | None, name: str) -> torch
 
 
 def columns_of(output: Any, n_samples: int, name: str) -> torch.Tensor:
-    """The scores that whatever a module returns holds, of shape (n_samples, n_columns)."""
+    """The scores inside a module's output of any kind, of shape (n_samples, n_columns)."""
     return as_columns(pick(output, n_samples, None, name), n_samples, name)
 
 
@@ -152,7 +152,7 @@ def _slots(output: Any) -> Iterator[tuple[str, Any]]:
 
 
 def as_columns(output: torch.Tensor, n_samples: int, name: str) -> torch.Tensor:
-    """Scores of shape (n_samples, n_columns), where the output's shape can be read in one way only."""
+    """Scores of shape (n_samples, n_columns); raises if the output's shape is ambiguous."""
     if not output.is_floating_point():
         output = output.float()
     if output.ndim == 2 and output.shape[0] == n_samples and output.shape[1]:
@@ -168,18 +168,18 @@ def as_columns(output: torch.Tensor, n_samples: int, name: str) -> torch.Tensor:
 
 
 def _width(output: torch.Tensor, n_samples: int) -> int | None:
-    """Number of scores for each sample; None where the shape does not tell one."""
+    """Number of scores for each sample; None if the shape does not determine it."""
     if output.ndim == 0 or not output.numel():
         return None
     if output.shape[0] != n_samples:
-        # squeezed away, as a module may with a single sample
+        # a module may squeeze away the axis of a single sample
         return len(output) if output.ndim == 1 and n_samples == 1 else None
     wide = [length for length in output.shape[1:] if length != 1]
     return None if len(wide) > 1 else (wide or [1])[0]
 
 
 def to_logits(z: torch.Tensor, kind: str) -> torch.Tensor:
-    """Logits of scores of a kind; of a single column, the second class's, against 0."""
+    """Logits from scores of a kind; for a single column, the logit of the second class, against 0."""
     if kind == "probability":
         tiny = torch.finfo(z.dtype).tiny
         if z.shape[1] > 1:
@@ -192,28 +192,28 @@ def to_logits(z: torch.Tensor, kind: str) -> torch.Tensor:
 
 
 def look_like_probabilities(z: torch.Tensor) -> bool | None:
-    """Whether scores are probabilities, as far as their values tell; None where these are too few to say."""
+    """Whether scores are probabilities, by their values; None if these are too few to decide."""
     z = z[z.isfinite().all(dim=1)]
     if (z < -_OFF).any() or (z > 1 + _OFF).any():
         return False
     if bool((z == z[:1]).all()) and (len(z) != 1 or not ((z > 0) & (z < 1)).any()):
-        return None  # a constant may sum to anything
+        return None  # constant rows may sum to 1 by accident
     if z.shape[1] > 1:
         return bool((z.double().sum(dim=1) - 1).abs().max() < _OFF)
     return True if len(z) >= ENOUGH else None
 
 
 def mixed(x: torch.Tensor) -> torch.Tensor:
-    """Samples with each feature of another sample of x, or 0: whole numbers where these are."""
+    """Samples made of features of random samples of x, or 0, so that whole numbers stay whole."""
     pool = torch.cat([x, torch.zeros_like(x[:1])])
-    # no draw of the user's
+    # an own generator, which leaves the global one as it is
     generator = torch.Generator().manual_seed(0)
     rows = torch.randint(len(pool), (_MADE, *x.shape[1:]), generator=generator)
     return pool.gather(0, rows.to(x.device))
 
 
 def check_stated(z: torch.Tensor, kind: str, name: str) -> None:
-    """Raise where scores cannot be what their owner says they are."""
+    """Raise if scores cannot be what ``output`` says that they are."""
     values = z[z.isfinite()]
     if kind == "logits" or not len(values):
         return

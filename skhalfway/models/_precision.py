@@ -1,4 +1,4 @@
-"""Gradients of torch models in fewer digits than they predict in: which types there are, and where."""
+"""Gradients of torch models in lower precision than their predictions: which types are allowed, and where."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ DTYPES = ("bfloat16", "float16")
 
 
 def check_dtype(dtype: Any, devices: Iterable[Any]) -> None:
-    """Raise for what is no such type, or one in which a device cannot compute; None is the model's own."""
+    """Raise for an invalid type, or one in which a device cannot compute; None is the model's own type."""
     if dtype is None:
         return
     if not isinstance(dtype, str) or dtype not in DTYPES:
@@ -38,7 +38,7 @@ def _check_computes(dtype: str, device: str) -> None:
     wanted, why = getattr(torch, dtype), ""
     try:
         with warnings.catch_warnings(), torch.inference_mode(False), torch.enable_grad():
-            warnings.simplefilter("error")  # torch says so, and goes on without
+            warnings.simplefilter("error")  # torch only warns if a type is not supported
             x = torch.eye(2, device=device, requires_grad=True)
             with torch.autocast(torch.device(device).type, dtype=wanted):
                 product = x @ x
@@ -49,15 +49,16 @@ def _check_computes(dtype: str, device: str) -> None:
         why = brief(error, 120)
     if why:
         raise ValueError(
-            f"dtype={dtype!r} cannot be used on the device {device!r}: {why}; pass another one, or None, the "
-            "model's own"
+            f"dtype={dtype!r} cannot be used on the device {device!r}: {why}; pass another one, or None for "
+            "the model's own"
         )
 
 
 def in_fewer_digits(model: Model, dtype: str | None) -> AbstractContextManager[Any]:
-    """Context in which a model that its owner computes in torch is asked for logits, as torch advises.
+    """Context in which a torch model computes logits in lower precision, by ``torch.autocast``.
 
-    Sums of many products are taken in fewer digits there, what needs more is not; weights stay as they are.
+    Sums of many products are computed in lower precision; operations that need more precision are not.
+    Weights stay as they are.
     """
     if dtype is None or not model.in_torch:
         return nullcontext()
@@ -67,7 +68,7 @@ def in_fewer_digits(model: Model, dtype: str | None) -> AbstractContextManager[A
 
 
 def in_all_digits(x: torch.Tensor) -> AbstractContextManager[Any]:
-    """Context in which what is computed of x has the digits of its own type, whatever surrounds it."""
+    """Context in which computations with x use its own float type, even inside ``torch.autocast``."""
     import torch
 
     kind = x.device.type

@@ -1,4 +1,4 @@
-"""The one table from types of estimators to differentiable torch modules."""
+"""The registry of converters: functions that make differentiable torch modules of types of estimators."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ Converter = TypeVar("Converter", bound=Callable[[Any], "nn.Module"])
 
 _CONVERTERS: dict[type | str, Callable[[Any], nn.Module]] = {}
 
-# One file per family of estimators. They import torch, so they load when the
-# first gradient is asked for.
+# One file per family of estimators. They import torch, so they are loaded when
+# the first gradient is needed.
 _FAMILIES = (
     "_art",
     "_bayes",
@@ -47,11 +47,22 @@ _FAMILIES = (
 
 
 class NotDifferentiableError(TypeError):
-    """An estimator has no differentiable module; the message says which part and why."""
+    """An estimator cannot be differentiated; the message says which part of it, and why.
+
+    Examples
+    --------
+    >>> from sklearn.dummy import DummyClassifier
+    >>> from skhalfway.models import NotDifferentiableError, to_module
+    >>> try:
+    ...     to_module(DummyClassifier().fit([[0], [1]], [0, 1]))
+    ... except NotDifferentiableError as error:
+    ...     print(error)
+    DummyClassifier does not look at its input: its gradient is zero everywhere
+    """
 
 
 def register_module(*types: type | str) -> Callable[[Converter], Converter]:
-    """Teach skhalfway to differentiate a type of estimator.
+    """Register a function that makes a type of estimator differentiable.
 
     The decorated function takes a fitted estimator of that type (or of a
     subclass) and returns a :class:`torch.nn.Module`. For a classifier the
@@ -87,7 +98,7 @@ def register_module(*types: type | str) -> Callable[[Converter], Converter]:
 
     Examples
     --------
-    A classifier by the sign of a weighted sum, and its gradient:
+    A classifier that predicts by the sign of a weighted sum, and its gradient:
 
     >>> import numpy as np, torch
     >>> from sklearn.base import BaseEstimator, ClassifierMixin
@@ -136,7 +147,7 @@ def to_module(estimator: Any) -> nn.Module:
     Returns
     -------
     module : torch.nn.Module
-        See :func:`register_module` for what it maps.
+        For its inputs and outputs, see :func:`register_module`.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Objects with some of their parts replaced, and everything else shared with the original."""
+"""Copies of objects in which some parts are replaced, and everything else is shared with the original."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ import numpy as np
 import torch
 from torch import nn
 
-_MOST_OBJECTS = 50_000  # that are looked through
+_MOST_OBJECTS = 50_000  # most objects that are searched
 _ATOMS = (str, bytes, int, float, complex, type, type(None), ModuleType, np.ndarray, torch.Tensor)
 _CONTAINERS = (list, tuple, dict, set, frozenset)
 
 
 class CannotReplaceError(Exception):
-    """An object cannot be copied, or holds too much to be looked through."""
+    """An object cannot be copied, or holds too many objects to be searched."""
 
 
 def inside_container(value: Any) -> list[Any]:
@@ -27,7 +27,7 @@ def inside_container(value: Any) -> list[Any]:
 
 
 def inside_anything(value: Any) -> list[Any]:
-    """What an object holds, as far as modules may be there."""
+    """Objects inside an object, as far as they may be or contain modules."""
     if isinstance(value, _ATOMS):
         return []
     if isinstance(value, _CONTAINERS):
@@ -47,9 +47,9 @@ def inside_anything(value: Any) -> list[Any]:
 
 
 def methods(kind: type) -> Iterator[tuple[str, FunctionType, bool]]:
-    """Functions of a module's type that its forward may run, and whether an object can have another instead.
+    """Functions of a module's type that its forward may run, and whether an instance can override them.
 
-    Those of torch itself reach nothing that is not registered.
+    Functions of torch itself are left out, since they only use registered parts.
     """
     bases = [base for base in kind.__mro__ if base.__module__.partition(".")[0] not in ("torch", "builtins")]
     todo, seen = ["__call__", "forward"], {"__call__", "forward"}
@@ -74,7 +74,7 @@ def _is_filled(cell: CellType) -> bool:
 
 
 def _globals(function: FunctionType) -> dict[str, Any]:
-    """Globals that a function names: modules, containers, and functions and objects of its own file."""
+    """Globals that a function uses: modules, containers, and functions and objects of its own file."""
     home = function.__module__
     if (home or "").partition(".")[0] == "torch":
         return {}
@@ -91,7 +91,7 @@ def _globals(function: FunctionType) -> dict[str, Any]:
 
 
 def _names_in(code: CodeType) -> Iterator[str]:
-    """Globals and attributes that code names."""
+    """Names of globals and attributes in code."""
     yield from code.co_names
     for constant in code.co_consts:
         if isinstance(constant, CodeType):
@@ -99,7 +99,7 @@ def _names_in(code: CodeType) -> Iterator[str]:
 
 
 class _Globals(dict[str, Any]):
-    """Globals of a copied function: what was replaced, and all else as it is at the time."""
+    """Globals of a copied function: replaced ones, and all others with their current values."""
 
     def __init__(self, everywhere: dict[str, Any]) -> None:
         super().__init__({name: value for name, value in everywhere.items() if name.startswith("__")})
@@ -110,7 +110,7 @@ class _Globals(dict[str, Any]):
 
 
 def found(root: Any, wanted: Callable[[Any], bool], inside: Callable[[Any], list[Any]]) -> list[Any]:
-    """All that is wanted among what an object holds."""
+    """All wanted objects inside an object."""
     return _walked(root, wanted, inside)[0]
 
 
@@ -122,9 +122,10 @@ def replaced(
     *,
     two_steps: bool = False,
 ) -> Any:
-    """The object, with what is ``wanted`` replaced by what is made of it; what leads there is copied.
+    """A copy of the object in which each ``wanted`` part is replaced by ``make(part)``.
 
-    With ``two_steps``, ``make`` returns a thing and a function that fills it, since it may hold itself.
+    Objects that lead to such parts are copied; all others are shared. With ``two_steps``, ``make`` returns an
+    object and a function that fills it, since it may contain itself.
     """
     leading = _leading(root, wanted, inside)
     twins: dict[int, Any] = {}
@@ -148,7 +149,7 @@ def replaced(
 
 
 def _leading(root: Any, wanted: Callable[[Any], bool], inside: Callable[[Any], list[Any]]) -> set[int]:
-    """Ids of what is wanted, and of all objects through which it is reached."""
+    """Ids of wanted objects, and of all objects that lead to them."""
     targets, holders = _walked(root, wanted, inside)
     leading: set[int] = set()
     todo = [id(value) for value in targets]
@@ -163,10 +164,10 @@ def _leading(root: Any, wanted: Callable[[Any], bool], inside: Callable[[Any], l
 def _walked(
     root: Any, wanted: Callable[[Any], bool], inside: Callable[[Any], list[Any]]
 ) -> tuple[list[Any], dict[int, list[int]]]:
-    """What is wanted, and ids of those that hold each object, by its id."""
+    """Wanted objects, and for each object's id the ids of the objects that contain it."""
     holders: dict[int, list[int]] = {id(root): []}
     todo, targets = [root], []
-    held = [root]  # alive, so that no id is given twice
+    held = [root]  # references, so that no id is reused
     while todo:
         value = todo.pop()
         if wanted(value):
@@ -185,7 +186,7 @@ def _walked(
 
 
 def _copied(value: Any, replace: Callable[[Any], Any], twins: dict[int, Any]) -> Any:
-    """A copy of an object that holds something replaced."""
+    """A copy of an object that contains replaced parts."""
     key = id(value)
     if isinstance(value, MethodType):
         twin: Any = MethodType(value.__func__, replace(value.__self__))
@@ -213,7 +214,7 @@ def _copied(value: Any, replace: Callable[[Any], Any], twins: dict[int, Any]) ->
         for part in value:
             add(replace(part))
     elif isinstance(value, dict):
-        # of any kind: a defaultdict, an OrderedDict
+        # .copy() keeps the kind: a defaultdict, an OrderedDict
         twin = twins[key] = value.copy()
         for name, held in value.items():
             twin[name] = replace(held)

@@ -1,4 +1,4 @@
-"""Which of the estimators that an object fits get which metadata, sample weights above all."""
+"""Metadata routing: which metadata, such as sample weights, the estimators that an object fits get."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ _FITTING = ("fit", "fit_transform", "fit_resample")
 
 
 class FitRouter:
-    """Mixin for what fits estimators on the data of its ``fit``: each gets the metadata that it requests."""
+    """Mixin for objects whose ``fit`` fits other estimators: each gets the metadata that it requests."""
 
     def _fitted_by_name(self) -> Mapping[str, Any]:
-        """Estimators by name; of those that count as fitted none is fitted, so none is asked."""
+        """Estimators by name. Those that count as fitted are not fitted again, so they request nothing."""
         raise NotImplementedError
 
     def get_metadata_routing(self) -> MetadataRouter:
@@ -32,8 +32,8 @@ class FitRouter:
         Returns
         -------
         routing : MetadataRouter
-            What the estimators that are fitted request; scikit-learn's guide to
-            metadata routing says more.
+            Requests of the estimators that are fitted; see scikit-learn's guide to
+            metadata routing.
 
         Examples
         --------
@@ -50,13 +50,13 @@ class FitRouter:
             if method in METHODS and hasattr(self, method):
                 mapping.add(caller=method, callee="fit")
         for name, estimator in self._fitted_by_name().items():
-            # a class, or nothing of the sort, is refused where it is fitted
+            # invalid estimators, such as a class, are refused by fit
             if not isinstance(estimator, type) and not counts_as_fitted(estimator):
                 router.add(**{name: estimator}, method_mapping=mapping)
         return router
 
     def _routed(self, method: str, metadata: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-        """What each estimator's ``fit`` gets, by its name; scikit-learn's errors for what none is to get."""
+        """Metadata for each estimator's ``fit``, by name; raises for metadata that none requests."""
         _raise_for_params(metadata, self, method)
         routed = process_routing(self, method if method in METHODS else "fit", **metadata)
         return {name: dict(routed.get(name, {}).get("fit", {})) for name in self._fitted_by_name()}

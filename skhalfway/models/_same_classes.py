@@ -1,4 +1,4 @@
-"""Whether models know the same classes, and in which order these stand."""
+"""Common classes of several models, and their order."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def common_classes(models: Mapping[str, Any]) -> NDArray[Any] | None:
     known = {name: model.classes_ for name, model in models.items() if model.classes_ is not None}
     if not known:
         return None
-    # sorted where one has them so, as scikit-learn's classifiers have
+    # sorted, if one of the models has sorted classes, as scikit-learn's classifiers have
     first = next((name for name, theirs in known.items() if _ascend(theirs)), next(iter(known)))
     classes = known[first]
     for name, theirs in known.items():

@@ -1,4 +1,4 @@
-"""How far the differentiable copy of a classifier, which gradient attacks follow, predicts as it does."""
+"""Agreement of a classifier with its differentiable copy, which gradient attacks follow."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from skhalfway.models._ensemble_model import EnsembleModel
 from skhalfway.models._model import Model
 from skhalfway.models._torch_model import TorchModel
 
-# samples that are enough to tell
+# most samples on which agreement is measured
 _N_ASKED = 500
 
 
 def soft_agreement(model: Model, X: NDArray[Any]) -> float | None:
-    """Share of samples, of up to 500 of them, on which :func:`copy_agrees`; None where there is no copy."""
+    """Share of up to 500 samples on which :func:`copy_agrees`; None if there is no copy."""
     agrees = copy_agrees(model, X[spread(len(X), _N_ASKED)])
     return None if agrees is None else float(agrees.mean())
 
@@ -25,7 +25,7 @@ def soft_agreement(model: Model, X: NDArray[Any]) -> float | None:
 def copy_agrees(
     model: Model, X: NDArray[Any], predicted: NDArray[np.intp] | None = None
 ) -> NDArray[np.bool_] | None:
-    """On which samples the largest logit of a model's copy is the prediction.
+    """Samples on which the largest logit of a model's copy belongs to the predicted class.
 
     Parameters
     ----------
@@ -34,13 +34,13 @@ def copy_agrees(
     X : ndarray of shape (n_samples, ...)
         Samples.
     predicted : ndarray of shape (n_samples,), default=None
-        Class indices that the classifier predicts. None: it is asked.
+        Class indices that the classifier predicts. None: they are computed.
 
     Returns
     -------
     agrees : bool ndarray of shape (n_samples,) or None
-        None where there is no copy: the classifier is a torch module, has no gradient, or is an ensemble,
-        which predicts by its members' copies.
+        None if there is no copy: the classifier is a torch module, has no gradient, or is an ensemble, which
+        predicts by its members' copies.
     """
     if model.module is None or isinstance(model, (TorchModel, EnsembleModel)):
         return None

@@ -1,4 +1,4 @@
-"""Step functions, for which another gradient stands: bins and thresholds."""
+"""Step functions with a substitute gradient: bins and thresholds."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from skhalfway.models._transformers import Select
 
 
 class Steps(nn.Module):
-    """1 where a value is at its edge or above, else 0: exactly, with the gradient of a smooth step.
+    """Exact steps (1 for a value at its edge or above, else 0) with the gradient of a smooth step.
 
-    A step has the gradient zero wherever it has one, which hides what lies
-    behind it. Backwards it is taken for the logistic function of ``(value -
-    edge) / (temperature * width)``, as in Athalye, Carlini and Wagner,
-    Obfuscated Gradients Give a False Sense of Security (2018), section 4.1.
+    The gradient of a step is zero wherever it exists, which masks the gradient of what follows. In the
+    backward pass, a step is replaced by the logistic function of ``(value - edge) / (temperature * width)``,
+    as in Athalye, Carlini and Wagner, Obfuscated Gradients Give a False Sense of Security (2018), section
+    4.1.
 
     Attributes
     ----------
     temperature : float
-        Softness of that function, in units of ``width``. The default, a
-        quarter, makes the slopes of evenly spaced steps add up to an almost
+        Width of that function, in units of ``width``. With the default, a
+        quarter, the slopes of evenly spaced steps add up to an almost
         straight ramp.
     """
 
@@ -59,13 +59,13 @@ class _Step(torch.autograd.Function):
 
 @register_module(Binarizer)
 def binarizer(transformer: Binarizer) -> nn.Module:
-    """The width of its step is 1, in the unit of its input."""
-    # greater than the threshold is at least the next number
+    """A single step with a width of 1, in the unit of the input."""
+    # scikit-learn's test is "greater than", so the edge is the next float
     return Steps(np.nextafter(float(transformer.threshold), np.inf), 1.0)
 
 
 class Bins(nn.Module):
-    """In a bin are those who took its step and not the next one; no step ends a feature's last bin."""
+    """Indicators of bins: a value is in a bin if it passed the bin's step and not the next one."""
 
     ends: torch.Tensor
 
@@ -78,7 +78,7 @@ class Bins(nn.Module):
 
 
 class Codes(nn.Module):
-    """How many of its steps each feature took."""
+    """Number of steps that each feature passed."""
 
     feature: torch.Tensor
 
@@ -93,9 +93,9 @@ class Codes(nn.Module):
 
 @register_module(KBinsDiscretizer)
 def k_bins(transformer: KBinsDiscretizer) -> nn.Module:
-    """The width of a step is the mean of its feature's bins."""
+    """Steps whose width is the mean width of the feature's bins."""
     ordinal, all_edges = transformer.encode == "ordinal", transformer.bin_edges_
-    # everybody took the step into the first bin
+    # all values have passed the step into the first bin
     edges = [of[1:-1] if ordinal else [-np.inf, *of[1:-1]] for of in all_edges]
     counts, widths = [len(of) for of in edges], [(of[-1] - of[0]) / (len(of) - 1) for of in all_edges]
     feature = np.repeat(np.arange(len(counts)), counts)

@@ -17,8 +17,8 @@ from skhalfway.models._registry import NotDifferentiableError, register_module
 class KernelMachine(nn.Module):
     """Decision values (n_samples, n_pairs), one for each pair of classes.
 
-    The value of the pair (i, j), i < j, is positive where class i wins: what
-    ``decision_function_shape="ovo"`` gives. With two classes the sign is
+    The value of the pair (i, j), i < j, is positive if class i wins, as with
+    ``decision_function_shape="ovo"``. With two classes the sign is
     scikit-learn's: positive for ``classes_[1]``.
     """
 
@@ -47,7 +47,7 @@ class KernelMachine(nn.Module):
         return torch.tanh(self.gamma * (x @ self.support) + self.coef0)
 
     def rbf(self, x: torch.Tensor) -> torch.Tensor:
-        # -gamma ||x - s||^2 expanded, so that the work is one matrix product, in one piece of memory
+        # -gamma ||x - s||^2 is expanded, so that it is one matrix product, in one piece of memory
         kernel = torch.addmm(self.shift, x, self.support, alpha=2 * self.gamma)
         return kernel.sub_(self.gamma * x.square().sum(dim=1, keepdim=True)).exp_()
 
@@ -74,12 +74,12 @@ def _pairwise_weights(estimator: SVC) -> np.ndarray:
 class Votes(nn.Module):
     """Logits from pairwise decisions: votes, made differentiable.
 
-    scikit-learn counts votes, a step function. Here a class scores the sum
-    over its pairs of ``logsigmoid(8 * decision)``: the log-probability that
-    it wins them all, were each pair a steep logistic model. This is our
-    choice: on digits, of nine forms tried, it makes PGD at eps 0.15 the
-    strongest, or within 0.001 of it, for all four kernels, and its largest
-    logit is the SVC's own class on 99.3 % of the samples or more
+    scikit-learn counts votes, which is a step function. Here the score of a class
+    is the sum over its pairs of ``logsigmoid(8 * decision)``: the log-probability
+    that it wins all of them, if each pair is a steep logistic model. This is our
+    choice. On digits, of nine forms tried, PGD at eps 0.15 is strongest with it,
+    or within 0.001 of the strongest, for all four kernels. The class of the
+    largest logit is the SVC's own prediction on at least 99.3 % of the samples
     (``benchmarks/svc_votes.md``).
     """
 

@@ -1,4 +1,4 @@
-"""Modules that cannot be viewed, in evaluation mode while they are used."""
+"""Modules that cannot be viewed: they are switched to evaluation mode while they are used."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from skhalfway.models._replacement import CannotReplaceError, found, inside_anyt
 
 
 class _Switched:
-    """Modules in evaluation mode, each with how many are using it, and what it is to be like afterwards."""
+    """Modules in evaluation mode, with the number of users of each, and the state to restore afterwards."""
 
     def __init__(self) -> None:
         self._lock = RLock()
@@ -48,7 +48,7 @@ _SWITCHED = _Switched()
 
 
 class SwitchedWhenCalled(nn.Module):
-    """A module that cannot be viewed, out of the reach of those who would switch it."""
+    """Wrapper of a module that cannot be viewed, so that nobody else switches its mode."""
 
     def __init__(self, module: nn.Module) -> None:
         super().__init__()
@@ -61,9 +61,9 @@ class SwitchedWhenCalled(nn.Module):
 
 @contextmanager
 def switched(module: nn.Module) -> Iterator[None]:
-    """Evaluation mode inside; when the last user, of any thread, leaves, all is as before.
+    """Context with the module in evaluation mode; after the last user, of any thread, all is restored.
 
-    That is flags, ``.grad`` and buffers of all modules that the module holds, registered or not.
+    Flags, ``.grad`` and buffers are restored, for all modules inside the module, registered or not.
     """
     parts = _parts(module)
     for part in parts:
@@ -71,13 +71,13 @@ def switched(module: nn.Module) -> Iterator[None]:
     try:
         yield
     finally:
-        # two objects of TorchScript may stand for one module: the first of them knows how it was
+        # two TorchScript objects may represent one module, whose original state the first one recorded
         for part in reversed(parts):
             _SWITCHED.leave(part)
 
 
 def _parts(module: nn.Module) -> list[nn.Module]:
-    """Modules that can be switched: frozen ones of TorchScript have no mode."""
+    """Modules that can be switched; frozen TorchScript modules have no mode."""
     parts = {id(part): part for part in module.modules()}
     if not isinstance(module, torch.jit.ScriptModule):
         with suppress(CannotReplaceError):

@@ -16,11 +16,11 @@ from skhalfway.models._switched import switched
 from skhalfway.models._views import is_view
 from skhalfway.models._views import renewed as views_renewed
 
-HALF = (torch.float16, torch.bfloat16)  # too coarse for small steps: cast as a module is called
+HALF = (torch.float16, torch.bfloat16)  # too coarse for small steps: points are cast when a module is called
 
 
 def weight_dtype(module: nn.Module) -> torch.dtype | None:
-    """Float type of a module's first weight; None where it has none, and takes any type."""
+    """Float type of a module's first weight; None if it has no weights, and takes any type."""
     for weight in chain(module.parameters(), module.buffers()):
         if weight.is_floating_point():
             return weight.dtype
@@ -33,28 +33,28 @@ def two_columns(z: torch.Tensor) -> torch.Tensor:
 
 
 def dtype_of(module: nn.Module) -> torch.dtype:
-    """Float type of the points that a module is given: that of its first weight, but float32 at the least."""
+    """Float type of a module's points: that of its first weight, but at least float32."""
     dtype = weight_dtype(module)
     return torch.float32 if dtype in (None, *HALF) else dtype
 
 
 def device_of(module: nn.Module) -> torch.device:
-    """Device of a module's first weight, else the CPU."""
+    """Device of a module's first weight; the CPU if it has no weights."""
     for weight in chain(module.parameters(), module.buffers()):
         return weight.device
     return torch.device("cpu")
 
 
 def place_of(module: nn.Module) -> dict[str, Any]:
-    """Float type and device of the points that a module is given, as torch's functions take them."""
+    """Float type and device of a module's points, as keyword arguments for torch."""
     return {"dtype": dtype_of(module), "device": device_of(module)}
 
 
 @contextmanager
 def in_use(module: nn.Module, renewed: Callable[[], None] = lambda: None) -> Iterator[None]:
-    """What is computed inside has gradients, whatever the caller's context; the module is in evaluation mode.
+    """Context with gradients enabled, whatever the caller's context, and the module in evaluation mode.
 
-    ``renewed`` is called where a view was brought up to date with a module that its owner changed.
+    ``renewed`` is called if a view was updated because its owner changed the module.
     """
     viewed = is_view(module)
     if viewed and views_renewed(module):
@@ -73,7 +73,7 @@ class Cast(nn.Module):
 
 
 def in_sequence(modules: list[nn.Module]) -> nn.Module:
-    """Modules one after another, with a cast wherever the next computes in another type."""
+    """Modules one after another, with casts between modules of different float types."""
     sequence: list[nn.Module] = []
     current: torch.dtype | None = None
     for module in modules:
@@ -87,7 +87,7 @@ def in_sequence(modules: list[nn.Module]) -> nn.Module:
 
 
 class FirstOutput(nn.Module):
-    """A skorch net's module: where it returns a tuple, skorch predicts from the first item."""
+    """A skorch net's module; if it returns a tuple, skorch predicts from the first item."""
 
     def __init__(self, module: nn.Module) -> None:
         super().__init__()
@@ -110,7 +110,7 @@ class LogOf(nn.Module):
             probability = self.nonlinearity(self.module(x))
         wide = probability.ndim > 1 and probability.shape[1] > 1
         logits = noted.before(probability, over_classes=wide)
-        if logits is not None:  # exact, and with a gradient where probabilities are 0 or 1
+        if logits is not None:  # exact, and with a gradient even if probabilities are 0 or 1
             return logits
         if not wide:
             return torch.special.logit(probability, eps=torch.finfo(probability.dtype).tiny)
@@ -118,7 +118,7 @@ class LogOf(nn.Module):
 
 
 class Shift(nn.Module):
-    """Logit moved so that 0 is where the binary net's probability threshold lies."""
+    """Logit shifted so that 0 is the binary net's probability threshold."""
 
     def __init__(self, module: nn.Module, threshold: float) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""How torch modules and ART classifiers are seen: whatever they return, in batches, as logits."""
+"""The Model of torch modules and ART classifiers: any outputs, in batches, as logits."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from skhalfway.models._warnings import warn
 if TYPE_CHECKING:
     import torch
 
-_PREDICTION_BATCH, _LARGE = 1024, 2**21  # samples at once; values from which on memory is looked at
-_LOOKED_AT = 32  # samples of the first call, from which the outputs are told
-# sizes of batch that are tried where a module refuses one
+_PREDICTION_BATCH, _LARGE = 1024, 2**21  # samples at once; values of a batch above which memory is checked
+_LOOKED_AT = 32  # samples of the first call, which determines the kind of outputs
+# sizes of batches that are tried if a module refuses one, and errors by which it may refuse it
 _REFUSALS = (RuntimeError, ValueError, AssertionError)
 _FIXED_SIZES = (*range(1, 65), *range(70, 201, 10), 72, 75, 96, 125, 128, 192, 250, 256, 300, 384, 400, 500)
 _FIXED_SIZES += (512, 600, 768, 1000, 1024)
@@ -34,10 +34,10 @@ class TorchModel(Model):
     Attributes
     ----------
     output : {"logits", "probability", "log_probability"}
-        What the module returns, as far as is known.
+        What the module returns, as far as it is known.
     output_source : {"stated", "seen", "guessed", "assumed"}
-        How that is known: its owner said so; the last sigmoid or softmax was found, and the logits before it
-        are used; the values look like it; or there was no reason to think otherwise.
+        How that is known: the user stated it; the last sigmoid or softmax was found, and the logits before it
+        are used; the values look like it; or there was no reason to assume anything else.
     ends_in_probability : bool
         Whether the last sigmoid or softmax was found.
     """
@@ -52,7 +52,7 @@ class TorchModel(Model):
 
     @property
     def written(self) -> list[str]:
-        """Tensors and arrays that the module writes to when it is called; its owner's stay as they were."""
+        """Tensors and arrays that the module writes to when it is called; the user's stay as they were."""
         from skhalfway.models._views import written_to
 
         assert self.module is not None
@@ -61,16 +61,16 @@ class TorchModel(Model):
     def _renewed(self) -> None:
         self._looked = self._before = self._writes_input = self._warned_of_one = self._half = False
         self._batch: int | None = None  # the only size of batch that the module takes
-        self._size = 0  # of a batch that it took
-        self._n_asked = 1  # samples at once
-        self._most: int | None = None  # that memory holds
+        self._size = 0  # size of a batch that it took
+        self._n_asked = 1  # number of samples that it needs at once
+        self._most: int | None = None  # most samples that fit into memory
         if self.output_source != "stated":
             self.output, self.output_source = "logits", "assumed"
 
     def _predict(self, X: Any) -> NDArray[np.intp]:
         scores = self._scores(X)
         undefined = np.isnan(scores).any()
-        # with a message of its own
+        # scores raises an error for nan
         return (self.scores(X) if undefined else scores).argmax(axis=1)
 
     def _scores(self, X: Any) -> NDArray[np.float64]:
@@ -82,7 +82,7 @@ class TorchModel(Model):
         assert module is not None
         X = np.asarray(X)
         self._n_asked = max(self._n_asked, len(X))
-        # even batches: statistics of a batch of one are none
+        # batches of equal size, since a batch of one sample has no batch statistics
         batches = np.array_split(X, -(-len(X) // self._at_once(X))) if len(X) else [X]
         with self.evaluating(), torch.no_grad():
             place = place_of(module)
@@ -91,12 +91,12 @@ class TorchModel(Model):
         if self.classes_ is not None and scores.shape[1] != len(self.classes_):
             raise ValueError(
                 f"{self._told} has {scores.shape[1]} outputs for {len(self.classes_)} classes "
-                f"{self.classes_.tolist()}"
+                f"{self.classes_.tolist()}; there must be one output for each class"
             )
         return scores
 
     def _at_once(self, X: NDArray[Any]) -> int:
-        """How many samples are asked for at once, of those that are large: as many as memory holds."""
+        """Number of samples that are predicted at once; for large samples, as many as memory holds."""
         if X.size < _LARGE:
             return _PREDICTION_BATCH
         if self._most is None:
@@ -132,7 +132,7 @@ class TorchModel(Model):
                 plain = getattr(z, "ndim", 0) == 2 and len(z) == len(x) and z.shape[1] > 1
                 if plain and z.is_floating_point():
                     return z
-            except _REFUSALS as error:  # said below
+            except _REFUSALS as error:  # raised again below, unless a batch size helps
                 if is_out_of_memory(error):
                     raise
         from skhalfway.models._outputs import UnreadableError
@@ -149,7 +149,7 @@ class TorchModel(Model):
                 raise error from None
 
     def _twice(self, x: torch.Tensor) -> torch.Tensor:
-        """Logits of a sample that the module refuses alone."""
+        """Logits of a single sample that the module refuses."""
         try:
             z = self._in_batches(x.repeat_interleave(2, dim=0))[:1]
         except _REFUSALS:
@@ -157,8 +157,8 @@ class TorchModel(Model):
         if not self._warned_of_one:
             self._warned_of_one = True
             warn(
-                f"{self._told} refuses a sample alone, so it was given twice; its answers depend on the "
-                "other samples of the batch, as with batch statistics that are not tracked, and say little",
+                f"{self._told} refuses a sample alone, so it was given twice; its predictions depend on the "
+                "other samples of the batch, as with batch statistics that are not tracked, and mean little",
             )
         return z
 
@@ -169,14 +169,14 @@ class TorchModel(Model):
             return self._called_on(x)
         import torch
 
-        # the last batch is filled up with its last sample
+        # the last batch is padded with its last sample
         index = torch.arange(-(-len(x) // size) * size, device=x.device).clamp_max(len(x) - 1)
         z = torch.cat([self._called_on(x[rows]) for rows in index.split(size)])[: len(x)]
         self._batch = size
         return z
 
     def _called_on(self, x: torch.Tensor) -> torch.Tensor:
-        """Logits of a batch that the module takes."""
+        """Logits of a batch of a size that the module takes."""
         from skhalfway.models import _outputs
         from skhalfway.models._torch import HALF, two_columns, weight_dtype
 
@@ -196,13 +196,13 @@ class TorchModel(Model):
 
     @property
     def _plain(self) -> bool:
-        """Whether the module takes what it is given, and gives logits."""
+        """Whether the module takes any batch and returns logits, so that nothing has to be converted."""
         return not (
             self._half or self._before or self._writes_input or self._batch or self.output != "logits"
         )
 
     def _look(self, x: torch.Tensor) -> None:
-        """Call the module once, on few samples, to see how it is called and what it returns."""
+        """Call the module once, on few samples, to find out which batches it takes and what it returns."""
         import torch
 
         from skhalfway.models import _outputs
@@ -226,11 +226,11 @@ class TorchModel(Model):
         elif self.ends_in_probability:
             self.output, self.output_source, self._before, self._looked = "probability", "seen", True, True
         else:
-            # what was given may be some of x several times
+            # samples may have been repeated to make up a batch
             self._guess(z[: len(x)], x)
 
     def _heed(self, z: torch.Tensor) -> None:
-        """Take outputs for what their owner says they are, if they can be."""
+        """Take outputs as what the user says they are, after a check."""
         from skhalfway.models._outputs import check_stated
 
         check_stated(z, self.output, self._told)
@@ -243,7 +243,7 @@ class TorchModel(Model):
             )
 
     def _guess(self, z: torch.Tensor, x: torch.Tensor) -> None:
-        """Tell from the values z of samples x what outputs are, once and for all."""
+        """Determine once, from the values z for samples x, what the outputs are."""
         import torch
 
         from skhalfway.models import _outputs
@@ -253,12 +253,12 @@ class TorchModel(Model):
             z = torch.cat([z, self._if_taken(_outputs.mixed(x))[:, -z.shape[1] :]])
             likely = _outputs.look_like_probabilities(z)
         if z.shape[1] == 1 and likely is not False:
-            # far away, small logits leave what is between 0 and 1; whole numbers may be codes
+            # logits of samples far away leave [0, 1]; whole numbers may be codes, so they are not moved
             if (x != x.round()).any():
                 far = _outputs.FAR * _outputs.mixed(x)
                 z = torch.cat([z, self._if_taken(torch.cat([far, -far]))[:, 1:]])
                 likely = _outputs.look_like_probabilities(z)
-            # a single column is read in two ways, so that a doubtful one is to be said
+            # a single column is ambiguous, so a doubtful one gives a warning
             likely = bool(((z > 0) & (z < 1)).any()) or None if likely is None else likely
         self._looked = likely is not None or int(z.isfinite().all(dim=1).sum()) >= _outputs.ENOUGH
         if likely:
@@ -266,13 +266,13 @@ class TorchModel(Model):
             what = "one column, all of it" if z.shape[1] == 1 else "rows that sum to 1,"
             warn(
                 f"{self._told} returns {what} between 0 and 1: read as probabilities, and turned into logits "
-                "by their logarithm, which loses precision near 0 and 1. Hand over the module without its "
-                "last sigmoid or softmax, or say what it returns: as_model(module, output='probability') or "
+                "by their logarithm, which loses precision near 0 and 1. Pass the module without its last "
+                "sigmoid or softmax, or say what it returns: as_model(module, output='probability') or "
                 "output='logits'",
             )
 
     def _if_taken(self, made: torch.Tensor) -> torch.Tensor:
-        """Two columns or more for samples that are made up; none, where the module does not take such."""
+        """Outputs, of two columns or more, for samples that are made up; empty if the module refuses them."""
         import torch
 
         from skhalfway.models._views import kept
@@ -285,7 +285,7 @@ class TorchModel(Model):
             return made.new_empty(0, 2)
 
     def _first_output(self, x: torch.Tensor) -> tuple[torch.Tensor, Any]:
-        """Samples of x that the module takes at once, as many as it asks for, and what it returns."""
+        """A batch of x of a size that the module takes, and the module's output."""
         import torch
 
         assert self.module is not None
@@ -295,7 +295,7 @@ class TorchModel(Model):
         except _REFUSALS as error:
             if is_out_of_memory(error):
                 raise
-            # a sample alone is given twice, if that is all it needs
+            # a single sample is given twice, if that is enough
             for n in (len(x) if len(x) > 1 else 2, self._n_asked, *_FIXED_SIZES):
                 given = x[torch.arange(n, device=x.device) % min(len(x), _LOOKED_AT)]
                 try:
@@ -314,14 +314,14 @@ class TorchModel(Model):
 
 
 def _may_be_about_size(error: Exception) -> bool:
-    """Whether forward itself failed, with no word of its own: layers refuse samples of another width."""
+    """Whether an error may be due to the batch size: raised by forward itself, without a message."""
     where = [frame.f_globals.get("__name__", "") for frame, _ in walk_tb(error.__traceback__)]
     theirs = [name for name in where if not name.startswith("skhalfway.")]
     return not theirs[-1].startswith("torch.") and not isinstance(error, ValueError)
 
 
 def _agree(before: torch.Tensor, z: torch.Tensor, n_samples: int, name: str) -> bool:
-    """Whether scores are the sigmoid, or the softmax over classes, of what was noted before them."""
+    """Whether scores are the sigmoid, or the softmax over classes, of the recorded logits."""
     import torch
 
     from skhalfway.models._outputs import as_columns
@@ -337,7 +337,7 @@ class ArtModel(TorchModel):
     def __init__(self, estimator: Any, classes: NDArray[Any] | None, output: str | None = None) -> None:
         super().__init__(estimator, classes, output)
         self.in_torch = self._wraps_module = is_torch_module(getattr(estimator, "model", None))
-        if not self._wraps_module:  # its outputs are what ART says
+        if not self._wraps_module:  # ART determines what its outputs are
             self.output_source = ""
 
     @cached_property
@@ -350,7 +350,7 @@ class ArtModel(TorchModel):
         return super()._logits(x) if self._wraps_module else Model._logits(self, x)
 
     def look(self, X: ArrayLike) -> None:
-        """Tell what the module inside returns; ART's own ``predict`` does not ask."""
+        """Determine what the module inside returns, which ART's own ``predict`` does not do."""
         import torch
 
         from skhalfway.models._torch import place_of
@@ -360,7 +360,7 @@ class ArtModel(TorchModel):
                 self._look(torch.tensor(np.asarray(X)[:_LOOKED_AT], **place_of(self.module)))
 
     def _answers(self, X: NDArray[np.float32]) -> NDArray[Any]:
-        """What ART predicts; it takes labels for column numbers where it finds no probabilities."""
+        """ART's own predictions; without probabilities, ART takes labels as column numbers."""
         inner: Any = getattr(self._called, "model", None)
         if callable(getattr(inner, "predict_proba", None)) or not hasattr(inner, "classes_"):
             return self._called.predict(X)
@@ -375,7 +375,7 @@ class ArtModel(TorchModel):
         if scores.ndim != 2 or scores.shape[1] != self.n_outputs(X):
             raise ValueError(
                 f"{self._told} gives scores of shape {scores.shape} for "
-                f"{self.n_outputs(X)} classes; one column per class is needed"
+                f"{self.n_outputs(X)} classes; it must give one column for each class"
             )
         return scores
 

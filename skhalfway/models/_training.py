@@ -1,4 +1,4 @@
-"""Training that a seed decides, whatever library trains."""
+"""Training that is determined by a seed, for any library."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from skhalfway.models._type_checks import inner_skorch_net
 
 
 def train(estimator: Any, X: Any, y: Any, seed: int, **fit_params: Any) -> Any:
-    """A fitted clone, all of whose ``random_state`` follow from the seed; what counts as fitted, as it is."""
+    """A fitted clone whose ``random_state`` parameters derive from the seed; if fitted, the object itself."""
     if counts_as_fitted(estimator):
         return estimator
     fresh = seeded_clone(estimator, seed)
@@ -24,7 +24,7 @@ def train(estimator: Any, X: Any, y: Any, seed: int, **fit_params: Any) -> Any:
 
 
 def seeded_clone(estimator: Any, seed: int) -> Any:
-    """An unfitted clone, all of whose ``random_state`` follow from the seed."""
+    """An unfitted clone whose ``random_state`` parameters derive from the seed."""
     fresh, rng = clone(estimator), np.random.RandomState(seed)
     names = sorted(n for n in fresh.get_params() if n == "random_state" or n.endswith("__random_state"))
     return fresh.set_params(**{name: draw_seed(rng) for name in names})
@@ -32,9 +32,9 @@ def seeded_clone(estimator: Any, seed: int) -> Any:
 
 @contextmanager
 def seeded(estimator: Any, seed: int) -> Iterator[None]:
-    """What a skorch net draws follows from the seed; the global randomness is afterwards as it was.
+    """Context that seeds a skorch net's random numbers, and restores the global random state afterwards.
 
-    Other estimators have a ``random_state``; skorch draws from torch's own generator.
+    Other estimators have a ``random_state``; skorch uses torch's global generator.
     """
     if inner_skorch_net(estimator) is None:
         yield

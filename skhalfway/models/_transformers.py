@@ -39,9 +39,9 @@ from skhalfway.models._registry import NotDifferentiableError, register_module, 
 
 @singledispatch
 def to_transform(estimator: Any) -> nn.Module:
-    """Module of ``estimator.transform``, where :func:`to_module` may give that of its predictions.
+    """Module for ``estimator.transform``, while :func:`to_module` may be for its predictions.
 
-    For estimators that use another one inside them in the one way or in the other.
+    It is for estimators that use another estimator inside them in either way.
     """
     if isinstance(estimator, str) and estimator == "passthrough":
         return nn.Identity()
@@ -129,7 +129,7 @@ def min_max_scaler(scaler: MinMaxScaler) -> nn.Module:
 def pca(estimator: PCA) -> nn.Module:
     weight = estimator.components_
     if estimator.whiten:
-        # scikit-learn's own floor for components of no variance
+        # scikit-learn's own lower limit for components without variance
         scale = estimator.explained_variance_**0.5
         weight = weight / scale.clip(torch.finfo(torch.float64).eps)[:, None]
     return dense_layer(weight, -weight @ estimator.mean_)

@@ -21,15 +21,15 @@ class Tree:
     feature : int array of shape (n_nodes,)
         Column that a node splits on; -1 at a leaf.
     threshold : array of shape (n_nodes,)
-        A value goes left where it is at most this.
+        A value goes left if it is at most this.
     missing_left : bool array of shape (n_nodes,)
-        Where nan goes.
+        Whether nan goes left.
     left, right : int arrays of shape (n_nodes,)
         Children.
     value : array of shape (n_nodes, n_sums)
-        What a leaf adds to the sums.
+        Contribution of a leaf to the sums.
     in_left : dict of int to array
-        For each node that splits by category, those that go left.
+        For each node that splits by category, the categories that go left.
     """
 
     feature: NDArray[Any]
@@ -41,7 +41,7 @@ class Tree:
     in_left: Mapping[int, NDArray[np.float64]] = field(default_factory=dict)
 
     def adding_to(self, column: int, n_sums: int, factor: float = 1.0) -> Tree:
-        """The tree of a single sum, its values in a column among several."""
+        """The tree, which has a single sum, with its values in one column of several."""
         value = np.zeros((len(self.value), n_sums))
         value[:, column] = factor * self.value[:, 0]
         return replace(self, value=value)
@@ -49,35 +49,35 @@ class Tree:
 
 @dataclass(frozen=True)
 class TreeEnsemble:
-    """All nodes of all trees, one tree after another; the sums are those of the leaves' values.
+    """All nodes of all trees, one tree after another, with the sums of their leaves' values.
 
-    The arrays over nodes are those of :class:`Tree`. Further:
+    The arrays over nodes are those of :class:`Tree`. There are further attributes:
 
     Attributes
     ----------
     roots : int array of shape (n_trees,)
         First node of each tree.
     baseline : array of shape (n_sums,)
-        What the sums start from.
+        Initial value of the sums.
     response : Response
-        What the sums say.
+        Scores, probabilities and decisions as functions of the sums.
     dtype : type
         Float type in which the library compares.
     strict : bool
         Whether the library's test is ``x < t``, with values of training data for t; ``threshold`` holds
         the float before t.
     missing : float or array of shape (n_features,)
-        Value that counts as nan; nan, where there is none.
+        Value that counts as nan; nan if there is none.
     missing_within : float
-        How far from it others do, too.
+        Distance from ``missing`` within which values count as nan, too.
     category_of : {"", "trunc", "floor"}
-        How the library makes a category of a number that is not whole; "" where it is none.
+        How the library turns a number that is not whole into a category; "" if it is no category.
     categories : dict of int to array of shape (n_categories,)
         Known values of each column by which a node splits into categories.
     category_row : int array of shape (n_nodes,)
-        The node's row of ``goes_left``; -1 where it does not split by category.
+        The node's row of ``goes_left``; -1 if it does not split by category.
     goes_left : bool array of shape (n_rows, largest n_categories + 2)
-        Which categories of the node's column go left; last, those not known, and nan.
+        Which categories of the node's column go left; the last two are unknown categories and nan.
     """
 
     feature: NDArray[np.intp]
@@ -100,7 +100,7 @@ class TreeEnsemble:
 
     @property
     def probabilities(self) -> bool:
-        """Whether the sums, over the number of trees, are probabilities; else they are logits."""
+        """Whether the sums, divided by the number of trees, are probabilities; otherwise they are logits."""
         return isinstance(self.response, Shares)
 
     def levels(self) -> Iterator[NDArray[np.intp]]:
@@ -112,7 +112,7 @@ class TreeEnsemble:
             nodes = np.concatenate([self.left[splits], self.right[splits]])
 
     def is_missing(self, X: NDArray[Any]) -> NDArray[np.bool_]:
-        """Where values count as nan, shape (n_samples, n_features)."""
+        """Mask of values that count as nan, shape (n_samples, n_features)."""
         if np.isnan(self.missing).all():
             return np.isnan(X)
         low, high = self.missing - self.missing_within, self.missing + self.missing_within
@@ -144,7 +144,7 @@ class TreeEnsemble:
         return nodes
 
     def sums(self, X: NDArray[Any]) -> NDArray[np.float64]:
-        """The leaves' values and the baseline, shape (n_samples, n_sums)."""
+        """Sums of the leaves' values and the baseline, shape (n_samples, n_sums)."""
         sums: NDArray[np.float64] = self.value[self.leaves(X)].sum(axis=1) + self.baseline
         return sums
 
@@ -171,10 +171,10 @@ def join(
     category_of: str = "",
     unknown_left: bool | None = None,
 ) -> TreeEnsemble:
-    """An ensemble of trees.
+    """Make an ensemble of trees.
 
-    ``response`` is by default that of logits, and ``categories`` are those that go left somewhere. Unknown
-    ones go where ``unknown_left`` says, by default where nan goes.
+    By default, ``response`` is that of logits, ``categories`` are those that go left at some node, and
+    unknown categories go where nan goes (``unknown_left``).
     """
     trees = list(trees)
     sizes = [len(tree.feature) for tree in trees]

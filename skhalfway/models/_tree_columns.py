@@ -1,4 +1,4 @@
-"""Columns that trees see behind other steps, each made of one column of X: which, and how."""
+"""Columns behind other steps, each made of one column of X, for trees behind these steps."""
 
 from __future__ import annotations
 
@@ -36,16 +36,16 @@ from skhalfway.models._registry import NotDifferentiableError
 
 @dataclass(frozen=True)
 class Columns:
-    """What is known of each column, all arrays of shape (n_columns,).
+    """Properties of columns, as arrays of shape (n_columns,).
 
     Attributes
     ----------
     source : int array
-        Column of X that it is made of.
+        Column of X that each column is made of.
     held : bool array
-        Whether it was made of categories; else it never falls where its source rises.
+        Whether it is made of categories; otherwise it is a non-decreasing function of its source.
     same : bool array
-        Whether it is its source, missing values apart.
+        Whether it equals its source, except for missing values.
     missing : array
         Value of its source that counts as missing, beside nan.
     """
@@ -63,7 +63,7 @@ class Columns:
 
     @staticmethod
     def beside(parts: list[Columns]) -> Columns:
-        """The columns of each, one after another."""
+        """The columns of all parts, one after another."""
         names = ("source", "held", "same", "missing")
         return Columns(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
 
@@ -72,17 +72,17 @@ class Columns:
         return Columns(self.source[index], self.held[index], self.same[index], self.missing[index])
 
     def changed(self, *, held: bool = False) -> Columns:
-        """The columns after a step that keeps their order; with ``held``, that need not."""
+        """The columns after a step that is non-decreasing or, with ``held``, any step."""
         return Columns(self.source, self.held | held, np.zeros_like(self.same), self.missing)
 
 
 @singledispatch
 def follow(step: Any, columns: Columns) -> Columns:
-    """Columns after a step, which must make each of one other."""
+    """Columns after a step, which must make each column of one other column."""
     if step is None or (isinstance(step, str) and step == "passthrough"):
         return columns
     raise NotDifferentiableError(
-        f"{type(step).__name__} is no step that keeps each column by itself, "
+        f"{type(step).__name__} is no step that transforms each column separately, "
         "as scalers, imputers and encoders do"
     )
 
@@ -157,7 +157,7 @@ def _(step: SimpleImputer, columns: Columns) -> Columns:
 
 
 def _without(step: Any, columns: Columns) -> Columns:
-    """Columns in which what a step takes for missing counts as missing."""
+    """Columns in which the values that a step takes as missing count as missing."""
     missing = float(category_codes([step.missing_values])[0])
     if np.isnan(missing):
         return columns
@@ -211,12 +211,12 @@ def _union(step: Any, parts: list[tuple[str, Any, Columns]], columns: Columns) -
 
 @dataclass(frozen=True, eq=False)
 class Stem:
-    """Steps that several trees may stand behind.
+    """Steps that may be shared by several trees behind them.
 
     Attributes
     ----------
     columns : Columns
-        What comes out of them.
+        Columns after the steps.
     steps : tuple of callables
         The steps.
     """
@@ -225,7 +225,7 @@ class Stem:
     steps: tuple[Callable[[Any], Any], ...] = ()
 
     def __call__(self, X: Any) -> NDArray[Any]:
-        """What the steps make of X, given as the estimator takes it, in numbers."""
+        """Apply the steps to X, which is given as the estimator takes it, and return numbers."""
         for step in self.steps:
             X = step(X)
         if hasattr(X, "toarray"):
@@ -238,7 +238,7 @@ class Stem:
 
 @dataclass(frozen=True)
 class Path:
-    """The way from X to a classifier: a stem, and which of its columns arrive, in which order."""
+    """The steps from X to a classifier: a stem, and which of its columns the classifier gets, in order."""
 
     stem: Stem
     pick: NDArray[np.intp] = field(repr=False)
@@ -251,13 +251,13 @@ class Path:
         return Path(self.stem, self.pick[features])
 
     def then(self, step: Any) -> Path:
-        """The way through a transformer."""
+        """The path extended by a transformer."""
         if step is None or (isinstance(step, str) and step == "passthrough"):
             return self
         return self.through(_Transform(step), follow(step, self.stem.columns.take(self.pick)))
 
     def through(self, step: Callable[[Any], Any], columns: Columns | None = None) -> Path:
-        """The way through a function, of which the columns are known."""
+        """The path extended by a function whose columns are known."""
         before, own = self.stem.columns, self.stem.columns.take(self.pick)
         steps = self.stem.steps
         if not np.array_equal(self.pick, np.arange(len(before.source))):
@@ -279,7 +279,7 @@ class _Transform:
     transformer: Any
 
     def __call__(self, X: Any) -> Any:
-        # what was fitted without names warns of them
+        # a transformer that was fitted without names warns if it gets some
         named = hasattr(self.transformer, "feature_names_in_")
         return self.transformer.transform(X if named else _as_array(X))
 

@@ -1,7 +1,7 @@
-"""Trees behind steps, and several of them, as one ensemble that takes the samples themselves.
+"""Trees behind steps, and combinations of trees, as one ensemble that takes the samples themselves.
 
-Behind steps that keep each column by itself and in order, ``step(x) <= t`` is ``x <= s``. The steps are
-asked for s themselves, by bisection, so that it is theirs to the last digit.
+Behind steps that are a non-decreasing function of each column, ``step(x) <= t`` is ``x <= s``. The
+threshold s is found by bisection with the steps themselves, so that it is exact to the last digit.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from skhalfway.models._tree_sums import Boosted, TreeSums, tree_sums
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 
-# numbers are looked for up to this many times the largest of a column, or fewer
+# multiples of a column's largest number up to which thresholds are searched; smaller ones if steps overflow
 _REACHES = (2.0**40, 2.0**20, 2.0**5, 1.0, 0.1)
 
 
@@ -33,7 +33,7 @@ def trees_of(model: Model, X: NDArray[Any]) -> tuple[TreeEnsemble, NDArray[Any],
     Parameters
     ----------
     model : Model
-        A classifier made of decision trees, maybe behind steps or of several kinds.
+        A classifier made of decision trees of one or several kinds, which may be behind steps.
     X : array of shape (n_samples, n_features)
         Samples, of a float type.
 
@@ -42,14 +42,14 @@ def trees_of(model: Model, X: NDArray[Any]) -> tuple[TreeEnsemble, NDArray[Any],
     ensemble : TreeEnsemble
         The trees.
     made : array of shape (n_samples, n_made)
-        What steps make of categories, which the ensemble takes beside X. It stays as it is.
+        Further columns, which steps make of categories. They must not change.
     held : bool array of shape (n_features,)
-        Columns of X of which anything makes categories, so that they have to stay as they are.
+        Columns of X that are used as categories anywhere, so that they must not change.
 
     Raises
     ------
     NotDifferentiableError
-        If the classifier, or a part or a step of it, is no such thing.
+        If the classifier, or a part or a step of it, is not supported.
     """
     sums = tree_sums(model.estimator, X.shape[1])
     if model._order is not None:
@@ -63,11 +63,11 @@ def trees_of(model: Model, X: NDArray[Any]) -> tuple[TreeEnsemble, NDArray[Any],
 
 
 def joined_shares(estimator: Any) -> TreeEnsemble | None:
-    """Trees of votes, bags and boosts of trees that add up leaf by leaf and see X itself; None for others.
+    """Trees of voting, bagging and boosting that add up leaf by leaf and take X itself; None for others.
 
-    Their sums are shares: of AdaBoost, of its members' votes.
+    Their sums are shares; for AdaBoost, shares of its members' votes.
     """
-    # a pipeline that begins with no step does not know its width
+    # a pipeline that begins with an empty step has no number of features
     n_features = getattr(estimator, "n_features_in_", None)
     if n_features is None:
         return None
@@ -97,14 +97,14 @@ def _picked(path: Path, ensemble: TreeEnsemble) -> TreeEnsemble:
 
 
 def _joined(model: Model, X: NDArray[Any], sums: TreeSums) -> tuple[TreeEnsemble, NDArray[Any], Bools]:
-    """All parts, those behind the same steps and in the same float type together."""
+    """All parts as one ensemble; parts behind the same steps, in the same float type, are read together."""
     groups: dict[tuple[int, type], list[TreeEnsemble]] = {}
     stems = {id(path.stem): path.stem for path, _ in sums.parts}
     frame, missing = model._frame, np.full(X.shape[1], np.nan)
     held = np.zeros(X.shape[1], dtype=bool) if frame is None else frame.categories.copy()
     for path, ensemble in sums.parts:
         columns, ensemble = path.stem.columns, _picked(path, ensemble)
-        # what anything makes categories of is held everywhere
+        # a column that any step uses as categories must not change
         held[columns.source[columns.held]] = True
         held[columns.source[list(ensemble.categories)]] = True
         named = ~np.isnan(columns.missing)
@@ -129,7 +129,7 @@ def _joined(model: Model, X: NDArray[Any], sums: TreeSums) -> tuple[TreeEnsemble
 
 
 class _View:
-    """What a stem makes of samples, of which some columns are held and some numbers mean missing."""
+    """The output of a stem for samples, with columns that are held and numbers that mean missing."""
 
     def __init__(self, model: Model, X: NDArray[Any], stem: Stem, held: Bools, missing: Any) -> None:
         self.model, self.X, self.stem, self.held, self.missing = model, X, stem, held, missing
@@ -145,7 +145,7 @@ class _View:
         return self.stem(self.model._arrange(X)) if self.stem.steps else X
 
     def coded(self, ensemble: TreeEnsemble, made: list[NDArray[Any]]) -> TreeEnsemble:
-        """Trees whose splits by category ask for columns of ``goes_left``, which are made columns."""
+        """Trees whose splits by category use made columns, which hold columns of ``goes_left``."""
         codes, width = ensemble.codes(self.outputs), ensemble.goes_left.shape[1]
         feature, categories = ensemble.feature.copy(), {}
         for column in ensemble.categories:
@@ -156,24 +156,24 @@ class _View:
         return replace(ensemble, feature=feature, categories=categories, category_of="")
 
     def moved(self, trees: TreeEnsemble, made: list[NDArray[Any]]) -> TreeEnsemble:
-        """Trees that split columns of X, and made ones where a column is held."""
+        """Trees that split columns of X, or made columns if a column is held."""
         feature, threshold, missing_left = (
             array.copy() for array in (trees.feature, trees.threshold, trees.missing_left)
         )
         nodes = np.flatnonzero((feature >= 0) & (trees.category_row < 0))
         is_held = self.held[self.source[feature[nodes]]]
         for column in np.unique(feature[nodes[is_held]]):
-            # made columns have numbers of their own
+            # made columns are numbered after those of X
             here = nodes[trees.feature[nodes] == column]
             edges, place = np.unique(threshold[here], return_inverse=True)
-            # which of the thresholds lie below is a number that any float type holds
+            # the number of thresholds below a value is exact in any float type
             numbers: NDArray[Any] = self.outputs[:, column].astype(trees.dtype)
             feature[here], threshold[here] = self.X.shape[1] + len(made), place
             made.append(np.where(np.isnan(numbers), np.nan, np.searchsorted(edges, numbers)))
         nodes = nodes[~is_held]
         pairs = np.stack([feature[nodes], threshold[nodes]], axis=1)
         pairs, place = np.unique(pairs, axis=0, return_inverse=True)
-        place = place.ravel()  # of two axes in numpy 2.0
+        place = place.ravel()  # it has two axes in numpy 2.0
         column = pairs[:, 0].astype(np.intp)
         feature[nodes] = self.source[column][place]
         threshold[nodes] = self._last_left(column, pairs[:, 1], trees.dtype)[place]
@@ -183,16 +183,16 @@ class _View:
         return replace(trees, feature=feature, threshold=threshold, missing_left=missing_left)
 
     def _missing_left(self, column: Any, threshold: Any, missing_left: Bools, dtype: type) -> Bools:
-        """Where missing values of X go, as far as there are any."""
+        """Whether missing values of X go left, if there are any."""
         is_missing = np.isnan(self.X) | (self.missing == self.X)
         source = self.source[column]
-        # all missing values of a column are made the same
+        # a step gives all missing values of a column the same value
         value: NDArray[Any] = self.outputs[is_missing.argmax(axis=0)[source], column].astype(dtype)
         goes = np.where(np.isnan(value), missing_left, value <= threshold)
         return np.where(is_missing.any(axis=0)[source], goes, missing_left)
 
     def _last_left(self, column: Any, threshold: Any, dtype: type) -> NDArray[Any]:
-        """The largest number of X of which the step makes one that is at most a threshold."""
+        """The largest number of X that the steps map to at most a threshold."""
         if not len(column):
             return threshold
         source, rank = self.source[column], _rank(self.source[column])
@@ -216,7 +216,7 @@ class _View:
         return np.where(never, -np.inf, np.where(always, np.inf, last))
 
     def _ends(self) -> tuple[NDArray[Any], NDArray[Any]]:
-        """Numbers between which to look in each column of X: far apart, but not too large for the steps."""
+        """Ends of the search in each column of X: far apart, but not so large that steps overflow."""
         low, high = np.nanmin(self.X, axis=0, initial=0), np.nanmax(self.X, axis=0, initial=0)
         width = np.maximum(1.0, np.maximum(-low, high).astype(float))
         info = np.finfo(self.X.dtype)
@@ -247,7 +247,7 @@ class _View:
 
 
 def _rank(values: Any) -> Any:
-    """How many equal values stand before each."""
+    """Number of equal values before each value."""
     order = np.argsort(values, kind="stable")
     ordered = values[order]
     rank = np.empty(len(values), dtype=np.intp)
@@ -256,20 +256,20 @@ def _rank(values: Any) -> Any:
 
 
 def _order(numbers: NDArray[Any]) -> Ints:
-    """Whole numbers in the order of floats: neighbours are one apart."""
+    """Whole numbers in the order of floats: neighbouring floats differ by one."""
     size = numbers.dtype.itemsize
     bits = numbers.view(f"i{size}").astype(np.int64)
     return np.where(bits < 0, -(bits & np.iinfo(f"i{size}").max), bits)
 
 
 def _number(order: Ints, type_: Any) -> NDArray[Any]:
-    """The floats of such whole numbers."""
+    """The floats for numbers of :func:`_order`."""
     size = np.dtype(type_).itemsize
     return np.copysign(np.abs(order).astype(f"i{size}").view(type_), order.astype(float)).astype(type_)
 
 
 def _concatenated(ensembles: list[TreeEnsemble]) -> TreeEnsemble:
-    """All trees, their sums added."""
+    """All trees of several ensembles, with their sums added."""
     first = np.cumsum([0, *(len(ensemble.feature) for ensemble in ensembles)])
     line = np.cumsum([0, *(len(ensemble.goes_left) for ensemble in ensembles)])
     width = max(ensemble.goes_left.shape[1] for ensemble in ensembles)
@@ -277,7 +277,7 @@ def _concatenated(ensembles: list[TreeEnsemble]) -> TreeEnsemble:
     def chain(name: str, start: Any = None) -> NDArray[Any]:
         arrays = [getattr(ensemble, name) for ensemble in ensembles]
         if start is not None:
-            # -1 is no node and no line
+            # -1 means no node or row, and stays
             arrays = [np.where(array < 0, -1, array + s) for array, s in zip(arrays, start, strict=False)]
         return np.concatenate(arrays)
 

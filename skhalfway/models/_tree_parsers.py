@@ -1,4 +1,4 @@
-"""Which reader makes arrays of which library's trees."""
+"""Parsers of trees: which function reads the trees of which library."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def tree_ensemble(estimator: Any) -> TreeEnsemble:
     Raises
     ------
     NotDifferentiableError
-        If the estimator, or a part of it, is no such thing.
+        If the estimator, or a part of it, is not made of decision trees.
     """
     estimator = unwrapped(estimator)
     for package, name, module, function in _PARSERS:
@@ -54,5 +54,5 @@ def unwrapped(estimator: Any) -> Any:
 
 
 def refusal(estimator: Any, why: str) -> NotDifferentiableError:
-    """The error that says what of an estimator cannot be read."""
+    """The error for an estimator that cannot be read; ``why`` says which part of it."""
     return NotDifferentiableError(f"{type(estimator).__name__} with {why} has no gradient here")

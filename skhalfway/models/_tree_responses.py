@@ -1,4 +1,4 @@
-"""What a sum over trees says: scores, of which the largest is the prediction, probabilities, decisions."""
+"""Responses: scores, probabilities and decisions as functions of sums over trees."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ Floats = NDArray[np.float64]
 
 
 class Response(Protocol):
-    """What a fitted classifier answers for sums (n_samples, n_sums) over its trees.
+    """Outputs of a fitted classifier, given sums (n_samples, n_sums) over its trees.
 
     Attributes
     ----------
     guides : bool
-        Whether scores may stand still where :meth:`guide` does not.
+        Whether scores may be constant where :meth:`guide` still changes.
     by_votes : bool
-        Whether scores are counts of votes, of which several may be equal.
+        Whether scores are counts of votes, which may tie.
     """
 
     @property
@@ -32,26 +32,26 @@ class Response(Protocol):
     def by_votes(self) -> bool: ...
 
     def scores(self, sums: Floats) -> Floats:
-        """Score of each class: the first of the largest is the prediction."""
+        """Score of each class; the prediction is the first class of the largest score."""
 
     def probability(self, sums: Floats) -> Floats:
-        """What ``predict_proba`` gives."""
+        """Output of ``predict_proba``."""
 
     def decision(self, sums: Floats) -> Floats:
-        """What ``decision_function`` gives, where the classifier has one."""
+        """Output of ``decision_function``, if the classifier has one."""
 
     def guide(self, sums: Floats) -> Floats:
-        """Scores that show the way to another prediction where the scores themselves stand still."""
+        """Scores that lead to another prediction where the scores themselves are constant."""
 
 
 @dataclass(frozen=True)
 class Shares:
-    """Sums of the classes' shares of leaves, as in forests.
+    """Sums of the class shares in leaves, as in forests.
 
     Attributes
     ----------
     total : float
-        What a sample's sums add up to.
+        Total of a sample's sums.
     """
 
     total: float
@@ -64,7 +64,7 @@ class Shares:
         return sums / self.total
 
     def decision(self, sums: Floats) -> Floats:
-        raise NotDifferentiableError("class shares are probabilities, and no decision values")
+        raise NotDifferentiableError("class shares are probabilities, not decision values")
 
     def guide(self, sums: Floats) -> Floats:
         return self.probability(sums)
@@ -72,18 +72,18 @@ class Shares:
 
 @dataclass(frozen=True)
 class Logits:
-    """Sums that are logits, as in boosted trees; of two classes, the second's.
+    """Sums that are logits, as in boosted trees; for two classes, the logit of the second.
 
     Attributes
     ----------
     factor : float
-        What the library multiplies them by on the way to a probability.
+        Factor by which the library multiplies logits before it computes probabilities.
     shift : float
-        What it adds there.
+        Number that it adds to them.
     one_vs_rest : bool
         Whether each class has a logistic function of its own.
     why_no_probability : str
-        Why they say nothing of probabilities; empty where they do.
+        Why they give no probabilities; empty if they do.
     """
 
     factor: float = 1.0
@@ -107,14 +107,14 @@ class Logits:
         return sums[:, 0] if sums.shape[1] == 1 else sums
 
     def guide(self, sums: Floats) -> Floats:
-        # a probability next to 0 or 1 stands still
+        # a probability near 0 or 1 is almost constant
         logits = self.factor * self.scores(sums)
         return -np.logaddexp(0, -logits) if self.one_vs_rest else np.asarray(log_softmax(logits, axis=1))
 
 
 @dataclass(frozen=True)
 class Ordered:
-    """Another response, its classes in another order."""
+    """Another response with its classes in another order."""
 
     inner: Response
     order: NDArray[np.intp]

@@ -1,4 +1,4 @@
-"""Votes, bags, boosts and calibrations of trees, each by the sums that it makes over all of its trees."""
+"""Voting, bagging, boosting and calibration of trees, each by its sums over all of its trees."""
 
 from __future__ import annotations
 
@@ -28,20 +28,20 @@ from skhalfway.models._type_checks import is_art_classifier
 
 Ints = NDArray[np.intp]
 
-# how much a member's own guide counts beside its shares, which reach from 0 to 1
+# weight of a member's own guide beside its shares, which lie between 0 and 1
 _GUIDED = 0.05
 
 
 @dataclass(frozen=True)
 class TreeSums:
-    """Sums over trees, and what they say.
+    """Sums over trees, and the outputs that follow from them.
 
     Attributes
     ----------
     parts : list of (Path, TreeEnsemble)
-        Trees, and the way from X to them. Their sums, all of the same length, add up.
+        Trees, and the steps from X to them. Their sums, all of the same length, are added.
     response : Response
-        What the sums say.
+        Outputs as functions of the sums.
     """
 
     parts: list[tuple[Path, TreeEnsemble]]
@@ -52,13 +52,13 @@ class TreeSums:
         return self.parts[0][1].value.shape[1]
 
     def at_leaves(self, answer: Callable[[Floats], Floats]) -> list[tuple[Path, TreeEnsemble]]:
-        """A single tree's answers in place of its values."""
+        """Parts in which a single tree's outputs replace its values."""
         ((path, ensemble),) = self.parts
         value = answer(ensemble.value + ensemble.baseline)
         return [(path, replace(ensemble, value=value, baseline=np.zeros(value.shape[1])))]
 
     def placed(self, start: int, n_sums: int) -> list[tuple[Path, TreeEnsemble]]:
-        """The sums among others, from ``start`` on."""
+        """Parts whose sums are placed among others, from ``start`` on."""
         after = n_sums - start - self.n_sums
         return [
             (
@@ -75,20 +75,20 @@ class TreeSums:
 
 @dataclass(frozen=True)
 class Member:
-    """What one of several classifiers adds to the shares of all classes.
+    """Contribution of one of several classifiers to the shares of all classes.
 
     Attributes
     ----------
     sums : TreeSums
         Its own sums.
     answer : callable
-        Of sums, what it gives each class that it knows: a vote, or a probability.
+        Function of the sums that returns a vote or a probability for each class that it knows.
     known : int array
-        These classes.
+        Classes that it knows.
     weight : float
-        What its answer is multiplied by.
+        Factor of its votes or probabilities.
     n_classes : int
-        How many classes there are.
+        Number of all classes.
     """
 
     sums: TreeSums
@@ -111,18 +111,18 @@ class Member:
 
 @dataclass(frozen=True)
 class Combined:
-    """What several classifiers say together, of which some add up leaf by leaf, and others do not.
+    """Response of several classifiers, some of which add up leaf by leaf, and others do not.
 
     Attributes
     ----------
     n_classes : int
         Number of classes. The first sums are the shares that add up leaf by leaf.
     members : list of (slice, Member)
-        The others, and where their sums are.
+        The other classifiers, and the positions of their sums.
     total : float
-        What all shares add up to.
+        Total of all shares.
     by_votes : bool
-        Whether the shares are counts of votes, of which several may be equal.
+        Whether the shares are counts of votes, which may tie.
     """
 
     n_classes: int
@@ -138,7 +138,7 @@ class Combined:
         return self.scores(sums) / self.total
 
     def decision(self, sums: Floats) -> Floats:
-        raise NotDifferentiableError("class shares are probabilities, and no decision values")
+        raise NotDifferentiableError("class shares are probabilities, not decision values")
 
     def guide(self, sums: Floats) -> Floats:
         guides = sum(member.guide(sums[:, at]) for at, member in self.members)
@@ -146,7 +146,7 @@ class Combined:
 
 
 def _combined(members: list[Member], n_classes: int, *, by_votes: bool) -> TreeSums:
-    """The sums of several classifiers, as few of them as there can be."""
+    """The sums of several classifiers, with as few sums as possible."""
     parts: list[tuple[Path, TreeEnsemble]] = []
     others: list[Member] = []
     for member in members:
@@ -173,7 +173,7 @@ def _combined(members: list[Member], n_classes: int, *, by_votes: bool) -> TreeS
 
 @dataclass(frozen=True)
 class Boosted:
-    """AdaBoost's answers by the weights of its members' votes (Zhu et al. 2009, Algorithm 2 and eq. 15)."""
+    """AdaBoost's outputs from the weights of its members' votes (Zhu et al. 2009, Algorithm 2 and eq. 15)."""
 
     votes: Response
     n_classes: int
@@ -205,19 +205,19 @@ class Boosted:
 
 
 def tree_sums(estimator: Any, n_features: int) -> TreeSums:
-    """The sums of a fitted classifier made of decision trees, whatever holds them.
+    """The sums of a fitted classifier made of decision trees, which may be combined in any supported way.
 
     Parameters
     ----------
     estimator : object
         The classifier.
     n_features : int
-        Width of its input.
+        Number of features of its input.
 
     Raises
     ------
     NotDifferentiableError
-        If the estimator, or a part of it, is no such thing.
+        If the estimator, or a part of it, is not supported.
     """
     sums = _sums(estimator, Path.of_input(n_features))
     several = len(sums.parts) > 1 or bool(sums.parts[0][0].stem.steps)
@@ -310,7 +310,7 @@ def _vote(response: Response, sums: Floats) -> Floats:
 
 
 def _calibrated(member: Any, known: Ints, response: Response, sums: Floats) -> Floats:
-    """Calibrated probabilities of the classes that a member knows, made by scikit-learn of its answers."""
+    """Calibrated probabilities of the classes that a member knows, computed by scikit-learn's calibrators."""
     calibrated = copy(member)
     if hasattr(member.estimator, "decision_function"):
         calibrated.estimator, answers = _Decisions(member.estimator.classes_), response.decision(sums)
@@ -320,7 +320,7 @@ def _calibrated(member: Any, known: Ints, response: Response, sums: Floats) -> F
 
 
 class _Given(ClassifierMixin, BaseEstimator):
-    """A classifier whose answers are its input."""
+    """A classifier whose outputs are its input."""
 
     def __init__(self, classes: Any) -> None:
         self.classes_ = classes
@@ -337,7 +337,7 @@ class _Probabilities(_Given):
 
 
 def _art(classifier: Any, path: Path) -> TreeSums:
-    """An ART wrapper, which hands over 32 bits, standardised where it was told to."""
+    """The sums of an ART wrapper, which passes on 32-bit floats, standardised if it was configured so."""
     kinds = [type(operation).__name__ for operation in classifier.preprocessing_operations]
     if classifier.postprocessing_defences or not all(k.startswith("StandardisationMeanStd") for k in kinds):
         raise NotDifferentiableError(f"ART's {type(classifier).__name__} with defences has no boxes")

@@ -27,35 +27,37 @@ from skhalfway.models._tree_parsers import tree_ensemble
 from skhalfway.models._tree_responses import Shares
 from skhalfway.models._trees_sklearn import boosted_trees
 
-# Of logits from shares that several trees agree on: the lead of a class is small in logarithms, and
-# cross-entropy would push it below all others rather than the next one. On digits PGD then fools 80 % of
-# a forest's samples instead of 64 %, and no fewer of other models' (benchmarks/soft_trees.md).
+# Factor of logits that are logarithms of shares, averaged over several trees. The lead of a class is small in
+# logarithms, so that without the factor cross-entropy would push the class below all others, rather than
+# below the next one. On digits, PGD fools a forest on 80 % of the samples with the factor and on 64 %
+# without, and other models on no fewer (benchmarks/soft_trees.md).
 EMPHASIS = 8.0
-# log-odds of a split that is not soft: by category, of a missing value, very far from the threshold
+# log-odds of a split that is not softened: by category, for a missing value, or very far from the threshold
 _CERTAIN = 1e4
 _NEXT_TO_ZERO = 1e-30
-# nodes times samples, computed at once (a cache holds them), and kept for the gradient (24 bytes each)
+# nodes times samples: computed at once (to fit into a cache), and kept for the gradient (24 bytes each)
 _AT_ONCE, _KEPT = 2**21, 2**24
 
 
 class SoftTrees(nn.Module):
     """Logits of a :class:`TreeEnsemble` in which each sample goes both ways at each split.
 
-    A sample x goes left with probability ``sigmoid((t - x[f]) / (temperature * scale[f]))``: t is the
-    split's threshold and scale[f] the standard deviation of the thresholds that the ensemble has on the
-    feature f (where it has one only, the median of the other features' scales). It reaches a leaf with
-    the product of the probabilities on the path. Logits are the expected sum of the leaves' scores, or
-    ``emphasis`` times the log of their expected mean probabilities, for which logarithms are added:
-    classes that are all but impossible keep finite logits and a gradient. A missing value or a category
-    goes to the side that was learned for it, and has no gradient.
+    A sample x goes left with probability ``sigmoid((t - x[f]) / (temperature * scale[f]))``. Here t is the
+    split's threshold, and scale[f] is the standard deviation of the ensemble's thresholds on the feature f
+    (if there is only one, the median of the other features' scales). The probability of a leaf is the product
+    of the probabilities on its path. Logits are the expected sum of the leaves' scores, or ``emphasis`` times
+    the log of their expected mean probabilities. These are computed as sums of logarithms, so that classes
+    that are nearly impossible keep finite logits and a gradient. A missing value or a category goes to the
+    side that was learned for it, and has no gradient.
 
-    Scale and temperature are our choice, measured on eight ensembles in ``benchmarks/soft_trees.md``: of
-    the temperatures there the default makes PGD the strongest against the source, or within 0.02 of it, and
-    its largest logit is the source's own class on 98.4 % of the samples or more. ``temperature`` may be set
-    at any time. Towards 0 the agreement exceeds 99 %; at 0.4 more of the samples fool other models.
+    Scale and temperature are our choice, measured on eight ensembles in ``benchmarks/soft_trees.md``. Of the
+    temperatures there, PGD against the source is strongest with the default, or within 0.02 of the strongest.
+    The class of the largest logit is the source's own prediction on at least 98.4 % of the samples.
+    ``temperature`` may be set at any time. Near 0 the agreement exceeds 99 %; at 0.4 more of the samples fool
+    other models.
 
-    For a gradient some 24 bytes are kept for each node and sample, for 16 million of them at most: larger
-    batches are computed twice, in parts.
+    For a gradient, some 24 bytes are kept for each node and sample, and at most for 16 million of these.
+    Larger batches are computed twice, in parts.
     """
 
     smoothed = True
@@ -73,9 +75,9 @@ class SoftTrees(nn.Module):
         parents, sides, leaves = _paths(ensemble, number, n_splits)
         value = ensemble.value[leaves]
         if isinstance(ensemble.response, Shares):
-            # a class without a leaf must have a logit
+            # a class that occurs in no leaf needs a finite logit
             value[0, ~value.any(axis=0)] = np.finfo(float).tiny
-            # one term for each leaf and class in it, class by class
+            # one term for each leaf and class in it, sorted by class
             owner, term = np.nonzero(value.T)
             self.n_terms = np.bincount(owner).tolist()
             value = np.log(value[term, owner])[:, None] - np.log(ensemble.response.total)
@@ -98,7 +100,7 @@ class SoftTrees(nn.Module):
         return torch.cat([self._logits(part) for part in parts])
 
     def _logits(self, x: torch.Tensor) -> torch.Tensor:
-        # a row for each node: samples lie side by side in memory
+        # a row for each node, so that samples lie side by side in memory
         steps = self.splits(x, self.temperature).index_select(0, self.side).split(self.sizes)
         levels = [x.new_zeros(1, len(x))]
         for parent, step in zip(self.parent.split(self.sizes), steps, strict=True):
@@ -116,8 +118,8 @@ def _paths(
 ) -> tuple[list[NDArray[np.intp]], list[NDArray[np.intp]], NDArray[np.intp]]:
     """Parent and side of the splits at each depth and, last, of the leaves; and which nodes are the leaves.
 
-    A parent is its position in the depth above (0 is what is above the roots) but, for a leaf, its
-    position in all of them. A side is a row of what ``SoftSplits`` gives.
+    A parent is given by its position in the depth above (0 stands above the roots); for a leaf, by its
+    position among all splits. A side is a row of the output of ``SoftSplits``.
     """
     position, side = np.zeros((2, len(number)), dtype=np.intp)
     side[ensemble.roots] = 2 * n_splits
@@ -151,8 +153,8 @@ class SoftSplits(nn.Module):
         self.missing, self.missing_within = ensemble.missing, ensemble.missing_within
         feature, threshold, missing_left = splits.T
         scale = _spread(feature, threshold)
-        # where thresholds are values of the data, half of a soft split's samples would take the wrong side;
-        # LightGBM parts 0, a common value, from what is smaller by a threshold next to it
+        # if thresholds are values of the data, a soft split sends half of these samples to the wrong side;
+        # LightGBM splits 0, a common value, from smaller ones by a threshold next to it
         below = ensemble.strict | ((threshold < 0) & (threshold > -_NEXT_TO_ZERO))
         edge = threshold + np.where(below, -1e-3, 1e-3) * scale
         self.register_buffer("feature", torch.from_numpy(feature.astype(np.int64)))
@@ -197,7 +199,7 @@ def soft_splits(ensemble: TreeEnsemble) -> tuple[SoftSplits, NDArray[np.intp], i
     number = np.full(len(ensemble.feature), -1)
     numeric = (ensemble.feature >= 0) & (ensemble.category_row < 0)
     splits = np.stack([ensemble.feature, ensemble.threshold, ensemble.missing_left], axis=1)[numeric]
-    # trees share many
+    # trees have many splits in common
     splits, place = np.unique(splits, axis=0, return_inverse=True)
     number[numeric] = place.reshape(-1)
     by_category, n_splits = [], len(splits)
@@ -212,7 +214,7 @@ def soft_splits(ensemble: TreeEnsemble) -> tuple[SoftSplits, NDArray[np.intp], i
 
 
 def _spread(feature: NDArray[Any], threshold: NDArray[Any]) -> NDArray[np.float64]:
-    """Standard deviation of the distinct thresholds on each one's feature; the median one's, if that is 0."""
+    """Standard deviation of each feature's distinct thresholds, for each threshold; if 0, the median one."""
     spread = np.zeros(len(feature))
     finite = np.isfinite(threshold)
     for f in np.unique(feature[finite]):
@@ -236,7 +238,7 @@ def soft_trees(estimator: Any) -> nn.Module:
 
 
 def attackable(ensemble: TreeEnsemble) -> nn.Module:
-    """Soft trees; of several whose shares are averaged, with logits that are emphasised."""
+    """Soft trees; if the shares of several trees are averaged, with logits times ``EMPHASIS``."""
     several = ensemble.probabilities and len(ensemble.roots) > 1
     return SoftTrees(ensemble, emphasis=EMPHASIS if several else 1.0)
 
@@ -248,7 +250,7 @@ def forest_probability(estimator: Any) -> nn.Module:
 
 
 class BoostedFrom(nn.Module):
-    """Raw scores of trees that were boosted from an estimator: they add to a link of its probabilities."""
+    """Raw scores of trees that were boosted from an estimator, added to a link of its probabilities."""
 
     def __init__(self, init: nn.Module, trees: nn.Module, factor: float) -> None:
         super().__init__()

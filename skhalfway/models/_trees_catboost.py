@@ -1,7 +1,7 @@
 """CatBoost's trees as arrays.
 
-It compares in 32 bits. Missing values go to one side of all splits on a column; a border at an end of the
-32 bits parts them from all numbers.
+CatBoost compares 32-bit floats. Missing values go to one side of all splits on a column; a border at the end
+of the 32-bit range separates them from all numbers.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def catboost(estimator: Any) -> TreeEnsemble:
     trees = [replace(tree, value=scale * tree.value) for tree in trees]
     shift = 0.0
     if trees[0].value.shape[1] == 1:
-        # predict asks for this probability of the second class
+        # predict uses this threshold for the probability of the second class
         threshold = estimator.get_probability_threshold()
         shift = float(np.log(threshold / (1 - threshold)))
     one_vs_rest = model["model_info"]["params"]["loss_function"]["type"] == "MultiClassOneVsAll"
@@ -62,7 +62,7 @@ def catboost(estimator: Any) -> TreeEnsemble:
 
 
 def _oblivious_tree(splits: list[tuple[Any, ...]], values: NDArray[Any]) -> Tree:
-    """Tree with one split at each depth; the first is the lowest bit of a leaf's number."""
+    """A tree with one split at each depth, the first of which is the lowest bit of a leaf's number."""
     depth = len(splits)
     # nodes in order of depth, from left to right: the root's split is the highest bit
     at = np.repeat(np.arange(depth), 2 ** np.arange(depth))

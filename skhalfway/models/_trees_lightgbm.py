@@ -1,10 +1,10 @@
 """LightGBM's trees as arrays.
 
-Per split it says what is missing: nothing (nan is then read as 0), nan, or what is as good as 0 (nan is
-then read as 0, too), which goes in the default direction. It writes 1e300 for infinity, where a split
-parts what is missing from all numbers. A number as good as 0 is read as 0, so that a threshold among these
-parts none of them. At a split by category those listed go left, all others right, and a number counts as
-that without its fraction.
+Each split has a type of missing values: none (nan is then read as 0), nan, or zero (nan is then read as 0,
+and values close to 0 count as missing). Missing values go in the default direction. The number 1e300 stands
+for infinity, at splits that separate missing values from all numbers. A number close to 0 is read as 0, so
+that a threshold among these numbers does not separate them. At a split by category, the listed categories go
+left and all others right, and a number counts as a category without its fraction.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from skhalfway.models._tree_parsers import refusal
 from skhalfway.models._tree_responses import Logits
 
 _INFINITE = 1e300 * (1 - 1e-9)
-# what is as good as 0, in 32 bits
+# numbers up to this size count as 0, in 32 bits
 _ZERO = float(np.float32(1e-35))
 
 
@@ -78,7 +78,7 @@ def _as_read(threshold: float) -> float:
 
 
 def _pandas_categories(estimator: Any, booster: Any, model: Any) -> dict[int, NDArray[np.float64]]:
-    """Codes of the categories of each column that had pandas' own, in the order of LightGBM's numbers."""
+    """Codes of the categories of each column of pandas categories, in the order of LightGBM's numbers."""
     kept = model["pandas_categorical"]
     if not kept:
         return {}

@@ -1,6 +1,6 @@
 """Decision trees, forests and boosted trees of scikit-learn as arrays.
 
-Missing values go where ``missing_go_to_left`` says; a threshold of infinity parts them from all numbers.
+Missing values go where ``missing_go_to_left`` says; an infinite threshold separates them from all numbers.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def forest(estimator: Any, members: Any = None) -> TreeEnsemble:
 
 
 def boosted_trees(estimator: Any) -> list[Tree]:
-    """Trees of a GradientBoostingClassifier, without what its ``init`` adds."""
+    """Trees of a GradientBoostingClassifier, without its ``init``."""
     n_sums = estimator.estimators_.shape[1]
     return [
         _tree(member).adding_to(k, n_sums, estimator.learning_rate)
@@ -70,7 +70,7 @@ def histogram_boosting(estimator: Any) -> TreeEnsemble:
     column = np.arange(estimator.n_features_in_)
     categories: dict[int, NDArray[np.float64]] = {}
     if estimator.is_categorical_ is not None:
-        # categories were made numbers, and their columns the first
+        # categories are encoded as numbers, and their columns come first
         column = np.argsort(~estimator.is_categorical_, kind="stable")
         encoder = estimator._preprocessor.named_transformers_["encoder"]
         categories = {

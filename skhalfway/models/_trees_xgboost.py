@@ -1,8 +1,8 @@
 """XGBoost's trees as arrays.
 
-It compares in 32 bits, and strictly: ``x < t`` goes left. A missing value (``nan``, or the number that
-``missing`` names) goes in the default direction. At a split by category those listed go right, those
-unknown, negative or too large left, and a number counts as the whole number below it.
+XGBoost compares 32-bit floats, and strictly: ``x < t`` goes left. A missing value (``nan``, or the number
+given as ``missing``) goes in the default direction. At a split by category, the listed categories go right,
+and unknown, negative or too large ones left; a number counts as the whole number below it.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def xgboost(estimator: Any) -> TreeEnsemble:
     """Arrays of an XGBClassifier or of a Booster."""
     booster = estimator.get_booster() if hasattr(estimator, "get_booster") else estimator
     if "best_iteration" in booster.attributes() and booster is not estimator:
-        # as the classifier's predict does
+        # the classifier's predict uses the best iteration, too
         booster = booster[: booster.best_iteration + 1]
     learner = json.loads(booster.save_raw("json"))["learner"]
     kind, objective = learner["gradient_booster"]["name"], learner["objective"]["name"]
@@ -61,11 +61,11 @@ def xgboost(estimator: Any) -> TreeEnsemble:
         )
         trees.append(tree.adding_to(k, n_sums, 1.0 if weights is None else weights[i]))
     if objective == "binary:logitraw":
-        # the classifier takes what is no probability for one, and predicts by 0.5
+        # the classifier treats these scores as probabilities, and predicts by a threshold of 0.5
         baseline: Any = base_score - 0.5
         response = Logits(why_no_probability="objective='binary:logitraw' gives no probabilities")
     else:
-        # of the objectives, one keeps it as a probability
+        # one of the objectives stores it as a probability
         baseline = np.log(base_score / (1 - base_score)) if objective == "binary:logistic" else base_score
         response = Logits()
     missing = getattr(estimator, "missing", np.nan)
@@ -83,7 +83,7 @@ def xgboost(estimator: Any) -> TreeEnsemble:
 
 
 def _splits_by_category(nodes: Any) -> list[tuple[int, Any]]:
-    """Nodes that split by category, with the numbers of those that go right."""
+    """Nodes that split by category, with the categories that go right."""
     ends = np.cumsum(nodes["categories_sizes"])
     parts = np.split(np.array(nodes["categories"], dtype=int), ends[:-1]) if len(ends) else []
     return list(zip(nodes["categories_nodes"], parts, strict=True))
@@ -108,7 +108,7 @@ def _categories(estimator: Any, learner: Any, model: Any) -> dict[int, NDArray[n
 
 
 def _values(kept: Any) -> list[Any]:
-    """A column's categories: numbers, or texts one after another."""
+    """A column's categories: numbers, or concatenated texts."""
     if "offsets" not in kept:
         return list(kept["values"])
     text = bytes(kept["values"])

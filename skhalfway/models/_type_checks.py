@@ -1,4 +1,4 @@
-"""What an object is, told without importing the library that would have made it."""
+"""Checks of an object's type, without importing the library that the type belongs to."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from sklearn.pipeline import Pipeline
 
 
 def _is_instance(obj: Any, package: str, name: str) -> bool:
-    """``isinstance`` without importing the package: no instance exists before it is."""
+    """``isinstance`` without importing the package: before it is imported, no instance can exist."""
     module = sys.modules.get(package)
     return module is not None and isinstance(obj, getattr(module, name))
 
@@ -24,7 +24,7 @@ def is_made_of(obj: Any, package: str, name: str) -> bool:
 
 
 def unfrozen(estimator: Any) -> Any:
-    """What a FrozenEstimator holds; any other estimator itself."""
+    """The estimator inside a FrozenEstimator; any other estimator itself."""
     while isinstance(estimator, FrozenEstimator):
         estimator = estimator.estimator
     return estimator
@@ -39,12 +39,12 @@ def is_art_classifier(estimator: Any) -> bool:
 
 
 def is_art_estimator(estimator: Any) -> bool:
-    """Whether it is one of ART's, a classifier or not."""
+    """Whether it is an estimator of ART, which need not be a classifier."""
     return _is_instance(estimator, "art.estimators.estimator", "BaseEstimator")
 
 
 def is_ensemble(estimator: Any) -> bool:
-    """Whether it is this package's Ensemble, which stands above this module."""
+    """Whether it is this package's Ensemble, which cannot be imported here."""
     return getattr(type(estimator), "_is_ensemble", False) is True
 
 
@@ -53,7 +53,7 @@ def is_skorch_net(estimator: Any) -> bool:
 
 
 def inner_skorch_net(estimator: Any) -> Any:
-    """The skorch net that an estimator is or ends in; None where there is none."""
+    """The skorch net that an estimator is or ends in; None if there is none."""
     while not is_skorch_net(estimator):
         if isinstance(estimator, Pipeline):
             estimator = estimator.steps[-1][1]
@@ -67,7 +67,7 @@ def inner_skorch_net(estimator: Any) -> Any:
 
 
 def net_dtype(net: Any) -> str:
-    """Float type of a skorch net's module, which refuses any other; float32 where it is yet to be made."""
+    """Float type of a skorch net's module, which refuses any other; float32 before it is initialised."""
     from skhalfway.models._torch import dtype_of
 
     module = getattr(net, "module_", net.module)
@@ -75,5 +75,5 @@ def net_dtype(net: Any) -> str:
 
 
 def may_hold_skorch_nets(estimator: Any) -> bool:
-    """False where there is nothing to look for: skorch is not in use, or the estimator is no container."""
+    """False if no search is needed: skorch is not imported, or the estimator contains no others."""
     return "skorch" in sys.modules and hasattr(estimator, "get_params")

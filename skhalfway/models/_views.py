@@ -1,15 +1,16 @@
-"""Evaluation views: a network as it is in evaluation mode, with nothing of the user's switched.
+"""Evaluation views: networks in evaluation mode, without changing anything of the user's.
 
-A view of a module is a second tree of modules of the same types: each in evaluation mode for good, with
-parameters of its own that share their memory with the user's (and ask for no gradient, so that none is left
-on the user's), and with the same buffers. So any number of threads may use one module at once. What cannot be
-viewed so (compiled to TorchScript, say) is switched into evaluation mode while it is used: :func:`switched`.
+A view of a module is a second tree of modules of the same types, which stay in evaluation mode. Their
+parameters share memory with the user's, but need no gradient, so that no gradient is left on the user's;
+their buffers are the same. So any number of threads may use one module at the same time. Modules that cannot
+be viewed, such as those compiled to TorchScript, are switched to evaluation mode while they are used:
+:func:`switched`.
 
-A view has modules of its own for those that are registered, held by attributes, containers and plain objects,
-or named by the functions that forward runs: their closures, defaults and globals. Tensors and arrays of the
-user's that a module writes to, as it is called first without gradients or first with them, are put back, and
-the view writes to copies. Not protected is what is written at later calls only, what other objects hold, and
-what functions write elsewhere on purpose, as a hook does that fills a list of its owner's.
+A view has its own modules for all that are registered, held by attributes, containers and plain objects, or
+named by the functions that forward runs (in closures, defaults and globals). If a module writes to tensors or
+arrays of the user's, at its first call without gradients or its first call with them, these are put back, and
+the view writes to copies. Three things are not protected: what is written at later calls only, what other
+objects hold, and what functions write elsewhere on purpose, such as a hook that fills a list of its owner's.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ from skhalfway.models._switched import SwitchedWhenCalled
 
 
 def evaluation_view(module: nn.Module) -> nn.Module:
-    """A view of the module; the module itself where it cannot be viewed, and :func:`switched` is needed."""
+    """A view of the module; the module itself if it cannot be viewed and needs :func:`switched`."""
     for part in module.modules():
         weights = [*part._parameters.values(), *part._buffers.values()]
         if any(weight is not None and is_lazy(weight) for weight in weights):
@@ -57,7 +58,7 @@ def is_view(module: nn.Module) -> bool:
 
 
 def renewed(view: nn.Module) -> bool:
-    """Bring a view up to date, where the module's owner has changed more than the values of its weights."""
+    """Update a view if the module's owner has changed more than the values of its weights."""
     origin = view.__dict__["_origin"]
     if origin is None or not origin.changed():
         return False
@@ -66,27 +67,27 @@ def renewed(view: nn.Module) -> bool:
 
 
 def written_to(view: nn.Module) -> list[str]:
-    """Names of the tensors and arrays of a view that its module writes to; its owner's stay as they were."""
+    """Names of a view's tensors and arrays that its module writes to; the user's stay as they were."""
     origin = view.__dict__.get("_origin")
     return [] if origin is None else origin.written.names
 
 
 def kept(module: nn.Module) -> AbstractContextManager[list[str]]:
-    """Names of the tensors and arrays that were written to inside, if only once; a view's owner's stay."""
+    """Context that yields names of tensors and arrays written to inside; the user's stay as they were."""
     origin = module.__dict__.get("_origin")
     return nullcontext([]) if origin is None else origin.written.kept()
 
 
 def first_calls(module: nn.Module) -> AbstractContextManager[None]:
-    """Calls inside, without gradients, tell what a view writes to: one comparison for all of them."""
+    """Context for a view's first calls without gradients, whose writes are determined once, at the end."""
     origin = module.__dict__.get("_origin")
     return nullcontext() if origin is None else origin.written.first_calls()
 
 
 def with_train_of_its_own(module: nn.Module) -> list[str]:
-    """Types of those parts in training mode whose ``train`` or ``eval`` may do more than to set a flag.
+    """Types of parts in training mode that override ``train`` or ``eval``, which may do more than set a flag.
 
-    They are not called: they may change weights that are shared.
+    These methods are not called, since they may change shared weights.
     """
     origin = module.__dict__.get("_origin")
     parts = (module if origin is None else origin.module).modules()
@@ -100,7 +101,7 @@ def with_train_of_its_own(module: nn.Module) -> list[str]:
 
 
 def art_view(classifier: Any) -> Any:
-    """An ART classifier whose torch modules are views: ART switches modes and leaves gradients on weights."""
+    """An ART classifier with views of its modules; ART switches modes and leaves gradients on weights."""
     from art.estimators import BaseEstimator as ArtEstimator
 
     def inside(value: Any) -> list[Any]:
@@ -113,9 +114,10 @@ def art_view(classifier: Any) -> Any:
 
 
 def estimator_view(estimator: Any) -> Any:
-    """The estimator, whose skorch nets predict in evaluation mode with nothing of theirs switched.
+    """A copy of the estimator with views of its skorch nets.
 
-    What lies between is copied, one level deep; an estimator without such nets is returned as it is.
+    Objects between estimator and nets are copied, one level deep. An estimator without such nets is returned
+    as it is.
     """
     from skhalfway.models._type_checks import is_skorch_net
 
@@ -131,12 +133,12 @@ def estimator_view(estimator: Any) -> Any:
 
 
 def with_part(value: Any, part: Any, twin: Any) -> Any:
-    """A copy of an object with ``twin`` wherever it holds ``part``; the object itself where it does not."""
+    """A copy of an object with ``twin`` wherever it holds ``part``; the object itself if it does not."""
     return replaced(value, lambda v: v is part, lambda _: twin, inside_anything)
 
 
 class _Origin:
-    """What a view was made from, to tell whether it still is what it was."""
+    """The state of the module that a view was made from, to detect changes."""
 
     def __init__(self, module: nn.Module) -> None:
         self.module = module
@@ -146,7 +148,7 @@ class _Origin:
         self._functions: list[tuple[FunctionType, list[Any]]] = []
 
     def view(self, root: nn.Module | None = None) -> nn.Module:
-        """The view, which is made of ``root``, an older one, if that is given."""
+        """Make the view, or rebuild an older one that is given as ``root``."""
         labels = {id(part): name for name, part in self.module.named_modules()}
         containers: dict[int, Any] = {}
 
@@ -154,7 +156,7 @@ class _Origin:
             if isinstance(part, torch.Tensor):
                 return _shared(part), lambda replace: None
             is_root = part is self.module
-            while "_orig_mod" in part._modules:  # what torch.compile made runs the module it was made from
+            while "_orig_mod" in part._modules:  # use the original of a module from torch.compile
                 part = part._modules["_orig_mod"]
             if isinstance(part, torch.jit.ScriptModule):
                 raise CannotReplaceError
@@ -163,7 +165,7 @@ class _Origin:
             self._seen.append((part.__dict__, _flat(state), _places(part)))
 
             def fill(replace: Callable[[Any], Any]) -> None:
-                # forward may write into what is registered, hooked on or kept in a list
+                # forward may write into registered parts, hooks or lists
                 fresh = {name: _own(replace(value), containers) for name, value in state.items()}
                 for name, function, free in methods(type(part)):
                     own = replace(function)
@@ -173,14 +175,14 @@ class _Origin:
                         raise CannotReplaceError
                     self._functions.append((function, inside_anything(function)))
                     fresh.setdefault(name, MethodType(own, twin))
-                # made by module.compile(), it runs the module itself
+                # the call compiled by module.compile() would run the original module
                 fresh["_compiled_call_impl"] = None
                 if is_root:
                     fresh |= {"_origin": self, "_compiled_call_impl": guarded(twin, self.written)}
                 if id(part) in labels:
                     fresh |= {"training": False, "train": partial(_stay, twin)}
                 elif state["training"]:
-                    # hidden from its owner's eval() too: it stays as it is, with buffers of its own
+                    # its owner's eval() cannot reach it either: it keeps its mode, with copies of buffers
                     buffers = fresh["_buffers"].items()
                     fresh["_buffers"] = {k: None if b is None else b.clone() for k, b in buffers}
                 self._parts[labels.get(id(part), f"({type(part).__name__} {len(self._parts)})")] = twin
@@ -204,7 +206,7 @@ class _Origin:
         )
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # a copy of a view, here or in another process, stands alone
+        # a copy of a view, here or in another process, is independent of the module
         return _nothing, ()
 
 
@@ -213,7 +215,7 @@ def _nothing() -> None:
 
 
 def _own(value: Any, copies: dict[int, Any]) -> Any:
-    """A copy of a list, dict or set, and of those that it holds."""
+    """A deep copy of lists, dicts and sets; other objects are shared."""
     if not isinstance(value, (list, dict, set)):
         return value
     if id(value) not in copies:
@@ -228,7 +230,7 @@ def _own(value: Any, copies: dict[int, Any]) -> Any:
 
 
 def _stay(module: nn.Module, mode: bool = True) -> nn.Module:
-    """What ``train`` does to a view."""
+    """Replacement of ``train`` for a view, which stays in evaluation mode."""
     return module
 
 
@@ -236,7 +238,7 @@ _Flat: TypeAlias = "tuple[list[str], list[Any]]"
 
 
 def _flat(state: dict[str, Any]) -> _Flat:
-    """Names and values of a module's attributes, registered ones too, but for its mode."""
+    """Names and values of a module's attributes, including registered ones, without its mode."""
     names, values = list(state), list(state.values())
     values[names.index("training")] = None
     for register in ("_parameters", "_buffers", "_modules"):
@@ -254,7 +256,7 @@ def _places(part: nn.Module) -> list[tuple[Any, ...]]:
 
 
 def _place(weight: nn.Parameter | None) -> tuple[Any, ...]:
-    """Where a weight's values lie: ``data`` may be another tensor than it was."""
+    """Identity of a weight's memory, which changes if its ``data`` is replaced."""
     if weight is None:
         return ()
     return (
@@ -266,14 +268,14 @@ def _place(weight: nn.Parameter | None) -> tuple[Any, ...]:
 
 
 def _shared(weight: torch.Tensor) -> torch.Tensor:
-    """A tensor of the same memory that asks for no gradient."""
-    # one made in inference mode cannot take part in a gradient
+    """A tensor that shares the memory and needs no gradient."""
+    # a tensor made in inference mode cannot take part in a gradient, so it is copied
     values = weight.clone() if weight.is_inference() else weight.detach()
     return nn.Parameter(values, requires_grad=False) if type(weight) is nn.Parameter else values
 
 
 def _net_view(net: Any) -> Any:
-    """A skorch net whose modules are views, and whose predictions draw no random number."""
+    """A skorch net with views of its modules, whose predictions draw no global random numbers."""
     twin = object.__new__(type(net))
     twin.__dict__.update(net.__dict__)
     for name, value in net.__dict__.items():
@@ -281,13 +283,13 @@ def _net_view(net: Any) -> Any:
             view = evaluation_view(value)
             twin.__dict__[name] = view if is_view(view) else SwitchedWhenCalled(value)
     if net.iterator_valid is torch.utils.data.DataLoader:
-        # a loader draws a seed each time it is gone through, from the global generator by default
+        # a loader draws a seed at each iteration, by default from the global generator
         twin.__dict__.setdefault("iterator_valid__generator", torch.Generator())
     return twin
 
 
 def _is_own(value: Any) -> bool:
-    """Whether a view has one of its own: a module, or a tensor that gathers a gradient or can have none."""
+    """Whether a view needs its own: a module, or a tensor that accumulates or cannot have a gradient."""
     if isinstance(value, torch.Tensor):
         known = type(value) in (nn.Parameter, torch.Tensor)
         return known and (value.is_inference() or (value.requires_grad and value.is_leaf))

@@ -1,4 +1,4 @@
-"""What is said of a model whose figures may mislead."""
+"""ModelWarning, the warning about a model whose results may mislead, and functions that give warnings."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ if TYPE_CHECKING:
     from skhalfway.models._check_result import ModelCheck
 
 
-# packages between this one and the line of the user that called it
+# packages whose frames lie between this one and the user's line of code
 _BETWEEN = ("skhalfway", "sklearn", "skorch", "joblib")
 
 
 class ModelWarning(UserWarning):
-    """A model behaves so that figures about it may mislead; the message names it and says what to do.
+    """Warning that results about a model may mislead; the message names the model and says what to do.
 
     Examples
     --------
-    Turned into an error, for a script that must not go on with a doubtful model:
+    A script that must not go on with a doubtful model turns the warning into an error:
 
     >>> import warnings
     >>> from skhalfway.models import ModelWarning
@@ -32,15 +32,15 @@ class ModelWarning(UserWarning):
 
 
 def warn_of(checks: Mapping[str, ModelCheck]) -> None:
-    """Warn of what the check-ups of models, by name, found."""
+    """Warn about the findings of check-ups, given by the models' names."""
     for name, check in checks.items():
         for finding in check.warnings:
-            if finding.kind != "probabilities":  # the model said so itself, as it was asked first
+            if finding.kind != "probabilities":  # the model gave that warning itself at its first call
                 warn(f"model {name!r}: {finding}")
 
 
 def warn(message: str, category: type[Warning] = ModelWarning) -> None:
-    """Warn, at the line of the user that called this package."""
+    """Warn at the user's line of code that called this package."""
     frame: FrameType | None = sys._getframe(1)
     level = 2
     while frame is not None and frame.f_globals.get("__name__", "").partition(".")[0] in _BETWEEN:

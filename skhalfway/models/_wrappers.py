@@ -1,4 +1,4 @@
-"""Estimators that answer as another one inside them: pipelines, searches, frozen ones, thresholds."""
+"""Wrappers whose outputs are those of an inner estimator: pipelines, searches, frozen ones, thresholds."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def threshold(estimator: Any, respond: Respond) -> nn.Module:
     inner = estimator.estimator_
     with naming(f"the estimator of the {type(estimator).__name__}"):
         if respond is not to_module:
-            # the threshold moves predictions only
+            # the threshold affects predictions only
             return respond(inner)
         method = estimator.response_method
         by_probability = method == "predict_proba" or (method == "auto" and hasattr(inner, "predict_proba"))
@@ -73,7 +73,7 @@ def threshold(estimator: Any, respond: Respond) -> nn.Module:
         limit, positive = estimator.threshold, estimator.pos_label
         limit = (0.5 if by_probability else 0.0) if limit == "auto" else limit
     if by_probability:
-        # log-odds; a threshold of 0 or 1, which no score lies beyond, is as good as this far away
+        # log-odds; a threshold of 0 or 1 becomes a finite one that is as far beyond all scores
         limit = logit(np.clip(limit, 1e-16, 1 - 1e-16))
     second_is_positive = positive is None or positive == estimator.classes_[1]
     return in_sequence([score, Affine(limit if second_is_positive else -limit)])

@@ -1,4 +1,4 @@
-"""How the boundaries of a model move while it learns."""
+"""Training histories: how the decision boundaries of a model move while it learns."""
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any

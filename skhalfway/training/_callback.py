@@ -1,4 +1,4 @@
-"""HalfwayCallback: a TrainingHistory of a skorch net."""
+"""HalfwayCallback: records a TrainingHistory of a skorch net."""
 
 from __future__ import annotations
 
@@ -18,48 +18,49 @@ from skhalfway.results import Provenance
 from skhalfway.training._recorder import Recorder
 from skhalfway.training._training import TrainingHistory
 
-FIGURES = ("accuracy", "deviation", "boundary_distance", "crossed")  # agreement is known at the end only
+FIGURES = ("accuracy", "deviation", "boundary_distance", "crossed")  # agreement is only known at the end
 
 
 class HalfwayCallback(Callback):
-    """Record the crossings of a skorch net while it is trained.
+    """Callback that records the crossings of a skorch net while it is trained.
 
-    On pairs of the training samples (not of those that skorch's
-    ``train_split`` keeps for validation), drawn as training begins and the
-    same throughout. Training is not disturbed: weights come out as they do
-    without it.
+    A crossing is the point on the segment between two samples at which the
+    net's prediction changes. The pairs of samples are drawn from the training
+    samples (without those that skorch's ``train_split`` keeps for validation)
+    when training begins, and stay the same. The callback does not affect
+    training: the weights are the same without it.
 
-    Figures also go to ``net.history``, as floats, where skorch's PrintLog shows
-    them and other callbacks can follow them: ``halfway_accuracy``,
+    It also writes floats to ``net.history``, where skorch's PrintLog shows
+    them and other callbacks can use them: ``halfway_accuracy``,
     ``halfway_deviation``, ``halfway_boundary_distance`` and
-    ``halfway_crossed``, which are those of :meth:`TrainingHistory.to_frame`,
-    nan at epochs that are not recorded; and ``halfway_deviation_best``, true
-    where the deviation is smaller than ever before, for
+    ``halfway_crossed``, as in :meth:`TrainingHistory.to_frame`, or nan at
+    epochs that are not recorded. ``halfway_deviation_best`` is true if the
+    deviation is smaller than ever before, for
     ``Checkpoint(monitor="halfway_deviation_best")``.
 
     Parameters
     ----------
     n_pairs : int, default=500
-        Random pairs, and nearest ones: as many of each; at most the number of
-        training samples.
+        Number of random pairs, and number of nearest pairs; at most the number
+        of training samples.
     every : int, default=1
-        Epochs between two records. The net as it is before training and at
-        its end is always recorded.
+        Number of epochs between two records. The net before training and the
+        net at the end are always recorded.
     tol : float, default=1e-3
         Largest error of a crossing; see :func:`skhalfway.halfway.crossings`.
     random_state : int, RandomState instance or None, default=None
-        Draws the pairs.
+        Seed of the pairs.
 
     Attributes
     ----------
     history_ : TrainingHistory
         Deviation, agreement with the final net, distance of the boundary and
-        accuracy; there once training has ended. ``partial_fit`` continues it,
-        on the same pairs; ``fit`` begins anew.
+        accuracy. It exists once training has ended. ``partial_fit`` continues
+        it, with the same pairs; ``fit`` starts a new one.
 
     See Also
     --------
-    halfway_history : The same for estimators with ``partial_fit``.
+    halfway_history : Records estimators with ``partial_fit``.
 
     Examples
     --------
@@ -94,12 +95,12 @@ class HalfwayCallback(Callback):
         self.random_state = random_state
 
     def initialize(self) -> HalfwayCallback:
-        """Forget what was recorded.
+        """Delete all records.
 
         Returns
         -------
         self : HalfwayCallback
-            As it was made.
+            This object, in its initial state.
         """
         self.recorder_: Recorder | None = None
         if hasattr(self, "history_"):
@@ -114,14 +115,14 @@ class HalfwayCallback(Callback):
         net : NeuralNetClassifier
             The net in training.
         dataset_train : Dataset
-            What it is trained on.
+            Training data.
         **kwargs : dict
             Ignored.
 
         Raises
         ------
         TypeError
-            If the data has no labels, or is not samples in one array.
+            If the data has no labels, or its samples are not in one array.
         """
         if self.recorder_ is not None:
             return
@@ -134,7 +135,7 @@ class HalfwayCallback(Callback):
         self.recorder_.record(model, len(net.history) - 1)
 
     def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
-        """Record the net, where it is time, and write figures to its history.
+        """Record the net, if a record is due, and write to its history.
 
         Parameters
         ----------
@@ -149,7 +150,7 @@ class HalfwayCallback(Callback):
         self._write(net)
 
     def on_train_end(self, net: Any, **kwargs: Any) -> None:
-        """Record the net that came out, and keep the history.
+        """Record the final net, and keep the history.
 
         Parameters
         ----------
@@ -158,7 +159,7 @@ class HalfwayCallback(Callback):
         **kwargs : dict
             Ignored.
         """
-        if self.recorder_ is None:  # no epoch
+        if self.recorder_ is None:  # training had no epoch
             return
         if self.recorder_.epochs[-1] < len(net.history):
             self.recorder_.record(model_of(net), len(net.history))
@@ -168,7 +169,7 @@ class HalfwayCallback(Callback):
         self.history_._warn_unknown()
 
     def _write(self, net: Any) -> None:
-        """Figures of the epoch to the net's history: nan where it was not recorded."""
+        """Write the epoch's values to the net's history; nan if the epoch was not recorded."""
         assert self.recorder_ is not None
         found = dict.fromkeys(FIGURES, np.nan)
         if self.recorder_.epochs[-1] == len(net.history):
@@ -182,23 +183,23 @@ class HalfwayCallback(Callback):
 
 
 def model_of(net: Any) -> Model:
-    """The net without skorch's data loaders, which take an order of magnitude longer than the module."""
-    if not hasattr(net, "classes_"):  # it learns from a dataset that skorch asks for no labels
+    """The Model of the net without skorch's data loaders, which are ten times slower than the module."""
+    if not hasattr(net, "classes_"):  # skorch does not read the labels of a dataset
         return as_model(to_module(net))
-    # labels are columns: as_model has made sure, and the training data may lack some
+    # as_model checks that labels are column numbers; the training data may lack some of them
     return as_model(as_model(net).module)
 
 
 def arrays_of(dataset: Any, who: str) -> tuple[Any, Any]:
-    """X and y of what skorch trains on."""
+    """X and y of skorch's training data."""
     try:
         X, y = data_from_dataset(dataset)
-    except AttributeError:  # it has no X and y
+    except AttributeError:  # the dataset has no X and y
         with undisturbed():
             X, y = read_dataset(dataset, "the training data")
     if y is None or isinstance(X, (dict, list, tuple)):
         raise TypeError(
             f"{who} needs samples in one array and their labels, got {type(X).__name__} "
-            f"and {type(y).__name__}"
+            f"and {type(y).__name__}; fit the net on these"
         )
     return X, y

@@ -1,4 +1,4 @@
-"""What is recorded of a model while it is trained."""
+"""Recorder: crossings of a model, on fixed paths, while it is trained."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from skhalfway.models import Model
 
 
 class Recorder:
-    """The paths of a history, and what was seen on them so far.
+    """The paths of a history, and the records on them so far.
 
     ``labels`` are class indices of the training samples ``X``.
     """
@@ -48,7 +48,7 @@ class Recorder:
         self._seen: list[tuple[Any, ...]] = []
 
     def record(self, model: Model, epoch: float) -> None:
-        """Trace the paths on the model as it is now, and leave it and all randomness as they were."""
+        """Trace the paths on the current model, without changing the model or any random state."""
         with undisturbed(), model.evaluating():
             (trace,) = trace_all([model], *self.ends, self.tol)
         right = trace.labels[:, [0, -1]] == self.labels
@@ -65,7 +65,7 @@ class Recorder:
         )
 
     def arrays(self, first: int = 0) -> dict[str, Any]:
-        """What was recorded from a record on, as a :class:`TrainingHistory` takes it."""
+        """Records from number ``first`` on, as arguments of :class:`TrainingHistory`."""
         names = ("crossings", "counted", "distances", "accuracy")
         seen = map(np.stack, zip(*self._seen[first:], strict=True))
         return {"epochs": np.array(self.epochs[first:], dtype=float)} | dict(zip(names, seen, strict=True))

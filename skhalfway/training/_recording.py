@@ -1,4 +1,4 @@
-"""Recording: what callbacks share that look at a net before training, every few epochs, and at the end."""
+"""Recording: base of callbacks that record a net before training, every few epochs, and at the end."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ if TYPE_CHECKING:
 
 
 class Recording(Callback):
-    """Looks at a net without disturbing its training; subclasses say at what.
+    """Records a net without affecting its training; subclasses determine what is recorded.
 
-    Parameters of subclasses are ``every`` and ``random_state``, beside their own. Each look has the same
-    seed, ``seed_``; what it finds is in ``records_``, by epoch.
+    Subclasses have the parameters ``every`` and ``random_state``, beside their own. Each record uses the same
+    seed, ``seed_``. Records are kept in ``records_``, by epoch.
     """
 
-    _kept: ClassVar[str]  # name of the attribute that results are in, once training has ended
+    _kept: ClassVar[str]  # name of the attribute with the results, once training has ended
     every: int
     random_state: Any
 
     def initialize(self) -> Self:
-        """Forget what was recorded.
+        """Delete all records.
 
         Returns
         -------
         self : object
-            As it was made.
+            This object, in its initial state.
         """
         self.records_: dict[int, Any] = {}
         if hasattr(self, self._kept):
@@ -45,16 +45,16 @@ class Recording(Callback):
         net : NeuralNetClassifier
             The net in training.
         dataset_train : Dataset
-            What it is trained on.
+            Training data.
         **kwargs : dict
             Ignored.
 
         Raises
         ------
         ValueError
-            If a parameter, or what is to be looked at, is invalid.
+            If a parameter, or the data to be recorded on, is invalid.
         TypeError
-            If the training data are needed, and are not samples in one array and their labels.
+            If the training data is needed, and has no labels or no samples in one array.
         """
         if self.records_:
             return
@@ -65,7 +65,7 @@ class Recording(Callback):
         self._look(net, len(net.history) - 1)
 
     def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
-        """Record the net, where it is time.
+        """Record the net, if a record is due.
 
         Parameters
         ----------
@@ -78,7 +78,7 @@ class Recording(Callback):
             self._look(net, len(net.history))
 
     def on_train_end(self, net: Any, **kwargs: Any) -> None:
-        """Record the net that came out, and keep all of it.
+        """Record the final net, and keep all records.
 
         Parameters
         ----------
@@ -87,7 +87,7 @@ class Recording(Callback):
         **kwargs : dict
             Ignored.
         """
-        if not self.records_:  # no epoch
+        if not self.records_:  # training had no epoch
             return
         if max(self.records_) < len(net.history):
             self._look(net, len(net.history))
@@ -98,12 +98,12 @@ class Recording(Callback):
             self.records_[epoch] = self._record(net)
 
     def _begin(self, dataset_train: Any) -> None:
-        """Check parameters, before the first look."""
+        """Check parameters before the first record."""
 
     def _record(self, net: Any) -> Any:
-        """What is found of the net as it is."""
+        """Make a record of the current net."""
         raise NotImplementedError
 
     def _result(self) -> Any:
-        """All that was recorded."""
+        """Make the result from all records."""
         raise NotImplementedError

@@ -1,4 +1,4 @@
-"""TrainingHistory: how crossings move while a model learns; recorded from any estimator with partial_fit."""
+"""TrainingHistory: how crossings move while a model learns; recorded from estimators with partial_fit."""
 
 from __future__ import annotations
 
@@ -32,38 +32,42 @@ from skhalfway.training._recorder import Recorder
 if TYPE_CHECKING:
     import pandas as pd
 
-_N_LINES = 10  # that a history is told in
+_N_LINES = 10  # most lines of a printed history
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class TrainingHistory(Result):
-    """Where a model's answers change, on the same paths, while it is trained.
+    """Crossings of decision boundaries, on the same paths, while a model is trained.
 
-    Made by :func:`halfway_history` and :class:`HalfwayCallback`; arrays are
-    read-only. Pairs of different classes are of two kinds, drawn once: random
-    ones, for the crossings, and samples with the nearest of another class, for
-    the distances. A random pair counts while the model classifies both right.
+    It is made by :func:`halfway_history` and :class:`HalfwayCallback`; its
+    arrays are read-only. A path is the segment between two samples of
+    different classes, and a crossing is the point at which the model's
+    prediction changes. There are two kinds of pairs, which are drawn once:
+    random pairs, for the crossings, and samples with their nearest sample of
+    another class, for the distances. A random pair counts in a record if the
+    model classifies both samples correctly.
 
     Crossings, deviation and agreement are this package's own formalisation of
-    the title of [1]_, whose definitions are not public to us. That a decision
-    boundary first comes close to the data and then bulges around the samples
-    ("clinging" and "dimpling") is the claim of [2]_, which these figures are
-    there to look at; the figures are ours.
+    the title of [1]_, whose definitions are not public to us. According to
+    [2]_, a decision boundary first comes close to the data ("clinging") and
+    then bulges around the samples ("dimpling"). This history serves to examine
+    that claim; the measures are ours.
 
     Parameters
     ----------
     epochs : ndarray of shape (n_records,)
-        Epochs trained, increasing; a first batch is a part of one.
+        Number of epochs trained, increasing. A first batch counts as a
+        fraction of an epoch.
     crossings : ndarray of shape (n_records, n_pairs)
-        First crossing on each path, from 0 to 1; nan where the answer never
+        First crossing on each path, from 0 to 1; nan if the prediction never
         changes.
     counted : bool ndarray of shape (n_records, n_pairs)
-        Whether both samples are classified right.
+        Whether both samples are classified correctly.
     distances : ndarray of shape (n_records, n_samples)
         Euclidean distance from samples to the first crossing towards the
-        nearest sample of another class; inf where the answer never changes.
+        nearest sample of another class; inf if the prediction never changes.
     accuracy : ndarray of shape (n_records,)
-        On the samples of all pairs, each taken once.
+        Accuracy on the samples of all pairs, each counted once.
 
     See Also
     --------
@@ -106,7 +110,9 @@ class TrainingHistory(Result):
         for name in ("epochs", "crossings", "counted", "distances", "accuracy"):
             array, ndim = frozen(getattr(self, name)), 1 if name in ("epochs", "accuracy") else 2
             if array.ndim != ndim or len(array) != n or not n:
-                raise ValueError(f"{name} must have {ndim} axes and a row for each epoch, got {array.shape}")
+                raise ValueError(
+                    f"{name} must have {ndim} axes and a row for each epoch, got shape {array.shape}"
+                )
             object.__setattr__(self, name, array)
         if (self.epochs[1:] <= self.epochs[:-1]).any():
             raise ValueError(f"epochs must increase, got {shown(self.epochs)}")
@@ -117,19 +123,19 @@ class TrainingHistory(Result):
 
     @property
     def deviation(self) -> NDArray[np.float64]:
-        """Halfway deviation at each record: mean distance of crossings from 1/2 over pairs that count."""
+        """Halfway deviation of each record: mean distance of crossings from 1/2, over pairs that count."""
         return deviation(self.crossings, self.counted)
 
     @property
     def agreement(self) -> NDArray[np.float64]:
-        """Halfway agreement with the last record: rank correlation of crossings where both count."""
+        """Halfway agreement with the last record: rank correlation of crossings, over pairs that count."""
         last = len(self.epochs) - 1
         pairs = (np.array([i, last]) for i in range(last + 1))
         return np.array([agreement(self.crossings[two], self.counted[two])[0, 1] for two in pairs])
 
     @property
     def boundary_distance(self) -> NDArray[np.float64]:
-        """Median of ``distances`` at each record; inf where fewer than half of the paths cross."""
+        """Median of ``distances`` in each record; inf if fewer than half of the paths have a crossing."""
         return np.median(self.distances, axis=1)
 
     @property
@@ -138,13 +144,27 @@ class TrainingHistory(Result):
         return np.isfinite(self.distances).mean(axis=1)
 
     def to_frame(self) -> pd.DataFrame:
-        """Everything by record.
+        """Return the history as a pandas DataFrame.
 
         Returns
         -------
         frame : DataFrame
-            Indexed by epoch, with columns accuracy, deviation, agreement,
-            boundary_distance and crossed.
+            One row for each record, indexed by epoch, with the columns
+            accuracy, deviation, agreement, boundary_distance and crossed.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from skhalfway.training import TrainingHistory
+        >>> history = TrainingHistory(
+        ...     epochs=np.array([0, 1]),
+        ...     crossings=np.array([[0.9, 0.1], [0.7, 0.4]]),
+        ...     counted=np.array([[True, True], [True, True]]),
+        ...     distances=np.array([[np.inf, 3.0], [2.0, 3.0]]),
+        ...     accuracy=np.array([0.5, 1.0]),
+        ... )
+        >>> history.to_frame()["crossed"].to_dict()
+        {0.0: 0.5, 1.0: 1.0}
         """
         import pandas as pd
 
@@ -153,7 +173,7 @@ class TrainingHistory(Result):
         return pd.DataFrame({name: getattr(self, name) for name in names}, index=index)
 
     def _warn_unknown(self) -> None:
-        """Say if nothing is known of the trained model."""
+        """Warn if the last record has no pair that counts."""
         if not self.counted[-1].any():
             warn(
                 "in the last record the model classifies both samples of no pair right, so its deviation "
@@ -195,29 +215,30 @@ def halfway_history(
     Parameters
     ----------
     estimator : object
-        Classifier with ``partial_fit``: ``MLPClassifier``, ``SGDClassifier``,
-        ``GaussianNB``... It is trained itself, no clone; a fitted one goes on
-        from where it is. For a skorch net, use :class:`HalfwayCallback`.
+        Classifier with ``partial_fit``, such as ``MLPClassifier``,
+        ``SGDClassifier`` or ``GaussianNB``. The object itself is trained, not
+        a clone; training of a fitted one is continued. For a skorch net, use
+        :class:`HalfwayCallback`.
     X : array-like of shape (n_samples, n_features)
         Training samples.
     y : array-like of shape (n_samples,)
-        Their labels.
+        Labels.
     n_epochs : int
-        How often all samples are gone through, each time in another order.
+        Number of passes over all samples, each in a new order.
     batch_size : int, default=32
-        Samples that are given to ``partial_fit`` at once.
+        Number of samples for each call of ``partial_fit``.
     every : int, default=1
-        Epochs between two records. The end is always recorded, and so is the
-        beginning: the estimator as it is given or, where it is not fitted and
-        so no classifier yet, after its first batch.
+        Number of epochs between two records. The first and the last state are
+        always recorded. The first state is that of the given estimator or, if
+        it is not fitted yet, its state after the first batch.
     n_pairs : int, default=500
-        Random pairs, and nearest ones: as many of each; at most the number of
-        samples.
+        Number of random pairs, and number of nearest pairs; at most the number
+        of samples.
     tol : float, default=1e-3
         Largest error of a crossing; see :func:`skhalfway.halfway.crossings`.
     random_state : int, RandomState instance or None, default=None
-        For the pairs and the order of samples. The estimator's own randomness
-        is neither used nor changed.
+        Seed of the pairs and the order of samples. The estimator's own random
+        state is neither used nor changed.
 
     Returns
     -------
@@ -235,7 +256,7 @@ def halfway_history(
 
     See Also
     --------
-    HalfwayCallback : The same for skorch.
+    HalfwayCallback : Records skorch nets.
 
     Examples
     --------
@@ -285,7 +306,7 @@ def halfway_history(
 
 
 def _fitted(estimator: Any) -> Model | None:
-    """The estimator as it is; None where it is yet to be fitted."""
+    """The Model of the estimator; None if it is not fitted yet."""
     try:
         return as_model(estimator)
     except NotFittedError:

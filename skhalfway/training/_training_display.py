@@ -1,4 +1,4 @@
-"""TrainingHistoryDisplay: a TrainingHistory as lines."""
+"""TrainingHistoryDisplay: draws a TrainingHistory as lines."""
 
 from __future__ import annotations
 
@@ -24,28 +24,28 @@ _LABELS = {
 
 
 class TrainingHistoryDisplay(Display, draws=[TrainingHistory], by=halfway_history):
-    """Lines of a :class:`TrainingHistory`, a panel for each figure.
+    """Lines of a :class:`TrainingHistory`, with a panel for each measure.
 
-    Use ``from_estimator``, which takes what :func:`halfway_history` takes, or
-    ``from_result`` to make one.
+    Make one with ``from_estimator``, which takes the arguments of
+    :func:`halfway_history`, or with ``from_result``.
 
     Parameters
     ----------
     result : TrainingHistory
-        What to draw.
+        The history to draw.
 
     Attributes
     ----------
     axes_ : ndarray of matplotlib Axes
-        A panel for each figure.
+        A panel for each measure.
     figure_ : matplotlib Figure
-        Figure that holds them.
+        Figure that holds the panels.
     lines_ : dict of str to matplotlib Line2D
         Lines by name: accuracy, agreement, deviation, boundary_distance.
 
     See Also
     --------
-    TrainingHistory : The figures.
+    TrainingHistory : The measures.
 
     Examples
     --------
@@ -70,18 +70,18 @@ class TrainingHistoryDisplay(Display, draws=[TrainingHistory], by=halfway_histor
         xscale: str = "linear",
         line_kw: dict[str, Any] | None = None,
     ) -> TrainingHistoryDisplay:
-        """Draw each figure over epochs, in a panel with a unit of its own.
+        """Draw each measure over epochs, in a panel of its own.
 
         Parameters
         ----------
         axes : sequence of matplotlib Axes, default=None
-            One for each figure. None makes a figure.
+            One for each measure. None makes a new figure.
         names : list of str, default=None
-            What to draw: accuracy, agreement, deviation, boundary_distance.
-            None is all.
+            Measures to draw: accuracy, agreement, deviation, boundary_distance.
+            None draws all.
         xscale : {"linear", "log"}, default="linear"
-            Scale of the epochs. "log" shows the beginning, where most happens,
-            without the record before it, at epoch 0.
+            Scale of the epochs. "log" magnifies the beginning, where most
+            changes happen, and leaves out the record at epoch 0.
         line_kw : dict, default=None
             Passed to ``ax.plot`` for each line.
 
@@ -93,8 +93,25 @@ class TrainingHistoryDisplay(Display, draws=[TrainingHistory], by=halfway_histor
         Raises
         ------
         ValueError
-            If a name is unknown, there are not as many axes, or the scale is
-            neither.
+            If a name is unknown, the number of axes is wrong, or the scale is
+            unknown.
+
+        Examples
+        --------
+        >>> import matplotlib
+        >>> matplotlib.use("agg")
+        >>> import numpy as np
+        >>> from skhalfway.training import TrainingHistory, TrainingHistoryDisplay
+        >>> history = TrainingHistory(
+        ...     epochs=np.array([0, 1]),
+        ...     crossings=np.array([[0.9, 0.1], [0.7, 0.4]]),
+        ...     counted=np.array([[True, True], [True, True]]),
+        ...     distances=np.array([[np.inf, 3.0], [2.0, 3.0]]),
+        ...     accuracy=np.array([0.5, 1.0]),
+        ... )
+        >>> display = TrainingHistoryDisplay.from_result(history).plot(names=["accuracy"])
+        >>> list(display.lines_)
+        ['accuracy']
         """
         history = self.result
         chosen = list(_LABELS) if names is None else list(names)

@@ -555,7 +555,10 @@ BAD = [
         params={"attack_params": {"epsilon": 1}},
     ),
     Bad(
-        "restarts", lambda: signed, "n_restarts .*; function signed has to do that", params={"n_restarts": 2}
+        "restarts",
+        lambda: signed,
+        "n_restarts .*; function signed has to restart by itself",
+        params={"n_restarts": 2},
     ),
     Bad(
         "returns None",
@@ -621,7 +624,7 @@ BAD = [
     Bad(
         "eps per feature",
         lambda: ta.PGD(net(), eps=0.1),
-        "one eps=0.1 for all features and samples, but the generator has not; give the attack's class",
+        "one eps=0.1 for all features and samples, but the generator has several; give the attack's class",
         params=CLIP | {"eps": [0.5] * 4},
     ),
     Bad(

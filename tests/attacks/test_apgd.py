@@ -206,7 +206,7 @@ X_IRIS, Y_IRIS = load_iris(return_X_y=True)
         ({"loss": "dlr"}, 2, None, "'dlr' needs 3 classes, for .* LogisticRegression has 2; pass 'ce'"),
         ({"loss": "dlr", "n_targets": 2}, 3, None, "'dlr' needs 4 classes towards a label"),
         ({"loss": "dlr"}, 3, 0, "'dlr' needs 4 classes towards a label"),
-        ({"n_targets": 2}, 3, 0, "n_targets'. is for labels to leave: .* leave n_targets out"),
+        ({"n_targets": 2}, 3, 0, "n_targets'. is for untargeted attacks: .* leave n_targets out"),
         (
             {"loss": "DLR"},
             3,

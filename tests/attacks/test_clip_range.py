@@ -208,7 +208,7 @@ def test_it_can_be_searched_over() -> None:
 @pytest.mark.parametrize(
     ("generator", "data", "error", "message"),
     [
-        ({"clip_values": "range"}, X[:1], ValueError, "none has any width: of one sample"),
+        ({"clip_values": "range"}, X[:1], ValueError, "none has any width, as for one sample"),
         ({"clip_values": "range"}, X * 0 + 1, ValueError, r"pass clip_values=\(min, max\)"),
         (
             {"clip_values": "span"},

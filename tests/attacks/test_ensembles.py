@@ -250,7 +250,7 @@ def test_attacks_that_follow_logits_refuse_combinations_that_are_none(attack):
 
 
 def test_one_step_follows_no_turns():
-    with pytest.raises(ValueError, match="takes one step, so of .* the first of 2 members alone"):
+    with pytest.raises(ValueError, match="takes one step, so with .* only the first of 2 members"):
         AdversarialGenerator(Ensemble([("lr", LR), ("svm", SVM)], combine="serial"), attack="fgsm").generate(
             X, Y
         )

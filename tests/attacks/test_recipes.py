@@ -388,7 +388,7 @@ def generator_of(attack, X=X_IRIS, model=MODELS["lr"]):
         (lambda: PatchWise(size=4), ValueError, "must be odd, got 4"),
         (lambda: generator_of("admx"), ValueError, "unknown attack 'admx'.*did you mean 'admix'"),
         (lambda: generator_of("fia"), ValueError, "has no hidden layer with weights"),
-        (lambda: generator_of("ghost"), ValueError, "hidden layers say, and .* has none"),
+        (lambda: generator_of("ghost"), ValueError, "outputs of hidden layers, and .* has none"),
         (lambda: NearbyWeights(scale=-1), ValueError, "must be a number of at least 0, got -1"),
         (lambda: generator_of("rpa", model=MODELS["mlp"]), ValueError, "'feature_importance' is for images"),
         (lambda: generator_of("sgm", model=MODELS["mlp"]), ValueError, "has no residual branch"),

@@ -261,7 +261,7 @@ def test_what_is_added_to_a_constant_is_no_branch():
 
 
 def test_layers_of_one_member_are_not_followed_for_all():
-    with pytest.raises(ValueError, match="FeatureImportance follows one layer, which is that of one member"):
+    with pytest.raises(ValueError, match="FeatureImportance follows one layer, which belongs to one member"):
         attacked("fia", Ensemble([("a", sure(1)), ("b", sure(2))]), X.astype(np.float32))
 
 

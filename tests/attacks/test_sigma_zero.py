@@ -302,7 +302,7 @@ def test_hidden_gradients_are_noticed() -> None:
         matrix = TransferScorer(generator, random_state=0).fit([LINEAR, Rounded()]).transfer(X, Y)
     assert matrix.masked.tolist() == [False, True]
     said = " ".join(str(each.message) for each in caught)
-    assert "no attack without them counts changed features; pass norm=np.inf, 2 or 1" in said
+    assert "no attack without a gradient supports norm 0; pass norm=np.inf, 2 or 1" in said
     assert "square" not in said and "hopskipjump" not in said
 
 
@@ -342,7 +342,7 @@ WHOLE_NUMBER = r"norm=0 counts changed features, so eps must be a whole number >
             (
                 {"attack": attack},
                 ValueError,
-                f"attack='{attack}' works with norm {norms}, got 0; attack='sigmazero' knows norm 0",
+                f"attack='{attack}' works with norm {norms}, got 0; attack='sigmazero' supports norm 0",
             )
             for attack, norms in {
                 "pgd": "np.inf, 2 or 1",
@@ -377,7 +377,7 @@ WHOLE_NUMBER = r"norm=0 counts changed features, so eps must be a whole number >
             (
                 {"estimator": Rule(), "attack": attack, "eps": 2},
                 TypeError,
-                "norm=0 needs gradients, but Rule .*; no attack without them counts changed features; pass ",
+                "norm=0 needs gradients, but Rule .*; no attack without a gradient supports norm 0; pass ",
             )
             for attack in ("auto", "auto-strong", "sigmazero")
         ),

@@ -198,7 +198,7 @@ def test_the_sums_say_what_the_source_says(name: str, n_classes: int) -> None:
     if hasattr(source, "decision_function") and not isinstance(source, BaggingClassifier):
         np.testing.assert_allclose(response.decision(sums), source.decision_function(X), atol=1e-6)
     else:
-        with pytest.raises(NotDifferentiableError, match="probabilities, and no decision values"):
+        with pytest.raises(NotDifferentiableError, match="probabilities, not decision values"):
             response.decision(sums)
     if response.guides:
         guide = response.guide(sums)
@@ -552,7 +552,7 @@ def squared(X: Any) -> Any:
 
 
 REFUSED = {
-    "PCA is no step that keeps each column by itself, as scalers": make_pipeline(PCA(2), tree()),
+    "PCA is no step that transforms each column separately, as scalers": make_pipeline(PCA(2), tree()),
     "PolynomialFeatures is no step": make_pipeline(PolynomialFeatures(), tree()),
     "Normalizer is no step": make_pipeline(ColumnTransformer([("a", Normalizer(), [0, 1])]), tree()),
     "FunctionTransformer with a function": make_pipeline(FunctionTransformer(squared), tree()),

@@ -85,9 +85,9 @@ NOT_MASKS = [
     (Constraints([0], mask=np.arange(6) == 0), "no column may change"),
     (
         GROUPS.replaced(mask=PARTLY),
-        "row 4 of constraints.mask lets 2 of 3 columns change of the one_hot group column 1, .* 3; let all",
+        "row 4 of constraints.mask lets 2 of 3 columns change in the one_hot group column 1, .* 3; let all",
     ),
-    (GROUPS.replaced(mask=PARTLY[4]), "^constraints.mask lets 2 of 3 columns change of the one_hot group"),
+    (GROUPS.replaced(mask=PARTLY[4]), "^constraints.mask lets 2 of 3 columns change in the one_hot group"),
 ]
 
 

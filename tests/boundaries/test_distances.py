@@ -288,7 +288,7 @@ ONES = np.tile([1.0, 0, 0, 0], (150, 1))
     [
         (
             {"directions": 2 * ONES},
-            "must have length 1, but 150 of 150 have not, first that of row 0, 2; divide",
+            "must have length 1, but 150 of 150 have not; the first is row 0, of length 2; divide",
         ),
         ({"directions": ONES[:-1]}, r"directions must be shaped like X, \(150, 4\), got \(149, 4\)"),
         ({"directions": np.full((150, 4), np.nan)}, "directions contains NaN"),

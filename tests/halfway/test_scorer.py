@@ -131,7 +131,7 @@ def test_a_model_that_never_changes_its_answer(iris, iris_models):
     models = {"lr": iris_models["lr"], "constant": DummyClassifier().fit(X, y)}
     fitted = HalfwayScorer(n_pairs=50, random_state=0).fit(models)
     with (
-        pytest.warns(ModelWarning, match="'constant': it answers 0 to all 150 samples"),
+        pytest.warns(ModelWarning, match="'constant': it predicts 0 for all 150 samples"),
         pytest.warns(UndefinedMetricWarning, match="'constant' classifies both samples of no pair right"),
     ):
         m = fitted.measure(X, y)

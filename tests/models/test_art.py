@@ -269,5 +269,5 @@ def test_wrong_number_of_labels():
 
 def test_a_single_column_of_scores():
     classifier = PyTorchClassifier(nn.Linear(4, 1), nn.BCEWithLogitsLoss(), (4,), 2)
-    with pytest.raises(ValueError, match=r"scores of shape \(3, 1\) for 2 classes; one column per class"):
+    with pytest.raises(ValueError, match=r"scores of shape \(3, 1\) for 2 classes; it must give one column"):
         as_model(classifier).predict(np.zeros((3, 4)))

@@ -259,7 +259,7 @@ def raises(X):
     ("model", "kind", "message"),
     [
         (DecisionTreeClassifier(random_state=0).fit(X_TRAIN, Y_TRAIN), "saturated", "on 100% of the samples"),
-        (Scored(raises), "scores", "asked for scores it raises NotImplementedError: not here"),
+        (Scored(raises), "scores", "its scores raise NotImplementedError: not here"),
         (
             Scored(lambda X: LR.predict_proba(X)[:, ::-1]),
             "scores",
@@ -535,7 +535,7 @@ ALWAYS_0 = np.zeros(20, dtype=int)
             [np.arange(20) < 9, np.arange(20) < 8, ALWAYS_0],
             ("warning", "of which most other models put 8 into other classes"),
         ),
-        (ALWAYS_0, None, None, ("note", "it answers 'a' to all 20 samples")),
+        (ALWAYS_0, None, None, ("note", "it predicts 'a' for all 20 samples")),
         (np.arange(20) == 19, None, None, None),
         (np.arange(20) == 0, np.arange(20) > 9, None, None),
     ],
@@ -548,7 +548,7 @@ def test_one_answer_to_all(predicted, truth, others, expected):
     assert (finding is None) == (expected is None)
     if expected:
         assert (finding.kind, finding.severity) == ("constant", expected[0])
-        assert finding.message.startswith("it answers 'a' to all 20 samples")
+        assert finding.message.startswith("it predicts 'a' for all 20 samples")
         assert finding.message.endswith(expected[1])
 
 
@@ -711,7 +711,7 @@ def test_how_far_scores_may_move(again, elsewhere, kind):
     np.testing.assert_array_equal(calls[0], np.arange(99, -1, -4))
     assert all(len(at) == 100 for at in calls[1:])
     if elsewhere == (0.5, 4):
-        assert finding.kind == "batch" and "on 4% of them and its answer on 0%" in finding.message
+        assert finding.kind == "batch" and "on 4% of them and its prediction on 0%" in finding.message
     else:
         assert (finding and finding.kind) == kind
 

@@ -49,7 +49,7 @@ TURNED = (
     "code y as in its training"
 )
 NOTHING = "for {} samples no input of another class was found, so that they stay as they are"
-ONE = "model '<one>': it answers 1 to all 150 samples, of which 100 are of other classes: accuracy .33; "
+ONE = "model '<one>': it predicts 1 for all 150 samples, of which 100 are of other classes: accuracy .33; "
 
 
 @pytest.mark.parametrize(
@@ -91,7 +91,7 @@ def test_findings_are_in_the_result(iris, models, scorer):
         ]
         assert pickle.loads(pickle.dumps(result)).checks == result.checks
     html = said(lambda: scorer.transfer(X, y))[0]._repr_html_()
-    assert html.count(">warning: ") == 3 and "warning: &lt;one&gt;: it answers 1" in html
+    assert html.count(">warning: ") == 3 and "warning: &lt;one&gt;: it predicts 1" in html
 
 
 def test_without_labels_one_answer_is_told_by_the_other_models(iris, models):

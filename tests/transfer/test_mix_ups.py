@@ -149,7 +149,7 @@ def test_samples_that_were_not_attacked_are_not_counted(iris, pair):
         (lambda X: X * 2, 150),
     ],
 )
-@pytest.mark.filterwarnings("ignore:.*it answers")
+@pytest.mark.filterwarnings("ignore:.*it predicts")
 def test_a_comparison_knows_other_samples(iris, pair, change, n_other, tmp_path):
     X, y = iris
     scorer = TransferScorer(AdversarialGenerator(eps=0.5, max_iter=3), random_state=0).fit(pair)

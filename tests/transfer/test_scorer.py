@@ -198,7 +198,7 @@ def test_images_for_networks_and_row_models():
         torch.nn.Conv2d(1, 3, 2), torch.nn.Tanh(), torch.nn.Flatten(), torch.nn.Linear(27, 2)
     )
     scorer = TransferScorer(AdversarialGenerator(eps=0.2)).fit({"rows": rows, "cnn": cnn})
-    with pytest.warns(ModelWarning, match="model 'cnn': it answers 0 to all 40 samples"):
+    with pytest.warns(ModelWarning, match="model 'cnn': it predicts 0 for all 40 samples"):
         matrix = scorer.transfer(X, y)
     assert matrix.source_eligible[0] >= 35
     assert matrix.fooled[0, 0] > 0
@@ -221,7 +221,7 @@ def test_no_pair_with_a_sample_that_counts(iris):
     ]
     scorer = TransferScorer().fit(models)
     with (
-        pytest.warns(ModelWarning, match="'logisticregression-2': it answers 1 to all 40 samples"),
+        pytest.warns(ModelWarning, match="'logisticregression-2': it predicts 1 for all 40 samples"),
         pytest.warns(UndefinedMetricWarning, match="no pair of models"),
     ):
         assert np.isnan(scorer.score(X[:40], y[:40]))
