@@ -234,8 +234,8 @@ def changed(value, name="mnist"):
 @pytest.mark.parametrize(
     "copy, message",
     [
-        ({"pixels": pixels_of("mnist")[:, 1:]}, "783 pixels an image, expected 784"),
-        ({"pixels": np.tile(pixels_of("mnist"), 4)}, "3136 pixels an image, expected 784"),
+        ({"pixels": pixels_of("mnist")[:, 1:]}, "783 pixels per image, expected 784"),
+        ({"pixels": np.tile(pixels_of("mnist"), 4)}, "3136 pixels per image, expected 784"),
         ({"pixels": changed(256)}, "pixels from 0.0 to 256.0, expected 0 to 255"),
         ({"pixels": changed(-1)}, "pixels from -1.0 to 255.0, expected 0 to 255"),
         ({"pixels": changed("?")}, "pixels from nan to nan, expected 0 to 255"),

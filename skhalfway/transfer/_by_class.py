@@ -114,6 +114,16 @@ class TransferByClass(Result):
         ------
         ValueError
             If no sample has this label.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from skhalfway import TransferMatrix
+        >>> from skhalfway.transfer import TransferByClass
+        >>> n, none = np.full((2, 2), 100), np.zeros((2, 2), dtype=int)
+        >>> cats, dogs = (TransferMatrix(("a", "b"), n, f, none, none, n[0], f[0]) for f in (none, n // 4))
+        >>> TransferByClass(np.array(["cat", "dog"]), (cats, dogs)).of("dog").mean_rate
+        0.25
         """
         places = np.flatnonzero(self.labels == label)
         if np.ndim(label) or not len(places):
@@ -140,6 +150,17 @@ class TransferByClass(Result):
         ------
         ValueError
             If ``of`` is neither of the two.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from skhalfway import TransferMatrix
+        >>> from skhalfway.transfer import TransferByClass
+        >>> n, none = np.full((2, 2), 100), np.zeros((2, 2), dtype=int)
+        >>> cats, dogs = (TransferMatrix(("a", "b"), n, f, none, none, n[0], f[0]) for f in (none, n // 4))
+        >>> frame = TransferByClass(np.array(["cat", "dog"]), (cats, dogs)).to_frame(of="pairs")
+        >>> float(frame.loc[("dog", "a", "b"), "rate"])
+        0.25
         """
         import pandas as pd
 

@@ -135,6 +135,17 @@ class TransferComparison(Result):
         -------
         frame : pandas.DataFrame
             One row for each pair, indexed by (source, target).
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from skhalfway.results import ConfidenceInterval
+        >>> from skhalfway.transfer import TransferComparison
+        >>> n, only_first, only_other = np.array([[[100]], [[5]], [[25]]])
+        >>> interval = ConfidenceInterval(0.1, 0.3)
+        >>> comparison = TransferComparison(("a",), ("b",), n, only_first, only_other, 0.2, interval)
+        >>> comparison.to_frame().loc[("a", "b"), "difference"].round(2)
+        np.float64(0.2)
         """
         import pandas as pd
 

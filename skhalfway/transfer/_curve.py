@@ -330,6 +330,15 @@ class TransferCurve(Result):
         ------
         ValueError
             If ``per`` is neither of the two.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from skhalfway import TransferCurve, TransferMatrix
+        >>> n, none = np.full((2, 2), 100), np.zeros((2, 2), dtype=int)
+        >>> each = [TransferMatrix(("a", "b"), n, f, none, none, n[0], f[0]) for f in (none, n // 4)]
+        >>> TransferCurve([0, 0.5], each, [[0, 0], [25, 25]]).to_frame(per="budget")["mean_rate"].tolist()
+        [0.0, 0.25]
         """
         import pandas as pd
 

@@ -138,6 +138,15 @@ class Robustness(Result):
         ------
         ValueError
             If ``level`` or ``of`` is out of range.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from skhalfway.transfer import Robustness
+        >>> labels = np.array([0, 0, 1, 1])
+        >>> robustness = Robustness(("net",), labels, clean=labels, adversarial=np.array([[0, 1, 1, 1]]))
+        >>> round(float(robustness.confidence_interval().low), 2)
+        0.3
         """
         right = {
             "robust_accuracy": self.robust,

@@ -144,7 +144,7 @@ def broken_image(path):
         ("t.csv", text("a,b\n1,2\n1,2,3\n"), None, "cannot be read as CSV: .*Expected 2 fields"),
         ("t.csv", text("a;b\n1;2\n"), None, "has one column, 'a;b'; separate values by commas"),
         ("t.csv", text("5.1,3.5\n4.9,3.0\n"), None, "has numbers in its first line"),
-        ("t.csv", text("a,b,a\n1,2,3\n"), None, "two columns called 'a'"),
+        ("t.csv", text("a,b,a\n1,2,3\n"), None, "two columns named 'a'"),
         ("t.csv", text(",a\n0,1\n"), None, "column 0 of t.csv has no name"),
         (
             "t.csv",
@@ -711,7 +711,7 @@ def test_onnx_casts_no_values(tmp_path):
     path = graph_of(nodes, [("X", INT, [None, 3])], [("z", F, [None, 3])], tmp_path / "m.onnx")
     read = read_model(path)
     assert read.predict(np.eye(3)).tolist() == [0, 1, 2]
-    with pytest.raises(ValueError, match="takes whole numbers .int64., got 0.5; name the column"):
+    with pytest.raises(ValueError, match="needs whole numbers .int64., got 0.5; name the column"):
         read.predict(np.eye(3) / 2)
     with pytest.raises(ValueError, match="takes float32, which 1e[+]300 is too large for"):
         read_model(logits(path)).predict(np.full((2, 4), 1e300))

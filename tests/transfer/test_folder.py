@@ -135,7 +135,7 @@ def test_a_result_knows_its_own_folder(flowers, tmp_path, monkeypatch):
     # alone it does not find them
     shutil.move(tmp_path / "c" / "kept", tmp_path / "there")
     lost = load_result(file)
-    with pytest.raises(ValueError, match=r"kept in a folder, 'kept', which was not there.*samples=folder"):
+    with pytest.raises(ValueError, match=r"kept in the folder 'kept', .* which was not found.*samples=folder"):
         lost.samples("lr")
     lost.save(tmp_path / "again.json")
     for path in (file, tmp_path / "again.json"):
@@ -180,7 +180,7 @@ def test_a_folder_that_was_changed(flowers, change, message, tmp_path):
         (folder / MANIFEST).write_text(changed if isinstance(changed, str) else json.dumps(changed))
     with pytest.raises(ValueError, match=message):
         load_result(tmp_path / "m.json", samples=folder)
-    with pytest.raises(ValueError, match="which was not there"):
+    with pytest.raises(ValueError, match="which was not found"):
         load_result(tmp_path / "m.json").samples("lr")
 
 

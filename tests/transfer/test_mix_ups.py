@@ -54,7 +54,7 @@ SHUFFLED = np.random.RandomState(0).permutation(N)
         (NAMED, lambda m: m.exposure().loc[NAMED]["fooled_by"] > 1, None),
         (NAMED, lambda m: m.exposure()["fooled_by"] > 1, "a mask with another index than the samples"),
         (NAMED, lambda m: pd.Series(m.outcomes.labels > 1), "a mask with another index than the samples"),
-        (None, lambda m: pd.Series(np.ones(N, bool), index=NAMED), r"pass rows\.to_numpy\(\) where the rows"),
+        (None, lambda m: pd.Series(np.ones(N, bool), index=NAMED), r"pass rows\.to_numpy\(\) if it is in"),
         # names
         (None, lambda m: m.exposure().index[:5], None),
         (SHUFFLED, lambda m: m.exposure().index[:5], r"numbers of samples, got an Index.*np\.flatnonzero"),
@@ -128,7 +128,7 @@ def test_samples_that_were_not_attacked_are_not_counted(iris, pair):
     X, y = iris
     scorer = TransferScorer(AdversarialGenerator(eps=0.5, max_iter=3), random_state=0).fit(pair)
     some = scorer.transfer(X, y)
-    with pytest.raises(ValueError, match="150 samples of source 'lr' count, and 4 of them were not"):
+    with pytest.raises(ValueError, match="150 samples of source 'lr' count, but 4 of them were not"):
         TransferMatrix.of(some.outcomes, "all")
     every = scorer.set_params(condition="all").transfer(X, y)
     assert TransferMatrix.of(every.outcomes, "both_correct").eligible.tolist() == some.eligible.tolist()
@@ -233,7 +233,7 @@ def comparison_of(dtype=int, sources=("a", "b"), targets=("c",), **others):
         (lambda: replace(MATRIX, goal="target"), "goal does not match the outcomes"),
         (lambda: replace(MATRIX, fooled=MATRIX.eligible), "fooled does not match the outcomes"),
         (lambda: replace(MATRIX, sources=("b", "a")), "sources does not match the outcomes"),
-        (lambda: replace(MATRIX, outcomes=outcomes_of(seed=1)), r"count them by TransferMatrix\.of"),
+        (lambda: replace(MATRIX, outcomes=outcomes_of(seed=1)), r"make the matrix by TransferMatrix\.of"),
         (lambda: counts_of(standard_error=-0.1), "standard_error must be a number >= 0 or nan, got -0.1"),
         (lambda: counts_of(standard_error="x"), "standard_error must be a number >= 0 or nan, got 'x'"),
         (lambda: comparison_of(sources=("a", "a")), "sources must be different"),

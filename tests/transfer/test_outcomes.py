@@ -412,9 +412,9 @@ def test_the_interval_holds_a_difference_that_there_is():
         (lambda o: (replace(o, sources=("a", "d")), {}), "the two experiments have different sources"),
         (lambda o: (replace(o, targets=("b", "a", "d")), {}), "the two experiments have different targets"),
         (lambda o: (o, {"condition": "all"}), "the two experiments have different condition and goal"),
-        (lambda o: (o.take(slice(0, 70)), {}), "other samples: their numbers differ;"),
-        (lambda o: (replace(o, labels=o.labels[::-1]), {}), "other samples: their labels differ;"),
-        (lambda o: (replace(o, index=np.arange(80) + 3), {}), "other samples: their indexes differ;"),
+        (lambda o: (o.take(slice(0, 70)), {}), "different samples: their numbers differ;"),
+        (lambda o: (replace(o, labels=o.labels[::-1]), {}), "different samples: their labels differ;"),
+        (lambda o: (replace(o, index=np.arange(80) + 3), {}), "different samples: their indexes differ;"),
         (
             lambda o: (replace(o, index=o.index[::-1]), {}),
             "same samples in another order; sort both by index",
@@ -703,7 +703,7 @@ def test_they_are_said(fools, goal, said):
     assert "At least" not in TransferMatrix.of(pair, goal=goal).describe()
     counts = replace(matrix, outcomes=None)
     assert "At least" not in counts.describe()
-    with pytest.raises(ValueError, match="counts alone, and fooled_by_any needs what models said"):
+    with pytest.raises(ValueError, match="fooled_by_any needs the predictions for each sample"):
         counts.confidence_interval(of="fooled_by_any")
 
 
