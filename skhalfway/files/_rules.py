@@ -19,7 +19,7 @@ from skhalfway.files._paths import ending_of, existing, library, said
 KEYS = {
     "immutable": "a list of columns",
     "integer": "a list of columns",
-    "one_hot": "a list of groups, each of which is a list of columns",
+    "one_hot": "a list of groups, each a list of columns",
     "increasing": "a list of columns",
     "decreasing": "a list of columns",
     "mask": "a list of true and false, one for each value of a sample",

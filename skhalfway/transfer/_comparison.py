@@ -241,7 +241,7 @@ def compare(first: BySample, second: BySample, level: float) -> TransferComparis
             f"the two experiments have different samples: their {parts} differ; attack the same X and y"
         )
     _warn_of_other_values(one.fingerprints, other.fingerprints)
-    failed = one.failed | other.failed  # means are to be over the same pairs
+    failed = one.failed | other.failed  # both means must be over the same pairs
     seen, others = (see(*count).without(failed) for count in ((one, *own_count), (other, *their_count)))
     both = seen.eligible & others.eligible
     only_first, only_other = both & seen.fooled & ~others.fooled, both & others.fooled & ~seen.fooled

@@ -138,8 +138,8 @@ def source_fooled_by_budget(outcomes: Sequence[Outcomes], goal: str) -> NDArray[
 
     Of shape (n_budgets, n_sources), for the outcomes at each budget.
     """
-    fallen = [see(one, "both_correct", goal).source_fooled for one in outcomes]
-    return np.logical_or.accumulate(fallen).sum(axis=2)
+    fooled = [see(one, "both_correct", goal).source_fooled for one in outcomes]
+    return np.logical_or.accumulate(fooled).sum(axis=2)
 
 
 def check_attacked(outcomes: Outcomes, condition: str) -> None:

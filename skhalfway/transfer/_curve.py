@@ -110,11 +110,11 @@ class TransferCurve(Result):
         kinds = [(m.names, m.sources, m.targets, m.condition, m.goal) for m in self.matrices]
         if any(kind != kinds[0] for kind in kinds):
             raise ValueError("matrices must all have the same models, sources, targets, condition and goal")
-        fallen = read_counts("source_fooled", self.source_fooled, (len(eps), len(first.sources)))
-        if (np.diff(fallen, axis=0) < 0).any():
+        fooled = read_counts("source_fooled", self.source_fooled, (len(eps), len(first.sources)))
+        if (np.diff(fooled, axis=0) < 0).any():
             raise ValueError("source_fooled must hold counts that never decrease from a budget to the next")
         eligible = [matrix.source_eligible for matrix in self.matrices]
-        if not all(np.array_equal(one, eligible[0]) for one in eligible) or (fallen > eligible[0]).any():
+        if not all(np.array_equal(one, eligible[0]) for one in eligible) or (fooled > eligible[0]).any():
             raise ValueError(
                 "matrices must all be of the same samples, and source_fooled must not exceed their "
                 "source_eligible, since it counts a part of these samples"
@@ -122,7 +122,7 @@ class TransferCurve(Result):
         check_choice("eps_unit", self.eps_unit, UNITS)
         object.__setattr__(self, "masked", read_masked(self.masked, len(first.sources)))
         object.__setattr__(self, "eps", eps)
-        object.__setattr__(self, "source_fooled", fallen)
+        object.__setattr__(self, "source_fooled", fooled)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -257,11 +257,11 @@ class TransferCurve(Result):
             If the matrices hold only counts, or there are no such samples.
         """
         matrices = tuple(matrix.subset(rows) for matrix in self.matrices)
-        fallen = source_fooled_by_budget([matrix._known("subset") for matrix in matrices], matrices[0].goal)
+        fooled = source_fooled_by_budget([matrix._known("subset") for matrix in matrices], matrices[0].goal)
         origin = self.provenance
         if origin is not None:
             origin = replace(origin, n_samples=matrices[0].n_samples)
-        return replace(self, matrices=matrices, source_fooled=fallen, provenance=origin)
+        return replace(self, matrices=matrices, source_fooled=fooled, provenance=origin)
 
     def exposure(self, target: str | None = None) -> pd.DataFrame:
         """Find, for each sample, the smallest budget at which its adversarial version fools a target.
@@ -294,14 +294,14 @@ class TransferCurve(Result):
     def _exposure(self, target: str | None) -> pd.DataFrame:
         """Exposure, in the order of the samples."""
         each = [matrix._exposed(target) for matrix in self.matrices]
-        falls = self._smallest_eps([one.fooled for one in each], [one.eligible for one in each])
+        smallest = self._smallest_eps([one.fooled for one in each], [one.eligible for one in each])
         frame = self.matrices[-1]._exposure(target)
         # samples made on the target itself are no transfer
         others = [i for i, name in enumerate(self.sources) if name != target]
-        least = np.fmin.reduce(falls[others]) if others else np.full(len(frame), np.nan)
+        least = np.fmin.reduce(smallest[others]) if others else np.full(len(frame), np.nan)
         frame.insert(int("label" in frame), "eps", least)
         for i in others:
-            frame[f"from {self.sources[i]}"] = falls[i]
+            frame[f"from {self.sources[i]}"] = smallest[i]
         return frame
 
     def _smallest_eps(

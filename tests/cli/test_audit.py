@@ -163,7 +163,7 @@ def test_interrupted(kind, memory, report, here, tmp_path, monkeypatch, capsys):
     assert run("audit", *ONE, *DATA, "--json", str(place), *memory) == 130
     shown = capsys.readouterr()
     assert "deployed: Exposed (partial: the run was interrupted)" in shown.out
-    assert shown.err.count("\n") == 1 and "reports, marked partial," in shown.err
+    assert shown.err.count("\n") == 1 and "reports are marked partial" in shown.err
     wanted = "run the same command again, with --memory kept," if memory else "with --memory DIR"
     assert wanted in shown.err
     assert load_result(place).partial

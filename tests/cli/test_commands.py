@@ -159,7 +159,7 @@ def test_labels_of_a_command_have_the_type_of_those_of_the_data(texts, y, labels
     found = labels_like(texts, y)
     assert found == labels and list(map(type, found)) == list(map(type, labels))
     if y.dtype.kind != "U":
-        with pytest.raises(ValueError, match="--classes names .*write them as the data do"):
+        with pytest.raises(ValueError, match="--classes must be written like the labels of the data, .* got"):
             labels_like(["one", "two"], y)
 
 
@@ -187,7 +187,9 @@ def test_compare(report, tmp_path, monkeypatch, capsys):
     assert (tmp_path / "c.html").stat().st_size and (tmp_path / "c.md").stat().st_size
     report.curve.matrices[-1].save("matrix.json")
     assert run("compare", "a.json", "matrix.json") == 2
-    assert "matrix.json must be a report of audit --json, but it holds TransferMatrix" in capsys.readouterr().err
+    assert (
+        "matrix.json must be a report of audit --json, but it holds TransferMatrix" in capsys.readouterr().err
+    )
 
 
 def test_names_that_the_terminal_cannot_write_are_escaped(report, tmp_path, monkeypatch):

@@ -351,7 +351,11 @@ GIVEN = AdversarialGenerator(constraints=Constraints(integer=[0]))
 @pytest.mark.parametrize(
     ("changed", "error", "message"),
     [
-        ({"models": MODELS["bayes"]}, ValueError, "a single model without surrogates leaves no source of transfer"),
+        (
+            {"models": MODELS["bayes"]},
+            ValueError,
+            "a single model without surrogates leaves no source",
+        ),
         (
             {"models": "deployed.skops"},
             TypeError,
@@ -365,7 +369,11 @@ GIVEN = AdversarialGenerator(constraints=Constraints(integer=[0]))
         ({"y": Y_TEST[:-1]}, ValueError, "one label per sample"),
         ({"y": Y_TEST + 1}, ValueError, r"y must hold labels that the models know, .* got \[2\]"),
         ({"y": Y_TEST.astype(str)}, ValueError, r"which are \[0, 1\]; got \['0', '1'\]"),
-        ({"reference": (X_TRAIN, Y_TRAIN + 1), "surrogates": QUICK}, ValueError, r"reference .* know, .* got \[2\]"),
+        (
+            {"reference": (X_TRAIN, Y_TRAIN + 1), "surrogates": QUICK},
+            ValueError,
+            r"reference .* got \[2\]",
+        ),
         ({"X": csr_matrix(X_TEST)}, TypeError, r"X is sparse, .*pass X.toarray\(\)"),
         ({"reference": csr_matrix(X_TRAIN)}, TypeError, "reference is sparse"),
         (

@@ -256,7 +256,7 @@ def test_what_failed_at_a_smaller_budget_is_a_doubt(made):
     first, small, large = report.curve.matrices
     failed = TransferMatrix.of(replace(small.outcomes, failures=(FAILED,)))
     report = replace(report, curve=replace(report.curve, matrices=(first, failed, large)))
-    assert report.verdict.level == "unknown" and "measurements of deployed and surrogate a failed" in str(report.verdict)
+    assert report.verdict.level == "unknown" and "of deployed and surrogate a failed" in str(report.verdict)
 
 
 def test_accuracies_of_a_model_that_failed_are_not_known(made):
