@@ -1,4 +1,4 @@
-"""skhalfway: which of your classifiers fall together, how far, and why."""
+"""skhalfway: which classifiers are fooled by the same adversarial examples (transferability), and why."""
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -52,7 +52,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    # Nothing heavy is imported before it is used (PEP 562).
+    # slow imports are delayed until they are needed (PEP 562)
     if name in _HOME:
         return getattr(import_module(_HOME[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -7,16 +7,16 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-_MAX_VALUES = 2**22  # held at once: 32 MiB of float64
-SCANNED = 2**18  # of what is only gone through
+_MAX_VALUES = 2**22  # maximum number of values in memory: 32 MiB of float64
+SCANNED = 2**18  # the same for data that are only scanned
 
 
 def blocks(n_rows: int, n_values: int, most: int | None = None) -> Iterator[slice]:
-    """Slices of as many rows, of ``n_values`` each, as are held at once: of ``most`` values."""
+    """Slices of rows with ``n_values`` each, so that a slice has at most ``most`` values."""
     size = max(1, (_MAX_VALUES if most is None else most) // max(1, n_values))
     return (slice(begin, begin + size) for begin in range(0, n_rows, size))
 
 
 def spread(n_rows: int, most: int) -> NDArray[np.intp]:
-    """Positions of ``most`` of the rows, or of all, evenly spread."""
+    """Evenly spaced positions of at most ``most`` of the rows."""
     return np.unique(np.linspace(0, n_rows - 1, most).astype(np.intp))

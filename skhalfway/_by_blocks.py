@@ -1,4 +1,4 @@
-"""What is gone through in blocks, for it is not in memory: datasets, arrays on disk, iterators of blocks."""
+"""Reading data in blocks that are not in memory: datasets, arrays on disk, iterators of blocks."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from skhalfway._inputs import FLOATS, check_no_categories
 from skhalfway._readable import is_tensor
 from skhalfway._text import shown
 
-_BLOCK = 2**20  # values that are read at once
-_MOST = 2**23  # of a chunk that is read as a whole
+_BLOCK = 2**20  # number of values that are read at once
+_MOST = 2**23  # largest chunk, in values, that is read as a whole
 _WANTED = "an iterator must give blocks of samples, or (samples, labels)"
 
 
 class Blocks(NamedTuple):
-    """Samples that are gone through once.
+    """Samples that are read once, in blocks.
 
     Attributes
     ----------
     batches : iterator of Batch
         Blocks, in their order.
     n : int or None
-        How many samples there are, where that is known.
+        Number of samples, if it is known.
     remedy : str
-        What to do where samples differ in shape.
+        Advice for error messages, if samples differ in shape.
     """
 
     batches: Iterator[Batch]
@@ -37,11 +37,11 @@ class Blocks(NamedTuple):
 
 
 def blocks_in(X: Any, name: str = "X") -> Blocks | None:
-    """The blocks of what is not in memory; None for anything else.
+    """The blocks of data that are not in memory; None for other data.
 
-    Not in memory is a Dataset or DataLoader of torch; what is read by slices, as arrays of h5py, zarr and
-    dask are, and arrays that are mapped from files but for those that are used as they lie there; an iterator
-    of blocks of samples, or of pairs (samples, labels) of blocks.
+    Data that are not in memory are a Dataset or DataLoader of torch; arrays that are read by slices, such as
+    those of h5py, zarr and dask; memory-mapped arrays, unless they can be used without conversion; and an
+    iterator of blocks of samples, or of pairs (samples, labels) of blocks.
     """
     if is_dataset(X):
         n = len(X) if isinstance(X, Sized) and hasattr(X, "__getitem__") else None
@@ -64,7 +64,7 @@ def _is_read_by_slices(X: Any) -> bool:
 
 
 def _is_mapped_but_converted(X: Any) -> bool:
-    """Whether X is mapped from a file in a type or an order that models do not take."""
+    """Whether X is memory-mapped with a type or an order that models do not accept."""
     if not isinstance(X, np.ndarray) or X.ndim < 2 or X.dtype.kind not in "biuf":
         return False
     base: Any = X
@@ -87,9 +87,9 @@ def _is_iterator(X: Any) -> bool:
 
 def _length(X: Any, name: str) -> int:
     n = X.shape[0]
-    if n != n:  # dask's nan
+    if n != n:  # nan in dask
         raise ValueError(
-            f"{name} does not say how many samples it holds: its shape is {X.shape}; call "
+            f"{name} does not tell its number of samples: its shape is {X.shape}; call "
             f"{name}.compute_chunk_sizes() first"
         )
     return int(n)
@@ -101,18 +101,18 @@ def _slices(X: Any, name: str) -> Iterator[Batch]:
         samples = np.asarray(X[begin:end])
         if len(samples) != end - begin:
             raise ValueError(
-                f"{name}[{begin}:{end}] has {len(samples)} samples, but its shape is said to be {X.shape}"
+                f"{name}[{begin}:{end}] has {len(samples)} samples, which does not match its shape {X.shape}"
             )
         yield Batch(f"{name}[{begin}:{end}]", samples, None)
         begin = end
 
 
 def _ends(X: Any, n: int) -> Iterator[int]:
-    """Where blocks end: with X's own chunks, where it has such, so that none is read twice."""
+    """Ends of the blocks: those of X's own chunks, if it has chunks, so that none is read twice."""
     width = max(1, int(np.prod(X.shape[1:])))
     size, chunks = max(1, _BLOCK // width), getattr(X, "chunks", None)
     rows = chunks[0] if isinstance(chunks, tuple) and chunks else None
-    if isinstance(rows, tuple):  # dask's, of any lengths each; it makes a whole one for any part
+    if isinstance(rows, tuple):  # chunks of dask have any lengths, and are computed as a whole
         begin = last = 0
         for end in np.cumsum(rows).tolist():
             if end - begin > size and last > begin:
@@ -138,7 +138,7 @@ def _of_item(item: Any, where: str) -> Batch:
         try:
             samples = np.asarray(samples)
         except (TypeError, ValueError) as error:
-            raise ValueError(f"{_WANTED}, but {where} makes no array: {shown(samples)}") from error
+            raise ValueError(f"{_WANTED}, but {where} is not an array: {shown(samples)}") from error
     if len(samples.shape) < 2:
         raise ValueError(
             f"{_WANTED}, but {where} has shape {tuple(samples.shape)}; a single sample is a block as "
@@ -154,7 +154,7 @@ def _of_item(item: Any, where: str) -> Batch:
 
 
 def _parted(item: Any, where: str) -> tuple[Any, Any]:
-    """Samples and labels of what an iterator gives; None where it has none."""
+    """Samples and labels of an item of an iterator; None instead of missing labels."""
     if isinstance(item, list) and not _holds_parts(item):
         return item, None
     if not isinstance(item, (tuple, list)):
@@ -165,7 +165,7 @@ def _parted(item: Any, where: str) -> tuple[Any, Any]:
 
 
 def _holds_parts(item: list[Any]) -> bool:
-    """Whether a list is (samples, labels), as DataLoaders give them, and no block of samples itself."""
+    """Whether a list is a pair (samples, labels), as DataLoaders give it, and not a block of samples."""
     axes = [len(part.shape) if hasattr(part, "shape") else None for part in item[:2]]
     if not item or len(item) > 2 or axes[0] is None or axes[0] < 2:
         return False

@@ -1,4 +1,4 @@
-"""scikit-learn's callbacks, from 1.9 on: what is told of models as they are fitted."""
+"""Callbacks of scikit-learn 1.9 and later, which follow the fitting of models."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ Method = TypeVar("Method", bound=Callable[..., Any])
 
 
 class _Unsupported:
-    """In the place of scikit-learn's mixin, where it has none."""
+    """Replaces scikit-learn's mixin in versions without callbacks."""
 
 
 CallbackSupport: Any = _Unsupported if callback is None else callback.CallbackSupportMixin
 
 
 def with_callbacks(method: Method) -> Method:
-    """Decorate a method ``fit`` that uses :func:`fit_tasks`: callbacks are put away whatever happens."""
+    """Decorate a method ``fit`` that uses :func:`fit_tasks`, so that callbacks always end properly."""
     return method if callback is None else cast(Method, callback.with_callbacks(method))
 
 
@@ -34,9 +34,9 @@ class FitTask:
     Attributes
     ----------
     owner : object
-        Whose callbacks are told.
+        Object whose callbacks are called.
     context : CallbackContext
-        Of scikit-learn; None where there is nobody to be told.
+        Context of scikit-learn; None without callbacks.
     """
 
     owner: Any = None
@@ -44,12 +44,12 @@ class FitTask:
 
     @contextmanager
     def around(self, estimator: Any, X: Any, y: Any) -> Iterator[None]:
-        """What is done inside is this task; an estimator that knows callbacks, if it is fitted, is told."""
+        """Run the block as this task; an estimator that supports callbacks takes part."""
         if self.context is None:
             yield
             return
         with ExitStack() as stack:
-            # scikit-learn warns of others, for every one of them; those count as one step each
+            # for estimators without callbacks scikit-learn would warn; each of them counts as one step
             if hasattr(estimator, "set_callbacks"):
                 stack.enter_context(self.context.propagate_callback_context(estimator))
             self.context.call_on_fit_task_begin(estimator=self.owner, X=X, y=y)
@@ -59,14 +59,14 @@ class FitTask:
 
 @contextmanager
 def fit_tasks(owner: Any, names: Sequence[str], X: Any, y: Any) -> Iterator[list[FitTask]]:
-    """A task for each of the models that ``owner`` fits inside, side by side or one after another."""
+    """Tasks for the models that ``owner`` fits in the block, one for each, in parallel or in sequence."""
     told = hasattr(owner, "_skl_callbacks") or hasattr(owner, "_parent_callback_ctx")
     if callback is None or not told:
         yield [FitTask()] * len(names)
         return
     root = owner._init_callback_context(max_subtasks=len(names), sequential_subtasks=False)
     root.call_on_fit_task_begin(estimator=owner, X=X, y=y)
-    # made here, since the tree of tasks must not grow while a part of it is sent to another process
+    # created here, since the tree of tasks must not grow while a part of it is sent to another process
     contexts = [root.subcontext(task_name=f"fit-{name}", task_id=i) for i, name in enumerate(names)]
     yield [FitTask(owner, context) for context in contexts]
     root.call_on_fit_task_end(estimator=owner, X=X, y=y)

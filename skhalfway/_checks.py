@@ -1,4 +1,4 @@
-"""Parameters that users hand in."""
+"""Checks of users' parameters."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from sklearn import utils
 
 from skhalfway._text import shown
 
-# longest change that anything is asked to make: its square, and what models make of it, are still float32
+# largest length of a change: its square, and outputs of models for it, still fit into float32
 LARGEST = 1e18
 
 
 def as_python(value: Any) -> Any:
-    """A number of numpy as one of Python, which is compared with any: 16 bits do not hold the largest."""
+    """A numpy number as a Python number, which can be compared with any other without overflow."""
     return value.item() if isinstance(value, np.number) else value
 
 
@@ -31,12 +31,12 @@ def check_integer(name: str, value: Any, least: int = 1, *, or_auto: bool = Fals
 
 
 def is_number(value: Any) -> bool:
-    """Whether this is a real number, which True and False are not."""
+    """Whether this is a real number; True and False are not."""
     return isinstance(value, Real) and not isinstance(value, bool)
 
 
 def check_positive(name: str, value: Any) -> None:
-    # integers are compared as they are, for the largest are no floats
+    # integers are not converted, since the largest do not fit into a float
     if not is_number(value) or value <= 0 or not value < np.inf:
         raise ValueError(f"{name} must be a finite number > 0, got {shown(value)}")
 
@@ -53,13 +53,13 @@ def check_choice(name: str, value: Any, allowed: Collection[str]) -> None:
 
 
 def meant(value: Any, allowed: Collection[str]) -> str:
-    """The end of a message: what a string that is not allowed may stand for, if anything is like it."""
+    """End of a message: the allowed string that is most similar to a wrong one, if there is one."""
     like = get_close_matches(value.lower(), list(allowed), 1) if isinstance(value, str) else []
     return f"; did you mean {like[0]!r}?" if like else ""
 
 
 def check_different(name: str, values: Collection[str]) -> None:
-    """Raise for names of which one is there twice: figures are told apart by them."""
+    """Raise for repeated names, since names identify figures."""
     if len(set(values)) < len(values):
         raise ValueError(f"{name} must be different, got {shown(list(values))}")
 
@@ -91,7 +91,7 @@ def check_jobs(n_jobs: Any, verbose: Any = 0) -> None:
 
 
 def check_random_state(random_state: Any) -> np.random.RandomState:
-    """As scikit-learn's, with a short message."""
+    """Check a random state as scikit-learn does, with a short message."""
     try:
         return utils.check_random_state(random_state)
     except (TypeError, ValueError) as error:
@@ -102,7 +102,7 @@ def check_random_state(random_state: Any) -> np.random.RandomState:
 
 
 def check_length(name: str, value: Any) -> None:
-    """Raise for what is no length of a change, or one that models cannot compute with."""
+    """Raise unless this is a length of a change, small enough for models to compute with."""
     check_positive(name, value)
     if as_python(value) > LARGEST:
         raise ValueError(
@@ -112,7 +112,7 @@ def check_length(name: str, value: Any) -> None:
 
 
 def ascending_integers(name: str, values: Any, *, or_one: bool = False) -> NDArray[np.int_]:
-    """The values as an array, of one where a number alone will do; ValueError where they do not ascend."""
+    """The values as an array, or a single value with ``or_one``; ValueError unless they ascend."""
     array = np.array(values, ndmin=int(or_one))
     if array.ndim != 1 or not len(array) or array.dtype.kind not in "iu" or (array[1:] <= array[:-1]).any():
         allowed = "an integer or ascending integers" if or_one else "ascending integers"

@@ -1,4 +1,4 @@
-"""Jobs on a Dask cluster: they outlive the loss of workers, and end once nobody wants them."""
+"""Jobs on a Dask cluster: they survive the loss of workers, and are cancelled when not needed."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ from joblib import parallel_config
 
 from skhalfway._shared import Shared, Value
 
-_PAUSES = (0.1, 0.5, 2)  # seconds in which a scheduler is to notice that a worker is gone
+_PAUSES = (0.1, 0.5, 2)  # seconds to wait until the scheduler notices a lost worker
 
 
 class WorkersLostError(RuntimeError):
-    """No worker is left of those that had what jobs share."""
+    """Raised when all workers that had the shared data of the jobs are lost."""
 
 
 def is_cluster(backend: Any) -> bool:
-    """Whether a backend of joblib is its one for Dask, which is imported only where it is used."""
+    """Whether a backend is joblib's backend for Dask; Dask is not imported for this."""
     module = sys.modules.get("joblib._dask")
     return module is not None and isinstance(backend, module.DaskDistributedBackend)
 
 
 class _InBand:
-    """An argument that goes with its job.
+    """An argument that is sent with its job.
 
-    joblib hands arguments over to one worker apart, large ones that can be referred to weakly: a job cannot
-    be done again where that worker is lost.
+    joblib sends large arguments separately, to one worker. If that worker is lost, the job could not be run
+    again.
     """
 
     __slots__ = ("value",)
@@ -40,7 +40,7 @@ class _InBand:
 
 
 class OnCluster:
-    """A function whose arguments come with the job, those that are shared apart."""
+    """A function whose arguments are sent with the job, except those that jobs share."""
 
     def __init__(self, function: Callable[..., Any]) -> None:
         self._function = function
@@ -50,17 +50,17 @@ class OnCluster:
 
     @staticmethod
     def args(args: Sequence[Any]) -> list[Any]:
-        """What it has to be called with."""
+        """Arguments to call it with."""
         return [arg if isinstance(arg, Shared) else _InBand(arg) for arg in args]
 
 
 @contextmanager
 def cluster(backend: Any, shared: Sequence[Shared[Any]]) -> Iterator[None]:
-    """Give every worker what jobs share, as long as it is there; in the end cancel jobs that are left."""
+    """Send shared data to every worker inside the block; at its end cancel the remaining jobs."""
     import dask
 
     client, known = backend.client, backend.data_futures
-    # blocks of images are sent as they are: with less, no lost job could be done again
+    # blocks of images are sent with their jobs, so that lost jobs can be run again; Dask need not warn
     with dask.config.set({"distributed.admin.large-graph-warning-threshold": "1 TiB"}):
         try:
             for box in shared:
@@ -70,22 +70,22 @@ def cluster(backend: Any, shared: Sequence[Shared[Any]]) -> Iterator[None]:
             yield
         except CancelledError as error:
             raise WorkersLostError(
-                "the cluster lost every worker that had the models and what else jobs share; call again once "
-                "it has workers (with memory=, in a folder that all of them see, what was done is kept)"
+                "the cluster lost every worker that had the models; call again once it has workers (with "
+                "memory=, in a folder that all of them see, finished work is kept)"
             ) from error
         finally:
             for box in shared:
                 known.pop(id(box), None)
-            if client.status == "running":  # else its tasks went with it
+            if client.status == "running":  # a closed client has no tasks
                 client.sync(_cancel_all, backend)
 
 
 def _with_all(client: Any, value: Value) -> Any:
-    """The future of a value that every worker has; sent anew when one of them is lost on the way."""
+    """Future of a value that was sent to every worker; sent again if a worker is lost meanwhile."""
     for pause in _PAUSES:
         try:
             return client.scatter(value, broadcast=True, hash=False)
-        except OSError:  # the scheduler hangs up when it cannot reach a worker that it believes to be there
+        except OSError:  # the scheduler disconnects when it cannot reach a worker that it still lists
             if client.status != "running":
                 raise
             time.sleep(pause)
@@ -93,7 +93,7 @@ def _with_all(client: Any, value: Value) -> Any:
 
 
 async def _cancel_all(backend: Any) -> None:
-    """In the client's own thread, after whatever joblib handed to it."""
+    """Cancel all tasks, in the client's own thread, after everything that joblib has submitted."""
     left = list(backend._results)
     backend._results.clear()
     backend._callbacks.clear()
@@ -102,7 +102,7 @@ async def _cancel_all(backend: Any) -> None:
 
 
 def unwanted_here() -> Callable[[], bool] | None:
-    """What says whether the task that this thread works on was cancelled; None where no cluster gave one."""
+    """Function that tells whether this thread's task was cancelled; None without a cluster."""
     module = sys.modules.get("distributed.worker")
     state = None if module is None else getattr(module.thread_state, "execution_state", None)
     if module is None or state is None:
@@ -118,6 +118,6 @@ def unwanted_here() -> Callable[[], bool] | None:
 
 @contextmanager
 def one_core() -> Iterator[None]:
-    """A job has the core that its cluster gave it: what is in it hands out no jobs of its own."""
+    """Let a job use only the core that its cluster gave it: nested calls run in sequence."""
     with parallel_config("sequential"):
         yield

@@ -1,4 +1,4 @@
-"""Cores shared out among the threads that work side by side."""
+"""Sharing the cores among threads that work in parallel."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ from threadpoolctl import ThreadpoolController
 
 @contextmanager
 def cores_shared(n_workers: int) -> Iterator[Callable[[], AbstractContextManager[Any]]]:
-    """Let torch, BLAS and OpenMP use of each worker as many threads as there are cores for it.
+    """Limit torch, BLAS and OpenMP in each worker to its share of the cores.
 
-    Gives what a worker has to enter, since OpenMP counts for each thread. Afterwards all is as it was.
+    Gives a context that each worker has to enter, since the limit of OpenMP is per thread. All limits are
+    restored at the end.
     """
     n = max(1, cpu_count() // n_workers)
     torch = sys.modules.get("torch")

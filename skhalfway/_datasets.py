@@ -1,4 +1,4 @@
-"""Samples and labels out of torch's Datasets and DataLoaders."""
+"""Samples and labels from torch's Datasets and DataLoaders."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _SAMPLES_OR_PAIRS = "samples, or (sample, label)"
 
 
 class Batch(NamedTuple):
-    """Some samples in one tensor or array, their labels, and where they are in the whole."""
+    """Some samples in one tensor or array, their labels, and their position in the whole."""
 
     place: str
     samples: Any
@@ -32,17 +32,17 @@ def is_dataset(X: Any) -> bool:
 
 
 def read_dataset(dataset: Any, name: str = "X") -> tuple[Any, Any]:
-    """All samples of a Dataset or DataLoader, as one tensor or array, and their labels, if it has any.
+    """All samples of a Dataset or DataLoader, as one tensor or array, and their labels, if there are any.
 
-    It is gone through once, in batches and in its own order: what a DataLoader shuffles or drops stays so,
-    and each label stays with its sample.
+    It is read once, in batches and in its own order. So samples that a DataLoader shuffles or drops stay
+    shuffled or dropped, and each label stays with its sample.
 
     Raises
     ------
     ValueError
         If it holds no samples, or items that differ in shape or in whether they have a label.
     TypeError
-        If its items are not samples or (sample, label), or it does not say how many there are.
+        If its items are not samples or (sample, label), or it has no length.
     """
     batches = list(batches_of(dataset, name))
     if not any(len(batch.samples) for batch in batches):
@@ -56,14 +56,14 @@ def read_dataset(dataset: Any, name: str = "X") -> tuple[Any, Any]:
 
 
 def batches_of(dataset: Any, name: str) -> Iterator[Batch]:
-    """What it gives, in batches of samples of one shape."""
+    """Batches of a dataset, each of samples of one shape."""
     from torch.utils.data import DataLoader, IterableDataset
 
     if not isinstance(dataset, DataLoader):
         if not isinstance(dataset, IterableDataset) and not hasattr(dataset, "__len__"):
             raise TypeError(
-                f"{name} does not say how many samples it holds: {shown(dataset)} has no __len__; add it, or "
-                "pass a DataLoader whose sampler says which samples to take"
+                f"{name} does not tell its number of samples: {shown(dataset)} has no __len__; add it, or "
+                "pass a DataLoader with a sampler of indices"
             )
         for number, items in enumerate(DataLoader(dataset, batch_size=_BATCH, collate_fn=list)):
             yield _of_items(items, number * _BATCH, name)
@@ -95,7 +95,7 @@ def _of_batch(batch: Any, number: int, name: str) -> Batch:
 
 
 def _is_batch(item: Any) -> bool:
-    """Whether an item that a DataLoader hands on as it is holds several samples: each has a label."""
+    """Whether an item that a DataLoader passes on unchanged holds several samples, each with a label."""
     if not isinstance(item, (tuple, list)) or len(item) != 2:
         return False
     sizes = [np.shape(part) for part in item]
@@ -103,7 +103,7 @@ def _is_batch(item: Any) -> bool:
 
 
 def _of_items(items: list[Any], first: int, name: str) -> Batch:
-    """A batch of items that are yet to be stacked."""
+    """A batch of items that have to be stacked."""
     pairs = [_parted(item, f"item {first + i} of {name}") for i, item in enumerate(items)]
     samples = [_as_block(sample) for sample, _ in pairs]
     _check_equal({f"item {first + i}": tuple(sample.shape) for i, sample in enumerate(samples)}, name)
@@ -114,7 +114,7 @@ def _of_items(items: list[Any], first: int, name: str) -> Batch:
 
 
 def _have_labels(labels: list[Any], name: str) -> bool:
-    """Whether items or batches have labels, of which none is None; ValueError where only some have."""
+    """Whether all items or batches have labels other than None; ValueError if only some have."""
     missing = [each is None for each in labels]
     if any(missing) and not all(missing):
         raise ValueError(f"some items of {name} have a label and others have none; leave out one kind")
@@ -122,7 +122,7 @@ def _have_labels(labels: list[Any], name: str) -> bool:
 
 
 def _parted(item: Any, where: str) -> tuple[Any, Any]:
-    """The sample, or samples, and the label, or labels, of what a dataset gives; None where it has none."""
+    """Sample(s) and label(s) of an item of a dataset; None instead of missing labels."""
     if _holds_no_numbers(item):
         remedy = (
             "take its parts out in the dataset: item['image'], item['label']"
@@ -147,7 +147,7 @@ def _holds_no_numbers(item: Any) -> bool:
 
 
 def _as_block(samples: Any) -> Any:
-    """A tensor or an array."""
+    """Samples as a tensor or an array."""
     torch = sys.modules["torch"]
     return samples.detach() if isinstance(samples, torch.Tensor) else np.asarray(samples)
 
@@ -160,7 +160,7 @@ def _joined(parts: list[Any]) -> Any:
 
 
 def _check_equal(shapes: dict[str, tuple[int, ...]], name: str) -> None:
-    """Raise for samples that differ in shape; ``shapes`` by place."""
+    """Raise if samples differ in shape; ``shapes`` are by position."""
     first, *others = shapes.items()
     for place, shape in others:
         if shape != first[1]:
@@ -171,13 +171,13 @@ def _check_equal(shapes: dict[str, tuple[int, ...]], name: str) -> None:
 
 
 def _plain(label: Any) -> Any:
-    """A label of one sample, as a number, a text, or a list of what it holds."""
+    """A label of one sample as a number, a text, or a list of its values."""
     values = listed(label)
     return values[0] if isinstance(values, list) and len(values) == 1 else values
 
 
 def listed(labels: Any) -> Any:
-    """Labels as a list; one label as it is."""
+    """Labels as a list; a single label unchanged."""
     return labels.tolist() if hasattr(labels, "tolist") else list(labels) if _is_list(labels) else labels
 
 
@@ -186,7 +186,7 @@ def _is_list(labels: Any) -> bool:
 
 
 def as_labels(labels: list[Any]) -> NDArray[Any] | list[Any]:
-    """An array of labels; a list where some are texts and others numbers, as whoever reads labels says."""
+    """An array of labels; a list if texts and numbers are mixed, which the reader of labels reports."""
     if len({isinstance(label, (str, bytes)) for label in labels}) > 1:
         return labels
     try:
@@ -196,7 +196,7 @@ def as_labels(labels: list[Any]) -> NDArray[Any] | list[Any]:
 
 
 def means_its_labels(dataset: Any) -> bool:
-    """False for skorch's Dataset without y, which gives 0 for each."""
+    """Whether labels are real; skorch's Dataset without y gives 0 for each sample."""
     data, skorch = sys.modules["torch.utils.data"], sys.modules.get("skorch.dataset")
     while isinstance(dataset, (data.DataLoader, data.Subset)):
         dataset = dataset.dataset

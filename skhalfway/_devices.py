@@ -1,4 +1,4 @@
-"""Devices that users name: whether they are there, and whose turn it is."""
+"""Devices that users name: whether they exist, and which one is used next."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from skhalfway._text import brief, shown
 
 
 def check_device(device: Any, *, several: bool = False) -> None:
-    """Raise for what names no device of this machine; None is wherever the weights lie.
+    """Raise unless this names a device of this machine; None is the device of the weights.
 
-    ``several``: a list or tuple of devices will do.
+    ``several``: a list or tuple of devices is allowed too.
     """
     if device is None:
         return
     if several and isinstance(device, (list, tuple)):
         if not device:
-            raise ValueError(f"device must name one device at least, got {shown(device)}; {_instead()}")
+            raise ValueError(f"device must name at least one device, got {shown(device)}; {_instead()}")
         for each in device:
             if each is None or isinstance(each, (list, tuple)):
                 raise ValueError(
                     f"device must be None, a device or a list of devices, but {shown(each)} in "
-                    f"{shown(device)} is no device; {_instead()}"
+                    f"{shown(device)} is not a device; {_instead()}"
                 )
             check_device(each)
         return
@@ -53,14 +53,14 @@ def available() -> list[str]:
 
 
 def devices_of(device: Any) -> tuple[Any, ...]:
-    """The devices, in the order of their turns, that a checked parameter names; None is one."""
+    """The devices that a checked parameter names, in order; None counts as one."""
     return tuple(device) if isinstance(device, (list, tuple)) else (device,)
 
 
 class Turns:
-    """Devices that take turns: the next work goes where least is going on, and then where least was done.
+    """Devices in turn: the next job goes to the one with the fewest running jobs, then the fewest finished.
 
-    It is kept by whoever hands out the work, so that the work itself may be done in other processes.
+    It stays with the caller that distributes the jobs, so that these may run in other processes.
     """
 
     def __init__(self, device: Any) -> None:
@@ -71,7 +71,7 @@ class Turns:
         self._places: dict[Hashable, int] = {}
 
     def take(self, work: Hashable) -> Any:
-        """The device for some work."""
+        """Choose the device for a job."""
         with self._lock:
             place = min(range(len(self._devices)), key=lambda i: (self._running[i], self._done[i]))
             self._running[place] += 1
@@ -80,6 +80,6 @@ class Turns:
             return self._devices[place]
 
     def done(self, work: Hashable) -> None:
-        """That work is over."""
+        """Note that a job has ended."""
         with self._lock:
             self._running[self._places.pop(work)] -= 1

@@ -1,4 +1,4 @@
-"""What is done before a public function or method begins: samples are read out of datasets."""
+"""Decorators of public functions and methods, which read samples from datasets first."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 def takes_datasets(function: Function) -> Function:
-    """Decorate a function of samples: it may also be given a Dataset or DataLoader of torch.
+    """Decorate a function of samples, so that it also accepts a Dataset or DataLoader of torch.
 
-    These are read once, before the function is called. Labels that ``X`` brings along are its ``y``, those of
-    ``X_test`` its ``y_test``, where it has such a parameter.
+    Datasets are read once, before the function is called. The labels in ``X`` become ``y``, and those in
+    ``X_test`` become ``y_test``, if there is such a parameter.
     """
     return _taking_datasets(function, None)
 
 
 def takes_blocks(function: Function) -> Function:
-    """As :func:`takes_datasets`, of a function that goes through ``X`` itself, in blocks."""
+    """Like :func:`takes_datasets`, for a function that reads ``X`` itself, in blocks."""
     return _taking_datasets(function, None, ("X",))
 
 
 def takes_datasets_or(rival: str) -> Callable[[Function], Function]:
-    """As :func:`takes_datasets`, of a function that takes labels, or a parameter ``rival`` in their place."""
+    """Like :func:`takes_datasets`, for a function of labels, or of a parameter ``rival`` in their place."""
     return lambda function: _taking_datasets(function, rival)
 
 
@@ -50,9 +50,9 @@ def with_samples(
     rival: str | None = None,
     apart: tuple[str, ...] = (),
 ) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """Arguments as a function of the signature ``own`` takes them, with what datasets hold in their place.
+    """Arguments for a function with the signature ``own``, with datasets replaced by their content.
 
-    Their labels are left out where ``rival`` is given instead of labels. Those of names ``apart`` stay.
+    Labels of datasets are left out if ``rival`` is given instead. Arguments named in ``apart`` stay as given.
     """
     if not any(map(is_dataset, (*args, *kwargs.values()))):
         return args, dict(kwargs)
@@ -61,7 +61,7 @@ def with_samples(
     for name, value in list(given.arguments.items()):
         if name in apart or not is_dataset(value):
             continue
-        with undisturbed():  # a DataLoader draws, whether it shuffles or not
+        with undisturbed():  # a DataLoader draws random numbers even without shuffling
             given.arguments[name], labels = read_dataset(value, name)
         y = f"y{name.removeprefix('X')}"
         if labels is None or replaced or not name.startswith("X") or y not in own.parameters:

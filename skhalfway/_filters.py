@@ -1,4 +1,4 @@
-"""Filters of warnings where jobs run in another process: those of their caller."""
+"""Warning filters of the caller, for jobs that run in another process."""
 
 from __future__ import annotations
 
@@ -9,14 +9,15 @@ from threading import Lock
 from typing import Any, cast
 
 _LOCK = Lock()
-_CAUGHT: list[Any] = []  # what gives the process's own filters back, and one entry more for each job
+_CAUGHT: list[Any] = []  # the context that restores the process's own filters, then one entry for each job
 
 
 @contextmanager
 def filters_of_caller(filters: Sequence[Any]) -> Iterator[None]:
-    """Set filters in this process, until the last of the jobs that run here in threads is done.
+    """Set the filters of this process until the last of its jobs, which run in threads, has ended.
 
-    Filters are those of a process: each job giving back those that it found would leave those of another.
+    Filters belong to the whole process. If each job restored those that it found, the filters of another job
+    would remain at the end.
     """
     with _LOCK:
         if not _CAUGHT:

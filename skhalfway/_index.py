@@ -1,4 +1,4 @@
-"""What samples are called: the index of a DataFrame, as results keep it and as tables get it back."""
+"""Names of samples: the index of a DataFrame, as results store it and tables show it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 
 def index_of(X: Any, n: int) -> NDArray[Any] | None:
-    """What the rows of a DataFrame are called; None where they are only numbered from 0 on."""
+    """Names of the rows of a DataFrame; None if they are only numbered from 0 on."""
     index = getattr(X, "index", None)
     if index is None or callable(index):
         return None
@@ -19,7 +19,7 @@ def index_of(X: Any, n: int) -> NDArray[Any] | None:
     if names.dtype != object or all(isinstance(name, (str, int, float)) for name in names):
         return names
     plain = np.empty(n, dtype=object)
-    for k, name in enumerate(names):  # numpy would make a table of tuples
+    for k, name in enumerate(names):  # numpy would turn tuples into a two-dimensional array
         plain[k] = plain_name(name)
     return plain
 
@@ -30,7 +30,7 @@ def only_numbered(names: NDArray[Any]) -> bool:
 
 
 def plain_name(name: Any) -> Any:
-    """A name as results keep it in files: numbers, texts, and tuples of them."""
+    """A name as results store it in files: a number, a text, or a tuple of these."""
     if isinstance(name, tuple):
         return tuple(map(plain_name, name))
     if isinstance(name, (np.integer, np.floating)):
@@ -39,20 +39,20 @@ def plain_name(name: Any) -> Any:
 
 
 def row_index_of(X: Any, n: int) -> Any:
-    """The index of a DataFrame or Series of pandas itself, with its names, levels and types; else None."""
+    """The index of a pandas DataFrame or Series, with its names, levels and types; else None."""
     index: Any = getattr(X, "index", None)
     return index if hasattr(index, "get_indexer") and len(index) == n else None
 
 
 def level_names(index: Any) -> tuple[Any, ...]:
-    """What the levels of an index of pandas are called, as results keep it in files."""
+    """Names of the levels of a pandas index, as results store them in files."""
     return tuple(None if name is None else plain_name(name) for name in index.names)
 
 
 def index_for(names: NDArray[Any], levels: tuple[Any, ...] | None, index: Any = None) -> Any:
-    """The index of a table with a row for each sample: of X, or, where that is not there, as it was kept.
+    """Index for a table with a row for each sample: that of X, or the stored names if X is not at hand.
 
-    One without a name is called ``sample``.
+    An index without a name gets the name ``sample``.
     """
     import pandas as pd
 

@@ -1,4 +1,4 @@
-"""What users hand in: containers in, float arrays inside, the same containers out."""
+"""Samples of users: containers are turned into float arrays, and results back into the same containers."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ FLOATS = [np.float64, np.float32, np.float16]
 def category_codes(values: Iterable[Any]) -> NDArray[np.float64]:
     """A number for each category, the same in every array, process and session.
 
-    A number (and a bool) is its own, a missing value is nan, anything else gets 52 bits of its text's hash:
-    exact in float64, the same to whoever encoded the column and to the encoder that must know it again.
+    Numbers and bools represent themselves, and a missing value is nan. Anything else gets 52 bits of the hash
+    of its text, which float64 holds exactly.
     """
     return np.fromiter((_category_code(value) for value in values), dtype=float)
 
@@ -45,9 +45,9 @@ def _category_code(value: Any) -> float:
 def read_samples(estimator: Any, X: Any, *, reset: bool, name: str = "X", first: int = 0) -> NDArray[Any]:
     """Check samples of shape (n_samples, n_features), or images of any more axes.
 
-    Returns a float array; integers become float64. The number of features and
-    their names are kept on ``estimator`` (``reset``) or compared with what it
-    keeps. ``first`` is the number of the first sample, in a whole that is read in blocks.
+    Returns a float array; integers become float64. The number of features and their names are stored on
+    ``estimator`` (``reset``), or compared with the stored ones. ``first`` is the number of the first sample,
+    if samples are read in blocks.
     """
     table = as_table(X, name)
     frame = Frame.of(table)
@@ -57,32 +57,32 @@ def read_samples(estimator: Any, X: Any, *, reset: bool, name: str = "X", first:
     if names is not None and hasattr(table, "set_axis") and same_columns(table.columns, names):
         table = table.set_axis([str(name) for name in names], axis=1)
     checks: dict[str, Any] = {"dtype": FLOATS, "allow_nd": True, "ensure_all_finite": False}
-    # The first axis of an image holds channels: only rows have a width to compare.
+    # the first axis of an image holds channels, so only rows have a number of features to compare
     if not reset and getattr(table, "ndim", 2) > 2:
         array = check_array(table, **checks, estimator=estimator, input_name=name)
     else:
         try:
             array = validate_data(estimator, table, **checks, reset=reset)
         except ValueError as error:
-            # scikit-learn calls everything X here
+            # scikit-learn's messages use the name X here
             if name == "X":
                 raise
             said = str(error)
             raise ValueError(f"{name}{said[1:]}" if said.startswith("X ") else f"{name}: {said}") from error
-    # whether a missing value is an error is the source's to say, as it is asked to predict
+    # missing values are allowed here; a model that does not support them raises when it predicts
     check_finite(array, name, allow_nan=True, first=first)
-    # torch takes no negative strides, such as those of X[::-1]
+    # torch does not support negative strides, such as those of X[::-1]
     return np.ascontiguousarray(array)
 
 
 def same_columns(columns: Iterable[Any], names: Iterable[Any]) -> bool:
-    """Whether columns have the names that an estimator keeps; LightGBM keeps blanks as underscores."""
+    """Whether columns have the names stored in an estimator; LightGBM stores blanks as underscores."""
     pairs = zip_longest((str(column) for column in columns), (str(name) for name in names))
     return all(column is not None and name in (column, column.replace(" ", "_")) for column, name in pairs)
 
 
 def read_numbers(X: Any, *, name: str = "X") -> NDArray[Any]:
-    """Samples, no value missing, that belong to no estimator; rows, or images of any more axes."""
+    """Samples without missing values, for no particular estimator: rows, or images of any more axes."""
     check_no_categories(X, name)
     array = check_array(
         as_table(X, name), dtype=FLOATS, allow_nd=True, ensure_all_finite=False, input_name=name
@@ -92,7 +92,7 @@ def read_numbers(X: Any, *, name: str = "X") -> NDArray[Any]:
 
 
 def read_rows(X: Any, *, reader: Any = None, reset: bool = True, name: str = "X") -> NDArray[Any]:
-    """Samples of shape (n_samples, n_features), no value missing, in float64 or float32."""
+    """Samples of shape (n_samples, n_features), without missing values, in float64 or float32."""
     check_no_categories(X, name)
     reader = BaseEstimator() if reader is None else reader
     array = read_samples(reader, X, reset=reset, name=name)
@@ -105,7 +105,7 @@ def read_rows(X: Any, *, reader: Any = None, reset: bool = True, name: str = "X"
 
 
 def check_no_categories(X: Any, name: str = "X", what: str = "this is for numbers") -> None:
-    """Raise for a DataFrame with columns of anything else; ``what`` says why."""
+    """Raise for a DataFrame with columns that are not numbers; ``what`` gives the reason."""
     frame = Frame.of(X)
     if frame is not None:
         raise ValueError(
@@ -115,7 +115,7 @@ def check_no_categories(X: Any, name: str = "X", what: str = "this is for number
 
 
 def check_finite(X: NDArray[Any], name: str = "X", *, allow_nan: bool = False, first: int = 0) -> None:
-    """Raise for an infinite value and, unless they are allowed, for a missing one; say where.
+    """Raise for an infinite value and, unless allowed, for a missing one; the message has its position.
 
     ``first`` is the number of the first sample.
     """
@@ -134,14 +134,14 @@ def check_finite(X: NDArray[Any], name: str = "X", *, allow_nan: bool = False, f
 
 
 class Frame:
-    """A DataFrame's columns that hold categories: texts, bools, pandas' own. Inside, codes stand for them.
+    """The columns of a DataFrame that hold categories (texts, bools, pandas' categories), and their codes.
 
     Attributes
     ----------
     categories : bool ndarray of shape (n_columns,)
-        Which columns.
+        Whether each column holds categories.
     names : Index of shape (n_categories,)
-        Their names.
+        Names of these columns.
     """
 
     def __init__(self, X: Any, categories: NDArray[np.bool_]) -> None:
@@ -151,12 +151,12 @@ class Frame:
 
     @cached_property
     def _codes(self) -> dict[int, tuple[NDArray[np.float64], NDArray[np.intp], Any]]:
-        # not for those who ask only which columns hold categories
+        # computed only when needed, as some callers only ask which columns hold categories
         return {int(i): coded(self._X.iloc[:, i]) for i in np.flatnonzero(self.categories)}
 
     @staticmethod
     def of(X: Any) -> Frame | None:
-        """The frame of a DataFrame that holds categories; None for any other X."""
+        """The frame of a DataFrame with categories; None for any other X."""
         X = without_polars(X)
         if not (hasattr(X, "columns") and hasattr(X, "iloc")):
             return None
@@ -164,21 +164,21 @@ class Frame:
         return Frame(X, categories) if categories.any() else None
 
     def numbers(self, X: Any) -> Any:
-        """The DataFrame with codes for categories."""
+        """The DataFrame with codes instead of categories."""
         numbers = X.copy()
         for i, (codes, place, _) in self._codes.items():
             numbers.isetitem(i, codes[place])
         return numbers
 
     def knows(self, array: NDArray[Any]) -> NDArray[np.bool_]:
-        """Of which rows all codes stand for categories of the frame."""
+        """Whether all codes of each row are those of categories of the frame."""
         known = np.ones(len(array), dtype=bool)
         for i, (codes, _, _) in self._codes.items():
             known &= np.isin(array[:, i], codes) | (np.isnan(array[:, i]) & np.isnan(codes).any())
         return known
 
     def restore(self, array: NDArray[Any]) -> Any:
-        """A DataFrame of any of the rows, changed or not where they are numbers."""
+        """A DataFrame from an array of rows, in which numbers may have been changed."""
         import pandas as pd
 
         columns = []
@@ -209,7 +209,7 @@ def _holds_categories(column: Any) -> bool:
 
 
 def coded(column: Any) -> tuple[NDArray[np.float64], NDArray[np.intp], Any]:
-    """Codes in ascending order (a missing value last), the place of each row among them, a value of each."""
+    """Codes in ascending order (a missing value last), the position of each row's code, one value of each."""
     import pandas as pd
 
     try:
@@ -228,9 +228,9 @@ def coded(column: Any) -> tuple[NDArray[np.float64], NDArray[np.intp], Any]:
 def container_of(X: Any) -> Callable[[NDArray[Any]], Any]:
     """Return a function that puts an array of X's shape into X's container and float types.
 
-    Where a column must be rounded it is rounded towards X: a distance never grows. Columns of integers get
-    the array's float type, in which models were asked. The function can be pickled, for it travels to other
-    processes.
+    Columns of a narrower float type are rounded towards X, so that distances never grow. Columns of integers
+    get the array's float type, in which models made their predictions. The function can be pickled, as other
+    processes need it.
     """
     if is_tensor(X):
         return partial(_on_device, X.device)
@@ -258,7 +258,7 @@ def _in_pandas(X: Any, array: NDArray[Any]) -> Any:
 
     def column(i: int, dtype: Any) -> Any:
         if frame is not None and frame.categories[i]:
-            return X.iloc[:, i]  # never changes
+            return X.iloc[:, i]  # categories never change
         type_ = float_type(dtype, array.dtype)
         rounded = round_towards(array[:, i], np.asarray(X.iloc[:, i], dtype=float), type_)
         return pd.Series(rounded, index=X.index)
@@ -272,14 +272,14 @@ def _in_polars(X: Any, array: NDArray[Any]) -> Any:
     before = without_polars(X)
     changed = {}
     for i, column in enumerate(X.get_columns()):
-        if holds_numbers(column):  # others never change
+        if holds_numbers(column):  # other columns never change
             anchor = np.asarray(before.iloc[:, i], dtype=float)
             changed[i] = round_towards(array[:, i], anchor, float_type(before.dtypes.iloc[i], array.dtype))
     return in_polars(X, changed)
 
 
 def table_like(X: Any, array: NDArray[Any]) -> Any:
-    """A DataFrame of X's kind, with its columns, of other rows of numbers."""
+    """A DataFrame of X's type with X's columns, from an array of other rows."""
     if is_polars_frame(X):
         return type(X)(array, schema=X.columns)
     import pandas as pd
@@ -288,7 +288,7 @@ def table_like(X: Any, array: NDArray[Any]) -> Any:
 
 
 def under_names(X: NDArray[Any], names: Any) -> Any:
-    """X under column names, for what was fitted with them and warns without; X where there are none."""
+    """X with column names, for estimators that warn without them; X unchanged if there are none."""
     if names is None:
         return X
     import pandas as pd
@@ -297,11 +297,11 @@ def under_names(X: NDArray[Any], names: Any) -> Any:
 
 
 def fingerprints(X: NDArray[Any]) -> NDArray[np.uint64]:
-    """A number for each sample by which it is known again: 64 bits of the hash of its values, in float32."""
+    """Fingerprint of each sample: 64 bits of the hash of its values in float32."""
     known_by = np.empty(len(X), dtype=np.uint64)
     for block in blocks(len(X), int(np.prod(X.shape[1:])), SCANNED):
         with np.errstate(over="ignore"):
-            rows = X[block].astype(np.float32) + np.float32(0)  # no -0, which equals 0
+            rows = X[block].astype(np.float32) + np.float32(0)  # turns -0 into 0, which equals it
         rows[np.isnan(rows)] = np.nan
         hashes = (blake2b(row.tobytes(), digest_size=8).digest() for row in rows)
         known_by[block] = [int.from_bytes(one, "big") for one in hashes]
@@ -309,17 +309,17 @@ def fingerprints(X: NDArray[Any]) -> NDArray[np.uint64]:
 
 
 def positions(labels: Any, classes: NDArray[Any]) -> NDArray[np.intp]:
-    """Index in ``classes`` of each label; -1 where it is not there."""
+    """Index in ``classes`` of each label; -1 for a label that is not among them."""
     labels = np.asarray(labels)
     if labels.dtype == object:
         labels = np.asarray(labels.tolist())
     if labels.dtype == object or (labels.dtype.kind in "biuf") != (classes.dtype.kind in "biuf"):
-        # numbers and strings do not sort together
+        # numbers and strings cannot be sorted together
         return np.full(labels.shape, -1, dtype=np.intp)
     order = np.argsort(classes)
     try:
         place = np.searchsorted(classes, labels, sorter=order)
-    except TypeError:  # what does not compare with the classes, as None, is none of them
+    except TypeError:  # a label that cannot be compared with the classes, such as None, is none of them
         return np.full(labels.shape, -1)
     found = order[np.minimum(place, len(order) - 1)]
     return np.where(classes[found] == labels, found, -1)
@@ -337,7 +337,7 @@ def check_labels(y: Any, classes: NDArray[Any], n_samples: int, *, name: str = "
     labels = read_labels(y, n_samples, name=name)
     if classes.dtype == object:
         classes = np.array(classes.tolist())
-    # numbers and texts do not sort together
+    # numbers and texts cannot be sorted together
     kinds = {"number" if array.dtype.kind in "biuf" else array.dtype.kind for array in (labels, classes)}
     indices = positions(labels, classes) if len(kinds) == 1 else np.full(n_samples, -1)
     if (indices < 0).any():
@@ -349,7 +349,7 @@ def check_labels(y: Any, classes: NDArray[Any], n_samples: int, *, name: str = "
 
 
 def how_to_name(classes: NDArray[Any], labels: NDArray[Any]) -> str:
-    """What to do where labels are texts, and classes numbers, as those of a network's outputs are."""
+    """Advice for labels that are texts while classes are numbers, like those of a network's outputs."""
     if labels.dtype.kind not in "OUT" or not np.array_equal(classes, np.arange(len(classes))):
         return ""
     return (

@@ -1,4 +1,4 @@
-"""Ctrl-C, where it would leave something half done."""
+"""Delayed Ctrl-C, for work that must not be left half done."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from typing import Any
 
 @contextmanager
 def interrupts_later() -> Iterator[None]:
-    """Let an interrupt that comes in here take effect at the end."""
+    """Let an interrupt that comes inside the block take effect at its end."""
     before = signal.getsignal(signal.SIGINT)
     if threading.current_thread() is not threading.main_thread() or not callable(before):
-        yield  # no interrupt is raised here
+        yield  # interrupts are raised in the main thread only
         return
     came: list[Any] = []
     signal.signal(signal.SIGINT, lambda *args: came.append(args))

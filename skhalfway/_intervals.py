@@ -15,33 +15,46 @@ from scipy.stats import t as student
 
 from skhalfway._text import shown
 
-# bootstraps and normal approximations of fewer are too narrow: in simulations their 95 % held 60 to 90 % of
-# the time, with two or three alike even never
+# with fewer values, bootstraps and normal approximations are too narrow: in simulations their 95 % intervals
+# covered 60 to 90 %, and never with two or three equal values
 FEWEST = 10
-# least and most that values of a kind can be
+# smallest and largest possible values of a kind
 SHARE, POSITIVE, UNLIMITED = (0.0, 1.0), (0.0, np.inf), (-np.inf, np.inf)
-# on which scale intervals of a kind are symmetric: its function, the slope of that, and its inverse
+# scale on which intervals of a kind are symmetric: a function, its derivative, and its inverse
 _SCALES: dict[tuple[float, float], Any] = {
     SHARE: (logit, lambda x: 1 / (x * (1 - x)), expit),
     POSITIVE: (np.log, lambda x: 1 / x, np.exp),
 }
-_N_BOOTSTRAPS, _MOST_DRAWN = 1000, 100  # of more repeats than that, Student's does as well
+_N_BOOTSTRAPS, _MOST_DRAWN = 1000, 100  # with more repeats, Student's interval is as good
 
 
 class ConfidenceInterval(NamedTuple):
-    """Lower and upper ends, each an array like the rates or a number."""
+    """Confidence interval: its lower and upper ends, each a number or an array like the rates.
+
+    Attributes
+    ----------
+    low, high : float or ndarray
+        Ends of the interval.
+
+    Examples
+    --------
+    >>> from skhalfway.results import ConfidenceInterval
+    >>> interval = ConfidenceInterval(0.2, 0.4)
+    >>> interval.low, interval.high
+    (0.2, 0.4)
+    """
 
     low: Any
     high: Any
 
 
 def ratio(part: NDArray[Any], whole: NDArray[Any]) -> NDArray[np.float64]:
-    """``part / whole``; nan where the whole is 0."""
+    """Compute ``part / whole``; nan where the whole is 0."""
     return np.divide(part, whole, out=np.full(np.shape(part), np.nan), where=whole > 0)
 
 
 def mean_over(pairs: NDArray[np.bool_], part: NDArray[Any], whole: NDArray[Any]) -> float:
-    """Mean of ``part / whole`` over those of some pairs whose whole is not 0; nan where there are none."""
+    """Mean of ``part / whole`` over the flagged pairs whose whole is not 0; nan if there are none."""
     rates = ratio(part, whole)[pairs & (whole > 0)]
     return float(rates.mean()) if len(rates) else np.nan
 
@@ -59,7 +72,7 @@ def wilson_interval(count: Any, total: Any, level: float = 0.95) -> ConfidenceIn
         rate = count / total
         centre = (rate + z**2 / (2 * total)) / (1 + z**2 / total)
         half = z / (1 + z**2 / total) * np.sqrt(rate * (1 - rate) / total + z**2 / (4 * total**2))
-    # the ends of a certain outcome are exactly 0 and 1; rounding must not move them
+    # with a count of 0 or of all, an end is exactly 0 or 1, whatever rounding does
     low = np.where(count == 0, np.where(total == 0, np.nan, 0.0), centre - half)
     high = np.where(count == total, np.where(total == 0, np.nan, 1.0), centre + half)
     return ConfidenceInterval(low, high)
@@ -68,10 +81,10 @@ def wilson_interval(count: Any, total: Any, level: float = 0.95) -> ConfidenceIn
 def difference_interval(
     first: tuple[Any, Any], second: tuple[Any, Any], phi: Any = 0.0, level: float = 0.95
 ) -> ConfidenceInterval:
-    """Newcombe's interval of the second proportion less the first; nan where a total is 0.
+    """Newcombe's interval of the second proportion minus the first; nan where a total is 0.
 
-    Each proportion is a pair (count, total). ``phi`` is the correlation of both where they are of the same
-    samples, as of :func:`paired_phi`, and 0 where they are independent.
+    Each proportion is a pair (count, total). ``phi`` is the correlation of both if they are of the same
+    samples, from :func:`paired_phi`, and 0 if they are independent.
 
     Newcombe, "Interval estimation for the difference between independent proportions: comparison of eleven
     methods", Statistics in Medicine 17, 1998, method 10; and "Improved confidence intervals for the
@@ -91,7 +104,7 @@ def difference_interval(
 
 
 def paired_phi(both: int, only_first: int, only_second: int, neither: int) -> float:
-    """Correlation of two outcomes of the same samples, corrected as in Newcombe's method 10; 0 if unknown."""
+    """Correlation of two outcomes on the same samples, corrected as in Newcombe's method 10; 0 if unknown."""
     n = both + only_first + only_second + neither
     sides = (both + only_first, only_second + neither, both + only_second, only_first + neither)
     product = float(np.prod([float(side) for side in sides]))
@@ -106,15 +119,15 @@ def paired_phi(both: int, only_first: int, only_second: int, neither: int) -> fl
 def percentile_interval(
     values: NDArray[np.float64], level: float = 0.95, *, n: Any = np.inf
 ) -> ConfidenceInterval:
-    """The middle ``level`` of bootstrap replicates (axis 0); nan where all are, or ``n`` is too few.
+    """Percentile interval of bootstrap replicates (axis 0); nan where all are nan, or ``n`` is too small.
 
-    ``n`` is how many observations each value of a replicate is drawn from.
+    ``n`` is the number of observations that each value of a replicate is drawn from.
 
     Efron & Tibshirani, "An introduction to the bootstrap", 1993, section 13.3.
     """
     check_level(level)
     tail = (1 - level) / 2
-    # nanquantile warns of what is nan throughout
+    # nanquantile warns if all values are nan
     known = ~np.isnan(values).all(axis=0) & (np.asarray(n) >= FEWEST)
     ends = np.full((2, *values.shape[1:]), np.nan)
     if known.any():
@@ -129,30 +142,35 @@ def t_interval(
     limits: tuple[float, float] = UNLIMITED,
     n_samples: Any = None,
 ) -> ConfidenceInterval:
-    """Interval of the mean of repeats (last axis) over their seeds, within the limits of what values can be.
+    """Confidence interval of the mean of repeats (last axis) over their seeds, within limits of the values.
 
-    Student's; of shares it is symmetric in the logit of the mean, of values of 0 or more in its logarithm,
-    see :func:`mean_t_interval`. Of 10 to 100 repeats of these it is the bootstrap-t's on that scale, which is
-    longer on the side of the longer tail, where that is longer than Student's (Hall, "Theoretical comparison
-    of bootstrap confidence intervals", Annals of Statistics 16, 1988).
+    It is Student's interval. For shares it is symmetric in the logit of the mean, for values of 0 or more in
+    its logarithm; see :func:`mean_t_interval`. With 10 to 100 repeats of these kinds, an end is that of the
+    bootstrap-t on the same scale if this is farther from the mean; it is longer on the side of the longer
+    tail (Hall, "Theoretical comparison of bootstrap confidence intervals", Annals of Statistics 16, 1988).
 
-    ``n_samples``, an integer or an array like the means, says on how many test samples each of the shares was
-    counted, the same ones in all repeats. The interval then covers other test samples too: to the square of
-    its reach that of a binomial share of as many is added, which is the most that they can do: repeats fail
-    on different samples to some degree, of which their mean gains. Without it, it covers seeds alone, for the
-    test samples as they are.
+    ``n_samples``, an integer or an array like the means, is the number of test samples that each share was
+    counted on, the same samples in all repeats. The interval then covers other test samples too. For this,
+    the squared half-width of a binomial share of so many samples is added to the squared half-width. That is
+    an upper bound, since repeats fail partly on different samples, so that their mean varies less. Without
+    ``n_samples`` the interval covers seeds alone, for these test samples.
 
-    It is never of width 0. Where all repeats are the same, it covers test samples alone if ``n_samples`` is
-    given (Wilson's where all are 0 or 1); else shares of 10 repeats that are all 0 or all 1 have one by how
-    seldom that is (see :func:`mean_t_interval`), and all others nan, since repeats that are the same say
-    nothing of how much others may differ. Where every repeat is 0 or 1, and both occur, each is one outcome,
-    all or nothing, and the interval is Wilson's. nan of one repeat.
+    The width is never 0:
 
-    What it holds where 95 % are asked for is in ``benchmarks/coverage.md``: over seeds 93 to 98 % of shares
-    of most kinds, of exponential, gamma(4) and log-normal (s = 0.5) losses; of shares mostly 1 (beta, 3.8 and
-    0.2) 86 to 95 %, of gamma(0.3) losses 88 to 94, of log-normal ones 89 to 93 (s = 1) and 81 to 89
-    (s = 1.5). With ``n_samples`` it holds 94 to 100 % over seeds and test samples, too often since repeats do
-    not fail on the same ones; and of three repeats that are mostly 1, on 200 test samples or more, 88 to 91.
+    - All repeats are equal and ``n_samples`` is given: the interval covers test samples alone (Wilson's
+      interval if all are 0 or 1).
+    - At least 10 shares are all 0 or all 1, without ``n_samples``: one end follows from the probability of
+      this (see :func:`mean_t_interval`).
+    - Other repeats that are all equal: nan, since they tell nothing about their spread.
+    - Every repeat is 0 or 1, and both occur: Wilson's interval, with each repeat as one outcome.
+    - One repeat: nan.
+
+    The coverage at a level of 95 % is in ``benchmarks/coverage.md``. Over seeds it is 93 to 98 % for most
+    kinds of shares, and for exponential, gamma(4) and log-normal (s = 0.5) losses; 86 to 95 % for shares that
+    are mostly 1 (beta, 3.8 and 0.2); 88 to 94 % for gamma(0.3) losses; 89 to 93 % for log-normal ones with
+    s = 1, and 81 to 89 % with s = 1.5. With ``n_samples`` it is 94 to 100 % over seeds and test samples, too
+    high since repeats do not fail on the same samples; for three repeats that are mostly 1, on 200 test
+    samples or more, it is 88 to 91 %.
     """
     check_level(level)
     n = values.shape[-1]
@@ -162,7 +180,7 @@ def t_interval(
     mean = np.asarray(values.mean(axis=-1))
     if n < 2:
         return ConfidenceInterval(*np.full((2, *mean.shape), np.nan))
-    # rounding of the mean must not make a spread of values that are the same
+    # rounding of the mean must not give equal values a spread
     same = np.ptp(values, axis=-1) == 0
     error = np.where(same, 0.0, values.std(axis=-1, ddof=1) / np.sqrt(n))
     if limits == UNLIMITED:
@@ -189,14 +207,14 @@ def mean_t_interval(
 ) -> ConfidenceInterval:
     """Student's interval of a mean of n values; nan where the error is not known, or is 0.
 
-    For values within 0 and 1 it is symmetric in the logit of the mean, for values of 0 or more in its
-    logarithm, with the standard error by the delta method: ends stay within the limits. That is what is done
-    for proportions in samples of clusters (Dean & Pagano, "Evaluating confidence interval methods for
-    binomial proportions in clustered surveys", Journal of Survey Statistics and Methodology 3, 2015). A mean
-    that is a limit itself has neither, and a plain interval that is cut there.
+    For values from 0 to 1 it is symmetric in the logit of the mean, for values of 0 or more in its logarithm.
+    The standard error on that scale follows from the delta method, and the ends stay within the limits. This
+    is common for proportions in samples of clusters (Dean & Pagano, "Evaluating confidence interval methods
+    for binomial proportions in clustered surveys", Journal of Survey Statistics and Methodology 3, 2015). A
+    mean that equals a limit has no transform; its interval is the plain one, cut at the limit.
 
-    Where 10 or more shares are all 1, it reaches down to the mean with which that happens with probability
-    1 - level, at most: ``(1 - level)**(1 / n)``. Where they are all 0, likewise.
+    If 10 or more shares are all 1, the lower end is the mean with which this has the probability 1 - level at
+    most: ``(1 - level)**(1 / n)``. If all are 0, the upper end follows in the same way.
     """
     check_level(level)
     mean, error = np.asarray(mean, dtype=float), np.asarray(standard_error, dtype=float)
@@ -214,7 +232,7 @@ def mean_t_interval(
 
 
 def _turned(mean: Any, reach: Any, limits: tuple[float, float]) -> tuple[Any, Any]:
-    """Ends as far below and above a mean as ``reach`` (2, ...) says, on the scale that keeps the limits."""
+    """Ends at the distances ``reach`` (2, ...) below and above a mean, on the scale that keeps the limits."""
     (down, up), (least, most) = reach, limits
     plain = np.clip([mean - down, mean + up], least, most)
     ends: list[Any] = list(plain)
@@ -231,13 +249,13 @@ def _turned(mean: Any, reach: Any, limits: tuple[float, float]) -> tuple[Any, An
 def _bootstrap_t(
     values: NDArray[np.float64], mean: Any, error: Any, level: float, limits: tuple[float, float]
 ) -> NDArray[np.float64]:
-    """How many standard errors an interval reaches below and above each mean, (2, n_means)."""
+    """Number of standard errors from each mean to the ends of its interval, (2, n_means)."""
     turn, slope, _ = _SCALES[limits]
     weights = _draws(values.shape[-1])
     apart = values - mean[:, None]
     moved = apart @ weights.T
     spread = np.maximum(apart**2 @ weights.T - moved**2, 0.0)
-    # draws of values that are all the same have no error
+    # draws of equal values have no standard error
     drawn_error = np.sqrt(
         np.where(spread > 1e-12 * error[:, None] ** 2, spread, np.nan) / (values.shape[-1] - 1)
     )
@@ -250,12 +268,12 @@ def _bootstrap_t(
 
 @cache
 def _draws(n: int) -> NDArray[np.float64]:
-    """Shares of n values in 1,000 bootstrap samples, the same in every call."""
+    """Weights of n values in 1,000 bootstrap samples, the same in every call."""
     return np.random.RandomState(0).multinomial(n, np.full(n, 1 / n), _N_BOOTSTRAPS) / n
 
 
 def mean_interval(mean: float, standard_error: float, level: float = 0.95) -> ConfidenceInterval:
-    """Normal interval of a mean of shares, which lies between 0 and 1; nan where the error is not known."""
+    """Normal interval of a mean of shares, cut to 0 and 1; nan if the standard error is not known."""
     check_level(level)
     half = normal.ppf((1 + level) / 2) * standard_error
     low, high = np.clip([mean - half, mean + half], 0, 1)
@@ -263,19 +281,19 @@ def mean_interval(mean: float, standard_error: float, level: float = 0.95) -> Co
 
 
 def simultaneous_level(level: float, n: int) -> float:
-    """Level of each of n intervals that hold together at a level, however they depend on each other.
+    """Level of each of n intervals so that all hold together at ``level``, whatever their dependence.
 
-    Bonferroni's inequality: P(any fails) <= n (1 - level of each).
+    This follows from Bonferroni's inequality: P(any fails) <= n (1 - level of each).
     """
     check_level(level)
     return 1 - (1 - level) / max(int(n), 1)
 
 
 def mcnemar(only_one: NDArray[Any], only_other: NDArray[Any]) -> NDArray[np.float64]:
-    """Two-sided exact p of McNemar's test, of how many samples one and the other alone has.
+    """Two-sided exact p-value of McNemar's test, from the numbers of samples in one set alone.
 
-    Where both are equal, the b of the b + c samples that only one has are binomial with probability 1/2;
-    p is twice the smaller tail, at most 1.
+    Let b samples be in the first set alone and c samples in the second alone. If both sets have the same
+    probability, b is binomial with b + c draws and probability 1/2; p is twice the smaller tail, at most 1.
 
     McNemar, "Note on the sampling error of the difference between correlated proportions or percentages",
     Psychometrika 12, 1947.
@@ -285,10 +303,10 @@ def mcnemar(only_one: NDArray[Any], only_other: NDArray[Any]) -> NDArray[np.floa
 
 
 def holm(p: NDArray[np.float64]) -> NDArray[np.float64]:
-    """P-values of several tests, adjusted so that together they err no more often than each; nan stays nan.
+    """P-values of several tests, adjusted so that the level holds for all tests together; nan stays nan.
 
-    Holm, "A simple sequentially rejective multiple test procedure", Scandinavian Journal of Statistics 6,
-    1979: the k-th smallest of m is multiplied by m - k + 1, and made no smaller than the one before.
+    The k-th smallest of m values is multiplied by m - k + 1, and made no smaller than the one before (Holm,
+    "A simple sequentially rejective multiple test procedure", Scandinavian Journal of Statistics 6, 1979).
     """
     adjusted = np.full(p.shape, np.nan)
     known = np.argsort(p, axis=None, kind="stable")[: int((~np.isnan(p)).sum())]

@@ -1,4 +1,4 @@
-"""Jobs side by side, with a progress bar; when one fails or the user interrupts, all stop first."""
+"""Parallel jobs with a progress bar; if one fails or the user interrupts, all stop before that is raised."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from skhalfway._interrupts import interrupts_later
 from skhalfway._progress import Progress
 from skhalfway._shared import Shared
 
-_PROCESS = os.getpid()  # in which this was imported: a fork of it has another
-_OF_THREAD = threading.local()  # crew: whom the thread works for
+_PROCESS = os.getpid()  # the process that imported this module; a fork has another id
+_OF_THREAD = threading.local()  # its attribute "crew" is the crew that the thread works for
 
 
 class Stopped(BaseException):
-    """Raised in a thread whose work is no longer wanted; a model's ``except Exception`` does not catch it."""
+    """Raised in a thread whose work is not needed any more; a model's ``except Exception`` misses it."""
 
 
 class Crew:
@@ -54,7 +54,7 @@ class Crew:
         self._stopped = True
 
     def join(self) -> None:
-        """Return when no job runs any more."""
+        """Wait until no job is running."""
         with self._changed:
             while self._n_running:
                 self._changed.wait()
@@ -65,7 +65,7 @@ class Crew:
             self._changed.notify_all()
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # joblib ends other processes itself; tasks of a cluster ask whether they are wanted
+        # joblib ends other processes itself; tasks on a cluster ask whether they were cancelled
         return Crew._elsewhere, (os.getpid(),)
 
     @staticmethod
@@ -76,12 +76,12 @@ class Crew:
 
 
 def crew_of_thread() -> Crew | None:
-    """Whom this thread works for."""
+    """The crew that this thread works for."""
     return getattr(_OF_THREAD, "crew", None)
 
 
 def pause() -> None:
-    """Raise where the caller's work is no longer wanted; models call it whenever they are asked."""
+    """Raise if this thread's work is no longer needed; models call this before every prediction."""
     crew = crew_of_thread()
     if crew is not None:
         if crew.stopped:
@@ -92,24 +92,24 @@ def pause() -> None:
 
 @contextmanager
 def _one_thread() -> Iterator[None]:
-    """No threads of torch, OpenMP and BLAS: a fork has lost them, and would wait for them forever."""
+    """Use no threads of torch, OpenMP and BLAS: a fork has lost them, and would wait for them forever."""
     from threadpoolctl import threadpool_limits
 
     if (torch := sys.modules.get("torch")) is not None:
-        torch.set_num_threads(1)  # of MKL too, which is a part of torch
+        torch.set_num_threads(1)  # this also sets the threads of MKL, a part of torch
     with threadpool_limits(1):
         yield
 
 
 class Failure:
-    """What a job raised, carried out of its thread: a pool loses what is no Exception."""
+    """The error of a job, returned from its thread, since pools lose errors that are no Exception."""
 
     def __init__(self, error: BaseException) -> None:
         self.error = error
 
 
 class Job:
-    """A function that stops with its crew, and runs under its caller's configuration of scikit-learn."""
+    """A function that stops with its crew, and runs with its caller's configuration of scikit-learn."""
 
     def __init__(
         self, function: Callable[..., Any], crew: Crew, config: dict[str, Any], filters: list[Any]
@@ -135,7 +135,7 @@ class Job:
 
     @contextmanager
     def _surroundings(self) -> Iterator[None]:
-        """What else a job finds as its caller has it: its share of the cores, in another process filters."""
+        """Set the job's share of the cores and, in another process, the caller's warning filters."""
         if self._crew.here and os.getpid() == _PROCESS:
             with self._crew.sharing():
                 yield
@@ -163,12 +163,13 @@ def side_by_side(
     in_order: bool = True,
     tell: Callable[[Any], tuple[int, str]] = lambda result: (1, ""),
 ) -> Iterator[Any]:
-    """Results of delayed calls, in their order or as they come; ``prefer`` threads or processes, or ask.
+    """Iterate over the results of delayed calls, in their order or in the order in which they end.
 
-    They amount to ``n`` units; ``tell`` says of a result to how many, and whose it is. Jobs are taken as they
-    are needed, so that the next may depend on the results so far. Where a job raises, the others stop the
-    next time that they ask a model; what it raised is raised here when none of them runs any more. An
-    interrupt does the same.
+    ``prefer`` is "threads" or "processes", or a function that returns one of them. All calls together are
+    ``n`` units of progress; ``tell`` returns the number of units of a result, and its name. Jobs are taken
+    from the iterable when they are needed, so the next one may depend on earlier results. If a job raises,
+    the others stop at their next query of a model, and the error is raised here once none is running. The
+    same holds for an interrupt.
     """
     crew, config, filters = Crew(), get_config(), list(warnings.filters)
     calls = (
@@ -190,7 +191,7 @@ def side_by_side(
 
 
 def _while_wanted(jobs: Iterable[Any], crew: Crew) -> Iterator[Any]:
-    """Jobs until one fails: none is taken in vain."""
+    """Iterate over jobs until one of them fails."""
     jobs = iter(jobs)
     while not crew.stopped:
         try:
@@ -202,11 +203,11 @@ def _while_wanted(jobs: Iterable[Any], crew: Crew) -> Iterator[Any]:
 def _results(
     calls: Iterable[Any], crew: Crew, *, n_jobs: int | None, prefer: str, in_order: bool
 ) -> Iterator[Any]:
-    """Results as they come; all at the end from a backend of joblib that hands them over only then."""
+    """Iterate over results as jobs end; some backends of joblib return all of them at the end."""
     backend, usual = get_active_backend(prefer=prefer)
     number = usual if n_jobs is None else n_jobs
     n_workers = max(1, backend.effective_n_jobs(1 if number is None else number))
-    # as joblib's own default, "2 * n_jobs", which it parses: threads of Python 3.11 cannot do that at once
+    # joblib's default "2 * n_jobs", as a number: parsing it is not thread-safe in Python 3.11
     parallel = partial(
         Parallel, n_jobs=n_jobs, prefer=prefer, pre_dispatch=(2 if in_order else 1) * n_workers
     )
@@ -228,7 +229,7 @@ def _results(
 
 
 def _threads(parallel: Any, calls: Iterable[Any]) -> Iterator[Any]:
-    """Results of threads that end whenever the user interrupts: those of a pool half made would stay."""
+    """Iterate over results of threads that also end if the user interrupts while the pool is started."""
     results = None
     try:
         with interrupts_later():
@@ -237,14 +238,14 @@ def _threads(parallel: Any, calls: Iterable[Any]) -> Iterator[Any]:
         yield from results
     finally:
         with interrupts_later(), warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # of jobs that were begun: they are not wanted
+            warnings.simplefilter("ignore", UserWarning)  # joblib warns of started jobs that are dropped
             if results is not None:
                 results.close()
             parallel.__exit__(None, None, None)
 
 
 def _packed(calls: Iterable[Any]) -> Iterator[Any]:
-    """The calls; what does not go to other processes is said here, where joblib does not hide the reason."""
+    """Iterate over the calls; raise here if one cannot be pickled, as joblib would hide the reason."""
     for call in calls:
         for arg in call[1]:
             if isinstance(arg, Shared):
@@ -254,7 +255,7 @@ def _packed(calls: Iterable[Any]) -> Iterator[Any]:
 
 @contextmanager
 def _on_cluster(backend: Any, calls: Iterable[Any]) -> Iterator[Iterable[Any]]:
-    """The calls, for a cluster: later ones are taken by a thread that must not wait for it."""
+    """Prepare the calls for a cluster: a thread that must not wait for the cluster takes the later ones."""
     calls = iter(calls)
     first = list(islice(calls, 1))
     shared = [arg for _, args, _ in first for arg in args if isinstance(arg, Shared)]
@@ -267,10 +268,10 @@ def _on_cluster(backend: Any, calls: Iterable[Any]) -> Iterator[Iterable[Any]]:
 
 @contextmanager
 def _own_filters() -> Iterator[None]:
-    """Give the filters of warnings back as they were, which threads of scikit-learn take from each other.
+    """Restore the warning filters, which parallel loops of scikit-learn change for all threads.
 
-    Its parallel loops, in forests for one, set all filters anew in every job, and those of another thread
-    that begin meanwhile warn that they have none. That is no news.
+    Such loops, for example in forests, set all filters in every job. Loops that start meanwhile in other
+    threads then warn that their filters are missing. This warning is suppressed.
     """
     with warnings.catch_warnings():
         show = warnings.showwarning
@@ -288,7 +289,7 @@ def _until_failure(results: Iterator[Any], crew: Crew) -> Iterator[Any]:
     try:
         for result in results:
             if isinstance(result, Failure):
-                # those that were stopped may come before the one that failed
+                # stopped jobs may end before the one that failed
                 if failure is None or isinstance(failure, Stopped):
                     failure = result.error
             elif failure is None:

@@ -1,4 +1,4 @@
-"""polars' DataFrames and Series, told without importing polars: as pandas and numpy inside, and back."""
+"""DataFrames and Series of polars, recognised without importing polars and converted to pandas and back."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ def is_polars_frame(X: Any) -> bool:
 
 
 def without_polars(data: Any) -> Any:
-    """A DataFrame of polars as one of pandas, a Series of polars as an array; anything else as it is.
+    """A polars DataFrame as a pandas DataFrame, a polars Series as an array; anything else unchanged.
 
-    Missing values are NaN in columns of numbers. In columns of texts and of bools they are None, as polars
-    itself hands them to numpy; a Categorical or an Enum becomes a column of pandas' categories.
+    Missing values become NaN in columns of numbers, and None in columns of texts and bools, as in polars'
+    own conversion to numpy. A Categorical or an Enum becomes a column of pandas' categories.
     """
     if _is(data, "LazyFrame"):
         raise TypeError("data is yet to be computed in a polars LazyFrame; pass its collect()")
@@ -36,7 +36,7 @@ def without_polars(data: Any) -> Any:
 
 
 def in_polars(X: Any, columns: dict[int, NDArray[Any]]) -> Any:
-    """X with other numbers in some of its columns, by their place; what is missing in X stays null."""
+    """X with other numbers in some columns, by their position; missing values of X stay null."""
     polars = sys.modules["polars"]
     changed = []
     for i, values in columns.items():
@@ -47,12 +47,12 @@ def in_polars(X: Any, columns: dict[int, NDArray[Any]]) -> Any:
 
 
 def holds_numbers(column: Any) -> bool:
-    """Whether a Series of polars may change."""
+    """Whether a polars Series holds numbers, which may change."""
     return bool(column.dtype.is_numeric())
 
 
 def stacked(frames: list[Any]) -> Any:
-    """The rows of one DataFrame of polars after another; integers become floats where any of them is one."""
+    """Polars DataFrames stacked; integers become floats if any of the frames has floats."""
     return sys.modules["polars"].concat(frames, how="vertical_relaxed")
 
 
@@ -62,12 +62,12 @@ def _is(data: Any, kind: str) -> bool:
 
 
 def _column(column: Any) -> Any:
-    """A Series of polars as pandas takes it."""
+    """A polars Series in a form that pandas accepts."""
     import pandas as pd
 
     polars, kind = sys.modules["polars"], column.dtype
     if kind.is_numeric():
-        # numpy has no integers of 128 bits, and none that are missing
+        # numpy has neither 128-bit integers nor missing integers
         whole = kind.is_integer() and not column.null_count() and "128" not in str(kind)
         return column.to_numpy() if whole or kind.is_float() else column.cast(polars.Float64).to_numpy()
     if kind == polars.Null:

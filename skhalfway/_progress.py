@@ -1,4 +1,4 @@
-"""What is said of long work while it goes on: a bar for people, records for machines."""
+"""Progress of long work: a bar for people, log records for machines."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from typing import Any
 
 LOGGER = logging.getLogger("skhalfway")
 LOGGER.addHandler(logging.NullHandler())
-_EVERY = 0.5  # seconds between two looks at what was asked
+_EVERY = 0.5  # seconds between two updates of the number of queries
 
 
 def _tqdm() -> Any:
-    """The bar for notebooks, or that of text, where a notebook has no widgets: tqdm warns of that."""
+    """Class of the bar: for notebooks, or for text if a notebook has no widgets, of which tqdm warns."""
     from tqdm import TqdmWarning
 
     with warnings.catch_warnings():
@@ -27,20 +27,20 @@ def _tqdm() -> Any:
 class Progress:
     """One stage of work.
 
-    Above it in the log are the stage's beginning and end (INFO) and each piece (DEBUG) of the logger
-    "skhalfway". With ``verbose`` a bar says what was done last, and how long the rest will take; above 1 it
-    also says how often models were asked so far.
+    The logger "skhalfway" gets a record at the beginning and the end of the stage (INFO), and for each piece
+    of work (DEBUG). With ``verbose`` a bar shows the last piece and the remaining time; above 1 it also shows
+    how often models were queried so far.
 
     Parameters
     ----------
     what : str
-        What is done.
+        Name of the stage.
     total : int
-        How many units there are.
+        Number of units.
     unit : str
-        What is counted.
+        Name of a unit.
     verbose : int
-        0 for no bar.
+        Verbosity; 0 for no bar.
     """
 
     def __init__(self, what: str, total: int, unit: str, verbose: int) -> None:
@@ -54,7 +54,7 @@ class Progress:
         LOGGER.info("%s: %d %ss", what, total, unit)
 
     def asked(self) -> None:
-        """A model was asked."""
+        """Count a query of a model."""
         self._asked += 1
         if self._bar is not None and perf_counter() - self._looked > _EVERY:
             self._looked = perf_counter()
@@ -65,7 +65,7 @@ class Progress:
         self._bar.set_postfix_str(", ".join([self._name, *asked] if self._name else asked))
 
     def done(self, n: int, name: str) -> None:
-        """So many units more are done; of whom."""
+        """Add n finished units, and the name of their model."""
         self._done, self._name = self._done + n, name
         LOGGER.debug(
             "%s: %s%d of %d %ss", self._what, f"{name}, " if name else "", self._done, self._total, self._unit
@@ -75,7 +75,7 @@ class Progress:
             self._bar.update(n)
 
     def close(self) -> None:
-        """The stage is over."""
+        """End the stage."""
         if self._bar is not None:
             self._bar.close()
         LOGGER.info(
@@ -92,7 +92,7 @@ class Progress:
 def announced(
     what: str, total: int, unit: str, verbose: int, call: Callable[..., Any]
 ) -> Iterator[Callable[..., Any]]:
-    """Calls of functions, one for each of several models and by its name, as a stage of work."""
+    """Show calls of functions, one for each of several models, by name, as a stage of work."""
     progress = Progress(what, total, unit, verbose)
 
     def told(name: str, function: Callable[..., Any], *args: Any) -> Any:

@@ -27,7 +27,7 @@ def draw_seed(rng: np.random.RandomState) -> int:
 
 
 class _NoEntropy(ISeedSequence):
-    """For a generator that is seeded anew at once; asking for entropy takes ten times as long as the rest."""
+    """Seed sequence for a generator that is reseeded at once, since reading entropy would be slow."""
 
     def generate_state(self, n_words: int, dtype: Any = np.uint32) -> NDArray[Any]:
         return np.ones(n_words, dtype=dtype)
@@ -40,7 +40,7 @@ def _seeded(seed: int) -> np.random.RandomState:
 
 
 def own_rng(random_state: Any) -> np.random.RandomState:
-    """A generator that draws from nothing global; for None a number of numpy's global one seeds it."""
+    """A generator of its own; for None it is seeded by a number from numpy's global generator."""
     if type(random_state) is int and 0 <= random_state < 2**32:
         return _seeded(random_state)
     rng = check_random_state(random_state)
@@ -48,11 +48,11 @@ def own_rng(random_state: Any) -> np.random.RandomState:
 
 
 class _Guard:
-    """The global states as they were before the first of those who are inside came in."""
+    """Holds the global random states from before the first of several nested or parallel blocks."""
 
     def __init__(self) -> None:
         self._lock = RLock()
-        self._inside: list[int] = []  # threads, one entry for each time
+        self._inside: list[int] = []  # thread ids, one entry for each block
         self._before: tuple[Any, ...] = ()
 
     def enter(self) -> tuple[Any, ...]:
@@ -69,7 +69,7 @@ class _Guard:
             if not self._inside:
                 _restore(*self._before)
             elif set(self._inside) == {get_ident()}:
-                # one within another, with no other thread between them
+                # nested blocks of one thread, with no other thread in between
                 _restore(*states)
 
 
@@ -95,13 +95,13 @@ def _restore(python: Any, numpy: Any, of_torch: Any, on_devices: Any) -> None:
 _GUARD = _Guard()
 
 
-# code that draws from the global generators has them for itself while it runs
+# code that draws from the global generators runs under this lock
 _ALONE = RLock()
 
 
 @contextmanager
 def globally_seeded(seed: int) -> Iterator[None]:
-    """Seed the global generators inside, alone among threads; give them back as they were."""
+    """Seed the global generators inside the block, in one thread at a time, and restore them at its end."""
     with _ALONE:
         states = _global_states()
         random.seed(seed)
@@ -116,7 +116,7 @@ def globally_seeded(seed: int) -> Iterator[None]:
 
 @contextmanager
 def undisturbed() -> Iterator[None]:
-    """The global states of Python, numpy and torch are afterwards as before, with any number of threads."""
+    """Restore the global random states of Python, numpy and torch at the end, with any number of threads."""
     states = _GUARD.enter()
     try:
         yield
@@ -125,9 +125,10 @@ def undisturbed() -> Iterator[None]:
 
 
 def leaving_no_trace(function: Function) -> Function:
-    """Decorate a function that measures: :func:`undisturbed` whenever it is called.
+    """Decorate a function that measures, so that every call is :func:`undisturbed`.
 
-    With ``random_state=None``, its own or its object's, every call draws other numbers, as in scikit-learn.
+    With ``random_state=None``, of the function or its object, every call draws other numbers, as in
+    scikit-learn.
     """
     own = signature(function).parameters.get("random_state")
 

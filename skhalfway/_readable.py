@@ -1,4 +1,4 @@
-"""What can be read as samples or as labels; of anything else, what to pass instead."""
+"""Reading samples and labels; error messages tell what to pass instead of unreadable data."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ def is_tensor(X: Any) -> bool:
 
 
 def is_missing(value: Any) -> bool:
-    """Whether a value stands for none; pandas' NA compares to nothing."""
+    """Whether a value is missing; pandas' NA needs its own test, as it cannot be compared."""
     if value is None or type(value).__name__ in ("NAType", "NaTType"):
         return True
     return isinstance(value, (Number, np.generic)) and bool(value != value)
 
 
 def as_table(X: Any, name: str = "X") -> Any:
-    """Samples as scikit-learn reads them: DataFrames and sparse data as they are, anything else as an array.
+    """Samples as scikit-learn reads them: DataFrames and sparse data unchanged, anything else as an array.
 
-    A DataFrame of polars becomes one of pandas.
-    Raises TypeError or ValueError for what does not hold numbers, one row for each sample.
+    A polars DataFrame becomes a pandas DataFrame. TypeError or ValueError unless the data hold numbers, with
+    one row for each sample.
     """
     X = without_polars(X)
     if (remedy := _no_samples(X)) is not None:
@@ -91,13 +91,13 @@ def read_labels(y: Any, n_samples: int | None, *, name: str = "y") -> NDArray[An
         _check_items(labels, name)
         return np.array(labels.tolist())
     if labels.dtype.kind in "US" and isinstance(y, (list, tuple)):
-        # numpy made texts of all items, of NaN and of numbers too
+        # numpy turned all items into texts, also NaN and numbers
         _check_items(np.array(y, dtype=object).ravel(), name)
     return labels
 
 
 def _check_items(labels: Iterable[Any], name: str) -> None:
-    """Raise for a missing label, and for labels that do not compare."""
+    """Raise for a missing label, and for labels that cannot be compared."""
     kinds: dict[type, Any] = {}
     for i, label in enumerate(labels):
         if is_missing(label):
@@ -112,9 +112,9 @@ def _check_items(labels: Iterable[Any], name: str) -> None:
 
 
 def _no_samples(X: Any) -> str | None:
-    """What is to be done with what holds no samples, or nothing known; None where it may hold some."""
+    """Advice for data that hold no samples; None if they may hold some."""
     if hasattr(X, "toarray"):
-        return None  # sparse, of which scikit-learn says what to do
+        return None  # sparse data, for which scikit-learn has its own message
     if isinstance(X, Mapping):
         return "; pass its data" if "data" in X else "; pass a table: pandas.DataFrame(X)"
     if isinstance(X, Iterator):
@@ -158,7 +158,7 @@ def _array_of_tensor(X: Any, name: str) -> NDArray[Any]:
 
 
 def _ragged(X: Any, name: str) -> str:
-    """Which rows differ in shape, as far as that can be told."""
+    """Message that names rows of different shapes, if it can find them."""
     try:
         shapes = [np.shape(row) for row in X]
     except (TypeError, ValueError):
@@ -173,7 +173,7 @@ def _ragged(X: Any, name: str) -> str:
 
 
 def _check_numbers(array: NDArray[Any], name: str) -> None:
-    """Raise for the first value that is no number and, as a text, names none."""
+    """Raise for the first value that is neither a number nor a text of a number."""
     try:
         array.astype(float)
         return

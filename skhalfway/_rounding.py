@@ -1,4 +1,4 @@
-"""Numbers in narrower float types, rounded towards where they came from; columns of several types."""
+"""Rounding to narrower float types towards the original values; columns of several types."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from skhalfway._polars import is_polars_frame, without_polars
 
 
 def float_type(dtype: Any, other: Any = float) -> np.dtype[Any]:
-    """The float type of a column, pandas' own included; ``other`` for whatever holds no floats."""
+    """Float type of a column, including pandas' own types; ``other`` for columns without floats."""
     dtype = getattr(dtype, "numpy_dtype", dtype)
     dtype = np.dtype(dtype) if isinstance(dtype, type) else dtype
     return dtype if isinstance(dtype, np.dtype) and dtype.kind == "f" else np.dtype(other)
 
 
 def round_towards(values: NDArray[Any], anchor: NDArray[Any], dtype: Any) -> NDArray[Any]:
-    """``values`` in the float type of a column, no further from ``anchor`` than they were."""
+    """Round ``values`` to a float type, without moving them away from ``anchor``."""
     dtype = float_type(dtype)
     with np.errstate(over="ignore"):
         rounded = values.astype(dtype)
         wide, there = rounded.astype(float), values.astype(float)
-        # a distance may be too long to tell, but not on which side of a value its rounding lies
+        # distances may overflow, but comparisons with the rounded value always work
         away = np.where(there >= anchor, wide > there, wide < there)
         away |= np.abs(wide - anchor) > np.abs(there - anchor)
         return np.where(away, np.nextafter(rounded, anchor.astype(dtype)), rounded)
@@ -33,19 +33,19 @@ def round_towards(values: NDArray[Any], anchor: NDArray[Any], dtype: Any) -> NDA
 
 @dataclass(frozen=True)
 class ColumnTypes:
-    """Columns that are given out in narrower float types than the one in which all are computed.
+    """Types of columns that are returned in narrower float types than that of the computation.
 
     Attributes
     ----------
     each : tuple of dtype
-        The type of each column.
+        Type of each column.
     """
 
     each: tuple[np.dtype[Any], ...]
 
     @classmethod
     def of(cls, X: Any, dtype: Any) -> ColumnTypes | None:
-        """Those of a DataFrame that is computed in ``dtype``; None where no column is narrower."""
+        """Types of a DataFrame's columns, for computation in ``dtype``; None if no column is narrower."""
         if not (hasattr(X, "columns") and hasattr(X, "dtypes")):
             return None
         frame = without_polars(X[:0]) if is_polars_frame(X) else X
@@ -53,7 +53,7 @@ class ColumnTypes:
         return cls(each) if any(t.itemsize < np.dtype(dtype).itemsize for t in each) else None
 
     def towards(self, values: NDArray[Any], anchor: NDArray[Any]) -> NDArray[Any]:
-        """Rows whose every value is one of its column's type, no further from ``anchor`` than it was."""
+        """Round each column to its type, without moving values away from ``anchor``."""
         rounded = values.copy()
         for type_ in set(self.each):
             if type_.itemsize < values.dtype.itemsize:
@@ -63,6 +63,6 @@ class ColumnTypes:
 
 
 def types_of(types: ColumnTypes | None, n_columns: int, dtype: Any) -> Sequence[np.dtype[Any]]:
-    """The float type of each column, of any that are added, and of all where none is narrower."""
+    """Float types of ``n_columns`` columns; ``dtype`` for added columns, and for all if ``types`` is None."""
     each = () if types is None else types.each
     return [*each, *[np.dtype(dtype)] * (n_columns - len(each))]

@@ -1,4 +1,4 @@
-"""What many jobs are given alike, which other processes get once instead of with every job."""
+"""Data that many jobs share, sent to other processes once instead of with every job."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from skhalfway._text import brief, shown
 
-_LARGE = 2**16  # bytes of an array that is sent beside the others
-_N_RECEIVED = 2  # kept at a time, since a process of joblib's outlives the call that it worked for
+_LARGE = 2**16  # bytes from which an array is sent separately
+_N_RECEIVED = 2  # number of received values that are kept, since joblib reuses its processes
 _RECEIVED: OrderedDict[str, Shared[Any]] = OrderedDict()
 _LOCK = RLock()
 
@@ -24,12 +24,12 @@ T = TypeVar("T")
 
 
 class Value(Generic[T]):
-    """A box.
+    """A container of a value.
 
     Parameters
     ----------
     value : object
-        What is in it.
+        The value.
     """
 
     def __init__(self, value: T) -> None:
@@ -37,20 +37,20 @@ class Value(Generic[T]):
 
 
 class Shared(Value[T]):
-    """A box that is pickled once, however many jobs are given it, and opened once in each process.
+    """A value that is pickled once for all jobs, and unpickled once in each process.
 
-    What is in it goes out as arrays, the large ones of it as they lie in memory: joblib hands those to other
-    processes as files that all of them map.
+    It is sent as arrays. Large arrays in it are sent without copies: joblib passes them to other processes as
+    memory-mapped files.
 
     Parameters
     ----------
     value : object
-        What is in it; changes after the first job was sent do not get to other processes.
+        The value. Changes after the first job was sent do not reach other processes.
 
     Attributes
     ----------
     sent : tuple or None
-        Which cluster has it, and as what.
+        The cluster that has the value, and its future there.
     """
 
     def __init__(self, value: T) -> None:
@@ -59,7 +59,7 @@ class Shared(Value[T]):
         self._key, self._lock, self._arrays = uuid4().hex, Lock(), list[NDArray[np.uint8]]()
 
     def pack(self) -> list[NDArray[np.uint8]]:
-        """What goes out; TypeError where something in it does not pickle."""
+        """The arrays to send; TypeError if the value cannot be pickled."""
         with self._lock:
             if not self._arrays:
                 self._arrays = _packed(self.value)
@@ -70,7 +70,7 @@ class Shared(Value[T]):
 
 
 def _packed(value: Any) -> list[NDArray[np.uint8]]:
-    """A pickle, and the large arrays that it leaves out."""
+    """A pickle, and the large arrays that it does not contain."""
     beside: list[NDArray[np.uint8]] = []
 
     def is_small(buffer: pickle.PickleBuffer) -> bool:
@@ -91,7 +91,7 @@ def _packed(value: Any) -> list[NDArray[np.uint8]]:
 
 
 def _unpicklable(value: Any) -> Iterator[str]:
-    """Names, in the mappings that are a part of it, of what does not pickle."""
+    """Names, in mappings inside a value, of items that cannot be pickled."""
     for part in value if isinstance(value, tuple) else (value,):
         for name, item in part.items() if isinstance(part, Mapping) else ():
             try:

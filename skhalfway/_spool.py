@@ -1,4 +1,4 @@
-"""Samples that are not in memory: gone through once, in blocks, and laid into a temporary file."""
+"""Samples that are not in memory: read once, in blocks, and written to a temporary file."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ from skhalfway._inputs import FLOATS
 from skhalfway._readable import is_tensor
 from skhalfway._text import shown
 
-_HELD = 2**20  # values that stay in memory
+_HELD = 2**20  # number of values up to which samples stay in memory
 _FOLDER = "JOBLIB_TEMP_FOLDER"
 
 
 class Gathered(NamedTuple):
-    """Samples as they were given, or as they were gathered.
+    """Samples as they were given, or as they were read in blocks.
 
     Attributes
     ----------
     X : object
-        What was given; where that was gone through, an empty array or tensor of its kind.
+        The given samples; if they were read in blocks, an empty array or tensor of their type.
     array : ndarray of shape (n_samples, ...) or None
-        All samples, checked, where they were gone through.
+        All samples, checked, if they were read in blocks.
     y : object
-        Labels: those that were given, or those that came with the samples.
+        Labels that were given, or that came with the samples.
     """
 
     X: Any
@@ -45,26 +45,26 @@ class Gathered(NamedTuple):
 
 @contextmanager
 def gathered(X: Any, y: Any, read: Callable[..., NDArray[Any]]) -> Iterator[Gathered]:
-    """Samples of whatever is gone through in blocks, for as long as they are needed; others as they are.
+    """Read samples that are not in memory, for the duration of the block; pass others on unchanged.
 
-    A file that samples are laid into is in the folder ``JOBLIB_TEMP_FOLDER``, else where temporary files are,
-    and is deleted at the end, whatever happens.
+    The temporary file of the samples is in the folder ``JOBLIB_TEMP_FOLDER``, else in the system's folder for
+    temporary files. It is always deleted at the end.
 
     Parameters
     ----------
     X : object
         Samples; see :func:`blocks_in`.
     y : object
-        Labels; None where they may come with the samples.
+        Labels; None if they may come with the samples.
     read : callable
-        ``read(block, first=number)`` checks some samples, and makes an array of floats of them.
+        ``read(block, first=number)`` checks some samples and returns them as an array of floats.
 
     Raises
     ------
     ValueError, TypeError
-        If a block is no samples, or differs from others; if labels are missing, or given twice.
+        If a block holds no samples, or differs from others; if labels are missing, or given twice.
     OSError
-        If there is no room for the samples.
+        If there is not enough space for the samples.
     """
     blocks = blocks_in(X)
     if blocks is None:
@@ -73,7 +73,7 @@ def gathered(X: Any, y: Any, read: Callable[..., NDArray[Any]]) -> Iterator[Gath
     with closing(_Room(blocks)) as room:
         labels = [batch.labels for batch in blocks.batches if room.add(batch, read)]
         if not room.n:
-            once = "; an iterator gives its blocks once" if isinstance(X, Iterator) else ""
+            once = "; an iterator can be read only once" if isinstance(X, Iterator) else ""
             raise ValueError(f"X holds no samples: {shown(X)} is empty{once}")
         if room.labelled and not (is_dataset(X) and not means_its_labels(X)):
             if y is not None:
@@ -86,12 +86,12 @@ def gathered(X: Any, y: Any, read: Callable[..., NDArray[Any]]) -> Iterator[Gath
 
 
 class _Room:
-    """Samples that came so far: in memory while they are few, then in a file."""
+    """The samples read so far: in memory while they are few, then in a file."""
 
     def __init__(self, blocks: Blocks) -> None:
         self.n, self.labelled = 0, False
         self._blocks, self._first = blocks, ("", ())
-        self._raw: Any = None  # the type of what came, as numpy or torch joins it
+        self._raw: Any = None  # common type of the samples before conversion, as numpy or torch promotes it
         self._device: Any = None
         self._dtype = np.dtype(float)
         self._parts: list[NDArray[Any]] = []
@@ -99,7 +99,7 @@ class _Room:
         self._file: IO[bytes] | None = None
 
     def add(self, batch: Batch, read: Callable[..., NDArray[Any]]) -> bool:
-        """Lay samples to the others, if there are any; whether there are."""
+        """Add the samples of a batch; return whether there are any."""
         shape = tuple(batch.samples.shape)
         if not self._first[0]:
             self._first, self.labelled = (batch.place, shape[1:]), batch.labels is not None
@@ -116,7 +116,7 @@ class _Room:
         self._take_type(batch.samples, array)
         self.n += len(array)
         if self._file is None:
-            self._parts.append(np.array(array, dtype=self._dtype))  # a copy: what came may be used again
+            self._parts.append(np.array(array, dtype=self._dtype))  # a copy: the caller may reuse the block
             if self.n * array[0].size > _HELD:
                 self._into_file()
         else:
@@ -128,13 +128,13 @@ class _Room:
         if self._file is None:
             return np.concatenate(self._parts, dtype=self._dtype)
         self._flush()
-        # what a model may do to its inputs stays its own
+        # copy-on-write: a model that changes its inputs must not change the file
         return np.asarray(
             np.memmap(self._file.name, dtype=self._dtype, mode="c", shape=(self.n, *self._first[1]))
         )
 
     def kind(self) -> Any:
-        """An empty tensor, where all that came were tensors; else an empty array."""
+        """An empty tensor if all blocks were tensors; else an empty array."""
         if self._device is None:
             return np.empty((0, *self._first[1]), dtype=self._dtype)
         import torch
@@ -150,7 +150,7 @@ class _Room:
             self._folder.cleanup()
 
     def _take_type(self, samples: Any, array: NDArray[Any]) -> None:
-        """Know the type that all samples have together."""
+        """Update the common type of all samples."""
         raw = array.dtype if hasattr(samples, "columns") else samples.dtype
         if self._raw is None:
             self._raw, self._device = raw, samples.device if is_tensor(samples) else None
@@ -212,14 +212,14 @@ class _Room:
         assert self._folder is not None
         return OSError(
             ENOSPC,
-            "samples that are not in memory are laid into a file in "
-            f"{shown(str(Path(self._folder.name).parent))}, and {why}; name a folder with more room in the "
+            "samples that are not in memory are written to a file in "
+            f"{shown(str(Path(self._folder.name).parent))}, but {why}; name a folder with more space in the "
             f"environment variable {_FOLDER}, or pass a numpy.memmap of floats, which is used as it is",
         )
 
 
 def _of_numpy(dtype: Any) -> np.dtype[Any]:
-    """The type in numpy."""
+    """A type of numpy or torch as a numpy type."""
     if isinstance(dtype, np.dtype):
         return dtype
     import torch

@@ -1,4 +1,4 @@
-"""How results are written, and what messages say of a value."""
+"""Figures in results, and values in messages, as text."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _BRACKETS: dict[Any, str] = {list: "[]", tuple: "()", set: "{}", frozenset: "{}"
 
 
 def short(rate: float) -> str:
-    """Write a rate with two decimals and no leading zero, as ``.25``, ``-.25`` or ``1.0``."""
+    """Write a rate with two decimals and without a leading zero, such as ``.25``, ``-.25`` or ``1.0``."""
     if np.isnan(rate):
         return " - "
     text = f"{abs(rate):.2f}"
@@ -22,32 +22,32 @@ def short(rate: float) -> str:
 
 
 def percent(share: float) -> str:
-    """Write a share in percent, rounded as :func:`short` does: 100 times .805 is a tie, .805 is none."""
+    """Write a share in percent, rounded as :func:`short` does; ``100 * share`` could round otherwise."""
     return " - " if np.isnan(share) else f"{100 * float(f'{share:.2f}'):.0f}%"
 
 
 def between(low: float, high: float, write: Callable[[float], str] = short) -> str:
-    """Write the ends of an interval, as ``[.17 .35]``; nothing where they are not known."""
+    """Write the ends of an interval, such as ``[.17 .35]``; "" if they are not known."""
     return "" if np.isnan(low) or np.isnan(high) else f"[{write(low)} {write(high)}]"
 
 
 def table(head: str, rows: list[list[str]]) -> str:
-    """A line of text over columns that are aligned."""
+    """Write a line of text over aligned columns."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = ["  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)) for row in rows]
     return "\n".join([head, *(line.rstrip() for line in lines)])
 
 
 def counted(n: int, noun: str) -> str:
-    """Write a number of things, as ``1 repeat`` or ``3 repeats``."""
+    """Write a number with a noun, such as ``1 repeat`` or ``3 repeats``."""
     return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
 
 
 def shown(value: Any, width: int = _WIDTH) -> str:
-    """Write a value for a message, in one line of about ``width`` characters, whatever it is.
+    """Write any value for a message, in one line of about ``width`` characters.
 
-    Numbers, short texts and short collections of them as they are; of longer ones the beginning and
-    the length; of an array, a table, a model or any other object the type and, where it has one, the shape.
+    Numbers, short texts and short collections of them are written out. Longer ones are cut, with their
+    length. For an array, a table, a model or any other object it is the type and, if there is one, the shape.
     """
     if isinstance(value, np.generic):
         value = value.item()
@@ -73,14 +73,14 @@ def brief(error: object, width: int = 250) -> str:
 
 def _plain(value: Any, width: int) -> str:
     if isinstance(value, int) and value.bit_length() > 3 * width:
-        return f"an integer of {value.bit_length()} bits"  # Python itself does not write the longest
+        return f"an integer of {value.bit_length()} bits"  # Python refuses to write very long integers
     if isinstance(value, (str, bytes)) and len(value) > width:
         return f"{_cut(repr(value[:width]), width)} ({len(value)} characters)"
     return _cut(repr(value), width)
 
 
 def _listed(texts: Iterable[str], n_items: int, brackets: str, width: int) -> str:
-    """As many items as there is room for."""
+    """Write as many items as fit."""
     parts, room = [], width
     for text in texts:
         room -= len(text) + 2
@@ -104,8 +104,8 @@ def _cut(text: str, width: int) -> str:
 
 
 def named_pairs(names: Sequence[str], pairs: Sequence[Sequence[int]], between: str) -> str:
-    """Write the first few pairs of names, given by their numbers."""
-    # "a and a" is a alone
+    """Write the first few pairs of names, given by their positions."""
+    # a pair of a name with itself is written as the name alone
     some = [(repr(names[i]), repr(names[j])) for i, j in pairs[:_N_NAMED]]
     alone = between == " and "
     texts = [one if alone and one == other else f"{one}{between}{other}" for one, other in some]

@@ -1,4 +1,4 @@
-"""A limit on how long a call takes."""
+"""A time limit for calls."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from sklearn import get_config
 from skhalfway._checks import check_positive
 from skhalfway._parallel import Crew, Failure, Job, Stopped, crew_of_thread
 
-_LOOK = 0.2  # seconds between two looks at whether the caller itself must stop
-_GRACE = 1.0  # seconds in which a call that is late may stop by itself
+_LOOK = 0.2  # seconds between checks whether the caller itself must stop
+_GRACE = 1.0  # seconds that a late call has to stop by itself
 
 
 def check_timeout(timeout: Any) -> None:
-    """Raise for anything but None and a number of seconds."""
+    """Raise unless this is None or a number of seconds."""
     if timeout is not None:
         check_positive("timeout", timeout)
 
 
 def within(seconds: float, function: Callable[..., Any], *args: Any) -> Any:
-    """Result of a call, in a thread of its own; TimeoutError where it takes longer than that.
+    """Result of a call, in a thread of its own; TimeoutError if it takes longer than ``seconds``.
 
-    A call that is late stops the next time that it asks a model. One that waits inside a model cannot be
-    stopped: it is left alone, and its result is thrown away.
+    A late call stops at its next query of a model. A call that hangs inside a model cannot be stopped: it is
+    left behind, and its result is dropped.
     """
     outer = crew_of_thread()
     crew = Crew()
@@ -40,7 +40,7 @@ def within(seconds: float, function: Callable[..., Any], *args: Any) -> Any:
     def call() -> None:
         try:
             results.append(context.run(job, *args))
-        except BaseException as error:  # an interrupt, which jobs leave to the thread that they are in
+        except BaseException as error:  # also Stopped and KeyboardInterrupt, for the caller's thread
             results.append(Failure(error))
 
     thread = Thread(target=call, daemon=True)
@@ -50,7 +50,7 @@ def within(seconds: float, function: Callable[..., Any], *args: Any) -> Any:
         while thread.is_alive() and not crew.stopped and (left := end - monotonic()) > 0:
             thread.join(min(left, _LOOK))
     finally:
-        # one that failed just now may still be about to end
+        # a thread whose call failed just now may still be ending
         late = thread.is_alive() and monotonic() >= end
         crew.stop()
         thread.join(_GRACE)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 
 def lengths(x: NDArray[Any], norm: float = 2) -> NDArray[Any]:
-    """Norm over the last axis, also where squares would overflow or vanish."""
+    """Norm over the last axis, without overflow or underflow of the squares."""
     if not x.shape[-1]:
         return np.zeros(x.shape[:-1], dtype=x.dtype)
     limits = np.finfo(x.dtype)
@@ -17,7 +17,7 @@ def lengths(x: NDArray[Any], norm: float = 2) -> NDArray[Any]:
         length = np.asarray(np.linalg.norm(x, norm, axis=-1))
         unsure = (length == np.inf) | (length < limits.tiny**0.5 / limits.eps)
         if unsure.any():
-            # powers of two change no digit
+            # scaling by powers of two is exact
             exponent = np.frexp(np.abs(x[unsure]).max(axis=-1, initial=0.0))[1]
             scaled = np.linalg.norm(np.ldexp(x[unsure], -exponent[:, None]), norm, axis=-1)
             length[unsure] = np.ldexp(scaled, exponent)
@@ -25,6 +25,6 @@ def lengths(x: NDArray[Any], norm: float = 2) -> NDArray[Any]:
 
 
 def unit_vectors(x: NDArray[Any]) -> NDArray[np.float64]:
-    """``x`` with the last axis of L2 length 1, or 0 where it is 0."""
+    """Scale the last axis of ``x`` to L2 length 1; vectors of length 0 stay 0."""
     length = lengths(x)[..., None]
     return x / np.where(length > 0, length, 1.0)

@@ -1,4 +1,4 @@
-"""Images to try the package on, in one form: float32 in [0, 1], split for training and testing."""
+"""Image data sets for trying the package, as float32 in [0, 1], split into training and test sets."""
 
 from __future__ import annotations
 
@@ -19,6 +19,8 @@ from skhalfway._checks import check_choice, check_random_state, check_size
 from skhalfway._randomness import draw_seed
 from skhalfway._text import shown
 
+__all__ = ["load_images"]
+
 LABELS = [str(label) for label in range(10)]
 
 Split = tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.int64], NDArray[np.int64]]
@@ -26,13 +28,13 @@ Split = tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.int64], NDArr
 
 @dataclass(frozen=True)
 class _OpenML:
-    """A data set of OpenML whose columns are pixels from 0 to 255, and then the label."""
+    """A data set of OpenML, with columns of pixels from 0 to 255 and a last column of labels."""
 
     data_id: int
     shape: tuple[int, int, int]
-    # one image of so many is for testing
+    # one of n_parts images is for testing
     n_parts: int
-    # whether the test images are known to come last
+    # whether the test images are the last ones
     ordered: bool
 
 
@@ -57,31 +59,26 @@ def load_images(
     Parameters
     ----------
     name : {"digits", "mnist", "fashion_mnist", "cifar10"}
-        - ``"digits"``: 1,797 images of 1 x 8 x 8, which come with
-          scikit-learn. The split is drawn, stratified, with ``random_state``.
+        - ``"digits"``: 1,797 images of 1 x 8 x 8, which come with scikit-learn. The split is random and
+          stratified.
         - ``"mnist"``: 70,000 images of 1 x 28 x 28 [1]_.
         - ``"fashion_mnist"``: 70,000 images of 1 x 28 x 28 [2]_.
-        - ``"cifar10"``: 60,000 images of 3 x 32 x 32 [3]_. The split is drawn,
-          stratified, with ``random_state``: see Notes.
+        - ``"cifar10"``: 60,000 images of 3 x 32 x 32 [3]_. The split is random and stratified; see Notes.
 
-        All but the digits are downloaded from OpenML when they are first asked
-        for, and read from ``data_home`` from then on.
+        All but the digits are downloaded from OpenML on the first call, and read from ``data_home`` later.
     data_home : str or path-like, default=None
-        Where scikit-learn keeps data sets;
-        :func:`sklearn.datasets.get_data_home` says where that is by default.
+        Folder of scikit-learn's data sets. None is the default of :func:`sklearn.datasets.get_data_home`.
     train_size, test_size : int or float, default=None
-        How many images: a number, or a fraction in (0, 1).
+        Number of images, or a fraction in (0, 1).
 
-        Of the digits, fractions of all of them, as
-        :func:`sklearn.model_selection.train_test_split` has it: where one is
-        None it takes the rest, where both are, ``test_size=0.3``.
+        For the digits, fractions are of all images, as in :func:`sklearn.model_selection.train_test_split`.
+        If one of the two is None, it is the rest. If both are None, ``test_size`` is 0.3.
 
-        Of the others, fractions of the training images and of the test images,
-        rounded: a stratified random subset of them. None takes all of them.
+        For the others, fractions are of the training images and of the test images, rounded. The subset is
+        random and stratified. None is all images.
     random_state : int, RandomState instance or None, default=None
-        Draws splits and subsets. Pass an int for the same images across calls.
-        The test images are then the same for every ``train_size``, save those
-        of the digits.
+        Seed of splits and subsets. Pass an int for the same images across calls. The test images are then the
+        same for every ``train_size``, except for the digits.
 
     Returns
     -------
@@ -93,28 +90,25 @@ def load_images(
     Raises
     ------
     ValueError
-        If a parameter is invalid, if more images are asked for than there are,
-        or if the data are not what they should be: the number of pixels, their
-        range, the labels.
+        If a parameter is invalid; if more images are requested than there are; if the data have another
+        number of pixels, another range or other labels than expected.
     OSError
         If the data set is not in ``data_home`` and cannot be downloaded.
 
     Notes
     -----
-    What is known of the order of images on OpenML, and what is assumed:
+    The order of the images on OpenML, as far as it is known, and our assumptions:
 
-    - MNIST (``mnist_784``, version 1, id 554): its description says that the
-      first 60,000 are the training set. The last seventh is taken for testing.
-    - Fashion-MNIST (version 1, id 40996): assumed to be in the order of MNIST,
-      which it was made to replace with the same split [2]_.
-    - CIFAR-10 (``CIFAR_10``, version 1, id 40927): whether its test images come
-      last is not known to us, so one image in six is drawn for testing, and the
-      split is not that of [3]_. The columns are assumed to be those of the
-      original files: the red, then the green, then the blue values, row by row.
+    - MNIST (``mnist_784``, version 1, id 554): its description says that the first 60,000 images are the
+      training set. The last seventh is used for testing.
+    - Fashion-MNIST (version 1, id 40996): assumed to be in the order of MNIST, which it was made to replace
+      with the same split [2]_.
+    - CIFAR-10 (``CIFAR_10``, version 1, id 40927): it is not known to us whether its test images are the last
+      ones. Therefore one image in six is drawn for testing, and the split is not that of [3]_. The columns
+      are assumed to be those of the original files: red, then green, then blue values, row by row.
 
-    Reading takes time and memory at every call: files of random pixels and the
-    same size took 12 s and 0.6 GiB (MNIST, Fashion-MNIST), and 42 s and 2 GiB
-    (CIFAR-10) on one core.
+    Reading takes time and memory at every call. Files of random pixels with the same size took 12 s and
+    0.6 GiB (MNIST, Fashion-MNIST), and 42 s and 2 GiB (CIFAR-10), on one core.
 
     References
     ----------
@@ -153,7 +147,7 @@ def load_images(
         return X_train, X_test, y_train, y_test
     source = OPENML[name]
     X, y = _read(name, source, data_home)
-    # three draws, whether they are needed or not: one size does not change what the other draws
+    # always three draws, so that one size has no effect on the draws of the other
     of_split, of_train, of_test = (draw_seed(rng) for _ in range(3))
     rows = np.arange(len(y))
     n_test = len(y) // source.n_parts
@@ -169,12 +163,12 @@ def load_images(
 def _read(
     name: str, source: _OpenML, data_home: str | PathLike[str] | None
 ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """Pixels from 0 to 255, one image in a row, and labels, checked."""
+    """Pixels from 0 to 255, one image in each row, and labels, checked."""
     n_pixels = int(np.prod(source.shape))
     folder = Path(get_data_home(data_home)) / "openml"
-    # float32 takes half the memory of pandas' own choice, and leaves missing and large values to be seen,
-    # where integers would wrap around. Labels as text: scikit-learn asks for categories, of which pandas 3.1
-    # makes numbers, which scikit-learn 1.9 takes for a broken file, and deletes it.
+    # float32 needs half the memory of pandas' default. Missing and large values stay visible in it, where
+    # integers would wrap around. Labels are read as text: pandas 3.1 turns the categories that scikit-learn
+    # asks for into numbers, and scikit-learn 1.9 then deletes the file as broken.
     types: dict[int, Any] = dict.fromkeys(range(n_pixels), np.float32) | {n_pixels: str}
     try:
         pixels, target = fetch_openml(
@@ -182,27 +176,27 @@ def _read(
             data_home=data_home,
             as_frame=False,
             return_X_y=True,
-            # the other parser takes 3.5 times as long, and 1.7 times the memory
+            # the other parser needs 3.5 times the time and 1.7 times the memory
             parser="pandas",
             read_csv_kwargs={"dtype": types},
         )
     except OSError as error:
         raise OSError(
             f"{name} could neither be read from {folder} nor downloaded from OpenML: {error}. Call "
-            f"load_images({name!r}) once with a network, or copy the folder 'openml' of the data_home of "
-            "a machine where that was done into data_home"
+            f"load_images({name!r}) once with a network connection, or copy the folder 'openml' into "
+            "data_home from a machine where that was done"
         ) from error
 
     def unexpected(found: str, expected: str) -> ValueError:
         return ValueError(
             f"{name} holds {found}, expected {expected}; delete {folder} and call load_images({name!r}) "
-            "with a network to download it again"
+            "with a network connection to download it again"
         )
 
     if pixels.shape[1] != n_pixels:
-        raise unexpected(f"{pixels.shape[1]} pixels an image", f"{n_pixels}")
+        raise unexpected(f"{pixels.shape[1]} pixels per image", f"{n_pixels}")
     low, high = pixels.min(), pixels.max()
-    # nan is in no range
+    # this form of the condition also rejects nan
     if not (low >= 0 and high <= 255):
         raise unexpected(f"pixels from {low} to {high}", "0 to 255")
     labels = np.char.strip(target.astype(str), "'\"")
@@ -215,12 +209,12 @@ def _read(
 def _subset(
     name: str, size: float | None, rows: NDArray[np.intp], y: NDArray[np.int64], seed: int
 ) -> NDArray[np.intp]:
-    """So many of the rows, each class with its share; all, in their order, where ``size`` is None."""
+    """A stratified random subset of the rows; all rows, in their order, if ``size`` is None."""
     if size is None:
         return rows
     n_samples = int(size) if isinstance(size, Integral) else round(size * len(rows))
     if not 1 <= n_samples <= len(rows):
-        raise ValueError(f"{name}={shown(size)} asks for {n_samples} images, but there are {len(rows)}")
+        raise ValueError(f"{name}={shown(size)} requests {n_samples} images, but there are {len(rows)}")
     return resample(rows, replace=False, n_samples=n_samples, random_state=seed, stratify=y[rows])
 
 
@@ -229,7 +223,7 @@ def _images(
 ) -> NDArray[np.float32]:
     """These rows of pixels from 0 to 255 as images in [0, 1]."""
     images = np.empty((len(rows), X.shape[1]), dtype=np.float32)
-    # pandas hands over columns, and an image is a row: no copy of all of them on the way
+    # pandas returns columns, and images are rows; blocks avoid a copy of the whole
     for block in blocks(len(rows), X.shape[1]):
         np.divide(X[rows[block]], 255, out=images[block])
     return images.reshape(-1, *shape)

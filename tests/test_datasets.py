@@ -234,8 +234,8 @@ def changed(value, name="mnist"):
 @pytest.mark.parametrize(
     "copy, message",
     [
-        ({"pixels": pixels_of("mnist")[:, 1:]}, "783 pixels an image, expected 784"),
-        ({"pixels": np.tile(pixels_of("mnist"), 4)}, "3136 pixels an image, expected 784"),
+        ({"pixels": pixels_of("mnist")[:, 1:]}, "783 pixels per image, expected 784"),
+        ({"pixels": np.tile(pixels_of("mnist"), 4)}, "3136 pixels per image, expected 784"),
         ({"pixels": changed(256)}, "pixels from 0.0 to 256.0, expected 0 to 255"),
         ({"pixels": changed(-1)}, "pixels from -1.0 to 255.0, expected 0 to 255"),
         ({"pixels": changed("?")}, "pixels from nan to nan, expected 0 to 255"),
@@ -276,9 +276,9 @@ def test_parameters_are_checked_before_anything(name, parameters, message, tmp_p
 @pytest.mark.parametrize(
     "sizes, message",
     [
-        ({"train_size": 61}, "train_size=61 asks for 61 images, but there are 60"),
-        ({"test_size": 11}, "test_size=11 asks for 11 images, but there are 10"),
-        ({"test_size": 0.01}, "test_size=0.01 asks for 0 images, but there are 10"),
+        ({"train_size": 61}, "train_size=61 requests 61 images, but there are 60"),
+        ({"test_size": 11}, "test_size=11 requests 11 images, but there are 10"),
+        ({"test_size": 0.01}, "test_size=0.01 requests 0 images, but there are 10"),
     ],
 )
 def test_more_than_there_are(sizes, message, copies):

@@ -1,4 +1,4 @@
-"""The command line: audits, check-ups and comparisons of models out of files, and a demonstration."""
+"""The command line: audits, checks and comparisons of models in files, and a demonstration."""
 
 from skhalfway.cli._main import main
 

@@ -1,4 +1,4 @@
-"""``skhalfway audit``: audit a model out of a file, write reports, and judge them by limits."""
+"""``skhalfway audit``: audit a model in a file, write reports, and check limits."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ EPS = (0.1, 0.25, 0.5)
 PARTS = ("exposed", "columns", "nearest", "halfway", "retraining")
 HTML, JSON, MARKDOWN, JUNIT = (".html", ".htm"), (".json",), (".md", ".markdown"), (".xml",)
 DESCRIPTION = """\
-Who fools a deployed classifier, within which changes, how sure is that, and what is to be done?
+Audit a deployed classifier: which attackers fool it, how often, with how large changes, and what to do.
 
-Adversarial examples are made on the deployed model itself, on other models that are given, and on surrogates,
+Adversarial examples are made on the deployed model itself, on any other models given, and on surrogates,
 which are trained here as an attacker without access would train them. All are tried on the deployed model.
 """
 EPILOG = f"""\
-limits of --fail-above, each of which ends with status 1 where it is not kept:
+limits for --fail-above; the exit status is 1 if one of them fails:
   0.3                  short for rate=0.3
-  NAME=NUMBER          fails above, for accuracies below:
+  NAME=NUMBER          fails if the figure is above NUMBER (an accuracy: below):
 {chr(10).join(f"    {name:<17}{says}" for name, says in METRICS.items())}
-  kind:KIND            fails where there is a finding of that kind:
+  kind:KIND            fails if there is a finding of that kind:
                        {", ".join(KINDS[:6])},
                        {", ".join(KINDS[6:])}
-Where there is reason to doubt the figures (masked gradients, fewer than 30 samples that count, a check-up
-that warns), limits are not kept, whatever the figures are; --accept-doubts goes by the figures alone.
+If there is reason to doubt the figures (masked gradients, fewer than 30 samples that count, a check-up that
+warns), the audit fails whatever they are. With --accept-doubts, only the figures decide.
 
 examples:
   skhalfway audit --model deployed.skops --data test.csv --target label --out report.html
@@ -47,14 +47,14 @@ def add_to(commands: Any) -> None:
     """Add the command to the parser."""
     parser = commands.add_parser(
         "audit",
-        help="audit a deployed model: who fools it, how far, and what to do",
+        help="audit a deployed model: which attackers fool it, how often, and what to do",
         description=DESCRIPTION,
         epilog=EPILOG,
         usage="%(prog)s --model FILE --data FILE --target COLUMN [options]",
     )
     add_models(parser)
     parser.add_argument(
-        "--deployed", metavar="NAME", help="the model that is audited; the first one, if not said"
+        "--deployed", metavar="NAME", help="name of the model to audit (default: the first one)"
     )
     _add_data(parser)
     _add_attack(parser)
@@ -69,14 +69,14 @@ def _add_data(parser: ArgumentParser) -> None:
         "--reference",
         type=existing,
         metavar="FILE",
-        help="data like those of training, on which surrogates are trained and units of budgets measured; "
-        "without it, half of the data is split off for that and not attacked",
+        help="data like the training data; surrogates are trained and units of budgets measured on it. "
+        "Without it, half of --data is split off for that and not attacked",
     )
     group.add_argument(
         "--constraints",
         type=existing,
         metavar="FILE",
-        help=".toml or .json file of what a valid sample keeps to: immutable, integer, one_hot, increasing, "
+        help=".toml or .json file with rules for valid samples: immutable, integer, one_hot, increasing, "
         "decreasing columns",
     )
 
@@ -89,37 +89,38 @@ def _add_attack(parser: ArgumentParser) -> None:
         type=positive,
         default=list(EPS),
         metavar="NUMBER",
-        help=f"budgets: the largest changes that attackers may make, increasing ({' '.join(map(str, EPS))})",
+        help="budgets: the largest changes that attackers may make, in increasing order (default: "
+        f"{' '.join(map(str, EPS))})",
     )
     group.add_argument(
         "--eps-unit",
         choices=("std", "range", "input"),
-        help="what budgets count in: standard deviations of each column (for tables, if not said), its "
-        "range, or the units of the data (for images, if not said)",
+        help="unit of the budgets: standard deviations of each column (default for tables), its range, or "
+        "the units of the data (default for images)",
     )
     group.add_argument(
-        "--norm", choices=("inf", "2", "1"), default="inf", help="norm in which changes are measured (inf)"
+        "--norm", choices=("inf", "2", "1"), default="inf", help="norm of the changes (default: inf)"
     )
     group.add_argument(
         "--clip-values",
         nargs="+",
         default=["range"],
         metavar="VALUE",
-        help="range of valid values: LOW HIGH, 'range' for that of each column in the data (if not said), "
+        help="range of valid values: LOW HIGH, 'range' for the range of each column in the data (default), "
         "or 'none'",
     )
     group.add_argument(
-        "--attack", default="auto", metavar="NAME", help="auto (if not said), auto-strong, pgd, tree..."
+        "--attack", default="auto", metavar="NAME", help="auto (default), auto-strong, pgd, tree..."
     )
     group.add_argument(
-        "--no-surrogates", action="store_true", help="train none; attack the models that are given only"
+        "--no-surrogates", action="store_true", help="train no surrogates; attack the given models only"
     )
     group.add_argument(
         "--surrogate-share",
         type=share,
         default=0.5,
         metavar="SHARE",
-        help="share of the reference that surrogates are trained on (%(default)s)",
+        help="share of the reference that surrogates are trained on (default: %(default)s)",
     )
 
 
@@ -130,7 +131,7 @@ def _add_run(parser: ArgumentParser) -> None:
         type=whole(2),
         default=500,
         metavar="N",
-        help="samples to attack at most, classes in proportion (%(default)s)",
+        help="maximum number of samples to attack, in proportion to the classes (default: %(default)s)",
     )
     group.add_argument(
         "--parts",
@@ -138,40 +139,52 @@ def _add_run(parser: ArgumentParser) -> None:
         default=["all"],
         choices=("all", "none", *PARTS),
         metavar="PART",
-        help=f"what is measured beside rates: all (if not said), none, or some of {', '.join(PARTS)}",
+        help=f"parts of the audit beside rates: all (default), none, or some of {', '.join(PARTS)}",
     )
     group.add_argument(
-        "--seed", type=whole(0, 2**32 - 1), default=0, metavar="N", help="for all that is drawn (%(default)s)"
+        "--seed",
+        type=whole(0, 2**32 - 1),
+        default=0,
+        metavar="N",
+        help="seed of all random draws (default: %(default)s)",
     )
-    group.add_argument("--jobs", type=jobs, metavar="N", help="jobs side by side; -1 for all processors")
+    group.add_argument("--jobs", type=jobs, metavar="N", help="number of parallel jobs; -1: all processors")
     group.add_argument(
         "--memory",
         type=folder,
         metavar="DIR",
-        help="keep finished work here, so that a next run goes on with it",
+        help="folder that caches finished work, so that an interrupted run can be resumed",
     )
     group.add_argument(
         "--timeout",
         type=positive,
         metavar="SECONDS",
-        help="most that a model may take for a block of samples",
+        help="time limit of a model for one block of samples",
     )
 
 
 def _add_reports(parser: ArgumentParser) -> None:
     group = parser.add_argument_group("reports and limits")
-    group.add_argument("--out", type=to_write(*HTML), metavar="FILE", help="report as a page (.html)")
+    group.add_argument(
+        "--out", type=to_write(*HTML), metavar="FILE", help="write the report as a page (.html)"
+    )
     group.add_argument(
         "--json",
         type=to_write(*JSON),
         metavar="FILE",
-        help="all figures, for compare and load_result (.json)",
+        help="write all figures, for compare and load_result (.json)",
     )
     group.add_argument(
-        "--markdown", type=to_write(*MARKDOWN), metavar="FILE", help="for the summary of a job (.md)"
+        "--markdown",
+        type=to_write(*MARKDOWN),
+        metavar="FILE",
+        help="write the report as Markdown, for the summary of a CI job (.md)",
     )
     group.add_argument(
-        "--junit", type=to_write(*JUNIT), metavar="FILE", help="limits and findings as test cases (.xml)"
+        "--junit",
+        type=to_write(*JUNIT),
+        metavar="FILE",
+        help="write limits and findings as test cases (.xml)",
     )
     group.add_argument(
         "--fail-above",
@@ -180,44 +193,43 @@ def _add_reports(parser: ArgumentParser) -> None:
         type=limit,
         default=[],
         metavar="LIMIT",
-        help="end with status 1 where a limit is not kept; see below",
+        help="exit with status 1 if a limit fails; see below",
     )
     group.add_argument(
         "--accept-doubts",
         action="store_true",
-        help="limits go by the figures alone, even where these are in doubt",
+        help="judge limits by the figures alone, even if there is reason to doubt them",
     )
     group.add_argument(
-        "--quiet", action="store_true", help="no progress bars, and nothing on standard output"
+        "--quiet", action="store_true", help="show no progress bars, and print nothing to standard output"
     )
 
 
 def run(options: Namespace) -> int:
-    """Check what is asked for, then do it."""
+    """Check the options, then run the audit."""
     _check(options)
-    from skhalfway.cli._auditing import audit_files  # all that is heavy
+    from skhalfway.cli._auditing import audit_files  # imports everything that is slow to import
 
     return audit_files(options)
 
 
 def _check(options: Namespace) -> None:
-    """End where options do not go together."""
+    """Exit with an error if options do not fit together."""
     error = options.parser.error
     check_names(options)
     names = [model.name for model in options.models]
     if options.deployed is not None and options.deployed not in names:
-        error(
-            f"argument --deployed: there is no model {options.deployed!r}; the models are {', '.join(names)}"
-        )
+        error(f"argument --deployed: must be one of the models {', '.join(names)}, got {options.deployed!r}")
     if any(first >= second for first, second in pairwise(options.eps)):
         error("argument --eps: budgets must increase, each larger than the one before")
     _check_range(options)
     if options.no_surrogates and len(names) < 2:
         error(
-            "--no-surrogates leaves one model alone with no attacker; give a second --model, or leave it out"
+            "--no-surrogates with a single model leaves no source of transfer; give a second --model, or "
+            "leave --no-surrogates out"
         )
     if len(options.parts) > 1 and {"all", "none"} & set(options.parts):
-        error("argument --parts: 'all' and 'none' stand alone")
+        error("argument --parts: 'all' and 'none' cannot be combined with other parts")
     if why := unknowable(
         options.fail_above,
         n_models=len(names),
@@ -226,7 +238,7 @@ def _check(options: Namespace) -> None:
     ):
         error(f"argument --fail-above: {why}")
     if options.accept_doubts and not options.fail_above:
-        error("--accept-doubts is for limits; give --fail-above too")
+        error("--accept-doubts has an effect on limits only; give --fail-above too")
     read = [options.data, options.reference, options.constraints, *(model.path for model in options.models)]
     check_apart(options, ("out", "json", "markdown", "junit"), read)
 
@@ -248,12 +260,12 @@ def _check_range(options: Namespace) -> None:
 
 
 def check_apart(options: Namespace, outputs: Sequence[str], read: Sequence[Path | None]) -> None:
-    """End where a report would be written over another one or over what is read."""
+    """Exit with an error if a report would overwrite another one, or an input."""
     taken = {path.resolve() for path in read if path is not None}
     for name in outputs:
         path = getattr(options, name)
         if path is None:
             continue
         if path.resolve() in taken:
-            options.parser.error(f"argument --{name}: {path} is named twice; it would be written over")
+            options.parser.error(f"argument --{name}: {path} is named twice and would be overwritten")
         taken.add(path.resolve())

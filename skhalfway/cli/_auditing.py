@@ -1,4 +1,4 @@
-"""The audit of files: read, measure, write reports, judge; what an interrupt leaves is written too."""
+"""The audit of files: read, measure, write reports, check limits; an interrupted one is written too."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 def audit_files(options: Namespace) -> int:
-    """Do what the options ask for; return the exit status."""
+    """Run the audit that the options describe; return the exit status."""
     said: list[str] = []
     with interrupted_by_sigterm():
         try:
@@ -47,7 +47,7 @@ def audit_files(options: Namespace) -> int:
 
 
 def _measured(options: Namespace, said: list[str]) -> AuditReport:
-    """Read everything, then measure. What is warned of meanwhile goes into ``said``."""
+    """Read all inputs, then measure. Warnings go into ``said``."""
     with warnings.catch_warnings(record=True) as log:
         warnings.simplefilter("always")
         try:
@@ -93,13 +93,13 @@ def _generator(options: Namespace, data: Data) -> AdversarialGenerator:
 
 
 def _completed(report: AuditReport, options: Namespace, said: Sequence[str]) -> AuditReport:
-    """With the command, and with what reading the files warned of."""
+    """The report with its command, and with the warnings of reading the files."""
     every = tuple(dict.fromkeys([*said, *report.warnings]))
     return replace(report, command=command_of(options, "audit"), warnings=every)
 
 
 def _write(report: AuditReport, options: Namespace, outcomes: Sequence[Outcome]) -> list[Path]:
-    """Write the reports that are asked for, each whole or not at all; return where they are."""
+    """Write the requested reports, each completely or not at all; return their paths."""
     writers: dict[str, Callable[[Path], Any]] = {
         "out": lambda path: report.to_html(path),
         "json": lambda path: report.save(path),
@@ -118,7 +118,7 @@ def _write(report: AuditReport, options: Namespace, outcomes: Sequence[Outcome])
 def _print(
     report: AuditReport, options: Namespace, outcomes: Sequence[Outcome], written: Sequence[Path]
 ) -> None:
-    """The verdict in a few lines, limits, and where reports are."""
+    """Print the verdict, the limits and the paths of the reports."""
     if options.quiet:
         return
     partial = " (partial: the run was interrupted)" if report.partial else ""
@@ -132,7 +132,7 @@ def _print(
 
 
 def _interrupted(options: Namespace, report: AuditReport | None, said: Sequence[str]) -> int:
-    """Write what there is, and say how the run goes on."""
+    """Write the partial report, and tell how to resume."""
     if report is None:
         done = "interrupted before any sample was attacked, so no report was written"
     else:
@@ -140,9 +140,9 @@ def _interrupted(options: Namespace, report: AuditReport | None, said: Sequence[
         outcomes = judged(report, options.fail_above, accept_doubts=options.accept_doubts)
         written = _write(report, options, outcomes)
         _print(report, options, outcomes, written)
-        done = "interrupted; reports, marked partial, are of what was measured by then"
+        done = "interrupted; the reports are marked partial and hold what was measured so far"
     if options.memory is None:
-        goes_on = "with --memory DIR, a run that is interrupted can go on where it was"
+        goes_on = "with --memory DIR, an interrupted run can be resumed"
     else:
-        goes_on = f"run the same command again, with --memory {options.memory}, and it goes on where it was"
+        goes_on = f"run the same command again, with --memory {options.memory}, to resume"
     return int(options.parser.tell(f"{done}; {goes_on}", INTERRUPTED))

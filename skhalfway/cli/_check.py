@@ -1,4 +1,4 @@
-"""``skhalfway check``: what would make figures about models mislead."""
+"""``skhalfway check``: faults that would make figures about models misleading."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from skhalfway.cli._inputs import add_data, add_models, check_names, read_models
 from skhalfway.cli._parser import ABOVE, PASSED
 
 DESCRIPTION = """\
-Would figures about these models mislead? A few predictions tell whether inputs are on the scale of training,
-whether classes are in order, whether answers are constant or random, and whether gradients can be followed.
-An audit does this too; alone it takes seconds.
+Check models for faults that would make figures about them misleading. A few predictions show whether inputs
+have the scale of the training data, whether classes are in order, whether predictions are constant or random,
+and whether gradients are usable. An audit does this too; alone it takes seconds.
 """
 EPILOG = """\
-ends with status 1 where the check-up of a model warns.
+The exit status is 1 if the check-up of a model warns.
 
 examples:
   skhalfway check --model deployed.skops --data test.csv --target label
@@ -26,7 +26,7 @@ def add_to(commands: Any) -> None:
     """Add the command to the parser."""
     parser = commands.add_parser(
         "check",
-        help="check models on data, before figures about them are trusted",
+        help="check models for faults that would make figures about them misleading",
         description=DESCRIPTION,
         epilog=EPILOG,
         usage="%(prog)s --model FILE --data FILE --target COLUMN [options]",
@@ -37,7 +37,7 @@ def add_to(commands: Any) -> None:
 
 
 def run(options: Namespace) -> int:
-    """Check all models; print what was found."""
+    """Check all models and print the findings."""
     check_names(options)
     import warnings
     from dataclasses import replace

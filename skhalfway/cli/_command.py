@@ -1,4 +1,4 @@
-"""The command that repeats a run: what was given, with names of files but no folders."""
+"""The command that repeats a run, with names of files but without folders."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from argparse import SUPPRESS, Action, Namespace
 from pathlib import Path
 from typing import Any
 
-_OF_THE_MACHINE = ("memory", "quiet", "jobs")  # which no figure depends on
+_OF_THE_MACHINE = ("memory", "quiet", "jobs")  # no figure depends on these
 
 
 def command_of(options: Namespace, name: str) -> str:
-    """The command, as it is written in a shell."""
+    """The command as a line for a shell."""
     words = ["skhalfway", name]
     for action in options.parser._actions:
         if action.dest in (*_OF_THE_MACHINE, SUPPRESS, "help"):

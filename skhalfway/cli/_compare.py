@@ -1,4 +1,4 @@
-"""``skhalfway compare``: two reports side by side."""
+"""``skhalfway compare``: compare two audits."""
 
 from __future__ import annotations
 
@@ -23,30 +23,35 @@ def add_to(commands: Any) -> None:
     """Add the command to the parser."""
     parser = commands.add_parser(
         "compare",
-        help="compare two audits, as of a model before and after a change",
-        description="Compare two audits, as of a model before and after a change: attackers side by side, "
-        "with paired tests where the samples are the same.",
+        help="compare two audits, for example of a model before and after a change",
+        description="Compare two audits, for example of a model before and after a change: how often each "
+        "attacker fools it, with paired tests if both audits have the same samples.",
         epilog=EPILOG,
     )
-    for name, says in (("before", "the earlier report"), ("after", "the later one")):
+    for name, says in (("before", "the earlier report"), ("after", "the later report")):
         parser.add_argument(
-            name, type=existing, metavar=f"{name.upper()}.json", help=f"{says}, written by --json"
+            name, type=existing, metavar=f"{name.upper()}.json", help=f"{says}, written by audit --json"
         )
-    parser.add_argument("--out", type=to_write(*HTML), metavar="FILE", help="comparison as a page (.html)")
     parser.add_argument(
-        "--markdown", type=to_write(*MARKDOWN), metavar="FILE", help="for the summary of a job (.md)"
+        "--out", type=to_write(*HTML), metavar="FILE", help="write the comparison as a page (.html)"
+    )
+    parser.add_argument(
+        "--markdown",
+        type=to_write(*MARKDOWN),
+        metavar="FILE",
+        help="write the comparison as Markdown, for the summary of a CI job (.md)",
     )
     parser.add_argument(
         "--fail-worse",
         action="store_true",
-        help="end with status 1 where the later model is fooled more often by some attacker, beyond chance, "
-        "or where there is reason to doubt its figures",
+        help="exit with status 1 if some attacker fools the later model significantly more often, or if "
+        "there is reason to doubt its figures",
     )
     parser.set_defaults(run=run, parser=parser)
 
 
 def run(options: Namespace) -> int:
-    """Compare, write, print."""
+    """Compare two reports, print the comparison and write it."""
     check_apart(options, ("out", "markdown"), [options.before, options.after])
     from skhalfway.report import compare_reports
 
@@ -69,5 +74,5 @@ def _read(path: Path) -> AuditReport:
 
     result = load_result(path)
     if not isinstance(result, AuditReport):
-        raise ValueError(f"{path.name} holds {shown(result)}, not the report of an audit (--json of audit)")
+        raise ValueError(f"{path.name} must be a report of audit --json, but it holds {shown(result)}")
     return result

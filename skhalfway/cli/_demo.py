@@ -1,4 +1,4 @@
-"""``skhalfway demo``: eight classifiers of digits, and which of them fall together."""
+"""``skhalfway demo``: which of eight classifiers of digits are fooled by the same adversarial examples."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ N_IMAGES, N_DIGITS, N_TRAIN = 1797, 10, 1000
 
 LEGEND = """\
 Row: the source, the model that is attacked. Column: the target, the model that the samples are tried on.
-Cell: share of the samples, right on both models before, that fool the target [95 % interval].
-In brackets, the diagonal: how often the attack fools the model it was made on."""
+Cell: share of the samples that fool the target, of those that both models classify correctly [95 % interval].
+In brackets, on the diagonal: how often the attack fools the model that it was made on."""
 
 
 def untrained_models(seed: int = 0) -> dict[str, Any]:
-    """Eight classifiers of eight kinds for 8 x 8 digits, scikit-learn, skorch and torch."""
+    """Eight classifiers of different kinds for 8 x 8 digits, of scikit-learn, skorch and torch."""
     import torch
     from sklearn.ensemble import RandomForestClassifier
     from sklearn.linear_model import LogisticRegression
@@ -83,7 +83,7 @@ def train(model: Any, X: NDArray[Any], y: NDArray[Any], *, n_epochs: int = 40, s
 
 
 def demo(output: Path, *, eps: float = 0.15, n_samples: int = 100, seed: int = 0) -> None:
-    """Train, attack, print and draw; ``output`` is where the heat map goes."""
+    """Train, attack, print the results, and write the heat map to ``output``."""
     import matplotlib
 
     matplotlib.use("agg")
@@ -129,40 +129,46 @@ def add_to(commands: Any) -> None:
     """Add the command to the parser."""
     parser = commands.add_parser(
         "demo",
-        help="train eight classifiers on digits and show which of them fall together",
-        description="Train eight classifiers on handwritten digits, attack each, and try what fools it on "
-        "all the others. Takes about ten seconds.",
+        help="train eight classifiers on digits and show which are fooled by the same adversarial examples",
+        description="Train eight classifiers on handwritten digits, attack each of them, and try its "
+        "adversarial examples on all others. This takes about ten seconds.",
         epilog=EPILOG,
     )
     parser.add_argument(
-        "--output", default="transfer_matrix.png", metavar="FILE", help="heat map (%(default)s)"
+        "--output",
+        default="transfer_matrix.png",
+        metavar="FILE",
+        help="file for the heat map (default: %(default)s)",
     )
     parser.add_argument(
-        "--eps", type=positive, default=0.15, help="most that a pixel in [0, 1] may change (%(default)s)"
+        "--eps",
+        type=positive,
+        default=0.15,
+        help="largest change of a pixel in [0, 1] (default: %(default)s)",
     )
     parser.add_argument(
         "--samples",
         type=whole(N_DIGITS, N_IMAGES - N_TRAIN),
         default=100,
         metavar="N",
-        help="test images to attack (%(default)s)",
+        help="number of test images to attack (default: %(default)s)",
     )
     parser.set_defaults(run=run, parser=parser)
 
 
 def run(options: Namespace) -> int:
-    """Check where the figure goes, then do it."""
+    """Check the file of the figure, then run the demonstration."""
     output = figure_file(options.output)
     from threadpoolctl import threadpool_limits
 
-    # batches this small gain nothing from threads, and lose much where the processor is busy
+    # small batches gain nothing from threads, and lose much on a busy processor
     with threadpool_limits(1):
         demo(output, eps=options.eps, n_samples=options.samples)
     return PASSED
 
 
 def figure_file(text: str) -> Path:
-    """A file that a figure can be written to; checked before there is a figure."""
+    """Path of a file that a figure can be written to, checked before any work."""
     from matplotlib.figure import Figure
 
     path, known = Path(text), sorted(Figure().canvas.get_supported_filetypes())

@@ -1,4 +1,4 @@
-"""Whose fault an error is: what is said in a line, and what is a fault of the package, to be raised."""
+"""Errors of the user, which are printed in one line, and faults of the package, which are raised."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from types import TracebackType
 
 _TOLD = (ValueError, TypeError, ImportError)
 _HOMES = ("skhalfway", "sklearn")
-# what messages of Python's interface call by the names of its parameters
+# messages of the Python interface name parameters; the command line names options instead
 _OPTIONS = {
     "pass reference=(X_train, y_train), or surrogates=None": "give --reference FILE, or --no-surrogates",
-    "samples as reference, or surrogates=None": "samples as --reference, or --no-surrogates",
+    "samples as reference, a larger surrogate_share, or surrogates=None": "samples as --reference, a larger "
+    "--surrogate-share, or --no-surrogates",
     "give them in their order: as_model(network, classes=[...])": "give them in their order: --classes LABEL "
     "LABEL ...",
     "leave out classes": "leave out --classes",
@@ -20,11 +21,11 @@ _OPTIONS = {
 
 
 def is_told(error: BaseException) -> bool:
-    """Whether an error is one that this package, or scikit-learn, raises on purpose for bad input.
+    """Whether this package or scikit-learn raised an error on purpose, for bad input.
 
-    That is told from a slip in the code by the instruction that was run last: ``raise``. What the system says
-    of files, and models that take too long (OSError), is no slip either. Errors inside models (RuntimeError)
-    are not bad input: their traceback says what failed.
+    The last instruction that was run tells: a ``raise`` is on purpose, all else is a fault in the code.
+    Errors of the system about files, and models that take too long (OSError), count as bad input too. Errors
+    inside models (RuntimeError) do not: their traceback shows what failed.
     """
     if isinstance(error, OSError):
         return True
@@ -37,7 +38,7 @@ def is_told(error: BaseException) -> bool:
 
 
 def said(error: BaseException) -> str:
-    """The message, with options in the place of parameters."""
+    """The message, with options in place of parameters."""
     text = str(error)
     for parameter, option in _OPTIONS.items():
         text = text.replace(parameter, option)

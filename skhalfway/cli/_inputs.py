@@ -1,4 +1,4 @@
-"""What audits and check-ups read: models, samples, constraints."""
+"""Inputs of audits and checks: models, samples and constraints in files."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class ModelFile:
     Attributes
     ----------
     name : str
-        What it is called: what the user says, else the file's name without its ending.
+        Name given by the user, else the file name without its ending.
     path : Path
         The file.
     """
@@ -32,23 +32,23 @@ class ModelFile:
     path: Path
 
     def __str__(self) -> str:
-        """As an argument, without folders."""
+        """The argument that names it, without folders."""
         return self.path.name if self.name == self.path.stem else f"{self.name}={self.path.name}"
 
 
 def model_file(text: str) -> ModelFile:
-    """``FILE`` or ``NAME=FILE``."""
+    """Parse ``FILE`` or ``NAME=FILE``."""
     name, equals, file = text.partition("=")
     if not equals or Path(text).exists() or Path(name).name != name:
         path = existing(text)
         return ModelFile(path.stem, path)
     if not name.strip():
-        raise wrong(f"{text} has no name before its =; give NAME=FILE, or FILE alone")
+        raise wrong(f"{text} has no name before the =; give NAME=FILE, or FILE alone")
     return ModelFile(name, existing(file))
 
 
 def add_models(parser: ArgumentParser) -> Any:
-    """Options for models and for what may be loaded; return their group."""
+    """Add the options for models and for trusted types; return their group."""
     group = parser.add_argument_group("models")
     group.add_argument(
         "--model",
@@ -57,7 +57,7 @@ def add_models(parser: ArgumentParser) -> Any:
         required=True,
         type=model_file,
         metavar="[NAME=]FILE",
-        help=f"a fitted classifier ({FORMATS}); may be given several times",
+        help=f"file of a fitted classifier ({FORMATS}); may be given several times",
     )
     group.add_argument(
         "--trust",
@@ -65,18 +65,19 @@ def add_models(parser: ArgumentParser) -> Any:
         action="extend",
         default=[],
         metavar="TYPE",
-        help="types that a .skops file may hold beside those that skops knows, as package.MyTransformer",
+        help="types to allow in a .skops file beside those that skops trusts, for example "
+        "package.MyTransformer",
     )
     group.add_argument(
         "--trust-pickle",
         action="store_true",
-        help="load pickles too, which can run any code: only from whom you trust as you trust yourself",
+        help="load pickles too. A pickle can run any code: load it only if you fully trust its source",
     )
     return group
 
 
 def add_data(parser: ArgumentParser) -> Any:
-    """Options for samples; return their group."""
+    """Add the options for samples; return their group."""
     group = parser.add_argument_group("data")
     group.add_argument(
         "--data",
@@ -86,52 +87,50 @@ def add_data(parser: ArgumentParser) -> Any:
         help="samples that the models were not trained on: .csv or .parquet with named columns, "
         ".npz with arrays X and y, or a folder of images with one folder for each class",
     )
-    group.add_argument("--target", metavar="COLUMN", help="column (in .npz the array) with the true labels")
+    group.add_argument("--target", metavar="COLUMN", help="column (in .npz: array) with the true labels")
     group.add_argument(
         "--classes",
         nargs="+",
         metavar="LABEL",
-        help="labels of a network's outputs, in their order, written as in the data; needed where labels are "
-        "not 0, 1, 2... and the file (.pt2, .onnx, .pt) does not say them; of images, names of folders",
+        help="labels of a network's outputs, in their order, written as in the data (for images: names of "
+        "folders). Needed if labels are not 0, 1, 2... and the file (.pt2, .onnx, .pt) does not hold them",
     )
     return group
 
 
 def check_names(options: Namespace) -> None:
-    """End where two models have one name."""
+    """Exit with an error if two models have the same name."""
     names = [model.name for model in options.models]
     for name in names:
         if names.count(name) > 1:
-            options.parser.error(f"two models are called {name!r}; tell them apart as --model NAME=FILE")
+            options.parser.error(f"two models have the name {name!r}; rename one with --model NAME=FILE")
 
 
 def read_samples(options: Namespace) -> Data:
-    """Samples with labels."""
+    """Read samples and labels."""
     from skhalfway.files import read_data
 
     data = read_data(options.data, target=options.target)
     if data.y is None:
-        raise ValueError(
-            f"the true labels of {options.data.name} are needed: name their column or array by --target"
-        )
+        raise ValueError(f"{options.data.name} needs true labels: name their column or array with --target")
     return data
 
 
 def read_reference(options: Namespace, data: Data) -> Any:
-    """Samples like those of training, with their labels where the file has them."""
+    """Read the reference, with its labels if the file has them."""
     from skhalfway._text import shown
     from skhalfway.files import read_data
 
     if options.reference is None:
         return None
     if data.names is None:
-        # arrays and images: labels by the same name, or from the folders
+        # labels of arrays have the same name; labels of images come from the folders
         target = options.target if options.reference.suffix.lower() == ".npz" else None
         reference = read_data(options.reference, target=target)
         return reference.X if reference.y is None else (reference.X, reference.y)
     reference = read_data(options.reference)
     if reference.names is None:
-        raise ValueError(f"{options.reference.name} must be a table, as {options.data.name} is")
+        raise ValueError(f"{options.reference.name} must be a table like {options.data.name}")
     own = [name for name in reference.names if name != options.target]
     if set(own) != set(data.names):
         lacks, more = (sorted(set(a) - set(b)) for a, b in ((data.names, own), (own, data.names)))
@@ -148,7 +147,7 @@ def read_reference(options: Namespace, data: Data) -> Any:
 
 
 def read_limits_of_samples(options: Namespace, data: Data) -> Constraints | None:
-    """The constraints, whose columns the data have."""
+    """Read the constraints, and check their columns against the data."""
     import numpy as np
 
     from skhalfway.attacks import Constraints
@@ -168,7 +167,7 @@ def read_limits_of_samples(options: Namespace, data: Data) -> Constraints | None
 
 
 def read_models(options: Namespace, data: Data) -> dict[str, Any]:
-    """Models by name, each of which takes the samples."""
+    """Read the models, by name, and check them on the samples."""
     from skhalfway.files import read_model
 
     classes = None if options.classes is None else labels_like(options.classes, data.y)
@@ -181,7 +180,7 @@ def read_models(options: Namespace, data: Data) -> dict[str, Any]:
 
 
 def labels_like(texts: list[str], y: Any) -> list[Any]:
-    """Labels out of the words of a command, in the type of those of the data."""
+    """Labels from the words of a command, in the type of the labels of the data."""
     import numpy as np
 
     from skhalfway._text import shown
@@ -193,6 +192,6 @@ def labels_like(texts: list[str], y: Any) -> list[Any]:
         return [np.asarray(read(text)).item() for text in texts]
     except (KeyError, ValueError, OverflowError) as error:
         raise ValueError(
-            f"the labels of the data are numbers, as {shown(y[0])}, but --classes names {shown(texts)}; "
-            "write them as the data do"
+            f"--classes must be written like the labels of the data, which are numbers such as {shown(y[0])}"
+            f"; got {shown(texts)}"
         ) from error

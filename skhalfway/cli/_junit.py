@@ -1,4 +1,4 @@
-"""A report as JUnit XML, the form in which continuous integration shows tests."""
+"""A report as JUnit XML, the format in which continuous integration shows tests."""
 
 from __future__ import annotations
 
@@ -20,19 +20,18 @@ def write_junit(
 ) -> None:
     """Write a test case for each limit and for each finding.
 
-    A finding fails where a limit rules out its kind; others say what was found, and pass. A run that was
-    interrupted is an error.
+    A finding fails if a limit rules out its kind; other findings pass. An interrupted run is an error.
     """
     ruled_out = {one.name for one in limits if one.value is None}
     cases = [_case("limits", outcome.name, outcome.said, failed=not outcome.passed) for outcome in outcomes]
     for number, advice in enumerate(report.findings, start=1):
         text = f"{advice.severity}: {advice.title}\n{advice.evidence}\n{advice.action}"
-        # numbered, as two columns or models may have the same finding
+        # numbered, since two columns or models may have the same finding
         name = f"{number}. {advice.kind}: {advice.title}"
         cases.append(_case("findings", name, text, failed=advice.kind in ruled_out))
     if report.partial:
         case = _case("run", "complete", "", failed=False)
-        said = "the run was interrupted; the report rests on a part of what was to be measured"
+        said = "the run was interrupted; the report rests on a part of the measurements"
         ElementTree.SubElement(case, "error", message=said, type="Interrupted")
         cases.append(case)
     seconds = f"{sum(report.seconds.values()):.3f}"

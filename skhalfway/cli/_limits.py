@@ -1,4 +1,4 @@
-"""Limits of ``--fail-above``: how they are written, and whether a report keeps to them."""
+"""Limits of ``--fail-above``: parsing them, and checking a report against them."""
 
 from __future__ import annotations
 
@@ -11,35 +11,36 @@ from skhalfway.cli._parser import finite, wrong
 if TYPE_CHECKING:
     from skhalfway.report import AuditReport
 
-# what a limit may be of, without an import of the report; the tests compare both
+# figures that limits are for, repeated here to avoid importing the report; a test compares both
 METRICS = {
-    "rate": "share of samples that the best kind of attacker fools within the largest budget",
-    "surrogate_rate": "the same, of attackers who train models of their own",
-    "other_rate": "the same, of attackers who have one of the other models",
-    "deployed_rate": "the same, of attackers who have the deployed model",
-    "noise_rate": "share that random noise of that size fools",
-    "accuracy": "share classified right as they are",
-    "robust_accuracy": "share classified right as they are and under every attack",
-    "findings": "number of findings that are no notes",
+    "rate": "share of samples on which the best kind of attacker succeeds, at the largest budget",
+    "surrogate_rate": "the same for attackers who train models of their own",
+    "other_rate": "the same for attackers who have one of the other models",
+    "deployed_rate": "the same for attackers who have the deployed model",
+    "noise_rate": "share of samples on which random noise of that size succeeds",
+    "accuracy": "share of samples classified correctly",
+    "robust_accuracy": "share of samples classified correctly, also under every attack",
+    "findings": "number of findings that are not mere notes",
 }
 KINDS = (
     *("transfer", "own_attack", "noise", "class", "column", "resistant_model", "retraining", "masked"),
     "check",
 )
-PARTS_OF_KINDS = {"column": "columns", "retraining": "retraining"}  # the others are always looked for
-LEAST = ("accuracy", "robust_accuracy")  # those that a limit bounds from below
+PARTS_OF_KINDS = {"column": "columns", "retraining": "retraining"}  # other kinds do not depend on a part
+LEAST = ("accuracy", "robust_accuracy")  # figures with a lower limit
 
 
 @dataclass(frozen=True)
 class Limit:
-    """A limit.
+    """A limit for a figure or a kind of finding.
 
     Attributes
     ----------
     name : str
-        One of ``METRICS``, or of ``KINDS`` where ``value`` is None.
+        One of ``METRICS``, or one of ``KINDS`` if ``value`` is None.
     value : float or None
-        The largest figure that passes, the smallest one of ``LEAST``. None: no finding of that kind passes.
+        The largest figure that passes; for figures in ``LEAST``, the smallest one. None: no finding of that
+        kind passes.
     """
 
     name: str
@@ -51,16 +52,16 @@ class Limit:
 
 @dataclass(frozen=True)
 class Outcome:
-    """Whether a report keeps to one limit.
+    """Result of one limit.
 
     Attributes
     ----------
     name : str
         The limit as it was given.
     passed : bool
-        Whether it does.
+        Whether the report is within the limit.
     said : str
-        The figure and the limit.
+        The figure and the limit, in words.
     """
 
     name: str
@@ -69,18 +70,18 @@ class Outcome:
 
 
 def limit(text: str) -> Limit:
-    """``0.3``, ``rate=0.3`` or ``kind:transfer``."""
+    """Parse a limit, such as ``0.3``, ``rate=0.3`` or ``kind:transfer``."""
     if text.startswith("kind:"):
         kind = text.removeprefix("kind:")
         if kind not in KINDS:
-            raise wrong(f"there is no kind of finding {kind[:40]!r}; there are {', '.join(KINDS)}")
+            raise wrong(f"the kind of finding must be one of {', '.join(KINDS)}; got {kind[:40]!r}")
         return Limit(kind, None)
     name, number = text.split("=", 1) if "=" in text else ("rate", text)
     if name not in METRICS:
-        raise wrong(f"there is no figure {name[:40]!r}; there are {', '.join(METRICS)}")
+        raise wrong(f"the figure must be one of {', '.join(METRICS)}; got {name[:40]!r}")
     value = finite(number)
     if value < 0 or (value > 1 and name != "findings"):
-        allowed = "at least 0" if name == "findings" else "a share from 0 to 1, as 0.3 for 30 %"
+        allowed = "at least 0" if name == "findings" else "a share from 0 to 1, such as 0.3 for 30 %"
         raise wrong(f"{name} must be {allowed}, got {number}")
     return Limit(name, value)
 
@@ -88,23 +89,23 @@ def limit(text: str) -> Limit:
 def unknowable(
     limits: Sequence[Limit], *, n_models: int, surrogates: bool, parts: Sequence[str] = ("all",)
 ) -> str:
-    """What is wrong with limits of figures that will not be measured; "" where nothing is."""
+    """Error message for limits of figures that will not be measured; "" if there is none."""
     for one in limits:
         part = PARTS_OF_KINDS.get(one.name) if one.value is None else None
         if part is not None and part not in parts and "all" not in parts:
-            return f"{one} is found by a part that is not measured; add {part} to --parts"
+            return f"{one} needs a part that is not measured; add {part} to --parts"
         if one.name == "surrogate_rate" and not surrogates:
             return "surrogate_rate is not measured with --no-surrogates; leave that limit out"
         if one.name == "other_rate" and n_models < 2:
-            return "other_rate is measured where there are other models; give a second --model"
+            return "other_rate needs other models; give a second --model"
     return ""
 
 
 def judged(report: AuditReport, limits: Sequence[Limit], *, accept_doubts: bool = False) -> list[Outcome]:
-    """Whether the report keeps to each limit.
+    """Check a report against each limit.
 
-    Rates may only look low where attacks have missed what is there. So where there is reason to think so,
-    the limits are not kept, whatever the figures, unless doubts are accepted: that is an outcome of its own.
+    Rates may be low only because attacks missed adversarial examples. If there is reason to think so, an
+    additional outcome fails, whatever the figures are, unless doubts are accepted.
     """
     from skhalfway.report._verdict import doubts_about
 
@@ -112,7 +113,7 @@ def judged(report: AuditReport, limits: Sequence[Limit], *, accept_doubts: bool 
     if any(one.name != "accuracy" for one in limits):
         doubts = doubts_about(report)
         said = (
-            f"attacks may have missed what is there: {'; '.join(doubts)}"
+            f"attacks may have missed adversarial examples: {'; '.join(doubts)}"
             if doubts
             else "there is no reason to doubt the figures"
         )
@@ -139,12 +140,12 @@ def _judged(report: AuditReport, limits: Sequence[Limit]) -> Iterator[Outcome]:
 
 
 def _why_not_looked_for(report: AuditReport, kind: str) -> str:
-    """Why there may be such a finding, though none was found; "" where it was looked for."""
+    """Reason why such a finding was not looked for; "" if it was."""
     part = PARTS_OF_KINDS.get(kind)
     if part is not None and getattr(report, part) is None:
         return f"kind:{kind} is not known: {report.left_out.get(part, 'its part was not measured')}"
     if kind == "masked" and report.curve.masked is None:
-        return "kind:masked is not known: it was not looked for"
+        return "kind:masked is not known: masked gradients were not looked for"
     return ""
 
 
@@ -153,7 +154,7 @@ def _plain(value: float) -> str:
 
 
 def _written(figure: float, other: float) -> str:
-    """A figure, with as many digits as tell on which side of another it is."""
+    """A figure, with enough digits to show on which side of another one it is."""
     for digits in range(3, 17):
         text = f"{figure:.{digits}g}"
         if (float(text) > other) == (figure > other) and (float(text) < other) == (figure < other):

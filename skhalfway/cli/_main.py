@@ -1,4 +1,4 @@
-"""main: the command that is asked for, and the exit status."""
+"""main: run a command and return its exit status."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ COMMANDS = (_audit, _check, _compare, _demo, _cache)
 EPILOG = """\
 exit status:
   0    passed
-  1    above a limit (audit), the check-up warns (check), worse than before (compare --fail-worse)
+  1    a limit failed (audit), the check-up warns (check), worse than before (compare --fail-worse)
   2    an argument, a file or the data is wrong; nothing was written
   130  interrupted
 
 examples:
   skhalfway demo
   skhalfway audit --model deployed.skops --data test.csv --target label --out report.html
-  skhalfway COMMAND --help    says what each command takes
+  skhalfway COMMAND --help    shows the options of a command
 """
 
 
 def make_parser() -> Parser:
-    """The parser of all commands; each says in ``run`` what it does with its options."""
+    """The parser of all commands; each command sets its function as ``run``."""
     called = Path(sys.argv[0]).stem
     parser = Parser(
         prog="skhalfway" if called == "skhalfway" else "python -m skhalfway",
@@ -45,7 +45,7 @@ def make_parser() -> Parser:
 
 @contextmanager
 def _any_text_printed() -> Iterator[None]:
-    """Standard output takes names in any script: what its encoding lacks is written as an escape."""
+    """Let standard output take any text: characters that its encoding lacks are escaped."""
     stream, before = sys.stdout, getattr(sys.stdout, "errors", None)
     if not isinstance(stream, TextIOWrapper) or before is None:
         yield
@@ -63,18 +63,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Parameters
     ----------
     arguments : sequence of str, default=None
-        None: those of the process.
+        Arguments; None is those of the process.
 
     Returns
     -------
     status : int
-        0 passed, 1 above a limit, 2 bad input, 130 interrupted. A fault of the package itself raises, so that
-        its traceback is seen.
+        Exit status: 0 passed, 1 a limit failed, 2 bad input, 130 interrupted. Faults of the package itself
+        raise, so that their traceback is shown.
 
     Raises
     ------
     SystemExit
-        For ``--help`` and ``--version`` with status 0, and for arguments that cannot be parsed with status 2.
+        With status 0 after ``--help`` and ``--version``, and with status 2 for arguments that cannot be
+        parsed.
 
     Examples
     --------

@@ -1,6 +1,6 @@
-"""What all commands share: a parser whose errors are one line, and kinds of arguments.
+"""What all commands share: a parser with errors of one line, and types of arguments.
 
-Nothing here imports more than the standard library, so that help and errors come at once.
+Only the standard library is imported here, so that help and errors appear at once.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 PASSED, ABOVE, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
-MOST = 160  # characters of a message that repeats what was given
+MOST = 160  # maximum number of characters of an argument that a message repeats
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser that says in one line what is wrong, and keeps the lines of its examples.
+    """A parser with errors of one line, which keeps the line breaks of examples.
 
-    Options are written in full: an abbreviation may mean another one in the next version.
+    Options cannot be abbreviated, since an abbreviation may mean another option in the next version.
     """
 
     def __init__(self, **kwargs: Any) -> None:
@@ -26,34 +26,34 @@ class Parser(argparse.ArgumentParser):
         super().__init__(allow_abbrev=False, **kwargs)
 
     def error(self, message: str) -> NoReturn:
-        """End with status 2."""
-        self.exit(self.tell(f"error: {message}; {self.prog} --help says more", BAD_INPUT))
+        """Print an error and exit with status 2."""
+        self.exit(self.tell(f"error: {message}; see {self.prog} --help", BAD_INPUT))
 
     def tell(self, message: str, status: int) -> int:
-        """Write one line of what failed; return the status."""
+        """Print a message in one line to standard error; return the status."""
         print(f"{self.prog}: {' '.join(message.split())}", file=sys.stderr, flush=True)
         return status
 
 
 def wrong(message: str) -> argparse.ArgumentTypeError:
-    """The error of an argument."""
+    """Error for a wrong argument."""
     return argparse.ArgumentTypeError(message)
 
 
 def existing(text: str) -> Path:
-    """A file or folder that is there."""
+    """An existing file or folder."""
     path = Path(text)
     try:
         there = bool(text) and path.exists()
-    except (OSError, ValueError):  # a name that no file can have
+    except (OSError, ValueError):  # no file can have such a name
         there = False
     if not there:
-        raise wrong(f"{_cut(text) or 'the empty name'} does not exist")
+        raise wrong(f"{_cut(text) or 'an empty name'} does not exist")
     return path
 
 
 def to_write(*endings: str) -> Any:
-    """A kind of argument: a file that can be written, and ends in one of ``endings``."""
+    """Type of argument: a writable file with one of ``endings``."""
 
     def file(text: str) -> Path:
         path = Path(text)
@@ -67,11 +67,11 @@ def to_write(*endings: str) -> Any:
 
 
 def check_writable(path: Path) -> None:
-    """Raise where a file could not be written; leave nothing behind."""
+    """Raise if a file could not be written; leave nothing behind."""
     if path.is_dir():
         raise wrong(f"{path} cannot be written: it is a folder")
     if not path.parent.is_dir():
-        raise wrong(f"{path} cannot be written: there is no folder {path.parent}; make it first")
+        raise wrong(f"{path} cannot be written: there is no folder {path.parent}; create it first")
     probe = path.with_name(f".{path.name[:40]}.skhalfway")
     try:
         if path.exists():
@@ -85,12 +85,12 @@ def check_writable(path: Path) -> None:
 
 
 def folder(text: str) -> Path:
-    """A folder that is there, or that can be made in one that is."""
+    """An existing folder, or a new one in an existing folder."""
     path = Path(text)
     if not text or (path.exists() and not path.is_dir()):
-        raise wrong(f"{_cut(text)} is no folder")
+        raise wrong(f"{_cut(text)} is not a folder")
     if not path.exists() and not path.absolute().parent.is_dir():
-        raise wrong(f"{path} cannot be made: there is no folder {path.parent}; make it first")
+        raise wrong(f"{path} cannot be created: there is no folder {path.parent}; create it first")
     return path
 
 
@@ -125,7 +125,7 @@ def share(text: str) -> float:
 
 
 def whole(least: int, most: float = math.inf) -> Any:
-    """A kind of argument: a whole number within limits."""
+    """Type of argument: an integer within limits."""
     allowed = f"at least {least}" if most == math.inf else f"from {least} to {most}"
 
     def number(text: str) -> int:
@@ -134,14 +134,14 @@ def whole(least: int, most: float = math.inf) -> Any:
         except ValueError:
             value = None
         if value is None or not least <= value <= most:
-            raise wrong(f"must be a whole number, {allowed}, got {_cut(text)}")
+            raise wrong(f"must be an integer, {allowed}, got {_cut(text)}")
         return value
 
     return number
 
 
 def jobs(text: str) -> int:
-    """A number of jobs; -1 is as many as there are processors."""
+    """A number of jobs; -1 is the number of processors."""
     value = whole(-1)(text)
     if value == 0:
         raise wrong("must be -1 for all processors, or at least 1, got 0")

@@ -1,4 +1,4 @@
-"""SIGTERM, which ends jobs of continuous integration, as an interrupt of the user's is: work is saved."""
+"""SIGTERM, which ends jobs of continuous integration, is treated like Ctrl-C, so that work is saved."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ def _interrupt(number: int, frame: Any) -> None:
 
 @contextmanager
 def interrupted_by_sigterm() -> Iterator[None]:
-    """SIGTERM raises KeyboardInterrupt."""
+    """Let SIGTERM raise KeyboardInterrupt."""
     with _handled(_interrupt):
         yield
 
 
 @contextmanager
 def undisturbed_by_sigterm() -> Iterator[None]:
-    """SIGTERM does nothing: what is measured is being written. A second Ctrl-C still ends that."""
+    """Ignore SIGTERM while results are written. A second Ctrl-C still interrupts."""
     with _handled(signal.SIG_IGN):
         yield
 
@@ -30,7 +30,7 @@ def undisturbed_by_sigterm() -> Iterator[None]:
 @contextmanager
 def _handled(handler: Any) -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
-        yield  # only the main thread may say what signals do
+        yield  # only the main thread may set signal handlers
         return
     before = signal.signal(signal.SIGTERM, handler)
     try:

@@ -1,4 +1,4 @@
-"""What every display is: results drawn with matplotlib, alike in axes, colours and labels."""
+"""Base of all displays, which draw results with matplotlib in one style."""
 
 from skhalfway.displays._display import Display
 

@@ -1,4 +1,4 @@
-"""Display: what every drawing of a result is and does."""
+"""Display: the base class of all plots of results."""
 
 from __future__ import annotations
 
@@ -10,27 +10,26 @@ if TYPE_CHECKING:
 
 
 class Display:
-    """Base of all displays.
+    """Base class of all displays.
 
-    A subclass says which results it draws; their ``plot`` finds it. Made from
-    a result by :meth:`from_result`, or measured and drawn at once by
-    :meth:`from_estimator`.
+    A subclass registers the results that it draws, whose ``plot`` then uses it. :meth:`from_result` draws an
+    existing result; :meth:`from_estimator` measures and draws in one call.
 
     Parameters
     ----------
     result : Result
-        What to draw.
+        The result to draw.
 
     Attributes
     ----------
     ax_ : matplotlib Axes
-        Axes that were drawn on.
+        Axes of the plot.
     figure_ : matplotlib Figure
         Figure that holds them.
 
     See Also
     --------
-    skhalfway.results.Result : What is drawn.
+    skhalfway.results.Result : Base class of the results that are drawn.
 
     Examples
     --------
@@ -51,7 +50,7 @@ class Display:
         first: bool = False,
         **kwargs: Any,
     ) -> None:
-        """Register the display of some results, what measures them, and its kind among several."""
+        """Register the display for some results, with the function that measures them and its kind."""
         super().__init_subclass__(**kwargs)
         if draws:
             cls._draws = tuple(draws)
@@ -69,63 +68,73 @@ class Display:
 
     @classmethod
     def from_result(cls, result: Any, **kwargs: Any) -> Any:
-        """Draw a result that is there.
+        """Draw an existing result.
 
         Parameters
         ----------
         result : Result
-            What to draw.
+            The result to draw.
         **kwargs : dict
             Passed to :meth:`plot`.
 
         Returns
         -------
         display : Display
-            With the axes it drew on.
+            Display that holds the axes.
 
         Raises
         ------
         TypeError
-            If the display is one of other results.
+            If the display does not draw results of this class.
+
+        Examples
+        --------
+        >>> import matplotlib
+        >>> matplotlib.use("agg")
+        >>> import numpy as np
+        >>> from skhalfway.transfer import Robustness, RobustnessDisplay
+        >>> labels = np.array([0, 0, 1, 1])
+        >>> robustness = Robustness(("net",), labels, clean=labels, adversarial=np.array([[0, 1, 1, 1]]))
+        >>> RobustnessDisplay.from_result(robustness).ax_.get_xlabel()
+        'accuracy'
         """
         return cls(result).plot(**kwargs)
 
     @classmethod
     def from_estimator(cls, *args: Any, **kwargs: Any) -> Any:
-        """Measure and draw.
+        """Measure a result and draw it.
 
         Parameters
         ----------
         *args, **kwargs : tuple, dict
-            Estimator, data and options, as the function takes them that
-            measures what this display draws; and ``plot_kw``, a dict that is
-            passed to :meth:`plot`.
+            Arguments of the function that measures what this display draws. ``plot_kw`` may be added: a dict
+            that is passed to :meth:`plot`.
 
         Returns
         -------
         display : Display
-            With the axes it drew on.
+            Display that holds the axes.
 
         Raises
         ------
         TypeError
-            If there is no such function.
+            If no function measures what this display draws.
         """
         if cls._measure is None:
             raise TypeError(
-                f"{cls.__name__} draws results that are there, by from_result; to measure and draw at once "
-                "use the display of a measurement"
+                f"{cls.__name__} has no from_estimator, since no single function measures its results; "
+                "measure first, and pass the result to from_result"
             )
         plot_kw = kwargs.pop("plot_kw", None)
         return cls(cls._measure(*args, **kwargs)).plot(**plot_kw or {})
 
     def plot(self, *args: Any, **kwargs: Any) -> Any:
-        """Draw.
+        """Draw the result.
 
         Parameters
         ----------
         *args, **kwargs : tuple, dict
-            Axes, of which None makes a figure, and options of the display.
+            Axes (None makes a new figure) and options of the display.
 
         Returns
         -------

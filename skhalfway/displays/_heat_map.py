@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 
 
 def cell_texts(values: NDArray[np.float64], interval: ConfidenceInterval | None = None) -> NDArray[Any]:
-    """What stands in the cells: values, and their intervals below them."""
+    """Texts of the cells: values, and their intervals below them."""
     texts = np.empty(values.shape, dtype=object)
     for place, value in np.ndenumerate(values):
         texts[place] = figure_text(value)
         if interval is not None:
             low, high = (figure_text(end[place]) for end in interval)
-            # a dash next to a minus cannot be read
+            # a dash next to a minus sign is hard to read
             joint = " to " if MINUS in low + high else "\u2013"
             texts[place] += f"\n{low}{joint}{high}"
     return texts
@@ -39,28 +39,28 @@ def _new_axes(
     longest_name: int = 0,
     longest_text: int = 0,
 ) -> Axes:
-    """Axes of a new figure, with room for as many rows and columns, and for the title.
+    """Axes of a new figure, sized for the numbers of rows and columns and for the title.
 
-    ``longest_name`` is how many characters the names of rows have at most, and ``longest_text`` a line of
-    what stands in the cells, where that is longer than a rate.
+    ``longest_name`` is the largest number of characters in the name of a row, ``longest_text`` that in a line
+    of a cell, where cells hold more than a rate.
     """
     import matplotlib.pyplot as plt
 
     cell = (0.85 if include_intervals else 0.62) if include_values else 0.35
     beside = max(2.2, 1.2 + 0.09 * longest_name)
     width = min(max(max(cell, 0.07 * longest_text) * n_columns, 5.0 - beside, 1.2), 20)
-    # as tall as cells of that width are, with titles: the label of a colour bar needs room
+    # cells of that width are about square; the label of a colour bar needs a minimum height
     least = 2.8 if n_rows == n_columns else float(np.clip(0.6 + width * n_rows / n_columns, 1.2, 2.4))
     height = min(max(cell * n_rows, least), 20)
     return plt.subplots(figsize=(width + beside, height + 1.4), layout="compressed")[1]
 
 
 def fit(ax: Axes, written: NDArray[Any] | None) -> None:
-    """Make what stands in the cells small enough for them, once all else is drawn."""
+    """Shrink the texts of the cells until they fit, once all else is drawn."""
     if written is None or not written.size:
         return
     figure: Any = ax.figure
-    figure.draw_without_rendering()  # layouts move axes as they are drawn
+    figure.draw_without_rendering()  # the layout moves the axes
     cell = np.abs(np.diff(ax.transData.transform([(0, 0), (1, 1)]), axis=0))[0]
     boxes = [text.get_window_extent() for text in written.flat]
     most = np.max([(box.width, box.height) for box in boxes], axis=0)
@@ -84,11 +84,11 @@ def heat_map(
     longest_name: int | None = None,
     longest_text: int = 0,
 ) -> tuple[Axes, AxesImage, NDArray[Any] | None]:
-    """Draw a matrix with the names of its rows and columns; return axes, image, and what is in the cells.
+    """Draw a matrix with the names of its rows and columns; return axes, image, and the texts of the cells.
 
-    Without axes there is a new figure, as large as names, and cells with intervals or with a text so long,
-    need. Without names of columns they are those of the rows. ``texts`` are for the cells, ``colorbar`` is
-    its label; None is for none.
+    Without axes, a new figure is made that is large enough for names and texts. Without ``columns``, their
+    names are those of the rows. ``texts`` are those of the cells and ``colorbar`` is the label of a colour
+    bar; None leaves them out.
     """
     columns = names if columns is None else columns
     n = len(columns)
@@ -104,11 +104,11 @@ def heat_map(
     image = ax.imshow(values, **im_kw)
     written = None
     if texts is not None:
-        # cells are what the axes leave for each model, at whatever size
+        # the font size follows from the width of a cell
         points = ax.get_window_extent().width / figure.dpi * 72 / n
         longest = max(len(line) for text in texts.flat for line in text.split("\n"))
         size = min(10.0, points / max(2.6, 0.6 * longest))
-        # what is unknown is not painted
+        # cells with nan are white
         shade = np.where(np.isnan(values)[..., None], 1.0, image.to_rgba(values)[..., :3])
         written = np.empty(values.shape, dtype=object)
         for (i, j), text in np.ndenumerate(texts):

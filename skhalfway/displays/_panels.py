@@ -11,11 +11,14 @@ if TYPE_CHECKING:
 
 
 def panels(axes: Any, n: int, width: float, height: float, n_columns: int = 3) -> NDArray[Any]:
-    """As many axes, so many in a row at most: those given, or those of a new figure, of a size in inches."""
+    """Axes for n panels: the given ones, or those of a new figure with at most n_columns in a row.
+
+    ``width`` and ``height`` of a panel are in inches.
+    """
     if axes is not None:
         given = np.atleast_1d(np.asarray(axes, dtype=object)).ravel()
         if len(given) != n:
-            raise ValueError(f"{n} axes are needed, one for each panel, got {len(given)}")
+            raise ValueError(f"axes must hold {n} axes, one for each panel, got {len(given)}")
         return given
     import matplotlib.pyplot as plt
 

@@ -1,4 +1,4 @@
-"""Colours, markers and line styles: two channels, so that no line is told by its colour alone."""
+"""Colours, markers and line styles of lines, so that no line differs from others by colour alone."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ MINUS = "\u2212"
 
 
 def colours(n: int) -> list[Any]:
-    """As many colours; those of a palette made for colour-blind eyes too, where it has enough."""
+    """Return n colours; up to 10 of them are from a palette that colour-blind readers can distinguish."""
     if n <= len(_PALETTE):
         return list(_PALETTE[:n])
     import matplotlib as mpl
@@ -36,12 +36,12 @@ def colours(n: int) -> list[Any]:
 
 
 def markers(n: int) -> list[str]:
-    """As many markers, in a cycle."""
+    """Return n markers, repeated in a cycle."""
     return [_MARKERS[i % len(_MARKERS)] for i in range(n)]
 
 
 def dashes(n: int) -> list[Any]:
-    """As many line styles, in a cycle of another length than the markers': pairs of both repeat after 63."""
+    """Return n line styles, repeated in a cycle; pairs of marker and style repeat after 63 lines only."""
     return [_DASHES[i % len(_DASHES)] for i in range(n)]
 
 

@@ -1,4 +1,4 @@
-"""The engine: work that is kept as it is done, in a store that runs share and resume from."""
+"""The engine: a store of finished work, which runs share and resume from."""
 
 from skhalfway.engine._store import Store, StoreInfo
 

@@ -1,4 +1,4 @@
-"""What objects are made of, as a short text: the same for the same content, in any process and session."""
+"""Fingerprints of objects: short texts that depend on content only, not on the process or session."""
 
 from __future__ import annotations
 
@@ -17,25 +17,25 @@ import numpy as np
 
 from skhalfway._text import brief
 
-KEY = "__skhalfway_key__"  # attribute of objects that say themselves what they are
+KEY = "__skhalfway_key__"  # attribute of objects that define their own fingerprint
 _SIZE = 20  # bytes of a fingerprint
 _PLAIN = (type(None), bool, int, float, complex, str, bytes, type(Ellipsis), type(NotImplemented))
-# of networks: what training needs, not what they answer by
+# attributes of networks that only training needs; predictions do not depend on them
 _OF_TRAINING = ("history_", "optimizer_", "callbacks_", "_optimizer")
 _OF_ANY_CLASS = ("__dict__", "__weakref__", "__doc__", "__annotations__", "__abstractmethods__", "_abc_impl")
 
 
 class UnknownContentError(TypeError):
-    """Raised for an object whose content cannot be told."""
+    """Raised for an object whose content cannot be read."""
 
 
 def fingerprint(*objects: Any) -> str:
-    """A text for the content of objects, of 40 hexadecimal digits.
+    """Compute a text of 40 hexadecimal digits from the content of objects.
 
-    Objects are taken apart as for pickling, into types and plain values, so that nothing depends on shared
-    parts, or on the process. Functions and classes that are not part of an installed package count by their
-    code, defaults, closures and the globals that they name; those of packages by name and the package's
-    version. An object with a text ``__skhalfway_key__`` is what that says.
+    Objects are taken apart as for pickling, into types and plain values, so that neither shared parts nor the
+    process matter. Functions and classes of installed packages enter by their name and the version of the
+    package; others enter by their code, defaults, closures and the globals that they use. An object with a
+    text attribute ``__skhalfway_key__`` enters by that text.
 
     Parameters
     ----------
@@ -45,23 +45,23 @@ def fingerprint(*objects: Any) -> str:
     Returns
     -------
     text : str
-        Of a BLAKE2 hash.
+        BLAKE2 hash of the content.
 
     Raises
     ------
     UnknownContentError
-        If an object holds something that no content is known of, such as a lock or a connection.
+        If an object holds something without readable content, such as a lock or a connection.
     """
     return _Walk().digest(objects).hex()
 
 
 class _Walk:
-    """One walk through objects, which remembers what it has seen."""
+    """One walk through objects, with a memory of those already seen."""
 
     def __init__(self) -> None:
-        self._seen: dict[int, tuple[bytes, Any]] = {}  # the object too, so that its id stays its own
+        self._seen: dict[int, tuple[bytes, Any]] = {}  # holds the object too, so that its id is not reused
         self._inside: dict[int, int] = {}
-        self._cut = 0  # the outermost object inside which something led back to it
+        self._cut = 0  # depth of the outermost object that a reference inside led back to
 
     def digest(self, obj: Any) -> bytes:
         if type(obj) in _PLAIN:
@@ -79,7 +79,7 @@ class _Walk:
             digest = self._taken_apart(obj)
         finally:
             del self._inside[key]
-        if self._cut >= depth:  # nothing in it leads further out than to itself
+        if self._cut >= depth:  # no reference in it leads to an object around it
             self._seen[key] = digest, obj
         self._cut = min(outer, self._cut)
         return digest
@@ -105,7 +105,7 @@ class _Walk:
         if torch is not None and isinstance(obj, torch.Tensor):
             return self._tensor(obj)
         top = type(obj).__module__.partition(".")[0]
-        if top == "art" or _is_net(obj):  # which pickle themselves with a time, or through files
+        if top == "art" or _is_net(obj):  # their pickles contain times, or use files
             state = {name: vars(obj)[name] for name in sorted(vars(obj)) if name not in _OF_TRAINING}
             return self._all("state", (type(obj), state))
         if top == "catboost" and hasattr(obj, "save_model"):
@@ -113,7 +113,7 @@ class _Walk:
         return self._reduced(obj)
 
     def _mapping(self, kind: str, mapping: Mapping[Any, Any]) -> bytes:
-        # in their order, which what goes through them may depend on: a ModuleDict's layers, for one
+        # in their order, which may matter: it is that of the layers of a ModuleDict, for example
         return self._all(kind, (part for pair in mapping.items() for part in pair))
 
     def _array(self, array: np.ndarray[Any, Any]) -> bytes:
@@ -173,9 +173,9 @@ class _Walk:
             reduced = obj.__reduce_ex__(4)
         except Exception as error:
             raise UnknownContentError(
-                f"the content of {type(obj).__name__} cannot be told: {brief(error)}"
+                f"the content of {type(obj).__name__} cannot be read: {brief(error)}"
             ) from error
-        if isinstance(reduced, str):  # a global of that name
+        if isinstance(reduced, str):  # the name of a global
             return self._all("global", (type(obj), reduced))
         make, args, state, items, pairs = (*reduced, None, None, None)[:5]
         parts = (make, args, state, None if items is None else list(items))
@@ -192,7 +192,7 @@ def _code(code: CodeType) -> Iterable[Any]:
 
 
 def _names(code: CodeType) -> set[str]:
-    """Globals that code may name, inner functions included."""
+    """Names of globals that code may use, including its inner functions."""
     inner = (const for const in code.co_consts if isinstance(const, CodeType))
     return {*code.co_names}.union(*map(_names, inner))
 
@@ -215,7 +215,7 @@ def _class(class_: type) -> Iterable[Any]:
 
 
 def _catboost(model: Any) -> Any:
-    """The fitted trees; the format that is pickled holds times."""
+    """The fitted trees, as JSON, since the pickled format holds times."""
     if not model.is_fitted():
         return None
     with TemporaryDirectory() as folder:
@@ -231,7 +231,7 @@ def _is_net(obj: Any) -> bool:
 
 @cache
 def _is_library(module: str | None) -> bool:
-    """Whether a module is part of Python, of this package or of an installed one, which has a version."""
+    """Whether a module is part of Python, of this package or of an installed package, which has a version."""
     top = (module or "").partition(".")[0]
     if top in sys.stdlib_module_names or top in sys.builtin_module_names:
         return top != "__main__"

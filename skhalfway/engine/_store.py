@@ -1,4 +1,4 @@
-"""A store of arrays in a folder: each entry is written whole or not at all, and known by its content."""
+"""A store of arrays in a folder; each entry is written completely or not at all, and has a checksum."""
 
 from __future__ import annotations
 
@@ -18,26 +18,33 @@ from numpy.typing import NDArray
 from skhalfway._text import brief, shown
 from skhalfway.models._warnings import warn
 
-_FOLDER = "skhalfway"  # in the folder that users name, which may hold other things
+_FOLDER = "skhalfway"  # name of the store in the user's folder, which may hold other things
 _BEGIN = b"skhalfway cell 1\n"
 _CHECKSUM = 32  # bytes
-_KINDS = "biufSU"  # of numpy's types: never objects, which would have to be pickled
+_KINDS = "biufSU"  # allowed kinds of numpy types; objects would have to be pickled
 
 
 @dataclass(frozen=True)
 class StoreInfo:
-    """What a store holds.
+    """Content of a store.
 
     Attributes
     ----------
     path : Path
-        Its folder.
+        The folder that the user named.
     n_entries : int
-        Finished pieces of work.
+        Number of entries, that is of finished pieces of work.
     n_bytes : int
-        Their size.
+        Total size of the entries in bytes.
     n_left_over : int
-        Files of runs that were killed while they wrote.
+        Number of incomplete files, of runs that were killed while writing.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from skhalfway.engine import StoreInfo
+    >>> print(StoreInfo(Path("kept"), n_entries=3, n_bytes=2**20, n_left_over=0))
+    kept: 3 entries, 1.0 MiB
     """
 
     path: Path
@@ -51,22 +58,35 @@ class StoreInfo:
 
 
 class Store:
-    """Arrays and plain values by key, in files of their own.
+    """A store of arrays and plain values by key, with one file for each entry.
 
-    An entry is written into a file of another name, which is then renamed: a run that is killed leaves no
-    half an entry, and several processes may share a store. A checksum tells an entry that was damaged: it
-    counts as missing, and a warning says so. A folder that cannot be written to, as it is full, is left
-    alone after one warning.
+    An entry is first written under another name and then renamed. So a run that is killed leaves no
+    incomplete entry, and several processes may share a store. A checksum detects damaged entries; they count
+    as missing, with a warning. If the folder cannot be written to, for example as the disk is full, there is
+    one warning, and nothing more is written.
 
     Parameters
     ----------
     path : str or Path
-        Folder, made where it is missing.
+        Folder of the store, created if missing.
 
     Raises
     ------
     ValueError
-        If the folder cannot be made.
+        If the folder cannot be created.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> import numpy as np
+    >>> from skhalfway.engine import Store
+    >>> with TemporaryDirectory() as folder:
+    ...     store = Store(folder)
+    ...     store.put("0af3", {"x": np.arange(3)}, {"seconds": 1.5})
+    ...     arrays, values = store.get("0af3")
+    ...     info = store.info()
+    >>> arrays["x"].tolist(), values, info.n_entries
+    ([0, 1, 2], {'seconds': 1.5}, 1)
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -76,11 +96,11 @@ class Store:
             self.path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             reason = brief(error.strerror or error)
-            raise ValueError(f"memory={shown(str(path))} is no folder that can be made: {reason}") from error
+            raise ValueError(f"memory={shown(str(path))} cannot be created as a folder: {reason}") from error
 
     @staticmethod
     def is_in(path: str | Path) -> bool:
-        """Whether a folder holds a store.
+        """Tell whether a folder holds a store.
 
         Parameters
         ----------
@@ -90,7 +110,7 @@ class Store:
         Returns
         -------
         there : bool
-            True after a call with it as ``memory``.
+            True if the folder was used as ``memory`` before.
         """
         return (Path(path).expanduser() / _FOLDER).is_dir()
 
@@ -98,17 +118,17 @@ class Store:
         return self.path / key[:2] / f"{key}.cell"
 
     def get(self, key: str) -> tuple[dict[str, NDArray[Any]], dict[str, Any]] | None:
-        """Arrays and values of an entry; None where there is none, or none that is whole.
+        """Return the arrays and values of an entry; None if there is none, or it is damaged.
 
         Parameters
         ----------
         key : str
-            Hexadecimal digits.
+            Key of hexadecimal digits.
 
         Returns
         -------
         entry : tuple of (dict of str to ndarray, dict of str to object), or None
-            Arrays, and values as JSON knows them.
+            Arrays, and values as JSON returns them.
         """
         place = self._place(key)
         try:
@@ -139,11 +159,11 @@ class Store:
         Parameters
         ----------
         key : str
-            Hexadecimal digits.
+            Key of hexadecimal digits.
         arrays : mapping of str to ndarray
-            Of numbers, bools or texts.
+            Arrays of numbers, bools or texts.
         values : mapping of str to object
-            What JSON knows.
+            Values that JSON can hold.
 
         Raises
         ------
@@ -155,7 +175,7 @@ class Store:
         described, contents = [], []
         for name, array in arrays.items():
             if array.dtype.kind not in _KINDS:
-                raise TypeError(f"a store takes no arrays of {array.dtype}, but {name!r} is one")
+                raise TypeError(f"arrays must hold numbers, bools or texts, but {name!r} has {array.dtype}")
             described.append((name, array.dtype.str, array.shape))
             contents.append(np.ascontiguousarray(array).tobytes())
         header = json.dumps({"arrays": described, "values": dict(values)}).encode()
@@ -171,8 +191,8 @@ class Store:
             draft.unlink(missing_ok=True)
             reason = brief(error.strerror or error)
             warn(
-                f"nothing more is kept in memory={shown(str(self.path.parent))}: {reason}; the result is not "
-                "affected, but what is not kept has to be measured again",
+                f"memory={shown(str(self.path.parent))} cannot be written to any more: {reason}; the result "
+                "is not affected, but a later run has to measure again what is not stored",
                 UserWarning,
             )
 
@@ -184,48 +204,60 @@ class Store:
         return (path for path in self.path.glob("??/*") if path.suffix in (".cell", ".part"))
 
     def info(self) -> StoreInfo:
-        """What the store holds."""
+        """Return the number of entries and their size.
+
+        Returns
+        -------
+        info : StoreInfo
+            Content of the store.
+        """
         files = list(self._files())
         cells = [path for path in files if path.suffix == ".cell"]
         size = sum(path.stat().st_size for path in cells)
         return StoreInfo(self.path.parent, len(cells), size, len(files) - len(cells))
 
     def clear(self) -> StoreInfo:
-        """Delete all entries; say what there was."""
+        """Delete all entries.
+
+        Returns
+        -------
+        info : StoreInfo
+            Content of the store before.
+        """
         info = self.info()
         shutil.rmtree(self.path)
         return info
 
 
 def _checksum(key: str, rest: bytes | memoryview) -> bytes:
-    """Of the content and of the key, so that a file under another name is noticed."""
+    """Checksum of the content and the key, so that a renamed file is detected."""
     return blake2b(rest, digest_size=_CHECKSUM, key=key.encode()[:64]).digest()
 
 
 def check_memory(memory: Any) -> None:
-    """Raise for what is no parameter ``memory``."""
+    """Raise unless the value is a valid parameter ``memory``."""
     location = memory if isinstance(memory, (str, Path)) else getattr(memory, "location", memory)
     if location is not None and not isinstance(location, (str, Path)):
         raise ValueError(f"memory must be None, a folder or a joblib.Memory, got {shown(memory)}")
 
 
 def store_of(memory: Any) -> Store | None:
-    """The store of a parameter ``memory``; None where nothing is to be kept.
+    """Return the store for a parameter ``memory``; None for no store.
 
     Parameters
     ----------
     memory : None, str, Path or joblib.Memory
-        As pipelines take it.
+        Parameter as in scikit-learn's pipelines.
 
     Returns
     -------
     store : Store or None
-        In the folder; of joblib's object, in its location.
+        Store in that folder, or in the location of the joblib object.
 
     Raises
     ------
     ValueError
-        If it is something else, or the folder cannot be made.
+        If it is something else, or the folder cannot be created.
     """
     check_memory(memory)
     location = memory if isinstance(memory, (str, Path)) else getattr(memory, "location", None)

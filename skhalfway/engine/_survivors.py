@@ -1,4 +1,4 @@
-"""Jobs that outlive the worker processes they run in."""
+"""Jobs that survive the death of their worker processes."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ _CODES = re.compile(r"\{(.*)\}")
 
 @dataclass(frozen=True)
 class Died:
-    """In the place of a result: the job ended its process."""
+    """Takes the place of a result: the job's process died."""
 
     reason: str
 
     @classmethod
     def of(cls, error: Exception) -> Died:
-        """As joblib says it, which knows exit codes of its own processes."""
+        """Reason from joblib's error, with the exit code if joblib knows it."""
         codes = _CODES.search(str(error)) if isinstance(error, TerminatedWorkerError) else None
         how = f" ({codes[1]})" if codes else ""
-        return cls(f"its worker process died{how}, as for want of memory or by a fault in compiled code")
+        return cls(f"its worker process died{how}, perhaps for lack of memory or by a crash in compiled code")
 
 
 def _deaths() -> tuple[type[Exception], ...]:
-    """What is raised here when a worker process of joblib or of Dask dies again and again."""
+    """Errors that are raised when worker processes of joblib or Dask die repeatedly."""
     scheduler = sys.modules.get("distributed.scheduler")
     of_dask = () if scheduler is None else (WorkersLostError, scheduler.KilledWorker)
     return TerminatedWorkerError, *of_dask
@@ -43,10 +43,10 @@ def _deaths() -> tuple[type[Exception], ...]:
 def outlive(
     parallel: Callable[..., Any], items: Iterable[Item], job_of: Callable[[Item], Any]
 ) -> Iterator[tuple[Item, Any]]:
-    """Items and the results of their jobs, as they come.
+    """Iterate over items and the results of their jobs, in the order in which they end.
 
-    When a worker process dies, :class:`Died` is the result of all that ran then, to be run again
-    :func:`alone`; the others go on.
+    If a worker process dies, :class:`Died` is the result of all jobs that were running; they can be run again
+    :func:`alone`. The other jobs go on.
     """
     items, numbers, begun = iter(items), count(), dict[int, Item]()
 

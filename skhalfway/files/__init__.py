@@ -1,4 +1,4 @@
-"""Models, data and constraints out of files, without running anything in them."""
+"""Models, data and constraints from files, read without running any code in them."""
 
 from skhalfway.files._data import Data, read_data
 from skhalfway.files._models import read_model

@@ -1,4 +1,4 @@
-"""Samples and labels out of a file: tables, arrays, and folders of images."""
+"""Samples and labels from a file: tables, arrays, and folders of images."""
 
 from __future__ import annotations
 
@@ -22,23 +22,23 @@ from skhalfway.files._paths import ending_of, existing, library, said
 
 ENDINGS = (".csv", ".parquet", ".npy", ".npz")
 _WHAT = "data"
-# what unreadable files come to in pandas, pyarrow and numpy
+# errors of pandas, pyarrow and numpy on unreadable files
 _UNREADABLE = (ValueError, OSError, EOFError, KeyError, BadZipFile, zlib.error, MemoryError)
 
 
 @dataclass(frozen=True, eq=False)
 class Data:
-    """Samples out of a file, and their labels.
+    """Samples from a file, and their labels.
 
     Parameters
     ----------
     X : DataFrame of shape (n_samples, n_features), or ndarray of shape (n_samples, ...)
-        Samples; a DataFrame where the file holds a table.
+        Samples; a DataFrame if the file holds a table.
     y : ndarray of shape (n_samples,) or None
-        Labels; None where the file holds none or no target was named.
+        Labels; None if the file holds none, or no target was given.
     image_shape : tuple of int or None
-        Shape of a sample where it has more than one axis, (channels, height,
-        width) for a folder of images; None for rows of features.
+        Shape of a sample with more than one axis, (channels, height, width) for a folder of images; None for
+        rows of features.
     names : tuple of str or None
         Names of the columns of a table; None for arrays and images.
 
@@ -62,28 +62,25 @@ class Data:
 
 
 def read_data(path: str | PathLike[str], *, target: str | None = None) -> Data:
-    r"""Read samples, and their labels, out of a file or a folder of images.
+    r"""Read samples and labels from a file or a folder of images.
 
     Parameters
     ----------
     path : str or path-like
         One of these:
 
-        - ``.csv``: a table, separated by commas, whose first line names the
-          columns. Columns of text stay as they are.
-        - ``.parquet``: a table; takes pyarrow.
+        - ``.csv``: a table, separated by commas, with column names in the first line. Columns of text are
+          kept as text.
+        - ``.parquet``: a table; needs pyarrow.
         - ``.npy``: one array, which is ``X``.
         - ``.npz``: arrays ``X`` of shape (n_samples, ...) and ``y``.
-        - A folder of images with one folder for each class, which names the
-          class; takes Pillow. All images must be of one size, and 8-bit grey
-          or RGB; files whose names begin with a dot are passed over. They
-          become float32 in [0, 1], layout (n, channels, height, width), in the
-          order of the names of folders and files. Labels are the folders'
-          names, as integers where all names are written as integers are.
+        - A folder with one folder of images for each class; needs Pillow. All images must have the same size,
+          and be 8-bit grey or RGB. Files whose names begin with a dot are ignored. Images become float32 in
+          [0, 1], of shape (n, channels, height, width), in the order of the names of folders and files.
+          Labels are the names of the folders, as integers if all names are integers.
     target : str, default=None
-        The column of a table, or the array of an ``.npz`` file, that holds the
-        labels. None: a table has no labels, ``.npz`` has those called ``y``.
-        A folder names the labels itself.
+        Column of a table, or array of an ``.npz`` file, with the labels. None: a table has no labels, and
+        labels of an ``.npz`` file are the array ``y``. For a folder it must be None.
 
     Returns
     -------
@@ -95,13 +92,11 @@ def read_data(path: str | PathLike[str], *, target: str | None = None) -> Data:
     FileNotFoundError
         If there is no such file.
     ImportError
-        If a library is missing that reading the file takes.
+        If a library is missing that the file needs.
     ValueError
-        If the file has another ending or cannot be read; if it holds Python
-        objects, which are never loaded; if there is no such target, or labels
-        are missing or all the same; if a table has no rows or columns, two
-        columns of one name, or a column without a name; if images differ in
-        size or colour.
+        If the file has another ending or cannot be read; if it holds Python objects, which are never loaded;
+        if there is no such target, or labels are missing or all the same; if a table has no rows or columns,
+        two columns with the same name, or a column without a name; if images differ in size or colour.
 
     Examples
     --------
@@ -123,7 +118,7 @@ def read_data(path: str | PathLike[str], *, target: str | None = None) -> Data:
     if place.is_dir():
         if target is not None:
             raise ValueError(
-                f"{place.name} is a folder, whose sub-folders name the classes; leave out the target "
+                f"{place.name} is a folder, and its sub-folders name the classes; leave out the target "
                 f"{shown(target)}"
             )
         X, y = read_images(place)
@@ -148,7 +143,7 @@ def _csv(place: Path) -> Any:
         table = pd.read_csv(place, low_memory=False)
     except _UNREADABLE as error:
         raise ValueError(f"{place.name} cannot be read as CSV: {said(error, place)}") from error
-    # pandas renames what is called twice, and takes what has no name for an index, or calls it Unnamed
+    # pandas renames repeated columns, and takes one without a name as the index or names it "Unnamed"
     names = head.iloc[0].tolist()
     if not isinstance(table.index, pd.RangeIndex):
         raise ValueError(
@@ -193,7 +188,7 @@ def _check_names(names: Sequence[Any], place: Path) -> None:
                 "(index=False in to_csv)"
             )
         if name in seen:
-            raise ValueError(f"{place.name} has two columns called {shown(name)}; give each its own name")
+            raise ValueError(f"{place.name} has two columns named {shown(name)}; give each its own name")
         seen.add(name)
 
 
@@ -223,7 +218,7 @@ def _from_table(table: Any, target: str | None, place: Path) -> Data:
 
 
 def _arrays(place: Path, target: str | None) -> tuple[Any, Any, str]:
-    """X, y (or None) and the name of y's array."""
+    """X, y (or None) and the name of the array y."""
     if place.suffix.lower() == ".npy" and target is not None:
         raise ValueError(
             f"{place.name} holds one array, without the target {shown(target)}; keep X and y in an .npz file "
@@ -262,7 +257,7 @@ def _samples(X: Any, place: Path) -> NDArray[Any]:
 
 
 def _checked(y: Any, n_samples: int, place: Path, where: str) -> NDArray[Any]:
-    """Labels of two classes or more, one for each sample."""
+    """Labels of at least two classes, one for each sample."""
     try:
         labels = read_targets(y, n_samples)
     except (TypeError, ValueError) as error:

@@ -1,8 +1,8 @@
-"""Networks of torch.export out of ``.pt2`` files, read as data: no pickle is loaded, no code is run.
+"""Networks of torch.export from ``.pt2`` files, read as data: no pickle is loaded and no code is run.
 
-``torch.export.load`` unpickles sample inputs and weights, evaluates expressions and writes names into
-Python code. So the archive is read here: the graph is JSON, the weights are bytes, and the operators that the
-graph may call are those of a list. The layout of the archive is that of ``torch/export/pt2_archive``; that of
+``torch.export.load`` unpickles sample inputs and weights, evaluates expressions and writes names into Python
+code. Therefore the archive is read here: the graph is JSON, the weights are bytes, and the graph may call
+only the operators of a list. The layout of the archive is that of ``torch/export/pt2_archive``; the format of
 the graph is version 8 of ``torch/_export/serde/schema.py``.
 """
 
@@ -24,10 +24,10 @@ from skhalfway.files._program import DEVICE, ExportedNetwork, Name, Program, Ste
 from skhalfway.models._warnings import warn
 
 _SCHEMA = 8
-_MOST = 2**31 - 1  # samples at once, where there is no limit
+_MOST = 2**31 - 1  # largest batch, if the file has no limit
 _AGAIN = "save it again with torch.export.save"
 _EVAL = "call eval() of the network before torch.export.export"
-# numbers of schema.ScalarType, .MemoryFormat and .Layout
+# codes of schema.ScalarType, .MemoryFormat and .Layout
 _DTYPES = {
     1: torch.uint8,
     2: torch.int8,
@@ -49,7 +49,7 @@ _MEMORY_FORMATS = {
     4: torch.preserve_format,
 }
 _STRIDED = 7
-# what files that were changed come to
+# errors that changed files cause
 _UNREADABLE = (
     LookupError,
     TypeError,
@@ -62,38 +62,36 @@ _UNREADABLE = (
 
 
 def read_exported(place: Path) -> ExportedNetwork:
-    """The network of a file; a ValueError where it cannot be read, or not without running what is in it."""
+    """The network of a file; ValueError if it cannot be read without running code in it."""
     try:
         with ZipFile(place) as archive:
             program = _program(_Archive(archive))
         network = ExportedNetwork(program, place.name)
         _try(network, program)
     except (OSError, BadZipFile, NotImplementedError, *_UNREADABLE) as error:
-        told = (
-            said(error, place) if not isinstance(error, LookupError) else f"{shown(str(error))} is not there"
-        )
+        told = said(error, place) if not isinstance(error, LookupError) else f"{shown(str(error))} is missing"
         raise ValueError(f"{place.name} cannot be read as a network of torch.export: {told}") from error
     least, most = program.batch
     if least == most:
         warn(
-            f"{place.name} was exported for {counted(most, 'sample')} at once, so it is called in blocks of "
-            f"{most}, which takes time; export it with dynamic_shapes={{...: {{0: torch.export.Dim.AUTO}}}}"
+            f"{place.name} was exported for batches of {counted(most, 'sample')}, so it is called in blocks "
+            f"of {most}, which is slow; export it with dynamic_shapes={{...: {{0: torch.export.Dim.AUTO}}}}"
         )
     return network
 
 
 class _Archive:
-    """Parts of an archive by name, without the folder that they all lie in."""
+    """Parts of an archive by name, without their common folder."""
 
     def __init__(self, archive: ZipFile) -> None:
         self._archive = archive
         formats = [name for name in archive.namelist() if name.split("/")[1:] == ["archive_format"]]
         if len(formats) != 1 or archive.read(formats[0]) != b"pt2":
-            raise ValueError(f"it is no archive of torch.export; {_AGAIN}")
+            raise ValueError(f"it is not an archive of torch.export; {_AGAIN}")
         self._root = formats[0].removesuffix("archive_format")
         self.names = [name.removeprefix(self._root) for name in archive.namelist()]
         if len(set(self.names)) < len(self.names):
-            raise ValueError(f"two of its parts have one name; {_AGAIN}")
+            raise ValueError(f"two of its parts have the same name; {_AGAIN}")
         if compiled := [name for name in self.names if name.startswith("data/aotinductor/")]:
             raise ValueError(
                 f"it holds compiled code ({shown(compiled[0])}), which is not run; save the program that "
@@ -103,7 +101,7 @@ class _Archive:
     def read(self, name: str) -> bytes:
         info = self._archive.getinfo(f"{self._root}{name}")
         if info.compress_type != ZIP_STORED:
-            raise ValueError(f"its part {shown(name)} is compressed, as torch writes none; {_AGAIN}")
+            raise ValueError(f"its part {shown(name)} is compressed, which torch never does; {_AGAIN}")
         return self._archive.read(info)
 
     def json(self, name: str) -> Any:
@@ -117,7 +115,7 @@ def _program(archive: _Archive) -> Program:
     name = models[0].removeprefix("models/").removesuffix(".json")
     document = archive.json(models[0])
     if (version := document["schema_version"]["major"]) != _SCHEMA:
-        raise ValueError(f"it is in version {shown(version)} of the format, and {_SCHEMA} is read; {_AGAIN}")
+        raise ValueError(f"it has version {shown(version)} of the format, not {_SCHEMA}; {_AGAIN}")
     module = document["graph_module"]
     graph, signature = module["graph"], module["signature"]
     weights = _tensors(archive, "data/weights/", name, "weights")
@@ -139,9 +137,9 @@ def _program(archive: _Archive) -> Program:
         elif kind == "constant_input":
             constants[content["name"]] = _plain(_only(content["value"]))
         else:
-            raise ValueError(f"it takes an input of the kind {shown(kind)}, which is not supported")
+            raise ValueError(f"it has an input of the kind {shown(kind)}, which is not supported")
     if len(inputs) != 1 or _only(inputs[0])[0] != "as_tensor":
-        raise ValueError(f"it takes {counted(len(inputs), 'input')}; one tensor, of samples, is needed")
+        raise ValueError(f"it must have one input, a tensor of samples, got {counted(len(inputs), 'input')}")
     samples = str(_only(inputs[0])[1]["name"])
     sizes, batch, example, dtype = _shape(
         graph["tensor_values"][samples], document.get("range_constraints", {})
@@ -151,17 +149,17 @@ def _program(archive: _Archive) -> Program:
     for spec in signature["output_specs"]:
         kind, content = _only(spec)
         if kind != "user_output":
-            raise ValueError(f"it changes what it holds ({shown(kind)}); {_EVAL}")
+            raise ValueError(f"it changes its own state ({shown(kind)}); {_EVAL}")
         results.append(_argument(content["arg"]))
     known = {*tensors, *constants, samples, DEVICE.name}
     for step in steps:
         if absent := {*names_in(step.args), *names_in(tuple(step.kwargs.values()))} - known:
-            raise ValueError(f"nothing in it is called {shown(min(absent))}; {_AGAIN}")
+            raise ValueError(f"nothing in it has the name {shown(min(absent))}; {_AGAIN}")
         known |= set(names_in(step.outputs))
     spec = module["module_call_graph"][0]["signature"]["out_spec"]
     structure = _structure(json.loads(spec)[1])
     if set(names_in(results)) - known or _n_leaves(structure) != len(results):
-        raise ValueError(f"what it returns is not computed; {_AGAIN}")
+        raise ValueError(f"its results are not computed; {_AGAIN}")
     return Program(
         steps, tensors, constants, samples, sizes, batch, example, dtype, tuple(results), structure
     )
@@ -213,12 +211,12 @@ def _integer(value: Any) -> int:
 def _shape(
     meta: dict[str, Any], ranges: dict[str, Any]
 ) -> tuple[tuple[int | None, ...], tuple[int, int], tuple[int, ...], torch.dtype]:
-    """Shape of a sample, how many at once, shape of the example, and its type."""
+    """Shape of a sample, range of batch sizes, shape of the example, and its type."""
     dtype = _DTYPES[meta["dtype"]]
     if not dtype.is_floating_point:
-        raise ValueError(f"its samples are of {dtype}; a network that takes floats is needed")
+        raise ValueError(f"its samples must be floats, got {dtype}")
     if not meta["sizes"]:
-        raise ValueError("its input has no axes; samples along the first one are needed")
+        raise ValueError("its input must have samples along the first axis, and it has no axes")
     sizes: list[int | None] = []
     example: list[int] = []
     for size in meta["sizes"]:
@@ -231,11 +229,10 @@ def _shape(
     symbol = expression.removeprefix("Symbol('").partition("'")[0]
     if not expression.startswith("Symbol('") or expression.count("(") != 1:
         raise ValueError(
-            "the number of samples at once is bound to a formula; export it with torch.export.Dim.AUTO for "
-            "the first axis"
+            "its batch size follows from a formula; export it with torch.export.Dim.AUTO for the first axis"
         )
     limits = ranges.get(symbol, {})
-    # 2 is what torch writes where 1 is allowed as well
+    # torch writes 2 even if 1 is allowed too
     least, most = limits.get("min_val") or 1, limits.get("max_val") or _MOST
     return tuple(sizes[1:]), (1 if least <= 2 else _integer(least), _integer(most)), tuple(example), dtype
 
@@ -260,17 +257,17 @@ def _step(node: dict[str, Any]) -> Step:
 
 
 def _holds_statistics(inputs: list[dict[str, Any]]) -> bool:
-    """Whether batch normalisation has statistics of training, which it does not use in training mode."""
+    """Whether batch normalisation has running statistics, which it does not use in training mode."""
     kept = [given for given in inputs if given["name"] == "running_mean"]
     return bool(kept) and _argument(kept[0]["arg"]) is not None
 
 
 def _argument(union: dict[str, Any]) -> Any:
-    """A value, or names of values, lists of either."""
+    """A value, the name of a value, or a list of either."""
     kind, content = _only(union)
     if kind not in _ARGUMENTS:
         raise ValueError(
-            f"an operator takes or returns {shown(kind.removeprefix('as_'))}, which is not supported"
+            f"an operator has an argument or result {shown(kind.removeprefix('as_'))}, which is not supported"
         )
     return _ARGUMENTS[kind](content)
 
@@ -316,7 +313,7 @@ def _each(read: Callable[[Any], Any]) -> Callable[[Any], list[Any]]:
 _SIMPLE: dict[str, Callable[[Any], Any]] = {
     "as_bool": _of_type(bool),
     "as_int": _of_type(int),
-    "as_float": float,  # the infinite ones are texts
+    "as_float": float,  # infinite values are texts
     "as_string": _of_type(str),
 }
 _ARGUMENTS: dict[str, Callable[[Any], Any]] = {
@@ -338,7 +335,7 @@ _ARGUMENTS: dict[str, Callable[[Any], Any]] = {
 
 
 def _structure(spec: dict[str, Any]) -> Any:
-    """What results are returned in: None stands for one of them."""
+    """Structure of the results: None represents one result."""
     if spec["type"] is None:
         return None
     parts = [_structure(child) for child in spec["children_spec"]]
@@ -360,10 +357,10 @@ def _n_leaves(structure: Any) -> int:
 
 
 def _try(network: ExportedNetwork, program: Program) -> None:
-    """Call the network once; it must compute, and leave its weights as they are."""
+    """Call the network once; it must work, and leave its weights unchanged."""
     held = {**dict(network.named_parameters()), **dict(network.named_buffers())}
     before = {name: tensor._version for name, tensor in held.items()}
     with torch.no_grad():
         network(torch.zeros(program.example, dtype=program.dtype))
     if any(held[name]._version != version for name, version in before.items()):
-        raise ValueError(f"it changes its own weights or buffers as it is called; {_EVAL}")
+        raise ValueError(f"it changes its own weights or buffers when it is called; {_EVAL}")

@@ -1,4 +1,4 @@
-"""Images out of a folder that has one folder for each class."""
+"""Images from a folder with one folder for each class."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _MODES = {"L": "grey", "RGB": "RGB"}  # Pillow's names for 8 bits of grey, and t
 def read_images(folder: Path) -> tuple[NDArray[np.float32], NDArray[Any]]:
     """Images of shape (n, channels, height, width) in [0, 1], and labels: the names of their folders.
 
-    ValueError where anything but images of one size and colour is there, in less than two folders.
+    ValueError unless there are at least two folders with images of one size and colour, and nothing else.
     """
     files = _files_by_class(folder)
     image_module = library("PIL.Image", folder, "Pillow")
@@ -39,8 +39,8 @@ def read_images(folder: Path) -> tuple[NDArray[np.float32], NDArray[Any]]:
             first, first_is = name, this_is
         if this_is != first_is:
             raise ValueError(
-                f"images must be of one size and colour, but {first} has {_told(first_is)} and {name} has "
-                f"{_told(this_is)}; resize or convert them as the model's training images were"
+                f"images must have the same size and colour, but {first} has {_told(first_is)} and {name} "
+                f"has {_told(this_is)}; resize or convert them like the model's training images"
             )
         images.append(pixels)
     X = np.stack(images)
@@ -57,7 +57,7 @@ def _files_by_class(folder: Path) -> dict[str, list[Path]]:
         )
     if len(entries) < 2:
         raise ValueError(
-            f"{folder.name} must hold one folder for each of two classes or more, and has "
+            f"{folder.name} must hold one folder for each of at least two classes, got "
             f"{counted(len(entries), 'folder')}"
         )
     files = {}

@@ -1,4 +1,4 @@
-"""Classifiers out of files, without running code of the file unless its owner is trusted."""
+"""Classifiers from files, read without running code in them unless the user trusts the file."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from skhalfway.models import as_model
 
 SAFE = (".skops", ".onnx", ".pt2")
 PICKLES = (".joblib", ".pkl", ".pickle", ".pt", ".pth")
-_TRIED = 2  # samples that a model is asked about as it is loaded
+_TRIED = 2  # number of samples that a loaded model has to predict
 
 
 def read_model(
@@ -31,56 +31,52 @@ def read_model(
     X: Any = None,
     classes: ArrayLike | None = None,
 ) -> Any:
-    """Read a fitted classifier out of a file.
+    """Read a fitted classifier from a file.
 
     Parameters
     ----------
     path : str or path-like
-        One of these:
+        A file with one of these endings:
 
-        - ``.skops``: scikit-learn's models, kept by skops, which loads types
-          of a list that it knows, and those that are ``trusted``.
-        - ``.onnx``: any model, run by onnxruntime; a black box, without
-          gradients. Files of skl2onnx are read, with their labels, and networks
-          with one input and one output of scores, whose labels are the numbers
-          of their columns.
-        - ``.pt2``: networks kept by ``torch.export.save``, with gradients.
-          They are read as data, without ``torch.export.load``, and may call the
-          operators of a list. Labels are the numbers of their columns.
-        - ``.joblib``, ``.pkl``, ``.pickle`` (pickle, cloudpickle, joblib),
-          ``.pt``, ``.pth`` (TorchScript, pickled modules): with
-          ``trust_pickle`` only.
+        - ``.skops``: models of scikit-learn, saved with skops. Only types that skops trusts, and those in
+          ``trusted``, are loaded.
+        - ``.onnx``: any model, run by onnxruntime as a black box without gradients. Supported are files of
+          skl2onnx, with their labels, and networks with one input and one output of scores, whose labels are
+          the numbers of their columns.
+        - ``.pt2``: networks saved with ``torch.export.save``, with gradients. They are read as data, without
+          ``torch.export.load``, and may use only operators that are known to be harmless. Labels are the
+          numbers of their columns.
+        - ``.joblib``, ``.pkl``, ``.pickle`` (pickle, cloudpickle, joblib), ``.pt``, ``.pth`` (TorchScript,
+          pickled modules): only with ``trust_pickle``.
     trust_pickle : bool, default=False
-        Whether files that can run any code as they are loaded may be loaded.
+        Whether to load files that can run any code while they are loaded.
     trusted : sequence of str, default=()
-        Types that a ``.skops`` file may hold beside those that skops knows, as
+        Types that a ``.skops`` file may hold beside those that skops trusts, for example
         ``"my_package.MyTransformer"``.
     X : array-like of shape (n_samples, ...), default=None
-        Samples that the model is for: it is asked about the first of them, so
-        that one that does not take them is found here. An ``.onnx`` file may
-        need them to tell what its outputs are.
+        Samples that the model is for. The model predicts the first of them, so that a mismatch is found here.
+        An ``.onnx`` file may need them to identify its outputs.
     classes : array-like of shape (n_classes,), default=None
-        Labels of the outputs, in their order, of a network in a ``.pt2``,
-        ``.onnx`` or ``.pt`` file that does not say them. None: the numbers of
-        the outputs. A model that says its labels keeps its own order; they must
-        be the same ones.
+        Labels of the outputs, in their order, for a network in a ``.pt2``, ``.onnx`` or ``.pt`` file without
+        labels. None: the numbers of the outputs. A model with labels of its own keeps their order; they must
+        be the same labels.
 
     Returns
     -------
     estimator : object
-        What :func:`skhalfway.models.as_model` takes: an estimator, a
-        ``torch.nn.Module``, or an object with ``predict`` and ``classes_``.
+        Model that :func:`skhalfway.models.as_model` accepts: an estimator, a ``torch.nn.Module``, or an
+        object with ``predict`` and ``classes_``.
 
     Raises
     ------
     FileNotFoundError
         If there is no such file.
     ImportError
-        If a library is missing that reading the file, or the model, takes.
+        If a library is missing that the file or the model needs.
     ValueError
-        If the file has another ending, cannot be read, may run code and is not
-        trusted, or holds no fitted classifier; if the model does not take ``X``,
-        or has other labels, or another number of outputs, than ``classes``.
+        If the file has another ending, cannot be read, may run code and is not trusted, or holds no fitted
+        classifier; if the model does not accept ``X``; if it has other labels than ``classes``, or another
+        number of outputs.
 
     Examples
     --------
@@ -106,7 +102,7 @@ def read_model(
     ending = ending_of(place, (*SAFE, *PICKLES), "a model")
     if ending in PICKLES and not trust_pickle:
         raise ValueError(
-            f"{place.name} may run any code as it is loaded, so it is not loaded; convert it to "
+            f"{place.name} may run any code while it is loaded, so it is not loaded; convert it to "
             f"{', '.join(SAFE)}, or, if you trust whoever made it, pass trust_pickle=True (--trust-pickle)"
         )
     if ending == ".skops":
@@ -135,12 +131,12 @@ def _skops(place: Path, trusted: Sequence[str]) -> Any:
         raise ImportError(
             f"{place.name} holds a type of a library that is not installed: {said(error, place)}"
         ) from error
-    except Exception as error:  # whatever nodes of a file that was changed come to
+    except Exception as error:  # a changed file can cause any error in skops
         raise ValueError(f"{place.name} cannot be read by skops: {said(error, place)}") from error
     options = " ".join(f"--trust {name}" for name in unknown[:3])
     raise ValueError(
-        f"{place.name} holds {counted(len(unknown), 'type')} that skops does not know to be harmless, "
-        f"{shown(unknown)}; if you know them, pass trusted= ({options})"
+        f"{place.name} holds {counted(len(unknown), 'type')} that skops does not trust, "
+        f"{shown(unknown)}; if you trust them, pass trusted= ({options})"
     )
 
 
@@ -150,12 +146,12 @@ def _pickled(place: Path, ending: str) -> Any:
             return _torch(place)
         import joblib
 
-        return joblib.load(place)  # which reads what pickle and cloudpickle write, too
+        return joblib.load(place)  # reads files of pickle and cloudpickle too
     except ImportError as error:
         raise ImportError(
-            f"{place.name} takes a module that is not installed here: {said(error, place)}"
+            f"{place.name} needs a module that is not installed: {said(error, place)}"
         ) from error
-    except Exception as error:  # what code of others comes to
+    except Exception as error:  # code in the file can raise any error
         raise ValueError(f"{place.name} cannot be loaded: {said(error, place)}") from error
 
 
@@ -176,7 +172,7 @@ def _torch(place: Path) -> Any:
 
 
 def _check(model: Any, place: Path, X: Any) -> None:
-    """Raise where it is no fitted classifier, or does not take the samples."""
+    """Raise if it is no fitted classifier, or does not accept the samples."""
     try:
         seen = as_model(model)
         if X is not None:

@@ -1,4 +1,4 @@
-"""Labels of models whose files do not say them: networks, whose outputs have numbers and no names."""
+"""Labels for networks whose files do not hold any: their outputs have numbers but no names."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from skhalfway.models._type_checks import is_torch_module
 
 
 def read_classes(classes: ArrayLike) -> NDArray[Any]:
-    """Labels, each once."""
+    """Labels, checked to be different."""
     labels = np.asarray(classes)
     if labels.ndim != 1 or len(labels) < 2 or labels.dtype.kind not in "biuUf":
         raise ValueError(
@@ -26,7 +26,7 @@ def read_classes(classes: ArrayLike) -> NDArray[Any]:
 
 
 def name_outputs(model: Any, classes: NDArray[Any], place: Path) -> None:
-    """Give a network's outputs these labels; of a model that says its own, see that they are the same."""
+    """Set the labels of a network's outputs; raise if the model has other labels of its own."""
     if isinstance(model, OnnxClassifier) and not model.says_labels:
         model.name_outputs(classes)
         return
@@ -35,6 +35,6 @@ def name_outputs(model: Any, classes: NDArray[Any], place: Path) -> None:
         model.classes_ = classes
     elif own is not None and not np.array_equal(np.unique(own), np.unique(classes)):
         raise ValueError(
-            f"{place.name} says its labels itself, {shown(np.asarray(own))}, which are not the classes "
-            f"given, {shown(classes)}; leave out classes"
+            f"classes must be the labels that {place.name} holds, {shown(np.asarray(own))}, got "
+            f"{shown(classes)}; leave out classes"
         )

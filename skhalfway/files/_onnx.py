@@ -1,4 +1,4 @@
-"""Classifiers out of ONNX files: black boxes, which answer and have no gradient."""
+"""Classifiers from ONNX files: black boxes, which predict and have no gradient."""
 
 from __future__ import annotations
 
@@ -24,34 +24,34 @@ _DTYPES: dict[str, Any] = {
     "tensor(string)": object,
 }
 _LABELS = ("tensor(int64)", "tensor(int32)", "tensor(string)")
-_OFF = 1e-3  # by which sums of probabilities may miss 1
-_TRIED = 256  # samples from which outputs are told apart
+_OFF = 1e-3  # tolerance for the sum of probabilities
+_TRIED = 256  # number of samples from which the kinds of outputs are inferred
 
 
 class OnnxClassifier:
-    """A classifier out of an ONNX file, run by onnxruntime on the CPU.
+    """A classifier from an ONNX file, run by onnxruntime on the CPU.
 
-    It has ``predict_proba`` where the file gives probabilities, and ``decision_function`` where it gives
-    other scores. Files of skl2onnx, with an input of all columns or one for each, are read, and networks with
-    one input and one output of scores.
+    It has ``predict_proba`` if the file gives probabilities, and ``decision_function`` if it gives other
+    scores. Supported are files of skl2onnx, with one input for all columns or one for each column, and
+    networks with one input and one output of scores.
 
     Parameters
     ----------
     place : Path
         The file.
     X : array-like or None
-        Samples to tell the outputs from; zeros, where there are none.
+        Samples from which the kinds of outputs are inferred; None is zeros.
 
     Attributes
     ----------
     classes_ : ndarray of shape (n_classes,)
         Labels, in the order of scores.
     n_features_in_ : int
-        Where the file says how many there are.
+        Number of features. Defined only if the file tells it.
     feature_names_in_ : ndarray of shape (n_features,)
-        Where there is an input for each column.
+        Names of the columns. Defined only if there is an input for each column.
     says_labels : bool
-        Whether the file names its labels; else they are the numbers of its outputs.
+        Whether the file holds its labels; otherwise they are the numbers of its outputs.
     """
 
     def __init__(self, place: Path, X: Any = None) -> None:
@@ -62,7 +62,7 @@ class OnnxClassifier:
             graph = onnx.load_model(place, load_external_data=False)
         except Exception as error:  # protobuf has errors of its own
             raise ValueError(f"{place.name} cannot be read as ONNX: {said(error, place)}") from error
-        # weights beside the file take its path; all else is kept, and goes along where this is pickled
+        # weights in other files need the path; otherwise the content is kept, so that pickling works
         self._path = str(place.resolve()) if _check_external(graph, place) else None
         self._bytes = b"" if self._path else graph.SerializeToString()
         self.classes_: NDArray[Any]
@@ -85,33 +85,33 @@ class OnnxClassifier:
             return runtime.InferenceSession(
                 self._path or self._bytes, options, providers=["CPUExecutionProvider"]
             )
-        except Exception as error:  # of onnxruntime's own, which share no class
+        except Exception as error:  # errors of onnxruntime share no base class
             raise ValueError(
                 f"{self.file} cannot be run by onnxruntime: {said(error, Path(self._path or self.file))}"
             ) from error
 
     def name_outputs(self, classes: NDArray[Any]) -> None:
-        """Give the outputs these labels, where the file names none."""
+        """Set the labels of the outputs, if the file has none."""
         if len(classes) != len(self.classes_):
             raise ValueError(
-                f"{self.file} has outputs for {len(self.classes_)} classes, but {len(classes)} are named: "
-                f"{shown(classes)}"
+                f"classes must hold {len(self.classes_)} labels, one for each output of {self.file}; got "
+                f"{len(classes)}: {shown(classes)}"
             )
         self.classes_ = classes
-        self._label = None  # its own answers are numbers: go by the largest score
+        self._label = None  # labels in the file are numbers, so predictions follow the largest score
 
     def predict(self, X: ArrayLike) -> NDArray[Any]:
-        """Labels of samples.
+        """Predict labels of samples.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features) or (n_samples, ...)
-            Samples. Rows are given the shape that the file asks for.
+            Samples. Rows are reshaped to the shape that the file needs.
 
         Returns
         -------
         labels : ndarray of shape (n_samples,)
-            Those that the file gives, or the classes with the largest score.
+            Labels that the file gives, or the classes with the largest score.
         """
         results = self._run(X)
         if self._label is not None:
@@ -123,7 +123,7 @@ class OnnxClassifier:
         return self.classes_[scores.argmax(axis=1)]
 
     def __getattr__(self, name: str) -> Any:
-        # only one of these, as the file has it: what is asked for scores looks which is there
+        # only the method that fits the file exists, since callers test which one there is
         gives = self.__dict__.get("_gives_probabilities")
         if name == "predict_proba" and gives is True:
             return self._probabilities
@@ -145,7 +145,7 @@ class OnnxClassifier:
         assert self._scores is not None
         return _as_columns(results[self._scores], self.classes_, self.file)
 
-    # --- what goes in
+    # --- inputs
 
     def _read_inputs(self) -> None:
         self._inputs = [(one.name, one.type, list(one.shape)) for one in self._session.get_inputs()]
@@ -169,7 +169,7 @@ class OnnxClassifier:
             self.n_features_in_ = int(np.prod(first[1:]))
 
     def _run(self, X: Any) -> list[Any]:
-        """All outputs for samples, of which the file may take only so many at once."""
+        """All outputs for samples, in blocks if the file has a fixed batch size."""
         feeds = self._feeds(X)
         n = len(next(iter(feeds.values())))
         size = self._n or max(n, 1)
@@ -177,7 +177,7 @@ class OnnxClassifier:
             return self._run_on(feeds)
         parts = []
         for start in range(0, n, size):
-            rows = np.minimum(np.arange(start, start + size), n - 1)  # the last block is filled up
+            rows = np.minimum(np.arange(start, start + size), n - 1)  # the last sample fills the last block
             parts.append(self._run_on({name: array[rows] for name, array in feeds.items()}))
         joined: list[Any] = []
         for pieces in zip(*parts, strict=True):
@@ -190,7 +190,7 @@ class OnnxClassifier:
             results: list[Any] = self._session.run(None, feeds)
         except Exception as error:
             raise ValueError(
-                f"{self.file} does not take these samples: {said(error, Path(self.file))}"
+                f"{self.file} does not accept these samples: {said(error, Path(self.file))}"
             ) from error
         return results
 
@@ -208,17 +208,17 @@ class OnnxClassifier:
             )
             if not fits:
                 raise ValueError(
-                    f"{self.file} takes samples of shape {shown(tuple(inner))}, got {shown(array.shape[1:])}"
+                    f"{self.file} needs samples of shape {shown(tuple(inner))}, got {shown(array.shape[1:])}"
                 )
             return {name: self._cast(array, name, kind)}
         columns = getattr(X, "columns", None)
         names = [name for name, _, _ in self._inputs]
         n_columns = np.shape(X)[1] if np.ndim(X) > 1 else 0
         if n_columns != len(names):
-            raise ValueError(f"{self.file} takes {len(names)} columns, {shown(names)}; got {n_columns}")
+            raise ValueError(f"{self.file} needs {len(names)} columns, {shown(names)}; got {n_columns}")
         if columns is not None and (absent := set(names) - set(columns)):
             raise ValueError(
-                f"{self.file} takes the columns {shown(names)}, of which {shown(min(absent))} is not in "
+                f"{self.file} needs the columns {shown(names)}, but {shown(min(absent))} is not in "
                 f"{shown(list(columns))}"
             )
         return {
@@ -233,31 +233,31 @@ class OnnxClassifier:
         }
 
     def _cast(self, array: NDArray[Any], name: str, kind: str) -> NDArray[Any]:
-        """The array in the input's type; never another value."""
+        """The array in the input's type; ValueError if that would change a value."""
         dtype = np.dtype(_DTYPES[kind])
         where = f"input {shown(name)} of {self.file}"
         if dtype.kind == "O":
             if array.dtype.kind not in "OUST":
-                raise ValueError(f"{where} takes texts, got {array.dtype}")
+                raise ValueError(f"{where} needs texts, got {array.dtype}")
             return array.astype(str).astype(object)
         try:
             numbers = array.astype(float) if array.dtype.kind not in "biuf" else array
         except (TypeError, ValueError) as error:
-            raise ValueError(f"{where} takes numbers, got {shown(array.ravel()[0])}") from error
+            raise ValueError(f"{where} needs numbers, got {shown(array.ravel()[0])}") from error
         with np.errstate(over="ignore", invalid="ignore"):
             cast = numbers.astype(dtype)
         if dtype.kind in "iub" and not (cast == numbers).all():
             raise ValueError(
-                f"{where} takes whole numbers ({dtype}), got {shown(numbers[cast != numbers].ravel()[0])}; "
-                "name the column in the constraints, under integer"
+                f"{where} needs whole numbers ({dtype}), got {shown(numbers[cast != numbers].ravel()[0])}; "
+                "name the column under integer in the constraints"
             )
         if dtype.kind == "f" and (np.isinf(cast) & ~np.isinf(numbers)).any():
             raise ValueError(
-                f"{where} takes {dtype}, which {shown(numbers[np.isinf(cast)].ravel()[0])} is too large for"
+                f"{where} needs {dtype}, and {shown(numbers[np.isinf(cast)].ravel()[0])} is too large for it"
             )
         return cast
 
-    # --- what comes out
+    # --- outputs
 
     def _read_outputs(self, graph: Any, X: Any) -> None:
         outputs = [(one.name, one.type, list(one.shape)) for one in self._session.get_outputs()]
@@ -278,7 +278,7 @@ class OnnxClassifier:
         if self._scores is not None:
             result = results[self._scores]
             if isinstance(result, list) and result and isinstance(result[0], dict):
-                # a mapping from labels to probabilities for each sample, which onnxruntime sorts
+                # each sample has a mapping from labels to probabilities, which onnxruntime sorts
                 given = given if set(given or ()) == set(result[0]) else list(result[0])
             columns = _as_columns(result, None if given is None else np.asarray(given), self.file)
         self.classes_ = self._classes(given, columns, results)
@@ -294,8 +294,8 @@ class OnnxClassifier:
         kinds = {kind for _, kind, _ in self._inputs}
         if "tensor(string)" in kinds or not all(isinstance(size, int) and size > 0 for size in shape):
             raise ValueError(
-                f"what {self.file} returns is told from samples, and it does not say of which shape these "
-                "are; pass some as X"
+                f"{self.file} does not tell the shape of its samples, which are needed to identify its "
+                "outputs; pass some as X"
             )
         if len(self._inputs) > 1:
             shape = [self._n or 2, len(self._inputs)]
@@ -313,8 +313,8 @@ class OnnxClassifier:
             if labels is None or best is None or (labels == likely[best]).mean() > 0.5:
                 return likely
         raise ValueError(
-            f"{self.file} does not say which label stands for which output; export it with the labels in it "
-            "(skl2onnx does), or with scores alone"
+            f"{self.file} does not tell which output has which label; export it with its labels (skl2onnx "
+            "does), or with scores alone"
         )
 
 
@@ -337,7 +337,7 @@ def _as_columns(result: Any, classes: NDArray[Any] | None, file: str) -> NDArray
 
 
 def _are_probabilities(columns: NDArray[np.float64], graph: Any, output: str) -> bool:
-    """Whether scores are probabilities: those of a last softmax or sigmoid are, or such as sum to 1."""
+    """Whether scores are probabilities: outputs of a final softmax or sigmoid, or scores that sum to 1."""
     maker = next((node.op_type for node in graph.graph.node if output in node.output), "")
     if columns.shape[1] == 1:
         return maker == "Sigmoid"
@@ -348,7 +348,7 @@ def _are_probabilities(columns: NDArray[np.float64], graph: Any, output: str) ->
 
 
 def _check_external(graph: Any, place: Path) -> bool:
-    """Whether weights lie in other files; these must be in the folder of the model, or below it."""
+    """Whether weights are in other files; these must be in the folder of the model, or below it."""
     folder = place.resolve().parent
     found = False
     for tensor in _tensors(graph):
@@ -359,12 +359,13 @@ def _check_external(graph: Any, place: Path) -> bool:
             other = Path(entry.value)
             if other.is_absolute() or not (folder / other).resolve().is_relative_to(folder):
                 raise ValueError(
-                    f"{place.name} takes weights from {shown(other.name)}, outside its own folder, which is "
-                    "not read; save the model in one file, or its weights beside it"
+                    f"{place.name} refers to weights in {shown(other.name)}, outside its own folder, which "
+                    "are not read; save the model in one file, or with its weights in the same folder"
                 )
             if not (folder / other).is_file():
                 raise ValueError(
-                    f"{place.name} takes weights from {shown(other.name)}, which is not beside it"
+                    f"{place.name} refers to weights in {shown(other.name)}, which is missing; copy it to "
+                    "the same folder"
                 )
     return found
 

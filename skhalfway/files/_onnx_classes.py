@@ -1,4 +1,4 @@
-"""What the graph of an ONNX file says of labels, without being run."""
+"""Labels in the graph of an ONNX file, found without running it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ _KEYS = ("classlabels_strings", "classlabels_int64s", "classlabels_ints")
 
 
 def walk(message: Any) -> Iterator[Any]:
-    """A message of protobuf and all messages inside it: nodes, graphs in their attributes, tensors."""
+    """Iterate over a protobuf message and all messages inside it: nodes, nested graphs, tensors."""
     yield message
     for field, value in message.ListFields():
         if field.type == field.TYPE_MESSAGE:
@@ -18,9 +18,9 @@ def walk(message: Any) -> Iterator[Any]:
 
 
 def classes_in(model: Any) -> list[Any] | None:
-    """Labels in the order of scores; None where the file does not say, or says several things.
+    """Labels in the order of scores; None if the file has none, or several different lists.
 
-    Classifiers of ONNX-ML have them as an attribute, other models of skl2onnx look them up by the number of
+    Classifiers of ONNX-ML have them as an attribute. Other models of skl2onnx look them up by the number of
     the largest score.
     """
     found: list[list[Any]] = []

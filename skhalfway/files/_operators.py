@@ -1,4 +1,4 @@
-"""Which operators a network out of a file may call: those of a list, which compute and do nothing else."""
+"""Operators that a network from a file may call: those of a list, which only compute."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ import torch
 
 from skhalfway._text import shown
 
-# Names in torch.ops.aten, each also with "_" at its end, where it works in place. Left out on purpose: what
-# reads or writes files, draws random numbers, gives memory as it is, trusts indices, or makes sparse tensors.
+# Names in torch.ops.aten; each is also allowed with a final "_", the in-place version. Left out on purpose:
+# operators that access files, draw random numbers, return uninitialised memory, do not check indices, or
+# make sparse tensors.
 _HARMLESS = """
     abs absolute acos acosh adaptive_avg_pool1d adaptive_avg_pool2d _adaptive_avg_pool2d
     _adaptive_avg_pool3d adaptive_avg_pool3d adaptive_max_pool1d adaptive_max_pool2d adaptive_max_pool3d add
@@ -53,7 +54,7 @@ _HARMLESS = """
 _ATEN = frozenset(_HARMLESS.split())
 _OPERATORS = ["add", "sub", "mul", "floordiv", "mod", "truediv", "pow", "neg", "pos"]
 _OPERATORS += ["eq", "ne", "lt", "le", "gt", "ge", "and_", "or_", "not_", "getitem"]
-# on sizes, which are Python's numbers here; bools are combined as such
+# operators on sizes, which are Python numbers here; bools are combined logically
 _PYTHON: dict[str, Callable[..., Any]] = {
     **{f"_operator.{name}": getattr(operator, name) for name in _OPERATORS},
     **{f"math.{name}": getattr(math, name) for name in ("ceil", "floor", "trunc", "sqrt")},
@@ -65,7 +66,7 @@ _PYTHON: dict[str, Callable[..., Any]] = {
     "builtins.max": max,
     "builtins.min": min,
 }
-# the same under names by which a last sigmoid or softmax is recognised, to attack the logits before it
+# functions by whose names a final sigmoid or softmax is recognised, so that the logits before it are attacked
 _AS_FUNCTIONS: dict[str, Callable[..., Any]] = {
     "softmax.int": torch.softmax,
     "sigmoid.default": torch.sigmoid,
@@ -83,14 +84,14 @@ _NAME = re.compile(r"torch\.ops\.aten\.([a-z0-9_A-Z]+)\.([A-Za-z0-9_]+)")
 
 @cache
 def operator_of(target: str) -> Callable[..., Any]:
-    """The function that a target names; a ValueError where it is not on the list."""
+    """The function that a target names; ValueError if it is not on the list."""
     if target in _PYTHON:
         return _PYTHON[target]
     named = _NAME.fullmatch(target)
     if named is None or not {named[1], named[1].removesuffix("_")} & _ATEN or "out" in named[2].split("_"):
         raise ValueError(
-            f"it calls the operator {shown(target)}, which is not on the list of those that are known to be "
-            "harmless; export the network without it, or hand it over in Python"
+            f"it calls the operator {shown(target)}, which is not on the list of harmless operators; export "
+            "the network without it, or pass the network in Python"
         )
     name, overload = named[1], named[2]
     if f"{name}.{overload}" in _AS_FUNCTIONS:

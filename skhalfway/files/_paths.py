@@ -1,4 +1,4 @@
-"""What every reader of a file says: that it is not there, cannot be read, or that a library is missing."""
+"""Checks and error messages that all readers of files share."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from typing import Any
 from skhalfway._checks import meant
 from skhalfway._text import brief, shown
 
-# a drive, and folders one inside the other
+# an optional drive, and nested folders
 _FOLDERS = re.compile(r"(?<![\w.])(?:\b[A-Za-z]:)?[/\\](?:[^\s/\\:'\"]+[/\\])+")
 
 
 def existing(path: Any, what: str) -> Path:
-    """The path of a file or folder that is there; what is wrong with it names no folders."""
+    """The path of an existing file or folder; error messages do not name its folder."""
     if not isinstance(path, (str, PathLike)) or not str(path):
         raise TypeError(f"{what} must be given as a path, got {shown(path)}")
     place = Path(path)
-    place = place if place.name.strip(".") else place.resolve()  # "." and ".." are no names
+    place = place if place.name.strip(".") else place.resolve()  # "." and ".." have no name of their own
     if not place.exists():
-        raise FileNotFoundError(f"{place.name} does not exist; {what} must be a file that is there")
+        raise FileNotFoundError(f"{place.name} does not exist; {what} must be an existing file")
     return place
 
 
 def ending_of(place: Path, allowed: Collection[str], what: str) -> str:
-    """The file's ending, in small letters; a ValueError for any but those that are allowed."""
+    """The file's ending in lower case; ValueError if it is not allowed."""
     ending = place.suffix.lower()
     wanted = f"{what} must be a file that ends in one of {', '.join(allowed)}"
     if not place.is_file():
@@ -40,7 +40,7 @@ def ending_of(place: Path, allowed: Collection[str], what: str) -> str:
 
 
 def said(error: BaseException, place: Path) -> str:
-    """What an error says, in one line and without folders, whose names may be private."""
+    """The text of an error in one line, without folders, since their names may be private."""
     text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
     for folder in {str(place.absolute().parent), str(place.resolve().parent)}:
         if len(folder) > 1:
@@ -49,7 +49,7 @@ def said(error: BaseException, place: Path) -> str:
 
 
 def library(name: str, place: Path, package: str | None = None) -> Any:
-    """A library that reading the file takes, imported as it is needed first."""
+    """Import a library that reading the file needs."""
     try:
         return import_module(name)
     except ImportError as error:

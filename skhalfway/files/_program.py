@@ -1,4 +1,4 @@
-"""A network of torch.export as a module: its operators, one after the other, with gradients."""
+"""A network of torch.export as a module, which runs its operators one after another, with gradients."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from skhalfway.files._operators import operator_of
 
 @dataclass(frozen=True)
 class Name:
-    """A value that was computed, or put in, by the name it has."""
+    """Name of a computed value or of an input."""
 
     name: str
 
@@ -24,7 +24,7 @@ DEVICE = Name(" the device of the input")  # exported programs name the device t
 
 @dataclass(frozen=True)
 class Step:
-    """An operator, what it is given, and the names of what it returns."""
+    """An operator with its arguments, and the names of its results."""
 
     target: str
     args: tuple[Any, ...]
@@ -34,30 +34,30 @@ class Step:
 
 @dataclass(frozen=True)
 class Program:
-    """What was read out of a file.
+    """The content of a file.
 
     Parameters
     ----------
     steps : tuple of Step
-        In the order of computation.
+        Steps in the order of computation.
     tensors : dict of str to Tensor
-        Weights, buffers and constants by the names that steps call them.
+        Weights, buffers and constants, by the names that steps use.
     constants : dict
-        Other values, likewise.
+        Other values, by the names that steps use.
     input : str
-        The name of the samples.
+        Name of the samples.
     sizes : tuple of int or None
-        Shape of a sample; None where it may vary.
+        Shape of a sample; None for sizes that may vary.
     batch : tuple of int
-        The least and the largest number of samples at once.
+        Smallest and largest batch size.
     example : tuple of int
-        Shape of the samples that it was exported with.
+        Shape of the samples that the network was exported with.
     dtype : torch.dtype
-        Of these.
+        Type of these samples.
     results : tuple
-        Names of what it returns, and constants.
+        Names of the results, and constants.
     structure : object
-        What it returns them in: None is the next result; a list or a dict, of several.
+        Structure of the results: None is the next result; a list or a dict holds several.
     """
 
     steps: tuple[Step, ...]
@@ -73,15 +73,15 @@ class Program:
 
 
 class ExportedNetwork(nn.Module):
-    """A network out of a ``.pt2`` file.
+    """A network from a ``.pt2`` file.
 
-    It takes batches of any size: where it was exported for one size, it is called on blocks of that size, the
-    last one filled up with its last sample.
+    It accepts batches of any size. If it was exported for one batch size, it is called on blocks of that
+    size; the last sample fills the last block.
 
     Parameters
     ----------
     program : Program
-        What it computes.
+        The operators and weights.
     file : str
         Name of the file, for messages.
     """
@@ -108,16 +108,16 @@ class ExportedNetwork(nn.Module):
 
     @property
     def sample_shape(self) -> tuple[int | None, ...]:
-        """Shape of a sample; None where it may vary."""
+        """Shape of a sample; None for sizes that may vary."""
         return self._sizes
 
     def forward(self, x: torch.Tensor) -> Any:
-        """What the network returns for samples of shape (n_samples, *sample_shape)."""
+        """Results of the network for samples of shape (n_samples, *sample_shape)."""
         if x.ndim != len(self._sizes) + 1 or any(
             size not in (None, given) for size, given in zip(self._sizes, x.shape[1:], strict=True)
         ):
             wanted = ", ".join("any" if size is None else str(size) for size in self._sizes)
-            raise ValueError(f"{self.file} takes samples of shape ({wanted}), got {tuple(x.shape[1:])}")
+            raise ValueError(f"{self.file} needs samples of shape ({wanted}), got {tuple(x.shape[1:])}")
         least, most = self._batch
         if least <= len(x) <= most:
             return self._structured(iter(self._run(x)), self._structure)
@@ -135,8 +135,8 @@ class ExportedNetwork(nn.Module):
             for piece, size in zip(pieces, taken, strict=True)
         ):
             raise ValueError(
-                f"{self.file} was exported for {least} to {most} samples at once, and returns shape "
-                f"{tuple(pieces[0].shape)}, without a row for each; export it for batches of any size"
+                f"{self.file} was exported for batches of {least} to {most} samples, and returns shape "
+                f"{tuple(pieces[0].shape)}, without a row for each sample; export it for batches of any size"
             )
         return torch.cat([piece[:size] for piece, size in zip(pieces, taken, strict=True)])
 
@@ -154,7 +154,7 @@ class ExportedNetwork(nn.Module):
                 for output, part in zip(step.outputs, result, strict=True):
                     _bind(output, part, values)
             del args, kwargs, result
-            for name in done:  # without gradients, its memory is free
+            for name in done:  # frees its memory, unless a gradient needs it
                 values.pop(name, None)
         return [_value(result, values) for result in self._results]
 
@@ -167,7 +167,7 @@ class ExportedNetwork(nn.Module):
 
 
 def _filled(block: torch.Tensor, least: int) -> torch.Tensor:
-    """A block with its last sample again and again, up to so many."""
+    """A block with its last sample repeated until it holds ``least`` samples."""
     if len(block) >= least or not len(block):
         return block
     index = torch.arange(least, device=block.device).clamp_max(len(block) - 1)
@@ -189,7 +189,7 @@ def _bind(output: Any, result: Any, values: dict[str, Any]) -> None:
 
 
 def names_in(given: Any) -> Iterator[str]:
-    """Names in what a step is given or returns."""
+    """Names in the arguments or results of a step."""
     if isinstance(given, Name):
         yield given.name
     elif isinstance(given, (list, tuple)):
@@ -198,7 +198,7 @@ def names_in(given: Any) -> Iterator[str]:
 
 
 def _last_uses(program: Program) -> list[list[str]]:
-    """What is not needed any more after each step."""
+    """Values that are no longer needed after each step."""
     seen = set(names_in(program.results)) | {*program.tensors, *program.constants, DEVICE.name}
     last: list[list[str]] = []
     for step in reversed(program.steps):

@@ -1,4 +1,4 @@
-"""Constraints on adversarial samples out of a file."""
+"""Constraints on adversarial samples from a file."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from skhalfway._text import shown
 from skhalfway.attacks import Constraints
 from skhalfway.files._paths import ending_of, existing, library, said
 
-# keys, and what each of them must be
+# keys and the type of their values
 KEYS = {
     "immutable": "a list of columns",
     "integer": "a list of columns",
-    "one_hot": "a list of groups, each of which is a list of columns",
+    "one_hot": "a list of groups, each a list of columns",
     "increasing": "a list of columns",
     "decreasing": "a list of columns",
     "mask": "a list of true and false, one for each value of a sample",
@@ -32,31 +32,30 @@ _ELSEWHERE = {
 
 
 def read_constraints(path: str | PathLike[str]) -> dict[str, Any]:
-    r"""Read the arguments of :class:`skhalfway.Constraints` out of a TOML or JSON file.
+    r"""Read the arguments of :class:`skhalfway.Constraints` from a TOML or JSON file.
 
     Parameters
     ----------
     path : str or path-like
-        A ``.toml`` or ``.json`` file whose keys are parameters of
-        :class:`~skhalfway.Constraints`: ``immutable``, ``integer``, ``one_hot``,
-        ``increasing``, ``decreasing`` and ``mask``. Columns are named as in the
-        table, or numbered from 0 on.
+        A ``.toml`` or ``.json`` file whose keys are parameters of :class:`~skhalfway.Constraints`:
+        ``immutable``, ``integer``, ``one_hot``, ``increasing``, ``decreasing`` and ``mask``. Columns are
+        given by name, or by number from 0 on.
 
     Returns
     -------
     constraints : dict
-        Keyword arguments of :class:`~skhalfway.Constraints`, which takes them.
-        Whether there are such columns is checked as data are given to an attack.
+        Keyword arguments of :class:`~skhalfway.Constraints`. Whether these columns exist is checked later,
+        when an attack gets data.
 
     Raises
     ------
     FileNotFoundError
         If there is no such file.
     ImportError
-        If a TOML file is to be read in Python 3.10 without the package tomli.
+        If the file is TOML, and Python is 3.10 without the package tomli.
     ValueError
-        If the file has another ending, cannot be read, has a key that is
-        unknown or there twice, or a value of another type.
+        If the file has another ending or cannot be read; if a key is unknown or repeated; if a value has the
+        wrong type.
 
     Examples
     --------
@@ -94,7 +93,7 @@ def read_constraints(path: str | PathLike[str]) -> dict[str, Any]:
 
 def _parsed(place: Path, *, toml: bool) -> dict[str, Any]:
     loads: Any = partial(json.loads, object_pairs_hook=_once)
-    if toml:  # Python 3.10 does not have it
+    if toml:  # Python 3.10 has no tomllib
         loads = library("tomllib" if sys.version_info >= (3, 11) else "tomli", place).loads
     try:
         text = place.read_text(encoding="utf-8")
@@ -108,11 +107,11 @@ def _parsed(place: Path, *, toml: bool) -> dict[str, Any]:
 
 
 def _once(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
-    """An object of JSON, which may name a key twice."""
+    """A JSON object as a dict; raise if a key is repeated, which JSON allows."""
     keys = [key for key, _ in pairs]
     for key in keys:
         if keys.count(key) > 1:
-            raise ValueError(f"the key {shown(key)} is there twice")
+            raise ValueError(f"the key {shown(key)} is repeated; give it once")
     return dict(pairs)
 
 

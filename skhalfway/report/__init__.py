@@ -1,7 +1,7 @@
-"""The audit: who fools a deployed model, how far, how sure that is, and what to do.
+"""Audits of a deployed model: which attackers fool it, how often, at which budget, and what to do.
 
-:func:`skhalfway.audit` measures and returns an :class:`AuditReport`; :func:`compare_reports` compares two.
-Models, data and constraints come out of files by :mod:`skhalfway.files`.
+:func:`skhalfway.audit` measures and returns an :class:`AuditReport`; :func:`compare_reports` compares two
+reports. :mod:`skhalfway.files` reads models, data and constraints from files.
 """
 
 from skhalfway.report._audit import audit

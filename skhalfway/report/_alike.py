@@ -1,4 +1,4 @@
-"""Whether two audits measured the same: which samples, by which attacks, and what one alone tried."""
+"""Differences between two audits: their samples, settings and attackers."""
 
 from __future__ import annotations
 
@@ -12,36 +12,34 @@ from skhalfway.results._result import equal
 if TYPE_CHECKING:
     from skhalfway.report._report import AuditReport
 
-# settings of the protocol that decide what an attacker can do
+# settings of the protocol that limit an attacker
 STRENGTH = ("attack", "valid range", "constraints")
 
 
 def why_unpaired(before: AuditReport, after: AuditReport) -> str:
-    """Why samples cannot be compared one by one; empty where they are the same."""
+    """Reason why samples cannot be compared one by one; empty if both audits have the same samples."""
     one, other = (report.curve.matrices[0].outcomes for report in (before, after))
     assert one is not None and other is not None
     labels = [None if o.labels is None else o.classes[o.labels] for o in (one, other)]
     for what, mine, theirs in (
-        ("how many they are", one.n_samples, other.n_samples),
-        ("the names of their rows", one.sample_names, other.sample_names),
-        ("their labels", labels[0], labels[1]),
+        ("numbers of samples", one.n_samples, other.n_samples),
+        ("names of rows", one.sample_names, other.sample_names),
+        ("labels", labels[0], labels[1]),
     ):
         if not equal(mine, theirs):
-            return (
-                f"The samples are not the same ({what}), so that shares are compared as of different samples."
-            )
+            return f"The audits have different samples ({what} differ), which are not compared one by one."
     prints = one.fingerprints, other.fingerprints
     if prints[0] is None or prints[1] is None:
-        return "Whether the samples are the same is not known, so that they are compared as different ones."
+        return "Whether the audits have the same samples is not known, so these are not compared one by one."
     n = int((prints[0] != prints[1]).sum())
     if n:
-        many = f"{n} of the {one.n_samples} samples have other values"
-        return f"{many}, so that all are compared as different ones."
+        many = f"{n} of the {one.n_samples} samples have other values in the second audit"
+        return f"{many}, so samples are not compared one by one."
     return ""
 
 
 def apart(before: AuditReport, after: AuditReport) -> dict[str, tuple[str, str]]:
-    """Settings that are not the same."""
+    """Settings that differ, with both values."""
     keys = dict.fromkeys([*before.protocol, *after.protocol])
     own = {key: (before.protocol.get(key, "not said"), after.protocol.get(key, "not said")) for key in keys}
     for kind in ATTACKERS:
@@ -54,7 +52,7 @@ def apart(before: AuditReport, after: AuditReport) -> dict[str, tuple[str, str]]
 
 
 def not_tried_again(before: AuditReport, after: AuditReport) -> Iterator[str]:
-    """What attackers of the first audit could do, and those of the second not, or in another way."""
+    """Attackers, budgets and settings of the first audit that the second one did not try."""
     differ = [key for key in apart(before, after) if key in STRENGTH]
     if differ:
         yield f"the second audit has another setting of {listed(differ)}"

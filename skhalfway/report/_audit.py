@@ -1,4 +1,4 @@
-"""audit: which attackers fool a deployed model, how far, and what to do about it."""
+"""audit: which attackers fool a deployed model, how often, and what to do about it."""
 
 from __future__ import annotations
 
@@ -39,26 +39,27 @@ def audit(
     random_state: int = 0,
     verbose: int = 0,
 ) -> AuditReport:
-    """Audit a deployed classifier: who fools it, at which budget, how sure that is, and what to do.
+    """Audit a deployed classifier: which attackers fool it, at which budget, how often, and what to do.
 
-    Adversarial examples are made on the deployed model itself, on other models that are given, and on
-    surrogates, which are trained here as an attacker without access would train them; all are tried on all.
+    Adversarial examples are made on the deployed model itself (white-box attack), on any other models given,
+    and on surrogates, which are trained here as an attacker without access would train them (black-box
+    attack). The samples made on every model are tried on every model.
 
     Parameters
     ----------
     models : fitted classifier, or mapping or sequence of several
-        The deployed model, and any others, as :meth:`skhalfway.TransferScorer.fit` takes them.
+        The deployed model, and any other models, as :meth:`skhalfway.TransferScorer.fit` takes them.
     X : array-like or DataFrame of shape (n_samples, n_features), or images of shape (n_samples, ...)
         Samples that the models were not trained on.
     y : array-like of shape (n_samples,)
-        Their true labels.
+        True labels of the samples.
     deployed : str, default=None
-        Name of the model that is audited; None is the first one.
+        Name of the model to audit; None is the first one.
     surrogates : "auto", mapping of str to estimator, or None, default="auto"
-        Models that an attacker trains: six of different families (for images three networks); estimators by
-        name, of which clones are fitted; or none.
+        Models that an attacker would train. ``"auto"``: six models of different families, for images three
+        networks. Mapping: clones of these estimators are fitted. None: no surrogates.
     surrogate_share : float, default=0.5
-        Share of the reference that they are trained on, > 0 and at most 1; no more than 10,000 samples.
+        Share of the reference that surrogates are trained on, > 0 and at most 1; at most 10,000 samples.
     generator : AdversarialGenerator, default=None
         The attack, without an estimator; its ``eps`` is not used. None is
         ``AdversarialGenerator(eps_unit="std", clip_values="range")``, for images
@@ -66,25 +67,27 @@ def audit(
     eps : sequence of float, default=(0.1, 0.25, 0.5)
         Increasing budgets, in the generator's ``eps_unit``.
     constraints : Constraints, default=None
-        What a valid sample keeps to; only where the generator has none.
+        Rules that valid samples must satisfy. Give them here or in the generator, not in both.
     reference : (X_train, y_train), or array-like of shape (n_reference, n_features), default=None
-        Data like those of training. Surrogates are trained on a share of them; without labels, on what the
-        deployed model answers. Units of budgets and ranges are measured on them. None: half of X is split off
-        for the surrogates, and not attacked.
+        Data like the training data. Surrogates are trained on a share of them; without labels, the
+        predictions of the deployed model are the labels. Units of budgets and ranges are measured on them.
+        None: half of X is split off for the surrogates and is not attacked.
     n_samples : int or None, default=500
-        How many samples of X are attacked at most, drawn by the seed with classes in proportion. None is all.
+        Maximum number of samples of X to attack, drawn at random in proportion to the classes. None is all.
     parts : "all" or sequence of str, default="all"
-        What is measured beside transfer: "exposed", "columns", "nearest", "halfway", "retraining".
+        Parts of the audit beside transfer: "exposed" (the most exposed samples), "columns" (columns that the
+        attack depends on), "nearest" (distance to the nearest adversarial example), "halfway" (predicted
+        transfer and halfway agreement), "retraining" (effect of adversarial training).
     memory : str, Path or joblib.Memory, default=None
-        Folder in which finished work is kept, so that an audit that was interrupted goes on where it was.
+        Folder that caches finished work, so that an interrupted audit can be resumed.
     error_score : "raise" or numpy.nan, default="raise"
-        What happens where a model raises; as in :class:`~skhalfway.TransferScorer`.
+        What happens if a model raises; see :class:`~skhalfway.TransferScorer`.
     timeout : float, default=None
-        Seconds that a model may take for a block of samples; as there.
+        Time limit of a model for one block of samples, in seconds; see :class:`~skhalfway.TransferScorer`.
     n_jobs : int, default=None
-        How many jobs run side by side.
+        Number of parallel jobs.
     random_state : int, default=0
-        For everything that is drawn.
+        Seed of all random draws.
     verbose : int, default=0
         Above 0, show progress bars.
 
@@ -96,17 +99,18 @@ def audit(
     Raises
     ------
     ValueError
-        If a parameter or the data is invalid; if the models differ in width or classes; if y holds one
-        class, or the deployed model classifies no sample right, so that there is nothing to attack.
+        If a parameter or the data is invalid; if the models differ in classes or in the number of features;
+        if y holds a single class; if the deployed model classifies no sample correctly, so that there is
+        nothing to attack.
     TypeError
-        If an object is no classifier.
+        If an object is not a classifier.
     NotFittedError
         If a model is not fitted.
     RuntimeError, TimeoutError
         If a model raises or takes longer than ``timeout``, unless ``error_score`` is nan.
     KeyboardInterrupt
-        If the user interrupts; its attribute ``partial`` is the report of what was measured by then, None
-        where no sample was attacked yet.
+        If the user interrupts. Its attribute ``partial`` is the report of the measurements so far; None if no
+        sample was attacked yet.
 
     See Also
     --------
@@ -114,13 +118,13 @@ def audit(
 
     Notes
     -----
-    Rates count samples that the deployed model and the attacked one classify right; a sample that fools at a
-    smaller budget counts at all larger ones. A rate of several sources counts samples that fool as made on at
-    least one of them. Attackers are compared with random noise of the same size by McNemar's exact tests,
-    adjusted for all of them by Holm's method at the level of 5 %.
+    Rates are shares of the samples that both the deployed model and the attacked model classify correctly. A
+    sample that fools at a smaller budget counts as fooling at all larger ones. The rate of several sources
+    counts samples that fool when made on at least one of them. Attackers are compared with random noise of
+    the same size by McNemar's exact tests, adjusted by Holm's method at the level of 5 %.
 
-    A part that fails, as where a model cannot be trained again, is left out; ``report.left_out`` says why.
-    Warnings of the measurements are in ``report.warnings``, and not raised.
+    A part that fails is left out, for example if a model cannot be trained again; ``report.left_out`` has the
+    reason. Warnings of the measurements are collected in ``report.warnings``.
 
     Examples
     --------
@@ -137,7 +141,7 @@ def audit(
     >>> print(report.verdict.headline)
     Exposed
     """
-    from skhalfway.report._run import Request, run  # which imports torch
+    from skhalfway.report._run import Request, run  # imports torch
     from skhalfway.transfer._experiments import read_budgets
 
     named, deployed = read_models(models, deployed)
@@ -147,7 +151,7 @@ def audit(
     check_random_state(random_state)
     if not isinstance(as_python(random_state), int):
         raise ValueError(
-            f"random_state must be an integer, so that an audit repeats; got {shown(random_state)}"
+            f"random_state must be an integer, so that an audit can be repeated; got {shown(random_state)}"
         )
     if n_samples is not None:
         check_integer("n_samples", n_samples, 2)
@@ -160,7 +164,7 @@ def audit(
         raise ValueError(f"surrogate_share must be > 0 and at most 1, got {shown(surrogate_share)}")
     if surrogates is None and len(named) < 2:
         raise ValueError(
-            "one model alone, without surrogates, has nothing to be attacked from; give other models too, or "
+            "a single model without surrogates leaves no source of transfer; pass other models too, or "
             "surrogates='auto'"
         )
     data = read_samples(
@@ -189,13 +193,13 @@ def _attack(
         raise TypeError(f"generator must be an AdversarialGenerator or None, got {shown(generator)}")
     if generator.norm == 0:
         raise ValueError(
-            "an audit measures how large changes are, so generator.norm must be np.inf, 2 or 1, got 0; "
-            "TransferScorer.transfer_curve counts changed features with that generator"
+            "generator.norm must be np.inf, 2 or 1 for an audit, got 0; to count changed features, pass that "
+            "generator to TransferScorer and call transfer_curve"
         )
     if constraints is None:
         return generator
     if generator.constraints is not None:
-        raise ValueError("constraints are given twice, by themselves and in the generator; leave one out")
+        raise ValueError("constraints are given twice, as a parameter and in the generator; leave one out")
     return clone(generator).set_params(constraints=constraints)
 
 

@@ -1,4 +1,4 @@
-"""What a page consists of: sections of blocks, computed once and written as HTML and as Markdown."""
+"""Building blocks of a page, which are computed once and written as HTML and as Markdown."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from skhalfway.results._table import Cell, Table
 
 @dataclass(frozen=True)
 class Text:
-    """A paragraph; one that must not be overlooked is a notice."""
+    """A paragraph; an important one is a notice."""
 
     text: str
     notice: bool = False
@@ -31,16 +31,16 @@ class Items:
 
 @dataclass(frozen=True)
 class Grid:
-    """A table: its title is the caption, its caption says how to read it.
+    """A table with a title and a caption that explains it.
 
     Attributes
     ----------
     table : Table
-        As every result has it.
+        The table.
     sortable : bool
-        Whether sorting its rows makes sense.
+        Whether readers may sort its rows.
     folded : bool
-        Whether it is long, and shown when asked for.
+        Whether it is long, and hidden until the reader opens it.
     """
 
     table: Table
@@ -50,14 +50,14 @@ class Grid:
 
 @dataclass(frozen=True)
 class Explained:
-    """Terms of the field where they stand: (term, meaning)."""
+    """Explained terms, as pairs (term, meaning)."""
 
     terms: Sequence[tuple[str, str]]
 
 
 @dataclass(frozen=True)
 class Finding:
-    """A finding: how heavy it is, what was found, the figures, and what to do."""
+    """A finding: severity, title, evidence and recommended action."""
 
     severity: str
     title: str
@@ -67,7 +67,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class Code:
-    """A line that is typed."""
+    """A line of code."""
 
     text: str
 
@@ -79,13 +79,13 @@ class Series:
     Attributes
     ----------
     name : str
-        What the legend calls it.
+        Name in the legend.
     x, y : ndarray of shape (n_points,)
-        The points.
+        Coordinates of the points.
     low, high : ndarray of shape (n_points,) or None
         Ends of their intervals.
     dashed : bool
-        Whether the line is a comparison.
+        Whether the line is dashed, as a comparison.
     """
 
     name: str
@@ -98,22 +98,22 @@ class Series:
 
 @dataclass(frozen=True)
 class Chart:
-    """A chart of shares; the table that stands beside it holds the same figures.
+    """A chart of shares; a table near it has the same figures.
 
     Attributes
     ----------
     title : str
-        What it shows.
+        Title of the chart.
     alternative : str
-        The same in words, for whoever does not see it.
+        Description in words, for readers who do not see it.
     x_label, y_label : str
-        What the axes are.
+        Labels of the axes.
     series : sequence of Series
-        What is drawn.
+        Lines or points to draw.
     kind : {"lines", "steps", "points"}
-        How.
+        How to draw them.
     square : bool
-        Whether x is a share too, beside a diagonal on which both are equal.
+        Whether x is a share too; a diagonal then shows where both are equal.
     """
 
     title: str
@@ -132,13 +132,13 @@ class Picture:
     Attributes
     ----------
     pixels : ndarray
-        What is shown.
+        Pixels of the image.
     alternative, label : str
-        In words, for whoever does not see it; and what stands below.
+        Description in words, for readers who do not see it; and the label below it.
     limits : tuple of (float, float)
-        Values that are black and white, or, of a difference, blue and red.
+        Values that are black and white, or, for a difference, blue and red.
     difference : bool
-        Whether 0 is in the middle of the colours.
+        Whether it is a difference, with 0 in the middle of the colours.
     """
 
     pixels: NDArray[Any]
@@ -150,7 +150,7 @@ class Picture:
 
 @dataclass(frozen=True)
 class Card:
-    """A thing with a title of its own, as a sample, beside others of its kind."""
+    """A titled group of blocks, for example on one sample, beside others."""
 
     title: str
     blocks: Sequence[Block]
@@ -165,7 +165,7 @@ class Pictures:
 
 @dataclass(frozen=True)
 class Cards:
-    """Things of a kind."""
+    """Cards side by side."""
 
     cards: Sequence[Card]
 
@@ -175,16 +175,16 @@ Block: TypeAlias = "Text | Items | Grid | Explained | Finding | Code | Chart | P
 
 @dataclass(frozen=True)
 class Section:
-    """A part of a page that the navigation leads to.
+    """A section of a page, with an entry in the navigation.
 
     Attributes
     ----------
     anchor : str
-        Its identifier in the page.
+        Identifier in the page.
     title : str
-        Its heading.
+        Heading.
     blocks : sequence of blocks
-        What it says.
+        Content.
     """
 
     anchor: str
@@ -199,15 +199,15 @@ class Page:
     Attributes
     ----------
     title : str
-        Its heading.
+        Heading.
     level : str
-        How bad the news is: "bad", "unknown", "some" or "none"; decides a colour, never more.
+        Severity of the result: "bad", "unknown", "some" or "none". It sets the colour of the headline only.
     headline : str
-        The answer in a few words.
+        The result in a few words.
     sections : sequence of Section
-        The rest, in the order in which it is read.
+        Sections in reading order.
     footer : str
-        Who made it.
+        Text of the footer.
     """
 
     title: str
@@ -218,7 +218,7 @@ class Page:
 
 
 def rate_cell(part: int, whole: int, *, shade: bool = False, framed: bool = False) -> Cell:
-    """A share with its interval and counts."""
+    """Cell with a share, its interval and counts."""
     if not whole:
         return Cell("not known", "no sample counts", framed=framed, order=-1.0)
     rate = part / whole
@@ -233,6 +233,6 @@ def rate_cell(part: int, whole: int, *, shade: bool = False, framed: bool = Fals
 
 
 def number_cell(value: float, text: str | None = None) -> Cell:
-    """A number that columns are sorted by."""
+    """Cell with a number, by which its column is sorted."""
     known = not np.isnan(value)
     return Cell((f"{value:.4g}" if known else "-") if text is None else text, order=value if known else -1.0)

@@ -1,4 +1,4 @@
-"""An audit inside the reports of other libraries: model cards of skops, checks of skore."""
+"""Audits in the reports of other libraries: model cards of skops, checks of skore."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ def skops_section(report: AuditReport, *, section: str = SECTION) -> dict[str, s
     report : AuditReport
         The audit.
     section : str, default="Robustness against adversarial examples"
-        Title of the section. ``"Evaluation/Robustness"`` puts it under another one.
+        Title of the section. ``"Evaluation/Robustness"`` puts it into the section ``"Evaluation"``.
 
     Returns
     -------
     sections : dict of str to str
-        Markdown by title: the verdict, and below it "Findings", "Rates", "Protocol" and "Not tested", for
-        ``card.add(**sections)`` of a ``skops.card.Card``.
+        Markdown by title: the verdict, and its subsections "Findings", "Rates", "Protocol" and "Not tested".
+        Pass it to a ``skops.card.Card`` with ``card.add(**sections)``.
 
     Raises
     ------
     TypeError
-        If ``report`` is no :class:`~skhalfway.AuditReport`.
+        If ``report`` is not an :class:`~skhalfway.AuditReport`.
     ValueError
         If the title is empty.
 
@@ -63,7 +63,7 @@ def skops_section(report: AuditReport, *, section: str = SECTION) -> dict[str, s
     if not isinstance(section, str) or not section.strip("/ "):
         raise ValueError(f"section must be the title of a section, got {shown(section)}")
     verdict = report.verdict
-    partial = ["The audit was interrupted; this rests on a part of it."] if report.partial else []
+    partial = ["The audit was interrupted; the verdict rests on a part of it."] if report.partial else []
     return {
         section: _paragraphs(f"**{verdict.headline}.**", *partial, *verdict.sentences),
         f"{section}/Findings": _findings(report),
@@ -75,7 +75,7 @@ def skops_section(report: AuditReport, *, section: str = SECTION) -> dict[str, s
 
 def _check(report: Any) -> None:
     if not isinstance(report, AuditReport):
-        raise TypeError(f"report must be an AuditReport, got {shown(report)}; make one by skhalfway.audit")
+        raise TypeError(f"report must be an AuditReport, got {shown(report)}; make one with skhalfway.audit")
 
 
 def _paragraphs(*texts: str) -> str:
@@ -83,7 +83,7 @@ def _paragraphs(*texts: str) -> str:
 
 
 def _bullets(texts: Any) -> str:
-    return "\n".join(f"- {_plain(text)}" for text in texts) or "None is kept in this report."
+    return "\n".join(f"- {_plain(text)}" for text in texts) or "This report has none."
 
 
 def _findings(report: AuditReport) -> str:
@@ -96,36 +96,36 @@ def _rates(report: AuditReport) -> str:
         (ATTACKERS[t.kind], budget(t.eps, report.unit), share(t.fooled, t.n), f"{in_percent(t.noise_rate)} %")
         for t in report.threats
     ]
-    head = ("Attacker", "Largest change", "Fools the model for (95 % interval)", "Random noise does")
+    head = ("Attacker", "Largest change", "Fools the model on (95 % interval)", "Random noise does on")
     lines = [head, ("---",) * len(head), *rows]
     return "\n".join(f"| {' | '.join(_plain(cell).replace('|', '/') for cell in line)} |" for line in lines)
 
 
 def _plain(text: str) -> str:
-    """In one line, with no HTML of names that users give."""
+    """Text in one line, with HTML in names escaped."""
     return _TAG.sub("&lt;", " ".join(text.split()))
 
 
 @dataclass(frozen=True)
 class SkoreCheck:
-    """An audit as a check of skore; made by :func:`skore_check`.
+    """An audit as a check of skore; :func:`skore_check` makes it.
 
-    It has what the protocol ``skore.Check`` asks for, and needs no import of skore.
+    It satisfies the protocol ``skore.Check`` without importing skore.
 
     Attributes
     ----------
     audit : AuditReport
         The audit.
     code, title : str
-        How skore names the check.
+        Identifier and title of the check in skore.
     severity : {"issue", "tip"}
-        How skore ranks what it finds.
+        Severity in skore if the check fails.
     report_types : list of str
-        Reports of skore that it is for.
+        Types of skore reports that the check is for.
     docs_url : None
-        No page of skore's.
+        The check has no page in skore's documentation.
     slow : bool
-        Whether it takes long: no, as the audit was made before.
+        Whether the check is slow. It is not, since the audit was made before.
     """
 
     audit: AuditReport
@@ -137,7 +137,7 @@ class SkoreCheck:
     slow: bool = False
 
     def check_function(self, report: Any) -> str | None:
-        """Say what the audit found.
+        """Return the verdict of the audit.
 
         Parameters
         ----------
@@ -147,8 +147,8 @@ class SkoreCheck:
         Returns
         -------
         text : str or None
-            The verdict; None, which skore counts as passed, only where no attack did more than noise and
-            nothing speaks against the figures.
+            The verdict. None, which skore counts as passed, only if no attack did more than noise and there
+            is no reason to doubt the figures.
 
         Raises
         ------
@@ -159,33 +159,33 @@ class SkoreCheck:
 
         audited, here = self.audit.kinds[self.audit.deployed], kind_of(report.estimator_)
         if audited != here:
-            raise ValueError(f"the audit is of a {audited}, and the report of a {here}; audit this one")
+            raise ValueError(f"the audit is of a {audited}, but the report is of a {here}; audit that model")
         found = self.audit.verdict.level != "nothing_found" or self.audit.partial
         return str(self.audit.verdict) if found else None
 
 
 def skore_check(report: AuditReport, *, severity: str = "issue") -> SkoreCheck:
-    """Make a check of skore out of an audit.
+    """Make a check of skore from an audit.
 
     Parameters
     ----------
     report : AuditReport
         The audit of the estimator of a ``skore.EstimatorReport``.
     severity : {"issue", "tip"}, default="issue"
-        Under which head skore shows it where the model is exposed, or where that is not known.
+        Severity in skore if the model is exposed, or if that is not known.
 
     Returns
     -------
     check : SkoreCheck
-        For ``estimator_report.checks.add([check])``, after which ``estimator_report.checks.summarize()``
-        shows the verdict.
+        Check to pass to ``estimator_report.checks.add([check])``. ``estimator_report.checks.summarize()``
+        then shows the verdict.
 
     Raises
     ------
     TypeError
-        If ``report`` is no :class:`~skhalfway.AuditReport`.
+        If ``report`` is not an :class:`~skhalfway.AuditReport`.
     ValueError
-        If ``severity`` is another one.
+        If ``severity`` is neither of the two.
 
     See Also
     --------

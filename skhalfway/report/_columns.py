@@ -1,4 +1,4 @@
-"""Which columns carry the attack on the deployed model, and what is left where one is frozen."""
+"""Columns that the attack on the deployed model depends on, and its success without them."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
     from skhalfway.report._setting import Setting
 
 N_SAMPLES = 200
-N_FROZEN = 5  # columns that are frozen, each for itself
-N_ORDERS = 16  # in which columns get their changed values
+N_FROZEN = 5  # number of columns that are frozen one at a time
+N_ORDERS = 16  # number of random orders of the columns
 
 
 def attacked_columns(setting: Setting, eps: float) -> AttackedColumns:
-    """Attack the deployed model; see which columns decide; attack again where these may not change."""
+    """Attack the deployed model, find the columns that decide, and attack again with these frozen."""
     X, y = setting.rows(setting.right(N_SAMPLES))
     generator = setting.attack_on(setting.deployed, eps=eps)
     X_adv = generator.generate(X, y)
@@ -57,18 +57,18 @@ def attacked_columns(setting: Setting, eps: float) -> AttackedColumns:
 
 
 def deciding(setting: Setting, X: Any, X_adv: Any, y: NDArray[Any]) -> NDArray[np.float64]:
-    """How often each column decides, of samples that fool: shares that add up to 1.
+    """Share of cases in which each column decides, over samples that fool; shares add up to 1.
 
-    Columns get their changed values one after the other, in random orders; the one that turns the answer
-    decides. This is the power index of Shapley & Shubik ("A method for evaluating the distribution of power
-    in a committee system", American Political Science Review 48, 1954), over orders drawn at random. Where
-    an answer turns more than once on the way, halving finds one of these places.
+    Columns get their changed values one after the other, in random orders; the column that changes the
+    prediction decides. This is the power index of Shapley & Shubik ("A method for evaluating the
+    distribution of power in a committee system", American Political Science Review 48, 1954), estimated over
+    random orders. Where a prediction changes more than once, bisection finds one of these places.
     """
     rng = np.random.RandomState(setting.seed)
     n, d = len(y), np.shape(X)[1]
     decides = np.zeros(d)
     for _ in range(N_ORDERS):
-        rank = np.argsort(rng.uniform(size=(n, d)), axis=1)  # at which place each column gets its value
+        rank = np.argsort(rng.uniform(size=(n, d)), axis=1)  # position of each column in the order
         right, fooled = np.zeros(n, dtype=np.intp), np.full(n, d)  # numbers of columns
         while (fooled - right > 1).any():
             middle = (right + fooled) // 2
@@ -80,7 +80,7 @@ def deciding(setting: Setting, X: Any, X_adv: Any, y: NDArray[Any]) -> NDArray[n
 
 
 def _mixed(X: Any, X_adv: Any, of_adversarial: NDArray[np.bool_]) -> Any:
-    """Values of the one or of the other, (n_samples, n_columns)."""
+    """Samples with adversarial values where flagged (n_samples, n_columns), and clean values elsewhere."""
     if not hasattr(X, "iloc"):
         return np.where(of_adversarial, X_adv, X)
     mixed = X_adv.copy()
@@ -91,17 +91,17 @@ def _mixed(X: Any, X_adv: Any, of_adversarial: NDArray[np.bool_]) -> Any:
 
 
 def _fooled_without(setting: Setting, X: Any, y: NDArray[Any], eps: float, columns: list[int]) -> int:
-    """How many samples fool where these columns, by number, may not change."""
+    """Number of samples that fool if these columns, by number, may not change."""
     given = setting.generator.constraints
     own = Constraints() if given is None else given
-    # constraints take texts for names and numbers for positions; names of other kinds they do not know
+    # constraints take texts as names and integers as positions; other names become positions here
     columns_of_X = X.columns if hasattr(X, "columns") else range(np.shape(X)[1])
     named = [name if isinstance(name, (str, Integral)) else k for k, name in enumerate(columns_of_X)]
     fixed = {named[k] for k in columns}
     for group in own.one_hot:
         together = {name_of(column, named) for column in group}
         fixed |= together if fixed & together else set()
-    immutable: Any = own.immutable  # a tuple, whatever it was given as
+    immutable: Any = own.immutable  # Constraints keeps it as a tuple
     before = {name_of(column, named) for column in immutable}
     free = [named[k] for k in np.flatnonzero(_numeric(X)) if named[k] not in fixed | before]
     if not free:
@@ -112,12 +112,12 @@ def _fooled_without(setting: Setting, X: Any, y: NDArray[Any], eps: float, colum
 
 
 def name_of(column: Any, named: list[Any]) -> Any:
-    """The name of a column that constraints name, or whose position they give."""
+    """Name of a column that constraints give by name or by position."""
     return column if column in named or isinstance(column, str) else named[column]
 
 
 def _numeric(X: Any) -> NDArray[np.bool_]:
-    """Which columns hold numbers that differ, so that an attack can change them."""
+    """Columns of numbers that vary, so that an attack can change them."""
     array = numbers(X)
     low, high = (np.where(np.isnan(array), end, array) for end in (np.inf, -np.inf))
     varies: NDArray[np.bool_] = low.min(axis=0) < high.max(axis=0)
@@ -131,7 +131,7 @@ def column_names(X: Any) -> list[str]:
 
 
 def numbers(X: Any) -> NDArray[np.float64]:
-    """Samples as numbers; 0 in columns that hold categories, which no attack changes."""
+    """Samples as numbers; columns of categories, which no attack changes, are 0."""
     if not hasattr(X, "columns"):
         return np.asarray(X, dtype=float)
     frame = Frame.of(X)
@@ -143,7 +143,7 @@ def numbers(X: Any) -> NDArray[np.float64]:
 
 
 def spread_of(generator: Any, n_columns: int) -> NDArray[np.float64]:
-    """What a unit of the budget is worth in each column; 1 where nothing may change."""
+    """Size of a unit of the budget in each column; 1 where nothing may change."""
     reference = getattr(generator, "_reference", None)
     spread = None if reference is None else reference.spread(generator.eps_unit)
     spread = np.ones(n_columns) if spread is None else np.asarray(spread, dtype=float)

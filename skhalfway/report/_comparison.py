@@ -32,7 +32,7 @@ HEADLINES = {
     "worse": "Fooled more often than before",
     "better": "Fooled less often than before",
     "mixed": "Fooled more often by some attackers, and less often by others",
-    "same": "No difference beyond chance",
+    "same": "No significant difference",
     "doubtful": "Fooled less often than before, but the new figures may be too good",
 }
 
@@ -45,20 +45,30 @@ class ShareChange:
     Attributes
     ----------
     kind : str
-        Of attacks "surrogate", "other" or "deployed", who attacks; else "accuracy" or "robust_accuracy".
+        Kind of attacker, "surrogate", "other" or "deployed"; or "accuracy" or "robust_accuracy".
     eps : float
-        Budget; nan of accuracies.
+        Budget; nan for accuracies.
     before, after : tuple of (int, int)
-        How many samples, and of how many.
+        Number of samples in the share, and number of samples that count.
     difference : float
-        The share after less that before: over the samples that count in both, where they are the same.
+        Share after minus share before. If the audits have the same samples, it is over those that count in
+        both.
     interval : ConfidenceInterval
-        Newcombe's 95 % interval of it.
+        Newcombe's 95 % interval of the difference.
     only_before, only_after : int
-        Samples that are among those of one alone; 0 where samples are not the same.
+        Number of samples in the share before alone, and after alone; 0 if the audits have other samples.
     p : float
-        Of McNemar's exact test where the samples are the same, else of Fisher's; adjusted for all attackers
-        and budgets by Holm's method. nan where nothing counts.
+        P-value of McNemar's exact test if the audits have the same samples, else of Fisher's exact test. For
+        attackers it is adjusted for all kinds and budgets by Holm's method. It is nan if no sample counts.
+
+    Examples
+    --------
+    >>> from skhalfway.report import ShareChange
+    >>> from skhalfway.results import ConfidenceInterval
+    >>> ends = ConfidenceInterval(-0.3, -0.1)
+    >>> change = ShareChange("other", 0.5, (40, 100), (20, 100), -0.2, ends, 22, 2, 0.01)
+    >>> change.beyond_chance
+    True
     """
 
     kind: str
@@ -73,15 +83,15 @@ class ShareChange:
 
     @property
     def beyond_chance(self) -> bool:
-        """Whether p is below .05."""
+        """Whether the difference is significant: p is below .05."""
         return bool(self.p < LEVEL)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class AuditComparison(Paged, Result, drawn=False):
-    """Two audits side by side: what changed, and whether that is beyond chance.
+    """Changes between two audits, with tests of their significance.
 
-    Made by :func:`compare_reports`.
+    :func:`compare_reports` makes it.
 
     Parameters
     ----------
@@ -96,18 +106,28 @@ class AuditComparison(Paged, Result, drawn=False):
     accuracies : tuple of ShareChange
         Accuracy and robust accuracy.
     unpaired : str, default=""
-        Why samples are not compared one by one; empty where they are the same.
+        Reason why samples are not compared one by one; empty if the audits have the same samples.
     doubts : tuple of str, default=()
-        Why the figures of the second audit may be too good: what its verdict doubts, and what the first tried
-        and it did not.
+        Reasons why the figures of the second audit may be too good: those of its own verdict, and attacks
+        that only the first audit tried.
     apart : dict of str to (str, str), default={}
-        What was measured in another way: by setting, how before and how after.
+        Settings that differ, with their values before and after.
     findings : tuple of (str, str), default=()
-        Titles of findings, each with "gone", "new", "stayed", or "unknown" where only one audit looked.
+        Titles of findings, each with "gone", "new", "stayed", or "unknown" if only one audit looked for it.
 
     See Also
     --------
     skhalfway.audit : Makes the reports.
+
+    Examples
+    --------
+    >>> from skhalfway.report import AuditComparison, ShareChange
+    >>> from skhalfway.results import ConfidenceInterval
+    >>> ends = ConfidenceInterval(-0.3, -0.1)
+    >>> fooled = ShareChange("other", 0.5, (40, 100), (20, 100), -0.2, ends, 22, 2, 0.01)
+    >>> comparison = AuditComparison(("net", "net"), ("Exposed", "Exposed"), "std", (fooled,), ())
+    >>> comparison.level, comparison.headline
+    ('better', 'Fooled less often than before')
     """
 
     deployed: tuple[str, str]
@@ -125,7 +145,7 @@ class AuditComparison(Paged, Result, drawn=False):
 
     @property
     def level(self) -> str:
-        """One of "worse", "better", "mixed", "same", and "doubtful": better, if the new figures are right."""
+        """One of "worse", "better", "mixed", "same" and "doubtful" (better, unless the doubts apply)."""
         signs = {np.sign(one.difference) for one in self.threats if one.beyond_chance}
         if signs == {1, -1}:
             return "mixed"
@@ -137,7 +157,7 @@ class AuditComparison(Paged, Result, drawn=False):
 
     @property
     def headline(self) -> str:
-        """The answer in a few words."""
+        """The result in a few words."""
         return HEADLINES[self.level]
 
     def to_frame(self) -> pd.DataFrame:
@@ -146,8 +166,18 @@ class AuditComparison(Paged, Result, drawn=False):
         Returns
         -------
         frame : pandas.DataFrame
-            A row for each kind of attacker and budget, and for accuracies: both shares, their difference, its
-            interval and p.
+            One row for each kind of attacker and budget, and for each accuracy, with both shares, their
+            difference, its interval and the p-value.
+
+        Examples
+        --------
+        >>> from skhalfway.report import AuditComparison, ShareChange
+        >>> from skhalfway.results import ConfidenceInterval
+        >>> ends = ConfidenceInterval(-0.3, -0.1)
+        >>> fooled = ShareChange("other", 0.5, (40, 100), (20, 100), -0.2, ends, 22, 2, 0.01)
+        >>> comparison = AuditComparison(("net", "net"), ("Exposed", "Exposed"), "std", (fooled,), ())
+        >>> comparison.to_frame()["difference"].tolist()
+        [-0.2]
         """
         import pandas as pd
 
@@ -189,7 +219,7 @@ class AuditComparison(Paged, Result, drawn=False):
             f"AuditComparison of {names}: {self.headline}",
             ["share fooled, accuracy", "before", "after", "difference"],
             rows,
-            "* beyond chance",
+            "* significant",
             notes=[*filter(None, [self.unpaired]), *(f"doubt: {doubt}" for doubt in self.doubts)],
         )
 
@@ -199,29 +229,31 @@ def _share(counts: tuple[int, int]) -> float:
 
 
 def compare_reports(before: AuditReport, after: AuditReport) -> AuditComparison:
-    """Compare two audits: of a model and a newer version of it, or of two models.
+    """Compare two audits: of a model and its newer version, or of two models.
 
     Parameters
     ----------
     before, after : AuditReport
-        With budgets in the same unit and norm.
+        Audits with budgets in the same unit and norm.
 
     Returns
     -------
     comparison : AuditComparison
-        What changed. Where both audits attacked the same samples, shares are compared sample by sample.
+        Changes of all shares. If both audits attacked the same samples, shares are compared sample by sample.
 
     Raises
     ------
     TypeError
-        If one is no AuditReport.
+        If one of the two is not an AuditReport.
     ValueError
-        If units, norms or what counts differ; if they share no budget with the same kind of attacker.
+        If units, norms, goals or conditions differ; if the audits have no kind of attacker and budget in
+        common.
 
     Notes
     -----
-    Samples are the same where names, true labels and values are, in the same order. Then differences are over
-    samples that count in both audits, and tested by McNemar's exact test; else by Fisher's.
+    Two audits have the same samples if names, true labels and values are the same, in the same order.
+    Differences are then over the samples that count in both audits, and McNemar's exact test compares them.
+    Otherwise Fisher's exact test compares the shares.
 
     Examples
     --------
@@ -236,12 +268,12 @@ def compare_reports(before: AuditReport, after: AuditReport) -> AuditComparison:
     ...     audit(models, X, y, deployed=name, surrogates=None, eps=[0.5], parts=()) for name in models
     ... )
     >>> print(compare_reports(before, after).headline)
-    No difference beyond chance
+    No significant difference
     """
     for name, report in (("before", before), ("after", after)):
         if not isinstance(report, AuditReport):
             raise TypeError(
-                f"{name} must be an AuditReport, got {shown(report)}; load_result reads saved ones"
+                f"{name} must be an AuditReport, got {shown(report)}; load_result reads a saved one"
             )
     curves = before.curve, after.curve
     for what, own, theirs in (
@@ -253,7 +285,7 @@ def compare_reports(before: AuditReport, after: AuditReport) -> AuditComparison:
         if own != theirs:
             raise ValueError(
                 f"the audits have different {what}, {shown(own)} and {shown(theirs)}, so they cannot be "
-                "compared; measure both with the same"
+                "compared; measure both with the same settings"
             )
     unpaired = why_unpaired(before, after)
     changes = list(_threats(before, after, paired=not unpaired))
@@ -295,7 +327,7 @@ def _threats(before: AuditReport, after: AuditReport, *, paired: bool) -> Iterat
 
 
 def _of_any(one: Attempts) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Samples that count for any of the attacked models, and those that fool as made on any."""
+    """Samples that count for any of the attacked models, and those that fool when made on any."""
     counting: NDArray[np.bool_] = np.any(one.eligible, axis=0)
     fooled: NDArray[np.bool_] = np.any(one.fooled, axis=0)
     return counting, fooled
@@ -317,7 +349,7 @@ def change(
     *,
     paired: bool,
 ) -> ShareChange:
-    """Compare two shares, each given by the samples that count and, of these, those that are in it."""
+    """Compare two shares, each given by the samples that count and the samples in the share."""
     counts = [(int(part.sum()), int(whole.sum())) for whole, part in (before, after)]
     only = (0, 0)
     if paired:
@@ -339,7 +371,7 @@ def change(
 
 
 def _findings(before: AuditReport, after: AuditReport) -> Iterator[tuple[str, str]]:
-    """Titles of the findings of both, and whether each is new."""
+    """Titles of the findings of both audits, and their states."""
     found, other = ({one.title: one.kind for one in report.findings} for report in (before, after))
     for title, kind in {**other, **found}.items():
         if title in found and title in other:

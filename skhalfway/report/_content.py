@@ -1,4 +1,4 @@
-"""What the page of an audit says, in which order."""
+"""The page of an audit: its sections in order."""
 
 from __future__ import annotations
 
@@ -53,6 +53,6 @@ def content_of(report: AuditReport) -> Page:
         report.verdict.headline,
         [section(report) for section in SECTIONS],
         f"Audit of {counted(len(report.curve.names), 'model')} on "
-        f"{counted(report.curve.n_samples, 'sample')} by skhalfway. What it says holds for these samples and "
+        f"{counted(report.curve.n_samples, 'sample')} by skhalfway. Its figures hold for these samples and "
         "these attacks; stronger attacks can only find more.",
     )

@@ -1,4 +1,4 @@
-"""What the page of a comparison of two audits says."""
+"""The page of a comparison of two audits."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ if TYPE_CHECKING:
 LEVELS = {"worse": "bad", "mixed": "bad", "better": "none", "same": "unknown", "doubtful": "unknown"}
 KINDS = {
     **SHORT,
-    "accuracy": "accuracy on the samples as they are",
+    "accuracy": "accuracy on the clean samples",
     "robust_accuracy": "robust accuracy",
 }
 STATES = {
     "gone": "no longer found",
     "new": "new",
     "stayed": "found in both",
-    "unknown": "looked for in one alone",
+    "unknown": "looked for in one audit only",
 }
 
 
@@ -49,7 +49,7 @@ def content_of_comparison(found: AuditComparison) -> Page:
         LEVELS[found.level],
         found.headline,
         [_verdict(found), _threats(found), _accuracies(found), _findings(found), _apart(found)],
-        "Comparison of two audits by skhalfway. It says nothing of attacks that neither of them tried.",
+        "Comparison of two audits by skhalfway. It does not cover attacks that neither of them tried.",
     )
 
 
@@ -62,13 +62,13 @@ def _verdict(found: AuditComparison) -> Section:
     blocks.append(Text(f"Before, {before}: {found.verdicts[0]}. After, {after}: {found.verdicts[1]}."))
     sentences = [_sentence(found, one) for one in found.threats if one.beyond_chance]
     if sentences:
-        blocks += [Text("Beyond chance:"), Items(sentences)]
+        blocks += [Text("Significant differences:"), Items(sentences)]
     else:
-        blocks.append(Text("No share of samples that fool differs beyond chance."))
-        blocks.append(Text("Small differences may not be seen in few samples."))
+        blocks.append(Text("No share of samples that fool differs significantly."))
+        blocks.append(Text("Small differences may not be visible in few samples."))
     how = "Both audits attacked the same samples, which are compared one by one (McNemar's exact test)."
     if found.unpaired:
-        how = f"{found.unpaired} They are tested by Fisher's exact test."
+        how = f"{found.unpaired} Shares are compared by Fisher's exact test."
     blocks += [Text(how), explained("p-value", "McNemar's test", "Fisher's exact test", "Holm's method")]
     return Section("verdict", "Verdict", blocks)
 
@@ -76,8 +76,8 @@ def _verdict(found: AuditComparison) -> Section:
 def _sentence(found: AuditComparison, one: ShareChange) -> str:
     before, after = (in_percent(part / whole) if whole else "-" for part, whole in (one.before, one.after))
     return (
-        f"Whoever has {KINDS[one.kind]} fools it {'more' if one.difference > 0 else 'less'} often within "
-        f"{budget(one.eps, found.unit)}: before {before} %, after {after} % ({probability(one.p)})."
+        f"An attacker who has {KINDS[one.kind]} fools it {'more' if one.difference > 0 else 'less'} often "
+        f"within {budget(one.eps, found.unit)}: before {before} %, after {after} % ({probability(one.p)})."
     )
 
 
@@ -95,9 +95,8 @@ def _row(found: AuditComparison, one: ShareChange) -> list[str | Cell]:
 
 
 HOW = (
-    "Shares with 95 % intervals and counts. Difference: after less before, in percentage points, with "
-    "Newcombe's "
-    "95 % interval"
+    "Shares with 95 % intervals and counts. Difference: after minus before, in percentage points, with "
+    "Newcombe's 95 % interval"
 )
 
 
@@ -132,8 +131,8 @@ def _chart(found: AuditComparison, changes: list[ShareChange]) -> Chart:
             said.append(f"{name} {', '.join(f'{in_percent(rate)} %' for rate in rates)}")
     budgets = ", ".join(budget(one.eps, found.unit) for one in changes)
     return Chart(
-        f"Share fooled by whoever has {KINDS[changes[0].kind]}",
-        f"At budgets of {budgets}: {'; '.join(said) or 'nothing is known'}.",
+        f"Share fooled by an attacker who has {KINDS[changes[0].kind]}",
+        f"At budgets of {budgets}: {'; '.join(said) or 'not known'}.",
         f"budget ({UNITS[found.unit]})",
         "share fooled",
         series,
@@ -143,9 +142,7 @@ def _chart(found: AuditComparison, changes: list[ShareChange]) -> Chart:
 def _accuracies(found: AuditComparison) -> Section:
     title = "Accuracy"
     if not found.accuracies:
-        return Section(
-            "accuracy", title, [Text("There are no true labels, so that accuracies are not known.")]
-        )
+        return Section("accuracy", title, [Text("There are no true labels, so accuracies are not known.")])
     table = Table(
         "Accuracies before and after",
         ["figure", "before", "after", "difference", "p"],
@@ -159,18 +156,18 @@ def _findings(found: AuditComparison) -> Section:
     if not found.findings:
         return Section("findings", "Findings", [Text("Neither audit has a finding.")])
     rows: list[list[str | Cell]] = [[title, STATES[state]] for title, state in found.findings]
-    said = "That a finding is gone may also come from other settings or fewer samples: see below."
+    said = "A finding may also be gone because of other settings or fewer samples: see below."
     grid = Grid(Table("Findings of both audits", ["finding", "state"], rows, said))
     return Section("findings", "Findings", [grid])
 
 
 def _apart(found: AuditComparison) -> Section:
-    title = "What was measured in another way"
+    title = "Differences between the two measurements"
     if not found.apart:
         return Section(
             "apart", title, [Text("Both audits have the same protocol and the same attacked models.")]
         )
     rows: list[list[str | Cell]] = [[key, *pair] for key, pair in found.apart.items()]
-    said = "Differences of shares may come from these."
-    grid = Grid(Table("Settings that differ", ["what", "before", "after"], rows, said), sortable=False)
+    said = "These settings may be the cause of different shares."
+    grid = Grid(Table("Settings that differ", ["setting", "before", "after"], rows, said), sortable=False)
     return Section("apart", title, [grid])

@@ -1,4 +1,4 @@
-"""The last part of a page: warnings, what was left out, how it was measured, and what it may serve for."""
+"""The last part of a page: warnings, missing parts, protocol, frameworks, glossary."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from skhalfway.results._table import Cell, Table
 if TYPE_CHECKING:
     from skhalfway.report._report import AuditReport
 
-# framework, part of it, what it asks for, where this page speaks of it
+# framework and its part, what it asks for, where this page has evidence
 FRAMEWORKS = (
     (
         "NIST AI RMF 1.0, Measure 1.1",
         "Metrics for the most significant risks are selected; risks that are not measured are documented",
-        "Verdict (what the audit says nothing of), Protocol",
+        "Verdict (what the audit does not cover), Protocol",
     ),
     (
         "NIST AI RMF 1.0, Measure 2.3",
@@ -29,19 +29,19 @@ FRAMEWORKS = (
         "NIST AI RMF 1.0, Measure 2.5",
         "The system is shown to be valid and reliable; limits of generalisation are documented",
         "Models (accuracy with intervals), Threats by budget (random noise), Verdict (what the audit "
-        "says nothing of)",
+        "does not cover)",
     ),
     (
         "NIST AI RMF 1.0, Measure 2.6",
         "The system is evaluated for safety risks",
-        "Findings, How far the nearest sample that fools is; consequences of a wrong answer are not "
+        "Findings, Distance to the nearest adversarial example; consequences of a wrong prediction are not "
         "assessed here",
     ),
     (
         "NIST AI RMF 1.0, Measure 2.7",
         "Security and resilience are evaluated and documented",
-        "Threats by budget, Models (who fools whom), The most exposed samples, What adversarial "
-        "training bought",
+        "Threats by budget, Models (transfer between them), The most exposed samples, Effect of adversarial "
+        "training",
     ),
     (
         "EU AI Act, Article 15(1)",
@@ -61,16 +61,16 @@ FRAMEWORKS = (
     ),
     (
         "EU AI Act, Article 15(5)",
-        "Resilience against third parties who try to alter use, outputs or performance, as by adversarial "
-        "examples (model evasion)",
-        "Threats by budget, Findings, Which columns carry the attack; data poisoning, model poisoning and "
-        "attacks on confidentiality are not measured",
+        "Resilience against third parties who try to alter use, outputs or performance, for example by "
+        "adversarial examples (model evasion)",
+        "Threats by budget, Findings, Columns that the attack depends on; data poisoning, model poisoning "
+        "and attacks on confidentiality are not measured",
     ),
 )
 
 
 def warned(report: AuditReport) -> Section:
-    """What the measurements warned of."""
+    """Warnings of the measurements."""
     if not report.warnings:
         return Section("warnings", "Warnings", [Text("The measurements gave no warning.")])
     text = f"The measurements gave {counted(len(report.warnings), 'warning')}:"
@@ -78,25 +78,26 @@ def warned(report: AuditReport) -> Section:
 
 
 def left_out(report: AuditReport) -> Section:
-    """Parts that are not there, and why."""
+    """Missing parts, and the reasons."""
     if not report.left_out:
-        said = "Nothing that was asked for was left out."
+        said = "No requested part was left out."
         if report.partial:
             said = "The run was interrupted; no further part was left out."
         return Section("left-out", "What was left out, and why", [Text(said)])
     rows: list[list[str | Cell]] = [
         [PART_NAMES.get(part, part), why] for part, why in report.left_out.items()
     ]
-    table = Table("Parts of the audit that are not there", ["part", "why"], rows)
+    table = Table("Missing parts of the audit", ["part", "reason"], rows)
     return Section("left-out", "What was left out, and why", [Grid(table, sortable=False)])
 
 
 def protocol(report: AuditReport) -> Section:
-    """How it was measured, with which versions, and what it took."""
+    """Protocol of the measurements, versions and run times."""
     rows: list[list[str | Cell]] = [[name, text] for name, text in report.protocol.items()]
     blocks: list[Block] = []
     if rows:
-        blocks.append(Grid(Table("What decides the figures", ["what", "how"], rows), sortable=False))
+        table = Table("Settings that the figures depend on", ["setting", "value"], rows)
+        blocks.append(Grid(table, sortable=False))
     origin = report.provenance
     if origin is not None:
         made: list[list[str | Cell]] = [[name, number] for name, number in origin.versions.items()]
@@ -107,49 +108,46 @@ def protocol(report: AuditReport) -> Section:
             for part, time in report.seconds.items()
         ]
         total = "" if origin is None or origin.seconds is None else f"{origin.seconds:.1f} s in all."
-        blocks.append(Grid(Table("Time that each part took", ["part", "seconds"], took, total)))
+        blocks.append(Grid(Table("Run time of each part", ["part", "seconds"], took, total)))
     return Section("protocol", "Protocol", blocks or [Text("The report does not say how it was measured.")])
 
 
 def frameworks(report: AuditReport) -> Section:
-    """Which figure answers which question of two well-known frameworks."""
+    """Where the page has evidence for questions of two well-known frameworks."""
     rows: list[list[str | Cell]] = [list(row) for row in FRAMEWORKS]
     blocks: list[Block] = [
-        Text(
-            "This is no claim of compliance. It says where on this page to look for evidence on a question."
-        ),
+        Text("This is no claim of compliance. It tells where on this page to look for evidence."),
         Grid(
             Table(
-                "Where this page speaks of questions of two frameworks",
+                "Where to look for evidence on the questions of two frameworks",
                 ["framework", "what it asks for, in short", "where to look"],
                 rows,
                 "NIST AI RMF: AI Risk Management Framework, NIST AI 100-1, function Measure. EU AI Act: "
-                "Regulation "
-                "(EU) 2024/1689; Article 15 is on high-risk systems.",
+                "Regulation (EU) 2024/1689; Article 15 is on high-risk systems.",
             ),
             sortable=False,
         ),
     ]
-    return Section("frameworks", "Questions of frameworks", blocks)
+    return Section("frameworks", "Evidence for risk frameworks", blocks)
 
 
 def glossary(report: AuditReport) -> Section:
-    """What the terms mean."""
+    """Meanings of the terms."""
     rows: list[list[str | Cell]] = [[term, meaning] for term, meaning in sorted(TERMS.items())]
     table = Table("Terms of this page", ["term", "meaning"], rows)
     return Section("glossary", "Glossary", [Grid(table, sortable=False)])
 
 
 def repeated(report: AuditReport) -> Section:
-    """How to repeat it."""
+    """How to repeat the audit."""
     title = "Repeating this audit"
     if report.command:
-        said = "This command repeats it, with the same data, models and versions:"
+        said = "This command repeats the audit, with the same data, models and versions:"
         return Section("repeat", title, [Text(said), Code(report.command)])
     blocks: list[Block] = [
         Text(
-            "It was made in Python by skhalfway.audit(), with the settings of the protocol above; the same "
-            "models, data, settings, seed and versions give the same figures."
+            "This audit was made in Python by skhalfway.audit(), with the settings of the protocol above. "
+            "The same models, data, settings, seed and versions give the same figures."
         )
     ]
     origin = report.provenance

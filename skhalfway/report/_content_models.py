@@ -1,4 +1,4 @@
-"""Models on a page: what retraining bought, transfer that is predicted, agreement, and check-ups."""
+"""Models on a page: effect of retraining, predicted transfer, agreement, and check-ups."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from skhalfway.results._table import Cell, Table
 if TYPE_CHECKING:
     from skhalfway.report._report import AuditReport
 
-MOST_ROWS = 20  # of a table that is not folded
+MOST_ROWS = 20  # longer tables are folded
 JUDGED = {
-    "right": "as the samples are",
-    "own": "attacked itself",
+    "right": "clean samples",
+    "own": "samples made on the model itself",
     "others": "samples made on the other models that fool it most",
 }
 
 
 def retraining(report: AuditReport) -> Section:
     """The deployed model before and after adversarial training."""
-    title = "What adversarial training bought"
+    title = "Effect of adversarial training"
     tried = report.retraining
     if tried is None:
         return Section("retraining", title, [Text(why_missing(report, "retraining"))])
@@ -40,21 +40,20 @@ def retraining(report: AuditReport) -> Section:
             rows.append([said, before, after, number_cell(p, probability(p))])
     blocks: list[Block] = [
         Text(
-            f"A clone of {report.deployed} was trained on {counted(tried.n_rows, 'sample')}; a second one on "
-            f"the same samples and as many adversarial examples of {budget(tried.eps, report.unit)}. "
-            f"Both were "
-            f"then attacked anew, on the same {counted(n, 'sample')}. The deployed model itself was not "
-            f"changed."
+            f"A clone of {report.deployed} was trained on {counted(tried.n_rows, 'sample')}. A second clone "
+            f"was trained on the same samples and as many adversarial examples of "
+            f"{budget(tried.eps, report.unit)}. Both were then attacked anew, on the same "
+            f"{counted(n, 'sample')}. The deployed model itself was not changed."
         )
     ]
     if tried.masked:
-        doubt = "The gradients of the retrained model may be masked, so that its figures may look too good."
+        doubt = "The gradients of the retrained model may be masked, so its figures may be too good."
         blocks.append(Text(doubt, notice=True))
     blocks.append(
         Grid(
             Table(
-                "Share of the samples that are classified right",
-                ["judged on", "before", "after adversarial training", "p (McNemar)"],
+                "Share of the samples that are classified correctly",
+                ["tested on", "before", "after adversarial training", "p (McNemar)"],
                 rows,
                 "With 95 % intervals, and counts.",
             ),
@@ -62,21 +61,20 @@ def retraining(report: AuditReport) -> Section:
         )
     )
     if tried.others is None:
-        blocks.append(Text("There were no other models whose samples it could be judged on."))
+        blocks.append(Text("There were no other models whose samples it could be tested on."))
     blocks.append(explained("adversarial training", "McNemar's test"))
     return Section("retraining", title, blocks)
 
 
 def predicted(report: AuditReport) -> Section:
-    """Transfer predicted without attacks beside what was measured."""
+    """Transfer that is predicted without attacks, and measured transfer."""
     title = "Transfer predicted without attacks"
     found = report.predicted
     if found is None:
         said = why_missing(report, "halfway")
         if report.agreement is not None:
             said = (
-                "This was not measured: the prediction is made for the norms L-infinity and L2 without "
-                "constraints only."
+                "This was not measured: the prediction needs the norm L-infinity or L2, and no constraints."
             )
         return Section("predicted", title, [Text(said)])
     pairs = np.argwhere(found.known)
@@ -92,13 +90,13 @@ def predicted(report: AuditReport) -> Section:
         for i, j in pairs
     ]
     rho = found.correlation.overall
-    how = "is not known (too few pairs, or all are alike)" if np.isnan(rho) else f"is {rho:.2f}"
+    how = "is not known (too few pairs, or all are equal)" if np.isnan(rho) else f"is {rho:.2f}"
     blocks: list[Block] = [
         Text(
-            "Our own method predicts, from the models' answers alone and without any attack, which models "
-            "fool which. It ranks pairs of models; as a rate it is rough. Over these "
+            "Our own method predicts transfer between models without any attack, from predictions of the "
+            "models alone. It ranks pairs of models; its rates are rough. Over these "
             f"{counted(len(pairs), 'pair')} the rank correlation (Spearman's rho) of prediction and "
-            f"measurement {how}; 1 is the same order, 0 no relation. The measured rates are what counts."
+            f"measurement {how}; 1 is the same order, 0 no relation. Rely on the measured rates."
         )
     ]
     if len(pairs):
@@ -133,7 +131,7 @@ def predicted(report: AuditReport) -> Section:
 
 
 def agreement(report: AuditReport) -> Section:
-    """Whether the models' boundaries lie at the same places."""
+    """Whether the models' decision boundaries lie at the same places."""
     title = "Halfway agreement of the models"
     found = report.agreement
     if found is None:
@@ -153,16 +151,14 @@ def agreement(report: AuditReport) -> Section:
         rows.append([name, *cells])
     blocks: list[Block] = [
         Text(
-            "Models that change their answers at the same places of the way from one class to another "
-            "tend to "
-            "be fooled by the same samples. 1: at places of the same order; 0: unrelated. This measure "
-            "is our "
-            f"own formalisation; it rests on {counted(len(found.pairs), 'path')} between samples of two "
-            f"classes."
+            "Models that change their predictions at the same places between samples of two classes tend "
+            "to be fooled by the same adversarial examples. 1: the places have the same order; 0: they are "
+            "unrelated. This measure is our own formalisation; it rests on "
+            f"{counted(len(found.pairs), 'path')} between samples of two classes."
         ),
         Grid(
             Table(
-                "Halfway agreement, of each two models",
+                "Halfway agreement of each pair of models",
                 ["model", *found.names],
                 rows,
                 "Dashed frame: a model with itself.",
@@ -175,7 +171,7 @@ def agreement(report: AuditReport) -> Section:
 
 
 def checks(report: AuditReport) -> Section:
-    """What the check-ups found, and whose gradients may be masked."""
+    """Findings of the check-ups, and models whose gradients may be masked."""
     curve = report.curve
     hidden = dict(zip(curve.sources, curve.masked, strict=True)) if curve.masked is not None else {}
     rows: list[list[str | Cell]] = []
@@ -186,7 +182,7 @@ def checks(report: AuditReport) -> Section:
                 [
                     name,
                     "warning",
-                    "gradients may be masked: other attacks fool it more often than its own",
+                    "gradients may be masked: other attacks fool it more often than its own attack",
                     "attack it without gradients ('hopskipjump' or 'square')",
                 ]
             )
@@ -197,22 +193,21 @@ def checks(report: AuditReport) -> Section:
             clean.append(name)
     blocks: list[Block] = []
     if curve.masked is None:
-        blocks.append(Text("Whether gradients are masked was not looked at, or is not known."))
+        blocks.append(Text("Whether gradients are masked was not tested, or is not known."))
     elif not any(hidden.values()):
         blocks.append(
             Text(
-                "No sign of masked gradients was seen in any attacked model: no other attack that was "
-                "tried on "
-                "the same samples fools one more often than its own, beyond chance."
+                "There is no sign of masked gradients in any attacked model: on the same samples, no other "
+                "attack succeeds significantly more often than the model's own."
             )
         )
     if rows:
         head = ["model", "severity", "what was seen", "what to do"]
-        blocks.append(Grid(Table("What the check-ups of the models found", head, rows)))
+        blocks.append(Grid(Table("Findings of the check-ups of the models", head, rows)))
     if clean:
         blocks.append(Text(f"The check-up found nothing in {listed(clean, len(clean))}."))
     unchecked = [name for name in curve.names if name not in curve.checks]
     if unchecked:
-        blocks.append(Text(f"There is no check-up of {listed(unchecked, len(unchecked))}."))
+        blocks.append(Text(f"There was no check-up of {listed(unchecked, len(unchecked))}."))
     blocks.append(explained("check-up", "gradient masking"))
     return Section("checks", "Can the figures be trusted?", blocks)

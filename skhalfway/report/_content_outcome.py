@@ -15,15 +15,15 @@ from skhalfway.results._table import Cell, Table
 if TYPE_CHECKING:
     from skhalfway.report._report import AuditReport
 
-# colours of verdicts: how bad the news is
+# colour of each verdict on the page
 LEVELS = {"exposed": "bad", "exposed_to_owner": "some", "nothing_found": "none", "unknown": "unknown"}
 PARTIAL = (
-    "Partial: the run was interrupted before all was measured. What is missing is named below; what is there "
-    "may look better than the whole would."
+    "Partial: the run was interrupted before all was measured. Missing parts are named below; the complete "
+    "figures may be worse."
 )
 FIGURES = {
-    "accuracy": "Accuracy on the samples as they are",
-    "robust_accuracy": "Robust accuracy: right as they are, and under every attack at every budget",
+    "accuracy": "Accuracy on the clean samples",
+    "robust_accuracy": "Robust accuracy: right on the clean sample and under every attack at every budget",
     "surrogate_rate": "Fooled by attackers with models of their own",
     "other_rate": "Fooled by attackers with one of the other models",
     "deployed_rate": "Fooled by attackers with the deployed model itself",
@@ -32,7 +32,7 @@ FIGURES = {
 
 
 def verdict(report: AuditReport) -> Section:
-    """The answer, what noise does, what was not tested."""
+    """The verdict, the effect of noise, and what was not tested."""
     blocks: list[Block] = [Text(PARTIAL, notice=True)] if report.partial else []
     blocks += [Text(sentence) for sentence in report.verdict.sentences]
     blocks += _noise(report)
@@ -49,12 +49,13 @@ def verdict(report: AuditReport) -> Section:
                 f"{report.deployed} in figures, at the largest budget of {largest}",
                 ["figure", "share of samples"],
                 rows,
-                "Accuracies are shares of all samples, the other figures of those that count: see Threats.",
+                "Accuracies are shares of all samples. The other figures are shares of the samples that "
+                "count: see Threats by budget.",
             ),
             sortable=False,
         )
     )
-    blocks.append(Text("This audit says nothing of:"))
+    blocks.append(Text("This audit does not cover:"))
     blocks.append(Items(report.not_tested or ["what the protocol below does not name."]))
     blocks.append(explained("adversarial example", "budget", "interval", "p-value", "robust accuracy"))
     return Section("verdict", "Verdict", blocks)
@@ -66,20 +67,20 @@ def _noise(report: AuditReport) -> Iterator[Block]:
         most = max(counting, key=lambda threat: (threat.eps, threat.n))
         yield Text(
             f"For comparison: random noise within {budget(most.eps, report.unit)}, without any attacker, "
-            f"fools {report.deployed} for {share(most.noise, most.n)} of these samples."
+            f"fools {report.deployed} on {share(most.noise, most.n)} of these samples."
         )
 
 
 def findings(report: AuditReport) -> Section:
-    """Every finding with its evidence and what to do."""
+    """Every finding with its evidence and advice."""
     blocks: list[Block] = [
         Finding(found.severity, found.title, found.evidence, found.action) for found in report.findings
     ]
     if not blocks:
         blocks = [
             Text(
-                "There is no finding. That is no proof of safety: it says that what was tried here, on these "
-                "samples, showed nothing."
+                "There is no finding. That is no proof of safety: it only means that the attacks tried here, "
+                "on these samples, showed nothing."
             )
         ]
     return Section("findings", "Findings", blocks)

@@ -26,24 +26,23 @@ SHORT = {
 def threats(report: AuditReport) -> Section:
     """How often each kind of attacker fools the deployed model at each budget."""
     if not report.threats:
-        said = "No attacker was tried on the deployed model, so nothing is known of threats."
+        said = "No attack was tried on the deployed model, so nothing is known about threats."
         return Section("threats", "Threats by budget", [Text(said)])
     kinds = list(dict.fromkeys(threat.kind for threat in report.threats))
     rows: list[list[str | Cell]] = [_row(report, threat) for threat in report.threats]
     blocks: list[Block] = [
         Text(
             f"How often {report.deployed} is fooled by {_alternatives(kinds)}. A sample counts if the "
-            f"deployed "
-            "model and at least one of the attacked models classify it right; a sample that fools at a "
-            "smaller budget counts at all larger ones."
+            "deployed model and at least one of the attacked models classify it correctly. A sample that "
+            "fools at a smaller budget counts as fooling at all larger ones."
         ),
         _curves(report, kinds),
         Grid(
             Table(
                 f"How often {report.deployed} is fooled, by attacker and budget",
-                ["attacker has", "budget", "fooled", "by random noise", "best single source", "beyond noise"],
+                ["attacker has", "budget", "fooled", "by random noise", "best single source", "beats noise"],
                 rows,
-                "Below each share: its 95 % interval, and the samples that fool of those that count. Beyond "
+                "Below each share: its 95 % interval, and how many of the samples that count fool. Beats "
                 "noise: McNemar's test against noise, adjusted for all tests by Holm's method.",
             )
         ),
@@ -89,7 +88,7 @@ def _curves(report: AuditReport, kinds: list[str]) -> Chart:
     smallest, largest = (budget(float(report.curve.eps[k]), report.unit) for k in (1, -1))
     return Chart(
         "Share fooled against the budget, with 95 % intervals",
-        f"Share of samples that fool, from {smallest} to {largest}: {'; '.join(said) or 'nothing is known'}. "
+        f"Share of samples that fool, from {smallest} to {largest}: {'; '.join(said) or 'not known'}. "
         "All figures are in the table below.",
         f"budget ({UNITS[report.unit]})",
         "share fooled",
@@ -98,7 +97,7 @@ def _curves(report: AuditReport, kinds: list[str]) -> Chart:
 
 
 def matrix(report: AuditReport) -> Section:
-    """The models, and every one against every other at the largest budget."""
+    """The models, and transfer between all of them at the largest budget."""
     curve = report.curve
     last = curve.matrices[-1]
     largest = budget(float(curve.eps[-1]), report.unit)
@@ -123,17 +122,17 @@ def matrix(report: AuditReport) -> Section:
                 ],
                 rows,
                 "Row: the model that the samples were made on. Column: the model that they were tried on. "
-                "Dashed frame: a model attacked itself. Darker: more samples fool. Here only samples that "
-                "fool at this budget count, not those of smaller ones.",
+                "Dashed frame: attacks on the model itself. Darker: more samples fool. Here samples count as "
+                "fooling at this budget only, not at smaller ones.",
                 centred=True,
             )
         ),
     ]
     if failed:
-        said = "Some pairs were not measured, and nothing is known of them: " + "; ".join(failed)
+        said = "Some pairs could not be measured, and their rates are not known: " + "; ".join(failed)
         blocks.append(Text(said, notice=True))
     blocks.append(explained("source and target", "transfer"))
-    return Section("models", "The models, and who fools whom", blocks)
+    return Section("models", "The models, and transfer between them", blocks)
 
 
 def _role(report: AuditReport, name: str) -> str:
@@ -156,17 +155,17 @@ def _models(report: AuditReport) -> Grid:
             "The models",
             ["model", "role", "kind", "accuracy"],
             rows,
-            "Deployed: the model that is audited. Other: given beside it. Surrogate: trained here, as an "
-            "attacker would. Accuracy: on the samples as they are, with its 95 % interval.",
+            "Deployed: the audited model. Other: another given model. Surrogate: trained here, as an "
+            "attacker would train it. Accuracy: on the clean samples, with its 95 % interval.",
         )
     )
 
 
 def classes(report: AuditReport) -> Section:
-    """How often samples of each class fool."""
+    """How often samples of each class fool the deployed model."""
     rates = class_rates(report)
     if not rates:
-        said = "There are no true labels, so that rates by class are not known."
+        said = "There are no true labels, so rates by class are not known."
         return Section("classes", "By class", [Text(said)])
     rows: list[list[str | Cell]] = [[str(label), rate_cell(fooled, n)] for label, n, fooled in rates]
     apart = any(name != report.deployed for name in report.curve.sources)
@@ -178,7 +177,7 @@ def classes(report: AuditReport) -> Section:
                 ["class", "fooled"],
                 rows,
                 f"Within {budget(float(report.curve.eps[-1]), report.unit)}, by samples made on {made}. The "
-                "class with the fewest samples comes first.",
+                "class with the fewest samples is first.",
             )
         )
     ]

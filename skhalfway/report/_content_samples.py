@@ -1,4 +1,4 @@
-"""Samples on a page: how far the nearest that fools is, the most exposed ones, and which columns matter."""
+"""Samples on a page: distances to adversarial examples, the most exposed samples, important columns."""
 
 from __future__ import annotations
 
@@ -31,27 +31,27 @@ if TYPE_CHECKING:
     from skhalfway.report._parts import ExposedSample, NearestSamples
     from skhalfway.report._report import AuditReport
 
-MOST_ROWS = 30  # columns of a table that are shown
-SHARES = (5, 25, 50, 75, 95)  # of NearestSamples.quantiles, in percent
+MOST_ROWS = 30  # columns of the data that are shown
+SHARES = (5, 25, 50, 75, 95)  # quantiles of NearestSamples.quantiles, in percent
 
 
 def nearest(report: AuditReport) -> Section:
-    """The distribution of the distances to the nearest sample that fools."""
-    title = "How far the nearest sample that fools is"
+    """Distribution of the distances to the nearest adversarial example."""
+    title = "Distance to the nearest adversarial example"
     found = report.nearest
     if found is None or not len(found.distances):
-        said = why_missing(report, "nearest") if found is None else "No sample was looked at."
+        said = why_missing(report, "nearest") if found is None else "No sample was attacked."
         return Section("nearest", title, [Text(said)])
     n = len(found.distances)
     bound = (
-        "These distances are exact: no smaller change fools."
+        "These distances are exact: no smaller change fools the model."
         if found.exact
-        else "These distances are upper bounds: smaller changes that fool may exist and were not found."
+        else "These distances are upper bounds: smaller changes that fool the model may exist."
     )
     missed = n - found.found
-    said = f"The attack {found.attack} looked for the smallest change that fools {report.deployed}, for {n} "
-    said += f"samples that it classifies right. It found one for {share(found.found, n)}. "
-    said += f"For {missed} it found none, which does not say that there is none. " if missed else ""
+    said = f"The attack {found.attack} searched for the smallest change that fools {report.deployed}, for "
+    said += f"{n} samples that it classifies correctly. It found one for {share(found.found, n)}. "
+    said += f"For {missed} it found none, which does not mean that there is none. " if missed else ""
     rows: list[list[str | Cell]] = [
         [Cell(f"{part} %", order=part), _distance(value, report.unit)]
         for part, value in zip(SHARES, found.quantiles, strict=True)
@@ -71,7 +71,7 @@ def nearest(report: AuditReport) -> Section:
                 "Quantiles of the distance",
                 ["of the samples", "are fooled by a change of at most"],
                 rows,
-                "The smaller, the easier the model is fooled.",
+                "A smaller distance means that the model is fooled more easily.",
             ),
             sortable=False,
         ),
@@ -103,10 +103,10 @@ def _steps(report: AuditReport, found: NearestSamples) -> Chart:
 
 
 def exposed(report: AuditReport) -> Section:
-    """The samples that fool at the smallest budgets, before and after."""
+    """The samples that fool at the smallest budgets, before and after the attack."""
     title = "The most exposed samples"
     if not report.exposed:
-        none = "No sample fooled the deployed model when it was attacked again."
+        none = "No sample fooled the deployed model when the samples were attacked again."
         said = none if _was_measured(report) else why_missing(report, "exposed")
         return Section("exposed", title, [Text(said)])
     n_sources = sum(name != report.deployed for name in report.curve.sources)
@@ -116,23 +116,22 @@ def exposed(report: AuditReport) -> Section:
     for one in report.exposed:
         said = (
             f"Made on {one.source} within {budget(one.eps, report.unit)}. At the largest budget it fools "
-            f"{report.deployed} as made on {one.fooled_by} of {counted(n_sources, 'model')}."
+            f"{report.deployed} when made on {one.fooled_by} of {counted(n_sources, 'model')}."
         )
         blocks: list[Block] = [Text(said)]
         if one.before is not None and one.after is not None:
             blocks.append(_pictures(one, limits, change))
         else:
             blocks.append(_changes(report, one))
-        cards.append(Card(f"Sample {one.name}: {one.label} is taken for {one.answer}", blocks))
+        cards.append(Card(f"Sample {one.name}: {one.label} is predicted as {one.answer}", blocks))
     text = (
-        "These fool the deployed model at the smallest budgets, when attacked by somebody who does not have "
-        "it. Look at whether such changes could happen, or be made, where your data comes from."
+        "These samples fool the deployed model at the smallest budgets, when they are made on other models. "
+        "Consider whether such changes could happen, or be made, where your data comes from."
     )
     if pictures:
         text += (
-            f" Black is {limits[0]:.4g} and white {limits[1]:.4g}; in the differences red is more, blue "
-            f"less, "
-            f"and the strongest colour a change of {change:.3g}."
+            f" Black is {limits[0]:.4g} and white {limits[1]:.4g}. In the differences red is an increase and "
+            f"blue a decrease; the strongest colour is a change of {change:.3g}."
         )
     return Section("exposed", title, [Text(text), Cards(cards)])
 
@@ -156,16 +155,16 @@ def _pictures(one: ExposedSample, limits: tuple[float, float], change: float) ->
     before, after = _as_image(one.before), _as_image(one.after)
     if before is None or after is None:
         return Text(
-            f"Samples of shape {one.before.shape} are no images of one or three channels, and are not drawn; "
-            "they are kept in the report (to_json)."
+            f"Samples of shape {one.before.shape} are not images of one or three channels, and are not "
+            "drawn; to_json has their values."
         )
     return Pictures(
         [
-            Picture(before, f"Sample {one.name} before, taken for {one.label}", "before", limits),
-            Picture(after, f"Sample {one.name} after, taken for {one.answer}", "after", limits),
+            Picture(before, f"Sample {one.name} before, predicted as {one.label}", "before", limits),
+            Picture(after, f"Sample {one.name} after, predicted as {one.answer}", "after", limits),
             Picture(
                 after - before,
-                f"What was changed of sample {one.name}: at most {np.abs(after - before).max():.3g} a value",
+                f"Changes of sample {one.name}: at most {np.abs(after - before).max():.3g} per value",
                 "difference",
                 (-change, change),
                 difference=True,
@@ -175,7 +174,7 @@ def _pictures(one: ExposedSample, limits: tuple[float, float], change: float) ->
 
 
 def _as_image(array: NDArray[Any]) -> NDArray[np.float64] | None:
-    """Channels last, one channel without its axis; None for what is no image."""
+    """Image with channels last, and without their axis if there is one; None if it is no image."""
     values = np.asarray(array, dtype=float)
     if values.ndim == 3 and values.shape[0] == 1:
         values = values[0]
@@ -194,7 +193,7 @@ def _changes(report: AuditReport, one: ExposedSample) -> Block:
             [name, number_cell(before, old), number_cell(after, new), number_cell(after - before, change)]
         )
     if not rows:
-        return Text("Which columns were changed is not known.")
+        return Text("The changed columns are not known.")
     return Grid(
         Table(
             f"Sample {one.name}: the columns that were changed most",
@@ -207,7 +206,7 @@ def _changes(report: AuditReport, one: ExposedSample) -> Block:
 
 
 def in_units(before: float, after: float) -> tuple[str, str, str]:
-    """A value before and after, and the change, with the digits that tell the one from the other."""
+    """A value before and after, and the change, with enough digits to show the difference."""
     change = after - before
     if not np.isfinite(change) or change == 0:
         return f"{before:g}", f"{after:g}", f"{change:g}"
@@ -219,16 +218,16 @@ def in_units(before: float, after: float) -> tuple[str, str, str]:
 
 
 def columns(report: AuditReport) -> Section:
-    """Which columns carry the attack on the deployed model."""
-    title = "Which columns carry the attack"
+    """Columns that the attack on the deployed model depends on."""
+    title = "Columns that the attack depends on"
     found = report.columns
     if found is None:
         return Section("columns", title, [Text(why_missing(report, "columns"))])
-    attacked = f"{report.deployed} was attacked itself within {budget(found.eps, report.unit)}, on "
-    attacked += f"{counted(found.n_samples, 'sample')} that it classifies right. "
+    attacked = f"{report.deployed} itself was attacked within {budget(found.eps, report.unit)}, on "
+    attacked += f"{counted(found.n_samples, 'sample')} that it classifies correctly. "
     if not found.n_fooled:
         return Section(
-            "columns", title, [Text(attacked + "None of them fooled it, so no column carries an attack.")]
+            "columns", title, [Text(attacked + "None of them fooled it, so there is no attack to explain.")]
         )
     rows: list[list[str | Cell]] = []
     for name, part, weight in list(zip(found.names, found.shares, found.weights, strict=True))[:MOST_ROWS]:
@@ -238,17 +237,19 @@ def columns(report: AuditReport) -> Section:
         rows.append([name, number_cell(float(weight), f"{in_percent(float(weight))} %"), taken, left])
     blocks: list[Block] = [
         Text(
-            f"{attacked}{share(found.n_fooled, found.n_samples)} fooled it. The columns of these got their "
-            "changed values one after the other, in random orders; the one that turns the answer decides."
+            f"{attacked}{share(found.n_fooled, found.n_samples)} of them fooled it. In these, the columns "
+            "got their changed values one after the other, in random orders. The column that changes the "
+            "prediction decides."
         ),
         Grid(
             Table(
                 "Columns, those that decide most often first",
-                ["column", "decides", "share of the changes", "fooled where it may not change"],
+                ["column", "decides", "share of the changes", "fooled if it must not change"],
                 rows,
-                "Decides: in that share of orders and samples (the power index of Shapley and Shubik). "
-                "Share of the changes: of their sizes in the unit of the budget; all shares add up to 100 %. "
-                "Last column: the attack was repeated with this column frozen.",
+                "Decides: share of orders and samples in which the column decides (the power index of "
+                "Shapley and Shubik). Share of the changes: share of their total size, in the unit of the "
+                "budget; all shares add up to 100 %. Last column: the attack was repeated with this column "
+                "frozen.",
             )
         ),
     ]
@@ -259,8 +260,8 @@ def columns(report: AuditReport) -> Section:
     if found.frozen_all is not None:
         blocks.append(
             Text(
-                f"Where none of these {len(found.frozen)} columns may change, "
-                f"{share(found.frozen_all, found.n_samples)} fool: {', '.join(found.frozen)}."
+                f"If none of these {len(found.frozen)} columns may change, "
+                f"{share(found.frozen_all, found.n_samples)} fool it: {', '.join(found.frozen)}."
             )
         )
     return Section("columns", title, blocks)

@@ -1,4 +1,4 @@
-"""The most exposed samples: before, after, and what was changed, in the units of the data."""
+"""The most exposed samples, before and after, and their changes in the units of the data."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
     from skhalfway.transfer import TransferCurve
 
 N_SHOWN = 8
-N_CHANGES = 6  # columns that are shown of a sample
+N_CHANGES = 6  # columns that are shown for each sample
 
 
 def most_exposed(setting: Setting, curve: TransferCurve) -> tuple[ExposedSample, ...]:
-    """Attack the samples again that fool at the smallest budgets, at these, and keep what still fools.
+    """Attack again the samples that fool at the smallest budgets, and keep those that still fool.
 
-    They are made on the other models, those of attackers without the deployed one.
+    They are made on the models of attackers who do not have the deployed model.
     """
     candidates = _candidates(setting, curve)
     found: dict[int, ExposedSample] = {}
@@ -34,7 +34,7 @@ def most_exposed(setting: Setting, curve: TransferCurve) -> tuple[ExposedSample,
         answers = setting.answers(setting.deployed, X_adv)
         parts = _pictures(X, X_adv) if np.ndim(X) > 2 else _changes(X, X_adv, generator)
         for row, label, answer, part in zip(fooled_by, y, answers, parts, strict=True):
-            # attacks that know other samples may find another way with these alone
+            # attacks that use other samples may have another result on these alone
             if answer != label:
                 name = _name_of(setting, row)
                 found[row] = ExposedSample(
@@ -44,15 +44,15 @@ def most_exposed(setting: Setting, curve: TransferCurve) -> tuple[ExposedSample,
 
 
 def _name_of(setting: Setting, row: int) -> Any:
-    """What a sample is called in X, else where it stands there."""
+    """Name of a sample in X, else its row number."""
     names: Any = getattr(setting.X, "index", None)
     numbered = names is None or callable(names)
     return int(setting.row_numbers[row]) if numbered else plain_name(names[row])
 
 
 def _candidates(setting: Setting, curve: TransferCurve) -> list[tuple[int, str, float, int]]:
-    """Samples, the source and the budget that fool first, and how many sources fool in the end."""
-    frame = curve._exposure(setting.deployed).reset_index(drop=True)  # names may be there twice
+    """Samples, the source and the smallest budget that fool, and how many sources fool at the largest one."""
+    frame = curve._exposure(setting.deployed).reset_index(drop=True)  # names may not be unique
     frame = frame.sort_values(["eps", "fooled_by"], ascending=[True, False], kind="stable")
     columns = [name for name in curve.sources if name != setting.deployed]
     found = []
@@ -74,7 +74,7 @@ def _pictures(X: Any, X_adv: Any) -> list[dict[str, Any]]:
 
 
 def _changes(X: Any, X_adv: Any, generator: Any) -> list[dict[str, Any]]:
-    """Of each sample the columns that were changed most, before and after."""
+    """Columns of each sample that were changed most, before and after."""
     before, after, names = numbers(X), numbers(X_adv), column_names(X)
     change = np.abs(np.nan_to_num(after - before)) / spread_of(generator, len(names))
     order = np.argsort(-change, axis=1, kind="stable")[:, :N_CHANGES]

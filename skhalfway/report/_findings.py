@@ -1,4 +1,4 @@
-"""Findings: what follows from an audit, by weight, each with its evidence and what to do."""
+"""Findings of an audit, the most severe first, each with its evidence and advice."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ if TYPE_CHECKING:
     from skhalfway.report._report import AuditReport
 
 SEVERITIES = ("high", "medium", "low", "note")
-HIGH, MEDIUM = 0.2, 0.05  # least ends of intervals of rates
+HIGH, MEDIUM = 0.2, 0.05  # limits of the severities, for the lower end of a rate's interval
 
 KINDS = {
     "transfer": "adversarial examples made on other models fool the deployed one",
     "own_attack": "an attack on the deployed model itself fools it",
     "noise": "random noise alone fools the deployed model",
-    "class": "one class is fooled more often than the others",
-    "column": "one column carries the attack",
-    "resistant_model": "another model resists better",
+    "class": "samples of one class fool it more often than those of others",
+    "column": "the attack depends on one column",
+    "resistant_model": "another model is more robust",
     "retraining": "adversarial training helps",
     "masked": "gradients may be masked",
     "check": "the check-up of a model warns",
@@ -36,7 +36,7 @@ KINDS = {
 
 @dataclass(frozen=True)
 class Advice:
-    """One finding.
+    """One finding of an audit.
 
     Attributes
     ----------
@@ -44,14 +44,21 @@ class Advice:
         One of "transfer", "own_attack", "noise", "class", "column", "resistant_model", "retraining", "masked"
         and "check".
     severity : {"high", "medium", "low", "note"}
-        By the lower end of the rate's interval: from 20 % high, from 5 % medium. A note calls for no action
-        by itself.
+        Severity, by the lower end of the rate's interval: high from 20 %, medium from 5 %. A note needs no
+        action by itself.
     title : str
-        What was found.
+        The finding in short.
     evidence : str
-        The figures.
+        The figures behind it.
     action : str
-        What to do.
+        Recommended action.
+
+    Examples
+    --------
+    >>> from skhalfway.report import Advice
+    >>> found = Advice("noise", "low", "Random changes alone fool it", "6 % of the samples.", "Check inputs.")
+    >>> found.kind, found.severity
+    ('noise', 'low')
     """
 
     kind: str
@@ -62,7 +69,7 @@ class Advice:
 
 
 def findings_of(report: AuditReport) -> tuple[Advice, ...]:
-    """All findings, the weightiest first."""
+    """All findings, the most severe first."""
     makers = (_masked, _checks, _threats, _noise, _classes, _columns, _resistant, _retraining)
     found = [advice for maker in makers for advice in maker(report)]
     return tuple(sorted(found, key=lambda advice: SEVERITIES.index(advice.severity)))
@@ -83,10 +90,10 @@ def _threats(report: AuditReport) -> Iterator[Advice]:
             "transfer",
             _severity(worst.interval.low),
             f"Adversarial examples made on other models fool {report.deployed}",
-            f"Within {budget(worst.eps, report.unit)}, samples made on {listed(worst.sources)} fool it: "
+            f"Within {budget(worst.eps, report.unit)}, samples made on {listed(worst.sources)} fool it "
             f"{beside_noise(worst)}. The best single source is {worst.best}: "
-            f"{share(worst.best_fooled, worst.best_n)}. The smallest budget beyond noise is "
-            f"{budget(first.eps, report.unit)} ({probability(first.p)}).",
+            f"{share(worst.best_fooled, worst.best_n)}. The difference from noise is significant from "
+            f"{budget(first.eps, report.unit)} on ({probability(first.p)}).",
             "Keeping the model secret does not protect it. Reduce what a client can change without being "
             f"checked, {_other_remedy(report)}, and audit again.",
         )
@@ -96,29 +103,30 @@ def _threats(report: AuditReport) -> Iterator[Advice]:
         first = min(own, key=lambda threat: threat.eps)
         apart_rate = max((threat.rate for threat in apart), default=0.0)
         keep = (
-            "Guard the file of the model, and limit how many questions one client may ask."
+            "Protect the file of the model, and limit how many queries one client may make."
             if apart_rate < worst.rate
-            else "Whoever has no access does as much damage, so that secrecy would not help."
+            else "Attackers without access do as much damage, so secrecy would not help."
         )
         yield Advice(
             "own_attack",
             _severity(worst.interval.low),
-            f"Whoever has {report.deployed}, or may ask it often, fools it",
-            f"Attacked itself within {budget(worst.eps, report.unit)}: {beside_noise(worst)}. The smallest "
-            f"budget beyond noise is {budget(first.eps, report.unit)} ({probability(first.p)}).",
+            f"An attacker who has {report.deployed}, or may query it often, fools it",
+            f"Attacks on the model itself within {budget(worst.eps, report.unit)} fool it "
+            f"{beside_noise(worst)}. The difference from noise is significant from "
+            f"{budget(first.eps, report.unit)} on ({probability(first.p)}).",
             keep,
         )
 
 
 def _other_remedy(report: AuditReport) -> str:
-    """What to try beside columns, in the light of what was tried here."""
+    """Remedy to recommend beside checked columns, given the effect of retraining here."""
     if report.retraining is None:
         return "try adversarial training or another model"
     return "retrain on adversarial samples" if _effect(report.retraining)[0] else "try another model"
 
 
 def _effect(tried: Retraining) -> tuple[bool, str]:
-    """Whether adversarial training helps, and what it does in a word."""
+    """Whether adversarial training helps, and its effect in words."""
     before, after = tried.accuracy("own")
     told = abs(after - before) >= MEDIUM and tried.p("own") < LEVEL
     helps = bool(told and after > before)
@@ -126,7 +134,7 @@ def _effect(tried: Retraining) -> tuple[bool, str]:
 
 
 def _noise(report: AuditReport) -> Iterator[Advice]:
-    """Noise that fools a model by itself: it is not reliable, attacker or not."""
+    """Noise that fools the model: it is unreliable even without an attacker."""
     if not report.threats:
         return
     worst = max(report.threats, key=lambda threat: (threat.eps, threat.n))
@@ -136,15 +144,15 @@ def _noise(report: AuditReport) -> Iterator[Advice]:
             "noise",
             _severity(low),
             f"Random changes alone fool {report.deployed}",
-            f"Noise within {budget(worst.eps, report.unit)} changes {share(worst.noise, worst.n)} of the "
-            "right answers, without any attacker.",
-            "Errors of measurement of that size matter: check how exact the inputs are, and prefer budgets "
-            "at which noise does little.",
+            f"Noise within {budget(worst.eps, report.unit)} turns {share(worst.noise, worst.n)} of the "
+            "correct predictions into wrong ones, without any attacker.",
+            "Measurement errors of that size matter: check how exact the inputs are, and prefer budgets at "
+            "which noise has little effect.",
         )
 
 
 def _classes(report: AuditReport) -> Iterator[Advice]:
-    """Classes that are fooled more often than the rest."""
+    """Classes whose samples fool the model more often than the rest."""
     rates = class_rates(report)
     if len(rates) < 2:
         return
@@ -162,18 +170,19 @@ def _classes(report: AuditReport) -> Iterator[Advice]:
             yield Advice(
                 "class",
                 "medium" if fooled / n >= HIGH else "low",
-                f"Samples of class {label} are fooled most",
-                f"{share(fooled, n)} against {share(rest_fooled, rest_n)} of all other classes "
-                f"({probability(float(adjusted_p))}, Fisher's exact test, adjusted for all classes).",
-                f"Weigh what it costs when {label} is missed. Give the class more weight or more samples in "
+                f"Samples of class {label} fool it more often than others",
+                f"{share(fooled, n)} of them fool it, against {share(rest_fooled, rest_n)} of all other "
+                f"classes ({probability(float(adjusted_p))}, Fisher's exact test, adjusted for all classes).",
+                f"Consider what it costs to miss {label}. Give the class more weight or more samples in "
                 "training, and read the rates by class, not their mean.",
             )
 
 
 def class_rates(report: AuditReport) -> list[tuple[str, int, int]]:
-    """By class, the rarest first: its label, samples that count, and how many fool at the largest budget.
+    """Label of each class, the rarest first, with numbers of samples that count and that fool.
 
-    Made on the models of attackers without the deployed one, or on itself where there is no other.
+    The samples are those of the largest budget, made on all models but the deployed one, or on that if there
+    is no other.
     """
     matrix = report.curve.matrices[-1]
     outcomes = matrix.outcomes
@@ -195,40 +204,40 @@ def class_rates(report: AuditReport) -> list[tuple[str, int, int]]:
 
 
 def _columns(report: AuditReport) -> Iterator[Advice]:
-    """Columns without which the attack does much less."""
+    """Columns without which the attack is much weaker."""
     columns = report.columns
     if columns is None or not columns.n_fooled:
         return
     of = dict(zip(columns.names, columns.weights, strict=True))
-    # of an array columns are called by their numbers, which is how constraints name them
+    # columns of an array have numbers as names, and so have constraints
     numbered = {f"column {k}": k for k in range(len(of))}
     as_given: dict[str, Any] = numbered if set(of) == set(numbered) else {}
     for name, left in columns.frozen.items():
         gone = columns.n_fooled - left
-        # what one alone fools and the other does not is not kept: the bound of least evidence
+        # the overlap of both attacks is not kept; this is the weakest evidence that the counts allow
         if left <= columns.n_fooled / 2 and mcnemar(np.array(gone), np.array(0)) < LEVEL:
             yield Advice(
                 "column",
                 "medium",
-                f"Column {name} carries the attack",
-                f"Its change decides in {in_percent(of[name])} % of cases. Within "
-                f"{budget(columns.eps, report.unit)} the attack on the model itself fools "
-                f"{share(columns.n_fooled, columns.n_samples)}; where {name} may not change, "
+                f"The attack depends on column {name}",
+                f"Its change decides in {in_percent(of[name])} % of the cases. Within "
+                f"{budget(columns.eps, report.unit)} the attack on the model itself fools it on "
+                f"{share(columns.n_fooled, columns.n_samples)} of the samples; if {name} must not change, on "
                 f"{share(left, columns.n_samples)}.",
-                f"See to it that clients cannot set {name} freely: take it from a source of your own, or "
+                f"Make sure that clients cannot set {name} freely: take it from a source of your own, or "
                 f"verify it; then audit with "
                 f"Constraints(immutable=[{as_given.get(name, name)!r}]).",
             )
 
 
 def _resistant(report: AuditReport) -> Iterator[Advice]:
-    """Other models that are as accurate and hold more often against the same attackers."""
+    """Other models that are as accurate and more robust against the same attackers."""
     curve = report.curve
     own = report.held()
     found, p_values = [], []
     for name in curve.targets:
         if report.roles[name] == "surrogate":
-            continue  # trained on less, by default settings, and for another end
+            continue  # surrogates are no candidates: they have less data and default settings
         sources = [s for s in curve.sources if s not in (name, report.deployed)]
         if name == report.deployed or not sources:
             continue
@@ -248,49 +257,49 @@ def _resistant(report: AuditReport) -> Iterator[Advice]:
             yield Advice(
                 "resistant_model",
                 "note",
-                f"{name} resists the same attackers better than {report.deployed}",
-                f"Right as it is and under samples made on all other models: {share(int(theirs.sum()), n)} "
-                f"of the samples, and {report.deployed} {share(int(mine.sum()), n)} "
+                f"{name} is more robust against the same attackers than {report.deployed}",
+                f"It is right on {share(int(theirs.sum()), n)} of the samples, both clean and as made on all "
+                f"other models; {report.deployed} is right on {share(int(mine.sum()), n)} "
                 f"({probability(float(p))}, McNemar's test, adjusted). "
-                "Its accuracy is not lower, beyond chance.",
-                f"Consider {name} in the place of {report.deployed}; audit it itself first, as attackers who "
-                "have it would.",
+                "Its accuracy is not significantly lower.",
+                f"Consider {name} in place of {report.deployed}. Audit it first, with attacks on itself.",
             )
 
 
 def _retraining(report: AuditReport) -> Iterator[Advice]:
-    """What adversarial training of a clone bought."""
+    """Effect of adversarial training of a clone."""
     tried = report.retraining
     if tried is None:
         return
     clean = tried.accuracy()
     helps, effect = _effect(tried)
     n = tried.own.shape[1]
-    doubt = " Its gradients may be masked, so that this may look too good." if tried.masked else ""
+    doubt = " Its gradients may be masked, so these figures may be too good." if tried.masked else ""
     others = ""
     if tried.others is not None:
         o_before, o_after = tried.others.sum(axis=1)
         others = (
-            f" Under samples made on {listed(tried.sources)}: {share(o_after, n)}; without these "
-            f"{share(o_before, n)}."
+            f" On samples made on {listed(tried.sources)} it is right on {share(o_after, n)}; without them "
+            f"on {share(o_before, n)}."
         )
     yield Advice(
         "retraining",
         "note",
         f"Adversarial training {effect}",
-        f"A clone trained anew, once, on {counted(tried.n_rows, 'sample')} and as many adversarial ones of "
-        f"{budget(tried.eps, report.unit)} stays right under its own attack for "
-        f"{share(int(tried.own[1].sum()), n)} of the samples; without these "
-        f"{share(int(tried.own[0].sum()), n)} ({probability(tried.p('own'))}).{others} "
-        f"Accuracy on the samples as they are: {in_percent(clean[0])} % before, "
+        f"A clone was retrained once, on {counted(tried.n_rows, 'sample')} and as many adversarial ones of "
+        f"{budget(tried.eps, report.unit)}. Under attacks on itself it is right on "
+        f"{share(int(tried.own[1].sum()), n)} of the samples; a clone trained without the adversarial ones "
+        f"is right on {share(int(tried.own[0].sum()), n)} ({probability(tried.p('own'))}).{others} "
+        f"Accuracy on the clean samples: {in_percent(clean[0])} % before, "
         f"{in_percent(clean[1])} % after ({probability(tried.p('right'))})."
         f"{doubt}",
-        "Retrain with AdversarialSampler in an imbalanced-learn Pipeline, and audit what comes out with a "
+        "Retrain with AdversarialSampler in an imbalanced-learn Pipeline, and audit the new model with a "
         "stronger attack before you trust it."
         if helps
-        else "One round against a model that stays as it was does not do it here: the clone learns to tell "
-        "these samples by their changes. For networks, attack the model anew in each round of training; else "
-        "other remedies come first: columns that clients cannot change, another model, fewer questions.",
+        else "One round of adversarial training against a fixed model is not enough here: the clone learns "
+        "to recognise these samples by their changes. For networks, attack the model anew in each round of "
+        "training. Otherwise try other remedies first: columns that clients cannot change, another model, "
+        "fewer queries.",
     )
 
 
@@ -305,8 +314,8 @@ def _masked(report: AuditReport) -> Iterator[Advice]:
             "masked",
             "high" if mine else "note",
             f"The gradients of {listed(hidden)} may be masked",
-            "Other attacks, on the same samples, fool it more often than its own, beyond chance.",
-            "Do not take a low rate for robustness: attack it without gradients, by "
+            "On the same samples, other attacks succeed significantly more often than one by gradient.",
+            "Do not take a low rate for robustness: attack without gradients, with "
             "AdversarialGenerator(attack='hopskipjump') or 'square'.",
         )
 

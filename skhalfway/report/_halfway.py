@@ -1,4 +1,4 @@
-"""Transfer predicted without attacks, and agreement of boundaries, of the models of an audit."""
+"""Transfer predicted without attacks, and halfway agreement, for the models of an audit."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ N_SAMPLES, N_PAIRS = 150, 200
 
 
 class InUnits:
-    """A model of samples that are measured in the unit of the budget, so that budgets are plain lengths.
+    """A model of samples in the unit of the budget, so that budgets are plain distances.
 
     Attributes
     ----------
@@ -34,21 +34,19 @@ class InUnits:
 
     def predict(self, Z: NDArray[Any]) -> NDArray[np.intp]:
         """Class indices."""
-        # what does not vary stays where it is; points of paths are flat
+        # columns that do not vary keep their value; points of paths are flat arrays
         X = np.where(self.spread > 0, np.reshape(Z, (-1, *self.fixed.shape)) * self.spread, self.fixed)
         return self.model.predict(X)
 
 
 def halfway(setting: Setting, curve: TransferCurve) -> tuple[PredictedTransfer | None, HalfwayMeasurement]:
-    """Predict transfer at the largest budget beside what was measured, and measure agreement."""
+    """Predict transfer at the largest budget, with the measured rates, and measure agreement."""
     X = setting.X
     if Frame.of(X) is not None:
-        raise ValueError(
-            "boundaries are followed between samples of numbers, and X has columns of categories"
-        )
+        raise ValueError("halfway agreement needs samples of numbers, and X has columns of categories")
     array = np.asarray(X, dtype=float)
     if np.isnan(array).any():
-        raise ValueError("boundaries are followed between samples of numbers, and X has missing values")
+        raise ValueError("halfway agreement needs samples of numbers, and X has missing values")
     unit = setting.generator.eps_unit
     spread = Reference.of(np.asarray(setting.measured_on, dtype=float)).spread(unit)
     spread = np.ones(array.shape[1:]) if spread is None else spread

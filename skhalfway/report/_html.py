@@ -1,4 +1,4 @@
-"""A page as HTML: one file that needs no network, and no script to be read."""
+"""A page as HTML: one file that can be read without network and scripts."""
 
 from __future__ import annotations
 
@@ -54,19 +54,19 @@ def _environment() -> Environment:
 
 
 def _source(name: str) -> str:
-    """A file that is part of the page as it is."""
+    """A file that is included in the page unchanged."""
     environment = _environment()
     assert environment.loader is not None
     return environment.loader.get_source(environment, name)[0]
 
 
 def _shown(value: Any) -> Any:
-    """What is written of a value: texts without paths of the machine, numbers briefly; markup as it is."""
+    """Text of a value: texts without folders of the machine, rounded numbers, unchanged markup."""
     if hasattr(value, "__html__"):
         return value
     if isinstance(value, float):
         return f"{value:.6g}"
-    # a number stays beside its sign
+    # a number and its percent sign stay in one line
     return without_paths(value).replace(" %", "\u00a0%") if isinstance(value, str) else value
 
 

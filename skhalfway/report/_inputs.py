@@ -1,4 +1,4 @@
-"""What an audit is given: models, samples and reference, checked before any work."""
+"""Inputs of an audit: models, samples and reference, checked before any work."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ from skhalfway.models._collection import named_models
 
 
 class Samples(NamedTuple):
-    """Samples and labels, what a reference is, and how it came about.
+    """Samples to attack and their labels, and the reference.
 
     Attributes
     ----------
     X, y
-        What is attacked.
+        Samples to attack and their labels.
     reference : array-like or None
-        Samples like those of training.
+        Data like the training data.
     reference_labels : ndarray or None
-        Their true labels, where these are known.
+        True labels of the reference, where these are known.
     split_off : bool
         Whether the reference was split off X.
     n_given : int
-        How many samples there were to attack.
+        Number of samples that could be attacked, before some were drawn.
     rows : ndarray of shape (n_samples,)
-        Numbers of the attacked samples in what was given.
+        Row numbers of the attacked samples in the user's X.
     """
 
     X: Any
@@ -49,7 +49,7 @@ def read_models(models: Any, deployed: Any) -> tuple[dict[str, Any], str]:
     """Models by name, and the name of the deployed one."""
     if isinstance(models, (str, PathLike)):
         raise TypeError(
-            f"models must be fitted models, got the name {shown(str(models))}; read a file by "
+            f"models must be fitted models, got the name {shown(str(models))}; read a file with "
             "skhalfway.files.read_model first"
         )
     if hasattr(models, "predict") or callable(getattr(models, "forward", None)):
@@ -81,7 +81,7 @@ def _as_pairs(models: Any) -> list[tuple[str, Any]]:
 def read_samples(
     X: Any, y: Any, reference: Any, *, surrogates: bool, n_samples: int | None, seed: int
 ) -> Samples:
-    """Check samples and labels; split off a reference where surrogates need one; draw what is attacked."""
+    """Check samples and labels, split off a reference if surrogates need one, and draw samples to attack."""
     X = _table(X, "X")
     labels = read_labels(y, np.shape(X)[0])
     _check_classes(labels, "y")
@@ -109,7 +109,7 @@ def read_samples(
 
 
 def _table(X: Any, name: str) -> Any:
-    """Dense samples, whose columns, where they are named, are told apart by their names."""
+    """Dense samples whose columns, if they have names, have different ones."""
     if not hasattr(X, "shape") or hasattr(X, "columns") or is_tensor(X):
         X = as_table(X, name)
     if hasattr(X, "toarray"):
@@ -124,7 +124,7 @@ def _table(X: Any, name: str) -> Any:
 
 
 def _check_columns(X: Any, reference: Any) -> None:
-    """Raise where tables differ in columns, as where one holds the labels too."""
+    """Raise where tables differ in columns, for example since one holds the labels too."""
     if not (hasattr(X, "columns") and hasattr(reference, "columns")):
         return
     lacks, more = (
@@ -136,7 +136,7 @@ def _check_columns(X: Any, reference: Any) -> None:
             f"{what} {shown(names)}" for what, names in (("lacks", lacks), ("also has", more)) if names
         ]
         raise ValueError(
-            f"reference must have the columns of X, but it {' and '.join(differs)}; labels are given apart: "
+            f"reference must have the columns of X, but it {' and '.join(differs)}; pass labels separately: "
             "reference=(X_train, y_train)"
         )
 
@@ -145,20 +145,20 @@ def _check_classes(labels: NDArray[Any], name: str) -> None:
     seen = np.unique(labels)
     if len(seen) < 2:
         raise ValueError(
-            f"{name} holds one class, {shown(seen)}; samples of at least 2 are needed to tell whether a "
-            "model is fooled"
+            f"{name} must hold at least 2 classes, since a model is fooled if it predicts another class; got "
+            f"{shown(seen)}"
         )
 
 
 def _read_reference(reference: Any, X: Any) -> tuple[Any, NDArray[Any] | None]:
-    """Samples of the reference, under the names of X's columns, and their labels where it is a pair."""
+    """Samples of the reference, with the column names of X, and their labels if it is a pair."""
     if reference is None:
         return None, None
     if not isinstance(reference, tuple):
         return _under_names_of(X, _table(reference, "reference")), None
     if len(reference) != 2:
         raise ValueError(
-            f"reference must be samples, or a pair (samples, labels), got {len(reference)} of them"
+            f"reference must be samples, or a pair (samples, labels), got a tuple of {len(reference)}"
         )
     samples = _under_names_of(X, _table(reference[0], "reference"))
     labels = read_labels(reference[1], np.shape(samples)[0], name="the labels of reference")
@@ -167,7 +167,7 @@ def _read_reference(reference: Any, X: Any) -> tuple[Any, NDArray[Any] | None]:
 
 
 def _under_names_of(X: Any, reference: Any) -> Any:
-    """The reference as a DataFrame where X is one: an array has the columns of X in their order."""
+    """The reference as a DataFrame if X is one; an array gets the columns of X in their order."""
     if not hasattr(X, "columns") or hasattr(reference, "columns") or np.shape(reference)[1:] != X.shape[1:]:
         return reference
     import pandas as pd
@@ -192,7 +192,7 @@ def _halves(labels: NDArray[Any], seed: int) -> tuple[NDArray[np.intp], NDArray[
 
 
 def _drawn(rows: NDArray[np.intp], labels: NDArray[Any], n: int, seed: int) -> NDArray[np.intp]:
-    """So many rows, classes in proportion as far as that goes."""
+    """Draw n rows, in proportion to the classes where possible."""
     counts = np.unique(labels[rows], return_counts=True)[1]
     stratify = labels[rows] if counts.min() >= 2 and len(counts) <= min(n, len(rows) - n) else None
     drawn, _ = train_test_split(rows, train_size=n, stratify=stratify, random_state=seed)

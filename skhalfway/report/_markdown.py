@@ -1,4 +1,4 @@
-"""A page as Markdown, as GitHub reads it."""
+"""A page as GitHub's Markdown."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from skhalfway.report._private import without_paths, writable
 from skhalfway.results._table import Cell
 
 _SPECIAL = re.compile(r"([\\`*_\[\]<>|~$])")
-_FIRST = re.compile(r"^(\d*)([#+=.)-])")  # what makes a line a heading or an item
+_FIRST = re.compile(r"^(\d*)([#+=.)-])")  # beginnings that make a line a heading or an item
 
 
 def markdown_of(page: Page) -> str:
@@ -37,7 +37,7 @@ def markdown_of(page: Page) -> str:
 
 
 def plain(text: Any) -> str:
-    """A text that Markdown shows as it is, in one line."""
+    """Text in one line, escaped so that Markdown shows it unchanged."""
     one_line = " ".join(without_paths(str(text)).split())
     escaped = _SPECIAL.sub(r"\\\1", one_line.replace("&", "&amp;"))
     return _FIRST.sub(r"\1\\\2", escaped)
@@ -70,9 +70,9 @@ def _block(block: Block, level: int) -> Iterator[str]:
             yield from _blocks(card.blocks, level + 1)
     elif isinstance(block, Pictures):
         texts = "; ".join(plain(one.alternative) for one in block.pictures)
-        yield f"Pictures, which the HTML page shows: {texts}."
+        yield f"Pictures (shown in the HTML page): {texts}."
     elif isinstance(block, Chart):
-        yield f"Chart, which the HTML page shows: {plain(block.title)}. {plain(block.alternative)}"
+        yield f"Chart (shown in the HTML page): {plain(block.title)}. {plain(block.alternative)}"
     elif isinstance(block, Grid):
         yield from _table(block)
 

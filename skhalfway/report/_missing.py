@@ -1,4 +1,4 @@
-"""Why a part of a report is not there."""
+"""Reasons why parts of a report are missing."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ if TYPE_CHECKING:
 
 
 def why_missing(report: AuditReport, part: str) -> str:
-    """A sentence, for the page."""
+    """Sentence for the page."""
     why = report.left_out.get(part)
     if why is None:
-        return f"This was not measured: it was not asked for (parts of the audit: {part!r})."
+        return f"This was not measured: it was not requested (add {part!r} to the parts of the audit)."
     end = "" if why.endswith((".", "!", "?")) else "."
     return f"This was not measured: {why}{end}"

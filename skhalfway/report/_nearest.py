@@ -1,4 +1,4 @@
-"""How far the nearest sample that fools the deployed model is."""
+"""Distance to the nearest adversarial example of the deployed model."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ if TYPE_CHECKING:
     from skhalfway.report._setting import Setting
 
 N_SAMPLES = 100
-N_QUERIES = 500  # of a black box, for each sample
+N_QUERIES = 500  # queries of a black box for each sample
 
 
 def nearest_samples(setting: Setting) -> NearestSamples:
-    """Look for the nearest sample: exactly for trees, by gradient, or by queries."""
+    """Search for the nearest adversarial examples: exactly for trees, by gradient, or by queries."""
     X, y = setting.rows(setting.right(N_SAMPLES))
     attack = "tree"
     try:
         generator = _looking(setting, attack)
         generator.generate(X, y)
-    except TypeError:  # of models that are not made of trees, before anything is attacked
+    except TypeError:  # raised before the attack if the model is not made of trees
         attack = "fmn" if setting.seen(setting.deployed).has_gradient else "hopskipjump"
         generator = _looking(setting, attack)
         generator.generate(X, y)

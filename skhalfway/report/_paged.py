@@ -1,4 +1,4 @@
-"""What a result does that is also a page: HTML, Markdown, JSON."""
+"""Results that are also pages: HTML, Markdown and JSON."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ class Paged:
     """A result with a page of its own."""
 
     def _page(self) -> Page:
-        """What the page says."""
+        """Content of the page."""
         raise NotImplementedError
 
     def _table(self) -> Table:
-        """What is shown where there is no page."""
+        """Table that represents the result in text."""
         raise NotImplementedError
 
     def __repr__(self) -> str:
@@ -33,14 +33,14 @@ class Paged:
         return "\n".join(line for part in lines for line in part)
 
     def to_html(self, path: str | Path | None = None) -> str:
-        """Return the page as one HTML document, which needs no network, and no script to be read.
+        """Return the page as one HTML document, which can be read without network and scripts.
 
-        Names of folders are left out of texts that hold paths.
+        Paths in texts are shortened to file names.
 
         Parameters
         ----------
         path : str or Path, default=None
-            A file to write it to; what is there stays whole until the new one is complete.
+            File to write the page to. An existing file is replaced once the new one is complete.
 
         Returns
         -------
@@ -70,12 +70,12 @@ class Paged:
         return _written(html_of(self._page()), path)
 
     def to_markdown(self, path: str | Path | None = None) -> str:
-        """Return the page as Markdown, as GitHub reads it; charts and pictures are told in words.
+        """Return the page as GitHub's Markdown; charts and pictures are described in words.
 
         Parameters
         ----------
         path : str or Path, default=None
-            A file to write it to; what is there stays whole until the new one is complete.
+            File to write the page to. An existing file is replaced once the new one is complete.
 
         Returns
         -------
@@ -111,12 +111,12 @@ class Paged:
         Parameters
         ----------
         path : str or Path, default=None
-            A file to write it to, as ``save`` does.
+            File to write to, as ``save`` does.
 
         Returns
         -------
         text : str
-            What ``save`` writes.
+            The text that ``save`` writes.
 
         Raises
         ------
@@ -139,7 +139,7 @@ class Paged:
 
 
 def _written(text: str, path: str | Path | None) -> str:
-    """The text, which is in the file too, if there is one."""
+    """Return the text, after writing it to the file, if one is given."""
     if path is not None:
         with whole_file(path) as file:
             file.write(text)

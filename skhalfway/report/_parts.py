@@ -1,4 +1,4 @@
-"""The parts of a report: what was measured of the deployed model beside the transfer curve."""
+"""The parts of a report: measurements on the deployed model beside the transfer curve."""
 
 from __future__ import annotations
 
@@ -17,22 +17,29 @@ from skhalfway.results._result import frozen
 @part_of_results
 @dataclass(frozen=True, eq=False)
 class Surrogates:
-    """What an attacker without the model would train.
+    """Models that an attacker without the deployed model would train, and their training data.
 
     Parameters
     ----------
     names : tuple of str
         Names of the surrogates.
     n_rows : int
-        Samples that they were trained on.
+        Number of samples that they were trained on.
     n_reference : int
-        Samples that these were drawn from.
+        Number of samples that these were drawn from.
     labelled_by : {"reference", "deployed"}
-        Whether their labels were true ones, or answers of the deployed model.
+        Origin of their labels: true labels of the reference, or predictions of the deployed model.
     split_off : bool
-        Whether the samples were split off X, as no reference was given.
+        Whether the samples were split off X, since no reference was given.
     descriptions : dict of str to str
-        What each surrogate is, by name.
+        Description of each surrogate, by name.
+
+    Examples
+    --------
+    >>> from skhalfway.report import Surrogates
+    >>> own = Surrogates(("surrogate linear",), 50, 100, "reference", False, {})
+    >>> own.n_rows, own.labelled_by
+    (50, 'reference')
     """
 
     names: tuple[str, ...]
@@ -46,28 +53,36 @@ class Surrogates:
 @part_of_results
 @dataclass(frozen=True, eq=False)
 class AttackedColumns:
-    """Which columns carry the attack on the deployed model, and what is left of it where one is frozen.
+    """Columns that the attack on the deployed model depends on, and its success with columns frozen.
 
     Parameters
     ----------
     names : tuple of str
         Names of the columns, those that decide most often first.
     shares : ndarray of shape (n_columns,)
-        Share of each in the changes that fool, each measured in the unit of the budget. They add up to 1;
-        all are nan where nothing fools.
+        Share of each column in the total size of the changes that fool, in the unit of the budget. They add
+        up to 1; all are nan if no sample fools.
     weights : ndarray of shape (n_columns,)
-        How often each decides, where columns get their changed values one after the other in random orders
-        until the answer turns. They add up to 1; all are nan where nothing fools.
+        Share of cases in which each column decides. Columns get their changed values one after the other, in
+        random orders; the column that changes the prediction decides. They add up to 1; all are nan if no
+        sample fools.
     n_fooled : int
-        How many samples fool.
+        Number of samples that fool.
     n_samples : int
-        How many were attacked: the deployed model classifies all of them right.
+        Number of attacked samples; the deployed model classifies all of them correctly.
     eps : float
         Budget.
     frozen : dict of str to int
-        By column, how many samples fool where that column may not change.
+        Number of samples that fool if that column may not change, by column.
     frozen_all : int or None, default=None
-        How many fool where none of the columns in ``frozen`` may change; None where that was not tried.
+        Number of samples that fool if none of the columns in ``frozen`` may change; None if not tried.
+
+    Examples
+    --------
+    >>> from skhalfway.report import AttackedColumns
+    >>> columns = AttackedColumns(("age", "debt"), [0.7, 0.3], [0.9, 0.1], 40, 50, eps=0.5, frozen={"age": 4})
+    >>> columns.frozen["age"]
+    4
     """
 
     names: tuple[str, ...]
@@ -87,26 +102,33 @@ class AttackedColumns:
 @part_of_results
 @dataclass(frozen=True, eq=False)
 class ExposedSample:
-    """One sample that fools the deployed model, before and after.
+    """One sample that fools the deployed model, before and after the attack.
 
     Parameters
     ----------
     name : object
-        What the sample is called: of the index of X, else its number.
+        Name of the sample in the index of X, else its number.
     label : object
-        True label, which the deployed model gives before.
+        True label, which the deployed model predicts before the attack.
     answer : object
-        What it says after.
+        Label that it predicts after the attack.
     source : str
-        The model that the sample was made on.
+        Model that the adversarial sample was made on.
     eps : float
-        The smallest budget at which it fools.
+        Smallest budget at which it fools.
     fooled_by : int
-        How many models' samples fool at the largest budget.
+        Number of models whose version of the sample fools at the largest budget.
     changes : tuple of (str, before, after)
-        The columns that were changed, the largest change in the unit of the budget first; empty for images.
+        Changed columns with their values, the largest change in the unit of the budget first; empty for
+        images.
     before, after : ndarray of the shape of a sample, or None
-        The image as it was and as it was changed; None for tables.
+        Image before and after the attack; None for tables.
+
+    Examples
+    --------
+    >>> from skhalfway.report import ExposedSample
+    >>> ExposedSample(7, "good", "bad", "surrogate linear", 0.1, 3, (("debt", 2.0, 2.4),)).changes
+    (('debt', 2.0, 2.4),)
     """
 
     name: Any
@@ -123,16 +145,24 @@ class ExposedSample:
 @part_of_results
 @dataclass(frozen=True, eq=False)
 class NearestSamples:
-    """How far the nearest sample that fools the deployed model is.
+    """Distances to the nearest adversarial examples of the deployed model.
 
     Parameters
     ----------
     distances : ndarray of shape (n_samples,)
         Norm of the smallest change found, in the unit of the budget; inf where none was found.
     attack : str
-        The attack that looked for it.
+        Name of the attack.
     exact : bool
-        Whether no smaller change exists; else it is an upper bound.
+        Whether the distances are exact; otherwise they are upper bounds.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skhalfway.report import NearestSamples
+    >>> nearest = NearestSamples([0.1, 0.2, 0.4, np.inf], "fmn")
+    >>> nearest.found, float(nearest.quantiles[2])
+    (3, 0.2)
     """
 
     distances: NDArray[np.float64]
@@ -144,12 +174,12 @@ class NearestSamples:
 
     @property
     def found(self) -> int:
-        """For how many samples one was found."""
+        """Number of samples for which an adversarial example was found."""
         return int(np.isfinite(self.distances).sum())
 
     @property
     def quantiles(self) -> NDArray[np.float64]:
-        """Of the distances, at 5, 25, 50, 75 and 95 %; inf where that many were not found."""
+        """Quantiles of the distances at 5, 25, 50, 75 and 95 %; inf where too few were found."""
         if not len(self.distances):
             return np.full(5, np.nan)
         return np.quantile(self.distances, [0.05, 0.25, 0.5, 0.75, 0.95], method="inverted_cdf")
@@ -158,24 +188,32 @@ class NearestSamples:
 @part_of_results
 @dataclass(frozen=True, eq=False)
 class Retraining:
-    """What adversarial training of a clone of the deployed model bought.
+    """Effect of adversarial training on a clone of the deployed model.
 
-    Both models were judged on the same samples, each attacked anew.
+    The clones before and after were tested on the same samples, each attacked anew.
 
     Parameters
     ----------
     eps : float
         Budget of the training and of the attacks.
     n_rows : int
-        Samples that both were trained on, and as many adversarial ones for the second.
+        Number of samples that both clones were trained on; the second one got as many adversarial ones too.
     right : bool ndarray of shape (2, n_samples)
-        Whether the model before and after classifies each sample right as it is.
+        Whether the clone before and the one after classify each clean sample correctly.
     own, others : bool ndarray of shape (2, n_samples) or None
-        Whether it also does as attacked on the model itself, and as attacked on each of ``sources``.
+        Whether they also classify the version correctly that was made on the clone itself, and those that
+        were made on each of ``sources``.
     sources : tuple of str, default=()
         The other models whose samples fool the deployed model most.
     masked : bool
-        Whether the gradients of the retrained model may be masked, so that its figures look too good.
+        Whether the gradients of the retrained clone may be masked, so that its figures may be too good.
+
+    Examples
+    --------
+    >>> from skhalfway.report import Retraining
+    >>> tried = Retraining(0.5, 100, right=[[1, 1, 1, 0]] * 2, own=[[0, 0, 1, 0], [1, 1, 1, 0]])
+    >>> tried.accuracy()
+    array([0.75, 0.75])
     """
 
     eps: float
@@ -193,51 +231,72 @@ class Retraining:
                 object.__setattr__(self, name, frozen(getattr(self, name), bool))
 
     def accuracy(self, of: str = "right") -> NDArray[np.float64]:
-        """Share of the samples, before and after.
+        """Accuracy before and after adversarial training.
 
         Parameters
         ----------
         of : {"right", "own", "others"}, default="right"
-            As they are, as attacked on the model itself, or on the others.
+            Samples of the accuracy: clean, made on the clone itself, or made on the other models.
 
         Returns
         -------
         shares : ndarray of shape (2,)
-            Before and after.
+            Accuracy before and after.
+
+        Examples
+        --------
+        >>> from skhalfway.report import Retraining
+        >>> tried = Retraining(0.5, 100, right=[[1, 1, 1, 0]] * 2, own=[[0, 0, 1, 0], [1, 1, 1, 0]])
+        >>> tried.accuracy("own")
+        array([0.25, 0.75])
         """
         held = getattr(self, of)
         return ratio(held.sum(axis=1), np.full(2, held.shape[1]))
 
     def confidence_interval(self, level: float = 0.95, *, of: str = "right") -> ConfidenceInterval:
-        """Wilson's intervals of these shares.
+        """Wilson intervals of these accuracies.
 
         Parameters
         ----------
-        of : {"right", "own", "others"}, default="right"
-            As in :meth:`accuracy`.
         level : float, default=0.95
             Confidence level.
+        of : {"right", "own", "others"}, default="right"
+            Samples, as in :meth:`accuracy`.
 
         Returns
         -------
         interval : ConfidenceInterval
-            Ends of shape (2,).
+            ``low`` and ``high`` of shape (2,).
+
+        Examples
+        --------
+        >>> from skhalfway.report import Retraining
+        >>> tried = Retraining(0.5, 100, right=[[1, 1, 1, 0]] * 2, own=[[0, 0, 1, 0], [1, 1, 1, 0]])
+        >>> tried.confidence_interval(of="own").low.round(2)
+        array([0.05, 0.3 ])
         """
         held = getattr(self, of)
         return wilson_interval(held.sum(axis=1), np.full(2, held.shape[1]), level)
 
     def p(self, of: str) -> float:
-        """P-value of McNemar's exact test that both shares are equal.
+        """P-value of McNemar's exact test that both accuracies are equal.
 
         Parameters
         ----------
         of : {"right", "own", "others"}
-            As in :meth:`accuracy`.
+            Samples, as in :meth:`accuracy`.
 
         Returns
         -------
         p : float
-            Two-sided.
+            Two-sided p-value.
+
+        Examples
+        --------
+        >>> from skhalfway.report import Retraining
+        >>> tried = Retraining(0.5, 100, right=[[1, 1, 1, 0]] * 2, own=[[0, 0, 1, 0], [1, 1, 1, 0]])
+        >>> tried.p("own")
+        0.5
         """
         before, after = getattr(self, of)
         return float(mcnemar((before & ~after).sum(), (after & ~before).sum()))

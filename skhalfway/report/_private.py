@@ -1,12 +1,12 @@
-"""Texts without what belongs to the machine: of a path only the name of the file stays; and without NULs."""
+"""Texts without folders of the machine, and without characters that pages cannot hold."""
 
 from __future__ import annotations
 
 import re
 
 _PART = r"""[^\s/\\'"<>|:,;()]+"""
-# absolute paths of both kinds of systems and those from a home folder, but for their last part; in quotes
-# blanks are part of them
+# absolute paths of POSIX and Windows and paths in a home folder, without their last part; in quotes they may
+# contain blanks
 _FOLDERS = re.compile(
     rf"""(?<=['"])(?:~[^/\\'"]*|[A-Za-z]:)?[/\\][^'"]*[/\\](?=[^/\\'"]+['"])
     |(?<![\w.:/~\\])(?:file://)?/(?:{_PART}/)+(?={_PART})
@@ -17,7 +17,7 @@ _FOLDERS = re.compile(
 )
 
 
-# control characters and halves of pairs, which XML 1.0 forbids, and HTML and UTF-8 with it
+# control characters and single surrogates, which XML 1.0, HTML and UTF-8 forbid
 _FORBIDDEN = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
@@ -27,5 +27,5 @@ def writable(text: str) -> str:
 
 
 def without_paths(text: str) -> str:
-    """The text, with folders left out of paths."""
+    """The text, with paths shortened to file names."""
     return _FOLDERS.sub("", text)

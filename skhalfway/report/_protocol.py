@@ -1,4 +1,4 @@
-"""How an audit was measured, and what it says nothing of."""
+"""Protocol of an audit, and what it does not cover."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ NORMS = {
 
 
 def protocol_of(setting: Setting, data: Samples, own: Surrogates | None) -> dict[str, str]:
-    """What decides the figures, in words."""
+    """Settings that the figures depend on, in words."""
     generator = setting.generator
     attack = generator.attack
     labels, counts = np.unique(setting.y, return_counts=True)
@@ -32,20 +32,20 @@ def protocol_of(setting: Setting, data: Samples, own: Surrogates | None) -> dict
     said = {
         "samples attacked": f"{len(setting.y):,} of {data.n_given:,}",
         "samples of each class": ", ".join(shares[:12]) + (", ..." if len(shares) > 12 else ""),
-        "attack": f"{attack if isinstance(attack, str) else shown(attack)}, {generator.max_iter} steps by "
-        f"gradient, at most {generator.max_queries:,} queries a sample without one",
+        "attack": f"{attack if isinstance(attack, str) else shown(attack)}; {generator.max_iter} steps with "
+        f"a gradient, or at most {generator.max_queries:,} queries per sample without one",
         "norm": NORMS[float(generator.norm)],
         "budgets": ", ".join(budget(eps, generator.eps_unit) for eps in setting.budgets),
         "valid range": _range(generator.clip_values),
         "constraints": "none" if generator.constraints is None else str(generator.constraints),
-        "denominator": "samples that the deployed model and the attacked model both classify right",
+        "denominator": "samples that the deployed model and the attacked model both classify correctly",
         "noise": "each value moved by the whole budget, up or down at random, within the same limits",
         "units measured on": _measured_on(setting, data),
         "seed": str(setting.seed),
     }
     if own is not None:
-        part = "X, of samples that are not attacked," if own.split_off else "the reference data"
-        by = "their true labels" if own.labelled_by == "reference" else "the answers of the deployed model"
+        part = "X that are not attacked," if own.split_off else "the reference data"
+        by = "their true labels" if own.labelled_by == "reference" else "predictions of the deployed model"
         said["surrogates"] = (
             f"{counted(len(own.names), 'model')} trained on {own.n_rows:,} of {own.n_reference:,} samples of "
             f"{part} with {by}"
@@ -57,7 +57,7 @@ def _range(clip_values: Any) -> str:
     if clip_values is None:
         return "none"
     if isinstance(clip_values, str):
-        return "that of each column in the data on which units are measured"
+        return "range of each column in the data on which units are measured"
     low, high = clip_values
     return f"{shown(low)} to {shown(high)}"
 
@@ -70,28 +70,29 @@ def _measured_on(setting: Setting, data: Samples) -> str:
 
 
 def not_tested(setting: Setting, data: Samples, unmoved: Sequence[str] = ()) -> tuple[str, ...]:
-    """What nothing in the report speaks of."""
+    """What the report does not cover."""
     generator = setting.generator
     norm = NORMS[float(generator.norm)].partition(":")[0]
     said = [
-        f"Changes larger than {budget(setting.budgets[-1], generator.eps_unit)}, or measured in another norm "
-        f"than {norm}.",
-        "Stronger attacks than those of the protocol: adaptive attacks made for this model by hand, or with "
-        "more steps and queries. Rates are lower bounds of what an attacker achieves.",
+        f"Changes larger than {budget(setting.budgets[-1], generator.eps_unit)}, or in another norm than "
+        f"{norm}.",
+        "Stronger attacks than those of the protocol: adaptive attacks designed for this model, or attacks "
+        "with more steps and queries. Rates are lower bounds of what an attacker can achieve.",
         "Attacks on training data (poisoning), on privacy (who was in the training data), and on the "
         "software around the model.",
-        "Other data than these samples: what they do not cover, as drift or new kinds of customers.",
+        "Other data than these samples, for example after drift or from new kinds of customers.",
     ]
     frame = Frame.of(setting.X)
     if frame is not None:
         names = listed([str(name) for name in frame.names])
-        said.append(f"Changes of columns that hold categories, which have no distance: {names}.")
+        said.append(f"Changes of columns of categories, which have no distance: {names}.")
     if unmoved:
         said.append(
-            f"Changes of what does not vary in the reference and so has no budget: {listed(unmoved)}."
+            f"Changes of columns that do not vary in the reference, so that their budget is 0: "
+            f"{listed(unmoved)}."
         )
     if generator.constraints is not None:
-        said.append("Changes that the constraints rule out, which real attackers may not keep to.")
+        said.append("Changes that violate the constraints; real attackers may not keep to these.")
     if len(setting.y) < data.n_given:
         said.append(
             f"{data.n_given - len(setting.y):,} of the {data.n_given:,} samples, which were not drawn."

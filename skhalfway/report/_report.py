@@ -1,4 +1,4 @@
-"""AuditReport: what an audit measured, and what follows from it."""
+"""AuditReport: the measurements of an audit, and the conclusions from them."""
 
 from __future__ import annotations
 
@@ -32,57 +32,58 @@ ROLES = ("deployed", "other", "surrogate")
 
 @dataclass(frozen=True, eq=False, repr=False)
 class AuditReport(Paged, Result, drawn=False):
-    """What an audit of a deployed model measured, and what follows from it.
+    """Measurements of an audit of a deployed model, and the conclusions from them.
 
-    Made by :func:`skhalfway.audit`. What was measured are the fields; verdict, threats, findings and metrics
+    :func:`skhalfway.audit` makes it. The fields are the measurements; verdict, threats, findings and metrics
     are derived from them.
 
     Parameters
     ----------
     deployed : str
-        Name of the model that is audited.
+        Name of the audited model.
     roles : dict of str to str
-        By model "deployed", "other" or "surrogate".
+        Role of each model: "deployed", "other" or "surrogate".
     kinds : dict of str to str
-        By model its type.
+        Type of each model.
     curve : TransferCurve
-        Every model attacked, and tried with the samples made on every other, at each budget.
+        Transfer between all models at each budget.
     surrogates : Surrogates or None, default=None
-        What the surrogates are and what they were trained on.
+        The surrogates, and the data that they were trained on.
     columns : AttackedColumns or None, default=None
-        Which columns carry the attack; None for images, and where it was left out.
+        Columns that the attack depends on; None for images, or if left out.
     exposed : tuple of ExposedSample, default=()
         The samples that fool the deployed model at the smallest budgets.
     nearest : NearestSamples or None, default=None
-        How far the nearest sample that fools is.
+        Distances to the nearest adversarial examples.
     predicted : PredictedTransfer or None, default=None
-        Transfer that our own method predicts without attacks, beside what was measured at the largest budget.
+        Transfer that our own method predicts without attacks, and measured transfer at the largest budget.
     agreement : HalfwayMeasurement or None, default=None
-        Whether the models' boundaries lie at the same places of paths between samples.
+        Halfway agreement: whether the decision boundaries of the models cross paths between samples at the
+        same places.
     retraining : Retraining or None, default=None
-        What adversarial training bought.
+        Effect of adversarial training.
     left_out : dict of str to str, default={}
-        By part of the report why it is not there.
+        Reasons why parts of the report are missing, by part.
     unmoved : tuple of str, default=()
-        Columns in which budgets are next to nothing, as the reference varies much less in them than the
-        samples do, so that an attack that fails says little.
+        Columns with budgets close to 0, since the reference varies much less in them than the samples do. An
+        attack that fails on such data shows little.
     not_tested : tuple of str, default=()
-        What the audit says nothing of.
+        What the audit does not cover.
     protocol : dict of str to str, default={}
         How it was measured: samples, attack, budgets, seed.
     warnings : tuple of str, default=()
-        What the measurements warned of.
+        Warnings of the measurements.
     seconds : dict of str to float, default={}
-        What each part took.
+        Run time of each part.
     partial : bool, default=False
         Whether the run was interrupted before all was measured.
     command : str, default=""
-        The command that repeats it.
+        Command that repeats the audit.
 
     See Also
     --------
     skhalfway.audit : Makes it.
-    skhalfway.load_result : Reads what :meth:`save` wrote.
+    skhalfway.load_result : Reads a saved report.
 
     Examples
     --------
@@ -150,23 +151,28 @@ class AuditReport(Paged, Result, drawn=False):
 
     @cached_property
     def verdict(self) -> Verdict:
-        """Whether the deployed model is exposed, to whom, at which budget, how sure."""
+        """Verdict: whether the deployed model is exposed, to which attackers, and at which budget."""
         return verdict_of(self)
 
     @cached_property
     def findings(self) -> tuple[Advice, ...]:
-        """What was found, by weight, each with its evidence and what to do."""
+        """Findings, the most severe first, each with evidence and advice."""
         return findings_of(self)
 
     @cached_property
     def metrics(self) -> dict[str, float]:
-        """Figures that a pipeline may compare with a limit; all but accuracies are worse the larger they are.
+        """Figures that a pipeline may compare with a limit.
 
-        Those of attacks are of the largest budget: ``rate``, the highest of ``surrogate_rate``,
-        ``other_rate`` and ``deployed_rate``, which are those of the attackers of these kinds; ``noise_rate``;
-        ``robust_accuracy``, the share of all samples that the deployed model classifies right as they are
-        and under every attack at every budget; ``accuracy``; ``findings``, how many there are that are no
-        notes. What was not measured is not there.
+        Lower is better for all but the two accuracies. Figures that were not measured are missing.
+
+        - ``surrogate_rate``, ``other_rate``, ``deployed_rate``: rate at which attackers of that kind fool the
+          deployed model, at the largest budget;
+        - ``rate``: the highest of these three;
+        - ``noise_rate``: rate at which noise of the same size fools it;
+        - ``accuracy``: accuracy on the clean samples;
+        - ``robust_accuracy``: share of all samples that the deployed model classifies correctly, both clean
+          and under every attack at every budget;
+        - ``findings``: number of findings that are not mere notes.
         """
         last = {threat.kind: threat for threat in self.threats}  # the largest budget comes last
         found = {f"{kind}_rate": last[kind].rate for kind in ATTACKERS if kind in last}
@@ -180,17 +186,29 @@ class AuditReport(Paged, Result, drawn=False):
         return metrics
 
     def held(self, *, robust: bool = False) -> NDArray[np.bool_] | None:
-        """Which samples the deployed model classifies right.
+        """Tell which samples the deployed model classifies correctly.
 
         Parameters
         ----------
         robust : bool, default=False
-            Whether also under every attack at every budget.
+            Whether a sample must also be classified correctly under every attack at every budget.
 
         Returns
         -------
         held : bool ndarray of shape (n_samples,), or None
-            None where true labels are not known, or the model failed, or an attack that would count.
+            None if true labels are not known, or if the model failed, or, with ``robust``, an attack.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_iris
+        >>> from sklearn.linear_model import LogisticRegression
+        >>> from sklearn.svm import SVC
+        >>> from skhalfway import audit
+        >>> X, y = load_iris(return_X_y=True)
+        >>> models = {"lr": LogisticRegression(max_iter=1000).fit(X, y), "svm": SVC().fit(X, y)}
+        >>> report = audit(models, X, y, surrogates=None, eps=[0.5], n_samples=30, parts=())
+        >>> bool((report.held(robust=True) <= report.held()).all())
+        True
         """
         return holds(self.curve, self.deployed, self.curve.sources if robust else ())
 
@@ -200,8 +218,20 @@ class AuditReport(Paged, Result, drawn=False):
         Returns
         -------
         frame : pandas.DataFrame
-            A row for each kind of attacker and budget: how many samples count and fool, the rate and its
-            interval, the rate of noise, the best source, and p.
+            One row for each kind of attacker and budget: numbers of samples that count and that fool, the
+            rate and its interval, the rate of noise, the best source, and the p-value.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_iris
+        >>> from sklearn.linear_model import LogisticRegression
+        >>> from sklearn.svm import SVC
+        >>> from skhalfway import audit
+        >>> X, y = load_iris(return_X_y=True)
+        >>> models = {"lr": LogisticRegression(max_iter=1000).fit(X, y), "svm": SVC().fit(X, y)}
+        >>> report = audit(models, X, y, surrogates=None, eps=[0.5], n_samples=30, parts=())
+        >>> report.to_frame().index.tolist()
+        [('other', 0.5), ('deployed', 0.5)]
         """
         import pandas as pd
 

@@ -1,4 +1,4 @@
-"""What adversarial training of a clone of the deployed model buys, tried here."""
+"""Effect of adversarial training, measured on a clone of the deployed model."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
     from skhalfway.transfer import TransferCurve, TransferMatrix
 
 N_TRAINED, N_JUDGED = 4000, 300
-N_SOURCES = 2  # models that attack both, beside themselves: those whose samples fool the deployed one most
+N_SOURCES = 2  # other models whose samples are tried on both: those that fool the deployed one most
 BEFORE, AFTER = "before retraining", "after retraining"
 
 
 def retrained(setting: Setting, curve: TransferCurve) -> Retraining:
-    """Train a clone on clean samples, and one on as many adversarial ones too; attack both anew."""
+    """Train a clone on clean samples, and another one on adversarial samples too; attack both anew."""
     why = why_not(setting)
     if why:
         raise ValueError(why)
@@ -58,17 +58,17 @@ def retrained(setting: Setting, curve: TransferCurve) -> Retraining:
 
 
 def _strongest(setting: Setting, curve: TransferCurve) -> tuple[str, ...]:
-    """The other models whose samples fool the deployed one most, at the largest budget."""
+    """Models whose samples fool the deployed model most, at the largest budget."""
     rates = curve.rates[-1][:, curve.targets.index(setting.deployed)]
     order = np.argsort(-np.nan_to_num(rates), kind="stable")
     return tuple(curve.sources[i] for i in order if curve.sources[i] != setting.deployed)[:N_SOURCES]
 
 
 def why_not(setting: Setting) -> str:
-    """Why the deployed model cannot be trained again here; empty where it can."""
+    """Reason why the deployed model cannot be trained again here; empty if it can."""
     model = setting.model
     if setting.reference_labels is None:
-        return "training again takes samples with true labels: pass reference=(X_train, y_train)"
+        return "training again needs samples with true labels: pass reference=(X_train, y_train)"
     if is_torch_module(model) or isinstance(model, FrozenEstimator) or not hasattr(model, "fit"):
         return "this kind of model cannot be trained again here; only estimators with fit can"
     return ""
@@ -77,7 +77,7 @@ def why_not(setting: Setting) -> str:
 def _held(
     matrix: TransferMatrix,
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_], NDArray[np.bool_] | None]:
-    """Whether both are right: as the samples are, as attacked on themselves, on all others."""
+    """Whether both models are right: on clean samples, as attacked on themselves, as made on all others."""
     outcomes = matrix.outcomes
     assert outcomes is not None and outcomes.labels is not None
     truth = outcomes.labels

@@ -1,4 +1,4 @@
-"""The run of an audit: surrogates, the transfer curve, then every part, whatever becomes of the others."""
+"""The run of an audit: surrogates, the transfer curve, then every part, independently of the others."""
 
 from __future__ import annotations
 
@@ -43,12 +43,12 @@ if TYPE_CHECKING:
     from skhalfway.report._inputs import Samples
     from skhalfway.transfer import TransferCurve
 
-MOST_ROWS = 10_000  # that surrogates are trained on
+MOST_ROWS = 10_000  # maximum number of samples that surrogates are trained on
 
 
 @dataclass(frozen=True)
 class Request:
-    """What an audit is asked for, checked."""
+    """The checked arguments of an audit."""
 
     models: Mapping[str, Any]
     deployed: str
@@ -64,7 +64,7 @@ class Request:
 
 @dataclass
 class _Done:
-    """What there is of a report so far."""
+    """The parts of a report that are done so far."""
 
     fields: dict[str, Any] = field(default_factory=dict)
     left_out: dict[str, str] = field(default_factory=dict)
@@ -73,7 +73,7 @@ class _Done:
 
     @contextmanager
     def timed(self, what: str) -> Iterator[None]:
-        """Add the time of what is done in here."""
+        """Add the time of the block to that of a part."""
         begin = perf_counter()
         try:
             yield
@@ -82,7 +82,7 @@ class _Done:
 
 
 def run(request: Request) -> AuditReport:
-    """Do it."""
+    """Run an audit."""
     done, begin = _Done(), perf_counter()
     with warnings.catch_warnings(record=True) as log:
         warnings.simplefilter("always")
@@ -143,7 +143,7 @@ def run(request: Request) -> AuditReport:
 
 
 def _classes_of(models: Mapping[str, Any], X: Any) -> NDArray[Any]:
-    """Labels that the given models share; of networks that name none, the numbers of their outputs."""
+    """Labels that the models share; for networks without labels, the numbers of their outputs."""
     seen = {name: as_told(name, as_model, model) for name, model in models.items()}
     classes = common_classes(seen)
     if classes is None:
@@ -153,7 +153,7 @@ def _classes_of(models: Mapping[str, Any], X: Any) -> NDArray[Any]:
 
 
 def _with_surrogates(request: Request, setting: Setting) -> tuple[Setting, Surrogates]:
-    """The setting with surrogates, and what these are."""
+    """The setting with surrogates, and their description."""
     models, classes = setting.models, setting.classes
     data, seed = request.data, request.seed
     n = len(data.reference)
@@ -168,14 +168,14 @@ def _with_surrogates(request: Request, setting: Setting) -> tuple[Setting, Surro
     unknown = np.unique(y[positions(y, classes) < 0])
     if len(unknown):
         raise ValueError(
-            f"reference holds labels that the models do not know: {shown(unknown)}; the models know "
-            f"{shown(classes)}"
+            f"reference must hold labels that the models know, which are {shown(classes)}; got "
+            f"{shown(unknown)}"
         )
     missing = classes[positions(classes, np.unique(y)) < 0]
     if len(missing):
         raise ValueError(
-            f"the {n_rows} samples that surrogates are trained on have none of class {shown(missing)}; pass "
-            "more or other samples as reference, a larger surrogate_share, or surrogates=None"
+            f"the {n_rows} samples for training surrogates lack class {shown(missing)}; pass more or other "
+            "samples as reference, a larger surrogate_share, or surrogates=None"
         )
     if request.surrogates == "auto":
         new, described = default_surrogates(data.reference, len(classes), seed, n_rows)
@@ -204,7 +204,7 @@ def _free(name: str, taken: Mapping[str, Any]) -> str:
 
 
 def _setting(request: Request) -> Setting:
-    """Of the models that were given."""
+    """Setting of the given models, without surrogates."""
     data, generator = request.data, clone(request.generator).set_params(eps=request.budgets[-1])
     if generator.random_state is None:
         generator.random_state = request.seed
@@ -226,22 +226,22 @@ def _setting(request: Request) -> Setting:
 
 
 def _check_there_is_something(setting: Setting) -> None:
-    """Raise where the deployed model is right nowhere, before anything is attacked."""
+    """Raise if the deployed model classifies no sample correctly, before any attack."""
     unknown = np.unique(setting.y[positions(setting.y, setting.classes) < 0])
     if len(unknown):
         raise ValueError(
-            f"y holds labels that the models do not know: {shown(unknown)}; the models know "
-            f"{shown(setting.classes)}{how_to_name(setting.classes, np.asarray(setting.y))}"
+            f"y must hold labels that the models know, which are {shown(setting.classes)}; got "
+            f"{shown(unknown)}{how_to_name(setting.classes, np.asarray(setting.y))}"
         )
     if not (setting.answers(setting.deployed, setting.X) == setting.y).any():
         raise ValueError(
-            f"{setting.deployed} classifies none of the {len(setting.y)} samples right, so there is nothing "
-            "to attack; see that columns, scaling and labels are those that it was trained with"
+            f"{setting.deployed} classifies none of the {len(setting.y)} samples correctly, so there is "
+            "nothing to attack; check that columns, scaling and labels are those that it was trained with"
         )
 
 
 def _measure_parts(request: Request, setting: Setting, curve: TransferCurve, done: _Done) -> None:
-    """Measure what is asked for; what cannot be measured is left out, and the reason kept."""
+    """Measure the requested parts; parts that fail are left out, with the reason."""
     images = np.ndim(setting.X) > 2
     makers: dict[str, Callable[[], dict[str, Any]]] = {
         "exposed": lambda: {"exposed": most_exposed(setting, curve)},
@@ -264,7 +264,7 @@ def _measure_parts(request: Request, setting: Setting, curve: TransferCurve, don
                     try:
                         done.fields.update(makers[part]())
                     except (ValueError, TypeError, RuntimeError, MemoryError) as error:
-                        # the rest of the report is as good without it, and says why it is not there
+                        # other parts do not depend on this one; the report gives the reason
                         done.left_out[part] = brief(error)
             left.remove(part)
             progress.done(1, part)
@@ -277,7 +277,7 @@ def _measure_parts(request: Request, setting: Setting, curve: TransferCurve, don
 
 @contextmanager
 def _named_warnings(part: str, said: Sequence[warnings.WarningMessage]) -> Iterator[None]:
-    """Name the part in warnings that are new with it: it may have a budget and models of its own."""
+    """Put the name of the part before its new warnings, since it may have its own budget and models."""
     known = {str(one.message) for one in said}
     with warnings.catch_warnings(record=True) as log:
         warnings.simplefilter("always")
@@ -291,13 +291,13 @@ def _named_warnings(part: str, said: Sequence[warnings.WarningMessage]) -> Itera
 
 
 def _telling(setting: Setting, curve: TransferCurve) -> float:
-    """The smallest budget at which the attack on the model itself fools a fifth; else the largest."""
+    """The smallest budget at which attacks on the model itself fool it on a fifth; else the largest."""
     own = [t for t in threats_to(setting.deployed, setting.roles, curve) if t.kind == "deployed"]
     return next((threat.eps for threat in own if threat.rate >= 0.2), setting.budgets[-1])
 
 
 def kind_of(model: Any) -> str:
-    """The type of a model, of a pipeline that of its last step."""
+    """Type of a model; for a pipeline, also that of its last step."""
     inner = model.estimator if isinstance(model, Model) else unfrozen(model)
     steps = getattr(inner, "steps", None)
     last = type(steps[-1][1]).__name__ if steps else ""

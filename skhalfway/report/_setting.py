@@ -1,4 +1,4 @@
-"""What all parts of an audit share: models, samples, attack, and what is drawn for whom."""
+"""Setting that all parts of an audit share: models, samples, attack and seed."""
 
 from __future__ import annotations
 
@@ -21,34 +21,34 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Setting:
-    """What is audited, and how.
+    """Models, samples and attack of an audit.
 
     Attributes
     ----------
     models : dict of str to object
-        Every fitted model, surrogates included.
+        All fitted models, including surrogates.
     roles : dict of str to str
-        By model "deployed", "other" or "surrogate".
+        Role of each model: "deployed", "other" or "surrogate".
     deployed : str
-        Name of the audited one.
+        Name of the audited model.
     classes : ndarray of shape (n_classes,)
         Labels that all models share.
     X, y
         Samples to attack and their labels.
     row_numbers : ndarray of shape (n_samples,)
-        Where the samples stand in what the user gave.
+        Row numbers of the samples in the user's X.
     generator : AdversarialGenerator
-        The attack, without a source, and with a seed.
+        The attack, without an estimator, and with a seed.
     budgets : tuple of float
-        Increasing.
+        Increasing budgets.
     reference : array-like or None
-        Samples like those of training, on which units and ranges are measured.
+        Data like the training data, on which units and ranges are measured.
     reference_labels : ndarray or None
-        Their true labels, where these are known.
+        True labels of the reference, where these are known.
     options : dict
-        What scorers get: n_jobs, memory, error_score, timeout, verbose.
+        Options of scorers: n_jobs, memory, error_score, timeout, verbose.
     seed : int
-        For all that is drawn.
+        Seed of all random draws.
     """
 
     models: Mapping[str, Any]
@@ -76,16 +76,16 @@ class Setting:
         return self.X if self.reference is None else self.reference
 
     def seen(self, name: str) -> Model:
-        """A model as the package sees it."""
+        """A model wrapped as a Model."""
         return seen_as(self.models[name], self.classes)
 
     def answers(self, name: str, X: Any) -> NDArray[Any]:
-        """Labels that a model gives, one for each sample, as the rest of the package reads them."""
+        """Labels that a model predicts, read as everywhere in the package."""
         labels: NDArray[Any] = self.classes[self.seen(name).predict(X)]
         return labels
 
     def right(self, most: int) -> NDArray[np.intp]:
-        """Numbers of samples that the deployed model classifies right: at most so many, drawn by the seed."""
+        """Numbers of samples that the deployed model classifies correctly; at most ``most``, at random."""
         rows = np.flatnonzero(self.answers(self.deployed, self.X) == self.y)
         return np.sort(np.random.RandomState(self.seed).permutation(rows)[:most])
 
@@ -94,7 +94,7 @@ class Setting:
         return _safe_indexing(self.X, rows), self.y[rows]
 
     def attack_on(self, name: str, **params: Any) -> AdversarialGenerator:
-        """The attack, ready for a model, with some parameters changed."""
+        """The attack on a model, fitted, with some parameters changed."""
         model = self.models[name]
         source = FrozenEstimator(model) if hasattr(model, "fit") else self.seen(name)
         generator: AdversarialGenerator = clone(self.generator).set_params(estimator=source, **params)

@@ -1,4 +1,4 @@
-"""Surrogates: the models that an attacker without the deployed one would train on similar data."""
+"""Surrogates: models that an attacker without the deployed model would train on similar data."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ from skhalfway._inputs import Frame
 from skhalfway._parallel import side_by_side
 from skhalfway.models._type_checks import is_skorch_net
 
-# slow with many samples, and no better at what they are here for
+# these are slow with many samples, and no better as surrogates
 _FEW_ROWS = {"kernel": 2000, "neighbours": 2000}
-_N_STEPS, _BATCH = 600, 64  # of networks for images, at least
+_N_STEPS, _BATCH = 600, 64  # minimum number of steps of networks for images, and their batch size
 
 
 def default_surrogates(
     X: Any, n_classes: int, seed: int, n_rows: int
 ) -> tuple[dict[str, Any], dict[str, str]]:
-    """Untrained models of different families for such data, and what they are, by name."""
+    """Untrained models of different families for such data, and their descriptions, by name."""
     if np.ndim(X) > 2:
         return _for_images(np.shape(X)[1:], n_classes, n_rows)
-    # the rare class counts as much as the others, as for an attacker who wants to be taken for another
+    # rare classes get the same weight, as an attacker may aim at any class
     weight: dict[str, Any] = {"class_weight": "balanced"}
     models = {
         "linear": LogisticRegression(max_iter=1000, **weight),
@@ -57,7 +57,7 @@ def default_surrogates(
 
 
 def _preparation(X: Any) -> list[Any]:
-    """Steps that make such samples numbers of one scale: categories one-hot, what is missing filled in."""
+    """Preprocessing steps: standardise numbers, encode categories one-hot, impute missing values."""
     frame = Frame.of(X)
     missing = bool(X.isna().to_numpy().any()) if hasattr(X, "isna") else bool(np.isnan(np.asarray(X)).any())
     fill = [SimpleImputer(strategy="median", keep_empty_features=True)] if missing else []
@@ -71,7 +71,7 @@ def _preparation(X: Any) -> list[Any]:
 
 
 def _for_images(shape: tuple[int, ...], n_classes: int, n_rows: int) -> tuple[dict[str, Any], dict[str, str]]:
-    """Networks for samples of more than one axis, which scikit-learn's models do not take."""
+    """Networks for samples of more than one axis, which scikit-learn's models do not accept."""
     import torch
     from skorch import NeuralNetClassifier
     from torch import nn
@@ -99,7 +99,7 @@ def _for_images(shape: tuple[int, ...], n_classes: int, n_rows: int) -> tuple[di
             criterion=nn.CrossEntropyLoss,
             optimizer=torch.optim.Adam,
             lr=1e-3,
-            # of few samples more often, for a surrogate that learnt little tells little
+            # more epochs with few samples, since a surrogate that learnt little shows little
             max_epochs=max(20, -(-_N_STEPS * _BATCH // max(n_rows, 1))),
             batch_size=_BATCH,
             verbose=0,
@@ -112,7 +112,7 @@ def _for_images(shape: tuple[int, ...], n_classes: int, n_rows: int) -> tuple[di
 def trained(
     models: Mapping[str, Any], X: Any, y: NDArray[Any], *, seed: int, n_jobs: Any, verbose: int
 ) -> dict[str, Any]:
-    """Clones of models, fitted; the slow ones on fewer rows, which are drawn by the seed."""
+    """Fitted clones of models; the slow ones are fitted on fewer rows, drawn with the seed."""
     rng = np.random.RandomState(seed)
     jobs = []
     for name, model in models.items():
@@ -130,6 +130,6 @@ def _fit(model: Any, X: Any, y: NDArray[Any]) -> Any:
     classes, codes = np.unique(y, return_inverse=True)
     if not is_skorch_net(model) or np.array_equal(classes, np.arange(len(classes))):
         return clone(model).fit(X, y)
-    module = clone(model).fit(X, codes).module_.eval()  # skorch learns, and answers, numbers of columns only
+    module = clone(model).fit(X, codes).module_.eval()  # skorch's classes are numbers of columns only
     module.classes_ = classes
     return module

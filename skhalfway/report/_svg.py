@@ -1,4 +1,4 @@
-"""Charts as SVG in the colours of the page around them: places are computed here, a template writes them."""
+"""Charts as SVG in the colours of the page: coordinates are computed here, and a template writes them."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ Place: TypeAlias = Callable[[float], float]
 
 WIDTH, HEIGHT = 420, 270
 LEFT, RIGHT, TOP, BOTTOM = 54, 22, 10, 42
-APART = 5  # series whose intervals would hide each other stand so far apart
+APART = 5  # horizontal shift between series, so that their intervals do not overlap
 
 
 class Tick(NamedTuple):
-    """Where a number stands beside an axis."""
+    """Position and text of a number at an axis."""
 
     place: float
     text: str
 
 
 class Bar(NamedTuple):
-    """An interval, from its low end down to its high end up."""
+    """Coordinates of an interval, from its low to its high end."""
 
     x: float
     low: float
@@ -36,20 +36,20 @@ class Bar(NamedTuple):
 
 @dataclass(frozen=True)
 class Line:
-    """A series in places of the picture.
+    """A series in coordinates of the picture.
 
     Attributes
     ----------
     name : str
-        What the legend calls it.
+        Name in the legend.
     number : int
-        Which of the page's colours and marks it has.
+        Number of its colour and mark.
     dashed : bool
-        Whether it is a comparison.
+        Whether the line is dashed.
     path : str
-        The line; empty where there are only points.
+        SVG path of the line; empty if there are only points.
     points : list of (float, float)
-        Places of marks.
+        Coordinates of the marks.
     bars : list of Bar
         Intervals.
     """
@@ -64,16 +64,16 @@ class Line:
 
 @dataclass(frozen=True)
 class Drawing:
-    """A chart in places of a picture of 420 by 270.
+    """A chart in coordinates of a picture of 420 by 270.
 
     Attributes
     ----------
     x_ticks, y_ticks : list of Tick
-        Numbers of the axes.
+        Numbers at the axes.
     lines : list of Line
-        Its series.
+        The series.
     diagonal : tuple of float, or None
-        Both ends of the line on which both axes are equal.
+        Ends of the line on which both axes are equal.
     """
 
     x_ticks: list[Tick]
@@ -86,7 +86,7 @@ class Drawing:
 
 
 def drawn(chart: Chart) -> Drawing:
-    """The places of a chart; y is a share from 0 to 1."""
+    """Coordinates of a chart; y is a share from 0 to 1."""
     all_x = np.concatenate([one.x for one in chart.series]) if chart.series else np.zeros(1)
     largest = 1.0 if chart.square else float(all_x.max(initial=0.0)) or 1.0
     x_ticks = [value for value in MaxNLocator(5).tick_values(0, largest) if 0 <= value <= largest * 1.05]
@@ -99,7 +99,7 @@ def drawn(chart: Chart) -> Drawing:
         return round(HEIGHT - BOTTOM - (HEIGHT - TOP - BOTTOM) * y, 1)
 
     def place(one: Series, k: int) -> Place:
-        """Across, beside the other series with intervals."""
+        """Horizontal coordinate, shifted beside the other series with intervals."""
         apart = 0.0 if one.low is None else APART * (k - (n_bars - 1) / 2)
         return lambda x: round(across(x) + apart, 1)
 

@@ -1,4 +1,4 @@
-"""Threats: how often each kind of attacker fools the deployed model, beside noise, at each budget."""
+"""Threats: how often each kind of attacker, and noise, fools the deployed model at each budget."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
     from skhalfway.transfer import TransferCurve
 
-LEVEL = 0.05  # of all tests of a report together
+LEVEL = 0.05  # significance level of all tests of a report together
 
-# kinds of attackers, the one that needs least first
+# kinds of attackers, the one that needs the least access first
 ATTACKERS = {
     "surrogate": "an attacker who trains models of their own on similar data",
     "other": "an attacker who has one of the other models",
@@ -29,31 +29,39 @@ ATTACKERS = {
 
 @dataclass(frozen=True)
 class Threat:
-    """What one kind of attacker achieves within one budget.
+    """Success of one kind of attacker within one budget.
 
     Attributes
     ----------
     kind : {"surrogate", "other", "deployed"}
-        Who attacks: somebody with models of their own, with one of the other models, or with the deployed
-        model itself.
+        The attacker: one with models of their own, with one of the other models, or with the deployed model
+        itself.
     sources : tuple of str
-        The models that the attacker attacks instead of the deployed one.
+        The models on which the adversarial samples are made.
     eps : float
-        Budget. What fools at a smaller one counts too.
+        Budget. Samples that fool at a smaller budget count too.
     n : int
-        Samples that count: the deployed model, and at least one of the sources, classify them right.
+        Number of samples that count: the deployed model and at least one of the sources classify them
+        correctly.
     fooled : int
-        Of these, the samples that fool the deployed model as attacked on at least one of the sources.
+        Number of these that fool the deployed model when made on at least one of the sources.
     noise : int
-        Of these, how many fool it with random noise of the same size.
+        Number of these that fool it with random noise of the same size.
     best : str
-        The source whose samples fool most often; "" where none does.
+        Source whose samples fool most often; "" if none does.
     best_fooled, best_n : int
-        Counts of that source alone.
+        Counts of that source alone: samples that fool, and samples that count.
     p : float
-        How likely as many samples, or more, would fool by chance if no source did better than the noise:
-        the smallest p of McNemar's exact one-sided tests of the sources, adjusted by Holm's method for all
-        tests of the report. nan where nothing counts.
+        P-value of the hypothesis that no source does better than noise: the smallest p-value of McNemar's
+        exact one-sided tests of the sources, adjusted by Holm's method for all tests of the report. It is nan
+        if no sample counts.
+
+    Examples
+    --------
+    >>> from skhalfway.report import Threat
+    >>> threat = Threat("other", ("second",), 0.5, 100, 40, 2, "second", 40, 100, p=0.001)
+    >>> threat.rate, threat.noise_rate, threat.beyond_noise
+    (0.4, 0.02, True)
     """
 
     kind: str
@@ -69,40 +77,40 @@ class Threat:
 
     @property
     def rate(self) -> float:
-        """Share of the samples that fool."""
+        """Share of the samples that fool the deployed model."""
         return self.fooled / self.n if self.n else np.nan
 
     @property
     def interval(self) -> ConfidenceInterval:
-        """Wilson's 95 % interval of it."""
+        """Wilson 95 % interval of the rate."""
         low, high = wilson_interval(self.fooled, self.n)
         return ConfidenceInterval(float(low), float(high))
 
     @property
     def noise_rate(self) -> float:
-        """Share of the samples that noise fools."""
+        """Share of the samples that fool with noise."""
         return self.noise / self.n if self.n else np.nan
 
     @property
     def beyond_noise(self) -> bool:
-        """Whether the samples fool more often than noise does, beyond chance."""
+        """Whether the attacker succeeds significantly more often than noise."""
         return bool(self.p < LEVEL)
 
 
 class Attempts(NamedTuple):
-    """What one kind of attacker does within one budget, source by source and sample by sample.
+    """Success of one kind of attacker within one budget, by source and sample.
 
     Attributes
     ----------
     kind : {"surrogate", "other", "deployed"}
-        Who attacks.
+        Kind of attacker.
     sources : tuple of str
         The models that are attacked.
     eps : float
         Budget.
     eligible, fooled, noise : bool ndarray of shape (n_sources, n_samples)
-        Samples that count; of these, those that fool at this budget or at a smaller one; those that noise
-        of such a size fools.
+        Whether a sample counts; whether it also fools at this budget or at a smaller one; whether it also
+        fools with noise of such a size.
     """
 
     kind: str
@@ -114,7 +122,7 @@ class Attempts(NamedTuple):
 
 
 def attempts_on(deployed: str, roles: Mapping[str, str], curve: TransferCurve) -> Iterator[Attempts]:
-    """Of every kind of attacker at every budget above 0, budget by budget."""
+    """Attempts of every kind of attacker at every budget above 0, budget by budget."""
     j = curve.targets.index(deployed)
     kinds = [kind for kind in ATTACKERS if any(roles[name] == kind for name in curve.sources)]
     fooled: dict[str, NDArray[np.bool_]] = {}
@@ -125,7 +133,7 @@ def attempts_on(deployed: str, roles: Mapping[str, str], curve: TransferCurve) -
         seen = see(outcomes, matrix.condition, matrix.goal)
         for kind in kinds:
             rows = [i for i, name in enumerate(curve.sources) if roles[name] == kind]
-            # what the samples of one's own budget fail at, those of a smaller one may do
+            # a sample may fool at a smaller budget and fail at a larger one
             eligible, now = seen.eligible[rows, j], seen.fooled[rows, j]
             by_noise = outcomes.noise[j] != outcomes.left[rows]
             if matrix.goal == "target":
@@ -139,9 +147,9 @@ def attempts_on(deployed: str, roles: Mapping[str, str], curve: TransferCurve) -
 
 
 def holds(curve: TransferCurve, target: str, sources: Collection[str]) -> NDArray[np.bool_] | None:
-    """Whether a target is right on each sample, as it is and as made on some sources at every budget.
+    """Whether a target is right on each sample, clean and as made on some sources at every budget.
 
-    None where true labels are not known, or the target, or an attack that is asked about, failed.
+    None if true labels are not known, or if the target or one of these attacks failed.
     """
     first, *attacked = (matrix.outcomes for matrix in curve.matrices)
     assert first is not None
@@ -154,14 +162,14 @@ def holds(curve: TransferCurve, target: str, sources: Collection[str]) -> NDArra
         assert one is not None
         if one.failed[rows, j].any():
             return None
-        # what was not attacked, as its source errs on it, is as it was
+        # samples that a source misclassifies are not attacked on it: the clean prediction stands
         said = one.adversarial[rows, j]
         right = right & ((said == first.labels) | (said < 0)).all(axis=0)
     return right
 
 
 def threats_to(deployed: str, roles: Mapping[str, str], curve: TransferCurve) -> tuple[Threat, ...]:
-    """Every kind of attacker at every budget above 0, in the order of the kinds and of the budgets."""
+    """Threats of every kind of attacker at every budget above 0, sorted by kind and budget."""
     found: list[Threat] = []
     p_values: list[NDArray[np.float64]] = []
     for one in attempts_on(deployed, roles, curve):
@@ -199,7 +207,7 @@ def _threat(one: Attempts) -> Threat:
 def _beyond(
     fooled: NDArray[np.bool_], noise: NDArray[np.bool_], eligible: NDArray[np.bool_]
 ) -> NDArray[np.float64]:
-    """One-sided exact p of each source against noise; nan where no sample counts."""
+    """One-sided exact p-value of each source against noise; nan where no sample counts."""
     more, less = (fooled & ~noise).sum(axis=1), (noise & ~fooled).sum(axis=1)
     p = binom.sf(more - 1, more + less, 0.5)
     return np.where(eligible.any(axis=1), p, np.nan)

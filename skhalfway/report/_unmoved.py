@@ -1,4 +1,4 @@
-"""Columns in which budgets are next to nothing, as the reference varies much less than the samples."""
+"""Columns with budgets close to 0, since the reference varies much less than the samples."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from skhalfway.report._columns import column_names, name_of, numbers
 if TYPE_CHECKING:
     from skhalfway.report._setting import Setting
 
-OFTEN = 0.05  # share of samples beyond the reference's range from which on they are not like it
-MUCH_LESS = 0.1  # spread of the reference, as a share of that of the samples
+OFTEN = 0.05  # with this share of samples outside its range, the reference is not like the samples
+MUCH_LESS = 0.1  # spread of the reference, as a share of the spread of the samples
 
 
 class Unmoved(NamedTuple):
-    """Columns that budgets in standard deviations or ranges do not move, or hardly.
+    """Columns in which budgets in standard deviations or ranges are 0 or close to it.
 
     Attributes
     ----------
     still : tuple of str
-        The reference has one value alone, so that the budget is 0, and some sample has another.
+        Columns in which the reference has a single value, so that the budget is 0, and some sample another.
     doubtful : tuple of str
-        The reference varies at most a tenth as much as the samples, of which at least 5 % are beyond its
-        range.
+        Columns in which the reference varies at most a tenth as much as the samples, and at least 5 % of the
+        samples are outside its range.
     """
 
     still: tuple[str, ...] = ()
@@ -33,9 +33,9 @@ class Unmoved(NamedTuple):
 
 
 def unmoved(setting: Setting) -> Unmoved:
-    """Compare the reference with the samples; of images all values together are called "pixels".
+    """Compare the reference with the samples; all values of images are named "pixels".
 
-    Columns that constraints keep as they are, and those of categories, are left out.
+    Columns that constraints fix, and columns of categories, are left out.
     """
     unit = setting.generator.eps_unit
     if setting.reference is None or unit == "input":
@@ -47,7 +47,7 @@ def unmoved(setting: Setting) -> Unmoved:
     reference = Reference.of(known)
     spread, own = reference.spread(unit), Reference.of(X).spread(unit)
     assert spread is not None and own is not None
-    # what the reference has no value of has no range either: all samples are beyond it
+    # a column without values in the reference has no range, so that all samples are outside it
     beyond = (~((X >= reference.low) & (X <= reference.high)) & ~np.isnan(X)).mean(axis=0)
     still = (spread == 0) & (beyond > 0)
     doubtful = (spread <= MUCH_LESS * own) & (beyond >= OFTEN)

@@ -1,4 +1,4 @@
-"""The verdict: is the deployed model exposed, to whom, at which budget, and how sure is that."""
+"""The verdict: whether the deployed model is exposed, to which attackers, at which budget, how certainly."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from skhalfway.report._words import budget, in_percent, listed, probability, sha
 if TYPE_CHECKING:
     from skhalfway.report._report import AuditReport
 
-FEWEST = 30  # samples below which nothing found means nothing
-WEAKER = 0.1  # accuracy that surrogates lack, from which on they say little
+FEWEST = 30  # with fewer samples, attacks that find nothing show nothing
+WEAKER = 0.1  # surrogates that are less accurate by this much show little
 
 LEVELS = {
     "exposed": "Exposed",
@@ -29,17 +29,24 @@ LEVELS = {
 
 @dataclass(frozen=True)
 class Verdict:
-    """The answer of a report.
+    """The main conclusion of a report.
 
     Attributes
     ----------
     level : {"exposed", "exposed_to_owner", "nothing_found", "unknown"}
-        Whether attackers without the deployed model fool it more often than noise does; only those who have
-        it; nobody; or whether the figures do not tell.
+        "exposed": attackers without the deployed model fool it more often than noise does.
+        "exposed_to_owner": only attackers who have it do. "nothing_found": nobody does. "unknown": the
+        figures are not enough to tell.
     headline : str
-        The same in a few words.
+        The level in words.
     sentences : tuple of str
-        Who, how often, at which budget, how sure; what noise does; what the figures rest on.
+        Which attackers fool it how often, at which budget; how certain that is; and reasons for doubt.
+
+    Examples
+    --------
+    >>> from skhalfway.report import Verdict
+    >>> print(Verdict("unknown", "Not known", ("No sample counts.",)))
+    Not known. No sample counts.
     """
 
     level: str
@@ -51,7 +58,7 @@ class Verdict:
 
 
 def verdict_of(report: AuditReport) -> Verdict:
-    """Judge a report."""
+    """Verdict of a report."""
     threats = report.threats
     doubts = doubts_about(report)
     sentences = []
@@ -61,11 +68,11 @@ def verdict_of(report: AuditReport) -> Verdict:
         if mine:
             sentences.append(_sentence(report, attacker, mine))
     if level == "unknown":
-        sentences.append(f"The figures do not say that the model is safe: {'; '.join(doubts)}.")
+        sentences.append(f"The figures do not show that the model is safe: {'; '.join(doubts)}.")
     elif doubts:
         sentences.append(f"The true figures may be higher: {'; '.join(doubts)}.")
     if report.partial:
-        sentences.append("The run was interrupted, so this rests on a part of what was to be measured.")
+        sentences.append("The run was interrupted, so this verdict rests on a part of the measurements.")
     return Verdict(level, LEVELS[level], tuple(sentences))
 
 
@@ -79,7 +86,7 @@ def _level(threats: Sequence[Threat], doubts: Sequence[str]) -> str:
 
 
 def doubts_about(report: AuditReport) -> tuple[str, ...]:
-    """Reasons why attacks may have missed what is there; a model is never called safe where there is one."""
+    """Reasons why attacks may have missed adversarial examples; with one of them, no model is called safe."""
     curve = report.curve
     reasons = []
     if not report.threats or not max(threat.n for threat in report.threats):
@@ -90,7 +97,7 @@ def doubts_about(report: AuditReport) -> tuple[str, ...]:
     if curve.masked is not None:
         hidden = [name for name, flag in zip(curve.sources, curve.masked, strict=True) if flag]
         if report.deployed in hidden:
-            reasons.append("the gradients of the deployed model may be masked, so its own attack is too weak")
+            reasons.append("the gradients of the deployed model may be masked, so attacks on it are too weak")
     for name in (report.deployed, *(name for name in curve.sources if report.roles[name] == "other")):
         check = curve.checks.get(name)
         if check is not None and check.warnings:
@@ -98,17 +105,17 @@ def doubts_about(report: AuditReport) -> tuple[str, ...]:
     if report.unmoved:
         reasons.append(
             f"the reference varies much less than the samples in {listed(report.unmoved)}, so that budgets "
-            "are next to nothing there; pass a reference like the samples, or constraints that fix these"
+            "are close to 0 there; pass a reference like the samples, or constraints that fix these columns"
         )
     reasons += filter(None, [_weak_surrogates(report)])
     failed = sorted({name for matrix in curve.matrices for pair in matrix.failures for name in pair})
     if failed:
-        reasons.append(f"measurements failed of {listed(failed)}")
+        reasons.append(f"measurements of {listed(failed)} failed")
     return tuple(reasons)
 
 
 def _weak_surrogates(report: AuditReport) -> str:
-    """That surrogates, which fool nothing beyond noise, are surely far less accurate; else empty."""
+    """Reason for doubt where surrogates do no more than noise and are far less accurate; else empty."""
     mine = [threat for threat in report.threats if threat.kind == "surrogate"]
     if not mine or any(threat.beyond_noise for threat in mine):
         return ""
@@ -120,33 +127,33 @@ def _weak_surrogates(report: AuditReport) -> str:
     if np.isnan(own) or own - best < WEAKER or ends[0].high >= ends[1].low:
         return ""
     return (
-        f"the best surrogate classifies {in_percent(best)} % right and {report.deployed} "
+        f"the best surrogate has an accuracy of {in_percent(best)} % and {report.deployed} one of "
         f"{in_percent(own)} %, so attackers with better models may fool it more often"
     )
 
 
 def _sentence(report: AuditReport, attacker: str, threats: Sequence[Threat]) -> str:
-    """What one kind of attacker achieves: at the smallest budget that is beyond noise, and at the largest."""
+    """Sentence on one kind of attacker: at the smallest budget that beats noise, and at the largest."""
     beyond = [threat for threat in threats if threat.beyond_noise]
     last = threats[-1]
     upper = attacker[0].upper() + attacker[1:]
     if not last.n:
-        return f"Of {attacker} nothing is known, as no sample counts."
+        return f"How often {attacker} fools it is not known, as no sample counts."
     if not beyond:
         return (
-            f"{upper} does not fool it more often than random noise does, beyond chance "
-            f"({probability(last.p)}): within {budget(last.eps, report.unit)} "
-            f"{share(last.fooled, last.n)} of the samples, and noise {share(last.noise, last.n)}."
+            f"{upper} does not fool it significantly more often than random noise does "
+            f"({probability(last.p)}): within {budget(last.eps, report.unit)} on "
+            f"{share(last.fooled, last.n)} of the samples, and noise on {share(last.noise, last.n)}."
         )
     first = beyond[0]
     said = (
-        f"{upper} fools it for {share(first.fooled, first.n)} of the samples that count, with changes of at "
+        f"{upper} fools it on {share(first.fooled, first.n)} of the samples that count, with changes of at "
         f"most {budget(first.eps, report.unit)} (noise of that size: {in_percent(first.noise_rate)} %; "
         f"{probability(first.p)})"
     )
     if last is not first:
         said += (
-            f", and for {share(last.fooled, last.n)} with at most {budget(last.eps, report.unit)} (noise: "
+            f", and on {share(last.fooled, last.n)} with at most {budget(last.eps, report.unit)} (noise: "
             f"{in_percent(last.noise_rate)} %)"
         )
     return f"{said}."

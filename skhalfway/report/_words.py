@@ -1,4 +1,4 @@
-"""How a report writes figures: the same way in text, Markdown and HTML."""
+"""Figures in words, written in the same way in text, Markdown and HTML."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ UNITS = {
     "range": "of the range of each column",
     "eps": "times the budget of the generator",
 }
-# what is measured beside transfer, in this order
+# parts of an audit beside transfer, in this order
 PARTS = ("exposed", "columns", "nearest", "halfway", "retraining")
 PART_NAMES = {
     "exposed": "the most exposed samples",
-    "columns": "which columns carry the attack",
-    "nearest": "how far the nearest sample that fools is",
+    "columns": "columns that the attack depends on",
+    "nearest": "distance to the nearest adversarial example",
     "halfway": "predicted transfer and halfway agreement",
-    "retraining": "what adversarial training buys",
+    "retraining": "effect of adversarial training",
     "surrogates": "training of surrogates",
-    "transfer": "attacks, and trying them on all models",
+    "transfer": "attacks, and trials on all models",
 }
 
 
 def share(part: int, whole: int) -> str:
-    """A share in percent with its interval, as ``31 % (27 to 35 %, 155 of 500)``."""
+    """A share in percent with its interval, such as ``31 % (27 to 35 %, 155 of 500)``."""
     if not whole:
         return "not known (no sample counts)"
     low, high = (in_percent(float(end)) for end in wilson_interval(part, whole))
@@ -41,7 +41,7 @@ def share(part: int, whole: int) -> str:
 
 
 def in_percent(value: float) -> str:
-    """A share in percent, without its sign; a decimal where it is close to 0 or 100, but neither."""
+    """A share in percent, without the sign; with a decimal close to 0 and 100."""
     if np.isnan(value):
         return "-"
     percent = 100 * value
@@ -52,7 +52,7 @@ def in_percent(value: float) -> str:
 
 
 def budget(eps: float, unit: str) -> str:
-    """A budget and its unit, as ``0.25 standard deviations``."""
+    """A budget and its unit, such as ``0.25 standard deviations``."""
     if unit == "std":
         return f"{eps:g} standard deviation{'' if eps == 1 else 's'}"
     if unit == "range":
@@ -61,7 +61,7 @@ def budget(eps: float, unit: str) -> str:
 
 
 def listed(names: Sequence[str], most: int = 6) -> str:
-    """Names in a sentence, as ``a, b and c``; of many the first ones, and how many more."""
+    """Names in a sentence, such as ``a, b and c``; with many names, the first ones and how many more."""
     shown = list(names[:most])
     if len(names) > most:
         return f"{', '.join(shown)} and {counted(len(names) - most, 'other')}"
@@ -69,12 +69,15 @@ def listed(names: Sequence[str], most: int = 6) -> str:
 
 
 def probability(p: float) -> str:
-    """A p-value, as ``p = .03`` or ``p < .001``."""
+    """A p-value, such as ``p = .03`` or ``p < .001``."""
     if np.isnan(p):
         return "p is not known"
     return "p < .001" if p < 0.001 else f"p = {p:.3f}".replace("0.", ".", 1)
 
 
 def beside_noise(threat: Threat) -> str:
-    """What an attacker achieves, and what noise of the same size does."""
-    return f"{share(threat.fooled, threat.n)}; random noise of the same size {share(threat.noise, threat.n)}"
+    """On how many samples an attacker succeeds, and noise of the same size."""
+    return (
+        f"on {share(threat.fooled, threat.n)} of the samples that count, and random noise of the same size "
+        f"on {share(threat.noise, threat.n)}"
+    )

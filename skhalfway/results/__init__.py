@@ -1,4 +1,4 @@
-"""What every result is: it prints, is tabulated, drawn, compared and kept in files."""
+"""Base of all results: printing, tables, plots, comparison and files."""
 
 from skhalfway._intervals import ConfidenceInterval
 from skhalfway.results._provenance import Provenance

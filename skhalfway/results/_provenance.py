@@ -1,4 +1,4 @@
-"""Where a result comes from: what made it, with which settings and versions, and what it cost."""
+"""Provenance of a result: what made it, with which settings and versions, and at what cost."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ import numpy as np
 from skhalfway._text import shown
 
 _Measure = TypeVar("_Measure", bound=Callable[..., Any])
-_LONGEST = 16  # items of a setting that are kept; of a longer one its shape is
-_DATA = re.compile("[Xy](_|[0-9]|$)")  # names of samples and labels
+_LONGEST = 16  # number of items up to which a setting is kept; a longer one is described
+_DATA = re.compile("[Xy](_|[0-9]|$)")  # names of parameters that are samples or labels
 
 
 @cache
 def versions() -> dict[str, str]:
-    """Of this package, of Python and of what figures depend on; those not installed are left out."""
+    """Versions of Python, of this package and of its numerical dependencies, as far as installed."""
     found = {"python": python_version()}
     for name in ("skhalfway", "scikit-learn", "torch", "numpy"):
         try:
@@ -35,9 +35,9 @@ def versions() -> dict[str, str]:
 
 
 def plain(value: Any) -> Any:
-    """A setting as numbers, texts, and short lists and mappings of them; else a word on what it was.
+    """A setting as numbers, texts, and short lists and mappings of them; else a short description.
 
-    Nothing of the machine is in it: of a function or an object only the name is kept.
+    It holds nothing of the machine: a function or a class is kept by its name only.
     """
     if isinstance(value, np.generic):
         value = value.item()
@@ -65,36 +65,36 @@ def plain(value: Any) -> Any:
 
 @dataclass(frozen=True)
 class Provenance:
-    """Where a result comes from.
+    """Origin of a result: the function, settings, versions and costs.
 
-    Names of machines and files are not in it.
+    It holds no names of machines or files.
 
     Parameters
     ----------
     made_by : str
-        The function or method that measured.
+        Name of the function or method that made the result.
     settings : dict
-        Its parameters, and those of what it used: numbers, texts, and short
-        lists of them; of anything else a word on what it was.
+        Its parameters, and those of the objects that it used, as numbers, texts, and short lists of them.
+        Anything else is kept as a short description.
     n_samples : int or None, default=None
-        How many samples were measured on; None where that is not one number.
+        Number of samples; None where there is no single number.
     versions : dict of str to str
         Versions of Python, skhalfway, scikit-learn, torch and numpy.
     seconds : float or None, default=None
-        Time that it took.
+        Run time in seconds.
     costs : dict of str to dict, default={}
-        By source: ``seconds``, and, where the attack counts them, ``queries``
-        (predictions asked of the source) and ``gradients``.
+        Costs by source: ``seconds``, and, where the attack counts them, ``queries`` (predictions of the
+        source) and ``gradients``.
 
     See Also
     --------
-    Result : Keeps it as ``provenance``.
+    Result : Has it as ``provenance``.
 
     Examples
     --------
     >>> from skhalfway.results import Provenance
-    >>> Provenance("sharpness", {"size": 0.5}, n_samples=100, versions={"python": "3.11"}).lines()
-    ['made by sharpness on 100 samples', 'size=0.5', 'python 3.11']
+    >>> Provenance("sharpness", {"radius": 0.5}, n_samples=100, versions={"python": "3.11"}).lines()
+    ['made by sharpness on 100 samples', 'radius=0.5', 'python 3.11']
     """
 
     made_by: str
@@ -110,13 +110,18 @@ class Provenance:
         object.__setattr__(self, "costs", {name: dict(cost) for name, cost in self.costs.items()})
 
     def lines(self) -> list[str]:
-        """What a reader is told.
+        """Return the provenance as lines of text.
 
         Returns
         -------
         lines : list of str
-            Who made it and how long it took, the settings, what each source
-            cost, and the versions.
+            The function and its run time, the settings, the costs of each source, and the versions.
+
+        Examples
+        --------
+        >>> from skhalfway.results import Provenance
+        >>> Provenance("crossings", {"k": 5}, seconds=2.0, versions={"python": "3.11"}).lines()
+        ['made by crossings in 2 s', 'k=5', 'python 3.11']
         """
         on = "" if self.n_samples is None else f" on {self.n_samples} samples"
         took = "" if self.seconds is None else f" in {self.seconds:.3g} s"
@@ -137,10 +142,10 @@ def _written(value: Any) -> str:
 
 
 def recorded(measure: _Measure) -> _Measure:
-    """Let what a function returns know the function, its settings, and the seconds it took.
+    """Give the result of a function its provenance: the function, its settings, and the run time.
 
-    Settings are the arguments that are written with plain values, and those parameters of the object that a
-    method belongs to; models and data are not among them.
+    Settings are the arguments with plain values, and, for a method, such parameters of its object. Models and
+    data are no settings.
     """
     signature = inspect.signature(measure)
 
@@ -171,7 +176,7 @@ def recorded(measure: _Measure) -> _Measure:
 
 
 def _is_setting(name: str, value: Any) -> bool:
-    """Whether an argument is one that decides figures, and is written in a word."""
+    """Whether an argument affects the figures and has a plain value."""
     if name in ("n_jobs", "verbose", "self") or _DATA.match(name):
         return False
     if isinstance(value, (str, Real)) or value is None:

@@ -1,4 +1,4 @@
-"""Results out of files, read without running anything in them."""
+"""Results from files, read without running any code in them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from skhalfway.results._result import Result
 from skhalfway.results._writing import FORMAT, PACKED, VERSION, digest
 
 _OURS = re.compile(r"skhalfway(\.[a-z_]+)+")
-# what wrong names, types, shapes and depths of what is packed come to
+# errors that wrong names, types, shapes or depths in the content cause
 _UNREADABLE = (
     LookupError,
     TypeError,
@@ -36,7 +36,7 @@ _RECORDS: dict[str, type] = {"ConfidenceInterval": ConfidenceInterval, "Provenan
 
 
 def part_of_results(cls: type) -> type:
-    """Let a dataclass that is no result itself be kept in files, as a part of one."""
+    """Register a dataclass that is part of results, so that files can hold it."""
     _RECORDS[cls.__name__] = cls
     return cls
 
@@ -49,43 +49,41 @@ def load_result(path: str | Path, *, samples: str | Path | None = None) -> Any:
     path : str or Path
         A file that :meth:`Result.save <skhalfway.results.Result.save>` wrote.
     samples : str or Path, default=None
-        The folder of ``transfer(keep_samples=folder)``, from which ``samples``
-        of the matrix are mapped. None is where the file says it was, as seen
-        from the file; where that is no longer so, ``samples`` says so.
+        Folder of the adversarial samples that ``transfer(keep_samples=folder)`` kept, for the ``samples`` of
+        the matrix. None is the folder that the file names, relative to the file. If it is not there, only
+        ``samples`` raises.
 
     Returns
     -------
     result : Result
-        Equal to the one that was saved, and of its class.
+        A result that equals the saved one and is of the same class.
 
     Raises
     ------
     FileNotFoundError
         If there is no such file.
     ValueError
-        If it is no such file, is incomplete, was changed, or was written by a
-        newer version of skhalfway; if ``samples`` is the folder of another
-        result, or the result has none.
+        If it is no file of a result, is incomplete, was changed, or was written by a newer version of
+        skhalfway; if ``samples`` is the folder of another result, or the result has no samples.
 
     Notes
     -----
-    The file is one JSON object with four members. ``"format"`` is
-    ``"skhalfway result"``; ``"version"`` is 1; ``"content"`` is the result;
-    ``"sha256"`` is the SHA-256 of the content, written as JSON with sorted keys
-    and no blanks. In the content numbers, texts, true, false and null stand for
-    themselves, lists for lists, and objects with one of these members for
+    The file is one JSON object with four members. ``"format"`` is ``"skhalfway result"``; ``"version"`` is 1;
+    ``"content"`` is the result; ``"sha256"`` is the SHA-256 of the content, written as JSON with sorted keys
+    and no blanks. In the content, numbers, texts, true, false, null and lists represent themselves. An object
+    represents a value according to its members:
 
-    - ``"record"``, ``"home"``, ``"fields"``: a result or a part of one: its
-      class, the package that it is imported from, and its fields by name;
-    - ``"array"``, ``"shape"``, ``"zlib"``: an array: its numpy type, its shape,
-      and its bytes in C order, compressed by zlib and written in base64;
-    - ``"objects"``, ``"shape"``: an array of Python objects, one by one;
-    - ``"tuple"``: a tuple of these items;
+    - ``"record"``, ``"home"``, ``"fields"``: a result or a part of one, with its class, the package that the
+      class is imported from, and its fields by name;
+    - ``"array"``, ``"shape"``, ``"zlib"``: an array, with its numpy type, its shape, and its bytes in C
+      order, compressed by zlib and written in base64;
+    - ``"objects"``, ``"shape"``: an array of Python objects, as a list;
+    - ``"tuple"``: a tuple, as a list of its items;
     - ``"mapping"``: a mapping, as a list of keys and values;
     - ``"float"``: ``"nan"``, ``"inf"`` or ``"-inf"``.
 
-    Only classes of this package are made from it, and nothing in it is run, so
-    that a file of a stranger may be read.
+    Files from unknown sources are safe to read: only classes of this package are made from them, and no code
+    in them is run.
 
     Examples
     --------
@@ -109,13 +107,13 @@ def load_result(path: str | Path, *, samples: str | Path | None = None) -> Any:
         document = json.loads(text.decode("utf-8"))
     except (ValueError, RecursionError) as error:
         if not text.lstrip().startswith(b'{"format"'):
-            raise ValueError(f"{place.name} is no file of a result: {brief(error, 80)}") from error
+            raise ValueError(f"{place.name} is not a result file: {brief(error, 80)}") from error
         raise ValueError(
             f"{place.name} is incomplete or was changed: {brief(error, 80)}; save it again"
         ) from error
     if not isinstance(document, dict) or document.get("format") != FORMAT:
         raise ValueError(
-            f"{place.name} is no file of a result; load_result reads what the save of a result wrote"
+            f"{place.name} is not a result file; load_result reads files that the save of a result wrote"
         )
     number = document.get("version")
     if not isinstance(number, int) or number < 1:
@@ -123,7 +121,7 @@ def load_result(path: str | Path, *, samples: str | Path | None = None) -> Any:
     if number > VERSION:
         raise ValueError(
             f"{place.name} was written by a newer skhalfway, in version {number} of the format, and this one "
-            f"reads up to {VERSION}; install a newer skhalfway"
+            f"reads versions up to {VERSION}; install a newer skhalfway"
         )
     content = document.get("content")
     try:
@@ -137,7 +135,7 @@ def load_result(path: str | Path, *, samples: str | Path | None = None) -> Any:
             f"{place.name} was changed after it was written, so its figures cannot be trusted; save it again"
         )
     if not isinstance(result, Result):
-        raise ValueError(f"{place.name} holds no result, but {shown(result)}")
+        raise ValueError(f"{place.name} must hold a result, but it holds {shown(result)}")
     return result._with_samples(place.parent, samples)
 
 
@@ -149,15 +147,15 @@ def decoded(value: Any) -> Any:
     for kind, read in _READERS.items():
         if kind in value:
             return read(value)
-    raise ValueError(f"nothing is known of an object with {shown(list(value))}")
+    raise ValueError(f"the format has no object with the members {shown(list(value))}")
 
 
 def _record_of(value: dict[str, Any]) -> Any:
     name, home = value["record"], value["home"]
     if not _OURS.fullmatch(home):
-        raise ValueError(f"{shown(home)} is no package of skhalfway")
+        raise ValueError(f"{shown(home)} is not a package of skhalfway")
     if name not in _RECORDS and name not in Result._kinds:
-        getattr(import_module(home), name, None)  # some packages import what they are asked for
+        getattr(import_module(home), name, None)  # some packages import a class on its first use
     kind = _RECORDS.get(name) or Result._kinds.get(name)
     if kind is None:
         raise ValueError(f"{home} has no result {shown(name)}")
@@ -169,7 +167,7 @@ def _array_of(value: dict[str, Any]) -> np.ndarray[Any, Any]:
     if dtype.kind not in PACKED:
         raise ValueError(f"arrays of {dtype} are not packed")
     size = prod(shape) * dtype.itemsize
-    # no more than the shape says: a small text may stand for a very large one
+    # decompress no more than the shape says: a small text may expand to a very large one
     data = zlib.decompressobj().decompress(base64.b64decode(value["zlib"], validate=True), size + 1)
     if len(data) != size:
         raise ValueError(f"an array of shape {shape} has {len(data)} bytes, not {size}")

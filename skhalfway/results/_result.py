@@ -1,4 +1,4 @@
-"""Result: what every result of the package is and does."""
+"""Result: the base class of all results of the package."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from skhalfway.results._writing import write
 
 
 def equal(one: Any, other: Any) -> bool:
-    """Whether two values are of one kind and equal, nan to nan, and no time to no time."""
+    """Whether two values are equal and of one kind; nan equals nan, and NaT equals NaT."""
     if isinstance(one, np.ndarray):
         if (
             not isinstance(other, np.ndarray)
@@ -52,16 +52,16 @@ def frozen(array: Any, dtype: Any = None) -> np.ndarray[Any, Any]:
 
 
 class _Undrawn:
-    """In the place of the ``plot`` of results that are figures to be read, which nothing draws."""
+    """Replaces the ``plot`` of results that have no display."""
 
     def __get__(self, result: Any, kind: type) -> Any:
         if result is None:
             return self
-        raise AttributeError(f"a {kind.__name__} is not drawn; print it, or see the figures of its to_frame")
+        raise AttributeError(f"a {kind.__name__} has no plot; print it, or call its to_frame")
 
 
 def _fix(value: Any) -> None:
-    """Make every array in a value read-only, where it is."""
+    """Make every array in a value read-only, in place."""
     if isinstance(value, np.ndarray):
         value.setflags(write=False)
     elif isinstance(value, Mapping):
@@ -76,16 +76,16 @@ def _fix(value: Any) -> None:
 
 @dataclass(frozen=True, eq=False, repr=False, kw_only=True)
 class Result:
-    """Base of all results: dataclasses that cannot be changed.
+    """Base class of all results: frozen dataclasses.
 
-    A subclass says in ``_table`` what it shows and in ``to_frame`` what
-    it holds; it is drawn by the displays that are registered for it.
+    A result prints as a table, also in notebooks. ``to_frame`` returns its figures, and :meth:`plot` draws it
+    with a display.
 
     Parameters
     ----------
     provenance : Provenance, default=None
-        What made it, with which settings and versions, and what it cost; two
-        results with the same figures are equal wherever they come from.
+        What made the result, with which settings and versions, and at what cost. It is ignored when results
+        are compared.
 
     See Also
     --------
@@ -103,11 +103,11 @@ class Result:
 
     provenance: Provenance | None = field(default=None, compare=False)
 
-    _kinds: ClassVar[dict[str, type[Result]]] = {}  # every class by its name
-    _displays: ClassVar[dict[str, Any]] = {}  # those of a class by their kind, the usual one first
+    _kinds: ClassVar[dict[str, type[Result]]] = {}  # all subclasses by name
+    _displays: ClassVar[dict[str, Any]] = {}  # displays of a class by kind, the default first
 
     def __init_subclass__(cls, drawn: bool = True, **kwargs: Any) -> None:
-        """Know the class by its name; one that nothing draws has no ``plot``."""
+        """Register the class by its name; with ``drawn=False`` it has no ``plot``."""
         super().__init_subclass__(**kwargs)
         cls._displays = {}
         if not drawn:
@@ -120,7 +120,7 @@ class Result:
     __hash__ = None  # type: ignore[assignment]
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        # pickles do not know that arrays are read-only
+        # pickling loses the flag that arrays are read-only
         vars(self).update(state)
         _fix(state)
 
@@ -129,7 +129,7 @@ class Result:
         return [name for name in super().__dir__() if not (undrawn and name == "plot")]
 
     def _table(self) -> Table:
-        """What is shown."""
+        """Table that represents the result in text and HTML."""
         raise NotImplementedError
 
     def __repr__(self) -> str:
@@ -150,59 +150,82 @@ class Result:
         Parameters
         ----------
         kind : str, default=None
-            Which display, where there are several. None is the usual one.
+            Kind of display, where a result has several. None is the default one.
         **kwargs : dict
             Passed to the ``plot`` of the display.
 
         Returns
         -------
         display : Display
-            With the axes it drew on.
+            Display that holds the axes.
 
         Raises
         ------
         ValueError
             If there is no such display.
+
+        Examples
+        --------
+        >>> import matplotlib
+        >>> matplotlib.use("agg")
+        >>> import numpy as np
+        >>> from skhalfway.inspection import CurveResult
+        >>> curves = CurveResult(np.array([1, 2]), {"accuracy": np.array([[0.5], [0.8]])})
+        >>> type(curves.plot()).__name__
+        'CurveResultDisplay'
         """
         for cls in type(self).__mro__:
             package, *parts = cls.__module__.split(".")
             if package == "skhalfway":
-                # displays register when they are imported, which some packages do when a result is asked for
+                # displays register on import, and some packages import them on the first use of a result
                 getattr(import_module(f"{package}.{parts[0]}"), cls.__name__, None)
         every = (getattr(cls, "_displays", {}) for cls in type(self).__mro__)
         known: dict[str, Any] = next((displays for displays in every if displays), {})
         if not known:
-            raise ValueError(f"there is no display of {type(self).__name__}; to_frame gives its figures")
+            raise ValueError(f"a {type(self).__name__} has no display; call its to_frame for the figures")
         if kind is not None and set(known) == {""}:
-            raise ValueError(f"a {type(self).__name__} is drawn in one way; leave kind={shown(kind)} out")
+            raise ValueError(f"a {type(self).__name__} has one display only; leave kind={shown(kind)} out")
         if kind is not None:
             check_choice("kind", kind, known)
         return known[next(iter(known)) if kind is None else kind].from_result(self, **kwargs)
 
     def save(self, path: str | Path) -> None:
-        """Write everything into a file, for :func:`skhalfway.load_result`.
+        """Save the result into a file, for :func:`skhalfway.load_result`.
 
-        The format, JSON with packed arrays, is described there. A file that
-        exists is replaced, once the new one is complete.
+        The format is JSON with packed arrays; :func:`skhalfway.load_result` describes it. An existing file is
+        replaced once the new one is complete.
 
         Parameters
         ----------
         path : str or Path
-            The file.
+            File to write.
 
         Raises
         ------
         ValueError
-            If it cannot be written.
+            If the file cannot be written.
+
+        Examples
+        --------
+        >>> from pathlib import Path
+        >>> from tempfile import TemporaryDirectory
+        >>> import numpy as np
+        >>> from skhalfway import load_result
+        >>> from skhalfway.inspection import CurveResult
+        >>> curves = CurveResult(np.array([1, 2]), {"accuracy": np.array([[0.5], [0.8]])})
+        >>> with TemporaryDirectory() as folder:
+        ...     curves.save(Path(folder) / "curves.json")
+        ...     load_result(Path(folder) / "curves.json") == curves
+        True
         """
         write(self._seen_from(Path(path).parent), path)
 
     def _seen_from(self, place: Path) -> Result:
-        """As it is written into a file in a folder."""
+        """The result as it is written into a file in a folder."""
         return self
 
     def _with_samples(self, place: Path, folder: str | Path | None) -> Result:
-        """As read from a file in ``place``, with samples that were kept in a folder, if any is given."""
+        """The result as it is read from a file in ``place``, with samples from a folder if one is given."""
         if folder is not None:
-            raise ValueError(f"a {type(self).__name__} has no samples of its own; leave samples out")
+            raise ValueError(f"a {type(self).__name__} has no adversarial samples; leave samples out")
         return self

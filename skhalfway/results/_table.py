@@ -1,4 +1,4 @@
-"""How a result is shown: one table, written as text and as HTML."""
+"""Tables that represent results, as text and as HTML."""
 
 from __future__ import annotations
 
@@ -8,28 +8,28 @@ from html import escape
 
 import numpy as np
 
-_WIDTH = 150  # characters of a line of text, beyond which columns go on below
+_WIDTH = 150  # characters in a line of text; further columns continue below
 _PAPER, _FULL = np.array([255.0, 255.0, 255.0]), np.array([165.0, 15.0, 21.0])  # shades 0 and 1
 
 
 @dataclass(frozen=True)
 class Cell:
-    """What stands in one place of a table.
+    """One cell of a table.
 
     Attributes
     ----------
     text : str
         The figure.
     ends : str
-        Its interval, written behind it in text and below it in HTML.
+        Interval of the figure, written behind it in text and below it in HTML.
     shade : float or None
-        From 0, white, to 1, dark red; None leaves the cell in the colours of the page.
+        Background colour in HTML, from 0 (white) to 1 (dark red); None is the colour of the page.
     hint : str
-        What HTML shows when the pointer rests on the cell.
+        Tooltip of the cell in HTML.
     framed : bool
-        Whether the cell is set apart: in brackets in text, with a dashed frame in HTML.
+        Whether the cell is in brackets in text and has a dashed frame in HTML.
     order : float or None
-        The number by which a page that can be sorted sorts it; None is its text.
+        Sort key of the cell in a page that can be sorted; None sorts by its text.
     """
 
     text: str
@@ -46,22 +46,22 @@ class Cell:
 
 @dataclass(frozen=True)
 class Table:
-    """What a result shows.
+    """Title, caption, rows and notes that represent a result.
 
     Attributes
     ----------
     title : str
-        The kind of result, and what it comes to.
+        Kind of result, and its main figures.
     head : sequence of str
-        Heads of the columns; the first one is that of the names of the rows.
+        Headers of the columns; the first column holds the names of the rows.
     rows : sequence of sequences of str or Cell
-        One for each row, its name first.
+        Cells of each row, its name first.
     caption : str
-        How the figures are to be read.
+        Meaning of the figures.
     notes : sequence of str
         Lines below the table.
     centred : bool
-        Whether the columns of text are centred, as those of a matrix are.
+        Whether columns are centred in text, as in a matrix.
     """
 
     title: str
@@ -72,9 +72,9 @@ class Table:
     centred: bool = False
 
     def text(self, width: int = _WIDTH) -> str:
-        """The table as text: aligned, and no wider than that where its columns allow it."""
+        """The table as aligned text, no wider than ``width`` characters if its columns allow that."""
         lines = [self.title, *([self.caption] if self.caption else [])]
-        # a name with a line break in it would break the columns
+        # names may contain line breaks, which would break the columns
         rows = [[" ".join(str(cell).splitlines()) for cell in row] for row in (self.head, *self.rows) if row]
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         gap, align = (" ", "^") if self.centred else ("  ", "<")
@@ -86,11 +86,11 @@ class Table:
         return "\n".join([*lines, *self.notes])
 
     def notes_html(self) -> str:
-        """Only the lines below, as HTML."""
+        """The notes alone, as HTML."""
         return "".join(f'<p style="{_NOTE}">{escape(note)}</p>' for note in self.notes)
 
     def html(self) -> str:
-        """The table as HTML that is read in light and dark pages alike, with no style but its own."""
+        """The table as HTML with inline styles, for light and dark pages."""
         above = "".join(
             f'<p style="{_NOTE};font-weight:{weight}">{escape(line)}</p>'
             for line, weight in ((self.title, "bold"), (self.caption, "normal"))
@@ -104,7 +104,7 @@ class Table:
         return f"{above}{table}{self.notes_html()}"
 
 
-# without its own word a table takes the colour of the browser, not of the page
+# without an explicit colour a table takes that of the browser, not that of the page
 _TABLE = "border-collapse:separate;border-spacing:1px;color:inherit"
 _HEAD = "font-size:13px;text-align:center;padding:3px 6px"
 _NOTE = "font-size:13px;text-align:left;margin:2px 0;color:inherit"
@@ -112,7 +112,7 @@ _CELL = "font-size:13px;padding:3px 6px"
 
 
 def _folded(widths: Sequence[int], gap: int, most: int) -> list[list[int]]:
-    """Numbers of the columns that stand side by side: as many as there is room for beside the names."""
+    """Groups of columns that fit side by side into a line, beside the names."""
     parts: list[list[int]] = [[]]
     room = most
     for k, width in enumerate(widths):
@@ -143,12 +143,12 @@ def _as_html(cell: str | Cell, first: bool) -> str:
 
 
 def shade_of(value: float) -> np.ndarray:
-    """The opaque colour of a share, red, green and blue from 0 to 255."""
+    """Colour of a share, as red, green and blue from 0 to 255."""
     return np.rint(_PAPER + (_FULL - _PAPER) * float(np.clip(value, 0, 1)))
 
 
 def ink_on(colour: np.ndarray) -> str:
-    """Black or white: the one of the higher contrast."""
+    """Black or white, whichever has the higher contrast."""
     light = luminance(colour)
     # (L1 + .05) / (L2 + .05) of the lighter and the darker of two, WCAG 2.2, "contrast ratio"
     return "#000" if (light + 0.05) / 0.05 >= 1.05 / (light + 0.05) else "#fff"

@@ -1,4 +1,4 @@
-"""Results into files: JSON with packed arrays."""
+"""Writing results into files: JSON with packed arrays."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ from skhalfway._text import brief, shown
 
 FORMAT, VERSION = "skhalfway result", 1
 _COMPACT: dict[str, Any] = {"allow_nan": False, "separators": (",", ":")}
-PACKED = "biufcUSMm"  # kinds of arrays whose bytes are kept; items of others one by one
+PACKED = "biufcUSMm"  # kinds of arrays that are written as bytes; others are written item by item
 
 
 def write(result: Any, path: str | Path) -> None:
-    """Write a result; what is there stays whole until the new file is complete."""
+    """Write a result; an existing file stays until the new one is complete."""
     document = _document(result)
     with whole_file(path) as file:
         json.dump(document, file, **_COMPACT)
@@ -45,10 +45,10 @@ def _document(result: Any) -> dict[str, Any]:
 
 @contextmanager
 def whole_file(path: str | Path) -> Iterator[TextIO]:
-    """A text file to write; what is there stays whole until the new one is complete."""
+    """A text file to write; an existing file stays until the new one is complete."""
     place = Path(path)
     if not place.name:
-        raise ValueError(f"{shown(str(path))} names no file to write")
+        raise ValueError(f"path must name a file to write, got {shown(str(path))}")
     part = place.with_name(f"{place.name}.{token_hex(4)}")
     try:
         try:
@@ -63,7 +63,7 @@ def whole_file(path: str | Path) -> Iterator[TextIO]:
     except OSError as error:
         raise ValueError(
             f"{place.name} cannot be written: {brief(error.strerror or error)}; give a file in a folder that "
-            "exists and can be written to"
+            "exists and is writable"
         ) from error
 
 

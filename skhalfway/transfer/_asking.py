@@ -1,4 +1,4 @@
-"""Models asked about the samples and about noise, block by block."""
+"""Predictions of all models for the samples and for noise, block by block."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ Parallel = Callable[..., Iterator[Any]]
 
 
 def kept_or_asked(kept: CellStore | None, key: str, name: str, ask: Callable[[], Any]) -> Any:
-    """Answers of a model to what is known by a key; :class:`Failed` where it gives none."""
+    """Predictions of a model, from the store if it has the key; :class:`Failed` where the model fails."""
     if kept is None:
         return ask()
     key = fingerprint(key, kept.keys[name])
@@ -52,7 +52,7 @@ def ask_blocks(
     failures: Failures | None = None,
     verbose: int = 0,
 ) -> NDArray[np.intp]:
-    """What all models say of the samples, and of noise at each budget; -1 of those that fail.
+    """Predictions of all models for the samples, and for noise at each budget; -1 where a model fails.
 
     Of shape (1 + n_budgets, n_models, n_samples).
     """
@@ -74,7 +74,7 @@ def ask_blocks(
 
     given_all = Shared((models, kept, failures.care))
     places = {name: j for j, name in enumerate(models)}
-    # models may have to see samples before they can go to other processes: what their outputs are
+    # the first block is predicted here: models learn what their outputs are before they go to processes
     function, args, _ = job_of(first)
     asked = failures.known(models)
     with announced("ask models", len(asked), "model", verbose, failures.care) as call:
@@ -101,7 +101,7 @@ def _ask_block(
     block: slice,
     seed: int,
 ) -> dict[str, Any]:
-    """What each model says, of shape (1 + n_budgets, n_rows); :class:`Failed` where it fails."""
+    """Predictions of each model, of shape (1 + n_budgets, n_rows); :class:`Failed` where it fails."""
     models, kept, care = given.value
 
     @cache

@@ -1,4 +1,4 @@
-"""What scorers of several models share that attack some of them: the generator, the sources, the targets."""
+"""What all scorers share that attack some of their models: the generator, the sources and the targets."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ from skhalfway.transfer._leave_one_out import (
 
 
 class AttackingCollection(ModelCollection):
-    """A collection of which the sources are attacked and the targets asked."""
+    """A collection of models: sources are attacked, and targets predict the samples."""
 
     generator: AdversarialGenerator | None
     sources: Sequence[str] | str | None
@@ -84,12 +84,12 @@ class AttackingCollection(ModelCollection):
         check_timeout(self.timeout)
         if np.ndim(self._generator.eps) == 0 and self._generator.eps == np.inf:
             raise ValueError(
-                "transfer is measured within a budget, so the generator's eps must be finite, got inf"
+                "the generator's eps must be finite, got inf: transfer is measured within a budget"
             )
 
     @contextmanager
     def _gathered(self, X: Any, y: Any) -> Iterator[Gathered]:
-        """Samples that are not in memory, gone through; whatever else can be refused is refused before."""
+        """Read samples that are not in memory, after every other check."""
         check_is_fitted(self)
         self._check_params()
         with gathered(X, y, partial(self._read, reset=False)) as found:
@@ -98,7 +98,7 @@ class AttackingCollection(ModelCollection):
     def _start(
         self, X: Any, array: NDArray[Any] | None = None
     ) -> tuple[dict[str, Model], WholeRegion, NDArray[Any]]:
-        """Models, samples and where they may go, and classes, checked; ``array`` are samples read before."""
+        """Models, samples with their region, and classes, checked; ``array`` are samples read before."""
         check_is_fitted(self)
         self._check_params()
         models, array, classes = self._read_for_models(X, array)
@@ -111,9 +111,9 @@ class AttackingCollection(ModelCollection):
         return say_out_of_reach(region, self)
 
     def _keep_reference(self, array: NDArray[Any] | None) -> None:
-        """Keep of training data, or of what stands for it, what attacks may know of it."""
+        """Keep what attacks may know of the training data, or of the reference."""
         self._reference: Reference | None = None
-        self._partners: NDArray[Any] | None = None  # samples that attacks by queries may begin at
+        self._partners: NDArray[Any] | None = None  # samples that attacks by queries may start from
         if array is None:
             return
         self._reference, self._n_reference = Reference.of(array), len(array)
@@ -122,7 +122,7 @@ class AttackingCollection(ModelCollection):
             self._partners = array[np.sort(rows)]
 
     def _reference_for(self, array: NDArray[Any]) -> Reference | None:
-        """What the generator's units and bounds are measured on: else the samples that are attacked."""
+        """Data for the generator's units and bounds: the reference, else the attacked samples."""
         return reference_for(self._generator, array) if self._reference is None else self._reference
 
     def _roles(self, models: Mapping[str, Any]) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -139,7 +139,7 @@ class AttackingCollection(ModelCollection):
                 roles.append(tuple(name for name in models if name not in ensembles))
                 if not roles[-1]:
                     raise ValueError(
-                        "all models are ensembles, which are attacked and no targets; hand in at least one "
+                        "all models are ensembles, which are sources but no targets; pass at least one "
                         "model to try the samples on"
                     )
                 continue
@@ -152,19 +152,20 @@ class AttackingCollection(ModelCollection):
                 if name not in models:
                     known = list(models)
                     raise ValueError(
-                        f"{role} names {name!r}, which is no model; the models are {shown(known)}"
+                        f"{role} must hold names of the models {shown(known)}, got {name!r}"
                         f"{meant(name, known)}"
                     )
                 if name in ensembles:
                     raise ValueError(
-                        f"targets names {name!r}, which is an Ensemble: a source that is attacked through "
-                        "models, and no model that anybody deploys; for one, wrap the members in a "
-                        "VotingClassifier, or name targets that are no ensembles"
+                        f"targets must not hold {name!r}, which is an Ensemble and serves as a source only; "
+                        "wrap its members in a VotingClassifier, or name targets that are no ensembles"
                     )
-            roles.append(tuple(map(str, names)))  # those of an array are numpy's
+            roles.append(tuple(map(str, names)))  # names in an array are numpy's texts
         targets, sources = roles
         if sources == targets and len(sources) == 1:
-            raise ValueError(f"a source needs another model as its target, got {shown(sources[0])} for both")
+            raise ValueError(
+                f"sources and targets must not be one and the same model, got {shown(sources[0])} for both"
+            )
         return sources, targets
 
     @property
@@ -172,7 +173,7 @@ class AttackingCollection(ModelCollection):
         return isinstance(self.sources, str) and self.sources == LEAVE_ONE_OUT
 
     def _with_ensembles(self, models: Mapping[str, Model]) -> Mapping[str, Model]:
-        """The models, and the ensembles that ``sources`` asks for."""
+        """The models, and the ensembles that ``sources`` needs."""
         if not self._leaves_one_out:
             return models
         return with_ensembles(models, self._roles(models)[1], self.combine)
@@ -180,7 +181,7 @@ class AttackingCollection(ModelCollection):
     def _check_sources(
         self, models: Mapping[str, Model], region: WholeRegion, n_classes: int, *, targeted: bool = False
     ) -> None:
-        """Raise for a source that the attack cannot attack, before it attacks any."""
+        """Raise if the attack cannot attack one of the sources, before any attack."""
         check = partial(check_source, targeted=targeted)
         for name, model in models.items():
             named(name, check, self._generator, model, region, n_classes)
@@ -190,7 +191,7 @@ class AttackingCollection(ModelCollection):
         return AdversarialGenerator() if self.generator is None else self.generator
 
     def _generators(self, n: int, rng: np.random.RandomState) -> list[AdversarialGenerator]:
-        """One generator for each source, seeded where it has no seed of its own."""
+        """One generator for each source, seeded if it has no seed."""
         generators = [clone(self._generator) for _ in range(n)]
         if self._generator.random_state is None:
             for generator in generators:
@@ -198,9 +199,9 @@ class AttackingCollection(ModelCollection):
         return generators
 
     def _measured(self, *, asked: bool) -> str:
-        """What the budget, bounds and partners come from; empty where nothing depends on it.
+        """Description of the data behind budgets, bounds and partners; empty if nothing depends on it.
 
-        ``asked``: an attack went by answers, so it may have begun at partners.
+        ``asked``: an attack used queries, so it may have started from partners.
         """
         generator, figures = self._generator, []
         if self._reference is None:
@@ -222,7 +223,7 @@ class AttackingCollection(ModelCollection):
     def _settings(
         self, X: NDArray[Any], out_of_reach: Sequence[str], costs: Mapping[str, Mapping[str, float]]
     ) -> dict[str, Any]:
-        """What decides figures on some samples, of the generator and of this object."""
+        """Settings of the generator and of this object that the figures depend on."""
         settings = self._generator.get_params(deep=False)
         settings["eps"] = in_words(settings["eps"], X.ndim)
         measured = self._measured(asked=any("queries" in cost for cost in costs.values()))
@@ -232,7 +233,7 @@ class AttackingCollection(ModelCollection):
             settings["out_of_reach"] = out_of_reach
         if self._leaves_one_out:
             settings["sources"], settings["combine"] = LEAVE_ONE_OUT, self.combine
-        # the model is known by its name, and the others change no figure
+        # the name identifies the model; device and batch_size change no figure
         for name in ("estimator", "device", "batch_size"):
             settings.pop(name, None)
         if settings["random_state"] is None:

@@ -1,4 +1,4 @@
-"""TransferByClass: a transfer matrix for each true label, and where a class is fooled most."""
+"""TransferByClass: a transfer matrix for each true label, and the worst case for each class."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ if TYPE_CHECKING:
 class TransferByClass(Result):
     """A transfer matrix for each true label.
 
-    Made by :meth:`skhalfway.TransferMatrix.by_class`. A mean over all samples
-    hides a rare class: this shows the worst.
+    :meth:`skhalfway.TransferMatrix.by_class` makes it. A mean over all samples can hide a rare class; this
+    result shows the worst case for each class.
 
     Parameters
     ----------
     labels : ndarray of shape (n_labels,)
-        The true labels of which there are samples.
+        The true labels that the samples have.
     matrices : tuple of TransferMatrix
-        The matrix of the samples of each.
+        One matrix for each label, of its samples alone.
 
     See Also
     --------
@@ -64,8 +64,8 @@ class TransferByClass(Result):
         object.__setattr__(self, "matrices", tuple(self.matrices))
         if len(self.labels) != len(self.matrices) or not self.matrices:
             raise ValueError(
-                f"one matrix for each label is needed, got {len(self.labels)} labels and "
-                f"{len(self.matrices)} matrices"
+                f"matrices must hold one matrix for each label, got {len(self.matrices)} matrices and "
+                f"{len(self.labels)} labels"
             )
 
     @property
@@ -76,29 +76,29 @@ class TransferByClass(Result):
 
     @property
     def n_samples(self) -> NDArray[np.intp]:
-        """How many samples there are of each label, whether they count or not, (n_labels,)."""
+        """Number of samples of each label, whether they count or not, (n_labels,)."""
         return np.array([matrix.n_samples for matrix in self.matrices])
 
     @property
     def worst(self) -> NDArray[np.float64]:
-        """Highest rate over the other sources, (n_labels, n_targets); nan where no sample counts."""
+        """Highest transfer rate over the other sources, (n_labels, n_targets); nan where no sample counts."""
         return np.array([[_at(m, i, j, m.rates) for j, i in enumerate(_worst(m))] for m in self.matrices])
 
     @property
     def worst_sources(self) -> NDArray[Any]:
-        """Names of the sources of :attr:`worst`, (n_labels, n_targets); "" where none fools."""
+        """Names of the sources with the rates :attr:`worst`, (n_labels, n_targets); "" where none fools."""
         return np.array(
             [[_source(m, i, j) for j, i in enumerate(_worst(m))] for m in self.matrices], dtype=object
         )
 
     @property
     def worst_eligible(self) -> NDArray[np.int64]:
-        """How many samples count for :attr:`worst`, (n_labels, n_targets)."""
+        """Number of samples that count for :attr:`worst`, (n_labels, n_targets)."""
         rows = [[0 if i < 0 else m.eligible[i, j] for j, i in enumerate(_worst(m))] for m in self.matrices]
         return np.array(rows, dtype=np.int64)
 
     def of(self, label: Any) -> Any:
-        """The matrix of a label.
+        """Return the matrix of a label.
 
         Parameters
         ----------
@@ -108,16 +108,26 @@ class TransferByClass(Result):
         Returns
         -------
         matrix : TransferMatrix
-            Of its samples alone.
+            Matrix of the samples with this label.
 
         Raises
         ------
         ValueError
-            If there is no sample of it.
+            If no sample has this label.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from skhalfway import TransferMatrix
+        >>> from skhalfway.transfer import TransferByClass
+        >>> n, none = np.full((2, 2), 100), np.zeros((2, 2), dtype=int)
+        >>> cats, dogs = (TransferMatrix(("a", "b"), n, f, none, none, n[0], f[0]) for f in (none, n // 4))
+        >>> TransferByClass(np.array(["cat", "dog"]), (cats, dogs)).of("dog").mean_rate
+        0.25
         """
         places = np.flatnonzero(self.labels == label)
         if np.ndim(label) or not len(places):
-            raise ValueError(f"there is no sample of {shown(label)}; the labels are {shown(self.labels)}")
+            raise ValueError(f"label must be one of {shown(self.labels)}, got {shown(label)}")
         return self.matrices[places[0]]
 
     def to_frame(self, *, of: str = "worst") -> pd.DataFrame:
@@ -126,10 +136,10 @@ class TransferByClass(Result):
         Parameters
         ----------
         of : {"worst", "pairs"}, default="worst"
-            A row for each label and target, with the source that fools it most
-            ("" where none fools), the most fooled first; or for each label,
-            source and target. ``eligible`` is how many samples the rate rests
-            on, ``n_samples`` how many there are of the label.
+            "worst": one row for each label and target, with the source that fools it most ("" where none
+            fools), in decreasing order of the rate. "pairs": one row for each label, source and target.
+            ``eligible`` is the number of samples that the rate is of, ``n_samples`` the number of samples of
+            the label.
 
         Returns
         -------
@@ -139,7 +149,18 @@ class TransferByClass(Result):
         Raises
         ------
         ValueError
-            If ``of`` is neither.
+            If ``of`` is neither of the two.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from skhalfway import TransferMatrix
+        >>> from skhalfway.transfer import TransferByClass
+        >>> n, none = np.full((2, 2), 100), np.zeros((2, 2), dtype=int)
+        >>> cats, dogs = (TransferMatrix(("a", "b"), n, f, none, none, n[0], f[0]) for f in (none, n // 4))
+        >>> frame = TransferByClass(np.array(["cat", "dog"]), (cats, dogs)).to_frame(of="pairs")
+        >>> float(frame.loc[("dog", "a", "b"), "rate"])
+        0.25
         """
         import pandas as pd
 
@@ -195,13 +216,13 @@ class TransferByClass(Result):
 
 
 def _worst(matrix: Any) -> list[int]:
-    """Number of the source that fools each target most; -1 where none has a sample that counts."""
+    """Position of the source that fools each target most; -1 where none has a sample that counts."""
     rates = np.where(matrix._transfers, matrix.rates, -1.0)
     return [int(column.argmax()) if (column >= 0).any() else -1 for column in rates.T]
 
 
 def _source(matrix: Any, i: int, j: int) -> str:
-    """Its name; "" where its samples, and so those of all others, fool on none."""
+    """Name of the worst source; "" where not even its samples fool the target."""
     return str(matrix.sources[i]) if i >= 0 and matrix.fooled[i, j] else ""
 
 

@@ -1,4 +1,4 @@
-"""TransferByClassDisplay: where each class is fooled most, as a heat map."""
+"""TransferByClassDisplay: highest transfer rate of each class, as a heat map."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class TransferByClassDisplay(Display, draws=[TransferByClass]):
     Parameters
     ----------
     result : TransferByClass
-        What to draw.
+        The rates to draw.
 
     Attributes
     ----------
@@ -31,12 +31,26 @@ class TransferByClassDisplay(Display, draws=[TransferByClass]):
     im_ : matplotlib AxesImage
         The heat map itself.
     text_ : ndarray of shape (n_labels, n_targets) or None
-        The values written in the cells, with how many samples they rest on and
-        the source they are reached from.
+        The texts in the cells: the rate, the number of samples that count for it, and its source.
 
     See Also
     --------
-    TransferByClass : What is drawn.
+    TransferByClass : The rates that are drawn.
+
+    Examples
+    --------
+    >>> import matplotlib
+    >>> matplotlib.use("agg")
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.linear_model import LogisticRegression, RidgeClassifier
+    >>> from skhalfway import AdversarialGenerator, TransferScorer
+    >>> from skhalfway.transfer import TransferByClassDisplay
+    >>> X, y = load_iris(return_X_y=True)
+    >>> models = {"lr": LogisticRegression(max_iter=1000).fit(X, y), "ridge": RidgeClassifier().fit(X, y)}
+    >>> scorer = TransferScorer(AdversarialGenerator(eps=0.5), random_state=0).fit(models)
+    >>> by_class = scorer.transfer(X[::10], y[::10]).by_class()
+    >>> TransferByClassDisplay.from_result(by_class).text_.shape
+    (3, 2)
     """
 
     def plot(
@@ -57,8 +71,7 @@ class TransferByClassDisplay(Display, draws=[TransferByClass]):
             Axes to draw on. None makes a figure whose size grows with the
             number of labels and targets.
         include_values : bool, default=True
-            Whether to write the rates, how many samples count for them, and
-            their sources, into the cells.
+            Whether to write into the cells the rates, the number of samples that count, and the sources.
         cmap : str or matplotlib Colormap, default="YlOrRd"
             Colours from rate 0 to rate 1.
         colorbar : bool, default=True
@@ -95,7 +108,7 @@ class TransferByClassDisplay(Display, draws=[TransferByClass]):
         )
         ax.set(xlabel="target", ylabel="true label")
         ax.set_title(
-            "which class is fooled most,\nof how many that count,\nand from which source", fontsize=10
+            "highest transfer rate of each class,\nnumber of samples that count,\nand source", fontsize=10
         )
         fit(ax, self.text_)
         figure: Any = ax.figure

@@ -1,4 +1,4 @@
-"""What a transfer experiment says sample by sample: classes, exposed samples, paired comparisons."""
+"""Results of a transfer experiment sample by sample: classes, exposed samples, paired comparisons."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 class BySample(Rates):
-    """What a :class:`TransferMatrix` derives from its outcomes."""
+    """Results that a :class:`TransferMatrix` derives from its outcomes."""
 
     condition: str
     goal: str
@@ -43,24 +43,36 @@ class BySample(Rates):
         raise NotImplementedError
 
     def subset(self, rows: Any) -> Any:
-        """The matrix of some of the samples.
+        """Count some of the samples only.
 
         Parameters
         ----------
         rows : array-like of int or bool
-            Their numbers, or a mask of shape (n_samples,); a Series of pandas
-            that is a mask must be indexed as the samples are, in their order.
+            Numbers of the samples, or a mask of shape (n_samples,). A mask that is a pandas Series must have
+            the index of the samples, in the same order.
 
         Returns
         -------
         matrix : TransferMatrix
-            Counted anew; what is known of the models stays.
+            Matrix of these samples. Findings about the models stay as they are.
 
         Raises
         ------
         ValueError
-            If there are only counts, or no such samples; if ``rows`` are names
-            of samples, or a mask in another order.
+            If the matrix holds only counts; if there are no such samples; if ``rows`` are names of samples,
+            or a mask in another order.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_iris
+        >>> from sklearn.linear_model import LogisticRegression, RidgeClassifier
+        >>> from skhalfway import AdversarialGenerator, TransferScorer
+        >>> X, y = load_iris(return_X_y=True)
+        >>> models = {"lr": LogisticRegression(max_iter=1000).fit(X, y), "ridge": RidgeClassifier().fit(X, y)}
+        >>> scorer = TransferScorer(AdversarialGenerator(eps=0.5), random_state=0).fit(models)
+        >>> matrix = scorer.transfer(X[::10], y[::10])
+        >>> matrix.subset(y[::10] > 0).n_samples
+        10
         """
         outcomes = self._known("subset")
         chosen = _read_rows(rows, outcomes)
@@ -79,57 +91,80 @@ class BySample(Rates):
         )
 
     def counted_as(self, goal: str) -> Any:
-        """The same experiment with another success.
+        """Count the same experiment under another definition of success.
 
         Parameters
         ----------
         goal : {"other", "target"}
-            Whether a sample fools where the target's label is any other than
-            the true one, or only where it is the one that the attack aims at.
+            When a sample fools a target: if the target predicts any other than the true label, or only if it
+            predicts the label that the attack aims at.
 
         Returns
         -------
         matrix : TransferMatrix
-            Counted anew.
+            The new counts.
 
         Raises
         ------
         ValueError
-            If there are only counts, or the attacks aimed at no label.
+            If the matrix holds only counts, or the attacks aimed at no label.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_iris
+        >>> from sklearn.linear_model import LogisticRegression, RidgeClassifier
+        >>> from skhalfway import AdversarialGenerator, TransferScorer
+        >>> X, y = load_iris(return_X_y=True)
+        >>> models = {"lr": LogisticRegression(max_iter=1000).fit(X, y), "ridge": RidgeClassifier().fit(X, y)}
+        >>> scorer = TransferScorer(AdversarialGenerator(eps=0.5), random_state=0).fit(models)
+        >>> targeted = scorer.transfer(X[::10], y[::10], target=2)
+        >>> bool((targeted.counted_as("other").fooled >= targeted.fooled).all())
+        True
         """
         others = {name: getattr(self, name) for name in ("checks", "masked", "kept", "provenance")}
         return self.of(self._known("counted_as"), self.condition, goal=goal, **others)
 
     def by_class(self) -> TransferByClass:
-        """A matrix for each true label.
+        """Make a matrix for each true label.
 
         Returns
         -------
         by_class : TransferByClass
-            The matrices, and where a class is fooled most.
+            The matrices, and which source fools each class most.
 
         Raises
         ------
         ValueError
             If labels are not known, or there is no sample.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_iris
+        >>> from sklearn.linear_model import LogisticRegression, RidgeClassifier
+        >>> from skhalfway import AdversarialGenerator, TransferScorer
+        >>> X, y = load_iris(return_X_y=True)
+        >>> models = {"lr": LogisticRegression(max_iter=1000).fit(X, y), "ridge": RidgeClassifier().fit(X, y)}
+        >>> scorer = TransferScorer(AdversarialGenerator(eps=0.5), random_state=0).fit(models)
+        >>> scorer.transfer(X[::10], y[::10]).by_class().labels.tolist()
+        [0, 1, 2]
         """
         outcomes = self._known("by_class")
         if outcomes.labels is None:
             raise ValueError("by_class needs true labels: pass y to TransferScorer.transfer")
         if not outcomes.n_samples:
-            raise ValueError("there is no sample, so there are no classes to tell apart")
+            raise ValueError("by_class needs at least one sample, and this matrix has none")
         places = np.unique(outcomes.labels)
         matrices = tuple(self.subset(outcomes.labels == place) for place in places)
         return TransferByClass(outcomes.classes[places], matrices, provenance=self.provenance)
 
     @property
     def fooled_by_any(self) -> NDArray[np.int64]:
-        """Samples with which at least one other source fools each target, (n_targets,)."""
+        """Number of samples that fool each target when made on at least one other source, (n_targets,)."""
         return self._of_any("fooled")
 
     @property
     def eligible_for_any(self) -> NDArray[np.int64]:
-        """Samples that count for at least one other source and each target, (n_targets,)."""
+        """Number of samples that count for each target with at least one other source, (n_targets,)."""
         return self._of_any("eligible")
 
     def _of_any(self, what: str) -> NDArray[np.int64]:
@@ -138,34 +173,45 @@ class BySample(Rates):
         return np.array(each, dtype=np.int64)
 
     def exposure(self, target: str | None = None) -> pd.DataFrame:
-        """How many sources' adversarial samples fool a target, sample by sample.
+        """Count, for each sample, the sources whose adversarial version of it fools a target.
 
         Parameters
         ----------
         target : str, default=None
-            Name of the target. None counts sources whose samples fool at least
-            one other model.
+            Name of the target. None counts sources whose samples fool at least one other model.
 
         Returns
         -------
         frame : DataFrame
-            The most exposed samples first, indexed as X was (else by number; an
-            index without a name is called ``sample``). Of a result out of a
-            file, dates of a time zone, periods and the like are texts.
-            Columns: ``label`` (only where labels are known), ``fooled_by``,
-            the number of sources whose sample fools; ``of``, the number of
-            sources for which the sample counts; ``noise``, whether noise of the
-            same size fools too.
+            One row for each sample, the most exposed first. Rows have the index of X, else numbers; an index
+            without a name is called ``sample``. Where the result was loaded from a file, index values such as
+            periods or dates with a time zone are texts. The columns are
+
+            - ``label``: the true label, only where labels are known;
+            - ``fooled_by``: the number of sources whose version of the sample fools;
+            - ``of``: the number of sources for which the sample counts;
+            - ``noise``: whether noise of the same size fools too.
 
         Raises
         ------
         ValueError
-            If there are only counts, or no such target.
+            If the matrix holds only counts, or there is no such target.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_iris
+        >>> from sklearn.linear_model import LogisticRegression, RidgeClassifier
+        >>> from skhalfway import AdversarialGenerator, TransferScorer
+        >>> X, y = load_iris(return_X_y=True)
+        >>> models = {"lr": LogisticRegression(max_iter=1000).fit(X, y), "ridge": RidgeClassifier().fit(X, y)}
+        >>> scorer = TransferScorer(AdversarialGenerator(eps=0.5), random_state=0).fit(models)
+        >>> list(scorer.transfer(X[::10], y[::10]).exposure("lr"))
+        ['label', 'fooled_by', 'of', 'noise']
         """
         return self._exposure(target).sort_values("fooled_by", ascending=False, kind="stable")
 
     def _exposure(self, target: str | None) -> pd.DataFrame:
-        """The same in the order of the samples."""
+        """Exposure, in the order of the samples."""
         import pandas as pd
 
         outcomes = self._known("exposure")
@@ -176,7 +222,7 @@ class BySample(Rates):
         return pd.DataFrame(columns, index=outcomes.row_names)
 
     def _exposed(self, target: str | None) -> Exposed:
-        """What each source's samples do to a target, by name; None is any other model."""
+        """Which sample of each source fools a target, by name; None is any other model."""
         outcomes = self._known("exposure")
         if target is not None and target not in self.targets:
             raise ValueError(_unknown("target", target, self.targets))
@@ -184,33 +230,43 @@ class BySample(Rates):
         return exposed(seen, None if target is None else self.targets.index(target))
 
     def samples(self, source: str) -> Any:
-        """The adversarial samples made on a source, where they were kept.
+        """Return the adversarial samples made on a source, if they were kept.
 
         Parameters
         ----------
         source : str
-            Its name.
+            Name of the source.
 
         Returns
         -------
-        X_adv : array-like
-            In the container that X came in, with its types; a sample that could
-            not count, and was not attacked, is as it was. A copy, or a map that
-            copies what is written to: what was kept does not change.
+        X_adv : array-like of the shape of X
+            Adversarial samples in the container and types of X. Samples that could not count were not
+            attacked and are returned unchanged. The array is a copy, or a memory map that copies on writing,
+            so that the kept samples never change.
 
         Raises
         ------
         ValueError
-            If there is no such source, or its attack failed; if samples were not
-            kept, or lie in a folder that :func:`~skhalfway.load_result` did not
-            find.
+            If there is no such source, or its attack failed; if samples were not kept, or lie in a folder
+            that :func:`~skhalfway.load_result` did not find.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_iris
+        >>> from sklearn.linear_model import LogisticRegression, RidgeClassifier
+        >>> from skhalfway import AdversarialGenerator, TransferScorer
+        >>> X, y = load_iris(return_X_y=True)
+        >>> models = {"lr": LogisticRegression(max_iter=1000).fit(X, y), "ridge": RidgeClassifier().fit(X, y)}
+        >>> scorer = TransferScorer(AdversarialGenerator(eps=0.5), random_state=0).fit(models)
+        >>> scorer.transfer(X[::10], y[::10], keep_samples=True).samples("lr").shape
+        (15, 4)
         """
         if source not in self.sources:
             raise ValueError(_unknown("source", source, self.sources))
         if self.kept is None:
             raise ValueError(
-                "the adversarial samples were not kept, or in memory alone, and files of results do not hold "
-                "them; pass a folder, or True for this session, as keep_samples to transfer"
+                "this result has no adversarial samples: they were not kept, or only in memory, and files of "
+                "results do not contain them; call transfer with keep_samples=True or a folder"
             )
         reasons = [self.failures.get((source, target)) for target in self.targets]
         if all(reasons) and not self.source_eligible[self.sources.index(source)]:
@@ -218,12 +274,12 @@ class BySample(Rates):
         return self.kept.of(source)
 
     def compare(self, other: Any, level: float = 0.95) -> TransferComparison:
-        """Whether another experiment on the same samples has other rates.
+        """Test whether another experiment on the same samples has different rates.
 
         Parameters
         ----------
         other : TransferMatrix
-            Of the same samples and names: another attack or budget, or other
+            Experiment on the same samples and names of models, with another attack or budget, or with other
             models under the same names.
         level : float, default=0.95
             Confidence level.
@@ -231,31 +287,47 @@ class BySample(Rates):
         Returns
         -------
         comparison : TransferComparison
-            Paired differences, ``other`` less this one, tested cell by cell.
+            Paired differences, ``other`` minus this one, tested cell by cell.
 
         Raises
         ------
         ValueError
-            If samples, names, condition or goal differ, or there are only counts.
+            If samples, names, condition or goal differ, or a matrix holds only counts.
 
         Warns
         -----
         UserWarning
-            If values of samples differ between the two, as those of the same
-            samples in other units do, and those of other samples.
+            If the values of samples differ between the two. This is fine for the same samples in other units,
+            and wrong for other samples.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_iris
+        >>> from sklearn.linear_model import LogisticRegression, RidgeClassifier
+        >>> from skhalfway import AdversarialGenerator, TransferScorer
+        >>> X, y = load_iris(return_X_y=True)
+        >>> models = {"lr": LogisticRegression(max_iter=1000).fit(X, y), "ridge": RidgeClassifier().fit(X, y)}
+        >>> X, y = X[::10], y[::10]
+        >>> weak, strong = (
+        ...     TransferScorer(AdversarialGenerator(eps=eps), random_state=0).fit(models).transfer(X, y)
+        ...     for eps in (0.4, 0.5)
+        ... )
+        >>> comparison = weak.compare(strong)
+        >>> bool((comparison.differences >= 0).all())
+        True
         """
         if not isinstance(other, BySample):
-            raise TypeError(f"compare needs another TransferMatrix, got {type(other).__name__}")
+            raise TypeError(f"other must be a TransferMatrix, got {type(other).__name__}")
         return compare(self, other, level)
 
 
 def _is_indexed(rows: Any) -> bool:
-    """Whether this is a Series of pandas; the index of a list is a method."""
+    """Whether this is a pandas Series (a list has a method named index)."""
     return hasattr(rows, "iloc") and not callable(getattr(rows, "index", None))
 
 
 def _same_names(own: NDArray[Any] | None, other: NDArray[Any] | None) -> bool:
-    """Whether samples are called the same, in whatever kind of array: pandas keeps texts as objects."""
+    """Whether two indices are equal, whatever their types: pandas keeps texts as objects."""
     if own is None or other is None:
         return own is other
     if own.dtype.kind in "mM":
@@ -264,26 +336,26 @@ def _same_names(own: NDArray[Any] | None, other: NDArray[Any] | None) -> bool:
 
 
 def _unknown(role: str, name: Any, names: Sequence[str]) -> str:
-    """Message on a name that none of the models has."""
+    """Error message for a name that is none of the models'."""
     return f"there is no {role} {shown(name)}; the {role}s are {shown(list(names))}{meant(name, names)}"
 
 
 def _read_rows(rows: Any, outcomes: Outcomes) -> NDArray[np.intp]:
-    """Numbers of rows, from numbers or a mask."""
+    """Row numbers from row numbers or a mask."""
     array, n = np.asarray(rows), outcomes.n_samples
     if array.shape == (0,) and array.dtype != bool:
         return np.zeros(0, dtype=np.intp)
     if array.dtype == bool and array.shape == (n,):
         if _is_indexed(rows) and not _same_names(index_of(rows, n), outcomes.index):
             raise ValueError(
-                "rows is a mask whose index is not that of the samples, one by one; that of exposure() is in "
-                "another order: sort it as the samples are, as by sort_index() where they are only numbered, "
-                "or pass rows.to_numpy() where the rows themselves are in their order"
+                "rows is a mask with another index than the samples, or in another order, as exposure() "
+                "returns it; sort it like the samples (by sort_index() if they are only numbered), or pass "
+                "rows.to_numpy() if it is in their order"
             )
         return np.flatnonzero(array)
     if hasattr(rows, "get_indexer") and outcomes.index is not None:
         raise ValueError(
-            "rows is an Index, of names, and must be numbers of samples, which have other names here; pass "
+            "rows must be numbers of samples, got an Index, which holds their names; pass "
             "np.flatnonzero(np.isin(matrix.outcomes.sample_names, rows))"
         )
     numbers = array.dtype.kind in "iu" and array.ndim == 1

@@ -1,4 +1,4 @@
-"""Finished cells of a scorer in a store: what they are known by, and how they are written."""
+"""Finished cells of a scorer in a store: their keys and their format."""
 
 from __future__ import annotations
 
@@ -30,20 +30,20 @@ if TYPE_CHECKING:
     from skhalfway.attacks._region import Region
     from skhalfway.models import Model
 
-_N_PROBED = 64  # samples on which models are asked, should they change in what no content tells
+_N_PROBED = 64  # samples whose predictions are part of a key, as content does not show every change
 _FAULTS = ("faults", "of_substitute")
 
 
 @dataclass(frozen=True)
 class CellStore:
-    """A store, and what the models of one call are known by there.
+    """A store, with the keys of the models of one call.
 
     Attributes
     ----------
     store : Store
         The store.
     keys : dict of str to str
-        Of each model, by name.
+        Key of each model, by name.
     """
 
     store: Store
@@ -53,18 +53,18 @@ class CellStore:
     def of(
         cls, store: Store, models: Mapping[str, Model], X: NDArray[Any], call: Callable[..., Any] = named
     ) -> CellStore:
-        """For some models, which are asked about a few samples; ``call`` asks them, by their name."""
+        """Store for some models; ``call`` calls them, by name, for their predictions of a few samples."""
         contents = {name: named(name, content_key, model) for name, model in models.items()}
         said = {name: call(name, model.predict, X[:_N_PROBED]) for name, model in models.items()}
         known = {name: answer for name, answer in said.items() if not isinstance(answer, Failed)}
         return cls(store, {name: fingerprint(contents[name], answer) for name, answer in known.items()})
 
     def key_of_asked(self, regions: Sequence[Region], block: slice, seed: int) -> str:
-        """What the samples of a block, and noise, are known by."""
+        """Key of the samples of a block, and of noise."""
         return self._key("asked", list(regions), block.start, seed)
 
     def key_of_made(self, source: Source, rows: NDArray[np.intp]) -> str:
-        """What the samples that are made of some rows are known by."""
+        """Key of the adversarial samples of some rows."""
         attack = source.generator.attack
         kind = kind_of(attack)
         recipe = recipe_of(attack)
@@ -76,7 +76,7 @@ class CellStore:
         partners = None if source.partners is None else source.partners.X
         params = source.generator.get_params(deep=False)
         params["device"], params["dtype"] = _computed_in(source)
-        for name in ("estimator", "eps", "random_state"):  # the source, the regions and the seed say it
+        for name in ("estimator", "eps", "random_state"):  # in the key by source, regions and seed
             params.pop(name)
         return self._key(
             "made",
@@ -94,7 +94,7 @@ class CellStore:
         return fingerprint(versions(), *content)
 
     def made(self, key: str) -> tuple[list[NDArray[Any]], Account] | None:
-        """The samples at each budget that are kept, and what they took."""
+        """Stored adversarial samples at each budget, and their account."""
         entry = self.store.get(key)
         if entry is None:
             return None
@@ -114,7 +114,7 @@ class CellStore:
         return samples, Account(values["cost"], outcome)
 
     def keep_made(self, key: str, samples: Sequence[NDArray[Any]], account: Account) -> None:
-        """Keep them."""
+        """Store adversarial samples and their account."""
         outcome = account.outcome
         arrays = {f"X_adv_{k}": X_adv for k, X_adv in enumerate(samples)}
         values: dict[str, Any] = {
@@ -136,16 +136,16 @@ class CellStore:
         self.store.put(key, arrays, values)
 
     def answers(self, key: str) -> NDArray[Any] | None:
-        """What a model said, as it is kept."""
+        """Stored predictions of a model."""
         entry = self.store.get(key)
         return None if entry is None else entry[0]["answers"]
 
     def keep_answers(self, key: str, answers: NDArray[Any]) -> None:
-        """Keep it."""
+        """Store predictions of a model."""
         self.store.put(key, {"answers": answers}, {})
 
     def opinion(self, key: str) -> tuple[Opinion | None] | None:
-        """A second opinion, which may be none, as it is kept."""
+        """Stored second opinion, in a tuple, as it may be None."""
         entry = self.store.get(key)
         if entry is None:
             return None
@@ -153,7 +153,7 @@ class CellStore:
         return (Opinion(**values, gained=arrays["gained"]) if values else None,)
 
     def keep_opinion(self, key: str, opinion: Opinion | None) -> None:
-        """Keep it."""
+        """Store a second opinion."""
         if opinion is None:
             self.store.put(key, {}, {})
             return
@@ -162,15 +162,15 @@ class CellStore:
 
 
 def _of_pool(pool: Pool, *, labels: bool) -> tuple[Any, ...]:
-    """What an attack may know of the whole; ``labels``: those of its samples too."""
+    """The part of a pool that an attack may use, with its labels or without."""
     known = pool.problem.region, pool.predicted
     return (*known, pool.problem.labels) if labels else known
 
 
 def _computed_in(source: Source) -> tuple[list[str], str | None]:
-    """Types of devices, and the float type, on which the digits of what is made depend.
+    """Types of devices, and the float type, on which the exact values of samples depend.
 
-    Not the devices themselves, since those of one type round alike: a folder goes on where there are others.
+    Devices of one type round alike, so a store can be used with other devices of the same type.
     """
     generator, model = source.generator, source.model
     if is_own(generator.attack) and not takes_gradients(generator, model):
@@ -192,11 +192,11 @@ def _faults_in(arrays: Mapping[str, NDArray[Any]], values: Mapping[str, Any], na
 
 
 def content_key(model: Model) -> str:
-    """What a model is known by, beside its answers to the first samples: its content, and how it is read.
+    """Key of a model's content and of how its outputs are read, without its predictions.
 
-    TypeError where no content is known.
+    TypeError where its content cannot be read.
     """
-    if isinstance(model, EnsembleModel):  # a member may be read in another way than its estimator says
+    if isinstance(model, EnsembleModel):  # outputs of a member may be read in another way than by default
         members = [(name, content_key(member)) for name, member in model.members.items()]
         return fingerprint("ensemble", model.combine, model.weights, model.classes_, members)
     frame = model._frame
@@ -211,6 +211,6 @@ def content_key(model: Model) -> str:
         )
     except UnknownContentError as error:
         raise TypeError(
-            f"memory tells models apart by their content, but {error}; give it a text {KEY}, an attribute "
-            "that changes whenever its answers do, or pass memory=None"
+            f"memory identifies models by their content, but {error}; give it an attribute {KEY}, a text "
+            "that changes whenever its predictions do, or pass memory=None"
         ) from error

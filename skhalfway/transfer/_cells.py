@@ -1,4 +1,4 @@
-"""The work of scorers in cells: a source and a block of samples are attacked, and all models asked."""
+"""The work of scorers in cells: a block of samples is attacked on a source, and all models predict it."""
 
 from __future__ import annotations
 
@@ -29,16 +29,16 @@ if TYPE_CHECKING:
     from skhalfway.attacks._region import Region
     from skhalfway.models import Model
 
-# answers of black boxes to samples of which processes are worth their start
+# from this number of black-box predictions on, starting processes is worth its time
 _MANY_ANSWERS = 1_000_000
 
-# what all cells are given: sources without regions, models, where cells are kept, how models are called
+# shared by all cells: sources without regions, models, the store of cells, how to call models
 Given = Shared[tuple[list[Source], Mapping[str, "Model"], CellStore | None, Care]]
 
 
 @dataclass(frozen=True)
 class Cell:
-    """What came of one source and one block.
+    """Result for one source and one block.
 
     Attributes
     ----------
@@ -47,17 +47,17 @@ class Cell:
     rows : int ndarray of shape (n_rows,)
         Numbers of the samples that were attacked.
     answers : ndarray of shape (n_budgets, n_models, n_rows)
-        What all models said of what was made of them; -1 of those who were not asked, or failed.
+        Predictions of all models for the adversarial samples; -1 where a model was not asked, or failed.
     account : Account or None
-        What the attack took and found; None where it failed.
+        Cost and outcome of the attack; None where it failed.
     kept : int ndarray of shape (n_kept,)
-        Numbers of the samples of which what was made is kept.
+        Numbers of the samples whose adversarial versions are kept.
     X_adv : ndarray of shape (n_kept, ...)
-        That, at the largest budget.
+        These adversarial versions, at the largest budget.
     key : str
-        What it is known by in a store; empty where there is none.
+        Key of the cell in a store; empty where there is none.
     lost : dict of str to str
-        Names of models that failed, and why: the source in its attack, or any that was asked.
+        Reasons of failures by model: of the source in its attack, or of any model in its predictions.
     """
 
     source: int
@@ -70,7 +70,7 @@ class Cell:
     lost: Mapping[str, str] = field(default_factory=dict)
 
     def keeping(self, numbers: NDArray[np.intp]) -> Cell:
-        """The cell with what was made of no others than the samples of these numbers."""
+        """The cell with the adversarial versions of these samples only."""
         here = np.isin(self.kept, numbers)
         return replace(self, kept=self.kept[here], X_adv=self.X_adv[here])
 
@@ -78,7 +78,7 @@ class Cell:
 def _run_sent(
     given: Given, task: Task, regions: Sequence[Region], device: Any, without: Collection[str]
 ) -> Cell:
-    """A cell, perhaps in another process, which has all but its regions already."""
+    """Run a cell, perhaps in another process, to which only its regions are sent."""
     sources, models, kept, care = given.value
     source = replace(sources[task.source].at(task.rows, regions), device=device)
     return run_task(source, task, models, kept, care, without)
@@ -92,7 +92,7 @@ def run_task(
     care: Care,
     without: Collection[str] = (),
 ) -> Cell:
-    """Attack the samples of a cell, and ask all models but some; what is kept of that is taken from there."""
+    """Attack the samples of a cell, and let all models but some predict them; use stored results."""
     key = "" if kept is None else kept.key_of_made(source, task.rows)
     made = None if kept is None else kept.made(key)
     if made is None:
@@ -119,7 +119,7 @@ def run_task(
 
 
 def _nothing(source: Source, task: Task, n_models: int) -> NDArray[np.integer[Any]]:
-    """Answers of no one."""
+    """Predictions of a cell before any model was asked."""
     shape = len(source.regions), n_models, len(task.rows)
     return np.full(shape, NOT_ASKED, dtype=smallest_integers(source.n_classes))
 
@@ -134,7 +134,7 @@ def _not_made(source: Source, task: Task, n_models: int, failed: Failed) -> Cell
 def _apart(
     task: Task, source: Source, models: Collection[str], failures: Failures, run: Callable[..., Any]
 ) -> Cell:
-    """A cell whose process died: the attack, and each model, in a process of its own."""
+    """Run a cell whose process died: the attack and each model in a process of its own."""
     made = run(task, ())
     if isinstance(made, Died):
         return _not_made(source, task, len(models), failures.died(source.name, made.reason))
@@ -153,14 +153,14 @@ def _apart(
 
 @dataclass(frozen=True)
 class Made:
-    """What came of all cells.
+    """Results of all cells.
 
     Attributes
     ----------
     answers : ndarray of shape (n_budgets, n_sources, n_models, n_samples)
-        What all models said, -1 where a sample was not attacked, or one of the two models failed.
+        Predictions of all models; -1 where a sample was not attacked, or one of the two models failed.
     attacked : list of Attacked or None
-        Each source, to be judged; None where no sample of it was attacked, or its attack failed.
+        The attacked sources; None where no sample was attacked, or the attack failed.
     samples : list of ndarray of shape (n_samples, ...), or None
         The adversarial samples of each source at the largest budget, where they are kept.
     """
@@ -179,9 +179,9 @@ def run_all(
     kept: CellStore | None = None,
     failures: Failures | None = None,
 ) -> Made:
-    """Run all cells; ``place`` says where the samples of a source are to be kept for the user.
+    """Run all cells; ``place`` gives the array in which the samples of a source are kept for the user.
 
-    What fails, and an interrupt, is noted in ``failures``; where there is none, it is raised.
+    Failures and interrupts are noted in ``failures``; without it they are raised.
     """
     losses = Failures(Care()) if failures is None else failures
     n_budgets, integers = len(sources[0].regions), smallest_integers(sources[0].n_classes)
@@ -235,7 +235,7 @@ def _cells(
     *,
     keep: bool,
 ) -> Generator[Cell]:
-    """Cells as they come, of sources whose attack does not fail."""
+    """Finished cells in the order in which they end, of sources whose attack does not fail."""
     tasks, turns = LongestFirst(tasks_of(sources, shape, keep=keep)), Turns(sources[0].generator.device)
 
     models = given.value[1]
@@ -275,9 +275,9 @@ def _cells(
 
 
 def _preferred(given: Given, sources: Sequence[Source]) -> str:
-    """Threads, or processes where black boxes are asked much: of a forest, two threads are slower than one.
+    """Threads, or processes if black boxes must predict many samples: for a forest, two threads are slower.
 
-    Unless a model cannot be sent to another process.
+    Processes are used only if all models can be sent to them.
     """
     asked = [source for source in sources if source.splits and not source.follows_gradients]
     n_answers = sum(len(one.rows) * one.generator.max_queries * len(one.regions) for one in asked)
@@ -301,7 +301,7 @@ def _ask_for_opinions(
     parallel: Parallel,
     failures: Failures,
 ) -> None:
-    """Let few queries say what they think of each attack."""
+    """Check each attack with a few queries."""
     each = {i: one for i, one in enumerate(attacked) if one is not None}
 
     def job_of(i: int) -> Any:

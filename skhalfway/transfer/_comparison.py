@@ -1,4 +1,4 @@
-"""TransferComparison: whether two transfer experiments on the same samples differ."""
+"""TransferComparison: paired tests of two transfer experiments on the same samples."""
 
 from __future__ import annotations
 
@@ -36,29 +36,26 @@ _N_BOOTSTRAPS = 2000
 
 @dataclass(frozen=True, eq=False, repr=False)
 class TransferComparison(Result):
-    """Paired differences of two transfer experiments: the other one less the first.
+    """Paired differences of two transfer experiments: the other one minus the first.
 
-    Made by :meth:`skhalfway.TransferMatrix.compare`. A pair's samples are those
-    that count in both experiments; arrays are read-only.
+    :meth:`skhalfway.TransferMatrix.compare` makes it. The samples of a pair of models are those that count in
+    both experiments. Arrays are read-only.
 
     Parameters
     ----------
     sources, targets : tuple of str
         Names of the models.
     n : ndarray of shape (n_sources, n_targets)
-        Samples that count in both.
+        Number of samples that count in both experiments.
     only_first, only_other : ndarray of shape (n_sources, n_targets)
-        Of those, the ones that fool the target in the first experiment alone,
-        and in the other one alone.
+        Number of these samples that fool the target in the first experiment alone, and in the other alone.
     mean_difference : float
-        Difference of the mean transfer rates, each over the samples that count
-        in its own experiment: where these are not the same, it is not the mean
-        of the pairs' differences.
+        Difference of the two mean transfer rates. Each mean is over the samples that count in its own
+        experiment. Where these samples differ, it is not the mean of the differences of pairs.
     mean_interval : ConfidenceInterval
-        Of that, by a bootstrap over samples (2,000 draws, percentiles), or,
-        where all draws are the same, from Wilson's intervals of the shares
-        that fool in one experiment alone; nan where a pair has fewer than 10
-        samples that count.
+        Confidence interval of that difference, by a bootstrap over samples (2,000 draws, percentiles). Where
+        all draws are equal, it follows from the Wilson intervals of the shares that fool in one experiment
+        alone. It is nan where a pair has fewer than 10 samples that count.
     level : float, default=0.95
         Confidence level of the interval and of ``significant``.
 
@@ -68,9 +65,9 @@ class TransferComparison(Result):
 
     Notes
     -----
-    Each cell is tested by McNemar's exact test [1]_, two-sided: of the samples
-    that fool in one experiment alone, as many should be of either, if there is
-    no difference. ``p`` is adjusted for all cells by Holm's method [2]_.
+    Each cell is tested by McNemar's exact two-sided test [1]_. If the experiments do not differ, a sample
+    that fools in only one of them is equally likely to do so in either. ``p`` is adjusted for all cells by
+    Holm's method [2]_.
 
     References
     ----------
@@ -114,11 +111,11 @@ class TransferComparison(Result):
         for name in ("n", "only_first", "only_other"):
             object.__setattr__(self, name, read_counts(name, getattr(self, name), shape))
         if (self.only_first + self.only_other > self.n).any():
-            raise ValueError("only_first and only_other cannot be more than n, of which they are parts")
+            raise ValueError("the sum of only_first and only_other must not exceed n, the samples of a pair")
 
     @property
     def differences(self) -> NDArray[np.float64]:
-        """Rate of the other experiment less that of the first, over the samples that count in both."""
+        """Rate of the other experiment minus that of the first, over the samples that count in both."""
         return ratio(self.only_other - self.only_first, self.n)
 
     @property
@@ -128,7 +125,7 @@ class TransferComparison(Result):
 
     @property
     def significant(self) -> NDArray[np.bool_]:
-        """Where the difference is beyond chance: ``p`` at most ``1 - level``."""
+        """Whether a difference is significant: ``p`` is at most ``1 - level``."""
         return np.nan_to_num(self.p, nan=1.0) <= 1 - self.level
 
     def to_frame(self) -> pd.DataFrame:
@@ -137,7 +134,18 @@ class TransferComparison(Result):
         Returns
         -------
         frame : pandas.DataFrame
-            A row for each pair, indexed by (source, target).
+            One row for each pair, indexed by (source, target).
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from skhalfway.results import ConfidenceInterval
+        >>> from skhalfway.transfer import TransferComparison
+        >>> n, only_first, only_other = np.array([[[100]], [[5]], [[25]]])
+        >>> interval = ConfidenceInterval(0.1, 0.3)
+        >>> comparison = TransferComparison(("a",), ("b",), n, only_first, only_other, 0.2, interval)
+        >>> comparison.to_frame().loc[("a", "b"), "difference"].round(2)
+        np.float64(0.2)
         """
         import pandas as pd
 
@@ -175,15 +183,15 @@ class TransferComparison(Result):
         of_pairs = differences[apart(self.sources, self.targets) & (self.n > 0)]
         if len(of_pairs) and abs(of_pairs.mean() - self.mean_difference) >= 0.005:
             notes.append(
-                "the mean is over the samples that count in each experiment alone, the differences of pairs "
-                "over those that count in both"
+                "the mean rates are over the samples that count in each experiment; the differences of pairs "
+                "are over those that count in both"
             )
         return Table(
-            f"TransferComparison: mean difference {mean}, {n} beyond chance",
+            f"TransferComparison: mean difference {mean}, {n} with a significant difference",
             ["source", *self.targets],
             rows,
-            "transfer rate of the other experiment less that of the first (p by McNemar's exact test, Holm); "
-            f"* at most {1 - self.level:.2g}",
+            "transfer rate of the other experiment minus that of the first (p: McNemar's exact test, Holm); "
+            f"* p at most {1 - self.level:.2g}",
             notes=notes,
             centred=True,
         )
@@ -213,8 +221,8 @@ def compare(first: BySample, second: BySample, level: float) -> TransferComparis
     for what, own, theirs in kinds:
         if own != theirs:
             raise ValueError(
-                f"the two have different {what}, {shown(own)} and {shown(theirs)}, so they cannot be paired; "
-                "measure both with the same ones"
+                f"the two experiments have different {what}, {shown(own)} and {shown(theirs)}, and cannot be "
+                "paired; measure both with the same ones"
             )
     samples: tuple[tuple[str, Any, Any], ...] = (
         ("numbers", one.n_samples, other.n_samples),
@@ -226,12 +234,14 @@ def compare(first: BySample, second: BySample, level: float) -> TransferComparis
             continue
         if parts == "indexes" and sorted(map(repr, mine.tolist())) == sorted(map(repr, others_own.tolist())):
             raise ValueError(
-                "the two have the same samples in another order; sort both by index, as by "
+                "the two experiments have the same samples in another order; sort both by index, with "
                 "matrix.subset(np.argsort(matrix.outcomes.sample_names))"
             )
-        raise ValueError(f"the two are of other samples: their {parts} differ; attack the same X and y")
+        raise ValueError(
+            f"the two experiments have different samples: their {parts} differ; attack the same X and y"
+        )
     _warn_of_other_values(one.fingerprints, other.fingerprints)
-    failed = one.failed | other.failed  # means are to be over the same pairs
+    failed = one.failed | other.failed  # both means must be over the same pairs
     seen, others = (see(*count).without(failed) for count in ((one, *own_count), (other, *their_count)))
     both = seen.eligible & others.eligible
     only_first, only_other = both & seen.fooled & ~others.fooled, both & others.fooled & ~seen.fooled
@@ -241,7 +251,7 @@ def compare(first: BySample, second: BySample, level: float) -> TransferComparis
     draws = other_means - first_means
     interval = percentile_interval(draws, level, n=counting.min(initial=one.n_samples))
     if np.isfinite(interval.low) and np.ptp(draws) == 0:
-        # no sample did other than the rest, which does not say that no other would
+        # a spread of 0 in the sample does not mean that the difference is known without error
         pairs = seen.pairs & (n > 0)
         first_ends, other_ends = (
             wilson_interval(part.sum(axis=2)[pairs], n[pairs], level) for part in (only_first, only_other)
@@ -265,7 +275,7 @@ def compare(first: BySample, second: BySample, level: float) -> TransferComparis
 def _origin(
     origins: tuple[Provenance | None, Provenance | None], level: float, n_samples: int
 ) -> Provenance | None:
-    """Where a comparison comes from: the settings that both experiments share, and those that differ."""
+    """Provenance of a comparison: the settings that both experiments share, and those that differ."""
     if origins == (None, None):
         return None
     first, other = ({} if origin is None else dict(origin.settings) for origin in origins)
@@ -278,13 +288,13 @@ def _origin(
 
 
 def _warn_of_other_values(own: NDArray[Any] | None, theirs: NDArray[Any] | None) -> None:
-    """Say where samples that are called the same are not, as far as that is known."""
+    """Warn where samples with the same names have different values, as far as fingerprints are known."""
     differ = 0 if own is None or theirs is None else int((own != theirs).sum())
     if differ:
         warn(
             f"{differ} of the {counted(len(np.asarray(own)), 'sample')} have other values in the other "
-            "experiment, and are paired as if they were the same; that is right only where they are, as in "
-            "other units. Else attack the same X",
+            "experiment, and are paired all the same. That is right only if they are the same samples, for "
+            "example in other units; otherwise attack the same X",
             UserWarning,
         )
 

@@ -21,7 +21,7 @@ class TransferComparisonDisplay(Display, draws=[TransferComparison]):
     Parameters
     ----------
     result : TransferComparison
-        What to draw.
+        The comparison to draw.
 
     Attributes
     ----------
@@ -32,11 +32,28 @@ class TransferComparisonDisplay(Display, draws=[TransferComparison]):
     im_ : matplotlib AxesImage
         The heat map itself.
     text_ : ndarray of shape (n_sources, n_targets) or None
-        The differences written in the cells; those beyond chance with a star.
+        The differences written in the cells; significant ones have a star.
 
     See Also
     --------
-    TransferComparison : What is drawn.
+    TransferComparison : The differences that are drawn.
+
+    Examples
+    --------
+    >>> import matplotlib
+    >>> matplotlib.use("agg")
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.linear_model import LogisticRegression, RidgeClassifier
+    >>> from skhalfway import AdversarialGenerator, TransferScorer
+    >>> from skhalfway.transfer import TransferComparisonDisplay
+    >>> X, y = load_iris(return_X_y=True)
+    >>> models = {"lr": LogisticRegression(max_iter=1000).fit(X, y), "ridge": RidgeClassifier().fit(X, y)}
+    >>> weak, strong = (
+    ...     TransferScorer(AdversarialGenerator(eps=eps), random_state=0).fit(models) for eps in (0.4, 0.5)
+    ... )
+    >>> comparison = weak.transfer(X[::10], y[::10]).compare(strong.transfer(X[::10], y[::10]))
+    >>> TransferComparisonDisplay.from_result(comparison).text_.shape
+    (2, 2)
     """
 
     def plot(
@@ -59,8 +76,7 @@ class TransferComparisonDisplay(Display, draws=[TransferComparison]):
         include_values : bool, default=True
             Whether to write the differences into the cells.
         cmap : str or matplotlib Colormap, default="RdBu_r"
-            Colours, from those that fool less in the other experiment to those
-            that fool more.
+            Colours, from pairs that fool less often in the other experiment to pairs that fool more often.
         colorbar : bool, default=True
             Whether to add a colour bar.
         im_kw : dict, default=None
@@ -94,8 +110,8 @@ class TransferComparisonDisplay(Display, draws=[TransferComparison]):
         low, high = comparison.mean_interval
         ends = between(low, high, signed)
         ax.set_title(
-            f"the other experiment less the first:\nmean {signed(comparison.mean_difference)} {ends}\n"
-            f"(*: beyond chance at the level {comparison.level:g},\nall cells together)",
+            f"the other experiment minus the first:\nmean {signed(comparison.mean_difference)} {ends}\n"
+            f"(*: significant at the level {1 - comparison.level:.2g},\nall cells together)",
             fontsize=10,
         )
         fit(ax, self.text_)

@@ -1,4 +1,4 @@
-"""X's container told in a file, so that samples come back in one of its kind: arrays, tensors, DataFrames."""
+"""Descriptions of X's container in files, so that samples are restored as arrays, tensors or DataFrames."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from skhalfway.results._writing import encoded
 
 
 def told(X: Any) -> dict[str, Any]:
-    """What is to be known of X's container, as JSON; of polars as of pandas."""
+    """Description of X's container for JSON; DataFrames of polars become DataFrames of pandas."""
     if is_tensor(X):
         return {"kind": "tensor"}
     X = without_polars(X)
@@ -39,7 +39,7 @@ def told(X: Any) -> dict[str, Any]:
 
 
 def untold(container: Mapping[str, Any]) -> Callable[[NDArray[Any]], Any]:
-    """A function that puts an array of samples, one of the user's own, into the container that was told."""
+    """Function that puts a writable array of samples into the described container."""
     if container["kind"] == "tensor":
         return _tensor_of
     if container["kind"] != "DataFrame":
@@ -70,19 +70,19 @@ def _frame_of(
     frame = pd.concat([pd.Series(column) for column in made], axis=1)
     frame.columns = pd.Index(names)
     called = index_for(np.arange(len(array)) if index is None else index, levels)
-    # only tables of figures have a name for an index without one
+    # an index without a name gets one in tables of figures only
     frame.index = called.rename(None) if levels == (None,) else called
     return frame
 
 
 def _float_of(dtype: Any) -> str:
-    """The float type that a column of numbers has, or gets."""
+    """Float type of a column; float64 for columns of other numbers."""
     dtype = np.dtype(getattr(dtype, "numpy_dtype", dtype))
     return dtype.str if dtype.kind == "f" else "<f8"
 
 
 def _categories_of(column: Any) -> dict[str, Any]:
-    """The values of a column of categories, by the codes that stand for them in arrays."""
+    """Values of a column of categories, and the codes that represent them in arrays."""
     codes, _, values = coded(column)
     dtype = column.dtype
     known = list(map(plain_name, dtype.categories)) if hasattr(dtype, "categories") else None

@@ -1,4 +1,4 @@
-"""Counting transfer: the one place where it is done."""
+"""Counts of a transfer experiment; everything that is counted is counted here."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ OF_PAIRS = ("eligible", "fooled", "same_mistake", "noise_fooled")
 OF_SOURCES = ("source_eligible", "source_fooled")
 COUNTED = (*OF_PAIRS, *OF_SOURCES)
 GOALS = {
-    "other": "the target gives another label than the true one",
-    "target": "the target gives the label that the attack aims at",
+    "other": "the target predicts another label than the true one",
+    "target": "the target predicts the label that the attack aims at",
 }
 
 
 def read_counts(name: str, counts: Any, shape: tuple[int, ...]) -> NDArray[np.int64]:
-    """Counts of a shape, read-only and with a sign: differences of others would come out as large numbers."""
+    """Read-only counts of a shape, as signed integers, since differences of unsigned ones overflow."""
     array = np.asarray(counts)
     if array.shape != shape or array.dtype.kind not in "iu" or (array < 0).any():
         raise ValueError(
@@ -41,17 +41,17 @@ def read_counts(name: str, counts: Any, shape: tuple[int, ...]) -> NDArray[np.in
 
 @dataclass(frozen=True)
 class Seen:
-    """Which samples count, and which of them fool: the outcomes as true and false.
+    """Flags of each sample: whether it counts, and whether it fools.
 
     Attributes
     ----------
     eligible, fooled, same_mistake, noise_fooled : bool ndarray of shape (n_sources, n_targets, n_samples)
-        Samples that count for a pair, and of those the ones that fool the target, that lead source and
-        target to one label, and whose noise fools the target.
+        Whether a sample counts for a pair; whether it also fools the target; whether source and target also
+        predict the same label; whether it counts and its noisy version fools the target.
     source_eligible, source_fooled : bool ndarray of shape (n_sources, n_samples)
-        Samples that the source classifies correctly, and of those the ones that fool it.
+        Whether the source classifies a sample correctly, and whether its adversarial version also fools it.
     pairs : bool ndarray of shape (n_sources, n_targets)
-        Whether source and target are two models whose rate is one of transfer.
+        Whether source and target are different models whose rate counts as transfer.
     """
 
     eligible: NDArray[np.bool_]
@@ -63,29 +63,29 @@ class Seen:
     pairs: NDArray[np.bool_]
 
     def without(self, pairs: NDArray[np.bool_]) -> Seen:
-        """The same with no sample that counts for some pairs, (n_sources, n_targets)."""
+        """Copy in which no sample counts for some pairs, (n_sources, n_targets)."""
         return replace(self, **{name: getattr(self, name) & ~pairs[:, :, None] for name in OF_PAIRS})
 
 
 def see(outcomes: Outcomes, condition: str, goal: str = "other") -> Seen:
-    """Look at every sample under a condition: whether it counts, and whether it fools."""
+    """Flags of each sample under a condition and a goal."""
     left, goals = outcomes.left, outcomes.goals
     right_source = outcomes.clean[outcomes.source_places] == left
     right_target = outcomes.clean[outcomes.target_places][None] == left[:, None]
     if goals is not None:
-        # a sample that is of the class aimed at cannot be led there
+        # a sample whose own class is the one aimed at does not count
         aimed = goals != left
     else:
         aimed = np.ones_like(right_source)
 
     def success(answers: NDArray[np.integer]) -> NDArray[np.bool_]:
-        """Of answers (n_sources, n_targets, n_samples)."""
+        """Whether predictions (n_sources, n_targets, n_samples) are a success."""
         if goal == "other":
             return answers != left[:, None]
         assert goals is not None
         return answers == goals[:, None]
 
-    # those of a source that failed are not known
+    # predictions of a source that failed are unknown
     known = (outcomes.own != NOT_ASKED) & (outcomes.clean[outcomes.source_places] != NOT_ASKED)
     own = success(outcomes.own[:, None])[:, 0]
     asked = aimed[:, None] & (outcomes.adversarial != NOT_ASKED) & ~outcomes.aside[:, :, None]
@@ -109,14 +109,14 @@ def see(outcomes: Outcomes, condition: str, goal: str = "other") -> Seen:
 
 
 class Exposed(NamedTuple):
-    """What each source's samples do to a target, or to any other model; and what noise does.
+    """Flags of the samples of each source, and of noise, for one target or for any other model.
 
     Attributes
     ----------
     fooled, eligible : bool ndarray of shape (n_sources, n_samples)
-        Whether the sample made on the source fools, and whether it counts.
+        Whether the sample made on the source fools the target, and whether it counts.
     noise_fooled : bool ndarray of shape (n_samples,)
-        Whether noise of the same size fools.
+        Whether noise of the same size fools the target.
     """
 
     fooled: NDArray[np.bool_]
@@ -125,7 +125,7 @@ class Exposed(NamedTuple):
 
 
 def exposed(seen: Seen, target: int | None = None) -> Exposed:
-    """Look at the target of that number; None at all of them together."""
+    """Flags for the target of that number; None is all targets together."""
     chosen = np.zeros_like(seen.pairs)
     chosen[:, slice(None) if target is None else target] = True
     some = (seen.pairs & chosen)[:, :, None]
@@ -134,23 +134,23 @@ def exposed(seen: Seen, target: int | None = None) -> Exposed:
 
 
 def source_fooled_by_budget(outcomes: Sequence[Outcomes], goal: str) -> NDArray[np.int64]:
-    """Samples that each source classifies correctly and that fool it at a budget or at a smaller one.
+    """Number of correctly classified samples that fool their source at a budget or at a smaller one.
 
     Of shape (n_budgets, n_sources), for the outcomes at each budget.
     """
-    fallen = [see(one, "both_correct", goal).source_fooled for one in outcomes]
-    return np.logical_or.accumulate(fallen).sum(axis=2)
+    fooled = [see(one, "both_correct", goal).source_fooled for one in outcomes]
+    return np.logical_or.accumulate(fooled).sum(axis=2)
 
 
 def check_attacked(outcomes: Outcomes, condition: str) -> None:
-    """Raise where a sample that counts under a condition was not attacked: what it would do is not known."""
+    """Raise where a sample that counts under a condition was not attacked."""
     left = outcomes.left
     counting = np.ones(left.shape, dtype=bool)
     if condition != "all":
         counting = outcomes.clean[outcomes.source_places] == left
     if outcomes.goals is not None:
         counting &= outcomes.goals != left
-    failed: NDArray[np.bool_] = outcomes.failed  # which the result says
+    failed: NDArray[np.bool_] = outcomes.failed  # the result reports these
     unknown = (outcomes.own == NOT_ASKED) & ~failed.any(axis=1, keepdims=True)
     for i, answers in enumerate(outcomes.adversarial):
         unknown[i] |= (answers[~failed[i]] == NOT_ASKED).any(axis=0)
@@ -159,13 +159,13 @@ def check_attacked(outcomes: Outcomes, condition: str) -> None:
         i = int(missing.argmax())
         raise ValueError(
             f"under condition={condition!r} {counted(int(counting[i].sum()), 'sample')} of source "
-            f"{outcomes.sources[i]!r} count, and {missing[i]} of them were not attacked, so that no rate is "
-            f"known; measure with TransferScorer(condition={condition!r})"
+            f"{outcomes.sources[i]!r} count, but {missing[i]} of them were not attacked, so its rates are "
+            f"unknown; measure with TransferScorer(condition={condition!r})"
         )
 
 
 def _seen_in_parts(outcomes: Outcomes, condition: str, goal: str) -> Iterator[tuple[slice, Seen]]:
-    """What is seen of some of the samples at a time, so that little is held at once."""
+    """Flags of some samples at a time, to save memory."""
     n = outcomes.n_samples
     parts = list(blocks(n, len(outcomes.sources) * len(outcomes.targets)))
     if len(parts) <= 1:
@@ -189,9 +189,9 @@ def mean_standard_error(
 ) -> float:
     """Standard error of the mean rate over ordered pairs, linearised over samples.
 
-    The mean is a sum of ratios over the same samples; each sample's influence
-    on it (Jackknife's, to first order) is squared and summed. nan where a pair has
-    too few samples to tell how much they differ.
+    The mean is a sum of ratios over the same samples. Each sample's influence on it (that of the jackknife,
+    to first order) is squared and summed. The result is nan where a pair has too few samples to estimate
+    their variance.
     """
     total, influence = counts["eligible"], np.zeros(outcomes.n_samples)
     pairs = outcomes.apart & (total > 0)
@@ -212,9 +212,9 @@ def mean_rate(seen: Seen) -> float:
 def resampled_means(
     experiments: Sequence[Seen], n_draws: int, rng: np.random.RandomState
 ) -> NDArray[np.float64]:
-    """Mean rates of experiments on the same samples, in draws of them: (n_experiments, n_draws).
+    """Bootstrap of the mean rates of experiments on the same samples, (n_experiments, n_draws).
 
-    Every draw takes as many samples as there are, with replacement: the bootstrap.
+    Every draw takes as many samples as there are, with replacement.
     """
     n = experiments[0].eligible.shape[2]
     means = np.full((len(experiments), n_draws), np.nan)

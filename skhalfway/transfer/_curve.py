@@ -1,4 +1,4 @@
-"""TransferCurve: the transfer experiments at growing budgets, and what they give together."""
+"""TransferCurve: transfer experiments at increasing budgets, and their joint results."""
 
 from __future__ import annotations
 
@@ -33,35 +33,34 @@ UNITS = {
 
 
 def unit_of(curve: TransferCurve) -> str:
-    """What the budgets of a curve count, in words."""
+    """Unit of the budgets of a curve, in words."""
     return "changed features" if curve.norm == 0 else UNITS[curve.eps_unit]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class TransferCurve(Result):
-    """Transfer rates at growing budgets: a security evaluation curve for every pair.
+    """Transfer rates at increasing budgets: a security evaluation curve [1]_ for every pair.
 
-    Made by :meth:`skhalfway.TransferScorer.transfer_curve`. The first budget
-    is 0, where the samples are as they were.
+    :meth:`skhalfway.TransferScorer.transfer_curve` makes such a curve. Its first budget is 0, at which the
+    samples are unchanged.
 
     Parameters
     ----------
     eps : ndarray of shape (n_budgets,)
         The budgets, increasing.
     matrices : tuple of TransferMatrix
-        What :meth:`~skhalfway.TransferScorer.transfer` gives at each.
+        Result of :meth:`~skhalfway.TransferScorer.transfer` at each budget.
     source_fooled : ndarray of shape (n_budgets, n_sources)
-        Samples, of those that a source classifies correctly, that fool it
-        within the budget: at this one or at a smaller one.
+        Number of samples that a source classifies correctly and that fool it within the budget, that is at
+        this budget or at a smaller one.
     norm : {np.inf, 2, 1, 0}, default=np.inf
-        Norm in which the budgets count.
+        Norm of the budgets.
     eps_unit : {"input", "std", "range", "eps"}, default="input"
-        Their unit: the generator's, or multiples of its ``eps`` where that
-        has a number for each feature or sample.
+        Unit of the budgets: the generator's unit, or "eps" for multiples of its ``eps``, where that has a
+        number for each feature or sample.
     masked : bool ndarray of shape (n_sources,), default=None
-        True where a source's gradients may be masked, as
-        :class:`~skhalfway.TransferMatrix` explains, seen at the largest
-        budget; None where that is not known.
+        True where a source's gradients may be masked at the largest budget, as
+        :class:`~skhalfway.TransferMatrix` explains; None where that is not known.
 
     See Also
     --------
@@ -103,27 +102,27 @@ class TransferCurve(Result):
         eps = frozen(self.eps, float)
         if eps.shape != (len(self.matrices),) or not len(eps):
             raise ValueError(
-                f"eps must have one budget for each of {len(self.matrices)} matrices, got {shown(eps)}"
+                f"eps must hold one budget for each of {len(self.matrices)} matrices, got {shown(eps)}"
             )
         if not (np.isfinite(eps).all() and (np.diff(eps, prepend=-1) > 0).all() and eps[0] >= 0):
             raise ValueError(f"eps must hold increasing finite numbers >= 0, got {shown(eps)}")
         first = self.matrices[0]
         kinds = [(m.names, m.sources, m.targets, m.condition, m.goal) for m in self.matrices]
         if any(kind != kinds[0] for kind in kinds):
-            raise ValueError("the matrices must be of the same models, counted under the same condition")
-        fallen = read_counts("source_fooled", self.source_fooled, (len(eps), len(first.sources)))
-        if (np.diff(fallen, axis=0) < 0).any():
-            raise ValueError("source_fooled must hold counts that never fall from a budget to the next")
+            raise ValueError("matrices must all have the same models, sources, targets, condition and goal")
+        fooled = read_counts("source_fooled", self.source_fooled, (len(eps), len(first.sources)))
+        if (np.diff(fooled, axis=0) < 0).any():
+            raise ValueError("source_fooled must hold counts that never decrease from a budget to the next")
         eligible = [matrix.source_eligible for matrix in self.matrices]
-        if not all(np.array_equal(one, eligible[0]) for one in eligible) or (fallen > eligible[0]).any():
+        if not all(np.array_equal(one, eligible[0]) for one in eligible) or (fooled > eligible[0]).any():
             raise ValueError(
-                "the matrices must be of the same samples, and source_fooled cannot be larger than their "
-                "source_eligible, of which it is a part"
+                "matrices must all be of the same samples, and source_fooled must not exceed their "
+                "source_eligible, since it counts a part of these samples"
             )
         check_choice("eps_unit", self.eps_unit, UNITS)
         object.__setattr__(self, "masked", read_masked(self.masked, len(first.sources)))
         object.__setattr__(self, "eps", eps)
-        object.__setattr__(self, "source_fooled", fallen)
+        object.__setattr__(self, "source_fooled", fooled)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -132,27 +131,27 @@ class TransferCurve(Result):
 
     @property
     def sources(self) -> tuple[str, ...]:
-        """Names of those that were attacked."""
+        """Names of the models that were attacked."""
         return self.matrices[0].sources
 
     @property
     def targets(self) -> tuple[str, ...]:
-        """Names of those that the samples were tried on."""
+        """Names of the models that the samples were tried on."""
         return self.matrices[0].targets
 
     @property
     def n_samples(self) -> int:
-        """How many samples were attacked."""
+        """Number of samples in the experiment."""
         return self.matrices[0].n_samples
 
     @property
     def accuracy(self) -> NDArray[np.float64]:
-        """Share of the samples, as they are, that each model classifies correctly, (n_models,)."""
+        """Accuracy of each model on the clean samples, (n_models,)."""
         return self.matrices[0].accuracy
 
     @property
     def checks(self) -> Mapping[str, ModelCheck]:
-        """What the check-up of each model, by name, found before the attacks."""
+        """Findings about each model, by name, from the check before the attacks."""
         return self.matrices[0].checks
 
     @property
@@ -167,7 +166,7 @@ class TransferCurve(Result):
 
     @property
     def noise(self) -> NDArray[np.float64]:
-        """Rates of the control, of shape (n_budgets, n_sources, n_targets)."""
+        """Rates of the noise control, of shape (n_budgets, n_sources, n_targets)."""
         return np.stack([matrix.noise for matrix in self.matrices])
 
     @property
@@ -182,7 +181,7 @@ class TransferCurve(Result):
 
     @property
     def mean_noise(self) -> NDArray[np.float64]:
-        """Mean rate of the control over the same pairs at each budget."""
+        """Mean rate of the noise control over the same pairs at each budget."""
         return _mean_over_pairs(self.noise, self.matrices[0]._pairs)
 
     @property
@@ -197,10 +196,10 @@ class TransferCurve(Result):
 
     @property
     def source_success(self) -> NDArray[np.float64]:
-        """Share of correctly classified samples that fool their source within the budget.
+        """Share of correctly classified samples that fool their own source within the budget.
 
-        Of shape (n_budgets, n_sources). It never falls, as that of an attack
-        that is run anew for a larger budget may.
+        Of shape (n_budgets, n_sources). It never decreases with the budget, since a sample that fools at a
+        smaller budget counts at larger ones too, even where the attack, run again, fails there.
         """
         eligible = self.matrices[0].source_eligible
         return np.divide(
@@ -210,16 +209,16 @@ class TransferCurve(Result):
     def confidence_interval(
         self, level: float = 0.95, *, of: str = "rates", simultaneous: bool = False
     ) -> ConfidenceInterval:
-        """Intervals for the rates.
+        """Confidence intervals of the rates.
 
         Parameters
         ----------
         level : float, default=0.95
             Confidence level, between 0 and 1.
         of : {"rates", "noise", "source_success", "mean_rate"}, default="rates"
-            As in :meth:`~skhalfway.TransferMatrix.confidence_interval`, at each budget.
+            Which rates, as in :meth:`~skhalfway.TransferMatrix.confidence_interval`, at each budget.
         simultaneous : bool, default=False
-            Whether the level is that of all intervals at a budget together.
+            Whether the level holds for all intervals at a budget together (Bonferroni).
 
         Returns
         -------
@@ -239,77 +238,76 @@ class TransferCurve(Result):
         return ConfidenceInterval(*(np.stack(ends) for ends in zip(*each, strict=True)))
 
     def subset(self, rows: Any) -> TransferCurve:
-        """The curve of some of the samples, as those of a class.
+        """Count some of the samples only, for example those of a class.
 
         Parameters
         ----------
         rows : array-like of int or bool
-            As :meth:`TransferMatrix.subset <skhalfway.TransferMatrix.subset>`
-            takes them: their numbers, or a mask of shape (n_samples,).
+            Numbers of the samples, or a mask of shape (n_samples,), as in :meth:`TransferMatrix.subset
+            <skhalfway.TransferMatrix.subset>`.
 
         Returns
         -------
         curve : TransferCurve
-            Counted anew at each budget.
+            Curve of these samples.
 
         Raises
         ------
         ValueError
-            If there are only counts, or no such samples.
+            If the matrices hold only counts, or there are no such samples.
         """
         matrices = tuple(matrix.subset(rows) for matrix in self.matrices)
-        fallen = source_fooled_by_budget([matrix._known("subset") for matrix in matrices], matrices[0].goal)
+        fooled = source_fooled_by_budget([matrix._known("subset") for matrix in matrices], matrices[0].goal)
         origin = self.provenance
         if origin is not None:
             origin = replace(origin, n_samples=matrices[0].n_samples)
-        return replace(self, matrices=matrices, source_fooled=fallen, provenance=origin)
+        return replace(self, matrices=matrices, source_fooled=fooled, provenance=origin)
 
     def exposure(self, target: str | None = None) -> pd.DataFrame:
-        """At which budget adversarial samples fool a target, sample by sample.
+        """Find, for each sample, the smallest budget at which its adversarial version fools a target.
 
         Parameters
         ----------
         target : str, default=None
-            Name of the target. None looks for samples that fool at least one
-            other model.
+            Name of the target. None looks for samples that fool at least one other model.
 
         Returns
         -------
         frame : DataFrame
-            The most exposed samples first, indexed as X was (else by number).
-            Columns: ``label`` (only where labels are known); ``eps``, the
-            smallest budget at which any source's sample fools, inf where none
-            does, nan where the sample counts for no source; ``fooled_by``,
-            ``of`` and ``noise``, as
-            :meth:`TransferMatrix.exposure <skhalfway.TransferMatrix.exposure>`
-            has them at the largest budget; and ``from <source>``, as ``eps``,
-            of the samples made on each source alone.
+            One row for each sample, the most exposed first, with the index of X, else numbers. Its columns:
+
+            - ``label``: the true label, only where labels are known;
+            - ``eps``: the smallest budget at which the version of any source fools; inf where none does, nan
+              where the sample counts for no source;
+            - ``fooled_by``, ``of`` and ``noise``: as in
+              :meth:`TransferMatrix.exposure <skhalfway.TransferMatrix.exposure>`, at the largest budget;
+            - ``from <source>``: as ``eps``, for the samples made on that source alone.
 
         Raises
         ------
         ValueError
-            If there are only counts, or no such target.
+            If the matrices hold only counts, or there is no such target.
         """
         frame = self._exposure(target)
         return frame.sort_values(["eps", "fooled_by"], ascending=[True, False], kind="stable")
 
     def _exposure(self, target: str | None) -> pd.DataFrame:
-        """The same in the order of the samples."""
+        """Exposure, in the order of the samples."""
         each = [matrix._exposed(target) for matrix in self.matrices]
-        falls = self._smallest_eps([one.fooled for one in each], [one.eligible for one in each])
+        smallest = self._smallest_eps([one.fooled for one in each], [one.eligible for one in each])
         frame = self.matrices[-1]._exposure(target)
-        # a source's samples are no threat of others to itself
+        # samples made on the target itself are no transfer
         others = [i for i, name in enumerate(self.sources) if name != target]
-        least = np.fmin.reduce(falls[others]) if others else np.full(len(frame), np.nan)
+        least = np.fmin.reduce(smallest[others]) if others else np.full(len(frame), np.nan)
         frame.insert(int("label" in frame), "eps", least)
         for i in others:
-            frame[f"from {self.sources[i]}"] = falls[i]
+            frame[f"from {self.sources[i]}"] = smallest[i]
         return frame
 
     def _smallest_eps(
         self, fooled: list[NDArray[np.bool_]], eligible: list[NDArray[np.bool_]]
     ) -> NDArray[np.float64]:
-        """Budget at which what is true of a sample first is; inf where never, nan where it never counts."""
+        """Smallest budget at which a sample fools; inf where it never does, nan where it never counts."""
         found = np.stack(fooled)
         eps = np.where(found.any(axis=0), self.eps[found.argmax(axis=0)], np.inf)
         return np.where(np.any(eligible, axis=0), eps, np.nan)
@@ -320,8 +318,8 @@ class TransferCurve(Result):
         Parameters
         ----------
         per : {"pair", "budget"}, default="pair"
-            One row for each budget and ordered pair, with counts, rates,
-            intervals and the control; or for each budget, with means over pairs.
+            "pair": one row for each budget and ordered pair, with counts, rates, intervals and the noise
+            control. "budget": one row for each budget, with means over pairs.
 
         Returns
         -------
@@ -331,7 +329,16 @@ class TransferCurve(Result):
         Raises
         ------
         ValueError
-            If ``per`` is neither.
+            If ``per`` is neither of the two.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from skhalfway import TransferCurve, TransferMatrix
+        >>> n, none = np.full((2, 2), 100), np.zeros((2, 2), dtype=int)
+        >>> each = [TransferMatrix(("a", "b"), n, f, none, none, n[0], f[0]) for f in (none, n // 4)]
+        >>> TransferCurve([0, 0.5], each, [[0, 0], [25, 25]]).to_frame(per="budget")["mean_rate"].tolist()
+        [0.0, 0.25]
         """
         import pandas as pd
 
@@ -367,7 +374,7 @@ class TransferCurve(Result):
         notes = []
         if self.masked is not None and self.masked.any():
             hidden = ", ".join(name for name, flag in zip(self.sources, self.masked, strict=True) if flag)
-            notes.append(f"gradients possibly masked, so that their own attack is too weak: {hidden}")
+            notes.append(f"gradients possibly masked, so that attacks on these are too weak: {hidden}")
         return Table(
             f"{title}, L{norm} budgets in {unit_of(self)}",
             ["eps", "mean transfer rate", "noise", "source success"],
@@ -377,7 +384,7 @@ class TransferCurve(Result):
 
 
 def mean_of_known(values: NDArray[np.float64], axis: int = -1) -> NDArray[np.float64]:
-    """Mean of those that are known; nan where none is."""
+    """Mean of the values that are not nan; nan where all are."""
     known = ~np.isnan(values)
     total = np.where(known, values, 0.0).sum(axis=axis)
     number = known.sum(axis=axis)

@@ -1,4 +1,4 @@
-"""TransferCurveDisplay: transfer against the budget as lines."""
+"""TransferCurveDisplay: transfer rates against the budget, as lines."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ if TYPE_CHECKING:
 _NORMS = {np.inf: r"$L_\infty$", 2: "$L_2$", 1: "$L_1$", 0: "$L_0$"}
 _GREY: dict[str, Any] = {"color": "0.45", "lw": 1.5, "zorder": 2}
 _BARS: dict[str, Any] = {"lw": 1.4, "ms": 4, "elinewidth": 1, "capsize": 2, "zorder": 3}
-_N_BARS = 5  # intervals of more lines hide each other
+_N_BARS = 5  # number of lines with intervals; those of more lines would overlap
 
 
 class TransferCurveDisplay(Display, draws=[TransferCurve]):
-    """Lines of a :class:`~skhalfway.TransferCurve`.
+    """Line plot of a :class:`~skhalfway.TransferCurve`.
 
     Use :meth:`from_estimator` or :meth:`from_result` to make one.
 
     Parameters
     ----------
     result : TransferCurve
-        What to draw.
+        The curve to draw.
 
     Attributes
     ----------
@@ -43,13 +43,13 @@ class TransferCurveDisplay(Display, draws=[TransferCurve]):
     mean_ : matplotlib Line2D or None
         Mean transfer rate over ordered pairs.
     band_ : matplotlib PolyCollection or None
-        Its interval.
+        Confidence interval of that mean.
     targets_ : dict of str to matplotlib Line2D
         Mean transfer rate to each target from the others.
     sources_ : dict of str to matplotlib ErrorbarContainer
-        Transfer rate from each source to the one target asked for.
+        Transfer rate from each source to the chosen target.
     noise_, source_ : matplotlib Line2D or None
-        Mean rate of the control, and mean success on the sources themselves.
+        Mean rate of the noise control, and mean success on the sources themselves.
 
     See Also
     --------
@@ -75,7 +75,7 @@ class TransferCurveDisplay(Display, draws=[TransferCurve]):
     def from_estimator(
         cls, estimator: Any, X: Any, y: Any = None, *, eps: Sequence[float], **kwargs: Any
     ) -> TransferCurveDisplay:
-        """Attack at every budget and draw.
+        """Attack at every budget and draw the curve.
 
         Parameters
         ----------
@@ -93,7 +93,7 @@ class TransferCurveDisplay(Display, draws=[TransferCurve]):
         Returns
         -------
         display : TransferCurveDisplay
-            With the axes it drew on.
+            Display that holds the axes.
         """
         return cls.from_result(estimator.transfer_curve(X, y, eps=eps), **kwargs)
 
@@ -117,9 +117,8 @@ class TransferCurveDisplay(Display, draws=[TransferCurve]):
         ax : matplotlib Axes, default=None
             Axes to draw on. None makes a figure.
         target : str, default=None
-            Name of a target: draw who threatens it, a line for each source,
-            with Wilson intervals for the 5 greatest threats, rather than the
-            mean over pairs.
+            Name of a target. The plot then has a line for each source instead of the mean over pairs, with
+            Wilson intervals for the 5 sources that fool the target most.
         include_targets : bool, default=True
             Whether to draw a thin line for each target.
         include_controls : bool, default=True
@@ -128,8 +127,8 @@ class TransferCurveDisplay(Display, draws=[TransferCurve]):
         level : float, default=0.95
             Confidence level of the band around the mean.
         cmap : str or matplotlib Colormap, default=None
-            Colours of the lines. None is a palette for colour-blind eyes, up
-            to 10 models; markers and line styles tell the lines apart too.
+            Colours of the lines. None is a palette that colour-blind readers can distinguish, for up to 10
+            models. Markers and line styles differ too.
         line_kw : dict, default=None
             Passed to ``ax.plot`` for the mean.
         band_kw : dict, default=None
@@ -140,14 +139,13 @@ class TransferCurveDisplay(Display, draws=[TransferCurve]):
         Returns
         -------
         display : TransferCurveDisplay
-            This object, with ``ax_``, ``figure_``, ``mean_``, ``band_``,
-            ``targets_``, ``sources_``, ``noise_`` and ``source_``; those that
-            were not drawn are None or empty.
+            This object, with ``ax_``, ``figure_``, ``mean_``, ``band_``, ``targets_``, ``sources_``,
+            ``noise_`` and ``source_``. Elements that were not drawn are None or empty.
 
         Raises
         ------
         ValueError
-            If ``target`` is not a target of the curve, or the only source.
+            If ``target`` is not a target of the curve, or is its only source.
         """
         import matplotlib.pyplot as plt
 
@@ -159,7 +157,7 @@ class TransferCurveDisplay(Display, draws=[TransferCurve]):
             )
         if target is not None and set(curve.sources) <= {target}:
             raise ValueError(
-                f"no other model than {shown(target)} was attacked, so nothing is known to threaten it; draw "
+                f"no model but {shown(target)} itself was attacked, so there is no transfer to it; draw "
                 "another target, or leave target out"
             )
         if ax is None:
@@ -205,9 +203,9 @@ class TransferCurveDisplay(Display, draws=[TransferCurve]):
         ax.grid(alpha=0.3)
         ax.spines[["top", "right"]].set_visible(False)
         if legend:
-            # beside the lines, which may run anywhere
+            # beside the axes, since the lines may be anywhere inside
             drawn, _ = ax.get_legend_handles_labels()
-            # matplotlib puts containers, which intervals are, after lines
+            # matplotlib lists containers (lines with intervals) after plain lines
             drawn.sort(key=lambda artist: artist is self.noise_)
             ax.legend(handles=drawn, loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)
         self.ax_, self.figure_ = ax, figure
@@ -237,7 +235,7 @@ class TransferCurveDisplay(Display, draws=[TransferCurve]):
         place = curve.targets.index(target)
         low, high = (bound[:, :, place] for bound in curve.confidence_interval(level))
         rates = curve.rates[:, :, place]
-        # the greatest threat first, as in the legend
+        # sources in the order of their rates, as in the legend
         others = [i for i, name in enumerate(curve.sources) if name != target]
         others.sort(key=lambda i: -rates[-1, i])
         labels = marked(curve.sources, curve.masked)
@@ -245,7 +243,7 @@ class TransferCurveDisplay(Display, draws=[TransferCurve]):
             reach = None
             if k < _N_BARS:
                 reach = np.stack([rates[:, i] - low[:, i], high[:, i] - rates[:, i]]).clip(0)
-            # side by side, so that intervals can be told apart
+            # shifted sideways, so that intervals do not overlap
             shift = (min(k, _N_BARS) - min(len(others) - 1, _N_BARS) / 2) * curve.eps[-1] / 200
             self.sources_[curve.sources[i]] = ax.errorbar(
                 curve.eps + shift, rates[:, i], reach, label=f"from {labels[i]}", **_BARS, **styles[i]

@@ -1,4 +1,4 @@
-"""TransferMatrixDisplay: the matrix as a heat map."""
+"""TransferMatrixDisplay: a transfer matrix as a heat map."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class TransferMatrixDisplay(Display, draws=[TransferMatrix]):
     Parameters
     ----------
     result : TransferMatrix
-        What to draw.
+        The matrix to draw.
 
     Attributes
     ----------
@@ -34,7 +34,7 @@ class TransferMatrixDisplay(Display, draws=[TransferMatrix]):
     im_ : matplotlib AxesImage
         The heat map itself.
     text_ : ndarray of shape (n_sources, n_targets) or None
-        The values written in the cells. Of ``sources="leave_one_out"`` there is one row.
+        The values written in the cells; one row with ``sources="leave_one_out"``.
 
     See Also
     --------
@@ -58,7 +58,7 @@ class TransferMatrixDisplay(Display, draws=[TransferMatrix]):
 
     @classmethod
     def from_estimator(cls, estimator: Any, X: Any, y: Any = None, **kwargs: Any) -> TransferMatrixDisplay:
-        """Attack and draw.
+        """Attack and draw the heat map.
 
         Parameters
         ----------
@@ -74,7 +74,7 @@ class TransferMatrixDisplay(Display, draws=[TransferMatrix]):
         Returns
         -------
         display : TransferMatrixDisplay
-            With the axes it drew on.
+            Display that holds the axes.
         """
         return cls.from_result(estimator.transfer(X, y), **kwargs)
 
@@ -100,7 +100,7 @@ class TransferMatrixDisplay(Display, draws=[TransferMatrix]):
         include_values : bool, default=True
             Whether to write the rates into the cells.
         include_intervals : bool, default=False
-            Whether to write their intervals below them.
+            Whether to write the confidence intervals below the rates.
         level : float, default=0.95
             Confidence level of the intervals.
         cmap : str or matplotlib Colormap, default="YlOrRd"
@@ -123,7 +123,7 @@ class TransferMatrixDisplay(Display, draws=[TransferMatrix]):
         names = marked(matrix.sources, matrix.masked) if one_each is None else [ALL_OTHERS]
 
         def drawn(values: Any) -> Any:
-            """Of a matrix; of one with a single source for each target, these in a row."""
+            """Values to draw: a matrix, or one row where each target has a single source."""
             return values if one_each is None else values[one_each, np.arange(len(one_each))][None]
 
         if include_values:
@@ -146,7 +146,7 @@ class TransferMatrixDisplay(Display, draws=[TransferMatrix]):
             (i, matrix.targets.index(name)) for i, name in enumerate(matrix.sources) if name in matrix.targets
         ]
         for i, j in own:
-            # what a model does to itself is success, not transfer
+            # a frame marks models as their own targets: that is no transfer
             ax.add_patch(Rectangle((j - 0.47, i - 0.47), 0.94, 0.94, fill=False, ec="k", lw=1))
         ax.set(xlabel="target", ylabel="source")
         title = mean_of(matrix) + known_pairs(matrix)
@@ -160,6 +160,6 @@ class TransferMatrixDisplay(Display, draws=[TransferMatrix]):
             title += "\n(*: gradients possibly masked)"
         ax.set_title(title, fontsize=10)
         fit(ax, self.text_)
-        figure: Any = ax.figure  # or a part of one, to matplotlib's types
+        figure: Any = ax.figure  # matplotlib's type allows a SubFigure too
         self.ax_, self.figure_ = ax, figure
         return self

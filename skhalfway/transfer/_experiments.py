@@ -1,4 +1,4 @@
-"""One experiment from what a user hands in to the result: a matrix, or a curve of them."""
+"""One experiment, from the user's arguments to the result: a matrix, or a curve of matrices."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def read_budgets(eps: Any) -> list[float]:
     if rising:
         check_length("the last eps", budgets[-1])
         budgets = [float(e) for e in budgets]
-        rising = _rise(budgets)  # fractions may differ by less than floats do
+        rising = _rise(budgets)  # compared as given: fractions may differ by less than floats can
     if not rising:
         raise ValueError(
             f"eps must be a sequence of finite numbers > 0, each larger than the one before; got "
@@ -61,7 +61,7 @@ def _rise(budgets: list[Any]) -> bool:
 
 
 def measure_matrix(scorer: TransferScorer, X: Any, y: Any, target: Any, keep_samples: Any) -> TransferMatrix:
-    """What :meth:`TransferScorer.transfer` gives."""
+    """Result of :meth:`TransferScorer.transfer`."""
     begin, rng = perf_counter(), own_rng(scorer.random_state)
     with undisturbed(), _nothing_yet(), scorer._gathered(X, y) as (X, array, y):
         models, region, classes = scorer._start(X, array)
@@ -76,7 +76,7 @@ def measure_matrix(scorer: TransferScorer, X: Any, y: Any, target: Any, keep_sam
 
 
 def measure_curve(scorer: TransferScorer, X: Any, y: Any, eps: Any, target: Any) -> TransferCurve:
-    """What :meth:`TransferScorer.transfer_curve` gives."""
+    """Result of :meth:`TransferScorer.transfer_curve`."""
     budgets = read_budgets(eps)
     begin, rng = perf_counter(), own_rng(scorer.random_state)
     generator = scorer._generator
@@ -87,13 +87,13 @@ def measure_curve(scorer: TransferScorer, X: Any, y: Any, eps: Any, target: Any)
                 check_count("eps", budget)
         if (own := own_eps(generator.attack)) is not None:
             raise ValueError(
-                f"an instance of an attack keeps its own eps, {shown(own)}, so it has no curve; "
-                "give its class, and its parameters as attack_params"
+                f"an attack that is given as an instance keeps its own eps, {shown(own)}, so it has no "
+                "curve; pass its class, and its parameters as attack_params"
             )
         regions = [replace(region, eps=budget) for budget in budgets]
         plan = _plan(scorer, models, regions, classes, X, y, target)
         tried = try_all(scorer, plan, rng)
-    # before any change
+    # budget 0: the samples are unchanged
     first = tried.outcomes[0]
     clean, own = first.clean[first.target_places], first.clean[first.source_places]
     lost = first.failed[:, :, None] & (first.adversarial == NOT_ASKED)
@@ -125,7 +125,7 @@ def measure_curve(scorer: TransferScorer, X: Any, y: Any, eps: Any, target: Any)
 
 @contextmanager
 def _nothing_yet() -> Iterator[None]:
-    """An interrupt in here comes before there is any result."""
+    """Mark an interrupt that comes before there is any result."""
     try:
         yield
     except KeyboardInterrupt as interrupt:
@@ -134,7 +134,7 @@ def _nothing_yet() -> Iterator[None]:
 
 
 def _unless_interrupted(tried: Tried, result: Measured) -> Measured:
-    """The result; where the user interrupted, raise that, with what there is of it."""
+    """Return the result, or raise the user's interrupt with the partial result in it."""
     if tried.interrupt is not None:
         tried.interrupt.partial = result  # type: ignore[attr-defined]
         raise tried.interrupt
@@ -185,7 +185,7 @@ def _plan(
 
 
 def _origin(scorer: TransferScorer, made_by: str, plan: Plan, tried: Tried, begin: float) -> Provenance:
-    """Where the result comes from."""
+    """Provenance of the result."""
     settings = {
         **scorer._settings(plan.samples, plan.out_of_reach, tried.costs),
         "condition": scorer.condition,

@@ -1,4 +1,4 @@
-"""Models that raise, take too long or end their process: what is lost by that, and why."""
+"""Models that raise, time out or kill their process: which results are lost, and why."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _LONGEST = 300  # characters of a reason
 
 
 def check_error_score(error_score: Any) -> None:
-    """Raise for anything but "raise" and nan."""
+    """Raise unless it is "raise" or nan."""
     nan = isinstance(error_score, Real) and math.isnan(error_score)
     if not nan and not (isinstance(error_score, str) and error_score == "raise"):
         raise ValueError(f"error_score must be 'raise' or numpy.nan, got {shown(error_score)}")
@@ -27,14 +27,14 @@ def check_error_score(error_score: Any) -> None:
 @part_of_results
 @dataclass(frozen=True)
 class FailedPair:
-    """A source and a target between which transfer is not known, or not for all samples.
+    """A pair of source and target whose transfer rate is unknown, or known for some samples only.
 
     Parameters
     ----------
     source, target : str
-        Their names.
+        Names of the two models.
     reason : str
-        What happened.
+        Reason, as the error message of the model that failed.
 
     See Also
     --------
@@ -54,34 +54,34 @@ class FailedPair:
 
 @dataclass(frozen=True)
 class Failed:
-    """In the place of a result: why there is none."""
+    """Takes the place of a result: the reason why there is none."""
 
     reason: str
 
 
 @dataclass(frozen=True)
 class Care:
-    """How models are called that may fail.
+    """How to call models that may fail.
 
     Attributes
     ----------
     raises : bool
-        Whether what they raise ends all.
+        Whether errors of models are raised; else they are returned as :class:`Failed`.
     timeout : float or None
-        How many seconds a call may take.
+        Limit of a call, in seconds.
     """
 
     raises: bool = True
     timeout: float | None = None
 
     def __call__(self, name: str, function: Callable[..., Any], *args: Any) -> Any:
-        """What the function gives; :class:`Failed` where it raises, and that does not end all."""
+        """Result of the function; :class:`Failed` where it raises and errors are not to be raised."""
         if self.timeout is not None:
             function = partial(within, self.timeout, function)
         try:
             return named(name, function, *args)
         except Warning:
-            raise  # an exception where the user asks for that
+            raise  # the user turned warnings into errors
         except Exception as error:
             if self.raises:
                 raise
@@ -89,12 +89,12 @@ class Care:
 
 
 class Failures:
-    """What is lost in one experiment; filled as it goes on.
+    """Record of what failed in one experiment, filled while it runs.
 
     Parameters
     ----------
     care : Care
-        How models are called.
+        How to call models.
     """
 
     def __init__(self, care: Care) -> None:
@@ -106,18 +106,18 @@ class Failures:
         self._of_the_rest: dict[str, str] = {}
 
     def call(self, name: str, function: Callable[..., Any], *args: Any) -> Any:
-        """What a model gives; where it fails, all that it has a part in is lost."""
+        """Call a function of a model; where it fails, note that all results of the model are lost."""
         result = self.care(name, function, *args)
         if isinstance(result, Failed):
             self.lose_model(name, result.reason)
         return result
 
     def lose_model(self, name: str, reason: str) -> None:
-        """Nothing is known of a model."""
+        """Note that all results of a model are lost."""
         self._of_models.setdefault(name, reason)
 
     def died(self, name: str, reason: str) -> Failed:
-        """A model ended the process it was asked in, alone: it is asked no more."""
+        """Note that a model, called alone in a process, killed it; it is not called again."""
         said = f"model {shown(name, 40)}: {reason}"
         if self.care.raises:
             raise RuntimeError(said)
@@ -125,39 +125,39 @@ class Failures:
         return Failed(said)
 
     def lose_source(self, name: str, reason: str) -> None:
-        """Nothing is known of samples made on a model."""
+        """Note that a source could not be attacked."""
         self._of_sources.setdefault(name, f"{reason}, while it was attacked")
 
     def lose_pair(self, source: str, target: str, reason: str) -> None:
-        """Nothing is known of what one model says of samples made on another."""
-        if source == target:  # how a source's samples count depends on what it says of them itself
+        """Note that a target could not predict the samples made on a source."""
+        if source == target:  # whether samples count depends on the source's own predictions for them
             self.lose_source(source, reason)
         asked = f"{reason}, when it was asked about samples made on {shown(source, 40)}"
         self._of_pairs.setdefault((source, target), asked)
 
     def leave(self, source: str, n_attacked: int, n: int) -> None:
-        """The user interrupted while a source's samples were being attacked."""
+        """Note that the user interrupted while a source was attacked."""
         self._of_the_rest[source] = f"interrupted when {n_attacked} of {n} samples were attacked"
 
     def has_lost(self, name: str) -> bool:
-        """Whether nothing is known of samples made on a model."""
+        """Whether there are no adversarial samples of a source."""
         return name in self._of_models or name in self._of_sources
 
     def without(self, source: str, targets: Iterable[str]) -> frozenset[str]:
-        """Those who need not be asked about samples made on a source."""
+        """Targets whose results for a source are lost, so that they need not be asked."""
         return frozenset(name for name in targets if self.lost(source, name) is not None)
 
     def lost(self, source: str, target: str) -> str | None:
-        """Why nothing is known of a pair; None where it is."""
+        """Reason why the result of a pair is lost; None where it is not."""
         whole = self._of_models.get(source) or self._of_models.get(target)
         return whole or self._of_sources.get(source) or self._of_pairs.get((source, target))
 
     def known(self, names: Iterable[str]) -> list[str]:
-        """Those models that have not failed."""
+        """Models that have not failed."""
         return [name for name in names if name not in self._of_models]
 
     def pairs(self, sources: Collection[str], targets: Collection[str]) -> tuple[FailedPair, ...]:
-        """All pairs of which something is not known."""
+        """All pairs with lost or incomplete results."""
         each = [
             (source, target, self.lost(source, target) or self._of_the_rest.get(source))
             for source in sources

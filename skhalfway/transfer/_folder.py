@@ -1,4 +1,4 @@
-"""The folder that adversarial samples are kept in: a file for each source, and a manifest of them."""
+"""The folder of kept adversarial samples: one file for each source, and a manifest."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from skhalfway.transfer._outcomes import Outcomes
 MANIFEST = "samples.json"
 _FORMAT, _VERSION = "skhalfway samples", 1
 _SAFE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]{0,79}")
-# names of devices on Windows, and those of files that are numbered
+# device names on Windows, and the names of numbered files
 _RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d|source_\d+)(\..*)?", re.IGNORECASE)
 
 
@@ -32,7 +32,7 @@ class SamplesFolder:
     Attributes
     ----------
     path : Path
-        The folder.
+        Path of the folder.
     files : tuple of str
         Names of the files, in the order of the sources.
     """
@@ -42,7 +42,7 @@ class SamplesFolder:
 
 
 def file_names(sources: Sequence[str]) -> tuple[str, ...]:
-    """A file for each source: of its name where that is safe on every system, else of its number."""
+    """File names of the sources: their names where these are safe on every system, else their numbers."""
     used = [name.lower() for name in sources]
     return tuple(
         f"{name}.npy"
@@ -53,7 +53,7 @@ def file_names(sources: Sequence[str]) -> tuple[str, ...]:
 
 
 def read_place(keep_samples: Any, sources: Sequence[str]) -> SamplesFolder | None:
-    """Folder that samples are kept in, made where it is missing; None where none is asked for."""
+    """Folder for the samples, created if missing; None where no folder was given."""
     if isinstance(keep_samples, (bool, np.bool_)):
         return None
     if not isinstance(keep_samples, (str, Path)):
@@ -67,18 +67,18 @@ def read_place(keep_samples: Any, sources: Sequence[str]) -> SamplesFolder | Non
     except OSError as error:
         raise ValueError(
             f"keep_samples={shown(str(keep_samples))} cannot be written to: "
-            f"{brief(error.strerror or error)}; give a folder that can"
+            f"{brief(error.strerror or error)}; give another folder"
         ) from error
     if (folder / MANIFEST).exists() or any((folder / name).exists() for name in files):
         raise ValueError(
             f"keep_samples={shown(str(keep_samples))} holds the samples of another result, which reads them "
-            "from there; give another folder, or delete this one where that result is no longer needed"
+            "from there; give another folder, or delete this one if that result is no longer needed"
         )
     return SamplesFolder(folder.absolute(), files)
 
 
 def place_for(X: NDArray[Any], folder: SamplesFolder | None, number: int) -> NDArray[Any]:
-    """Room for the samples of the source of that number, filled with the samples as they are."""
+    """Array for the adversarial samples of source ``number``, filled with the clean samples."""
     if folder is None:
         return X.copy()
     file = folder.path / folder.files[number]
@@ -90,7 +90,7 @@ def place_for(X: NDArray[Any], folder: SamplesFolder | None, number: int) -> NDA
 def write_manifest(
     folder: SamplesFolder, arrays: Mapping[str, NDArray[Any]], X: Any, outcomes: Outcomes
 ) -> str:
-    """Write what the files are, once they are complete; return the fingerprint of their result."""
+    """Write the manifest, once the files are complete; return the fingerprint of their result."""
     said = outcomes.clean, outcomes.own, outcomes.adversarial
     known_by = fingerprint(outcomes.sources, outcomes.targets, *said, *arrays.values())
     first = next(iter(arrays.values()))
@@ -111,32 +111,32 @@ def write_manifest(
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
-    """What the files of a folder are, checked; ValueError where it is no such folder."""
+    """Manifest of a folder, checked; ValueError where it is no folder of kept samples."""
     try:
         manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise ValueError(
-            f"{shown(str(folder))} holds no samples that were kept: there is no {MANIFEST} in it"
+            f"{shown(str(folder))} holds no kept samples: there is no {MANIFEST} in it"
         ) from error
     except (OSError, ValueError, RecursionError) as error:
         raise ValueError(f"{MANIFEST} of {shown(str(folder))} cannot be read: {brief(error, 80)}") from error
     if not isinstance(manifest, dict) or manifest.get("format") != _FORMAT:
-        raise ValueError(f"{MANIFEST} of {shown(str(folder))} is not one of kept samples")
+        raise ValueError(f"{MANIFEST} of {shown(str(folder))} does not describe kept samples")
     if manifest.get("version") != _VERSION:
         raise ValueError(
-            f"{MANIFEST} of {shown(str(folder))} is of version {shown(manifest.get('version'))}, and this "
-            f"skhalfway reads {_VERSION}; install a newer skhalfway"
+            f"{MANIFEST} of {shown(str(folder))} has version {shown(manifest.get('version'))}, and this "
+            f"skhalfway reads version {_VERSION}; install a newer skhalfway"
         )
     return manifest
 
 
 def mapped(folder: Path, manifest: Mapping[str, Any]) -> dict[str, NDArray[Any]]:
-    """The samples by source, mapped from their files; ValueError where they are not those of the manifest."""
+    """Samples by source, memory-mapped from their files; ValueError where the manifest does not match."""
     arrays: dict[str, NDArray[Any]] = {}
     try:
         for name, source in manifest["files"].items():
             if os.path.basename(name) != name:
-                raise ValueError(f"{shown(name)} is no name of a file in it")
+                raise ValueError(f"{shown(name)} is not the name of a file in it")
             array = np.load(folder / name, mmap_mode="r", allow_pickle=False)
             if [list(array.shape), array.dtype.str] != [manifest["shape"], manifest["dtype"]]:
                 raise ValueError(f"{name} has {array.dtype} of shape {array.shape}")

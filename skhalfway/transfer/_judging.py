@@ -1,4 +1,4 @@
-"""Judging any classifier by the adversarial samples of a scorer's sources."""
+"""Robust accuracy of any classifier under the adversarial samples of a scorer's sources."""
 
 from __future__ import annotations
 
@@ -12,22 +12,21 @@ if TYPE_CHECKING:
 
 
 class JudgingCollection(AttackingCollection):
-    """A collection whose sources' adversarial samples judge classifiers."""
+    """A collection that tests classifiers with the adversarial samples of its sources."""
 
     @takes_datasets
     def robust_accuracy(self, estimator: Any, X: Any, y: Any) -> float:
-        """Accuracy of a classifier under all the models' adversarial samples.
+        """Accuracy of a classifier in the worst case over adversarial samples of all sources.
 
-        A sample counts as right only if ``estimator`` classifies it correctly
-        as it is and as attacked on each of the models: the worst case, as
-        robust accuracy is counted for ensembles of attacks. Has the signature
-        that ``scoring=`` takes. ``estimator`` itself, where it is one of the
-        models, frozen or not, is not among the sources.
+        A sample counts as correct only if ``estimator`` classifies its clean version correctly, and also the
+        version attacked on each source. Robust accuracy under an ensemble of attacks is counted in the same
+        way. The method has the signature of ``scoring=`` in scikit-learn. If ``estimator`` is one of the
+        models, frozen or not, it is left out of the sources.
 
         Parameters
         ----------
         estimator : object
-            Fitted classifier to judge.
+            Fitted classifier to test.
         X : array-like of shape (n_samples, n_features)
             Samples.
         y : array-like of shape (n_samples,)
@@ -36,7 +35,7 @@ class JudgingCollection(AttackingCollection):
         Returns
         -------
         accuracy : float
-            Share of samples that stay right.
+            Share of samples that are classified correctly in all versions.
 
         Raises
         ------
@@ -45,15 +44,15 @@ class JudgingCollection(AttackingCollection):
         ValueError
             If the data is invalid, or the classes are not those of the models.
         RuntimeError, TimeoutError
-            If a model raises, or takes longer than ``timeout``, whatever ``error_score`` is: the
-            worst case over the other sources would look better than it is.
+            If a model raises, or takes longer than ``timeout``. ``error_score`` has no effect, since without
+            the failed source the worst case would look better than it is.
 
         Warns
         -----
         ModelWarning
-            If the check-up of a source finds that its samples may be weak; if its
-            gradients are of little use, or few queries fool it more often than
-            its own attack: accuracy under stronger attacks is lower.
+            If the check of a source finds that its adversarial samples may be weak; if its gradients are of
+            little use; or if a few queries fool it more often than its own attack. Accuracy under stronger
+            attacks is then lower.
 
         Examples
         --------
@@ -73,14 +72,14 @@ class JudgingCollection(AttackingCollection):
 
     @takes_datasets
     def robustness(self, estimator: Any, X: Any, y: Any) -> Robustness:
-        """Which samples a classifier gets right under all the sources' adversarial samples.
+        """Test, sample by sample, whether a classifier is right for every source's adversarial samples.
 
-        What :meth:`robust_accuracy` counts, sample by sample and with an interval.
+        This gives what :meth:`robust_accuracy` counts, with a confidence interval.
 
         Parameters
         ----------
         estimator : object
-            Fitted classifier to judge.
+            Fitted classifier to test.
         X : array-like of shape (n_samples, n_features)
             Samples.
         y : array-like of shape (n_samples,)
@@ -89,7 +88,7 @@ class JudgingCollection(AttackingCollection):
         Returns
         -------
         robustness : Robustness
-            Its answers, accuracy by source, and robust accuracy.
+            Predictions of the classifier, accuracy by source, and robust accuracy.
 
         Raises
         ------
@@ -99,7 +98,7 @@ class JudgingCollection(AttackingCollection):
             If the data is invalid, or the classes are not those of the models;
             if the only source is ``estimator`` itself.
         RuntimeError, TimeoutError
-            If a model raises, or takes longer than ``timeout``, whatever ``error_score`` is.
+            If a model raises, or takes longer than ``timeout``. ``error_score`` has no effect.
 
         Examples
         --------

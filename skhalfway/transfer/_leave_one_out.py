@@ -1,4 +1,4 @@
-"""Ensembles among the models of a scorer: each model against all others, and pairs that are no transfer."""
+"""Ensembles in a scorer: leave-one-out ensembles, and pairs that are no transfer."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ LEAVE_ONE_OUT = "leave_one_out"
 
 
 def holds_members(model: Any) -> bool:
-    """Whether a model, as users give it or seen as a Model, is an ensemble."""
+    """Whether a model, as given by the user or wrapped as a Model, is an ensemble."""
     return isinstance(model, EnsembleModel) or is_ensemble(unfrozen(model))
 
 
 def all_but(name: str) -> str:
-    """What the ensemble of all models but one is called."""
+    """Name of the ensemble of all models but one."""
     return f"all but {name}"
 
 
 def check_leave_one_out(models: Mapping[str, Any], targets: Iterable[str]) -> None:
-    """Raise where the ensembles of all models but one could not be made or told apart."""
+    """Raise where leave-one-out ensembles cannot be made, or their names are taken."""
     given = [name for name, model in models.items() if holds_members(model)]
     if given:
         raise ValueError(
@@ -37,32 +37,32 @@ def check_leave_one_out(models: Mapping[str, Any], targets: Iterable[str]) -> No
         )
     if len(models) < 3:
         raise ValueError(
-            "sources='leave_one_out' attacks each model through an ensemble of the others, so 3 models are "
-            f"needed at least, got {len(models)}"
+            "sources='leave_one_out' attacks each model through an ensemble of the others, so it needs at "
+            f"least 3 models, got {len(models)}"
         )
     taken = [all_but(name) for name in targets if all_but(name) in models]
     if taken:
         raise ValueError(
-            f"with sources='leave_one_out' {shown(taken)} are names of ensembles; call the models otherwise"
+            f"with sources='leave_one_out' {shown(taken)} are names of ensembles; give the models other names"
         )
 
 
 def with_ensembles(models: Mapping[str, Model], targets: Sequence[str], combine: str) -> dict[str, Model]:
-    """The models, and for each target the ensemble of all others that have a gradient."""
+    """The models, and for each target the ensemble of all other models with a gradient."""
     members = {name: model for name, model in models.items() if named(name, getattr, model, "has_gradient")}
     black_boxes = [name for name in models if name not in members]
     if black_boxes:
         warn(
-            f"sources='leave_one_out': {shown(black_boxes)} have no gradient, so no ensemble holds them, and "
-            "an attacker who has them may do more; they are targets all the same. Surrogates of them, "
-            "classifiers with a gradient that learned their answers, can stand in for them"
+            f"sources='leave_one_out': {shown(black_boxes)} have no gradient, so no ensemble contains them; "
+            "they are still targets. An attacker who has them may fool the others more often. To include "
+            "them, add surrogates: classifiers with a gradient that are trained on their predictions"
         )
     found: dict[str, Model] = dict(models)
     for target in targets:
         others = {name: model for name, model in members.items() if name != target}
         if len(others) < 2:
             raise ValueError(
-                f"sources='leave_one_out' needs two models with a gradient beside {target!r}, and there are "
+                f"sources='leave_one_out' needs at least two models with a gradient beside {target!r}, got "
                 f"{len(others)}: {shown(list(others))}"
             )
         ensemble = Ensemble([(name, model.estimator) for name, model in others.items()], combine=combine)
@@ -79,8 +79,8 @@ def pairs_aside(
 ) -> tuple[tuple[str, str], ...]:
     """Pairs of a source and a target that are no transfer.
 
-    Those of an ensemble and one of its members, by identity; where each target has an ensemble of its own
-    (``one_each``), those of that and any other target.
+    These are an ensemble and one of its members, compared by identity. Where each target has an ensemble of
+    its own (``one_each``), they are also that ensemble and any other target.
     """
     pairs = []
     for source in sources:
@@ -95,15 +95,15 @@ def pairs_aside(
 
 
 def remark(model: Model) -> list[Finding]:
-    """What is to be said of a model that is an ensemble."""
+    """Note that a model is an ensemble, if it is one."""
     if not isinstance(model, EnsembleModel):
         return []
     return [
         Finding(
             "ensemble",
             "note",
-            f"it is an ensemble, combine={model.combine!r}, of {', '.join(model.members)}: a source, and no "
-            "target",
+            f"it is an ensemble (combine={model.combine!r}) of {', '.join(model.members)}; it is a source, "
+            "not a target",
             "no action is needed",
         )
     ]

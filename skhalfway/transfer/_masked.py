@@ -1,4 +1,4 @@
-"""Masked gradients: sources that other attacks fool more often than their own attack by gradient does."""
+"""Masked gradients: sources that other attacks fool more often than their own gradient-based attack."""
 
 from __future__ import annotations
 
@@ -18,29 +18,29 @@ from skhalfway.attacks._square import square
 if TYPE_CHECKING:
     from skhalfway.attacks._problem import Problem, Settings
 
-LEVEL = 0.05  # share of the sources that are doubted by chance, where all attacks are equally strong
-# least and most samples, and one of how many: what they cost is in benchmarks/second_opinion.md
+LEVEL = 0.05  # share of the sources that are doubted by chance if all attacks are equally strong
+# samples for a second opinion: one of 4, within these limits; benchmarks/second_opinion.md has the costs
 N_LEAST, N_MOST, ONE_OF = 32, 64, 4
-# where the own attack fools less than this share, so many samples are searched with so many queries for each
+# where the own attack fools less than LOW, N_SEARCHED samples get N_QUERIES queries each
 LOW, N_SEARCHED, N_QUERIES = 0.25, 24, 200
 
 
 @dataclass(frozen=True)
 class Opinion:
-    """How another attack fares on a source's own samples.
+    """Success of another attack on a source, compared with its own attack.
 
     Attributes
     ----------
     attack : str
-        What it is, in words.
+        Description of the other attack.
     n : int
-        Samples that both attacks were tried on.
+        Number of samples that both attacks were tried on.
     own : int
-        Of those, the ones that the own attack fools.
+        Number of these samples on which the own attack succeeds.
     gained : ndarray of shape (n_gained,)
-        Those that the other attack alone fools.
+        Samples on which the other attack alone succeeds.
     lost : int
-        Number of those that the own attack alone fools.
+        Number of samples on which the own attack alone succeeds.
     """
 
     attack: str
@@ -51,37 +51,38 @@ class Opinion:
 
     @property
     def p(self) -> float:
-        """Probability that chance favours the other attack so much, were both equally strong."""
+        """P-value: probability of so large a gain if both attacks were equally strong."""
         return chance(len(self.gained), self.lost)
 
     @property
     def balance(self) -> int:
-        """How many more of the samples the other attack fools."""
+        """On how many more samples the other attack succeeds."""
         return len(self.gained) - self.lost
 
 
 def chance(gained: int, lost: int) -> float:
-    """McNemar's test, exact and one-sided.
+    """P-value of McNemar's test, exact and one-sided.
 
-    Of the b + c samples that one of two equal attacks alone fools, those that are the first one's are
-    binomial with p = 1/2, so P(B >= b) = sum_{k=b}^{b+c} C(b + c, k) / 2^(b + c).
+    Let b and c be the numbers of samples on which only the one or only the other attack succeeds. If both
+    are equally strong, b is binomial with b + c draws and p = 1/2, and the p-value is
+    P(B >= b) = sum_{k=b}^{b+c} C(b + c, k) / 2^(b + c).
     """
     return float(binom.sf(gained - 1, gained + lost, 0.5))
 
 
 def rows_to_ask(n: int) -> NDArray[np.intp]:
-    """Which of ``n`` samples the few queries are for."""
+    """Which of ``n`` samples get the few queries."""
     return np.random.RandomState(0).permutation(n)[: int(np.clip(n // ONE_OF, N_LEAST, N_MOST))]
 
 
 def ask_with_queries(problem: Problem, X_adv: NDArray[Any], settings: Settings) -> Opinion | None:
-    """Opinion of few queries on few samples, or None where it has no objection to the own attack.
+    """Opinion of few queries on few samples; None where it does not contradict the own attack.
 
-    Where the own attack fools few, some samples get more queries, by the Square attack: a gradient that is
-    not 0 and yet of no use hides behind it what a step or two do not find.
+    Where the own attack succeeds on few samples, some samples get more queries, by the Square attack: if a
+    gradient is not 0 but useless, one or two steps find too little.
 
-    ``X_adv`` is what the own attack made. First come the samples that it failed on: what queries gain there
-    may already be too little, whatever they lose elsewhere.
+    ``X_adv`` are the samples that the own attack made. Those on which it failed are tried first: if the gain
+    there is already too small, the others need no queries.
     """
     rows = np.arange(len(X_adv))
     own = problem.won(problem.model.predict(X_adv))
@@ -116,12 +117,12 @@ def ask_others(
     noise: NDArray[Any],
     answers: NDArray[Any],
 ) -> list[Opinion]:
-    """Opinions of what was tried on source ``i`` anyway.
+    """Opinions from samples that source ``i`` has predicted anyway.
 
-    That is noise, what was made on the other sources, and what its own attack made within smaller budgets.
-    ``left`` and ``goals`` (n_sources, n_samples) are the labels that each source's attack leaves and aims at;
-    ``clean`` and ``noise`` (n_samples,) what source ``i`` says of the samples and of noise, ``answers``
-    (n_budgets, n_sources, n_samples) what it says of the samples made on each source.
+    These are noise, the samples made on the other sources, and those of its own attack at smaller budgets.
+    ``left`` and ``goals`` (n_sources, n_samples) are the labels that each source's attack moves away from and
+    aims at. ``clean`` and ``noise`` (n_samples,) are the predictions of source ``i`` for clean samples and
+    noise, ``answers`` (n_budgets, n_sources, n_samples) those for the samples made on each source.
     """
     *smaller, largest = answers
 
@@ -141,14 +142,14 @@ def ask_others(
                 both &= goals[j] == goals[i]
             opinions.append(compare(f"samples made on {name!r}", both, won(largest[j])))
     for made in smaller:
-        opinions.append(compare("the same attack with a smaller budget", right, won(made[i])))
+        opinions.append(compare("the same attack at a smaller budget", right, won(made[i])))
     return opinions
 
 
 def objection(queries: Opinion | None, others: Sequence[Opinion]) -> Opinion | None:
-    """The opinion that most clearly shows a source's own attack as too weak, or None.
+    """The opinion that shows most clearly that a source's own attack is too weak, or None.
 
-    Half of :data:`LEVEL` is for the queries; the others share the rest (Bonferroni).
+    The queries are tested at half of :data:`LEVEL`; the others share the rest (Bonferroni).
     """
     shown = [opinion for opinion in others if opinion.p < LEVEL / 2 / len(others)]
     if queries is not None and queries.p < LEVEL / 2:

@@ -53,50 +53,47 @@ def read_masked(masked: Any, n: int) -> NDArray[np.bool_] | None:
 class TransferMatrix(BySample, Result):
     """Counts of adversarial samples made on each source and tried on each target.
 
-    Row i, column j is about samples attacked on source i and given to target j.
-    Where both are one model, the figure is its own source success. Made by
-    :meth:`skhalfway.TransferScorer.transfer`, which keeps what every model said
-    of every sample (``outcomes``), and all counts are derived from that;
-    counts alone may be given too. Arrays are read-only.
+    Row i, column j is about adversarial samples made on source i and tried on target j. Where both are one
+    model, the rate is its own source success. :meth:`skhalfway.TransferScorer.transfer` makes such a matrix
+    and keeps every model's prediction for every sample (``outcomes``), from which all counts are derived. A
+    matrix may also be made of counts alone. Arrays are read-only.
 
     Parameters
     ----------
     names : tuple of str
         Names of the n_models models.
     eligible : ndarray of shape (n_sources, n_targets)
-        Samples that count: the denominator of every rate of the pair.
+        Number of samples that count for the pair: the denominator of its rates.
     fooled : ndarray of shape (n_sources, n_targets)
-        Of those, the adversarial samples that the target misclassifies; that
-        it gives the label aimed at, where ``goal`` is "target".
+        Number of eligible samples whose adversarial version the target misclassifies. Where ``goal`` is
+        "target", number of those for which the target predicts the label aimed at.
     same_mistake : ndarray of shape (n_sources, n_targets)
-        Of the fooled, those that source and target give the same label.
+        Number of fooling samples for which source and target predict the same label.
     noise_fooled : ndarray of shape (n_sources, n_targets)
-        Of the eligible, those that fool the target in the same way after
-        random-sign noise of the same norm in place of the attack: the control.
-        In norm 0, ``eps`` random features go to a random end of their range.
+        Control: number of eligible samples that fool the target in the same way after random-sign noise of
+        the same norm. In norm 0, the noise moves ``eps`` random features to a random end of their range.
     source_eligible, source_fooled : ndarray of shape (n_sources,)
-        Samples that a source classifies correctly, and of those the ones that
-        its own adversarial samples fool, whatever the condition.
+        Number of samples that a source classifies correctly, and number of these whose adversarial version
+        fools that source. They do not depend on ``condition``.
     condition : {"both_correct", "source_fooled", "all"}, default="both_correct"
-        Which samples are eligible.
+        Which samples are eligible; see :class:`~skhalfway.TransferScorer`.
     standard_error : float, default=nan
-        Of :attr:`mean_rate`, over samples; nan where a pair has fewer than 10.
+        Standard error of :attr:`mean_rate` over samples; nan where a pair has fewer than 10 samples.
     checks : dict of str to ModelCheck, default={}
-        What may make the rates of each model, by name, mislead: found by the
-        check-up before the attacks, and by them.
+        Findings about each model, by name, that may make its rates misleading. They come from the check of
+        the models before the attacks, and from the attacks.
     masked : bool ndarray of shape (n_sources,), default=None
-        True where a source's gradients may be masked (see the notes); None where that is not known.
+        True where a source's gradients may be masked (see Notes); None where that is not known.
     sources, targets : tuple of str, default=None
-        Names of the models that were attacked, and that the samples were tried
-        on. None is all.
+        Names of the models that were attacked, and of those that the samples were tried on. None is all.
     goal : {"other", "target"}, default="other"
-        When a sample fools: if the target's label is any other than the true
-        one, or only if it is the one that the attack aims at.
+        When a sample fools a target: if the target predicts any other than the true label, or only if it
+        predicts the label that the attack aims at.
     outcomes : Outcomes, default=None
-        What every model said, sample by sample; None where only counts are known.
+        Predictions of every model, sample by sample; None where only counts are known.
     kept : KeptSamples, default=None
-        The adversarial samples, where they were kept; of a folder its name, as
-        seen from there, is written into files, and the samples are not.
+        The adversarial samples, where they were kept. A saved result names their folder by its relative
+        path; it does not contain the samples.
     provenance : Provenance, default=None
         Attack, budget, versions and costs.
 
@@ -107,24 +104,27 @@ class TransferMatrix(BySample, Result):
 
     Notes
     -----
-    A model whose gradients tell little of it, by design or by accident, looks
-    robust under attacks by gradient, and its row harmless: they are masked [1]_.
-    Each source that is attacked by gradient therefore gets second opinions:
-    noise of the same size, the samples made on each of the other sources, its
-    own at smaller budgets of a curve, and, on 32 to 64 samples, a few queries:
-    short steps along the gradient, one along a slope that is estimated from 32
-    of them [2]_, and, where its own attack fools less than a quarter, up to 200
-    of ``"square"`` on 24 samples.
-    A warning says where one of these fools the source more often than its own
-    attack does, on the same samples and beyond chance. That is McNemar's test,
-    exact and one-sided: of the b + c samples that one of the two attacks alone
-    fools, the own one misses b, and P(B >= b) is below the level for a binomial
-    B of b + c draws with probability 1/2. The level is .025 for the queries and
-    .025 / m for each of the m other opinions: where they are as strong as the
-    own attack, chance doubts at most 5 % of the sources. Where ``"pgd"`` with 5
-    restarts from random points fools half of up to 64 samples that were missed,
-    the own attack was too weak. Else ``masked`` is true, and an attack without a
-    gradient, such as ``"hopskipjump"`` or ``"square"``, shows more.
+    Gradients are masked if they are of little use to an attack, by design or by accident [1]_. A source with
+    masked gradients looks robust against gradient-based attacks, and its row looks harmless. Each source that
+    is attacked by its gradient is therefore also attacked in other ways ("second opinions"):
+
+    - noise of the same size;
+    - the adversarial samples made on each of the other sources;
+    - its own adversarial samples at the smaller budgets of a curve;
+    - a few queries on 32 to 64 samples: short steps along the gradient, and one step along a slope that is
+      estimated from 32 queries [2]_;
+    - where its own attack fools it on less than a quarter of these, up to 200 queries of ``"square"`` on 24
+      samples.
+
+    A warning names a source that one of these fools significantly more often than its own attack does, on the
+    same samples. The test is McNemar's, exact and one-sided. Let b samples fool the source only by the other
+    attack, and c samples only by its own attack. The test rejects if P(B >= b) is below the level, where B is
+    binomial with b + c draws and probability 1/2. The level is .025 for the queries and .025 / m for each of
+    the m other attacks. If all attacks are equally strong, at most 5 % of the sources are doubted by chance.
+
+    In such a case ``"pgd"`` with 5 random restarts attacks up to 64 of the missed samples. If it fools the
+    source on at least half of them, the source's own attack was too weak. Otherwise ``masked`` is true, and
+    attacks without a gradient, such as ``"hopskipjump"`` or ``"square"``, are stronger.
 
     References
     ----------
@@ -204,7 +204,7 @@ class TransferMatrix(BySample, Result):
             ("source_fooled", "source_eligible"),
         ):
             if (getattr(self, part) > getattr(self, whole)).any():
-                raise ValueError(f"{part} cannot be larger than {whole}, of which it is a part")
+                raise ValueError(f"{part} must not exceed {whole}, since it counts a part of these samples")
         if not isinstance(self.standard_error, Real) or self.standard_error < 0:
             raise ValueError(f"standard_error must be a number >= 0 or nan, got {shown(self.standard_error)}")
         object.__setattr__(self, "masked", read_masked(self.masked, n_sources))
@@ -212,7 +212,7 @@ class TransferMatrix(BySample, Result):
             self._check_outcomes(self.outcomes)
 
     def _check_outcomes(self, outcomes: Outcomes) -> None:
-        """Raise where counts are not those of the outcomes, as where one of the two alone is replaced."""
+        """Raise where counts and outcomes disagree, for example after one of the two was replaced."""
         roles = ("names", "sources", "targets")
         apart = [name for name in roles if getattr(self, name) != getattr(outcomes, name)]
         if not apart and (self.goal == "other" or outcomes.goals is not None):
@@ -222,43 +222,67 @@ class TransferMatrix(BySample, Result):
             apart = ["goal"]
         if apart:
             raise ValueError(
-                f"{apart[0]} is not what the outcomes come to under condition={self.condition!r} and "
-                f"goal={self.goal!r}; count them by TransferMatrix.of(outcomes, condition, goal=goal)"
+                f"{apart[0]} does not match the outcomes under condition={self.condition!r} and "
+                f"goal={self.goal!r}; make the matrix by TransferMatrix.of(outcomes, condition, goal=goal)"
             )
 
     @classmethod
     def of(
         cls, outcomes: Outcomes, condition: str = "both_correct", *, goal: str = "other", **others: Any
     ) -> TransferMatrix:
-        """Count outcomes.
+        """Make a matrix by counting outcomes.
 
         Parameters
         ----------
         outcomes : Outcomes
-            What every model said.
+            Predictions of every model.
         condition : {"both_correct", "source_fooled", "all"}, default="both_correct"
             Which samples are eligible.
         goal : {"other", "target"}, default="other"
-            When a sample fools.
+            When a sample fools a target.
         **others : dict
             ``checks``, ``masked``, ``kept`` and ``provenance``.
 
         Returns
         -------
         matrix : TransferMatrix
-            With all counts derived from the outcomes.
+            Matrix whose counts are all derived from the outcomes.
 
         Raises
         ------
         ValueError
-            If the outcomes do not hold what is to be counted: attacks that aim
-            at no label have no goal "target", and attacks on the samples that
-            a source classifies correctly no condition "all".
+            If the outcomes do not hold what is to be counted. The goal "target" needs attacks that aim at a
+            label; the condition "all" needs attacks on all samples, also on misclassified ones.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from skhalfway import TransferMatrix
+        >>> from skhalfway.transfer import Outcomes
+        >>> right = np.zeros((2, 4), dtype=int)
+        >>> outcomes = Outcomes(
+        ...     names=("a", "b"),
+        ...     sources=("a",),
+        ...     targets=("b",),
+        ...     classes=np.array(["cat", "dog"]),
+        ...     labels=right[0],
+        ...     clean=right,
+        ...     noise=right[:1],
+        ...     own=np.array([[1, 1, 1, 0]]),
+        ...     adversarial=np.array([[[1, 0, 0, 0]]]),
+        ... )
+        >>> TransferMatrix.of(outcomes).rates
+        array([[0.25]])
+        >>> TransferMatrix.of(outcomes, "source_fooled").rates.round(2)
+        array([[0.33]])
         """
         check_choice("condition", condition, CONDITIONS)
         check_choice("goal", goal, GOALS)
         if goal == "target" and outcomes.goals is None:
-            raise ValueError("these attacks aim at no label: only goal='other' can be counted")
+            raise ValueError(
+                "goal='target' needs attacks that aim at a label, and these do not; pass goal='other', or "
+                "pass target to TransferScorer.transfer"
+            )
         check_attacked(outcomes, condition)
         counts: dict[str, Any] = count(outcomes, condition, goal)
         return cls(
@@ -274,24 +298,34 @@ class TransferMatrix(BySample, Result):
         )
 
     def describe(self) -> str:
-        """Say in a sentence what each target has suffered.
+        """Describe in one sentence for each target how often it was fooled.
 
-        Where a paired test (McNemar's, exact, at the level .05) cannot tell the
-        two sources apart whose samples fool the target most, they are called a tie.
-        Where there are several other sources, the sentence ends with how many
-        samples fool the target in the version of at least one of them
-        (``fooled_by_any``), with Wilson's 95 % interval.
+        Sources are called a tie where their rates differ from the highest one by no more than chance, by
+        McNemar's exact test at the level .05. With several other sources, the sentence ends with the number
+        of samples that fool the target when made on at least one of them (``fooled_by_any``), and its Wilson
+        95 % interval.
 
         Returns
         -------
         text : str
-            A line for each target.
+            One line for each target.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from skhalfway import TransferMatrix
+        >>> n, none = np.full((2, 2), 100), np.zeros((2, 2), dtype=int)
+        >>> fooled = np.array([[95, 20], [4, 81]])
+        >>> own = np.array([95, 81])
+        >>> print(TransferMatrix(("net", "tree"), n, fooled, none, none, n[0], own).describe())
+        net   is fooled by 4% of the samples made on tree; by noise of the same size, 0%.
+        tree  is fooled by 20% of the samples made on net; by noise of the same size, 0%.
         """
         width = max(map(len, self.targets), default=0)
         return "\n".join(f"{name:<{width}}  {sentence(self, j)}" for j, name in enumerate(self.targets))
 
     def _warn_unknown(self) -> None:
-        """Say of which pairs nothing is known."""
+        """Warn of the pairs whose rates are unknown."""
         pairs = [
             (self.names.index(self.sources[i]), self.names.index(self.targets[j]))
             for i, j in np.argwhere((self.eligible == 0) & ~failed_pairs(self) & ~self._aside)

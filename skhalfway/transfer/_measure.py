@@ -1,4 +1,4 @@
-"""Every source attacked and every target asked, at one budget or at several."""
+"""Attacks on every source and predictions of every target, at one budget or at several."""
 
 from __future__ import annotations
 
@@ -37,36 +37,36 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Plan:
-    """What is to be measured, checked.
+    """The checked plan of an experiment.
 
     Attributes
     ----------
     models : dict of str to Model
         Sources and targets, in the order in which they were given.
     sources, targets : tuple of str
-        Names of those to attack and of those to ask.
+        Names of the models to attack, and of those to try the samples on.
     classes : ndarray of shape (n_classes,)
         Labels of the class indices.
     regions : list of WholeRegion
-        Where samples may go, at each budget.
+        Allowed regions of the samples, at each budget.
     truth : ndarray of shape (n_samples,) or None
         True class indices.
     target : object
-        What to aim at, as users give it; None is any other class.
+        The user's ``target``; None for untargeted attacks.
     index : ndarray of shape (n_samples,) or None
         Names of the samples.
     given : array-like of shape (n_samples, ...)
-        X, as it was handed in.
+        X as the user passed it.
     row_index : pandas Index or None, default=None
-        Its index.
+        Index of X.
     partners : ndarray of shape (n_partners, ...) or None, default=None
-        Samples of the reference that attacks by queries may begin at.
+        Samples of the reference that attacks by queries may start from.
     keep : bool, default=False
-        Whether samples are kept.
+        Whether adversarial samples are kept.
     folder : SamplesFolder or None, default=None
-        Where; None is in memory.
+        Folder to keep them in; None is in memory.
     out_of_reach : list of str, default=()
-        What the largest budget is too small to change.
+        Columns that the largest budget is too small to change.
     """
 
     models: Mapping[str, Model]
@@ -92,22 +92,22 @@ class Plan:
 
 @dataclass(frozen=True)
 class Tried:
-    """What models said.
+    """Results of an experiment.
 
     Attributes
     ----------
     outcomes : list of Outcomes
-        At each budget.
+        Predictions at each budget.
     masked : bool ndarray of shape (n_sources,)
         True where a source's gradients may be masked, at the largest budget.
     checks : dict of str to ModelCheck
-        What the check-up of each model found.
+        Findings about each model.
     costs : dict of str to dict
-        What the attack on each source cost, over all budgets.
+        Cost of the attack on each source, over all budgets.
     kept : KeptSamples or None
-        The samples of the largest budget, where they are kept.
+        Adversarial samples of the largest budget, where they are kept.
     interrupt : KeyboardInterrupt or None, default=None
-        What the user did before all samples were attacked.
+        The user's interrupt, if it came before all samples were attacked.
     """
 
     outcomes: list[Outcomes]
@@ -119,11 +119,11 @@ class Tried:
 
 
 def try_all(scorer: TransferScorer, plan: Plan, rng: np.random.RandomState) -> Tried:
-    """Attack every source at every budget, and ask all models; warn of what misleads.
+    """Attack every source at every budget, let all models predict, and warn of misleading figures.
 
-    At each budget the noise has the same signs and every generator starts from the same seed, as they have
-    in separate calls with an int for ``random_state``. Sources are asked too, whether they are targets or
-    not, for what was made on the others may show that a source's own attack is too weak.
+    At each budget the noise has the same signs and every generator the same seed, as in separate calls with
+    an int for ``random_state``. Sources predict too, whether they are targets or not, since samples made on
+    other sources may show that a source's own attack is too weak.
     """
     models, regions, X, truth = plan.models, plan.regions, plan.samples, plan.truth
     sources = {name: models[name] for name in plan.sources}
@@ -149,7 +149,7 @@ def try_all(scorer: TransferScorer, plan: Plan, rng: np.random.RandomState) -> T
         checks = check_models(known, X, plan.classes, truth, said, gradients=gradients, call=call)
     warn_of(checks)
     checks |= {name: check.adding(remark(known[name])) for name, check in checks.items()}
-    # samples that can count for a source: only these are attacked
+    # only samples that can count for a source are attacked
     needed = np.ones_like(left, dtype=bool) if scorer.condition == "all" else clean[places] == left
     if goals is not None:
         needed &= goals != left

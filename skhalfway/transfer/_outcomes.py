@@ -1,4 +1,4 @@
-"""What models said in one transfer experiment, sample by sample: all counts come from it."""
+"""Outcomes: predictions of all models in one transfer experiment, from which everything is counted."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ NOT_ASKED = -1
 
 
 def apart(sources: Sequence[str], targets: Sequence[str]) -> NDArray[np.bool_]:
-    """Where source and target are two models, (n_sources, n_targets)."""
-    # as objects: texts of numpy end before a trailing null
+    """Whether source and target are two different models, (n_sources, n_targets)."""
+    # compared as objects, since numpy's text type drops trailing nulls
     different: NDArray[np.bool_] = np.array(sources, dtype=object)[:, None] != np.array(targets, dtype=object)
     return different
 
@@ -33,54 +33,71 @@ def smallest_integers(n_classes: int) -> np.dtype[Any]:
 @part_of_results
 @dataclass(frozen=True, eq=False)
 class Outcomes:
-    """What every model said of the samples, of noise and of adversarial samples.
+    """Predictions of every model for the clean samples, for noise and for adversarial samples.
 
-    Answers are class indices, places in ``classes``, as small integers;
-    arrays are read-only.
+    Predictions are class indices, that is positions in ``classes``, as small integers. Arrays are read-only.
 
     Parameters
     ----------
     names : tuple of str
         Names of the n_models models, sources and targets.
     sources, targets : tuple of str
-        Those that were attacked, and those that the samples were tried on.
+        Names of the models that were attacked, and of those that the samples were tried on.
     classes : ndarray of shape (n_classes,)
         Labels of the class indices.
     labels : ndarray of shape (n_samples,) or None
-        True class indices; None where they were not given, and each source's
-        own prediction took their place.
+        True class indices. None where they were not given; each source's own prediction then takes their
+        place.
     clean : ndarray of shape (n_models, n_samples)
-        Answers to the samples as they are; -1 of a model that failed.
+        Predictions for the clean samples; -1 where the model failed.
     noise : ndarray of shape (n_targets, n_samples)
-        Answers to the samples with noise of the attack's size; -1 there too.
+        Predictions for the samples with noise of the attack's size; -1 where the model failed.
     own : ndarray of shape (n_sources, n_samples)
-        What each source says of the samples made on it; -1 where none was
-        made, since it could not count.
+        Prediction of each source for the adversarial samples made on it; -1 where none was made, since the
+        sample could not count.
     adversarial : ndarray of shape (n_sources, n_targets, n_samples)
-        What each target says of the samples made on each source; -1 there.
+        Prediction of each target for the adversarial samples made on each source; -1 where none was made.
     goals : ndarray of shape (n_sources, n_samples) or None, default=None
-        Class that each source's attack aims at; None where any other than the
-        true one would do.
+        Class index that each source's attack aims at; None where attacks are untargeted.
     index : ndarray of shape (n_samples,) or None, default=None
-        Names of the samples: the index of a DataFrame, as files keep it. None
-        is their number.
+        Names of the samples: the index of a DataFrame, in the form in which files keep it. None: the samples
+        are numbered.
     fingerprints : ndarray of shape (n_samples,) or None, default=None
-        Of each sample's values in float32, 64 bits of a hash, by which two
-        experiments are known to be of the same samples. None is not known.
+        64-bit hash of each sample's values in float32, to recognise the same samples in another experiment.
+        None: not known.
     index_names : tuple or None, default=None
-        What the levels of that index are called; None is not known.
+        Names of the levels of that index; None: not known.
     row_index : pandas Index or None, default=None
         The index itself, for tables; not written into files.
     failures : tuple of FailedPair, default=()
-        Pairs of which nothing is known, since a model failed, or not all, since
-        the user interrupted.
+        Pairs whose outcomes are unknown since a model failed, or incomplete since the user interrupted.
     set_aside : tuple of (str, str), default=()
-        Pairs for which no sample counts: the target is a member of the source, an ensemble, so that its rate
-        is none of transfer; or, of ``sources="leave_one_out"``, the ensemble was made for another target.
+        Pairs (source, target) that are left out. Either the source is an ensemble and the target one of its
+        members, so that the rate is no transfer; or the source is the leave-one-out ensemble of another
+        target.
 
     See Also
     --------
     skhalfway.TransferMatrix : Counts them.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skhalfway.transfer import Outcomes
+    >>> right = np.zeros((2, 4), dtype=int)
+    >>> outcomes = Outcomes(
+    ...     names=("a", "b"),
+    ...     sources=("a",),
+    ...     targets=("b",),
+    ...     classes=np.array(["cat", "dog"]),
+    ...     labels=right[0],
+    ...     clean=right,
+    ...     noise=right[:1],
+    ...     own=np.array([[1, 1, 1, 0]]),
+    ...     adversarial=np.array([[[1, 0, 0, 0]]]),
+    ... )
+    >>> outcomes.n_samples, outcomes.take([0, 1]).n_samples
+    (4, 2)
     """
 
     names: tuple[str, ...]
@@ -108,7 +125,9 @@ class Outcomes:
         object.__setattr__(self, "set_aside", tuple((source, target) for source, target in self.set_aside))
         for name in (*self.sources, *self.targets):
             if name not in self.names:
-                raise ValueError(f"there is no model {name!r}; the models are {shown(list(self.names))}")
+                raise ValueError(
+                    f"sources and targets must be among the models {shown(list(self.names))}, got {name!r}"
+                )
         n, sources, targets = np.shape(self.clean)[-1], len(self.sources), len(self.targets)
         shapes = {
             "labels": (n,),
@@ -132,7 +151,7 @@ class Outcomes:
                 may_fail = name in ("clean", "noise") and self.failures
                 least = NOT_ASKED if name in ("own", "adversarial") or may_fail else 0
                 if array.dtype.kind not in "iu" or not _within(array, least, len(self.classes)):
-                    asked = ", or -1 where a model was not asked" if least < 0 else ""
+                    asked = ", or -1 where there is no prediction" if least < 0 else ""
                     raise ValueError(
                         f"{name} must hold class indices from 0 to {len(self.classes) - 1}{asked}; got "
                         f"{array.dtype}"
@@ -144,7 +163,7 @@ class Outcomes:
         self._keep("classes", np.asarray(self.classes))
         if self.row_index is not None:
             if len(self.row_index) != n:
-                raise ValueError(f"row_index must name {n} samples, got {len(self.row_index)}")
+                raise ValueError(f"row_index must hold {n} names of samples, got {len(self.row_index)}")
             object.__setattr__(self, "index_names", level_names(self.row_index))
 
     def _keep(self, name: str, array: NDArray[Any]) -> None:
@@ -154,17 +173,17 @@ class Outcomes:
 
     @property
     def failed(self) -> NDArray[np.bool_]:
-        """Which pairs are among the failures, (n_sources, n_targets)."""
+        """Whether each pair is among the failures, (n_sources, n_targets)."""
         return self._among((pair.source, pair.target) for pair in self.failures)
 
     @property
     def aside(self) -> NDArray[np.bool_]:
-        """Where no sample counts, as the target is a member of the source, say, (n_sources, n_targets)."""
+        """Whether each pair is in ``set_aside``, (n_sources, n_targets)."""
         return self._among(self.set_aside)
 
     @property
     def apart(self) -> NDArray[np.bool_]:
-        """Where source and target are two models whose rate is one of transfer, (n_sources, n_targets)."""
+        """Whether each pair is of two different models and not set aside, (n_sources, n_targets)."""
         return apart(self.sources, self.targets) & ~self.aside
 
     def _among(self, pairs: Iterable[tuple[str, str]]) -> NDArray[np.bool_]:
@@ -174,47 +193,50 @@ class Outcomes:
 
     @property
     def n_samples(self) -> int:
-        """How many samples."""
+        """Number of samples."""
         return int(self.clean.shape[1])
 
     @property
     def sample_names(self) -> NDArray[Any]:
-        """What the samples are called: their index, else their numbers."""
+        """Names of the samples: their index, else their numbers."""
         return np.arange(self.n_samples) if self.index is None else self.index
 
     @property
     def row_names(self) -> Any:
-        """The index of a table with a row for each sample, of pandas."""
+        """Pandas index for a table with a row for each sample."""
         return index_for(self.sample_names, self.index_names, self.row_index)
 
     @property
     def source_places(self) -> NDArray[np.intp]:
-        """Places of the sources among the models."""
+        """Positions of the sources among the models."""
         return np.array([self.names.index(name) for name in self.sources], dtype=np.intp)
 
     @property
     def target_places(self) -> NDArray[np.intp]:
-        """Places of the targets among the models."""
+        """Positions of the targets among the models."""
         return np.array([self.names.index(name) for name in self.targets], dtype=np.intp)
 
     @property
     def left(self) -> NDArray[np.integer[Any]]:
-        """Class that each source's attack leaves, (n_sources, n_samples): true, or its own prediction."""
+        """Class that each source's attack moves away from: the true one, else the source's own prediction.
+
+        Of shape (n_sources, n_samples).
+        """
         own = self.clean[self.source_places]
         return own if self.labels is None else np.broadcast_to(self.labels, own.shape)
 
     def take(self, rows: Any) -> Outcomes:
-        """Those of some samples.
+        """Select the outcomes of some samples.
 
         Parameters
         ----------
         rows : slice, or array-like of int or bool
-            Their numbers, or a mask.
+            Numbers of the samples, or a mask.
 
         Returns
         -------
         outcomes : Outcomes
-            Of these alone.
+            The outcomes of these samples alone.
         """
         parts = {}
         for part in fields(self)[4:]:

@@ -1,4 +1,4 @@
-"""Rates: what the counts of a transfer experiment come to, with intervals and as a table."""
+"""Rates of a transfer experiment, from its counts, with intervals and as a table."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class Rates:
-    """What a :class:`TransferMatrix` derives from its counts."""
+    """Rates and tables that a :class:`TransferMatrix` derives from its counts."""
 
     names: tuple[str, ...]
     sources: tuple[str, ...]
@@ -41,38 +41,38 @@ class Rates:
 
     @property
     def fooled_by_any(self) -> NDArray[np.int64]:
-        """Samples with which at least one other source fools each target, (n_targets,)."""
+        """Number of samples that fool each target when made on at least one other source, (n_targets,)."""
         raise NotImplementedError
 
     @property
     def eligible_for_any(self) -> NDArray[np.int64]:
-        """Samples that count for at least one other source and each target, (n_targets,)."""
+        """Number of samples that count for each target with at least one other source, (n_targets,)."""
         raise NotImplementedError
 
     def _known(self, what: str) -> Outcomes:
         if self.outcomes is None:
             raise ValueError(
-                f"this matrix holds counts alone, and {what} needs what models said of each sample; "
-                "TransferScorer.transfer gives a matrix that holds it"
+                f"{what} needs the predictions for each sample, and this matrix holds counts alone; "
+                "TransferScorer.transfer gives a matrix that holds them"
             )
         return self.outcomes
 
     @property
     def failures(self) -> dict[tuple[str, str], str]:
-        """Pairs (source, target) of which transfer is not known, or not for all samples, and why."""
+        """Reasons why rates are unknown or incomplete, by pair (source, target)."""
         pairs = () if self.outcomes is None else self.outcomes.failures
         return {(pair.source, pair.target): pair.reason for pair in pairs}
 
     @property
     def n_samples(self) -> int:
-        """How many samples were attacked, whether they count or not."""
+        """Number of samples in the experiment, whether they count or not."""
         return self._known("n_samples").n_samples
 
     @property
     def accuracy(self) -> NDArray[np.float64]:
-        """Share of the samples, as they are, that each model classifies correctly, (n_models,).
+        """Accuracy of each model on the clean samples, (n_models,).
 
-        nan where labels are not known, the model failed, or there is no sample.
+        It is nan where labels are not known, the model failed, or there is no sample.
         """
         outcomes = self._known("accuracy")
         if outcomes.labels is None:
@@ -82,7 +82,7 @@ class Rates:
 
     @property
     def different_mistake(self) -> NDArray[np.int64]:
-        """Of the fooled, those that source and target do not give the same label."""
+        """Number of fooling samples for which source and target predict different labels."""
         return self.fooled - self.same_mistake
 
     @property
@@ -102,24 +102,24 @@ class Rates:
 
     @property
     def mean_rate(self) -> float:
-        """Mean transfer rate over pairs of a source and another model with eligible samples."""
+        """Mean transfer rate over pairs of a source and another model that have eligible samples."""
         return mean_over(self._pairs, self.fooled, self.eligible)
 
     @property
     def _pairs(self) -> NDArray[np.bool_]:
-        """Where source and target are two models whose rate is one of transfer."""
+        """Pairs of two different models whose rate counts as transfer."""
         return apart(self.sources, self.targets) if self.outcomes is None else self.outcomes.apart
 
     @property
     def _aside(self) -> NDArray[np.bool_]:
-        """Where no sample counts, as the target is a member of the source, say."""
+        """Pairs that are left out, for example since the target is a member of the source."""
         if self.outcomes is None:
             return np.zeros(self.eligible.shape, dtype=bool)
         return self.outcomes.aside
 
     @property
     def _one_each(self) -> NDArray[np.intp] | None:
-        """Number of the one source of each target, where each source has one target too; else None."""
+        """Position of each target's only source; None unless sources and targets form such pairs."""
         pairs, n = self._pairs, len(self.targets)
         if n < 2 or pairs.shape != (n, n) or not self._aside.any():
             return None
@@ -134,21 +134,20 @@ class Rates:
     def confidence_interval(
         self, level: float = 0.95, *, of: str = "rates", simultaneous: bool = False
     ) -> ConfidenceInterval:
-        """Intervals for the rates.
+        """Confidence intervals of the rates.
 
         Parameters
         ----------
         level : float, default=0.95
             Confidence level, between 0 and 1.
         of : {"rates", "noise", "source_success", "fooled_by_any", "mean_rate"}, default="rates"
-            Wilson intervals of these rates over samples, of ``fooled_by_any`` as
-            a share of ``eligible_for_any``; for the mean rate a
-            normal interval that allows for samples shared by pairs; where in
-            no pair one sample does other than the rest, so that nothing is
-            known of the spread, the mean of the pairs' Wilson intervals.
+            Which rates. All but ``"mean_rate"`` have Wilson intervals over samples; ``"fooled_by_any"`` is a
+            share of ``eligible_for_any``. The mean rate has a normal interval, which allows for samples that
+            pairs share. Where every pair fools on all samples or on none, its spread is unknown, and its
+            interval is the mean of the pairs' Wilson intervals.
         simultaneous : bool, default=False
-            Whether the level is that of all intervals together (Bonferroni):
-            each alone then has ``1 - (1 - level) / m`` of m that are known.
+            Whether the level holds for all intervals together (Bonferroni). Each of the m known intervals
+            then has the level ``1 - (1 - level) / m``.
 
         Returns
         -------
@@ -159,6 +158,17 @@ class Rates:
         ------
         ValueError
             If ``level`` or ``of`` is out of range.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from skhalfway import TransferMatrix
+        >>> n, none = np.full((2, 2), 100), np.zeros((2, 2), dtype=int)
+        >>> fooled = np.array([[95, 20], [4, 81]])
+        >>> matrix = TransferMatrix(("net", "tree"), n, fooled, none, none, n[0], np.array([95, 81]))
+        >>> matrix.confidence_interval().low.round(2)
+        array([[0.89, 0.13],
+               [0.02, 0.72]])
         """
         counts = {
             "rates": (self.fooled, self.eligible),
@@ -170,7 +180,7 @@ class Rates:
         if of == "fooled_by_any":
             counts[of] = self.fooled_by_any, self.eligible_for_any
         if of == "mean_rate" and self.standard_error == 0:
-            # all samples of a pair did the same, which does not say that all others would
+            # a spread of 0 in the sample does not mean that the rates are known without error
             pairs = self._transfers
             each = wilson_interval(self.fooled[pairs], self.eligible[pairs], level)
             return ConfidenceInterval(*(float(ends.mean()) for ends in each))
@@ -187,23 +197,31 @@ class Rates:
         Parameters
         ----------
         value : str, default=None
-            Name of one matrix ("rates", "eligible", "fooled", "noise"...) for
-            a square table, sources in rows and targets in columns. None: one
-            row per pair, a model with itself included, with all of them, the
-            accuracy of source and target, how often the source's samples fool
-            the source itself (``source_success``), and, where it is known,
-            whether the source may be masked; ``failure`` says why a rate is not
-            known, where any failed. Pairs of an ensemble and one of its members are left out.
+            Name of one matrix ("rates", "eligible", "fooled", "noise"...), for a table with sources in rows
+            and targets in columns. None: one row for each pair, also of a model with itself. Its columns are
+            all these matrices, the accuracy of source and target, the success of the attack on the source
+            itself (``source_success``), ``masked`` where it is known, and ``failure``, the reason why a rate
+            is unknown, where any model failed. Pairs of an ensemble and one of its members are left out.
 
         Returns
         -------
         frame : pandas.DataFrame
-            A matrix, or indexed by (source, target).
+            One matrix, or a table indexed by (source, target).
 
         Raises
         ------
         ValueError
             If ``value`` is not the name of a matrix.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from skhalfway import TransferMatrix
+        >>> n, none = np.full((2, 2), 100), np.zeros((2, 2), dtype=int)
+        >>> fooled = np.array([[95, 20], [4, 81]])
+        >>> matrix = TransferMatrix(("net", "tree"), n, fooled, none, none, n[0], np.array([95, 81]))
+        >>> float(matrix.to_frame("rates").loc["net", "tree"])
+        0.2
         """
         import pandas as pd
 

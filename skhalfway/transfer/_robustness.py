@@ -1,4 +1,4 @@
-"""Robustness: which samples a classifier gets right as they are and as attacked on every source."""
+"""Robustness: samples that a classifier predicts correctly, clean and as attacked on every source."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Robustness(Result):
-    """What a classifier says of samples as they are, and as attacked on each source.
+    """Predictions of a classifier for clean samples and for those attacked on each source.
 
-    Made by :meth:`skhalfway.TransferScorer.robustness`. Arrays are read-only.
+    :meth:`skhalfway.TransferScorer.robustness` makes it. Arrays are read-only.
 
     Parameters
     ----------
@@ -33,13 +33,13 @@ class Robustness(Result):
     labels : ndarray of shape (n_samples,)
         True labels.
     clean : ndarray of shape (n_samples,)
-        What the classifier says of the samples as they are.
+        Predicted labels of the clean samples.
     adversarial : ndarray of shape (n_sources, n_samples)
-        What it says of the samples made on each source.
+        Predicted labels of the adversarial samples made on each source.
     index : ndarray of shape (n_samples,) or None, default=None
-        Names of the samples; None is their number.
+        Names of the samples; None: the samples are numbered.
     index_names : tuple or None, default=None
-        What the levels of that index are called; None is not known.
+        Names of the levels of that index; None: not known.
     row_index : pandas Index or None, default=None
         The index itself, for tables; not written into files.
 
@@ -85,38 +85,38 @@ class Robustness(Result):
         types = [self.labels.dtype, self.clean.dtype, self.adversarial.dtype]
         if any(one.kind in "biuf" for one in types) and any(one.kind in "US" for one in types):
             raise ValueError(
-                "labels, clean and adversarial must all be numbers or all be texts, since no number equals a "
-                f"text; got {', '.join(map(str, types))}"
+                "labels, clean and adversarial must all be numbers or all be texts, got "
+                f"{', '.join(map(str, types))}; convert them to one type"
             )
 
     @property
     def n_samples(self) -> int:
-        """How many samples."""
+        """Number of samples."""
         return len(self.labels)
 
     @property
     def accuracy(self) -> float:
-        """Share of the samples that are right as they are."""
+        """Accuracy on the clean samples."""
         return float(self._share(self.clean == self.labels))
 
     @property
     def by_source(self) -> NDArray[np.float64]:
-        """Share of the samples that are right as attacked on each source, (n_sources,)."""
+        """Accuracy on the samples attacked on each source, (n_sources,)."""
         return self._share(self.adversarial == self.labels)
 
     @property
     def robust(self) -> NDArray[np.bool_]:
-        """Whether a sample is right as it is and as attacked on every source, (n_samples,)."""
+        """Whether the prediction is right for the clean sample and for that of every source, (n_samples,)."""
         right: NDArray[np.bool_] = (self.clean == self.labels) & (self.adversarial == self.labels).all(axis=0)
         return right
 
     @property
     def robust_accuracy(self) -> float:
-        """Their share: the worst case over sources, sample by sample."""
+        """Share of robust samples: accuracy in the worst case over sources, sample by sample."""
         return float(self._share(self.robust))
 
     def _share(self, right: NDArray[np.bool_]) -> NDArray[np.float64]:
-        """Of the samples; nan where there is none."""
+        """Share of the samples; nan where there is none."""
         return ratio(right.sum(axis=-1), np.array(self.n_samples))
 
     def confidence_interval(self, level: float = 0.95, *, of: str = "robust_accuracy") -> ConfidenceInterval:
@@ -127,7 +127,7 @@ class Robustness(Result):
         level : float, default=0.95
             Confidence level, between 0 and 1.
         of : {"robust_accuracy", "accuracy", "by_source"}, default="robust_accuracy"
-            Which share.
+            Attribute to compute the intervals of.
 
         Returns
         -------
@@ -138,6 +138,15 @@ class Robustness(Result):
         ------
         ValueError
             If ``level`` or ``of`` is out of range.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from skhalfway.transfer import Robustness
+        >>> labels = np.array([0, 0, 1, 1])
+        >>> robustness = Robustness(("net",), labels, clean=labels, adversarial=np.array([[0, 1, 1, 1]]))
+        >>> round(float(robustness.confidence_interval().low), 2)
+        0.3
         """
         right = {
             "robust_accuracy": self.robust,
@@ -154,19 +163,28 @@ class Robustness(Result):
         Parameters
         ----------
         of : {"sources", "samples"}, default="sources"
-            A row for the samples as they are, for each source and for the
-            worst case, with counts and intervals; or a row for each sample,
-            with its label, the answers, and whether it is robust.
+            "sources": one row for the clean samples, one for each source and one for the worst case, with
+            counts and intervals. "samples": one row for each sample, with its label, the predictions, and
+            whether it is robust.
 
         Returns
         -------
         frame : pandas.DataFrame
-            Indexed by what was tried, or as the samples were.
+            Table indexed by the kind of samples, or by the index of the samples.
 
         Raises
         ------
         ValueError
-            If ``of`` is neither.
+            If ``of`` is neither of the two.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from skhalfway.transfer import Robustness
+        >>> labels = np.array([0, 0, 1, 1])
+        >>> robustness = Robustness(("net",), labels, clean=labels, adversarial=np.array([[0, 1, 1, 1]]))
+        >>> robustness.to_frame()["right"].tolist()
+        [4, 3, 3]
         """
         import pandas as pd
 
@@ -189,7 +207,7 @@ class Robustness(Result):
         return pd.DataFrame(columns, index=index)
 
     def rows(self, level: float = 0.95) -> list[tuple[str, float, float, float]]:
-        """Accuracy of the samples as they are, as made on each source, and in the worst case.
+        """Accuracy on clean samples, on those made on each source, and in the worst case.
 
         Parameters
         ----------
@@ -199,7 +217,16 @@ class Robustness(Result):
         Returns
         -------
         rows : list of (str, float, float, float)
-            What the samples are, the share, and the ends of its interval.
+            Kind of the samples, accuracy, and the ends of its interval.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from skhalfway.transfer import Robustness
+        >>> labels = np.array([0, 0, 1, 1])
+        >>> robustness = Robustness(("net",), labels, clean=labels, adversarial=np.array([[0, 1, 1, 1]]))
+        >>> [(name, share) for name, share, low, high in robustness.rows()]
+        [('as they are', 1.0), ('made on net', 0.75), ('worst case over sources', 0.75)]
         """
         clean, worst = (self.confidence_interval(level, of=of) for of in ("accuracy", "robust_accuracy"))
         ends = self.confidence_interval(level, of="by_source")

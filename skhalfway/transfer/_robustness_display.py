@@ -1,4 +1,4 @@
-"""RobustnessDisplay: accuracy as samples are, as attacked on each source, and in the worst case."""
+"""RobustnessDisplay: accuracy on clean samples, by source, and in the worst case."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 
 
 class RobustnessDisplay(Display, draws=[Robustness]):
-    """Accuracy of a classifier as samples are, by source, and in the worst case, with intervals.
+    """Accuracy of a classifier on clean samples, by source, and in the worst case, with intervals.
 
     Parameters
     ----------
     result : Robustness
-        What to draw.
+        The figures to draw.
 
     Attributes
     ----------
@@ -29,11 +29,22 @@ class RobustnessDisplay(Display, draws=[Robustness]):
     figure_ : matplotlib Figure
         Figure that holds them.
     points_ : list of matplotlib ErrorbarContainer
-        A point for each row, from the top.
+        One point for each row, from the top.
 
     See Also
     --------
-    Robustness : What is drawn.
+    Robustness : The figures that are drawn.
+
+    Examples
+    --------
+    >>> import matplotlib
+    >>> matplotlib.use("agg")
+    >>> import numpy as np
+    >>> from skhalfway.transfer import Robustness, RobustnessDisplay
+    >>> labels = np.array([0, 0, 1, 1])
+    >>> robustness = Robustness(("net",), labels, clean=labels, adversarial=np.array([[0, 1, 1, 1]]))
+    >>> len(RobustnessDisplay.from_result(robustness).points_)
+    3
     """
 
     def plot(
@@ -44,7 +55,7 @@ class RobustnessDisplay(Display, draws=[Robustness]):
         Parameters
         ----------
         ax : matplotlib Axes, default=None
-            Axes to draw on. None makes a figure that grows with the sources.
+            Axes to draw on. None makes a figure whose height grows with the number of sources.
         level : float, default=0.95
             Confidence level.
         line_kw : dict, default=None

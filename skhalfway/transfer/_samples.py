@@ -1,4 +1,4 @@
-"""Adversarial samples that were kept: in memory, or in a folder from which they are mapped."""
+"""Kept adversarial samples: in memory, or memory-mapped from a folder."""
 
 from __future__ import annotations
 
@@ -25,21 +25,28 @@ _ELSEWHERE = {"in_files": False}
 @part_of_results
 @dataclass(frozen=True, eq=False)
 class KeptSamples:
-    """The adversarial samples of each source, or where they lie.
+    """The adversarial samples of each source, or the folder that holds them.
 
     Parameters
     ----------
     arrays : dict of str to ndarray of shape (n_samples, ...), default={}
-        By source, read-only; mapped from files where they were kept in a
-        folder. Not written into files of results.
+        Read-only samples by source, memory-mapped where they are in a folder. They are not written into files
+        of results.
     container : callable or None, default=None
-        Puts an array of samples into X's container; None leaves it as it is.
+        Function that puts an array of samples into X's container; None leaves arrays as they are.
     rows : ndarray of shape (n_rows,) or None, default=None
-        Numbers of those that are asked for. None is all.
+        Numbers of the selected samples. None is all.
     folder : str, default=""
-        Where they were kept; in files of results as seen from there. "" is in memory.
+        Folder of the samples, in files of results as a relative path; "" if they are in memory.
     fingerprint : str, default=""
-        By which the folder is known to be that of the result.
+        Text that identifies the folder as that of the result.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skhalfway.transfer._samples import KeptSamples
+    >>> KeptSamples({"net": np.eye(3)}).take(np.array([0])).of("net")
+    array([[1., 0., 0.]])
     """
 
     arrays: Mapping[str, NDArray[Any]] = field(default_factory=dict, metadata=_ELSEWHERE)
@@ -50,52 +57,57 @@ class KeptSamples:
 
     def __post_init__(self) -> None:
         if not (isinstance(self.folder, str) and isinstance(self.fingerprint, str)):
-            raise TypeError(f"folder must be the name of one, got {shown(self.folder)}")
+            raise TypeError(f"folder and fingerprint must be texts, got {shown(self.folder)}")
 
     def take(self, rows: NDArray[np.intp]) -> KeptSamples:
-        """Some of the samples.
+        """Select some of the samples.
 
         Parameters
         ----------
         rows : ndarray of shape (n_rows,)
-            Their numbers.
+            Numbers of the samples.
 
         Returns
         -------
         kept : KeptSamples
-            Of these alone; nothing is copied.
+            These samples alone; nothing is copied.
         """
         return replace(self, rows=rows if self.rows is None else self.rows[rows])
 
     def of(self, source: str) -> Any:
-        """The samples of a source, in X's container.
+        """Return the samples of a source, in X's container.
 
         Parameters
         ----------
         source : str
-            Its name.
+            Name of the source.
 
         Returns
         -------
         X_adv : array-like of shape (n_rows, ...)
-            Its samples, to be changed at will: what is kept stays as it is.
+            Adversarial samples. They may be changed: the kept samples stay as they are.
+
+        Raises
+        ------
+        ValueError
+            If the folder of the samples was not found.
         """
         if not self.arrays:
             raise ValueError(
-                f"the adversarial samples were kept in a folder, {shown(self.folder)}, which was not there, "
-                "as seen from the file of this result, or holds others; load_result(file, samples=folder) "
-                "reads them from where they are now"
+                f"the adversarial samples were kept in the folder {shown(self.folder)}, relative to the file "
+                "of this result, which was not found or holds other samples; pass the folder where they are "
+                "now to load_result(file, samples=folder)"
             )
         samples = self._own(source)
         if self.container is not None:
             samples = self.container(samples)
         if self.rows is None:
             return samples
-        rows = np.array(self.rows)  # torch warns of read-only ones
+        rows = np.array(self.rows)  # a copy, since torch warns of read-only arrays
         return samples.iloc[rows] if hasattr(samples, "iloc") else samples[rows]
 
     def _own(self, source: str) -> NDArray[Any]:
-        """An array of the user's own, for torch warns of others: a map that copies on writing, or a copy."""
+        """A writable array, since torch warns of others: a memory map that copies on writing, or a copy."""
         array = self.arrays[source]
         if not isinstance(array, np.memmap) or array.filename is None:
             return np.array(array)
@@ -103,21 +115,22 @@ class KeptSamples:
             there = read_manifest(Path(self.folder)).get("result") == self.fingerprint
         except ValueError:
             there = False
-        # where the folder is no longer that of this result, what was mapped from it still is
+        # if the folder now belongs to another result, the mapped array still has the old content
         return np.load(array.filename, mmap_mode="c") if there else np.array(array)
 
     def seen_from(self, place: Path) -> KeptSamples | None:
-        """As it is written into a file in a folder; None where it was kept in memory.
+        """Prepare for writing into a file of a result.
 
         Parameters
         ----------
         place : Path
-            The folder of the file.
+            Folder of the file.
 
         Returns
         -------
         kept : KeptSamples or None
-            It names the way from there, and nothing above what both share.
+            Samples whose folder is a path relative to ``place``, without any folder above their common
+            parent. None if the samples are in memory.
         """
         if not self.folder or not self.arrays:
             return self if self.folder else None
@@ -130,17 +143,17 @@ class KeptSamples:
         return replace(self, folder=Path(way).as_posix())
 
     def found(self, folder: Path) -> KeptSamples:
-        """With the samples of a folder.
+        """Read the samples from a folder.
 
         Parameters
         ----------
         folder : Path
-            Where they are now.
+            Folder where the samples are now.
 
         Returns
         -------
         kept : KeptSamples
-            With arrays that are mapped from there.
+            Samples whose arrays are memory-mapped from there.
 
         Raises
         ------
@@ -150,28 +163,29 @@ class KeptSamples:
         manifest = read_manifest(folder)
         if manifest.get("result") != self.fingerprint:
             raise ValueError(
-                f"{shown(str(folder))} holds the samples of another result; give the folder that was "
-                f"keep_samples as this one was measured, named {shown(Path(self.folder).name)} then"
+                f"{shown(str(folder))} holds the samples of another result; give the folder that was passed "
+                f"as keep_samples for this result, then named {shown(Path(self.folder).name)}"
             )
         arrays = mapped(folder, manifest)
         try:
             container = untold(manifest["container"])
         except (LookupError, TypeError, ValueError, AttributeError) as error:
             raise ValueError(
-                f"{shown(str(folder))} does not say what kind of data its samples are: {brief(error, 80)}"
+                f"the manifest in {shown(str(folder))} does not describe the type of its samples: "
+                f"{brief(error, 80)}"
             ) from error
         return replace(self, arrays=arrays, container=container, folder=str(folder.absolute()))
 
 
 def found_beside(kept: KeptSamples | None, place: Path, folder: Any) -> KeptSamples | None:
-    """What a result out of a file in ``place`` kept, with its samples, where they are known to be.
+    """Kept samples of a result that was read from a file in ``place``, with arrays if these are found.
 
-    Raises ValueError where they must be in ``folder``, and are not.
+    Raises ValueError where a ``folder`` is given and does not hold them.
     """
     if folder is not None:
         if kept is None:
             raise ValueError(
-                "this result was measured without a folder for its samples, so there are none to read; leave "
+                "samples was given, but this result was measured without a folder for its samples; leave "
                 "samples out"
             )
         return kept.found(Path(folder))
@@ -180,22 +194,22 @@ def found_beside(kept: KeptSamples | None, place: Path, folder: Any) -> KeptSamp
     try:
         return kept.found(place / kept.folder)
     except ValueError:
-        return kept  # samples() says so
+        return kept  # samples() then raises
 
 
 def kept_of(arrays: Mapping[str, NDArray[Any]], X: Any) -> KeptSamples:
-    """Keep samples that were made of X, so that nothing done to X or to them later changes them."""
+    """Keep samples made from X, unchanged by whatever is done to X or to copies of them later."""
     for array in arrays.values():
         array.setflags(write=False)
-    # of an array its kind is enough; of a DataFrame its names, types and categories
+    # an array is kept for its type only; a DataFrame for its names, types and categories
     if hasattr(X, "columns"):
-        X = copy(X)  # what is later done to X does not reach it
+        X = copy(X)  # later changes of X do not reach it
     else:
         X = X[:0] if hasattr(X, "__getitem__") else None
     return KeptSamples(arrays, container_of(X))
 
 
 def kept_in(folder: SamplesFolder, kept: KeptSamples, X: Any, outcomes: Outcomes) -> KeptSamples:
-    """Say in the folder what its files are."""
+    """Write the manifest into the folder."""
     known_by = write_manifest(folder, kept.arrays, X, outcomes)
     return replace(kept, folder=str(folder.path), fingerprint=known_by)

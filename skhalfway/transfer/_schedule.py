@@ -1,4 +1,4 @@
-"""Which samples are attacked together, and in which order: the cells of an experiment to come."""
+"""The schedule of an experiment: which samples are attacked together, and in which order."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from skhalfway.transfer._masked import rows_to_ask
 if TYPE_CHECKING:
     from skhalfway.transfer._source import Source
 
-_MOST_SAMPLES, _MOST_VALUES = 256, 2**23  # of a block that is more than one batch
+_MOST_SAMPLES, _MOST_VALUES = 256, 2**23  # in a block of several batches
 
 
 def blocks_of(shape: tuple[int, ...], batch_size: int = 1) -> list[slice]:
-    """Samples that are handled together, of data of that shape: whole batches, whatever the machine."""
+    """Blocks of samples that are handled together: whole batches, the same on every machine."""
     n, n_values = shape[0], max(1, int(np.prod(shape[1:])))
     size = min(_MOST_VALUES // n_values, _MOST_SAMPLES)
     size = batch_size * max(1, size // batch_size)
@@ -31,7 +31,7 @@ def blocks_of(shape: tuple[int, ...], batch_size: int = 1) -> list[slice]:
 
 @dataclass(frozen=True)
 class Task:
-    """A cell to come."""
+    """A cell that is still to be run."""
 
     source: int
     rows: NDArray[np.intp]
@@ -39,7 +39,7 @@ class Task:
 
 
 def tasks_of(sources: Sequence[Source], shape: tuple[int, ...], *, keep: bool) -> list[Task]:
-    """All cells; those of each source in the order of the samples."""
+    """All tasks; those of each source in the order of the samples."""
     tasks = []
     for i, source in enumerate(sources):
         if not len(source.rows):
@@ -54,10 +54,10 @@ def tasks_of(sources: Sequence[Source], shape: tuple[int, ...], *, keep: bool) -
 
 
 class LongestFirst:
-    """Cells in an order that ends together: of the source that takes longest for one, as measured so far.
+    """Tasks in the order of their expected times, the longest first, so that all workers end together.
 
-    Of each source a first one comes before, since it is not known then. Of a source of which none has come
-    back, the time since the first began is known.
+    The first tasks are one of each source, since no times are known yet. For a source whose first task is
+    still running, the time since its start is taken.
     """
 
     def __init__(self, tasks: Sequence[Task]) -> None:
@@ -65,8 +65,8 @@ class LongestFirst:
         self._left: dict[int, deque[Task]] = {}
         for task in tasks:
             self._left.setdefault(task.source, deque()).append(task)
-        self._begun: dict[int, tuple[float, int]] = {}  # when, and of how many samples
-        self._rates: dict[int, float] = {}  # seconds of a sample
+        self._begun: dict[int, tuple[float, int]] = {}  # start time and number of samples of the first task
+        self._rates: dict[int, float] = {}  # seconds per sample
 
     def __len__(self) -> int:
         return self._n
@@ -91,11 +91,11 @@ class LongestFirst:
         return (perf_counter() - begin) * n / n_first
 
     def drop(self, source: int) -> None:
-        """Leave out what is left of a source."""
+        """Drop the remaining tasks of a source."""
         with self._lock:
             self._left.pop(source, None)
 
     def done(self, source: int, rate: float) -> None:
-        """Keep how many seconds a sample took."""
+        """Note how many seconds a sample took."""
         with self._lock:
             self._rates[source] = rate

@@ -1,4 +1,4 @@
-"""What a target has suffered, in a sentence."""
+"""Sentences that tell how often a target was fooled."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from skhalfway.transfer._counting import see
 if TYPE_CHECKING:
     from skhalfway.transfer._matrix import TransferMatrix
 
-_LEVEL = 0.05  # of the test that tells two sources apart
+_LEVEL = 0.05  # of the test whether two sources differ
 
 
 def sentence(matrix: TransferMatrix, j: int) -> str:
-    """One for the target of that number."""
+    """Sentence for the target at position j."""
     others = np.flatnonzero(matrix._transfers[:, j])
     failed = [name for name in matrix.sources if (name, matrix.targets[j]) in matrix.failures]
     failed = [name for name in failed if name != matrix.targets[j]]
@@ -34,7 +34,7 @@ def sentence(matrix: TransferMatrix, j: int) -> str:
     masked = (
         matrix.masked is not None and name in matrix.sources and matrix.masked[matrix.sources.index(name)]
     )
-    hidden = " As a source it may do more than was seen: its gradients may be masked." if masked else ""
+    hidden = " As a source it may fool others more often, as its gradients may be masked." if masked else ""
     if len(others) == 1:
         share, made = percent(rates.max()), names[0]
     else:
@@ -46,23 +46,26 @@ def sentence(matrix: TransferMatrix, j: int) -> str:
                 also = names[1] if tied == 1 else f"{tied} others"
                 most += f", a tie with {also}"
             made += f", most by {most}"
-    done = "is fooled by" if matrix.goal == "other" else "gives the label aimed at for"
+    done = "is fooled by" if matrix.goal == "other" else "predicts the label aimed at for"
     said = f"{done} {share} of the samples made on {made}; by noise of the same size, {percent(noise)}."
     return f"{said}{_any(matrix, j) if len(others) > 1 else ''}{lost}{hidden}"
 
 
 def _any(matrix: TransferMatrix, j: int) -> str:
-    """How many samples are lost to one source or another: what a single rate does not tell."""
+    """Sentence on how many samples fool the target when made on at least one source."""
     if matrix.outcomes is None:
         return ""
     low, high = matrix.confidence_interval(of="fooled_by_any")
     fooled, n = matrix.fooled_by_any[j], matrix.eligible_for_any[j]
-    does = "fool it" if matrix.goal == "other" else "lead it there"
+    does = "fool it" if matrix.goal == "other" else "make it predict that label"
     return f" At least one source's samples {does} on {fooled} of {n} {between(low[j], high[j])}."
 
 
 def _tied(matrix: TransferMatrix, ranked: NDArray[np.intp], j: int) -> int:
-    """How many sources next to the worst one cannot be told from it, on samples that count for both."""
+    """Number of sources whose rates do not differ significantly from the highest one.
+
+    Each test is on the samples that count for both sources.
+    """
     if matrix.outcomes is None:
         return 0
     seen = see(matrix.outcomes, matrix.condition, matrix.goal)

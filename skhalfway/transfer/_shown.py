@@ -1,4 +1,4 @@
-"""How a transfer matrix is shown: its title, its cells and what stands below."""
+"""Texts that show a transfer matrix: its title, cells and notes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from skhalfway.transfer._counting import CONDITIONS
 if TYPE_CHECKING:
     from skhalfway.transfer._matrix import TransferMatrix
 
-# in the place of sources, where each target has an ensemble of its own
+# name of the only row where each target has an ensemble of its own as source
 ALL_OTHERS = "all others"
 MASKED = (
     "* gradients possibly masked: other attacks fool this source more often than its own does, so its "
@@ -26,13 +26,13 @@ MASKED = (
 
 
 def marked(names: Sequence[str], masked: NDArray[np.bool_] | None) -> list[str]:
-    """Names, those of sources whose gradients may be masked with the mark of :data:`MASKED`."""
+    """Names, with the mark of :data:`MASKED` where gradients may be masked."""
     flags = [False] * len(names) if masked is None else masked
     return [f"{name} *" if flag else name for name, flag in zip(names, flags, strict=True)]
 
 
 def models_of(matrix: TransferMatrix) -> str:
-    """How many models, and which part they have."""
+    """Number of models, sources and targets, in words."""
     if matrix.sources == matrix.targets:
         return counted(len(matrix.names), "model")
     if matrix._one_each is not None:
@@ -41,7 +41,7 @@ def models_of(matrix: TransferMatrix) -> str:
 
 
 def title_of(matrix: TransferMatrix) -> str:
-    """What the matrix comes to."""
+    """Title: numbers of models and samples, and the mean transfer rate."""
     parts = [models_of(matrix)]
     if matrix.outcomes is not None:
         parts.append(counted(matrix.n_samples, "sample"))
@@ -54,21 +54,21 @@ def title_of(matrix: TransferMatrix) -> str:
 
 
 def mean_of(matrix: TransferMatrix) -> str:
-    """The mean transfer rate, or that there is none."""
+    """Mean transfer rate, in words."""
     if np.isnan(matrix.mean_rate):
         return "no mean transfer rate"
     return f"mean transfer rate {short(matrix.mean_rate).strip()}"
 
 
 def known_pairs(matrix: TransferMatrix) -> str:
-    """Over how many pairs the mean is; empty where none failed."""
+    """Number of pairs that the mean is over; empty where no pair failed."""
     if not matrix.failures:
         return ""
     return f" over {matrix._transfers.sum()} of {counted(int(matrix._pairs.sum()), 'pair')}"
 
 
 def attack_of(settings: dict[str, Any]) -> str:
-    """The attack and its budget in a word, of a provenance's settings; empty where there are none."""
+    """Attack and budget in short, from the settings of a provenance; empty where it has none."""
     if "attack" not in settings:
         return ""
     norm, eps, unit = (settings.get(name) for name in ("norm", "eps", "eps_unit"))
@@ -80,14 +80,14 @@ def attack_of(settings: dict[str, Any]) -> str:
 
 
 def failed_pairs(matrix: TransferMatrix) -> NDArray[np.bool_]:
-    """Pairs of which nothing is known since a model failed."""
+    """Pairs without any result, since a model failed."""
     if matrix.outcomes is None:
         return np.zeros(matrix.eligible.shape, dtype=bool)
     return matrix.outcomes.failed & (matrix.eligible == 0)
 
 
 def failures_of(matrix: TransferMatrix) -> list[str]:
-    """A line for each reason why pairs failed, and which."""
+    """One line for each reason why pairs failed, with these pairs."""
     by_reason: dict[str, list[tuple[str, str]]] = {}
     for pair, reason in matrix.failures.items():
         by_reason.setdefault(reason, []).append(pair)
@@ -98,7 +98,7 @@ def failures_of(matrix: TransferMatrix) -> list[str]:
 
 
 def _pairs_in_words(matrix: TransferMatrix, pairs: list[tuple[str, str]]) -> str:
-    """Pairs as what they have in common."""
+    """Short text for pairs, by what they have in common."""
     (source, target), some = pairs[0], set(pairs)
     row = {(source, name) for name in matrix.targets}
     column = {(name, target) for name in matrix.sources}
@@ -113,7 +113,7 @@ def _pairs_in_words(matrix: TransferMatrix, pairs: list[tuple[str, str]]) -> str
 
 
 def matrix_table(matrix: TransferMatrix) -> Table:
-    """Rates, with sources in rows and targets in columns."""
+    """Table of the rates, with sources in rows and targets in columns."""
     interval, reasons, failed = matrix.confidence_interval(), matrix.failures, failed_pairs(matrix)
     held, one_each = matrix._aside, matrix._one_each
 
@@ -136,7 +136,7 @@ def matrix_table(matrix: TransferMatrix) -> Table:
     else:
         for i, name in enumerate(marked(matrix.sources, matrix.masked)):
             rows.append([name, *(cell(i, j) for j in range(len(matrix.targets)))])
-    # with no cell of their own, a rate of .00 might as well be that of an attack that failed
+    # sources that are no targets have no cell that shows whether their own attack worked: say it below
     others = [name for name in matrix.sources if name not in matrix.targets]
     ends = matrix.confidence_interval(of="source_success")
     each = zip(matrix.sources, matrix.source_success, *ends, strict=True)

@@ -1,4 +1,4 @@
-"""One source: which samples are attacked on it, what that takes, and how its attack is doubted."""
+"""One source: which samples are attacked on it, at what cost, and whether the attack is too weak."""
 
 from __future__ import annotations
 
@@ -38,34 +38,34 @@ _N_STEPS_IN_0 = 200  # of an attack without random starts
 
 @dataclass(frozen=True)
 class Source:
-    """A model that is attacked: on which samples, and what for.
+    """A model to attack, with the samples and the attack.
 
     Attributes
     ----------
     name : str
-        Its name.
+        Name of the model.
     model : Model
-        Itself.
+        The model.
     generator : AdversarialGenerator
-        Its attack.
+        The attack.
     seed : int
-        For whatever that draws.
+        Seed of the attack's random draws.
     regions : sequence of WholeRegion
         All samples, and where they may go, at each budget; the largest comes last.
     labels : ndarray of shape (n_samples,)
-        Class indices to leave or, where ``targeted``, to reach.
+        Class indices to move away from or, where ``targeted``, to reach.
     rows : int ndarray of shape (n_rows,)
         Numbers of the samples to attack.
     n_classes : int
-        How many labels there are.
+        Number of labels.
     targeted : bool, default=False
-        What ``labels`` are for.
+        Whether the attack aims at ``labels``.
     partners : Partners or None, default=None
-        Training samples that the attack may know.
+        Training samples that the attack may use.
     pool : Pool or None, default=None
-        What the attack on a block may know of the whole; None where there are no blocks.
+        Samples of all blocks that the attack on one block may use; None where there are no blocks.
     device : object, default=None
-        That of the generator's devices on which it is attacked; None is as the generator says.
+        Device to attack on; None leaves the choice to the generator.
     within : int ndarray of shape (n_within,) or None, default=None
         Numbers of the samples that ``regions`` are of, ascending; None is all.
     """
@@ -86,16 +86,16 @@ class Source:
 
     @property
     def splits(self) -> bool:
-        """Whether what its attack makes of a sample depends on no others but those that all blocks know."""
+        """Whether blocks can be attacked separately: a sample's result needs only itself and the pool."""
         return is_own(self.generator.attack)
 
     @property
     def follows_gradients(self) -> bool:
-        """Whether the package's own attack takes gradients, rather than asking for answers."""
+        """Whether the package's own attack uses gradients rather than queries."""
         return takes_gradients(self.generator, self.model)
 
     def regions_of(self, rows: NDArray[np.intp]) -> list[Region]:
-        """Where some samples may go, at each budget."""
+        """Allowed regions of some samples, at each budget."""
         return [self._part(region, rows) for region in self.regions]
 
     def _part(self, region: WholeRegion | Region, rows: NDArray[np.intp]) -> Region:
@@ -106,7 +106,7 @@ class Source:
         return region.take(np.searchsorted(self.within, rows))
 
     def at(self, rows: NDArray[np.intp], regions: Sequence[Region]) -> Source:
-        """The source with the regions of some samples only, which are all that it needs to attack those."""
+        """The source with the regions of some samples only, to attack these."""
         return replace(self, regions=regions, within=rows)
 
     def problem(self, rows: NDArray[np.intp]) -> Problem:
@@ -127,11 +127,11 @@ class Source:
         )
 
     def attack(self, rows: NDArray[np.intp]) -> tuple[list[NDArray[Any]], Account]:
-        """Adversarial samples within every budget, the largest one last, and what the attack took.
+        """Adversarial samples within every budget, the largest one last, and the cost of the attack.
 
-        An attack that looks for the nearest adversarial samples does so once, within the largest budget:
-        where a sample's lies farther away than a smaller one, it is brought back into that. Any other attack
-        is run for each budget: an end point within one is no good start for another, whose steps are longer.
+        An attack that looks for the nearest adversarial samples runs once, within the largest budget. For a
+        smaller budget, samples that are farther away are moved back into it. Any other attack runs for each
+        budget, since its steps depend on the budget.
         """
         begin = perf_counter()
         generator = self.generator if self.device is None else on(self.generator, self.device)
@@ -167,7 +167,7 @@ def sources_of(
 ) -> list[Source]:
     """The sources of a scorer; arrays are of shape (n_sources, n_samples).
 
-    One that fails, or had already, has no samples to attack.
+    A source that fails here, or failed before, gets no samples to attack.
     """
     failures = Failures(Care()) if failures is None else failures
     regions = [replace(region, shared=region.shared_unit()) for region in regions]
@@ -187,13 +187,13 @@ def sources_of(
 
 
 def _prepared(source: Source, known: NDArray[Any] | None, clean: NDArray[np.intp], n_workers: int) -> Source:
-    """A source with what its attack may know, and a batch size that fits into memory."""
+    """A source with the data that its attack may use, and a batch size that fits into memory."""
     model, generator, rows = source.model, source.generator, source.rows
     if known is not None:
         frame = model._frame
         partners = Partners(known if frame is None else known[frame.knows(known)])
         if not chooses(generator.attack) or not model.has_gradient:
-            partners.said_by(model)  # else once it is needed, if ever
+            partners.said_by(model)  # otherwise predicted when an attack first needs it
         source = replace(source, partners=partners)
     X = source.regions[0].X
     generator.batch_size = batch_of(generator, model, X, n_workers)
@@ -205,14 +205,14 @@ def _prepared(source: Source, known: NDArray[Any] | None, clean: NDArray[np.intp
 
 @dataclass(frozen=True)
 class Account:
-    """What an attack took and found in its source.
+    """Cost and outcome of an attack on a source.
 
     Attributes
     ----------
     cost : dict of str to float
         ``seconds`` that it took, and ``queries`` or ``gradients`` that it used, over all budgets.
     outcome : Outcome
-        That at the largest budget, without the samples.
+        Outcome at the largest budget, without the samples.
     """
 
     cost: dict[str, float]
@@ -220,7 +220,7 @@ class Account:
 
     @classmethod
     def of(cls, outcomes: Sequence[Outcome], seconds: float) -> Account:
-        """That of the same samples at several budgets, the largest first."""
+        """Account of the same samples at several budgets, the largest first."""
         cost = {"seconds": seconds}
         for outcome in outcomes:
             if outcome.n_queries is not None:
@@ -231,7 +231,7 @@ class Account:
 
     @classmethod
     def joined(cls, parts: Sequence[Account]) -> Account:
-        """That of all samples, from those of blocks."""
+        """Account of all samples, from those of blocks."""
         cost: dict[str, float] = {}
         for part in parts:
             for name, value in part.cost.items():
@@ -241,18 +241,18 @@ class Account:
 
 @dataclass(frozen=True)
 class Attacked:
-    """A source that was attacked, to be judged with what others say of it.
+    """A source that was attacked, and the second opinions on its attack.
 
     Attributes
     ----------
     source : Source
-        It.
+        The source.
     account : Account
-        What the attack took and found.
+        Cost and outcome of its attack.
     queries : Opinion or None
-        Objection of few queries to an attack by gradient.
+        Opinion of few queries, where it contradicts an attack by gradient.
     unasked : str
-        Why these could not be made; empty where they were.
+        Reason why there are no such queries; empty where there are.
     """
 
     source: Source
@@ -262,14 +262,14 @@ class Attacked:
 
     @property
     def by_gradient(self) -> str:
-        """The attack, in words, where it follows the source's gradient; else empty."""
+        """The attack in words, where it uses the source's gradient; else empty."""
         attack = self.source.generator.attack
         if is_own(attack) and self.account.outcome.faults is None:
             return ""  # "auto" found no gradient after all
         return gradient_attack(attack, self.source.model)
 
     def asked(self, X_adv: NDArray[Any]) -> Opinion | None:
-        """The opinion of few queries; ``X_adv`` is what was made of the samples that are to be asked."""
+        """The opinion of few queries; ``X_adv`` are the adversarial versions of the samples to ask about."""
         if not self.by_gradient:
             return None
         source, positions = self.source, rows_to_ask(len(self.source.rows))
@@ -282,18 +282,18 @@ class Attacked:
         return opinion
 
     def unjudged(self, reason: str) -> list[Finding]:
-        """What a user must know of the source, where nothing could be compared with its attack."""
+        """Findings about the source, where no other attack could be compared with its own."""
         remarks = list(self.account.outcome.findings)
         if self.by_gradient:
-            said = f"whether the attack on it is weaker than it could be is not known: {reason}"
-            remedy = "attack it by queries too, as with attack='square'"
+            said = f"whether the attack on it is too weak could not be checked: {reason}"
+            remedy = "attack it by queries too, for example with attack='square'"
             if self.source.generator.norm == 0:
                 remedy = f"raise max_iter, or attack it in another norm: {advice(0)}"
             remarks.append(Finding("attack", "warning", said, remedy))
         return remarks
 
     def judged(self, others: Sequence[Opinion] = ()) -> tuple[list[Finding], bool]:
-        """What a user must know of the source; and whether its gradients may be masked."""
+        """Findings about the source, and whether its gradients may be masked."""
         remarks = list(self.account.outcome.findings)
         if self.unasked:
             remarks = self.unjudged(self.unasked)
@@ -302,12 +302,12 @@ class Attacked:
             return remarks, False
         rows, faults = shown.gained[:N_MOST], self.account.outcome.faults
         flat = np.zeros(len(rows), dtype=bool) if faults is None else faults.flat[rows]
-        # what an attack by gradient finds from other starts was not hidden, unless it had no gradient
+        # where restarts of a gradient attack succeed, the gradient is not masked, unless it is 0
         hidden = flat | ~self._fooled_after_restarts(self.source.rows[rows])
         masked = bool(2 * hidden.sum() > len(rows))
         message = (
-            f"{self.by_gradient} fools it on {shown.own} of {shown.n} samples, but {shown.attack} on "
-            f"{shown.own + shown.balance} of the same, so it seems safer than it is"
+            f"{self.by_gradient} fools it on {shown.own} of {shown.n} samples, but with {shown.attack} it is "
+            f"fooled on {shown.own + shown.balance} of the same samples, so it seems more robust than it is"
         )
         finding = Finding("attack", "warning", message, self._remedy(masked))
         return [*remarks, finding], masked
@@ -315,7 +315,7 @@ class Attacked:
     def _remedy(self, masked: bool) -> str:
         source, faults = self.source, self.account.outcome.faults
         if not masked:
-            # that of a smooth copy leads only so far
+            # the gradient of a smooth copy is only an approximation
             others = ", and 'hopskipjump', or 'tree' for trees, may be" if source.model.smoothed else ""
             stronger = f"attack='pgd' with n_restarts={_N_RESTARTS} is stronger{others}"
             if source.generator.norm == 0:
@@ -323,7 +323,7 @@ class Attacked:
             return f"the attack is too weak here, and {stronger}"
         asked = source.generator.attack == "auto" and source.generator.norm != 0
         if asked and faults is not None and faults.flat.any():
-            return "its gradients are masked; raise max_queries, or see whether attack='square' finds more"
+            return "its gradients are masked; raise max_queries, or try attack='square'"
         return f"its gradients may be masked, and {advice(source.generator.norm)}"
 
     def _fooled_after_restarts(self, rows: NDArray[np.intp]) -> NDArray[np.bool_]:

@@ -1,4 +1,4 @@
-"""Labels that targeted attacks aim at: one for all, one for each sample, the least likely, or random ones."""
+"""Labels that targeted attacks aim at: one for all samples, one for each, the least likely, or random."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ def read_goals(
 ) -> NDArray[np.intp]:
     """Class indices that the attack on each source aims at, (n_sources, n_samples).
 
-    ``left`` are the labels to leave, of the same shape; a random one is any other. ``call`` calls a function
-    of a model, by its name; where it gives no labels, the source has none to aim at.
+    ``left``, of the same shape, are the labels to move away from; a random goal is any other label. ``call``
+    calls a function of a model by its name. Where this fails, the goals of the source are ``left``.
     """
     if isinstance(target, str) and target in CHOICES and not (classes == target).any():
         if target == "random":
@@ -39,22 +39,21 @@ def read_goals(
             step = 1 + Streams(seed, rows, _PURPOSE).integers(rows, len(classes) - 1)
             return (left + step) % len(classes)
         each = zip(sources.items(), left, strict=True)
-        each = zip(sources.items(), left, strict=True)
         found = [(call(name, _least_likely, model, X, leave), leave) for (name, model), leave in each]
         return np.stack([goal if isinstance(goal, np.ndarray) else leave for goal, leave in found])
     if np.ndim(target) == 0:
         known = classes.tolist()
         if target not in known:
-            also = f"; or one of {list(CHOICES)}"
             raise ValueError(
-                f"no model knows the target label {shown(target)}; it must be one of {known}{also}"
+                f"no model knows the target label {shown(target)}; it must be one of {shown(known)}; or one "
+                f"of {list(CHOICES)}"
             )
         return np.full(left.shape, known.index(target))
     return np.broadcast_to(check_labels(target, classes, len(X), name="target"), left.shape)
 
 
 def _least_likely(model: Model, X: NDArray[Any], left: NDArray[np.intp]) -> NDArray[np.intp]:
-    """The class, other than the one to leave, that a model holds for the least likely."""
+    """The least likely class by a model's scores, other than the one to move away from."""
     least = np.empty(len(X), dtype=np.intp)
     for rows in blocks_of(X.shape):
         scores = np.array(explained(X[rows], model.scores, X[rows]))

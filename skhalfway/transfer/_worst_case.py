@@ -1,4 +1,4 @@
-"""A classifier judged by the adversarial samples of every source: the worst case, sample by sample."""
+"""Robustness of a classifier in the worst case over the adversarial samples of every source."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ if TYPE_CHECKING:
 
 
 def measure_robustness(scorer: AttackingCollection, estimator: Any, X: Any, y: Any) -> Robustness:
-    """What :meth:`TransferScorer.robustness` gives."""
+    """Result of :meth:`TransferScorer.robustness`."""
     begin, rng = perf_counter(), own_rng(scorer.random_state)
     with undisturbed():
         if scorer._leaves_one_out:
             raise ValueError(
-                "sources='leave_one_out' is for the models of a scorer, each against the others; to judge "
-                "another classifier pass sources=None, or fit the scorer with an Ensemble among its models"
+                "sources='leave_one_out' attacks each model of a scorer through the others; to test another "
+                "classifier pass sources=None, or fit the scorer with an Ensemble among its models"
             )
         models, region, classes = scorer._start(X)
         array = region.X
@@ -46,13 +46,13 @@ def measure_robustness(scorer: AttackingCollection, estimator: Any, X: Any, y: A
         sources = {name: model for name, model in chosen.items() if unfrozen(model.estimator) is not own}
         if not sources:
             raise ValueError(
-                "the only source is the classifier that is judged, and its samples are no transfer; give "
+                "the only source is the classifier that is tested, and its own samples are no transfer; name "
                 "another source"
             )
         generators = dict(zip(chosen, scorer._generators(len(chosen), rng), strict=True))
         own_generators = [generators[name] for name in sources]
         gradients = follows_gradients(scorer._generator.attack)
-        # whatever fails is raised, since the worst case over fewer sources looks better than it is
+        # every failure is raised: without the failed source the worst case would look better than it is
         failures = Failures(Care(timeout=scorer.timeout))
         call = failures.call
         said = np.stack([call(name, answers, model, array) for name, model in sources.items()])

@@ -432,7 +432,7 @@ def test_an_instance_of_torchattacks_keeps_its_eps(iris, linear) -> None:
         AdversarialGenerator(attack=instance, eps=0.5, clip_values=(0, 10)), random_state=0
     )
     assert scorer.fit(models).transfer(X, y).mean_rate > 0
-    with pytest.raises(ValueError, match=r"keeps its own eps, 0\.05.*give its class"):
+    with pytest.raises(ValueError, match=r"keeps its own eps, 0\.05.*pass its class"):
         scorer.transfer_curve(X, y, eps=[0.1, 0.5])
 
 

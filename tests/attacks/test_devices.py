@@ -195,13 +195,13 @@ def test_turns_of_many_threads_are_spread_evenly():
 @pytest.mark.parametrize(
     ("device", "message"),
     [
-        ([], "device must name one device at least, got []; pass 'cpu' or None"),
-        ((), "device must name one device at least, got (); pass 'cpu' or None"),
+        ([], "device must name at least one device, got []; pass 'cpu' or None"),
+        ((), "device must name at least one device, got (); pass 'cpu' or None"),
         (["cpu", "nope"], "device='nope' cannot be used on this machine: "),
         (["cpu", "cuda:77"], "device='cuda:77' cannot be used on this machine: "),
         (["cpu", 3.5], "device=3.5 cannot be used on this machine: "),
-        (["cpu", None], "None in ['cpu', None] is no device; pass 'cpu' or None"),
-        (["cpu", ["cpu"]], "['cpu'] in ['cpu', ['cpu']] is no device; pass 'cpu' or None"),
+        (["cpu", None], "None in ['cpu', None] is not a device; pass 'cpu' or None"),
+        (["cpu", ["cpu"]], "['cpu'] in ['cpu', ['cpu']] is not a device; pass 'cpu' or None"),
         ({"cpu": 1}, "device={'cpu': 1} cannot be used on this machine: "),
     ],
     ids=str,

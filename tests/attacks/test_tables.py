@@ -74,7 +74,7 @@ def same_but_numbers(made: pd.DataFrame) -> None:
 
 def test_transfer_over_a_frame_with_categories() -> None:
     generator = AdversarialGenerator(eps=0.6, eps_unit="std", attack="pgd")
-    with pytest.warns(ModelWarning, match="model 'neighbours': .* it seems safer than it is"):
+    with pytest.warns(ModelWarning, match="model 'neighbours': .* it seems more robust than it is"):
         matrix = TransferScorer(generator, random_state=0).fit(MODELS).transfer(X, Y)
     # all models are fooled sources and fooled targets, by more than noise
     assert (matrix.source_success > 0.25).all()

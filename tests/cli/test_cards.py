@@ -60,7 +60,7 @@ def test_a_check_passes_only_where_nothing_was_found(report, here):
         assert skore_check(one).check_function(Known)
     Known.estimator_ = skops.io.load(here / "own.skops", trusted=["posixpath.join"])
     with pytest.raises(
-        ValueError, match="the audit is of a LogisticRegression, and the report of a Pipeline"
+        ValueError, match="the audit is of a LogisticRegression, but the report is of a Pipeline"
     ):
         skore_check(report).check_function(Known)
 

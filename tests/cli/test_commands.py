@@ -44,13 +44,13 @@ def test_help_has_an_example(command, capsys):
         (["dance"], "invalid choice"),
         (["demo", "--eps", "much"], "--eps: must be a finite number > 0, got much"),
         (["demo", "--eps", "0"], "--eps: must be a finite number > 0, got 0"),
-        (["demo", "--samples", "9"], "--samples: must be a whole number, from 10 to 797, got 9"),
+        (["demo", "--samples", "9"], "--samples: must be an integer, from 10 to 797, got 9"),
         (["demo", "--output", "no_folder/matrix.png"], "no_folder/matrix.png cannot be written"),
         (["demo", "--output", "matrix.mp3"], "--output: matrix.mp3 must end in one of"),
         (["demo", "--output", "folder.png"], "folder.png cannot be written: it is a folder"),
         (["cache"], "required"),
-        (["cache", "info", "nowhere"], "nothing is kept in nowhere; give the folder that was --memory"),
-        (["cache", "clear", "folder.png"], "nothing is kept in folder.png"),
+        (["cache", "info", "nowhere"], "nowhere is not a cache folder; give the folder that was --memory"),
+        (["cache", "clear", "folder.png"], "folder.png is not a cache folder"),
         (["compare", "a.json", "b.json"], "a.json does not exist"),
         (["compare", "text.json", "text.json"], "text.json"),
         (["compare", "folder.png", "text.json"], "Is a directory"),
@@ -159,7 +159,7 @@ def test_labels_of_a_command_have_the_type_of_those_of_the_data(texts, y, labels
     found = labels_like(texts, y)
     assert found == labels and list(map(type, found)) == list(map(type, labels))
     if y.dtype.kind != "U":
-        with pytest.raises(ValueError, match="--classes names .*write them as the data do"):
+        with pytest.raises(ValueError, match="--classes must be written like the labels of the data, .* got"):
             labels_like(["one", "two"], y)
 
 
@@ -187,7 +187,9 @@ def test_compare(report, tmp_path, monkeypatch, capsys):
     assert (tmp_path / "c.html").stat().st_size and (tmp_path / "c.md").stat().st_size
     report.curve.matrices[-1].save("matrix.json")
     assert run("compare", "a.json", "matrix.json") == 2
-    assert "matrix.json holds TransferMatrix, not the report of an audit" in capsys.readouterr().err
+    assert (
+        "matrix.json must be a report of audit --json, but it holds TransferMatrix" in capsys.readouterr().err
+    )
 
 
 def test_names_that_the_terminal_cannot_write_are_escaped(report, tmp_path, monkeypatch):

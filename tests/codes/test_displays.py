@@ -51,7 +51,7 @@ def test_homogeneity(digits, code_maps, tmp_path):
     assert display.lines_["purity"].axes is left and not display.control_lines_ and not left.collections
     with pytest.raises(ValueError, match=r"names must be of .* got \['size'\]"):
         result.plot(names=["size"])
-    with pytest.raises(ValueError, match="5 axes are needed, one for each panel, got 1"):
+    with pytest.raises(ValueError, match="axes must hold 5 axes, one for each panel, got 1"):
         result.plot(axes=left)
 
 

@@ -252,6 +252,6 @@ class Keyed(Service):
 
 
 def test_what_has_no_content_is_refused_unless_it_says_what_it_is():
-    with pytest.raises(UnknownContentError, match="content of lock cannot be told"):
+    with pytest.raises(UnknownContentError, match="content of lock cannot be read"):
         fingerprint(Service())
     assert fingerprint(Keyed("a")) == fingerprint(Keyed("a")) != fingerprint(Keyed("b"))

@@ -144,7 +144,7 @@ def broken_image(path):
         ("t.csv", text("a,b\n1,2\n1,2,3\n"), None, "cannot be read as CSV: .*Expected 2 fields"),
         ("t.csv", text("a;b\n1;2\n"), None, "has one column, 'a;b'; separate values by commas"),
         ("t.csv", text("5.1,3.5\n4.9,3.0\n"), None, "has numbers in its first line"),
-        ("t.csv", text("a,b,a\n1,2,3\n"), None, "two columns called 'a'"),
+        ("t.csv", text("a,b,a\n1,2,3\n"), None, "two columns named 'a'"),
         ("t.csv", text(",a\n0,1\n"), None, "column 0 of t.csv has no name"),
         (
             "t.csv",
@@ -166,7 +166,7 @@ def broken_image(path):
         ("t.npz", lambda p: np.savez(p, X=X, y=Y), "z", "has no array 'z'; it has .'X', 'y'"),
         ("t.npz", lambda p: np.savez(p, X=X, y=Y[1:]), None, "one label per sample"),
         ("f", lambda p: images(p), "y", "leave out the target 'y'"),
-        ("f", lambda p: images(p, labels=("0",) * 3), None, "two classes or more, and has 1 folder"),
+        ("f", lambda p: images(p, labels=("0",) * 3), None, "at least two classes, got 1 folder"),
         ("f", loose, None, "'readme.txt' is a file"),
         ("f", broken_image, None, "0/x.png cannot be read as an image"),
     ],
@@ -230,12 +230,12 @@ def skops_call(place):
         (
             "m.joblib",
             lambda m: pickle.dumps(Bomb(m)),
-            "may run any code as it is loaded, .* trust_pickle=True",
+            "may run any code while it is loaded, .* trust_pickle=True",
         ),
         ("m.pkl", lambda m: pickle.dumps(Bomb(m)), "convert it to .skops, .onnx, .pt2"),
         ("m.pt", lambda m: pickle.dumps(Bomb(m)), "may run any code"),
         ("m.skops", lambda m: pickle.dumps(Bomb(m)), "cannot be read by skops"),
-        ("m.skops", skops_call, "does not know to be harmless, .'posix.system'.; .*--trust posix.system"),
+        ("m.skops", skops_call, "does not trust, .'posix.system'.; .*--trust posix.system"),
         ("m.onnx", lambda m: pickle.dumps(Bomb(m)), "cannot be (read as ONNX|run by onnxruntime)|no input"),
         ("m.pt2", lambda m: pickle.dumps(Bomb(m)), "cannot be read as a network"),
         ("m.h5", lambda m: pickle.dumps(Bomb(m)), "must be a file that ends in one of .skops, .onnx, .pt2"),
@@ -277,7 +277,7 @@ def test_trusted_pickles(ending, tmp_path):
         path.write_bytes((pickle if ending == ".pkl" else cloudpickle).dumps(model))
     assert_array_equal(read_model(path, trust_pickle=True, X=X).predict(X), model.predict(X))
     path.write_bytes(b"cno_such_module\nModel\n.")
-    refused(read_model, path, "takes a module .*no_such_module", ImportError, trust_pickle=True)
+    refused(read_model, path, "needs a module .*no_such_module", ImportError, trust_pickle=True)
 
 
 # --- networks
@@ -352,7 +352,7 @@ def test_exported_networks(make, pixels, tmp_path):
 def test_networks_of_one_size_of_batch(pixels, tmp_path):
     network = Network().eval()
     path = exported(network, tmp_path / "n.pt2", any_number=False)
-    with pytest.warns(ModelWarning, match="n.pt2 was exported for 5 samples at once, .* dynamic_shapes"):
+    with pytest.warns(ModelWarning, match="n.pt2 was exported for batches of 5 samples, .* dynamic_shapes"):
         read = read_model(path)
     for n in (1, 5, 12):
         torch.testing.assert_close(read(pixels[:n]), network(pixels[:n]))
@@ -462,9 +462,9 @@ def without_weights(marker):
         (calls("os.system"), "'os.system', which is not on the list"),
         (calls("torch.ops.aten.bernoulli.default"), "not on the list"),
         (too_far, "cannot be read"),
-        (without_weights, "weight_0.* is not there"),
-        (in_graph(lambda module, marker: module["graph"]["nodes"].pop(0)), "nothing in it is called"),
-        (in_graph(lambda module, marker: module.pop("signature")), "'signature'.* is not there"),
+        (without_weights, "weight_0.* is missing"),
+        (in_graph(lambda module, marker: module["graph"]["nodes"].pop(0)), "nothing in it has the name"),
+        (in_graph(lambda module, marker: module.pop("signature")), "'signature'.* is missing"),
         (
             lambda marker: partial(
                 in_json, "models/model.json", lambda d: d["schema_version"].update(major=9)
@@ -541,9 +541,9 @@ def of_two(path):
             "its dropout is on; call eval",
         ),
         (lambda path: exported(Counting(), path), "changes (its own weights or buffers|what it holds)"),
-        (of_integers, "its samples are of torch.int64; a network that takes floats"),
-        (of_two, "takes 2 inputs; one tensor, of samples, is needed"),
-        (lambda path: exported(nn.Linear(64, 3), path), "n.pt2 takes samples of shape .64., got .63,."),
+        (of_integers, "its samples must be floats, got torch.int64"),
+        (of_two, "one input, a tensor of samples, got 2 inputs"),
+        (lambda path: exported(nn.Linear(64, 3), path), "n.pt2 needs samples of shape .64., got .63,."),
     ],
 )
 def test_networks_that_are_no_classifiers(write, message, tmp_path, pixels):
@@ -666,7 +666,7 @@ def test_outputs_are_named_where_the_file_does_not_say(pixels, tmp_path):
     model = as_model(read_model(exported(network, file), classes=names))
     assert_array_equal(names, model.classes_)
     assert_array_equal(model.predict(pixels.numpy()), network(pixels).argmax(dim=1))
-    refused(read_model, path, "has outputs for 3 classes, but 2 are named", classes=names[:2])
+    refused(read_model, path, "classes must hold 3 labels, .* got 2", classes=names[:2])
     refused(read_model, file, "3 outputs for 2 classes", X=pixels.numpy(), classes=names[:2])
     with pytest.raises(ValueError, match="must name each label once"):
         read_model(path, classes=["a", "a", "b"])
@@ -694,7 +694,7 @@ def test_onnx_takes_tables_and_images(tmp_path):
     read = read_model(linear(tmp_path / "m.onnx", columns=True))
     table = pd.DataFrame(X, columns=["c0", "c1", "c2", "c3"])
     assert_array_equal(read.predict(table[["c3", "c0", "c1", "c2"]]), MODEL.predict(X))  # by name
-    with pytest.raises(ValueError, match="takes the columns .*, of which 'c1' is not in"):
+    with pytest.raises(ValueError, match="needs the columns .*, but 'c1' is not in"):
         read.predict(table.rename(columns={"c1": "other"}))
     with pytest.raises(ValueError, match="takes 4 columns, .*; got 3"):
         read.predict(X[:, 1:])
@@ -711,9 +711,9 @@ def test_onnx_casts_no_values(tmp_path):
     path = graph_of(nodes, [("X", INT, [None, 3])], [("z", F, [None, 3])], tmp_path / "m.onnx")
     read = read_model(path)
     assert read.predict(np.eye(3)).tolist() == [0, 1, 2]
-    with pytest.raises(ValueError, match="takes whole numbers .int64., got 0.5; name the column"):
+    with pytest.raises(ValueError, match="needs whole numbers .int64., got 0.5; name the column"):
         read.predict(np.eye(3) / 2)
-    with pytest.raises(ValueError, match="takes float32, which 1e[+]300 is too large for"):
+    with pytest.raises(ValueError, match="needs float32, and 1e[+]300 is too large for it"):
         read_model(logits(path)).predict(np.full((2, 4), 1e300))
 
 
@@ -747,13 +747,13 @@ def two_scores(path):
 @pytest.mark.parametrize(
     ("write", "message"),
     [
-        (external("../w.bin"), "takes weights from 'w.bin', outside its own folder"),
-        (external("/etc/w.bin"), "takes weights from 'w.bin', outside its own folder"),
-        (external("link.bin"), "takes weights from 'link.bin', outside its own folder"),
-        (external("none.bin"), "takes weights from 'none.bin', which is not beside it"),
-        (unlabelled, "does not say which label stands for which output"),
+        (external("../w.bin"), "refers to weights in 'w.bin', outside its own folder"),
+        (external("/etc/w.bin"), "refers to weights in 'w.bin', outside its own folder"),
+        (external("link.bin"), "refers to weights in 'link.bin', outside its own folder"),
+        (external("none.bin"), "refers to weights in 'none.bin', which is missing"),
+        (unlabelled, "does not tell which output has which label"),
         (two_scores, "has the outputs .'a', 'b'.; labels, scores of the classes"),
-        (linear, "takes samples of shape .4,., got .3,."),
+        (linear, "needs samples of shape .4,., got .3,."),
         (text("no graph"), "cannot be read as ONNX"),
     ],
 )
@@ -822,7 +822,7 @@ def test_constraints(name, content, tmp_path):
         ('{"one_hot": [["a"]]}', "a one_hot group needs at least 2 columns"),
         ('{"mask": [1, "a"]}', "mask must be a list of true and false"),
         ('{"mask": [1, 2]}', "mask must hold True or 1"),
-        ('{"integer": [1], "integer": [2]}', "the key 'integer' is there twice"),
+        ('{"integer": [1], "integer": [2]}', "the key 'integer' is repeated"),
         ("[1]", "must hold one object with the keys"),
         ("{", "cannot be read as JSON"),
     ],

@@ -100,5 +100,5 @@ def test_repeats_share_their_seeds(n_jobs: int | None) -> None:
 
 
 def test_curves_that_nothing_measures(curves: CurveResult) -> None:
-    with pytest.raises(TypeError, match="CurveResultDisplay draws results that are there, by from_result"):
+    with pytest.raises(TypeError, match="CurveResultDisplay has no from_estimator"):
         CurveResultDisplay.from_estimator(None)

@@ -123,7 +123,7 @@ def test_columns_of_a_model_that_looks_at_one(monkeypatch):
     assert columns.names[0] == "b" and columns.n_fooled > 10
     assert columns.weights.tolist() == [1, 0, 0] and columns.frozen == {"b": 0}
     np.testing.assert_allclose(columns.shares.sum(), 1)
-    assert next(a for a in report.findings if a.kind == "column").title == "Column b carries the attack"
+    assert next(a for a in report.findings if a.kind == "column").title == "The attack depends on column b"
 
 
 def test_columns_decide_as_often_as_shapley_and_shubik_say():
@@ -206,7 +206,7 @@ def test_surrogates_learn_the_answers_of_the_deployed_model_without_labels():
     assert report.surrogates.labelled_by == "deployed" and report.surrogates.n_rows == len(X_TRAIN)
     clean = report.curve.matrices[0].outcomes.clean
     np.testing.assert_array_equal(clean[0], clean[1])
-    assert "the answers of the deployed model" in report.protocol["surrogates"]
+    assert "predictions of the deployed model" in report.protocol["surrogates"]
 
 
 def test_without_a_reference_half_of_the_samples_train_the_surrogates():
@@ -341,7 +341,7 @@ def test_warnings_are_in_the_report(monkeypatch):
         monkeypatch.setattr(_run, "nearest_samples", warned)
         report = quick({"deployed": MODELS["deployed"], "hidden": hidden}, parts=["nearest"])
     assert any("hidden" in said for said in before)
-    assert report.warnings == (*before, "how far the nearest sample that fools is: it is small")
+    assert report.warnings == (*before, "distance to the nearest adversarial example: it is small")
     assert any(advice.kind == "check" and "hidden" in advice.title for advice in report.findings)
 
 
@@ -351,21 +351,29 @@ GIVEN = AdversarialGenerator(constraints=Constraints(integer=[0]))
 @pytest.mark.parametrize(
     ("changed", "error", "message"),
     [
-        ({"models": MODELS["bayes"]}, ValueError, "one model alone, without surrogates, has nothing to be"),
+        (
+            {"models": MODELS["bayes"]},
+            ValueError,
+            "a single model without surrogates leaves no source",
+        ),
         (
             {"models": "deployed.skops"},
             TypeError,
-            "got the name 'deployed.skops'; read a file by .*read_model",
+            "got the name 'deployed.skops'; read a file with .*read_model",
         ),
         ({"deployed": "deploid"}, ValueError, "deployed must be the name .*deploid.*did you mean 'deployed'"),
         ({"models": {}}, ValueError, "at least 2 are needed|must be"),
         ({"models": {"a": 3, "b": MODELS["bayes"]}}, TypeError, "a"),
         ({"models": {"a": SVC(), "b": MODELS["bayes"]}}, ValueError, "not fitted"),
-        ({"y": np.zeros(len(Y_TEST), dtype=int)}, ValueError, "y holds one class"),
+        ({"y": np.zeros(len(Y_TEST), dtype=int)}, ValueError, "y must hold at least 2 classes"),
         ({"y": Y_TEST[:-1]}, ValueError, "one label per sample"),
-        ({"y": Y_TEST + 1}, ValueError, r"y holds labels that the models do not know: \[2\]"),
-        ({"y": Y_TEST.astype(str)}, ValueError, r"do not know: \['0', '1'\]; the models know \[0, 1\]"),
-        ({"reference": (X_TRAIN, Y_TRAIN + 1), "surrogates": QUICK}, ValueError, r"reference .* know: \[2\]"),
+        ({"y": Y_TEST + 1}, ValueError, r"y must hold labels that the models know, .* got \[2\]"),
+        ({"y": Y_TEST.astype(str)}, ValueError, r"which are \[0, 1\]; got \['0', '1'\]"),
+        (
+            {"reference": (X_TRAIN, Y_TRAIN + 1), "surrogates": QUICK},
+            ValueError,
+            r"reference .* got \[2\]",
+        ),
         ({"X": csr_matrix(X_TEST)}, TypeError, r"X is sparse, .*pass X.toarray\(\)"),
         ({"reference": csr_matrix(X_TRAIN)}, TypeError, "reference is sparse"),
         (
@@ -383,7 +391,7 @@ GIVEN = AdversarialGenerator(constraints=Constraints(integer=[0]))
         (
             {"y": 1 - MODELS["deployed"].predict(X_TEST)},
             ValueError,
-            "classifies none of the 40 samples right",
+            "classifies none of the 40 samples correctly",
         ),
         ({"eps": [0.5, 0.1]}, ValueError, "each larger than the one before"),
         ({"eps": []}, ValueError, "eps must be"),
@@ -400,18 +408,18 @@ GIVEN = AdversarialGenerator(constraints=Constraints(integer=[0]))
         ({"parts": ["exposd"]}, ValueError, "did you mean 'exposed'"),
         ({"n_samples": 1}, ValueError, "n_samples must be"),
         ({"random_state": None}, ValueError, "random_state must be an integer"),
-        ({"reference": (X_TRAIN, Y_TRAIN, 3)}, ValueError, r"a pair \(samples, labels\), got 3"),
+        ({"reference": (X_TRAIN, Y_TRAIN, 3)}, ValueError, r"a pair \(samples, labels\), got a tuple of 3"),
         ({"reference": (X_TRAIN, Y_TRAIN[:5])}, ValueError, "the labels of reference"),
         (
             {"reference": X_TRAIN.assign(label=Y_TRAIN).drop(columns="mean area")},
             ValueError,
-            r"it lacks \['mean area'\] and also has \['label'\]; labels are given apart",
+            r"it lacks \['mean area'\] and also has \['label'\]; pass labels separately",
         ),
         ({"surrogates": QUICK, "X": X_TEST[:10], "y": Y_TEST[:10]}, ValueError, "too few to split"),
         (
             {"surrogates": QUICK, "reference": (X_TRAIN, Y_TRAIN), "surrogate_share": 0.001},
             ValueError,
-            "the 1 samples that surrogates are trained on have none of class",
+            "the 1 samples for training surrogates lack class",
         ),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
@@ -502,7 +510,7 @@ def test_a_reference_without_names_has_those_of_the_samples():
 def test_columns_that_the_reference_hardly_varies_in_are_no_sign_of_safety(
     moved, spread, immutable, doubtful, still
 ):
-    """Budgets are next to nothing there, so nothing found says nothing, unless the user rules changes out."""
+    """Budgets are close to 0 there, so nothing found says nothing, unless the user rules changes out."""
     X, train = NAMED[:40].copy(), X_TRAIN.iloc[:, :4]
     area = "mean area"
     X.iloc[int(moved * 40) :, X.columns.get_loc(area)] = 500.0
@@ -510,6 +518,6 @@ def test_columns_that_the_reference_hardly_varies_in_are_no_sign_of_safety(
     rules = Constraints(immutable=immutable)
     report = quick(SMALL, X, Y_TEST[:40], reference=reference, constraints=rules, eps=[0.001])
     assert report.unmoved == ((area,) if doubtful else ())
-    assert any("does not vary in the reference" in line for line in report.not_tested) == still
+    assert any("do not vary in the reference" in line for line in report.not_tested) == still
     assert ("less than the samples in mean area" in str(report.verdict)) == doubtful
     assert not doubtful or report.verdict.level == "unknown"

@@ -61,8 +61,8 @@ def test_holm_is_over_all_attackers_and_budgets():
 @pytest.mark.parametrize(
     ("how", "why"),
     [
-        ({"n": 58}, "not the same (how many they are)"),
-        ({"classes": ("cat", "cow")}, "not the same (their labels)"),
+        ({"n": 58}, "different samples (numbers of samples differ)"),
+        ({"classes": ("cat", "cow")}, "different samples (labels differ)"),
         ({"fingerprints": False}, "is not known"),
     ],
 )

@@ -131,7 +131,7 @@ def test_figures_are_those_of_the_report():
     assert rows[1][3] == "not tried"
     rows = tables["Sample row 7: the columns that were changed most"][1:]
     assert rows == [["income", "1,234", "1,200", "-34"], ["age", "30.0", "31.0", "+1.0"]]
-    rows = tables["Share of the samples that are classified right"][1:]
+    rows = tables["Share of the samples that are classified correctly"][1:]
     assert "36 of 40" in rows[0][1] and "30 of 40" in rows[1][2] and rows[1][3] == "p < .001"
     rows = tables["Predicted and measured transfer rates"][1:]
     assert rows[0] == ["net", "tree", "40 %", "80 %"] and len(rows) == 6
@@ -169,24 +169,24 @@ def test_markdown_has_the_same_figures():
     [
         ({"nearest": None, "left_out": {"nearest": "no attack looks in L1"}}, "nearest", "measured: no "
         "attack looks in L1."),
-        ({"nearest": None}, "nearest", "it was not asked for"),
+        ({"nearest": None}, "nearest", "it was not requested"),
         ({"columns": None, "left_out": {"columns": "no columns"}}, "columns", "measured: no columns."),
         ({"columns": UNFOOLED}, "columns", "None of them fooled it"),
-        ({"exposed": ()}, "exposed", "it was not asked for"),
+        ({"exposed": ()}, "exposed", "it was not requested"),
         ({"exposed": (), "seconds": {"exposed": 0.1}}, "exposed", "No sample fooled"),
-        ({"predicted": None}, "predicted", "L-infinity and L2 without constraints only"),
-        ({"predicted": None, "agreement": None}, "agreement", "it was not asked for"),
+        ({"predicted": None}, "predicted", "L-infinity or L2, and no constraints"),
+        ({"predicted": None, "agreement": None}, "agreement", "it was not requested"),
         ({"retraining": None, "left_out": {"retraining": "it has no fit"}}, "retraining", "it has no fit."),
-        ({"retraining": replace(PAGES["whole"].retraining, masked=True)}, "retraining", "may look too good"),
+        ({"retraining": replace(PAGES["whole"].retraining, masked=True)}, "retraining", "may be too good"),
         ({"nearest": NearestSamples(np.full(9, np.inf), "tree", True)}, "nearest", "exact: no smaller "
         "change fools"),
-        ({"nearest": NearestSamples(np.full(9, np.inf), "fmn")}, "nearest", "which does not say that "
+        ({"nearest": NearestSamples(np.full(9, np.inf), "fmn")}, "nearest", "which does not mean that "
         "there is none"),
         ({"warnings": ()}, "warnings", "no warning"),
         ({"curve": replace(PAGES["whole"].curve, masked=None)}, "checks", "not known"),
         ({"curve": replace(PAGES["whole"].curve, masked=[True, False, False])}, "checks", "may be masked"),
         ({"exposed": (replace(IMAGE, before=np.zeros((2, 4, 4)), after=np.ones((2, 4, 4))),)}, "exposed",
-         "Samples of shape (2, 4, 4) are no images"),
+         "Samples of shape (2, 4, 4) are not images"),
         ({}, "repeat", "in Python by skhalfway.audit()"),
         ({"command": "skhalfway audit m.skops"}, "repeat", "skhalfway audit m.skops"),
         ({"partial": True}, "verdict", "Partial: the run was interrupted"),
@@ -214,8 +214,8 @@ def test_pictures():
     assert len(images) == 6
     assert len({image["attrs"]["src"] for image in images}) == 6
     assert [image["attrs"]["alt"] for image in images[:2]] == [
-        "Sample 7 before, taken for a",
-        "Sample 7 after, taken for b",
+        "Sample 7 before, predicted as a",
+        "Sample 7 after, predicted as b",
     ]
 
 

@@ -76,9 +76,9 @@ WARNING = ModelCheck(
             "exposed",
             "who trains models of their own on similar data",
         ),
-        ({"deployed": 90, "second": 60}, {}, "exposed", "who has one of the other models fools it for 30 %"),
+        ({"deployed": 90, "second": 60}, {}, "exposed", "who has one of the other models fools it on 30 %"),
         ({"deployed": 90, "second": 2}, {}, "exposed_to_owner", "An attacker who has the deployed model"),
-        ({"deployed": 2, "second": 2}, {}, "nothing_found", "does not fool it more often than random noise"),
+        ({"deployed": 2, "second": 2}, {}, "nothing_found", "does not fool it significantly more often than"),
         # a model that only seems robust is never called so
         ({"deployed": 2, "second": 2}, {"n": 20}, "unknown", "only 20 samples count"),
         (
@@ -127,7 +127,7 @@ def test_surrogates_that_learnt_little_leave_a_doubt(n_right, level, made):
     )
     verdict = replace(report, curve=curve).verdict
     assert verdict.level == level
-    assert ("the best surrogate classifies 60 % right and deployed 100 %" in str(verdict)) == (
+    assert ("the best surrogate has an accuracy of 60 % and deployed one of 100 %" in str(verdict)) == (
         level == "unknown"
     )
 
@@ -135,7 +135,7 @@ def test_surrogates_that_learnt_little_leave_a_doubt(n_right, level, made):
 def test_verdict_names_the_smallest_budget_beyond_noise(made):
     report = made({"deployed": (2, 50), "second": (0, 0)}, noise=(1, 1))
     (said,) = [s for s in report.verdict.sentences if "has the deployed model itself" in s]
-    assert "for 25 % (20 to 31 %, 50 of 200)" in said and "at most 0.5 standard deviations" in said
+    assert "on 25 % (20 to 31 %, 50 of 200)" in said and "at most 0.5 standard deviations" in said
     assert "noise of that size: 0.5 %" in said
 
 
@@ -161,7 +161,7 @@ def test_a_class_that_is_fooled_more_often_is_named(made):
     assert "class" not in kinds(made({"deployed": 0, "second": np.arange(0, 200, 4)}, labels=labels))
 
 
-@pytest.mark.parametrize(("p", "words"), [(0.01, "secrecy would not help"), (0.2, "Guard the file")])
+@pytest.mark.parametrize(("p", "words"), [(0.01, "secrecy would not help"), (0.2, "Protect the file")])
 def test_secrecy_is_given_up_only_where_others_fool_beyond_noise(p, words):
     own = Threat("deployed", ("net",), 0.5, 54, 15, 5, "net", 15, 54, 0.01)
     others = replace(own, kind="surrogate", sources=("a",), best="a", p=p)
@@ -185,7 +185,7 @@ def test_a_column_without_which_half_of_the_attack_is_gone_is_a_finding(left, fo
     findings = kinds(made({"deployed": 80, "second": 0}, fields={"columns": part}))
     assert ("column" in findings) == found
     if found:
-        assert "Column age" in findings["column"].title
+        assert "column age" in findings["column"].title
         assert "Constraints(immutable=['age'])" in findings["column"].action
 
 
@@ -198,7 +198,7 @@ def test_columns_of_arrays_are_named_by_their_positions(made):
 def test_another_model_that_resists_is_a_finding_unless_it_is_less_accurate(made):
     report = made({"deployed": 0, "second": 0, "surrogate a": 100})
     finding = kinds(report)["resistant_model"]
-    assert finding.title.startswith("second resists") and share(100, 200) in finding.evidence
+    assert finding.title.startswith("second is more robust") and share(100, 200) in finding.evidence
     curve = report.curve
     matrices = []
     for matrix in curve.matrices:
@@ -256,7 +256,7 @@ def test_what_failed_at_a_smaller_budget_is_a_doubt(made):
     first, small, large = report.curve.matrices
     failed = TransferMatrix.of(replace(small.outcomes, failures=(FAILED,)))
     report = replace(report, curve=replace(report.curve, matrices=(first, failed, large)))
-    assert report.verdict.level == "unknown" and "failed of deployed and surrogate a" in str(report.verdict)
+    assert report.verdict.level == "unknown" and "of deployed and surrogate a failed" in str(report.verdict)
 
 
 def test_accuracies_of_a_model_that_failed_are_not_known(made):

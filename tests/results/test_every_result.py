@@ -352,9 +352,7 @@ def test_plot(result):
     name = type(result).__name__
     assert hasattr(result, "plot") == ("plot" in dir(result)) == (name not in UNDRAWN)
     if name in UNDRAWN:
-        with pytest.raises(
-            AttributeError, match=f"a {name} is not drawn; print it, or see the figures of its"
-        ):
+        with pytest.raises(AttributeError, match=f"a {name} has no plot; print it, or call its"):
             result.plot()
         return
     display = result.plot()

@@ -151,7 +151,7 @@ def test_a_folder_that_is_not_there(tmp_path):
         MATRIX.save(tmp_path / "file" / "x.json")
     with pytest.raises(ValueError, match="cannot be written: Is a directory"):
         MATRIX.save(tmp_path)
-    with pytest.raises(ValueError, match="'' names no file to write"):
+    with pytest.raises(ValueError, match="path must name a file to write, got ''"):
         MATRIX.save("")
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
@@ -216,16 +216,16 @@ RECORD = {"record": "ConfidenceInterval", "home": "skhalfway.results", "fields":
             "written by a newer skhalfway, in version 2 .* install a newer skhalfway",
         ),
         (lambda d: d | {"version": "1"}, "its version is '1'"),
-        (lambda d: d | {"format": "other"}, "r.json is no file of a result; load_result reads what"),
-        (lambda d: [1, 2], "r.json is no file of a result"),
-        (lambda d: "hello", "r.json is no file of a result"),
-        (lambda d: "", "r.json is no file of a result"),
+        (lambda d: d | {"format": "other"}, "r.json is not a result file; load_result reads files"),
+        (lambda d: [1, 2], "r.json is not a result file"),
+        (lambda d: "hello", "r.json is not a result file"),
+        (lambda d: "", "r.json is not a result file"),
         (lambda d: d | {"sha256": "0"}, "was changed after it was written, so its figures cannot be trusted"),
-        (lambda d: signed(d | {"content": RECORD}), "r.json holds no result, but"),
-        (lambda d: signed(d | {"content": 3}), "r.json holds no result, but 3"),
+        (lambda d: signed(d | {"content": RECORD}), "r.json must hold a result, but it holds"),
+        (lambda d: signed(d | {"content": 3}), "r.json must hold a result, but it holds 3"),
         (
             lambda d: signed(d | {"content": RECORD | {"home": "os", "record": "system"}}),
-            "'os' is no package of",
+            "'os' is not a package of",
         ),
         (
             lambda d: signed(d | {"content": RECORD | {"record": "Path"}}),
@@ -239,7 +239,7 @@ RECORD = {"record": "ConfidenceInterval", "home": "skhalfway.results", "fields":
             lambda d: signed(d | {"content": RECORD | {"fields": {"lo": 1}}}),
             "unexpected keyword argument 'lo'",
         ),
-        (lambda d: signed(d | {"content": {"eval": "1"}}), r"nothing is known of an object with \['eval'\]"),
+        (lambda d: signed(d | {"content": {"eval": "1"}}), r"no object with the members \['eval'\]"),
         (lambda d: signed(d | {"content": packed("<f8", [3], b"")}), "has 0 bytes, not 24"),
         (lambda d: signed(d | {"content": packed("|u1", [1], bytes(10**7))}), "has 2 bytes, not 1"),
         (lambda d: signed(d | {"content": packed("|u1", [10**9], b"1")}), "has 1 bytes, not 1000000000"),
@@ -254,15 +254,15 @@ RECORD = {"record": "ConfidenceInterval", "home": "skhalfway.results", "fields":
         (lambda d: signed(d | {"content": {"float": "9"}}), "cannot be read: '9'"),
         (
             lambda d: signed(d | {"content": RECORD | {"home": "skhalfway.results; import os"}}),
-            "is no package of skhalfway",
+            "is not a package of skhalfway",
         ),
         # deep enough for the decoder of JSON, and for no more
-        (lambda d: signed(d | {"content": deep(900)}), "(cannot be read: maximum recursion|holds no result)"),
+        (lambda d: signed(d | {"content": deep(900)}), "(cannot be read: maximum recursion|must hold a)"),
         (lambda d: json.dumps(d).replace('"version": 1', f'"version": {"1" * 5000}'), "is incomplete or was"),
         (lambda d: d | {"version": 0}, "its version is 0"),
         (lambda d: {"format": d["format"]}, "was changed: its version is None; save the result again"),
         (lambda d: {"format": d["format"], "version": 1}, "was changed after it was written"),
-        (lambda d: "\x00\x01binary", "r.json is no file of a result"),
+        (lambda d: "\x00\x01binary", "r.json is not a result file"),
         (
             lambda d: signed(d | {"content": packed("|O", [1], b"12345678")}),
             "arrays of object are not packed",
@@ -375,14 +375,14 @@ def test_samples_are_not_in_files(tmp_path):
     matrix.save(tmp_path / "m.json")
     read = load_result(tmp_path / "m.json")
     assert read == matrix and read.kept is None and matrix.samples("a").shape == (12, 3)
-    with pytest.raises(ValueError, match="samples were not kept, or in memory alone, and files of"):
+    with pytest.raises(ValueError, match="they were not kept, or only in memory, and files of"):
         read.samples("a")
-    with pytest.raises(ValueError, match="measured without a folder for its samples, so there are none"):
+    with pytest.raises(ValueError, match="measured without a folder for its samples; leave samples out"):
         load_result(tmp_path / "m.json", samples=tmp_path)
     with pytest.raises(TypeError, match="samples must be a folder or None, got 3"):
         load_result(tmp_path / "m.json", samples=3)
     RESULTS["check"].save(tmp_path / "c.json")
-    with pytest.raises(ValueError, match="a ModelCheck has no samples of its own; leave samples out"):
+    with pytest.raises(ValueError, match="a ModelCheck has no adversarial samples; leave samples out"):
         load_result(tmp_path / "c.json", samples=tmp_path)
 
 

@@ -447,7 +447,7 @@ def test_display():
         (lambda: TrainingHistoryDisplay.from_result({}), TypeError, "draws a TrainingHistory, got dict"),
         (lambda: history.plot(names=["loss"]), ValueError, "names must be of .* got ['loss']"),
         (lambda: history.plot(xscale="symlog"), ValueError, "xscale must be one of .*, got 'symlog'"),
-        (lambda: history.plot(axes=ax), ValueError, "4 axes are needed, one for each panel, got 1"),
+        (lambda: history.plot(axes=ax), ValueError, "axes must hold 4 axes, one for each panel, got 1"),
     ):
         with pytest.raises(error, match=message.replace("[", "\\[").replace("]", "\\]")):
             wrong()

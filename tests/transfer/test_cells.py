@@ -340,7 +340,7 @@ def test_a_model_without_content_is_refused_before_any_work(counted, tmp_path):
     models = {"nb": GaussianNB().fit(X, y), "lr": LogisticRegression().fit(X, y)}
     models["nb"].connection_ = threading.Lock()
     scorer = TransferScorer(memory=tmp_path, random_state=0).fit(models)
-    message = "model 'nb': memory tells models apart by their content, but the content of lock cannot be told"
+    message = "model 'nb': memory identifies models by their content, but the content of lock cannot"
     with pytest.raises(TypeError, match=message):
         scorer.transfer(X, y)
     assert counted == []

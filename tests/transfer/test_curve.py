@@ -277,7 +277,7 @@ def test_an_instance_keeps_its_eps(iris, pair, linear_module):
     art = PyTorchClassifier(linear_module, nn.CrossEntropyLoss(), (4,), 3, device_type="cpu")
     attack = ProjectedGradientDescent(art, eps=0.1, verbose=False)
     scorer = TransferScorer(AdversarialGenerator(attack=attack)).fit(pair)
-    with pytest.raises(ValueError, match=r"keeps its own eps, 0\.1.*give its class"):
+    with pytest.raises(ValueError, match=r"keeps its own eps, 0\.1.*pass its class"):
         scorer.transfer_curve(*iris, eps=EPS)
 
 
@@ -290,12 +290,12 @@ def test_an_instance_keeps_its_eps(iris, pair, linear_module):
         ({"eps": [-0.5, 1, 2]}, "increasing finite numbers >= 0"),
         ({"eps": [0, 1, np.inf]}, "increasing finite numbers >= 0"),
         ({"eps": [], "matrices": ()}, "one budget for each of 0 matrices"),
-        ({"matrices": (matrix_of(3, 0), matrix_of(3, 0), OTHER_CONDITION)}, "under the same condition"),
+        ({"matrices": (matrix_of(3, 0), matrix_of(3, 0), OTHER_CONDITION)}, "all have the same models"),
         ({"source_fooled": np.zeros((3, 2), int)}, r"source_fooled must hold counts >= 0 of shape \(3, 3\)"),
-        ({"source_fooled": np.array([[2] * 3, [1] * 3, [1] * 3], np.uint8)}, "counts that never fall"),
-        ({"source_fooled": np.full((3, 3), 999)}, "cannot be larger than their source_eligible"),
-        ({"source_fooled": np.array([[2] * 3, [1] * 3, [1] * 3])}, "counts that never fall"),
-        ({"matrices": (matrix_of(3, 0), matrix_of(3, 0), matrix_of(2, 0))}, "of the same models"),
+        ({"source_fooled": np.array([[2] * 3, [1] * 3, [1] * 3], np.uint8)}, "counts that never decrease"),
+        ({"source_fooled": np.full((3, 3), 999)}, "must not exceed their source_eligible"),
+        ({"source_fooled": np.array([[2] * 3, [1] * 3, [1] * 3])}, "counts that never decrease"),
+        ({"matrices": (matrix_of(3, 0), matrix_of(3, 0), matrix_of(2, 0))}, "all have the same models"),
         ({"eps_unit": "cm"}, "eps_unit must be one of"),
     ],
 )

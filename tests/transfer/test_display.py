@@ -86,5 +86,5 @@ def test_from_estimator(iris, iris_models):
 
 
 def test_a_matrix_is_drawn_in_one_way():
-    with pytest.raises(ValueError, match="a TransferMatrix is drawn in one way; leave kind='lines' out"):
+    with pytest.raises(ValueError, match="a TransferMatrix has one display only; leave kind='lines' out"):
         matrix_of(2).plot("lines")

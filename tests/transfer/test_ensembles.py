@@ -70,7 +70,7 @@ def test_an_ensemble_is_a_row_and_no_column(data):
     alone = scorer_of(other).transfer(X, y)
     np.testing.assert_array_equal(matrix.fooled[1:], alone.fooled)
     assert [finding.kind for finding in matrix.checks["ens"].findings] == ["ensemble"]
-    assert "a source, and no target" in str(matrix.checks["ens"])
+    assert "a source, not a target" in str(matrix.checks["ens"])
     assert "accuracy of sources: ens" in str(matrix)
 
 
@@ -168,7 +168,7 @@ def test_leave_one_out_is_searched(data):
 def test_black_boxes_are_targets_and_no_members(data):
     models, X, y = data
     scorer = scorer_of({**models, "box": BlackBox(models["lr"])}, sources="leave_one_out")
-    with pytest.warns(ModelWarning, match=r"\['box'\] have no gradient, so no ensemble holds them"):
+    with pytest.warns(ModelWarning, match=r"\['box'\] have no gradient, so no ensemble contains them"):
         matrix = scorer.transfer(X, y)
     assert matrix.targets == (*models, "box")
     assert list(matrix.to_frame().index)[-1] == ("all but box", "box")
@@ -192,7 +192,7 @@ def test_a_target_that_fails_loses_its_own_rate_alone(data):
 
 # models, settings, message
 WRONG = [
-    (["lr", "svm"], {}, "3 models are needed at least, got 2"),
+    (["lr", "svm"], {}, "needs at least 3 models, got 2"),
     (["lr", "svm", "nb"], {"sources": "leave_one"}, "sources must be None, 'leave_one_out' or a list"),
     (["lr", "svm", "nb"], {"combine": "mean"}, "combine must be one of"),
     (["lr", "svm", "ens"], {}, r"\['ens'\] are ensembles themselves"),
@@ -221,5 +221,5 @@ def test_what_is_refused_as_it_is_measured(data):
     few = scorer_of({"nb": models["nb"], "svm": models["svm"], "box": box}, sources="leave_one_out")
     with pytest.warns(ModelWarning), pytest.raises(ValueError, match="two models with a gradient beside"):
         few.transfer(X, y)
-    with pytest.raises(ValueError, match="to judge another classifier pass sources=None"):
+    with pytest.raises(ValueError, match="to test another classifier pass sources=None"):
         scorer_of(models, sources="leave_one_out").robust_accuracy(SVC().fit(X, y), X, y)

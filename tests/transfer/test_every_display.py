@@ -237,7 +237,7 @@ def test_a_display_draws_its_own_results():
 def test_a_target_that_is_the_only_source_has_no_threat():
     curve = curve_of(1, 2)
     curve = TransferCurve(curve.eps, curve.matrices, curve.source_fooled)
-    with pytest.raises(ValueError, match="no other model than 'model number 0' was attacked, so nothing"):
+    with pytest.raises(ValueError, match="no model but 'model number 0' itself was attacked"):
         curve.plot(target="model number 0")
     assert list(curve.plot(target="model number 1").sources_) == ["model number 0"]
 

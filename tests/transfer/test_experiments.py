@@ -50,7 +50,7 @@ def test_sources_and_targets_are_parameters(iris):
         tuple(chosen["targets"]),
     )
     assert search.best_score_ == max(search.cv_results_["mean_test_score"])
-    with pytest.raises(ValueError, match="targets names 'x', which is no model; the models are"):
+    with pytest.raises(ValueError, match="targets must hold names of the models .* got 'x'"):
         GridSearchCV(scorer, {"targets": [["x"]]}, cv=StratifiedKFold(3), error_score="raise").fit(X, y)
 
 

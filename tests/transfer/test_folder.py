@@ -135,7 +135,7 @@ def test_a_result_knows_its_own_folder(flowers, tmp_path, monkeypatch):
     # alone it does not find them
     shutil.move(tmp_path / "c" / "kept", tmp_path / "there")
     lost = load_result(file)
-    with pytest.raises(ValueError, match=r"kept in a folder, 'kept', which was not there.*samples=folder"):
+    with pytest.raises(ValueError, match=r"in the folder 'kept', .* was not found.*samples=folder"):
         lost.samples("lr")
     lost.save(tmp_path / "again.json")
     for path in (file, tmp_path / "again.json"):
@@ -143,7 +143,7 @@ def test_a_result_knows_its_own_folder(flowers, tmp_path, monkeypatch):
         np.testing.assert_array_equal(found, samples)
     with pytest.raises(ValueError, match="holds the samples of another result; give the folder that was"):
         load_result(file, samples="kept")
-    with pytest.raises(ValueError, match=f"holds no samples that were kept: there is no {MANIFEST} in it"):
+    with pytest.raises(ValueError, match=f"holds no kept samples: there is no {MANIFEST} in it"):
         load_result(file, samples=tmp_path)
     # another folder of that name, where it was
     shutil.copytree(tmp_path / "b" / "kept", tmp_path / "c" / "kept")
@@ -155,15 +155,15 @@ def test_a_result_knows_its_own_folder(flowers, tmp_path, monkeypatch):
     ("change", "message"),
     [
         (lambda manifest, folder: "{", "cannot be read"),
-        (lambda manifest, folder: {}, "is not one of kept samples"),
-        (lambda manifest, folder: {**manifest, "version": 2}, "is of version 2, and this skhalfway reads 1"),
+        (lambda manifest, folder: {}, "does not describe kept samples"),
+        (lambda manifest, folder: {**manifest, "version": 2}, "has version 2, and this skhalfway reads"),
         (
             lambda manifest, folder: {**manifest, "dtype": "<f4"},
             "incomplete or were changed: lr.npy has float64",
         ),
-        (lambda manifest, folder: {**manifest, "files": {"../lr.npy": "lr"}}, "is no name of a file in it"),
-        (lambda manifest, folder: {**manifest, "container": None}, "does not say what kind of data"),
-        (lambda manifest, folder: {**manifest, "container": {"kind": "DataFrame"}}, "does not say what kind"),
+        (lambda manifest, folder: {**manifest, "files": {"../lr.npy": "lr"}}, "is not the name of a file"),
+        (lambda manifest, folder: {**manifest, "container": None}, "does not describe the type of its"),
+        (lambda manifest, folder: {**manifest, "container": {"kind": "DataFrame"}}, "does not describe the"),
         (lambda manifest, folder: (folder / "svm.npy").unlink(), "incomplete or were changed"),
         (
             lambda manifest, folder: (folder / "svm.npy").write_bytes(b"\x93NUMPY"),
@@ -180,7 +180,7 @@ def test_a_folder_that_was_changed(flowers, change, message, tmp_path):
         (folder / MANIFEST).write_text(changed if isinstance(changed, str) else json.dumps(changed))
     with pytest.raises(ValueError, match=message):
         load_result(tmp_path / "m.json", samples=folder)
-    with pytest.raises(ValueError, match="which was not there"):
+    with pytest.raises(ValueError, match="which was not found"):
         load_result(tmp_path / "m.json").samples("lr")
 
 
@@ -230,5 +230,5 @@ def test_what_is_apart_is_named_alone(flowers, tmp_path):
 
 
 def test_the_name_of_a_folder_is_a_text():
-    with pytest.raises(TypeError, match="folder must be the name of one, got 5"):
+    with pytest.raises(TypeError, match="folder and fingerprint must be texts, got 5"):
         KeptSamples(folder=5)

@@ -211,7 +211,7 @@ def test_one_opinion_for_a_curve_and_for_robust_accuracy(net, digits, samples) -
     with pytest.warns(ModelWarning, match="model 'hidden'.* may be masked"):
         curve = judged.transfer_curve(*samples, eps=[0.05, 0.15])
     assert curve.masked.tolist() == [True, False]
-    assert "their own attack is too weak: hidden\nwarning: hidden: attack='pgd' fools it on" in repr(curve)
+    assert "attacks on these are too weak: hidden\nwarning: hidden: attack='pgd' fools it on" in repr(curve)
     title = curve.plot().ax_.get_title()
     assert title == "gradients possibly masked (*): hidden"
     assert "from hidden *" in curve.plot(target="lr").ax_.get_legend().get_texts()[0].get_text()
@@ -395,7 +395,7 @@ def test_what_is_tried_with_smaller_budgets_is_an_opinion() -> None:
     answers = np.array([[[1, 1, 0, 0]], [[0, 1, 1, 0]]])
     noise, smaller = ask_others(0, ("a",), labels, None, labels[0], labels[0], answers)
     assert noise.attack == "noise of the same size"
-    assert (smaller.attack, smaller.n, smaller.own) == ("the same attack with a smaller budget", 4, 2)
+    assert (smaller.attack, smaller.n, smaller.own) == ("the same attack at a smaller budget", 4, 2)
     assert (smaller.gained.tolist(), smaller.lost) == ([0], 1)
 
 
@@ -474,8 +474,8 @@ def test_gradients_are_masked_where_restarts_do_not_find_most(n_gained, n_fooled
     assert remark.message == "said before" and is_masked is masked
     assert (finding.kind, finding.severity) == ("attack", "warning")
     assert finding.message == (
-        f"attack='fgsm' fools it on 10 of {n_gained + 10} samples, but a few queries on {n_gained + 10} of "
-        "the same, so it seems safer than it is"
+        f"attack='fgsm' fools it on 10 of {n_gained + 10} samples, but with a few queries it is fooled on "
+        f"{n_gained + 10} of the same samples, so it seems more robust than it is"
     )
     assert ("may be masked" in finding.advice) is masked
     given = source.source.generator.given
@@ -507,7 +507,7 @@ def test_what_is_advised_against_a_weak_attack() -> None:
     assert doubted(8, 0, attack="auto")._remedy(True).startswith(start)
     assert doubted(8, 0, flat=True)._remedy(True).startswith(start)
     assert doubted(8, 0, attack="auto", flat=True)._remedy(True) == (
-        "its gradients are masked; raise max_queries, or see whether attack='square' finds more"
+        "its gradients are masked; raise max_queries, or try attack='square'"
     )
 
 

@@ -191,13 +191,13 @@ def test_one_sample_that_counts_is_enough(field):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"fooled": COUNTS["eligible"] + 1}, "fooled cannot be larger than eligible"),
-        ({"same_mistake": COUNTS["eligible"]}, "same_mistake cannot be larger than fooled"),
+        ({"fooled": COUNTS["eligible"] + 1}, "fooled must not exceed eligible"),
+        ({"same_mistake": COUNTS["eligible"]}, "same_mistake must not exceed fooled"),
         ({"eligible": COUNTS["eligible"][:2]}, r"eligible must hold counts >= 0 of shape \(3, 3\)"),
         ({"eligible": COUNTS["eligible"] * 1.0}, "got float64"),
         ({"fooled": -COUNTS["fooled"]}, "fooled must hold counts >= 0"),
-        ({"noise_fooled": COUNTS["eligible"] + 1}, "noise_fooled cannot be larger than eligible"),
-        ({"source_fooled": np.array([10, 9, 8])}, "source_fooled cannot be larger than source_eligible"),
+        ({"noise_fooled": COUNTS["eligible"] + 1}, "noise_fooled must not exceed eligible"),
+        ({"source_fooled": np.array([10, 9, 8])}, "source_fooled must not exceed source_eligible"),
         ({"source_eligible": COUNTS["eligible"]}, r"source_eligible must hold counts >= 0 of shape \(3,\)"),
         ({"condition": "some"}, "condition must be one of .* got 'some'"),
     ],

@@ -48,18 +48,18 @@ SHUFFLED = np.random.RandomState(0).permutation(N)
     ("index", "rows", "message"),
     [
         # masks
-        (None, lambda m: m.exposure()["fooled_by"] > 1, "a mask whose index is not that of the samples"),
+        (None, lambda m: m.exposure()["fooled_by"] > 1, "a mask with another index than the samples"),
         (None, lambda m: m.exposure().sort_index()["fooled_by"] > 1, None),
         (None, lambda m: m.exposure().sort_index()["fooled_by"].gt(1).to_numpy(), None),
         (NAMED, lambda m: m.exposure().loc[NAMED]["fooled_by"] > 1, None),
-        (NAMED, lambda m: m.exposure()["fooled_by"] > 1, "a mask whose index is not that of the samples"),
-        (NAMED, lambda m: pd.Series(m.outcomes.labels > 1), "a mask whose index is not that of the samples"),
-        (None, lambda m: pd.Series(np.ones(N, bool), index=NAMED), r"pass rows\.to_numpy\(\) where the rows"),
+        (NAMED, lambda m: m.exposure()["fooled_by"] > 1, "a mask with another index than the samples"),
+        (NAMED, lambda m: pd.Series(m.outcomes.labels > 1), "a mask with another index than the samples"),
+        (None, lambda m: pd.Series(np.ones(N, bool), index=NAMED), r"pass rows\.to_numpy\(\) if it is in"),
         # names
         (None, lambda m: m.exposure().index[:5], None),
-        (SHUFFLED, lambda m: m.exposure().index[:5], r"rows is an Index, of names.*np\.flatnonzero"),
+        (SHUFFLED, lambda m: m.exposure().index[:5], r"numbers of samples, got an Index.*np\.flatnonzero"),
         (SHUFFLED, lambda m: np.flatnonzero(np.isin(SHUFFLED, m.exposure().index[:5])), None),
-        (NAMED, lambda m: m.exposure().index[:5], "rows is an Index, of names"),
+        (NAMED, lambda m: m.exposure().index[:5], "rows must be numbers of samples, got an Index"),
     ],
 )
 def test_rows_of_a_table_are_those_that_were_meant(index, rows, message):
@@ -79,9 +79,9 @@ def test_rows_of_a_table_are_those_that_were_meant(index, rows, message):
 def test_a_part_has_names_of_its_own():
     """Those of the whole are no numbers of it."""
     part = TransferMatrix.of(outcomes_of(), "all").subset(np.arange(N) >= 12)
-    with pytest.raises(ValueError, match="rows is an Index, of names"):
+    with pytest.raises(ValueError, match="rows must be numbers of samples, got an Index"):
         part.subset(part.exposure().index[:3] - 12)
-    with pytest.raises(ValueError, match="a mask whose index is not that of the samples"):
+    with pytest.raises(ValueError, match="a mask with another index than the samples"):
         part.subset(part.exposure()["fooled_by"] > 1)
 
 
@@ -128,7 +128,7 @@ def test_samples_that_were_not_attacked_are_not_counted(iris, pair):
     X, y = iris
     scorer = TransferScorer(AdversarialGenerator(eps=0.5, max_iter=3), random_state=0).fit(pair)
     some = scorer.transfer(X, y)
-    with pytest.raises(ValueError, match="150 samples of source 'lr' count, and 4 of them were not"):
+    with pytest.raises(ValueError, match="150 samples of source 'lr' count, but 4 of them were not"):
         TransferMatrix.of(some.outcomes, "all")
     every = scorer.set_params(condition="all").transfer(X, y)
     assert TransferMatrix.of(every.outcomes, "both_correct").eligible.tolist() == some.eligible.tolist()
@@ -228,16 +228,16 @@ def comparison_of(dtype=int, sources=("a", "b"), targets=("c",), **others):
         (lambda: replace(outcomes_of(), sources=("a", "a")), "sources must be different"),
         (
             lambda: replace(MATRIX, condition="all"),
-            "eligible is not what the outcomes come to under condition='all'",
+            "eligible does not match the outcomes under condition='all'",
         ),
-        (lambda: replace(MATRIX, goal="target"), "goal is not what the outcomes come to"),
-        (lambda: replace(MATRIX, fooled=MATRIX.eligible), "fooled is not what the outcomes come to"),
-        (lambda: replace(MATRIX, sources=("b", "a")), "sources is not what the outcomes come to"),
-        (lambda: replace(MATRIX, outcomes=outcomes_of(seed=1)), r"count them by TransferMatrix\.of"),
+        (lambda: replace(MATRIX, goal="target"), "goal does not match the outcomes"),
+        (lambda: replace(MATRIX, fooled=MATRIX.eligible), "fooled does not match the outcomes"),
+        (lambda: replace(MATRIX, sources=("b", "a")), "sources does not match the outcomes"),
+        (lambda: replace(MATRIX, outcomes=outcomes_of(seed=1)), r"make the matrix by TransferMatrix\.of"),
         (lambda: counts_of(standard_error=-0.1), "standard_error must be a number >= 0 or nan, got -0.1"),
         (lambda: counts_of(standard_error="x"), "standard_error must be a number >= 0 or nan, got 'x'"),
         (lambda: comparison_of(sources=("a", "a")), "sources must be different"),
-        (lambda: comparison_of(only_other=[[61], [70]]), "only_first and only_other cannot be more than n"),
+        (lambda: comparison_of(only_other=[[61], [70]]), "only_first and only_other must not exceed n"),
         (lambda: Robustness(("a",), [0, 1], ["0", "1"], [["0", "1"]]), "all be numbers or all be texts"),
         (lambda: Robustness(("a", "a"), *np.zeros((2, 3)), np.zeros((2, 3))), "sources must be different"),
         (
@@ -251,7 +251,7 @@ def comparison_of(dtype=int, sources=("a", "b"), targets=("c",), **others):
         (lambda: ascending_integers("n", np.array([5, 3], dtype=np.uint8)), "n must be ascending integers"),
         (lambda: counts_of().confidence_interval([0.9, 0.95]), "level must be between 0 and 1, got"),
         (lambda: counts_of().confidence_interval("0.9"), "level must be between 0 and 1, got '0.9'"),
-        (lambda: TransferMatrix.of(outcomes_of()).by_class().of([0, 1, 2]), "there is no sample of"),
+        (lambda: TransferMatrix.of(outcomes_of()).by_class().of([0, 1, 2]), "label must be one of"),
     ],
 )
 def test_what_is_mixed_up_is_refused(make, message):
@@ -350,7 +350,7 @@ def test_a_mean_over_other_samples_than_the_pairs_is_said(iris, pair):
     """Of two weak attacks that fool few sources, other samples count: each pair falls and the mean rises."""
     X, y = iris
     scorer = TransferScorer(AdversarialGenerator(eps=0.5, max_iter=3), random_state=0).fit(pair)
-    note = "the mean is over the samples that count in each experiment alone"
+    note = "the mean rates are over the samples that count in each experiment"
     both = scorer.transfer(X, y), scorer.set_params(generator__eps=0.3).transfer(X, y)
     assert note not in repr(both[0].compare(both[1]))
     fooled = [TransferMatrix.of(one.outcomes, "source_fooled") for one in both]

@@ -392,7 +392,7 @@ WRONG: dict[str, tuple[Callable[[], Any], Any, type[Exception], str]] = {
         lambda: iter([]),
         None,
         ValueError,
-        "holds no samples: .* is empty; an iterator gives its blocks once",
+        "holds no samples: .* is empty; an iterator can be read only once",
     ),
     "none on disk": (lambda: OnDisk(X[:0]), None, ValueError, "holds no samples: OnDisk"),
     "empty blocks": (lambda: iter([X[:0]]), None, ValueError, "holds no samples"),
@@ -491,7 +491,7 @@ def test_a_full_disk_is_said_with_what_to_do(
         monkeypatch.setattr(spool.shutil, "disk_usage", lambda folder: SimpleNamespace(free=1000))
     else:
         monkeypatch.setattr(spool, "open", lambda *args: Full(), raising=False)
-    with pytest.raises(OSError, match="laid into a file in .*JOBLIB_TEMP_FOLDER, or pass a numpy.memmap"):
+    with pytest.raises(OSError, match="written to a file in .*JOBLIB_TEMP_FOLDER, or pass a numpy.memmap"):
         SCORER.transfer(OnDisk(X) if known else in_blocks(X), Y)
     assert left_in(room) == []
 

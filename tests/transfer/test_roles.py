@@ -95,8 +95,8 @@ def test_curves_of_rectangles(data):
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"sources": ["foreste"]}, "sources names 'foreste', which is no model; the models are"),
-        ({"targets": ["lr", "x"]}, "targets names 'x', which is no model"),
+        ({"sources": ["foreste"]}, "sources must hold names of the models .* got 'foreste'"),
+        ({"targets": ["lr", "x"]}, "targets must hold names of the models .* got 'x'"),
         ({"sources": []}, r"sources must be None or a list of different names of models, got \[\]"),
         (
             {"sources": "lr"},
@@ -106,7 +106,7 @@ def test_curves_of_rectangles(data):
         ({"targets": [1]}, "targets must be None or a list"),
         (
             {"sources": ["lr"], "targets": ["lr"]},
-            "a source needs another model as its target, got 'lr' for both",
+            "sources and targets must not be one and the same model, got 'lr' for both",
         ),
     ],
 )
@@ -316,5 +316,5 @@ def test_a_reference_is_checked(data):
         TransferScorer().fit(models, reference=X[:, :3])
     with pytest.raises(ValueError, match="reference must hold numbers, but reference\\[0, 0\\] is 'a'"):
         TransferScorer().fit(models, reference=[["a"] * 64])
-    with pytest.raises(ValueError, match="estimators are fitted on X, which is the reference"):
+    with pytest.raises(ValueError, match="reference was given with estimators"):
         TransferScorer(estimators=[("lr", LogisticRegression()), ("svm", SVC())]).fit(X, y, reference=X)

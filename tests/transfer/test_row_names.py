@@ -74,5 +74,5 @@ def test_tables_are_indexed_as_samples_were(measured, name, tmp_path):
 
 def test_an_index_of_other_length_is_refused(measured):
     outcomes = measured("times")[1].outcomes
-    with pytest.raises(ValueError, match="row_index must name 12 samples, got 11"):
+    with pytest.raises(ValueError, match="row_index must hold 12 names of samples, got 11"):
         replace(outcomes, row_index=DAYS[1:])

@@ -83,7 +83,7 @@ def test_a_curve_is_made_of_other_samples(iris, models):
     """A matrix of a curve has none: it holds those of several budgets."""
     X, y = (part[::3] for part in iris)
     curve = TransferScorer(random_state=0).fit(models).transfer_curve(X, y, eps=[0.1, 0.2])
-    with pytest.raises(ValueError, match="the adversarial samples were not kept, or in memory alone"):
+    with pytest.raises(ValueError, match="they were not kept, or only in memory"):
         curve.matrices[1].samples("lr")
 
 

@@ -99,7 +99,7 @@ def test_random_state_seeds_noise_and_generator(iris, iris_models):
     models = {name: iris_models[name] for name in ("lr", "mlp")}
     # a step too short to leave the start behind: what differs is where it starts
     generator = AdversarialGenerator(eps=1.0, random_start=True, max_iter=1, step_size=0.01)
-    with pytest.warns(ModelWarning, match="it seems safer than it is"):
+    with pytest.warns(ModelWarning, match="it seems more robust than it is"):
         first, again, other = (
             TransferScorer(generator, random_state=seed).fit(models).transfer(X, y) for seed in (0, 0, 1)
         )
