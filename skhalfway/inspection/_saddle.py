@@ -1,4 +1,4 @@
-"""saddle_index: in how many directions the loss of a network still falls, at the weights it has."""
+"""saddle_index: the share of directions in which the loss of a network curves downwards, at its weights."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ from skhalfway.results._table import Table
 if TYPE_CHECKING:
     import pandas as pd
 
-_EXACT, _MOST = 2000, 20_000  # parameters up to which "auto" takes the whole matrix, and anybody can
+# largest numbers of parameters for which "auto" computes the full Hessian, and for which "exact" is allowed
+_EXACT, _MOST = 2000, 20_000
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -32,22 +33,23 @@ class SaddleIndex(Result):
     Parameters
     ----------
     eigenvalues : ndarray of shape (n_values,)
-        Of the Hessian, rising: all, or places of a quadrature of their density.
+        Eigenvalues of the Hessian in increasing order: all of them, or the nodes of a quadrature of their
+        density.
     weights : ndarray of shape (n_probes, n_values)
-        Share of all eigenvalues that each stands for, summing to 1 for each probe; one row where they are
-        all there.
+        Share of all eigenvalues that each entry stands for. The shares of a probe sum to 1. There is one row
+        where all eigenvalues are known.
     n_parameters : int
         Number of weights of the network.
     gradient_norm : float
-        Length of the gradient: at a critical point it is 0.
+        Norm of the gradient, which is 0 at a critical point.
     loss : float
-        Mean cross-entropy there.
+        Mean cross-entropy.
     tol : float
-        Share of the largest eigenvalue in size, up to which an eigenvalue counts as flat.
+        An eigenvalue counts as flat up to ``tol`` times the largest absolute eigenvalue.
 
     See Also
     --------
-    SaddleIndexDisplay : Draws the eigenvalues.
+    SaddleIndexDisplay : Draws the distribution of eigenvalues.
 
     Examples
     --------
@@ -73,7 +75,10 @@ class SaddleIndex(Result):
         for name in ("eigenvalues", "weights"):
             object.__setattr__(self, name, frozen(getattr(self, name), float))
         if self.weights.ndim != 2 or self.weights.shape[1] != len(self.eigenvalues):
-            raise ValueError(f"weights must have a row of {len(self.eigenvalues)} for each probe")
+            raise ValueError(
+                f"weights must have a row of {len(self.eigenvalues)} entries for each probe, got shape "
+                f"{self.weights.shape}"
+            )
 
     @property
     def shares(self) -> dict[str, float]:
@@ -82,12 +87,12 @@ class SaddleIndex(Result):
 
     @property
     def index(self) -> float:
-        """Share of negative eigenvalues: of a critical point, the index of the saddle; 0 of a minimum."""
+        """Share of negative eigenvalues: at a critical point, the index of the saddle (0 for a minimum)."""
         return self.shares["negative"]
 
     @property
     def standard_error(self) -> float:
-        """Of the index over probes; 0 where all eigenvalues are there, nan of a single probe."""
+        """Standard error of the index over probes; 0 where all eigenvalues are known, nan for one probe."""
         own = self._by_probe()["negative"]
         if len(own) == 1:
             return 0.0 if self._exact else np.nan
@@ -95,7 +100,7 @@ class SaddleIndex(Result):
 
     @property
     def _exact(self) -> bool:
-        """Whether all eigenvalues are there: a probe's places may be as many, but weigh differently."""
+        """Whether all eigenvalues are known; a probe may have as many nodes, but with unequal weights."""
         n = self.n_parameters
         return self.weights.shape == (1, n) and bool((np.abs(self.weights * n - 1) < 1e-9).all())
 
@@ -109,7 +114,21 @@ class SaddleIndex(Result):
         return {name: self.weights @ kind for name, kind in kinds.items()}
 
     def to_frame(self) -> pd.DataFrame:
-        """One row per eigenvalue or place of the quadrature."""
+        """Eigenvalues, or nodes of the quadrature, one row each.
+
+        Returns
+        -------
+        frame : DataFrame
+            Columns eigenvalue and share (of all eigenvalues).
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from skhalfway.inspection import SaddleIndex
+        >>> saddle = SaddleIndex(np.array([-2.0, 0.0, 1.0, 10.0]), np.full((1, 4), 0.25), 4, 0.0, 0.7)
+        >>> saddle.to_frame()["share"].tolist()
+        [0.25, 0.25, 0.25, 0.25]
+        """
         import pandas as pd
 
         return pd.DataFrame({"eigenvalue": self.eigenvalues, "share": self.weights.mean(axis=0)})
@@ -138,51 +157,53 @@ def saddle_index(
     n_steps: int = 80,
     random_state: Any = None,
 ) -> SaddleIndex:
-    """Count the directions in which the loss of a network curves downwards.
+    """Measure the share of directions in which the loss of a network curves downwards.
 
-    The index of a critical point is the share of the negative eigenvalues of the Hessian. In high dimension
-    points of high loss are said to be saddles nearly always, with an index that grows with the loss [1]_.
-    Weights that training has left are seldom a critical point, and the index is then no more than a share of
-    curvatures: the gradient's length stands beside it. Eigenvalues near 0 are counted apart, for a network
-    has many: a flat direction is neither.
+    The index of a critical point is the share of negative eigenvalues of the Hessian. In high dimension,
+    critical points of high loss are said to be saddles nearly always, with an index that grows with the loss
+    [1]_. The weights at the end of a training are seldom a critical point. The index is then only a share of
+    curvatures, so the norm of the gradient is reported with it. Eigenvalues near 0 are counted separately, as
+    flat, since a network has many.
 
     Parameters
     ----------
     estimator : object
         Fitted network: a torch module, skorch classifier or ``MLPClassifier``.
     X : array-like of shape (n_samples, ...)
-        Samples, over which the mean cross-entropy is taken, without penalties, in evaluation mode.
+        Samples on which the loss is measured. The loss is the mean cross-entropy, without penalties, in
+        evaluation mode.
     y : array-like of shape (n_samples,)
         Their labels.
     tol : float, default=1e-4
-        Up to which share of the largest eigenvalue in size one counts as flat.
+        An eigenvalue counts as flat up to ``tol`` times the largest absolute eigenvalue.
     method : {"auto", "exact", "lanczos"}, default="auto"
-        "exact" makes the whole Hessian, in double precision; "lanczos" estimates the density of its
-        eigenvalues from its products with random vectors [2]_. "auto" takes the first up to 2,000
-        parameters.
+        - "exact" computes the full Hessian in double precision.
+        - "lanczos" estimates the density of its eigenvalues from products with random vectors [2]_.
+        - "auto" is "exact" for up to 2,000 parameters, else "lanczos".
     n_probes : int, default=10
-        Random vectors of "lanczos".
+        Number of random vectors for "lanczos".
     n_steps : int, default=80
-        Steps with each.
+        Number of Lanczos steps for each random vector.
     random_state : int, RandomState instance or None, default=None
-        Draws them.
+        Source of the random vectors.
 
     Returns
     -------
     saddle : SaddleIndex
-        Shares of curvature, and the eigenvalues.
+        Shares of negative, flat and positive curvature, and the eigenvalues.
 
     Raises
     ------
     TypeError
         If the estimator is no network.
     ValueError
-        If a parameter or the data is invalid, or the whole Hessian of too many parameters is asked for.
+        If a parameter or the data is invalid, or if ``method="exact"`` and the network has more than 20,000
+        parameters.
 
     See Also
     --------
-    saddle_history : The same along the training of an ``MLPClassifier``.
-    SaddleCallback : The same along the training of a skorch net.
+    saddle_history : The index during the training of an ``MLPClassifier``.
+    SaddleCallback : The index during the training of a skorch net.
     linear_landscape : All kinds of critical points of a deep linear network.
     sharpness : The largest eigenvalue, by batch size.
 
@@ -192,7 +213,7 @@ def saddle_index(
        the saddle point problem in high-dimensional non-convex optimization", NeurIPS
        2014, arXiv 1406.2572.
     .. [2] Golub & Welsch, "Calculation of Gauss quadrature rules", Mathematics of
-       Computation 23, 1969: nodes and weights of the quadrature that Lanczos' method makes.
+       Computation 23, 1969: nodes and weights of the quadrature of Lanczos' method.
 
     Examples
     --------
@@ -211,8 +232,8 @@ def saddle_index(
     n = sum(weight.numel() for weight in loss.weights.values())
     if method == "exact" and n > _MOST:
         raise ValueError(
-            f"the whole Hessian of {n:,} parameters takes {8 * n * n / 2**30:,.0f} GiB, and more time; take "
-            "method='lanczos'"
+            f"the full Hessian of {n:,} parameters takes {8 * n * n / 2**30:,.0f} GiB, and method='exact' "
+            f"allows {_MOST:,} parameters; use method='lanczos'"
         )
     if method == "exact" or (method == "auto" and n <= _EXACT):
         hessian = np.array([loss.hessian_product(row) for row in np.eye(n)])
@@ -231,7 +252,7 @@ def saddle_index(
 
 
 def check_options(tol: Any, method: Any, n_probes: Any, n_steps: Any) -> None:
-    """Raise for what :func:`saddle_index` does not take."""
+    """Raise ValueError or TypeError where an option of :func:`saddle_index` is invalid."""
     number = isinstance(tol, (int, float, np.integer, np.floating)) and not isinstance(tol, bool)
     if not number or not 0 <= tol < 1:
         raise ValueError(f"tol must be a number from 0 to below 1, got {shown(tol)}")
@@ -243,9 +264,9 @@ def check_options(tol: Any, method: Any, n_probes: Any, n_steps: Any) -> None:
 def lanczos(
     product: Any, n: int, n_steps: int, rng: np.random.RandomState
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Places and weights of the quadrature of a symmetric matrix's density of eigenvalues, by one vector.
+    """Nodes and weights of a quadrature of a symmetric matrix's eigenvalue density, from one random vector.
 
-    With full orthogonalisation; it ends early where the vector has no more to tell.
+    It uses full orthogonalisation, and ends early where the Krylov space of the vector is exhausted.
     """
     vector = rng.standard_normal(n)
     basis = [vector / np.linalg.norm(vector)]
@@ -254,7 +275,7 @@ def lanczos(
         new = product(basis[-1])
         diagonal.append(float(new @ basis[-1]))
         known = np.array(basis)
-        for _ in range(2):  # once more, for rounding
+        for _ in range(2):  # the second time removes rounding errors
             new = new - known.T @ (known @ new)
         length = float(np.linalg.norm(new))
         if len(diagonal) == n_steps or length < 1e-10 * max(np.abs(diagonal).max(), 1e-300):

@@ -153,9 +153,9 @@ def test_a_seed_decides_and_nothing_is_changed(few: Any) -> None:
     [
         (MLPClassifier(), {}, TypeError, "a skorch classifier is needed, got MLPClassifier"),
         (NeuralNetRegressor(Perceptron), {}, TypeError, "got NeuralNetRegressor"),
-        (net(Perceptron()), {}, ValueError, "the net's module is made already"),
+        (net(Perceptron()), {}, ValueError, "the net's module is an instance already"),
         (net(module__n_outputs=4), {}, ValueError, "has 4 outputs, too few for a task of 5 classes"),
-        (net(WithUnused), {}, ValueError, "does not run these modules.*'spare'"),
+        (net(WithUnused), {}, ValueError, "that it never runs.*'spare'"),
         (net(lambda: nn.Sequential(nn.Flatten(), nn.Linear(64, 5))), {}, ValueError, "two layers or more"),
         (net(), {"X_a": np.zeros((100, 64))}, ValueError, "samples of one shape"),
         (net(), {"y_b": np.zeros(60)}, ValueError, "at least 2 classes"),

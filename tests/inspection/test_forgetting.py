@@ -292,10 +292,10 @@ def test_images_and_names_for_labels(digits: Any) -> None:
 @pytest.mark.parametrize(
     ("estimator", "tasks", "given", "error", "message"),
     [
-        (MultinomialNB(), PAIRS[:1], {}, ValueError, "forgetting takes at least 2 tasks.*got 1"),
+        (MultinomialNB(), PAIRS[:1], {}, ValueError, "must hold at least 2 tasks.*got 1"),
         (MultinomialNB(), [], {}, ValueError, "at least 2 tasks.*got 0"),
         (MultinomialNB(), [PAIRS[0], PAIRS[1][:3]], {}, ValueError, "task 1 has 3 parts"),
-        (MultinomialNB(), [PAIRS[0], (X[:, :2], Y, X, Y)], {}, ValueError, "must have one shape, got"),
+        (MultinomialNB(), [PAIRS[0], (X[:, :2], Y, X, Y)], {}, ValueError, "must have the same shape, got"),
         (MultinomialNB(), [PAIRS[0], (X, Y, X[:, :2], Y)], {}, ValueError, "X_test have shape"),
         (
             MultinomialNB(),
@@ -314,8 +314,8 @@ def test_images_and_names_for_labels(digits: Any) -> None:
         (MultinomialNB(), PAIRS, {"method": "sleep"}, ValueError, "method must be None, or any of"),
         (MultinomialNB(), PAIRS, {"method": ["rehearsal"] * 2}, ValueError, "each once"),
         (MultinomialNB(), PAIRS, {"method": "ewc"}, TypeError, "is for skorch nets.*got MultinomialNB"),
-        (skorch_net(nn.Linear(4, 3)), PAIRS, {}, ValueError, "module is made already"),
-        (LogisticRegression(), PAIRS, {}, TypeError, "partial_fit, which LogisticRegression has not"),
+        (skorch_net(nn.Linear(4, 3)), PAIRS, {}, ValueError, "module is an instance already"),
+        (LogisticRegression(), PAIRS, {}, TypeError, "partial_fit, which LogisticRegression does not have"),
         (FrozenEstimator(MultinomialNB()), PAIRS, {}, TypeError, "an unfitted classifier is needed"),
     ],
 )

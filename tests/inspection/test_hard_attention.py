@@ -231,7 +231,7 @@ def test_permuted_digits_are_forgotten_less(digits: Any) -> None:
 @pytest.mark.filterwarnings("ignore:no unit of")
 def test_masks_that_close_are_told(digits: Any) -> None:
     settings: dict[str, Any] = {"n_epochs": 2, "n_repeats": 1, "sparsity": 1000.0, "random_state": 0}
-    with pytest.warns(ConvergenceWarning, match="no unit of .* is used by task 0.*lower sparsity=1000.0"):
+    with pytest.warns(ConvergenceWarning, match="task 0 uses no unit of .*lower sparsity=1000.0"):
         curve = forgetting_curve(net(), permuted(digits), method="hard_attention", **settings)
     assert curve.of_task(0).means["hard_attention"][0] < 0.2
 

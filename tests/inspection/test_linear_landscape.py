@@ -122,7 +122,7 @@ def test_labels_are_one_hot():
 
 
 def test_too_many_points_are_told():
-    with pytest.warns(UserWarning, match="8 critical values, of which 5 are listed"):
+    with pytest.warns(UserWarning, match="8 critical values, and max_points=5 of them"):
         few = linear_landscape(X, MIXED, (3,), max_points=5, n_starts=0)
     assert few.to_frame().directions.tolist() == [(), (0,), (1,), (0, 1), (0, 1, 2)]
     assert few.n_critical == 8 and "5 of 8 critical values" in str(few)

@@ -171,7 +171,7 @@ NET = MLPClassifier((3,), tol=0.1, random_state=0).fit(X, Y)
         (
             lambda: saddle_index(WIDE, X, Y, method="exact"),
             ValueError,
-            "the whole Hessian of 40,003 parameters takes 12 GiB.*method='lanczos'",
+            "the full Hessian of 40,003 parameters takes 12 GiB.*method='lanczos'",
         ),
     ],
 )  # fmt: skip
