@@ -39,7 +39,9 @@ def test_intervals_are_beta_binomial_and_narrow_with_reliability():
     mean = (0.5 * 50 + 0.5) / 51
     ends = betabinom.ppf([0.025, 0.975], 50, 5 * mean, 5 * (1 - mean)) / 50
     assert (low[1, 1], high[1, 1]) == pytest.approx(tuple(ends))
-    widths = [np.subtract(*made(reliability=r).prediction_interval()[::-1]).mean() for r in (0.0, 0.9, 0.95, 1.0)]
+    widths = [
+        np.subtract(*made(reliability=r).prediction_interval()[::-1]).mean() for r in (0.0, 0.9, 0.95, 1.0)
+    ]
     assert widths[0] == widths[1] > widths[2] > widths[3]
     # fewer samples measure less exactly, and a lower level holds less
     assert np.subtract(*made(eligible=5).prediction_interval()[::-1]).mean() > widths[1]
@@ -107,6 +109,6 @@ def test_warns_where_answers_determine_little(iris, monkeypatch):
     found = Prediction(np.full((1, 2, 2), 0.5), np.full((2, 2), 9), reliability)
     monkeypatch.setattr(_prediction, "predict", lambda *args, **kwargs: found)
     scorer = HalfwayScorer(random_state=0).fit(models)
-    with pytest.warns(ModelWarning, match="determine little of the rates of 'lr' and 'tree' .*below 0.3"):
+    with pytest.warns(ModelWarning, match="predicted rates of 'lr' and 'tree' are unreliable .*below 0.3"):
         prediction = scorer.predict_transfer(X, y, eps=0.3)
     assert np.array_equal(prediction.reliability, reliability)

@@ -281,7 +281,7 @@ def test_a_seed_decides_and_jobs_do_not(logistic: Any, student: Any) -> None:
         (None, LogisticRegression(), {"n_repeats": 0}, ValueError, "n_repeats must be an integer >= 1"),
         (None, LogisticRegression(), {"y": Y[TRAIN] + 1}, ValueError, "y holds labels that are not among"),
         (None, LogisticRegression(), {"y_test": NAMES[TEST]}, ValueError, "y_test holds labels"),
-        (None, LogisticRegression(), {"X_test": X[TEST, :2]}, ValueError, "both must be prepared"),
+        (None, LogisticRegression(), {"X_test": X[TEST, :2]}, ValueError, "preprocess both in the same way"),
         (None, KNeighborsClassifier(), {}, TypeError, "takes no sample_weight.*pass targets='hard'"),
         (None, FrozenEstimator(LogisticRegression()), {}, TypeError, "student must be unfitted"),
         (

@@ -157,7 +157,7 @@ def test_a_seed_decides_and_nothing_is_changed(few: Any) -> None:
         (net(module__n_outputs=4), {}, ValueError, "has 4 outputs, too few for a task of 5 classes"),
         (net(WithUnused), {}, ValueError, "that it never runs.*'spare'"),
         (net(lambda: nn.Sequential(nn.Flatten(), nn.Linear(64, 5))), {}, ValueError, "two layers or more"),
-        (net(), {"X_a": np.zeros((100, 64))}, ValueError, "samples of one shape"),
+        (net(), {"X_a": np.zeros((100, 64))}, ValueError, "must have the same shape"),
         (net(), {"y_b": np.zeros(60)}, ValueError, "at least 2 classes"),
         (net(), {"y_test": np.zeros(204)}, ValueError, "y_test"),
         (net(), {"n_repeats": 0}, ValueError, "n_repeats must be an integer >= 1, got 0"),

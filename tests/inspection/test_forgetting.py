@@ -170,7 +170,7 @@ def test_forgetting_ratio() -> None:
         curve.of_task(2)
     with pytest.raises(ValueError, match=r"accuracy must have shape \(2, 2, 1\)"):
         ForgettingCurve(curve.x, values, dict.fromkeys(accuracy, joint[:1]), curve.chance)
-    with pytest.raises(ValueError, match="accuracy needs the names of values"):
+    with pytest.raises(ValueError, match="accuracy must have the names of values"):
         ForgettingCurve(curve.x, values, {"none": none}, curve.chance)
 
 
@@ -313,7 +313,7 @@ def test_images_and_names_for_labels(digits: Any) -> None:
         (MultinomialNB(), PAIRS, {"n_repeats": 0}, ValueError, "n_repeats must be an integer >= 1"),
         (MultinomialNB(), PAIRS, {"method": "sleep"}, ValueError, "method must be None, or any of"),
         (MultinomialNB(), PAIRS, {"method": ["rehearsal"] * 2}, ValueError, "each once"),
-        (MultinomialNB(), PAIRS, {"method": "ewc"}, TypeError, "is for skorch nets.*got MultinomialNB"),
+        (MultinomialNB(), PAIRS, {"method": "ewc"}, TypeError, "of skorch nets.*got MultinomialNB"),
         (skorch_net(nn.Linear(4, 3)), PAIRS, {}, ValueError, "module is an instance already"),
         (LogisticRegression(), PAIRS, {}, TypeError, "partial_fit, which LogisticRegression does not have"),
         (FrozenEstimator(MultinomialNB()), PAIRS, {}, TypeError, "an unfitted classifier is needed"),

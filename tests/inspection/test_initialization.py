@@ -161,7 +161,7 @@ def test_a_seed_decides_and_nothing_is_changed(network: Any, few: Any) -> None:
         ),
         (net(module()), {}, ValueError, "the net's module is an instance already"),
         (net(train_split=nn.Identity), {}, ValueError, "pass train_split=None"),
-        (net(iterator_train__sampler=[1]), {}, ValueError, "which has an iterator_train__sampler"),
+        (net(iterator_train__sampler=[1]), {}, ValueError, "has its own iterator_train__sampler"),
         (mlp(early_stopping=True), {}, ValueError, "pass early_stopping=False"),
         (mlp(solver="lbfgs"), {}, ValueError, r"solver must be of \['sgd', 'adam'\].*'lbfgs'"),
         (mlp(), {"epoch_share": 0.6}, ValueError, "epoch_share must be above 0 and at most 0.5, got 0.6"),

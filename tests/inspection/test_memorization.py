@@ -225,8 +225,13 @@ def test_a_net_of_two_classes_with_one_output(few: Any) -> None:
     ("estimator", "params", "error", "message"),
     [
         (DecisionTreeClassifier(), {"settings": ["lies"]}, ValueError, "settings must be of .*'lies'"),
-        (DecisionTreeClassifier(), {"settings": [1.5]}, ValueError, "or shares from 0 to 1; got 1.5"),
-        (DecisionTreeClassifier(), {"settings": []}, ValueError, "at least one"),
+        (
+            DecisionTreeClassifier(),
+            {"settings": [1.5]},
+            ValueError,
+            "or shares of random labels from 0 to 1; got 1.5",
+        ),
+        (DecisionTreeClassifier(), {"settings": []}, ValueError, "one setting or more"),
         (DecisionTreeClassifier(), {"settings": [0, 0]}, ValueError, "one setting or more, all different"),
         (DecisionTreeClassifier(), {"n_epochs": 0}, ValueError, "n_epochs must be an integer >= 1, got 0"),
         (DecisionTreeClassifier(), {"target": 1.1}, ValueError, "target must be above 0 and at most 1"),

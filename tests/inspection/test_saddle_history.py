@@ -142,7 +142,7 @@ def history_of(**given):
         (history_of(y=Y[:9]), ValueError, "one label per sample"),
         (history_of(estimator=OF_TWO), ValueError, "not among the classes"),
         (lambda: SaddleHistory.of([RECORD, 3], [0, 1]), TypeError, "results of saddle_index, got int"),
-        (lambda: SaddleHistory.of([], []), ValueError, "of one network, got none"),
+        (lambda: SaddleHistory.of([], []), ValueError, "of one network, got no records"),
         (lambda: SaddleHistory.of([RECORD, SMALL], [0, 1]), ValueError, r"networks with \[1, 2\] parameters"),
         (lambda: SaddleHistory.of([RECORD], [0, 1]), ValueError, "index must have one axis"),
         (lambda: SaddleHistory.of([RECORD] * 2, [1, 1]), ValueError, "epochs must be finite and increase"),
