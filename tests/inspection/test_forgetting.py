@@ -126,7 +126,7 @@ def test_elastic_weights_add_the_gradient_of_their_penalty() -> None:
 
 def test_a_penalty_that_overshoots_is_told() -> None:
     net = iris_net(optimizer=torch.optim.SGD, lr=1.0, batch_size=8)
-    with pytest.raises(ValueError, match="not finite: with penalty=1000000.0 steps overshoot"):
+    with pytest.raises(ValueError, match="not finite: with penalty=1000000.0, steps overshoot"):
         forgetting_curve(net, PAIRS, method="ewc", penalty=1e6, n_repeats=1, random_state=0)
 
 

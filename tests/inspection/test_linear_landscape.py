@@ -133,7 +133,7 @@ def test_too_many_points_are_told():
     [
         ((IRIS - IRIS.mean(axis=0), SPECIES), "only 2 of 3 directions"),
         ((X, RNG.standard_normal((60, 5))), "5 outputs, more than 4 features"),
-        ((np.eye(2), np.eye(2)), "two singular values are the same"),
+        ((np.eye(2), np.eye(2)), "two singular values are equal"),
     ],
 )
 def test_data_that_the_theorem_is_not_of(data, message):
