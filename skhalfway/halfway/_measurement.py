@@ -271,6 +271,8 @@ class HalfwayMeasurement(Result):
         >>> X, y = load_iris(return_X_y=True)
         >>> scorer = HalfwayScorer(n_pairs=50, random_state=0).fit([SVC().fit(X, y), SVC(C=9).fit(X, y)])
         >>> scorer.measure(X, y).contested(n_samples=1)[["label", "suggested"]]
+            label  suggested
+        83      1          2
         """
         import pandas as pd
 

@@ -75,13 +75,13 @@ def _numbers(name: str, given: Any) -> NDArray[np.float64]:
         return frozen(given, float)
     except (TypeError, ValueError) as error:
         allowed = {
-            "predicted": "pass rates, as of HalfwayScorer.predict_transfer, or figures that rank pairs, as "
+            "predicted": "rates, as of HalfwayScorer.predict_transfer, or figures that rank pairs, as of "
             "measurement.agreement",
-            "measured": "pass rates between 0 and 1, or a TransferMatrix",
+            "measured": "rates between 0 and 1, or a TransferMatrix",
         }
         raise TypeError(
-            f"{name} must be an array of numbers, with a row for each source and a column for each target; "
-            f"got {shown(given)}: {allowed[name]}"
+            f"{name} must be an array of numbers, with a row for each source and a column for each target: "
+            f"{allowed[name]}; got {shown(given)}"
         ) from error
 
 
