@@ -104,12 +104,12 @@ CALLS: dict[str, tuple[Callable[[], Any], Any, str]] = {
     "prediction": (
         lambda: halfway(THREE).predict_transfer(X, Y, eps=0.1),
         BUT_FOR_WRONG,
-        "no sample is classified right by 'right' and 'wrong', 'wrong', 'wrong' and 'tree' together, so",
+        "no sample is classified correctly by both 'right' and 'wrong', 'wrong', 'wrong' and 'tree', so",
     ),
     "crossings of one": (
         lambda: halfway({"right": RIGHT, "constant": CONSTANT}).measure(X, Y).deviation,
         [False, True],
-        "model 'constant' classifies both samples of no pair right",
+        "model 'constant' does not classify both samples of any pair correctly",
     ),
     "crossings of two": (
         lambda: halfway({"tree": TREE, "rarely": Rarely()}).measure(X, Y).agreement,

@@ -1,7 +1,7 @@
-"""What a network's layers encode: codes on self-organising maps of their activations.
+"""What a network's layers encode: codes of samples on self-organising maps of activations.
 
-That shallow layers have homogeneous codes and deep layers diverse ones is the claim of Lee & Vijayan,
-arXiv 2205.10952, 2022. Their layers, map sizes and measures are not public to us: those here are ours.
+Lee & Vijayan (arXiv 2205.10952, 2022) claim that shallow layers have homogeneous codes and deep layers
+diverse ones. Their layers, map sizes and measures are not public to us: those here are ours.
 """
 
 from skhalfway.codes._agreement import CodeAgreement, code_agreement

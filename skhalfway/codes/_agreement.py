@@ -1,4 +1,4 @@
-"""Whether two networks encode the same samples alike."""
+"""code_agreement: how similarly two networks encode the same samples."""
 
 from __future__ import annotations
 
@@ -28,27 +28,28 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class CodeAgreement(Result):
-    """How alike the layers of two networks encode the same samples.
+    """How similarly the layers of two networks encode the same samples.
 
     Made by :func:`code_agreement`; arrays are read-only.
 
     Parameters
     ----------
     first : tuple of str
-        Layers of the first network.
+        Names of the layers of the first network.
     second : tuple of str
-        Layers of the second.
+        Names of the layers of the second network.
     information : ndarray of shape (n_first, n_second)
-        Adjusted mutual information of the codes: 0 by chance, 1 where one
-        layer's codes tell the other's and the reverse; nan where both layers
-        have one code for all samples, or one for each.
+        Adjusted mutual information of the codes. It is 0 by chance, and 1 where the
+        codes of either layer determine those of the other. It is nan where both
+        layers have the same code for all samples, or a different code for each.
     cka : ndarray of shape (n_first, n_second)
-        Linear centred kernel alignment of the activations, from 0 to 1; nan
-        where a layer gives the same for every sample, or of fewer than 3.
+        Linear centred kernel alignment (CKA) of the activations, from 0 to 1. It is
+        nan where the activations of a layer are constant, or there are fewer than 3
+        samples.
 
     See Also
     --------
-    CodeAgreementDisplay : Draws it.
+    CodeAgreementDisplay : Draws both matrices.
 
     Examples
     --------
@@ -78,12 +79,20 @@ class CodeAgreement(Result):
             object.__setattr__(self, name, array)
 
     def to_frame(self) -> pd.DataFrame:
-        """A row for each pair of layers.
+        """Both figures, with a row for each pair of layers.
 
         Returns
         -------
         frame : DataFrame
             Indexed by (first, second), with columns information and cka.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from skhalfway.codes import CodeAgreement
+        >>> agreement = CodeAgreement(("a", "b"), ("c",), np.array([[0.2], [0.4]]), np.array([[0.5], [0.75]]))
+        >>> agreement.to_frame().loc[("b", "c")].tolist()
+        [0.4, 0.75]
         """
         import pandas as pd
 
@@ -108,16 +117,17 @@ class CodeAgreement(Result):
 @leaving_no_trace
 @recorded
 def code_agreement(first: CodeMap, second: CodeMap, X: Any) -> CodeAgreement:
-    """Compare how two networks encode the same samples, for each pair of their layers.
+    """Measure how similarly two networks encode the same samples, for each pair of their layers.
 
     Parameters
     ----------
     first : CodeMap
-        Fitted, of one network.
+        Fitted map of one network.
     second : CodeMap
-        Fitted, of the other.
+        Fitted map of the other network.
     X : {array-like, DataFrame, Tensor} of shape (n_samples, n_features)
-        Samples that both networks take. Pass some that were not trained on.
+        Samples that both networks take. Pass samples that were not used for
+        training.
 
     Returns
     -------
@@ -128,9 +138,9 @@ def code_agreement(first: CodeMap, second: CodeMap, X: Any) -> CodeAgreement:
     Raises
     ------
     TypeError
-        If one is no CodeMap.
+        If ``first`` or ``second`` is no CodeMap.
     NotFittedError
-        If one is not fitted.
+        If ``first`` or ``second`` is not fitted.
     ValueError
         If the data is invalid.
 
@@ -143,12 +153,12 @@ def code_agreement(first: CodeMap, second: CodeMap, X: Any) -> CodeAgreement:
     -----
     For activations X and Y whose columns have mean 0, linear CKA is the squared
     Frobenius norm of Y'X over the product of the Frobenius norms of X'X and
-    Y'Y [1]_. Activations are pooled as the CodeMap says, and not standardised.
-    All of them are held in memory, a layer with more features than there are
-    samples as a square matrix.
+    Y'Y [1]_. Activations are pooled as in the CodeMap, and not standardised. All
+    activations are held in memory; those of a layer with more features than there
+    are samples, as a square matrix.
 
-    Codes that tell the class agree for this alone: two good networks agree at
-    their last layers.
+    Where the codes of two layers both determine the class, they agree for this
+    reason alone. So two good networks agree at their last layers.
 
     References
     ----------
@@ -181,8 +191,8 @@ def code_agreement(first: CodeMap, second: CodeMap, X: Any) -> CodeAgreement:
         np.array([[_linear_cka(a, b) for b in features[1]] for a in features[0]]),
     )
     reasons = {
-        "information": "both have one code for all samples, or one for each",
-        "cka": "one gives the same for every sample, or there are fewer than 3",
+        "information": "both have the same code for all samples, or a different code for each",
+        "cka": "activations of one are constant, or there are fewer than 3 samples",
     }
     for name, why in reasons.items():
         unknown = np.argwhere(np.isnan(getattr(agreement, name)))
@@ -197,7 +207,7 @@ def code_agreement(first: CodeMap, second: CodeMap, X: Any) -> CodeAgreement:
 
 def _factor(activations: NDArray[Any]) -> NDArray[np.float64]:
     """Centred activations A; where these have more columns than rows, a square F with FF' = AA'."""
-    # what never varies is exactly 0, which rounding of the mean would spoil
+    # constant columns are dropped, since rounding of the mean would leave them slightly off 0
     varying = activations[:, np.ptp(activations, axis=0) > 0].astype(float)
     centred = varying - varying.mean(axis=0)
     if len(centred) >= centred.shape[1]:
@@ -207,8 +217,8 @@ def _factor(activations: NDArray[Any]) -> NDArray[np.float64]:
 
 
 def _linear_cka(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
-    """Linear CKA of centred activations, which it sees through AA' and BB' alone."""
-    if len(a) < 3:  # two points are always on a line
+    """Linear CKA of centred activations A and B, which depends on AA' and BB' only."""
+    if len(a) < 3:  # two points are always on a line, so CKA would be 1
         return np.nan
     own = np.linalg.norm(a.T @ a) * np.linalg.norm(b.T @ b)
     return float(np.linalg.norm(b.T @ a) ** 2 / own) if own > 0 else np.nan

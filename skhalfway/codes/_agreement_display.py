@@ -1,4 +1,4 @@
-"""CodeAgreementDisplay: CodeAgreement as two matrices."""
+"""CodeAgreementDisplay: draws a CodeAgreement as two matrices."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class CodeAgreementDisplay(Display, draws=[CodeAgreement], by=code_agreement):
         Parameters
         ----------
         axes : sequence of 2 matplotlib Axes, default=None
-            For codes and for activations. None makes a figure that grows with the
+            Axes for codes and for activations. None makes a figure that grows with the
             number of layers.
         include_values : bool, default=True
             Whether to write the values into the cells.
@@ -67,10 +67,20 @@ class CodeAgreementDisplay(Display, draws=[CodeAgreement], by=code_agreement):
         ------
         ValueError
             If there are not two axes.
+
+        Examples
+        --------
+        >>> import matplotlib
+        >>> matplotlib.use("agg")
+        >>> import numpy as np
+        >>> from skhalfway.codes import CodeAgreement, CodeAgreementDisplay
+        >>> agreement = CodeAgreement(("a", "b"), ("c",), np.array([[0.2], [0.4]]), np.array([[0.5], [0.7]]))
+        >>> CodeAgreementDisplay(agreement).plot(include_values=False).axes_.shape
+        (2,)
         """
         result = self.result
         n_rows, n_columns = result.information.shape
-        # cells with room for what is written, and names beside them
+        # room for the values in the cells, and for names beside them
         cell = 0.46 if include_values else 0.3
         size = (max(3.4, cell * n_columns + 1.6), max(3.2, cell * n_rows + 1.6))
         self.axes_ = panels(axes, len(_TITLES), *size)

@@ -1,4 +1,4 @@
-"""Whether a map is too coarse to say much: too few units for what a layer gives, or for the classes."""
+"""Warnings that a map is too coarse: that it has too few units for the activations or for the classes."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from numpy.typing import NDArray
 from skhalfway._text import percent, shown
 from skhalfway.models._warnings import warn
 
-_COARSE = 0.8  # of the variance within units: our choice
+_COARSE = 0.8  # share of variance within units above which a map counts as coarse: our choice
 
 
 class CoarseMapWarning(UserWarning):
-    """A map is too coarse for its codes to say much."""
+    """Warning that a map has too few units for its codes to be informative."""
 
 
 def warn_of_variance(layers: Sequence[str], unexplained: NDArray[Any], shape: tuple[int, int]) -> None:
-    """Name the layers whose variance stays within units."""
+    """Warn about layers with most of their variance within units."""
     coarse = [name for name, share in zip(layers, unexplained, strict=True) if share > _COARSE]
     if coarse:
         warn(
@@ -29,11 +29,11 @@ def warn_of_variance(layers: Sequence[str], unexplained: NDArray[Any], shape: tu
 
 
 def warn_of_few_codes(layers: Sequence[str], n_codes: NDArray[Any], n_classes: int) -> None:
-    """Name the layers on which classes must share codes."""
+    """Warn about layers with fewer codes than classes."""
     few = [name for name, n in zip(layers, n_codes, strict=True) if n < n_classes]
     if few:
         warn(
-            f"{n_classes} classes must share the codes of layers {shown(few)}, which are fewer; "
-            "use a larger shape",
+            f"layers {shown(few)} have fewer codes than there are classes ({n_classes}), so classes must "
+            "share codes; use a larger shape",
             CoarseMapWarning,
         )

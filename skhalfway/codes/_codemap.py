@@ -1,4 +1,4 @@
-"""CodeMap: what a network's layers encode, as codes on self-organising maps."""
+"""CodeMap: codes of samples at a network's layers, on self-organising maps of activations."""
 
 from __future__ import annotations
 
@@ -6,71 +6,68 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.base import BaseEstimator, TransformerMixin
-from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
+from sklearn.base import TransformerMixin
+from sklearn.utils.validation import check_is_fitted
 
-from skhalfway._checks import check_choice, check_integer, check_random_state, check_share
+from skhalfway._checks import check_integer, check_random_state, check_share
 from skhalfway._entries import takes_datasets
 from skhalfway._inputs import read_targets
-from skhalfway._randomness import draw_seed, leaving_no_trace
+from skhalfway._randomness import leaving_no_trace
 from skhalfway._readable import read_labels
 from skhalfway._text import shown
 from skhalfway.codes._coarse import warn_of_variance
+from skhalfway.codes._codemap_base import CodeMapBase
 from skhalfway.codes._drift import Drift, drift_of
 from skhalfway.codes._encoder import Encoder
 from skhalfway.codes._homogeneity import Homogeneity, homogeneity_of
-from skhalfway.codes._maps import check_shape, check_units
-from skhalfway.codes._network import POOLINGS, check_layers, check_network, read_for_network, trained
+from skhalfway.codes._maps import check_units
+from skhalfway.codes._network import read_for_network, trained
 from skhalfway.codes._novelty import ClassCodes
-from skhalfway.models._as_model import check_kind, counts_as_fitted
-from skhalfway.models._routing import FitRouter
 from skhalfway.results._provenance import recorded
 
 
-class CodeMap(FitRouter, TransformerMixin, BaseEstimator):
-    """Codes of a network's layers: the unit of a self-organising map that each activation is nearest to.
+class CodeMap(CodeMapBase):
+    """Codes of samples at a network's layers: the nearest units of self-organising maps of activations.
 
-    A self-organising map is fitted to what each layer gives for the training
-    samples. The code of a sample at a layer is the index of its best-matching
-    unit; units next to each other on the grid stand for activations that are
-    alike. :meth:`homogeneity` tells how far classes share codes, :meth:`drift`
-    how far perturbed samples move on the maps.
+    A self-organising map is fitted to the activations of each layer for the training samples. The code of a
+    sample at a layer is the index of its best-matching unit. Neighbouring units on the grid stand for
+    similar activations. :meth:`homogeneity` measures how far classes share codes, :meth:`drift` how far
+    perturbed samples move on the maps, and :meth:`novelty` how unusual codes are.
 
-    That maps of activations show shallow layers' codes as homogeneous and deep
-    layers' as diverse, and follow a perturbation through the layers, is the
-    claim of [1]_. Its layers, map size and measures are not public to us: all
-    that is measured here, and how, is this package's own.
+    The claim of [1]_ is that such maps show the codes of shallow layers as homogeneous and those of deep
+    layers as diverse, and follow a perturbation through the layers. Its layers, map size and measures are
+    not public to us: all measures here are this package's own.
 
     Parameters
     ----------
     estimator : object
-        The network: a ``torch.nn.Module``, a skorch classifier or an
-        ``MLPClassifier``, or a ``Pipeline`` that ends in one. ``fit(X)`` takes
-        a fitted one as it is. ``fit(X, y)`` trains a clone, as scikit-learn's
-        meta-estimators do, whether the one given is fitted or not; but a
-        module and a ``FrozenEstimator`` are always taken as they are.
+        The network: a ``torch.nn.Module``, a skorch classifier or an ``MLPClassifier``, or a ``Pipeline``
+        that ends in one.
+
+        - ``fit(X)`` uses a fitted network as it is.
+        - ``fit(X, y)`` trains a clone, whether or not the network is fitted, as scikit-learn's
+          meta-estimators do. A torch module and a ``FrozenEstimator`` are not cloned, and used as they are.
     layers : "auto" or list of str, default="auto"
-        Names of layers. A torch module's are those of its ``named_modules``,
-        the ``module_``'s for skorch; an ``MLPClassifier`` of two hidden layers
-        has ``layer_0``, ``activation_1``, ``layer_1``, ``activation_2`` and
-        ``layer_2``. ``"auto"`` is, for each module with weights (of two axes or
-        more) that runs once for a sample, the first activation module after it
-        and before the next one with weights, else that module itself; and the
-        last module with weights.
+        Names of layers. For a torch module they are those of its ``named_modules``, for skorch those of its
+        ``module_``. An ``MLPClassifier`` with two hidden layers has ``layer_0``, ``activation_1``,
+        ``layer_1``, ``activation_2`` and ``layer_2``. Of the modules that run once for a sample, ``"auto"``
+        takes
+
+        - for each module with weights (of two axes or more) but the last, the first activation module
+          between it and the next such module; the module itself where there is no activation;
+        - the last module with weights.
     shape : tuple of (int, int), default=(8, 8)
-        Rows and columns of each map; together at least 2 units, and no more
-        than there are samples.
+        Rows and columns of each map, which has at least 2 units and no more units than samples.
     n_iter : int, default=10000
-        Steps of training, each with one sample; at least one for each unit. No
-        more samples than steps are looked at: of more, as many are drawn.
+        Number of training steps of a map, each with one sample; at least one for each unit. Where there are
+        more samples than steps, ``n_iter`` samples are drawn.
     pooling : {"mean", "max", "flatten"}, default="mean"
-        What becomes of an output with more than two axes, of which the second
-        holds channels and the others space: mean or maximum over space, or
-        every value a feature.
+        How an output with more than two axes becomes a row of features. "mean" and "max" reduce its spatial
+        axes, which follow the second axis (channels). "flatten" makes every value a feature.
     random_state : int, RandomState instance or None, default=None
-        Decides maps, intervals and controls; if not None, also every
-        ``random_state`` of a clone that is trained (for skorch, torch's own
-        generator). Pass an int for the same output across calls.
+        Source of the randomness of maps, intervals and controls. If not None, also of every
+        ``random_state`` of a clone that is trained (for skorch, of torch's generator). Pass an int for the
+        same output across calls.
 
     Attributes
     ----------
@@ -79,17 +76,14 @@ class CodeMap(FitRouter, TransformerMixin, BaseEstimator):
     layers_ : list of str
         Names of the layers, in the order in which they are listed or run.
     maps_ : dict of str to MiniSom
-        The map of each layer. The position of a unit, in ``get_weights()``, is
-        in standard deviations from the mean of the layer's activations.
+        The map of each layer. Positions of units, in ``get_weights()``, are in standard deviations from the
+        mean of the layer's activations.
     quantization_error_ : ndarray of shape (n_layers,)
-        Mean distance of the training samples from their best-matching unit, in
-        the same units.
+        Mean distance of the training samples from their best-matching unit, in standard deviations.
     unexplained_variance_ : ndarray of shape (n_layers,)
-        Share of the variance of the standardised activations that is within
-        units; nan where a layer gives the same for every sample.
+        Share of the variance of the standardised activations within units; nan for constant activations.
     topographic_error_ : ndarray of shape (n_layers,)
-        Share of the training samples whose two best-matching units are not
-        next to each other, at a side or a corner.
+        Share of the training samples whose two best-matching units are not neighbours (corners included).
     n_features_in_ : int
         Number of features seen during :meth:`fit`.
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
@@ -97,32 +91,27 @@ class CodeMap(FitRouter, TransformerMixin, BaseEstimator):
 
     See Also
     --------
-    code_agreement : Whether the codes of two networks agree.
+    code_agreement : How similarly two networks encode the same samples.
     HomogeneityDisplay : Draws homogeneity against depth.
     CodeMapDisplay : Draws the maps.
     DriftDisplay : Draws drift against depth.
 
     Notes
     -----
-    Each feature of a layer is standardised before its map is fitted, so that
-    no neuron counts more for being larger; one that never varies counts for
-    nothing. The neighbourhood is Gaussian; its radius falls from half the
-    map's longer side to 1, and the learning rate from 0.5 to 0, both linearly.
+    Each feature of a layer is standardised before its map is fitted, so that neurons with large activations
+    have no more weight. Constant features have no effect. The neighbourhood is Gaussian. Its radius
+    decreases from half of the map's longer side to 1, and the learning rate from 0.5 to 0, both linearly.
 
-    Activations are computed in batches, in evaluation mode, without gradients,
-    for all layers at once. Those of a batch are held in memory, in :meth:`fit`
-    those of at most ``n_iter`` samples.
+    Activations are computed in batches, in evaluation mode, without gradients, for all layers at once.
+    Those of one batch are held in memory; in :meth:`fit`, those of at most ``n_iter`` samples.
 
-    On the digits of scikit-learn, with ``pooling="flatten"``, ``class_entropy``
-    fell from the first layer to the last in five of five small convolutional
-    networks; in perceptrons of two hidden layers there was no such trend. The
-    benchmark ``benchmarks/codes.py`` has more networks, and another data set where
-    nothing of the kind shows.
+    On scikit-learn's digits, with ``pooling="flatten"``, ``class_entropy`` decreased from the first layer
+    to the last in five of five small convolutional networks. In perceptrons with two hidden layers there
+    was no such trend. The benchmark ``benchmarks/codes.py`` has more networks, and another data set without
+    such a trend.
 
-    A map is too coarse to speak, by a choice of ours of which
-    ``CoarseMapWarning`` tells, where more than 80% of the variance of the
-    standardised activations stays within units, or where there are fewer codes
-    than classes.
+    A ``CoarseMapWarning`` says that a map is too coarse (our choice): more than 80% of the variance of the
+    standardised activations is within units, or there are fewer codes than classes.
 
     References
     ----------
@@ -164,17 +153,16 @@ class CodeMap(FitRouter, TransformerMixin, BaseEstimator):
 
     @takes_datasets
     def fit(self, X: Any, y: Any = None, **fit_params: Any) -> CodeMap:
-        """Record activations, and fit a map for each layer.
+        """Compute activations, and fit a map for each layer.
 
         Parameters
         ----------
         X : {array-like, DataFrame, Tensor} of shape (n_samples, n_features)
             Samples; images may have more axes.
         y : array-like of shape (n_samples,), default=None
-            Labels to train the network with. None: it is fitted.
+            Labels to train the network with. None uses the fitted network.
         **fit_params : dict
-            Metadata that the network requests for its training. Only with
-            ``enable_metadata_routing``.
+            Metadata that the network requests for its training, allowed with ``enable_metadata_routing``.
 
         Returns
         -------
@@ -184,19 +172,28 @@ class CodeMap(FitRouter, TransformerMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If a parameter or the data is invalid, there are fewer samples or
-            steps than units, the network is not fitted and there is no ``y``,
-            it has no such layer or no named layer at all, a layer runs never or
-            several times, or activations are nan or inf; if metadata are neither
-            requested nor refused, not routed at all, or there is no ``y``.
+            - If a parameter or the data is invalid, or activations are nan or inf.
+            - If there are fewer samples or steps than units.
+            - If the network is not fitted and there is no ``y``.
+            - If a layer does not exist, does not run or runs several times, or no layer has a name.
+            - If metadata are neither requested nor refused, not routed at all, or given without ``y``.
         TypeError
-            If the estimator is no network, or the output of a layer no tensor, or
-            metadata are routed to none.
+            If the estimator is no network, a layer's output is no tensor, or it does not take the metadata.
 
         Warns
         -----
         CoarseMapWarning
             If a map is too coarse: see Notes.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_iris
+        >>> from sklearn.neural_network import MLPClassifier
+        >>> from skhalfway.codes import CodeMap
+        >>> X, y = load_iris(return_X_y=True)
+        >>> net = MLPClassifier(10, solver="lbfgs", max_iter=500, random_state=0)
+        >>> CodeMap(net, shape=(4, 4), n_iter=500, random_state=0).fit(X, y).layers_
+        ['activation_1', 'layer_1']
         """
         self._check_params()
         params = self._routed("fit", fit_params)["estimator"]
@@ -207,7 +204,7 @@ class CodeMap(FitRouter, TransformerMixin, BaseEstimator):
         array, rng = read_for_network(self, X, reset=True), check_random_state(self.random_state)
         if y is not None:
             read_targets(y, len(array))
-        # parameters may be set again before the next fit
+        # kept, since parameters may be changed before the next fit
         self._shape = self.shape[0], self.shape[1]
         check_units(self._shape, len(array), self.n_iter)
         data = X if hasattr(X, "columns") else array
@@ -247,6 +244,16 @@ class CodeMap(FitRouter, TransformerMixin, BaseEstimator):
             If :meth:`fit` was not called.
         ValueError
             If the data is invalid, or activations are nan or inf.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_iris
+        >>> from sklearn.neural_network import MLPClassifier
+        >>> from skhalfway.codes import CodeMap
+        >>> X, y = load_iris(return_X_y=True)
+        >>> net = MLPClassifier(10, solver="lbfgs", max_iter=500, random_state=0)
+        >>> CodeMap(net, shape=(4, 4), n_iter=500, random_state=0).fit(X, y).transform(X[:5]).shape
+        (5, 2)
         """
         check_is_fitted(self)
         return self._encoder.codes(read_for_network(self, X, reset=False))
@@ -264,14 +271,14 @@ class CodeMap(FitRouter, TransformerMixin, BaseEstimator):
         y : array-like of shape (n_samples,)
             Their classes.
         n_bootstrap : int, default=200
-            Bootstrap samples for the intervals; at least 2.
+            Number of bootstrap samples for confidence intervals; at least 2.
         n_shuffles : int, default=100
-            How often labels are shuffled for the control.
+            Number of shuffles of the labels for the control.
 
         Returns
         -------
         homogeneity : Homogeneity
-            Measures, intervals and control of each layer.
+            Measures, confidence intervals and control of each layer.
 
         Raises
         ------
@@ -284,6 +291,17 @@ class CodeMap(FitRouter, TransformerMixin, BaseEstimator):
         -----
         CoarseMapWarning
             If a layer has fewer codes than there are classes.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_iris
+        >>> from sklearn.neural_network import MLPClassifier
+        >>> from skhalfway.codes import CodeMap
+        >>> X, y = load_iris(return_X_y=True)
+        >>> net = MLPClassifier(10, solver="lbfgs", max_iter=500, random_state=0)
+        >>> code_map = CodeMap(net, shape=(4, 4), n_iter=500, random_state=0).fit(X, y)
+        >>> list(code_map.homogeneity(X, y, n_bootstrap=2, n_shuffles=1).values)
+        ['shared', 'class_entropy', 'code_entropy', 'n_codes', 'purity']
         """
         check_is_fitted(self)
         check_integer("n_bootstrap", n_bootstrap, 2)
@@ -309,16 +327,28 @@ class CodeMap(FitRouter, TransformerMixin, BaseEstimator):
         Returns
         -------
         drift : Drift
-            Codes changed and distances moved; and of the control: samples
-            moved, each in a random direction, as far (in L2) as by the perturbation,
-            also out of range. A warning says where columns' units make that unfair.
+            Shares of changed codes, and distances moved on the map, for the perturbation and for a control.
+            In the control, each sample is moved in a random direction by the L2 norm of its perturbation;
+            the range of valid data is ignored. A warning says if columns have different units, because
+            the control is not fair then.
 
         Raises
         ------
         NotFittedError
             If :meth:`fit` was not called.
         ValueError
-            If the data is invalid, or both are not of the same shape.
+            If the data is invalid, or both have different shapes.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_iris
+        >>> from sklearn.neural_network import MLPClassifier
+        >>> from skhalfway.codes import CodeMap
+        >>> X, y = load_iris(return_X_y=True)
+        >>> net = MLPClassifier(10, solver="lbfgs", max_iter=500, random_state=0)
+        >>> code_map = CodeMap(net, shape=(4, 4), n_iter=500, random_state=0).fit(X, y)
+        >>> code_map.drift(X, X + 0.1).distances.shape
+        (2, 150)
         """
         check_is_fitted(self)
         clean, moved = (read_for_network(self, samples, reset=False) for samples in (X, X_adv))
@@ -327,74 +357,44 @@ class CodeMap(FitRouter, TransformerMixin, BaseEstimator):
     @takes_datasets
     @leaving_no_trace
     def novelty(self, X: Any, *, share: float = 0.05) -> NDArray[np.float64]:
-        """Measure how far codes are from those of the training samples that are given the same class.
+        """Measure how far codes of samples are from those of training samples with the same predicted class.
 
-        This distance is ours. It tells adversarial examples from noise of their size, but the distance of
-        activations from their nearest neighbours tells them better: ``benchmarks/novelty.md``.
+        The measure is our own. It separates adversarial examples from noise of the same size. The distance
+        of activations from their nearest neighbours separates them better (``benchmarks/novelty.md``).
 
         Parameters
         ----------
         X : {array-like, DataFrame, Tensor} of shape (n_samples, n_features)
             Samples.
         share : float, default=0.05
-            Share of the training samples that the network gives the class, above 0 and at most 1.
+            Share of the training samples with the same predicted class, above 0 and at most 1.
 
         Returns
         -------
         distances : ndarray of shape (n_samples, n_layers)
-            The distance on the grid, in units' spacings, within which that share of them lies; 0 where they
-            have the sample's own code, inf where the network gave no training sample the class.
+            Distance on the grid, in spacings of units, within which this share of training samples lies. It
+            is 0 where they have the sample's own code, and inf where the network predicts the class for no
+            training sample.
 
         Raises
         ------
         NotFittedError
             If :meth:`fit` was not called.
         ValueError
-            If the data or ``share`` is invalid, or the network gives no classes.
+            If the data or ``share`` is invalid, or the network does not predict classes.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_iris
+        >>> from sklearn.neural_network import MLPClassifier
+        >>> from skhalfway.codes import CodeMap
+        >>> X, y = load_iris(return_X_y=True)
+        >>> net = MLPClassifier(10, solver="lbfgs", max_iter=500, random_state=0)
+        >>> code_map = CodeMap(net, shape=(4, 4), n_iter=500, random_state=0).fit(X[::2], y[::2])
+        >>> code_map.novelty(X[1::2]).shape
+        (75, 2)
         """
         check_is_fitted(self)
         check_share("share", share)
         array = read_for_network(self, X, reset=False)
         return self._class_codes.distances(array, share)
-
-    def get_feature_names_out(self, input_features: Any = None) -> NDArray[Any]:
-        """Names of the columns of :meth:`transform`: the layers.
-
-        Parameters
-        ----------
-        input_features : array-like of str, default=None
-            The names seen in :meth:`fit`, if any are given.
-
-        Returns
-        -------
-        names : ndarray of shape (n_layers,)
-            Names.
-        """
-        check_is_fitted(self)
-        _check_feature_names_in(self, input_features, generate_names=False)
-        return np.array(self.layers_, dtype=object)
-
-    def _fitted_by_name(self) -> dict[str, Any]:
-        return {"estimator": self.estimator}
-
-    def __sklearn_is_fitted__(self) -> bool:
-        return hasattr(self, "maps_")
-
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.target_tags.required = not counts_as_fitted(self.estimator)
-        assert tags.transformer_tags is not None
-        tags.transformer_tags.preserves_dtype = []
-        return tags
-
-    def _check_params(self) -> None:
-        check_kind(self.estimator)
-        check_network(self.estimator)
-        check_shape(self.shape)
-        check_integer("n_iter", self.n_iter)
-        check_choice("pooling", self.pooling, POOLINGS)
-        check_layers(self.layers)
-
-    def _stream(self) -> np.random.RandomState:
-        """A stream of its own: noise must not repeat data that was drawn with the same seed."""
-        return np.random.RandomState(draw_seed(check_random_state(self.random_state)))

@@ -1,4 +1,4 @@
-"""Figures against depth: the axes that the displays of layers share."""
+"""Axes for figures against depth, shared by the displays of layers."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ if TYPE_CHECKING:
 
 
 def layer_panels(axes: Any, n: int, n_layers: int) -> NDArray[Any]:
-    """Panels that are wide enough for the names of layers."""
+    """Panels wide enough for the names of layers."""
     return panels(axes, n, max(3.4, 0.45 * n_layers + 1.2), 3.2)
 
 
 def name_layers(ax: Axes, layers: Sequence[str], ylabel: str) -> None:
-    """Layers along the axis, first to last."""
+    """Put the names of layers along the horizontal axis, first to last."""
     ax.set_xticks(range(len(layers)), layers, rotation=45, ha="right", rotation_mode="anchor")
     ax.set(xlabel="layer", ylabel=ylabel)
     ax.set_ylim(bottom=0)
@@ -27,5 +27,5 @@ def name_layers(ax: Axes, layers: Sequence[str], ylabel: str) -> None:
 
 
 def legend_above(ax: Axes) -> None:
-    """A legend that lies on nothing that is drawn."""
+    """Add a legend above the axes, so that it covers nothing."""
     ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncol=2, frameon=False, fontsize=9)

@@ -31,8 +31,8 @@ class Drift(Result):
     """How far perturbed samples, and samples with noise of the same size, move on the map of each layer.
 
     Made by :meth:`CodeMap.drift`; arrays are read-only. The measures are this
-    package's own: of Lee & Vijayan, arXiv 2205.10952, we know only that maps
-    follow how a perturbation goes through the layers.
+    package's own. All we know of those of Lee & Vijayan, arXiv 2205.10952, is that
+    their maps follow a perturbation through the layers.
 
     Parameters
     ----------
@@ -41,15 +41,15 @@ class Drift(Result):
     norms : ndarray of shape (n_samples,)
         L2 norms of the perturbations, in input units.
     distances : ndarray of shape (n_layers, n_samples)
-        Euclidean distances on the grid from the code before to the code after,
-        in units' spacings; 0 where the code is the same.
+        Euclidean distances on the grid between the codes before and after the
+        perturbation, in spacings of units; 0 where the code is the same.
     noise_distances : ndarray of shape (n_layers, n_samples)
-        The same for the control: each sample moved in a random direction by
-        the norm of its perturbation.
+        The same distances for the control, in which each sample is moved in a random
+        direction by the norm of its perturbation.
 
     See Also
     --------
-    DriftDisplay : Draws it.
+    DriftDisplay : Draws the figures against depth.
 
     Examples
     --------
@@ -103,31 +103,40 @@ class Drift(Result):
         return self.noise_distances.mean(axis=1)
 
     def confidence_interval(self, level: float = 0.95, *, of: str = "changed") -> ConfidenceInterval:
-        """Intervals over samples: Wilson's for shares, Student's for mean distances.
+        """Confidence intervals over samples: Wilson's for shares, Student's for mean distances.
 
-        They cover other samples; the network and the map are as they are.
-        Those of distances are symmetric in the logarithm of the mean, so that
-        none is below 0, and of 10 to 100 samples longer by a bootstrap-t where
-        distances are skewed. What they hold: ``benchmarks/coverage.md``, shares
-        of one seed and losses.
+        Intervals cover the choice of samples; the network and the map are taken as
+        fixed. Those of distances are symmetric in the logarithm of the mean, so that
+        none is below 0. With 10 to 100 samples, a bootstrap-t makes them longer where
+        distances are skewed. ``benchmarks/coverage.md`` has their coverage, under
+        shares of one seed and losses.
 
         Parameters
         ----------
         level : float, default=0.95
             Confidence level.
         of : {"changed", "noise_changed", "distance", "noise_distance"}, default="changed"
-            Which figure.
+            The figure.
 
         Returns
         -------
         interval : ConfidenceInterval
-            Ends of shape (n_layers,); of distances nan with a single sample,
-            or where they are all the same, which says nothing of others.
+            Ends of shape (n_layers,). Those of distances are nan with a single
+            sample, and where all distances are equal, since the variation is then
+            unknown.
 
         Raises
         ------
         ValueError
             If ``level`` or ``of`` is out of range.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from skhalfway.codes import Drift
+        >>> drift = Drift(("hidden",), np.ones(4), np.array([[0.0, 0, 1, 0]]), np.zeros((1, 4)))
+        >>> drift.confidence_interval().high.round(2)
+        array([0.7])
         """
         check_choice("of", of, _FIGURES)
         distances = self.noise_distances if of.startswith("noise") else self.distances
@@ -136,7 +145,7 @@ class Drift(Result):
         return t_interval(distances, level, limits=POSITIVE)
 
     def to_frame(self, level: float = 0.95) -> pd.DataFrame:
-        """Everything by layer.
+        """All figures with their intervals, with a row for each layer.
 
         Parameters
         ----------
@@ -148,6 +157,14 @@ class Drift(Result):
         frame : DataFrame
             Indexed by layer, with columns (figure, "value"), (figure, "low")
             and (figure, "high").
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from skhalfway.codes import Drift
+        >>> drift = Drift(("hidden",), np.ones(4), np.array([[0.0, 0, 1, 0]]), np.zeros((1, 4)))
+        >>> drift.to_frame()["changed", "value"].tolist()
+        [0.25]
         """
         import pandas as pd
 
@@ -175,7 +192,7 @@ class Drift(Result):
 def moved_as_far(
     X: NDArray[Any], X_adv: NDArray[Any], rng: np.random.RandomState
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """L2 norms of perturbations, and the samples moved as far, each in a random direction."""
+    """L2 norms of perturbations, and samples moved by these norms in random directions."""
     change = (X_adv - X).reshape(len(X), -1).astype(float)
     norms = np.linalg.norm(change, axis=1)
     noise = norms[:, None] * unit_vectors(rng.standard_normal(change.shape))

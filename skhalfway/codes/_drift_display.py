@@ -1,4 +1,4 @@
-"""DriftDisplay: Drift against depth."""
+"""DriftDisplay: draws Drift against depth."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ def _drift(code_map: Any, X: Any, X_adv: Any) -> Drift:
 class DriftDisplay(Display, draws=[Drift], by=_drift):
     """Lines of :class:`Drift` against depth: share of codes changed, and mean distance moved.
 
-    Use ``from_estimator``, with a fitted :class:`CodeMap`, samples and the same
-    samples perturbed, or ``from_result``.
+    Make one with ``from_estimator``, which takes a fitted :class:`CodeMap`, samples
+    and their perturbed versions, or with ``from_result``.
 
     Parameters
     ----------
@@ -72,11 +72,11 @@ class DriftDisplay(Display, draws=[Drift], by=_drift):
         Parameters
         ----------
         axes : sequence of 2 matplotlib Axes, default=None
-            For the share and for the distance. None makes a figure.
+            Axes for the share and for the distance. None makes a figure.
         include_intervals : bool, default=True
-            Whether to shade the intervals.
+            Whether to shade the confidence intervals.
         level : float, default=0.95
-            Their confidence level.
+            Confidence level of the intervals.
         line_kw : dict, default=None
             Passed to ``ax.plot`` for each line.
         legend : bool, default=True
@@ -91,6 +91,16 @@ class DriftDisplay(Display, draws=[Drift], by=_drift):
         ------
         ValueError
             If there are not two axes.
+
+        Examples
+        --------
+        >>> import matplotlib
+        >>> matplotlib.use("agg")
+        >>> import numpy as np
+        >>> from skhalfway.codes import Drift, DriftDisplay
+        >>> drift = Drift(("hidden",), np.ones(4), np.array([[0.0, 0, 1, 0]]), np.zeros((1, 4)))
+        >>> DriftDisplay(drift).plot().lines_["changed"].get_ydata().tolist()
+        [0.25]
         """
         result = self.result
         self.axes_ = layer_panels(axes, len(_LABELS), len(result.layers))

@@ -1,4 +1,4 @@
-"""How samples become codes: through a network's layers, to the nearest units of their maps."""
+"""Encoder: turns samples into codes, from a network's activations to the nearest units of maps."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from skhalfway.models._faults import named
 
 
 class Encoder:
-    """A fitted network, layers of it, and a map of each.
+    """A fitted network, some of its layers, and a map of each.
 
     Attributes
     ----------
     layers : list of str
-        Names of the layers; ``"auto"`` is told by how a sample goes through the network.
+        Names of the layers; with ``"auto"``, they are chosen by a forward pass of a sample.
     maps : dict of str to LayerMap
-        Their maps, once :meth:`fit` was called.
+        Their maps, available after :meth:`fit`.
     """
 
     def __init__(self, estimator: Any, layers: Any, pooling: str, X: NDArray[Any]) -> None:
@@ -33,9 +33,9 @@ class Encoder:
     def fit(
         self, X: NDArray[Any], shape: tuple[int, int], n_iter: int, rng: np.random.RandomState
     ) -> tuple[NDArray[Any], NDArray[np.intp]]:
-        """Fit a map to what each layer gives; of more samples than steps, as many are drawn.
+        """Fit a map to the activations of each layer; return the samples used and their codes.
 
-        Returns these, and their codes.
+        Where there are more samples than steps, ``n_iter`` samples are drawn.
         """
         if len(X) > n_iter:
             X = X[rng.permutation(len(X))[:n_iter]]
@@ -46,7 +46,7 @@ class Encoder:
         return X, self.codes_of(given)
 
     def activations(self, X: NDArray[Any]) -> Iterator[Activations]:
-        """What the layers give for a batch of samples; batch after batch."""
+        """Activations of the layers, yielded batch by batch."""
         return Network(self._estimator).activations(X, self.layers, self._pooling)
 
     def codes(self, X: NDArray[Any]) -> NDArray[np.intp]:
@@ -54,5 +54,5 @@ class Encoder:
         return np.concatenate([self.codes_of(batch) for batch in self.activations(X)])
 
     def codes_of(self, activations: Activations) -> NDArray[np.intp]:
-        """Codes of what the layers gave, (n_samples, n_layers)."""
+        """Codes of activations, (n_samples, n_layers)."""
         return np.stack([part.codes(activations[name]) for name, part in self.maps.items()], axis=1)

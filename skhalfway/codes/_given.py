@@ -1,4 +1,4 @@
-"""What those who are given a fitted CodeMap take, and what they draw of it."""
+"""Checks of a fitted CodeMap, and the result that displays draw for it."""
 
 from __future__ import annotations
 
@@ -21,5 +21,5 @@ def fitted_map(code_map: Any) -> CodeMap:
 
 
 def measured_homogeneity(code_map: Any, X: Any, y: Any, **kwargs: Any) -> Homogeneity:
-    """What displays draw of a fitted map."""
+    """The homogeneity that displays draw for a fitted map."""
     return fitted_map(code_map).homogeneity(X, y, **kwargs)

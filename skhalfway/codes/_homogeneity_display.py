@@ -1,4 +1,4 @@
-"""HomogeneityDisplay: Homogeneity against depth."""
+"""HomogeneityDisplay: draws Homogeneity against depth."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ _LABELS = {
 
 
 class HomogeneityDisplay(Display, draws=[Homogeneity], by=measured_homogeneity, kind="measures", first=True):
-    """Lines of :class:`Homogeneity` against depth, a panel for each measure.
+    """Lines of :class:`Homogeneity` against depth, with a panel for each measure.
 
-    Use ``from_estimator``, with a fitted :class:`CodeMap`, samples and their
-    classes, or ``from_result``.
+    Make one with ``from_estimator``, which takes a fitted :class:`CodeMap`, samples
+    and their classes, or with ``from_result``.
 
     Parameters
     ----------
@@ -77,15 +77,16 @@ class HomogeneityDisplay(Display, draws=[Homogeneity], by=measured_homogeneity, 
         Parameters
         ----------
         axes : sequence of matplotlib Axes, default=None
-            One for each measure. None makes a figure.
+            Axes, one for each measure. None makes a figure.
         names : list of str, default=None
             Measures to draw. None is all.
         include_intervals : bool, default=True
             Whether to shade the intervals.
         include_control : bool, default=True
-            Whether to draw the control, dashed; for ``n_codes`` it is the same.
+            Whether to draw the control as a dashed line. It is not drawn for
+            ``n_codes``, which shuffling does not change.
         level : float, default=0.95
-            Confidence level.
+            Confidence level of the intervals.
         line_kw : dict, default=None
             Passed to ``ax.plot`` for each measure's line.
         legend : bool, default=True
@@ -100,7 +101,18 @@ class HomogeneityDisplay(Display, draws=[Homogeneity], by=measured_homogeneity, 
         Raises
         ------
         ValueError
-            If a name is unknown, or there are not as many axes.
+            If a name is unknown, or there are not as many axes as measures.
+
+        Examples
+        --------
+        >>> import matplotlib
+        >>> matplotlib.use("agg")
+        >>> import numpy as np
+        >>> from skhalfway.codes import Homogeneity, HomogeneityDisplay
+        >>> drawn, counts = {"shared": np.array([[0.4, 0.6]])}, np.array([[[5, 5], [10, 0]]])
+        >>> homogeneity = Homogeneity(("hidden",), np.array([0, 1]), (1, 2), counts, drawn, drawn)
+        >>> HomogeneityDisplay(homogeneity).plot(names=["shared"]).lines_["shared"].get_ydata().tolist()
+        [0.5]
         """
         result = self.result
         chosen = list(_LABELS) if names is None else list(names)

@@ -19,19 +19,19 @@ from skhalfway.results._table import ink_on
 if TYPE_CHECKING:
     from matplotlib.image import AxesImage
 
-_LONGEST = 3  # letters of a label that a unit has room for
+_LONGEST = 3  # largest number of letters that are written into a unit
 
 
 class CodeMapDisplay(Display, draws=[Homogeneity], by=measured_homogeneity, kind="maps"):
-    """Maps of a network's layers: each unit in the colour of its commonest class, the paler the less pure.
+    """Maps of a network's layers: each unit has the colour of its most frequent class, paler if less pure.
 
-    A unit of that class alone has the full colour; one where it is as rare as
-    it can be, with all classes alike, is white. The class is written in it: its
-    number in the legend where labels are longer than three letters. A unit
-    without samples is crossed out.
+    A unit with samples of a single class has the full colour. A unit with equally
+    many samples of all classes is white. The class is written into the unit, or its
+    number in the legend where labels are longer than three letters. A unit without
+    samples is crossed out.
 
-    Use ``from_estimator``, with a fitted :class:`CodeMap`, samples and their
-    classes, or ``homogeneity.plot(kind="maps")``.
+    Make one with ``from_estimator``, which takes a fitted :class:`CodeMap`, samples
+    and their classes, or with ``homogeneity.plot(kind="maps")``.
 
     Parameters
     ----------
@@ -47,7 +47,7 @@ class CodeMapDisplay(Display, draws=[Homogeneity], by=measured_homogeneity, kind
     images_ : dict of str to matplotlib AxesImage
         Maps by layer.
     text_ : dict of str to list of matplotlib Text
-        What is written in the units with samples, by layer.
+        Texts in the units with samples, by layer.
 
     Examples
     --------
@@ -79,11 +79,11 @@ class CodeMapDisplay(Display, draws=[Homogeneity], by=measured_homogeneity, kind
         Parameters
         ----------
         axes : sequence of matplotlib Axes, default=None
-            One for each layer. None makes a figure that grows with the maps.
+            Axes, one for each layer. None makes a figure that grows with the maps.
         layers : list of str, default=None
             Layers to draw. None is all.
         include_labels : bool, default=True
-            Whether to write its commonest class into each unit.
+            Whether to write the most frequent class into each unit.
         im_kw : dict, default=None
             Passed to ``ax.imshow``.
         text_kw : dict, default=None
@@ -99,7 +99,18 @@ class CodeMapDisplay(Display, draws=[Homogeneity], by=measured_homogeneity, kind
         Raises
         ------
         ValueError
-            If a layer is unknown, or there are not as many axes.
+            If a layer is unknown, or there are not as many axes as layers.
+
+        Examples
+        --------
+        >>> import matplotlib
+        >>> matplotlib.use("agg")
+        >>> import numpy as np
+        >>> from skhalfway.codes import CodeMapDisplay, Homogeneity
+        >>> drawn, counts = {"shared": np.array([[0.4, 0.6]])}, np.array([[[5, 5], [10, 0]]])
+        >>> homogeneity = Homogeneity(("hidden",), np.array([0, 1]), (1, 2), counts, drawn, drawn)
+        >>> [text.get_text() for text in CodeMapDisplay(homogeneity).plot().text_["hidden"]]
+        ['0', '0']
         """
         from matplotlib.colors import to_rgb
         from matplotlib.lines import Line2D

@@ -1,4 +1,4 @@
-"""Self-organising maps of activations: MiniSom trains them, all samples at once are looked up in them."""
+"""Self-organising maps of activations, trained by MiniSom; look-ups are for all samples at once."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class LayerMap:
     quantization_error : float
         Mean distance of the training samples from their best-matching unit.
     topographic_error : float
-        Share of them whose two best-matching units are not neighbours, corners included.
+        Share of the training samples whose two best-matching units are not neighbours, corners included.
     unexplained_variance : float
         Mean squared distance from the best-matching unit, over that from the mean; nan if the latter is 0.
     """
@@ -66,7 +66,7 @@ def _trained(rows: NDArray[Any], shape: tuple[int, int], n_iter: int, seed: int)
     minisom = MiniSom(
         *shape,
         rows.shape[1],
-        # half the map at first, the next units at last
+        # the radius decreases from half of the map to the neighbouring units
         sigma=max(1.0, max(shape) / 2),
         sigma_decay_function="linear_decay_to_one",
         learning_rate=0.5,
@@ -79,13 +79,13 @@ def _trained(rows: NDArray[Any], shape: tuple[int, int], n_iter: int, seed: int)
 
 
 def check_shape(shape: Any) -> None:
-    """Raise unless these are the rows and columns of a map."""
+    """Raise ValueError unless shape is the numbers of rows and columns of a map."""
     if not isinstance(shape, (tuple, list)) or len(shape) != 2:
         raise ValueError(f"shape must be (n_rows, n_columns), got {shown(shape)}")
     for side in shape:
         check_integer("each side of shape", side)
     if shape[0] * shape[1] < 2:
-        raise ValueError(f"a map needs at least 2 units, got shape={shown(shape)}")
+        raise ValueError(f"shape must have at least 2 units, got shape={shown(shape)}")
 
 
 def check_units(shape: tuple[int, int], n_samples: int, n_iter: int) -> None:
@@ -97,11 +97,14 @@ def check_units(shape: tuple[int, int], n_samples: int, n_iter: int) -> None:
             "use a smaller map or more samples"
         )
     if n_units > n_iter:
-        raise ValueError(f"shape={shape} has {n_units} units, more than n_iter={n_iter} steps")
+        raise ValueError(
+            f"shape={shape} has {n_units} units, more than n_iter={n_iter} steps; use a smaller map or raise "
+            "n_iter"
+        )
 
 
 def grid_steps(a: NDArray[np.intp], b: NDArray[np.intp], shape: tuple[int, int]) -> NDArray[np.intp]:
-    """Steps from unit to unit on the grid, to any of the eight next ones."""
+    """Numbers of steps between units on the grid, each to one of the eight neighbours."""
     return np.abs(_offsets(a, b, shape)).max(axis=0)
 
 

@@ -1,4 +1,4 @@
-"""A fitted network: the torch module inside an estimator, its layers, and what they compute."""
+"""A fitted network: the torch module inside an estimator, its layers, and their activations."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ Activations = dict[str, NDArray[Any]]
 
 
 class Network:
-    """The torch module that a fitted estimator is or ends in, and the way of samples into it.
+    """The torch module that a fitted estimator is or ends in, with the preprocessing before it.
 
     Parameters
     ----------
@@ -59,7 +59,7 @@ class Network:
             )
 
     def layers(self, layers: Any, X: Any) -> list[str]:
-        """Names of the layers asked for; ``"auto"`` is told by how the first sample goes through."""
+        """Checked names of layers; ``"auto"`` chooses them by a forward pass of the first sample."""
         if isinstance(layers, str):
             return self._automatic(X)
         if missing := [name for name in layers if name not in self._parts]:
@@ -67,7 +67,7 @@ class Network:
         return list(layers)
 
     def activations(self, X: Any, layers: Sequence[str], pooling: str) -> Iterator[Activations]:
-        """What layers give for a batch of samples, (n_batch, n_features) by name; batch after batch."""
+        """Activations of layers, (n_batch, n_features) by name, yielded batch by batch."""
         import torch
 
         found: Activations = {}
@@ -116,7 +116,7 @@ class Network:
         return [*chosen, once[weighted[-1]]]
 
     def _tensor(self, X: Any, rows: slice) -> torch.Tensor:
-        """Some of the samples, as the module takes them."""
+        """Some of the samples, as the tensor that the module takes."""
         import torch
 
         from skhalfway.models._torch import device_of, weight_dtype
@@ -129,7 +129,7 @@ class Network:
         return torch.tensor(np.ascontiguousarray(array), dtype=dtype, device=device_of(self._module))
 
     def _rows(self, name: str, output: Any, n_samples: int, pooling: str) -> NDArray[Any]:
-        """A layer's output as a row for each sample: a copy, since the next layer may work in place."""
+        """A layer's output with a row for each sample; a copy, since the next layer may work in place."""
         import torch
 
         if not isinstance(output, torch.Tensor):
@@ -149,7 +149,7 @@ class Network:
         if not values.isfinite().all():
             raise ValueError(
                 f"layer {shown(name)} of {self._name} gives activations that are nan or inf; "
-                "look at the scale of X and at the network's weights"
+                "check the scale of X and the network's weights"
             )
         return values.reshape(n_samples, -1).cpu().numpy().copy()
 
@@ -169,7 +169,7 @@ def _view_of(module: nn.Module) -> nn.Module:
 
 
 def check_network(estimator: Any) -> list[Any]:
-    """An estimator, what is inside it, and so on to the network, fitted or not; else TypeError."""
+    """The chain from an estimator to the network inside it, fitted or not; TypeError where there is none."""
     chain = [estimator]
     while True:
         inner = chain[-1]
@@ -189,7 +189,7 @@ def check_network(estimator: Any) -> list[Any]:
 
 
 def read_for_network(estimator: Any, X: Any, *, reset: bool) -> NDArray[Any]:
-    """Samples as an estimator of a network takes them: finite numbers."""
+    """Samples as finite numbers, read and checked for an estimator of a network."""
     frame = Frame.of(X)
     if frame is not None:
         raise TypeError(
@@ -202,7 +202,7 @@ def read_for_network(estimator: Any, X: Any, *, reset: bool) -> NDArray[Any]:
 
 
 def check_layers(layers: Any) -> None:
-    """Raise unless this says which layers: names, or ``"auto"``."""
+    """Raise ValueError unless layers is ``"auto"`` or a list of different names."""
     if isinstance(layers, str) and layers == "auto":
         return
     if (
@@ -217,7 +217,7 @@ def check_layers(layers: Any) -> None:
 def trained(
     estimator: Any, X: Any, y: Any, rng: np.random.RandomState | None, fit_params: Mapping[str, Any]
 ) -> Any:
-    """The network, or a clone of it trained on labels, with a seed of ``rng`` if there is one."""
+    """The fitted network, or a clone trained on labels, with a seed from ``rng`` if there is one."""
     if counts_as_fitted(estimator):
         return estimator
     if y is None:
@@ -235,14 +235,14 @@ def trained(
 
 
 def joined(batches: Iterable[Activations]) -> Activations:
-    """All samples' activations; a batch's are let go as they are joined."""
+    """Activations of all samples; the memory of batches is freed while they are joined."""
     held = list(batches)
     return {name: np.concatenate([batch.pop(name) for batch in held]) for name in list(held[0])}
 
 
 @contextmanager
 def _hooked(parts: Mapping[str, nn.Module], note: Callable[[str, Any], None]) -> Iterator[None]:
-    """``note(name, output)`` for each part that runs inside; the hooks are gone afterwards, come what may."""
+    """Context in which ``note(name, output)`` is called for each part that runs; hooks are always removed."""
 
     def hook(name: str) -> Callable[..., None]:
         return lambda _module, _inputs, output: note(name, output)
@@ -258,7 +258,7 @@ def _hooked(parts: Mapping[str, nn.Module], note: Callable[[str, Any], None]) ->
 
 
 def _has_weights(part: nn.Module) -> bool:
-    """Whether a layer multiplies by a matrix or kernel: what a normalisation scales by has one axis."""
+    """Whether a layer has a matrix or kernel; the weights of a normalisation have one axis."""
     return any(weight.ndim > 1 for weight in part.parameters(recurse=False))
 
 

@@ -1,4 +1,4 @@
-"""Novelty: how far a sample's codes are from those of the samples that a network gives the same class."""
+"""Novelty: how far a sample's codes are from those of training samples with the same predicted class."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from skhalfway.models import as_model
 
 
 class ClassCodes:
-    """Codes of training samples by the class that the network gives them.
+    """Codes of training samples by their predicted class.
 
     Parameters
     ----------
@@ -28,7 +28,7 @@ class ClassCodes:
     codes : ndarray of shape (n_samples, n_layers)
         Their codes.
     shape : (int, int)
-        Of each map.
+        Rows and columns of each map.
     """
 
     def __init__(
@@ -40,7 +40,7 @@ class ClassCodes:
         shape: tuple[int, int],
     ) -> None:
         self._estimator, self._encoder, self._shape = estimator, encoder, shape
-        # a network that gives no class, as a decoder, has codes; only novelty asks for classes
+        # a network without classes (a decoder, for example) has codes too; only novelty needs classes
         self._without: str | None = None
         try:
             predicted = as_model(estimator).predict(X)
@@ -50,12 +50,12 @@ class ClassCodes:
             self._counts = contingency(codes, predicted, shape[0] * shape[1])
 
     def distances(self, X: NDArray[Any], share: float) -> NDArray[np.float64]:
-        """Of each code, (n, n_layers), the distance within which that share of the class's samples lies.
+        """Distances (n, n_layers) from each code within which a share of the samples of its class lies.
 
-        ValueError where the network gives no classes.
+        ValueError where the network does not predict classes.
         """
         if self._without is not None:
-            raise ValueError(f"novelty needs a network that gives classes, but it does not: {self._without}")
+            raise ValueError(f"novelty needs a network that predicts classes, but: {self._without}")
         codes, predicted = self._encoder.codes(X), as_model(self._estimator).predict(X)
         units = np.arange(self._shape[0] * self._shape[1])
         apart = grid_distances(units[:, None], units[None], self._shape)
@@ -63,9 +63,9 @@ class ClassCodes:
         rising = np.take_along_axis(apart, nearest_first, axis=1)
         reach = np.full((*self._counts.shape[:2], max(self._counts.shape[2], predicted.max() + 1)), np.inf)
         for layer, counts in enumerate(self._counts):
-            # of each unit, samples of each class that lie as near or nearer
+            # for each unit, numbers of samples of each class among its nearest units
             within = counts[nearest_first].cumsum(axis=1)
-            # a share of .05 of 140 samples are 7, although the product is a little more
+            # the factor corrects rounding: .05 of 140 samples are 7, although the product is a little more
             wanted = np.maximum(1, np.ceil(share * counts.sum(axis=0) * (1 - 1e-12)))
             first = (within >= wanted).argmax(axis=1)
             known = counts.any(axis=0)

@@ -1,7 +1,7 @@
-"""Why models generalise, and why adversarial samples transfer: where their answers change halfway.
+"""Why models generalise and why adversarial examples transfer: where predictions change between samples.
 
-Definitions that carry the word halfway or crossing are this package's own formalisation of the title of
-BenShmuel, "Meet you halfway: explaining deep learning mysteries", arXiv 2206.04463, 2022.
+Definitions with the words halfway or crossing are this package's own formalisation of the title of BenShmuel,
+"Meet you halfway: explaining deep learning mysteries", arXiv 2206.04463, 2022.
 """
 
 from skhalfway.halfway._agreement_display import AgreementDisplay

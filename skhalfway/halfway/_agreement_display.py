@@ -1,4 +1,4 @@
-"""AgreementDisplay: which models cross at the same places, as a heat map."""
+"""AgreementDisplay: heat map of the halfway agreement of models."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from skhalfway._text import between
 from skhalfway.displays import Display
 from skhalfway.displays._heat_map import cell_texts, heat_map
 from skhalfway.displays._style import figure_text
+from skhalfway.halfway._measured import measured
 from skhalfway.halfway._measurement import HalfwayMeasurement
-from skhalfway.halfway._scorer import measured
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -21,9 +21,9 @@ class AgreementDisplay(Display, draws=[HalfwayMeasurement], by=measured, kind="a
     """Heat map of the halfway agreement in a :class:`HalfwayMeasurement`.
 
     Agreement is Spearman's rank correlation of the crossings of two models,
-    over pairs of samples that count for both. Use ``from_estimator``, with a
-    fitted :class:`~skhalfway.HalfwayScorer`, samples and labels, or
-    ``measurement.plot(kind="agreement")`` to make one.
+    over pairs of samples that count for both. Make a display with
+    ``from_estimator``, which takes a fitted :class:`~skhalfway.HalfwayScorer`,
+    samples and labels, or with ``measurement.plot(kind="agreement")``.
 
     Parameters
     ----------
@@ -37,14 +37,14 @@ class AgreementDisplay(Display, draws=[HalfwayMeasurement], by=measured, kind="a
     figure_ : matplotlib Figure
         Figure that holds them.
     im_ : matplotlib AxesImage
-        The heat map itself; the diagonal, 1 of itself, is left out.
+        The heat map itself. Its diagonal, which is 1, is left out.
     text_ : ndarray of shape (n_models, n_models) or None
         The values written in the cells.
 
     See Also
     --------
-    HalfwayMeasurement : The crossings, and what they say.
-    CrossingsDisplay : Where each model crosses.
+    HalfwayMeasurement : The crossings and their figures.
+    CrossingsDisplay : Histograms of the crossings of each model.
 
     Examples
     --------
@@ -84,12 +84,12 @@ class AgreementDisplay(Display, draws=[HalfwayMeasurement], by=measured, kind="a
         include_values : bool, default=True
             Whether to write the agreement into the cells.
         include_intervals : bool, default=False
-            Whether to write its intervals (bootstrap over pairs of samples)
-            below it, and that of the mean into the title.
+            Whether to write confidence intervals (over samples) below the
+            agreement, and that of the mean agreement into the title.
         level : float, default=0.95
             Confidence level of the intervals.
         cmap : str or matplotlib Colormap, default="PuOr_r"
-            Colours from -1 to 1.
+            Colour map for values from -1 to 1.
         colorbar : bool, default=True
             Whether to add a colour bar.
         im_kw : dict, default=None
@@ -106,6 +106,18 @@ class AgreementDisplay(Display, draws=[HalfwayMeasurement], by=measured, kind="a
         ------
         ValueError
             If ``level`` is out of range.
+
+        Examples
+        --------
+        >>> import matplotlib
+        >>> matplotlib.use("agg")
+        >>> import numpy as np
+        >>> from skhalfway.halfway import AgreementDisplay, HalfwayMeasurement
+        >>> crossings, counted = np.array([[0.4, 0.5, 0.6], [0.3, 0.5, 0.6]]), np.ones((2, 3), dtype=bool)
+        >>> pairs = np.arange(6).reshape(3, 2)
+        >>> measurement = HalfwayMeasurement(("a", "b"), pairs, np.ones(3), crossings, counted)
+        >>> AgreementDisplay(measurement).plot().text_[0, 1].get_text()
+        '1.0'
         """
         measurement = self.result
         agreement = measurement.agreement
@@ -116,7 +128,7 @@ class AgreementDisplay(Display, draws=[HalfwayMeasurement], by=measured, kind="a
             low, high = measurement.confidence_interval(level, of="mean_agreement")
             mean += f" {between(low, high, figure_text)}"
         texts = cell_texts(agreement, interval) if include_values else None
-        # of a model with itself there is nothing to see
+        # the agreement of a model with itself is always 1
         np.fill_diagonal(agreement, np.nan)
         if texts is not None:
             np.fill_diagonal(texts, "")
@@ -130,7 +142,7 @@ class AgreementDisplay(Display, draws=[HalfwayMeasurement], by=measured, kind="a
             text_kw=text_kw,
             include_intervals=include_intervals,
         )
-        # what is not known is told from 0, which is nearly white
+        # unknown cells are grey, since the colour of 0 is nearly white
         ax.set_facecolor("0.82")
         ax.set_title(f"Do they change their answer at the same places?\n{mean}", fontsize=10)
         self.ax_, self.figure_ = ax, ax.figure

@@ -1,4 +1,4 @@
-"""consensus_score: how far one classifier meets others halfway between neighbours."""
+"""consensus_score: agreement of a classifier with independently made ones, halfway between neighbours."""
 
 from __future__ import annotations
 
@@ -37,18 +37,18 @@ def consensus_score(
     n_jobs: int | None = None,
     random_state: Any = 0,
 ) -> float:
-    """Share of the halves between neighbours at which a classifier says what others say: higher is better.
+    """Share of midpoints between neighbours at which a classifier predicts what others do; higher is better.
 
     A half is the midpoint of a training sample and one of its nearest
-    neighbours, of any label. The others are classifiers that were made
-    independently of the one that is judged, on the same data: a :class:`Jury`
-    of classical ones, or those that are given. It asks for predictions only,
-    and for no sample that was held out.
+    neighbours, of any label. The reference is other classifiers that were made
+    independently on the same data: a :class:`Jury` of classical classifiers, or
+    your own. The score needs predictions only, and no held-out samples.
 
-    This is the second form of the hypothesis that the package is named after,
-    and our own: a model generalises as far as it meets independently made
-    models halfway. It rewards likeness to the others, whatever they know, and
-    where it holds is not yet measured (see Notes): hold data out where you can.
+    It is the second form of the hypothesis that the package is named after, and
+    our own: a model generalises as far as it meets independently made models
+    halfway. The score rewards similarity to the reference, whether or not the
+    reference is right. Where the hypothesis holds is not measured yet (see Notes),
+    so use held-out data where you can.
 
     Parameters
     ----------
@@ -56,37 +56,38 @@ def consensus_score(
         Fitted classifier: of scikit-learn, skorch or ART, a torch module, or
         anything with ``predict`` and ``classes_``.
     X : array-like of shape (n_samples, n_features)
-        The samples it was trained on; images may have more axes.
+        The classifier's training samples; images may have more axes.
     y : array-like of shape (n_samples,)
         The labels it was trained on, noisy ones included.
     reference : "jury", Jury, or collection of estimators, default="jury"
-        Who is asked.
+        The classifiers that it is compared with.
 
         - ``"jury"``: a :class:`Jury`, fitted on X and y in this call.
-        - A fitted :class:`Jury`: with one, a search does not fit it again for
-          each candidate.
+        - A fitted :class:`Jury`. In a search it saves fitting a jury for each
+          candidate.
         - Fitted classifiers, as a mapping or a sequence: each has one vote.
     n_neighbors : int, default=6
-        How many nearest neighbours (Euclidean) of a sample. A midpoint that
+        Number of nearest neighbours (Euclidean) of a sample. A midpoint that
         two samples share counts once.
     n_jobs : int, default=None
-        Number of jobs in which the jury is fitted, and of threads in which
-        models are asked. None is 1 unless in a ``joblib.parallel_config``
-        context. The score does not depend on it.
+        Number of jobs to fit the jury, and of threads to predict. None is 1
+        unless in a ``joblib.parallel_config`` context. It does not change the
+        score.
     random_state : int, RandomState instance or None, default=0
-        Seeds the jury that is fitted here.
+        Source of the seeds of a jury that is fitted in this call.
 
     Returns
     -------
     score : float
-        Between 0 and 1. Where k answers of the others are tied, giving one of
-        them counts 1 / k.
+        Score between 0 and 1. Where k classes are tied in the reference, a
+        prediction of one of them counts 1 / k.
 
     Raises
     ------
     ValueError
         If the data or a parameter is invalid, all samples are the same point,
-        classes differ, or the estimator is itself the reference.
+        the classifiers have different classes, or the estimator is in its own
+        reference.
     TypeError
         If an object is not a classifier.
     NotFittedError
@@ -94,14 +95,14 @@ def consensus_score(
 
     See Also
     --------
-    skhalfway.HalfwayScorer : ``measure(X, y).consensus`` judges several models by each other.
+    skhalfway.HalfwayScorer : ``measure(X, y).consensus`` compares several models with each other.
     halfway_score : The first form of the hypothesis.
 
     Notes
     -----
-    A prototype, on thirteen data sets with one seed each, ranked networks of
-    one training set with noisy labels better than training accuracy and
-    two-fold cross-validation did, and no better with clean labels. The data
+    A prototype was measured on thirteen data sets, with one seed each. It ranked
+    networks of one training set with noisy labels better than training accuracy
+    and two-fold cross-validation did, and no better with clean labels. The data
     sets, models, rival measures and claims of a proper test are fixed in
     ``benchmarks/consensus.py``, which has not been run.
 
@@ -154,7 +155,7 @@ def consensus_score(
 
 
 def _named(reference: Any, estimator: Any) -> list[tuple[str, Any]] | None:
-    """Fitted classifiers by name, of whatever form they are given; None for a jury to fit."""
+    """Fitted classifiers by name, from any form of the parameter; None for a jury that is to be fitted."""
     if isinstance(reference, str) and reference == "jury":
         return None
     if isinstance(reference, (str, type(None))):
@@ -165,7 +166,7 @@ def _named(reference: Any, estimator: Any) -> list[tuple[str, Any]] | None:
         reference = [reference]
     elif not len(reference):
         raise ValueError("reference must hold at least one fitted classifier, got none")
-    # beside the one that is judged there are two, as a collection of models must have
+    # the estimator is put first, since a collection must have two models or more
     values = list(reference.items()) if isinstance(reference, Mapping) else list(reference)
     found = named_models(
         [(_JUDGED, estimator), *values] if all(map(is_pair, values)) else [estimator, *values],
@@ -174,5 +175,5 @@ def _named(reference: Any, estimator: Any) -> list[tuple[str, Any]] | None:
     )
     others = list(found.items())[1:]
     if any(model is estimator for _, model in others):
-        raise ValueError("the estimator is in its own reference, and would be judged by itself; leave it out")
+        raise ValueError("the estimator is in its own reference, so it would agree with itself; leave it out")
     return others

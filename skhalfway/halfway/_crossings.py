@@ -1,4 +1,4 @@
-"""Crossings: where a model's answer changes on the straight paths between pairs of points."""
+"""Crossings: where a model's prediction changes on the straight paths between pairs of points."""
 
 from __future__ import annotations
 
@@ -29,21 +29,28 @@ _FIELDS = ("position", "n_changes", "next_class", "start_class", "end_class")
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Crossings(Result, drawn=False):
-    """Where a classifier's label changes on the paths from points A to points B.
+    """Where a classifier's prediction changes on the straight paths from points A to points B.
 
     Made by :func:`crossings`; arrays are read-only.
 
     Parameters
     ----------
     position : ndarray of shape (n_pairs,)
-        First crossing, as a share of the way from A (0) to B (1); nan where
-        the label never changes.
-    n_changes : ndarray of shape (n_pairs,)
-        Changes of label seen on the way, at steps of 1/16.
+        Position of the first crossing, from 0 (at A) to 1 (at B); nan where the
+        predicted label never changes.
+    n_changes : int ndarray of shape (n_pairs,)
+        Number of changes of the predicted label, at steps of 1/16 of the path.
     next_class : ndarray of shape (n_pairs,)
-        Label just behind the first crossing; ``start_class`` where there is none.
-    start_class, end_class : ndarray of shape (n_pairs,)
-        Labels of A and B themselves.
+        Label predicted just after the first crossing; ``start_class`` where
+        there is none.
+    start_class : ndarray of shape (n_pairs,)
+        Label predicted at A.
+    end_class : ndarray of shape (n_pairs,)
+        Label predicted at B.
+
+    See Also
+    --------
+    HalfwayMeasurement : Crossings of several models on the same paths.
 
     Examples
     --------
@@ -76,12 +83,20 @@ class Crossings(Result, drawn=False):
         return len(self.position)
 
     def to_frame(self) -> pd.DataFrame:
-        """Everything by pair.
+        """All figures, with a row for each pair.
 
         Returns
         -------
         frame : DataFrame
-            A row for each pair, a column for each array.
+            Columns position, n_changes, next_class, start_class and end_class.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from skhalfway.halfway import Crossings
+        >>> zeros, ones = np.zeros(2, dtype=int), np.ones(2, dtype=int)
+        >>> Crossings(np.array([0.4, 0.5]), ones, ones, zeros, ones).to_frame()["position"].tolist()
+        [0.4, 0.5]
         """
         import pandas as pd
 
@@ -106,19 +121,20 @@ class Crossings(Result, drawn=False):
 @leaving_no_trace
 @recorded
 def crossings(estimator: Any, A: Any, B: Any, *, tol: float = 1e-3) -> Crossings:
-    """Find where a classifier's label first changes on straight paths.
+    """Find where a classifier's prediction first changes on straight paths.
 
-    The path from a to b is (1 - t) a + t b; the crossing is the smallest t
-    at which the label is not that of a. It is searched for on a grid of 16
-    steps, then by bisection, all pairs at once, from predictions alone: a label
-    that changes and changes back within one step of the grid is not seen.
+    The path from a to b is (1 - t) a + t b. The crossing is the smallest t at
+    which the predicted label is not that of a. It is searched on a grid of 16
+    steps and then by bisection, for all pairs together. The search needs
+    predictions only. It does not see a label that changes and changes back within
+    one step of the grid.
 
-    Decision trees, forests, boosted trees and bags of them are looked at again,
-    since every split that a path meets is known: where their sums say another
-    label before the crossing, on however short a stretch, the classifier is
-    asked in its middle. Their crossings are the first ones, unless a stretch is
-    shorter than a billionth of the path; ``n_changes`` counts changes on the
-    grid all the same.
+    For decision trees, forests, boosted trees and bags of them, every split on a
+    path is known, so the search is refined. Where the sums of the trees give
+    another label before the crossing, on however short a stretch, the prediction
+    in its middle is checked. The crossing found is then the first one, unless a
+    stretch is shorter than a billionth of the path. ``n_changes`` still counts
+    changes on the grid.
 
     Crossings are this package's own formalisation of the title of [1]_, whose
     definitions are not public to us.
@@ -128,11 +144,13 @@ def crossings(estimator: Any, A: Any, B: Any, *, tol: float = 1e-3) -> Crossings
     estimator : object
         Fitted classifier: of scikit-learn, skorch or ART, a torch module, or
         anything with ``predict`` and ``classes_``.
-    A, B : array-like of shape (n_pairs, n_features)
-        Where the paths begin and end, row by row; images may have more axes.
+    A : array-like of shape (n_pairs, n_features)
+        Start points of the paths; images may have more axes.
+    B : array-like of shape (n_pairs, n_features)
+        End points of the paths, of the same shape.
     tol : float, default=1e-3
-        Largest error of a position, as a share of the path, in (0, 1]. At
-        1e-3, 23 predictions are asked for a pair, and some 24 of trees.
+        Largest error of a position, as a share of the path, in (0, 1]. With
+        1e-3, a pair takes 23 predictions, and about 24 for trees.
 
     Returns
     -------
@@ -142,11 +160,11 @@ def crossings(estimator: Any, A: Any, B: Any, *, tol: float = 1e-3) -> Crossings
     Raises
     ------
     ValueError
-        If A and B differ in shape, are the same point somewhere, hold
-        categories or missing values, or do not fit the classifier; if ``tol``
-        is out of range.
+        If A and B differ in shape, have the same point in a row, hold categories
+        or missing values, or do not fit the classifier; or if ``tol`` is out of
+        range.
     TypeError
-        If the object is not a classifier.
+        If the estimator is not a classifier.
     NotFittedError
         If the classifier is not fitted.
 
@@ -184,14 +202,14 @@ def crossings(estimator: Any, A: Any, B: Any, *, tol: float = 1e-3) -> Crossings
 
 
 def check_ends(A: NDArray[Any], B: NDArray[Any]) -> None:
-    """Raise unless rows of A and B are ends of paths."""
+    """Raise ValueError unless rows of A and B are the ends of paths."""
     if A.shape != B.shape:
         raise ValueError(
-            f"A and B must have the same shape, a row of each for a pair; got {A.shape} and {B.shape}"
+            f"A and B must have the same shape, with a row for each pair; got {A.shape} and {B.shape}"
         )
     same = np.flatnonzero((A == B).reshape(len(A), -1).all(axis=1))
     if len(same):
         raise ValueError(
             f"A and B hold the same point in {len(same)} of {len(A)} pairs, first in row {same[0]}; "
-            "a path needs two"
+            "a path needs two different points"
         )

@@ -1,4 +1,4 @@
-"""CrossingsDisplay: where each model's answer changes, as histograms."""
+"""CrossingsDisplay: histograms of where each model's prediction changes."""
 
 from __future__ import annotations
 
@@ -9,23 +9,24 @@ import numpy as np
 from skhalfway._checks import check_integer
 from skhalfway._text import between, percent, short
 from skhalfway.displays import Display
-from skhalfway.halfway._measurement import HalfwayMeasurement, finely
-from skhalfway.halfway._scorer import measured
+from skhalfway.halfway._figures import finely
+from skhalfway.halfway._measured import measured
+from skhalfway.halfway._measurement import HalfwayMeasurement
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _MEDIAN = "median \u25b2"
-_HEIGHT = 0.8  # of the tallest bar, in rows
-_COLUMNS = (34, 102, 180)  # centres of what is written, in points right of the axes
+_HEIGHT = 0.8  # height of the tallest bar, in rows
+_COLUMNS = (34, 102, 180)  # centres of the columns of text, in points right of the axes
 
 
 class CrossingsDisplay(Display, draws=[HalfwayMeasurement], by=measured, kind="crossings", first=True):
-    """Histograms of crossings, a row for each model of a :class:`HalfwayMeasurement`.
+    """Histograms of crossings, with a row for each model of a :class:`HalfwayMeasurement`.
 
-    Only pairs that count for a model are in its row: those of which it
-    classifies both samples right. Use ``from_estimator``, with a fitted
-    :class:`~skhalfway.HalfwayScorer`, samples and labels, or ``from_result`` to make one.
+    The row of a model shows only pairs of which it classifies both samples
+    correctly. Make a display with ``from_estimator``, which takes a fitted
+    :class:`~skhalfway.HalfwayScorer`, samples and labels, or with ``from_result``.
 
     Parameters
     ----------
@@ -45,11 +46,11 @@ class CrossingsDisplay(Display, draws=[HalfwayMeasurement], by=measured, kind="c
     medians_ : list of matplotlib Line2D or None
         The mark at each model's median; None where no pair counts.
     text_ : ndarray of shape (n_models, 3) or None
-        Median, deviation and share of pairs left out, as written beside the rows.
+        The texts beside the rows: median, deviation and share of pairs left out.
 
     See Also
     --------
-    HalfwayMeasurement : The crossings, and what they say.
+    HalfwayMeasurement : The crossings and their figures.
     AgreementDisplay : Whether models cross at the same places.
 
     Examples
@@ -88,11 +89,11 @@ class CrossingsDisplay(Display, draws=[HalfwayMeasurement], by=measured, kind="c
             Axes to draw on. None makes a figure whose height grows with the
             number of models.
         bins : int, default=41
-            Number of bins between 0 and 1. If it is odd, crossings at exactly
-            1/2 lie in the middle of one.
+            Number of bins between 0 and 1. With an odd number, crossings at
+            exactly 1/2 lie in the middle of a bin.
         include_values : bool, default=True
-            Whether to write beside the rows what they say: the median, the
-            halfway deviation with its interval, and the share of pairs that
+            Whether to write figures beside the rows: the median, the halfway
+            deviation with its confidence interval, and the share of pairs that
             do not count for the model.
         level : float, default=0.95
             Confidence level of the intervals.
@@ -114,12 +115,24 @@ class CrossingsDisplay(Display, draws=[HalfwayMeasurement], by=measured, kind="c
         ------
         ValueError
             If ``bins`` is not an integer >= 1, or ``level`` is out of range.
+
+        Examples
+        --------
+        >>> import matplotlib
+        >>> matplotlib.use("agg")
+        >>> import numpy as np
+        >>> from skhalfway.halfway import CrossingsDisplay, HalfwayMeasurement
+        >>> crossings, counted = np.array([[0.4, 0.5, 0.6, 0.7]]), np.ones((1, 4), dtype=bool)
+        >>> pairs = np.arange(8).reshape(4, 2)
+        >>> measurement = HalfwayMeasurement(("a",), pairs, np.ones(4), crossings, counted)
+        >>> CrossingsDisplay(measurement).plot(bins=21).text_[0, 0].get_text()
+        '.55'
         """
         import matplotlib.pyplot as plt
 
         check_integer("bins", bins)
         names, n = self.result.names, len(self.result.names)
-        # what may raise comes before what is drawn
+        # errors are raised before anything is drawn
         columns = self._columns(level) if include_values else None
         if ax is None:
             size = (9.0 if include_values else 6.0, 1.5 + 0.46 * n)
@@ -145,7 +158,7 @@ class CrossingsDisplay(Display, draws=[HalfwayMeasurement], by=measured, kind="c
         above: dict[str, Any] = {"xytext": (0, 2), "textcoords": "offset points", "va": "bottom"}
         ax.annotate("halfway", (0.5, top), ha="center", fontsize=9, **above)
         if columns is None:
-            # else it heads a column
+            # otherwise this is the head of a column
             ax.annotate(_MEDIAN, (1, top), ha="right", fontsize=9, **above)
         ax.set_title(f"Where {n} models change their answer between two samples", loc="left", pad=24)
         self.text_ = None if columns is None else self._write(ax, columns, level, text_kw or {})
@@ -164,13 +177,13 @@ class CrossingsDisplay(Display, draws=[HalfwayMeasurement], by=measured, kind="c
         if not len(positions):
             self.medians_.append(None)
             return
-        # a triangle that stands on the row's line, seen against any bar
+        # a triangle on the row's baseline, visible against every bar
         mark: dict[str, Any] = {"marker": "^", "ms": 7, "mfc": "#ffa90e", "mec": "k", "mew": 0.8, "ls": ""}
         place = [np.median(positions)], [base + 0.1]
         self.medians_ += ax.plot(*place, **mark | {"zorder": 4, "clip_on": False} | median_kw)
 
     def _columns(self, level: float) -> list[list[str]]:
-        """What is written beside each row."""
+        """Texts beside each row."""
         measurement = self.result
         low, high = measurement.confidence_interval(level)
         columns = []

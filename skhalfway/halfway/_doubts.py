@@ -1,4 +1,4 @@
-"""What is said of figures of models that are not known, or hardly."""
+"""Warnings about figures of models that are unknown or unreliable."""
 
 from __future__ import annotations
 
@@ -15,30 +15,30 @@ from skhalfway.models._warnings import warn
 
 
 def warn_of_unknown(measurement: HalfwayMeasurement) -> None:
-    """Warn of models that no pair counts for, and of agreements that are nan."""
+    """Warn about models for which no pair counts, and about agreements that are nan."""
     names, some = measurement.names, np.asarray(measurement.counted.any(axis=1))
     for i in np.flatnonzero(~some):
         warn(
-            f"model {shown(names[i])} classifies both samples of no pair right, as one does that never "
-            "changes its answer; its figures are nan",
+            f"model {shown(names[i])} does not classify both samples of any pair correctly (a model that "
+            "always predicts the same class does not either); its figures are nan",
             UndefinedMetricWarning,
         )
     unknown = np.isnan(measurement.agreement) & np.outer(some, some)
     if unknown.any():
         which = named_pairs(names, np.argwhere(np.triu(unknown)).tolist(), " and ")
         warn(
-            f"the agreement of {which} is nan: fewer than 3 pairs count for both, or one of them crosses "
-            "everywhere at the same place; raise n_pairs",
+            f"the agreement of {which} is nan: fewer than 3 pairs count for both, or all crossings of one of "
+            "them are at the same position; raise n_pairs",
             UndefinedMetricWarning,
         )
 
 
 def warn_of_doubtful(found: Prediction, names: tuple[str, ...], told: Sequence[bool]) -> None:
-    """Warn of predicted rates that are nan or of low reliability, save of models that were warned of."""
+    """Warn about predicted rates that are nan or unreliable; not for low reliability of ``told`` models."""
     if not found.eligible.all():
         which = named_pairs(names, np.argwhere(np.triu(found.eligible == 0)).tolist(), " and ")
         warn(
-            f"no sample is classified right by {which} together, so their rates are nan",
+            f"no sample is classified correctly by both {which}, so their rates are nan",
             UndefinedMetricWarning,
         )
     said = np.asarray(told)
@@ -46,6 +46,6 @@ def warn_of_doubtful(found: Prediction, names: tuple[str, ...], told: Sequence[b
     if doubtful.any():
         which = named_pairs(names, np.argwhere(doubtful).tolist(), " and ")
         warn(
-            f"the directions asked determine little of the rates of {which} (reliability below "
-            f"{DOUBTFUL:g}); pass more samples, or attack them"
+            f"the predicted rates of {which} are unreliable (reliability below {DOUBTFUL:g}); pass more "
+            "samples, or measure them with an attack (TransferScorer)"
         )

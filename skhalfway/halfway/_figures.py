@@ -1,4 +1,4 @@
-"""What crossings say of models: how far from halfway they are, and how alike."""
+"""Figures of crossings: halfway deviation of a model, agreement and boundary distance of two models."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from skhalfway._intervals import ratio
 
 
 def deviation(positions: NDArray[np.float64], counted: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Mean distance of crossings from 1/2 over the pairs that count, (n_models,)."""
+    """Mean distance of crossings from 1/2 over the pairs that count, of shape (n_models,)."""
     away = np.where(counted, np.abs(positions - 0.5), 0.0)
     return ratio(away.sum(axis=1), counted.sum(axis=1).astype(float))
 
@@ -18,7 +18,8 @@ def deviation(positions: NDArray[np.float64], counted: NDArray[np.bool_]) -> NDA
 def agreement(positions: NDArray[np.float64], counted: NDArray[np.bool_]) -> NDArray[np.float64]:
     """Rank correlation (Spearman) of two models' crossings, over pairs that count for both.
 
-    Of shape (n_models, n_models); nan where crossings are all at one place, or fewer than 3 count.
+    The result has shape (n_models, n_models). It is nan where all crossings of a model are at one position,
+    or fewer than 3 pairs count.
     """
     n = len(positions)
     found = np.full((n, n), np.nan)
@@ -26,7 +27,7 @@ def agreement(positions: NDArray[np.float64], counted: NDArray[np.bool_]) -> NDA
         both = counted[i] & counted[j]
         if both.sum() < 3:
             continue
-        # different ones: ranks of n from 1 on, less their mean
+        # ranks from 1 to n, minus their mean
         a, b = (rankdata(positions[k, both]) - (both.sum() + 1) / 2 for k in (i, j))
         spread = (a @ a) * (b @ b)
         found[i, j] = found[j, i] = np.clip(a @ b / np.sqrt(spread), -1, 1) if spread > 0 else np.nan
@@ -38,7 +39,7 @@ def boundary_distance(
 ) -> NDArray[np.float64]:
     """Mean distance of two models' crossings along the path, over pairs that count for both.
 
-    Of shape (n_models, n_models), in input units where ``lengths`` are.
+    The result has shape (n_models, n_models) and the units of ``lengths``.
     """
     n = len(positions)
     found = np.empty((n, n))
@@ -54,3 +55,8 @@ def mean_of_pairs(matrix: NDArray[np.float64]) -> float:
     upper = matrix[np.triu_indices(len(matrix), 1)]
     known = upper[~np.isnan(upper)]
     return float(known.mean()) if len(known) else np.nan
+
+
+def finely(value: float) -> str:
+    """A figure with three decimals and without a leading zero, since deviations are small."""
+    return " - " if np.isnan(value) else f"{value:.3f}".replace("0.", ".", 1)

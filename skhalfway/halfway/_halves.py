@@ -1,4 +1,4 @@
-"""Halves: midpoints of samples and their nearest neighbours, and what models say there."""
+"""Halves: midpoints of samples and their nearest neighbours, and the predictions of models there."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from skhalfway.boundaries._nearest import TIE, nearest
 from skhalfway.boundaries._paths import path
 from skhalfway.models import Model
 
-N_NEIGHBORS = 6  # as in the prototype that the benchmark's claims were made with
+N_NEIGHBORS = 6  # as in the prototype on which the claims of the benchmark are based
 
 
 def neighbour_pairs(X: NDArray[Any], n_neighbors: int) -> NDArray[np.intp]:
-    """Samples and their nearest neighbours of any label, each two once: row numbers (n_halves, 2).
+    """Row numbers (n_halves, 2) of samples and their nearest neighbours, of any label; each pair once.
 
-    Samples at the same point are no neighbours; of several at a neighbour's point the first stands for all.
-    Of points that are as far, the first is nearer. Where there are fewer other points than ``n_neighbors``,
-    all of them are neighbours.
+    Samples at the same point are no neighbours. Where several samples are at a neighbour's point, the first
+    one stands for all. Ties in distance go to the first point. Where there are fewer other points than
+    ``n_neighbors``, all of them are neighbours.
     """
     points, first, place = np.unique(X.reshape(len(X), -1), axis=0, return_index=True, return_inverse=True)
     k = min(n_neighbors, len(points) - 1)
     if k < 1:
-        raise ValueError("halves need samples at 2 different points or more, but all of them are the same")
+        raise ValueError("X must hold at least 2 different points, but all samples are the same")
     near = nearest(points - points.mean(axis=0), k)
     rows = np.arange(len(X))
     pairs = np.column_stack([np.repeat(rows, k), first[near[place.ravel()]].ravel()])
@@ -37,7 +37,7 @@ def neighbour_pairs(X: NDArray[Any], n_neighbors: int) -> NDArray[np.intp]:
 def answers_at_halves(
     models: dict[str, Model], X: NDArray[Any], pairs: NDArray[np.intp], n_jobs: int | None, verbose: int
 ) -> NDArray[np.intp]:
-    """Class indices (n_models, n_halves) that models give to the midpoints of pairs of samples."""
+    """Class indices (n_models, n_halves) that models predict at the midpoints of pairs of samples."""
     parts = list(blocks(len(pairs), X[0].size))
     middle = np.array(0.5)
     points = (path(X[pairs[part, 0]], X[pairs[part, 1]], middle) for part in parts)
@@ -45,10 +45,10 @@ def answers_at_halves(
 
 
 def peers_credit(answers: NDArray[np.intp]) -> NDArray[np.float64]:
-    """Whether each model says what the plurality of the others says, (n_models, n_halves).
+    """Whether each model predicts what the plurality of the others predicts, (n_models, n_halves).
 
-    Where k answers are tied, a model that gives one of them has 1 / k: what drawing lots gives on average.
-    nan where there are no others.
+    Where k classes are tied, a model that predicts one of them gets 1 / k, the average over random
+    tie-breaks. The credit is nan where there are no other models.
     """
     n_models, n = answers.shape
     credit = np.full((n_models, n), np.nan)
@@ -59,7 +59,7 @@ def peers_credit(answers: NDArray[np.intp]) -> NDArray[np.float64]:
         same = some[:, None] == some
         total = same.sum(axis=0)
         for i in range(n_models):
-            support = total - same[i]  # by the others, and by none where it is the model itself
+            support = total - same[i]  # votes of the other models; the model itself gets none
             support[i] = 0
             credit[i, part] = _credit(total[i] - 1, support, np.where(np.arange(n_models) == i, 0.0, 1.0))
     return credit
@@ -68,7 +68,7 @@ def peers_credit(answers: NDArray[np.intp]) -> NDArray[np.float64]:
 def reference_credit(
     answer: NDArray[np.intp], others: NDArray[np.intp], weights: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Whether an answer (n_halves,) is that of the weighted plurality of others (n_others, n_halves)."""
+    """Whether predictions (n_halves,) are those of the weighted plurality of others (n_others, n_halves)."""
     credit = np.empty(len(answer))
     for part in blocks(len(answer), len(others) ** 2):
         some = others[:, part]
@@ -78,9 +78,9 @@ def reference_credit(
 
 
 def _credit(own: NDArray[Any], support: NDArray[Any], weights: NDArray[np.float64]) -> NDArray[np.float64]:
-    """1 / (number of tied answers) where one's own support (n,) is the most of voters' (n_voters, n)."""
+    """1 / (number of tied classes) where the own support (n,) is the largest of the voters' (n_voters, n)."""
     most = support.max(axis=0)
-    # voters of one answer weigh as much together as it has support
+    # the voters of a class together have the weight of its support, so each tied class counts once
     n_tied = weights @ (support >= most * (1 - TIE)) / most
     return np.where(own >= most * (1 - TIE), 1 / n_tied, 0.0)
 
@@ -88,11 +88,11 @@ def _credit(own: NDArray[Any], support: NDArray[Any], weights: NDArray[np.float6
 def label_margins(
     pairs: NDArray[np.intp], answers: NDArray[np.intp], labels: NDArray[np.intp], classes: NDArray[Any]
 ) -> dict[str, NDArray[Any]]:
-    """What models say around each sample, at all halves that it is an end of.
+    """Predictions of models around each sample, at all halves of which it is an end.
 
-    Its own label; ``suggested``, the most frequent other answer; ``margin``, the share of answers that give
-    its label less that of the suggested one; and ``n_halves``. Where there is none, the margin is nan, and
-    nothing else is suggested.
+    The result has ``label``, the sample's own; ``suggested``, the most frequent other class; ``margin``, the
+    share of predictions of the label minus that of the suggested class; and ``n_halves``. Where a sample has
+    no halves, its margin is nan and its own label is suggested.
     """
     n, rows = len(labels), np.arange(len(labels))
     votes = np.zeros((n, len(classes)))

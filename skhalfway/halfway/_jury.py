@@ -1,4 +1,4 @@
-"""Jury: classical models of six kinds, whose votes count as far as cross-validation trusts them."""
+"""Jury: classical models of six kinds, whose votes are weighted by cross-validated accuracy."""
 
 from __future__ import annotations
 
@@ -31,35 +31,35 @@ _MOST_NEIGHBORS = 25
 
 
 class Jury(ClassifierMixin, BaseEstimator):
-    """Six classical classifiers that vote, weighted by their own cross-validation.
+    """Six classical classifiers that vote, weighted by their accuracy in cross-validation.
 
-    A reference for :func:`consensus_score`: a random forest, extremely
-    randomised trees of depth 5, an SVC with an RBF kernel, 25 nearest
-    neighbours, logistic regression, and boosting on histograms. The SVC, the
-    neighbours and logistic regression see standardised features. A vote weighs
-    ``(a - 1 / n_classes)**2``, where a is the accuracy of the member in
-    cross-validation, and nothing where it is below chance.
+    The jury is a reference for :func:`consensus_score`. Its members are a random
+    forest, extremely randomised trees of depth 5, an SVC with an RBF kernel, 25
+    nearest neighbours, logistic regression, and histogram-based gradient boosting.
+    Features are standardised for the SVC, the neighbours and logistic regression.
+    The weight of a vote is ``(a - 1 / n_classes)**2``, where a is the member's
+    accuracy in cross-validation, and 0 where a is below chance.
 
     Parameters
     ----------
     cv : int, default=3
         Number of folds, at least 2.
     n_jobs : int, default=None
-        Number of jobs that members are fitted in. None is 1 unless in a
-        ``joblib.parallel_config`` context. Results do not depend on it.
+        Number of jobs to fit members. None is 1 unless in a
+        ``joblib.parallel_config`` context. It does not change results.
     random_state : int, RandomState instance or None, default=None
-        Seeds the members. Pass an int for the same jury across calls.
+        Source of the members' seeds. Pass an int for the same jury across calls.
 
     Attributes
     ----------
     classes_ : ndarray of shape (n_classes,)
-        Labels.
+        Class labels.
     voters_ : VotingClassifier
-        The fitted members, and their votes.
+        The fitted members and their weighted vote.
     names_ : list of str
         Names of the members.
     weights_ : ndarray of shape (6,)
-        What their votes weigh, summing to 1.
+        Weights of their votes, which sum to 1.
     cv_accuracy_ : ndarray of shape (6,)
         Their mean accuracies in cross-validation.
     n_features_in_ : int
@@ -69,12 +69,12 @@ class Jury(ClassifierMixin, BaseEstimator):
 
     See Also
     --------
-    consensus_score : Asks it.
+    consensus_score : Compares a classifier with a jury.
 
     Notes
     -----
-    With fewer than 100 samples a quarter of them are neighbours. The choice of
-    members and weights is this package's own, and was fixed before the
+    With fewer than 100 samples, the number of neighbours is a quarter of them. The
+    choice of members and weights is this package's own, and was fixed before the
     benchmark of consensus was run.
 
     Examples
@@ -96,7 +96,7 @@ class Jury(ClassifierMixin, BaseEstimator):
         self.random_state = random_state
 
     def fit(self, X: Any, y: Any) -> Jury:
-        """Fit the members, and weigh them.
+        """Fit the members and compute their weights.
 
         Parameters
         ----------
@@ -118,9 +118,17 @@ class Jury(ClassifierMixin, BaseEstimator):
         Warns
         -----
         UserWarning
-            If no member is better than chance in cross-validation; then all
-            votes weigh the same. If the smallest class has fewer members than
-            there are folds (scikit-learn's).
+            If no member is better than chance in cross-validation; all votes
+            then have the same weight. Also, by scikit-learn, if the smallest
+            class has fewer samples than there are folds.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_iris
+        >>> from skhalfway.halfway import Jury
+        >>> jury = Jury(cv=2, random_state=0).fit(*load_iris(return_X_y=True))
+        >>> round(float(jury.weights_.sum()), 6)
+        1.0
         """
         check_integer("cv", self.cv, least=2)
         check_jobs(self.n_jobs)
@@ -129,9 +137,7 @@ class Jury(ClassifierMixin, BaseEstimator):
         check_classification_targets(y)
         self.classes_ = np.unique(y)
         if len(self.classes_) < 2:
-            raise ValueError(
-                f"Jury needs samples of at least 2 classes, got one class: {shown(self.classes_[0])}"
-            )
+            raise ValueError(f"y must hold at least 2 classes, got one class: {shown(self.classes_[0])}")
         members = _members(len(X), self.cv, rng)
         self.names_ = list(members)
         options: dict[str, Any] = {"cv": self.cv, "n_jobs": self.n_jobs, "error_score": "raise"}
@@ -141,8 +147,8 @@ class Jury(ClassifierMixin, BaseEstimator):
         weights = np.maximum(self.cv_accuracy_ - 1 / len(self.classes_), 0) ** 2
         if not weights.any():
             warn(
-                "no member of the jury is better than chance in cross-validation, so all votes weigh the "
-                "same; what the jury says tells nothing of these labels",
+                "no member of the jury is better than chance in cross-validation, so all votes have the same "
+                "weight; agreement with this jury says nothing about these labels",
                 UserWarning,
             )
             weights = np.ones(len(weights))
@@ -152,7 +158,7 @@ class Jury(ClassifierMixin, BaseEstimator):
         return self
 
     def predict(self, X: Any) -> NDArray[Any]:
-        """The class whose votes weigh most.
+        """Predict the class with the largest weight of votes.
 
         Parameters
         ----------
@@ -162,7 +168,15 @@ class Jury(ClassifierMixin, BaseEstimator):
         Returns
         -------
         labels : ndarray of shape (n_samples,)
-            Labels.
+            Predicted labels.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_iris
+        >>> from skhalfway.halfway import Jury
+        >>> X, y = load_iris(return_X_y=True)
+        >>> Jury(cv=2, random_state=0).fit(X, y).predict(X[[0, 60, 120]])
+        array([0, 1, 2])
         """
         check_is_fitted(self)
         labels: NDArray[Any] = self.voters_.predict(validate_data(self, X, reset=False))
@@ -171,7 +185,7 @@ class Jury(ClassifierMixin, BaseEstimator):
 
 def _members(n: int, cv: int, rng: np.random.RandomState) -> dict[str, Any]:
     seeds = [draw_seed(rng) for _ in range(3)]
-    # a fold leaves fewer samples, which must be enough
+    # cross-validation trains on fewer samples, of which there must be more than neighbours
     n_neighbors = max(1, min(_MOST_NEIGHBORS, n // 4, n - n // cv - 1))
     return {
         "forest": RandomForestClassifier(random_state=seeds[0]),

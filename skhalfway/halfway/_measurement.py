@@ -1,8 +1,7 @@
-"""HalfwayMeasurement: crossings of several models on the same paths, and what they say."""
+"""HalfwayMeasurement: crossings of several models on the same paths, and figures of these."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -11,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skhalfway._checks import check_choice, check_integer
-from skhalfway._intervals import FEWEST, ConfidenceInterval, check_level, wilson_interval
+from skhalfway._intervals import ConfidenceInterval, check_level
 from skhalfway._text import between, counted, short, shown
-from skhalfway.halfway._figures import agreement, boundary_distance, deviation, mean_of_pairs
+from skhalfway.halfway._figures import agreement, boundary_distance, deviation, finely, mean_of_pairs
 from skhalfway.halfway._halves import label_margins, peers_credit
-from skhalfway.halfway._over_samples import interval_over_samples, mean_influence, rank_influence
+from skhalfway.halfway._measurement_intervals import interval_of
 from skhalfway.results import Result
 from skhalfway.results._result import frozen
 from skhalfway.results._table import Cell, Table
@@ -29,43 +28,48 @@ _FIGURES = ("deviation", "consensus", "agreement", "boundary_distance", "mean_ag
 
 @dataclass(frozen=True, eq=False, repr=False)
 class HalfwayMeasurement(Result):
-    """Where the answers of several models change on the same paths.
+    """Where the predictions of several models change on the same paths.
 
-    A pair of samples counts for a model that classifies both right, and for
-    two models if it counts for both. Made by
-    :meth:`skhalfway.HalfwayScorer.measure`; arrays are read-only.
+    Made by :meth:`skhalfway.HalfwayScorer.measure`; arrays are read-only.
 
-    These definitions are this package's own formalisation of the title of
-    [1]_, whose own are not public to us; the distance is that of Tramèr et al.
-    [2]_, taken along paths between samples.
+    - The *crossing* of a model on a path is where its prediction first changes.
+    - A pair of samples *counts* for a model that classifies both correctly. It
+      counts for two models if it counts for both.
+    - A *half* is the midpoint of a sample and one of its nearest neighbours, of
+      any label.
+
+    These definitions are this package's own formalisation of the title of [1]_,
+    whose own definitions are not public to us. The boundary distance is that of
+    Tramèr et al. [2]_, measured along paths between samples.
 
     Parameters
     ----------
     names : tuple of str
         Names of the n_models models.
     pairs : ndarray of shape (n_pairs, 2)
-        Row numbers of the samples where paths begin and end.
+        Row numbers of the samples at the start and at the end of each path.
     lengths : ndarray of shape (n_pairs,)
         Euclidean lengths of the paths, in input units.
     crossings : ndarray of shape (n_models, n_pairs)
         First crossing of each model on each path, from 0 to 1; nan where its
-        answer never changes.
+        prediction never changes.
     counted : bool ndarray of shape (n_models, n_pairs)
-        Whether the model classifies both samples right.
+        Whether the model classifies both samples correctly.
     halves : ndarray of shape (n_halves, 2), default=None
-        Row numbers of the samples that a half lies between. None: none were asked about.
+        Row numbers of the two samples of each half. None where halves were not
+        measured.
     answers : ndarray of shape (n_models, n_halves), default=None
-        Class indices that models give to the halves.
+        Class indices that models predict at the halves.
     labels : ndarray of shape (n_samples,), default=None
         Class indices of the samples' own labels.
     classes : ndarray of shape (n_classes,), default=None
-        Labels of class indices.
+        Labels by class index.
 
     See Also
     --------
-    skhalfway.HalfwayScorer : Makes it.
-    CrossingsDisplay : Draws it.
-    AgreementDisplay : Draws it, with ``plot(kind="agreement")``.
+    skhalfway.HalfwayScorer : Measures it.
+    CrossingsDisplay : Draws the crossings.
+    AgreementDisplay : Draws the agreement, with ``plot(kind="agreement")``.
 
     References
     ----------
@@ -117,7 +121,7 @@ class HalfwayMeasurement(Result):
         of_halves = [getattr(self, name) for name in _OF_HALVES]
         if any(given is not None for given in of_halves):
             if any(given is None for given in of_halves):
-                raise ValueError(f"{', '.join(_OF_HALVES)} must be given together, or none of them")
+                raise ValueError(f"{', '.join(_OF_HALVES)} must all be given, or none of them")
             n_halves = len(of_halves[0])
             shapes |= {"halves": (n_halves, 2), "answers": (n_models, n_halves)}
             shapes |= {name: (len(given),) for name, given in zip(_OF_HALVES[2:], of_halves[2:], strict=True)}
@@ -130,7 +134,10 @@ class HalfwayMeasurement(Result):
                 )
             object.__setattr__(self, name, values)
         if np.isnan(self.crossings[self.counted]).any():
-            raise ValueError("a pair counts for a model that never changes its answer on the path")
+            raise ValueError(
+                "crossings must not be nan where counted is True, since a pair counts only where the "
+                "model's prediction changes on the path"
+            )
 
     @property
     def deviation(self) -> NDArray[np.float64]:
@@ -139,11 +146,11 @@ class HalfwayMeasurement(Result):
 
     @property
     def consensus(self) -> NDArray[np.float64]:
-        """Share of halves at which a model says what the plurality of the others says, (n_models,).
+        """Share of halves at which a model predicts what the plurality of the others predicts, (n_models,).
 
         A half is the midpoint of a sample and one of its nearest neighbours, of
-        any label. Where k answers of the others are tied, giving one of them
-        counts 1 / k. nan where no halves were asked about.
+        any label. Where k classes are tied among the others, a prediction of one
+        of them counts 1 / k. It is nan where halves were not measured.
         """
         return self._credit.mean(axis=1) if self._credit.size else np.full(len(self.names), np.nan)
 
@@ -163,21 +170,22 @@ class HalfwayMeasurement(Result):
 
     @property
     def mean_agreement(self) -> float:
-        """Mean agreement over pairs of two models; nan where none is known."""
+        """Mean agreement over pairs of two models; nan where no agreement is known."""
         return mean_of_pairs(self.agreement)
 
     def confidence_interval(self, level: float = 0.95, *, of: str = "deviation") -> ConfidenceInterval:
-        """Intervals over samples: of the figure in the population that they are drawn from.
+        """Confidence interval of a figure in the population that samples are drawn from.
 
-        The models are as they are. Pairs share samples, so that their number
-        says little: what counts is how much each sample moves the figure by all
-        of its pairs. Intervals are symmetric in the logit of twice a deviation,
-        in the logarithm of a distance and in Fisher's z of an agreement.
+        Models are taken as fixed. Pairs that share samples are not independent,
+        so intervals are computed from the influence of each sample, through all
+        its pairs. They are symmetric in the logit of twice a deviation, in the
+        logarithm of a distance, and in Fisher's z of an agreement.
 
-        In simulations (``benchmarks/coverage.md``), those of 95 % hold 92 to
-        98 % of the time for random pairs, of 30 samples or more; for nearest
-        ones, whose partners depend on all samples, 88 to 97 %; and for
-        consensus 95 to 100 %: they are on the safe side.
+        Coverage of 95 % intervals in simulations (``benchmarks/coverage.md``):
+
+        - 92 to 98 % for random pairs, with 30 samples or more;
+        - 88 to 97 % for nearest pairs, whose partners depend on all samples;
+        - 95 to 100 % for consensus, so these are conservative.
 
         Parameters
         ----------
@@ -185,124 +193,99 @@ class HalfwayMeasurement(Result):
             Confidence level, between 0 and 1.
         of : {"deviation", "consensus", "agreement", "boundary_distance", "mean_agreement"}, \
                 default="deviation"
-            Which figure.
+            The figure.
 
         Returns
         -------
         interval : ConfidenceInterval
-            ``low`` and ``high``, shaped like the attribute. nan where fewer
-            than 10 pairs count, or of fewer than 10 samples, and where all of
-            them say the same, of which no error can be told. A model agrees
-            with itself, and is at no distance from itself, for certain.
+            ``low`` and ``high``, of the shape of the figure. They are nan where
+            fewer than 10 pairs count, where these have fewer than 10 samples, and
+            where all pairs give the same value, since the error is then unknown.
+            The figures of a model with itself are certain.
 
         Raises
         ------
         ValueError
             If ``level`` or ``of`` is out of range.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from skhalfway.halfway import HalfwayMeasurement
+        >>> crossings, counted = np.linspace(0.4, 0.9, 10)[None], np.ones((1, 10), dtype=bool)
+        >>> pairs = np.arange(20).reshape(10, 2)
+        >>> measurement = HalfwayMeasurement(("a",), pairs, np.ones(10), crossings, counted)
+        >>> interval = measurement.confidence_interval()
+        >>> interval.low.round(2), interval.high.round(2)
+        (array([0.09]), array([0.29]))
         """
         check_choice("of", of, _FIGURES)
         check_level(level)
-        if of == "consensus":
-            return self._consensus_interval(level)
-        if of == "deviation":
-            influence = mean_influence(np.abs(self.crossings - 0.5), self.counted)
-            return self._interval(self.deviation, influence, self.counted, level, "up to a half")
-        if of == "mean_agreement":
-            return self._mean_interval(level)
-        figure = getattr(self, of)
-        # what a model is to itself is certain
-        ends = np.full((2, *figure.shape), np.nan)
-        enough = np.flatnonzero(self.counted.sum(axis=1) >= FEWEST)
-        ends[:, enough, enough] = figure[enough, enough]
-        scale = "correlation" if of == "agreement" else "positive"
-        for i, influence, both in self._influences(of):
-            found = self._interval(figure[i, i + 1 :], influence, both, level, scale)
-            ends[:, i, i + 1 :] = ends[:, i + 1 :, i] = found
-        return ConfidenceInterval(*ends)
-
-    def _influences(self, of: str) -> Iterator[tuple[int, NDArray[np.float64], NDArray[np.bool_]]]:
-        """How pairs move a figure of each model and all later ones, and which count for both."""
-        for i, own in enumerate(self.crossings[:-1]):
-            others, both = self.crossings[i + 1 :], self.counted[i] & self.counted[i + 1 :]
-            if of == "agreement":
-                yield i, rank_influence(own, others, both), both
-            else:
-                yield i, mean_influence(np.abs(own - others) * self.lengths, both), both
-
-    def _mean_interval(self, level: float) -> ConfidenceInterval:
-        """Of the mean over pairs of two models with a known agreement."""
-        influence, n_known = np.zeros(len(self.pairs)), 0
-        counts, fewest = np.zeros(len(self.pairs), dtype=bool), len(self.pairs)
-        agreement = self.agreement
-        for i, each, both in self._influences("agreement"):
-            known = ~np.isnan(agreement[i, i + 1 :])
-            influence += each[known].sum(axis=0)
-            counts |= both[known].any(axis=0)
-            fewest = both[known].sum(axis=1).min(initial=fewest)
-            n_known += known.sum()
-        if not n_known or fewest < FEWEST:
-            return ConfidenceInterval(np.nan, np.nan)
-        mean = np.asarray(self.mean_agreement)
-        return self._interval(mean, influence / n_known, counts, level, "correlation")
-
-    def _interval(
-        self,
-        figure: NDArray[np.float64],
-        influence: NDArray[np.float64],
-        counts: NDArray[np.bool_],
-        level: float,
-        scale: str,
-    ) -> ConfidenceInterval:
-        return interval_over_samples(figure, influence, counts, self.pairs, level, scale=scale)
+        return interval_of(self, of, level)
 
     def contested(self, X: Any = None, *, n_samples: int | None = None) -> pd.DataFrame:
-        """Samples around which models give another label than their own, the most contested first.
+        """Samples around which models predict another class than the sample's label, most contested first.
 
-        Their labels are worth checking. What is counted are the answers of all
-        models at the halves of a sample: between it and its nearest neighbours,
-        and those whose neighbour it is. Our own measure. Confident learning [1]_
-        trains models anew, and finds more where few labels are wrong: .63 against
-        .55 in average precision at 10 % (``benchmarks/contested.md``).
+        The labels of these samples are worth checking. The measure, our own, counts
+        the predictions of all models at the halves of a sample: its midpoints with
+        its nearest neighbours, and with samples whose neighbour it is. Confident
+        learning [1]_ trains additional models, and finds more where few labels are
+        wrong: at 10 % wrong labels its average precision is .63, against .55 here
+        (``benchmarks/contested.md``).
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features), default=None
-            The samples that were measured, whose index the frame gets where
-            they have one. None: row numbers.
+            The samples that were measured. The frame gets their index where they
+            have one. With None, it has row numbers.
         n_samples : int, default=None
-            How many. None is all those with a margin below 0.
+            Number of samples. None is all samples with a margin below 0.
 
         Returns
         -------
         frame : DataFrame
-            A row for each sample, with its ``label``; ``suggested``, the most
-            frequent of the other answers; ``margin``, the share of answers that
-            give its label less the share that give the suggested one, from -1
-            to 1; and ``n_halves``.
+            A row for each sample, with the columns
+
+            - ``label``, its own label;
+            - ``suggested``, the most frequently predicted other class;
+            - ``margin``, the share of predictions of its label minus that of the
+              suggested class, from -1 to 1;
+            - ``n_halves``, the number of its halves.
 
         Raises
         ------
         ValueError
-            If no halves were asked about, X holds another number of samples,
-            or ``n_samples`` is out of range.
+            If halves were not measured, X holds another number of samples, or
+            ``n_samples`` is out of range.
 
         References
         ----------
         .. [1] Northcutt, Jiang & Chuang, "Confident learning: estimating
            uncertainty in dataset labels", JAIR 70, 2021.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_iris
+        >>> from sklearn.svm import SVC
+        >>> from skhalfway import HalfwayScorer
+        >>> X, y = load_iris(return_X_y=True)
+        >>> scorer = HalfwayScorer(n_pairs=50, random_state=0).fit([SVC().fit(X, y), SVC(C=9).fit(X, y)])
+        >>> scorer.measure(X, y).contested(n_samples=1)[["label", "suggested"]]
+            label  suggested
+        83      1          2
         """
         import pandas as pd
 
         if self.halves is None or self.answers is None or self.labels is None or self.classes is None:
             raise ValueError(
-                "no halves were asked about, so no sample is known to be contested; measure with "
+                "halves were not measured, so contested samples are not known; measure with "
                 "HalfwayScorer(n_neighbors=6)"
             )
         n = len(self.labels)
         if n_samples is not None:
             check_integer("n_samples", n_samples)
             if n_samples > n:
-                raise ValueError(f"n_samples={n_samples}, but only {n} were measured")
+                raise ValueError(f"n_samples={n_samples}, but only {n} samples were measured")
         if X is not None and len(X) != n:
             raise ValueError(f"X must hold the {n} samples that were measured, got {len(X)}")
         found = label_margins(self.halves, self.answers, self.labels, self.classes)
@@ -317,14 +300,34 @@ class HalfwayMeasurement(Result):
         Parameters
         ----------
         of : {"models", "pairs"}, default="models"
-            A row for each model: pairs of samples that count, median crossing,
-            deviation and consensus with their intervals. Or for each two models: pairs that
-            count for both, agreement and boundary distance, with intervals.
+            - "models": a row for each model, with the number of pairs of samples
+              that count, the median crossing, and the deviation and consensus with
+              their intervals.
+            - "pairs": a row for each pair of models, with the number of pairs of
+              samples that count for both, and the agreement and boundary distance
+              with their intervals.
 
         Returns
         -------
         frame : DataFrame
-            Indexed by name, or by both names.
+            Indexed by the name of the model, or by both names.
+
+        Raises
+        ------
+        ValueError
+            If ``of`` is unknown.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from skhalfway.halfway import HalfwayMeasurement
+        >>> pairs, crossings = np.arange(6).reshape(3, 2), np.array([[0.4, 0.5, 0.9], [0.3, 0.5, 0.9]])
+        >>> counted = np.ones((2, 3), dtype=bool)
+        >>> measurement = HalfwayMeasurement(("a", "b"), pairs, np.ones(3), crossings, counted)
+        >>> measurement.to_frame()["median_crossing"].tolist()
+        [0.5, 0.5]
+        >>> float(measurement.to_frame(of="pairs").loc[("a", "b"), "agreement"])
+        1.0
         """
         import pandas as pd
 
@@ -357,20 +360,6 @@ class HalfwayMeasurement(Result):
             columns, index=pd.MultiIndex.from_arrays([names[i], names[j]], names=["model", "other"])
         )
 
-    def _consensus_interval(self, level: float) -> ConfidenceInterval:
-        if self.halves is None or self.labels is None or len(self.names) < 2:
-            return ConfidenceInterval(*np.full((2, len(self.names)), np.nan))
-        all_of_them = np.ones(self._credit.shape, dtype=bool)
-        influence = mean_influence(self._credit, all_of_them)
-        found = interval_over_samples(
-            self.consensus, influence, all_of_them, self.halves, level, scale="share"
-        )
-        # where all halves say the same: as many trials as there are samples
-        n = len(np.unique(self.halves))
-        sure = ((self.consensus == 0) | (self.consensus == 1)) & (n >= FEWEST)
-        edges = wilson_interval(np.where(sure, self.consensus * n, 0.0), n, level)
-        return ConfidenceInterval(*(np.where(sure, a, b) for a, b in zip(edges, found, strict=True)))
-
     def _medians(self) -> NDArray[np.float64]:
         rows = zip(self.crossings, self.counted, strict=True)
         return np.array([np.median(row[own]) if own.any() else np.nan for row, own in rows])
@@ -393,8 +382,3 @@ class HalfwayMeasurement(Result):
             headers if self.halves is None else [*headers, "consensus [95 %]"],
             rows,
         )
-
-
-def finely(value: float) -> str:
-    """Three decimals, no leading zero: deviations are small."""
-    return " - " if np.isnan(value) else f"{value:.3f}".replace("0.", ".", 1)

@@ -1,4 +1,4 @@
-"""How sure figures of pairs of samples are: pairs that share a sample are not independent of each other."""
+"""Confidence intervals for figures of pairs of samples: pairs that share a sample are not independent."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from skhalfway._intervals import FEWEST, ConfidenceInterval, check_level, ratio
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 
-# how figures are turned for an interval that is symmetric: the logit of one from 0 to 1, or of twice one
-# from 0 to 1/2, the logarithm of one from 0 on, and of a correlation Fisher's z
+# transformations in which intervals are symmetric, each with its derivative and its inverse: the logit of a
+# share or of twice a figure up to 1/2, the logarithm of a positive figure, Fisher's z of a correlation
 SCALES: dict[str, Any] = {
     "share": (logit, lambda x: 1 / (x * (1 - x)), expit),
     "up to a half": (lambda x: logit(2 * x), lambda x: 1 / (x * (1 - 2 * x)), lambda z: expit(z) / 2),
@@ -26,19 +26,19 @@ SCALES: dict[str, Any] = {
 
 
 def mean_influence(values: Floats, counted: Bools) -> Floats:
-    """How much each pair, counted once more, moves the mean of the values that count, (..., n_pairs)."""
+    """Influence of each pair on the mean of the values that count, (..., n_pairs)."""
     size = counted.sum(axis=-1, keepdims=True).astype(float)
     known = np.where(counted, values, 0.0)
     return np.where(counted, ratio(known - ratio(known.sum(axis=-1, keepdims=True), size), size), 0.0)
 
 
 def rank_influence(own: Floats, others: Floats, both: Bools) -> Floats:
-    """How much each pair, counted once more, moves Spearman's correlation with each other's, (n, n_pairs).
+    """Influence of each pair on Spearman's correlation with each of the others, (n, n_pairs).
 
-    A pair moves the ranks of the others too. With F and G its mid-ranks as shares, C, V and W the covariance
-    and the variances of all, the covariance moves by ``F G + E[G'; x' > x] + E[F'; y' > y]`` less its mean
-    (Hoeffding, "A class of statistics with asymptotically normal distribution", Annals of Mathematical
-    Statistics 19, 1948, section 9), and likewise the variances, which do not move where no two are tied.
+    A pair changes the ranks of the others too. F and G are its centred mid-ranks as shares. Its influence on
+    the covariance is ``F G + E[G'; x' > x] + E[F'; y' > y]`` minus the mean of this (Hoeffding, "A class of
+    statistics with asymptotically normal distribution", Annals of Mathematical Statistics 19, 1948, section
+    9). Influences on the variances have the same form; they are 0 where there are no ties.
     """
     found = np.zeros(others.shape)
     for moved, other, count in zip(found, others, both, strict=True):
@@ -57,7 +57,7 @@ def rank_influence(own: Floats, others: Floats, both: Bools) -> Floats:
 
 
 def _below(place: NDArray[np.intp], weight: Floats) -> Floats:
-    """Mean of the weights of those at lower places, and of half of those at the same, for each."""
+    """For each entry, the sum of weights at lower places plus half of those at its own, over the size."""
     at = np.bincount(place, weight)
     result: Floats = (np.cumsum(at) - at / 2)[place] / len(place)
     return result
@@ -77,19 +77,22 @@ def interval_over_samples(
     *,
     scale: str,
 ) -> ConfidenceInterval:
-    """Interval of a figure of pairs for other samples: the population's, or other draws of as many.
+    """Confidence interval of a figure of pairs, for the population of samples or for other draws of as many.
 
-    What a sample moves is the sum of what its pairs do; it counts as if it was left out (divided by one less
-    its share of the pairs, HC3). The variance is the sum of the squares over samples, less the squares over
-    pairs, each of which is in the sums of two samples: products of all pairs that have a sample in common
-    (Aronow, Samii & Assenova, "Cluster-robust variance estimation for dyadic data", Political Analysis 23,
-    2015). A pair and its reverse count as one. Student's distribution has the degrees of freedom by which the
-    sum of squares varies (Satterthwaite, "An approximate distribution of estimates of variance components",
-    Biometrics Bulletin 2, 1946). Why not a bootstrap of samples: ``benchmarks/coverage.md``.
+    - The influence of a sample is the sum of the influences of its pairs, divided by 1 minus its share of the
+      pairs, as if it was left out (HC3).
+    - The variance is the sum of squares over samples minus the sum of squares over pairs, since each pair is
+      in the sums of two samples. This is the sum of products of all pairs with a common sample (Aronow, Samii
+      & Assenova, "Cluster-robust variance estimation for dyadic data", Political Analysis 23, 2015). A pair
+      and its reverse count as one.
+    - Degrees of freedom of Student's distribution follow Satterthwaite, "An approximate distribution of
+      estimates of variance components", Biometrics Bulletin 2, 1946.
 
-    ``figure`` has any shape, ``influence`` and ``counted`` that shape and an axis of pairs behind. nan where
-    fewer than 10 pairs count, or of fewer than 10 samples; where all pairs are of one sample; and where no
-    pair moves the figure, of which nothing can be told.
+    ``benchmarks/coverage.md`` says why this is no bootstrap of samples.
+
+    ``figure`` has any shape; ``influence`` and ``counted`` have that shape and a last axis of pairs. The
+    interval is nan where fewer than 10 pairs count, where these have fewer than 10 samples, where all pairs
+    have the same sample, and where no pair changes the figure.
     """
     check_level(level)
     shape, n_pairs = figure.shape, len(pairs)
@@ -97,7 +100,7 @@ def interval_over_samples(
     rows, place = np.unique(pairs, return_inverse=True)
     place = place.reshape(-1, 2)
     n, column = len(rows), np.arange(n_pairs)
-    # 1 where a sample is in a pair; a pair of a sample and itself has it once
+    # 1 where a sample is in a pair, also where a pair is a sample and itself
     ends = csr_array((np.ones(2 * n_pairs), (place.T.ravel(), np.tile(column, 2))), (n, n_pairs))
     ends.data[:] = 1.0
     low, high = place.min(axis=1), place.max(axis=1)
@@ -108,7 +111,7 @@ def interval_over_samples(
     squares = ratio(ends @ influence.T, 1 - share) ** 2
     of_pairs = ((dyads @ influence.T) ** 2).sum(axis=0)
     of_samples = squares.sum(axis=0)
-    # where they cancel: as if no two pairs had a sample in common
+    # where the difference is too small, treat pairs as if no two had a sample in common
     variance = np.maximum(of_samples - of_pairs, of_pairs)
     n_own = (each > 0).sum(axis=0)
     varies = (squares**2).sum(axis=0) - ratio(of_samples**2, n_own.astype(float))

@@ -1,4 +1,4 @@
-"""Which samples are joined by a path."""
+"""sample_pairs: draws the pairs of samples that paths join."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def check_pairs(pairs: Any, n_pairs: Any) -> None:
 def sample_pairs(
     X: Any, y: Any, *, pairs: str = "random", n_pairs: int = 500, random_state: Any = None
 ) -> NDArray[np.intp]:
-    """Draw pairs of samples, none twice, to join by a path.
+    """Draw distinct pairs of samples, to be joined by paths.
 
     Parameters
     ----------
@@ -37,26 +37,27 @@ def sample_pairs(
         Labels, of any type.
     pairs : {"random", "nearest", "within"}, default="random"
         - ``"random"``: two samples of different classes.
-        - ``"nearest"``: a sample, and the sample of another class that is
-          nearest to it (Euclidean).
-        - ``"within"``: two samples of one class.
+        - ``"nearest"``: a sample, and the nearest sample (Euclidean) of another
+          class.
+        - ``"within"``: two samples of the same class.
     n_pairs : int, default=500
-        How many; not more than there are. A pair and its reverse are two,
-        save with ``"nearest"``, where there is one for each sample.
+        Number of pairs, at most the number of possible pairs. A pair and its
+        reverse count as two, except with ``"nearest"``, where there is one pair
+        for each sample.
     random_state : int, RandomState instance or None, default=None
-        Draws them. Pass an int for the same pairs across calls.
+        Source of the random draw. Pass an int for the same pairs across calls.
 
     Returns
     -------
     indices : ndarray of shape (n_pairs, 2)
-        Row numbers of the samples where paths begin and end. Never two
-        samples that are the same point.
+        Row numbers of the samples at the start and at the end of each path. The
+        two samples are never the same point.
 
     Raises
     ------
     ValueError
-        If there are fewer such pairs, or fewer than two classes where two are
-        needed; if a parameter or the data is invalid.
+        If there are fewer than ``n_pairs`` such pairs, if there are fewer than two
+        classes where two are needed, or if a parameter or the data is invalid.
 
     Examples
     --------
@@ -92,16 +93,16 @@ def _check_number(n_pairs: int, n_possible: int, pairs: str) -> None:
     if n_pairs > n_possible:
         raise ValueError(
             f"n_pairs={n_pairs}, but there are only {n_possible} pairs of two different points with "
-            f"pairs={shown(pairs)}; ask for fewer, or give more samples"
+            f"pairs={shown(pairs)}; lower n_pairs, or pass more samples"
         )
 
 
 def _draw(
     X: NDArray[Any], labels: NDArray[np.intp], within: bool, n_pairs: int, rng: np.random.RandomState
 ) -> NDArray[np.intp]:
-    """Distinct ordered pairs, each as likely as any other.
+    """Distinct ordered pairs, drawn uniformly.
 
-    Ordered by their first sample, pairs have numbers, which are drawn; those of one point are drawn again.
+    Pairs are numbered by their first sample, and numbers are drawn. Pairs of the same point are rejected.
     """
     n, counts = len(X), np.bincount(labels)
     order = np.argsort(labels, kind="stable")
@@ -126,16 +127,16 @@ def _draw(
     same_point = _n_pairs_of_one_point(point, labels, within)
     name = "within" if within else "random"
     _check_number(n_pairs, n_possible - same_point, name)
-    # few are rejected where few points are repeated; where many are, the draw grows
+    # draw enough for all pairs of the same point to be rejected
     size = min(n_pairs + same_point, n_possible)
     drawn = sample_without_replacement(n_possible, size, random_state=rng).astype(np.intp)
-    rng.shuffle(drawn)  # it comes in no random order, and some will be cut off
+    rng.shuffle(drawn)  # the order is not random, and only the first n_pairs are kept
     found = pairs_of(drawn)
     return found[point[found[:, 0]] != point[found[:, 1]]][:n_pairs]
 
 
 def _n_pairs_of_one_point(point: NDArray[np.intp], labels: NDArray[np.intp], within: bool) -> int:
-    """How many ordered pairs are two samples at the same point."""
+    """Number of ordered pairs of two samples at the same point."""
     both = np.bincount(np.unique(np.column_stack([point, labels]), axis=0, return_inverse=True)[1].ravel())
     in_one_class = int((both * (both - 1)).sum())
     if within:

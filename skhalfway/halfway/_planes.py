@@ -1,16 +1,21 @@
-"""What crossings along a few directions say of boundaries that extend in many: planes, and what is open.
+"""Planes that approximate decision boundaries around samples, estimated from crossings in a few directions.
 
-The boundary of a model around a sample is a plane, v = n / D, and a nearness c whichever way one goes: along
-the unit direction u it is crossed at the distance r with 1 / r = <v, u> + c + error. With K directions in
-d >> K features, ridge regression sees a shadow of v, K / d of its squared length, and rates made of it are
-too low. So each model gets a prior, v ~ N(0, s^2 (a S + b I / d)): s is the sample's mean of 1 / r, S the
-covariance of differences between classes, and a, b and the variances of c and of the errors are those under
-which all the model's crossings together are likeliest (as noise comes with both signs, errors are told from
-it). A direction without a crossing has 1 / r below what can be seen, not 0: its expectation is filled in.
-What a model's directions leave open of v is as large as the prior says; how much of it two models share is
-their correlation along the same directions, over all samples, taken down to 0 where it is uncertain.
+The boundary of a model around a sample is modelled as a plane of unit normal n at distance D, v = n / D,
+plus a nearness c that is the same in all directions: along the unit direction u it is crossed at the
+distance r with 1 / r = <v, u> + c + error.
 
-Our own derivation. Lengths are in units of the reach, within which crossings are looked for.
+With K directions in d >> K features, ridge regression only recovers a projection of v, with K / d of its
+squared length, and rates based on it are too low. So each model gets a prior, v ~ N(0, s^2 (a S + b I / d)).
+Here s is the sample's mean of 1 / r, and S the covariance of differences between classes. The sizes a and b,
+and the variances of c and of the errors, maximise the likelihood of all the model's crossings. (Each noise
+vector is used with both signs, so that its effect is separated from errors.)
+
+A direction without a crossing has a value of 1 / r below the smallest visible one, not 0; its expectation is
+filled in. The part of v that the directions do not determine has the variance of the posterior. How much of
+this part two models share is estimated by their correlation along the same directions, over all samples, and
+shrunk to 0 where it is uncertain.
+
+This is our own derivation. Lengths are in units of the reach, within which crossings are searched.
 """
 
 from __future__ import annotations
@@ -27,24 +32,25 @@ from skhalfway._blocks import spread
 Array = NDArray[np.float64]
 
 # chosen on the development sets of benchmarks/transfer_prediction2.py
-SHARES = (0.03, 0.1, 0.3, 0.6, 0.9, 1.0)  # of I / d in the prior
-SIGNALS = (0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0)  # the prior's size
-LEVELS_OF_C = (0.02, 0.2)
-ERRORS = (0.003, 0.01, 0.03, 0.1, 0.3)
-N_FITTED = 100  # samples that a prior is fitted on
-RIDGE = 0.03  # of the mean variance of <v, u>: what v is penalised by once the prior is known
-CONSTANT = 0.25  # of the same: prior variance of c
-DOUBT = 0.12  # a correlation of this standard error is halved
-BETWEEN_MEANS = 0.3  # share of the class means' differences in S
-N_DIFFERENCES = 200
+SHARES = (0.03, 0.1, 0.3, 0.6, 0.9, 1.0)  # grid: share of I / d in the prior
+SIGNALS = (0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0)  # grid: size of the prior
+LEVELS_OF_C = (0.02, 0.2)  # grid: variance of c
+ERRORS = (0.003, 0.01, 0.03, 0.1, 0.3)  # grid: variance of errors
+N_FITTED = 100  # largest number of samples on which a prior is fitted
+RIDGE = 0.03  # penalty on v once the prior is known, relative to the mean variance of <v, u>
+CONSTANT = 0.25  # prior variance of c then, relative to the same
+DOUBT = 0.12  # standard error at which a correlation is halved
+BETWEEN_MEANS = 0.3  # share of differences between class means in S
+N_DIFFERENCES = 200  # largest number of differences between samples in S
 
 
 @dataclass(frozen=True)
 class Asked:
     """Crossings of all models along the same directions, in units of the reach.
 
-    ``right`` (n, models); ``nearness`` 1 / r (n, models, K), 0 where ``crossed`` is not; Gram matrices
-    (n, K, K) of the directions under I / d and under S.
+    ``right`` (n, models) says which samples are classified correctly, and ``crossed`` (n, models, K) which
+    directions have a crossing. ``nearness`` (n, models, K) is 1 / r, or 0 without a crossing. ``plain`` and
+    ``along`` (n, K, K) are Gram matrices of the directions under I / d and under S.
     """
 
     right: NDArray[np.bool_]
@@ -56,7 +62,7 @@ class Asked:
 
 @dataclass(frozen=True)
 class Priors:
-    """Of each model: size of S, of I / d, of c, of errors; what was filled in; what two models share."""
+    """For each model: sizes of S, I / d, c and errors, scales, nearness filled in; correlations of models."""
 
     along: Array
     plain: Array
@@ -69,7 +75,7 @@ class Priors:
 
 
 def differences(X: Array, labels: NDArray[np.intp], rng: np.random.RandomState) -> Array:
-    """Rows B with S = B'B of trace 1: differences between samples of two classes, and between class means."""
+    """Rows B with S = B'B of trace 1: differences of samples of different classes, and of class means."""
     i, j = rng.randint(len(X), size=(2, 4 * N_DIFFERENCES))
     apart = np.flatnonzero(labels[i] != labels[j])[:N_DIFFERENCES]
     classes = np.unique(labels)
@@ -85,7 +91,7 @@ def differences(X: Array, labels: NDArray[np.intp], rng: np.random.RandomState) 
 
 
 def fit_priors(asked: Asked) -> Priors:
-    """The likeliest prior of each model, twice: the second time with what was filled in after the first."""
+    """Fit the prior of each model twice: the second time with the values filled in after the first."""
     n_models = asked.nearness.shape[1]
     scale = asked.nearness.mean(axis=2)
     known = asked.right & (scale > 0)
@@ -106,7 +112,7 @@ def fit_priors(asked: Asked) -> Priors:
 
 
 def _likeliest(asked: Asked, y: Array, rows: NDArray[np.intp]) -> Array:
-    """Of a grid: the sizes of S, of I / d, of c and of errors."""
+    """Sizes of S, I / d, c and errors that maximise the likelihood, on a grid."""
     best, found, y = -np.inf, np.ones(4), y[rows]
     signals, levels, errors = np.array(list(product(SIGNALS, LEVELS_OF_C, ERRORS))).T[:, :, None]
     for share in SHARES:
@@ -144,7 +150,7 @@ def _weights(asked: Asked, sizes: Array, y: Array, known: NDArray[np.bool_]) -> 
 
 
 def _filled(asked: Asked, y: Array, weights: Array, inverses: Array, scale: Array) -> Array:
-    """What to expect of 1 / r where nothing was crossed: by the other directions, and below 1 / reach."""
+    """Nearness; where not crossed, the expectation of 1 / r given other directions and that r > reach."""
     precision = np.diagonal(inverses, axis1=2, axis2=3)
     expected, deviation = y - weights / precision, 1 / np.sqrt(precision)
     above = (1 / np.where(scale > 0, scale, 1)[..., None] - expected) / deviation
@@ -156,9 +162,10 @@ def _filled(asked: Asked, y: Array, weights: Array, inverses: Array, scale: Arra
 def _shared(
     asked: Asked, sizes: Array, weights: Array, inverses: Array, known: NDArray[np.bool_]
 ) -> tuple[Array, Array]:
-    """Correlation of v of each two models, as it is used, and the trust in it (1 for a model with itself).
+    """Correlation of v of each two models, shrunk by the trust in it, and this trust (1 for one with itself).
 
-    Unbiased quadratic estimation (MINQUE): the weights' products, of what v share, c share and errors share.
+    Minimum norm quadratic unbiased estimation (MINQUE) separates what two models share in v, in c and in
+    errors.
     """
     n_models, eye = len(sizes), np.eye(weights.shape[2])
     ones = np.ones_like(eye)
@@ -182,18 +189,18 @@ def _shared(
 
 @dataclass(frozen=True)
 class Planes:
-    """v of each sample and model: mean and variance (n, models, d); c (n, models)."""
+    """Planes of each sample and model: mean and variance of v (n, models, d), and nearness c (n, models)."""
 
     mean: Array
     variance: Array
     nearness: Array
 
     def progress(self, norm: float, correlation: Array) -> Array:
-        """Expected <a_s, v_t> + ||a_s|| c_t of a step a_s of length 1 on s: (n, source, target).
+        """Expected <a_s, v_t> + ||a_s|| c_t for a step a_s of length 1 that attacks s: (n, source, target).
 
-        In L-inf a = sign(v), in L2 v / ||v||. For Gaussian v_s and v_t of standard deviations p, whose unseen
-        parts have a correlation rho, E sign(v_s) v_t is by Stein's lemma
-        erf(m_s / (sqrt(2) p_s)) m_t + 2 rho p_t phi(m_s / p_s).
+        In L-inf a = sign(v), in L2 v / ||v||. Let v_s and v_t be Gaussian with means m and standard
+        deviations p, and let their undetermined parts have the correlation rho. By Stein's lemma, E
+        sign(v_s) v_t is erf(m_s / (sqrt(2) p_s)) m_t + 2 rho p_t phi(m_s / p_s).
         """
         deviation = np.sqrt(self.variance)
         if norm == np.inf:
@@ -206,20 +213,20 @@ class Planes:
             size = np.where(size > 0, size, 1.0)
             move, unseen = self.mean / size, deviation / size
             length = 1.0
-        # also where no boundary of s is known: it is attacked some way, and c is how near t's is any way
+        # c_t counts even where no boundary of s is known, since s is attacked in some direction
         seen = move @ self.mean.transpose(0, 2, 1) + length * self.nearness[:, None]
         return np.asarray(seen + correlation * (unseen @ deviation.transpose(0, 2, 1)))
 
     @property
     def seen(self) -> Array:
-        """Share of ||v||^2 that the directions asked determine, (n, models); nan where there is no plane."""
+        """Share of ||v||^2 that the directions determine, (n, models); nan where there is no plane."""
         known = (self.mean**2).sum(axis=2)
         whole = known + self.variance.sum(axis=2)
         return np.divide(known, whole, out=np.full(known.shape, np.nan), where=whole > 0)
 
 
 def planes(priors: Priors, asked: Asked, rows: slice, directions: Array, spans: Array) -> Planes:
-    """Planes of a block of samples, of their directions (n, K, d) and of the rows of S."""
+    """Planes of a block of samples, from their directions (n, K, d) and the rows ``spans`` of S."""
     n, k, d = directions.shape
     n_models = len(priors.along)
     mean, variance = np.zeros((2, n, n_models, d))

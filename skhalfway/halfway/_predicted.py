@@ -1,4 +1,4 @@
-"""PredictedTransfer: predicted beside measured transfer, and how well the one ranks the other."""
+"""PredictedTransfer: predicted and measured transfer side by side, with their rank correlation."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ if TYPE_CHECKING:
 
 
 class RankCorrelation(NamedTuple):
-    """Spearman's rho of a prediction with what was measured, over ordered pairs of two models.
+    """Spearman's rho of predicted and measured transfer, over ordered pairs of two models.
 
     Attributes
     ----------
     overall : float
-        Over all pairs.
+        Rho over all pairs.
     within_target : float
-        Over the sources of one target, averaged over targets.
+        Rho over the sources of one target, averaged over targets.
     within_source : float
-        Over the targets of one source, averaged over sources.
+        Rho over the targets of one source, averaged over sources.
     """
 
     overall: float
@@ -37,7 +37,7 @@ class RankCorrelation(NamedTuple):
     within_source: float
 
     def said(self, rho: str, write: Callable[[float], str] = short) -> str:
-        """In words, without what is not known."""
+        """The figures in words, without unknown ones."""
         if np.isnan(self.overall):
             return f"Spearman's {rho} is not known"
         parts = {"": self.overall, "within target ": self.within_target, "within source ": self.within_source}
@@ -48,7 +48,7 @@ class RankCorrelation(NamedTuple):
 def rank_correlation(predicted: NDArray[np.float64], measured: NDArray[np.float64]) -> RankCorrelation:
     """Compare two matrices (n_models, n_models), sources in rows, without their diagonals.
 
-    nan where fewer than 3 pairs are known, or one of both is constant.
+    A rho is nan where fewer than 3 pairs are known, or one of the two matrices is constant.
     """
     known = ~np.eye(len(predicted), dtype=bool) & np.isfinite(predicted) & np.isfinite(measured)
     matrices = np.where(known, predicted, np.nan), np.where(known, measured, np.nan)
@@ -75,19 +75,19 @@ def _numbers(name: str, given: Any) -> NDArray[np.float64]:
         return frozen(given, float)
     except (TypeError, ValueError) as error:
         allowed = {
-            "predicted": "rates, as of HalfwayScorer.predict_transfer, or figures that rank, as of "
+            "predicted": "rates, as of HalfwayScorer.predict_transfer, or figures that rank pairs, as of "
             "measurement.agreement",
             "measured": "rates between 0 and 1, or a TransferMatrix",
         }
         raise TypeError(
-            f"{name} must be an array of numbers, a row for each source and a column for each target: "
+            f"{name} must be an array of numbers, with a row for each source and a column for each target: "
             f"{allowed[name]}; got {shown(given)}"
         ) from error
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class PredictedTransfer(Result):
-    """Predicted beside measured transfer, for each source and target.
+    """Predicted and measured transfer for each source and target, side by side.
 
     Arrays are read-only.
 
@@ -96,25 +96,25 @@ class PredictedTransfer(Result):
     predicted : array-like of shape (n_models, n_models)
         Prediction for each source (row) and target (column): rates, or any
         figure that is meant to rank them, such as the ``agreement`` of a
-        :class:`HalfwayMeasurement`. nan where there is none.
+        :class:`HalfwayMeasurement`. It is nan where there is none.
     measured : TransferMatrix, or array-like of shape (n_models, n_models)
-        Measured rates, between 0 and 1 or nan: an array, or an object that
-        has them as ``rates``, and ``names``; the rates are kept.
+        Measured rates, between 0 and 1 or nan. An object with ``rates`` and
+        ``names`` may be passed; only its rates are kept.
     names : sequence of str, default=None
-        Names of the models; None are those that ``measured`` has.
+        Names of the models. None uses the names of ``measured``.
 
     Raises
     ------
     TypeError
-        If a matrix is not one of numbers, as a whole measurement is not.
+        If ``predicted`` or ``measured`` is no matrix of numbers.
     ValueError
-        If matrices, or names, do not fit together, or rates are out of range.
+        If matrices or names do not fit together, or rates are out of range.
 
     See Also
     --------
-    PredictedTransferDisplay : Draws it.
+    PredictedTransferDisplay : Draws both.
     skhalfway.HalfwayScorer.predict_transfer : Predicts rates.
-    skhalfway.TransferScorer.transfer : Measures them.
+    skhalfway.TransferScorer.transfer : Measures rates.
 
     Examples
     --------
@@ -142,7 +142,7 @@ class PredictedTransfer(Result):
             raise ValueError("measured has no names; pass names=[...], one for each model")
         names = tuple(given)
         if own is not None and names != tuple(own):
-            raise ValueError(f"names are {shown(list(names))}, but measured is of {shown(list(own))}")
+            raise ValueError(f"names are {shown(list(names))}, but measured has {shown(list(own))}")
         object.__setattr__(self, "names", names)
         object.__setattr__(self, "measured", getattr(self.measured, "rates", self.measured))
         n = len(names)
@@ -154,7 +154,7 @@ class PredictedTransfer(Result):
                     f"for the names {shown(list(names))}; got {matrix.shape}"
                 )
             if np.isinf(matrix).any():
-                raise ValueError(f"{name} holds infinite values; put nan where nothing is known")
+                raise ValueError(f"{name} holds infinite values; use nan for unknown ones")
             object.__setattr__(self, name, matrix)
         if ((self.measured < 0) | (self.measured > 1)).any():
             raise ValueError(
@@ -164,10 +164,11 @@ class PredictedTransfer(Result):
 
     @property
     def predicts(self) -> str:
-        """What predictions are: "rate", "agreement" or "figure".
+        """Kind of the predictions, inferred from their values: "rate", "agreement" or "figure".
 
-        Rates are between 0 and 1. An agreement is 1 of each model with itself,
-        and the same both ways, which rates for a budget are not.
+        A symmetric matrix with a diagonal of 1 is an agreement, since transfer
+        rates are not symmetric. Other predictions are rates where all are between
+        0 and 1, else figures.
         """
         own = np.diag(self.predicted)
         of_itself = bool(np.isfinite(own).any()) and np.allclose(own[np.isfinite(own)], 1, rtol=0, atol=1e-9)
@@ -178,21 +179,28 @@ class PredictedTransfer(Result):
 
     @property
     def known(self) -> NDArray[np.bool_]:
-        """Which pairs of two models have both figures, (n_models, n_models)."""
+        """Which pairs of two different models have both figures, (n_models, n_models)."""
         return ~np.eye(len(self.names), dtype=bool) & ~np.isnan(self.predicted + self.measured)
 
     @property
     def correlation(self) -> RankCorrelation:
-        """Spearman's rho of both, over pairs of two models."""
+        """Spearman's rho of predicted and measured transfer, over pairs of two different models."""
         return rank_correlation(self.predicted, self.measured)
 
     def to_frame(self) -> pd.DataFrame:
-        """Both figures, a row for each source and target.
+        """Both figures, with a row for each source and target.
 
         Returns
         -------
         frame : DataFrame
             Indexed by (source, target), with columns predicted and measured.
+
+        Examples
+        --------
+        >>> from skhalfway.halfway import PredictedTransfer
+        >>> both = PredictedTransfer([[0.9, 0.4], [0.2, 0.8]], [[1.0, 0.3], [0.1, 1.0]], names=["lr", "svm"])
+        >>> both.to_frame().loc[("lr", "svm")].tolist()
+        [0.4, 0.3]
         """
         import pandas as pd
 

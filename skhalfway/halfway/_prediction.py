@@ -1,11 +1,12 @@
-"""Transfer rates predicted from each model's own answers: no attack, no gradient, no pair of models asked.
+"""Transfer rates predicted from each model's own predictions, with no attack and no gradient.
 
-Our own method. Around a sample, every model is asked how far its answer holds along the same few unit
-directions. Of the distances r, :mod:`skhalfway.halfway._planes` makes planes v = n / D, the way to the
-boundary over its distance, with what is not known of them; and c, how near a boundary is whichever way
-one goes, as around a sample on an island. An attack on a source s moves the sample by eps a, to first
-order a = sign(v_s) in L-inf and v_s / ||v_s|| in L2, and a target t is fooled where
-eps (<a, v_t> + ||a|| c_t) >= 1. As that is an expectation, the left-hand side is taken for log-normal.
+This is our own method. Around a sample, the distances r at which the prediction of each model changes are
+measured, along the same few unit directions for all models. :mod:`skhalfway.halfway._planes` turns them
+into planes v = n / D (unit normal over distance) with their uncertainty, and into c, the nearness of a
+boundary that is the same in all directions, as around an isolated sample. An attack on a source s moves the
+sample by eps a; to first order a = sign(v_s) in L-inf and v_s / ||v_s|| in L2. A target t is fooled where
+eps (<a, v_t> + ||a|| c_t) >= 1. Only the expectation of the left-hand side is known, so it is modelled as
+log-normal.
 """
 
 from __future__ import annotations
@@ -33,19 +34,19 @@ from skhalfway.models._faults import named
 # chosen on the development sets of benchmarks/transfer_prediction2.py
 N_DIRECTIONS = 24
 N_HALVINGS = 5
-REACH = 2.0  # in median distances to the nearest sample of another class, or in twice the budget
-LEVELS = np.geomspace(0.02, 1, 2**N_HALVINGS - 1)  # where on the way to there a model may be asked
-SPREAD = 0.4  # standard deviation of the logarithm of what is compared with 1
+REACH = 2.0  # in units of the median distance to the nearest sample of another class, or of twice the budget
+LEVELS = np.geomspace(0.02, 1, 2**N_HALVINGS - 1)  # shares of the reach at which models may be queried
+SPREAD = 0.4  # standard deviation of the logarithm of the log-normal left-hand side
 
 Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """Of ordered pairs of models: ``rates`` (budget, source, target), and what they rest on.
+    """Predicted ``rates`` (budget, source, target) of ordered pairs of models, and their reliability.
 
-    ``eligible`` counts the samples that both classify right; ``reliability`` is how far the directions asked
-    determine the rates, 0 to 1, nan without such samples.
+    ``eligible`` counts the samples that both classify correctly. ``reliability``, from 0 to 1, says how far
+    the directions determine the rates; it is nan without such samples.
     """
 
     rates: Array
@@ -62,7 +63,7 @@ def predict_rates(
     norm: float,
     **options: Any,
 ) -> Array:
-    """Transfer rates (source, target) to expect of samples that both classify right; nan without any."""
+    """Predicted transfer rates (source, target) on samples that both classify correctly; nan without any."""
     return predict_all(models, X, labels, [(eps, norm)], **options)[0]
 
 
@@ -73,9 +74,9 @@ def predict_all(
     budgets: Sequence[tuple[float, float]],
     **options: Any,
 ) -> Array:
-    """As :func:`predict_rates`, of shape (budget, source, target), for the price of one (eps, norm).
+    """As :func:`predict_rates`, but of shape (budget, source, target), at the cost of one budget (eps, norm).
 
-    The largest decides how far models are asked, where that is further than the distance of classes needs.
+    The reach follows the largest budget, or the distance of classes where that is larger.
     """
     return predict(models, X, labels, budgets, **options).rates
 
@@ -91,9 +92,9 @@ def predict(
     n_jobs: int | None = None,
     verbose: int = 0,
 ) -> Prediction:
-    """Rates for several budgets (eps, norm), norm np.inf or 2, with how far they are determined.
+    """Predicted rates for several budgets (eps, norm), with norm np.inf or 2, and their reliability.
 
-    ``labels`` are class indices. A model is asked 1 + ``N_DIRECTIONS`` * ``N_HALVINGS`` times for a sample.
+    ``labels`` are class indices. Each model makes 1 + ``N_DIRECTIONS`` * ``N_HALVINGS`` predictions a sample.
     """
     flat = X.reshape(len(X), -1).astype(float)
     reach = reach_of(flat, labels, budgets)
@@ -115,7 +116,7 @@ def predict(
         found = planes(priors, asked, part, directions(j), spans)
         progress = {norm: found.progress(norm, priors.correlation) for norm in {norm for _, norm in budgets}}
         for total, (eps, norm) in zip(expected, budgets, strict=True):
-            # where a model is wrong its boundary is not known, and nothing is likely
+            # samples that a model misclassifies are not counted
             total += (probabilities(progress[norm], eps / reach) * both[part]).sum(axis=0)
         seen = np.nan_to_num(found.seen)
         of_two = np.sqrt(seen[:, :, None] * seen[:, None])
@@ -141,7 +142,7 @@ def _ask(
     n_jobs: int | None,
     verbose: int,
 ) -> Asked:
-    """Crossings of all models along the directions of each block, and what the directions have in common."""
+    """Crossings of all models along the directions of each block, with Gram matrices of the directions."""
     given, n = Shared((list(models), list(names))), len(models)
     grams: list[tuple[Array, Array]] = []
 
@@ -165,7 +166,7 @@ def _ask(
 
 
 def probabilities(progress: Array, eps: float) -> Array:
-    """How likely moves of size ``eps`` cross boundaries that lie at 1 / progress."""
+    """Probability that a move of size ``eps`` crosses a boundary at the distance 1 / progress."""
     likely = np.zeros(progress.shape)
     ahead = progress > 0
     likely[ahead] = ndtr((np.log(eps) + np.log(progress[ahead])) / SPREAD)
@@ -180,15 +181,16 @@ def _asked(given: Shared[tuple[list[Model], list[str]]], i: int, *args: Any) -> 
 def crossing_levels(
     model: Model, X: NDArray[Any], labels: NDArray[np.intp], directions: Array, reach: float
 ) -> tuple[NDArray[np.bool_], Array]:
-    """Whether a model is right on each sample; where it errs on each way, as a share of the reach, else nan.
+    """Whether a model classifies each sample correctly; shares of the reach at its crossings, nan without.
 
-    Found by halving between ``LEVELS``: to a factor, which is all that the regression needs.
+    Crossings are found by bisection over ``LEVELS``, so to within a factor, which suffices for the
+    regression.
     """
     right = model.predict(X) == labels
     levels = np.full(directions.shape[:2], np.nan)
     if not right.any():
         return right, levels
-    # levels at which the label still holds
+    # number of levels, from the nearest on, at which the label is still predicted
     held = np.zeros((int(right.sum()), directions.shape[1]), dtype=np.intp)
     own, ways = X[right], reach * directions[right]
     flat, limits = own.reshape(len(own), 1, -1), np.finfo(X.dtype)
@@ -207,9 +209,9 @@ def towards_others(
 ) -> Array:
     """Unit vectors (n_rows, N_DIRECTIONS, n_features): half towards samples of other classes, half noise.
 
-    The samples are drawn at random. The noise is orthogonal as far as there are dimensions, and comes twice,
-    with both signs, on ways to different samples: what it does both times is no error of either. Paths
-    between samples alone would say nothing about directions that the data do not take, but attacks do.
+    The samples are drawn at random. Noise vectors are orthogonal as far as there are dimensions. Each is used
+    twice, with both signs, towards different samples, so that its effect is separated from errors. Paths
+    between samples alone would tell nothing about directions off the data, which attacks take.
     """
     counts = np.bincount(labels)
     begins, n_own = (np.cumsum(counts) - counts)[labels[rows], None], counts[labels[rows], None]
@@ -227,14 +229,14 @@ def towards_others(
 
 
 def reach_of(X: Array, labels: NDArray[np.intp], budgets: Sequence[tuple[float, float]]) -> float:
-    """How far to look for a boundary, in input units: a few times as far as classes, and moves, go."""
+    """Distance within which boundaries are searched, in input units; it grows with classes and budgets."""
     if (labels == labels[0]).all():
-        raise ValueError("predicting transfer needs samples of at least 2 classes, but y holds only one")
+        raise ValueError("y must hold at least 2 classes to predict transfer, but it holds only one")
     apart = float(np.median(np.linalg.norm(X[nearest_other(X, labels)] - X, axis=1)))
     if apart == 0:
         raise ValueError(
-            "half of the samples or more are also there under another label, so there is no distance between "
-            "classes; look for repeated samples"
+            "half of the samples or more also occur with another label, so the distance between classes is "
+            "0; remove repeated samples"
         )
     longest = max(eps * (np.sqrt(X.shape[1]) if norm == np.inf else 1) for eps, norm in budgets)
     return max(REACH * apart, 2 * REACH * float(longest))

@@ -1,4 +1,4 @@
-"""PredictedTransferDisplay: predicted against measured transfer, as a scatter of pairs of models."""
+"""PredictedTransferDisplay: measured against predicted transfer, as a scatter of pairs of models."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _CALLED = {"agreement": "agreement", "figure": "prediction", "rate": "prediction
 def _predicted(
     scorer: HalfwayScorer, X: Any, y: Any, measured: Any, *, eps: float, norm: float = np.inf
 ) -> PredictedTransfer:
-    """Predictions of a scorer, beside what an attack of that budget did to the same models."""
+    """Predictions of a scorer, with the measured rates of an attack of the same budget on the same models."""
     names = tuple(scorer.models_)
     # names are compared before models are asked
     PredictedTransfer(np.zeros((len(names), len(names))), measured, names)
@@ -36,11 +36,11 @@ def _predicted(
 
 
 class PredictedTransferDisplay(Display, draws=[PredictedTransfer], by=_predicted):
-    """Predicted against measured transfer: a mark for each source and target.
+    """Measured against predicted transfer: a mark for each source and target.
 
-    Use ``from_estimator`` to make one, with a fitted :class:`~skhalfway.HalfwayScorer`,
-    samples, labels, what was measured, and ``eps`` and ``norm`` of the attack;
-    or ``plot`` of a :class:`PredictedTransfer`.
+    Make one with the ``plot`` of a :class:`PredictedTransfer`, or with
+    ``from_estimator``. This takes a fitted :class:`~skhalfway.HalfwayScorer`,
+    samples, labels, the measured rates, and ``eps`` and ``norm`` of the attack.
 
     Parameters
     ----------
@@ -50,9 +50,9 @@ class PredictedTransferDisplay(Display, draws=[PredictedTransfer], by=_predicted
     Attributes
     ----------
     rho_ : RankCorrelation
-        Spearman's rho ``overall``, ``within_target`` (over the sources of one
+        Spearman's rho: ``overall``, ``within_target`` (over the sources of one
         target, averaged over targets) and ``within_source``. Pairs of a model
-        with itself are not in it.
+        with itself are left out.
     ax_ : matplotlib Axes
         Axes with the marks.
     figure_ : matplotlib Figure
@@ -60,7 +60,7 @@ class PredictedTransferDisplay(Display, draws=[PredictedTransfer], by=_predicted
     marks_ : dict of str to matplotlib Line2D
         The marks of each target, over its sources.
     identity_ : matplotlib Line2D or None
-        The line where both are the same.
+        The line where both are equal.
 
     See Also
     --------
@@ -97,12 +97,12 @@ class PredictedTransferDisplay(Display, draws=[PredictedTransfer], by=_predicted
         ax : matplotlib Axes, default=None
             Axes to draw on. None makes a figure.
         identity : bool, default=None
-            Whether predictions are rates: then both axes have one scale, and
-            the line where they are equal is drawn. None: where ``predicts`` of
-            the result is "rate", and not where it is an agreement.
+            Whether to draw the line of equality and give both axes the same scale,
+            as suits predicted rates. None does so where ``predicts`` of the result
+            is "rate".
         xlabel : str, default=None
-            What was predicted. None is "predicted transfer rate", or
-            "agreement" or "prediction" if it is no rate.
+            Label of the predictions. None is "predicted transfer rate", or
+            "agreement" or "prediction" where they are no rates.
         legend : bool, default=True
             Whether to add a legend of targets, beside the axes.
         mark_kw : dict, default=None
@@ -114,6 +114,15 @@ class PredictedTransferDisplay(Display, draws=[PredictedTransfer], by=_predicted
         -------
         display : PredictedTransferDisplay
             This object, with its attributes.
+
+        Examples
+        --------
+        >>> import matplotlib
+        >>> matplotlib.use("agg")
+        >>> from skhalfway.halfway import PredictedTransfer, PredictedTransferDisplay
+        >>> both = PredictedTransfer([[0.9, 0.4], [0.2, 0.8]], [[1.0, 0.3], [0.1, 1.0]], names=["lr", "svm"])
+        >>> list(PredictedTransferDisplay(both).plot(legend=False).marks_)
+        ['lr', 'svm']
         """
         import matplotlib.pyplot as plt
 

@@ -1,4 +1,4 @@
-"""Crossing regression: where a boundary lies, and which way it faces, from crossings around one point."""
+"""Crossing regression: distance and normal of a boundary, from crossings around a sample."""
 
 from __future__ import annotations
 
@@ -15,27 +15,28 @@ def crossing_normals(
     alpha: float = 1e-3,
     weights: NDArray[np.float64] | None = None,
 ) -> NDArray[np.float64]:
-    """Normals over distances of the boundaries around samples, each seen as a plane.
+    """Unit normals over distances, n / D, of the boundaries around samples, each approximated by a plane.
 
     From a sample, the plane of unit normal n at distance D is crossed along the unit direction u at the
-    distance r = D / <n, u>. So 1 / r is linear in u, and v = n / D its ridge regression: D = 1 / ||v||, the
-    plane's nearest point is v / ||v||^2 away in L2, and sign(v) / ||v||_1 in L-inf. Our own derivation.
+    distance r = D / <n, u>. So 1 / r is linear in u, and a ridge regression of it gives v = n / D. Then D =
+    1 / ||v||, and the shortest step to the plane is v / ||v||^2 in L2 and sign(v) / ||v||_1 in L-inf. This
+    is our own derivation.
 
     Parameters
     ----------
     directions : ndarray of shape (n_samples, n_segments, n_features)
-        Unit vectors.
+        Unit vectors of the segments.
     distances : ndarray of shape (n_samples, n_segments)
         Euclidean distances > 0 of the crossings; nan or inf where there is none, which counts as 1 / r = 0.
     alpha : float, default=1e-3
         Penalty on ||v||^2, > 0, as of :class:`~sklearn.linear_model.Ridge` with no intercept.
     weights : ndarray of shape (n_samples, n_segments), default=None
-        What each segment counts for, >= 0; 0 where a sample has fewer. None: 1.
+        Weights of the segments, >= 0; 0 where a sample has fewer segments. None gives all the weight 1.
 
     Returns
     -------
     v : ndarray of shape (n_samples, n_features)
-        In one over the units of ``distances``.
+        Normals over distances, in the inverse of the units of ``distances``.
     """
     crossed = np.isfinite(distances)
     nearness = np.where(crossed, 1 / np.where(crossed, distances, 1.0), 0.0)
@@ -49,7 +50,7 @@ def ridge_regressions(
     alpha: float,
     weights: NDArray[np.float64] | None = None,
 ) -> NDArray[np.float64]:
-    """Coefficients (n, d) of as many ridge regressions of y (n, k) on X (n, k, d), with no intercept."""
+    """Coefficients (n, d) of n ridge regressions of y (n, k) on X (n, k, d), without intercept."""
     n, k, d = X.shape
     coefficients = np.empty((n, d))
     for block in blocks(n, k * d + min(k, d) ** 2):

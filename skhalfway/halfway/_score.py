@@ -1,4 +1,4 @@
-"""halfway_score: one classifier judged from the data it was trained on."""
+"""halfway_score: a score of one classifier, from its training data alone."""
 
 from __future__ import annotations
 
@@ -20,22 +20,24 @@ from skhalfway.models._faults import type_name
 def halfway_score(
     estimator: Any, X: Any, y: Any, *, n_pairs: int = 500, tol: float = 1e-3, random_state: Any = 0
 ) -> float:
-    """Judge a fitted classifier from the data it was trained on: higher is better.
+    """Score a fitted classifier from its training data alone; higher is better.
 
-    Where a classifier tells two samples of different classes apart, its answer
-    should change once on the path between them, and halfway: a path whose first
-    crossing is at t, with n changes of the answer, counts
-    ``(1 - 2 * |t - 1/2|)**2 / n``. And halfway between two samples of one class
-    it should give their label. The score is the mean of the first over random
-    pairs of different classes with different answers, times the share of random
-    pairs of one class for which the second holds. It asks for predictions only,
-    and for no sample that was held out.
+    The score is the product of two factors:
+
+    - Between two samples of different classes, the prediction should change once,
+      and halfway. A path whose first crossing is at t, with n changes of the
+      prediction, counts ``(1 - 2 * |t - 1/2|)**2 / n``. The first factor is the mean
+      over random pairs of different classes whose predictions differ.
+    - Halfway between two samples of the same class, the prediction should be their
+      label. The second factor is the share of random pairs for which it is.
+
+    The score needs predictions only, and no held-out samples.
 
     The score is this package's own. Its second factor is the accuracy on
-    label-wise mixtures of [1]_, at the halfway point alone. That it ranks
-    classifiers by their test error is a hypothesis: it did on the data that it
-    was made with, and did so only weakly, or not at all, on other data (see
-    Notes). Hold data out where you can.
+    label-wise mixtures of [1]_, at the halfway point alone. It is a hypothesis that
+    the score ranks classifiers by their test error. It did so on the data with
+    which it was developed, and only weakly, or not at all, on other data (see
+    Notes). Use held-out data where you can.
 
     Parameters
     ----------
@@ -43,28 +45,31 @@ def halfway_score(
         Fitted classifier: of scikit-learn, skorch or ART, a torch module, or
         anything with ``predict`` and ``classes_``.
     X : array-like of shape (n_samples, n_features)
-        The samples it was trained on.
+        The classifier's training samples.
     y : array-like of shape (n_samples,)
         The labels it was trained on.
     n_pairs : int, default=500
-        How many pairs of different classes, and of one.
+        Number of pairs of different classes, and number of pairs of the same
+        class.
     tol : float, default=1e-3
         Largest error of a crossing, as a share of its path.
     random_state : int, RandomState instance or None, default=0
-        Draws the pairs; the same for all that are compared, unless told otherwise.
+        Source of the random pairs. With the default, all classifiers are compared
+        on the same pairs.
 
     Returns
     -------
     score : float
-        Between 0, also of a classifier that never changes its answer, and 1.
+        Score between 0 and 1. It is 0 for a classifier that always predicts the
+        same class.
 
     Raises
     ------
     ValueError
-        If the data or a parameter is invalid, there is one class only, or
-        fewer pairs than ``n_pairs``.
+        If the data or a parameter is invalid, if there is one class only, or if
+        there are fewer pairs than ``n_pairs``.
     TypeError
-        If the object is not a classifier.
+        If the estimator is not a classifier.
     NotFittedError
         If the classifier is not fitted.
 
@@ -74,12 +79,16 @@ def halfway_score(
 
     Notes
     -----
-    Kendall's tau with minus the test error over some 100 networks, many trained
-    on noisy labels: .6 to .8 on two development data sets and their two-class
-    versions; of seven other data sets from .2 to .6 on six and -.6 on one, whose
-    true boundary is a sphere that lies nowhere near halfway. On five of the
-    seven a published measure does better. Of the gap between training and test
-    error it says nothing. ``benchmarks/generalisation.md`` has all figures.
+    Kendall's tau with test accuracy was measured over some 100 networks, many of
+    them trained on noisy labels:
+
+    - .6 to .8 on two development data sets and their two-class versions;
+    - .2 to .6 on six of seven other data sets;
+    - -.6 on the seventh, whose true boundary is a sphere far from halfway.
+
+    On five of the seven, a published measure does better. The score does not
+    predict the gap between training and test error. ``benchmarks/generalisation.md``
+    has all figures.
 
     References
     ----------

@@ -1,4 +1,4 @@
-"""HalfwayScorer: how alike the boundaries of several models are, from predictions alone."""
+"""HalfwayScorer: how similar the decision boundaries of several models are, from predictions alone."""
 
 from __future__ import annotations
 
@@ -15,11 +15,12 @@ from skhalfway._entries import takes_datasets
 from skhalfway._inputs import check_labels
 from skhalfway._randomness import leaving_no_trace
 from skhalfway.boundaries._path_points import PathModels
-from skhalfway.boundaries._paths import check_tol, trace_all
+from skhalfway.boundaries._paths import check_tol
 from skhalfway.halfway._doubts import warn_of_doubtful, warn_of_unknown
-from skhalfway.halfway._halves import N_NEIGHBORS, answers_at_halves, neighbour_pairs
+from skhalfway.halfway._halves import N_NEIGHBORS
+from skhalfway.halfway._measured import measurement_of, pairs_of
 from skhalfway.halfway._measurement import HalfwayMeasurement
-from skhalfway.halfway._pairs import check_pairs, sample_pairs
+from skhalfway.halfway._pairs import check_pairs
 from skhalfway.halfway._transfer_prediction import TransferPrediction
 from skhalfway.models import Model
 from skhalfway.models._check import check_models
@@ -30,13 +31,14 @@ NORMS = (np.inf, 2)
 
 
 class HalfwayScorer(PathModels):
-    """Measure where the answers of models change on paths between samples.
+    """Measure where the predictions of models change on paths between samples.
 
     On the straight path between two samples of different classes, a model's
-    answer changes somewhere: at its crossing. How far crossings are from
-    halfway, and how alike those of two models are, is told from predictions
-    alone: for trees, neighbours and black boxes as for networks, with no attack
-    and no gradient. :meth:`score` is the mean agreement of two models.
+    prediction changes somewhere: at its crossing. :meth:`measure` tells how far
+    crossings are from halfway, and how similar those of two models are.
+    :meth:`score` is the mean agreement of two models. Both need predictions only,
+    with no attack and no gradient, so they work for trees, neighbours and black
+    boxes as for networks.
 
     The parameter ``estimators`` decides what :meth:`fit` takes, as it does for
     :class:`~skhalfway.TransferScorer`.
@@ -44,57 +46,59 @@ class HalfwayScorer(PathModels):
     Parameters
     ----------
     estimators : list of (str, estimator), default=None
-        None: :meth:`fit` takes fitted models. A list: :meth:`fit` takes data
-        and fits clones of these, which are searchable as ``name__parameter``;
-        a ``FrozenEstimator`` stays as it is.
+        - None: :meth:`fit` takes fitted models.
+        - A list: :meth:`fit` takes data and fits clones of these, which are
+          searchable as ``name__parameter``. A ``FrozenEstimator`` is not fitted
+          again.
     pairs : {"random", "nearest"}, default="random"
         Samples that a path joins: any two of different classes, or a sample and
-        the nearest of another class.
+        the nearest one of another class.
     n_pairs : int, default=500
-        How many paths.
+        Number of paths.
     n_neighbors : int or None, default=6
-        How many nearest neighbours (Euclidean) of a sample halves lie at: the
-        midpoints at which models are asked for their consensus. None: no halves are asked about.
+        Number of nearest neighbours (Euclidean) of a sample for the consensus,
+        which is measured at its midpoints with them ("halves"). None measures no
+        consensus.
     tol : float, default=1e-3
-        Largest error of a crossing, as a share of its path. An answer that
-        changes and changes back within one step of a grid of 16 is not seen,
-        whatever ``tol`` is; of decision trees, of which every split on the path
-        is known, it is: see :func:`~skhalfway.halfway.crossings`.
+        Largest error of a crossing, as a share of its path. Whatever ``tol`` is, a
+        prediction that changes and changes back within 1/16 of the path is not
+        seen. It is seen for decision trees, whose splits on the path are known: see
+        :func:`~skhalfway.halfway.crossings`.
     n_jobs : int, default=None
         Number of threads, over models and blocks of samples. None is 1 unless in a
-        ``joblib.parallel_config`` context. Results do not depend on it.
+        ``joblib.parallel_config`` context. It does not change results.
     verbose : int, default=0
-        Above 0, show progress bars; above 1, also how often models were asked.
+        Above 0, show progress bars; above 1, also the number of queries of models.
     random_state : int, RandomState instance or None, default=None
-        Draws the pairs. Pass an int for the same output across calls.
+        Source of the random pairs. Pass an int for the same output across calls.
 
     Attributes
     ----------
     models_ : dict of str to object
         The fitted models by name, as given or as fitted.
     classes_ : ndarray of shape (n_classes,) or None
-        Labels that all models share; None where only torch modules were given,
+        Labels that all models share. None where only torch modules were given,
         whose labels are their column numbers.
     n_features_in_ : int
-        Width of the data. Only where data or a model says.
+        Number of features. Present where data or a model defines it.
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Column names, where :meth:`fit` got a DataFrame or models that were
         fitted with one.
 
     See Also
     --------
-    skhalfway.TransferScorer : Counts what attacks do.
+    skhalfway.TransferScorer : Measures transfer with attacks.
     skhalfway.halfway.crossings : The crossings of one classifier.
-    skhalfway.halfway.halfway_score : Judges one classifier.
+    skhalfway.halfway.halfway_score : A score of one classifier.
 
     Notes
     -----
     The framework of crossings is this package's own formalisation of the title
-    of [1]_; the definitions of that paper are not public to us. That agreement
-    ranks the sources of a target by transfer rate is a hypothesis: the
-    documentation says how far benchmarks bear it out.
+    of [1]_; the definitions of that paper are not public to us. It is a hypothesis
+    that agreement ranks the sources of a target by transfer rate. The documentation
+    says how far benchmarks support it.
 
-    From scikit-learn 1.9 on, ``set_callbacks(ProgressBar())`` shows how far ``estimators`` are fitted.
+    With scikit-learn 1.9 or later, ``set_callbacks(ProgressBar())`` shows the progress of fitting.
 
     References
     ----------
@@ -161,13 +165,13 @@ class HalfwayScorer(PathModels):
         X : models, or array-like of shape (n_samples, n_features)
             With ``estimators=None``, the fitted models: a mapping of names to
             models, a sequence of (name, model), or a sequence of models, which
-            are named after their types. They are stored unchanged. Else the
+            are named after their types. They are stored unchanged. Otherwise, the
             training samples.
         y : array-like of shape (n_samples,), default=None
             Training labels. None with ``estimators=None``.
         **fit_params : dict
-            Metadata such as ``sample_weight``. Only with ``enable_metadata_routing``,
-            and ``estimators``: each gets what it requests.
+            Metadata such as ``sample_weight``, allowed with ``estimators`` and
+            ``enable_metadata_routing``. Each estimator gets what it requests.
 
         Returns
         -------
@@ -177,13 +181,22 @@ class HalfwayScorer(PathModels):
         Raises
         ------
         ValueError
-            If there are fewer than two models, or models that differ in
-            classes or in width; if a parameter or the data is invalid; if
-            metadata are neither requested nor refused, or not routed at all.
+            If there are fewer than two models, models differ in classes or in the
+            number of features, a parameter or the data is invalid, or metadata
+            are neither requested nor refused, or not routed at all.
         TypeError
-            If an object is not a classifier, or metadata are routed to none.
+            If an object is not a classifier, or no estimator takes the metadata.
         NotFittedError
             If a model is not fitted.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_iris
+        >>> from sklearn.svm import SVC
+        >>> from skhalfway import HalfwayScorer
+        >>> scorer = HalfwayScorer([("soft", SVC()), ("hard", SVC(C=9))]).fit(*load_iris(return_X_y=True))
+        >>> list(scorer.models_)
+        ['soft', 'hard']
         """
         self._check_params()
         self._fit_models(X, y, fit_params)
@@ -198,7 +211,7 @@ class HalfwayScorer(PathModels):
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            Samples that paths join: the training data, to explain what was
+            Samples that paths join. Pass the training data to explain what was
             learned from it.
         y : array-like of shape (n_samples,)
             True labels.
@@ -206,8 +219,8 @@ class HalfwayScorer(PathModels):
         Returns
         -------
         measurement : HalfwayMeasurement
-            Crossings, deviation and consensus of each model, agreement and
-            boundary distance of each two, with intervals.
+            Crossings, deviation and consensus of each model, and agreement and
+            boundary distance of each two models, with confidence intervals.
 
         Raises
         ------
@@ -225,38 +238,24 @@ class HalfwayScorer(PathModels):
             If the check-up of a model (:func:`~skhalfway.models.check_model`)
             finds that its figures may mislead.
         UndefinedMetricWarning
-            If a model classifies both samples of no pair right, as one does
-            that never changes its answer; its figures are nan. If fewer than 3
-            pairs count for two models; their agreement is nan.
+            If a model does not classify both samples of any pair correctly; its
+            figures are nan. If fewer than 3 pairs count for two models; their
+            agreement is nan.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_iris
+        >>> from sklearn.svm import SVC
+        >>> from skhalfway import HalfwayScorer
+        >>> X, y = load_iris(return_X_y=True)
+        >>> scorer = HalfwayScorer(n_pairs=50, random_state=0).fit([SVC().fit(X, y), SVC(C=9).fit(X, y)])
+        >>> scorer.measure(X, y).deviation.shape
+        (2,)
         """
         models, points, classes, labels = self._start(X, y)
-        pairs = sample_pairs(
-            points,
-            labels,
-            pairs=self.pairs,
-            n_pairs=self.n_pairs,
-            random_state=check_random_state(self.random_state),
-        )
+        pairs = pairs_of(self, points, labels)
         warn_of(check_models(models, points, classes, labels, gradients=False))
-        begin, end = points[pairs[:, 0]], points[pairs[:, 1]]
-        traces = trace_all(
-            list(models.values()),
-            begin,
-            end,
-            self.tol,
-            names=list(models),
-            n_jobs=self.n_jobs,
-            verbose=self.verbose,
-        )
-        counted = np.stack([(trace.labels[:, [0, -1]] == labels[pairs]).all(axis=1) for trace in traces])
-        lengths = np.linalg.norm((end - begin).reshape(len(pairs), -1).astype(float), axis=1)
-        positions = np.stack([trace.position for trace in traces])
-        of_halves: dict[str, Any] = {}
-        if self.n_neighbors is not None:
-            halves = neighbour_pairs(points, self.n_neighbors)
-            answers = answers_at_halves(models, points, halves, self.n_jobs, self.verbose)
-            of_halves = {"halves": halves, "answers": answers, "labels": labels, "classes": classes}
-        measurement = HalfwayMeasurement(tuple(models), pairs, lengths, positions, counted, **of_halves)
+        measurement = measurement_of(self, models, points, classes, labels, pairs)
         warn_of_unknown(measurement)
         return measurement
 
@@ -274,8 +273,17 @@ class HalfwayScorer(PathModels):
         Returns
         -------
         agreement : float
-            Between -1 and 1; nan, with a warning, where it is known for no
-            two models.
+            Between -1 and 1; nan, with a warning, where no agreement is known.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_iris
+        >>> from sklearn.svm import SVC
+        >>> from skhalfway import HalfwayScorer
+        >>> X, y = load_iris(return_X_y=True)
+        >>> scorer = HalfwayScorer(n_pairs=50, random_state=0).fit([SVC().fit(X, y), SVC(C=9).fit(X, y)])
+        >>> scorer.score(X, y) > 0.5
+        True
         """
         agreement = self.measure(X, y).mean_agreement
         if np.isnan(agreement):
@@ -291,46 +299,56 @@ class HalfwayScorer(PathModels):
     def predict_transfer(self, X: Any, y: Any, *, eps: float, norm: float = np.inf) -> TransferPrediction:
         """Predict transfer rates, with no attack and no gradient.
 
-        Each model alone is asked how far its answer holds around each sample,
-        in 24 directions and 121 predictions; of all that together, regression
-        tells how near its boundaries are and which way they face, and how much
-        of this the directions leave open. Whether a change made for one model
-        crosses the boundary of another is then a matter of arithmetic.
-        Our own method; ``pairs``, ``n_pairs`` and ``tol`` have no part in it.
+        This is our own method. Around each sample, it searches where the prediction
+        of each model changes, along 24 directions and with 121 predictions. A
+        regression estimates from this how near the decision boundaries are, how
+        they are oriented, and how uncertain both are. Whether a perturbation made
+        on one model crosses the boundary of another then follows by arithmetic.
+        ``pairs``, ``n_pairs`` and ``tol`` are not used.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            Samples that would be attacked. Priors are fitted on all of them
-            together: 100 and more are better than few.
+            Samples that would be attacked. The regression shares information
+            between them, so pass 100 or more.
         y : array-like of shape (n_samples,)
             True labels.
         eps : float
             Budget of the attack, in input units.
         norm : {np.inf, 2}, default=np.inf
-            Norm in which it counts.
+            Norm of the budget.
 
         Returns
         -------
         prediction : TransferPrediction
             Predicted rates, each with an interval and a reliability;
-            ``numpy.asarray`` of it are the rates. Made to rank pairs: of a
-            rate itself it is a rough estimate, as the intervals say.
+            ``numpy.asarray`` of it gives the rates. They are made to rank pairs of
+            models. A single rate is a rough estimate, as its interval shows.
 
         Raises
         ------
         NotFittedError
             If :meth:`fit` was not called.
         ValueError
-            If ``eps`` or ``norm`` is out of range; else as :meth:`measure`.
+            If ``eps`` or ``norm`` is out of range, or as in :meth:`measure`.
 
         Warns
         -----
         ModelWarning
-            As :meth:`measure`. If the answers of two models determine little
-            of their rate: its reliability is below .3.
+            As in :meth:`measure`. If the reliability of a predicted rate is below .3.
         UndefinedMetricWarning
-            If two models classify no sample right together; their rates are nan.
+            If no sample is classified correctly by both of two models; their rates
+            are nan.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_iris
+        >>> from sklearn.svm import SVC
+        >>> from skhalfway import HalfwayScorer
+        >>> X, y = load_iris(return_X_y=True)
+        >>> scorer = HalfwayScorer(random_state=0).fit([SVC().fit(X, y), SVC(C=9).fit(X, y)])
+        >>> scorer.predict_transfer(X, y, eps=0.5).rates.shape
+        (2, 2)
         """
         check_length("eps", eps)
         check_norm(norm, NORMS)
@@ -364,8 +382,8 @@ class HalfwayScorer(PathModels):
         check_pairs(self.pairs, self.n_pairs)
         if self.pairs == "within":
             raise ValueError(
-                "pairs must be 'random' or 'nearest', got 'within': between two samples of one class no "
-                "answer needs to change"
+                "pairs must be 'random' or 'nearest', got 'within': between two samples of the same class, "
+                "predictions need not change"
             )
         if self.n_neighbors is not None:
             check_integer("n_neighbors", self.n_neighbors)
@@ -374,13 +392,8 @@ class HalfwayScorer(PathModels):
         check_random_state(self.random_state)
 
     def _start(self, X: Any, y: Any) -> tuple[dict[str, Model], NDArray[Any], NDArray[Any], NDArray[np.intp]]:
-        """Models, points, the labels of class indices and each point's index, checked."""
+        """Models, points, labels by class index, and the class index of each point; checked."""
         check_is_fitted(self)
         self._check_params()
         models, points, classes = self._read_for_models(X)
         return models, points, classes, check_labels(y, classes, len(points))
-
-
-def measured(scorer: HalfwayScorer, X: Any, y: Any) -> HalfwayMeasurement:
-    """What displays draw of a scorer."""
-    return scorer.measure(X, y)

@@ -1,4 +1,4 @@
-"""TransferPrediction: transfer rates to expect of an attack, and how far each may be off."""
+"""TransferPrediction: predicted transfer rates of an attack, with intervals and reliabilities."""
 
 from __future__ import annotations
 
@@ -20,42 +20,42 @@ from skhalfway.results._table import Cell, Table
 if TYPE_CHECKING:
     import pandas as pd
 
-# how many draws of a beta distribution a prediction is worth: by coverage on the development sets of
-# benchmarks/transfer_prediction2.py
-WORTH = 5.0
-WORTH_AT_BEST = 20.0  # where the directions asked determine all
+# sample size (sum of parameters) of the beta distribution around a predicted rate, chosen by coverage on the
+# development sets of benchmarks/transfer_prediction2.py
+WORTH = 5.0  # up to a reliability of DETERMINED
+WORTH_AT_BEST = 20.0  # at a reliability of 1
 DETERMINED = 0.9
-DOUBTFUL = 0.3  # a reliability below which a prediction is warned of
+DOUBTFUL = 0.3  # reliability below which a warning is given
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class TransferPrediction(Result, drawn=False):
-    """Transfer rates that are to be expected of an attack, for each source and target.
+    """Predicted transfer rates of an attack, for each source and target.
 
-    ``numpy.asarray`` of it are the rates. Arrays are read-only.
+    ``numpy.asarray`` of it gives the rates. Arrays are read-only.
 
     Parameters
     ----------
     rates : array-like of shape (n_models, n_models)
-        Predicted share of the samples that both models classify right and
-        that, attacked on the source (row), fool the target (column); nan
-        where there is no such sample.
+        Predicted transfer rates: among the samples that both models classify
+        correctly, the share of adversarial examples made on the source (row) that
+        fool the target (column). nan where there is no such sample.
     reliability : array-like of shape (n_models, n_models)
-        Between 0 and 1, how far the rate is determined by the answers of the
-        models. Of the samples that count, those for which no boundary was
-        found within reach contribute 0. The others contribute the share of
-        the squared length of both boundaries' normals that the directions
-        asked determine, and of the rest the trust in the estimate of how
-        much of it both models share. It is near 1 with as many directions as
-        features, and falls with the number of features. nan as ``rates``.
+        How far the predictions of the models determine the rate, from 0 to 1. It
+        is an average over samples that both classify correctly. A sample
+        contributes 0 where no boundary was found within reach. Otherwise it
+        contributes the share of both boundaries' normals (of their squared length)
+        that the directions determine, plus the rest times the trust in how much of
+        it both models share. It is near 1 with as many directions as features, and
+        decreases with the number of features. nan where ``rates`` is nan.
     eligible : array-like of shape (n_models, n_models)
-        How many samples both models classify right.
+        Number of samples that both models classify correctly.
     names : sequence of str
         Names of the models.
     eps : float
         Budget of the attack, in input units.
     norm : {np.inf, 2}
-        Norm in which it counts.
+        Norm of the budget.
 
     Raises
     ------
@@ -65,7 +65,7 @@ class TransferPrediction(Result, drawn=False):
     See Also
     --------
     skhalfway.HalfwayScorer.predict_transfer : Makes it.
-    PredictedTransfer : Sets it beside measured rates, as :meth:`compare` does.
+    PredictedTransfer : Shows predicted and measured rates side by side, as :meth:`compare` does.
 
     Examples
     --------
@@ -116,27 +116,47 @@ class TransferPrediction(Result, drawn=False):
         return self.rates
 
     def prediction_interval(self, level: float = 0.95) -> ConfidenceInterval:
-        """Where a rate measured on these samples is to be expected.
+        """Prediction interval for the rate that an attack would have on these samples.
 
-        It covers both what the choice of samples does to a measured rate and
-        the error of the prediction: a measured count is taken for
-        beta-binomial, with the predicted rate as its mean. How much a prediction
-        is worth was fixed on development data: 5 draws up to a reliability of .9,
-        growing to 20 at a reliability of 1. Of 95 % intervals there, 94 to 100 % held
-        the rate that PGD had; on five data sets held out 95 to 100 %, and 84 % where
-        one class lies in a shell around another (``benchmarks/transfer_prediction2.md``).
-        They are wide, .4 to .55 on average: a prediction ranks pairs better than it
-        tells a single rate.
+        The interval covers both the choice of samples and the error of the
+        prediction. The measured count is modelled as beta-binomial, with the
+        predicted rate as its mean. The sample size of the beta distribution was fixed
+        on development data: 5 up to a reliability of .9, growing to 20 at a
+        reliability of 1.
+
+        Coverage of 95 % intervals, against the rates of PGD
+        (``benchmarks/transfer_prediction2.md``):
+
+        - 94 to 100 % on the development data sets;
+        - 95 to 100 % on four of five held-out data sets;
+        - 84 % on the fifth, where one class lies in a shell around another.
+
+        Intervals are wide, .4 to .55 on average: predictions rank pairs better than
+        they estimate a single rate.
 
         Parameters
         ----------
         level : float, default=0.95
-            Share of measured rates that intervals are to hold.
+            Share of measured rates that intervals should contain.
 
         Returns
         -------
-        low, high : ndarray of shape (n_models, n_models)
-            Ends of the interval; nan where there is no rate.
+        interval : ConfidenceInterval
+            ``low`` and ``high``, of shape (n_models, n_models); nan where there is no
+            rate.
+
+        Raises
+        ------
+        ValueError
+            If ``level`` is out of range.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from skhalfway.halfway import TransferPrediction
+        >>> prediction = TransferPrediction([[0.9]], [[1.0]], [[95]], ["lr"], 0.1, np.inf)
+        >>> prediction.prediction_interval().low.round(2)
+        array([[0.72]])
         """
         check_level(level)
         known = self.eligible > 0
@@ -151,33 +171,50 @@ class TransferPrediction(Result, drawn=False):
         return ConfidenceInterval(*ends)
 
     def compare(self, measured: Any) -> PredictedTransfer:
-        """Set the rates beside measured ones.
+        """Compare predicted rates with measured ones.
 
         Parameters
         ----------
         measured : TransferMatrix, or array-like of shape (n_models, n_models)
-            Measured rates.
+            Measured rates of the same models.
 
         Returns
         -------
         both : PredictedTransfer
-            With rank correlations.
+            Predicted and measured rates, with rank correlations.
 
         Raises
         ------
         ValueError
-            If the models are others.
+            If names or number of the models differ.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from skhalfway.halfway import TransferPrediction
+        >>> rates, eligible = [[0.9, 0.4], [0.2, 0.8]], [[95, 90], [90, 92]]
+        >>> prediction = TransferPrediction(rates, np.ones((2, 2)), eligible, ["lr", "tree"], 0.1, np.inf)
+        >>> prediction.compare([[1.0, 0.3], [0.1, 1.0]]).measured[0, 1]
+        np.float64(0.3)
         """
         return PredictedTransfer(self.rates, measured, names=self.names)
 
     def to_frame(self) -> pd.DataFrame:
-        """All figures, a row for each source and target.
+        """All figures, with a row for each source and target.
 
         Returns
         -------
         frame : DataFrame
-            Indexed by (source, target), with columns rate, low, high,
-            reliability and eligible; the interval is one of 95 %.
+            Indexed by (source, target), with columns rate, low, high (the 95 %
+            prediction interval), reliability and eligible.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from skhalfway.halfway import TransferPrediction
+        >>> prediction = TransferPrediction([[0.9]], [[1.0]], [[95]], ["lr"], 0.1, np.inf)
+        >>> float(prediction.to_frame().loc[("lr", "lr"), "rate"])
+        0.9
         """
         import pandas as pd
 

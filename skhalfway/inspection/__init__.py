@@ -1,4 +1,4 @@
-"""Unintuitive properties of networks, each measured: in the spirit of ``sklearn.inspection``."""
+"""Measurements of unintuitive properties of networks, in the spirit of ``sklearn.inspection``."""
 
 from importlib import import_module
 from typing import Any
@@ -6,8 +6,8 @@ from typing import Any
 from skhalfway.inspection._curve_result import CurveResult
 from skhalfway.inspection._curve_result_display import CurveResultDisplay
 
-# a module for each question, and one for the display of its answer; imported when it is asked, since most
-# need torch (PEP 562)
+# a module for each question, and one for the display of its answer; imported on first access (PEP 562), since
+# most need torch
 _MODULES = {
     "_fooling": ["fooling_inputs", "FoolingInputs", "FoolingInputsDisplay"],
     "_spheres": ["adversarial_spheres", "AdversarialSpheres", "AdversarialSpheresDisplay"],
@@ -37,12 +37,12 @@ _HOME |= dict.fromkeys(["PretrainingCurve", "PretrainingDifferences"], "_initial
 
 
 def __getattr__(name: str) -> Any:
-    if name == "SaddleCallback":  # draws nothing
+    if name == "SaddleCallback":  # it has no display
         return import_module(f"{__name__}._saddle_callback").SaddleCallback
     if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     module = import_module(f"{__name__}.{_HOME[name]}")
-    # where results are, their displays are known
+    # the import registers the display, so that a result's plot() finds it
     display = import_module(f"{__name__}.{_HOME[name]}_display")
     return getattr(display if name.endswith("Display") else module, name)
 

@@ -1,4 +1,4 @@
-"""approximation_curve: how well networks of one hidden layer can follow a function, by their width."""
+"""approximation_curve: how well networks of one hidden layer approximate a function, by their width."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from skhalfway.inspection._curve_result import CurveResult
 from skhalfway.inspection._repeats import repeated
 from skhalfway.results._provenance import recorded
 
-_GRID = 20_001  # places of [0, 1] at which errors are looked for
-_NONE = 1e-12  # weight that counts no more
+_GRID = 20_001  # points of [0, 1] at which errors are measured
+_NONE = 1e-12  # remaining weight that is neglected
 
 
 class ApproximationCurve(CurveResult):
@@ -32,10 +32,11 @@ class ApproximationCurve(CurveResult):
     Parameters
     ----------
     x : ndarray of shape (n_widths,)
-        Hidden units.
+        Numbers of hidden units.
     values : dict of str to ndarray of shape (n_widths, n_repeats)
-        ``"bound"``, what the construction is proved to keep to; ``"constructed"``,
-        its error; ``"trained"``, that of networks that were trained.
+        Largest errors: ``"bound"`` is a proved upper bound for the constructed
+        network, ``"constructed"`` is the error of that network, and ``"trained"``
+        the error of networks that were trained.
 
     See Also
     --------
@@ -71,47 +72,53 @@ def approximation_curve(
     n_jobs: int | None = None,
     verbose: int = 0,
 ) -> ApproximationCurve:
-    """Compare what networks of one hidden layer can do on a function with what training finds.
+    """Compare how well networks of one hidden layer can approximate a function with what training finds.
 
-    Sums of sigmoids come as near to any continuous function on an interval as one likes [1]_. That is about
-    what exists: it says neither how many units it takes, nor that training finds them. The *constructed*
-    network has N steps, at ``(k - 1/2) / N`` and of height ``f(k / N) - f((k - 1) / N)``, on top of f(0): its
-    largest error is at most ``w(1 / (2 N))``, the *bound*, where w(h) is the largest change of f over a
-    distance h [our derivation]; of sigmoids in place of steps it is as much more as they let values from
-    further away count. The *trained* ones are ``MLPRegressor`` of as many rectifiers, fitted to samples of f.
-    Errors and changes are looked for at 20,001 even places: f must not turn between them.
+    Sums of sigmoids approximate any continuous function on an interval as closely as desired [1]_. The
+    theorem is about existence: it says neither how many units are needed, nor that training finds them.
+
+    - The *constructed* network is f(0) plus N steps, at ``(k - 1/2) / N`` and of height
+      ``f(k / N) - f((k - 1) / N)``.
+    - The *bound* on its largest error is ``w(1 / (2 N))``, where w(h) is the largest change of f over a
+      distance h [our derivation]. Sigmoids in place of steps have a larger bound, because values of f that
+      are further away contribute too.
+    - The *trained* networks are ``MLPRegressor`` with N rectified linear units, fitted to samples of f.
+
+    Errors and changes are measured on a grid of 20,001 evenly spaced points, so f must not oscillate between
+    them.
 
     Parameters
     ----------
     function : callable
-        From places in [0, 1], an array of shape (n,), to values (n,).
+        Function f. It takes an array of shape (n,) of points in [0, 1], and returns their values, of shape
+        (n,).
     widths : array-like of int, default=(2, 4, 8, 16, 32, 64)
-        Hidden units, ascending.
+        Numbers of hidden units, ascending.
     steepness : float, default=None
-        Of sigmoids in place of the steps: each rises within about ``4 / steepness`` of a step's width. None:
-        steps.
+        Steepness of the sigmoids that replace the steps: each rises within about ``4 / steepness`` of a
+        step's width. None keeps the steps.
     n_train : int, default=500
-        Samples that networks are trained on, evenly spread.
+        Number of training samples, evenly spaced.
     n_repeats : int, default=3
-        Trainings, each with a seed of its own.
+        Number of trainings, each with its own seed.
     random_state : int, RandomState instance or None, default=None
-        Decides the seeds.
+        Source of the seeds.
     n_jobs : int, default=None
-        Processes; see joblib.
+        Number of parallel processes, as in joblib.
     verbose : int, default=0
         Whether to show a progress bar.
 
     Returns
     -------
     curve : ApproximationCurve
-        Largest errors, and the bound, by width.
+        Largest errors and their bound, by width.
 
     Raises
     ------
     ValueError
         If a parameter is invalid, or the function returns anything but finite numbers.
     TypeError
-        If it is not callable.
+        If the function is not callable.
 
     References
     ----------
@@ -127,7 +134,9 @@ def approximation_curve(
     [[0.5], [0.125]]
     """
     if not callable(function):
-        raise TypeError(f"a function of places in [0, 1] is needed, got {type(function).__name__}")
+        raise TypeError(
+            f"function must be callable, from points in [0, 1] to their values; got {type(function).__name__}"
+        )
     sizes = ascending_integers("widths", widths)
     if sizes[0] < 1:
         raise ValueError(f"widths must be integers >= 1, got {shown(widths)}")
@@ -158,7 +167,7 @@ def approximation_curve(
 def constructed(
     places: NDArray[np.float64], values: NDArray[np.float64], n: int, steepness: float | None
 ) -> NDArray[np.float64]:
-    """The network of n steps, or sigmoids, at all places; the function is known there."""
+    """Values of the network of n steps, or sigmoids, at all grid points; ``values`` are those of f there."""
     known = np.interp(np.arange(n + 1) / n, places, values)
     result = np.full(len(places), known[0])
     for k in range(1, n + 1):
@@ -170,10 +179,11 @@ def constructed(
 
 
 def bound(places: NDArray[np.float64], values: NDArray[np.float64], n: int, steepness: float | None) -> float:
-    """What the construction keeps to.
+    """Upper bound on the largest error of the constructed network.
 
-    It is a mean of ``f(k / n)`` with weights that depend on the place, of which steps leave one, the nearest.
-    Sigmoids leave others: what is j steps further is at most ``j + 1/2`` of them away.
+    The network is a mean of ``f(k / n)`` with weights that depend on the point. With steps only the nearest
+    k / n has a weight. With sigmoids others have weights too; the j-th further one is at most ``j + 1/2``
+    steps away.
     """
     nearest = largest_change(values, 0.5 / n)
     if steepness is None:
@@ -188,12 +198,12 @@ def bound(places: NDArray[np.float64], values: NDArray[np.float64], n: int, stee
         left -= weight
         if left.max() < _NONE:
             break
-    # at the ends of [0, 1] weights beyond them fall to places that are nearer
+    # at the ends of [0, 1], weights that belong beyond them go to nearer points instead
     return float((total + left.clip(0) * np.ptp(values)).max())
 
 
 def largest_change(values: NDArray[np.float64], distance: float) -> float:
-    """Largest difference of two values that are no further apart; places are even in [0, 1]."""
+    """Largest difference of two values no further apart than a distance; the grid of [0, 1] is even."""
     from scipy.ndimage import maximum_filter1d, minimum_filter1d
 
     reach = min(int(np.ceil(distance * (len(values) - 1) - 1e-9)), len(values) - 1)
@@ -207,11 +217,11 @@ def _valued(function: Callable[..., Any], places: NDArray[np.float64]) -> NDArra
         values = np.asarray(function(places.copy()), dtype=float)
     except Exception as error:  # whatever a user's function does
         raise ValueError(
-            f"the function does not take an array of places ({brief(error, 100)}); write it with numpy"
+            f"the function does not take an array of points ({brief(error, 100)}); write it with numpy"
         ) from error
     if values.shape != places.shape or not np.isfinite(values).all():
         raise ValueError(
-            f"the function must return a finite number for each of {len(places)} places, got "
+            f"the function must return a finite number for each of {len(places)} points, got "
             f"{shown(values) if values.shape == places.shape else f'shape {values.shape}'}"
         )
     return values
@@ -227,7 +237,7 @@ def _trained_error(
 ) -> list[float]:
     """Largest error of one training."""
     rows = np.unique(np.linspace(0, len(places) - 1, n_train).round().astype(int))
-    # units of the function must not matter
+    # scaled by the range, so that training does not depend on the units of f
     size = max(float(np.ptp(values)), np.finfo(float).tiny)
     width = (setting["width"],)
     net = MLPRegressor(hidden_layer_sizes=width, solver="lbfgs", alpha=0, max_iter=2000, random_state=seed)

@@ -11,7 +11,7 @@ from skhalfway.inspection._curve_result_display import CurveResultDisplay
 class ApproximationCurveDisplay(CurveResultDisplay, draws=[ApproximationCurve], by=approximation_curve):
     """Lines of an :class:`ApproximationCurve`.
 
-    Use ``from_estimator``, which takes a function, or ``plot`` of the curve, to make one.
+    Make one with ``from_estimator``, which takes a function, or with the curve's ``plot``.
 
     Parameters
     ----------
@@ -52,6 +52,16 @@ class ApproximationCurveDisplay(CurveResultDisplay, draws=[ApproximationCurve], 
         -------
         display : ApproximationCurveDisplay
             This object, with ``ax_``, ``figure_`` and ``lines_``.
+
+        Examples
+        --------
+        >>> import matplotlib
+        >>> matplotlib.use("agg")
+        >>> import numpy as np
+        >>> from skhalfway.inspection import ApproximationCurve, ApproximationCurveDisplay
+        >>> curve = ApproximationCurve(np.array([1, 2]), {"bound": np.array([[0.5], [0.25]])})
+        >>> ApproximationCurveDisplay(curve).plot().ax_.get_ylabel()
+        'largest error'
         """
         super().plot(ax, **kwargs)
         widths = self.result.x

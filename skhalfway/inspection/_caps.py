@@ -1,4 +1,4 @@
-"""Caps of a sphere: how large they are, and how far other points lie from them."""
+"""Caps of a sphere: their share of its surface, and the mean distance of other points from them."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from scipy.special import betainc, betaincinv
 
 
 def cap_distance(share: float, n_features: int) -> float:
-    """Mean Euclidean distance to a cap of that share of the unit sphere, from the points outside it.
+    """Mean Euclidean distance from the points outside a cap to the cap, which has a share of the unit sphere.
 
-    A point at an angle t from the pole is 2 sin((t - a) / 2) from the cap of angle a; by parts, the mean is
-    the integral of cos((t - a) / 2) times the share of points with a larger angle.
+    A point at an angle t from the pole is 2 sin((t - a) / 2) from the cap of angle a. Integration by parts
+    turns the mean into the integral of cos((t - a) / 2) times the share of points with a larger angle.
     """
     a = cap_angle(share, n_features)
 
@@ -28,7 +28,7 @@ def cap_distance(share: float, n_features: int) -> float:
 
 
 def cap_share(angle: float, n_features: int) -> float:
-    """Share of the sphere that a cap has: Li (2011)."""
+    """Share of the sphere's surface within a cap (Li, 2011)."""
     half = betainc((n_features - 1) / 2, 0.5, np.sin(angle) ** 2) / 2
     return half if angle <= np.pi / 2 else 1 - half
 

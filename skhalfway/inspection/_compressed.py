@@ -1,4 +1,4 @@
-"""Fewer weights, fewer values of weights, and training that keeps to them."""
+"""Pruning, quantisation, and fine-tuning that keeps to either."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from skhalfway.inspection._weights import Weights
 from skhalfway.models._training import seeded
 from skhalfway.models._type_checks import is_skorch_net, net_dtype
 
-# puts the values of a matrix where the compression wants them
+# by name, a function that replaces a matrix by the nearest one that the compression allows
 Projections = Mapping[str, Callable[[NDArray[Any]], NDArray[Any]]]
 
 
 def matrices_of(weights: Weights) -> Weights:
-    """Matrices and kernels: what is compressed. Biases, and scales of normalisation, have one axis."""
+    """Matrices and kernels, which are compressed; biases and scales of normalisation have one axis."""
     return {name: weight for name, weight in weights.items() if weight.ndim > 1}
 
 
 def prune(weights: Weights, share: float, *, scope: str) -> tuple[Weights, Projections, float]:
-    """The smallest weights set to 0, and the share of all parameters that is left."""
+    """Set the smallest weights to 0; also return projections and the share of all parameters that is left."""
     matrices = matrices_of(weights)
     sizes = [np.abs(matrix).ravel() for matrix in matrices.values()]
     if scope == "global":
@@ -41,17 +41,17 @@ def prune(weights: Weights, share: float, *, scope: str) -> tuple[Weights, Proje
 
 
 def _largest(sizes: NDArray[Any], share: float) -> NDArray[np.bool_]:
-    """Where the largest are: that share of them, to the nearest number."""
+    """Mask of the largest entries: the given share of them, rounded to a whole number."""
     kept = np.ones(len(sizes), dtype=bool)
     kept[np.argsort(sizes, kind="stable")[: round((1 - share) * len(sizes))]] = False
     return kept
 
 
 def quantize(weights: Weights, bits: int, *, codebook: str) -> tuple[Weights, Projections, float]:
-    """As many values in each matrix as ``bits`` tell apart, and bits stored over bits before.
+    """Give each matrix at most ``2**bits`` values; also return projections and bits stored over bits before.
 
-    The bits stored are those of Han et al., Deep compression (2016): for each weight of a matrix which value
-    it has, for each value all its bits; and here the biases, unchanged.
+    Stored bits are counted as in Han et al., Deep compression (2016): for each weight of a matrix the index
+    of its value, and each value at full precision; here also the biases, unchanged.
     """
     quantized, projections, stored = dict(weights), {}, 0
     for name, matrix in matrices_of(weights).items():
@@ -66,7 +66,8 @@ def quantize(weights: Weights, bits: int, *, codebook: str) -> tuple[Weights, Pr
 def shared_values(flat: NDArray[Any], k: int, *, codebook: str) -> tuple[NDArray[Any], NDArray[np.intp]]:
     """At most ``k`` ascending values, and for each number the index of the nearest.
 
-    Uniform ones lie evenly from the least to the greatest; k-means starts there, as in Han et al. (2016).
+    Uniform values are evenly spaced from the smallest to the largest number; k-means starts from these, as in
+    Han et al. (2016).
     """
     flat = flat.astype(float)
     values = np.linspace(flat.min(), flat.max(), k)
@@ -88,9 +89,9 @@ def _group_means(groups: NDArray[np.intp], matrix: NDArray[Any]) -> NDArray[Any]
 
 
 def fine_tune(network: Any, X: Any, y: Any, projections: Projections, *, n_epochs: int, seed: int) -> None:
-    """Train a compressed network on; after each step matrices are put back to what the compression allows.
+    """Train a compressed network further, projecting matrices after each step to what the compression allows.
 
-    That is gradient descent projected: pruned weights stay 0 and the others move as they would, a shared
+    This is projected gradient descent: pruned weights stay 0 while the others move as usual, and a shared
     value moves by the mean of the steps of its weights.
     """
     while isinstance(network, FrozenEstimator):

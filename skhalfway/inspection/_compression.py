@@ -1,4 +1,4 @@
-"""compression_curve: how much of a trained network can be taken away."""
+"""compression_curve: how far a trained network can be pruned or quantised."""
 
 from __future__ import annotations
 
@@ -44,12 +44,14 @@ _MAX_BITS = 16
 
 @dataclass(frozen=True, eq=False, repr=False)
 class CompressionCurve(CurveResult):
-    """What is left of a network's accuracy as it is compressed.
+    """Accuracy of a network by how far it is compressed.
 
-    Made by :func:`compression_curve`. The figures in ``values`` are
-    ``"accuracy"`` on the test samples, ``"agreement"``, the share of test
-    samples that the network answers as it did before, and ``"size"``, what is
-    stored over what was stored before.
+    Made by :func:`compression_curve`. The figures in ``values`` are:
+
+    - ``"accuracy"``, the test accuracy;
+    - ``"agreement"``, the share of test samples for which the compressed
+      network predicts what the network predicted before;
+    - ``"size"``, the compressed size as a share of the original size.
 
     Parameters
     ----------
@@ -58,7 +60,7 @@ class CompressionCurve(CurveResult):
     values : dict of str to ndarray of shape (n_points, n_repeats)
         Figures by name.
     method : {"pruning", "quantization"}
-        What was done.
+        Method of compression.
 
     See Also
     --------
@@ -86,7 +88,7 @@ class CompressionCurve(CurveResult):
             object.__setattr__(self, name, value)
 
     def _limits(self, name: str) -> tuple[float, float]:
-        return POSITIVE if name == "size" else SHARE  # a book of codes may be larger than a few weights
+        return POSITIVE if name == "size" else SHARE  # a codebook may be larger than a small matrix
 
 
 @takes_datasets
@@ -108,20 +110,21 @@ def compression_curve(
     n_jobs: int | None = None,
     verbose: int = 0,
 ) -> CompressionCurve:
-    """Prune or quantise a trained network, further and further, and score what is left.
+    """Prune or quantise a trained network to several levels, and score what is left.
 
-    Trained networks have far more weights, and far more different ones, than
-    their answers need [1]_. Each level starts from the network as it was
-    trained; matrices and convolution kernels are compressed, biases stay.
+    Trained networks have far more weights, and far more different values of
+    weights, than their predictions need [1]_. Each level starts from the network
+    as it was trained. Matrices and convolution kernels are compressed; biases are
+    not.
 
     Parameters
     ----------
     estimator : skorch classifier, MLPClassifier or torch module
-        Trained on ``X``, ``y`` for each repeat; it is left as it is. What is
-        trained already, a ``FrozenEstimator`` of a network or a torch module,
-        is taken as it is.
+        Network of which a clone is trained on ``X``, ``y`` for each repeat. A
+        network that is trained already, as a ``FrozenEstimator`` or a torch
+        module, is used as it is.
     X : array-like of shape (n_samples, ...)
-        Training samples, also of the fine-tuning.
+        Samples for training and for fine-tuning.
     y : array-like of shape (n_samples,)
         Their labels.
     X_test : array-like of shape (n_test, ...)
@@ -132,32 +135,36 @@ def compression_curve(
         - ``"pruning"``: weights of the smallest magnitude are set to 0.
         - ``"quantization"``: the weights of each matrix share a few values.
     levels : sequence, default=None
-        For pruning the shares of the weights that are kept, greater than 0 and
-        at most 1; by default from 1 to 0.02. For quantisation the bits for each
-        weight, integers from 1 to 16: b bits tell ``2 ** b`` values apart; by
-        default 1 to 6.
+        Levels of compression:
+
+        - pruning: shares of the weights that are kept, greater than 0 and at
+          most 1. The default goes from 1 to 0.02.
+        - quantisation: bits per weight, integers from 1 to 16. With b bits a
+          weight has one of ``2 ** b`` values. The default is 1 to 6.
     scope : {"layer", "global"}, default="layer"
-        Whether that share of each matrix is kept, or of all of them together.
-        Of no matter for quantisation.
+        Whether the share is kept of each matrix, or of all matrices together.
+        Ignored for quantisation.
     codebook : {"kmeans", "uniform"}, default="kmeans"
-        How the shared values are found: by k-means for each matrix, begun with
-        evenly spaced values as in [1]_; or evenly spaced from the least to the
-        greatest weight, each weight taking the nearest. Of no matter for
-        pruning.
+        How the shared values are found. Ignored for pruning.
+
+        - ``"kmeans"``: by k-means for each matrix, initialised with evenly
+          spaced values as in [1]_.
+        - ``"uniform"``: evenly spaced from the smallest to the largest weight;
+          each weight takes the nearest value.
     n_epochs : int, default=0
         Epochs of fine-tuning after the compression, with the network's own
-        optimizer; 0 is none. Pruned weights stay 0, and weights that share a
-        value go on sharing it; where all weights are kept the network is only
-        trained longer. Our choice: after each step matrices are put back to the
-        nearest that the compression allows, so a shared value moves by the mean
-        of the steps that its weights would take.
+        optimizer; 0 is no fine-tuning. Pruned weights stay 0, and weights that
+        share a value continue to share it. Where all weights are kept, the
+        network is only trained longer. After each step, matrices are projected
+        to the nearest ones that the compression allows, so a shared value moves
+        by the mean of the steps of its weights (our choice).
     n_repeats : int, default=None
         How often the network is trained and compressed, each time with another
-        seed. None is 5, or 1 for what is trained already.
+        seed. None is 5, or 1 for a network that is trained already.
     random_state : int, RandomState instance or None, default=None
-        Decides the seeds of training and fine-tuning.
+        Source of the seeds of training and fine-tuning.
     n_jobs : int, default=None
-        Repeats at a time, in processes. None is 1 unless in a
+        Number of repeats in parallel, in processes. None is 1 unless in a
         ``joblib.parallel_config`` context; -1 is all cores.
     verbose : int, default=0
         Whether to show a progress bar.
@@ -165,28 +172,29 @@ def compression_curve(
     Returns
     -------
     curve : CompressionCurve
-        Accuracy, agreement with the network before, and size.
+        Accuracy, agreement with the uncompressed network, and size.
 
     Raises
     ------
     ValueError
-        If a parameter or the data is invalid, or repeats of what is trained
-        already would all be the same.
+        If a parameter or the data is invalid, or if repeats would all be the
+        same because the network is trained already.
     TypeError
         If the estimator is no network, or cannot be fine-tuned.
 
     See Also
     --------
-    compress : The network itself, at one level.
-    distill : The other way to a small network.
+    compress : The compressed network itself, at one level.
+    distill : Another way to a small network.
 
     Notes
     -----
-    The size after pruning is the share of parameters, biases included, that are
-    not set to 0; where those are is not counted. After quantisation it is the
-    number of bits stored over that before: for each weight of a matrix the
-    index of its value, the values themselves at full precision, and the biases.
-    It can exceed 1 where a matrix has fewer weights than there are values.
+    After pruning, the size is the share of parameters, biases included, that are
+    not set to 0; the positions of the kept weights are not counted. After
+    quantisation, it is the ratio of bits stored after to bits before. These are,
+    for each weight of a matrix, the index of its value; the values themselves at
+    full precision; and the biases. The size can exceed 1 where a matrix has fewer
+    weights than there are values.
 
     References
     ----------
@@ -216,7 +224,7 @@ def compression_curve(
     if fitted and not n_epochs and n_repeats > 1:
         raise ValueError(
             f"{type(estimator).__name__} is trained already, so repeats would all be the same: n_repeats "
-            f"must be 1, got {n_repeats}; pass a network that is to be trained, or n_epochs > 0"
+            f"must be 1, got {n_repeats}; pass an untrained network, or n_epochs > 0"
         )
     X, y = read_labelled(X, y)
     classes = np.unique(y)
@@ -247,31 +255,35 @@ def compress(
     Parameters
     ----------
     estimator : skorch classifier, MLPClassifier or torch module
-        A fitted network; it is left as it is.
+        Fitted network, which is not changed.
     level : float or int
-        For pruning the share of the weights that are kept; for quantisation the
-        bits for each weight.
-    method, scope, codebook : str
-        As for :func:`compression_curve`.
+        Share of the weights that pruning keeps, or bits per weight for
+        quantisation.
+    method : {"pruning", "quantization"}, default="pruning"
+        Method of compression, as for :func:`compression_curve`.
+    scope : {"layer", "global"}, default="layer"
+        Whether pruning keeps the share of each matrix, or of all together.
+    codebook : {"kmeans", "uniform"}, default="kmeans"
+        How quantisation finds the shared values.
 
     Returns
     -------
     compressed : object
-        A copy of the network, with fewer weights other than 0 or fewer different
-        ones.
+        A copy of the network, with fewer nonzero weights or fewer different
+        values of weights.
 
     Raises
     ------
     ValueError
         If a parameter is invalid, or the network has no matrices.
     TypeError
-        If it is no network.
+        If the estimator is no network.
     NotFittedError
-        If it is not fitted.
+        If the estimator is not fitted.
 
     See Also
     --------
-    compression_curve : What is lost, level by level.
+    compression_curve : Accuracy and agreement, level by level.
 
     Examples
     --------
@@ -296,7 +308,7 @@ def _shrinking(method: str, scope: str, codebook: str) -> Any:
 
 
 def _check_estimator(estimator: Any, n_epochs: int) -> bool:
-    """Whether it is trained already; an error where it is no network, or cannot be fine-tuned."""
+    """Whether the estimator is trained already; raise where it is no network, or cannot be fine-tuned."""
     check_integer("n_epochs", n_epochs, least=0)
     check_kind(estimator)
     fitted = counts_as_fitted(estimator)
@@ -318,7 +330,8 @@ def _check_estimator(estimator: Any, n_epochs: int) -> bool:
     if n_epochs and isinstance(inner, MLPClassifier) and (inner.solver == "lbfgs" or inner.early_stopping):
         raise TypeError(
             f"n_epochs={n_epochs} trains with partial_fit, which an MLPClassifier has only with "
-            f"solver='sgd' or 'adam' and early_stopping=False; got {inner.solver!r}, {inner.early_stopping}"
+            f"solver='sgd' or 'adam' and early_stopping=False; got solver={inner.solver!r} and "
+            f"early_stopping={inner.early_stopping}"
         )
     return fitted
 
@@ -354,7 +367,7 @@ def _measure(
     levels: list[float],
     seed: int,
 ) -> NDArray[np.float64]:
-    """Accuracy, agreement and size at each level, of a network that is trained with the seed."""
+    """Accuracy, agreement and size at each level, for a network that is trained with the seed."""
     network = train(estimator, *data, seed)
     X_test, y_test = test
     weights = weights_of(network)

@@ -1,4 +1,4 @@
-"""CompressionCurveDisplay: what is left of a network as it is compressed."""
+"""CompressionCurveDisplay: accuracy, agreement and size of a network by level of compression."""
 
 from __future__ import annotations
 

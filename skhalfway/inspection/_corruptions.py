@@ -1,4 +1,4 @@
-"""True labels and random ones, images and noise: the settings of Zhang et al. 2017 (arXiv 1611.03530)."""
+"""Randomised labels and destroyed images: the settings of Zhang et al. 2017 (arXiv 1611.03530)."""
 
 from __future__ import annotations
 
@@ -16,16 +16,18 @@ SETTINGS = ("true labels", "random labels", "shuffled pixels", "random pixels", 
 
 
 def name_of(setting: Any) -> str:
-    """How a setting is called; ValueError for what is none."""
+    """Name of a setting; ValueError where there is no such setting."""
     if isinstance(setting, str) and setting in SETTINGS:
         return setting
     if isinstance(setting, Real) and not isinstance(setting, bool) and 0 <= float(setting) <= 1:
         return f"{100 * float(setting):.4g}% random labels"
-    raise ValueError(f"settings must be of {list(SETTINGS)}, or shares from 0 to 1; got {shown(setting)}")
+    raise ValueError(
+        f"settings must be of {list(SETTINGS)}, or shares of random labels from 0 to 1; got {shown(setting)}"
+    )
 
 
 def altered(split: Split, setting: str | float, rng: np.random.RandomState) -> Split:
-    """The samples and labels of a setting."""
+    """The split with the samples and labels of a setting."""
     shares = {"true labels": 0.0, "random labels": 1.0}
     if isinstance(setting, str) and setting not in shares:
         change = _Change(setting, split.X, rng)
@@ -34,17 +36,17 @@ def altered(split: Split, setting: str | float, rng: np.random.RandomState) -> S
         )
     share = shares[setting] if isinstance(setting, str) else setting
     classes, n = np.unique(split.y), len(split.y)
-    # drawn whatever the share, so that the same samples lose their labels first
+    # drawn for every share, so that the samples relabelled at a small share are among those at a larger one
     chance, drawn = rng.rand(n), rng.randint(len(classes), size=n)
     return split._replace(y=np.where(chance < share, classes[drawn], split.y))
 
 
 class _Change:
-    """What a setting does to samples."""
+    """Change that a setting makes to samples."""
 
     def __init__(self, setting: str, X: NDArray[Any], rng: np.random.RandomState) -> None:
         self._setting, self._rng = setting, rng
-        # images have channels, whose pixels move together
+        # all channels of a pixel move together
         self._channels = X.shape[1] if X.ndim > 3 else 1
         self._order = rng.permutation(X[0].size // self._channels)
         self._mean, self._deviation = np.nanmean(X, axis=0), np.nanstd(X, axis=0)

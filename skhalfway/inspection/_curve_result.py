@@ -1,4 +1,4 @@
-"""CurveResult: figures at several settings, each measured again with other seeds."""
+"""CurveResult: figures at several settings, each measured repeatedly with different seeds."""
 
 from __future__ import annotations
 
@@ -22,23 +22,23 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class CurveResult(Result):
-    """Figures at several settings, each measured again with other seeds.
+    """Figures at several settings, each measured repeatedly with different seeds.
 
     Arrays are read-only.
 
     Parameters
     ----------
     x : ndarray of shape (n_points,)
-        The settings: numbers, or names.
+        The settings: numbers or names.
     values : dict of str to ndarray of shape (n_points, n_repeats)
         Figures by name; nan where one is not known.
     n_samples : dict of str to int or ndarray of shape (n_points,), default={}
-        On how many test samples a share was counted, the same ones in all
-        repeats; of figures that are no such shares, nothing.
+        For each figure that is a share of test samples, the number of these
+        samples, which are the same in all repeats. Other figures have no entry.
 
     See Also
     --------
-    CurveResultDisplay : Draws them.
+    CurveResultDisplay : Draws the figures.
 
     Examples
     --------
@@ -72,7 +72,7 @@ class CurveResult(Result):
             check_choice("n_samples", name, values)
             if np.shape(n) not in ((), (len(x),)) or not np.all(np.asarray(n) > 0):
                 raise ValueError(
-                    f"n_samples must be positive numbers, one for a figure or one for each of its {len(x)} "
+                    f"n_samples must hold a positive number for a figure, or one for each of its {len(x)} "
                     f"points; got {shown(n)} for {shown(name)}"
                 )
         counts = {name: frozen(n, float) if np.ndim(n) else n for name, n in self.n_samples.items()}
@@ -91,25 +91,28 @@ class CurveResult(Result):
         return {name: value.mean(axis=1) for name, value in self.values.items()}
 
     def confidence_interval(self, level: float = 0.95, *, of: str | None = None) -> ConfidenceInterval:
-        """Intervals of the means over repeats.
+        """Confidence intervals of the means over repeats.
 
-        They cover seeds: what the mean of many more repeats would be, with the
-        same data. Those of the figures in ``n_samples`` cover test samples too:
-        what it would be on many more of these. Training samples are always as
-        they are.
+        Intervals cover the variation over seeds: they estimate the mean of many
+        more repeats with the same data. Intervals of figures in ``n_samples``
+        also cover test samples: they estimate the mean on many more of these.
+        Training samples are taken as fixed.
 
-        They are Student's, symmetric in the logit of the mean of shares and in
-        the logarithm of that of losses, distances and numbers, so that their
-        ends are such figures too; of 10 to 100 repeats a bootstrap-t makes them
-        longer where figures are skewed. Where each repeat is all or nothing, 0
-        or 1, they are Wilson's. Where all repeats are the same they cover test
-        samples alone.
+        - Shares have Student's intervals in the logit of the mean. Losses,
+          distances and numbers have them in its logarithm. The ends are therefore
+          possible values of the figure.
+        - With 10 to 100 repeats, a bootstrap-t makes them longer where the values
+          are skewed.
+        - Where each repeat is either 0 or 1, intervals are Wilson's.
+        - Where all repeats are equal, intervals cover test samples alone.
 
-        In simulations (``benchmarks/coverage.md``) those of 95 % hold 93 to
-        98 % of the time over seeds, where most repeats are near their mean; 81
-        to 95 % where a few are far from all others, as shares of which most
-        are 1, or losses of which some are ten times the others. Over test
-        samples too, 94 to 100 %, but 88 to 91 % of three such shares.
+        Coverage of 95 % intervals in simulations (``benchmarks/coverage.md``):
+
+        - over seeds 93 to 98 % where most repeats are near their mean;
+        - over seeds 81 to 95 % where a few repeats are far from the others (most
+          shares are 1, or some losses are ten times the others);
+        - over seeds and test samples 94 to 100 %, but 88 to 91 % with three
+          repeats where most shares are 1.
 
         Parameters
         ----------
@@ -121,15 +124,24 @@ class CurveResult(Result):
         Returns
         -------
         interval : ConfidenceInterval
-            Ends of shape (n_points,), never the same. nan with a single
-            repeat; and, of what is not in ``n_samples``, where all repeats are
-            the same, which says nothing of how far others may be (of shares,
-            10 or more repeats that are all 0 or all 1 do say something).
+            Ends of shape (n_points,), which are never equal. They are nan with
+            a single repeat. They are also nan where all repeats of a figure that
+            is not in ``n_samples`` are equal, since the variation is then
+            unknown. The exception is a share with 10 or more repeats that are
+            all 0 or all 1.
 
         Raises
         ------
         ValueError
             If ``level`` is out of range, or there is no such figure.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from skhalfway.inspection import CurveResult
+        >>> curve = CurveResult(np.array([1, 2]), {"accuracy": np.array([[0.5, 0.6, 0.7], [0.8, 0.8, 0.8]])})
+        >>> curve.confidence_interval().low.round(2)
+        array([0.35,  nan])
         """
         name = next(iter(self.values)) if of is None else of
         check_choice("of", name, self.values)
@@ -137,7 +149,7 @@ class CurveResult(Result):
         return t_interval(self.values[name], level, limits=limits, n_samples=self.n_samples.get(name))
 
     def _limits(self, name: str) -> tuple[float, float]:
-        """The least and the most that a figure can be."""
+        """Smallest and largest possible value of a figure."""
         return -np.inf, np.inf
 
     def to_frame(self, level: float = 0.95) -> pd.DataFrame:
@@ -153,6 +165,14 @@ class CurveResult(Result):
         frame : DataFrame
             Indexed by the settings, with columns (figure, "mean"),
             (figure, "low") and (figure, "high").
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from skhalfway.inspection import CurveResult
+        >>> curve = CurveResult(np.array([1, 2]), {"accuracy": np.array([[0.5, 0.6, 0.7], [0.8, 0.8, 0.8]])})
+        >>> curve.to_frame()["accuracy", "mean"].round(2).tolist()
+        [0.6, 0.8]
         """
         import pandas as pd
 
@@ -168,7 +188,7 @@ class CurveResult(Result):
         return f"{type(self).__name__}: {n}, {n_repeats}{known}"
 
     def _covered(self) -> str:
-        """What the intervals are over."""
+        """The variation that the intervals cover, in words."""
         both = [name for name in self.values if name in self.n_samples]
         if len(both) in (0, len(self.values)):
             return "seeds and test samples" if both else "seeds"

@@ -1,4 +1,4 @@
-"""CurveResultDisplay: CurveResult as lines with bands."""
+"""CurveResultDisplay: draws a CurveResult as lines with bands."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ _N_BANDS = 5
 
 
 class CurveResultDisplay(Display, draws=[CurveResult]):
-    """Lines of :class:`CurveResult`, with bands for their intervals.
+    """Lines of :class:`CurveResult`, with bands for their confidence intervals.
 
-    What the functions of ``skhalfway.inspection`` return is drawn by its
-    ``plot``, or measured and drawn at once by the ``from_estimator`` of a
-    display of its own.
+    The results of the functions in ``skhalfway.inspection`` have a ``plot``
+    method. Each function also has a display, whose ``from_estimator`` measures
+    and draws in one call.
 
     Parameters
     ----------
@@ -51,7 +51,7 @@ class CurveResultDisplay(Display, draws=[CurveResult]):
     ['accuracy']
     """
 
-    _labels: ClassVar[Mapping[str, str]] = {}  # of figures, where the legend says more than the name
+    _labels: ClassVar[Mapping[str, str]] = {}  # by figure, where the legend says more than its name
 
     def plot(
         self,
@@ -72,10 +72,11 @@ class CurveResultDisplay(Display, draws=[CurveResult]):
         names : list of str, default=None
             Figures to draw. None is all.
         include_intervals : bool, default=None
-            Whether to shade the intervals, where figures were repeated. None:
-            those of up to 5 lines, since more hide each other.
+            Whether to shade the confidence intervals, where measurements were
+            repeated. None shades them for up to 5 lines, since more bands hide
+            each other.
         level : float, default=0.95
-            Their confidence level.
+            Confidence level of the intervals.
         line_kw : dict, default=None
             Passed to ``ax.plot`` for each line.
         legend : bool, default=True
@@ -91,6 +92,16 @@ class CurveResultDisplay(Display, draws=[CurveResult]):
         ------
         ValueError
             If a name is unknown.
+
+        Examples
+        --------
+        >>> import matplotlib
+        >>> matplotlib.use("agg")
+        >>> import numpy as np
+        >>> from skhalfway.inspection import CurveResult, CurveResultDisplay
+        >>> curves = CurveResult(np.array([1, 2]), {"accuracy": np.array([[0.5, 0.7], [0.8, 0.8]])})
+        >>> CurveResultDisplay(curves).plot(level=0.9).lines_["accuracy"].get_ydata().round(2).tolist()
+        [0.6, 0.8]
         """
         import matplotlib.pyplot as plt
 

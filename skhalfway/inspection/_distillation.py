@@ -1,4 +1,4 @@
-"""distill: a small estimator taught by a large one."""
+"""distill: knowledge distillation, a small estimator trained on the predictions of a large one."""
 
 from __future__ import annotations
 
@@ -39,11 +39,11 @@ from skhalfway.results._provenance import recorded
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Distillation(CurveResult):
-    """A teacher, students that it taught, and the same students without it.
+    """Knowledge distillation: a teacher, distilled students, and plain students trained on labels.
 
-    Made by :func:`distill`. The figures in ``values`` are ``"accuracy"`` and
-    ``"agreement"``, the share of test samples that are answered as the teacher
-    does.
+    Made by :func:`distill`. The figures in ``values`` are ``"accuracy"``, and
+    ``"agreement"``, the share of test samples for which a classifier predicts
+    the same class as the teacher.
 
     Parameters
     ----------
@@ -52,10 +52,11 @@ class Distillation(CurveResult):
     values : dict of str to ndarray of shape (n_points, n_repeats)
         Figures by name.
     students : tuple of estimators, default=()
-        The distilled students, one for each repeat. Like ``plain_students``,
-        they are neither compared nor written into files.
+        The distilled students, one for each repeat. Comparisons of results and
+        saved files leave them and ``plain_students`` out.
     plain_students : tuple of estimators, default=()
-        Those trained on the labels, from the same seeds; none without labels.
+        The students trained on the labels, with the same seeds. Empty without
+        labels.
 
     See Also
     --------
@@ -99,45 +100,45 @@ def distill(
     n_jobs: int | None = None,
     verbose: int = 0,
 ) -> Distillation:
-    """Train a student on what a teacher answers, and compare it with one trained on the labels.
+    """Train a student on a teacher's predictions, and compare it with a student trained on the labels.
 
-    The teacher's probabilities tell more of a sample than its label does: which
-    other classes it resembles. At a temperature above 1 that is heard better
-    [1]_.
+    In this knowledge distillation, the teacher's probabilities say more about a
+    sample than its label does: they say which other classes it resembles. A
+    temperature above 1 makes this more visible [1]_.
 
     Parameters
     ----------
     teacher : object
-        A fitted classifier; anything that :func:`skhalfway.models.as_model`
-        takes.
+        Fitted classifier: anything that :func:`skhalfway.models.as_model` takes.
     student : object
-        An unfitted classifier, of which clones are trained. Soft targets need a
+        Unfitted classifier, of which clones are trained. Soft targets need a
         skorch net with ``criterion=torch.nn.CrossEntropyLoss`` (or a pipeline
         that ends in one), or an estimator whose ``fit`` takes
         ``sample_weight``.
     X : array-like of shape (n_samples, ...)
-        Samples that the teacher explains; they need no labels.
+        Samples on which the teacher's predictions are learned. They need no
+        labels.
     y : array-like of shape (n_samples,) or None
-        Their labels, for the plain student and ``label_weight``. None trains
-        no plain student.
+        Their labels, for the plain student and ``label_weight``. With None, no
+        plain student is trained.
     X_test : array-like of shape (n_test, ...)
         Samples to score with.
     y_test : array-like of shape (n_test,)
         Their labels.
     temperature : float, default=4
-        What logits are divided by. Where the teacher is not a torch network,
-        they are the logarithms of its probabilities.
+        Divisor of the logits. Where the teacher is not a torch network, its
+        logits are the logarithms of its probabilities.
     label_weight : float, default=0
         Weight of the true labels, from 0 to less than 1; see Notes.
     targets : {"soft", "hard"}, default="soft"
-        Whether the student learns the probabilities, or only the labels that
-        the teacher gives: that any classifier can.
+        What the student learns: the teacher's probabilities ("soft"), or only
+        the classes that it predicts ("hard"). "hard" works with any classifier.
     n_repeats : int, default=5
-        How many students are trained, each with another seed.
+        Number of students, each trained with another seed.
     random_state : int, RandomState instance or None, default=None
-        Decides the seeds.
+        Source of the seeds.
     n_jobs : int, default=None
-        Repeats at a time, in processes. None is 1 unless in a
+        Number of repeats in parallel, in processes. None is 1 unless in a
         ``joblib.parallel_config`` context; -1 is all cores.
     verbose : int, default=0
         Whether to show a progress bar.
@@ -150,35 +151,36 @@ def distill(
     Raises
     ------
     ValueError
-        If a parameter or the data is invalid, or labels are unknown to the
+        If a parameter or the data is invalid, or a label is no class of the
         teacher.
     TypeError
-        If the student cannot learn soft targets, or the teacher gives none.
+        If the student cannot learn soft targets, or the teacher has no
+        probabilities.
     NotFittedError
         If the teacher is not fitted.
 
     See Also
     --------
-    compression_curve : The other way to a small network.
+    compression_curve : Another way to a small network.
 
     Notes
     -----
     With the student's logits z, the teacher's tempered probabilities q, the
     label y and w the ``label_weight``, a skorch student minimises ``(1 - w) *
-    T**2 * CE(z / T, q) + w * CE(z, y)``. The average of both and the factor of
-    the square of the temperature are those of [1]_, section 2. Its score on
-    validation data is left out: it would compare answers with probabilities.
+    T**2 * CE(z / T, q) + w * CE(z, y)``. The average of both terms and the factor
+    ``T**2`` are those of [1]_, section 2. skorch's accuracy on validation data is
+    switched off, since it would compare predicted classes with probabilities.
 
-    Other students are our own choice: each sample is repeated for every class,
-    with the ``sample_weight`` ``(1 - w) * q + w * (y is that class)``. Their own
-    logits are not divided by the temperature, so their probabilities come out
-    tempered; the most probable class is the same.
+    The training of other students is our own choice: each sample is repeated for
+    every class, with the ``sample_weight`` ``(1 - w) * q + w * (y is that
+    class)``. Their own logits are not divided by the temperature, so their
+    probabilities are those at the temperature; the most probable class is the same.
 
-    On scikit-learn's digits a network of 32 units, taught by a larger one, called
-    97% of the threes right without having seen one, and agreed with its teacher
-    more (.96) than the plain one (.92) where there were 100 labels. With 900
-    labels it gained nothing, and after few steps of training it knew less than
-    the plain one: soft targets take longer to learn.
+    On scikit-learn's digits, a network of 32 units taught by a larger one
+    classified 97% of the threes correctly without having seen one. With 100
+    labels it agreed with its teacher more (.96) than the plain student did (.92).
+    With 900 labels it gained nothing. After few training steps it was less
+    accurate than the plain student: soft targets take longer to learn.
 
     References
     ----------
@@ -210,7 +212,9 @@ def distill(
     check_repeats(student, n_repeats)
     check_kind(student)
     if counts_as_fitted(student):
-        raise TypeError(f"a student that can be trained is needed, but {type(student).__name__} is fitted")
+        raise TypeError(
+            f"student must be unfitted, but {type(student).__name__} is fitted; pass an unfitted classifier"
+        )
     model = as_model(teacher)
     X = read_samples(BaseEstimator(), X, reset=True)
     classes = classes_of(model, X)
@@ -219,7 +223,7 @@ def distill(
     student = clone(student)
     net = inner_skorch_net(student)
     if net is not None:
-        net.set_params(classes=classes)  # it would take those it is shown for all there are
+        net.set_params(classes=classes)  # otherwise it would know only the classes in its training data
     X_test, y_test = read_test(X_test, y_test, X, classes)
     fit = _taught(student, model, X, indices, classes, targets, float(temperature), float(label_weight))
     plain = None if indices is None else partial(train, student, X, classes[indices])
@@ -254,7 +258,7 @@ def _taught(
     temperature: float,
     label_weight: float,
 ) -> Callable[[int], Any]:
-    """What makes a distilled student of a seed."""
+    """A function that trains a distilled student from a seed."""
     if targets == "hard":
         return partial(train, student, X, answers_of(model, X))
     name, net = type(student).__name__, inner_skorch_net(student)
@@ -263,7 +267,7 @@ def _taught(
     elif not has_fit_parameter(student, "sample_weight"):
         raise TypeError(
             f"the student {name} cannot learn soft targets: its fit takes no sample_weight, and it is no "
-            "skorch net; pass targets='hard' for the labels that the teacher gives"
+            "skorch net; pass targets='hard' to learn the classes that the teacher predicts"
         )
     soft = type_named(model, tempered, model, X, temperature)
     labels = np.zeros_like(soft) if indices is None else np.eye(len(classes))[indices]

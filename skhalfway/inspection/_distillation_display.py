@@ -1,4 +1,4 @@
-"""DistillationDisplay: a teacher and its students, point by point."""
+"""DistillationDisplay: accuracy and agreement of a teacher and its students, as points."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from skhalfway.inspection._named_display import NamedCurvesDisplay
 
 
 class DistillationDisplay(NamedCurvesDisplay, draws=[Distillation], by=distill):
-    """Points of a :class:`Distillation`, with intervals.
+    """Points of a :class:`Distillation`, with confidence intervals.
 
     Use ``from_estimator`` (see :class:`CurveResultDisplay`), or ``plot`` of the curves, to make one.
 

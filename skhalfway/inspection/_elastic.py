@@ -1,4 +1,4 @@
-"""Elastic weights: a network held where earlier tasks need it."""
+"""Elastic weight consolidation (EWC): a penalty holds the weights that earlier tasks need."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from skhalfway.models._torch import place_of, two_columns
 
 
 def fisher_diagonal(module: nn.Module, X: NDArray[Any]) -> dict[str, torch.Tensor]:
-    """Diagonal of the Fisher information of each weight, on average over samples.
+    """Diagonal of the Fisher information of each weight, averaged over samples.
 
-    ``sum over classes c of p(c|x) (d log p(c|x) / d weight)**2``: the expectation over the module's own
-    answers is taken exactly, over all classes, and not from answers drawn or given.
+    ``sum over classes c of p(c|x) (d log p(c|x) / d weight)**2``: the expectation over the module's predicted
+    classes is exact, a sum over all classes. It uses neither sampled classes nor labels.
     """
     weights = {name: weight.detach() for name, weight in _trained(module).items()}
     x = torch.tensor(X, **place_of(module))
@@ -48,10 +48,10 @@ def _trained(module: nn.Module) -> dict[str, nn.Parameter]:
 
 
 class ElasticWeights:
-    """Pulls a skorch net's weights back to where they were after each task, the more the more it needs them.
+    """Elastic weight consolidation of a skorch net, in proportion to each weight's importance (Fisher).
 
-    The gradient of ``penalty / 2 * F * (w - w_task)**2``, summed over weights and earlier tasks, with the
-    diagonal Fisher information F: the penalty of Kirkpatrick et al. (2017).
+    It adds the gradient of ``penalty / 2 * F * (w - w_task)**2``, summed over weights and earlier tasks, with
+    the diagonal Fisher information F: the penalty of Kirkpatrick et al. (2017).
     """
 
     def __init__(self, penalty: float) -> None:
@@ -60,13 +60,13 @@ class ElasticWeights:
         self._moment: dict[str, torch.Tensor] = {}
 
     def consolidate(self, net: Any, X: NDArray[Any]) -> None:
-        """Hold the net where it is now, as the task of these samples needs it."""
+        """Add the penalty of a learned task: its samples decide how important each weight is."""
         module = to_module(net)
         weights = _trained(module)
         if not all(weight.isfinite().all() for weight in weights.values()):
             raise ValueError(
-                f"training came to weights that are not finite: with penalty={self.penalty} steps "
-                "overshoot the penalty of elastic weights; lower it, or the learning rate"
+                f"training led to weights that are not finite: with penalty={self.penalty}, steps overshoot "
+                "the quadratic penalty of elastic weight consolidation; lower penalty, or the learning rate"
             )
         for name, fisher in fisher_diagonal(module, X).items():
             self._stiffness[name] = self._stiffness.get(name, 0) + fisher
@@ -74,7 +74,7 @@ class ElasticWeights:
 
     @contextmanager
     def holding(self, net: Any) -> Iterator[None]:
-        """The pull is part of the gradients inside."""
+        """Context in which gradients include that of the penalty."""
         if not self._stiffness:
             yield
             return

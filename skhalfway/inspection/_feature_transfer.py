@@ -1,4 +1,4 @@
-"""feature_transfer: the first layers of a network, copied into one for another task."""
+"""feature_transfer: how transferable the first layers of a network are to another task."""
 
 from __future__ import annotations
 
@@ -26,28 +26,32 @@ from skhalfway.results._table import Table
 _WAYS = {"AnB": ("A", True), "AnB+": ("A", False), "BnB": ("B", True), "BnB+": ("B", False)}
 MEANINGS = {
     "AnB": "first n layers of a network for task A, frozen",
-    "AnB+": "first n layers of a network for task A, trained on",
+    "AnB+": "first n layers of a network for task A, trained further",
     "BnB": "first n layers of another network for task B, frozen",
-    "BnB+": "first n layers of another network for task B, trained on",
+    "BnB+": "first n layers of another network for task B, trained further",
 }
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class FeatureTransfer(CurveResult):
-    """How far features serve another task, made by :func:`feature_transfer`.
+    """Test accuracy on task B of networks with copied layers, by how many layers were copied.
 
-    Arrays are read-only.
+    Made by :func:`feature_transfer`; arrays are read-only.
 
     Parameters
     ----------
     x : ndarray of shape (n_layers,)
-        How many layers were copied: from 0 to all but the last.
+        Number of layers that were copied: from 0 to all but the last.
     values : dict of str to ndarray of shape (n_layers, n_repeats)
-        Test accuracy on task B. "AnB": layers copied from a network for task
-        A, and frozen; "AnB+": the same, and trained on; "BnB" and "BnB+":
-        copied from another network for task B itself.
+        Test accuracy on task B:
+
+        - "AnB": layers are copied from a network for task A, and frozen;
+        - "AnB+": layers are copied from a network for task A, and trained further;
+        - "BnB" and "BnB+": the same, with layers copied from another network
+          for task B itself.
     layers : tuple of str
-        Names of the modules with the weights of each layer, the last included.
+        For each layer, the last included, the name of the module with its
+        weights.
 
     See Also
     --------
@@ -105,41 +109,43 @@ def feature_transfer(
 ) -> FeatureTransfer:
     """Copy the first layers of a network that was trained on task A, and train the rest on task B.
 
-    The protocol of Yosinski et al. [1]_: the first n layers of a network for
-    task A are copied, the layers above them are drawn afresh, and the whole is
-    trained on task B, with the copied layers frozen ("AnB") or not ("AnB+").
-    As a control the copied layers come from a network for task B ("BnB",
-    "BnB+", which they call selffer networks): what is lost there is lost by
-    splitting layers that were trained together, and not by the other task.
-    They found that frozen features serve another task the less the more layers
-    are copied, and that networks with copied layers, trained on, generalise
-    better than those that begin afresh.
+    This is the protocol of Yosinski et al. [1]_. The first n layers of a network
+    for task A are copied, and the layers above them are initialised at random.
+    Then the whole network is trained on task B, with the copied layers frozen
+    ("AnB") or not ("AnB+"). As a control, the copied layers come from a network
+    for task B ("BnB" and "BnB+", called selffer networks in [1]_). A loss of
+    accuracy there is due to splitting layers that were trained together, and not
+    to the other task.
+
+    They found that accuracy with frozen features decreases as more layers are
+    copied. Networks whose copied layers are trained further generalise better
+    than those that are initialised at random.
 
     Parameters
     ----------
     estimator : skorch classifier
-        Net to train; clones are. Its module must come as a class or a
-        function, and have outputs enough for either task.
+        Net of which clones are trained. Its module must be given as a class or a
+        function, and have enough outputs for either task.
     X_a : array-like of shape (n_samples_a, ...)
         Training samples of task A.
     y_a : array-like of shape (n_samples_a,)
-        Their labels, of any kind: each task counts its own from 0.
+        Their labels, of any kind. They are encoded as 0, 1, ... for each task
+        separately.
     X_b : array-like of shape (n_samples_b, ...)
-        Training samples of task B; where they are few, there is the most to
-        gain.
+        Training samples of task B. Copied layers help most where these are few.
     y_b : array-like of shape (n_samples_b,)
         Their labels.
     X_test : array-like of shape (n_test, ...)
-        Samples of task B that accuracy is measured on.
+        Samples of task B on which accuracy is measured.
     y_test : array-like of shape (n_test,)
         Their labels.
     n_repeats : int, default=3
-        How often to do it all, with other seeds.
+        Number of repeats of the whole protocol, each with another seed.
     random_state : int, RandomState instance or None, default=None
-        Decides all training.
+        Source of the seeds of all training.
     n_jobs : int, default=None
-        Repeats side by side, in processes; each trains ``4 * n_layers - 1``
-        nets.
+        Number of repeats in parallel, in processes. Each repeat trains
+        ``4 * n_layers - 1`` nets.
     verbose : int, default=0
         Whether to show a progress bar.
 
@@ -151,28 +157,34 @@ def feature_transfer(
     Raises
     ------
     ValueError
-        If data or parameters are invalid, if there are fewer than two classes
-        in a task, if the module is made already, has fewer than two layers,
-        fewer outputs than there are classes, or weights that it does not use.
+        If data or parameters are invalid, if a task has fewer than two classes,
+        or if the module
+
+        - is an instance already,
+        - has fewer than two layers,
+        - has fewer outputs than there are classes, or
+        - has weights that it does not use.
     TypeError
         If the estimator is no skorch classifier.
 
     Notes
     -----
     A layer is a module with a matrix or a kernel of its own, together with the
-    modules after it that have vectors only, such as batch normalisation;
-    layers are in the order in which they are run. The last is always drawn
-    afresh, since its outputs are the classes of one task. Running statistics
+    modules after it that have vectors only, such as batch normalisation. Layers
+    are in the order in which they are run. The last layer is always initialised
+    at random, since its outputs are the classes of one task. Running statistics
     are copied with a layer, and follow the batches of task B even where its
-    weights are frozen. The layers that are drawn afresh are the same in all
-    nets of a repeat, and none of them those that a copied layer was trained
-    with; nets without copied layers are one and the same.
+    weights are frozen. All nets of a repeat share the initial weights of the
+    layers that are not copied. None of these weights are those that a copied
+    layer was trained with. Without copied layers, the four nets are one and the
+    same.
 
-    On scikit-learn's digits, from 0 to 4 to few samples of 5 to 9, frozen
-    convolutions serve the other task as well as its own, and a frozen dense
-    layer above them costs accuracy, which its control does not. A perceptron's
-    first layer is already special to its task. That copied layers, trained on,
-    are better than fresh ones is not beyond chance at this size.
+    On scikit-learn's digits, task A was 0 to 4 and task B few samples of 5 to 9.
+    Frozen convolutions from task A were as good as those from task B. A frozen
+    dense layer above them lost accuracy, while its control did not. The first
+    layer of a multi-layer perceptron is already specific to its task. Copied
+    layers that were trained further were not significantly better than layers
+    initialised at random, at this size.
 
     References
     ----------
@@ -205,7 +217,8 @@ def feature_transfer(
     task_b = read_split(estimator, X_b, y_b, X_test, y_test, needs_test=True)
     if task_a.X.shape[1:] != task_b.X.shape[1:]:
         raise ValueError(
-            f"both tasks need samples of one shape, got {task_a.X.shape[1:]} and {task_b.X.shape[1:]}"
+            "samples of both tasks must have the same shape, got "
+            f"{task_a.X.shape[1:]} in X_a and {task_b.X.shape[1:]} in X_b"
         )
     n_classes = max(len(np.unique(task.y)) for task in (task_a, task_b))
     layers = _layers(estimator, task_b.X[:2], n_classes)
@@ -225,7 +238,7 @@ def feature_transfer(
 
 
 def _layers(estimator: Any, X: NDArray[Any], n_classes: int) -> dict[str, list[str]]:
-    """Names of the layers, in the order they are run, each with the names of its weights and statistics."""
+    """Names of the layers in the order in which they run, each with those of its weights and statistics."""
     net = seeded_clone(estimator, 0)
     run: list[str] = []
     with undisturbed():
@@ -241,12 +254,13 @@ def _layers(estimator: Any, X: NDArray[Any], n_classes: int) -> dict[str, list[s
             module.get_submodule(name).register_forward_pre_hook(lambda *_, name=name: run.append(name))
         n_outputs = net.predict_proba(X).shape[1]
     if n_outputs < n_classes:
-        raise ValueError(f"the module has {n_outputs} outputs, too few for a task of {n_classes} classes")
+        raise ValueError(
+            f"the module has {n_outputs} outputs, too few for a task of {n_classes} classes; give it "
+            f"{n_classes} or more"
+        )
     unused = own.keys() - run
     if unused:
-        raise ValueError(
-            f"the net does not run these modules, whose weights belong to no layer: {shown(unused)}"
-        )
+        raise ValueError(f"the net has modules with weights that it never runs: {shown(unused)}; remove them")
     layers: dict[str, list[str]] = {}
     before: list[str] = []
     for name in dict.fromkeys(run):
@@ -254,11 +268,11 @@ def _layers(estimator: Any, X: NDArray[Any], n_classes: int) -> dict[str, list[s
         if any(weight.ndim > 1 for weight in parameters):
             layers[name], before = before + own[name], []
         else:
-            # vectors alone belong to the layer before them, or to the first
+            # a module with vectors only belongs to the layer before it, or to the first layer
             (layers[next(reversed(layers))] if layers else before).extend(own[name])
     if len(layers) < 2:
         raise ValueError(
-            f"a net of two layers or more is needed, since the last is never copied; found "
+            f"the net must have two layers or more, since the last is never copied; found "
             f"{shown(list(layers))}"
         )
     return layers
@@ -267,7 +281,7 @@ def _layers(estimator: Any, X: NDArray[Any], n_classes: int) -> dict[str, list[s
 def _accuracies(
     estimator: Any, layers: Sequence[list[str]], tasks: tuple[Split, Split], seed: int
 ) -> NDArray[np.float64]:
-    """Test accuracies of shape (n_layers, 4): by the number of layers copied, in each way."""
+    """Test accuracies of shape (n_layers, 4): by the number of copied layers and by the kind of net."""
     rng = np.random.RandomState(seed)
     task_a, task_b = tasks
     givers = {
@@ -290,7 +304,7 @@ def _accuracies(
 def train_with_copies(
     estimator: Any, task: Split, giver: Any, copied: Sequence[str], frozen: bool, seed: int
 ) -> Any:
-    """A net that begins with weights of another one, among its own."""
+    """A net whose training starts with some weights of another net, frozen or not."""
     net = seeded_clone(estimator, seed)
     with seeded(net, seed):
         net.initialize()
@@ -298,10 +312,10 @@ def train_with_copies(
         net.module_.load_state_dict({name: given[name] for name in copied}, strict=False)
         for name, weight in net.module_.named_parameters():
             if frozen and name in copied:
-                weight.requires_grad_(False)  # optimisers pass over what has no gradient
+                weight.requires_grad_(False)  # optimisers skip weights without a gradient
         return net.partial_fit(task.X, task.y)
 
 
 def _accuracy(net: Any, task: Split) -> float:
-    with undisturbed():  # a net draws even as it predicts
+    with undisturbed():  # a net draws random numbers even in prediction
         return float(np.mean(net.predict(task.X_test) == task.y_test))

@@ -1,4 +1,4 @@
-"""FeatureTransferDisplay: test accuracy by how many layers were copied, and how."""
+"""FeatureTransferDisplay: test accuracy by the number of copied layers and by the kind of net."""
 
 from __future__ import annotations
 
@@ -57,7 +57,17 @@ class FeatureTransferDisplay(CurveResultDisplay, draws=[FeatureTransfer], by=fea
         -------
         display : FeatureTransferDisplay
             This object, with ``ax_``, ``figure_`` and ``lines_``.
+
+        Examples
+        --------
+        >>> import matplotlib
+        >>> matplotlib.use("agg")
+        >>> import numpy as np
+        >>> from skhalfway.inspection import FeatureTransfer, FeatureTransferDisplay
+        >>> transfer = FeatureTransfer(np.arange(2), {"AnB": np.array([[0.8], [0.9]])}, ("hidden", "output"))
+        >>> FeatureTransferDisplay(transfer).plot().ax_.get_xlabel()
+        'layers copied'
         """
         super().plot(ax, **kwargs)
-        self.ax_.set_xticks(self.result.x)  # there is no half a layer
+        self.ax_.set_xticks(self.result.x)  # whole numbers of layers only
         return self

@@ -1,4 +1,4 @@
-"""fooling_inputs: how sure a classifier is of inputs that show nothing."""
+"""fooling_inputs: how confident a classifier is on meaningless inputs."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ DATA, OPTIMISED = "data", "optimised noise"
 
 @dataclass(frozen=True, eq=False, repr=False)
 class FoolingInputs(Result):
-    """Inputs that show nothing, and how sure a classifier is of them.
+    """Meaningless inputs, and the confidence of a classifier on them.
 
     Made by :func:`fooling_inputs`; arrays are read-only.
 
@@ -47,11 +47,12 @@ class FoolingInputs(Result):
     inputs : dict of str to ndarray of shape (n_samples, ...)
         Inputs by kind: "uniform noise", "matched noise", "optimised noise".
     labels : dict of str to ndarray of shape (n_samples,)
-        The most probable class of each; and of the real samples, under "data".
+        The most probable class of each input by kind. The real samples are the
+        kind "data".
     confidences : dict of str to ndarray of shape (n_samples,)
-        Its probability.
+        The probability of that class.
     threshold : float
-        The confidence from which on the classifier counts as sure.
+        Smallest confidence at which the classifier counts as sure.
 
     See Also
     --------
@@ -91,40 +92,49 @@ class FoolingInputs(Result):
 
     @property
     def counts(self) -> dict[str, int]:
-        """How many inputs of each kind the classifier is sure of."""
+        """Number of inputs of each kind that the classifier is sure of."""
         return {kind: int((sure >= self.threshold).sum()) for kind, sure in self.confidences.items()}
 
     @property
     def rates(self) -> dict[str, float]:
-        """Their share."""
+        """Share of inputs of each kind that the classifier is sure of."""
         return {kind: count / len(self.confidences[kind]) for kind, count in self.counts.items()}
 
     def confidence_interval(self, level: float = 0.95, *, of: str = DATA) -> ConfidenceInterval:
-        """Wilson's interval of the share of one kind.
+        """Wilson interval of the share of one kind of inputs that the classifier is sure of.
 
         Parameters
         ----------
         level : float, default=0.95
             Confidence level.
         of : str, default="data"
-            Which kind of inputs.
+            Kind of inputs.
 
         Returns
         -------
         interval : ConfidenceInterval
-            Two numbers.
+            Ends of the interval, as two floats.
 
         Raises
         ------
         ValueError
             If ``level`` is out of range, or there are no such inputs.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from skhalfway.inspection import FoolingInputs
+        >>> result = FoolingInputs({}, {"data": np.zeros(50)}, {"data": np.full(50, 0.999)}, 0.99)
+        >>> low, high = result.confidence_interval()
+        >>> round(low, 2), round(high, 2)
+        (0.93, 1.0)
         """
         check_choice("of", of, self.confidences)
         low, high = wilson_interval(self.counts[of], len(self.confidences[of]), level)
         return ConfidenceInterval(float(low), float(high))
 
     def to_frame(self, level: float = 0.95) -> pd.DataFrame:
-        """Counts and shares, a row for each kind.
+        """Counts and shares, with a row for each kind of inputs.
 
         Parameters
         ----------
@@ -134,8 +144,16 @@ class FoolingInputs(Result):
         Returns
         -------
         frame : DataFrame
-            With columns n, sure, share, low, high, and median (of the
-            confidences).
+            Columns n, sure, share, low and high (the ends of the interval), and
+            median (of the confidences).
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from skhalfway.inspection import FoolingInputs
+        >>> result = FoolingInputs({}, {"data": np.zeros(50)}, {"data": np.full(50, 0.999)}, 0.99)
+        >>> int(result.to_frame().loc["data", "sure"])
+        50
         """
         import pandas as pd
 
@@ -176,28 +194,31 @@ def fooling_inputs(
     max_queries: int = 1000,
     random_state: Any = None,
 ) -> FoolingInputs:
-    """Show a classifier inputs that show nothing, and see how sure it is of them.
+    """Measure how confident a classifier is on meaningless inputs.
 
-    Nguyen et al. [1]_ found images that no person recognises and networks are
-    almost certain of, by evolution and by gradient ascent. Three kinds of inputs
-    here, beside the real ones:
+    Nguyen et al. [1]_ found images that no person recognises but that networks
+    classify with near-certain confidence. They used evolution and gradient ascent.
+    Here are three kinds of inputs, compared with the real samples:
 
-    - "uniform noise": each feature anywhere in its range.
-    - "matched noise": each feature takes the value of a sample of its own, drawn at
-      random. It has the distribution that the feature has in X, with its mean and
-      standard deviation, and knows of no other feature.
-    - "optimised noise": uniform noise, as much for each class, that
-      :class:`~skhalfway.AdversarialGenerator` moves towards the class.
+    - "uniform noise": each feature is uniform in its range.
+    - "matched noise": each feature takes its value from a sample drawn at random
+      for this feature. It has the distribution of the feature in X, independent of
+      all other features.
+    - "optimised noise": uniform noise that :class:`~skhalfway.AdversarialGenerator`
+      moves towards a class, with equally many inputs for each class.
 
-    By gradient that is ``attack="pgd"`` in L-inf, with no limit but the range of
-    the features: it takes all its steps, so that confidence grows far beyond the
-    boundary, but the inputs are not evolved to look like anything, nor kept from it.
-    Classifiers without a gradient, and trees and neighbours, whose probabilities
-    are steps, are asked by ``attack="square"``, for probabilities, until one
-    reaches ``threshold`` or its queries are spent. Both are our choice.
+    The attacks behind optimised noise are our choice:
 
-    Confidence is the largest probability: of ``predict_proba``; of a torch module
-    the softmax of its logits.
+    - Where the classifier has a gradient, ``attack="pgd"`` is used in L-inf, limited
+      only by the range of the features. It takes all its steps, so confidence
+      grows far beyond the decision boundary. Nothing makes the inputs look like
+      something, or prevents it.
+    - Other classifiers, and trees and neighbours, whose probabilities are step
+      functions, are attacked with ``attack="square"``. It queries probabilities
+      until one reaches ``threshold`` or the queries are used up.
+
+    Confidence is the largest probability of ``predict_proba``, or of the softmax of
+    a torch module's logits.
 
     Parameters
     ----------
@@ -207,18 +228,18 @@ def fooling_inputs(
     X : array-like of shape (n_samples, ...)
         Real samples.
     n_samples : int, default=200
-        Inputs of each kind.
+        Number of inputs of each kind.
     threshold : float, default=0.99
-        The confidence from which on the classifier counts as sure.
+        Smallest confidence at which the classifier counts as sure.
     clip_values : tuple of (min, max) or "range", default=None
         Range of valid data: two numbers, or two arrays of the shape of a sample.
-        None and ``"range"``: from the least to the largest value of each feature in X.
+        With None and ``"range"``, the range of each feature in X.
     max_iter : int, default=100
-        Steps by gradient.
+        Number of steps of the gradient attack.
     max_queries : int, default=1000
-        Most predictions asked for an input, without a gradient.
+        Largest number of queries per input, for classifiers without a gradient.
     random_state : int, RandomState instance or None, default=None
-        For noise, and for what the attack draws.
+        Source of the noise, and of the attack's random numbers.
 
     Returns
     -------
@@ -230,21 +251,23 @@ def fooling_inputs(
     ValueError
         If a parameter or the data is invalid or outside ``clip_values``.
     TypeError
-        If the classifier gives no probabilities.
+        If the classifier has no probabilities.
     NotFittedError
-        If it is not fitted.
+        If the classifier is not fitted.
 
     See Also
     --------
-    skhalfway.AdversarialGenerator : What moves the noise.
+    skhalfway.AdversarialGenerator : The attacks that optimise the noise.
 
     Notes
     -----
-    On scikit-learn's digits a multi-layer perceptron is surer of optimised noise
-    than of any digit, and sure of some noise that nobody optimised. A random forest
-    is sure of no such noise, for its trees disagree, and of few digits; of a good
-    part of the noise that queries optimise it is. A single tree is sure of
-    everything, for its leaves hold one class.
+    Results on scikit-learn's digits:
+
+    - A multi-layer perceptron is more confident on optimised noise than on any
+      digit. It is also sure of some of the noise that is not optimised.
+    - A random forest is sure of no noise that is not optimised, since its trees
+      disagree, and of few digits. It is sure of a good part of the optimised noise.
+    - A single tree is sure of everything, since each of its leaves holds one class.
 
     References
     ----------
@@ -286,7 +309,7 @@ def fooling_inputs(
         "uniform noise": round_towards(uniform, (low + high) / 2, X.dtype),
         "matched noise": flat[drawn, np.arange(flat.shape[1])].reshape(-1, *X.shape[1:]),
     }
-    with undisturbed():  # a net draws even as it predicts
+    with undisturbed():  # a net draws random numbers even in prediction
         targets = np.arange(n_samples) % len(classes_of(model, X))
         exact = model.has_gradient and not model.smoothed
         source, name = (model, "pgd") if exact else (_Certain(model, X, threshold), "square")
@@ -294,7 +317,7 @@ def fooling_inputs(
             source,
             attack=name,
             eps=high - low,
-            # a feature of one value has no budget; bounds must differ all the same
+            # a constant feature has budget 0, but clip_values must differ for it too
             clip_values=(low, np.where(high > low, high, low + 1)),
             max_iter=max_iter,
             max_queries=max_queries,
@@ -321,11 +344,11 @@ def _check_probabilities(model: Model) -> None:
     name = type(model.estimator).__name__
     if is_art_classifier(model.estimator):
         raise TypeError(
-            f"whether {name} of ART gives probabilities or logits is not known; pass the model inside it"
+            f"whether {name} of ART returns probabilities or logits is not known; pass the model inside it"
         )
     if not isinstance(model, TorchModel) and not hasattr(model.estimator, "predict_proba"):
         raise TypeError(
-            f"{name} gives no probabilities; calibrate it (sklearn.calibration.CalibratedClassifierCV)"
+            f"{name} has no predict_proba; calibrate it (sklearn.calibration.CalibratedClassifierCV)"
         )
 
 
@@ -335,9 +358,10 @@ def _probabilities(model: Model, X: NDArray[Any]) -> NDArray[np.float64]:
 
 
 class _Certain:
-    """A classifier with one more class, where it is not sure.
+    """A classifier with one additional class, predicted where the classifier is not sure.
 
-    Attacks that ask for predictions stop at the first that they want: to reach a class is then to be sure.
+    Query attacks stop as soon as the target class is predicted. With the additional class, that is as soon as
+    the classifier is sure of the target.
     """
 
     def __init__(self, model: Model, X: NDArray[Any], threshold: float) -> None:
@@ -345,7 +369,7 @@ class _Certain:
         self.classes_ = np.arange(model.n_outputs(X) + 1)
 
     def predict_proba(self, X: Any) -> NDArray[np.float64]:
-        """Scores rather than probabilities, for the last is always the threshold."""
+        """Scores that do not sum to 1, since that of the additional class is always the threshold."""
         scores = _probabilities(self._model, np.asarray(X).reshape(-1, *self._shape))
         return np.pad(scores, [(0, 0), (0, 1)], constant_values=self._threshold)
 

@@ -1,4 +1,4 @@
-"""FoolingInputsDisplay: confidences by kind of input, and images."""
+"""FoolingInputsDisplay: confidences by kind of input, and the inputs as images."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _TICKS = (0.01, 0.1, 0.5, 0.9, 0.99, 0.999, 0.9999, 0.99999)
-_SUREST = 1 - 1e-6  # where the axis ends: a probability of 1 has no place on it
+_SUREST = 1 - 1e-6  # end of the axis: on a logit scale, 1 is at infinity
 _N_IMAGES = 10
 
 
 class FoolingInputsDisplay(Display, draws=[FoolingInputs], by=fooling_inputs):
-    """Confidences of :class:`FoolingInputs` by kind, and the images that the classifier is surest of.
+    """Confidences of :class:`FoolingInputs` by kind, and the images with the highest confidence.
 
-    Use ``from_estimator`` or ``from_result`` to make one, or ``plot`` of the inputs.
+    Make one with ``from_estimator``, ``from_result``, or the ``plot`` of the result.
 
     Parameters
     ----------
@@ -34,7 +34,7 @@ class FoolingInputsDisplay(Display, draws=[FoolingInputs], by=fooling_inputs):
     ax_ : matplotlib Axes
         Axes with the confidences.
     image_axes_ : ndarray of Axes
-        Axes of the images; empty without.
+        Axes of the images; empty where there are no images.
     figure_ : matplotlib Figure
         Figure that holds them.
     lines_ : dict of str to matplotlib Line2D
@@ -67,10 +67,10 @@ class FoolingInputsDisplay(Display, draws=[FoolingInputs], by=fooling_inputs):
         line_kw: dict[str, Any] | None = None,
         im_kw: dict[str, Any] | None = None,
     ) -> FoolingInputsDisplay:
-        """Draw, for each kind, the share of inputs of which the classifier is at least so sure.
+        """Draw, for each kind, the share of inputs with at least a given confidence.
 
-        Below it, the optimised noise of each class that it is surest of, for
-        images and a new figure.
+        Where the inputs are images and the figure is new, it also shows, for each
+        predicted class, the optimised noise with the highest confidence.
 
         Parameters
         ----------
@@ -78,8 +78,8 @@ class FoolingInputsDisplay(Display, draws=[FoolingInputs], by=fooling_inputs):
             Axes to draw on, without images. None makes a figure.
         image_shape : tuple of int, default=None
             Shape of the inputs as images: (height, width), or (channels, height,
-            width) with 1 or 3 channels, these between 0 and 1. None is their own
-            shape, and no images for rows.
+            width) with 1 or 3 channels and values between 0 and 1. None uses the
+            shape of the inputs, and draws no images where these are rows.
         legend : bool, default=True
             Whether to add a legend.
         line_kw : dict, default=None
@@ -95,7 +95,17 @@ class FoolingInputsDisplay(Display, draws=[FoolingInputs], by=fooling_inputs):
         Raises
         ------
         ValueError
-            If the inputs are not of that shape.
+            If the inputs do not fit ``image_shape``.
+
+        Examples
+        --------
+        >>> import matplotlib
+        >>> matplotlib.use("agg")
+        >>> import numpy as np
+        >>> from skhalfway.inspection import FoolingInputs, FoolingInputsDisplay
+        >>> result = FoolingInputs({}, {"data": np.zeros(50)}, {"data": np.full(50, 0.9)}, 0.99)
+        >>> FoolingInputsDisplay(result).plot(legend=False).ax_.get_xlabel()
+        'confidence'
         """
         import matplotlib.pyplot as plt
 
@@ -128,10 +138,11 @@ class FoolingInputsDisplay(Display, draws=[FoolingInputs], by=fooling_inputs):
         for kind, confidences in result.confidences.items():
             x, first = np.unique(np.sort(confidences).clip(least, _SUREST), return_index=True)
             share = 1 - first / len(confidences)
-            # a share holds to the left of its confidence; the last one drops to 0 where the axis does not end
+            # a share applies left of its confidence; after the last confidence it drops to 0, unless that is
+            # the end of the axis
             x, share = np.r_[least, x, x[-1]], np.r_[1, share, share[-1] if x[-1] == _SUREST else 0]
             style: dict[str, Any] = {"lw": 2.0, "label": kind, "drawstyle": "steps-pre"}
-            # dashed is the data's
+            # only the real samples are dashed
             style |= dict(zip(("color", "ls"), ("k", "--") if kind == DATA else next(styles), strict=True))
             (self.lines_[kind],) = ax.plot(x, share, **style | line_kw)
         ax.axvline(result.threshold, color="0.4", lw=1, ls=":", zorder=0)
@@ -144,7 +155,7 @@ class FoolingInputsDisplay(Display, draws=[FoolingInputs], by=fooling_inputs):
         ax.spines[["top", "right"]].set_visible(False)
 
     def _images(self, image_shape: tuple[int, ...] | None) -> list[tuple[NDArray[Any], str]]:
-        """Of each class, the optimised input that is surest, and what it is taken for."""
+        """For each predicted class, the optimised input with the highest confidence, and its title."""
         if OPTIMISED not in self.result.inputs:
             return []
         inputs, labels = self.result.inputs[OPTIMISED], self.result.labels[OPTIMISED]
@@ -160,6 +171,6 @@ class FoolingInputsDisplay(Display, draws=[FoolingInputs], by=fooling_inputs):
             best = np.flatnonzero(labels == label)[sure[labels == label].argmax()]
             image = np.moveaxis(inputs[best].reshape(shape), 0, -1) if len(shape) == 3 else inputs[best]
             image = image.reshape(shape[-2:]) if shape[0] == 1 or len(shape) == 2 else image
-            # rounded down: what is not certain shall not read so
+            # rounded down, so that a confidence below 1 is never shown as 1
             found.append((image, f"{label}\n{np.floor(sure[best] * 1e4) / 1e4:.4f}".replace("\n0.", "\n.")))
         return found

@@ -1,11 +1,12 @@
-"""ForgettingCurveDisplay: accuracy on tasks as one after another is learned."""
+"""ForgettingCurveDisplay: accuracy by the number of tasks that were learned."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from skhalfway.inspection._curve_result_display import CurveResultDisplay
-from skhalfway.inspection._forgetting import ForgettingCurve, TaskCurve, forgetting_curve
+from skhalfway.inspection._forgetting import forgetting_curve
+from skhalfway.inspection._forgetting_curve import ForgettingCurve, TaskCurve
 
 
 class ForgettingCurveDisplay(CurveResultDisplay, draws=[TaskCurve, ForgettingCurve], by=forgetting_curve):
@@ -52,7 +53,19 @@ class ForgettingCurveDisplay(CurveResultDisplay, draws=[TaskCurve, ForgettingCur
         -------
         display : ForgettingCurveDisplay
             This object, with ``ax_``, ``figure_`` and ``lines_``.
+
+        Examples
+        --------
+        >>> import matplotlib
+        >>> matplotlib.use("agg")
+        >>> import numpy as np
+        >>> from skhalfway.inspection import ForgettingCurve, ForgettingCurveDisplay
+        >>> accuracy = {"none": [[[0.9], [0.0]], [[0.5], [0.9]]], "joint": [[[0.9], [0.0]], [[0.9], [0.9]]]}
+        >>> values = {"none": np.array([[0.9], [0.7]]), "joint": np.array([[0.9], [0.9]])}
+        >>> curve = ForgettingCurve(np.array([1, 2]), values, accuracy, np.array([0.5, 0.5]))
+        >>> ForgettingCurveDisplay(curve).plot().ax_.get_xlabel()
+        'tasks learned'
         """
         super().plot(ax, **kwargs)
-        self.ax_.set_xticks(self.result.x)  # there is no half a task
+        self.ax_.set_xticks(self.result.x)  # whole numbers of tasks only
         return self

@@ -1,4 +1,4 @@
-"""Hard attention to the task: units that a task uses are kept for it."""
+"""Hard attention to the task: weights between the units that a task uses are kept for it."""
 
 from __future__ import annotations
 
@@ -25,22 +25,22 @@ from skhalfway.structure._chain import CONVOLUTION, DENSE, Chain, Layer
 
 Tensors = list[torch.Tensor]
 
-_RATE = 0.05  # of the steps of embeddings: the learning rate of Serra et al.
-_LARGEST = 6.0  # embedding, beyond which its mask would hardly change any more
-_FARTHEST = 50.0  # s * embedding, beyond which gradients are made up for no further
+_RATE = 0.05  # learning rate of embeddings, that of Serra et al.
+_LARGEST = 6.0  # clamp of embeddings: beyond it, a mask would hardly change any more
+_FARTHEST = 50.0  # clamp of s * embedding in the compensation of gradients
 _NORMALISATIONS = (nn.modules.batchnorm._NormBase, nn.LayerNorm, nn.GroupNorm)
 
 
 def mask_of(embedding: torch.Tensor, s: float) -> torch.Tensor:
-    """How far each unit is used, from 0 to 1: a step, as s grows."""
+    """Mask of the units, from 0 (unused) to 1 (used); it tends to a step function as s grows."""
     return torch.sigmoid(s * embedding)
 
 
 def mask_slope(embedding: torch.Tensor, s: float, hardness: float) -> torch.Tensor:
-    """Derivative of the mask by the embedding, made up for s: ``hardness * sigmoid'(e)``, whatever s is.
+    """Derivative of the mask by the embedding, compensated for s: ``hardness * sigmoid'(e)`` for every s.
 
-    Serra et al. (2018), section 2.4, whose code cuts ``s * e`` at 50 in the factor: farther off the
-    derivative goes to 0.
+    This is section 2.4 of Serra et al. (2018). Their code clamps ``s * e`` at 50 in the factor; beyond it the
+    derivative tends to 0.
     """
     x = s * embedding
     own = s * torch.sigmoid(x) * torch.sigmoid(-x)
@@ -50,20 +50,20 @@ def mask_slope(embedding: torch.Tensor, s: float, hardness: float) -> torch.Tens
 
 
 def annealed(batch: int, n_batches: int, hardness: float) -> float:
-    """The s of a batch: from ``1 / hardness`` in the first of an epoch to ``hardness`` in the last."""
+    """The s of a batch: from ``1 / hardness`` in the first batch of an epoch to ``hardness`` in the last."""
     done = batch / (n_batches - 1) if n_batches > 1 else 1.0
     return 1 / hardness + (hardness - 1 / hardness) * done
 
 
 def newly_used(masks: Sequence[torch.Tensor], past: Sequence[torch.Tensor]) -> torch.Tensor:
-    """R of Serra et al.: share of the units that no earlier task uses, used now; 0 where none is left."""
+    """R of Serra et al.: of the units that no earlier task uses, the share used now; 0 where none is left."""
     left = sum((1 - p).sum() for p in past)
     used = sum((a * (1 - p)).sum() for a, p in zip(masks, past, strict=True))
     return torch.as_tensor(used / left if left > 0 else 0.0 * used)
 
 
 class _Step(NamedTuple):
-    """From a hidden layer to the one that is given its units, each ``repeats`` times where it is a map."""
+    """A hidden layer's units and the layer ``after`` that receives each of them as ``repeats`` inputs."""
 
     units: int
     repeats: int
@@ -72,15 +72,15 @@ class _Step(NamedTuple):
 
 
 def hidden_steps(net: Any) -> tuple[str, list[_Step]]:
-    """Name of the first layer of an initialised net, and what follows it; ValueError where it is no chain."""
+    """Name of the first layer of an initialised net, and its steps; ValueError where it is no chain."""
     name = type(net).__name__
     module = net.module_
     normal = [key for key, part in module.named_modules() if isinstance(part, _NORMALISATIONS)]
     if normal:
         raise ValueError(
             f"method='hard_attention' keeps the weights of dense layers and convolutions, but {name} "
-            f"normalises in {shown(normal)}, whose statistics or scales all tasks would change; leave "
-            "normalisations out"
+            f"normalises in {shown(normal)}, whose statistics or scales every task would change; remove "
+            "normalisations"
         )
     try:
         layers = [layer for layer in Chain(net).layers if layer.kind in (DENSE, CONVOLUTION)]
@@ -98,7 +98,7 @@ def hidden_steps(net: Any) -> tuple[str, list[_Step]]:
     if others:
         raise ValueError(
             f"method='hard_attention' keeps the weights of dense layers and convolutions, but {name} also "
-            f"trains {shown(others)}; leave these out, or set their requires_grad to False"
+            f"trains {shown(others)}; remove these, or set their requires_grad to False"
         )
     return layers[0].name, [_step(*pair, name) for pair in pairwise(layers)]
 
@@ -106,8 +106,8 @@ def hidden_steps(net: Any) -> tuple[str, list[_Step]]:
 def _step(before: Layer, after: Layer, name: str) -> _Step:
     if any(getattr(layer.part, "groups", 1) != 1 for layer in (before, after)):
         raise ValueError(
-            f"method='hard_attention' needs convolutions with groups=1, which are given all units; "
-            f"{name} has others, at {shown(after.name)} or {shown(before.name)}"
+            f"method='hard_attention' needs convolutions with groups=1, which receive all units; "
+            f"{name} has other ones, {shown(after.name)} or {shown(before.name)}"
         )
     assert before.weight is not None and after.weight is not None
     n_units, n_inputs = len(before.weight), after.weight.shape[1]
@@ -115,7 +115,7 @@ def _step(before: Layer, after: Layer, name: str) -> _Step:
     repeats, rest = divmod(n_inputs, n_units)
     if rest or (repeats != 1 and not flattened) or (before.kind == DENSE and after.kind == CONVOLUTION):
         raise ValueError(
-            f"method='hard_attention' masks units where the next layer is given them, but {n_units} units of "
+            f"method='hard_attention' masks units at the inputs of the next layer, but {n_units} units of "
             f"{shown(before.name)} become {n_inputs} inputs of {shown(after.name)} in {name}; maps may be "
             "flattened before a dense layer, all other shapes must stay"
         )
@@ -123,7 +123,7 @@ def _step(before: Layer, after: Layer, name: str) -> _Step:
 
 
 def check_attention(estimator: Any, X: NDArray[Any]) -> None:
-    """Raise ValueError where the units of a skorch net cannot be masked, as it is made and given a sample."""
+    """Raise ValueError where the units of a skorch net cannot be masked; one sample is passed through it."""
     net = seeded_clone(estimator, 0)
     with seeded(net, 0):
         net.initialize()
@@ -137,8 +137,8 @@ def check_attention(estimator: Any, X: NDArray[Any]) -> None:
     for step in steps:
         if not step.convolution and axes[step.after] != 2:
             raise ValueError(
-                f"method='hard_attention' needs a row for each sample in dense layers, but "
-                f"{shown(step.after)} of {type(net).__name__} is given {axes[step.after]} axes; flatten "
+                f"method='hard_attention' needs inputs of dense layers with two axes, but "
+                f"{shown(step.after)} of {type(net).__name__} receives {axes[step.after]} axes; flatten "
                 "samples before it"
             )
 
@@ -148,10 +148,10 @@ def _note(axes: dict[str, int], name: str, _part: nn.Module, given: tuple[torch.
 
 
 class HardAttention:
-    """Masks of hidden units, one for each task, and a skorch net whose weights between used units are kept.
+    """Masks of a skorch net's hidden units for each task; weights between used units are kept.
 
-    Serra et al. (2018). The output layer is not masked: each task has one of its own, which begins as the
-    net's own was drawn.
+    The method is that of Serra et al. (2018). The output layer is not masked: each task has its own output
+    layer, which starts from the net's initial one.
     """
 
     def __init__(
@@ -161,7 +161,7 @@ class HardAttention:
         self._sparsity, self._hardness = sparsity, hardness
         parts = [net.module_.get_submodule(name) for name in (first, *(step.after for step in self._steps))]
         self._parts, self._head = parts[:-1], parts[-1]
-        self._given = parts[1:]  # the parts that masked units go to
+        self._given = parts[1:]  # the layers whose inputs are masked
         place = place_of(net.module_)
         drawn = [[rng.standard_normal(step.units) for step in self._steps] for _ in range(n_tasks)]
         self._embeddings = [[torch.tensor(e, **place) for e in of_task] for of_task in drawn]
@@ -169,23 +169,23 @@ class HardAttention:
         self._heads = [_copies(self._head)] * n_tasks
 
     def masks(self, task: int) -> Tensors:
-        """Masks of a task as they are once it is learned."""
+        """Masks of a task at test time."""
         return [mask_of(embedding, self._hardness) for embedding in self._embeddings[task]]
 
     @property
     def past(self) -> Tensors:
-        """How far each unit was used by any task learned."""
+        """Largest mask of each unit over the tasks that were learned."""
         return self._past
 
     @contextmanager
     def learning(self, net: Any, task: int) -> Iterator[None]:
-        """The net is trained on a task inside."""
+        """Context in which the net is trained on a task."""
         _put(self._head, self._heads[task])
         training = _Training(self, self._embeddings[task])
         hooks = [
             part.register_forward_pre_hook(partial(training.masked, i)) for i, part in enumerate(self._given)
         ]
-        # it is initialised, so that these are those it calls
+        # the net is initialised already, so callbacks_ are the ones that it calls
         net.callbacks_.append(("hard_attention", training))
         try:
             yield
@@ -195,14 +195,14 @@ class HardAttention:
                 hook.remove()
         if not all(weight.isfinite().all() for weight in net.module_.parameters()):
             raise ValueError(
-                "training came to weights that are not finite; lower the learning rate of the net"
+                "training led to weights that are not finite; lower the learning rate of the net"
             )
         masks = self.masks(task)
         closed = [i for i, mask in enumerate(masks) if not (mask > 0.5).any()]
         if closed:
             warn(
-                f"no unit of {counted(len(closed), 'layer')} is used by task {task}, whose answers are the "
-                f"same for all samples; lower sparsity={self._sparsity}, or let the net learn faster",
+                f"task {task} uses no unit of {counted(len(closed), 'layer')}, so its predictions are the "
+                f"same for all samples; lower sparsity={self._sparsity}, or raise the net's learning rate",
                 ConvergenceWarning,
             )
         self._past = [torch.maximum(*both) for both in zip(self._past, masks, strict=True)]
@@ -210,7 +210,7 @@ class HardAttention:
 
     @contextmanager
     def answering(self, task: int) -> Iterator[None]:
-        """The net has the output layer of a task inside, and its mask: within the weights that follow."""
+        """Context in which the net predicts for a task: with its output layer, and masks put into weights."""
         before = [_copies(part) for part in self._given]
         _put(self._head, self._heads[task])
         with torch.no_grad():
@@ -223,11 +223,11 @@ class HardAttention:
                 _put(part, weights)
 
     def _along_inputs(self, i: int, mask: torch.Tensor, n_axes: int) -> torch.Tensor:
-        """The mask of a layer, as the axis of inputs of the next one has it: axis 1 of ``n_axes``."""
+        """The mask of a layer along the inputs of the next one, which are axis 1 of ``n_axes``."""
         return mask.repeat_interleave(self._steps[i].repeats).reshape(1, -1, *[1] * (n_axes - 2))
 
     def _free(self, i: int) -> list[tuple[torch.Tensor, torch.Tensor]]:
-        """Weights of a layer with how far each may change: 1 less the lesser past mask of its two ends."""
+        """Weights of a layer, and how far each may change: 1 minus the smaller past mask of its two units."""
         part, out = self._parts[i], self._past[i]
         kept = out.reshape(-1, *[1] * (part.weight.ndim - 1))
         if i:
@@ -237,10 +237,10 @@ class HardAttention:
 
 
 class _Training(Callback):
-    """Trains the masks of a task beside a net, and takes back what a step does to weights that are kept.
+    """Trains the masks of a task together with a net, and undoes the steps of weights that are kept.
 
-    Steps are cut, not gradients: the same thing in plain gradient descent, and no other optimiser would leave
-    weights as they are for the lack of a gradient.
+    Steps are scaled rather than gradients. In plain gradient descent that is the same. With other optimisers,
+    a gradient of 0 would not leave a weight unchanged.
     """
 
     def __init__(self, attention: HardAttention, embeddings: Tensors) -> None:
@@ -253,7 +253,7 @@ class _Training(Callback):
         return [mask_of(embedding, self.attention._hardness) for embedding in self.embeddings]
 
     def masked(self, i: int, part: Any, given: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
-        """What a layer is given, times the mask of the layer before it."""
+        """Inputs of a layer, times the mask of the layer before it."""
         x, *rest = given
         n_axes = x.ndim if self.attention._steps[i].convolution else 2
         return x * self.attention._along_inputs(i, self.now[i], n_axes), *rest
@@ -270,7 +270,7 @@ class _Training(Callback):
 
     def on_grad_computed(self, net: Any, named_parameters: Any, **kwargs: Any) -> None:
         (self.attention._sparsity * newly_used(self.now, self.attention.past)).backward()
-        # of the last time, where an optimiser asks several times
+        # an optimiser may compute gradients several times; the last one counts
         self.slopes = [mask.grad for mask in self.now]
         for mask in self.now:
             mask.grad = None
@@ -280,7 +280,7 @@ class _Training(Callback):
             return
         with torch.no_grad():
             for (weight, share), before in zip(self.free, self.before, strict=True):
-                # where nothing is free, it is as before to the last bit; where all is, as the step made it
+                # share 0 restores the weight to the last bit; share 1 keeps the step exactly
                 weight.copy_(torch.lerp(before, weight, share.expand_as(weight)))
             for embedding, slope in zip(self.embeddings, self.slopes, strict=True):
                 assert slope is not None

@@ -1,4 +1,4 @@
-"""Networks to be trained: what they are trained on, and the weights that they begin with."""
+"""Networks to be trained: checks of their data, and the weights that training starts with."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ from skhalfway._inputs import check_finite
 from skhalfway.inspection._splits import check_makes_module, read_split
 from skhalfway.models._training import seeded_clone, train
 
-# less than rounding leaves of any weight that is drawn
+# a learning rate so small that rounding leaves every weight unchanged
 _NO_STEP = float(np.finfo(float).tiny)
 
 
 def read_trainable(
     estimator: Any, X: Any, y: Any, X_test: Any, y_test: Any
 ) -> dict[str, tuple[NDArray[Any], NDArray[Any]]]:
-    """Samples and labels to train a network on, named ``""``, and to test it with, ``"test "``; checked."""
+    """Checked samples and labels to train a network with, under ``""``, and to test it, under ``"test "``."""
     split = read_split(estimator, X, y, X_test, y_test)
     if isinstance(estimator, (NeuralNetClassifier, NeuralNetBinaryClassifier)):
         check_makes_module(estimator)
     elif not isinstance(estimator, MLPClassifier):
         raise TypeError(
-            "a network to be trained is needed: a skorch classifier or an MLPClassifier; "
+            "an untrained network is needed: a skorch classifier or an MLPClassifier; "
             f"got {type(estimator).__name__}"
         )
     parts = {"": (split.X, split.y)}
@@ -43,13 +43,13 @@ def read_trainable(
 
 
 def train_from_initial(estimator: Any, X: Any, y: Any, seed: int) -> tuple[Any, Any]:
-    """The network that a training begins with, and the one that ``train`` gives for the same seed."""
+    """The network with its initial weights, and the trained one that ``train`` returns for the same seed."""
     if isinstance(estimator, MLPClassifier):
         return initial_mlp(estimator, X, y, seed), train(estimator, X, y, seed)
     recorded = clone(estimator)
     # attributes, since skorch's set_params fails where callbacks are disabled
     if recorded.callbacks == "disable":
-        recorded.callbacks, recorded.verbose = [], 0  # those that skorch adds are silent, and draw nothing
+        recorded.callbacks, recorded.verbose = [], 0  # skorch's own are then silent, and draw no numbers
     recorded.callbacks = [*(recorded.callbacks or []), _FirstState()]
     trained = train(recorded, X, y, seed)
     (first,) = (callback for _, callback in trained.callbacks_ if isinstance(callback, _FirstState))
@@ -59,7 +59,7 @@ def train_from_initial(estimator: Any, X: Any, y: Any, seed: int) -> tuple[Any, 
 
 
 class _FirstState(Callback):
-    """Keeps what a module holds before its first batch, whatever other callbacks did to it until then."""
+    """Keeps the state of a module just before its first batch, after all other callbacks."""
 
     def initialize(self) -> _FirstState:
         self.state_: Any = None
@@ -71,13 +71,13 @@ class _FirstState(Callback):
 
 
 def initial_mlp(estimator: MLPClassifier, X: Any, y: Any, seed: int) -> MLPClassifier:
-    """The perceptron with the weights that its training draws before all else; no solver has a part in them.
+    """The perceptron with the initial weights of its training, which do not depend on the solver.
 
-    One epoch, by a step so small that every weight is rounded back to itself.
+    It is fitted for one epoch, with steps so small that every weight is rounded back to itself.
     """
     still = {"solver": "sgd", "learning_rate": "constant", "learning_rate_init": _NO_STEP, "momentum": 0.0}
     once = {"max_iter": 1, "early_stopping": False, "shuffle": False, "batch_size": "auto", "verbose": False}
     initial = seeded_clone(estimator, seed).set_params(**still, **once)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # it is not to converge
+        warnings.simplefilter("ignore", ConvergenceWarning)  # it must not move at all
         return initial.fit(X, y)

@@ -1,4 +1,4 @@
-"""initialization_influence: what first weights, and the order of samples, decide of a trained network."""
+"""initialization_influence: how far initial weights and the order of samples decide a trained network."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from skhalfway._text import shown
 from skhalfway.inspection._curve_result import CurveResult
 from skhalfway.inspection._pretraining_curve import PretrainingCurve, matched
 
-# users meet it as a part of these results
+# part of the results, which users meet but do not import
 from skhalfway.inspection._pretraining_curve import PretrainingDifferences as PretrainingDifferences
 from skhalfway.inspection._repeats import repeated
 from skhalfway.inspection._splits import Split, read_split
@@ -34,26 +34,30 @@ _PRETRAINED = "pretrained initialization"
 
 @dataclass(frozen=True, eq=False, repr=False)
 class InitializationInfluence(CurveResult):
-    """How much of a trained network is chance, made by :func:`initialization_influence`.
+    """Differences of trained networks that differ only in initial weights or in the order of samples.
 
-    Arrays are read-only.
+    Made by :func:`initialization_influence`; arrays are read-only.
 
     Parameters
     ----------
     x : ndarray of shape (n_points,)
-        What is varied.
+        Names of what is varied.
     values : dict of str to ndarray of shape (n_points, n_repeats)
-        Of two networks that differ in this alone: "disagreement", the share of
-        test samples to which they give different labels; "output change", half
-        the sum of the absolute differences of their probabilities (their total
-        variation distance), averaged over the test samples; "accuracy
-        difference", the absolute difference of their test accuracies.
+        Differences of two networks that differ in this alone:
+
+        - "disagreement", the share of test samples for which they predict
+          different classes;
+        - "output change", half the sum of the absolute differences of their
+          probabilities (the total variation distance), averaged over the test
+          samples;
+        - "accuracy difference", the absolute difference of their test
+          accuracies.
     accuracy : ndarray of shape (n_repeats,)
-        Test accuracy of the networks that the others are compared with, no two
-        of which share anything.
+        Test accuracy of the network of each repeat with which the others are
+        compared. These networks are independent of each other.
     pretraining : PretrainingCurve or None, default=None
-        Test losses at equal training losses, with pre-training and without;
-        None where there was none.
+        Test losses at equal training losses, with pre-training and without.
+        None where there was no pre-training.
 
     See Also
     --------
@@ -111,79 +115,90 @@ def initialization_influence(
     n_jobs: int | None = None,
     verbose: int = 0,
 ) -> InitializationInfluence:
-    """Train pairs of networks that differ by chance alone, and compare what they say.
+    """Measure how far initial weights and the order of samples decide a trained network.
 
     In each repeat a network is trained, and others that differ from it in one
-    thing: "initialization", the first weights; "order", the order in which
-    samples come in every epoch; "both"; "early order" and "late order", the
-    order in the first and in the last part of the epochs. Two networks may be
-    equally accurate and still err on different samples: disagreement says
-    more than accuracy does.
+    respect:
 
-    Erhan et al. [1]_ found that early examples have more influence on what a
-    network becomes than late ones. They vary the examples themselves, in a
-    stream that never repeats; here the samples are always the same, and their
-    order is varied. Disagreement as the measure is our choice.
+    - "initialization": the initial weights;
+    - "order": the order of the samples in every epoch;
+    - "both": initial weights and order;
+    - "early order" and "late order": the order of the samples in the first or in
+      the last epochs.
 
-    Their main subject is unsupervised pre-training: it leads training to
-    regions in which networks generalise better, and so acts as a regulariser.
-    With ``pretraining`` there are pairs that differ in their first weights
-    and are pre-trained, "pretrained initialization", to be compared with
-    "initialization"; and in each repeat a network is trained once as it was
-    drawn and once pre-trained, whose test losses are compared while their
-    training losses are equal.
+    Two networks may be equally accurate and still misclassify different samples, so
+    disagreement says more than accuracy does.
+
+    Erhan et al. [1]_ found that early examples have more influence on the trained
+    network than late ones. They vary the examples themselves, in a stream that
+    never repeats. Here the samples are always the same, and their order is varied.
+    Disagreement as the measure is our choice.
+
+    Their main subject is unsupervised pre-training. It leads training to regions in
+    which networks generalise better, and so acts as a regulariser. ``pretraining``
+    adds two comparisons:
+
+    - "pretrained initialization": pairs of pre-trained networks that differ in
+      their initial weights, to be compared with "initialization".
+    - the attribute ``pretraining`` of the result: in each repeat a network is
+      trained with and without pre-training, and the test losses are compared at
+      equal training losses.
 
     Parameters
     ----------
     estimator : skorch classifier or MLPClassifier
-        Network to train; clones are, for ``max_epochs`` or ``max_iter``
-        epochs. A skorch net must get its module as a class or a function, and
-        ``train_split=None``; ``solver`` must be "sgd" or "adam".
+        Network of which clones are trained, for ``max_epochs`` or ``max_iter``
+        epochs. A skorch net must have its module as a class or a function, and
+        ``train_split=None``. An ``MLPClassifier`` must have the solver "sgd" or
+        "adam".
     X : array-like of shape (n_samples, ...)
         Training samples.
     y : array-like of shape (n_samples,)
         Their labels.
     X_test : array-like of shape (n_test, ...)
-        Samples that networks are compared on.
+        Samples on which networks are compared.
     y_test : array-like of shape (n_test,)
         Their labels.
     epoch_share : float, default=0.25
-        Share of the epochs whose order is varied early or late, rounded to
-        whole epochs, at least one; above 0 and at most 0.5.
+        Share of the epochs that count as early or as late, rounded to whole
+        epochs, at least one. It is above 0 and at most 0.5.
     pretraining : {"autoencoder"}, default=None
-        How hidden layers are pre-trained, for ``MLPClassifier`` and skorch
-        nets that are chains of ``torch.nn.Linear`` with the activations relu,
-        sigmoid, tanh or none: each in turn, on what those before it make of
-        the training samples, as a denoising autoencoder; see Notes. None does
-        not. 10 repeats or more tell its effect from that of chance.
+        How hidden layers are pre-trained. None is no pre-training. With "autoencoder",
+        each hidden layer in turn is trained as a denoising autoencoder of the
+        activations of the layer before it; see Notes. It takes ``MLPClassifier``, and
+        skorch nets that are chains of ``torch.nn.Linear`` with the activations relu,
+        sigmoid, tanh or none. Use 10 repeats or more to separate its effect from chance.
     pretraining_epochs : int, default=20
-        For how many epochs each hidden layer is pre-trained.
+        Number of epochs of pre-training for each hidden layer.
     noise : float, default=0.25
-        Share of the inputs of an autoencoder that are set to 0, each with
-        this probability; at least 0 and below 1.
+        Probability with which each input of an autoencoder is set to 0; at least
+        0 and below 1.
     n_repeats : int, default=5
-        How many pairs to compare, for each thing that is varied.
+        Number of pairs to compare, for each variation.
     random_state : int, RandomState instance or None, default=None
-        Decides first weights, orders and all training.
+        Source of initial weights, orders and all other random numbers.
     n_jobs : int, default=None
-        Trainings side by side, in processes: ``6 * n_repeats`` in all, or 8
-        with pre-training.
+        Number of trainings in parallel, in processes. There are ``6 * n_repeats``
+        in all, or ``8 * n_repeats`` with pre-training.
     verbose : int, default=0
         Whether to show a progress bar.
 
     Returns
     -------
     influence : InitializationInfluence
-        Disagreement, output change and accuracy difference of pairs; with
-        pre-training, its ``pretraining`` has the test losses.
+        Disagreement, output change and accuracy difference of pairs. With
+        pre-training, its attribute ``pretraining`` has the test losses.
 
     Raises
     ------
     ValueError
-        If a parameter or the data is invalid, if there are fewer than two
-        classes, if the estimator would hold samples back from training, or if
-        its module is made already, so that its first weights are fixed; or if
-        it has no hidden layers that can be pre-trained.
+        If a parameter or the data is invalid, or if there are fewer than two
+        classes; or if the estimator
+
+        - would hold samples back from training,
+        - has a module that is an instance already, so that its initial weights
+          are fixed, or
+        - has no hidden layers that can be pre-trained.
     TypeError
         If the estimator is neither a skorch classifier nor an
         ``MLPClassifier``.
@@ -191,39 +206,44 @@ def initialization_influence(
     Warns
     -----
     UndefinedMetricWarning
-        If some network never has a training loss that others have.
+        If some network never reaches a training loss that others have.
 
     Notes
     -----
     Orders are drawn for every epoch, whatever the estimator's own ``shuffle``
     is. An ``MLPClassifier`` is trained by ``partial_fit`` with
-    ``shuffle=False``, on rows that are in order beforehand, so that
-    ``random_state`` decides its first weights only; its ``tol`` does not stop
-    it. A skorch net gets a seed as it is initialised, another one as it is
-    trained, and the order as a sampler. The second seed, which masks of
-    dropout follow, is the same for all networks of a repeat.
+    ``shuffle=False``, on rows that are ordered beforehand. Its ``random_state``
+    therefore decides its initial weights only, and its ``tol`` does not stop it.
+    A skorch net gets one seed for its initialisation, another one for its
+    training, and the order as a sampler. The second seed, which decides masks
+    of dropout, is the same for all networks of a repeat.
 
-    On scikit-learn's digits first weights decide several times as much of an
-    ``MLPClassifier``'s outputs as the order does; of a torch net's, which
-    begins with other weights, the order decides as much or more. That an early
-    order decides more than a late one is not seen at this size: it leaves a
-    trace that later epochs do not remove, but after 20 epochs the smaller one.
+    On scikit-learn's digits, initial weights change the outputs of an
+    ``MLPClassifier`` several times as much as the order does. For a torch net,
+    whose initial weights are drawn differently, the order matters as much or more.
+    We do not see a larger influence of an early order at this size: its effect
+    does not vanish in later epochs, but after 20 epochs it is smaller than that
+    of a late order.
 
-    Autoencoders are our own choice in all that follows: the decoder has the
-    weights of the layer, transposed, and an offset of its own, and no
-    activation; the loss is the mean squared error, which needs no inputs
-    between 0 and 1; Adam steps at a rate of .001, in batches of 32. They begin
-    with the network's first weights, the output layer stays as it was drawn,
-    and dropout is left out. Another initialisation is another pre-training
-    too. Losses are mean cross-entropies in evaluation mode, of all training
-    and all test samples, before training and after each epoch; between
-    epochs they are interpolated linearly, to 8 training losses that all
-    networks have: from the lowest of those that they begin with to the highest
-    of those that are a network's lowest. nan is where a network never has such
-    a loss. On 200
-    digits an ``MLPClassifier`` of 32 units gained next to nothing (10 repeats):
-    at equal training losses its test loss was lower by .01, its accuracy the
-    same, and pre-trained networks differed from each other as others do.
+    Details of pre-training, all our own choice:
+
+    - The decoder has the transposed weights of the layer, its own offset, and no
+      activation. The loss is the mean squared error, which does not need inputs
+      between 0 and 1.
+    - Autoencoders start with the network's initial weights, and are trained by Adam
+      with a learning rate of .001 and batches of 32. The output layer keeps its
+      initial weights. Dropout is left out.
+    - Networks with different initial weights have different noise in pre-training.
+    - Losses are mean cross-entropies of all training and all test samples, in
+      evaluation mode, before training and after each epoch.
+    - Losses are interpolated linearly between epochs, to 8 training losses that
+      all networks reach: from the smallest of their initial losses to the largest
+      of their minima. A figure is nan where a network never has such a loss.
+
+    On 200 digits, an ``MLPClassifier`` of 32 units gained next to nothing from
+    pre-training (10 repeats). At equal training losses its test loss was lower
+    by .01 and its accuracy was the same. Pre-trained networks differed from each
+    other as much as others do.
 
     References
     ----------
@@ -262,8 +282,8 @@ def initialization_influence(
     n_part = round(float(epoch_share) * n_epochs)
     if not n_part:
         raise ValueError(
-            f"epoch_share must make an epoch or more of {n_epochs}, got {shown(epoch_share)}; "
-            "train for longer"
+            f"epoch_share must amount to at least one of {n_epochs} epochs, got {shown(epoch_share)}; "
+            "raise it, or train for more epochs"
         )
     if pretraining is not None:
         check_choice("pretraining", pretraining, ("autoencoder",))
@@ -297,7 +317,7 @@ def initialization_influence(
     classes = np.unique(split.y)
     labels = classes[outputs.argmax(axis=3)]
     accuracy = (labels == split.y_test).mean(axis=2)
-    # each with the first of its repeat, and what is pre-trained with what is
+    # each run is compared with run 0 of its repeat, and the pre-trained run 7 with the pre-trained run 6
     with_each = [*range(1, 6), *range(7, len(runs))]
     of_each = [0] * 5 + [6] * (len(runs) > 6)
     values = {
@@ -313,7 +333,7 @@ def initialization_influence(
 
 @dataclass(frozen=True)
 class _Run:
-    """What sets a network apart: first weights, epochs of another order, and how it is pre-trained."""
+    """How a network differs from that of run 0: initial weights, epochs with another order, pre-training."""
 
     initialization: bool
     epochs: range
@@ -327,15 +347,15 @@ def _outputs(estimator: Any, split: Split, n_epochs: int, run: _Run, seed: int) 
     first, own_first, rest, *orders = (draw_seed(rng) for _ in range(5))
     stream = _orders(len(split.y), n_epochs, run.epochs, *orders)
     weights = own_first if run.initialization else first
-    with undisturbed():  # a net draws even as it predicts
+    with undisturbed():  # a net draws random numbers even in prediction
         trained = train_on_stream(estimator, split.X, split.y, stream, weights, rest)
         return as_model(trained).scores(split.X_test)
 
 
 def _followed(estimator: Any, split: Split, n_epochs: int, run: _Run, seed: int) -> NDArray[np.float64]:
-    """The same of a network that may be pre-trained, and before them how its losses went, in one row.
+    """One row: losses by epoch of a network that may be pre-trained, then its probabilities as in _outputs.
 
-    Of networks that are the first of their repeat; of others the losses are nan.
+    Losses are recorded for runs without variation only; for others they are nan.
     """
     from skhalfway.inspection._losses import Loss
     from skhalfway.inspection._pretraining import first_weights
@@ -366,14 +386,14 @@ def _followed(estimator: Any, split: Split, n_epochs: int, run: _Run, seed: int)
 def _unpacked(
     rows: NDArray[np.float64], n_test: int, n_classes: int, n_epochs: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Probabilities of the test samples and losses by epoch; the first two axes are networks and repeats."""
+    """Probabilities of the test samples, and losses by epoch; the first two axes are runs and repeats."""
     n_losses = 3 * (n_epochs + 1)
     outputs = rows[..., n_losses:].reshape(*rows.shape[:2], n_test, n_classes)
     return outputs, rows[..., :n_losses].reshape(*rows.shape[:2], n_epochs + 1, 3)
 
 
 def _orders(n_samples: int, n_epochs: int, other: range, seed: int, own: int) -> Iterator[NDArray[np.intp]]:
-    """An order for each epoch: in some epochs another one, which the epochs after them do not notice."""
+    """An order for each epoch; replacing it in ``other`` epochs does not change the orders after them."""
     common, different = np.random.RandomState(seed), np.random.RandomState(own)
     for epoch in range(n_epochs):
         order = common.permutation(n_samples)

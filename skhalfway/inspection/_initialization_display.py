@@ -1,4 +1,4 @@
-"""InitializationInfluenceDisplay: what chance decides, point by point."""
+"""InitializationInfluenceDisplay: differences of networks by what is varied, as points."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from skhalfway.inspection._named_display import NamedCurvesDisplay
 class InitializationInfluenceDisplay(
     NamedCurvesDisplay, draws=[InitializationInfluence], by=initialization_influence
 ):
-    """What chance decides, point by point, of an :class:`InitializationInfluence`.
+    """Points of an :class:`InitializationInfluence`: differences of networks by what is varied.
 
     Use ``from_estimator`` (see :class:`CurveResultDisplay`), or ``plot`` of the curves, to make one.
 

@@ -1,4 +1,4 @@
-"""Labelled samples, to train on and to score with."""
+"""Labelled samples for training and for scoring, read and checked."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from skhalfway.models._type_checks import inner_skorch_net
 
 @takes_datasets
 def read_labelled(X: Any, y: Any, suffix: str = "") -> tuple[NDArray[Any], NDArray[Any]]:
-    """Samples as floats, rows or images, and a label for each."""
+    """Samples as floats (rows or images), and a label for each."""
     array = read_samples(BaseEstimator(), X, reset=True, name=f"X{suffix}")
     return array, read_targets(y, len(array), name=f"y{suffix}")
 
@@ -35,7 +35,7 @@ def read_test(
     if array.shape[1:] != X.shape[1:]:
         raise ValueError(
             f"samples of X_test have shape {array.shape[1:]}, those of X have {X.shape[1:]}; "
-            "both must be prepared in the same way"
+            "preprocess both in the same way"
         )
     check_labels(labels, classes, len(array), name="y_test")
     return array, labels
@@ -51,7 +51,7 @@ def check_net_labels(estimator: Any, classes: NDArray[Any]) -> None:
 
 
 def check_repeats(estimator: Any, n_repeats: Any) -> None:
-    """Raise ValueError where it is no number, or where repeats would begin with the same weights."""
+    """Raise ValueError where n_repeats is no integer, or where repeats would start with the same weights."""
     check_integer("n_repeats", n_repeats)
     net = inner_skorch_net(estimator)
     if net is not None and n_repeats > 1:
@@ -59,8 +59,8 @@ def check_repeats(estimator: Any, n_repeats: Any) -> None:
 
 
 def answers_of(estimator: Any, X: NDArray[Any]) -> NDArray[Any]:
-    """The labels that a fitted classifier gives; the column numbers of a torch module."""
+    """The labels that a fitted classifier predicts; column numbers for a torch module."""
     model = as_model(estimator)
-    with undisturbed():  # the loaders of torch draw a number whenever they are gone through
+    with undisturbed():  # torch's data loaders draw a random number at each pass
         indices = type_named(model, answers, model, X)
     return indices if model.classes_ is None else model.classes_[indices]

@@ -1,4 +1,4 @@
-"""What a deep linear network is to learn: its widths and targets, read and checked, and whitened samples."""
+"""Data of a deep linear network: widths and targets, read and checked, and whitened samples."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from skhalfway._readable import read_labels
 from skhalfway._text import counted, shown
 from skhalfway.models._warnings import warn
 
-SAME = 1e-8  # relative, of singular values that are no more than rounding, or no more apart
+SAME = 1e-8  # relative tolerance below which a singular value counts as 0, or two count as equal
 
 
 def read_widths(hidden: Any) -> tuple[int, ...]:
-    """Units of each hidden layer, of which there is at least one."""
+    """Units of each hidden layer; there is at least one layer."""
     widths = hidden.tolist() if isinstance(hidden, np.ndarray) else hidden
     if not isinstance(widths, (list, tuple)):
         widths = [widths]
@@ -31,7 +31,7 @@ def read_widths(hidden: Any) -> tuple[int, ...]:
 
 
 def read_outputs(y: Any, n_samples: int) -> NDArray[np.float64]:
-    """Targets as they are; of labels, an output for each class."""
+    """Targets as they are; labels are one-hot encoded."""
     n_axes = getattr(y, "ndim", None)
     if n_axes is None:
         n_axes = 2 if isinstance(y, (list, tuple)) and any(isinstance(row, (list, tuple)) for row in y) else 1
@@ -58,22 +58,24 @@ def read_outputs(y: Any, n_samples: int) -> NDArray[np.float64]:
 
 
 def whitened(X: NDArray[np.float64], y: NDArray[np.float64]) -> tuple[NDArray[np.float64], float]:
-    """What a network of whitened samples is to be, and the loss that is left when it is."""
+    """The matrix that a network of whitened samples has to equal, and the loss that remains then."""
     u, s, _ = np.linalg.svd(X, full_matrices=False)
     rank = int((s > s.max(initial=0.0) * max(X.shape) * np.finfo(float).eps).sum())
     if rank < X.shape[1]:
         raise ValueError(
-            f"X has {counted(X.shape[1], 'feature')} and rank {rank}, and the theory needs full rank: leave "
-            f"out features that depend on others (constant ones, if zero), or take PCA({max(rank, 1)})"
+            f"X has {counted(X.shape[1], 'feature')} and rank {rank}, and the theory needs full rank: remove "
+            f"features that are 0 or depend linearly on others, or use PCA({max(rank, 1)})"
         )
     target = y.T @ u / len(X) ** 0.5
     if np.linalg.norm(target) <= SAME * np.linalg.norm(y) / len(X) ** 0.5:
-        raise ValueError("y has no linear part in X, so there is nothing to learn; pass other targets")
+        raise ValueError(
+            "y is orthogonal to all features, so a linear network has nothing to learn; pass other targets"
+        )
     return target, float(((y - u @ (u.T @ y)) ** 2).sum() / 2 / len(X))
 
 
 def warn_of(s: NDArray[np.float64], widths: Sequence[int]) -> None:
-    """Say where the data are not as the theorem has them."""
+    """Warn where the data do not meet the conditions of the theorem."""
     reasons, shared = [], int((s > SAME * s[0]).sum())
     if widths[-1] > widths[0]:
         reasons.append(f"there are {widths[-1]} outputs, more than {counted(widths[0], 'feature')}")
@@ -82,10 +84,10 @@ def warn_of(s: NDArray[np.float64], widths: Sequence[int]) -> None:
             f"X and y have only {shared} of {len(s)} directions in common, as with labels and centred samples"
         )
     if (s[: shared - 1] - s[1:shared] <= SAME * s[0]).any():
-        reasons.append("two singular values are the same")
+        reasons.append("two singular values are equal")
     if reasons:
         warn(
-            f"the theorem is not of such data: {'; '.join(reasons)}. What is listed holds all the same, but "
-            "there may be other critical points",
+            f"the theorem does not cover such data: {'; '.join(reasons)}. The points listed are critical "
+            "points nevertheless, but there may be others",
             UserWarning,
         )

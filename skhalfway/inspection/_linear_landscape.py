@@ -1,4 +1,4 @@
-"""linear_landscape: the critical points of deep linear networks, and where gradient descent arrives."""
+"""linear_landscape: the critical points of deep linear networks, and where gradient descent ends."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 KINDS = ("global minimum", "strict saddle", "bad saddle")
-_MOST = 1000  # parameters, of which there is a whole Hessian for every point
-_REACHED = 1e-6  # of the loss that directions explain, by which a descent may be short of the minimum
+_MOST = 1000  # largest number of parameters, since each point needs the full Hessian
+_REACHED = 1e-6  # tolerance for having reached the minimum, relative to the loss that all directions explain
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -40,28 +40,28 @@ class LinearLandscape(Result):
     Parameters
     ----------
     widths : tuple of int
-        Features, hidden units of each layer, and outputs.
+        Numbers of features, of hidden units of each layer, and of outputs.
     singular_values : ndarray of shape (n_directions,)
-        Of the targets times the whitened samples, falling, without zeros: what each direction explains is
-        half its square.
+        Nonzero singular values of the targets times the whitened samples, in decreasing order. Each
+        direction reduces the loss by half the square of its singular value.
     residual : float
         Loss of the best linear model of any rank.
     chosen : bool ndarray of shape (n_points, n_directions)
-        Directions that the network has at each critical point.
+        Singular directions that the network has learned at each critical point.
     gradient_norms : ndarray of shape (n_points,)
-        Length of the gradient there: 0, save for rounding.
+        Norm of the gradient there, which is 0 up to rounding.
     smallest, largest : ndarray of shape (n_points,)
-        Least and largest eigenvalue of the Hessian.
+        Smallest and largest eigenvalue of the Hessian.
     index : ndarray of shape (n_points,)
-        Share of its eigenvalues that are negative.
+        Share of the Hessian's eigenvalues that are negative.
     descents : ndarray of shape (n_starts,)
-        Loss at which each gradient descent ended.
+        Loss at the end of each gradient descent.
     n_steps : int ndarray of shape (n_starts,)
-        Steps that it took.
+        Number of steps of each gradient descent.
     n_critical : int
-        Number of all critical values, of which there may be more than points.
+        Number of all critical values, which may be larger than the number of points listed.
     tol : float
-        Share of the largest eigenvalue in size, up to which one is not negative.
+        An eigenvalue counts as negative below ``-tol`` times the largest absolute eigenvalue.
 
     See Also
     --------
@@ -106,45 +106,61 @@ class LinearLandscape(Result):
         object.__setattr__(self, "n_steps", frozen(self.n_steps, int))
         n = len(self.chosen)
         if self.chosen.shape != (n, len(self.singular_values)):
-            raise ValueError(f"chosen must have {len(self.singular_values)} columns, one for each direction")
+            raise ValueError(
+                f"chosen must have {len(self.singular_values)} columns, one for each direction; got shape "
+                f"{self.chosen.shape}"
+            )
         for name in ("gradient_norms", "smallest", "largest", "index"):
             if getattr(self, name).shape != (n,):
                 raise ValueError(f"{name} must have shape ({n},), a figure for each critical point")
 
     @property
     def rank(self) -> int:
-        """The most directions that the network can have: its narrowest width, or all there are."""
+        """Largest number of directions that the network can learn: its narrowest width, or all."""
         return min(len(self.singular_values), *self.widths[1:-1])
 
     @property
     def explained(self) -> NDArray[np.float64]:
-        """What each direction takes off the loss: half the square of its singular value."""
+        """Reduction of the loss by each direction: half the square of its singular value."""
         return self.singular_values**2 / 2
 
     @property
     def minimum(self) -> float:
-        """The least loss that the network has: the residual, and the directions beyond its rank."""
+        """Global minimum of the loss: the residual plus what the directions beyond the rank explain."""
         return float(self.residual + self.explained[self.rank :].sum())
 
     @property
     def values(self) -> NDArray[np.float64]:
-        """Loss at each critical point: the residual, and the directions that are not chosen."""
+        """Loss at each critical point: the residual plus what the directions that are not chosen explain."""
         return self.residual + (~self.chosen * self.explained).sum(axis=1)
 
     @property
     def kinds(self) -> NDArray[np.str_]:
-        """Of each point: global minimum, strict saddle, or bad saddle, without a negative eigenvalue."""
+        """Kind of each point: "global minimum", "strict saddle", or "bad saddle" (no negative eigenvalue)."""
         lowest = self.values - self.minimum <= SAME * self.explained.sum()
         limit = self.tol * np.maximum(np.abs(self.smallest), np.abs(self.largest))
         return np.select([lowest, self.smallest < -limit], KINDS[:2], KINDS[2])
 
     @property
     def reached(self) -> NDArray[np.bool_]:
-        """Which descents ended at the minimum, but for a millionth of what all directions explain."""
+        """Which descents ended at the minimum, up to a millionth of what all directions explain."""
         return self.descents - self.minimum <= _REACHED * self.explained.sum()
 
     def to_frame(self) -> pd.DataFrame:
-        """One row per critical point; directions count from 0, the strongest."""
+        """Critical points, one row each.
+
+        Returns
+        -------
+        frame : DataFrame
+            Columns rank, directions (indices, 0 being the strongest), loss, kind, gradient norm, smallest
+            eigenvalue, largest eigenvalue, and index.
+
+        Examples
+        --------
+        >>> from skhalfway.inspection import linear_landscape
+        >>> linear_landscape([[1.0]], [[1.0]], hidden=1, n_starts=0).to_frame()["kind"].tolist()
+        ['strict saddle', 'global minimum']
+        """
         import pandas as pd
 
         columns = {
@@ -188,67 +204,76 @@ def linear_landscape(
     tol: float = 1e-8,
     random_state: Any = None,
 ) -> LinearLandscape:
-    """Lay out the critical points of a deep linear network, and see where gradient descent arrives.
+    """List the critical points of a deep linear network, and measure where gradient descent ends.
 
-    The network is a product of matrices, without biases, and its loss the mean over samples of half the
-    squared distance from the targets. That is not convex, and yet every local minimum is a global one, every
-    other critical point a saddle; with two hidden layers or more, some of these are *bad*: the Hessian has no
-    negative eigenvalue there [1]_. A critical point has some of the singular directions of the targets times
-    the whitened samples, at most as many as the narrowest width, and lacks the others: its loss is the
-    residual of least squares, and half the square of the singular value of each that it lacks ([2]_ for one
-    hidden layer, [3]_ for any number).
+    The network is a product of matrices without biases. Its loss is half the squared distance from the
+    targets, averaged over samples. The loss is not convex, but every local minimum is a global one, and every
+    other critical point is a saddle. With two hidden layers or more, some saddles are *bad*: the Hessian has
+    no negative eigenvalue there [1]_.
 
-    A point with given directions is not unique. Those listed here are our own construction: each direction
-    has a hidden unit of its own in every layer, and every layer the same root of its singular value. Without
-    directions it is the origin. Gradients, curvatures and descents are those of the network of whitened
-    samples, which is an invertible change of its first matrix: critical points, their losses and the signs of
-    the curvatures are as before. Gradient descents, too, are our own: from small random weights, by steps
-    that are as long as lets the loss fall by half of what its slope promises.
+    At a critical point, the network has learned some of the singular directions of the targets times the
+    whitened samples, at most as many as its narrowest width. The loss is the residual of least squares plus
+    half the square of the singular value of each direction that is missing ([2]_ for one hidden layer, [3]_
+    for any number).
+
+    Our own choices:
+
+    - A critical point with given directions is not unique. In those listed here, each direction has its own
+      hidden unit in every layer, and every layer has the same root of its singular value. The point without
+      directions is the origin.
+    - Gradients, curvatures and descents are those of a network of whitened samples. Whitening is an
+      invertible change of the first matrix, so critical points, their losses and the signs of the curvatures
+      stay the same.
+    - Gradient descents start from small random weights. The step size adapts so that the loss decreases by at
+      least half of what the gradient predicts.
 
     Parameters
     ----------
     X : array-like of shape (n_samples, n_features)
         Samples, with no feature that depends linearly on others. For biases, append a column of ones.
     y : array-like of shape (n_samples, n_outputs) or (n_samples,)
-        Targets; or, of one axis, class labels, which are one-hot coded: an output for each class, 1 for its
-        samples and 0 for others. For one output pass a column.
+        Targets. With one axis, class labels, which are one-hot encoded. For one output, pass a column.
     hidden : int or sequence of int, default=(4, 3)
         Units of each hidden layer.
     n_starts : int, default=10
-        Gradient descents; 0 for none.
+        Number of gradient descents; 0 for none.
     start_scale : float, default=0.1
-        Standard deviation of the weights that they begin with.
+        Standard deviation of the initial weights of gradient descent.
     max_iter : int, default=5000
-        Steps, and trials of steps, after which a descent is given up.
+        Maximum number of steps of a descent, rejected ones included.
     max_points : int, default=200
-        Critical points to list at most. Where there are more, the strongest directions of every rank are
-        kept, and of all others those of the lowest rank.
+        Maximum number of critical points to list. Where there are more, the point with the strongest
+        directions of every rank is kept, and the rest are those of the lowest ranks.
     tol : float, default=1e-8
-        Up to which share of the largest eigenvalue in size one is not negative.
+        An eigenvalue counts as negative below ``-tol`` times the largest absolute eigenvalue.
     random_state : int, RandomState instance or None, default=None
-        Draws the weights that descents begin with.
+        Source of the initial weights of gradient descent.
 
     Returns
     -------
     landscape : LinearLandscape
-        Critical points with their losses, curvatures and kinds; and the ends of the descents.
+        Critical points with their losses, curvatures and kinds, and the ends of the descents.
 
     Raises
     ------
     ValueError
-        If a parameter or the data is invalid, features depend on each other, targets have nothing to do with
-        them, or the network has more than 1,000 parameters.
+        If a parameter or the data is invalid, features depend linearly on each other, targets are orthogonal
+        to all of them, or the network has more than 1,000 parameters.
 
     Warns
     -----
     UserWarning
-        If critical values are left out; or if the data are not as the theorem has them: there are more
-        outputs than features, their product with the samples is not of full rank, or two singular values are
-        the same. What is listed holds all the same, but need not be all.
+        If critical values are left out, or if the data do not meet the conditions of the theorem:
+
+        - there are more outputs than features,
+        - the product of targets and samples does not have full rank, or
+        - two singular values are equal.
+
+        The points listed are critical points nevertheless, but there may be others.
 
     See Also
     --------
-    saddle_index : Curvatures of any network, at the weights it has.
+    saddle_index : Curvatures of any network, at its own weights.
 
     References
     ----------
@@ -281,21 +306,21 @@ def linear_landscape(
     n_parameters = sum(before * width for before, width in pairwise(widths))
     if n_parameters > _MOST:
         raise ValueError(
-            f"the network {'-'.join(map(str, widths))} has {n_parameters:,} parameters, and its Hessian is "
-            f"made whole for up to {_MOST:,}; take fewer units, or principal components of X"
+            f"the network {'-'.join(map(str, widths))} has {n_parameters:,} parameters, but its full Hessian "
+            f"is computed for at most {_MOST:,}; use fewer units, or principal components of X"
         )
-    check_integer("max_points", max_points, least=min(widths) + 1)  # the strongest directions of every rank
+    check_integer("max_points", max_points, least=min(widths) + 1)  # a point for every rank
     rng = check_random_state(random_state)
     target, residual = whitened(samples, targets)
     u, s, vt = np.linalg.svd(target, full_matrices=False)
     warn_of(s, widths)
-    s = s[s > SAME * s[0]]  # the others are no directions
+    s = s[s > SAME * s[0]]  # singular values of 0 explain nothing
     rank = min(len(s), *widths[1:-1])
     n_critical = sum(comb(len(s), k) for k in range(rank + 1))
     if n_critical > max_points:
         warn(
-            f"there are {n_critical:,} critical values, of which {max_points:,} are listed (max_points); all "
-            "of the strongest directions are, and of others those of the lowest rank",
+            f"there are {n_critical:,} critical values, and max_points={max_points:,} of them are listed: "
+            "the strongest directions of every rank, and others of the lowest ranks",
             UserWarning,
         )
     points = [np.isin(np.arange(len(s)), subset) for subset in _subsets(len(s), rank, max_points)]
@@ -316,7 +341,7 @@ def linear_landscape(
         np.array(smallest),
         np.array(largest),
         np.array(index),
-        losses + residual,  # beyond the distance of the product from the target, what no product explains
+        losses + residual,  # losses are distances from the target; no product explains the residual
         n_steps,
         n_critical,
         tol=float(tol),
@@ -324,7 +349,7 @@ def linear_landscape(
 
 
 def _subsets(n: int, rank: int, most: int) -> Iterator[tuple[int, ...]]:
-    """Directions of critical points by rank, the strongest first; where there are too many, not all."""
+    """Directions of critical points by rank, the strongest first; at most ``most`` of them."""
     n_others = most - rank - 1
     others = chain.from_iterable(islice(combinations(range(n), k), 1, None) for k in range(1, rank + 1))
     kept: list[list[tuple[int, ...]]] = [[tuple(range(k))] for k in range(rank + 1)]
@@ -336,7 +361,7 @@ def _subsets(n: int, rank: int, most: int) -> Iterator[tuple[int, ...]]:
 def _curvature(
     weights: list[NDArray[np.float64]], target: NDArray[np.float64], tol: float
 ) -> tuple[float, float, float, float]:
-    """Length of the gradient, least and largest eigenvalue, and the share of negative ones."""
+    """Norm of the gradient, smallest and largest eigenvalue, and the share of negative eigenvalues."""
     slope = gradients(weights, target)[1]
     values = np.linalg.eigvalsh(hessian(weights, target))
     length = sum(float((part**2).sum()) for part in slope) ** 0.5

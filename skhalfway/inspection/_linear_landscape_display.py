@@ -1,4 +1,4 @@
-"""LinearLandscapeDisplay: critical points by the share of directions in which the loss falls, and by loss."""
+"""LinearLandscapeDisplay: loss of critical points against the share of negative eigenvalues."""
 
 from __future__ import annotations
 
@@ -16,8 +16,9 @@ if TYPE_CHECKING:
 class LinearLandscapeDisplay(Display, draws=[LinearLandscape], by=linear_landscape):
     """Critical points of a :class:`LinearLandscape`: their loss against the share of negative curvature.
 
-    Use ``from_estimator``, which takes samples and targets, or ``plot`` of the result, to make one. Bad
-    saddles are those at the left, above the line of the minimum. Rings are the ends of gradient descents.
+    Make one with ``from_estimator``, which takes samples and targets, or with the ``plot`` of the result. Bad
+    saddles are the points at the left edge, above the line of the minimum. Rings are the ends of gradient
+    descents.
 
     Parameters
     ----------
@@ -31,7 +32,7 @@ class LinearLandscapeDisplay(Display, draws=[LinearLandscape], by=linear_landsca
     figure_ : matplotlib Figure
         Figure that holds them.
     points_ : dict of str to matplotlib PathCollection
-        Points by their kind; those that there are.
+        Points by their kind; kinds without points are left out.
 
     Examples
     --------
@@ -57,6 +58,15 @@ class LinearLandscapeDisplay(Display, draws=[LinearLandscape], by=linear_landsca
         -------
         display : LinearLandscapeDisplay
             This object, with ``ax_``, ``figure_`` and ``points_``.
+
+        Examples
+        --------
+        >>> import matplotlib
+        >>> matplotlib.use("agg")
+        >>> from skhalfway.inspection import LinearLandscapeDisplay, linear_landscape
+        >>> landscape = linear_landscape([[1.0]], [[1.0]], hidden=1, n_starts=0)
+        >>> LinearLandscapeDisplay(landscape).plot().ax_.get_ylabel()
+        'loss'
         """
         result = self.result
         if ax is None:

@@ -11,19 +11,20 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 
-_STILL = 1e-9  # length of a gradient, beside the largest singular value, at which a descent ends
-_ROUNDING = 1e-14  # relative, by which a loss that does not fall may seem to rise
+_STILL = 1e-9  # norm of a gradient, relative to the largest singular value, at which a descent ends
+_ROUNDING = 1e-14  # relative increase of a loss that rounding can cause
 
 
 def product(matrices: Sequence[Array], n: int) -> Array:
-    """The last of some matrices times ... times the first; of none, the identity of size n."""
+    """Product of matrices, the last one leftmost; for no matrices, the identity of size n."""
     return reduce(lambda so_far, matrix: matrix @ so_far, matrices, np.eye(n))
 
 
 def balanced(u: Array, s: Array, v: Array, chosen: NDArray[np.bool_], hidden: Sequence[int]) -> list[Array]:
-    """Weights whose product is the target, of singular vectors u and v, in the chosen directions alone.
+    """Weights whose product is the target u diag(s) v^T, restricted to the chosen directions.
 
-    Each direction has a unit of its own in each hidden layer, and every layer the same root of its value.
+    Each direction has its own unit in each hidden layer, and every layer has the same root of its singular
+    value.
     """
     rows = np.flatnonzero(chosen)
     root = s[rows] ** (1 / (len(hidden) + 1))
@@ -40,9 +41,9 @@ def balanced(u: Array, s: Array, v: Array, chosen: NDArray[np.bool_], hidden: Se
 
 
 def gradients(weights: Sequence[Array], target: Array) -> tuple[Array, list[Array]]:
-    """Half the squared distance of the product from the target, and its gradient; of stacks of weights, too.
+    """Half the squared distance of the product from the target, and its gradient.
 
-    The first axes of the weights are those of the stack; there is a loss for each of its members.
+    Weights may be stacked: their leading axes are then those of the stack, and each member has a loss.
     """
     before = [weights[0]]
     for weight in weights[1:]:
@@ -56,7 +57,7 @@ def gradients(weights: Sequence[Array], target: Array) -> tuple[Array, list[Arra
 
 
 def hessian(weights: Sequence[Array], target: Array) -> Array:
-    """The Hessian of half the squared distance, over the entries of all weights, row after row."""
+    """Hessian of half the squared distance by all weights, each matrix flattened row by row."""
     n_layers, n_in = len(weights), weights[0].shape[1]
     before = [product(weights[:i], n_in) for i in range(n_layers)]
     after = [product(weights[i + 1 :], len(weights[i])) for i in range(n_layers)]
@@ -65,7 +66,7 @@ def hessian(weights: Sequence[Array], target: Array) -> Array:
     whole = np.empty((ends[-1], ends[-1]))
     for i in range(n_layers):
         for j in range(i, n_layers):
-            # entry (c, e) of layer i, (a, b) of layer j
+            # derivative by entry (c, e) of layer i and by entry (a, b) of layer j
             block = np.einsum("ca,eb->ceab", after[i].T @ after[j], before[i] @ before[j].T)
             if j > i:
                 between = product(weights[i + 1 : j], len(weights[i]))
@@ -77,10 +78,11 @@ def hessian(weights: Sequence[Array], target: Array) -> Array:
 
 
 def descend(weights: Sequence[Array], target: Array, max_iter: int) -> tuple[Array, NDArray[np.intp]]:
-    """Gradient descents from a stack of weights: their last losses, and how many steps each took.
+    """Gradient descents from a stack of weights: their last losses, and the number of steps of each.
 
-    A step is as long as lets the loss fall by half of what its slope promises: it is halved where it does
-    not, and grows by a quarter where it does. One that ends where it began is no step.
+    A step is accepted where the loss decreases by at least half of what the gradient predicts. The step size
+    grows by a quarter after an accepted step, and is halved after a rejected one. Rejected steps are not
+    counted.
     """
     now = [weight.copy() for weight in weights]
     loss, slope = gradients(now, target)
@@ -92,11 +94,11 @@ def descend(weights: Sequence[Array], target: Array, max_iter: int) -> tuple[Arr
         if not moving.any():
             break
         there = [weight - size[:, None, None] * part for weight, part in zip(now, slope, strict=True)]
-        with np.errstate(over="ignore", invalid="ignore"):  # of a step that is far too long, and is not taken
+        with np.errstate(over="ignore", invalid="ignore"):  # a step that is far too long is rejected below
             new_loss, new_slope = gradients(there, target)
             along = sum((a * b).sum(axis=(-2, -1)) for a, b in zip(slope, new_slope, strict=True))
             falls = new_loss <= loss - size * steep / 2
-            # where a fall is too small to be seen in the loss, the slope tells it: it has not turned
+            # where the decrease is lost in rounding, accept the step if the gradient has not turned
             falls |= (new_loss <= loss * (1 + _ROUNDING)) & (along >= 0)
         falls &= moving
         loss = np.where(falls, new_loss, loss)

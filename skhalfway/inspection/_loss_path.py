@@ -1,4 +1,4 @@
-"""loss_path: the loss on straight lines between sets of weights."""
+"""loss_path: the loss on straight lines between weights, from initialisation to solution and beyond."""
 
 from __future__ import annotations
 
@@ -29,17 +29,17 @@ _TRAINED, _BETWEEN = "from initialisation", "between solutions"
 class LossPath(CurveResult):
     """Loss and accuracy on straight lines through the space of a network's weights.
 
-    Made by :func:`loss_path`; arrays are read-only. Figures are named after the
-    line they were measured on: ``"loss from initialisation"``, ``"accuracy from
-    initialisation"``, ``"loss between solutions"``, ``"accuracy between
-    solutions"``, and the same with ``"test "`` before them.
+    Made by :func:`loss_path`; arrays are read-only.
 
     Parameters
     ----------
     x : ndarray of shape (n_positions,)
         Positions on the line: 0 is its beginning, 1 its end.
     values : dict of str to ndarray of shape (n_positions, n_repeats)
-        Figures by name.
+        Figures by name. A name consists of the figure and the line: ``"loss from
+        initialisation"``, ``"accuracy from initialisation"``, ``"loss between
+        solutions"`` and ``"accuracy between solutions"``. Figures on test samples
+        have ``"test "`` before their names.
 
     See Also
     --------
@@ -63,12 +63,12 @@ class LossPath(CurveResult):
 
     @property
     def rises(self) -> dict[str, NDArray[np.float64]]:
-        """Share of the steps from 0 to 1 at which a loss rises, each of shape (n_repeats,)."""
+        """Share of the steps from position 0 to 1 at which a loss rises, each of shape (n_repeats,)."""
         return {name: (np.diff(loss, axis=0) > 0).mean(axis=0) for name, loss in self._losses().items()}
 
     @property
     def barriers(self) -> dict[str, NDArray[np.float64]]:
-        """How far a loss goes, from 0 to 1, above the larger one of both ends; each of shape (n_repeats,)."""
+        """Largest excess of a loss over the larger of its ends, from 0 to 1; each of shape (n_repeats,)."""
         return {
             name: loss.max(axis=0) - np.maximum(loss[0], loss[-1]) for name, loss in self._losses().items()
         }
@@ -81,7 +81,7 @@ class LossPath(CurveResult):
         return POSITIVE if "loss" in name else SHARE
 
     def _covered(self) -> str:
-        return "seeds"  # of what the table shows
+        return "seeds"  # the table shows losses only
 
     def _table(self) -> Table:
         rows: list[list[str | Cell]] = []
@@ -110,48 +110,51 @@ def loss_path(
 ) -> LossPath:
     """Measure the loss on the straight line from initialisation to solution, and between two solutions.
 
-    Weights at position t are ``(1 - t) a + t b``. From the weights that a
-    training begins with to those it ends with, the loss was found to fall almost
-    monotonically for networks of its time [1]_. It does not say that training
-    goes that way, and neither need it hold: on larger networks and data, the loss
-    stays high until close to the end [2]_. Between two solutions that began at
-    different weights, what is found on ``sklearn.datasets.load_digits`` is a
-    barrier: that a way down is straight does not make the loss convex.
+    Weights at position t are ``(1 - t) a + t b``. From the initial weights of a
+    training to its final ones, the loss was found to fall almost monotonically [1]_.
+    This does not mean that training follows the line. It also need not hold: for
+    larger networks and data sets, the loss stays high until close to the end [2]_.
+    Between two solutions from different initial weights there is a barrier, on
+    ``sklearn.datasets.load_digits``. So the loss is not convex, although there are
+    straight lines on which it falls.
 
     The loss is the mean cross-entropy, without penalties, in evaluation mode.
     Running statistics of batch normalisation are interpolated like weights, so
-    that both ends are the networks themselves.
+    both ends are the networks themselves.
 
     Parameters
     ----------
     estimator : object, or tuple of two fitted networks
-        Skorch classifier, whose module is not made yet, or ``MLPClassifier``, of
-        which clones are trained. Or two fitted networks of one architecture
-        (torch modules too): then only the line between them is measured, once,
-        and nothing is trained.
+        - Skorch classifier whose module is a class or a function, or
+          ``MLPClassifier``: clones of it are trained.
+        - Two fitted networks of the same architecture (torch modules too): only
+          the line between them is measured, once, and nothing is trained.
     X : array-like of shape (n_samples, ...)
         Training samples.
     y : array-like of shape (n_samples,)
         Their labels.
-    X_test, y_test : array-like, default=None
-        Samples to measure the same on as well.
+    X_test : array-like of shape (n_test, ...), default=None
+        Test samples, on which the same figures are measured.
+    y_test : array-like of shape (n_test,), default=None
+        Their labels.
     positions : int or array-like of shape (n_positions,), default=21
-        As many positions from 0 to 1; or the positions themselves, ascending,
-        with 0 and 1 among them. They may reach beyond.
+        Number of evenly spaced positions from 0 to 1, or the positions themselves,
+        ascending. These must include 0 and 1, and may go beyond.
     n_repeats : int, default=3
-        Trainings, each with a seed of its own, and another one for the second
-        solution.
+        Number of trainings, each with its own seed. For each, a second solution
+        is trained with another seed.
     random_state : int, RandomState instance or None, default=None
-        Decides the seeds.
+        Source of the seeds.
     n_jobs : int, default=None
-        Processes; see joblib.
+        Number of parallel processes, as in joblib.
     verbose : int, default=0
         Whether to show a progress bar.
 
     Returns
     -------
     path : LossPath
-        Loss and accuracy by position; ``rises`` and ``barriers`` sum it up.
+        Loss and accuracy by position. Its ``rises`` and ``barriers`` summarise
+        these.
 
     Raises
     ------
@@ -163,14 +166,15 @@ def loss_path(
 
     See Also
     --------
-    loss_surface : The loss in two random directions round one solution.
+    loss_surface : The loss in two random directions around one solution.
 
     Notes
     -----
-    That the initial weights are those the training began with is exact. A skorch
-    net keeps them at its first batch. ``MLPClassifier`` draws them before all
-    else: they are read from a clone of the same ``random_state``, fitted by a
-    step so small that rounding leaves every weight as it is.
+    Initial weights are exactly those of the training. For a skorch net, they are
+    recorded at the first batch. ``MLPClassifier`` draws them before all other
+    random numbers, so they are read from a clone with the same ``random_state``.
+    This clone is fitted with a step so small that rounding leaves every weight
+    unchanged.
 
     References
     ----------
@@ -195,7 +199,7 @@ def loss_path(
     t = _read_positions(positions)
     if isinstance(estimator, tuple):
         if len(estimator) != 2:
-            raise ValueError(f"a line needs two networks, got {len(estimator)}")
+            raise ValueError(f"a tuple must hold two networks, the ends of the line; got {len(estimator)}")
         if (X_test is None) != (y_test is None):
             raise ValueError("X_test and y_test belong together: give both or neither")
         given = {"": (X, y)} if X_test is None else {"": (X, y), "test ": (X_test, y_test)}
@@ -224,21 +228,23 @@ def _names(line: str, parts: Parts) -> list[str]:
 
 
 def _lines(_: None, seed: int, *, estimator: Any, parts: Parts, positions: Any) -> list[Any]:
-    """Figures of one training by position, in the order of their names."""
+    """Figures of one repeat by position, in the order of their names."""
     initial, trained = train_from_initial(estimator, *parts[""], seed)
     other = train(estimator, *parts[""], draw_seed(np.random.RandomState(seed)))
     return [*_along(initial, trained, parts, positions), *_along(trained, other, parts, positions)]
 
 
 def _along(begin: Any, end: Any, parts: Parts, positions: Any) -> list[Any]:
-    """Loss and accuracy between two networks, of each part, by position."""
+    """Loss and accuracy between two networks by position, for each part of the data."""
     found: list[Any] = []
     for X, y in parts.values():
         first, last = Loss(begin, X, y), Loss(end, X, y)
         a, b = first.weights | first.statistics, last.weights | last.statistics
         shapes = [{name: tuple(value.shape) for name, value in state.items()} for state in (a, b)]
         if shapes[0] != shapes[1]:
-            raise ValueError(f"two networks of one architecture are needed, got weights of {shown(shapes)}")
+            raise ValueError(
+                f"both networks must have the same architecture, got weights of shapes {shown(shapes)}"
+            )
         states = ({name: (1 - t) * a[name] + t * b[name] for name in b} for t in positions)
         found.extend(np.array([last.at(state) for state in states]).T)
     return found
@@ -250,5 +256,5 @@ def _read_positions(positions: Any) -> NDArray[np.float64]:
         return np.linspace(0, 1, positions)
     t = np.array(positions, dtype=float)
     if t.ndim != 1 or not np.isfinite(t).all() or (np.diff(t) <= 0).any() or not np.isin([0, 1], t).all():
-        raise ValueError(f"positions must ascend and hold 0 and 1, got {shown(positions)}")
+        raise ValueError(f"positions must be ascending and include 0 and 1, got {shown(positions)}")
     return t

@@ -51,7 +51,7 @@ class LossPathDisplay(CurveResultDisplay, draws=[LossPath], by=loss_path):
         ax : matplotlib Axes, default=None
             Axes to draw on. None makes a figure.
         names : list of str, default=None
-            Figures to draw. None is every loss.
+            Figures to draw. None draws all losses.
         **kwargs : dict
             Passed to :meth:`CurveResultDisplay.plot`.
 
@@ -64,6 +64,16 @@ class LossPathDisplay(CurveResultDisplay, draws=[LossPath], by=loss_path):
         ------
         ValueError
             If a name is unknown.
+
+        Examples
+        --------
+        >>> import matplotlib
+        >>> matplotlib.use("agg")
+        >>> import numpy as np
+        >>> from skhalfway.inspection import LossPath, LossPathDisplay
+        >>> path = LossPath(np.linspace(0, 1, 3), {"loss between solutions": np.array([[0.2], [0.9], [0.1]])})
+        >>> LossPathDisplay(path).plot().ax_.get_ylabel()
+        'mean cross-entropy'
         """
         chosen = [name for name in self.result.values if "loss" in name] if names is None else names
         super().plot(ax, names=chosen, **kwargs)

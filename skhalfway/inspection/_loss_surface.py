@@ -1,4 +1,4 @@
-"""loss_surface: the loss round a network's weights, in two random directions."""
+"""loss_surface: the loss around a network's weights, in two random directions."""
 
 from __future__ import annotations
 
@@ -27,19 +27,19 @@ LABELS = {"loss": "mean cross-entropy", "accuracy": "accuracy"}
 
 @dataclass(frozen=True, eq=False, repr=False)
 class LossSurface(Result):
-    """Loss and accuracy of a network, on a plane through its weights.
+    """Loss and accuracy of a network on a plane through its weights.
 
     Made by :func:`loss_surface`; arrays are read-only.
 
     Parameters
     ----------
     steps : ndarray of shape (n_points,)
-        Steps along either direction, in norms of the network's filters; 0 is
-        the network itself.
+        Steps along each direction, relative to the norms of the network's filters.
+        0 is the network itself.
     loss : ndarray of shape (n_points, n_points)
         Mean cross-entropy; rows are steps along the first direction.
     accuracy : ndarray of shape (n_points, n_points)
-        Share of samples that are classified right.
+        Share of samples that are classified correctly.
 
     See Also
     --------
@@ -67,13 +67,22 @@ class LossSurface(Result):
             object.__setattr__(self, name, array)
 
     def to_frame(self) -> pd.DataFrame:
-        """Everything, a row for each point.
+        """Loss and accuracy, with a row for each point.
 
         Returns
         -------
         frame : DataFrame
             Indexed by the steps along both directions, with columns loss and
             accuracy.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from skhalfway.inspection import LossSurface
+        >>> bowl = np.array([[1.0, 0.5, 1.0], [0.5, 0.0, 0.5], [1.0, 0.5, 1.0]])
+        >>> frame = LossSurface(np.array([-1.0, 0.0, 1.0]), bowl, 1 - bowl).to_frame()
+        >>> float(frame.loc[(0, -1), "loss"])
+        0.5
         """
         import pandas as pd
 
@@ -103,13 +112,13 @@ def loss_surface(
 ) -> LossSurface:
     """Measure the loss on a plane through a network's weights, spanned by two random directions.
 
-    Directions are Gaussian and filter-normalised [1]_: each filter has the norm of
-    the network's own, so that a network whose weights are large and one that says
-    the same with small ones look alike. A filter holds the weights of one output:
-    of one unit, or of one channel of a convolution. Biases and the weights of batch
-    normalisation stay as they are, as in the authors' code (``biasbn``), and so do
-    running statistics. Two directions are not made orthogonal; with as many weights
-    as networks have they nearly are.
+    Directions are Gaussian and filter-normalised [1]_: each filter of a direction
+    has the norm of the network's filter. The surface therefore does not depend on
+    the scale of weights in networks that predict the same. A filter holds the
+    weights of one output: of one unit, or of one channel of a convolution. Biases
+    and the weights of batch normalisation are fixed, as in the authors' code
+    (``biasbn``), and so are running statistics. The two directions are not made
+    orthogonal; in as many dimensions as networks have, they nearly are.
 
     The loss is the mean cross-entropy, without penalties, in evaluation mode.
 
@@ -119,18 +128,19 @@ def loss_surface(
         Fitted skorch classifier or ``MLPClassifier``, or a torch module that
         returns logits.
     X : array-like of shape (n_samples, ...)
-        Samples.
+        Samples on which the loss is measured.
     y : array-like of shape (n_samples,)
         Their labels.
     n_points : int, default=21
-        Steps along each direction; an odd number has the network itself in the
-        middle.
+        Number of points along each direction. With an odd number, the network
+        itself is in the middle.
     span : float, default=1.0
-        Largest step, to either side: 1 moves each filter by its own norm.
+        Largest step, to either side. A step of 1 moves each filter by its own
+        norm.
     random_state : int, RandomState instance or None, default=None
-        For the directions.
+        Source of the directions.
     n_jobs : int, default=None
-        Processes; see joblib.
+        Number of parallel processes, as in joblib.
     verbose : int, default=0
         Whether to show a progress bar.
 
@@ -145,9 +155,9 @@ def loss_surface(
         If a parameter or the data is invalid, or the network has no weights of
         more than one axis.
     TypeError
-        If the object is no network.
+        If the estimator is no network.
     NotFittedError
-        If it is not fitted.
+        If the estimator is not fitted.
 
     See Also
     --------
@@ -190,6 +200,6 @@ def loss_surface(
 def _row(
     given: Shared[tuple[Loss, Tensors, Tensors, NDArray[np.float64]]], step: float
 ) -> list[tuple[float, float]]:
-    """Loss and accuracy at one step along the first direction, and all along the second."""
+    """Loss and accuracy at one step along the first direction, for all steps along the second."""
     loss, first, second, steps = given.value
     return [loss.moved((step, first), (other, second)) for other in steps]

@@ -1,4 +1,4 @@
-"""LossSurfaceDisplay: contours of the loss round a network's weights."""
+"""LossSurfaceDisplay: contours of the loss around a network's weights."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _N_LEVELS = 14
 class LossSurfaceDisplay(Display, draws=[LossSurface], by=loss_surface):
     """Contours of a :class:`LossSurface`.
 
-    Use ``from_estimator`` or ``from_result`` to make one, or ``plot`` of the surface.
+    Make one with ``from_estimator``, ``from_result``, or the ``plot`` of the surface.
 
     Parameters
     ----------
@@ -35,7 +35,7 @@ class LossSurfaceDisplay(Display, draws=[LossSurface], by=loss_surface):
     filled_ : matplotlib QuadContourSet
         The colours between them.
     colorbar_ : matplotlib Colorbar or None
-        What the colours mean.
+        Scale of the colours.
 
     See Also
     --------
@@ -71,10 +71,10 @@ class LossSurfaceDisplay(Display, draws=[LossSurface], by=loss_surface):
         ax : matplotlib Axes, default=None
             Axes to draw on. None makes a figure.
         name : {"loss", "accuracy"}, default="loss"
-            What to draw.
+            Figure to draw.
         levels : array-like, default=None
-            Where contours lie. None spaces them evenly. Surfaces that are to be
-            compared should share them.
+            Values of the contours. None spaces them evenly. Use the same levels
+            for surfaces that are to be compared.
         colorbar : bool, default=True
             Whether to add a colour bar.
         contour_kw : dict, default=None
@@ -89,6 +89,17 @@ class LossSurfaceDisplay(Display, draws=[LossSurface], by=loss_surface):
         ------
         ValueError
             If the name is unknown.
+
+        Examples
+        --------
+        >>> import matplotlib
+        >>> matplotlib.use("agg")
+        >>> import numpy as np
+        >>> from skhalfway.inspection import LossSurface, LossSurfaceDisplay
+        >>> bowl = np.array([[1.0, 0.5, 1.0], [0.5, 0.0, 0.5], [1.0, 0.5, 1.0]])
+        >>> surface = LossSurface(np.array([-1.0, 0.0, 1.0]), bowl, 1 - bowl)
+        >>> LossSurfaceDisplay(surface).plot(name="accuracy").colorbar_.ax.get_ylabel()
+        'accuracy'
         """
         import matplotlib.pyplot as plt
 
@@ -96,7 +107,7 @@ class LossSurfaceDisplay(Display, draws=[LossSurface], by=loss_surface):
         if ax is None:
             _, ax = plt.subplots(figsize=(5.6, 4.6), layout="constrained")
         figure: Any = ax.figure
-        # matplotlib has columns to the right
+        # matplotlib draws columns along the horizontal axis
         grid = (self.result.steps, self.result.steps, getattr(self.result, name).T)
         shades: dict[str, Any] = {"cmap": "viridis", "levels": _N_LEVELS}
         if levels is not None:

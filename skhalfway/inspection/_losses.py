@@ -1,4 +1,4 @@
-"""The loss of a network as a function of its weights: values, curvature, and directions to go in."""
+"""The loss of a network as a function of its weights: values, curvature, and random directions."""
 
 from __future__ import annotations
 
@@ -32,23 +32,24 @@ _TOL = 1e-4  # relative, of an eigenvalue
 class Loss:
     """Mean cross-entropy and accuracy of a network on samples, at its own weights and at any others.
 
-    In evaluation mode: no dropout, batch normalisation by its running statistics. Penalties are left out.
+    The network is in evaluation mode: there is no dropout, and batch normalisation uses its running
+    statistics. Penalties are left out.
 
     Attributes
     ----------
     weights : dict of str to Tensor
-        The network's own; the first axis of a matrix or kernel is its outputs.
+        The network's own weights; the first axis of a matrix or kernel is its outputs.
     statistics : dict of str to Tensor
-        Its buffers of floats, which batch normalisation keeps.
+        Its floating-point buffers, such as the running statistics of batch normalisation.
     """
 
     def __init__(self, network: Any, X: Any, y: Any, *, precise: bool = False) -> None:
-        weights_of(network)  # raises for what is no network
+        weights_of(network)  # raises where it is no network
         model = as_model(network)
         X = read_samples(BaseEstimator(), X, reset=True)
         check_finite(X, "X")
         labels = check_labels(y, classes_of(model, X), len(X))
-        with undisturbed():  # a DataLoader draws, whether it shuffles or not
+        with undisturbed():  # a DataLoader draws random numbers even where it does not shuffle
             model.predict(X[:1])  # raises where the width is wrong
         if model.module is None:
             raise TypeError(f"the network's logits are needed: {model.why_black_box}")
@@ -66,7 +67,7 @@ class Loss:
         self._y = torch.tensor(labels, device=x.device)
 
     def at(self, state: Mapping[str, torch.Tensor]) -> tuple[float, float]:
-        """Mean cross-entropy and accuracy with this state; what is not in it, is the network's own."""
+        """Mean cross-entropy and accuracy with the weights and buffers in ``state``; others are its own."""
         total = right = 0.0
         with torch.no_grad():
             for logits, y in self._logits(state):
@@ -75,7 +76,7 @@ class Loss:
         return total / len(self._y), right / len(self._y)
 
     def moved(self, *steps: tuple[float, Mapping[str, torch.Tensor]]) -> tuple[float, float]:
-        """Mean cross-entropy and accuracy, steps along directions away from the network's weights."""
+        """Mean cross-entropy and accuracy after steps along directions from the network's weights."""
         weights = {
             name: weight + sum(size * direction[name] for size, direction in steps)
             for name, weight in self.weights.items()
@@ -83,10 +84,9 @@ class Loss:
         return self.at(weights)
 
     def curvature(self, rng: np.random.RandomState) -> float:
-        """Largest eigenvalue of the Hessian of the mean cross-entropy, by Lanczos' method of ARPACK.
+        """Largest eigenvalue of the Hessian of the mean cross-entropy, by ARPACK's Lanczos method.
 
-        The gradient of the gradient's product with a vector is the Hessian's: the matrix itself is never
-        made.
+        It needs products of the Hessian with vectors only, so the matrix itself is never computed.
         """
         n = sum(weight.numel() for weight in self.weights.values())
         hessian = LinearOperator((n, n), matvec=self.hessian_product, dtype=np.float64)
@@ -95,7 +95,7 @@ class Loss:
 
     @torch.enable_grad()
     def hessian_product(self, vector: NDArray[np.float64]) -> NDArray[np.float64]:
-        """The Hessian of the mean cross-entropy, at the network's own weights, times a vector."""
+        """The Hessian of the mean cross-entropy at the network's own weights, times a vector."""
         weights = {name: weight.clone().requires_grad_() for name, weight in self.weights.items()}
         parts = list(weights.values())
         sizes = [part.numel() for part in parts]
@@ -113,7 +113,7 @@ class Loss:
 
     @torch.enable_grad()
     def gradient_norm(self) -> float:
-        """Length of the gradient of the mean cross-entropy there."""
+        """Norm of the gradient of the mean cross-entropy at the network's own weights."""
         weights = {name: weight.clone().requires_grad_() for name, weight in self.weights.items()}
         total = torch.zeros(1)
         for logits, y in self._logits(weights):
@@ -129,11 +129,11 @@ class Loss:
 
 
 def filter_normalised(weights: Mapping[str, torch.Tensor], rng: np.random.RandomState) -> Tensors:
-    """A random direction, each filter of which has the norm of the network's; 0 for weights of one axis.
+    """A random direction whose filters have the norms of the network's; it is 0 for weights of one axis.
 
     Li et al., "Visualizing the loss landscape of neural nets", 2018: d_ij <- d_ij ||w_ij|| / ||d_ij|| for
-    filter j of layer i, and 0 for biases and batch normalisation, as their code has it (``biasbn``). A filter
-    is what belongs to one entry of the first axis: one output.
+    filter j of layer i, and 0 for biases and batch normalisation, as in their code (``biasbn``). A filter
+    holds the weights of one output, an entry of the first axis.
     """
     if all(weight.ndim < 2 for weight in weights.values()):
         raise ValueError(f"the network has no weights of more than one axis, only {shown(list(weights))}")

@@ -1,4 +1,4 @@
-"""memorization_curve: the same training on true and on random labels, on images and on noise."""
+"""memorization_curve: memorisation of random labels and of noise, compared with true labels."""
 
 from __future__ import annotations
 
@@ -25,7 +25,27 @@ from skhalfway.results._provenance import recorded
 
 
 class LearningCurves(CurveResult):
-    """Training accuracy after each epoch, a line for each setting."""
+    """Training accuracy after each epoch, with a line for each setting.
+
+    It is the ``learning`` of a :class:`MemorizationCurve`.
+
+    Parameters
+    ----------
+    x : ndarray of shape (n_epochs,)
+        Epochs, from 1.
+    values : dict of str to ndarray of shape (n_epochs, n_repeats)
+        Training accuracies by setting.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skhalfway.inspection import LearningCurves
+    >>> LearningCurves(np.array([1, 2]), {"random labels": np.array([[0.2], [0.3]])})
+    LearningCurves: 2 points, 1 repeat
+    epoch  random labels
+    1      .20
+    2      .30
+    """
 
     x_label = "epoch"
     y_label = "training accuracy"
@@ -36,23 +56,27 @@ class LearningCurves(CurveResult):
 
 @dataclass(frozen=True, eq=False, repr=False)
 class MemorizationCurve(CurveResult):
-    """What a classifier learns by heart, made by :func:`memorization_curve`.
+    """How well a classifier memorises random labels and noise.
 
-    Arrays are read-only.
+    Made by :func:`memorization_curve`; arrays are read-only.
 
     Parameters
     ----------
     x : ndarray of shape (n_settings,)
         Names of the settings.
     values : dict of str to ndarray of shape (n_settings, n_repeats)
-        "training accuracy"; "test accuracy", where there is test data;
-        "epochs" until the training accuracy first is ``target`` or more, nan
-        where it never is, for estimators that are trained epoch by epoch.
+        Figures by name:
+
+        - "training accuracy";
+        - "test accuracy", where there is test data;
+        - "epochs", for estimators that are trained epoch by epoch: the first
+          epoch with a training accuracy of at least ``target``, nan where there
+          is none.
     learning : CurveResult or None
-        Training accuracy after each epoch, with a line for each setting; None
+        Training accuracy after each epoch, with a line for each setting. None
         where the estimator is not trained epoch by epoch.
     target : float
-        The training accuracy that epochs are counted to.
+        Training accuracy up to which epochs are counted.
 
     See Also
     --------
@@ -101,53 +125,56 @@ def memorization_curve(
     n_jobs: int | None = None,
     verbose: int = 0,
 ) -> MemorizationCurve:
-    """Train on true labels, on random ones, and on images that were destroyed, and see what is learned.
+    """Train on true labels, on random labels, and on destroyed images, and measure what is memorised.
 
     Zhang et al. [1]_ found that networks fit random labels, and even noise, as
-    perfectly as the truth, with the same hyper-parameters, in a time that is
-    longer by a small factor only; that they generalise from true labels is
-    then nothing that their capacity explains. The settings are theirs:
+    perfectly as true labels. They do so with the same hyper-parameters, and need
+    only a small factor more time. So their capacity does not explain why they
+    generalise from true labels. The settings are those of the paper:
 
     - "true labels": the data as they are.
-    - "random labels": each training sample gets a class at random, all classes
-      being equally likely. A number from 0 to 1 does so for each sample with
-      this probability: ``settings=[0, 0.25, 0.5, 0.75, 1]`` gives a curve.
-    - "shuffled pixels": one permutation of the pixels, the same for all
-      samples, those of the test included.
-    - "random pixels": each sample has a permutation of its own.
-    - "gaussian noise": inputs from a normal distribution with the data's mean
-      and variance. We take those of each feature for itself.
+    - "random labels": each training sample gets a random class; all classes are
+      equally likely.
+    - a number from 0 to 1: each label is replaced by a random class with this
+      probability. ``settings=[0, 0.25, 0.5, 0.75, 1]`` gives a curve.
+    - "shuffled pixels": pixels are permuted in the same way in all samples, test
+      samples included.
+    - "random pixels": pixels are permuted in another way in each sample.
+    - "gaussian noise": inputs are drawn from a normal distribution with the
+      data's mean and variance. We use those of each feature separately.
 
     Parameters
     ----------
     estimator : object
-        Classifier to train; clones are. One that has ``partial_fit``
-        (``MLPClassifier``, ``SGDClassifier``...) and a skorch net are trained
-        epoch by epoch; any other, a pipeline too, with ``fit``.
+        Classifier of which clones are trained. A skorch net, or an estimator with
+        ``partial_fit`` (``MLPClassifier``, ``SGDClassifier``...), is trained epoch
+        by epoch. Any other estimator, pipelines included, is trained with ``fit``.
     X : array-like of shape (n_samples, ...)
-        Training samples. Of four axes or more, the second holds channels,
-        whose pixels move together; all values of other samples are pixels.
+        Training samples. With four axes or more, the second axis holds channels,
+        and all channels of a pixel move together. Otherwise every value is a
+        pixel.
     y : array-like of shape (n_samples,)
         Their labels.
     X_test : array-like of shape (n_test, ...), default=None
-        Samples that test accuracy is measured on, with true labels.
+        Samples on which test accuracy is measured, with true labels.
     y_test : array-like of shape (n_test,), default=None
         Their labels.
     settings : sequence of str or float
-        What to train on; by default the five that have names.
+        Settings to train in. The default is the five settings with names.
     n_epochs : int or None, default=100
-        Epochs of an estimator that is trained epoch by epoch, in place of its
-        own ``max_epochs`` or ``max_iter``; what it has to stop earlier is
-        heeded in a skorch net (which then stays as it is) and not elsewhere.
-        None trains it with ``fit`` too, as it is.
+        Number of epochs of an estimator that is trained epoch by epoch, in place
+        of its ``max_epochs`` or ``max_iter``. Early-stopping callbacks of a skorch
+        net are respected, and its last accuracy then stands for the epochs left
+        out; other stopping criteria are ignored. None trains with ``fit``, with
+        the estimator's own settings.
     target : float, default=0.99
         Training accuracy up to which epochs are counted.
     n_repeats : int, default=3
-        How often to train in each setting, with other seeds.
+        Number of trainings in each setting, each with another seed.
     random_state : int, RandomState instance or None, default=None
-        Decides labels, permutations, noise and all training.
+        Source of labels, permutations, noise, and the seeds of all training.
     n_jobs : int, default=None
-        Trainings side by side, in processes.
+        Number of trainings in parallel, in processes.
     verbose : int, default=0
         Whether to show a progress bar.
 
@@ -161,7 +188,7 @@ def memorization_curve(
     ValueError
         If a parameter or the data is invalid, if there are fewer than two
         classes, or if the estimator would hold samples back from training
-        (skorch does by default: pass ``train_split=None``).
+        (skorch does so by default: pass ``train_split=None``).
     TypeError
         If the estimator is no classifier, or is frozen.
 
@@ -169,8 +196,8 @@ def memorization_curve(
     -----
     On scikit-learn's digits a multi-layer perceptron fits all five settings,
     and needs about five times as many epochs for random labels as for true
-    ones. Shuffled pixels are to it what the images are: it does not see which
-    pixels are neighbours. A tree fits all of them as well.
+    ones. Shuffled pixels are no harder for it than the images, since it does not
+    use which pixels are neighbours. A tree fits all settings as well.
 
     References
     ----------
@@ -196,9 +223,7 @@ def memorization_curve(
     check_trains_on_all(estimator)
     names = [name_of(setting) for setting in settings]
     if not names or len(set(names)) < len(names):
-        raise ValueError(
-            f"settings must be different from each other, and at least one; got {shown(settings)}"
-        )
+        raise ValueError(f"settings must hold one setting or more, all different; got {shown(settings)}")
     if n_epochs is not None:
         check_integer("n_epochs", n_epochs)
     if not is_number(target) or not 0 < target <= 1:
@@ -230,12 +255,12 @@ def memorization_curve(
 def _memorize(
     estimator: Any, split: Split, n_epochs: int | None, setting: str | float, seed: int
 ) -> list[float]:
-    """Accuracies in training and in the test (nan without), and in training after each epoch."""
+    """Training accuracy, test accuracy (nan without test data), and training accuracy after each epoch."""
     corrupting = np.random.RandomState(seed)
-    rng = np.random.RandomState(draw_seed(corrupting))  # training is the same in all settings
+    rng = np.random.RandomState(draw_seed(corrupting))  # training has the same seeds in all settings
     changed = altered(split, setting, corrupting)
     by_epoch: list[float] = []
-    with undisturbed():  # a net draws even as it predicts
+    with undisturbed():  # a net draws random numbers even in prediction
         if n_epochs is None:
             fitted = train(estimator, changed.X, changed.y, draw_seed(rng))
         else:
@@ -252,7 +277,7 @@ def _accuracy(fitted: Any, X: NDArray[Any], y: Any) -> float:
 def _train_partially(
     estimator: Any, X: NDArray[Any], y: NDArray[Any], n_epochs: int, rng: np.random.RandomState
 ) -> tuple[Any, list[float]]:
-    """An estimator that is trained by ``partial_fit``, in an order that is drawn for each epoch."""
+    """An estimator trained by ``partial_fit``, with the order of samples drawn for each epoch."""
     fresh, classes, by_epoch = seeded_clone(estimator, draw_seed(rng)), np.unique(y), []
     for _ in range(n_epochs):
         order = rng.permutation(len(y))
@@ -264,10 +289,10 @@ def _train_partially(
 def _train_net(
     estimator: Any, X: NDArray[Any], y: NDArray[Any], n_epochs: int, rng: np.random.RandomState
 ) -> tuple[Any, list[float]]:
-    """A skorch net, trained at a stretch, as its callbacks expect."""
+    """A skorch net, trained in one call, as its callbacks expect."""
     from skorch.callbacks import EpochScoring
 
-    # with caching, the scores would be of the weights that moved during the epoch
+    # with caching, scores would come from predictions made while the weights moved during the epoch
     score = EpochScoring(
         "accuracy", name="memorized", lower_is_better=False, on_train=True, use_caching=False
     )

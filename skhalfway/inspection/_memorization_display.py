@@ -1,4 +1,4 @@
-"""MemorizationCurveDisplay: what was learned by heart, and how long it took."""
+"""MemorizationCurveDisplay: accuracies by setting, and the epochs that training took."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _EPOCHS_LABEL = "epochs until it has\nlearned its data"
 
 
 class MemorizationCurveDisplay(NamedCurvesDisplay, draws=[MemorizationCurve], by=memorization_curve):
-    """Accuracies of a :class:`MemorizationCurve`, and the epochs it took, in two panels.
+    """Accuracies of a :class:`MemorizationCurve`, and the epochs that training took, in two panels.
 
     Use ``from_estimator`` (see :class:`CurveResultDisplay`), or ``plot`` of the curves, to make one.
 
@@ -28,7 +28,7 @@ class MemorizationCurveDisplay(NamedCurvesDisplay, draws=[MemorizationCurve], by
     ax_ : matplotlib Axes
         Axes with the accuracies.
     epochs_ax_ : matplotlib Axes or None
-        Axes with the epochs, where these are drawn.
+        Axes with the epochs; None where these are not drawn.
     figure_ : matplotlib Figure
         Figure that holds them.
     lines_ : dict of str to matplotlib Line2D
@@ -59,19 +59,18 @@ class MemorizationCurveDisplay(NamedCurvesDisplay, draws=[MemorizationCurve], by
         line_kw: dict[str, Any] | None = None,
         legend: bool = True,
     ) -> MemorizationCurveDisplay:
-        """Draw accuracies, and the epochs that training took in a panel of their own.
+        """Draw accuracies, and the epochs that training took in a separate panel.
 
         Parameters
         ----------
         ax : matplotlib Axes, or two of them, default=None
-            Axes for accuracies and for epochs; of one alone, epochs are drawn
-            where ``names`` has nothing else, and else left out. None makes a
-            figure.
+            Axes for accuracies and for epochs. On a single one, epochs are drawn
+            only where ``names`` has nothing else. None makes a figure.
         names : list of str, default=None
             Figures to draw. None is all.
         include_intervals : bool, default=None
-            Whether to draw error bars, where figures were repeated. None draws
-            them.
+            Whether to draw error bars, where measurements were repeated. None
+            draws them.
         level : float, default=0.95
             Confidence level of the error bars.
         line_kw : dict, default=None
@@ -89,6 +88,17 @@ class MemorizationCurveDisplay(NamedCurvesDisplay, draws=[MemorizationCurve], by
         ------
         ValueError
             If a name is unknown, or there are more than two axes.
+
+        Examples
+        --------
+        >>> import matplotlib
+        >>> matplotlib.use("agg")
+        >>> import numpy as np
+        >>> from skhalfway.inspection import MemorizationCurve, MemorizationCurveDisplay
+        >>> values = {"training accuracy": np.ones((2, 1)), "epochs": np.array([[2.0], [9.0]])}
+        >>> curve = MemorizationCurve(np.array(["true labels", "random labels"]), values, None, 1.0)
+        >>> list(MemorizationCurveDisplay(curve).plot().lines_)
+        ['training accuracy', 'epochs']
         """
         import matplotlib.pyplot as plt
 

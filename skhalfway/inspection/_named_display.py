@@ -1,4 +1,4 @@
-"""CurveResult over settings that have names: points with error bars, not lines."""
+"""NamedCurvesDisplay: draws a CurveResult over named settings as points with error bars."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 
 
 class NamedCurvesDisplay(CurveResultDisplay):
-    """What displays of named settings share; between two names there is nothing for a line to show."""
+    """Base of displays over named settings, which draw points, since a line between names means nothing."""
 
-    _bounds: ClassVar[tuple[float | None, float | None]] = (None, None)  # of the axis
+    _bounds: ClassVar[tuple[float | None, float | None]] = (None, None)  # limits of the y axis
 
     def plot(
         self,
@@ -37,8 +37,8 @@ class NamedCurvesDisplay(CurveResultDisplay):
         names : list of str, default=None
             Figures to draw. None is all.
         include_intervals : bool, default=None
-            Whether to draw error bars, where figures were repeated. None draws
-            them.
+            Whether to draw error bars, where measurements were repeated. None
+            draws them.
         level : float, default=0.95
             Confidence level of the error bars.
         line_kw : dict, default=None
@@ -55,6 +55,16 @@ class NamedCurvesDisplay(CurveResultDisplay):
         ------
         ValueError
             If a name is unknown.
+
+        Examples
+        --------
+        >>> import matplotlib
+        >>> matplotlib.use("agg")
+        >>> import numpy as np
+        >>> from skhalfway.inspection import Distillation, DistillationDisplay
+        >>> result = Distillation(np.array(["teacher", "plain"]), {"accuracy": np.array([[0.9], [0.8]])})
+        >>> DistillationDisplay(result).plot().ax_.get_ylabel()
+        'accuracy'
         """
         import matplotlib.pyplot as plt
 

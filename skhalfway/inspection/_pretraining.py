@@ -25,14 +25,14 @@ _OF_MLP = {"identity": "none", "relu": "relu", "logistic": "sigmoid", "tanh": "t
 
 
 class Pretraining(NamedTuple):
-    """How hidden layers are pre-trained: epochs for each, and the share of inputs that is hidden from it."""
+    """How hidden layers are pre-trained: epochs for each, and the share of its inputs that is set to 0."""
 
     n_epochs: int
     noise: float
 
 
 class _Dense(NamedTuple):
-    """A hidden layer: weights of shape (n_outputs, n_inputs), which may share the memory of the net's own."""
+    """A hidden layer; its weights, of shape (n_outputs, n_inputs), may share memory with those of the net."""
 
     weight: torch.Tensor
     bias: torch.Tensor | None
@@ -42,7 +42,7 @@ class _Dense(NamedTuple):
 def first_weights(
     net: Any, X: NDArray[Any], y: NDArray[Any], first: int, pretraining: Pretraining | None, seed: int
 ) -> Any:
-    """A network that is not trained, with the first weights of its seed, pre-trained or not."""
+    """An untrained network with the initial weights of its seed, pre-trained or not."""
     if is_skorch_net(net):
         if pretraining is not None:
             pretrain_net(net, X, pretraining, seed)
@@ -54,10 +54,10 @@ def first_weights(
 
 
 def check_pretraining(estimator: Any, X: NDArray[Any]) -> None:
-    """Raise ValueError where a network has no hidden layers that autoencoders can learn from the samples."""
+    """Raise ValueError where a network has no hidden layers that can be pre-trained on the samples."""
     if not is_skorch_net(estimator):
         if not np.size(estimator.hidden_layer_sizes):
-            raise ValueError("pretraining is of hidden layers, but hidden_layer_sizes of the estimator is ()")
+            raise ValueError("pretraining trains hidden layers, but the estimator has hidden_layer_sizes=()")
         if X.ndim != 2:
             raise ValueError(f"MLPClassifier takes X with two axes, got shape {X.shape}")
         return
@@ -76,7 +76,7 @@ def _dense_layers(net: Any, n_inputs: int) -> list[_Dense]:
         raise ValueError(f"pretraining='autoencoder' needs a chain of dense layers: {error}") from error
     if len(layers) < 2:
         raise ValueError(
-            f"pretraining='autoencoder' is of hidden layers, but {name} has none; pass a network of two "
+            f"pretraining='autoencoder' trains hidden layers, but {name} has none; pass a network of two "
             "dense layers or more"
         )
     parts: list[Any] = [module.get_submodule(layer.name) for layer in layers]
@@ -84,14 +84,14 @@ def _dense_layers(net: Any, n_inputs: int) -> list[_Dense]:
     for layer, part, n_before in zip(layers, parts, ends, strict=False):
         if part.in_features != n_before:
             raise ValueError(
-                f"pretraining='autoencoder' needs layers that take what comes before them, but {n_before} "
-                f"values become {part.in_features} inputs of {shown(layer.name)} in {name}"
+                f"pretraining='autoencoder' needs each layer to take the outputs of the one before it, but "
+                f"{n_before} values become {part.in_features} inputs of {shown(layer.name)} in {name}"
             )
     known = {id(weight) for part in parts for weight in part.parameters(False)}
     if others := [key for key, weight in module.named_parameters() if id(weight) not in known]:
         raise ValueError(
-            f"pretraining='autoencoder' is of dense layers alone, but {name} also has {shown(others)}; leave "
-            "normalisations and other parts with weights out"
+            f"pretraining='autoencoder' takes dense layers only, but {name} also has {shown(others)}; remove "
+            "normalisations and other parts with weights"
         )
     for layer in layers[:-1]:
         if layer.activation not in _ACTIVATIONS:
@@ -104,16 +104,16 @@ def _dense_layers(net: Any, n_inputs: int) -> list[_Dense]:
 
 
 def pretrain_net(net: Any, X: NDArray[Any], pretraining: Pretraining, seed: int) -> None:
-    """Give the hidden layers of an initialised skorch net the weights that autoencoders learn from X."""
+    """Pre-train the hidden layers of an initialised skorch net as autoencoders of X."""
     layers = _dense_layers(net, int(np.prod(X.shape[1:])))
     _pretrain(layers, torch.as_tensor(X.reshape(len(X), -1)).to(layers[0].weight), pretraining, seed)
 
 
 def untrained_mlp(estimator: MLPClassifier, X: NDArray[Any], y: NDArray[Any], seed: int) -> MLPClassifier:
-    """A perceptron with the weights that a seed gives it, for ``partial_fit`` to begin with."""
+    """An untrained perceptron with the initial weights of a seed, to be trained with ``partial_fit``."""
     initial = initial_mlp(estimator, X, y, seed)
     initial.set_params(**seeded_clone(estimator, seed).get_params())
-    # as if nothing had been learned: its optimiser is made again
+    # reset to the state before training, so that partial_fit makes a new optimiser
     del initial._optimizer
     initial.t_, initial.n_iter_, initial.loss_curve_ = 0, 0, []
     initial.best_loss_, initial._no_improvement_count = np.inf, 0
@@ -121,7 +121,7 @@ def untrained_mlp(estimator: MLPClassifier, X: NDArray[Any], y: NDArray[Any], se
 
 
 def pretrain_mlp(mlp: MLPClassifier, X: NDArray[Any], pretraining: Pretraining, seed: int) -> None:
-    """Give the hidden layers of a perceptron with weights those that autoencoders learn from X."""
+    """Pre-train the hidden layers of an initialised perceptron as autoencoders of X."""
     kind = _OF_MLP[mlp.activation]
     # these share the memory of the perceptron's arrays
     hidden = zip(mlp.coefs_[:-1], mlp.intercepts_[:-1], strict=True)
@@ -130,7 +130,7 @@ def pretrain_mlp(mlp: MLPClassifier, X: NDArray[Any], pretraining: Pretraining, 
 
 
 def _pretrain(layers: list[_Dense], X: torch.Tensor, pretraining: Pretraining, seed: int) -> None:
-    """One layer after another, each on what those before it make of the samples."""
+    """Train one layer after another, each on the activations of the layer before it."""
     rng = np.random.RandomState(seed)
     for layer in layers:
         activation = _ACTIVATIONS[layer.activation]
@@ -146,13 +146,13 @@ def _pretrain(layers: list[_Dense], X: torch.Tensor, pretraining: Pretraining, s
 
 
 class DenoisingAutoencoder(nn.Module):
-    """Makes samples of their codes, of which some values were 0: ``W.T @ activation(W @ x + b) + c``."""
+    """Reconstructs samples x from inputs with some values set to 0: ``W.T @ activation(W @ x + b) + c``."""
 
     def __init__(self, weight: torch.Tensor, bias: torch.Tensor | None, activation: nn.Module) -> None:
         super().__init__()
         self.weight = nn.Parameter(weight.detach().clone())
         begin = weight.new_zeros(len(weight)) if bias is None else bias.detach().clone()
-        # a layer without a bias has none here
+        # a layer without a bias keeps a bias of 0
         self.bias = nn.Parameter(begin, requires_grad=bias is not None)
         self.offset = nn.Parameter(weight.new_zeros(weight.shape[1]))
         self.activation = activation
@@ -164,7 +164,7 @@ class DenoisingAutoencoder(nn.Module):
         return self.encoded(x) @ self.weight + self.offset
 
     def learn(self, X: torch.Tensor, pretraining: Pretraining, generator: torch.Generator) -> None:
-        """Adam on the mean squared error of what is made of samples with hidden values."""
+        """Minimise, with Adam, the mean squared error of samples reconstructed from masked inputs."""
         optimizer = torch.optim.Adam(self.parameters(), lr=_RATE)
         for rows in _batches(len(X), pretraining.n_epochs, generator):
             x = X[rows.to(X.device)]

@@ -23,24 +23,24 @@ PLAIN, PRETRAINED = "plain", "pretrained"
 class PretrainingCurve(CurveResult):
     """Test losses at equal training losses, with pre-training and without.
 
-    Part of an :class:`InitializationInfluence`. Of each repeat there are two
-    networks: they have the same seeds and the same order of samples.
+    It is a part of an :class:`InitializationInfluence`. Each repeat has two
+    networks, with the same seeds and the same order of samples.
 
     Parameters
     ----------
     x : ndarray of shape (n_levels,)
-        Training losses, mean cross-entropies, in the order in which training
-        comes to them.
+        Training losses (mean cross-entropies), in decreasing order.
     values : dict of str to ndarray of shape (n_levels, n_repeats)
-        Test losses when the training loss first is that, "plain" and
-        "pretrained"; nan where a network never has that training loss.
+        Test losses at the time when the training loss first reaches each level,
+        for "plain" and "pretrained" networks. nan where a network never has that
+        training loss.
     accuracy : dict of str to ndarray of shape (n_levels, n_repeats)
-        Test accuracies there.
+        Test accuracies at the same times.
 
     Examples
     --------
     >>> import numpy as np
-    >>> from skhalfway.inspection._pretraining_curve import PretrainingCurve
+    >>> from skhalfway.inspection import PretrainingCurve
     >>> losses = {"plain": np.array([[0.7, 0.8]]), "pretrained": np.array([[0.5, 0.4]])}
     >>> accuracy = {"plain": np.array([[0.8, 0.7]]), "pretrained": np.array([[0.9, 0.9]])}
     >>> curve = PretrainingCurve(np.array([0.5]), losses, accuracy)
@@ -77,7 +77,26 @@ class PretrainingCurve(CurveResult):
 
 
 class PretrainingDifferences(CurveResult):
-    """Test loss and accuracy with pre-training, less those without, at equal training losses."""
+    """Test loss and accuracy with pre-training minus those without, at equal training losses.
+
+    It is the ``differences`` of a :class:`PretrainingCurve`.
+
+    Parameters
+    ----------
+    x : ndarray of shape (n_levels,)
+        Training losses, in decreasing order.
+    values : dict of str to ndarray of shape (n_levels, n_repeats)
+        Differences by figure, "test loss" and "test accuracy".
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skhalfway.inspection import PretrainingDifferences
+    >>> PretrainingDifferences(np.array([0.5]), {"test loss": np.array([[-0.2]])})
+    PretrainingDifferences: 1 point, 1 repeat
+    training loss  test loss
+    0.5            -.20
+    """
 
     x_label: ClassVar[str] = "training loss"
     y_label: ClassVar[str] = "with pre-training, less without"
@@ -94,15 +113,16 @@ def matched(plain: NDArray[np.float64], pretrained: NDArray[np.float64]) -> Pret
     """
     courses = np.stack([plain, pretrained])
     losses = courses[..., 0]
-    # all of these losses are had by all networks, where there are any such
+    # all networks reach every loss between these two, if there are any
     most, least = losses[..., 0].min(), np.nanmin(losses, axis=-1).max()
-    least = max(least, np.nanmin(losses[losses > 0]))  # there are no decades to 0
+    least = max(least, np.nanmin(losses[losses > 0]))  # levels are spaced on a log scale, which has no 0
     levels = np.geomspace(most, least, _N_LEVELS)
     found = np.array([[_at_losses(course, levels) for course in courses_of] for courses_of in courses])
     if n_lacking := int(np.isnan(found[..., 0]).any(axis=(0, 2)).sum()):
         warn(
             f"training losses of {n_lacking} of {len(plain)} repeats do not overlap with those of others, "
-            "pre-trained or not: figures at losses that a network never had are nan; train for longer",
+            "pre-trained or not: figures at losses that a network never reached are nan; train for more "
+            "epochs",
             UndefinedMetricWarning,
         )
     names = (PLAIN, PRETRAINED)
@@ -111,7 +131,7 @@ def matched(plain: NDArray[np.float64], pretrained: NDArray[np.float64]) -> Pret
 
 
 def _at_losses(course: NDArray[np.float64], levels: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Test loss and accuracy when the training loss first comes down to each level, linear between epochs."""
+    """Test loss and accuracy when the training loss first reaches each level, linear between epochs."""
     losses, figures = course[:, 0], course[:, 1:]
     found = np.full((len(levels), figures.shape[1]), np.nan)
     for k, level in enumerate(levels):

@@ -1,4 +1,4 @@
-"""The same measurement at several settings, with several seeds."""
+"""Repeats of a measurement at several settings, with several seeds."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ def repeated(
 ) -> NDArray[np.float64]:
     """``measure(setting, seed)`` of shape (n_settings, n_repeats, ...); all settings share the seeds.
 
-    In processes, since training a network draws from the process's own randomness: what is handed to them
-    must be picklable, functions of modules and not closures.
+    It runs in processes, since training a network uses the global random state of its process. Functions
+    passed in must therefore be picklable: functions of modules, not closures.
     """
     check_integer("n_repeats", n_repeats)
     check_jobs(n_jobs, verbose)

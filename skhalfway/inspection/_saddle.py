@@ -1,4 +1,4 @@
-"""saddle_index: in how many directions the loss of a network still falls, at the weights it has."""
+"""saddle_index: the share of directions in which the loss of a network curves downwards, at its weights."""
 
 from __future__ import annotations
 
@@ -23,8 +23,9 @@ from skhalfway.results._table import Table
 if TYPE_CHECKING:
     import pandas as pd
 
-_EXACT, _MOST = 2000, 20_000  # parameters up to which "auto" takes the whole matrix, and anybody can
-_WIDEST = 0.2  # distance of the bounds of an index, up to which nothing is said
+# largest numbers of parameters for which "auto" computes the full Hessian, and for which "exact" is allowed
+_EXACT, _MOST = 2000, 20_000
+_WIDEST = 0.2  # a wider distance between the bounds of an index is warned of
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -36,25 +37,26 @@ class SaddleIndex(Result):
     Parameters
     ----------
     eigenvalues : ndarray of shape (n_values,)
-        Of the Hessian, rising: all, or places of a quadrature of their density.
+        Eigenvalues of the Hessian in increasing order: all of them, or the nodes of a quadrature of their
+        density.
     weights : ndarray of shape (n_probes, n_values)
-        Share of all eigenvalues that each stands for, summing to 1 for each probe; one row where they are
-        all there.
+        Share of all eigenvalues that each entry stands for. The shares of a probe sum to 1. There is one row
+        where all eigenvalues are known.
     n_parameters : int
         Number of weights of the network.
     gradient_norm : float
-        Length of the gradient: at a critical point it is 0.
+        Norm of the gradient, which is 0 at a critical point.
     loss : float
-        Mean cross-entropy there.
+        Mean cross-entropy.
     tol : float
-        Share of the largest eigenvalue in size, up to which an eigenvalue counts as flat.
+        An eigenvalue counts as flat up to ``tol`` times the largest absolute eigenvalue.
     probe_bounds : ndarray of shape (n_probes, 2), default=None
-        Between which the share of negative eigenvalues of each probe surely is. None where all eigenvalues
-        are there.
+        Lower and upper bound of the share of negative eigenvalues of each probe. None if all eigenvalues are
+        known.
 
     See Also
     --------
-    SaddleIndexDisplay : Draws the eigenvalues.
+    SaddleIndexDisplay : Draws the distribution of eigenvalues.
 
     Examples
     --------
@@ -81,11 +83,17 @@ class SaddleIndex(Result):
         for name in ("eigenvalues", "weights"):
             object.__setattr__(self, name, frozen(getattr(self, name), float))
         if self.weights.ndim != 2 or self.weights.shape[1] != len(self.eigenvalues):
-            raise ValueError(f"weights must have a row of {len(self.eigenvalues)} for each probe")
+            raise ValueError(
+                f"weights must have a row of {len(self.eigenvalues)} entries for each probe, got shape "
+                f"{self.weights.shape}"
+            )
         if self.probe_bounds is not None:
             bounds = frozen(self.probe_bounds, float)
             if bounds.shape != (len(self.weights), 2):
-                raise ValueError(f"probe_bounds must have two for each of {len(self.weights)} probes")
+                raise ValueError(
+                    f"probe_bounds must have shape {(len(self.weights), 2)}, a lower and an upper bound for "
+                    f"each probe, got {bounds.shape}"
+                )
             object.__setattr__(self, "probe_bounds", bounds)
 
     @property
@@ -95,12 +103,12 @@ class SaddleIndex(Result):
 
     @property
     def index(self) -> float:
-        """Share of negative eigenvalues: of a critical point, the index of the saddle; 0 of a minimum."""
+        """Share of negative eigenvalues: at a critical point, the index of the saddle (0 for a minimum)."""
         return self.shares["negative"]
 
     @property
     def standard_error(self) -> float:
-        """Of the index over probes; 0 where all eigenvalues are there, nan of a single probe."""
+        """Standard error of the index over probes; 0 where all eigenvalues are known, nan for one probe."""
         own = self._by_probe()["negative"]
         if len(own) == 1:
             return 0.0 if self._exact else np.nan
@@ -108,11 +116,11 @@ class SaddleIndex(Result):
 
     @property
     def bounds(self) -> tuple[float, float]:
-        """Between which the index of these probes surely is, however few their steps are.
+        """Lower and upper bound of the index for these probes, however few steps they had.
 
-        By the inequalities of Chebyshev, Markov and Stieltjes: a quadrature of few steps cannot tell on which
-        side of the limit the eigenvalues near it are. The choice of the probes is not in these bounds, but in
-        the standard error. Both are the index itself where all eigenvalues are there.
+        A quadrature of few steps cannot tell on which side of the limit the eigenvalues near it are. The
+        inequalities of Chebyshev, Markov and Stieltjes bound the error. The bounds do not cover the choice of
+        the random vectors, which the standard error does. Both equal the index if all eigenvalues are known.
         """
         if self.probe_bounds is None:
             return (self.index, self.index) if self._exact else (0.0, 1.0)
@@ -121,13 +129,13 @@ class SaddleIndex(Result):
 
     @property
     def needs_more_steps(self) -> bool:
-        """Whether the bounds of the index are further apart than .2."""
+        """Whether the bounds of the index differ by more than .2."""
         low, high = self.bounds
         return high - low > _WIDEST
 
     @property
     def _exact(self) -> bool:
-        """Whether all eigenvalues are there: a probe's places may be as many, but weigh differently."""
+        """Whether all eigenvalues are known; a probe may have as many nodes, but with unequal weights."""
         n = self.n_parameters
         return self.weights.shape == (1, n) and bool((np.abs(self.weights * n - 1) < 1e-9).all())
 
@@ -141,7 +149,21 @@ class SaddleIndex(Result):
         return {name: self.weights @ kind for name, kind in kinds.items()}
 
     def to_frame(self) -> pd.DataFrame:
-        """One row per eigenvalue or place of the quadrature."""
+        """Eigenvalues, or nodes of the quadrature, one row each.
+
+        Returns
+        -------
+        frame : DataFrame
+            Columns eigenvalue and share (of all eigenvalues).
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from skhalfway.inspection import SaddleIndex
+        >>> saddle = SaddleIndex(np.array([-2.0, 0.0, 1.0, 10.0]), np.full((1, 4), 0.25), 4, 0.0, 0.7)
+        >>> saddle.to_frame()["share"].tolist()
+        [0.25, 0.25, 0.25, 0.25]
+        """
         import pandas as pd
 
         return pd.DataFrame({"eigenvalue": self.eigenvalues, "share": self.weights.mean(axis=0)})
@@ -153,9 +175,7 @@ class SaddleIndex(Result):
             error = f", standard error {self.standard_error:.2g}" if len(self.weights) > 1 else ""
             notes = [f"shares are estimated by {counted(len(self.weights), 'probe')}{error}"]
             if self.probe_bounds is not None:
-                notes.append(
-                    f"whatever the eigenvalues near 0 are, the index of these probes is {_range(self)}"
-                )
+                notes.append(f"for these probes, the steps taken bound the index {_range(self)}")
         title = f"SaddleIndex: {counted(self.n_parameters, 'parameter')}, index {short(self.index)}, "
         title += f"loss {short(self.loss)}, gradient {self.gradient_norm:.2g}"
         return Table(title, ["curvature", "share"], rows, notes=notes)
@@ -174,57 +194,59 @@ def saddle_index(
     n_steps: int = 200,
     random_state: Any = None,
 ) -> SaddleIndex:
-    """Count the directions in which the loss of a network curves downwards.
+    """Measure the share of directions in which the loss of a network curves downwards.
 
-    The index of a critical point is the share of the negative eigenvalues of the Hessian. In high dimension
-    points of high loss are said to be saddles nearly always, with an index that grows with the loss [1]_.
-    Weights that training has left are seldom a critical point, and the index is then no more than a share of
-    curvatures: the gradient's length stands beside it. Eigenvalues near 0 are counted apart, for a network
-    has many: a flat direction is neither.
+    The index of a critical point is the share of negative eigenvalues of the Hessian. In high dimension,
+    critical points of high loss are said to be saddles nearly always, with an index that grows with the loss
+    [1]_. The weights at the end of a training are seldom a critical point. The index is then only a share of
+    curvatures, so the norm of the gradient is reported with it. Eigenvalues near 0 are counted separately, as
+    flat, since a network has many.
 
     Parameters
     ----------
     estimator : object
         Fitted network: a torch module, skorch classifier or ``MLPClassifier``.
     X : array-like of shape (n_samples, ...)
-        Samples, over which the mean cross-entropy is taken, without penalties, in evaluation mode.
+        Samples on which the loss is measured. The loss is the mean cross-entropy, without penalties, in
+        evaluation mode.
     y : array-like of shape (n_samples,)
         Their labels.
     tol : float, default=1e-4
-        Up to which share of the largest eigenvalue in size one counts as flat.
+        An eigenvalue counts as flat up to ``tol`` times the largest absolute eigenvalue.
     method : {"auto", "exact", "lanczos"}, default="auto"
-        "exact" makes the whole Hessian, in double precision; "lanczos" estimates the density of its
-        eigenvalues from its products with random vectors [2]_. "auto" takes the first up to 2,000
-        parameters.
+        - "exact" computes the full Hessian in double precision.
+        - "lanczos" estimates the density of its eigenvalues from products with random vectors [2]_.
+        - "auto" is "exact" for up to 2,000 parameters, else "lanczos".
     n_probes : int, default=4
-        Number of random vectors of "lanczos".
+        Number of random vectors for "lanczos".
     n_steps : int, default=200
-        Number of steps with each vector. Each step takes one product with the Hessian, and memory for one
-        copy of the weights in double precision. Too few steps misjudge eigenvalues near 0.
+        Number of Lanczos steps for each random vector. Each step needs one product with the Hessian, and
+        memory for one copy of the weights in double precision. Too few steps misjudge eigenvalues near 0.
     random_state : int, RandomState instance or None, default=None
-        Draws them.
+        Source of the random vectors.
 
     Returns
     -------
     saddle : SaddleIndex
-        Shares of curvature, and the eigenvalues.
+        Shares of negative, flat and positive curvature, and the eigenvalues.
 
     Raises
     ------
     TypeError
         If the estimator is no network.
     ValueError
-        If a parameter or the data is invalid, or the whole Hessian of too many parameters is asked for.
+        If a parameter or the data is invalid, or if ``method="exact"`` and the network has more than 20,000
+        parameters.
 
     Warns
     -----
     ConvergenceWarning
-        If the steps of "lanczos" are so few that the index is known within bounds more than .2 apart only.
+        If "lanczos" has so few steps that the bounds of the index differ by more than .2.
 
     See Also
     --------
-    saddle_history : The same along the training of an ``MLPClassifier``.
-    SaddleCallback : The same along the training of a skorch net.
+    saddle_history : The index during the training of an ``MLPClassifier``.
+    SaddleCallback : The index during the training of a skorch net.
     linear_landscape : All kinds of critical points of a deep linear network.
     sharpness : The largest eigenvalue, by batch size.
 
@@ -234,7 +256,7 @@ def saddle_index(
        the saddle point problem in high-dimensional non-convex optimization", NeurIPS
        2014, arXiv 1406.2572.
     .. [2] Golub & Welsch, "Calculation of Gauss quadrature rules", Mathematics of
-       Computation 23, 1969: nodes and weights of the quadrature that Lanczos' method makes.
+       Computation 23, 1969: nodes and weights of the quadrature of Lanczos' method.
 
     Examples
     --------
@@ -262,14 +284,14 @@ def saddle_index(
 def find_saddle(
     estimator: Any, X: Any, y: Any, tol: float, method: str, n_probes: int, n_steps: int, random_state: Any
 ) -> SaddleIndex:
-    """What :func:`saddle_index` finds, with no word on whether its steps were enough."""
+    """Compute what :func:`saddle_index` returns, without its warning."""
     rng = check_random_state(random_state)
     loss = Loss(estimator, X, y, precise=True)
     n = sum(weight.numel() for weight in loss.weights.values())
     if method == "exact" and n > _MOST:
         raise ValueError(
-            f"the whole Hessian of {n:,} parameters takes {8 * n * n / 2**30:,.0f} GiB, and more time; take "
-            "method='lanczos'"
+            f"the full Hessian of {n:,} parameters takes {8 * n * n / 2**30:,.0f} GiB, and method='exact' "
+            f"allows {_MOST:,} parameters; use method='lanczos'"
         )
     figures = (n, loss.gradient_norm(), loss.at({})[0], float(tol))
     if method == "exact" or (method == "auto" and n <= _EXACT):
@@ -279,7 +301,7 @@ def find_saddle(
     found = [quadrature(matrix) for matrix in matrices]
     limit = tol * max(np.abs(places).max() for places, _ in found)
     bounds = [
-        # a vector that had no more to tell has told its own share
+        # a quadrature that exhausted its Krylov space is exact
         share_below(-limit, *one, exact=len(matrix) < min(n_steps, n) or len(matrix) == n)
         for matrix, one in zip(matrices, found, strict=True)
     ]
@@ -289,10 +311,10 @@ def find_saddle(
 def share_below(
     limit: float, places: NDArray[np.float64], weights: NDArray[np.float64], *, exact: bool
 ) -> tuple[float, float]:
-    """Bounds of the share of a measure below a limit, of whose Gauss quadrature places and weights are.
+    """Lower and upper bound of a measure's share below a limit, from nodes and weights of its quadrature.
 
-    Chebyshev, Markov and Stieltjes: up to a place, the measure is at least what all places before it weigh,
-    and at most what they and the place itself weigh.
+    By Chebyshev, Markov and Stieltjes, the share up to a node is at least the sum of the weights before it,
+    and at most that sum and its own weight.
     """
     below = int(np.searchsorted(places, limit))
     sums = np.append(0.0, np.cumsum(weights))
@@ -309,7 +331,7 @@ def _range(saddle: SaddleIndex) -> str:
 def _joined(
     found: Sequence[tuple[NDArray[np.float64], NDArray[np.float64]]],
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Places of all quadratures, rising, and their weights, a row for each quadrature."""
+    """Nodes of all quadratures in increasing order, and their weights, with one row for each quadrature."""
     places = np.concatenate([places for places, _ in found])
     order = np.argsort(places, kind="stable")
     weights = np.zeros((len(found), len(places)))
@@ -321,7 +343,7 @@ def _joined(
 
 
 def check_options(tol: Any, method: Any, n_probes: Any, n_steps: Any) -> None:
-    """Raise for what :func:`saddle_index` does not take."""
+    """Raise ValueError or TypeError where an option of :func:`saddle_index` is invalid."""
     number = isinstance(tol, (int, float, np.integer, np.floating)) and not isinstance(tol, bool)
     if not number or not 0 <= tol < 1:
         raise ValueError(f"tol must be a number from 0 to below 1, got {shown(tol)}")
@@ -331,10 +353,10 @@ def check_options(tol: Any, method: Any, n_probes: Any, n_steps: Any) -> None:
 
 
 def lanczos(product: Any, n: int, n_steps: int, rng: np.random.RandomState) -> NDArray[np.float64]:
-    """A symmetric matrix's tridiagonal matrix, by its products with vectors that begin with a random one.
+    """Tridiagonal matrix of a symmetric matrix in the Krylov space of a random vector.
 
-    With full orthogonalisation; it is smaller than ``n_steps`` where the vector has no more to tell. Its
-    leading part of k rows is what k steps give.
+    It uses full orthogonalisation, and ends early where the Krylov space is exhausted. The leading k rows and
+    columns are the result of k steps.
     """
     vector = rng.standard_normal(n)
     basis = np.empty((n_steps, n))
@@ -344,7 +366,7 @@ def lanczos(product: Any, n: int, n_steps: int, rng: np.random.RandomState) -> N
         new = product(basis[step])
         diagonal.append(float(new @ basis[step]))
         known = basis[: step + 1]
-        for _ in range(2):  # once more, for rounding
+        for _ in range(2):  # the second time removes rounding errors
             new = new - known.T @ (known @ new)
         length = float(np.linalg.norm(new))
         if step + 1 == n_steps or length < 1e-10 * max(np.abs(diagonal).max(), 1e-300):
@@ -356,6 +378,6 @@ def lanczos(product: Any, n: int, n_steps: int, rng: np.random.RandomState) -> N
 
 
 def quadrature(matrix: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Places and weights of the Gauss quadrature that a tridiagonal matrix of Lanczos' method stands for."""
+    """Nodes and weights of the Gauss quadrature that belongs to a tridiagonal matrix of Lanczos' method."""
     places, vectors = np.linalg.eigh(matrix)
     return places, vectors[0] ** 2

@@ -1,4 +1,4 @@
-"""SaddleCallback: the saddle index of a skorch net along its training."""
+"""SaddleCallback: the saddle index of a skorch net during its training."""
 
 from __future__ import annotations
 
@@ -16,31 +16,32 @@ from skhalfway.training._recording import Recording
 class SaddleCallback(Recording):
     """Record :func:`saddle_index` of a skorch net while it is trained.
 
-    Beside :class:`~skhalfway.training.HalfwayCallback`. Training is not disturbed: weights come out as they
-    do without it, and each record has the same random vectors.
+    It does not change training: the weights are those of a training without it. All records use the same
+    random vectors.
 
     Parameters
     ----------
     X : array-like of shape (n_samples, ...), default=None
-        Samples on which the loss is measured. None: those that the net is trained on.
+        Samples on which the loss is measured. None uses the training samples of the net.
     y : array-like of shape (n_samples,), default=None
-        Their labels, as the net has them.
+        Their labels, encoded as for the net.
     every : int, default=1
-        Epochs between two records. The net as it is before training and at its end is always recorded.
+        Number of epochs between two records. The net is always recorded before training and at its end.
     tol, method, n_probes, n_steps
-        As for :func:`saddle_index`.
+        Options of :func:`saddle_index`.
     random_state : int, RandomState instance or None, default=None
-        Draws the random vectors.
+        Source of the random vectors.
 
     Attributes
     ----------
     history_ : SaddleHistory
-        Index, loss and length of the gradient by epoch; there once training has ended. ``partial_fit``
-        continues it, ``fit`` begins anew.
+        Index, loss and norm of the gradient by epoch, available when training has ended. ``partial_fit``
+        continues it, and ``fit`` starts a new one.
 
     See Also
     --------
     saddle_history : The same for ``MLPClassifier``.
+    skhalfway.training.HalfwayCallback : Records crossings of decision boundaries during training.
 
     Examples
     --------
@@ -93,7 +94,7 @@ class SaddleCallback(Recording):
         if (self.X is None) != (self.y is None):
             name, other = ("y", "X") if self.y is None else ("X", "y")
             raise ValueError(
-                f"X and y must be given together, or neither, got {other}={shown(getattr(self, other))} "
+                f"X and y must both be given, or neither; got {other}={shown(getattr(self, other))} "
                 f"without {name}"
             )
         given = self.X is not None

@@ -1,4 +1,4 @@
-"""SaddleIndexDisplay: the density of curvatures."""
+"""SaddleIndexDisplay: the cumulative distribution of the Hessian's eigenvalues."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 class SaddleIndexDisplay(Display, draws=[SaddleIndex], by=saddle_index):
     """Share of eigenvalues of a :class:`SaddleIndex` up to each value: left of 0 the loss curves downwards.
 
-    Use ``from_estimator``, with a fitted network, samples and labels, or ``plot`` of the result, to make one.
+    Make one with ``from_estimator``, which takes a fitted network, samples and labels, or with the ``plot``
+    of the result.
 
     Parameters
     ----------
@@ -31,7 +32,7 @@ class SaddleIndexDisplay(Display, draws=[SaddleIndex], by=saddle_index):
     figure_ : matplotlib Figure
         Figure that holds them.
     line_ : matplotlib Line2D
-        Share of eigenvalues up to each.
+        Share of eigenvalues up to each value.
 
     Examples
     --------
@@ -58,6 +59,16 @@ class SaddleIndexDisplay(Display, draws=[SaddleIndex], by=saddle_index):
         -------
         display : SaddleIndexDisplay
             This object, with ``ax_``, ``figure_`` and ``line_``.
+
+        Examples
+        --------
+        >>> import matplotlib
+        >>> matplotlib.use("agg")
+        >>> import numpy as np
+        >>> from skhalfway.inspection import SaddleIndex, SaddleIndexDisplay
+        >>> saddle = SaddleIndex(np.array([-2.0, 0.0, 1.0, 10.0]), np.full((1, 4), 0.25), 4, 0.0, 0.7)
+        >>> SaddleIndexDisplay(saddle).plot().ax_.get_title()
+        'index 0.25, gradient 0'
         """
         result = self.result
         if ax is None:
@@ -72,10 +83,10 @@ class SaddleIndexDisplay(Display, draws=[SaddleIndex], by=saddle_index):
         ax.axvline(0, color="0.5", lw=1, ls=":")
         largest = float(np.abs(result.eigenvalues).max(initial=0.0))
         if largest > 0:
-            # most are small, some are not
+            # most eigenvalues are small, and a few are much larger
             least = max(result.tol, 1e-6) * largest
             ticks = _ticks(least, largest)
-            if len(ticks) > 3:  # else the scale would be linear but for its ends
+            if len(ticks) > 3:  # with fewer ticks, nearly the whole axis would be linear anyway
                 ax.set_xscale("symlog", linthresh=least)
                 low, high = ax.get_xlim()
                 ax.set_xticks([tick for tick in ticks if low <= tick <= high])
@@ -87,7 +98,7 @@ class SaddleIndexDisplay(Display, draws=[SaddleIndex], by=saddle_index):
 
 
 def _ticks(least: float, largest: float) -> list[float]:
-    """0 and at most two powers of 10 on each side, half a decade or more beyond what is drawn linearly."""
+    """0 and at most two powers of 10 on each side, half a decade or more beyond the linear part."""
     top, low = int(np.floor(np.log10(largest))), float(np.log10(least)) + 0.5
     powers = np.arange(top, low, -max(1, int(np.ceil((top - low) / 2))))
     sizes = [10.0 ** int(power) for power in powers]

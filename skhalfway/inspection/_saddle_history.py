@@ -1,4 +1,4 @@
-"""saddle_history: in how many directions the loss of a network still falls, along its training."""
+"""saddle_history: the saddle index of an MLPClassifier during its training."""
 
 from __future__ import annotations
 
@@ -30,32 +30,32 @@ from skhalfway.results._table import Table
 if TYPE_CHECKING:
     import pandas as pd
 
-_N_LINES = 10  # that a history is told in
+_N_LINES = 10  # largest number of records in the printed table
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class SaddleHistory(Result):
-    """Curvatures of the loss at the weights that a network has along its training.
+    """Curvatures of the loss at the weights of a network during its training.
 
-    Made by :func:`saddle_history`, :class:`SaddleCallback` and, of what a loop of your own measured,
-    :meth:`SaddleHistory.of`; arrays are read-only.
+    Made by :func:`saddle_history` and :class:`SaddleCallback`. :meth:`SaddleHistory.of` makes one from the
+    records of your own training loop. Arrays are read-only.
 
     Parameters
     ----------
     epochs : ndarray of shape (n_records,)
         Epochs trained, increasing.
     index, flat : ndarray of shape (n_records,)
-        Share of negative eigenvalues of the Hessian, and of those that are about 0.
+        Share of negative eigenvalues of the Hessian, and share of eigenvalues that are about 0.
     standard_errors : ndarray of shape (n_records,)
-        Of the index; 0 where all eigenvalues were found, nan of a single probe.
+        Standard errors of the index; 0 where all eigenvalues are known, nan for a single probe.
     losses : ndarray of shape (n_records,)
-        Mean cross-entropy.
+        Mean cross-entropies.
     gradient_norms : ndarray of shape (n_records,)
-        Length of the gradient: at a critical point it is 0.
+        Norms of the gradient, which is 0 at a critical point.
     n_parameters : int
         Number of weights of the network.
     bounds : ndarray of shape (n_records, 2), default=None
-        Between which the index of the probes surely is, see :attr:`SaddleIndex.bounds`.
+        Lower and upper bound of the index for its probes, see :attr:`SaddleIndex.bounds`.
 
     See Also
     --------
@@ -97,38 +97,38 @@ class SaddleHistory(Result):
         if self.bounds is not None:
             object.__setattr__(self, "bounds", frozen(self.bounds, float))
             if self.bounds.shape != (n, 2):
-                raise ValueError(f"bounds must have two for each of {n} epochs, got {self.bounds.shape}")
+                raise ValueError(f"bounds must have shape {(n, 2)}, got {self.bounds.shape}")
         if not np.isfinite(self.epochs).all() or (self.epochs[1:] <= self.epochs[:-1]).any():
             raise ValueError(f"epochs must be finite and increase, got {shown(self.epochs)}")
 
     @classmethod
     def of(cls, records: Sequence[SaddleIndex], epochs: Any) -> SaddleHistory:
-        """Put together what :func:`saddle_index` found along a training.
+        """Combine results of :func:`saddle_index` that were recorded during a training.
 
         Parameters
         ----------
         records : sequence of SaddleIndex
-            Of one network, on the same samples.
+            Results for one network, on the same samples.
         epochs : array-like of shape (n_records,)
-            When, increasing.
+            Number of epochs trained at each record, increasing.
 
         Returns
         -------
         history : SaddleHistory
-            Index, loss and length of the gradient by epoch.
+            Index, loss and norm of the gradient by epoch.
 
         Raises
         ------
         ValueError
-            If there are none, they are of networks of different sizes, or epochs are not as many, or do not
-            increase.
+            If there are no records, their networks have different numbers of parameters, there are not as
+            many epochs as records, or epochs do not increase.
         TypeError
-            If one is anything else.
+            If a record is no ``SaddleIndex``.
 
         Warns
         -----
         ConvergenceWarning
-            If more steps are needed for some of them.
+            If some records have too few Lanczos steps.
 
         Examples
         --------
@@ -146,10 +146,10 @@ class SaddleHistory(Result):
         records = list(records)
         strange = [type(one).__name__ for one in records if not isinstance(one, SaddleIndex)]
         if strange:
-            raise TypeError(f"records must be what saddle_index returns, got {strange[0]}")
+            raise TypeError(f"records must be results of saddle_index, got {strange[0]}")
         sizes = {one.n_parameters for one in records}
         if len(sizes) != 1:
-            found = f"got networks of {shown(sorted(sizes))} parameters" if sizes else "got none"
+            found = f"got networks with {shown(sorted(sizes))} parameters" if sizes else "got no records"
             raise ValueError(f"records must be of one network, {found}")
         few = sum(one.needs_more_steps for one in records)
         if few:
@@ -172,16 +172,32 @@ class SaddleHistory(Result):
 
     @property
     def rank_correlation(self) -> float:
-        """Spearman's, of index and loss over records; nan of fewer than 3, or where one never changes.
+        """Spearman's rank correlation of index and loss over records.
 
-        At critical points it is said to be positive. Records along a training are neither critical points
-        nor independent: both figures may fall with time alone.
+        It is nan for fewer than 3 records, and where either figure is constant. At critical points it is said
+        to be positive. The records of a training are neither critical points nor independent: both figures
+        may simply decrease with time.
         """
         pair = np.stack([self.index, self.losses])
         return float(agreement(pair, np.ones(pair.shape, dtype=bool))[0, 1])
 
     def to_frame(self) -> pd.DataFrame:
-        """One row per record, indexed by epoch."""
+        """Records, one row each.
+
+        Returns
+        -------
+        frame : DataFrame
+            Indexed by epoch, with columns index, standard error, flat, loss and gradient norm.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from skhalfway.inspection import SaddleHistory
+        >>> shares, zeros = np.array([0.5, 0.25]), np.zeros(2)
+        >>> history = SaddleHistory(np.arange(2), shares, zeros, zeros, np.array([0.7, 0.4]), shares, 90)
+        >>> history.to_frame()["index"].tolist()
+        [0.5, 0.25]
+        """
         import pandas as pd
 
         columns = {
@@ -223,47 +239,48 @@ def saddle_history(
     n_steps: int = 200,
     random_state: Any = None,
 ) -> SaddleHistory:
-    """Train a perceptron with ``partial_fit``, and record in how many directions its loss still falls.
+    """Train a perceptron with ``partial_fit``, and record its :func:`saddle_index`.
 
-    In high dimension the loss at critical points is said to grow with the share of negative eigenvalues
-    [1]_; ``rank_correlation`` of the result is that of the two along training, where weights are seldom at a
-    critical point. For other samples than those trained on, measure in a loop of your own and put
-    together what :func:`saddle_index` finds: :meth:`SaddleHistory.of`.
+    In high dimension, the loss at critical points is said to grow with the share of negative eigenvalues
+    [1]_. The ``rank_correlation`` of the result is that of the two during training, where weights are seldom
+    at a critical point. To measure on other samples than the training samples, write your own training loop,
+    and combine the results of :func:`saddle_index` with :meth:`SaddleHistory.of`.
 
     Parameters
     ----------
     estimator : MLPClassifier
-        It is trained itself, no clone; a fitted one goes on from where it is.
+        Perceptron to train. It is not cloned, and a fitted one is trained further.
     X : array-like of shape (n_samples, n_features)
         Training samples, on which the loss is measured too.
     y : array-like of shape (n_samples,)
         Their labels.
     n_epochs : int
-        How often all samples are gone through, in batches that are the estimator's own.
+        Number of epochs, with the estimator's own batch size.
     every : int, default=1
-        Epochs between two records. The end is always recorded, and so is the beginning where the estimator
-        is fitted: one that is not has no weights yet.
+        Number of epochs between two records. The end of training is always recorded. The beginning is
+        recorded where the estimator is fitted; an unfitted one has no weights yet.
     tol, method, n_probes, n_steps
-        As for :func:`saddle_index`.
+        Options of :func:`saddle_index`.
     random_state : int, RandomState instance or None, default=None
-        Draws the random vectors of "lanczos", the same for all records. The estimator has its own.
+        Source of the random vectors of "lanczos", which are the same for all records. Training uses the
+        estimator's own ``random_state``.
 
     Returns
     -------
     history : SaddleHistory
-        Index, loss and length of the gradient by epoch.
+        Index, loss and norm of the gradient by epoch.
 
     Raises
     ------
     TypeError
         If the estimator is no ``MLPClassifier``.
     ValueError
-        If a parameter or the data is invalid, or the estimator has no ``partial_fit`` as it is set.
+        If a parameter or the data is invalid, or if the estimator's settings do not allow ``partial_fit``.
 
     See Also
     --------
-    SaddleCallback : The same for skorch.
-    saddle_index : The same of a network that is trained.
+    SaddleCallback : The same for skorch nets.
+    saddle_index : The same for a network that is trained already.
 
     References
     ----------
@@ -286,8 +303,8 @@ def saddle_history(
     """
     if not isinstance(estimator, MLPClassifier):
         raise TypeError(
-            f"saddle_history trains an MLPClassifier, got {type(estimator).__name__}; a skorch net records "
-            "with SaddleCallback, and any loop of training with saddle_index and SaddleHistory.of"
+            f"saddle_history trains an MLPClassifier, got {type(estimator).__name__}; use SaddleCallback for "
+            "a skorch net, or saddle_index and SaddleHistory.of in your own training loop"
         )
     check_streams(estimator)
     check_integer("n_epochs", n_epochs)

@@ -1,4 +1,4 @@
-"""SaddleHistoryDisplay: index and loss along training, and one against the other."""
+"""SaddleHistoryDisplay: index and loss during training, and the index against the loss."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
 
 class SaddleHistoryDisplay(Display, draws=[SaddleHistory], by=saddle_history):
-    """Index, loss and length of the gradient of a :class:`SaddleHistory`, and the index against the loss.
+    """Index, loss and norm of the gradient of a :class:`SaddleHistory`, and the index against the loss.
 
-    Use ``from_estimator``, with a perceptron, samples, labels and ``n_epochs``, or ``plot`` of the result, to
-    make one. In the last panel the ring is the first record.
+    Make one with ``from_estimator``, which takes a perceptron, samples, labels and ``n_epochs``, or with the
+    ``plot`` of the result. In the last panel, the ring marks the first record.
 
     Parameters
     ----------
@@ -35,7 +35,7 @@ class SaddleHistoryDisplay(Display, draws=[SaddleHistory], by=saddle_history):
     figure_ : matplotlib Figure
         Figure that holds them.
     lines_ : dict of str to matplotlib Line2D
-        "index", "flat", "loss", "gradient" by epoch, and "index by loss".
+        Lines "index", "flat", "loss" and "gradient" by epoch, and "index by loss".
 
     Examples
     --------
@@ -68,6 +68,17 @@ class SaddleHistoryDisplay(Display, draws=[SaddleHistory], by=saddle_history):
         ------
         ValueError
             If there are not three axes.
+
+        Examples
+        --------
+        >>> import matplotlib
+        >>> matplotlib.use("agg")
+        >>> import numpy as np
+        >>> from skhalfway.inspection import SaddleHistory, SaddleHistoryDisplay
+        >>> shares, zeros = np.array([0.5, 0.25, 0.125]), np.zeros(3)
+        >>> history = SaddleHistory(np.arange(3), shares, zeros, zeros, np.array([0.7, 0.4, 0.1]), shares, 90)
+        >>> len(SaddleHistoryDisplay(history).plot().axes_)
+        3
         """
         result = self.result
         self.axes_ = panels(axes, 3, 3.5, 3.2)

@@ -1,4 +1,4 @@
-"""sharpness: how fast the loss rises round a solution, against the batch size of its training."""
+"""sharpness: how fast the loss rises around a solution, by the batch size of its training."""
 
 from __future__ import annotations
 
@@ -32,10 +32,12 @@ class Sharpness(CurveResult):
     x : ndarray of shape (n_batch_sizes,)
         Batch sizes.
     values : dict of str to ndarray of shape (n_batch_sizes, n_repeats)
-        ``"rise"``, the mean rise of the loss at the distance asked for;
-        ``"curvature"``, the largest eigenvalue of its Hessian; ``"loss"`` and
-        ``"accuracy"`` of the solution on the training samples; and the same
-        with ``"test "`` before it, where there are samples for it.
+        Figures by name:
+
+        - ``"rise"``, the mean rise of the loss at a distance of ``radius``;
+        - ``"curvature"``, the largest eigenvalue of the loss's Hessian;
+        - ``"loss"`` and ``"accuracy"`` of the solution on the training samples;
+        - ``"test loss"`` and ``"test accuracy"``, where there are test samples.
 
     See Also
     --------
@@ -56,7 +58,7 @@ class Sharpness(CurveResult):
     x_scale = "log"
 
     def _limits(self, name: str) -> tuple[float, float]:
-        figure = name.removeprefix("test ")  # the loss may fall, and curve downwards
+        figure = name.removeprefix("test ")  # rise and curvature may be negative
         return {"loss": POSITIVE, "accuracy": SHARE}.get(figure, (-np.inf, np.inf))
 
 
@@ -80,52 +82,59 @@ def sharpness(
 ) -> Sharpness:
     """Train a network with several batch sizes, and measure how sharp the solutions are.
 
-    Large batches were found to end in sharper minima than small ones [1]_. Two
-    measures, on the training samples, in evaluation mode, of the mean
-    cross-entropy without penalties:
+    Large batches were found to lead to sharper minima than small ones [1]_. There
+    are two measures, for the mean cross-entropy of the training samples without
+    penalties, in evaluation mode:
 
-    - the *rise*: how much the loss rises, on average over random directions, when
-      each filter is moved by ``radius`` times its own norm. Directions are
-      filter-normalised [2]_ and taken both ways, so that a slope cancels; biases
-      and the weights of batch normalisation stay as they are.
+    - the *rise*: the increase of the loss when each filter is moved by ``radius``
+      times its own norm, averaged over random directions. Directions are
+      filter-normalised [2]_ and are taken both ways, so that a slope cancels.
+      Biases and the weights of batch normalisation are fixed.
     - the *curvature*: the largest eigenvalue of the Hessian in all weights.
 
-    Both are our choice; [1]_ takes the largest value in a box round the solution.
-    They need not agree. Networks of rectified units that compute the same can be
-    made as sharp as one likes by scaling their layers against each other [3]_: the
-    curvature changes with that, and the rise does not. And both depend on how far
-    the training came: the curvature of the cross-entropy goes to 0 as samples
-    are fitted ever more surely. Compare them where ``"loss"`` is alike.
+    Both measures are our choice; [1]_ uses the largest value in a box around the
+    solution. They need not agree: scaling the layers of a ReLU network against
+    each other does not change its predictions, and can make it arbitrarily sharp
+    [3]_. It changes the curvature, and not the rise. Both measures also depend on
+    how far the network was trained: the curvature of the cross-entropy tends to 0
+    as training samples are fitted with growing confidence. Compare solutions of
+    similar ``"loss"``.
 
     Parameters
     ----------
     estimator : object
-        Skorch classifier, whose module is not made yet, or ``MLPClassifier``, of
-        which clones are trained.
+        Skorch classifier whose module is a class or a function, or
+        ``MLPClassifier``, of which clones are trained.
     X : array-like of shape (n_samples, ...)
         Training samples.
     y : array-like of shape (n_samples,)
         Their labels.
     batch_sizes : array-like of int, default=(8, 32, 128)
-        Ascending, at most the number of samples.
-    X_test, y_test : array-like, default=None
-        Samples for loss and accuracy of the solution on others.
+        Batch sizes, ascending, at most the number of samples.
+    X_test : array-like of shape (n_test, ...), default=None
+        Test samples for loss and accuracy of the solution.
+    y_test : array-like of shape (n_test,), default=None
+        Their labels.
     same : {"updates", "epochs"}, default="updates"
-        What all trainings share. ``"updates"`` gives the estimator's epochs
-        (``max_epochs`` or ``max_iter``) to the smallest batch size, and as many
-        more to the others as make up for their fewer updates, rounded up.
-        ``"epochs"`` gives the same to all: then large batches are trained less.
-        What stops a training early is left to the estimator.
+        What is the same for all batch sizes. Early stopping is left to the
+        estimator.
+
+        - ``"updates"``: the smallest batch size gets the estimator's epochs
+          (``max_epochs`` or ``max_iter``). Larger batch sizes get as many epochs as
+          give the same number of updates, rounded up.
+        - ``"epochs"``: all batch sizes get the estimator's epochs, so large batches
+          get fewer updates.
     radius : float, default=0.5
-        How far the rise is measured, in norms of the filters.
+        Distance at which the rise is measured, relative to the norms of the
+        filters.
     n_directions : int, default=10
-        Random directions for the rise, the same for all batch sizes.
+        Number of random directions for the rise, the same for all batch sizes.
     n_repeats : int, default=3
-        Trainings, each with a seed of its own.
+        Number of trainings, each with its own seed.
     random_state : int, RandomState instance or None, default=None
-        Decides the seeds.
+        Source of the seeds.
     n_jobs : int, default=None
-        Processes; see joblib.
+        Number of parallel processes, as in joblib.
     verbose : int, default=0
         Whether to show a progress bar.
 
@@ -137,21 +146,21 @@ def sharpness(
     Raises
     ------
     ValueError
-        If a parameter or the data is invalid, or the solver takes no batches.
+        If a parameter or the data is invalid, or the solver does not use batches.
     TypeError
         If the estimator is no network.
 
     See Also
     --------
-    loss_surface : The loss round one solution, drawn.
+    loss_surface : The loss around one solution, on a plane.
 
     Notes
     -----
-    On ``sklearn.datasets.load_digits``, with one hidden layer and as many updates
-    for all, plain stochastic gradient descent ends sharper with batches of 32 than
-    with 8, by both measures and at the same loss; from 32 to 128 little changes.
-    With Adam the rise grows slightly and the curvature falls: there small batches
-    end at the larger loss.
+    On ``sklearn.datasets.load_digits``, with one hidden layer and the same number
+    of updates, solutions of plain stochastic gradient descent are sharper with
+    batches of 32 than with 8, by both measures and at the same loss. From 32 to 128
+    little changes. With Adam, the rise grows slightly with the batch size and the
+    curvature falls; there, small batches end at a larger loss.
 
     References
     ----------
@@ -181,7 +190,7 @@ def sharpness(
     sizes = _read_sizes(batch_sizes, n_samples)
     check_choice("same", same, ("updates", "epochs"))
     if getattr(estimator, "solver", "") == "lbfgs":
-        raise ValueError("the solver 'lbfgs' takes no batches; choose 'sgd' or 'adam'")
+        raise ValueError("the solver 'lbfgs' does not use batches; choose 'sgd' or 'adam'")
     check_positive("radius", radius)
     check_integer("n_directions", n_directions)
     epochs = "max_iter" if isinstance(estimator, MLPClassifier) else "max_epochs"
@@ -222,7 +231,7 @@ def _measure(
 
 
 def rise(loss: Loss, radius: float, n_directions: int, rng: np.random.RandomState) -> float:
-    """Mean rise of a loss, as far along random directions, both ways."""
+    """Mean rise of a loss at a distance of ``radius`` along random directions, both ways."""
     directions = (filter_normalised(loss.weights, rng) for _ in range(n_directions))
     found = [loss.moved((way * radius, direction))[0] for direction in directions for way in (1, -1)]
     return float(np.mean(found)) - loss.at({})[0]

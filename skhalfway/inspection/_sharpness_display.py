@@ -60,7 +60,7 @@ class SharpnessDisplay(CurveResultDisplay, draws=[Sharpness], by=sharpness):
         ax : matplotlib Axes, default=None
             Axes to draw on. None makes a figure.
         names : list of str, default=None
-            Figures to draw. None is the rise.
+            Figures to draw. None draws the rise.
         **kwargs : dict
             Passed to :meth:`CurveResultDisplay.plot`.
 
@@ -73,6 +73,16 @@ class SharpnessDisplay(CurveResultDisplay, draws=[Sharpness], by=sharpness):
         ------
         ValueError
             If a name is unknown.
+
+        Examples
+        --------
+        >>> import matplotlib
+        >>> matplotlib.use("agg")
+        >>> import numpy as np
+        >>> from skhalfway.inspection import Sharpness, SharpnessDisplay
+        >>> curves = Sharpness(np.array([8, 64]), {"rise": np.array([[0.2], [0.4]])})
+        >>> SharpnessDisplay(curves).plot().ax_.get_ylabel()
+        'rise of the loss'
         """
         chosen = ["rise"] if names is None else names
         super().plot(ax, names=chosen, **kwargs)

@@ -1,4 +1,4 @@
-"""What one training on two spheres leaves: its errors, and how near they lie."""
+"""One training on two spheres: the classifier's errors, and their distances from other points."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ from skhalfway.models import Model, as_model
 from skhalfway.models._training import train
 
 _INNER, _OUTER = 0, 1
-_N_KNOWN = 100  # errors of the test that an attack is told of
+_N_KNOWN = 100  # largest number of misclassified test points that are given to the attack
 
 
 @dataclass(frozen=True)
 class Spheres:
-    """Where points come from."""
+    """Two concentric spheres, of radius 1 and ``radius``, from which points are drawn."""
 
     n_features: int
     radius: float
 
     def draw(self, n: int, rng: np.random.RandomState) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-        """Points of the inner and of the outer sphere in turn, and which it is."""
+        """Points of the inner and the outer sphere in turn, and their labels."""
         y = np.arange(n) % 2
         points = unit_vectors(rng.standard_normal((n, self.n_features)))
         return points * np.where(y == _INNER, 1.0, self.radius)[:, None], y
@@ -52,10 +52,10 @@ def measure_errors(
 ) -> list[float]:
     """Figures of one training, in the order of their names."""
     rng = np.random.RandomState(seed)
-    # one for each purpose: the same fresh points whatever the size of the training
+    # a seed for each purpose, so that test points are the same for all numbers of training samples
     training, drawing, testing, attacking = (draw_seed(rng) for _ in range(4))
     split = read_split(estimator, *spheres.draw(n_train, np.random.RandomState(drawing)))
-    with undisturbed():  # a net draws even as it predicts
+    with undisturbed():  # a net draws random numbers even in prediction
         model = as_model(train(estimator, split.X, split.y, training))
         rates, right, wrong = _test(model, spheres, n_test, n_attacked, np.random.RandomState(testing))
         right, wrong = right.astype(split.X.dtype), wrong.astype(split.X.dtype)
@@ -70,7 +70,7 @@ def measure_errors(
 def _test(
     model: Model, spheres: Spheres, n_test: int, n_attacked: int, rng: np.random.RandomState
 ) -> tuple[tuple[float, float], NDArray[np.float64], NDArray[np.float64]]:
-    """Error on both spheres and on the inner one; some of its points that are classified right, and wrong."""
+    """Error on both spheres and on the inner one; some inner points classified correctly, and some not."""
     errors, totals = np.zeros(2), np.zeros(2)
     found: dict[bool, list[NDArray[np.float64]]] = {True: [], False: []}
     limits = {True: n_attacked, False: _N_KNOWN}
@@ -88,14 +88,15 @@ def _test(
 def _distances(
     generator: AdversarialGenerator, model: Model, right: NDArray[Any], wrong: NDArray[Any]
 ) -> NDArray[np.float64]:
-    """Distances on the inner sphere from points to the nearest error found; inf where none was.
+    """Distances on the inner sphere from points to the nearest error that was found; inf where none was.
 
-    ``wrong`` are errors that are known: black-box attacks begin at other samples.
+    ``wrong`` are known errors. They are part of the attacked batch, since black-box attacks start at other
+    samples of it.
     """
     known = np.full(len(right), np.inf)
     if len(wrong):
         known = pairwise_distances_argmin_min(right, wrong)[1]
-    # points of a ray are one point of the sphere
+    # all points of a ray are the same point of the sphere
     source = make_pipeline(Normalizer(), FrozenEstimator(model.estimator)).fit(right)
     generator.set_params(estimator=FrozenEstimator(source))
     X = np.concatenate([right, wrong])

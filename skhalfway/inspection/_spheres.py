@@ -1,4 +1,4 @@
-"""adversarial_spheres: test error, and how near it lies, on two spheres one inside the other."""
+"""adversarial_spheres: test error, and the distance to the nearest error, on two concentric spheres."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from skhalfway.results._provenance import recorded
 
 @dataclass(frozen=True, eq=False, repr=False)
 class AdversarialSpheres(CurveResult):
-    """Errors on two spheres, and how near they lie, by the number of training samples.
+    """Errors on two concentric spheres, and distances to them, by the number of training samples.
 
     Made by :func:`adversarial_spheres`; arrays are read-only.
 
@@ -31,11 +31,15 @@ class AdversarialSpheres(CurveResult):
     x : ndarray of shape (n_sizes,)
         Numbers of training samples.
     values : dict of str to ndarray of shape (n_sizes, n_repeats)
-        "error", on fresh points of both spheres; "inner error", on those of the
-        inner one, of radius 1; "distance", the mean distance on it from a point
-        that is classified right to the nearest error that was found, nan where
-        none was; "bound", the largest that the mean distance can be with such an
-        inner error, nan where the test saw none.
+        Figures by name:
+
+        - "error", the share of new points of both spheres that are misclassified;
+        - "inner error", the same on the inner sphere, of radius 1;
+        - "distance", the mean distance on the inner sphere from a correctly
+          classified point to the nearest error that was found. It is nan where an
+          attack found none.
+        - "bound", the largest possible mean distance with that inner error. It is
+          nan where the test saw no error.
     n_features : int
         Dimension of the space.
 
@@ -83,61 +87,63 @@ def adversarial_spheres(
     n_jobs: int | None = None,
     verbose: int = 0,
 ) -> AdversarialSpheres:
-    """Train a classifier to tell two concentric spheres apart, and see how near its errors are.
+    """Train a classifier on two concentric spheres, and measure how near its errors are to correct points.
 
-    Two spheres of radius 1 and ``radius``, uniformly populated: nothing is
-    ambiguous, and the true boundary is a sphere between them. Gilmer et al. [1]_
-    showed that a classifier which errs on a small constant share of such a sphere
-    has an error within a distance of order 1 / sqrt(n_features) of its points, on
-    average, whatever the classifier, and that trained networks come near to the
-    theoretical optimum. Two random points are sqrt(2) apart.
+    The two spheres have radius 1 and ``radius``, and points are uniform on each.
+    Classes do not overlap, and the true boundary is a sphere between them. Gilmer et
+    al. [1]_ studied classifiers that misclassify a small constant share of such a
+    sphere. They showed that the mean distance from its points to the nearest error is
+    then of order 1 / sqrt(n_features), for every classifier, and that trained
+    networks are close to the theoretical optimum. Two random points are sqrt(2)
+    apart.
 
-    The bound is that of isoperimetry: of all sets of a given share of a sphere, the
-    cap has the smallest neighbourhood at any distance, and so lies, on average,
-    furthest from other points. With ``I`` the regularised incomplete beta function,
-    the share of a cap of angle ``a <= pi / 2`` is
-    ``I(sin(a)**2; (n - 1) / 2, 1 / 2) / 2`` [2]_. The mean distance to it, from
-    points outside, is an integral of such shares, which is computed. Distances are
-    Euclidean; those of misclassified points, 0, are left out on both sides.
+    The bound follows from isoperimetry. Among all sets with a given share of a
+    sphere, the cap has the smallest neighbourhood at any distance. So the mean
+    distance from other points to the cap is largest. The share of a cap of angle
+    ``a <= pi / 2`` is ``I(sin(a)**2; (n - 1) / 2, 1 / 2) / 2``, with ``I`` the
+    regularised incomplete beta function [2]_. The mean distance to it, from points
+    outside, is an integral of such shares, which is computed numerically. Distances
+    are Euclidean. Misclassified points, whose distance is 0, are left out of both
+    means.
 
-    Errors are looked for on the sphere: the classifier is attacked after
-    ``sklearn.preprocessing.Normalizer``, so that all points in one direction from
-    the centre are one point of the sphere, by ``"fmn"`` of
-    :class:`~skhalfway.AdversarialGenerator` or, without a gradient, by
-    ``"hopskipjump"``. The point of the ray that is nearest to x lies sin(a) away,
-    its point on the sphere 2 sin(a / 2): the one grows with the other, up to a right
-    angle, so that the nearest error is the same. What is found is an upper bound of
-    the distance to the nearest error, and may lie above the bound where an attack
-    is weak.
+    Errors are searched on the sphere: the classifier is attacked behind a
+    ``sklearn.preprocessing.Normalizer``, so that all points of a ray from the
+    centre count as one point of the sphere. The attack is ``"fmn"`` of
+    :class:`~skhalfway.AdversarialGenerator`, or ``"hopskipjump"`` where the
+    classifier has no gradient. At an angle a, the nearest point of a ray is sin(a)
+    away from x, and its point on the sphere 2 sin(a / 2). Both grow with a, up to a
+    right angle, so the nearest error is the same. The distance found is an upper
+    bound on the distance to the nearest error. It may exceed the theoretical bound
+    where the attack is weak.
 
     Parameters
     ----------
     estimator : object
-        Classifier to train; clones are.
+        Classifier of which clones are trained.
     n_features : int, default=500
         Dimension of the space.
     radius : float, default=1.3
         Radius of the outer sphere.
     n_train : int or sequence of int, default=(1000, 2000, 4000)
-        Training samples, half of them on either sphere.
+        Number of training samples, half of them on each sphere.
     n_test : int, default=20000
-        Fresh points for the errors, half of them on either sphere.
+        Number of new points for the errors, half of them on each sphere.
     n_attacked : int, default=100
-        How many points, of the inner sphere and classified right, are attacked. Of
-        the test's points: there are fewer where it has not so many.
+        Number of points that are attacked. These are correctly classified test
+        points of the inner sphere, of which there may be fewer.
     attack : str, default="auto"
-        An attack of :class:`~skhalfway.AdversarialGenerator` that looks for the
-        nearest adversarial sample. ``"auto"`` as above.
+        An attack of :class:`~skhalfway.AdversarialGenerator` that searches the
+        nearest adversarial example. ``"auto"`` is as described above.
     max_iter : int, default=40
-        Its steps by gradient.
+        Number of steps of a gradient attack.
     max_queries : int, default=1000
-        Most predictions that it asks for a point, without a gradient.
+        Largest number of queries per point, for attacks without a gradient.
     n_repeats : int, default=3
-        Trainings, each with data and a seed of its own.
+        Number of trainings, each with its own data and seed.
     random_state : int, RandomState instance or None, default=None
-        Decides all of them.
+        Source of data and seeds.
     n_jobs : int, default=None
-        Trainings side by side, in processes.
+        Number of trainings in parallel, in processes.
     verbose : int, default=0
         Whether to show a progress bar.
 
@@ -155,15 +161,16 @@ def adversarial_spheres(
 
     See Also
     --------
-    skhalfway.AdversarialGenerator : What looks for the errors.
+    skhalfway.AdversarialGenerator : The attacks that search for errors.
 
     Notes
     -----
-    In 100 to 500 dimensions the errors of multi-layer perceptrons, and of forests,
-    are nearer to all points than those of a cap: hardly so where they are many, by
-    40 % where training has left 2 %. Those of a linear classifier are a cap. As
-    errors become rare the distance grows slowly. Rates below 1 in ``n_test`` go
-    unseen; an attack may then find errors where the test saw none.
+    In 100 to 500 dimensions, the errors of multi-layer perceptrons and of forests
+    are nearer to other points than a cap would be. The difference is small where
+    there are many errors, and 40 % where the error is 2 %. The errors of a linear
+    classifier are a cap. As errors become rare, the distance grows slowly. A test
+    does not see error rates below 1 in ``n_test``, so an attack may find errors
+    where the test saw none.
 
     References
     ----------
@@ -185,12 +192,12 @@ def adversarial_spheres(
     check_integer("n_features", n_features, 2)
     check_positive("radius", radius)
     if radius <= 1:
-        raise ValueError(f"radius must be > 1, that of the inner sphere; got {shown(radius)}")
+        raise ValueError(f"radius must be > 1, the radius of the inner sphere; got {shown(radius)}")
     sizes = _read_sizes(n_train)
     check_integer("n_test", n_test, 2)
     check_integer("n_attacked", n_attacked)
     spheres = Spheres(n_features, float(radius))
-    read_split(estimator, *spheres.draw(2, np.random.RandomState(0)))  # raises for what cannot be trained
+    read_split(estimator, *spheres.draw(2, np.random.RandomState(0)))  # raises where it cannot be trained
     check_integer("max_iter", max_iter)
     check_integer("max_queries", max_queries)
     allowed = ["auto", *(name for name, kind in KINDS.items() if kind.nearest and 2 in kind.norms)]
@@ -220,5 +227,5 @@ def adversarial_spheres(
 def _read_sizes(n_train: Any) -> NDArray[np.int_]:
     sizes = ascending_integers("n_train", n_train, or_one=True)
     if sizes[0] < 2:
-        raise ValueError(f"n_train must be at least 2, a sample of either sphere; got {shown(n_train)}")
+        raise ValueError(f"n_train must be at least 2, a sample of each sphere; got {shown(n_train)}")
     return sizes

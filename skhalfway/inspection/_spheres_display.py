@@ -1,4 +1,4 @@
-"""AdversarialSpheresDisplay: distances to the nearest error against errors, and their bound."""
+"""AdversarialSpheresDisplay: mean distance to the nearest error against the error rate, and its bound."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _N_CURVE = 100
 
 
 class AdversarialSpheresDisplay(CurveResultDisplay, draws=[AdversarialSpheres], by=adversarial_spheres):
-    """Distances to the nearest error against errors, and their bound, of :class:`AdversarialSpheres`.
+    """Mean distance to the nearest error against the error rate, and its bound, of `AdversarialSpheres`.
 
     Use ``from_estimator`` (see :class:`CurveResultDisplay`), or ``plot`` of the curves, to make one.
 
@@ -36,9 +36,9 @@ class AdversarialSpheresDisplay(CurveResultDisplay, draws=[AdversarialSpheres], 
     figure_ : matplotlib Figure
         Figure that holds them.
     lines_ : dict of str to matplotlib Line2D
-        The bound.
+        The line of the bound, under "bound".
     points_ : dict of int to matplotlib PathCollection
-        A point for each training, by the number of training samples.
+        By the number of training samples, a point for each training.
 
     Examples
     --------
@@ -63,8 +63,8 @@ class AdversarialSpheresDisplay(CurveResultDisplay, draws=[AdversarialSpheres], 
     ) -> AdversarialSpheresDisplay:
         """Draw a point for each training, and the bound.
 
-        Trainings after which the test saw no error have no place on the axis, which
-        is logarithmic unless that goes for all.
+        The axis of errors is logarithmic, so trainings without a test error are not
+        shown; where no training has a test error, it is linear.
 
         Parameters
         ----------
@@ -81,6 +81,17 @@ class AdversarialSpheresDisplay(CurveResultDisplay, draws=[AdversarialSpheres], 
         -------
         display : AdversarialSpheresDisplay
             This object, with its attributes.
+
+        Examples
+        --------
+        >>> import matplotlib
+        >>> matplotlib.use("agg")
+        >>> import numpy as np
+        >>> from skhalfway.inspection import AdversarialSpheres, AdversarialSpheresDisplay
+        >>> values = {"inner error": np.array([[0.1]]), "distance": np.array([[0.05]])}
+        >>> curves = AdversarialSpheres(np.array([1000]), values, n_features=500)
+        >>> list(AdversarialSpheresDisplay(curves).plot().lines_)
+        ['bound']
         """
         import matplotlib.pyplot as plt
         from matplotlib.ticker import LogLocator

@@ -1,4 +1,4 @@
-"""Samples to train on and to score with, as an estimator that is yet to be trained takes them."""
+"""Training and test samples, read and checked for an estimator that is not trained yet."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from skhalfway.models._type_checks import inner_skorch_net, net_dtype
 
 
 class Split(NamedTuple):
-    """Samples and labels; those to score with may not be there."""
+    """Training samples and labels, and test samples and labels, which may be None."""
 
     X: NDArray[Any]
     y: NDArray[Any]
@@ -26,18 +26,19 @@ class Split(NamedTuple):
 def read_split(
     estimator: Any, X: Any, y: Any, X_test: Any = None, y_test: Any = None, *, needs_test: bool = False
 ) -> Split:
-    """Samples and labels, checked; a skorch net gets its own float type, and labels 0, 1, ... for any."""
+    """Checked samples and labels; for a skorch net, in its float type and with labels encoded as 0, 1, ..."""
     check_kind(estimator)
     if counts_as_fitted(estimator):
         raise TypeError(
-            f"an estimator to clone and train is needed, got {type(estimator).__name__}, which stays as it is"
+            f"an unfitted classifier is needed, to be cloned and trained, but {type(estimator).__name__} "
+            "counts as fitted"
         )
     if not hasattr(estimator, "predict"):
         raise TypeError(f"a classifier is needed, but {type(estimator).__name__} has no predict")
     if (X_test is None) != (y_test is None):
         raise ValueError("X_test and y_test belong together: give both or neither")
     if needs_test and X_test is None:
-        raise ValueError("X_test and y_test are needed, to compare networks on; got None")
+        raise ValueError("X_test and y_test are needed, to score networks with; got None")
     net = inner_skorch_net(estimator)
     reader = reader_named(type(estimator).__name__)
 
@@ -65,7 +66,7 @@ def read_split(
 def _label_dtype(net: Any) -> str:
     from skorch.classifier import NeuralNetBinaryClassifier
 
-    # its loss takes numbers from 0 to 1, that of several classes takes column numbers
+    # the binary loss takes floats from 0 to 1, the loss for several classes takes column numbers
     return net_dtype(net) if isinstance(net, NeuralNetBinaryClassifier) else "int64"
 
 
@@ -76,23 +77,23 @@ def check_trains_on_all(estimator: Any) -> None:
         if net.train_split is not None:
             raise ValueError(
                 "the net holds samples back from training, for validation; pass train_split=None to "
-                f"{type(net).__name__}, so that all of X is trained on"
+                f"{type(net).__name__}, so that it trains on all of X"
             )
         return
     for name, value in estimator.get_params().items():
         if name.split("__")[-1] == "early_stopping" and value:
             raise ValueError(
                 f"{name}={shown(value)} may hold samples back from training; pass {name}=False to "
-                f"{type(estimator).__name__}, so that all of X is trained on"
+                f"{type(estimator).__name__}, so that it trains on all of X"
             )
 
 
 def check_makes_module(net: Any) -> None:
-    """Raise ValueError where a skorch net has a module ready made, with weights that no seed decides."""
+    """Raise ValueError where a skorch net's module is an instance, whose weights no seed can change."""
     from torch import nn
 
     if isinstance(net.module, nn.Module) and not net.get_params_for("module"):
         raise ValueError(
-            "the net's module is made already, and its weights drawn; pass what makes it, a class or a "
-            f"function, to {type(net).__name__}, so that its weights can be drawn again"
+            "the net's module is an instance already, with weights that are drawn; pass its class, or a "
+            f"function that makes it, to {type(net).__name__}, so that weights can be drawn again"
         )

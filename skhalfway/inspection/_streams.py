@@ -1,4 +1,4 @@
-"""Networks trained on a stream of samples: first weights and the order of every epoch are given."""
+"""Training with given initial weights and a given order of the samples in every epoch."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ _SOLVERS = ("sgd", "adam")
 
 
 def check_streams(estimator: Any) -> None:
-    """Raise for what is no network whose first weights and order of samples can be given apart."""
+    """Raise unless it is a network whose initial weights and order of samples can be set separately."""
     net = is_skorch_net(estimator)
     if not (net and is_classifier(estimator)) and not isinstance(estimator, MLPClassifier):
         raise TypeError(
-            "a network is needed, whose first weights are drawn: a skorch classifier or an MLPClassifier; "
+            "a network with random initial weights is needed: a skorch classifier or an MLPClassifier; "
             f"got {type(estimator).__name__}"
         )
     check_trains_on_all(estimator)
     if not net:
         if estimator.solver not in _SOLVERS:
             raise ValueError(
-                f"solver must be of {list(_SOLVERS)}, which take samples one after another, "
+                f"solver must be of {list(_SOLVERS)}, which train on batches of samples, "
                 f"got {shown(estimator.solver)}"
             )
         return
@@ -39,7 +39,8 @@ def check_streams(estimator: Any) -> None:
     own = {"sampler", "batch_sampler"} & estimator.get_params_for("iterator_train").keys()
     if own:
         raise ValueError(
-            f"the order of samples is given to the net, which has an iterator_train__{own.pop()}"
+            f"the order of samples is set here, but the net has its own iterator_train__{own.pop()}; "
+            "remove that"
         )
 
 
@@ -58,11 +59,11 @@ def train_on_stream(
     begin: Callable[[Any], Any] | None = None,
     note: Callable[[Any], None] | None = None,
 ) -> Any:
-    """A fitted clone, from a seed for its first weights, one for what else it draws, and rows for each epoch.
+    """A clone trained with seed ``first`` for initial weights, ``rest`` for all else, and an order per epoch.
 
-    All epochs are trained, unless a skorch net has a callback that stops it. ``begin`` returns the network to
-    train, given one that is not trained: an MLPClassifier without weights, a net with its first ones.
-    ``note`` is called with it before the first epoch and after each.
+    All epochs are trained, unless a skorch net has a callback that stops it. ``begin`` takes the untrained
+    clone, and returns the network to train; an MLPClassifier has no weights yet, a net has its initial ones.
+    ``note`` is called with the network before the first epoch and after each.
     """
     fresh = seeded_clone(estimator, first)
     if not is_skorch_net(estimator):
@@ -73,7 +74,7 @@ def train_on_stream(
         if note is not None:
             note(fresh)
         for order in orders:
-            # draws nothing but the first weights: rows are not shuffled
+            # rows are not shuffled, so it draws nothing but the initial weights
             fresh.partial_fit(X[order], y[order], classes=classes)
             if note is not None:
                 note(fresh)
@@ -94,19 +95,19 @@ def _noting(note: Callable[[Any], None]) -> Any:
 
     class Noting(Callback):
         def on_epoch_begin(self, net: Any, **kwargs: Any) -> None:
-            if not net.history[:-1]:  # the first; a net that was shown no labels knows no classes
+            if not net.history[:-1]:  # the first epoch; before it, the net does not know its classes
                 with undisturbed():
                     note(net)
 
         def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
-            with undisturbed():  # a net draws even as it predicts
+            with undisturbed():  # a net draws random numbers even in prediction
                 note(net)
 
     return Noting()
 
 
 class _Stream:
-    """A sampler of torch: each time it is gone through, another epoch's order."""
+    """A sampler for torch whose every pass yields the order of the next epoch."""
 
     def __init__(self, orders: Iterator[NDArray[Any]], n_samples: int) -> None:
         self._orders, self._n_samples = orders, n_samples

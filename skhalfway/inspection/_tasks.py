@@ -1,4 +1,4 @@
-"""Tasks, learned one after another or all at once."""
+"""Tasks that are learned one after another or all together."""
 
 from __future__ import annotations
 
@@ -36,19 +36,21 @@ class Options(NamedTuple):
 
 
 def read_tasks(tasks: Sequence[Sequence[Any]]) -> tuple[list[Task], NDArray[Any]]:
-    """Tasks, checked against each other, and all their labels."""
+    """Tasks, checked against each other, and the labels of all of them."""
     tasks = list(tasks)
     if len(tasks) < 2:
         raise ValueError(
-            f"forgetting takes at least 2 tasks (X_train, y_train, X_test, y_test), got {len(tasks)}"
+            f"tasks must hold at least 2 tasks (X_train, y_train, X_test, y_test), got {len(tasks)}"
         )
     for i, task in enumerate(tasks):
         if len(task) != 4:
-            raise ValueError(f"a task is (X_train, y_train, X_test, y_test); task {i} has {len(task)} parts")
+            raise ValueError(
+                f"a task must be (X_train, y_train, X_test, y_test), but task {i} has {len(task)} parts"
+            )
     train = [read_labelled(X, y) for X, y, _, _ in tasks]
     shapes = [X.shape[1:] for X, _ in train]
     if len(set(shapes)) > 1:
-        raise ValueError(f"samples of all tasks must have one shape, got {shown(shapes)}")
+        raise ValueError(f"samples of all tasks must have the same shape, got {shown(shapes)}")
     classes = np.unique(np.concatenate([y for _, y in train]))
     if len(classes) < 2:
         raise ValueError(f"the tasks must have at least 2 classes in all, got {shown(classes)}")
@@ -57,7 +59,7 @@ def read_tasks(tasks: Sequence[Sequence[Any]]) -> tuple[list[Task], NDArray[Any]
 
 
 def chance_accuracy(task: Task, classes: NDArray[Any]) -> float:
-    """Expected accuracy of labels drawn as often as the training samples have them."""
+    """Expected accuracy of random labels with the class frequencies of the training samples."""
     shares = [
         np.bincount(check_labels(y, classes, len(y)), minlength=len(classes)) / len(y)
         for y in (task.y, task.y_test)
@@ -68,7 +70,7 @@ def chance_accuracy(task: Task, classes: NDArray[Any]) -> float:
 def accuracies(
     estimator: Any, tasks: list[Task], options: Options, method: str, seed: int
 ) -> NDArray[np.float64]:
-    """Accuracy after each task (rows) on each (columns)."""
+    """Accuracy after each task that was learned (rows), on each task (columns)."""
     if method == "joint":
         return np.array([_joint(estimator, tasks, n, options, seed) for n in range(1, len(tasks) + 1)])
     net, elastic, attention = _fresh(estimator, options, seed), None, None
@@ -123,7 +125,7 @@ def _joint(estimator: Any, tasks: list[Task], n: int, options: Options, seed: in
 def _fresh(estimator: Any, options: Options, seed: int) -> Any:
     fresh = seeded_clone(estimator, seed)
     if is_skorch_net(fresh):
-        # it would take the classes of the last task for all there are
+        # otherwise it would know the classes of the last task only
         fresh.set_params(max_epochs=options.n_epochs, classes=options.classes)
     return fresh
 
@@ -139,14 +141,16 @@ def _learn(
         for begin in range(0, len(y), options.batch_size):
             rows = shuffled[begin : begin + options.batch_size]
             if isinstance(estimator, MLPClassifier):
-                estimator.set_params(batch_size=len(rows))  # it would warn of a larger one
+                estimator.set_params(
+                    batch_size=len(rows)
+                )  # it warns of a batch size above the number of rows
             estimator.partial_fit(X[rows], y[rows], classes=options.classes)
 
 
 def _scores(
     estimator: Any, tasks: list[Task], told: Callable[[int], AbstractContextManager[None]] | None = None
 ) -> list[float]:
-    """Accuracy on each task; ``told(i)`` is around the answers to one, where it matters which it is."""
+    """Accuracy on each task; predictions for task i are made within the context ``told(i)``, if given."""
     scores = []
     for i, task in enumerate(tasks):
         with nullcontext() if told is None else told(i):

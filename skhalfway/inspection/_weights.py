@@ -1,4 +1,4 @@
-"""The weights of fitted networks, skorch's and scikit-learn's, as arrays."""
+"""The weights of fitted networks, of skorch, torch and scikit-learn, as arrays."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def weights_of(network: Any) -> Weights:
 
 
 def with_weights(network: Any, weights: Mapping[str, NDArray[Any]]) -> Any:
-    """A copy of a fitted network that has these weights instead; the network is left as it is."""
+    """A copy of a fitted network with other weights; the network itself is not changed."""
     own = weights_of(network)
     shapes = {name: weight.shape for name, weight in own.items()}
     given = {name: weight.shape for name, weight in weights.items()}
@@ -56,7 +56,7 @@ def with_weights(network: Any, weights: Mapping[str, NDArray[Any]]) -> Any:
 
 
 def _network(network: Any) -> Any:
-    """What holds the weights; TypeError where nothing does."""
+    """The network that holds the weights, behind any FrozenEstimator; TypeError where there is none."""
     while isinstance(network, FrozenEstimator):
         network = network.estimator
     if is_skorch_net(network) or isinstance(network, MLPClassifier):

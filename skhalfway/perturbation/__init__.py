@@ -1,4 +1,4 @@
-"""What perturbations teach: classifiers that learn from adversarial perturbations, and why they can."""
+"""Learning from adversarial perturbations: classifiers that do so, and theory of why they can."""
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -14,7 +14,7 @@ __all__ = ["AdversarialSampler", "GeometryGenerator", "PerturbationLearner", "th
 
 
 def __getattr__(name: str) -> Any:
-    # not imported before it is used (PEP 562)
+    # imported on first access (PEP 562)
     if name == "theory":
         return import_module("skhalfway.perturbation.theory")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,4 +1,4 @@
-"""How far two boundaries agree."""
+"""agreement: the share of points on which two boundaries agree."""
 
 from __future__ import annotations
 
@@ -15,25 +15,27 @@ from skhalfway.perturbation._binary import read_samples
 
 @takes_datasets
 def agreement(f: Any, g: Any, Z: Any) -> float:
-    """Share of points that two boundaries, or classifiers, put on one side.
+    """Share of points that two boundaries, or two classifiers, put on the same side.
 
     Parameters
     ----------
-    f, g : array-like of shape (n_features,), or object
+    f : array-like of shape (n_features,), or object
         Direction of a linear boundary through the origin, or a fitted
         classifier of two classes.
+    g : array-like of shape (n_features,), or object
+        The other boundary or classifier.
     Z : array-like of shape (n_samples, n_features)
-        Points.
+        Points on which they are compared.
 
     Returns
     -------
     share : float
-        Between 0 and 1.
+        Share between 0 and 1.
 
     Raises
     ------
     ValueError
-        If widths differ, or a classifier has not two classes.
+        If numbers of features differ, or a classifier does not have two classes.
     TypeError
         If an object is neither a direction nor a classifier.
 
@@ -57,5 +59,5 @@ def _positive_side(f: Any, Z: NDArray[np.float64]) -> NDArray[np.bool_]:
     model = as_model(f)
     n_classes = len(classes_of(model, Z))
     if n_classes != 2:
-        raise ValueError(f"{type(f).__name__} has {n_classes} classes; a side needs two")
+        raise ValueError(f"{type(f).__name__} has {n_classes} classes, but must have two")
     return type_named(model, model.predict, Z) == 1

@@ -1,4 +1,4 @@
-"""What the theory takes: samples, a slope, and labels of two classes as signs."""
+"""Inputs of the theory, read and checked: samples, the slope gamma, and labels of two classes as signs."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def read_samples(X: Any, *, name: str = "X", n_features: int | None = None) -> N
 
 
 def check_gamma(gamma: Any, *, relu: bool = False) -> None:
-    """A slope of 0 is a ReLU and 1 a linear network; the theory of leaky ones divides by gamma."""
+    """Raise ValueError unless gamma is a slope: 1 is a linear network, and 0 a ReLU (if ``relu``)."""
     number = isinstance(gamma, Real) and not isinstance(gamma, bool)
     if not number or not (0 < float(gamma) <= 1 or (relu and gamma == 0)):
         raise ValueError(f"gamma must be a number in {'[' if relu else '('}0, 1], got {shown(gamma)}")
@@ -31,7 +31,7 @@ def check_gamma(gamma: Any, *, relu: bool = False) -> None:
 def signs(y: Any, n_samples: int | None = None, *, both: bool = True) -> NDArray[np.float64]:
     """Labels as -1 and +1: the second of two classes, in their sorted order, is +1.
 
-    Labels that are -1 and +1 already may all be the same, unless ``both`` classes are asked for.
+    Labels that are -1 and +1 already may all be equal, unless ``both`` classes are required.
     """
     y = read_labels(y, n_samples)
     classes, indices = np.unique(y, return_inverse=True)
@@ -40,6 +40,6 @@ def signs(y: Any, n_samples: int | None = None, *, both: bool = True) -> NDArray
     if len(classes) != 2:
         raise ValueError(
             f"y must hold two classes, got {len(classes)}: {shown(classes[:5])}"
-            + ("" if both else "; give labels of one class as -1 or +1")
+            + ("" if both else "; pass labels of a single class as -1 or +1")
         )
     return np.where(indices == 1, 1.0, -1.0)

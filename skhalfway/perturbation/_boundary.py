@@ -1,4 +1,4 @@
-"""Boundaries that a network with one hidden layer learns from samples, and from perturbations."""
+"""Decision boundaries that a network with one hidden layer learns, from samples and from perturbations."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ if TYPE_CHECKING:
 
 @takes_datasets
 def boundary(X: Any, y: Any, *, gamma: float = 0.2) -> NDArray[np.float64]:
-    """Direction of the boundary that a network with one hidden layer learns.
+    """Normal of the linear decision boundary that a network with one hidden layer learns.
 
     A network f with leaky ReLU units and a frozen output layer, trained by gradient
     flow on samples that meet :func:`orthogonality_condition`, ends at a linear
-    boundary [1]_: ``sign f(z) = sign <q, z>`` with
-    ``q = sum_n lambda_n y_n x_n``. The multipliers are solved for, see
+    decision boundary [1]_: ``sign f(z) = sign <q, z>`` with
+    ``q = sum_n lambda_n y_n x_n``. The multipliers lambda_n are computed by
     :func:`multipliers`.
 
     Parameters
@@ -40,24 +40,24 @@ def boundary(X: Any, y: Any, *, gamma: float = 0.2) -> NDArray[np.float64]:
     X : array-like of shape (n_samples, n_features)
         Training samples.
     y : array-like of shape (n_samples,)
-        -1 and +1, or any two classes, of which the second in sorted order is +1.
+        Labels: -1 and +1, or any two classes; the second in sorted order is +1.
     gamma : float, default=0.2
         Slope of the leaky ReLU, in (0, 1].
 
     Returns
     -------
     q : ndarray of shape (n_features,)
-        Points to the side of class +1.
+        Normal of the boundary, which points to the side of class +1.
 
     Raises
     ------
     ValueError
-        As :func:`multipliers`.
+        As in :func:`multipliers`.
 
     Warns
     -----
     OrthogonalityWarning
-        As :func:`multipliers`.
+        As in :func:`multipliers`.
 
     References
     ----------
@@ -83,7 +83,7 @@ def check_step(eps: Any, norm: Any, n_changed: Any, step: Any, n_features: int) 
     check_choice("step", step, ("sign", "gradient"))
     if (norm == 0) != (n_changed is not None):
         raise ValueError(
-            f"n_changed must be given with norm=0, and only then; got norm={shown(norm)}, "
+            f"n_changed is required with norm=0, and not allowed with other norms; got norm={shown(norm)}, "
             f"n_changed={shown(n_changed)}"
         )
     if n_changed is None:
@@ -115,37 +115,45 @@ def _towards_positive(
 def geometry_perturbation(
     q: Any, y: Any, *, eps: float, norm: float = 2, n_changed: int | None = None, step: str = "sign"
 ) -> NDArray[np.float64]:
-    """Perturbations towards a class, read off a linear boundary.
+    """Perturbations towards a target class, derived from a linear decision boundary.
 
-    For the boundary ``<q, z> = 0`` and a wanted class y these are
-    ``eps * y * q / ||q||`` (``norm=2``), ``eps * y * sign(q)`` (``norm=np.inf``),
-    and the same on the ``n_changed`` largest ``|q_i|`` alone (``norm=0``). They
-    follow the geometry-inspired perturbations of [1]_; the formulas are our
-    derivation. The experiments of [1]_ do not take signs: their attack divides the
-    gradient by its largest entry, which is ``step="gradient"`` (their public code).
+    For the boundary ``<q, z> = 0`` and a target class y, the perturbation is
+
+    - ``eps * y * q / ||q||`` for ``norm=2``;
+    - ``eps * y * sign(q)`` for ``norm=np.inf``;
+    - ``eps * y * sign(q)`` on the ``n_changed`` features with the largest ``|q_i|``,
+      and 0 on others, for ``norm=0``.
+
+    These follow the geometry-inspired perturbations of [1]_; the formulas are our
+    derivation. The experiments of [1]_ do not use signs: their attack divides the
+    gradient by its largest entry (their public code). That is ``step="gradient"``.
 
     Parameters
     ----------
     q : array-like of shape (n_features,)
-        Direction of the boundary, as :func:`boundary` gives it.
+        Normal of the boundary, as returned by :func:`boundary`.
     y : array-like of shape (n_samples,)
-        Class wanted for each sample: -1 and +1, or any two classes, of which
-        the second in sorted order is +1.
+        Target class of each sample: -1 and +1, or any two classes; the second in
+        sorted order is +1.
     eps : float
-        Length for ``norm=2``, else the change of a feature; in input units.
+        Length of the perturbation for ``norm=2``, otherwise the change of a
+        feature; in input units.
     norm : {2, np.inf, 0}, default=2
-        Which of the three.
+        Norm of the perturbation, as above.
     n_changed : int, default=None
-        With ``norm=0``, how many features change.
+        Number of features that change, with ``norm=0``.
     step : {"sign", "gradient"}, default="sign"
-        For ``norm=np.inf`` and ``norm=0``: each feature changes by eps, or by
-        ``eps * |q_i| / max |q|``. The second changes the largest alone by eps. For
-        ``norm=2`` they are the same.
+        Size of the change with ``norm=np.inf`` and ``norm=0``. Ignored for
+        ``norm=2``.
+
+        - "sign": each feature changes by eps.
+        - "gradient": each feature changes by ``eps * |q_i| / max |q|``, so only the
+          largest entry changes by eps.
 
     Returns
     -------
     perturbation : ndarray of shape (n_samples, n_features)
-        To be added to samples.
+        Perturbations, to be added to samples.
 
     Raises
     ------
@@ -171,19 +179,19 @@ def geometry_perturbation(
 
 @dataclass(frozen=True, eq=False, repr=False)
 class LearnedBoundary(Result, drawn=False):
-    """Direction learned from perturbed samples, as a sum of two; made by :func:`learned_boundary`.
+    """Decision boundary learned from perturbed samples, as the sum of two terms.
 
-    Arrays are read-only.
+    Made by :func:`learned_boundary`; arrays are read-only.
 
     Parameters
     ----------
     base : ndarray of shape (n_features,)
-        What the mislabelled samples teach, ``sum_n lambda_n y_n x_n``.
+        Term learned from the mislabelled samples, ``sum_n lambda_n y_n x_n``.
     perturbation : ndarray of shape (n_features,)
-        What the perturbations teach; for the L2 norm a multiple of the boundary
-        that they were made with.
+        Term learned from the perturbations. For the L2 norm it is a multiple of
+        the boundary that they were made with.
     multipliers : ndarray of shape (n_samples,)
-        lambda_n.
+        The multipliers lambda_n.
 
     Examples
     --------
@@ -204,16 +212,32 @@ class LearnedBoundary(Result, drawn=False):
         for name in ("base", "perturbation", "multipliers"):
             array = frozen(getattr(self, name), float)
             if array.ndim != 1 or (name == "perturbation" and array.shape != self.base.shape):
-                raise ValueError(f"{name} must have one axis, as long as that of base; got {array.shape}")
+                raise ValueError(
+                    f"{name} must have one axis, and perturbation the length of base; got {array.shape}"
+                )
             object.__setattr__(self, name, array)
 
     @property
     def direction(self) -> NDArray[np.float64]:
-        """The sum of the two."""
+        """Normal of the learned boundary: the sum of both terms."""
         return self.base + self.perturbation
 
     def to_frame(self) -> pd.DataFrame:
-        """One row per feature, one column per term."""
+        """Both terms and their sum, with a row for each feature.
+
+        Returns
+        -------
+        frame : DataFrame
+            Columns base, perturbation and direction.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from skhalfway.perturbation.theory import LearnedBoundary
+        >>> learned = LearnedBoundary(np.array([3.0, 0.0]), np.array([0.0, 4.0]), np.ones(5))
+        >>> learned.to_frame()["direction"].tolist()
+        [3.0, 4.0]
+        """
         import pandas as pd
 
         return pd.DataFrame(
@@ -246,27 +270,31 @@ def learned_boundary(
     step: str = "sign",
     gamma: float = 0.2,
 ) -> LearnedBoundary:
-    """Boundary that a network learns from perturbed samples and the classes they are perturbed to.
+    """Decision boundary that a network learns from perturbed samples, labelled with their target classes.
 
-    Samples x_n are perturbed along the boundary q towards labels y_n, whatever
-    their own class, and a fresh network learns these. Its boundary is
-    ``sum_n lambda_n y_n x_n + (eps sum_n lambda_n / ||q||) q`` for L2, with
-    lambda the :func:`multipliers` of the perturbed samples. Where the second term
-    dominates, who learned from wrong labels agrees with who learned from right
-    ones. For the other norms, the second term is ``(sum_n lambda_n) delta``, with
-    delta the perturbation towards class +1. All of this is our derivation in the
+    Samples x_n are perturbed along the normal q towards target labels y_n, whatever
+    their own classes, and a new network learns these. With lambda the
+    :func:`multipliers` of the perturbed samples, the normal of its boundary is the
+    sum of two terms:
+
+    - ``sum_n lambda_n y_n x_n``, from the mislabelled samples;
+    - ``(sum_n lambda_n) delta``, from the perturbations, with delta the perturbation
+      towards class +1. For L2 it is ``(eps sum_n lambda_n / ||q||) q``.
+
+    Where the second term dominates, a network that learned from wrong labels agrees
+    with one that learned from true labels. All of this is our derivation in the
     setting of [1]_.
 
     Parameters
     ----------
     X : array-like of shape (n_samples, n_features)
-        Samples that are perturbed: data, or noise.
+        Samples that are perturbed: data or noise.
     y : array-like of shape (n_samples,)
-        Class that each is perturbed to, and is then taken for.
+        Target class of each perturbation, which is the sample's training label.
     q : array-like of shape (n_features,)
-        Direction of the boundary that perturbations are made with.
+        Normal of the boundary with which perturbations are made.
     eps, norm, n_changed, step
-        As for :func:`geometry_perturbation`.
+        Parameters of :func:`geometry_perturbation`.
     gamma : float, default=0.2
         Slope of the leaky ReLU of the network that learns, in (0, 1].
 
@@ -278,12 +306,12 @@ def learned_boundary(
     Raises
     ------
     ValueError
-        As :func:`multipliers` and :func:`geometry_perturbation`.
+        As in :func:`multipliers` and :func:`geometry_perturbation`.
 
     Warns
     -----
     OrthogonalityWarning
-        As :func:`multipliers`, of the perturbed samples.
+        As in :func:`multipliers`, for the perturbed samples.
 
     References
     ----------
@@ -292,8 +320,8 @@ def learned_boundary(
 
     Examples
     --------
-    A boundary from four samples, learned again from three others that are
-    perturbed towards random classes:
+    A boundary is learned from four samples, and then from three others that
+    are perturbed towards random classes:
 
     >>> import numpy as np
     >>> from skhalfway.perturbation.theory import agreement, boundary, learned_boundary

@@ -1,4 +1,4 @@
-"""How near to orthogonal samples must be for the theory to speak of them."""
+"""The orthogonality condition, under which the theory applies to samples."""
 
 from __future__ import annotations
 
@@ -21,27 +21,29 @@ _FIGURES = ("n_samples", "gamma", "r_min", "r_max", "p_max", "bound")
 
 
 class OrthogonalityWarning(UserWarning):
-    """Samples are further from orthogonal than the theorem allows; the message says how far."""
+    """Warning that samples are not as orthogonal as the theorem requires; the message says how far."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class OrthogonalityCondition(Result, drawn=False):
-    """Both sides of ``gamma**3 * R_min**4 / (3 * N * R_max**2) >= p_max``.
+    """Both sides of the condition ``gamma**3 * R_min**4 / (3 * N * R_max**2) >= p_max``.
 
     Made by :func:`orthogonality_condition`.
 
     Parameters
     ----------
     n_samples : int
-        N.
+        Number of samples, N.
     gamma : float
         Slope of the leaky ReLU.
-    r_min, r_max : float
-        Length of the shortest and of the longest sample, in input units.
+    r_min : float
+        Length of the shortest sample, R_min, in input units.
+    r_max : float
+        Length of the longest sample, R_max, in input units.
     p_max : float
-        Largest absolute inner product of two samples: the right-hand side.
+        Right-hand side: the largest absolute inner product of two samples.
     bound : float
-        The left-hand side: how large p_max may be.
+        Left-hand side: the largest p_max that is allowed.
 
     Examples
     --------
@@ -66,11 +68,24 @@ class OrthogonalityCondition(Result, drawn=False):
 
     @property
     def excess(self) -> float:
-        """p_max as a multiple of the bound: at most 1 where the condition holds."""
+        """Ratio of p_max to the bound, which is at most 1 where the condition holds."""
         return self.p_max / self.bound if self.bound > 0 else np.inf
 
     def to_frame(self) -> pd.DataFrame:
-        """One row, with all figures as columns."""
+        """All figures, in a single row.
+
+        Returns
+        -------
+        frame : DataFrame
+            Columns n_samples, gamma, r_min, r_max, p_max, bound, excess and holds.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from skhalfway.perturbation.theory import orthogonality_condition
+        >>> bool(orthogonality_condition(np.eye(4)).to_frame()["holds"][0])
+        True
+        """
         import pandas as pd
 
         names = [*_FIGURES, "excess", "holds"]
@@ -91,15 +106,16 @@ class OrthogonalityCondition(Result, drawn=False):
 @takes_datasets
 @recorded
 def orthogonality_condition(X: Any, gamma: float = 0.2) -> OrthogonalityCondition:
-    """Compare the samples' inner products with what the theory allows.
+    """Check whether samples are as nearly orthogonal as the theory requires.
 
-    The theorem on networks with one hidden layer [1]_ takes training samples
-    that are nearly orthogonal: with R_min and R_max the smallest and the largest
-    length of a sample and p_max the largest absolute inner product of two, it
-    needs ``gamma**3 * R_min**4 / (3 * N * R_max**2) >= p_max``. It is a strong
-    condition: with the default gamma, as few as two samples of uniform noise
-    need some 500,000 features to meet it. Networks often have the boundary of
-    the theory on samples that do not.
+    The theorem on networks with one hidden layer [1]_ requires nearly orthogonal
+    training samples. Let R_min and R_max be the smallest and the largest length of a
+    sample, and p_max the largest absolute inner product of two samples. The condition
+    is ``gamma**3 * R_min**4 / (3 * N * R_max**2) >= p_max``.
+
+    The condition is strong: with the default gamma, only two samples of uniform noise
+    need about 500,000 features to meet it. Networks often learn the boundary of the
+    theory from samples that violate it.
 
     Parameters
     ----------
@@ -116,7 +132,7 @@ def orthogonality_condition(X: Any, gamma: float = 0.2) -> OrthogonalityConditio
     Raises
     ------
     ValueError
-        If the samples are invalid, fewer than two, or gamma is out of range.
+        If the samples are invalid or fewer than two, or gamma is out of range.
 
     References
     ----------

@@ -9,16 +9,16 @@ import torch
 from torch.nn.functional import leaky_relu, logsigmoid, softplus
 
 LOSSES = ("exponential", "logistic")
-_SUFFICIENT = 0.5  # share of the decrease that the gradient promises (Armijo)
-_FARTHEST = 1.0  # change of a margin in a step: beyond it, the gradient is that of another point
-_DIVERGED = 700.0  # logarithm of a loss that is no float any more
-_USUAL_STEPS = 20  # that training takes where samples are no more than features
-_FAR = 15.0  # margin from which a logistic loss is its exponential to float precision
+_SUFFICIENT = 0.5  # smallest share of the decrease predicted by the gradient (Armijo)
+_FARTHEST = 1.0  # largest change of a margin in a step
+_DIVERGED = 700.0  # logarithm of a loss beyond which it overflows
+_USUAL_STEPS = 20  # typical number of steps where samples are no more than features
+_FAR = 15.0  # margin from which logistic and exponential loss are equal in float precision
 
 
 @dataclass(frozen=True)
 class Descent:
-    """How training went: the smallest margin, the mean loss before each step and at the end, time of flow."""
+    """Outcome of training: smallest margin, mean loss before each step and at the end, time of flow."""
 
     margin: float
     losses: list[float]
@@ -38,18 +38,18 @@ def descend(
     max_iter: int,
     learning_rate: float | None,
 ) -> Descent:
-    """Train ``weights`` in place until all margins are ``margin``, as OneHiddenLayerClassifier describes.
+    """Train ``weights`` in place until all margins are at least ``margin``; see OneHiddenLayerClassifier.
 
-    Weights move in the span of the samples. Where these are fewer than features, a step changes coefficients
-    of the samples, and their inner products are all that it needs. With few hidden units beside the samples,
-    the inner products would cost more than the steps that they save.
+    Weights move in the span of the samples. Where there are fewer samples than features, a step changes
+    coefficients of the samples, and needs their inner products only. With few hidden units, computing the
+    inner products would cost more than it saves.
     """
     spanned = x.shape[0] <= min(x.shape[1], _USUAL_STEPS * len(weights))
     inputs = weights @ x.T
     moving, onwards = (torch.zeros_like(inputs), x @ x.T) if spanned else (weights, x.T)
     spare, pulls = torch.empty_like(inputs), torch.empty_like(inputs)
-    # one over the largest curvature of the logarithm of the loss, between kinks; and over what it is
-    # where all samples pull alike and none at another
+    # safe: one over the largest curvature of the logarithm of the loss between kinks; step: one over that
+    # curvature where all samples have equal weight and are orthogonal
     safe = 1 / float(x.square().sum(dim=1).max())
     step = safe * len(x)
     margins = sign * (read_out @ leaky_relu(inputs, gamma))
@@ -80,7 +80,7 @@ def descend(
                 after = sign * (read_out @ leaky_relu(spare, gamma))
                 lower, pull = _log_loss(after, loss)
                 near = (after - margins).abs().max() <= _FARTHEST
-                # at a kink a loss may fall along no gradient; a safe step crosses it
+                # at a kink, no step along the gradient may decrease the loss; a safe step crosses it
                 if (near and lower <= log_loss - promised * step) or step <= safe:
                     break
                 step = max(step / 2, safe)
@@ -94,7 +94,7 @@ def descend(
 
 
 def _log_loss(margins: torch.Tensor, loss: str) -> tuple[float, torch.Tensor]:
-    """Logarithm of the mean loss, and minus its derivative by each margin; no large margin underflows."""
+    """Logarithm of the mean loss, and minus its derivative by each margin, without underflow."""
     if loss == "exponential":
         losses = slopes = -margins
     else:

@@ -1,4 +1,4 @@
-"""GeometryGenerator: perturbations read off the boundary that a network learns, with no attack."""
+"""GeometryGenerator: perturbations in closed form, along the boundary that a network learns."""
 
 from __future__ import annotations
 
@@ -24,41 +24,47 @@ from skhalfway.perturbation._boundary import check_step
 
 
 class GeometryGenerator(BaseEstimator):
-    """Perturb along the boundary that a network with one hidden layer learns.
+    """Perturb samples along the normal of the boundary that a network with one hidden layer learns.
 
-    No source is attacked: the direction comes from the training samples in closed
-    form, see :func:`~skhalfway.perturbation.theory.boundary`, and is the same for
-    every sample but for its sign. For two classes, and as the ``generator`` of a
-    :class:`PerturbationLearner`.
+    No source is attacked. The direction is computed from the training samples in
+    closed form (see :func:`~skhalfway.perturbation.theory.boundary`), and is the same
+    for all samples except for its sign. It takes two classes, and can be the
+    ``generator`` of a :class:`PerturbationLearner`.
 
     Parameters
     ----------
     eps : float, default=0.1
-        Length of the perturbation for ``norm=2``, else the change of a feature;
+        Length of the perturbation for ``norm=2``, otherwise the change of a feature;
         in input units.
     norm : {2, np.inf, 0}, default=2
-        Along the direction itself; its signs; its signs in the ``n_changed``
-        largest features alone.
+        Norm of the perturbation:
+
+        - 2: along the direction itself;
+        - np.inf: along the signs of the direction;
+        - 0: along its signs, in the ``n_changed`` largest features only.
     n_changed : int, default=None
-        With ``norm=0``, how many features change.
+        Number of features that change, with ``norm=0``.
     step : {"sign", "gradient"}, default="sign"
-        For ``norm=np.inf`` and ``norm=0``: each feature changes by eps, or in
-        proportion to its entry of the direction, the largest by eps. For
-        ``norm=2`` they are the same.
+        Size of the change with ``norm=np.inf`` and ``norm=0``. Ignored for
+        ``norm=2``.
+
+        - "sign": each feature changes by eps.
+        - "gradient": each feature changes in proportion to its entry of the
+          direction, and the largest by eps.
     clip_values : "range", (min, max) or None, default=None
-        Bounds of a sample, numbers or arrays of shape (n_features,); "range" is the
-        range of each feature in the training samples, beyond which a sample moves
-        no further. With ``norm=0`` and an eps as long as the range, features that
-        change end at a bound.
+        Bounds of a sample: numbers, or arrays of shape (n_features,). "range" is the
+        range of each feature in the training samples. A perturbation does not move
+        features beyond the bounds. With ``norm=0`` and an eps as large as the range,
+        changed features end at a bound.
     gamma : float, default=0.2
         Slope of the network's leaky ReLU, in (0, 1].
 
     Attributes
     ----------
     boundary_ : ndarray of shape (n_features,)
-        The direction, to the side of the second class.
+        Normal of the boundary, which points to the side of the second class.
     classes_ : ndarray of shape (2,)
-        The labels.
+        Class labels.
     n_features_in_ : int
         Number of features seen during :meth:`fit`.
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
@@ -70,11 +76,13 @@ class GeometryGenerator(BaseEstimator):
 
     Notes
     -----
-    Formulas: :func:`~skhalfway.perturbation.theory.geometry_perturbation`, after
-    the geometry-inspired perturbations of [1]_. Its experiments attack a trained
-    network, by steps along the gradient over its largest entry: that is
-    ``step="gradient"`` for ``norm=np.inf``, and ``norm=0, eps=2`` with
-    ``clip_values=(-1, 1)``, since features that change drift to a bound there.
+    The formulas are those of
+    :func:`~skhalfway.perturbation.theory.geometry_perturbation`, after the
+    geometry-inspired perturbations of [1]_. The experiments of [1]_ attack a trained
+    network, with steps along the gradient divided by its largest entry. That
+    corresponds to ``step="gradient"`` for ``norm=np.inf``. Its L0 attack corresponds to
+    ``norm=0, eps=2`` with ``clip_values=(-1, 1)``, since changed features drift to a
+    bound there.
 
     References
     ----------
@@ -110,7 +118,7 @@ class GeometryGenerator(BaseEstimator):
 
     @takes_datasets
     def fit(self, X: Any, y: Any) -> GeometryGenerator:
-        """Find the boundary.
+        """Compute the boundary of the training samples.
 
         Parameters
         ----------
@@ -133,11 +141,18 @@ class GeometryGenerator(BaseEstimator):
         Warns
         -----
         OrthogonalityWarning
-            If the theory does not hold for X; it says by how much.
+            If X violates the orthogonality condition of the theory.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from skhalfway.perturbation import GeometryGenerator
+        >>> GeometryGenerator(gamma=1.0).fit(np.diag([1.0, 2.0, 2.0]), ["a", "b", "b"]).boundary_
+        array([-1. ,  0.5,  0.5])
         """
         from skhalfway.perturbation.theory import boundary, geometry_perturbation
 
-        check_no_categories(X, what="a boundary is for numbers")
+        check_no_categories(X, what="a boundary needs numbers")
         array = read_samples(self, X, reset=True)
         check_step(self.eps, self.norm, self.n_changed, self.step, array.shape[1])
         self._bounds = array.min(axis=0), array.max(axis=0)
@@ -151,7 +166,7 @@ class GeometryGenerator(BaseEstimator):
         return self
 
     def _clipping(self, X: Any) -> Any:
-        """Bounds that samples are within, or None."""
+        """Bounds of samples, or None."""
         return self._bounds if is_range(self.clip_values) else read_bounds(self.clip_values, X)
 
     @takes_datasets
@@ -161,9 +176,9 @@ class GeometryGenerator(BaseEstimator):
         Parameters
         ----------
         X : {array-like, DataFrame} of shape (n_samples, n_features)
-            Samples to change.
+            Samples to perturb.
         target : array-like of shape (n_samples,)
-            Labels to move to.
+            Target label of each sample.
 
         Returns
         -------
@@ -176,6 +191,14 @@ class GeometryGenerator(BaseEstimator):
             If :meth:`fit` was not called.
         ValueError
             If the data is invalid or outside of ``clip_values``, or a label is unknown.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from skhalfway.perturbation import GeometryGenerator
+        >>> generator = GeometryGenerator(eps=0.5, gamma=1.0).fit(np.diag([1.0, 2.0, 2.0]), ["a", "b", "b"])
+        >>> generator.generate(np.zeros((1, 3)), target=["a"]).round(2)
+        array([[ 0.41, -0.2 , -0.2 ]])
         """
         check_is_fitted(self)
         array = read_samples(self, X, reset=False)

@@ -1,4 +1,4 @@
-"""Wide networks with two layers that hardly move while they learn: what they learn, in closed form."""
+"""Wide two-layer networks in the lazy regime: what they learn, in closed form."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from skhalfway.perturbation._binary import check_gamma, read_samples, signs
 
 @takes_datasets
 def lazy_kernel(X: Any, Z: Any, *, gamma: float = 0.2, bias: bool = True) -> NDArray[np.float64]:
-    """How often, and how strongly, a random hidden unit is active on two points at once.
+    """Expected product of the slopes of a random hidden unit at two points.
 
-    ``Phi(x, z) = E[s(<v, x> + b) s(<v, z> + b)]`` with s the slope of the leaky
-    ReLU, 1 or gamma, each v_i ~ N(0, 1 / n_features) and b ~ N(0, 1). The
-    authors of [1]_ estimate it from random draws (their public code); in closed
-    form it is ``(1 + gamma**2) / 2 - (1 - gamma)**2 / 2 * theta / pi``, where
-    theta is the angle between ``(x, sqrt(n_features))`` and
-    ``(z, sqrt(n_features))`` [our derivation: two signs differ with probability
-    theta / pi].
+    It is ``Phi(x, z) = E[s(<v, x> + b) s(<v, z> + b)]`` with s the slope of the leaky
+    ReLU, 1 or gamma, each v_i ~ N(0, 1 / n_features) and b ~ N(0, 1). The authors of
+    [1]_ estimate it from random draws (their public code).
+
+    In closed form it is ``(1 + gamma**2) / 2 - (1 - gamma)**2 / 2 * theta / pi``. Here
+    theta is the angle between ``(x, sqrt(n_features))`` and ``(z, sqrt(n_features))``
+    [our derivation: two signs differ with probability theta / pi].
 
     Parameters
     ----------
@@ -34,17 +34,18 @@ def lazy_kernel(X: Any, Z: Any, *, gamma: float = 0.2, bias: bool = True) -> NDA
     gamma : float, default=0.2
         Slope of the leaky ReLU, in [0, 1]; 0 is a ReLU, as in the experiments of [1]_.
     bias : bool, default=True
-        Whether hidden units have one. Without, theta is the angle between x and z.
+        Whether hidden units have a bias. Without one, theta is the angle between x
+        and z.
 
     Returns
     -------
     Phi : ndarray of shape (n_samples, n_points)
-        Between gamma and (1 + gamma**2) / 2.
+        Values between gamma and (1 + gamma**2) / 2.
 
     Raises
     ------
     ValueError
-        If the data or gamma is invalid, or, without a bias, a point is 0.
+        If the data or gamma is invalid, or a point is 0 and there is no bias.
 
     References
     ----------
@@ -66,41 +67,40 @@ def lazy_kernel(X: Any, Z: Any, *, gamma: float = 0.2, bias: bool = True) -> NDA
 
 @takes_datasets
 def lazy_boundary(X: Any, y: Any, Z: Any, *, gamma: float = 0.2, bias: bool = True) -> NDArray[np.float64]:
-    """Decision values of a wide network trained on samples, up to a positive factor.
+    """Decision values of a wide two-layer network trained on samples, up to a positive factor.
 
-    ``f(z) = mean_n y_n Phi(x_n, z) <x_n, z>``, with Phi the :func:`lazy_kernel`:
-    the change of the output of a wide network with two layers and a frozen
-    output layer, in the lazy regime and early in training, as the public code of [1]_
-    has it. Where biases are trained too, their own share
-    ``mean_n y_n Phi(x_n, z)`` is left out, as it is there: ``<x_n, z>`` is of the
-    order of n_features.
+    They are ``f(z) = mean_n y_n Phi(x_n, z) <x_n, z>``, with Phi the
+    :func:`lazy_kernel`. This is the change of the output of a wide network with two
+    layers and a frozen output layer, in the lazy regime and early in training, as in
+    the public code of [1]_. The contribution ``mean_n y_n Phi(x_n, z)`` of trained
+    biases is left out, as it is there: it is small compared with ``<x_n, z>``, which is
+    of the order of n_features.
 
-    Trained on perturbed samples ``X + r``, or on perturbations ``r`` alone, with
-    the classes they were made for, the same network has these samples and classes
-    for X and y.
+    For a network trained on perturbed samples ``X + r``, or on perturbations ``r``
+    alone, pass these as X, and the target classes as y.
 
     Parameters
     ----------
     X : array-like of shape (n_samples, n_features)
         Training samples.
     y : array-like of shape (n_samples,)
-        -1 and +1, or any two classes, of which the second in sorted order is +1.
+        Labels: -1 and +1, or any two classes; the second in sorted order is +1.
     Z : array-like of shape (n_points, n_features)
-        Points.
+        Points at which the network is evaluated.
     gamma : float, default=0.2
         Slope of the leaky ReLU, in [0, 1]; 0 is a ReLU, as in the experiments of [1]_.
     bias : bool, default=True
-        Whether hidden units have one.
+        Whether hidden units have a bias.
 
     Returns
     -------
     f : ndarray of shape (n_points,)
-        Positive where the network says +1.
+        Decision values, positive where the network predicts +1.
 
     Raises
     ------
     ValueError
-        As :func:`lazy_kernel`, or if there are not two classes.
+        As in :func:`lazy_kernel`, or if there are not two classes.
 
     References
     ----------
@@ -130,7 +130,7 @@ def lazy_boundary(X: Any, y: Any, Z: Any, *, gamma: float = 0.2, bias: bool = Tr
 def lazy_perturbation(
     X: Any, y: Any, Z: Any, *, gamma: float = 0.2, bias: bool = True
 ) -> NDArray[np.float64]:
-    """Direction of the adversarial perturbation of a wide network, at any point.
+    """Direction of the adversarial perturbation of a wide two-layer network, at any point.
 
     Up to a small residual, the perturbation of z is parallel to
     ``sum_n y_n Phi(x_n, z) x_n`` [1]_: a sum of training samples, weighted by the
@@ -140,19 +140,20 @@ def lazy_perturbation(
     Parameters
     ----------
     X, y, gamma, bias
-        As for :func:`lazy_boundary`.
+        Parameters of :func:`lazy_boundary`.
     Z : array-like of shape (n_points, n_features)
         Points that are perturbed.
 
     Returns
     -------
     directions : ndarray of shape (n_points, n_features)
-        Of length 1, towards class +1; times -1 they point to the other class.
+        Vectors of length 1 towards class +1. Their negatives point to the other
+        class.
 
     Raises
     ------
     ValueError
-        As :func:`lazy_boundary`.
+        As in :func:`lazy_boundary`, or if the weighted sum is 0 at a point.
 
     References
     ----------
@@ -195,13 +196,13 @@ def _kernel(
     gamma: float,
     bias: bool,
 ) -> NDArray[np.float64]:
-    """Phi of inner products and squared lengths; a bias is one more feature, the same for all."""
+    """Phi from inner products and squared lengths; a bias is an additional, constant feature."""
     one = n_features if bias else 0
     if not bias and (not x2.all() or not z2.all()):
         raise ValueError(
-            "a point is 0, where a unit without bias has no slope; leave it out or pass bias=True"
+            "a point is 0, where the slope of a unit without bias is undefined; remove it or pass bias=True"
         )
     cosine = (products + one) / np.sqrt(np.outer(x2 + one, z2 + one))
-    # rounding may leave the interval
+    # rounding may put a cosine outside of [-1, 1]
     angle = np.arccos(np.clip(cosine, -1, 1))
     return (1 + gamma**2) / 2 - (1 - gamma) ** 2 / 2 * angle / np.pi

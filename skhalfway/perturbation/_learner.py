@@ -1,4 +1,4 @@
-"""PerturbationLearner: a classifier that never sees a right label."""
+"""PerturbationLearner: a classifier that learns from adversarial perturbations with wrong labels."""
 
 from __future__ import annotations
 
@@ -13,29 +13,23 @@ from sklearn.utils import column_or_1d
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
-from skhalfway._checks import check_bool, check_random_state
+from skhalfway._checks import check_random_state
 from skhalfway._entries import takes_datasets
 from skhalfway._inputs import Frame, read_samples
-from skhalfway._polars import without_polars
 from skhalfway._randomness import draw_seed
 from skhalfway._text import shown
 from skhalfway.attacks import AdversarialGenerator
-from skhalfway.attacks._named import check_positions
-from skhalfway.attacks._parameters import check_targets, check_unattached
-from skhalfway.attacks._reference import is_range, reference_for
+from skhalfway.attacks._reference import is_range
 from skhalfway.models import as_model
-from skhalfway.models._as_model import check_kind
 from skhalfway.models._faults import named, type_name
-from skhalfway.models._net_input import converts
 from skhalfway.models._training import train
-from skhalfway.models._type_checks import inner_skorch_net, net_dtype
 from skhalfway.perturbation._geometry import GeometryGenerator
 from skhalfway.perturbation._learner_base import LearnerBase
-from skhalfway.perturbation._protocol import check_start, read_labels, start, trainable
+from skhalfway.perturbation._protocol import read_labels, start, trainable
 
 
 def _learner_has(name: str) -> Any:
-    """Whether the learner, or what it is to be, has a method."""
+    """Whether the learner, or the estimator that will be trained as it, has a method."""
 
     def check(self: PerturbationLearner) -> bool:
         getattr(self.learner_ if hasattr(self, "learner_") else trainable(self.estimator), name)
@@ -45,52 +39,62 @@ def _learner_has(name: str) -> Any:
 
 
 class PerturbationLearner(LearnerBase):
-    """Learn from adversarial perturbations with wrong labels, and be right on clean data.
+    """Learn from adversarial perturbations with wrong labels, and classify clean data correctly.
 
-    A source learns from the data. Adversarial samples are made that move
-    towards other classes on it, and take the labels of those classes, wrong
-    ones to a human eye. A fresh classifier, the learner, trains on these alone.
-    What it then knows of clean data it has from the perturbations: they carry
-    features of the classes [1]_ [2]_. This object predicts what the learner
-    does.
+    1. A source is trained on the data.
+    2. A targeted attack on the source perturbs samples towards other classes.
+    3. The perturbed samples are labelled with these target classes, which are
+       wrong to a human.
+    4. A new classifier, the learner, is trained on these samples alone.
+
+    What the learner knows about clean data comes from the perturbations: they
+    carry features of the classes [1]_ [2]_. The predictions of this object are
+    those of the learner.
 
     Parameters
     ----------
     estimator : object
-        Classifier whose clones are trained: as the learner and, unless
+        Classifier of which clones are trained as the learner and, unless
         ``source`` is given, as the source. A ``FrozenEstimator`` of a fitted
-        classifier is the source as it is; the learner is a clone of what it
-        holds.
+        classifier is used as the source without training, and the learner is a
+        clone of the classifier in it.
     generator : AdversarialGenerator or GeometryGenerator, default=None
-        The attack, towards given labels; its ``estimator`` must be None. None
-        is ``AdversarialGenerator(attack="pgd", eps=0.5, eps_unit="std")``: a
-        change of at most half a standard deviation in each feature. It needs a
-        source with a gradient; ``attack="auto"`` and ``"surrogate"`` do not.
-        A :class:`GeometryGenerator` attacks nothing, and leaves to the source
-        only to say whether it is fooled.
+        The targeted attack; its ``estimator`` must be None. None is
+        ``AdversarialGenerator(attack="pgd", eps=0.5, eps_unit="std")``: a change of
+        at most half a standard deviation in each feature. It needs a source with a
+        gradient; ``attack="auto"`` and ``"surrogate"`` do not. A
+        :class:`GeometryGenerator` does not attack the source, which then only
+        decides whether it is fooled.
     labels : {"random", "next"}, default="random"
-        Class to move a sample to: any but its own, each as likely (protocol R
-        of [1]_); or the next of ``classes_``, the first after the last (D).
+        Target class of a sample.
+
+        - "random": any class other than its own, with equal probability (protocol R
+          of [1]_).
+        - "next": the class after its own in ``classes_``; after the last class, the
+          first (protocol D of [1]_).
     base : {"data", "noise"}, default="data"
-        What is perturbed: the training samples, or uniform noise with random
-        targets among all classes (for ``labels="random"`` only). Noise fills
-        the generator's ``clip_values``; where it has none, or ``"range"``, the range
-        of each feature in the data.
+        Samples that are perturbed.
+
+        - "data": the training samples.
+        - "noise": uniform noise with random targets among all classes. It needs
+          ``labels="random"``. Noise is drawn within the generator's ``clip_values``.
+          Where these are None or ``"range"``, it is drawn within the range of each
+          feature in the data.
     perturbation_only : bool, default=False
-        Whether the learner trains on the perturbations themselves, perturbed
-        minus unperturbed, so that it never sees a sample's content.
+        Whether the learner is trained on the perturbations alone (perturbed minus
+        unperturbed samples), so that it never sees the content of a sample.
     source : object, default=None
-        Another classifier as the source: cloned and fitted, or used as it is
-        where it counts as fitted, as a ``FrozenEstimator``, a
-        ``torch.nn.Module`` or an ART classifier does.
+        Another classifier as the source. It is cloned and fitted. A
+        ``FrozenEstimator``, a ``torch.nn.Module`` or an ART classifier counts as
+        fitted, and is used as it is.
     n_noise : int, default=None
-        How many samples ``base="noise"`` draws. None is as many as there are
-        training samples.
+        Number of samples with ``base="noise"``. None is the number of training
+        samples.
     random_state : int, RandomState instance or None, default=None
-        Draws labels and noise, and seeds every ``random_state`` of source and
-        learner, differently (for skorch, torch's own generator), and the
-        generator's where that is None. Pass an int for the same result across
-        calls, and for the same source across protocols.
+        Source of target classes, noise, and different seeds for source, learner
+        and, where its own ``random_state`` is None, the generator. For skorch nets,
+        torch's generator is seeded. Pass an int for the same result across calls,
+        and for the same source across protocols.
 
     Attributes
     ----------
@@ -100,20 +104,20 @@ class PerturbationLearner(LearnerBase):
         The classifier trained on the perturbed samples.
     control_ : object
         The classifier trained on the unperturbed samples with the same labels.
-        Only after :meth:`control_score`.
+        It exists after a call of :meth:`control_score`.
     X_base_ : {ndarray, DataFrame} of shape (n_perturbed, n_features)
         The unperturbed samples.
     X_perturbed_ : {ndarray, DataFrame} of shape (n_perturbed, n_features)
-        The perturbed samples. The learner trains on these; on ``X_perturbed_ -
-        X_base_`` where ``perturbation_only``.
+        The perturbed samples, on which the learner is trained. With
+        ``perturbation_only`` it is trained on ``X_perturbed_ - X_base_``.
     y_assigned_ : ndarray of shape (n_perturbed,)
-        Their targets, the learner's training labels.
+        Target classes, which are the learner's training labels.
     fooling_rate_ : float
-        Share of the perturbed samples that the source gives their target.
+        Share of the perturbed samples for which the source predicts the target.
     n_fooled_ : int
-        How many these are.
+        Number of these samples.
     classes_ : ndarray of shape (n_classes,)
-        The labels.
+        Class labels.
     n_features_in_ : int
         Number of features seen during :meth:`fit`.
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
@@ -121,21 +125,22 @@ class PerturbationLearner(LearnerBase):
 
     See Also
     --------
-    skhalfway.AdversarialGenerator : Makes the perturbed samples.
+    skhalfway.AdversarialGenerator : Makes the perturbed samples by an attack.
     GeometryGenerator : Makes them from the geometry of the data.
 
     Notes
     -----
-    :meth:`control_score` tells what labels and samples give away without the
-    perturbations. With ``base="data"`` every label is wrong, so a control that
-    learns anything falls below chance; so does a learner whose perturbations
-    are too small to outweigh what the samples show, most easily with
-    ``labels="next"``, where a sample's own class tells its label.
+    :meth:`control_score` measures how much the labels and the unperturbed samples
+    alone reveal. With ``base="data"`` every label is wrong, so a control that learns
+    anything is less accurate than chance. The same happens to a learner whose
+    perturbations are too small to outweigh the content of the samples. It happens
+    most easily with ``labels="next"``, where a sample's own class determines its
+    label.
 
-    The source need not be fooled for learning to work: on MNIST some 4% were
-    where 89% was learned [1]_.
+    The source need not be fooled for learning to work: on MNIST, about 4% of the
+    perturbed samples fooled the source where the learner was 89% accurate [1]_.
 
-    ``perturbation_only`` and ``n_noise`` vary the protocols of the papers.
+    ``perturbation_only`` and ``n_noise`` are variations of the papers' protocols.
 
     References
     ----------
@@ -183,7 +188,7 @@ class PerturbationLearner(LearnerBase):
 
     @takes_datasets
     def fit(self, X: Any, y: Any, **fit_params: Any) -> PerturbationLearner:
-        """Train the source, perturb towards other classes, train the learner on that.
+        """Train the source, perturb samples towards target classes, and train the learner on these.
 
         Parameters
         ----------
@@ -192,10 +197,10 @@ class PerturbationLearner(LearnerBase):
         y : array-like of shape (n_samples,)
             Labels. The learner never sees them.
         **fit_params : dict
-            Metadata such as ``sample_weight``. Only with ``enable_metadata_routing``: the
-            source gets what it requests, and the learner what ``estimator`` requests,
-            for the perturbed sample made from each; with ``base="noise"``, where none is
-            made from a sample, the source alone.
+            Metadata such as ``sample_weight``, allowed with
+            ``enable_metadata_routing``. The source gets what it requests. The learner
+            gets what ``estimator`` requests, for the perturbed version of each sample;
+            with ``base="noise"`` there is none, so it gets nothing.
 
         Returns
         -------
@@ -206,12 +211,23 @@ class PerturbationLearner(LearnerBase):
         ------
         ValueError
             If a parameter or the data is invalid, there are fewer than two
-            classes, no sample moves to one of them, or the source has others; if
-            metadata are neither requested nor refused, or not routed at all.
+            classes, a class is the target of no sample, the source has other
+            classes, or metadata are neither requested nor refused, or not routed
+            at all.
         TypeError
-            If the estimator or the source is no classifier, the estimator
-            cannot be trained, the attack needs a gradient that the source
-            has not, or metadata are routed to none.
+            If the estimator or the source is no classifier, the estimator cannot
+            be trained, the attack needs a gradient that the source does not have,
+            or no estimator takes the metadata.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_iris
+        >>> from sklearn.linear_model import LogisticRegression
+        >>> from skhalfway.perturbation import PerturbationLearner
+        >>> X, y = load_iris(return_X_y=True)
+        >>> learner = PerturbationLearner(LogisticRegression(), labels="next", random_state=0).fit(X, y)
+        >>> learner.y_assigned_[[0, 50, 100]]
+        array([1, 2, 0])
         """
         self._check_params()
         params = self._routed("fit", fit_params)
@@ -224,14 +240,14 @@ class PerturbationLearner(LearnerBase):
         if frame is not None and (self.base == "noise" or self.perturbation_only):
             raise ValueError(
                 f"base='noise' and perturbation_only need numbers, but X has columns of categories: "
-                f"{shown(list(frame.names))}; encode or leave them out"
+                f"{shown(list(frame.names))}; encode or drop them"
             )
         self.classes_, truth = read_labels(y, array)
-        column_or_1d(y, warn=True)  # as scikit-learn's classifiers warn of a column
+        column_or_1d(y, warn=True)  # scikit-learn's classifiers warn about a column too
         self._check_reach(data, array, frame)
-        # a stream of its own: noise must not repeat data that was drawn with the same seed
+        # a separate stream, so that noise does not repeat data that was drawn with the same seed
         rng = np.random.RandomState(draw_seed(check_random_state(self.random_state)))
-        # before all else: protocols that share a random_state then share their source
+        # drawn first, so that protocols with the same random_state have the same source
         source_seed = draw_seed(rng)
         clip_values = getattr(self._generator, "clip_values", None)
         base, assigned = start(
@@ -283,7 +299,16 @@ class PerturbationLearner(LearnerBase):
         Returns
         -------
         labels : ndarray of shape (n_samples,)
-            Of ``classes_``.
+            Predicted labels.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_iris
+        >>> from sklearn.linear_model import LogisticRegression
+        >>> from skhalfway.perturbation import PerturbationLearner
+        >>> X, y = load_iris(return_X_y=True)
+        >>> PerturbationLearner(LogisticRegression(), random_state=0).fit(X, y).predict(X).shape
+        (150,)
         """
         check_is_fitted(self)
         return self.learner_.predict(self._arrange(X))
@@ -301,7 +326,7 @@ class PerturbationLearner(LearnerBase):
         Returns
         -------
         probabilities : ndarray of shape (n_samples, n_classes)
-            In the order of ``classes_``.
+            Probabilities of classes in the order of ``classes_``.
         """
         check_is_fitted(self)
         return self.learner_.predict_proba(self._arrange(X))
@@ -319,17 +344,17 @@ class PerturbationLearner(LearnerBase):
         Returns
         -------
         values : ndarray of shape (n_samples,) or (n_samples, n_classes)
-            As the learner gives them.
+            Decision values of the learner.
         """
         check_is_fitted(self)
         return self.learner_.decision_function(self._arrange(X))
 
     @takes_datasets
     def control_score(self, X: Any, y: Any) -> float:
-        """Accuracy of the control, trained without the perturbations.
+        """Accuracy of a control that is trained without the perturbations.
 
-        The control learns from the unperturbed samples, the learner's labels and
-        the learner's seed. It is trained at the first call and kept.
+        The control is trained on the unperturbed samples, with the learner's labels
+        and seed. It is trained in the first call, and kept.
 
         Parameters
         ----------
@@ -341,53 +366,20 @@ class PerturbationLearner(LearnerBase):
         Returns
         -------
         accuracy : float
-            Share of samples classified right, to compare with ``score``.
+            Share of samples classified correctly, to be compared with ``score``.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_iris
+        >>> from sklearn.linear_model import LogisticRegression
+        >>> from skhalfway.perturbation import PerturbationLearner
+        >>> X, y = load_iris(return_X_y=True)
+        >>> learner = PerturbationLearner(LogisticRegression(), labels="next", random_state=0).fit(X, y)
+        >>> learner.control_score(X, y) < 0.1
+        True
         """
         check_is_fitted(self)
         samples = self._arrange(X)
         if not hasattr(self, "control_"):
             self.control_ = self._trained(self.X_base_)
         return float(accuracy_score(y, self.control_.predict(samples)))
-
-    @property
-    def _generator(self) -> AdversarialGenerator | GeometryGenerator:
-        if self.generator is None:
-            return AdversarialGenerator(attack="pgd", eps=0.5, eps_unit="std")
-        return self.generator
-
-    def _check_params(self) -> None:
-        check_start(self.labels, self.base, self.n_noise)
-        check_bool("perturbation_only", self.perturbation_only)
-        check_random_state(self.random_state)
-        trainable(self.estimator)
-        if self.source is not None:
-            check_kind(self.source)
-        if not isinstance(self.generator, GeometryGenerator):
-            check_unattached(
-                self.generator,
-                "pass what is to be attacked as source",
-                allowed="an AdversarialGenerator, a GeometryGenerator or None",
-            )
-            check_targets(self._generator, True)
-
-    def _check_reach(self, samples: Any, array: NDArray[Any], frame: Frame | None) -> None:
-        """Raise for what the attack would refuse, before anything is trained."""
-        generator = self._generator
-        if isinstance(generator, AdversarialGenerator):
-            attacked = read_samples(self, samples, reset=False)
-            check_positions(generator.eps, generator.constraints, samples)
-            generator._region(attacked, self, frame, reference_for(generator, array))
-
-    def _trained(self, X: Any) -> Any:
-        """A classifier trained on what the learner's labels, seed and metadata are for."""
-        seed, params = self._training
-        return train(trainable(self.estimator), X, self.y_assigned_, seed, **params)
-
-    def _arrange(self, X: Any) -> Any:
-        """Samples as the learner takes them."""
-        array = read_samples(self, X, reset=False)
-        samples = without_polars(X) if hasattr(X, "columns") else array
-        net = inner_skorch_net(self.learner_)
-        if net is None or converts(self.learner_, net, samples):
-            return samples
-        return samples.astype(net_dtype(net))

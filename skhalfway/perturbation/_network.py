@@ -1,4 +1,4 @@
-"""OneHiddenLayerClassifier: the network that the theory speaks of."""
+"""OneHiddenLayerClassifier: the network of the theory."""
 
 from __future__ import annotations
 
@@ -27,73 +27,77 @@ from skhalfway.perturbation._binary import check_gamma
 from skhalfway.perturbation._descent import LOSSES, descend
 
 INITS = ("small", "uniform")
-_INITIAL_SIZE = 1e-3  # of a hidden unit's input, on the longest sample
+_INITIAL_SIZE = 1e-3  # initial size of a hidden unit's input on the longest sample
 
 
 class OneHiddenLayerClassifier(ClassifierMixin, BaseEstimator):
-    """Classify in two by a network with one hidden layer and a frozen output layer.
+    """Classify two classes by a network with one hidden layer and a frozen output layer.
 
-    ``f(x) = a . phi(W x)`` with a leaky ReLU phi, no bias, and ``a`` frozen at
-    ``1 / sqrt(n_hidden)`` for one half of the units and minus that for the other
-    [1]_. W is trained by full-batch gradient descent until each sample has the
-    margin asked for, or for a given time; the further, the nearer to the limit
-    that the theory speaks of.
+    The network is ``f(x) = a . phi(W x)`` with a leaky ReLU phi and no bias. The output
+    weights ``a`` are frozen at ``1 / sqrt(n_hidden)`` for one half of the units and
+    ``-1 / sqrt(n_hidden)`` for the other [1]_. W is trained by full-batch gradient
+    descent, until each sample has a given margin or for a given time. Longer training
+    brings it closer to the limit that the theory describes.
 
     Parameters
     ----------
     n_hidden : int, default=1000
-        Hidden units; an even number.
+        Number of hidden units, which must be even.
     gamma : float, default=0.2
         Slope of the leaky ReLU, in (0, 1].
     loss : {"exponential", "logistic"}, default="exponential"
-        Of a sample, by its margin.
+        Loss applied to each sample's margin ``y f(x)``, with y = -1 or +1.
     margin : float, default=10.0
-        Training stops once ``y f(x)``, with y = -1 or +1, is as large for every
-        sample. None: it does not stop for that; give ``max_time``.
+        Training stops once the margin of every sample is at least this. With None,
+        it stops at ``max_time``, which must be given.
     max_iter : int, default=1000
-        Steps after which training stops with a warning.
+        Number of steps after which training stops with a warning.
     learning_rate : float, default=None
-        None: each step goes down the gradient of the *logarithm* of the mean
-        loss, as far as the loss falls by at least half of what the gradient
-        promises and no margin changes by more than 1, or by a step that is safe
-        between kinks. It has the path of gradient flow on the mean loss, with
-        steps that grow as the loss shrinks, and does not diverge. A number: a
-        constant step on the mean loss, the plain method.
+        - None: each step follows the gradient of the *logarithm* of the mean loss.
+          Its size is chosen so that the loss decreases by at least half of what the
+          gradient predicts and no margin changes by more than 1; it is at least a
+          step that is safe between kinks. The path is that of gradient flow on the
+          mean loss, with steps that grow as the loss shrinks. It does not diverge.
+        - A number: plain gradient descent on the mean loss, with this learning rate.
     max_time : float, default=None
-        Training stops after this time of gradient flow on the mean loss, the sum
-        of the lengths of its steps. Plain gradient descent with the learning rate
-        r and momentum u takes about ``n_epochs * r / (1 - u)``: 100,000 epochs
-        with .01 and .9, as in the experiments of [1]_, are 10,000. With
-        ``learning_rate=None`` the few long steps run ahead of the flow: the loss
-        ends up to a third below. None: no limit.
+        Training stops after this time of gradient flow on the mean loss, which is the
+        sum of step sizes. None is no limit.
+
+        - Gradient descent with learning rate r and momentum u takes about
+          ``n_epochs * r / (1 - u)``. The 100,000 epochs with .01 and .9 in the
+          experiments of [1]_ correspond to 10,000.
+        - With ``learning_rate=None``, the few long steps are ahead of the flow: the
+          loss ends up to a third below.
     init : {"small", "uniform"}, default="small"
-        Where W starts: near 0, as the theory does, or uniform within
-        ``1 / sqrt(n_features)`` of 0, as a ``torch.nn.Linear`` and the experiments
-        of [1]_ do.
+        Initial W.
+
+        - "small": near 0, as in the theory.
+        - "uniform": uniform within ``1 / sqrt(n_features)`` of 0, as in
+          ``torch.nn.Linear`` and the experiments of [1]_.
     device : str or torch.device, default=None
-        Where to train; None is the CPU.
+        Device for training; None is the CPU.
     random_state : int, RandomState instance or None, default=None
-        For the initial weights.
+        Source of the initial weights.
 
     Attributes
     ----------
     classes_ : ndarray of shape (2,)
-        Labels; f is positive for the second.
+        Class labels; f is positive for the second.
     hidden_weights_ : ndarray of shape (n_hidden, n_features)
-        W.
+        Weights W of the hidden layer.
     output_weights_ : ndarray of shape (n_hidden,)
-        The frozen output layer a.
+        Frozen weights a of the output layer.
     direction_ : ndarray of shape (n_features,)
-        ``a W``. Where the boundary is linear, as the theory says it is for
-        nearly orthogonal samples, this is its normal.
+        The product ``a W``. Where the boundary is linear, as the theory predicts for
+        nearly orthogonal samples, it is the normal of the boundary.
     margin_ : float
         Smallest margin of a training sample.
     loss_curve_ : list of float
         Mean loss before each step, and at the end.
     n_iter_ : int
-        Steps taken.
+        Number of steps.
     time_ : float
-        Time of gradient flow that they add up to.
+        Time of gradient flow: the sum of step sizes.
     n_features_in_ : int
         Number of features.
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
@@ -101,16 +105,16 @@ class OneHiddenLayerClassifier(ClassifierMixin, BaseEstimator):
 
     See Also
     --------
-    boundary : What it learns, in closed form.
+    boundary : The boundary that it learns, in closed form.
 
     Notes
     -----
-    Computes in X's own float type. Each change of W lies in the span of the
-    samples: where these are no more than features, steps are taken on their
-    coefficients, by inner products alone, and W itself is computed once, at the
-    end. Beyond X and W that takes n_samples squared numbers; and always a few
-    times n_hidden * n_samples. A larger ``margin`` brings the direction nearer to
-    the limit, and takes about as many more steps.
+    Computations use the float type of X. Each change of W lies in the span of the
+    samples. Where there are at most as many samples as features, steps change
+    coefficients of samples, with inner products alone, and W is computed once at the
+    end. Besides X and W, this needs memory for ``n_samples**2`` numbers. Training
+    always needs a few times ``n_hidden * n_samples`` numbers. A larger ``margin``
+    brings the direction closer to the limit, with a proportional number of steps.
 
     References
     ----------
@@ -164,7 +168,7 @@ class OneHiddenLayerClassifier(ClassifierMixin, BaseEstimator):
         X : array-like of shape (n_samples, n_features)
             Samples.
         y : array-like of shape (n_samples,)
-            Labels, of two classes.
+            Labels of two classes.
 
         Returns
         -------
@@ -174,13 +178,20 @@ class OneHiddenLayerClassifier(ClassifierMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If a parameter or the data is invalid, or y has not two classes.
+            If a parameter or the data is invalid, or y does not have two classes.
 
         Warns
         -----
         ConvergenceWarning
-            If some sample has not the margin asked for after ``max_iter`` steps, or
-            ``max_time`` has not passed.
+            If neither ``margin`` nor ``max_time`` is reached within ``max_iter`` steps.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from skhalfway.perturbation.theory import OneHiddenLayerClassifier
+        >>> network = OneHiddenLayerClassifier(n_hidden=10, random_state=0).fit(np.eye(4), [0, 0, 1, 1])
+        >>> network.margin_ >= 10
+        True
         """
         self._check_parameters()
         if y is None:
@@ -189,7 +200,7 @@ class OneHiddenLayerClassifier(ClassifierMixin, BaseEstimator):
             )
         X = read_rows(X, reader=self)
         given, y = y, read_targets(y, len(X))
-        column_or_1d(given, warn=True)  # as scikit-learn's classifiers warn of a column
+        column_or_1d(given, warn=True)  # scikit-learn's classifiers warn about a column too
         kind = type_of_target(y, input_name="y")
         if kind != "binary":
             raise ValueError(f"Only binary classification is supported. The type of the target is {kind}.")
@@ -197,7 +208,7 @@ class OneHiddenLayerClassifier(ClassifierMixin, BaseEstimator):
         if len(self.classes_) < 2:
             raise ValueError(f"y must hold two classes, got one class: {shown(self.classes_)}")
         if not X.any():
-            raise ValueError("X holds zeros only; there is nothing to learn")
+            raise ValueError("X holds zeros only, so there is nothing to learn; pass other samples")
         x = torch.tensor(X, device=torch.device(self.device or "cpu"))
         sign = torch.tensor(2 * indices - 1, dtype=x.dtype, device=x.device)
         weights, read_out = initial(self.n_hidden, x, self.random_state, self.init)
@@ -229,7 +240,7 @@ class OneHiddenLayerClassifier(ClassifierMixin, BaseEstimator):
             )
         return (
             f"the smallest margin is {self.margin_:.3g} after {self.n_iter_} steps, not {self.margin}; "
-            "raise max_iter, or the samples cannot be told apart by a network without bias"
+            "raise max_iter, unless a network without bias cannot separate the classes"
         )
 
     def _check_parameters(self) -> None:
@@ -239,7 +250,8 @@ class OneHiddenLayerClassifier(ClassifierMixin, BaseEstimator):
             check_integer(name, value)
         if self.n_hidden % 2:
             raise ValueError(
-                f"n_hidden must be even, half for each sign of the output weights; got {self.n_hidden}"
+                f"n_hidden must be even, with half of the units for each sign of the output weights; got "
+                f"{self.n_hidden}"
             )
         check_choice("loss", self.loss, LOSSES)
         check_choice("init", self.init, INITS)
@@ -247,13 +259,11 @@ class OneHiddenLayerClassifier(ClassifierMixin, BaseEstimator):
             if getattr(self, name) is not None:
                 check_positive(name, getattr(self, name))
         if self.margin is None and self.max_time is None:
-            raise ValueError(
-                "margin and max_time are both None, so training would not stop; give one of them"
-            )
+            raise ValueError("margin and max_time are both None, so training would not stop; set one of them")
 
     @property
     def direction_(self) -> NDArray[Any]:
-        """The output's weights by feature: ``a W``."""
+        """The product ``a W`` of both layers' weights, of shape (n_features,)."""
         check_is_fitted(self)
         return self.output_weights_ @ self.hidden_weights_
 
@@ -269,7 +279,15 @@ class OneHiddenLayerClassifier(ClassifierMixin, BaseEstimator):
         Returns
         -------
         f : ndarray of shape (n_samples,)
-            Positive for ``classes_[1]``.
+            Decision values, positive for ``classes_[1]``.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from skhalfway.perturbation.theory import OneHiddenLayerClassifier
+        >>> network = OneHiddenLayerClassifier(n_hidden=10, random_state=0).fit(np.eye(4), [0, 0, 1, 1])
+        >>> (network.decision_function(np.eye(4)) > 0).tolist()
+        [False, False, True, True]
         """
         check_is_fitted(self)
         X = read_rows(X, reader=self, reset=False)
@@ -293,7 +311,15 @@ class OneHiddenLayerClassifier(ClassifierMixin, BaseEstimator):
         Returns
         -------
         labels : ndarray of shape (n_samples,)
-            Of ``classes_``.
+            Predicted labels.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from skhalfway.perturbation.theory import OneHiddenLayerClassifier
+        >>> network = OneHiddenLayerClassifier(n_hidden=10, random_state=0).fit(np.eye(4), [0, 0, 1, 1])
+        >>> network.predict(np.eye(4))
+        array([0, 0, 1, 1])
         """
         positive = self.decision_function(X) > 0
         return self.classes_[positive.astype(int)]
@@ -307,7 +333,7 @@ class OneHiddenLayerClassifier(ClassifierMixin, BaseEstimator):
 def initial(
     n_hidden: int, x: torch.Tensor, random_state: Any, init: str = "small"
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Weights to start from, and the output weights. Small ones are near 0 whatever the units of x."""
+    """Initial hidden weights, and output weights; "small" ones are small relative to the units of x."""
     random = torch.Generator().manual_seed(draw_seed(check_random_state(random_state)))
     size = (n_hidden, x.shape[1])
     if init == "small":

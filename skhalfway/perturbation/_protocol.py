@@ -1,4 +1,4 @@
-"""The steps of learning from perturbations: labels to move to, noise to start from, fresh training."""
+"""Steps of learning from perturbations: target classes, noise to start from, checks of estimators."""
 
 from __future__ import annotations
 
@@ -11,27 +11,40 @@ from sklearn.frozen import FrozenEstimator
 
 from skhalfway._blocks import blocks
 from skhalfway._checks import check_choice
-from skhalfway._inputs import read_targets, table_like
+from skhalfway._inputs import check_labels, read_samples, read_targets, table_like
 from skhalfway._rounding import round_towards
 from skhalfway._text import shown
+from skhalfway.models import as_model
 from skhalfway.models._as_model import check_kind, counts_as_fitted
+from skhalfway.models._faults import classes_of
+from skhalfway.models._input_spec import reader_of
 
 LABELS = ("random", "next")
 BASES = ("data", "noise")
 
 
 def trainable(estimator: Any) -> Any:
-    """What is trained afresh: the estimator, or the one that is frozen in it."""
+    """The estimator to clone and train, which is the inner one of a FrozenEstimator."""
     check_kind(estimator)
     while isinstance(estimator, FrozenEstimator):
         estimator = estimator.estimator
     if counts_as_fitted(estimator):
         raise TypeError(
-            f"estimator is trained on the perturbed samples, but {type(estimator).__name__} cannot be: it is "
-            "used as it is; pass it as source, and as estimator a classifier with fit (skorch makes one of a "
+            f"estimator must be trainable on the perturbed samples, but {type(estimator).__name__} counts as "
+            "fitted; pass it as source, and as estimator a classifier with fit (skorch makes one from a "
             "torch module)"
         )
     return estimator
+
+
+def check_source(source: Any, X: Any, array: NDArray[Any], labels: NDArray[Any]) -> None:
+    """Raise where a source is no classifier, or a fitted one that does not fit this data."""
+    check_kind(source)
+    if not counts_as_fitted(source):
+        return
+    model = as_model(source)
+    read_samples(reader_of(model), X, reset=model.n_features_in_ is None)
+    check_labels(labels, classes_of(model, array), len(array))
 
 
 def read_labels(y: Any, X: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.intp]]:
@@ -39,8 +52,8 @@ def read_labels(y: Any, X: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.intp]
     classes, truth = np.unique(read_targets(y, len(X)), return_inverse=True)
     if len(classes) < 2:
         raise ValueError(
-            f"samples move from one class towards another, so y must hold at least 2 classes; got one class, "
-            f"{shown(classes)}"
+            f"y must hold at least 2 classes, since samples are perturbed towards another class; got one "
+            f"class, {shown(classes)}"
         )
     return classes, truth
 
@@ -48,7 +61,7 @@ def read_labels(y: Any, X: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.intp]
 def other_labels(
     truth: NDArray[np.intp], n_classes: int, labels: str, rng: np.random.RandomState
 ) -> NDArray[np.intp]:
-    """Class indices that are not the true ones: any other, or the next."""
+    """Target class indices other than the true ones: random ones, or the next."""
     step = rng.randint(1, n_classes, size=len(truth)) if labels == "random" else 1
     return (truth + step) % n_classes
 
@@ -69,18 +82,18 @@ def uniform_noise(
     noise = np.empty((n_samples, *X.shape[1:]), dtype=X.dtype)
     for block in blocks(n_samples, low.size):
         draw = rng.uniform(low, high, size=noise[block].shape).clip(low, high)
-        # towards the middle: in a shorter float type a draw next to a bound may round to beyond it
+        # rounded towards the middle, since a shorter float type may round a draw beyond its bound
         noise[block] = round_towards(draw, (low + high) / 2, X.dtype)
     return noise
 
 
 def check_start(labels: Any, base: Any, n_noise: Any) -> None:
-    """Raise unless these say what is perturbed, and towards what."""
+    """Raise ValueError unless the parameters define the samples to perturb and their targets."""
     for name, value, allowed in (("labels", labels, LABELS), ("base", base, BASES)):
         check_choice(name, value, allowed)
     if base == "noise" and labels != "random":
         raise ValueError(
-            f"labels={shown(labels)} follow from a sample's own, and base='noise' has none; "
+            f"labels={shown(labels)} needs the samples' own labels, which base='noise' does not have; "
             "use labels='random'"
         )
     if n_noise is not None and (
@@ -88,7 +101,9 @@ def check_start(labels: Any, base: Any, n_noise: Any) -> None:
     ):
         raise ValueError(f"n_noise must be None or an integer >= 1, got {shown(n_noise)}")
     if n_noise is not None and base != "noise":
-        raise ValueError(f"n_noise={shown(n_noise)} is for base='noise', got base={shown(base)}")
+        raise ValueError(
+            f"n_noise={shown(n_noise)} is allowed with base='noise' only, got base={shown(base)}"
+        )
 
 
 def start(
@@ -103,7 +118,7 @@ def start(
     clip_values: Any,
     rng: np.random.RandomState,
 ) -> tuple[Any, NDArray[np.intp]]:
-    """What is perturbed, and the class index that each is to reach."""
+    """Samples to perturb, and the target class index of each."""
     if base == "data":
         samples, assigned = data, other_labels(truth, len(classes), labels, rng)
     else:
@@ -115,7 +130,7 @@ def start(
     unused = np.setdiff1d(np.arange(len(classes)), assigned)
     if len(unused):
         raise ValueError(
-            f"none of {len(assigned)} samples moves to {shown(classes[unused])}, which "
-            "then cannot be learned; use more samples or another random_state"
+            f"no target of {len(assigned)} samples is {shown(classes[unused])}, so these cannot be "
+            "learned; use more samples or another random_state"
         )
     return samples, assigned

@@ -1,4 +1,4 @@
-"""Samples and labels as imbalanced-learn's samplers take them, and as they give them back."""
+"""Samples and labels in the forms that imbalanced-learn's samplers take and return."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from skhalfway._readable import is_tensor
 
 
 def dense(X: Any) -> Any:
-    """A DataFrame of pandas without sparse columns; anything else as it is."""
+    """A pandas DataFrame with its sparse columns made dense; anything else is returned unchanged."""
     sparse = _sparse_columns(X)
     return X.astype({name: dtype.subtype for name, dtype in sparse.items()}) if sparse else X
 
 
 def joined(parts: list[Any], X: Any) -> Any:
-    """All rows, in X's container; columns that are sparse in X are sparse again."""
+    """All rows, in the container type of X; columns that are sparse in X are made sparse again."""
     if is_polars_frame(X):
         return stacked(parts)
     if hasattr(X, "iloc"):
@@ -37,7 +37,7 @@ def joined(parts: list[Any], X: Any) -> Any:
 
 
 def _sparse_columns(X: Any) -> dict[Any, Any]:
-    """Types of the sparse columns of a DataFrame of pandas, by their names."""
+    """Types of the sparse columns of a pandas DataFrame, by name."""
     if not (hasattr(X, "iloc") and hasattr(X, "columns")):
         return {}
     import pandas as pd
@@ -46,23 +46,23 @@ def _sparse_columns(X: Any) -> dict[Any, Any]:
 
 
 def labels_in_one(y: Any) -> Any:
-    """Labels; of one column for each class, with a single 1 in each row, the places of the ones."""
+    """Labels as one column; one-hot labels are replaced by the column numbers of their ones."""
     try:
         columns = np.asarray(y.detach().cpu() if is_tensor(y) else y)
     except (TypeError, ValueError):
-        return y  # what it is, is said where labels are read
+        return y  # the error is raised where labels are read
     if columns.ndim != 2 or columns.shape[1] < 2:
         return y
     numbers = columns.dtype.kind in "biuf"
     if not numbers or not (np.isin(columns, (0, 1)).all() and (columns.sum(axis=1) == 1).all()):
         raise ValueError(
             f"y must hold one label per sample, shape ({len(columns)},), or a column for each class with a "
-            f"single 1 in each row; got shape {columns.shape} with other values"
+            f"single 1 in each row (one-hot); got shape {columns.shape} with other values"
         )
     return columns.argmax(axis=1)
 
 
 def labels_of(y: Any, rows: NDArray[np.intp]) -> Any:
-    """Labels of the rows, in y's container."""
+    """Labels of the rows, in the container type of y."""
     labels = _safe_indexing(y, rows)
     return labels.reset_index(drop=True) if hasattr(labels, "iloc") else labels

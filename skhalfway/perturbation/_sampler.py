@@ -1,4 +1,4 @@
-"""AdversarialSampler: adversarial training as imbalanced-learn resamples, at fit time only."""
+"""AdversarialSampler: adversarial training as a sampler of imbalanced-learn, at fit time only."""
 
 from __future__ import annotations
 
@@ -14,20 +14,17 @@ from sklearn.utils.metaestimators import _BaseComposition
 
 from skhalfway._checks import check_random_state
 from skhalfway._entries import takes_datasets
-from skhalfway._inputs import check_labels, read_samples
+from skhalfway._inputs import read_samples
 from skhalfway._randomness import draw_seed
 from skhalfway._text import shown
 from skhalfway.attacks import AdversarialGenerator
 from skhalfway.attacks._parameters import check_unattached
 from skhalfway.attacks._per_sample import params_of_rows
 from skhalfway.attacks._run import fit_source, source_of
-from skhalfway.models import as_model
-from skhalfway.models._as_model import check_kind, counts_as_fitted
 from skhalfway.models._collection import is_pair
-from skhalfway.models._faults import classes_of, named
-from skhalfway.models._input_spec import reader_of
+from skhalfway.models._faults import named
 from skhalfway.models._routing import FitRouter
-from skhalfway.perturbation._protocol import read_labels
+from skhalfway.perturbation._protocol import check_source, read_labels
 from skhalfway.perturbation._resampled import dense, joined, labels_in_one, labels_of
 from skhalfway.perturbation._sampling import Group, check_amount, draw, groups_of
 from skhalfway.perturbation._tags import SamplerTags, sampler_tags
@@ -36,12 +33,12 @@ from skhalfway.perturbation._tags import SamplerTags, sampler_tags
 class AdversarialSampler(FitRouter, OneToOneFeatureMixin, _BaseComposition):
     """Add adversarial samples, with their true labels, to training data.
 
-    Adversarial training with samplers' protocol: a step of imbalanced-learn's
-    ``Pipeline`` that acts when the pipeline is fitted, never when it predicts.
-    The samples are made on sources that stay as they are while the next step
-    learns: on one, or on an ensemble, as in ensemble adversarial training,
-    which adds samples transferred from other models so that they do not
-    depend on the one in training [1]_.
+    This is adversarial training as a sampler: a step of imbalanced-learn's
+    ``Pipeline`` that acts when the pipeline is fitted, and never when it predicts.
+    Adversarial samples are made on sources, which do not change while the next step
+    is trained. There may be one source or several. Several sources give ensemble
+    adversarial training, which adds samples transferred from other models, so that
+    they do not depend on the model in training [1]_.
 
     Parameters
     ----------
@@ -49,75 +46,80 @@ class AdversarialSampler(FitRouter, OneToOneFeatureMixin, _BaseComposition):
         The attack; its ``estimator`` must be None, since ``sources`` are
         attacked. None is ``AdversarialGenerator()``.
     sources : object, list or mapping, default=None
-        What to attack: a classifier; a list of them or of (name, classifier);
-        a mapping of names to them. Each is cloned and fitted on the training
-        data, unless it counts as fitted as in
-        :class:`~skhalfway.AdversarialGenerator`: a ``FrozenEstimator`` of a
-        fitted classifier, a ``torch.nn.Module``, what has no ``fit``; an ART
-        classifier in :func:`~skhalfway.models.as_model`, which can be cloned.
-        None is the generator's own default, named ``"default"``. Of several
-        sources, each sample is attacked on one drawn at random.
+        Classifiers to attack: a single one, a list of classifiers or of
+        (name, classifier), or a mapping of names to classifiers. With several
+        sources, each sample is attacked on one drawn at random. None is the
+        generator's own default, named ``"default"``.
+
+        Each source is cloned and fitted on the training data, unless it counts as
+        fitted, as in :class:`~skhalfway.AdversarialGenerator`: a ``FrozenEstimator``
+        of a fitted classifier, a ``torch.nn.Module``, or an object without ``fit``.
+        Wrap an ART classifier in :func:`~skhalfway.models.as_model`, so that it can
+        be cloned.
     ratio : float, default=1.0
-        Adversarial samples for each clean one, > 0. Below 1, of rows drawn at
-        random without replacement; above 1 rows repeat, on another source as
-        long as there is one. Only where ``sampling_strategy`` is None.
+        Number of adversarial samples per clean sample, > 0. Used where
+        ``sampling_strategy`` is None. Below 1, rows are drawn at random without
+        replacement. Above 1, rows repeat, each time on another source as long as
+        there is one.
     sampling_strategy : str, float, dict or callable, default=None
-        None: ``ratio`` says how many samples are added, and classes keep their
-        shares. Else adversarial samples are added until each class has what
-        imbalanced-learn's over-samplers would give it, its clean samples counted:
+        With None, ``ratio`` defines how many samples are added, and classes keep
+        their shares. Otherwise, adversarial samples are added until each class has
+        the number of samples, clean ones included, that imbalanced-learn's
+        over-samplers would give it:
 
-        - ``"auto"`` or ``"not majority"``: each class as many as the largest
-          has; ``"all"`` is the same; ``"minority"``: the smallest class alone;
-          ``"not minority"``: all others alone.
-        - float, for two classes: the smaller has this share of the larger.
-        - dict: samples that a class is to have, by its label.
-        - callable: makes such a dict of y.
+        - ``"auto"``, ``"not majority"`` or ``"all"``: each class gets as many samples
+          as the largest class has.
+        - ``"minority"``: only the smallest class gets as many.
+        - ``"not minority"``: all classes but the smallest get as many.
+        - float, for two classes: the smaller class gets this share of the larger.
+        - dict: the number of samples of a class, by its label.
+        - callable: a function of y that returns such a dict.
 
-        Rows of a class are drawn as under ``ratio``. A class that has enough
-        gets none, so that there may be none at all. Needs imbalanced-learn
-        (``skhalfway[imbalanced]``), and ``keep_clean``.
+        Rows of a class are drawn as described for ``ratio``. A class that has enough
+        samples gets none, so there may be none at all. This needs imbalanced-learn
+        (``skhalfway[imbalanced]``), and ``keep_clean=True``.
     keep_clean : bool, default=True
-        Whether the clean samples come first in the output, or are left out.
+        Whether the output starts with the clean samples, or leaves them out.
     random_state : int, RandomState instance or None, default=None
-        For the rows and sources drawn, and for the generator where its own
-        ``random_state`` is None. Pass an int for the same output across calls.
+        Source of the rows and sources drawn, and of the generator's seed where its
+        own ``random_state`` is None. Pass an int for the same output across calls.
 
     Attributes
     ----------
     sources_ : dict of str to object
-        The fitted sources by name; sources given without one are named after
-        their types.
+        The fitted sources by name. Sources without a name are named after their
+        types.
     n_features_in_ : int
         Number of features seen during :meth:`fit`.
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of features seen during :meth:`fit`, where they are strings.
     sample_indices_ : ndarray of shape (`n_adversarial_`,)
-        Row of X that each adversarial sample was made from, in the order of
-        the output: by source, then by row.
+        Row of X from which each adversarial sample was made, in the order of the
+        output: by source, then by row.
     sample_sources_ : ndarray of shape (`n_adversarial_`,)
-        Name of the source that each was made on.
+        Name of the source on which each adversarial sample was made.
     n_adversarial_ : int
         Number of adversarial samples.
     sampling_strategy_ : dict of label to int
-        Number of them in each class.
+        Number of adversarial samples in each class.
 
     See Also
     --------
-    skhalfway.AdversarialGenerator : Makes the samples.
-    skhalfway.TransferScorer : Shows what training on them changes.
+    skhalfway.AdversarialGenerator : The attack that makes the samples.
+    skhalfway.TransferScorer : Measures the effect of training on them.
 
     Notes
     -----
-    The attack leaves the true labels, whether or not the source knows them.
-    Samples that it cannot change for the worse are in the output all the same.
+    Adversarial samples keep their true labels, whether or not the source predicts
+    them. Samples that do not fool the source are in the output too.
 
-    The sources are static: the model in training is never attacked itself, as
-    it is by training against its own worst case [2]_. Where it is one of the
-    sources, what is attacked is a clone, fitted on clean data.
+    Sources are static. The model in training is not attacked itself, unlike in
+    training against its own worst case [2]_. Where it is one of the sources, a clone
+    of it, fitted on clean data, is attacked.
 
-    Labels may be one column for each class with a single 1 in each row, as
-    imbalanced-learn takes them; sources then learn the numbers of the columns. A
-    DataFrame of pandas with sparse columns is made dense for them, and has sparse
+    Labels may be one-hot (a column for each class with a single 1 in each row), as
+    imbalanced-learn takes them; sources then learn the column numbers. A pandas
+    DataFrame with sparse columns is made dense for the sources, and has sparse
     columns again in the output.
 
     References
@@ -175,7 +177,7 @@ class AdversarialSampler(FitRouter, OneToOneFeatureMixin, _BaseComposition):
 
     @takes_datasets
     def fit(self, X: Any, y: Any = None, **fit_params: Any) -> AdversarialSampler:
-        """Fit the sources, and make no samples: :meth:`fit_resample` does both.
+        """Fit the sources without making samples; :meth:`fit_resample` does both.
 
         Parameters
         ----------
@@ -184,8 +186,8 @@ class AdversarialSampler(FitRouter, OneToOneFeatureMixin, _BaseComposition):
         y : array-like of shape (n_samples,) or (n_samples, n_classes)
             Labels, or one column for each class; see Notes.
         **fit_params : dict
-            Metadata such as ``sample_weight``. Only with ``enable_metadata_routing``:
-            each source gets what it requests.
+            Metadata such as ``sample_weight``, allowed with
+            ``enable_metadata_routing``. Each source gets what it requests.
 
         Returns
         -------
@@ -195,7 +197,15 @@ class AdversarialSampler(FitRouter, OneToOneFeatureMixin, _BaseComposition):
         Raises
         ------
         ValueError, TypeError
-            As :meth:`fit_resample`.
+            As in :meth:`fit_resample`.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_iris
+        >>> from sklearn.svm import SVC
+        >>> from skhalfway.perturbation import AdversarialSampler
+        >>> list(AdversarialSampler(sources=SVC()).fit(*load_iris(return_X_y=True)).sources_)
+        ['svc']
         """
         self._fit(dense(X), y, "fit", fit_params, check_random_state(self.random_state))
         return self
@@ -211,13 +221,13 @@ class AdversarialSampler(FitRouter, OneToOneFeatureMixin, _BaseComposition):
         y : array-like of shape (n_samples,) or (n_samples, n_classes)
             Labels, or one column for each class; see Notes.
         **fit_params : dict
-            Metadata such as ``sample_weight``. Only with ``enable_metadata_routing``:
-            each source gets what it requests.
+            Metadata such as ``sample_weight``, allowed with
+            ``enable_metadata_routing``. Each source gets what it requests.
 
         Returns
         -------
         X_res : same type and float type as X, of shape (n_samples_new, n_features)
-            Clean samples, if they are kept, then adversarial ones; integers
+            Clean samples, if they are kept, followed by adversarial ones. Integers
             become float64. A DataFrame gets a new index.
         y_res : same type as y, of shape (n_samples_new,) or (n_samples_new, n_classes)
             Their labels.
@@ -231,15 +241,24 @@ class AdversarialSampler(FitRouter, OneToOneFeatureMixin, _BaseComposition):
             samples than there are, or metadata are neither requested nor
             refused, or not routed at all.
         TypeError
-            If a source is not a classifier, X is sparse, or metadata are routed
-            to none.
+            If a source is not a classifier, X is sparse, or no source takes the
+            metadata.
         ImportError
-            If ``sampling_strategy`` is given without imbalanced-learn.
+            If ``sampling_strategy`` is given and imbalanced-learn is not installed.
         NotFittedError
             If a frozen source is not fitted.
         RuntimeError
             If a source raises while it is fitted or attacked; its name is in
             the message.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_iris
+        >>> from skhalfway.perturbation import AdversarialSampler
+        >>> X, y = load_iris(return_X_y=True)
+        >>> X_res, y_res = AdversarialSampler(ratio=0.1, random_state=0).fit_resample(X, y)
+        >>> X_res.shape, y_res.shape
+        ((165, 4), (165,))
         """
         rng = check_random_state(self.random_state)
         given = dense(X)
@@ -263,24 +282,31 @@ class AdversarialSampler(FitRouter, OneToOneFeatureMixin, _BaseComposition):
         return joined(parts, X), labels_of(y, kept)
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
-        """Get parameters, those of a list of named ``sources`` included.
+        """Get parameters, including those of a list of named ``sources``.
 
         Parameters
         ----------
         deep : bool, default=True
-            Whether to include them.
+            Whether to include the parameters of sources and generator.
 
         Returns
         -------
         params : dict
             Values by name.
+
+        Examples
+        --------
+        >>> from sklearn.svm import SVC
+        >>> from skhalfway.perturbation import AdversarialSampler
+        >>> AdversarialSampler(sources=[("svm", SVC())]).get_params()["svm__C"]
+        1.0
         """
         if _has_names(self.sources):
             return self._get_params("sources", deep=deep)
         return super().get_params(deep=deep)
 
     def set_params(self, **params: Any) -> AdversarialSampler:
-        """Set parameters, those of a list of named ``sources`` too: ``svm__C``.
+        """Set parameters, including those of a list of named ``sources``.
 
         Parameters
         ----------
@@ -291,6 +317,13 @@ class AdversarialSampler(FitRouter, OneToOneFeatureMixin, _BaseComposition):
         -------
         self : AdversarialSampler
             This object.
+
+        Examples
+        --------
+        >>> from sklearn.svm import SVC
+        >>> from skhalfway.perturbation import AdversarialSampler
+        >>> AdversarialSampler(sources=[("svm", SVC())]).set_params(svm__C=9).sources[0][1].C
+        9
         """
         if _has_names(params.get("sources", self.sources)):
             self._set_params("sources", **params)
@@ -312,7 +345,7 @@ class AdversarialSampler(FitRouter, OneToOneFeatureMixin, _BaseComposition):
     def _fit(
         self, X: Any, y: Any, method: str, metadata: Mapping[str, Any], rng: np.random.RandomState
     ) -> tuple[NDArray[Any], NDArray[Any], dict[str, AdversarialGenerator], list[Group]]:
-        """Samples and labels, checked; for each source a generator fitted on them; how many rows to draw."""
+        """Checked samples and labels, a fitted generator for each source, and numbers of rows to draw."""
         self._check_params()
         sources = self._named_sources()
         params = self._routed(method, metadata)
@@ -327,7 +360,7 @@ class AdversarialSampler(FitRouter, OneToOneFeatureMixin, _BaseComposition):
             params_of_rows(self.generator, slice(None), array.shape)
         for name, source in sources.items():
             if source is not None:
-                named(name, _check_source, source, X, array, labels)
+                named(name, check_source, source, X, array, labels)
         generators = {}
         for name, source in sources.items():
             generator = AdversarialGenerator() if self.generator is None else clone(self.generator)
@@ -341,10 +374,10 @@ class AdversarialSampler(FitRouter, OneToOneFeatureMixin, _BaseComposition):
 
     def _check_params(self) -> None:
         check_amount(self.sampling_strategy, self.ratio, self.keep_clean)
-        check_unattached(self.generator, "pass what is to be attacked as sources")
+        check_unattached(self.generator, "pass the classifiers to be attacked as sources")
 
     def _named_sources(self) -> dict[str, Any]:
-        """What to attack by name, of whatever form ``sources`` has; None is the generator's default."""
+        """Sources by name, from any form of the parameter; None stands for the generator's default."""
         sources = self.sources
         if sources is None:
             return {"default": None}
@@ -356,7 +389,7 @@ class AdversarialSampler(FitRouter, OneToOneFeatureMixin, _BaseComposition):
         else:
             pairs = _name_estimators(list(sources) if isinstance(sources, (list, tuple)) else [sources])
         if not pairs:
-            raise ValueError("sources is empty; give at least one classifier, or None for the default one")
+            raise ValueError("sources is empty; pass at least one classifier, or None for the default one")
         if not all(isinstance(name, str) for name, _ in pairs):
             raise TypeError(f"names of sources must be strings, got {shown([name for name, _ in pairs])}")
         return dict(pairs)
@@ -364,13 +397,3 @@ class AdversarialSampler(FitRouter, OneToOneFeatureMixin, _BaseComposition):
 
 def _has_names(sources: Any) -> bool:
     return isinstance(sources, (list, tuple)) and len(sources) > 0 and all(map(is_pair, sources))
-
-
-def _check_source(source: Any, X: Any, array: NDArray[Any], labels: NDArray[Any]) -> None:
-    """Raise for no classifier, and for a fitted one that was not made for this data."""
-    check_kind(source)
-    if not counts_as_fitted(source):
-        return
-    model = as_model(source)
-    read_samples(reader_of(model), X, reset=model.n_features_in_ is None)
-    check_labels(labels, classes_of(model, array), len(array))

@@ -1,10 +1,10 @@
-"""Learning from adversarial perturbations, in formulas: networks with one hidden layer.
+"""Theory of learning from adversarial perturbations, for networks with one hidden layer.
 
 The setting is that of Kumano, Kera & Yamasaki, "Theoretical understanding of
 learning from adversarial perturbations", ICLR 2024 (arXiv 2402.10470), and of
 their "Wide two-layer networks can learn from adversarial perturbations",
-NeurIPS 2024 (arXiv 2410.23677). Each function says which of its formulas are
-theirs and which our derivation.
+NeurIPS 2024 (arXiv 2410.23677). The documentation of each function says which
+formulas are theirs and which are our derivation.
 """
 
 from importlib import import_module

@@ -351,12 +351,13 @@ def _say(
         )
     cells = n_bins**2
     least = _SAMPLES_A_CELL * cells
-    few = [name for name, one in zip(wirings, found, strict=True) if one.n_samples < least]
+    told = list(zip(wirings, found, strict=True))
+    few = [name for name, one in told if one.n_samples < least]
     if few:
         warn(
             f"EI of parts of layers {', '.join(few)} says more of the number of samples than of the layer, "
-            f"corrected or not: {found[0].n_samples} samples for {cells} cells of each pair of neurons; raise "
-            f"n_samples to {least:,} or more, or lower n_bins",
+            f"corrected or not: {found[0].n_samples} samples for {cells} cells of each pair of neurons; "
+            f"raise n_samples to {least:,} or more, or lower n_bins",
             UndersampledWarning,
         )
     large = {

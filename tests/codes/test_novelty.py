@@ -81,7 +81,7 @@ def test_it_needs_classes_and_valid_samples(codes: CodeMap) -> None:
     decoder = nn.Sequential(nn.Linear(64, 8), nn.ReLU(), nn.Linear(8, 16), nn.Unflatten(1, (4, 4)))
     made = CodeMap(decoder, shape=(3, 3), n_iter=200, random_state=0).fit(X.astype("float32"))
     assert made.transform(X[:5].astype("float32")).shape == (5, 2)
-    with pytest.raises(ValueError, match="needs a network that gives classes"):
+    with pytest.raises(ValueError, match="needs a network that predicts classes"):
         made.novelty(X[:5].astype("float32"))
 
 

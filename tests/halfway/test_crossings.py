@@ -305,7 +305,7 @@ NAN = np.array([[np.nan, 1, 1, 1]])
     ("change", "message"),
     [
         ({"B": "A"}, "same point in 5 of 5 pairs, first in row 0"),
-        ({"B": "short"}, r"same shape, a row of each for a pair; got \(5, 4\) and \(4, 4\)"),
+        ({"B": "short"}, r"same shape, with a row for each pair; got \(5, 4\) and \(4, 4\)"),
         ({"A": "wide"}, "A has 5 features|X has 5 features"),
         ({"A": "nan"}, "A contains NaN"),
         ({"B": "nan"}, "B contains NaN"),

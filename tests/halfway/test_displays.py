@@ -290,7 +290,7 @@ def test_predicted_from_estimator(iris, models):
     assert display.result.names == tuple(models)
     assert display.result.provenance.settings["eps"] == 0.5
     others = HalfwayScorer().fit({"a": models["lr"], "b": models["knn"]})
-    with pytest.raises(ValueError, match=r"names are \['a', 'b'\], but measured is of \['lr', 'knn',"):
+    with pytest.raises(ValueError, match=r"names are \['a', 'b'\], but measured has \['lr', 'knn',"):
         PredictedTransferDisplay.from_estimator(others, X, y, measured, eps=0.5)
 
 

@@ -303,7 +303,7 @@ def test_it_is_immutable_and_pickles():
         ({"counted": np.ones((4, 59), bool)}, r"counted must have shape \(4, 60\)"),
         ({"pairs": np.ones((60, 3), int)}, r"pairs must have shape \(60, 2\)"),
         ({"lengths": np.ones(3)}, r"lengths must have shape \(60,\).*got \(3,\)"),
-        ({"crossings": np.full((4, 60), np.nan)}, "never changes its answer"),
+        ({"crossings": np.full((4, 60), np.nan)}, "must not be nan where counted is True"),
     ],
 )
 def test_constructor_errors(change, message):

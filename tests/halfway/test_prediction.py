@@ -349,8 +349,8 @@ def test_a_model_that_is_always_wrong_has_no_rates(blobs):
 @pytest.mark.parametrize(
     ("X", "y", "message"),
     [
-        (np.eye(3), np.zeros(3, dtype=int), "needs samples of at least 2 classes"),
-        (np.repeat(np.eye(3), 2, axis=0), np.tile([0, 1], 3), "under another label"),
+        (np.eye(3), np.zeros(3, dtype=int), "must hold at least 2 classes"),
+        (np.repeat(np.eye(3), 2, axis=0), np.tile([0, 1], 3), "with another label"),
     ],
 )
 def test_data_without_paths(X, y, message):

@@ -132,7 +132,9 @@ def test_a_model_that_never_changes_its_answer(iris, iris_models):
     fitted = HalfwayScorer(n_pairs=50, random_state=0).fit(models)
     with (
         pytest.warns(ModelWarning, match="'constant': it predicts 0 for all 150 samples"),
-        pytest.warns(UndefinedMetricWarning, match="'constant' classifies both samples of no pair right"),
+        pytest.warns(
+            UndefinedMetricWarning, match="'constant' does not classify both samples of any pair correctly"
+        ),
     ):
         m = fitted.measure(X, y)
     assert np.isnan(m.deviation[1]) and m.deviation[0] > 0 and np.isnan(m.agreement[0, 1])

@@ -109,6 +109,6 @@ def test_warns_where_answers_determine_little(iris, monkeypatch):
     found = Prediction(np.full((1, 2, 2), 0.5), np.full((2, 2), 9), reliability)
     monkeypatch.setattr(_prediction, "predict", lambda *args, **kwargs: found)
     scorer = HalfwayScorer(random_state=0).fit(models)
-    with pytest.warns(ModelWarning, match="determine little of the rates of 'lr' and 'tree' .*below 0.3"):
+    with pytest.warns(ModelWarning, match="predicted rates of 'lr' and 'tree' are unreliable .*below 0.3"):
         prediction = scorer.predict_transfer(X, y, eps=0.3)
     assert np.array_equal(prediction.reliability, reliability)

@@ -76,7 +76,7 @@ def test_errors_fall_with_width_and_follow_the_seed():
 @pytest.mark.parametrize(
     ("call", "error", "message"),
     [
-        (lambda: approximation_curve(3), TypeError, "a function of places"),
+        (lambda: approximation_curve(3), TypeError, "function must be callable"),
         (lambda: approximation_curve(lambda x: 1 / x), ValueError, "finite number for each"),
         (lambda: approximation_curve(lambda x: x[:3]), ValueError, "got shape .3,."),
         (lambda: approximation_curve(lambda x: float("a")), ValueError, "does not take an array"),

@@ -296,7 +296,7 @@ def test_labels_are_of_any_kind(digits: Any) -> None:
         (mlp(), {"n_repeats": 0}, ValueError, "n_repeats must be an integer >= 1"),
         (Net(), {"n_repeats": 2}, ValueError, "repeats would all be the same"),
         (Net(), {"n_epochs": 2}, TypeError, "n_epochs=2 needs"),
-        (NeuralNetClassifier(Net()), {}, ValueError, "module is made already"),
+        (NeuralNetClassifier(Net()), {}, ValueError, "module is an instance already"),
         (nn.Identity(), {}, ValueError, "Identity has no matrices"),
         (MLPClassifier(solver="lbfgs"), {"n_epochs": 2}, TypeError, "only with solver='sgd' or 'adam'"),
         (MLPClassifier(early_stopping=True), {"n_epochs": 2}, TypeError, "early_stopping=False"),

@@ -281,9 +281,9 @@ def test_a_seed_decides_and_jobs_do_not(logistic: Any, student: Any) -> None:
         (None, LogisticRegression(), {"n_repeats": 0}, ValueError, "n_repeats must be an integer >= 1"),
         (None, LogisticRegression(), {"y": Y[TRAIN] + 1}, ValueError, "y holds labels that are not among"),
         (None, LogisticRegression(), {"y_test": NAMES[TEST]}, ValueError, "y_test holds labels"),
-        (None, LogisticRegression(), {"X_test": X[TEST, :2]}, ValueError, "both must be prepared"),
+        (None, LogisticRegression(), {"X_test": X[TEST, :2]}, ValueError, "preprocess both in the same way"),
         (None, KNeighborsClassifier(), {}, TypeError, "takes no sample_weight.*pass targets='hard'"),
-        (None, FrozenEstimator(LogisticRegression()), {}, TypeError, "that can be trained is needed"),
+        (None, FrozenEstimator(LogisticRegression()), {}, TypeError, "student must be unfitted"),
         (
             None,
             skorch_net(criterion=nn.NLLLoss),
@@ -291,8 +291,8 @@ def test_a_seed_decides_and_jobs_do_not(logistic: Any, student: Any) -> None:
             TypeError,
             "must have criterion=torch.nn.Cross",
         ),
-        (LinearSVC(random_state=0).fit(X, Y), LogisticRegression(), {}, TypeError, "gives no probabilities"),
-        (None, skorch_net(nn.Linear(4, 3)), {}, ValueError, "module is made already"),
+        (LinearSVC(random_state=0).fit(X, Y), LogisticRegression(), {}, TypeError, "has no predict_proba"),
+        (None, skorch_net(nn.Linear(4, 3)), {}, ValueError, "module is an instance already"),
         (LogisticRegression(), LogisticRegression(), {}, NotFittedError, "not fitted"),
     ],
 )

@@ -226,7 +226,7 @@ GOOD = LogisticRegression().fit(X2, Y2)
         (GOOD, pd.DataFrame({"a": ["x", "y"]}), {}, ValueError, "columns of categories"),
         (GOOD, np.ones((5, 4)), {}, ValueError, "no column may change"),
         (LogisticRegression(), X2, {}, NotFittedError, "not fitted"),
-        (LinearSVC().fit(X2, Y2), X2, {}, TypeError, "LinearSVC gives no probabilities; calibrate it"),
+        (LinearSVC().fit(X2, Y2), X2, {}, TypeError, "LinearSVC has no predict_proba; calibrate it"),
     ],
 )
 def test_errors(estimator: Any, X: Any, options: Any, error: type[Exception], message: str) -> None:

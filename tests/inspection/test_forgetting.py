@@ -126,7 +126,7 @@ def test_elastic_weights_add_the_gradient_of_their_penalty() -> None:
 
 def test_a_penalty_that_overshoots_is_told() -> None:
     net = iris_net(optimizer=torch.optim.SGD, lr=1.0, batch_size=8)
-    with pytest.raises(ValueError, match="not finite: with penalty=1000000.0 steps overshoot"):
+    with pytest.raises(ValueError, match="not finite: with penalty=1000000.0, steps overshoot"):
         forgetting_curve(net, PAIRS, method="ewc", penalty=1e6, n_repeats=1, random_state=0)
 
 
@@ -170,7 +170,7 @@ def test_forgetting_ratio() -> None:
         curve.of_task(2)
     with pytest.raises(ValueError, match=r"accuracy must have shape \(2, 2, 1\)"):
         ForgettingCurve(curve.x, values, dict.fromkeys(accuracy, joint[:1]), curve.chance)
-    with pytest.raises(ValueError, match="accuracy needs the names of values"):
+    with pytest.raises(ValueError, match="accuracy must have the names of values"):
         ForgettingCurve(curve.x, values, {"none": none}, curve.chance)
 
 
@@ -292,10 +292,10 @@ def test_images_and_names_for_labels(digits: Any) -> None:
 @pytest.mark.parametrize(
     ("estimator", "tasks", "given", "error", "message"),
     [
-        (MultinomialNB(), PAIRS[:1], {}, ValueError, "forgetting takes at least 2 tasks.*got 1"),
+        (MultinomialNB(), PAIRS[:1], {}, ValueError, "must hold at least 2 tasks.*got 1"),
         (MultinomialNB(), [], {}, ValueError, "at least 2 tasks.*got 0"),
         (MultinomialNB(), [PAIRS[0], PAIRS[1][:3]], {}, ValueError, "task 1 has 3 parts"),
-        (MultinomialNB(), [PAIRS[0], (X[:, :2], Y, X, Y)], {}, ValueError, "must have one shape, got"),
+        (MultinomialNB(), [PAIRS[0], (X[:, :2], Y, X, Y)], {}, ValueError, "must have the same shape, got"),
         (MultinomialNB(), [PAIRS[0], (X, Y, X[:, :2], Y)], {}, ValueError, "X_test have shape"),
         (
             MultinomialNB(),
@@ -313,9 +313,9 @@ def test_images_and_names_for_labels(digits: Any) -> None:
         (MultinomialNB(), PAIRS, {"n_repeats": 0}, ValueError, "n_repeats must be an integer >= 1"),
         (MultinomialNB(), PAIRS, {"method": "sleep"}, ValueError, "method must be None, or any of"),
         (MultinomialNB(), PAIRS, {"method": ["rehearsal"] * 2}, ValueError, "each once"),
-        (MultinomialNB(), PAIRS, {"method": "ewc"}, TypeError, "is for skorch nets.*got MultinomialNB"),
-        (skorch_net(nn.Linear(4, 3)), PAIRS, {}, ValueError, "module is made already"),
-        (LogisticRegression(), PAIRS, {}, TypeError, "partial_fit, which LogisticRegression has not"),
+        (MultinomialNB(), PAIRS, {"method": "ewc"}, TypeError, "of skorch nets.*got MultinomialNB"),
+        (skorch_net(nn.Linear(4, 3)), PAIRS, {}, ValueError, "module is an instance already"),
+        (LogisticRegression(), PAIRS, {}, TypeError, "partial_fit, which LogisticRegression does not have"),
         (FrozenEstimator(MultinomialNB()), PAIRS, {}, TypeError, "an unfitted classifier is needed"),
     ],
 )

@@ -228,10 +228,10 @@ def test_permuted_digits_are_forgotten_less(digits: Any) -> None:
     assert curve.forgetting["hard_attention"][1] > curve.forgetting["none"][1] + 0.05
 
 
-@pytest.mark.filterwarnings("ignore:no unit of")
+@pytest.mark.filterwarnings("ignore:task . uses no unit of")
 def test_masks_that_close_are_told(digits: Any) -> None:
     settings: dict[str, Any] = {"n_epochs": 2, "n_repeats": 1, "sparsity": 1000.0, "random_state": 0}
-    with pytest.warns(ConvergenceWarning, match="no unit of .* is used by task 0.*lower sparsity=1000.0"):
+    with pytest.warns(ConvergenceWarning, match="task 0 uses no unit of .*lower sparsity=1000.0"):
         curve = forgetting_curve(net(), permuted(digits), method="hard_attention", **settings)
     assert curve.of_task(0).means["hard_attention"][0] < 0.2
 
@@ -258,7 +258,7 @@ class Skip(nn.Module):
     [
         (sequential(nn.Linear(64, 10)), "masks hidden units, but NeuralNetClassifier has none: 1 layer"),
         (sequential(nn.Linear(64, 8), nn.BatchNorm1d(8), nn.Linear(8, 10)), r"normalises in \['1'\]"),
-        (sequential(nn.Linear(64, 8), nn.PReLU(), nn.Linear(8, 10)), r"also trains \['1.weight'\]; leave"),
+        (sequential(nn.Linear(64, 8), nn.PReLU(), nn.Linear(8, 10)), r"also trains \['1.weight'\]; remove"),
         (Skip, "needs a chain of layers to mask: .* is no chain of layers"),
         (
             sequential(nn.Linear(64, 64), nn.Unflatten(1, (1, 8, 8)), nn.Conv2d(1, 2, 8), nn.Flatten()),
@@ -288,7 +288,7 @@ def test_rows_may_be_folded_into_images_by_the_network(digits: Any) -> None:
     ("layers", "message"),
     [
         ([nn.Conv2d(1, 4, 3), nn.Conv2d(4, 4, 3, groups=2), nn.Flatten(), nn.Linear(64, 10)], "groups=1"),
-        ([nn.Conv2d(1, 4, 3), nn.Flatten(2), nn.Linear(36, 10)], "'2' of .* is given 3 axes; flatten"),
+        ([nn.Conv2d(1, 4, 3), nn.Flatten(2), nn.Linear(36, 10)], "'2' of .* receives 3 axes; flatten"),
     ],
 )
 def test_convolutions_that_are_refused(layers: Any, message: str, digits: Any) -> None:
@@ -313,7 +313,12 @@ def test_a_shape_that_changes_is_refused(digits: Any) -> None:
 @pytest.mark.parametrize(
     ("estimator", "given", "error", "message"),
     [
-        (SGDClassifier(), {}, TypeError, "method='hard_attention' is for skorch nets.*got SGDClassifier"),
+        (
+            SGDClassifier(),
+            {},
+            TypeError,
+            "method='hard_attention' changes .* of skorch nets.*got SGDClassifier",
+        ),
         (net(), {"sparsity": -1}, ValueError, "sparsity must be a finite number >= 0, got -1"),
         (net(), {"sparsity": True}, ValueError, "sparsity must be a finite number >= 0, got True"),
         (net(), {"hardness": 0.5}, ValueError, "hardness must be a finite number >= 1, got 0.5"),

@@ -153,14 +153,24 @@ def test_a_seed_decides_and_nothing_is_changed(network: Any, few: Any) -> None:
 @pytest.mark.parametrize(
     ("network", "params", "error", "message"),
     [
-        (SGDClassifier(), {}, TypeError, "a network is needed.*got SGDClassifier"),
-        (net(module()), {}, ValueError, "the net's module is made already"),
+        (
+            SGDClassifier(),
+            {},
+            TypeError,
+            "a network with random initial weights is needed.*got SGDClassifier",
+        ),
+        (net(module()), {}, ValueError, "the net's module is an instance already"),
         (net(train_split=nn.Identity), {}, ValueError, "pass train_split=None"),
-        (net(iterator_train__sampler=[1]), {}, ValueError, "which has an iterator_train__sampler"),
+        (net(iterator_train__sampler=[1]), {}, ValueError, "has its own iterator_train__sampler"),
         (mlp(early_stopping=True), {}, ValueError, "pass early_stopping=False"),
         (mlp(solver="lbfgs"), {}, ValueError, r"solver must be of \['sgd', 'adam'\].*'lbfgs'"),
         (mlp(), {"epoch_share": 0.6}, ValueError, "epoch_share must be above 0 and at most 0.5, got 0.6"),
-        (mlp(), {"epoch_share": 0.01}, ValueError, "epoch_share must make an epoch or more of 4, got 0.01"),
+        (
+            mlp(),
+            {"epoch_share": 0.01},
+            ValueError,
+            "epoch_share must amount to at least one of 4 epochs, got 0.01",
+        ),
         (mlp(), {"n_repeats": 1.5}, ValueError, "n_repeats must be an integer >= 1, got 1.5"),
         (mlp(), {"X_test": None, "y_test": None}, ValueError, "X_test and y_test are needed"),
     ],

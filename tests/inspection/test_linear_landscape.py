@@ -122,7 +122,7 @@ def test_labels_are_one_hot():
 
 
 def test_too_many_points_are_told():
-    with pytest.warns(UserWarning, match="8 critical values, of which 5 are listed"):
+    with pytest.warns(UserWarning, match="8 critical values, and max_points=5 of them"):
         few = linear_landscape(X, MIXED, (3,), max_points=5, n_starts=0)
     assert few.to_frame().directions.tolist() == [(), (0,), (1,), (0, 1), (0, 1, 2)]
     assert few.n_critical == 8 and "5 of 8 critical values" in str(few)
@@ -133,7 +133,7 @@ def test_too_many_points_are_told():
     [
         ((IRIS - IRIS.mean(axis=0), SPECIES), "only 2 of 3 directions"),
         ((X, RNG.standard_normal((60, 5))), "5 outputs, more than 4 features"),
-        ((np.eye(2), np.eye(2)), "two singular values are the same"),
+        ((np.eye(2), np.eye(2)), "two singular values are equal"),
     ],
 )
 def test_data_that_the_theorem_is_not_of(data, message):
@@ -169,8 +169,8 @@ OPTIONS = [
     ({"tol": 0}, "tol must be a finite number > 0"),
     ({"tol": 1}, "tol must be a number above 0 and below 1"),
     ({"random_state": "x"}, "cannot be used to seed"),
-    ({"hidden": (200,)}, "4-200-3 has 1,400 parameters.*up to 1,000; take fewer units"),
-    ({"X": DOUBLED}, r"5 features and rank 4.*leave out features.*PCA\(4\)"),
+    ({"hidden": (200,)}, "4-200-3 has 1,400 parameters.*at most 1,000; use fewer units"),
+    ({"X": DOUBLED}, r"5 features and rank 4.*remove features.*PCA\(4\)"),
     ({"y": MIXED[:, 0]}, r"y of one axis holds class labels.*as a column, of shape \(60, 1\)"),
     ({"y": MIXED[:9]}, r"for each of 60 samples; got shape \(9, 3\)"),
     ({"y": MIXED[:, :, None]}, "for each of 60 samples"),

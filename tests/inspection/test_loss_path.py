@@ -244,9 +244,9 @@ GOOD = np.random.RandomState(0).rand(20, 4), np.arange(20) % 2
     [
         (LogisticRegression(), GOOD, {}, TypeError, "a skorch classifier or an MLPClassifier"),
         (MLPClassifier, GOOD, {}, TypeError, "got the class MLPClassifier"),
-        (linear(0), GOOD, {}, TypeError, "an estimator to clone and train is needed"),
-        (skorch_net(Dense()), GOOD, {}, ValueError, "module is made already"),
-        ((linear(0),), GOOD, {}, ValueError, "a line needs two networks, got 1"),
+        (linear(0), GOOD, {}, TypeError, "an unfitted classifier is needed"),
+        (skorch_net(Dense()), GOOD, {}, ValueError, "module is an instance already"),
+        ((linear(0),), GOOD, {}, ValueError, "must hold two networks, the ends of the line; got 1"),
         ((nn.Linear(4, 2), LogisticRegression()), GOOD, {}, TypeError, "a network with weights is needed"),
         (MLPClassifier(), GOOD, {"positions": 1}, ValueError, "positions must be an integer >= 2, got 1"),
         (
@@ -254,9 +254,9 @@ GOOD = np.random.RandomState(0).rand(20, 4), np.arange(20) % 2
             GOOD,
             {"positions": [0, 0.5]},
             ValueError,
-            "positions must ascend and hold 0 and 1",
+            "positions must be ascending and include 0 and 1",
         ),
-        (MLPClassifier(), GOOD, {"positions": [1, 0]}, ValueError, "must ascend and hold 0 and 1"),
+        (MLPClassifier(), GOOD, {"positions": [1, 0]}, ValueError, "must be ascending and include 0 and 1"),
         (MLPClassifier(), GOOD, {"n_repeats": 0}, ValueError, "n_repeats must be an integer >= 1, got 0"),
         (MLPClassifier(), GOOD, {"X_test": GOOD[0]}, ValueError, "X_test and y_test belong together"),
         (MLPClassifier(), (GOOD[0] * np.nan, GOOD[1]), {}, ValueError, "Input X contains NaN"),
@@ -269,7 +269,7 @@ def test_errors(estimator: Any, data: Any, options: Any, error: type[Exception],
 
 
 def test_networks_of_two_architectures(digits: Any) -> None:
-    with pytest.raises(ValueError, match="two networks of one architecture are needed"):
+    with pytest.raises(ValueError, match="both networks must have the same architecture"):
         loss_path((linear(0), nn.Linear(64, 10, bias=False).double()), digits.X, digits.y)
     with pytest.raises(ValueError, match="X_test and y_test belong together"):
         loss_path((linear(0), linear(1)), digits.X, digits.y, y_test=digits.y_test)

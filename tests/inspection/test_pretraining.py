@@ -234,7 +234,7 @@ def sequential(*layers: Any) -> Any:
         (
             MLPClassifier((), max_iter=3),
             {},
-            r"hidden layers, but hidden_layer_sizes of the estimator is \(\)",
+            r"but the estimator has hidden_layer_sizes=\(\)",
         ),
         (net(sequential(nn.Linear(64, 10))), {}, "hidden layers, but NeuralNetClassifier has none"),
         (
@@ -245,7 +245,7 @@ def sequential(*layers: Any) -> Any:
         (
             net(sequential(nn.Linear(64, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, 10))),
             {},
-            r"dense layers alone, but NeuralNetClassifier also has \['1.weight', '1.bias'\]",
+            r"dense layers only, but NeuralNetClassifier also has \['1.weight', '1.bias'\]",
         ),
         (
             net(sequential(nn.Linear(64, 8), nn.GELU(), nn.Linear(8, 10))),

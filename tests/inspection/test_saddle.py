@@ -168,7 +168,7 @@ def test_bounds_hold_what_the_probe_has_and_few_steps_are_said():
         too_wide = wide[-1] > 0.2
         assert sum(f"{n_steps} steps are too few" in str(one.message) for one in said) == too_wide
         assert saddle.needs_more_steps == too_wide
-        assert "the index of these probes is surely between" in repr(saddle)
+        assert "the steps taken bound the index between" in repr(saddle)
         draws, limit = np.random.RandomState(0), 1e-4 * np.abs(saddle.eigenvalues).max()
         for bounds in saddle.probe_bounds:
             probe = draws.standard_normal(n)
@@ -214,7 +214,7 @@ NET = MLPClassifier((3,), tol=0.1, random_state=0).fit(X, Y)
         (
             lambda: saddle_index(WIDE, X, Y, method="exact"),
             ValueError,
-            "the whole Hessian of 40,003 parameters takes 12 GiB.*method='lanczos'",
+            "the full Hessian of 40,003 parameters takes 12 GiB.*method='lanczos'",
         ),
     ],
 )  # fmt: skip

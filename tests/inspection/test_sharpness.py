@@ -252,13 +252,13 @@ GOOD = np.random.RandomState(0).rand(20, 4), np.arange(20) % 2
     ("estimator", "options", "error", "message"),
     [
         (LogisticRegression(), {}, TypeError, "a skorch classifier or an MLPClassifier"),
-        (NeuralNetClassifier(nn.Linear(4, 2)), {}, ValueError, "module is made already"),
+        (NeuralNetClassifier(nn.Linear(4, 2)), {}, ValueError, "module is an instance already"),
         (MLPClassifier(), {"batch_sizes": [8, 4]}, ValueError, r"ascending integers, got \[8, 4\]"),
         (MLPClassifier(), {"batch_sizes": []}, ValueError, "ascending integers"),
         (MLPClassifier(), {"batch_sizes": [2.5]}, ValueError, "ascending integers"),
         (MLPClassifier(), {"batch_sizes": [0, 4]}, ValueError, "from 1 to 20"),
         (MLPClassifier(), {"batch_sizes": [4, 21]}, ValueError, "from 1 to 20"),
-        (MLPClassifier(solver="lbfgs"), {}, ValueError, "'lbfgs' takes no batches"),
+        (MLPClassifier(solver="lbfgs"), {}, ValueError, "'lbfgs' does not use batches"),
         (
             MLPClassifier(),
             {"same": "time"},

@@ -277,11 +277,11 @@ def test_seed_decides_everything() -> None:
     ("estimator", "options", "error", "message"),
     [
         (GaussianNB(), {"n_features": 1}, ValueError, "n_features must be an integer >= 2, got 1"),
-        (GaussianNB(), {"radius": 0.9}, ValueError, "radius must be > 1, that of the inner sphere; got 0.9"),
+        (GaussianNB(), {"radius": 0.9}, ValueError, "must be > 1, the radius of the inner sphere; got 0.9"),
         (GaussianNB(), {"radius": np.inf}, ValueError, "radius must be a finite number > 0"),
         (GaussianNB(), {"n_train": []}, ValueError, "an integer or ascending integers"),
         (GaussianNB(), {"n_train": [20, 10]}, ValueError, r"ascending integers, got \[20, 10\]"),
-        (GaussianNB(), {"n_train": 1}, ValueError, "at least 2, a sample of either sphere; got 1"),
+        (GaussianNB(), {"n_train": 1}, ValueError, "at least 2, a sample of each sphere; got 1"),
         (GaussianNB(), {"n_train": 2.5}, ValueError, "an integer or ascending integers"),
         (GaussianNB(), {"n_test": 1}, ValueError, "n_test must be an integer >= 2"),
         (GaussianNB(), {"n_attacked": 0}, ValueError, "n_attacked must be an integer >= 1"),
@@ -290,7 +290,7 @@ def test_seed_decides_everything() -> None:
         (GaussianNB(), {"max_queries": 0}, ValueError, "max_queries must be an integer >= 1"),
         (GaussianNB(), {"n_repeats": 0}, ValueError, "n_repeats must be an integer >= 1"),
         (Ridge(), {}, TypeError, "a classifier is needed, got the regressor"),
-        (FrozenEstimator(GaussianNB()), {}, TypeError, "an estimator to clone and train is needed"),
+        (FrozenEstimator(GaussianNB()), {}, TypeError, "an unfitted classifier is needed"),
     ],
 )
 def test_errors(estimator: Any, options: Any, error: type[Exception], message: str) -> None:

@@ -160,7 +160,7 @@ LR = LogisticRegression(max_iter=1000)
     [
         ({"eps": 0}, "eps must be a finite number > 0, got 0"),
         ({"norm": 1}, "norm must be 0, 2 or np.inf, got 1"),
-        ({"norm": 0}, "n_changed must be given with norm=0"),
+        ({"norm": 0}, "n_changed is required with norm=0"),
         ({"norm": 0, "n_changed": 5}, "n_changed must be an integer from 1 to n_features=4, got 5"),
         ({"step": "signs"}, "step must be one of ['sign', 'gradient']"),
         ({"clip_values": (1, 0)}, "clip_values must have min < max"),

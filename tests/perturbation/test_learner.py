@@ -531,12 +531,12 @@ LR = LogisticRegression(max_iter=1000)
         ({"base": "images"}, ValueError, "base must be one of ['data', 'noise'], got 'images'"),
         ({"labels": ["shift"]}, ValueError, "labels must be one of"),
         ({"perturbation_only": 1}, ValueError, "perturbation_only must be True or False, got 1"),
-        ({"base": "noise", "labels": "next"}, ValueError, "base='noise' has none; use labels='random'"),
+        ({"base": "noise", "labels": "next"}, ValueError, "base='noise' does not have; use labels='random'"),
         ({"base": "noise", "n_noise": 0}, ValueError, "n_noise must be None or an integer >= 1, got 0"),
         ({"base": "noise", "n_noise": 10.0}, ValueError, "n_noise must be None or an integer"),
         ({"base": "noise", "n_noise": True}, ValueError, "n_noise must be None or an integer"),
-        ({"n_noise": 10}, ValueError, "n_noise=10 is for base='noise', got base='data'"),
-        ({"base": "noise", "n_noise": 3}, ValueError, "none of 3 samples moves to"),
+        ({"n_noise": 10}, ValueError, "n_noise=10 is allowed with base='noise' only, got base='data'"),
+        ({"base": "noise", "n_noise": 3}, ValueError, "no target of 3 samples is"),
         ({"generator": AdversarialGenerator(LR)}, ValueError, "generator.estimator must be None"),
         ({"generator": AdversarialGenerator(eps=-1)}, ValueError, "eps must be a finite number > 0"),
         ({"generator": "pgd"}, TypeError, "a GeometryGenerator or None, got 'pgd'"),
@@ -566,7 +566,7 @@ LR = LogisticRegression(max_iter=1000)
         (
             {"estimator": nn.Linear(64, 10)},
             TypeError,
-            "Linear cannot be: it is used as it is; pass it as source",
+            "Linear counts as fitted; pass it as source",
         ),
         ({"source": Ridge()}, TypeError, "a classifier is needed, got the regressor Ridge"),
         ({"source": "net"}, TypeError, "'net'"),
@@ -583,7 +583,7 @@ def test_invalid_parameters(digits, spy, parameters: Any, error: Any, message: s
 
 @pytest.mark.parametrize("options", PROTOCOLS, ids=str)
 def test_one_class(digits, spy, options: Any) -> None:
-    with pytest.raises(ValueError, match="y must hold at least 2 classes; got one class, .3."):
+    with pytest.raises(ValueError, match="y must hold at least 2 classes.*got one class, .3."):
         PerturbationLearner(spy(), **options).fit(digits.X[:10], np.full(10, 3))
     assert not spy.seen
 

@@ -45,7 +45,7 @@ from skhalfway.inspection import (
     SaddleIndex,
     Sharpness,
 )
-from skhalfway.inspection._forgetting import TaskCurve
+from skhalfway.inspection._forgetting_curve import TaskCurve
 from skhalfway.inspection._initialization import PretrainingCurve, PretrainingDifferences
 from skhalfway.inspection._memorization import LearningCurves
 from skhalfway.models import Finding, ModelCheck
