@@ -100,6 +100,15 @@ def consensus_score(
 
     Notes
     -----
+    Neighbours are the nearest in Euclidean distance on X as it is given. Features in
+    different units should be put on one scale first; otherwise the feature with the
+    widest range decides which samples are neighbours.
+
+    With ``scoring=`` and a usual ``cv``, each score is of samples that the model was
+    not trained on, and a jury named ``"jury"`` is fitted on the held-out samples
+    alone. That measures something else. Pass a fitted jury, and the training data as
+    the only test set, as in the example.
+
     A prototype was measured on thirteen data sets, with one seed each. It ranked
     networks of one training set with noisy labels better than training accuracy
     and two-fold cross-validation did, and no better with clean labels. The data
