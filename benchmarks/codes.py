@@ -825,7 +825,7 @@ def page(results: Results) -> str:
         "Are shallow layers homogeneous, and deep layers diverse?": depth_answers(results),
         "Do homogeneous codes go with vulnerability?": vulnerability_answers(cells),
         "How far do adversarial samples drift, layer by layer?": drift_answers(results),
-        "Do networks whose codes agree fall together?": transfer_answers(draws),
+        "Are networks with similar codes fooled by the same adversarial examples?": transfer_answers(draws),
     }
     budgets = ", ".join(f"{data} {eps}" for data, eps in BUDGETS.items())
     sections = [

@@ -178,7 +178,7 @@ def by_data(results: Results) -> str:
 
 
 def claims(results: Results) -> str:
-    """What came out of each claim, from the figures alone."""
+    """The result of each claim, from the figures alone."""
 
     def apart(one: Array, other: Array, digits: int = 2) -> str:
         return cell(one - other, digits)
@@ -212,8 +212,8 @@ def claims(results: Results) -> str:
         f"k-NN {cell(overall['leave-one-out k-NN'])}.",
         f"5. {verdict(taus[JURY].mean() > training.mean())} At halves {cell(taus[JURY])}, at training "
         f"samples {cell(training)}; difference {apart(taus[JURY], training)}.",
-        f"The jury itself errs by {itself[NOISY]} points more than the best of the 42 models under noise, "
-        f"and by {itself[CLEAN]} with clean labels: below 0 it is better than any of them.",
+        f"The test error of the jury itself is {itself[NOISY]} points above that of the best of the 42 models "
+        f"under noise, and {itself[CLEAN]} with clean labels: below 0 it is better than any of them.",
     ]
     return "\n\n".join(lines)
 
@@ -265,7 +265,7 @@ def write(blocks: list[dict[str, Any]], folder: Path) -> None:
         (consensus.__doc__ or "").strip(),
         f"{len(blocks)} of {wanted} training sets of {len(results.names)} data sets are measured, in "
         f"{minutes:.0f} minutes of one core. In bold: ours. Intervals over data sets.",
-        "## What came out of the claims",
+        "## Results of the claims",
         claims(results),
         "![Excess error of the model that each measure picks](consensus.svg)",
         "## Excess error of the model that is picked, in points",

@@ -311,7 +311,7 @@ def of_repeats(draws: dict[str, tuple[Draw, float]], limits: tuple[float, float]
 def of_tested() -> Iterator[dict[str, str]]:
     """Coverage of mean shares of test samples over seeds and test samples, and of intervals over seeds alone.
 
-    Each repeat has a share of its own and errs on the samples that are hard for it: a latent normal of each
+    Each repeat has a share of its own and misclassifies what is hard for it: a latent normal of each
     sample and of each repeat and sample.
     """
     seeds: dict[str, tuple[float, float]] = {

@@ -1,4 +1,4 @@
-"""Whether a network's structure tells how well it generalises, and which networks fall together.
+"""Whether a network's structure tells how well it generalises, and which networks are fooled together.
 
     python benchmarks/structure_link.py
 
@@ -12,19 +12,20 @@ Fixed before the first run, and not changed after it:
   share of .2 changed, seed 0; they are trained again, as there.
 - Measures: MEASURES, none of which sees a test sample. Topology and causal structure are of perceptrons only,
   which all networks but half of those on textures are.
-- Outcomes: *accuracy* on test samples; *falls*, the mean rate at which the others' adversarial examples fool
-  the network; *fools*, the mean rate at which its own fool the others (PGD in L-inf, eps .2 of standardised
-  features, 100 test samples, of which those count that both networks get right); and of each two networks,
-  how far they *fall together*: the mean of both rates.
+- Outcomes: *accuracy* on test samples; *is fooled*, the mean rate at which the others' adversarial examples
+  fool the network; *fools*, the mean rate at which its own fool the others (PGD in L-inf, eps .2 of
+  standardised features, 100 test samples, of which those count that both networks get right); and of each two
+  networks, how far they are *fooled together*: the mean of both rates.
 - Figures: Kendall's tau-b of a measure with the first three, among networks of one training set; Spearman's
-  correlation over pairs of falling together with minus the difference of the two networks' ranks in the
+  correlation over pairs of being fooled together with minus the difference of the two networks' ranks in the
   measure. Means over data sets, with Student's 95 % intervals.
 - Claims:
   1. No measure of structure ranks accuracy better, by the size of tau, than the jury at halves does, with
      clean labels or with wrong ones.
   2. Of all measures of structure, the relative Lipschitz number tells best, by the size of tau, which
-     networks fall.
-  3. No difference in a measure of structure tells which pairs fall together with a mean correlation above .3.
+     networks are fooled.
+  3. No difference in a measure of structure tells which pairs are fooled together with a mean correlation
+     above .3.
 """
 
 from __future__ import annotations
@@ -74,7 +75,7 @@ BESIDE = (
     "magnitude-aware flatness",
 )
 RELATIVE = "Lipschitz number, relative"
-OUTCOMES = ("accuracy", "falls", "fools", "fall together")
+OUTCOMES = ("accuracy", "is fooled", "fools", "fooled together")
 Array = NDArray[Any]
 
 
@@ -197,9 +198,9 @@ def figures(values: Array, one: dict[str, Any]) -> dict[str, float]:
     varied = there.sum() > 2 and np.ptp(near) > 0 and np.ptp(together[there]) > 0
     return {
         "accuracy": tau(values, 1 - np.array(one["accuracy"])),
-        "falls": tau(values, -falls),
+        "is fooled": tau(values, -falls),
         "fools": tau(values, -fools),
-        "fall together": float(spearmanr(near, together[there]).statistic) if varied else 0.0,
+        "fooled together": float(spearmanr(near, together[there]).statistic) if varied else 0.0,
     }
 
 
@@ -235,9 +236,9 @@ def claims(found: dict[str, dict[tuple[str, str], Array]]) -> str:
         for condition in CONDITIONS
         if abs(mean(title, "accuracy", condition)) > jury["accuracy", condition].mean()
     ]
-    both = {t: abs(np.mean([mean(t, "falls", c) for c in CONDITIONS])) for t in MEASURES}
+    both = {t: abs(np.mean([mean(t, "is fooled", c) for c in CONDITIONS])) for t in MEASURES}
     best = max(both, key=lambda title: both[title])
-    paired = [t for t in MEASURES if max(mean(t, "fall together", c) for c in CONDITIONS) > 0.3]
+    paired = [t for t in MEASURES if max(mean(t, "fooled together", c) for c in CONDITIONS) > 0.3]
 
     def line(what: str, exceptions: list[str]) -> str:
         return f"{what}: **" + (f"failed** for {', '.join(exceptions)}." if exceptions else "held**.")
@@ -245,10 +246,11 @@ def claims(found: dict[str, dict[tuple[str, str], Array]]) -> str:
     lines = [
         line("No measure of structure ranks accuracy better than the jury at halves does", better),
         line(
-            "The relative Lipschitz number tells best which networks fall", [best] if best != RELATIVE else []
+            "The relative Lipschitz number tells best which networks are fooled",
+            [best] if best != RELATIVE else [],
         )
         + f" Mean tau by size: {both[best]:.2f}.",
-        line("No difference tells which pairs fall together with more than .3", paired),
+        line("No difference tells which pairs are fooled together with more than .3", paired),
     ]
     return "\n".join(f"{i}. {each}" for i, each in enumerate(lines, 1))
 
