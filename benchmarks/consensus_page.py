@@ -212,7 +212,7 @@ def claims(results: Results) -> str:
         f"k-NN {cell(overall['leave-one-out k-NN'])}.",
         f"5. {verdict(taus[JURY].mean() > training.mean())} At halves {cell(taus[JURY])}, at training "
         f"samples {cell(training)}; difference {apart(taus[JURY], training)}.",
-        f"The test error of the jury itself is {itself[NOISY]} points above that of the best of the 42 models "
+        f"The test error of the jury is {itself[NOISY]} points above that of the best of the 42 models "
         f"under noise, and {itself[CLEAN]} with clean labels: below 0 it is better than any of them.",
     ]
     return "\n\n".join(lines)
