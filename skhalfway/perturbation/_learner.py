@@ -225,7 +225,8 @@ class PerturbationLearner(LearnerBase):
         >>> from sklearn.linear_model import LogisticRegression
         >>> from skhalfway.perturbation import PerturbationLearner
         >>> X, y = load_iris(return_X_y=True)
-        >>> learner = PerturbationLearner(LogisticRegression(), labels="next", random_state=0).fit(X, y)
+        >>> model = LogisticRegression(max_iter=1000)
+        >>> learner = PerturbationLearner(model, labels="next", random_state=0).fit(X, y)
         >>> learner.y_assigned_[[0, 50, 100]]
         array([1, 2, 0])
         """
@@ -307,7 +308,7 @@ class PerturbationLearner(LearnerBase):
         >>> from sklearn.linear_model import LogisticRegression
         >>> from skhalfway.perturbation import PerturbationLearner
         >>> X, y = load_iris(return_X_y=True)
-        >>> PerturbationLearner(LogisticRegression(), random_state=0).fit(X, y).predict(X).shape
+        >>> PerturbationLearner(LogisticRegression(max_iter=1000), random_state=0).fit(X, y).predict(X).shape
         (150,)
         """
         check_is_fitted(self)
@@ -374,7 +375,8 @@ class PerturbationLearner(LearnerBase):
         >>> from sklearn.linear_model import LogisticRegression
         >>> from skhalfway.perturbation import PerturbationLearner
         >>> X, y = load_iris(return_X_y=True)
-        >>> learner = PerturbationLearner(LogisticRegression(), labels="next", random_state=0).fit(X, y)
+        >>> model = LogisticRegression(max_iter=1000)
+        >>> learner = PerturbationLearner(model, labels="next", random_state=0).fit(X, y)
         >>> learner.control_score(X, y) < 0.1
         True
         """

@@ -1,13 +1,13 @@
-"""What a network's wiring tells: loops among its neurons, what its layers pass on, what holds when bits flip.
+"""Structure of networks: topology, information, pathways, kernels, capacity, and robustness to flipped bits.
 
-What is published and what is ours is said at each function, with the paper.
+The documentation of each function names the paper, and says what is published and what is our own.
 """
 
 from importlib import import_module
 from typing import Any
 
-# a module for each question, and one for the display of its answer; imported when it is asked, since most
-# need torch (PEP 562)
+# a module for each question, and one for the display of its answer; imported on first access (PEP 562), since
+# most need torch
 _MODULES = {
     "_capacity": ["capacity_study", "CapacityStudy", "CapacityStudyDisplay"],
     "_topology": ["network_topology", "NetworkTopology", "NetworkTopologyDisplay"],
@@ -17,11 +17,11 @@ _MODULES = {
     "_templates": ["kernel_templates", "KernelTemplates", "KernelTemplatesDisplay"],
 }
 _HOME = {name: module for module, names in _MODULES.items() for name in names}
-# without a display
+# modules without a display
 _HOME |= {"ParityCoded": "_parity", "robustness_radius": "_bits"}
 _HOME |= dict.fromkeys(["fourier_stabilise", "FourierStabilisation"], "_fourier")
 _HOME |= dict.fromkeys(["lipschitz_number", "perturbation_stability"], "_perturbed")
-_HOME["CausalCallback"] = "_causal_callback"  # skorch is not imported before it is used
+_HOME["CausalCallback"] = "_causal_callback"  # imports skorch
 __all__ = [*_HOME]
 
 
@@ -31,7 +31,7 @@ def __getattr__(name: str) -> Any:
     module = import_module(f"{__name__}.{_HOME[name]}")
     if _HOME[name] not in _MODULES:
         return getattr(module, name)
-    # where results are, their displays are known
+    # the import registers the display, so that a result's plot() finds it
     display = import_module(f"{__name__}.{_HOME[name]}_display")
     return getattr(display if name.endswith("Display") else module, name)
 

@@ -1,4 +1,4 @@
-"""Binary inputs, and how many of their bits may be lost before a linear classifier changes its answer."""
+"""Binary inputs, and how many lost bits a linear classifier's prediction survives."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from skhalfway._text import shown
 
 
 def lower_of(X: NDArray[Any], low: float | None = None) -> float:
-    """The smaller value of bits, 0 or -1, after a check that they are bits."""
+    """The smaller value of bits, 0 or -1; ValueError where X does not hold bits."""
     found = (-1.0 if (X < 0).any() else 0.0) if low is None else low
     if not np.isin(X, (found, 1)).all():
         other = np.unique(X[~np.isin(X, (found, 1))])
         which = "0 and 1 or -1 and 1" if low is None else f"{low:g} and 1"
         raise ValueError(
-            f"X must hold bits, {which}, in all columns, but holds {shown(other[:5])}; a code is for bits: "
-            "encode categories one-hot, and numbers by thresholds"
+            f"X must hold bits, {which}, in all columns, but holds {shown(other[:5])}; encode categories "
+            "one-hot, and numbers by thresholds"
         )
     return found
 
@@ -34,39 +34,42 @@ def as_signs(X: NDArray[Any]) -> NDArray[np.float64]:
 def robustness_radius(
     estimator: Any, X: Any, *, kind: str = "flips", low: float | None = None
 ) -> NDArray[np.intp]:
-    """Count the bits that may be lost, whichever they are, before a linear classifier changes its answer.
+    """Count the bits, in any positions, whose loss does not change a linear classifier's prediction.
 
-    With inputs x of -1 and +1 and an answer ``sign(w.x - theta)``, a flip of bit i moves the sum by
-    ``2 |w_i|`` at most, and an erasure, which sets it to 0, by ``|w_i|``, and only where the bit pushes
-    towards the answer. So r losses are survived, whichever they are, if and only if the r largest such
-    ``|w_i|`` sum to less than ``|w.x - theta|``, or half of it for flips. That is exact, and needs no attack.
-    The count is ours; [1]_ speaks of the L1 distance from the hyperplane, ``|w.x - theta| / max |w_i|``, and
-    losses that are fewer than it, or than half of it for flips, are among those that it counts.
+    Let inputs x be -1 and +1, and the prediction ``sign(w.x - theta)``. A flip of bit i changes the sum by
+    ``2 |w_i|``, and an erasure, which sets the bit to 0, by ``|w_i|``. It reduces the margin only where the
+    bit supports the prediction. So the prediction survives any r losses if and only if the r largest such
+    ``|w_i|`` sum to less than ``|w.x - theta|``, or to less than half of it for flips. This count is exact,
+    and needs no attack.
+
+    The count is ours. [1]_ uses the L1 distance from the hyperplane, ``|w.x - theta| / max |w_i|``: the
+    prediction survives fewer losses than this distance, or than half of it for flips. The count is at least
+    as large.
 
     Parameters
     ----------
     estimator : object
         Fitted linear classifier of two classes: with ``coef_`` and ``intercept_``, or a
-        :class:`ParityCoded`, whose parity bits count among those that may be lost.
+        :class:`ParityCoded`, whose parity bits may be lost too.
     X : array-like of shape (n_samples, n_features)
         Bits, 0 and 1 or -1 and 1.
     kind : {"flips", "erasures"}, default="flips"
-        What happens to a bit.
+        Kind of loss.
     low : {None, 0, -1}, default=None
-        The smaller value of a bit. None is read off X, which must hold it then.
+        The smaller value of a bit. With None it is inferred from X, which must then contain it.
 
     Returns
     -------
     radius : ndarray of shape (n_samples,)
-        The number of losses that are survived whichever they are; n_features where all may be lost. -1 where
-        the sample lies on the boundary.
+        Number of losses, in any positions, that the prediction survives; n_features where all bits may be
+        lost, and -1 where the sample lies on the boundary.
 
     Raises
     ------
     TypeError
         If the estimator is not linear.
     ValueError
-        If it has more than two classes, or X does not hold bits, or none of the smaller value.
+        If it has more than two classes, X does not hold bits, or the smaller value cannot be inferred.
 
     References
     ----------
@@ -93,7 +96,7 @@ def robustness_radius(
     else:
         rows = read_rows(X, reader=estimator, reset=False)
     if low is None and (rows == 1).all():
-        raise ValueError("X holds nothing but 1, which does not tell whether bits are 0 or -1 else; pass low")
+        raise ValueError("X holds only 1, so the smaller value of bits (0 or -1) is unknown; pass low")
     low = lower_of(rows, low)
     return radius(as_signs(rows), *signed(estimator, low), kind)
 
@@ -110,7 +113,7 @@ def linear_of(estimator: Any) -> tuple[NDArray[np.float64], float]:
     classes = getattr(estimator, "classes_", None)
     if classes is None:
         raise TypeError(
-            "a linear classifier is needed, whose answer is the sign of its output; "
+            "a linear classifier is needed, which predicts a class by the sign of its output; "
             f"{type(estimator).__name__} has no classes"
         )
     if weights.ndim != 2 or len(weights) != 1:
@@ -119,7 +122,7 @@ def linear_of(estimator: Any) -> tuple[NDArray[np.float64], float]:
 
 
 def signed(estimator: Any, low: float) -> tuple[NDArray[np.float64], float]:
-    """Weights and threshold of a linear classifier of bits, as if these were -1 and +1."""
+    """Weights and threshold of a linear classifier of bits, converted to bits of -1 and +1."""
     weights, intercept = linear_of(estimator)
     if low == -1:
         return weights, -intercept
@@ -132,6 +135,6 @@ def radius(
     margin = bits @ weights - threshold
     towards = np.where(bits * weights * np.sign(margin)[:, None] > 0, np.abs(weights), 0.0)
     lost = np.cumsum(-np.sort(-towards, axis=1), axis=1) * (2 if kind == "flips" else 1)
-    # rounding must not make a tie a survival
+    # strictly less, with a tolerance: rounding must not turn a tie into a survival
     survived = lost < np.abs(margin)[:, None] * (1 - 1e-12)
     return np.where(margin == 0, -1, survived.sum(axis=1))

@@ -1,4 +1,4 @@
-"""capacity_study: what width and depth do for robustness where the number of parameters stays."""
+"""capacity_study: robustness by width and depth, at a fixed number of parameters."""
 
 from __future__ import annotations
 
@@ -46,30 +46,30 @@ _SHARES = ("robust accuracy", "accuracy", "stability", "training accuracy")
 
 @dataclass(frozen=True, eq=False, repr=False)
 class CapacityStudy(Result):
-    """How accurate and how robust networks of several depths and shapes are.
+    """Accuracy and robustness of networks of several depths and shapes.
 
-    Made by :func:`capacity_study`; arrays are read-only. Networks are in rows, ``n_networks`` of them, each
-    trained ``n_repeats`` times.
+    Made by :func:`capacity_study`; arrays are read-only. Each of the ``n_networks`` networks is trained
+    ``n_repeats`` times.
 
     Parameters
     ----------
     depth : ndarray of shape (n_networks,)
-        Dense layers before the last, or convolutions in each of three stages.
+        Number of dense layers before the last, or of convolutions in each of three stages.
     ratio : ndarray of shape (n_networks,)
         Width of the last stage over that of the first.
     widths : tuple of tuple of int
-        Channels of the layers.
+        Number of channels of each layer, for each network.
     budget : ndarray of shape (n_networks,)
-        Parameters asked for; networks have as many within a tenth.
+        Requested number of parameters. Networks have this number within a tenth.
     values : dict of str to ndarray of shape (n_networks, n_repeats)
-        ``"robust accuracy"``, ``"accuracy"``, ``"stability"``, ``"lipschitz"``, ``"relative lipschitz"`` on
-        the test samples, ``"training accuracy"``.
+        Figures by name: ``"robust accuracy"``, ``"accuracy"``, ``"stability"``, ``"lipschitz"`` and
+        ``"relative lipschitz"`` on the test samples, and ``"training accuracy"``.
     n_test : int
-        Test samples.
+        Number of test samples.
 
     See Also
     --------
-    CapacityStudyDisplay : Draws it.
+    CapacityStudyDisplay : Draws a figure by the shape of networks.
 
     Examples
     --------
@@ -97,38 +97,49 @@ class CapacityStudy(Result):
         for name, kind in (("depth", np.intp), ("ratio", float), ("budget", np.intp)):
             array = frozen(getattr(self, name), kind)
             if array.shape != (n,):
-                raise ValueError(f"{name} must have a value for each of {n} networks, got {array.shape}")
+                raise ValueError(
+                    f"{name} must have a value for each of {n} networks, got shape {array.shape}"
+                )
             object.__setattr__(self, name, array)
         values = {name: frozen(value, float) for name, value in self.values.items()}
         shapes = {value.shape for value in values.values()}
         if len(shapes) != 1 or len(shape := shapes.pop()) != 2 or shape[0] != n:
-            raise ValueError(f"values must be arrays of one shape ({n}, n_repeats)")
+            raise ValueError(f"values must be arrays of one shape ({n}, n_repeats), got {sorted(shapes)}")
         object.__setattr__(self, "values", values)
 
     @property
     def means(self) -> dict[str, NDArray[np.float64]]:
-        """Means over repeats, (n_networks,) by figure."""
+        """Means over repeats, each of shape (n_networks,), by figure."""
         return {name: value.mean(axis=1) for name, value in self.values.items()}
 
     def confidence_interval(self, level: float = 0.95, *, of: str = "robust accuracy") -> ConfidenceInterval:
-        """Compute intervals of means, over seeds and, of what is counted on the test samples, over these too.
+        """Confidence intervals of means over seeds; those of shares of test samples cover these too.
 
         Parameters
         ----------
         level : float, default=0.95
             Confidence level.
         of : str, default="robust accuracy"
-            Which figure.
+            Name of the figure.
 
         Returns
         -------
         interval : ConfidenceInterval
-            Ends of shape (n_networks,); nan of one repeat.
+            Ends of shape (n_networks,); nan with a single repeat.
 
         Raises
         ------
         ValueError
             If there is no such figure, or the level is out of range.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from skhalfway.structure import CapacityStudy
+        >>> values = {"robust accuracy": np.array([[0.5, 0.54]])}
+        >>> study = CapacityStudy([2], [1.0], [(20, 20)], [1000], values, n_test=200)
+        >>> study.confidence_interval().low.round(2)
+        array([0.27])
         """
         check_choice("of", of, self.values)
         limits = SHARE if of in _SHARES else POSITIVE
@@ -136,17 +147,27 @@ class CapacityStudy(Result):
         return t_interval(self.values[of], level, limits=limits, n_samples=n_samples)
 
     def to_frame(self, level: float = 0.95) -> pd.DataFrame:
-        """One row per network: its shape, and of each figure the mean and the interval's ends.
+        """Shapes and figures of the networks, one row each.
 
         Parameters
         ----------
         level : float, default=0.95
-            Confidence level.
+            Confidence level of the intervals.
 
         Returns
         -------
         frame : DataFrame
-            Columns named after the figures, those of ends followed by "low" and "high".
+            Columns budget, depth, ratio and widths; and for each figure its mean, and the ends of its
+            interval in columns whose names end with "low" and "high".
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from skhalfway.structure import CapacityStudy
+        >>> values = {"robust accuracy": np.array([[0.5, 0.54]])}
+        >>> study = CapacityStudy([2], [1.0], [(20, 20)], [1000], values, n_test=200)
+        >>> study.to_frame()["robust accuracy"].tolist()
+        [0.52]
         """
         import pandas as pd
 
@@ -199,50 +220,56 @@ def capacity_study(
     memory: Any = None,
     verbose: int = 0,
 ) -> CapacityStudy:
-    """Train networks of several depths and shapes, but of as many parameters, and attack them.
+    """Train networks of several depths and shapes, with the same number of parameters, and attack them.
 
-    With adversarial training, [1]_ found in wide residual networks that more parameters do not necessarily
-    help robustness, that less capacity in the last stage can, and that of all networks with as many
-    parameters some shape is best. Later work disputes how far width helps [2]_. This repeats the question on
-    small plain networks and your data: what comes out holds for these.
+    For adversarially trained wide residual networks, [1]_ found that
+
+    - more parameters do not necessarily help robustness,
+    - less capacity in the last stage can help it, and
+    - one shape is best among networks with the same number of parameters.
+
+    Later work disputes how far width helps [2]_. This function asks the same question for small plain
+    networks and your data. Its results hold for these only.
 
     Parameters
     ----------
     X : array-like of shape (n_samples, n_features) or (n_samples, n_channels, height, width)
-        Training samples. Rows make networks of dense layers; images make networks of three stages of
-        convolutions of 3 x 3, the second and third of which begin with a stride of 2, and a mean over the
-        image. Bring features to a common scale first.
+        Training samples. For rows, networks have dense layers. For images, they have three stages of 3 x 3
+        convolutions, followed by a mean over the image; the second and the third stage start with a stride
+        of 2. Scale features to a common range first.
     y : array-like of shape (n_samples,)
         Their labels.
-    X_test, y_test : array-like
-        Samples that are attacked, and their labels.
+    X_test : array-like of shape (n_test, ...)
+        Test samples, which are attacked.
+    y_test : array-like of shape (n_test,)
+        Their labels.
     n_parameters : int or array-like of int, default=10_000
-        Weights and biases that each network is to have; several make a study of each.
+        Number of weights and biases of each network. With several numbers, all shapes are trained for each.
     depths : array-like of int, default=(1, 2, 3)
-        Dense layers before the last, or convolutions in each stage.
+        Number of dense layers before the last, or of convolutions in each stage.
     ratios : array-like of float, default=(0.25, 1, 4)
-        Width of the last stage over that of the first; widths between fall or rise geometrically. A single
-        dense layer has no ratio, and stands for all.
+        Width of the last stage over that of the first; widths in between change geometrically. A network with
+        a single dense layer before the last has no ratio, so it is trained once.
     generator : AdversarialGenerator, default=None
-        Attack on the test samples, unfitted and without an estimator; budget, norm, constraints and bounds of
-        training are its own too. None: the default of the class.
+        Attack on the test samples, unfitted and without an estimator. Adversarial training has the same
+        budget, norm, constraints and bounds. None is the default of the class.
     n_steps : int, default=5
-        Steps of PGD on each batch of the training. 0 trains on samples as they are.
+        Number of PGD steps on each training batch. 0 trains on clean samples.
     n_epochs : int, default=30
-        How often training samples are gone through.
+        Number of training epochs.
     batch_size : int, default=128
-        Samples for each step of Adam.
+        Number of samples per step of Adam.
     learning_rate : float, default=0.003
-        Of Adam; a tenth from three quarters of the epochs on, and again from nine tenths.
+        Learning rate of Adam. It is divided by 10 after three quarters and after nine tenths of the epochs.
     n_repeats : int, default=3
-        Trainings of each network, with other first weights and orders.
+        Number of trainings of each network, with different initial weights and orders of samples.
     random_state : int, RandomState instance or None, default=None
-        Decides the seeds; all networks share them.
+        Source of the seeds, which all networks share.
     n_jobs : int, default=None
-        Trainings side by side, in processes.
+        Number of trainings in parallel, in processes.
     memory : str, Path or joblib.Memory, default=None
-        Folder in which each network's figures are kept as it is done, so that a study that was interrupted,
-        or is made larger, goes on there. With ``random_state=None`` nothing is found again.
+        Folder in which the figures of each network are kept. A study that was interrupted or is enlarged
+        continues from there, if ``random_state`` is the same int.
     verbose : int, default=0
         Whether to show a progress bar.
 
@@ -254,24 +281,25 @@ def capacity_study(
     Raises
     ------
     ValueError
-        If a parameter or the data is invalid, no network has about as many parameters, or training diverges.
+        If a parameter or the data is invalid, no network has about ``n_parameters`` parameters, or training
+        diverges.
     TypeError
         If ``generator`` is no AdversarialGenerator.
 
     Warns
     -----
     UserWarning
-        If networks have learned nothing: they may be called stable.
+        If networks have learned nothing. Their stability is then meaningless.
 
     See Also
     --------
-    lipschitz_number : Of any network with a gradient.
-    perturbation_stability : Of any classifier.
+    lipschitz_number : The Lipschitz number of any network with a gradient.
+    perturbation_stability : The stability of any classifier.
 
     Notes
     -----
-    The networks, and what is called a stage of dense layers, are ours; [1]_ has residual networks of three
-    stages. Sizes of that kind take days on graphics cards; its figures are not to be expected here.
+    The networks, and the notion of a stage for dense layers, are ours; [1]_ has residual networks of three
+    stages. Training networks of that size takes days on GPUs, so do not expect its figures here.
 
     References
     ----------
@@ -322,10 +350,10 @@ def capacity_study(
     n_idle = int((values["training accuracy"] <= most).sum())
     if n_idle:
         warn(
-            f"{n_idle} of {counted(n_trained, 'network')} learned nothing: accuracy on the training "
-            "samples is no better than that of always naming the most frequent class, so stability means "
-            "nothing; scale the features to a similar spread, raise n_epochs, lower the budget of the "
-            "generator or change learning_rate",
+            f"{n_idle} of {counted(n_trained, 'network')} learned nothing: training accuracy is no better "
+            "than that of always predicting the most frequent class, so stability is meaningless; scale the "
+            "features to a similar spread, raise n_epochs, lower the budget of the generator or change "
+            "learning_rate",
             UserWarning,
         )
     shape = [np.array([getattr(plan, name) for plan in plans]) for name in ("depth", "ratio", "n_parameters")]

@@ -1,4 +1,4 @@
-"""CapacityStudyDisplay: a figure by the shape of networks, a line for each depth."""
+"""CapacityStudyDisplay: a figure by the shape of networks, with a line for each depth."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 class CapacityStudyDisplay(Display, draws=[CapacityStudy], by=capacity_study):
     """Lines of :class:`CapacityStudy`: a figure by the width of the last stage over that of the first.
 
-    A line for each depth and number of parameters, with intervals; a single dense layer is a point at 1.
+    There is a line for each depth and number of parameters, with confidence intervals. A network with a
+    single dense layer before the last is a point at 1.
 
     Parameters
     ----------
@@ -32,7 +33,7 @@ class CapacityStudyDisplay(Display, draws=[CapacityStudy], by=capacity_study):
     figure_ : matplotlib Figure
         Figure that holds them.
     lines_ : dict of (int, int) to matplotlib Line2D
-        Lines by parameters and depth.
+        Lines by (number of parameters, depth).
 
     Examples
     --------
@@ -62,7 +63,7 @@ class CapacityStudyDisplay(Display, draws=[CapacityStudy], by=capacity_study):
         ax : matplotlib Axes, default=None
             Axes to draw on. None makes a figure.
         name : str, default="robust accuracy"
-            Which figure.
+            Name of the figure to draw.
         level : float, default=0.95
             Confidence level of the intervals.
         line_kw : dict, default=None
@@ -77,6 +78,17 @@ class CapacityStudyDisplay(Display, draws=[CapacityStudy], by=capacity_study):
         ------
         ValueError
             If there is no such figure.
+
+        Examples
+        --------
+        >>> import matplotlib
+        >>> matplotlib.use("agg")
+        >>> import numpy as np
+        >>> from skhalfway.structure import CapacityStudy, CapacityStudyDisplay
+        >>> values = {"accuracy": np.array([[0.5, 0.54]])}
+        >>> study = CapacityStudy([2], [1.0], [(20, 20)], [1000], values, n_test=200)
+        >>> CapacityStudyDisplay(study).plot(name="accuracy").ax_.get_ylabel()
+        'accuracy'
         """
         study = self.result
         check_choice("name", name, study.values)
@@ -91,7 +103,7 @@ class CapacityStudyDisplay(Display, draws=[CapacityStudy], by=capacity_study):
         several = len(set(study.budget.tolist())) > 1
         self.lines_: dict[tuple[int, int], Line2D] = {}
         n = len(lines)
-        # intervals of one ratio stand next to each other
+        # points of one ratio are shifted, so that their intervals do not overlap
         shifts = 1.03 ** (np.arange(n) - (n - 1) / 2)
         for line, shift, hue, marker, dash in zip(
             lines, shifts, colours(n), markers(n), dashes(n), strict=True

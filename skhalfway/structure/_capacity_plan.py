@@ -1,4 +1,4 @@
-"""What a capacity study is about: its data, its networks and its attack."""
+"""Inputs of a capacity study, read and checked: data, plans of networks, and the attack."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from skhalfway.structure._stages import Stages
 
 @dataclass(frozen=True)
 class Task:
-    """What the networks of a study share."""
+    """Data and options that all networks of a study share."""
 
     X: NDArray[np.float32]
     y: NDArray[np.intp]
@@ -34,7 +34,7 @@ class Task:
 
 
 def read_data(X: Any, y: Any, X_test: Any, y_test: Any) -> tuple[Any, Any, Any, Any]:
-    """Samples as float32, and labels as numbers of classes."""
+    """Samples as float32, and labels as class indices."""
     train, test = (
         read_samples(BaseEstimator(), array, reset=True, name=name)
         for array, name in ((X, "X"), (X_test, "X_test"))
@@ -61,7 +61,7 @@ def read_data(X: Any, y: Any, X_test: Any, y_test: Any) -> tuple[Any, Any, Any, 
 
 
 def plans_of(data: tuple[Any, Any, Any, Any], n_parameters: Any, depths: Any, ratios: Any) -> list[Stages]:
-    """The networks, budget by budget."""
+    """Plans of the networks, ordered by budget."""
     budgets = ascending_integers("n_parameters", np.atleast_1d(n_parameters))
     layers = ascending_integers("depths", np.atleast_1d(depths))
     if budgets[0] < 1 or layers[0] < 1:
@@ -86,19 +86,18 @@ def plans_of(data: tuple[Any, Any, Any, Any], n_parameters: Any, depths: Any, ra
 def own_attack(
     generator: AdversarialGenerator | None, data: tuple[Any, Any, Any, Any]
 ) -> AdversarialGenerator:
-    """A clone of the generator, one that can attack samples of any number."""
-    check_unattached(generator, "networks of the study are attacked")
+    """A clone of the generator; ValueError where it cannot attack the data of a study."""
+    check_unattached(generator, "the networks of the study are attacked")
     made = AdversarialGenerator() if generator is None else clone(generator)
     if made.norm not in (np.inf, 2, 1):
         raise ValueError(
-            "training is on what PGD makes, in norm inf, 2 or 1, but generator.norm is "
-            f"{shown(made.norm)}; set one of these"
+            f"generator.norm must be inf, 2 or 1, since networks are trained with PGD; got {shown(made.norm)}"
         )
     for X in (data[0], data[2]):
-        # of as many samples or not, training goes through them in batches
+        # parameters with an entry per sample cannot be used for batches, whether or not their number fits
         if params_of_rows(made, slice(None), X.shape):
             raise ValueError(
-                "budgets and masks one a sample are not for a study, which attacks training and test samples "
-                "alike; give one for all, or one for each feature"
+                "budgets and masks with an entry for each sample are not allowed, since both training and "
+                "test samples are attacked; pass one for all samples, or one for each feature"
             )
     return made

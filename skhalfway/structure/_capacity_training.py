@@ -1,4 +1,4 @@
-"""The networks of a capacity study: trained on adversarial examples, attacked, measured."""
+"""Networks of a capacity study: adversarial training, attack and measurement."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from skhalfway.structure._capacity_plan import Task
 from skhalfway.structure._perturbed import lipschitz_numbers, perturbation_stability
 from skhalfway.structure._stages import Stages
 
-_DROPS = (0.75, 0.9)  # shares of the epochs after which the learning rate is a tenth, as in the authors' code
+_DROPS = (0.75, 0.9)  # shares of the epochs after which the learning rate is divided by 10, as in their code
 
 
 def measured(task: Task, plan: Stages, seed: int) -> dict[str, float]:
-    """Figures of one network."""
+    """Train and attack one network, and return its figures by name."""
     rng = np.random.RandomState(seed)
     first, order, trains, attacks = (draw_seed(rng) for _ in range(4))
     with undisturbed():
@@ -53,7 +53,7 @@ def measured(task: Task, plan: Stages, seed: int) -> dict[str, float]:
 
 @torch.enable_grad()
 def _train(module: nn.Module, task: Task, rng: np.random.RandomState, seed: int) -> None:
-    """Adam on what PGD makes of each batch (Madry et al. 2018); on the samples themselves without steps."""
+    """Adversarial training with Adam and PGD (Madry et al. 2018), or clean training without steps."""
     settings: dict[str, Any] = {"estimator": module, "random_state": seed}
     settings |= {"attack": "pgd", "attack_params": None, "max_iter": max(1, task.n_steps), "n_restarts": 1}
     made = clone(task.generator).set_params(**settings).fit(task.X)
@@ -61,14 +61,14 @@ def _train(module: nn.Module, task: Task, rng: np.random.RandomState, seed: int)
     drops = sorted({round(share * task.n_epochs) for share in _DROPS})
     schedule = torch.optim.lr_scheduler.MultiStepLR(optimiser, drops, gamma=0.1)
     for _ in range(task.n_epochs):
-        # the random starts of the next epoch are others
+        # another random start in each epoch
         made.set_params(random_state=draw_seed(rng))
         shuffled = rng.permutation(len(task.y))
         for begin in range(0, len(shuffled), task.batch_size):
             rows = shuffled[begin : begin + task.batch_size]
             X, y = task.X[rows], task.y[rows]
             if task.n_steps:
-                # of budgets and of samples without a gradient: the attack on the test samples says it once
+                # warnings about budgets and gradients are given once, by the attack on the test samples
                 with warnings.catch_warnings():
                     warnings.simplefilter("ignore", UserWarning)
                     X = np.asarray(made.generate(X, y), dtype=np.float32)
@@ -80,15 +80,15 @@ def _train(module: nn.Module, task: Task, rng: np.random.RandomState, seed: int)
     module.eval()
     if not all(weight.isfinite().all() for weight in module.parameters()):
         raise ValueError(
-            f"training came to weights that are not finite; lower learning_rate, {task.learning_rate:g}, or "
-            "bring the samples to a common scale"
+            f"training led to weights that are not finite; lower learning_rate={task.learning_rate:g}, or "
+            "scale the features to a common range"
         )
 
 
 def all_measured(
     task: Task, plans: list[Stages], seeds: list[int], store: Store | None, n_jobs: int | None, verbose: int
 ) -> dict[tuple[Stages, int], dict[str, float]]:
-    """Figures of all networks; what a store has is not measured again."""
+    """Figures of all networks; those in a store are not measured again."""
     found: dict[tuple[Stages, int], dict[str, float]] = {}
     keys: dict[tuple[Stages, int], str] = {}
     wanted = [(plan, seed) for plan in plans for seed in seeds]

@@ -1,4 +1,4 @@
-"""causal_structure: what each layer of a network passes on, and how much of it through single neurons."""
+"""causal_structure: the effective information, sensitivity and degeneracy of a network's layers."""
 
 from __future__ import annotations
 
@@ -9,40 +9,26 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from skhalfway._checks import check_choice, check_integer, check_random_state
-from skhalfway._text import counted, percent, short
-from skhalfway.models._warnings import warn
+from skhalfway._checks import check_choice, check_random_state
+from skhalfway._text import counted, short
 from skhalfway.results import Result
 from skhalfway.results._provenance import recorded
 from skhalfway.results._result import frozen
 from skhalfway.results._table import Table
+from skhalfway.structure._causal_layers import UndersampledWarning as UndersampledWarning
+from skhalfway.structure._causal_layers import measure_all
 from skhalfway.structure._chain import Chain
-from skhalfway.structure._information import Bits, Wiring, can_be_told, measured
 from skhalfway.structure._noise import read_wirings
 
 if TYPE_CHECKING:
     import pandas as pd
 
-_MUCH_OUTSIDE = 0.05
-_SAMPLES_A_CELL = 2  # fewer leave most cells of a pair of neurons empty, which no correction mends
-_LEAST_EXCESS, _MUCH_EXCESS = 0.05, 0.1  # bits, and share, of the sum over pairs, beyond which it is said
 FIGURES = ("sensitivity", "parts", "information")
-
-
-class UndersampledWarning(UserWarning):
-    """Too few samples for the joint distribution of a layer's inputs, or for as many pairs.
-
-    Examples
-    --------
-    >>> from skhalfway.structure import UndersampledWarning
-    >>> issubclass(UndersampledWarning, UserWarning)
-    True
-    """
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class CausalStructure(Result):
-    """What each layer passes on, in bits, while it is fed with uniform noise.
+    """Information in bits that each layer transmits when its inputs are uniform noise.
 
     Made by :func:`causal_structure` and :class:`CausalCallback`; arrays are
     read-only.
@@ -52,19 +38,19 @@ class CausalStructure(Result):
     layers : tuple of str
         Names of the layers.
     sensitivity : ndarray of shape (n_layers,) or (n_epochs, n_layers)
-        Sum over pairs of an input and an output neuron of their mutual
-        information while that input alone varies and the others are 0.
+        Sum of the mutual information of an input and an output neuron over all such
+        pairs, while only that input varies and the others are 0.
     parts : ndarray of the same shape
-        Sum over pairs while all inputs vary.
+        EI of parts: the same sum while all inputs vary.
     information : ndarray of the same shape
-        Effective information: mutual information of all inputs and all outputs;
+        Effective information (EI): mutual information of all inputs and all outputs;
         nan where the samples do not fill the joint distribution.
     epochs : ndarray of shape (n_epochs,), default=None
-        Where it was recorded along training.
+        Epochs of the records, where it was recorded during training.
 
     See Also
     --------
-    CausalStructureDisplay : Draws it, in the causal plane.
+    CausalStructureDisplay : Draws layers in the causal plane.
 
     Examples
     --------
@@ -96,23 +82,25 @@ class CausalStructure(Result):
 
     @property
     def phi(self) -> NDArray[np.float64]:
-        """What inputs tell together beyond what each tells: EI less that of the parts."""
+        """Phi, the information of inputs together beyond that of each: EI minus EI of parts."""
         return self.information - self.parts
 
     def degeneracy(self, of: str = "information") -> NDArray[np.float64]:
-        """Sensitivity less effective information: what inputs could tell, were they not in each other's way.
+        """Sensitivity minus effective information: the information lost because inputs interfere.
 
         Parameters
         ----------
         of : {"information", "parts"}, default="information"
-            Less the effective information, as it is defined in [1]_; or less that
-            of the parts, as some figures of [1]_ draw it. The first may be negative:
-            for a gate "and" it is.
+            The effective information that is subtracted:
+
+            - "information": EI, as degeneracy is defined in [1]_. It may be negative, as
+              for an AND gate.
+            - "parts": EI of parts, as in some figures of [1]_.
 
         Returns
         -------
         degeneracy : ndarray of shape (n_layers,) or (n_epochs, n_layers)
-            In bits.
+            Degeneracy in bits.
 
         Raises
         ------
@@ -123,6 +111,13 @@ class CausalStructure(Result):
         ----------
         .. [1] Mattsson, Michaud & Hoel, "Examining the causal structures of deep neural
            networks using information theory", Entropy 22(12):1429, 2020.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from skhalfway.structure import CausalStructure
+        >>> CausalStructure(("hidden",), np.array([4.0]), np.array([2.5]), np.array([3.5])).degeneracy()
+        array([0.5])
         """
         check_choice("of", of, ("information", "parts"))
         return self.sensitivity - getattr(self, of)
@@ -133,20 +128,44 @@ class CausalStructure(Result):
         Parameters
         ----------
         of : {"information", "parts"}, default="information"
-            Which degeneracy.
+            Kind of degeneracy, as for :meth:`degeneracy`.
 
         Returns
         -------
         x, y : ndarray of shape (n_layers,) or (n_epochs, n_layers)
             (sensitivity - degeneracy) / sqrt(2) and (sensitivity + degeneracy) /
-            sqrt(2): to the right a layer is more sensitive, to the left more
-            degenerate.
+            sqrt(2). Layers to the right are more sensitive, and those to the left are
+            more degenerate.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from skhalfway.structure import CausalStructure
+        >>> structure = CausalStructure(("hidden",), np.array([4.0]), np.array([2.5]), np.array([3.5]))
+        >>> x, y = structure.plane()
+        >>> x.round(2), y.round(2)
+        (array([2.47]), array([3.18]))
         """
         degeneracy = self.degeneracy(of)
         return (self.sensitivity - degeneracy) / 2**0.5, (self.sensitivity + degeneracy) / 2**0.5
 
     def to_frame(self) -> pd.DataFrame:
-        """One row per layer, and per epoch where it was recorded along training."""
+        """All figures, with a row for each layer (and epoch).
+
+        Returns
+        -------
+        frame : DataFrame
+            Columns epoch (where recorded during training), layer, sensitivity, parts,
+            information, phi, degeneracy, and degeneracy of parts.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from skhalfway.structure import CausalStructure
+        >>> structure = CausalStructure(("hidden",), np.array([4.0]), np.array([2.5]), np.array([3.5]))
+        >>> structure.to_frame()["phi"].tolist()
+        [1.0]
+        """
         import pandas as pd
 
         n = 1 if self.epochs is None else len(self.epochs)
@@ -191,49 +210,54 @@ def causal_structure(
     correction: str | None = None,
     random_state: Any = None,
 ) -> CausalStructure:
-    """Measure what each layer of a network passes on, by feeding it with uniform noise.
+    """Measure the information that each layer of a network transmits, with uniform noise as input.
 
-    Each layer is taken alone: its inputs are independent and uniform over the
-    range of the activation before it, whatever the data [1]_. In bits of bins of
-    equal width:
+    Each layer is measured alone. Its inputs are independent and uniform over the
+    range of the activation before it, whatever the data [1]_. Values are binned with
+    equal widths, and information is in bits:
 
-    - the *effective information* (EI) is the mutual information of all inputs and
-      all outputs;
-    - the *EI of the parts* is the sum over pairs of an input and an output neuron
-      of theirs, while all inputs vary; EI less that is *Phi*, what inputs tell
-      together beyond what each tells;
-    - the *sensitivity* is the same sum while only that input varies and all others
-      are 0; less EI it is the *degeneracy*.
+    - *Effective information* (EI) is the mutual information of all inputs and all
+      outputs.
+    - *EI of parts* is the sum of the mutual information of an input and an output
+      neuron over all such pairs, while all inputs vary. *Phi* is EI minus EI of parts:
+      the information of inputs together beyond that of each.
+    - *Sensitivity* is the same sum while only that input varies and all others are 0.
+      *Degeneracy* is sensitivity minus EI.
 
-    By [1]_, layers come apart in the plane of sensitivity and degeneracy as a
-    network is trained, and the task and redundant layers show there.
+    According to [1]_, layers move apart in the plane of sensitivity and degeneracy
+    during training, which reveals the task and redundant layers.
 
     Parameters
     ----------
     estimator : object
-        Fitted network of dense layers, one after another: a torch module, skorch
+        Fitted network that is a chain of dense layers: a torch module, skorch
         classifier or ``MLPClassifier``, or a Pipeline that ends in one. A softmax at
-        the end does not count: it ties outputs to each other.
+        the end is ignored, since it would make outputs depend on each other.
     input_range : (float, float), default=(0, 1)
         Range of the network's own inputs.
     ranges : mapping of str to (float, float), default=None
-        Ranges of activations, in place of the authors': sigmoid (0, 1), tanh (-1, 1),
+        Ranges of activations that replace the authors': sigmoid (0, 1), tanh (-1, 1),
         relu (0, 10), none (-10, 10).
     n_bins : int, default=8
-        Bins of a neuron.
+        Number of bins for a neuron.
     n_samples : int, default=None
-        Points of noise. None: 10,000, and twice as many again until no figure
-        changes by .05 bit, at most 2**20.
+        Number of noise samples. With None it starts at 10,000 and is doubled until no
+        figure changes by more than .05 bit, up to 2**20.
     joint : {"auto", "always", "never"}, default="auto"
-        Whether to estimate EI. "auto": where the samples fill the joint
-        distribution of the inputs, of which it takes ``8 * n_bins**n_inputs``;
-        elsewhere it is nan, with a warning. "always" estimates it all the same:
-        then it is the entropy of the outputs more than anything.
+        Whether to estimate EI.
+
+        - "auto": only where the samples fill the joint distribution of the inputs,
+          which takes ``8 * n_bins**n_inputs`` samples. Otherwise EI is nan, with a
+          warning.
+        - "always": also where they do not. EI is then hardly more than the entropy of
+          the outputs.
+        - "never": EI is nan.
     correction : {None, "miller-madow"}, default=None
-        Estimates from counts are too large by about ``(n_bins - 1)**2 / (2 n_samples
-        ln 2)`` bits a pair; the correction takes that off, by bins that occur.
+        Correction of the bias of estimates from counts, which is about
+        ``(n_bins - 1)**2 / (2 n_samples ln 2)`` bits per pair. It is computed from the
+        number of occupied bins.
     random_state : int, RandomState instance or None, default=None
-        Draws the noise.
+        Source of the noise.
 
     Returns
     -------
@@ -251,10 +275,13 @@ def causal_structure(
     Warns
     -----
     UndersampledWarning
-        If EI is not to be told; the sum over pairs is too large by a tenth, as that
-        of many pairs is with few samples; there are fewer than two samples for each of
-        the ``n_bins ** 2`` cells of a pair; or an output is outside its range more
-        often than once in twenty, where samples are left out.
+        - If there are too few samples for EI.
+        - If there are fewer than two samples for each of the ``n_bins ** 2`` cells of a
+          pair of neurons.
+        - If EI of parts is too large by a tenth, since there are few samples for many
+          pairs.
+        - If more than a twentieth of a layer's outputs are outside their range. They
+          are left out.
 
     See Also
     --------
@@ -263,12 +290,13 @@ def causal_structure(
 
     Notes
     -----
-    Estimates and ranges are those of the authors' code, whose published figures
-    for one and two weights are met to .03 bit, but for one (tanh, weight 4, 64
-    bins: 3.72 bits, published 3.76). It leaves samples beyond the range
-    out for pairs, and some of them for EI; here both leave all of them out. It
-    uses no biases; here a layer has its own. Where only one input varies, it takes
-    64 even places a bin, in place of noise.
+    Estimates and ranges are those of the authors' code. Their published figures for
+    one and two weights are reproduced to within .03 bit, with one exception (tanh,
+    weight 4, 64 bins: 3.72 bits, published 3.76). There are three differences. Their
+    code leaves samples outside the range out for pairs, but only some of them for EI;
+    here both leave all of them out. Their code ignores biases; here layers have their
+    own. For sensitivity, the varying input takes 64 evenly spaced values per bin here,
+    in place of noise.
 
     References
     ----------
@@ -299,85 +327,3 @@ def causal_structure(
     return CausalStructure(
         tuple(wirings), *(np.array([getattr(one, name) for one in bits]) for name in FIGURES)
     )
-
-
-def measure_all(
-    wirings: Mapping[str, Wiring],
-    rng: np.random.RandomState,
-    *,
-    n_bins: int,
-    n_samples: int | None,
-    joint: str,
-    correction: str | None,
-    warns: bool = True,
-) -> list[Bits]:
-    """Figures of all layers, and what is to be said of them."""
-    check_integer("n_bins", n_bins, least=2)
-    if n_samples is not None:
-        check_integer("n_samples", n_samples, least=2)
-    check_choice("joint", joint, ("auto", "always", "never"))
-    if correction is not None:
-        check_choice("correction", correction, ("miller-madow",))
-    found, untold = [], []
-    for name, wiring in wirings.items():
-        told = can_be_told(wiring.n_inputs, n_bins, n_samples)
-        if not told and joint != "never":
-            untold.append(f"{name!r} ({counted(wiring.n_inputs, 'input')})")
-        together = told if joint == "auto" else joint == "always"
-        bits = measured(
-            wiring,
-            n_bins=n_bins,
-            n_samples=n_samples,
-            joint=together,
-            corrected=correction is not None,
-            rng=rng,
-        )
-        found.append(bits)
-    if warns:
-        _say(wirings, found, untold, joint, n_bins)
-    return found
-
-
-def _say(
-    wirings: Mapping[str, Wiring], found: list[Bits], untold: list[str], joint: str, n_bins: int
-) -> None:
-    if untold:
-        then = "is nan" if joint == "auto" else "says more of the number of samples than of the layer"
-        warn(
-            f"the samples do not fill the joint distribution of {n_bins} bins of the inputs of layers "
-            f"{', '.join(untold)}, so that their effective information {then}; lower n_bins, raise "
-            "n_samples, or pass joint='never'",
-            UndersampledWarning,
-        )
-    cells = n_bins**2
-    least = _SAMPLES_A_CELL * cells
-    told = list(zip(wirings, found, strict=True))
-    few = [name for name, one in told if one.n_samples < least]
-    if few:
-        warn(
-            f"EI of parts of layers {', '.join(few)} says more of the number of samples than of the layer, "
-            f"corrected or not: {found[0].n_samples} samples for {cells} cells of each pair of neurons; "
-            f"raise n_samples to {least:,} or more, or lower n_bins",
-            UndersampledWarning,
-        )
-    large = {
-        name: one.excess
-        for name, one in zip(wirings, found, strict=True)
-        if name not in few and one.excess > max(_LEAST_EXCESS, _MUCH_EXCESS * one.parts)
-    }
-    if large:
-        bits = ", ".join(f"{name!r} {excess:.3g} bits" for name, excess in large.items())
-        warn(
-            f"EI of parts, a sum over pairs of neurons, is too large for want of samples, by about: {bits}; "
-            "raise n_samples, or pass correction='miller-madow'",
-            UndersampledWarning,
-        )
-    outside = {
-        name: one.outside for name, one in zip(wirings, found, strict=True) if one.outside > _MUCH_OUTSIDE
-    }
-    if outside:
-        shares = ", ".join(f"{name!r} {percent(share)}" for name, share in outside.items())
-        warn(
-            f"outputs lie outside the range of their activation and are left out: {shares}; widen ranges",
-            UndersampledWarning,
-        )

@@ -1,4 +1,4 @@
-"""CausalCallback: the causal structure of a skorch net along its training."""
+"""CausalCallback: the causal structure of a skorch net during its training."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from skhalfway.results import Provenance
-from skhalfway.structure._causal import FIGURES, CausalStructure, measure_all
+from skhalfway.structure._causal import FIGURES, CausalStructure
+from skhalfway.structure._causal_layers import measure_all
 from skhalfway.structure._chain import Chain
 from skhalfway.structure._information import Bits
 from skhalfway.structure._noise import read_wirings
@@ -17,29 +18,30 @@ from skhalfway.training._recording import Recording
 class CausalCallback(Recording):
     """Record :func:`causal_structure` of a skorch net while it is trained.
 
-    Beside :class:`~skhalfway.training.HalfwayCallback`. Training is not disturbed: weights come out as they
-    do without it, and each record is fed with the same noise.
+    It does not change training: the weights are those of a training without it. All records use the same
+    noise.
 
     Parameters
     ----------
     every : int, default=1
-        Epochs between two records. The net as it is before training and at its end is always recorded.
+        Number of epochs between two records. The net is always recorded before training and at its end.
     input_range, ranges, n_bins, joint, correction
-        As for :func:`causal_structure`.
+        Options of :func:`causal_structure`.
     n_samples : int, default=10000
-        Points of noise at each record.
+        Number of noise samples for each record.
     random_state : int, RandomState instance or None, default=None
-        Draws the noise.
+        Source of the noise.
 
     Attributes
     ----------
     structure_ : CausalStructure
-        Figures by epoch and layer; there once training has ended. ``partial_fit`` continues it, ``fit``
-        begins anew.
+        Figures by epoch and layer, available when training has ended. ``partial_fit`` continues it, and
+        ``fit`` starts a new one.
 
     See Also
     --------
-    causal_structure : The same of a network that is trained.
+    causal_structure : The same for a network that is trained already.
+    skhalfway.training.HalfwayCallback : Records crossings of decision boundaries during training.
 
     Examples
     --------
@@ -97,7 +99,7 @@ class CausalCallback(Recording):
             n_samples=self.n_samples,
             joint=self.joint,
             correction=self.correction,
-            warns=not self.records_,  # once
+            warns=not self.records_,  # for the first record only
         )
 
     def _result(self) -> CausalStructure:

@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 
 class CausalStructureDisplay(Display, draws=[CausalStructure], by=causal_structure):
-    """Layers of a :class:`CausalStructure` in the causal plane; along training, their ways through it.
+    """Layers of a :class:`CausalStructure` in the causal plane, with their paths during training.
 
-    Use ``from_estimator``, with a fitted network, or ``plot`` of the result, to make one. To the right of the
-    dotted line a layer is more sensitive than degenerate.
+    Make one with ``from_estimator``, which takes a fitted network, or with the ``plot`` of the result. Layers
+    to the right of the dotted line are more sensitive than degenerate.
 
     Parameters
     ----------
@@ -32,7 +32,7 @@ class CausalStructureDisplay(Display, draws=[CausalStructure], by=causal_structu
     figure_ : matplotlib Figure
         Figure that holds them.
     lines_ : dict of str to matplotlib Line2D
-        The way of each layer, by its name.
+        The path of each layer, by its name.
 
     Examples
     --------
@@ -58,8 +58,8 @@ class CausalStructureDisplay(Display, draws=[CausalStructure], by=causal_structu
         ax : matplotlib Axes, default=None
             Axes to draw on. None makes a figure.
         of : {"information", "parts"}, default=None
-            Which degeneracy; see :meth:`CausalStructure.degeneracy`. None is that of
-            EI where all layers have one, else that of the parts.
+            Kind of degeneracy, as for :meth:`CausalStructure.degeneracy`. None is
+            "information" where EI is known for all layers, otherwise "parts".
         line_kw : dict, default=None
             Passed to ``ax.plot`` for each layer.
 
@@ -72,6 +72,16 @@ class CausalStructureDisplay(Display, draws=[CausalStructure], by=causal_structu
         ------
         ValueError
             If ``of`` is neither.
+
+        Examples
+        --------
+        >>> import matplotlib
+        >>> matplotlib.use("agg")
+        >>> import numpy as np
+        >>> from skhalfway.structure import CausalStructure, CausalStructureDisplay
+        >>> structure = CausalStructure(("hidden",), np.array([4.0]), np.array([2.5]), np.array([3.5]))
+        >>> list(CausalStructureDisplay(structure).plot(of="parts").lines_)
+        ['hidden']
         """
         result = self.result
         if of is None:

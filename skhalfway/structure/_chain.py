@@ -1,4 +1,4 @@
-"""The layers of a network, one after another."""
+"""Chain: the layers of a network in which each layer takes the output of the one before it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 _POOLINGS = (nn.MaxPool1d, nn.MaxPool2d, nn.MaxPool3d, nn.AvgPool1d, nn.AvgPool2d, nn.AvgPool3d)
 _NORMALISATIONS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 _PASSING = (nn.Identity, nn.Flatten, nn.Unflatten, nn.modules.dropout._DropoutNd)
-# what functions and methods of tensors do, by their names
+# names of functions and methods of tensors, by what they do
 _RESHAPING = {"flatten", "view", "reshape", "contiguous", "squeeze", "dropout", "dropout1d", "dropout2d"}
 _ASKING = {"size", "dim", "numel", "getattr", "getitem", "len", "mul", "floordiv"}
 _ACTIVATIONS = {"relu": "relu", "relu_": "relu", "sigmoid": "sigmoid", "sigmoid_": "sigmoid"}
@@ -32,22 +32,23 @@ _ACTIVATIONS |= {"tanh": "tanh", "tanh_": "tanh", "softmax": "softmax", "log_sof
 
 @dataclass
 class Layer:
-    """A layer that multiplies by weights, or pools; and what comes after it.
+    """A layer with weights, or a pooling, with its normalisation and activation.
 
     Attributes
     ----------
     name : str
-        As in ``named_modules()``.
+        Name as in ``named_modules()``.
     kind : {"dense", "convolution", "pooling"}
+        Kind of layer.
     part : nn.Module
         The layer itself.
     weight : ndarray or None
-        (n_outputs, n_inputs) of a dense layer, the kernels of a convolution; with the batch normalisation
-        that follows multiplied in.
+        Weights (n_outputs, n_inputs) of a dense layer, or kernels of a convolution, including a batch
+        normalisation that follows.
     bias : ndarray or None
-        (n_outputs,); likewise.
+        Biases (n_outputs,), including a batch normalisation that follows.
     activation : str
-        ``"none"``, ``"relu"``, ``"sigmoid"``, ``"tanh"``, ``"softmax"``, or the name of another.
+        ``"none"``, ``"relu"``, ``"sigmoid"``, ``"tanh"``, ``"softmax"``, or the name of another activation.
     """
 
     name: str
@@ -59,7 +60,7 @@ class Layer:
 
 
 class Chain:
-    """The layers of a fitted network in which each is given what the one before it returned.
+    """The layers of a fitted network in which each layer takes the output of the one before it.
 
     Parameters
     ----------
@@ -69,17 +70,17 @@ class Chain:
     Raises
     ------
     TypeError
-        If it is no network.
+        If the estimator is no network.
     ValueError
-        If layers skip others or run several times, one is of a kind that has no weights to look at, or
-        weights are not finite.
+        If layers skip others or run several times, the kind of a layer is not supported, or weights are not
+        finite.
     """
 
     def __init__(self, estimator: Any) -> None:
         inner, own = module_of(estimator)
         self.name = type(inner).__name__
         module = evaluation_view(own)
-        # a network that is one layer has a name for it too
+        # a network that is a single layer gets a name for it
         self._parts = nn.Sequential(module) if not any(module.children()) else module
         self.layers: list[Layer] = []
         self._last: fx.Node | None = None
@@ -89,33 +90,31 @@ class Chain:
             if layer.weight is not None:
                 check_weights(f"layer {layer.name!r} of {self.name}", layer.weight, layer.bias)
         if not self.layers:
-            raise ValueError(
-                f"{self.name} has no layer with weights, dense or convolutional, whose structure can be told"
-            )
+            raise ValueError(f"{self.name} has no dense layers or convolutions; pass a network with some")
 
     @property
     def dense(self) -> list[Layer]:
-        """Its layers, all of which must be dense."""
+        """The layers; ValueError unless all of them are dense."""
         for layer in self.layers:
             if layer.kind != DENSE:
                 raise ValueError(
-                    f"this is for dense layers, but {layer.name!r} of {self.name} is a "
+                    f"layers must be dense, but {layer.name!r} of {self.name} is a "
                     f"{type(layer.part).__name__}; pass a network of nn.Linear layers, or the last part of "
-                    "this one as a module of its own"
+                    "this one as a separate module"
                 )
         return self.layers
 
     def _graph(self) -> fx.Graph:
         try:
             return traced(self._parts)
-        except Exception as error:  # whatever a forward does with what is no tensor
+        except Exception as error:  # a user's forward may raise anything when traced
             raise ValueError(
-                f"the order of the layers of {self.name} cannot be told, since torch.fx cannot trace it "
+                f"the order of the layers of {self.name} is unknown, since torch.fx cannot trace it "
                 f"({brief(error, 100)}); put them into a torch.nn.Sequential"
             ) from error
 
     def _follow(self, node: fx.Node) -> None:
-        """Take one more step along the chain."""
+        """Process the next node of the graph."""
         name = _name_of(node)
         if node.op == "placeholder":
             self._last = node
@@ -128,8 +127,8 @@ class Chain:
         ]
         if before != [self._last] or node.args[:1] != (self._last,):
             raise ValueError(
-                f"{self.name} is no chain of layers: {shown(name or str(node.target))} is not given "
-                "what comes out of the one before it, and nothing else; pass a part that is one, as a module"
+                f"{self.name} is no chain of layers: {shown(name or str(node.target))} does not take just "
+                "the output of the layer before it; pass a part that is a chain, as a module"
             )
         self._last = node
         if node.op == "call_module":
@@ -140,7 +139,7 @@ class Chain:
             self._refuse(name)
 
     def _returned(self, node: fx.Node) -> None:
-        """Raise where what is returned, alone or first of several, has gone further than the last layer."""
+        """Raise ValueError where the returned value, or the first of several, is not the chain's output."""
         given = node.args[0]
         if isinstance(given, dict) and given:
             given = given.get("logits", next(iter(given.values())))
@@ -149,7 +148,7 @@ class Chain:
         if given is not self._last:
             what = shown(_name_of(given) or str(given.target)) if isinstance(given, fx.Node) else shown(given)
             raise ValueError(
-                f"{self.name} is no chain of layers: it returns {what}, not what comes out of its last "
+                f"{self.name} is no chain of layers: it returns {what}, not the output of its last "
                 "layer; pass the part that is a chain, as a module"
             )
 
@@ -178,7 +177,7 @@ class Chain:
             self.layers[-1].activation = name
 
     def _normalised(self, name: str, part: Any) -> None:
-        """Multiply a batch normalisation into the layer before it."""
+        """Fold a batch normalisation into the weights of the layer before it."""
         layer = self.layers[-1] if self.layers else None
         if layer is None or layer.weight is None or layer.activation != "none" or part.running_var is None:
             self._refuse(
@@ -194,7 +193,7 @@ class Chain:
 
     def _refuse(self, what: str) -> None:
         raise ValueError(
-            f"{self.name} holds {what}, of which no weights can be told; a network may hold dense layers, "
+            f"{self.name} holds {what}, which is not supported; a network may hold dense layers, "
             "convolutions, poolings, batch normalisations, activations and dropout, one after another"
         )
 
@@ -206,16 +205,16 @@ def module_of(estimator: Any) -> tuple[Any, nn.Module]:
         return inner, to_module(inner)
     if not hasattr(inner, "module_"):
         raise NotFittedError(
-            f"this {type(inner).__name__} has no module yet; call its fit, or initialize for random weights"
+            f"this {type(inner).__name__} has no module yet; call fit, or initialize for random weights"
         )
     return inner, inner.module_
 
 
 def check_weights(whose: str, *weights: NDArray[np.float64] | None) -> None:
-    """Raise for what is nan or infinite."""
+    """Raise ValueError where weights are nan or infinite."""
     if any(weight is not None and not np.isfinite(weight).all() for weight in weights):
         raise ValueError(
-            f"{whose} has weights that are nan or inf; train the network again, or look at its data"
+            f"{whose} has weights that are nan or inf; check the training data, and train the network again"
         )
 
 

@@ -1,4 +1,4 @@
-"""connectivity: how deep and how wide a network is for what goes through it, by its graph alone."""
+"""connectivity: the effective depth and width of a network, from its graph alone."""
 
 from __future__ import annotations
 
@@ -31,29 +31,29 @@ if TYPE_CHECKING:
 KINDS = ("weights", "skip", "none")
 Edge = tuple[Any, Any, str]
 _SUMS = ("add", "add_", "iadd")
-# functions that multiply by weights, where a module calls them with its own
+# functions that count as layers with weights, where a module calls them with its own parameters
 _MAPS = ("linear", "bilinear", "matmul", "mm", "bmm", "addmm", "einsum", "conv1d", "conv2d", "conv3d")
 _NORMALISATIONS = tuple(f"torch.nn.modules.{kind}" for kind in ("batchnorm", "instancenorm", "normalization"))
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Connectivity(Result):
-    """How deep and wide a network is, over all paths from its input to its output.
+    """Effective depth and width of a network, over all paths from its input to its output.
 
     Made by :func:`connectivity`; arrays are read-only.
 
     Parameters
     ----------
     depth : float
-        Effective depth: layers with weights on a path, on average over paths; 0
-        where no path has any.
+        Effective depth: the mean number of layers with weights on a path; 0 where
+        no path has any.
     width : float
-        Effective width: paths that have any, over the depth.
+        Effective width: the number of paths with weights over the depth.
     n_paths : int
-        Paths from the input to the output, of all kinds.
+        Number of all paths from the input to the output.
     eigenvalues : ndarray of shape (n_inputs,), default=None
-        Of the kernel that a wide network with this graph starts from, over its
-        mean diagonal, falling.
+        Eigenvalues, in decreasing order, of the kernel of a wide network with this
+        graph at initialisation, divided by the kernel's mean diagonal.
 
     See Also
     --------
@@ -77,11 +77,23 @@ class Connectivity(Result):
 
     @property
     def smallest(self) -> float:
-        """Least eigenvalue of the kernel: the larger, the faster what is learned last is learned."""
+        """Smallest eigenvalue of the kernel; the larger it is, the faster the slowest part is learned."""
         return np.nan if self.eigenvalues is None else float(self.eigenvalues[-1])
 
     def to_frame(self) -> pd.DataFrame:
-        """One row."""
+        """All figures, in a single row.
+
+        Returns
+        -------
+        frame : DataFrame
+            Columns depth, width, n_paths and smallest (eigenvalue).
+
+        Examples
+        --------
+        >>> from skhalfway.structure import Connectivity
+        >>> Connectivity(depth=1.0, width=3.0, n_paths=3).to_frame()["width"].tolist()
+        [3.0]
+        """
         import pandas as pd
 
         return pd.DataFrame(
@@ -103,29 +115,29 @@ class Connectivity(Result):
 
 @recorded
 def connectivity(network: Any, *, correlation: Any = None, order: str = "relu_last") -> Connectivity:
-    """Compute effective depth and width of a network, and the spectrum of the kernel it starts from.
+    """Compute the effective depth and width of a network, and the spectrum of its kernel at initialisation.
 
-    Over all paths p from the input to the output, with d_p layers with weights on
-    each, the *effective depth* is the mean of d_p, and the *effective width* the
-    number of paths with any over that depth [1]_. By [1]_ they, through the
-    spectrum of a wide network's kernel, say how fast gradient descent converges,
-    and moderate values of both are to be aimed at.
+    Let d_p be the number of layers with weights on a path p from the input to the
+    output. The *effective depth* is the mean of d_p over all paths. The *effective
+    width* is the number of paths with weights over that depth [1]_. According to [1]_
+    they bound how fast gradient descent converges, through the spectrum of a wide
+    network's kernel. Moderate values of both are best.
 
     Parameters
     ----------
     network : object or iterable of (str, str, {"weights", "skip", "none"})
-        A torch module, skorch classifier or ``MLPClassifier``, trained or not, whose
-        graph is traced; or the edges (from, to, kind) of a graph without cycles,
-        with one node that nothing leads to, the input, and one that leads
-        nowhere, the output. A node sums what edges bring. A convolution or dense
-        layer has weights, as a module or as a function; a pooling, normalisation or
-        activation counts as a skip.
+        - A torch module, skorch classifier or ``MLPClassifier``, trained or not. Its
+          graph is traced. Convolutions and dense layers have weights, as modules or as
+          functions; poolings, normalisations and activations count as skips.
+        - The edges (from, to, kind) of a graph without cycles. It must have one node
+          without incoming edges, the input, and one without outgoing edges, the
+          output. Each node sums the values of its incoming edges.
     correlation : float or array-like of shape (n_inputs, n_inputs), default=None
-        Of the inputs of which the kernel is computed; a float stands for ten inputs,
-        all of that correlation to each other. None: no kernel.
+        Correlations of the inputs for which the kernel is computed. A float stands for
+        ten inputs with that correlation to each other. With None there is no kernel.
     order : {"relu_last", "linear_last"}, default="relu_last"
-        Of an edge with weights in the kernel: a linear map and then a rectifier, as
-        in the authors' code; or a rectifier and then the map.
+        What an edge with weights is in the kernel: a linear map followed by a ReLU, as
+        in the authors' code, or a ReLU followed by a linear map.
 
     Returns
     -------
@@ -135,21 +147,21 @@ def connectivity(network: Any, *, correlation: Any = None, order: str = "relu_la
     Raises
     ------
     TypeError
-        If it is neither a network nor edges.
+        If ``network`` is neither a network nor edges.
     ValueError
-        If the graph has a cycle, not one input and one output, or edges of other
-        kinds; if it cannot be traced; or a parameter is invalid.
+        If the graph has a cycle, more than one input or output, or edges of another
+        kind; if it cannot be traced; or if a parameter is invalid.
 
     See Also
     --------
-    connectivity_filter : Leaves candidates of a search out by it.
+    connectivity_filter : Filters the candidates of a search by depth and width.
 
     Notes
     -----
-    Paths are counted node by node, so that their number may be exponential. The
-    kernel is that of neurons (NNGP) with He's initialisation: each edge with weights
-    takes a correlation r to ``(sqrt(1 - r**2) + r (pi - arccos r)) / pi``. Where
-    branches end in rectifiers, their means are positive, and so a sum has cross
+    Paths are counted node by node, so their number may be exponential. The kernel is
+    that of a neural network Gaussian process (NNGP) with He initialisation. Each edge
+    with weights maps a correlation r to ``(sqrt(1 - r**2) + r (pi - arccos r)) / pi``.
+    Where branches end in ReLUs, their means are positive, so a sum of branches has cross
     terms [ours].
 
     References
@@ -186,34 +198,37 @@ def connectivity_filter(
     width: tuple[float, float] = (0.99, 3.01),
     n_keep: int | None = None,
 ) -> list[dict[str, list[Any]]]:
-    """Leave candidates of a search out whose networks are too deep, too shallow, too wide or too narrow.
+    """Keep the candidates of a search whose networks have a moderate effective depth and width.
 
-    Nothing is trained: each candidate's network is made and traced.
+    Nothing is trained: each candidate's network is only initialised and traced.
 
     Parameters
     ----------
     estimator : object
-        Skorch classifier that candidates are made of.
+        Skorch classifier of which candidates are made.
     param_grid : dict or list of dict
-        As ``GridSearchCV`` takes it.
-    depth, width : (float, float), default=(0.99, 2.51) and (0.99, 3.01)
-        Ends of what is kept, of effective depth and width: those of [1]_ for
-        NAS-Bench-201. For its DARTS space they are (.5, 1.6) and (4, 12).
+        Parameter grid, as for ``GridSearchCV``.
+    depth : (float, float), default=(0.99, 2.51)
+        Smallest and largest effective depth that is kept. The default is that of [1]_
+        for NAS-Bench-201; for its DARTS space it is (.5, 1.6).
+    width : (float, float), default=(0.99, 3.01)
+        Smallest and largest effective width that is kept. The default is that of [1]_
+        for NAS-Bench-201; for its DARTS space it is (4, 12).
     n_keep : int, default=None
-        Of those that are kept, only as many, nearest to their mean depth and width,
-        each over its standard deviation [1]_. None: all.
+        Largest number of candidates that are kept: those nearest to the mean depth and
+        width, each divided by its standard deviation [1]_. None keeps all.
 
     Returns
     -------
     param_grid : list of dict
-        The candidates that are left, one for each dict, as ``GridSearchCV`` takes them.
+        The candidates that are kept, each as one dict, for ``GridSearchCV``.
 
     Raises
     ------
     TypeError
-        If the estimator makes no network.
+        If the estimator is no skorch classifier.
     ValueError
-        If none is left, a network cannot be traced, or a parameter is invalid.
+        If no candidate is left, a network cannot be traced, or a parameter is invalid.
 
     References
     ----------
@@ -247,8 +262,8 @@ def connectivity_filter(
         least, most = found.min(axis=0), found.max(axis=0)
         raise ValueError(
             f"no candidate is left: their effective depths go from {least[0]:.3g} to {most[0]:.3g} and their "
-            f"widths from {least[1]:.3g} to {most[1]:.3g}, kept are {shown(ends[0])} and {shown(ends[1])}; "
-            "widen depth or width"
+            f"widths from {least[1]:.3g} to {most[1]:.3g}, but depth={shown(ends[0])} and "
+            f"width={shown(ends[1])}; widen these"
         )
     if n_keep is not None and len(kept) > n_keep:
         each = found[kept]
@@ -262,10 +277,8 @@ def connectivity_filter(
 def _of_candidate(estimator: Any, candidate: Mapping[str, Any]) -> tuple[float, float]:
     net = clone(estimator).set_params(**candidate)
     if not is_skorch_net(net):
-        raise TypeError(
-            f"candidates are made of a skorch classifier, whose module has a graph; got {type(net).__name__}"
-        )
-    with undisturbed():  # first weights are drawn
+        raise TypeError(f"a skorch classifier is needed, whose module has a graph; got {type(net).__name__}")
+    with undisturbed():  # initialize draws weights
         found = connectivity(net.initialize().module_)
     return found.depth, found.width
 
@@ -276,7 +289,7 @@ def _read_ends(name: str, value: Any) -> tuple[float, float]:
     except (TypeError, ValueError):
         low, high = np.nan, np.nan
     if not low <= high:
-        raise ValueError(f"{name} must be two numbers (least, most), got {shown(value)}")
+        raise ValueError(f"{name} must be two numbers (smallest, largest), got {shown(value)}")
     return low, high
 
 
@@ -299,7 +312,7 @@ def _read_edges(network: Any) -> list[Edge]:
 
 
 def _of_module(module: Any) -> list[Edge]:
-    """The graph of a module: a call of a layer is an edge, and what is given several tensors sums them."""
+    """Edges of a module's graph: each call of a layer is an edge; a call with several tensors sums them."""
     from torch import fx, nn
 
     from skhalfway.models._graph import traced
@@ -309,13 +322,13 @@ def _of_module(module: Any) -> list[Edge]:
     seen = seen if any(seen.children()) else nn.Sequential(seen)
     try:
         graph = traced(seen)
-    except Exception as error:  # whatever a forward does with what is no tensor
+    except Exception as error:  # a user's forward may raise anything when traced
         raise ValueError(
-            f"the graph of {type(module).__name__} cannot be told, since torch.fx cannot trace it "
+            f"the graph of {type(module).__name__} is unknown, since torch.fx cannot trace it "
             f"({brief(error, 100)}); pass its edges"
         ) from error
     edges: list[Edge] = []
-    plain = set()  # nodes that are shapes and numbers
+    plain = set()  # nodes with shapes and numbers, not tensors
     for node in graph.nodes:
         before = node.all_input_nodes
         asks = node.target in ("size", "dim", "numel") or "getattr" in node.name
@@ -328,14 +341,14 @@ def _of_module(module: Any) -> list[Edge]:
         if node.op != "call_module":
             weighs = name in _MAPS and any(one.op == "get_attr" for one in before)
         kind = "weights" if weighs and type(part).__module__ not in _NORMALISATIONS else "skip"
-        # a sum of twice the same is two edges, a layer that is given it twice is one
+        # x + x is two edges, while a layer that takes x twice is one
         given = [one for one in node.args if isinstance(one, fx.Node)] if name in _SUMS else before
         edges += [(one.name, node.name, kind) for one in given if one not in plain and one.op != "get_attr"]
     return edges
 
 
 def _in_order(edges: list[Edge]) -> list[Any]:
-    """All nodes, each after those that lead to it; the input first and the output last."""
+    """All nodes in topological order, the input first and the output last; ValueError where there is none."""
     before: dict[Any, list[Any]] = {}
     for begin, end, _ in edges:
         before.setdefault(begin, [])
@@ -344,21 +357,21 @@ def _in_order(edges: list[Edge]) -> list[Any]:
         order = list(TopologicalSorter(before).static_order())
     except CycleError as error:
         raise ValueError(
-            f"the graph has a cycle, {shown(error.args[1])}; a network without one is needed, as of layers "
-            "that are unrolled"
+            f"the graph has a cycle, {shown(error.args[1])}; pass a network without cycles, for example with "
+            "unrolled layers"
         ) from error
     first = [node for node in order if not before[node]]
     last = [node for node in order if not any(begin == node for begin, _, _ in edges)]
     if len(first) != 1 or len(last) != 1:
         raise ValueError(
-            f"the graph must have one input and one output, but nothing leads to {shown(first)} and nothing "
-            f"goes on from {shown(last)}; join them"
+            f"the graph must have one input and one output, but its inputs are {shown(first)} and its "
+            f"outputs {shown(last)}; join them"
         )
     return order
 
 
 def _counted(edges: list[Edge], nodes: list[Any]) -> tuple[int, int, int]:
-    """Paths to the output, layers with weights on all of them together, and paths without any."""
+    """Numbers of paths to the output, of layers with weights on all of these, and of paths without any."""
     found: dict[Any, tuple[int, int, int]] = {nodes[0]: (1, 0, 1)}
     for node in nodes[1:]:
         total = [0, 0, 0]

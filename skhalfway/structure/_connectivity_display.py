@@ -1,4 +1,4 @@
-"""ConnectivityDisplay: the spectrum of the kernel that a network starts from."""
+"""ConnectivityDisplay: the spectrum of a network's kernel at initialisation."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ if TYPE_CHECKING:
 
 
 class ConnectivityDisplay(Display, draws=[Connectivity], by=connectivity):
-    """Eigenvalues of the kernel of a :class:`Connectivity`: the smaller, the slower that part is learned.
+    """Eigenvalues of the kernel of a :class:`Connectivity`; parts with small ones are learned slowly.
 
-    Use ``from_estimator``, with a network or edges and a ``correlation``, or ``plot`` of the result.
+    Make one with ``from_estimator``, which takes a network or edges and a ``correlation``, or with the
+    ``plot`` of the result.
 
     Parameters
     ----------
@@ -31,7 +32,7 @@ class ConnectivityDisplay(Display, draws=[Connectivity], by=connectivity):
     figure_ : matplotlib Figure
         Figure that holds them.
     line_ : matplotlib Line2D
-        The eigenvalues, falling.
+        The eigenvalues, in decreasing order.
 
     Examples
     --------
@@ -62,10 +63,20 @@ class ConnectivityDisplay(Display, draws=[Connectivity], by=connectivity):
         ------
         ValueError
             If the result has no kernel.
+
+        Examples
+        --------
+        >>> import matplotlib
+        >>> matplotlib.use("agg")
+        >>> import numpy as np
+        >>> from skhalfway.structure import Connectivity, ConnectivityDisplay
+        >>> found = Connectivity(1.0, 3.0, 3, np.array([1.5, 0.5]))
+        >>> ConnectivityDisplay(found).plot().ax_.get_title()
+        'effective depth 1, effective width 3'
         """
         result = self.result
         if result.eigenvalues is None:
-            raise ValueError("there is no kernel to draw; give connectivity a correlation of inputs")
+            raise ValueError("there is no kernel to draw; pass correlation to connectivity")
         if ax is None:
             import matplotlib.pyplot as plt
 

@@ -1,4 +1,4 @@
-"""disentangle: which channels of a network serve which class."""
+"""disentangle: which channels of a network's layers are used for which class."""
 
 from __future__ import annotations
 
@@ -30,25 +30,27 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Disentanglement(Result):
-    """Which channels of each layer serve which class, and what the network is without the others.
+    """Sub-networks of a network, one for each class, and their predictions.
 
     Made by :func:`disentangle`; arrays are read-only.
 
     Parameters
     ----------
     classes : ndarray of shape (n_classes,)
-        Labels.
+        Class labels.
     layers : tuple of str
         Names of the layers.
     masks : tuple of bool ndarray of shape (n_classes, n_channels)
-        For each layer, whether a channel serves a class.
-    own, others : ndarray of shape (n_classes,)
-        Of the sub-network of each class: how many samples of the class, and of the
-        other classes, it gives the class.
+        For each layer, whether a channel belongs to the sub-network of a class.
+    own : ndarray of shape (n_classes,)
+        Number of samples of the class for which its sub-network predicts the class.
+    others : ndarray of shape (n_classes,)
+        Number of samples of other classes for which it predicts the class.
     n_samples : ndarray of shape (n_classes,)
-        Samples of each class.
+        Number of samples of each class.
     mistakes : ndarray of shape (n_classes, n_classes)
-        Mistakes of the whole network: true class by predicted class.
+        Numbers of mistakes of the whole network, by true class (rows) and predicted
+        class (columns).
 
     See Also
     --------
@@ -93,9 +95,10 @@ class Disentanglement(Result):
 
     @property
     def similarity(self) -> NDArray[np.float64]:
-        """Mean over layers of the share of channels of either class that serve both, (n_classes, n_classes).
+        """Similarity of the sub-networks of two classes, (n_classes, n_classes).
 
-        1 where neither has any.
+        It is the share of the channels of either class that belong to both (the Jaccard index), averaged over
+        layers. It is 1 for a layer in which neither class has a channel.
         """
         total = np.zeros((len(self.classes),) * 2)
         for mask in self.masks:
@@ -106,35 +109,62 @@ class Disentanglement(Result):
         return total / len(self.masks)
 
     def mistakes_to_similar(self, n_similar: int = 3) -> tuple[int, int]:
-        """Count the mistakes that go to a class similar to the true one.
+        """Count the mistakes of the network whose predicted class is similar to the true one.
 
         Parameters
         ----------
         n_similar : int, default=3
-            How many classes, the most similar to each, count as that; by chance
-            ``n_similar / (n_classes - 1)`` of the mistakes go there.
+            Number of classes, the most similar to each, that count as similar. By chance,
+            ``n_similar / (n_classes - 1)`` of the mistakes are among them.
 
         Returns
         -------
         n_there, n_mistakes : int
-            Those, and all.
+            Number of mistakes among similar classes, and number of all mistakes.
 
         Raises
         ------
         ValueError
-            If it is below 1, or not below the number of other classes.
+            If ``n_similar`` is below 1, or not below the number of other classes.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from skhalfway.structure import Disentanglement
+        >>> masks = (np.array([[True, True, False], [True, False, True], [False, False, True]]),)
+        >>> mistakes = np.array([[0, 3, 1], [0, 0, 0], [0, 2, 0]])
+        >>> counts = [8, 9, 9], [1, 0, 0], [10, 10, 10]
+        >>> Disentanglement(np.arange(3), ("hidden",), masks, *counts, mistakes).mistakes_to_similar(1)
+        (5, 6)
         """
         check_integer("n_similar", n_similar)
         n = len(self.classes)
         if n_similar >= n - 1:
             raise ValueError(f"n_similar must be below the number of other classes, {n - 1}, got {n_similar}")
-        likeness = self.similarity.copy()
-        np.fill_diagonal(likeness, -1)
-        nearest = np.argsort(-likeness, axis=1, kind="stable")[:, :n_similar]
+        similarity = self.similarity.copy()
+        np.fill_diagonal(similarity, -1)
+        nearest = np.argsort(-similarity, axis=1, kind="stable")[:, :n_similar]
         return int(np.take_along_axis(self.mistakes, nearest, axis=1).sum()), int(self.mistakes.sum())
 
     def to_frame(self) -> pd.DataFrame:
-        """One row per class: its channels by layer, and what its sub-network does."""
+        """Sizes and predictions of the sub-networks, with a row for each class.
+
+        Returns
+        -------
+        frame : DataFrame
+            Indexed by class. Columns are the number of channels of each layer, and the shares of samples of
+            the own class and of other classes for which the sub-network predicts the class.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from skhalfway.structure import Disentanglement
+        >>> masks = (np.array([[True, True, False], [True, False, True]]),)
+        >>> counts = [8, 9], [1, 0], [10, 10]
+        >>> found = Disentanglement(np.arange(2), ("hidden",), masks, *counts, np.zeros((2, 2)))
+        >>> found.to_frame()["own class"].tolist()
+        [0.8, 0.9]
+        """
         import pandas as pd
 
         total = self.n_samples.sum()
@@ -184,45 +214,45 @@ def disentangle(
     random_state: Any = None,
     verbose: int = 0,
 ) -> Disentanglement:
-    """Split a trained network into a sub-network for each class, by a mask over the channels of its layers.
+    """Find a sub-network for each class in a trained network, by masking the channels of its layers.
 
-    For each class a logit m is learned for each channel, while the weights stay as they are; what a channel
-    says is multiplied by ``sigmoid(m)``. From samples of that class alone, the mean over layers of
+    For each class, a logit m is learned for each channel, and the output of the channel is multiplied by
+    ``sigmoid(m)``. The weights of the network are fixed. On samples of that class alone, the objective
 
-    ``CE(masked network, labels) + MSE(masked, unmasked channels) + beta mean(sigmoid(m)**2)``
+    ``CE(masked network, labels) + MSE(masked, unmasked channels) + beta mean(sigmoid(m)**2)``,
 
-    is lowered, by steps of constant length for each layer; the second term counts only samples that the
-    network classifies right [1]_. Then the channels with ``sigmoid(m) > .5`` make the sub-network. By [1]_
-    sub-networks of classes that are often taken for each other are alike.
+    averaged over layers, is minimised, with steps of constant length for each layer. The second term counts
+    only samples that the network classifies correctly [1]_. The sub-network consists of the channels with
+    ``sigmoid(m) > .5``. According to [1]_, classes that are often confused have similar sub-networks.
 
     Parameters
     ----------
     estimator : object
         Fitted network: a torch module, skorch classifier or ``MLPClassifier``.
     X : array-like of shape (n_samples, ...)
-        Samples.
+        Samples on which masks are learned.
     y : array-like of shape (n_samples,)
         Their labels.
     layers : "auto" or list of str, default="auto"
-        Layers that are masked, channel by channel: after each layer with weights its activation, but for the
-        last.
+        Layers whose channels are masked. "auto" takes the activation after each layer with weights, except
+        the last.
     beta : float, default=1.0
-        What a channel costs. The authors take .02 to 5, by network.
+        Weight of the penalty on channels. The authors use .02 to 5, depending on the network.
     step : float, default=0.1
         Length of a step of the logits of a layer.
     n_epochs : int, default=20
-        How often the samples are gone through.
+        Number of epochs.
     batch_size : int, default=16
-        Samples of a step.
+        Number of samples per step.
     random_state : int, RandomState instance or None, default=None
-        Draws the logits that are begun with, and the order of samples.
+        Source of the initial logits and of the order of samples.
     verbose : int, default=0
         Whether to show a progress bar.
 
     Returns
     -------
     disentanglement : Disentanglement
-        Masks, and what sub-networks and network do.
+        Masks, predictions of the sub-networks, and mistakes of the network.
 
     Raises
     ------
@@ -233,7 +263,7 @@ def disentangle(
 
     See Also
     --------
-    network_topology : What weights alone tell.
+    network_topology : The structure of the weights alone.
 
     References
     ----------
@@ -263,14 +293,17 @@ def disentangle(
     if layers == "auto":
         names = names[:-1]
     if not names:
-        raise ValueError("the network has no hidden layer whose channels could be masked; name layers")
+        raise ValueError(
+            "the network has no hidden layer whose channels could be masked; pass layers by name"
+        )
     classes = np.arange(model.n_outputs(array)) if model.classes_ is None else model.classes_
     labels = check_labels(y, classes, len(array))
     n_samples = np.bincount(labels, minlength=len(classes))
     if not n_samples.all():
         missing = shown(classes[n_samples == 0])
         raise ValueError(
-            f"a sub-network is learned from samples of its class, and there are none of {missing}"
+            f"y must hold samples of every class, from which its sub-network is learned; there are none of "
+            f"{missing}"
         )
     answers = model.predict(array)
     masks = Masks(network, model, names, array)

@@ -1,21 +1,19 @@
-"""DisentanglementDisplay: how alike the sub-networks of two classes are."""
+"""DisentanglementDisplay: the similarity of the sub-networks of classes, as a heat map."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from skhalfway.displays import Display
 from skhalfway.displays._heat_map import cell_texts, heat_map
 from skhalfway.structure._disentangle import Disentanglement, disentangle
 
-if TYPE_CHECKING:
-    pass
-
 
 class DisentanglementDisplay(Display, draws=[Disentanglement], by=disentangle):
     """Matrix of :attr:`Disentanglement.similarity`: classes by classes.
 
-    Use ``from_estimator``, with a fitted network, samples and labels, or ``plot`` of the result, to make one.
+    Make one with ``from_estimator``, which takes a fitted network, samples and labels, or with the ``plot``
+    of the result.
 
     Parameters
     ----------
@@ -62,6 +60,18 @@ class DisentanglementDisplay(Display, draws=[Disentanglement], by=disentangle):
         -------
         display : DisentanglementDisplay
             This object, with ``ax_``, ``figure_`` and ``image_``.
+
+        Examples
+        --------
+        >>> import matplotlib
+        >>> matplotlib.use("agg")
+        >>> import numpy as np
+        >>> from skhalfway.structure import Disentanglement, DisentanglementDisplay
+        >>> masks = (np.array([[True, True, False], [True, False, True]]),)
+        >>> counts = [8, 9], [1, 0], [10, 10]
+        >>> found = Disentanglement(np.arange(2), ("hidden",), masks, *counts, np.zeros((2, 2)))
+        >>> DisentanglementDisplay(found).plot(include_values=False).ax_.get_xlabel()
+        'class'
         """
         result = self.result
         values = result.similarity

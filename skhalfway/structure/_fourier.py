@@ -1,4 +1,4 @@
-"""fourier_stabilise: the first layer of a trained network, made to survive more flipped bits."""
+"""fourier_stabilise: makes the first layer of a trained network robust to more flipped bits."""
 
 from __future__ import annotations
 
@@ -27,20 +27,20 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class FourierStabilisation(Result, drawn=False):
-    """Neurons whose weights were made equal, one after another, and what that cost.
+    """Neurons that were stabilised by making their weights equal in size, and the loss of accuracy.
 
     Made by :func:`fourier_stabilise`; arrays are read-only.
 
     Parameters
     ----------
     neurons : ndarray of shape (n_changed,)
-        Numbers of the neurons of the first layer, in the order in which they were changed.
+        Indices of the changed neurons of the first layer, in the order of the changes.
     gain : ndarray of shape (n_changed,)
-        ``n_features - sum |w_i| / max |w_i|`` of each.
+        Gain ``n_features - sum |w_i| / max |w_i|`` of each changed neuron.
     accuracy : ndarray of shape (n_changed + 1,)
-        On the validation samples, before the first and after each.
+        Accuracy on the validation samples, before the first change and after each.
     estimator : object, default=None
-        The stabilised network. It is not kept in files.
+        The stabilised network. Saved files leave it out.
 
     Examples
     --------
@@ -62,10 +62,27 @@ class FourierStabilisation(Result, drawn=False):
         for name, dtype in (("neurons", np.intp), ("gain", float), ("accuracy", float)):
             object.__setattr__(self, name, frozen(getattr(self, name), dtype))
         if self.gain.shape != self.neurons.shape or len(self.accuracy) != len(self.neurons) + 1:
-            raise ValueError("gain must have one value for each neuron, and accuracy one more")
+            raise ValueError(
+                f"gain must have a value for each of {len(self.neurons)} neurons, and accuracy one more; got "
+                f"{len(self.gain)} and {len(self.accuracy)}"
+            )
 
     def to_frame(self) -> pd.DataFrame:
-        """One row per neuron: its number, gain, and the accuracy after it."""
+        """Changed neurons, one row each.
+
+        Returns
+        -------
+        frame : DataFrame
+            Columns neuron, gain and accuracy (after the change).
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from skhalfway.structure import FourierStabilisation
+        >>> stabilisation = FourierStabilisation(np.array([4]), np.array([3.5]), np.array([0.9, 0.88]))
+        >>> stabilisation.to_frame()["gain"].tolist()
+        [3.5]
+        """
         import pandas as pd
 
         return pd.DataFrame({"neuron": self.neurons, "gain": self.gain, "accuracy": self.accuracy[1:]})
@@ -84,30 +101,31 @@ class FourierStabilisation(Result, drawn=False):
 def fourier_stabilise(
     estimator: Any, X: Any, y: Any, *, most_lost: float = 0.01, n_neurons: int | None = None
 ) -> FourierStabilisation:
-    """Make the weights of neurons of the first layer equal, as long as the accuracy holds.
+    """Make the weights of first-layer neurons equal in size, as long as the accuracy holds.
 
-    A neuron of bits of -1 and +1 with weights w and threshold theta is replaced by one with weights
-    ``max |w_i| sign(w_i)`` and the same threshold, whose boundary is further from most inputs in the L1
-    distance, since that is measured over the largest weight [1]_. Neurons are taken greedily, by their gain
-    ``n_features - sum |w_i| / max |w_i|`` over what they cost in accuracy, as in the code of [1]_.
+    Let a neuron take bits of -1 and +1, with weights w and threshold theta. It is replaced by a neuron with
+    weights ``max |w_i| sign(w_i)`` and the same threshold. The boundary of the new neuron has a larger L1
+    distance from most inputs, since this distance is inversely proportional to the largest weight [1]_.
+    Neurons are chosen greedily, by the ratio of their gain ``n_features - sum |w_i| / max |w_i|`` to their
+    loss of accuracy, as in the code of [1]_.
 
     Parameters
     ----------
     estimator : MLPClassifier
-        Fitted on bits, 0 and 1 or -1 and 1. It stays as it is.
+        Network that was fitted on bits, 0 and 1 or -1 and 1. It is not changed.
     X : array-like of shape (n_samples, n_features)
-        Validation samples, of the same bits.
+        Validation samples, with the same bits.
     y : array-like of shape (n_samples,)
         Their labels.
     most_lost : float, default=0.01
-        How much accuracy may be lost in all.
+        Largest total loss of accuracy.
     n_neurons : int, default=None
-        Change at most as many. None: as many as the accuracy allows.
+        Largest number of neurons to change. None is as many as the accuracy allows.
 
     Returns
     -------
     stabilisation : FourierStabilisation
-        With the stabilised network as ``estimator``.
+        Changed neurons, with the stabilised network as ``estimator``.
 
     Raises
     ------
@@ -118,7 +136,7 @@ def fourier_stabilise(
 
     See Also
     --------
-    ParityCoded : Adds bits, and leaves the answers as they are.
+    ParityCoded : Appends parity bits, without changing predictions.
 
     References
     ----------
@@ -149,7 +167,7 @@ def fourier_stabilise(
     low = lower_of(rows)
     labels = check_labels(y, estimator.classes_, len(rows))
     net, weights = deepcopy(estimator), estimator.coefs_[0]
-    # rows were read by their names; as arrays they have none
+    # rows are arrays without column names, so the copy must not expect any
     names = vars(net).pop("feature_names_in_", None)
     largest = np.abs(weights).max(axis=0)
     gains = len(weights) - np.abs(weights).sum(axis=0) / np.where(largest > 0, largest, 1)
@@ -160,7 +178,7 @@ def fourier_stabilise(
         allowed = after >= accuracies[0] - most_lost
         if not allowed.any():
             break
-        cost = np.maximum(accuracies[-1] - after, 0) + 1 / len(rows)  # no gain is free
+        cost = np.maximum(accuracies[-1] - after, 0) + 1 / len(rows)  # at least the cost of one sample
         best = int(np.argmax(np.where(allowed, gains[left] / cost, -np.inf)))
         net = _with_equal(net, estimator, left[best], low)
         accuracies.append(float(after[best]))
@@ -171,12 +189,12 @@ def fourier_stabilise(
 
 
 def _with_equal(net: MLPClassifier, original: MLPClassifier, j: int, low: float) -> MLPClassifier:
-    """A copy in which the weights into neuron j are equal but for their signs."""
+    """A copy of the network in which the weights into neuron j are equal in size."""
     made = deepcopy(net)
     before = original.coefs_[0][:, j]
     equal = np.abs(before).max() * np.sign(before)
     made.coefs_[0][:, j] = equal
-    if low == 0:  # as bits of -1 and +1 the threshold stays: x = (1 + bit) / 2
+    if low == 0:  # keeps the threshold for bits of -1 and +1, where x = (1 + bit) / 2
         made.intercepts_[0][j] += (before.sum() - equal.sum()) / 2
     return made
 

@@ -1,4 +1,4 @@
-"""What a layer passes on, in bits, while it is fed with uniform noise."""
+"""Information in bits that a layer transmits when its inputs are uniform noise."""
 
 from __future__ import annotations
 
@@ -12,22 +12,27 @@ from numpy.typing import NDArray
 from skhalfway._blocks import blocks
 
 Range = tuple[float, float]
-_AT_ONCE, _PER_BIN = 2**22, 64  # values of noise; places of an input that varies alone
-FIRST, ENOUGH, MOST = 10_000, 0.05, 2**20  # samples to begin with; bits of change, and samples, to end with
-SPARE = 3  # bits by which the logarithm of the samples must exceed what the inputs can hold
+_AT_ONCE, _PER_BIN = 2**22, 64  # noise values per block; values per bin of an input that varies alone
+FIRST, ENOUGH, MOST = (
+    10_000,
+    0.05,
+    2**20,
+)  # first number of samples; change in bits, and number, at which to stop
+SPARE = 3  # bits by which log2(n_samples) must exceed the largest joint entropy of the inputs
 
 
 @dataclass(frozen=True)
 class Wiring:
-    """A layer as a function of rows, and the ranges in which its neurons are told apart.
+    """A layer as a function, with the ranges of its inputs and outputs.
 
     Attributes
     ----------
     apply : callable
-        Rows of inputs (n, n_inputs) to rows of outputs (n, n_outputs).
+        Function from inputs (n, n_inputs) to outputs (n, n_outputs).
     n_inputs : int
+        Number of inputs.
     inputs, outputs : (float, float)
-        Ranges.
+        Ranges of input and output values, which are divided into bins.
     """
 
     apply: Callable[[NDArray[np.float64]], NDArray[np.float64]]
@@ -38,22 +43,22 @@ class Wiring:
 
 @dataclass(frozen=True)
 class Bits:
-    """What was found of a layer.
+    """Figures of a layer.
 
     Attributes
     ----------
     information : float
-        Effective information; nan where it was not to be told.
+        Effective information; nan where it was not estimated.
     parts : float
         Sum over pairs of neurons while all inputs vary.
     sensitivity : float
-        Sum over pairs while only the one input varies.
+        Sum over pairs while only the input of the pair varies.
     n_samples : int
-        Of the first two.
+        Number of samples for the first two.
     outside : float
-        Share of outputs that lay outside their range, and were left out.
+        Share of outputs that were outside their range, and left out.
     excess : float
-        Bits by which the sum over pairs is too large, by about, for want of samples; 0 of a corrected one.
+        Approximate bias of ``parts`` in bits, due to few samples; 0 for a corrected estimate.
     """
 
     information: float
@@ -73,7 +78,7 @@ def measured(
     corrected: bool,
     rng: np.random.RandomState,
 ) -> Bits:
-    """Figures of a layer; without ``n_samples``, of as many as it takes until they stay."""
+    """Figures of a layer; without ``n_samples``, the number of samples is doubled until they converge."""
     alone = sensitivity(wiring, n_bins, corrected)
     sample = _Sample(wiring, n_bins, joint)
     if n_samples is not None:
@@ -91,12 +96,12 @@ def measured(
 
 
 def can_be_told(n_inputs: int, n_bins: int, n_samples: int | None) -> bool:
-    """Whether so many samples fill the joint distribution of the inputs."""
+    """Whether the samples are enough for the joint distribution of the inputs."""
     return n_inputs * np.log2(n_bins) <= np.log2(MOST if n_samples is None else n_samples) - SPARE
 
 
 class _Sample:
-    """Counts of noise that went through a layer so far."""
+    """Counts of binned inputs and outputs for the noise drawn so far."""
 
     def __init__(self, wiring: Wiring, n_bins: int, joint: bool) -> None:
         self._wiring, self._n_bins, self._joint = wiring, n_bins, joint
@@ -126,13 +131,13 @@ class _Sample:
         self.n += n
 
     def bits(self, corrected: bool) -> tuple[float, float]:
-        """Effective information, nan where it is not asked for, and the sum over pairs."""
+        """Effective information, nan where it is not estimated, and the sum over pairs."""
         assert self._pairs is not None
         parts = float(mutual_information(self._pairs, corrected).sum())
         return (self._together(corrected) if self._joint else np.nan), parts
 
     def told(self, alone: float, corrected: bool) -> Bits:
-        """All figures, with the sensitivity."""
+        """All figures, including the sensitivity ``alone``."""
         assert self._pairs is not None
         information, parts = self.bits(corrected)
         excess = 0.0 if corrected else parts - float(mutual_information(self._pairs, True).sum())
@@ -151,14 +156,14 @@ class _Sample:
 
 
 def binned(values: NDArray[np.float64], ends: Range, n_bins: int) -> NDArray[np.intp]:
-    """Numbers of bins of equal width; of what lies outside, those of the ends."""
+    """Indices of bins of equal width; values outside of the range get the first or last bin."""
     low, high = ends
     places = np.clip((values - low) / (high - low), 0, 1) * n_bins
     return np.minimum(places.astype(np.intp), n_bins - 1)
 
 
 def _coded(rows: NDArray[np.intp], n_bins: int) -> NDArray[np.int64]:
-    """A number for each row of bins; of inputs that can be told there are not too many for that."""
+    """A number for each row of bins; it does not overflow where samples are enough for the joint estimate."""
     code = np.zeros(len(rows), dtype=np.int64)
     for column in rows.T:
         code = code * n_bins + column
@@ -168,7 +173,7 @@ def _coded(rows: NDArray[np.intp], n_bins: int) -> NDArray[np.int64]:
 def pair_counts(
     a: NDArray[np.intp], b: NDArray[np.intp], there: NDArray[np.bool_], n_bins: int
 ) -> NDArray[np.intp]:
-    """How often each two bins of two neurons meet, (n_a, n_b, n_bins, n_bins), of outputs that are there."""
+    """Joint counts of the bins of two neurons, (n_a, n_b, n_bins, n_bins), of outputs within their range."""
     n_a, n_b = a.shape[1], b.shape[1]
     counts = np.empty((n_a, n_b, n_bins, n_bins), dtype=np.intp)
     offset = b + np.arange(n_b) * n_bins**2
@@ -179,7 +184,7 @@ def pair_counts(
 
 
 def mutual_information(counts: NDArray[np.intp], corrected: bool) -> NDArray[np.float64]:
-    """Mutual information in bits of the last two axes of counts."""
+    """Mutual information in bits between the last two axes of counts."""
     flat = counts.reshape(*counts.shape[:-2], -1)
     parts = (counts.sum(axis=-1), counts.sum(axis=-2), flat)
     one, other, both = (entropies(each, corrected) for each in parts)
@@ -187,7 +192,7 @@ def mutual_information(counts: NDArray[np.intp], corrected: bool) -> NDArray[np.
 
 
 def entropies(counts: NDArray[np.intp], corrected: bool) -> NDArray[np.float64]:
-    """Plug-in entropy in bits along the last axis; 0 of nothing. Corrected as by Miller and Madow."""
+    """Plug-in entropy in bits along the last axis, 0 without counts; optionally Miller-Madow corrected."""
     total = counts.sum(axis=-1, keepdims=True)
     share = counts / np.maximum(total, 1)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -203,7 +208,7 @@ def entropy(counts: NDArray[np.intp], corrected: bool) -> float:
 
 
 def sensitivity(wiring: Wiring, n_bins: int, corrected: bool) -> float:
-    """Sum over pairs of neurons while only the input varies, evenly over its range, and the others are 0."""
+    """Sum over pairs of neurons while only that input varies, evenly over its range, and others are 0."""
     low, high = wiring.inputs
     n = _PER_BIN * n_bins
     places = low + (high - low) * (np.arange(n) + 0.5) / n

@@ -1,4 +1,4 @@
-"""The kernel that a wide network of a given graph starts from."""
+"""The kernel at initialisation of a wide network with a given graph."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _N_INPUTS = 10
 
 
 def correlations(value: Any) -> NDArray[np.float64]:
-    """A matrix of correlations of inputs; a number stands for ten that are all as alike."""
+    """A matrix of correlations of inputs; a number stands for ten inputs with that correlation."""
     try:
         array = np.asarray(value, dtype=float)
     except (TypeError, ValueError):
@@ -24,19 +24,19 @@ def correlations(value: Any) -> NDArray[np.float64]:
     square = array.ndim == 2 and len(array) > 0 and array.shape[0] == array.shape[1]
     if not square or not np.allclose(array, array.T) or not np.allclose(np.diag(array), 1):
         raise ValueError(
-            "correlation must be a number from -1 to 1, or a symmetric matrix of such numbers, ones on its "
-            f"diagonal; got {shown(value)}"
+            "correlation must be a number from -1 to 1, or a symmetric matrix of such numbers with ones on "
+            f"its diagonal; got {shown(value)}"
         )
     if np.linalg.eigvalsh(array)[0] < -1e-8:
         raise ValueError(
-            "no inputs have these correlations, since a matrix of them has no negative eigenvalue; got "
-            f"{shown(value)}"
+            "correlation must be a matrix without negative eigenvalues, since no inputs have such "
+            f"correlations; got {shown(value)}"
         )
     return array
 
 
 def rectified(r: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Correlation after a linear map with He's initialisation and a rectifier: the arc-cosine kernel."""
+    """Correlation after a linear map with He initialisation and a ReLU: the arc-cosine kernel."""
     r = np.clip(r, -1, 1)
     return (np.sqrt(1 - r**2) + r * (np.pi - np.arccos(r))) / np.pi
 
@@ -46,8 +46,9 @@ def wide_kernel(
 ) -> NDArray[np.float64]:
     """Second moments of the output's units, (n_inputs, n_inputs), over random weights.
 
-    What an edge with weights brings is independent of all else, for its weights are its own; what skips is
-    not. So moments of all pairs of nodes are followed, and the means: those of rectifiers are positive.
+    The value of an edge with weights is independent of all other values, since it has its own weights; that
+    of a skip is not. So the moments of all pairs of nodes are computed, and the means, since those of ReLUs
+    are positive.
     """
     moments: dict[Any, dict[Any, NDArray[np.float64]]] = {nodes[0]: {nodes[0]: inputs}}
     means = {nodes[0]: np.zeros(len(inputs))}
@@ -59,7 +60,7 @@ def wide_kernel(
         own = sum((one[0] - np.outer(one[1], one[1]) for one in new), np.zeros_like(inputs))
         own = own + np.outer(mean, mean)
         for begin in skips:
-            # of what skips and what is new
+            # cross terms of skips and edges with weights
             own = own + np.outer(means[begin], mean) + np.outer(mean, means[begin])
             for other in skips:
                 own = own + moments[begin][other]
@@ -76,9 +77,9 @@ def wide_kernel(
 
 
 def _through(moment: NDArray[np.float64], order: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Moments and means of what an edge with weights makes of units with these second moments."""
+    """Moments and means after an edge with weights, for units with these second moments."""
     size = np.sqrt(np.diag(moment))
     scale = np.outer(size, size)
     after = scale * rectified(np.divide(moment, scale, out=np.zeros_like(moment), where=scale > 0))
-    # the mean of a rectified normal number of variance 2 k is sqrt(k / pi)
+    # the mean of the ReLU of a normal variable of variance 2 k is sqrt(k / pi)
     return after, size / np.sqrt(np.pi) if order == "relu_last" else np.zeros(len(size))

@@ -1,4 +1,4 @@
-"""Masks over the channels of a network's layers, learned while its weights stay as they are."""
+"""Masks over the channels of a network's layers, learned with fixed weights."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from skhalfway.codes._network import Network
 from skhalfway.models import Model
 from skhalfway.models._outputs import columns_of
 
-_SUM = 1e-4  # by which a sum of probabilities may miss 1
+_SUM = 1e-4  # tolerance for a sum of probabilities to be 1
 
 
 class Masks:
-    """A network whose layers are masked, and the samples that it is asked about.
+    """A network whose layers are masked, and its samples.
 
     Parameters
     ----------
     network : Network
-        Its layers, and the way of samples into it.
+        The network with its layers and preprocessing.
     model : Model
-        The same, as it answers.
+        The same network as a classifier.
     names : sequence of str
-        Layers that are masked.
+        Names of the layers that are masked.
     X : ndarray of shape (n_samples, ...)
         Samples.
     """
@@ -39,7 +39,7 @@ class Masks:
         self._network, self._model = network, model
         self._parts: list[nn.Module] = [network._parts[name] for name in names]
         self._x = network._tensor(X, slice(None))
-        self._masks: list[torch.Tensor] = []  # those that are on
+        self._masks: list[torch.Tensor] = []  # masks in use; none if empty
         self._said: list[torch.Tensor] = []
         with self._hooked(), torch.no_grad():
             self._ask(self._x[:2])
@@ -66,7 +66,7 @@ class Masks:
                 handle.remove()
 
     def _ask(self, x: torch.Tensor) -> torch.Tensor:
-        """Logits, and what the layers said after their masks."""
+        """Logits for samples; outputs of the masked layers are kept in ``_said``."""
         self._said.clear()
         module = self._network._module
         output = columns_of(module(x), len(x), type(module).__name__)
@@ -89,7 +89,7 @@ class Masks:
         batch_size: int,
         rng: np.random.RandomState,
     ) -> list[NDArray[np.bool_]]:
-        """Whether each channel of each layer serves a class, from its samples, some of which are right."""
+        """Mask of each layer for a class, learned on its samples; ``right`` ones are classified correctly."""
         x, correct = self._x[rows], torch.from_numpy(right)
         logits = [torch.from_numpy(rng.standard_normal(n)).to(x) for n in self.n_channels]
         labels = torch.full((len(rows),), target, device=x.device)
@@ -129,7 +129,7 @@ class Masks:
                 self._masks = []
 
     def answers(self, masks: Sequence[NDArray[np.bool_]]) -> NDArray[np.intp]:
-        """Class indices that the network gives all samples under binary masks."""
+        """Class indices that the network predicts for all samples under binary masks."""
         found = []
         with self._hooked(), torch.no_grad():
             self._masks = [torch.from_numpy(mask).to(self._x) for mask in masks]

@@ -1,4 +1,4 @@
-"""The layers of a network as functions of noise, and the ranges in which their neurons are told apart."""
+"""The layers of a network as functions of noise, with the ranges of their inputs and outputs."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ def read_wirings(chain: Chain, input_range: Any, ranges: Mapping[str, Any] | Non
         kind = "none" if layer.activation == "softmax" and layer is chain.dense[-1] else layer.activation
         if kind not in known:
             raise ValueError(
-                f"layer {layer.name!r} of {chain.name} has the activation {kind}, which has no range to tell "
-                f"neurons apart in; those of {shown(list(RANGES))} do"
+                f"layer {layer.name!r} of {chain.name} has the activation {kind}, whose range is unknown; "
+                f"activations must be of {shown(list(RANGES))}"
             )
         assert layer.weight is not None
         found[layer.name] = Wiring(_applied(layer, kind), layer.weight.shape[1], before, known[kind])

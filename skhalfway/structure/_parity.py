@@ -1,4 +1,4 @@
-"""ParityCoded: a linear classifier of bits that says the same when some are lost."""
+"""ParityCoded: a linear classifier of bits whose prediction survives lost bits."""
 
 from __future__ import annotations
 
@@ -25,17 +25,18 @@ from skhalfway.structure._bits import as_signs, lower_of, signed
 
 
 class ParityCoded(ClassifierMixin, BaseEstimator):
-    """Append parity bits to binary inputs, and choose weights so that the answer survives lost bits.
+    """Append parity bits to binary inputs, and choose weights so that predictions survive lost bits.
 
-    A linear classifier of two classes is trained on the bits. Its inputs are then sent together with parity
-    bits, the products of groups of bits as -1 and +1, and it gets new weights, of both: those with which it
-    gives all training samples the same answers, and these lie as far from its boundary as they can, in the
-    L1 distance d, ``min |w.x - theta| / max |w_i|``. Every training sample then survives any erased bits that
-    are fewer than d, or any flipped ones that are fewer than d / 2, wherever they are: in the inputs or among
-    the parity bits.
+    1. A linear classifier of two classes is trained on the bits.
+    2. Parity bits are appended to the inputs: products of groups of bits, as -1 and +1.
+    3. New weights for all bits are computed. They give the same predictions on all training samples, and
+       maximise the smallest L1 distance d of these from the boundary, ``min |w.x - theta| / max |w_i|``.
 
-    The parity code and its use are those of [1]_, which is not public to us beyond its first page; that the
-    weights are found by a linear programme is ours. For a majority of an odd number of bits it doubles the
+    The prediction for every training sample then survives any erasures of fewer than d bits, and any flips of
+    fewer than d / 2, among inputs and parity bits alike.
+
+    The parity code and its use are those of [1]_, of which only the first page is public to us. Computing the
+    weights by a linear programme is ours. For the majority of an odd number of bits, coding doubles the
     distance, from 1 to 2.
 
     Parameters
@@ -44,29 +45,36 @@ class ParityCoded(ClassifierMixin, BaseEstimator):
         Linear classifier, with ``coef_`` and ``intercept_`` once it is fitted. None is
         ``LogisticRegression()``.
     groups : "all", int or list of list of int, default="all"
-        Columns of which each parity bit is taken: all of them; or as many in turn; or those.
+        Columns of each parity bit.
+
+        - "all": one parity bit of all columns.
+        - int: one parity bit of each run of this many columns.
+        - lists: one parity bit of the columns in each list.
     threshold : {None, "median"}, default=None
-        None: inputs must be bits, 0 and 1 or -1 and 1. "median": a number is 1 above the median of its
-        column in the training samples, else 0.
+        How inputs become bits. With None, they must be bits, 0 and 1 or -1 and 1. With "median", a number is
+        1 if it is above the median of its column in the training samples, else 0.
 
     Attributes
     ----------
     estimator_ : object
         The linear classifier of the bits alone.
     coded_ : LinearSVC
-        That of bits and parity bits, as :meth:`encode` gives them; it stands wherever a source stands.
+        The linear classifier of bits and parity bits, as returned by :meth:`encode`. It can be the source of
+        an attack.
     groups_ : list of ndarray
         Columns of each parity bit.
     distance_ : float
-        L1 distance of the training samples from the boundary.
-    plain_distance_, uncoded_distance_ : float
-        The same of ``estimator_``; and of the weights that the linear programme finds without parity bits.
+        Smallest L1 distance of a training sample from the boundary of ``coded_``.
+    plain_distance_ : float
+        The same distance for ``estimator_``.
+    uncoded_distance_ : float
+        The same distance for the weights that the linear programme finds without parity bits.
     low_ : float
         The smaller value of a bit, 0 or -1.
     medians_ : ndarray of shape (n_features,)
-        Only where they are the threshold.
+        Medians of the columns, present with ``threshold="median"``.
     classes_ : ndarray of shape (2,)
-        The labels.
+        Class labels.
     n_features_in_ : int
         Number of columns, without parity bits.
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
@@ -74,8 +82,8 @@ class ParityCoded(ClassifierMixin, BaseEstimator):
 
     See Also
     --------
-    robustness_radius : How many bits a sample may lose.
-    fourier_stabilise : The same idea for the first layer of a network.
+    robustness_radius : Number of bits whose loss does not change a prediction.
+    fourier_stabilise : A similar method for the first layer of a network.
 
     References
     ----------
@@ -100,14 +108,14 @@ class ParityCoded(ClassifierMixin, BaseEstimator):
 
     @takes_datasets
     def fit(self, X: Any, y: Any) -> ParityCoded:
-        """Train the linear classifier, and choose the weights of the coded one.
+        """Train the linear classifier, and compute the weights of the coded one.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
             Bits, or numbers where there is a threshold.
         y : array-like of shape (n_samples,)
-            Labels, of two classes.
+            Labels of two classes.
 
         Returns
         -------
@@ -120,6 +128,12 @@ class ParityCoded(ClassifierMixin, BaseEstimator):
             If a parameter or the data is invalid, or there are not two classes.
         TypeError
             If the estimator is not linear.
+
+        Examples
+        --------
+        >>> from skhalfway.structure import ParityCoded
+        >>> ParityCoded().fit([[0, 0, 0], [1, 0, 0], [1, 1, 0], [1, 1, 1]], [0, 0, 1, 1]).low_
+        0.0
         """
         if y is None:
             raise ValueError("This ParityCoded estimator requires y to be passed, but the target y is None")
@@ -127,7 +141,7 @@ class ParityCoded(ClassifierMixin, BaseEstimator):
             check_choice("threshold", self.threshold, ("median",))
         rows = read_rows(X, reader=self)
         given, y = y, read_targets(y, len(rows))
-        column_or_1d(given, warn=True)  # as scikit-learn's classifiers warn of a column
+        column_or_1d(given, warn=True)  # scikit-learn's classifiers warn about a column too
         kind = type_of_target(y, input_name="y")
         if kind != "binary":
             raise ValueError(f"Only binary classification is supported. The type of the target is {kind}.")
@@ -161,7 +175,7 @@ class ParityCoded(ClassifierMixin, BaseEstimator):
 
     @takes_datasets
     def encode(self, X: Any) -> NDArray[np.float64]:
-        """Bits and their parity bits, as they are sent.
+        """Append parity bits to bits.
 
         Parameters
         ----------
@@ -171,7 +185,14 @@ class ParityCoded(ClassifierMixin, BaseEstimator):
         Returns
         -------
         X_coded : ndarray of shape (n_samples, n_features + n_groups)
-            0 and 1, or -1 and 1 where the training samples are.
+            Bits and parity bits, with the same two values as the training samples.
+
+        Examples
+        --------
+        >>> from skhalfway.structure import ParityCoded
+        >>> coded = ParityCoded().fit([[0, 0, 0], [1, 0, 0], [1, 1, 0], [1, 1, 1]], [0, 0, 1, 1])
+        >>> coded.encode([[1, 1, 0]])
+        array([[1., 1., 0., 0.]])
         """
         check_is_fitted(self)
         binary = self._bits(read_rows(X, reader=self, reset=False))
@@ -182,7 +203,7 @@ class ParityCoded(ClassifierMixin, BaseEstimator):
 
     @takes_datasets
     def decision_function(self, X: Any) -> NDArray[np.float64]:
-        """Output of the coded classifier, with the parity bits that belong to the samples.
+        """Decision values of the coded classifier, after parity bits are appended.
 
         Parameters
         ----------
@@ -192,7 +213,14 @@ class ParityCoded(ClassifierMixin, BaseEstimator):
         Returns
         -------
         f : ndarray of shape (n_samples,)
-            Positive for ``classes_[1]``.
+            Decision values, positive for ``classes_[1]``.
+
+        Examples
+        --------
+        >>> from skhalfway.structure import ParityCoded
+        >>> coded = ParityCoded().fit([[0, 0, 0], [1, 0, 0], [1, 1, 0], [1, 1, 1]], [0, 0, 1, 1])
+        >>> bool(coded.decision_function([[1, 1, 0]])[0] > 0)
+        True
         """
         check_is_fitted(self)
         return self.coded_.decision_function(self.encode(X))
@@ -211,7 +239,14 @@ class ParityCoded(ClassifierMixin, BaseEstimator):
         Returns
         -------
         y : ndarray of shape (n_samples,)
-            Of ``classes_``.
+            Predicted labels.
+
+        Examples
+        --------
+        >>> from skhalfway.structure import ParityCoded
+        >>> coded = ParityCoded().fit([[0, 0, 0], [1, 0, 0], [1, 1, 0], [1, 1, 1]], [0, 0, 1, 1])
+        >>> coded.predict([[1, 1, 0], [0, 0, 0]])
+        array([1, 0])
         """
         positive = self.decision_function(X) > 0
         return self.classes_[positive.astype(int)]
@@ -262,14 +297,14 @@ class ParityCoded(ClassifierMixin, BaseEstimator):
 def _farthest(
     bits: NDArray[np.float64], answers: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], float, float]:
-    """Weights of at most 1, and a threshold, that leave the least ``answer * (w.x - theta)`` largest."""
+    """Weights of at most 1 and a threshold that maximise the least ``answer * (w.x - theta)``; and this."""
     rows = np.unique(np.column_stack([answers[:, None] * bits, -answers]), axis=0)
     n = bits.shape[1]
     found = linprog(
         np.append(np.zeros(n + 1), -1.0),  # the last is the margin
         A_ub=np.column_stack([-rows, np.ones(len(rows))]),
         b_ub=np.zeros(len(rows)),
-        # beyond n no sum reaches the threshold: where all answers are the same, that is where it ends
+        # no sum exceeds n, so the threshold needs no larger bound; it is reached where all answers are equal
         bounds=[(-1, 1)] * n + [(-n - 1, n + 1), (None, None)],
         method="highs",
     )

@@ -1,4 +1,4 @@
-"""Holes that appear and are filled as ever weaker paths of a network are let in."""
+"""Persistent homology of a network: components and loops that appear and end as weaker paths are added."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-# 1, .9, ..., .2, .1, .09, ..., 2e-7, 1e-7: each decade's nine, as in the authors' code
+# 1, .9, ..., .2, .1, .09, ..., 2e-7, 1e-7: nine levels in each decade, as in the authors' code
 LEVELS = np.array([float(f"{tens}e{-power}") for power in range(1, 8) for tens in range(10, 1, -1)] + [1e-7])
-_SAME = 1e-9  # a relevance that is less than a level by a smaller share reaches it
+_SAME = 1e-9  # relative tolerance within which a relevance reaches a level
 
 
 def gudhi() -> Any:
@@ -24,13 +24,13 @@ def gudhi() -> Any:
 
 
 def level_of(relevance: NDArray[np.float64], levels: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The number, from 1, of the first level that a relevance reaches; inf of one that reaches none."""
+    """The number, from 1, of the first level that a relevance reaches; inf where it reaches none."""
     number = np.searchsorted(-levels, -relevance * (1 + _SAME)) + 1.0
     return np.where(number > len(levels), np.inf, number)
 
 
 def best_paths(matrices: list[NDArray[np.float64]]) -> dict[tuple[int, int], NDArray[np.float64]]:
-    """For each two layers of neurons, the largest product of relevances along a path between two neurons."""
+    """For each two layers, the largest product of relevances along a path between two neurons of them."""
     best = {(i, i + 1): matrix for i, matrix in enumerate(matrices)}
     for length in range(2, len(matrices) + 1):
         for begin in range(len(matrices) - length + 1):
@@ -45,11 +45,11 @@ def best_paths(matrices: list[NDArray[np.float64]]) -> dict[tuple[int, int], NDA
 def persistence(
     matrices: list[NDArray[np.float64]], levels: NDArray[np.float64] | None
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Births and deaths, (n, 2) each, of parts that hang together (H0) and of loops (H1), over the field Z2.
+    """Births and deaths, (n, 2) each, of connected components (H0) and loops (H1), over the field Z2.
 
-    By number of level, or, without levels, by minus the logarithm of the relevance. A path of relevances
-    whose product reaches a level is a simplex with all its faces: so two neurons are joined, and three are a
-    triangle, from the best path through them on. All neurons are there from the beginning.
+    They are numbers of levels, or, without levels, minus the logarithm of the relevance. A path whose product
+    of relevances reaches a level is a simplex with all its faces. So two neurons are joined, and three form a
+    triangle, from the level of the best path through them. All neurons are there from the first level.
     """
     tree = gudhi().SimplexTree()
     sizes = [len(matrices[0]), *(matrix.shape[1] for matrix in matrices)]

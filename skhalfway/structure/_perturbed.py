@@ -1,4 +1,4 @@
-"""How far perturbations move what a network says: a local Lipschitz number, and stability."""
+"""How far perturbations change a network's outputs: local Lipschitz number and perturbation stability."""
 
 from __future__ import annotations
 
@@ -20,46 +20,47 @@ from skhalfway.models._torch import device_of, in_use, two_columns, weight_dtype
 def lipschitz_number(
     estimator: Any, X: Any, X_adv: Any, *, norm: float = np.inf, relative: bool = False
 ) -> float:
-    """Compute how far outputs move for the distance that samples were moved.
+    """Compute the change of outputs relative to the size of perturbations (local Lipschitz number).
 
-    The mean over samples of ``|f(x) - f(x')|_1 / |x - x'|``, where f are the outputs and x' is what an attack
-    made of x, as the code published with [1]_ has it. A network whose outputs are c times those of another
-    says the same, with a number that is c times as large: so compare networks of like margins, or ask for the
-    number ``relative`` to the margins [ours].
+    It is the mean over samples of ``|f(x) - f(x')|_1 / |x - x'|``, where f are the outputs and x' is an
+    adversarial example made from x, as in the code published with [1]_. Multiplying the outputs of a network
+    by c does not change its predictions, but multiplies the number by c. So compare networks with similar
+    margins, or use the number ``relative`` to the margins [ours].
 
-    Samples are rounded to the precision of the network's weights, and distances are those of what is left.
+    Samples are first rounded to the precision of the network's weights, and distances are those of rounded
+    samples.
 
     Parameters
     ----------
     estimator : object
-        A fitted classifier with a gradient: a torch module, skorch net, ``MLPClassifier`` or any other that
-        :func:`skhalfway.models.to_module` knows. Outputs are those of that module.
+        Fitted classifier with a gradient: a torch module, skorch net, ``MLPClassifier`` or any other that
+        :func:`skhalfway.models.to_module` takes. Its outputs are those of that module.
     X : array-like of shape (n_samples, ...)
-        Samples.
+        Clean samples.
     X_adv : array-like of shape (n_samples, ...)
-        The same, perturbed.
+        The same samples, perturbed.
     norm : {inf, 2, 1}, default=inf
-        Of the distance of samples.
+        Norm of the perturbations.
     relative : bool, default=False
-        Whether to divide by the mean difference of the two largest outputs on X.
+        Whether to divide by the mean margin, the difference of the two largest outputs on X.
 
     Returns
     -------
     number : float
-        The mean over the samples that were moved; nan where none was, and, of a relative one, where no
+        Mean over the samples that are perturbed. It is nan where none is, and, if ``relative``, where no
         sample has a margin.
 
     Raises
     ------
     ValueError
-        If samples are not as many and of the same shape, hold nan, the norm is another, or the estimator is a
-        tree or the like, whose gradient is that of a smooth stand-in.
+        If X and X_adv differ in shape or hold nan, the norm is unknown, or the estimator has step functions
+        (such as trees), whose gradient is that of a smoothed version.
     NotDifferentiableError
         If the estimator has no gradient.
 
     See Also
     --------
-    perturbation_stability : Counts the answers that stay.
+    perturbation_stability : Share of predictions that do not change.
 
     References
     ----------
@@ -68,7 +69,7 @@ def lipschitz_number(
 
     Examples
     --------
-    Of a linear map it is known:
+    For a linear map the number is known:
 
     >>> import torch
     >>> from skhalfway.structure import lipschitz_number
@@ -84,32 +85,33 @@ def lipschitz_number(
 
 
 def perturbation_stability(estimator: Any, X: Any, X_adv: Any) -> float:
-    """Compute the share of samples that a classifier answers after a perturbation as it did before.
+    """Compute the share of samples whose prediction a perturbation does not change.
 
-    It is no robust accuracy: a wrong answer that stays counts, and a constant classifier has 1 [1]_.
+    It differs from robust accuracy: a wrong prediction that does not change counts, and a constant classifier
+    has a stability of 1 [1]_.
 
     Parameters
     ----------
     estimator : object
-        A fitted classifier of any kind.
+        Fitted classifier of any kind.
     X : array-like of shape (n_samples, ...)
-        Samples.
+        Clean samples.
     X_adv : array-like of shape (n_samples, ...)
-        The same, perturbed.
+        The same samples, perturbed.
 
     Returns
     -------
     share : float
-        From 0 to 1.
+        Share from 0 to 1.
 
     Raises
     ------
     ValueError
-        If samples are not as many and of the same shape, or hold nan.
+        If X and X_adv differ in shape, or hold nan.
 
     See Also
     --------
-    lipschitz_number : How far outputs move.
+    lipschitz_number : Change of outputs relative to the size of perturbations.
 
     References
     ----------
@@ -130,13 +132,13 @@ def perturbation_stability(estimator: Any, X: Any, X_adv: Any) -> float:
 
 
 def lipschitz_numbers(estimator: Any, X: Any, X_adv: Any, norm: float) -> tuple[float, float]:
-    """The number, and the same relative to the mean margin."""
+    """The Lipschitz number, and the number relative to the mean margin."""
     before, after = _read(X, X_adv)
     model = as_model(estimator)
     if model.smoothed:
         raise ValueError(
-            f"{type(estimator).__name__} has steps, and no gradient but that of a smooth stand-in, whose "
-            "number this would be; pass a model with a gradient, or use perturbation_stability"
+            f"{type(estimator).__name__} is a step function, and its gradient is that of a smoothed version, "
+            "so it has no Lipschitz number; pass a model with a gradient, or use perturbation_stability"
         )
     module = model.module
     if module is None:
@@ -161,8 +163,8 @@ def _read(X: Any, X_adv: Any) -> tuple[NDArray[Any], NDArray[Any]]:
     )
     if before.shape != after.shape:
         raise ValueError(
-            f"X_adv must have the shape of X, {before.shape}, got {after.shape}; give what an attack made of "
-            "all samples of X, in their order"
+            f"X_adv must have the shape of X, {before.shape}, got {after.shape}; pass the perturbed versions "
+            "of all samples of X, in the same order"
         )
     check_finite(before)
     check_finite(after, "X_adv")
@@ -170,7 +172,7 @@ def _read(X: Any, X_adv: Any) -> tuple[NDArray[Any], NDArray[Any]]:
 
 
 def _as_given(module: torch.nn.Module, X: NDArray[Any]) -> NDArray[np.float64]:
-    """Samples as the network computes with them: what its precision takes away, it is not moved by."""
+    """Samples rounded to the precision of the network, as it sees them."""
     dtype = weight_dtype(module) or torch.float32
     return np.asarray(torch.tensor(X).to(dtype).double())
 

@@ -1,4 +1,4 @@
-"""How much each neuron of a layer owes to each neuron of the layer before."""
+"""Relevances: the shares of a neuron's positive input weights that come from each neuron before it."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from torch import nn
 from skhalfway._text import brief
 from skhalfway.structure._chain import DENSE, POOLING, Chain, Layer
 
-_MOST = 50_000_000  # entries of a matrix of relevances
+_MOST = 50_000_000  # largest number of entries of a matrix of relevances
 _POOLED = {1: nn.functional.avg_pool1d, 2: nn.functional.avg_pool2d, 3: nn.functional.avg_pool3d}
 
 
 def relevances(chain: Chain, n_matrices: int, shape: tuple[int, ...] | None) -> list[NDArray[np.float64]]:
-    """The last matrices of relevances, (n_before, n_after) each; ``shape`` is that of a sample.
+    """Matrices of relevances of the last layers, (n_before, n_after) each; ``shape`` is that of a sample.
 
-    ``R_ij = max(w_ij, 0) / sum_k max(w_kj, 0)``: the positive part of the weight from i to j, over the sum of
-    those into j, and 0 for a neuron that no positive weight leads to. Of a convolution the sum is over its
-    kernel. Of a pooling over windows of f inputs, ``1 / f`` each.
+    ``R_ij = max(w_ij, 0) / sum_k max(w_kj, 0)`` is the positive part of the weight from i to j over the sum
+    of those into j, and 0 for a neuron without positive input weights. For a convolution, the sum is over
+    its kernel. For a pooling over windows of f inputs, each relevance is ``1 / f``.
     """
     layers = chain.layers[-n_matrices:]
     if all(layer.kind == DENSE for layer in layers):
@@ -32,8 +32,8 @@ def relevances(chain: Chain, n_matrices: int, shape: tuple[int, ...] | None) -> 
         return [_of_dense(layer) for layer in layers]
     if shape is None:
         raise ValueError(
-            f"{chain.name} has convolutions or poolings, whose neurons are as many as its inputs ask for; "
-            "pass a sample or more as X"
+            f"{chain.name} has convolutions or poolings, whose number of neurons depends on the shape of "
+            "samples; pass a sample or more as X"
         )
     found, size = [], torch.Size(shape)
     for number, layer in enumerate(chain.layers):
@@ -51,20 +51,20 @@ def _of_dense(layer: Layer) -> NDArray[np.float64]:
 
 
 def _check_taken(layer: Layer, n_given: int, giver: str, name: str) -> None:
-    """Raise where a dense layer takes more or fewer values than it is given."""
+    """Raise ValueError where a dense layer takes another number of values than it gets."""
     assert layer.weight is not None
     if n_given != layer.weight.shape[1]:
         remedy = "samples of the shape that the network takes"
         if giver != "X":
             remedy = "a network in which each layer takes one value from each neuron of the layer before it"
         raise ValueError(
-            f"layer {layer.name!r} of {name} takes {layer.weight.shape[1]} values, and {giver} gives it "
+            f"layer {layer.name!r} of {name} takes {layer.weight.shape[1]} values, but {giver} gives it "
             f"{n_given}; pass {remedy}"
         )
 
 
 def _shares(positive: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Columns over their sums; those of zeros stay."""
+    """Columns divided by their sums; columns of zeros stay zero."""
     sums = positive.sum(axis=0)
     return np.divide(positive, sums, out=np.zeros_like(positive), where=sums > 0)
 
@@ -72,7 +72,7 @@ def _shares(positive: NDArray[np.float64]) -> NDArray[np.float64]:
 def _laid_out(
     layer: Layer, size: torch.Size, name: str, wanted: bool
 ) -> tuple[NDArray[np.float64] | None, torch.Size]:
-    """The matrix of a layer that is given samples of a size, and the size of what it returns."""
+    """The matrix of a layer for inputs of a size (None unless wanted), and the size of its output."""
     if layer.kind == DENSE:
         assert layer.weight is not None
         _check_taken(layer, size.numel(), "X", name)
@@ -80,8 +80,8 @@ def _laid_out(
     part: Any = layer.part
     if layer.kind == POOLING and set(np.ravel(getattr(part, "dilation", 1))) != {1}:
         raise ValueError(
-            f"layer {layer.name!r} of {name} is a {type(part).__name__} with dilation={part.dilation}, and "
-            "windows are told without; pass a network whose poolings have dilation=1"
+            f"layer {layer.name!r} of {name} is a {type(part).__name__} with dilation={part.dilation}, but "
+            "poolings must have dilation=1"
         )
     weight = None if layer.weight is None else torch.from_numpy(layer.weight.clip(min=0))
 
@@ -101,15 +101,15 @@ def _laid_out(
         after = spread(torch.zeros(1, *size, dtype=torch.float64)).shape[1:]
     except RuntimeError as error:
         raise ValueError(
-            f"layer {layer.name!r} of {name} takes no samples of shape {tuple(size)} ({brief(error, 80)}); "
-            "pass samples of the shape that the network takes"
+            f"layer {layer.name!r} of {name} does not take inputs of shape {tuple(size)} "
+            f"({brief(error, 80)}); pass samples of the shape that the network takes"
         ) from error
     if not wanted:
         return None, after
     if size.numel() * after.numel() > _MOST:
         raise ValueError(
             f"layer {layer.name!r} of {name} connects {size.numel()} neurons to {after.numel()}, which is "
-            "too many; take fewer n_layers, counted from the output, or a smaller network"
+            "too many; lower n_layers, which is counted from the output, or pass a smaller network"
         )
     with torch.no_grad():
         matrix = (
@@ -120,7 +120,7 @@ def _laid_out(
     if layer.kind == POOLING:
         return matrix, after
     assert weight is not None
-    # over the whole kernel, also where it hangs over the edge
+    # the sum is over the whole kernel, also at the edges of the image
     sums = weight.flatten(1).sum(dim=1).numpy()
     sums = np.repeat(sums, after[1:].numel())
     return np.divide(matrix, sums, out=np.zeros_like(matrix), where=sums > 0), after

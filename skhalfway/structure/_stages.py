@@ -1,4 +1,4 @@
-"""Networks of stages: as many layers and as wide as asked, all of about as many parameters."""
+"""Networks of stages, with a given depth and shape and about a given number of parameters."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from torch import nn
 
 from skhalfway._text import counted
 
-_OFF = 0.1  # share of the parameters asked for by which a network may miss them
-_N_STAGES = 3  # of images: the second and third begin with a stride of 2
+_OFF = 0.1  # largest relative deviation from the requested number of parameters
+_N_STAGES = 3  # for images; the second and third stage start with a stride of 2
 _KERNEL = 3
 
 
@@ -23,15 +23,15 @@ class Stages:
     Attributes
     ----------
     shape : tuple of int
-        Of a sample: (n_features,) for dense layers, (n_channels, height, width) for convolutions.
+        Shape of a sample: (n_features,) for dense layers, (n_channels, height, width) for convolutions.
     n_classes : int
-        Outputs.
+        Number of outputs.
     depth : int
-        Dense layers before the last; convolutions in each of three stages.
+        Number of dense layers before the last, or of convolutions in each of three stages.
     ratio : float
-        Width of the last stage over that of the first; those between rise or fall geometrically.
+        Width of the last stage over that of the first; widths in between change geometrically.
     n_parameters : int
-        Weights and biases asked for.
+        Requested number of weights and biases.
     """
 
     shape: tuple[int, ...]
@@ -45,7 +45,7 @@ class Stages:
         return len(self.shape) > 1
 
     def _layers(self, width: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Channels of the input and of each layer, (n_layers + 1, n), where the first stage is that wide."""
+        """Channels of the input and of each layer, (n_layers + 1, n), for n widths of the first stage."""
         n_stages = _N_STAGES if self.convolves else self.depth
         steps = np.linspace(0, 1, n_stages) if n_stages > 1 else np.zeros(1)
         stages = np.maximum(1, np.round(width * self.ratio ** steps[:, None]))
@@ -58,12 +58,12 @@ class Stages:
         return np.asarray(inner + (layers[-1] + 1) * self.n_classes)
 
     def widths(self) -> tuple[int, ...]:
-        """Channels of each layer, for the parameters nearest to those asked for.
+        """Channels of each layer, for the number of parameters nearest to the requested one.
 
         Raises
         ------
         ValueError
-            If none is within a tenth.
+            If no number of parameters is within a tenth of the requested one.
         """
         tried = np.unique(np.round(np.geomspace(1, max(2, self.n_parameters), 20_000), 2))
         layers = self._layers(tried)
@@ -78,7 +78,7 @@ class Stages:
         return tuple(int(n) for n in layers[1:, best])
 
     def module(self) -> nn.Sequential:
-        """A new network, with He's first weights."""
+        """A new network with He initialisation."""
         parts: list[nn.Module] = []
         widths = self.widths()
         for i, (one, other) in enumerate(pairwise([self.shape[0], *widths])):

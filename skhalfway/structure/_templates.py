@@ -1,4 +1,4 @@
-"""kernel_templates: which depthwise kernels look like a difference of Gaussians, or a derivative of one."""
+"""kernel_templates: which depthwise kernels resemble a difference of Gaussians or one of its derivatives."""
 
 from __future__ import annotations
 
@@ -24,13 +24,14 @@ if TYPE_CHECKING:
 
 NAMES = ("DoG", "d/dx", "d/dy", "d2/dx2", "d2/dxdy", "d2/dy2")
 _ORDERS = ((0, 0), (1, 0), (0, 1), (2, 0), (1, 1), (0, 2))
-# of the inner Gaussian, for a kernel of seven pixels; the outer over the inner, and its weight over that
+# width of the inner Gaussian for a kernel of seven pixels; width and weight of the outer relative to the
+# inner
 _WIDTHS, _RATIOS, _BALANCES = (0.5, 0.75, 1.0, 1.5, 2.0), (1.6, 2.5), (1.0, 0.5)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class KernelTemplates(Result):
-    """What each depthwise kernel of a network looks like.
+    """The most similar template of each depthwise kernel of a network.
 
     Made by :func:`kernel_templates`; arrays are read-only.
 
@@ -39,19 +40,19 @@ class KernelTemplates(Result):
     layer : ndarray of str of shape (n_kernels,)
         The layer of each kernel.
     template : ndarray of str of shape (n_kernels,)
-        Which template it is most like.
+        The most similar template.
     cosine : ndarray of shape (n_kernels,)
-        Its cosine with that, from -1 to 1; negative where the signs are turned, as an
-        off-centre is of an on-centre.
+        Cosine of kernel and template, from -1 to 1. It is negative where all signs
+        are reversed, as between an off-centre and an on-centre kernel.
     threshold : float
-        Size of a cosine from which a kernel counts as like its template.
+        Smallest absolute cosine at which a kernel counts as similar.
     noise : ndarray of shape (n_kernels,)
-        Of each kernel, the share of kernels of white noise of its size that would count. One number stands
-        for all.
+        For each kernel, the share of white-noise kernels of its size that count as similar. A single number
+        stands for all kernels.
 
     See Also
     --------
-    KernelTemplatesDisplay : Draws it.
+    KernelTemplatesDisplay : Draws shares of kernels by template.
 
     Examples
     --------
@@ -79,21 +80,36 @@ class KernelTemplates(Result):
 
     @property
     def counts(self) -> NDArray[np.bool_]:
-        """Whether each kernel is like its template."""
+        """Whether each kernel counts as similar to its template."""
         return np.abs(self.cosine) >= self.threshold
 
     @property
     def share(self) -> float:
-        """Share of kernels that are."""
+        """Share of kernels that count as similar to a template."""
         return float(self.counts.mean())
 
     @property
     def noise_share(self) -> float:
-        """Share of kernels that would be, were all of them white noise."""
+        """Expected share of similar kernels if all kernels were white noise."""
         return float(self.noise.mean())
 
     def to_frame(self) -> pd.DataFrame:
-        """One row per kernel."""
+        """All figures, with a row for each kernel.
+
+        Returns
+        -------
+        frame : DataFrame
+            Columns layer, template, cosine, counts and noise.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from skhalfway.structure import KernelTemplates
+        >>> layer, template = np.array(["a", "a"]), np.array(["DoG", "d/dx"])
+        >>> found = KernelTemplates(layer, template, np.array([0.9, -0.3]), 0.8, 0.01)
+        >>> found.to_frame()["counts"].tolist()
+        [True, False]
+        """
         import pandas as pd
 
         names = ("layer", "template", "cosine", "counts", "noise")
@@ -118,39 +134,40 @@ def kernel_templates(
 ) -> KernelTemplates:
     """Compare the depthwise kernels of a network with differences of Gaussians and their derivatives.
 
-    In trained depthwise convolutions most kernels were found to fall into a few clusters that look like a
-    difference of Gaussians (DoG) or its first and second derivatives [1]_. That was told by an autoencoder,
-    whose details are not public to us; here, in place of it, by the largest cosine with a bank of such
-    templates of several widths [ours]. How often white noise is as like one is measured beside.
+    In trained depthwise convolutions, most kernels were found to form a few clusters that resemble a
+    difference of Gaussians (DoG) or its first and second derivatives [1]_. The authors used an autoencoder,
+    whose details are not public to us. Here, similarity is the largest cosine with a bank of such templates
+    of several widths [ours]. As a control, the same is measured for white noise.
 
     Parameters
     ----------
     network : object or array-like of shape (n_kernels, size, size) or (n_kernels, 1, size, size)
-        A torch module or skorch classifier with depthwise convolutions; or kernels.
+        A torch module or skorch classifier with depthwise convolutions, or an array of kernels.
     threshold : float, default=0.8
-        Size of a cosine from which a kernel counts.
+        Smallest absolute cosine at which a kernel counts as similar to a template.
     n_noise : int, default=10000
-        Kernels of noise, of each size.
+        Number of white-noise kernels for each layer.
     random_state : int, RandomState instance or None, default=None
-        Draws the noise.
+        Source of the noise.
 
     Returns
     -------
     templates : KernelTemplates
-        Template and cosine by kernel.
+        Template and cosine of each kernel.
 
     Raises
     ------
     TypeError
-        If it is neither a network nor kernels.
+        If ``network`` is neither a network nor an array of kernels.
     ValueError
         If there is no depthwise convolution of 3 x 3 or more, or a parameter is invalid.
 
     Notes
     -----
-    Templates: ``exp(-r**2 / 2 s**2) / s**2 - b exp(-r**2 / 2 (q s)**2) / (q s)**2`` and its derivatives, at
-    pixels around the middle, with s from .5 to 2 for seven pixels, in proportion for others, q of 1.6 and 2.5
-    and b of 1 and .5. The cosine does not see the scale of a kernel. Kernels of zeros are like none.
+    Templates are ``exp(-r**2 / 2 s**2) / s**2 - b exp(-r**2 / 2 (q s)**2) / (q s)**2`` and its derivatives,
+    at pixels around the middle. For seven pixels, s is from .5 to 2, and it is proportional to the size of
+    the kernel; q is 1.6 or 2.5, and b is 1 or .5. The cosine does not depend on the scale of a kernel.
+    Kernels of zeros are similar to no template.
 
     References
     ----------
@@ -174,22 +191,22 @@ def kernel_templates(
     rng = check_random_state(random_state)
     kernels = _read_kernels(network)
     layers: list[str] = []
-    found, likeness, by_noise = [], [], []
+    found, cosines, by_noise = [], [], []
     for name, some in kernels.items():
         which, cosine = most_like(some)
         layers += [name] * len(some)
         found.append(which)
-        likeness.append(cosine)
+        cosines.append(cosine)
         noise = most_like(rng.standard_normal((n_noise, *some.shape[1:])))[1]
         by_noise += [(np.abs(noise) >= threshold).mean()] * len(some)
     template = np.array(NAMES)[np.concatenate(found)]
     return KernelTemplates(
-        np.array(layers), template, np.concatenate(likeness), float(threshold), np.array(by_noise)
+        np.array(layers), template, np.concatenate(cosines), float(threshold), np.array(by_noise)
     )
 
 
 def bank(size: int) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
-    """Which template each of a bank is, and the templates as unit rows (n_templates, size * size)."""
+    """Indices of the kinds of templates in a bank, and the templates as unit rows (n, size * size)."""
     place = np.arange(size, dtype=np.float64) - (size - 1) / 2
     which, rows = [], []
     for s in np.array(_WIDTHS) * size / 7:
@@ -204,7 +221,7 @@ def bank(size: int) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
 
 
 def _derived(place: NDArray[np.float64], s: float, order: tuple[int, int]) -> NDArray[np.float64]:
-    """A Gaussian of unit mass in the plane, derived so often along x and y; rows are y."""
+    """Derivative of a Gaussian in the plane, of the given orders along x and y; rows are y."""
 
     def along(times: int) -> NDArray[np.float64]:
         bell = np.exp(-(place**2) / (2 * s**2)) / s
@@ -214,7 +231,7 @@ def _derived(place: NDArray[np.float64], s: float, order: tuple[int, int]) -> ND
 
 
 def most_like(kernels: NDArray[np.float64]) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
-    """For each kernel, the template with the largest cosine in size, and that cosine; 0 of zeros."""
+    """For each kernel, the template with the largest absolute cosine, and that cosine; 0 for zero kernels."""
     which, templates = bank(kernels.shape[1])
     rows = kernels.reshape(len(kernels), -1)
     lengths = np.linalg.norm(rows, axis=1, keepdims=True)
@@ -255,8 +272,8 @@ def _read_kernels(network: Any) -> dict[str, NDArray[np.float64]]:
     }
     if not found:
         raise ValueError(
-            f"{type(inner).__name__} has no depthwise convolution, an nn.Conv2d with a group for each "
-            "channel, of 3 x 3 pixels or more; the clusters are of such kernels"
+            f"{type(inner).__name__} has no depthwise convolution (an nn.Conv2d with a group for each "
+            "channel) of 3 x 3 pixels or more; pass a network with some"
         )
     for name, kernels in found.items():
         check_weights(f"layer {name!r} of {type(inner).__name__}", kernels)

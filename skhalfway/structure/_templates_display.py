@@ -1,4 +1,4 @@
-"""KernelTemplatesDisplay: how many kernels of each layer look like which template."""
+"""KernelTemplatesDisplay: shares of the kernels of each layer by template."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
 
 class KernelTemplatesDisplay(Display, draws=[KernelTemplates], by=kernel_templates):
-    """Bars of :class:`KernelTemplates`: share of the kernels of each layer by template, beside noise.
+    """Bars of :class:`KernelTemplates`: share of the kernels of each layer by template, and of white noise.
 
-    Use ``from_estimator``, with a network or kernels, or ``plot`` of the result, to make one.
+    Make one with ``from_estimator``, which takes a network or kernels, or with the ``plot`` of the result.
 
     Parameters
     ----------
@@ -59,6 +59,16 @@ class KernelTemplatesDisplay(Display, draws=[KernelTemplates], by=kernel_templat
         -------
         display : KernelTemplatesDisplay
             This object, with ``ax_``, ``figure_`` and ``bars_``.
+
+        Examples
+        --------
+        >>> import matplotlib
+        >>> matplotlib.use("agg")
+        >>> import numpy as np
+        >>> from skhalfway.structure import KernelTemplates, KernelTemplatesDisplay
+        >>> found = KernelTemplates(np.array(["a"]), np.array(["DoG"]), np.array([0.9]), 0.8, 0.01)
+        >>> KernelTemplatesDisplay(found).plot().ax_.get_ylabel()
+        'share with a cosine of 0.8 or more'
         """
         result = self.result
         layers = list(dict.fromkeys(result.layer.tolist()))

@@ -1,4 +1,4 @@
-"""network_topology: which neurons act together, told from the weights alone."""
+"""network_topology: loops among the neurons of a network, by persistent homology of its weights."""
 
 from __future__ import annotations
 
@@ -28,27 +28,28 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class NetworkTopology(Result):
-    """Parts and loops that appear among neurons as ever weaker paths are let in.
+    """Components and loops that appear among neurons as weaker and weaker paths are added.
 
     Made by :func:`network_topology`; arrays are read-only.
 
     Parameters
     ----------
     components : ndarray of shape (n_components, 2)
-        Birth and death of each part that hangs together, persistent homology in
-        dimension 0: by the number of the level, or by the relevance itself. The
-        death of the last is inf as a level, and 0 as a relevance.
+        Birth and death of each connected component (persistent homology in dimension
+        0), as numbers of levels or as relevances. The death of the last component is
+        inf as a level, and 0 as a relevance.
     loops : ndarray of shape (n_loops, 2)
-        Birth and death of each loop, dimension 1; those that are filled at once
-        are left out.
+        Birth and death of each loop (dimension 1). Loops that are filled at birth are
+        left out.
     n_neurons : tuple of int
-        Neurons of each layer, from the first that counts to the output.
+        Number of neurons of each layer, from the first layer used to the output.
     levels : ndarray of shape (n_levels,) or None
-        Relevances at which paths are let in, falling; None if each counts as it is.
+        Relevances at which paths are added, in decreasing order. None where births
+        and deaths are relevances.
 
     See Also
     --------
-    NetworkTopologyDisplay : Draws it.
+    NetworkTopologyDisplay : Draws the persistence diagram.
 
     Examples
     --------
@@ -73,34 +74,44 @@ class NetworkTopology(Result):
         for name in ("components", "loops"):
             array = frozen(getattr(self, name), float)
             if array.ndim != 2 or array.shape[1] != 2:
-                raise ValueError(
-                    f"{name} must have shape (n, 2), a birth and a death each; got {array.shape}"
-                )
+                raise ValueError(f"{name} must have shape (n, 2), with births and deaths; got {array.shape}")
             object.__setattr__(self, name, array)
         object.__setattr__(self, "n_neurons", tuple(int(n) for n in self.n_neurons))
         if self.levels is not None:
             object.__setattr__(self, "levels", frozen(self.levels, float))
 
     def _filled(self, pairs: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Those that end."""
+        """The pairs with a finite death."""
         return pairs[np.isfinite(pairs[:, 1]) if self.levels is not None else pairs[:, 1] > 0]
 
     @property
     def n_loops(self) -> int:
-        """How many loops are filled later than they appear: the authors' first figure."""
+        """Number of loops that are filled after they appear, the authors' first figure."""
         return len(self._filled(self.loops))
 
     @property
     def hull_area(self) -> float:
-        """Area of the convex hull of their births and deaths, the authors' second figure."""
+        """Area of the convex hull of the births and deaths of these loops, the authors' second figure."""
         points = np.unique(self._filled(self.loops), axis=0)
         try:
             return float(ConvexHull(points).volume) if len(points) > 2 else 0.0
-        except QhullError:  # all on a line
+        except QhullError:  # all points are on a line
             return 0.0
 
     def to_frame(self) -> pd.DataFrame:
-        """One row per part or loop: its dimension, birth and death."""
+        """Components and loops, one row each.
+
+        Returns
+        -------
+        frame : DataFrame
+            Columns dimension (0 for components, 1 for loops), birth and death.
+
+        Examples
+        --------
+        >>> from skhalfway.structure import NetworkTopology
+        >>> NetworkTopology([[1, 2]], [[2, 3]], (2, 1), [1.0, 0.5, 0.25]).to_frame()["dimension"].tolist()
+        [0, 1]
+        """
         import pandas as pd
 
         pairs = np.concatenate([self.components, self.loops])
@@ -134,41 +145,43 @@ def network_topology(
 ) -> NetworkTopology:
     """Find the loops among neurons that the weights of a network make, by persistent homology.
 
-    The *relevance* of neuron i for neuron j of the next layer is the positive
-    part of the weight from i to j, over the sum of these into j. The relevance
-    of a path is the product of those along it. At a threshold t all paths of
-    relevance t or more are let in, each as a simplex with all its faces. A loop
-    appears where neurons are joined in a ring, and is filled where a path leads
-    through three of them at once: the longer it is there, the less what its
-    neurons do together is what each pair of them does. By the authors [1]_ it
-    shows an excess of neurons, and how difficult the problem is; in their
-    later work [2]_, overfitting. It needs no data. Biases and activations do not
-    count.
+    The *relevance* of neuron i for neuron j of the next layer is the positive part of
+    the weight from i to j, divided by the sum of these parts over all weights into j.
+    The relevance of a path is the product of relevances along it. At a threshold t,
+    all paths of relevance t or more are added, each as a simplex with all its faces.
+
+    A loop appears where neurons are joined in a ring. It is filled where paths lead
+    through three of its neurons at once. While it lasts, its neurons are joined in
+    pairs, but not by paths through several of them. According to the authors, loops show an excess of
+    neurons and the difficulty of the problem [1]_, and, in later work, overfitting
+    [2]_. The method needs no data. It ignores biases and activations.
 
     Parameters
     ----------
     estimator : object
-        Fitted network: a torch module, skorch classifier or ``MLPClassifier``, or
-        a Pipeline that ends in one; dense layers, convolutions and poolings, one
-        after another. Batch normalisation is multiplied into the weights.
+        Fitted network: a torch module, skorch classifier or ``MLPClassifier``, or a
+        Pipeline that ends in one. It must be a chain of dense layers, convolutions and
+        poolings. Batch normalisation is folded into the weights.
     X : array-like of shape (n_samples, ...), default=None
-        A sample or more, of which only the shape counts; needed where there are
-        convolutions or poolings.
+        One sample or more, of which only the shape is used. It is required where
+        there are convolutions or poolings.
     n_layers : int, default=3
-        Layers of neurons, counted from the output: the authors' number. A pooling
-        is a layer of its own.
+        Number of layers of neurons, counted from the output. The default is the
+        authors' number. A pooling counts as a layer.
     inputs : bool, default=False
-        Whether the inputs may be the first of these layers. The authors leave
-        them out.
+        Whether the inputs may be the first of these layers. The authors leave them
+        out.
     levels : {"published", "exact"} or array-like, default="published"
-        Thresholds, falling. "published": the authors' 64, from 1 to 1e-7; births
-        and deaths are numbers of levels, from 1. "exact": each relevance is one,
-        and births and deaths are relevances.
+        Thresholds, in decreasing order.
+
+        - "published": the authors' 64 thresholds, from 1 to 1e-7. Births and deaths
+          are numbers of levels, from 1.
+        - "exact": each relevance is a threshold. Births and deaths are relevances.
 
     Returns
     -------
     topology : NetworkTopology
-        Births and deaths of components and loops, their count and hull area.
+        Births and deaths of components and loops, number of loops and hull area.
 
     Raises
     ------
@@ -177,21 +190,21 @@ def network_topology(
     TypeError
         If the estimator is no network.
     ValueError
-        If a parameter is invalid, the network is no chain of layers or has
-        fewer of them, or X is missing or of another shape.
+        If a parameter is invalid, the network is no chain of layers or has fewer
+        layers than ``n_layers``, or X is missing or has another shape.
 
     See Also
     --------
-    causal_structure : What layers do, by information.
+    causal_structure : Information that layers transmit.
 
     Notes
     -----
-    A neuron that no positive weight leads to has relevance 0 from all (the
-    authors' code divides 0 by 0). Multiplying all weights into a neuron by one
-    positive number changes nothing, nor does making a negative weight more
-    negative. The rules for convolutions and poolings are those of the
-    follow-up's code; neither paper is public to us beyond the first page, and the
-    formulas are read off the authors' code.
+    A neuron without positive input weights has relevance 0 from all neurons (the
+    authors' code divides 0 by 0). The result does not change if all weights into a
+    neuron are multiplied by a positive number, or a negative weight is made more
+    negative. The rules for convolutions and poolings are those of the follow-up's code.
+    Of both papers only the first page is public to us, so the formulas come from the
+    authors' code.
 
     References
     ----------
@@ -223,8 +236,8 @@ def network_topology(
     if n_layers > most:
         more = "" if inputs or n_layers > most + 1 else ", or inputs=True, which counts the inputs as one"
         raise ValueError(
-            f"{chain.name} has {counted(most, 'layer')} of neurons {'with' if inputs else 'beside'} its "
-            f"inputs, n_layers is {n_layers}; pass n_layers={most}{more}"
+            f"{chain.name} has {counted(most, 'layer')} of neurons, {'with' if inputs else 'without'} its "
+            f"inputs, but n_layers={n_layers}; pass n_layers={most}{more}"
         )
     shape = None if X is None else read_samples(BaseEstimator(), X, reset=True).shape[1:]
     matrices = relevances(chain, n_layers - 1, shape)
@@ -238,7 +251,9 @@ def network_topology(
 def _read_levels(levels: Any) -> NDArray[np.float64] | None:
     if isinstance(levels, str):
         if levels not in ("published", "exact"):
-            raise ValueError(f'levels must be "published", "exact" or falling numbers, got {shown(levels)}')
+            raise ValueError(
+                f'levels must be "published", "exact" or decreasing numbers, got {shown(levels)}'
+            )
         return LEVELS if levels == "published" else None
     try:
         array = np.asarray(levels, dtype=float)
@@ -251,6 +266,6 @@ def _read_levels(levels: Any) -> NDArray[np.float64] | None:
         or (np.diff(array) >= 0).any()
     ):
         raise ValueError(
-            f'levels must be "published", "exact" or falling numbers in (0, 1], got {shown(levels)}'
+            f'levels must be "published", "exact" or decreasing numbers in (0, 1], got {shown(levels)}'
         )
     return array

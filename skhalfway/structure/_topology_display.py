@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 
 class NetworkTopologyDisplay(Display, draws=[NetworkTopology], by=network_topology):
-    """Persistence diagram of a :class:`NetworkTopology`: the further above the diagonal, the longer it lasts.
+    """Persistence diagram of a :class:`NetworkTopology`; pairs that last long are far above the diagonal.
 
-    Use ``from_estimator``, with a fitted network, or ``plot`` of the result, to make one. Pairs at one place
-    are one marker, the larger, the more they are; those without end stand on a line at the top.
+    Make one with ``from_estimator``, which takes a fitted network, or with the ``plot`` of the result. Equal
+    pairs are one marker, whose size grows with their number. Pairs without end are on a line at the top.
 
     Parameters
     ----------
@@ -32,7 +32,7 @@ class NetworkTopologyDisplay(Display, draws=[NetworkTopology], by=network_topolo
     figure_ : matplotlib Figure
         Figure that holds them.
     markers_ : dict of str to matplotlib PathCollection
-        ``"components"`` and ``"loops"``, where there are any.
+        Markers under ``"components"`` and ``"loops"``, where there are any.
 
     Examples
     --------
@@ -61,6 +61,15 @@ class NetworkTopologyDisplay(Display, draws=[NetworkTopology], by=network_topolo
         -------
         display : NetworkTopologyDisplay
             This object, with ``ax_``, ``figure_`` and ``markers_``.
+
+        Examples
+        --------
+        >>> import matplotlib
+        >>> matplotlib.use("agg")
+        >>> from skhalfway.structure import NetworkTopology, NetworkTopologyDisplay
+        >>> topology = NetworkTopology([[1, 2]], [[2, 3]], (2, 1), [1.0, 0.5, 0.25])
+        >>> NetworkTopologyDisplay(topology).plot().ax_.get_xlabel()
+        'birth (level)'
         """
         import matplotlib.pyplot as plt
 
@@ -72,7 +81,7 @@ class NetworkTopologyDisplay(Display, draws=[NetworkTopology], by=network_topolo
         exact = result.levels is None
         parts = {"components": result.components, "loops": result.loops}
         every = np.concatenate(list(parts.values()))
-        # where there are levels, the last is the largest number; of relevances, the smallest
+        # the last level has the largest number, while the last relevance is the smallest
         last = every[every > 0].min() if exact else len(result.levels) + 1
         top = last / 3 if exact else 1.06 * last
         for (name, pairs), colour, marker in zip(parts.items(), colours(2), "^o", strict=True):
@@ -90,7 +99,7 @@ class NetworkTopologyDisplay(Display, draws=[NetworkTopology], by=network_topolo
         ax.plot(ends, ends, color="0.6", lw=1)
         ax.axhline(top, color="0.6", lw=1, ls=":")
         ax.annotate("without end", (1, top), xytext=(0, 3), textcoords="offset points", color="0.35")
-        if exact:  # paths are let in as the threshold falls
+        if exact:  # paths are added as the threshold decreases, so axes are reversed
             ax.set(xscale="log", yscale="log", xlim=(1.5, top / 1.5), ylim=(1.5, top / 3))
         else:
             ax.set_ylim(top=1.08 * top)

@@ -191,7 +191,7 @@ ERRORS: list[tuple[dict[str, Any], type[Exception], str]] = [
     ({"sampling_strategy": {0: -1}}, ValueError, "cannot be negative"),
     ({"sampling_strategy": lambda y: "auto"}, TypeError, "must return a dict .*got 'auto'"),
     ({"sampling_strategy": lambda y: {0: 2}}, ValueError, "there is 30 samples and 2 samples are asked"),
-    ({"sampling_strategy": "auto", "ratio": 0.5}, ValueError, "so ratio must be 1.0, got 0.5; leave one"),
+    ({"sampling_strategy": "auto", "ratio": 0.5}, ValueError, "so ratio must be 1.0, got 0.5; pass only one"),
     ({"sampling_strategy": "auto", "keep_clean": False}, ValueError, "keep_clean must be True, got False"),
 ]
 

@@ -106,7 +106,7 @@ def test_of_half_precision_and_of_steps() -> None:
     half = nn.Linear(64, 10).half()
     number = lipschitz_number(half, X[:9], X[:9] + 0.125)
     assert number == pytest.approx(lipschitz_number(half.float(), X[:9], X[:9] + 0.125), rel=0.05)
-    with pytest.raises(ValueError, match="DecisionTreeClassifier has steps"):
+    with pytest.raises(ValueError, match="DecisionTreeClassifier is a step function"):
         lipschitz_number(DecisionTreeClassifier().fit(X, Y), X[:9], X[9:18])
     with pytest.raises(ValueError, match="relative must be True or False, got 'no'"):
         lipschitz_number(half, X[:9], X[9:18], relative="no")
@@ -247,14 +247,22 @@ def test_what_learned_nothing_is_said() -> None:
         ({"learning_rate": 0}, ValueError, "learning_rate"),
         ({"n_repeats": 0}, ValueError, "n_repeats"),
         ({"memory": 3}, ValueError, "memory"),
-        ({"generator": AdversarialGenerator(norm=0, eps=2)}, ValueError, "norm inf, 2 or 1"),
+        (
+            {"generator": AdversarialGenerator(norm=0, eps=2)},
+            ValueError,
+            "generator.norm must be inf, 2 or 1",
+        ),
         ({"generator": "pgd"}, TypeError, "AdversarialGenerator"),
         ({"generator": AdversarialGenerator(nn.Linear(64, 10))}, ValueError, "estimator must be None"),
-        ({"generator": AdversarialGenerator(eps=np.full((300, 1), 0.1))}, ValueError, "one a sample"),
+        (
+            {"generator": AdversarialGenerator(eps=np.full((300, 1), 0.1))},
+            ValueError,
+            "an entry for each sample",
+        ),
         (
             {"generator": AdversarialGenerator(constraints=Constraints(mask=np.ones((300, 64), bool)))},
             ValueError,
-            "one a sample",
+            "an entry for each sample",
         ),
         ({"X_test": X[300:400, :5]}, ValueError, "X has samples of shape"),
         ({"X_test": np.full((100, 64), np.nan)}, ValueError, "X_test"),

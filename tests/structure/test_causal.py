@@ -154,7 +154,7 @@ def test_what_cannot_be_told_is_nan_and_said():
     assert np.isnan(structure.phi[:2]).all()
     assert (structure.parts > 0).all()
     assert (structure.sensitivity >= structure.parts - 0.1).all()
-    with pytest.warns(UndersampledWarning, match="says more of the number of samples"):
+    with pytest.warns(UndersampledWarning, match="depends more on the number of samples"):
         forced = causal_structure(net, n_samples=20_000, joint="always", random_state=0)
     assert forced.information[0] <= np.log2(20_000)
     with warnings.catch_warnings():
@@ -257,9 +257,9 @@ def test_ranges_are_a_mapping():
 
 
 def test_networks_of_other_layers():
-    with pytest.raises(ValueError, match="for dense layers, but '0' of Sequential is a Conv2d"):
+    with pytest.raises(ValueError, match="layers must be dense, but '0' of Sequential is a Conv2d"):
         causal_structure(nn.Sequential(nn.Conv2d(1, 2, 3), nn.Flatten(), nn.Linear(8, 2)))
-    with pytest.raises(ValueError, match="'0' of Sequential has the activation gelu, which has no range"):
+    with pytest.raises(ValueError, match="'0' of Sequential has the activation gelu, whose range is unknown"):
         causal_structure(nn.Sequential(nn.Linear(2, 2), nn.GELU(), nn.Linear(2, 2)))
 
 
@@ -274,7 +274,7 @@ def test_fewer_samples_than_cells_of_a_pair_are_said_corrected_or_not(n_samples,
 def test_a_sum_over_many_pairs_with_few_samples_is_said_to_be_too_large() -> None:
     torch.manual_seed(0)
     net = nn.Sequential(nn.Linear(30, 30), nn.Sigmoid(), nn.Linear(30, 3))
-    with pytest.warns(UndersampledWarning, match="too large for want of samples"):
+    with pytest.warns(UndersampledWarning, match="too few samples for EI of parts"):
         few = causal_structure(net, n_samples=1000, joint="never", random_state=0)
     better = causal_structure(
         net, n_samples=1000, joint="never", correction="miller-madow", random_state=0

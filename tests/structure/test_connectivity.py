@@ -192,7 +192,7 @@ def test_candidates_of_a_search():
     assert len(search.cv_results_["params"]) == 3
     with pytest.raises(ValueError, match="no candidate is left: their effective depths go from 1.5 to 4"):
         connectivity_filter(net, grid, depth=(10, 20))
-    with pytest.raises(TypeError, match="candidates are made of a skorch classifier"):
+    with pytest.raises(TypeError, match="a skorch classifier is needed"):
         connectivity_filter(MLPClassifier(), {"alpha": [1]})
     with pytest.raises(ValueError, match="depth must be two numbers"):
         connectivity_filter(net, grid, depth=(3, 1))
@@ -216,12 +216,12 @@ class Stubborn(nn.Module):
         (lambda: connectivity([(["a"], "b", W)]), ValueError, "edges must be"),
         (lambda: connectivity(CHAIN, correlation=np.zeros((0, 0))), ValueError, "must be a number from"),
         (lambda: connectivity(["ab"]), ValueError, "edges must be"),
-        (lambda: connectivity(Stubborn()), ValueError, "cannot be told.*pass its edges"),
+        (lambda: connectivity(Stubborn()), ValueError, "is unknown.*pass its edges"),
         (lambda: connectivity(3), TypeError, "a network with layers is needed"),
         (lambda: connectivity(CHAIN, order="last"), ValueError, "order must be one of"),
         (lambda: connectivity(CHAIN, correlation="a"), ValueError, "correlation must be a number"),
         (lambda: connectivity(CHAIN, correlation=[[1, 2], [0, 1]]), ValueError, "must be a number from"),
-        (lambda: connectivity(CHAIN, correlation=-0.9), ValueError, "no inputs have these correlations"),
+        (lambda: connectivity(CHAIN, correlation=-0.9), ValueError, "without negative eigenvalues"),
     ],
 )
 def test_refused(call, error, message):

@@ -229,7 +229,7 @@ BITS, LABELS = all_bits(3), np.arange(8) % 2
         (
             lambda: robustness_radius(LogisticRegression().fit(BITS, LABELS), BITS[-1:]),
             ValueError,
-            "nothing but 1.*pass low",
+            "holds only 1.*pass low",
         ),
         (
             lambda: robustness_radius(LogisticRegression().fit(BITS, LABELS), BITS, low=2),
