@@ -749,7 +749,7 @@ def test_predictions_that_differ_from_the_first_ones(answers, kind):
     scores = np.tile([0.0, 1.0, 0.0], (100, 1))
     finding = _check_scores._otherwise(model, X[:100], scores, np.zeros(100, dtype=int))
     assert (finding.kind, finding.severity) == (kind, "warning")
-    assert "on 100% of them and its answer on 100%" in finding.message
+    assert "on 100% of them and its prediction on 100%" in finding.message
 
 
 @pytest.mark.parametrize(("n_certain", "said"), [(50, False), (51, True), (100, True)])
