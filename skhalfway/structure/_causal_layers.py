@@ -82,9 +82,9 @@ def _say(
     few = [name for name, one in zip(wirings, found, strict=True) if one.n_samples < least]
     if few:
         warn(
-            f"EI of parts of layers {', '.join(few)} depends more on the number of samples than on the layer, "
-            f"corrected or not: there are {found[0].n_samples} samples for {n_bins**2} cells of each pair of "
-            f"neurons; raise n_samples to {least:,} or more, or lower n_bins",
+            f"EI of parts of layers {', '.join(few)} depends more on the number of samples than on the "
+            f"layer, corrected or not: there are {found[0].n_samples} samples for {n_bins**2} cells of each "
+            f"pair of neurons; raise n_samples to {least:,} or more, or lower n_bins",
             UndersampledWarning,
         )
     large = {
