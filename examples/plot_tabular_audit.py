@@ -88,7 +88,7 @@ with warnings.catch_warnings(record=True) as said:
     matrix = scorer.transfer(X_test, y_test)
 for warning in said:  # trees are attacked through smoothed copies, whose gradients may lead less far
     print(warning.message)
-warnings.filterwarnings("ignore", message=".*seems safer")  # it is not said again below
+warnings.filterwarnings("ignore", message=".*seems more robust than it is")  # it is not said again below
 _ = matrix.plot(include_intervals=True)
 
 # %%

@@ -41,7 +41,7 @@ def case(request) -> tuple[Any, Any, Any]:
 
 
 # soft copies are weaker sources
-@pytest.mark.filterwarnings("ignore:.*seems safer:skhalfway.models.ModelWarning")
+@pytest.mark.filterwarnings("ignore:.*seems more robust than it is:skhalfway.models.ModelWarning")
 def test_source_and_target_beside_others(case) -> None:
     booster, X, y = case
     models = {"booster": booster, "linear": make_pipeline(StandardScaler(), LogisticRegression()).fit(X, y)}

@@ -40,7 +40,7 @@ MONSTERS: dict[str, Any] = {
 ACCEPTED = {
     ("as_model", "estimator", "network"),
     ("to_module", "estimator", "network"),
-    ("compress", "network", "network"),
+    ("compress", "estimator", "network"),
     ("Autoencoder.fit", "X", "frame"),
     ("random_directions", "X", "frame"),
     ("orthogonality_condition", "X", "frame"),

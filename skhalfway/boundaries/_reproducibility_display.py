@@ -99,7 +99,7 @@ class ReproducibilityDisplay(Display, draws=[Reproducibility], by=reproducibilit
         >>> result = Reproducibility(("a", "b"), scores, np.full((2, 2), 0.01), n_planes=500)
         >>> display = ReproducibilityDisplay.from_result(result).plot(include_intervals=True)
         >>> display.text_[0, 1].get_text()
-        '.90\n[.88 .92]'
+        '.90\n.88–.92'
         """
         result = self.result
         scores, texts = np.array(result.scores), None

@@ -157,7 +157,7 @@ class TrainingHistory(Result):
         >>> import numpy as np
         >>> from skhalfway.training import TrainingHistory
         >>> history = TrainingHistory(
-        ...     epochs=np.array([0, 1]),
+        ...     epochs=np.array([0.0, 1.0]),
         ...     crossings=np.array([[0.9, 0.1], [0.7, 0.4]]),
         ...     counted=np.array([[True, True], [True, True]]),
         ...     distances=np.array([[np.inf, 3.0], [2.0, 3.0]]),

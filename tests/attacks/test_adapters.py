@@ -652,7 +652,12 @@ BAD = [
         params={"attack_params": {"constraint": "l3"}},
     ),
     Bad("abstract", lambda: fb.Attack, "foolbox's Attack raised TypeError: Can't instantiate", TypeError),
-    Bad("made of others", lambda: ta.MultiAttack, "holds other attacks; .* give the instance", params=CLIP),
+    Bad(
+        "made of others",
+        lambda: ta.MultiAttack,
+        "is made of other attacks; make an instance of it",
+        params=CLIP,
+    ),
     Bad("on other networks", lambda: ta.LGV, "LGV attacks networks that it trains itself", params=CLIP),
     *(
         Bad(f"no target in {name}", attack, f"{name} has no targeted form", params=CLIP, labels={"target": 1})

@@ -203,7 +203,7 @@ X_IRIS, Y_IRIS = load_iris(return_X_y=True)
 @pytest.mark.parametrize(
     ("params", "classes", "target", "message"),
     [
-        ({"loss": "dlr"}, 2, None, "'dlr' needs 3 classes, for .* LogisticRegression has 2; pass 'ce'"),
+        ({"loss": "dlr"}, 2, None, "'dlr' needs 3 classes, since .* LogisticRegression has 2; pass 'ce'"),
         ({"loss": "dlr", "n_targets": 2}, 3, None, "'dlr' needs 4 classes towards a label"),
         ({"loss": "dlr"}, 3, 0, "'dlr' needs 4 classes towards a label"),
         ({"n_targets": 2}, 3, 0, "n_targets'. is for untargeted attacks: .* leave n_targets out"),

@@ -105,7 +105,7 @@ FULL = Constraints(
 
 
 projection_unknown_to_trees = pytest.mark.filterwarnings(
-    "ignore:.*constraints.projection undid:skhalfway.models.ModelWarning"
+    "ignore:.*constraints.projection, which:skhalfway.models.ModelWarning"
 )
 
 

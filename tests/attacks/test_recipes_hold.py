@@ -304,7 +304,10 @@ class TwoHeads(nn.Module):
             "do not depend on what layer",
         ),
         (lambda: attacked("vmi-"), "unknown attack 'vmi-'"),
-        (lambda: Recipe(Momentum()).replaced(momentum=Variance()), "a piece of the kind 'step', so another"),
+        (
+            lambda: Recipe(Momentum()).replaced(momentum=Variance()),
+            "momentum must be a piece of the kind 'step' or None",
+        ),
     ],
 )
 def test_what_would_be_something_else_is_refused(call, message):

@@ -393,7 +393,7 @@ def test_errors(params: dict[str, Any], error: type[Exception], message: str) ->
 
 def test_what_measures_lengths_refuses_norm_0() -> None:
     generator = AdversarialGenerator(attack="sigmazero", norm=0, eps=2, clip_values=(0, 1))
-    with pytest.raises(ValueError, match="generator.norm must be np.inf, 2 or 1, got 0; TransferScorer"):
+    with pytest.raises(ValueError, match="generator.norm must be np.inf, 2 or 1 for an audit, got 0"):
         audit(LINEAR, X, Y, generator=generator)
     with pytest.raises(ValueError, match="norm must be np.inf, 2 or 1, got 0"):
         gradient_size(LINEAR, X, Y, norm=0)

@@ -28,7 +28,7 @@ CANNOT_SLICE = "each row belongs to one sample, .* cross-validation .*: hand in 
 NOT_BUDGETS = [
     (
         np.full(N, 0.5),
-        r"eps .* one for each feature, shape \(6,\); got shape \(30,\); .* as of reshape\(-1, 1\)",
+        r"eps .* one for each feature, shape \(6,\); got shape \(30,\); .* as reshape\(-1, 1\) gives it",
     ),
     (np.full((7, 1), 0.5), f"eps has rows for 7 samples, but X has 30 samples; {CANNOT_SLICE}"),
     (np.full((31, 6), 0.5), f"eps has rows for 31 samples, but X has 30 samples; {CANNOT_SLICE}"),

@@ -94,7 +94,7 @@ def test_columns_in_different_units_have_no_fair_control():
     units = np.array([500.0, 1, 1, 1, 1])
     X = rng.standard_normal((80, 5)) * units
     network = make_pipeline(StandardScaler(), MLPClassifier((8,), max_iter=20, tol=1, random_state=0))
-    code_map = CodeMap(network.fit(X, X[:, 1] > 0), n_iter=50, random_state=0).fit(X)
+    code_map = CodeMap(network.fit(X, X[:, 1] > 0), n_iter=100, random_state=0).fit(X)
     change = 0.3 * units * rng.choice([-1, 1], X.shape)
     with pytest.warns(UserWarning, match="changed 500 times as much .* scale the columns first"):
         code_map.drift(X, X + change)

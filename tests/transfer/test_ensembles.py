@@ -200,7 +200,7 @@ WRONG = [
     (
         ["lr", "svm", "ens"],
         {"sources": None, "targets": ["lr", "ens"]},
-        "targets names 'ens', which is an Ens",
+        "targets must not hold 'ens', which is an Ens",
     ),
     (["ens", "ens2"], {"sources": None}, "all models are ensembles"),
 ]

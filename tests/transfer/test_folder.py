@@ -147,7 +147,7 @@ def test_a_result_knows_its_own_folder(flowers, tmp_path, monkeypatch):
         load_result(file, samples=tmp_path)
     # another folder of that name, where it was
     shutil.copytree(tmp_path / "b" / "kept", tmp_path / "c" / "kept")
-    with pytest.raises(ValueError, match="or holds others"):
+    with pytest.raises(ValueError, match="or holds other samples"):
         load_result(file).samples("lr")
 
 
