@@ -296,7 +296,8 @@ def find_saddle(
     figures = (n, loss.gradient_norm(), loss.at({})[0], float(tol))
     if method == "exact" or (method == "auto" and n <= _EXACT):
         hessian = np.array([loss.hessian_product(row) for row in np.eye(n)])
-        return SaddleIndex(np.linalg.eigvalsh((hessian + hessian.T) / 2), np.full((1, n), 1 / n), *figures)
+        eigenvalues = np.linalg.eigvalsh((hessian + hessian.T) / 2)
+        return SaddleIndex(eigenvalues, np.full((1, n), 1 / n), *figures)
     matrices = [lanczos(loss.hessian_product, n, min(n_steps, n), rng) for _ in range(n_probes)]
     found = [quadrature(matrix) for matrix in matrices]
     limit = tol * max(np.abs(places).max() for places, _ in found)
@@ -305,7 +306,8 @@ def find_saddle(
         share_below(-limit, *one, exact=len(matrix) < min(n_steps, n) or len(matrix) == n)
         for matrix, one in zip(matrices, found, strict=True)
     ]
-    return SaddleIndex(*_joined(found), *figures, np.array(bounds))
+    places, weights = _joined(found)
+    return SaddleIndex(places, weights, *figures, np.array(bounds))
 
 
 def share_below(
