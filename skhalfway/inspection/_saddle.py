@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 # largest numbers of parameters for which "auto" computes the full Hessian, and for which "exact" is allowed
 _EXACT, _MOST = 2000, 20_000
-_WIDEST = 0.2  # a wider distance between the bounds of an index is warned of
+_WIDEST = 0.2  # a warning is given where the bounds of an index are further apart
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -305,7 +305,8 @@ def find_saddle(
         share_below(-limit, *one, exact=len(matrix) < min(n_steps, n) or len(matrix) == n)
         for matrix, one in zip(matrices, found, strict=True)
     ]
-    return SaddleIndex(*_joined(found), *figures, np.array(bounds))
+    eigenvalues, weights = _joined(found)
+    return SaddleIndex(eigenvalues, weights, *figures, np.array(bounds))
 
 
 def share_below(
@@ -378,6 +379,6 @@ def lanczos(product: Any, n: int, n_steps: int, rng: np.random.RandomState) -> N
 
 
 def quadrature(matrix: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Nodes and weights of the Gauss quadrature that belongs to a tridiagonal matrix of Lanczos' method."""
+    """Nodes and weights of the Gauss quadrature of a tridiagonal matrix from Lanczos' method."""
     places, vectors = np.linalg.eigh(matrix)
     return places, vectors[0] ** 2

@@ -187,7 +187,8 @@ class SaddleHistory(Result):
         Returns
         -------
         frame : DataFrame
-            Indexed by epoch, with columns index, standard error, flat, loss and gradient norm.
+            Indexed by epoch, with columns index, standard error, low and high (bounds of the index), flat,
+            loss and gradient norm.
 
         Examples
         --------
@@ -317,8 +318,9 @@ def saddle_history(
     check_labels(labels, classes, len(points))
     data = without_polars(X) if hasattr(X, "columns") else points
     seed = draw_seed(check_random_state(random_state))
-    options = {"tol": tol, "method": method, "n_probes": n_probes, "n_steps": n_steps}
-    measure = partial(find_saddle, **options, random_state=seed)
+    measure = partial(
+        find_saddle, tol=tol, method=method, n_probes=n_probes, n_steps=n_steps, random_state=seed
+    )
     records = {0: measure(estimator, data, labels)} if fitted else {}
     for epoch in range(1, n_epochs + 1):
         estimator.partial_fit(data, labels, classes=classes)
