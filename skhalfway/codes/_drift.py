@@ -22,7 +22,7 @@ from skhalfway.results._table import Cell, Table
 if TYPE_CHECKING:
     import pandas as pd
 
-_UNITS = 20.0  # times the change of a middle column, from which on columns have different units
+_UNITS = 20.0  # columns count as of different units where one changes more than this many times the median
 _FIGURES = ("changed", "noise_changed", "distance", "noise_distance")
 
 
@@ -200,7 +200,7 @@ def moved_as_far(
 
 
 def _check_units(X: NDArray[Any], X_adv: NDArray[Any]) -> None:
-    """Warn where a few columns have nearly all of the change: noise of the same length is spread over all."""
+    """Warn where a few columns have nearly all of the change, since noise is spread over all columns."""
     sizes = np.sqrt(np.mean((X_adv - X).reshape(len(X), -1).astype(float) ** 2, axis=0))
     sizes = sizes[sizes > 0]
     if len(sizes) > 1 and sizes.max() > _UNITS * np.median(sizes):

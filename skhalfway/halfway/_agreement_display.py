@@ -144,6 +144,6 @@ class AgreementDisplay(Display, draws=[HalfwayMeasurement], by=measured, kind="a
         )
         # unknown cells are grey, since the colour of 0 is nearly white
         ax.set_facecolor("0.82")
-        ax.set_title(f"Do they change their answer at the same places?\n{mean}", fontsize=10)
+        ax.set_title(f"Do they change their prediction at the same places?\n{mean}", fontsize=10)
         self.ax_, self.figure_ = ax, ax.figure
         return self

@@ -150,7 +150,7 @@ class CrossingsDisplay(Display, draws=[HalfwayMeasurement], by=measured, kind="c
             xticks=np.linspace(0, 1, 5),
             xticklabels=["0", ".25", ".5", ".75", "1"],
             xlabel="share of the way from one sample to the other\n"
-            "(bars: pairs whose first change is there, each row to its own scale)",
+            "(bars: pairs whose first change is there; each row has its own scale)",
         )
         ax.set_yticks(n - 1 - np.arange(n) + _HEIGHT / 3, names)
         ax.tick_params(axis="y", length=0)
@@ -160,7 +160,7 @@ class CrossingsDisplay(Display, draws=[HalfwayMeasurement], by=measured, kind="c
         if columns is None:
             # otherwise this is the head of a column
             ax.annotate(_MEDIAN, (1, top), ha="right", fontsize=9, **above)
-        ax.set_title(f"Where {n} models change their answer between two samples", loc="left", pad=24)
+        ax.set_title(f"Where {n} models change their prediction between two samples", loc="left", pad=24)
         self.text_ = None if columns is None else self._write(ax, columns, level, text_kw or {})
         self.ax_, self.figure_ = ax, ax.figure
         return self

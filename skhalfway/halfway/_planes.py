@@ -1,7 +1,7 @@
 """Planes that approximate decision boundaries around samples, estimated from crossings in a few directions.
 
 The boundary of a model around a sample is modelled as a plane of unit normal n at distance D, v = n / D,
-plus a nearness c that is the same in all directions: along the unit direction u it is crossed at the
+plus a nearness c that is the same in all directions. Along the unit direction u it is crossed at the
 distance r with 1 / r = <v, u> + c + error.
 
 With K directions in d >> K features, ridge regression only recovers a projection of v, with K / d of its

@@ -69,7 +69,7 @@ class PretrainingCurve(CurveResult):
 
     @property
     def differences(self) -> CurveResult:
-        """Test loss and test accuracy with pre-training, less those without, of each repeat."""
+        """Test loss and test accuracy with pre-training minus those without, for each repeat."""
         found = {"test loss": self.values, "test accuracy": self.accuracy}
         return PretrainingDifferences(
             self.x, {name: both[PRETRAINED] - both[PLAIN] for name, both in found.items()}
@@ -99,7 +99,7 @@ class PretrainingDifferences(CurveResult):
     """
 
     x_label: ClassVar[str] = "training loss"
-    y_label: ClassVar[str] = "with pre-training, less without"
+    y_label: ClassVar[str] = "with pre-training minus without"
     x_scale: ClassVar[str] = "log"
 
 

@@ -187,7 +187,8 @@ class SaddleHistory(Result):
         Returns
         -------
         frame : DataFrame
-            Indexed by epoch, with columns index, standard error, flat, loss and gradient norm.
+            Indexed by epoch, with columns index, standard error, low and high (bounds of the index), flat,
+            loss and gradient norm.
 
         Examples
         --------

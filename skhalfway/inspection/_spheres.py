@@ -93,7 +93,7 @@ def adversarial_spheres(
     Classes do not overlap, and the true boundary is a sphere between them. Gilmer et
     al. [1]_ studied classifiers that misclassify a small constant share of such a
     sphere. They showed that the mean distance from its points to the nearest error is
-    then of order 1 / sqrt(n_features), for every classifier, and that trained
+    then at most of order 1 / sqrt(n_features), for every classifier, and that trained
     networks are close to the theoretical optimum. Two random points are sqrt(2)
     apart.
 

@@ -210,10 +210,10 @@ class PerturbationLearner(LearnerBase):
         Raises
         ------
         ValueError
-            If a parameter or the data is invalid, there are fewer than two
-            classes, a class is the target of no sample, the source has other
-            classes, or metadata are neither requested nor refused, or not routed
-            at all.
+            - If a parameter or the data is invalid.
+            - If there are fewer than two classes, a class is the target of no
+              sample, or the source has other classes.
+            - If metadata are neither requested nor refused, or not routed at all.
         TypeError
             If the estimator or the source is no classifier, the estimator cannot
             be trained, the attack needs a gradient that the source does not have,

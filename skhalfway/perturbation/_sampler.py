@@ -235,11 +235,12 @@ class AdversarialSampler(FitRouter, OneToOneFeatureMixin, _BaseComposition):
         Raises
         ------
         ValueError
-            If a parameter or the data is invalid, y holds fewer than two
-            classes or one that a fitted source does not know, ``ratio``
-            leaves no sample to make, ``sampling_strategy`` asks for fewer
-            samples than there are, or metadata are neither requested nor
-            refused, or not routed at all.
+            - If a parameter or the data is invalid.
+            - If y holds fewer than two classes, or one that a fitted source does
+              not know.
+            - If ``ratio`` leaves no sample to make, or ``sampling_strategy`` asks
+              for fewer samples than there are.
+            - If metadata are neither requested nor refused, or not routed at all.
         TypeError
             If a source is not a classifier, X is sparse, or no source takes the
             metadata.

@@ -104,7 +104,7 @@ class CausalStructureDisplay(Display, draws=[CausalStructure], by=causal_structu
             ylabel=r"(sensitivity + degeneracy) / $\sqrt{2}$ [bits]",
         )
         title = "" if result.epochs is None else f", epochs {result.epochs[0]:g} to {result.epochs[-1]:g}"
-        ax.set_title(f"degeneracy: sensitivity less {what}{title}", fontsize="medium")
+        ax.set_title(f"degeneracy: sensitivity minus {what}{title}", fontsize="medium")
         ax.legend(frameon=False)
         ax.spines[["top", "right"]].set_visible(False)
         return self

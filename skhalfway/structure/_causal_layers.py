@@ -14,7 +14,7 @@ from skhalfway.structure._information import Bits, Wiring, can_be_told, measured
 # a warning is given where more than this share of outputs is outside their range, and where the bias of EI of
 # parts is more than these bits and this share
 _MUCH_OUTSIDE = 0.05
-# with fewer samples for each cell of a pair of neurons most cells are empty, which no correction mends
+# with fewer samples per cell of a pair of neurons, most cells are empty, which no correction can repair
 _SAMPLES_A_CELL = 2
 _LEAST_EXCESS, _MUCH_EXCESS = 0.05, 0.1
 

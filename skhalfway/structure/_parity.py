@@ -164,7 +164,7 @@ class ParityCoded(ClassifierMixin, BaseEstimator):
         if (answers == answers[0]).all():
             warn(
                 f"{type(self.estimator_).__name__} predicts {self.classes_[int(answers[0] > 0)]!r} for every "
-                "training sample, which no lost or flipped bits change: distances and radii mean nothing",
+                "training sample, so lost bits change nothing: distances and radii are meaningless",
                 UserWarning,
             )
         *_, self.uncoded_distance_ = _farthest(bits, answers)
