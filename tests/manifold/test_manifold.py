@@ -149,7 +149,7 @@ def coarse():
         (LogisticRegression(), (X, D), TypeError, "has no transform and no inverse_transform"),
         (PCA, (X, D), TypeError, "a manifold is a fitted transformer"),
         (PCA(2).fit(X), (X, D[:3]), ValueError, r"same shape, got \(60, 8\) and \(3, 8\)"),
-        (PCA(2).fit(X), (X[:, :5], D[:, :5]), ValueError, "X has 5 features, .* a space of 8"),
+        (PCA(2).fit(X), (X[:, :5], D[:, :5]), ValueError, "X has 5 features, .* fitted on 8"),
         (PCA(2).fit(X), (X, np.where(D > 2, np.nan, D)), ValueError, "perturbation contains NaN"),
         (coarse(), (X, D), ValueError, "returns float32, too coarse"),
     ],

@@ -400,13 +400,13 @@ WRONG: dict[str, tuple[Callable[[], Any], Any, type[Exception], str]] = {
         lambda: OnDisk(X, (float("nan"), WIDTH)),
         Y,
         ValueError,
-        r"does not say how many .*\(nan, 6\); call X.compute_chunk_sizes",
+        r"does not tell its number .*\(nan, 6\); call X.compute_chunk_sizes",
     ),
     "too short": (
         lambda: OnDisk(X, (N + 1, WIDTH)),
         Y,
         ValueError,
-        r"X\[280:301\] has 20 samples, but its shape",
+        r"X\[280:301\] has 20 samples, which does not match its shape",
     ),
     "labels for some": (
         lambda: iter([(X[:9], Y[:9]), X[9:]]),
@@ -440,7 +440,7 @@ WRONG: dict[str, tuple[Callable[[], Any], Any, type[Exception], str]] = {
         ValueError,
         r"block 0 of X has shape \(6,\); a single sample .* x\[None\]",
     ),
-    "ragged": (lambda: iter([[[1.0], [1.0, 2.0]]]), Y, ValueError, "block 0 of X makes no array"),
+    "ragged": (lambda: iter([[[1.0], [1.0, 2.0]]]), Y, ValueError, "block 0 of X is not an array"),
     "categories": (
         lambda: iter([CATEGORIES]),
         Y,

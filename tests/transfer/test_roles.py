@@ -115,7 +115,7 @@ def test_names_are_checked(data, given, message):
     with pytest.raises(ValueError, match=message):
         scorer_of(models, **given)
     scorer = scorer_of(models)
-    with pytest.raises(ValueError, match=r"names 'foreste'.*; did you mean 'forest'\?"):
+    with pytest.raises(ValueError, match=r"got 'foreste'; did you mean 'forest'\?"):
         scorer_of(models, sources=["foreste"])
     with pytest.raises(ValueError, match=message):
         scorer.set_params(**given).transfer(X, y)
@@ -216,7 +216,7 @@ def test_robustness_is_the_worst_case_over_sources(data):
     assert low < found.robust_accuracy < high and found.confidence_interval(of="by_source").low.shape == (2,)
     assert found.provenance.costs["lr"]["gradients"] > 0
     assert len(found.plot().points_) == 4
-    with pytest.raises(ValueError, match="the only source is the classifier that is judged"):
+    with pytest.raises(ValueError, match="the only source is the classifier that is tested"):
         scorer_of(models, sources=["svm"]).robustness(judged, X, y)
     with pytest.raises(ValueError, match="of must be one of"):
         found.confidence_interval(of="x")
