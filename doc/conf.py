@@ -20,9 +20,9 @@ version = release = skhalfway.__version__
 
 # --- where the package and this site are kept
 
-# Both addresses are read from setup.cfg, project_urls, and may be given as environment variables instead. Without
-# "Source" there are no links to edit a page, and [source] leads to a copy of the code in this site; without
-# "Documentation" there are no canonical addresses, no sitemap and no picture for social networks.
+# Both addresses are read from setup.cfg, project_urls. Environment variables may give others, to try them.
+# Without "Source" there are no links to edit a page, and [source] leads to a copy of the code in this site.
+# Without "Documentation" there are no canonical addresses, no sitemap and no picture for social networks.
 _setup = ConfigParser()
 _setup.read(ROOT / "setup.cfg", encoding="utf-8")
 _urls = dict(
@@ -166,14 +166,10 @@ def skip_others(app: Any, what: str, name: str, obj: object, skip: bool, options
     return None if hasattr(function, "__wrapped__") or owner.startswith("skhalfway") else True
 
 
-def mend_docstring(
-    app: Any, what: str, name: str, obj: object, options: object, lines: list[str]
-) -> None:
+def mend_docstring(app: Any, what: str, name: str, obj: object, options: object, lines: list[str]) -> None:
     """References to sections of scikit-learn's documentation become text, and numbers of papers links."""
     text = re.sub(r":ref:`([^`<]+) <accuracy_score>`", r"\1", "\n".join(lines))
-    text = re.sub(
-        r"\barXiv:?(\s+)(\d{4}\.\d{5})\b", r"`arXiv \2 <https://arxiv.org/abs/\2>`__", text
-    )
+    text = re.sub(r"\barXiv:?(\s+)(\d{4}\.\d{5})\b", r"`arXiv \2 <https://arxiv.org/abs/\2>`__", text)
     lines[:] = text.split("\n")
 
 

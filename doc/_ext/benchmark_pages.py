@@ -1,7 +1,7 @@
 """The pages of benchmarks/, with their figures, as pages of the site.
 
-A page of the site is written beside ``benchmarks/index.rst`` for each of them before the sources are read, with
-links that hold there: to each other, to pages of the site, and to files, which are named instead.
+Before the sources are read, each of them is written beside ``doc/benchmarks/index.rst``. Links between them
+and to pages of the site are kept. Links to other files become text.
 """
 
 from __future__ import annotations
@@ -9,9 +9,10 @@ from __future__ import annotations
 import re
 import shutil
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from sphinx.application import Sphinx
+if TYPE_CHECKING:
+    from sphinx.application import Sphinx
 
 ROOT = Path(__file__).parents[2]
 SOURCE, FOLDER = ROOT / "benchmarks", ROOT / "doc" / "benchmarks"

@@ -1,4 +1,4 @@
-"""Files beside the pages, where the address of the site is known: a sitemap and a picture for social networks."""
+"""Files that need the address of the site: a sitemap, and a picture for social networks."""
 
 from __future__ import annotations
 
