@@ -84,9 +84,14 @@ class Page(HTMLParser):
             self.loads.append(found["src"])
 
 
+def pages_of(folder: Path, pattern: str = "*.html") -> list[Path]:
+    """Pages of the folder; what lies in _static are templates and the like."""
+    return sorted(path for path in folder.rglob(pattern) if "_static" not in path.parts)
+
+
 def broken_links(folder: Path) -> Iterator[tuple[str, str]]:
     """Pages of the folder and what is wrong with their links: within the site all must lead somewhere."""
-    pages = {path: Page(path.read_text(encoding="utf-8")) for path in sorted(folder.rglob("*.html"))}
+    pages = {path: Page(path.read_text(encoding="utf-8")) for path in pages_of(folder)}
     for path, page in pages.items():
         name = str(path.relative_to(folder))
         for address in page.loads:
@@ -219,7 +224,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--only", default="*.html", help="pattern of the pages to open")
     given = parser.parse_args(arguments)
     folder = given.folder.resolve()
-    pages = sorted(path for path in folder.rglob(given.only) if "_static" not in path.parts)
+    pages = pages_of(folder, given.only)
     if not pages:
         parser.error(f"there are no pages in {folder}; tox run -e docs builds them")
     made = [path for path in pages if {"generated", "_modules"} & set(path.parts)]

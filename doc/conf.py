@@ -43,11 +43,13 @@ extensions = [
     "matplotlib.sphinxext.plot_directive",
     "myst_parser",
     "numpydoc",
+    "sphinx_copybutton",
     "sphinx_gallery.gen_gallery",
     "sphinxcontrib.bibtex",
     "sphinxext.opengraph",
     # of ours, in doc/_ext
     "benchmark_pages",
+    "everyday_words",
     "mathml",
     "site_files",
 ]
@@ -79,6 +81,10 @@ bibtex_reference_style = "author_year"
 # headings of a benchmark's page may begin at any level, and links in it are checked like others
 suppress_warnings = ["myst.header"]
 
+# what is copied can be pasted: input without prompts
+copybutton_prompt_text = r">>> |\.\.\. |\$ "
+copybutton_prompt_is_regexp = True
+
 # --- figures of the guide
 
 plot_formats = [("png", 150)]
@@ -104,6 +110,8 @@ html_theme_options = {
     "logo": {"text": f"skhalfway {release}"},
     "navigation_with_keys": False,
     "show_prev_next": False,
+    "navbar_persistent": ["search-field.html"],
+    "header_links_before_dropdown": 6,
     "footer_start": ["copyright"],
     "footer_end": [],
     "use_edit_page_button": bool(REPOSITORY),

@@ -6,6 +6,7 @@ import re
 import sys
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
+from textwrap import dedent
 from xml.etree import ElementTree
 
 import pytest
@@ -87,6 +88,16 @@ def test_every_figure_says_what_it_shows(path):
             options.append(option.strip())
         text = " ".join(options)
         assert ":nofigs:" in text or re.search(r":alt: .{20,}", text), f"line {number + 1}"
+
+
+def test_snippet_of_the_landing_page_runs_as_pasted(capsys):
+    text = (DOC / "index.rst").read_text(encoding="utf-8")
+    blocks = {
+        language: dedent(block)
+        for language, block in re.findall(r"^\.\. code-block:: (python|text)\n\n((?:   .*\n|\n)+)", text, re.MULTILINE)
+    }
+    exec(compile(blocks["python"], "snippet", "exec"), {"__name__": "__main__"})
+    assert capsys.readouterr().out.split() == blocks["text"].split()
 
 
 def test_pages_of_benchmarks_link_to_the_site():

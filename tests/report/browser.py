@@ -84,7 +84,8 @@ class Browser:
             "Emulation.setDeviceMetricsOverride", width=width, height=900, deviceScaleFactor=1, mobile=False
         )
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
-        self.ask("Emulation.setEmulatedMedia", features=[scheme])
+        still = {"name": "prefers-reduced-motion", "value": "reduce"}  # colours change at once
+        self.ask("Emulation.setEmulatedMedia", features=[scheme, still])
 
     def show(self, page, *, width, dark=False):
         """Load a file, or an address, at a width in pixels, in light or dark colours."""
