@@ -105,6 +105,14 @@ html_title = f"skhalfway {release}"
 html_static_path = ["_static"]
 html_css_files = ["skhalfway.css"]
 html_show_sourcelink = False
+# pages that are alone have no list of pages beside them
+html_sidebars = {
+    page: []
+    for page in (
+        *("architecture", "bibliography", "changelog", "comparison", "coming_from", "continuous_integration"),
+        *("coverage", "framework", "glossary", "index", "limits", "measures", "scale"),
+    )
+}
 html_copy_source = False
 html_theme_options = {
     "logo": {"text": f"skhalfway {release}"},

@@ -10,14 +10,14 @@ from sphinx.application import Sphinx
 
 
 def visit_inline(translator: Any, node: nodes.math) -> None:
-    translator.body.append(f'<span class="math">{convert(node.astext())}</span>')
+    translator.body.append(f'<span class="formula">{convert(node.astext())}</span>')
     raise nodes.SkipNode
 
 
 def visit_block(translator: Any, node: nodes.math_block) -> None:
     # a formula that is wider than a narrow screen is scrolled by itself, by keys too
     translator.body.append(
-        f'<div class="math" tabindex="0">{convert(node.astext(), display="block")}</div>\n'
+        f'<div class="formula" tabindex="0">{convert(node.astext(), display="block")}</div>\n'
     )
     raise nodes.SkipNode
 
