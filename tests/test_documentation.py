@@ -94,7 +94,9 @@ def test_snippet_of_the_landing_page_runs_as_pasted(capsys):
     text = (DOC / "index.rst").read_text(encoding="utf-8")
     blocks = {
         language: dedent(block)
-        for language, block in re.findall(r"^\.\. code-block:: (python|text)\n\n((?:   .*\n|\n)+)", text, re.MULTILINE)
+        for language, block in re.findall(
+            r"^\.\. code-block:: (python|text)\n\n((?:   .*\n|\n)+)", text, re.MULTILINE
+        )
     }
     exec(compile(blocks["python"], "snippet", "exec"), {"__name__": "__main__"})
     assert capsys.readouterr().out.split() == blocks["text"].split()

@@ -1,7 +1,7 @@
 """The pages of benchmarks/, with their figures, as pages of the site.
 
-Before the sources are read, each of them is written beside ``doc/benchmarks/index.rst``. Links between them
-and to pages of the site are kept. Links to other files become text.
+Before the sources are read, each of them is written to ``doc/benchmarks``. Links between them and to pages of the
+site are kept. Links to other files become text.
 """
 
 from __future__ import annotations
@@ -16,6 +16,24 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[2]
 SOURCE, FOLDER = ROOT / "benchmarks", ROOT / "doc" / "benchmarks"
+# the index has a line for search engines and words that people search for, and lists all pages in the navigation
+HEAD = """---
+myst:
+  html_meta:
+    description: All measurements of skhalfway - speed, memory, strength of attacks, and tests of hypotheses.
+    keywords: benchmark, measurements, tables of results, performance
+---
+
+"""
+FOOT = """
+```{toctree}
+:hidden:
+:glob:
+
+overview
+*
+```
+"""
 IMAGE = re.compile(r"(!\[[^\]]*\])\(([^)]+)\)")
 LINK = re.compile(r"(?<!!)\[([^\]]+)\]\(([^)#]+)\)")
 
@@ -51,11 +69,13 @@ def write(path: Path, text: str) -> None:
 def write_pages(app: Sphinx, config: Any) -> None:
     pages = {path.name: path.read_text(encoding="utf-8") for path in sorted(SOURCE.glob("*.md"))}
     pages["overview.md"] = pages.pop("README.md")
+    FOLDER.mkdir(exist_ok=True)
     for old in FOLDER.glob("*.md"):
         if old.name not in pages:
             old.unlink()
     for name, text in pages.items():
-        write(FOLDER / name, of_site(text))
+        page = of_site(text)
+        write(FOLDER / name, HEAD + page + FOOT if name == "index.md" else page)
         for _, target in IMAGE.findall(text):
             shutil.copy2(SOURCE / target, FOLDER / Path(target).name)
 
