@@ -1,7 +1,7 @@
 """The pages of benchmarks/, with their figures, as pages of the site.
 
-Before the sources are read, each of them is written to ``doc/benchmarks``. Links between them and to pages of the
-site are kept. Links to other files become text.
+Before the sources are read, each of them is written to ``doc/benchmarks``. Links between them and to pages of
+the site are kept. Links to other files become text.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[2]
 SOURCE, FOLDER = ROOT / "benchmarks", ROOT / "doc" / "benchmarks"
-# the index has a line for search engines and words that people search for, and lists all pages in the navigation
+# the index gets words for search engines and for those who search, and all pages in the navigation
 HEAD = """---
 myst:
   html_meta:
