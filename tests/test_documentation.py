@@ -105,11 +105,12 @@ def test_snippet_of_the_landing_page_runs_as_pasted(capsys):
 def test_pages_of_benchmarks_link_to_the_site():
     pages = load(DOC / "_ext" / "benchmark_pages.py")
     given = (
-        "[engine.md](engine.md), [all](README.md), [plan](../doc/scale.rst), [net](https://example.org/), "
-        "[script](engine.py), [not run](nowhere.md), ![ranks](../doc/_static/ranks.png)"
+        "[engine.md](engine.md), [all](README.md), [costs](memory.md), [plan](../doc/scale.rst), "
+        "[net](https://example.org/), [script](engine.py), [not run](nowhere.md), "
+        "![ranks](../doc/_static/ranks.png)"
     )
     assert pages.of_site(given) == (
-        "[engine.md](engine.md), [all](overview.md), [plan](/scale), [net](https://example.org/), "
+        "[](engine.md), [all](overview.md), [costs](memory.md), [plan](/scale), [net](https://example.org/), "
         "script, not run, ![ranks](ranks.png)"
     )
 

@@ -52,7 +52,9 @@ def of_site(markdown: str) -> str:
         if not path.exists():  # a benchmark that was not run yet
             return text
         if path.suffix == ".md" and path.parent == SOURCE:
-            return f"[{text}]({'overview.md' if path.name == 'README.md' else path.name})"
+            page = "overview.md" if path.name == "README.md" else path.name
+            # without a text, the page's title stands there
+            return f"[{'' if text == path.name else text}]({page})"
         if path.suffix == ".rst":
             return f"[{text}](/{path.relative_to(ROOT / 'doc').with_suffix('')})"
         return text
