@@ -192,11 +192,15 @@ def look(folder: Path, pages: list[Path], jobs: int, axe: str | None) -> tuple[i
         browser = Browser(place)
         try:
             if searching:
-                faults.extend(search_faults(browser, base))
+                for name, fault in search_faults(browser, base):
+                    print(f"{name}: {fault}", flush=True)
+                    faults.append((name, fault))
             while True:
                 path = waiting.get_nowait()
                 name = str(path.relative_to(folder))
-                faults.extend((name, fault) for fault in faults_of(browser, base + quote(name), base, axe))
+                for fault in faults_of(browser, base + quote(name), base, axe):
+                    print(f"{name}: {fault}", flush=True)
+                    faults.append((name, fault))
         except queue.Empty:
             pass
         except BaseException as error:
@@ -231,6 +235,8 @@ def main(arguments: list[str] | None = None) -> int:
     pages = sorted({*pages} - {*made}) + made[:: given.every]
 
     faults = list(broken_links(folder))
+    for name, fault in faults:
+        print(f"{name}: {fault}", flush=True)
     looked = len(pages)
     if CHROMIUM is None:
         print("skipped: there is no Chromium here, so links alone were checked", file=sys.stderr)
@@ -241,8 +247,6 @@ def main(arguments: list[str] | None = None) -> int:
         axe = Path(place).read_text(encoding="utf-8") + "; 0" if place else None
         looked, more = look(folder, pages, given.jobs, axe)
         faults += more
-    for name, fault in sorted(set(faults)):
-        print(f"{name}: {fault}")
     failed = len({name for name, _ in faults})
     print(f"{max(looked - failed, 0)} passed, {failed} failed")
     return int(bool(faults))
