@@ -92,6 +92,17 @@ def pages_of(folder: Path, pattern: str = "*.html") -> list[Path]:
 def broken_links(folder: Path) -> Iterator[tuple[str, str]]:
     """Pages of the folder and what is wrong with their links: within the site all must lead somewhere."""
     pages = {path: Page(path.read_text(encoding="utf-8")) for path in pages_of(folder)}
+    targets: dict[tuple[Path, str], Path | None] = {}  # pages of a folder share most of their links
+
+    def target_of(path: Path, address: str) -> Path | None:
+        if not address:
+            return path
+        if (path.parent, address) not in targets:
+            target = (path.parent / unquote(address)).resolve()
+            target = target / "index.html" if target.is_dir() else target
+            targets[path.parent, address] = target if target.exists() else None
+        return targets[path.parent, address]
+
     for path, page in pages.items():
         name = str(path.relative_to(folder))
         for address in page.loads:
@@ -101,10 +112,8 @@ def broken_links(folder: Path) -> Iterator[tuple[str, str]]:
             parts = urlsplit(address)
             if parts.scheme or parts.netloc:
                 continue
-            target = (path.parent / unquote(parts.path)).resolve() if parts.path else path
-            if target.is_dir():
-                target /= "index.html"
-            if not target.exists():
+            target = target_of(path, parts.path)
+            if target is None:
                 yield name, f"leads to {address}, which is not there"
             elif parts.fragment and target in pages:
                 wanted = unquote(parts.fragment)
