@@ -102,6 +102,7 @@ plot_apply_rcparams = True
 
 html_theme = "pydata_sphinx_theme"
 html_title = f"skhalfway {release}"
+html_favicon = "_static/favicon.svg"
 html_static_path = ["_static"]
 html_css_files = ["skhalfway.css"]
 html_show_sourcelink = False
@@ -120,6 +121,8 @@ html_theme_options = {
     "show_prev_next": False,
     "navbar_persistent": ["search-field.html"],
     "header_links_before_dropdown": 6,
+    # one level beside a page: the theme's buttons that open a further one have no name (WCAG 4.1.2)
+    "navigation_depth": 2,
     "footer_start": ["copyright"],
     "footer_end": [],
     "use_edit_page_button": bool(REPOSITORY),
