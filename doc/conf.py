@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import skhalfway
+from docutils import nodes
 
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT / "doc" / "_ext"))
@@ -192,6 +193,15 @@ def mend_docstring(app: Any, what: str, name: str, obj: object, options: object,
     lines[:] = text.split("\n")
 
 
+def name_thumbnails(app: Any, doctree: nodes.document, docname: str) -> None:
+    """Pictures of a gallery say which lesson they belong to."""
+    for image in doctree.findall(nodes.image):
+        link = image.next_node(nodes.reference, ascend=True) if image.get("alt") == "" else None
+        if link is not None:
+            image["alt"] = f"A figure of the lesson {link.astext()}"
+
+
 def setup(app: Any) -> None:
+    app.connect("doctree-resolved", name_thumbnails)
     app.connect("autodoc-skip-member", skip_others)
     app.connect("autodoc-process-docstring", mend_docstring)
