@@ -8,8 +8,9 @@ from configparser import ConfigParser
 from pathlib import Path
 from typing import Any
 
-import skhalfway
 from docutils import nodes
+
+import skhalfway
 
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT / "doc" / "_ext"))
