@@ -12,7 +12,7 @@ from docutils import nodes
 
 import skhalfway
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "doc" / "_ext"))
 
 project = "skhalfway"
