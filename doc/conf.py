@@ -202,7 +202,16 @@ def name_thumbnails(app: Any, doctree: nodes.document, docname: str) -> None:
             image["alt"] = f"A figure of the lesson {link.astext()}"
 
 
+def edit_sources_only(
+    app: Any, pagename: str, templatename: str, context: dict[str, Any], doctree: Any
+) -> None:
+    """Pages that the build writes have no source to edit."""
+    if pagename.startswith(("_modules/", "auto_examples/", "benchmarks/", "generated/")):
+        context["theme_use_edit_page_button"] = False
+
+
 def setup(app: Any) -> None:
+    app.connect("html-page-context", edit_sources_only)
     app.connect("doctree-resolved", name_thumbnails)
     app.connect("autodoc-skip-member", skip_others)
     app.connect("autodoc-process-docstring", mend_docstring)
