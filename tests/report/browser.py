@@ -78,15 +78,20 @@ class Browser:
                 return answer["result"]
             self.events.append(answer)
 
-    def show(self, path, *, width, dark=False):
-        """Load a file, at a width in pixels, in light or dark colours."""
+    def dress(self, *, width, dark=False):
+        """Set the width of the page in pixels, and light or dark colours."""
         self.ask(
             "Emulation.setDeviceMetricsOverride", width=width, height=900, deviceScaleFactor=1, mobile=False
         )
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
-        self.ask("Emulation.setEmulatedMedia", features=[scheme])
+        still = {"name": "prefers-reduced-motion", "value": "reduce"}  # colours change at once
+        self.ask("Emulation.setEmulatedMedia", features=[scheme, still])
+
+    def show(self, page, *, width, dark=False):
+        """Load a file, or an address, at a width in pixels, in light or dark colours."""
+        self.dress(width=width, dark=dark)
         self.events.clear()
-        self.ask("Page.navigate", url=path.as_uri())
+        self.ask("Page.navigate", url=page if isinstance(page, str) else page.as_uri())
         while not any(event["method"] == "Page.loadEventFired" for event in self.events):
             self.events.append(self._next())
 
@@ -104,6 +109,10 @@ class Browser:
             self.ask(
                 "Input.dispatchKeyEvent", type=kind, key=key, code=key, windowsVirtualKeyCode=code, **more
             )
+
+    def picture(self, path):
+        """Write what the window shows to a file."""
+        path.write_bytes(base64.b64decode(self.ask("Page.captureScreenshot")["data"]))
 
     def pdf(self):
         """The page as it is printed."""
