@@ -1,10 +1,13 @@
 """Sphinx configuration. The build needs no network, and every warning is an error."""
 
 import re
+import sys
 from pathlib import Path
 from typing import Any
 
 import skhalfway
+
+sys.path.insert(0, str(Path(__file__).parent / "_ext"))
 
 project = "skhalfway"
 author = "the skhalfway developers"
@@ -16,9 +19,16 @@ extensions = [
     "sphinx.ext.autosummary",
     "numpydoc",
     "sphinx_gallery.gen_gallery",
+    "course_pages",
 ]
 templates_path = ["_templates"]
-exclude_patterns = ["_build", "auto_examples/*.md5", "auto_examples/*.ipynb"]
+exclude_patterns = [
+    "_build",
+    "auto_examples/*.md5",
+    "auto_examples/*.ipynb",
+    "course/*.md5",
+    "course/index.rst",
+]
 default_role = "literal"
 nitpicky = True
 # Other projects' objects: linking to them would need their inventories, from the network.
@@ -48,9 +58,12 @@ html_theme_options = {
 }
 
 sphinx_gallery_conf = {
-    "examples_dirs": "../examples",
-    "gallery_dirs": "auto_examples",
-    "filename_pattern": r"/plot_",
+    "examples_dirs": ["../examples", "../skhalfway/course/lessons"],
+    "gallery_dirs": ["auto_examples", "course"],
+    "filename_pattern": r"/(plot|lesson)_",
+    "ignore_pattern": r"_solutions\.py$",
+    # lessons have notebooks of their own, with solutions: see _ext/course_pages.py
+    "notebook_extensions": set(),
     "backreferences_dir": "generated/backreferences",
     "doc_module": ("skhalfway",),
     "download_all_examples": False,
