@@ -14,11 +14,10 @@ from typing import Any
 
 import matplotlib.pyplot as plt
 import nbformat
-import pandas as pd
 import pytest
 from nbclient import NotebookClient
 
-from skhalfway.course import _writing, write_course
+from skhalfway.course import write_course
 from skhalfway.course._lessons import LESSONS, Lesson, cells_of, named_cells, read_lesson, read_lessons
 from skhalfway.course._markdown import markdown_of
 from skhalfway.course._notebooks import notebook_of
@@ -323,27 +322,18 @@ def test_cells(tmp_path: Path) -> None:
 # --- what is written
 
 
-@pytest.fixture
-def tables(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_writing, "data_files", lambda: {"a.csv": pd.DataFrame({"x": [1, 2]})})
-
-
-@pytest.mark.usefixtures("tables")
 def test_write_course(tmp_path: Path) -> None:
     folder = tmp_path / "new" / "course"
     written = write_course(folder)
     assert sorted(written) == sorted(path for path in folder.rglob("*") if path.is_file())
-    names = [str(path.relative_to(folder)) for path in written]
     notebooks = [f"{lesson.path.stem}.ipynb" for lesson in COURSE]
-    assert names == ["README.md", *notebooks, str(Path("data", "a.csv"))]
-    assert (folder / "data" / "a.csv").read_text() == "x\n1\n2\n"
+    assert written == [folder / name for name in ["README.md", *notebooks]]
     listed = re.findall(r"^(\d+)\. \[(.+)\]\((.+)\): .+[.?!]$", written[0].read_text("utf-8"), re.MULTILINE)
     assert [f"{number}. {title}" for number, title, _ in listed] == [lesson.title for lesson in COURSE]
     assert [name for *_, name in listed] == notebooks
     assert json.loads(written[1].read_text("utf-8")) == notebook_of(COURSE[0])
 
 
-@pytest.mark.usefixtures("tables")
 def test_nothing_is_overwritten_unasked(tmp_path: Path) -> None:
     own, changed = tmp_path / "notes.txt", tmp_path / "README.md"
     own.write_text("mine")
@@ -373,7 +363,7 @@ def test_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     ("arguments", "message"),
     [
         ([], "required: PATH"),
-        (["a_file"], "a_file is no folder"),
+        (["a_file"], "a_file is not a folder"),
         (["nowhere/course"], "there is no folder nowhere"),
     ],
     ids=str,

@@ -20,7 +20,7 @@ def add_to(commands: Any) -> None:
         "course",
         help="write the lessons of the course as notebooks",
         description="Write a course of twelve lessons and a final project as Jupyter notebooks, with "
-        "exercises and solutions, and what they read. Nothing is downloaded.",
+        "exercises and solutions. Nothing is downloaded.",
         epilog=EPILOG,
     )
     parser.add_argument("path", type=folder, metavar="PATH", help="the folder; made where it does not exist")

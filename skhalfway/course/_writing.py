@@ -1,4 +1,4 @@
-"""write_course: the notebooks of all lessons, a page that lists them, and what they read, into a folder."""
+"""write_course: the notebooks of all lessons, and a page that lists them, into a folder."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import json
 from os import PathLike
 from pathlib import Path
 
-from skhalfway.course._data import data_files
 from skhalfway.course._lessons import Lesson, read_lessons
 from skhalfway.course._markdown import markdown_of
 from skhalfway.course._notebooks import notebook_of
@@ -39,8 +38,7 @@ def write_course(path: str | PathLike[str], *, overwrite: bool = False) -> list[
     Returns
     -------
     written : list of Path
-        The files: ``README.md``, which lists the lessons; a notebook for each, in their order; and, in the
-        folder ``data``, what lessons read from files.
+        The files: ``README.md``, which lists the lessons, and a notebook for each, in their order.
 
     Raises
     ------
@@ -69,26 +67,20 @@ def write_course(path: str | PathLike[str], *, overwrite: bool = False) -> list[
             f"{folder} holds {', '.join(there[:MOST_NAMED])}{more}, which would be overwritten, with what "
             "you changed in them; give another folder, or pass overwrite=True"
         )
-    written = []
+    folder.mkdir(parents=True, exist_ok=True)
     for name, text in texts.items():
-        file = folder / name
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(text, encoding="utf-8", newline="\n")
-        written.append(file)
-    return written
+        (folder / name).write_text(text, encoding="utf-8", newline="\n")
+    return [folder / name for name in texts]
 
 
 def _texts() -> dict[str, str]:
-    """All files, by their place in the folder."""
+    """All files, by name."""
     lessons = read_lessons()
     notebooks = {
         f"{lesson.path.stem}.ipynb": json.dumps(notebook_of(lesson), indent=1, ensure_ascii=False) + "\n"
         for lesson in lessons
     }
-    tables = {
-        f"data/{name}": table.to_csv(index=False, lineterminator="\n") for name, table in data_files().items()
-    }
-    return {"README.md": f"{HEAD}\n{''.join(map(_line, lessons))}"} | notebooks | tables
+    return {"README.md": f"{HEAD}\n{''.join(map(_line, lessons))}"} | notebooks
 
 
 def _line(lesson: Lesson) -> str:
