@@ -51,12 +51,19 @@ extensions = [
     "sphinxext.opengraph",
     # of ours, in doc/_ext
     "benchmark_pages",
+    "course_pages",
     "everyday_words",
     "mathml",
     "site_files",
 ]
 templates_path = ["_templates"]
-exclude_patterns = ["_build", "auto_examples/*.md5", "auto_examples/*.ipynb"]
+exclude_patterns = [
+    "_build",
+    "auto_examples/*.md5",
+    "auto_examples/*.ipynb",
+    "course/*.md5",
+    "course/index.rst",
+]
 default_role = "literal"
 nitpicky = True
 nitpick_ignore_regex = [
@@ -145,9 +152,12 @@ ogp_image_alt = "Heat map: which of eight classifiers are fooled by adversarial 
 ogp_enable_meta_description = True
 
 sphinx_gallery_conf = {
-    "examples_dirs": "../examples",
-    "gallery_dirs": "auto_examples",
-    "filename_pattern": r"/plot_",
+    "examples_dirs": ["../examples", "../skhalfway/course/lessons"],
+    "gallery_dirs": ["auto_examples", "course"],
+    "filename_pattern": r"/(plot|lesson)_",
+    "ignore_pattern": r"_solutions\.py$",
+    # lessons have notebooks of their own, with solutions: see _ext/course_pages.py
+    "notebook_extensions": set(),
     "backreferences_dir": "generated/backreferences",
     "doc_module": ("skhalfway",),
     "download_all_examples": False,

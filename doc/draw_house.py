@@ -20,6 +20,7 @@ FLOORS = [  # from the ground up: packages side by side, the question
     (["transfer", "perturbation"], "Whom do they fool? What can be learned from them?"),
     (["codes", "structure", "inspection"], "What do layers, wiring and training tell?"),
     (["files", "report", "datasets"], "What does an engineer hand on?"),
+    (["course"], "What is taught, and how is it written out?"),
     (["cli"], "What is typed in a shell?"),
 ]
 WIDTH, HEIGHT, GAP, LABELS = 780, 44, 8, 330

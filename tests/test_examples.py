@@ -3,48 +3,27 @@
 from __future__ import annotations
 
 import runpy
-import traceback
-import warnings
-from contextlib import redirect_stderr, redirect_stdout
-from multiprocessing import get_context
 from pathlib import Path
 
 import matplotlib.pyplot as plt
 import pytest
-import torch
 
 from skhalfway import AuditReport, load_result
+from tests.scripts import in_own_process
 
 EXAMPLES = sorted((Path(__file__).parents[1] / "examples").glob("plot_*.py"))
 
 
-def run_and_count_figures(example: Path, said: Path) -> None:
-    """In a process of its own; what it prints, or raises, is in a file."""
-    torch.set_num_threads(1)
-    plt.switch_backend("agg")
-    warnings.simplefilter("error")
-    with said.open("w", encoding="utf-8") as file, redirect_stdout(file), redirect_stderr(file):
-        try:
-            runpy.run_path(str(example))
-        except BaseException:
-            traceback.print_exc(file=file)
-            raise
-        file.write(f"{len(plt.get_fignums())}\n")
+def run_and_count_figures(example: Path) -> None:
+    runpy.run_path(str(example))
+    print(len(plt.get_fignums()))
 
 
 @pytest.mark.usefixtures("quick_processes")
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)
 def test_example(example: Path, tmp_path: Path) -> None:
-    said = tmp_path / "said"
-    run = get_context("forkserver").Process(target=run_and_count_figures, args=(example, said))
-    run.start()
-    run.join(300)
-    if run.is_alive():
-        run.kill()
-        run.join()
-    printed = said.read_text("utf-8")
-    assert run.exitcode == 0, printed
-    assert int(printed.splitlines()[-1]) >= 1
+    printed = in_own_process(run_and_count_figures, example, folder=tmp_path)
+    assert int(printed[-1]) >= 1
 
 
 FEWER = {"audit_bank": {"n_applications": 2000}}

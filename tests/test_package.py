@@ -72,6 +72,7 @@ FLOORS = (
     "report",
     "datasets",
     "",
+    "course",
     "cli",
     "__main__",
 )

@@ -16,6 +16,7 @@ _OPTIONS = {
     "give them in their order: as_model(network, classes=[...])": "give them in their order: --classes LABEL "
     "LABEL ...",
     "leave out classes": "leave out --classes",
+    "pass overwrite=True": "add --overwrite",
     "pass trust_pickle=True (--trust-pickle)": "add --trust-pickle",
 }
 

@@ -9,11 +9,11 @@ from io import TextIOWrapper
 from pathlib import Path
 
 from skhalfway import __version__
-from skhalfway.cli import _audit, _cache, _check, _compare, _demo
+from skhalfway.cli import _audit, _cache, _check, _compare, _course, _demo
 from skhalfway.cli._faults import is_told, said
 from skhalfway.cli._parser import BAD_INPUT, INTERRUPTED, Parser
 
-COMMANDS = (_audit, _check, _compare, _demo, _cache)
+COMMANDS = (_audit, _check, _compare, _demo, _course, _cache)
 EPILOG = """\
 exit status:
   0    passed

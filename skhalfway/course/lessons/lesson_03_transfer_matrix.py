@@ -1,0 +1,222 @@
+"""
+3. Transferability, and how to count it
+=======================================
+
+**The question.** If an example was made to fool one classifier, does it fool another
+one that the attacker has never seen? You attack seven classifiers of digits, try the
+results on all the others, and learn which figure to report and which controls it needs.
+"""
+
+# %%
+# What you need
+# -------------
+#
+# - Earlier lessons: 1 and 2.
+# - Mathematics: shares and conditional shares.
+# - Packages: scikit-learn, pandas, matplotlib and skhalfway.
+# - Time: 60 minutes. The code runs for about 20 seconds.
+#
+# Make a prediction first
+# -----------------------
+#
+# Seven classifiers are trained on the same digits: a logistic regression, a support
+# vector machine, three networks (one of them behind a ``StandardScaler``), a random
+# forest and five nearest neighbours. Each is right on at least 96 of 100 test images.
+# Write down your answers:
+#
+# 1. Which classifier is fooled least by images that were made to fool others?
+# 2. Images made on the forest, tried on a network: will they fool it as often as images
+#    made on the network, tried on the forest?
+# 3. Two networks differ only by the random numbers of their training. What share of the
+#    images made on one fools the other?
+
+# %%
+# Seven models, one matrix
+# ------------------------
+#
+# The model that is attacked is the *source*, the model on which the result is tried is
+# the *target*. ``TransferScorer`` takes fitted models of any kind, attacks each, and
+# tries the results on all.
+
+from sklearn.datasets import load_digits
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import train_test_split
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.neural_network import MLPClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.svm import SVC
+
+from skhalfway import AdversarialGenerator, TransferMatrix, TransferScorer
+
+X, y = load_digits(return_X_y=True)
+X_train, X_test, y_train, y_test = train_test_split(
+    X / 16, y, test_size=400, stratify=y, random_state=0
+)
+network = {"hidden_layer_sizes": (64,), "max_iter": 500}
+models = {
+    "logistic": LogisticRegression(max_iter=1000),
+    "rbf svm": SVC(),
+    "mlp": MLPClassifier(**network, random_state=0),
+    "mlp 2": MLPClassifier(**network, random_state=1),
+    "scaled mlp": make_pipeline(
+        StandardScaler(), MLPClassifier(**network, random_state=0)
+    ),
+    "forest": RandomForestClassifier(50, random_state=0),
+    "5-nn": KNeighborsClassifier(),
+}
+for model in models.values():
+    model.fit(X_train, y_train)
+
+generator = AdversarialGenerator(eps=0.15, clip_values=(0, 1))
+scorer = TransferScorer(generator, random_state=0).fit(models)
+matrix = scorer.transfer(X_test, y_test)
+heat_map = matrix.plot()
+matrix
+
+# %%
+# A cell says: of the images that source and target both classify correctly, this share
+# fools the target after the attack on the source, with its 95 % interval. The diagonal,
+# in brackets, is no transfer. It says how often the attack fools its own source.
+#
+# - The nearest neighbours are fooled least. No source reaches 20 % there.
+# - The two networks that differ by chance alone fool each other with 90 % of the
+#   images, almost as often as themselves (95 %).
+# - The matrix is not symmetric. Images made on the first network fool the forest on 43
+#   %, those made on the forest fool the network on 33 %.
+#
+# The same in words, for each target:
+
+print(matrix.describe())
+
+# %%
+# A rate needs its denominator
+# ----------------------------
+#
+# "How often do images made on the nearest neighbours fool the support vector machine?"
+# has three answers, and papers use all of them:
+#
+# - ``"both_correct"``: among the images that both classify correctly before the attack;
+# - ``"source_fooled"``: among those of them that fool the source, so that attacks
+#   without success at home do not count;
+# - ``"all"``: among all images, so that mistakes without an attack count too.
+#
+# One experiment is enough, since the outcomes can be counted in each way.
+
+import pandas as pd
+
+conditions = ["all", "both_correct", "source_fooled"]
+sources = ["logistic", "mlp 2", "5-nn"]
+one_target = TransferScorer(
+    generator, sources=sources, targets=["rbf svm"], condition="all", random_state=0
+)
+outcomes = one_target.fit(models).transfer(X_test, y_test).outcomes
+figures = {}
+for condition in conditions:
+    frame = TransferMatrix.of(outcomes, condition).to_frame().droplevel("target")
+    figures[condition] = [
+        f"{row.rate:.2f} [{row.low:.2f} {row.high:.2f}] of {row.eligible:.0f}"
+        for row in frame.itertuples()
+    ]
+pd.DataFrame(figures, index=sources)
+
+# %%
+# By the first two figures, the nearest neighbours are the weakest of these three
+# sources. By the last they are the strongest, although nothing was attacked anew. Few
+# attacks on the nearest neighbours succeed at all, and only 110 images are left to
+# count, but these few transfer well. Neither answer is wrong. The first two say how
+# much an attacker achieves who has this source, the last says how far successful
+# examples carry. A rate without its denominator says neither.
+#
+# Controls: would noise do the same?
+# ----------------------------------
+#
+# A target may misclassify anything that is moved, whichever model it was made for. So
+# every matrix has a control: the same images with random signs of the same size. Here
+# it stands beside the mean rate of the images that were made on the other models.
+
+import matplotlib.pyplot as plt
+import numpy as np
+
+n = len(models)
+names = list(models)
+others = (matrix.rates.sum(axis=0) - matrix.rates.diagonal()) / (n - 1)
+noise = (matrix.noise.sum(axis=0) - matrix.noise.diagonal()) / (n - 1)
+figure, ax = plt.subplots(figsize=(7, 3.4), layout="constrained")
+ax.bar(np.arange(n) - 0.2, others, 0.4, label="made on the other models")
+ax.bar(np.arange(n) + 0.2, noise, 0.4, label="noise of the same size")
+ax.set_xticks(range(n), names)
+ax.set(ylabel="share that fools the target", ylim=(0, 1))
+ax.legend()
+
+# %%
+# Noise fools six of the models on less than 10 % of the images. It fools the scaled
+# network on 76 %, where the attacks on others have 83 %. Its column says next to
+# nothing about transfer: this network is fooled by most changes of that size. Its
+# scaler divides pixels that are nearly always white by their tiny standard deviation,
+# and so it enlarges whatever is added to them. Without the control, it would pass for
+# the model that shares most with all others.
+#
+# Another control looks at the wrong answers. Does the target make the *same mistake*,
+# that is, does it give the wrong label that the source gives? Nine wrong labels are
+# possible, so agreement by chance is rare. As shares of the images that fool the
+# target:
+
+same = pd.DataFrame(matrix.same_mistake / matrix.fooled, names, names).round(2)
+same
+# sphinx_gallery_thumbnail_number = 1
+
+# %%
+# The two networks make the same mistake nearly always (99 %). The scaled network, as a
+# target, makes it on 36 % of the images at most: another sign that it is fooled for
+# reasons of its own.
+
+# %%
+# What the literature says
+# ------------------------
+#
+# - Papernot et al. (2016) call transfer between models of one kind *intra-technique*
+#   and between kinds *cross-technique*. Their matrix on MNIST counts all samples:
+#   `arXiv 1605.07277 <https://arxiv.org/abs/1605.07277>`__. It is not symmetric either.
+# - Waseda et al. (2021) tell the same mistake from different ones: `arXiv 2112.14337
+#   <https://arxiv.org/abs/2112.14337>`__.
+# - Demontis et al. (2019) measure why some sources transfer better, by the size and the
+#   alignment of gradients: `arXiv 1809.02861 <https://arxiv.org/abs/1809.02861>`__.
+
+# %%
+# Exercises
+# ---------
+#
+# 1. Compute one cell by hand, from the logistic regression to the first network: attack
+#    with ``AdversarialGenerator`` and ``FrozenEstimator``, ask both models, and count.
+#
+# .. solution:: 1
+#
+# 2. Is the change made for the image, or does any image do? Give each image the change
+#    that was made for another image of the same class, and for one of another class,
+#    with the first network as source and target.
+#
+# .. solution:: 2
+#
+# 3. An attacker may attack several models at once. Make an ``Ensemble`` of the logistic
+#    regression, the first network and the nearest neighbours, and try its images on the
+#    support vector machine. Is it a better source than the best of the three alone?
+#
+# .. solution:: 3
+
+# %%
+# A common misreading
+# -------------------
+#
+# "The rate is low, so the target is robust." A low rate from one source may only mean
+# that the attack failed at the source, or that this source is unlike the target. Look
+# at the diagonal first, and then at the highest rate of the column, not at the mean.
+# And "the rate is high, so the models share weaknesses" is no better as long as nobody
+# has looked at the noise.
+#
+# Where next
+# ----------
+#
+# The intervals in the cells are wide. Lesson 4 asks which of the differences in this
+# matrix are more than chance.
