@@ -1,4 +1,4 @@
-"""Image data sets for trying the package, as float32 in [0, 1], split into training and test sets."""
+"""Data for trying the package: images as float32 in [0, 1], in a training and a test set, and a table of loans."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from numbers import Integral
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,11 +15,14 @@ from sklearn.model_selection import train_test_split
 from sklearn.utils import resample
 
 from skhalfway._blocks import blocks
-from skhalfway._checks import check_choice, check_random_state, check_size
+from skhalfway._checks import check_choice, check_integer, check_random_state, check_share, check_size
 from skhalfway._randomness import draw_seed
 from skhalfway._text import shown
 
-__all__ = ["load_images"]
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["load_images", "make_loans"]
 
 LABELS = [str(label) for label in range(10)]
 
@@ -158,6 +161,92 @@ def load_images(
     train = _subset("train_size", train_size, train, y, of_train)
     test = _subset("test_size", test_size, test, y, of_test)
     return _images(X, train, source.shape), _images(X, test, source.shape), y[train], y[test]
+
+
+def make_loans(
+    n_samples: int = 1000, *, default_rate: float = 0.25, random_state: Any = None
+) -> tuple[pd.DataFrame, pd.Series]:
+    """Make applications for loans: a table with numbers, whole numbers, texts and missing values.
+
+    Nobody applied: all values are drawn. Whether a loan is paid back depends on the amount against the income,
+    late payments, savings, the months in the present job, on being self-employed, and on chance. It does not
+    depend on age, cards, purpose or region.
+
+    Parameters
+    ----------
+    n_samples : int, default=1000
+        How many applications, at least 2.
+    default_rate : float, default=0.25
+        Share of the loans that are not paid back, > 0 and < 1.
+    random_state : int, RandomState instance or None, default=None
+        Draws the table. Pass an int for the same table across calls.
+
+    Returns
+    -------
+    X : DataFrame of shape (n_samples, 10)
+        "age", "income", "amount", "savings", "months_employed", "late_payments" and "cards" are numbers,
+        "employment", "purpose" and "region" texts. Months are missing for people without a job, savings for
+        one in ten. The index has the names of the applications.
+    y : Series of shape (n_samples,)
+        "paid" or "not paid".
+
+    Raises
+    ------
+    ValueError
+        If a parameter is invalid, or all loans would be of one class.
+
+    Examples
+    --------
+    >>> from skhalfway.datasets import make_loans
+    >>> X, y = make_loans(random_state=0)
+    >>> X[["income", "amount", "employment", "purpose"]].head(2)
+             income   amount employment purpose
+    A00000  29119.0  12345.0   employed    home
+    A00001  29119.0  12345.0   employed    home
+    >>> y.value_counts().to_dict()
+    {'paid': 750, 'not paid': 250}
+    """
+    import pandas as pd
+
+    check_integer("n_samples", n_samples, 2)
+    check_share("default_rate", default_rate)
+    rng = check_random_state(random_state)
+    n = int(n_samples)
+    n_defaults = round(default_rate * n)
+    if not 0 < n_defaults < n:
+        raise ValueError(
+            f"default_rate={shown(default_rate)} of {n} loans leaves one class; take more samples, or a rate "
+            "further from 0 and 1"
+        )
+    employment = rng.choice(["employed", "self-employed", "retired", "none"], n, p=[0.6, 0.15, 0.15, 0.1])
+    jobless = employment == "none"
+    income = np.exp(rng.normal(10.3, 0.5, n)) * np.where(jobless, 0.4, 1.0)
+    amount = np.exp(rng.normal(9.2, 0.8, n))
+    savings = np.exp(rng.normal(8.3, 0.8, n))
+    months = rng.exponential(60, n).round()
+    late = rng.poisson(0.4 + 0.8 * jobless)
+    burden = 1.6 * np.log(amount / income) + 0.9 * late - 0.65 * np.log(savings)
+    burden -= 0.006 * np.where(jobless, 0, months)
+    burden += 0.4 * (employment == "self-employed") + rng.logistic(0, 0.6, n)
+    names = pd.Index([f"A{k:05d}" for k in range(n)])
+    X = pd.DataFrame(
+        {
+            "age": rng.randint(18, 80, n),
+            "income": income.round(),
+            "amount": amount.round(),
+            "savings": np.where(rng.rand(n) < 0.1, np.nan, savings.round()),
+            "months_employed": np.where(jobless, np.nan, months),
+            "late_payments": late,
+            "cards": rng.randint(0, 6, n),
+            "employment": employment,
+            "purpose": rng.choice(["car", "home", "education", "other"], n),
+            "region": rng.choice(["north", "south", "east", "west"], n),
+        },
+        index=names,
+    )
+    # ranks of the burdens
+    paid = np.where(burden.argsort().argsort() < n - n_defaults, "paid", "not paid")
+    return X, pd.Series(paid, index=names, name="loan")
 
 
 def _read(
