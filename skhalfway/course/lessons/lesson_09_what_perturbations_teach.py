@@ -267,8 +267,8 @@ axes[1].set_title("mean |output|, per unit of multiplier")
 #
 # - Ilyas et al. (`2019 <https://arxiv.org/abs/1905.02175>`__) made such training sets
 #   from CIFAR-10. Learners had an accuracy of 63 % with random targets and of 44 % with
-#   the next class as the target. The authors conclude that adversarial perturbations
-#   are features: patterns that predict the class and that humans do not use.
+#   the next class as the target. Their title
+#   draws the conclusion: adversarial examples are not bugs, they are features.
 # - Kumano et al. (`2024 <https://arxiv.org/abs/2402.10470>`__) gave the theory above.
 #   On MNIST, a source was fooled by about 4 % of the samples in one of their settings,
 #   and the learner still had an accuracy of about .89 (values read off their plots).

@@ -15,7 +15,7 @@ with controls and intervals, and report the result, also if you did not expect i
 # - Mathematics: what that lesson needs.
 # - Packages: scikit-learn, scipy, pandas, matplotlib and skhalfway.
 # - Time: 12 to 16 hours for one person or a pair, over two or three weeks. The code
-#   below runs for a few seconds.
+#   below runs for less than half a minute.
 #
 # What you hand in
 # ----------------
