@@ -47,9 +47,15 @@ def check_share(name: str, value: Any) -> None:
         raise ValueError(f"{name} must be a share in (0, 1], got {shown(value)}")
 
 
-def check_choice(name: str, value: Any, allowed: Collection[str]) -> None:
+def check_choice(name: str, value: Any, allowed: Collection[str], *, none: bool = False) -> None:
+    """Raise unless a value is one of the allowed strings or, with ``none``, None."""
+    if none and value is None:
+        return
     if not isinstance(value, str) or value not in allowed:
-        raise ValueError(f"{name} must be one of {list(allowed)}, got {shown(value)}{meant(value, allowed)}")
+        choices = ["None"] * none + [repr(choice) for choice in allowed]
+        raise ValueError(
+            f"{name} must be one of [{', '.join(choices)}], got {shown(value)}{meant(value, allowed)}"
+        )
 
 
 def meant(value: Any, allowed: Collection[str]) -> str:

@@ -122,8 +122,8 @@ class Reproducibility(Result):
         import pandas as pd
 
         names = pd.Index(self.names)
+        check_choice("value", value, ("scores", "standard_errors"), none=True)
         if value is not None:
-            check_choice("value", value, ("scores", "standard_errors"))
             return pd.DataFrame(
                 getattr(self, value).copy(), index=names.rename("model"), columns=names.rename("other")
             )

@@ -48,7 +48,7 @@ class Network:
     def __init__(self, estimator: Any) -> None:
         self._model = as_model(estimator)
         *around, inner = check_network(estimator)
-        self._before = [step[:-1] for step in around if isinstance(step, Pipeline)]
+        self._before = [step[:-1] for step in around if isinstance(step, Pipeline) and len(step) > 1]
         self._module = _view_of(inner.module_ if is_skorch_net(inner) else to_module(inner))
         self._name = type(inner).__name__
         self._parts = {name: part for name, part in self._module.named_modules() if name}

@@ -30,7 +30,7 @@ from skhalfway.inspection._repeats import repeated
 from skhalfway.inspection._weights import weights_of, with_weights
 from skhalfway.models._as_model import check_kind, counts_as_fitted
 from skhalfway.models._training import train
-from skhalfway.models._type_checks import is_skorch_net, is_torch_module
+from skhalfway.models._type_checks import is_skorch_net, is_torch_module, kind_of
 from skhalfway.results._provenance import recorded
 
 _FIGURES = ("accuracy", "agreement", "size")
@@ -321,7 +321,7 @@ def _check_estimator(estimator: Any, n_epochs: int) -> bool:
     elif not (is_skorch_net(inner) or isinstance(inner, MLPClassifier)):
         raise TypeError(
             "a network with weights is needed: a skorch classifier, an MLPClassifier or a torch module; "
-            f"got {type(inner).__name__}"
+            f"got {kind_of(inner)}"
         )
     if n_epochs and is_torch_module(inner):
         raise TypeError(

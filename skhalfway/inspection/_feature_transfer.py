@@ -19,7 +19,7 @@ from skhalfway.inspection._curve_result import CurveResult
 from skhalfway.inspection._repeats import repeated
 from skhalfway.inspection._splits import Split, check_makes_module, read_split
 from skhalfway.models._training import seeded, seeded_clone, train
-from skhalfway.models._type_checks import is_skorch_net
+from skhalfway.models._type_checks import is_skorch_net, kind_of
 from skhalfway.results._provenance import recorded
 from skhalfway.results._table import Table
 
@@ -211,7 +211,7 @@ def feature_transfer(
     (array([0, 1]), ('0', '2'))
     """
     if not (is_skorch_net(estimator) and is_classifier(estimator)):
-        raise TypeError(f"a skorch classifier is needed, got {type(estimator).__name__}")
+        raise TypeError(f"a skorch classifier is needed, got {kind_of(estimator)}")
     check_makes_module(estimator)
     task_a = read_split(estimator, X_a, y_a)
     task_b = read_split(estimator, X_b, y_b, X_test, y_test, needs_test=True)

@@ -17,6 +17,7 @@ from skorch.classifier import NeuralNetBinaryClassifier, NeuralNetClassifier
 from skhalfway._inputs import check_finite
 from skhalfway.inspection._splits import check_makes_module, read_split
 from skhalfway.models._training import seeded_clone, train
+from skhalfway.models._type_checks import kind_of
 
 # a learning rate so small that rounding leaves every weight unchanged
 _NO_STEP = float(np.finfo(float).tiny)
@@ -32,7 +33,7 @@ def read_trainable(
     elif not isinstance(estimator, MLPClassifier):
         raise TypeError(
             "an untrained network is needed: a skorch classifier or an MLPClassifier; "
-            f"got {type(estimator).__name__}"
+            f"got {kind_of(estimator)}"
         )
     parts = {"": (split.X, split.y)}
     check_finite(split.X, "X")

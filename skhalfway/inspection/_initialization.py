@@ -285,8 +285,7 @@ def initialization_influence(
             f"epoch_share must amount to at least one of {n_epochs} epochs, got {shown(epoch_share)}; "
             "raise it, or train for more epochs"
         )
-    if pretraining is not None:
-        check_choice("pretraining", pretraining, ("autoencoder",))
+    check_choice("pretraining", pretraining, ("autoencoder",), none=True)
     check_integer("pretraining_epochs", pretraining_epochs)
     if not is_number(noise) or not 0 <= noise < 1:
         raise ValueError(f"noise must be a share in [0, 1), got {shown(noise)}")

@@ -125,8 +125,8 @@ def loss_surface(
     Parameters
     ----------
     estimator : object
-        Fitted skorch classifier or ``MLPClassifier``, or a torch module that
-        returns logits.
+        Fitted skorch classifier or ``MLPClassifier``, a Pipeline that ends in one, or
+        a torch module that returns logits.
     X : array-like of shape (n_samples, ...)
         Samples on which the loss is measured.
     y : array-like of shape (n_samples,)

@@ -11,6 +11,8 @@ import torch
 from numpy.typing import NDArray
 from scipy.sparse.linalg import LinearOperator, eigsh
 from sklearn.base import BaseEstimator
+from sklearn.frozen import FrozenEstimator
+from sklearn.pipeline import Pipeline
 from torch.func import functional_call
 from torch.nn.functional import cross_entropy
 
@@ -33,7 +35,8 @@ class Loss:
     """Mean cross-entropy and accuracy of a network on samples, at its own weights and at any others.
 
     The network is in evaluation mode: there is no dropout, and batch normalisation uses its running
-    statistics. Penalties are left out.
+    statistics. Penalties are left out. The network may be the last step of a Pipeline, whose other steps then
+    transform the samples.
 
     Attributes
     ----------
@@ -44,6 +47,12 @@ class Loss:
     """
 
     def __init__(self, network: Any, X: Any, y: Any, *, precise: bool = False) -> None:
+        while isinstance(network, (FrozenEstimator, Pipeline)):
+            if isinstance(network, Pipeline):
+                X = network[:-1].transform(X) if len(network) > 1 else X
+                network = network[-1]
+            else:
+                network = network.estimator
         weights_of(network)  # raises where it is no network
         model = as_model(network)
         X = read_samples(BaseEstimator(), X, reset=True)

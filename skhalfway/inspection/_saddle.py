@@ -205,7 +205,8 @@ def saddle_index(
     Parameters
     ----------
     estimator : object
-        Fitted network: a torch module, skorch classifier or ``MLPClassifier``.
+        Fitted network: a torch module, skorch classifier or ``MLPClassifier``, or a Pipeline that ends in
+        one.
     X : array-like of shape (n_samples, ...)
         Samples on which the loss is measured. The loss is the mean cross-entropy, without penalties, in
         evaluation mode.

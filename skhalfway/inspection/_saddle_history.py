@@ -21,6 +21,7 @@ from skhalfway._text import counted, short, shown
 from skhalfway.halfway._figures import agreement
 from skhalfway.inspection._saddle import SaddleIndex, check_options, find_saddle
 from skhalfway.inspection._streams import check_streams
+from skhalfway.models._type_checks import kind_of
 from skhalfway.models._warnings import warn
 from skhalfway.results import Result
 from skhalfway.results._provenance import recorded
@@ -304,8 +305,8 @@ def saddle_history(
     """
     if not isinstance(estimator, MLPClassifier):
         raise TypeError(
-            f"saddle_history trains an MLPClassifier, got {type(estimator).__name__}; use SaddleCallback for "
-            "a skorch net, or saddle_index and SaddleHistory.of in your own training loop"
+            "saddle_history trains an MLPClassifier (use SaddleCallback for a skorch net, or saddle_index "
+            f"and SaddleHistory.of in your own training loop); got {kind_of(estimator)}"
         )
     check_streams(estimator)
     check_integer("n_epochs", n_epochs)

@@ -14,7 +14,7 @@ from skhalfway._randomness import undisturbed
 from skhalfway._text import shown
 from skhalfway.inspection._splits import check_makes_module, check_trains_on_all
 from skhalfway.models._training import seeded, seeded_clone
-from skhalfway.models._type_checks import is_skorch_net
+from skhalfway.models._type_checks import is_skorch_net, kind_of
 
 _SOLVERS = ("sgd", "adam")
 
@@ -25,7 +25,7 @@ def check_streams(estimator: Any) -> None:
     if not (net and is_classifier(estimator)) and not isinstance(estimator, MLPClassifier):
         raise TypeError(
             "a network with random initial weights is needed: a skorch classifier or an MLPClassifier; "
-            f"got {type(estimator).__name__}"
+            f"got {kind_of(estimator)}"
         )
     check_trains_on_all(estimator)
     if not net:

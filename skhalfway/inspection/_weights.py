@@ -13,7 +13,7 @@ from sklearn.neural_network import MLPClassifier
 
 from skhalfway._text import shown
 from skhalfway.models._as_model import as_model
-from skhalfway.models._type_checks import is_skorch_net, is_torch_module
+from skhalfway.models._type_checks import is_skorch_net, is_torch_module, kind_of
 
 Weights = dict[str, NDArray[Any]]
 
@@ -64,6 +64,6 @@ def _network(network: Any) -> Any:
     elif not is_torch_module(network):
         raise TypeError(
             "a network with weights is needed: a skorch classifier, an MLPClassifier or a torch module; "
-            f"got {type(network).__name__}"
+            f"got {kind_of(network)}"
         )
     return network

@@ -52,6 +52,13 @@ def is_skorch_net(estimator: Any) -> bool:
     return _is_instance(estimator, "skorch", "NeuralNet")
 
 
+def kind_of(estimator: Any) -> str:
+    """What was given in the place of a network, for messages: its type, and how to take a Pipeline apart."""
+    if isinstance(estimator, Pipeline):
+        return "Pipeline; pass its last step, pipeline[-1], with samples transformed by pipeline[:-1]"
+    return type(estimator).__name__
+
+
 def inner_skorch_net(estimator: Any) -> Any:
     """The skorch net that an estimator is or ends in; None if there is none."""
     while not is_skorch_net(estimator):

@@ -185,8 +185,7 @@ class Result:
             raise ValueError(f"a {type(self).__name__} has no display; call its to_frame for the figures")
         if kind is not None and set(known) == {""}:
             raise ValueError(f"a {type(self).__name__} has one display only; leave kind={shown(kind)} out")
-        if kind is not None:
-            check_choice("kind", kind, known)
+        check_choice("kind", kind, known, none=True)
         return known[next(iter(known)) if kind is None else kind].from_result(self, **kwargs)
 
     def save(self, path: str | Path) -> None:

@@ -10,7 +10,9 @@ from sklearn.utils.validation import check_is_fitted
 
 from skhalfway._checks import check_choice
 from skhalfway._inputs import read_rows
+from skhalfway._polars import without_polars
 from skhalfway._text import shown
+from skhalfway.models._type_checks import kind_of
 
 
 def lower_of(X: NDArray[Any], low: float | None = None) -> float:
@@ -24,6 +26,17 @@ def lower_of(X: NDArray[Any], low: float | None = None) -> float:
             "one-hot, and numbers by thresholds"
         )
     return found
+
+
+def read_bits(X: Any, *, reader: Any, reset: bool) -> NDArray[Any]:
+    """Samples as rows of numbers; columns of bools in a DataFrame count as 0 and 1."""
+    table = without_polars(X)
+    if hasattr(table, "columns") and hasattr(table, "iloc"):
+        bools = [i for i, dtype in enumerate(table.dtypes) if getattr(dtype, "kind", "") == "b"]
+        table = table.copy() if bools else table
+        for i in bools:
+            table.isetitem(i, table.iloc[:, i].to_numpy(dtype=float, na_value=np.nan))
+    return read_rows(table, reader=reader, reset=reset)
 
 
 def as_signs(X: NDArray[Any]) -> NDArray[np.float64]:
@@ -52,7 +65,7 @@ def robustness_radius(
         Fitted linear classifier of two classes: with ``coef_`` and ``intercept_``, or a
         :class:`ParityCoded`, whose parity bits may be lost too.
     X : array-like of shape (n_samples, n_features)
-        Bits, 0 and 1 or -1 and 1.
+        Bits, 0 and 1, -1 and 1, or columns of bools.
     kind : {"flips", "erasures"}, default="flips"
         Kind of loss.
     low : {None, 0, -1}, default=None
@@ -94,7 +107,7 @@ def robustness_radius(
     if hasattr(estimator, "coded_"):
         rows, estimator, low = estimator.encode(X), estimator.coded_, estimator.low_
     else:
-        rows = read_rows(X, reader=estimator, reset=False)
+        rows = read_bits(X, reader=estimator, reset=False)
     if low is None and (rows == 1).all():
         raise ValueError("X holds only 1, so the smaller value of bits (0 or -1) is unknown; pass low")
     low = lower_of(rows, low)
@@ -108,7 +121,7 @@ def linear_of(estimator: Any) -> tuple[NDArray[np.float64], float]:
         intercept = np.asarray(estimator.intercept_, dtype=float).ravel()
     except (AttributeError, TypeError, ValueError) as error:
         raise TypeError(
-            f"a linear classifier is needed, with coef_ and intercept_; got {type(estimator).__name__}"
+            f"a linear classifier is needed, with coef_ and intercept_; got {kind_of(estimator)}"
         ) from error
     classes = getattr(estimator, "classes_", None)
     if classes is None:

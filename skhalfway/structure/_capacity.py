@@ -195,7 +195,8 @@ class CapacityStudy(Result):
             rows.append(row)
         title = f"CapacityStudy: {counted(len(self.widths), 'network')}, {counted(n_repeats, 'repeat')} on "
         title += counted(self.n_test, "test sample") + (", means [95 %]" if n_repeats > 1 else "")
-        return Table(title, columns, rows)
+        notes = ["One repeat has no interval; raise n_repeats."] if n_repeats == 1 else []
+        return Table(title, columns, rows, notes=notes)
 
 
 @takes_datasets

@@ -234,7 +234,8 @@ def causal_structure(
         classifier or ``MLPClassifier``, or a Pipeline that ends in one. A softmax at
         the end is ignored, since it would make outputs depend on each other.
     input_range : (float, float), default=(0, 1)
-        Range of the network's own inputs.
+        Range of the network's own inputs. In a Pipeline, they are what the steps before
+        the network return.
     ranges : mapping of str to (float, float), default=None
         Ranges of activations that replace the authors': sigmoid (0, 1), tanh (-1, 1),
         relu (0, 10), none (-10, 10).

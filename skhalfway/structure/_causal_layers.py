@@ -45,8 +45,7 @@ def measure_all(
     if n_samples is not None:
         check_integer("n_samples", n_samples, least=2)
     check_choice("joint", joint, ("auto", "always", "never"))
-    if correction is not None:
-        check_choice("correction", correction, ("miller-madow",))
+    check_choice("correction", correction, ("miller-madow",), none=True)
     found, untold = [], []
     for name, wiring in wirings.items():
         told = can_be_told(wiring.n_inputs, n_bins, n_samples)

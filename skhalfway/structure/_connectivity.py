@@ -205,7 +205,7 @@ def connectivity_filter(
     Parameters
     ----------
     estimator : object
-        Skorch classifier of which candidates are made.
+        Skorch classifier or ``MLPClassifier``, or a Pipeline that ends in one.
     param_grid : dict or list of dict
         Parameter grid, as for ``GridSearchCV``.
     depth : (float, float), default=(0.99, 2.51)
@@ -215,8 +215,9 @@ def connectivity_filter(
         Smallest and largest effective width that is kept. The default is that of [1]_
         for NAS-Bench-201; for its DARTS space it is (4, 12).
     n_keep : int, default=None
-        Largest number of candidates that are kept: those nearest to the mean depth and
-        width, each divided by its standard deviation [1]_. None keeps all.
+        Largest number of candidates that are kept. Of those within the limits above,
+        they are the nearest to the mean depth and width, each divided by its standard
+        deviation [1]_. None keeps all within the limits.
 
     Returns
     -------
@@ -226,7 +227,7 @@ def connectivity_filter(
     Raises
     ------
     TypeError
-        If the estimator is no skorch classifier.
+        If the estimator is no network.
     ValueError
         If no candidate is left, a network cannot be traced, or a parameter is invalid.
 
@@ -275,11 +276,9 @@ def connectivity_filter(
 
 
 def _of_candidate(estimator: Any, candidate: Mapping[str, Any]) -> tuple[float, float]:
-    net = clone(estimator).set_params(**candidate)
-    if not is_skorch_net(net):
-        raise TypeError(f"a skorch classifier is needed, whose module has a graph; got {type(net).__name__}")
+    net = check_network(clone(estimator).set_params(**candidate))[-1]
     with undisturbed():  # initialize draws weights
-        found = connectivity(net.initialize().module_)
+        found = connectivity(net.initialize() if is_skorch_net(net) else net)
     return found.depth, found.width
 
 

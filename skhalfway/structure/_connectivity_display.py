@@ -86,7 +86,8 @@ class ConnectivityDisplay(Display, draws=[Connectivity], by=connectivity):
         style = {"color": colours(1)[0], "marker": "o", "ms": 5, "lw": 1}
         lines = ax.plot(np.arange(1, n + 1), result.eigenvalues, **style | (line_kw or {}))
         self.line_: Line2D = lines[0]
-        ax.set(yscale="log", xlabel="number of the eigenvalue", ylabel="over the mean diagonal of the kernel")
+        ax.set(yscale="log", xlabel="number of the eigenvalue")
+        ax.set_ylabel("eigenvalue / mean diagonal of the kernel")
         ax.set_title(
             f"effective depth {result.depth:.3g}, effective width {result.width:.3g}", fontsize="medium"
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
+from sklearn.exceptions import ConvergenceWarning
 
 from skhalfway._checks import check_integer, check_positive, check_random_state
 from skhalfway._entries import takes_datasets
@@ -26,6 +28,9 @@ from skhalfway.structure._masks import Masks
 
 if TYPE_CHECKING:
     import pandas as pd
+
+_SETTLED = 0.05  # share of channels that a longer run may change
+_BLIND = 0.9  # share of samples of other classes from which a sub-network does not tell classes apart
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -196,7 +201,13 @@ class Disentanglement(Result):
                 f"{short(there / every)} [{low} {high}]; by chance {short(3 / (n - 1))}"
             )
         title = f"Disentanglement: {n} classes, {counted(len(self.layers), 'layer')}"
-        return Table(title, [*head, "own class", "other classes"], rows, notes=notes)
+        blind = self.others >= _BLIND * (total - self.n_samples)
+        if blind.any():
+            notes.append(
+                "sub-networks that predict their class for nearly all samples of other classes, so do not "
+                f"tell classes apart: {', '.join(map(str, self.classes[blind]))}; try a smaller beta"
+            )
+        return Table(title, [*head, "own class found", "others taken for it"], rows, notes=notes)
 
 
 @takes_datasets
@@ -237,11 +248,13 @@ def disentangle(
         Layers whose channels are masked. "auto" takes the activation after each layer with weights, except
         the last.
     beta : float, default=1.0
-        Weight of the penalty on channels. The authors use .02 to 5, depending on the network.
+        Weight of the penalty on channels. The authors use .02 to 5, depending on the network. With a larger
+        one, sub-networks have fewer channels; it is too large if they predict their class for samples of
+        others, or no longer for their own.
     step : float, default=0.1
         Length of a step of the logits of a layer.
     n_epochs : int, default=20
-        Number of epochs.
+        Number of epochs. A warning says where they are too few; small data and wide layers need more.
     batch_size : int, default=16
         Number of samples per step.
     random_state : int, RandomState instance or None, default=None
@@ -261,6 +274,11 @@ def disentangle(
     ValueError
         If it has no named or no hidden layers, a class has no sample, or a parameter is invalid.
 
+    Warns
+    -----
+    ConvergenceWarning
+        If a longer run would change more than 5 % of the channels.
+
     See Also
     --------
     network_topology : The structure of the weights alone.
@@ -277,9 +295,15 @@ def disentangle(
     >>> from skhalfway.structure import disentangle
     >>> X, y = load_iris(return_X_y=True)
     >>> net = MLPClassifier((20,), solver="lbfgs", alpha=1, max_iter=500, random_state=0).fit(X, y)
-    >>> found = disentangle(net, X, y, n_epochs=5, random_state=0)
+    >>> found = disentangle(net, X, y, n_epochs=40, random_state=0)
     >>> found.layers, found.masks[0].shape
     (('activation_1',), (3, 20))
+    >>> print(found)
+    Disentanglement: 3 classes, 1 layer
+    class  activation_1 (20)  own class found  others taken for it
+    0      7                  1.0              .00
+    1      8                  1.0              .47
+    2      8                  1.0              .04
     """
     check_layers(layers)
     for name, value in (("step", step), ("beta", beta)):
@@ -309,24 +333,31 @@ def disentangle(
     masks = Masks(network, model, names, array)
     found: list[list[NDArray[np.bool_]]] = []
     own, others = np.zeros((2, len(classes)), dtype=np.intp)
+    unsettled = np.zeros(len(classes))
     with closing(Progress("disentangle", len(classes), "sub-network", verbose)) as progress:
         for c in range(len(classes)):
             rows = np.flatnonzero(labels == c)
-            found.append(
-                masks.learned(
-                    rows,
-                    c,
-                    answers[rows] == c,
-                    beta=beta,
-                    step=step,
-                    n_epochs=n_epochs,
-                    batch_size=batch_size,
-                    rng=rng,
-                )
+            learned, unsettled[c] = masks.learned(
+                rows,
+                c,
+                answers[rows] == c,
+                beta=beta,
+                step=step,
+                n_epochs=n_epochs,
+                batch_size=batch_size,
+                rng=rng,
             )
+            found.append(learned)
             says = masks.answers(found[-1]) == c
             own[c], others[c] = says[labels == c].sum(), says[labels != c].sum()
             progress.done(1, str(classes[c]))
+    if unsettled.mean() > _SETTLED:
+        warnings.warn(
+            f"the masks are not final after n_epochs={n_epochs}: a longer run would change about "
+            f"{unsettled.mean():.0%} of the channels; raise n_epochs",
+            ConvergenceWarning,
+            stacklevel=4,
+        )
     mistakes = np.zeros((len(classes),) * 2, dtype=np.intp)
     np.add.at(mistakes, (labels, answers), 1)
     np.fill_diagonal(mistakes, 0)

@@ -13,13 +13,14 @@ from sklearn.utils.validation import check_is_fitted
 
 from skhalfway._checks import check_integer, is_number
 from skhalfway._entries import takes_datasets
-from skhalfway._inputs import check_labels, read_rows
+from skhalfway._inputs import check_labels
 from skhalfway._text import counted, short, shown
+from skhalfway.models._type_checks import kind_of
 from skhalfway.results import Result
 from skhalfway.results._provenance import recorded
 from skhalfway.results._result import frozen
 from skhalfway.results._table import Table
-from skhalfway.structure._bits import lower_of
+from skhalfway.structure._bits import lower_of, read_bits
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -157,13 +158,13 @@ def fourier_stabilise(
     True
     """
     if not isinstance(estimator, MLPClassifier):
-        raise TypeError(f"an MLPClassifier is needed, got {type(estimator).__name__}")
+        raise TypeError(f"an MLPClassifier is needed, got {kind_of(estimator)}")
     check_is_fitted(estimator)
     if not is_number(most_lost) or not 0 <= most_lost < 1:
         raise ValueError(f"most_lost must be a number from 0 to below 1, got {shown(most_lost)}")
     if n_neurons is not None:
         check_integer("n_neurons", n_neurons)
-    rows = read_rows(X, reader=estimator, reset=False)
+    rows = read_bits(X, reader=estimator, reset=False)
     low = lower_of(rows)
     labels = check_labels(y, estimator.classes_, len(rows))
     net, weights = deepcopy(estimator), estimator.coefs_[0]

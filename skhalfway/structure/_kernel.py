@@ -24,10 +24,15 @@ def correlations(value: Any) -> NDArray[np.float64]:
     square = array.ndim == 2 and len(array) > 0 and array.shape[0] == array.shape[1]
     if not square or not np.allclose(array, array.T) or not np.allclose(np.diag(array), 1):
         raise ValueError(
-            "correlation must be a number from -1 to 1, or a symmetric matrix of such numbers with ones on "
+            "correlation must be a number from -1/9 to 1, or a symmetric matrix of numbers with ones on "
             f"its diagonal; got {shown(value)}"
         )
     if np.linalg.eigvalsh(array)[0] < -1e-8:
+        if np.ndim(value) == 0:
+            raise ValueError(
+                "correlation must be a number from -1/9 to 1, since it stands for ten inputs with that "
+                f"correlation to each other; got {shown(value)}"
+            )
         raise ValueError(
             "correlation must be a matrix without negative eigenvalues, since no inputs have such "
             f"correlations; got {shown(value)}"

@@ -36,8 +36,8 @@ def read_wirings(chain: Chain, input_range: Any, ranges: Mapping[str, Any] | Non
         kind = "none" if layer.activation == "softmax" and layer is chain.dense[-1] else layer.activation
         if kind not in known:
             raise ValueError(
-                f"layer {layer.name!r} of {chain.name} has the activation {kind}, whose range is unknown; "
-                f"activations must be of {shown(list(RANGES))}"
+                f"layer {layer.name!r} of {chain.name} has the activation {kind}, which is not supported; "
+                f"train a network whose activations are of {shown(list(RANGES))}"
             )
         assert layer.weight is not None
         found[layer.name] = Wiring(_applied(layer, kind), layer.weight.shape[1], before, known[kind])

@@ -21,7 +21,7 @@ from skhalfway._entries import takes_datasets
 from skhalfway._inputs import read_rows, read_targets
 from skhalfway._text import shown
 from skhalfway.models._warnings import warn
-from skhalfway.structure._bits import as_signs, lower_of, signed
+from skhalfway.structure._bits import as_signs, lower_of, read_bits, signed
 
 
 class ParityCoded(ClassifierMixin, BaseEstimator):
@@ -113,7 +113,7 @@ class ParityCoded(ClassifierMixin, BaseEstimator):
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            Bits, or numbers where there is a threshold.
+            Bits (0 and 1, -1 and 1, or columns of bools), or numbers where there is a threshold.
         y : array-like of shape (n_samples,)
             Labels of two classes.
 
@@ -137,9 +137,8 @@ class ParityCoded(ClassifierMixin, BaseEstimator):
         """
         if y is None:
             raise ValueError("This ParityCoded estimator requires y to be passed, but the target y is None")
-        if self.threshold is not None:
-            check_choice("threshold", self.threshold, ("median",))
-        rows = read_rows(X, reader=self)
+        check_choice("threshold", self.threshold, ("median",), none=True)
+        rows = self._read(X, reset=True)
         given, y = y, read_targets(y, len(rows))
         column_or_1d(given, warn=True)  # scikit-learn's classifiers warn about a column too
         kind = type_of_target(y, input_name="y")
@@ -195,7 +194,7 @@ class ParityCoded(ClassifierMixin, BaseEstimator):
         array([[1., 1., 0., 0.]])
         """
         check_is_fitted(self)
-        binary = self._bits(read_rows(X, reader=self, reset=False))
+        binary = self._bits(self._read(X, reset=False))
         lower_of(binary, self.low_)
         bits = as_signs(binary)
         coded = np.hstack([bits, self._parity(bits)])
@@ -272,6 +271,10 @@ class ParityCoded(ClassifierMixin, BaseEstimator):
                 f"{n_features - 1}; got {shown(groups)}"
             )
         return found
+
+    def _read(self, X: Any, *, reset: bool) -> NDArray[Any]:
+        read = read_bits if self.threshold is None else read_rows
+        return read(X, reader=self, reset=reset)
 
     def _bits(self, rows: NDArray[Any]) -> NDArray[np.float64]:
         if self.threshold is None:

@@ -27,6 +27,9 @@ def lipschitz_number(
     by c does not change its predictions, but multiplies the number by c. So compare networks with similar
     margins, or use the number ``relative`` to the margins [ours].
 
+    Distances are in the units of X. Where columns have different units, the column with the largest numbers
+    dominates; pass X and X_adv as a scaler transforms them, and the network that takes scaled samples.
+
     Samples are first rounded to the precision of the network's weights, and distances are those of rounded
     samples.
 

@@ -98,7 +98,10 @@ class NetworkTopologyDisplay(Display, draws=[NetworkTopology], by=network_topolo
         ends = (1.0, float(last))
         ax.plot(ends, ends, color="0.6", lw=1)
         ax.axhline(top, color="0.6", lw=1, ls=":")
-        ax.annotate("without end", (1, top), xytext=(0, 3), textcoords="offset points", color="0.35")
+        ax.annotate(
+            "without end", (1, top), xycoords=ax.get_yaxis_transform(), xytext=(4, 0),
+            textcoords="offset points", va="center", color="0.35",
+        )  # fmt: skip
         if exact:  # paths are added as the threshold decreases, so axes are reversed
             ax.set(xscale="log", yscale="log", xlim=(1.5, top / 1.5), ylim=(1.5, top / 3))
         else:

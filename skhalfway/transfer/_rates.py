@@ -226,8 +226,8 @@ class Rates:
         import pandas as pd
 
         counts = ("eligible", "fooled", "same_mistake", "different_mistake")
+        check_choice("value", value, (*counts, "noise_fooled", "rates", "noise"), none=True)
         if value is not None:
-            check_choice("value", value, (*counts, "noise_fooled", "rates", "noise"))
             return pd.DataFrame(
                 getattr(self, value).copy(),
                 index=pd.Index(self.sources, name="source"),

@@ -138,6 +138,9 @@ def test_a_pipeline_is_a_network_behind_its_steps() -> None:
     assert behind.layers_ == ["activation_1", "layer_1"]
     assert (behind.transform(X) == alone.transform(net[:-1].transform(X))).all()
     assert behind.drift(X, X + 0.5).changed.shape == (2,)
+    scaled = net[:-1].transform(X)
+    only_step = CodeMap(make_pipeline(net[-1]), shape=(3, 3), n_iter=500, random_state=0).fit(scaled)
+    assert (only_step.transform(scaled) == alone.transform(scaled)).all()
 
 
 def test_a_search_and_a_model_are_networks_too() -> None:

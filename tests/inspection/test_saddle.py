@@ -10,13 +10,16 @@ import pytest
 import torch
 from sklearn.datasets import load_digits, load_iris
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.frozen import FrozenEstimator
 from sklearn.neural_network import MLPClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 from torch import nn
 from torch.autograd.functional import hessian
 from torch.func import functional_call
 
-from skhalfway.inspection import SaddleHistory, SaddleIndex, saddle_index
+from skhalfway.inspection import SaddleHistory, SaddleIndex, loss_surface, saddle_index
 from skhalfway.inspection._losses import Loss
 from skhalfway.inspection._saddle import lanczos, quadrature
 
@@ -201,6 +204,21 @@ def test_the_index_falls_as_a_network_learns():
 
 WIDE = nn.Sequential(nn.Linear(4, 5000), nn.ReLU(), nn.Linear(5000, 3))
 NET = MLPClassifier((3,), tol=0.1, random_state=0).fit(X, Y)
+
+
+@pytest.mark.parametrize("wrap", [lambda p: p, FrozenEstimator], ids=["pipeline", "frozen"])
+def test_steps_before_the_network_transform_the_samples(wrap):
+    pipeline = make_pipeline(StandardScaler(), MLPClassifier((4,), tol=0.05, random_state=0)).fit(X, Y)
+    scaled = pipeline[:-1].transform(X)
+    found, expected = saddle_index(wrap(pipeline), X, Y), saddle_index(pipeline[-1], scaled, Y)
+    np.testing.assert_allclose(found.eigenvalues, expected.eigenvalues)
+    surfaces = (
+        loss_surface(net, given, Y, n_points=3, random_state=0)
+        for net, given in ((wrap(pipeline), X), (pipeline[-1], scaled))
+    )
+    np.testing.assert_allclose(*(surface.loss for surface in surfaces))
+    alone = make_pipeline(pipeline[-1])
+    assert saddle_index(alone, scaled, Y).loss == pytest.approx(expected.loss)
 
 
 @pytest.mark.parametrize(

@@ -133,7 +133,7 @@ def history_of(**given):
 @pytest.mark.parametrize(
     ("call", "error", "message"),
     [
-        (history_of(estimator=SGDClassifier()), TypeError, "SGDClassifier.*SaddleCallback.*SaddleHistory.of"),
+        (history_of(estimator=SGDClassifier()), TypeError, "SaddleHistory.of.*got SGDClassifier"),
         (history_of(estimator=perceptron(solver="lbfgs")), ValueError, "solver must be of"),
         (history_of(n_epochs=0), ValueError, "n_epochs must be"),
         (history_of(every=0), ValueError, "every must be"),

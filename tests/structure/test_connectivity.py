@@ -9,6 +9,9 @@ import pytest
 import torch
 from sklearn.model_selection import GridSearchCV
 from sklearn.neural_network import MLPClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.svm import SVC
 from skorch import NeuralNetClassifier
 from torch import nn
 from torch.nn import functional
@@ -192,10 +195,19 @@ def test_candidates_of_a_search():
     assert len(search.cv_results_["params"]) == 3
     with pytest.raises(ValueError, match="no candidate is left: their effective depths go from 1.5 to 4"):
         connectivity_filter(net, grid, depth=(10, 20))
-    with pytest.raises(TypeError, match="a skorch classifier is needed"):
-        connectivity_filter(MLPClassifier(), {"alpha": [1]})
+    with pytest.raises(TypeError, match="a network with layers is needed"):
+        connectivity_filter(SVC(), {"C": [1]})
     with pytest.raises(ValueError, match="depth must be two numbers"):
         connectivity_filter(net, grid, depth=(3, 1))
+
+
+@pytest.mark.parametrize("before", [[], [StandardScaler()]], ids=["alone", "in a pipeline"])
+def test_candidates_of_perceptrons(before):
+    net = make_pipeline(*before, MLPClassifier()) if before else MLPClassifier()
+    name = "mlpclassifier__hidden_layer_sizes" if before else "hidden_layer_sizes"
+    grid = {name: [(4,), (4, 4), (4, 4, 4)]}
+    kept = connectivity_filter(net, grid, depth=(0, 3), width=(0, 9))
+    assert [each[name] for each in kept] == [[(4,)], [(4, 4)]]
 
 
 class Stubborn(nn.Module):
@@ -221,7 +233,16 @@ class Stubborn(nn.Module):
         (lambda: connectivity(CHAIN, order="last"), ValueError, "order must be one of"),
         (lambda: connectivity(CHAIN, correlation="a"), ValueError, "correlation must be a number"),
         (lambda: connectivity(CHAIN, correlation=[[1, 2], [0, 1]]), ValueError, "must be a number from"),
-        (lambda: connectivity(CHAIN, correlation=-0.9), ValueError, "without negative eigenvalues"),
+        (
+            lambda: connectivity(CHAIN, correlation=-0.9),
+            ValueError,
+            "from -1/9 to 1, since it stands for ten",
+        ),
+        (
+            lambda: connectivity(CHAIN, correlation=[[1, 2], [2, 1]]),
+            ValueError,
+            "without negative eigenvalues",
+        ),
     ],
 )
 def test_refused(call, error, message):

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import warnings
+from itertools import pairwise
+
 import numpy as np
 import pytest
 import torch
-from sklearn.datasets import load_digits
+from sklearn.datasets import load_digits, load_wine
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.neural_network import MLPClassifier
+from sklearn.preprocessing import scale
 from sklearn.svm import SVC
 from skorch import NeuralNetClassifier
 from torch import nn
@@ -101,14 +106,45 @@ def test_images_and_any_labels():
         criterion=nn.CrossEntropyLoss, optimizer=torch.optim.Adam, lr=0.01, max_epochs=5, verbose=0,
     ).fit(X[:600], y[:600])  # fmt: skip
     before = net.module_[0].weight.detach().clone()
-    found = disentangle(net, X[600:], y[600:], n_epochs=6, random_state=0)
+    with pytest.warns(ConvergenceWarning, match="not final after n_epochs=6: .* raise n_epochs"):
+        found = disentangle(net, X[600:], y[600:], n_epochs=6, random_state=0)
     assert [mask.shape for mask in found.masks] == [(6, 8), (6, 12)]
     assert (found.own / found.n_samples > 0.7).all()
     assert torch.equal(before, net.module_[0].weight)
     assert not any(part._forward_hooks for part in net.module_.modules())
     assert found.plot().image_.get_array().shape == (6, 6)
     named = MLPClassifier((6,), tol=0.05, random_state=0).fit(X.reshape(-1, 64), np.array(list("abcdef"))[y])
-    assert disentangle(named, X.reshape(-1, 64), np.array(list("abcdef"))[y], n_epochs=1).classes[0] == "a"
+    assert disentangle(named, X.reshape(-1, 64), np.array(list("abcdef"))[y]).classes[0] == "a"
+
+
+@pytest.mark.parametrize("beta", [0.1, 1.0])
+def test_a_warning_says_whether_a_longer_run_changes_the_masks(beta):
+    X, y = load_wine(return_X_y=True)
+    X = scale(X)
+    net = MLPClassifier((20,), alpha=1, tol=0.01, random_state=0).fit(X, y)
+    results, warned = [], []
+    for n_epochs in (5, 10, 20, 60, 120):
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always", ConvergenceWarning)
+            found = disentangle(net, X, y, n_epochs=n_epochs, beta=beta, random_state=0)
+        results.append(found.masks[0])
+        warned.append(bool(caught))
+    changed = [bool((a != b).mean() > 0.05) for a, b in pairwise(results)]
+    assert changed[:2] == warned[:2] == [True, True]
+    assert not any(moved and not said for moved, said in zip(changed, warned[:-1], strict=True))
+    assert not warned[-1]
+
+
+def test_parts_that_predict_their_class_for_everything_are_named():
+    masks = (np.ones((2, 3), dtype=bool),)
+    found = Disentanglement(
+        np.array(["cat", "dog"]), ("one",), masks, [9, 9], [1, 9], [10, 10], np.zeros((2, 2))
+    )
+    assert "so do not tell classes apart: dog; try a smaller beta" in str(found)
+    found = Disentanglement(
+        np.array(["cat", "dog"]), ("one",), masks, [9, 9], [1, 8], [10, 10], np.zeros((2, 2))
+    )
+    assert "apart" not in str(found)
 
 
 NET, X4, Y4 = built()
@@ -145,6 +181,7 @@ class Returning(nn.Module):
         return self.how(self.two(torch.relu(self.one(x))))
 
 
+@pytest.mark.filterwarnings("ignore:the masks are not final")
 @pytest.mark.parametrize("how", [lambda z: {"logits": z}, lambda z: (z, None), lambda z: z[:, None]])
 @pytest.mark.parametrize("n_outputs", [1, 2])
 def test_logits_are_found_in_what_a_module_returns(how, n_outputs):

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import itertools
 import warnings
+from functools import partial
 
 import numpy as np
 import pandas as pd
+import polars
 import pytest
 from sklearn.base import clone
 from sklearn.datasets import load_digits
@@ -14,6 +16,7 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression, Perceptron, Ridge, RidgeClassifier
 from sklearn.model_selection import GridSearchCV
 from sklearn.neural_network import MLPClassifier
+from sklearn.pipeline import make_pipeline
 from sklearn.svm import SVC, LinearSVC
 from sklearn.utils.estimator_checks import check_estimator
 
@@ -201,6 +204,30 @@ def test_a_network_of_named_columns_keeps_them(recwarn):
     assert found.estimator.score(frame, labels) == pytest.approx(found.accuracy[-1])
 
 
+@pytest.mark.parametrize(
+    "frame", [pd.DataFrame, partial(pd.DataFrame, dtype="boolean"), polars.DataFrame]
+)
+def test_columns_of_bools_are_bits(frame):
+    X = all_bits(5)
+    y = X.sum(axis=1) > 2
+    bools = frame(X.astype(bool))
+    coded, expected = ParityCoded().fit(bools, y), ParityCoded().fit(X, y)
+    assert coded.distance_ == expected.distance_
+    np.testing.assert_array_equal(coded.predict(bools), y)
+    np.testing.assert_array_equal(robustness_radius(coded, bools), robustness_radius(expected, X))
+    numbers = pd.DataFrame(X, columns=bools.columns)
+    net = MLPClassifier((5,), tol=9, random_state=0).fit(numbers, y)
+    found, same = fourier_stabilise(net, bools, y), fourier_stabilise(net, numbers, y)
+    np.testing.assert_array_equal(found.accuracy, same.accuracy)
+
+
+def test_a_missing_bool_is_no_bit():
+    X = pd.DataFrame(all_bits(3)).astype("boolean")
+    X.iloc[0, 1] = pd.NA
+    with pytest.raises(ValueError, match=r"Input X contains NaN, in X\[0, 1\]"):
+        ParityCoded().fit(X, np.arange(8) % 2)
+
+
 # -- what is refused
 
 BITS, LABELS = all_bits(3), np.arange(8) % 2
@@ -247,6 +274,16 @@ BITS, LABELS = all_bits(3), np.arange(8) % 2
             "most_lost must be a number from 0 to below 1, got 'a'",
         ),
         (lambda: fourier_stabilise(SVC(), BITS, LABELS), TypeError, "an MLPClassifier is needed"),
+        (
+            lambda: fourier_stabilise(make_pipeline(MLPClassifier()), BITS, LABELS),
+            TypeError,
+            r"an MLPClassifier is needed, got Pipeline; pass its last step, pipeline\[-1\], with samples",
+        ),
+        (
+            lambda: robustness_radius(make_pipeline(LogisticRegression()).fit(BITS, LABELS), BITS),
+            TypeError,
+            r"got Pipeline; pass its last step, pipeline\[-1\]",
+        ),
     ],
 )
 def test_refused(call, error, message):
