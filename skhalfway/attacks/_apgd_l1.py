@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 _LOOK = 0.04  # share of the steps between two reviews of the progress
 _SPARSER, _LEAST = 1.5, 0.1  # divisor of features and of steps; the shortest step, in budgets
-_SAME = 0.95  # the number of features has fallen if it is below this share of the last one
+_SAME = 0.95  # the number of features decreases if it is below this share of the last one
 
 
 def project(x: torch.Tensor, ball: L1Ball) -> torch.Tensor:
