@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from skhalfway._text import brief, shown
 from skhalfway.models._warnings import warn
+from skhalfway.results._record import Record
 
 _FOLDER = "skhalfway"  # name of the store in the user's folder, which may hold other things
 _BEGIN = b"skhalfway cell 1\n"
@@ -25,7 +26,7 @@ _KINDS = "biufSU"  # allowed kinds of numpy types; objects would have to be pick
 
 
 @dataclass(frozen=True)
-class StoreInfo:
+class StoreInfo(Record):
     """Content of a store.
 
     Attributes

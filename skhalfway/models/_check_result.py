@@ -12,6 +12,7 @@ from skhalfway._intervals import ConfidenceInterval
 from skhalfway._text import short
 from skhalfway.results import Result
 from skhalfway.results._reading import part_of_results
+from skhalfway.results._record import Record
 from skhalfway.results._table import Table
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 @part_of_results
 @dataclass(frozen=True)
-class Finding:
+class Finding(Record):
     """One observation about a model that may make results about it misleading.
 
     Parameters

@@ -11,6 +11,7 @@ from skhalfway._text import shown
 from skhalfway.report._report import AuditReport
 from skhalfway.report._threats import ATTACKERS
 from skhalfway.report._words import budget, in_percent, share
+from skhalfway.results._record import Record
 
 _TAG = re.compile("<(?=[A-Za-z/!?])")
 SECTION = "Robustness against adversarial examples"
@@ -107,7 +108,7 @@ def _plain(text: str) -> str:
 
 
 @dataclass(frozen=True)
-class SkoreCheck:
+class SkoreCheck(Record):
     """An audit as a check of skore; :func:`skore_check` makes it.
 
     It satisfies the protocol ``skore.Check`` without importing skore.

@@ -20,6 +20,7 @@ from skhalfway.report._verdict import doubts_about
 from skhalfway.report._words import budget
 from skhalfway.results import Result
 from skhalfway.results._reading import part_of_results
+from skhalfway.results._record import Record
 from skhalfway.results._table import Cell, Table
 from skhalfway.transfer._comparison import signed
 
@@ -39,7 +40,7 @@ HEADLINES = {
 
 @part_of_results
 @dataclass(frozen=True)
-class ShareChange:
+class ShareChange(Record):
     """A share of samples before and after.
 
     Attributes

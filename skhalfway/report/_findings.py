@@ -13,6 +13,7 @@ from skhalfway._intervals import holm, mcnemar, wilson_interval
 from skhalfway._text import counted
 from skhalfway.report._threats import LEVEL, attempts_on, holds
 from skhalfway.report._words import beside_noise, budget, in_percent, listed, probability, share
+from skhalfway.results._record import Record
 
 if TYPE_CHECKING:
     from skhalfway.report._parts import Retraining
@@ -35,7 +36,7 @@ KINDS = {
 
 
 @dataclass(frozen=True)
-class Advice:
+class Advice(Record):
     """One finding of an audit.
 
     Attributes

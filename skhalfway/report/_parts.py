@@ -11,12 +11,13 @@ from numpy.typing import NDArray
 
 from skhalfway._intervals import ConfidenceInterval, mcnemar, ratio, wilson_interval
 from skhalfway.results._reading import part_of_results
+from skhalfway.results._record import Record
 from skhalfway.results._result import frozen
 
 
 @part_of_results
 @dataclass(frozen=True, eq=False)
-class Surrogates:
+class Surrogates(Record):
     """Models that an attacker without the deployed model would train, and their training data.
 
     Parameters
@@ -52,7 +53,7 @@ class Surrogates:
 
 @part_of_results
 @dataclass(frozen=True, eq=False)
-class AttackedColumns:
+class AttackedColumns(Record):
     """Columns that the attack on the deployed model depends on, and its success with columns frozen.
 
     Parameters
@@ -101,7 +102,7 @@ class AttackedColumns:
 
 @part_of_results
 @dataclass(frozen=True, eq=False)
-class ExposedSample:
+class ExposedSample(Record):
     """One sample that fools the deployed model, before and after the attack.
 
     Parameters
@@ -144,7 +145,7 @@ class ExposedSample:
 
 @part_of_results
 @dataclass(frozen=True, eq=False)
-class NearestSamples:
+class NearestSamples(Record):
     """Distances to the nearest adversarial examples of the deployed model.
 
     Parameters
@@ -187,7 +188,7 @@ class NearestSamples:
 
 @part_of_results
 @dataclass(frozen=True, eq=False)
-class Retraining:
+class Retraining(Record):
     """Effect of adversarial training on a clone of the deployed model.
 
     The clones before and after were tested on the same samples, each attacked anew.

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from scipy.stats import binom
 
 from skhalfway._intervals import ConfidenceInterval, holm, wilson_interval
+from skhalfway.results._record import Record
 from skhalfway.transfer._counting import see
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ ATTACKERS = {
 
 
 @dataclass(frozen=True)
-class Threat:
+class Threat(Record):
     """Success of one kind of attacker within one budget.
 
     Attributes

@@ -12,6 +12,7 @@ from skhalfway._intervals import wilson_interval
 from skhalfway._text import counted
 from skhalfway.report._threats import ATTACKERS, Threat
 from skhalfway.report._words import budget, in_percent, listed, probability, share
+from skhalfway.results._record import Record
 
 if TYPE_CHECKING:
     from skhalfway.report._report import AuditReport
@@ -28,7 +29,7 @@ LEVELS = {
 
 
 @dataclass(frozen=True)
-class Verdict:
+class Verdict(Record):
     """The main conclusion of a report.
 
     Attributes

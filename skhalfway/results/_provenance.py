@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from skhalfway._text import shown
+from skhalfway.results._record import Record
 
 _Measure = TypeVar("_Measure", bound=Callable[..., Any])
 _LONGEST = 16  # number of items up to which a setting is kept; a longer one is described
@@ -64,7 +65,7 @@ def plain(value: Any) -> Any:
 
 
 @dataclass(frozen=True)
-class Provenance:
+class Provenance(Record):
     """Origin of a result: the function, settings, versions and costs.
 
     It holds no names of machines or files.

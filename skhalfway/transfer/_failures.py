@@ -13,6 +13,7 @@ from skhalfway._text import brief, shown
 from skhalfway._time_limit import within
 from skhalfway.models._faults import named
 from skhalfway.results._reading import part_of_results
+from skhalfway.results._record import Record
 
 _LONGEST = 300  # characters of a reason
 
@@ -26,7 +27,7 @@ def check_error_score(error_score: Any) -> None:
 
 @part_of_results
 @dataclass(frozen=True)
-class FailedPair:
+class FailedPair(Record):
     """A pair of source and target whose transfer rate is unknown, or known for some samples only.
 
     Parameters

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import re
+from dataclasses import fields, is_dataclass
 from html.parser import HTMLParser
+from importlib import import_module
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from skhalfway import TransferCurve, TransferMatrix
+from skhalfway._text import shown
+from skhalfway.engine import StoreInfo
 from skhalfway.models import Finding, ModelCheck
 from skhalfway.results import ConfidenceInterval, Provenance
 from skhalfway.results._table import luminance
@@ -120,3 +125,37 @@ def test_every_rate_has_its_cell():
         assert f'title="{k} of 20; noise .00"' in html
     # a source on itself is set apart
     assert html.count("outline:1px dashed") == 21
+
+
+RECORDS = {
+    "finding": CHECK.findings[0],
+    "provenance": ORIGIN,
+    "store": StoreInfo(Path("kept"), 3, 4_000, 0),
+}
+
+
+@pytest.mark.parametrize("name", RECORDS)
+def test_a_record_shows_its_fields(name):
+    record = RECORDS[name]
+    reader = Reader(record._repr_html_())
+    written = [text for text, _ in reader.texts]
+    assert not reader.open and written[0] == type(record).__name__
+    for field in fields(record):
+        value = getattr(record, field.name)
+        told = value if isinstance(value, str) else shown(value)
+        assert written[written.index(field.name) + 1] == told
+    assert all(re.fullmatch(r"\d+px", style["font-size"]) for _, style in reader.texts)
+
+
+def test_every_public_dataclass_of_results_has_html():
+    """Estimators have that of scikit-learn; pieces of attacks, and what users write, are code."""
+    packages = ("models", "transfer", "engine", "report", "results", "halfway", "boundaries", "structure",
+                "inspection", "codes", "training", "perturbation", "perturbation.theory")  # fmt: skip
+    found = [
+        getattr(module, name)
+        for module in (import_module(f"skhalfway.{package}") for package in packages)
+        for name in module.__all__
+    ]
+    records = [one for one in found if isinstance(one, type) and is_dataclass(one)]
+    assert len(records) > 40
+    assert [one.__name__ for one in records if not hasattr(one, "_repr_html_")] == ["Outcomes"]
