@@ -14,6 +14,7 @@ from scipy.stats import t as student
 
 Array = NDArray[np.float64]
 NOISY, CLEAN = ("noise .2", "noise .4"), ("clean", "clean, 30 %")
+COLUMNS = {"noisy, both": NOISY, "clean, both": CLEAN}
 JURY, PEERS = "consensus: jury at halves", "consensus: peers at halves"
 PUBLISHED = (
     "training accuracy", "mixup accuracy", "output margin", "margin / spectral norms", "margin / gradient",
@@ -123,13 +124,13 @@ def title(measure: str) -> str:
 
 
 def picks(results: Results) -> str:
-    columns = {"noisy": NOISY, "clean": CLEAN} | {c: (c,) for c in CONDITIONS}
+    columns = COLUMNS | {c: (c,) for c in CONDITIONS}
     rows = [
         {"pick by": title(m), "trainings": TRAININGS.get(m, "0")}
         | {head: cell(results.excess(m, conditions), 1) for head, conditions in columns.items()}
         for m in results.measures
     ]
-    rows.sort(key=lambda row: float(row["noisy"].split()[0]))
+    rows.sort(key=lambda row: float(row["noisy, both"].split()[0]))
     for name, of in (
         ("*no pick: the jury itself*", results.excess_of_the_jury),
         ("*at random*", results.excess_at_random),
@@ -139,14 +140,14 @@ def picks(results: Results) -> str:
 
 
 def ranks(results: Results) -> str:
-    columns = {"noisy": NOISY, "clean": CLEAN} | {c: (c,) for c in CONDITIONS}
+    columns = COLUMNS | {c: (c,) for c in CONDITIONS}
     rows = [
         {"measure": title(m)}
         | {head: cell(results.tau(m, conditions)) for head, conditions in columns.items()}
         | {"all four together": cell(results.overall(m))}
         for m in results.measures
     ]
-    rows.sort(key=lambda row: -float(row["noisy"].split()[0]))
+    rows.sort(key=lambda row: -float(row["noisy, both"].split()[0]))
     return table(rows)
 
 
@@ -248,7 +249,7 @@ def picture(results: Results, path: Path) -> None:
         ax.set(title=what, xlabel="excess error of the pick, in points (mean over data sets, 95 %)")
         ax.grid(axis="x", alpha=0.3)
     axes[0].set_yticks(rows, measures)
-    axes[0].legend(loc="lower right")
+    axes[0].legend(loc="upper right")
     figure.savefig(path, metadata={"Date": None})
     plt.close(figure)
 

@@ -25,7 +25,7 @@ from torch.func import functional_call
 from zoo import Entry
 
 import skhalfway
-from skhalfway.halfway import crossings, halfway_score, sample_pairs
+from skhalfway.halfway import crossings, sample_pairs
 from skhalfway.models import as_model
 
 MARGIN_QUANTILE = 0.1
@@ -257,9 +257,30 @@ def n_pairs(entry: Entry) -> int:
     return int(min(N_PAIRS, apart, within))
 
 
+def halfway_score(model: Any, X: NDArray[Any], y: NDArray[Any], n_pairs: int) -> float:
+    """The first form of the hypothesis; higher is better, and from 0 to 1.
+
+    Of pairs of different labels whose predictions differ: the mean of (1 - 2 |t - 1/2|)^2 / n, where t is the
+    first crossing and n the number of changes. Times the share of pairs of one label whose midpoint gets it.
+    """
+    rng = np.random.RandomState(0)
+    apart, within = (
+        sample_pairs(X, y, pairs=kind, n_pairs=n_pairs, random_state=rng) for kind in ("random", "within")
+    )
+    found = crossings(model, X[apart[:, 0]], X[apart[:, 1]])
+    differ = found.start_class != found.end_class
+    if not differ.any():
+        return 0.0
+    changes = (1 - 2 * np.abs(found.position[differ] - 0.5)) ** 2 / found.n_changes[differ]
+    seen = as_model(model)
+    answers = seen.predict((X[within[:, 0]] + X[within[:, 1]]) / 2)
+    answers = answers if seen.classes_ is None else seen.classes_[answers]
+    return float(changes.mean() * (answers == y[within[:, 0]]).mean())
+
+
 def halfway(entry: Entry) -> float:
-    """halfway_score of skhalfway, with its defaults (of fewer pairs where there are not as many)."""
-    return halfway_score(entry.model, entry.X_train, entry.y_train, n_pairs=n_pairs(entry))
+    """The halfway score, of fewer pairs where there are not as many."""
+    return halfway_score(entry.model, entry.X_train, entry.y_train, n_pairs(entry))
 
 
 def halfway_first(entry: Entry) -> float:

@@ -44,6 +44,7 @@ SUITES: dict[str, tuple[tuple[str, ...], ...]] = {
         ("halfway_attack.py",),
         ("halfway_speed.py",),
     ),
+    "consensus": (("consensus.py",), ("contested.py",)),
     "perturbation": (
         ("perturbation_images.py",),
         ("perturbation_transfer.py",),

@@ -281,4 +281,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    # workers import what a module has, while what __main__ has must be pickled, which a cached_property cannot be
+    import structure_link
+
+    structure_link.main()

@@ -119,7 +119,6 @@ ENTRIES: dict[str, tuple[Callable[..., Any], dict[str, Any]]] = {
     "gradient_alignment": call(boundaries.gradient_alignment, source=LINEAR, target=LINEAR, X=X, y=Y),
     "gradient_size": call(boundaries.gradient_size, estimator=LINEAR, X=X, y=Y),
     "halfway_history": call(training.halfway_history, estimator=PERCEPTRON, X=X, y=Y, n_epochs=1, n_pairs=5),
-    "halfway_score": call(halfway.halfway_score, estimator=LINEAR, X=X, y=Y, n_pairs=5),
     "inter_boundary_distance": call(boundaries.inter_boundary_distance, source=LINEAR, target=TREE, X=X, y=Y),
     "legitimate_directions": call(boundaries.legitimate_directions, X=X, y=Y),
     "loss_gradient": call(boundaries.loss_gradient, estimator=LINEAR, X=X, y=Y),

@@ -115,6 +115,26 @@ def test_mixup_accuracy(bench: Any, entry: Any) -> None:
     assert bench.measures.mixup_accuracy(given) == 0.5
 
 
+@pytest.mark.parametrize(
+    ("boundary", "expected"),
+    [
+        (0.5, 1.0),
+        (0.25, 0.25),
+        (0.875, 1 / 16),
+        # one answer to everything
+        (-1.0, 0.0),
+    ],
+)
+def test_halfway_score(bench: Any, boundary: float, expected: float) -> None:
+    X, y = np.array([[0.0], [1e-6], [1.0], [1 + 1e-6]]), np.array([0, 0, 1, 1])
+    net = linear([[-1.0], [1.0]])
+    with torch.no_grad():
+        shifted = nn.Sequential(nn.Linear(1, 1), net)
+        shifted[0].weight.fill_(1.0)
+        shifted[0].bias.fill_(-boundary)
+    assert bench.measures.halfway_score(shifted, X, y, 4) == pytest.approx(expected, abs=0.01)
+
+
 def test_davies_bouldin(bench: Any, entry: Any) -> None:
     X, y = [[0.0, 0.0], [2.0, 0.0], [10.0, 0.0], [16.0, 0.0]], [0, 0, 1, 1]
     # midpoints of class 0 are at 1, of class 1 at 13: with the boundary at 0 all of class 0 are lost

@@ -13,7 +13,6 @@ from skhalfway.halfway._measurement import HalfwayMeasurement
 from skhalfway.halfway._pairs import sample_pairs
 from skhalfway.halfway._predicted import PredictedTransfer
 from skhalfway.halfway._prediction_display import PredictedTransferDisplay
-from skhalfway.halfway._score import halfway_score
 from skhalfway.halfway._scorer import HalfwayScorer
 from skhalfway.halfway._transfer_prediction import TransferPrediction
 
@@ -29,6 +28,5 @@ __all__ = [
     "TransferPrediction",
     "consensus_score",
     "crossings",
-    "halfway_score",
     "sample_pairs",
 ]

@@ -47,8 +47,8 @@ def consensus_score(
     It is the second form of the hypothesis that the package is named after, and
     our own: a model generalises as far as it meets independently made models
     halfway. The score rewards similarity to the reference, whether or not the
-    reference is right. Where the hypothesis holds is not measured yet (see Notes),
-    so use held-out data where you can.
+    reference is right. The hypothesis held for noisy labels where the reference
+    suits the data (see Notes), so cross-validate where you can.
 
     Parameters
     ----------
@@ -96,7 +96,6 @@ def consensus_score(
     See Also
     --------
     skhalfway.HalfwayScorer : ``measure(X, y).consensus`` compares several models with each other.
-    halfway_score : The first form of the hypothesis.
 
     Notes
     -----
@@ -109,11 +108,13 @@ def consensus_score(
     alone. That measures something else. Pass a fitted jury, and the training data as
     the only test set, as in the example.
 
-    A prototype was measured on thirteen data sets, with one seed each. It ranked
-    networks of one training set with noisy labels better than training accuracy
-    and two-fold cross-validation did, and no better with clean labels. The data
-    sets, models, rival measures and claims of a proper test are fixed in
-    ``benchmarks/consensus.py``, which has not been run.
+    On eight held-out data sets, with 20 or 40 % of the labels replaced, the model
+    that consensus with a jury picks among 42 has 5.2 points more test error than
+    the best one. No published measure that trains no model again has less; 5-fold
+    cross-validation has 4.3, a random pick 12.3, and the jury itself 4.6.
+    With clean labels it has 5.6, and cross-validation 2.4. On images, where the
+    jury is poor, the score is no better than chance. ``benchmarks/consensus.md``
+    has all figures.
 
     Examples
     --------

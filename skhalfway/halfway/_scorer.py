@@ -89,7 +89,7 @@ class HalfwayScorer(PathModels):
     --------
     skhalfway.TransferScorer : Measures transfer with attacks.
     skhalfway.halfway.crossings : The crossings of one classifier.
-    skhalfway.halfway.halfway_score : A score of one classifier.
+    skhalfway.halfway.consensus_score : A score of one classifier.
 
     Notes
     -----

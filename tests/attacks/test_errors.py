@@ -21,7 +21,7 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.preprocessing import StandardScaler
 
 from skhalfway import AdversarialGenerator, TransferScorer
-from skhalfway.halfway import halfway_score
+from skhalfway.halfway import consensus_score
 from skhalfway.models import ModelWarning
 
 X = np.random.RandomState(0).uniform(size=(30, 4))
@@ -330,7 +330,7 @@ def test_images_with_their_channels_last() -> None:
     with pytest.raises(ValueError, match=message):
         TransferScorer().fit({"a": Colours(), "b": Colours()}).transfer(images)
     with pytest.raises(ValueError, match=message):
-        halfway_score(Colours(), images, np.arange(5) % 2)
+        consensus_score(Colours(), images, np.arange(5) % 2, reference=[Colours()])
     assert AdversarialGenerator(Colours(), max_iter=1).generate(images.transpose(0, 3, 1, 2)).shape[1] == 3
 
 
