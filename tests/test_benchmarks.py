@@ -424,13 +424,13 @@ def test_what_tells_accuracy_and_who_falls_together() -> None:
     rates = np.broadcast_to(1 - accuracy, (12, 12)) + 0.001 * np.arange(12)[:, None]
     one = {"accuracy": accuracy.tolist(), "rates": rates.tolist()}
     found = link.figures(accuracy, one)
-    assert found["accuracy"] == pytest.approx(1) and found["falls"] == pytest.approx(-1)
+    assert found["accuracy"] == pytest.approx(1) and found["is fooled"] == pytest.approx(-1)
     unknown = np.where(np.arange(12) < 6, np.nan, accuracy)
     assert link.figures(unknown, one)["accuracy"] == pytest.approx(1)
     # two groups, within which networks fall to each other
     group = np.arange(12) % 2
     together = {"accuracy": accuracy.tolist(), "rates": (group[:, None] == group).astype(float).tolist()}
-    assert link.figures(group.astype(float), together)["fall together"] == pytest.approx(1)
+    assert link.figures(group.astype(float), together)["fooled together"] == pytest.approx(1)
     assert link.figures(np.zeros(12), together) == dict.fromkeys(link.OUTCOMES, 0.0)
 
 
