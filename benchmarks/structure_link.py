@@ -281,7 +281,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    # workers import what a module has, while what __main__ has must be pickled, which a cached_property cannot be
+    # workers import what a module has; what __main__ has is pickled, which a cached_property cannot be
     import structure_link
 
     structure_link.main()
