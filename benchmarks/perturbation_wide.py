@@ -16,9 +16,9 @@ What was fixed before the first run (of the seeds below; seed 99 was looked at o
 
 - Start: weights N(0, 1/d), biases N(0, 1), frozen output layer N(0, 1/m), m = 300, slope 0. Full-batch
   gradient descent on the logistic loss, 30 steps at a constant rate: .1, 1 or 10 over the mean squared
-  length of a sample of the data, whatever is learned from (at a rate of 1,000 (a) is learned at any eps, seed 99). As in
-  the paper each figure is the largest over rates, accuracy and agreement apart: that is optimistic, and the
-  same for the control, which learns the random labels of unperturbed samples.
+  length of a sample of the data, whatever is learned from (at a rate of 1,000 (a) is learned at any eps,
+  seed 99). As in the paper each figure is the largest over rates, accuracy and agreement apart: that is
+  optimistic, and the same for the control, which learns the random labels of unperturbed samples.
 - Data: `gauss`, 10,000 training samples N(+-.016 * 1, I): the paper's sizes are unknown to us, these give its
   accuracies of the standard network. `digits` 1 against 2 (8 x 8), `animals` the first two classes (28 x 28):
   the paper has MNIST 1 against 2. Seeds 0, 1, 2.
