@@ -162,7 +162,6 @@ report
 # curve shows that both surrogates do equally well, and far better than noise.
 
 lines = report.curve.plot(target="deployed")
-# sphinx_gallery_thumbnail_number = 1
 
 # %%
 # Which columns matter for the attack? ``report.columns`` gives columns their changed
@@ -245,6 +244,7 @@ done = subprocess.run(
 print(done.stdout)
 print(done.stderr.splitlines()[-1])
 print("exit status:", done.returncode)
+# sphinx_gallery_thumbnail_number = 1
 
 # %%
 # The rate is above the limit of 15 %, so the status is 1, and a pipeline stops. In a

@@ -88,7 +88,7 @@ memorization
 # fool this one, *fools* the share of this one's that fool the first.
 
 
-def perceptron(seed, width=128, alpha=0.0001, n_epochs=150):
+def perceptron(seed, width=128, alpha=0.0001, n_epochs=100):
     net = MLPClassifier((width,), alpha=alpha, batch_size=50, learning_rate_init=0.005)
     return net.set_params(
         max_iter=n_epochs, n_iter_no_change=n_epochs, random_state=seed
@@ -154,7 +154,7 @@ memorising.round(2)
 # noisy training sets from clean ones.
 
 
-recipes = list(itertools.product((16, 128), (0.0001, 1), (20, 100)))
+recipes = list(itertools.product((16, 64), (0.0001, 1), (20, 80)))
 
 
 def judge(X_train, y_train, X_test, y_test):
