@@ -2,19 +2,19 @@
 8. Why do networks generalise?
 ==============================
 
-**The question.** Networks can learn random labels by heart: why then do they generalise
-from true ones, and can we tell from the training data alone which of them will? We
-test three answers, and each of them fails somewhere.
+**The question.** Networks can memorise random labels: why then do they generalise from
+true ones, and can we tell from the training data alone which of them will? We test
+three answers, and each of them fails somewhere.
 """
 
 # %%
 # What you need
 # -------------
 #
-# - Lesson 7: crossings. Lesson 4: several seeds.
+# - Earlier lessons: 4 (several seeds), 7 (crossings).
 # - Mathematics: Kendall's rank correlation.
-# - Packages: those that come with skhalfway.
-# - About 75 minutes.
+# - Packages: scikit-learn, pandas, matplotlib and skhalfway.
+# - Time: 75 minutes. The code runs for about half a minute.
 #
 # Make a prediction first
 # -----------------------
@@ -72,11 +72,12 @@ lines = memorization.learning.plot()
 memorization
 
 # %%
-# The network fits everything. Random labels take some two and a half times as many
-# epochs as true ones. On new images it is right after true labels, and after pixels
-# that are shuffled in the same way for all, since it does not know which pixels are
-# neighbours; otherwise it is at chance. **So neither the network nor the way it is
-# trained explains why it generalises: both are the same in all five rows.**
+# The network fits everything. Random labels take about two and a half times as many
+# epochs as true ones. With true labels it is also right on most new images. The same
+# holds if the pixels of all images are shuffled in the same way, because the network
+# does not know which pixels are neighbours. In the other three rows it is at chance.
+# **So neither the network nor the way it is trained explains why it generalises: both
+# are the same in all five rows.**
 #
 # What memorising does to the boundary
 # ------------------------------------
@@ -129,10 +130,10 @@ memorising = pd.DataFrame(rows).groupby("trained on").agg(["min", "max"])
 memorising.round(2)
 
 # %%
-# The start makes little difference. The network that memorised changes its answer
-# further from halfway (*deviation*), and it is fooled by mere noise; what fools it is
-# its own, and fools the first network hardly ever. **Its boundary goes around single
-# samples.**
+# The start makes little difference. The network that memorised random labels changes
+# its answer further from halfway (*deviation*), and mere noise fools it on a fifth of
+# the images. Its own adversarial examples hardly ever fool the first network. **Its
+# boundary goes around single samples.**
 #
 # Which network will do best?
 # ---------------------------
@@ -144,9 +145,9 @@ memorising.round(2)
 # - the *halfway score* (``halfway_score``): near 1 where the answer changes once, and
 #   halfway, between samples of different classes;
 # - the *consensus* (``consensus_score``): a *half* is the midpoint of a sample and one
-#   of its nearest neighbours. At which share of them does the network say what other
-#   models say, which learned the same data independently? By default a ``Jury`` of six
-#   is trained and weighted; four are enough here.
+#   of its nearest neighbours. At which share of the halves does the network give the
+#   same answer as other models that were trained on the same data? By default a
+#   ``Jury`` of six models is trained and weighted. Four are enough here.
 #
 # Eight networks of different width, weight decay and number of epochs learn one
 # training set. Does a measure rank them as the test accuracy does? The question is
@@ -247,12 +248,12 @@ pd.DataFrame(
 ).round(2)
 
 # %%
-# On noisy digits the others are better on average than even the best network. There
-# consensus rewards likeness to better classifiers, and you would simply use these. On
-# clean digits they are not better, and consensus fails. Yet that is not all: on the
-# ball they are worse on average, and consensus ranks well. Eight networks and three
-# training sets are a demonstration and no proof. To choose a model, hold data out where
-# you can.
+# On noisy digits the others are more accurate on average than the best network. There
+# consensus rewards a network for being similar to better classifiers, and you would
+# simply use these. On clean digits they are not better, and consensus fails. But this
+# does not explain everything: on the ball the others are worse on average, and
+# consensus ranks well. Eight networks and three training sets are a demonstration and
+# no proof. To choose a model, hold data out where you can.
 #
 # What the literature says
 # ------------------------
@@ -288,7 +289,7 @@ pd.DataFrame(
 # A common misreading
 # -------------------
 #
-# **"Networks that memorise cannot generalise."** The networks on true labels fit all of
+# "Networks that memorise cannot generalise." The networks on true labels fit all of
 # their training samples too. Training accuracy alone does not tell memorising from
 # learning: that is the point of Zhang et al. Random labels tell them apart, because
 # there memorising is all that is left.
@@ -296,6 +297,6 @@ pd.DataFrame(
 # Where next
 # ----------
 #
-# Lesson 9 turns the question round: what do networks learn from samples whose labels
-# are all wrong, but whose perturbations are not? Lesson 11 looks for answers in the
-# weights.
+# Lesson 9 asks the reverse: what do networks learn from samples whose labels are all
+# wrong, but which were perturbed towards these labels? Lesson 11 looks for answers in
+# the weights.
