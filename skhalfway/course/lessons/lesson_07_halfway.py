@@ -192,9 +192,9 @@ table = pd.DataFrame(
 table.round(2)
 
 # %%
-# The result is the same in each. Agreement ranks the sources of one target, and all
-# pairs poorly. The prediction ranks all pairs, with a correlation of .84 or more. Within
-# a target it is only a little better than agreement.
+# The result is the same in each. Agreement ranks the sources of one target well, and
+# all pairs poorly. The prediction ranks all pairs, with a correlation of .84 or more.
+# Within a target it is only a little better than agreement.
 #
 # How does the boundary get there?
 # --------------------------------
@@ -289,7 +289,7 @@ for ax, lines, name in zip(
 #
 # "The agreement is .9, so 90 % of the examples transfer." Agreement is a correlation of
 # places. It is the same from A to B and from B to A, and the same at every budget.
-# Transfer is neither: the tree is fooled by two thirds of the samples made on other
+# Transfer is neither: the tree is fooled by about 70 % of the samples made on other
 # models, while samples made on the tree fool hardly any other model.
 #
 # Where next
