@@ -67,7 +67,7 @@ FORKS.set_forkserver_preload(["__main__", *SLOW])
 @contextmanager
 def copies(number: int) -> Iterator[queue.Queue[Path]]:
     """Copies of the tree, to be taken and put back."""
-    skip = shutil.ignore_patterns("__pycache__", "_build", "auto_examples", "generated")
+    skip = shutil.ignore_patterns("__pycache__", "_build", "generated")
     trees: queue.Queue[Path] = queue.Queue()
     with tempfile.TemporaryDirectory() as folder:
         for k in range(number):

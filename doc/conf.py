@@ -59,8 +59,6 @@ extensions = [
 templates_path = ["_templates"]
 exclude_patterns = [
     "_build",
-    "auto_examples/*.md5",
-    "auto_examples/*.ipynb",
     "course/*.md5",
     "course/index.rst",
 ]
@@ -152,9 +150,9 @@ ogp_image_alt = "Heat map: which of eight classifiers are fooled by adversarial 
 ogp_enable_meta_description = True
 
 sphinx_gallery_conf = {
-    "examples_dirs": ["../examples", "../skhalfway/course/lessons"],
-    "gallery_dirs": ["auto_examples", "course"],
-    "filename_pattern": r"/(plot|lesson)_",
+    "examples_dirs": ["../skhalfway/course/lessons"],
+    "gallery_dirs": ["course"],
+    "filename_pattern": r"/lesson_",
     "ignore_pattern": r"_solutions\.py$",
     # lessons have notebooks of their own, with solutions: see _ext/course_pages.py
     "notebook_extensions": set(),
@@ -166,6 +164,8 @@ sphinx_gallery_conf = {
     # its page takes scripts from the network
     "write_computation_times": False,
     "within_subsection_order": "FileNameSortKey",
+    # as many lessons at once as sphinx-build -j says
+    "parallel": True,
 }
 
 
@@ -216,7 +216,7 @@ def edit_sources_only(
     app: Any, pagename: str, templatename: str, context: dict[str, Any], doctree: Any
 ) -> None:
     """Pages that the build writes have no source to edit."""
-    if pagename.startswith(("_modules/", "auto_examples/", "benchmarks/", "generated/")):
+    if pagename.startswith(("_modules/", "benchmarks/", "generated/")):
         context["theme_use_edit_page_button"] = False
 
 

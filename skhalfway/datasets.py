@@ -1,4 +1,4 @@
-"""Data for trying the package: images as float32 in [0, 1], in a training and a test set, and a table of loans."""
+"""Data for trying the package: images as float32 in [0, 1], in two parts, and a made table of loans."""
 
 from __future__ import annotations
 
@@ -168,9 +168,9 @@ def make_loans(
 ) -> tuple[pd.DataFrame, pd.Series]:
     """Make applications for loans: a table with numbers, whole numbers, texts and missing values.
 
-    Nobody applied: all values are drawn. Whether a loan is paid back depends on the amount against the income,
-    late payments, savings, the months in the present job, on being self-employed, and on chance. It does not
-    depend on age, cards, purpose or region.
+    All values are drawn at random, and no real person is in the table. Whether a loan is paid back depends
+    on the amount divided by the income, on late payments, on savings, on the months in the present job, on
+    being self-employed, and on chance. It does not depend on age, cards, purpose or region.
 
     Parameters
     ----------
@@ -179,14 +179,14 @@ def make_loans(
     default_rate : float, default=0.25
         Share of the loans that are not paid back, > 0 and < 1.
     random_state : int, RandomState instance or None, default=None
-        Draws the table. Pass an int for the same table across calls.
+        Seed of the table. Pass an int for the same table across calls.
 
     Returns
     -------
     X : DataFrame of shape (n_samples, 10)
         "age", "income", "amount", "savings", "months_employed", "late_payments" and "cards" are numbers,
-        "employment", "purpose" and "region" texts. Months are missing for people without a job, savings for
-        one in ten. The index has the names of the applications.
+        "employment", "purpose" and "region" are texts. Months are missing for people without a job, and
+        savings are missing for one person in ten. The index has the names of the applications.
     y : Series of shape (n_samples,)
         "paid" or "not paid".
 
@@ -200,9 +200,9 @@ def make_loans(
     >>> from skhalfway.datasets import make_loans
     >>> X, y = make_loans(random_state=0)
     >>> X[["income", "amount", "employment", "purpose"]].head(2)
-             income   amount employment purpose
-    A00000  29119.0  12345.0   employed    home
-    A00001  29119.0  12345.0   employed    home
+             income   amount     employment    purpose
+    A00000  28259.0  22050.0       employed        car
+    A00001  30021.0  15959.0  self-employed  education
     >>> y.value_counts().to_dict()
     {'paid': 750, 'not paid': 250}
     """

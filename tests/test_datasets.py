@@ -1,4 +1,4 @@
-"""Loading images: as they were written, split as documented, and never from a network."""
+"""Images: as they were written, split as documented, never from a network. Loans: as documented."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ import json
 from urllib.error import URLError
 
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 
-from skhalfway.datasets import load_images
+from skhalfway.datasets import load_images, make_loans
 
 # name: (id on OpenML, images of the copy, of them for testing, shape of an image)
 COPIES = {
@@ -284,3 +285,69 @@ def test_parameters_are_checked_before_anything(name, parameters, message, tmp_p
 def test_more_than_there_are(sizes, message, copies):
     with pytest.raises(ValueError, match=message):
         load_images("mnist", data_home=copies, **sizes)
+
+
+LOANS = [
+    "age",
+    "income",
+    "amount",
+    "savings",
+    "months_employed",
+    "late_payments",
+    "cards",
+    "employment",
+    "purpose",
+    "region",
+]
+
+
+@pytest.mark.parametrize(
+    "n_samples, default_rate, n_defaults", [(1000, 0.25, 250), (2, 0.5, 1), (301, 0.1, 30)]
+)
+def test_loans(n_samples, default_rate, n_defaults):
+    X, y = make_loans(n_samples, default_rate=default_rate, random_state=0)
+    assert list(X) == LOANS and len(X) == n_samples and X.index.is_unique
+    pd.testing.assert_index_equal(X.index, y.index)
+    assert set(y) == {"paid", "not paid"} and (y == "not paid").sum() == n_defaults
+    numbers = [name for name in X if pd.api.types.is_numeric_dtype(X[name])]
+    assert numbers == LOANS[:7]
+    assert set(X.columns[X.isna().any()]) <= {"savings", "months_employed"}
+    # those without a job have no months in it, and only they
+    assert ((X["employment"] == "none") == X["months_employed"].isna()).all()
+
+
+def test_loans_depend_on_what_is_said():
+    X, y = make_loans(20000, random_state=0)
+    assert 0.09 < X["savings"].isna().mean() < 0.11
+    mean = X.select_dtypes("number").assign(ratio=np.log(X["amount"] / X["income"])).groupby(y).mean().T
+    spread = X.select_dtypes("number").assign(ratio=np.log(X["amount"] / X["income"])).std()
+    gap = (mean["not paid"] - mean["paid"]) / spread
+    assert min(gap["ratio"], gap["late_payments"]) > 0.3
+    assert max(gap["savings"], gap["months_employed"]) < -0.1
+    assert gap[["age", "cards"]].abs().max() < 0.05
+
+
+def test_loans_of_a_seed():
+    X, y = make_loans(50, random_state=3)
+    same_X, same_y = make_loans(50, random_state=np.random.RandomState(3))
+    pd.testing.assert_frame_equal(X, same_X)
+    pd.testing.assert_series_equal(y, same_y)
+    assert not X.equals(make_loans(50, random_state=4)[0])
+
+
+@pytest.mark.parametrize(
+    "parameters, message",
+    [
+        ({"n_samples": 1}, "n_samples must be an integer >= 2, got 1"),
+        ({"n_samples": 10.0}, "n_samples must be an integer >= 2, got 10.0"),
+        ({"default_rate": 1.5}, "default_rate must be .* got 1.5"),
+        (
+            {"n_samples": 10, "default_rate": 0.01},
+            "default_rate=0.01 of 10 loans leaves one class; take more",
+        ),
+        ({"random_state": "dice"}, "'dice' cannot be used to seed"),
+    ],
+)
+def test_loans_are_checked(parameters, message):
+    with pytest.raises(ValueError, match=message):
+        make_loans(**parameters)

@@ -76,4 +76,4 @@ def setup(app: Any) -> dict[str, Any]:
     app.add_directive("lessons", Lessons)
     app.connect("source-read", link_notebook)
     app.connect("build-finished", write_notebooks)
-    return {"parallel_read_safe": True}
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -204,9 +204,7 @@ def test_a_network_of_named_columns_keeps_them(recwarn):
     assert found.estimator.score(frame, labels) == pytest.approx(found.accuracy[-1])
 
 
-@pytest.mark.parametrize(
-    "frame", [pd.DataFrame, partial(pd.DataFrame, dtype="boolean"), polars.DataFrame]
-)
+@pytest.mark.parametrize("frame", [pd.DataFrame, partial(pd.DataFrame, dtype="boolean"), polars.DataFrame])
 def test_columns_of_bools_are_bits(frame):
     X = all_bits(5)
     y = X.sum(axis=1) > 2

@@ -5,12 +5,12 @@ assert possible["without constraints"] == 0 and possible["constrained"] == 1
 left = {name: deployed.score(X, y_few) for name, X in rows.items()}
 assert abs(left["constrained"] - left["without constraints"]) < 0.05
 assert left["constrained"] < left["as they are"] - 0.1
-# the attacker with the model: about a quarter, then about half; the other almost as well
+# a quarter, then half, for the attacker with the model and for the other one
 threats = report.to_frame()
-for attacker, kind in (("the model", "deployed"), ("surrogates", "surrogate")):
+for kind in ("deployed", "surrogate"):
     assert 0.18 < threats.loc[(kind, 0.25), "rate"] < 0.32
     assert 0.4 < threats.loc[(kind, 0.5), "rate"] < 0.6
-for eps in (0.1, 0.25, 0.5):
+for eps in (0.25, 0.5):
     own, apart = threats.loc[("deployed", eps)], threats.loc[("surrogate", eps)]
     assert own.low < apart.high and apart.low < own.high
     assert apart.rate > apart.noise and apart.p < 0.05
@@ -19,14 +19,14 @@ assert set(decides.index[:3]) == {"amount", "income", "savings"}
 assert 0.9 < decides[:3].sum() < 1
 # refusals
 assert unpaid.sum() == 250
-fooled = matrix.exposure("deployed")
-assert 130 < len(fooled) < 170 and 0.3 < (fooled["fooled_by"] > 0).mean() < 0.5
+assert (exposed["of"] > 0).sum() == 148 and (exposed["fooled_by"] > 0).sum() == 58
+assert "noise of the same size, 16%" in matrix.describe()
 assert done.returncode == 1 and "FAILED" in done.stdout
 
 # %% 1
-# The lie adds little: 4 more of 150 applications are fooled. More than half of the
-# changed applications name another job, but the model cares about one job only, being
-# self-employed. A step of the budget of 1 lets a column of the group go from 0 to 1.
+# The lie changes few more answers. Many of the changed applications name another job,
+# but whether a loan is paid back depends on one job only, being self-employed. A budget
+# of 1 lets a column of the group go from 0 to 1.
 coded = pd.get_dummies(
     X.drop(columns=["purpose", "region"]), columns=["employment"], dtype=float
 )
@@ -53,9 +53,9 @@ assert lied.mean() > 0.4
 assert -0.02 < accuracy["true job"] - accuracy["any job"] < 0.08
 
 # %% 2
-# Some 8 % of the attacked samples break the rule without the projection, none with it,
-# and the attack fools the model as often. A rule that the data keep by far costs
-# little.
+# Without the projection, 8 % of the attacked samples break the rule. With it none does,
+# and the attack fools the model as often. The rule costs the attack little, since most
+# samples are far from breaking it.
 from sklearn.datasets import load_breast_cancer
 
 cells, tumour = load_breast_cancer(return_X_y=True, as_frame=True)
@@ -88,10 +88,10 @@ assert 0.03 < broken[0] < 0.15 and broken[1] == 0
 assert abs(accuracy[0] - accuracy[1]) < 0.02
 
 # %% 3
-# Yes. It is as accurate, and the network's samples fool it on 11 % of the applications
-# instead of 19 %; a paired test finds that beyond chance. The network fools the
-# boosting even more often than itself: boosting has boundaries near more of the
-# samples.
+# Yes. It is as accurate, and the network's samples fool it on about 11 % of the
+# applications, where they fool boosting on about 19 %. The paired test says that this
+# is more than chance. The network's samples fool boosting no less often than the
+# network itself.
 linear = classifier(LogisticRegression(max_iter=1000)).fit(X_train, y_train)
 scorer = TransferScorer(
     AdversarialGenerator(**budget, constraints=constraints),
@@ -99,13 +99,13 @@ scorer = TransferScorer(
     targets=["deployed"],
     random_state=0,
 )
-found = []
+found, some = [], (X_test[:500], y_test[:500])
 for model in (linear, deployed):
     pair = {"network": models["network"], "deployed": model}
-    found.append(scorer.fit(pair, reference=X_train).transfer(X_test, y_test))
+    found.append(scorer.fit(pair, reference=X_train).transfer(*some))
 comparison = found[0].compare(found[1])
 print(*found, comparison, sep="\n\n")
 assert 0.08 < found[0].mean_rate < 0.14 < 0.16 < found[1].mean_rate < 0.23
 assert comparison.p.max() < 0.01
 assert abs(linear.score(X_test, y_test) - deployed.score(X_test, y_test)) < 0.02
-assert found[1].source_success[0] < found[1].mean_rate
+assert found[1].source_success[0] < found[1].mean_rate + 0.03

@@ -68,10 +68,10 @@ assert abs(answered - 5 / 6) < 0.04 and answered_wrongly > 0.5
 assert fooling.rates["optimised noise"] > 0.95
 
 # %% 3
-# The networks err on about a tenth of the inner sphere. Their nearest error is about .1
-# away, much nearer than a random point. No classifier with this error rate could have
-# its errors further away than about .15 on average. So robustness to larger changes
-# needs far fewer errors first, in this geometry.
+# The networks misclassify about a tenth of the inner sphere. The nearest error is about
+# .1 away, much nearer than a random point. No classifier with this error rate could
+# have its errors further away than about .15 on average. So robustness to larger
+# changes needs far fewer errors first, in this geometry.
 import warnings
 
 from sklearn.exceptions import ConvergenceWarning
