@@ -29,8 +29,8 @@ answer.
 #    models.
 
 # %%
-# Eight models and one path
-# -------------------------
+# Eight models, one path and one plane
+# ------------------------------------
 #
 # All models learn the same 900 digits.
 
@@ -95,9 +95,6 @@ places = {name: crossings(model, *ends).position[0] for name, model in models.it
 pd.Series(places).round(3)
 
 # %%
-# A plane through three digits
-# ----------------------------
-#
 # Three samples span a plane, and each point of it is an image. A diamond marks where
 # the answer first changes on the way from one sample to another, seen from either end;
 # a dot marks the halfway point. The first four models draw almost the same picture. The
@@ -111,7 +108,6 @@ regions = DecisionRegionsDisplay.from_estimator(
     resolution=60,
     plot_kw={"image_shape": (8, 8)},
 )
-# sphinx_gallery_thumbnail_number = 1
 
 # %%
 # Many paths
@@ -243,6 +239,7 @@ for ax, lines, name in zip(
 ):
     ax.plot(epochs, lines.T, "o-", ms=3)
     ax.set(xlabel="epoch", ylabel=name, ylim=(0, 1.05), title=f"{name}, four trainings")
+# sphinx_gallery_thumbnail_number = 1
 
 # %%
 # By epoch 15 the boundary is within .35 of half of the points, while the accuracy is

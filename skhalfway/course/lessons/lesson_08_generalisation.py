@@ -228,7 +228,6 @@ for ax, kind in zip(axes, kinds, strict=True):
     ax.set(title=kind, xlim=(-0.5, 2.5), ylim=(-1.05, 1.05))
     ax.tick_params(axis="x", rotation=20)
 _ = axes[0].set(ylabel="Kendall's tau with test accuracy")
-# sphinx_gallery_thumbnail_number = 2
 
 # %%
 # Each dot is a training set. **Each measure fails once**, in all three repeats:
@@ -251,6 +250,7 @@ pd.DataFrame(
         },
     }
 ).round(2)
+# sphinx_gallery_thumbnail_number = 2
 
 # %%
 # On noisy digits the others are more accurate on average than the best network. There
