@@ -64,7 +64,7 @@ def test_attacks_fool_and_keep_the_budget(case, attack: str) -> None:
     generator = AdversarialGenerator(
         FrozenEstimator(booster), attack=attack, eps=1.0, eps_unit="std", max_queries=100, random_state=0
     ).fit(X)
-    some, labels = X[::6], y[::6]
+    some, labels = X[::10], y[::10]
     X_adv = generator.generate(some, labels)
     fooled = np.ravel(booster.predict(X_adv)) != labels
     assert fooled.mean() > 0.3

@@ -26,7 +26,7 @@ from skorch import NeuralNetClassifier
 from threadpoolctl import threadpool_limits
 from torch import nn
 
-N_TRAIN, N_TEST = 400, 24
+N_TRAIN, N_TEST = 400, 12
 
 
 @dataclass(frozen=True)

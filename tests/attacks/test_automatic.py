@@ -30,7 +30,7 @@ from skhalfway.models import as_model
 X, Y = make_moons(400, noise=0.3, random_state=0)
 THRESHOLDS = np.linspace(-1, 2, 7)
 SMOOTHED = {
-    "AdaBoost": AdaBoostClassifier(DecisionTreeClassifier(max_depth=2), random_state=0),
+    "AdaBoost": AdaBoostClassifier(DecisionTreeClassifier(max_depth=2), n_estimators=20, random_state=0),
     "forest behind a scaler": make_pipeline(StandardScaler(), RandomForestClassifier(10, random_state=0)),
     "neighbours": KNeighborsClassifier(),
     "bins": make_pipeline(KBinsDiscretizer(8), LogisticRegression()),
@@ -57,12 +57,20 @@ def attacked(model: Any, attack: str, n: int = 80, **params: Any) -> tuple[Adver
     return generator, model.predict(generator.generate(some, labels)) == labels
 
 
-@pytest.mark.parametrize("params", [{}, {"n_restarts": 2}, {"max_queries": 30}], ids=str)
-@pytest.mark.parametrize("name", SMOOTHED)
+@pytest.mark.parametrize(
+    ("name", "params"),
+    # every model with the defaults, and with one of the others by turns
+    [
+        pair
+        for i, name in enumerate(SMOOTHED)
+        for pair in ((name, {}), (name, ({"n_restarts": 2}, {"max_queries": 30})[i % 2]))
+    ],
+    ids=str,
+)
 def test_what_a_smoothed_gradient_does_not_fool_is_asked_about(name: str, params: dict[str, Any]) -> None:
     model = SMOOTHED[name].fit(X[:200], Y[:200])
     assert as_model(model).smoothed
-    n = 200 if name in RARE and "n_restarts" not in params else 60
+    n = 200 if name in RARE and "n_restarts" not in params else 40
     generator, left = attacked(model, "auto", n, **params)
     by_gradient = attacked(model, "pgd", n, **{k: v for k, v in params.items() if k != "max_queries"})[1]
     asked = generator.n_queries_

@@ -60,10 +60,10 @@ ROWS = [
     *(Row(s, a, norm) for a in ("hopskipjump", "halfway") for s in ("forest", "knn", "svc") for norm in EPS),
     *(Row(s, "square", norm, images) for s in ("forest", "logistic") for norm in EPS for images in (0, 1)),
 ]
-MAX_QUERIES = 150
+MAX_QUERIES = 120
 
 
-def attacked(zoo: Any, row: Row, n: int = 12, **params: Any) -> tuple[Any, ...]:
+def attacked(zoo: Any, row: Row, n: int = 8, **params: Any) -> tuple[Any, ...]:
     """Source, box, generator, samples that the source knows, and their labels."""
     case = zoo(row.source)
     right = as_model(case.source).predict(case.X) == case.y
@@ -177,7 +177,7 @@ def test_distances_are_those_of_inputs_that_win(zoo, attack: str, name: str, nor
     assert (flat_predict(source, X_adv) != y).all()
     np.testing.assert_allclose(generator.distances_, norms(X_adv, X, norm))
     few = generator.distances_
-    generator.set_params(max_queries=4 * MAX_QUERIES).generate(X, y)
+    generator.set_params(max_queries=3 * MAX_QUERIES).generate(X, y)
     assert np.median(generator.distances_) < np.median(few)
     # what is further than a budget is brought back to it
     eps = float(np.median(generator.distances_)) * 0.5
@@ -447,7 +447,7 @@ def test_blocks_hold_so_much_and_no_less_than_a_row() -> None:
 @pytest.mark.parametrize("norm", EPS)
 @pytest.mark.parametrize("dtype", [np.float64, np.float32, np.float16])
 def test_what_was_asked_is_what_comes_back_in_any_float_type(dtype: Any, norm: float, attack: str) -> None:
-    X = np.random.RandomState(0).rand(16, 3, 10, 10).astype(dtype)
+    X = np.random.RandomState(0).rand(8, 3, 10, 10).astype(dtype)
     y, eps = Bright().predict(X), 0.06 if norm == np.inf else 0.8
     generator = AdversarialGenerator(
         Bright(), attack=attack, norm=norm, eps=eps, clip_values=(0, 1), max_queries=150, random_state=0

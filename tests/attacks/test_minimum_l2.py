@@ -27,7 +27,7 @@ each = pytest.mark.parametrize("attack", ["cw", "ddn"])
 
 
 def attacked(source: Any, X: Any, y: Any = None, **params: Any) -> tuple[Any, Any]:
-    given = {"norm": 2, "eps": np.inf, "clip_values": (0, 1), "max_iter": 60} | params
+    given = {"norm": 2, "eps": np.inf, "clip_values": (0, 1), "max_iter": 40} | params
     target = given.pop("target", None)
     generator = AdversarialGenerator(source, **given)
     return generator.generate(X, y, target), generator.distances_
@@ -95,11 +95,10 @@ def test_targets_constraints_and_budgets(zoo, attack: str) -> None:
 
 @each
 def test_no_sample_depends_on_the_others(zoo, attack: str) -> None:
-    case, order = zoo("svc"), np.random.RandomState(0).permutation(24)
+    case, order = zoo("svc"), np.random.RandomState(0).permutation(12)
     together = attacked(case.source, case.X, case.y, attack=attack)[1]
-    for params in ({}, {"batch_size": 7}):
-        again = attacked(case.source, case.X[order], case.y[order], attack=attack, **params)[1]
-        np.testing.assert_allclose(again, together[order], rtol=1e-6)
+    again = attacked(case.source, case.X[order], case.y[order], attack=attack, batch_size=5)[1]
+    np.testing.assert_allclose(again, together[order], rtol=1e-6)
 
 
 @pytest.mark.parametrize(

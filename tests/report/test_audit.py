@@ -41,7 +41,7 @@ QUICK = {"tree": DecisionTreeClassifier(max_depth=3, random_state=0), "bayes": G
 
 def quick(models=MODELS, X=X_TEST, y=Y_TEST, **changed):
     """An audit in a moment."""
-    settings = {"surrogates": None, "eps": [0.2, 0.5], "n_samples": 40, "parts": (), **changed}
+    settings = {"surrogates": None, "eps": [0.2, 0.5], "n_samples": 24, "parts": (), **changed}
     return audit(models, X, y, **settings)
 
 
