@@ -70,7 +70,7 @@ def attacked(model: Any, attack: str, n: int = 80, **params: Any) -> tuple[Adver
 def test_what_a_smoothed_gradient_does_not_fool_is_asked_about(name: str, params: dict[str, Any]) -> None:
     model = SMOOTHED[name].fit(X[:200], Y[:200])
     assert as_model(model).smoothed
-    n = 200 if name in RARE and "n_restarts" not in params else 40
+    n = 200 if name in RARE and "n_restarts" not in params else 60
     generator, left = attacked(model, "auto", n, **params)
     by_gradient = attacked(model, "pgd", n, **{k: v for k, v in params.items() if k != "max_queries"})[1]
     asked = generator.n_queries_

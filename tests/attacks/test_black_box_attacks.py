@@ -60,12 +60,12 @@ ROWS = [
     *(Row(s, a, norm) for a in ("hopskipjump", "halfway") for s in ("forest", "knn", "svc") for norm in EPS),
     *(Row(s, "square", norm, images) for s in ("forest", "logistic") for norm in EPS for images in (0, 1)),
 ]
-MAX_QUERIES = 120
+MAX_QUERIES = 150
 
 
 def attacked(zoo: Any, row: Row, n: int = 8, **params: Any) -> tuple[Any, ...]:
     """Source, box, generator, samples that the source knows, and their labels."""
-    case = zoo(row.source)
+    case = zoo(row.source, 24)
     right = as_model(case.source).predict(case.X) == case.y
     X, y = case.X[right][:n], case.y[right][:n]
     if row.images:

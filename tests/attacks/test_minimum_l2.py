@@ -76,7 +76,7 @@ def test_no_further_than_other_libraries(zoo, source: str, attack: str) -> None:
 
 @each
 def test_targets_constraints_and_budgets(zoo, attack: str) -> None:
-    case = zoo("svc")
+    case = zoo("svc", 24)
     target = (case.y + 1) % 10
     X_adv, distances = attacked(case.source, case.X, target=target, attack=attack)
     np.testing.assert_array_equal(as_model(case.source).predict(X_adv) == target, np.isfinite(distances))

@@ -182,7 +182,15 @@ def whole() -> Any:
     return SCORER.transfer(X, Y, keep_samples=True), SCORER.transfer_curve(X, Y, eps=[0.05, 0.1])
 
 
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize(
+    ("way", "room"),
+    # all ways to a file; what is held is of a few types, and labelled or not
+    [
+        *((way, True) for way in WAYS),
+        *((way, False) for way in ("map", "dataset of tensors", "blocks", "blocks of DataFrames", "pairs")),
+    ],
+    indirect=["room"],
+)
 def test_results_are_those_of_the_whole(way: str, room: Path, whole: Any, tmp_path: Path) -> None:
     make, labelled = WAYS[way]
     matrix, curve = whole
