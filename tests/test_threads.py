@@ -89,7 +89,7 @@ def skorch(net):
 CALLS = {
     "pgd": transfer(max_iter=5),
     "fmn": transfer(attack="fmn", max_iter=5),
-    "hopskipjump": transfer(attack="hopskipjump", max_queries=60),
+    "hopskipjump": transfer(attack="hopskipjump", max_queries=30),
     "ART": transfer(attack=ProjectedGradientDescent, max_iter=5),
     "foolbox": transfer(attack=foolbox.attacks.LinfPGD, max_iter=5),
     "torchattacks": transfer(attack=torchattacks.PGD, max_iter=5, clip_values=(0, 1)),
@@ -97,7 +97,7 @@ CALLS = {
     "predict": lambda net: as_model(net).scores(X),
     "measure": lambda net: HalfwayScorer(n_pairs=20, random_state=0).fit([net, LR]).measure(X, Y).crossings,
     "skorch": skorch,
-    "code map": lambda net: CodeMap(net, shape=(3, 3), n_iter=60, random_state=0).fit(X).transform(X),
+    "code map": lambda net: CodeMap(net, shape=(3, 3), n_iter=30, random_state=0).fit(X).transform(X),
 }
 # what cannot be viewed is switched instead
 KINDS = {"module": lambda net: net, "script": torch.jit.script}

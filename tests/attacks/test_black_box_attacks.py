@@ -138,7 +138,7 @@ def test_one_sample_asks_as_often_as_it_says(zoo, row: Row, max_queries: int) ->
 def test_same_random_state_same_bytes(zoo, row: Row) -> None:
     """In other batches too, but for rounding."""
     first, again, other, in_batches = (
-        attacked(zoo, row, n=6, batch_size=size, random_state=seed, eps=EPS[row.norm] / 3, max_queries=60)
+        attacked(zoo, row, n=6, batch_size=size, random_state=seed, eps=EPS[row.norm] / 3, max_queries=40)
         for size, seed in ((256, 0), (256, 0), (256, 1), (4, 0))
     )
     made = [generator.generate(X, y) for _, _, generator, X, y in (first, again, other, in_batches)]

@@ -98,7 +98,7 @@ def net(digits: Any) -> nn.Module:
 
 @pytest.fixture(scope="module")
 def samples(digits: Any) -> Any:
-    return digits[0][1000:1150].astype(np.float32), digits[1][1000:1150]
+    return digits[0][1000:1100].astype(np.float32), digits[1][1000:1100]
 
 
 def generator(norm: float = np.inf, **params: Any) -> AdversarialGenerator:
