@@ -27,7 +27,7 @@ each = pytest.mark.parametrize("attack", ["cw", "ddn"])
 
 
 def attacked(source: Any, X: Any, y: Any = None, **params: Any) -> tuple[Any, Any]:
-    given = {"norm": 2, "eps": np.inf, "clip_values": (0, 1), "max_iter": 40} | params
+    given = {"norm": 2, "eps": np.inf, "clip_values": (0, 1), "max_iter": 60} | params
     target = given.pop("target", None)
     generator = AdversarialGenerator(source, **given)
     return generator.generate(X, y, target), generator.distances_
