@@ -391,7 +391,7 @@ GIVEN = AdversarialGenerator(constraints=Constraints(integer=[0]))
         (
             {"y": 1 - MODELS["deployed"].predict(X_TEST)},
             ValueError,
-            "classifies none of the 40 samples correctly",
+            "classifies none of the 24 samples correctly",
         ),
         ({"eps": [0.5, 0.1]}, ValueError, "each larger than the one before"),
         ({"eps": []}, ValueError, "eps must be"),
