@@ -169,9 +169,10 @@ def test_imports_are_seen():
 def test_imports_point_downwards():
     """Those inside functions and those for type checkers too."""
     floors = {module: floor_of(module) for module in MODULES}
-    upwards = [f"{module} imports {name}" for module, name, _ in all_imports() if floor_of(name) > floors[module]]
+    imports = all_imports()
+    upwards = [f"{module} imports {name}" for module, name, _ in imports if floor_of(name) > floors[module]]
     assert not upwards
-    across = [f"{module} imports {name}" for module, name, _ in all_imports() if _across(module, name)]
+    across = [f"{module} imports {name}" for module, name, _ in imports if _across(module, name)]
     assert not across
 
 

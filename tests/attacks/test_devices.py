@@ -60,9 +60,7 @@ def test_turns_change_no_result(name, params, devices, zoo):
 
 def test_batches_go_to_the_devices_in_turn(zoo, given):
     case = zoo("cnn")
-    generator = AdversarialGenerator(
-        case.source, attack="pgd", eps=0.1, max_iter=2, batch_size=8, device=TWO
-    )
+    generator = AdversarialGenerator(case.source, attack="pgd", eps=0.1, max_iter=2, batch_size=8, device=TWO)
     generator.generate(case.X, case.y)
     here = threading.get_ident()
     attacked = [device for device, thread in given if thread != here]
