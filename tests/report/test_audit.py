@@ -516,7 +516,8 @@ def test_columns_that_the_reference_hardly_varies_in_are_no_sign_of_safety(
     X.iloc[int(moved * 40) :, X.columns.get_loc(area)] = 500.0
     reference = train.assign(**{area: 500.0 + spread * (train[area] - 500.0)})
     rules = Constraints(immutable=immutable)
-    report = quick(SMALL, X, Y_TEST[:40], reference=reference, constraints=rules, eps=[0.001])
+    given = {"reference": reference, "constraints": rules, "eps": [0.001], "n_samples": 40}
+    report = quick(SMALL, X, Y_TEST[:40], **given)
     assert report.unmoved == ((area,) if doubtful else ())
     assert any("do not vary in the reference" in line for line in report.not_tested) == still
     assert ("less than the samples in mean area" in str(report.verdict)) == doubtful
