@@ -62,7 +62,7 @@ def test_arrays_and_frames_are_the_same(case) -> None:
 def test_attacks_fool_and_keep_the_budget(case, attack: str) -> None:
     booster, X, y = case
     generator = AdversarialGenerator(
-        FrozenEstimator(booster), attack=attack, eps=1.0, eps_unit="std", max_queries=100, random_state=0
+        FrozenEstimator(booster), attack=attack, eps=1.0, eps_unit="std", max_queries=60, random_state=0
     ).fit(X)
     some, labels = X[::10], y[::10]
     X_adv = generator.generate(some, labels)

@@ -44,7 +44,7 @@ def models(digits):
         "lr": LogisticRegression(max_iter=500).fit(X[:400], y[:400]),
         "mlp": MLPClassifier((16,), max_iter=2000, random_state=0).fit(X[:400], y[:400]),
         "svc": SVC().fit(X[:400], y[:400]),
-        "forest": RandomForestClassifier(4, random_state=0).fit(X[:400], y[:400]),
+        "forest": RandomForestClassifier(4, max_depth=6, random_state=0).fit(X[:400], y[:400]),
         "tree": DecisionTreeClassifier(max_depth=8, random_state=0).fit(X[:400], y[:400]),
     }
 
@@ -58,7 +58,7 @@ ATTACKS = {
     "hopskipjump": ({}, ["svc", "forest"]),
     "halfway": ({}, ["svc", "forest"]),
     "square": ({}, ["svc", "forest"]),
-    "surrogate": ({"max_queries": 10}, ["svc", "forest"]),
+    "surrogate": ({"max_queries": 10, "attack_params": {"n_rounds": 2}}, ["svc", "forest"]),
     "tree": ({"norm": 2, "eps": 1.0}, ["forest", "tree"]),
 }
 OWN_BUDGETS = {
