@@ -30,7 +30,7 @@ from skhalfway.models import as_model
 X, Y = make_moons(400, noise=0.3, random_state=0)
 THRESHOLDS = np.linspace(-1, 2, 7)
 SMOOTHED = {
-    "AdaBoost": AdaBoostClassifier(DecisionTreeClassifier(max_depth=2), n_estimators=20, random_state=0),
+    "AdaBoost": AdaBoostClassifier(DecisionTreeClassifier(max_depth=2), random_state=0),
     "forest behind a scaler": make_pipeline(StandardScaler(), RandomForestClassifier(10, random_state=0)),
     "neighbours": KNeighborsClassifier(),
     "bins": make_pipeline(KBinsDiscretizer(8), LogisticRegression()),

@@ -63,7 +63,7 @@ ROWS = [
 MAX_QUERIES = 150
 
 
-def attacked(zoo: Any, row: Row, n: int = 8, **params: Any) -> tuple[Any, ...]:
+def attacked(zoo: Any, row: Row, n: int = 12, **params: Any) -> tuple[Any, ...]:
     """Source, box, generator, samples that the source knows, and their labels."""
     case = zoo(row.source, 24)
     right = as_model(case.source).predict(case.X) == case.y
@@ -138,7 +138,7 @@ def test_one_sample_asks_as_often_as_it_says(zoo, row: Row, max_queries: int) ->
 def test_same_random_state_same_bytes(zoo, row: Row) -> None:
     """In other batches too, but for rounding."""
     first, again, other, in_batches = (
-        attacked(zoo, row, n=6, batch_size=size, random_state=seed, eps=EPS[row.norm] / 3, max_queries=40)
+        attacked(zoo, row, n=6, batch_size=size, random_state=seed, eps=EPS[row.norm] / 3, max_queries=60)
         for size, seed in ((256, 0), (256, 0), (256, 1), (4, 0))
     )
     made = [generator.generate(X, y) for _, _, generator, X, y in (first, again, other, in_batches)]

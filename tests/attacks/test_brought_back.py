@@ -20,7 +20,7 @@ pytestmark = [
 rng = np.random.default_rng(0)
 X = np.column_stack([rng.integers(0, 8, (500, 2)), rng.normal(size=(500, 3))])
 Y = (X.sum(axis=1) > 7).astype(int)
-TEST = X[400:412]
+TEST = X[400:420]
 SOURCES: dict[str, Any] = {
     "linear": LogisticRegression(max_iter=1000).fit(X[:400], Y[:400]),
     "forest": RandomForestClassifier(10, random_state=0).fit(X[:400], Y[:400]),

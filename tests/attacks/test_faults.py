@@ -285,9 +285,7 @@ def test_black_pixels_protect_nothing(twins: tuple[nn.Module, nn.Module], attack
     eps = {np.inf: 0.15, 2: 1.0, 1: 4.0, 0: 4}[norm]
     accuracy = []
     for source in twins:
-        made = AdversarialGenerator(
-            source, attack=attack, norm=norm, eps=eps, clip_values=(0, 1), max_iter=20
-        )
+        made = AdversarialGenerator(source, attack=attack, norm=norm, eps=eps, clip_values=(0, 1))
         if source is twins[0]:
             with pytest.warns(ModelWarning, match=r"OfImages has .* nan or infinite values on \d+ of 20"):
                 X_adv = made.generate(images, y[:20])
