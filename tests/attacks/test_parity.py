@@ -250,7 +250,7 @@ def test_a_callable_written_as_fgsm_is_fgsm(zoo, source: str) -> None:
 @pytest.mark.parametrize("attack", ["fgsm", "pgd", "mifgsm"])
 def test_l1_spends_what_clipping_leaves(zoo, source: str, attack: str) -> None:
     """In L1 we part from ART, which puts a step on one pixel even where clipping takes it away."""
-    case = zoo(source)
+    case = zoo(source, 24)
     settings: dict[str, Any] = {"norm": 1, "eps": 2.0, "clip_values": (0, 1)}
     ours, theirs = (
         AdversarialGenerator(case.source, attack=name, **settings).generate(case.X, case.y)
