@@ -105,9 +105,15 @@ HELD: dict[str, Any] = {
 }
 
 
-@pytest.mark.parametrize("container", ["frame", "array"])
-@pytest.mark.parametrize("held", HELD)
-@pytest.mark.parametrize("name", [*BOOSTERS, "scikit-learn"])
+@pytest.mark.parametrize(
+    ("name", "held", "container"),
+    # every two of these
+    [
+        (name, held, ["frame", "array"][(i + k) % 2])
+        for i, name in enumerate([*BOOSTERS, "scikit-learn"])
+        for k, held in enumerate(HELD)
+    ],
+)
 def test_columns_have_the_names_of_fit(name: str, held: str, container: str) -> None:
     if name == "scikit-learn":
         model = LogisticRegression(max_iter=500)

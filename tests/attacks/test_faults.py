@@ -102,8 +102,16 @@ FAULTS: dict[str, tuple[str, slice]] = {
 }
 
 
-@every_attack
-@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize(
+    ("fault", "attack", "norm"),
+    # every fault with every attack, in half of its norms
+    [
+        (fault, attack, norm)
+        for i, fault in enumerate(FAULTS)
+        for k, (attack, norm) in enumerate(KNOWN)
+        if (i + k) % 2 or len(KINDS[attack].norms) == 1
+    ],
+)
 def test_faults_are_mended_and_said(attack: str, norm: float, fault: str) -> None:
     source, (said, still) = Faulty(fault), FAULTS[fault]
     made = generator(source, attack, norm)

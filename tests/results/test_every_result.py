@@ -67,7 +67,7 @@ from skhalfway.training import TrainingHistory
 from skhalfway.transfer import Outcomes, Robustness
 from tests.entries import ENTRIES
 from tests.report.made import report_of
-from tests.test_package import IMPORTS
+from tests.test_package import all_imports
 
 for module in walk_packages(skhalfway.__path__, "skhalfway."):
     if not module.name.endswith("__main__"):
@@ -407,7 +407,7 @@ def test_results_are_drawn_where_nothing_else_was_imported(tmp_path):
 
 def test_no_result_imports_a_display():
     homes = {kind.__module__ for kind in every_kind()}
-    assert not [pair for pair in IMPORTS if pair[0] in homes and "display" in pair[1]]
+    assert not [pair for pair in all_imports() if pair[0] in homes and "display" in pair[1]]
 
 
 # --- where results come from

@@ -240,9 +240,16 @@ def test_float_types_are_those_of_the_whole(way: str, dtype: str, room: Path, tm
 
 
 @pytest.mark.parametrize(
-    "types", [("uint8", "float32"), ("float32", "float64"), ("int64", "float32"), ("float16", "float32")]
+    ("types", "tensors", "room"),
+    [
+        (types, tensors, (i + tensors) % 2 == 1)
+        for i, types in enumerate(
+            [("uint8", "float32"), ("float32", "float64"), ("int64", "float32"), ("float16", "float32")]
+        )
+        for tensors in (False, True)
+    ],
+    indirect=["room"],
 )
-@pytest.mark.parametrize("tensors", [False, True])
 def test_blocks_of_several_types_are_joined_as_numpy_or_torch_joins_them(
     types: tuple[str, str], tensors: bool, room: Path
 ) -> None:
@@ -269,7 +276,9 @@ LIMITS: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.mark.parametrize("limits", LIMITS)
+@pytest.mark.parametrize(
+    ("limits", "room"), [(limits, i % 2 == 1) for i, limits in enumerate(LIMITS)], indirect=["room"]
+)
 def test_budgets_bounds_and_rules_are_those_of_the_whole(limits: str, room: Path) -> None:
     scorer = TransferScorer(GENERATOR, sources=["lr"], random_state=0).fit(MODELS)
     scorer.generator = AdversarialGenerator(**{**GENERATOR.get_params(), **LIMITS[limits]})
