@@ -36,6 +36,7 @@ class Case:
     params: dict[str, Any] = field(default_factory=dict)
 
 
+TREES = {"constraints": WHOLE, "attack_params": {"n_starts": 2}}
 CASES = [
     *(
         Case(source, attack, norm, {"max_queries": 60, "constraints": rules})
@@ -48,7 +49,7 @@ CASES = [
         Case("linear", attack, norm, {"constraints": WHOLE, "max_iter": 20})
         for attack, norm in [("fmn", np.inf), ("fmn", 2), ("fmn", 1), ("deepfool", np.inf), ("deepfool", 2)]
     ),
-    *(Case("forest", "tree", norm, {"constraints": WHOLE}) for norm in (np.inf, 2, 1)),
+    *(Case("forest", "tree", norm, TREES) for norm in (np.inf, 2, 1)),
 ]
 
 

@@ -137,7 +137,9 @@ def test_the_nearest_of_trees_are_on_the_right_side_in_that_type(
 ) -> None:
     X, y = data(TYPES[types])
     model = fitted(source, types)
-    generator = AdversarialGenerator(FrozenEstimator(model), attack="tree", norm=norm, eps=np.inf)
+    generator = AdversarialGenerator(
+        FrozenEstimator(model), attack="tree", norm=norm, eps=np.inf, attack_params={"n_starts": 2}
+    )
     X_adv = generator.generate(X[:N], y[:N])
     fooled = model.predict(X_adv) != y[:N]
     np.testing.assert_array_equal(fooled, np.isfinite(generator.distances_))

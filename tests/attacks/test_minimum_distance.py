@@ -411,7 +411,13 @@ def test_a_sample_that_fools_is_no_further_away_than_it_is(attack: str, norm: fl
     forest = RandomForestClassifier(10, random_state=0).fit(X, y)
     for eps in (0.05, 0.2, 0.4):
         generator = AdversarialGenerator(
-            FrozenEstimator(forest), attack=attack, norm=norm, eps=eps, max_iter=5, random_state=0
+            FrozenEstimator(forest),
+            attack=attack,
+            norm=norm,
+            eps=eps,
+            max_iter=5,
+            random_state=0,
+            attack_params={"n_starts": 2} if attack == "tree" else None,
         )
         fooled = forest.predict(generator.generate(X, y)) != y
         assert (generator.distances_[fooled] <= eps).all()

@@ -114,6 +114,8 @@ class Lab:
             )
         elif attack is ProjectedGradientDescent:
             params = {"attack_params": {"num_random_init": 1}} | params
+        elif attack == "tree":
+            params = {"attack_params": {"n_starts": 2}} | params
         given = {"eps": EPS[row.norm], "max_iter": 10, "max_queries": 100, "clip_values": (0, 1)} | params
         given = {"random_state": 0} | given
         return AdversarialGenerator(self.zoo(row.source).source, attack=attack, norm=row.norm, **given)

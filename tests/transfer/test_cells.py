@@ -59,7 +59,7 @@ ATTACKS = {
     "halfway": ({}, ["svc", "forest"]),
     "square": ({}, ["svc", "forest"]),
     "surrogate": ({"max_queries": 10, "attack_params": {"n_rounds": 2}}, ["svc", "forest"]),
-    "tree": ({"norm": 2, "eps": 1.0}, ["forest", "tree"]),
+    "tree": ({"norm": 2, "eps": 1.0, "attack_params": {"n_starts": 2}}, ["forest", "tree"]),
 }
 OWN_BUDGETS = {
     "each sample's": lambda n: np.linspace(0.05, 0.2, n)[:, None],
