@@ -143,7 +143,7 @@ def test_no_output_breaks_a_constraint(
         norm=norm,
         constraints=constraints,
         clip_values="range" if attack in BOUNDED else None,
-        attack_params={"n_starts": 2} if attack == "tree" else None,
+        attack_params={"tree": {"n_starts": 2}, "surrogate": {"n_rounds": 2}}.get(attack),
         max_iter=4,
         max_queries=30,
         random_state=seed,
