@@ -24,7 +24,7 @@ def _load(name):
     if name == "iris":
         return load_iris(return_X_y=True)
     X, y = load_digits(return_X_y=True)
-    return X[:200] / 16, y[:200]
+    return X[:300] / 16, y[:300]
 
 
 @cache
