@@ -468,7 +468,7 @@ def test_any_call(request: pytest.FixtureRequest) -> None:
     run(Case("generate", ("net",), "nothing", "float64", "none", None, USUAL), TRAIN, None)
     long = request.config.getoption("--long")
     draws = settings(
-        max_examples=5000 if long else 150,
+        max_examples=5000 if long else 100,
         derandomize=not long,
         deadline=None,
         database=None,

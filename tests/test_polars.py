@@ -146,7 +146,7 @@ SOURCES: dict[str, tuple[Any, pl.DataFrame]] = {
 @pytest.mark.parametrize("norm", [np.inf, 2])
 def test_a_generator_gives_the_samples_that_it_gives_for_pandas(source: str, norm: float) -> None:
     estimator, data = SOURCES[source]
-    generator = AdversarialGenerator(estimator, eps=0.3, norm=norm, max_queries=60, random_state=0)
+    generator = AdversarialGenerator(estimator, eps=0.3, norm=norm, max_queries=30, random_state=0)
     before = data.clone()
     made = generator.fit(data, Y).generate(data, Y)
     assert list(generator.feature_names_in_) == data.columns == [*generator.get_feature_names_out()]
@@ -168,7 +168,7 @@ def test_missing_numbers_stay_null() -> None:
         pl.when(pl.col("children") > 3).then(None).otherwise(pl.col("children")).alias("children"),
     )
     model = HistGradientBoostingClassifier(max_iter=3, random_state=0)
-    generator = AdversarialGenerator(model, attack="hopskipjump", eps=0.3, max_queries=60, random_state=0)
+    generator = AdversarialGenerator(model, attack="hopskipjump", eps=0.3, max_queries=30, random_state=0)
     made = generator.fit(data, Y).transform(data)
     assert_frame_equal(made.select(pl.all().is_null()), data.select(pl.all().is_null()))
     assert not made.equals(data)
@@ -206,7 +206,7 @@ def test_set_output(given: Any, output: str) -> None:
 def test_a_scorer_of_several_models() -> None:
     tree = make_pipeline(PIPELINE[0], DecisionTreeClassifier(random_state=0))
     scorer = TransferScorer(
-        AdversarialGenerator(eps=0.5, max_queries=40),
+        AdversarialGenerator(eps=0.5, max_queries=20),
         estimators=[("lr", PIPELINE), ("tree", tree)],
         random_state=0,
     )

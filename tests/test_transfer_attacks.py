@@ -31,7 +31,7 @@ def test_all_attacks_have_as_many_gradient_calls(bench: Any) -> None:
 
     torch.manual_seed(0)
     data = bench.designs.digits(0)
-    X, y = data.X_test[:12], data.y_test[:12]
+    X, y = data.X_test[:4], data.y_test[:4]
     sources = {name: as_model(make().eval()) for name, make in bench.designs.designs(data).items()}
     counted: list[int] = []
     run = GradientAttack.run

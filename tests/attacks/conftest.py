@@ -85,13 +85,14 @@ class Zoo:
         self.X_test, self.y_test = X[-N_TEST:] / 16, y[-N_TEST:]
         self._fit = cache(self._fit_once)
 
-    def __call__(self, name: str) -> Case:
-        X = self.X_test
+    def __call__(self, name: str, n: int = 12) -> Case:
+        """The source and ``n`` samples, of 24 at most."""
+        X = self.X_test[-n:]
         if name == "cnn":
             X = X.reshape(-1, 1, 8, 8)
         if name in ("cnn", "torch_mlp", "skorch", "art"):
             X = X.astype(np.float32)
-        return Case(self._fit(name), X.copy(), self.y_test)
+        return Case(self._fit(name), X.copy(), self.y_test[-n:])
 
     def _fit_once(self, name: str) -> Any:
         X, y = self.X_train, self.y_train

@@ -103,7 +103,7 @@ def test_as_robust_as_torchattacks_says(
     zoo, monkeypatch: pytest.MonkeyPatch, source: str, norm: float, name: str, loss: str
 ) -> None:
     """From the same random start, in 100 steps, after which their checkpoints are the paper's."""
-    case = zoo(source)
+    case = zoo(source, 24)
     right = as_model(case.source).predict(case.X) == case.y
     X, y = case.X[right], case.y[right]
     images, eps = X.reshape(-1, 1, 8, 8), EPS[norm]

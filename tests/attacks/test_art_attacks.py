@@ -59,7 +59,7 @@ def share_right(source: Any, X: Any, labels: Any) -> float:
 @pytest.mark.parametrize("name", ["mlp", "art"])
 def test_by_class(zoo, class_: Any, name: str) -> None:
     case = zoo(name)
-    X, y = case.X[:8], case.y[:8]
+    X, y = case.X[:4], case.y[:4]
     generator = AdversarialGenerator(
         case.source,
         attack=class_,
@@ -83,7 +83,7 @@ def test_instance_made_for_another_source_is_made_again(zoo, class_: Any) -> Non
     params = {name: value for name, value in settings.items() if name in taken} | CLASSES[class_]
     instance = class_(other.source, **params)
     given = {"eps": EPS, "clip_values": (0, 1), "random_state": 0}
-    X, y = case.X[:6], case.y[:6]
+    X, y = case.X[:3], case.y[:3]
     by_instance = AdversarialGenerator(case.source, attack=instance, **given).generate(X, y)
     # the class, with the constructor's defaults where the generator has a value of its own
     defaults = {"max_iter": instance.max_iter} if hasattr(instance, "max_iter") else {}

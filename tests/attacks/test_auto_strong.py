@@ -33,7 +33,7 @@ def standing(source: Any, X: Any, y: Any, attack: str, norm: float, **params: An
 @pytest.mark.parametrize("name", ["torch_mlp", "svc", "forest", "opaque"])
 def test_no_stage_fools_a_sample_that_all_do_not(zoo, name: str, norm: float) -> None:
     case = zoo(name)
-    X_few, y, brief = case.X[:8], case.y[:8], {"max_queries": 40, "max_iter": 10}
+    X_few, y, brief = case.X[:5], case.y[:5], {"max_queries": 30, "max_iter": 10}
     left = standing(case.source, X_few, y, "auto-strong", norm, **brief)
     each = stages(as_model(case.source), norm, 10, targeted=False)
     assert len(each) > 1 or (name, norm) == ("opaque", 1)
@@ -134,8 +134,8 @@ def test_in_scorer_and_audit(zoo) -> None:
             name: LogisticRegression(C=C, max_iter=1000).fit(X[::2], Y[::2])
             for name, C in (("a", 1), ("b", 9))
         },
-        X[1::2],
-        Y[1::2],
+        X[1::4],
+        Y[1::4],
         deployed="a",
         surrogates=None,
         parts=[],

@@ -57,8 +57,16 @@ def attacked(model: Any, attack: str, n: int = 80, **params: Any) -> tuple[Adver
     return generator, model.predict(generator.generate(some, labels)) == labels
 
 
-@pytest.mark.parametrize("params", [{}, {"n_restarts": 2}, {"max_queries": 30}], ids=str)
-@pytest.mark.parametrize("name", SMOOTHED)
+@pytest.mark.parametrize(
+    ("name", "params"),
+    # every model with the defaults, and with one of the others by turns
+    [
+        pair
+        for i, name in enumerate(SMOOTHED)
+        for pair in ((name, {}), (name, ({"n_restarts": 2}, {"max_queries": 30})[i % 2]))
+    ],
+    ids=str,
+)
 def test_what_a_smoothed_gradient_does_not_fool_is_asked_about(name: str, params: dict[str, Any]) -> None:
     model = SMOOTHED[name].fit(X[:200], Y[:200])
     assert as_model(model).smoothed

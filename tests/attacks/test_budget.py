@@ -87,7 +87,7 @@ def test_units_are_the_same_attack_on_scaled_data(attack: str) -> None:
         "norm": KINDS[attack].norms[0],
         "clip_values": "range" if attack == "cw" else None,
         "max_iter": 5,
-        "max_queries": 80,
+        "max_queries": 50,
         "random_state": 0,
     }
     if attack == "tree":

@@ -48,10 +48,10 @@ def made_by(attack: Any, data: Any, model: Any = MODEL, **given: Any) -> Any:
 
 @pytest.mark.parametrize("attack", ATTACKS)
 def test_samples_stay_in_the_range_of_the_training_data(attack: str) -> None:
-    made = made_by(attack, X, max_queries=100)
+    made = made_by(attack, X, max_queries=50)
     assert ((made >= LOW) & (made <= HIGH)).to_numpy().all()
     free = AdversarialGenerator(
-        FrozenEstimator(MODEL), attack=attack, eps=3.0, max_queries=100, random_state=0
+        FrozenEstimator(MODEL), attack=attack, eps=3.0, max_queries=50, random_state=0
     ).fit(X, Y).generate(X, Y)  # fmt: skip
     if attack not in ("deepfool", "fmn", "halfway", "hopskipjump"):  # the nearest samples lie inside anyway
         assert ((free < LOW) | (free > HIGH)).to_numpy().any()

@@ -21,7 +21,7 @@ from skhalfway._rounding import ColumnTypes, round_towards
 from skhalfway.attacks._tree_cells import Cells
 from skhalfway.models._tree_parsers import tree_ensemble
 
-N = 20
+N = 12
 TYPES: dict[str, dict[str, str]] = {
     "float32": {"a": "float32"},
     "float16": {"a": "float16"},
@@ -33,7 +33,7 @@ TYPES: dict[str, dict[str, str]] = {
 SOURCES: dict[str, Callable[[], Any]] = {
     "tree": lambda: DecisionTreeClassifier(random_state=0),
     "forest": lambda: RandomForestClassifier(10, random_state=0),
-    "boosting": lambda: HistGradientBoostingClassifier(max_iter=30, random_state=0),
+    "boosting": lambda: HistGradientBoostingClassifier(max_iter=15, random_state=0),
     "linear": LogisticRegression,
 }
 
@@ -56,10 +56,10 @@ CASES = {
     "tree on boosting": Case("boosting", "tree"),
     "tree on boosting, L2": Case("boosting", "tree", {"norm": 2}),
     "tree on boosting, whole numbers": Case("boosting", "tree", {"constraints": Constraints(integer="d")}),
-    "hopskipjump": Case("boosting", "hopskipjump", {"max_queries": 60}),
-    "hopskipjump, spread": Case("boosting", "hopskipjump", {"max_queries": 60, "eps_unit": "std"}),
-    "halfway": Case("boosting", "halfway", {"max_queries": 60}),
-    "square": Case("boosting", "square", {"max_queries": 60}),
+    "hopskipjump": Case("boosting", "hopskipjump", {"max_queries": 40}),
+    "hopskipjump, spread": Case("boosting", "hopskipjump", {"max_queries": 40, "eps_unit": "std"}),
+    "halfway": Case("boosting", "halfway", {"max_queries": 40}),
+    "square": Case("boosting", "square", {"max_queries": 40}),
     "surrogate": Case("boosting", "surrogate", {"max_queries": 10}),
     "auto": Case("boosting", "auto", {"max_iter": 5}),
     "pgd": Case("linear", "pgd", {"max_iter": 5}),
@@ -67,7 +67,7 @@ CASES = {
     "deepfool, L2": Case("linear", "deepfool", {"max_iter": 10, "norm": 2}),
     "callable": Case("boosting", outwards),
     "projection": Case(
-        "boosting", "hopskipjump", {"max_queries": 60, "constraints": Constraints(projection=lambda X, _: X)}
+        "boosting", "hopskipjump", {"max_queries": 40, "constraints": Constraints(projection=lambda X, _: X)}
     ),
 }
 
@@ -137,7 +137,9 @@ def test_the_nearest_of_trees_are_on_the_right_side_in_that_type(
 ) -> None:
     X, y = data(TYPES[types])
     model = fitted(source, types)
-    generator = AdversarialGenerator(FrozenEstimator(model), attack="tree", norm=norm, eps=np.inf)
+    generator = AdversarialGenerator(
+        FrozenEstimator(model), attack="tree", norm=norm, eps=np.inf, attack_params={"n_starts": 2}
+    )
     X_adv = generator.generate(X[:N], y[:N])
     fooled = model.predict(X_adv) != y[:N]
     np.testing.assert_array_equal(fooled, np.isfinite(generator.distances_))

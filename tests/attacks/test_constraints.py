@@ -57,7 +57,7 @@ def made(n: int = 80) -> tuple[pd.DataFrame, np.ndarray]:
 X, Y = made()
 SOURCES = {
     "linear": make_pipeline(StandardScaler(), LogisticRegression()).fit(X, Y),
-    "forest": RandomForestClassifier(6, max_depth=5, random_state=0).fit(X, Y),
+    "forest": RandomForestClassifier(4, max_depth=4, random_state=0).fit(X, Y),
 }
 
 
@@ -143,11 +143,12 @@ def test_no_output_breaks_a_constraint(
         norm=norm,
         constraints=constraints,
         clip_values="range" if attack in BOUNDED else None,
+        attack_params={"tree": {"n_starts": 2}, "surrogate": {"n_rounds": 2}}.get(attack),
         max_iter=4,
-        max_queries=60,
+        max_queries=30,
         random_state=seed,
     ).fit(X)
-    some = X.sample(4, random_state=seed)
+    some = X.sample(3, random_state=seed)
     X_adv = generator.transform(some)
     assert broken(some, X_adv, constraints) == []
     scale = 1.0 if unit == "input" else X.to_numpy().std(axis=0)
@@ -165,10 +166,11 @@ def test_attacks_succeed_under_constraints(attack: str, norm: float) -> None:
         norm=norm,
         constraints=FULL,
         clip_values=(X.min(), X.max()) if attack in BOUNDED else None,
-        max_queries=200,
+        max_iter=20,
+        max_queries=100,
         random_state=0,
     )
-    some, labels = X[::2], Y[::2]
+    some, labels = X[::4], Y[::4]
     X_adv = generator.fit(X).generate(some, labels)
     assert broken(some, X_adv, FULL) == []
     assert source.score(X_adv, labels) < source.score(some, labels) - 0.1

@@ -50,7 +50,7 @@ def given(monkeypatch):
 )
 def test_turns_change_no_result(name, params, devices, zoo):
     case = zoo(name)
-    params = {"eps": 0.1, "max_iter": 4, "batch_size": 16, "random_state": 0} | params
+    params = {"eps": 0.1, "max_iter": 4, "batch_size": 8, "random_state": 0} | params
     one, several = (AdversarialGenerator(case.source, device=device, **params) for device in ("cpu", devices))
     X_adv, in_turns = (each.generate(case.X, case.y) for each in (one, several))
     assert in_turns.tobytes() == X_adv.tobytes()
@@ -60,19 +60,17 @@ def test_turns_change_no_result(name, params, devices, zoo):
 
 def test_batches_go_to_the_devices_in_turn(zoo, given):
     case = zoo("cnn")
-    generator = AdversarialGenerator(
-        case.source, attack="pgd", eps=0.1, max_iter=2, batch_size=16, device=TWO
-    )
+    generator = AdversarialGenerator(case.source, attack="pgd", eps=0.1, max_iter=2, batch_size=8, device=TWO)
     generator.generate(case.X, case.y)
     here = threading.get_ident()
     attacked = [device for device, thread in given if thread != here]
-    n_batches = -(-len(case.X) // 16)
+    n_batches = -(-len(case.X) // 8)
     assert [attacked.count(device) for device in TWO] == [-(-n_batches // 2), n_batches // 2]
 
 
 @pytest.mark.parametrize(
     ("name", "attack", "batch_size"),
-    [("cnn", "pgd", 1000), ("forest", "hopskipjump", 16)],
+    [("cnn", "pgd", 1000), ("forest", "hopskipjump", 8)],
     ids=["one batch", "answers"],
 )
 def test_what_cannot_take_turns_goes_to_the_first(name, attack, batch_size, zoo, given):
@@ -100,18 +98,18 @@ class Small(nn.Module):
             self.layer = nn.Linear(64, 10)
 
     def forward(self, x):
-        if x.requires_grad and len(x) > 10:
+        if x.requires_grad and len(x) > 5:
             raise torch.OutOfMemoryError("out of memory")
         return self.layer(x)
 
 
 def test_a_batch_that_does_not_fit_is_halved_on_its_device(zoo):
     X, y = zoo("torch_mlp").X, zoo("torch_mlp").y
-    whole = AdversarialGenerator(Small().layer, attack="pgd", eps=0.1, max_iter=3, batch_size=16).generate(
+    whole = AdversarialGenerator(Small().layer, attack="pgd", eps=0.1, max_iter=3, batch_size=8).generate(
         X, y
     )
-    generator = AdversarialGenerator(Small(), attack="pgd", eps=0.1, max_iter=3, batch_size=16, device=TWO)
-    with pytest.warns(UserWarning, match="Small takes more memory for 16 samples at once than is free"):
+    generator = AdversarialGenerator(Small(), attack="pgd", eps=0.1, max_iter=3, batch_size=8, device=TWO)
+    with pytest.warns(UserWarning, match="Small takes more memory for 8 samples at once than is free"):
         halved = generator.generate(X, y)
     np.testing.assert_allclose(halved, whole, atol=1e-6)
 

@@ -102,8 +102,16 @@ FAULTS: dict[str, tuple[str, slice]] = {
 }
 
 
-@every_attack
-@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize(
+    ("fault", "attack", "norm"),
+    # every fault with every attack, in half of its norms
+    [
+        (fault, attack, norm)
+        for i, fault in enumerate(FAULTS)
+        for k, (attack, norm) in enumerate(KNOWN)
+        if (i + k) % 2 or len(KINDS[attack].norms) == 1
+    ],
+)
 def test_faults_are_mended_and_said(attack: str, norm: float, fault: str) -> None:
     source, (said, still) = Faulty(fault), FAULTS[fault]
     made = generator(source, attack, norm)
@@ -281,18 +289,18 @@ def twins(request: pytest.FixtureRequest) -> tuple[nn.Module, nn.Module]:
 @every_attack
 def test_black_pixels_protect_nothing(twins: tuple[nn.Module, nn.Module], attack: str, norm: float) -> None:
     data, y = load_digits(return_X_y=True)
-    images = (data[:40] / 16).astype(np.float32)
+    images = (data[:20] / 16).astype(np.float32)
     eps = {np.inf: 0.15, 2: 1.0, 1: 4.0, 0: 4}[norm]
     accuracy = []
     for source in twins:
         made = AdversarialGenerator(source, attack=attack, norm=norm, eps=eps, clip_values=(0, 1))
         if source is twins[0]:
-            with pytest.warns(ModelWarning, match=r"OfImages has .* nan or infinite values on \d+ of 40"):
-                X_adv = made.generate(images, y[:40])
+            with pytest.warns(ModelWarning, match=r"OfImages has .* nan or infinite values on \d+ of 20"):
+                X_adv = made.generate(images, y[:20])
         else:
-            X_adv = made.generate(images, y[:40])
+            X_adv = made.generate(images, y[:20])
         with torch.no_grad():
-            accuracy.append((source(torch.from_numpy(X_adv)).argmax(dim=1).numpy() == y[:40]).mean())
+            accuracy.append((source(torch.from_numpy(X_adv)).argmax(dim=1).numpy() == y[:20]).mean())
     as_it_is, helped = accuracy
     # sigma-zero divides by the largest value, of which there is a guess only: weaker, and said above
     assert as_it_is <= helped + (0.05 if norm else 0.4)

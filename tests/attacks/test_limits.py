@@ -109,9 +109,15 @@ def test_what_is_too_much_is_refused_at_once(attack: str, norm: float) -> None:
                 generator(attack, norm, **{name: value}).fit(X, y)
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("norm", [np.inf, 2, 1])
-@pytest.mark.parametrize("attack", ["pgd", "mifgsm", "fmn", "surrogate"])
+@pytest.mark.parametrize(
+    ("attack", "norm", "dtype"),
+    # every two of these
+    [
+        (attack, norm, DTYPES[(i + k) % 3])
+        for i, attack in enumerate(["pgd", "mifgsm", "fmn", "surrogate"])
+        for k, norm in enumerate([np.inf, 2, 1])
+    ],
+)
 def test_steps_of_any_length(attack: str, norm: float, dtype: type) -> None:
     X, y = samples(dtype, 3)
     for number, (eps, step) in enumerate(product((5e-324, 1e-150, 0.2, 1e18), (5e-324, 1e18))):

@@ -76,7 +76,7 @@ def test_no_further_than_other_libraries(zoo, source: str, attack: str) -> None:
 
 @each
 def test_targets_constraints_and_budgets(zoo, attack: str) -> None:
-    case = zoo("svc")
+    case = zoo("svc", 24)
     target = (case.y + 1) % 10
     X_adv, distances = attacked(case.source, case.X, target=target, attack=attack)
     np.testing.assert_array_equal(as_model(case.source).predict(X_adv) == target, np.isfinite(distances))
@@ -95,11 +95,10 @@ def test_targets_constraints_and_budgets(zoo, attack: str) -> None:
 
 @each
 def test_no_sample_depends_on_the_others(zoo, attack: str) -> None:
-    case, order = zoo("svc"), np.random.RandomState(0).permutation(24)
+    case, order = zoo("svc"), np.random.RandomState(0).permutation(12)
     together = attacked(case.source, case.X, case.y, attack=attack)[1]
-    for params in ({}, {"batch_size": 7}):
-        again = attacked(case.source, case.X[order], case.y[order], attack=attack, **params)[1]
-        np.testing.assert_allclose(again, together[order], rtol=1e-6)
+    again = attacked(case.source, case.X[order], case.y[order], attack=attack, batch_size=5)[1]
+    np.testing.assert_allclose(again, together[order], rtol=1e-6)
 
 
 @pytest.mark.parametrize(

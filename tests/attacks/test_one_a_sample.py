@@ -45,7 +45,7 @@ def source(kind: str) -> Any:
 
 
 def generator(attack: Any, norm: float = np.inf, **params: Any) -> AdversarialGenerator:
-    given = {"max_iter": 10, "max_queries": 60, "random_state": 0} | params
+    given = {"max_iter": 10, "max_queries": 40, "random_state": 0} | params
     if attack == "surrogate":
         given = {"attack_params": {"n_rounds": 1}} | given
     if attack == "cw" and given.get("clip_values") is None:  # it needs a range

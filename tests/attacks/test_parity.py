@@ -109,7 +109,7 @@ TWINS = [
 @pytest.mark.parametrize("source", ["torch_mlp", "cnn"])
 @pytest.mark.parametrize("twin", TWINS, ids=[twin.id for twin in TWINS])
 def test_same_pixels(zoo, source: str, twin: Twin) -> None:
-    case, eps = zoo(source), EPS[twin.norm]
+    case, eps = zoo(source, 24), EPS[twin.norm]
     X = case.X.reshape(-1, 1, 8, 8)
     ours = AdversarialGenerator(
         case.source,
@@ -207,7 +207,7 @@ HANDED = [
 @pytest.mark.parametrize("source", ["torch_mlp", "cnn"])
 @pytest.mark.parametrize("handed", HANDED, ids=[handed.id for handed in HANDED])
 def test_an_attack_handed_over_is_the_attack_called_by_hand(zoo, source: str, handed: Handed) -> None:
-    case, eps = zoo(source), EPS[handed.norm]
+    case, eps = zoo(source, 24), EPS[handed.norm]
     X = case.X.reshape(-1, 1, 8, 8)
     ours = AdversarialGenerator(
         case.source,
@@ -250,7 +250,7 @@ def test_a_callable_written_as_fgsm_is_fgsm(zoo, source: str) -> None:
 @pytest.mark.parametrize("attack", ["fgsm", "pgd", "mifgsm"])
 def test_l1_spends_what_clipping_leaves(zoo, source: str, attack: str) -> None:
     """In L1 we part from ART, which puts a step on one pixel even where clipping takes it away."""
-    case = zoo(source)
+    case = zoo(source, 24)
     settings: dict[str, Any] = {"norm": 1, "eps": 2.0, "clip_values": (0, 1)}
     ours, theirs = (
         AdversarialGenerator(case.source, attack=name, **settings).generate(case.X, case.y)

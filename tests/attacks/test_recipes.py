@@ -258,7 +258,7 @@ def test_on_tables_in_all_norms(attack, norm, targeted):
     constraints = Constraints(immutable=[0], increasing=[1])
     settings = {"eps": 0.9, "norm": norm, "max_iter": 4, "random_state": 0, "constraints": constraints}
     model, recipe = "mlp" if attack in FRAME.index and FRAME.loc[attack, "needs"] else "svm", fewer(attack)
-    X, y = X_IRIS[::3], Y_IRIS[::3]
+    X, y = X_IRIS[::6], Y_IRIS[::6]
     labels, each = (y + 1) % 3 if targeted else y, []
     for size in ("auto", 17):
         source = as_model(MODELS[model])

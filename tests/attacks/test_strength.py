@@ -209,9 +209,11 @@ def test_attacks_by_gradient_rise_as_far_as_can_be(name: str, attack: str) -> No
 @pytest.mark.parametrize("name", [name for name, case in CASES.items() if case.norm == 2])
 def test_other_attacks_fool_what_can_be_fooled(name: str, attack: str) -> None:
     case, share = CASES[name], LESS.get((name, attack), 0.98 if attack in ("deepfool", "fmn") else 0.6)
-    # a random search of few queries may be unlucky
-    seeds = range(3 if attack == "square" else 1)
-    assert np.mean([case.falls(attack, share, seed) for seed in seeds]) > 0.5
+    # a random search of few queries may be unlucky: two of three, the third where the others differ
+    won = [case.falls(attack, share, seed) for seed in range(2 if attack == "square" else 1)]
+    if len(set(won)) > 1:
+        won.append(case.falls(attack, share, 2))
+    assert np.mean(won) > 0.5
     assert not case.falls(attack, 1.001)
 
 
@@ -251,10 +253,17 @@ def people() -> tuple[pd.DataFrame, NDArray[np.intp], Any]:
 
 
 @pytest.mark.parametrize(
-    ("attack", "norm"),
-    [(attack, norm) for attack in ("fgsm", "pgd", "square") for norm in KINDS[attack].norms],
+    ("factors", "attack", "norm"),
+    # a random search costs most, and is held to less
+    [
+        (factors, attack, norm)
+        for factors in [(1, 1), (1.5, 1.5), (1, 60), (120, 3), (1, 300)]
+        for attack in ("fgsm", "pgd", "square")
+        for norm in KINDS[attack].norms
+        if attack != "square" or factors in [(1.5, 1.5), (120, 3)]
+    ],
+    ids=str,
 )
-@pytest.mark.parametrize("factors", [(1, 1), (1.5, 1.5), (1, 60), (120, 3), (1, 300)], ids=str)
 def test_projections_beside_categories_and_missing_values(
     attack: str, norm: float, factors: tuple[float, float]
 ) -> None:

@@ -94,12 +94,12 @@ def test_boosting_by_scikit_learns_own_categories() -> None:
 
 
 def test_a_generator_fits_clones_on_frames() -> None:
-    brief = {"eps": 0.5, "max_iter": 10, "max_queries": 100}
+    brief = {"eps": 0.5, "max_iter": 5, "max_queries": 50}
     generator = AdversarialGenerator(MODELS["boosting"], **brief).fit(X, Y)
-    same_but_numbers(generator.transform(X[::4]))
+    same_but_numbers(generator.transform(X[::8]))
     scorer = TransferScorer(AdversarialGenerator(**brief), estimators=list(MODELS.items()), random_state=0)
     fitted = scorer.fit(X, Y)
-    some, labels = X[::4], Y[::4]
+    some, labels = X[::8], Y[::8]
     assert fitted.score(some, labels) > 0.05
     robust = fitted.robust_accuracy(MODELS["linear"], some, labels)
     assert 0 < robust < MODELS["linear"].score(some, labels)
@@ -167,7 +167,7 @@ def test_missing_values_stay_missing_and_the_rest_is_attacked() -> None:
             HistGradientBoostingClassifier(max_iter=20, random_state=0),
         ).fit(holes, Y),
     }
-    rows, labels = holes[::4], Y[::4]
+    rows, labels = holes[::8], Y[::8]
     for model in models.values():
         for attack, norm in (
             ("pgd", np.inf),
@@ -178,7 +178,7 @@ def test_missing_values_stay_missing_and_the_rest_is_attacked() -> None:
             ("square", np.inf),
         ):
             generator = AdversarialGenerator(
-                FrozenEstimator(model), attack=attack, eps=1.0, norm=norm, max_queries=50, random_state=0
+                FrozenEstimator(model), attack=attack, eps=1.0, norm=norm, max_queries=40, random_state=0
             )
             if attack in ("hopskipjump", "halfway"):  # partners with holes of their own
                 generator.fit(holes, Y)
@@ -201,9 +201,9 @@ def test_a_projection_beside_categories_and_missing_values_leaves_the_attack_its
     holes = X.copy()
     holes.loc[::3, "debt"] = np.nan
     model = make_pipeline(columns(OneHotEncoder()), SimpleImputer(), LogisticRegression()).fit(holes, Y)
-    rows = holes[::4]
+    rows = holes[::8]
     generator = AdversarialGenerator(
-        FrozenEstimator(model), attack=attack, eps=1.0, norm=norm, max_queries=80, random_state=0
+        FrozenEstimator(model), attack=attack, eps=1.0, norm=norm, max_queries=50, random_state=0
     ).set_params(constraints=Constraints(immutable="age"))
     own = model.predict(rows)
     plain = (model.predict(generator.generate(rows, own)) != own).mean()

@@ -432,7 +432,7 @@ def test_categories_and_gaps_stay(name: str) -> None:
     X, y = people()
     source = FRAMES[name].fit(X, y)
     model = as_model(source)
-    samples = X[:40]
+    samples = X[:20]
     own = source.predict(samples)
     X_adv, distances = attacked(source, samples)
     found = np.isfinite(distances)

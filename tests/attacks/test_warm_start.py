@@ -46,7 +46,7 @@ def test_it_begins_where_another_attack_ended(zoo, name: str) -> None:
         (lambda X: X, r"'start'\] must hold adversarial samples, which \d+ of \d+ are not for this source"),
         (
             lambda X: X[:, :5],
-            r"'start'\] must hold one adversarial sample for each of X, .* got shape \(24, 5",
+            r"'start'\] must hold one adversarial sample for each of X, .* got shape \(12, 5",
         ),
         (lambda X: X[:3], r"'start'\] must hold one adversarial sample for each of X, .* got shape \(3, "),
         (lambda X: "pgd", r"'start'\] must be one of \['surrogate', 'square', 'halfway'\], got 'pgd'"),

@@ -151,7 +151,7 @@ def test_labels_of_any_kind(digits, code_maps):
 
 def test_deep_layers_of_digits_tell_the_class_better(digits, nets):
     """The direction of Lee & Vijayan's claim; of perceptrons see the notes of CodeMap."""
-    for seed in range(3):
+    for seed in range(2):
         code_map = CodeMap(nets("cnn", seed), n_iter=1000, pooling="flatten", random_state=seed).fit(digits.X)
         found = code_map.homogeneity(digits.X_test, digits.y_test)
         for measure in ("class_entropy", "shared"):

@@ -236,7 +236,7 @@ def test_chooses_in_a_search(jury):
 
 def test_images_of_networks_and_flat_ones_of_a_jury():
     images, labels = load_digits(n_class=2, return_X_y=True)
-    images, labels = (images[:60] / 16).astype(np.float32).reshape(-1, 1, 8, 8), labels[:60]
+    images, labels = (images[:40] / 16).astype(np.float32).reshape(-1, 1, 8, 8), labels[:40]
     torch.manual_seed(0)
     net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 2)).eval()
     score = consensus_score(net, images, labels)

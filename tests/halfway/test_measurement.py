@@ -25,7 +25,7 @@ def measurement(seed=0, n_models=4, n_pairs=60, counted=0.8):
     return HalfwayMeasurement(names, pairs, rng.uniform(1, 3, n_pairs), positions, counts)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(seed=st.integers(0, 10**6), ties=st.booleans())
 def test_figures_are_those_of_scipy_and_of_the_formulas(seed, ties):
     m = measurement(seed)

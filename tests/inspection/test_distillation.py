@@ -219,19 +219,19 @@ def test_students_know_a_class_that_they_never_saw(teacher: Any, digits: Any) ->
     """As with the 3 that Hinton et al. (2015), section 3, left out."""
     seen = digits.y != 3
     threes = digits.X_test[digits.y_test == 3]
-    student = skorch_net(max_epochs=40)
+    student = skorch_net(max_epochs=30)
     split = {"X": digits.X[seen], "y": digits.y[seen], "X_test": digits.X_test, "y_test": digits.y_test}
-    result = distill(teacher, student, **split, n_repeats=2, random_state=0)
+    result = distill(teacher, student, **split, n_repeats=1, random_state=0)
     known = [(net.predict(threes) == 3).mean() for net in result.students]
     unknown = [(net.predict(threes) == 3).mean() for net in result.plain_students]
     assert min(known) > 0.5
-    assert unknown == [0, 0]
+    assert unknown == [0]
     accuracy = result.means["accuracy"]
     assert accuracy[1] > accuracy[2] + 0.03
 
 
 def test_few_samples_teach_more_with_a_teacher(teacher: Any, digits: Any) -> None:
-    student = skorch_net(max_epochs=120)
+    student = skorch_net(max_epochs=80)
     few = {"X": digits.X[:100], "y": digits.y[:100], "X_test": digits.X_test, "y_test": digits.y_test}
     result = distill(teacher, student, **few, n_repeats=3, random_state=0)
     assert result.means["agreement"][1] > result.means["agreement"][2] + 0.005
@@ -241,7 +241,7 @@ def test_few_samples_teach_more_with_a_teacher(teacher: Any, digits: Any) -> Non
 def test_a_seed_decides_and_jobs_do_not(logistic: Any, student: Any) -> None:
     def measured(random_state: int, n_jobs: int | None = None) -> Any:
         states = torch.get_rng_state(), np.random.get_state()[1]
-        result = distill(logistic, student, **SPLIT, n_repeats=3, random_state=random_state, n_jobs=n_jobs)
+        result = distill(logistic, student, **SPLIT, n_repeats=2, random_state=random_state, n_jobs=n_jobs)
         assert torch.equal(torch.get_rng_state(), states[0])
         np.testing.assert_array_equal(np.random.get_state()[1], states[1])
         each = (*result.students, *result.plain_students)

@@ -170,7 +170,7 @@ def test_errors(network: Any, params: Any, error: type[Exception], message: str,
 
 
 def test_first_layers_are_general_and_the_last_special(tasks: Any) -> None:
-    found = feature_transfer(net(convolutional, max_epochs=15), **tasks, n_repeats=2, random_state=0)
+    found = feature_transfer(net(convolutional, max_epochs=15), **tasks, n_repeats=1, random_state=0)
     transferred, control = found.means["AnB"], found.means["BnB"]
     afresh = transferred[0]
     # Yosinski et al. 2014: convolutions serve the other task as well as its own...

@@ -138,7 +138,7 @@ def test_networks_are_surer_of_nonsense_than_of_digits(digits: Any, models: Any,
 
 
 def test_forest_is_fooled_by_queries_only(digits: Any, models: Any) -> None:
-    result = fooling_inputs(models["forest"], digits.X_test, n_samples=40, random_state=0)
+    result = fooling_inputs(models["forest"], digits.X_test, n_samples=20, max_queries=400, random_state=0)
     assert result.counts["uniform noise"] == result.counts["matched noise"] == 0
     assert result.rates["optimised noise"] > result.rates["data"] + 0.1
     assert result.confidences["optimised noise"].min() > result.confidences["uniform noise"].max()

@@ -231,7 +231,7 @@ def test_a_second_task_replaces_the_first_unless_it_is_rehearsed(digits: Any) ->
     ]
     mlp = MLPClassifier((32,), learning_rate_init=0.01)
     for estimator, n_epochs in ((mlp, 8), (skorch_net(lr=0.01), 12), (SGDClassifier(), 1)):
-        settings: dict[str, Any] = {"n_epochs": n_epochs, "batch_size": 64, "memory": 0.2, "n_repeats": 2}
+        settings: dict[str, Any] = {"n_epochs": n_epochs, "batch_size": 64, "memory": 0.2, "n_repeats": 1}
         methods = ["rehearsal", "ewc"] if isinstance(estimator, NeuralNetClassifier) else ["rehearsal"]
         curve = forgetting_curve(estimator, tasks, method=methods, random_state=0, **settings)
         first = curve.of_task(0).means
@@ -249,7 +249,7 @@ def test_a_second_task_replaces_the_first_unless_it_is_rehearsed(digits: Any) ->
 def test_elastic_weights_hold_permuted_digits(digits: Any) -> None:
     orders = [np.random.RandomState(i).permutation(64) for i in range(2)]
     tasks = [(digits.X[:, o], digits.y, digits.X_test[:, o], digits.y_test) for o in orders]
-    curve = forgetting_curve(skorch_net(), tasks, method=["ewc"], n_epochs=8, n_repeats=2, random_state=0)
+    curve = forgetting_curve(skorch_net(), tasks, method=["ewc"], n_epochs=8, n_repeats=1, random_state=0)
     first = curve.of_task(0).means
     assert first["none"][1] < first["none"][0] - 0.1
     assert first["ewc"][1] > first["none"][1] + 0.08

@@ -194,7 +194,7 @@ def test_a_module_with_parameters_is_made_again(few: Any) -> None:
 def test_first_weights_decide_more_than_the_order(digits: Any) -> None:
     split = {"X": digits.X[:400], "y": digits.y[:400], "X_test": digits.X_test, "y_test": digits.y_test}
     found = initialization_influence(
-        MLPClassifier((32,), batch_size=32, max_iter=20), **split, n_repeats=3, random_state=0
+        MLPClassifier((32,), batch_size=32, max_iter=20), **split, n_repeats=2, random_state=0
     )
     assert (found.accuracy > 0.85).all()
     initialization, order, both, early, late = found.means["output change"]

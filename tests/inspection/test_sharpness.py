@@ -206,7 +206,7 @@ def test_larger_batches_end_sharper(digits: Any, kind: str) -> None:
             verbose=0,
             train_split=None,
         )
-    curves = sharpness(estimator, X, y, batch_sizes=[8, 100], n_repeats=2, random_state=0)
+    curves = sharpness(estimator, X, y, batch_sizes=[8, 100], n_repeats=1, random_state=0)
     small, large = curves.values["loss"]
     assert (large < small + 0.01).all() and large.max() < 0.05
     for name in ("rise", "curvature"):
@@ -224,9 +224,9 @@ class Hidden(nn.Sequential):
 
 
 def test_seed_decides_everything(digits: Any) -> None:
-    X, y = digits.X[:200], digits.y[:200]
+    X, y = digits.X[:100], digits.y[:100]
     names = np.array([f"digit {i}" for i in range(10)])[y]
-    options: dict[str, Any] = {"batch_sizes": [50, 200], "n_repeats": 2, "n_directions": 2}
+    options: dict[str, Any] = {"batch_sizes": [25, 100], "n_repeats": 2, "n_directions": 2}
     for estimator in (MLPClassifier((8,), max_iter=2), skorch_net(iterator_train__shuffle=True)):
         state, before = torch.get_rng_state(), np.random.get_state()[1]
         found, same, other = (

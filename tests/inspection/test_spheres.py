@@ -204,13 +204,13 @@ def test_rare_errors_are_near_every_point(kind: str) -> None:
         "skorch": skorch_net(),
         "forest": RandomForestClassifier(10),
     }
-    options: dict[str, Any] = {"n_attacked": 20, "max_queries": 300} if kind == "forest" else {}
+    options: dict[str, Any] = {"n_attacked": 10, "max_queries": 200} if kind == "forest" else {}
     curves = adversarial_spheres(
         models[kind],
         n_features=100,
         n_train=[1000, 4000],
         n_test=10_000,
-        n_repeats=2,
+        n_repeats=1,
         random_state=0,
         **options,
     )

@@ -163,7 +163,7 @@ def test_errors(manifold, given, error, message):
 @pytest.mark.parametrize("norm", [None, np.inf, 2, 1])
 @pytest.mark.parametrize("name", ["pca", "autoencoder"])
 def test_constrained_attacks_keep_to_their_part_and_budget(digits, net, manifolds, name, norm, part):
-    samples, y, manifold = digits[0][:60], digits[1][:60], manifolds[name]
+    samples, y, manifold = digits[0][:20], digits[1][:20], manifolds[name]
     own = 2 if norm is None else norm
     eps = {np.inf: 0.15, 2: 0.8, 1: 5.0}[own]
     generator = AdversarialGenerator(FrozenEstimator(net), eps=eps, norm=own, max_iter=20)
@@ -202,7 +202,7 @@ def plain_pgd(model, manifold, part, X, y, eps, norm, n_steps=40):
 @pytest.mark.parametrize("part", PARTS)
 @pytest.mark.parametrize("name", ["pca", "autoencoder"])
 def test_straight_through_is_as_good_as_projected_steps(digits, net, manifolds, name, part, norm, eps):
-    samples, y = digits[0][:150], digits[1][:150]
+    samples, y = digits[0][:80], digits[1][:80]
     constraints = Constraints(projection=part(manifolds[name], norm=norm))
     generator = AdversarialGenerator(FrozenEstimator(net), eps=eps, norm=norm, constraints=constraints)
     fooled = net.predict(generator.fit(samples, y).generate(samples, y)) != y

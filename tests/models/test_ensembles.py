@@ -267,7 +267,7 @@ def test_steep_logits_of_trees_have_a_gradient(name, load, fit, check_gradient):
 def test_a_gradient_attack_on_a_boost_is_as_strong_as_one_by_queries(member, load, fit):
     """Where members' votes were softened one by one, it left .5 where queries leave .2."""
     boost = fit(AdaBoostClassifier(member, n_estimators=25, random_state=0), "digits")
-    X = load("digits")[0][:60]
+    X = load("digits")[0][:30]
     y = boost.predict(X)
     left = {}
     for attack in ("pgd", "square"):

@@ -60,7 +60,8 @@ def test_digits_are_kept_where_steps_convert(name: str) -> None:
     assert model.score(TIMES, LATE) > 0.95
     np.testing.assert_array_equal(as_model(model).predict(TIMES), model.predict(TIMES))
     frozen = AdversarialGenerator(FrozenEstimator(model), eps=30.0, random_state=0)
-    assert model.score(frozen.generate(TIMES, LATE), LATE) < 0.6
+    few, late = TIMES[::4], LATE[::4]
+    assert model.score(frozen.generate(few, late), late) < 0.6
     fitted = AdversarialGenerator(ENDS_IN_A_NET[name](), eps=30.0).fit(TIMES, LATE).estimator_
     assert fitted.score(TIMES, LATE) > 0.95
 

@@ -369,12 +369,13 @@ def test_a_black_box_source_says_what_to_do() -> None:
 
 
 def test_dataframe(digits) -> None:
-    frame = pd.DataFrame(digits.X, columns=[f"pixel{i}" for i in range(64)])
+    X, y = digits.X[:300], digits.y[:300]
+    frame = pd.DataFrame(X, columns=[f"pixel{i}" for i in range(64)])
     frame.index = np.arange(len(frame)) + 1000
-    for options in ({}, {"perturbation_only": True}, {"base": "noise", "n_noise": 500}):
+    for options in ({}, {"perturbation_only": True}, {"base": "noise", "n_noise": 200}):
         learner = PerturbationLearner(LogisticRegression(max_iter=1000), attack(), **options, random_state=0)
-        plain = clone(learner).fit(digits.X, digits.y)
-        learner.fit(frame, pd.Series(digits.y, index=frame.index))
+        plain = clone(learner).fit(X, y)
+        learner.fit(frame, pd.Series(y, index=frame.index))
         assert list(learner.X_perturbed_.columns) == list(learner.feature_names_in_) == list(frame.columns)
         np.testing.assert_allclose(learner.X_perturbed_.to_numpy(), plain.X_perturbed_)
         test = pd.DataFrame(digits.X_test, columns=frame.columns)

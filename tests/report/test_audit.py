@@ -41,7 +41,7 @@ QUICK = {"tree": DecisionTreeClassifier(max_depth=3, random_state=0), "bayes": G
 
 def quick(models=MODELS, X=X_TEST, y=Y_TEST, **changed):
     """An audit in a moment."""
-    settings = {"surrogates": None, "eps": [0.2, 0.5], "n_samples": 40, "parts": (), **changed}
+    settings = {"surrogates": None, "eps": [0.2, 0.5], "n_samples": 24, "parts": (), **changed}
     return audit(models, X, y, **settings)
 
 
@@ -391,7 +391,7 @@ GIVEN = AdversarialGenerator(constraints=Constraints(integer=[0]))
         (
             {"y": 1 - MODELS["deployed"].predict(X_TEST)},
             ValueError,
-            "classifies none of the 40 samples correctly",
+            "classifies none of the 24 samples correctly",
         ),
         ({"eps": [0.5, 0.1]}, ValueError, "each larger than the one before"),
         ({"eps": []}, ValueError, "eps must be"),
@@ -516,7 +516,8 @@ def test_columns_that_the_reference_hardly_varies_in_are_no_sign_of_safety(
     X.iloc[int(moved * 40) :, X.columns.get_loc(area)] = 500.0
     reference = train.assign(**{area: 500.0 + spread * (train[area] - 500.0)})
     rules = Constraints(immutable=immutable)
-    report = quick(SMALL, X, Y_TEST[:40], reference=reference, constraints=rules, eps=[0.001])
+    given = {"reference": reference, "constraints": rules, "eps": [0.001], "n_samples": 40}
+    report = quick(SMALL, X, Y_TEST[:40], **given)
     assert report.unmoved == ((area,) if doubtful else ())
     assert any("do not vary in the reference" in line for line in report.not_tested) == still
     assert ("less than the samples in mean area" in str(report.verdict)) == doubtful

@@ -12,7 +12,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
@@ -303,6 +303,7 @@ NESTED = st.recursive(
 )
 
 
+@settings(max_examples=50)
 @given(NESTED)
 def test_every_value(value):
     assert equal(decoded(json.loads(json.dumps(encoded(value), allow_nan=False))), value)
@@ -350,6 +351,7 @@ def random_outcomes(draw):
     )
 
 
+@settings(max_examples=30)
 @given(random_outcomes(), st.sampled_from(["both_correct", "source_fooled", "all"]), st.data())
 def test_any_matrix(tmp_path_factory, outcomes, condition, data):
     if condition != "all":

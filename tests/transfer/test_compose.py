@@ -104,9 +104,8 @@ def test_generator_in_searches(iris):
 
 def test_a_search_is_a_model(iris):
     X, y = iris
-    search = GridSearchCV(MLPClassifier((8,), max_iter=3000, random_state=0), {"alpha": [0.1, 1]}, cv=2).fit(
-        X, y
-    )
+    mlp = MLPClassifier((8,), solver="lbfgs", max_iter=3000, random_state=0)
+    search = GridSearchCV(mlp, {"alpha": [0.1, 1]}, cv=2).fit(X, y)
     matrix = (
         TransferScorer(AdversarialGenerator(eps=0.6))
         .fit({"search": search, "svm": SVC().fit(X, y)})

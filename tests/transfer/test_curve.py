@@ -63,7 +63,7 @@ ART_PGD = {"attack": ProjectedGradientDescent, "max_iter": 5, "attack_params": {
     ids=str,
 )
 def test_each_budget_is_a_transfer(iris, pair, generator, condition, labelled):
-    X, y = iris[0][::3], iris[1][::3] if labelled else None
+    X, y = iris[0][::6], iris[1][::6] if labelled else None
     generator = AdversarialGenerator(**{"max_iter": 10, **generator})
     scorer = TransferScorer(generator, condition=condition, random_state=3).fit(pair)
     curve = scorer.transfer_curve(X, y, eps=EPS)

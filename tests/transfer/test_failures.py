@@ -186,15 +186,15 @@ def test_what_takes_too_long_is_lost(waits, good):
 @pytest.mark.parametrize(("fault", "error"), [("slow", TimeoutError), ("unknown samples", RuntimeError)])
 def test_the_worst_case_needs_every_source(fault, error, good):
     """Without one that fails, a classifier would look more robust than it is."""
-    one = scorer(good, Faulty(fault, seconds=8), timeout=2)
+    one = scorer(good, Faulty(fault, seconds=8), timeout=1)
     with pytest.raises(error, match="model 'bad'"):
         one.robustness(SVC(C=10).fit(X, Y), X, Y)
 
 
 def test_a_limit_is_one_of_who_is_judged_too(good):
     judged = Faulty("slow", seconds=8).fit(X + 1, Y)
-    with pytest.raises(TimeoutError, match="model 'Faulty': took longer than timeout=2 s"):
-        scorer(good, None, timeout=2).robustness(judged, X + 1, Y)
+    with pytest.raises(TimeoutError, match="model 'Faulty': took longer than timeout=1 s"):
+        scorer(good, None, timeout=1).robustness(judged, X + 1, Y)
 
 
 def test_a_limit_that_is_kept_changes_nothing(good):

@@ -98,7 +98,7 @@ def net(digits: Any) -> nn.Module:
 
 @pytest.fixture(scope="module")
 def samples(digits: Any) -> Any:
-    return digits[0][1000:1150].astype(np.float32), digits[1][1000:1150]
+    return digits[0][1000:1100].astype(np.float32), digits[1][1000:1100]
 
 
 def generator(norm: float = np.inf, **params: Any) -> AdversarialGenerator:
@@ -186,7 +186,7 @@ def test_honest_models_of_digits_are_not_doubted(net, digits, samples, norm: flo
 @pytest.mark.parametrize("norm", [np.inf, 2, 1])
 def test_honest_models_of_iris_are_not_doubted(iris, norm: float) -> None:
     X, y = iris
-    models = HONEST | {"adaboost": AdaBoostClassifier(random_state=0)}
+    models = HONEST | {"adaboost": AdaBoostClassifier(n_estimators=10, random_state=0)}
     models = {name: model.fit(X[::2], y[::2]) for name, model in models.items()}
     eps = {np.inf: 0.1, 2: 0.2, 1: 0.2}[norm]
     matrix = scorer(models, norm, eps=eps, clip_values=None).transfer(X[1::2], y[1::2])

@@ -30,7 +30,7 @@ from skhalfway.attacks._reference import Reference
 from skhalfway.models import ModelWarning
 from skhalfway.transfer import _schedule
 
-N, WIDTH = 300, 6
+N, WIDTH = 150, 6
 RNG = np.random.RandomState(0)
 X = RNG.uniform(size=(N, WIDTH))
 Y = (X[:, 0] + X[:, 1] > 1).astype(int)
@@ -103,9 +103,9 @@ def in_pairs(samples: Any, kind: type = tuple) -> Iterator[Any]:
 
 def reusing(samples: Any) -> Iterator[Any]:
     """Blocks in one array, which is written anew."""
-    room = np.empty((60, *samples.shape[1:]), dtype=samples.dtype)
-    for i in range(0, len(samples), 60):
-        room[:] = samples[i : i + 60]
+    room = np.empty((50, *samples.shape[1:]), dtype=samples.dtype)
+    for i in range(0, len(samples), 50):
+        room[:] = samples[i : i + 50]
         yield room
 
 
@@ -129,7 +129,7 @@ def of_zarr(samples: Any, folder: Path) -> Any:
 
 
 def of_dask(samples: Any, folder: Path) -> Any:
-    return pytest.importorskip("dask.array").from_array(samples, chunks=((90, 10, 200), 2))
+    return pytest.importorskip("dask.array").from_array(samples, chunks=((40, 10, 100), 2))
 
 
 # how samples come, and whether their labels come along
@@ -182,7 +182,15 @@ def whole() -> Any:
     return SCORER.transfer(X, Y, keep_samples=True), SCORER.transfer_curve(X, Y, eps=[0.05, 0.1])
 
 
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize(
+    ("way", "room"),
+    # all ways to a file; what is held is of a few types, and labelled or not
+    [
+        *((way, True) for way in WAYS),
+        *((way, False) for way in ("map", "dataset of tensors", "blocks", "blocks of DataFrames", "pairs")),
+    ],
+    indirect=["room"],
+)
 def test_results_are_those_of_the_whole(way: str, room: Path, whole: Any, tmp_path: Path) -> None:
     make, labelled = WAYS[way]
     matrix, curve = whole
@@ -232,13 +240,20 @@ def test_float_types_are_those_of_the_whole(way: str, dtype: str, room: Path, tm
 
 
 @pytest.mark.parametrize(
-    "types", [("uint8", "float32"), ("float32", "float64"), ("int64", "float32"), ("float16", "float32")]
+    ("types", "tensors", "room"),
+    [
+        (types, tensors, (i + tensors) % 2 == 1)
+        for i, types in enumerate(
+            [("uint8", "float32"), ("float32", "float64"), ("int64", "float32"), ("float16", "float32")]
+        )
+        for tensors in (False, True)
+    ],
+    indirect=["room"],
 )
-@pytest.mark.parametrize("tensors", [False, True])
 def test_blocks_of_several_types_are_joined_as_numpy_or_torch_joins_them(
     types: tuple[str, str], tensors: bool, room: Path
 ) -> None:
-    parts: list[Any] = [(X[:150] * 1.99).astype(types[0]), X[150:].astype(types[1])]
+    parts: list[Any] = [(X[:75] * 1.99).astype(types[0]), X[75:].astype(types[1])]
     if tensors:
         parts = [torch.from_numpy(part) for part in parts]
     joined = torch.cat(parts) if tensors else np.concatenate(parts)
@@ -261,7 +276,9 @@ LIMITS: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.mark.parametrize("limits", LIMITS)
+@pytest.mark.parametrize(
+    ("limits", "room"), [(limits, i % 2 == 1) for i, limits in enumerate(LIMITS)], indirect=["room"]
+)
 def test_budgets_bounds_and_rules_are_those_of_the_whole(limits: str, room: Path) -> None:
     scorer = TransferScorer(GENERATOR, sources=["lr"], random_state=0).fit(MODELS)
     scorer.generator = AdversarialGenerator(**{**GENERATOR.get_params(), **LIMITS[limits]})
@@ -366,7 +383,7 @@ def spoiled(value: float) -> Any:
 
 
 def that_fails(samples: Any) -> Iterator[Any]:
-    yield from in_blocks(samples[:200])
+    yield from in_blocks(samples[:100])
     raise RuntimeError("the disk is gone")
 
 
@@ -406,7 +423,7 @@ WRONG: dict[str, tuple[Callable[[], Any], Any, type[Exception], str]] = {
         lambda: OnDisk(X, (N + 1, WIDTH)),
         Y,
         ValueError,
-        r"X\[280:301\] has 20 samples, which does not match its shape",
+        r"X\[120:151\] has 30 samples, which does not match its shape",
     ),
     "labels for some": (
         lambda: iter([(X[:9], Y[:9]), X[9:]]),
@@ -418,11 +435,11 @@ WRONG: dict[str, tuple[Callable[[], Any], Any, type[Exception], str]] = {
         lambda: iter([(X, Y[:9])]),
         None,
         ValueError,
-        "block 0 of X has 300 samples and labels for 9",
+        "block 0 of X has 150 samples and labels for 9",
     ),
-    "one label": (lambda: iter([(X, 1)]), None, ValueError, "block 0 of X has 300 samples and labels for 1"),
+    "one label": (lambda: iter([(X, 1)]), None, ValueError, "block 0 of X has 150 samples and labels for 1"),
     "labels twice": (lambda: in_pairs(X), Y, ValueError, "X gives samples with labels, and y is given too"),
-    "labels of fewer": (lambda: in_blocks(X), Y[:9], ValueError, r"y must .*\(300,\); got shape \(9,\)"),
+    "labels of fewer": (lambda: in_blocks(X), Y[:9], ValueError, r"y must .*\(150,\); got shape \(9,\)"),
     "unknown labels": (
         lambda: iter([(X, Y + 5)]),
         None,
@@ -552,7 +569,7 @@ ASKED: dict[str, Callable[[TransferScorer, Any, Any, Path], Any]] = {
 def test_samples_are_never_held_whole(
     asked: str, make: Any, limits: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Of 9 and of 38 MB of samples as few are held: some blocks, and what attacks make of them."""
+    """Of 7 and of 28 MB of samples as few are held: some blocks, and what attacks make of them."""
     monkeypatch.setattr(spool, "_HELD", 2**16)
     monkeypatch.setattr(by_blocks, "_BLOCK", 2**16)
     monkeypatch.setattr(_schedule, "_MOST_SAMPLES", 128)
@@ -565,9 +582,10 @@ def test_samples_are_never_held_whole(
     generator = AdversarialGenerator(attack="fgsm", batch_size=128, **{"eps": 0.1, **limits})
     scorer = TransferScorer(generator, random_state=0).fit(models)
     peaks = []
-    for n in (256, 3072, 12288):  # the first to import what is needed
+    for n in (256, 2304, 9216):
         samples, y = make(n, tmp_path), np.arange(n) % 2
-        tracemalloc.start()
+        if n > 256:  # which is to import what is needed
+            tracemalloc.start()
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", ModelWarning)  # labels are the first that come to mind
@@ -576,5 +594,5 @@ def test_samples_are_never_held_whole(
         finally:
             tracemalloc.stop()
     of_sample = 4 * LARGE
-    assert peaks[2] < 12288 * of_sample / 3
-    assert peaks[2] - peaks[1] < (12288 - 3072) * of_sample / 8
+    assert peaks[2] < 9216 * of_sample / 3
+    assert peaks[2] - peaks[1] < (9216 - 2304) * of_sample / 8

@@ -35,6 +35,12 @@ def scorer_of(models, **given):
     return TransferScorer(generator, random_state=0, **given).fit(models)
 
 
+@pytest.fixture(scope="module")
+def square(data):
+    models, X, y = data
+    return scorer_of(models).transfer(X, y)
+
+
 @pytest.fixture
 def attacked(monkeypatch):
     """Which models are attacked."""
@@ -58,10 +64,8 @@ def attacked(monkeypatch):
         (("lr",), np.array(["lr", "svm"])),
     ],
 )
-def test_a_rectangle_is_a_part_of_the_square(data, sources, targets, attacked):
+def test_a_rectangle_is_a_part_of_the_square(data, square, sources, targets, attacked):
     models, X, y = data
-    square = scorer_of(models).transfer(X, y)
-    attacked.clear()
     part = scorer_of(models, sources=sources, targets=targets).transfer(X, y)
     sources = list(models) if sources is None else list(sources)
     targets = list(models) if targets is None else list(targets)

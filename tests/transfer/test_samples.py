@@ -29,15 +29,21 @@ def kept(place, tmp_path):
 PLACES = pytest.mark.parametrize("place", ["memory", "folder"])
 
 
-@PLACES
-@pytest.mark.parametrize("n_jobs", [None, 2])
+GIVEN = [
+    {"attack": "pgd", "random_start": True, "eps": 0.5},
+    {"attack": "square", "max_queries": 20, "eps": 0.5},
+    {"attack": "deepfool", "norm": 2, "eps": 0.7},
+    {"attack": "fmn", "eps": 0.7, "constraints": Constraints(increasing=[0], immutable=[1])},
+]
+
+
 @pytest.mark.parametrize(
-    "given",
+    ("given", "place", "n_jobs"),
+    # every two of these
     [
-        {"attack": "pgd", "random_start": True, "eps": 0.5},
-        {"attack": "square", "max_queries": 20, "eps": 0.5},
-        {"attack": "deepfool", "norm": 2, "eps": 0.7},
-        {"attack": "fmn", "eps": 0.7, "constraints": Constraints(increasing=[0], immutable=[1])},
+        (given, place, [None, 2][(i + k) % 2])
+        for i, given in enumerate(GIVEN)
+        for k, place in enumerate(["memory", "folder"])
     ],
 )
 def test_they_are_what_the_generator_makes(iris, models, given, n_jobs, place, tmp_path):
