@@ -225,8 +225,8 @@ def afterwards(results: Results) -> str:
     """What was asked after the run: differences of picks, and the same without the images."""
     rest = np.array([name != "textures" for name in results.names])
     lines = [
-        "Asked after the run: differences of excess errors in points, with noisy labels; with clean labels; and "
-        "both again without the textures:"
+        "Asked after the run: differences of excess errors in points, with noisy labels; with clean labels; "
+        "and both again without the textures:"
     ]
     for what, other in (
         ("jury at halves less a tenth held out", partial(results.excess, "a tenth held out")),

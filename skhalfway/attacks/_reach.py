@@ -58,14 +58,16 @@ def say_out_of_reach(region: Region | WholeRegion, owner: Any) -> list[str]:
 
 
 def _say_everything(region: Region | WholeRegion) -> None:
-    """Warn about a budget in L-inf that exceeds the range of valid values in all features."""
+    """Warn about a budget in L-inf that exceeds the range of valid values, where all features have the same."""
     part = region.take(slice(0, 1))
     if part.norm != np.inf or part.low is None or part.high is None:
+        return
+    if np.ptp(part.low) > 0 or np.ptp(part.high) > 0:  # a table, where any value may be wanted
         return
     reach = _reach(part)
     if (reach > part.high.astype(float) - part.low).all():  # never where the range is infinite
         warn(
-            f"eps={region.eps:g} exceeds the range of valid values in every feature, so any sample is within "
+            f"eps={region.eps:g} exceeds the range of valid values, so any sample is within "
             "it, and rates say nothing about small changes. Lower eps; for pixels from 0 to 1, divide an eps "
             "for pixels from 0 to 255 by 255",
             UserWarning,
