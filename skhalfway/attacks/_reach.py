@@ -58,7 +58,7 @@ def say_out_of_reach(region: Region | WholeRegion, owner: Any) -> list[str]:
 
 
 def _say_everything(region: Region | WholeRegion) -> None:
-    """Warn about a budget in L-inf that exceeds the range of valid values, where all features have the same."""
+    """Warn about a budget in L-inf that exceeds the valid values, where all features have one range."""
     part = region.take(slice(0, 1))
     if part.norm != np.inf or part.low is None or part.high is None:
         return
