@@ -1,4 +1,4 @@
-"""Warnings about budgets: too small to change some columns, or larger than the range of all data."""
+"""Warnings about budgets that are too small to change some columns, which makes models look robust."""
 
 from __future__ import annotations
 
@@ -28,7 +28,6 @@ def say_out_of_reach(region: Region | WholeRegion, owner: Any) -> list[str]:
     """
     if region.eps == np.inf or not len(region):
         return []
-    _say_everything(region)
     header, floats = Header.of(owner, region.X), list[int]()
     if region.take(slice(0, 1)).norm != 0:  # in norm 0, a feature may change by any amount
         _say_hardly_any(region, owner)
@@ -55,23 +54,6 @@ def say_out_of_reach(region: Region | WholeRegion, owner: Any) -> list[str]:
         UserWarning,
     )
     return found
-
-
-def _say_everything(region: Region | WholeRegion) -> None:
-    """Warn about a budget in L-inf that exceeds the valid values, where all features have one range."""
-    part = region.take(slice(0, 1))
-    if part.norm != np.inf or part.low is None or part.high is None:
-        return
-    if np.ptp(part.low) > 0 or np.ptp(part.high) > 0:  # a table, where any value may be wanted
-        return
-    reach = _reach(part)
-    if (reach > part.high.astype(float) - part.low).all():  # never where the range is infinite
-        warn(
-            f"eps={region.eps:g} exceeds the range of valid values, so any sample is within "
-            "it, and rates say nothing about small changes. Lower eps; for pixels from 0 to 1, divide an eps "
-            "for pixels from 0 to 255 by 255",
-            UserWarning,
-        )
 
 
 def _say_hardly_any(region: Region | WholeRegion, owner: Any) -> None:

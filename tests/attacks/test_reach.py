@@ -185,25 +185,3 @@ def test_a_curve_looks_at_its_largest_budget() -> None:
         warnings.simplefilter("error")
         curve = scorer.transfer_curve(X, Y, eps=[0.3, 1.5])
     assert "out_of_reach" not in curve.provenance.settings
-
-
-@pytest.mark.parametrize(
-    ("given", "said"),
-    [
-        ({"eps": 25, "clip_values": (0, 1)}, True),
-        ({"eps": 1.0, "clip_values": (0, 1)}, False),
-        ({"eps": 25, "clip_values": (0, 255)}, False),
-        ({"eps": 25, "clip_values": (0, 1), "norm": 2}, False),
-        ({"eps": 25, "clip_values": (np.zeros(2), np.array([1, 30]))}, False),
-    ],
-    ids=str,
-)
-def test_a_budget_that_reaches_everything_is_said(given: Any, said: bool) -> None:
-    X, y = RNG.uniform(size=(40, 2)), np.arange(40) % 2
-    generator = AdversarialGenerator(LogisticRegression(), random_state=0, **given)
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        generator.fit(X, y).generate(X, y)
-    assert [str(one.message)[:6] for one in caught if "any sample is within it" in str(one.message)] == (
-        ["eps=25"] if said else []
-    )
