@@ -246,11 +246,11 @@ def fewer(attack):
 
 @pytest.mark.parametrize(
     ("attack", "norm", "targeted"),
-    # each attack in all norms, and targeted and not by turns
+    # each attack in two norms, targeted in one of them
     [
-        (attack, norm, (i + k) % 2 == 1)
+        (attack, [np.inf, 2, 1][k], (i + k) % 2 == 1)
         for i, attack in enumerate([*ON_TABLES, "mi-margin", "ni-si-logit", "vmi-pm"])
-        for k, norm in enumerate([np.inf, 2, 1])
+        for k in ((0, 1), (1, 2))[i // 2 % 2]
     ],
 )
 def test_on_tables_in_all_norms(attack, norm, targeted):
