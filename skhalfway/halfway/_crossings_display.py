@@ -150,7 +150,7 @@ class CrossingsDisplay(Display, draws=[HalfwayMeasurement], by=measured, kind="c
             xticks=np.linspace(0, 1, 5),
             xticklabels=["0", ".25", ".5", ".75", "1"],
             xlabel="share of the way from one sample to the other\n"
-            "(bars: pairs whose first change is there; each row has its own scale)",
+            "(bars: pairs whose first change is there; rows have own scales)",
         )
         ax.set_yticks(n - 1 - np.arange(n) + _HEIGHT / 3, names)
         ax.tick_params(axis="y", length=0)

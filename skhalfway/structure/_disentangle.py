@@ -17,7 +17,7 @@ from skhalfway._entries import takes_datasets
 from skhalfway._inputs import check_labels, read_samples
 from skhalfway._intervals import ratio, wilson_interval
 from skhalfway._progress import Progress
-from skhalfway._text import counted, short, shown
+from skhalfway._text import counted, percent, short, shown
 from skhalfway.codes._network import Network, check_layers
 from skhalfway.models import as_model
 from skhalfway.results import Result
@@ -354,7 +354,7 @@ def disentangle(
     if unsettled.mean() > _SETTLED:
         warnings.warn(
             f"the masks are not final after n_epochs={n_epochs}: a longer run would change about "
-            f"{unsettled.mean():.0%} of the channels; raise n_epochs",
+            f"{percent(float(unsettled.mean()))} of the channels; raise n_epochs",
             ConvergenceWarning,
             stacklevel=4,
         )

@@ -58,7 +58,8 @@ def test_a_line_is_as_far_as_it_is(attack: str) -> None:
 @each
 @pytest.mark.parametrize("source", ["cnn", "torch_mlp"])
 def test_no_further_than_other_libraries(zoo, source: str, attack: str) -> None:
-    case, net = zoo(source), deepcopy(zoo(source).source).eval()
+    case = zoo(source, n=24)
+    net = deepcopy(case.source).eval()
     images, y = torch.tensor(case.X.reshape(-1, 1, 8, 8)), torch.tensor(case.y)
     if attack == "cw":
         theirs = torchattacks.CW(net, c=10, steps=300, lr=0.01)(images, y).detach()
@@ -76,7 +77,7 @@ def test_no_further_than_other_libraries(zoo, source: str, attack: str) -> None:
 
 @each
 def test_targets_constraints_and_budgets(zoo, attack: str) -> None:
-    case = zoo("svc", 24)
+    case = zoo("svc")
     target = (case.y + 1) % 10
     X_adv, distances = attacked(case.source, case.X, target=target, attack=attack)
     np.testing.assert_array_equal(as_model(case.source).predict(X_adv) == target, np.isfinite(distances))
@@ -95,10 +96,11 @@ def test_targets_constraints_and_budgets(zoo, attack: str) -> None:
 
 @each
 def test_no_sample_depends_on_the_others(zoo, attack: str) -> None:
-    case, order = zoo("svc"), np.random.RandomState(0).permutation(12)
+    case, order = zoo("svc"), np.random.RandomState(0).permutation(24)
     together = attacked(case.source, case.X, case.y, attack=attack)[1]
-    again = attacked(case.source, case.X[order], case.y[order], attack=attack, batch_size=5)[1]
-    np.testing.assert_allclose(again, together[order], rtol=1e-6)
+    for params in ({}, {"batch_size": 7}):
+        again = attacked(case.source, case.X[order], case.y[order], attack=attack, **params)[1]
+        np.testing.assert_allclose(again, together[order], rtol=1e-6)
 
 
 @pytest.mark.parametrize(

@@ -285,7 +285,9 @@ def test_reproducibility_is_a_fixed_typed_result(models):
     long = result.to_frame()
     assert long.index.tolist() == [("lr", "svm"), ("lr", "tree"), ("svm", "tree")]
     assert long.loc[("svm", "tree"), "standard_error"] == result.standard_errors[1, 2]
-    with pytest.raises(ValueError, match=r"value must be one of \['scores', 'standard_errors'\], got 'mean'"):
+    with pytest.raises(
+        ValueError, match=r"value must be one of \[None, 'scores', 'standard_errors'\], got 'mean'"
+    ):
         result.to_frame("mean")
     with pytest.raises(FrozenInstanceError):
         result.scores = 1

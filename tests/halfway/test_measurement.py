@@ -317,7 +317,7 @@ def test_constructor_errors(change, message):
         (lambda m: m.confidence_interval(1.0), "level must be between 0 and 1, got 1.0"),
         (lambda m: m.confidence_interval(of="score"), r"of must be one of \['deviation', .*got 'score'"),
         (lambda m: m.to_frame(of="x"), "of must be 'models' or 'pairs', got 'x'"),
-        (lambda m: m.plot("x"), r"kind must be one of \['crossings', 'agreement'\], got 'x'"),
+        (lambda m: m.plot("x"), r"kind must be one of \[None, 'crossings', 'agreement'\], got 'x'"),
     ],
 )
 def test_errors(call, message):

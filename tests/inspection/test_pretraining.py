@@ -227,7 +227,7 @@ def sequential(*layers: Any) -> Any:
         (
             mlp(),
             {"pretraining": "boltzmann"},
-            r"pretraining must be one of \['autoencoder'\], got 'boltzmann'",
+            r"pretraining must be one of \[None, 'autoencoder'\], got 'boltzmann'",
         ),
         (mlp(), {"pretraining_epochs": 0}, "pretraining_epochs must be an integer >= 1, got 0"),
         (mlp(), {"noise": 1}, r"noise must be a share in \[0, 1\), got 1"),
