@@ -25,7 +25,7 @@ from torch.func import functional_call
 from zoo import Entry
 
 import skhalfway
-from skhalfway.halfway import crossings, sample_pairs
+from skhalfway.halfway import Crossings, crossings, sample_pairs
 from skhalfway.models import as_model
 
 MARGIN_QUANTILE = 0.1
@@ -257,25 +257,29 @@ def n_pairs(entry: Entry) -> int:
     return int(min(N_PAIRS, apart, within))
 
 
-def halfway_score(model: Any, X: NDArray[Any], y: NDArray[Any], n_pairs: int) -> float:
+def on_paths(found: Crossings) -> NDArray[np.float64]:
+    """(1 - 2 |t - 1/2|)^2 / n of each path, where t is the first crossing and n the number of changes."""
+    return (1 - 2 * np.abs(found.position - 0.5)) ** 2 / np.maximum(found.n_changes, 1)
+
+
+def halfway_score(model: Any, X: NDArray[Any], y: NDArray[Any], n_pairs: int, tol: float = 1e-3) -> float:
     """The first form of the hypothesis; higher is better, and from 0 to 1.
 
-    Of pairs of different labels whose predictions differ: the mean of (1 - 2 |t - 1/2|)^2 / n, where t is the
-    first crossing and n the number of changes. Times the share of pairs of one label whose midpoint gets it.
+    The mean of `on_paths` over pairs of different labels whose predictions differ, times the share of pairs
+    of one label whose midpoint gets it.
     """
     rng = np.random.RandomState(0)
     apart, within = (
         sample_pairs(X, y, pairs=kind, n_pairs=n_pairs, random_state=rng) for kind in ("random", "within")
     )
-    found = crossings(model, X[apart[:, 0]], X[apart[:, 1]])
+    found = crossings(model, X[apart[:, 0]], X[apart[:, 1]], tol=tol)
     differ = found.start_class != found.end_class
     if not differ.any():
         return 0.0
-    changes = (1 - 2 * np.abs(found.position[differ] - 0.5)) ** 2 / found.n_changes[differ]
     seen = as_model(model)
     answers = seen.predict((X[within[:, 0]] + X[within[:, 1]]) / 2)
     answers = answers if seen.classes_ is None else seen.classes_[answers]
-    return float(changes.mean() * (answers == y[within[:, 0]]).mean())
+    return float(on_paths(found)[differ].mean() * (answers == y[within[:, 0]]).mean())
 
 
 def halfway(entry: Entry) -> float:
@@ -284,15 +288,14 @@ def halfway(entry: Entry) -> float:
 
 
 def halfway_first(entry: Entry) -> float:
-    """The first version of the halfway score: mean (1 - 2 |t - 1/2|)^2 / n over pairs of different labels.
+    """The first version of the halfway score: the mean of `on_paths` over pairs of different labels.
 
     A pair that gets one answer counts 0, which is wrong of a model that sees through noisy labels.
     """
     y = entry.y_train
     pairs = sample_pairs(entry.X_train, y, n_pairs=n_pairs(entry), random_state=0)
     found = crossings(entry.model, entry.X_train[pairs[:, 0]], entry.X_train[pairs[:, 1]])
-    counts = (1 - 2 * np.abs(found.position - 0.5)) ** 2 / np.maximum(found.n_changes, 1)
-    return float(np.where(found.start_class != found.end_class, counts, 0.0).mean())
+    return float(np.where(found.start_class != found.end_class, on_paths(found), 0.0).mean())
 
 
 def halfway_deviation(entry: Entry) -> float:

@@ -13,8 +13,11 @@ import numpy as np
 import pytest
 import torch
 from scipy.stats import kendalltau
+from sklearn.dummy import DummyClassifier
 from sklearn.neighbors import KNeighborsClassifier
 from torch import nn
+
+from tests.halfway.conftest import Rule
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 
@@ -115,24 +118,38 @@ def test_mixup_accuracy(bench: Any, entry: Any) -> None:
     assert bench.measures.mixup_accuracy(given) == 0.5
 
 
+# two samples of each class at the ends of a line
+X_LINE, Y_LINE = np.array([[0.0], [1e-6], [1.0], [1 + 1e-6]]), np.array(["a", "a", "b", "b"])
+
+
 @pytest.mark.parametrize(
-    ("boundary", "expected"),
+    ("answer", "expected"),
     [
-        (0.5, 1.0),
-        (0.25, 0.25),
-        (0.875, 1 / 16),
-        # one answer to everything
-        (-1.0, 0.0),
+        (lambda x: x > 0.5, 1.0),
+        (lambda x: x > 0.25, 0.25),
+        (lambda x: x > 0.875, 1 / 16),
+        (lambda x: (x > 0.3) & (x < 0.6), 0.0),
+        (lambda x: x < -1, 0.0),
+        # from 0 it is met at 1/2, from 1 at .9; three changes each
+        (lambda x: (x > 0.5) & ~((x > 0.7) & (x < 0.9)), (1 + 0.2**2) / 2 / 3),
+        # right way round on no sample, so halfway between two of a class too
+        (lambda x: x < 0.5, 0.0),
     ],
 )
-def test_halfway_score(bench: Any, boundary: float, expected: float) -> None:
-    X, y = np.array([[0.0], [1e-6], [1.0], [1 + 1e-6]]), np.array([0, 0, 1, 1])
-    net = linear([[-1.0], [1.0]])
-    with torch.no_grad():
-        shifted = nn.Sequential(nn.Linear(1, 1), net)
-        shifted[0].weight.fill_(1.0)
-        shifted[0].bias.fill_(-boundary)
-    assert bench.measures.halfway_score(shifted, X, y, 4) == pytest.approx(expected, abs=0.01)
+def test_halfway_score_of_known_boundaries(bench: Any, answer: Any, expected: float) -> None:
+    model = Rule(lambda X: answer(X[:, 0]), classes=("a", "b"))
+    found = bench.measures.halfway_score(model, X_LINE, Y_LINE, 4, tol=1e-6)
+    np.testing.assert_allclose(found, expected, atol=1e-4)
+
+
+def test_halfway_score_of_neighbours_and_of_a_constant(bench: Any) -> None:
+    score = bench.measures.halfway_score
+    assert score(KNeighborsClassifier(1).fit(X_LINE, Y_LINE), X_LINE, Y_LINE, 4) > 0.99
+    assert score(DummyClassifier().fit(X_LINE, Y_LINE), X_LINE, Y_LINE, 4) == 0
+    # the ends of class a at -1 and 1 surround b at 0: halfway between them lies the other class
+    X, y = np.array([[-1.0], [1], [-0.1], [0.1]]), np.array([0, 0, 1, 1])
+    ring = Rule(lambda X: np.abs(X[:, 0]) < 0.5)
+    assert 0.2 < score(ring, X, y, 4) < 0.5, "half of the pairs of one class keep their label"
 
 
 def test_davies_bouldin(bench: Any, entry: Any) -> None:

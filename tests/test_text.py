@@ -52,6 +52,6 @@ def test_every_percentage_of_a_hundredth_is_whole():
 def test_no_rate_is_written_past_it():
     """Python's own percentages round another number: a hundred times the rate."""
     for file in Path(skhalfway.__file__).parent.rglob("*.py"):
-        if file.parent.name == "lessons":  # what students write
+        if file.parent.name == "lessons":  # scripts of students, who print with Python alone
             continue
         assert not re.search(r":\.\d+%\}", file.read_text(encoding="utf-8")), file.name

@@ -98,9 +98,9 @@ class ReproducibilityDisplay(Display, draws=[Reproducibility], by=reproducibilit
         >>> scores = np.array([[1.0, 0.9], [0.9, 1.0]])
         >>> result = Reproducibility(("a", "b"), scores, np.full((2, 2), 0.01), n_planes=500)
         >>> display = ReproducibilityDisplay.from_result(result).plot(include_intervals=True)
-        >>> display.text_[0, 1].get_text()[:3]
-        '.90'
-        """
+        >>> display.text_[0, 1].get_text()
+        '.90\n.88–.92'
+        """  # noqa: RUF002 - the dash of an interval
         result = self.result
         scores, texts = np.array(result.scores), None
         if include_values:

@@ -48,7 +48,7 @@ class Network:
     def __init__(self, estimator: Any) -> None:
         self._model = as_model(estimator)
         *around, inner = check_network(estimator)
-        self._before = [step[:-1] for step in around if isinstance(step, Pipeline) and len(step) > 1]
+        self._before = steps_before(around)
         self._module = _view_of(inner.module_ if is_skorch_net(inner) else to_module(inner))
         self._name = type(inner).__name__
         self._parts = {name: part for name, part in self._module.named_modules() if name}
@@ -186,6 +186,11 @@ def check_network(estimator: Any) -> list[Any]:
                 "a network with layers is needed: a torch module, a skorch classifier or an MLPClassifier, "
                 f"or a Pipeline that ends in one; got {type(inner).__name__}"
             )
+
+
+def steps_before(chain: Iterable[Any]) -> list[Pipeline]:
+    """What transforms samples on their way to a network, from the chain of :func:`check_network`."""
+    return [one[:-1] for one in chain if isinstance(one, Pipeline) and len(one) > 1]
 
 
 def read_for_network(estimator: Any, X: Any, *, reset: bool) -> NDArray[Any]:

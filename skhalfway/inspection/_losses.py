@@ -11,14 +11,13 @@ import torch
 from numpy.typing import NDArray
 from scipy.sparse.linalg import LinearOperator, eigsh
 from sklearn.base import BaseEstimator
-from sklearn.frozen import FrozenEstimator
-from sklearn.pipeline import Pipeline
 from torch.func import functional_call
 from torch.nn.functional import cross_entropy
 
 from skhalfway._inputs import check_finite, check_labels, read_samples
 from skhalfway._randomness import undisturbed
 from skhalfway._text import shown
+from skhalfway.codes._network import check_network, steps_before
 from skhalfway.inspection._weights import weights_of
 from skhalfway.models import as_model
 from skhalfway.models._faults import classes_of
@@ -47,13 +46,10 @@ class Loss:
     """
 
     def __init__(self, network: Any, X: Any, y: Any, *, precise: bool = False) -> None:
-        while isinstance(network, (FrozenEstimator, Pipeline)):
-            if isinstance(network, Pipeline):
-                X = network[:-1].transform(X) if len(network) > 1 else X
-                network = network[-1]
-            else:
-                network = network.estimator
-        weights_of(network)  # raises where it is no network
+        *around, network = check_network(network)
+        weights_of(network)  # raises where it is not fitted
+        for steps in steps_before(around):
+            X = steps.transform(X)
         model = as_model(network)
         X = read_samples(BaseEstimator(), X, reset=True)
         check_finite(X, "X")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -20,6 +19,7 @@ from skhalfway._progress import Progress
 from skhalfway._text import counted, percent, short, shown
 from skhalfway.codes._network import Network, check_layers
 from skhalfway.models import as_model
+from skhalfway.models._warnings import warn
 from skhalfway.results import Result
 from skhalfway.results._provenance import recorded
 from skhalfway.results._result import frozen
@@ -352,11 +352,10 @@ def disentangle(
             own[c], others[c] = says[labels == c].sum(), says[labels != c].sum()
             progress.done(1, str(classes[c]))
     if unsettled.mean() > _SETTLED:
-        warnings.warn(
+        warn(
             f"the masks are not final after n_epochs={n_epochs}: a longer run would change about "
             f"{percent(float(unsettled.mean()))} of the channels; raise n_epochs",
             ConvergenceWarning,
-            stacklevel=4,
         )
     mistakes = np.zeros((len(classes),) * 2, dtype=np.intp)
     np.add.at(mistakes, (labels, answers), 1)

@@ -655,7 +655,7 @@ BAD = [
     Bad(
         "made of others",
         lambda: ta.MultiAttack,
-        "is made of other attacks; make an instance",
+        "is made of other attacks; make an instance of it",
         params=CLIP,
     ),
     Bad("on other networks", lambda: ta.LGV, "LGV attacks networks that it trains itself", params=CLIP),

@@ -96,7 +96,7 @@ def test_targets_constraints_and_budgets(zoo, attack: str) -> None:
 
 @each
 def test_no_sample_depends_on_the_others(zoo, attack: str) -> None:
-    case, order = zoo("svc"), np.random.RandomState(0).permutation(24)
+    case, order = zoo("svc", n=24), np.random.RandomState(0).permutation(24)
     together = attacked(case.source, case.X, case.y, attack=attack)[1]
     for params in ({}, {"batch_size": 7}):
         again = attacked(case.source, case.X[order], case.y[order], attack=attack, **params)[1]

@@ -306,7 +306,7 @@ class TwoHeads(nn.Module):
         (lambda: attacked("vmi-"), "unknown attack 'vmi-'"),
         (
             lambda: Recipe(Momentum()).replaced(momentum=Variance()),
-            "a piece of the kind 'step' or None",
+            "momentum must be a piece of the kind 'step' or None",
         ),
     ],
 )

@@ -180,7 +180,7 @@ def test_what_a_projection_undoes_is_said() -> None:
         FrozenEstimator(fitted("forest")), attack="tree", eps=np.inf, constraints=rules
     )
     with pytest.warns(
-        ModelWarning, match=r"for \d+ of 24 samples constraints.projection, .* undid"
+        ModelWarning, match=r"for \d+ of 24 samples constraints.projection, which .* undid"
     ) as caught:
         generator.generate(whole)
     lost = int(np.isinf(generator.distances_).sum())

@@ -674,7 +674,9 @@ def test_outputs_are_named_where_the_file_does_not_say(pixels, tmp_path):
         read_model(path, classes="abc")
     own = linear(tmp_path / "own.onnx", labels=NAMES.tolist())
     assert read_model(own, classes=NAMES[::-1]).classes_.tolist() == NAMES.tolist()  # its own order
-    refused(read_model, own, "the labels that own.onnx holds, .*leave out classes", classes=names)
+    refused(
+        read_model, own, "classes must be the labels that own.onnx holds, .*leave out classes", classes=names
+    )
 
 
 def test_onnx_with_one_column_of_scores(tmp_path):

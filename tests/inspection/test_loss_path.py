@@ -247,7 +247,7 @@ GOOD = np.random.RandomState(0).rand(20, 4), np.arange(20) % 2
         (linear(0), GOOD, {}, TypeError, "an unfitted classifier is needed"),
         (skorch_net(Dense()), GOOD, {}, ValueError, "module is an instance already"),
         ((linear(0),), GOOD, {}, ValueError, "must hold two networks, the ends of the line; got 1"),
-        ((nn.Linear(4, 2), LogisticRegression()), GOOD, {}, TypeError, "a network with weights is needed"),
+        ((nn.Linear(4, 2), LogisticRegression()), GOOD, {}, TypeError, "a network with layers is needed"),
         (MLPClassifier(), GOOD, {"positions": 1}, ValueError, "positions must be an integer >= 2, got 1"),
         (
             MLPClassifier(),

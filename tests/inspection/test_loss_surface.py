@@ -186,7 +186,7 @@ X2, Y2 = np.random.RandomState(0).rand(20, 64), np.arange(20) % 2
 @pytest.mark.parametrize(
     ("network", "X", "y", "options", "error", "message"),
     [
-        (LogisticRegression().fit(X2, Y2), X2, Y2, {}, TypeError, "a network with weights is needed"),
+        (LogisticRegression().fit(X2, Y2), X2, Y2, {}, TypeError, "needed: .* got LogisticRegression$"),
         (MLPClassifier(), X2, Y2, {}, NotFittedError, "not fitted"),
         (dense(), X2, Y2, {"n_points": 1}, ValueError, "n_points must be an integer >= 2, got 1"),
         (dense(), X2, Y2, {"span": 0}, ValueError, "span must be a finite number > 0, got 0"),

@@ -279,7 +279,7 @@ IMAGES = nn.Sequential(nn.Conv2d(1, 2, 3), nn.Flatten(), nn.Linear(8, 2))
         (lambda: network_topology(Stubborn()), ValueError, "put them into a torch.nn.Sequential"),
         (lambda: network_topology(nn.Sequential(nn.LSTM(4, 3))), ValueError, "holds 0, a LSTM"),
         (lambda: network_topology(nn.Sequential(nn.ReLU())), ValueError, "no dense layers or convolutions"),
-        (lambda: network_topology(NET), ValueError, "2 layers of neurons, .* n_layers=2, or inputs=True"),
+        (lambda: network_topology(NET), ValueError, "2 layers of neurons, .*pass n_layers=2, or inputs=True"),
         (lambda: network_topology(NET, n_layers=5, inputs=True), ValueError, "pass n_layers=3$"),
         (lambda: network_topology(NET, n_layers=1), ValueError, "n_layers must be an integer >= 2"),
         (lambda: network_topology(NET, n_layers=2, levels="all"), ValueError, "levels must be .published"),

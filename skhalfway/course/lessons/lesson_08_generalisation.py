@@ -157,15 +157,18 @@ memorising.round(2)
 recipes = list(itertools.product((16, 64), (0.0001, 1), (20, 80)))
 
 
-def judge(X_train, y_train, X_test, y_test):
-    others = {
+def fitted_others(X, y):
+    models = {
         "forest": RandomForestClassifier(50, min_samples_leaf=5, random_state=0),
         "rbf svm": SVC(),
         "logistic": LogisticRegression(C=0.1, max_iter=1000),
         "15-nn": KNeighborsClassifier(15),
     }
-    for model in others.values():
-        model.fit(X_train, y_train)
+    return {name: model.fit(X, y) for name, model in models.items()}
+
+
+def judge(X_train, y_train, X_test, y_test):
+    others = fitted_others(X_train, y_train)
     networks = {
         str(k): perceptron(k, *options).fit(X_train, y_train)
         for k, options in enumerate(recipes)

@@ -67,14 +67,7 @@ assert (np.array(found) > 0.3).all() and (np.array(found) < consensus).all()
 # eight of ten cases.
 X_noisy, y_noisy, _, _ = digits_with_noise(0.4, 0)
 y_true = digits_with_noise(0, 0)[1]
-others = {
-    "forest": RandomForestClassifier(50, min_samples_leaf=5, random_state=0),
-    "rbf svm": SVC(),
-    "logistic": LogisticRegression(C=0.1, max_iter=1000),
-    "15-nn": KNeighborsClassifier(15),
-}
-for model in others.values():
-    model.fit(X_noisy, y_noisy)
+others = fitted_others(X_noisy, y_noisy)
 measurement = HalfwayScorer(random_state=0).fit(others).measure(X_noisy, y_noisy)
 contested = measurement.contested()
 wrong = y_noisy != y_true
