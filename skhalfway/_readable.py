@@ -78,7 +78,7 @@ def read_labels(y: Any, n_samples: int | None, *, name: str = "y") -> NDArray[An
     if labels.ndim == 2 and labels.shape[1] == 1:
         labels = labels[:, 0]
     if labels.ndim != 1 or n_samples not in (None, len(labels)):
-        raise ValueError(f"{wanted}; got shape {labels.shape}")
+        raise ValueError(f"{wanted}; got shape {labels.shape}{_one_hot(labels, name)}")
     if labels.dtype.kind not in "biufUSO":
         raise ValueError(f"{name} must hold numbers or texts, got dtype {labels.dtype}")
     if labels.dtype.kind == "f" and not np.isfinite(labels).all():
@@ -94,6 +94,15 @@ def read_labels(y: Any, n_samples: int | None, *, name: str = "y") -> NDArray[An
         # numpy turned all items into texts, also NaN and numbers
         _check_items(np.array(y, dtype=object).ravel(), name)
     return labels
+
+
+def _one_hot(labels: NDArray[Any], name: str) -> str:
+    """Advice for labels as columns of 0 and a single 1 in each row; else empty."""
+    if labels.ndim != 2 or labels.dtype.kind not in "biuf" or not np.isin(labels, (0, 1)).all():
+        return ""
+    if not (labels.sum(axis=1) == 1).all():
+        return ""
+    return f"; these are one-hot codes: pass the labels, classes[{name}.argmax(axis=1)]"
 
 
 def _check_items(labels: Iterable[Any], name: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import product
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.special import logit
-from scipy.stats import binomtest, norm, sem, t
+from scipy.stats import binomtest, multinomial, norm, sem, t
 
 from skhalfway._intervals import (
     POSITIVE,
@@ -19,6 +20,7 @@ from skhalfway._intervals import (
     mcnemar,
     mean_interval,
     mean_t_interval,
+    paired_interval,
     percentile_interval,
     ratio,
     simultaneous_level,
@@ -73,6 +75,23 @@ def test_percentiles_are_of_what_is_known(level: float) -> None:
         np.testing.assert_allclose((low[i, j], high[i, j]), expected)
     alone = percentile_interval(values[:, 0, 0], level)
     assert alone == (low[0, 0], high[0, 0])
+
+
+@pytest.mark.parametrize("n", [10, 30, 100])
+def test_a_paired_interval_covers_what_it_says(n: int) -> None:
+    first, second = (part.ravel() for part in np.meshgrid(np.arange(n + 1), np.arange(n + 1)))
+    first, second = (part[first + second <= n] for part in (first, second))
+    low, high = paired_interval(first, second, n)
+    covered = []
+    for p, q in product((0, 0.05, 0.1, 0.3), (0.02, 0.05, 0.2, 0.5)):
+        weights = multinomial.pmf(np.stack([first, second, n - first - second], axis=1), n, [p, q, 1 - p - q])
+        covered.append(weights[(low <= q - p) & (q - p <= high)].sum())
+    assert min(covered) > 0.93
+    assert np.mean(covered) < 0.985
+    assert ((low <= (second - first) / n + 1e-12) & ((second - first) / n <= high + 1e-12)).all()
+    swapped = paired_interval(second, first, n)
+    np.testing.assert_allclose([-swapped.high, -swapped.low], [low, high], atol=1e-12)
+    assert np.isnan(paired_interval(0, 0, 0)).all()
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 from torch.utils.data import DataLoader, Dataset, TensorDataset
 
+from skhalfway._readable import read_labels
 from skhalfway._text import shown
 from tests.entries import ENTRIES, LINEAR, X, Y
 
@@ -205,7 +206,10 @@ def test_samples_that_cannot_be_read(kind: str) -> None:
 TEXTS = np.where(Y == 0, "no", "yes").tolist()
 BAD_LABELS: dict[str, tuple[Any, str]] = {
     "short": (Y[:5], r"one label per sample, shape \(40,\); got shape \(5,\)"),
-    "one-hot": (np.eye(2)[Y], r"one label per sample, shape \(40,\); got shape \(40, 2\)"),
+    "one-hot": (
+        np.eye(2)[Y],
+        r"got shape \(40, 2\); these are one-hot codes: pass .* classes\[y.*\.argmax\(axis=1\)\]$",
+    ),
     "text": ("abc", "one label per sample, .*; got 'abc'"),
     "dict": ({"a": 1}, "one label per sample, .*; got {'a': 1}"),
     "generator": ((label for label in Y), "one label per sample, .*; got generator"),
@@ -227,6 +231,16 @@ BAD_LABELS: dict[str, tuple[Any, str]] = {
     "complex": (Y + 1j, "y.* must hold numbers or texts, got dtype complex128"),
     "times": (np.zeros(40, "M8[s]"), r"y.* must hold numbers or texts, got dtype datetime64\[s\]"),
 }
+
+
+@pytest.mark.parametrize(
+    "columns", [np.ones((40, 2)), np.zeros((40, 2)), np.eye(3)[Y] * 2, np.eye(2)[Y].astype(str)]
+)
+def test_columns_that_are_no_one_hot_codes(columns: Any) -> None:
+    with pytest.raises(ValueError, match=r"shape \(40,\); got shape \(40, [23]\)$"):
+        read_labels(columns, 40)
+
+
 LABELS = {"y", "y_train", "y_test", "y_a", "y_b"}
 WITH_LABELS = [
     (name, p)

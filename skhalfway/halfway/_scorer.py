@@ -114,7 +114,7 @@ class HalfwayScorer(PathModels):
     >>> from skhalfway import HalfwayScorer
     >>> X, y = load_iris(return_X_y=True)
     >>> models = {
-    ...     "lr": LogisticRegression(max_iter=1000).fit(X, y),
+    ...     "lr": LogisticRegression(max_iter=5000, tol=1e-8).fit(X, y),
     ...     "svm": SVC().fit(X, y),
     ...     "tree": DecisionTreeClassifier(random_state=0).fit(X, y),
     ... }

@@ -298,12 +298,8 @@ def disentangle(
     >>> found = disentangle(net, X, y, n_epochs=40, random_state=0)
     >>> found.layers, found.masks[0].shape
     (('activation_1',), (3, 20))
-    >>> print(found)
-    Disentanglement: 3 classes, 1 layer
-    class  activation_1 (20)  own class found  others taken for it
-    0      7                  1.0              .00
-    1      8                  1.0              .47
-    2      8                  1.0              .04
+    >>> found.own  # of 50 samples of each class, those that its sub-network still recognises
+    array([50, 50, 50])
     """
     check_layers(layers)
     for name, value in (("step", step), ("beta", beta)):

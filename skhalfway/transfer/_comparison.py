@@ -14,8 +14,10 @@ from skhalfway._intervals import (
     check_level,
     holm,
     mcnemar,
+    paired_interval,
     percentile_interval,
     ratio,
+    simultaneous_level,
     wilson_interval,
 )
 from skhalfway._text import between, counted, short, shown
@@ -67,7 +69,8 @@ class TransferComparison(Result):
     -----
     Each cell is tested by McNemar's exact two-sided test [1]_. If the experiments do not differ, a sample
     that fools in only one of them is equally likely to do so in either. ``p`` is adjusted for all cells by
-    Holm's method [2]_.
+    Holm's method [2]_. The intervals of :meth:`confidence_interval` are another method's [3]_, so an interval
+    may leave out 0 although its cell is not significant.
 
     References
     ----------
@@ -75,6 +78,9 @@ class TransferComparison(Result):
        correlated proportions or percentages", Psychometrika 12, 1947.
     .. [2] Holm, "A simple sequentially rejective multiple test procedure",
        Scandinavian Journal of Statistics 6, 1979.
+    .. [3] Bonett & Price, "Adjusted Wald confidence interval for a difference
+       of binomial proportions based on paired data", Journal of Educational
+       and Behavioral Statistics 37, 2012.
 
     Examples
     --------
@@ -128,13 +134,54 @@ class TransferComparison(Result):
         """Whether a difference is significant: ``p`` is at most ``1 - level``."""
         return np.nan_to_num(self.p, nan=1.0) <= 1 - self.level
 
+    def confidence_interval(
+        self, level: float | None = None, *, simultaneous: bool = False
+    ) -> ConfidenceInterval:
+        """Confidence intervals of the differences, over samples.
+
+        Parameters
+        ----------
+        level : float, default=None
+            Confidence level, between 0 and 1; None is ``self.level``.
+        simultaneous : bool, default=False
+            Whether the level holds for all intervals together (Bonferroni). Each of the m known intervals
+            then has the level ``1 - (1 - level) / m``.
+
+        Returns
+        -------
+        interval : ConfidenceInterval
+            ``low`` and ``high``, shaped like ``differences``; nan where no sample counts in both experiments.
+
+        Raises
+        ------
+        ValueError
+            If ``level`` is not between 0 and 1.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from skhalfway.results import ConfidenceInterval
+        >>> from skhalfway.transfer import TransferComparison
+        >>> n, only_first, only_other = np.array([[[100]], [[5]], [[25]]])
+        >>> interval = ConfidenceInterval(0.1, 0.3)
+        >>> comparison = TransferComparison(("a",), ("b",), n, only_first, only_other, 0.2, interval)
+        >>> low, high = comparison.confidence_interval()
+        >>> low.round(2), high.round(2)
+        (array([[0.09]]), array([[0.3]]))
+        """
+        level = self.level if level is None else level
+        check_level(level)
+        each_level = simultaneous_level(level, (self.n > 0).sum()) if simultaneous else level
+        return paired_interval(self.only_first, self.only_other, self.n, each_level)
+
     def to_frame(self) -> pd.DataFrame:
         """Return the comparison as a pandas DataFrame.
 
         Returns
         -------
         frame : pandas.DataFrame
-            One row for each pair, indexed by (source, target).
+            One row for each pair, indexed by (source, target); ``low`` and ``high`` are the ends of the
+            interval of its difference, at ``level``.
 
         Examples
         --------
@@ -150,11 +197,14 @@ class TransferComparison(Result):
         import pandas as pd
 
         pairs = pd.MultiIndex.from_product([self.sources, self.targets], names=["source", "target"])
+        low, high = self.confidence_interval()
         columns = {
             "n": self.n,
             "only_first": self.only_first,
             "only_other": self.only_other,
             "difference": self.differences,
+            "low": low,
+            "high": high,
             "p": self.p,
             "significant": self.significant,
         }
@@ -162,6 +212,7 @@ class TransferComparison(Result):
 
     def _table(self) -> Table:
         p, differences, significant = self.p, self.differences, self.significant
+        lows, highs = self.confidence_interval()
         rows: list[list[str | Cell]] = []
         for i, source in enumerate(self.sources):
             rows.append([source])
@@ -171,7 +222,8 @@ class TransferComparison(Result):
                     Cell(
                         f"{signed(differences[i, j])}{star}",
                         "" if np.isnan(p[i, j]) else f"(p {_written(p[i, j])})",
-                        hint=f"of {self.n[i, j]}, {self.only_other[i, j]} in the other one alone, "
+                        hint=f"{between(lows[i, j], highs[i, j], signed)} "
+                        f"of {self.n[i, j]}, {self.only_other[i, j]} in the other one alone, "
                         f"{self.only_first[i, j]} in the first alone",
                         framed=source == target,
                     )

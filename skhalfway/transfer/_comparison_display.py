@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 
+SMALLEST = 0.1  # the colour scale reaches at least so far
+
+
 class TransferComparisonDisplay(Display, draws=[TransferComparison]):
     """Paired differences of two transfer experiments, as a heat map.
 
@@ -61,6 +64,7 @@ class TransferComparisonDisplay(Display, draws=[TransferComparison]):
         ax: Axes | None = None,
         *,
         include_values: bool = True,
+        include_intervals: bool = False,
         cmap: Any = "RdBu_r",
         colorbar: bool = True,
         im_kw: dict[str, Any] | None = None,
@@ -75,8 +79,11 @@ class TransferComparisonDisplay(Display, draws=[TransferComparison]):
             number of models.
         include_values : bool, default=True
             Whether to write the differences into the cells.
+        include_intervals : bool, default=False
+            Whether to write the confidence intervals of the differences below them.
         cmap : str or matplotlib Colormap, default="RdBu_r"
             Colours, from pairs that fool less often in the other experiment to pairs that fool more often.
+            The scale ends at the largest difference, and not below .1, so that small differences look small.
         colorbar : bool, default=True
             Whether to add a colour bar.
         im_kw : dict, default=None
@@ -93,9 +100,11 @@ class TransferComparisonDisplay(Display, draws=[TransferComparison]):
         differences = comparison.differences
         texts = None
         if include_values:
-            stars = np.where(comparison.significant, " *", "").astype(object)
-            texts = cell_texts(differences) + stars
-        most = max(0.01, float(np.abs(np.nan_to_num(differences)).max()))
+            texts = cell_texts(differences, comparison.confidence_interval() if include_intervals else None)
+            for place in zip(*comparison.significant.nonzero(), strict=True):
+                value, *interval = texts[place].split("\n")
+                texts[place] = "\n".join([f"{value} *", *interval])
+        most = max(SMALLEST, float(np.abs(np.nan_to_num(differences)).max()))
         ax, self.im_, self.text_ = heat_map(
             ax,
             differences,
@@ -105,6 +114,7 @@ class TransferComparisonDisplay(Display, draws=[TransferComparison]):
             colorbar="difference" if colorbar else None,
             im_kw={"cmap": cmap, "vmin": -most, "vmax": most} | (im_kw or {}),
             text_kw=text_kw,
+            include_intervals=include_intervals,
         )
         ax.set(xlabel="target", ylabel="source")
         low, high = comparison.mean_interval

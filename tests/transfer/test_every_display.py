@@ -119,6 +119,12 @@ HEAT_MAPS = {
         {},
         [(1, 1), (3, 3), (20, 20), (1, 20), (20, 1), (8, 2)],
     ),
+    "differences with intervals": (
+        comparison_of,
+        TransferComparisonDisplay,
+        {"include_intervals": True},
+        [(1, 1), (8, 8), (2, 8), (8, 2)],
+    ),
 }
 
 

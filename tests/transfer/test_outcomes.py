@@ -9,13 +9,14 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.stats
+from scipy.stats import norm
 from sklearn.linear_model import LogisticRegression
 from sklearn.svm import SVC
 
 from skhalfway import AdversarialGenerator, TransferMatrix, TransferScorer
 from skhalfway._index import index_of
 from skhalfway._intervals import wilson_interval
-from skhalfway.results import Provenance
+from skhalfway.results import ConfidenceInterval, Provenance
 from skhalfway.transfer import Outcomes, TransferComparison
 
 NAMES = ("a", "b", "c", "d")
@@ -263,8 +264,28 @@ def test_no_sample_is_nothing_known(rows):
     comparison = empty.compare(empty)
     assert np.isnan([comparison.mean_difference, *comparison.mean_interval]).all()
     assert np.isnan(comparison.p).all() and not comparison.significant.any()
+    assert np.isnan(comparison.confidence_interval(simultaneous=True)).all()
     with pytest.raises(ValueError, match="by_class needs at least one sample"):
         empty.by_class()
+
+
+def test_differences_have_intervals():
+    n, only_first, only_other = np.array([[[40, 0], [100, 12]], [[3, 0], [10, 12]], [[9, 0], [50, 0]]])
+    compared = TransferComparison("ab", "cd", n, only_first, only_other, 0.0, ConfidenceInterval(0, 0))
+    low, high = compared.confidence_interval()
+    # Wald's, after one sample more in each experiment alone
+    p, q, z = 4 / 42, 10 / 42, norm.ppf(0.975)
+    half = z * np.sqrt((p + q - (q - p) ** 2) / 42)
+    np.testing.assert_allclose((low[0, 0], high[0, 0]), (q - p - half, q - p + half))
+    assert np.isnan((low[0, 1], high[0, 1])).all() and low[1, 1] == -1
+    frame = compared.to_frame()
+    np.testing.assert_array_equal(frame[["low", "high"]].to_numpy().T, [low.ravel(), high.ravel()])
+    # together, three intervals at a level of 1 - .05 / 3 each
+    np.testing.assert_array_equal(
+        compared.confidence_interval(simultaneous=True), compared.confidence_interval(1 - 0.05 / 3)
+    )
+    with pytest.raises(ValueError, match="level must be between 0 and 1, got 2"):
+        compared.confidence_interval(2)
 
 
 def test_counts_alone_say_what_is_missing():
@@ -326,11 +347,12 @@ def test_comparison_is_the_slow_one():
     assert found.mean_interval.low < found.mean_difference < found.mean_interval.high
     assert second.compare(first).mean_difference == -found.mean_difference
     frame = found.to_frame().reset_index()
-    columns = ["source", "target", "n", "only_first", "only_other", "difference", "p", "significant"]
-    assert list(frame.columns) == columns
+    columns = ["source", "target", "n", "only_first", "only_other", "difference", "low", "high"]
+    assert list(frame.columns) == [*columns, "p", "significant"]
     row = frame.iloc[1]
     assert (row["source"], row["target"]) == (one.sources[0], one.targets[1])
-    given = (found.n, found.only_first, found.only_other, found.differences, found.p, found.significant)
+    counts = found.n, found.only_first, found.only_other
+    given = (*counts, found.differences, *found.confidence_interval(), found.p, found.significant)
     assert row[2:].tolist() == [values[0, 1] for values in given]
     same = first.compare(first)
     assert not same.significant.any() and same.mean_difference == 0
