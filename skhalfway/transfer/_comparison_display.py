@@ -65,6 +65,7 @@ class TransferComparisonDisplay(Display, draws=[TransferComparison]):
         *,
         include_values: bool = True,
         include_intervals: bool = False,
+        simultaneous: bool = False,
         cmap: Any = "RdBu_r",
         colorbar: bool = True,
         im_kw: dict[str, Any] | None = None,
@@ -81,6 +82,9 @@ class TransferComparisonDisplay(Display, draws=[TransferComparison]):
             Whether to write the differences into the cells.
         include_intervals : bool, default=False
             Whether to write the confidence intervals of the differences below them.
+        simultaneous : bool, default=False
+            Whether their level holds for all of them together
+            (:meth:`~skhalfway.transfer.TransferComparison.confidence_interval`).
         cmap : str or matplotlib Colormap, default="RdBu_r"
             Colours, from pairs that fool less often in the other experiment to pairs that fool more often.
             The scale ends at the largest difference, and not below .1, so that small differences look small.
@@ -100,7 +104,8 @@ class TransferComparisonDisplay(Display, draws=[TransferComparison]):
         differences = comparison.differences
         texts = None
         if include_values:
-            texts = cell_texts(differences, comparison.confidence_interval() if include_intervals else None)
+            interval = comparison.confidence_interval(simultaneous=simultaneous)
+            texts = cell_texts(differences, interval if include_intervals else None)
             for place in zip(*comparison.significant.nonzero(), strict=True):
                 value, *interval = texts[place].split("\n")
                 texts[place] = "\n".join([f"{value} *", *interval])

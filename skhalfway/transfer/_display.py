@@ -85,6 +85,7 @@ class TransferMatrixDisplay(Display, draws=[TransferMatrix]):
         include_values: bool = True,
         include_intervals: bool = False,
         level: float = 0.95,
+        simultaneous: bool = False,
         cmap: Any = "YlOrRd",
         colorbar: bool = True,
         im_kw: dict[str, Any] | None = None,
@@ -103,6 +104,9 @@ class TransferMatrixDisplay(Display, draws=[TransferMatrix]):
             Whether to write the confidence intervals below the rates.
         level : float, default=0.95
             Confidence level of the intervals.
+        simultaneous : bool, default=False
+            Whether the level holds for all intervals together, as rates of many pairs should be compared
+            (:meth:`~skhalfway.TransferMatrix.confidence_interval`).
         cmap : str or matplotlib Colormap, default="YlOrRd"
             Colours from rate 0 to rate 1.
         colorbar : bool, default=True
@@ -127,7 +131,8 @@ class TransferMatrixDisplay(Display, draws=[TransferMatrix]):
             return values if one_each is None else values[one_each, np.arange(len(one_each))][None]
 
         if include_values:
-            texts = cell_texts(matrix.rates, matrix.confidence_interval(level) if include_intervals else None)
+            interval = matrix.confidence_interval(level, simultaneous=simultaneous)
+            texts = cell_texts(matrix.rates, interval if include_intervals else None)
             texts[failed_pairs(matrix)] = "failed"
             texts[matrix._aside] = "member"
         ax, self.im_, self.text_ = heat_map(

@@ -62,6 +62,16 @@ def test_says_what_the_matrix_says():
     assert f"mean transfer rate .{100 * matrix.mean_rate:.0f}" in display.ax_.get_title()
 
 
+def test_intervals_hold_all_together():
+    matrix = matrix_of(4)
+    display = matrix.plot(include_intervals=True, simultaneous=True)
+    low, high = matrix.confidence_interval(simultaneous=True)
+    assert high[1, 2] - low[1, 2] > 1.2 * np.subtract(*matrix.confidence_interval()[::-1])[1, 2]
+    for place in ((1, 2), (0, 3)):
+        written = f"{low[place]:.2f}\u2013{high[place]:.2f}".replace("0.", ".")
+        assert display.text_[place].get_text().split("\n")[1] == written
+
+
 def test_options():
     matrix = matrix_of(3)
     figure, ax = plt.subplots()
