@@ -17,7 +17,7 @@ values, and columns that no applicant controls.
 #   the last section, commands in a terminal.
 # - Packages: scikit-learn, pandas and skhalfway. The last section also needs skops:
 #   ``pip install "skhalfway[audit]"``.
-# - Time: about 60 minutes, and an hour for the exercises. The code takes 12 seconds.
+# - Time: about 60 minutes, and an hour for the exercises. The code takes 20 seconds.
 #
 # Make a prediction first
 # -----------------------
@@ -132,8 +132,10 @@ pd.DataFrame({name: rows[name].iloc[one] for name in ("as they are", "constraine
 #
 # ``audit`` attacks the deployed model itself. Then it trains *surrogates* on a part of
 # the reference data, as an attacker would who has applications but not the model,
-# attacks these, and tries the results on the deployed model. Here we name two
-# surrogates, to save time. By default ``audit`` trains six of different kinds.
+# attacks these, and tries the results on the deployed model. As in lesson 3, the
+# samples that count are those that source and target classify correctly, the condition
+# ``"both_correct"``. Here we name two surrogates, to save time. By default ``audit``
+# trains six of different kinds.
 
 from skhalfway import audit
 
@@ -155,15 +157,16 @@ report = audit(
 report
 
 # %%
-# The report begins with a table: for each kind of attacker and each budget, a rate with
-# its interval, and the rate of random noise of the same size. *Surrogate* in the table
-# is the attacker who has only surrogates, *deployed* the one who has the model.
-# Sentences with the same numbers follow, then the findings, the most important one
-# first. The attacker who has the model changes 28 % of the right answers within .25
-# standard deviations, and half of them within .5. **The attacker who does not have it
-# does almost as well**: the intervals overlap at every budget. Keeping the model secret
-# protects little. The curve shows that both surrogates do equally well, and far better
-# than noise.
+# The first line has the verdict: *Exposed* says that attackers who do not have the
+# model fool it more often than noise does. Then comes a table: for each kind of
+# attacker and each budget, a rate with its interval, and the rate of random noise of
+# the same size. *Surrogate* in the table is the attacker who has only surrogates,
+# *deployed* the one who has the model. Sentences with the same numbers follow, then the
+# findings, the most important one first. The attacker who has the model changes 28 % of
+# the right answers within .25 standard deviations, and half of them within .5. **The
+# attacker who does not have it does almost as well**: the intervals overlap at every
+# budget. Keeping the model secret protects little. The curve shows that both surrogates
+# do equally well, and far better than noise.
 
 lines = report.curve.plot(target="deployed")
 

@@ -26,7 +26,7 @@ assert (clean["training accuracy"] > 0.6).all() and (
 ).all()
 assert (noisy["training accuracy"] < 0).all()
 assert (clean["halfway"] > 0.1).all() and (noisy["halfway"] > 0.3).all()
-assert (around["halfway"] < -0.4).all()
+assert (around["halfway"] < -0.4).all() and in_ball.mean() > 0.95
 assert (noisy["consensus"] > 0.7).all() and (around["consensus"] > 0.5).all()
 assert (noisy["consensus"] > noisy.drop(columns="consensus").max(axis=1)).all()
 assert (clean["consensus"].abs() < 0.35).all()
