@@ -17,7 +17,7 @@ features matters.
 #   function.
 # - Python: numpy arrays; ``fit`` and ``predict`` of scikit-learn.
 # - Packages: scikit-learn, SciPy, matplotlib and skhalfway.
-# - Time: about 45 minutes, and an hour for the exercises. The code takes 4 seconds.
+# - Time: about 45 minutes, and an hour for the exercises. The code takes 3 seconds.
 #
 # Make a prediction first
 # -----------------------

@@ -16,7 +16,7 @@ can fool it.
 # - Mathematics: gradients and the chain rule.
 # - Python: a training loop of PyTorch. You read one; exercise 3 changes one part of it.
 # - Packages: scikit-learn, matplotlib, PyTorch and skhalfway.
-# - Time: about 55 minutes, and an hour for the exercises. The code takes 17 seconds.
+# - Time: about 55 minutes, and an hour for the exercises. The code takes 12 seconds.
 #
 # Make a prediction first
 # -----------------------

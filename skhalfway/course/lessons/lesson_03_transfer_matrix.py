@@ -15,7 +15,7 @@ results on all the others, and learn which figure to report and which controls i
 # - Mathematics: shares and conditional shares.
 # - Python: fitted estimators of scikit-learn, data frames of pandas.
 # - Packages: scikit-learn, pandas, matplotlib and skhalfway.
-# - Time: about 50 minutes, and an hour for the exercises. The code takes 15 seconds.
+# - Time: about 50 minutes, and an hour for the exercises. The code takes 13 seconds.
 #
 # Make a prediction first
 # -----------------------

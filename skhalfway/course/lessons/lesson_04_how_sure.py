@@ -15,7 +15,7 @@ attacks on the same images, and train the same network ten times.
 # - Mathematics: mean, standard deviation, binomial distribution; what a p-value is.
 # - Python: numpy arrays with conditions, data frames of pandas.
 # - Packages: scikit-learn, SciPy, pandas, matplotlib and skhalfway.
-# - Time: about 50 minutes, and an hour for the exercises. The code takes 9 seconds.
+# - Time: about 50 minutes, and an hour for the exercises. The code takes 7 seconds.
 #
 # Make a prediction first
 # -----------------------

@@ -17,7 +17,7 @@ values, and columns that no applicant controls.
 #   the last section, commands in a terminal.
 # - Packages: scikit-learn, pandas and skhalfway. The last section also needs skops:
 #   ``pip install "skhalfway[audit]"``.
-# - Time: about 60 minutes, and an hour for the exercises. The code takes 20 seconds.
+# - Time: about 60 minutes, and an hour for the exercises. The code takes 15 seconds.
 #
 # Make a prediction first
 # -----------------------

@@ -16,7 +16,7 @@ answer.
 # - Mathematics: straight lines between vectors, Spearman's rank correlation.
 # - Python: in the last section you read a small network of PyTorch.
 # - Packages: scikit-learn, skorch, pandas, matplotlib and skhalfway.
-# - Time: about 65 minutes, and an hour for the exercises. The code takes 19 seconds.
+# - Time: about 65 minutes, and an hour for the exercises. The code takes 14 seconds.
 #
 # Make a prediction first
 # -----------------------

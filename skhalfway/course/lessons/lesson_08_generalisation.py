@@ -16,7 +16,7 @@ three answers, and each of them fails somewhere.
 #   for the opposite order).
 # - Python: data frames of pandas with groups and with two levels of columns.
 # - Packages: scikit-learn, pandas, matplotlib and skhalfway.
-# - Time: about 60 minutes, and an hour for the exercises. The code takes 26 seconds.
+# - Time: about 60 minutes, and an hour for the exercises. The code takes 15 seconds.
 #
 # Make a prediction first
 # -----------------------

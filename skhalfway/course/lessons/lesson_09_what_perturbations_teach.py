@@ -17,7 +17,7 @@ and you compare a small version of it with a formula.
 #   formula step by step.
 # - Python: functions, data frames of pandas.
 # - Packages: scikit-learn, scipy, pandas, matplotlib and skhalfway.
-# - Time: about 65 minutes, and an hour for the exercises. The code takes 21 seconds.
+# - Time: about 65 minutes, and an hour for the exercises. The code takes 17 seconds.
 #
 # Make a prediction first
 # -----------------------

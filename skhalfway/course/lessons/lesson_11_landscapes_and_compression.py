@@ -18,7 +18,7 @@ the network and which come from the way its weights are written down.
 # - Python: the attributes ``coefs_`` and ``intercepts_`` of ``MLPClassifier``; copies
 #   of objects; one network of PyTorch, which you read.
 # - Packages: scikit-learn, scipy, torch, skorch, matplotlib and skhalfway.
-# - Time: about 65 minutes, and an hour for the exercises. The code takes 22 seconds.
+# - Time: about 65 minutes, and an hour for the exercises. The code takes 17 seconds.
 #
 # Make a prediction first
 # -----------------------

@@ -16,7 +16,7 @@ attacks only? All of these ask what further training does to a network.
 # - Python: modules of PyTorch and nets of skorch (you read them; no exercise needs
 #   more).
 # - Packages: scikit-learn, scipy, torch, skorch, pandas, matplotlib and skhalfway.
-# - Time: about 60 minutes, and an hour for the exercises. The code takes 26 seconds.
+# - Time: about 60 minutes, and an hour for the exercises. The code takes 22 seconds.
 #
 # Make a prediction first
 # -----------------------
