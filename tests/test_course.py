@@ -30,6 +30,7 @@ TAUGHT = [lesson for lesson in COURSE if lesson.number != PROJECT]
 EXERCISES = ["1", "2", "3"]
 FIRST = ["What you need", "Make a prediction first"]
 LAST = ["What the literature says", "Exercises", "A common misreading", "Where next"]
+DOC = Path(__file__).parents[1] / "doc"
 SECONDS = 600  # of a lesson and its solutions, on a machine that does something else too
 
 each = pytest.mark.parametrize("lesson", COURSE, ids=lambda lesson: lesson.path.stem)
@@ -119,6 +120,8 @@ def test_exercises(lesson: Lesson) -> None:
     found = re.findall(r"^(?:(\d)\. \S.*|\.\. solution:: (\d))$", section, re.MULTILINE)
     assert found == [pair for number in EXERCISES for pair in ((number, ""), ("", number))]
     assert list(lesson.solutions) == ["claims", *EXERCISES]
+    for exercise in re.split(r"^\.\. solution:: \d$", section, flags=re.MULTILINE)[:-1]:
+        assert re.search(r"\bReport[:,]", exercise) and re.search(r"\bCheck:\s", exercise)
     for name, code in lesson.solutions.items():
         checks = [node for node in ast.walk(ast.parse(code)) if isinstance(node, ast.Assert)]
         assert checks, f"{name} asserts nothing"
@@ -131,6 +134,114 @@ def test_lines_are_short(lesson: Lesson) -> None:
     for path in files_of(lesson):
         long = [n for n, line in enumerate(path.read_text("utf-8").splitlines(), 1) if len(line) > 88]
         assert not long, f"{path.name}: lines {long} have more than 88 characters"
+
+
+COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
+
+
+def hard_to_read(code: str) -> list[int]:
+    """Lines of comprehensions of more than four lines, or of more than two that hold or loop over another."""
+    found = []
+    for node in ast.walk(ast.parse(code)):
+        if isinstance(node, COMPREHENSIONS):
+            n_lines = int(node.end_lineno or 0) - node.lineno + 1
+            nested = sum(isinstance(part, COMPREHENSIONS) for part in ast.walk(node)) > 1
+            if n_lines > (2 if nested or len(node.generators) > 1 else 4):
+                found.append(node.lineno)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("code", "lines"),
+    [
+        ("[a for a in b]", []),
+        ("x = [\n  a\n  for a in b\n]", []),
+        ("x = [\n  a\n  for a in b\n  if a\n]", [1]),
+        ("[[a for a in b] for b in c]", []),
+        ("[\n  [a for a in b]\n  for b in c]", [1]),
+        ("{\n  a: b\n  for a in c for b in a}", [1]),
+    ],
+)
+def test_comprehensions_are_seen(code: str, lines: list[int]) -> None:
+    assert hard_to_read(code) == lines
+
+
+@each
+def test_comprehensions_are_short(lesson: Lesson) -> None:
+    """What a student reads has plain loops in place of long or nested comprehensions."""
+    assert not hard_to_read(lesson.path.read_text("utf-8")), lesson.path.name
+    for name, code in lesson.solutions.items():
+        assert name == "claims" or not hard_to_read(code), f"solution {name}"
+
+
+@each
+def test_cells_end_without_matplotlib(lesson: Lesson) -> None:
+    """The last expression of a cell is shown in a notebook: a table, but no "<matplotlib...>"."""
+    drawing = {"legend", "set", "set_title", "suptitle", "plot", "axhline", "set_xticks", "errorbar", "bar"}
+    for cell in lesson.cells:
+        if cell.kind == "code" and isinstance(last := ast.parse(cell.source).body[-1], ast.Expr):
+            call = last.value
+            name = (
+                call.func.attr if isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute) else ""
+            )
+            assert name not in drawing, f"{lesson.path.name}, cell of line {cell.line} ends with {name}"
+
+
+# --- times
+
+
+def rows_of(page: Path) -> list[list[str]]:
+    """Rows of the list-table of a page."""
+    cells = re.findall(r"^   ([*] -| {2}-) ?(.*)$", page.read_text("utf-8"), re.MULTILINE)
+    rows: list[list[str]] = []
+    for mark, text in cells:
+        if mark == "* -":
+            rows.append([])
+        rows[-1].append(text)
+    return rows
+
+
+def timetable_of(lesson: Lesson) -> dict[str, list[int]]:
+    """Minutes of each part, in a session of 90 and in one of 45 minutes, from the notes for instructors."""
+    text = (DOC / "instructors" / f"lesson_{lesson.number:02}.rst").read_text("utf-8")
+    found = re.findall(r"^(\S.*?) {2,}(\d+) +(\d+)$", text, re.MULTILINE)
+    return {part: [int(long), int(short)] for part, long, short in found}
+
+
+@each_taught
+def test_timetables_add_up(lesson: Lesson) -> None:
+    """Parts are the lesson's own headings, and both sessions end in time."""
+    minutes = timetable_of(lesson)
+    together = minutes.pop("Together")
+    assert together == [90, 45] == [sum(column) for column in zip(*minutes.values(), strict=True)]
+    first, *parts, discussion, exercises = minutes
+    assert parts == headings_of(lesson)[len(FIRST) : -len(LAST)]
+    assert (first, discussion, exercises[:9]) == ("Predictions", "Discussion", "Exercises")
+
+
+@each_taught
+def test_times_agree(lesson: Lesson) -> None:
+    """Minutes to read and seconds to run are the same in the lesson and on the page of the course."""
+    time_line = (
+        r"- Time: about (\d+) minutes, and an hour for the\s+exercises. The code takes\s+(\d+) seconds"
+    )
+    said = re.search(time_line, texts_of(lesson))
+    row = next(row for row in rows_of(DOC / "course.rst") if row[0] == str(lesson.number))
+    assert said and [said[1], said[2]] == row[3:5]
+    in_class = sum(long for long, _ in list(timetable_of(lesson).values())[:-3])  # up to the discussion
+    assert abs(int(said[1]) - in_class) <= 10
+    earlier = re.search(r"Earlier lessons: (.+?)[.]\n", texts_of(lesson))
+    assert earlier and re.findall(r"\d+", earlier[1]) == re.findall(r"\d+", row[1])
+
+
+@each_taught
+def test_discussions_have_answers(lesson: Lesson) -> None:
+    text = (DOC / "instructors" / f"lesson_{lesson.number:02}.rst").read_text("utf-8")
+    questions = text.split("For the discussion\n---")[1].split("\n- ")[1:]
+    assert len(questions) >= 3
+    for question in questions:
+        asked, _, answer = question.partition("\n\n")
+        assert "?" in asked and len(answer.split()) > 15, asked
 
 
 TAKEN = {*dir(builtins), "In", "Out", "display", "exit", "get_ipython", "quit"}

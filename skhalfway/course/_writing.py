@@ -13,9 +13,9 @@ from skhalfway.course._notebooks import notebook_of
 HEAD = """\
 # Deep learning's mysteries in twelve lessons
 
-A course with the Python library skhalfway. Each lesson is a notebook: it asks for a prediction, makes an
-experiment, and ends with three exercises, whose solutions are folded below them. A laptop is enough, and
-nothing is downloaded.
+A course with the Python library skhalfway. Each of the twelve lessons is a notebook: it asks for a
+prediction, makes an experiment, and ends with three exercises, whose solutions are folded below them. The
+thirteenth notebook is the final project. A laptop is enough, and nothing is downloaded.
 
 To begin, install Jupyter beside skhalfway, open the folder, and take the lessons in their order:
 

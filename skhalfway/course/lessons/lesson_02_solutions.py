@@ -13,7 +13,7 @@ assert mean_of("PGD, 10 steps") < 0.5
 assert abs(mean_of("several in turn") - 0.33) < 0.05
 for name in hardened:
     one_step, in_turn = survived[name]["FGSM"], survived[name]["several in turn"]
-    assert np.sum(~one_step & in_turn) < 5 < np.sum(one_step & ~in_turn)
+    assert np.sum(~one_step & in_turn) == 0 and np.sum(one_step & ~in_turn) > 40
 assert caught[0].message.args[0].startswith("Rounding has a gradient of exactly 0")
 assert by_gradient.mean().round(2) == 0.98
 assert outcomes["random noise"].mean() < by_gradient.mean() - 0.05
@@ -27,8 +27,8 @@ gap = np.subtract(curves["hardened, FGSM"], curves["hardened, PGD"])
 assert gap[budgets.index(0.2)] > 0.1 and gap[budgets.index(0.3)] > 0.15
 
 # %% 1
-# It seems to be right on about 92 % of the images, where PGD with longer steps leaves
-# 44 %. Ten steps of 0.004 go no further than 0.04, a fifth of the budget. So look at
+# It seems to be right on 91 % of the images, where PGD with ten longer steps leaves
+# 42 %. Ten steps of 0.004 go no further than 0.04, a fifth of the budget. So look at
 # the largest change that the attack has made: it should be close to the budget.
 network = networks["hardened 0"]
 generator = AdversarialGenerator(
@@ -38,18 +38,18 @@ X_adv = generator.generate(X_test, y_test)
 largest = np.abs(X_adv - X_test).max()
 seems = right(network, X_adv).mean()
 print(f"accuracy {seems:.2f}, largest change {largest:.2f} of {EPS}")
-assert seems > 0.85
+assert abs(seems - 0.91) < 0.03
 assert largest < 0.041
 
 # %% 2
-# The share that survives all three is that of APGD, or a little less: hardly any image
-# is fooled by a weaker attack alone. The attacks in turn leave still fewer, since they
-# try others too, some without a gradient.
+# The share that survives all three, 38 %, is that of APGD alone: no image is fooled by
+# a weaker attack only. The attacks in turn leave still fewer, 32 %, since they try
+# others too, some without a gradient.
 results = survived["hardened 0"]
 three = np.array([results[title] for title in ("FGSM", "PGD, 40 steps", "APGD")])
 safe, best = three.all(axis=0).mean(), three.mean(axis=1).min()
 print(f"safe from all three {safe:.3f}, from the best alone {best:.3f}")
-assert best - 0.02 < safe <= best
+assert safe == best == results["APGD"].mean()
 assert results["several in turn"].mean() < safe
 
 

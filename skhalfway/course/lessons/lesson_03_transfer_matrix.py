@@ -13,8 +13,9 @@ results on all the others, and learn which figure to report and which controls i
 #
 # - Earlier lessons: 1 and 2.
 # - Mathematics: shares and conditional shares.
+# - Python: fitted estimators of scikit-learn, data frames of pandas.
 # - Packages: scikit-learn, pandas, matplotlib and skhalfway.
-# - Time: 60 minutes. The code runs for about 20 seconds.
+# - Time: about 50 minutes, and an hour for the exercises. The code takes 13 seconds.
 #
 # Make a prediction first
 # -----------------------
@@ -37,6 +38,11 @@ results on all the others, and learn which figure to report and which controls i
 # The model that is attacked is the *source*, the model on which the result is tried is
 # the *target*. ``TransferScorer`` takes fitted models of any kind, attacks each, and
 # tries the results on all.
+#
+# No attack is named here, so it is the default, ``"auto"``: PGD where a model has a
+# gradient. For trees and forests it follows the gradient of a smoothed copy, and for
+# models without any gradient, such as nearest neighbours, it asks for predictions only
+# (lesson 5).
 
 from sklearn.datasets import load_digits
 from sklearn.ensemble import RandomForestClassifier
@@ -76,6 +82,9 @@ heat_map = matrix.plot()
 matrix
 
 # %%
+# The heading names the attack, the norm and the budget. ``Linf`` is the norm of lesson
+# 1, the largest change of a pixel.
+#
 # A cell says: of the images that source and target both classify correctly, this share
 # fools the target after the attack on the source, with its 95 % interval. The diagonal,
 # in brackets, is no transfer. It says how often the attack fools its own source.
@@ -91,18 +100,27 @@ matrix
 print(matrix.describe())
 
 # %%
+# Two sources are called *a tie* if a paired test, which lesson 4 explains, does not
+# tell their rates apart. The last sentence of each line is about an attacker who tries
+# the images of all six sources: it counts the images that fool the target when they are
+# made on at least one of them. *Noise of the same size* comes below.
+#
 # A rate needs its denominator
 # ----------------------------
 #
-# "How often do images made on the nearest neighbours fool the support vector machine?"
-# has three answers, and papers use all of them:
+# A rate is a share of some images. Their number is its *denominator*. "How often do
+# images made on the nearest neighbours fool the support vector machine?" has three
+# answers, which differ in the images that count. ``TransferScorer`` calls that choice
+# the ``condition``:
 #
 # - ``"both_correct"``: among the images that both classify correctly before the attack;
 # - ``"source_fooled"``: among those of them that fool the source, so that attacks
-#   without success at home do not count;
+#   that fail at their own source do not count;
 # - ``"all"``: among all images, so that mistakes without an attack count too.
 #
-# One experiment is enough, since the outcomes can be counted in each way.
+# Papers use more than one of them. One experiment is enough here, since the same
+# outcomes can be counted in each way. A cell of the table is a rate, its interval, and
+# the number of images that it is a share of.
 
 import pandas as pd
 
@@ -148,7 +166,7 @@ ax.bar(np.arange(n) - 0.2, others, 0.4, label="made on the other models")
 ax.bar(np.arange(n) + 0.2, noise, 0.4, label="noise of the same size")
 ax.set_xticks(range(n), names)
 ax.set(ylabel="share that fools the target", ylim=(0, 1))
-ax.legend()
+legend = ax.legend()
 
 # %%
 # Noise fools six of the models on less than 10 % of the images. It fools the scaled
@@ -188,20 +206,38 @@ same
 # Exercises
 # ---------
 #
-# 1. Compute one cell by hand, from the logistic regression to the first network: attack
-#    with ``AdversarialGenerator`` and ``FrozenEstimator``, ask both models, and count.
+# 1. Compute one cell of the matrix by hand, from ``"logistic"`` (source) to ``"mlp"``
+#    (target). Make the images with ``AdversarialGenerator(FrozenEstimator(source),
+#    ...)`` and the ``eps`` and ``clip_values`` of the lesson, ask both models about the
+#    images of ``X_test`` before and after, and count under the condition
+#    ``"both_correct"``.
+#
+#    Report: how many images count, and how many of them fool the target. Check:
+#    ``matrix.to_frame().loc[("logistic", "mlp")]`` has the same two numbers, under
+#    ``eligible`` and ``fooled``.
 #
 # .. solution:: 1
 #
-# 2. Is the change made for the image, or does any image do? Give each image the change
-#    that was made for another image of the same class, and for one of another class,
-#    with the first network as source and target.
+# 2. Is a change made for one image, or does it fit any image? Attack ``"mlp"`` on
+#    ``X_test`` and keep the changes. Then add to each image the change that was made
+#    for another image, drawn at random: once one of the same class, once one of another
+#    class. Clip to [0, 1], and try the results on ``"mlp"`` itself.
+#
+#    Report: the share of images that fool the network, of those that it classifies
+#    correctly before, with their own change, with one of the same class, and with one
+#    of another class. Check: with its own change, an image is the same as the attack
+#    has made it, so that the first share is the network's cell on the diagonal.
 #
 # .. solution:: 2
 #
-# 3. An attacker may attack several models at once. Make an ``Ensemble`` of the logistic
-#    regression, the first network and the nearest neighbours, and try its images on the
-#    support vector machine. Is it a better source than the best of the three alone?
+# 3. An attacker may attack several models at once. Make
+#    ``Ensemble([(name, model), ...])`` of ``"logistic"``, ``"mlp"`` and ``"5-nn"``
+#    (``from skhalfway import Ensemble``), and give it to a ``TransferScorer`` as one
+#    more source, with ``targets=["rbf svm"]`` and ``random_state=0``. Is it a better
+#    source than the best of the three alone?
+#
+#    Report: the four rates, and what ``describe()`` says about their order. Check: the
+#    rates of the three single sources are those of the first matrix.
 #
 # .. solution:: 3
 

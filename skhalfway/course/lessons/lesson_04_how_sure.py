@@ -12,9 +12,10 @@ attacks on the same images, and train the same network ten times.
 # -------------
 #
 # - Earlier lessons: 1 and 3.
-# - Mathematics: mean, standard deviation, binomial distribution.
+# - Mathematics: mean, standard deviation, binomial distribution; what a p-value is.
+# - Python: numpy arrays with conditions, data frames of pandas.
 # - Packages: scikit-learn, SciPy, pandas, matplotlib and skhalfway.
-# - Time: 60 minutes. The code runs for about 20 seconds.
+# - Time: about 50 minutes, and an hour for the exercises. The code takes 7 seconds.
 #
 # Make a prediction first
 # -----------------------
@@ -72,11 +73,11 @@ for (name, values), marker in zip(coverage.items(), "os", strict=True):
     print(name, values.round(2).tolist())
 ax.axhline(0.95, color="k", ls=":", label="promised")
 ax.set(xlabel="true rate", ylabel="intervals that contain it", ylim=(0.5, 1.01))
-ax.legend(loc="lower right")
+legend = ax.legend(loc="lower right")
 
 # %%
 # Where the true rate is small, the naive interval breaks its promise: of 100
-# experiments with a rate of 2 %, it misses the truth in about 36. When no image is
+# experiments with a rate of 2 %, it misses the truth in about 37. When no image is
 # fooled it has no width at all. Wilson's interval stays between 92 % and 97 %.
 #
 # The same images twice
@@ -128,10 +129,11 @@ comparison.to_frame().round(4)
 # %%
 # The two intervals overlap widely, and yet the difference is not chance. Both attacks
 # met the same images: 22 images fool the network only when they are made with many
-# steps, and 3 only when they are made with one step. If both attacks were equally good,
-# as many should be of either kind. This is *McNemar's test*, and ``compare`` computes
-# it. Hard images are hard for both attacks. They widen both intervals, and cancel in
-# the difference.
+# steps (``only_other`` in the table), and 3 only when they are made with one step
+# (``only_first``). All others fool it in both cases or in neither, and tell nothing. If
+# both attacks were equally good, as many should be of either kind. This is *McNemar's
+# test*, and ``compare`` computes it. Hard images are hard for both attacks. They widen
+# both intervals, and cancel in the difference.
 #
 # Train again
 # -----------
@@ -161,7 +163,7 @@ ax.set(
     ylabel="transfer rate", xlabel="networks, in the order of their seeds", xticks=[]
 )
 ax.set_ylim(0.28, 0.43)
-ax.legend(loc="upper left")
+legend = ax.legend(loc="upper left")
 
 # %%
 # Compare all pairs among the ten networks of 64 neurons, each pair by McNemar's test.
@@ -187,10 +189,11 @@ p_values = np.array([mcnemar(fooled[i], fooled[j]) for i, j in pairs])
 print(f"{np.sum(p_values < 0.05)} of {len(p_values)} pairs differ at the level of 5 %")
 
 # %%
-# The test is right, and the conclusion would be wrong. McNemar's test asks whether
-# these two *networks* differ on images of this kind, and trained networks do differ. It
-# knows nothing about networks that were not trained. An interval over images does not
-# contain the chance of the training.
+# It finds 13. The test is right, and yet a conclusion about recipes would be wrong:
+# there is only one recipe. McNemar's test asks whether these two *networks* differ on
+# images of this kind, and trained networks do differ. It knows nothing about networks
+# that were not trained. An interval over images does not contain the chance of the
+# training.
 #
 # Compare recipes, not runs
 # -------------------------
@@ -215,9 +218,10 @@ print(f"one run of each gives the opposite order in {reversed_order:.0%} of all 
 
 # %%
 # With ten runs of each, the wider networks are fooled more often, by about two points.
-# With one run of each you would have found the opposite in one of ten cases, and you
-# would not have known. The answer still holds only for this training set, this source
-# and this attack: whatever stays the same in all runs is not in the interval.
+# With one run of each you would have found the opposite in about one of ten cases (9
+# %), and you would not have known. The answer still holds only for this training set,
+# this source and this attack: whatever stays the same in all runs is not in the
+# interval.
 
 # %%
 # What the literature says
@@ -235,24 +239,40 @@ print(f"one run of each gives the opposite order in {reversed_order:.0%} of all 
 # Exercises
 # ---------
 #
-# 1. No image of 50 fools a target. Use ``wilson`` to say which rates are compatible
-#    with that, and find how many images without a success are needed until the upper
-#    end of the interval is below 1 %.
+# 1. No image of 50 fools a target. Which rates are compatible with that, by the
+#    function ``wilson`` of this lesson? And how many images without a success are
+#    needed until the upper end of the interval is below 1 %?
+#
+#    Report: the interval for 0 of 50, and the number of images. Check: with one image
+#    less, the upper end is 1 % or more.
 #
 # .. solution:: 1
 #
-# 2. Split the images at random into two halves, and compare the rates of each of the
-#    twenty targets between the halves, by Fisher's exact test. Nothing differs but
-#    chance. Repeat it 100 times. How often is at least one p-value below 0.05? How
-#    often is it if each is multiplied by 20 first (*Bonferroni's* correction)?
+# 2. ``fooled`` has a row for each of the twenty networks and a column for each image
+#    that counts. Split the columns at random into two halves, and compare the rates of
+#    each network between the halves by Fisher's exact test (``scipy.stats``), which
+#    takes the table ``[[fooled, not fooled], [fooled, not fooled]]``. Nothing differs
+#    but chance. Repeat it with 100 splits.
+#
+#    Report: in how many of the 100 repetitions at least one of the twenty p-values is
+#    below 0.05, and in how many if each is multiplied by 20 first (*Bonferroni's
+#    correction*). Check: a single network has a p-value below 0.05 in 5 of 100 splits
+#    or fewer, but for chance.
 #
 # .. solution:: 2
 #
-# 3. ``TransferScorer(...).fit(models).robust_accuracy`` is a scorer for searches: the
-#    share of images that a candidate gets right as they are and as attacked on each of
-#    ``models``. Compare ``SVC(gamma=0.03)`` and ``SVC(gamma=1)`` by their accuracy and
-#    by this score on ten random splits of ``X_test``, two thirds for training. The
-#    splits share images; what does that mean for an interval?
+# 3. ``TransferScorer(generator).fit(models).robust_accuracy`` is a scorer for
+#    scikit-learn's searches: the share of images that a candidate gets right as they
+#    are and as attacked on each of ``models``. Take ``models["logistic"]`` and
+#    ``models["64 #0"]`` as these, and PGD with the budget and the ``clip_values`` of
+#    the lesson. Compare ``SVC(gamma=0.03)`` and ``SVC(gamma=1)`` by
+#    ``cross_validate`` on ten random splits of ``X_test`` and ``y_test``, with 67 % of
+#    the images for training (``ShuffleSplit(10, train_size=0.67, random_state=0)``).
+#
+#    Report: the mean difference of the accuracy and of the robust accuracy over the ten
+#    splits, with an interval of Student's t. The splits share images, so ten splits are
+#    not ten data sets: what does that mean for the interval? Check: both candidates are
+#    compared on the same splits, so that the differences are paired.
 #
 # .. solution:: 3
 

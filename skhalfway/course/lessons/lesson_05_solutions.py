@@ -4,17 +4,18 @@ assert 1.8 < ratio.loc["HopSkipJump", 50] < 2.2
 assert 1.1 < ratio.loc["HopSkipJump", 800] < 1.35
 assert (ratio.loc["halfway"] < ratio.loc["HopSkipJump"]).all()
 assert ratio.loc["halfway", 800] < 1.15
-noises = by_queries["best of many noises"]
-assert noises[1].mean() == 0.04 and noises[50].mean() == 0.16
+of_noise = {n: fooled.mean() for n, fooled in by_queries[best_noise].items()}
+assert 0.01 < noises.mean() < 0.03 and of_noise[50] == 0.16
 assert by_queries["HopSkipJump"][50].mean() == 0.17
+assert abs(by_queries["HopSkipJump"][100].mean() - of_noise[100]) < 0.03
 low, high = share(np.arange(100) < 50)[1:]
 assert high - low < 0.2
-assert all(by_queries[name][400].mean() > noises[400].mean() + 0.1 for name in attacks)
+assert all(by_queries[name][400].mean() > of_noise[400] + 0.1 for name in attacks)
 assert p < 0.001
 first, last = rates[0], rates[-1]
 assert (last.min(axis=0) > first.max(axis=0)).all()
-assert 0.2 < first.mean() < 0.27 and 0.36 < last.mean() < 0.45
-assert noise < 0.015
+assert ((0.2 < first.mean(axis=0)) & (first.mean(axis=0) < 0.26)).all()
+assert ((0.33 < last.mean(axis=0)) & (last.mean(axis=0) < 0.46)).all()
 network_100 = agreement[1, :, network].mean(), rates[1, :, network].mean()
 assert round(network_100[0], 2) == 0.88 and 0.2 < network_100[1] < 0.3
 assert np.ptp(rates.mean(axis=1), axis=1).max() < 0.12
@@ -74,26 +75,29 @@ print("images of one's own", own_images.round(2))
 assert asked <= 6 and by_made < own_images.min() - 0.1
 
 # %% 3
-# No, it is easier to fool: the median distance is about 0.1 with 400 queries. For the
-# support vector machine it is 0.16 with 200 queries and 0.14 with 800. The forest's
-# distances are close to multiples of 1/32.
-# Pixels are multiples of 1/16, and trees split halfway between two values that they saw
-# in training, so that each threshold lies at a multiple of 1/32.
+# No, it is easier to fool. With 400 queries of the halfway attack the median distance
+# is about 0.1. For the support vector machine it is 0.16 with 200 queries and 0.14 with
+# 800. HopSkipJump shows the same. The forest's distances are close to multiples of
+#      1/32, from 0 to 8: if it changes its answer at all, it does so at few places.
+#      Pixels are multiples of 1/16, and trees split halfway between two values that
+#      they saw in training, so that each threshold lies at a multiple of 1/32.
 from sklearn.ensemble import RandomForestClassifier
 
 trees = Service().fit(X_owner, y_owner)
 trees._model = RandomForestClassifier(50, random_state=0).fit(X_owner, y_owner)
 is_right = trees.predict(X_test) == y_test
 few = X_test[is_right][:40], y_test[is_right][:40]
-medians = {
-    (name, n): distances(trees, attack, max_queries=n)
-    for name, attack in attacks.items()
-    for n in (50, 400)
-}
-of_trees = pd.DataFrame(medians)
+by_attack = {}
+for name, attack in attacks.items():
+    for n in (50, 400):
+        by_attack[name, n] = distances(trees, attack, max_queries=n)
+of_trees = pd.DataFrame(by_attack)
 print(of_trees.median().unstack().round(3))
 steps = of_trees["halfway", 400] * 32
 print(np.unique(steps.round(1)))
-of_svm = pd.DataFrame(found)["halfway", 200].median()
-assert of_trees["halfway", 400].median() < of_svm - 0.03
+of_svm = pd.DataFrame(found).median()
+print("support vector machine:", of_svm.unstack().round(3), sep="\n")
+assert of_trees["halfway", 400].median() < of_svm["halfway", 200] - 0.03
+assert of_trees["HopSkipJump", 400].median() < of_svm["HopSkipJump", 800] - 0.03
+assert [round(of_svm["halfway", n], 2) for n in (200, 800)] == [0.16, 0.14]
 assert (np.abs(steps - steps.round()) < 0.2).mean() > 0.9

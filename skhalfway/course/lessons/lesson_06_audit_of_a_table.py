@@ -13,9 +13,11 @@ values, and columns that no applicant controls.
 #
 # - Earlier lessons: 3 (rates and denominators), 4 (intervals), 5 (surrogates).
 # - Mathematics: standard deviations.
+# - Python: data frames of pandas, pipelines and column transformers of scikit-learn; in
+#   the last section, commands in a terminal.
 # - Packages: scikit-learn, pandas and skhalfway. The last section also needs skops:
 #   ``pip install "skhalfway[audit]"``.
-# - Time: 75 minutes. The code runs for about 20 seconds.
+# - Time: about 60 minutes, and an hour for the exercises. The code takes 15 seconds.
 #
 # Make a prediction first
 # -----------------------
@@ -130,8 +132,10 @@ pd.DataFrame({name: rows[name].iloc[one] for name in ("as they are", "constraine
 #
 # ``audit`` attacks the deployed model itself. Then it trains *surrogates* on a part of
 # the reference data, as an attacker would who has applications but not the model,
-# attacks these, and tries the results on the deployed model. Here we name two
-# surrogates, to save time. By default ``audit`` trains six of different kinds.
+# attacks these, and tries the results on the deployed model. As in lesson 3, the
+# samples that count are those that source and target classify correctly, the condition
+# ``"both_correct"``. Here we name two surrogates, to save time. By default ``audit``
+# trains six of different kinds.
 
 from skhalfway import audit
 
@@ -153,22 +157,25 @@ report = audit(
 report
 
 # %%
-# The report begins with a table: for each kind of attacker and each budget, a rate with
-# its interval, and the rate of random noise of the same size. Sentences with the same
-# numbers follow, then the findings, the most important one first. The attacker who has
-# the model changes about a quarter of the right answers within .25 standard deviations,
-# and half of them within .5. **The attacker who does not have it does almost as well**:
-# the intervals overlap at every budget. Keeping the model secret protects little. The
-# curve shows that both surrogates do equally well, and far better than noise.
+# The first line has the verdict: *Exposed* says that attackers who do not have the
+# model fool it more often than noise does. Then comes a table: for each kind of
+# attacker and each budget, a rate with its interval, and the rate of random noise of
+# the same size. *Surrogate* in the table is the attacker who has only surrogates,
+# *deployed* the one who has the model. Sentences with the same numbers follow, then the
+# findings, the most important one first. The attacker who has the model changes 28 % of
+# the right answers within .25 standard deviations, and half of them within .5. **The
+# attacker who does not have it does almost as well**: the intervals overlap at every
+# budget. Keeping the model secret protects little. The curve shows that both surrogates
+# do equally well, and far better than noise.
 
 lines = report.curve.plot(target="deployed")
 
 # %%
 # Which columns matter for the attack? ``report.columns`` gives columns their changed
 # values one after another, in random orders, until the answer changes. The last of them
-# counts as the one that decides. Amount, income and savings decide over 90 % of the
-# answers. Applicants state all three themselves. So one remedy is outside the model:
-# verify them.
+# counts as the one that decides. Amount, income and savings decide 99 % of the answers.
+# Applicants state all three themselves. So one remedy is outside the model: verify
+# them.
 
 decides = pd.Series(report.columns.weights, list(report.columns.names))
 decides[:5].round(2)
@@ -268,21 +275,44 @@ print("exit status:", done.returncode)
 # Exercises
 # ---------
 #
-# 1. An applicant may also lie about the job. Encode ``employment`` by
-#    ``pd.get_dummies`` before the model sees it, declare the new columns as a
-#    ``one_hot`` group, and give a budget for each column. How many more answers does
-#    this lie change?
+# 1. An applicant may also lie about the job. Drop ``purpose`` and ``region`` from
+#    ``X``, encode ``employment`` by ``pd.get_dummies(..., dtype=float)``, and train
+#    ``HistGradientBoostingClassifier(max_iter=50, random_state=0)`` on the rows of
+#    ``X_train``. Declare the new columns as a group
+#    (``Constraints(..., one_hot=[names])``) beside the constraints of the lesson.
+#    ``eps`` may be a pandas Series with a budget for each column: a quarter of the
+#    column's standard deviation; for the columns of the job first 0, then 1.
+#
+#    Report: the accuracy on the 100 applications ``X_few`` under the default attack
+#    with the true job and with any job. How many more answers does the lie change?
+#    Check: each changed application names exactly one job.
 #
 # .. solution:: 1
 #
-# 2. In ``load_breast_cancer`` each "worst" value is at least the "mean" value of the
-#    same measurement. Give this rule as a ``projection``. How many attacked samples
-#    break it without the projection, and how much does the rule cost the attack?
+# 2. In ``load_breast_cancer(return_X_y=True, as_frame=True)`` each column that begins
+#    with "worst" is at least the column of the same measurement that begins with
+#    "mean". Train a ``StandardScaler`` and a logistic regression on every second row,
+#    and attack the other rows with ``eps=0.5``, ``eps_unit="std"`` and
+#    ``clip_values="range"``: once as they are, once with the rule as a *projection*, a
+#    function that moves a sample to one that keeps the rule. ``Constraints`` takes it
+#    as ``projection=rule``, calls ``rule(X_adv, X)`` with arrays, and expects an array.
+#
+#    Report: the share of attacked samples that break the rule, and the accuracy, in
+#    both cases. What does the rule cost the attack? Check: with the projection, no
+#    sample breaks the rule; no sample of the data does either.
 #
 # .. solution:: 2
 #
-# 3. The bank considers logistic regression instead. Does it resist the attacker who has
-#    the network better than boosting does, on the same applications? Use ``compare``.
+# 3. The bank considers logistic regression instead, ``classifier(...)`` of the lesson
+#    with ``LogisticRegression(max_iter=1000)``, trained on ``X_train``. Does it resist
+#    the attacker who has ``models["network"]`` better than boosting does? Measure the
+#    transfer to both on the first 500 rows of ``X_test``, each with a
+#    ``TransferScorer`` like the one above and the same name for the target, and
+#    ``compare`` the two results.
+#
+#    Report: both accuracies on ``X_test``, both rates, and the p-value of the paired
+#    test. Check: ``compare`` refuses results that do not have the same samples,
+#    sources and targets by name.
 #
 # .. solution:: 3
 

@@ -16,7 +16,7 @@ for eps in (0.25, 0.5):
     assert apart.rate > apart.noise and apart.p < 0.05
 assert report.findings[-1].kind == "class"
 assert set(decides.index[:3]) == {"amount", "income", "savings"}
-assert 0.9 < decides[:3].sum() < 1
+assert abs(decides[:3].sum() - 0.99) < 0.01
 # refusals
 assert unpaid.sum() == 250
 assert (exposed["of"] > 0).sum() == 148 and (exposed["fooled_by"] > 0).sum() == 58
@@ -24,9 +24,9 @@ assert "noise of the same size, 16%" in matrix.describe()
 assert done.returncode == 1 and "FAILED" in done.stdout
 
 # %% 1
-# The lie changes few more answers. Many of the changed applications name another job,
-# but whether a loan is paid back depends on one job only, being self-employed. A budget
-# of 1 lets a column of the group go from 0 to 1.
+# The lie changes 2 answers more of 100. Many of the changed applications name another
+# job, but whether a loan is paid back depends on one job only, being self-employed. A
+# budget of 1 lets a column of the group go from 0 to 1.
 coded = pd.get_dummies(
     X.drop(columns=["purpose", "region"]), columns=["employment"], dtype=float
 )
@@ -47,7 +47,7 @@ for claim, most in {"true job": 0.0, "any job": 1.0}.items():
     changed = attack.fit(coded_train, y_train).generate(coded_few, y_few)
     assert (changed[jobs].sum(axis=1) == 1).all()
     accuracy[claim] = boosting.score(changed, y_few)
-print(accuracy)
+    print(f"{claim}: accuracy {accuracy[claim]:.2f}")
 lied = (changed[jobs].to_numpy() != coded_few[jobs].to_numpy()).any(axis=1)
 assert lied.mean() > 0.4
 assert -0.02 < accuracy["true job"] - accuracy["any job"] < 0.08
@@ -56,6 +56,7 @@ assert -0.02 < accuracy["true job"] - accuracy["any job"] < 0.08
 # Without the projection, 8 % of the attacked samples break the rule. With it none does,
 # and the attack fools the model as often. The rule costs the attack little, since most
 # samples are far from breaking it.
+import numpy as np
 from sklearn.datasets import load_breast_cancer
 
 cells, tumour = load_breast_cancer(return_X_y=True, as_frame=True)
@@ -83,15 +84,15 @@ for rule in (None, worst_is_at_least_the_mean):
     accuracy.append(model.score(changed, tumour[1::2]))
     values = changed.to_numpy()
     broken.append((values[:, worst] < values[:, mean]).any(axis=1).mean())
-print(broken, accuracy)
+print("break the rule", np.round(broken, 2), "accuracy", np.round(accuracy, 2))
 assert 0.03 < broken[0] < 0.15 and broken[1] == 0
 assert abs(accuracy[0] - accuracy[1]) < 0.02
 
 # %% 3
-# Yes. It is as accurate, and the network's samples fool it on about 11 % of the
-# applications, where they fool boosting on about 19 %. The paired test says that this
-# is more than chance. The network's samples fool boosting no less often than the
-# network itself.
+# Yes. It is as accurate, and the network's samples fool it on 10 % of the applications,
+# where they fool boosting on 20 %. The paired test says that this is more than chance
+# (p below .01). The network's samples fool boosting no less often than the network
+# itself.
 linear = classifier(LogisticRegression(max_iter=1000)).fit(X_train, y_train)
 scorer = TransferScorer(
     AdversarialGenerator(**budget, constraints=constraints),
@@ -105,7 +106,7 @@ for model in (linear, deployed):
     found.append(scorer.fit(pair, reference=X_train).transfer(*some))
 comparison = found[0].compare(found[1])
 print(*found, comparison, sep="\n\n")
-assert 0.08 < found[0].mean_rate < 0.14 < 0.16 < found[1].mean_rate < 0.23
+assert 0.08 < found[0].mean_rate < 0.12 < 0.18 < found[1].mean_rate < 0.22
 assert comparison.p.max() < 0.01
 assert abs(linear.score(X_test, y_test) - deployed.score(X_test, y_test)) < 0.02
 assert found[1].source_success[0] < found[1].mean_rate + 0.03

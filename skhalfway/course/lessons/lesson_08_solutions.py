@@ -26,25 +26,26 @@ assert (clean["training accuracy"] > 0.6).all() and (
 ).all()
 assert (noisy["training accuracy"] < 0).all()
 assert (clean["halfway"] > 0.1).all() and (noisy["halfway"] > 0.3).all()
-assert (around["halfway"] < -0.4).all()
+assert (around["halfway"] < -0.4).all() and in_ball.mean() > 0.95
 assert (noisy["consensus"] > 0.7).all() and (around["consensus"] > 0.5).all()
 assert (noisy["consensus"] > noisy.drop(columns="consensus").max(axis=1)).all()
 assert (clean["consensus"].abs() < 0.35).all()
 for (kind, _), (nets, others) in judged.items():
     worst = nets.loc[nets["training accuracy"].idxmax(), "test accuracy"]
+    mean = np.mean(list(others.values()))
     if "random" in kind:
-        assert np.mean(others) > nets["test accuracy"].max()
+        assert 0 < mean - nets["test accuracy"].max() < 0.02
         assert worst == nets["test accuracy"].min()
     elif "ball" in kind:
-        assert max(others[2:]) < 0.65
-        assert np.mean(others) < nets["test accuracy"].max() - 0.05
+        assert max(others["logistic"], others["15-nn"]) < 0.65
+        assert mean < nets["test accuracy"].max() - 0.1
     else:
-        assert np.mean(others) < nets["test accuracy"].max()
+        assert 0.01 < nets["test accuracy"].max() - mean < 0.04
 
 # %% 1
-# Not quite here: it ranks the networks with a tau of .4 to .8, and consensus does
-# better on each training set. It also has to train every network twice more. But the
-# noise in its labels hurts all networks alike, so it is far from useless.
+# Not quite here: it ranks the networks with a tau of .43 to .76, and consensus, with
+# .79 to .91, does better on each training set. It also has to train every network twice
+# more. But the noise in its labels hurts all networks alike, so it is far from useless.
 from scipy.stats import kendalltau
 from sklearn.model_selection import cross_val_score
 
@@ -52,40 +53,36 @@ found = []
 for seed in range(3):
     X_noisy, y_noisy, _, _ = digits_with_noise(0.4, seed)
     nets, _ = judged["digits, 40 % of labels random", seed]
-    folds = [
-        cross_val_score(perceptron(k, *options), X_noisy, y_noisy, cv=2).mean()
-        for k, options in enumerate(recipes)
-    ]
+    folds = []
+    for k, options in enumerate(recipes):
+        net = perceptron(k, *options)
+        folds.append(cross_val_score(net, X_noisy, y_noisy, cv=2).mean())
     found.append(kendalltau(folds, nets["test accuracy"]).statistic)
-print(np.round(found, 2))
+print("cross-validation:", np.round(found, 2))
 consensus = tau.loc["digits, 40 % of labels random", "consensus"]
 assert (np.array(found) > 0.3).all() and (np.array(found) < consensus).all()
 
 # %% 2
-# They outvote 110 of 300 labels, and nine in ten of these are indeed wrong. They miss
-# two of the 102 wrong labels. The class that they suggest is the true one in more than
-# eight of ten cases.
+# They outvote 110 of 300 labels, and 100 of these are indeed wrong. They miss two of
+# the 102 wrong labels. The label that they suggest is the true one in 91 % of the 110
+# cases.
 X_noisy, y_noisy, _, _ = digits_with_noise(0.4, 0)
 y_true = digits_with_noise(0, 0)[1]
 others = fitted_others(X_noisy, y_noisy)
 measurement = HalfwayScorer(random_state=0).fit(others).measure(X_noisy, y_noisy)
 contested = measurement.contested()
 wrong = y_noisy != y_true
-print(
-    len(contested),
-    "contested,",
-    wrong[contested.index].sum(),
-    "of",
-    wrong.sum(),
-    "wrong",
-)
+found = wrong[contested.index].sum()
+print(f"{len(contested)} contested, {found} of these wrong; wrong at all {wrong.sum()}")
+is_true = contested["suggested"] == y_true[contested.index]
+print(f"suggested label is the true one: {is_true.mean():.2f}")
 assert wrong[contested.index].mean() > 0.8
 assert wrong[contested.index].sum() > 0.9 * wrong.sum()
-assert (contested["suggested"] == y_true[contested.index]).mean() > 0.8
+assert is_true.mean() > 0.8
 
 # %% 3
 # No: the pruned network has an agreement of .65 to .82 with the network that it comes
-# from, and one from another start has .94 or more. Pruning moved the boundary further
+# from, and one from another start has .95 or more. Pruning moved the boundary further
 # than other first weights and another order of the samples did.
 from skhalfway.inspection import compress
 
@@ -94,12 +91,8 @@ for seed in range(3):
     network = perceptron(seed).fit(X_train, y_train)
     other = perceptron(seed + 10).fit(X_train, y_train)
     three = {"network": network, "pruned": compress(network, 0.3), "other start": other}
-    where = (
-        HalfwayScorer(n_pairs=200, n_neighbors=None, random_state=0)
-        .fit(three)
-        .measure(X_test, y_test)
-    )
-    agreements.append(where.agreement[0, 1:])
+    scorer = HalfwayScorer(n_pairs=200, n_neighbors=None, random_state=0).fit(three)
+    agreements.append(scorer.measure(X_test, y_test).agreement[0, 1:])
 pruned, other_start = np.transpose(agreements)
-print(pruned.round(2), other_start.round(2))
-assert (pruned < other_start - 0.05).all() and (other_start > 0.9).all()
+print("pruned:", pruned.round(2), "another start:", other_start.round(2))
+assert (pruned < other_start - 0.1).all() and (other_start > 0.94).all()

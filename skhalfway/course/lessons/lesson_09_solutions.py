@@ -4,16 +4,17 @@ knows, is_seen = "learner, clean images", "independent model gives new label"
 
 assert (small.y_assigned_ != y_train).all()
 assert at[0.1][knows] > 0.5 and 0.1 < at[0.1][is_seen] < 0.15
-assert at[0.1]["control, clean images"] < 0.01
+assert at[0.1]["control, clean images"] < 0.01 and abs(at[0.1][knows] - 0.59) < 0.05
 assert 0.65 < at[0.2][is_seen] < 0.75 and at[0.3][is_seen] > 0.95
 assert at[0.05][knows] < at[0.1][knows] < at[0.2][knows]
 
-assert following["mean"][knows] < 0.1
+assert 0.03 < following["mean"][knows] < 0.1
+assert abs(noise_only["mean"][knows] - 0.8) < 0.04
 assert noise_only["mean"][knows] > at[0.1][knows]
 assert noise_only["mean"][is_seen] > 0.33
 
 condition = theory.orthogonality_condition(X_coin)
-assert condition.p_max > 1000 * condition.bound
+assert abs(condition.p_max / condition.bound / 3780 - 1) < 0.01
 assert w @ q / np.linalg.norm(w) / np.linalg.norm(q) > 0.995
 assert (means["learner"] - means["formula"]).abs().max() <= 0.01
 assert means["learner"].is_monotonic_increasing
@@ -26,7 +27,7 @@ assert (means["control"] - 0.5).abs().max() < 0.1
 # %% 1
 # Yes. About six images of seven are left. On none of them does the source or the
 # independent model predict the new label, and a learner of these alone is still right
-# on more than a third of the clean images. So it did not copy answers that some network
+# on 48 % of the clean images. So it did not copy answers that some network
 # gives. It may still have learned from the scores: the perturbation raises the source's
 # score of the new label before the answer changes.
 samples, labels = small.X_perturbed_, small.y_assigned_
@@ -36,14 +37,15 @@ strict_learner = clone(network).set_params(random_state=0)
 strict_learner.fit(samples[unseen], labels[unseen])
 print(f"kept: {unseen.mean():.2f}")
 print(f"accuracy on clean images: {strict_learner.score(X_test, y_test):.2f}")
-assert unseen.mean() > 0.75
-assert strict_learner.score(X_test, y_test) > 0.33
+assert abs(unseen.mean() - 6 / 7) < 0.03
+assert abs(strict_learner.score(X_test, y_test) - 0.48) < 0.1
 
 # %% 2
 # Yes, far more often. The learner was never shown a sample of the source's data with
-# its true label, and is fooled by nearly all of the source's adversarial samples on
-# which it is right before. But noise fools it often too: the learner is fragile in
-# general. So compare the excess over noise as well, which is also larger.
+# its true label, and is fooled by all of the 103 samples that count, the independent
+# model by 54 % of 195. But noise fools the learner on 31 %, and the independent model
+# on 1 %: the learner is fragile in general. So compare the excess over noise as well,
+# which is also larger, 69 against 53 points.
 from skhalfway import TransferScorer
 
 scorer = TransferScorer(
@@ -58,10 +60,11 @@ assert excess["learner"] > excess["independent"]
 
 
 # %% 3
-# About .43 is needed at 2,000 features, and the same at 8,000. Both terms of the
-# formula grow like the square root of the number of features, so that their ratio stays
-# the same. But the samples become longer by a factor of two, so that the change is half
-# as large compared with them: the more features, the less visible the perturbation.
+# About .43 is needed at 2,000 features, and nearly the same, .42, at 8,000. Both terms
+# of the formula grow like the square root of the number of features, so that their
+# ratio stays the same. But the samples become longer by a factor of two, so that the
+# change is half as large compared with them: the more features, the less visible the
+# perturbation.
 def formula_accuracy(n_features, eps, seed):
     rng = np.random.RandomState(seed)
     X, noise = np.split(rng.uniform(-1, 1, (400, n_features)), [100])

@@ -41,9 +41,10 @@ for shape in ((5, 5), (12, 12)):
 
 # %% 2
 # The sensitivity of both hidden layers becomes about four times as large. But an
-# untrained network reaches the same values if its weights are multiplied, so that each
-# layer has the norm that it has after training. So here the growth of the weights is
-# enough to explain it.
+# untrained network reaches about the same values if its weights are multiplied, so that
+# each layer has the norm that it has after training. So there the growth of the weights
+# is enough to explain it. In the output layer it is not: the sensitivity doubles in
+# training, and larger weights alone hardly change it.
 from sklearn.datasets import load_iris
 
 from skhalfway.structure import causal_structure
@@ -77,10 +78,12 @@ for state, bits in found.items():
 start, grown, end = (np.mean(bits, axis=0)[:2] for bits in found.values())
 assert (end > 3 * start).all()
 assert (np.abs(grown / end - 1) < 0.25).all()
+outputs = {state: np.mean(bits, axis=0)[2] for state, bits in found.items()}
+assert outputs["rescaled"] < 1.3 * outputs["untrained"] < 0.7 * outputs["trained"]
 
 # %% 3
-# No. The networks fit most of the shuffled labels, and have about as many loops as
-# those that learned the true ones.
+# No. The networks fit 74 to 82 % of the shuffled labels, and have about as many loops
+# as those that learned the true ones: 823 to 887, against 866 to 918.
 shuffled_labels = np.random.RandomState(0).permutation(y_train)
 counts, fits = [], []
 for seed in range(3):

@@ -6,7 +6,8 @@ assert barrier >= solutions.mean()
 
 apart, alike = same_epochs, same_updates
 assert apart.means["curvature"][1] > apart.means["curvature"][0] + 0.5
-assert apart.means["loss"][1] > 5 * apart.means["loss"][0]
+assert apart.means["rise"][1] < apart.means["rise"][0] - 0.1
+assert apart.means["loss"][1] > 10 * apart.means["loss"][0]
 assert abs(alike.means["loss"][1] - alike.means["loss"][0]) < 0.02
 curvature_gap = np.diff(alike.means["curvature"])[0]
 assert 0 < curvature_gap < np.diff(apart.means["curvature"])[0]
@@ -14,7 +15,7 @@ rise = alike.confidence_interval(of="rise")
 assert rise.low[1] < rise.high[0]
 
 assert np.allclose(small.predict_proba(X_test), scaled.predict_proba(X_test), atol=1e-5)
-assert curvatures[1] > 10 * curvatures[0]
+assert curvatures[0].round() == 4 and abs(curvatures[1] - 190) < 10
 assert np.allclose(surfaces[0].loss, surfaces[1].loss, rtol=1e-3, atol=1e-5)
 
 
@@ -31,8 +32,8 @@ assert max(recognised["labels"]) == 0 and max(recognised["temperature 1"]) < 0.1
 assert np.mean(recognised["temperature 4"]) > 0.5
 
 # %% 1
-# Nearly nothing is left of it: the barrier falls to less than a fifth. Most of the
-# barrier between two solutions came from the order of their units.
+# Nearly nothing is left of it: the barriers of .24 to .27 fall to .02 or .03, about a
+# tenth. Most of the barrier between two solutions came from the order of their units.
 from scipy.optimize import linear_sum_assignment
 
 
@@ -42,10 +43,8 @@ def units(network):
 
 
 for seed in range(3):
-    first, second = (
-        clone(network).set_params(random_state=k).fit(X_train, y_train)
-        for k in (10 + seed, 20 + seed)
-    )
+    first = clone(network).set_params(random_state=10 + seed).fit(X_train, y_train)
+    second = clone(network).set_params(random_state=20 + seed).fit(X_train, y_train)
     order = linear_sum_assignment(-units(first) @ units(second).T)[1]
     heights = []
     for other in (second, reorder(second, order)):
@@ -55,9 +54,9 @@ for seed in range(3):
     assert heights[1] < heights[0] / 5
 
 # %% 2
-# It matters a lot. With half of the weights kept, pruning costs hardly anything and
-# random removal costs .1 or more. With three tenths kept, pruning still leaves an
-# accuracy near .9, and random removal leaves about half of that.
+# It matters a lot. With half of the weights kept, pruning costs nothing, and random
+# removal leaves an accuracy of .37 to .87. With three tenths kept, pruning still leaves
+# .89, and random removal .10 to .64.
 from skhalfway.inspection import compress
 
 before = fitted.score(X_test, y_test)
@@ -72,10 +71,12 @@ for kept in (0.5, 0.3):
     print(f"{kept:.0%} kept: pruned {pruned:.2f}")
     print(f"at random: {np.round(random_scores, 2)}")
     assert pruned > max(random_scores) + 0.1
+    assert np.mean(random_scores) < 0.8 * pruned
 
 # %% 3
 # Yes. The teacher's hard labels contain no 3 at all, or hardly any, and the students
-# never predict one. At a temperature of 10 they recognise even more threes than at 4.
+# never predict one. At a temperature of 10 they recognise 78 to 81 % of the threes,
+# even more than at 4.
 again = {}
 for name, how in {"hard": {"targets": "hard"}, "10": {"temperature": 10}}.items():
     result = distill(fitted, student, **data, **how, n_repeats=3, random_state=0)
