@@ -25,6 +25,8 @@ KINDS = {
     "constraints": "no constraints say which changes are possible",
 }
 
+OF_DATA = ("leak", "overlap", "budget", "constraints")  # kinds of findings on the data
+
 
 @dataclass(frozen=True)
 class Advice(Record):

@@ -128,6 +128,8 @@ def exposed(report: AuditReport) -> Section:
         "These samples fool the deployed model at the smallest budgets, when they are made on other models. "
         "Consider whether such changes could happen, or be made, where your data comes from."
     )
+    if names := report.protocol.get("names of samples"):
+        text += f" Samples are called by {names}."
     if pictures:
         text += (
             f" Black is {limits[0]:.4g} and white {limits[1]:.4g}. In the differences red is an increase and "

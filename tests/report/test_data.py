@@ -10,13 +10,14 @@ import pytest
 from sklearn.base import clone
 from sklearn.compose import make_column_transformer
 from sklearn.linear_model import LogisticRegression
+from sklearn.naive_bayes import GaussianNB
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.tree import DecisionTreeClassifier
 
 from skhalfway import AdversarialGenerator, Constraints, audit, load_result
-from skhalfway.report import InspectedData, TellingColumn
+from skhalfway.report import InspectedData, TellingColumn, compare_reports
 
 N = 400
 RNG = np.random.RandomState(0)
@@ -305,3 +306,37 @@ def test_what_was_noticed_is_kept_in_files(tmp_path):
     again = load_result(tmp_path / "report.json")
     assert again == report and again.findings == report.findings and again.verdict == report.verdict
     assert again.data.telling[0].names == ("status",)
+
+
+@pytest.mark.parametrize(
+    ("X", "said"),
+    [
+        (PUMPS.to_numpy()[:, :3].astype(float), "row numbers of X, counted from 0"),
+        (PUMPS.drop(columns="site"), "row numbers of X, counted from 0"),
+        (
+            PUMPS.drop(columns="site").set_axis([f"P{k}" for k in range(N)]),
+            "so that X.loc[name] is the sample",
+        ),
+        (PUMPS.drop(columns="site").iloc[::-1], "so that X.loc[name] is the sample"),
+    ],
+    ids=["array", "table", "names", "reversed numbers"],
+)
+def test_names_of_samples_lead_to_the_sample(X, said):
+    models = {"a": GaussianNB().fit(X, LABELS), "b": DecisionTreeClassifier(max_depth=3).fit(X, LABELS)}
+    report = audit(models, X, LABELS, surrogates=None, n_samples=40, eps=[0.5], parts=["exposed"])
+    assert said in report.protocol["names of samples"] and said in report.to_markdown()
+    one = report.exposed[0]
+    row = X[one.name] if isinstance(X, np.ndarray) else X.loc[one.name].to_numpy()
+    names = dict(
+        zip(["column 0", "column 1", "column 2"] if isinstance(X, np.ndarray) else X, row, strict=True)
+    )
+    assert all(names[column] == before for column, before, _ in one.changes) and one.changes
+
+
+def test_findings_that_only_one_audit_looked_for_are_unknown(made):
+    leak = TellingColumn(("status",), "label", 0.99, 0.98, 0.5, "category")
+    report = made({"deployed": 90, "second": 60}, fields={"data": InspectedData((leak,))})
+    older = replace(report, data=None)
+    title = "Column status may give the label away"
+    assert dict(compare_reports(older, report).findings)[title] == "unknown"
+    assert dict(compare_reports(report, replace(report, data=InspectedData())).findings)[title] == "gone"
