@@ -84,6 +84,26 @@ def test_bad_input_is_one_line(arguments, message, here, capsys):
     assert sorted(here.iterdir()) == there  # no report, nothing half written, no code run
 
 
+@pytest.mark.parametrize(
+    ("rules", "message"),
+    [
+        ('immutable = ["incme"]', "unknown column 'incme'; X has .*; did you mean 'income'"),
+        ('immutable = ["label"]', "unknown column 'label'; .*; label is the target, which models do not see"),
+        (
+            'integer = ["debt"]',
+            r"column 'debt' is in constraints.integer, but holds -?\d.* in row 0; .* whole",
+        ),
+        ('one_hot = [["age", "debt"]]', r"not every row has one 1 and 0 elsewhere: row 0 has \["),
+        ("mask = [true, false]", "constraints.mask must have one for each feature"),
+    ],
+)
+def test_errors_about_constraints_name_the_file_and_the_column(rules, message, here, tmp_path, capsys):
+    file = tmp_path / "rules.toml"
+    file.write_text(rules)
+    assert run("audit", *ONE, *DATA, "--constraints", str(file), "--quiet") == 2
+    assert re.search(f": error: rules.toml: .*{message}", capsys.readouterr().err)
+
+
 def test_two_outputs_in_one_file(here, capsys):
     (here / "kept.toml").write_text("")
     assert run("audit", *ONE, *DATA, "--constraints", "data.json", "--json", "data.json") == 2
