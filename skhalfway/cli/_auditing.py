@@ -106,11 +106,11 @@ def _numbers_in(place: Path) -> str:
     """What the numbers of samples are in a file of data, or in a folder of images."""
     if place.is_dir():
         return (
-            f"numbers of the images in {place.name}, in the order of the names of folders and files, "
+            f"numbers in the folder {place.name}, whose images are sorted by the names of folders and files, "
             "counted from 0"
         )
     first = "first row" if place.suffix.lower() == ".npz" else "first row below the names of the columns"
-    return f"{ROW_NUMBERS} of {place.name}, counted from 0: sample 0 is the {first}"
+    return f"{ROW_NUMBERS} in {place.name}, counted from 0: sample 0 is the {first}"
 
 
 def _write(report: AuditReport, options: Namespace, outcomes: Sequence[Outcome]) -> list[Path]:

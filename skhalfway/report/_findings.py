@@ -128,8 +128,8 @@ def _classes(report: AuditReport) -> Iterator[Advice]:
                 f"Samples of class {label} fool it more often than others",
                 f"{share(fooled, n)} of them fool it, against {share(rest_fooled, rest_n)} of all other "
                 f"classes ({probability(float(adjusted_p))}, Fisher's exact test, adjusted for all classes).",
-                f"Consider what it costs to miss {label}. Give the class more weight or more samples in "
-                "training, and read the rates by class, not their mean.",
+                f"Consider what it costs to miss samples of class {label}. Give the class more weight or "
+                "more samples in training, and read the rates by class, not their mean.",
             )
 
 

@@ -56,8 +56,8 @@ def _leak(report: AuditReport, one: TellingColumn) -> Advice:
     them, are = ("it", "is") if len(one.names) == 1 else ("them", "are")
     evidence = (
         f"{_upper(tells(report, one))}. The rule was tested on samples that it was not learnt from, and "
-        f"shares are averaged over the classes. {report.deployed} relies on {them}, and attacks do not help "
-        f"against it: {held_because(one)}."
+        f"shares are averaged over the classes. {report.deployed} relies on {them}. Attacks cannot use that: "
+        f"{held_because(one)}."
     )
     leave_out = (
         f"If {called(one.names)} {are} not known before the label is, leave {them} out and train the model "

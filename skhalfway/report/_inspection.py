@@ -125,14 +125,15 @@ def _one_hot(setting: Setting, space: Reached, whole: NDArray[np.bool_]) -> list
 def _seen(setting: Setting) -> int:
     """Number of samples that are in the reference too; 0 where so many are there by chance.
 
-    Chance is measured in the reference: the share of its rows that occur in it twice.
+    Chance is measured in the reference: the share of its rows that occur in it twice. One row more is counted
+    as such, since it may be by chance too that there is none.
     """
     reference: Any = setting.reference
     if hasattr(reference, "columns") and hasattr(setting.X, "columns"):
         reference = reference[list(setting.X.columns)]
     own, others = (fingerprints(coded_table(data)) for data in (setting.X, reference))
     _, counts = np.unique(others, return_counts=True)
-    chance = float(counts[counts > 1].sum() / len(others))
+    chance = float((counts[counts > 1].sum() + 1) / (len(others) + 1))
     both = np.isin(own, others)
     n, n_seen = len(own), int(both.sum())
     beyond = n_seen - chance * n

@@ -61,8 +61,8 @@ def _names_of(setting: Setting) -> str:
     """What the names of samples on the page are, so that a reader finds the sample."""
     names = getattr(setting.X, "index", None)
     if names is None or callable(names) or np.array_equal(names, setting.row_numbers):
-        return f"{ROW_NUMBERS} of X, counted from 0: sample 0 is the first row"
-    return "names of rows in the index of X, so that X.loc[name] is the sample"
+        return f"{ROW_NUMBERS} in X, counted from 0: sample 0 is the first row"
+    return "names in the index of X: X.loc[name] is the sample"
 
 
 def _range(clip_values: Any) -> str:

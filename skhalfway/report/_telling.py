@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from skhalfway.report._reached import Reached
     from skhalfway.report._setting import Setting
 
-MOST_ROWS, MOST_COLUMNS = 5_000, 300  # that rules are learnt on, and of numbers that are tried
+MOST_ROWS, MOST_COLUMNS = 5_000, 100  # that rules are learnt on, and of numbers that are tried
 FEWEST = 20  # with fewer samples, no rule is learnt
 FEW_VALUES = 20  # a column of numbers with at most so many values is taken for steps
 # scaled accuracies (0: guessing, 1: always right) at which a column tells too much
@@ -64,7 +64,7 @@ class _Known(NamedTuple):
     def enough(self, label: float, answers: float, *, apart: bool = False) -> bool:
         """Whether these are accuracies of a column that tells too much."""
         if apart:
-            return max(label, answers) >= APART
+            return label >= APART
         return label >= max(LABEL, OF_DEPLOYED * self.deployed) or answers >= ANSWERS
 
 
@@ -186,11 +186,13 @@ def _alone(known: _Known, space: Reached, k: int) -> _Column | None:
         if differ.any() and np.diff(steps)[differ].min() > space.reach[k]:
             return _Column(k, "step", *known.tells(make, [k]))
         return None
+    if scaled(rule.predict(x[:, None]), known.y) < APART:  # even on the samples that it was learnt from
+        return None
     own = known.X[:, k]
     said = rule.predict(own[:, None])
     moved = [rule.predict((own + part * space.reach[k])[:, None]) != said for part in (-1, -0.5, 0.5, 1)]
     if np.any(moved, axis=0).mean() < TURNED:
-        return _Column(k, "apart", *known.tells(make, [k]))
+        return _Column(k, "apart", informed(make, known.rows[:, [k]], known.y, known.seed), 0.0)
     return None
 
 

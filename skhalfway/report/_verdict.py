@@ -26,7 +26,7 @@ LEVELS = {
     "exposed": "Exposed",
     "exposed_to_owner": "Exposed to whoever has the model",
     "nothing_found": "No attack tried here fools it more often than random noise",
-    "unknown": "Not known",
+    "unknown": "Not known whether it is exposed",
 }
 
 

@@ -174,10 +174,10 @@ def test_a_label_that_is_left_in_the_data_fails_the_run(tmp_path, capsys, monkey
     [
         (
             "test.csv",
-            "row numbers of test.csv, counted from 0: sample 0 is the first row below the names of the",
+            "row numbers in test.csv, counted from 0: sample 0 is the first row below the names of the",
         ),
-        ("test.npz", "row numbers of test.npz, counted from 0: sample 0 is the first row"),
-        ("images", "numbers of the images in images, in the order of the names of folders and files"),
+        ("test.npz", "row numbers in test.npz, counted from 0: sample 0 is the first row"),
+        ("images", "numbers in the folder images, whose images are sorted by the names of folders and files"),
     ],
 )
 def test_numbers_of_samples_lead_into_the_file(name, said, tmp_path):
@@ -190,7 +190,7 @@ def test_numbers_of_samples_lead_into_the_file(name, said, tmp_path):
 def test_command_repeats(report, here, tmp_path):
     """Without folders; and what it makes, where the files are, is the same report."""
     assert report.command.startswith("skhalfway audit --model deployed.skops --model ")
-    assert report.protocol["names of samples"].startswith("row numbers of test.csv, counted from 0")
+    assert report.protocol["names of samples"].startswith("row numbers in test.csv, counted from 0")
     assert report.command.endswith("--eps 0.5 --attack fgsm --no-surrogates --parts none --json kept.json")
     words = shlex.split(report.command.replace("kept.json", str(tmp_path / "again.json")))
     assert run(*words[1:], "--quiet") == 0

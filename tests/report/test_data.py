@@ -311,13 +311,16 @@ def test_what_was_noticed_is_kept_in_files(tmp_path):
 @pytest.mark.parametrize(
     ("X", "said"),
     [
-        (PUMPS.to_numpy()[:, :3].astype(float), "row numbers of X, counted from 0"),
-        (PUMPS.drop(columns="site"), "row numbers of X, counted from 0"),
+        (PUMPS.to_numpy()[:, :3].astype(float), "row numbers in X, counted from 0"),
+        (PUMPS.drop(columns="site"), "row numbers in X, counted from 0"),
         (
             PUMPS.drop(columns="site").set_axis([f"P{k}" for k in range(N)]),
-            "so that X.loc[name] is the sample",
+            "names in the index of X: X.loc[name] is the sample",
         ),
-        (PUMPS.drop(columns="site").set_axis(range(N - 1, -1, -1)), "so that X.loc[name] is the sample"),
+        (
+            PUMPS.drop(columns="site").set_axis(range(N - 1, -1, -1)),
+            "names in the index of X: X.loc[name] is the sample",
+        ),
     ],
     ids=["array", "table", "names", "reversed numbers"],
 )
