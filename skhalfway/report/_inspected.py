@@ -13,7 +13,7 @@ HELD = {
     "immutable": "is fixed by the constraints",
     "constant": "does not vary in the reference, so that its budget is 0",
     "barely": "varies so widely that the largest budget is less than 1 % of its standard deviation",
-    "step": "has few values, and the largest budget is smaller than the step from one to the next",
+    "step": "changes in steps, and the largest budget is smaller than the step that is needed",
     "missing": "tells by whether its value is missing, which attacks do not change",
     "apart": "differs between the classes by more than the largest budget",
 }

@@ -28,8 +28,8 @@ class Reached(NamedTuple):
         The samples; columns of categories are 0.
     unit, width : ndarray of shape (n_columns,)
         Input units of one unit of the budget; range of the values in the reference, 0 where there are none.
-    categories, immutable : bool ndarray of shape (n_columns,)
-        Columns of categories; columns that constraints fix.
+    categories, immutable, integer : bool ndarray of shape (n_columns,)
+        Columns of categories; columns that constraints fix, and those that they keep whole.
     largest : float
         The largest budget.
     """
@@ -40,6 +40,7 @@ class Reached(NamedTuple):
     width: NDArray[np.float64]
     categories: NDArray[np.bool_]
     immutable: NDArray[np.bool_]
+    integer: NDArray[np.bool_]
     largest: float
 
     @property
@@ -74,17 +75,20 @@ def reached(setting: Setting) -> Reached:
     names = [f"value {k}" for k in range(X.shape[1])] if images else column_names(setting.X)
     frame = None if images else Frame.of(setting.X)
     categories = np.zeros(len(names), dtype=bool) if frame is None else frame.categories
-    return Reached(names, X, unit, width, categories, _immutable(setting, names), setting.budgets[-1])
+    immutable, integer = _immutable(setting, names), _named(setting, "integer", names)
+    return Reached(names, X, unit, width, categories, immutable, integer, setting.budgets[-1])
+
+
+def _named(setting: Setting, rule: str, names: list[str]) -> NDArray[np.bool_]:
+    """The columns that a rule of the constraints names."""
+    columns: Any = getattr(setting.generator.constraints, rule, ())
+    wanted = {name_of(column, names) for column in columns}
+    return np.array([name in wanted for name in names], dtype=bool)
 
 
 def _immutable(setting: Setting, names: list[str]) -> NDArray[np.bool_]:
-    constraints = setting.generator.constraints
-    if constraints is None:
-        return np.zeros(len(names), dtype=bool)
-    columns: Any = constraints.immutable
-    fixed = {name_of(column, names) for column in columns}
-    found = np.array([name in fixed for name in names])
-    if constraints.mask is not None:
+    constraints, found = setting.generator.constraints, _named(setting, "immutable", names)
+    if constraints is not None and constraints.mask is not None:
         mask = np.asarray(constraints.mask, dtype=bool)
         if mask.size % len(names) == 0:  # of one sample, or of each; else it has one value for each sample
             found |= ~mask.reshape(-1, len(names)).any(axis=0)

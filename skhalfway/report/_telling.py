@@ -169,8 +169,13 @@ def _alone(known: _Known, space: Reached, k: int) -> _Column | None:
         if space.reach[k] == 0
         else "barely"
         if space.barely[k]
+        else "step"
+        if space.integer[k] and space.reach[k] < 1
         else ""
     )
+    if held == "step":  # of many values, each may have its own class
+        label, said = zip(known.tells(ByValue, [k]), known.tells(make, [k]), strict=True)
+        return _Column(k, held, max(label), max(said))
     if held:
         return _Column(k, held, *known.tells(make, [k]))
     missing = np.isnan(x)

@@ -28,6 +28,11 @@ LEVELS = {
     "nothing_found": "No attack tried here fools it more often than random noise",
     "unknown": "Not known whether it is exposed",
 }
+# what a headline adds where the result depends on columns that constraints fix
+CONDITIONS = {
+    "nothing_found": ", as long as attackers cannot set",
+    "exposed_to_owner": ", and to others if they can set",
+}
 
 
 @dataclass(frozen=True)
@@ -75,9 +80,9 @@ def verdict_of(report: AuditReport) -> Verdict:
     elif doubts:
         sentences.append(f"The true figures may be higher: {'; '.join(doubts)}.")
     headline = LEVELS[level]
-    if level in ("exposed_to_owner", "nothing_found") and (declared := _declared(report)):
+    if level in CONDITIONS and (declared := _declared(report)):
         named = called([name for one in declared for name in one.names])
-        headline += f", as long as attackers cannot set {named}"
+        headline += f"{CONDITIONS[level]} {named}"
         sentences.append(
             f"The constraints say that attackers cannot set {named}, and the result rests on that."
         )
