@@ -263,3 +263,22 @@ def test_predictions_are_the_estimators_own() -> None:
     for model in MODELS.values():
         seen = as_model(model).reading(frame)
         np.testing.assert_array_equal(seen.classes_[seen.predict(array)], model.predict(X))
+
+
+# of one sample, no random point is of the other class
+@pytest.mark.filterwarnings("ignore:for 1 of 20 samples no input of another class was found")
+@pytest.mark.parametrize("attack", ["hopskipjump", "square", "halfway"])
+def test_a_column_whose_texts_differ_in_all_rows(attack: str) -> None:
+    """Such as numbers of customers: no sample of training has a text of the samples that are attacked."""
+    table = X.assign(customer=[f"C{k}" for k in range(len(X))])
+    encoder = OneHotEncoder(handle_unknown="ignore", sparse_output=False)
+    encode = make_column_transformer((encoder, [*CATEGORIES, "customer"]), (StandardScaler(), NUMBERS))
+    model = make_pipeline(encode, HistGradientBoostingClassifier(max_iter=10, random_state=0))
+    model.fit(table[:180], Y[:180])
+    generator = AdversarialGenerator(
+        FrozenEstimator(model), attack=attack, eps=2.0, max_queries=400, random_state=0
+    )
+    X_adv = generator.fit(table[:180], Y[:180]).generate(table[180:200], Y[180:200])
+    right = model.predict(table[180:200]) == Y[180:200]
+    assert (model.predict(X_adv)[right] != Y[180:200][right]).any()
+    pd.testing.assert_series_equal(X_adv["customer"], table["customer"][180:200])
