@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.base import clone
 from sklearn.compose import make_column_selector, make_column_transformer
 from sklearn.datasets import make_classification
 from sklearn.ensemble import HistGradientBoostingClassifier
@@ -265,20 +267,20 @@ def test_predictions_are_the_estimators_own() -> None:
         np.testing.assert_array_equal(seen.classes_[seen.predict(array)], model.predict(X))
 
 
-# of one sample, no random point is of the other class
-@pytest.mark.filterwarnings("ignore:for 1 of 20 samples no input of another class was found")
-@pytest.mark.parametrize("attack", ["hopskipjump", "square", "halfway"])
+@pytest.mark.parametrize("attack", ["hopskipjump", "halfway"])
 def test_a_column_whose_texts_differ_in_all_rows(attack: str) -> None:
-    """Such as numbers of customers: no sample of training has a text of the samples that are attacked."""
+    """Such as numbers of customers: no sample of the reference has a text of one that is attacked."""
     table = X.assign(customer=[f"C{k}" for k in range(len(X))])
     encoder = OneHotEncoder(handle_unknown="ignore", sparse_output=False)
     encode = make_column_transformer((encoder, [*CATEGORIES, "customer"]), (StandardScaler(), NUMBERS))
-    model = make_pipeline(encode, HistGradientBoostingClassifier(max_iter=10, random_state=0))
-    model.fit(table[:180], Y[:180])
-    generator = AdversarialGenerator(
-        FrozenEstimator(model), attack=attack, eps=2.0, max_queries=400, random_state=0
-    )
-    X_adv = generator.fit(table[:180], Y[:180]).generate(table[180:200], Y[180:200])
-    right = model.predict(table[180:200]) == Y[180:200]
-    assert (model.predict(X_adv)[right] != Y[180:200][right]).any()
-    pd.testing.assert_series_equal(X_adv["customer"], table["customer"][180:200])
+    models = {
+        str(n): make_pipeline(encode, HistGradientBoostingClassifier(max_iter=n, random_state=0))
+        for n in (10, 20)
+    }
+    models = {name: clone(model).fit(table[:180], Y[:180]) for name, model in models.items()}
+    generator = AdversarialGenerator(attack=attack, eps=2.0, max_queries=200, random_state=0)
+    scorer = TransferScorer(generator, random_state=0).fit(models, reference=table[:180])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ModelWarning)  # so few queries find no start for some samples
+        matrix = scorer.transfer(table[180:200], Y[180:200])
+    assert (matrix.rates > 0.2).all()
