@@ -151,6 +151,18 @@ def _candidates(known: _Known, space: Reached) -> list[int]:
     return sorted({*columns[space.categories].tolist(), *best.tolist()})
 
 
+def _held(space: Reached, k: int) -> str:
+    """Reason why no attack moves a column; "" if attacks move it."""
+    reasons = {
+        "immutable": space.immutable[k],
+        "category": space.categories[k],
+        "constant": space.reach[k] == 0,
+        "barely": space.barely[k],
+        "step": space.integer[k] and space.reach[k] < 1,
+    }
+    return next((reason for reason, applies in reasons.items() if applies), "")
+
+
 def _alone(known: _Known, space: Reached, k: int) -> _Column | None:
     """What a column tells alone, and why no attack changes it; None if attacks change it."""
     x = known.rows[:, k]
@@ -160,19 +172,7 @@ def _alone(known: _Known, space: Reached, k: int) -> _Column | None:
     n_classes = int(known.y.max()) + 1
     few = bool(space.categories[k]) or len(values) <= min(max(FEW_VALUES, n_classes), len(x) // 3)
     make: Any = ByValue if few else partial(tree, n_classes)
-    held = (
-        "category"
-        if space.categories[k] and not space.immutable[k]
-        else "immutable"
-        if space.immutable[k]
-        else "constant"
-        if space.reach[k] == 0
-        else "barely"
-        if space.barely[k]
-        else "step"
-        if space.integer[k] and space.reach[k] < 1
-        else ""
-    )
+    held = _held(space, k)
     if held == "step":  # of many values, each may have its own class
         label, said = zip(known.tells(ByValue, [k]), known.tells(make, [k]), strict=True)
         return _Column(k, held, max(label), max(said))
